@@ -1,0 +1,92 @@
+// Package activities does what workflows may not: it calls vendors and writes
+// to the database. It is the only place that knows both error worlds, the
+// classifier's verdicts and Temporal's errors, and the only one that
+// translates between them.
+//
+// [Activities.Call] is one attempt of an invocation: resolve, call, classify,
+// record, translate. It has no loop and no sleep; Temporal decides when to try
+// again, from the retry policy and the wait that the attempt asks for.
+//
+// [Activities.Mirror] copies a finished invocation's trail into
+// integration_run_logs, so that the table is the audit record.
+//
+// What an attempt says of itself travels as a [Trail]. A vendor's words pass
+// package redact before they enter it; nothing here logs or stores a secret.
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// TaskQueue is where workers take invocations from.
+const TaskQueue = "ledgerline"
+
+// Names under which the activities are registered, shown in the Temporal UI.
+const (
+	CallName   = "Call"
+	MirrorName = "Mirror"
+)
+
+// ErrNoIntegration is what a [Resolver] returns when the organization has no
+// integration of that ID, whoever else may have one.
+var ErrNoIntegration = errors.New("the organization has no such integration")
+
+// Resolver finds an integration by organization and ID. It returns
+// [ErrNoIntegration] where there is none; any other error means that it could
+// not be asked.
+type Resolver func(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error)
+
+// Audit stores rows in the audit record. Storing a row again has no effect.
+type Audit func(ctx context.Context, organization uuid.UUID, rows []AuditRow) error
+
+// Activities holds what the activities need. All fields must be set.
+type Activities struct {
+	Resolve  Resolver
+	Adapters map[string]adapters.Adapter // by name
+	Client   *adapters.Client
+	Audit    Audit
+	Log      *slog.Logger
+}
+
+// Invocation identifies one adapter operation and says what is asked. It is
+// the workflow's input, so it must never hold a secret.
+type Invocation struct {
+	OrganizationID uuid.UUID          `json:"organizationId"`
+	IntegrationID  uuid.UUID          `json:"integrationId"`
+	AdapterName    string             `json:"adapterName"`
+	CorrelationID  uuid.UUID          `json:"correlationId"` // v4
+	Operation      adapters.Operation `json:"operation"`
+	Body           json.RawMessage    `json:"body,omitempty"`
+	Policy         classify.Policy    `json:"policy"`
+	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
+}
+
+// CallResult is a successful attempt.
+type CallResult struct {
+	Response Answer `json:"response"`
+	Trail    Trail  `json:"trail"` // the last entry is the success
+}
+
+// Answer is the vendor's answer as callers see it.
+type Answer struct {
+	HTTPStatus int             `json:"httpStatus"`
+	Body       json.RawMessage `json:"body,omitempty"`
+	ReadBack   bool            `json:"readBack,omitempty"` // an earlier attempt had taken effect; nothing was sent again
+}
+
+// margin is how long before the server's deadline a call is cut off, so that
+// the worker is still there to report: an error that is returned less than
+// about 30 ms before the deadline is lost (measured, temporal.md §3).
+func margin(attempt time.Duration) time.Duration {
+	return min(max(attempt/20, 50*time.Millisecond), 500*time.Millisecond)
+}

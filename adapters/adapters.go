@@ -1,0 +1,151 @@
+// Package adapters is the contract between Ledgerline and the systems it
+// calls, and the one HTTP client through which every call goes.
+//
+// An [Adapter] speaks to one vendor. It makes one attempt at a time and says
+// two things about it: what came back, as a [classify.Verdict], and, before
+// anything is sent, how a resend would end, as a [Guard]. It never retries,
+// never sleeps and never decides how often to try: Temporal does that, and two
+// retry loops would multiply each other.
+//
+// A vendor lives in a sub-package: adapters/xledger, adapters/dataverse,
+// adapters/businesscentral. adapters/odata is what the last two share and
+// adapters/entra fetches their tokens.
+//
+// The package refuses to follow redirects, to talk to a host that is not on
+// the adapter's list, to connect to an address that is not public, and to read
+// more than a bounded number of bytes. See [Client].
+package adapters
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Operation is what is asked of an adapter.
+type Operation string
+
+// The operations. An export is planned by a run and sent in chunks; it is not
+// something that one call can ask for.
+const (
+	Ping Operation = "ping" // the vendor's cheapest authenticated request
+	Call Operation = "call" // a raw query or request, as the caller wrote it
+)
+
+// Guard says what may be done after an attempt whose outcome is unknown: the
+// request was sent and no trustworthy answer came back.
+type Guard string
+
+// The guards, from harmless to dangerous.
+const (
+	ReadOnly   Guard = "read"       // changes nothing: send it again
+	Idempotent Guard = "idempotent" // a repeat has no further effect: send it again
+	Readback   Guard = "readback"   // ask the vendor what is there first, send only what is missing
+	Unsafe     Guard = "unsafe"     // never sent again once bytes have left; a person decides
+)
+
+// Weaker returns the more dangerous of two guards; a batch is as safe as its
+// weakest part.
+func Weaker(a, b Guard) Guard {
+	rank := map[Guard]int{ReadOnly: 0, Idempotent: 1, Readback: 2, Unsafe: 3}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
+}
+
+// Op is how [classify] looks at a request with this guard.
+func (g Guard) Op() classify.Op {
+	if g == ReadOnly {
+		return classify.Read
+	}
+	return classify.Write
+}
+
+// Plan is what a request will do, found without calling anybody.
+type Plan struct {
+	Guard   Guard
+	Summary string // one line without data, such as "addGLImportItems, 2 items"
+}
+
+// Adapter speaks to one vendor. Implementations are safe for concurrent use.
+type Adapter interface {
+	// Plan checks a request. Its error is a fault of the request itself
+	// (malformed body, forbidden path): permanent, and no call is made.
+	Plan(op Operation, body []byte) (Plan, error)
+
+	// Do makes one attempt. The verdict is a success exactly if the vendor
+	// accepted the request; then Response holds its answer.
+	Do(ctx context.Context, c *Conn, op Operation, body []byte) (Response, classify.Verdict)
+
+	// Codes is the vendor's code table, for [classify.Response].
+	Codes() classify.Table
+}
+
+// Response is an accepted answer.
+type Response struct {
+	Status   int
+	Body     json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
+	ReadBack bool            // the effect was found at the vendor and nothing was sent
+}
+
+// Conn is one integration's connection for one attempt. It is not safe for
+// concurrent use.
+type Conn struct {
+	Client        *Client
+	Adapter       string // the name under which hosts are allowed
+	BaseURL       *url.URL
+	Settings      map[string]string
+	Credentials   map[string]string // resolved secrets by name, never logged
+	CorrelationID string            // UUID v4, sent in the header that the vendor knows
+	Uncertain     bool              // an earlier attempt may have taken effect: read back first
+
+	secrets []string
+}
+
+// Credential returns a resolved secret, or a verdict that names what is
+// missing. The secret joins those that [Conn.Secrets] reports.
+func (c *Conn) Credential(name string) (string, *classify.Verdict) {
+	v := c.Credentials[name]
+	if v == "" {
+		verdict := Fault(classify.Credentials, "credentials."+name,
+			fmt.Sprintf("the integration has no credential %q; add it to the integration file as env:NAME or file:/path", name))
+		return "", &verdict
+	}
+	c.Used(v)
+	return v, nil
+}
+
+// Used notes a secret that came into play in this attempt, such as a token
+// that was fetched on the way, so that it can be masked in everything the
+// attempt says.
+func (c *Conn) Used(secret string) { c.secrets = append(c.secrets, secret) }
+
+// Secrets returns every secret of this attempt: the integration's credentials
+// and those noted with [Conn.Used].
+func (c *Conn) Secrets() []string {
+	all := append([]string(nil), c.secrets...)
+	for _, s := range c.Credentials {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Fault is a verdict about something on our side of the wire: a request that
+// cannot be built, a setting that is missing. No call was made.
+func Fault(kind classify.Kind, rule, message string) classify.Verdict {
+	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
+}
+
+// UnknownOutcome is the verdict on a write that may have taken effect and must
+// not be sent again. The class stays that of the fault that hid the outcome.
+func UnknownOutcome(cause classify.Verdict, message string) classify.Verdict {
+	cause.Kind = classify.UnknownOutcome
+	cause.Unknown = true
+	cause.RetryAfter = 0
+	cause.Message = message
+	return cause
+}

@@ -1,0 +1,141 @@
+// Package dataverse speaks to the Dataverse Web API (OData v4).
+//
+// A call's body is a raw request or a batch, see package odata. A batch is
+// sent as multipart/mixed: with "atomic" as one change set, in which all parts
+// happen or none; without it part by part, with "continueOnError" also past a
+// failed one (vendors.md, table B).
+//
+// Guards: GET is read. PATCH and PUT on a key are an upsert, whose repeat has
+// no effect: idempotent; so is DELETE. They are unsafe under If-None-Match or
+// an If-Match with an ETag, for then a repeat would fail on its own effect.
+// POST is unsafe. A batch is what its weakest part is.
+package dataverse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/entra"
+	"github.com/ledgerline/ledgerline/adapters/odata"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Name is the adapter's name in integration files, logs and outcomes.
+const Name = "dataverse"
+
+// MaxBatch is how many requests one $batch may hold (vendors.md B).
+const MaxBatch = 1000
+
+// Adapter implements [adapters.Adapter].
+type Adapter struct{ send odata.Sender }
+
+// New returns an adapter that takes its tokens from the given cache.
+func New(tokens *entra.Tokens) Adapter {
+	return Adapter{odata.Sender{Tokens: tokens, Codes: Codes, Scope: scope}}
+}
+
+// scope is the resource of an environment: its own host.
+func scope(base *url.URL) string { return base.Scheme + "://" + base.Host + "/.default" }
+
+// Codes returns Dataverse's code table.
+func (Adapter) Codes() classify.Table { return Codes }
+
+// Plan implements [adapters.Adapter].
+func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+	if op == adapters.Ping {
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
+	}
+	r, err := odata.Parse(body, MaxBatch)
+	if err != nil {
+		return adapters.Plan{}, err
+	}
+	return adapters.Plan{Guard: guard(r), Summary: r.Summary()}, nil
+}
+
+func guard(r odata.Request) adapters.Guard {
+	if r.Batch() {
+		g := adapters.ReadOnly
+		for _, part := range r.Requests {
+			g = adapters.Weaker(g, guard(part))
+		}
+		return g
+	}
+	h := r.Header()
+	etag := h.Get("If-Match")
+	switch {
+	case r.Method == http.MethodGet:
+		return adapters.ReadOnly
+	case r.Method == http.MethodPost, h.Get("If-None-Match") != "", etag != "" && etag != "*":
+		return adapters.Unsafe
+	}
+	return adapters.Idempotent
+}
+
+// Do implements [adapters.Adapter].
+func (d Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
+	r := odata.Request{Method: http.MethodGet, Path: "WhoAmI"}
+	if op != adapters.Ping {
+		var err error
+		if r, err = odata.Parse(body, MaxBatch); err != nil {
+			return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+		}
+	}
+	g := guard(r)
+	if !r.Batch() {
+		return odata.Respond(d.send.Send(ctx, c, g.Op(), r.Method, r.Path, r.Header(), r.Body))
+	}
+	payload, contentType := render(r)
+	h := http.Header{"Content-Type": {contentType}, "Accept": {"multipart/mixed"}}
+	if r.ContinueOnError {
+		h.Set("Prefer", "odata.continue-on-error")
+	}
+	a, v := d.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, payload)
+	if !r.Atomic {
+		v = odata.Partial(v)
+	}
+	return odata.Respond(a, v)
+}
+
+// render writes a batch as multipart/mixed. Content IDs number the parts of a
+// change set, as the protocol demands.
+func render(r odata.Request) (body []byte, contentType string) {
+	var b bytes.Buffer
+	outer := multipart.NewWriter(&b)
+	if !r.Atomic {
+		writeParts(outer, r.Requests)
+	} else {
+		var set bytes.Buffer
+		inner := multipart.NewWriter(&set)
+		writeParts(inner, r.Requests)
+		inner.Close()
+		w, _ := outer.CreatePart(textproto.MIMEHeader{"Content-Type": {"multipart/mixed; boundary=" + inner.Boundary()}})
+		w.Write(set.Bytes())
+	}
+	outer.Close()
+	return b.Bytes(), "multipart/mixed; boundary=" + outer.Boundary()
+}
+
+// writeParts writes to a buffer, which cannot fail.
+func writeParts(m *multipart.Writer, requests []odata.Request) {
+	for i, r := range requests {
+		w, _ := m.CreatePart(textproto.MIMEHeader{
+			"Content-Type":              {"application/http"},
+			"Content-Transfer-Encoding": {"binary"},
+			"Content-Id":                {fmt.Sprint(i + 1)},
+		})
+		h := r.Header()
+		h.Set("Accept", "application/json")
+		if len(r.Body) > 0 {
+			h.Set("Content-Type", "application/json")
+		}
+		fmt.Fprintf(w, "%s %s HTTP/1.1\r\n", r.Method, r.Path)
+		h.Write(w)
+		fmt.Fprintf(w, "\r\n%s\r\n", r.Body)
+	}
+}

@@ -1,0 +1,69 @@
+package adapters
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Names are the adapters that an integration can name.
+var Names = []string{"xledger", "dataverse", "businesscentral"}
+
+// hosts lists where each adapter may call. An entry that begins with a dot
+// allows every host below it. The hosts are the vendors' documented ones.
+var hosts = map[string][]string{
+	"xledger":         {"www.xledger.net", "demo.xledger.net"},
+	"dataverse":       {".dynamics.com"},
+	"businesscentral": {"api.businesscentral.dynamics.com"},
+	"entra":           {"login.microsoftonline.com"},
+}
+
+// Hosts returns the hosts that an adapter may call; an entry that begins with
+// a dot allows every host below it.
+func Hosts(adapter string) []string { return slices.Clone(hosts[adapter]) }
+
+// CheckURL says why an adapter must not call u, or nil. The rules: https on
+// port 443, no user info, no IP literal in any notation, no fragment, and a
+// host on the adapter's list. devHosts are "host:port" pairs for development;
+// they may be plain http and anywhere.
+//
+// The check stands at two places, when an integration is applied and again
+// before each request; the address behind the name is checked when dialling.
+func CheckURL(adapter string, u *url.URL, devHosts []string) error {
+	if u.User != nil {
+		return fmt.Errorf("the address must not carry a user or password")
+	}
+	if u.Fragment != "" {
+		return fmt.Errorf("the address must not have a fragment (#…)")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("scheme %q: want https", u.Scheme)
+	}
+	if slices.Contains(devHosts, hostPort(u)) {
+		return nil
+	}
+	if u.Scheme != "https" {
+		return fmt.Errorf("scheme %q: want https (a development host must be listed in LEDGERLINE_DEV_VENDOR_HOSTS)", u.Scheme)
+	}
+	if p := u.Port(); p != "" && p != "443" {
+		return fmt.Errorf("port %s: want 443", p)
+	}
+	for _, allowed := range hosts[adapter] {
+		if u.Hostname() == allowed || strings.HasPrefix(allowed, ".") && strings.HasSuffix(u.Hostname(), allowed) {
+			return nil
+		}
+	}
+	return fmt.Errorf("host %q is not one that adapter %s may call: want %s",
+		u.Hostname(), adapter, strings.Join(hosts[adapter], " or "))
+}
+
+// hostPort returns the address that u would be dialled at.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

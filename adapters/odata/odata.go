@@ -1,0 +1,258 @@
+// Package odata is what the two Dynamics 365 adapters share: raw OData v4
+// requests with a bearer token.
+//
+// A raw request is a JSON object:
+//
+//	{"method": "PATCH", "path": "accounts(accountnumber='A-1')",
+//	 "headers": {"If-Match": "*"}, "body": {"name": "Kari"}}
+//
+// The path is relative to the integration's base URL and cannot leave it. A
+// batch has "requests" instead, a list of such objects; each adapter renders it
+// in its vendor's batch format.
+package odata
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/entra"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Request is a raw request, or a batch of them.
+type Request struct {
+	Method  string            `json:"method,omitempty"`
+	Path    string            `json:"path,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    json.RawMessage   `json:"body,omitempty"`
+
+	Requests        []Request `json:"requests,omitempty"`        // a batch; the other fields are then empty
+	Atomic          bool      `json:"atomic,omitempty"`          // batch: all or nothing
+	ContinueOnError bool      `json:"continueOnError,omitempty"` // batch: run the rest after a failed part
+}
+
+// Batch reports whether r is a batch.
+func (r Request) Batch() bool { return r.Requests != nil }
+
+// methods that a raw request may use.
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete}
+
+// headers that a raw request may set; the rest are ours.
+var headers = []string{"Accept", "Accept-Language", "If-Match", "If-None-Match", "Prefer", "Isolation", "Mscrm.*"}
+
+// Parse reads a raw request and reports all its faults at once. A batch may
+// hold at most maxParts requests.
+func Parse(body []byte, maxParts int) (Request, error) {
+	var r Request
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return r, fmt.Errorf(`body: %w; want {"method": …, "path": …, "headers": {…}, "body": …} or {"requests": […]}`, err)
+	}
+	if d.More() {
+		return r, errors.New("body: something follows the JSON object")
+	}
+	if !r.Batch() {
+		return r, r.validate("")
+	}
+	var faults []error
+	if r.Method != "" || r.Path != "" || r.Body != nil || r.Headers != nil {
+		faults = append(faults, errors.New("body: a batch has requests and no method, path, headers or body of its own"))
+	}
+	if n := len(r.Requests); n == 0 || n > maxParts {
+		faults = append(faults, fmt.Errorf("requests: %d; want 1 to %d", n, maxParts))
+	}
+	for i, part := range r.Requests {
+		if part.Batch() {
+			faults = append(faults, fmt.Errorf("requests[%d]: a batch in a batch", i))
+			continue
+		}
+		faults = append(faults, part.validate(fmt.Sprintf("requests[%d].", i)))
+	}
+	return r, errors.Join(faults...)
+}
+
+func (r Request) validate(at string) error {
+	var faults []error
+	if !slices.Contains(methods, r.Method) {
+		faults = append(faults, fmt.Errorf("%smethod: %q; want one of %s", at, r.Method, strings.Join(methods, ", ")))
+	}
+	if err := checkPath(r.Path); err != nil {
+		faults = append(faults, fmt.Errorf("%spath: %w", at, err))
+	}
+	for name, value := range r.Headers {
+		canonical := http.CanonicalHeaderKey(name)
+		if !slices.ContainsFunc(headers, func(h string) bool {
+			prefix, wild := strings.CutSuffix(h, "*")
+			return canonical == h || wild && strings.HasPrefix(canonical, prefix)
+		}) {
+			faults = append(faults, fmt.Errorf("%sheaders: %q cannot be set; can be: %s", at, name, strings.Join(headers, ", ")))
+		}
+		if strings.ContainsAny(value, "\r\n\x00") {
+			faults = append(faults, fmt.Errorf("%sheaders: the value of %q has a line break", at, name))
+		}
+	}
+	if r.Method == http.MethodGet && len(r.Body) > 0 {
+		faults = append(faults, fmt.Errorf("%sbody: GET has none", at))
+	}
+	return errors.Join(faults...)
+}
+
+// checkPath refuses whatever could lead away from the base URL.
+func checkPath(p string) error {
+	u, err := url.Parse(p)
+	switch {
+	case p == "":
+		return errors.New("empty; want a path relative to the base URL, such as WhoAmI")
+	case err != nil:
+		return errors.New("not a valid URL path")
+	case u.Scheme != "" || u.Host != "" || u.User != nil || strings.HasPrefix(p, "/") || strings.Contains(p, `\`):
+		return fmt.Errorf("%q is absolute; want a path relative to the base URL", p)
+	case u.Fragment != "":
+		return errors.New("has a fragment (#…)")
+	case slices.Contains(strings.Split(u.Path, "/"), ".."):
+		return fmt.Errorf("%q contains ..", p)
+	}
+	return nil
+}
+
+// URL returns where a relative path leads.
+func URL(base *url.URL, relative string) *url.URL {
+	u := *base
+	rel, err := url.Parse(relative)
+	if err != nil { // Parse has refused it before
+		return &u
+	}
+	u.Path = path.Join("/", base.Path) + "/" + rel.Path
+	u.RawPath = ""
+	if rel.RawPath != "" {
+		u.RawPath = path.Join("/", base.EscapedPath()) + "/" + rel.RawPath
+	}
+	u.RawQuery = rel.RawQuery
+	return &u
+}
+
+// Sender makes authenticated requests for one vendor.
+type Sender struct {
+	Tokens *entra.Tokens
+	Codes  classify.Table
+	// Scope returns the token scope for a base URL.
+	Scope func(base *url.URL) string
+}
+
+// Send makes one request with a bearer token. If the vendor refuses a token
+// that came from the cache, a fresh one is fetched and the request is made once
+// more: a token can be revoked before its time, and 401 means that nothing
+// was done. A fresh token that is refused is a permanent failure.
+func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, method, relative string, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
+	for {
+		token, cached, v := s.Tokens.Token(ctx, c, s.Scope(c.BaseURL))
+		if v.Class != classify.Success {
+			return adapters.Answer{}, v
+		}
+		header := h.Clone()
+		if header == nil {
+			header = make(http.Header)
+		}
+		setDefault(header, "Accept", "application/json")
+		if len(body) > 0 {
+			setDefault(header, "Content-Type", "application/json")
+		}
+		header.Set("Authorization", "Bearer "+token)
+		header.Set("Odata-Version", "4.0")
+		header.Set("Odata-Maxversion", "4.0")
+		header.Set("X-Ms-Client-Request-Id", c.CorrelationID)
+		header.Set("User-Agent", "ledgerline")
+		a, v := c.Client.Do(ctx, adapters.Request{
+			Adapter: c.Adapter, Method: method, URL: URL(c.BaseURL, relative),
+			Header: header, Body: body, Op: op, Codes: s.Codes,
+		})
+		if v.Kind != classify.Unauthorized || !cached {
+			return a, v
+		}
+		s.Tokens.Forget(token)
+	}
+}
+
+func setDefault(h http.Header, key, value string) {
+	if h.Get(key) == "" {
+		h.Set(key, value)
+	}
+}
+
+// Header returns a request's own headers.
+func (r Request) Header() http.Header {
+	h := make(http.Header, len(r.Headers))
+	for k, v := range r.Headers {
+		h.Set(k, v)
+	}
+	return h
+}
+
+// Partial is the verdict on a batch of which some parts took effect and the
+// rest may be tried again: sending the whole again would repeat what is done.
+// It leaves v alone unless v would be retried and a part succeeded.
+func Partial(v classify.Verdict) classify.Verdict {
+	if !v.Retry() {
+		return v
+	}
+	var done, failed []string
+	for i, p := range v.Parts {
+		if p.Class == classify.Success {
+			done = append(done, fmt.Sprint(i))
+		} else {
+			failed = append(failed, fmt.Sprint(i))
+		}
+	}
+	if len(done) == 0 {
+		return v
+	}
+	v.Kind = classify.Partial
+	v.RetryAfter = 0
+	v.Message = fmt.Sprintf("parts %s took effect, parts %s did not and can be sent again on their own: %s",
+		strings.Join(done, ","), strings.Join(failed, ","), v.Message)
+	return v
+}
+
+// Respond turns an exchange into what an adapter returns.
+func Respond(a adapters.Answer, v classify.Verdict) (adapters.Response, classify.Verdict) {
+	if v.Class != classify.Success {
+		return adapters.Response{}, v
+	}
+	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
+}
+
+// Summary names a request in one line, without its keys and values.
+func (r Request) Summary() string {
+	if r.Batch() {
+		return fmt.Sprintf("$batch, %d requests", len(r.Requests))
+	}
+	p, _, _ := strings.Cut(r.Path, "?")
+	var b strings.Builder
+	depth := 0
+	for _, c := range p {
+		switch {
+		case c == '(':
+			depth++
+			b.WriteString("(…")
+		case c == ')' && depth > 0:
+			depth--
+			b.WriteRune(c)
+		case depth == 0:
+			b.WriteRune(c)
+		}
+		if b.Len() > 100 {
+			break
+		}
+	}
+	return r.Method + " " + b.String()
+}

@@ -1,0 +1,166 @@
+// Package xledger speaks to Xledger's GraphQL API.
+//
+// Three things set Xledger apart (vendors.md, table A). Nearly every failure
+// comes inside HTTP 200: throttling, validation, refused tokens. The error code
+// stands at errors[].code, not in the extensions. And every request is billed,
+// so a look-up is made only when an outcome is really unknown.
+//
+// A call's body is a GraphQL request: {"query": "…", "variables": {…}}.
+//
+// Guards: a query is read. addGLImportItems is readback if its inputs come as
+// the one variable and each has a distinct extIdentifier; before it is sent
+// again, glImportItems is asked which of them are there. Every other mutation
+// is unsafe.
+package xledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Name is the adapter's name in integration files, logs and outcomes.
+const Name = "xledger"
+
+// MaxNodes is how many nodes one mutation may carry (vendors.md A: mass
+// mutations take up to 500).
+const MaxNodes = 500
+
+// ping asks for the name of the root type, the cheapest request there is.
+var ping = []byte(`{"query":"query { __typename }"}`)
+
+// Adapter implements [adapters.Adapter].
+type Adapter struct{}
+
+// Codes returns Xledger's code table.
+func (Adapter) Codes() classify.Table { return Codes }
+
+// Plan implements [adapters.Adapter].
+func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+	p, _, err := plan(op, body)
+	return p, err
+}
+
+// plan also returns the identifiers to look up when the guard is readback.
+func plan(op adapters.Operation, body []byte) (adapters.Plan, []string, error) {
+	if op == adapters.Ping {
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil, nil
+	}
+	q, err := parse(body)
+	if err != nil {
+		return adapters.Plan{}, nil, err
+	}
+	s := inspect(q.Query)
+	what := strings.Join(s.fields, ", ")
+	if len(what) > 80 {
+		what = fmt.Sprintf("%s and %d more fields", s.fields[0], len(s.fields)-1)
+	}
+	if !s.mutation {
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil, nil
+	}
+	p := adapters.Plan{Guard: adapters.Unsafe, Summary: "mutation " + what}
+	if len(s.fields) != 1 || s.fields[0] != "addGLImportItems" {
+		return p, nil, nil
+	}
+	ids, ok := identifiers(q.Variables)
+	if !ok {
+		return p, nil, nil
+	}
+	if len(ids) > MaxNodes {
+		return p, nil, fmt.Errorf("variables: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
+	}
+	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids))}, ids, nil
+}
+
+// Do implements [adapters.Adapter].
+func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
+	p, ids, err := plan(op, body)
+	if err != nil {
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+	}
+	if op == adapters.Ping {
+		body = ping
+	}
+	if c.Uncertain && p.Guard == adapters.Readback {
+		found, answer, v := lookUp(ctx, c, ids)
+		switch {
+		case v.Class != classify.Success:
+			return adapters.Response{}, v
+		case found == len(ids):
+			return adapters.Response{Status: answer.Status, Body: adapters.JSON(answer.Body), ReadBack: true}, v
+		case found > 0:
+			// A mutation is all or nothing, so this is not ours to mend.
+			v = adapters.UnknownOutcome(v, fmt.Sprintf(
+				"%d of %d items are at Xledger after an attempt without an answer; nothing more was sent", found, len(ids)))
+			v.Class, v.Rule = classify.Permanent, "readback:partial"
+			return adapters.Response{}, v
+		}
+	}
+	a, v := post(ctx, c, p.Guard.Op(), body)
+	if v.Class != classify.Success {
+		return adapters.Response{}, v
+	}
+	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
+}
+
+// lookUp counts how many of the identifiers Xledger has.
+func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (int, adapters.Answer, classify.Verdict) {
+	vars, _ := json.Marshal(map[string]any{"ids": ids, "n": 2 * len(ids)}) // twice: a duplicate must not hide another
+	body, _ := json.Marshal(query{
+		Query:     "query($ids:[String!],$n:Int){glImportItems(first:$n,filter:{extIdentifier_in:$ids}){edges{node{dbId extIdentifier}}}}",
+		Variables: vars,
+	})
+	a, v := post(ctx, c, classify.Read, body)
+	if v.Class != classify.Success {
+		return 0, a, v
+	}
+	var answer struct {
+		Data struct {
+			GLImportItems struct {
+				Edges []struct {
+					Node struct {
+						ExtIdentifier string `json:"extIdentifier"`
+					} `json:"node"`
+				} `json:"edges"`
+			} `json:"glImportItems"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(adapters.JSON(a.Body), &answer); err != nil {
+		return 0, a, adapters.Fault(classify.InvalidResponse, "readback:shape", "the look-up's answer has another shape than glImportItems documents")
+	}
+	there := make(map[string]bool)
+	for _, e := range answer.Data.GLImportItems.Edges {
+		there[e.Node.ExtIdentifier] = true
+	}
+	found := 0
+	for _, id := range ids {
+		if there[id] {
+			found++
+		}
+	}
+	return found, a, v
+}
+
+// post sends one GraphQL request. The header is "token …": Xledger refuses
+// "Bearer …" (vendors.md A).
+func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (adapters.Answer, classify.Verdict) {
+	token, missing := c.Credential("token")
+	if missing != nil {
+		return adapters.Answer{}, *missing
+	}
+	return c.Client.Do(ctx, adapters.Request{
+		Adapter: c.Adapter, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes,
+		Header: http.Header{
+			"Authorization":    {"token " + token},
+			"Content-Type":     {"application/json"},
+			"Accept":           {"application/json"},
+			"X-Correlation-Id": {c.CorrelationID},
+			"User-Agent":       {"ledgerline"},
+		},
+	})
+}

@@ -1,0 +1,157 @@
+package classify
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// oDataBatch judges a JSON $batch answer: {"responses": [{"id", "status",
+// "headers", "body"}]}. IDs may be null, so parts go by their position; a part
+// with status 204 has no body (vendors.md C).
+func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) Verdict {
+	if !isArray(responses) {
+		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
+	}
+	entries := elements(responses)
+	if len(entries) == 0 {
+		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
+	}
+	parts := make([]Verdict, len(entries))
+	for i, entry := range entries {
+		parts[i] = Response(part(s, entry), codes)
+	}
+	return ofParts(parts, outer)
+}
+
+// part reads one entry of a JSON batch. What it does not find stays zero, and
+// status 0 is not an answer.
+func part(s Seen, entry json.RawMessage) Seen {
+	p := Seen{Op: s.Op, Header: http.Header{}, Received: s.Received}
+	if !isObject(entry) {
+		return p
+	}
+	for name, value := range members(entry) {
+		switch {
+		case name == "status":
+			p.Status, _ = strconv.Atoi(text(value))
+		case name == "headers" && isObject(value):
+			for k, v := range members(value) {
+				p.Header.Add(k, text(v))
+			}
+		case name == "body" && !isNull(value):
+			p.Body = value
+			if value[0] == '"' { // a body may come as encoded text
+				p.Body = []byte(unquote(value))
+			}
+		}
+	}
+	if len(p.Body) == 0 && p.Status/100 == 2 {
+		p.Status = http.StatusNoContent // an empty part is whole: the envelope was
+	}
+	return p
+}
+
+// ofParts judges a batch. Any permanent part makes the whole permanent, since
+// the whole cannot be sent again; a 424 is only the consequence of another
+// part's failure and leaves the decision to that one.
+func ofParts(parts []Verdict, outer Verdict) Verdict {
+	causes := slices.DeleteFunc(slices.Clone(parts), func(v Verdict) bool { return v.HTTPStatus == http.StatusFailedDependency })
+	if len(causes) == 0 || Worst(causes).Class == Success {
+		causes = parts
+	}
+	worst := Worst(causes)
+	v := worst
+	v.Parts = parts
+	if worst.Class == Success {
+		if outer.Class != Success { // the envelope failed although no part says why
+			outer.Parts = parts
+			return outer
+		}
+		v.Rule = outer.Rule
+		return v
+	}
+	at := slices.IndexFunc(parts, func(p Verdict) bool { return p.Rule == worst.Rule && p.Message == worst.Message })
+	v.Message = fmt.Sprintf("part %d of %d: %s", at+1, len(parts), worst.Message)
+	// Parts that went well beside one that will be retried may have taken effect.
+	v.Unknown = v.Unknown || v.Retry() && slices.ContainsFunc(parts, func(p Verdict) bool { return p.Class == Success || p.Unknown })
+	return v
+}
+
+// multiparts judges the parts of a multipart/mixed answer, Dataverse's $batch:
+// each part is an HTTP response, or a change set of them. ok is false if the
+// answer is not multipart. Without Prefer: odata.continue-on-error the outer
+// status is the failing part's and the body is multipart all the same
+// (vendors.md B).
+func multiparts(s Seen, body []byte, codes Table) (parts []Verdict, ok bool) {
+	contentType := ""
+	if v := values(s.Header, "Content-Type"); len(v) > 0 {
+		contentType = v[0]
+	}
+	if !strings.HasPrefix(strings.ToLower(contentType), "multipart/") || len(body) == 0 {
+		return nil, false
+	}
+	parts, err := readParts(s, body, contentType, codes, 2)
+	if err != nil || s.Truncated || len(parts) == 0 {
+		if byStatusOf(s.Status).Class != Success {
+			return nil, false
+		}
+		cut := incomplete("body:truncated", "the multipart answer is cut off")
+		cut.HTTPStatus = s.Status
+		parts = append(parts, cut)
+	}
+	return parts, true
+}
+
+// maxParts is more than any vendor allows in a batch (vendors.md B: 1,000).
+const maxParts = 1100
+
+func readParts(s Seen, body []byte, contentType string, codes Table, depth int) ([]Verdict, error) {
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil || params["boundary"] == "" || depth == 0 {
+		return nil, fmt.Errorf("no boundary in %q", contentType)
+	}
+	var out []Verdict
+	r := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+	for len(out) < maxParts {
+		p, err := r.NextRawPart()
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return out, err
+		}
+		inner, err := io.ReadAll(p)
+		if err != nil {
+			return out, err
+		}
+		if ct := p.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(ct), "multipart/") {
+			nested, err := readParts(s, inner, ct, codes, depth-1)
+			out = append(out, nested...)
+			if err != nil {
+				return out, err
+			}
+			continue
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(inner)), nil)
+		if err != nil {
+			return out, err
+		}
+		content, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		seen := Seen{Op: s.Op, Status: resp.StatusCode, Header: resp.Header, Body: content, Truncated: err != nil, Received: s.Received}
+		if len(bytes.TrimSpace(content)) == 0 && seen.Status/100 == 2 && err == nil {
+			seen.Status = http.StatusNoContent
+		}
+		out = append(out, Response(seen, codes))
+	}
+	return out, nil
+}
