@@ -17,7 +17,6 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // TaskQueue is where workers take invocations from.
@@ -37,17 +37,13 @@ const (
 	MirrorName = "Mirror"
 )
 
-// ErrNoIntegration is what a [Resolver] returns when the organization has no
-// integration of that ID, whoever else may have one.
-var ErrNoIntegration = errors.New("the organization has no such integration")
-
 // Resolver finds an integration by organization and ID. It returns
-// [ErrNoIntegration] where there is none; any other error means that it could
-// not be asked.
+// [runlog.ErrNotFound] where there is none, whoever else may have it; any other
+// error means that it could not be asked.
 type Resolver func(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error)
 
 // Audit stores rows in the audit record. Storing a row again has no effect.
-type Audit func(ctx context.Context, organization uuid.UUID, rows []AuditRow) error
+type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
 // Activities holds what the activities need. All fields must be set.
 type Activities struct {

@@ -19,17 +19,23 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // minAttempt is the least time that a wait must leave of the budget: less
 // would not be an attempt.
 const minAttempt = 2 * time.Second
 
+// ruleUnknownIntegration marks the attempt of an invocation whose organization
+// has no such integration.
+const ruleUnknownIntegration = "integration:unknown"
+
 // Call makes one attempt of an invocation. Its error is always a single,
 // top-level *temporal.ApplicationError whose type is the [classify.Kind] and
 // whose details are the whole [Trail]: the SDK looks only at the outermost
-// error, and one wrapped by fmt.Errorf is retried no matter what. The one
-// exception is a cancellation, which passes as it is.
+// error, and one wrapped by fmt.Errorf is retried no matter what. A
+// cancellation is such an error too, or its attempt would be missing from the
+// record.
 func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error) {
 	info := activity.GetInfo(ctx)
 	trail := a.begin(ctx, info)
@@ -37,8 +43,13 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	callCtx, cancel := context.WithDeadline(ctx, deadline(ctx, info, in.Policy))
 	defer cancel()
 	done := a.attempt(callCtx, in, trail)
-	if err := stopped(ctx); err != nil {
-		return CallResult{}, err
+	if done.verdict.Kind == classify.Cancelled {
+		done.message = "cancelled by the caller"
+		if errors.Is(context.Cause(ctx), worker.ErrWorkerShutdown) {
+			// By a worker that stops: another one takes over.
+			done.verdict = classify.Verdict{Class: classify.Timeout, Kind: classify.WorkerLost, Rule: "worker:stopped", Unknown: true}
+			done.message = "the worker was stopped during this attempt"
+		}
 	}
 
 	last := &trail[len(trail)-1]
@@ -50,7 +61,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	}
 	a.decide(last, done, in, info)
 	a.logFailure(in, *last)
-	return CallResult{}, translate(ctx, trail)
+	return CallResult{}, translate(ctx, trail, int(info.Attempt) < in.Policy.MaxAttempts())
 }
 
 // begin reads the trail that earlier attempts left and adds this one. The
@@ -79,16 +90,6 @@ func deadline(ctx context.Context, info activity.Info, p classify.Policy) time.T
 		d = own
 	}
 	return d.Add(-margin(p.AttemptTimeout))
-}
-
-// stopped returns the cancellation that ended an attempt from outside, as the
-// SDK wants it, or nil. A worker that shuts down is not the caller who
-// cancels: its attempt is lost and tried again elsewhere.
-func stopped(ctx context.Context) error {
-	if !errors.Is(ctx.Err(), context.Canceled) || errors.Is(context.Cause(ctx), worker.ErrWorkerShutdown) {
-		return nil
-	}
-	return ctx.Err()
 }
 
 // outcome is what became of an attempt.
@@ -148,8 +149,8 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 	}
 	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	switch {
-	case errors.Is(err, ErrNoIntegration):
-		return fault(classify.Configuration, "integration:unknown",
+	case errors.Is(err, runlog.ErrNotFound):
+		return fault(classify.Configuration, ruleUnknownIntegration,
 			"organization %s has no integration %s; see starter integrations list", in.OrganizationID, in.IntegrationID)
 	case err != nil:
 		return fault(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
@@ -214,13 +215,16 @@ func cut(s string) string { return redact.Text(s) }
 // translate is the last step: it records the trail for the next attempt and
 // turns the failed attempt into the one error that Temporal understands. The
 // category keeps expected failures of vendors out of the worker's error log.
-func translate(ctx context.Context, trail Trail) error {
+//
+// more says whether Temporal would try again by its own count; then it must be
+// told if that is not wanted.
+func translate(ctx context.Context, trail Trail, more bool) error {
 	last := trail.Last()
 	if last.Retryable {
 		activity.RecordHeartbeat(ctx, trail)
 	}
 	return temporal.NewApplicationErrorWithOptions(last.Message, string(last.Kind), temporal.ApplicationErrorOptions{
-		NonRetryable:   !last.Retryable,
+		NonRetryable:   more && !last.Retryable,
 		NextRetryDelay: last.Delay,
 		Details:        []any{trail},
 		Category:       temporal.ApplicationErrorCategoryBenign,

@@ -1,0 +1,51 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Cached returns a resolver that asks another one at most once in fresh for
+// each integration. While that cannot be asked, it goes on with what it knows:
+// a database outage must not stop calls. Only finding nothing is not kept, so
+// that an integration can be used as soon as it is applied.
+func Cached(ask Resolver, fresh time.Duration, log *slog.Logger) Resolver {
+	type key struct{ organization, integration uuid.UUID }
+	type entry struct {
+		found integrations.Integration
+		at    time.Time
+	}
+	var mu sync.Mutex
+	known := make(map[key]entry)
+	return func(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error) {
+		k := key{organization, integration}
+		mu.Lock()
+		e, ok := known[k]
+		mu.Unlock()
+		if ok && time.Since(e.at) < fresh {
+			return e.found, nil
+		}
+		found, err := ask(ctx, organization, integration)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			known[k] = entry{found, time.Now()}
+		case errors.Is(err, runlog.ErrNotFound):
+			delete(known, k)
+		case ok:
+			log.Warn("an integration could not be looked up; going on with what is known",
+				"organization_id", organization, "integration_id", integration, "known_since", e.at, "error", cut(err.Error()))
+			return e.found, nil
+		}
+		return found, err
+	}
+}

@@ -1,0 +1,380 @@
+package integrations
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// maxFile is the largest file that is read, in bytes.
+const maxFile = 1 << 20
+
+// Options are the switches of [Parse].
+type Options struct {
+	// DevHosts are "host:port" pairs that may be called over plain http, for
+	// development against the sandbox.
+	DevHosts []string
+}
+
+// Parse reads integration files: YAML, one organization a document. name is
+// the file's, for messages. The error joins every fault, each as
+// "name:line:column: field: what is wrong; want what is right".
+func Parse(name string, src []byte, o Options) ([]Integration, error) {
+	if len(src) > maxFile {
+		return nil, fmt.Errorf("%s: %d bytes; want at most %d", name, len(src), maxFile)
+	}
+	p := &parser{name: name, options: o, ids: make(map[uuid.UUID]bool)}
+	var out []Integration
+	docs := yaml.NewDecoder(bytes.NewReader(src))
+	for n := 0; ; n++ {
+		var doc yaml.Node
+		err := docs.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			if n == 0 {
+				return nil, fmt.Errorf("%s:1:1: the file is empty; want organization and integrations", name)
+			}
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		}
+		out = append(out, p.document(doc.Content[0])...)
+	}
+	if len(p.faults) > 0 {
+		return nil, p.report()
+	}
+	return out, nil
+}
+
+// parser collects faults. It reads nodes itself, since a decoder would stop at
+// the first fault and forget where it was.
+type parser struct {
+	name    string
+	options Options
+	faults  []fault
+	ids     map[uuid.UUID]bool
+}
+
+type fault struct {
+	line, column int
+	text         string
+}
+
+func (p *parser) fault(at *yaml.Node, field, format string, args ...any) {
+	p.faults = append(p.faults, fault{at.Line, at.Column, field + ": " + fmt.Sprintf(format, args...)})
+}
+
+// report joins the faults in the order of the file.
+func (p *parser) report() error {
+	slices.SortStableFunc(p.faults, func(a, b fault) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column), strings.Compare(a.text, b.text))
+	})
+	all := make([]error, len(p.faults))
+	for i, f := range p.faults {
+		all[i] = fmt.Errorf("%s:%d:%d: %s", p.name, f.line, f.column, f.text)
+	}
+	return errors.Join(all...)
+}
+
+// fields reads a mapping whose keys must be among known, and returns its values.
+func (p *parser) fields(n *yaml.Node, at string, known ...string) map[string]*yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		p.fault(n, at, "%s; want a mapping with %s", kindOf(n), strings.Join(known, ", "))
+		return nil
+	}
+	out := make(map[string]*yaml.Node)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field := join(at, key.Value)
+		switch {
+		case !slices.Contains(known, key.Value):
+			p.fault(key, field, "unknown field%s; known are %s", didYouMean(key.Value, known), strings.Join(known, ", "))
+		case out[key.Value] != nil:
+			p.fault(key, field, "stands here twice; the first is in line %d", out[key.Value].Line)
+		case value.Kind == yaml.AliasNode || value.Anchor != "":
+			p.fault(value, field, "anchors and aliases are not supported; write the value out")
+		default:
+			out[key.Value] = value
+		}
+	}
+	return out
+}
+
+// text reads a scalar. It reports one that is missing if required.
+func (p *parser) text(parent *yaml.Node, m map[string]*yaml.Node, at, name string, required bool) (string, *yaml.Node) {
+	n, ok := m[name]
+	if !ok {
+		if required && m != nil {
+			p.fault(parent, join(at, name), "missing")
+		}
+		return "", nil
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		p.fault(n, join(at, name), "%s; want a text", kindOf(n))
+		return "", nil
+	}
+	return n.Value, n
+}
+
+func (p *parser) uuid(parent *yaml.Node, m map[string]*yaml.Node, at, name string) (uuid.UUID, *yaml.Node) {
+	s, n := p.text(parent, m, at, name, true)
+	if n == nil {
+		return uuid.Nil, nil
+	}
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != 36 || id == uuid.Nil {
+		p.fault(n, join(at, name), "%q is not a UUID; want the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", clip(s))
+		return uuid.Nil, nil
+	}
+	return id, n
+}
+
+func (p *parser) document(n *yaml.Node) []Integration {
+	m := p.fields(n, "", "organization", "integrations")
+	org, _ := p.uuid(n, m, "", "organization")
+	list, ok := m["integrations"]
+	if !ok {
+		if m != nil {
+			p.fault(n, "integrations", "missing")
+		}
+		return nil
+	}
+	if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
+		p.fault(list, "integrations", "%s; want a list with at least one integration", kindOf(list))
+		return nil
+	}
+	names := make(map[string]bool)
+	var out []Integration
+	for i, item := range list.Content {
+		out = append(out, p.integration(item, fmt.Sprintf("integrations[%d]", i), org, names))
+	}
+	return out
+}
+
+var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[string]bool) Integration {
+	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry")
+	in := Integration{OrganizationID: org}
+	var node *yaml.Node
+
+	if in.ID, node = p.uuid(n, m, at, "id"); node != nil {
+		if p.ids[in.ID] {
+			p.fault(node, at+".id", "%s stands here twice", in.ID)
+		}
+		p.ids[in.ID] = true
+	}
+	if in.Name, node = p.text(n, m, at, "name", true); node != nil {
+		if !validName.MatchString(in.Name) {
+			p.fault(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(in.Name))
+		} else if names[in.Name] {
+			p.fault(node, at+".name", "%q stands here twice", in.Name)
+		}
+		names[in.Name] = true
+	}
+	if in.Adapter, node = p.text(n, m, at, "adapter", true); node != nil && !slices.Contains(adapters.Names, in.Adapter) {
+		p.fault(node, at+".adapter", "%q%s; want %s", clip(in.Adapter), didYouMean(in.Adapter, adapters.Names), strings.Join(adapters.Names, ", "))
+		return in // what follows depends on it
+	}
+	if in.BaseURL, node = p.text(n, m, at, "baseURL", true); node != nil {
+		p.address(node, at+".baseURL", in.Adapter, in.BaseURL)
+	}
+	in.Settings = p.settings(n, m, at, in.Adapter)
+	in.Credentials = p.credentials(n, m, at, in.Adapter)
+	in.Policy = classify.DefaultPolicy()
+	if retry, ok := m["retry"]; ok {
+		in.Policy = p.policy(retry, at+".retry")
+	}
+	return in
+}
+
+// address checks a URL that will be called.
+func (p *parser) address(n *yaml.Node, field, adapter, raw string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "":
+		// The parse error would repeat the address, which may hold a password.
+		p.fault(n, field, "not a valid address; want https://host/path")
+	case u.RawQuery != "" || u.ForceQuery:
+		p.fault(n, field, "has a query (?…); want https://host/path")
+	case u.Host != strings.ToLower(u.Host):
+		p.fault(n, field, "host %q; want lower case", u.Host)
+	default:
+		if err := adapters.CheckURL(adapter, u, p.options.DevHosts); err != nil {
+			p.fault(n, field, "%v", err)
+		}
+	}
+}
+
+// needs says which settings and credentials each adapter has; all but the
+// authority are required.
+var needs = map[string]struct{ settings, credentials []string }{
+	"xledger":         {nil, []string{"token"}},
+	"dataverse":       {[]string{"tenantId", "clientId", "authority"}, []string{"clientSecret"}},
+	"businesscentral": {[]string{"tenantId", "clientId", "authority"}, []string{"clientSecret"}},
+}
+
+func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at, adapter string) map[string]string {
+	known := needs[adapter].settings
+	n, ok := m["settings"]
+	if !ok {
+		n = &yaml.Node{Kind: yaml.MappingNode, Line: parent.Line, Column: parent.Column}
+	}
+	if len(known) == 0 {
+		if len(n.Content) > 0 {
+			p.fault(n, at+".settings", "adapter %s has no settings", adapter)
+		}
+		return nil
+	}
+	out := make(map[string]string)
+	fields := p.fields(n, at+".settings", known...)
+	for _, name := range known {
+		value, node := p.text(n, fields, at+".settings", name, name != "authority")
+		if node == nil {
+			continue
+		}
+		if value == "" || len(value) > 256 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			p.fault(node, at+".settings."+name, "want a text of 1 to 256 characters without blanks")
+		}
+		if name == "authority" {
+			p.address(node, at+".settings.authority", "entra", value)
+		}
+		out[name] = value
+	}
+	return out
+}
+
+func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at, adapter string) map[string]Ref {
+	n, ok := m["credentials"]
+	if !ok {
+		if m != nil {
+			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:/path", strings.Join(needs[adapter].credentials, ", "))
+		}
+		return nil
+	}
+	out := make(map[string]Ref)
+	fields := p.fields(n, at+".credentials", needs[adapter].credentials...)
+	for _, name := range needs[adapter].credentials {
+		value, node := p.text(n, fields, at+".credentials", name, true)
+		if node == nil {
+			continue
+		}
+		if err := Ref(value).Validate(); err != nil {
+			p.fault(node, at+".credentials."+name, "%v", err)
+		}
+		out[name] = Ref(value)
+	}
+	return out
+}
+
+// policy reads the overrides of the default policy.
+func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
+	policy := classify.DefaultPolicy()
+	m := p.fields(n, at, "baseDelay", "coefficient", "maxRetries", "jitter", "attemptTimeout", "budget")
+	before := len(p.faults)
+	for name, into := range map[string]*time.Duration{"baseDelay": &policy.BaseDelay, "attemptTimeout": &policy.AttemptTimeout, "budget": &policy.Budget} {
+		if value, node := p.text(n, m, at, name, false); node != nil {
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				p.fault(node, at+"."+name, "%q is not a duration; want a number with a unit, such as 1s or 500ms", clip(value))
+			}
+			*into = d
+		}
+	}
+	for name, into := range map[string]any{"coefficient": &policy.Coefficient, "jitter": &policy.Jitter, "maxRetries": &policy.MaxRetries} {
+		if node, ok := m[name]; ok {
+			if err := node.Decode(into); err != nil {
+				p.fault(node, at+"."+name, "%q is not a number", clip(node.Value))
+			}
+		}
+	}
+	if len(p.faults) > before {
+		return policy
+	}
+	if err := policy.Validate(); err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			field, rest, _ := strings.Cut(line, ": ")
+			at, node := at+"."+field, n
+			if own, ok := m[field]; ok {
+				node = own
+			}
+			p.fault(node, at, "%s", rest)
+		}
+	}
+	return policy
+}
+
+func join(at, name string) string {
+	if at == "" {
+		return name
+	}
+	return at + "." + name
+}
+
+func kindOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+		return "an empty list"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Tag == "!!null":
+		return "nothing"
+	case n.Kind == yaml.AliasNode:
+		return "an alias"
+	}
+	return "a single value"
+}
+
+// clip keeps a wrong value short in a message.
+func clip(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:40]) + "…"
+	}
+	return s
+}
+
+// didYouMean names a known word that differs by case or by at most two letters.
+func didYouMean(word string, known []string) string {
+	for _, k := range known {
+		if strings.EqualFold(word, k) || distance(strings.ToLower(word), strings.ToLower(k)) <= 2 {
+			return fmt.Sprintf(" (did you mean %s?)", k)
+		}
+	}
+	return ""
+}
+
+// distance is the number of letters to insert, drop or change (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,129 @@
+// Package runlog is the audit record and what belongs to it in PostgreSQL: the
+// schema with its roles, the transaction of one organization, and every query.
+//
+// The database carries the rules, so that a defect in the program cannot break
+// them: row-level security, forced on the owner too, keeps organizations apart;
+// a composite foreign key refuses a row of one organization that names
+// another's integration; the writer can insert and nothing else; a unique key
+// makes writing a row again harmless.
+//
+// Four roles share the work, none of which owns anything:
+//
+//	ledgerline_worker     reads integrations, inserts rows, makes partitions
+//	ledgerline_operator   applies integrations, reads rows (the starter)
+//	ledgerline_reader     reads
+//	ledgerline_retention  drops old partitions
+//
+// Every query on an organization's data runs in [InOrganization]; there is no
+// other way to see a row. A pool is borrowed, never owned. The package does not
+// know Temporal.
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Beginner starts a transaction: a *pgxpool.Pool, or a *pgx.Conn.
+type Beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// InOrganization runs fn in a transaction that sees the rows of one
+// organization and no others. The setting ends with the transaction, so that a
+// pooled connection carries nothing to its next borrower.
+func InOrganization(ctx context.Context, db Beginner, organization uuid.UUID, fn func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, setOrganization, organization.String()); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+const setOrganization = `SELECT set_config('app.organization_id', $1, true)`
+
+// Open connects to a database. It does not wait for it: the first query tells.
+// maxConns bounds the pool; 0 leaves pgx's default. A waiting statement is
+// given up after 15 s and a lock after 5 s, since a caller tries again.
+func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Pool, error) {
+	if strings.TrimSpace(databaseURL) == "" {
+		return nil, errors.New("no database address: set DATABASE_URL, such as postgres://user@host:5432/ledgerline, or --database-url")
+	}
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, addressError(databaseURL, err)
+	}
+	if maxConns > 0 {
+		config.MaxConns = maxConns
+	}
+	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	for name, value := range map[string]string{
+		"application_name": "ledgerline", "statement_timeout": "15000", "lock_timeout": "5000",
+		"idle_in_transaction_session_timeout": "30000", "timezone": "UTC",
+	} {
+		if _, set := config.ConnConfig.RuntimeParams[name]; !set {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// addressError explains an address that cannot be parsed without repeating it:
+// it may hold a password, also one that the parser took for something else.
+func addressError(databaseURL string, err error) error {
+	reason := "want postgres://user:password@host:port/database, or key=value pairs"
+	if u, parseErr := url.Parse(databaseURL); parseErr != nil && strings.Contains(databaseURL, "://") {
+		reason = "not a valid URL; a password with special characters must be percent-encoded"
+	} else if u != nil && u.Scheme != "" && u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		reason = fmt.Sprintf("scheme %q; want postgres", u.Scheme)
+	} else if errors.Is(err, os.ErrNotExist) {
+		reason = "it names a file that does not exist (a certificate or password file)"
+	}
+	return fmt.Errorf("the database address (DATABASE_URL) cannot be read: %s", reason)
+}
+
+// IsTransient reports whether trying again later can help: the server is away,
+// busy, locked, full or read-only. Everything else is a fault of the data or
+// of the program.
+func IsTransient(err error) bool {
+	if err == nil {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// Classes: 08 connection, 40 rollback, 53 resources, 57 operator
+		// intervention, 58 system. 25006 read-only after a failover, 55P03
+		// lock not available, 23514 on a partitioned table means that no
+		// partition is there yet.
+		switch {
+		case len(pg.Code) == 5 && strings.Contains("08 40 53 57 58", pg.Code[:2]):
+			return true
+		case pg.Code == "25006" || pg.Code == "55P03" || pg.Code == "26000":
+			return true
+		}
+		return isMissingPartition(pg)
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.Timeout(err) ||
+		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
+}
+
+// isMissingPartition tells "no partition of relation … found for row", which
+// shares its code with every violated CHECK, by the constraint it lacks.
+func isMissingPartition(err *pgconn.PgError) bool {
+	return err.Code == "23514" && err.ConstraintName == ""
+}

@@ -1,0 +1,61 @@
+package workflows
+
+import (
+	"errors"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Outcome is what became of an invocation: the workflow's result and the
+// update's. Exactly one of Response and Failure is set.
+type Outcome struct {
+	OK            bool               `json:"ok"`
+	CorrelationID uuid.UUID          `json:"correlationId"`
+	AdapterName   string             `json:"adapterName"`
+	TotalAttempts int                `json:"totalAttempts"`
+	Response      *activities.Answer `json:"response,omitempty"`
+	Failure       *Failure           `json:"failure,omitempty"`
+}
+
+// Failure says why an invocation failed. It has exactly these seven members.
+// Callers look at IsRetryable, never at an exit code or a transport status.
+type Failure struct {
+	CorrelationID uuid.UUID      `json:"correlationId"`
+	ErrorClass    classify.Class `json:"errorClass"` // transient, permanent or timeout
+	HTTPStatus    *int           `json:"httpStatus"` // null if there was no response
+	AdapterName   string         `json:"adapterName"`
+	Attempt       int            `json:"attempt"` // the last one; 0 if none was made
+	Message       string         `json:"message"` // redacted, at most 500 characters
+	IsRetryable   bool           `json:"isRetryable"`
+}
+
+// outcomeOf turns a trail into an outcome. isRetryable is always false: the
+// retries that could help have been made.
+func outcomeOf(in activities.Invocation, trail activities.Trail, answer activities.Answer, err error) Outcome {
+	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: len(trail)}
+	if out.OK {
+		out.Response = &answer
+		return out
+	}
+	last := trail.Last()
+	f := &Failure{
+		CorrelationID: in.CorrelationID, ErrorClass: last.Class, AdapterName: in.AdapterName,
+		Attempt: last.Number, Message: last.Message,
+	}
+	if last.HTTPStatus != 0 {
+		f.HTTPStatus = &last.HTTPStatus
+	}
+	var cancelled *temporal.CanceledError
+	switch {
+	case errors.As(err, &cancelled):
+		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller"
+	case len(trail) == 0:
+		f.ErrorClass, f.Message = classify.Timeout, "no worker took the call within its budget; is a worker running on this task queue?"
+	}
+	out.Failure = f
+	return out
+}

@@ -1,0 +1,47 @@
+// Package workflows says how long and in what order; package classify says
+// whether, and package activities does the work. Everything in a workflow is
+// deterministic: it is run again from its history whenever a worker has to
+// remember where it was.
+//
+// [Invoke] is one adapter call with its retries. Temporal retries the activity
+// by the retry policy that the workflow gives it, so waiting costs nothing and
+// survives everything; the workflow only says when it is over.
+//
+//	           Call ──fails──► wait 1 s, 2 s, 4 s ± 20 % ──► Call …      (Temporal)
+//	             │
+//	started ─────┴──► outcome known ──► Mirror ──► completed
+//	                       │              (without limit)
+//	caller ◄── update ─────┘
+//
+// A history has 11 events when a call succeeds, 18 when it fails, however many
+// attempts there were, and two more if a caller waited by the update.
+//
+// The package also holds the client's side, [Execute], and the names that both
+// sides share, so that no string is built twice.
+package workflows
+
+import (
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Search attributes, all keywords. The first four are set at the start; the
+// last one when an invocation has failed.
+var (
+	OrganizationID = temporal.NewSearchAttributeKeyKeyword("OrganizationId")
+	IntegrationID  = temporal.NewSearchAttributeKeyKeyword("IntegrationId")
+	AdapterName    = temporal.NewSearchAttributeKeyKeyword("AdapterName")
+	CorrelationID  = temporal.NewSearchAttributeKeyKeyword("CorrelationId")
+	ErrorClass     = temporal.NewSearchAttributeKeyKeyword("ErrorClass")
+)
+
+// SearchAttributes are the names of all search attributes.
+func SearchAttributes() []string {
+	return []string{OrganizationID.GetName(), IntegrationID.GetName(), AdapterName.GetName(), CorrelationID.GetName(), ErrorClass.GetName()}
+}
+
+// InvokeID is the workflow ID of an invocation. The same correlation ID is the
+// same invocation.
+func InvokeID(organization, correlation uuid.UUID) string {
+	return "invoke/" + organization.String() + "/" + correlation.String()
+}
