@@ -1,0 +1,105 @@
+package ledgerline_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/ledgerline/ledgerline/"
+
+// arrows says which packages of the module a package may import, with the
+// reason. A folder's entry holds for the folders below it too. What is not
+// listed may import everything: programs, and what serves the demo and tests.
+var arrows = []struct {
+	from string
+	to   []string
+	why  string
+}{
+	{"classify", nil, "pure: what an answer means depends on nothing else"},
+	{"redact", nil, "pure: it must be usable everywhere"},
+	{"adapters", []string{"adapters", "classify", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
+	{"integrations", []string{"adapters", "classify"}, "files and rules only; of adapters it needs names and hosts"},
+	{"runlog", []string{"integrations", "classify"}, "the database does not know who writes to it"},
+	{"activities", []string{"adapters", "integrations", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"workflows", []string{"activities", "classify"}, "deterministic: everything that acts is behind an activity"},
+}
+
+// forbidden are packages of others that must not be reached from here.
+var forbidden = []struct{ from, what, why string }{
+	{"classify", ".", "standard library only"},
+	{"redact", ".", "standard library only"},
+	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
+	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
+	{"adapters", "github.com/jackc", "an adapter has no database"},
+	{"workflows", "github.com/jackc", "a workflow has no I/O"},
+	{"workflows", "net/http", "a workflow has no I/O"},
+}
+
+type pkg struct {
+	ImportPath, Doc string
+	Imports         []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "./...").Output()
+	require.NoError(t, err)
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		all = append(all, p)
+	}
+	require.Greater(t, len(all), 10, "go list found too few packages to prove anything")
+	return all
+}
+
+func within(path, folder string) bool {
+	return path == module+folder || strings.HasPrefix(path, module+folder+"/")
+}
+
+func TestImportArrows(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, rule := range arrows {
+			if !within(p.ImportPath, rule.from) {
+				continue
+			}
+			for _, imp := range p.Imports {
+				if !strings.HasPrefix(imp, module) {
+					continue
+				}
+				allowed := slices.ContainsFunc(rule.to, func(to string) bool { return within(imp, to) })
+				require.True(t, allowed, "%s imports %s; %s may import %v: %s", p.ImportPath, imp, rule.from, rule.to, rule.why)
+			}
+		}
+		for _, rule := range forbidden {
+			if !within(p.ImportPath, rule.from) {
+				continue
+			}
+			for _, imp := range p.Imports {
+				host, _, _ := strings.Cut(imp, "/")
+				hit := rule.what == "." && strings.Contains(host, ".") && !strings.HasPrefix(imp, module) ||
+					rule.what != "." && (imp == rule.what || strings.HasPrefix(imp, rule.what))
+				require.False(t, hit, "%s imports %s: %s", p.ImportPath, imp, rule.why)
+			}
+		}
+	}
+}
+
+// TestEveryPackageTeaches holds each package to a comment of its own.
+func TestEveryPackageTeaches(t *testing.T) {
+	for _, p := range packages(t) {
+		require.NotEmpty(t, p.Doc, "%s has no package comment", p.ImportPath)
+	}
+}
