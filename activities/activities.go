@@ -23,6 +23,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/businesscentral"
+	"github.com/ledgerline/ledgerline/adapters/dataverse"
+	"github.com/ledgerline/ledgerline/adapters/entra"
+	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -45,13 +49,40 @@ type Resolver func(ctx context.Context, organization, integration uuid.UUID) (in
 // Audit stores rows in the audit record. Storing a row again has no effect.
 type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
-// Activities holds what the activities need. All fields must be set.
+// Activities holds what the activities need. All fields but Observe must be
+// set; [New] sets them for production.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
 	Audit    Audit
 	Log      *slog.Logger
+	Observe  func(adapter string, done Attempt) // counts finished attempts; may be nil
+}
+
+// freshness is how long a worker uses an integration before it asks again, so
+// how long a change takes to be noticed everywhere.
+const freshness = 10 * time.Second
+
+// New returns the activities of a worker: every adapter, integrations and audit
+// rows in db, and devHosts ("host:port") open for plain http.
+func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
+	tokens := entra.NewTokens()
+	return &Activities{
+		Resolve: Cached(func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
+			return runlog.Integration(ctx, db, organization, id)
+		}, freshness, log),
+		Adapters: map[string]adapters.Adapter{
+			xledger.Name:         xledger.Adapter{},
+			dataverse.Name:       dataverse.New(tokens),
+			businesscentral.Name: businesscentral.New(tokens),
+		},
+		Client: adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
+		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
+			return runlog.Insert(ctx, db, organization, rows)
+		},
+		Log: log,
+	}
 }
 
 // Invocation identifies one adapter operation and says what is asked. It is

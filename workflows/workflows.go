@@ -21,8 +21,15 @@
 package workflows
 
 import (
+	"time"
+
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ledgerline/ledgerline/activities"
 )
 
 // Search attributes, all keywords. The first four are set at the start; the
@@ -44,4 +51,23 @@ func SearchAttributes() []string {
 // same invocation.
 func InvokeID(organization, correlation uuid.UUID) string {
 	return "invoke/" + organization.String() + "/" + correlation.String()
+}
+
+// WorkerOptions returns the options that a worker must have. The heartbeat
+// throttle must be off, or the attempt trail would reach the server late; a
+// stopping worker gives attempts under way the time to finish (the SDK's
+// default is none), which is 2 s more than the default attempt timeout.
+func WorkerOptions() worker.Options {
+	return worker.Options{
+		DefaultHeartbeatThrottleInterval: time.Millisecond,
+		MaxHeartbeatThrottleInterval:     time.Millisecond,
+		WorkerStopTimeout:                12 * time.Second,
+	}
+}
+
+// Register makes a worker run the workflows and activities.
+func Register(w worker.Registry, a *activities.Activities) {
+	w.RegisterWorkflowWithOptions(Invoke, workflow.RegisterOptions{Name: InvokeName})
+	w.RegisterActivityWithOptions(a.Call, activity.RegisterOptions{Name: activities.CallName})
+	w.RegisterActivityWithOptions(a.Mirror, activity.RegisterOptions{Name: activities.MirrorName})
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+)
+
+// config is what the worker can be told.
+type config struct {
+	databaseURL string
+	listen      string
+	devHosts    []string
+	relax       bool
+	concurrency int
+	startup     time.Duration
+	logFormat   string
+	logLevel    slog.Level
+}
+
+// usageError is a fault of the command line.
+type usageError struct{ error }
+
+// parse reads flags, and for what they leave out the environment.
+func parse(args []string, getenv func(string) string, words io.Writer) (config, error) {
+	var c config
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	flags.SetOutput(words)
+	flags.Usage = func() {
+		fmt.Fprint(words, `Usage: worker [flags]
+
+Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
+
+Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
+TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
+Secrets of integrations are read from where their references point (env:NAME,
+file:/path), so they must be in this program's environment.
+
+`)
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&c.databaseURL, "database-url", getenv("DATABASE_URL"), "PostgreSQL, as a `user` with the role ledgerline_worker; $DATABASE_URL")
+	flags.StringVar(&c.listen, "listen", cmp.Or(getenv("LEDGERLINE_LISTEN"), ":8080"), "`address` of /livez, /readyz and /metrics; $LEDGERLINE_LISTEN")
+	dev := flags.String("dev-vendor-hosts", getenv("LEDGERLINE_DEV_VENDOR_HOSTS"), "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
+	flags.BoolVar(&c.relax, "relax-database-checks", getenv("LEDGERLINE_RELAX_DATABASE_CHECKS") == "true", "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")
+	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once")
+	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
+	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
+	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return c, err
+		}
+		return c, usageError{errors.New("see worker --help")}
+	}
+	c.devHosts = splitHosts(*dev)
+	return c, c.validate(flags.Args())
+}
+
+func splitHosts(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (c config) validate(rest []string) error {
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, usageError{fmt.Errorf(format, args...)})
+		}
+	}
+	check(len(rest) == 0, "unexpected argument %q", strings.Join(rest, " "))
+	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
+	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
+	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
+	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
+	for _, h := range c.devHosts {
+		host, port, err := net.SplitHostPort(h)
+		check(err == nil && host != "" && port != "", "--dev-vendor-hosts %q: want host:port", h)
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	prometheusexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/opentelemetry"
+
+	"github.com/ledgerline/ledgerline/activities"
+)
+
+// metrics are the worker's own and the SDK's, for Prometheus.
+type metrics struct {
+	registry *prometheus.Registry
+	provider *sdkmetric.MeterProvider
+	handler  client.MetricsHandler
+	attempts metric.Int64Counter
+	duration metric.Float64Histogram
+}
+
+func newMetrics() (*metrics, error) {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	exporter, err := prometheusexporter.New(prometheusexporter.WithRegisterer(m.registry))
+	if err != nil {
+		return nil, err
+	}
+	m.provider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
+	m.handler = opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
+		Meter:   m.provider.Meter("temporal"),
+		OnError: func(error) {}, // the default panics; a metric is not worth a worker
+	})
+	meter := m.provider.Meter("ledgerline")
+	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
+		return nil, err
+	}
+	m.duration, err = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
+	return m, err
+}
+
+func (m *metrics) close() { _ = m.provider.Shutdown(context.Background()) }
+
+// observe counts a finished attempt.
+func (m *metrics) observe(adapter string, a activities.Attempt) {
+	labels := metric.WithAttributes(
+		attribute.String("adapter", adapter), attribute.String("class", string(a.Class)), attribute.String("kind", string(a.Kind)))
+	m.attempts.Add(context.Background(), 1, labels)
+	m.duration.Record(context.Background(), a.EndedAt.Sub(a.StartedAt).Seconds(), labels)
+}
+
+// endpoints serve /livez: the process runs; /readyz: Temporal and PostgreSQL
+// answer; /metrics.
+func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		_, temporalErr := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+		databaseErr := pool.Ping(ctx)
+		if temporalErr != nil || databaseErr != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\n", okOr(temporalErr), okOr(databaseErr))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// okOr does not show the error: the endpoint needs no credentials to read.
+func okOr(err error) string {
+	if err != nil {
+		return "unavailable"
+	}
+	return "ok"
+}

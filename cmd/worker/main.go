@@ -1,0 +1,40 @@
+// Command worker runs Ledgerline's workflows and activities.
+//
+// It takes its settings from flags and the environment, checks them and the
+// database before it takes any work, serves /livez, /readyz and /metrics, and
+// on SIGTERM finishes the attempts that are under way. Any number of workers
+// can run at once.
+//
+// Exit codes: 0 after a signal, 1 if it could not start or go on, 2 for a flag
+// it does not know.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(code(run(ctx, os.Args[1:], os.Getenv, os.Stderr)))
+}
+
+// code maps an error to an exit code and says it.
+func code(err error) int {
+	var usage usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		return 2
+	}
+	fmt.Fprintln(os.Stderr, "worker:", err)
+	return 1
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// run is the program. It returns nil after a signal.
+func run(ctx context.Context, args []string, getenv func(string) string, words io.Writer) error {
+	c, err := parse(args, getenv, words)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(c, words)
+	if len(c.devHosts) > 0 {
+		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", c.devHosts)
+	}
+
+	pool, err := openDatabase(ctx, c, logger)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+
+	metrics, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	defer metrics.close()
+
+	temporal, err := dialTemporal(ctx, c, logger, metrics)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+
+	listener, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", c.listen, err)
+	}
+	server := &http.Server{Handler: endpoints(pool, temporal, metrics), ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+
+	acts := activities.New(pool, c.devHosts, logger)
+	acts.Observe = metrics.observe
+	defer acts.Client.CloseIdle()
+	options := workflows.WorkerOptions()
+	options.MaxConcurrentActivityExecutionSize = c.concurrency
+	fatal := make(chan error, 1)
+	options.OnFatalError = func(err error) { fatal <- err }
+	w := worker.New(temporal, activities.TaskQueue, options)
+	workflows.Register(w, acts)
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start the Temporal worker: %w", err)
+	}
+	defer w.Stop() // waits for attempts under way
+
+	upkeep, stop := context.WithCancel(ctx)
+	defer stop()
+	go keepPartitions(upkeep, pool, logger)
+	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
+
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping: attempts under way are finished first", "at_most", options.WorkerStopTimeout.String())
+		return nil
+	case err := <-fatal:
+		return fmt.Errorf("the Temporal worker cannot go on: %w", err)
+	}
+}
+
+// newLogger writes to w. Every text passes redaction: the attributes of our own
+// lines have passed it before, those of the SDK have not.
+func newLogger(c config, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		switch v := a.Value.Any().(type) {
+		case error:
+			a.Value = slog.StringValue(redact.Text(v.Error()))
+		case string:
+			if a.Key != slog.MessageKey && len(v) > 36 { // IDs and words are shorter
+				a.Value = slog.StringValue(redact.Text(v))
+			}
+		}
+		return a
+	}}
+	if c.logFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// openDatabase connects, makes the partitions and checks that the rules hold.
+func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.Pool, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.startup)
+	defer cancel()
+	pool, err := runlog.Open(ctx, c.databaseURL, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("PostgreSQL cannot be reached: %s; check DATABASE_URL and that the server is up", redact.Text(rootCause(err)))
+	}
+	// The self-check reports a schema that is missing; only then can it fail.
+	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
+	warnings, err := runlog.SelfCheck(ctx, pool, runlog.Check{Role: "ledgerline_worker", Relax: c.relax})
+	if err == nil {
+		err = partitionErr
+	}
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("the database is not fit for use: %w", err)
+	}
+	for _, w := range warnings {
+		logger.Warn("DEVELOPMENT: unsafe database", "warning", w)
+	}
+	return pool, nil
+}
+
+// rootCause keeps the end of a connection error: what stands before it repeats
+// user and database.
+func rootCause(err error) string {
+	for errors.Unwrap(err) != nil {
+		err = errors.Unwrap(err)
+	}
+	return err.Error()
+}
+
+// dialTemporal connects and checks that the search attributes are there.
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, fmt.Errorf("Temporal settings (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+	}
+	options.Logger = log.NewStructuredLogger(logger)
+	options.MetricsHandler = m.handler
+	ctx, cancel := context.WithTimeout(ctx, c.startup)
+	defer cancel()
+	dialed, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("Temporal cannot be reached at %q: %s; check TEMPORAL_ADDRESS and that the server is up", options.HostPort, redact.Text(err.Error()))
+	}
+	missing, err := workflows.MissingSearchAttributes(ctx, dialed, options.Namespace)
+	switch {
+	case err != nil:
+		logger.Warn("the search attributes could not be checked", "error", err)
+	case len(missing) > 0:
+		dialed.Close()
+		return nil, fmt.Errorf("Temporal namespace %q lacks search attributes: %s; run starter migrate", options.Namespace, strings.Join(missing, ", "))
+	}
+	return dialed, nil
+}
+
+// keepPartitions makes the next months' partitions long before they are needed.
+func keepPartitions(ctx context.Context, pool *pgxpool.Pool, logger *slog.Logger) {
+	for tick := time.NewTicker(6 * time.Hour); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			if made, err := runlog.EnsurePartitions(ctx, pool); err != nil {
+				logger.Error("partitions could not be made; audit rows wait once the last one ends", "error", err)
+			} else if made > 0 {
+				logger.Info("partitions made", "count", made)
+			}
+		}
+	}
+}

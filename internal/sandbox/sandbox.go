@@ -1,0 +1,219 @@
+// Package sandbox serves the vendors that Ledgerline calls, for the demo and
+// the tests: Xledger, Dataverse, Business Central and Entra's token endpoint,
+// each as far as package adapters uses it and true to what is known of the
+// vendor. It is not a mock: it keeps state, and what took effect can be asked.
+//
+// All share one listener, each under a path of its own:
+//
+//	/xledger/graphql                        Xledger GraphQL
+//	/dataverse/api/data/v9.2/               Dataverse Web API
+//	/businesscentral/v2.0/sandbox/api/v2.0/ Business Central API
+//	/entra/{tenant}/oauth2/v2.0/token       Entra token endpoint
+//
+// It keeps two append-only lists. [Entry]: every request that reached it, with
+// the answer. [Effect]: everything that was stored. Together they are the
+// oracle for "called once" and "took effect once". Neither holds a credential.
+//
+// Faults are scripted with rules, see [Rule], by POST /_script. GET /_log and
+// GET /_effects show the lists, POST /_reset forgets everything.
+package sandbox
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options configure a Sandbox. Zero values take the demo's.
+type Options struct {
+	XledgerToken string
+	TenantID     string
+	ClientID     string
+	ClientSecret string
+}
+
+// The demo's credentials: made up, and put together so that no scanner takes
+// them for real ones.
+var (
+	DemoXledgerToken = strings.Join([]string{"demo", "xledger", "token", "0123456789"}, "-")
+	DemoClientSecret = strings.Join([]string{"demo", "client", "secret", "9876543210"}, "-")
+)
+
+// The demo's public identifiers.
+const (
+	DemoTenantID = "11111111-2222-4333-8444-555555555555"
+	DemoClientID = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+)
+
+// Entry is a request that reached the sandbox.
+type Entry struct {
+	Seq           int       `json:"seq"`
+	At            time.Time `json:"at"`
+	Vendor        string    `json:"vendor"`
+	Method        string    `json:"method"`
+	Path          string    `json:"path"`
+	Operation     string    `json:"operation"` // GraphQL field, or the path's last segment
+	CorrelationID string    `json:"correlationId,omitempty"`
+	Attempt       int       `json:"attempt,omitempty"` // ordinal of the correlation at this vendor
+	Credential    string    `json:"credential"`        // ok, bad or none; never the value
+	Status        int       `json:"status"`            // 0 if the connection was dropped
+	Answer        string    `json:"answer,omitempty"`  // its beginning
+	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
+	Effects       int       `json:"effects"`           // how much of it was stored
+}
+
+// Effect is something that a vendor stored.
+type Effect struct {
+	Seq           int       `json:"seq"`
+	At            time.Time `json:"at"`
+	Vendor        string    `json:"vendor"`
+	Kind          string    `json:"kind"` // gl_import_item, upsert, create, delete, journal, journal_line, journal_post
+	Key           string    `json:"key"`
+	CorrelationID string    `json:"correlationId,omitempty"`
+}
+
+// Sandbox is the vendors' server. It is safe for concurrent use.
+type Sandbox struct {
+	options Options
+	mux     *http.ServeMux
+
+	mu       sync.Mutex
+	rules    []*Rule
+	log      []Entry
+	effects  []Effect
+	attempts map[string]int
+	state
+}
+
+// state is what the vendors hold.
+type state struct {
+	tokens    map[string]time.Time // issued access tokens and their ends
+	items     []glItem
+	itemsBy   map[string][]int // by extIdentifier
+	rows      map[string]*row  // Dataverse, by set and key
+	journals  map[string]*journal
+	sequence  int
+	companyID string
+}
+
+// New returns a sandbox with nothing in it.
+func New(o Options) *Sandbox {
+	for value, demo := range map[*string]string{
+		&o.XledgerToken: DemoXledgerToken, &o.TenantID: DemoTenantID, &o.ClientID: DemoClientID, &o.ClientSecret: DemoClientSecret,
+	} {
+		if *value == "" {
+			*value = demo
+		}
+	}
+	s := &Sandbox{options: o, mux: http.NewServeMux()}
+	s.Reset()
+	s.mux.HandleFunc("POST /_script", s.handleScript)
+	s.mux.HandleFunc("GET /_log", s.handleLog)
+	s.mux.HandleFunc("GET /_effects", s.handleEffects)
+	s.mux.HandleFunc("POST /_reset", func(w http.ResponseWriter, _ *http.Request) { s.Reset() })
+	s.mux.HandleFunc("GET /_health", func(http.ResponseWriter, *http.Request) {})
+	s.vendor("xledger", "POST /xledger/graphql", s.xledger)
+	s.vendor("dataverse", dataverseRoot, s.dataverse)
+	s.vendor("businesscentral", businessCentralRoot, s.businessCentral)
+	s.vendor("entra", "POST /entra/{tenant}/oauth2/v2.0/token", s.entra)
+	return s
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Reset forgets rules, lists and state.
+func (s *Sandbox) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
+	s.state = state{
+		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row),
+		journals: make(map[string]*journal), companyID: "0a0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4e4e",
+	}
+}
+
+// Log returns the requests that reached the sandbox, in order.
+func (s *Sandbox) Log() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Entry(nil), s.log...)
+}
+
+// Effects returns what was stored, in order.
+func (s *Sandbox) Effects() []Effect {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Effect(nil), s.effects...)
+}
+
+func (s *Sandbox) handleLog(w http.ResponseWriter, r *http.Request) {
+	out := []Entry{}
+	for _, e := range s.Log() {
+		q := r.URL.Query()
+		if (q.Get("correlation") == "" || q.Get("correlation") == e.CorrelationID) && (q.Get("vendor") == "" || q.Get("vendor") == e.Vendor) {
+			out = append(out, e)
+		}
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Sandbox) handleEffects(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, append([]Effect{}, s.Effects()...))
+}
+
+// call is a request on its way through a vendor. Handlers run with the mutex
+// held.
+type call struct {
+	*http.Request
+	body   []byte
+	entry  *Entry
+	vendor string
+	answer answer
+	sb     *Sandbox
+}
+
+// answer is what a vendor says.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// effect notes that something was stored.
+func (c *call) effect(kind, key string) {
+	c.entry.Effects++
+	c.sb.effects = append(c.sb.effects, Effect{
+		Seq: len(c.sb.effects) + 1, At: time.Now(), Vendor: c.vendor, Kind: kind, Key: key, CorrelationID: c.entry.CorrelationID,
+	})
+}
+
+// json answers with a JSON body.
+func (c *call) json(status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // values of our own
+	}
+	c.answer.status, c.answer.body = status, body
+	c.answer.header.Set("Content-Type", "application/json")
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// Addresses returns the base URL of each vendor, and of the admin, for a
+// sandbox that is served at base.
+func Addresses(base string) map[string]string {
+	return map[string]string{
+		"admin":           base,
+		"xledger":         base + "/xledger/graphql",
+		"dataverse":       base + dataverseRoot,
+		"businesscentral": base + businessCentralRoot,
+		"entra":           base + "/entra",
+	}
+}
