@@ -64,20 +64,25 @@ type Activities struct {
 // how long a change takes to be noticed everywhere.
 const freshness = 10 * time.Second
 
+// Adapters returns every adapter by its name. They share one cache of tokens.
+func Adapters() map[string]adapters.Adapter {
+	tokens := entra.NewTokens()
+	return map[string]adapters.Adapter{
+		xledger.Name:         xledger.Adapter{},
+		dataverse.Name:       dataverse.New(tokens),
+		businesscentral.Name: businesscentral.New(tokens),
+	}
+}
+
 // New returns the activities of a worker: every adapter, integrations and audit
 // rows in db, and devHosts ("host:port") open for plain http.
 func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
-	tokens := entra.NewTokens()
 	return &Activities{
 		Resolve: Cached(func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
 			return runlog.Integration(ctx, db, organization, id)
 		}, freshness, log),
-		Adapters: map[string]adapters.Adapter{
-			xledger.Name:         xledger.Adapter{},
-			dataverse.Name:       dataverse.New(tokens),
-			businesscentral.Name: businesscentral.New(tokens),
-		},
-		Client: adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
+		Adapters: Adapters(),
+		Client:   adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},

@@ -27,6 +27,7 @@ func StartOptions(in activities.Invocation) client.StartWorkflowOptions {
 			AdapterName.ValueSet(in.AdapterName),
 			CorrelationID.ValueSet(in.CorrelationID.String()),
 		),
+		Memo: map[string]any{memoSum: SumOf(in)},
 		// No execution timeout: it would cut the audit off.
 	}
 }

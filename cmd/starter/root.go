@@ -1,0 +1,204 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// app is what the commands share.
+type app struct {
+	databaseURL string
+	uiURL       string
+	output      string
+	devHosts    []string
+}
+
+func newRoot() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "starter",
+		Short: "Set up Ledgerline, make calls, and see what became of them",
+		Long: `starter sets up Ledgerline, makes ad-hoc calls and shows what became of them.
+
+Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
+TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
+PostgreSQL is found by DATABASE_URL, as a user with the role
+ledgerline_operator; migrate needs one who may create roles.
+
+Exit codes: 0 done, 1 could not be done, 2 wrong command line or file;
+call --exit-status: 3 failed for good, 4 tried as often as allowed.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.output != "table" && a.output != "json" {
+				return usage("--output %q: want table or json", a.output)
+			}
+			return nil
+		},
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%w; see %s --help", err, c.CommandPath()) })
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.databaseURL, "database-url", os.Getenv("DATABASE_URL"), "PostgreSQL `address`; $DATABASE_URL")
+	flags.Lookup("database-url").DefValue = "" // help must not show a password
+	flags.StringVar(&a.uiURL, "ui-url", cmp.Or(os.Getenv("LEDGERLINE_TEMPORAL_UI_URL"), "http://localhost:8233"), "where the Temporal UI is; $LEDGERLINE_TEMPORAL_UI_URL")
+	flags.StringVarP(&a.output, "output", "o", "table", "`table` or json")
+	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", splitHosts(os.Getenv("LEDGERLINE_DEV_VENDOR_HOSTS")), "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact())
+	return root
+}
+
+func splitHosts(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// noArgs and friends turn cobra's argument errors into usage errors.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usage("%s takes %s, got %d; see %s --help", c.CommandPath(), what, len(args), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+var noArgs = exactly(0, "no arguments")
+
+// connectTimeout bounds how long a command looks for a server.
+const connectTimeout = 8 * time.Second
+
+// database connects as an operator and checks that the schema fits.
+func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// An operator at a keyboard may be a superuser; the worker may not.
+	if _, err := runlog.SelfCheck(ctx, pool, runlog.Check{Role: "ledgerline_operator", Relax: true}); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("the database is not fit for use: %w", err)
+	}
+	return pool, nil
+}
+
+func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := runlog.Open(ctx, a.databaseURL, 2)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		for errors.Unwrap(err) != nil {
+			err = errors.Unwrap(err)
+		}
+		return nil, fmt.Errorf("PostgreSQL cannot be reached: %s; check DATABASE_URL and that the server is up", redact.Text(err.Error()))
+	}
+	return pool, nil
+}
+
+// temporal connects and returns the namespace too.
+func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, "", fmt.Errorf("Temporal settings (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+	}
+	options.Logger = quiet{}
+	options.Namespace = cmp.Or(options.Namespace, "default")
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	c, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("Temporal cannot be reached at %q: %s; check TEMPORAL_ADDRESS and that the server is up",
+			cmp.Or(options.HostPort, "localhost:7233"), redact.Text(err.Error()))
+	}
+	return c, options.Namespace, nil
+}
+
+// quiet drops the SDK's log: a command line speaks for itself.
+type quiet struct{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
+
+// organizationFlag adds --org, required unless the environment names one.
+func organizationFlag(c *cobra.Command, into *string) {
+	c.Flags().StringVar(into, "org", os.Getenv("LEDGERLINE_ORG"), "organization `UUID`; $LEDGERLINE_ORG")
+}
+
+func parseUUID(flag, value string) (uuid.UUID, error) {
+	if value == "" {
+		return uuid.Nil, usage("%s is missing: want a UUID", flag)
+	}
+	id, err := uuid.Parse(value)
+	if err != nil || len(value) != 36 {
+		return uuid.Nil, usage("%s %q: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", flag, value)
+	}
+	return id, nil
+}
+
+// find resolves an integration by its UUID or its name in the organization.
+func find(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string) (integrations.Integration, error) {
+	if which == "" {
+		return integrations.Integration{}, usage("--integration is missing: want the UUID or the name of an integration")
+	}
+	list, err := runlog.Integrations(ctx, db, organization)
+	if err != nil {
+		return integrations.Integration{}, err
+	}
+	for _, in := range list {
+		if in.Name == which || in.ID.String() == which {
+			return in, nil
+		}
+	}
+	return integrations.Integration{}, fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, organization)
+}
+
+// printJSON writes an indented JSON value.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// table writes rows in columns. The first row is the heading.
+func table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.TrimRight(strings.Join(r, "\t"), "\t"))
+	}
+	return t.Flush()
+}
+
+// dash shows that there is nothing to show.
+func dash(s string) string { return cmp.Or(s, "-") }
+
+// clip shortens a text for a table.
+func clip(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+func (a *app) show() *cobra.Command {
+	var org string
+	c := &cobra.Command{
+		Use:   "show CORRELATION-ID",
+		Short: "Show an invocation's attempts: live while it runs, from the audit record afterwards",
+		Args:  exactly(1, "one correlation ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			correlation, err := parseUUID("CORRELATION-ID", args[0])
+			if err != nil {
+				return err
+			}
+			var organization uuid.UUID
+			if org != "" {
+				if organization, err = parseUUID("--org", org); err != nil {
+					return err
+				}
+			}
+			return a.showInvocation(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), organization, correlation)
+		},
+	}
+	organizationFlag(c, &org)
+	return c
+}
+
+// shown is what show prints.
+type shown struct {
+	CorrelationID  uuid.UUID        `json:"correlationId"`
+	OrganizationID uuid.UUID        `json:"organizationId"`
+	State          string           `json:"state"`  // running, waiting, recording, completed, or unknown without Temporal
+	Source         string           `json:"source"` // temporal or table
+	Attempts       activities.Trail `json:"attempts"`
+	NextAttemptAt  *time.Time       `json:"nextAttemptAt,omitempty"`
+	TotalAttempts  int              `json:"totalAttempts,omitempty"`
+	UI             string           `json:"ui,omitempty"`
+	note           string
+}
+
+func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organization, correlation uuid.UUID) error {
+	s := shown{CorrelationID: correlation, OrganizationID: organization, State: "unknown", Attempts: activities.Trail{}}
+	temporal, namespace, err := a.temporal(ctx)
+	if err != nil {
+		fmt.Fprintf(words, "note: %v; showing the audit record only\n", err)
+	} else {
+		defer temporal.Close()
+		live, err := workflows.Look(ctx, temporal, organization, correlation)
+		var notFound *serviceerror.NotFound
+		switch {
+		case errors.As(err, &notFound):
+			s.note = "Temporal no longer knows it"
+		case err != nil:
+			return err
+		default:
+			s.OrganizationID, s.State, s.Source = live.OrganizationID, live.State, "temporal"
+			s.Attempts, s.NextAttemptAt, s.TotalAttempts = live.Trail, live.NextAttemptAt, len(live.Trail)
+			s.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"),
+				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
+		}
+	}
+	if s.State == "completed" || s.State == "unknown" {
+		if err := a.fromTable(ctx, words, &s); err != nil {
+			return err
+		}
+	}
+	if s.Source == "" {
+		hint := ""
+		if organization == uuid.Nil {
+			hint = "; with --org the audit record is searched too"
+		}
+		return fmt.Errorf("no invocation %s is known%s", correlation, hint)
+	}
+	if a.output == "json" {
+		return printJSON(out, s)
+	}
+	return s.print(out)
+}
+
+// fromTable replaces the attempts by the audit record's, if it has any: an
+// invocation that succeeded at once has left none there.
+func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
+	if s.OrganizationID == uuid.Nil {
+		return nil
+	}
+	pool, err := a.database(ctx)
+	if err != nil {
+		if s.Source != "" {
+			fmt.Fprintf(words, "note: %v; showing Temporal's history\n", err)
+			return nil
+		}
+		return err
+	}
+	defer pool.Close()
+	rows, _, err := runlog.List(ctx, pool, s.OrganizationID, runlog.Filter{CorrelationID: s.CorrelationID})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	s.Source, s.Attempts = "table", nil
+	for _, r := range rows {
+		at := activities.Attempt{
+			Number: r.AttemptNumber, EndedAt: r.OccurredAt, Class: r.ErrorClass, Kind: r.ErrorKind, Rule: r.Rule,
+			HTTPStatus: r.HTTPStatus, Message: r.ErrorMessage, Retryable: r.IsRetryable, Delay: r.PlannedDelay,
+		}
+		if r.ErrorClass == "" {
+			at.Class = classify.Success
+		}
+		s.Attempts = append(s.Attempts, at)
+		s.TotalAttempts = max(s.TotalAttempts, r.AttemptNumber)
+	}
+	return nil
+}
+
+func (s shown) print(w io.Writer) error {
+	fmt.Fprintf(w, "correlation   %s\norganization  %s\nstate         %s (from %s)\n", s.CorrelationID, s.OrganizationID, s.State,
+		map[string]string{"temporal": "Temporal", "table": "integration_run_logs"}[s.Source])
+	if s.NextAttemptAt != nil {
+		fmt.Fprintf(w, "next attempt  %s, in %v\n", s.NextAttemptAt.Format(time.RFC3339), max(0, time.Until(*s.NextAttemptAt)).Round(100*time.Millisecond))
+	}
+	if s.UI != "" {
+		fmt.Fprintf(w, "temporal ui   %s\n", s.UI)
+	}
+	fmt.Fprintln(w)
+	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "WAIT", "MESSAGE"}}
+	for _, at := range s.Attempts {
+		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", "-", clip(at.Message, 80)}
+		if at.Class == "" {
+			row[2] = "running"
+		}
+		if !at.EndedAt.IsZero() {
+			row[1] = at.EndedAt.UTC().Format("15:04:05.000")
+		}
+		if at.HTTPStatus != 0 {
+			row[5] = fmt.Sprint(at.HTTPStatus)
+		}
+		if at.Delay > 0 {
+			row[6] = at.Delay.Round(time.Millisecond).String()
+		}
+		rows = append(rows, row)
+	}
+	return table(w, rows)
+}

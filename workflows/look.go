@@ -1,0 +1,147 @@
+package workflows
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/ledgerline/ledgerline/activities"
+)
+
+// Live is an invocation as Temporal sees it.
+type Live struct {
+	OrganizationID    uuid.UUID
+	WorkflowID, RunID string
+	State             string // running, waiting (for the next attempt), recording (audit rows), completed
+	Trail             activities.Trail
+	NextAttemptAt     *time.Time
+}
+
+// Look finds an invocation. Without an organization it is searched by its
+// correlation ID, which takes a moment after the start. The error is a
+// *serviceerror.NotFound if there is none.
+func Look(ctx context.Context, c client.Client, organization, correlation uuid.UUID) (Live, error) {
+	if organization == uuid.Nil {
+		found, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Query: fmt.Sprintf("%s = '%s' AND WorkflowType = '%s'", CorrelationID.GetName(), correlation, InvokeName),
+		})
+		if err != nil {
+			return Live{}, err
+		}
+		if len(found.Executions) == 0 {
+			return Live{}, serviceerror.NewNotFound("no invocation " + correlation.String())
+		}
+		if organization, err = organizationOf(found.Executions[0]); err != nil {
+			return Live{}, err
+		}
+	}
+	live := Live{OrganizationID: organization, WorkflowID: InvokeID(organization, correlation), State: "running"}
+	d, err := c.DescribeWorkflowExecution(ctx, live.WorkflowID, "")
+	if err != nil {
+		return live, err
+	}
+	live.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		live.State = "completed"
+	}
+	for _, p := range d.GetPendingActivities() {
+		if p.GetActivityType().GetName() != activities.CallName {
+			live.State = "recording"
+			continue
+		}
+		_ = converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &live.Trail)
+		// currentRetryInterval is wrong after timeouts; the schedule time is not.
+		if at := p.GetNextAttemptScheduleTime(); p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && at != nil && p.GetAttempt() > 1 {
+			next := at.AsTime()
+			live.State, live.NextAttemptAt = "waiting", &next
+		} else if p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED && len(live.Trail) < int(p.GetAttempt()) {
+			live.Trail = live.Trail.Begin(int(p.GetAttempt()), p.GetLastStartedTime().AsTime(), p.GetLastStartedTime().AsTime())
+		}
+		return live, nil
+	}
+	live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
+	return live, err
+}
+
+func organizationOf(e *workflow.WorkflowExecutionInfo) (uuid.UUID, error) {
+	var id string
+	p := e.GetSearchAttributes().GetIndexedFields()[OrganizationID.GetName()]
+	if err := converter.GetDefaultDataConverter().FromPayload(p, &id); err != nil {
+		return uuid.Nil, err
+	}
+	return uuid.Parse(id)
+}
+
+// trailInHistory finds a finished trail: it is handed to Mirror, or came with
+// the result of a call that succeeded at once.
+func trailInHistory(ctx context.Context, c client.Client, workflowID, runID string) (activities.Trail, error) {
+	decode := converter.GetDefaultDataConverter().FromPayloads
+	var trail activities.Trail
+	events := c.GetWorkflowHistory(ctx, workflowID, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return nil, err
+		}
+		switch a := e.Attributes.(type) {
+		case *history.HistoryEvent_ActivityTaskScheduledEventAttributes:
+			var f activities.Finished
+			if a.ActivityTaskScheduledEventAttributes.GetActivityType().GetName() == activities.MirrorName &&
+				decode(a.ActivityTaskScheduledEventAttributes.GetInput(), &f) == nil {
+				return f.Trail, nil
+			}
+		case *history.HistoryEvent_ActivityTaskCompletedEventAttributes:
+			var r activities.CallResult
+			if decode(a.ActivityTaskCompletedEventAttributes.GetResult(), &r) == nil && len(r.Trail) > 0 {
+				trail = r.Trail
+			}
+		}
+	}
+	return trail, nil
+}
+
+// memoSum is the memo's field with the sum of what was asked.
+const memoSum = "requestSha256"
+
+// SumOf identifies what an invocation asks, to tell whether a correlation ID is
+// used again for something else.
+func SumOf(in activities.Invocation) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, in.Body)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// RequestSum returns the [SumOf] that an invocation was started with.
+func RequestSum(d *workflowservice.DescribeWorkflowExecutionResponse) (string, bool) {
+	var sum string
+	p, ok := d.GetWorkflowExecutionInfo().GetMemo().GetFields()[memoSum]
+	if !ok || converter.GetDefaultDataConverter().FromPayload(p, &sum) != nil {
+		return "", false
+	}
+	return sum, true
+}
+
+// Describe returns the one-line summary of an invocation for the Temporal UI,
+// without any of its data.
+func Describe(in activities.Invocation) string {
+	adapter, ok := activities.Adapters()[in.AdapterName]
+	if !ok {
+		return string(in.Operation)
+	}
+	plan, err := adapter.Plan(in.Operation, in.Body)
+	if err != nil {
+		return string(in.Operation) + " (malformed request)"
+	}
+	return plan.Summary
+}
