@@ -53,14 +53,20 @@ func InvokeID(organization, correlation uuid.UUID) string {
 	return "invoke/" + organization.String() + "/" + correlation.String()
 }
 
-// WorkerOptions returns the options that a worker must have. The heartbeat
-// throttle must be off, or the attempt trail would reach the server late; a
-// stopping worker gives attempts under way the time to finish (the SDK's
+// WorkerOptions returns the options that a worker must have.
+//
+// The heartbeat throttle is longer than any attempt. The SDK sends an attempt's
+// first heartbeat at once and keeps the next one until the throttle has passed
+// or the attempt ends, when it sends it before the failure. Should the throttle
+// pass while one is kept, the SDK sends it beside the failure, and the server
+// may take the failure first: then the trail lacks its last entry.
+//
+// A stopping worker gives attempts under way the time to finish (the SDK's
 // default is none), which is 2 s more than the default attempt timeout.
 func WorkerOptions() worker.Options {
 	return worker.Options{
-		DefaultHeartbeatThrottleInterval: time.Millisecond,
-		MaxHeartbeatThrottleInterval:     time.Millisecond,
+		DefaultHeartbeatThrottleInterval: 70 * time.Second,
+		MaxHeartbeatThrottleInterval:     70 * time.Second,
 		WorkerStopTimeout:                12 * time.Second,
 	}
 }

@@ -1,0 +1,202 @@
+package devstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// StackOptions configure [StartStack].
+type StackOptions struct {
+	Temporal TemporalOptions
+	Log      io.Writer
+}
+
+// Stack is everything but Ledgerline's own programs: PostgreSQL with a migrated
+// database and one user for each role, Temporal, and the vendors' sandbox.
+type Stack struct {
+	Dir      string // for files; removed by Close
+	Postgres *Postgres
+	Temporal *Temporal
+	Sandbox  *sandbox.Sandbox
+	Vendors  map[string]string // base URLs by adapter, "entra" and "admin"
+
+	vendorHost string
+	server     *http.Server
+}
+
+// Database and users of a stack. The users are members of the roles that the
+// migration makes; admin is the superuser.
+const (
+	Database = "ledgerline"
+	Worker   = "app_worker"
+	Operator = "app_operator"
+	Reader   = "app_reader"
+	Admin    = "postgres"
+)
+
+// StartStack starts a stack.
+func StartStack(ctx context.Context, o StackOptions) (s *Stack, err error) {
+	s = &Stack{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.Dir, err = os.MkdirTemp("", "ledgerline-"); err != nil {
+		return s, err
+	}
+	if s.Postgres, err = StartPostgres(ctx, PostgresOptions{Log: o.Log}); err != nil {
+		return s, err
+	}
+	if err = s.prepare(ctx); err != nil {
+		return s, err
+	}
+	o.Temporal.Log = o.Log
+	if s.Temporal, err = StartTemporal(ctx, o.Temporal); err != nil {
+		return s, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return s, err
+	}
+	s.Sandbox = sandbox.New(sandbox.Options{})
+	s.vendorHost = l.Addr().String()
+	s.Vendors = sandbox.Addresses("http://" + s.vendorHost)
+	s.server = &http.Server{Handler: s.Sandbox, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.server.Serve(l) }()
+	return s, nil
+}
+
+// prepare makes the database, migrates it and adds the users.
+func (s *Stack) prepare(ctx context.Context) error {
+	admin, err := pgxpool.New(ctx, s.Postgres.URL("postgres", Admin))
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+Database); err != nil {
+		return err
+	}
+	pool, err := runlog.Open(ctx, s.URL(Admin), 2)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if _, _, err := runlog.Migrate(ctx, pool); err != nil {
+		return err
+	}
+	for user, role := range map[string]string{Worker: "ledgerline_worker", Operator: "ledgerline_operator", Reader: "ledgerline_reader"} {
+		if _, err := pool.Exec(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN IN ROLE %s", user, role)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// URL is the address of the database for a user.
+func (s *Stack) URL(user string) string { return s.Postgres.URL(Database, user) }
+
+// Env is the environment of a program that runs as a database user.
+func (s *Stack) Env(user string) []string {
+	env := []string{
+		"DATABASE_URL=" + s.URL(user),
+		"TEMPORAL_ADDRESS=" + s.Temporal.HostPort(),
+		"TEMPORAL_NAMESPACE=default",
+		"LEDGERLINE_DEV_VENDOR_HOSTS=" + s.vendorHost,
+		"LEDGERLINE_LISTEN=127.0.0.1:0",
+		"LEDGERLINE_TEMPORAL_UI_URL=" + s.Temporal.UIURL(),
+	}
+	return append(env, s.Secrets()...)
+}
+
+// Secrets are the environment variables that the integrations of
+// [Stack.Integrations] name.
+func (s *Stack) Secrets() []string {
+	return []string{
+		"XLEDGER_TOKEN=" + sandbox.DemoXledgerToken,
+		"XLEDGER_OLD_TOKEN=" + strings.Repeat("revoked", 3),
+		"DYNAMICS_SECRET=" + sandbox.DemoClientSecret,
+	}
+}
+
+// DevHosts are the sandbox's "host:port".
+func (s *Stack) DevHosts() []string { return []string{s.vendorHost} }
+
+// Integrations returns an integration file for an organization: xledger-main,
+// xledger-old (whose token is revoked), crm (Dataverse) and erp (Business
+// Central). retry is the retry section of all of them, "" for the default.
+func (s *Stack) Integrations(organization uuid.UUID, retry string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "organization: %s\nintegrations:\n", organization)
+	add := func(name, adapter, rest string) {
+		id := uuid.NewSHA1(organization, []byte(name))
+		fmt.Fprintf(&b, "  - id: %s\n    name: %s\n    adapter: %s\n    baseURL: %s\n%s", id, name, adapter, s.Vendors[adapter], rest)
+		if retry != "" {
+			fmt.Fprintf(&b, "    retry: %s\n", retry)
+		}
+	}
+	dynamics := fmt.Sprintf("    settings: {tenantId: %s, clientId: %s, authority: %s}\n    credentials: {clientSecret: env:DYNAMICS_SECRET}\n",
+		sandbox.DemoTenantID, sandbox.DemoClientID, s.Vendors["entra"])
+	add("xledger-main", "xledger", "    credentials: {token: env:XLEDGER_TOKEN}\n")
+	add("xledger-old", "xledger", "    credentials: {token: env:XLEDGER_OLD_TOKEN}\n")
+	add("crm", "dataverse", dynamics)
+	add("erp", "businesscentral", dynamics)
+	return b.String()
+}
+
+// Apply stores the integrations of an organization and returns them by name.
+func (s *Stack) Apply(ctx context.Context, organization uuid.UUID, retry string) (map[string]integrations.Integration, error) {
+	list, err := integrations.Parse("stack.yaml", []byte(s.Integrations(organization, retry)), integrations.Options{DevHosts: s.DevHosts()})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := runlog.Open(ctx, s.URL(Operator), 1)
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	if _, err := runlog.ApplyIntegrations(ctx, pool, list, "devstack", false); err != nil {
+		return nil, err
+	}
+	byName := make(map[string]integrations.Integration)
+	for _, in := range list {
+		byName[in.Name] = in
+	}
+	return byName, nil
+}
+
+// File writes a file in the stack's folder and returns its path.
+func (s *Stack) File(name, content string) (string, error) {
+	path := filepath.Join(s.Dir, name)
+	return path, os.WriteFile(path, []byte(content), 0o600)
+}
+
+// Close ends everything and removes its data.
+func (s *Stack) Close() error {
+	var faults []error
+	if s.server != nil {
+		faults = append(faults, s.server.Close())
+	}
+	if s.Temporal != nil {
+		s.Temporal.Kill()
+	}
+	if s.Postgres != nil {
+		faults = append(faults, s.Postgres.Close())
+	}
+	return errors.Join(append(faults, os.RemoveAll(s.Dir))...)
+}
