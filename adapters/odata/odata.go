@@ -120,7 +120,7 @@ func checkPath(p string) error {
 	case u.Fragment != "":
 		return errors.New("has a fragment (#…)")
 	case slices.Contains(strings.Split(u.Path, "/"), ".."):
-		return fmt.Errorf("%q contains ..", p)
+		return fmt.Errorf("%q has a .. segment", p)
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
 		for errors.Unwrap(err) != nil {
 			err = errors.Unwrap(err)
 		}
-		return nil, fmt.Errorf("PostgreSQL cannot be reached: %s; check DATABASE_URL and that the server is up", redact.Text(err.Error()))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", redact.Text(err.Error()))
 	}
 	return pool, nil
 }
@@ -120,7 +120,7 @@ func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, "", fmt.Errorf("Temporal settings (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+		return nil, "", fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
 	}
 	options.Logger = quiet{}
 	options.Namespace = cmp.Or(options.Namespace, "default")
@@ -128,7 +128,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, "", fmt.Errorf("Temporal cannot be reached at %q: %s; check TEMPORAL_ADDRESS and that the server is up",
+		return nil, "", fmt.Errorf("cannot reach Temporal at %q: %s; check TEMPORAL_ADDRESS and that the server is up",
 			cmp.Or(options.HostPort, "localhost:7233"), redact.Text(err.Error()))
 	}
 	return c, options.Namespace, nil

@@ -118,7 +118,7 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("PostgreSQL cannot be reached: %s; check DATABASE_URL and that the server is up", redact.Text(rootCause(err)))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", redact.Text(rootCause(err)))
 	}
 	// The self-check reports a schema that is missing; only then can it fail.
 	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
@@ -149,7 +149,7 @@ func rootCause(err error) string {
 func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, fmt.Errorf("Temporal settings (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
@@ -157,7 +157,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	defer cancel()
 	dialed, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("Temporal cannot be reached at %q: %s; check TEMPORAL_ADDRESS and that the server is up", options.HostPort, redact.Text(err.Error()))
+		return nil, fmt.Errorf("cannot reach Temporal at %q: %s; check TEMPORAL_ADDRESS and that the server is up", options.HostPort, redact.Text(err.Error()))
 	}
 	missing, err := workflows.MissingSearchAttributes(ctx, dialed, options.Namespace)
 	switch {
@@ -165,7 +165,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 		logger.Warn("the search attributes could not be checked", "error", err)
 	case len(missing) > 0:
 		dialed.Close()
-		return nil, fmt.Errorf("Temporal namespace %q lacks search attributes: %s; run starter migrate", options.Namespace, strings.Join(missing, ", "))
+		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", options.Namespace, strings.Join(missing, ", "))
 	}
 	return dialed, nil
 }

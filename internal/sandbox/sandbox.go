@@ -94,7 +94,6 @@ type state struct {
 	itemsBy   map[string][]int // by extIdentifier
 	rows      map[string]*row  // Dataverse, by set and key
 	journals  map[string]*journal
-	sequence  int
 	companyID string
 }
 

@@ -1,0 +1,57 @@
+# Ledgerline. `make` shows what there is.
+SHELL := /bin/bash
+BIN := .bin
+FUZZTIME ?= 5s
+
+.DEFAULT_GOAL := help
+.PHONY: help tools build demo test lint fuzz bench ci clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The pinned Temporal CLI with its dev server and UI. The first build takes some
+# minutes; the result is kept until the pin changes.
+$(BIN)/temporal: tools/go.sum
+	@echo "building the Temporal dev server; the first time this takes some minutes …"
+	@mkdir -p $(BIN)
+	cd tools && go build -o ../$(BIN)/temporal github.com/temporalio/cli/cmd/temporal
+	@touch $@
+
+$(BIN)/staticcheck $(BIN)/workflowcheck: tools/lint/go.sum
+	@mkdir -p $(BIN)
+	cd tools/lint && go build -o ../../$(BIN)/ honnef.co/go/tools/cmd/staticcheck go.temporal.io/sdk/contrib/tools/workflowcheck
+	@touch $(BIN)/staticcheck $(BIN)/workflowcheck
+
+tools: $(BIN)/temporal ## build the pinned Temporal dev server
+
+build: ## build worker and starter into .bin/
+	go build -o $(BIN)/ ./cmd/worker ./cmd/starter
+
+demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
+	@go run ./internal/demo
+
+test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
+	go vet ./...
+	go test -race -p 2 -timeout 20m ./...
+
+lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
+	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi
+	go vet ./...
+	$(BIN)/staticcheck ./...
+	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
+
+fuzz: ## each fuzz target for FUZZTIME (5s)
+	@set -e; found=0; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
+	    found=1; echo "== $$target ($$(dirname $$file))"; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
+	  done; done; test $$found = 1
+
+bench: tools ## the figures, one a line, against their targets
+	@go run ./internal/bench
+
+ci: ## what CI runs
+	bash .ci/run
+
+clean: ## remove what was built
+	rm -rf $(BIN)
