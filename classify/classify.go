@@ -80,38 +80,37 @@ const (
 	Internal        Kind = "internal"          // a defect of ours
 )
 
-// classes is the whole of what may be tried again: a kind that is not in it is
+// byClass is the whole of what may be tried again: a kind that is not in it is
 // permanent, so that nothing is retried by oversight.
-var classes = map[Kind]Class{
-	OK: Success,
-
-	RateLimited: Transient, Unavailable: Transient, BadGateway: Transient, GatewayTimeout: Transient,
-	TooEarly: Transient, ServerError: Transient, DNS: Transient, Network: Transient,
-	IncompleteResponse: Transient, Dependency: Transient,
-
-	AttemptTimeout: Timeout, RequestTimeout: Timeout, WorkerLost: Timeout,
-
-	BadRequest: Permanent, Unauthorized: Permanent, Forbidden: Permanent, NotFound: Permanent,
-	Conflict: Permanent, Unprocessable: Permanent, PayloadTooLarge: Permanent, ClientError: Permanent,
-	Redirect: Permanent, Unsupported: Permanent, Business: Permanent, Duplicate: Permanent,
-	QuotaExhausted: Permanent, InvalidResponse: Permanent, TLS: Permanent, InvalidRequest: Permanent,
-	Transformation: Permanent, Configuration: Permanent, Credentials: Permanent, Partial: Permanent,
-	UnknownOutcome: Permanent, Cancelled: Permanent, Internal: Permanent,
+var byClass = []struct {
+	class Class
+	kinds []Kind
+}{
+	{Success, []Kind{OK}},
+	{Transient, []Kind{RateLimited, Unavailable, BadGateway, GatewayTimeout, TooEarly, ServerError, DNS, Network, IncompleteResponse, Dependency}},
+	{Timeout, []Kind{AttemptTimeout, RequestTimeout, WorkerLost}},
+	{Permanent, []Kind{
+		BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, PayloadTooLarge, ClientError, Redirect, Unsupported,
+		Business, Duplicate, QuotaExhausted, InvalidResponse, TLS, InvalidRequest, Transformation, Configuration, Credentials,
+		Partial, UnknownOutcome, Cancelled, Internal,
+	}},
 }
 
 // Class returns the class of a kind; an unknown kind is [Permanent].
 func (k Kind) Class() Class {
-	if c, ok := classes[k]; ok {
-		return c
+	for _, c := range byClass {
+		if slices.Contains(c.kinds, k) {
+			return c.class
+		}
 	}
 	return Permanent
 }
 
 // Kinds returns every kind, sorted.
 func Kinds() []Kind {
-	kinds := make([]Kind, 0, len(classes))
-	for k := range classes {
-		kinds = append(kinds, k)
+	var kinds []Kind
+	for _, c := range byClass {
+		kinds = append(kinds, c.kinds...)
 	}
 	slices.Sort(kinds)
 	return kinds

@@ -1,0 +1,398 @@
+package workflows_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// bench is the real workflow with the real activities against the sandbox, in
+// Temporal's test environment, which skips the waits. Only the database is
+// replaced, by a list.
+type bench struct {
+	env          *testsuite.TestWorkflowEnvironment
+	sandbox      *sandbox.Sandbox
+	organization uuid.UUID
+	integration  integrations.Integration
+	rows         []runlog.Row
+	log          bytes.Buffer
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{sandbox: sandbox.New(sandbox.Options{}), organization: uuid.New()}
+	server := httptest.NewServer(b.sandbox)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	secret := t.TempDir() + "/token"
+	writeFile(t, secret, sandbox.DemoXledgerToken)
+	b.integration = integrations.Integration{
+		OrganizationID: b.organization, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
+		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + secret)}, Policy: classify.DefaultPolicy(),
+	}
+	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
+	t.Cleanup(client.CloseIdle)
+	acts := &activities.Activities{
+		Resolve: func(_ context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
+			if organization != b.organization || id != b.integration.ID {
+				return integrations.Integration{}, runlog.ErrNotFound
+			}
+			return b.integration, nil
+		},
+		Adapters: activities.Adapters(),
+		Client:   client,
+		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
+			b.rows = append(b.rows, rows...)
+			return nil
+		},
+		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
+	}
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(silent{})
+	b.env = suite.NewTestWorkflowEnvironment()
+	b.env.SetTestTimeout(time.Minute)
+	workflows.Register(b.env, acts)
+	return b
+}
+
+type silent struct{}
+
+func (silent) Debug(string, ...any) {}
+func (silent) Info(string, ...any)  {}
+func (silent) Warn(string, ...any)  {}
+func (silent) Error(string, ...any) {}
+
+func (b *bench) invocation() activities.Invocation {
+	return activities.Invocation{
+		OrganizationID: b.organization, IntegrationID: b.integration.ID, AdapterName: "xledger",
+		CorrelationID: uuid.New(), Operation: adapters.Ping, Policy: b.integration.Policy,
+	}
+}
+
+func (b *bench) run(t *testing.T, in activities.Invocation) workflows.Outcome {
+	t.Helper()
+	b.env.ExecuteWorkflow(workflows.InvokeName, in)
+	require.True(t, b.env.IsWorkflowCompleted())
+	require.NoError(t, b.env.GetWorkflowError(), "a failure is a result, not a crash")
+	var out workflows.Outcome
+	require.NoError(t, b.env.GetWorkflowResult(&out))
+	return out
+}
+
+// waits returns the planned waits of the failed attempts.
+func (b *bench) waits() []time.Duration {
+	var w []time.Duration
+	for _, r := range b.rows {
+		if r.IsRetryable {
+			w = append(w, r.PlannedDelay)
+		}
+	}
+	return w
+}
+
+func assertWaits(t *testing.T, got []time.Duration) {
+	t.Helper()
+	want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}
+	require.Len(t, got, len(want))
+	for i, w := range want {
+		assert.GreaterOrEqual(t, got[i], w*8/10, "wait %d", i+1)
+		assert.LessOrEqual(t, got[i], w*12/10, "wait %d", i+1)
+	}
+}
+
+// Mission test 1: a 503 leads to three retries after 1 s, 2 s and 4 s ± 20 %.
+func TestTransientIsRetriedThreeTimes(t *testing.T) {
+	b := newBench(t)
+	b.sandbox.Script(sandbox.Rule{Times: 3, Status: http.StatusServiceUnavailable})
+	out := b.run(t, b.invocation())
+	require.True(t, out.OK)
+	require.Equal(t, 4, out.TotalAttempts)
+	require.Len(t, b.sandbox.Log(), 4)
+	assertWaits(t, b.waits())
+	last := b.rows[len(b.rows)-1]
+	require.Equal(t, 4, last.TotalAttempts, "the success after retries is on record with its total")
+	require.Empty(t, last.ErrorClass)
+}
+
+// Mission test 2: a 400 returns at once.
+func TestPermanentIsNotRetried(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 422} {
+		b := newBench(t)
+		b.sandbox.Script(sandbox.Rule{Status: status, Body: `{"errors":[{"message":"no"}]}`})
+		out := b.run(t, b.invocation())
+		require.False(t, out.OK)
+		require.Equal(t, 1, out.TotalAttempts)
+		require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
+		require.Equal(t, status, *out.Failure.HTTPStatus)
+		require.False(t, out.Failure.IsRetryable)
+		require.Len(t, b.sandbox.Log(), 1, "status %d was sent more than once", status)
+		require.Len(t, b.rows, 1)
+	}
+}
+
+// Mission test 4: when all attempts have failed, isRetryable is false; in the
+// record, the attempts that were retried say true.
+func TestExhaustion(t *testing.T) {
+	b := newBench(t)
+	b.sandbox.Script(sandbox.Rule{Status: http.StatusBadGateway})
+	out := b.run(t, b.invocation())
+	require.False(t, out.OK)
+	require.Equal(t, 4, out.TotalAttempts)
+	require.Equal(t, classify.Transient, out.Failure.ErrorClass)
+	require.Equal(t, 4, out.Failure.Attempt)
+	require.False(t, out.Failure.IsRetryable)
+	assertWaits(t, b.waits())
+	require.Len(t, b.rows, 4)
+	require.False(t, b.rows[3].IsRetryable)
+}
+
+// The failure has exactly the seven members of the mission's schema.
+func TestFailureSchema(t *testing.T) {
+	b := newBench(t)
+	b.sandbox.Script(sandbox.Rule{Status: http.StatusBadRequest, Body: `{}`})
+	out := b.run(t, b.invocation())
+	raw, err := json.Marshal(out)
+	require.NoError(t, err)
+	var decoded struct {
+		Failure map[string]any `json:"failure"`
+	}
+	require.NoError(t, json.Unmarshal(raw, &decoded))
+	keys := []string{}
+	for k := range decoded.Failure {
+		keys = append(keys, k)
+	}
+	require.ElementsMatch(t, []string{"correlationId", "errorClass", "httpStatus", "adapterName", "attempt", "message", "isRetryable"}, keys)
+}
+
+// Mission test 5: one correlation ID, a v4, in every row, request and log line.
+func TestOneCorrelationID(t *testing.T) {
+	b := newBench(t)
+	b.sandbox.Script(sandbox.Rule{Times: 2, Status: http.StatusGatewayTimeout})
+	in := b.invocation()
+	out := b.run(t, in)
+	require.Equal(t, uuid.Version(4), out.CorrelationID.Version())
+	for _, r := range b.rows {
+		require.Equal(t, in.CorrelationID, r.CorrelationID)
+		require.Equal(t, b.organization, r.OrganizationID)
+	}
+	for _, e := range b.sandbox.Log() {
+		require.Equal(t, in.CorrelationID.String(), e.CorrelationID)
+	}
+	lines := strings.Split(strings.TrimSpace(b.log.String()), "\n")
+	require.Len(t, lines, 2)
+	for _, l := range lines {
+		require.Contains(t, l, in.CorrelationID.String())
+		require.Contains(t, l, b.organization.String())
+	}
+	require.NotContains(t, b.log.String(), sandbox.DemoXledgerToken)
+}
+
+// Mission test 7: a business error inside HTTP 200 is called once.
+func TestBusinessErrorInside200(t *testing.T) {
+	b := newBench(t)
+	in := b.invocation()
+	in.Operation = adapters.Call
+	in.Body = json.RawMessage(`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[{"node":{"extIdentifier":"a","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}}]}}`)
+	out := b.run(t, in)
+	require.False(t, out.OK)
+	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
+	require.Equal(t, 200, *out.Failure.HTTPStatus)
+	require.Contains(t, out.Failure.Message, "does not balance")
+	require.Len(t, b.sandbox.Log(), 1)
+	require.Empty(t, b.sandbox.Effects())
+}
+
+// Throttling inside HTTP 200 is infrastructure: retried, after the documented wait.
+func TestThrottlingInside200(t *testing.T) {
+	b := newBench(t)
+	b.sandbox.Script(sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED","message":"x"}]}`})
+	require.True(t, b.run(t, b.invocation()).OK)
+	require.Equal(t, []time.Duration{5 * time.Second}, b.waits())
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Run("fits the budget", func(t *testing.T) {
+		b := newBench(t)
+		b.sandbox.Script(sandbox.Rule{Times: 1, Status: 429, Headers: map[string]string{"Retry-After": "20"}})
+		require.True(t, b.run(t, b.invocation()).OK)
+		require.Equal(t, []time.Duration{20 * time.Second}, b.waits(), "jitter must not go below what the vendor asks")
+	})
+	t.Run("does not fit", func(t *testing.T) {
+		b := newBench(t)
+		b.sandbox.Script(sandbox.Rule{Status: 429, Headers: map[string]string{"Retry-After": "300"}})
+		out := b.run(t, b.invocation())
+		require.Equal(t, 1, out.TotalAttempts)
+		require.Equal(t, classify.Transient, out.Failure.ErrorClass)
+		require.False(t, out.Failure.IsRetryable)
+		require.Contains(t, out.Failure.Message, "takes calls again at")
+	})
+}
+
+// Another organization's integration is refused before any secret is read and
+// any call is made, and the refusal is on record.
+func TestForeignIntegration(t *testing.T) {
+	b := newBench(t)
+	in := b.invocation()
+	in.OrganizationID = uuid.New()
+	out := b.run(t, in)
+	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
+	require.Empty(t, b.sandbox.Log())
+	require.Len(t, b.rows, 1)
+	require.Nil(t, b.rows[0].IntegrationID)
+	require.Equal(t, in.IntegrationID, b.rows[0].RequestedIntegrationID)
+	require.Equal(t, classify.Configuration, b.rows[0].ErrorKind)
+}
+
+func TestPermanentFaultsOfOurs(t *testing.T) {
+	cases := map[string]struct {
+		change func(*bench, *activities.Invocation)
+		kind   classify.Kind
+	}{
+		"malformed request": {func(_ *bench, in *activities.Invocation) {
+			in.Operation, in.Body = adapters.Call, json.RawMessage(`{"quer":""}`)
+		}, classify.Transformation},
+		"missing secret": {func(b *bench, _ *activities.Invocation) {
+			b.integration.Credentials = map[string]integrations.Ref{"token": "env:LEDGERLINE_TEST_NOT_SET"}
+		}, classify.Credentials},
+		"wrong adapter":  {func(_ *bench, in *activities.Invocation) { in.AdapterName = "dataverse" }, classify.Configuration},
+		"forbidden host": {func(b *bench, _ *activities.Invocation) { b.integration.BaseURL = "https://169.254.169.254/graphql" }, classify.InvalidRequest},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			in := b.invocation()
+			c.change(b, &in)
+			out := b.run(t, in)
+			require.Equal(t, 1, out.TotalAttempts)
+			require.Equal(t, c.kind, b.rows[0].ErrorKind, b.rows[0].ErrorMessage)
+			require.False(t, out.Failure.IsRetryable)
+			require.Empty(t, b.sandbox.Log(), "no call may be made")
+		})
+	}
+}
+
+const mutation = `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
+ {"node":{"extIdentifier":"k1","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}},
+ {"node":{"extIdentifier":"k2","trRegNumber":"1","amount":"-1.00","account":{"code":"3000"}}}]}}`
+
+// A write whose answer was lost is looked up before it is sent again.
+func TestLostAnswerIsReadBack(t *testing.T) {
+	for _, fault := range []sandbox.Rule{
+		{Drop: sandbox.AfterEffect}, {Reset: sandbox.AfterEffect}, {TruncateAt: 10}, {Drop: sandbox.BeforeEffect}, {Reset: sandbox.BeforeEffect},
+	} {
+		b := newBench(t)
+		fault.Times, fault.Match = 1, sandbox.Match{Operation: "addGLImportItems"}
+		b.sandbox.Script(fault)
+		in := b.invocation()
+		in.Operation, in.Body = adapters.Call, json.RawMessage(mutation)
+		out := b.run(t, in)
+		require.True(t, out.OK, "%+v: %+v", fault, out.Failure)
+		require.Len(t, b.sandbox.Effects(), 2, "%+v: each item exactly once", fault)
+		took := fault.Drop != sandbox.BeforeEffect && fault.Reset != sandbox.BeforeEffect
+		require.Equal(t, took, out.Response.ReadBack, "%+v", fault)
+	}
+}
+
+// A write that cannot be looked up is never sent again once bytes have left.
+func TestUnsafeWriteIsNotResent(t *testing.T) {
+	b := newBench(t)
+	b.sandbox.Script(sandbox.Rule{Reset: sandbox.AfterEffect})
+	in := b.invocation()
+	in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"mutation { addProjects(inputs: []) { edges { node { dbId } } } }"}`)
+	out := b.run(t, in)
+	require.Equal(t, 1, out.TotalAttempts)
+	require.Len(t, b.sandbox.Log(), 1)
+	require.Equal(t, classify.UnknownOutcome, b.rows[0].ErrorKind)
+	require.Contains(t, out.Failure.Message, "outcome is unknown")
+}
+
+// Hostile texts do not change what an answer means (faults 32 to 34).
+func TestHostileAnswers(t *testing.T) {
+	canary := sandbox.DemoXledgerToken
+	cases := map[string]struct {
+		rule     sandbox.Rule
+		class    classify.Class
+		kind     classify.Kind
+		attempts int
+	}{
+		"invalid UTF-8 in a permanent error": {sandbox.Rule{Status: 400, Bytes: []byte("{\"errors\":[{\"message\":\"\xff\xfe " + canary + "\"}]}")}, classify.Permanent, classify.BadRequest, 1},
+		"3 MB of error text":                 {sandbox.Rule{Status: 422, Body: `{"errors":[{"message":"` + strings.Repeat("long "+canary+" ", 3<<20/40) + `"}]}`}, classify.Permanent, classify.Unprocessable, 1},
+		"3 MB success":                       {sandbox.Rule{Status: 200, BodySize: 3 << 20}, classify.Permanent, classify.PayloadTooLarge, 1},
+		"control characters":                 {sandbox.Rule{Status: 400, Body: "{\"errors\":[{\"message\":\"a\\u0000b\\u202e\\u001b[31m\"}]}"}, classify.Permanent, classify.BadRequest, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.sandbox.Script(c.rule)
+			out := b.run(t, b.invocation())
+			require.Equal(t, c.class, out.Failure.ErrorClass)
+			require.Equal(t, c.attempts, out.TotalAttempts)
+			require.Len(t, b.sandbox.Log(), c.attempts)
+			require.Equal(t, c.kind, b.rows[0].ErrorKind)
+			require.NotContains(t, out.Failure.Message+b.rows[0].ErrorMessage+b.log.String(), canary)
+			require.LessOrEqual(t, len([]rune(out.Failure.Message)), 500)
+			require.False(t, strings.ContainsAny(out.Failure.Message, "\x00\x1b\u202e\n"))
+		})
+	}
+}
+
+// A panicking adapter is a defect of ours; its value may hold anything and is
+// not shown.
+func TestPanicIsContained(t *testing.T) {
+	canary := strings.Join([]string{"panic", "canary", "77"}, "-")
+	b := newBench(t)
+	in := b.invocation()
+	in.AdapterName = "broken"
+	b.integration.Adapter = "broken"
+	acts := &activities.Activities{
+		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+			return b.integration, nil
+		},
+		Adapters: map[string]adapters.Adapter{"broken": broken{canary}},
+		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
+			b.rows = rows
+			return nil
+		},
+		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
+	}
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(silent{})
+	b.env = suite.NewTestWorkflowEnvironment()
+	workflows.Register(b.env, acts)
+	out := b.run(t, in)
+	require.Equal(t, 1, out.TotalAttempts)
+	require.Equal(t, classify.Internal, b.rows[0].ErrorKind)
+	require.NotContains(t, out.Failure.Message+b.log.String(), canary)
+	require.Contains(t, out.Failure.Message, "broken.Do")
+}
+
+// broken panics with a secret.
+type broken struct{ canary string }
+
+func (broken) Codes() classify.Table { return classify.Table{} }
+func (broken) Plan(adapters.Operation, []byte) (adapters.Plan, error) {
+	return adapters.Plan{Guard: adapters.ReadOnly}, nil
+}
+func (b broken) Do(context.Context, *adapters.Conn, adapters.Operation, []byte) (adapters.Response, classify.Verdict) {
+	panic(b.canary)
+}
+
