@@ -1,0 +1,248 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// One stack for all tests of the package. Each test has an organization of its
+// own, and scripts the sandbox for its own correlation IDs.
+var (
+	stack      *devstack.Stack
+	temporal   client.Client
+	workerBin  string
+	starterBin string
+
+	mu     sync.Mutex
+	output []*devstack.Process // of every worker, to be searched for secrets
+)
+
+func TestMain(m *testing.M) {
+	code, err := setUp(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func setUp(m *testing.M) (code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{
+		// Waits below a second are exact; they are rounded up otherwise.
+		Config: map[string]string{"history.timerProcessorMaxTimeShift": `"50ms"`},
+	}})
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if e := stack.Close(); err == nil {
+			err = e
+		}
+	}()
+	if workerBin, err = devstack.Build(ctx, "./cmd/worker", true); err != nil {
+		return 1, err
+	}
+	if starterBin, err = devstack.Build(ctx, "./cmd/starter", true); err != nil {
+		return 1, err
+	}
+	if temporal, err = client.Dial(client.Options{HostPort: stack.Temporal.HostPort()}); err != nil {
+		return 1, err
+	}
+	defer temporal.Close()
+	for _, v := range stack.Secrets() {
+		name, value, _ := strings.Cut(v, "=")
+		os.Setenv(name, value)
+	}
+	return m.Run(), nil
+}
+
+// quick is a policy whose waits a test can afford.
+const quick = "{baseDelay: 200ms, attemptTimeout: 2s}"
+
+// tenant is an organization with its integrations.
+type tenant struct {
+	id           uuid.UUID
+	integrations map[string]integrations.Integration
+}
+
+func newTenant(t *testing.T, retry string) tenant {
+	t.Helper()
+	o := tenant{id: uuid.New()}
+	var err error
+	o.integrations, err = stack.Apply(t.Context(), o.id, retry)
+	require.NoError(t, err)
+	return o
+}
+
+func (o tenant) ping(integration string) activities.Invocation {
+	in := o.integrations[integration]
+	inv := activities.Invocation{
+		OrganizationID: o.id, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
+		Operation: adapters.Ping, Policy: in.Policy,
+	}
+	inv.Summary = workflows.Describe(inv)
+	return inv
+}
+
+// script adds rules for one invocation.
+func script(in activities.Invocation, rules ...sandbox.Rule) {
+	for _, r := range rules {
+		r.Match.CorrelationID = in.CorrelationID.String()
+		stack.Sandbox.Script(r)
+	}
+}
+
+// reached returns the requests of one invocation that reached a vendor.
+func reached(in activities.Invocation) []sandbox.Entry {
+	var out []sandbox.Entry
+	for _, e := range stack.Sandbox.Log() {
+		if e.CorrelationID == in.CorrelationID.String() {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// startWorker starts a worker process and ends it with the test.
+func startWorker(t *testing.T, args ...string) *devstack.Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p, err := devstack.StartProcess(ctx, workerBin, args, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	require.NoError(t, err)
+	mu.Lock()
+	output = append(output, p)
+	mu.Unlock()
+	t.Cleanup(func() {
+		p.Kill()
+		require.NotContains(t, p.Output(), "DATA RACE")
+	})
+	return p
+}
+
+// execute runs an invocation to its outcome.
+func execute(t *testing.T, in activities.Invocation) workflows.Outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	out, err := workflows.Execute(ctx, temporal, in)
+	require.NoError(t, err)
+	return out
+}
+
+// begin starts an invocation without waiting for it.
+func begin(t *testing.T, in activities.Invocation) client.WorkflowRun {
+	t.Helper()
+	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.StartOptions(in), workflows.InvokeName, in)
+	require.NoError(t, err)
+	return run
+}
+
+// finish waits until a workflow has closed, so that its rows are written.
+func finish(t *testing.T, in activities.Invocation) workflows.Outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var out workflows.Outcome
+	require.NoError(t, temporal.GetWorkflow(ctx, workflows.InvokeID(in.OrganizationID, in.CorrelationID), "").Get(ctx, &out))
+	return out
+}
+
+func events(t *testing.T, in activities.Invocation) []*history.HistoryEvent {
+	t.Helper()
+	var out []*history.HistoryEvent
+	it := temporal.GetWorkflowHistory(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for it.HasNext() {
+		e, err := it.Next()
+		require.NoError(t, err)
+		out = append(out, e)
+	}
+	return out
+}
+
+// row is what the tests look at of an audit row.
+type row struct {
+	Attempt   int
+	Class     string
+	Kind      string
+	Retryable bool
+	Total     int
+	Delay     time.Duration
+	Message   string
+	Org       uuid.UUID
+}
+
+// rowsOf reads the rows of an invocation as a superuser, who sees everything.
+func rowsOf(t *testing.T, in activities.Invocation) []row {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	found, err := conn.Query(t.Context(), `
+		SELECT attempt_number, coalesce(error_class, ''), error_kind, is_retryable, coalesce(total_attempts, 0),
+		       coalesce(planned_delay, interval '0'), coalesce(error_message, ''), organization_id
+		FROM ledgerline.integration_run_logs WHERE correlation_id = $1 ORDER BY attempt_number`, in.CorrelationID)
+	require.NoError(t, err)
+	rows, err := pgx.CollectRows(found, pgx.RowToStructByPos[row])
+	require.NoError(t, err)
+	return rows
+}
+
+// trail shortens rows to "1:transient/unavailable 2:…".
+func trail(rows []row) string {
+	var parts []string
+	for _, r := range rows {
+		parts = append(parts, fmt.Sprintf("%d:%s/%s", r.Attempt, r.Class, r.Kind))
+	}
+	return strings.Join(parts, " ")
+}
+
+// starter runs the command line and returns its output and exit code.
+func starter(t *testing.T, stdin string, args ...string) (out, words string, code int) {
+	t.Helper()
+	return starterEnv(t, stack.Env(devstack.Operator), stdin, args...)
+}
+
+func starterEnv(t *testing.T, env []string, stdin string, args ...string) (out, words string, code int) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), starterBin, args...)
+	c.Env = append(os.Environ(), env...)
+	c.Stdin = strings.NewReader(stdin)
+	var stdout, stderr strings.Builder
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	if err != nil {
+		require.IsType(t, &exec.ExitError{}, err)
+	}
+	require.NotContains(t, stderr.String(), "DATA RACE")
+	return stdout.String(), stderr.String(), c.ProcessState.ExitCode()
+}
+
+func fromJSON[T any](t *testing.T, s string) (v T) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(s), &v), s)
+	return v
+}

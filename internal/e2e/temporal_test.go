@@ -1,0 +1,40 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/activities"
+)
+
+// resetActivity does what an operator does with `temporal activity reset`.
+func resetActivity(t *testing.T, run client.WorkflowRun) {
+	t.Helper()
+	_, err := temporal.WorkflowService().ResetActivity(t.Context(), &workflowservice.ResetActivityRequest{
+		Namespace: "default",
+		Execution: &common.WorkflowExecution{WorkflowId: run.GetID(), RunId: run.GetRunID()},
+		Activity:  &workflowservice.ResetActivityRequest_Type{Type: activities.CallName},
+	})
+	require.NoError(t, err)
+}
+
+// listed returns the IDs of all workflows.
+func listed(t *testing.T) []string {
+	t.Helper()
+	var ids []string
+	var token []byte
+	for {
+		page, err := temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{NextPageToken: token})
+		require.NoError(t, err)
+		for _, e := range page.GetExecutions() {
+			ids = append(ids, e.GetExecution().GetWorkflowId())
+		}
+		if token = page.GetNextPageToken(); len(token) == 0 {
+			return ids
+		}
+	}
+}
