@@ -395,4 +395,3 @@ func (broken) Plan(adapters.Operation, []byte) (adapters.Plan, error) {
 func (b broken) Do(context.Context, *adapters.Conn, adapters.Operation, []byte) (adapters.Response, classify.Verdict) {
 	panic(b.canary)
 }
-

@@ -1,0 +1,44 @@
+package workflows_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+func recorded(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/histories/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files, "no recorded histories: the test would prove nothing")
+	return files
+}
+
+// What runs now must be able to go on with today's code.
+func TestReplay(t *testing.T) {
+	for _, file := range recorded(t) {
+		r := worker.NewWorkflowReplayer()
+		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
+		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
+	}
+}
+
+// A workflow that does something else must fail, or the test above is blind.
+func TestReplayNoticesAChange(t *testing.T) {
+	for _, file := range recorded(t) {
+		r := worker.NewWorkflowReplayer()
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in activities.Invocation) (workflows.Outcome, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return workflows.Outcome{}, err
+			}
+			return workflows.Invoke(ctx, in)
+		}, workflow.RegisterOptions{Name: workflows.InvokeName})
+		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
+	}
+}
