@@ -4,7 +4,7 @@ BIN := .bin
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test lint fuzz bench ci clean
+.PHONY: help tools build demo test lint fuzz ci clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +46,6 @@ fuzz: ## each fuzz target for FUZZTIME (5s)
 	    found=1; echo "== $$target ($$(dirname $$file))"; \
 	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
 	  done; done; test $$found = 1
-
-bench: tools ## the figures, one a line, against their targets
-	@go run ./internal/bench
 
 ci: ## what CI runs
 	bash .ci/run
