@@ -3,6 +3,7 @@ package e2e
 import (
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -37,4 +38,11 @@ func listed(t *testing.T) []string {
 			return ids
 		}
 	}
+}
+
+// activitiesWith is an invocation of xledger-main under a given correlation ID.
+func activitiesWith(o tenant, correlation uuid.UUID) activities.Invocation {
+	in := o.ping("xledger-main")
+	in.CorrelationID = correlation
+	return in
 }

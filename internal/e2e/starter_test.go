@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// The command line, as an operator uses it.
+func TestStarter(t *testing.T) {
+	startWorker(t)
+	o := newTenant(t, quick)
+	org, id := o.id.String(), uuid.New()
+	script(activitiesWith(o, id), sandbox.Rule{Status: 503})
+	args := []string{"call", "--org", org, "--integration", "xledger-main", "--operation", "ping", "--correlation-id", id.String(), "--exit-status"}
+	out, words, code := starter(t, "", args...)
+	require.Equal(t, 4, code, words)
+	require.Equal(t, 4, fromJSON[workflows.Outcome](t, out).TotalAttempts)
+	again, _, code := starter(t, "", args...)
+	require.Equal(t, 4, code)
+	require.Equal(t, out, again)
+	finish(t, activitiesWith(o, id))
+	out, words, code = starter(t, "", "show", id.String(), "--org", org)
+	require.Equal(t, 0, code, words)
+	require.Contains(t, out, "status:503")
+	out, _, code = starter(t, "", "logs", "--org", org, "-o", "json")
+	require.Equal(t, 0, code)
+	require.Equal(t, 4, strings.Count(out, "\n"))
+}
+
+// What is wrong is said in one line that names it; the exit code is 2 for the
+// command line and 1 for what is missing.
+func TestStarterBadInput(t *testing.T) {
+	o := newTenant(t, quick)
+	org := o.id.String()
+	for want, c := range map[string]struct {
+		code int
+		args []string
+	}{
+		"--org":            {2, []string{"call", "--integration", "x", "--operation", "ping", "--org", "nonsense"}},
+		"--integration":    {1, []string{"call", "--integration", "nowhere", "--operation", "ping", "--org", org}},
+		"--body":           {2, []string{"call", "--integration", "crm", "--org", org, "--body", "{"}},
+		"--correlation-id": {2, []string{"call", "--integration", "crm", "--org", org, "--operation", "ping", "--correlation-id", "1"}},
+		"--adapter":        {2, []string{"explain", "--adapter", "sap", "--status", "200"}},
+		"--class":          {2, []string{"logs", "--org", org, "--class", "bad"}},
+	} {
+		_, words, code := starter(t, "", c.args...)
+		require.Equal(t, c.code, code, "%v: %s", c.args, words)
+		require.Contains(t, words, want)
+	}
+	_, words, code := starterEnv(t, append(stack.Env("x"), "DATABASE_URL=postgres://u:hidden@127.0.0.1:1/x"), "", "logs", "--org", org)
+	require.Equal(t, 1, code)
+	require.NotContains(t, words, "hidden")
+}
