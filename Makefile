@@ -4,7 +4,7 @@ BIN := .bin
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test lint fuzz ci clean
+.PHONY: help tools build demo test bench lint fuzz ci clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go test -race -p 2 -timeout 20m ./...
+
+bench: tools ## the figures of docs/operations.md, as ratios of one run (some minutes)
+	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
 
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi

@@ -21,7 +21,7 @@ func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) V
 	if !isArray(responses) {
 		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
 	}
-	entries := elements(responses)
+	entries := slices.Collect(elements(responses))
 	if len(entries) == 0 {
 		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
 	}
@@ -41,13 +41,13 @@ func part(s Seen, entry json.RawMessage) Seen {
 	}
 	for name, value := range members(entry) {
 		switch {
-		case name == "status":
+		case string(name) == "status":
 			p.Status, _ = strconv.Atoi(text(value))
-		case name == "headers" && isObject(value):
+		case string(name) == "headers" && isObject(value):
 			for k, v := range members(value) {
-				p.Header.Add(k, text(v))
+				p.Header.Add(string(k), text(v))
 			}
-		case name == "body" && !isNull(value):
+		case string(name) == "body" && !isNull(value):
 			p.Body = value
 			if value[0] == '"' { // a body may come as encoded text
 				p.Body = []byte(unquote(value))

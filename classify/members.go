@@ -14,9 +14,10 @@ var bom = []byte("\xef\xbb\xbf")
 
 // members yields the members of a JSON object in order, duplicates included:
 // an error must not hide behind a later member of the same name. The body must
-// be valid JSON and an object. The values are slices of it.
-func members(object []byte) iter.Seq2[string, json.RawMessage] {
-	return func(yield func(string, json.RawMessage) bool) {
+// be valid JSON and an object. Names and values are slices of it, so that
+// walking an answer allocates nothing.
+func members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
+	return func(yield func([]byte, json.RawMessage) bool) {
 		i := skipSpace(object, 0) + 1 // past {
 		for {
 			i = skipSpace(object, i)
@@ -24,7 +25,10 @@ func members(object []byte) iter.Seq2[string, json.RawMessage] {
 				return
 			}
 			end := skipValue(object, i)
-			name := unquote(object[i:end])
+			name := object[i+1 : end-1]
+			if bytes.IndexByte(name, '\\') >= 0 {
+				name = []byte(unquote(object[i:end]))
+			}
 			i = skipSpace(object, end) + 1 // past :
 			i = skipSpace(object, i)
 			end = skipValue(object, i)
@@ -39,20 +43,23 @@ func members(object []byte) iter.Seq2[string, json.RawMessage] {
 	}
 }
 
-// elements returns the elements of a JSON array, which must be valid.
-func elements(array []byte) []json.RawMessage {
-	var out []json.RawMessage
-	i := skipSpace(array, 0) + 1 // past [
-	for {
-		i = skipSpace(array, i)
-		if i >= len(array) || array[i] == ']' {
-			return out
-		}
-		end := skipValue(array, i)
-		out = append(out, json.RawMessage(array[i:end]))
-		i = skipSpace(array, end)
-		if i < len(array) && array[i] == ',' {
-			i++
+// elements yields the elements of a JSON array, which must be valid.
+func elements(array []byte) iter.Seq[json.RawMessage] {
+	return func(yield func(json.RawMessage) bool) {
+		i := skipSpace(array, 0) + 1 // past [
+		for {
+			i = skipSpace(array, i)
+			if i >= len(array) || array[i] == ']' {
+				return
+			}
+			end := skipValue(array, i)
+			if !yield(json.RawMessage(array[i:end])) {
+				return
+			}
+			i = skipSpace(array, end)
+			if i < len(array) && array[i] == ',' {
+				i++
+			}
 		}
 	}
 }
@@ -67,38 +74,65 @@ func skipSpace(b []byte, i int) int {
 // skipValue returns the end of the value that begins at i. It relies on the
 // JSON being valid, so counting brackets outside strings is enough.
 func skipValue(b []byte, i int) int {
-	depth := 0
-	for i < len(b) {
-		switch b[i] {
-		case '"':
-			for i++; i < len(b) && b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
+	if i >= len(b) {
+		return len(b)
+	}
+	switch b[i] {
+	case '"':
+		return skipString(b, i)
+	case '{', '[':
+	default: // a number or a word
+		for i < len(b) && bytes.IndexByte(afterScalar, b[i]) < 0 {
 			i++
-			if depth == 0 {
-				return i
-			}
-			continue
-		case '{', '[':
+		}
+		return i
+	}
+	for depth := 0; i < len(b); i++ {
+		switch structure[b[i]] {
+		case 0:
+		case quote:
+			i = skipString(b, i) - 1
+		case opens:
 			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			depth--
-			if depth == 0 {
+		case closes:
+			if depth--; depth == 0 {
 				return i + 1
 			}
-		case ',', ':', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
-			}
 		}
-		i++
 	}
-	return min(i, len(b))
+	return len(b)
+}
+
+// afterScalar are the characters that end a number or a word.
+var afterScalar = []byte(",:]} \t\n\r")
+
+// What a character means to the nesting of JSON.
+const (
+	quote = iota + 1
+	opens
+	closes
+)
+
+var structure = [256]byte{'"': quote, '{': opens, '[': opens, '}': closes, ']': closes}
+
+// skipString returns the end of the string that begins at i: the next quote
+// with an even number of backslashes before it.
+func skipString(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		i += n
+		escapes := 0
+		for b[i-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i + 1
+		}
+	}
+	return len(b)
 }
 
 // unquote returns the text of a JSON string.

@@ -106,19 +106,20 @@ var bodyless = map[int]bool{
 // graphQL reads {"data": …, "errors": …}. Throttling and validation both come
 // inside HTTP 200 (vendors.md A), so the code is all there is to go by.
 func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
-	var found []Verdict
+	var worst Verdict
 	var data json.RawMessage
 	for name, value := range members(object) {
-		switch name {
+		switch string(name) {
 		case "errors":
-			found = append(found, graphQLErrors(s, value, codes)...)
+			if v, found := graphQLErrors(s, value, codes); found {
+				worst = Worst([]Verdict{worst, v})
+			}
 		case "data":
 			data = value
 		}
 	}
 	success := byStatus.Class == Success
-	if len(found) > 0 {
-		worst := Worst(found)
+	if worst.Class != "" {
 		if success || strings.HasPrefix(worst.Rule, "code:") {
 			return worst
 		}
@@ -137,12 +138,12 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	}
 	for name, value := range members(data) {
 		if isNull(value) {
-			return invalid("body:data-null", "the answer to mutation "+name+" is null: nothing proves that anything was stored")
+			return invalid("body:data-null", "the answer to mutation "+string(name)+" is null: nothing proves that anything was stored")
 		}
 		if isObject(value) {
 			for inner, skipped := range members(value) {
-				if inner == "skippedDbIds" && !isEmpty(skipped) {
-					byStatus.Message = name + " skipped " + string(skipped) // accepted, but not all of it (vendors.md, surprise 9)
+				if string(inner) == "skippedDbIds" && !isEmpty(skipped) {
+					byStatus.Message = string(name) + " skipped " + string(skipped) // accepted, but not all of it (vendors.md, surprise 9)
 				}
 			}
 		}
@@ -150,62 +151,85 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	return byStatus
 }
 
-// graphQLErrors judges each entry of an errors member. Whatever its JSON type,
-// one that is not empty is an error.
-func graphQLErrors(s Seen, errors json.RawMessage, codes Table) []Verdict {
+// graphQLErrors judges each entry of an errors member and returns the one that
+// decides (see [Worst]). Whatever its JSON type, one that is not empty is an
+// error.
+func graphQLErrors(s Seen, errors json.RawMessage, codes Table) (worst Verdict, found bool) {
 	if isEmpty(errors) {
-		return nil
+		return Verdict{}, false
 	}
-	entries := []json.RawMessage{errors}
-	if isArray(errors) {
-		entries = elements(errors)
+	if !isArray(errors) {
+		return graphQLErrorOf(s, errors, codes).verdict(), true
 	}
-	out := make([]Verdict, 0, len(entries))
-	for _, entry := range entries {
-		out = append(out, graphQLError(s, entry, codes))
+	var decides graphQLError
+	for entry := range elements(errors) {
+		e := graphQLErrorOf(s, entry, codes)
+		if !found || worse(e.kind.Class(), e.wait, decides.kind.Class(), decides.wait) {
+			decides, found = e, true
+		}
 	}
-	return out
+	return decides.verdict(), found
 }
 
-func graphQLError(s Seen, entry json.RawMessage, codes Table) Verdict {
-	message, resetAt := text(entry), ""
-	var candidates []string
-	if isObject(entry) {
-		var inner []string
-		for name, value := range members(entry) {
-			switch {
-			case name == "message":
-				message = text(value)
-			case name == "code":
-				candidates = append(candidates, text(value))
-			case name == "extensions" && isObject(value):
-				for name, value := range members(value) {
-					switch name {
-					case "code":
-						inner = append(inner, text(value))
-					case "resetAt":
-						resetAt = text(value)
-					}
+// graphQLError is an entry of an errors member. Texts stay slices of the answer
+// until one of many entries has been found to decide.
+type graphQLError struct {
+	kind          Kind
+	canonical     string // the code as the table has it; "" if it does not
+	wait          time.Duration
+	code, message json.RawMessage
+}
+
+func (e graphQLError) verdict() Verdict {
+	rule := "body:graphql-errors"
+	if e.canonical != "" {
+		rule = "code:" + e.canonical
+	}
+	v := verdict(e.kind, rule, say(text(e.code), text(e.message)))
+	v.RetryAfter = e.wait
+	return v
+}
+
+func graphQLErrorOf(s Seen, entry json.RawMessage, codes Table) graphQLError {
+	e := graphQLError{kind: Business, message: entry}
+	if !isObject(entry) {
+		return e
+	}
+	e.message = nil
+	var resetAt json.RawMessage
+	var outer, inner [4]json.RawMessage // errors[].code comes before extensions.code
+	outers, inners := outer[:0], inner[:0]
+	for name, value := range members(entry) {
+		switch {
+		case string(name) == "message":
+			e.message = value
+		case string(name) == "code":
+			outers = append(outers, value)
+		case string(name) == "extensions" && isObject(value):
+			for name, value := range members(value) {
+				switch string(name) {
+				case "code":
+					inners = append(inners, value)
+				case "resetAt":
+					resetAt = value
 				}
 			}
 		}
-		candidates = append(candidates, inner...) // errors[].code comes before extensions.code
 	}
+	candidates := append(outers, inners...)
 	for _, code := range candidates {
-		if rule, canonical, ok := codes.lookup(code); ok {
-			v := verdict(rule.Kind, "code:"+canonical, say(code, message))
-			v.RetryAfter = rule.Wait
-			if d, ok := untilReset(resetAt, s); ok {
-				v.RetryAfter = d
+		if rule, canonical, ok := codes.lookupRaw(code); ok {
+			e.kind, e.canonical, e.wait, e.code = rule.Kind, canonical, rule.Wait, code
+			if d, ok := untilReset(text(resetAt), s); ok {
+				e.wait = d
 			}
-			return v
+			return e
 		}
 	}
-	code := ""
 	if len(candidates) > 0 {
-		code = candidates[0]
+		e.code = candidates[0]
 	}
-	return verdict(Business, "body:graphql-errors", say(code, message))
+	return e
 }
 
 // maxReset is the longest reset that is believed: credits are counted by the
@@ -237,7 +261,7 @@ func oData(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	message := ""
 	for name, value := range members(object) {
 		switch {
-		case name == "error" && !isNull(value):
+		case string(name) == "error" && !isNull(value):
 			code, words := oDataError(value)
 			if rule, canonical, ok := codes.lookup(code); ok {
 				v := verdict(rule.Kind, "code:"+canonical, say(code, words))
@@ -246,9 +270,9 @@ func oData(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 			}
 			v := verdict(Business, "body:odata-error", say(code, words))
 			business = &v
-		case name == "responses" && success:
+		case string(name) == "responses" && success:
 			return oDataBatch(s, value, codes, byStatus)
-		case name == "Message" || name == "message":
+		case string(name) == "Message" || string(name) == "message":
 			message = text(value) // Finance & Operations, gateways
 		}
 	}
@@ -270,15 +294,15 @@ func oDataError(value json.RawMessage) (code, message string) {
 	}
 	for name, v := range members(value) {
 		switch {
-		case name == "code":
+		case string(name) == "code":
 			code = text(v)
-		case name == "message" && isObject(v): // OData v3: {"lang", "value"}
+		case string(name) == "message" && isObject(v): // OData v3: {"lang", "value"}
 			for name, v := range members(v) {
-				if name == "value" {
+				if string(name) == "value" {
 					message = text(v)
 				}
 			}
-		case name == "message":
+		case string(name) == "message":
 			message = text(v)
 		}
 	}
@@ -291,7 +315,7 @@ func oAuth(_ Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	var code, description string
 	failed, token := false, false
 	for name, value := range members(object) {
-		switch name {
+		switch string(name) {
 		case "error":
 			failed = failed || !isNull(value)
 			code = text(value)
@@ -325,14 +349,31 @@ func oAuth(_ Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 // permanent failure, else the failure that asks for the longest wait, else a
 // success. It returns the zero Verdict for none.
 func Worst(all []Verdict) Verdict {
-	rank := map[Class]int{Success: 1, Transient: 2, Timeout: 2, Permanent: 3}
 	var worst Verdict
 	for _, v := range all {
-		if r, w := rank[v.Class], rank[worst.Class]; r > w || r == w && v.RetryAfter > worst.RetryAfter {
+		if worse(v.Class, v.RetryAfter, worst.Class, worst.RetryAfter) {
 			worst = v
 		}
 	}
 	return worst
+}
+
+// worse reports whether a failure decides over another, see [Worst].
+func worse(class Class, wait time.Duration, than Class, thanWait time.Duration) bool {
+	r, w := severity(class), severity(than)
+	return r > w || r == w && wait > thanWait
+}
+
+func severity(c Class) int {
+	switch c {
+	case Success:
+		return 1
+	case Transient, Timeout:
+		return 2
+	case Permanent:
+		return 3
+	}
+	return 0
 }
 
 func incomplete(rule, message string) Verdict {

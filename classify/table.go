@@ -1,6 +1,8 @@
 package classify
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -38,6 +40,19 @@ func (t Table) lookup(code string) (rule Rule, canonical string, ok bool) {
 	canonical = CanonicalCode(code)
 	rule, ok = t.Codes[canonical]
 	return rule, canonical, ok
+}
+
+// lookupRaw is lookup of a JSON value. Most codes are plain words that stand in
+// the table as they are, or not at all; those cost no allocation.
+func (t Table) lookupRaw(value json.RawMessage) (rule Rule, canonical string, ok bool) {
+	if len(value) > 2 && value[0] == '"' && (value[1] >= 'A' && value[1] <= 'Z') && bytes.IndexByte(value, '\\') < 0 {
+		word := bytes.TrimSpace(value[1 : len(value)-1])
+		if rule, ok = t.Codes[string(word)]; !ok {
+			return Rule{}, "", false
+		}
+		return rule, string(word), true
+	}
+	return t.lookup(text(value))
 }
 
 // CanonicalCode is the form in which codes stand in a [Table]: without blanks,

@@ -1,0 +1,108 @@
+// Command bench measures what Ledgerline costs and prints one line a figure:
+//
+//	bench NAME VALUE UNIT target TARGET ok|miss
+//
+// Every figure is the median of at least three rounds. A ratio compares two
+// things that are measured in turn in the same run, on the same servers; only
+// ratios carry over to another machine. A target that is missed is printed as
+// such and is not an error: the program exits non-zero only if it could not
+// measure.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+func main() {
+	testing.Init() // testing.Benchmark reads its flags
+	only := flag.String("only", "", "run the groups whose name matches this expression")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [-only REGEXP]\n\nGroups:")
+		for _, g := range groups {
+			fmt.Fprintf(flag.CommandLine.Output(), "  %-11s %s\n", g.name, g.what)
+		}
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// group is a set of figures that share what they are measured on.
+type group struct {
+	name, what string
+	run        func(ctx context.Context, s *servers) error
+}
+
+var groups = []group{
+	{"pure", "classification and redaction", func(context.Context, *servers) error { pure(); return nil }},
+	{"mirror", "audit rows into PostgreSQL", mirror},
+	{"invocation", "throughput, latency and history against a bare workflow", invocation},
+	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
+}
+
+func run(ctx context.Context, only string) error {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	s := &servers{}
+	defer s.close()
+	for _, g := range groups {
+		if !wanted.MatchString(g.name) {
+			continue
+		}
+		if err := g.run(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", g.name, err)
+		}
+	}
+	return nil
+}
+
+// bound is a target: at least or at most a limit.
+type bound struct {
+	limit float64
+	least bool
+}
+
+func atLeast(v float64) bound { return bound{v, true} }
+func atMost(v float64) bound  { return bound{v, false} }
+
+// report prints a figure.
+func report(name string, value float64, unit string, target bound) {
+	sign, verdict := "<=", "ok"
+	if target.least {
+		sign = ">="
+	}
+	if target.least && value < target.limit || !target.least && value > target.limit {
+		verdict = "miss"
+	}
+	fmt.Printf("bench %s %s %s target %s%s %s\n", name, number(value), unit, sign, number(target.limit), verdict)
+}
+
+// number prints three significant digits, and whole numbers whole.
+func number(v float64) string {
+	if v >= 100 || v == float64(int64(v)) {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// median of the values, which must not be empty.
+func median(values []float64) float64 {
+	values = slices.Clone(values)
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
