@@ -45,3 +45,12 @@ func BenchmarkText1KB(b *testing.B) {
 		redact.Text(s)
 	}
 }
+
+func BenchmarkText1KBSecrets(b *testing.B) {
+	secret := strings.Join([]string{"s3cr", "et-va", "lue"}, "")
+	s := strings.Repeat(`{"Authorization":"token `+secret+`","mail":"kari.nordmann@example.no","tlf":"+47 22 33 44 55","text":"Faktura 10023"} `, 12)[:1024]
+	r := redact.New(secret)
+	for b.Loop() {
+		r.Text(s)
+	}
+}

@@ -1,6 +1,11 @@
 package redact
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // identityNumber masks a Norwegian national identity number: a fødselsnummer, a
 // D-number (day + 40), an H-number (month + 40) or a synthetic one (month + 80,
@@ -115,3 +120,64 @@ func mod97(s string) int {
 	}
 	return r
 }
+
+var domain = regexp.MustCompile(`^(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}`)
+
+// emails finds addresses by their @, which may be percent-encoded.
+func emails(s, _ string) (all [][]int) {
+	end := 0
+	for _, i := range positions(s, []string{"@", "%40"}) {
+		from := i
+		for from > end {
+			r, size := utf8.DecodeLastRuneInString(s[end:from])
+			if !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("._+'-", r) {
+				break
+			}
+			from -= size
+		}
+		after := i + 1
+		if s[i] == '%' {
+			after = i + 3
+		}
+		if from >= i {
+			continue
+		}
+		if at := domain.FindStringIndex(s[after:]); at != nil {
+			end = after + at[1]
+			all = append(all, []int{from, end})
+		}
+	}
+	return all
+}
+
+// holdsIBANStart reports whether two capitals and two digits stand in a row.
+func holdsIBANStart(s string) bool {
+	for i := 3; i < len(s); i++ {
+		if isDigit(s[i]) && isDigit(s[i-1]) && isUpper(s[i-2]) && isUpper(s[i-3]) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsLongNumber reports whether eleven digits stand together, with or without
+// a separator before the last five.
+func holdsLongNumber(s string) bool {
+	run, grouped := 0, false
+	for i := 0; i < len(s); i++ {
+		if !isDigit(s[i]) {
+			run = 0
+			continue
+		}
+		if run++; run == 1 {
+			grouped = i >= 2 && strings.IndexByte(" .-", s[i-1]) >= 0 && isDigit(s[i-2])
+		}
+		if run >= 11 || run >= 5 && grouped || run == 7 {
+			return true
+		}
+	}
+	return false
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }

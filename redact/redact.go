@@ -122,6 +122,8 @@ func (r *Redactor) cap(s string) string {
 func strip(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
+		case r >= ' ' && r <= '~':
+			return r
 		case r == '\n', r == '\u2028', r == '\u2029', r == '\u0085':
 			return '\n'
 		case r == '\t', r == '\v', r == '\f':

@@ -2,17 +2,24 @@ package redact
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// rule masks one shape. A rule runs only on a text that holds one of its
-// needles (lower case; none means always): ordinary text runs few regular
-// expressions.
+// rule masks one shape. A regular expression over a whole text is slow, so each
+// rule says where it is worth running: with starts, only at the places where
+// one of them stands; with find, where that says; otherwise over the whole of a
+// text that holds one of the needles, or for which gate is true. Needles and
+// starts are in lower case.
 type rule struct {
 	name    string
 	needles []string
-	re      *regexp.Regexp
-	mask    func(m match) string // what to put for a match
+	starts  []string
+	word    bool // a start must not be inside a word
+	gate    func(s string) bool
+	find    func(s, lower string) [][]int // as FindAllStringSubmatchIndex does
+	re      *regexp.Regexp                // anchored if there are starts
+	mask    func(m match) string          // what to put for a match
 }
 
 // match is one match of a rule's expression: the whole text, and the bounds of
@@ -37,30 +44,18 @@ func (m match) before(n int) string {
 
 // shapes masks all shapes in s.
 func shapes(s string) string {
-	lower := strings.ToLower(s)
+	lower := lowerASCII(s)
 	for _, r := range rules {
-		if r.applies(lower) {
-			s = r.apply(s)
+		if masked := r.apply(s, lower); masked != s {
+			s, lower = masked, lowerASCII(masked)
 		}
 	}
 	return s
 }
 
-func (r rule) applies(lower string) bool {
-	if len(r.needles) == 0 {
-		return true
-	}
-	for _, n := range r.needles {
-		if strings.Contains(lower, n) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r rule) apply(s string) string {
-	all := r.re.FindAllStringSubmatchIndex(s, -1)
-	if all == nil {
+func (r rule) apply(s, lower string) string {
+	all := r.matches(s, lower)
+	if len(all) == 0 {
 		return s
 	}
 	var b strings.Builder
@@ -72,6 +67,84 @@ func (r rule) apply(s string) string {
 	}
 	b.WriteString(s[end:])
 	return b.String()
+}
+
+func (r rule) matches(s, lower string) [][]int {
+	switch {
+	case r.find != nil:
+		return r.find(s, lower)
+	case r.starts != nil:
+		return r.anchored(s, lower)
+	case r.gate != nil && !r.gate(s) || r.needles != nil && !containsAny(lower, r.needles):
+		return nil
+	}
+	return r.re.FindAllStringSubmatchIndex(s, -1)
+}
+
+// anchored runs the expression at each start, from left to right.
+func (r rule) anchored(s, lower string) (all [][]int) {
+	end := 0
+	for _, i := range positions(lower, r.starts) {
+		if i < end || r.word && i > 0 && isWordByte(s[i-1]) {
+			continue
+		}
+		if at := r.re.FindStringSubmatchIndex(s[i:]); at != nil {
+			all = append(all, shift(at, i))
+			end = i + at[1]
+		}
+	}
+	return all
+}
+
+// positions returns where any of the words stands, in order.
+func positions(s string, words []string) []int {
+	var at []int
+	for _, w := range words {
+		for i := 0; ; i++ {
+			n := strings.Index(s[i:], w)
+			if n < 0 {
+				break
+			}
+			i += n
+			at = append(at, i)
+		}
+	}
+	slices.Sort(at)
+	return at
+}
+
+// shift moves the bounds of groups by n.
+func shift(at []int, n int) []int {
+	for i := range at {
+		if at[i] >= 0 {
+			at[i] += n
+		}
+	}
+	return at
+}
+
+func containsAny(s string, words []string) bool {
+	for _, w := range words {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// lowerASCII is strings.ToLower that keeps every byte in its place.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // whole masks all of a match.
@@ -108,72 +181,68 @@ const (
 		`\b(?:sig|sid|pw|jwt|otp|fpc|buid)`
 )
 
-// keyNeedles are lower-case pieces of which each key that [secretKey] matches
-// holds one.
-var keyNeedles = []string{
-	"passw", "passphrase", "passord", "pwd", "secret", "token", "key", "credential", "signature", "assertion",
-	"session", "connection", "sig", "sid", "pw", "jwt", "otp", "fpc", "buid",
-}
-
 // rules in the order in which they run: what is wider comes first.
 var rules = []rule{
-	{"pem", []string{"private key"},
-		regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`), whole},
+	{name: "pem", needles: []string{"private key"}, mask: whole,
+		re: regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`)},
 
-	{"authorization", []string{"authorization"},
-		regexp.MustCompile(`(?i)(authorization` + sep + `)(?:\[REDACTED\]|` + list +
+	{name: "authorization", starts: []string{"authorization"}, mask: keepQuotes,
+		re: regexp.MustCompile(`^(?i)(authorization` + sep + `)(?:\[REDACTED\]|` + list +
 			`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?` +
 			`|(?:digest|aws4-hmac-sha256|sharedaccesssignature|sharedkey(?:lite)?|oauth|hawk|ntlm|negotiate)\b[^\n]*` +
-			`|(?:bearer|basic|token|apikey|key)\s+[^\s"'\\,;&<>\]}]+|[^\s"'\\,;&<>\]}]+)`), keepQuotes},
+			`|(?:bearer|basic|token|apikey|key)\s+[^\s"'\\,;&<>\]}]+|[^\s"'\\,;&<>\]}]+)`)},
 
-	{"cookie", []string{"cookie"},
-		regexp.MustCompile(`(?i)(cookie2?` + sep + `)(?:\[REDACTED\]|` + list +
-			`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\n]+)`), keepQuotes},
+	{name: "cookie", starts: []string{"cookie"}, mask: keepQuotes,
+		re: regexp.MustCompile(`^(?i)(cookie2?` + sep + `)(?:\[REDACTED\]|` + list +
+			`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\n]+)`)},
 
-	{"curl-user", []string{"-u", "--user"},
-		regexp.MustCompile(`((?:^|\s)(?:-u|--user|--proxy-user)[\s=]+["']?[^\s:"']*:)[^\s"']+`), second},
+	{name: "curl-user", needles: []string{"-u ", "-u=", "-u\n", "-user"}, mask: second,
+		re: regexp.MustCompile(`((?:^|\s)(?:-u|--user|--proxy-user)[\s=]+["']?[^\s:"']*:)[^\s"']+`)},
 
-	{"url-password", []string{"://"},
-		regexp.MustCompile(`(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`), urlPassword},
+	{name: "url-password", starts: []string{"://"}, mask: urlPassword,
+		re: regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)},
 
-	{"xml", []string{"<"},
-		regexp.MustCompile(`(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`), second},
+	{name: "xml", starts: []string{"<"}, mask: second,
+		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
 
-	{"key-value", keyNeedles,
-		regexp.MustCompile(`(?i)(` + secretKey + `)(` + sep + `)(` + value + `)`), keyValue},
+	{name: "key-value", find: keyValues, mask: keyValue},
 
-	{"oauth-code", []string{"code"},
-		regexp.MustCompile(`(?i)((?:^|[?&\s"'])(?:code|state_token)=)[^\s&"'<>]{20,}`), second},
+	{name: "oauth-code", needles: []string{"code=", "state_token="}, mask: second,
+		re: regexp.MustCompile(`(?i)((?:^|[?&\s"'])(?:code|state_token)=)[^\s&"'<>]{20,}`)},
 
-	{"scheme", []string{"bearer", "basic", "negotiate", "sharedaccesssignature", "token"},
-		regexp.MustCompile(`(?i)(\b(?:bearer|basic|negotiate|sharedaccesssignature|token)(?:\s+|%20|\+))([A-Za-z0-9._~+/=%-]{8,})`), scheme},
+	{name: "scheme", starts: []string{"bearer", "basic", "negotiate", "sharedaccesssignature", "token"}, word: true, mask: scheme,
+		re: regexp.MustCompile(`^(?i)((?:bearer|basic|negotiate|sharedaccesssignature|token)(?:\s+|%20|\+))([A-Za-z0-9._~+/=%-]{8,})`)},
 
-	{"jwt", []string{"eyj"},
-		regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)*`), whole},
+	{name: "jwt", starts: []string{"eyj"}, word: true, mask: whole,
+		re: regexp.MustCompile(`^eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)*`)},
 
-	{"vendor-key", []string{"akia", "asia", "gh", "xox", "sg.", "hvs.", "hvb.", "glpat", "npm_", "aiza", "ya29.", "_live_", "_test_", "8q~", "sk-", "dop_v1", "shpat_", "whsec_"},
-		regexp.MustCompile(`\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}` +
+	{name: "vendor-key", word: true, mask: whole,
+		starts: []string{"akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xox", "xapp-", "sg.", "hvs.", "hvb.",
+			"glpat-", "npm_", "aiza", "ya29.", "sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk-", "dop_v1_", "shpat_", "whsec_"},
+		re: regexp.MustCompile(`^(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}` +
 			`|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|SG\.[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)?|hv[sb]\.[A-Za-z0-9_-]{16,}` +
 			`|glpat-[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{10,}` +
-			`|[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|sk-[A-Za-z0-9_-]{20,}|dop_v1_[a-f0-9]{32,}|shpat_[a-fA-F0-9]{20,}|whsec_[A-Za-z0-9+/=]{16,})`), whole},
+			`|[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|sk-[A-Za-z0-9_-]{20,}|dop_v1_[a-f0-9]{32,}|shpat_[a-fA-F0-9]{20,}|whsec_[A-Za-z0-9+/=]{16,})`)},
 
 	// Entra client secrets have no prefix; the version mark stands at the fourth place.
-	{"entra-secret", []string{"q~"},
-		regexp.MustCompile(`[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{20,}`), whole},
+	{name: "entra-secret", needles: []string{"q~"}, mask: whole,
+		re: regexp.MustCompile(`[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{20,}`)},
 
-	{"email", []string{"@", "%40"},
-		regexp.MustCompile(`[\p{L}\p{N}._+'-]+(?:@|%40)(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}`), whole},
+	{name: "email", find: emails, mask: whole},
 
-	{"iban", nil, regexp.MustCompile(`\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,4})?\b`), iban},
+	{name: "iban", gate: holdsIBANStart, mask: iban,
+		re: regexp.MustCompile(`\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,4})?\b`)},
 
-	{"identity-number", nil, regexp.MustCompile(`\b[0-9]{6}[ -]?[0-9]{5}\b`), identityNumber},
+	{name: "identity-number", gate: holdsLongNumber, mask: identityNumber, re: regexp.MustCompile(`\b[0-9]{6}[ -]?[0-9]{5}\b`)},
 
-	{"bank-account", nil, regexp.MustCompile(`\b[0-9]{4}[. ]?[0-9]{2}[. ]?[0-9]{5}\b`), bankAccount},
+	{name: "bank-account", gate: holdsLongNumber, mask: bankAccount, re: regexp.MustCompile(`\b[0-9]{4}[. ]?[0-9]{2}[. ]?[0-9]{5}\b`)},
 
-	{"phone", []string{"+", "0047"}, regexp.MustCompile(`(?:\+[0-9]{2,3}|\b0047)(?:[ -]?\(?[0-9]\)?){8,12}\b`), whole},
+	{name: "phone", starts: []string{"+"}, mask: whole, re: regexp.MustCompile(`^\+[0-9]{2,3}(?:[ -]?\(?[0-9]\)?){8,12}\b`)},
 
-	{"labelled-phone", []string{"mob", "phone", "tlf", "tel", "fax", "sms", "msisdn", "ring"},
-		regexp.MustCompile(`(?i)(\b(?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z_.]{0,10}(?:\\*["'])?\s*[:=.]?\s*(?:\\*["'])?)([0-9]{2}(?:[ ]?[0-9]{2}){3}|[0-9]{3}[ ]?[0-9]{2}[ ]?[0-9]{3})\b`), second},
+	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: whole, re: regexp.MustCompile(`^0047(?:[ -]?\(?[0-9]\)?){8,12}\b`)},
+
+	{name: "labelled-phone", starts: []string{"mob", "phone", "telephone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, word: true, mask: second,
+		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z_.]{0,10}(?:\\*["'])?\s*[:=.]?\s*(?:\\*["'])?)([0-9]{2}(?:[ ]?[0-9]{2}){3}|[0-9]{3}[ ]?[0-9]{2}[ ]?[0-9]{3})\b`)},
 }
 
 // keepQuotes masks a header's value and keeps the quotes or brackets around it,
@@ -194,24 +263,6 @@ func quoted(v string) string {
 	}
 	return Mark
 }
-
-// keyValue masks the value of a secret's key. After a word that stands in
-// ordinary sentences too ("invalid token: expected a name") a bare word must
-// look like a secret.
-func keyValue(m match) string {
-	key, between, val := strings.ToLower(m.group(1)), m.group(2), m.group(3)
-	prose := !strings.ContainsAny(between, `=%"'\`) && strings.HasSuffix(between, " ") && !strings.ContainsAny(val[:1], `"'{\[`)
-	if prose && !strings.HasPrefix(key, "pass") && !strings.HasSuffix(key, "key") && !looksSecret(val) {
-		return m.group(0)
-	}
-	if isLiteral[strings.ToLower(val)] {
-		return m.group(0)
-	}
-	return m.group(1) + between + quoted(val)
-}
-
-// isLiteral are values that cannot be a secret.
-var isLiteral = map[string]bool{"null": true, "true": true, "false": true, `""`: true, "''": true, "none": true, "undefined": true}
 
 // scheme masks the credential after an authentication scheme, where it looks
 // like one: "Bearer token is missing" stays.
