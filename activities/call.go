@@ -194,7 +194,7 @@ func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
 
 // decide says whether another attempt follows, and when.
 func (a *Activities) decide(last *Attempt, done outcome, in Invocation, info activity.Info) {
-	retry := done.verdict.Retry() && last.Kind.Class() != classify.Permanent
+	retry := done.verdict.Retry()
 	if retry && last.Unknown && done.guard == adapters.Unsafe {
 		last.Kind = classify.UnknownOutcome
 		last.Message = cut("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)

@@ -140,8 +140,11 @@ type Verdict struct {
 	Parts      []Verdict     // of a batch, by position; nil otherwise
 }
 
-// Retry reports whether trying again can help.
-func (v Verdict) Retry() bool { return v.Class == Transient || v.Class == Timeout }
+// Retry reports whether trying again can help. A [Partial] or [UnknownOutcome]
+// keeps the class of the fault behind it, and must not be tried again.
+func (v Verdict) Retry() bool {
+	return (v.Class == Transient || v.Class == Timeout) && v.Kind.Class() != Permanent
+}
 
 func verdict(k Kind, rule, message string) Verdict {
 	return Verdict{Class: k.Class(), Kind: k, Rule: rule, Message: message}

@@ -1,0 +1,238 @@
+package adapters_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// vendor serves h and returns a client that may call it, and its address.
+func vendor(t *testing.T, h http.HandlerFunc) (*adapters.Client, *url.URL) {
+	t.Helper()
+	s := httptest.NewServer(h)
+	u, err := url.Parse(s.URL + "/graphql")
+	require.NoError(t, err)
+	c := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{u.Host}})
+	t.Cleanup(func() {
+		c.CloseIdle()
+		s.Close()
+	})
+	return c, u
+}
+
+func read(u *url.URL) adapters.Request {
+	return adapters.Request{Adapter: "xledger", Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte("{}"), Op: classify.Read}
+}
+
+// A name that is on the list and resolves to a private address is not called:
+// the check stands where the connection is dialled, after every other check.
+func TestRebindingIsRefused(t *testing.T) {
+	for _, ip := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "0.0.0.0"} {
+		c := adapters.NewClient(adapters.ClientOptions{Resolver: answering(net.ParseIP(ip))})
+		u, _ := url.Parse("https://www.xledger.net/graphql")
+		_, v := c.Do(t.Context(), read(u))
+		require.Equal(t, classify.InvalidRequest, v.Kind, "%s: %+v", ip, v)
+		require.Equal(t, "dial:address", v.Rule)
+	}
+}
+
+// answering is a resolver that gives every name one address.
+func answering(ip net.IP) *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			defer server.Close()
+			for {
+				head := make([]byte, 2)
+				if _, err := io.ReadFull(server, head); err != nil {
+					return
+				}
+				raw := make([]byte, int(head[0])<<8|int(head[1]))
+				if _, err := io.ReadFull(server, raw); err != nil {
+					return
+				}
+				var m dnsmessage.Message
+				if m.Unpack(raw) != nil {
+					return
+				}
+				m.Response, m.Additionals = true, nil
+				if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+					m.Answers = []dnsmessage.Resource{{
+						Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1},
+						Body:   &dnsmessage.AResource{A: [4]byte(ip.To4())},
+					}}
+				}
+				packed, _ := m.Pack()
+				if _, err := server.Write(append([]byte{byte(len(packed) >> 8), byte(len(packed))}, packed...)); err != nil {
+					return
+				}
+			}
+		}()
+		return client, nil
+	}}
+}
+
+func TestCheckURL(t *testing.T) {
+	cases := []struct{ adapter, url, says string }{
+		{"xledger", "https://www.xledger.net/graphql", ""},
+		{"xledger", "https://www.xledger.net:443/graphql", ""},
+		{"dataverse", "https://org.crm4.dynamics.com/api/data/v9.2/", ""},
+		{"xledger", "http://www.xledger.net/graphql", "want https"},
+		{"xledger", "ftp://www.xledger.net/", "scheme"},
+		{"xledger", "https://www.xledger.net:8443/", "port"},
+		{"xledger", "https://u:p@www.xledger.net/", "user or password"},
+		{"xledger", "https://www.xledger.net/#x", "fragment"},
+		{"xledger", "https://www.xledger.net.evil.example/", "not one that adapter"},
+		{"xledger", "https://evilxledger.net/", "not one that adapter"},
+		{"dataverse", "https://dynamics.com.evil.example/", "not one that adapter"},
+		{"dataverse", "https://evildynamics.com/", "not one that adapter"},
+		{"dataverse", "https://127.0.0.1/", "not one that adapter"},
+		{"dataverse", "https://2130706433/", "not one that adapter"},
+		{"dataverse", "https://0x7f.1/", "not one that adapter"},
+		{"dataverse", "https://[::1]/", "not one that adapter"},
+		{"nobody", "https://www.xledger.net/", "not one that adapter"},
+	}
+	for _, c := range cases {
+		u, err := url.Parse(c.url)
+		require.NoError(t, err)
+		err = adapters.CheckURL(c.adapter, u, nil)
+		if c.says == "" {
+			require.NoError(t, err, c.url)
+		} else {
+			require.ErrorContains(t, err, c.says, c.url)
+		}
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		c, u := vendor(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", other.URL)
+			w.WriteHeader(status)
+		})
+		_, v := c.Do(t.Context(), read(u))
+		require.Equal(t, classify.Redirect, v.Kind)
+		require.Equal(t, classify.Permanent, v.Class)
+	}
+	require.Zero(t, elsewhere.Load())
+}
+
+// No proxy of the environment gets to see a vendor's credentials.
+func TestProxyIsIgnored(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"value":1}`) })
+	_, v := c.Do(t.Context(), read(u))
+	require.Equal(t, classify.Success, v.Class, v.Message)
+}
+
+func TestSizeLimits(t *testing.T) {
+	t.Run("answer", func(t *testing.T) {
+		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"x":%q}`, strings.Repeat("x", adapters.MaxBody))
+		})
+		_, v := c.Do(t.Context(), read(u))
+		require.Equal(t, classify.PayloadTooLarge, v.Kind)
+		require.Equal(t, 200, v.HTTPStatus)
+	})
+	t.Run("largest answer", func(t *testing.T) {
+		body := fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", adapters.MaxBody-8))
+		require.Len(t, body, adapters.MaxBody)
+		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+		a, v := c.Do(t.Context(), read(u))
+		require.Equal(t, classify.Success, v.Class, v.Message)
+		require.Len(t, a.Body, adapters.MaxBody)
+	})
+	t.Run("compressed", func(t *testing.T) { // 64 MB in 64 KB
+		var bomb bytes.Buffer
+		z := gzip.NewWriter(&bomb)
+		for range 64 {
+			_, _ = z.Write(make([]byte, 1<<20))
+		}
+		z.Close()
+		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(bomb.Bytes())
+		})
+		_, v := c.Do(t.Context(), read(u))
+		require.Equal(t, classify.PayloadTooLarge, v.Kind)
+	})
+	t.Run("request", func(t *testing.T) {
+		var asked atomic.Int64
+		c, u := vendor(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+		r := read(u)
+		r.Body = make([]byte, adapters.MaxRequest+1)
+		_, v := c.Do(t.Context(), r)
+		require.Equal(t, classify.PayloadTooLarge, v.Kind)
+		require.Zero(t, asked.Load())
+	})
+	t.Run("error text", func(t *testing.T) { // a huge error keeps its status
+		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(503)
+			_, _ = w.Write(make([]byte, 3<<20))
+		})
+		_, v := c.Do(t.Context(), read(u))
+		require.Equal(t, classify.Unavailable, v.Kind)
+	})
+}
+
+// A worker makes thousands of calls to one host; each must not cost a handshake.
+func TestConnectionsAreReused(t *testing.T) {
+	var connections atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader([]int{200, 503, 404}[len(r.URL.RawQuery)%3])
+		io.WriteString(w, `{"value":[]}`)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	u, _ := url.Parse(s.URL)
+	c := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{u.Host}})
+	defer c.CloseIdle()
+	for i := range 30 {
+		u.RawQuery = strings.Repeat("x", i)
+		c.Do(t.Context(), read(u))
+	}
+	require.EqualValues(t, 1, connections.Load(), "failures must not cost the connection")
+}
+
+func TestJSON(t *testing.T) {
+	require.Nil(t, adapters.JSON([]byte(" \n")))
+	require.JSONEq(t, `{"a":1}`, string(adapters.JSON([]byte("\ufeff{\"a\":1}"))))
+	require.JSONEq(t, `"plain"`, string(adapters.JSON([]byte("plain"))))
+	require.JSONEq(t, `"a\ufffdb"`, string(adapters.JSON([]byte("a\xffb"))))
+}
+
+func TestWeaker(t *testing.T) {
+	order := []adapters.Guard{adapters.ReadOnly, adapters.Idempotent, adapters.Readback, adapters.Unsafe}
+	for i, a := range order {
+		for j, b := range order {
+			require.Equal(t, order[max(i, j)], adapters.Weaker(a, b))
+		}
+	}
+}
