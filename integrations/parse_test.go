@@ -1,0 +1,138 @@
+package integrations_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+const good = `organization: 7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10
+integrations:
+  - id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001
+    name: xledger-main
+    adapter: xledger
+    baseURL: https://www.xledger.net/graphql
+    credentials: {token: env:XLEDGER_TOKEN}
+  - id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f002
+    name: crm
+    adapter: dataverse
+    baseURL: https://org.crm4.dynamics.com/api/data/v9.2/
+    settings: {tenantId: t, clientId: c}
+    credentials: {clientSecret: "file:/run/secrets/crm"}
+    retry: {maxRetries: 1, baseDelay: 500ms, budget: 30s}
+`
+
+func TestParse(t *testing.T) {
+	list, err := integrations.Parse("x.yaml", []byte(good), integrations.Options{})
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "xledger-main", list[0].Name)
+	require.Equal(t, 3, list[0].Policy.MaxRetries)
+	require.Equal(t, 10*time.Second, list[0].Policy.AttemptTimeout)
+	require.Equal(t, 1, list[1].Policy.MaxRetries)
+	require.Equal(t, 500*time.Millisecond, list[1].Policy.BaseDelay)
+	require.Equal(t, integrations.Ref("file:/run/secrets/crm"), list[1].Credentials["clientSecret"])
+}
+
+// Every fault comes at once, in the order of the file, with line and column.
+func TestFaults(t *testing.T) {
+	cases := []struct {
+		name, old, new string
+		says           []string
+	}{
+		{"unknown field", "name: crm", "nmae: crm", []string{"x.yaml:8:5: integrations[1].name: missing", `x.yaml:9:5: integrations[1].nmae: unknown field (did you mean name?)`}},
+		{"a secret in the file", "env:XLEDGER_TOKEN", "s3cr3tvalue", []string{"x.yaml:7:26: integrations[0].credentials.token: a secret must not stand in the file"}},
+		{"relative file", "file:/run/secrets/crm", "file:secrets/crm", []string{"absolute path"}},
+		{"bad UUID", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "17", []string{`x.yaml:3:9: integrations[0].id: "17" is not a UUID`}},
+		{"same ID", "8f002", "8f001", []string{"x.yaml:8:9: integrations[1].id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001 stands here twice"}},
+		{"same name", "name: crm", "name: xledger-main", []string{"stands here twice"}},
+		{"bad name", "name: crm", "name: CRM!", []string{"lower-case"}},
+		{"unknown adapter", "adapter: dataverse", "adapter: Dataverse", []string{"did you mean dataverse?"}},
+		{"foreign host", "www.xledger.net", "evil.example", []string{`host "evil.example" is not one that adapter xledger may call`}},
+		{"plain http", "https://www.xledger.net", "http://www.xledger.net", []string{"want https"}},
+		{"a query", "/graphql", "/graphql?token=1", []string{"has a query"}},
+		{"a password in the address", "https://www.", "https://u:hunter2@www.", []string{"must not carry a user or password"}},
+		{"policy over budget", "budget: 30s", "budget: 2m", []string{"x.yaml:14:54: integrations[1].retry.budget"}},
+		{"not a duration", "500ms", "500", []string{`"500" is not a duration`}},
+		{"too many retries", "maxRetries: 1", "maxRetries: 7", []string{"maxRetries"}},
+		{"missing setting", "tenantId: t, ", "", []string{"integrations[1].settings.tenantId: missing"}},
+		{"two faults", "{token: env:XLEDGER_TOKEN}\n", "{tok: x}\n    retry: {budget: 9m}\n", []string{"credentials.token: missing", "credentials.tok: unknown field", "retry.budget"}},
+		{"alias", "{token: env:XLEDGER_TOKEN}", "&a {token: env:XLEDGER_TOKEN}", []string{"anchors and aliases"}},
+		{"twice", "    name: crm\n", "    name: crm\n    name: crm2\n", []string{"stands here twice; the first is in line 9"}},
+		{"no list", "integrations:\n", "integrations: []\nx:\n", []string{"an empty list"}},
+		{"not YAML", "integrations:\n", "integrations: [\n", []string{"x.yaml: line"}},
+		{"organization missing", "organization: 7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10\n", "", []string{"organization: missing"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			src := strings.Replace(good, c.old, c.new, 1)
+			require.NotEqual(t, good, src)
+			_, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
+			require.Error(t, err)
+			for _, s := range c.says {
+				require.Contains(t, err.Error(), s)
+			}
+			require.NotContains(t, err.Error(), "s3cr3tvalue")
+			require.NotContains(t, err.Error(), "hunter2")
+		})
+	}
+	for _, empty := range []string{"", "null", "[]", "just text", strings.Repeat("#", 1<<20+1)} {
+		_, err := integrations.Parse("x.yaml", []byte(empty), integrations.Options{})
+		require.Error(t, err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	t.Setenv("LEDGERLINE_TEST_SECRET", "from the environment")
+	got, err := integrations.Ref("env:LEDGERLINE_TEST_SECRET").Resolve()
+	require.NoError(t, err)
+	require.Equal(t, "from the environment", got)
+	got, err = integrations.Ref("file:" + write("a", "from a file\n")).Resolve()
+	require.NoError(t, err)
+	require.Equal(t, "from a file", got)
+	for _, ref := range []string{"env:LEDGERLINE_TEST_NOT_SET", "file:" + dir + "/none", "file:" + write("empty", "\n"), "file:" + dir, "s3cr3tvalue", ""} {
+		_, err := integrations.Ref(ref).Resolve()
+		require.Error(t, err, ref)
+		require.NotContains(t, err.Error(), "s3cr3tvalue")
+	}
+}
+
+// FuzzParse: no file makes the parser fail otherwise than with words, and what
+// passes keeps the rules.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("--- \n...\n---\n- !!binary x"))
+	f.Add([]byte("organization: {}\nintegrations: {a: b}"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		list, err := integrations.Parse("x", src, integrations.Options{})
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("a fault without words")
+			}
+			return
+		}
+		for _, in := range list {
+			if in.Policy.Validate() != nil || !strings.HasPrefix(in.BaseURL, "https://") || in.Name == "" {
+				t.Errorf("passed: %+v", in)
+			}
+			for _, ref := range in.Credentials {
+				if ref.Validate() != nil {
+					t.Errorf("passed: %+v", in)
+				}
+			}
+		}
+	})
+}
