@@ -1,0 +1,455 @@
+package runlog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// server is one PostgreSQL for the package; each test has a database of its own.
+var server *devstack.Postgres
+
+func TestMain(m *testing.M) {
+	code := 1
+	defer func() { os.Exit(code) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	var err error
+	if server, err = devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer server.Close()
+	code = m.Run()
+}
+
+// base is a database with pools for each user of it.
+type base struct {
+	name                            string
+	admin, worker, operator, reader *pgxpool.Pool
+}
+
+// newBase makes a migrated database. Users belong to the cluster and are
+// shared.
+func newBase(t *testing.T) base {
+	t.Helper()
+	b := base{name: emptyBase(t)}
+	b.admin = open(t, b.name, "postgres")
+	_, to, err := runlog.Migrate(t.Context(), b.admin)
+	require.NoError(t, err)
+	require.Equal(t, runlog.SchemaVersion(), to)
+	for user, role := range map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention"} {
+		_, err := b.admin.Exec(t.Context(), fmt.Sprintf(`DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%[1]s') THEN
+			CREATE ROLE %[1]s LOGIN IN ROLE ledgerline_%[2]s; END IF; END $$`, user, role))
+		require.NoError(t, err)
+	}
+	b.worker, b.operator, b.reader = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r")
+	return b
+}
+
+func emptyBase(t *testing.T) string {
+	t.Helper()
+	name := "b" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	_, err := open(t, "postgres", "postgres").Exec(t.Context(), "CREATE DATABASE "+name)
+	require.NoError(t, err)
+	return name
+}
+
+func open(t *testing.T, database, user string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := runlog.Open(t.Context(), server.URL(database, user), 4)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// tenant stores an organization with one integration.
+func (b base) tenant(t *testing.T) (organization, integration uuid.UUID) {
+	t.Helper()
+	organization, integration = uuid.New(), uuid.New()
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(organization, integration, "main")}, "test", false)
+	require.NoError(t, err)
+	return organization, integration
+}
+
+func example(organization, id uuid.UUID, name string) integrations.Integration {
+	return integrations.Integration{
+		OrganizationID: organization, ID: id, Name: name, Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql",
+		Credentials: map[string]integrations.Ref{"token": "env:X"}, Policy: classify.DefaultPolicy(),
+	}
+}
+
+func row(organization, integration uuid.UUID) runlog.Row {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return runlog.Row{
+		OrganizationID: organization, IntegrationID: &integration, RequestedIntegrationID: integration, CorrelationID: uuid.New(),
+		AdapterName: "xledger", Operation: "call", AttemptNumber: 1, ErrorClass: classify.Transient, ErrorKind: classify.Unavailable,
+		Rule: "status:503", HTTPStatus: 503, ErrorMessage: "HTTP 503", IsRetryable: true, PlannedDelay: 1100 * time.Millisecond,
+		OccurredAt: now, WorkflowID: "invoke/x", RunID: uuid.New(), RunStartedAt: now,
+	}
+}
+
+func list(t *testing.T, db runlog.Beginner, organization uuid.UUID, f runlog.Filter) []runlog.Row {
+	t.Helper()
+	rows, _, err := runlog.List(t.Context(), db, organization, f)
+	require.NoError(t, err)
+	return rows
+}
+
+func TestRowsComeBackAsTheyWere(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	failed := row(organization, integration)
+	done := failed
+	done.AttemptNumber, done.ErrorClass, done.ErrorKind, done.IsRetryable, done.TotalAttempts, done.PlannedDelay = 2, "", classify.OK, false, 2, 0
+	done.HTTPStatus, done.ErrorMessage, done.Rule = 200, "", "status:2xx"
+	done.OccurredAt = failed.OccurredAt.Add(time.Second)
+	rows := []runlog.Row{failed, done}
+	for range 2 { // a second time has no effect
+		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, rows))
+	}
+	got := list(t, b.operator, organization, runlog.Filter{})
+	require.Len(t, got, 2)
+	for i := range got {
+		got[i].OccurredAt, got[i].RunStartedAt = got[i].OccurredAt.UTC(), got[i].RunStartedAt.UTC()
+	}
+	require.Equal(t, rows, got)
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, nil))
+}
+
+// Two organizations cannot see each other's rows, nor write any for each other.
+func TestOrganizationsAreApart(t *testing.T) {
+	b := newBase(t)
+	org1, int1 := b.tenant(t)
+	org2, int2 := b.tenant(t)
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org1, int1)}))
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, org2, []runlog.Row{row(org2, int2)}))
+	require.Len(t, list(t, b.reader, org1, runlog.Filter{}), 1)
+	require.Len(t, list(t, b.reader, org2, runlog.Filter{}), 1)
+	require.Empty(t, list(t, b.reader, uuid.New(), runlog.Filter{}))
+
+	_, err := runlog.Integration(t.Context(), b.worker, org1, int2)
+	require.ErrorIs(t, err, runlog.ErrNotFound)
+	require.Error(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org2, int2)}), "a row of another organization")
+	require.Error(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org1, int2)}), "the foreign key refuses another's integration")
+
+	// Without an organization nothing is seen, also after one was set.
+	for _, user := range []*pgxpool.Pool{b.reader, b.operator} {
+		var n int
+		require.NoError(t, user.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.integration_run_logs").Scan(&n))
+		require.Zero(t, n)
+		require.NoError(t, user.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.integrations").Scan(&n))
+		require.Zero(t, n)
+	}
+}
+
+// The worker can add rows and neither read, change nor delete them, and nobody
+// gets at a partition.
+func TestRights(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{row(organization, integration)}))
+	partition := "ledgerline.integration_run_logs_" + time.Now().UTC().Format("2006_01")
+	for _, c := range []struct {
+		who string
+		db  *pgxpool.Pool
+		sql string
+	}{
+		{"worker", b.worker, "SELECT FROM ledgerline.integration_run_logs"},
+		{"worker", b.worker, "UPDATE ledgerline.integration_run_logs SET error_message = ''"},
+		{"worker", b.worker, "DELETE FROM ledgerline.integration_run_logs"},
+		{"worker", b.worker, "TRUNCATE ledgerline.integration_run_logs"},
+		{"worker", b.worker, "UPDATE ledgerline.integrations SET base_url = ''"},
+		{"worker", b.worker, "SELECT FROM " + partition},
+		{"worker", b.worker, "SELECT ledgerline.drop_partitions(1)"},
+		{"operator", b.operator, "DELETE FROM ledgerline.integration_run_logs"},
+		{"operator", b.operator, "UPDATE ledgerline.integration_run_logs SET error_message = ''"},
+		{"operator", b.operator, "SELECT FROM " + partition},
+		{"reader", b.reader, "INSERT INTO ledgerline.integrations DEFAULT VALUES"},
+		{"reader", b.reader, "SELECT FROM " + partition},
+		{"reader", b.reader, "SELECT ledgerline.make_partitions(1, 1)"},
+	} {
+		_, err := c.db.Exec(t.Context(), c.sql)
+		var pg *pgconn.PgError
+		require.ErrorAs(t, err, &pg, "%s: %s", c.who, c.sql)
+		require.Equal(t, "42501", pg.Code, "%s: %s", c.who, c.sql)
+	}
+}
+
+// Text that PostgreSQL refuses must not keep a row out of the record.
+func TestPoisonText(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	for i, text := range []string{"a\x00b", "a\xff\xfeb", strings.Repeat("å", 600), "\ufeff", strings.Repeat("\x00", 1000)} {
+		r := row(organization, integration)
+		r.ErrorMessage, r.Rule, r.Operation = text, text, text
+		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "%q", text)
+		require.Len(t, list(t, b.reader, organization, runlog.Filter{}), i+1)
+	}
+}
+
+func TestConstraints(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	for name, change := range map[string]func(*runlog.Row){
+		"correlation_id_is_v4":             func(r *runlog.Row) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
+		"attempt_counts_from_one":          func(r *runlog.Row) { r.AttemptNumber = 0 },
+		"error_class_is_known":             func(r *runlog.Row) { r.ErrorClass = "odd" },
+		"success_has_total_attempts":       func(r *runlog.Row) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
+		"success_is_not_retryable":         func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
+		"success_follows_a_failure":        func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
+		"http_status_is_a_status":          func(r *runlog.Row) { r.HTTPStatus = 12 },
+		"integration_is_the_requested_one": func(r *runlog.Row) { r.RequestedIntegrationID = uuid.New() },
+	} {
+		r := row(organization, integration)
+		change(&r)
+		err := runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r})
+		var pg *pgconn.PgError
+		require.ErrorAs(t, err, &pg, name)
+		require.Equal(t, name, pg.ConstraintName)
+		require.False(t, runlog.IsTransient(err), "a defect must not be retried in silence")
+	}
+	r := row(organization, integration)
+	r.IntegrationID, r.RequestedIntegrationID = nil, uuid.New()
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "what was asked for is on record")
+}
+
+func TestPaging(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	began := time.Now().UTC().Truncate(time.Second)
+	var rows []runlog.Row
+	for i := range 25 {
+		r := row(organization, integration)
+		r.OccurredAt = began.Add(time.Duration(i/5) * time.Second) // five at the same moment
+		r.AdapterName = []string{"xledger", "dataverse"}[i%2]
+		rows = append(rows, r)
+	}
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, rows))
+	for _, newest := range []bool{false, true} {
+		seen := make(map[uuid.UUID]bool)
+		f := runlog.Filter{Limit: 4, Newest: newest}
+		var last time.Time
+		for {
+			page, next, err := runlog.List(t.Context(), b.reader, organization, f)
+			require.NoError(t, err)
+			for _, r := range page {
+				require.False(t, seen[r.CorrelationID], "a row on two pages")
+				seen[r.CorrelationID] = true
+				if !last.IsZero() {
+					require.Equal(t, newest, !r.OccurredAt.After(last) && newest)
+				}
+				last = r.OccurredAt
+			}
+			if f.After = next; len(page) < 4 {
+				break
+			}
+		}
+		require.Len(t, seen, 25)
+	}
+	require.Len(t, list(t, b.reader, organization, runlog.Filter{Adapter: "dataverse"}), 12)
+	require.Len(t, list(t, b.reader, organization, runlog.Filter{Since: began.Add(2 * time.Second), Until: began.Add(4 * time.Second)}), 10)
+	require.Len(t, list(t, b.reader, organization, runlog.Filter{CorrelationID: rows[3].CorrelationID}), 1)
+	require.Empty(t, list(t, b.reader, organization, runlog.Filter{Class: classify.Success}))
+	require.Len(t, list(t, b.reader, organization, runlog.Filter{Class: classify.Transient}), 25)
+	require.Empty(t, list(t, b.reader, organization, runlog.Filter{Adapter: "' OR true --"}))
+}
+
+func TestPartitions(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	for months, want := range map[int]bool{-2: true, 4: true, 6: false} {
+		r := row(organization, integration)
+		r.RunStartedAt = time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()+10).AddDate(0, months, 0)
+		err := runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r})
+		if want {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, "no partition")
+		require.True(t, runlog.IsTransient(err), "the row waits until there is one")
+	}
+	made, err := runlog.EnsurePartitions(t.Context(), b.worker)
+	require.NoError(t, err)
+	require.Zero(t, made)
+
+	old := time.Now().UTC().AddDate(0, -20, 0).Format("2006_01")
+	_, err = b.admin.Exec(t.Context(), "SELECT ledgerline.make_partitions(20, 0)")
+	require.NoError(t, err)
+	retention := open(t, b.name, "t")
+	dropped, err := runlog.DropPartitions(t.Context(), retention, 18)
+	require.NoError(t, err)
+	require.Contains(t, dropped, "integration_run_logs_"+old)
+	require.NotContains(t, dropped, "integration_run_logs_"+time.Now().UTC().Format("2006_01"))
+	_, err = runlog.DropPartitions(t.Context(), retention, 0)
+	require.ErrorContains(t, err, "keep at least one month")
+}
+
+func TestMigrate(t *testing.T) {
+	name := emptyBase(t)
+	var wg sync.WaitGroup
+	for range 4 { // at several places at once
+		pool := open(t, name, "postgres")
+		wg.Go(func() {
+			if _, _, err := runlog.Migrate(t.Context(), pool); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	pool := open(t, name, "postgres")
+	from, to, err := runlog.Migrate(t.Context(), pool)
+	require.NoError(t, err)
+	require.Equal(t, []int64{runlog.SchemaVersion(), runlog.SchemaVersion()}, []int64{from, to})
+
+	_, err = pool.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, true)", runlog.SchemaVersion()+1)
+	require.NoError(t, err)
+	_, _, err = runlog.Migrate(t.Context(), pool)
+	require.ErrorContains(t, err, "use a newer ledgerline")
+}
+
+func TestSelfCheck(t *testing.T) {
+	worker := runlog.Check{Role: "ledgerline_worker"}
+	b := newBase(t)
+	_, err := runlog.SelfCheck(t.Context(), b.worker, worker)
+	require.NoError(t, err)
+	_, err = runlog.SelfCheck(t.Context(), b.reader, worker)
+	require.ErrorContains(t, err, `GRANT ledgerline_worker TO "r"`)
+	_, err = runlog.SelfCheck(t.Context(), b.admin, worker)
+	require.ErrorContains(t, err, "superuser")
+	warnings, err := runlog.SelfCheck(t.Context(), b.admin, runlog.Check{Role: "ledgerline_worker", Relax: true})
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+
+	exec := func(sql string) {
+		t.Helper()
+		_, err := b.admin.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	for _, c := range []struct{ name, break_, mend, says string }{
+		{"bypass", "ALTER ROLE w BYPASSRLS", "ALTER ROLE w NOBYPASSRLS", "BYPASSRLS"},
+		{"owner", "GRANT ledgerline_owner TO w", "REVOKE ledgerline_owner FROM w", "ledgerline_owner"},
+		{"not forced", "ALTER TABLE ledgerline.integrations NO FORCE ROW LEVEL SECURITY", "ALTER TABLE ledgerline.integrations FORCE ROW LEVEL SECURITY", "not enabled and forced on integrations"},
+		{"not enabled", "ALTER TABLE ledgerline.integration_run_logs DISABLE ROW LEVEL SECURITY", "ALTER TABLE ledgerline.integration_run_logs ENABLE ROW LEVEL SECURITY", "not enabled and forced on integration_run_logs"},
+		{"commit", "ALTER ROLE w SET synchronous_commit = off", "ALTER ROLE w RESET synchronous_commit", "synchronous_commit is off"},
+		{"too new", fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)", runlog.SchemaVersion()+1), fmt.Sprintf("DELETE FROM goose_db_version WHERE version_id = %d", runlog.SchemaVersion()+1), "use a newer ledgerline"},
+		{"no partition", "DROP TABLE ledgerline.integration_run_logs_" + time.Now().UTC().Format("2006_01"), "SELECT ledgerline.make_partitions(2, 4)", "no partition for"},
+	} {
+		exec(c.break_)
+		pool := open(t, b.name, "w") // settings of a role count from the next connection on
+		_, err := runlog.SelfCheck(t.Context(), pool, worker)
+		require.ErrorContains(t, err, c.says, c.name)
+		exec(c.mend)
+		pool = open(t, b.name, "w")
+		_, err = runlog.SelfCheck(t.Context(), pool, worker)
+		require.NoError(t, err, c.name)
+	}
+	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), worker)
+	require.ErrorContains(t, err, "run starter migrate")
+}
+
+func TestApplyIntegrations(t *testing.T) {
+	b := newBase(t)
+	organization := uuid.New()
+	one, two := example(organization, uuid.New(), "one"), example(organization, uuid.New(), "two")
+	apply := func(dryRun bool, list ...integrations.Integration) (actions []string, err error) {
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, "kari", dryRun)
+		for _, c := range changes {
+			actions = append(actions, c.Action)
+		}
+		return actions, err
+	}
+	got, err := apply(true, one, two)
+	require.NoError(t, err)
+	require.Equal(t, []string{"created", "created"}, got)
+	_, err = runlog.Integration(t.Context(), b.worker, organization, one.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound, "a dry run stores nothing")
+
+	_, err = apply(false, one, two)
+	require.NoError(t, err)
+	two.Policy.MaxRetries = 1
+	got, err = apply(false, one, two)
+	require.NoError(t, err)
+	require.Equal(t, []string{"unchanged", "updated"}, got)
+	stored, err := runlog.Integration(t.Context(), b.worker, organization, two.ID)
+	require.NoError(t, err)
+	require.Equal(t, 1, stored.Policy.MaxRetries)
+	all, err := runlog.Integrations(t.Context(), b.operator, organization)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+
+	three := example(organization, uuid.New(), "three")
+	_, err = apply(false, three, example(organization, uuid.New(), "one"))
+	require.ErrorContains(t, err, "another integration of that name")
+	_, err = apply(false, three, example(uuid.New(), one.ID, "stolen"))
+	require.ErrorContains(t, err, "belongs to another organization")
+	_, err = runlog.Integration(t.Context(), b.worker, organization, three.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
+	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, "x", false)
+	require.ErrorContains(t, err, "ledgerline_operator")
+	three.Credentials = map[string]integrations.Ref{"token": "plain"}
+	_, err = apply(false, three)
+	require.Error(t, err, "the database too refuses a secret in the place of a reference")
+}
+
+func TestOpen(t *testing.T) {
+	for address, says := range map[string]string{
+		"":                                  "set DATABASE_URL",
+		"mysql://u:hunter2@h/d":             `scheme "mysql"`,
+		"postgres://u:hun%ter2@h/d":         "cannot be read",
+		"postgres://h/d?sslrootcert=/no/ca": "a file that does not exist",
+		"hunter2":                           "cannot be read",
+	} {
+		_, err := runlog.Open(t.Context(), address, 1)
+		require.ErrorContains(t, err, says, address)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+func TestIsTransient(t *testing.T) {
+	code := func(c string) error { return fmt.Errorf("x: %w", &pgconn.PgError{Code: c, ConstraintName: "c"}) }
+	for _, c := range []string{"08006", "40001", "40P01", "53300", "53100", "57P01", "57P03", "58030", "25006", "55P03"} {
+		require.True(t, runlog.IsTransient(code(c)), c)
+	}
+	for _, c := range []string{"23503", "23505", "23514", "22021", "42501", "42P01", "42703"} {
+		require.False(t, runlog.IsTransient(code(c)), c)
+	}
+	require.False(t, runlog.IsTransient(nil))
+	require.False(t, runlog.IsTransient(errors.New("a defect")))
+	require.True(t, runlog.IsTransient(context.DeadlineExceeded))
+
+	_, err := pgx.Connect(t.Context(), "postgres://u@127.0.0.1:1/d?sslmode=disable")
+	require.True(t, runlog.IsTransient(err), "%v", err)
+}
+
+// A server that goes away and comes back.
+func TestServerRestarts(t *testing.T) {
+	own, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{})
+	require.NoError(t, err)
+	defer own.Close()
+	pool, err := runlog.Open(t.Context(), own.URL("postgres", "postgres"), 2)
+	require.NoError(t, err)
+	defer pool.Close()
+	require.NoError(t, pool.Ping(t.Context()))
+	require.NoError(t, own.Stop(t.Context(), "immediate"))
+	_, err = pool.Exec(t.Context(), "SELECT 1")
+	require.True(t, runlog.IsTransient(err), "%v", err)
+	require.NoError(t, own.Start(t.Context()))
+	require.NoError(t, pool.Ping(t.Context()))
+}
