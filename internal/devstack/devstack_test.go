@@ -1,0 +1,52 @@
+package devstack_test
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
+)
+
+func TestPostgres(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	p, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{Port: port})
+	require.NoError(t, err)
+	defer p.Close()
+	require.NotEqual(t, port, p.Port(), "a port that is taken is not waited for")
+
+	conn, err := pgx.Connect(t.Context(), p.URL("postgres", "postgres"))
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "CREATE TABLE kept (x int); INSERT INTO kept VALUES (1)")
+	require.NoError(t, err)
+	require.Error(t, p.Stop(t.Context(), "gently"))
+	require.NoError(t, p.Stop(t.Context(), "immediate"))
+	require.NoError(t, p.Start(t.Context()))
+	conn, err = pgx.Connect(t.Context(), p.URL("postgres", "postgres"))
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM kept").Scan(&n))
+	require.Equal(t, 1, n, "what was committed survives a crash")
+	require.NoError(t, conn.Close(t.Context()))
+}
+
+func TestProcess(t *testing.T) {
+	p, err := devstack.StartProcess(t.Context(), "/bin/sh", []string{"-c", "echo one; echo ready; echo $WORD; sleep 60"},
+		[]string{"WORD=three"}, func(line string) bool { return line == "ready" })
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(p.Output(), "three") }, 5*time.Second, 10*time.Millisecond)
+	require.NoError(t, p.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+
+	_, err = devstack.StartProcess(t.Context(), "/bin/sh", []string{"-c", "echo no luck; exit 3"}, nil, func(string) bool { return false })
+	require.ErrorContains(t, err, "exit status 3")
+	require.ErrorContains(t, err, "no luck")
+}

@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// What keeps a worker from starting is said in a line that names it and what
+// to do, without a password, and the program ends.
+func TestWorkerBadConfiguration(t *testing.T) {
+	admin, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
+	require.NoError(t, err)
+	defer admin.Close(context.Background())
+	_, err = temporal.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
+		Namespace: "bare", WorkflowExecutionRetentionPeriod: durationpb.New(86400e9),
+	})
+	require.NoError(t, err)
+	password := strings.Join([]string{"hid", "den"}, "")
+	at := func(user, host, database string) string {
+		return fmt.Sprintf("DATABASE_URL=postgres://%s:%s@%s/%s?sslmode=disable", user, password, host, database)
+	}
+	server := fmt.Sprintf("127.0.0.1:%d", stack.Postgres.Port())
+	for name, c := range map[string]struct {
+		args, env []string
+		code      int
+		says      string
+	}{
+		"no database address":   {nil, []string{"DATABASE_URL="}, 2, "DATABASE_URL is not set"},
+		"bad database address":  {nil, []string{"DATABASE_URL=postgres://u:hid%zden@h/d"}, 1, "cannot be read"},
+		"PostgreSQL away":       {nil, []string{at("u", "127.0.0.1:1", "x")}, 1, "cannot reach PostgreSQL"},
+		"no such database":      {nil, []string{at(devstack.Worker, server, "nowhere")}, 1, "cannot reach PostgreSQL"},
+		"schema missing":        {nil, []string{at(devstack.Worker, server, "postgres")}, 1, "run starter migrate"},
+		"wrong role":            {nil, []string{at(devstack.Reader, server, devstack.Database)}, 1, "ledgerline_worker"},
+		"superuser":             {nil, []string{at(devstack.Admin, server, devstack.Database)}, 1, "superuser"},
+		"Temporal away":         {[]string{"--startup-timeout", "1s"}, []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, 1, "cannot reach Temporal"},
+		"no search attributes":  {nil, []string{"TEMPORAL_NAMESPACE=bare"}, 1, "starter migrate"},
+		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "nowhere"},
+		"unknown flag":          {[]string{"--quiet"}, nil, 2, "quiet"},
+		"bad number":            {[]string{"--concurrency", "0"}, nil, 2, "--concurrency"},
+		"bad development hosts": {[]string{"--dev-vendor-hosts", "x"}, nil, 2, "want host:port"},
+		"an argument":           {[]string{"start"}, nil, 2, `unexpected argument "start"`},
+		"port taken":            {[]string{"--listen", server}, nil, 1, "--listen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), workerBin, c.args...)
+			cmd.Env = append(cmd.Environ(), append(stack.Env(devstack.Worker), c.env...)...)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s", out)
+			require.Contains(t, string(out), c.says)
+			require.NotContains(t, string(out), password)
+			require.NotContains(t, string(out), "goroutine ")
+		})
+	}
+	t.Run("schema too new", func(t *testing.T) {
+		_, err := admin.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, true)", runlog.SchemaVersion()+1)
+		require.NoError(t, err)
+		defer func() {
+			_, err := admin.Exec(context.Background(), "DELETE FROM goose_db_version WHERE version_id = $1", runlog.SchemaVersion()+1)
+			require.NoError(t, err)
+		}()
+		cmd := exec.CommandContext(t.Context(), workerBin)
+		cmd.Env = append(cmd.Environ(), stack.Env(devstack.Worker)...)
+		out, _ := cmd.CombinedOutput()
+		require.Equal(t, 1, cmd.ProcessState.ExitCode())
+		require.Contains(t, string(out), "use a newer ledgerline")
+	})
+}
+
+// The endpoints tell the truth: alive while PostgreSQL is away, and not ready.
+func TestWorkerEndpoints(t *testing.T) {
+	w := startWorker(t)
+	found := regexp.MustCompile(`"listen":"([^"]+)"`).FindStringSubmatch(w.Output())
+	require.Len(t, found, 2)
+	get := func(path string) (int, string) {
+		resp, err := http.Get("http://" + found[1] + path)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(body)
+	}
+	in := newTenant(t, quick).ping("xledger-main")
+	require.True(t, execute(t, in).OK)
+	for _, path := range []string{"/livez", "/readyz"} {
+		status, body := get(path)
+		require.Equal(t, 200, status, "%s: %s", path, body)
+	}
+	_, metrics := get("/metrics")
+	for _, name := range []string{"temporal_", `adapter="xledger"`} {
+		require.Contains(t, metrics, name)
+	}
+}
+
+// devstack does not import workflows, and must make the same search attributes.
+func TestSearchAttributes(t *testing.T) {
+	missing, err := workflows.MissingSearchAttributes(t.Context(), temporal, "default")
+	require.NoError(t, err)
+	require.Empty(t, missing)
+}
