@@ -34,7 +34,7 @@ test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go test -race -p 2 -timeout 20m ./...
 
-bench: tools ## the figures of docs/operations.md, as ratios of one run (some minutes)
+bench: tools ## measure; BENCH=mirror for one group (all: about 15 minutes)
 	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
 
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck

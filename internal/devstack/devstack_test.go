@@ -39,7 +39,7 @@ func TestPostgres(t *testing.T) {
 }
 
 func TestProcess(t *testing.T) {
-	p, err := devstack.StartProcess(t.Context(), "/bin/sh", []string{"-c", "echo one; echo ready; echo $WORD; sleep 60"},
+	p, err := devstack.StartProcess(t.Context(), "/bin/sh", []string{"-c", "echo one; echo ready; echo $WORD; exec sleep 60"},
 		[]string{"WORD=three"}, func(line string) bool { return line == "ready" })
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(p.Output(), "three") }, 5*time.Second, 10*time.Millisecond)
