@@ -49,13 +49,14 @@ type Resolver func(ctx context.Context, organization, integration uuid.UUID) (in
 // Audit stores rows in the audit record. Storing a row again has no effect.
 type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
-// Activities holds what the activities need. All fields but Observe must be
+// Activities holds what the activities need. All fields but Observe and DB must be
 // set; [New] sets them for production.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
 	Audit    Audit
+	DB       runlog.Beginner // of exports; calls and audit rows do not use it
 	Log      *slog.Logger
 	Observe  func(adapter string, done Attempt) // counts finished attempts; may be nil
 }
@@ -86,6 +87,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},
+		DB:  db,
 		Log: log,
 	}
 }

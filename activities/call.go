@@ -123,6 +123,9 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	if fault != nil {
 		return outcome{verdict: *fault}
 	}
+	if in.Operation == adapters.Export {
+		return a.exportChunk(ctx, in, adapter, conn, len(trail) == 1)
+	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
 		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}

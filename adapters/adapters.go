@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/ledgerline/ledgerline/classify"
 )
@@ -29,10 +30,11 @@ import (
 type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
-// something that one call can ask for.
+// something that a caller can ask for.
 const (
-	Ping Operation = "ping" // the vendor's cheapest authenticated request
-	Call Operation = "call" // a raw query or request, as the caller wrote it
+	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
+	Call   Operation = "call"   // a raw query or request, as the caller wrote it
+	Export Operation = "export" // one chunk of an export
 )
 
 // Guard says what may be done after an attempt whose outcome is unknown: the
@@ -83,6 +85,29 @@ type Adapter interface {
 
 	// Codes is the vendor's code table, for [classify.Response].
 	Codes() classify.Table
+}
+
+// Exporter is an [Adapter] that takes accounting entries.
+type Exporter interface {
+	Adapter
+
+	// MaxChunk is how many entries one request may carry.
+	MaxChunk() int
+
+	// ExportBody returns the body of the [Call] that sends whole vouchers. Its
+	// guard must not be [Unsafe]: entries are found again by their keys.
+	ExportBody(entries []Entry) ([]byte, error)
+}
+
+// Entry is one line of a voucher on its way to a vendor.
+type Entry struct {
+	Key      string // its identity at the vendor, the same for ever
+	Voucher  string // lines with the same one belong together and sum to zero
+	Account  string
+	Amount   string // decimal
+	Currency string
+	Text     string
+	Date     time.Time
 }
 
 // Response is an accepted answer.

@@ -26,14 +26,14 @@ import (
 
 // Integration is one organization's connection to one vendor.
 type Integration struct {
-	OrganizationID uuid.UUID
-	ID             uuid.UUID
-	Name           string // unique in the organization: lower-case letters, digits and dashes
-	Adapter        string // see adapters.Names
-	BaseURL        string
-	Settings       map[string]string // not secret: tenantId, clientId, authority
-	Credentials    map[string]Ref    // by name: token, clientSecret
-	Policy         classify.Policy
+	OrganizationID uuid.UUID         `json:"organizationId"`
+	ID             uuid.UUID         `json:"integrationId"`
+	Name           string            `json:"name"`    // unique in the organization: lower-case letters, digits and dashes
+	Adapter        string            `json:"adapter"` // see adapters.Names
+	BaseURL        string            `json:"baseURL"`
+	Settings       map[string]string `json:"settings,omitempty"` // not secret: tenantId, clientId, authority
+	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
+	Policy         classify.Policy   `json:"retry"`
 }
 
 // Ref names a secret without holding it: "env:NAME", an environment variable

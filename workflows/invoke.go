@@ -38,15 +38,7 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 		return Outcome{}, err
 	}
 
-	in.Policy = in.Policy.WithDefaults()
-	began := workflow.Now(ctx)
-	var result activities.CallResult
-	err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, callOptions(in)), activities.CallName, in).Get(ctx, &result)
-	trail := result.Trail
-	if err != nil {
-		trail = trailOf(err, in.Policy, began, workflow.Now(ctx))
-	}
-	known := outcomeOf(in, trail, result.Response, err)
+	known, trail := call(ctx, in)
 	outcome = &known
 
 	// What follows must happen even if the caller has cancelled.
@@ -57,20 +49,38 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	if len(trail.Failures()) > 0 {
-		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, activities.Finished{
-			OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-			AdapterName: in.AdapterName, Operation: string(in.Operation),
-			RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
-		}).Get(ctx, nil)
-		if err != nil {
-			return Outcome{}, err
-		}
+	if err := mirror(ctx, in, trail); err != nil {
+		return Outcome{}, err
 	}
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return Outcome{}, err
 	}
 	return known, nil
+}
+
+// call makes an invocation's attempts and says what became of them.
+func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.Trail) {
+	in.Policy = in.Policy.WithDefaults()
+	began := workflow.Now(ctx)
+	var result activities.CallResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, callOptions(in)), activities.CallName, in).Get(ctx, &result)
+	trail := result.Trail
+	if err != nil {
+		trail = trailOf(err, in.Policy, began, workflow.Now(ctx))
+	}
+	return outcomeOf(in, trail, result.Response, err), trail
+}
+
+// mirror copies a trail that has failures into the audit record.
+func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Trail) error {
+	if len(trail.Failures()) == 0 {
+		return nil
+	}
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, activities.Finished{
+		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
+		AdapterName: in.AdapterName, Operation: string(in.Operation),
+		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
+	}).Get(ctx, nil)
 }
 
 // callOptions are the retry policy of an invocation, as the Temporal UI shows

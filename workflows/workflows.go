@@ -74,6 +74,13 @@ func WorkerOptions() worker.Options {
 // Register makes a worker run the workflows and activities.
 func Register(w worker.Registry, a *activities.Activities) {
 	w.RegisterWorkflowWithOptions(Invoke, workflow.RegisterOptions{Name: InvokeName})
+	w.RegisterWorkflowWithOptions(Sync, workflow.RegisterOptions{Name: SyncName})
+	for name, f := range map[string]any{
+		activities.ClaimName: a.ClaimExport, activities.PlanName: a.PlanExport, activities.SplitName: a.SplitChunk,
+		activities.SettleName: a.SettleChunk, activities.DeferName: a.DeferExport, activities.CloseName: a.CloseExport,
+	} {
+		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	}
 	w.RegisterActivityWithOptions(a.Call, activity.RegisterOptions{Name: activities.CallName})
 	w.RegisterActivityWithOptions(a.Mirror, activity.RegisterOptions{Name: activities.MirrorName})
 }

@@ -246,3 +246,16 @@ func fromJSON[T any](t *testing.T, s string) (v T) {
 	require.NoError(t, json.Unmarshal([]byte(s), &v), s)
 	return v
 }
+
+// queryStrings reads one column as a superuser, who sees everything.
+func queryStrings(t *testing.T, sql string, args ...any) []string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	found, err := conn.Query(t.Context(), sql, args...)
+	require.NoError(t, err)
+	list, err := pgx.CollectRows(found, pgx.RowTo[string])
+	require.NoError(t, err)
+	return list
+}

@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// book is an organization whose entries are exported.
+type book struct {
+	tenant
+	text string // stands in every entry, so that faults hit this book only
+}
+
+func newBook(t *testing.T) book {
+	return book{newTenant(t, "{baseDelay: 50ms, attemptTimeout: 2s}"), "book " + uuid.NewString()}
+}
+
+// vouchers imports vouchers of two lines each. An account that begins with X is
+// unknown to the vendor; a difference keeps the voucher from summing to zero.
+func (b book) vouchers(t *testing.T, prefix string, n int, date, account, difference string) {
+	t.Helper()
+	day, err := time.Parse(time.DateOnly, date)
+	require.NoError(t, err)
+	var entries []runlog.SourceEntry
+	for i := range n {
+		voucher := fmt.Sprintf("%s%05d", prefix, i)
+		entries = append(entries,
+			runlog.SourceEntry{EntryID: voucher + "-1", VoucherID: voucher, Date: day, Account: "1920", Amount: "100.10", Currency: "NOK", Text: b.text},
+			runlog.SourceEntry{EntryID: voucher + "-2", VoucherID: voucher, Date: day, Account: account, Amount: "-100.1" + difference, Currency: "NOK", Text: b.text})
+	}
+	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	added, err := runlog.ImportEntries(t.Context(), pool, b.id, entries)
+	require.NoError(t, err)
+	require.EqualValues(t, len(entries), added)
+	added, err = runlog.ImportEntries(t.Context(), pool, b.id, entries)
+	require.NoError(t, err)
+	require.Zero(t, added, "a second time adds nothing")
+}
+
+func (b book) input(t *testing.T, period string) workflows.SyncInput {
+	t.Helper()
+	in := b.integrations["xledger-main"]
+	start, end, err := integrations.Period(period)
+	require.NoError(t, err)
+	return workflows.SyncInput{
+		OrganizationID: b.id, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: period,
+		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
+	}
+}
+
+func (b book) start(t *testing.T, in workflows.SyncInput) client.WorkflowRun {
+	t.Helper()
+	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.SyncOptions(in), workflows.SyncName, in)
+	require.NoError(t, err)
+	return run
+}
+
+func result(t *testing.T, run client.WorkflowRun) workflows.SyncResult {
+	t.Helper()
+	var r workflows.SyncResult
+	require.NoError(t, run.Get(t.Context(), &r))
+	return r
+}
+
+// keys returns the vendor's keys of the book's entries, one for each effect.
+func (b book) keys(t *testing.T) []string {
+	t.Helper()
+	correlations := make(map[string]bool)
+	for _, e := range stack.Sandbox.Log() {
+		correlations[e.CorrelationID] = true
+	}
+	var keys []string
+	for _, e := range stack.Sandbox.Effects() {
+		if e.Kind == "gl_import_item" && mine[b.id][e.Key] {
+			keys = append(keys, e.Key)
+		}
+	}
+	return keys
+}
+
+// mine are the vendor keys of each book, from the database.
+var mine = make(map[uuid.UUID]map[string]bool)
+
+// requireOnce asserts that the vendor has n entries of the book, each once.
+func (b book) requireOnce(t *testing.T, n int) {
+	t.Helper()
+	mine[b.id] = make(map[string]bool)
+	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
+		mine[b.id][k] = true
+	}
+	keys := b.keys(t)
+	require.Len(t, keys, n)
+	slices.Sort(keys)
+	require.Len(t, slices.Compact(keys), n, "an entry is at the vendor twice")
+}
+
+// fault scripts a fault for the book's mutations.
+func (b book) fault(r sandbox.Rule) {
+	r.Match.BodyContains = b.text
+	stack.Sandbox.Script(r)
+}
+
+// A period is exported once, whatever the vendor does on the way, however
+// often and by whomever it is started.
+func TestExportOnce(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 600, "2026-10-15", "3000", "0") // 1,200 entries, three chunks
+	b.vouchers(t, "B", 3, "2026-10-16", "X999", "0")   // refused by the vendor
+	b.vouchers(t, "C", 2, "2026-10-17", "3000", "1")   // refused by us
+	b.vouchers(t, "D", 5, "2026-11-01", "3000", "0")   // of the next period
+	b.fault(sandbox.Rule{Times: 1, Status: 503})
+	b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
+	b.fault(sandbox.Rule{Times: 1, Drop: sandbox.BeforeEffect})
+	in := b.input(t, "2026-10")
+	first, second := b.start(t, in), b.start(t, in)
+	r := result(t, first)
+	require.Equal(t, first.GetRunID(), second.GetRunID(), "the second joins the first")
+	e := r.Export
+	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, []int{1210, 1200, 10, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
+	require.Equal(t, map[string]string{"NOK": "60060.00"}, e.Amounts)
+	require.Len(t, e.SHA256, 64)
+	b.requireOnce(t, 1200)
+
+	asked := len(stack.Sandbox.Log())
+	again := result(t, b.start(t, in))
+	require.True(t, again.AlreadyExported)
+	require.Equal(t, e.ID, again.Export.ID)
+	require.Len(t, stack.Sandbox.Log(), asked, "nobody is called")
+
+	b.vouchers(t, "E", 1, "2026-10-31", "3000", "0") // late
+	next := result(t, b.start(t, b.input(t, "2026-11"))).Export
+	require.Equal(t, 12, next.Exported, "the next period takes the late ones too")
+	require.Equal(t, []string{"E00000-1", "E00000-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late ORDER BY 1", b.id))
+
+	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+	require.Zero(t, code)
+	require.Contains(t, out, "X999")
+	require.Contains(t, out, "does not sum to zero: difference -0.01")
+	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	require.Zero(t, code, words)
+	retry := fromJSON[workflows.SyncResult](t, out).Export
+	require.Equal(t, []int{10, 0, 10}, []int{retry.Total, retry.Exported, retry.Rejected})
+	require.Equal(t, e.ID, *retry.ParentID)
+	b.requireOnce(t, 1212)
+}
+
+// A worker that is killed after the vendor has acted, and one that is killed
+// before, leave every entry there once.
+func TestExportWorkerKilled(t *testing.T) {
+	w := startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 300, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, DripMS: 1000}) // it has acted, and answers very slowly
+	b.fault(sandbox.Rule{Times: 1, Hang: true})   // it has not acted and never answers
+	run := b.start(t, b.input(t, "2026-10"))
+	reached := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			return strings.Count(strings.Join(queryStrings(t, "SELECT DISTINCT chunk::text FROM ledgerline.export_entries WHERE organization_id = $1 AND state IN ('sent', 'exported')", b.id), " "), "") > n
+		}, 30*time.Second, 20*time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // and is with the vendor
+	}
+	reached(1)
+	w.Kill()
+	w = startWorker(t)
+	reached(2)
+	w.Kill()
+	startWorker(t)
+	e := result(t, run).Export
+	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, 600, e.Exported)
+	b.requireOnce(t, 600)
+}
+
+// An outage that outlasts an invocation defers the run; credentials that are
+// refused end it, and a retry goes on from there.
+func TestExportDeferredAndFailed(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 6, Status: 503})
+	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
+	require.Equal(t, "complete", e.Status)
+	require.Nil(t, e.DeferredUntil)
+	b.requireOnce(t, 6)
+	require.Len(t, queryStrings(t, "SELECT error_kind FROM ledgerline.integration_run_logs WHERE organization_id = $1 AND error_class IS NOT NULL", b.id), 6,
+		"every failed attempt has its row")
+
+	b.vouchers(t, "B", 3, "2026-11-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, Status: 401})
+	e = result(t, b.start(t, b.input(t, "2026-11"))).Export
+	require.Equal(t, "failed", e.Status)
+	require.Equal(t, "unauthorized", e.ErrorCode)
+	b.requireOnce(t, 6)
+	in := b.input(t, "2026-11")
+	in.ParentID, in.Trigger = &e.ID, "retry"
+	e = result(t, b.start(t, in)).Export
+	require.Equal(t, "complete", e.Status, "%+v", e)
+	b.requireOnce(t, 12)
+}
+
+func TestEntriesImport(t *testing.T) {
+	org := uuid.NewString()
+	file := "entry_id,voucher_id,entry_date,account,amount\n1,V,2026-10-01,1920,10.50\n2,V,2026-10-01,3000,-10.50\n"
+	out, words, code := starter(t, file, "entries", "import", "--org", org, "-f", "-")
+	require.Zero(t, code, words)
+	require.Equal(t, "2 added, 0 there before\n", out)
+	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
+	require.Equal(t, 1, code)
+	require.Contains(t, words, `entry "1": an entry with this ID is there with other contents`)
+	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
+	require.Equal(t, 2, code)
+	for _, fault := range []string{`-:2: entry_date "31.10.2026"`, `-:2: amount "10,50"`, `-:3: voucher_id`, `-:3: account`, `-:3: entry_id "1" stands here twice; first in line 2`} {
+		require.Contains(t, words, fault)
+	}
+	for _, period := range []string{"", "2026-13", "oktober"} {
+		_, words, code = starter(t, "", "sync", "--org", org, "--integration", "x", "--period", period)
+		require.Equal(t, 2, code)
+		require.Contains(t, words, "--period")
+	}
+}

@@ -1,0 +1,414 @@
+package runlog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Export is one export operation: a row of bufdir_export_audit_log.
+type Export struct {
+	OrganizationID    uuid.UUID         `json:"organizationId"`
+	ID                uuid.UUID         `json:"exportId"`
+	IntegrationID     uuid.UUID         `json:"integrationId"`
+	AdapterName       string            `json:"adapterName"`
+	Period            string            `json:"period"`
+	PeriodStart       time.Time         `json:"periodStart"` // a day, at 00:00 UTC
+	PeriodEnd         time.Time         `json:"periodEnd"`   // the first day after it
+	Trigger           string            `json:"trigger"`     // schedule, manual, backfill, retry
+	TriggeredBy       string            `json:"triggeredBy"`
+	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
+	StartedAt         time.Time         `json:"startedAt"`
+	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
+	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
+	Status            string            `json:"status"` // pending, complete, failed
+	Total             int               `json:"entriesTotal"`
+	Exported          int               `json:"entriesExported"`
+	Rejected          int               `json:"entriesRejected"`
+	Unknown           int               `json:"entriesUnknown"`
+	Amounts           map[string]string `json:"amounts"` // sum of the positive amounts by currency
+	SHA256            string            `json:"sha256,omitempty"`
+	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
+	ErrorClass        string            `json:"errorClass,omitempty"`
+	ErrorCode         string            `json:"errorCode,omitempty"`
+	ErrorMessage      string            `json:"errorMessage,omitempty"`
+	WorkflowID        string            `json:"workflowId"`
+	RunID             uuid.UUID         `json:"runId"`
+}
+
+// IdempotencyKey is what makes a period of an integration one export, and the
+// retry of an export one retry.
+func (e Export) IdempotencyKey() string {
+	key := e.IntegrationID.String() + "/" + e.Period
+	if e.ParentID != nil {
+		key += "/retry/" + e.ParentID.String()
+	}
+	return key
+}
+
+// Claim makes an export's row, or finds the one that its period has already.
+// mine is true if the row belongs to e: to this claim, or to an earlier try of
+// it.
+func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
+			    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (idempotency_key) DO NOTHING`,
+			e.OrganizationID, e.ID, e.IntegrationID, e.AdapterName, e.Period, e.PeriodStart, e.PeriodEnd, e.IdempotencyKey(),
+			e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID)
+		if err != nil {
+			return err
+		}
+		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, e.OrganizationID, e.IdempotencyKey())
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return fmt.Errorf("the idempotency key %s belongs to another organization", e.IdempotencyKey())
+		}
+		claimed = found[0]
+		return nil
+	})
+	return claimed, claimed.ID == e.ID, err
+}
+
+// planEntries takes every entry up to the end of the period that no export has
+// taken yet. A voucher stays whole: the chunk of its last entry is that of all,
+// and the width of a chunk leaves room for the largest voucher. A voucher that
+// does not sum to zero, or is larger than a chunk may be, is rejected here.
+const planEntries = `
+WITH open AS (
+    SELECT a.* FROM ledgerline.accounting_entries a
+    WHERE a.organization_id = $1 AND a.entry_date < $5
+      AND NOT EXISTS (SELECT FROM ledgerline.export_entries x
+          WHERE x.organization_id = $1 AND x.integration_id = $2 AND x.entry_id = a.entry_id)
+), vouchers AS (
+    SELECT voucher_id, count(*) AS n,
+        CASE WHEN count(DISTINCT currency) > 1 THEN 'the voucher has more than one currency'
+             WHEN sum(amount) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount)
+             WHEN count(*) > $6 THEN 'the voucher has ' || count(*) || ' lines; at most ' || $6::int || ' fit in one request'
+        END AS fault
+    FROM open GROUP BY voucher_id
+), placed AS (
+    SELECT v.*, sum(n) OVER (ORDER BY voucher_id) AS upto,
+        greatest(1, $6 + 1 - max(n) OVER ()) AS width
+    FROM vouchers v WHERE fault IS NULL
+), chunks AS (
+    SELECT voucher_id, dense_rank() OVER (ORDER BY (upto - 1) / width) AS chunk FROM placed
+)
+INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason)
+SELECT $1, $2, o.entry_id, $3, o.voucher_id, coalesce(c.chunk, 0),
+    left(encode(sha256(convert_to($2::text || '/' || o.entry_id, 'UTF8')), 'hex'), 32),
+    o.entry_date < $4, CASE WHEN v.fault IS NULL THEN 'planned' ELSE 'rejected' END, v.fault
+FROM open o JOIN vouchers v USING (voucher_id) LEFT JOIN chunks c USING (voucher_id)
+ON CONFLICT DO NOTHING`
+
+// replanEntries hands what an export did not get done to its retry, in the same
+// chunks: those whose outcome is unknown stay marked as sent, so that the vendor
+// is asked first, and those that were refused here stay refused.
+const replanEntries = `
+UPDATE ledgerline.export_entries SET export_id = $2,
+    state = CASE WHEN state IN ('unknown', 'sent') THEN 'sent' WHEN chunk = 0 THEN 'rejected' ELSE 'planned' END,
+    reason = CASE WHEN chunk = 0 THEN reason END
+WHERE organization_id = $1 AND export_id = $3 AND state <> 'exported'
+  AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status <> 'pending')`
+
+// Plan assigns entries to an export in one statement and returns its last
+// chunk's number. A second time it adds nothing: whoever claimed plans once.
+func Plan(ctx context.Context, db Beginner, e Export, chunkSize int) (chunks int, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		// One plan of an integration at a time: two would take the same entries.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('ledgerline.plan/' || $1, 0))`, e.IntegrationID.String()); err != nil {
+			return err
+		}
+		var planned bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`,
+			e.OrganizationID, e.ID).Scan(&planned); err != nil {
+			return err
+		}
+		if !planned {
+			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = '120s'"); err != nil {
+				return err
+			}
+			var err error
+			if e.ParentID != nil {
+				_, err = tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, *e.ParentID)
+			} else {
+				_, err = tx.Exec(ctx, planEntries, e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, chunkSize)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return tx.QueryRow(ctx, `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`,
+			e.OrganizationID, e.ID).Scan(&chunks)
+	})
+	return chunks, err
+}
+
+// Entry is one line of a voucher, as it goes to the vendor. The amount is
+// decimal text throughout.
+type Entry struct {
+	EntryID, VoucherID, Account, Amount, Currency, Text, VendorKey string
+	Date                                                           time.Time
+}
+
+// TakeChunk returns the entries of a chunk that are to be sent, and marks them
+// as sent before anybody sends them. sent is true if they were marked before:
+// then they may be at the vendor already, who must be asked first.
+func TakeChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int) (entries []Entry, sent bool, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			SELECT x.entry_id, x.voucher_id, a.account, a.amount::text, a.currency, a.text, x.vendor_key, a.entry_date, x.state = 'sent'
+			FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state IN ('planned', 'sent')
+			ORDER BY x.voucher_id, x.entry_id FOR UPDATE OF x`, organization, export, chunk)
+		if err != nil {
+			return err
+		}
+		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
+			var before bool
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Date, &before)
+			sent = sent || before
+			return e, err
+		})
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'sent'
+			WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, organization, export, chunk)
+		return err
+	})
+	return entries, sent, err
+}
+
+// SettleChunk records what became of a chunk that was sent: exported, rejected
+// or unknown.
+func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int, state, reason string) error {
+	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, '')
+			WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')`,
+			organization, export, chunk, state, storable(reason))
+		return err
+	})
+}
+
+// SplitChunk moves the upper half of a refused chunk's vouchers to chunk into,
+// to find the one that the vendor refuses. Both halves are to be sent again: a
+// refusal means that nothing was stored. split is false if the chunk is one
+// voucher, which then is rejected with the reason. Doing it again is harmless.
+func SplitChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk, into int, reason string) (split bool, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		var vouchers, moved int
+		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)
+			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, organization, export, chunk, into).Scan(&vouchers, &moved); err != nil {
+			return err
+		}
+		if split = moved > 0; split {
+			return nil
+		}
+		if split = vouchers > 1; !split {
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'rejected', reason = nullif($4, '')
+				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'sent'`, organization, export, chunk, storable(reason))
+			return err
+		}
+		_, err := tx.Exec(ctx, `
+			UPDATE ledgerline.export_entries x SET state = 'planned', chunk = CASE WHEN v.half = 2 THEN $4 ELSE x.chunk END
+			FROM (SELECT voucher_id, ntile(2) OVER (ORDER BY voucher_id) AS half
+			      FROM (SELECT DISTINCT voucher_id FROM ledgerline.export_entries
+			            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'sent') d) v
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state = 'sent' AND x.voucher_id = v.voucher_id`,
+			organization, export, chunk, into)
+		return err
+	})
+	return split, err
+}
+
+// Defer records until when an export waits; the zero time ends the wait.
+func Defer(ctx context.Context, db Beginner, organization, export uuid.UUID, until time.Time) error {
+	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		var at *time.Time
+		if !until.IsZero() {
+			at = &until
+		}
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET deferred_until = $3
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, organization, export, at)
+		return err
+	})
+}
+
+// CloseExport counts what became of an export's entries, sums and hashes them,
+// and closes its row: failed if there is an error class or an entry's outcome
+// is open, otherwise complete. Closing again changes nothing.
+func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		sum, err := canonicalSum(ctx, tx, e)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			WITH n AS (
+			    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'exported') AS exported,
+			        count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('unknown', 'sent')) AS unknown,
+			        count(*) FILTER (WHERE state = 'planned') AS planned
+			    FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2
+			), m AS (
+			    SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') AS amounts FROM (
+			        SELECT a.currency, sum(a.amount) FILTER (WHERE a.amount > 0) AS debit
+			        FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
+			        WHERE x.organization_id = $1 AND x.export_id = $2 AND x.state = 'exported' GROUP BY a.currency) s
+			)
+			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
+			    entries_rejected = n.rejected, entries_unknown = n.unknown, amounts = m.amounts, sha256 = $3,
+			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
+			    deferred_until = NULL, finished_at = now(),
+			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
+			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
+			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage))
+		if err != nil {
+			return err
+		}
+		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
+		if err == nil && len(found) == 1 {
+			closed = found[0]
+		}
+		return err
+	})
+	return closed, err
+}
+
+// canonicalSum is the SHA-256 over an export's exported entries in the order of
+// their keys, each as a line of vendor key, voucher, account, amount, currency
+// and date with tabs between.
+func canonicalSum(ctx context.Context, tx pgx.Tx, e Export) (string, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT x.vendor_key || E'\t' || x.voucher_id || E'\t' || a.account || E'\t' || a.amount || E'\t' || a.currency || E'\t' || a.entry_date || E'\n'
+		FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
+		WHERE x.organization_id = $1 AND x.export_id = $2 AND x.state = 'exported' ORDER BY x.vendor_key`, e.OrganizationID, e.ID)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	var line string
+	_, err = pgx.ForEachRow(rows, []any{&line}, func() error {
+		_, err := h.Write([]byte(line))
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// Exports returns an organization's exports, newest first, at most limit.
+func Exports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []Export, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 ORDER BY started_at DESC, export_id LIMIT $2`, organization, limit)
+		return err
+	})
+	return list, err
+}
+
+// ExportByID returns one export of an organization.
+func ExportByID(ctx context.Context, db Beginner, organization, id uuid.UUID) (e Export, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, organization, id)
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("the organization has no export %s", id)
+		}
+		if err == nil {
+			e = found[0]
+		}
+		return err
+	})
+	return e, err
+}
+
+func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Export, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, started_at,
+		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, amounts,
+		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id
+		FROM ledgerline.bufdir_export_audit_log `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
+		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
+			&e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown, &e.Amounts,
+			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID)
+		return e, err
+	})
+}
+
+// Problem is an entry that was not exported, for people.
+type Problem struct {
+	VoucherID string `json:"voucherId"`
+	EntryID   string `json:"entryId"`
+	State     string `json:"state"`
+	Reason    string `json:"reason,omitempty"`
+}
+
+// Problems returns the entries of an export that are not exported.
+func Problems(ctx context.Context, db Beginner, organization, export uuid.UUID, limit int) (list []Problem, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT voucher_id, entry_id, state, coalesce(reason, '') FROM ledgerline.export_entries
+			WHERE organization_id = $1 AND export_id = $2 AND state <> 'exported' ORDER BY voucher_id, entry_id LIMIT $3`, organization, export, limit)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
+		return err
+	})
+	return list, err
+}
+
+// SourceEntry is an accounting entry to be stored.
+type SourceEntry struct {
+	EntryID, VoucherID string
+	Date               time.Time
+	Account            string
+	Amount             string // decimal, at most two places
+	Currency, Text     string
+}
+
+// ErrEntryExists is returned for an entry that is there with other contents.
+var ErrEntryExists = errors.New("an entry with this ID is there with other contents")
+
+// ImportEntries stores entries, all or none. One that is there already, the
+// same in everything, is left as it is. It returns how many were new.
+func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries []SourceEntry) (added int64, err error) {
+	var ids, vouchers, accounts, amounts, currencies, texts []string
+	var dates []time.Time
+	for _, e := range entries {
+		ids, vouchers, accounts = append(ids, e.EntryID), append(vouchers, e.VoucherID), append(accounts, e.Account)
+		amounts, currencies, texts, dates = append(amounts, e.Amount), append(currencies, e.Currency), append(texts, storable(e.Text)), append(dates, e.Date)
+	}
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		const given = `unnest($2::text[], $3::text[], $4::date[], $5::text[], $6::numeric[], $7::text[], $8::text[]) AS u (id, v, d, a, m, c, t)`
+		args := []any{organization, ids, vouchers, dates, accounts, amounts, currencies, texts}
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text)
+			SELECT $1, id, v, d, a, m, c, t FROM `+given+` ON CONFLICT DO NOTHING`, args...)
+		if err != nil {
+			return err
+		}
+		added = tag.RowsAffected()
+		var other string
+		err = tx.QueryRow(ctx, `SELECT e.entry_id FROM ledgerline.accounting_entries e JOIN `+given+` ON e.entry_id = id
+			WHERE e.organization_id = $1 AND (e.voucher_id, e.entry_date, e.account, e.amount, e.currency, e.text) IS DISTINCT FROM (v, d, a, m, c, t)
+			ORDER BY 1 LIMIT 1`, args...).Scan(&other)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("entry %q: %w", other, ErrEntryExists)
+		}
+		return err
+	})
+	return added, err
+}
