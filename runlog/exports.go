@@ -101,7 +101,7 @@ WITH open AS (
         greatest(1, $6 + 1 - max(n) OVER ()) AS width
     FROM vouchers v WHERE fault IS NULL
 ), chunks AS (
-    SELECT voucher_id, dense_rank() OVER (ORDER BY (upto - 1) / width) AS chunk FROM placed
+    SELECT voucher_id, dense_rank() OVER (ORDER BY div(upto - 1, width)) AS chunk FROM placed
 )
 INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason)
 SELECT $1, $2, o.entry_id, $3, o.voucher_id, coalesce(c.chunk, 0),
