@@ -3,14 +3,19 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -19,6 +24,12 @@ import (
 type Chunk struct {
 	ExportID uuid.UUID `json:"exportId"`
 	Chunk    int       `json:"chunk"`
+}
+
+// Body is the chunk as JSON. It is written by hand because workflows call it,
+// and encoding/json counts as non-deterministic.
+func (c Chunk) Body() json.RawMessage {
+	return fmt.Appendf(nil, `{"exportId":%q,"chunk":%d}`, c.ExportID.String(), c.Chunk)
 }
 
 // exportChunk sends a chunk of an export and records that the vendor has it.
@@ -95,9 +106,52 @@ type Claimed struct {
 	Mine   bool          `json:"mine"`
 }
 
-// ClaimExport makes the row of an export or finds that of its period.
-func (a *Activities) ClaimExport(ctx context.Context, e runlog.Export) (Claimed, error) {
+// Claim is what [Activities.ClaimExport] is to claim. With a schedule, the
+// period is the one that was due at the export's scheduled time.
+type Claim struct {
+	Export   runlog.Export          `json:"export"`
+	Schedule *integrations.Schedule `json:"schedule,omitempty"`
+}
+
+// driftLimit is how late a scheduled export may start without an alert.
+const driftLimit = 5 * time.Minute
+
+// ClaimExport makes the row of an export or finds that of its period. A row
+// that is pending while its workflow no longer runs is taken over: two that
+// went on with the same export would send its entries twice.
+func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) {
+	e := c.Export
+	if c.Schedule != nil && e.ScheduledAt != nil {
+		var err error
+		if e.Period, err = c.Schedule.Period(*e.ScheduledAt); err == nil {
+			e.PeriodStart, e.PeriodEnd, err = integrations.Period(e.Period)
+		}
+		if err != nil {
+			return Claimed{}, temporal.NewNonRetryableApplicationError(cut(err.Error()), string(classify.Configuration), nil)
+		}
+	}
+	if late := e.Drift(); late > driftLimit {
+		a.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
+			"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
+	}
 	claimed, mine, err := runlog.Claim(ctx, a.DB, e)
+	if err != nil || mine || claimed.Status != "pending" {
+		return Claimed{claimed, mine}, storeError(err)
+	}
+	if claimed.WorkflowID != e.WorkflowID {
+		d, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, claimed.WorkflowID, "")
+		var gone *serviceerror.NotFound
+		if err != nil && !errors.As(err, &gone) {
+			return Claimed{}, storeError(err)
+		}
+		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			return Claimed{claimed, false}, nil
+		}
+	}
+	mine, err = runlog.TakeOver(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
+	if mine {
+		claimed.WorkflowID, claimed.RunID = e.WorkflowID, e.RunID
+	}
 	return Claimed{claimed, mine}, storeError(err)
 }
 

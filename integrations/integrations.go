@@ -34,6 +34,7 @@ type Integration struct {
 	Settings       map[string]string `json:"settings,omitempty"` // not secret: tenantId, clientId, authority
 	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
 	Policy         classify.Policy   `json:"retry"`
+	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself
 }
 
 // Ref names a secret without holding it: "env:NAME", an environment variable

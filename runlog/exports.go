@@ -24,6 +24,7 @@ type Export struct {
 	Trigger           string            `json:"trigger"`     // schedule, manual, backfill, retry
 	TriggeredBy       string            `json:"triggeredBy"`
 	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
+	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
 	StartedAt         time.Time         `json:"startedAt"`
 	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
@@ -59,10 +60,10 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
-			    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (idempotency_key) DO NOTHING`,
+			    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (idempotency_key) DO NOTHING`,
 			e.OrganizationID, e.ID, e.IntegrationID, e.AdapterName, e.Period, e.PeriodStart, e.PeriodEnd, e.IdempotencyKey(),
-			e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID)
+			e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID, e.ScheduledAt)
 		if err != nil {
 			return err
 		}
@@ -77,6 +78,27 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		return nil
 	})
 	return claimed, claimed.ID == e.ID, err
+}
+
+// TakeOver makes a pending export that of another workflow, whose own died. It
+// returns false if somebody else was quicker.
+func TakeOver(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken bool, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' AND workflow_id = $3`, e.OrganizationID, e.ID, e.WorkflowID, workflowID, run)
+		taken = err == nil && tag.RowsAffected() == 1
+		return err
+	})
+	return taken, err
+}
+
+// Drift is how much later than scheduled an export started; 0 if it was not
+// scheduled.
+func (e Export) Drift() time.Duration {
+	if e.ScheduledAt == nil {
+		return 0
+	}
+	return e.StartedAt.Sub(*e.ScheduledAt)
 }
 
 // planEntries takes every entry up to the end of the period that no export has
@@ -330,7 +352,7 @@ func ExportByID(ctx context.Context, db Beginner, organization, id uuid.UUID) (e
 
 func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Export, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, started_at,
+		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
 		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, amounts,
 		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id
 		FROM ledgerline.bufdir_export_audit_log `+where, args...)
@@ -339,7 +361,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
 		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
-			&e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown, &e.Amounts,
+			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown, &e.Amounts,
 			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID)
 		return e, err
 	})

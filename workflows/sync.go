@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -29,18 +29,19 @@ const maxDeferrals = 48
 
 // SyncInput says what a run exports.
 type SyncInput struct {
-	OrganizationID uuid.UUID       `json:"organizationId"`
-	IntegrationID  uuid.UUID       `json:"integrationId"`
-	AdapterName    string          `json:"adapterName"`
-	Period         string          `json:"period"`
-	PeriodStart    time.Time       `json:"periodStart"`
-	PeriodEnd      time.Time       `json:"periodEnd"`
-	Trigger        string          `json:"trigger"`
-	TriggeredBy    string          `json:"triggeredBy"`
-	ParentID       *uuid.UUID      `json:"parentExportId,omitempty"` // of a retry
-	Policy         classify.Policy `json:"policy"`
-	DeferBase      time.Duration   `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
-	Resume         *Progress       `json:"resume,omitempty"`    // where the run before this one in the chain stopped
+	OrganizationID uuid.UUID              `json:"organizationId"`
+	IntegrationID  uuid.UUID              `json:"integrationId"`
+	AdapterName    string                 `json:"adapterName"`
+	Period         string                 `json:"period"` // by the schedule if there is one
+	PeriodStart    time.Time              `json:"periodStart"`
+	PeriodEnd      time.Time              `json:"periodEnd"`
+	Trigger        string                 `json:"trigger"`
+	TriggeredBy    string                 `json:"triggeredBy"`
+	ParentID       *uuid.UUID             `json:"parentExportId,omitempty"` // of a retry
+	Schedule       *integrations.Schedule `json:"schedule,omitempty"`
+	Policy         classify.Policy        `json:"policy"`
+	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
+	Resume         *Progress              `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 }
 
 // Progress is how far a run is.
@@ -119,8 +120,10 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	return result, err
 }
 
-// claim makes the run's row. A row that an earlier run of the same workflow ID
-// left pending is taken over: two never run at once, so that one is dead.
+// scheduledStart is set by Temporal Schedules: the nominal time, also when late.
+var scheduledStart = temporal.NewSearchAttributeKeyTime("TemporalScheduledStartTime")
+
+// claim makes the run's row, or finds the one that its period has.
 func claim(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	info := workflow.GetInfo(ctx)
 	run, err := uuid.Parse(info.FirstRunID)
@@ -128,23 +131,24 @@ func claim(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		return SyncResult{}, err
 	}
 	var c activities.Claimed
-	err = store(ctx, activities.ClaimName, "claim "+in.Period, runlog.Export{
+	var scheduled *time.Time
+	if at, ok := workflow.GetTypedSearchAttributes(ctx).GetTime(scheduledStart); ok && in.Schedule != nil {
+		scheduled = &at
+	} else if in.Schedule != nil {
+		scheduled = &info.WorkflowStartTime // started by hand
+	}
+	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.Claim{Schedule: in.Schedule, Export: runlog.Export{
 		OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(run, []byte("export")), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
-		ParentID: in.ParentID, StartedAt: info.WorkflowStartTime, WorkflowID: info.WorkflowExecution.ID, RunID: run,
-	}, &c)
-	takeOver := c.Export.Status == "pending" && c.Export.WorkflowID == info.WorkflowExecution.ID
-	return SyncResult{AlreadyExported: !c.Mine && !takeOver, Export: c.Export}, err
+		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, WorkflowID: info.WorkflowExecution.ID, RunID: run,
+	}}, &c)
+	return SyncResult{AlreadyExported: !c.Mine, Export: c.Export}, err
 }
 
 // sendNext sends the chunk at the head of the queue and acts on what became of
 // it. It returns false if the run cannot go on.
 func sendNext(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {
-	chunk := p.Queue[0]
-	body, err := json.Marshal(activities.Chunk{ExportID: p.Export.ID, Chunk: chunk})
-	if err != nil {
-		return false, err
-	}
+	chunk := activities.Chunk{ExportID: p.Export.ID, Chunk: p.Queue[0]}
 	var correlation uuid.UUID
 	err = workflow.SideEffect(ctx, func(workflow.Context) any {
 		return uuid.New() //workflowcheck:ignore
@@ -154,7 +158,7 @@ func sendNext(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err e
 	}
 	inv := activities.Invocation{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
-		Operation: adapters.Export, Body: body, Policy: in.Policy, Summary: fmt.Sprintf("export %s, chunk %d", in.Period, chunk),
+		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: fmt.Sprintf("export %s, chunk %d", p.Export.Period, chunk.Chunk),
 	}
 	outcome, trail := call(ctx, inv)
 	p.Export.LastCorrelationID = &correlation
@@ -163,7 +167,7 @@ func sendNext(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err e
 	if err := mirror(ctx, inv, trail); err != nil {
 		return false, err
 	}
-	settled := activities.Settled{OrganizationID: in.OrganizationID, Chunk: activities.Chunk{ExportID: p.Export.ID, Chunk: chunk}}
+	settled := activities.Settled{OrganizationID: in.OrganizationID, Chunk: chunk}
 	next := func() { p.Queue, p.Done, p.Deferrals = p.Queue[1:], p.Done+1, 0 }
 	fail := func(code string) {
 		p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(outcome.Failure.ErrorClass), code, outcome.Failure.Message
@@ -191,7 +195,7 @@ func sendNext(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err e
 			return true, nil
 		}
 		p.Last++
-		p.Queue = append([]int{chunk, p.Last}, p.Queue[1:]...)
+		p.Queue = append([]int{chunk.Chunk, p.Last}, p.Queue[1:]...)
 		return true, nil
 	case outcome.Failure.ErrorClass == classify.Permanent && last.Kind != classify.QuotaExhausted, p.Deferrals >= maxDeferrals:
 		fail(string(last.Kind))

@@ -11,6 +11,8 @@
 package main
 
 import (
+	_ "time/tzdata" // schedules need it where the system has none
+
 	"context"
 	"errors"
 	"fmt"

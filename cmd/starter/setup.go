@@ -122,6 +122,9 @@ func (a *app) integrationsApply() *cobra.Command {
 			if dryRun {
 				fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing was stored")
 			}
+			if err := a.applySchedules(c, list, dryRun); err != nil {
+				return err
+			}
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), changes)
 			}

@@ -10,6 +10,8 @@
 package main
 
 import (
+	_ "time/tzdata" // schedules need it where the system has none
+
 	"context"
 	"errors"
 	"flag"

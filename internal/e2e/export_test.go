@@ -235,3 +235,73 @@ func TestEntriesImport(t *testing.T) {
 		require.Contains(t, words, "--period")
 	}
 }
+
+// A schedule is made from the file, knows its period, and exports it once: also
+// when it is triggered twice, backfilled, and joined by a run by hand.
+func TestSchedule(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	file := strings.Replace(stack.Integrations(b.id, "{baseDelay: 50ms}"), "    credentials: {token: env:XLEDGER_TOKEN}\n",
+		"    credentials: {token: env:XLEDGER_TOKEN}\n    schedule: {every: monthly, day: 3, at: \"06:30\"}\n", 1)
+	apply := func() string {
+		t.Helper()
+		_, words, code := starter(t, file, "integrations", "apply", "-f", "-")
+		require.Zero(t, code, words)
+		return words
+	}
+	words := apply()
+	require.Contains(t, words, "schedule xledger-main: created, monthly on day 3 at 06:30 Europe/Oslo")
+	require.Regexp(t, `\d{4}-\d\d-03 06:30 CES?T exports \d{4}-\d\d`, words)
+	require.Contains(t, apply(), "unchanged")
+	file = strings.Replace(file, "06:30", "05:45", 1)
+	require.Contains(t, apply(), "updated")
+
+	due, err := (integrations.Schedule{Every: "monthly", TimeZone: "Europe/Oslo"}).Period(time.Now())
+	require.NoError(t, err)
+	b.vouchers(t, "A", 5, due+"-15", "3000", "0")
+	args := []string{"--org", b.id.String(), "--integration", "xledger-main"}
+	for _, command := range []string{"trigger", "trigger", "pause", "trigger"} {
+		_, words, code := starter(t, "", append([]string{"schedules", command}, args...)...)
+		require.Zero(t, code, words)
+	}
+	out, _, _ := starter(t, "", "schedules", "list", "--org", b.id.String())
+	require.Contains(t, out, "paused")
+	month := time.Now().UTC().Format("2006-01")
+	_, words, code := starter(t, "", append([]string{"schedules", "backfill", "--from", month + "-01", "--to", month + "-10"}, args...)...)
+	require.Zero(t, code, words)
+	_, words, code = starter(t, "", append([]string{"sync", "--period", due}, args...)...)
+	require.Zero(t, code, words)
+	require.Eventually(t, func() bool {
+		return slices.Equal(queryStrings(t, "SELECT status FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1", b.id), []string{"complete"})
+	}, 30*time.Second, 100*time.Millisecond)
+	b.requireOnce(t, 10)
+	require.Equal(t, []string{due}, queryStrings(t, "SELECT period FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1", b.id))
+	_, words, code = starter(t, "", append([]string{"schedules", "trigger"}, "--org", b.id.String(), "--integration", "crm")...)
+	require.Equal(t, 1, code)
+	require.Contains(t, words, "has no schedule")
+}
+
+// A run that was terminated leaves its row pending; the next one, under any
+// workflow ID, goes on with it.
+func TestExportTakenOver(t *testing.T) {
+	w := startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, Status: 503})
+	in := b.input(t, "2026-10")
+	in.DeferBase = time.Hour
+	in.Policy.MaxRetries = 0
+	run := b.start(t, in)
+	require.Eventually(t, func() bool {
+		return len(queryStrings(t, "SELECT period FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND deferred_until IS NOT NULL", b.id)) == 1
+	}, 30*time.Second, 50*time.Millisecond)
+	require.NoError(t, temporal.TerminateWorkflow(t.Context(), run.GetID(), "", "by hand"))
+	options := workflows.SyncOptions(in)
+	options.ID += "/another"
+	next, err := temporal.ExecuteWorkflow(t.Context(), options, workflows.SyncName, in)
+	require.NoError(t, err)
+	e := result(t, next).Export
+	require.Equal(t, "complete", e.Status, "%+v", e)
+	b.requireOnce(t, 6)
+	_ = w
+}

@@ -2,6 +2,8 @@
 -- each export operation.
 
 -- +goose Up
+ALTER TABLE ledgerline.integrations ADD COLUMN schedule jsonb;
+
 CREATE TABLE ledgerline.accounting_entries (
     organization_id uuid           NOT NULL,
     entry_id        text           NOT NULL,
@@ -135,3 +137,4 @@ ALTER FUNCTION ledgerline.exported_is_final() OWNER TO ledgerline_owner;
 -- +goose Down
 DROP TABLE ledgerline.export_entries, ledgerline.bufdir_export_audit_log, ledgerline.accounting_entries;
 DROP FUNCTION ledgerline.export_goes_one_way(), ledgerline.exported_is_final();
+ALTER TABLE ledgerline.integrations DROP COLUMN schedule;
