@@ -46,6 +46,26 @@ func (s Schedule) Period(scheduled time.Time) (string, error) {
 	return "", fmt.Errorf("schedule every %q: want daily, weekly or monthly", s.Every)
 }
 
+// Occurrences returns when the schedule fires in [from, to).
+func (s Schedule) Occurrences(from, to time.Time) (all []time.Time) {
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil {
+		return nil
+	}
+	y, m, d := from.In(zone).Date()
+	for {
+		at := time.Date(y, m, d, s.Hour, s.Minute, 0, 0, zone)
+		if !at.Before(to) {
+			return all
+		}
+		due := s.Every == "daily" || s.Every == "weekly" && int(at.Weekday()) == s.Day%7 || s.Every == "monthly" && at.Day() == s.Day
+		if due && !at.Before(from) {
+			all = append(all, at)
+		}
+		d++
+	}
+}
+
 // String is for people: "monthly on day 3 at 06:30 Europe/Oslo".
 func (s Schedule) String() string {
 	on := ""

@@ -44,6 +44,18 @@ func TestSchedulePeriod(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestOccurrences(t *testing.T) {
+	from, to := time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC)
+	for every, want := range map[string]int{"daily": 21, "weekly": 3, "monthly": 1} {
+		s := integrations.Schedule{Every: every, Hour: 6, Minute: 30, Day: 3, TimeZone: "Europe/Oslo"}
+		all := s.Occurrences(from, to)
+		require.Len(t, all, want, every)
+		for _, at := range all {
+			require.Equal(t, "06:30", at.Format("15:04"), "also after the clocks have changed")
+		}
+	}
+}
+
 func TestScheduleInFile(t *testing.T) {
 	with := func(schedule string) (*integrations.Schedule, error) {
 		list, err := integrations.Parse("x.yaml", []byte(strings.Replace(good, "    credentials: {token", "    schedule: "+schedule+"\n    credentials: {token", 1)), integrations.Options{})

@@ -367,6 +367,37 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	})
 }
 
+// Evidence is what the entry table says of an export, counted anew.
+type Evidence struct {
+	Exported int
+	SHA256   string
+	Amounts  map[string]string
+	Keys     []string // the vendor's keys of the exported entries, in order
+}
+
+// Recount counts, sums and hashes the exported entries of an export again.
+func Recount(ctx context.Context, db Beginner, e Export) (ev Evidence, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		if ev.SHA256, err = canonicalSum(ctx, tx, e); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT vendor_key FROM ledgerline.export_entries
+			WHERE organization_id = $1 AND export_id = $2 AND state = 'exported' ORDER BY vendor_key`, e.OrganizationID, e.ID)
+		if err != nil {
+			return err
+		}
+		if ev.Keys, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return err
+		}
+		ev.Exported = len(ev.Keys)
+		return tx.QueryRow(ctx, `SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') FROM (
+			SELECT a.currency, sum(a.amount) FILTER (WHERE a.amount > 0) AS debit
+			FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.state = 'exported' GROUP BY a.currency) s`, e.OrganizationID, e.ID).Scan(&ev.Amounts)
+	})
+	return ev, err
+}
+
 // Problem is an entry that was not exported, for people.
 type Problem struct {
 	VoucherID string `json:"voucherId"`

@@ -25,6 +25,7 @@ func TestReplay(t *testing.T) {
 	for _, file := range recorded(t) {
 		r := worker.NewWorkflowReplayer()
 		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
+		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
 		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }
@@ -39,6 +40,12 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Invoke(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.InvokeName})
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.SyncInput) (workflows.SyncResult, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return workflows.SyncResult{}, err
+			}
+			return workflows.Sync(ctx, in)
+		}, workflow.RegisterOptions{Name: workflows.SyncName})
 		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }

@@ -111,6 +111,7 @@ type ScheduleState struct {
 	Note          string      `json:"note,omitempty"`
 	Next          []time.Time `json:"next"`
 	Last          *time.Time  `json:"last,omitempty"` // when it last should have fired, and did
+	Created       time.Time   `json:"created"`
 }
 
 // DescribeSchedule returns the state of an integration's schedule.
@@ -122,7 +123,7 @@ func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Inte
 	if err != nil {
 		return ScheduleState{}, fmt.Errorf("schedule of %s: %w; apply its file again", in.Name, err)
 	}
-	s := ScheduleState{IntegrationID: in.ID, Name: in.Name, Schedule: in.Schedule.String(), Next: d.Info.NextActionTimes}
+	s := ScheduleState{IntegrationID: in.ID, Name: in.Name, Schedule: in.Schedule.String(), Next: d.Info.NextActionTimes, Created: d.Info.CreatedAt}
 	if d.Schedule.State != nil {
 		s.Paused, s.Note = d.Schedule.State.Paused, d.Schedule.State.Note
 	}

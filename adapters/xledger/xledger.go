@@ -16,6 +16,7 @@ package xledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -108,18 +109,19 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
 }
 
-// lookUp counts how many of the identifiers Xledger has.
-func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (int, adapters.Answer, classify.Verdict) {
+// LookUpBody is the body of the call that asks which identifiers Xledger has.
+func LookUpBody(ids []string) json.RawMessage {
 	vars, _ := json.Marshal(map[string]any{"ids": ids, "n": 2 * len(ids)}) // twice: a duplicate must not hide another
 	body, _ := json.Marshal(query{
 		Query:     "query($ids:[String!],$n:Int){glImportItems(first:$n,filter:{extIdentifier_in:$ids}){edges{node{dbId extIdentifier}}}}",
 		Variables: vars,
 	})
-	a, v := post(ctx, c, classify.Read, body)
-	if v.Class != classify.Success {
-		return 0, a, v
-	}
-	var answer struct {
+	return body
+}
+
+// Found reads the answer to [LookUpBody]: how often each identifier is there.
+func Found(answer []byte) (map[string]int, error) {
+	var a struct {
 		Data struct {
 			GLImportItems struct {
 				Edges []struct {
@@ -130,16 +132,29 @@ func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (int, adapters.
 			} `json:"glImportItems"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(adapters.JSON(a.Body), &answer); err != nil {
-		return 0, a, adapters.Fault(classify.InvalidResponse, "readback:shape", "the look-up's answer has another shape than glImportItems documents")
+	if json.Unmarshal(answer, &a) != nil {
+		return nil, errors.New("the look-up's answer has another shape than glImportItems documents")
 	}
-	there := make(map[string]bool)
-	for _, e := range answer.Data.GLImportItems.Edges {
-		there[e.Node.ExtIdentifier] = true
+	there := make(map[string]int)
+	for _, e := range a.Data.GLImportItems.Edges {
+		there[e.Node.ExtIdentifier]++
+	}
+	return there, nil
+}
+
+// lookUp counts how many of the identifiers Xledger has.
+func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (int, adapters.Answer, classify.Verdict) {
+	a, v := post(ctx, c, classify.Read, LookUpBody(ids))
+	if v.Class != classify.Success {
+		return 0, a, v
+	}
+	there, err := Found(adapters.JSON(a.Body))
+	if err != nil {
+		return 0, a, adapters.Fault(classify.InvalidResponse, "readback:shape", err.Error())
 	}
 	found := 0
 	for _, id := range ids {
-		if there[id] {
+		if there[id] > 0 {
 			found++
 		}
 	}

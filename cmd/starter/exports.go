@@ -256,7 +256,7 @@ func exportTable(w io.Writer, list []runlog.Export) error {
 
 func (a *app) exports() *cobra.Command {
 	c := &cobra.Command{Use: "exports", Short: "What became of exports"}
-	c.AddCommand(a.exportsList(), a.exportsShow(), a.exportsRetry())
+	c.AddCommand(a.exportsList(), a.exportsShow(), a.exportsRetry(), a.exportsProve())
 	return c
 }
 

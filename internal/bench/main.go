@@ -49,6 +49,7 @@ var groups = []group{
 	{"pure", "classification and redaction", func(context.Context, *servers) error { pure(); return nil }},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
+	{"export", "planning and sending entries", export},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }
 

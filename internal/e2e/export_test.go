@@ -132,6 +132,9 @@ func TestExportOnce(t *testing.T) {
 	}
 	require.Less(t, sent, 40, "three chunks, faults, and halving to find three vouchers")
 
+	out, words, code := starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
+	require.Zero(t, code, words)
+	require.Contains(t, out, "1200 of 1200 are there, 0 more than once")
 	asked := len(stack.Sandbox.Log())
 	again := result(t, b.start(t, in))
 	require.True(t, again.AlreadyExported)
@@ -143,16 +146,22 @@ func TestExportOnce(t *testing.T) {
 	require.Equal(t, 12, next.Exported, "the next period takes the late ones too")
 	require.Equal(t, []string{"E00000-1", "E00000-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late ORDER BY 1", b.id))
 
-	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+	out, _, code = starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code)
 	require.Contains(t, out, "X999")
 	require.Contains(t, out, "does not sum to zero: difference -0.01")
-	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
 	require.Equal(t, []int{10, 0, 10}, []int{retry.Total, retry.Exported, retry.Rejected})
 	require.Equal(t, e.ID, *retry.ParentID)
 	b.requireOnce(t, 1212)
+
+	// Somebody sends an entry past us: the proof must notice.
+	stack.Sandbox.Forget(queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND state = 'exported' LIMIT 1", b.id)[0])
+	out, _, code = starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "1199 of 1200 are there")
 }
 
 // A worker that is killed after the vendor has acted, and one that is killed

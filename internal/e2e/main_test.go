@@ -173,8 +173,13 @@ func finish(t *testing.T, in activities.Invocation) workflows.Outcome {
 
 func events(t *testing.T, in activities.Invocation) []*history.HistoryEvent {
 	t.Helper()
+	return eventsOf(t, workflows.InvokeID(in.OrganizationID, in.CorrelationID))
+}
+
+func eventsOf(t *testing.T, workflowID string) []*history.HistoryEvent {
+	t.Helper()
 	var out []*history.HistoryEvent
-	it := temporal.GetWorkflowHistory(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	it := temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for it.HasNext() {
 		e, err := it.Next()
 		require.NoError(t, err)

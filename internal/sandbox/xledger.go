@@ -164,6 +164,13 @@ func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
 	c.json(http.StatusOK, map[string]any{"data": map[string]any{"glImportItems": page(edges)}})
 }
 
+// Forget removes an item, as somebody at the vendor could.
+func (s *Sandbox) Forget(extIdentifier string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.itemsBy, extIdentifier)
+}
+
 func page(edges []any) map[string]any {
 	if edges == nil {
 		edges = []any{}

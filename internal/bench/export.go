@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// export measures how long a million entries take to plan, and how fast runs
+// send entries compared with a plain loop that does the same SQL and the same
+// HTTP without Temporal.
+func export(ctx context.Context, s *servers) error {
+	stack, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	defer acts.Client.CloseIdle()
+	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
+	workflows.Register(w, acts)
+	if err := w.Start(); err != nil {
+		return err
+	}
+	defer w.Stop()
+
+	var plans []float64
+	for range 3 {
+		in, err := ledger(ctx, stack, 1_000_000)
+		if err != nil {
+			return err
+		}
+		e, err := claimed(ctx, pool, in)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		if _, err := runlog.Plan(ctx, pool, e, xledger.MaxNodes); err != nil {
+			return err
+		}
+		plans = append(plans, time.Since(began).Seconds())
+	}
+	report("export_plan_1000000", median(plans), "s", atMost(30))
+
+	const n = 20_000
+	var rates, ratios, perThousand []float64
+	for range 3 {
+		in, err := ledger(ctx, stack, n)
+		if err != nil {
+			return err
+		}
+		plain, err := plainLoop(ctx, stack, pool, in)
+		if err != nil {
+			return err
+		}
+		if in, err = ledger(ctx, stack, n); err != nil {
+			return err
+		}
+		began := time.Now()
+		run, err := c.ExecuteWorkflow(ctx, workflows.SyncOptions(in), workflows.SyncName, in)
+		if err != nil {
+			return err
+		}
+		var r workflows.SyncResult
+		if err := run.Get(ctx, &r); err != nil {
+			return err
+		}
+		if r.Export.Exported != n {
+			return fmt.Errorf("%d of %d exported: %+v", r.Export.Exported, n, r.Export)
+		}
+		took := time.Since(began).Seconds()
+		events := 0
+		for it := c.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); events++ {
+			if _, err := it.Next(); err != nil {
+				return err
+			}
+		}
+		rates, ratios = append(rates, n/took), append(ratios, plain/took)
+		perThousand = append(perThousand, float64(events)*1000/n)
+	}
+	report("export_entries_chunk_500", median(rates), "entries/s", atLeast(5000))
+	report("export_entries_against_loop", median(ratios), "x_loop", atLeast(0.7))
+	report("export_events_per_1000_entries", median(perThousand), "events", atMost(40))
+	return nil
+}
+
+// ledger makes an organization with n entries, two to a voucher.
+func ledger(ctx context.Context, stack *devstack.Stack, n int) (workflows.SyncInput, error) {
+	organization := uuid.New()
+	list, err := stack.Apply(ctx, organization, "")
+	if err != nil {
+		return workflows.SyncInput{}, err
+	}
+	conn, err := pgx.Connect(ctx, stack.URL(devstack.Admin))
+	if err != nil {
+		return workflows.SyncInput{}, err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, `
+		INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, text)
+		SELECT $1, 'E' || i, 'V' || lpad((i / 2)::text, 8, '0'), '2026-10-15', CASE i % 2 WHEN 0 THEN '1920' ELSE '3000' END,
+		    CASE i % 2 WHEN 0 THEN 100.10 ELSE -100.10 END, 'Faktura ' || i FROM generate_series(0, $2::int - 1) i`, organization, n); err != nil {
+		return workflows.SyncInput{}, err
+	}
+	if _, err := conn.Exec(ctx, "ANALYZE ledgerline.accounting_entries, ledgerline.export_entries"); err != nil {
+		return workflows.SyncInput{}, err
+	}
+	start, end, err := integrations.Period("2026-10")
+	in := list["xledger-main"]
+	return workflows.SyncInput{
+		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: "2026-10",
+		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "bench",
+	}, err
+}
+
+func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (runlog.Export, error) {
+	e, _, err := runlog.Claim(ctx, db, runlog.Export{
+		OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, Period: in.Period,
+		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: "manual", TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
+	})
+	return e, err
+}
+
+// plainLoop exports without Temporal and returns the seconds it took.
+func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, in workflows.SyncInput) (float64, error) {
+	began := time.Now()
+	e, err := claimed(ctx, db, in)
+	if err != nil {
+		return 0, err
+	}
+	chunks, err := runlog.Plan(ctx, db, e, xledger.MaxNodes)
+	if err != nil {
+		return 0, err
+	}
+	for chunk := 1; chunk <= chunks; chunk++ {
+		entries, _, err := runlog.TakeChunk(ctx, db, e.OrganizationID, e.ID, chunk)
+		if err != nil {
+			return 0, err
+		}
+		lines := make([]adapters.Entry, len(entries))
+		for i, x := range entries {
+			lines[i] = adapters.Entry{Key: x.VendorKey, Voucher: x.VoucherID, Account: x.Account, Amount: x.Amount, Currency: x.Currency, Text: x.Text, Date: x.Date}
+		}
+		body, err := xledger.Adapter{}.ExportBody(lines)
+		if err != nil {
+			return 0, err
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, stack.Vendors["xledger"], bytes.NewReader(body))
+		if err != nil {
+			return 0, err
+		}
+		req.Header.Set("Authorization", "token "+sandbox.DemoXledgerToken)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || bytes.Contains(answer, []byte(`"errors"`)) {
+			return 0, fmt.Errorf("the sandbox refused a chunk: %.200s %w", answer, err)
+		}
+		if err := runlog.SettleChunk(ctx, db, e.OrganizationID, e.ID, chunk, "exported", ""); err != nil {
+			return 0, err
+		}
+	}
+	_, err = runlog.CloseExport(ctx, db, e)
+	return time.Since(began).Seconds(), err
+}
