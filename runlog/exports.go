@@ -105,7 +105,15 @@ func (e Export) Drift() time.Duration {
 // taken yet. A voucher stays whole: the chunk of its last entry is that of all,
 // and the width of a chunk leaves room for the largest voucher. A voucher that
 // does not sum to zero, or is larger than a chunk may be, is rejected here.
-const planEntries = `
+const planEntries = planned + `
+INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason)
+SELECT $1, $2, o.entry_id, $3, o.voucher_id, coalesce(c.chunk, 0),
+    left(encode(sha256(convert_to($2::text || '/' || o.entry_id, 'UTF8')), 'hex'), 32),
+    o.entry_date < $4, CASE WHEN v.fault IS NULL THEN 'planned' ELSE 'rejected' END, v.fault
+FROM open o JOIN vouchers v USING (voucher_id) LEFT JOIN chunks c USING (voucher_id)
+ON CONFLICT DO NOTHING`
+
+const planned = `
 WITH open AS (
     SELECT a.* FROM ledgerline.accounting_entries a
     WHERE a.organization_id = $1 AND a.entry_date < $5
@@ -124,13 +132,40 @@ WITH open AS (
     FROM vouchers v WHERE fault IS NULL
 ), chunks AS (
     SELECT voucher_id, dense_rank() OVER (ORDER BY div(upto - 1, width)) AS chunk FROM placed
-)
-INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason)
-SELECT $1, $2, o.entry_id, $3, o.voucher_id, coalesce(c.chunk, 0),
-    left(encode(sha256(convert_to($2::text || '/' || o.entry_id, 'UTF8')), 'hex'), 32),
-    o.entry_date < $4, CASE WHEN v.fault IS NULL THEN 'planned' ELSE 'rejected' END, v.fault
-FROM open o JOIN vouchers v USING (voucher_id) LEFT JOIN chunks c USING (voucher_id)
-ON CONFLICT DO NOTHING`
+)`
+
+// Preview is what an export would plan.
+type Preview struct {
+	Entries  int               `json:"entries"` // to be sent
+	Vouchers int               `json:"vouchers"`
+	Chunks   int               `json:"chunks"`
+	Late     int               `json:"late"` // dated before the period
+	Amounts  map[string]string `json:"amounts"`
+	Rejected []Problem         `json:"rejected"` // one for each voucher, at most 1,000
+}
+
+// PreviewPlan says what [Plan] would do, and does nothing.
+func PreviewPlan(ctx context.Context, db Beginner, e Export, chunkSize int) (p Preview, err error) {
+	args := []any{e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, chunkSize}
+	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, planned+`, good AS (
+			SELECT o.*, c.chunk FROM open o JOIN chunks c USING (voucher_id)
+		) SELECT count(*), count(DISTINCT voucher_id), coalesce(max(chunk), 0), count(*) FILTER (WHERE entry_date < $4),
+			(SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
+			 FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM good GROUP BY currency) s)
+		FROM good WHERE true`+typed, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, planned+` SELECT voucher_id, '', 'rejected', fault FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, args...)
+		if err != nil {
+			return err
+		}
+		p.Rejected, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
+		return err
+	})
+	return p, err
+}
 
 // replanEntries hands what an export did not get done to its retry, in the same
 // chunks: those whose outcome is unknown stay marked as sent, so that the vendor

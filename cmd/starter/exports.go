@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -163,7 +165,7 @@ func readEntries(name string, in io.Reader) ([]runlog.SourceEntry, error) {
 
 func (a *app) sync() *cobra.Command {
 	var org, integration, period string
-	var noWait bool
+	var noWait, dryRun bool
 	c := &cobra.Command{
 		Use:   "sync --org UUID --integration NAME --period PERIOD",
 		Short: "Export a period's accounting entries, once",
@@ -193,6 +195,9 @@ up the rest; see starter exports show and starter exports retry.`,
 			if err != nil {
 				return err
 			}
+			if dryRun {
+				return a.previewSync(c, pool, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, PeriodStart: start, PeriodEnd: end})
+			}
 			return a.runSync(c, workflows.SyncInput{
 				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy,
 				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: whoami(),
@@ -203,7 +208,43 @@ up the rest; see starter exports show and starter exports retry.`,
 	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration")
 	c.Flags().StringVar(&period, "period", "", "what to export: 2026-10, 2026-W45 or 2026-11-23")
 	c.Flags().BoolVar(&noWait, "no-wait", false, "start it and do not wait for the end")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what refused, and call nobody")
 	return c
+}
+
+// previewSync prints what an export would do.
+func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, e runlog.Export) error {
+	x, ok := activities.Adapters()[e.AdapterName].(adapters.Exporter)
+	if !ok {
+		return fmt.Errorf("adapter %s takes no exports yet", e.AdapterName)
+	}
+	p, err := runlog.PreviewPlan(c.Context(), db, e, x.MaxChunk())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing is planned or sent")
+	if a.output == "json" {
+		return printJSON(c.OutOrStdout(), p)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s\n", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
+	if len(p.Rejected) == 0 {
+		return nil
+	}
+	rows := [][]string{{"VOUCHER", "WOULD BE REJECTED"}}
+	for _, r := range p.Rejected {
+		rows = append(rows, []string{r.VoucherID, r.Reason})
+	}
+	return table(c.OutOrStdout(), rows)
+}
+
+// amountsOf lists sums by currency.
+func amountsOf(amounts map[string]string) string {
+	var list []string
+	for k, v := range amounts {
+		list = append(list, k+" "+v)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
 
 // runSync starts a run, or joins the one of its period that is running.
@@ -237,18 +278,13 @@ func (a *app) runSync(c *cobra.Command, in workflows.SyncInput, noWait bool) err
 func exportTable(w io.Writer, list []runlog.Export) error {
 	rows := [][]string{{"STARTED", "EXPORT", "PERIOD", "ADAPTER", "TRIGGER", "STATUS", "ENTRIES", "EXPORTED", "REJECTED", "UNKNOWN", "AMOUNTS", "ERROR"}}
 	for _, e := range list {
-		var amounts []string
-		for k, v := range e.Amounts {
-			amounts = append(amounts, k+" "+v)
-		}
-		slices.Sort(amounts)
 		status := e.Status
 		if e.DeferredUntil != nil {
 			status += " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
 		}
 		rows = append(rows, []string{
 			e.StartedAt.UTC().Format(time.RFC3339), e.ID.String(), e.Period, e.AdapterName, e.Trigger, status, strconv.Itoa(e.Total),
-			strconv.Itoa(e.Exported), strconv.Itoa(e.Rejected), strconv.Itoa(e.Unknown), dash(strings.Join(amounts, ", ")), dash(clip(strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": "), 60)),
+			strconv.Itoa(e.Exported), strconv.Itoa(e.Rejected), strconv.Itoa(e.Unknown), dash(amountsOf(e.Amounts)), dash(clip(strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": "), 60)),
 		})
 	}
 	return table(w, rows)

@@ -114,6 +114,11 @@ func TestExportOnce(t *testing.T) {
 	b.fault(sandbox.Rule{Times: 1, Status: 503})
 	b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
 	b.fault(sandbox.Rule{Times: 1, Drop: sandbox.BeforeEffect})
+	out, words, code := starter(t, "", "sync", "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10", "--dry-run")
+	require.Zero(t, code, words)
+	require.Contains(t, out, "1206 entries in 603 vouchers and 3 chunks, 0 of them late: NOK 60360.30")
+	require.Equal(t, 2, strings.Count(out, "does not sum to zero"))
+	require.Empty(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
 	in := b.input(t, "2026-10")
 	first, second := b.start(t, in), b.start(t, in)
 	r := result(t, first)
@@ -132,7 +137,7 @@ func TestExportOnce(t *testing.T) {
 	}
 	require.Less(t, sent, 40, "three chunks, faults, and halving to find three vouchers")
 
-	out, words, code := starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
+	out, words, code = starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code, words)
 	require.Contains(t, out, "1200 of 1200 are there, 0 more than once")
 	asked := len(stack.Sandbox.Log())
