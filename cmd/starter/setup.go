@@ -90,7 +90,7 @@ func (a *app) readFiles(c *cobra.Command, files []string) ([]integrations.Integr
 		}
 		list, err := integrations.Parse(name, src, integrations.Options{DevHosts: a.devHosts})
 		if err != nil {
-			return nil, usage("nothing was applied:\n%w", err)
+			return nil, usage("the file cannot be used:\n%w", err)
 		}
 		all = append(all, list...)
 	}
