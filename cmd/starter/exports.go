@@ -182,11 +182,7 @@ up the rest; see starter exports show and starter exports retry.`,
 			if err != nil {
 				return usage("--period: %w", err)
 			}
-			organization, err := parseUUID("--org", org)
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
+			organization, pool, err := a.organization(c, org)
 			if err != nil {
 				return err
 			}
@@ -301,11 +297,7 @@ func (a *app) exportsList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list --org UUID", Short: "An organization's exports, newest first", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			organization, err := parseUUID("--org", org)
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
+			organization, pool, err := a.organization(c, org)
 			if err != nil {
 				return err
 			}

@@ -153,11 +153,7 @@ func (a *app) ticks() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list --org UUID", Short: "Each expected firing: on time, late, missed, paused", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			organization, err := parseUUID("--org", org)
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
+			organization, pool, err := a.organization(c, org)
 			if err != nil {
 				return err
 			}

@@ -100,6 +100,17 @@ func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// organization reads --org and connects to the database. The caller closes the
+// pool.
+func (a *app) organization(c *cobra.Command, org string) (uuid.UUID, *pgxpool.Pool, error) {
+	id, err := parseUUID("--org", org)
+	if err != nil {
+		return uuid.Nil, nil, err
+	}
+	pool, err := a.database(c.Context())
+	return id, pool, err
+}
+
 func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
 	pool, err := runlog.Open(ctx, a.databaseURL, 2)
 	if err != nil {

@@ -83,11 +83,7 @@ func (a *app) schedulesList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list --org UUID", Short: "An organization's schedules and when they fire next", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			organization, err := parseUUID("--org", org)
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
+			organization, pool, err := a.organization(c, org)
 			if err != nil {
 				return err
 			}
@@ -162,11 +158,7 @@ func (a *app) scheduleDo(name, short string, do func(*cobra.Command, client.Sche
 }
 
 func (a *app) onSchedule(c *cobra.Command, org, integration string, do func(client.ScheduleHandle) error) error {
-	organization, err := parseUUID("--org", org)
-	if err != nil {
-		return err
-	}
-	pool, err := a.database(c.Context())
+	organization, pool, err := a.organization(c, org)
 	if err != nil {
 		return err
 	}

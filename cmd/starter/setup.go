@@ -191,11 +191,7 @@ func (a *app) integrationsList() *cobra.Command {
 		Short: "List an organization's integrations",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			organization, err := parseUUID("--org", org)
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
+			organization, pool, err := a.organization(c, org)
 			if err != nil {
 				return err
 			}
