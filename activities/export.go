@@ -64,7 +64,7 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	for i, e := range entries {
 		lines[i] = adapters.Entry{Key: e.VendorKey, Voucher: e.VoucherID, Account: e.Account, Amount: e.Amount, Currency: e.Currency, Text: e.Text, Date: e.Date}
 	}
-	body, err := exporter.ExportBody(lines)
+	body, err := exporter.ExportBody(conn.Settings, lines)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
 		return out
@@ -159,7 +159,7 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (int, error) {
 	size := 100
 	if x, ok := a.Adapters[e.AdapterName].(adapters.Exporter); ok {
-		size = x.MaxChunk()
+		size = x.Limits().Default
 	}
 	chunks, err := runlog.Plan(ctx, a.DB, e, size)
 	return chunks, storeError(err)

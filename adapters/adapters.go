@@ -30,11 +30,14 @@ import (
 type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
-// something that a caller can ask for.
+// something that a caller can ask for. Every [Exporter] knows the last two.
 const (
 	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
 	Call   Operation = "call"   // a raw query or request, as the caller wrote it
 	Export Operation = "export" // one chunk of an export
+
+	LookUp     Operation = "lookup" // which entries the vendor has: [Keys] to [Found] by key
+	LateFaults Operation = "faults" // what it found faulty after accepting it: [FaultsSince] to [LateFault]s
 )
 
 // Guard says what may be done after an attempt whose outcome is unknown: the
@@ -91,23 +94,63 @@ type Adapter interface {
 type Exporter interface {
 	Adapter
 
-	// MaxChunk is how many entries one request may carry.
-	MaxChunk() int
+	// Limits says what one request may carry.
+	Limits() Limits
 
-	// ExportBody returns the body of the [Call] that sends whole vouchers. Its
-	// guard must not be [Unsafe]: entries are found again by their keys.
-	ExportBody(entries []Entry) ([]byte, error)
+	// ExportBody returns the body of the [Call] that sends whole vouchers, in
+	// the order of entries. settings are the integration's. Its guard must not
+	// be [Unsafe]: entries are found again by their keys.
+	ExportBody(settings map[string]string, entries []Entry) ([]byte, error)
+
+	// References returns the vendor's own names of entries that an accepted
+	// answer to ExportBody holds, by key. It is empty where there are none.
+	References(entries []Entry, answer Response) map[string]string
+}
+
+// Limits bound a request of an [Exporter].
+type Limits struct {
+	Entries int // most entries in a request
+	Default int // entries in a request unless the integration says otherwise
+	// Atomic: a refused request has stored nothing, so that its entries can be
+	// sent again without asking for them first.
+	Atomic bool
 }
 
 // Entry is one line of a voucher on its way to a vendor.
 type Entry struct {
-	Key      string // its identity at the vendor, the same for ever
-	Voucher  string // lines with the same one belong together and sum to zero
-	Account  string
-	Amount   string // decimal
-	Currency string
-	Text     string
-	Date     time.Time
+	Key        string // its identity at the vendor, the same for ever: 32 hex digits
+	Voucher    string // lines with the same one belong together and sum to zero
+	Account    string // the vendor's
+	Amount     string // decimal, at most two places; debit is positive
+	Currency   string // ISO 4217
+	Text       string
+	Dimensions map[string]string // values by the vendor's field
+	Date       time.Time
+}
+
+// Keys is the body of [LookUp].
+type Keys struct {
+	Keys []string `json:"keys"`
+}
+
+// Found is what [LookUp] says of one key, in an answer that is an object by
+// key; a key that is not at the vendor is not in it.
+type Found struct {
+	Count     int    `json:"count"`               // more than 1: it is there twice
+	Reference string `json:"reference,omitempty"` // the vendor's own name of it
+}
+
+// FaultsSince is the body of [LateFaults].
+type FaultsSince struct {
+	Since time.Time `json:"since"`
+}
+
+// LateFault is something that a vendor accepted and found faulty later. The
+// answer to [LateFaults] is a list of them.
+type LateFault struct {
+	Reference string    `json:"reference"` // the vendor's name of the entry
+	Message   string    `json:"message"`
+	At        time.Time `json:"at"`
 }
 
 // Response is an accepted answer.

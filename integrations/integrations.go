@@ -35,6 +35,17 @@ type Integration struct {
 	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
 	Policy         classify.Policy   `json:"retry"`
 	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself
+	Export         Export            `json:"export,omitzero"`
+}
+
+// Export says which entries an integration exports and how they become the
+// vendor's. The zero value takes everything as it is.
+type Export struct {
+	Source     string            `json:"source,omitempty"`     // table or view, "schema.name"; "" is ledgerline.accounting_entries
+	ChunkSize  int               `json:"chunkSize,omitempty"`  // most entries in a request; 0 is the adapter's own limit
+	Accounts   map[string]string `json:"accounts,omitempty"`   // ours to the vendor's, and no others; nil takes all as they are
+	Dimensions map[string]string `json:"dimensions,omitempty"` // ours to the vendor's field, and no others; "" leaves one out
+	Currencies []string          `json:"currencies,omitempty"` // that the vendor takes; nil is NOK
 }
 
 // Ref names a secret without holding it: "env:NAME", an environment variable

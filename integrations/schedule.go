@@ -1,6 +1,7 @@
 package integrations
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,12 +15,29 @@ import (
 // period: the day, ISO week or month that was over at the scheduled time, by
 // the calendar of its time zone.
 type Schedule struct {
-	Every    string `json:"every"`         // daily, weekly, monthly
-	Hour     int    `json:"hour"`          // 0 to 23, local
-	Minute   int    `json:"minute"`        // 0 to 59
-	Day      int    `json:"day,omitempty"` // weekly: 1 (Monday) to 7; monthly: 1 to 28
-	TimeZone string `json:"timeZone"`      // of the IANA database
+	Every    string `json:"every,omitempty"` // daily, weekly, monthly; "" with Cron
+	Hour     int    `json:"hour"`            // 0 to 23, local
+	Minute   int    `json:"minute"`          // 0 to 59
+	Day      int    `json:"day,omitempty"`   // weekly: 1 (Monday) to 7; monthly: 1 to 28
+	Cron     string `json:"cron,omitempty"`  // in place of Every and what belongs to it: five fields
+	TimeZone string `json:"timeZone"`        // of the IANA database
+
+	PeriodRule string        `json:"period,omitempty"`  // day, week, month: the one that was over; "" follows from Every
+	Overlap    string        `json:"overlap,omitempty"` // buffer_all (""), buffer_one, skip: when a run is still going
+	CatchUp    time.Duration `json:"catchUp,omitempty"` // how far back missed firings are made up for; 0 is [DefaultCatchUp]
+	WarmUp     time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [DefaultWarmUp]
+	Drift      time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [DefaultDrift]
 }
+
+// Defaults of a [Schedule].
+const (
+	DefaultCatchUp = 30 * 24 * time.Hour
+	DefaultWarmUp  = 30 * time.Second
+	DefaultDrift   = 5 * time.Minute
+)
+
+// DriftLimit is how late a run may start without an alert.
+func (s Schedule) DriftLimit() time.Duration { return cmp.Or(s.Drift, DefaultDrift) }
 
 // DefaultTimeZone is where the people are who use this.
 const DefaultTimeZone = "Europe/Oslo"

@@ -10,14 +10,20 @@ import (
 
 var _ adapters.Exporter = Adapter{}
 
-// MaxChunk implements [adapters.Exporter].
-func (Adapter) MaxChunk() int { return MaxNodes }
+// Limits implements [adapters.Exporter]. A mutation is stored as a whole or not
+// at all.
+func (Adapter) Limits() adapters.Limits {
+	return adapters.Limits{Entries: MaxNodes, Default: MaxNodes, Atomic: true}
+}
+
+// References implements [adapters.Exporter].
+func (Adapter) References([]adapters.Entry, adapters.Response) map[string]string { return nil }
 
 // ExportBody implements [adapters.Exporter] with addGLImportItems: all entries
 // in one mutation, which Xledger takes as a whole or not at all. Lines of one
 // voucher share a trRegNumber, amounts are strings, and extIdentifier is the
 // key by which a lost answer is looked up (vendors.md A).
-func (Adapter) ExportBody(entries []adapters.Entry) ([]byte, error) {
+func (Adapter) ExportBody(_ map[string]string, entries []adapters.Entry) ([]byte, error) {
 	if len(entries) > MaxNodes {
 		return nil, fmt.Errorf("%d entries; Xledger takes at most %d in one mutation", len(entries), MaxNodes)
 	}

@@ -214,7 +214,7 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, e runlog.Export)
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports yet", e.AdapterName)
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, e, x.MaxChunk())
+	p, err := runlog.PreviewPlan(c.Context(), db, e, x.Limits().Default)
 	if err != nil {
 		return err
 	}

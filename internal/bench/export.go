@@ -167,7 +167,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 		for i, x := range entries {
 			lines[i] = adapters.Entry{Key: x.VendorKey, Voucher: x.VoucherID, Account: x.Account, Amount: x.Amount, Currency: x.Currency, Text: x.Text, Date: x.Date}
 		}
-		body, err := xledger.Adapter{}.ExportBody(lines)
+		body, err := xledger.Adapter{}.ExportBody(nil, lines)
 		if err != nil {
 			return 0, err
 		}
