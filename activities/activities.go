@@ -58,7 +58,7 @@ type Activities struct {
 	Audit    Audit
 	DB       runlog.Beginner // of exports; calls and audit rows do not use it
 	Log      *slog.Logger
-	Observe  func(adapter string, done Attempt) // counts finished attempts; may be nil
+	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
 }
 
 // freshness is how long a worker uses an integration before it asks again, so

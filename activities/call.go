@@ -57,7 +57,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	last.Class, last.Kind, last.Rule = done.verdict.Class, done.verdict.Kind, done.verdict.Rule
 	last.HTTPStatus, last.Unknown, last.Message = done.verdict.HTTPStatus, done.verdict.Unknown, done.message
 	if a.Observe != nil {
-		defer func() { a.Observe(in.AdapterName, *last) }() // after decide, which may change the kind
+		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
 	}
 	if done.verdict.Class == classify.Success {
 		return CallResult{Response: done.answer, Trail: trail}, nil
