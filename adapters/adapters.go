@@ -114,6 +114,8 @@ type Limits struct {
 	// Atomic: a refused request has stored nothing, so that its entries can be
 	// sent again without asking for them first.
 	Atomic bool
+	// Faults: some are told only later, by [LateFaults].
+	Faults bool
 }
 
 // Entry is one line of a voucher on its way to a vendor.

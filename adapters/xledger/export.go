@@ -13,7 +13,7 @@ var _ adapters.Exporter = Adapter{}
 // Limits implements [adapters.Exporter]. A mutation is stored as a whole or not
 // at all.
 func (Adapter) Limits() adapters.Limits {
-	return adapters.Limits{Entries: MaxNodes, Default: MaxNodes, Atomic: true}
+	return adapters.Limits{Entries: MaxNodes, Default: MaxNodes, Atomic: true, Faults: true}
 }
 
 // References implements [adapters.Exporter].
