@@ -27,6 +27,7 @@ var arrows = []struct {
 	{"adapters", []string{"adapters", "classify", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
 	{"integrations", []string{"adapters", "classify"}, "files and rules only; of adapters it needs names and hosts"},
 	{"runlog", []string{"integrations", "classify"}, "the database does not know who writes to it"},
+	{"watcher", []string{"integrations", "runlog"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "integrations", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"workflows", []string{"activities", "classify"}, "deterministic: everything that acts is behind an activity"},
 }
@@ -36,6 +37,7 @@ var forbidden = []struct{ from, what, why string }{
 	{"classify", ".", "standard library only"},
 	{"redact", ".", "standard library only"},
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
+	{"watcher", "go.temporal.io", "it must work while Temporal is down"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},
 	{"workflows", "github.com/jackc", "a workflow has no I/O"},

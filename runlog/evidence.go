@@ -84,3 +84,26 @@ func Problems(ctx context.Context, db Beginner, organization, export uuid.UUID, 
 	})
 	return list, err
 }
+
+// Attempts is what the run logs say of an export.
+type Attempts struct {
+	Invocations int // that have rows
+	Failed      int // attempts that failed
+	Open        int // invocations whose last row says that another attempt follows
+}
+
+// AttemptsOf counts the run logs of an export's workflow.
+func AttemptsOf(ctx context.Context, db Beginner, e Export) (a Attempts, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT count(*), coalesce(sum(failed), 0)::int, count(*) FILTER (WHERE open) FROM (
+			    SELECT count(*) FILTER (WHERE error_class IS NOT NULL) AS failed,
+			        (array_agg(is_retryable ORDER BY attempt_number DESC))[1] AS open
+			    FROM ledgerline.integration_run_logs
+			    WHERE organization_id = $1 AND integration_id = $2 AND workflow_id = $3 AND operation = 'export'
+			      AND occurred_at BETWEEN $4::timestamptz - interval '1 minute' AND coalesce($5::timestamptz, now()) + interval '1 minute'
+			    GROUP BY correlation_id) i`,
+			e.OrganizationID, e.IntegrationID, e.WorkflowID, e.StartedAt, e.FinishedAt).Scan(&a.Invocations, &a.Failed, &a.Open)
+	})
+	return a, err
+}
