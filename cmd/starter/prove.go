@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -104,20 +104,21 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 	} else {
 		all = append(all, finding{"workflow", nil, d.GetWorkflowExecutionInfo().GetStatus().String()})
 	}
-	if e.AdapterName != xledger.Name {
-		return append(all, finding{"vendor", nil, "adapter " + e.AdapterName + " cannot look entries up yet"}), nil
-	}
 	spec, err := runlog.Integration(ctx, pool, e.OrganizationID, e.IntegrationID)
 	if err != nil {
 		return nil, err
 	}
 	missing, twice := 0, 0
 	for keys := ev.Keys; len(keys) > 0; {
-		some := keys[:min(xledger.MaxNodes, len(keys))]
+		some := keys[:min(adapters.MaxKeys, len(keys))]
 		keys = keys[len(some):]
+		body, err := json.Marshal(adapters.Keys{Keys: some})
+		if err != nil {
+			return nil, err
+		}
 		in := activities.Invocation{
 			OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: e.AdapterName, CorrelationID: uuid.New(),
-			Operation: adapters.Call, Body: xledger.LookUpBody(some), Policy: spec.Policy,
+			Operation: adapters.LookUp, Body: body, Policy: spec.Policy,
 		}
 		in.Summary = workflows.Describe(in)
 		out, err := workflows.Execute(ctx, temporal, in)
@@ -127,12 +128,12 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 		if !out.OK {
 			return append(all, compared("vendor", false, "could not be asked: %s", out.Failure.Message)), nil
 		}
-		there, err := xledger.Found(out.Response.Body)
-		if err != nil {
+		var there map[string]adapters.Found
+		if err := json.Unmarshal(out.Response.Body, &there); err != nil {
 			return append(all, compared("vendor", false, "%v", err)), nil
 		}
 		for _, k := range some {
-			switch n := there[k]; {
+			switch n := there[k].Count; {
 			case n == 0:
 				missing++
 			case n > 1:
