@@ -21,10 +21,11 @@ var shapes = map[string]struct {
 	"prefix":    {regexp.MustCompile(`^[a-z][a-z0-9]{1,7}_$`), "a publisher's prefix: 2 to 8 lower-case letters and digits and an underscore, such as acme_"},
 }
 
-// CheckSetting says what is wrong with the value of a setting, or nil.
+// CheckSetting returns what a setting must look like if its value does not. The
+// message begins with what is wanted, without the setting's name.
 func CheckSetting(name, value string) error {
 	if s, ok := shapes[name]; ok && !s.pattern.MatchString(value) {
-		return fmt.Errorf("settings.%s: want %s", name, s.want)
+		return errors.New(s.want)
 	}
 	return nil
 }
@@ -36,10 +37,10 @@ func NeedSettings(settings map[string]string, names ...string) error {
 	var faults []error
 	for _, name := range names {
 		if settings[name] == "" {
-			faults = append(faults, fmt.Errorf("settings.%s: missing; exports need it: add it to the integration file, %s", name, shapes[name].want))
-			continue
+			faults = append(faults, fmt.Errorf("settings.%s: missing; exports need it: add %s to the integration file", name, shapes[name].want))
+		} else if err := CheckSetting(name, settings[name]); err != nil {
+			faults = append(faults, fmt.Errorf("settings.%s: want %w", name, err))
 		}
-		faults = append(faults, CheckSetting(name, settings[name]))
 	}
 	return errors.Join(faults...)
 }
