@@ -103,7 +103,8 @@ type Exporter interface {
 	ExportBody(settings map[string]string, entries []Entry) ([]byte, error)
 
 	// References returns the vendor's own names of entries that an accepted
-	// answer to ExportBody holds, by key. It is empty where there are none.
+	// answer to ExportBody holds, by key, those that a look-up had found included.
+	// Entries of which the answer says nothing are not in it.
 	References(entries []Entry, answer Response) map[string]string
 }
 
@@ -152,7 +153,7 @@ type FaultsSince struct {
 type LateFault struct {
 	Reference string    `json:"reference"` // the vendor's name of the entry
 	Message   string    `json:"message"`
-	At        time.Time `json:"at"`
+	At        time.Time `json:"at"` // zero if the vendor's time cannot be read
 }
 
 // Response is an accepted answer.
@@ -160,6 +161,10 @@ type Response struct {
 	Status   int
 	Body     json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
 	ReadBack bool            // the effect was found at the vendor and nothing was sent
+
+	// Found is what a look-up before this attempt found, by key; nil if none was
+	// made. What is in it was not sent.
+	Found map[string]Found
 }
 
 // Conn is one integration's connection for one attempt. It is not safe for
