@@ -193,7 +193,9 @@ func TestPausedAndSkipped(t *testing.T) {
 	_, ticks := c.pass("2026-10-20 06:02:00")
 	require.Equal(t, []string{"2026-10-19 paused"}, ticks)
 
-	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return false, errors.New("Temporal is away") }
+	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) {
+		return false, errors.New("Temporal is away")
+	}
 	_, ticks = c.pass("2026-10-21 06:02:00")
 	require.Equal(t, []string{"2026-10-19 paused", "2026-10-20 missed"}, ticks)
 
