@@ -63,7 +63,20 @@ func Recount(ctx context.Context, db Beginner, e Export) (ev Evidence, err error
 	return ev, err
 }
 
-// Problem is an entry that was not exported, for people.
+// Counts are an export's entries by state.
+type Counts struct{ Total, Exported, Rejected, Unknown int }
+
+// CountEntries counts the entries of an export as they are now.
+func CountEntries(ctx context.Context, db Beginner, organization, export uuid.UUID) (n Counts, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE state = 'exported'), count(*) FILTER (WHERE state = 'rejected'), count(*) FILTER (WHERE state = 'unknown')
+			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, organization, export).Scan(&n.Total, &n.Exported, &n.Rejected, &n.Unknown)
+	})
+	return n, err
+}
+
+// Problem is an entry of which people should know: it was not exported, or the
+// vendor found it faulty.
 type Problem struct {
 	VoucherID string `json:"voucherId"`
 	EntryID   string `json:"entryId"`
@@ -71,11 +84,12 @@ type Problem struct {
 	Reason    string `json:"reason,omitempty"`
 }
 
-// Problems returns the entries of an export that are not exported.
+// Problems returns the entries of an export that are not exported, and those
+// that the vendor found faulty later.
 func Problems(ctx context.Context, db Beginner, organization, export uuid.UUID, limit int) (list []Problem, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT voucher_id, entry_id, state, coalesce(reason, '') FROM ledgerline.export_entries
-			WHERE organization_id = $1 AND export_id = $2 AND state <> 'exported' ORDER BY voucher_id, entry_id LIMIT $3`, organization, export, limit)
+		rows, err := tx.Query(ctx, `SELECT voucher_id, entry_id, CASE WHEN vendor_fault IS NULL THEN state ELSE 'faulty' END, coalesce(vendor_fault, reason, '') FROM ledgerline.export_entries
+			WHERE organization_id = $1 AND export_id = $2 AND (state <> 'exported' OR vendor_fault IS NOT NULL) ORDER BY voucher_id, entry_id LIMIT $3`, organization, export, limit)
 		if err != nil {
 			return err
 		}

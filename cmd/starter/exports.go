@@ -14,9 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -163,76 +160,6 @@ func readEntries(name string, in io.Reader) ([]runlog.SourceEntry, error) {
 	return entries, errors.Join(faults...)
 }
 
-func (a *app) sync() *cobra.Command {
-	var org, integration, period string
-	var noWait, dryRun bool
-	c := &cobra.Command{
-		Use:   "sync --org UUID --integration NAME --period PERIOD",
-		Short: "Export a period's accounting entries, once",
-		Long: `Exports every accounting entry up to the end of the period that no export has
-taken yet: a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23. A period
-is exported once: the second time prints the first export and sends nothing.
-
-Entries that the vendor refuses are rejected voucher by voucher and do not hold
-up the rest; see starter exports show and starter exports retry.`,
-		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			start, end, err := integrations.Period(period)
-			if err != nil {
-				return usage("--period: %w", err)
-			}
-			organization, pool, err := a.organization(c, org)
-			if err != nil {
-				return err
-			}
-			defer pool.Close()
-			spec, err := find(c.Context(), pool, organization, integration)
-			if err != nil {
-				return err
-			}
-			if dryRun {
-				return a.previewSync(c, pool, spec, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, PeriodStart: start, PeriodEnd: end})
-			}
-			return a.runSync(c, workflows.SyncInput{
-				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy,
-				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: whoami(),
-			}, noWait)
-		},
-	}
-	organizationFlag(c, &org)
-	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration")
-	c.Flags().StringVar(&period, "period", "", "what to export: 2026-10, 2026-W45 or 2026-11-23")
-	c.Flags().BoolVar(&noWait, "no-wait", false, "start it and do not wait for the end")
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what refused, and call nobody")
-	return c
-}
-
-// previewSync prints what an export would do.
-func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integrations.Integration, e runlog.Export) error {
-	x, ok := activities.Adapters()[spec.Adapter].(adapters.Exporter)
-	if !ok {
-		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
-	}
-	p, err := runlog.PreviewPlan(c.Context(), db, e, spec.Export, activities.ChunkSize(x, spec.Export))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing is planned or sent")
-	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), p)
-	}
-	fmt.Fprintf(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s\n", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
-	if len(p.Rejected) == 0 {
-		return nil
-	}
-	rows := [][]string{{"VOUCHER", "WOULD BE REJECTED"}}
-	for _, r := range p.Rejected {
-		rows = append(rows, []string{r.VoucherID, r.Reason})
-	}
-	return table(c.OutOrStdout(), rows)
-}
-
 // amountsOf lists sums by currency.
 func amountsOf(amounts map[string]string) string {
 	var list []string
@@ -243,46 +170,11 @@ func amountsOf(amounts map[string]string) string {
 	return strings.Join(list, ", ")
 }
 
-// runSync starts a run, or joins the one of its period that is running.
-func (a *app) runSync(c *cobra.Command, in workflows.SyncInput, noWait bool) error {
-	temporal, _, err := a.temporal(c.Context())
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	run, err := temporal.ExecuteWorkflow(c.Context(), workflows.SyncOptions(in), workflows.SyncName, in)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.ErrOrStderr(), "run %s\n", run.GetID())
-	if noWait {
-		return nil
-	}
-	var result workflows.SyncResult
-	if err := run.Get(c.Context(), &result); err != nil {
-		return err
-	}
-	if result.Refused != "" {
-		return errors.New(result.Refused)
-	}
-	if result.AlreadyExported {
-		fmt.Fprintln(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
-	}
-	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), result)
-	}
-	return exportTable(c.OutOrStdout(), []runlog.Export{result.Export})
-}
-
 func exportTable(w io.Writer, list []runlog.Export) error {
 	rows := [][]string{{"STARTED", "EXPORT", "PERIOD", "ADAPTER", "TRIGGER", "STATUS", "ENTRIES", "EXPORTED", "REJECTED", "UNKNOWN", "AMOUNTS", "ERROR"}}
 	for _, e := range list {
-		status := e.Status
-		if e.DeferredUntil != nil {
-			status += " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
-		}
 		rows = append(rows, []string{
-			e.StartedAt.UTC().Format(time.RFC3339), e.ID.String(), e.Period, e.AdapterName, e.Trigger, status, strconv.Itoa(e.Total),
+			e.StartedAt.UTC().Format(time.RFC3339), e.ID.String(), e.Period, e.AdapterName, e.Trigger, statusOf(e), strconv.Itoa(e.Total),
 			strconv.Itoa(e.Exported), strconv.Itoa(e.Rejected), strconv.Itoa(e.Unknown), dash(amountsOf(e.Amounts)), dash(clip(strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": "), 60)),
 		})
 	}
@@ -331,7 +223,7 @@ func (a *app) exportsShow() *cobra.Command {
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), map[string]any{"export": e, "problems": problems})
 			}
-			if err := exportTable(c.OutOrStdout(), []runlog.Export{e}); err != nil || len(problems) == 0 {
+			if err := describeExport(c.OutOrStdout(), e); err != nil || len(problems) == 0 {
 				return err
 			}
 			rows := [][]string{{"VOUCHER", "ENTRY", "STATE", "REASON"}}
@@ -344,6 +236,52 @@ func (a *app) exportsShow() *cobra.Command {
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+// describeExport prints all there is to know of an export.
+func describeExport(w io.Writer, e runlog.Export) error {
+	at := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return t.UTC().Format(time.RFC3339)
+	}
+	rows := [][]string{
+		{"export", e.ID.String()}, {"period", e.Period + " (" + e.PeriodStart.Format(time.DateOnly) + " to before " + e.PeriodEnd.Format(time.DateOnly) + ")"},
+		{"adapter", e.AdapterName}, {"started by", e.TriggeredBy + " (" + e.Trigger + ")"}, {"status", statusOf(e)},
+		{"scheduled", at(e.ScheduledAt)}, {"started", at(&e.StartedAt)}, {"finished", at(e.FinishedAt)},
+		{"entries", fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)},
+		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
+		{"attempts", fmt.Sprintf("%d for %d chunks", e.Attempts, e.Chunks)}, {"workflow", e.WorkflowID},
+	}
+	if e.ScheduledAt != nil {
+		rows = append(rows, []string{"drift", e.Drift().Round(time.Millisecond).String()})
+	}
+	if e.WarmUp > 0 {
+		cold := ""
+		if e.ColdStart {
+			cold = ", a cold start"
+		}
+		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold})
+	}
+	if e.ParentID != nil {
+		rows = append(rows, []string{"retry of", e.ParentID.String()})
+	}
+	if e.Faulted > 0 {
+		rows = append(rows, []string{"faults", fmt.Sprintf("%d exported entries are faulty at the vendor", e.Faulted)})
+	}
+	if e.ErrorMessage != "" {
+		rows = append(rows, []string{"error", strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": ")})
+	}
+	return table(w, rows)
+}
+
+// statusOf is the status, and until when a pending export waits.
+func statusOf(e runlog.Export) string {
+	if e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
+		return e.Status + " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
+	}
+	return e.Status
 }
 
 func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, []runlog.Problem, error) {
@@ -370,7 +308,7 @@ func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, []
 
 func (a *app) exportsRetry() *cobra.Command {
 	var org string
-	var noWait bool
+	var how waiting
 	c := &cobra.Command{
 		Use: "retry EXPORT --org UUID", Short: "Send what an export did not get done, as an export of its own",
 		Long: `Makes a new export, with the given one as its parent, of the entries that the
@@ -378,33 +316,37 @@ vendor refused, that were not sent, or whose outcome is unknown; the vendor is
 asked about those first. An export has one retry; retry that one if need be.`,
 		Args: exactly(1, "the UUID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, problems, err := a.findExport(c, org, args[0])
-			switch {
-			case err != nil:
+			e, _, err := a.findExport(c, org, args[0])
+			if err != nil {
 				return err
-			case e.Status == "pending":
-				return fmt.Errorf("export %s is not over yet", e.ID)
-			case len(problems) == 0:
-				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry")
-				return nil
 			}
 			pool, err := a.database(c.Context())
 			if err != nil {
 				return err
 			}
 			defer pool.Close()
+			n, err := runlog.CountEntries(c.Context(), pool, e.OrganizationID, e.ID)
+			switch {
+			case err != nil:
+				return err
+			case e.Status == "pending":
+				return fmt.Errorf("export %s is not over yet", e.ID)
+			case n.Exported == n.Total && e.Total > 0:
+				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry")
+				return nil
+			}
 			spec, err := find(c.Context(), pool, e.OrganizationID, e.IntegrationID.String())
 			if err != nil {
 				return err
 			}
 			parent := e.ID
-			return a.runSync(c, workflows.SyncInput{
+			return a.runSync(c, pool, workflows.SyncInput{
 				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy,
 				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: "retry", TriggeredBy: whoami(), ParentID: &parent,
-			}, noWait)
+			}, how)
 		},
 	}
 	organizationFlag(c, &org)
-	c.Flags().BoolVar(&noWait, "no-wait", false, "start it and do not wait for the end")
+	how.flags(c)
 	return c
 }

@@ -161,5 +161,5 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 			}
 		}
 	}
-	return append(all, compared("vendor", missing+twice == 0, "%d of %d are there, %d more than once", len(ev.Keys)-missing, len(ev.Keys), twice)), nil
+	return append(all, compared("vendor", missing+twice == 0, "%d of %d are there, %d missing, %d more than once", len(ev.Keys)-missing, len(ev.Keys), missing, twice)), nil
 }

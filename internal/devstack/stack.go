@@ -150,12 +150,14 @@ func (s *Stack) Integrations(organization uuid.UUID, retry string) string {
 			fmt.Fprintf(&b, "    retry: %s\n", retry)
 		}
 	}
-	dynamics := fmt.Sprintf("    settings: {tenantId: %s, clientId: %s, authority: %s}\n    credentials: {clientSecret: env:DYNAMICS_SECRET}\n",
-		sandbox.DemoTenantID, sandbox.DemoClientID, s.Vendors["entra"])
+	dynamics := func(settings string) string {
+		return fmt.Sprintf("    settings: {tenantId: %s, clientId: %s, authority: %s, %s}\n    credentials: {clientSecret: env:DYNAMICS_SECRET}\n",
+			sandbox.DemoTenantID, sandbox.DemoClientID, s.Vendors["entra"], settings)
+	}
 	add("xledger-main", "xledger", "    credentials: {token: env:XLEDGER_TOKEN}\n")
 	add("xledger-old", "xledger", "    credentials: {token: env:XLEDGER_OLD_TOKEN}\n")
-	add("crm", "dataverse", dynamics)
-	add("erp", "businesscentral", dynamics)
+	add("crm", "dataverse", dynamics("table: led_entries, prefix: led_"))
+	add("erp", "businesscentral", dynamics("companyId: "+sandbox.DemoCompanyID+", journalId: "+sandbox.DemoJournalID))
 	return b.String()
 }
 

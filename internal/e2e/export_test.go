@@ -87,13 +87,13 @@ func (b book) requireOnce(t *testing.T, n int) {
 	}
 	var keys []string
 	for _, e := range stack.Sandbox.Effects() {
-		if mine[e.Key] {
+		if mine[e.Key] && e.Kind != "upsert_again" { // a repeat that changed nothing
 			keys = append(keys, e.Key)
 		}
 	}
-	require.Len(t, keys, n)
+	require.Equal(t, n, len(keys))
 	slices.Sort(keys)
-	require.Len(t, slices.Compact(keys), n, "an entry is at the vendor twice")
+	require.Equal(t, n, len(slices.Compact(keys)), "an entry is at the vendor twice")
 }
 
 // fault scripts a fault for the book's mutations.
@@ -139,7 +139,7 @@ func TestExportOnce(t *testing.T) {
 
 	out, words, code = starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code, words)
-	require.Contains(t, out, "1200 of 1200 are there, 0 more than once")
+	require.Contains(t, out, "1200 of 1200 are there, 0 missing, 0 more than once")
 	asked := len(stack.Sandbox.Log())
 	again := result(t, b.start(t, in))
 	require.True(t, again.AlreadyExported)

@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// Each vendor takes an export once, through lost answers, resets and vouchers
+// that it refuses, and the proof finds every entry there.
+func TestExportToEveryVendor(t *testing.T) {
+	startWorker(t)
+	for _, v := range []struct {
+		integration string
+		chunk       int // entries in a request
+	}{{"xledger-main", 500}, {"crm", 100}, {"erp", 100}} {
+		t.Run(v.integration, func(t *testing.T) {
+			t.Parallel()
+			b := newBook(t)
+			b.vouchers(t, "A", 2*v.chunk, "2026-10-15", "3000", "0") // four chunks
+			b.vouchers(t, "B", 2, "2026-10-16", "X999", "0")         // refused by the vendor
+			b.vouchers(t, "C", 1, "2026-10-17", "3000", "1")         // refused by us
+			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
+			b.fault(sandbox.Rule{Times: 1, Status: 503})
+			b.fault(sandbox.Rule{Times: 1, Drop: sandbox.BeforeEffect})
+			b.fault(sandbox.Rule{Times: 1, Drop: sandbox.AfterEffect})
+			in := b.input(t, "2026-10")
+			spec := b.integrations[v.integration]
+			in.IntegrationID, in.AdapterName = spec.ID, spec.Adapter
+			e := result(t, b.start(t, in)).Export
+			require.Equal(t, "complete", e.Status, "%+v", e)
+			require.Equal(t, []int{4*v.chunk + 6, 4 * v.chunk, 6, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
+			b.requireOnce(t, 4*v.chunk)
+			require.Equal(t, 5, e.Chunks)
+			require.Less(t, e.Attempts, e.Chunks+4+1+4*8, "four faults, one question for late faults, and halving to find two vouchers among %d", v.chunk/2)
+
+			out, words, code := starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
+			require.Zero(t, code, "%s%s", words, out)
+			key := queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND state = 'exported' LIMIT 1", b.id)[0]
+			stack.Sandbox.Forget(key)
+			out, _, code = starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
+			require.Equal(t, 1, code)
+			require.Contains(t, out, "1 missing")
+		})
+	}
+}
+
+// What Xledger accepts and finds faulty later is recorded against its entries
+// before the run closes; it stays exported, for it is there.
+func TestExportLateFaults(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
+	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
+	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.Faulted})
+	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
+	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+	require.Zero(t, code)
+	require.Contains(t, out, "faulty at the vendor")
+	b.requireOnce(t, 10)
+}
+
+// A period that cannot be exported is refused with the reason, and nothing is
+// claimed; a source that cannot be read fails the export, and its retry does
+// the whole.
+func TestExportRefusedAndMended(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	args := []string{"sync", "--org", b.id.String(), "--integration", "xledger-main", "--period"}
+	_, words, code := starter(t, "", append(args, "2099-01")...)
+	require.Equal(t, 2, code)
+	require.Contains(t, words, "is not over before 2099-02-01")
+	_, words, code = starter(t, "", append(args, "2099-01", "--unfinished")...)
+	require.Equal(t, 1, code)
+	require.Contains(t, words, "has not begun")
+	require.Empty(t, queryStrings(t, "SELECT period FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1", b.id))
+
+	set := func(source string) {
+		t.Helper()
+		queryStrings(t, "UPDATE ledgerline.integrations SET export = jsonb_build_object('source', $2::text) WHERE organization_id = $1 AND name = 'xledger-main' RETURNING name", b.id, source)
+	}
+	set("reporting.gone")
+	out, _, code := starter(t, "", append(args, "2026-10", "-o", "json")...)
+	require.Zero(t, code, "an outcome was obtained")
+	e := fromJSON[workflows.SyncResult](t, out).Export
+	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{e.Status, e.ErrorClass, e.ErrorCode})
+	require.Contains(t, e.ErrorMessage, "no such table or view")
+	require.Zero(t, e.Total)
+
+	_, words, code = starter(t, "", append(args, "2026-10-15")...)
+	require.NotZero(t, code)
+	require.Contains(t, words, "overlaps 2026-10")
+
+	set(runlog.DefaultSource)
+	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	require.Zero(t, code, words)
+	retry := fromJSON[workflows.SyncResult](t, out).Export
+	require.Equal(t, "complete", retry.Status, "%+v", retry)
+	require.Equal(t, 4, retry.Exported)
+	b.requireOnce(t, 4)
+}
