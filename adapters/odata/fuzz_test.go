@@ -35,3 +35,39 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRecords: a list that passes is a whole one.
+func FuzzRecords(f *testing.F) {
+	for _, s := range []string{`{"value":[{"id":"1"}]}`, `{"value":[],"@odata.nextLink":"x"}`, `{"value":null}`, `{"value":[null]}`, `[]`, ``} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		records, err := odata.Records(body)
+		if err != nil {
+			return
+		}
+		for _, r := range records {
+			_ = r.Text("id")
+		}
+	})
+}
+
+// FuzzLookUps: no value of a filter leaves its quotes, and every request passes
+// the check of raw requests.
+func FuzzLookUps(f *testing.F) {
+	f.Add("a", "b'c")
+	f.Add("' or 1 eq 1 or x eq '", "&$top=1#")
+	f.Add("100%+1", "æ\x00")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		for _, r := range odata.LookUps("rows", "k", "k", []string{a, b}) {
+			u, err := url.Parse(r.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			quote := func(s string) string { return "k eq '" + strings.ReplaceAll(s, "'", "''") + "'" }
+			if got := u.Query().Get("$filter"); got != quote(a)+" or "+quote(b) || len(u.Query()) != 2 || u.Fragment != "" {
+				t.Errorf("%q asks %q", r.Path, got)
+			}
+		}
+	})
+}

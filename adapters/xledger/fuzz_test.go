@@ -24,3 +24,56 @@ func FuzzInspect(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPage: a page either is an error, or says how to go on if more follows.
+func FuzzPage(f *testing.F) {
+	for _, s := range []string{
+		`{"data":{"glImportItems":{"edges":[{"cursor":"1","node":{"dbId":"1"}}],"pageInfo":{"hasNextPage":true}}}}`,
+		`{"data":{"glImportItems":{"edges":[],"pageInfo":{"hasNextPage":true}}}}`, `{"data":{"glImportItems":{"edges":null}}}`,
+		`{"data":{"glImportItems":{"edges":[{"cursor":7,"node":null},{"cursor":null}]}}}`, `{"data":null}`, "\ufeff{}", ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p, err := parsePage(body, "glImportItems")
+		if err == nil && p.more && (p.cursor == "" || len(p.nodes) == 0) {
+			t.Errorf("%q would be asked for again without end", body)
+		}
+	})
+}
+
+// FuzzFault: whatever level a fault has, only a known harmless one hides it, and
+// its message is bounded.
+func FuzzFault(f *testing.F) {
+	for _, s := range []string{
+		`{"createdAt":"2026-11-23T14:00:00","message":"m","errorLevel":{"code":"ERROR","name":"Feil"},"transactionDbId":7}`,
+		`{"createdAt":null,"message":null,"errorLevel":null,"transactionDbId":null}`, `{"errorLevel":{"code":2,"name":"Warning"}}`, `[]`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		fault, isError, err := parseFault(raw)
+		if err != nil {
+			return
+		}
+		lower := strings.ToLower(string(raw))
+		if !isError && !strings.Contains(lower, "warn") && !strings.Contains(lower, "info") && !strings.Contains(lower, "advarsel") && !strings.Contains(lower, `\u`) {
+			t.Errorf("%q is hidden", raw)
+		}
+		if len([]rune(fault.Message)) > maxFaultMessage {
+			t.Errorf("a message of %d bytes", len(fault.Message))
+		}
+	})
+}
+
+func TestTimes(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-11-23T14:00:00": "2026-11-23T13:00:00Z", "2026-11-23 14:00:00": "2026-11-23T13:00:00Z", "2026-11-23T14:00:00.25": "2026-11-23T13:00:00Z",
+		"2026-11-23T14:00:00Z": "2026-11-23T14:00:00Z", "2026-07-01T14:00:00+02:00": "2026-07-01T12:00:00Z", "2026-07-01T14:00:00": "2026-07-01T13:00:00Z",
+		"23.11.2026": "0001-01-01T00:00:00Z", "": "0001-01-01T00:00:00Z",
+	} {
+		if got := parseTime(text).UTC().Format("2006-01-02T15:04:05Z"); got != want {
+			t.Errorf("%q is %s, want %s", text, got, want)
+		}
+	}
+}

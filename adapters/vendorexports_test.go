@@ -1,0 +1,256 @@
+package adapters_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/businesscentral"
+	"github.com/ledgerline/ledgerline/adapters/dataverse"
+	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+)
+
+// Amounts and texts arrive digit for digit and letter for letter.
+func TestWhatArrives(t *testing.T) {
+	read := map[string]func(e adapters.Entry) []byte{
+		"xledger": func(e adapters.Entry) []byte {
+			return fmt.Appendf(nil, `{"query":"query($ids:[String!]){glImportItems(filter:{extIdentifier_in:$ids}){edges{node{amount}}}}","variables":{"ids":[%q]}}`, e.Key)
+		},
+		"businesscentral": func(e adapters.Entry) []byte {
+			return fmt.Appendf(nil, `{"method":"GET","path":"companies(%s)/journals(%s)/journalLines?$filter=externalDocumentNumber%%20eq%%20'%s'"}`, sandbox.DemoCompanyID, sandbox.DemoJournalID, e.Key)
+		},
+		"dataverse": func(e adapters.Entry) []byte {
+			return fmt.Appendf(nil, `{"method":"GET","path":"acme_ledgerlines(acme_key='%s')"}`, e.Key)
+		},
+	}
+	says := map[string][]string{
+		"xledger":         {`"amount":"%s"`, `"text":"Kaffe & kaker, Åse \"x\""`, `"postedDate":"2026-10-15"`, `"glObject1":{"code":"P-1"}`, `"taxRule":{"code":"3"}`, `"invoiceNumber":"F/17"`, `"account":{"code":"1920"}`},
+		"businesscentral": {`"amount":%s,`, `"description":"Kaffe & kaker, Åse \"x\""`, `"postingDate":"2026-10-15"`, `"dimensionSetLines":[{"code":"AVD","valueCode":"17"},{"code":"PROJECT","valueCode":"P-1"}]`, `"documentNumber":"A0"`},
+		"dataverse":       {`"acme_amount":%s,`, `"acme_text":"Kaffe & kaker, Åse \"x\""`, `"acme_date":"2026-10-15"`, `"acme_project":"P-1"`, `"acme_voucher":"A0"`, `"acme_currency":"NOK"`},
+	}
+	dimensions := map[string]map[string]string{
+		"xledger":         {"glObject1": "P-1", "taxRule": "3", "invoiceNumber": "F/17", "glObject2": ""},
+		"businesscentral": {"PROJECT": "P-1", "AVD": "17"},
+		"dataverse":       {"project": "P-1"},
+	}
+	everyExporter(t, func(t *testing.T, b books) {
+		for i, amount := range []string{"0.10", "-1234567890123456.78", "0", "-0.01", "100", "999999999999999999.99"} {
+			opposite, negative := strings.CutPrefix(amount, "-")
+			if !negative {
+				opposite = "-" + amount
+			}
+			entries := vouchers("A", 2, "3000")
+			entries[0].Amount, entries[1].Amount = amount, opposite
+			entries[0].Key, entries[1].Key = keyOf(fmt.Sprint("x", i)), keyOf(fmt.Sprint("y", i))
+			entries[0].Text, entries[0].Dimensions = `Kaffe & kaker, Åse "x"`, dimensions[b.name]
+			b.sent(t, entries)
+			r, v := b.do(t, false, adapters.Call, read[b.name](entries[0]))
+			require.Equal(t, classify.Success, v.Class, v.Message)
+			for _, want := range says[b.name] {
+				if strings.Contains(want, "%s") {
+					want = fmt.Sprintf(want, amount)
+				}
+				require.Contains(t, unescaped(r.Body), want)
+			}
+		}
+	})
+}
+
+// unescaped undoes what JSON writers do to &.
+func unescaped(body []byte) string { return strings.ReplaceAll(string(body), `\u0026`, "&") }
+
+// A refusal is one that a run answers with halving, and leaves nothing behind
+// where the exporter says so.
+func TestRefused(t *testing.T) {
+	kinds := []classify.Kind{classify.Business, classify.BadRequest, classify.Unprocessable, classify.Duplicate, classify.Transformation}
+	everyExporter(t, func(t *testing.T, b books) {
+		entries := vouchers("A", 10, "3000")
+		entries[7].Account = "X999"
+		_, v := b.send(t, false, entries)
+		require.Contains(t, kinds, v.Kind, v.Message)
+		require.Contains(t, v.Message, "X999")
+		require.Empty(t, b.Effects())
+		require.Empty(t, b.lookUp(t, entries))
+		if b.Limits().Atomic {
+			return
+		}
+		entries[2].Account = "C100" // code of the company commits here
+		_, v = b.send(t, false, entries)
+		require.Contains(t, kinds, v.Kind, v.Message)
+		require.Len(t, b.lookUp(t, entries), 3, "so a refused batch may be there in part")
+		entries[7].Account = "3000"
+		_, v = b.send(t, true, entries)
+		require.Equal(t, classify.Success, v.Class, v.Message)
+		b.requireOnce(t, entries)
+	})
+}
+
+func TestLateFaults(t *testing.T) {
+	everyExporter(t, func(t *testing.T, b books) {
+		began := time.Now().Add(-time.Second)
+		faulty := slices.Concat(vouchers("A", 2, "3000"), vouchers("L", 2, "L300"), vouchers("W", 2, "W300"))
+		r := b.sent(t, faulty)
+		ask := func(since time.Time) (faults []adapters.LateFault) {
+			r, v := b.do(t, false, adapters.LateFaults, adapters.FaultsSince{Since: since})
+			require.Equal(t, classify.Success, v.Class, v.Message)
+			require.NoError(t, json.Unmarshal(r.Body, &faults))
+			return faults
+		}
+		if b.name != xledger.Name {
+			asked := b.asked(b.name)
+			require.Empty(t, ask(began))
+			require.Equal(t, asked, b.asked(b.name), "nobody is called")
+			return
+		}
+		faults := ask(began)
+		require.Len(t, faults, 1, "a warning is no fault")
+		require.Equal(t, b.References(faulty, r)[faulty[3].Key], faults[0].Reference)
+		require.Contains(t, faults[0].Message, "locked")
+		require.WithinDuration(t, time.Now(), faults[0].At, time.Minute, "the vendor's clock is an hour ahead")
+		require.Empty(t, ask(time.Now().Add(time.Minute)), "what is older is left out, although the vendor is asked from a day earlier")
+
+		for i := range 3 { // more than one page of 500
+			b.sent(t, vouchers(fmt.Sprint("M", i, "-"), 500, "L1"))
+		}
+		asked := b.asked(b.name)
+		require.Len(t, ask(began), 751)
+		require.Equal(t, 2, b.asked(b.name)-asked)
+	})
+}
+
+func TestBadSettings(t *testing.T) {
+	entries := vouchers("A", 2, "3000")
+	cases := []struct {
+		adapter, name, value, says string
+	}{
+		{"businesscentral", "companyId", "", "settings.companyId: missing"},
+		{"businesscentral", "journalId", "", "settings.journalId: missing"},
+		{"businesscentral", "journalId", "x)/journals(y", "GUID"},
+		{"dataverse", "table", "", "settings.table: missing"}, {"dataverse", "table", "a(b)", "entity set"}, {"dataverse", "table", "../x", "entity set"},
+		{"dataverse", "prefix", "", "settings.prefix: missing"}, {"dataverse", "prefix", "acme", "underscore"}, {"dataverse", "prefix", "a'eq_", "underscore"},
+	}
+	for _, c := range cases {
+		t.Run(c.adapter+" "+c.name+" "+c.value, func(t *testing.T) {
+			b := newBooks(t, c.adapter)
+			bad := maps.Clone(settings[c.adapter])
+			bad[c.name] = c.value
+			_, err := b.ExportBody(bad, entries)
+			require.ErrorContains(t, err, c.says)
+			_, err = b.ExportBody(nil, nil)
+			require.Len(t, strings.Split(err.Error(), "\n"), 3, "all at once")
+			conn := b.conn(c.adapter)
+			maps.Copy(conn.Settings, bad)
+			body, err := json.Marshal(adapters.Keys{Keys: keysOf(entries)})
+			require.NoError(t, err)
+			_, v := b.Do(t.Context(), conn, adapters.LookUp, body)
+			require.Equal(t, classify.Configuration, v.Kind)
+			require.Empty(t, b.Log())
+		})
+	}
+}
+
+func TestDimensionFields(t *testing.T) {
+	require.Contains(t, adapters.DimensionFields("xledger"), "glObject5")
+	require.Nil(t, adapters.DimensionFields("businesscentral"))
+	for name, c := range map[string]struct{ field, value, says string }{
+		"xledger":         {"department", "1", `no field "department"; it has glObject1`},
+		"businesscentral": {"AVD", strings.Repeat("1", 21), "20 characters"},
+		"dataverse":       {"amount", "1", `"amount" cannot be a column`},
+	} {
+		entries := vouchers("A", 2, "3000")
+		entries[1].Dimensions = map[string]string{c.field: c.value}
+		_, err := newBooks(t, name).ExportBody(settings[name], entries)
+		require.ErrorContains(t, err, "entries[1].dimensions")
+		require.ErrorContains(t, err, c.says)
+	}
+}
+
+// A voucher's number that Business Central has no room for is shortened so that
+// it stays one of its own, and the same for ever.
+func TestLongVoucherNumbers(t *testing.T) {
+	b := newBooks(t, businesscentral.Name)
+	entries := vouchers("A", 6, "3000")
+	for i := range entries {
+		entries[i].Voucher = fmt.Sprintf("2026-10/bilag/Ærfugl/%d", i/2)
+	}
+	entries[4].Voucher, entries[5].Voucher = "12345678901234567890", "12345678901234567890"
+	body, err := b.ExportBody(settings[b.name], entries)
+	require.NoError(t, err)
+	var r struct {
+		Requests []struct {
+			Body struct{ DocumentNumber, ExternalDocumentNumber string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(body, &r))
+	var documents []string
+	for i, q := range r.Requests {
+		require.LessOrEqual(t, len([]rune(q.Body.DocumentNumber)), 20)
+		require.Equal(t, entries[i].Key, q.Body.ExternalDocumentNumber)
+		documents = append(documents, q.Body.DocumentNumber)
+	}
+	require.Equal(t, []string{"2026-10-TTKO54FA3Z5O", "2026-10-TTKO54FA3Z5O"}, documents[:2])
+	require.NotEqual(t, documents[1], documents[2])
+	require.Equal(t, "12345678901234567890", documents[4])
+	b.sent(t, entries)
+	b.requireOnce(t, entries)
+}
+
+// Answers to a look-up that must not be taken for "it is not there": an entry
+// would be sent twice.
+func TestLookUpsThatProveNothing(t *testing.T) {
+	one, many := vouchers("A", 2, "3000"), vouchers("A", 60, "3000")
+	item := `{"cursor":"1","node":{"dbId":"1","extIdentifier":"` + one[0].Key + `"}}`
+	cases := []struct {
+		adapter, name string
+		entries       []adapters.Entry
+		body          string
+		kind          classify.Kind
+	}{
+		{"xledger", "no connection", one, `{"data":{"glImportItems":null}}`, classify.InvalidResponse},
+		{"xledger", "no edges", one, `{"data":{"glImportItems":{}}}`, classify.InvalidResponse},
+		{"xledger", "another field", one, `{"data":{"x":{"edges":[]}}}`, classify.InvalidResponse},
+		{"xledger", "what was not asked for", one, `{"data":{"glImportItems":{"edges":[{"node":{"dbId":1,"extIdentifier":"other"}}]}}}`, classify.InvalidResponse},
+		{"xledger", "a cursor that repeats", one, `{"data":{"glImportItems":{"edges":[` + item + `],"pageInfo":{"hasNextPage":true}}}}`, classify.InvalidResponse},
+		{"xledger", "no cursor", one, `{"data":{"glImportItems":{"edges":[],"pageInfo":{"hasNextPage":true}}}}`, classify.InvalidResponse},
+		{"businesscentral", "no list", one, `{"id":"1"}`, classify.InvalidResponse},
+		{"businesscentral", "a next page", one, `{"value":[],"@odata.nextLink":"x"}`, classify.InvalidResponse},
+		{"businesscentral", "what was not asked for", one, `{"value":[{"id":"1","externalDocumentNumber":"D"}]}`, classify.InvalidResponse},
+		{"businesscentral", "a short batch", many, `{"responses":[{"id":"0","status":200,"body":{"value":[]}}]}`, classify.IncompleteResponse},
+		{"businesscentral", "a part twice", many, `{"responses":[{"id":"0","status":200,"body":{"value":[]}},{"id":"0","status":200,"body":{"value":[]}},{"id":"1","status":200,"body":{"value":[]}}]}`, classify.InvalidResponse},
+		{"dataverse", "no list", one, `{"id":"1"}`, classify.InvalidResponse},
+		{"dataverse", "what was not asked for", one, `{"value":[{"acme_key":"D"}]}`, classify.InvalidResponse},
+		{"dataverse", "a batch that is none", many, `{"value":[]}`, classify.IncompleteResponse},
+	}
+	for _, c := range cases {
+		t.Run(c.adapter+" "+c.name, func(t *testing.T) {
+			b := newBooks(t, c.adapter)
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: c.adapter}, Status: 200, Body: c.body})
+			r, v := b.do(t, false, adapters.LookUp, adapters.Keys{Keys: keysOf(c.entries)})
+			require.Equal(t, c.kind, v.Kind, "%s %s", v.Message, r.Body)
+			require.Empty(t, b.Effects())
+			if c.adapter != dataverse.Name { // which needs no read-back
+				_, v = b.send(t, true, c.entries)
+				require.NotEqual(t, classify.Success, v.Class)
+				require.False(t, v.Unknown, "nothing was sent")
+			}
+		})
+	}
+}
+
+// A batch that answers for some of its parts has not told of the rest.
+func TestShortAnswerToAnExport(t *testing.T) {
+	b := newBooks(t, businesscentral.Name)
+	b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Times: 1, Status: 200, Body: `{"responses":[{"id":"0","status":201,"body":{}}]}`})
+	_, v := b.send(t, false, vouchers("A", 4, "3000"))
+	require.Equal(t, classify.IncompleteResponse, v.Kind)
+	require.True(t, v.Unknown && v.Retry(), "it is asked first, then sent")
+}

@@ -1,0 +1,42 @@
+package integrations_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// What exports need can be left out, and is checked where it stands.
+func TestExportSettings(t *testing.T) {
+	parse := func(adapter, baseURL, settings string) ([]integrations.Integration, error) {
+		src := strings.NewReplacer("adapter: dataverse", "adapter: "+adapter, "https://org.crm4.dynamics.com/api/data/v9.2/", baseURL,
+			"clientId: c", "clientId: c"+settings).Replace(good)
+		return integrations.Parse("x.yaml", []byte(src), integrations.Options{})
+	}
+	crm, erp := "https://org.crm4.dynamics.com/api/data/v9.2/", "https://api.businesscentral.dynamics.com/v2.0/production/api/v2.0/"
+	list, err := parse("dataverse", crm, ", table: acme_ledgerlines, prefix: acme_")
+	require.NoError(t, err)
+	require.Equal(t, "acme_", list[1].Settings["prefix"])
+	_, err = parse("businesscentral", erp, ", companyId: 0a0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4e4e, journalId: 5f5f5f5f-6a6a-4b7b-8c8c-9d9d9d9d9d9d")
+	require.NoError(t, err)
+	_, err = parse("businesscentral", erp, "")
+	require.NoError(t, err)
+
+	for settings, says := range map[string]string{
+		", table: a/b":           `x.yaml:12:49: integrations[1].settings.table: "a/b"; want an entity set name`,
+		", prefix: acme":         "want a publisher's prefix",
+		", prefix: Acme_":        "want a publisher's prefix",
+		", journalId: x":         "unknown field",
+		`, prefix: ""`:           "want a text of 1 to 256 characters",
+		", table: {a: b}":        "want a text",
+		", tabel: acme_accounts": "did you mean table?",
+	} {
+		_, err = parse("dataverse", crm, settings)
+		require.ErrorContains(t, err, says)
+	}
+	_, err = parse("businesscentral", erp, ", companyId: CRONUS")
+	require.ErrorContains(t, err, `"CRONUS"; want the company's GUID`)
+}
