@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// progress shows how far something long is: a bar where a terminal is, else a
+// line every few seconds, and nothing at all if it was quick.
+type progress struct {
+	w     io.Writer
+	label string
+	total int // 0 if nobody knows
+	width int // of the terminal, 0 if there is none
+	drawn time.Time
+}
+
+// newProgress starts a progress of total steps, or of an unknown number if 0.
+func newProgress(w io.Writer, label string, total int) *progress {
+	p := &progress{w: w, label: label, total: total, drawn: time.Now()}
+	if f, ok := w.(interface{ Fd() uintptr }); ok && term.IsTerminal(int(f.Fd())) {
+		p.width = 80
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 20 {
+			p.width = width
+		}
+	}
+	return p
+}
+
+// set says that done steps are done, and what more there is to say.
+func (p *progress) set(done int, note string) {
+	pause := 5 * time.Second
+	if p.width > 0 {
+		pause = 100 * time.Millisecond
+	}
+	if time.Since(p.drawn) < pause {
+		return
+	}
+	p.drawn = time.Now()
+	line := p.line(done, note)
+	if p.width == 0 {
+		fmt.Fprintln(p.w, line)
+		return
+	}
+	fmt.Fprint(p.w, "\r\x1b[K"+line)
+}
+
+// line is at most as wide as the terminal less one: a full line would wrap.
+func (p *progress) line(done int, note string) string {
+	const cells = 24
+	line := p.label
+	if p.total > 0 {
+		share := min(1, float64(done)/float64(p.total))
+		if p.width > 0 {
+			full := int(share * cells)
+			line += " [" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]"
+		}
+		line += fmt.Sprintf(" %3.0f%%", 100*share)
+	}
+	line += " " + note
+	if p.width > 0 && utf8.RuneCountInString(line) >= p.width {
+		line = clip(line, p.width-1)
+	}
+	return line
+}
+
+// end removes the bar: the result says the rest.
+func (p *progress) end() {
+	if p.width > 0 {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
