@@ -152,8 +152,8 @@ func members(text []byte) ([]member, *malformed) {
 	if _, err := d.Token(); err != nil {
 		return nil, fail(err)
 	}
-	if at := next(); at < len(text) {
-		return nil, &malformed{at, "something follows the object"}
+	if rest := bytes.TrimLeft(text[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, &malformed{len(text) - len(rest), "something follows the object"}
 	}
 	return out, nil
 }
