@@ -3,12 +3,8 @@ package integrations
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Schedule says when an integration exports by itself, and with that which
@@ -25,22 +21,42 @@ type Schedule struct {
 	PeriodRule string        `json:"period,omitempty"`  // day, week, month: the one that was over; "" follows from Every
 	Overlap    string        `json:"overlap,omitempty"` // buffer_all (""), buffer_one, skip: when a run is still going
 	CatchUp    time.Duration `json:"catchUp,omitempty"` // how far back missed firings are made up for; 0 is [DefaultCatchUp]
-	WarmUp     time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [DefaultWarmUp]
+	WarmUp     time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [DefaultWarmUp], [NoWarmUp] is never
 	Drift      time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [DefaultDrift]
 }
 
-// Defaults of a [Schedule].
+// Defaults of a [Schedule]. A file that writes one out is stored without it, so
+// that both mean, and compare, the same.
 const (
 	DefaultCatchUp = 30 * 24 * time.Hour
 	DefaultWarmUp  = 30 * time.Second
 	DefaultDrift   = 5 * time.Minute
 )
 
-// DriftLimit is how late a run may start without an alert.
-func (s Schedule) DriftLimit() time.Duration { return cmp.Or(s.Drift, DefaultDrift) }
+// NoWarmUp is [Schedule.WarmUp] where a file says 0s: 0 is the default in what
+// was stored before there was a choice.
+const NoWarmUp time.Duration = -1
 
 // DefaultTimeZone is where the people are who use this.
 const DefaultTimeZone = "Europe/Oslo"
+
+// CatchUpWindow is how far back missed firings are made up for.
+func (s Schedule) CatchUpWindow() time.Duration { return cmp.Or(s.CatchUp, DefaultCatchUp) }
+
+// WarmUpLead is how long before its time the vendor is warmed up; 0 is never.
+func (s Schedule) WarmUpLead() time.Duration { return max(0, cmp.Or(s.WarmUp, DefaultWarmUp)) }
+
+// DriftLimit is how late a run may start without an alert.
+func (s Schedule) DriftLimit() time.Duration { return cmp.Or(s.Drift, DefaultDrift) }
+
+// OverlapRule is what happens to a firing while a run is still going:
+// buffer_all, buffer_one or skip.
+func (s Schedule) OverlapRule() string { return cmp.Or(s.Overlap, "buffer_all") }
+
+// Rule is which period a firing exports: the day, week or month before.
+func (s Schedule) Rule() string {
+	return cmp.Or(s.PeriodRule, map[string]string{"daily": "day", "weekly": "week", "monthly": "month"}[s.Every])
+}
 
 // Period returns the period that is due at a scheduled time.
 func (s Schedule) Period(scheduled time.Time) (string, error) {
@@ -52,93 +68,83 @@ func (s Schedule) Period(scheduled time.Time) (string, error) {
 	// in which an hour is missing.
 	y, m, d := scheduled.In(zone).Date()
 	day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	switch s.Every {
-	case "daily":
+	switch s.Rule() {
+	case "day":
 		return day.AddDate(0, 0, -1).Format(time.DateOnly), nil
-	case "weekly":
+	case "week":
 		year, week := day.AddDate(0, 0, -7).ISOWeek()
 		return fmt.Sprintf("%04d-W%02d", year, week), nil
-	case "monthly":
+	case "month":
 		return day.AddDate(0, 0, -day.Day()).Format("2006-01"), nil
 	}
-	return "", fmt.Errorf("schedule every %q: want daily, weekly or monthly", s.Every)
+	return "", fmt.Errorf("schedule every %q, period %q: want daily, weekly or monthly, or a period of day, week or month", s.Every, s.PeriodRule)
 }
 
-// Occurrences returns when the schedule fires in [from, to).
-func (s Schedule) Occurrences(from, to time.Time) (all []time.Time) {
-	zone, err := time.LoadLocation(s.TimeZone)
-	if err != nil {
-		return nil
+// canonical leaves out what is the default.
+func (s Schedule) canonical() Schedule {
+	if s.Every != "" && s.PeriodRule == (Schedule{Every: s.Every}).Rule() {
+		s.PeriodRule = ""
 	}
-	y, m, d := from.In(zone).Date()
-	for {
-		at := time.Date(y, m, d, s.Hour, s.Minute, 0, 0, zone)
-		if !at.Before(to) {
-			return all
+	if s.Overlap == "buffer_all" {
+		s.Overlap = ""
+	}
+	for d, standard := range map[*time.Duration]time.Duration{&s.CatchUp: DefaultCatchUp, &s.WarmUp: DefaultWarmUp, &s.Drift: DefaultDrift} {
+		if *d == standard {
+			*d = 0
 		}
-		due := s.Every == "daily" || s.Every == "weekly" && int(at.Weekday()) == s.Day%7 || s.Every == "monthly" && at.Day() == s.Day
-		if due && !at.Before(from) {
-			all = append(all, at)
-		}
-		d++
-	}
-}
-
-// String is for people: "monthly on day 3 at 06:30 Europe/Oslo".
-func (s Schedule) String() string {
-	on := ""
-	switch s.Every {
-	case "weekly":
-		on = " on " + weekdays[s.Day-1]
-	case "monthly":
-		on = fmt.Sprintf(" on day %d", s.Day)
-	}
-	return fmt.Sprintf("%s%s at %02d:%02d %s", s.Every, on, s.Hour, s.Minute, s.TimeZone)
-}
-
-var weekdays = []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
-
-// schedule reads {every, at, day, timeZone}.
-func (p *parser) schedule(n *yaml.Node, at string) *Schedule {
-	m := p.fields(n, at, "every", "at", "day", "timeZone")
-	if m == nil {
-		return nil
-	}
-	s := &Schedule{TimeZone: DefaultTimeZone, Day: 1}
-	var node *yaml.Node
-	if s.Every, node = p.text(n, m, at, "every", true); node != nil && !slices.Contains([]string{"daily", "weekly", "monthly"}, s.Every) {
-		p.fault(node, at+".every", "%q; want daily, weekly or monthly", clip(s.Every))
-	}
-	if value, node := p.text(n, m, at, "at", true); node != nil {
-		t, err := time.Parse("15:04", value)
-		if err != nil {
-			p.fault(node, at+".at", "%q; want a time of day in quotes such as \"06:30\"", clip(value))
-		}
-		s.Hour, s.Minute = t.Hour(), t.Minute()
-	}
-	if value, node := p.text(n, m, at, "day", false); node != nil {
-		number, err := strconv.Atoi(value)
-		switch {
-		case s.Every == "weekly" && slices.Contains(weekdays, strings.ToLower(value)):
-			s.Day = 1 + slices.Index(weekdays, strings.ToLower(value))
-		case s.Every == "monthly" && err == nil && number >= 1 && number <= 28:
-			s.Day = number
-		case s.Every == "weekly":
-			p.fault(node, at+".day", "%q; want a day of the week such as monday", clip(value))
-		case s.Every == "monthly":
-			p.fault(node, at+".day", "%q; want a day from 1 to 28, which every month has", clip(value))
-		default:
-			p.fault(node, at+".day", "a daily schedule has none")
-		}
-	}
-	if s.Every == "daily" {
-		s.Day = 0
-	}
-	if value, node := p.text(n, m, at, "timeZone", false); node != nil {
-		if _, err := time.LoadLocation(value); err != nil || value == "" || value == "Local" {
-			p.fault(node, at+".timeZone", "%q; want a name of the IANA database such as Europe/Oslo", clip(value))
-		}
-		s.TimeZone = value
 	}
 	return s
 }
+
+// String is for people: "monthly on day 3 at 06:30 Europe/Oslo", and what is
+// not as usual.
+func (s Schedule) String() string {
+	parts := []string{s.when() + " " + s.TimeZone}
+	if s.PeriodRule != "" {
+		parts = append(parts, "exports the "+s.PeriodRule+" before")
+	}
+	if s.Overlap != "" {
+		parts = append(parts, "overlap "+s.Overlap)
+	}
+	if s.CatchUp != 0 {
+		parts = append(parts, "catch-up "+Short(s.CatchUp))
+	}
+	if s.WarmUp != 0 {
+		parts = append(parts, "warm-up "+Short(s.WarmUpLead()))
+	}
+	if s.Drift != 0 {
+		parts = append(parts, "drift "+Short(s.Drift))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s Schedule) when() string {
+	if s.Cron != "" {
+		return "cron " + s.Cron
+	}
+	on := ""
+	switch {
+	case s.Every == "weekly" && s.Day >= 1 && s.Day <= 7:
+		on = " on " + weekdays[s.Day-1]
+	case s.Every == "monthly":
+		on = fmt.Sprintf(" on day %d", s.Day)
+	}
+	return fmt.Sprintf("%s%s at %02d:%02d", s.Every, on, s.Hour, s.Minute)
+}
+
+// Short writes a duration as people do in a file: 720h, 5m, off for 0.
+func Short(d time.Duration) string {
+	if d == 0 {
+		return "off"
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+var weekdays = []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}

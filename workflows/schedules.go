@@ -3,9 +3,7 @@ package workflows
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/api/common/v1"
@@ -24,21 +22,20 @@ func ScheduleID(organization, integration uuid.UUID) string {
 	return "export/" + organization.String() + "/" + integration.String()
 }
 
-// catchUp is how far back missed firings are made up for after an outage. Each
-// period is exported once, so making up is always right.
-const catchUp = 30 * 24 * time.Hour
-
 // ApplySchedule makes an integration's Temporal Schedule what its file says and
-// returns what it did: created, updated, unchanged, or "" if the file has none.
-// Whether it is paused stays as it is.
+// returns what it did, or with dryRun would do: created, updated, unchanged,
+// removed if the file has none any more, or "" if it never had one. What was
+// changed by hand in Temporal is set right; only whether the schedule is paused
+// stays as it is.
 func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integration, dryRun bool) (action string, err error) {
 	if in.Schedule == nil {
-		return "", nil
+		return RemoveSchedule(ctx, c, in.OrganizationID, in.ID, dryRun)
 	}
-	want := SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: "schedule", TriggeredBy: "schedule",
-		Schedule: in.Schedule, Policy: in.Policy,
+	spec, err := specOf(*in.Schedule)
+	if err != nil {
+		return "", err
 	}
+	want := client.Schedule{Spec: &spec, Action: actionOf(in), Policy: policyOf(*in.Schedule)}
 	handle := c.ScheduleClient().GetHandle(ctx, ScheduleID(in.OrganizationID, in.ID))
 	found, err := handle.Describe(ctx)
 	var none *serviceerror.NotFound
@@ -48,89 +45,94 @@ func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integra
 			return "created", nil
 		}
 		_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
-			ID: ScheduleID(in.OrganizationID, in.ID), Spec: specOf(*in.Schedule), Action: actionOf(want),
-			Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL, CatchupWindow: catchUp,
+			ID: ScheduleID(in.OrganizationID, in.ID), Spec: spec, Action: want.Action, Overlap: want.Policy.Overlap, CatchupWindow: want.Policy.CatchupWindow,
 		})
 		return "created", err
 	case err != nil:
 		return "", err
-	case sameInput(found.Schedule.Action, want):
+	case sameSchedule(found.Schedule, want):
 		return "unchanged", nil
 	case dryRun:
 		return "updated", nil
 	}
 	return "updated", handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-		s := u.Description.Schedule
-		spec := specOf(*in.Schedule)
-		s.Spec, s.Action = &spec, actionOf(want)
+		s := want
+		s.State = &client.ScheduleState{}
+		if state := u.Description.Schedule.State; state != nil {
+			s.State.Paused, s.State.Note = state.Paused, state.Note
+		}
 		return &client.ScheduleUpdate{Schedule: &s}, nil
 	}})
 }
 
-// specOf is when a schedule fires.
-func specOf(s integrations.Schedule) client.ScheduleSpec {
-	calendar := client.ScheduleCalendarSpec{
-		Hour: []client.ScheduleRange{{Start: s.Hour}}, Minute: []client.ScheduleRange{{Start: s.Minute}}, Comment: s.String(),
+// RemoveSchedule deletes an integration's Temporal Schedule and returns
+// removed, or "" if there was none. Runs that it has started go on.
+func RemoveSchedule(ctx context.Context, c client.Client, organization, integration uuid.UUID, dryRun bool) (action string, err error) {
+	handle := c.ScheduleClient().GetHandle(ctx, ScheduleID(organization, integration))
+	if dryRun {
+		_, err = handle.Describe(ctx)
+	} else {
+		err = handle.Delete(ctx)
 	}
-	switch s.Every {
-	case "weekly":
-		calendar.DayOfWeek = []client.ScheduleRange{{Start: s.Day % 7}} // Temporal's Sunday is 0
-	case "monthly":
-		calendar.DayOfMonth = []client.ScheduleRange{{Start: s.Day}}
+	var none *serviceerror.NotFound
+	switch {
+	case errors.As(err, &none):
+		return "", nil
+	case err != nil:
+		return "", err
 	}
-	return client.ScheduleSpec{Calendars: []client.ScheduleCalendarSpec{calendar}, TimeZoneName: s.TimeZone}
+	return "removed", nil
 }
 
-func actionOf(in SyncInput) *client.ScheduleWorkflowAction {
+// syncInput is what a schedule's firings start.
+func syncInput(in integrations.Integration) SyncInput {
+	return SyncInput{
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: "schedule", TriggeredBy: "schedule",
+		Schedule: in.Schedule, Policy: in.Policy,
+	}
+}
+
+func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
-		ID: ScheduleID(in.OrganizationID, in.IntegrationID), Workflow: SyncName, Args: []any{in}, TaskQueue: activities.TaskQueue,
-		StaticSummary: in.AdapterName + " export, " + in.Schedule.String(),
+		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue,
+		StaticSummary: in.Adapter + " export, " + in.Schedule.String(),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.IntegrationID.String()), AdapterName.ValueSet(in.AdapterName)),
+			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.ID.String()), AdapterName.ValueSet(in.Adapter)),
 	}
 }
 
-// sameInput compares what a schedule starts with what it should start. The
-// input holds all that decides, also when it fires.
-func sameInput(action client.ScheduleAction, want SyncInput) bool {
+// overlaps are the rules of a file in Temporal's terms.
+var overlaps = map[string]enums.ScheduleOverlapPolicy{
+	"buffer_all": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
+	"buffer_one": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE,
+	"skip":       enums.SCHEDULE_OVERLAP_POLICY_SKIP,
+}
+
+func policyOf(s integrations.Schedule) *client.SchedulePolicies {
+	return &client.SchedulePolicies{Overlap: overlaps[s.OverlapRule()], CatchupWindow: s.CatchUpWindow()}
+}
+
+// sameSchedule compares a schedule that Temporal has with what it should be, in
+// all but its state of being paused.
+func sameSchedule(is, want client.Schedule) bool {
+	return sameAction(is.Action, want.Action.(*client.ScheduleWorkflowAction)) && sameSpec(is.Spec, *want.Spec) &&
+		is.Policy != nil && *is.Policy == *want.Policy && (is.State == nil || !is.State.LimitedActions)
+}
+
+// sameAction compares what a schedule starts. Anything that Ledgerline did not
+// make is another action, whatever it is.
+func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowAction) bool {
 	a, ok := action.(*client.ScheduleWorkflowAction)
-	if !ok || len(a.Args) != 1 {
+	if !ok || a == nil || len(a.Args) != 1 || a.ID != want.ID || a.Workflow != want.Workflow || a.TaskQueue != want.TaskQueue ||
+		a.WorkflowExecutionTimeout != 0 || a.WorkflowRunTimeout != 0 || a.RetryPolicy != nil {
 		return false
 	}
 	payload, ok := a.Args[0].(*common.Payload)
+	if !ok {
+		return false
+	}
 	var is SyncInput
-	return ok && converter.GetDefaultDataConverter().FromPayload(payload, &is) == nil && reflect.DeepEqual(is, want)
-}
-
-// ScheduleState is an integration's schedule as Temporal has it.
-type ScheduleState struct {
-	IntegrationID uuid.UUID   `json:"integrationId"`
-	Name          string      `json:"name"`
-	Schedule      string      `json:"schedule"`
-	Paused        bool        `json:"paused"`
-	Note          string      `json:"note,omitempty"`
-	Next          []time.Time `json:"next"`
-	Last          *time.Time  `json:"last,omitempty"` // when it last should have fired, and did
-	Created       time.Time   `json:"created"`
-}
-
-// DescribeSchedule returns the state of an integration's schedule.
-func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Integration) (ScheduleState, error) {
-	if in.Schedule == nil {
-		return ScheduleState{}, fmt.Errorf("integration %s has no schedule; add one to its file and apply it", in.Name)
-	}
-	d, err := c.ScheduleClient().GetHandle(ctx, ScheduleID(in.OrganizationID, in.ID)).Describe(ctx)
-	if err != nil {
-		return ScheduleState{}, fmt.Errorf("schedule of %s: %w; apply its file again", in.Name, err)
-	}
-	s := ScheduleState{IntegrationID: in.ID, Name: in.Name, Schedule: in.Schedule.String(), Next: d.Info.NextActionTimes, Created: d.Info.CreatedAt}
-	if d.Schedule.State != nil {
-		s.Paused, s.Note = d.Schedule.State.Paused, d.Schedule.State.Note
-	}
-	if n := len(d.Info.RecentActions); n > 0 {
-		s.Last = &d.Info.RecentActions[n-1].ScheduleTime
-	}
-	return s, nil
+	return converter.GetDefaultDataConverter().FromPayload(payload, &is) == nil && reflect.DeepEqual(is, want.Args[0])
 }
 
 // SchedulePaused asks Temporal whether an integration's schedule is paused.

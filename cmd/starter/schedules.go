@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/integrations"
@@ -15,66 +16,9 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// applySchedules brings the Temporal Schedules in line with a file that was
-// stored, and says what it did and when each fires next, with its period.
-func (a *app) applySchedules(c *cobra.Command, list []integrations.Integration, dryRun bool) error {
-	words := c.ErrOrStderr()
-	any := false
-	for _, in := range list {
-		any = any || in.Schedule != nil
-	}
-	if !any {
-		return nil
-	}
-	temporal, _, err := a.temporal(c.Context())
-	if err != nil {
-		return fmt.Errorf("the integrations are stored, their schedules are not: %w", err)
-	}
-	defer temporal.Close()
-	for _, in := range list {
-		action, err := workflows.ApplySchedule(c.Context(), temporal, in, dryRun)
-		if err != nil {
-			return fmt.Errorf("schedule of %s: %w; apply the file again", in.Name, err)
-		}
-		if action == "" {
-			continue
-		}
-		fmt.Fprintf(words, "schedule %s: %s, %s\n", in.Name, action, in.Schedule)
-		if dryRun {
-			continue
-		}
-		if s, err := workflows.DescribeSchedule(c.Context(), temporal, in); err == nil {
-			firings(words, in, s.Next)
-		}
-	}
-	return nil
-}
-
-// firings prints the next five firings in local time with their periods.
-func firings(w io.Writer, in integrations.Integration, next []time.Time) {
-	zone, err := time.LoadLocation(in.Schedule.TimeZone)
-	if err != nil {
-		return
-	}
-	for _, at := range next[:min(5, len(next))] {
-		period, _ := in.Schedule.Period(at)
-		fmt.Fprintf(w, "  %s exports %s\n", at.In(zone).Format("Mon 2006-01-02 15:04 MST"), period)
-	}
-}
-
 func (a *app) schedules() *cobra.Command {
 	c := &cobra.Command{Use: "schedules", Short: "When exports run by themselves"}
-	c.AddCommand(a.schedulesList(),
-		a.scheduleDo("pause", "Stop an integration's scheduled exports", func(c *cobra.Command, h client.ScheduleHandle, note string) error {
-			return h.Pause(c.Context(), client.SchedulePauseOptions{Note: note})
-		}),
-		a.scheduleDo("resume", "Go on with an integration's scheduled exports", func(c *cobra.Command, h client.ScheduleHandle, note string) error {
-			return h.Unpause(c.Context(), client.ScheduleUnpauseOptions{Note: note})
-		}),
-		a.scheduleDo("trigger", "Export now the period that is due", func(c *cobra.Command, h client.ScheduleHandle, _ string) error {
-			return h.Trigger(c.Context(), client.ScheduleTriggerOptions{})
-		}),
-		a.schedulesBackfill())
+	c.AddCommand(a.schedulesList(), a.schedulesDescribe(), a.schedulesPause(), a.schedulesResume(), a.schedulesTrigger(), a.schedulesBackfill())
 	return c
 }
 
@@ -115,17 +59,14 @@ func (a *app) schedulesList() *cobra.Command {
 			}
 			rows := [][]string{{"NAME", "SCHEDULE", "STATE", "LAST", "NEXT", "NOTE"}}
 			for _, s := range states {
-				state, last, next := "active", "", ""
-				if s.Paused {
-					state = "paused"
-				}
-				if s.Last != nil {
-					last = s.Last.UTC().Format(time.RFC3339)
+				last, next := "", ""
+				if len(s.Last) > 0 {
+					last = local(s.Last[0].At)
 				}
 				if len(s.Next) > 0 {
-					next = s.Next[0].UTC().Format(time.RFC3339)
+					next = local(s.Next[0].At)
 				}
-				rows = append(rows, []string{s.Name, s.Schedule, state, dash(last), dash(next), dash(s.Note)})
+				rows = append(rows, []string{s.Name, s.Schedule, stateOf(s), dash(last), dash(next), dash(s.Note)})
 			}
 			return errors.Join(append(faults, table(c.OutOrStdout(), rows))...)
 		},
@@ -134,71 +75,197 @@ func (a *app) schedulesList() *cobra.Command {
 	return c
 }
 
-// scheduleDo is a command that does something to one schedule.
-func (a *app) scheduleDo(name, short string, do func(*cobra.Command, client.ScheduleHandle, string) error) *cobra.Command {
-	var org, integration, reason string
-	c := &cobra.Command{
-		Use: name + " --org UUID --integration NAME", Short: short, Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.onSchedule(c, org, integration, func(h client.ScheduleHandle) error {
-				if err := do(c, h, whoami()+": "+reason); err != nil {
-					return err
-				}
-				fmt.Fprintf(c.ErrOrStderr(), "%s: done\n", name)
-				return nil
-			})
-		},
+func stateOf(s workflows.ScheduleState) string {
+	state := "active"
+	if s.Paused {
+		state = "paused"
+	}
+	if s.Drifted {
+		state += ", not as applied"
+	}
+	return state
+}
+
+// schedule is what the commands on one schedule work with.
+type schedule struct {
+	in       integrations.Integration
+	pool     *pgxpool.Pool
+	temporal client.Client
+	handle   client.ScheduleHandle
+	state    workflows.ScheduleState
+}
+
+// onSchedule makes a command on one schedule, which exists when do is called.
+// do says on stdout what it did, unless JSON is asked for: then that is the
+// schedule's state afterwards, or what do returns.
+func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, schedule) (any, error)) *cobra.Command {
+	var org, integration string
+	c.Args = noArgs
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		organization, pool, err := a.organization(c, org)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		in, err := find(c.Context(), pool, organization, integration)
+		if err != nil {
+			return err
+		}
+		temporal, _, err := a.temporal(c.Context())
+		if err != nil {
+			return err
+		}
+		defer temporal.Close()
+		s := schedule{in: in, pool: pool, temporal: temporal, handle: temporal.ScheduleClient().GetHandle(c.Context(), workflows.ScheduleID(in.OrganizationID, in.ID))}
+		if s.state, err = workflows.DescribeSchedule(c.Context(), temporal, in); err != nil {
+			return err
+		}
+		result, err := do(c, s)
+		if err != nil || a.output != "json" {
+			return err
+		}
+		if result == nil {
+			if result, err = workflows.DescribeSchedule(c.Context(), temporal, in); err != nil {
+				return err
+			}
+		}
+		return printJSON(c.OutOrStdout(), result)
 	}
 	organizationFlag(c, &org)
 	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration")
-	if name != "trigger" {
-		c.Flags().StringVar(&reason, "reason", "", "why, for those who look later")
-	}
 	return c
 }
 
-func (a *app) onSchedule(c *cobra.Command, org, integration string, do func(client.ScheduleHandle) error) error {
-	organization, pool, err := a.organization(c, org)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	in, err := find(c.Context(), pool, organization, integration)
-	if err != nil {
-		return err
-	}
-	temporal, _, err := a.temporal(c.Context())
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	if _, err := workflows.DescribeSchedule(c.Context(), temporal, in); err != nil {
-		return err
-	}
-	return do(temporal.ScheduleClient().GetHandle(c.Context(), workflows.ScheduleID(in.OrganizationID, in.ID)))
+func (a *app) schedulesDescribe() *cobra.Command {
+	return a.onSchedule(&cobra.Command{
+		Use: "describe --org UUID --integration NAME", Short: "A schedule, its last and its next firings",
+	}, func(c *cobra.Command, s schedule) (any, error) {
+		if a.output == "json" {
+			return s.state, nil
+		}
+		return nil, describe(c.OutOrStdout(), s.state)
+	})
 }
 
-func (a *app) schedulesBackfill() *cobra.Command {
-	var org, integration, from, to string
-	c := &cobra.Command{
-		Use: "backfill --org UUID --integration NAME --from DATE --to DATE", Short: "Run what a schedule would have run; what was exported stays exported once", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			start, err := time.Parse(time.DateOnly, from)
-			if err != nil {
-				return usage("--from %q: want a date such as 2026-10-01", from)
+func describe(w io.Writer, s workflows.ScheduleState) error {
+	err := table(w, [][]string{
+		{"Integration", s.Name + " " + s.IntegrationID.String()},
+		{"Schedule", s.Schedule},
+		{"Temporal ID", s.ScheduleID},
+		{"State", stateOf(s)},
+		{"Note", dash(s.Note)},
+		{"Time zone", s.TimeZone},
+		{"Exports", "the " + s.PeriodRule + " before"},
+		{"Overlap", fmt.Sprintf("%s, %d skipped so far", s.Overlap, s.Skipped)},
+		{"Catch-up", fmt.Sprintf("%s, %d missed so far", s.CatchUp, s.MissedCatchUp)},
+		{"Warm-up", s.WarmUp},
+		{"Drift alert", "above " + s.Drift},
+		{"Running", dash(strings.Join(s.Running, ", "))},
+	})
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"LAST FIRINGS", "PERIOD", "STARTED", "WORKFLOW", "RUN"}}
+	for _, f := range s.Last {
+		rows = append(rows, []string{local(f.At), f.Period, f.StartedAt.UTC().Format(time.RFC3339), dash(f.WorkflowID), dash(f.RunID)})
+	}
+	fmt.Fprintln(w)
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return firingTable(w, "NEXT FIRINGS", s.Next)
+}
+
+func firingTable(w io.Writer, title string, list []workflows.Firing) error {
+	rows := [][]string{{title, "PERIOD"}}
+	for _, f := range list {
+		rows = append(rows, []string{local(f.At), f.Period})
+	}
+	return table(w, rows)
+}
+
+// maxReason is the longest reason of a pause, in bytes.
+const maxReason = 500
+
+func checkReason(reason string) error {
+	if len(reason) > maxReason {
+		return usage("--reason: %d bytes; want at most %d", len(reason), maxReason)
+	}
+	if bad := unclean(reason); bad != "" {
+		return usage("--reason %s: want it without", bad)
+	}
+	return nil
+}
+
+func (a *app) schedulesPause() *cobra.Command {
+	var reason string
+	c := a.onSchedule(&cobra.Command{
+		Use: "pause --org UUID --integration NAME --reason WHY", Short: "Stop an integration's scheduled exports",
+		Long: `Stops an integration's scheduled exports. Who paused, when and why is on record
+until they are resumed. What is due meanwhile is not made up for by itself: see
+starter schedules backfill.`,
+		PreRunE: func(*cobra.Command, []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usage("--reason is missing: want why, for those who look later")
 			}
-			end, err := time.Parse(time.DateOnly, to)
-			if err != nil || !end.After(start) {
-				return usage("--to %q: want a date after --from such as 2026-11-01", to)
-			}
-			return a.onSchedule(c, org, integration, func(h client.ScheduleHandle) error {
-				return h.Backfill(c.Context(), client.ScheduleBackfillOptions{Backfill: []client.ScheduleBackfill{{Start: start, End: end, Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL}}})
-			})
+			return checkReason(reason)
 		},
-	}
-	organizationFlag(c, &org)
-	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration")
-	c.Flags().StringVar(&from, "from", "", "first `date`, UTC")
-	c.Flags().StringVar(&to, "to", "", "`date` before which it ends, UTC")
+	}, func(c *cobra.Command, s schedule) (any, error) {
+		paused := false
+		err := runlog.PauseSchedule(c.Context(), s.pool, s.in.OrganizationID, s.in.ID, whoami(), reason, func() error {
+			err := s.handle.Pause(c.Context(), client.SchedulePauseOptions{Note: whoami() + ": " + reason})
+			paused = err == nil
+			return err
+		})
+		if err != nil && paused {
+			return nil, fmt.Errorf("the schedule is paused, and that could not be recorded: %w; pause it again", err)
+		}
+		if err == nil {
+			fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: paused\n", s.in.Name)
+		}
+		return nil, err
+	})
+	c.Flags().StringVar(&reason, "reason", "", "why, for those who look later")
 	return c
+}
+
+func (a *app) schedulesResume() *cobra.Command {
+	var reason string
+	c := a.onSchedule(&cobra.Command{
+		Use: "resume --org UUID --integration NAME", Short: "Go on with an integration's scheduled exports",
+		PreRunE: func(*cobra.Command, []string) error { return checkReason(reason) },
+	}, func(c *cobra.Command, s schedule) (any, error) {
+		resumed := false
+		err := runlog.ResumeSchedule(c.Context(), s.pool, s.in.OrganizationID, s.in.ID, func() error {
+			err := s.handle.Unpause(c.Context(), client.ScheduleUnpauseOptions{Note: strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")})
+			resumed = err == nil
+			return err
+		})
+		if err != nil && resumed {
+			return nil, fmt.Errorf("the schedule goes on, and that could not be recorded: %w; resume it again", err)
+		}
+		if err == nil {
+			fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: goes on\n", s.in.Name)
+		}
+		return nil, err
+	})
+	c.Flags().StringVar(&reason, "reason", "", "why, for those who look later")
+	return c
+}
+
+func (a *app) schedulesTrigger() *cobra.Command {
+	return a.onSchedule(&cobra.Command{
+		Use: "trigger --org UUID --integration NAME", Short: "Export now the period that is due, also while paused",
+	}, func(c *cobra.Command, s schedule) (any, error) {
+		period, err := s.in.Schedule.Period(time.Now())
+		if err != nil {
+			return nil, err
+		}
+		if err := s.handle.Trigger(c.Context(), client.ScheduleTriggerOptions{}); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: triggered for %s; an export that is there already stays the only one\n", s.in.Name, period)
+		return nil, nil
+	})
 }

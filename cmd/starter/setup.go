@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
@@ -94,50 +95,14 @@ func (a *app) readFiles(c *cobra.Command, files []string) ([]integrations.Integr
 		}
 		all = append(all, list...)
 	}
-	return all, nil
-}
-
-func (a *app) integrationsApply() *cobra.Command {
-	var files []string
-	var dryRun bool
-	c := &cobra.Command{
-		Use:     "apply -f FILE",
-		Short:   "Store the integrations of a file: created, updated or unchanged",
-		Example: "  starter integrations apply -f integrations.yaml",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := a.readFiles(c, files)
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
-			if err != nil {
-				return err
-			}
-			defer pool.Close()
-			changes, err := runlog.ApplyIntegrations(c.Context(), pool, list, whoami(), dryRun)
-			if err != nil {
-				return fmt.Errorf("nothing was applied: %w", err)
-			}
-			if dryRun {
-				fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing was stored")
-			}
-			if err := a.applySchedules(c, list, dryRun); err != nil {
-				return err
-			}
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), changes)
-			}
-			rows := [][]string{{"ACTION", "NAME", "ADAPTER", "INTEGRATION", "ORGANIZATION"}}
-			for _, ch := range changes {
-				rows = append(rows, []string{ch.Action, ch.Name, ch.Adapter, ch.IntegrationID.String(), ch.OrganizationID.String()})
-			}
-			return table(c.OutOrStdout(), rows)
-		},
+	ids := make(map[uuid.UUID]string)
+	for _, in := range all {
+		if other, twice := ids[in.ID]; twice {
+			return nil, usage("-f: integrations %s and %s have the same ID %s; want one of them", other, in.Name, in.ID)
+		}
+		ids[in.ID] = in.Name
 	}
-	c.Flags().StringSliceVarP(&files, "file", "f", nil, "integration `file`; - is standard input")
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would change and store nothing")
-	return c
+	return all, nil
 }
 
 // whoami is recorded as the one who applied.

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// entries is the group of commands on accounting entries.
+func (a *app) entries() *cobra.Command {
+	c := &cobra.Command{Use: "entries", Short: "Accounting entries that wait for export"}
+	c.AddCommand(a.entriesImport())
+	return c
+}
+
+func (a *app) entriesImport() *cobra.Command {
+	var org, file, format string
+	c := &cobra.Command{
+		Use:   "import --org UUID --file FILE",
+		Short: "Store accounting entries, all or none",
+		Long: `Stores accounting entries from a CSV file or a file of JSON Lines, all or none.
+The first line of a CSV file names the columns, and each line of JSON Lines is
+an object with them: ` + strings.Join(entryColumns, ", ") + `;
+currency (NOK), text and dimensions may be left out.
+
+Dates are 2026-10-31. Amounts are decimal with a point and at most two places;
+in JSON a number or a text. Dimensions are a JSON object of texts, in CSV in one
+cell. An entry that is there already, the same in everything, is left alone.
+
+Everything that is wrong with a file is reported with line and column, the first
+` + fmt.Sprint(maxFaults) + ` at length. A voucher that does not sum to zero is stored and named: its
+other lines may come with another file.`,
+		Example: `  starter entries import --org $ORG --file entries.csv
+  produce | starter entries import --org $ORG --file - --format jsonl`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if format != "" && format != "csv" && format != "jsonl" {
+				return usage("--format %q: want csv or jsonl", format)
+			}
+			in, size := c.InOrStdin(), 0
+			if file == "" {
+				return usage("--file is missing: want a CSV or JSON Lines file, or - for standard input")
+			} else if file != "-" {
+				f, err := os.Open(file)
+				if err != nil {
+					return usage("--file: %w", err)
+				}
+				defer f.Close()
+				if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+					size = int(info.Size())
+				}
+				in = f
+			}
+			organization, pool, err := a.organization(c, org)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			bar := newProgress(c.ErrOrStderr(), "import", size)
+			done, err := runlog.ImportStream(c.Context(), pool, organization, readEntries(file, format, in, func(bytes, entries int) {
+				bar.set(bytes, fmt.Sprintf("%d entries", entries))
+			}))
+			bar.end()
+			var faults fileFaults
+			switch {
+			case errors.As(err, &faults):
+				return usage("nothing was imported:\n%w", err)
+			case err != nil:
+				return fmt.Errorf("nothing was imported: %w", err)
+			}
+			unbalanced(c.ErrOrStderr(), done)
+			if a.output == "json" {
+				return printJSON(c.OutOrStdout(), done)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%d added, %d there before\n", done.Added, done.Unchanged)
+			return nil
+		},
+	}
+	organizationFlag(c, &org)
+	c.Flags().StringVarP(&file, "file", "f", "", "CSV or JSON Lines `file`; - is standard input")
+	c.Flags().StringVar(&format, "format", "", "csv or jsonl; by the file's name or its first character if not given")
+	return c
+}
+
+// unbalanced warns of vouchers that an export would reject as they are.
+func unbalanced(w io.Writer, done runlog.Import) {
+	if done.Unbalanced == 0 {
+		return
+	}
+	var list []string
+	for _, d := range done.Examples {
+		list = append(list, fmt.Sprintf("%s by %s", d.VoucherID, d.Difference))
+	}
+	if more := done.Unbalanced - int64(len(list)); more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	fmt.Fprintf(w, "warning: %d vouchers do not sum to zero, and an export would reject them as they are: %s\n", done.Unbalanced, strings.Join(list, ", "))
+}

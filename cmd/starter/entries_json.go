@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// jsonLines reads a file with a JSON object in each line. It returns false if
+// nobody wants more.
+func (r *entryReader) jsonLines(b *bufio.Reader) (goOn bool, err error) {
+	for line := 1; ; line++ {
+		text, err := b.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			r.fault(line, 1, "%v; the rest of the file was not read", errLong)
+			return true, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return true, fmt.Errorf("%s: %w", r.name, err)
+		}
+		if trimmed := bytes.TrimRight(text, "\r\n"); len(bytes.TrimSpace(trimmed)) > 0 && !r.jsonLine(line, trimmed) {
+			return false, nil
+		}
+		if err != nil {
+			return true, nil
+		}
+	}
+}
+
+func (r *entryReader) jsonLine(line int, text []byte) (goOn bool) {
+	if !utf8.Valid(text) {
+		at := 0
+		for size := 0; ; at += size {
+			var c rune
+			if c, size = utf8.DecodeRune(text[at:]); c == utf8.RuneError && size == 1 {
+				break
+			}
+		}
+		r.fault(line, at+1, "not valid UTF-8")
+		return true
+	}
+	fields, bad := members(text)
+	if bad != nil {
+		r.fault(line, bad.at+1, "%v; want one JSON object in a line", bad)
+		return true
+	}
+	cells := make(map[string]cell, len(fields))
+	first := 1 + bytes.IndexByte(text, '{')
+	for _, m := range fields {
+		m.line = line
+		_, twice := cells[m.name]
+		switch {
+		case !slices.Contains(entryColumns, m.name):
+			r.fault(line, m.key, "unknown field %q; known are %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
+			continue
+		case twice:
+			r.fault(line, m.key, "field %s stands here twice", m.name)
+			continue
+		}
+		cells[m.name] = m.cell
+	}
+	return r.entry(line, first, cells)
+}
+
+// member is a member of a JSON object. Its columns count bytes in the text.
+type member struct {
+	name string
+	key  int // column of the name
+	cell
+}
+
+// malformed says what is wrong with JSON, and at which byte of it, from 0.
+type malformed struct {
+	at   int
+	what string
+}
+
+func (m *malformed) Error() string { return m.what }
+
+// members reads a JSON object. Numbers stay as they are written, to the digit.
+func members(text []byte) ([]member, *malformed) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	fail := func(err error) *malformed {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return &malformed{max(0, int(syntax.Offset)-1), syntax.Error()}
+		}
+		return &malformed{len(text), "it ends too early"}
+	}
+	// next is where the next token begins.
+	next := func() int {
+		at := int(d.InputOffset())
+		for at < len(text) && strings.IndexByte(" \t\r\n:,", text[at]) >= 0 {
+			at++
+		}
+		return at
+	}
+	start, err := d.Token()
+	if err != nil {
+		return nil, fail(err)
+	}
+	if start != json.Delim('{') {
+		return nil, &malformed{0, "not an object"}
+	}
+	var out []member
+	for d.More() {
+		m := member{key: next() + 1}
+		name, err := d.Token()
+		if err != nil {
+			return nil, fail(err)
+		}
+		m.name = name.(string) // the decoder takes nothing else for a name
+		m.column = next() + 1
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, fail(err)
+		}
+		switch value[0] {
+		case '"':
+			m.kind = "text"
+			if err := json.Unmarshal(value, &m.text); err != nil {
+				return nil, fail(err)
+			}
+			m.text = strings.Trim(m.text, " ")
+		case '{':
+			m.kind = "object"
+			inner, bad := members(value)
+			if bad != nil {
+				return nil, bad
+			}
+			for i := range inner {
+				inner[i].column += m.column - 1
+			}
+			m.fields = inner
+		case '[':
+			m.kind = "list"
+		case 't', 'f':
+			m.kind = "boolean"
+		case 'n':
+		default:
+			m.kind, m.text = "number", string(value)
+		}
+		out = append(out, m)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fail(err)
+	}
+	if rest := bytes.TrimLeft(text[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, &malformed{len(text) - len(rest), "something follows the object"}
+	}
+	return out, nil
+}

@@ -1,0 +1,136 @@
+package integrations
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ledgerline/ledgerline/adapters"
+)
+
+// DefaultSource is where entries come from if an integration names no source.
+const DefaultSource = "ledgerline.accounting_entries"
+
+var (
+	validSource   = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}$`)
+	validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+// export reads which entries an integration exports and how.
+func (p *parser) export(n *yaml.Node, at, adapter string) (e Export) {
+	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies")
+	if value, node := p.text(n, m, at, "source", false); node != nil {
+		if !validSource.MatchString(value) {
+			p.fault(node, at+".source", "%q; want a table or view as schema.name, in lower-case letters, digits and _", clip(value))
+		} else if value != DefaultSource {
+			e.Source = value
+		}
+	}
+	if value, node := p.text(n, m, at, "chunkSize", false); node != nil {
+		most := adapters.MaxChunk(adapter)
+		size, err := strconv.Atoi(value)
+		if err != nil || size < 1 || size > most {
+			p.fault(node, at+".chunkSize", "%q; want 1 to %d, the most entries that adapter %s sends in a request", clip(value), most, adapter)
+		}
+		e.ChunkSize = size
+	}
+	if node, ok := m["accounts"]; ok {
+		e.Accounts = p.names(node, at+".accounts", "accounts, ours to the vendor's", nil)
+	}
+	if node, ok := m["dimensions"]; ok {
+		var check func(string) string
+		if fields := adapters.DimensionFields(adapter); fields != nil {
+			check = func(field string) string {
+				if field == "" || slices.Contains(fields, field) {
+					return ""
+				}
+				return fmt.Sprintf("%q%s is not a field of adapter %s; want %s, or \"\" to leave it out",
+					clip(field), didYouMean(field, fields), adapter, strings.Join(fields, ", "))
+			}
+		} else {
+			check = func(string) string { return "" }
+		}
+		e.Dimensions = p.names(node, at+".dimensions", "dimensions, ours to the vendor's field", check)
+	}
+	if node, ok := m["currencies"]; ok {
+		e.Currencies = p.currencies(node, at+".currencies")
+	}
+	return e
+}
+
+// names reads a mapping of names to names. A value may be empty only if check
+// is given, and then what check says of it is a fault unless it is "".
+func (p *parser) names(n *yaml.Node, at, what string, check func(string) string) map[string]string {
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		p.fault(n, at, "%s; want a mapping of %s", emptyOr(n), what)
+		return nil
+	}
+	out := make(map[string]string)
+	lines := make(map[string]int)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field := at + "." + clip(key.Value)
+		if key.Kind != yaml.ScalarNode || !goodName(key.Value) {
+			p.fault(key, at, "want a name of 1 to 100 characters, without control characters and blanks around it")
+			continue
+		}
+		if first, twice := lines[key.Value]; twice {
+			p.fault(key, field, "stands here twice; the first is in line %d", first)
+			continue
+		}
+		lines[key.Value] = key.Line
+		switch {
+		case value.Kind == yaml.AliasNode || value.Anchor != "":
+			p.fault(value, field, "anchors and aliases are not supported; write the value out")
+		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
+			p.fault(value, field, "%s; want a text%s", kindOf(value), map[bool]string{true: `, "" to leave it out`}[check != nil])
+		case !(check != nil && value.Value == "") && !goodName(value.Value):
+			p.fault(value, field, "want a name of 1 to 100 characters, without control characters and blanks around it")
+		default:
+			if check != nil {
+				if fault := check(value.Value); fault != "" {
+					p.fault(value, field, "%s", fault)
+				}
+			}
+			out[key.Value] = value.Value
+		}
+	}
+	return out
+}
+
+func goodName(s string) bool {
+	return s != "" && utf8.RuneCountInString(s) <= 100 && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func (p *parser) currencies(n *yaml.Node, at string) []string {
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		p.fault(n, at, "%s; want a list such as [NOK, EUR]", kindOf(n))
+		return nil
+	}
+	var out []string
+	for i, c := range n.Content {
+		switch field := fmt.Sprintf("%s[%d]", at, i); {
+		case c.Kind != yaml.ScalarNode || !validCurrency.MatchString(c.Value):
+			p.fault(c, field, "%q; want three capital letters such as NOK", clip(c.Value))
+		case slices.Contains(out, c.Value):
+			p.fault(c, field, "%s stands here twice", c.Value)
+		default:
+			out = append(out, c.Value)
+		}
+	}
+	return out
+}
+
+// emptyOr is [kindOf] for a node that must be a mapping with something in it.
+func emptyOr(n *yaml.Node) string {
+	if n.Kind == yaml.MappingNode {
+		return "an empty mapping"
+	}
+	return kindOf(n)
+}

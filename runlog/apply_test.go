@@ -1,0 +1,143 @@
+package runlog_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// apply reconciles and returns "name: action" for each change.
+func (b base) apply(t *testing.T, o runlog.ApplyOptions, list ...integrations.Integration) (changes []string) {
+	t.Helper()
+	o.By = "kari"
+	got, err := runlog.Apply(t.Context(), b.operator, list, o)
+	require.NoError(t, err)
+	for _, c := range got {
+		changes = append(changes, c.Name+": "+c.Action)
+	}
+	return changes
+}
+
+func (b base) known(t *testing.T, organization uuid.UUID) map[string]runlog.Known {
+	t.Helper()
+	list, err := runlog.KnownIntegrations(t.Context(), b.worker, organization)
+	require.NoError(t, err)
+	byName := make(map[string]runlog.Known)
+	for _, k := range list {
+		byName[k.Name] = k
+	}
+	return byName
+}
+
+func TestPrune(t *testing.T) {
+	b := newBase(t)
+	organization, other := uuid.New(), uuid.New()
+	one, two := example(organization, uuid.New(), "one"), example(organization, uuid.New(), "two")
+	foreign := example(other, uuid.New(), "two")
+	b.apply(t, runlog.ApplyOptions{}, one, two, foreign)
+
+	require.Equal(t, []string{"one: unchanged", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one))
+	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true, DryRun: true}, one))
+	require.Len(t, b.known(t, organization), 2, "a dry run changes nothing")
+	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one))
+	_, err := runlog.Integration(t.Context(), b.worker, organization, two.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound)
+	require.Len(t, b.known(t, organization), 1)
+	require.Len(t, b.known(t, other), 1, "another organization's are its own")
+	removed, err := runlog.RemovedIntegrations(t.Context(), b.operator, organization)
+	require.NoError(t, err)
+	require.Equal(t, two.ID, removed[0].ID)
+	require.Equal(t, []string{"one: unchanged"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one), "it is removed once")
+
+	// Its name is free, also in the apply that removes it.
+	three := example(organization, uuid.New(), "two")
+	require.Equal(t, []string{"two: created", "one: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, three))
+	require.Equal(t, []string{"one: created", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one), "it comes back")
+	_, err = runlog.Apply(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
+	require.ErrorContains(t, err, "another integration of that name; rename it, or remove it with --prune")
+	require.Equal(t, []string{"two: created", "one: removed", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, two))
+}
+
+// What a schedule should have done is asked from the time on since when it is
+// as it is; a pause outlives changes and ends with the schedule.
+func TestScheduleSinceAndPause(t *testing.T) {
+	b := newBase(t)
+	in := example(uuid.New(), uuid.New(), "main")
+	look := func() runlog.Known { t.Helper(); return b.known(t, in.OrganizationID)["main"] }
+	b.apply(t, runlog.ApplyOptions{}, in)
+	require.Nil(t, look().ScheduleSince)
+
+	in.Schedule = &integrations.Schedule{Every: "daily", Hour: 6, TimeZone: "Europe/Oslo"}
+	in.Export = integrations.Export{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
+	b.apply(t, runlog.ApplyOptions{}, in)
+	first := look()
+	require.Equal(t, []any{in.Schedule, in.Export}, []any{first.Schedule, first.Export})
+	require.WithinDuration(t, time.Now(), *first.ScheduleSince, time.Minute)
+	require.Equal(t, []string{"main: unchanged"}, b.apply(t, runlog.ApplyOptions{}, in))
+	in.Policy.MaxRetries = 1
+	require.Equal(t, []string{"main: updated"}, b.apply(t, runlog.ApplyOptions{}, in))
+	require.Equal(t, first.ScheduleSince, look().ScheduleSince, "another change leaves it")
+
+	failed := errors.New("not paused")
+	err := runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing", func() error { return failed })
+	require.ErrorIs(t, err, failed)
+	require.Nil(t, look().PausedAt, "what was not done is not recorded")
+	nothing := func() error { return nil }
+	require.NoError(t, runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing", nothing))
+	paused := look()
+	require.NoError(t, runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "ola", "still", nothing))
+	require.Equal(t, paused.PausedAt, look().PausedAt)
+	require.Equal(t, []string{"ola", "still"}, []string{look().PausedBy, look().PauseReason})
+
+	in.Schedule.Hour = 7
+	b.apply(t, runlog.ApplyOptions{}, in)
+	require.True(t, look().ScheduleSince.After(*first.ScheduleSince))
+	require.NotNil(t, look().PausedAt, "a change does not resume it")
+	require.NoError(t, runlog.ResumeSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, nothing))
+	require.Nil(t, look().PausedAt)
+	require.NoError(t, runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing", nothing))
+	in.Schedule = nil
+	b.apply(t, runlog.ApplyOptions{}, in)
+	require.Nil(t, look().ScheduleSince)
+	require.Nil(t, look().PausedAt, "what is gone is not paused")
+	require.ErrorIs(t, runlog.ResumeSchedule(t.Context(), b.operator, uuid.New(), in.ID, nothing), runlog.ErrNotFound)
+}
+
+func TestCheckSource(t *testing.T) {
+	b := newBase(t)
+	require.NoError(t, runlog.CheckSource(t.Context(), b.operator, ""))
+	for _, sql := range []string{
+		"CREATE SCHEMA books", "GRANT USAGE ON SCHEMA books TO ledgerline_worker",
+		"CREATE DOMAIN books.account AS text",
+		`CREATE TABLE books.ledger (organization_id uuid, entry_id varchar(20), voucher_id text, entry_date date, account books.account,
+			amount numeric(12, 2), currency text, text text, dimensions jsonb, created_at timestamptz, more int)`,
+		"CREATE VIEW books.good AS SELECT * FROM books.ledger", "GRANT SELECT ON books.good TO ledgerline_worker",
+		`CREATE VIEW books.bad AS SELECT organization_id, entry_id, voucher_id, created_at AS entry_date, account, amount::float8, currency, text, dimensions::json FROM books.ledger`,
+		"CREATE SCHEMA hidden", "CREATE TABLE hidden.ledger (LIKE books.ledger)", "CREATE SEQUENCE books.numbers",
+	} {
+		_, err := b.admin.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	require.NoError(t, runlog.CheckSource(t.Context(), b.operator, "books.good"))
+	for source, says := range map[string][]string{
+		"books.nothing": {"source books.nothing: there is no such table or view in this database; create it, or correct export.source"},
+		"books.numbers": {"it is no table or view"},
+		"books.ledger":  {"the worker may not read it: GRANT SELECT ON books.ledger TO ledgerline_worker, ledgerline_operator"},
+		"hidden.ledger": {"GRANT USAGE ON SCHEMA hidden TO ledgerline_worker", "GRANT SELECT ON hidden.ledger"},
+		"books.bad": {
+			"GRANT SELECT ON books.bad", "column entry_date is timestamp with time zone and must be date; in a view: entry_date::date AS entry_date",
+			"column amount is double precision and must be numeric", "column dimensions is json and must be jsonb", "column created_at is missing; add it, as timestamp with time zone",
+		},
+	} {
+		err := runlog.CheckSource(t.Context(), b.operator, source)
+		for _, s := range says {
+			require.ErrorContains(t, err, s)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// ScheduleState is an integration's schedule as Temporal has it.
+type ScheduleState struct {
+	IntegrationID uuid.UUID `json:"integrationId"`
+	Name          string    `json:"name"`
+	ScheduleID    string    `json:"scheduleId"` // in Temporal
+	Schedule      string    `json:"schedule"`   // for people
+	TimeZone      string    `json:"timeZone"`
+	PeriodRule    string    `json:"period"` // day, week, month
+	Overlap       string    `json:"overlap"`
+	CatchUp       string    `json:"catchUp"` // durations as in the file
+	WarmUp        string    `json:"warmUp"`
+	Drift         string    `json:"driftThreshold"`
+	Paused        bool      `json:"paused"`
+	Note          string    `json:"note,omitempty"`
+	Drifted       bool      `json:"drifted"` // from the file that was applied: by hand, or an apply was cut off
+	Last          []Fired   `json:"last"`    // newest first
+	Next          []Firing  `json:"next"`
+	Created       time.Time `json:"created"`
+	Updated       time.Time `json:"updated,omitzero"`
+	Running       []string  `json:"running"` // workflow IDs
+	MissedCatchUp int       `json:"missedCatchUp"`
+	Skipped       int       `json:"skippedByOverlap"`
+}
+
+// Firing is when a schedule fires, and what it exports then.
+type Firing struct {
+	At     time.Time `json:"at"` // in the schedule's time zone
+	Period string    `json:"period"`
+}
+
+// Fired is a firing that was.
+type Fired struct {
+	Firing
+	StartedAt  time.Time `json:"startedAt"`
+	WorkflowID string    `json:"workflowId"`
+	RunID      string    `json:"runId"`
+}
+
+// Firings gives times their periods.
+func Firings(s integrations.Schedule, times []time.Time) []Firing {
+	list := make([]Firing, len(times))
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	for i, at := range times {
+		period, _ := s.Period(at) // a schedule that was applied has a rule and a zone
+		list[i] = Firing{at.In(zone), period}
+	}
+	return list
+}
+
+// shown is how many firings are shown each way.
+const shown = 5
+
+// DescribeSchedule returns the state of an integration's schedule.
+func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Integration) (ScheduleState, error) {
+	if in.Schedule == nil {
+		return ScheduleState{}, fmt.Errorf("integration %s has no schedule; add one to its file and apply it", in.Name)
+	}
+	d, err := c.ScheduleClient().GetHandle(ctx, ScheduleID(in.OrganizationID, in.ID)).Describe(ctx)
+	var none *serviceerror.NotFound
+	if errors.As(err, &none) {
+		return ScheduleState{}, fmt.Errorf("schedule of %s: it is not in Temporal; apply its file again", in.Name)
+	}
+	if err != nil {
+		return ScheduleState{}, fmt.Errorf("schedule of %s: %w", in.Name, err)
+	}
+	spec, err := specOf(*in.Schedule)
+	if err != nil {
+		return ScheduleState{}, fmt.Errorf("schedule of %s: %w", in.Name, err)
+	}
+	s := ScheduleState{
+		IntegrationID: in.ID, Name: in.Name, ScheduleID: ScheduleID(in.OrganizationID, in.ID), Schedule: in.Schedule.String(), TimeZone: in.Schedule.TimeZone,
+		PeriodRule: in.Schedule.Rule(), Overlap: in.Schedule.OverlapRule(), CatchUp: integrations.Short(in.Schedule.CatchUpWindow()),
+		WarmUp: integrations.Short(in.Schedule.WarmUpLead()), Drift: integrations.Short(in.Schedule.DriftLimit()),
+		Drifted: !sameSchedule(d.Schedule, client.Schedule{Spec: &spec, Action: actionOf(in), Policy: policyOf(*in.Schedule)}),
+		Next:    Firings(*in.Schedule, d.Info.NextActionTimes[:min(shown, len(d.Info.NextActionTimes))]), Last: []Fired{}, Running: []string{},
+		Created: d.Info.CreatedAt, Updated: d.Info.LastUpdateAt,
+		MissedCatchUp: d.Info.NumActionsMissedCatchupWindow, Skipped: d.Info.NumActionsSkippedOverlap,
+	}
+	if d.Schedule.State != nil {
+		s.Paused, s.Note = d.Schedule.State.Paused, d.Schedule.State.Note
+	}
+	for _, w := range d.Info.RunningWorkflows {
+		s.Running = append(s.Running, w.WorkflowID)
+	}
+	for i := len(d.Info.RecentActions) - 1; i >= 0 && len(s.Last) < shown; i-- {
+		a := d.Info.RecentActions[i]
+		fired := Fired{Firing: Firings(*in.Schedule, []time.Time{a.ScheduleTime})[0], StartedAt: a.ActualTime}
+		if w := a.StartWorkflowResult; w != nil {
+			fired.WorkflowID, fired.RunID = w.WorkflowID, w.FirstExecutionRunID
+		}
+		s.Last = append(s.Last, fired)
+	}
+	return s, nil
+}
