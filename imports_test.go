@@ -25,9 +25,10 @@ var arrows = []struct {
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
 	{"adapters", []string{"adapters", "classify", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
-	{"integrations", []string{"adapters", "classify"}, "files and rules only; of adapters it needs names and hosts"},
-	{"runlog", []string{"integrations", "classify"}, "the database does not know who writes to it"},
-	{"activities", []string{"adapters", "integrations", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"notify", []string{"adapters", "classify"}, "messages and how they are sent; of adapters it needs the guarded client"},
+	{"integrations", []string{"adapters", "classify", "notify"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
+	{"runlog", []string{"integrations", "classify", "notify"}, "the database does not know who writes to it; what is told is notify's"},
+	{"activities", []string{"adapters", "integrations", "notify", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"workflows", []string{"activities", "classify"}, "deterministic: everything that acts is behind an activity"},
 }
 
@@ -38,6 +39,8 @@ var forbidden = []struct{ from, what, why string }{
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},
+	{"notify", "go.temporal.io", "Temporal's retries stand above the senders"},
+	{"notify", "github.com/jackc", "a message is made of facts that were read before"},
 	{"workflows", "github.com/jackc", "a workflow has no I/O"},
 	{"workflows", "net/http", "a workflow has no I/O"},
 }
