@@ -108,7 +108,7 @@ func (s *MailServer) Send(ctx context.Context, to []string, m Message) Result {
 
 // connect returns a connection that is encrypted unless it must not be, and
 // authenticated if there is a user. Nothing is said on a plain one but EHLO.
-func (s *MailServer) connect(ctx context.Context) (c *smtp.Client, err error) {
+func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
 		return nil, err
@@ -124,41 +124,46 @@ func (s *MailServer) connect(ctx context.Context) (c *smtp.Client, err error) {
 	if s.Implicit {
 		conn = tls.Client(conn, config)
 	}
-	if c, err = smtp.NewClient(conn, s.Host); err != nil {
+	c, err := smtp.NewClient(conn, s.Host)
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			c.Close()
-		}
-	}()
-	if err := c.Hello("ledgerline"); err != nil {
+	if err := s.introduce(c, config); err != nil {
+		c.Close()
 		return nil, err
+	}
+	return c, nil
+}
+
+// introduce brings a connection to where mail can be sent.
+func (s *MailServer) introduce(c *smtp.Client, config *tls.Config) error {
+	if err := c.Hello("ledgerline"); err != nil {
+		return err
 	}
 	if !s.Implicit && !s.Plain {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
-			return nil, errNoStartTLS
+			return errNoStartTLS
 		}
 		if err := c.StartTLS(config); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if s.Username == "" {
-		return c, nil
+		return nil
 	}
 	// PlainAuth would send a password to localhost without TLS.
 	if _, encrypted := c.TLSConnectionState(); !encrypted {
-		return nil, errNoStartTLS
+		return errNoStartTLS
 	}
 	password, err := s.Password()
 	if err != nil {
-		return nil, credentialsError{err}
+		return credentialsError{err}
 	}
 	if err := c.Auth(smtp.PlainAuth("", s.Username, password, s.Host)); err != nil {
-		return nil, credentialsError{err}
+		return credentialsError{err}
 	}
-	return c, nil
+	return nil
 }
 
 // credentialsError is a password that cannot be read, or is refused.

@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/user"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -71,14 +73,13 @@ func (a *app) integrations() *cobra.Command {
 }
 
 // readFiles parses integration files; "-" is standard input.
-func (a *app) readFiles(c *cobra.Command, files []string) ([]integrations.Integration, error) {
+func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File, err error) {
 	if len(files) == 0 {
-		return nil, usage("-f is missing: want an integration file, or - for standard input")
+		return all, usage("-f is missing: want an integration file, or - for standard input")
 	}
-	var all []integrations.Integration
+	all.Channels = make(map[uuid.UUID][]integrations.Channel)
 	for _, name := range files {
 		var src []byte
-		var err error
 		if name == "-" {
 			name = "stdin"
 			src, err = io.ReadAll(io.LimitReader(c.InOrStdin(), 2<<20))
@@ -86,13 +87,19 @@ func (a *app) readFiles(c *cobra.Command, files []string) ([]integrations.Integr
 			src, err = os.ReadFile(name)
 		}
 		if err != nil {
-			return nil, usage("-f: %w", err)
+			return all, usage("-f: %w", err)
 		}
-		list, err := integrations.Parse(name, src, integrations.Options{DevHosts: a.devHosts})
+		file, err := integrations.ParseFile(name, src, integrations.Options{DevHosts: a.devHosts})
 		if err != nil {
-			return nil, usage("the file cannot be used:\n%w", err)
+			return all, usage("the file cannot be used:\n%w", err)
 		}
-		all = append(all, list...)
+		all.Integrations = append(all.Integrations, file.Integrations...)
+		for organization, channels := range file.Channels {
+			if _, twice := all.Channels[organization]; twice {
+				return all, usage("%s: organization %s has a notifications section in another file too; want one for all of its channels", name, organization)
+			}
+			all.Channels[organization] = channels
+		}
 	}
 	return all, nil
 }
@@ -106,10 +113,11 @@ func (a *app) integrationsApply() *cobra.Command {
 		Example: "  starter integrations apply -f integrations.yaml",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := a.readFiles(c, files)
+			file, err := a.readFiles(c, files)
 			if err != nil {
 				return err
 			}
+			list := file.Integrations
 			pool, err := a.database(c.Context())
 			if err != nil {
 				return err
@@ -121,6 +129,9 @@ func (a *app) integrationsApply() *cobra.Command {
 			}
 			if dryRun {
 				fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing was stored")
+			}
+			if err := a.applyChannels(c, pool, file, dryRun); err != nil {
+				return err
 			}
 			if err := a.applySchedules(c, list, dryRun); err != nil {
 				return err
@@ -155,7 +166,7 @@ func (a *app) integrationsCheck() *cobra.Command {
 		Short: "Check a file, and whether its secrets can be read here; needs no server",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := a.readFiles(c, files)
+			file, err := a.readFiles(c, files)
 			if err != nil {
 				return err
 			}
@@ -164,7 +175,7 @@ func (a *app) integrationsCheck() *cobra.Command {
 			}
 			results := []result{}
 			rows := [][]string{{"NAME", "ADAPTER", "CREDENTIAL", "REFERENCE", "READABLE HERE"}}
-			for _, in := range list {
+			for _, in := range file.Integrations {
 				for name, ref := range in.Credentials {
 					state := "yes"
 					if _, err := ref.Resolve(); err != nil {
@@ -172,6 +183,21 @@ func (a *app) integrationsCheck() *cobra.Command {
 					}
 					results = append(results, result{in.Name, in.Adapter, name, string(ref), state})
 					rows = append(rows, []string{in.Name, in.Adapter, name, string(ref), state})
+				}
+			}
+			for _, channels := range file.Channels {
+				for _, ch := range channels {
+					if ch.Webhook == nil {
+						continue
+					}
+					ref, state := ch.Webhook.Secret, "yes"
+					if secret, err := ref.Resolve(); err != nil {
+						state = "no: " + err.Error()
+					} else if err := notify.CheckSecret(secret); err != nil {
+						state = "no: " + err.Error()
+					}
+					results = append(results, result{ch.Name, "webhook", "secret", string(ref), state})
+					rows = append(rows, []string{ch.Name, "webhook", "secret", string(ref), state})
 				}
 			}
 			if a.output == "json" {
