@@ -114,14 +114,14 @@ type DeliveryState struct {
 // disables its channel, and a test that arrives enables it.
 func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryState) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+		changed, err := tx.Exec(ctx, `
 			UPDATE ledgerline.notification_deliveries SET state = $4, attempts = greatest(attempts, $5),
 			    error_kind = coalesce(nullif($6, ''), error_kind), status_code = CASE WHEN $6 = '' THEN status_code ELSE nullif($7, 0) END,
 			    started_at = coalesce(started_at, now()),
 			    finished_at = CASE WHEN $4 <> 'pending' THEN now() END, delivered_at = CASE WHEN $4 = 'delivered' THEN now() END
 			WHERE organization_id = $1 AND notification_id = $2 AND channel = $3 AND state = 'pending'`,
 			k.OrganizationID, k.NotificationID, k.Channel, s.State, s.Attempts, string(s.ErrorKind), s.Status)
-		if err != nil {
+		if err != nil || changed.RowsAffected() == 0 {
 			return err
 		}
 		switch {
@@ -161,7 +161,7 @@ func ListTold(ctx context.Context, db Beginner, organization uuid.UUID, since ti
 			    FROM ledgerline.notifications n
 			    LEFT JOIN ledgerline.notification_deliveries d USING (organization_id, notification_id)
 			    LEFT JOIN ledgerline.integrations i USING (organization_id, integration_id)
-			    WHERE n.organization_id = $1 AND n.queued_at >= $2 AND ($3 = '00000000-0000-0000-0000-000000000000' OR n.notification_id = $3)
+			    WHERE n.organization_id = $1 AND n.queued_at >= $2 AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR n.notification_id = $3)
 			    ORDER BY n.queued_at DESC, n.notification_id, d.channel LIMIT $4) newest
 			ORDER BY 5, 1, 9`, organization, since, id, MaxPage)
 		if err != nil {
