@@ -25,10 +25,11 @@ var arrows = []struct {
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
 	{"adapters", []string{"adapters", "classify", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
-	{"integrations", []string{"adapters", "classify"}, "files and rules only; of adapters it needs names and hosts"},
-	{"runlog", []string{"integrations", "classify"}, "the database does not know who writes to it"},
-	{"watcher", []string{"integrations", "runlog"}, "it must notice that nothing ran, so it depends on nothing that runs"},
-	{"activities", []string{"adapters", "integrations", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"notify", []string{"adapters", "classify"}, "messages and how they are sent; of adapters it needs the guarded client"},
+	{"integrations", []string{"adapters", "classify", "notify"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
+	{"runlog", []string{"integrations", "classify", "notify"}, "the database does not know who writes to it; what is told is notify's"},
+	{"watcher", []string{"integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
+	{"activities", []string{"adapters", "integrations", "notify", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"workflows", []string{"activities", "classify", "adapters", "integrations", "runlog"}, "deterministic: of the last three it has names and types, and everything that acts is behind an activity"},
 }
 
@@ -40,6 +41,8 @@ var forbidden = []struct{ from, what, why string }{
 	{"watcher", "go.temporal.io", "it must work while Temporal is down"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},
+	{"notify", "go.temporal.io", "Temporal's retries stand above the senders"},
+	{"notify", "github.com/jackc", "a message is made of facts that were read before"},
 	{"workflows", "github.com/jackc", "a workflow has no I/O"},
 	{"workflows", "net/http", "a workflow has no I/O"},
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -49,14 +50,16 @@ type Resolver func(ctx context.Context, organization, integration uuid.UUID) (in
 // Audit stores rows in the audit record. Storing a row again has no effect.
 type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
-// Activities holds what the activities need. All fields but Observe and DB must be
-// set; [New] sets them for production.
+// Activities holds what the activities need. All fields but Observe, DB, Webhooks and Mail must
+// be set; [New] sets them for production.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
 	Audit    Audit
-	DB       runlog.Beginner // of exports; calls and audit rows do not use it
+	DB       runlog.Beginner // of exports and notifications; calls and audit rows do not use it
+	Webhooks notify.Webhook
+	Mail     *notify.MailServer // nil if the deployment has none
 	Log      *slog.Logger
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
 }
@@ -87,8 +90,9 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},
-		DB:  db,
-		Log: log,
+		DB:       db,
+		Webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: devHosts}), DevHosts: devHosts},
+		Log:      log,
 	}
 }
 

@@ -59,6 +59,13 @@ type Client struct {
 
 // NewClient returns a Client.
 func NewClient(o ClientOptions) *Client {
+	return &Client{dev: slices.Clone(o.DevHosts), http: Guarded(o)}
+}
+
+// Guarded returns the HTTP client below a [Client], for those who call what is
+// no vendor: it has the Client's promises but for the list of hosts and the
+// cap on the body. Check the address with [CheckPublicURL] first.
+func Guarded(o ClientOptions) *http.Client {
 	guard := ssrf.New(ssrf.WithPorts(443))
 	public := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Resolver: o.Resolver, Control: guard.Safe}
 	dev := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Resolver: o.Resolver}
@@ -67,28 +74,31 @@ func NewClient(o ClientOptions) *Client {
 		tlsConfig = o.TLS.Clone()
 		tlsConfig.MinVersion = max(tlsConfig.MinVersion, tls.VersionTLS12)
 	}
-	return &Client{
-		dev: slices.Clone(o.DevHosts),
-		http: &http.Client{
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				Proxy: nil, // with a proxy the address check would only ever see the proxy
-				DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-					if slices.Contains(o.DevHosts, addr) {
-						return dev.DialContext(ctx, network, addr)
-					}
-					return public.DialContext(ctx, network, addr)
-				},
-				TLSClientConfig:        tlsConfig,
-				TLSHandshakeTimeout:    5 * time.Second,
-				ForceAttemptHTTP2:      true,
-				MaxIdleConns:           512,
-				MaxIdleConnsPerHost:    64,
-				IdleConnTimeout:        90 * time.Second,
-				MaxResponseHeaderBytes: maxResponseHeader,
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy: nil, // with a proxy the address check would only ever see the proxy
+			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if slices.Contains(o.DevHosts, addr) {
+					return dev.DialContext(ctx, network, addr)
+				}
+				return public.DialContext(ctx, network, addr)
 			},
+			TLSClientConfig:        tlsConfig,
+			TLSHandshakeTimeout:    5 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           512,
+			MaxIdleConnsPerHost:    64,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: maxResponseHeader,
 		},
 	}
+}
+
+// Prohibited reports whether an error of a [Guarded] client means that the
+// address must not be called.
+func Prohibited(err error) bool {
+	return errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedPort) || errors.Is(err, ssrf.ErrProhibitedNetwork)
 }
 
 // CloseIdle closes the connections that are not in use.
@@ -158,7 +168,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 // failed turns a transport error into a verdict. Whether a write may have
 // happened needs both: an error after which it can, and bytes that were sent.
 func (c *Client) failed(err error, r Request, sent bool, status int) classify.Verdict {
-	if errors.Is(err, ssrf.ErrProhibitedIP) || errors.Is(err, ssrf.ErrProhibitedPort) || errors.Is(err, ssrf.ErrProhibitedNetwork) {
+	if Prohibited(err) {
 		return Fault(classify.InvalidRequest, "dial:address",
 			fmt.Sprintf("host %q resolves to an address that must not be called", r.URL.Hostname()))
 	}

@@ -29,32 +29,47 @@ type Options struct {
 	DevHosts []string
 }
 
-// Parse reads integration files: YAML, one organization a document. name is
-// the file's, for messages. The error joins every fault, each as
-// "name:line:column: field: what is wrong; want what is right".
+// Parse is [ParseFile] for those who need the integrations only.
 func Parse(name string, src []byte, o Options) ([]Integration, error) {
+	f, err := ParseFile(name, src, o)
+	return f.Integrations, err
+}
+
+// File is what stands in an integration file.
+type File struct {
+	Integrations []Integration
+	// Channels are where organizations are told of trouble. An organization
+	// without an entry has no notifications section, and keeps the channels it
+	// has; an empty list is none.
+	Channels map[uuid.UUID][]Channel
+}
+
+// ParseFile reads integration files: YAML, one organization a document. name
+// is the file's, for messages. The error joins every fault, each as
+// "name:line:column: field: what is wrong; want what is right".
+func ParseFile(name string, src []byte, o Options) (File, error) {
 	if len(src) > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes; want at most %d", name, len(src), maxFile)
+		return File{}, fmt.Errorf("%s: %d bytes; want at most %d", name, len(src), maxFile)
 	}
-	p := &parser{name: name, options: o, ids: make(map[uuid.UUID]bool)}
-	var out []Integration
+	p := &parser{name: name, options: o, ids: make(map[uuid.UUID]bool), channels: make(map[uuid.UUID][]Channel)}
+	out := File{Channels: p.channels}
 	docs := yaml.NewDecoder(bytes.NewReader(src))
 	for n := 0; ; n++ {
 		var doc yaml.Node
 		err := docs.Decode(&doc)
 		if errors.Is(err, io.EOF) {
 			if n == 0 {
-				return nil, fmt.Errorf("%s:1:1: the file is empty; want organization and integrations", name)
+				return File{}, fmt.Errorf("%s:1:1: the file is empty; want organization and integrations", name)
 			}
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+			return File{}, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
 		}
-		out = append(out, p.document(doc.Content[0])...)
+		out.Integrations = append(out.Integrations, p.document(doc.Content[0])...)
 	}
 	if len(p.faults) > 0 {
-		return nil, p.report()
+		return File{}, p.report()
 	}
 	return out, nil
 }
@@ -66,6 +81,8 @@ type parser struct {
 	options Options
 	faults  []fault
 	ids     map[uuid.UUID]bool
+
+	channels map[uuid.UUID][]Channel
 }
 
 type fault struct {
@@ -143,8 +160,11 @@ func (p *parser) uuid(parent *yaml.Node, m map[string]*yaml.Node, at, name strin
 }
 
 func (p *parser) document(n *yaml.Node) []Integration {
-	m := p.fields(n, "", "organization", "integrations")
+	m := p.fields(n, "", "organization", "integrations", "notifications")
 	org, _ := p.uuid(n, m, "", "organization")
+	if list, ok := m["notifications"]; ok {
+		p.notifications(list, org)
+	}
 	list, ok := m["integrations"]
 	if !ok {
 		if m != nil {

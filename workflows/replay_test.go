@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -26,6 +27,7 @@ func TestReplay(t *testing.T) {
 		r := worker.NewWorkflowReplayer()
 		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
 		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
+		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
 		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }
@@ -46,6 +48,12 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Sync(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.SyncName})
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return runlog.DeliveryState{}, err
+			}
+			return workflows.Notify(ctx, k)
+		}, workflow.RegisterOptions{Name: workflows.NotifyName})
 		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }

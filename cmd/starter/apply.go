@@ -37,7 +37,7 @@ the same file again: it does what is left.`,
   starter integrations apply -f integrations.yaml --prune`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := a.readFiles(c, files)
+			file, err := a.readFiles(c, files)
 			if err != nil {
 				return err
 			}
@@ -47,11 +47,14 @@ the same file again: it does what is left.`,
 			}
 			defer pool.Close()
 			o.By = whoami()
-			done, err := a.apply(c.Context(), pool, list, o)
+			done, err := a.apply(c.Context(), pool, file.Integrations, o)
 			if err == nil || len(done) > 0 {
 				tellApplied(c.ErrOrStderr(), done, o)
 			}
 			if err != nil {
+				return err
+			}
+			if err := a.applyChannels(c, pool, file, o.DryRun); err != nil {
 				return err
 			}
 			if a.output == "json" {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -72,14 +73,13 @@ func (a *app) integrations() *cobra.Command {
 }
 
 // readFiles parses integration files; "-" is standard input.
-func (a *app) readFiles(c *cobra.Command, files []string) ([]integrations.Integration, error) {
+func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File, err error) {
 	if len(files) == 0 {
-		return nil, usage("-f is missing: want an integration file, or - for standard input")
+		return all, usage("-f is missing: want an integration file, or - for standard input")
 	}
-	var all []integrations.Integration
+	all.Channels = make(map[uuid.UUID][]integrations.Channel)
 	for _, name := range files {
 		var src []byte
-		var err error
 		if name == "-" {
 			name = "stdin"
 			src, err = io.ReadAll(io.LimitReader(c.InOrStdin(), 2<<20))
@@ -87,18 +87,24 @@ func (a *app) readFiles(c *cobra.Command, files []string) ([]integrations.Integr
 			src, err = os.ReadFile(name)
 		}
 		if err != nil {
-			return nil, usage("-f: %w", err)
+			return all, usage("-f: %w", err)
 		}
-		list, err := integrations.Parse(name, src, integrations.Options{DevHosts: a.devHosts})
+		file, err := integrations.ParseFile(name, src, integrations.Options{DevHosts: a.devHosts})
 		if err != nil {
-			return nil, usage("the file cannot be used:\n%w", err)
+			return all, usage("the file cannot be used:\n%w", err)
 		}
-		all = append(all, list...)
+		all.Integrations = append(all.Integrations, file.Integrations...)
+		for organization, channels := range file.Channels {
+			if _, twice := all.Channels[organization]; twice {
+				return all, usage("%s: organization %s has a notifications section in another file too; want one for all of its channels", name, organization)
+			}
+			all.Channels[organization] = channels
+		}
 	}
 	ids := make(map[uuid.UUID]string)
-	for _, in := range all {
+	for _, in := range all.Integrations {
 		if other, twice := ids[in.ID]; twice {
-			return nil, usage("-f: integrations %s and %s have the same ID %s; want one of them", other, in.Name, in.ID)
+			return all, usage("-f: integrations %s and %s have the same ID %s; want one of them", other, in.Name, in.ID)
 		}
 		ids[in.ID] = in.Name
 	}
@@ -120,7 +126,7 @@ func (a *app) integrationsCheck() *cobra.Command {
 		Short: "Check a file, and whether its secrets can be read here; needs no server",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := a.readFiles(c, files)
+			file, err := a.readFiles(c, files)
 			if err != nil {
 				return err
 			}
@@ -129,7 +135,7 @@ func (a *app) integrationsCheck() *cobra.Command {
 			}
 			results := []result{}
 			rows := [][]string{{"NAME", "ADAPTER", "CREDENTIAL", "REFERENCE", "READABLE HERE"}}
-			for _, in := range list {
+			for _, in := range file.Integrations {
 				for name, ref := range in.Credentials {
 					state := "yes"
 					if _, err := ref.Resolve(); err != nil {
@@ -137,6 +143,21 @@ func (a *app) integrationsCheck() *cobra.Command {
 					}
 					results = append(results, result{in.Name, in.Adapter, name, string(ref), state})
 					rows = append(rows, []string{in.Name, in.Adapter, name, string(ref), state})
+				}
+			}
+			for _, channels := range file.Channels {
+				for _, ch := range channels {
+					if ch.Webhook == nil {
+						continue
+					}
+					ref, state := ch.Webhook.Secret, "yes"
+					if secret, err := ref.Resolve(); err != nil {
+						state = "no: " + err.Error()
+					} else if err := notify.CheckSecret(secret); err != nil {
+						state = "no: " + err.Error()
+					}
+					results = append(results, result{ch.Name, "webhook", "secret", string(ref), state})
+					rows = append(rows, []string{ch.Name, "webhook", "secret", string(ref), state})
 				}
 			}
 			if a.output == "json" {

@@ -40,7 +40,9 @@ Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
 Secrets of integrations are read from where their references point (env:NAME,
-file:/path), so they must be in this program's environment.
+file:/path), so they must be in this program's environment. Notifications by
+e-mail go through the server in LEDGERLINE_SMTP_URL, such as
+smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 
 `)
 		flags.PrintDefaults()

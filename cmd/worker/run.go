@@ -29,6 +29,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	if err != nil {
 		return err
 	}
+	mail, err := mailServer(getenv)
+	if err != nil {
+		return err
+	}
 	logger := newLogger(c, words)
 	if len(c.devHosts) > 0 {
 		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", c.devHosts)
@@ -61,7 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer server.Close()
 
 	acts := activities.New(pool, c.devHosts, logger)
-	acts.Observe = metrics.observe
+	acts.Observe, acts.Mail = metrics.observe, mail
 	defer acts.Client.CloseIdle()
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency
@@ -78,6 +82,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer stop()
 	go keepPartitions(upkeep, pool, logger)
 	go watch(upkeep, pool, temporal, metrics, logger)
+	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 
 	select {

@@ -1,0 +1,122 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Names of the activities that deliver notifications.
+const (
+	DeliverName        = "Deliver"
+	RecordDeliveryName = "RecordDelivery"
+)
+
+// The waits between attempts to deliver: 10 s, 20 s, 40 s … up to an hour.
+const (
+	DeliverBase = 10 * time.Second
+	DeliverMax  = time.Hour
+)
+
+// Deliver makes one attempt to deliver a notification to a channel. Delivered
+// or refused for good is a result; what may go better later is an error, whose
+// type is its kind. Its input is names only: the message is made here, and the
+// secret read here.
+func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
+	attempt := int(activity.GetInfo(ctx).Attempt)
+	d, err := runlog.LoadDelivery(ctx, a.DB, k)
+	switch {
+	case errors.Is(err, runlog.ErrNotFound):
+		return runlog.DeliveryState{State: "failed", ErrorKind: classify.NotFound}, nil
+	case err != nil:
+		return runlog.DeliveryState{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
+	case d.State != "pending":
+		return runlog.DeliveryState{State: d.State}, nil // told before
+	}
+	r := a.send(ctx, d)
+	s := runlog.DeliveryState{State: "pending", Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
+	switch {
+	case r.Delivered():
+		s.State = "delivered"
+		if r.Kind == classify.OK {
+			s.ErrorKind, s.Status = "", 0
+		}
+		return s, nil
+	case r.Permanent:
+		s.State = "failed"
+		a.logDelivery(k, r, attempt)
+		return s, nil
+	}
+	a.logDelivery(k, r, attempt)
+	// So that people see why it takes so long; the end is recorded for certain.
+	if err := runlog.RecordDelivery(ctx, a.DB, k, s); err != nil {
+		a.Log.Warn("an attempt to notify could not be recorded", "notification_id", k.NotificationID, "channel", k.Channel, "error", cut(err.Error()))
+	}
+	return runlog.DeliveryState{}, deliverLater(r, attempt)
+}
+
+// send sends by the channel's way.
+func (a *Activities) send(ctx context.Context, d runlog.Delivery) notify.Result {
+	test := d.Message.Notification.Cause == notify.Test
+	switch {
+	case d.Removed():
+		return notify.Result{Kind: notify.ChannelRemoved, Permanent: true}
+	case d.Channel.DisabledAt != nil && !test: // a test may find it back
+		return notify.Result{Kind: notify.ChannelDisabled, Permanent: true}
+	case d.Channel.Webhook != nil:
+		secret, err := d.Channel.Webhook.Secret.Resolve()
+		if err != nil {
+			return notify.Result{Kind: classify.Credentials, Err: err}
+		}
+		return a.Webhooks.Send(ctx, d.Channel.Webhook.URL, secret, d.Message)
+	}
+	return a.Mail.Send(ctx, d.Channel.Email.To, d.Message)
+}
+
+// deliverLater asks for another attempt, and never before the receiver wants one.
+func deliverLater(r notify.Result, attempt int) error {
+	o := temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign}
+	if planned := min(DeliverBase<<min(attempt-1, 20), DeliverMax); r.RetryAfter > planned {
+		o.NextRetryDelay = r.RetryAfter
+	}
+	message := "not delivered: " + string(r.Kind)
+	if r.Status != 0 {
+		message += fmt.Sprintf(", answer %d", r.Status)
+	}
+	return temporal.NewApplicationErrorWithOptions(message, string(r.Kind), o)
+}
+
+func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt int) {
+	words := ""
+	if r.Err != nil {
+		words = redact.Text(r.Err.Error())
+	}
+	a.Log.Warn("a notification was not delivered", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel,
+		"attempt", attempt, "kind", r.Kind, "status", r.Status, "final", r.Permanent, "error", words)
+}
+
+// DeliveryEnd is what became of a delivery, for [Activities.RecordDelivery].
+type DeliveryEnd struct {
+	Key   runlog.DeliveryKey   `json:"key"`
+	State runlog.DeliveryState `json:"state"`
+}
+
+// RecordDelivery stores what became of a delivery. It is idempotent and retried
+// without limit: a database that is away never makes a message go out twice.
+func (a *Activities) RecordDelivery(ctx context.Context, end DeliveryEnd) error {
+	err := runlog.RecordDelivery(ctx, a.DB, end.Key, end.State)
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditUnavailable,
+		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
+}

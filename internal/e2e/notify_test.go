@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// hookSecret signs in these tests; it must turn up nowhere.
+var hookSecret = "whsec_" + strings.Repeat("Q2FuYXJ5", 4)
+
+// hooks is a receiver of webhooks, which takes each notification once.
+type hooks struct {
+	*httptest.Server
+	answer func(w http.ResponseWriter, id string, attempt int)
+
+	mu       sync.Mutex
+	attempts map[string]int
+	accepted map[string]int // by webhook-id: how often it was taken for new
+	bodies   strings.Builder
+	refused  []string
+}
+
+func newHooks(t *testing.T, answer func(w http.ResponseWriter, id string, attempt int)) *hooks {
+	t.Helper()
+	h := &hooks{answer: answer, attempts: make(map[string]int), accepted: make(map[string]int)}
+	verifier, err := standardwebhooks.NewWebhook(hookSecret)
+	require.NoError(t, err)
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		id := req.Header.Get("webhook-id")
+		h.mu.Lock()
+		fmt.Fprintln(&h.bodies, req.Header, string(body))
+		if err := verifier.Verify(body, req.Header); err != nil {
+			h.refused = append(h.refused, err.Error())
+		}
+		h.attempts[id]++
+		attempt := h.attempts[id]
+		h.mu.Unlock()
+		h.answer(w, id, attempt)
+	}))
+	t.Cleanup(h.Close)
+	t.Cleanup(h.CloseClientConnections)
+	return h
+}
+
+// accept takes a notification as a receiver should: by its ID, once.
+func (h *hooks) accept(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.accepted[id] == 0 {
+		h.accepted[id]++
+	}
+}
+
+func (h *hooks) counts(id string) (attempts, accepted int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.attempts[id], h.accepted[id]
+}
+
+// notifyWorker starts a worker that may call the receiver.
+func notifyWorker(t *testing.T, h *hooks, env ...string) *devstack.Process {
+	t.Helper()
+	t.Setenv("HOOK_SECRET", hookSecret)
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		t.Setenv(name, value)
+	}
+	return startWorker(t, "--dev-vendor-hosts", strings.Join(append(stack.DevHosts(), h.Listener.Addr().String()), ","))
+}
+
+// applyHooks gives an organization a channel, by the command line.
+func applyHooks(t *testing.T, o tenant, h *hooks) {
+	t.Helper()
+	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - name: ops\n    webhook: {url: %s/hook, secret: env:HOOK_SECRET}\n", h.URL)
+	_, words, code := starter(t, src, "integrations", "apply", "-f", "-", "--dev-vendor-hosts", strings.Join(append(stack.DevHosts(), h.Listener.Addr().String()), ","))
+	require.Equal(t, 0, code, words)
+	require.Contains(t, words, "notifications to ops (webhook): created")
+}
+
+func (o tenant) tell(t *testing.T, cause notify.Cause, facts notify.Facts) runlog.Told {
+	t.Helper()
+	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Worker), 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	queued, err := runlog.QueueNotification(t.Context(), pool, runlog.Notification{OrganizationID: o.id, IntegrationID: o.integrations["xledger-main"].ID, Cause: cause, Facts: facts})
+	require.NoError(t, err)
+	require.True(t, queued)
+	list, err := runlog.ListTold(t.Context(), pool, o.id, time.Time{}, uuid.Nil)
+	require.NoError(t, err)
+	return list[len(list)-1]
+}
+
+// ended waits until a delivery has ended.
+func (o tenant) ended(t *testing.T, id uuid.UUID) (told runlog.Told) {
+	t.Helper()
+	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Reader), 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	require.Eventually(t, func() bool {
+		list, err := runlog.ListTold(t.Context(), pool, o.id, time.Time{}, id)
+		require.NoError(t, err)
+		told = list[0]
+		return told.State != "pending"
+	}, 90*time.Second, 100*time.Millisecond)
+	return told
+}
+
+// A receiver that is away gets it when it is back; one that took it from a
+// worker that died gets it again, under the same ID, and takes it once.
+func TestNotifyDelivers(t *testing.T) {
+	o := newTenant(t, quick)
+	taken := make(chan struct{})
+	release := make(chan struct{})
+	var h *hooks
+	h = newHooks(t, func(w http.ResponseWriter, id string, attempt int) {
+		if attempt == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		h.accept(id)
+		if attempt == 2 {
+			close(taken)
+			<-release
+		}
+	})
+	first := notifyWorker(t, h)
+	applyHooks(t, o, h)
+	told := o.tell(t, notify.Rejected, notify.Facts{Period: "2026-10", Entries: &notify.Entries{Total: 2, Rejected: 1}})
+	select {
+	case <-taken:
+	case <-time.After(time.Minute):
+		t.Fatal("the receiver was not called again")
+	}
+	first.Kill() // it was taken, and nobody could say so
+	close(release)
+	notifyWorker(t, h)
+	done := o.ended(t, told.NotificationID)
+	require.Equal(t, "delivered", done.State)
+	require.Equal(t, classify.Unavailable, done.ErrorKind)
+	attempts, accepted := h.counts(told.NotificationID.String())
+	require.Equal(t, 3, attempts)
+	require.Equal(t, 1, accepted)
+	require.Empty(t, h.refused, "the library's verifier takes every attempt")
+	out, words, code := starter(t, "", "notifications", "list", "--org", o.id.String(), "--since", "1h")
+	require.Equal(t, 0, code, words)
+	require.Contains(t, out, "rejected")
+	require.Contains(t, out, "delivered")
+	require.Contains(t, out, "unavailable (503)")
+}
+
+// A test is sent at once. A receiver that says it is gone disables its channel,
+// which is seen, and comes back by a test that arrives.
+func TestNotifyTest(t *testing.T) {
+	o := newTenant(t, quick)
+	var mu sync.Mutex
+	code410 := true
+	h := newHooks(t, func(w http.ResponseWriter, _ string, _ int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if code410 {
+			w.WriteHeader(http.StatusGone)
+		}
+	})
+	notifyWorker(t, h)
+	org := o.id.String()
+	_, words, code := starter(t, "", "notifications", "test", "--org", org)
+	require.Equal(t, 1, code)
+	require.Contains(t, words, "no such channel")
+	applyHooks(t, o, h)
+	_, words, code = starter(t, "", "notifications", "test", "--org", org)
+	require.Equal(t, 1, code)
+	require.Contains(t, words, "ops: gone (410)")
+	out, _, code := starter(t, "", "notifications", "channels", "--org", org)
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "disabled since")
+	mu.Lock()
+	code410 = false
+	mu.Unlock()
+	_, _, code = starter(t, "", "notifications", "test", "--org", org)
+	require.Equal(t, 1, code, "not used while it is disabled")
+	out, words, code = starter(t, "", "notifications", "test", "--org", org, "--channel", "ops", "-o", "json")
+	require.Equal(t, 0, code, words)
+	require.Equal(t, "delivered", fromJSON[[]runlog.Told](t, out)[0].State)
+	_, words, code = starter(t, "", "notifications", "test", "--org", org)
+	require.Equal(t, 0, code, words)
+}
+
+// What a vendor says, what stands in an entry and what signs go nowhere.
+func TestNotifyKeepsSecrets(t *testing.T) {
+	canary := "canary" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	b := newBook(t)
+	b.text = canary
+	h := newHooks(t, func(http.ResponseWriter, string, int) {})
+	w := notifyWorker(t, h, "LEDGERLINE_SMTP_URL=smtp://u@localhost:1?from=l@example.com&password=env:HOOK_SECRET")
+	applyHooks(t, b.tenant, h)
+	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = runlog.ApplyChannels(t.Context(), pool, map[uuid.UUID][]integrations.Channel{b.id: {
+		{Name: "ops", Webhook: &integrations.Webhook{URL: h.URL + "/hook", Secret: "env:HOOK_SECRET"}},
+		{Name: "mail", Email: &integrations.Email{To: []string{"a@example.com"}}},
+	}}, "test", false)
+	require.NoError(t, err)
+	b.vouchers(t, "c", 1, "2026-10-05", "X"+canary, "")
+	told := b.tell(t, notify.Rejected, notify.Facts{ErrorKind: classify.Business, Period: "2026-10"})
+	var webhook runlog.Told
+	require.Eventually(t, func() bool {
+		list, err := runlog.ListTold(t.Context(), pool, b.id, time.Time{}, told.NotificationID)
+		require.NoError(t, err)
+		require.Len(t, list, 2)
+		webhook = list[1]
+		return webhook.State == "delivered" && list[0].Attempts > 0
+	}, time.Minute, 100*time.Millisecond)
+	var texts strings.Builder
+	h.mu.Lock()
+	texts.WriteString(h.bodies.String())
+	h.mu.Unlock()
+	texts.WriteString(w.Output())
+	for _, channel := range []string{"ops", "mail"} {
+		for _, e := range eventsOf(t, workflows.NotifyID(runlog.DeliveryKey{NotificationID: told.NotificationID, Channel: channel})) {
+			texts.WriteString(protojson.Format(e))
+		}
+	}
+	for _, table := range []string{"notifications", "notification_deliveries", "notification_channels", "notification_windows", "incidents"} {
+		texts.WriteString(strings.Join(queryStrings(t, "SELECT to_jsonb(x)::text FROM ledgerline."+table+" x WHERE organization_id = $1", b.id), "\n"))
+	}
+	require.Contains(t, texts.String(), told.NotificationID.String())
+	for _, secret := range []string{canary, hookSecret, strings.TrimPrefix(hookSecret, "whsec_")} {
+		require.NotContains(t, texts.String(), secret)
+	}
+}

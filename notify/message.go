@@ -1,0 +1,163 @@
+package notify
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// wordings are the causes in words: a subject for one line, what it means, and
+// where to look. {…} are facts; a command whose fact is not known is left out.
+var wordings = []struct {
+	cause    Cause
+	subject  string
+	means    string
+	commands []string
+}{
+	{Failing, "{integration} is failing", "Two runs in a row failed, or the vendor cannot be reached. Runs go on trying; you are told when it works again.",
+		[]string{"starter exports show {export} --org {organization}", "starter exports list --org {organization}", "starter logs --org {organization} --since 24h"}},
+	{Recovered, "{integration} works again", "The failing period is over.",
+		[]string{"starter exports list --org {organization}"}},
+	{Late, "{integration} started its run late", "A scheduled run started later than its schedule allows. It exports the right period all the same.",
+		[]string{"starter exports show {export} --org {organization}", "starter ticks list --org {organization}"}},
+	{Missed, "{integration} missed a scheduled run", "A scheduled run did not happen, so its period is not exported.",
+		[]string{"starter ticks list --org {organization}", "starter schedules list --org {organization}"}},
+	{Quota80, "{integration} has used 80 % of its requests", "The month's quota may not last. Health probes stop first.",
+		[]string{"starter quota --org {organization}"}},
+	{Quota100, "{integration} has used all of its requests", "Calls beyond the month's quota are refused if the integration is set so, or cost extra.",
+		[]string{"starter quota --org {organization}"}},
+	{Credentials, "{integration} has its credentials refused", "No call works until the secret is renewed where its reference points.",
+		[]string{"starter logs --org {organization} --class permanent --since 24h"}},
+	{Rejected, "{integration} has rejected entries", "An export is done, and some of its entries were rejected. The others are exported.",
+		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
+	{Faulted, "{integration} has faulty entries", "The vendor had accepted entries and found them faulty later.",
+		[]string{"starter exports show {export} --org {organization}"}},
+	{Test, "test notification", "Somebody wants to see that notifications arrive. There is nothing to do.",
+		[]string{"starter notifications list --org {organization}"}},
+}
+
+// Message is a notification ready to be sent. The same notification is the
+// same message, however often it is made.
+type Message struct {
+	ID           uuid.UUID // the notification's
+	Notification Notification
+	Integration  string // its name, "" if there is none
+	Adapter      string
+}
+
+// Type is the event type of the webhook: "ledgerline.failing".
+func (m Message) Type() string { return "ledgerline." + string(m.Notification.Cause) }
+
+// words returns the wording with the facts in place.
+func (m Message) words() (subject, means string, commands []string) {
+	export := ""
+	if id := m.Notification.Facts.ExportID; id != nil {
+		export = id.String()
+	}
+	put := strings.NewReplacer("{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
+	for _, w := range wordings {
+		if w.cause != m.Notification.Cause {
+			continue
+		}
+		for _, c := range w.commands {
+			if export != "" || !strings.Contains(c, "{export}") {
+				commands = append(commands, put.Replace(c))
+			}
+		}
+		return put.Replace(w.subject), w.means, commands
+	}
+	return string(m.Notification.Cause), "", nil
+}
+
+// Subject says it in one line.
+func (m Message) Subject() string {
+	subject, _, _ := m.words()
+	if n := len(m.Notification.Facts.Others); n > 0 {
+		subject += fmt.Sprintf(" (and %d more)", n)
+	}
+	return "[Ledgerline] " + subject
+}
+
+// data is the webhook's "data".
+type data struct {
+	NotificationID uuid.UUID `json:"notificationId"`
+	OrganizationID uuid.UUID `json:"organizationId"`
+	IntegrationID  string    `json:"integrationId,omitempty"`
+	Integration    string    `json:"integration,omitempty"`
+	Adapter        string    `json:"adapter,omitempty"`
+	Cause          Cause     `json:"cause"`
+	Summary        string    `json:"summary"`
+	Facts
+	Commands []string `json:"commands,omitempty"`
+}
+
+// JSON is the body of the webhook: type, timestamp and data, as Standard
+// Webhooks has it.
+func (m Message) JSON() ([]byte, error) {
+	subject, means, commands := m.words()
+	n := m.Notification
+	d := data{
+		NotificationID: m.ID, OrganizationID: n.OrganizationID, Integration: m.Integration, Adapter: m.Adapter,
+		Cause: n.Cause, Summary: subject + ". " + means, Facts: n.Facts, Commands: commands,
+	}
+	if n.IntegrationID != uuid.Nil {
+		d.IntegrationID = n.IntegrationID.String()
+	}
+	return json.Marshal(struct {
+		Type      string    `json:"type"`
+		Timestamp time.Time `json:"timestamp"`
+		Data      data      `json:"data"`
+	}{m.Type(), n.OccurredAt.UTC(), d})
+}
+
+// Text is the body of the e-mail, with "\n" between lines.
+func (m Message) Text() string {
+	subject, means, commands := m.words()
+	n, f := m.Notification, m.Notification.Facts
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s.\n%s\n\n", subject, means)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-13s "+format+"\n", append([]any{name}, args...)...)
+	}
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	line("when", "%s", at(n.OccurredAt))
+	if m.Integration != "" {
+		line("integration", "%s (%s, %s)", m.Integration, m.Adapter, n.IntegrationID)
+	}
+	if len(f.Others) > 0 {
+		line("also", "%s", strings.Join(f.Others, ", "))
+	}
+	if f.Since != nil {
+		line("since", "%s", at(*f.Since))
+	}
+	if f.ErrorKind != "" {
+		line("error", "%s", f.ErrorKind)
+	}
+	if f.Period != "" {
+		line("period", "%s", f.Period)
+	}
+	if f.ScheduledAt != nil {
+		line("scheduled", "%s", at(*f.ScheduledAt))
+	}
+	if f.LateSeconds > 0 {
+		line("late by", "%s", time.Duration(f.LateSeconds)*time.Second)
+	}
+	if e := f.Entries; e != nil {
+		line("entries", "%d: %d exported, %d rejected, %d unknown, %d faulty", e.Total, e.Exported, e.Rejected, e.Unknown, e.Faulted)
+	}
+	if q := f.Quota; q != nil {
+		line("quota", "%d of %d requests in %s", q.Used, q.Limit, q.Month)
+	}
+	if e := f.Earlier; e != nil && e.Count > 0 {
+		line("not told", "%d more of this cause in the hour after the last notification: %s", e.Count, strings.Join(e.Integrations, ", "))
+	}
+	line("organization", "%s", n.OrganizationID)
+	line("notification", "%s", m.ID)
+	if len(commands) > 0 {
+		fmt.Fprintf(&b, "\nLook with:\n  %s\n", strings.Join(commands, "\n  "))
+	}
+	return b.String()
+}

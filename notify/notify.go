@@ -1,0 +1,153 @@
+// Package notify is what people are told of trouble: the causes, the message
+// that each becomes, and the two ways in which it is sent.
+//
+// The one idea: a message is made of facts, never of text that somebody else
+// wrote. A [Notification] has fields for names, periods, times, counts and the
+// kind of an error, and no field that could hold a vendor's answer, an entry
+// or a secret; [Notification.Validate] refuses what is no such word. What
+// happened in full is read with the commands that a message names, by those
+// who may.
+//
+// [Webhook.Send] and [MailServer.Send] make one attempt each and say what came
+// of it in a [Result]. They do not try again and keep nothing: when to try
+// again is Temporal's, and who was told is the database's. Every attempt at one
+// notification has the same ID, so that a receiver who gets it twice can tell.
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Cause is why people are told. It is stored and public.
+type Cause string
+
+// The causes.
+const (
+	Failing     Cause = "failing"     // two runs in a row failed, or the vendor cannot be reached
+	Recovered   Cause = "recovered"   // a failing period is over
+	Late        Cause = "late"        // a scheduled run started later than its drift allows
+	Missed      Cause = "missed"      // a scheduled run did not happen
+	Quota80     Cause = "quota_80"    // 80 % of the month's requests are used
+	Quota100    Cause = "quota_100"   // all of the month's requests are used
+	Credentials Cause = "credentials" // the vendor refuses the credentials
+	Rejected    Cause = "rejected"    // an export has entries that were rejected
+	Faulted     Cause = "faulted"     // the vendor found accepted entries faulty
+	Test        Cause = "test"        // somebody wants to see that it works
+)
+
+// Causes returns every cause, in the order of the documentation.
+func Causes() []Cause {
+	all := make([]Cause, len(wordings))
+	for i, w := range wordings {
+		all[i] = w.cause
+	}
+	return all
+}
+
+// Notification is what happened. Facts that do not matter for its cause stay
+// at their zero value.
+type Notification struct {
+	OrganizationID uuid.UUID
+	IntegrationID  uuid.UUID // uuid.Nil for a [Test], which concerns none
+	Cause          Cause
+	OccurredAt     time.Time // the zero value is now
+	Facts          Facts
+}
+
+// Facts are what is known beyond the cause. They are stored as they are.
+type Facts struct {
+	ErrorKind   classify.Kind `json:"errorKind,omitempty"` // never the message
+	ExportID    *uuid.UUID    `json:"exportId,omitempty"`
+	Period      string        `json:"period,omitempty"`      // of an export: 2026-10, 2026-W45, 2026-11-23
+	ScheduledAt *time.Time    `json:"scheduledAt,omitempty"` // of a run
+	LateSeconds int64         `json:"lateSeconds,omitempty"`
+	Since       *time.Time    `json:"since,omitempty"`   // when a failing period began
+	Entries     *Entries      `json:"entries,omitempty"` // of an export
+	Quota       *Quota        `json:"quota,omitempty"`
+	Others      []string      `json:"others,omitempty"`  // further integrations of which the same is true
+	Earlier     *Earlier      `json:"earlier,omitempty"` // set by the database
+}
+
+// Entries counts the entries of an export by what became of them.
+type Entries struct {
+	Total    int `json:"total"`
+	Exported int `json:"exported"`
+	Rejected int `json:"rejected"`
+	Unknown  int `json:"unknown"`
+	Faulted  int `json:"faulted"` // of the exported ones
+}
+
+// Quota is how much of a month's requests is used.
+type Quota struct {
+	Month string `json:"month"` // 2026-11
+	Used  int64  `json:"used"`
+	Limit int64  `json:"limit"`
+}
+
+// Earlier is what came within an hour after the cause's last notification and
+// was not told by itself.
+type Earlier struct {
+	Count        int      `json:"count"`
+	Integrations []string `json:"integrations"` // at most [MaxNames]
+}
+
+// MaxNames is how many integrations a notification names beside its own.
+const MaxNames = 20
+
+var (
+	kindWord   = regexp.MustCompile(`^[a-z_]{0,40}$`)
+	periodWord = regexp.MustCompile(`^([0-9]{4}-(W?[0-9]{2}|[0-9]{2}-[0-9]{2}))?$`)
+	nameWord   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+)
+
+// Validate reports all that keeps a notification from being told. Its errors
+// never repeat a value: one in the wrong place may be a secret.
+func (n Notification) Validate() error {
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("notification: "+format, args...))
+		}
+	}
+	known := slices.Contains(Causes(), n.Cause)
+	check(known, "unknown cause; want one of %v", Causes())
+	check(n.OrganizationID != uuid.Nil, "no organization")
+	check(n.IntegrationID != uuid.Nil || n.Cause == Test, "no integration")
+	check(kindWord.MatchString(string(n.Facts.ErrorKind)), "the error kind is not one word; want a classify.Kind")
+	check(periodWord.MatchString(n.Facts.Period), "the period is not one; want 2026-10, 2026-W45 or 2026-11-23")
+	check(n.Facts.Quota == nil || periodWord.MatchString(n.Facts.Quota.Month), "the quota's month is not one; want 2026-11")
+	check(len(n.Facts.Others) <= MaxNames, "%d further integrations; want at most %d", len(n.Facts.Others), MaxNames)
+	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord.MatchString(s) }), "a further integration is not a name")
+	return errors.Join(faults...)
+}
+
+// Result is what came of one attempt to send.
+type Result struct {
+	Kind       classify.Kind // [classify.OK] if the receiver has it
+	Status     int           // HTTP status or SMTP code; 0 if there was no answer
+	Permanent  bool          // trying again cannot help
+	RetryAfter time.Duration // what the receiver asks for; 0 if nothing
+	Err        error         // for the log, to be redacted; nil if the status says all
+}
+
+// Kinds of results that [classify] has no word for.
+const (
+	Gone             classify.Kind = "gone"              // 410: the receiver wants no more
+	ChannelRemoved   classify.Kind = "channel_removed"   // the file does not have it any more
+	ChannelDisabled  classify.Kind = "channel_disabled"  // its receiver was gone before
+	MailDeferred     classify.Kind = "mail_deferred"     // SMTP 4xx
+	MailRefused      classify.Kind = "mail_refused"      // SMTP 5xx
+	RecipientRefused classify.Kind = "recipient_refused" // some recipients; the others have it
+	NoStartTLS       classify.Kind = "no_starttls"       // the mail server offers none
+)
+
+// Delivered reports whether the receiver has it.
+func (r Result) Delivered() bool { return r.Kind == classify.OK || r.Kind == RecipientRefused }

@@ -1,0 +1,179 @@
+-- Notifications: where an organization is told of trouble, what it was told,
+-- and what became of each delivery. No text of a vendor and no secret stands
+-- in any of it.
+
+-- +goose Up
+CREATE TABLE ledgerline.notification_channels (
+    organization_id uuid        NOT NULL,
+    name            text        NOT NULL,
+    kind            text        NOT NULL,
+    settings        jsonb       NOT NULL,
+    causes          text[]      NOT NULL DEFAULT '{}', -- empty: all
+    applied_by      text        NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    removed_at      timestamptz, -- not in the file any more; what it was told stays on record
+    disabled_at     timestamptz, -- the receiver said that it is gone
+    PRIMARY KEY (organization_id, name),
+    CONSTRAINT kind_is_known CHECK (kind IN ('webhook', 'email')),
+    CONSTRAINT settings_are_known CHECK (settings - CASE kind WHEN 'webhook' THEN ARRAY['url', 'secret'] ELSE ARRAY['to'] END = '{}'),
+    CONSTRAINT settings_hold_no_secret
+        CHECK (kind <> 'webhook' OR coalesce(settings ->> 'secret' ~ '^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.*)$', false))
+);
+
+-- What people are told. suppressed and also count and name what came within
+-- the hour after it and was not told by itself; the next notification of the
+-- cause repeats them in its facts.
+CREATE TABLE ledgerline.notifications (
+    organization_id uuid        NOT NULL,
+    notification_id uuid        NOT NULL, -- the webhook-id
+    cause           text        NOT NULL,
+    integration_id  uuid,                 -- NULL: of no integration
+    facts           jsonb       NOT NULL DEFAULT '{}',
+    occurred_at     timestamptz NOT NULL,
+    queued_at       timestamptz NOT NULL DEFAULT now(),
+    suppressed      integer     NOT NULL DEFAULT 0,
+    also            text[]      NOT NULL DEFAULT '{}',
+    PRIMARY KEY (organization_id, notification_id),
+    CONSTRAINT notification_of_an_integration FOREIGN KEY (organization_id, integration_id)
+        REFERENCES ledgerline.integrations (organization_id, integration_id),
+    CONSTRAINT cause_is_known CHECK (cause IN ('failing', 'recovered', 'late', 'missed', 'quota_80', 'quota_100',
+        'credentials', 'rejected', 'faulted', 'test')),
+    CONSTRAINT facts_are_few CHECK (length(facts::text) <= 4000),
+    CONSTRAINT also_is_bounded CHECK (cardinality(also) <= 20)
+);
+CREATE INDEX notifications_by_time ON ledgerline.notifications (organization_id, queued_at);
+CREATE INDEX notifications_by_cause ON ledgerline.notifications (organization_id, cause, queued_at);
+
+-- At most one notification per cause and hour: the row says which was the last
+-- one, and its lock makes those who come at once wait for each other. It is an
+-- hour from that one on, not an hour of the clock, so that two cannot stand on
+-- both sides of a full hour.
+CREATE TABLE ledgerline.notification_windows (
+    organization_id uuid        NOT NULL,
+    cause           text        NOT NULL,
+    opened_at       timestamptz NOT NULL,
+    notification_id uuid        NOT NULL,
+    PRIMARY KEY (organization_id, cause),
+    CONSTRAINT window_is_of_a_notification FOREIGN KEY (organization_id, notification_id)
+        REFERENCES ledgerline.notifications (organization_id, notification_id) DEFERRABLE INITIALLY DEFERRED
+);
+
+-- A failing period of an integration. It opens once and closes once, is told
+-- of at most once, and its end exactly once if its beginning was told.
+CREATE TABLE ledgerline.incidents (
+    organization_id uuid        NOT NULL,
+    incident_id     uuid        NOT NULL,
+    integration_id  uuid        NOT NULL,
+    error_kind      text        NOT NULL DEFAULT '',
+    opened_at       timestamptz NOT NULL,
+    closed_at       timestamptz,
+    failing_id      uuid, -- the notification that told of it; NULL: nobody knows
+    recovered_id    uuid, -- the notification that told of its end
+    PRIMARY KEY (organization_id, incident_id),
+    CONSTRAINT incident_of_an_integration FOREIGN KEY (organization_id, integration_id)
+        REFERENCES ledgerline.integrations (organization_id, integration_id),
+    CONSTRAINT failing_is_a_notification FOREIGN KEY (organization_id, failing_id)
+        REFERENCES ledgerline.notifications (organization_id, notification_id),
+    CONSTRAINT recovered_is_a_notification FOREIGN KEY (organization_id, recovered_id)
+        REFERENCES ledgerline.notifications (organization_id, notification_id),
+    CONSTRAINT recovered_ends_what_was_told CHECK (recovered_id IS NULL OR failing_id IS NOT NULL AND closed_at IS NOT NULL)
+);
+-- Unsettled: still going on, or over and its end not told yet.
+CREATE UNIQUE INDEX one_incident_at_a_time ON ledgerline.incidents (organization_id, integration_id)
+    WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL;
+
+-- The outbox: one row for each notification and channel.
+CREATE TABLE ledgerline.notification_deliveries (
+    organization_id uuid        NOT NULL,
+    notification_id uuid        NOT NULL,
+    channel         text        NOT NULL,
+    state           text        NOT NULL DEFAULT 'pending',
+    started_at      timestamptz, -- Temporal has its workflow
+    attempts        integer     NOT NULL DEFAULT 0,
+    error_kind      text,        -- of the last attempt that failed
+    status_code     integer,     -- what the receiver or mail server answered to it
+    delivered_at    timestamptz,
+    finished_at     timestamptz,
+    PRIMARY KEY (organization_id, notification_id, channel),
+    CONSTRAINT delivery_of_a_notification FOREIGN KEY (organization_id, notification_id)
+        REFERENCES ledgerline.notifications (organization_id, notification_id),
+    CONSTRAINT delivery_to_a_channel FOREIGN KEY (organization_id, channel)
+        REFERENCES ledgerline.notification_channels (organization_id, name),
+    CONSTRAINT state_is_known CHECK (state IN ('pending', 'delivered', 'failed')),
+    CONSTRAINT finished_exactly_if_not_pending CHECK ((state = 'pending') = (finished_at IS NULL)),
+    CONSTRAINT delivered_has_its_time CHECK ((state = 'delivered') = (delivered_at IS NOT NULL)),
+    CONSTRAINT error_kind_is_a_word CHECK (error_kind ~ '^[a-z_]{1,40}$')
+);
+CREATE INDEX deliveries_to_start ON ledgerline.notification_deliveries (organization_id) WHERE state = 'pending' AND started_at IS NULL;
+
+-- +goose StatementBegin
+CREATE FUNCTION ledgerline.delivery_ends_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.state <> 'pending' THEN
+        RAISE EXCEPTION 'the delivery of % to % is %', OLD.notification_id, OLD.channel, OLD.state USING ERRCODE = 'check_violation', CONSTRAINT = 'delivery_ends_once';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE FUNCTION ledgerline.incident_goes_one_way() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.recovered_id IS NOT NULL OR OLD.closed_at IS NOT NULL AND OLD.failing_id IS NULL
+       OR OLD.failing_id IS NOT NULL AND NEW.failing_id IS DISTINCT FROM OLD.failing_id THEN
+        RAISE EXCEPTION 'incident % is settled', OLD.incident_id USING ERRCODE = 'check_violation', CONSTRAINT = 'incident_goes_one_way';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['notification_channels', 'notifications', 'notification_windows', 'incidents', 'notification_deliveries'] LOOP
+        EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
+        EXECUTE format('CREATE POLICY own_organization ON ledgerline.%I USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization())', t);
+        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
+        EXECUTE format('GRANT SELECT ON ledgerline.%I TO ledgerline_worker, ledgerline_operator, ledgerline_reader', t);
+    END LOOP;
+    FOREACH t IN ARRAY ARRAY['notification_windows', 'incidents', 'notification_deliveries'] LOOP
+        EXECUTE format('CREATE POLICY functions_of_the_owner ON ledgerline.%I FOR SELECT TO ledgerline_owner USING (true)', t);
+    END LOOP;
+END
+$$;
+
+-- The organizations that have something to be told now. Asking each one every
+-- few seconds would cost a transaction for each.
+CREATE FUNCTION ledgerline.organizations_to_notify() RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT organization_id FROM ledgerline.notification_deliveries WHERE state = 'pending' AND started_at IS NULL
+    UNION
+    SELECT i.organization_id FROM ledgerline.incidents i
+    JOIN ledgerline.integrations g ON g.organization_id = i.organization_id AND g.integration_id = i.integration_id AND g.removed_at IS NULL
+    LEFT JOIN ledgerline.notification_windows w ON w.organization_id = i.organization_id
+        AND w.cause = CASE WHEN i.closed_at IS NULL THEN 'failing' ELSE 'recovered' END
+    WHERE (i.closed_at IS NULL AND i.failing_id IS NULL OR i.closed_at IS NOT NULL AND i.failing_id IS NOT NULL AND i.recovered_id IS NULL)
+      AND (w.opened_at IS NULL OR w.opened_at <= now() - interval '1 hour')
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER ends_once BEFORE UPDATE ON ledgerline.notification_deliveries FOR EACH ROW EXECUTE FUNCTION ledgerline.delivery_ends_once();
+CREATE TRIGGER one_way BEFORE UPDATE ON ledgerline.incidents FOR EACH ROW EXECUTE FUNCTION ledgerline.incident_goes_one_way();
+ALTER FUNCTION ledgerline.delivery_ends_once() OWNER TO ledgerline_owner;
+ALTER FUNCTION ledgerline.incident_goes_one_way() OWNER TO ledgerline_owner;
+ALTER FUNCTION ledgerline.organizations_to_notify() OWNER TO ledgerline_owner;
+REVOKE ALL ON FUNCTION ledgerline.organizations_to_notify() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledgerline.organizations_to_notify() TO ledgerline_worker;
+
+-- The operator says where, and can have a test sent; the worker says what.
+GRANT INSERT, UPDATE ON ledgerline.notification_channels TO ledgerline_operator;
+GRANT INSERT ON ledgerline.notifications, ledgerline.notification_deliveries TO ledgerline_operator;
+GRANT UPDATE (disabled_at) ON ledgerline.notification_channels TO ledgerline_worker;
+GRANT INSERT, UPDATE (suppressed, also) ON ledgerline.notifications TO ledgerline_worker;
+GRANT INSERT, UPDATE ON ledgerline.notification_windows, ledgerline.incidents TO ledgerline_worker;
+GRANT INSERT, UPDATE (state, started_at, attempts, error_kind, status_code, delivered_at, finished_at) ON ledgerline.notification_deliveries TO ledgerline_worker;
+
+-- +goose Down
+DROP FUNCTION ledgerline.organizations_to_notify();
+DROP TABLE ledgerline.notification_deliveries, ledgerline.incidents, ledgerline.notification_windows, ledgerline.notifications, ledgerline.notification_channels;
+DROP FUNCTION ledgerline.delivery_ends_once(), ledgerline.incident_goes_one_way();
