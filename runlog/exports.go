@@ -7,6 +7,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // Export is one export operation: a row of bufdir_export_audit_log.
@@ -156,7 +159,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `
+		tag, err := tx.Exec(ctx, `
 			WITH n AS (
 			    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'exported') AS exported,
 			        count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('unknown', 'sent')) AS unknown,
@@ -174,12 +177,45 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			return err
 		}
 		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
-		if err == nil && len(found) == 1 {
-			closed = found[0]
+		if err != nil || len(found) == 0 {
+			return err
 		}
-		return err
+		closed = found[0]
+		if tag.RowsAffected() == 0 {
+			return nil // it was closed, and told of, before
+		}
+		return tellOfExport(ctx, tx, closed)
 	})
 	return closed, err
+}
+
+// tellOfExport queues what people should know of an export that has just been
+// closed.
+func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
+	if _, err := RunEnded(ctx, tx, e.OrganizationID, e.IntegrationID); err != nil {
+		return err
+	}
+	kind := classify.Kind(e.ErrorCode)
+	for _, n := range []struct {
+		cause notify.Cause
+		so    bool
+	}{
+		{notify.Credentials, kind == classify.Unauthorized || kind == classify.Forbidden || kind == classify.Credentials},
+		{notify.Rejected, e.Rejected > 0},
+		{notify.Faulted, e.Faulted > 0},
+	} {
+		if !n.so {
+			continue
+		}
+		_, err := Notify(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
+			ErrorKind: kind, ExportID: &e.ID, Period: e.Period,
+			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.Faulted},
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WarmedUp records how a run's warm-up went.

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/watcher"
@@ -25,7 +27,7 @@ const watchEvery = 20 * time.Second
 // watch looks at the schedules until ctx ends.
 func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *metrics, logger *slog.Logger) {
 	w := watcher.Watcher{
-		DB: pool, Log: logger, Observe: m.tick,
+		DB: pool, Log: logger, Observe: m.tick, Alert: tellOfTick,
 		Paused: func(ctx context.Context, organization, integration uuid.UUID) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
@@ -49,6 +51,18 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 		case <-time.After(watchEvery + rand.N(watchEvery/4)):
 		}
 	}
+}
+
+// tellOfTick queues that a run was late or did not happen.
+func tellOfTick(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error {
+	cause := notify.Missed
+	if t.Result == runlog.TickLate {
+		cause = notify.Late
+	}
+	_, err := runlog.Notify(ctx, tx, runlog.Notification{OrganizationID: organization, IntegrationID: s.ID, Cause: cause, Facts: notify.Facts{
+		Period: t.Period, ScheduledAt: &t.ExpectedAt, LateSeconds: int64(t.LateBy.Seconds()), ExportID: t.ExportID,
+	}})
+	return err
 }
 
 // tick counts a recorded tick.
