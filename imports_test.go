@@ -24,10 +24,11 @@ var arrows = []struct {
 }{
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
-	{"adapters", []string{"adapters", "classify", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
-	{"integrations", []string{"adapters", "classify"}, "files and rules only; of adapters it needs names and hosts"},
-	{"runlog", []string{"integrations", "classify"}, "the database does not know who writes to it"},
-	{"activities", []string{"adapters", "integrations", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"limits", []string{"classify"}, "pure: counters and state machines; of a failure they need its kind"},
+	{"adapters", []string{"adapters", "classify", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
+	{"integrations", []string{"adapters", "classify", "limits"}, "files and rules only; of adapters it needs names and hosts"},
+	{"runlog", []string{"integrations", "classify", "limits"}, "the database does not know who writes to it"},
+	{"activities", []string{"adapters", "integrations", "runlog", "classify", "limits", "redact"}, "the only place that knows both error worlds"},
 	{"workflows", []string{"activities", "classify"}, "deterministic: everything that acts is behind an activity"},
 }
 
@@ -35,6 +36,7 @@ var arrows = []struct {
 var forbidden = []struct{ from, what, why string }{
 	{"classify", ".", "standard library only"},
 	{"redact", ".", "standard library only"},
+	{"limits", "net/http", "it bounds requests and makes none"},
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},

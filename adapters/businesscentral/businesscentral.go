@@ -23,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/entra"
 	"github.com/ledgerline/ledgerline/adapters/odata"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
 )
 
 // Name is the adapter's name in integration files, logs and outcomes.
@@ -150,6 +151,7 @@ func (b Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 // missing asks the journal which lines of r it has and returns what is left to
 // send: nil when nothing is. Its answer is the last look-up's.
 func (b Adapter) missing(ctx context.Context, c *adapters.Conn, r odata.Request) (*odata.Request, adapters.Answer, classify.Verdict) {
+	defer c.For(limits.Readback)()
 	parts := r.Requests
 	if !r.Batch() {
 		parts = []odata.Request{r}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
 )
 
 // Name is the adapter's name in integration files, logs and outcomes.
@@ -144,6 +145,7 @@ func Found(answer []byte) (map[string]int, error) {
 
 // lookUp counts how many of the identifiers Xledger has.
 func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (int, adapters.Answer, classify.Verdict) {
+	defer c.For(limits.Readback)()
 	a, v := post(ctx, c, classify.Read, LookUpBody(ids))
 	if v.Class != classify.Success {
 		return 0, a, v
@@ -169,7 +171,7 @@ func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (a
 		return adapters.Answer{}, *missing
 	}
 	return c.Client.Do(ctx, adapters.Request{
-		Adapter: c.Adapter, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes,
+		Adapter: c.Adapter, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes, Sent: c.Counter(),
 		Header: http.Header{
 			"Authorization":    {"token " + token},
 			"Content-Type":     {"application/json"},
