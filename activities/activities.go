@@ -29,6 +29,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -49,8 +50,8 @@ type Resolver func(ctx context.Context, organization, integration uuid.UUID) (in
 // Audit stores rows in the audit record. Storing a row again has no effect.
 type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
-// Activities holds what the activities need. All fields but Observe and DB must be
-// set; [New] sets them for production.
+// Activities holds what the activities need. All fields but Observe, DB, Gate
+// and OnQuota must be set; [New] sets them for production.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
@@ -59,6 +60,11 @@ type Activities struct {
 	DB       runlog.Beginner // of exports; calls and audit rows do not use it
 	Log      *slog.Logger
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
+	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
+	// OnQuota is told once a month, over all workers, of each threshold of an
+	// integration's quota that is reached, in percent. After an error it is told
+	// again. It may be nil.
+	OnQuota func(ctx context.Context, organization, integration uuid.UUID, percent int) error
 }
 
 // freshness is how long a worker uses an integration before it asks again, so
@@ -87,8 +93,9 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},
-		DB:  db,
-		Log: log,
+		DB:   db,
+		Log:  log,
+		Gate: new(limits.Gate),
 	}
 }
 
@@ -103,6 +110,10 @@ type Invocation struct {
 	Body           json.RawMessage    `json:"body,omitempty"`
 	Policy         classify.Policy    `json:"policy"`
 	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
+
+	// RequestsPerMinute is the integration's rate when the invocation started; 0
+	// is none. With a rate, attempts go through [OwnQueue].
+	RequestsPerMinute int `json:"requestsPerMinute,omitempty"`
 }
 
 // CallResult is a successful attempt.

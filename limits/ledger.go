@@ -72,6 +72,13 @@ type used struct {
 	pending int64 // by this one, not stored yet
 	quota   Quota
 	kicked  int // the threshold for which the loop was woken
+	told    int // the highest threshold that is known to have been told
+}
+
+// Warning is a threshold that was reached.
+type Warning struct {
+	Total
+	Percent int
 }
 
 // Count adds a request.
@@ -167,6 +174,29 @@ func (l *Ledger) learn(totals []Total) {
 			delete(l.months, m)
 		}
 	}
+}
+
+// Due returns the thresholds that totals have reached and that this process
+// does not know to have been told.
+func (l *Ledger) Due(totals []Total) (due []Warning) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range totals {
+		for _, percent := range t.Quota.Crossed(t.Requests) {
+			if percent > l.month(month{t.Organization, t.Integration, t.Month}).told {
+				due = append(due, Warning{t, percent})
+			}
+		}
+	}
+	return due
+}
+
+// Told says that some worker has told of a threshold.
+func (l *Ledger) Told(w Warning) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.month(month{w.Organization, w.Integration, w.Month})
+	u.told = max(u.told, w.Percent)
 }
 
 // Wake tells that a threshold was reached and should be stored at once.

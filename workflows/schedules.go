@@ -37,7 +37,7 @@ func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integra
 	}
 	want := SyncInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: "schedule", TriggeredBy: "schedule",
-		Schedule: in.Schedule, Policy: in.Policy,
+		Schedule: in.Schedule, Policy: in.Policy, RequestsPerMinute: in.Limits.RequestsPerMinute,
 	}
 	handle := c.ScheduleClient().GetHandle(ctx, ScheduleID(in.OrganizationID, in.ID))
 	found, err := handle.Describe(ctx)
@@ -83,7 +83,7 @@ func specOf(s integrations.Schedule) client.ScheduleSpec {
 
 func actionOf(in SyncInput) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
-		ID: ScheduleID(in.OrganizationID, in.IntegrationID), Workflow: SyncName, Args: []any{in}, TaskQueue: activities.TaskQueue,
+		ID: ScheduleID(in.OrganizationID, in.IntegrationID), Workflow: SyncName, Args: []any{in}, TaskQueue: activities.TaskQueue, Priority: fairly(in.OrganizationID),
 		StaticSummary: in.AdapterName + " export, " + in.Schedule.String(),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.IntegrationID.String()), AdapterName.ValueSet(in.AdapterName)),
