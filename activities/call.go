@@ -226,7 +226,7 @@ func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activ
 		return
 	}
 	if !a.affords(done.verdict, done.host) {
-		last.Rule = ruleBudget
+		last.Rule = RuleBudget
 		last.Message = cut(fmt.Sprintf("not tried again: too many attempts of this organization at %s fail, and its budget for retries is empty: %s",
 			done.host.Name, last.Message))
 		return

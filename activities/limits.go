@@ -15,11 +15,11 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Rules of attempts that were held back, and of retries that were.
+// Rules of attempts that made no call, and of those that are not repeated.
 const (
-	ruleQuota   = "quota:limit"
-	ruleBreaker = "breaker:open"
-	ruleBudget  = "budget:empty"
+	RuleQuota   = "quota:limit"  // no call: the month's limit is reached
+	RuleBreaker = "breaker:open" // no call: the vendor failed every time of late
+	RuleBudget  = "budget:empty" // not repeated: too many attempts fail
 )
 
 // OwnQueue is the task queue of an integration that has a rate: the server
@@ -49,7 +49,7 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 	if a.allowed(spec, conn.Purpose, urgent[in.Operation]) {
 		return nil
 	}
-	v := adapters.Fault(classify.QuotaSpent, ruleQuota, fmt.Sprintf(
+	v := adapters.Fault(classify.QuotaSpent, RuleQuota, fmt.Sprintf(
 		"the integration's limit of %d requests in %s is used up and no call was made; raise limits.monthlyRequests in its file, or wait for the next month (UTC)",
 		spec.Limits.MonthlyRequests, limits.Month(time.Now())))
 	return &v
@@ -74,7 +74,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 	}
 	admitted := a.Gate.Breakers.Admit(in.IntegrationID, time.Now())
 	if admitted.Open {
-		v := adapters.Fault(classify.BreakerOpen, ruleBreaker, fmt.Sprintf(
+		v := adapters.Fault(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
 			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
 			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
 		v.RetryAfter = max(0, time.Until(admitted.Until))

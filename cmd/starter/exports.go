@@ -195,7 +195,7 @@ up the rest; see starter exports show and starter exports retry.`,
 				return a.previewSync(c, pool, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, PeriodStart: start, PeriodEnd: end})
 			}
 			return a.runSync(c, workflows.SyncInput{
-				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy,
+				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
 				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: whoami(),
 			}, noWait)
 		},
@@ -396,7 +396,7 @@ asked about those first. An export has one retry; retry that one if need be.`,
 			}
 			parent := e.ID
 			return a.runSync(c, workflows.SyncInput{
-				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy,
+				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
 				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: "retry", TriggeredBy: whoami(), ParentID: &parent,
 			}, noWait)
 		},

@@ -117,7 +117,7 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 		keys = keys[len(some):]
 		in := activities.Invocation{
 			OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: e.AdapterName, CorrelationID: uuid.New(),
-			Operation: adapters.Call, Body: xledger.LookUpBody(some), Policy: spec.Policy,
+			Operation: adapters.Call, Body: xledger.LookUpBody(some), Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
 		}
 		in.Summary = workflows.Describe(in)
 		out, err := workflows.Execute(ctx, temporal, in)
