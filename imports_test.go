@@ -28,6 +28,7 @@ var arrows = []struct {
 	{"adapters", []string{"adapters", "classify", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
 	{"integrations", []string{"adapters", "classify", "limits"}, "files and rules only; of adapters it needs names and hosts"},
 	{"runlog", []string{"integrations", "classify", "limits"}, "the database does not know who writes to it"},
+	{"watcher", []string{"integrations", "runlog"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "integrations", "runlog", "classify", "limits", "redact"}, "the only place that knows both error worlds"},
 	{"workflows", []string{"activities", "classify"}, "deterministic: everything that acts is behind an activity"},
 }
@@ -38,6 +39,7 @@ var forbidden = []struct{ from, what, why string }{
 	{"redact", ".", "standard library only"},
 	{"limits", "net/http", "it bounds requests and makes none"},
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
+	{"watcher", "go.temporal.io", "it must work while Temporal is down"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},
 	{"workflows", "github.com/jackc", "a workflow has no I/O"},

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/businesscentral"
@@ -62,9 +63,9 @@ type Activities struct {
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
 	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
 	// OnQuota is told once a month, over all workers, of each threshold of an
-	// integration's quota that is reached, in percent. After an error it is told
-	// again. It may be nil.
-	OnQuota func(ctx context.Context, organization, integration uuid.UUID, percent int) error
+	// integration's quota that is reached, in percent, in the transaction that
+	// records it. After an error it is told again. It may be nil.
+	OnQuota func(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, percent int) error
 }
 
 // freshness is how long a worker uses an integration before it asks again, so

@@ -57,6 +57,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	last.EndedAt = time.Now()
 	last.Class, last.Kind, last.Rule = done.verdict.Class, done.verdict.Kind, done.verdict.Rule
 	last.HTTPStatus, last.Unknown, last.Message = done.verdict.HTTPStatus, done.verdict.Unknown, done.message
+	last.Asked = done.verdict.RetryAfter
 	if a.Observe != nil {
 		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
 	}

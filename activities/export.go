@@ -19,77 +19,6 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Chunk is the body of an invocation that exports: which entries, not the
-// entries. They never travel through Temporal.
-type Chunk struct {
-	ExportID uuid.UUID `json:"exportId"`
-	Chunk    int       `json:"chunk"`
-}
-
-// Body is the chunk as JSON. It is written by hand because workflows call it,
-// and encoding/json counts as non-deterministic.
-func (c Chunk) Body() json.RawMessage {
-	return fmt.Appendf(nil, `{"exportId":%q,"chunk":%d}`, c.ExportID.String(), c.Chunk)
-}
-
-// exportChunk sends a chunk of an export and records that the vendor has it.
-//
-// The entries are marked as sent before anybody sends them. Who finds them
-// marked at a first attempt does not know what the worker before it got done,
-// and neither does who follows an attempt without an answer: both let the
-// adapter ask the vendor first. An answer that cannot be recorded counts as
-// lost for the same reason.
-func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, first bool) (out outcome) {
-	exporter, ok := adapter.(adapters.Exporter)
-	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports yet")
-		return out
-	}
-	var c Chunk
-	if err := json.Unmarshal(in.Body, &c); err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "export:body", "the chunk's body cannot be read")
-		return out
-	}
-	entries, sent, err := runlog.TakeChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk)
-	if err != nil {
-		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("the entries could not be read: %v", err))
-		return out
-	}
-	if len(entries) == 0 { // settled before, by an attempt that could not report it
-		out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "export:settled"}
-		out.answer.ReadBack = true
-		return out
-	}
-	lines := make([]adapters.Entry, len(entries))
-	for i, e := range entries {
-		lines[i] = adapters.Entry{Key: e.VendorKey, Voucher: e.VoucherID, Account: e.Account, Amount: e.Amount, Currency: e.Currency, Text: e.Text, Date: e.Date}
-	}
-	body, err := exporter.ExportBody(conn.Settings, lines)
-	if err != nil {
-		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
-		return out
-	}
-	plan, err := exporter.Plan(adapters.Call, body)
-	if err != nil || plan.Guard == adapters.Unsafe {
-		out.verdict = adapters.Fault(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
-		return out
-	}
-	out.guard = plan.Guard
-	conn.Uncertain = conn.Uncertain || sent && first
-	resp, v := exporter.Do(ctx, conn, adapters.Call, body)
-	out.verdict = v
-	if v.Class != classify.Success {
-		return out
-	}
-	if err := runlog.SettleChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk, "exported", ""); err != nil {
-		out.verdict = adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("the vendor has the entries and this could not be recorded: %v", err))
-		out.verdict.Unknown = true
-		return out
-	}
-	out.answer = Answer{HTTPStatus: resp.Status, ReadBack: resp.ReadBack} // the vendor's list of new IDs stays with the vendor
-	return out
-}
-
 // Names of the activities of an export, shown in the Temporal UI.
 const (
 	ClaimName  = "ClaimExport"
@@ -102,8 +31,9 @@ const (
 
 // Claimed is the answer of [Activities.ClaimExport].
 type Claimed struct {
-	Export runlog.Export `json:"export"`
-	Mine   bool          `json:"mine"`
+	Export    runlog.Export `json:"export"`
+	Mine      bool          `json:"mine"`
+	TakenOver bool          `json:"takenOver,omitempty"` // from a run that no longer runs
 }
 
 // Claim is what [Activities.ClaimExport] is to claim. With a schedule, the
@@ -112,9 +42,6 @@ type Claim struct {
 	Export   runlog.Export          `json:"export"`
 	Schedule *integrations.Schedule `json:"schedule,omitempty"`
 }
-
-// driftLimit is how late a scheduled export may start without an alert.
-const driftLimit = 5 * time.Minute
 
 // ClaimExport makes the row of an export or finds that of its period. A row
 // that is pending while its workflow no longer runs is taken over: two that
@@ -127,16 +54,22 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 			e.PeriodStart, e.PeriodEnd, err = integrations.Period(e.Period)
 		}
 		if err != nil {
-			return Claimed{}, temporal.NewNonRetryableApplicationError(cut(err.Error()), string(classify.Configuration), nil)
+			return Claimed{}, configurationError(err)
+		}
+		if late := e.Drift(); late > c.Schedule.DriftLimit() {
+			a.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
+				"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
 		}
 	}
-	if late := e.Drift(); late > driftLimit {
-		a.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
-			"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
+	if day := time.Now().Add(14 * time.Hour); e.PeriodStart.After(day) { // it is nowhere later than in UTC+14
+		return Claimed{}, configurationError(fmt.Errorf("period %s has not begun: nothing can be exported yet", e.Period))
 	}
 	claimed, mine, err := runlog.Claim(ctx, a.DB, e)
-	if err != nil || mine || claimed.Status != "pending" {
-		return Claimed{claimed, mine}, storeError(err)
+	if overlap := (*runlog.OverlapError)(nil); errors.As(err, &overlap) {
+		return Claimed{}, configurationError(err)
+	}
+	if err != nil || claimed.Status != "pending" || mine {
+		return Claimed{Export: claimed, Mine: mine}, storeError(err)
 	}
 	if claimed.WorkflowID != e.WorkflowID {
 		d, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, claimed.WorkflowID, "")
@@ -145,44 +78,71 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 			return Claimed{}, storeError(err)
 		}
 		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			return Claimed{claimed, false}, nil
+			return Claimed{Export: claimed}, nil
 		}
 	}
 	mine, err = runlog.TakeOver(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
 	if mine {
 		claimed.WorkflowID, claimed.RunID = e.WorkflowID, e.RunID
 	}
-	return Claimed{claimed, mine}, storeError(err)
+	return Claimed{Export: claimed, Mine: mine, TakenOver: mine}, storeError(err)
 }
 
-// PlanExport assigns entries to chunks and returns the number of the last one.
-func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (int, error) {
-	size := 100
-	if x, ok := a.Adapters[e.AdapterName].(adapters.Exporter); ok {
-		size = x.Limits().Default
+// Planned is the answer of [Activities.PlanExport].
+type Planned struct {
+	Chunks int  `json:"chunks"` // the number of the last one
+	Atomic bool `json:"atomic"` // a refused request has stored nothing
+	Faults bool `json:"faults"` // the vendor tells of some faults only later
+}
+
+// PlanExport assigns entries to chunks. A source that cannot be planned from is
+// a permanent failure, of type [classify.Configuration].
+func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, error) {
+	exporter, ok := a.Adapters[e.AdapterName].(adapters.Exporter)
+	if !ok {
+		return Planned{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", e.AdapterName))
 	}
-	chunks, err := runlog.Plan(ctx, a.DB, e, size)
-	return chunks, storeError(err)
+	spec, err := runlog.Integration(ctx, a.DB, e.OrganizationID, e.IntegrationID)
+	if errors.Is(err, runlog.ErrNotFound) {
+		return Planned{}, configurationError(err)
+	} else if err != nil {
+		return Planned{}, storeError(err)
+	}
+	chunks, err := runlog.Plan(ctx, a.DB, e, spec.Export, ChunkSize(exporter, spec.Export))
+	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
+		return Planned{}, configurationError(err)
+	}
+	return Planned{chunks, exporter.Limits().Atomic, exporter.Limits().Faults}, storeError(err)
+}
+
+// ChunkSize is how many entries a request of an integration carries.
+func ChunkSize(x adapters.Exporter, e integrations.Export) int {
+	limits := x.Limits()
+	if e.ChunkSize > 0 {
+		return min(e.ChunkSize, limits.Entries)
+	}
+	return limits.Default
 }
 
 // Settled is what is to be recorded of a chunk.
 type Settled struct {
 	OrganizationID uuid.UUID `json:"organizationId"`
 	Chunk
-	Into   int    `json:"into,omitempty"`  // for SplitChunk
-	State  string `json:"state,omitempty"` // for SettleChunk
+	Into   int    `json:"into,omitempty"`   // for SplitChunk
+	Atomic bool   `json:"atomic,omitempty"` // for SplitChunk: a refused request has stored nothing
+	State  string `json:"state,omitempty"`  // for SettleChunk
 	Reason string `json:"reason,omitempty"`
 }
 
 // SplitChunk halves a refused chunk, or rejects its only voucher.
 func (a *Activities) SplitChunk(ctx context.Context, s Settled) (bool, error) {
-	split, err := runlog.SplitChunk(ctx, a.DB, s.OrganizationID, s.ExportID, s.Chunk.Chunk, s.Into, s.Reason)
+	split, err := runlog.SplitChunk(ctx, a.DB, s.OrganizationID, s.ExportID, s.Chunk.Chunk, s.Into, s.Reason, s.Atomic)
 	return split, storeError(err)
 }
 
 // SettleChunk records what became of a chunk.
 func (a *Activities) SettleChunk(ctx context.Context, s Settled) error {
-	return storeError(runlog.SettleChunk(ctx, a.DB, s.OrganizationID, s.ExportID, s.Chunk.Chunk, s.State, s.Reason))
+	return storeError(runlog.SettleChunk(ctx, a.DB, s.OrganizationID, s.ExportID, s.Chunk.Chunk, s.State, s.Reason, nil))
 }
 
 // DeferExport records until when an export waits.
@@ -198,6 +158,58 @@ func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.Export, error) {
 	closed, err := runlog.CloseExport(ctx, a.DB, e)
 	return closed, storeError(err)
+}
+
+// Steps of a [Chunk].
+const (
+	SendStep   = ""       // send it
+	VerifyStep = "verify" // ask which of its entries the vendor has, and settle it by that
+	FaultsStep = "faults" // ask what the vendor found faulty since the export began; the chunk is 0
+)
+
+// Chunk is the body of an invocation that exports: which entries, not the
+// entries. They never travel through Temporal.
+type Chunk struct {
+	ExportID uuid.UUID `json:"exportId"`
+	Chunk    int       `json:"chunk"`
+	Step     string    `json:"step,omitempty"`
+	Reason   string    `json:"reason,omitempty"` // why a verified chunk was refused
+	Since    time.Time `json:"since,omitzero"`   // of FaultsStep
+}
+
+// Body is the chunk as JSON. It is written by hand because workflows call it,
+// and encoding/json counts as non-deterministic.
+func (c Chunk) Body() json.RawMessage {
+	body := fmt.Appendf(nil, `{"exportId":"%s","chunk":%d`, c.ExportID, c.Chunk)
+	if c.Step != "" {
+		body = fmt.Appendf(body, `,"step":"%s"`, c.Step)
+	}
+	if c.Reason != "" {
+		body = fmt.Appendf(body, `,"reason":%s`, quoteJSON(c.Reason))
+	}
+	if !c.Since.IsZero() {
+		body = fmt.Appendf(body, `,"since":"%s"`, c.Since.UTC().Format(time.RFC3339Nano))
+	}
+	return append(body, '}')
+}
+
+// quoteJSON quotes valid UTF-8 as JSON demands.
+func quoteJSON(s string) []byte {
+	q := []byte{'"'}
+	for _, r := range s {
+		if r < 0x20 || r == '"' || r == '\\' {
+			q = fmt.Appendf(q, `\u%04x`, r)
+		} else {
+			q = append(q, string(r)...)
+		}
+	}
+	return append(q, '"')
+}
+
+// configurationError ends an export: somebody has to mend the set-up.
+func configurationError(err error) error {
+	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), string(classify.Configuration),
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
 // storeError keeps a database error short and without what it may quote.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
@@ -135,13 +136,13 @@ func (a *Activities) FlushUsage(ctx context.Context) error {
 	a.Gate.Ledger.Done(b, totals)
 	var faults []error
 	for _, w := range a.Gate.Ledger.Due(totals) {
-		err := runlog.Warn(ctx, a.DB, w.Total, w.Percent, func() error {
+		err := runlog.Warn(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
 			a.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
 				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
 			if a.OnQuota == nil {
 				return nil
 			}
-			return a.OnQuota(ctx, w.Organization, w.Integration, w.Percent)
+			return a.OnQuota(ctx, tx, w.Organization, w.Integration, w.Percent)
 		})
 		if err == nil {
 			a.Gate.Ledger.Told(w)

@@ -22,6 +22,7 @@ type Attempt struct {
 	Retryable  bool           `json:"retryable,omitempty"`  // another attempt followed or was due
 	Delay      time.Duration  `json:"delay,omitempty"`      // planned wait before the next attempt, in ns
 	Unknown    bool           `json:"unknown,omitempty"`    // the vendor may have acted
+	Asked      time.Duration  `json:"asked,omitempty"`      // wait that the vendor asked for, in ns
 }
 
 // Trail is the list of an invocation's attempts, in order.

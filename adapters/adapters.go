@@ -105,7 +105,8 @@ type Exporter interface {
 	ExportBody(settings map[string]string, entries []Entry) ([]byte, error)
 
 	// References returns the vendor's own names of entries that an accepted
-	// answer to ExportBody holds, by key. It is empty where there are none.
+	// answer to ExportBody holds, by key, those that a look-up had found included.
+	// Entries of which the answer says nothing are not in it.
 	References(entries []Entry, answer Response) map[string]string
 }
 
@@ -116,6 +117,8 @@ type Limits struct {
 	// Atomic: a refused request has stored nothing, so that its entries can be
 	// sent again without asking for them first.
 	Atomic bool
+	// Faults: some are told only later, by [LateFaults].
+	Faults bool
 }
 
 // Entry is one line of a voucher on its way to a vendor.
@@ -152,7 +155,7 @@ type FaultsSince struct {
 type LateFault struct {
 	Reference string    `json:"reference"` // the vendor's name of the entry
 	Message   string    `json:"message"`
-	At        time.Time `json:"at"`
+	At        time.Time `json:"at"` // zero if the vendor's time cannot be read
 }
 
 // Response is an accepted answer.
@@ -160,6 +163,10 @@ type Response struct {
 	Status   int
 	Body     json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
 	ReadBack bool            // the effect was found at the vendor and nothing was sent
+
+	// Found is what a look-up before this attempt found, by key; nil if none was
+	// made. What is in it was not sent.
+	Found map[string]Found
 }
 
 // Conn is one integration's connection for one attempt. It is not safe for
@@ -186,6 +193,9 @@ func (c *Conn) For(p limits.Purpose) (back func()) {
 	c.Purpose = p
 	return func() { c.Purpose = before }
 }
+
+// ReadBack is [Conn.For] look-ups after an answer that was lost.
+func (c *Conn) ReadBack() (back func()) { return c.For(limits.Readback) }
 
 // Counter is [Request.Sent] for a request with the connection's purpose.
 func (c *Conn) Counter() func() {

@@ -225,16 +225,17 @@ func (p *parser) address(n *yaml.Node, field, adapter, raw string) {
 	}
 }
 
-// needs says which settings and credentials each adapter has; all but the
-// authority are required.
-var needs = map[string]struct{ settings, credentials []string }{
-	"xledger":         {nil, []string{"token"}},
-	"dataverse":       {[]string{"tenantId", "clientId", "authority"}, []string{"clientSecret"}},
-	"businesscentral": {[]string{"tenantId", "clientId", "authority"}, []string{"clientSecret"}},
+// needs says which settings and credentials each adapter has. The optional ones
+// have a default, or are needed by exports only.
+var needs = map[string]struct{ settings, optional, credentials []string }{
+	"xledger":         {nil, nil, []string{"token"}},
+	"dataverse":       {[]string{"tenantId", "clientId"}, []string{"authority", "table", "prefix"}, []string{"clientSecret"}},
+	"businesscentral": {[]string{"tenantId", "clientId"}, []string{"authority", "companyId", "journalId"}, []string{"clientSecret"}},
 }
 
 func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at, adapter string) map[string]string {
-	known := needs[adapter].settings
+	required := needs[adapter].settings
+	known := slices.Concat(required, needs[adapter].optional)
 	n, ok := m["settings"]
 	if !ok {
 		n = &yaml.Node{Kind: yaml.MappingNode, Line: parent.Line, Column: parent.Column}
@@ -248,12 +249,14 @@ func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at, adapte
 	out := make(map[string]string)
 	fields := p.fields(n, at+".settings", known...)
 	for _, name := range known {
-		value, node := p.text(n, fields, at+".settings", name, name != "authority")
+		value, node := p.text(n, fields, at+".settings", name, slices.Contains(required, name))
 		if node == nil {
 			continue
 		}
 		if value == "" || len(value) > 256 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			p.fault(node, at+".settings."+name, "want a text of 1 to 256 characters without blanks")
+		} else if err := adapters.CheckSetting(name, value); err != nil {
+			p.fault(node, at+".settings."+name, "%q; want %v", clip(value), err)
 		}
 		if name == "authority" {
 			p.address(node, at+".settings.authority", "entra", value)

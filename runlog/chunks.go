@@ -9,9 +9,10 @@ import (
 )
 
 // Entry is one line of a voucher, as it goes to the vendor. The amount is
-// decimal text throughout.
+// decimal text throughout; account and dimensions are the vendor's.
 type Entry struct {
 	EntryID, VoucherID, Account, Amount, Currency, Text, VendorKey string
+	Dimensions                                                     map[string]string
 	Date                                                           time.Time
 }
 
@@ -21,16 +22,15 @@ type Entry struct {
 func TakeChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int) (entries []Entry, sent bool, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT x.entry_id, x.voucher_id, a.account, a.amount::text, a.currency, a.text, x.vendor_key, a.entry_date, x.state = 'sent'
-			FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state IN ('planned', 'sent')
-			ORDER BY x.voucher_id, x.entry_id FOR UPDATE OF x`, organization, export, chunk)
+			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, state = 'sent'
+			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
+			ORDER BY voucher_id, entry_id FOR UPDATE`, organization, export, chunk)
 		if err != nil {
 			return err
 		}
 		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
 			var before bool
-			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Date, &before)
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &before)
 			sent = sent || before
 			return e, err
 		})
@@ -45,21 +45,55 @@ func TakeChunk(ctx context.Context, db Beginner, organization, export uuid.UUID,
 }
 
 // SettleChunk records what became of a chunk that was sent: exported, rejected
-// or unknown.
-func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int, state, reason string) error {
+// or unknown. references are the vendor's own names of entries by their keys.
+func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int, state, reason string, references map[string]string) error {
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, '')
-			WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')`,
-			organization, export, chunk, state, storable(reason))
+		if len(references) == 0 {
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, '')
+				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')`,
+				organization, export, chunk, state, storable(reason))
+			return err
+		}
+		keys, names := make([]string, 0, len(references)), make([]string, 0, len(references))
+		for k, name := range references {
+			keys, names = append(keys, k), append(names, storable(name))
+		}
+		_, err := tx.Exec(ctx, `
+			WITH given AS (SELECT * FROM unnest($6::text[], $7::text[]) AS g (k, name))
+			UPDATE ledgerline.export_entries x SET state = $4, reason = nullif($5, ''), vendor_reference = g.name
+			FROM (SELECT e.entry_id, given.name FROM ledgerline.export_entries e LEFT JOIN given ON given.k = e.vendor_key
+			      WHERE e.organization_id = $1 AND e.export_id = $2 AND e.chunk = $3) g
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.entry_id = g.entry_id AND x.state IN ('planned', 'sent')`,
+			organization, export, chunk, state, storable(reason), keys, names)
 		return err
 	})
 }
 
+// RecordFaults notes what the vendor found faulty after accepting it, by the
+// vendor's names, and returns how many entries of the export that concerns.
+func RecordFaults(ctx context.Context, db Beginner, organization, export uuid.UUID, faults map[string]string) (concerned int64, err error) {
+	names, messages := make([]string, 0, len(faults)), make([]string, 0, len(faults))
+	for name, m := range faults {
+		names, messages = append(names, storable(name)), append(messages, storable(m))
+	}
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET vendor_fault = left(g.m, 500)
+			FROM unnest($3::text[], $4::text[]) AS g (name, m)
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.vendor_reference = g.name AND x.state = 'exported'`,
+			organization, export, names, messages)
+		concerned = tag.RowsAffected()
+		return err
+	})
+	return concerned, err
+}
+
 // SplitChunk moves the upper half of a refused chunk's vouchers to chunk into,
-// to find the one that the vendor refuses. Both halves are to be sent again: a
-// refusal means that nothing was stored. split is false if the chunk is one
-// voucher, which then is rejected with the reason. Doing it again is harmless.
-func SplitChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk, into int, reason string) (split bool, err error) {
+// to find the one that the vendor refuses. Both halves are to be sent again. If
+// a refusal does not mean that nothing was stored (atomic is false), they stay
+// marked as sent, so that the vendor is asked first. split is false if the chunk
+// is one voucher, which then is rejected with the reason if atomic, and else
+// left for [SettleChunk]. Doing it again is harmless.
+func SplitChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk, into int, reason string, atomic bool) (split bool, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		var vouchers, moved int
 		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)
@@ -70,17 +104,20 @@ func SplitChunk(ctx context.Context, db Beginner, organization, export uuid.UUID
 			return nil
 		}
 		if split = vouchers > 1; !split {
+			if !atomic {
+				return nil
+			}
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'rejected', reason = nullif($4, '')
 				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'sent'`, organization, export, chunk, storable(reason))
 			return err
 		}
 		_, err := tx.Exec(ctx, `
-			UPDATE ledgerline.export_entries x SET state = 'planned', chunk = CASE WHEN v.half = 2 THEN $4 ELSE x.chunk END
+			UPDATE ledgerline.export_entries x SET state = CASE WHEN $5 THEN 'planned' ELSE 'sent' END, chunk = CASE WHEN v.half = 2 THEN $4 ELSE x.chunk END
 			FROM (SELECT voucher_id, ntile(2) OVER (ORDER BY voucher_id) AS half
 			      FROM (SELECT DISTINCT voucher_id FROM ledgerline.export_entries
 			            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'sent') d) v
 			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state = 'sent' AND x.voucher_id = v.voucher_id`,
-			organization, export, chunk, into)
+			organization, export, chunk, into, atomic)
 		return err
 	})
 	return split, err

@@ -2,8 +2,6 @@ package runlog
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -32,7 +30,12 @@ type Export struct {
 	Exported          int               `json:"entriesExported"`
 	Rejected          int               `json:"entriesRejected"`
 	Unknown           int               `json:"entriesUnknown"`
-	Amounts           map[string]string `json:"amounts"` // sum of the positive amounts by currency
+	Faulted           int               `json:"entriesFaulted"` // of the exported ones: the vendor found them faulty later
+	Attempts          int               `json:"attempts"`       // of all the run's invocations
+	Chunks            int               `json:"chunks"`         // planned; attempts beyond them are retries, look-ups and halving
+	WarmUp            time.Duration     `json:"warmUp"`         // how long the vendor's first answer took; 0 if it was not asked
+	ColdStart         bool              `json:"coldStart"`      // it had to connect or fetch a token first
+	Amounts           map[string]string `json:"amounts"`        // sum of the positive amounts by currency
 	SHA256            string            `json:"sha256,omitempty"`
 	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
 	ErrorClass        string            `json:"errorClass,omitempty"`
@@ -52,11 +55,47 @@ func (e Export) IdempotencyKey() string {
 	return key
 }
 
+// OverlapError is returned by [Claim] for a period that another one of the same
+// integration covers in part. Nothing would be sent twice, but nobody could say
+// any more which export an entry belongs to.
+type OverlapError struct {
+	Period string
+	Other  Export
+}
+
+func (e *OverlapError) Error() string {
+	return fmt.Sprintf("period %s overlaps %s, which export %s has; entries that came since go with the next period of that kind", e.Period, e.Other.Period, e.Other.ID)
+}
+
 // Claim makes an export's row, or finds the one that its period has already.
 // mine is true if the row belongs to e: to this claim, or to an earlier try of
-// it.
+// it. A period asked for by hand that overlaps another is an [*OverlapError];
+// a scheduled one is not, so that a schedule can change from days to months.
 func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		if err := lockPlan(ctx, tx, e); err != nil {
+			return err
+		}
+		mineOrFirst := func() (bool, error) {
+			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, e.OrganizationID, e.IdempotencyKey())
+			if err == nil && len(found) > 0 {
+				claimed = found[0]
+			}
+			return len(found) > 0, err
+		}
+		if found, err := mineOrFirst(); found || err != nil {
+			return err
+		}
+		if e.Trigger == "manual" {
+			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND parent_export_id IS NULL
+				AND period_start < $4 AND period_end > $3 ORDER BY period_start LIMIT 1`, e.OrganizationID, e.IntegrationID, e.PeriodStart, e.PeriodEnd)
+			if err != nil {
+				return err
+			}
+			if len(found) > 0 {
+				return &OverlapError{e.Period, found[0]}
+			}
+		}
 		_, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
 			    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
@@ -66,15 +105,10 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		if err != nil {
 			return err
 		}
-		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, e.OrganizationID, e.IdempotencyKey())
-		if err != nil {
+		if found, err := mineOrFirst(); found || err != nil {
 			return err
 		}
-		if len(found) == 0 {
-			return fmt.Errorf("the idempotency key %s belongs to another organization", e.IdempotencyKey())
-		}
-		claimed = found[0]
-		return nil
+		return fmt.Errorf("the idempotency key %s belongs to another organization", e.IdempotencyKey())
 	})
 	return claimed, claimed.ID == e.ID, err
 }
@@ -98,115 +132,6 @@ func (e Export) Drift() time.Duration {
 		return 0
 	}
 	return e.StartedAt.Sub(*e.ScheduledAt)
-}
-
-// planEntries takes every entry up to the end of the period that no export has
-// taken yet. A voucher stays whole: the chunk of its last entry is that of all,
-// and the width of a chunk leaves room for the largest voucher. A voucher that
-// does not sum to zero, or is larger than a chunk may be, is rejected here.
-const planEntries = planned + `
-INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason)
-SELECT $1, $2, o.entry_id, $3, o.voucher_id, coalesce(c.chunk, 0),
-    left(encode(sha256(convert_to($2::text || '/' || o.entry_id, 'UTF8')), 'hex'), 32),
-    o.entry_date < $4, CASE WHEN v.fault IS NULL THEN 'planned' ELSE 'rejected' END, v.fault
-FROM open o JOIN vouchers v USING (voucher_id) LEFT JOIN chunks c USING (voucher_id)
-ON CONFLICT DO NOTHING`
-
-const planned = `
-WITH open AS (
-    SELECT a.* FROM ledgerline.accounting_entries a
-    WHERE a.organization_id = $1 AND a.entry_date < $5
-      AND NOT EXISTS (SELECT FROM ledgerline.export_entries x
-          WHERE x.organization_id = $1 AND x.integration_id = $2 AND x.entry_id = a.entry_id)
-), vouchers AS (
-    SELECT voucher_id, count(*) AS n,
-        CASE WHEN count(DISTINCT currency) > 1 THEN 'the voucher has more than one currency'
-             WHEN sum(amount) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount)
-             WHEN count(*) > $6 THEN 'the voucher has ' || count(*) || ' lines; at most ' || $6::int || ' fit in one request'
-        END AS fault
-    FROM open GROUP BY voucher_id
-), placed AS (
-    SELECT v.*, sum(n) OVER (ORDER BY voucher_id) AS upto,
-        greatest(1, $6 + 1 - max(n) OVER ()) AS width
-    FROM vouchers v WHERE fault IS NULL
-), chunks AS (
-    SELECT voucher_id, dense_rank() OVER (ORDER BY div(upto - 1, width)) AS chunk FROM placed
-)`
-
-// Preview is what an export would plan.
-type Preview struct {
-	Entries  int               `json:"entries"` // to be sent
-	Vouchers int               `json:"vouchers"`
-	Chunks   int               `json:"chunks"`
-	Late     int               `json:"late"` // dated before the period
-	Amounts  map[string]string `json:"amounts"`
-	Rejected []Problem         `json:"rejected"` // one for each voucher, at most 1,000
-}
-
-// PreviewPlan says what [Plan] would do, and does nothing.
-func PreviewPlan(ctx context.Context, db Beginner, e Export, chunkSize int) (p Preview, err error) {
-	args := []any{e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, chunkSize}
-	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
-	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, planned+`, good AS (
-			SELECT o.*, c.chunk FROM open o JOIN chunks c USING (voucher_id)
-		) SELECT count(*), count(DISTINCT voucher_id), coalesce(max(chunk), 0), count(*) FILTER (WHERE entry_date < $4),
-			(SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
-			 FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM good GROUP BY currency) s)
-		FROM good WHERE true`+typed, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, planned+` SELECT voucher_id, '', 'rejected', fault FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, args...)
-		if err != nil {
-			return err
-		}
-		p.Rejected, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
-		return err
-	})
-	return p, err
-}
-
-// replanEntries hands what an export did not get done to its retry, in the same
-// chunks: those whose outcome is unknown stay marked as sent, so that the vendor
-// is asked first, and those that were refused here stay refused.
-const replanEntries = `
-UPDATE ledgerline.export_entries SET export_id = $2,
-    state = CASE WHEN state IN ('unknown', 'sent') THEN 'sent' WHEN chunk = 0 THEN 'rejected' ELSE 'planned' END,
-    reason = CASE WHEN chunk = 0 THEN reason END
-WHERE organization_id = $1 AND export_id = $3 AND state <> 'exported'
-  AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status <> 'pending')`
-
-// Plan assigns entries to an export in one statement and returns its last
-// chunk's number. A second time it adds nothing: whoever claimed plans once.
-func Plan(ctx context.Context, db Beginner, e Export, chunkSize int) (chunks int, err error) {
-	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		// One plan of an integration at a time: two would take the same entries.
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('ledgerline.plan/' || $1, 0))`, e.IntegrationID.String()); err != nil {
-			return err
-		}
-		var planned bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`,
-			e.OrganizationID, e.ID).Scan(&planned); err != nil {
-			return err
-		}
-		if !planned {
-			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = '120s'"); err != nil {
-				return err
-			}
-			var err error
-			if e.ParentID != nil {
-				_, err = tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, *e.ParentID)
-			} else {
-				_, err = tx.Exec(ctx, planEntries, e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, chunkSize)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return tx.QueryRow(ctx, `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`,
-			e.OrganizationID, e.ID).Scan(&chunks)
-	})
-	return chunks, err
 }
 
 // Defer records until when an export waits; the zero time ends the wait.
@@ -235,21 +160,16 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			WITH n AS (
 			    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'exported') AS exported,
 			        count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('unknown', 'sent')) AS unknown,
-			        count(*) FILTER (WHERE state = 'planned') AS planned
+			        count(*) FILTER (WHERE state = 'planned') AS planned, count(vendor_fault) AS faulted
 			    FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2
-			), m AS (
-			    SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') AS amounts FROM (
-			        SELECT a.currency, sum(a.amount) FILTER (WHERE a.amount > 0) AS debit
-			        FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
-			        WHERE x.organization_id = $1 AND x.export_id = $2 AND x.state = 'exported' GROUP BY a.currency) s
-			)
+			), m AS (`+debits+`)
 			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
-			    entries_rejected = n.rejected, entries_unknown = n.unknown, amounts = m.amounts, sha256 = $3,
+			    entries_rejected = n.rejected, entries_unknown = n.unknown, entries_faulted = n.faulted, amounts = m.amounts, sha256 = $3,
 			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
-			    deferred_until = NULL, finished_at = now(),
+			    deferred_until = NULL, finished_at = now(), attempts = $8, chunks = $9,
 			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
 			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
-			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage))
+			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks)
 		if err != nil {
 			return err
 		}
@@ -262,24 +182,13 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 	return closed, err
 }
 
-// canonicalSum is the SHA-256 over an export's exported entries in the order of
-// their keys, each as a line of vendor key, voucher, account, amount, currency
-// and date with tabs between.
-func canonicalSum(ctx context.Context, tx pgx.Tx, e Export) (string, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT x.vendor_key || E'\t' || x.voucher_id || E'\t' || a.account || E'\t' || a.amount || E'\t' || a.currency || E'\t' || a.entry_date || E'\n'
-		FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
-		WHERE x.organization_id = $1 AND x.export_id = $2 AND x.state = 'exported' ORDER BY x.vendor_key`, e.OrganizationID, e.ID)
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	var line string
-	_, err = pgx.ForEachRow(rows, []any{&line}, func() error {
-		_, err := h.Write([]byte(line))
+// WarmedUp records how a run's warm-up went.
+func WarmedUp(ctx context.Context, db Beginner, organization, export uuid.UUID, took time.Duration, cold bool) error {
+	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET warm_up = $3, cold_start = $4
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, organization, export, took, cold)
 		return err
 	})
-	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // Exports returns an organization's exports, newest first, at most limit.
@@ -309,7 +218,8 @@ func ExportByID(ctx context.Context, db Beginner, organization, id uuid.UUID) (e
 func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Export, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
-		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, amounts,
+		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown,
+		    entries_faulted, attempts, chunks, coalesce(warm_up, interval '0'), cold_start, amounts,
 		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id
 		FROM ledgerline.bufdir_export_audit_log `+where, args...)
 	if err != nil {
@@ -317,61 +227,9 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
 		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
-			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown, &e.Amounts,
+			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown,
+			&e.Faulted, &e.Attempts, &e.Chunks, &e.WarmUp, &e.ColdStart, &e.Amounts,
 			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID)
 		return e, err
 	})
-}
-
-// Evidence is what the entry table says of an export, counted anew.
-type Evidence struct {
-	Exported int
-	SHA256   string
-	Amounts  map[string]string
-	Keys     []string // the vendor's keys of the exported entries, in order
-}
-
-// Recount counts, sums and hashes the exported entries of an export again.
-func Recount(ctx context.Context, db Beginner, e Export) (ev Evidence, err error) {
-	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		if ev.SHA256, err = canonicalSum(ctx, tx, e); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `SELECT vendor_key FROM ledgerline.export_entries
-			WHERE organization_id = $1 AND export_id = $2 AND state = 'exported' ORDER BY vendor_key`, e.OrganizationID, e.ID)
-		if err != nil {
-			return err
-		}
-		if ev.Keys, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return err
-		}
-		ev.Exported = len(ev.Keys)
-		return tx.QueryRow(ctx, `SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') FROM (
-			SELECT a.currency, sum(a.amount) FILTER (WHERE a.amount > 0) AS debit
-			FROM ledgerline.export_entries x JOIN ledgerline.accounting_entries a USING (organization_id, entry_id)
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.state = 'exported' GROUP BY a.currency) s`, e.OrganizationID, e.ID).Scan(&ev.Amounts)
-	})
-	return ev, err
-}
-
-// Problem is an entry that was not exported, for people.
-type Problem struct {
-	VoucherID string `json:"voucherId"`
-	EntryID   string `json:"entryId"`
-	State     string `json:"state"`
-	Reason    string `json:"reason,omitempty"`
-}
-
-// Problems returns the entries of an export that are not exported.
-func Problems(ctx context.Context, db Beginner, organization, export uuid.UUID, limit int) (list []Problem, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT voucher_id, entry_id, state, coalesce(reason, '') FROM ledgerline.export_entries
-			WHERE organization_id = $1 AND export_id = $2 AND state <> 'exported' ORDER BY voucher_id, entry_id LIMIT $3`, organization, export, limit)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
-		return err
-	})
-	return list, err
 }

@@ -28,14 +28,14 @@ type Change struct {
 // upsert tells what it did: xmax is 0 on a row that was inserted, and no row
 // comes back when nothing differed.
 const upsert = `
-INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, limits, own_queue)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, export, limits, own_queue)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (organization_id, integration_id) DO UPDATE
 SET name = excluded.name, adapter = excluded.adapter, base_url = excluded.base_url, settings = excluded.settings,
-    credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, limits = excluded.limits, own_queue = i.own_queue OR excluded.own_queue,
-    applied_by = excluded.applied_by, updated_at = now()
-WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.limits)
-    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.limits)
+    credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, export = excluded.export,
+    limits = excluded.limits, own_queue = i.own_queue OR excluded.own_queue, applied_by = excluded.applied_by, updated_at = now()
+WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.export, i.limits)
+    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.export, excluded.limits)
 RETURNING xmax = 0`
 
 // ApplyIntegrations stores integrations, all or none, and says what changed.
@@ -60,7 +60,7 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 			refs = map[string]integrations.Ref{}
 		}
 		var created bool
-		err := tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, appliedBy, in.Schedule,
+		err := tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, appliedBy, in.Schedule, in.Export,
 			in.Limits, in.Limits.RequestsPerMinute > 0).Scan(&created)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
@@ -96,7 +96,7 @@ func applyError(in integrations.Integration, err error) error {
 }
 
 const selectIntegrations = `
-SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, limits
+SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, export, limits
 FROM ledgerline.integrations WHERE organization_id = $1`
 
 // Integration returns one integration of an organization, or [ErrNotFound].
@@ -123,7 +123,7 @@ func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID,
 			return err
 		}
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (in integrations.Integration, err error) {
-			err = row.Scan(&in.OrganizationID, &in.ID, &in.Name, &in.Adapter, &in.BaseURL, &in.Settings, &in.Credentials, &in.Policy, &in.Schedule, &in.Limits)
+			err = row.Scan(&in.OrganizationID, &in.ID, &in.Name, &in.Adapter, &in.BaseURL, &in.Settings, &in.Credentials, &in.Policy, &in.Schedule, &in.Export, &in.Limits)
 			return in, err
 		})
 		return err

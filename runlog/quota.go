@@ -55,9 +55,9 @@ func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (t
 }
 
 // Warn calls tell unless some worker has told of this threshold of the month
-// before. It is recorded if tell succeeds; if it fails, or the worker dies in
-// it, the threshold is told again.
-func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell func() error) error {
+// before, and records it in the same transaction. If tell fails, or the worker
+// dies in it, the threshold is told again.
+func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell func(pgx.Tx) error) error {
 	return InOrganization(ctx, db, t.Organization, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent)
@@ -65,7 +65,7 @@ func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell fu
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return tell()
+		return tell(tx)
 	})
 }
 

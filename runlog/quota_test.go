@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
@@ -85,7 +86,7 @@ func TestWarn(t *testing.T) {
 	told := 0
 	fails := errors.New("nobody listens")
 	warn := func(percent int, err error) error {
-		return runlog.Warn(t.Context(), b.worker, total, percent, func() error { told++; return err })
+		return runlog.Warn(t.Context(), b.worker, total, percent, func(pgx.Tx) error { told++; return err })
 	}
 	require.ErrorIs(t, warn(80, fails), fails)
 	require.NoError(t, warn(80, nil))

@@ -132,3 +132,12 @@ func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Inte
 	}
 	return s, nil
 }
+
+// SchedulePaused asks Temporal whether an integration's schedule is paused.
+func SchedulePaused(ctx context.Context, c client.Client, organization, integration uuid.UUID) (bool, error) {
+	d, err := c.ScheduleClient().GetHandle(ctx, ScheduleID(organization, integration)).Describe(ctx)
+	if err != nil {
+		return false, err
+	}
+	return d.Schedule.State != nil && d.Schedule.State.Paused, nil
+}

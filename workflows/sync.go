@@ -1,7 +1,7 @@
 package workflows
 
 import (
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -22,10 +21,6 @@ const SyncName = "Sync"
 
 // ProgressQuery asks a running [Sync] for its [Progress].
 const ProgressQuery = "progress"
-
-// maxDeferrals is how often a run waits for a vendor before it gives up; with
-// the waits doubling from a minute to twenty, about fifteen hours.
-const maxDeferrals = 48
 
 // SyncInput says what a run exports.
 type SyncInput struct {
@@ -43,22 +38,31 @@ type SyncInput struct {
 	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
 	Resume         *Progress              `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 
-	RequestsPerMinute int `json:"requestsPerMinute,omitempty"` // of its invocations
+	RequestsPerMinute int `json:"requestsPerMinute,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
 // Progress is how far a run is.
 type Progress struct {
-	Export    runlog.Export `json:"export"`
-	Queue     []int         `json:"queue"` // chunks that are left, in order
-	Last      int           `json:"last"`  // the highest chunk number given out
-	Done      int           `json:"done"`
-	Deferrals int           `json:"deferrals"` // in a row
+	Export    runlog.Export      `json:"export"`
+	Plan      activities.Planned `json:"plan"`
+	Next      int                `json:"next"`             // the planned chunk to be sent next, from 1
+	Halves    []int              `json:"halves"`           // chunks that halving made, to be sent before it, the last one first
+	Last      int                `json:"last"`             // the highest chunk number given out
+	Faults    bool               `json:"faults"`           // late faults have been asked for
+	Verify    bool               `json:"verify"`           // the chunk at hand was refused, and it is open what the vendor has of it
+	Reason    string             `json:"reason,omitempty"` // why it was refused
+	Deferrals int                `json:"deferrals"`        // in a row
 }
 
+// Left is how many chunks are still to be sent.
+func (p Progress) Left() int { return max(0, p.Plan.Chunks-p.Next+1) + len(p.Halves) }
+
 // SyncResult is what became of a run. AlreadyExported is true if the period
-// had its export before; then Export is that one and nobody was called.
+// had its export before; then Export is that one and nobody was called. Refused
+// says why a period cannot be exported at all; then there is no export.
 type SyncResult struct {
 	AlreadyExported bool          `json:"alreadyExported"`
+	Refused         string        `json:"refused,omitempty"`
 	Export          runlog.Export `json:"export"`
 }
 
@@ -80,40 +84,50 @@ func SyncOptions(in SyncInput) client.StartWorkflowOptions {
 }
 
 // Sync exports a period once: claim it, plan which entries go in which chunk,
-// send the chunks, close. PostgreSQL holds what was claimed, planned, sent and
-// exported, so that whatever is killed in between, the next one goes on from
-// there; entries never travel through Temporal.
+// send the chunks, ask what the vendor found faulty, close. PostgreSQL holds
+// what was claimed, planned, sent and exported, so that whatever is killed in
+// between, the next one goes on from there; entries never travel through
+// Temporal.
 func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	var p Progress
 	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (Progress, error) { return p, nil }); err != nil {
 		return SyncResult{}, err
 	}
+	goOn := true
 	if in.Resume != nil {
 		p = *in.Resume
 	} else {
 		claimed, err := claim(ctx, in)
-		if err != nil || claimed.AlreadyExported {
-			return claimed, err
+		if why := configurationFault(err); why != "" {
+			return SyncResult{Refused: why}, nil
+		}
+		if err != nil || !claimed.Mine {
+			return SyncResult{AlreadyExported: true, Export: claimed.Export}, err
 		}
 		p.Export = claimed.Export
-		if err := store(ctx, activities.PlanName, "plan", p.Export, &p.Last); err != nil {
+		if claimed.TakenOver {
+			// An attempt of the run that is no more may still be on its way.
+			if err := workflow.Sleep(ctx, in.Policy.WithDefaults().AttemptTimeout); err != nil {
+				return SyncResult{}, err
+			}
+		}
+		err = store(ctx, activities.PlanName, "plan", p.Export, &p.Plan)
+		if why := configurationFault(err); why != "" {
+			p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(classify.Permanent), string(classify.Configuration), why
+			goOn = false
+		} else if err != nil {
 			return SyncResult{}, err
 		}
-		for chunk := 1; chunk <= p.Last; chunk++ {
-			p.Queue = append(p.Queue, chunk)
-		}
+		p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
 	}
-	for len(p.Queue) > 0 {
+	for goOn && !p.over() {
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			in.Resume = &p
 			return SyncResult{}, workflow.NewContinueAsNewError(ctx, SyncName, in)
 		}
-		goOn, err := sendNext(ctx, in, &p)
-		if err != nil {
+		var err error
+		if goOn, err = step(ctx, in, &p); err != nil {
 			return SyncResult{}, err
-		}
-		if !goOn {
-			break
 		}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -122,17 +136,31 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	return result, err
 }
 
+// over reports whether nothing is left to ask the vendor.
+func (p Progress) over() bool {
+	return p.Left() == 0 && (p.Faults || !p.Plan.Faults || p.Plan.Chunks == 0)
+}
+
+// configurationFault is the message of an activity's error that only a person
+// can mend, or "".
+func configurationFault(err error) string {
+	var failed *temporal.ApplicationError
+	if errors.As(err, &failed) && failed.Type() == string(classify.Configuration) {
+		return failed.Message()
+	}
+	return ""
+}
+
 // scheduledStart is set by Temporal Schedules: the nominal time, also when late.
 var scheduledStart = temporal.NewSearchAttributeKeyTime("TemporalScheduledStartTime")
 
 // claim makes the run's row, or finds the one that its period has.
-func claim(ctx workflow.Context, in SyncInput) (SyncResult, error) {
+func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error) {
 	info := workflow.GetInfo(ctx)
 	run, err := uuid.Parse(info.FirstRunID)
 	if err != nil {
-		return SyncResult{}, err
+		return c, err
 	}
-	var c activities.Claimed
 	var scheduled *time.Time
 	if at, ok := workflow.GetTypedSearchAttributes(ctx).GetTime(scheduledStart); ok && in.Schedule != nil {
 		scheduled = &at
@@ -144,95 +172,7 @@ func claim(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
 		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, WorkflowID: info.WorkflowExecution.ID, RunID: run,
 	}}, &c)
-	return SyncResult{AlreadyExported: !c.Mine, Export: c.Export}, err
-}
-
-// sendNext sends the chunk at the head of the queue and acts on what became of
-// it. It returns false if the run cannot go on.
-func sendNext(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {
-	chunk := activities.Chunk{ExportID: p.Export.ID, Chunk: p.Queue[0]}
-	var correlation uuid.UUID
-	err = workflow.SideEffect(ctx, func(workflow.Context) any {
-		return uuid.New() //workflowcheck:ignore
-	}).Get(&correlation)
-	if err != nil {
-		return false, err
-	}
-	inv := activities.Invocation{
-		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
-		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: fmt.Sprintf("export %s, chunk %d", p.Export.Period, chunk.Chunk),
-		RequestsPerMinute: in.RequestsPerMinute,
-	}
-	outcome, trail := call(ctx, inv)
-	p.Export.LastCorrelationID = &correlation
-	cancelled := ctx.Err() != nil
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err := mirror(ctx, inv, trail); err != nil {
-		return false, err
-	}
-	settled := activities.Settled{OrganizationID: in.OrganizationID, Chunk: chunk}
-	next := func() { p.Queue, p.Done, p.Deferrals = p.Queue[1:], p.Done+1, 0 }
-	fail := func(code string) {
-		p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(outcome.Failure.ErrorClass), code, outcome.Failure.Message
-	}
-	last := trail.Last()
-	switch {
-	case outcome.OK:
-		next()
-		return true, nil
-	case cancelled:
-		fail(string(classify.Cancelled))
-		return false, nil
-	case last.Kind == classify.UnknownOutcome:
-		next()
-		settled.State, settled.Reason = "unknown", outcome.Failure.Message
-		return true, store(ctx, activities.SettleName, "outcome unknown", settled, nil)
-	case refused[last.Kind]:
-		settled.Into, settled.Reason = p.Last+1, outcome.Failure.Message
-		var split bool
-		if err := store(ctx, activities.SplitName, "refused: find the voucher", settled, &split); err != nil {
-			return false, err
-		}
-		if !split {
-			next()
-			return true, nil
-		}
-		p.Last++
-		p.Queue = append([]int{chunk.Chunk, p.Last}, p.Queue[1:]...)
-		return true, nil
-	case outcome.Failure.ErrorClass == classify.Permanent && last.Kind != classify.QuotaExhausted, p.Deferrals >= maxDeferrals:
-		fail(string(last.Kind))
-		if trail.Uncertain() {
-			return false, nil // it stays marked as sent: its outcome is open
-		}
-		settled.State = "planned"
-		return false, store(ctx, activities.SettleName, "not sent", settled, nil)
-	}
-	return true, wait(ctx, in, p)
-}
-
-// refused are the failures by which a vendor says no to what was sent, and not
-// to who sent it.
-var refused = map[classify.Kind]bool{
-	classify.Business: true, classify.BadRequest: true, classify.Unprocessable: true, classify.Duplicate: true, classify.Transformation: true,
-}
-
-// wait defers the run: a durable timer, visible on its row.
-func wait(ctx workflow.Context, in SyncInput, p *Progress) error {
-	d := in.DeferBase
-	if d == 0 {
-		d = time.Minute
-	}
-	d = min(d<<min(p.Deferrals, 10), 20*time.Minute)
-	p.Deferrals++
-	until := workflow.Now(ctx).Add(d)
-	p.Export.DeferredUntil = &until
-	if err := store(ctx, activities.DeferName, "deferred until "+until.UTC().Format(time.RFC3339), p.Export, nil); err != nil {
-		return err
-	}
-	err := workflow.Sleep(ctx, d)
-	p.Export.DeferredUntil = nil
-	return err
+	return c, err
 }
 
 // store runs one of the activities that keep an export's record. They are

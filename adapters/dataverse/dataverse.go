@@ -5,6 +5,10 @@
 // happen or none; without it part by part, with "continueOnError" also past a
 // failed one (vendors.md, table B).
 //
+// An export upserts rows of a table that the customer has made for it, by an
+// alternate key, in one change set. The table's entity set and its publisher's
+// prefix are settings.
+//
 // Guards: GET is read. PATCH and PUT on a key are an upsert, whose repeat has
 // no effect: idempotent; so is DELETE. They are unsafe under If-None-Match or
 // an If-Match with an ETag, for then a repeat would fail on its own effect.
@@ -12,12 +16,9 @@
 package dataverse
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"net/url"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -32,7 +33,7 @@ const Name = "dataverse"
 // MaxBatch is how many requests one $batch may hold (vendors.md B).
 const MaxBatch = 1000
 
-// Adapter implements [adapters.Adapter].
+// Adapter implements [adapters.Exporter].
 type Adapter struct{ send odata.Sender }
 
 // New returns an adapter that takes its tokens from the given cache.
@@ -48,8 +49,15 @@ func (Adapter) Codes() classify.Table { return Codes }
 
 // Plan implements [adapters.Adapter].
 func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
-	if op == adapters.Ping {
+	switch op {
+	case adapters.Ping:
 		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
+	case adapters.LookUp:
+		keys, err := adapters.ReadKeys(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(keys))}, err
+	case adapters.LateFaults:
+		_, err := adapters.ReadSince(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "no call: there are none"}, err
 	}
 	r, err := odata.Parse(body, MaxBatch)
 	if err != nil {
@@ -79,12 +87,26 @@ func guard(r odata.Request) adapters.Guard {
 
 // Do implements [adapters.Adapter].
 func (d Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	r := odata.Request{Method: http.MethodGet, Path: "WhoAmI"}
-	if op != adapters.Ping {
-		var err error
-		if r, err = odata.Parse(body, MaxBatch); err != nil {
-			return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
-		}
+	var r odata.Request
+	var keys []string
+	var err error
+	switch op {
+	case adapters.Ping:
+		r = odata.Request{Method: http.MethodGet, Path: "WhoAmI"}
+	case adapters.LookUp:
+		keys, err = adapters.ReadKeys(body)
+	case adapters.LateFaults:
+		_, err = adapters.ReadSince(body)
+	default:
+		r, err = odata.Parse(body, MaxBatch)
+	}
+	switch {
+	case err != nil:
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+	case op == adapters.LookUp:
+		return d.lookUp(ctx, c, keys)
+	case op == adapters.LateFaults:
+		return odata.NoLateFaults()
 	}
 	g := guard(r)
 	if !r.Batch() {
@@ -96,46 +118,9 @@ func (d Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 		h.Set("Prefer", "odata.continue-on-error")
 	}
 	a, v := d.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, payload)
+	v = odata.Whole(v, g.Op(), len(r.Requests))
 	if !r.Atomic {
 		v = odata.Partial(v)
 	}
 	return odata.Respond(a, v)
-}
-
-// render writes a batch as multipart/mixed. Content IDs number the parts of a
-// change set, as the protocol demands.
-func render(r odata.Request) (body []byte, contentType string) {
-	var b bytes.Buffer
-	outer := multipart.NewWriter(&b)
-	if !r.Atomic {
-		writeParts(outer, r.Requests)
-	} else {
-		var set bytes.Buffer
-		inner := multipart.NewWriter(&set)
-		writeParts(inner, r.Requests)
-		inner.Close()
-		w, _ := outer.CreatePart(textproto.MIMEHeader{"Content-Type": {"multipart/mixed; boundary=" + inner.Boundary()}})
-		w.Write(set.Bytes())
-	}
-	outer.Close()
-	return b.Bytes(), "multipart/mixed; boundary=" + outer.Boundary()
-}
-
-// writeParts writes to a buffer, which cannot fail.
-func writeParts(m *multipart.Writer, requests []odata.Request) {
-	for i, r := range requests {
-		w, _ := m.CreatePart(textproto.MIMEHeader{
-			"Content-Type":              {"application/http"},
-			"Content-Transfer-Encoding": {"binary"},
-			"Content-Id":                {fmt.Sprint(i + 1)},
-		})
-		h := r.Header()
-		h.Set("Accept", "application/json")
-		if len(r.Body) > 0 {
-			h.Set("Content-Type", "application/json")
-		}
-		fmt.Fprintf(w, "%s %s HTTP/1.1\r\n", r.Method, r.Path)
-		h.Write(w)
-		fmt.Fprintf(w, "\r\n%s\r\n", r.Body)
-	}
 }

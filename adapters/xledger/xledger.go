@@ -7,6 +7,10 @@
 //
 // A call's body is a GraphQL request: {"query": "…", "variables": {…}}.
 //
+// An export is one addGLImportItems mutation. What Xledger accepted is not yet
+// posted: faults that its import finds later are asked for with
+// [adapters.LateFaults].
+//
 // Guards: a query is read. addGLImportItems is readback if its inputs come as
 // the one variable and each has a distinct extIdentifier; before it is sent
 // again, glImportItems is asked which of them are there. Every other mutation
@@ -15,15 +19,12 @@ package xledger
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/limits"
 )
 
 // Name is the adapter's name in integration files, logs and outcomes.
@@ -36,7 +37,7 @@ const MaxNodes = 500
 // ping asks for the name of the root type, the cheapest request there is.
 var ping = []byte(`{"query":"query { __typename }"}`)
 
-// Adapter implements [adapters.Adapter].
+// Adapter implements [adapters.Exporter].
 type Adapter struct{}
 
 // Codes returns Xledger's code table.
@@ -48,10 +49,18 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	return p, err
 }
 
-// plan also returns the identifiers to look up when the guard is readback.
+// plan also returns the identifiers to look up: those that a look-up is for, or
+// those of a mutation whose guard is readback.
 func plan(op adapters.Operation, body []byte) (adapters.Plan, []string, error) {
-	if op == adapters.Ping {
+	switch op {
+	case adapters.Ping:
 		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil, nil
+	case adapters.LookUp:
+		keys, err := adapters.ReadKeys(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(keys))}, keys, err
+	case adapters.LateFaults:
+		_, err := adapters.ReadSince(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query glImportItemErrors"}, nil, err
 	}
 	q, err := parse(body)
 	if err != nil {
@@ -85,20 +94,32 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 	if err != nil {
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
 	}
-	if op == adapters.Ping {
+	switch op {
+	case adapters.Ping:
 		body = ping
+	case adapters.LookUp:
+		found, a, v := lookUp(ctx, c, ids)
+		if v.Class != classify.Success {
+			return adapters.Response{}, v
+		}
+		return respond(a, found)
+	case adapters.LateFaults:
+		since, _ := adapters.ReadSince(body) // plan has read it
+		return lateFaults(ctx, c, since)
 	}
 	if c.Uncertain && p.Guard == adapters.Readback {
-		found, answer, v := lookUp(ctx, c, ids)
+		back := c.ReadBack()
+		found, a, v := lookUp(ctx, c, ids)
+		back()
 		switch {
 		case v.Class != classify.Success:
 			return adapters.Response{}, v
-		case found == len(ids):
-			return adapters.Response{Status: answer.Status, Body: adapters.JSON(answer.Body), ReadBack: true}, v
-		case found > 0:
+		case len(found) == len(ids):
+			return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body), ReadBack: true, Found: found}, v
+		case len(found) > 0:
 			// A mutation is all or nothing, so this is not ours to mend.
 			v = adapters.UnknownOutcome(v, fmt.Sprintf(
-				"%d of %d items are at Xledger after an attempt without an answer; nothing more was sent", found, len(ids)))
+				"%d of %d items are at Xledger after an attempt without an answer; nothing more was sent", len(found), len(ids)))
 			v.Class, v.Rule = classify.Permanent, "readback:partial"
 			return adapters.Response{}, v
 		}
@@ -108,59 +129,6 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 		return adapters.Response{}, v
 	}
 	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
-}
-
-// LookUpBody is the body of the call that asks which identifiers Xledger has.
-func LookUpBody(ids []string) json.RawMessage {
-	vars, _ := json.Marshal(map[string]any{"ids": ids, "n": 2 * len(ids)}) // twice: a duplicate must not hide another
-	body, _ := json.Marshal(query{
-		Query:     "query($ids:[String!],$n:Int){glImportItems(first:$n,filter:{extIdentifier_in:$ids}){edges{node{dbId extIdentifier}}}}",
-		Variables: vars,
-	})
-	return body
-}
-
-// Found reads the answer to [LookUpBody]: how often each identifier is there.
-func Found(answer []byte) (map[string]int, error) {
-	var a struct {
-		Data struct {
-			GLImportItems struct {
-				Edges []struct {
-					Node struct {
-						ExtIdentifier string `json:"extIdentifier"`
-					} `json:"node"`
-				} `json:"edges"`
-			} `json:"glImportItems"`
-		} `json:"data"`
-	}
-	if json.Unmarshal(answer, &a) != nil {
-		return nil, errors.New("the look-up's answer has another shape than glImportItems documents")
-	}
-	there := make(map[string]int)
-	for _, e := range a.Data.GLImportItems.Edges {
-		there[e.Node.ExtIdentifier]++
-	}
-	return there, nil
-}
-
-// lookUp counts how many of the identifiers Xledger has.
-func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (int, adapters.Answer, classify.Verdict) {
-	defer c.For(limits.Readback)()
-	a, v := post(ctx, c, classify.Read, LookUpBody(ids))
-	if v.Class != classify.Success {
-		return 0, a, v
-	}
-	there, err := Found(adapters.JSON(a.Body))
-	if err != nil {
-		return 0, a, adapters.Fault(classify.InvalidResponse, "readback:shape", err.Error())
-	}
-	found := 0
-	for _, id := range ids {
-		if there[id] > 0 {
-			found++
-		}
-	}
-	return found, a, v
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses

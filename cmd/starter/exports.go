@@ -192,7 +192,7 @@ up the rest; see starter exports show and starter exports retry.`,
 				return err
 			}
 			if dryRun {
-				return a.previewSync(c, pool, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, PeriodStart: start, PeriodEnd: end})
+				return a.previewSync(c, pool, spec, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, PeriodStart: start, PeriodEnd: end})
 			}
 			return a.runSync(c, workflows.SyncInput{
 				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
@@ -209,12 +209,12 @@ up the rest; see starter exports show and starter exports retry.`,
 }
 
 // previewSync prints what an export would do.
-func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, e runlog.Export) error {
-	x, ok := activities.Adapters()[e.AdapterName].(adapters.Exporter)
+func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integrations.Integration, e runlog.Export) error {
+	x, ok := activities.Adapters()[spec.Adapter].(adapters.Exporter)
 	if !ok {
-		return fmt.Errorf("adapter %s takes no exports yet", e.AdapterName)
+		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, e, x.Limits().Default)
+	p, err := runlog.PreviewPlan(c.Context(), db, e, spec.Export, activities.ChunkSize(x, spec.Export))
 	if err != nil {
 		return err
 	}
@@ -261,6 +261,9 @@ func (a *app) runSync(c *cobra.Command, in workflows.SyncInput, noWait bool) err
 	var result workflows.SyncResult
 	if err := run.Get(c.Context(), &result); err != nil {
 		return err
+	}
+	if result.Refused != "" {
+		return errors.New(result.Refused)
 	}
 	if result.AlreadyExported {
 		fmt.Fprintln(c.ErrOrStderr(), "this period has its export already; nothing was sent now")

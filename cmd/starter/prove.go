@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/adapters/xledger"
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -86,6 +84,28 @@ does not agree. Asking costs one request for 500 entries.`,
 	return c
 }
 
+// workflowFinding compares the audit row with the result that the workflow
+// still has, if Temporal still has the workflow.
+func workflowFinding(ctx context.Context, temporal client.Client, e runlog.Export) finding {
+	d, err := temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, e.RunID.String())
+	if err != nil {
+		return finding{"workflow", nil, "Temporal no longer has it"}
+	}
+	status := d.GetWorkflowExecutionInfo().GetStatus()
+	if status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED && status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+		return compared("workflow", e.Status == "pending" && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
+	}
+	var r workflows.SyncResult
+	if err := temporal.GetWorkflow(ctx, e.WorkflowID, e.RunID.String()).Get(ctx, &r); err != nil {
+		return finding{"workflow", nil, "its result cannot be read: " + err.Error()}
+	}
+	return compared("workflow", r.Export.ID == e.ID && r.Export.Exported == e.Exported && r.Export.SHA256 == e.SHA256,
+		"%s, its result has %d exported and %.12s…", status, r.Export.Exported, r.Export.SHA256)
+}
+
+// lookUpAtOnce is how many entries one look-up asks for.
+const lookUpAtOnce = 500
+
 func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e runlog.Export) ([]finding, error) {
 	ev, err := runlog.Recount(ctx, pool, e)
 	if err != nil {
@@ -98,28 +118,30 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 		compared("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %v, entry table %v", e.Amounts, ev.Amounts),
 		compared("SHA-256", e.SHA256 == ev.SHA256, "audit row %.12s…, entries %.12s…", e.SHA256, ev.SHA256),
 	}
-	d, err := temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
+	all = append(all, workflowFinding(ctx, temporal, e))
+	logs, err := runlog.AttemptsOf(ctx, pool, e)
 	if err != nil {
-		all = append(all, finding{"workflow", nil, "Temporal no longer has it"})
-	} else {
-		all = append(all, finding{"workflow", nil, d.GetWorkflowExecutionInfo().GetStatus().String()})
+		return nil, err
 	}
-	if e.AdapterName != xledger.Name {
-		return append(all, finding{"vendor", nil, "adapter " + e.AdapterName + " cannot look entries up yet"}), nil
-	}
+	all = append(all, compared("run logs", logs.Failed <= e.Attempts && logs.Open == 0,
+		"%d failed attempts of %d on record, of %d invocations; %d without an end", logs.Failed, e.Attempts, logs.Invocations, logs.Open))
 	spec, err := runlog.Integration(ctx, pool, e.OrganizationID, e.IntegrationID)
 	if err != nil {
 		return nil, err
 	}
 	missing, twice := 0, 0
 	for keys := ev.Keys; len(keys) > 0; {
-		some := keys[:min(xledger.MaxNodes, len(keys))]
+		some := keys[:min(lookUpAtOnce, len(keys))]
 		keys = keys[len(some):]
+		body, err := json.Marshal(adapters.Keys{Keys: some})
+		if err != nil {
+			return nil, err
+		}
 		in := activities.Invocation{
 			OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: e.AdapterName, CorrelationID: uuid.New(),
-			Operation: adapters.Call, Body: xledger.LookUpBody(some), Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
+			Operation: adapters.LookUp, Body: body, Policy: spec.Policy,
+			RequestsPerMinute: spec.Limits.RequestsPerMinute, Summary: fmt.Sprintf("look-up of %d entries", len(some)),
 		}
-		in.Summary = workflows.Describe(in)
 		out, err := workflows.Execute(ctx, temporal, in)
 		if err != nil {
 			return nil, err
@@ -127,12 +149,12 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 		if !out.OK {
 			return append(all, compared("vendor", false, "could not be asked: %s", out.Failure.Message)), nil
 		}
-		there, err := xledger.Found(out.Response.Body)
-		if err != nil {
-			return append(all, compared("vendor", false, "%v", err)), nil
+		var found map[string]adapters.Found
+		if err := json.Unmarshal(out.Response.Body, &found); err != nil {
+			return nil, fmt.Errorf("the vendor's answer: %w", err)
 		}
 		for _, k := range some {
-			switch n := there[k]; {
+			switch n := found[k].Count; {
 			case n == 0:
 				missing++
 			case n > 1:
@@ -141,107 +163,4 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 		}
 	}
 	return append(all, compared("vendor", missing+twice == 0, "%d of %d are there, %d more than once", len(ev.Keys)-missing, len(ev.Keys), twice)), nil
-}
-
-// onTime is how late an export may start.
-const onTime = 5 * time.Minute
-
-func (a *app) ticks() *cobra.Command {
-	root := &cobra.Command{Use: "ticks", Short: "What schedules should have done, and did"}
-	var org string
-	var since time.Duration
-	c := &cobra.Command{
-		Use: "list --org UUID", Short: "Each expected firing: on time, late, missed, paused", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			organization, pool, err := a.organization(c, org)
-			if err != nil {
-				return err
-			}
-			defer pool.Close()
-			temporal, _, err := a.temporal(c.Context())
-			if err != nil {
-				return err
-			}
-			defer temporal.Close()
-			specs, err := runlog.Integrations(c.Context(), pool, organization)
-			if err != nil {
-				return err
-			}
-			exports, err := runlog.Exports(c.Context(), pool, organization, 10000)
-			if err != nil {
-				return err
-			}
-			now := time.Now()
-			list := []tick{}
-			for _, in := range specs {
-				if in.Schedule == nil {
-					continue
-				}
-				state, err := workflows.DescribeSchedule(c.Context(), temporal, in)
-				if err != nil {
-					return err
-				}
-				from := now.Add(-since)
-				if state.Created.After(from) {
-					from = state.Created
-				}
-				list = append(list, ticksOf(in, exports, from, now, state.Paused)...)
-			}
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), list)
-			}
-			rows := [][]string{{"EXPECTED", "INTEGRATION", "PERIOD", "RESULT", "EXPORT", "STATUS"}}
-			for _, t := range list {
-				rows = append(rows, []string{t.Expected.UTC().Format(time.RFC3339), t.Name, t.Period, t.Result, dash(t.Export), dash(t.Status)})
-			}
-			return table(c.OutOrStdout(), rows)
-		},
-	}
-	organizationFlag(c, &org)
-	c.Flags().DurationVar(&since, "since", 31*24*time.Hour, "how far back to look")
-	root.AddCommand(c)
-	return root
-}
-
-// tick is an expected firing and what came of it.
-type tick struct {
-	Expected time.Time `json:"expected"`
-	Name     string    `json:"integration"`
-	Period   string    `json:"period"`
-	Result   string    `json:"result"` // on time, late by …, earlier by hand, due, missed, paused
-	Export   string    `json:"exportId,omitempty"`
-	Status   string    `json:"status,omitempty"`
-}
-
-// ticksOf compares a schedule's firings with the exports that there are.
-func ticksOf(in integrations.Integration, exports []runlog.Export, from, now time.Time, paused bool) (list []tick) {
-	for _, at := range in.Schedule.Occurrences(from, now) {
-		period, err := in.Schedule.Period(at)
-		if err != nil {
-			continue
-		}
-		t := tick{Expected: at, Name: in.Name, Period: period, Result: "missed"}
-		switch {
-		case now.Sub(at) < onTime:
-			t.Result = "due"
-		case paused:
-			t.Result = "paused"
-		}
-		for _, e := range exports {
-			if e.IntegrationID != in.ID || e.Period != period || e.ParentID != nil {
-				continue
-			}
-			t.Export, t.Status = e.ID.String(), e.Status
-			switch late := e.StartedAt.Sub(at); {
-			case late < 0:
-				t.Result = "earlier, by " + e.Trigger
-			case late <= onTime:
-				t.Result = "on time"
-			default:
-				t.Result = "late by " + strconv.Itoa(int(late.Round(time.Minute).Minutes())) + " min"
-			}
-		}
-		list = append(list, t)
-	}
-	return list
 }

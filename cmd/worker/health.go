@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -27,6 +28,11 @@ type metrics struct {
 	handler  client.MetricsHandler
 	attempts metric.Int64Counter
 	duration metric.Float64Histogram
+
+	ticks     metric.Int64Counter
+	drift     metric.Float64Histogram
+	overdue   metric.Int64Gauge
+	lastWatch metric.Float64Gauge
 }
 
 func newMetrics() (*metrics, error) {
@@ -45,8 +51,13 @@ func newMetrics() (*metrics, error) {
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}
-	m.duration, err = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
-	return m, err
+	faults := make([]error, 5)
+	m.duration, faults[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
+	m.ticks, faults[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
+	m.drift, faults[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started; 0 within the threshold."))
+	m.overdue, faults[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
+	m.lastWatch, faults[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
+	return m, errors.Join(faults...)
 }
 
 func (m *metrics) close() { _ = m.provider.Shutdown(context.Background()) }

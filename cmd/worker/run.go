@@ -82,6 +82,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go keepPartitions(upkeep, pool, logger)
+	go watch(upkeep, pool, temporal, metrics, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 
 	select {

@@ -61,7 +61,7 @@ func export(ctx context.Context, s *servers) error {
 			return err
 		}
 		began := time.Now()
-		if _, err := runlog.Plan(ctx, pool, e, xledger.MaxNodes); err != nil {
+		if _, err := runlog.Plan(ctx, pool, e, integrations.Export{}, xledger.MaxNodes); err != nil {
 			return err
 		}
 		plans = append(plans, time.Since(began).Seconds())
@@ -154,7 +154,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 	if err != nil {
 		return 0, err
 	}
-	chunks, err := runlog.Plan(ctx, db, e, xledger.MaxNodes)
+	chunks, err := runlog.Plan(ctx, db, e, integrations.Export{}, xledger.MaxNodes)
 	if err != nil {
 		return 0, err
 	}
@@ -185,7 +185,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 		if err != nil || bytes.Contains(answer, []byte(`"errors"`)) {
 			return 0, fmt.Errorf("the sandbox refused a chunk: %.200s %w", answer, err)
 		}
-		if err := runlog.SettleChunk(ctx, db, e.OrganizationID, e.ID, chunk, "exported", ""); err != nil {
+		if err := runlog.SettleChunk(ctx, db, e.OrganizationID, e.ID, chunk, "exported", "", nil); err != nil {
 			return 0, err
 		}
 	}

@@ -97,13 +97,11 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 		return err
 	}
 	fmt.Fprintf(out, "  starter      %s\n", starter)
-	process, err := devstack.StartProcess(ctx, worker, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
-	if err != nil {
+	d := &demo{out: out, starter: starter, workerBin: worker, env: stack.Env(devstack.Operator), organization: uuid.NewString()}
+	if d.worker, err = startWorker(ctx, worker, stack); err != nil {
 		return err
 	}
-	defer process.Stop(15 * time.Second)
-
-	d := demo{out: out, starter: starter, env: stack.Env(devstack.Operator), organization: uuid.NewString()}
+	defer func() { d.worker.Stop(15 * time.Second) }()
 	file, err := stack.File("integrations.yaml", stack.Integrations(uuid.MustParse(d.organization), ""))
 	if err != nil {
 		return err
@@ -122,15 +120,23 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 			return nil
 		}
 	}
+	fmt.Fprintf(out, "\n%d. A scheduled export survives a reset connection and a killed worker\n", len(scenes)+1)
+	if err := d.export(ctx, stack); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		fmt.Fprintf(out, "   DIFFERENT: %v\n", err)
+		different++
+	}
 	fmt.Fprintln(out, "\nthe audit record, integration_run_logs:")
 	if _, err := d.run(ctx, "logs", "--org", d.organization); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\neverything in the Temporal UI: %s/namespaces/default/workflows\n", stack.Temporal.UIURL())
 	if different > 0 {
-		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes))
+		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+1)
 	}
-	fmt.Fprintf(out, "all %d scenes came out as announced\n", len(scenes))
+	fmt.Fprintf(out, "all %d scenes came out as announced\n", len(scenes)+1)
 	if exit {
 		return nil
 	}
@@ -146,30 +152,36 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 }
 
 type demo struct {
-	out          io.Writer
-	starter      string
-	env          []string
-	organization string
+	out                io.Writer
+	starter, workerBin string
+	worker             *devstack.Process
+	env                []string
+	organization       string
 }
 
 // run runs the starter, shows what it prints and returns its standard output.
-func (d demo) run(ctx context.Context, args ...string) ([]byte, error) {
+func (d *demo) run(ctx context.Context, args ...string) ([]byte, error) {
+	result, err := d.quiet(ctx, args...)
+	if args[0] != "call" {
+		fmt.Fprint(d.out, indent(string(result)))
+	}
+	return result, err
+}
+
+// quiet runs the starter and returns its standard output.
+func (d *demo) quiet(ctx context.Context, args ...string) ([]byte, error) {
 	c := exec.CommandContext(ctx, d.starter, args...)
 	c.Env = append(os.Environ(), d.env...)
 	var result, words bytes.Buffer
 	c.Stdout, c.Stderr = &result, &words
-	err := c.Run()
-	if args[0] != "call" {
-		fmt.Fprint(d.out, indent(result.String()))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("starter %s: %w: %s", args[0], err, words.String())
+	if err := c.Run(); err != nil {
+		return result.Bytes(), fmt.Errorf("starter %s: %w: %s", args[0], err, words.String())
 	}
 	return result.Bytes(), nil
 }
 
 // play makes a scene's call and compares its outcome.
-func (d demo) play(ctx context.Context, sb *sandbox.Sandbox, s scene) error {
+func (d *demo) play(ctx context.Context, sb *sandbox.Sandbox, s scene) error {
 	sb.Script(s.script...)
 	args := []string{"call", "--org", d.organization, "--integration", s.integration}
 	if s.body == "" {

@@ -4,10 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -18,15 +18,60 @@ const businessCentralRoot = "/businesscentral/v2.0/sandbox/api/v2.0/"
 // journal is a general journal with its lines. Posting empties it.
 type journal struct {
 	code  string
-	lines []map[string]any
+	lines []json.RawMessage // nil where one was forgotten
+	by    map[string][]int  // places of lines by externalDocumentNumber, in capitals
+}
+
+// record is a record of an OData vendor while it is worked on. It is kept as
+// JSON, which takes a fraction of the memory.
+type record map[string]json.RawMessage
+
+func parseRecord(raw []byte) record {
+	r := record{}
+	_ = json.Unmarshal(raw, &r) // written by us
+	return r
+}
+
+func (r record) text(column string) string { return unquoted(r[column]) }
+
+func (r record) set(column string, v any) { r[column], _ = json.Marshal(v) }
+
+// pick returns a record with only the columns of a $select.
+func (r record) pick(columns string) record {
+	if columns == "" {
+		return r
+	}
+	out := record{}
+	for _, c := range strings.Split(columns, ",") {
+		if v, ok := r[c]; ok {
+			out[c] = v
+		}
+	}
+	return out
 }
 
 var (
 	journalsPath = regexp.MustCompile(`^companies\(([^)]*)\)/journals$`)
 	linesPath    = regexp.MustCompile(`^companies\(([^)]*)\)/journals\(([^)]*)\)/journalLines$`)
 	postPath     = regexp.MustCompile(`^companies\(([^)]*)\)/journals\(([^)]*)\)/Microsoft\.NAV\.post$`)
-	documentEq   = regexp.MustCompile(`externalDocumentNumber eq '((?:[^']|'')*)'`)
 )
+
+// equals is the one filter that is known: column eq 'value', joined by or.
+var equals = regexp.MustCompile(`^(\w+) eq '((?:[^']|'')*)'(?: or |$)`)
+
+// valuesOf returns the column and the values of a filter. ok is false if it is
+// of another kind.
+func valuesOf(filter string) (column string, values []string, ok bool) {
+	for filter != "" {
+		m := equals.FindStringSubmatch(filter)
+		if m == nil || column != "" && column != m[1] {
+			return "", nil, false
+		}
+		column, values = m[1], append(values, strings.ReplaceAll(m[2], "''", "'"))
+		filter = filter[len(m[0]):]
+	}
+	return column, values, column != ""
+}
 
 // businessCentral serves the API v2.0 (vendors.md C).
 func (s *Sandbox) businessCentral(c *call) {
@@ -56,18 +101,18 @@ func bcDone(status int, v any) answer {
 // businessCentralOne serves one request, alone or as a part of a batch.
 func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url.Values, body []byte) answer {
 	if relative == "companies" && method == http.MethodGet {
-		return bcDone(http.StatusOK, map[string]any{"value": []any{map[string]string{"id": s.companyID, "name": "Sandbox"}}})
+		return bcDone(http.StatusOK, map[string]any{"value": []any{map[string]string{"id": DemoCompanyID, "name": "Sandbox"}}})
 	}
-	var in map[string]any
+	in := record{}
 	if len(body) > 0 && json.Unmarshal(body, &in) != nil {
 		return bcError(http.StatusBadRequest, "BadRequest", "The request body cannot be read.")
 	}
 	if m := journalsPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
 		id := uuid.NewString()
-		code, _ := in["code"].(string)
-		s.journals[id] = &journal{code: code}
+		s.journals[id] = newJournal(in.text("code"))
+		c.undo(func() { delete(s.journals, id) })
 		c.effect("journal", id)
-		return bcDone(http.StatusCreated, map[string]any{"id": id, "code": code})
+		return bcDone(http.StatusCreated, map[string]any{"id": id, "code": in.text("code")})
 	}
 	if m := linesPath.FindStringSubmatch(relative); m != nil {
 		j := s.journals[m[2]]
@@ -77,7 +122,7 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		case method == http.MethodPost:
 			return s.journalLine(c, j, m[2], in)
 		case method == http.MethodGet:
-			return bcDone(http.StatusOK, map[string]any{"value": selectLines(j, query.Get("$filter"))})
+			return j.selectLines(query)
 		}
 	}
 	if m := postPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
@@ -88,41 +133,95 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		if len(j.lines) == 0 {
 			return bcError(http.StatusBadRequest, "Application_DialogException", "There is nothing to post.")
 		}
-		j.lines = nil
+		before := *j
+		c.undo(func() { *j = before })
+		j.lines, j.by = nil, map[string][]int{}
 		c.effect("journal_post", m[2])
 		return answer{http.StatusNoContent, http.Header{}, nil}
 	}
 	return bcError(http.StatusNotFound, "BadRequest_NotFound", "No HTTP resource was found that matches the request.")
 }
 
+func newJournal(code string) *journal { return &journal{code: code, by: map[string][]int{}} }
+
+// lengths of a line's texts, in characters.
+var lengths = map[string]int{"accountNumber": 20, "documentNumber": 20, "externalDocumentNumber": 35, "description": 100}
+
+// codes are fields that hold capitals, whatever is written to them.
+var codes = []string{"accountNumber", "documentNumber", "externalDocumentNumber"}
+
 // journalLine adds a line. The same document number twice is two lines.
-func (s *Sandbox) journalLine(c *call, j *journal, id string, in map[string]any) answer {
-	if account, _ := in["accountNumber"].(string); strings.HasPrefix(account, "X") {
+func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer {
+	for field, most := range lengths {
+		if n := len([]rune(in.text(field))); n > most {
+			return bcError(http.StatusBadRequest, "Application_StringExceededLength",
+				"The length of the string is %d, but it must be less than or equal to %d characters: %s.", n, most, field)
+		}
+	}
+	if amount, ok := in["amount"]; ok && (len(amount) == 0 || amount[0] == '"') {
+		return bcError(http.StatusBadRequest, "BadRequest", "Cannot convert a text to the primitive type 'Edm.Decimal'.")
+	}
+	if account := in.text("accountNumber"); strings.HasPrefix(account, "X") {
 		return bcError(http.StatusBadRequest, "Internal_InvalidTableRelation",
 			"The field Account No. of table Gen. Journal Line contains a value (%s) that cannot be found in the related table (G/L Account).", account)
 	}
-	line := map[string]any{"id": uuid.NewString(), "journalId": id, "lineNumber": 10000 * (len(j.lines) + 1)}
-	maps.Copy(line, in)
-	j.lines = append(j.lines, line)
-	number, _ := in["externalDocumentNumber"].(string)
-	c.effect("journal_line", number)
-	return bcDone(http.StatusCreated, line)
-}
-
-// selectLines knows one filter: externalDocumentNumber eq '…', joined by or.
-func selectLines(j *journal, filter string) []any {
-	wanted := make(map[string]bool)
-	for _, m := range documentEq.FindAllStringSubmatch(filter, -1) {
-		wanted[strings.ReplaceAll(m[1], "''", "'")] = true
-	}
-	out := []any{}
-	for _, l := range j.lines {
-		number, _ := l["externalDocumentNumber"].(string)
-		if filter == "" || wanted[number] {
-			out = append(out, l)
+	number := in.text("externalDocumentNumber")
+	for _, field := range codes {
+		if in[field] != nil {
+			in.set(field, strings.ToUpper(in.text(field)))
 		}
 	}
-	return out
+	in.set("id", uuid.NewString())
+	in.set("journalId", id)
+	in.set("lineNumber", 10000*(len(j.lines)+1))
+	folded, place := strings.ToUpper(number), len(j.lines)
+	content, _ := json.Marshal(in)
+	j.lines = append(j.lines, content)
+	j.by[folded] = append(j.by[folded], place)
+	c.undo(func() {
+		j.lines = j.lines[:place]
+		j.by[folded] = j.by[folded][:len(j.by[folded])-1]
+	})
+	c.effect("journal_line", number)
+	if strings.HasPrefix(in.text("accountNumber"), "C") {
+		c.begin() // somebody's code has committed: what came before stays
+	}
+	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, content}
+}
+
+// selectLines answers a query for lines, by externalDocumentNumber in any case.
+func (j *journal) selectLines(query url.Values) answer {
+	wanted := j.lines
+	if filter := query.Get("$filter"); filter != "" {
+		column, numbers, ok := valuesOf(filter)
+		if !ok || column != "externalDocumentNumber" {
+			return bcError(http.StatusBadRequest, "BadRequest", "The filter cannot be read.")
+		}
+		var places []int
+		for _, n := range numbers {
+			places = append(places, j.by[strings.ToUpper(n)]...)
+		}
+		slices.Sort(places)
+		wanted = nil
+		for _, i := range slices.Compact(places) {
+			wanted = append(wanted, j.lines[i])
+		}
+	}
+	out := []record{}
+	for _, l := range wanted {
+		if l != nil {
+			out = append(out, parseRecord(l).pick(query.Get("$select")))
+		}
+	}
+	return bcDone(http.StatusOK, map[string]any{"value": out})
+}
+
+// forget removes the lines with a number.
+func (j *journal) forget(number string) {
+	for _, i := range j.by[strings.ToUpper(number)] {
+		j.lines[i] = nil
+	}
+	delete(j.by, strings.ToUpper(number))
 }
 
 // businessCentralBatch serves a JSON $batch of at most 100 operations. With
@@ -144,12 +243,7 @@ func (s *Sandbox) businessCentralBatch(c *call) {
 		c.answer = bcError(http.StatusBadRequest, "BadRequest", "A batch holds at most 100 operations.")
 		return
 	}
-	snapshot := strings.EqualFold(c.Header.Get("Isolation"), "snapshot")
-	lines := make(map[string][]map[string]any)
-	for id, j := range s.journals {
-		lines[id] = j.lines[:len(j.lines):len(j.lines)]
-	}
-	effects, noted := len(s.effects), c.entry.Effects
+	c.begin()
 	var out []map[string]any
 	failed := false
 	for _, r := range in.Requests {
@@ -168,11 +262,8 @@ func (s *Sandbox) businessCentralBatch(c *call) {
 			break
 		}
 	}
-	if failed && snapshot {
-		for id, j := range s.journals {
-			j.lines = lines[id]
-		}
-		s.effects, c.entry.Effects = s.effects[:effects], noted
+	if failed && strings.EqualFold(c.Header.Get("Isolation"), "snapshot") {
+		c.rollBack()
 	}
 	c.json(http.StatusOK, map[string]any{"responses": out})
 	c.answer.header.Set("Request-Id", rand.Text())

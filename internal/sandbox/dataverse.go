@@ -1,33 +1,54 @@
 package sandbox
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 const dataverseRoot = "/dataverse/api/data/v9.2/"
 
 // row is a Dataverse record.
 type row struct {
-	id      string
+	id      string // its GUID
+	key     string // the value of the alternate key under which it was made
 	version int
-	fields  map[string]json.RawMessage
+	content json.RawMessage
 }
 
 func (r *row) etag() string { return fmt.Sprintf(`W/"%d"`, r.version) }
 
+// primary is the name of a set's primary key.
+func primary(set string) string { return strings.TrimSuffix(set, "s") + "id" }
+
+// record is a row as it is answered: its ETag and primary key come whatever is
+// selected.
+func (r *row) record(set, columns string) record {
+	out := parseRecord(r.content).pick(columns)
+	out.set("@odata.etag", r.etag())
+	out.set(primary(set), r.id)
+	return out
+}
+
 // duplicateMarker in a record's name makes duplicate detection find one, if the
 // request asks for detection.
 const duplicateMarker = "DUPLICATE"
+
+// alternateKey is a key of one text column.
+var alternateKey = regexp.MustCompile(`^(\w+)='((?:[^']|'')*)'$`)
+
+// rowID is how a row is addressed.
+func rowID(set, column, value string) string {
+	return set + "(" + column + "='" + strings.ReplaceAll(value, "'", "''") + "')"
+}
 
 // dataverse serves the Web API (vendors.md B).
 func (s *Sandbox) dataverse(c *call) {
@@ -41,7 +62,7 @@ func (s *Sandbox) dataverse(c *call) {
 		s.dataverseBatch(c)
 		return
 	}
-	a := s.dataverseOne(c, c.Method, relative, c.Header, c.body)
+	a := s.dataverseOne(c, c.Method, relative, c.URL.Query(), c.Header, c.body)
 	for k, v := range a.header {
 		c.answer.header[k] = v
 	}
@@ -49,7 +70,7 @@ func (s *Sandbox) dataverse(c *call) {
 }
 
 // dataverseOne serves one request, alone or as a part of a batch.
-func (s *Sandbox) dataverseOne(c *call, method, relative string, h http.Header, body []byte) answer {
+func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Values, h http.Header, body []byte) answer {
 	fail := func(status int, code, message string) answer {
 		text, _ := json.Marshal(odataError(code, message))
 		return answer{status, http.Header{"Content-Type": {"application/json; odata.metadata=minimal"}}, text}
@@ -66,7 +87,7 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, h http.Header, 
 		})
 	}
 	set, key, keyed := strings.Cut(strings.TrimSuffix(relative, ")"), "(")
-	var fields map[string]json.RawMessage
+	var fields record
 	if len(body) > 0 && json.Unmarshal(body, &fields) != nil {
 		return fail(http.StatusBadRequest, "0x80048d19", "Error identified in Payload provided by the user.")
 	}
@@ -92,161 +113,119 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, h http.Header, 
 	case method == http.MethodGet && keyed && r != nil && h.Get("If-None-Match") == r.etag():
 		return answer{http.StatusNotModified, http.Header{"Etag": {r.etag()}}, nil}
 	case method == http.MethodGet && keyed && r != nil:
-		a := done(http.StatusOK, r.fields)
+		a := done(http.StatusOK, r.record(set, query.Get("$select")))
 		a.header["Etag"] = []string{r.etag()}
 		return a
 	case method == http.MethodGet && keyed, method == http.MethodDelete && r == nil:
 		return fail(http.StatusNotFound, "0x80060891", id+" Does Not Exist")
 	case method == http.MethodGet:
-		return done(http.StatusOK, map[string]any{"value": []any{}})
+		found, ok := s.filter(set, query)
+		if !ok {
+			return fail(http.StatusBadRequest, "0x80060888", "The query parameter $filter cannot be read.")
+		}
+		return done(http.StatusOK, map[string]any{"value": found})
 	case method == http.MethodPatch && keyed:
 		if r != nil && h.Get("If-None-Match") == "*" {
 			return fail(http.StatusPreconditionFailed, "0x80060892", "A record with matching key values already exists.")
 		}
-		if r == nil {
-			r = &row{id: rand.Text(), fields: map[string]json.RawMessage{}}
-			s.rows[id] = r
+		if account := unknownAccount(fields); account != "" {
+			return fail(http.StatusBadRequest, "0x80040203", "Account "+account+" does not exist.")
 		}
-		for k, v := range fields {
-			r.fields[k] = v
-		}
-		r.version++
-		c.effect("upsert", id)
+		r = s.upsert(c, id, key, fields)
 		return answer{http.StatusNoContent, location(r), nil}
 	case method == http.MethodPost && !keyed && set != "":
-		r = &row{id: rand.Text(), version: 1, fields: fields}
-		s.rows[set+"("+r.id+")"] = r
+		r = s.create(c, set, fields)
 		c.effect("create", set)
 		return answer{http.StatusNoContent, location(r), nil}
 	case method == http.MethodDelete && keyed:
 		delete(s.rows, id)
+		c.undo(func() { s.rows[id] = r })
 		c.effect("delete", id)
 		return answer{http.StatusNoContent, http.Header{}, nil}
 	}
 	return fail(http.StatusMethodNotAllowed, "0x80060888", "The requested method is not supported.")
 }
 
-// dataverseBatch serves a multipart $batch. A change set is atomic. Without
-// Prefer: odata.continue-on-error the first failing part ends the batch and
-// its status is the outer one; with it the outer status is 200.
-func (s *Sandbox) dataverseBatch(c *call) {
-	refuse := func(message string) { c.json(http.StatusBadRequest, odataError("0x80048d19", message)) }
-	_, params, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
-	if err != nil || params["boundary"] == "" {
-		refuse("The batch has no boundary.")
-		return
+// upsert makes or changes the row of an address. An alternate key's value is
+// taken from there.
+func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
+	r := s.rows[id]
+	name, kind := key, "upsert"
+	if r == nil {
+		r = &row{id: uuid.NewString()}
+		if m := alternateKey.FindStringSubmatch(key); m != nil {
+			name = strings.ReplaceAll(m[2], "''", "'")
+			r.key = name
+			if fields == nil {
+				fields = record{}
+			}
+			fields.set(m[1], name)
+		}
+		r.content, _ = json.Marshal(fields)
+		s.rows[id] = r
+		c.undo(func() { delete(s.rows, id) })
+	} else {
+		before := *r
+		all := parseRecord(r.content)
+		for k, v := range fields {
+			all[k] = v
+		}
+		r.content, _ = json.Marshal(all)
+		if name, kind = r.key, "update"; name == "" {
+			name = key
+		}
+		if bytes.Equal(before.content, r.content) {
+			kind = "upsert_again"
+		}
+		c.undo(func() { *r = before })
 	}
-	goOn := strings.Contains(c.Header.Get("Prefer"), "odata.continue-on-error")
-	var out bytes.Buffer
-	w := multipart.NewWriter(&out)
-	outer := http.StatusOK
-	in := multipart.NewReader(bytes.NewReader(c.body), params["boundary"])
-	for {
-		p, err := in.NextRawPart()
-		if err == io.EOF {
-			break
+	r.version++
+	c.effect(kind, name)
+	return r
+}
+
+// create makes a row that can be found by each of its texts.
+func (s *Sandbox) create(c *call, set string, fields record) *row {
+	r := &row{id: uuid.NewString(), version: 1}
+	r.content, _ = json.Marshal(fields)
+	id := set + "(" + r.id + ")"
+	s.rows[id] = r
+	for column, v := range fields {
+		if len(v) > 0 && v[0] == '"' {
+			at := rowID(set, column, unquoted(v))
+			s.created[at] = append(s.created[at], r)
+			c.undo(func() { s.created[at] = s.created[at][:len(s.created[at])-1] })
 		}
-		if err != nil {
-			refuse("The batch cannot be read.")
-			return
-		}
-		var failed int
-		if ct := p.Header.Get("Content-Type"); strings.HasPrefix(ct, "multipart/mixed") {
-			failed = s.changeSet(c, p, ct, w)
-		} else {
-			a := s.batchPart(c, p)
-			writePart(w, a, p.Header.Get("Content-Id"))
-			if a.status >= 400 {
-				failed = a.status
+	}
+	c.undo(func() { delete(s.rows, id) })
+	return r
+}
+
+// filter finds rows by the alternate key under which they were made, or by a
+// text with which they were created. Without a filter there is nothing.
+func (s *Sandbox) filter(set string, query url.Values) (found []record, ok bool) {
+	found = []record{}
+	if query.Get("$filter") == "" {
+		return found, true
+	}
+	column, values, ok := valuesOf(query.Get("$filter"))
+	for _, v := range values {
+		id := rowID(set, column, v)
+		for _, r := range slices.Concat(s.created[id], []*row{s.rows[id]}) {
+			if r != nil {
+				found = append(found, r.record(set, query.Get("$select")))
 			}
 		}
-		if failed != 0 && !goOn {
-			outer = failed
-			break
+	}
+	return found, ok
+}
+
+// unknownAccount returns the account of a row if nobody knows it.
+func unknownAccount(fields record) string {
+	for column, v := range fields {
+		if account := unquoted(v); strings.HasSuffix(column, "_account") && strings.HasPrefix(account, "X") {
+			return account
 		}
 	}
-	w.Close()
-	c.answer.status, c.answer.body = outer, out.Bytes()
-	c.answer.header.Set("Content-Type", "multipart/mixed; boundary="+w.Boundary())
-}
-
-// changeSet runs a change set. If a part fails, nothing of it is kept and the
-// answer holds only that part. It returns the failing status, or 0.
-func (s *Sandbox) changeSet(c *call, p io.Reader, contentType string, w *multipart.Writer) int {
-	_, params, _ := mime.ParseMediaType(contentType)
-	rows, effects, noted := cloneRows(s.rows), len(s.effects), c.entry.Effects
-	var answers []answer
-	var ids []string
-	for in := multipart.NewReader(p, params["boundary"]); ; {
-		part, err := in.NextRawPart()
-		if err != nil {
-			break
-		}
-		a := s.batchPart(c, part)
-		if a.status >= 400 {
-			s.rows, s.effects, c.entry.Effects = rows, s.effects[:effects], noted
-			writePart(w, a, part.Header.Get("Content-Id"))
-			return a.status
-		}
-		answers, ids = append(answers, a), append(ids, part.Header.Get("Content-Id"))
-	}
-	var set bytes.Buffer
-	inner := multipart.NewWriter(&set)
-	for i, a := range answers {
-		writePart(inner, a, ids[i])
-	}
-	inner.Close()
-	pw, _ := w.CreatePart(textproto.MIMEHeader{"Content-Type": {"multipart/mixed; boundary=" + inner.Boundary()}})
-	_, _ = pw.Write(set.Bytes())
-	return 0
-}
-
-func cloneRows(rows map[string]*row) map[string]*row {
-	out := make(map[string]*row, len(rows))
-	for k, r := range rows {
-		copied := *r
-		copied.fields = map[string]json.RawMessage{}
-		for f, v := range r.fields {
-			copied.fields[f] = v
-		}
-		out[k] = &copied
-	}
-	return out
-}
-
-func (s *Sandbox) batchPart(c *call, p io.Reader) answer {
-	req, err := http.ReadRequest(bufio.NewReader(fixRequestLine(p)))
-	if err != nil {
-		text, _ := json.Marshal(odataError("0x80048d19", "A part of the batch cannot be read."))
-		return answer{http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, text}
-	}
-	body, _ := io.ReadAll(req.Body)
-	relative := strings.TrimPrefix(strings.TrimPrefix(req.URL.Path, dataverseRoot), "/")
-	return s.dataverseOne(c, req.Method, relative, req.Header, bytes.TrimSpace(body))
-}
-
-// fixRequestLine makes a part's relative URL absolute and gives its body a
-// length, which net/http's reader asks for and a batch leaves out.
-func fixRequestLine(p io.Reader) io.Reader {
-	raw, _ := io.ReadAll(p)
-	method, rest, _ := bytes.Cut(raw, []byte(" "))
-	if !bytes.HasPrefix(rest, []byte("/")) && !bytes.HasPrefix(rest, []byte("http")) {
-		rest = append([]byte("/"), rest...)
-	}
-	head, body, _ := bytes.Cut(rest, []byte("\r\n\r\n"))
-	return strings.NewReader(fmt.Sprintf("%s %s\r\nHost: sandbox\r\nContent-Length: %d\r\n\r\n%s", method, head, len(body), body))
-}
-
-func writePart(w *multipart.Writer, a answer, contentID string) {
-	h := textproto.MIMEHeader{"Content-Type": {"application/http"}, "Content-Transfer-Encoding": {"binary"}}
-	if contentID != "" {
-		h.Set("Content-Id", contentID)
-	}
-	p, _ := w.CreatePart(h)
-	fmt.Fprintf(p, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
-	_ = a.header.Write(p)
-	if len(a.body) > 0 {
-		fmt.Fprintf(p, "Content-Length: %d\r\n", len(a.body))
-	}
-	fmt.Fprintf(p, "\r\n%s", a.body)
+	return ""
 }

@@ -16,11 +16,24 @@
 //
 // Faults are scripted with rules, see [Rule], by POST /_script. GET /_log and
 // GET /_effects show the lists, POST /_reset forgets everything.
+//
+// The first letter of an account decides what a vendor makes of an entry:
+//
+//	X  unknown: every vendor refuses it
+//	L  Xledger accepts it and its import finds an error: glImportItemErrors
+//	W  the same with a warning
+//	C  Business Central: code of the company commits with the line, so that a
+//	   snapshot batch that fails later keeps it and all that came before
+//
+// An effect's key is that of the entry: extIdentifier, externalDocumentNumber,
+// or the value of the alternate key. Dataverse's upserts are told apart: upsert
+// is the first, upsert_again changed nothing, update changed something.
 package sandbox
 
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +58,10 @@ var (
 const (
 	DemoTenantID = "11111111-2222-4333-8444-555555555555"
 	DemoClientID = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+
+	// The company, with a journal that is there from the start.
+	DemoCompanyID = "0a0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4e4e"
+	DemoJournalID = "5f5f5f5f-6a6a-4b7b-8c8c-9d9d9d9d9d9d"
 )
 
 // Entry is a request that reached the sandbox.
@@ -69,7 +86,7 @@ type Effect struct {
 	Seq           int       `json:"seq"`
 	At            time.Time `json:"at"`
 	Vendor        string    `json:"vendor"`
-	Kind          string    `json:"kind"` // gl_import_item, upsert, create, delete, journal, journal_line, journal_post
+	Kind          string    `json:"kind"` // gl_import_item, upsert, upsert_again, update, create, delete, journal, journal_line, journal_post
 	Key           string    `json:"key"`
 	CorrelationID string    `json:"correlationId,omitempty"`
 }
@@ -89,12 +106,13 @@ type Sandbox struct {
 
 // state is what the vendors hold.
 type state struct {
-	tokens    map[string]time.Time // issued access tokens and their ends
-	items     []glItem
-	itemsBy   map[string][]int // by extIdentifier
-	rows      map[string]*row  // Dataverse, by set and key
-	journals  map[string]*journal
-	companyID string
+	tokens   map[string]time.Time // issued access tokens and their ends
+	items    []glItem
+	itemsBy  map[string][]int  // dbIds by extIdentifier
+	faults   []itemFault       // in the order of time
+	rows     map[string]*row   // Dataverse, by set and key
+	created  map[string][]*row // those that were made by POST, by set and each text column's value
+	journals map[string]*journal
 }
 
 // New returns a sandbox with nothing in it.
@@ -129,8 +147,8 @@ func (s *Sandbox) Reset() {
 	defer s.mu.Unlock()
 	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
 	s.state = state{
-		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row),
-		journals: make(map[string]*journal), companyID: "0a0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4e4e",
+		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row), created: make(map[string][]*row),
+		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")},
 	}
 }
 
@@ -146,6 +164,22 @@ func (s *Sandbox) Effects() []Effect {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Effect(nil), s.effects...)
+}
+
+// Forget removes what the vendors hold under an entry's key, as somebody there
+// could.
+func (s *Sandbox) Forget(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.itemsBy, key)
+	for _, j := range s.journals {
+		j.forget(key)
+	}
+	for id, r := range s.rows {
+		if r.key == key {
+			delete(s.rows, id)
+		}
+	}
 }
 
 func (s *Sandbox) handleLog(w http.ResponseWriter, r *http.Request) {
@@ -172,6 +206,29 @@ type call struct {
 	vendor string
 	answer answer
 	sb     *Sandbox
+
+	undos          []func() // since begin; nil outside a transaction
+	effects, noted int      // how much there was then
+}
+
+// begin starts a transaction, or a new one in place of that which is open.
+func (c *call) begin() {
+	c.undos, c.effects, c.noted = []func(){}, len(c.sb.effects), c.entry.Effects
+}
+
+// undo notes how to take back what was just done.
+func (c *call) undo(f func()) {
+	if c.undos != nil {
+		c.undos = append(c.undos, f)
+	}
+}
+
+// rollBack takes back everything since begin, its effects included.
+func (c *call) rollBack() {
+	for _, f := range slices.Backward(c.undos) {
+		f()
+	}
+	c.undos, c.sb.effects, c.entry.Effects = nil, c.sb.effects[:c.effects], c.noted
 }
 
 // answer is what a vendor says.

@@ -1,26 +1,50 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// glItem is a stored general ledger import item.
-type glItem struct{ extIdentifier, trRegNumber, amount string }
+// glItem is a stored general ledger import item: its node as it was sent. Its
+// dbId is its place in the list, counted from 1.
+type glItem struct {
+	extIdentifier string
+	node          json.RawMessage
+}
+
+// itemFault is what the import found later.
+type itemFault struct {
+	at      time.Time
+	item    int // its dbId
+	level   string
+	message string
+}
+
+// vendorClock is Xledger's: times have no zone and are in CET (vendors.md A).
+var vendorClock = time.FixedZone("CET", 60*60)
+
+const vendorTime = "2006-01-02T15:04:05"
 
 type gqlRequest struct {
 	Query     string
 	Variables map[string]json.RawMessage
 }
 
-var firstField = regexp.MustCompile(`(?s)\{\s*(?:[A-Za-z_]\w*\s*:\s*)?([A-Za-z_]\w*)`)
+var (
+	firstField = regexp.MustCompile(`(?s)\{\s*(?:[A-Za-z_]\w*\s*:\s*)?([A-Za-z_]\w*)`)
+	argument   = regexp.MustCompile(`\b(first|after|createdAt_gte)\s*:\s*(?:\$(\w+)|(\d+)|"([^"]*)")`)
+)
 
 // fieldOf returns the first field of a GraphQL request's selection set. The
-// sandbox reads no more of the grammar than that.
+// sandbox reads no more of the grammar than that, and three arguments.
 func fieldOf(body []byte) string {
 	var q gqlRequest
 	if json.Unmarshal(body, &q) != nil {
@@ -32,6 +56,18 @@ func fieldOf(body []byte) string {
 	return ""
 }
 
+// arguments returns the arguments that the sandbox knows, as text.
+func (q gqlRequest) arguments() map[string]string {
+	out := make(map[string]string)
+	for _, m := range argument.FindAllStringSubmatch(q.Query, -1) {
+		out[m[1]] = m[3] + m[4]
+		if raw := q.Variables[m[2]]; m[2] != "" && string(raw) != "null" {
+			out[m[1]] = unquoted(raw)
+		}
+	}
+	return out
+}
+
 // gqlError answers with an error inside HTTP 200, as Xledger does: the code, if
 // there is one, stands beside the message.
 func (c *call) gqlError(code, format string, args ...any) {
@@ -40,6 +76,13 @@ func (c *call) gqlError(code, format string, args ...any) {
 		e["code"] = code
 	}
 	c.json(http.StatusOK, map[string]any{"errors": []any{e}})
+}
+
+// invalid answers with an error of the query's validation.
+func (c *call) invalid(code, format string, args ...any) {
+	c.json(http.StatusOK, map[string]any{"errors": []any{map[string]any{
+		"message": fmt.Sprintf(format, args...), "extensions": map[string]string{"code": code},
+	}}})
 }
 
 // xledger serves the GraphQL API (vendors.md A).
@@ -69,29 +112,38 @@ func (s *Sandbox) xledger(c *call) {
 	case "glImportItems":
 		s.glImportItems(c, q)
 	case "glImportItemErrors":
-		c.json(http.StatusOK, map[string]any{"data": map[string]any{"glImportItemErrors": page(nil)}})
+		s.glImportItemErrors(c, q)
 	default:
-		c.json(http.StatusOK, map[string]any{"errors": []any{map[string]any{
-			"message":    fmt.Sprintf("Cannot query field `%s` on type `Query`", field),
-			"extensions": map[string]string{"code": "ARGUMENTS_OF_CORRECT_TYPE"},
-		}}})
+		c.invalid("ARGUMENTS_OF_CORRECT_TYPE", "Cannot query field `%s` on type `Query`", field)
 	}
 }
 
-type glInput struct {
-	ClientID string `json:"clientId"`
-	Node     struct {
-		ExtIdentifier string                `json:"extIdentifier"`
-		TrRegNumber   json.RawMessage       `json:"trRegNumber"`
-		Amount        json.RawMessage       `json:"amount"`
-		Account       struct{ Code string } `json:"account"`
-	} `json:"node"`
+type codeInput struct{ Code string }
+
+// glNode is what an import item can hold (vendors.md A).
+type glNode struct {
+	ExtIdentifier string          `json:"extIdentifier"`
+	TrRegNumber   json.RawMessage `json:"trRegNumber"`
+	Amount        json.RawMessage `json:"amount"`
+	InvoiceAmount json.RawMessage `json:"invoiceAmount"`
+	Account       codeInput       `json:"account"`
+
+	PostedDate, InvoiceDate, DueDate, Text, InvoiceNumber, PaymentReference string
+
+	TransactionSource, GLObject1, GLObject2, GLObject3, GLObject4, GLObject5, Project, TaxRule, Company *codeInput
+
+	JobLevel *struct {
+		DBSubID json.RawMessage `json:"dbSubId"`
+	}
 }
 
 // addGLImportItems stores all items or none. An extIdentifier that is there
 // already is stored again: the vendor documents no check.
 func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
-	var inputs []glInput
+	var inputs []struct {
+		ClientID string          `json:"clientId"`
+		Node     json.RawMessage `json:"node"`
+	}
 	for _, raw := range q.Variables {
 		_ = json.Unmarshal(raw, &inputs)
 	}
@@ -100,19 +152,25 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 		return
 	}
 	sums := make(map[string]*big.Rat)
+	nodes := make([]glNode, len(inputs))
 	for i, in := range inputs {
-		amount, ok := new(big.Rat).SetString(unquoted(in.Node.Amount))
-		if !ok || len(in.Node.Amount) == 0 || in.Node.Amount[0] != '"' {
-			c.json(http.StatusOK, map[string]any{"errors": []any{map[string]any{
-				"message": fmt.Sprintf("inputs[%d].node.amount: invalid value", i), "extensions": map[string]string{"code": "INVALID_VALUE"},
-			}}})
+		n := &nodes[i]
+		d := json.NewDecoder(bytes.NewReader(in.Node))
+		d.DisallowUnknownFields()
+		if err := d.Decode(n); err != nil {
+			c.invalid("ARGUMENTS_OF_CORRECT_TYPE", "Argument `inputs` got invalid value in inputs[%d].node: %v", i, err)
 			return
 		}
-		if code := in.Node.Account.Code; code == "" || strings.HasPrefix(code, "X") {
+		amount, ok := new(big.Rat).SetString(unquoted(n.Amount))
+		if !ok || len(n.Amount) == 0 || n.Amount[0] != '"' {
+			c.invalid("INVALID_VALUE", "inputs[%d].node.amount: invalid value", i)
+			return
+		}
+		if code := n.Account.Code; code == "" || strings.HasPrefix(code, "X") {
 			c.gqlError("", "account.code: No value matching owner 42365431, code '%s'.", code)
 			return
 		}
-		voucher := unquoted(in.Node.TrRegNumber)
+		voucher := unquoted(n.TrRegNumber)
 		if sums[voucher] == nil {
 			sums[voucher] = new(big.Rat)
 		}
@@ -124,20 +182,33 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 			return
 		}
 	}
-	var edges []any
-	for _, in := range inputs {
-		s.items = append(s.items, glItem{in.Node.ExtIdentifier, unquoted(in.Node.TrRegNumber), unquoted(in.Node.Amount)})
+	edges := make([]any, len(inputs))
+	for i, in := range inputs {
+		n := nodes[i]
+		s.items = append(s.items, glItem{n.ExtIdentifier, in.Node})
 		id := len(s.items)
-		s.itemsBy[in.Node.ExtIdentifier] = append(s.itemsBy[in.Node.ExtIdentifier], id-1)
-		c.effect("gl_import_item", in.Node.ExtIdentifier)
-		edges = append(edges, map[string]any{"clientId": in.ClientID, "node": map[string]string{"dbId": fmt.Sprint(id)}})
+		s.itemsBy[n.ExtIdentifier] = append(s.itemsBy[n.ExtIdentifier], id)
+		s.importFaults(id, n)
+		c.effect("gl_import_item", n.ExtIdentifier)
+		edges[i] = map[string]any{"clientId": in.ClientID, "node": map[string]string{"dbId": strconv.Itoa(id)}}
 	}
 	c.json(http.StatusOK, map[string]any{"data": map[string]any{"addGLImportItems": map[string]any{"edges": edges}}})
 }
 
+// importFaults notes what the import will say of an item, by its account.
+func (s *Sandbox) importFaults(id int, n glNode) {
+	switch {
+	case strings.HasPrefix(n.Account.Code, "L"):
+		s.faults = append(s.faults, itemFault{time.Now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
+	case strings.HasPrefix(n.Account.Code, "W"):
+		s.faults = append(s.faults, itemFault{time.Now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
+	}
+}
+
 // glImportItems finds items by any string list among the variables, which it
-// takes for extIdentifiers; without one it returns the first items.
+// takes for extIdentifiers; without one it goes through all of them.
 func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
+	args := q.arguments()
 	var ids []string
 	for _, raw := range q.Variables {
 		var some []string
@@ -145,37 +216,72 @@ func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
 			ids = append(ids, some...)
 		}
 	}
+	after, _ := strconv.Atoi(args["after"])
 	var found []int
 	for _, id := range ids {
 		found = append(found, s.itemsBy[id]...)
 	}
+	slices.Sort(found)
 	if ids == nil {
-		for i := range min(len(s.items), 1000) {
-			found = append(found, i)
+		for id := after + 1; id <= len(s.items) && len(found) < 10001; id++ {
+			found = append(found, id)
 		}
 	}
-	var edges []any
-	for _, i := range found {
-		it := s.items[i]
-		edges = append(edges, map[string]any{"cursor": fmt.Sprint(i + 1), "node": map[string]string{
-			"dbId": fmt.Sprint(i + 1), "extIdentifier": it.extIdentifier, "trRegNumber": it.trRegNumber, "amount": it.amount,
-		}})
-	}
-	c.json(http.StatusOK, map[string]any{"data": map[string]any{"glImportItems": page(edges)}})
+	s.connection(c, "glImportItems", args, found, func(id int) any {
+		node := map[string]json.RawMessage{}
+		_ = json.Unmarshal(s.items[id-1].node, &node)
+		node["dbId"], _ = json.Marshal(strconv.Itoa(id))
+		return node
+	})
 }
 
-// Forget removes an item, as somebody at the vendor could.
-func (s *Sandbox) Forget(extIdentifier string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.itemsBy, extIdentifier)
+// glImportItemErrors is what the import found, in the order of time.
+func (s *Sandbox) glImportItemErrors(c *call, q gqlRequest) {
+	args := q.arguments()
+	since, err := time.ParseInLocation(vendorTime, args["createdAt_gte"], vendorClock)
+	if args["createdAt_gte"] != "" && err != nil {
+		c.invalid("INVALID_VALUE", "createdAt_gte: invalid value")
+		return
+	}
+	var found []int
+	for i, f := range s.faults {
+		if !f.at.Before(since) {
+			found = append(found, i+1)
+		}
+	}
+	s.connection(c, "glImportItemErrors", args, found, func(id int) any {
+		f := s.faults[id-1]
+		return map[string]any{
+			"dbId": strconv.Itoa(id), "createdAt": f.at.In(vendorClock).Format(vendorTime), "message": f.message,
+			"errorLevel": map[string]string{"code": f.level, "name": f.level}, "transactionDbId": strconv.Itoa(f.item),
+		}
+	})
 }
 
-func page(edges []any) map[string]any {
-	if edges == nil {
-		edges = []any{}
+// connection answers with a page of a connection whose cursors are IDs, which
+// are sorted: the first ones after a cursor.
+func (s *Sandbox) connection(c *call, field string, args map[string]string, ids []int, node func(id int) any) {
+	first, err := strconv.Atoi(args["first"])
+	if err != nil {
+		first = 100
 	}
-	return map[string]any{"edges": edges, "pageInfo": map[string]bool{"hasNextPage": false}}
+	if first > 10000 {
+		c.invalid("INVALID_VALUE", "first: at most 10000")
+		return
+	}
+	after, _ := strconv.Atoi(args["after"])
+	from, found := slices.BinarySearch(ids, after)
+	if found {
+		from++
+	}
+	ids = ids[from:]
+	edges := []any{}
+	for _, id := range ids[:min(first, len(ids))] {
+		edges = append(edges, map[string]any{"cursor": strconv.Itoa(id), "node": node(id)})
+	}
+	c.json(http.StatusOK, map[string]any{"data": map[string]any{field: map[string]any{
+		"edges": edges, "pageInfo": map[string]bool{"hasNextPage": len(ids) > first},
+	}}})
 }
 
 // unquoted returns a JSON string's text, or a number as written.

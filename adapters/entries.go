@@ -1,0 +1,97 @@
+package adapters
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// MaxKeys is how many keys one [LookUp] may ask for.
+const MaxKeys = 1000
+
+var (
+	validKey    = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	validAmount = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,2})?$`)
+)
+
+// Check says what keeps entries from being sent in one request, all of it at
+// once. Amounts are checked as text, because they are sent as they are written.
+// No message repeats what stands in an entry.
+func (l Limits) Check(entries []Entry) error {
+	var faults []error
+	if n := len(entries); n == 0 || n > l.Entries {
+		faults = append(faults, fmt.Errorf("%d entries; want 1 to %d in one request", n, l.Entries))
+	}
+	keys := make(map[string]int, len(entries))
+	for i, e := range entries {
+		first, twice := keys[e.Key]
+		switch {
+		case !validKey.MatchString(e.Key):
+			faults = append(faults, fmt.Errorf("entries[%d].key: want 32 hex digits in lower case", i))
+		case twice:
+			faults = append(faults, fmt.Errorf("entries[%d].key: is that of entries[%d] too", i, first))
+		}
+		keys[e.Key] = i
+		if !validAmount.MatchString(e.Amount) {
+			faults = append(faults, fmt.Errorf("entries[%d].amount: want a decimal with at most 18 digits and 2 places, such as -100.50", i))
+		}
+		if e.Account == "" || e.Voucher == "" || e.Date.IsZero() {
+			faults = append(faults, fmt.Errorf("entries[%d]: want an account, a voucher and a date", i))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// CheckSize refuses a request that the [Client] would not send. It is a fault of
+// the request, so that a run halves the chunk and goes on.
+func CheckSize(size int) error {
+	if size > MaxRequest {
+		return fmt.Errorf("the request would be %d bytes and at most %d are sent; send fewer entries, or shorter texts", size, MaxRequest)
+	}
+	return nil
+}
+
+// ReadKeys reads the body of [LookUp].
+func ReadKeys(body []byte) ([]string, error) {
+	var in Keys
+	if err := strict(body, &in, `{"keys": ["…"]}`); err != nil {
+		return nil, err
+	}
+	var faults []error
+	if n := len(in.Keys); n == 0 || n > MaxKeys {
+		faults = append(faults, fmt.Errorf("keys: %d; want 1 to %d", n, MaxKeys))
+	}
+	for i, k := range in.Keys {
+		if !validKey.MatchString(k) {
+			faults = append(faults, fmt.Errorf("keys[%d]: want 32 hex digits in lower case", i))
+		}
+	}
+	return in.Keys, errors.Join(faults...)
+}
+
+// ReadSince reads the body of [LateFaults].
+func ReadSince(body []byte) (time.Time, error) {
+	var in FaultsSince
+	if err := strict(body, &in, `{"since": "2026-11-23T12:00:00Z"}`); err != nil {
+		return time.Time{}, err
+	}
+	if in.Since.IsZero() {
+		return time.Time{}, errors.New("since: missing; want a time, such as 2026-11-23T12:00:00Z")
+	}
+	return in.Since, nil
+}
+
+func strict(body []byte, into any, want string) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("body: %w; want %s", err, want)
+	}
+	if d.More() {
+		return errors.New("body: something follows the JSON object")
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package odata
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// perLookUp is how many values one filter asks for. It keeps the address well
+// under 2,000 characters.
+const perLookUp = 20
+
+// LookUps are the requests that ask a collection for the records whose column
+// has one of the values. selected are the columns that are wanted.
+func LookUps(path, column, selected string, values []string) []Request {
+	var out []Request
+	for some := range slices.Chunk(values, perLookUp) {
+		terms := make([]string, len(some))
+		for i, v := range some {
+			terms[i] = column + " eq '" + strings.ReplaceAll(v, "'", "''") + "'"
+		}
+		// A blank is %20: not every parser of a batch takes + for one.
+		filter := strings.ReplaceAll(url.QueryEscape(strings.Join(terms, " or ")), "+", "%20")
+		out = append(out, Request{Method: http.MethodGet, Path: path + "?$select=" + selected + "&$filter=" + filter})
+	}
+	return out
+}
+
+// Record is a record of a collection, by column.
+type Record map[string]json.RawMessage
+
+// Text returns a column's text; it is empty if the record has none.
+func (r Record) Text(column string) string {
+	var s string
+	_ = json.Unmarshal(r[column], &s)
+	return s
+}
+
+// Records reads the answer to one of [LookUps]. An answer that is only the
+// first page is an error: what is on the next one would seem to be missing.
+func Records(body []byte) ([]Record, error) {
+	var list struct {
+		Value *[]Record `json:"value"`
+		Next  string    `json:"@odata.nextLink"`
+	}
+	if json.Unmarshal(adapters.JSON(body), &list) != nil || list.Value == nil {
+		return nil, errors.New("the look-up's answer is not a list of records")
+	}
+	if list.Next != "" {
+		return nil, errors.New("the look-up's answer has more than one page; so many records cannot be meant")
+	}
+	return *list.Value, nil
+}
+
+// Whole is the verdict on an accepted batch that was asked for n answers. One
+// that has fewer says nothing of the rest.
+func Whole(v classify.Verdict, op classify.Op, n int) classify.Verdict {
+	if v.Class != classify.Success || len(v.Parts) == n {
+		return v
+	}
+	short := adapters.Fault(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
+	short.HTTPStatus, short.Parts, short.Unknown = v.HTTPStatus, v.Parts, op == classify.Write
+	return short
+}
+
+// Answered makes the answer to a look-up.
+func Answered(status int, found map[string]adapters.Found) (adapters.Response, classify.Verdict) {
+	body, err := json.Marshal(found)
+	if err != nil {
+		return adapters.Response{}, adapters.Fault(classify.Internal, "response:body", err.Error())
+	}
+	return adapters.Response{Status: status, Body: body}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: fmt.Sprintf("status:%d", status), HTTPStatus: status}
+}
+
+// NoLateFaults is the answer of a vendor that refuses at once or not at all:
+// nobody is called.
+func NoLateFaults() (adapters.Response, classify.Verdict) {
+	return adapters.Response{Body: json.RawMessage("[]")}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "faults:none"}
+}

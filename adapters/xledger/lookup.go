@@ -1,0 +1,239 @@
+package xledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// maxPages bounds how long a connection is followed: each page is billed.
+const maxPages = 100
+
+// scalar is a text or a number, as text: IDs come either way.
+type scalar string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (s *scalar) UnmarshalJSON(raw []byte) error {
+	if len(raw) > 0 && raw[0] == '"' {
+		return json.Unmarshal(raw, (*string)(s))
+	}
+	var n json.Number
+	err := json.Unmarshal(raw, &n) // null leaves it empty
+	*s = scalar(n)
+	return err
+}
+
+// page is one page of a connection.
+type page struct {
+	nodes  []json.RawMessage
+	cursor string // of the last edge
+	more   bool
+}
+
+// parsePage reads the page of a connection. A connection that is missing or
+// null is an error: to take it for an empty one would be to say that nothing
+// is there.
+func parsePage(body []byte, field string) (page, error) {
+	var a struct {
+		Data map[string]*struct {
+			Edges *[]struct {
+				Cursor scalar          `json:"cursor"`
+				Node   json.RawMessage `json:"node"`
+			} `json:"edges"`
+			PageInfo struct {
+				HasNextPage bool `json:"hasNextPage"`
+			} `json:"pageInfo"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(adapters.JSON(body), &a) != nil || a.Data[field] == nil || a.Data[field].Edges == nil {
+		return page{}, fmt.Errorf("the answer has another shape than %s{edges{cursor node} pageInfo{hasNextPage}}", field)
+	}
+	p := page{more: a.Data[field].PageInfo.HasNextPage}
+	for _, e := range *a.Data[field].Edges {
+		p.nodes, p.cursor = append(p.nodes, e.Node), string(e.Cursor)
+	}
+	if p.more && p.cursor == "" {
+		return page{}, fmt.Errorf("%s says that more follows and gives no cursor", field)
+	}
+	return p, nil
+}
+
+// pages asks for a connection page after page and hands out its nodes. document
+// takes the variable $after. A cursor that comes twice would go on for ever
+// (vendors.md A), so it ends the call. The answer is the last page's.
+func pages(ctx context.Context, c *adapters.Conn, document, field string, vars map[string]any, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
+	invalid := func(a adapters.Answer, err error) (adapters.Answer, classify.Verdict) {
+		v := adapters.Fault(classify.InvalidResponse, "pages:"+field, err.Error())
+		v.HTTPStatus = a.Status
+		return a, v
+	}
+	var cursors []string
+	for {
+		body, err := request(document, vars)
+		if err != nil {
+			return invalid(adapters.Answer{}, err)
+		}
+		a, v := post(ctx, c, classify.Read, body)
+		if v.Class != classify.Success {
+			return a, v
+		}
+		p, err := parsePage(a.Body, field)
+		if err != nil {
+			return invalid(a, err)
+		}
+		for _, n := range p.nodes {
+			if err := each(n); err != nil {
+				return invalid(a, err)
+			}
+		}
+		switch {
+		case !p.more:
+			return a, v
+		case slices.Contains(cursors, p.cursor):
+			return invalid(a, fmt.Errorf("%s gave a cursor twice; it would never end", field))
+		case len(cursors) == maxPages-1:
+			return invalid(a, fmt.Errorf("%s has more than %d pages", field, maxPages))
+		}
+		cursors = append(cursors, p.cursor)
+		vars["after"] = p.cursor
+	}
+}
+
+const itemsByIdentifier = "query($ids:[String!],$n:Int,$after:String){glImportItems(first:$n,after:$after,filter:{extIdentifier_in:$ids})" +
+	"{edges{cursor node{dbId extIdentifier}} pageInfo{hasNextPage}}}"
+
+// lookUp asks which import items Xledger has, by extIdentifier, [MaxNodes] at a
+// time. The filter extIdentifier_in is an assumption: the vendor's reference is
+// not public. So an answer that holds what was not asked for is not trusted: a
+// filter that was passed over would make everything seem to be missing.
+func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (map[string]adapters.Found, adapters.Answer, classify.Verdict) {
+	found := make(map[string]adapters.Found)
+	var a adapters.Answer
+	var v classify.Verdict
+	for some := range slices.Chunk(ids, MaxNodes) {
+		asked := make(map[string]bool, len(some))
+		for _, id := range some {
+			asked[id] = true
+		}
+		// Room for each of them twice: one page does unless somebody sent them more often.
+		vars := map[string]any{"ids": some, "n": 2 * len(some)}
+		a, v = pages(ctx, c, itemsByIdentifier, "glImportItems", vars, func(raw json.RawMessage) error {
+			var node struct {
+				DBID          scalar `json:"dbId"`
+				ExtIdentifier string `json:"extIdentifier"`
+			}
+			if json.Unmarshal(raw, &node) != nil {
+				return errors.New("an import item has another shape than {dbId extIdentifier}")
+			}
+			if !asked[node.ExtIdentifier] {
+				return errors.New("the look-up answered with an item that was not asked for; its filter was passed over")
+			}
+			f := found[node.ExtIdentifier]
+			if f.Count++; f.Reference == "" {
+				f.Reference = string(node.DBID)
+			}
+			found[node.ExtIdentifier] = f
+			return nil
+		})
+		if v.Class != classify.Success {
+			return nil, a, v
+		}
+	}
+	return found, a, v
+}
+
+const errorsSince = "query($since:DateTimeString,$after:String){glImportItemErrors(first:500,after:$after,filter:{createdAt_gte:$since})" +
+	"{edges{cursor node{dbId createdAt message errorLevel{code name} transactionDbId}} pageInfo{hasNextPage}}}"
+
+// vendorTime is Xledger's clock. Its times are in CET and have no zone
+// (vendors.md A); whether that is one hour before UTC in summer too is not
+// known. This reading is never earlier than the other one, so that nothing is
+// taken for older than it is.
+var vendorTime = time.FixedZone("CET", 60*60)
+
+// margin is how much earlier the vendor is asked for: more than any doubt about
+// its clock.
+const margin = 24 * time.Hour
+
+// lateFaults asks what Xledger found faulty after it had accepted it (vendors.md,
+// surprise 9). Two things are assumptions: that createdAt can be filtered like
+// modifiedAt, and that transactionDbId is the dbId of the import item, by which
+// [Adapter.References] names an entry. Faults of items that are nobody's entry
+// have a reference too; who matches them finds nothing.
+func lateFaults(ctx context.Context, c *adapters.Conn, since time.Time) (adapters.Response, classify.Verdict) {
+	out := []adapters.LateFault{}
+	vars := map[string]any{"since": since.Add(-margin).In(vendorTime).Format("2006-01-02T15:04:05")}
+	a, v := pages(ctx, c, errorsSince, "glImportItemErrors", vars, func(raw json.RawMessage) error {
+		f, isError, err := parseFault(raw)
+		if err == nil && isError && (f.At.IsZero() || !f.At.Before(since)) {
+			out = append(out, f)
+		}
+		return err
+	})
+	if v.Class != classify.Success {
+		return adapters.Response{}, v
+	}
+	return respond(a, out)
+}
+
+// harmless are the error levels that are no errors, by code or name. The levels
+// are not documented, so every other one is an error, and so is none.
+var harmless = []string{"WARNING", "ADVARSEL", "INFO", "INFORMATION", "INFORMASJON"}
+
+// maxFaultMessage keeps the answer to a run with many faults bounded, in runes.
+const maxFaultMessage = 300
+
+func parseFault(raw []byte) (f adapters.LateFault, isError bool, err error) {
+	var node struct {
+		CreatedAt  scalar `json:"createdAt"`
+		Message    string `json:"message"`
+		ErrorLevel struct {
+			Code scalar `json:"code"`
+			Name scalar `json:"name"`
+		} `json:"errorLevel"`
+		TransactionDBID scalar `json:"transactionDbId"`
+	}
+	if json.Unmarshal(raw, &node) != nil {
+		return f, false, errors.New("an import error has another shape than {createdAt message errorLevel{code name} transactionDbId}")
+	}
+	isError = !slices.ContainsFunc(harmless, func(level string) bool {
+		return strings.EqualFold(level, string(node.ErrorLevel.Code)) || strings.EqualFold(level, string(node.ErrorLevel.Name))
+	})
+	if r := []rune(node.Message); len(r) > maxFaultMessage {
+		node.Message = string(r[:maxFaultMessage-1]) + "…"
+	}
+	return adapters.LateFault{Reference: string(node.TransactionDBID), Message: node.Message, At: parseTime(string(node.CreatedAt))}, isError, nil
+}
+
+// parseTime reads a time with or without a zone. It is zero if s is neither.
+func parseTime(s string) time.Time {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, vendorTime); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// respond makes the answer to an operation of ours.
+func respond(a adapters.Answer, v any) (adapters.Response, classify.Verdict) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return adapters.Response{}, adapters.Fault(classify.Internal, "response:body", err.Error())
+	}
+	if len(body) > adapters.MaxBody {
+		return adapters.Response{}, adapters.Fault(classify.PayloadTooLarge, "response:size",
+			fmt.Sprintf("the answer would be %d bytes; at most %d are passed on: ask for less at a time", len(body), adapters.MaxBody))
+	}
+	return adapters.Response{Status: a.Status, Body: body}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "status:200", HTTPStatus: a.Status}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/watcher"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// watchEvery is how long the watcher waits between two looks. Every worker
+// looks; what it finds is recorded once.
+const watchEvery = 20 * time.Second
+
+// watch looks at the schedules until ctx ends.
+func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *metrics, logger *slog.Logger) {
+	w := watcher.Watcher{
+		DB: pool, Log: logger, Observe: m.tick,
+		Paused: func(ctx context.Context, organization, integration uuid.UUID) (bool, error) {
+			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+			defer cancel()
+			return workflows.SchedulePaused(ctx, temporal, organization, integration)
+		},
+	}
+	for {
+		open, err := w.Pass(ctx, time.Now())
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			logger.Error("the schedules could not be looked at", "error", redact.Text(err.Error()))
+		default:
+			m.overdue.Record(ctx, int64(open))
+			m.lastWatch.Record(ctx, float64(time.Now().Unix()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(watchEvery + rand.N(watchEvery/4)):
+		}
+	}
+}
+
+// tick counts a recorded tick.
+func (m *metrics) tick(t runlog.Tick) {
+	m.ticks.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", t.Result)))
+	if t.ExportID != nil {
+		m.drift.Record(context.Background(), t.LateBy.Seconds())
+	}
+}

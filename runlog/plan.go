@@ -1,0 +1,259 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// DefaultSource is where entries come from unless an integration names another
+// table or view with the same columns.
+const DefaultSource = "ledgerline.accounting_entries"
+
+// planTimeout bounds the statement that plans an export.
+const planTimeout = 170 * time.Second
+
+// lines are the entries that an export takes: every one up to the end of its
+// period that no export has taken yet, and with them those that were refused
+// here before, were never sent, and belong to a voucher that has got new lines:
+// it may be whole now. A retry takes what its parent refused here, and what has
+// come to the same vouchers.
+//
+// Each line is checked and turned into the vendor's words. fault says what is
+// wrong with it, for people.
+//
+//	$1 organization  $2 integration  $3 export  $4 $5 period [from, to)  $6 most entries in a chunk
+//	$7 accounts (jsonb or NULL)  $8 dimensions (jsonb)  $9 currencies  $10 parent of a retry or NULL
+const lines = `
+WITH fresh AS (
+    SELECT a.* FROM {source} a
+    WHERE a.organization_id = $1 AND a.entry_date < $5
+      AND NOT EXISTS (SELECT FROM ledgerline.export_entries x
+          WHERE x.organization_id = $1 AND x.integration_id = $2 AND x.entry_id = a.entry_id)
+), held AS (
+    SELECT a.* FROM {source} a JOIN ledgerline.export_entries x ON x.entry_id = a.entry_id
+    WHERE a.organization_id = $1 AND x.organization_id = $1 AND x.integration_id = $2 AND x.chunk = 0
+      AND ($10::uuid IS NULL AND x.voucher_id IN (SELECT voucher_id FROM fresh) OR x.export_id = $10)
+), lines AS (
+    SELECT entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
+        CASE WHEN amount = round(amount, 2) THEN round(amount, 2) ELSE coalesce(amount, 0) END AS amount,
+        coalesce($7::jsonb ->> account, account, '') AS account,
+        CASE WHEN coalesce(dimensions, '{}') = '{}' THEN '{}' ELSE
+            (SELECT coalesce(jsonb_object_agg(m.value, d.value), '{}') FROM jsonb_each_text(dimensions) d JOIN jsonb_each_text($8::jsonb) m USING (key) WHERE m.value <> '')
+        END AS dimensions,
+        CASE WHEN amount IS NULL THEN 'has no amount'
+             WHEN amount <> round(amount, 2) THEN 'amount ' || amount || ' has more than two decimals'
+             WHEN currency IS NULL OR NOT currency = ANY($9::text[]) THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies has ' || array_to_string($9::text[], ', ')
+             WHEN coalesce(account, '') = '' THEN 'has no account'
+             WHEN $7::jsonb IS NOT NULL AND NOT $7::jsonb ? account THEN 'account ' || account || ' is not mapped; add it to export.accounts'
+             WHEN coalesce(dimensions, '{}') <> '{}' THEN
+                 (SELECT 'dimension ' || min(k) || ' is not mapped; add it to export.dimensions, with "" to leave it out'
+                  FROM jsonb_object_keys(dimensions) k WHERE NOT $8::jsonb ? k HAVING count(*) > 0)
+        END AS fault
+    FROM (SELECT * FROM fresh WHERE $10::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) s
+), vouchers AS (
+    SELECT voucher_id, count(*)::int AS n,
+        CASE WHEN count(fault) > 0 THEN min('line ' || entry_id || ': ' || fault)
+             WHEN min(currency) <> max(currency) THEN 'the voucher has more than one currency'
+             WHEN sum(amount) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount)
+             WHEN count(*) > $6 THEN 'the voucher has ' || count(*) || ' lines; at most ' || $6::int || ' fit in one request'
+        END AS fault
+    FROM lines GROUP BY voucher_id
+), placed AS (
+    SELECT voucher_id, n, fault, CASE WHEN fault IS NULL THEN dense_rank() OVER (ORDER BY fault IS NOT NULL, (upto - 1) / width) ELSE 0 END AS chunk
+    FROM (SELECT v.*, sum(n) OVER (PARTITION BY fault IS NULL ORDER BY voucher_id) AS upto,
+              greatest(1, $6 + 1 - max(n) FILTER (WHERE fault IS NULL) OVER ())::int AS width
+          FROM vouchers v) w
+)`
+
+// planEntries gives each line its chunk and its key at the vendor. A voucher
+// stays whole: the chunk of its last entry is that of all, and the width of a
+// chunk leaves room for the largest voucher. What is refused here gets chunk 0.
+// $11 is the first chunk's number less one.
+const planEntries = lines + `
+INSERT INTO ledgerline.export_entries AS x (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason,
+    entry_date, account, amount, currency, text, dimensions)
+SELECT $1, $2, l.entry_id, $3, l.voucher_id, CASE WHEN p.fault IS NULL THEN p.chunk + $11::int ELSE 0 END,
+    left(encode(sha256(convert_to($2::text || '/' || l.entry_id, 'UTF8')), 'hex'), 32),
+    l.entry_date < $4, CASE WHEN p.fault IS NULL THEN 'planned' ELSE 'rejected' END, left(p.fault, 500),
+    l.entry_date, l.account, l.amount, l.currency, l.text, nullif(l.dimensions, '{}')
+FROM lines l JOIN placed p USING (voucher_id)
+ORDER BY p.chunk, l.voucher_id
+ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE
+SET export_id = excluded.export_id, chunk = excluded.chunk, late = excluded.late, state = excluded.state, reason = excluded.reason,
+    entry_date = excluded.entry_date, account = excluded.account, amount = excluded.amount, currency = excluded.currency,
+    text = excluded.text, dimensions = excluded.dimensions
+WHERE x.chunk = 0`
+
+// replanEntries hands what an export did not get done to its retry, in chunks of
+// the same entries: those whose outcome is unknown stay marked as sent, so that the vendor
+// is asked first. Those that were refused here are checked anew by [planEntries].
+const replanEntries = `
+UPDATE ledgerline.export_entries x SET export_id = $2, chunk = n.chunk, state = CASE WHEN state IN ('unknown', 'sent') THEN 'sent' ELSE 'planned' END, reason = NULL
+FROM (SELECT chunk AS old, dense_rank() OVER (ORDER BY chunk) AS chunk FROM ledgerline.export_entries
+      WHERE organization_id = $1 AND export_id = $3 AND state <> 'exported' AND chunk > 0 GROUP BY chunk) n
+WHERE x.organization_id = $1 AND x.export_id = $3 AND x.state <> 'exported' AND x.chunk = n.old
+  AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status <> 'pending')`
+
+// SourceError is a fault of the place where entries come from: it cannot be
+// read, or what it holds cannot be planned. Trying again does not help until
+// somebody has mended it.
+type SourceError struct {
+	Source string
+	Reason string
+}
+
+func (e *SourceError) Error() string { return "source " + e.Source + ": " + e.Reason }
+
+var sourceName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
+
+// from puts a source's quoted name into a query.
+func from(query, source string) (string, error) {
+	if !sourceName.MatchString(source) {
+		return "", &SourceError{source, "not a name such as reporting.entries"}
+	}
+	return strings.ReplaceAll(query, "{source}", pgx.Identifier(strings.Split(source, ".")).Sanitize()), nil
+}
+
+// planArgs are the parameters of [lines].
+func planArgs(e Export, x integrations.Export, chunkSize int) (source string, args []any) {
+	var accounts any
+	if x.Accounts != nil {
+		accounts = x.Accounts
+	}
+	dimensions, currencies := x.Dimensions, x.Currencies
+	if dimensions == nil {
+		dimensions = map[string]string{}
+	}
+	if currencies == nil {
+		currencies = []string{"NOK"}
+	}
+	if source = x.Source; source == "" {
+		source = DefaultSource
+	}
+	return source, []any{e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, chunkSize, accounts, dimensions, currencies, e.ParentID}
+}
+
+// Plan assigns entries to an export in one statement and returns its last
+// chunk's number. A second time it adds nothing: whoever claimed plans once. A
+// fault of the source is a [*SourceError].
+func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (chunks int, err error) {
+	source, args := planArgs(e, x, chunkSize)
+	query, err := from(planEntries, source)
+	if err != nil {
+		return 0, err
+	}
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		if err := lockPlan(ctx, tx, e); err != nil {
+			return err
+		}
+		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
+		const any = `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`
+		var planned bool
+		if err := tx.QueryRow(ctx, any, e.OrganizationID, e.ID).Scan(&planned); err != nil {
+			return err
+		}
+		if !planned {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = '%d'; SET LOCAL work_mem = '64MB'", planTimeout.Milliseconds())); err != nil {
+				return err
+			}
+			if e.ParentID != nil {
+				var parent bool // planned something: otherwise the retry plans what it would have
+				if err := tx.QueryRow(ctx, any, e.OrganizationID, *e.ParentID).Scan(&parent); err != nil {
+					return err
+				}
+				if !parent {
+					args[9] = nil
+				}
+				if _, err := tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, *e.ParentID); err != nil {
+					return err
+				}
+				if err := tx.QueryRow(ctx, last, e.OrganizationID, e.ID).Scan(&chunks); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.Exec(ctx, query, append(args, chunks)...); err != nil {
+				return sourceError(source, err)
+			}
+		}
+		return tx.QueryRow(ctx, last, e.OrganizationID, e.ID).Scan(&chunks)
+	})
+	return chunks, err
+}
+
+// lockPlan lets one claim or plan of an integration happen at a time: two would
+// take the same entries.
+func lockPlan(ctx context.Context, tx pgx.Tx, e Export) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('ledgerline.plan/' || $1, 0))`, e.IntegrationID.String())
+	return err
+}
+
+// sourceError puts what PostgreSQL says of a source into words with a remedy.
+// Other errors pass as they are.
+func sourceError(source string, err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return err
+	}
+	switch {
+	case pg.Code == "42P01" || pg.Code == "3F000":
+		return &SourceError{source, "there is no such table or view; make it, or correct export.source"}
+	case pg.Code == "42703":
+		return &SourceError{source, pg.Message + "; see docs/integration-file.md for the columns that a source must have"}
+	case pg.Code == "42501":
+		return &SourceError{source, "the worker may not read it: GRANT SELECT ON " + source + " TO ledgerline_worker"}
+	case pg.Code == "21000":
+		return &SourceError{source, "an entry_id stands there twice; each must be there once for an organization"}
+	case pg.Code == "23502":
+		return &SourceError{source, "a row has no " + pg.ColumnName}
+	case strings.HasPrefix(pg.Code, "42") || strings.HasPrefix(pg.Code, "22"):
+		return &SourceError{source, pg.Message + "; see docs/integration-file.md for the columns that a source must have"}
+	}
+	return err
+}
+
+// Preview is what an export would plan.
+type Preview struct {
+	Entries  int               `json:"entries"` // to be sent
+	Vouchers int               `json:"vouchers"`
+	Chunks   int               `json:"chunks"`
+	Late     int               `json:"late"` // dated before the period
+	Amounts  map[string]string `json:"amounts"`
+	Rejected []Problem         `json:"rejected"` // one for each voucher, at most 1,000
+}
+
+// PreviewPlan says what [Plan] would do, and does nothing.
+func PreviewPlan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (p Preview, err error) {
+	source, args := planArgs(e, x, chunkSize)
+	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
+	sums, err := from(lines+`, good AS (
+			SELECT l.*, p.chunk FROM lines l JOIN placed p USING (voucher_id) WHERE p.chunk > 0
+		) SELECT count(*), count(DISTINCT voucher_id), coalesce(max(chunk), 0), count(*) FILTER (WHERE entry_date < $4),
+			(SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
+			 FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM good GROUP BY currency) s)
+		FROM good WHERE true`+typed, source)
+	if err != nil {
+		return p, err
+	}
+	refused, _ := from(lines+` SELECT voucher_id, '', 'rejected', fault FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, source)
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, sums, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
+			return sourceError(source, err)
+		}
+		rows, err := tx.Query(ctx, refused, args...)
+		if err != nil {
+			return err
+		}
+		p.Rejected, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
+		return err
+	})
+	return p, err
+}

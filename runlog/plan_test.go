@@ -1,0 +1,291 @@
+package runlog_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// books is an organization with one integration and its entries.
+type books struct {
+	base
+	t    *testing.T
+	org  uuid.UUID
+	spec integrations.Integration
+}
+
+func newBooks(t *testing.T) books {
+	b := books{base: newBase(t), t: t, org: uuid.New()}
+	b.spec = integrations.Integration{
+		OrganizationID: b.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(),
+	}
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+	require.NoError(t, err)
+	return b
+}
+
+// line is "entry voucher date account amount [currency [dimensions]]".
+func (b books) lines(lines ...string) {
+	b.t.Helper()
+	for _, l := range lines {
+		f := append(strings.Fields(l), "NOK", "{}")
+		if len(strings.Fields(l)) > 5 {
+			f[5], f[6] = strings.Fields(l)[5], "{}"
+		}
+		if len(strings.Fields(l)) > 6 {
+			f[6] = strings.Fields(l)[6]
+		}
+		_, err := b.admin.Exec(b.t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, dimensions)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, b.org, f[0], f[1], f[2], f[3], f[4], f[5], f[6])
+		require.NoError(b.t, err, l)
+	}
+}
+
+func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
+	b.t.Helper()
+	start, end, err := integrations.Period(period)
+	require.NoError(b.t, err)
+	trigger := "manual"
+	if parent != nil {
+		trigger = "retry"
+	}
+	e, mine, err := runlog.Claim(b.t.Context(), b.worker, runlog.Export{
+		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
+		Trigger: trigger, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
+	})
+	require.NoError(b.t, err)
+	require.True(b.t, mine)
+	return e
+}
+
+// plan returns the entries of an export as "entry:chunk:state[:reason]".
+func (b books) plan(e runlog.Export, x integrations.Export, size int) []string {
+	b.t.Helper()
+	_, err := runlog.Plan(b.t.Context(), b.worker, e, x, size)
+	require.NoError(b.t, err)
+	return b.entries(e)
+}
+
+func (b books) entries(e runlog.Export) []string {
+	b.t.Helper()
+	rows, err := b.admin.Query(b.t.Context(), `SELECT entry_id || ':' || chunk || ':' || state || coalesce(':' || reason, '') || CASE WHEN late THEN ' (late)' ELSE '' END
+		FROM ledgerline.export_entries WHERE export_id = $1 ORDER BY entry_id`, e.ID)
+	require.NoError(b.t, err)
+	defer rows.Close()
+	list := []string{}
+	for rows.Next() {
+		var s string
+		require.NoError(b.t, rows.Scan(&s))
+		list = append(list, s)
+	}
+	return list
+}
+
+func (b books) close(e runlog.Export) runlog.Export {
+	b.t.Helper()
+	closed, err := runlog.CloseExport(b.t.Context(), b.worker, e)
+	require.NoError(b.t, err)
+	return closed
+}
+
+// Vouchers stay whole, whatever their sizes; a million entries get their chunks
+// in the same way.
+func TestPlanChunks(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	for v, n := range []int{2, 3, 2, 6, 2, 2} {
+		for i := range n - 1 {
+			b.lines(fmt.Sprintf("e%d-%d v%d 2026-10-01 1920 1.10", v, i, v))
+		}
+		b.lines(fmt.Sprintf("e%d-x v%d 2026-10-01 3000 -%d.%d0", v, v, n-1, n-1))
+	}
+	e := b.claim("2026-10", nil)
+	b.plan(e, integrations.Export{}, 6)
+	rows, err := b.admin.Query(t.Context(), `SELECT voucher_id, count(DISTINCT chunk), min(chunk) FROM ledgerline.export_entries GROUP BY 1 ORDER BY 1`)
+	require.NoError(t, err)
+	var chunks []int
+	for rows.Next() {
+		var voucher string
+		var distinct, chunk int
+		require.NoError(t, rows.Scan(&voucher, &distinct, &chunk))
+		require.Equal(t, 1, distinct, "voucher %s is torn", voucher)
+		chunks = append(chunks, chunk)
+	}
+	for i := 1; i < len(chunks); i++ {
+		require.LessOrEqual(t, chunks[i]-chunks[i-1], 1, "no chunk is empty: %v", chunks)
+	}
+	var most int
+	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT max(n) FROM (SELECT count(*) AS n FROM ledgerline.export_entries GROUP BY chunk) c`).Scan(&most))
+	require.LessOrEqual(t, most, 6)
+
+	require.Len(t, b.plan(e, integrations.Export{}, 6), 17, "planning again adds nothing")
+}
+
+// What is refused here costs no call and names the line and the remedy; amounts
+// are decimal all the way.
+func TestPlanRefuses(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.lines("a1 a 2026-10-01 1920 0.10", "a2 a 2026-10-01 1920 0.20", "a3 a 2026-10-02 3000 -0.30", // would not be zero in floats
+		"b1 b 2026-10-01 1920 100.00", "b2 b 2026-10-01 3000 -99.99",
+		"c1 c 2026-10-01 1920 5", "c2 c 2026-10-01 9999 -5",
+		`d1 d 2026-10-01 1920 5 NOK {"project":"P1"}`, `d2 d 2026-10-01 3000 -5 NOK {"team":"T"}`,
+		"e1 e 2026-10-01 1920 5 EUR", "e2 e 2026-10-01 3000 -5 EUR",
+		`f1 f 2026-10-01 1920 5 NOK {"project":"P1","note":"n"}`, "f2 f 2026-10-01 3000 -5",
+		"g1 g 2026-10-01 1920 123456789012345678.99", "g2 g 2026-10-01 3000 -123456789012345678.99")
+	x := integrations.Export{
+		Accounts:   map[string]string{"1920": "19200", "3000": "30000"},
+		Dimensions: map[string]string{"project": "project", "note": ""},
+	}
+	e := b.claim("2026-10", nil)
+	p, err := runlog.PreviewPlan(t.Context(), b.operator, e, x, 500)
+	require.NoError(t, err)
+	require.Equal(t, []int{7, 3, 1}, []int{p.Entries, p.Vouchers, p.Chunks})
+	require.Equal(t, map[string]string{"NOK": "123456789012345684.29"}, p.Amounts)
+	require.Equal(t, []runlog.Problem{
+		{VoucherID: "b", State: "rejected", Reason: "the voucher does not sum to zero: difference 0.01"},
+		{VoucherID: "c", State: "rejected", Reason: "line c2: account 9999 is not mapped; add it to export.accounts"},
+		{VoucherID: "d", State: "rejected", Reason: `line d2: dimension team is not mapped; add it to export.dimensions, with "" to leave it out`},
+		{VoucherID: "e", State: "rejected", Reason: "line e1: currency EUR is not taken; export.currencies has NOK"},
+	}, p.Rejected)
+	require.Empty(t, b.entries(e), "a preview plans nothing")
+
+	require.Len(t, b.plan(e, x, 500), 15)
+	taken, sent, err := runlog.TakeChunk(t.Context(), b.worker, b.org, e.ID, 1)
+	require.NoError(t, err)
+	require.False(t, sent)
+	require.Len(t, taken, 7)
+	require.Equal(t, "19200", taken[0].Account)
+	require.Equal(t, "0.10", taken[0].Amount)
+	require.Equal(t, map[string]string{"project": "P1"}, taken[3].Dimensions)
+	require.Nil(t, taken[4].Dimensions)
+	require.Equal(t, "123456789012345678.99", taken[5].Amount)
+	_, sent, err = runlog.TakeChunk(t.Context(), b.worker, b.org, e.ID, 1)
+	require.NoError(t, err)
+	require.True(t, sent)
+	require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, 1, "exported", "", map[string]string{taken[0].VendorKey: "4711"}))
+	n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, e.ID, map[string]string{"4711": "account is closed", "9": "another's"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	closed := b.close(e)
+	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.Faulted})
+	require.Equal(t, "complete", closed.Status)
+}
+
+// A voucher whose lines come one by one is refused until it is whole, then it
+// goes with the next export, flagged late; so it does with a retry.
+func TestPlanHeals(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.lines("a1 a 2026-10-31 1920 10", "a2 a 2026-11-01 3000 -10", "b1 b 2026-10-30 1920 7", "c1 c 2026-10-30 1920 1")
+	october := b.claim("2026-10", nil)
+	require.Equal(t, []string{
+		"a1:0:rejected:the voucher does not sum to zero: difference 10.00",
+		"b1:0:rejected:the voucher does not sum to zero: difference 7.00",
+		"c1:0:rejected:the voucher does not sum to zero: difference 1.00",
+	}, b.plan(october, integrations.Export{}, 500))
+	closed := b.close(october)
+	require.Equal(t, []int{3, 0, 3}, []int{closed.Total, closed.Exported, closed.Rejected})
+
+	b.lines("b2 b 2026-10-30 3000 -7") // late
+	november := b.claim("2026-11", nil)
+	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned", "b1:1:planned (late)", "b2:1:planned (late)"}, b.plan(november, integrations.Export{}, 500))
+	require.Equal(t, []string{"c1:0:rejected:the voucher does not sum to zero: difference 1.00"}, b.entries(october))
+
+	b.lines("c2 c 2026-10-30 3000 -1", "d1 d 2026-10-30 1920 1", "d2 d 2026-10-30 3000 -1")
+	retry := b.claim("2026-10", &october.ID)
+	require.Equal(t, []string{"c1:1:planned", "c2:1:planned"}, b.plan(retry, integrations.Export{}, 500), "a retry takes its parent's and no others")
+}
+
+// A retry goes on with the chunks of its parent: what may be at the vendor is
+// marked so, and chunk numbers have no gaps.
+func TestPlanRetry(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	for i := range 5 {
+		b.lines(fmt.Sprintf("e%d-1 v%d 2026-10-01 1920 1", i, i), fmt.Sprintf("e%d-2 v%d 2026-10-01 3000 -1", i, i))
+	}
+	e := b.claim("2026-10", nil)
+	b.plan(e, integrations.Export{}, 2)
+	for chunk, state := range map[int]string{1: "exported", 2: "unknown", 3: "exported", 4: "rejected"} {
+		require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, chunk, state, "", nil))
+	}
+	retry := b.claim("2026-10", &e.ID)
+	require.Empty(t, b.plan(retry, integrations.Export{}, 2), "the parent is not over")
+	require.Equal(t, "failed", b.close(e).Status)
+	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:2:planned", "e3-2:2:planned", "e4-1:3:planned", "e4-2:3:planned"}, b.plan(retry, integrations.Export{}, 2))
+	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = 'planned' WHERE entry_id = 'e0-1'`)
+	require.ErrorContains(t, err, "is exported")
+}
+
+// Entries can come from any view that has the columns. What is wrong with it is
+// said with the remedy, and nothing is planned.
+func TestPlanSource(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.lines("a1 a 2026-10-01 1920 10", "a2 a 2026-10-01 3000 -10")
+	for _, sql := range []string{
+		"CREATE SCHEMA reporting", "GRANT USAGE ON SCHEMA reporting TO ledgerline_worker",
+		"CREATE VIEW reporting.entries AS SELECT * FROM ledgerline.accounting_entries",
+		"CREATE VIEW reporting.closed AS SELECT * FROM ledgerline.accounting_entries",
+		"CREATE VIEW reporting.short AS SELECT organization_id, entry_id, voucher_id, entry_date, account, currency, text, dimensions, created_at FROM ledgerline.accounting_entries",
+		"CREATE VIEW reporting.twice AS SELECT * FROM ledgerline.accounting_entries UNION ALL SELECT * FROM ledgerline.accounting_entries",
+		"CREATE VIEW reporting.texts AS SELECT organization_id, entry_id, voucher_id, entry_date, account, amount::text, currency, text, dimensions, created_at FROM ledgerline.accounting_entries",
+		"CREATE VIEW reporting.fine AS SELECT organization_id, entry_id, voucher_id, entry_date, account, amount / 3 AS amount, currency, text, dimensions, created_at FROM ledgerline.accounting_entries",
+		"GRANT SELECT ON reporting.entries, reporting.short, reporting.twice, reporting.texts, reporting.fine TO ledgerline_worker",
+	} {
+		_, err := b.admin.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	e := b.claim("2026-10", nil)
+	for source, want := range map[string]string{
+		"reporting.none":     "no such table or view",
+		"nowhere.entries":    "no such table or view",
+		"reporting.closed":   "GRANT SELECT ON reporting.closed TO ledgerline_worker",
+		"reporting.short":    "amount",
+		"reporting.twice":    "an entry_id stands there twice",
+		"reporting.texts":    "see docs/integration-file.md",
+		`x"; DROP TABLE y; `: "not a name",
+	} {
+		_, err := runlog.Plan(t.Context(), b.worker, e, integrations.Export{Source: source}, 500)
+		var fault *runlog.SourceError
+		require.ErrorAs(t, err, &fault, source)
+		require.ErrorContains(t, err, want)
+		require.Empty(t, b.entries(e))
+	}
+	p, err := runlog.PreviewPlan(t.Context(), b.admin, e, integrations.Export{Source: "reporting.fine"}, 500)
+	require.NoError(t, err)
+	require.Contains(t, p.Rejected[0].Reason, "has more than two decimals")
+	require.Len(t, b.plan(e, integrations.Export{Source: "reporting.entries"}, 500), 2)
+}
+
+// Periods asked for by hand do not overlap; a schedule that changes its kind
+// goes on.
+func TestClaimOverlap(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	october := b.claim("2026-10", nil)
+	start, end, err := integrations.Period("2026-W44") // 26 October to 1 November
+	require.NoError(t, err)
+	e := runlog.Export{
+		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: "2026-W44", PeriodStart: start, PeriodEnd: end,
+		Trigger: "manual", TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(),
+	}
+	_, _, err = runlog.Claim(t.Context(), b.worker, e)
+	var overlap *runlog.OverlapError
+	require.ErrorAs(t, err, &overlap)
+	require.Equal(t, october.ID, overlap.Other.ID)
+	e.Trigger = "schedule"
+	_, mine, err := runlog.Claim(t.Context(), b.worker, e)
+	require.NoError(t, err)
+	require.True(t, mine)
+	b.claim("2026-11-02", nil)
+}

@@ -1,0 +1,133 @@
+package runlog
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// Results of a [Tick].
+const (
+	TickOnTime  = "on time" // the period's export started within the drift threshold
+	TickEarlier = "earlier" // it had been exported before, by hand or by an earlier firing
+	TickLate    = "late"
+	TickMissed  = "missed"  // nothing had started when the threshold passed
+	TickSkipped = "skipped" // as the schedule's overlap rule says: a run was still going
+	TickPaused  = "paused"  // the schedule was paused
+)
+
+// Tick is a time at which a schedule should have started an export, and what
+// came of it.
+type Tick struct {
+	IntegrationID uuid.UUID     `json:"integrationId"`
+	ExpectedAt    time.Time     `json:"expectedAt"`
+	Period        string        `json:"period"`
+	Result        string        `json:"result"` // "" while it is open
+	LateBy        time.Duration `json:"lateBy,omitempty"`
+	ExportID      *uuid.UUID    `json:"exportId,omitempty"`
+}
+
+// Organizations returns every organization that has integrations. It needs the
+// worker's role: who works for all must know which there are.
+func Organizations(ctx context.Context, db Beginner) (list []uuid.UUID, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations()`)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	return list, err
+}
+
+// Scheduled is an integration with a schedule, and since when it is as it is.
+type Scheduled struct {
+	ID       uuid.UUID
+	Name     string
+	Adapter  string
+	Schedule integrations.Schedule
+	Since    time.Time
+}
+
+// Schedules returns an organization's integrations that have a schedule.
+func Schedules(ctx context.Context, db Beginner, organization uuid.UUID) (list []Scheduled, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT integration_id, name, adapter, schedule, coalesce(schedule_since, updated_at) FROM ledgerline.integrations
+			WHERE organization_id = $1 AND schedule IS NOT NULL AND removed_at IS NULL ORDER BY name`, organization)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Scheduled])
+		return err
+	})
+	return list, err
+}
+
+// Ticks returns the recorded ticks of an organization in [from, to), by time.
+func Ticks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) (list []Tick, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT integration_id, expected_at, period, result, coalesce(late_by, interval '0'), export_id FROM ledgerline.schedule_ticks
+			WHERE organization_id = $1 AND expected_at >= $2 AND expected_at < $3 ORDER BY expected_at, integration_id`, organization, from, to)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Tick])
+		return err
+	})
+	return list, err
+}
+
+// ExportOfPeriod finds the export of an integration's period, which is not a
+// retry, or nil.
+func ExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *Export, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, organization,
+			Export{IntegrationID: integration, Period: period}.IdempotencyKey())
+		if err == nil && len(found) > 0 {
+			e = &found[0]
+		}
+		return err
+	})
+	return e, err
+}
+
+// WasExporting reports whether an export of an integration was going on at a
+// time.
+func WasExporting(ctx context.Context, db Beginner, organization, integration uuid.UUID, at time.Time) (was bool, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log
+			WHERE organization_id = $1 AND integration_id = $2 AND started_at < $3 AND coalesce(finished_at, 'infinity') > $3)`,
+			organization, integration, at).Scan(&was)
+	})
+	return was, err
+}
+
+// RecordTick stores what came of a tick, and runs with in the same transaction
+// if that is news: the tick had no row, or one that says it was not done.
+func RecordTick(ctx context.Context, db Beginner, organization uuid.UUID, t Tick, with func(pgx.Tx) error) (news bool, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		var late *time.Duration
+		if t.LateBy > 0 {
+			late = &t.LateBy
+		}
+		tag, err := tx.Exec(ctx, `INSERT INTO ledgerline.schedule_ticks AS k (organization_id, integration_id, expected_at, period, result, late_by, export_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (organization_id, integration_id, expected_at) DO UPDATE SET result = excluded.result, late_by = excluded.late_by,
+			    export_id = excluded.export_id, recorded_at = now()
+			WHERE k.export_id IS NULL AND excluded.export_id IS NOT NULL`,
+			organization, t.IntegrationID, t.ExpectedAt, t.Period, t.Result, late, t.ExportID)
+		if err != nil {
+			return err
+		}
+		if news = tag.RowsAffected() == 1; news && with != nil {
+			return with(tx)
+		}
+		return nil
+	})
+	return news, err
+}

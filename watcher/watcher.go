@@ -1,0 +1,194 @@
+// Package watcher compares what schedules should have done with what was done.
+//
+// A run that starts late can say so; one that never starts cannot. So the
+// watcher does not listen to runs. It computes from the integration files when
+// each schedule should have fired, looks in the audit record for the export of
+// that period, and records the difference: one row of schedule_ticks for each
+// time, the same whichever worker writes it.
+//
+//	            export started?
+//	tick ───┬── before it ─────────────► earlier
+//	        ├── within the threshold ──► on time
+//	        ├── after it ──────────────► late       ALERT
+//	        └── not yet, and the threshold has passed:
+//	              schedule paused ─────► paused     ALERT ─┐
+//	              a run still going ───► skipped    ALERT ─┼─► late, once it is made up for
+//	              otherwise ───────────► missed     ALERT ─┘
+//
+// It needs PostgreSQL and nothing else; Temporal is asked only whether a
+// schedule is paused, and if it is down too the tick is missed all the same. A
+// pass that does not happen cannot alert either: the time of the last one is a
+// metric, to be alerted on when it stands still.
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Watcher looks at the schedules of every organization. DB and Log must be set.
+type Watcher struct {
+	DB  runlog.Beginner
+	Log *slog.Logger
+	// Paused asks whether a schedule is paused. An error counts as no.
+	Paused func(ctx context.Context, organization, integration uuid.UUID) (bool, error)
+	// Alert is told in the transaction that records a tick which was late or
+	// not done. It may be nil.
+	Alert func(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error
+	// Observe is told of each tick that was recorded. It may be nil.
+	Observe func(t runlog.Tick)
+}
+
+// Pass looks once at everything that should have happened until now. It returns
+// how many ticks are not done.
+func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) {
+	organizations, err := runlog.Organizations(ctx, w.DB)
+	if err != nil {
+		return 0, err
+	}
+	var faults []error
+	for _, organization := range organizations {
+		n, err := w.organization(ctx, organization, now)
+		open += n
+		if err != nil {
+			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
+		}
+	}
+	return open, errors.Join(faults...)
+}
+
+func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now time.Time) (open int, err error) {
+	schedules, err := runlog.Schedules(ctx, w.DB, organization)
+	if err != nil || len(schedules) == 0 {
+		return 0, err
+	}
+	for _, s := range schedules {
+		from := Since(s, now)
+		recorded, err := runlog.Ticks(ctx, w.DB, organization, from, now.Add(time.Second))
+		if err != nil {
+			return open, err
+		}
+		done := make(map[int64]bool)
+		for _, t := range recorded {
+			if t.IntegrationID == s.ID && t.ExportID != nil {
+				done[t.ExpectedAt.Unix()] = true
+			}
+		}
+		for _, at := range s.Schedule.Occurrences(from, now.Add(time.Second)) {
+			if done[at.Unix()] {
+				continue
+			}
+			t, err := Look(ctx, w.DB, organization, s, at, now, w.Paused)
+			if err != nil {
+				return open, err
+			}
+			if t.Result == "" {
+				continue
+			}
+			if t.ExportID == nil {
+				open++
+			}
+			if err := w.record(ctx, organization, s, t); err != nil {
+				return open, err
+			}
+		}
+	}
+	return open, nil
+}
+
+// Since is from when on a schedule's ticks are looked at: as long as they are
+// made up for, and a while longer, but not from before it was as it is.
+func Since(s runlog.Scheduled, now time.Time) time.Time {
+	catchUp := s.Schedule.CatchUp
+	if catchUp == 0 {
+		catchUp = integrations.DefaultCatchUp
+	}
+	from := now.Add(-catchUp - 10*24*time.Hour)
+	if s.Since.After(from) {
+		return s.Since
+	}
+	return from
+}
+
+// Look says what came of one tick. The result is "" while it may still be on
+// time.
+func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s runlog.Scheduled, at, now time.Time,
+	paused func(context.Context, uuid.UUID, uuid.UUID) (bool, error)) (t runlog.Tick, err error) {
+	t = runlog.Tick{IntegrationID: s.ID, ExpectedAt: at}
+	if t.Period, err = s.Schedule.Period(at); err != nil {
+		return t, err
+	}
+	e, err := runlog.ExportOfPeriod(ctx, db, organization, s.ID, t.Period)
+	if err != nil {
+		return t, err
+	}
+	if e != nil {
+		t.ExportID = &e.ID
+		t.Result, t.LateBy = judge(at, *e, s.Schedule.DriftLimit())
+		return t, nil
+	}
+	if now.Sub(at) <= s.Schedule.DriftLimit() {
+		return t, nil
+	}
+	t.Result = runlog.TickMissed
+	if paused != nil {
+		if is, err := paused(ctx, organization, s.ID); err == nil && is {
+			t.Result = runlog.TickPaused
+			return t, nil
+		}
+	}
+	if s.Schedule.Overlap == "skip" || s.Schedule.Overlap == "buffer_one" {
+		was, err := runlog.WasExporting(ctx, db, organization, s.ID, at)
+		if err != nil {
+			return t, err
+		}
+		if was {
+			t.Result = runlog.TickSkipped
+		}
+	}
+	return t, nil
+}
+
+// judge compares the start of an export with the time it was expected at. The
+// schedule's own run is never early: what looks so is the skew of two clocks.
+func judge(expected time.Time, e runlog.Export, limit time.Duration) (result string, lateBy time.Duration) {
+	own := e.ScheduledAt != nil && e.ScheduledAt.Equal(expected)
+	switch late := e.StartedAt.Sub(expected); {
+	case late < 0 && !own:
+		return runlog.TickEarlier, 0
+	case late <= limit:
+		return runlog.TickOnTime, 0
+	default:
+		return runlog.TickLate, late
+	}
+}
+
+func (w Watcher) record(ctx context.Context, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error {
+	alert := t.Result != runlog.TickOnTime && t.Result != runlog.TickEarlier
+	news, err := runlog.RecordTick(ctx, w.DB, organization, t, func(tx pgx.Tx) error {
+		if alert && w.Alert != nil {
+			return w.Alert(ctx, tx, organization, s, t)
+		}
+		return nil
+	})
+	if err != nil || !news {
+		return err
+	}
+	if alert {
+		w.Log.Error("ALERT: a scheduled export was "+t.Result, "organization_id", organization, "integration_id", s.ID, "integration", s.Name,
+			"period", t.Period, "expected_at", t.ExpectedAt, "late_by", t.LateBy.String())
+	}
+	if w.Observe != nil {
+		w.Observe(t)
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package watcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/watcher"
+)
+
+var admin, worker *pgxpool.Pool
+
+func TestMain(m *testing.M) {
+	code, err := setUp(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func setUp(m *testing.M) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	server, err := devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr})
+	if err != nil {
+		return 1, err
+	}
+	defer server.Close()
+	if admin, err = runlog.Open(ctx, server.URL("postgres", "postgres"), 4); err != nil {
+		return 1, err
+	}
+	defer admin.Close()
+	if _, _, err = runlog.Migrate(ctx, admin); err != nil {
+		return 1, err
+	}
+	if _, err = admin.Exec(ctx, "CREATE ROLE w LOGIN IN ROLE ledgerline_worker"); err != nil {
+		return 1, err
+	}
+	if worker, err = runlog.Open(ctx, server.URL("postgres", "w"), 8); err != nil {
+		return 1, err
+	}
+	defer worker.Close()
+	return m.Run(), nil
+}
+
+// clock is an organization with a daily export at 06:00 in Oslo, from 20 October
+// 2026, and the one who watches it.
+type clock struct {
+	watcher.Watcher
+	t      *testing.T
+	org    uuid.UUID
+	spec   integrations.Integration
+	alerts []string
+}
+
+func newClock(t *testing.T, s integrations.Schedule) *clock {
+	c := &clock{t: t, org: uuid.New()}
+	s.TimeZone = "Europe/Oslo"
+	c.spec = integrations.Integration{
+		OrganizationID: c.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(), Schedule: &s,
+	}
+	_, err := runlog.ApplyIntegrations(t.Context(), admin, []integrations.Integration{c.spec}, "test", false)
+	require.NoError(t, err)
+	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET schedule_since = '2026-10-20 00:00 Europe/Oslo' WHERE integration_id = $1", c.spec.ID)
+	require.NoError(t, err)
+	var mu sync.Mutex
+	c.Watcher = watcher.Watcher{DB: worker, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Alert: func(_ context.Context, _ pgx.Tx, organization uuid.UUID, s runlog.Scheduled, tick runlog.Tick) error {
+			mu.Lock()
+			defer mu.Unlock()
+			require.Equal(t, c.org, organization)
+			c.alerts = append(c.alerts, s.Name+" "+tick.Period+" "+tick.Result)
+			return nil
+		}}
+	t.Cleanup(func() {
+		_, err := admin.Exec(context.Background(), "UPDATE ledgerline.integrations SET removed_at = now() WHERE integration_id = $1", c.spec.ID)
+		require.NoError(t, err)
+	})
+	return c
+}
+
+func oslo(t *testing.T, s string) time.Time {
+	t.Helper()
+	zone, err := time.LoadLocation("Europe/Oslo")
+	require.NoError(t, err)
+	at, err := time.ParseInLocation("2006-01-02 15:04:05", s, zone)
+	require.NoError(t, err)
+	return at
+}
+
+// export makes the row of a period's export that started at a time.
+func (c *clock) export(period, started string, scheduled *time.Time) runlog.Export {
+	c.t.Helper()
+	start, end, err := integrations.Period(period)
+	require.NoError(c.t, err)
+	e, _, err := runlog.Claim(c.t.Context(), worker, runlog.Export{
+		OrganizationID: c.org, ID: uuid.New(), IntegrationID: c.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
+		Trigger: "schedule", TriggeredBy: "test", StartedAt: oslo(c.t, started), ScheduledAt: scheduled, WorkflowID: "w", RunID: uuid.New(),
+	})
+	require.NoError(c.t, err)
+	return e
+}
+
+// pass looks at a time and returns what is recorded then.
+func (c *clock) pass(now string) (open int, ticks []string) {
+	c.t.Helper()
+	open, err := c.Pass(c.t.Context(), oslo(c.t, now))
+	require.NoError(c.t, err)
+	list, err := runlog.Ticks(c.t.Context(), worker, c.org, time.Unix(0, 0), oslo(c.t, now))
+	require.NoError(c.t, err)
+	for _, t := range list {
+		s := t.Period + " " + t.Result
+		if t.LateBy > 0 {
+			s += " by " + t.LateBy.String()
+		}
+		ticks = append(ticks, s)
+	}
+	return open, ticks
+}
+
+var daily = integrations.Schedule{Every: "daily", Hour: 6}
+
+// Five minutes late is on time; one second more is not, and alerts. The night
+// of 25 October has an hour more and changes nothing.
+func TestOnTimeAndLate(t *testing.T) {
+	c := newClock(t, daily)
+	skewed := oslo(t, "2026-10-23 06:00:00")
+	c.export("2026-10-19", "2026-10-20 06:05:00", nil)
+	c.export("2026-10-20", "2026-10-21 06:05:01", nil)
+	c.export("2026-10-21", "2026-10-22 05:00:00", nil)     // by hand, before
+	c.export("2026-10-22", "2026-10-23 05:59:58", &skewed) // its own run, by another clock
+	c.export("2026-10-23", "2026-10-24 06:00:01", nil)
+	c.export("2026-10-24", "2026-10-25 06:00:01", nil)
+	open, ticks := c.pass("2026-10-25 07:00:00")
+	require.Zero(t, open)
+	require.Equal(t, []string{
+		"2026-10-19 on time", "2026-10-20 late by 5m1s", "2026-10-21 earlier", "2026-10-22 on time", "2026-10-23 on time", "2026-10-24 on time",
+	}, ticks)
+	require.Equal(t, []string{"x 2026-10-20 late"}, c.alerts)
+	c.pass("2026-10-25 07:01:00")
+	require.Len(t, c.alerts, 1, "an alert comes once")
+}
+
+// Nothing ran at all: three periods are missed, each is alerted once however
+// many workers look, and is late once it is made up for.
+func TestMissedThenCaughtUp(t *testing.T) {
+	c := newClock(t, daily)
+	_, ticks := c.pass("2026-10-20 06:05:00")
+	require.Empty(t, ticks, "it may still be on time")
+	var wait sync.WaitGroup
+	for range 6 {
+		wait.Go(func() {
+			_, err := c.Pass(context.Background(), oslo(t, "2026-10-22 08:00:00"))
+			require.NoError(t, err)
+		})
+	}
+	wait.Wait()
+	open, ticks := c.pass("2026-10-22 08:00:00")
+	require.Equal(t, 3, open)
+	require.Equal(t, []string{"2026-10-19 missed", "2026-10-20 missed", "2026-10-21 missed"}, ticks)
+	require.ElementsMatch(t, []string{"x 2026-10-19 missed", "x 2026-10-20 missed", "x 2026-10-21 missed"}, c.alerts)
+	for _, period := range []string{"2026-10-19", "2026-10-20", "2026-10-21"} {
+		c.export(period, "2026-10-22 08:30:00", nil)
+	}
+	open, ticks = c.pass("2026-10-22 09:00:00")
+	require.Zero(t, open)
+	require.Equal(t, []string{"2026-10-19 late by 50h30m0s", "2026-10-20 late by 26h30m0s", "2026-10-21 late by 2h30m0s"}, ticks)
+	_, err := admin.Exec(t.Context(), "UPDATE ledgerline.schedule_ticks SET result = 'on time', late_by = NULL WHERE organization_id = $1", c.org)
+	require.ErrorContains(t, err, "is recorded", "what was late stays late")
+}
+
+// A schedule that was paused by hand does not fire, and that is said too; so is
+// a firing that the overlap rule left out. Temporal being away is no excuse.
+func TestPausedAndSkipped(t *testing.T) {
+	c := newClock(t, integrations.Schedule{Every: "daily", Hour: 6, Overlap: "skip", Drift: time.Minute})
+	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return true, nil }
+	_, ticks := c.pass("2026-10-20 06:02:00")
+	require.Equal(t, []string{"2026-10-19 paused"}, ticks)
+
+	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return false, errors.New("Temporal is away") }
+	_, ticks = c.pass("2026-10-21 06:02:00")
+	require.Equal(t, []string{"2026-10-19 paused", "2026-10-20 missed"}, ticks)
+
+	c.export("2026-10-15", "2026-10-22 05:00:00", nil) // long, and still going
+	_, ticks = c.pass("2026-10-22 06:02:00")
+	require.Equal(t, []string{"2026-10-19 paused", "2026-10-20 missed", "2026-10-21 skipped"}, ticks)
+	require.Equal(t, []string{"x 2026-10-19 paused", "x 2026-10-20 missed", "x 2026-10-21 skipped"}, c.alerts)
+}
+
+// A schedule is not asked about times before it was as it is.
+func TestSince(t *testing.T) {
+	c := newClock(t, integrations.Schedule{Every: "weekly", Hour: 6, Day: 1})
+	_, ticks := c.pass("2026-10-26 06:10:00")
+	require.Equal(t, []string{"2026-W43 missed"}, ticks)
+}
