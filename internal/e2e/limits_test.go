@@ -89,7 +89,7 @@ func TestUsageEqualsTheVendorsLog(t *testing.T) {
 	tokensBefore := len(vendorLog("entra"))
 	sent := func(vendor string) (n int64) {
 		for _, e := range vendorLog(vendor) {
-			if e.Credential == "ok" && e.CorrelationID != "" {
+			if e.CorrelationID != "" {
 				n++
 			}
 		}
@@ -174,7 +174,7 @@ func TestQuotaSpent(t *testing.T) {
 	require.Empty(t, reached(in))
 	table, _, code := starter(t, "", "quota", "--org", o.id.String())
 	require.Zero(t, code)
-	require.Regexp(t, `x0\s+xledger\s+6\s+0\s+0\s+0\s+0\s+0\s+6\s+5\s+120 %\s+GBP 0.00`, table)
+	require.Regexp(t, `x0\s+xledger\s+6\s+0\s+1\s+0\s+0\s+0\s+7\s+5\s+140 %\s+GBP 0.00`, table)
 }
 
 // A storm: of 200 invocations of one organization, 90 % fail at each attempt.
@@ -185,7 +185,7 @@ func TestQuotaSpent(t *testing.T) {
 // with its first attempt.
 func TestStorm(t *testing.T) {
 	startWorker(t)
-	a, b := limited(t, 20, "{baseDelay: 100ms, attemptTimeout: 2s}", "{}"), newTenant(t, quick)
+	a, b := limited(t, 20, "{baseDelay: 100ms, attemptTimeout: 2s, budget: 10s}", "{}"), newTenant(t, quick)
 	var list []activities.Invocation
 	for i := range 200 {
 		in := a.ping(fmt.Sprintf("x%d", i%20))
@@ -232,7 +232,7 @@ func TestStorm(t *testing.T) {
 func TestBreaker(t *testing.T) {
 	const underWay = 4
 	startWorker(t, "--concurrency", fmt.Sprint(underWay))
-	o := limited(t, 2, "{baseDelay: 100ms, attemptTimeout: 2s}", "{}")
+	o := limited(t, 2, "{baseDelay: 100ms, attemptTimeout: 2s, budget: 10s}", "{}")
 	began := time.Now()
 	var list []activities.Invocation
 	for range 40 {
@@ -242,7 +242,6 @@ func TestBreaker(t *testing.T) {
 	}
 	waiting := o.ping("x0")
 	waiting.Policy = classify.DefaultPolicy()
-	waiting.Policy.AttemptTimeout, waiting.Policy.BaseDelay = time.Second, 8*time.Second
 	outcomes := all(t, list)
 	requests := 0
 	for i, in := range list {
