@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/businesscentral"
@@ -29,6 +30,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -50,8 +52,8 @@ type Resolver func(ctx context.Context, organization, integration uuid.UUID) (in
 // Audit stores rows in the audit record. Storing a row again has no effect.
 type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
-// Activities holds what the activities need. All fields but Observe, DB, Webhooks and Mail must
-// be set; [New] sets them for production.
+// Activities holds what the activities need. All fields but Observe, DB, Gate,
+// OnQuota, Webhooks and Mail must be set; [New] sets them for production.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
@@ -62,6 +64,11 @@ type Activities struct {
 	Mail     *notify.MailServer // nil if the deployment has none
 	Log      *slog.Logger
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
+	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
+	// OnQuota is told once a month, over all workers, of each threshold of an
+	// integration's quota that is reached, in percent, in the transaction that
+	// records it. After an error it is told again. It may be nil.
+	OnQuota func(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, percent int) error
 }
 
 // freshness is how long a worker uses an integration before it asks again, so
@@ -93,6 +100,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		DB:       db,
 		Webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: devHosts}), DevHosts: devHosts},
 		Log:      log,
+		Gate:     new(limits.Gate),
 	}
 }
 
@@ -107,6 +115,10 @@ type Invocation struct {
 	Body           json.RawMessage    `json:"body,omitempty"`
 	Policy         classify.Policy    `json:"policy"`
 	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
+
+	// RequestsPerMinute is the integration's rate when the invocation started; 0
+	// is none. With a rate, attempts go through [OwnQueue].
+	RequestsPerMinute int `json:"requestsPerMinute,omitempty"`
 }
 
 // CallResult is a successful attempt.

@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -63,7 +64,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	if done.verdict.Class == classify.Success {
 		return CallResult{Response: done.answer, Trail: trail}, nil
 	}
-	a.decide(last, done, in, info)
+	a.decide(trail, done, in, info)
 	a.logFailure(in, *last)
 	return CallResult{}, translate(ctx, trail, int(info.Attempt) < in.Policy.MaxAttempts())
 }
@@ -102,6 +103,7 @@ type outcome struct {
 	guard   adapters.Guard
 	message string // redacted
 	answer  Answer
+	host    limits.Host // that was called, or was to be
 }
 
 // attempt resolves the integration and makes the call. It does not return an
@@ -124,8 +126,10 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	if fault != nil {
 		return outcome{verdict: *fault}
 	}
+	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
+	defer func() { out.host = host }()
 	if in.Operation == adapters.Export {
-		return a.exportChunk(ctx, in, adapter, conn, len(trail) == 1)
+		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, len(trail) == 1) })
 	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
@@ -138,13 +142,14 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 			"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return out
 	}
-	resp, v := adapter.Do(ctx, conn, in.Operation, in.Body)
-	out.verdict = v
-	if v.Class != classify.Success {
+	return a.behindBreaker(in, host, func() outcome {
+		resp, v := adapter.Do(ctx, conn, in.Operation, in.Body)
+		out.verdict = v
+		if v.Class == classify.Success {
+			out.answer = Answer{HTTPStatus: resp.Status, Body: resp.Body, ReadBack: resp.ReadBack}
+		}
 		return out
-	}
-	out.answer = Answer{HTTPStatus: resp.Status, Body: resp.Body, ReadBack: resp.ReadBack}
-	return out
+	})
 }
 
 // connect finds the integration and fills in the connection. The organization
@@ -173,6 +178,9 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 	if conn.BaseURL, err = url.Parse(spec.BaseURL); err != nil {
 		return fault(classify.Configuration, "integration:baseURL", "the integration's base URL is not valid")
 	}
+	if fault := a.meter(in, spec, conn); fault != nil {
+		return nil, fault
+	}
 	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
 	conn.Credentials, err = resolve(spec.Credentials)
 	if err != nil {
@@ -196,8 +204,9 @@ func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
 	return secrets, errors.Join(faults...)
 }
 
-// decide says whether another attempt follows, and when.
-func (a *Activities) decide(last *Attempt, done outcome, in Invocation, info activity.Info) {
+// decide says of the last attempt whether another one follows, and when.
+func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activity.Info) {
+	last := &trail[len(trail)-1]
 	retry := done.verdict.Retry()
 	if retry && last.Unknown && done.guard == adapters.Unsafe {
 		last.Kind = classify.UnknownOutcome
@@ -208,9 +217,19 @@ func (a *Activities) decide(last *Attempt, done outcome, in Invocation, info act
 		return
 	}
 	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), done.verdict.RetryAfter)
-	if left := time.Until(info.ScheduledTime.Add(info.ScheduleToCloseTimeout)); delay > left-min(minAttempt, in.Policy.AttemptTimeout) {
+	left := time.Until(info.ScheduledTime.Add(info.ScheduleToCloseTimeout))
+	if in.RequestsPerMinute > 0 {
+		left = min(left, in.Policy.Budget-trail.spent(in.Policy.AttemptTimeout))
+	}
+	if delay > left-min(minAttempt, in.Policy.AttemptTimeout) {
 		last.Message = cut(fmt.Sprintf("the vendor takes calls again at %s, after this invocation's budget: %s",
 			time.Now().Add(delay).UTC().Truncate(time.Second).Format(time.RFC3339), last.Message))
+		return
+	}
+	if !a.affords(done.verdict, done.host) {
+		last.Rule = RuleBudget
+		last.Message = cut(fmt.Sprintf("not tried again: too many attempts of this organization at %s fail, and its budget for retries is empty: %s",
+			done.host.Name, last.Message))
 		return
 	}
 	last.Retryable, last.Delay = true, delay

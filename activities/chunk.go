@@ -7,6 +7,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -88,6 +89,7 @@ func (a *Activities) verifyChunk(ctx context.Context, in Invocation, c Chunk, ex
 	for i, e := range entries {
 		keys.Keys[i] = e.VendorKey
 	}
+	conn.Purpose = limits.Readback
 	found, resp, v := lookUp(ctx, exporter, conn, keys)
 	out.guard, out.verdict = adapters.ReadOnly, v
 	if v.Class != classify.Success {
@@ -116,6 +118,7 @@ func (a *Activities) verifyChunk(ctx context.Context, in Invocation, c Chunk, ex
 // lateFaults asks what the vendor found faulty since the export began and
 // records it against the entries.
 func (a *Activities) lateFaults(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn) (out outcome) {
+	conn.Purpose = limits.Lookup
 	body, err := json.Marshal(adapters.FaultsSince{Since: c.Since})
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Internal, "export:body", err.Error())

@@ -17,6 +17,7 @@
 package adapters
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
 )
 
 // Operation is what is asked of an adapter.
@@ -178,7 +180,30 @@ type Conn struct {
 	CorrelationID string            // UUID v4, sent in the header that the vendor knows
 	Uncertain     bool              // an earlier attempt may have taken effect: read back first
 
+	Purpose limits.Purpose       // of the requests that follow; "" is an attempt
+	Count   func(limits.Purpose) // told of each request that the vendor may bill; may be nil
+
 	secrets []string
+}
+
+// For sets what the requests that follow are made for, and returns what sets
+// it back.
+func (c *Conn) For(p limits.Purpose) (back func()) {
+	before := c.Purpose
+	c.Purpose = p
+	return func() { c.Purpose = before }
+}
+
+// ReadBack is [Conn.For] look-ups after an answer that was lost.
+func (c *Conn) ReadBack() (back func()) { return c.For(limits.Readback) }
+
+// Counter is [Request.Sent] for a request with the connection's purpose.
+func (c *Conn) Counter() func() {
+	count, purpose := c.Count, cmp.Or(c.Purpose, limits.Attempt)
+	if count == nil {
+		return nil
+	}
+	return func() { count(purpose) }
 }
 
 // Credential returns a resolved secret, or a verdict that names what is

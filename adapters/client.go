@@ -113,6 +113,9 @@ type Request struct {
 	Body    []byte
 	Op      classify.Op
 	Codes   classify.Table
+	// Sent is called once, when the request's headers are on their way: from
+	// then on the vendor may bill it, whatever comes back. It may be nil.
+	Sent func()
 }
 
 // Answer is what came back.
@@ -134,7 +137,13 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 			fmt.Sprintf("the request body is %d bytes; at most %d are sent", len(r.Body), MaxRequest))
 	}
 	var sent atomic.Bool
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
+	// The transport may write a request again on a new connection if the old one
+	// was closed before it arrived: that is still one request to the vendor.
+	trace := &httptrace.ClientTrace{WroteHeaders: func() {
+		if !sent.Swap(true) && r.Sent != nil {
+			r.Sent()
+		}
+	}}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.Method, r.URL.String(), bytes.NewReader(r.Body))
 	if err != nil {
 		return Answer{}, Fault(classify.InvalidRequest, "request:invalid", err.Error())

@@ -50,6 +50,7 @@ const (
 	Network            Kind = "network"                // refused, reset, cut, HTTP/2 stream error
 	IncompleteResponse Kind = "incomplete_response"    // empty, truncated or HTML where JSON is due
 	Dependency         Kind = "dependency_unavailable" // something of ours could not be asked
+	BreakerOpen        Kind = "breaker_open"           // not called: the vendor failed every time of late
 
 	AttemptTimeout Kind = "attempt_timeout" // the attempt's own deadline, or the network's
 	RequestTimeout Kind = "request_timeout" // 408
@@ -67,7 +68,8 @@ const (
 	Unsupported     Kind = "unsupported"       // 501, 505, 511
 	Business        Kind = "business"          // an error inside a 2xx answer
 	Duplicate       Kind = "duplicate"         // the vendor has the record already
-	QuotaExhausted  Kind = "quota_exhausted"   // paid-for credits are used up
+	QuotaExhausted  Kind = "quota_exhausted"   // paid-for credits are used up, says the vendor
+	QuotaSpent      Kind = "quota_spent"       // not called: the month's limit in the integration's file is reached
 	InvalidResponse Kind = "invalid_response"  // JSON, but not what the call answers
 	TLS             Kind = "tls"               // certificate or protocol refused
 	InvalidRequest  Kind = "invalid_request"   // address, scheme or header that cannot be sent
@@ -87,11 +89,11 @@ var byClass = []struct {
 	kinds []Kind
 }{
 	{Success, []Kind{OK}},
-	{Transient, []Kind{RateLimited, Unavailable, BadGateway, GatewayTimeout, TooEarly, ServerError, DNS, Network, IncompleteResponse, Dependency}},
+	{Transient, []Kind{RateLimited, Unavailable, BadGateway, GatewayTimeout, TooEarly, ServerError, DNS, Network, IncompleteResponse, Dependency, BreakerOpen}},
 	{Timeout, []Kind{AttemptTimeout, RequestTimeout, WorkerLost}},
 	{Permanent, []Kind{
 		BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, PayloadTooLarge, ClientError, Redirect, Unsupported,
-		Business, Duplicate, QuotaExhausted, InvalidResponse, TLS, InvalidRequest, Transformation, Configuration, Credentials,
+		Business, Duplicate, QuotaExhausted, QuotaSpent, InvalidResponse, TLS, InvalidRequest, Transformation, Configuration, Credentials,
 		Partial, UnknownOutcome, Cancelled, Internal,
 	}},
 }

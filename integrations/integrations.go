@@ -36,6 +36,7 @@ type Integration struct {
 	Policy         classify.Policy   `json:"retry"`
 	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself
 	Export         Export            `json:"export,omitzero"`
+	Limits         Limits            `json:"limits,omitzero"`
 }
 
 // Export says which entries an integration exports and how they become the

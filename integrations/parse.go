@@ -187,7 +187,7 @@ func (p *parser) document(n *yaml.Node) []Integration {
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[string]bool) Integration {
-	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule", "export")
+	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule", "export", "limits")
 	in := Integration{OrganizationID: org}
 	var node *yaml.Node
 
@@ -217,6 +217,9 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 	in.Policy = classify.DefaultPolicy()
 	if retry, ok := m["retry"]; ok {
 		in.Policy = p.policy(retry, at+".retry")
+	}
+	if limits, ok := m["limits"]; ok {
+		in.Limits = p.limits(limits, at+".limits")
 	}
 	if schedule, ok := m["schedule"]; ok {
 		in.Schedule = p.schedule(schedule, at+".schedule")

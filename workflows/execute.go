@@ -18,6 +18,7 @@ func StartOptions(in activities.Invocation) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       InvokeID(in.OrganizationID, in.CorrelationID),
 		TaskQueue:                activities.TaskQueue,
+		Priority:                 fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            in.AdapterName + " " + string(in.Operation) + ": " + in.Summary,

@@ -94,9 +94,12 @@ func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	if summary == "" {
 		summary = in.AdapterName + " " + string(in.Operation)
 	}
+	queue, allowance := queueOf(in)
 	return workflow.ActivityOptions{
+		TaskQueue:              queue,
+		Priority:               fairly(in.OrganizationID),
 		StartToCloseTimeout:    p.AttemptTimeout,
-		ScheduleToCloseTimeout: p.Budget - min(reserve, p.Budget/10),
+		ScheduleToCloseTimeout: p.Budget - min(reserve, p.Budget/10) + allowance,
 		WaitForCancellation:    true, // the attempt under way must be on record
 		Summary:                summary,
 		RetryPolicy: &temporal.RetryPolicy{

@@ -26,6 +26,7 @@ type Live struct {
 	State             string // running, waiting (for the next attempt), recording (audit rows), completed
 	Trail             activities.Trail
 	NextAttemptAt     *time.Time
+	Reason            string // why it waits, or why nothing more was tried; "" if there is nothing to say
 }
 
 // Look finds an invocation. Without an organization it is searched by its
@@ -68,9 +69,11 @@ func Look(ctx context.Context, c client.Client, organization, correlation uuid.U
 		} else if p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED && len(live.Trail) < int(p.GetAttempt()) {
 			live.Trail = live.Trail.Begin(int(p.GetAttempt()), p.GetLastStartedTime().AsTime(), p.GetLastStartedTime().AsTime())
 		}
+		live.Reason = waitsFor(p, live)
 		return live, nil
 	}
 	live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
+	live.Reason = Reason(live.Trail.Last())
 	return live, err
 }
 

@@ -88,13 +88,13 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 func syncInput(in integrations.Integration) SyncInput {
 	return SyncInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: "schedule", TriggeredBy: "schedule",
-		Schedule: in.Schedule, Policy: in.Policy,
+		Schedule: in.Schedule, Policy: in.Policy, RequestsPerMinute: in.Limits.RequestsPerMinute,
 	}
 }
 
 func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
-		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue,
+		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: fairly(in.OrganizationID),
 		StaticSummary: in.Adapter + " export, " + in.Schedule.String(),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.ID.String()), AdapterName.ValueSet(in.Adapter)),

@@ -37,6 +37,8 @@ type SyncInput struct {
 	Policy         classify.Policy        `json:"policy"`
 	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
 	Resume         *Progress              `json:"resume,omitempty"`    // where the run before this one in the chain stopped
+
+	RequestsPerMinute int `json:"requestsPerMinute,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
 // Progress is how far a run is.
@@ -72,7 +74,7 @@ func SyncOptions(in SyncInput) client.StartWorkflowOptions {
 		id += "/retry/" + in.ParentID.String()
 	}
 	return client.StartWorkflowOptions{
-		ID: id, TaskQueue: activities.TaskQueue,
+		ID: id, TaskQueue: activities.TaskQueue, Priority: fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            in.AdapterName + " export " + in.Period,

@@ -108,6 +108,7 @@ func collect(found map[line]adapters.Found, asked map[line]bool, path string, bo
 // missing asks the journal which lines of r it has. It returns what is left to
 // send, nil when nothing is, and by their numbers the lines that are there.
 func (b Adapter) missing(ctx context.Context, c *adapters.Conn, r odata.Request) (*odata.Request, map[string]adapters.Found, adapters.Answer, classify.Verdict) {
+	defer c.ReadBack()()
 	requests := r.Requests
 	if !r.Batch() {
 		requests = []odata.Request{r}

@@ -28,6 +28,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
 )
 
 // DefaultAuthority is where tokens come from unless an integration's setting
@@ -70,11 +71,12 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 		return held.AccessToken, true, success
 	}
 
+	count := tokenCounter(c) // of whoever asks first: it is one request for all who wait
 	done := t.flight.DoChan(key, func() (any, error) {
 		// Detached from the caller: whoever else waits still gets the token.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
-		got, err := fetch(ctx, c.Client, cfg)
+		got, err := fetch(ctx, c.Client, cfg, count)
 		if err == nil {
 			t.mu.Lock()
 			t.held[key] = got
@@ -93,6 +95,11 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 		c.Used(got.AccessToken)
 		return got.AccessToken, false, success
 	}
+}
+
+func tokenCounter(c *adapters.Conn) func() {
+	defer c.For(limits.Token)()
+	return c.Counter()
 }
 
 // Forget drops a token that the vendor refused. A token that has been renewed
@@ -141,8 +148,8 @@ func cacheKey(c *clientcredentials.Config) string {
 }
 
 // fetch asks for a token once, through the guarded client.
-func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.Config) (*oauth2.Token, error) {
-	seen := &exchange{client: client}
+func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.Config, sent func()) (*oauth2.Token, error) {
+	seen := &exchange{client: client, sent: sent}
 	token, err := cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: seen}))
 	switch {
 	case seen.verdict.Class != classify.Success && seen.verdict.Class != "":
@@ -159,6 +166,7 @@ func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.
 // [adapters.Client.Do], and keeps the verdict on the answer.
 type exchange struct {
 	client  *adapters.Client
+	sent    func()
 	verdict classify.Verdict
 }
 
@@ -171,7 +179,7 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var a adapters.Answer
 	a, e.verdict = e.client.Do(r.Context(), adapters.Request{
-		Adapter: "entra", Method: r.Method, URL: r.URL, Header: r.Header, Body: form, Op: classify.Token, Codes: Codes,
+		Adapter: "entra", Method: r.Method, URL: r.URL, Header: r.Header, Body: form, Op: classify.Token, Codes: Codes, Sent: e.sent,
 	})
 	if e.verdict.Class != classify.Success {
 		return nil, refused{e.verdict}

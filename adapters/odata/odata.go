@@ -174,7 +174,7 @@ func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, meth
 		header.Set("User-Agent", "ledgerline")
 		a, v := c.Client.Do(ctx, adapters.Request{
 			Adapter: c.Adapter, Method: method, URL: URL(c.BaseURL, relative),
-			Header: header, Body: body, Op: op, Codes: s.Codes,
+			Header: header, Body: body, Op: op, Codes: s.Codes, Sent: c.Counter(),
 		})
 		if v.Kind != classify.Unauthorized || !cached {
 			return a, v

@@ -108,7 +108,9 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 		return lateFaults(ctx, c, since)
 	}
 	if c.Uncertain && p.Guard == adapters.Readback {
+		back := c.ReadBack()
 		found, a, v := lookUp(ctx, c, ids)
+		back()
 		switch {
 		case v.Class != classify.Success:
 			return adapters.Response{}, v
@@ -137,7 +139,7 @@ func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (a
 		return adapters.Answer{}, *missing
 	}
 	return c.Client.Do(ctx, adapters.Request{
-		Adapter: c.Adapter, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes,
+		Adapter: c.Adapter, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes, Sent: c.Counter(),
 		Header: http.Header{
 			"Authorization":    {"token " + token},
 			"Content-Type":     {"application/json"},

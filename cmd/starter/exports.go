@@ -195,7 +195,7 @@ asked about those first. An export has one retry; retry that one if need be.`,
 			}
 			parent := e.ID
 			return a.runSync(c, pool, workflows.SyncInput{
-				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy,
+				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
 				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: "retry", TriggeredBy: whoami(), ParentID: &parent,
 			}, how)
 		},

@@ -51,6 +51,7 @@ type shown struct {
 	Source         string           `json:"source"` // temporal or table
 	Attempts       activities.Trail `json:"attempts"`
 	NextAttemptAt  *time.Time       `json:"nextAttemptAt,omitempty"`
+	Reason         string           `json:"reason,omitempty"` // why it waits, or why nothing more was tried
 	TotalAttempts  int              `json:"totalAttempts,omitempty"`
 	UI             string           `json:"ui,omitempty"`
 	note           string
@@ -73,6 +74,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 		default:
 			s.OrganizationID, s.State, s.Source = live.OrganizationID, live.State, "temporal"
 			s.Attempts, s.NextAttemptAt, s.TotalAttempts = live.Trail, live.NextAttemptAt, len(live.Trail)
+			s.Reason = live.Reason
 			s.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"),
 				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
 		}
@@ -126,6 +128,7 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		s.Attempts = append(s.Attempts, at)
 		s.TotalAttempts = max(s.TotalAttempts, r.AttemptNumber)
 	}
+	s.Reason = workflows.Reason(s.Attempts.Last())
 	return nil
 }
 
@@ -134,6 +137,9 @@ func (s shown) print(w io.Writer) error {
 		map[string]string{"temporal": "Temporal", "table": "integration_run_logs"}[s.Source])
 	if s.NextAttemptAt != nil {
 		fmt.Fprintf(w, "next attempt  %s, in %v\n", s.NextAttemptAt.Format(time.RFC3339), max(0, time.Until(*s.NextAttemptAt)).Round(100*time.Millisecond))
+	}
+	if s.Reason != "" {
+		fmt.Fprintf(w, "reason        %s\n", s.Reason)
 	}
 	if s.UI != "" {
 		fmt.Fprintf(w, "temporal ui   %s\n", s.UI)

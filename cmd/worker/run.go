@@ -67,6 +67,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	acts := activities.New(pool, c.devHosts, logger)
 	acts.Observe, acts.Mail = metrics.observe, mail
 	defer acts.Client.CloseIdle()
+	stopLimits, err := keepLimits(ctx, acts, temporal, logger)
+	if err != nil {
+		return err
+	}
+	defer stopLimits() // after the worker has stopped: it stores what was counted last
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency
 	fatal := make(chan error, 1)

@@ -49,6 +49,8 @@ var groups = []group{
 	{"pure", "classification and redaction", func(context.Context, *servers) error { pure(); return nil }},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
+	{"ledger", "what counting, retry budget and breakers cost", counting},
+	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"export", "planning and sending entries", export},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }

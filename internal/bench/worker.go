@@ -6,11 +6,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -60,16 +62,24 @@ func workerProcess(ctx context.Context, s *servers) error {
 // budget is raised for it: a dev server on a small machine takes minutes to
 // start that many, and none may come back before the last one waits.
 func backoff(ctx context.Context, c client.Client, stack *devstack.Stack, w *devstack.Process) (float64, error) {
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return 0, err
+	// Each organization's budget pays for a hundred retries. Throttling opens no
+	// breaker.
+	var callers []activities.Invocation
+	for range waiting / 100 {
+		organization := uuid.New()
+		list, err := stack.Apply(ctx, organization, "")
+		if err != nil {
+			return 0, err
+		}
+		callers = append(callers, ping(organization, list["xledger-main"]))
 	}
+	var next atomic.Int64
 	stack.Sandbox.Reset()
-	stack.Sandbox.Script(sandbox.Rule{Status: 503, Headers: map[string]string{"Retry-After": "600"}})
+	stack.Sandbox.Script(sandbox.Rule{Status: 429, Headers: map[string]string{"Retry-After": "600"}})
 	defer stack.Sandbox.Reset()
-	_, err = many(ctx, func(ctx context.Context) error {
-		in := ping(organization, list["xledger-main"])
+	_, err := many(ctx, func(ctx context.Context) error {
+		in := callers[int(next.Add(1))%len(callers)]
+		in.CorrelationID = uuid.New()
 		in.Policy.Budget = time.Hour
 		_, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
 		return err

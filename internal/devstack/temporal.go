@@ -83,6 +83,8 @@ func (t *Temporal) Start(ctx context.Context) error {
 	config := map[string]string{
 		"system.enableActivityEagerExecution": "true",
 		"system.enableEagerWorkflowStart":     "true",
+		"matching.useNewMatcher":              "true", // priorities
+		"matching.enableFairness":             "true", // organizations in turn
 	}
 	for k, v := range t.options.Config {
 		config[k] = v

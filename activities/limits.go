@@ -1,0 +1,153 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Rules of attempts that made no call, and of those that are not repeated.
+const (
+	RuleQuota   = "quota:limit"  // no call: the month's limit is reached
+	RuleBreaker = "breaker:open" // no call: the vendor failed every time of late
+	RuleBudget  = "budget:empty" // not repeated: too many attempts fail
+)
+
+// OwnQueue is the task queue of an integration that has a rate: the server
+// hands its attempts out at that rate, over all workers, and an attempt that
+// waits there holds up nobody else's and uses up none of its own time.
+func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
+
+// purposes of operations that are not attempts.
+var purposes = map[adapters.Operation]limits.Purpose{
+	adapters.LookUp: limits.Lookup, adapters.LateFaults: limits.Lookup,
+}
+
+// urgent operations go on when the month's requests are used up: a period that
+// is not exported in time is worse than a bill.
+var urgent = map[adapters.Operation]bool{adapters.Export: true, adapters.LateFaults: true}
+
+// meter lets the connection count what it sends, and refuses it if the
+// integration's quota has no room for it.
+func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *adapters.Conn) *classify.Verdict {
+	if conn.Purpose == "" {
+		conn.Purpose = purposes[in.Operation]
+	}
+	if a.Gate == nil {
+		return nil
+	}
+	conn.Count = func(p limits.Purpose) { a.Gate.Ledger.Count(in.OrganizationID, in.IntegrationID, p, time.Now()) }
+	if a.allowed(spec, conn.Purpose, urgent[in.Operation]) {
+		return nil
+	}
+	v := adapters.Fault(classify.QuotaSpent, RuleQuota, fmt.Sprintf(
+		"the integration's limit of %d requests in %s is used up and no call was made; raise limits.monthlyRequests in its file, or wait for the next month (UTC)",
+		spec.Limits.MonthlyRequests, limits.Month(time.Now())))
+	return &v
+}
+
+// Allowed says whether an integration's quota has room for a request. Probes
+// stop at the warning, before anything else does.
+func (a *Activities) Allowed(spec integrations.Integration, p limits.Purpose) bool {
+	return a.Gate == nil || a.allowed(spec, p, false)
+}
+
+func (a *Activities) allowed(spec integrations.Integration, p limits.Purpose, urgent bool) bool {
+	q := spec.Limits.Quota()
+	return q.Monthly == 0 || q.Allows(p, urgent, a.Gate.Ledger.Used(spec.OrganizationID, spec.ID, q, time.Now()))
+}
+
+// behindBreaker calls the vendor unless the integration's breaker is open. An
+// attempt that finds it open is on record like any other.
+func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() outcome) (out outcome) {
+	if a.Gate == nil {
+		return call()
+	}
+	admitted := a.Gate.Breakers.Admit(in.IntegrationID, time.Now())
+	if admitted.Open {
+		v := adapters.Fault(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
+			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
+			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
+		v.RetryAfter = max(0, time.Until(admitted.Until))
+		return outcome{verdict: v}
+	}
+	defer func() {
+		if out.verdict.Class == classify.Success {
+			a.Gate.Budget.Success(host)
+		}
+		if admitted.Done(out.verdict, time.Now()) {
+			open, until := a.Gate.Breakers.State(in.IntegrationID)
+			a.Log.Warn("the breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+				"open", open, "until", until)
+		}
+	}()
+	return call()
+}
+
+// affords says whether the organization may retry at this host. An attempt
+// that made no call has put no load on the vendor: its retry is free.
+func (a *Activities) affords(v classify.Verdict, host limits.Host) bool {
+	return a.Gate == nil || v.Kind == classify.BreakerOpen || v.Kind == classify.Dependency ||
+		a.Gate.Budget.Retry(host, v.Class == classify.Timeout)
+}
+
+// spent is what an invocation's attempts and the waits between them took. With
+// a rate, this and not the clock is held against the budget: the time in the
+// queue is not the invocation's.
+func (t Trail) spent(longest time.Duration) (total time.Duration) {
+	for _, at := range t {
+		total += min(at.EndedAt.Sub(at.StartedAt), longest) + at.Delay
+	}
+	return total
+}
+
+// LearnUsage reads what this month's requests are so far, so that a worker that
+// starts knows a quota that is used up.
+func (a *Activities) LearnUsage(ctx context.Context) error {
+	totals, err := runlog.LimitedUsage(ctx, a.DB, time.Now())
+	if err == nil {
+		a.Gate.Ledger.Learn(totals)
+	}
+	return err
+}
+
+// FlushUsage stores what was counted since the last time, and tells of
+// thresholds that are reached, each once a month over all workers. After an
+// error the same counts are stored the next time, and never twice.
+func (a *Activities) FlushUsage(ctx context.Context) error {
+	b, ok := a.Gate.Ledger.Take()
+	if !ok {
+		return nil
+	}
+	totals, err := runlog.AddUsage(ctx, a.DB, b)
+	if err != nil {
+		return err
+	}
+	a.Gate.Ledger.Done(b, totals)
+	var faults []error
+	for _, w := range a.Gate.Ledger.Due(totals) {
+		err := runlog.Warn(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
+			a.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
+				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
+			if a.OnQuota == nil {
+				return nil
+			}
+			return a.OnQuota(ctx, tx, w.Organization, w.Integration, w.Percent)
+		})
+		if err == nil {
+			a.Gate.Ledger.Told(w)
+		}
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}

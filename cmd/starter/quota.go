@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Xledger's price list for the United Kingdom (vendors.md A). Volume is billed
+// too and is not counted here.
+const (
+	xledgerIncluded = 5000 // requests a month
+	xledgerPence    = 1    // for each one above
+)
+
+// quotaLine is an integration's month with what follows from it.
+type quotaLine struct {
+	runlog.UsageRow
+	Percent  *int   `json:"percent,omitempty"`  // of the limit; absent without one
+	Estimate string `json:"estimate,omitempty"` // by the vendor's price list, "GBP 12.30"
+}
+
+func (a *app) quota() *cobra.Command {
+	var org, month string
+	c := &cobra.Command{
+		Use: "quota --org UUID", Short: "Requests of a month by integration and purpose, against the limits",
+		Long: `Shows how many requests each integration has sent in a month (UTC), what for, and
+how much of its limit that is. Workers store what they count every 5 seconds; a
+worker that was killed leaves out what it counted since. The estimate is by
+Xledger's price list for the United Kingdom: 5,000 requests a month are included,
+each further one is GBP 0.01.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if _, err := time.Parse("2006-01", month); err != nil {
+				return usage("--month %q: want a month such as 2026-11", month)
+			}
+			organization, pool, err := a.organization(c, org)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			list, err := runlog.Usage(c.Context(), pool, organization, month)
+			if err != nil {
+				return err
+			}
+			lines := make([]quotaLine, len(list))
+			for i, u := range list {
+				lines[i] = quotaOf(u)
+			}
+			if a.output == "json" {
+				return printJSON(c.OutOrStdout(), lines)
+			}
+			return table(c.OutOrStdout(), quotaTable(lines))
+		},
+	}
+	organizationFlag(c, &org)
+	c.Flags().StringVar(&month, "month", limits.Month(time.Now()), "calendar `month`, UTC")
+	c.Flags().Lookup("month").DefValue = "this one"
+	return c
+}
+
+func quotaOf(u runlog.UsageRow) quotaLine {
+	line := quotaLine{UsageRow: u}
+	if q := u.Limits.Quota(); q.Monthly > 0 {
+		percent := q.Percent(u.Total)
+		line.Percent = &percent
+	}
+	if u.Adapter == xledger.Name {
+		pence := max(0, u.Total-xledgerIncluded) * xledgerPence
+		line.Estimate = fmt.Sprintf("GBP %d.%02d", pence/100, pence%100)
+	}
+	return line
+}
+
+func quotaTable(lines []quotaLine) [][]string {
+	heading := []string{"INTEGRATION", "ADAPTER"}
+	for _, p := range limits.Purposes() {
+		heading = append(heading, map[limits.Purpose]string{
+			limits.Attempt: "CALLS", limits.Readback: "READBACKS", limits.Lookup: "LOOKUPS", limits.Probe: "PROBES", limits.WarmUp: "WARM-UPS", limits.Token: "TOKENS",
+		}[p])
+	}
+	rows := [][]string{append(heading, "TOTAL", "LIMIT", "USED", "ESTIMATE")}
+	for _, l := range lines {
+		row := []string{l.Name, l.Adapter}
+		for _, p := range limits.Purposes() {
+			row = append(row, strconv.FormatInt(l.Requests[p], 10))
+		}
+		limit, used := "-", "-"
+		if l.Percent != nil {
+			limit, used = strconv.FormatInt(l.Limits.MonthlyRequests, 10), strconv.Itoa(*l.Percent)+" %"
+		}
+		rows = append(rows, append(row, strconv.FormatInt(l.Total, 10), limit, used, dash(l.Estimate)))
+	}
+	return rows
+}

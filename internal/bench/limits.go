@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// counting compares invocations that are counted and admitted with the same ones
+// of a worker without ledger, budget and breakers: in turn, in one process.
+func counting(ctx context.Context, s *servers) error {
+	stack, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	organization := uuid.New()
+	list, err := stack.Apply(ctx, organization, "")
+	if err != nil {
+		return err
+	}
+	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	on := func(queue string, limited bool) (func(context.Context) error, func(), error) {
+		acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+		flushing, stop := context.WithCancel(ctx)
+		if limited {
+			go func() {
+				for tick := time.NewTicker(5 * time.Second); flushing.Err() == nil; <-tick.C {
+					_ = acts.FlushUsage(flushing)
+				}
+			}()
+		} else {
+			acts.Gate = nil
+		}
+		w := worker.New(c, queue, workflows.WorkerOptions())
+		workflows.Register(w, acts)
+		f := func(ctx context.Context) error {
+			in := ping(organization, list["xledger-main"])
+			options := workflows.StartOptions(in)
+			options.TaskQueue, options.EnableEagerStart = queue, true
+			run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
+			if err != nil {
+				return err
+			}
+			return run.Get(ctx, nil)
+		}
+		return f, func() { w.Stop(); stop(); acts.Client.CloseIdle() }, w.Start()
+	}
+	without, stopWithout, err := on("bench-without", false)
+	if err != nil {
+		return err
+	}
+	defer stopWithout()
+	with, stopWith, err := on("bench-with", true)
+	if err != nil {
+		return err
+	}
+	defer stopWith()
+	const concurrency, n = 32, 300
+	var ratios []float64
+	for round := range 11 {
+		w, err := many(ctx, with, concurrency, n)
+		if err != nil {
+			return err
+		}
+		o, err := many(ctx, without, concurrency, n)
+		if err != nil {
+			return err
+		}
+		if round > 0 { // the first one warms up
+			ratios = append(ratios, o/w)
+		}
+	}
+	report("ledger_throughput", median(ratios), "x_without", atLeast(0.95))
+	return nil
+}
+
+// queued is how many invocations of one organization wait when another's single
+// ones are measured: as many as a dev server starts in reasonable time.
+const queued = 2000
+
+// fairness measures what a single invocation of one organization takes while
+// another's fill the queue: with a server that hands tasks out by organization
+// in turn, with one that hands them out in order, and with that one when the
+// organization with the backlog has a rate and so a queue of its own.
+func fairness(ctx context.Context, s *servers) error {
+	stack, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	bin, err := devstack.Build(ctx, "./cmd/worker", false)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(bin)
+	inOrder, err := devstack.StartTemporal(ctx, devstack.TemporalOptions{Log: os.Stderr, Config: map[string]string{
+		"matching.useNewMatcher": "false", "matching.enableFairness": "false",
+	}})
+	if err != nil {
+		return err
+	}
+	defer inOrder.Kill()
+	for _, m := range []struct {
+		name   string
+		server *devstack.Temporal
+		rate   int // of the organization with the backlog, a minute
+		rounds int
+		target float64
+	}{
+		{"fairness_single_behind_2000", stack.Temporal, 0, 3, 5},
+		{"in_order_single_behind_2000_own_queue", inOrder, 6000, 1, 0},
+		{"in_order_single_behind_2000", inOrder, 0, 1, 0},
+	} {
+		var ratios []float64
+		for range m.rounds {
+			quiet, loaded, samples, err := behind(ctx, stack, m.server, bin, m.rate)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("# %s: alone %.0f ms, behind %d of another organization %.0f ms (median of %d)\n", m.name, 1000*quiet, queued, 1000*loaded, samples)
+			ratios = append(ratios, loaded/quiet)
+		}
+		if m.target > 0 {
+			report(m.name, median(ratios), "x_alone", atMost(m.target))
+		}
+	}
+	return nil
+}
+
+// behind returns the median seconds of a single invocation alone, and while
+// another organization's backlog lasts.
+func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Temporal, bin string, rate int) (quiet, loaded float64, samples int, err error) {
+	c, err := client.Dial(client.Options{HostPort: server.HostPort()})
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	defer c.Close()
+	a, b := uuid.New(), uuid.New()
+	other, err := stack.Apply(ctx, b, "")
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	mine, err := backlogged(ctx, stack, a, rate)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	start := func() (*devstack.Process, error) {
+		env := append(stack.Env(devstack.Worker), "TEMPORAL_ADDRESS="+server.HostPort())
+		return devstack.StartProcess(ctx, bin, []string{"--concurrency", "20"}, env, func(line string) bool { return strings.Contains(line, "worker ready") })
+	}
+	single := func() (float64, error) {
+		began := time.Now()
+		_, err := workflows.Execute(ctx, c, ping(b, other["xledger-main"]))
+		return time.Since(began).Seconds(), err
+	}
+	w, err := start()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	var alone []float64
+	for range 30 {
+		took, err := single()
+		if err != nil {
+			w.Kill()
+			return 0, 0, 0, err
+		}
+		alone = append(alone, took)
+	}
+	w.Kill()
+	_, err = many(ctx, func(ctx context.Context) error {
+		in := ping(a, mine)
+		_, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
+		return err
+	}, 32, queued)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	done := len(stack.Sandbox.Log())
+	if w, err = start(); err != nil {
+		return 0, 0, 0, err
+	}
+	defer w.Kill()
+	var with []float64
+	for len(stack.Sandbox.Log())-done-len(with) < queued*9/10 || len(with) == 0 {
+		took, err := single()
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		with = append(with, took)
+	}
+	for len(stack.Sandbox.Log())-done-len(with) < queued {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(time.Second) // the last ones report
+	return median(alone), median(with), len(with), nil
+}
+
+// backlogged makes an organization with one integration.
+func backlogged(ctx context.Context, stack *devstack.Stack, organization uuid.UUID, rate int) (integrations.Integration, error) {
+	list, err := integrations.Parse("bench.yaml", []byte(stack.Integrations(organization, "")), integrations.Options{DevHosts: stack.DevHosts()})
+	if err != nil {
+		return integrations.Integration{}, err
+	}
+	list = list[:1]
+	list[0].Limits.RequestsPerMinute = rate
+	pool, err := runlog.Open(ctx, stack.URL(devstack.Operator), 1)
+	if err != nil {
+		return integrations.Integration{}, err
+	}
+	defer pool.Close()
+	_, err = runlog.ApplyIntegrations(ctx, pool, list, "bench", false)
+	return list[0], err
+}

@@ -1,0 +1,345 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// limited is an organization with n Xledger integrations, "x0", "x1", …, that
+// have the limits of a section.
+func limited(t *testing.T, n int, retry, section string) tenant {
+	t.Helper()
+	o := tenant{id: uuid.New(), integrations: make(map[string]integrations.Integration)}
+	var b strings.Builder
+	fmt.Fprintf(&b, "organization: %s\nintegrations:\n", o.id)
+	for i := range n {
+		fmt.Fprintf(&b, "  - {id: %s, name: x%d, adapter: xledger, baseURL: %q, credentials: {token: \"env:XLEDGER_TOKEN\"}, retry: %s, limits: %s}\n",
+			uuid.New(), i, stack.Vendors["xledger"], retry, section)
+	}
+	list, err := integrations.Parse("limited.yaml", []byte(b.String()), integrations.Options{DevHosts: stack.DevHosts()})
+	require.NoError(t, err)
+	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = runlog.ApplyIntegrations(t.Context(), pool, list, "test", false)
+	require.NoError(t, err)
+	for _, in := range list {
+		o.integrations[in.Name] = in
+	}
+	return o
+}
+
+// all runs invocations at once and returns their outcomes, by position.
+func all(t *testing.T, list []activities.Invocation) []workflows.Outcome {
+	t.Helper()
+	out := make([]workflows.Outcome, len(list))
+	var wg sync.WaitGroup
+	places := make(chan struct{}, 50)
+	for i, in := range list {
+		wg.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			var err error
+			if out[i], err = workflows.Execute(ctx, temporal, in); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// usage is what starter quota shows, by integration.
+func usage(t *testing.T, o tenant) map[string]runlog.UsageRow {
+	t.Helper()
+	out, words, code := starter(t, "", "quota", "--org", o.id.String(), "-o", "json")
+	require.Zero(t, code, words)
+	byName := make(map[string]runlog.UsageRow)
+	for _, u := range fromJSON[[]runlog.UsageRow](t, out) {
+		byName[u.Name] = u
+	}
+	return byName
+}
+
+// The ledger equals the vendors' own log after a worker that stops, and after
+// one that is killed lacks at most what was counted since it was last stored.
+func TestUsageEqualsTheVendorsLog(t *testing.T) {
+	w := startWorker(t)
+	o := newTenant(t, quick)
+	tokensBefore := len(vendorLog("entra"))
+	sent := func(vendor string) (n int64) {
+		for _, e := range vendorLog(vendor) {
+			if e.CorrelationID != "" {
+				n++
+			}
+		}
+		return n
+	}
+	before := map[string]int64{"xledger": sent("xledger"), "dataverse": sent("dataverse")}
+
+	var list []activities.Invocation
+	for i := range 20 {
+		in := o.ping([]string{"xledger-main", "crm"}[i%2])
+		if i%5 == 0 {
+			script(in, sandbox.Rule{Times: 2, Status: 503})
+		}
+		list = append(list, in)
+	}
+	// A write whose answer is lost is looked up before anything is sent again.
+	lost := o.ping("xledger-main")
+	lost.Operation, lost.Body = adapters.Call, json.RawMessage(`{"query":"mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{node{dbId}}}}","variables":{"in":[{"node":{"extIdentifier":"`+uuid.NewString()+`","account":{"code":"1920"},"amount":"0.00","trRegNumber":"1"}}]}}`)
+	script(lost, sandbox.Rule{Times: 1, Drop: sandbox.AfterEffect})
+	for _, out := range all(t, append(list, lost)) {
+		require.True(t, out.OK, "%+v", out.Failure)
+	}
+	require.NoError(t, w.Stop(20*time.Second))
+	u := usage(t, o)
+	require.Equal(t, map[limits.Purpose]int64{limits.Attempt: sent("xledger") - before["xledger"] - 1, limits.Readback: 1}, u["xledger-main"].Requests)
+	require.Equal(t, map[limits.Purpose]int64{limits.Attempt: sent("dataverse") - before["dataverse"], limits.Token: int64(len(vendorLog("entra")) - tokensBefore)}, u["crm"].Requests)
+
+	// Killed: what was stored is there, what came after may be missing, and
+	// nothing is counted twice.
+	w = startWorker(t)
+	all(t, []activities.Invocation{o.ping("xledger-main"), o.ping("xledger-main")})
+	stored := sent("xledger") - before["xledger"]
+	require.Eventually(t, func() bool { return usage(t, o)["xledger-main"].Total == stored }, 30*time.Second, 200*time.Millisecond)
+	all(t, []activities.Invocation{o.ping("xledger-main"), o.ping("xledger-main"), o.ping("xledger-main")})
+	w.Kill()
+	total := usage(t, o)["xledger-main"].Total
+	require.GreaterOrEqual(t, total, stored)
+	require.LessOrEqual(t, total, sent("xledger")-before["xledger"])
+}
+
+func vendorLog(vendor string) (list []sandbox.Entry) {
+	for _, e := range stack.Sandbox.Log() {
+		if e.Vendor == vendor {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// At 100 % of the month's requests calls are refused without a call, and
+// exports go on; each threshold is recorded once.
+func TestQuotaSpent(t *testing.T) {
+	w := startWorker(t)
+	o := limited(t, 1, quick, "{monthlyRequests: 5, warnAt: 80, refuseAt100: true}")
+	for range 5 {
+		require.True(t, execute(t, o.ping("x0")).OK)
+	}
+	in := o.ping("x0")
+	out := execute(t, in)
+	require.False(t, out.OK)
+	require.Equal(t, 1, out.TotalAttempts)
+	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
+	require.False(t, out.Failure.IsRetryable)
+	require.Contains(t, out.Failure.Message, "limits.monthlyRequests")
+	require.Empty(t, reached(in))
+	finish(t, in)
+	require.Equal(t, "1:permanent/quota_spent", trail(rowsOf(t, in)))
+	shown, _, _ := starter(t, "", "show", in.CorrelationID.String(), "--org", o.id.String())
+	require.Contains(t, shown, "limit of requests in the integration's file is used up")
+
+	b := book{tenant{o.id, map[string]integrations.Integration{"xledger-main": o.integrations["x0"]}}, "book " + uuid.NewString()}
+	b.vouchers(t, "Q", 3, "2026-10-05", "3000", "0")
+	r := result(t, b.start(t, b.input(t, "2026-10")))
+	require.Equal(t, 6, r.Export.Exported, "%+v", r.Export)
+
+	require.NoError(t, w.Stop(20*time.Second))
+	require.Equal(t, []string{"100", "80"}, queryStrings(t, "SELECT percent::text FROM ledgerline.quota_warnings WHERE organization_id = $1 ORDER BY 1", o.id))
+	w2 := startWorker(t) // it knows from the start
+	defer w2.Kill()
+	in = o.ping("x0")
+	require.False(t, execute(t, in).OK)
+	require.Empty(t, reached(in))
+	table, _, code := starter(t, "", "quota", "--org", o.id.String())
+	require.Zero(t, code)
+	require.Regexp(t, `x0\s+xledger\s+6\s+0\s+1\s+0\s+0\s+0\s+7\s+5\s+140 %\s+GBP 0.00`, table)
+}
+
+// A storm: of 200 invocations of one organization, 90 % fail at each attempt.
+// Without limits the vendor would see 20 + 180×4 = 740 requests. The budget
+// pays for (500 + successes)/5 retries, and breakers only make it less.
+//
+// Another organization is unharmed meanwhile: each of its invocations succeeds
+// with its first attempt.
+func TestStorm(t *testing.T) {
+	startWorker(t)
+	a, b := limited(t, 20, "{baseDelay: 100ms, attemptTimeout: 2s, budget: 10s}", "{}"), newTenant(t, quick)
+	var list []activities.Invocation
+	for i := range 200 {
+		in := a.ping(fmt.Sprintf("x%d", i%20))
+		if i%10 != i/20%10 { // one in ten succeeds, at another integration each time
+			script(in, sandbox.Rule{Status: 503})
+		}
+		list = append(list, in)
+	}
+	var others []activities.Invocation
+	for range 50 {
+		others = append(others, b.ping("xledger-main"))
+	}
+	var storm, calm []workflows.Outcome
+	var both sync.WaitGroup
+	both.Go(func() { storm = all(t, list) })
+	both.Go(func() { calm = all(t, others) })
+	both.Wait()
+
+	requests, successes, refused := 0, 0, 0
+	for i, in := range list {
+		requests += len(reached(in))
+		if storm[i].OK {
+			successes++
+			continue
+		}
+		require.False(t, storm[i].Failure.IsRetryable)
+		if strings.Contains(storm[i].Failure.Message, "budget for retries is empty") {
+			refused++
+		}
+	}
+	bound := len(list) + (limits.Tokens+successes*limits.Refund)/limits.RetryCost
+	require.LessOrEqual(t, requests, bound)
+	require.Positive(t, refused, "the budget was never empty, so this proves nothing")
+	t.Logf("%d requests of at most %d; %d outcomes say that the budget is empty; %d succeeded", requests, bound, refused, successes)
+	for i, out := range calm {
+		require.True(t, out.OK)
+		require.Len(t, reached(others[i]), 1)
+	}
+}
+
+// A vendor that fails every time is left alone: of 40 invocations with up to
+// four attempts each, those reach it that were needed to see it, those that
+// were under way then, and one for each cool-down that has passed.
+func TestBreaker(t *testing.T) {
+	const underWay = 4
+	startWorker(t, "--concurrency", fmt.Sprint(underWay))
+	o := limited(t, 2, "{baseDelay: 100ms, attemptTimeout: 2s, budget: 10s}", "{}")
+	began := time.Now()
+	var list []activities.Invocation
+	for range 40 {
+		in := o.ping("x0")
+		script(in, sandbox.Rule{Status: 503})
+		list = append(list, in)
+	}
+	waiting := o.ping("x0")
+	waiting.Policy = classify.DefaultPolicy()
+	outcomes := all(t, list)
+	requests := 0
+	for i, in := range list {
+		requests += len(reached(in))
+		require.Equal(t, classify.Transient, outcomes[i].Failure.ErrorClass)
+		finish(t, in)
+		rows := rowsOf(t, in)
+		require.Len(t, rows, outcomes[i].TotalAttempts, "an attempt that made no call is on record too")
+	}
+	passed := int(time.Since(began)/limits.CoolDown) + 1
+	require.LessOrEqual(t, requests, limits.Failures+underWay+passed)
+	require.GreaterOrEqual(t, requests, limits.Failures)
+
+	begin(t, waiting)
+	require.Eventually(t, func() bool {
+		shown, _, _ := starter(t, "", "show", waiting.CorrelationID.String(), "--org", o.id.String())
+		return strings.Contains(shown, "breaker:open") && strings.Contains(shown, "breaker of this integration is open")
+	}, 20*time.Second, 100*time.Millisecond)
+	other := o.ping("x1")
+	require.True(t, execute(t, other).OK, "another integration's breaker is its own")
+	require.True(t, finish(t, waiting).OK, "the vendor is back when the breaker lets an attempt through")
+}
+
+// With 500 invocations of one organization queued, another's single one is
+// dispatched long before they are done. Counted in the vendor's order.
+func TestFairness(t *testing.T) {
+	a, b := newTenant(t, quick), newTenant(t, quick)
+	const queued = 500
+	var mine []activities.Invocation
+	of := make(map[string]bool)
+	for range queued {
+		in := a.ping("xledger-main")
+		begin(t, in)
+		mine, of[in.CorrelationID.String()] = append(mine, in), true
+	}
+	single := b.ping("xledger-main")
+	begin(t, single)
+	startWorker(t, "--concurrency", "4")
+	require.True(t, finish(t, single).OK)
+	before := 0
+	at := reached(single)[0].Seq
+	for _, e := range stack.Sandbox.Log() {
+		if e.Seq < at && of[e.CorrelationID] {
+			before++
+		}
+	}
+	for _, in := range mine {
+		finish(t, in)
+	}
+	t.Logf("%d of %d went before", before, queued)
+	require.Less(t, before, queued/2)
+}
+
+// A rate holds over two workers, and waiting for it uses up neither an
+// attempt's time nor the invocation's budget of four seconds.
+func TestRate(t *testing.T) {
+	const perMinute, n = 300, 60 // five a second: more than ten seconds in the queue
+	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 500ms, maxRetries: 2, budget: 4s}", fmt.Sprintf("{requestsPerMinute: %d}", perMinute))
+	startWorker(t)
+	startWorker(t)
+	var list []activities.Invocation
+	for i := range n {
+		in := o.ping("x0")
+		if i == n/2 {
+			script(in, sandbox.Rule{Times: 1, Status: 503})
+		}
+		list = append(list, in)
+		begin(t, in)
+	}
+	last := list[n-1]
+	shown, _, _ := starter(t, "", "show", last.CorrelationID.String(), "--org", o.id.String())
+	require.Contains(t, shown, "its turn has not come in the integration's own queue")
+	for i, in := range list {
+		out := finish(t, in)
+		require.True(t, out.OK, "%+v", out.Failure)
+		require.Equal(t, map[bool]int{false: 1, true: 2}[i == n/2], out.TotalAttempts)
+	}
+	var times []time.Time
+	for _, in := range list {
+		for _, e := range reached(in) {
+			times = append(times, e.At)
+		}
+	}
+	require.Len(t, times, n+1)
+	first, end := times[0], times[0]
+	for _, at := range times {
+		if at.Before(first) {
+			first = at
+		}
+		if at.After(end) {
+			end = at
+		}
+	}
+	const perSecond = perMinute / 60
+	t.Logf("%d requests in %v", len(times), end.Sub(first))
+	require.LessOrEqual(t, float64(n+1), end.Sub(first).Seconds()*perSecond+burst(perSecond))
+}
+
+// burst is what the server lets through at once beyond the rate: a second's
+// worth, rounded up in each of the queue's partitions.
+func burst(perSecond int) float64 { return float64(perSecond + 4) }

@@ -1,0 +1,124 @@
+package runlog
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
+)
+
+// AddUsage stores a batch of counts in one statement, for all organizations in
+// it, and returns the month's totals of its integrations over all workers. A
+// batch that was stored before adds nothing: who does not know whether it was,
+// stores it again. It needs the worker's role.
+func AddUsage(ctx context.Context, db Beginner, b limits.Batch) (totals []limits.Total, err error) {
+	n := len(b.Counts)
+	organizations, ids := make([]uuid.UUID, n), make([]uuid.UUID, n)
+	months, purposes, counts := make([]time.Time, n), make([]string, n), make([]int64, n)
+	for i, c := range b.Counts {
+		organizations[i], ids[i], purposes[i], counts[i] = c.Organization, c.Integration, string(c.Purpose), c.Requests
+		if months[i], err = time.Parse("2006-01", c.Month); err != nil {
+			return nil, err
+		}
+	}
+	return queryTotals(ctx, db, `SELECT * FROM ledgerline.add_usage($1, $2, $3, $4, $5, $6, $7)`,
+		b.Worker, b.Number, organizations, ids, months, purposes, counts)
+}
+
+// LimitedUsage returns this month's totals of all integrations that have a
+// limit, for a worker that starts. It needs the worker's role.
+func LimitedUsage(ctx context.Context, db Beginner, now time.Time) ([]limits.Total, error) {
+	now = now.UTC()
+	return queryTotals(ctx, db, `SELECT * FROM ledgerline.limited_usage($1)`, time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
+}
+
+func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (totals []limits.Total, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		totals, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t limits.Total, err error) {
+			var month time.Time
+			var l integrations.Limits
+			err = row.Scan(&t.Organization, &t.Integration, &month, &t.Requests, &l)
+			t.Month, t.Quota = limits.Month(month), l.Quota()
+			return t, err
+		})
+		return err
+	})
+	return totals, err
+}
+
+// Warn calls tell unless some worker has told of this threshold of the month
+// before, and records it in the same transaction. If tell fails, or the worker
+// dies in it, the threshold is told again.
+func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell func(pgx.Tx) error) error {
+	return InOrganization(ctx, db, t.Organization, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent)
+			VALUES ($1, $2, to_date($3, 'YYYY-MM'), $4) ON CONFLICT DO NOTHING`, t.Organization, t.Integration, t.Month, percent)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return tell(tx)
+	})
+}
+
+// UsageRow is what an integration has used in a month.
+type UsageRow struct {
+	IntegrationID uuid.UUID                `json:"integrationId"`
+	Name          string                   `json:"integration"`
+	Adapter       string                   `json:"adapter"`
+	Month         string                   `json:"month"` // UTC, "2026-11"
+	Requests      map[limits.Purpose]int64 `json:"requests"`
+	Total         int64                    `json:"total"`
+	Limits        integrations.Limits      `json:"limits"`
+}
+
+// Usage returns what each of an organization's integrations has used in a
+// month ("2026-11"), by name; those without a request too.
+func Usage(ctx context.Context, db Beginner, organization uuid.UUID, month string) (list []UsageRow, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			SELECT i.integration_id, i.name, i.adapter, i.limits,
+			       coalesce(jsonb_object_agg(u.purpose, u.requests) FILTER (WHERE u.purpose IS NOT NULL), '{}'), coalesce(sum(u.requests), 0)::bigint
+			FROM ledgerline.integrations i LEFT JOIN ledgerline.quota_usage u
+			     ON (u.organization_id, u.integration_id, u.month) = (i.organization_id, i.integration_id, to_date($2, 'YYYY-MM'))
+			WHERE i.organization_id = $1 GROUP BY 1, 2, 3, 4 ORDER BY 2`, organization, month)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u UsageRow, err error) {
+			u.Month = month
+			err = row.Scan(&u.IntegrationID, &u.Name, &u.Adapter, &u.Limits, &u.Requests, &u.Total)
+			return u, err
+		})
+		return err
+	})
+	return list, err
+}
+
+// Queue is an integration whose calls have a queue of their own.
+type Queue struct {
+	IntegrationID     uuid.UUID
+	RequestsPerMinute int // 0: it has no rate any more, but calls may still wait
+}
+
+// Queues returns all of them, over all organizations. It needs the worker's
+// role.
+func Queues(ctx context.Context, db Beginner) (list []Queue, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT integration_id, requests_per_minute FROM ledgerline.own_queues()`)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Queue])
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,121 @@
+package runlog_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+func counts(organization, integration uuid.UUID, month string, n int64, purposes ...limits.Purpose) (all []limits.Count) {
+	for _, p := range purposes {
+		all = append(all, limits.Count{Key: limits.Key{Organization: organization, Integration: integration, Month: month, Purpose: p}, Requests: n})
+	}
+	return all
+}
+
+func TestUsage(t *testing.T) {
+	b := newBase(t)
+	orgA, intA := b.tenant(t)
+	orgB, intB := b.tenant(t)
+	limited := example(orgA, intA, "main")
+	limited.Limits = integrations.Limits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
+	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
+	require.NoError(t, err)
+	require.Equal(t, "updated", changes[0].Action)
+	same, err := runlog.Integration(t.Context(), b.worker, orgA, intA)
+	require.NoError(t, err)
+	require.Equal(t, limited.Limits, same.Limits)
+
+	one, two := uuid.New(), uuid.New()
+	batch := limits.Batch{Worker: one, Number: 1, Counts: append(
+		counts(orgA, intA, "2026-11", 7, limits.Attempt, limits.Token), counts(orgB, intB, "2026-11", 5, limits.Probe)...)}
+	for range 3 { // its commit was not confirmed
+		totals, err := runlog.AddUsage(t.Context(), b.worker, batch)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []limits.Total{
+			{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 14, Quota: limited.Limits.Quota()},
+			{Organization: orgB, Integration: intB, Month: "2026-11", Requests: 5, Quota: integrations.Limits{}.Quota()},
+		}, totals)
+	}
+	totals, err := runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: two, Number: 1, Counts: counts(orgA, intA, "2026-11", 1, limits.Attempt)})
+	require.NoError(t, err)
+	require.EqualValues(t, 15, totals[0].Requests, "another worker's first batch is not this one's")
+	_, err = runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: one, Number: 2, Counts: counts(orgA, intA, "2026-12", 3, limits.Attempt)})
+	require.NoError(t, err)
+
+	list, err := runlog.Usage(t.Context(), b.reader, orgA, "2026-11")
+	require.NoError(t, err)
+	require.Equal(t, []runlog.UsageRow{{
+		IntegrationID: intA, Name: "main", Adapter: "xledger", Month: "2026-11", Total: 15, Limits: limited.Limits,
+		Requests: map[limits.Purpose]int64{limits.Attempt: 8, limits.Token: 7},
+	}}, list, "nothing of the other organization, nothing of the next month")
+	list, err = runlog.Usage(t.Context(), b.reader, orgA, "2026-10")
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Zero(t, list[0].Total)
+
+	known, err := runlog.LimitedUsage(t.Context(), b.worker, time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+	require.Equal(t, []limits.Total{{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 15, Quota: limited.Limits.Quota()}}, known)
+
+	queues, err := runlog.Queues(t.Context(), b.worker)
+	require.NoError(t, err)
+	require.Equal(t, []runlog.Queue{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
+	limited.Limits = integrations.Limits{}
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
+	require.NoError(t, err)
+	queues, err = runlog.Queues(t.Context(), b.worker)
+	require.NoError(t, err)
+	require.Equal(t, []runlog.Queue{{IntegrationID: intA}}, queues, "calls may still wait there")
+}
+
+// A threshold is told once, by whoever is first, and again if telling failed.
+func TestWarn(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	total := limits.Total{Organization: organization, Integration: integration, Month: "2026-11"}
+	told := 0
+	fails := errors.New("nobody listens")
+	warn := func(percent int, err error) error {
+		return runlog.Warn(t.Context(), b.worker, total, percent, func(pgx.Tx) error { told++; return err })
+	}
+	require.ErrorIs(t, warn(80, fails), fails)
+	require.NoError(t, warn(80, nil))
+	require.NoError(t, warn(80, nil))
+	require.Equal(t, 2, told)
+	require.NoError(t, warn(100, nil))
+	require.Equal(t, 3, told)
+}
+
+// Counts go one way: no program can write them but through the function, and
+// only the worker may call that.
+func TestUsageRights(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	_, err := runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: uuid.New(), Number: 1, Counts: counts(organization, integration, "2026-11", 1, limits.Attempt)})
+	require.NoError(t, err)
+	for _, sql := range []string{
+		"INSERT INTO ledgerline.quota_usage DEFAULT VALUES", "UPDATE ledgerline.quota_usage SET requests = 0", "DELETE FROM ledgerline.quota_usage",
+		"SELECT FROM ledgerline.quota_batches", "DELETE FROM ledgerline.quota_warnings", "UPDATE ledgerline.quota_warnings SET percent = 1",
+	} {
+		_, err := b.worker.Exec(t.Context(), sql)
+		var pg *pgconn.PgError
+		require.ErrorAs(t, err, &pg, sql)
+		require.Equal(t, "42501", pg.Code, sql)
+	}
+	_, err = runlog.AddUsage(t.Context(), b.operator, limits.Batch{Worker: uuid.New(), Number: 1, Counts: counts(organization, integration, "2026-11", 1, limits.Attempt)})
+	require.ErrorContains(t, err, "permission denied")
+	_, err = runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: uuid.New(), Number: 1, Counts: counts(organization, uuid.New(), "2026-11", 1, limits.Attempt)})
+	require.ErrorContains(t, err, "usage_belongs_to_integration")
+	_, err = runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: uuid.New(), Number: 1, Counts: counts(organization, integration, "2026-11", -1, limits.Attempt)})
+	require.ErrorContains(t, err, "requests_count_up")
+}
