@@ -24,17 +24,19 @@ var arrows = []struct {
 }{
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
+	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
 	{"adapters", []string{"adapters", "classify", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
-	{"integrations", []string{"adapters", "classify"}, "files and rules only; of adapters it needs names and hosts"},
-	{"runlog", []string{"integrations", "classify"}, "the database does not know who writes to it"},
-	{"activities", []string{"adapters", "integrations", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
-	{"workflows", []string{"activities", "classify"}, "deterministic: everything that acts is behind an activity"},
+	{"integrations", []string{"adapters", "classify", "health"}, "files and rules only; of adapters it needs names and hosts"},
+	{"runlog", []string{"integrations", "classify", "health"}, "the database does not know who writes to it"},
+	{"activities", []string{"adapters", "integrations", "runlog", "classify", "health", "redact"}, "the only place that knows both error worlds"},
+	{"workflows", []string{"activities", "classify", "health"}, "deterministic: everything that acts is behind an activity"},
 }
 
 // forbidden are packages of others that must not be reached from here.
 var forbidden = []struct{ from, what, why string }{
 	{"classify", ".", "standard library only"},
 	{"redact", ".", "standard library only"},
+	{"health", ".", "standard library only"},
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},

@@ -167,7 +167,7 @@ func (p *parser) document(n *yaml.Node) []Integration {
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[string]bool) Integration {
-	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule")
+	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule", "health")
 	in := Integration{OrganizationID: org}
 	var node *yaml.Node
 
@@ -200,6 +200,9 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 	}
 	if schedule, ok := m["schedule"]; ok {
 		in.Schedule = p.schedule(schedule, at+".schedule")
+	}
+	if watch, ok := m["health"]; ok {
+		in.Health = p.health(watch, at+".health")
 	}
 	return in
 }
