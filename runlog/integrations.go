@@ -28,13 +28,13 @@ type Change struct {
 // upsert tells what it did: xmax is 0 on a row that was inserted, and no row
 // comes back when nothing differed.
 const upsert = `
-INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, health)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (organization_id, integration_id) DO UPDATE
 SET name = excluded.name, adapter = excluded.adapter, base_url = excluded.base_url, settings = excluded.settings,
-    credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, applied_by = excluded.applied_by, updated_at = now()
-WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule)
-    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule)
+    credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, health = excluded.health, applied_by = excluded.applied_by, updated_at = now()
+WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.health)
+    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.health)
 RETURNING xmax = 0`
 
 // ApplyIntegrations stores integrations, all or none, and says what changed.
@@ -59,7 +59,7 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 			refs = map[string]integrations.Ref{}
 		}
 		var created bool
-		err := tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, appliedBy, in.Schedule).Scan(&created)
+		err := tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, appliedBy, in.Schedule, in.Health).Scan(&created)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			c.Action = "unchanged"
@@ -94,7 +94,7 @@ func applyError(in integrations.Integration, err error) error {
 }
 
 const selectIntegrations = `
-SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule
+SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, health
 FROM ledgerline.integrations WHERE organization_id = $1`
 
 // Integration returns one integration of an organization, or [ErrNotFound].
@@ -121,7 +121,7 @@ func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID,
 			return err
 		}
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (in integrations.Integration, err error) {
-			err = row.Scan(&in.OrganizationID, &in.ID, &in.Name, &in.Adapter, &in.BaseURL, &in.Settings, &in.Credentials, &in.Policy, &in.Schedule)
+			err = row.Scan(&in.OrganizationID, &in.ID, &in.Name, &in.Adapter, &in.BaseURL, &in.Settings, &in.Credentials, &in.Policy, &in.Schedule, &in.Health)
 			return in, err
 		})
 		return err
