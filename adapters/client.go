@@ -123,6 +123,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 		return Answer{}, Fault(classify.PayloadTooLarge, "request:size",
 			fmt.Sprintf("the request body is %d bytes; at most %d are sent", len(r.Body), MaxRequest))
 	}
+	ctx, done := measured(ctx, r.Op == classify.Token)
+	defer done()
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.Method, r.URL.String(), bytes.NewReader(r.Body))
