@@ -154,7 +154,7 @@ func TestWaitDoubles(t *testing.T) {
 		r health.Record
 		p health.Policy
 	}{{in(t, health.Passive), health.Policy{}}, {r, health.Policy{NoProbes: true}}} {
-		_, ok := p.r.NextProbe(p.p, "x")
+		_, ok := p.r.NextProbe(p.p, "x", start)
 		require.False(t, ok)
 	}
 }
@@ -167,19 +167,20 @@ func TestProbesAreSpread(t *testing.T) {
 	for i := range fleet {
 		key := fmt.Sprintf("integration %d", i)
 		r := health.New(start, health.Policy{})
-		first, ok := r.NextProbe(health.Policy{}, key)
+		first, ok := r.NextProbe(health.Policy{}, key, start)
 		require.True(t, ok)
 		require.False(t, first.Before(start))
 		require.Less(t, first.Sub(start), 15*time.Minute)
 		perMinute[int(first.Sub(start)/time.Minute)]++
-		r = r.Asked(first, first.Add(3*time.Second))
-		second, _ := r.NextProbe(health.Policy{}, key)
+		r = r.Asked(first)
+		second, _ := r.NextProbe(health.Policy{}, key, first)
 		require.Equal(t, 15*time.Minute, second.Sub(first))
-		late := second.Add(7 * time.Minute) // nobody was there to ask
-		r = r.Asked(second, late)
-		third, _ := r.NextProbe(health.Policy{}, key)
-		require.GreaterOrEqual(t, third.Sub(late), 15*time.Minute)
-		require.Zero(t, third.Sub(first)%(15*time.Minute), "it keeps to its moment")
+		now := second.Add(20 * time.Second) // a little late
+		at, _ := r.NextProbe(health.Policy{}, key, now)
+		require.Equal(t, second, at)
+		now = second.Add(7 * time.Minute) // nobody was there to ask
+		at, _ = r.NextProbe(health.Policy{}, key, now)
+		require.Equal(t, 15*time.Minute, at.Sub(second), "it keeps to its moment")
 	}
 	require.Less(t, slices.Max(perMinute), fleet/15*12/10)
 	require.Greater(t, slices.Min(perMinute), fleet/15*8/10)

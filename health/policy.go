@@ -67,22 +67,26 @@ func (r Record) Wait(p Policy) (time.Duration, bool) {
 	return min(wait, p.MaxInterval), true
 }
 
+// punctual is how late a probe may be and still be made.
+const punctual = 30 * time.Second
+
 // NextProbe is when the next probe is due; false if none is. key is the
 // integration's ID: it gives each integration a moment of its own within the
 // interval, and every probe keeps to it. Integrations that started or failed
-// together are not probed together.
-func (r Record) NextProbe(p Policy, key string) (time.Time, bool) {
+// together are not probed together, nor are those whose probes fell due while
+// no worker was there.
+func (r Record) NextProbe(p Policy, key string, now time.Time) (time.Time, bool) {
 	wait, ok := r.Wait(p)
 	if !ok {
 		return time.Time{}, false
 	}
 	interval := p.WithDefaults().Interval
-	due := r.Evidence.Add(wait)
-	late := (due.UnixNano() - int64(phase(key, interval))) % int64(interval)
-	if late == 0 {
+	due := latest(r.Evidence.Add(wait), now.Add(-punctual))
+	over := (due.UnixNano() - int64(phase(key, interval))) % int64(interval)
+	if over == 0 {
 		return due, true
 	}
-	return due.Add(interval - time.Duration(late)), true
+	return due.Add(interval - time.Duration(over)), true
 }
 
 // phase is a moment within an interval, in whole milliseconds so that it
@@ -93,16 +97,10 @@ func phase(key string, interval time.Duration) time.Duration {
 	return time.Duration(h.Sum64()%uint64(interval/time.Millisecond)) * time.Millisecond
 }
 
-// punctual is how late a probe may be and still count as of its planned time.
-const punctual = 30 * time.Second
-
 // Asked returns the record after a probe was due, whether a request was made
-// or not: the wait for the next one counts from now.
-func (r Record) Asked(planned, now time.Time) Record {
+// or not: the wait for the next one counts from then.
+func (r Record) Asked(planned time.Time) Record {
 	r.Evidence = planned
-	if now.Sub(planned) > punctual {
-		r.Evidence = now
-	}
 	return r
 }
 

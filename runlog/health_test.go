@@ -26,7 +26,7 @@ func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.R
 		u.Changes = append(u.Changes, changes...)
 	}
 	u.Record = r
-	if at, ok := r.NextProbe(health.Policy{}, integration.String()); ok {
+	if at, ok := r.NextProbe(health.Policy{}, integration.String(), time.Now()); ok {
 		u.NextProbeAt = at
 		u.ProbeInterval, _ = r.Wait(health.Policy{})
 	}
