@@ -138,7 +138,7 @@ const tellers = 8
 // Run looks at attempts and tells monitors, until ctx ends. Then it tells what
 // is left, for two seconds at most.
 func (o *Observer) Run(ctx context.Context) {
-	work := make(chan key)
+	work := make(chan key, tellers)
 	var wg sync.WaitGroup
 	for range tellers {
 		wg.Go(func() {

@@ -61,7 +61,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer server.Close()
 
 	acts := activities.New(pool, c.devHosts, logger)
-	acts.Observe = metrics.observe
+	watching, unwatch := context.WithCancel(ctx)
+	told := watch(watching, pool, temporal, acts, metrics, logger)
+	defer told() // of what is left, once attempts under way have ended
+	defer unwatch()
 	defer acts.Client.CloseIdle()
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency
