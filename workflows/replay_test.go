@@ -26,6 +26,7 @@ func TestReplay(t *testing.T) {
 		r := worker.NewWorkflowReplayer()
 		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
 		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
+		r.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
 		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }
@@ -46,6 +47,12 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Sync(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.SyncName})
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.MonitorInput) error {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return err
+			}
+			return workflows.Monitor(ctx, in)
+		}, workflow.RegisterOptions{Name: workflows.MonitorName})
 		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }

@@ -137,7 +137,7 @@ func (a *app) printChange(out io.Writer, h runlog.Health) error {
 	return err
 }
 
-// health is what -o json prints of an integration.
+// healthJSON is what -o json prints of an integration.
 type healthJSON struct {
 	State string `json:"state"`
 	runlog.Health

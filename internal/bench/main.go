@@ -50,6 +50,7 @@ var groups = []group{
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
 	{"export", "planning and sending entries", export},
+	{"monitors", "a probe, monitors that wait, and what watching takes from invocations", monitors},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }
 
