@@ -42,8 +42,8 @@ type known struct {
 }
 
 // watch wires what traffic shows to the monitors, and keeps these running until
-// ctx ends. It sets the hooks of acts, so it must be called before work begins.
-func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, acts *activities.Activities, m *metrics, log *slog.Logger) (wait func()) {
+// ctx ends. It adds to the hooks of acts, so it must be called before work begins.
+func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, acts *activities.Activities, log *slog.Logger) (wait func()) {
 	observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
 		if err := workflows.TellMonitor(ctx, temporal, organization, integration, seen); err != nil {
 			return err
@@ -51,8 +51,9 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, acts
 		acts.NoteTraffic(ctx, organization, integration, seen)
 		return nil
 	}, activities.ObserverOptions{}, log)
+	count := acts.Observe
 	acts.Observe = func(in activities.Invocation, done activities.Attempt) {
-		m.observe(in, done)
+		count(in, done)
 		observer.Observe(in, done)
 	}
 	acts.LastTraffic = observer.LastTraffic

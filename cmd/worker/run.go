@@ -61,10 +61,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer server.Close()
 
 	acts := activities.New(pool, c.devHosts, logger)
-	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	told := watch(watching, pool, temporal, acts, metrics, logger)
-	defer told() // of what is left, once attempts under way have ended
-	defer unwatch()
+	acts.Observe = metrics.observe
+	if c.monitors {
+		watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+		told := watch(watching, pool, temporal, acts, logger)
+		defer told() // of what is left, once attempts under way have ended
+		defer unwatch()
+	}
 	defer acts.Client.CloseIdle()
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency

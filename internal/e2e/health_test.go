@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,16 +20,24 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// watchClosely lets an integration be probed every second, and every two after
-// failures. No file may ask for that; only the database can be told so.
-func watchClosely(t *testing.T, o tenant, name string) {
+// watchClosely gives an integration a vendor of its own, which only it calls,
+// and lets it be probed every second, and every two after failures. No file may
+// ask for that; only the database can be told so. It returns the vendor, and
+// what a worker must be started with.
+func watchClosely(t *testing.T, o tenant, name string) (vendor *sandbox.Sandbox, args []string) {
 	t.Helper()
+	vendor = sandbox.New(sandbox.Options{})
+	server := httptest.NewServer(vendor)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
 	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	_, err = conn.Exec(t.Context(), `UPDATE ledgerline.integrations SET health = '{"interval": 1000000000, "maxInterval": 2000000000}' WHERE integration_id = $1`,
-		o.integrations[name].ID)
+	_, err = conn.Exec(t.Context(), `UPDATE ledgerline.integrations
+		SET base_url = $2, health = '{"interval": 1000000000, "maxInterval": 2000000000}' WHERE integration_id = $1`,
+		o.integrations[name].ID, sandbox.Addresses(server.URL)["xledger"])
 	require.NoError(t, err)
+	return vendor, []string{"--dev-vendor-hosts", strings.Join(append(stack.DevHosts(), server.Listener.Addr().String()), ",")}
 }
 
 // shownHealth is what the test looks at of starter health -o json.
@@ -73,32 +82,31 @@ func changesOf(t *testing.T, o tenant, name string) string {
 // record tells exactly that.
 func TestHealthTellsATrueStory(t *testing.T) {
 	o := newTenant(t, quick)
-	watchClosely(t, o, "xledger-main")
-	w := startWorker(t)
-	t.Cleanup(stack.Sandbox.Reset)
+	vendor, args := watchClosely(t, o, "xledger-main")
+	w := startWorker(t, args...)
 	require.True(t, execute(t, o.ping("xledger-main")).OK)
 	h := become(t, o, "xledger-main", "healthy")
 	require.NotNil(t, h.NextProbeAt)
 
 	lines := watching(t, o)
-	stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "xledger"}, Status: 503})
+	vendor.Script(sandbox.Rule{Status: 503})
 	h = become(t, o, "xledger-main", "unreachable")
 	require.Equal(t, "unavailable", h.Health.Reason)
 	w.Kill() // and a worker that dies changes nothing
-	startWorker(t)
-	stack.Sandbox.Reset()
+	startWorker(t, args...)
+	vendor.Reset()
 	become(t, o, "xledger-main", "healthy")
 
-	stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "xledger"}, Status: 429})
+	vendor.Script(sandbox.Rule{Status: 429})
 	require.False(t, execute(t, o.ping("xledger-main")).OK)
 	h = become(t, o, "xledger-main", "passive")
 	require.Nil(t, h.NextProbeAt)
-	before := len(stack.Sandbox.Log())
+	before := len(vendor.Log())
 	time.Sleep(3 * time.Second)
-	require.Len(t, stack.Sandbox.Log(), before, "nobody is asked while the vendor throttles")
-	stack.Sandbox.Reset()
+	require.Len(t, vendor.Log(), before, "nobody is asked while the vendor throttles")
+	vendor.Reset()
 	time.Sleep(3 * time.Second)
-	require.Empty(t, stack.Sandbox.Log(), "nor before a real success")
+	require.Empty(t, vendor.Log(), "nor before a real success")
 	require.True(t, execute(t, o.ping("xledger-main")).OK)
 	become(t, o, "xledger-main", "healthy")
 
@@ -138,12 +146,12 @@ func watching(t *testing.T, o tenant) (end func() string) {
 // A paused integration's vendor is not called by anybody, its schedule does not
 // fire, and resuming undoes all of it.
 func TestPauseAndResume(t *testing.T) {
-	startWorker(t)
 	o := newTenant(t, quick)
 	file := strings.Replace(stack.Integrations(o.id, quick), "    name: xledger-main\n", "    name: xledger-main\n    schedule: {every: daily, at: \"06:30\"}\n", 1)
 	_, words, code := starter(t, file, "integrations", "apply", "-f", "-")
 	require.Equal(t, 0, code, words)
-	watchClosely(t, o, "xledger-main")
+	vendor, with := watchClosely(t, o, "xledger-main")
+	startWorker(t, with...)
 	require.True(t, execute(t, o.ping("xledger-main")).OK)
 	become(t, o, "xledger-main", "healthy")
 
@@ -156,7 +164,7 @@ func TestPauseAndResume(t *testing.T) {
 	for _, s := range []string{"calls: paused", "schedule: paused", "probes: told", "all workers have noticed"} {
 		require.Contains(t, words, s)
 	}
-	before := len(stack.Sandbox.Log())
+	before := len(vendor.Log())
 	in := o.ping("xledger-main")
 	out := execute(t, in)
 	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
@@ -167,7 +175,7 @@ func TestPauseAndResume(t *testing.T) {
 	require.Equal(t, "1:permanent/paused", trail(rowsOf(t, in)))
 	require.Equal(t, "paused", healthOf(t, o, "xledger-main").State)
 	time.Sleep(3 * time.Second)
-	require.Len(t, stack.Sandbox.Log(), before, "nobody is called")
+	require.Len(t, vendor.Log(), before, "nobody is called")
 	listed, _, _ := starter(t, "", "schedules", "list", "--org", o.id.String(), "-o", "json")
 	require.Contains(t, listed, `"paused": true`)
 	require.Contains(t, listed, "month end")
@@ -180,7 +188,7 @@ func TestPauseAndResume(t *testing.T) {
 	require.True(t, execute(t, o.ping("xledger-main")).OK)
 	listed, _, _ = starter(t, "", "schedules", "list", "--org", o.id.String(), "-o", "json")
 	require.Contains(t, listed, `"paused": false`)
-	require.Eventually(t, func() bool { return len(stack.Sandbox.Log()) > before+2 }, 20*time.Second, 100*time.Millisecond, "probes go on")
+	require.Eventually(t, func() bool { return len(vendor.Log()) > before+2 }, 20*time.Second, 100*time.Millisecond, "probes go on")
 	require.Equal(t, []string{"pause: month end", "resume: done"}, queryStrings(t,
 		"SELECT action || ': ' || reason FROM ledgerline.integration_pauses WHERE integration_id = $1 ORDER BY at", o.integrations["xledger-main"].ID))
 }
