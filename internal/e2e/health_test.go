@@ -37,7 +37,7 @@ func watchClosely(t *testing.T, o tenant, name string) (vendor *sandbox.Sandbox,
 		SET base_url = $2, health = '{"interval": 1000000000, "maxInterval": 2000000000}' WHERE integration_id = $1`,
 		o.integrations[name].ID, sandbox.Addresses(server.URL)["xledger"])
 	require.NoError(t, err)
-	return vendor, []string{"--dev-vendor-hosts", strings.Join(append(stack.DevHosts(), server.Listener.Addr().String()), ",")}
+	return vendor, []string{"--monitors", "--dev-vendor-hosts", strings.Join(append(stack.DevHosts(), server.Listener.Addr().String()), ",")}
 }
 
 // shownHealth is what the test looks at of starter health -o json.
