@@ -136,7 +136,7 @@ func (o *Observer) Doubt(organization, integration uuid.UUID) {
 const tellers = 8
 
 // Run looks at attempts and tells monitors, until ctx ends. Then it tells what
-// is left, for two seconds at most.
+// is left; with Temporal away it gives up within five seconds.
 func (o *Observer) Run(ctx context.Context) {
 	work := make(chan key, tellers)
 	var wg sync.WaitGroup
@@ -285,7 +285,7 @@ func (o *Observer) tellOne(ctx context.Context, k key) {
 	t.runs, t.due, t.telling = nil, time.Time{}, true
 	o.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	err := o.tell(ctx, k.organization, k.integration, runs)
 

@@ -82,12 +82,18 @@ func (m *monitors) run(ctx context.Context) {
 // look goes through all integrations once.
 func (m *monitors) look(ctx context.Context) {
 	organizations, err := runlog.Organizations(ctx, m.pool)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		m.log.Warn("integrations could not be listed; their monitors are looked after in a minute", "error", err)
 		return
 	}
 	for _, organization := range organizations {
 		list, err := runlog.Listing(ctx, m.pool, organization)
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			m.log.Warn("integrations could not be listed; their monitors are looked after in a minute", "organization_id", organization, "error", err)
 			return
@@ -96,7 +102,7 @@ func (m *monitors) look(ctx context.Context) {
 			if in.Doubtful {
 				m.observer.Doubt(organization, in.IntegrationID)
 			}
-			if ctx.Err() != nil || !m.ensure(ctx, organization, in) {
+			if !m.ensure(ctx, organization, in) {
 				return
 			}
 		}
@@ -116,6 +122,9 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 		err = workflows.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	default:
 		return true
+	}
+	if ctx.Err() != nil {
+		return false
 	}
 	if err != nil {
 		m.log.Warn("a monitor could not be started; it is tried again in a minute", "organization_id", organization, "integration_id", in.IntegrationID, "error", err)
