@@ -25,13 +25,14 @@ var arrows = []struct {
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
 	{"limits", []string{"classify"}, "pure: counters and state machines; of a failure they need its kind"},
+	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
 	{"adapters", []string{"adapters", "classify", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
 	{"notify", []string{"adapters", "classify"}, "messages and how they are sent; of adapters it needs the guarded client"},
-	{"integrations", []string{"adapters", "classify", "limits", "notify"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
-	{"runlog", []string{"integrations", "classify", "limits", "notify"}, "the database does not know who writes to it; what is told is notify's"},
+	{"integrations", []string{"adapters", "classify", "health", "limits", "notify"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
+	{"runlog", []string{"integrations", "classify", "health", "limits", "notify"}, "the database does not know who writes to it; what is told is notify's"},
 	{"watcher", []string{"integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
-	{"activities", []string{"adapters", "integrations", "limits", "notify", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
-	{"workflows", []string{"activities", "classify", "adapters", "integrations", "runlog"}, "deterministic: of the last three it has names and types, and everything that acts is behind an activity"},
+	{"activities", []string{"adapters", "integrations", "limits", "health", "notify", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"workflows", []string{"activities", "classify", "adapters", "health", "integrations", "runlog"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
 }
 
 // forbidden are packages of others that must not be reached from here.
@@ -39,6 +40,7 @@ var forbidden = []struct{ from, what, why string }{
 	{"classify", ".", "standard library only"},
 	{"redact", ".", "standard library only"},
 	{"limits", "net/http", "it bounds requests and makes none"},
+	{"health", ".", "standard library only"},
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
 	{"watcher", "go.temporal.io", "it must work while Temporal is down"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},

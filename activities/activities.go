@@ -29,6 +29,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/entra"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
@@ -52,8 +53,11 @@ type Resolver func(ctx context.Context, organization, integration uuid.UUID) (in
 // Audit stores rows in the audit record. Storing a row again has no effect.
 type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
 
-// Activities holds what the activities need. All fields but Observe, DB, Gate,
-// OnQuota, Webhooks and Mail must be set; [New] sets them for production.
+// Pauses finds who paused an integration; nil if nobody did.
+type Pauses func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Pause, error)
+
+// Activities holds what the activities need. The fields down to Audit, and Log,
+// must be set; [New] sets all but the hooks for production.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
@@ -69,11 +73,22 @@ type Activities struct {
 	// integration's quota that is reached, in percent, in the transaction that
 	// records it. After an error it is told again. It may be nil.
 	OnQuota func(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, percent int) error
+
+	Pause  Pauses      // nil: nothing is ever paused
+	Health HealthStore // of monitors and probes; calls do not use it
+
+	// ProbeAllowed says whether the quota leaves room for a probe; nil always
+	// does. LastTraffic is when this worker last saw an integration's traffic;
+	// nil never. OnHealthChange is told of each change, perhaps more than once;
+	// it must not fail, and may be nil.
+	ProbeAllowed   func(organization, integration uuid.UUID) bool
+	LastTraffic    func(organization, integration uuid.UUID) time.Time
+	OnHealthChange func(ctx context.Context, organization, integration uuid.UUID, from, to health.State, reason classify.Kind)
 }
 
-// freshness is how long a worker uses an integration before it asks again, so
-// how long a change takes to be noticed everywhere.
-const freshness = 10 * time.Second
+// Freshness is how long a worker uses what it knows of an integration before it
+// asks again, so how long it takes until a change or a pause holds everywhere.
+const Freshness = 10 * time.Second
 
 // Adapters returns every adapter by its name. They share one cache of tokens.
 func Adapters() map[string]adapters.Adapter {
@@ -91,7 +106,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 	return &Activities{
 		Resolve: Cached(func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
 			return runlog.Integration(ctx, db, organization, id)
-		}, freshness, log),
+		}, Freshness, log),
 		Adapters: Adapters(),
 		Client:   adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
@@ -101,6 +116,10 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		Webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: devHosts}), DevHosts: devHosts},
 		Log:      log,
 		Gate:     new(limits.Gate),
+		Health:   newHealthStore(db),
+		Pause: cached(func(ctx context.Context, organization, id uuid.UUID) (*runlog.Pause, error) {
+			return runlog.Paused(ctx, db, organization, id)
+		}, Freshness, log),
 	}
 }
 
@@ -118,7 +137,8 @@ type Invocation struct {
 
 	// RequestsPerMinute is the integration's rate when the invocation started; 0
 	// is none. With a rate, attempts go through [OwnQueue].
-	RequestsPerMinute int `json:"requestsPerMinute,omitempty"`
+	RequestsPerMinute int    `json:"requestsPerMinute,omitempty"`
+	Purpose           string `json:"purpose,omitempty"` // "" for a caller's or a run's work, or [PurposeProbe], [PurposeWarmUp]
 }
 
 // CallResult is a successful attempt.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -18,14 +17,21 @@ import (
 // a database outage must not stop calls. Only finding nothing is not kept, so
 // that an integration can be used as soon as it is applied.
 func Cached(ask Resolver, fresh time.Duration, log *slog.Logger) Resolver {
-	type key struct{ organization, integration uuid.UUID }
+	return cached(ask, fresh, log)
+}
+
+// key identifies an integration.
+type key struct{ organization, integration uuid.UUID }
+
+// cached is what [Cached] does, for anything that is known of an integration.
+func cached[V any](ask func(context.Context, uuid.UUID, uuid.UUID) (V, error), fresh time.Duration, log *slog.Logger) func(context.Context, uuid.UUID, uuid.UUID) (V, error) {
 	type entry struct {
-		found integrations.Integration
+		found V
 		at    time.Time
 	}
 	var mu sync.Mutex
 	known := make(map[key]entry)
-	return func(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error) {
+	return func(ctx context.Context, organization, integration uuid.UUID) (V, error) {
 		k := key{organization, integration}
 		mu.Lock()
 		e, ok := known[k]

@@ -31,6 +31,9 @@ const minAttempt = 2 * time.Second
 // has no such integration.
 const ruleUnknownIntegration = "integration:unknown"
 
+// rulePaused marks the attempt of an invocation whose integration is paused.
+const rulePaused = "integration:paused"
+
 // Call makes one attempt of an invocation. Its error is always a single,
 // top-level *temporal.ApplicationError whose type is the [classify.Kind] and
 // whose details are the whole [Trail]: the SDK looks only at the outermost
@@ -169,6 +172,16 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 	case spec.Adapter != in.AdapterName:
 		return fault(classify.Configuration, "integration:adapter",
 			"integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, in.AdapterName)
+	}
+	if a.Pause != nil {
+		pause, err := a.Pause(ctx, in.OrganizationID, in.IntegrationID)
+		switch {
+		case err != nil:
+			return fault(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
+		case pause != nil:
+			return fault(classify.Paused, rulePaused, "integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
+				spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, in.OrganizationID, spec.Name)
+		}
 	}
 	adapter, ok := a.Adapters[spec.Adapter]
 	if !ok {

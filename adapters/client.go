@@ -136,6 +136,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 		return Answer{}, Fault(classify.PayloadTooLarge, "request:size",
 			fmt.Sprintf("the request body is %d bytes; at most %d are sent", len(r.Body), MaxRequest))
 	}
+	ctx, done := measured(ctx, r.Op == classify.Token)
+	defer done()
 	var sent atomic.Bool
 	// The transport may write a request again on a new connection if the old one
 	// was closed before it arrived: that is still one request to the vendor.

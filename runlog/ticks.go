@@ -31,20 +31,6 @@ type Tick struct {
 	ExportID      *uuid.UUID    `json:"exportId,omitempty"`
 }
 
-// Organizations returns every organization that has integrations. It needs the
-// worker's role: who works for all must know which there are.
-func Organizations(ctx context.Context, db Beginner) (list []uuid.UUID, err error) {
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations()`)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		return err
-	})
-	return list, err
-}
-
 // Scheduled is an integration with a schedule, and since when it is as it is.
 type Scheduled struct {
 	ID       uuid.UUID

@@ -28,6 +28,7 @@ func TestReplay(t *testing.T) {
 		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
 		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
 		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
+		r.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
 		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }
@@ -54,6 +55,12 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Notify(ctx, k)
 		}, workflow.RegisterOptions{Name: workflows.NotifyName})
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.MonitorInput) error {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return err
+			}
+			return workflows.Monitor(ctx, in)
+		}, workflow.RegisterOptions{Name: workflows.MonitorName})
 		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
 	}
 }

@@ -63,7 +63,7 @@ call --exit-status: 3 failed for good, 4 tried as often as allowed.`,
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", splitHosts(os.Getenv("LEDGERLINE_DEV_VENDOR_HOSTS")), "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
-		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.notifications(), a.quota())
+		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications())
 	return root
 }
 

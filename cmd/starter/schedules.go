@@ -66,7 +66,7 @@ func (a *app) schedulesList() *cobra.Command {
 				if len(s.Next) > 0 {
 					next = local(s.Next[0].At)
 				}
-				rows = append(rows, []string{s.Name, s.Schedule, stateOf(s), dash(last), dash(next), dash(s.Note)})
+				rows = append(rows, []string{s.Name, s.Schedule, stateOfSchedule(s), dash(last), dash(next), dash(s.Note)})
 			}
 			return errors.Join(append(faults, table(c.OutOrStdout(), rows))...)
 		},
@@ -75,7 +75,7 @@ func (a *app) schedulesList() *cobra.Command {
 	return c
 }
 
-func stateOf(s workflows.ScheduleState) string {
+func stateOfSchedule(s workflows.ScheduleState) string {
 	state := "active"
 	if s.Paused {
 		state = "paused"
@@ -152,7 +152,7 @@ func describe(w io.Writer, s workflows.ScheduleState) error {
 		{"Integration", s.Name + " " + s.IntegrationID.String()},
 		{"Schedule", s.Schedule},
 		{"Temporal ID", s.ScheduleID},
-		{"State", stateOf(s)},
+		{"State", stateOfSchedule(s)},
 		{"Note", dash(s.Note)},
 		{"Time zone", s.TimeZone},
 		{"Exports", "the " + s.PeriodRule + " before"},
@@ -202,8 +202,8 @@ func (a *app) schedulesPause() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
 		Use: "pause --org UUID --integration NAME --reason WHY", Short: "Stop an integration's scheduled exports",
-		Long: `Stops an integration's scheduled exports. Who paused, when and why is on record
-until they are resumed. What is due meanwhile is not made up for by itself: see
+		Long: `Stops an integration's scheduled exports and nothing else; starter integrations
+pause stops its calls too. Who paused and why is in the schedule's note. What is due meanwhile is not made up for by itself: see
 starter schedules backfill.`,
 		PreRunE: func(*cobra.Command, []string) error {
 			if strings.TrimSpace(reason) == "" {
@@ -212,15 +212,7 @@ starter schedules backfill.`,
 			return checkReason(reason)
 		},
 	}, func(c *cobra.Command, s schedule) (any, error) {
-		paused := false
-		err := runlog.PauseSchedule(c.Context(), s.pool, s.in.OrganizationID, s.in.ID, whoami(), reason, func() error {
-			err := s.handle.Pause(c.Context(), client.SchedulePauseOptions{Note: whoami() + ": " + reason})
-			paused = err == nil
-			return err
-		})
-		if err != nil && paused {
-			return nil, fmt.Errorf("the schedule is paused, and that could not be recorded: %w; pause it again", err)
-		}
+		err := s.handle.Pause(c.Context(), client.SchedulePauseOptions{Note: whoami() + ": " + reason})
 		if err == nil {
 			fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: paused\n", s.in.Name)
 		}
@@ -236,15 +228,7 @@ func (a *app) schedulesResume() *cobra.Command {
 		Use: "resume --org UUID --integration NAME", Short: "Go on with an integration's scheduled exports",
 		PreRunE: func(*cobra.Command, []string) error { return checkReason(reason) },
 	}, func(c *cobra.Command, s schedule) (any, error) {
-		resumed := false
-		err := runlog.ResumeSchedule(c.Context(), s.pool, s.in.OrganizationID, s.in.ID, func() error {
-			err := s.handle.Unpause(c.Context(), client.ScheduleUnpauseOptions{Note: strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")})
-			resumed = err == nil
-			return err
-		})
-		if err != nil && resumed {
-			return nil, fmt.Errorf("the schedule goes on, and that could not be recorded: %w; resume it again", err)
-		}
+		err := s.handle.Unpause(c.Context(), client.ScheduleUnpauseOptions{Note: strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")})
 		if err == nil {
 			fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: goes on\n", s.in.Name)
 		}

@@ -68,7 +68,7 @@ ledgerline_retention; make your own users members of them:
 
 func (a *app) integrations() *cobra.Command {
 	c := &cobra.Command{Use: "integrations", Short: "Apply, check and list organizations' integrations", Args: noArgs}
-	c.AddCommand(a.integrationsApply(), a.integrationsCheck(), a.integrationsList())
+	c.AddCommand(a.integrationsApply(), a.integrationsCheck(), a.integrationsList(), a.integrationsPause(), a.integrationsResume())
 	return c
 }
 

@@ -66,6 +66,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 
 	acts := activities.New(pool, c.devHosts, logger)
 	acts.Observe, acts.Mail = metrics.observe, mail
+	if c.monitors {
+		watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+		told := keepMonitors(watching, pool, temporal, acts, logger)
+		defer told() // of what is left, once attempts under way have ended
+		defer unwatch()
+	}
 	defer acts.Client.CloseIdle()
 	stopLimits, err := keepLimits(ctx, acts, temporal, logger)
 	if err != nil {

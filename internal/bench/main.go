@@ -52,6 +52,7 @@ var groups = []group{
 	{"ledger", "what counting, retry budget and breakers cost", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"export", "planning and sending entries", export},
+	{"monitors", "a probe, monitors that wait, and what watching takes from invocations", monitors},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }
 

@@ -126,12 +126,13 @@ func reached(in activities.Invocation) []sandbox.Entry {
 	return out
 }
 
-// startWorker starts a worker process and ends it with the test.
+// startWorker starts a worker process and ends it with the test. It does not
+// watch integrations unless told to: tests count the requests at the vendors.
 func startWorker(t *testing.T, args ...string) *devstack.Process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p, err := devstack.StartProcess(ctx, workerBin, args, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
 	require.NoError(t, err)
 	mu.Lock()
 	output = append(output, p)

@@ -1,0 +1,227 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Names of the activities of a monitor, shown in the Temporal UI.
+const (
+	WatchName  = "Watch"
+	ProbeName  = "Probe"
+	WarmUpName = "WarmUp"
+	RecordName = "RecordHealth"
+)
+
+// Purposes of requests that are nobody's work.
+const (
+	PurposeProbe  = "probe"
+	PurposeWarmUp = "warmup"
+)
+
+// HealthStore keeps what monitors know. [New] sets it; without it nothing is
+// watched.
+type HealthStore struct {
+	Watch    func(ctx context.Context, organization, integration uuid.UUID) (runlog.Watched, error)
+	Save     func(ctx context.Context, u runlog.HealthUpdate) error
+	HostSeen func(ctx context.Context, host string) (time.Time, error) // when it was last reached by anybody
+	SawHost  func(ctx context.Context, host string, at time.Time) error
+}
+
+func newHealthStore(db runlog.Beginner) HealthStore {
+	return HealthStore{
+		Watch: func(ctx context.Context, organization, integration uuid.UUID) (runlog.Watched, error) {
+			return runlog.Watch(ctx, db, organization, integration)
+		},
+		Save:     func(ctx context.Context, u runlog.HealthUpdate) error { return runlog.SaveHealth(ctx, db, u) },
+		HostSeen: func(ctx context.Context, host string) (time.Time, error) { return runlog.HostSeen(ctx, db, host) },
+		SawHost:  func(ctx context.Context, host string, at time.Time) error { return runlog.SawHost(ctx, db, host, at) },
+	}
+}
+
+// Target is the integration that a monitor watches, and when it looks.
+type Target struct {
+	OrganizationID uuid.UUID `json:"organizationId"`
+	IntegrationID  uuid.UUID `json:"integrationId"`
+	Now            time.Time `json:"now"`
+}
+
+// Watched is what a monitor acts on. Gone means that there is no such
+// integration any more.
+type Watched struct {
+	Gone   bool           `json:"gone,omitempty"`
+	Paused bool           `json:"paused,omitempty"`
+	Policy health.Policy  `json:"policy"`
+	Record *health.Record `json:"record,omitempty"` // as stored; nil if nothing was seen yet
+	WarmUp time.Time      `json:"warmUp,omitzero"`  // when to warm up for the next scheduled run; zero if none is near
+	RunAt  time.Time      `json:"runAt,omitzero"`   // when that run is due
+}
+
+// lookahead is how far ahead a monitor knows the schedule. It looks again more
+// often than that.
+const lookahead = 26 * time.Hour
+
+// Watch reads what a monitor acts on.
+func (a *Activities) Watch(ctx context.Context, t Target) (Watched, error) {
+	w, _, err := a.watch(ctx, t)
+	return w, storeError(err)
+}
+
+func (a *Activities) watch(ctx context.Context, t Target) (Watched, runlog.Watched, error) {
+	found, err := a.Health.Watch(ctx, t.OrganizationID, t.IntegrationID)
+	if errors.Is(err, runlog.ErrNotFound) {
+		return Watched{Gone: true}, found, nil
+	}
+	if err != nil {
+		return Watched{}, found, err
+	}
+	w := Watched{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
+	if s := found.Schedule; s != nil {
+		ahead := s.WarmUp
+		if ahead == 0 {
+			ahead = integrations.DefaultWarmUp
+		}
+		// A run whose warm-up is past goes without.
+		if due := s.Occurrences(t.Now.Add(ahead), t.Now.Add(lookahead)); len(due) > 0 {
+			w.RunAt, w.WarmUp = due[0], due[0].Add(-ahead)
+		}
+	}
+	return w, found, nil
+}
+
+// ProbeInput asks for a probe.
+type ProbeInput struct {
+	Target
+	Planned time.Time     `json:"planned"` // when it was due
+	Record  health.Record `json:"record"`
+}
+
+// Reasons why a probe that was due was not made.
+const (
+	SkippedPaused  = "paused"
+	SkippedOff     = "off"     // the file switched probes off meanwhile
+	SkippedQuota   = "quota"   // too little of the quota is left
+	SkippedShared  = "shared"  // others reached the vendor's host
+	SkippedNothing = "nothing" // a fault of ours: the vendor was not asked
+)
+
+// Probed is what came of a probe that was due.
+type Probed struct {
+	Watched     Watched             `json:"watched"`
+	Skipped     string              `json:"skipped,omitempty"`
+	Observation *health.Observation `json:"observation,omitempty"` // nil if skipped; the workflow says when
+}
+
+// Probe asks the vendor for a sign of life, with its lightest request, once.
+// It must not be retried: an attempt that was lost may have reached the vendor.
+func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
+	w, found, err := a.watch(ctx, in.Target)
+	if err != nil {
+		return Probed{}, storeError(err)
+	}
+	skip := func(why string) (Probed, error) { return Probed{Watched: w, Skipped: why}, nil }
+	host := hostOf(found.BaseURL)
+	switch {
+	case w.Gone:
+		return Probed{Watched: w}, nil
+	case w.Paused:
+		return skip(SkippedPaused)
+	case w.Policy.NoProbes:
+		return skip(SkippedOff)
+	case a.ProbeAllowed != nil && !a.ProbeAllowed(in.OrganizationID, in.IntegrationID):
+		return skip(SkippedQuota)
+	}
+	seen, err := a.Health.HostSeen(ctx, host)
+	if err != nil {
+		return Probed{}, storeError(err)
+	}
+	if in.Record.Proven(w.Policy, in.Planned, seen) {
+		return skip(SkippedShared)
+	}
+	done := a.ask(ctx, in.Target, found.Adapter, PurposeProbe)
+	o := done.observation(health.Probe)
+	if o.Signal() == health.Nothing {
+		return skip(SkippedNothing)
+	}
+	if done.reached() {
+		// The planned time, so that this integration's next probe does not take
+		// this one for somebody else's.
+		if err := a.Health.SawHost(ctx, host, in.Planned); err != nil {
+			a.Log.Warn("a vendor's host could not be noted as reached", "error", cut(err.Error()))
+		}
+	}
+	return Probed{Watched: w, Observation: &o}, nil
+}
+
+// ask makes one ping. It is observed like every attempt, with its purpose.
+func (a *Activities) ask(ctx context.Context, t Target, adapter, purpose string) Attempt {
+	in := Invocation{
+		OrganizationID: t.OrganizationID, IntegrationID: t.IntegrationID, AdapterName: adapter, CorrelationID: uuid.New(),
+		Operation: adapters.Ping, Policy: classify.DefaultPolicy(), Purpose: purpose,
+	}
+	ctx, cancel := context.WithTimeout(ctx, in.Policy.AttemptTimeout)
+	defer cancel()
+	at := Attempt{Number: 1, StartedAt: time.Now()}
+	done := a.attempt(ctx, in, Trail{at})
+	at.EndedAt = time.Now()
+	at.Class, at.Kind, at.Rule, at.HTTPStatus, at.Message = done.verdict.Class, done.verdict.Kind, done.verdict.Rule, done.verdict.HTTPStatus, done.message
+	if a.Observe != nil {
+		a.Observe(in, at)
+	}
+	if at.Class != classify.Success {
+		a.Log.Info(purpose+" failed", "correlation_id", in.CorrelationID, "organization_id", t.OrganizationID, "integration_id", t.IntegrationID,
+			"adapter", adapter, "class", at.Class, "kind", at.Kind, "rule", at.Rule, "http_status", at.HTTPStatus, "message", at.Message)
+	}
+	return at
+}
+
+// observation is what an attempt shows of an integration's health.
+func (at Attempt) observation(source health.Source) health.Observation {
+	return health.Observation{At: at.EndedAt, Kind: at.Kind, Source: source, Count: 1, Latency: at.EndedAt.Sub(at.StartedAt)}
+}
+
+// reached reports whether the vendor's host answered: whatever it said, but
+// for throttling and trouble.
+func (at Attempt) reached() bool {
+	return at.HTTPStatus != 0 && at.HTTPStatus < 500 && health.SignalOf(at.Kind) != health.Throttled
+}
+
+// hostOf is the host of a base URL, which integrations may share.
+func hostOf(baseURL string) string {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return baseURL
+	}
+	return u.Host
+}
+
+// RecordHealth stores what came of observations and tells of changes. It is
+// idempotent; who is told may be told again.
+func (a *Activities) RecordHealth(ctx context.Context, u runlog.HealthUpdate) error {
+	if err := a.Health.Save(ctx, u); err != nil {
+		if !runlog.IsTransient(err) && !errors.Is(err, context.Canceled) {
+			a.Log.Error("the database refuses an integration's health; it is tried again",
+				"organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "error", cut(err.Error()))
+			return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditRefused, temporal.ApplicationErrorOptions{NextRetryDelay: 5 * time.Minute})
+		}
+		return storeError(err)
+	}
+	for _, c := range u.Changes {
+		a.Log.Info("health changed", "organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
+		if a.OnHealthChange != nil {
+			a.OnHealthChange(ctx, u.OrganizationID, u.IntegrationID, c.From, c.To, c.Reason)
+		}
+	}
+	return nil
+}

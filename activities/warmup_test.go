@@ -1,0 +1,167 @@
+package activities_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// watching is an integration at the sandbox, with activities whose database is
+// replaced by fields.
+type watching struct {
+	acts    *activities.Activities
+	env     *testsuite.TestActivityEnvironment
+	sandbox *sandbox.Sandbox
+	target  activities.Target
+	watched runlog.Watched
+	pause   *runlog.Pause
+	seen    time.Time
+	saw     []time.Time
+	log     bytes.Buffer
+}
+
+func watch(t *testing.T, adapter string) *watching {
+	t.Helper()
+	w := &watching{sandbox: sandbox.New(sandbox.Options{}), target: activities.Target{OrganizationID: uuid.New(), IntegrationID: uuid.New(), Now: time.Now()}}
+	server := httptest.NewServer(w.sandbox)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	secret := t.TempDir() + "/secret"
+	value := sandbox.DemoClientSecret
+	if adapter == "xledger" {
+		value = sandbox.DemoXledgerToken
+	}
+	require.NoError(t, os.WriteFile(secret, []byte(value), 0o600))
+	ref := integrations.Ref("file:" + secret)
+	addresses := sandbox.Addresses(server.URL)
+	in := integrations.Integration{
+		OrganizationID: w.target.OrganizationID, ID: w.target.IntegrationID, Name: "x", Adapter: adapter, BaseURL: addresses[adapter],
+		Settings:    map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": addresses["entra"]},
+		Credentials: map[string]integrations.Ref{"token": ref, "clientSecret": ref},
+	}
+	w.watched = runlog.Watched{Adapter: adapter, BaseURL: in.BaseURL}
+	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
+	t.Cleanup(client.CloseIdle)
+	w.acts = &activities.Activities{
+		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return in, nil },
+		Adapters: activities.Adapters(), Client: client, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Pause: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return w.pause, nil },
+		Health: activities.HealthStore{
+			Watch:    func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) { return w.watched, nil },
+			HostSeen: func(context.Context, string) (time.Time, error) { return w.seen, nil },
+			SawHost:  func(_ context.Context, _ string, at time.Time) error { w.saw = append(w.saw, at); return nil },
+		},
+	}
+	var suite testsuite.WorkflowTestSuite
+	w.env = suite.NewTestActivityEnvironment()
+	w.env.RegisterActivity(w.acts.WarmUp)
+	w.env.RegisterActivity(w.acts.Probe)
+	return w
+}
+
+func run[R any](t *testing.T, w *watching, activity, in any) (r R) {
+	t.Helper()
+	v, err := w.env.ExecuteActivity(activity, in)
+	require.NoError(t, err)
+	require.NoError(t, v.Get(&r))
+	return r
+}
+
+// The first warm-up finds no connection and no token, the second finds both.
+func TestWarmUp(t *testing.T) {
+	for _, adapter := range adapters.Names {
+		w := watch(t, adapter)
+		first := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target})
+		require.True(t, first.Cold, adapter)
+		require.Equal(t, classify.OK, first.Kind)
+		require.Equal(t, health.WarmUp, first.Observation.Source)
+		require.Equal(t, adapter != "xledger", first.Parts.Fetched, "%s has tokens", adapter)
+		require.Positive(t, first.Parts.Connect)
+		require.Contains(t, w.log.String(), "cold start")
+		for _, s := range []string{sandbox.DemoXledgerToken, sandbox.DemoClientSecret} {
+			require.NotContains(t, w.log.String(), s)
+		}
+		second := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target})
+		require.False(t, second.Cold, adapter)
+		require.Zero(t, second.Parts.Connect+second.Parts.Token)
+
+		n := len(w.sandbox.Log())
+		w.acts.LastTraffic = func(_, _ uuid.UUID) time.Time { return time.Now() }
+		third := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target, UnlessTraffic: time.Minute})
+		require.Equal(t, activities.SkippedTraffic, third.Skipped)
+		w.watched.Paused = true
+		require.NotEmpty(t, run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target}).Skipped)
+		require.Len(t, w.sandbox.Log(), n)
+	}
+}
+
+// A probe says what the vendor said, makes one request whatever that is, and
+// notes its host as reached unless the answer is one of trouble.
+func TestProbe(t *testing.T) {
+	for _, c := range []struct {
+		rule    sandbox.Rule
+		kind    classify.Kind
+		reached bool
+	}{
+		{sandbox.Rule{Times: 1, DelayMS: 1}, classify.OK, true},
+		{sandbox.Rule{Status: 401}, classify.Unauthorized, true},
+		{sandbox.Rule{Status: 429}, classify.RateLimited, false},
+		{sandbox.Rule{Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.INSUFFICIENT_CREDITS"}]}`}, classify.QuotaExhausted, false},
+		{sandbox.Rule{Status: 503}, classify.Unavailable, false},
+		{sandbox.Rule{Drop: sandbox.BeforeEffect}, classify.Network, false},
+	} {
+		w := watch(t, "xledger")
+		w.sandbox.Script(c.rule)
+		in := activities.ProbeInput{Target: w.target, Planned: w.target.Now, Record: health.New(w.target.Now, health.Policy{})}
+		p := run[activities.Probed](t, w, w.acts.Probe, in)
+		require.Equal(t, c.kind, p.Observation.Kind)
+		require.Equal(t, c.reached, len(w.saw) == 1, "%s", c.kind)
+		require.Len(t, w.sandbox.Log(), 1, "%s", c.kind)
+	}
+}
+
+func TestProbeIsLeftOut(t *testing.T) {
+	for want, change := range map[string]func(w *watching, in *activities.ProbeInput){
+		activities.SkippedPaused:  func(w *watching, _ *activities.ProbeInput) { w.watched.Paused = true },
+		activities.SkippedOff:     func(w *watching, _ *activities.ProbeInput) { w.watched.Policy.NoProbes = true },
+		activities.SkippedNothing: func(w *watching, _ *activities.ProbeInput) { w.pause = &runlog.Pause{By: "kari", Reason: "x"} },
+		activities.SkippedQuota: func(w *watching, _ *activities.ProbeInput) {
+			w.acts.ProbeAllowed = func(organization, integration uuid.UUID) bool { return organization != w.target.OrganizationID }
+		},
+		activities.SkippedShared: func(w *watching, in *activities.ProbeInput) {
+			w.seen = in.Planned.Add(-time.Minute)
+			in.Record, _ = in.Record.Apply(health.Observation{At: in.Planned.Add(-time.Hour), Kind: classify.OK, Source: health.Call})
+		},
+	} {
+		w := watch(t, "xledger")
+		in := activities.ProbeInput{Target: w.target, Planned: w.target.Now, Record: health.New(w.target.Now, health.Policy{})}
+		change(w, &in)
+		p := run[activities.Probed](t, w, w.acts.Probe, in)
+		require.Equal(t, want, p.Skipped)
+		require.Nil(t, p.Observation)
+		require.Empty(t, w.sandbox.Log(), want)
+	}
+	w := watch(t, "xledger")
+	w.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
+	_, err := w.env.ExecuteActivity(w.acts.Probe, activities.ProbeInput{Target: w.target, Planned: w.target.Now})
+	require.Error(t, err)
+	require.Empty(t, w.sandbox.Log(), "nobody is asked if it cannot be known who was")
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// watchEvery is how often health --watch looks.
+const watchEvery = 2 * time.Second
+
+func (a *app) health() *cobra.Command {
+	var org string
+	var watch bool
+	c := &cobra.Command{
+		Use:   "health [--org UUID]",
+		Short: "How integrations are doing: state, last success and error, next probe",
+		Long: `Shows how integrations are doing, of one organization or of all.
+
+  healthy      the last thing that was seen is a success
+  degraded     failures, or the vendor refuses the credentials
+  unreachable  failures in a row, or confirmed by a probe
+  passive      the vendor throttles or credits are used up: no probes until a
+               call succeeds
+  paused       by starter integrations pause
+  unknown      nothing was seen yet
+
+With --watch the table is shown anew every two seconds on a terminal; elsewhere
+each change is a line. Ctrl-C ends it.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var organizations []uuid.UUID
+			if org != "" {
+				id, err := parseUUID("--org", org)
+				if err != nil {
+					return err
+				}
+				organizations = []uuid.UUID{id}
+			}
+			pool, err := a.database(c.Context())
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			look := func(ctx context.Context) ([]runlog.Health, error) { return healths(ctx, pool, organizations) }
+			if watch {
+				return a.watchHealth(c, look)
+			}
+			list, err := look(c.Context())
+			if err != nil {
+				return err
+			}
+			return a.printHealth(c.OutOrStdout(), list)
+		},
+	}
+	organizationFlag(c, &org)
+	c.Flags().BoolVar(&watch, "watch", false, "go on and show changes")
+	return c
+}
+
+// healths reads the health of some organizations, or of all.
+func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID) ([]runlog.Health, error) {
+	if organizations == nil {
+		var err error
+		if organizations, err = runlog.Organizations(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	all := []runlog.Health{}
+	for _, o := range organizations {
+		list, err := runlog.Healths(ctx, db, o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// watchHealth shows health until the context ends, which is its way out.
+func (a *app) watchHealth(c *cobra.Command, look func(context.Context) ([]runlog.Health, error)) error {
+	out, ctx := c.OutOrStdout(), c.Context()
+	shown := make(map[uuid.UUID]string)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		list, err := look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			fmt.Fprintln(c.ErrOrStderr(), "starter: health could not be read, trying again:", err)
+		case isTerminal(out) && a.output == "table":
+			fmt.Fprint(out, "\x1b[H\x1b[2J")
+			if err := a.printHealth(out, list); err != nil {
+				return err
+			}
+		default:
+			for _, h := range list {
+				if s := stateOf(h); shown[h.IntegrationID] != s {
+					shown[h.IntegrationID] = s
+					if err := a.printChange(out, h); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// printChange writes one line.
+func (a *app) printChange(out io.Writer, h runlog.Health) error {
+	if a.output == "json" {
+		return printJSON(out, shownHealth(h))
+	}
+	reason := ""
+	if h.Record != nil && h.Record.State != health.Healthy {
+		reason = string(h.Record.Reason)
+	}
+	if h.Pause != nil {
+		reason = h.Pause.By + ": " + h.Pause.Reason
+	}
+	_, err := fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, stateOf(h), dash(reason))
+	return err
+}
+
+// healthJSON is what -o json prints of an integration.
+type healthJSON struct {
+	State string `json:"state"`
+	runlog.Health
+}
+
+func shownHealth(h runlog.Health) healthJSON { return healthJSON{stateOf(h), h} }
+
+// stateOf is the state as people see it.
+func stateOf(h runlog.Health) string {
+	switch {
+	case h.Pause != nil:
+		return "paused"
+	case h.Record == nil:
+		return string(health.Unknown)
+	}
+	return string(h.Record.State)
+}
+
+// lights are the colours of a traffic light, for terminals.
+var lights = map[string]string{
+	"healthy": "\x1b[32m", "degraded": "\x1b[33m", "unreachable": "\x1b[31m", "passive": "\x1b[34m", "paused": "\x1b[90m", "unknown": "\x1b[90m",
+}
+
+func (a *app) printHealth(out io.Writer, list []runlog.Health) error {
+	if a.output == "json" {
+		shown := []healthJSON{}
+		for _, h := range list {
+			shown = append(shown, shownHealth(h))
+		}
+		return printJSON(out, shown)
+	}
+	colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
+	several := false
+	rows := [][]string{{" ", "INTEGRATION", "ADAPTER", "STATE", "SINCE", "LAST SUCCESS", "LAST ERROR", "NEXT PROBE", "QUOTA"}}
+	for _, h := range list {
+		several = several || h.OrganizationID != list[0].OrganizationID
+		light := "●"
+		if colour {
+			light = lights[stateOf(h)] + light + "\x1b[0m"
+		}
+		row := []string{light, h.Name, h.Adapter, stateOf(h), "-", "-", "-", "-", "-"}
+		if r := h.Record; r != nil {
+			row[4], row[5] = ago(r.Since), ago(r.LastSuccessAt)
+			if r.LastFailure != "" {
+				row[6] = string(r.LastFailure) + " " + ago(r.LastFailureAt)
+			}
+		}
+		if h.Pause != nil {
+			row[4] = ago(h.Pause.At)
+		} else if h.NextProbeAt != nil {
+			row[7] = "in " + max(0, time.Until(*h.NextProbeAt)).Round(time.Second).String()
+		}
+		rows = append(rows, row)
+	}
+	if several {
+		rows[0] = append(rows[0], "ORGANIZATION")
+		for i, h := range list {
+			rows[i+1] = append(rows[i+1], h.OrganizationID.String())
+		}
+	}
+	if colour { // tabwriter counts the escapes; the heading must be as wide
+		rows[0][0] = "\x1b[39m \x1b[0m"
+	}
+	return table(out, rows)
+}
+
+// ago is how long ago something was, in short.
+func ago(at time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	d := time.Since(at)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(max(0, d).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	}
+	return at.UTC().Format(time.DateOnly)
+}
+
+// isTerminal reports whether out is a terminal and not a file or a pipe.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}

@@ -1,0 +1,152 @@
+// Package health decides how an integration is doing, and when the vendor may
+// be asked about it.
+//
+// Vendors limit and bill requests, so what real traffic shows comes first. A
+// probe is made only when traffic has shown nothing for a while, and never
+// after the vendor has said that it is asked too often. Every attempt, probe
+// and warm-up is an [Observation]; [Record.Apply] is the state machine:
+//
+//	              success                        3rd failure in a row,
+//	        ┌───────────────────┐                or a failed probe
+//	        ▼     failure,      │                        │
+//	┌─────────┐   refused   ┌───┴──────┐  ──────────►  ┌─┴───────────┐
+//	│ healthy │ ──────────► │ degraded │               │ unreachable │
+//	└─────────┘             └──────────┘  ◄──────────  └─────────────┘
+//	  ▲  ▲                                 an answer,         │
+//	  │  └────────────────── success ──── or refused ─────────┘
+//	  │                   throttled, from every state
+//	  │  ┌─────────┐ ◄──────────────────────────────────────────
+//	  └──┤ passive │
+//	     └─────────┘
+//	   success of a call; probes stop until then
+//
+// The package is pure: no I/O, no clock; of the module it needs only classify.
+package health
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// State is how an integration is doing. It is stored and shown.
+type State string
+
+// The states.
+const (
+	Unknown     State = "unknown"     // nothing was seen yet
+	Healthy     State = "healthy"     // the last thing that was seen is a success
+	Degraded    State = "degraded"    // failures, or the vendor refuses the credentials
+	Unreachable State = "unreachable" // failures in a row, or confirmed by a probe
+	Passive     State = "passive"     // throttled or out of credits: no probes until a call succeeds
+)
+
+// States returns every state.
+func States() []State { return []State{Unknown, Healthy, Degraded, Unreachable, Passive} }
+
+// Source says what an observation was seen by.
+type Source string
+
+// The sources. Only a call is real: the others are requests of ours that do
+// nobody's work.
+const (
+	Call   Source = "call"   // an invocation, also one of a run
+	Probe  Source = "probe"  // asked because nothing else was seen
+	WarmUp Source = "warmup" // asked because a run is due
+)
+
+// Observation is what one or several like outcomes in a row showed.
+type Observation struct {
+	At      time.Time     `json:"at"` // of the last of them
+	Kind    classify.Kind `json:"kind"`
+	Source  Source        `json:"source"`
+	Count   int           `json:"count"`   // how many in a row; 0 counts as 1
+	Latency time.Duration `json:"latency"` // of the last of them
+}
+
+// Signal is what a kind says about an integration's health.
+type Signal string
+
+// The signals.
+const (
+	Success   Signal = "success"   // accepted
+	Answer    Signal = "answer"    // the vendor works and says no to what was asked: a sign of life
+	Failure   Signal = "failure"   // no answer, or one of trouble
+	Refused   Signal = "refused"   // it says no to who asked; only a person can mend that
+	Throttled Signal = "throttled" // it is asked too often, or credits are used up
+	Nothing   Signal = "nothing"   // a fault of ours, or the vendor was not asked
+)
+
+// signals holds every kind; a test compares it with classify's list.
+var signals = []struct {
+	signal Signal
+	kinds  []classify.Kind
+}{
+	{Success, []classify.Kind{classify.OK}},
+	{Throttled, []classify.Kind{classify.RateLimited, classify.QuotaExhausted}},
+	{Refused, []classify.Kind{classify.Unauthorized, classify.Forbidden, classify.Credentials}},
+	{Failure, []classify.Kind{
+		classify.Unavailable, classify.BadGateway, classify.GatewayTimeout, classify.TooEarly, classify.ServerError, classify.DNS,
+		classify.Network, classify.IncompleteResponse, classify.AttemptTimeout, classify.RequestTimeout, classify.TLS, classify.UnknownOutcome,
+	}},
+	{Answer, []classify.Kind{
+		classify.BadRequest, classify.NotFound, classify.Conflict, classify.Unprocessable, classify.ClientError, classify.Redirect,
+		classify.Unsupported, classify.Business, classify.Duplicate, classify.Partial, classify.InvalidResponse,
+	}},
+	{Nothing, []classify.Kind{
+		classify.Dependency, classify.WorkerLost, classify.InvalidRequest, classify.Transformation, classify.Configuration,
+		classify.PayloadTooLarge, classify.Cancelled, classify.Internal, classify.Paused,
+	}},
+}
+
+// SignalOf returns what a kind says when it is the outcome of a call; a kind
+// that is not known says nothing.
+func SignalOf(k classify.Kind) Signal {
+	for _, s := range signals {
+		if slices.Contains(s.kinds, k) {
+			return s.signal
+		}
+	}
+	return Nothing
+}
+
+// Signal returns what the observation says. Who is told no when asking for
+// nothing but a sign of life is refused: Xledger answers a revoked token with
+// an error inside HTTP 200.
+func (o Observation) Signal() Signal {
+	s := SignalOf(o.Kind)
+	if s == Answer && o.Source != Call {
+		return Refused
+	}
+	return s
+}
+
+// unreachableAfter is how many failures in a row make an integration
+// unreachable.
+const unreachableAfter = 3
+
+// moves are the changes of state; where there is none, the state stays. What
+// depends on more than state and signal is in [move].
+var moves = map[Signal]map[State]State{
+	Success:   {Unknown: Healthy, Degraded: Healthy, Unreachable: Healthy, Passive: Healthy},
+	Answer:    {Unreachable: Degraded},
+	Failure:   {Unknown: Degraded, Healthy: Degraded, Degraded: Unreachable},
+	Refused:   {Unknown: Degraded, Healthy: Degraded, Unreachable: Degraded},
+	Throttled: {Unknown: Passive, Healthy: Passive, Degraded: Passive, Unreachable: Passive},
+}
+
+// move returns the state after a signal, of which failures is the count in a
+// row.
+func move(from State, signal Signal, source Source, failures int) State {
+	to, ok := moves[signal][from]
+	switch {
+	case !ok:
+		return from
+	case from == Passive && source != Call:
+		return from // one request of ours got through; that is not yet leave to go on
+	case to == Unreachable && source != Probe && failures < unreachableAfter:
+		return from
+	}
+	return to
+}

@@ -1,0 +1,114 @@
+package health
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+)
+
+// Policy says how an integration is watched. The zero value means the
+// defaults.
+type Policy struct {
+	Interval    time.Duration `json:"interval,omitempty"`    // shortest time between two probes
+	MaxInterval time.Duration `json:"maxInterval,omitempty"` // longest, after failed probes; also between two probes of its own where others prove the host
+	NoProbes    bool          `json:"noProbes,omitempty"`    // only traffic tells
+}
+
+// Defaults and limits of a [Policy].
+const (
+	MinInterval        = 15 * time.Minute // and the default
+	DefaultMaxInterval = 4 * time.Hour
+	longest            = 7 * 24 * time.Hour
+)
+
+// WithDefaults returns a copy in which what is zero is the default.
+func (p Policy) WithDefaults() Policy {
+	p.Interval = cmp.Or(p.Interval, MinInterval)
+	p.MaxInterval = cmp.Or(p.MaxInterval, max(DefaultMaxInterval, p.Interval))
+	return p
+}
+
+// Validate reports every field that is out of range, each with its value and
+// what would be right.
+func (p Policy) Validate() error {
+	var faults []error
+	p = p.WithDefaults()
+	if p.Interval < MinInterval || p.Interval > longest {
+		faults = append(faults, fmt.Errorf("interval: %v; want %v to %v: vendors limit and bill probes", p.Interval, MinInterval, longest))
+	}
+	if p.MaxInterval < p.Interval || p.MaxInterval > longest {
+		faults = append(faults, fmt.Errorf("maxInterval: %v; want the interval, %v, to %v", p.MaxInterval, p.Interval, longest))
+	}
+	return errors.Join(faults...)
+}
+
+// Wait is how long after the last evidence a probe is due; false if none is.
+//
+// Each failed probe in a row doubles it, up to MaxInterval. Credentials that
+// were refused are tried at MaxInterval only: asking does not mend them, and
+// vendors lock out who asks too often.
+func (r Record) Wait(p Policy) (time.Duration, bool) {
+	p = p.WithDefaults()
+	switch {
+	case p.NoProbes || r.State == Passive:
+		return 0, false
+	case r.refused():
+		return p.MaxInterval, true
+	}
+	wait := p.Interval
+	for range r.FailedProbes {
+		if wait >= p.MaxInterval {
+			break
+		}
+		wait *= 2
+	}
+	return min(wait, p.MaxInterval), true
+}
+
+// punctual is how late a probe may be and still be made.
+const punctual = 30 * time.Second
+
+// NextProbe is when the next probe is due; false if none is. key is the
+// integration's ID: it gives each integration a moment of its own within the
+// interval, and every probe keeps to it. Integrations that started or failed
+// together are not probed together, nor are those whose probes fell due while
+// no worker was there.
+func (r Record) NextProbe(p Policy, key string, now time.Time) (time.Time, bool) {
+	wait, ok := r.Wait(p)
+	if !ok {
+		return time.Time{}, false
+	}
+	interval := p.WithDefaults().Interval
+	due := latest(r.Evidence.Add(wait), now.Add(-punctual))
+	over := (due.UnixNano() - int64(phase(key, interval))) % int64(interval)
+	if over == 0 {
+		return due, true
+	}
+	return due.Add(interval - time.Duration(over)), true
+}
+
+// phase is a moment within an interval, in whole milliseconds so that it
+// survives being stored.
+func phase(key string, interval time.Duration) time.Duration {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return time.Duration(h.Sum64()%uint64(interval/time.Millisecond)) * time.Millisecond
+}
+
+// Asked returns the record after a probe was due, whether a request was made
+// or not: the wait for the next one counts from then.
+func (r Record) Asked(planned time.Time) Record {
+	r.Evidence = planned
+	return r
+}
+
+// Proven reports whether a probe that is due can be left out because others
+// have reached the vendor's host within the interval: of a healthy integration
+// that succeeded itself not longer than MaxInterval ago, a probe would show no
+// more than that.
+func (r Record) Proven(p Policy, planned, hostSeen time.Time) bool {
+	p = p.WithDefaults()
+	return r.State == Healthy && hostSeen.After(planned.Add(-p.Interval)) && r.LastSuccessAt.After(planned.Add(-p.MaxInterval))
+}

@@ -1,0 +1,99 @@
+package health
+
+import (
+	"time"
+
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Record is what is known of an integration's health.
+type Record struct {
+	State  State         `json:"state"`
+	Since  time.Time     `json:"since"`
+	Reason classify.Kind `json:"reason,omitempty"` // of a state that is not healthy
+
+	LastSuccessAt time.Time     `json:"lastSuccessAt,omitzero"`
+	LastFailureAt time.Time     `json:"lastFailureAt,omitzero"` // of whatever is neither success nor answer
+	LastFailure   classify.Kind `json:"lastFailure,omitempty"`
+	Failures      int           `json:"failures"`     // in a row
+	FailedProbes  int           `json:"failedProbes"` // in a row; each doubles the wait for the next
+	Latency       time.Duration `json:"latency"`      // of the last success
+
+	Evidence time.Time `json:"evidence"` // when something was last shown: the wait for a probe counts from here
+
+	Observations int64 `json:"observations"` // numbers given out
+	Changes      int64 `json:"changes"`
+}
+
+// Change is a change of state, or of a degraded integration to one whose
+// credentials are refused.
+type Change struct {
+	Number int64         `json:"number"` // 1, 2, 3, … of the integration
+	At     time.Time     `json:"at"`
+	From   State         `json:"from"`
+	To     State         `json:"to"`
+	Reason classify.Kind `json:"reason"`
+}
+
+// New returns the record of an integration of which nothing is known. Its
+// first probe is due within an interval.
+func New(now time.Time, p Policy) Record {
+	return Record{State: Unknown, Since: now, Evidence: now.Add(-p.WithDefaults().Interval)}
+}
+
+// Apply returns the record after an observation, and the changes that it made.
+func (r Record) Apply(o Observation) (Record, []Change) {
+	r.Observations++
+	signal := o.Signal()
+	if signal == Nothing {
+		return r, nil
+	}
+	if o.Source != Probe && o.At.After(r.Evidence) { // a probe's planned time counts, see [Record.Asked]
+		r.Evidence = o.At
+	}
+	switch signal {
+	case Success:
+		r.LastSuccessAt, r.Latency = latest(r.LastSuccessAt, o.At), o.Latency
+		r.Failures, r.FailedProbes = 0, 0
+	case Answer:
+		r.Failures = 0
+	default:
+		r.LastFailureAt, r.LastFailure = latest(r.LastFailureAt, o.At), o.Kind
+		if o.Source == Probe {
+			r.FailedProbes++
+		}
+	}
+	var changes []Change
+	times := 1
+	if signal == Failure { // one after the other: a row of them can be two changes
+		times = max(o.Count, 1)
+	}
+	for range times {
+		if signal == Failure {
+			r.Failures++
+		}
+		to := move(r.State, signal, o.Source, r.Failures)
+		revoked := signal == Refused && to == Degraded && !r.refused()
+		if to == r.State && !revoked {
+			continue
+		}
+		r.Changes++
+		changes = append(changes, Change{Number: r.Changes, At: o.At, From: r.State, To: to, Reason: o.Kind})
+		r.State, r.Since, r.Reason = to, o.At, o.Kind
+	}
+	return r, changes
+}
+
+// refused reports whether the state is owed to refused credentials. A probe's
+// reason can be an answer, too.
+func (r Record) refused() bool {
+	s := SignalOf(r.Reason)
+	return r.State == Degraded && (s == Refused || s == Answer)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

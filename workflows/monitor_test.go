@@ -1,0 +1,363 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// month is a simulated month of one integration: the real monitor with the real
+// activities against the sandbox, in an environment that skips the waits. Only
+// the database is replaced, by fields.
+type month struct {
+	acts         *activities.Activities
+	sandbox      *sandbox.Sandbox
+	organization uuid.UUID
+	integration  uuid.UUID
+
+	watched runlog.Watched
+	gone    bool
+	noted   map[string]time.Time // hosts
+	updates []runlog.HealthUpdate
+	changes []string
+	asked   []time.Time // when the vendor was asked, by the simulated clock
+	runs    int         // of the workflow: one, and one more for each continue-as-new
+	ended   bool
+	now     func() time.Time
+	began   time.Time
+}
+
+var november = time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
+
+const days30 = 30 * 24 * time.Hour
+
+func newMonth(t *testing.T) *month {
+	t.Helper()
+	m := &month{sandbox: sandbox.New(sandbox.Options{}), organization: uuid.New(), integration: uuid.New(), noted: make(map[string]time.Time), began: november}
+	server := httptest.NewServer(m.sandbox)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	secret := t.TempDir() + "/token"
+	writeFile(t, secret, sandbox.DemoXledgerToken)
+	in := integrations.Integration{
+		OrganizationID: m.organization, ID: m.integration, Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
+		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + secret)}, Policy: classify.DefaultPolicy(),
+	}
+	m.watched = runlog.Watched{Adapter: in.Adapter, BaseURL: in.BaseURL}
+	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
+	t.Cleanup(client.CloseIdle)
+	m.acts = &activities.Activities{
+		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return in, nil },
+		Adapters: activities.Adapters(), Client: client, Log: slog.New(slog.DiscardHandler),
+		Health: activities.HealthStore{
+			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
+				if m.gone {
+					return runlog.Watched{}, runlog.ErrNotFound
+				}
+				w := m.watched
+				if n := len(m.updates); n > 0 {
+					w.Record = &m.updates[n-1].Record
+				}
+				return w, nil
+			},
+			Save: func(_ context.Context, u runlog.HealthUpdate) error {
+				m.updates = append(m.updates, u)
+				return nil
+			},
+			HostSeen: func(_ context.Context, host string) (time.Time, error) { return m.noted[host], nil },
+			SawHost: func(_ context.Context, host string, at time.Time) error {
+				m.noted[host] = at
+				return nil
+			},
+		},
+		Observe: func(in activities.Invocation, _ activities.Attempt) { m.asked = append(m.asked, m.now()) },
+		OnHealthChange: func(_ context.Context, _, _ uuid.UUID, from, to health.State, reason classify.Kind) {
+			m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", from, to, reason))
+		},
+	}
+	return m
+}
+
+// event is something that happens at a time since the start of the month.
+type event struct {
+	at time.Duration
+	do func(signal func(name string, arg any))
+}
+
+// seen is a signal of what invocations showed.
+func (m *month) seen(at time.Duration, kind classify.Kind, count int) event {
+	return event{at, func(signal func(string, any)) {
+		signal(workflows.ObservedSignal, []health.Observation{{At: m.began.Add(at), Kind: kind, Source: health.Call, Count: count}})
+	}}
+}
+
+// run lets a month pass, over as many runs of the workflow as it continues as.
+func (m *month) run(t *testing.T, length time.Duration, events ...event) {
+	t.Helper()
+	in := workflows.MonitorInput{OrganizationID: m.organization, IntegrationID: m.integration}
+	now, end := m.began, m.began.Add(length)
+	for !m.ended {
+		var suite testsuite.WorkflowTestSuite
+		suite.SetLogger(silent{})
+		env := suite.NewTestWorkflowEnvironment()
+		env.SetTestTimeout(time.Minute)
+		env.SetStartTime(now)
+		workflows.Register(env, m.acts)
+		m.now = env.Now
+		over := false
+		env.RegisterDelayedCallback(func() { over = true; env.CancelWorkflow() }, end.Sub(now))
+		ahead := 0
+		for _, e := range events {
+			if at := m.began.Add(e.at); ahead < 200 && (at.After(now) || at.Equal(now) && m.runs == 0) { // more than a run takes in
+				env.RegisterDelayedCallback(func() { e.do(env.SignalWorkflow) }, at.Sub(now))
+				ahead++
+			}
+		}
+		m.runs++
+		env.ExecuteWorkflow(workflows.MonitorName, in)
+		require.True(t, env.IsWorkflowCompleted())
+		err := env.GetWorkflowError()
+		var next *workflow.ContinueAsNewError
+		switch {
+		case errors.As(err, &next):
+			in = workflows.MonitorInput{} // or what is left out would stay
+			require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+			now = env.Now()
+		case over:
+			m.ended = true
+		default:
+			require.NoError(t, err)
+			m.ended = true
+		}
+	}
+}
+
+// gaps checks that the vendor was never asked twice within an interval.
+func (m *month) gaps(t *testing.T, least time.Duration) {
+	t.Helper()
+	for i := 1; i < len(m.asked); i++ {
+		require.GreaterOrEqual(t, m.asked[i].Sub(m.asked[i-1]), least-time.Second, "probe %d", i)
+	}
+}
+
+const quarters = int(days30 / (15 * time.Minute))
+
+// A healthy integration that nobody uses: a probe every 15 minutes, 2880 in 30
+// days, and the monitor has not forgotten anything when it continues as new.
+func TestMonthOfAnIdleIntegration(t *testing.T) {
+	m := newMonth(t)
+	m.run(t, days30)
+	require.Len(t, m.asked, quarters)
+	require.Len(t, m.sandbox.Log(), quarters)
+	m.gaps(t, 15*time.Minute)
+	require.Equal(t, []string{"unknown>healthy ok"}, m.changes)
+	require.Greater(t, m.runs, 20, "it continues as new")
+	last := m.updates[len(m.updates)-1]
+	require.EqualValues(t, quarters, last.Record.Observations, "numbers go on over continue-as-new")
+	require.Equal(t, m.updates[0].Record.Since, last.Record.Since)
+}
+
+// One whose traffic is seen every five minutes is never probed.
+func TestMonthOfABusyIntegration(t *testing.T) {
+	m := newMonth(t)
+	var events []event
+	for at := time.Duration(0); at < days30; at += 5 * time.Minute {
+		events = append(events, m.seen(at, classify.OK, 1000))
+	}
+	m.run(t, days30, events...)
+	require.Empty(t, m.asked)
+	require.Empty(t, m.sandbox.Log())
+	require.Equal(t, []string{"unknown>healthy ok"}, m.changes)
+	require.GreaterOrEqual(t, len(m.updates), len(events))
+}
+
+// One that fails is probed after 15, 30, 60, 120 minutes and then every four
+// hours.
+func TestMonthOfAFailingIntegration(t *testing.T) {
+	m := newMonth(t)
+	m.sandbox.Script(sandbox.Rule{Status: 503})
+	m.run(t, days30)
+	want := 0
+	for slot, wait := 0, 2; slot < quarters; slot, wait = slot+wait, min(2*wait, 16) {
+		want++
+	}
+	require.Equal(t, 183, want) // 5 in the first 7.5 hours, and one in each four hours after
+	require.Len(t, m.asked, want)
+	m.gaps(t, 30*time.Minute)
+	require.Equal(t, []string{"unknown>degraded unavailable", "degraded>unreachable unavailable"}, m.changes)
+	require.Equal(t, 4*time.Hour, m.updates[len(m.updates)-1].ProbeInterval)
+}
+
+// One that was throttled is not asked at all until a call has succeeded,
+// whatever else happens.
+func TestMonthOfAThrottledIntegration(t *testing.T) {
+	for _, kind := range []classify.Kind{classify.RateLimited, classify.QuotaExhausted} {
+		m := newMonth(t)
+		m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+		m.run(t, days30,
+			m.seen(0, kind, 1), m.seen(24*time.Hour, classify.Unavailable, 5), m.seen(48*time.Hour, classify.Business, 1),
+			m.seen(20*24*time.Hour, kind, 3), m.seen(29*24*time.Hour, classify.OK, 1))
+		require.NotEmpty(t, m.asked)
+		require.Greater(t, m.asked[0].Sub(november), 29*24*time.Hour, "nothing before a real success")
+		require.InDelta(t, 96, len(m.asked), 3, "a day of probes after it")
+		require.Equal(t, []string{"unknown>passive " + string(kind), "passive>healthy ok"}, m.changes)
+	}
+}
+
+// A probe that is throttled ends the probing.
+func TestThrottledProbe(t *testing.T) {
+	m := newMonth(t)
+	m.sandbox.Script(sandbox.Rule{Status: 429, Headers: map[string]string{"Retry-After": "5"}})
+	m.run(t, days30)
+	require.Len(t, m.asked, 1)
+	require.Equal(t, []string{"unknown>passive rate_limited"}, m.changes)
+	last := m.updates[len(m.updates)-1]
+	require.Zero(t, last.NextProbeAt)
+}
+
+// While it is paused nobody is asked; when it is resumed, the monitor is told.
+func TestMonthOfAPausedIntegration(t *testing.T) {
+	m := newMonth(t)
+	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+	pause := func(at time.Duration, paused bool) event {
+		return event{at, func(signal func(string, any)) {
+			m.watched.Paused = paused
+			signal(workflows.ChangedSignal, nil)
+		}}
+	}
+	m.run(t, days30, pause(time.Hour, true), pause(29*24*time.Hour, false))
+	for _, at := range m.asked {
+		require.False(t, at.Sub(november) > time.Hour && at.Sub(november) < 29*24*time.Hour, "asked at %v", at)
+	}
+	require.InDelta(t, 4+96, len(m.asked), 3)
+}
+
+// Credentials that are refused are tried every four hours, not every 15 minutes.
+func TestMonthOfRefusedCredentials(t *testing.T) {
+	m := newMonth(t)
+	m.sandbox.Script(sandbox.Rule{Status: 401})
+	m.run(t, days30)
+	require.InDelta(t, 180, len(m.asked), 1)
+	require.Equal(t, []string{"unknown>degraded unauthorized"}, m.changes)
+}
+
+// Others reach the host all the time: the integration's own credentials are
+// tried every four hours, and that is all.
+func TestMonthOnASharedHost(t *testing.T) {
+	m := newMonth(t)
+	m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return m.now().Add(-time.Minute), nil }
+	m.run(t, days30)
+	require.InDelta(t, 180, len(m.asked), 1)
+	m.gaps(t, 4*time.Hour)
+
+	// It is only for the healthy: trouble is looked at by everyone.
+	failing := newMonth(t)
+	failing.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return failing.now().Add(-time.Minute), nil }
+	failing.sandbox.Script(sandbox.Rule{Status: 503})
+	failing.run(t, days30)
+	require.Len(t, failing.asked, 183)
+}
+
+// The quota, the file and a database that is away each stop probes.
+func TestProbesThatAreNotMade(t *testing.T) {
+	for name, stop := range map[string]func(m *month){
+		"quota": func(m *month) { m.acts.ProbeAllowed = func(_, _ uuid.UUID) bool { return false } },
+		"file":  func(m *month) { m.watched.Policy.NoProbes = true },
+		"database": func(m *month) {
+			m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
+		},
+	} {
+		m := newMonth(t)
+		stop(m)
+		m.run(t, 48*time.Hour)
+		require.Empty(t, m.asked, name)
+		require.Empty(t, m.changes, name)
+	}
+}
+
+// What the file says is picked up without a restart, and an integration that is
+// removed takes its monitor with it.
+func TestMonitorFollowsItsIntegration(t *testing.T) {
+	m := newMonth(t)
+	change := func(at time.Duration, do func()) event {
+		return event{at, func(signal func(string, any)) { do(); signal(workflows.ChangedSignal, nil) }}
+	}
+	m.run(t, days30,
+		change(10*time.Hour, func() { m.watched.Policy = health.Policy{Interval: time.Hour} }),
+		change(20*time.Hour, func() { m.watched.Policy = health.Policy{NoProbes: true} }),
+		change(30*time.Hour, func() { m.gone = true }))
+	in := func(from, to time.Duration) int {
+		return len(slices.DeleteFunc(slices.Clone(m.asked), func(at time.Time) bool { return at.Sub(november) < from || at.Sub(november) >= to }))
+	}
+	require.Equal(t, 40, in(0, 10*time.Hour))
+	require.InDelta(t, 10, in(10*time.Hour, 20*time.Hour), 1)
+	require.Zero(t, in(20*time.Hour, days30))
+	require.Less(t, m.now().Sub(november), 31*time.Hour, "it has ended")
+}
+
+// Warm-ups come half a minute before each scheduled run, and not where traffic
+// keeps the worker warm.
+func TestWarmUpBeforeARun(t *testing.T) {
+	m := newMonth(t)
+	m.watched.Policy.NoProbes = true
+	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+	m.run(t, days30)
+	require.Len(t, m.asked, 30)
+	for i, at := range m.asked {
+		require.WithinDuration(t, time.Date(2026, 11, 1+i, 11, 59, 30, 0, time.UTC), at, time.Second)
+	}
+
+	busy := newMonth(t)
+	busy.watched = m.watched
+	busy.watched.BaseURL = "http://127.0.0.1:1"
+	busy.acts.LastTraffic = func(_, _ uuid.UUID) time.Time { return time.Now().Add(-10 * time.Second) }
+	busy.run(t, days30)
+	require.Empty(t, busy.asked)
+}
+
+// A monitor that was ended, say with its namespace, goes on from what is stored.
+func TestMonitorGoesOnFromTheStore(t *testing.T) {
+	m := newMonth(t)
+	m.sandbox.Script(sandbox.Rule{Status: 503})
+	m.run(t, 3*time.Hour)
+	before := m.updates[len(m.updates)-1]
+	require.Equal(t, health.Unreachable, before.Record.State)
+	m.began, m.ended = m.began.Add(3*time.Hour), false
+	m.asked = nil
+	m.run(t, 30*time.Hour)
+	require.WithinDuration(t, before.NextProbeAt, m.asked[0], time.Second)
+	require.Equal(t, []string{"unknown>degraded unavailable", "degraded>unreachable unavailable"}, m.changes)
+	require.Greater(t, m.updates[len(m.updates)-1].Record.Observations, before.Record.Observations)
+}
+
+// Probes that fell due while no worker was there are not made up for at once.
+func TestLateProbesKeepToTheirMoment(t *testing.T) {
+	m := newMonth(t)
+	m.run(t, 3*time.Hour)
+	slot := m.asked[0].Sub(november) % (15 * time.Minute)
+	m.began, m.ended, m.asked = m.began.Add(9*time.Hour+slot+5*time.Minute), false, nil
+	m.run(t, time.Hour)
+	require.Len(t, m.asked, 4)
+	require.InDelta(t, 10*time.Minute, m.asked[0].Sub(m.began), float64(time.Second))
+}
