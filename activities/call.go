@@ -125,7 +125,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		return outcome{verdict: *fault}
 	}
 	if in.Operation == adapters.Export {
-		return a.exportChunk(ctx, in, adapter, conn, len(trail) == 1)
+		return a.exportChunk(ctx, in, adapter, conn, trail)
 	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
