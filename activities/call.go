@@ -132,7 +132,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
 	defer func() { out.host = host }()
 	if in.Operation == adapters.Export {
-		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, len(trail) == 1) })
+		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, trail) })
 	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// exportChunk makes one attempt at a chunk of an export.
-func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, first bool) (out outcome) {
+// exportChunk makes one attempt at a chunk of an export, the last of the trail.
+func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, trail Trail) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
 		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
@@ -39,17 +39,20 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	if c.Step == VerifyStep {
 		return a.verifyChunk(ctx, in, c, exporter, conn, entries)
 	}
-	return a.sendChunk(ctx, in, c, exporter, conn, entries, sent && first)
+	trail[len(trail)-1].Marked = !sent
+	conn.Uncertain = conn.Uncertain || sent && !trail.Marked()
+	return a.sendChunk(ctx, in, c, exporter, conn, entries)
 }
 
 // sendChunk sends entries and records that the vendor has them.
 //
-// They are marked as sent before anybody sends them. Who finds them marked at a
-// first attempt does not know what the worker before it got done, and neither
-// does who follows an attempt without an answer: both let the adapter ask the
-// vendor first. An answer that cannot be recorded counts as lost for the same
-// reason.
-func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn, entries []runlog.Entry, marked bool) (out outcome) {
+// They are marked as sent before anybody sends them. Who finds them marked by
+// another invocation does not know what that one got done, and neither does who
+// follows an attempt without an answer: both let the adapter ask the vendor
+// first. The doubt stays until the vendor has said what it has: an attempt that
+// could not even ask is as unknown as the one before it. An answer that cannot
+// be recorded counts as lost for the same reason.
+func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn, entries []runlog.Entry) (out outcome) {
 	lines := make([]adapters.Entry, len(entries))
 	for i, e := range entries {
 		lines[i] = adapters.Entry{Key: e.VendorKey, Voucher: e.VoucherID, Account: e.Account, Amount: e.Amount, Currency: e.Currency,
@@ -66,10 +69,10 @@ func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, expo
 		return out
 	}
 	out.guard = plan.Guard
-	conn.Uncertain = conn.Uncertain || marked
 	resp, v := exporter.Do(ctx, conn, adapters.Call, body)
 	out.verdict = v
 	if v.Class != classify.Success {
+		out.verdict.Unknown = v.Unknown || conn.Uncertain
 		return out
 	}
 	err = runlog.SettleChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk, "exported", "", exporter.References(lines, resp))

@@ -22,6 +22,7 @@ type Attempt struct {
 	Retryable  bool           `json:"retryable,omitempty"`  // another attempt followed or was due
 	Delay      time.Duration  `json:"delay,omitempty"`      // planned wait before the next attempt, in ns
 	Unknown    bool           `json:"unknown,omitempty"`    // the vendor may have acted
+	Marked     bool           `json:"marked,omitempty"`     // it was the first to mark its chunk of an export as sent
 	Asked      time.Duration  `json:"asked,omitempty"`      // wait that the vendor asked for, in ns
 }
 
@@ -95,6 +96,13 @@ func lost(n int, start, end time.Time) Attempt {
 // vendor. The next one then reads back before it sends.
 func (t Trail) Uncertain() bool {
 	return slices.ContainsFunc(t, func(a Attempt) bool { return a.Class != "" && a.Unknown })
+}
+
+// Marked reports whether this invocation was the first to mark its chunk of an
+// export as sent. Only then does the trail say all that is to be known of the
+// chunk: otherwise somebody before it may have sent the same entries.
+func (t Trail) Marked() bool {
+	return slices.ContainsFunc(t, func(a Attempt) bool { return a.Marked })
 }
 
 // Failures returns the attempts that failed.

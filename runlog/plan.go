@@ -24,7 +24,8 @@ const planTimeout = 170 * time.Second
 // lines are the entries that an export takes: every one up to the end of its
 // period that no export has taken yet, and with them those that were refused
 // here before, were never sent, and belong to a voucher that has got new lines:
-// it may be whole now. A retry takes what its parent refused here, and what has
+// it may be whole now. These come whatever their date, or a voucher whose later
+// month was exported first would never be whole. A retry takes what its parent refused here, and what has
 // come to the same vouchers.
 //
 // Each line is checked and turned into the vendor's words. fault says what is

@@ -107,11 +107,11 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		p.done()
 		return true, settle("unknown", "outcome unknown")
 	case chunk.Step == activities.SendStep && refused[last.Kind]:
-		return true, split(durable, in, p, chunk, message)
+		return true, split(durable, in, p, chunk, message, p.Plan.Atomic && !last.Unknown)
 	case permanent, p.Deferrals >= maxDeferrals:
 		fail(last.Kind)
-		if trail.Uncertain() || chunk.Step != activities.SendStep {
-			return false, nil // it stays marked as sent: its outcome is open
+		if trail.Uncertain() || !trail.Marked() || chunk.Step != activities.SendStep {
+			return false, nil // it stays as it is: if it is marked as sent, its outcome is open
 		}
 		return false, settle("planned", "not sent")
 	}
@@ -144,18 +144,20 @@ var refused = map[classify.Kind]bool{
 var passing = map[classify.Kind]bool{classify.QuotaExhausted: true}
 
 // split halves a refused chunk to find the voucher that the vendor refuses. One
-// voucher is rejected, if need be after asking whether none of it was stored.
-func split(ctx workflow.Context, in SyncInput, p *Progress, chunk activities.Chunk, reason string) error {
+// voucher is rejected, if need be after asking whether none of it was stored:
+// where a refusal does not mean that (atomic is false), or where the question
+// what is there from before was refused and not the entries.
+func split(ctx workflow.Context, in SyncInput, p *Progress, chunk activities.Chunk, reason string, atomic bool) error {
 	var halved bool
 	err := store(ctx, activities.SplitName, "refused: find the voucher", activities.Settled{
-		OrganizationID: in.OrganizationID, Chunk: chunk, Into: p.Last + 1, Atomic: p.Plan.Atomic, Reason: reason,
+		OrganizationID: in.OrganizationID, Chunk: chunk, Into: p.Last + 1, Atomic: atomic, Reason: reason,
 	}, &halved)
 	switch {
 	case err != nil:
 		return err
 	case halved:
 		p.halve()
-	case p.Plan.Atomic:
+	case atomic:
 		p.done()
 	default:
 		p.Verify, p.Reason = true, reason

@@ -21,6 +21,15 @@ func recorded(t *testing.T) []string {
 	return files
 }
 
+// Every way that an export can take is recorded: a lost file would make the
+// replay say less than it seems to.
+func TestRecordedWays(t *testing.T) {
+	files := recorded(t)
+	for _, way := range []string{"deferred", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "unknown", "verified"} {
+		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"), "RECORD=export go test ./internal/e2e makes it")
+	}
+}
+
 // What runs now must be able to go on with today's code.
 func TestReplay(t *testing.T) {
 	for _, file := range recorded(t) {

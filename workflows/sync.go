@@ -94,10 +94,11 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		return SyncResult{}, err
 	}
 	goOn := true
+	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by who is cancelled
 	if in.Resume != nil {
 		p = *in.Resume
 	} else {
-		claimed, err := claim(ctx, in)
+		claimed, err := claim(durable, in)
 		if why := configurationFault(err); why != "" {
 			return SyncResult{Refused: why}, nil
 		}
@@ -107,11 +108,11 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		p.Export = claimed.Export
 		if claimed.TakenOver {
 			// An attempt of the run that is no more may still be on its way.
-			if err := workflow.Sleep(ctx, in.Policy.WithDefaults().AttemptTimeout); err != nil {
+			if err := workflow.Sleep(durable, in.Policy.WithDefaults().AttemptTimeout); err != nil {
 				return SyncResult{}, err
 			}
 		}
-		err = store(ctx, activities.PlanName, "plan", p.Export, &p.Plan)
+		err = store(durable, activities.PlanName, "plan", p.Export, &p.Plan)
 		if why := configurationFault(err); why != "" {
 			p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(classify.Permanent), string(classify.Configuration), why
 			goOn = false
@@ -121,6 +122,10 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
 	}
 	for goOn && !p.over() {
+		if ctx.Err() != nil {
+			p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(classify.Permanent), string(classify.Cancelled), "cancelled by the caller"
+			break
+		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			in.Resume = &p
 			return SyncResult{}, workflow.NewContinueAsNewError(ctx, SyncName, in)
@@ -130,9 +135,8 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 			return SyncResult{}, err
 		}
 	}
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	result := SyncResult{}
-	err := store(ctx, activities.CloseName, "close", p.Export, &result.Export)
+	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
 }
 

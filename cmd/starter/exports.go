@@ -185,7 +185,7 @@ asked about those first. An export has one retry; retry that one if need be.`,
 				return err
 			case e.Status == "pending":
 				return fmt.Errorf("export %s is not over yet", e.ID)
-			case n.Exported == n.Total && e.Total > 0:
+			case n.Exported == n.Total && (e.Status == "complete" || e.Total > 0): // a failed one without entries could not plan
 				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry")
 				return nil
 			}

@@ -240,9 +240,7 @@ func TestExportTakenOver(t *testing.T) {
 	in.DeferBase = time.Hour
 	in.Policy.MaxRetries = 0
 	run := b.start(t, in)
-	require.Eventually(t, func() bool {
-		return len(queryStrings(t, "SELECT period FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND deferred_until IS NOT NULL", b.id)) == 1
-	}, 30*time.Second, 50*time.Millisecond)
+	b.deferred(t)
 	require.NoError(t, temporal.TerminateWorkflow(t.Context(), run.GetID(), "", "by hand"))
 	options := workflows.SyncOptions(in)
 	options.ID += "/another"
@@ -252,4 +250,24 @@ func TestExportTakenOver(t *testing.T) {
 	require.Equal(t, "complete", e.Status, "%+v", e)
 	b.requireOnce(t, 6)
 	_ = w
+}
+
+// A period whose source cannot be read fails with the remedy; when that is
+// mended, its retry exports what it would have.
+func TestExportSourceMended(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+	b.exportAs(t, integrations.Export{Source: "reporting.missing"})
+	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
+	require.Equal(t, []any{"failed", "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
+	require.Contains(t, e.ErrorMessage, "no such table or view")
+	require.True(t, result(t, b.start(t, b.input(t, "2026-10"))).AlreadyExported)
+
+	b.exportAs(t, integrations.Export{})
+	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	require.Zero(t, code, words)
+	retry := fromJSON[workflows.SyncResult](t, out).Export
+	require.Equal(t, []any{"complete", 6}, []any{retry.Status, retry.Exported})
+	b.requireOnce(t, 6)
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +22,6 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Mission test 1, for real: three retries after 1 s, 2 s and 4 s ± 20 %, by the
@@ -417,63 +413,4 @@ func decoded(t *testing.T, raw []byte) string {
 	}
 	walk(v)
 	return b.String()
-}
-
-// TestRecordHistories writes the histories that package workflows replays. It
-// runs only when they are to be made anew: RECORD=1 go test ./internal/e2e.
-func TestRecordHistories(t *testing.T) {
-	if os.Getenv("RECORD") != "1" {
-		t.Log("not recording; RECORD=1 does")
-		return
-	}
-	startWorker(t)
-	o := newTenant(t, quick)
-	for name, rule := range map[string]sandbox.Rule{
-		"success": {Times: 1, DelayMS: 1}, "permanent": {Status: 400}, "exhausted": {Status: 503}, "recovered": {Times: 2, Status: http.StatusBadGateway},
-	} {
-		for _, waiter := range []bool{false, true} {
-			in := o.ping("xledger-main")
-			script(in, rule)
-			if waiter {
-				execute(t, in)
-				name += "-with-waiter"
-			} else {
-				begin(t, in)
-			}
-			finish(t, in)
-			record(t, name, events(t, in))
-		}
-	}
-	for name, prepare := range map[string]func(book) workflows.SyncInput{
-		"export-deferred": func(b book) workflows.SyncInput {
-			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
-			b.fault(sandbox.Rule{Times: 5, Status: 503})
-			return b.input(t, "2026-10")
-		},
-		"export-refused": func(b book) workflows.SyncInput {
-			b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
-			b.vouchers(t, "B", 1, "2026-10-15", "X1", "0")
-			return b.input(t, "2026-10")
-		},
-		"export-retry": func(b book) workflows.SyncInput {
-			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
-			b.fault(sandbox.Rule{Times: 1, Status: 401})
-			e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-			in := b.input(t, "2026-10")
-			in.ParentID, in.Trigger = &e.ID, "retry"
-			return in
-		},
-	} {
-		run := newBook(t)
-		started := run.start(t, prepare(run))
-		result(t, started)
-		record(t, name, eventsOf(t, started.GetID()))
-	}
-}
-
-func record(t *testing.T, name string, list []*history.HistoryEvent) {
-	t.Helper()
-	raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(&history.History{Events: list})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join("..", "..", "workflows", "testdata", "histories", name+".json"), append(raw, '\n'), 0o644))
 }

@@ -50,10 +50,15 @@ func TestMain(m *testing.M) {
 func setUp(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{
+	atEvents := suggested
+	if recording != "" {
+		atEvents = 60 // so that a recorded chain is short enough to read
+	}
+	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{Config: map[string]string{
 		// Waits below a second are exact; they are rounded up otherwise.
-		Config: map[string]string{"history.timerProcessorMaxTimeShift": `"50ms"`},
-	}})
+		"history.timerProcessorMaxTimeShift":      `"50ms"`,
+		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
+	}}})
 	if err != nil {
 		return 1, err
 	}

@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// recording says which histories are to be made anew: invoke, export, or 1 for
+// all. A history stays as it is unless its workflow may no longer go on with it.
+var recording = os.Getenv("RECORD")
+
+// TestRecordHistories writes the histories that package workflows replays. It
+// runs only when they are to be made anew: RECORD=1 go test ./internal/e2e.
+func TestRecordHistories(t *testing.T) {
+	switch recording {
+	case "":
+		t.Skip("not recording; RECORD=1 does, RECORD=invoke and RECORD=export in part")
+	case "invoke":
+		recordInvocations(t)
+	case "export":
+		recordExports(t)
+	default:
+		recordInvocations(t)
+		recordExports(t)
+	}
+}
+
+func recordInvocations(t *testing.T) {
+	startWorker(t)
+	o := newTenant(t, quick)
+	for name, rule := range map[string]sandbox.Rule{
+		"success": {Times: 1, DelayMS: 1}, "permanent": {Status: 400}, "exhausted": {Status: 503}, "recovered": {Times: 2, Status: http.StatusBadGateway},
+	} {
+		for _, waiter := range []bool{false, true} {
+			in := o.ping("xledger-main")
+			script(in, rule)
+			if waiter {
+				execute(t, in)
+				name += "-with-waiter"
+			} else {
+				begin(t, in)
+			}
+			finish(t, in)
+			record(t, name, events(t, in))
+		}
+	}
+}
+
+// recordExports records every way that a run can take. Which step of it the
+// code would take otherwise is what a replay notices.
+func recordExports(t *testing.T) {
+	startWorker(t)
+	for name, prepare := range map[string]func(book) workflows.SyncInput{
+		"deferred": func(b book) workflows.SyncInput {
+			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Times: 5, Status: 503})
+			return b.input(t, "2026-10")
+		},
+		"refused": func(b book) workflows.SyncInput { // halved until the voucher is found
+			b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+			b.vouchers(t, "B", 1, "2026-10-15", "X1", "0")
+			return b.input(t, "2026-10")
+		},
+		"retry": func(b book) workflows.SyncInput {
+			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Times: 1, Status: 401})
+			e := result(t, b.start(t, b.input(t, "2026-10"))).Export
+			in := b.input(t, "2026-10")
+			in.ParentID, in.Trigger = &e.ID, "retry"
+			return in
+		},
+		"continued": func(b book) workflows.SyncInput { // as new, so that it has several histories
+			b.exportAs(t, integrations.Export{ChunkSize: 2})
+			b.vouchers(t, "A", 12, "2026-10-15", "3000", "0")
+			return b.input(t, "2026-10")
+		},
+		"taken-over": func(b book) workflows.SyncInput { // from one that was terminated
+			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Times: 1, Status: 503})
+			in := b.input(t, "2026-10")
+			in.DeferBase, in.Policy.MaxRetries = time.Hour, 0
+			run := b.start(t, in)
+			b.deferred(t)
+			require.NoError(t, temporal.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "by hand"))
+			return in
+		},
+		"unknown": func(b book) workflows.SyncInput { // and the vendor does not say what it has
+			b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
+			stack.Sandbox.Script(sandbox.Rule{Times: 1, Status: 401, Match: sandbox.Match{Operation: "glImportItems"}})
+			in := b.input(t, "2026-10")
+			in.Policy.MaxRetries = 0
+			return in
+		},
+		"verified": func(b book) workflows.SyncInput { // the question is refused, and asked by itself
+			b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
+			stack.Sandbox.Script(sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"no"}]}`, Match: sandbox.Match{Operation: "glImportItems"}})
+			in := b.input(t, "2026-10")
+			in.Policy.MaxRetries = 0
+			return in
+		},
+	} {
+		b := newBook(t)
+		run := b.start(t, prepare(b))
+		first := run.GetRunID()
+		result(t, run)
+		recordChain(t, "export-"+name, chain(t, run.GetID(), first))
+	}
+
+	b := newBook(t)
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, Status: 503})
+	in := b.input(t, "2026-10")
+	in.DeferBase, in.Policy.MaxRetries = time.Hour, 0
+	run := b.start(t, in)
+	b.deferred(t)
+	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
+	result(t, run)
+	recordChain(t, "export-cancelled", chain(t, run.GetID(), run.GetRunID()))
+}
+
+// deferred waits until the book's export waits for the vendor.
+func (b book) deferred(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return len(queryStrings(t, "SELECT period FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND deferred_until IS NOT NULL", b.id)) == 1
+	}, 30*time.Second, 20*time.Millisecond)
+}
+
+// exportAs changes how the book is exported.
+func (b book) exportAs(t *testing.T, x integrations.Export) {
+	t.Helper()
+	in := b.integrations["xledger-main"]
+	in.Export = x
+	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = runlog.ApplyIntegrations(t.Context(), pool, []integrations.Integration{in}, "test", false)
+	require.NoError(t, err)
+}
+
+// recordChain numbers the histories of a run that has several.
+func recordChain(t *testing.T, name string, histories [][]*history.HistoryEvent) {
+	t.Helper()
+	for i, list := range histories {
+		if len(histories) > 1 {
+			record(t, fmt.Sprintf("%s-%d", name, i+1), list)
+		} else {
+			record(t, name, list)
+		}
+	}
+}
+
+func record(t *testing.T, name string, list []*history.HistoryEvent) {
+	t.Helper()
+	raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(&history.History{Events: list})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join("..", "..", "workflows", "testdata", "histories", name+".json"), append(raw, '\n'), 0o644))
+}

@@ -1,0 +1,121 @@
+package model
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// cents writes an amount in cents as the vendor must get it: two decimals, no
+// exponent, no group separator.
+func cents(n *big.Int) string {
+	sign, digits := "", fmt.Sprintf("%03d", new(big.Int).Abs(n))
+	if n.Sign() < 0 {
+		sign = "-"
+	}
+	return sign + digits[:len(digits)-2] + "." + digits[len(digits)-2:]
+}
+
+// amounts draws the lines of a voucher that sum to zero: up to 17 digits before
+// the point, and 18 in the line that balances the others.
+func amounts(t *rapid.T) []*big.Int {
+	sum := new(big.Int)
+	var all []*big.Int
+	for range rapid.IntRange(1, 4).Draw(t, "lines") {
+		digits := rapid.StringMatching(`-?[1-9][0-9]{0,18}`).Draw(t, "cents")
+		n, _ := new(big.Int).SetString(digits, 10)
+		all, sum = append(all, n), sum.Add(sum, n)
+	}
+	return append(all, sum.Neg(sum))
+}
+
+// Amounts reach the vendor digit for digit; sums and SHA-256 are those of an
+// independent computation.
+func TestAmounts(t *testing.T) {
+	p := newParts(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(rt, p)
+		want := make(map[string]string) // amounts by the vendor's key
+		var canonical []string
+		debit := new(big.Int)
+		day := time.Date(2026, 8, 15, 0, 0, 0, 0, time.UTC)
+		for v := range rapid.IntRange(1, 5).Draw(rt, "vouchers") {
+			for i, n := range amounts(rt) {
+				l := line{fmt.Sprintf("v%03d-%d", v, i), "3000", cents(n), day}
+				w.add(l)
+				sum := sha256.Sum256([]byte(w.specs[0].ID.String() + "/" + l.id))
+				key := hex.EncodeToString(sum[:])[:32]
+				want[key] = l.amount
+				canonical = append(canonical, strings.Join([]string{key, l.id[:4], l.account, l.amount, "NOK", "2026-08-15"}, "\t")+"\n")
+				if n.Sign() > 0 {
+					debit.Add(debit, n)
+				}
+			}
+		}
+		r := w.claim(w.specs[0], "2026-08", nil)
+		w.planRun(r)
+		for r.left() {
+			w.attemptOf(r, "none", "none", survives)
+		}
+		w.close(r)
+		require.Equal(rt, "complete", r.export.Status)
+		require.Equal(rt, want, w.stored(want))
+		require.Equal(rt, map[string]string{"NOK": cents(debit)}, r.export.Amounts)
+		slices.Sort(canonical)
+		sum := sha256.Sum256([]byte(strings.Join(canonical, "")))
+		require.Equal(rt, hex.EncodeToString(sum[:]), r.export.SHA256)
+
+		again, err := runlog.Recount(context.Background(), w.worker, r.export)
+		require.NoError(rt, err)
+		require.Equal(rt, []any{len(want), r.export.SHA256, r.export.Amounts}, []any{again.Exported, again.SHA256, again.Amounts})
+	})
+}
+
+// stored asks the vendor for the amounts that it has, by key.
+func (w *world) stored(of map[string]string) map[string]string {
+	var keys []string
+	for k := range of {
+		keys = append(keys, k)
+	}
+	q, err := http.NewRequest(http.MethodPost, w.address+"/xledger/graphql", bytes.NewReader(xledger.LookUpBody(keys)))
+	require.NoError(w.t, err)
+	q.Header.Set("Authorization", "token "+sandbox.DemoXledgerToken)
+	resp, err := http.DefaultClient.Do(q)
+	require.NoError(w.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(w.t, err)
+	var a struct {
+		Data struct {
+			GLImportItems struct {
+				Edges []struct {
+					Node struct{ ExtIdentifier, Amount string }
+				}
+			}
+		}
+	}
+	require.NoError(w.t, json.Unmarshal(body, &a))
+	all := make(map[string]string)
+	for _, e := range a.Data.GLImportItems.Edges {
+		require.NotContains(w.t, all, e.Node.ExtIdentifier)
+		all[e.Node.ExtIdentifier] = e.Node.Amount
+	}
+	return all
+}
