@@ -10,11 +10,14 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// exportChunk makes one attempt at a chunk of an export.
+// exportChunk makes one attempt at a chunk of an export. One that ends before it
+// has seen its entries leaves open whether they were sent before, and says so
+// with Unknown: whoever comes next asks the vendor first.
 func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, first bool) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
 		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
+		out.verdict.Unknown = true
 		return out
 	}
 	var c Chunk
@@ -28,6 +31,7 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	entries, sent, err := runlog.TakeChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("the entries could not be read: %v", err))
+		out.verdict.Unknown = true
 		return out
 	}
 	if len(entries) == 0 { // settled before, by an attempt that could not report it
@@ -47,7 +51,8 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 // first attempt does not know what the worker before it got done, and neither
 // does who follows an attempt without an answer: both let the adapter ask the
 // vendor first. An answer that cannot be recorded counts as lost for the same
-// reason.
+// reason. What could not be asked stays open: the attempt's own request was
+// never sent, and still the entries may be there.
 func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn, entries []runlog.Entry, marked bool) (out outcome) {
 	lines := make([]adapters.Entry, len(entries))
 	for i, e := range entries {
@@ -57,6 +62,7 @@ func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, expo
 	body, err := exporter.ExportBody(conn.Settings, lines)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
+		out.verdict.Unknown = conn.Uncertain || marked
 		return out
 	}
 	plan, err := exporter.Plan(adapters.Call, body)
@@ -67,10 +73,12 @@ func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, expo
 	out.guard = plan.Guard
 	conn.Uncertain = conn.Uncertain || marked
 	resp, v := exporter.Do(ctx, conn, adapters.Call, body)
-	out.verdict = v
 	if v.Class != classify.Success {
+		v.Unknown = v.Unknown || conn.Uncertain && plan.Guard == adapters.Readback
+		out.verdict = v
 		return out
 	}
+	out.verdict = v
 	err = runlog.SettleChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk, "exported", "", exporter.References(lines, resp))
 	if err != nil {
 		out.verdict = unrecorded(err)

@@ -101,6 +101,7 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 			v.Class, v.Rule = classify.Permanent, "readback:partial"
 			return adapters.Response{}, v
 		}
+		c.Uncertain = false
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
 	if v.Class != classify.Success {
