@@ -4,7 +4,7 @@ BIN := .bin
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test bench lint fuzz ci clean
+.PHONY: help tools build demo test soak bench lint fuzz ci clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go test -race -p 2 -timeout 20m ./...
+
+soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
+	@go run ./internal/soak
 
 bench: tools ## measure; BENCH=mirror for one group (all: about 15 minutes)
 	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))

@@ -127,6 +127,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 
 	adapter, fault := a.connect(ctx, in, conn)
 	if fault != nil {
+		fault.Unknown = in.Operation == adapters.Export // it did not see whether its entries were sent before
 		return outcome{verdict: *fault}
 	}
 	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}

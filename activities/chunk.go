@@ -12,10 +12,13 @@ import (
 )
 
 // exportChunk makes one attempt at a chunk of an export, the last of the trail.
+// One that ends before it has seen its entries leaves open whether they were
+// sent before, and says so with Unknown: whoever comes next asks the vendor.
 func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, trail Trail) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
 		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
+		out.verdict.Unknown = true
 		return out
 	}
 	var c Chunk
@@ -29,6 +32,7 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	entries, sent, err := runlog.TakeChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("the entries could not be read: %v", err))
+		out.verdict.Unknown = true
 		return out
 	}
 	if len(entries) == 0 { // settled before, by an attempt that could not report it
@@ -61,6 +65,7 @@ func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, expo
 	body, err := exporter.ExportBody(conn.Settings, lines)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
+		out.verdict.Unknown = conn.Uncertain
 		return out
 	}
 	plan, err := exporter.Plan(adapters.Call, body)
@@ -70,11 +75,12 @@ func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, expo
 	}
 	out.guard = plan.Guard
 	resp, v := exporter.Do(ctx, conn, adapters.Call, body)
-	out.verdict = v
 	if v.Class != classify.Success {
-		out.verdict.Unknown = v.Unknown || conn.Uncertain
+		v.Unknown = v.Unknown || conn.Uncertain && plan.Guard == adapters.Readback
+		out.verdict = v
 		return out
 	}
+	out.verdict = v
 	err = runlog.SettleChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk, "exported", "", exporter.References(lines, resp))
 	if err != nil {
 		out.verdict = unrecorded(err)

@@ -98,6 +98,7 @@ type Planned struct {
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
 // a permanent failure, of type [classify.Configuration].
 func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, error) {
+	defer goingOn(ctx)()
 	exporter, ok := a.Adapters[e.AdapterName].(adapters.Exporter)
 	if !ok {
 		return Planned{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", e.AdapterName))
@@ -113,6 +114,26 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 		return Planned{}, configurationError(err)
 	}
 	return Planned{chunks, exporter.Limits().Atomic, exporter.Limits().Faults}, storeError(err)
+}
+
+// goingOn reports that an activity goes on, until it is stopped.
+func goingOn(ctx context.Context) (stop func()) {
+	over := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(2 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	}()
+	return func() { close(over) }
 }
 
 // ChunkSize is how many entries a request of an integration carries.
@@ -156,6 +177,7 @@ func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 
 // CloseExport counts and closes an export.
 func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.Export, error) {
+	defer goingOn(ctx)()
 	closed, err := runlog.CloseExport(ctx, a.DB, e)
 	return closed, storeError(err)
 }

@@ -178,7 +178,10 @@ type Conn struct {
 	Settings      map[string]string
 	Credentials   map[string]string // resolved secrets by name, never logged
 	CorrelationID string            // UUID v4, sent in the header that the vendor knows
-	Uncertain     bool              // an earlier attempt may have taken effect: read back first; an adapter that found nothing there clears it
+	// Uncertain: an earlier attempt may have taken effect, so read back first.
+	// An adapter that has asked and found nothing sets it to false: from then on
+	// only its own request decides.
+	Uncertain bool
 
 	Purpose limits.Purpose       // of the requests that follow; "" is an attempt
 	Count   func(limits.Purpose) // told of each request that the vendor may bill; may be nil

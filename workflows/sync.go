@@ -181,8 +181,15 @@ func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error)
 
 // store runs one of the activities that keep an export's record. They are
 // retried without limit, like the audit rows.
+//
+// Planning and closing touch every entry and may take minutes. They report that
+// they go on, so that a worker that is lost in one is missed after 10 s; in the
+// others it is after the 20 s that they may take.
 func store(ctx workflow.Context, name, summary string, arg, result any) error {
 	o := mirrorOptions()
-	o.StartToCloseTimeout, o.Summary = 3*time.Minute, summary
+	o.Summary = summary
+	if name == activities.PlanName || name == activities.CloseName {
+		o.StartToCloseTimeout, o.HeartbeatTimeout = 3*time.Minute, 10*time.Second
+	}
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), name, arg).Get(ctx, result)
 }

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -227,6 +229,51 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	e = result(t, b.start(t, in)).Export
 	require.Equal(t, "complete", e.Status, "%+v", e)
 	b.requireOnce(t, 12)
+}
+
+// Entries may be at the vendor, and asking for them fails: they are not sent
+// again before somebody has asked, neither by a later attempt nor by a later
+// invocation nor by a retry.
+func TestExportLookUpFails(t *testing.T) {
+	startWorker(t)
+	for name, c := range map[string]struct {
+		look   sandbox.Rule
+		status string
+		code   string
+	}{
+		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, "complete", ""},
+		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, "failed", "unauthorized"},
+		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, "failed", ""},
+		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, "failed", "unauthorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBook(t)
+			b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+			sum := sha256.Sum256([]byte(b.integrations["xledger-main"].ID.String() + "/A00000-1"))
+			look := sandbox.Match{Operation: "glImportItems", BodyContains: hex.EncodeToString(sum[:16])}
+			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
+			c.look.Match = look
+			stack.Sandbox.Script(c.look)
+			if c.code != "" && c.look.Times > 1 {
+				stack.Sandbox.Script(sandbox.Rule{Match: look, Times: 1, Status: 401})
+			}
+			in := b.input(t, "2026-10")
+			in.Policy.MaxRetries = 2
+			e := result(t, b.start(t, in)).Export
+			require.Equal(t, c.status, e.Status, "%+v", e)
+			require.Equal(t, c.code, e.ErrorCode)
+			b.requireOnce(t, 6)
+			if e.Status == "complete" {
+				return
+			}
+			require.Equal(t, 6, e.Unknown)
+			in.ParentID, in.Trigger = &e.ID, "retry"
+			e = result(t, b.start(t, in)).Export
+			require.Equal(t, "complete", e.Status, "%+v", e)
+			b.requireOnce(t, 6)
+		})
+	}
 }
 
 // A run that was terminated leaves its row pending; the next one, under any

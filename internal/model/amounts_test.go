@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -94,13 +93,18 @@ func (w *world) stored(of map[string]string) map[string]string {
 	for k := range of {
 		keys = append(keys, k)
 	}
-	q, err := http.NewRequest(http.MethodPost, w.address+"/xledger/graphql", bytes.NewReader(xledger.LookUpBody(keys)))
+	body, err := json.Marshal(map[string]any{
+		"query":     "query($ids:[String!],$n:Int){glImportItems(first:$n,filter:{extIdentifier_in:$ids}){edges{node{extIdentifier amount}}}}",
+		"variables": map[string]any{"ids": keys, "n": 2 * len(keys)},
+	})
+	require.NoError(w.t, err)
+	q, err := http.NewRequest(http.MethodPost, w.address+"/xledger/graphql", bytes.NewReader(body))
 	require.NoError(w.t, err)
 	q.Header.Set("Authorization", "token "+sandbox.DemoXledgerToken)
 	resp, err := http.DefaultClient.Do(q)
 	require.NoError(w.t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err = io.ReadAll(resp.Body)
 	require.NoError(w.t, err)
 	var a struct {
 		Data struct {

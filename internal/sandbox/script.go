@@ -63,13 +63,26 @@ func (m Match) fits(e *Entry, body []byte) bool {
 		(m.Operation == "" || m.Operation == e.Operation)
 }
 
-// Script adds rules.
-func (s *Sandbox) Script(rules ...Rule) {
+// Script adds rules and returns the number of the first one, as [Entry.Rule]
+// has it; the others follow.
+func (s *Sandbox) Script(rules ...Rule) (first int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	first = len(s.rules) + 1
 	for _, r := range rules {
 		s.rules = append(s.rules, &r)
 	}
+	return first
+}
+
+// Fired returns how often a rule has decided, by its number.
+func (s *Sandbox) Fired(number int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number < 1 || number > len(s.rules) {
+		return 0
+	}
+	return s.rules[number-1].used
 }
 
 func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// holder is the worker that has the call of a round's run, by its process ID in
+// the identity under which Temporal knows it.
+func (s *soak) holder(ctx context.Context, r *round) *devstack.Process {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflows.SyncOptions(r.book.input(r.period)).ID, "")
+	if err != nil {
+		return nil
+	}
+	for _, a := range d.GetPendingActivities() {
+		if a.GetActivityType().GetName() == activities.CallName && a.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED {
+			pid, _, _ := strings.Cut(a.GetLastWorkerIdentity(), "@")
+			if n, err := strconv.Atoi(pid); err == nil {
+				return s.fleet.byPID(n)
+			}
+		}
+	}
+	return nil
+}
+
+func kill(_ context.Context, s *soak, _ *round, p *devstack.Process) error {
+	return s.fleet.signal(p, syscall.SIGKILL)
+}
+
+// killAll kills every worker: for a moment nobody is there.
+func killAll(_ context.Context, s *soak, _ *round, _ *devstack.Process) (err error) {
+	for _, p := range s.fleet.up() {
+		err = errors.Join(err, s.fleet.signal(p, syscall.SIGKILL))
+	}
+	return err
+}
+
+// killUnrecorded kills a worker that has the vendor's answer and cannot record
+// it: PostgreSQL does not hear it.
+func killUnrecorded(ctx context.Context, s *soak, r *round, p *devstack.Process) error {
+	var killed error
+	_, err := s.wires["postgres"].spoil(deaf, func() {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		until(ctx, 10*time.Millisecond, func() bool { return s.effects()[r.marker()] > 0 })
+		pause(ctx, 100*time.Millisecond) // the answer is on its way
+		killed = s.fleet.signal(p, syscall.SIGKILL)
+	})
+	return errors.Join(err, killed)
+}
+
+// paused stops a worker for longer than an attempt may take, and lets it go on
+// as if nothing had happened.
+func paused(ctx context.Context, s *soak, p *devstack.Process) error {
+	if err := s.fleet.signal(p, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	pause(ctx, 2*policy.AttemptTimeout)
+	return s.fleet.signal(p, syscall.SIGCONT)
+}
+
+// unreported keeps what a worker has done from Temporal: the attempt is given
+// up there and made again.
+func unreported(ctx context.Context, s *soak, _ *round, _ *devstack.Process) error {
+	_, err := s.wires["temporal"].spoil(deaf, func() { pause(ctx, 2*policy.AttemptTimeout) })
+	return err
+}
+
+// terminate ends a run without a word while its request is at the vendor, and
+// somebody starts the period again.
+func terminate(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
+	id := workflows.SyncOptions(r.book.input(r.period)).ID
+	err := insist(ctx, "terminate", func(ctx context.Context) error { return s.temporal.TerminateWorkflow(ctx, id, "", "soak") })
+	if err != nil {
+		return err
+	}
+	return s.begin(ctx, r)
+}
+
+func cancelRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
+	id := workflows.SyncOptions(r.book.input(r.period)).ID
+	return insist(ctx, "cancel", func(ctx context.Context) error { return s.temporal.CancelWorkflow(ctx, id, "") })
+}
+
+// crashPostgres stops PostgreSQL as a power failure would and starts it again.
+func crashPostgres(ctx context.Context, s *soak, r *round) (bool, error) {
+	if err := s.begin(ctx, r); err != nil {
+		return false, err
+	}
+	pause(ctx, r.moment)
+	if err := s.stack.Postgres.Stop(ctx, "immediate"); err != nil {
+		return false, err
+	}
+	pause(ctx, 500*time.Millisecond)
+	return true, s.stack.Postgres.Start(context.WithoutCancel(ctx))
+}
+
+// crashTemporal kills the Temporal server and starts it again on its file.
+func crashTemporal(ctx context.Context, s *soak, r *round) (bool, error) {
+	if err := s.begin(ctx, r); err != nil {
+		return false, err
+	}
+	pause(ctx, r.moment)
+	s.stack.Temporal.Kill()
+	pause(ctx, 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return true, s.stack.Temporal.Start(ctx)
+}

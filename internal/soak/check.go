@@ -1,0 +1,227 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// line is an entry as the database has it.
+type line struct {
+	Organization, Integration uuid.UUID
+	ID                        string
+	Export                    uuid.UUID
+	State, Key                string
+}
+
+// effects are the sandbox's effects by key, and how often each is there.
+func (s *soak) effects() map[string]int {
+	there := make(map[string]int)
+	for _, e := range s.stack.Sandbox.Effects() {
+		there[e.Key]++
+	}
+	return there
+}
+
+// check compares everything with its oracle.
+func (s *soak) check(ctx context.Context) error {
+	lines, err := rowsOf[line](ctx, s, `SELECT organization_id, integration_id, entry_id, export_id, state, vendor_key FROM ledgerline.export_entries`)
+	if err != nil {
+		return err
+	}
+	s.equation(lines)
+	if err := s.audit(ctx, lines); err != nil {
+		return err
+	}
+	histories, err := s.histories(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.attempts(ctx, histories); err != nil {
+		return err
+	}
+	if err := s.clean(ctx, histories); err != nil {
+		return err
+	}
+	if err := s.ticks(ctx); err != nil {
+		return err
+	}
+	s.faultsFired()
+	r := s.report
+	s.say("%d entries: %d exported, %d rejected, %d unknown, %d never planned; %d effects, %d duplicates; %d exports, %d attempts, %d of them failed",
+		r.entries, r.exported, r.rejected, r.unknown, r.never, r.effects, r.duplicates, r.periods, r.attempts, r.failed)
+	return nil
+}
+
+// equation: entries = exported + rejected + unknown + never planned, and the
+// effects at the vendor are the exported ones, each once.
+func (s *soak) equation(lines []line) {
+	there := s.effects()
+	found := make(map[uuid.UUID]map[string]line)
+	for _, l := range lines {
+		if found[l.Integration] == nil {
+			found[l.Integration] = make(map[string]line)
+		}
+		found[l.Integration][l.ID] = l
+		if b := s.bookOf(l.Integration); b.organization != l.Organization {
+			s.violated("I5 entry %s of %s is of organization %s", l.ID, b.name, l.Organization)
+		}
+	}
+	ours := make(map[string]bool)
+	for _, b := range s.plan.books {
+		n, twice := map[string]int{}, map[string]bool{}
+		for _, id := range slices.Sorted(maps.Keys(b.entries)) {
+			e := b.entries[id]
+			l, planned := found[b.id][id]
+			delete(found[b.id], id)
+			key, state := b.key(id), never
+			if planned {
+				state = l.State
+			}
+			ours[key] = true
+			s.report.entries++
+			n[state]++
+			if n[state+e.fate]++; state != e.fate && n[state+e.fate] <= 3 {
+				s.violated("entries: %s %s is %s and should be %s; %d times at the vendor", b.name, id, state, e.fate, there[key])
+			}
+			if planned && l.Key != key {
+				s.violated("entries: %s %s has the vendor key %s; want %s", b.name, id, l.Key, key)
+			}
+			switch at := there[key]; {
+			case at > 1:
+				s.report.duplicates += at - 1
+				if story := s.story(key); !twice[story] { // of each request one entry is enough
+					twice[story] = true
+					s.violated("I9 %s %s is at the vendor %d times: %s", b.name, id, at, story)
+				}
+			case (at == 1) != (state == exported):
+				s.violated("I9 %s %s is %s and %d times at the vendor: %s", b.name, id, state, at, s.story(key))
+			}
+		}
+		for id := range found[b.id] {
+			s.violated("entries: %s %s was never imported", b.name, id)
+		}
+		open := n["planned"] + n["sent"] + n["unknown"]
+		s.report.exported, s.report.rejected, s.report.never = s.report.exported+n[exported], s.report.rejected+n[rejected], s.report.never+n[never]
+		s.report.unknown += open
+		if sum := n[exported] + n[rejected] + n[never] + open; sum != len(b.entries) || open > 0 {
+			s.violated("equation %s: %d entries, %v", b.name, len(b.entries), n)
+		}
+	}
+	for key := range there {
+		if s.report.effects++; !ours[key] {
+			s.violated("I9 the vendor has a key that is no entry's: %s", key)
+		}
+	}
+}
+
+// story is what the vendor saw of an entry, for the one who looks for a defect.
+func (s *soak) story(key string) string {
+	var parts []string
+	for _, e := range s.stack.Sandbox.Effects() {
+		if e.Key == key {
+			parts = append(parts, e.At.Format("15:04:05")+" by "+e.CorrelationID)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// auditRow is an export's row.
+type auditRow struct {
+	Organization, Integration, ID      uuid.UUID
+	Period, Status, WorkflowID, SHA256 string
+	Total, Exported, Rejected, Unknown int
+	Amounts                            map[string]string
+	ErrorClass                         string
+	Finished                           bool
+}
+
+// audit computes what each closed export's row says anew, from the source.
+func (s *soak) audit(ctx context.Context, lines []line) error {
+	rows, err := rowsOf[auditRow](ctx, s, `SELECT organization_id, integration_id, export_id, period, status, workflow_id, coalesce(sha256, ''),
+		entries_total, entries_exported, entries_rejected, entries_unknown, amounts, coalesce(error_class, ''), finished_at IS NOT NULL
+		FROM ledgerline.bufdir_export_audit_log`)
+	if err != nil {
+		return err
+	}
+	of := make(map[uuid.UUID][]line)
+	for _, l := range lines {
+		of[l.Export] = append(of[l.Export], l)
+	}
+	for _, r := range rows {
+		s.report.periods++
+		b := s.bookOf(r.Integration)
+		where := fmt.Sprintf("audit row of %s %s (%s)", b.name, r.Period, r.ID)
+		if b.organization != r.Organization || !strings.Contains(r.WorkflowID, b.organization.String()+"/"+b.id.String()) {
+			s.violated("I5 %s: organization %s, workflow %s", where, r.Organization, r.WorkflowID)
+		}
+		if r.Status == "pending" || !r.Finished {
+			s.violated("I10 %s is %s", where, r.Status)
+			continue
+		}
+		var sent []line
+		for _, l := range of[r.ID] {
+			if l.State == exported {
+				sent = append(sent, l)
+			}
+		}
+		sum, debit := digest(b, sent)
+		if len(sent) != r.Exported || sum != r.SHA256 {
+			s.violated("%s says %d exported, SHA-256 %s; the source gives %d, %s", where, r.Exported, r.SHA256, len(sent), sum)
+		}
+		if got := r.Amounts["NOK"]; cmp.Or(got, "0.00") != debit || len(r.Amounts) > 1 {
+			s.violated("%s says %v; the source gives NOK %s", where, r.Amounts, debit)
+		}
+		if r.Status == "complete" && (r.Total != r.Exported+r.Rejected || r.Unknown > 0 || r.ErrorClass != "") {
+			s.violated("%s is complete with %d entries, %d exported, %d rejected, %d unknown, error %q", where, r.Total, r.Exported, r.Rejected, r.Unknown, r.ErrorClass)
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if _, err := s.admin.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET status = 'pending', finished_at = NULL WHERE export_id = $1`, rows[0].ID); err == nil {
+		s.violated("one way: a superuser could make export %s pending again", rows[0].ID)
+	}
+	return nil
+}
+
+// digest is the SHA-256 over the canonical lines of entries, and the sum of
+// what they debit, from what was imported.
+func digest(b *book, sent []line) (sum, debit string) {
+	slices.SortFunc(sent, func(x, y line) int { return strings.Compare(b.key(x.ID), b.key(y.ID)) })
+	h, total := sha256.New(), new(big.Rat)
+	for _, l := range sent {
+		e := b.entries[l.ID]
+		fmt.Fprintf(h, "%s\t%s\t%s\t%s\tNOK\t%s\n", b.key(l.ID), e.voucher, e.account, e.amount(), e.date.Format("2006-01-02"))
+		if e.cents > 0 {
+			total.Add(total, big.NewRat(e.cents, 100))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), total.FloatString(2)
+}
+
+// faultsFired: every fault that was planned has met something.
+func (s *soak) faultsFired() {
+	for name, numbers := range s.scripted {
+		each := len(numbers) / s.planned[name]
+		for i := 0; i < len(numbers); i += each {
+			if !slices.ContainsFunc(numbers[i:i+each], func(n int) bool { return s.stack.Sandbox.Fired(n) == 0 }) {
+				s.met(name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.planned)) {
+		if s.fired[name] < s.planned[name] {
+			s.violated("fault %s was planned %d times and fired %d times", name, s.planned[name], s.fired[name])
+		}
+	}
+	s.report.fired = s.count(s.fired)
+}

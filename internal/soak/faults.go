@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+)
+
+// Lanes of faults. Those of a lane never overlap, so that a fault which waits
+// for its moment finds its servers up.
+const (
+	vendorLane = "vendor" // what the vendor does, to one chunk
+	wireLane   = "wire"   // what happens on the way to the vendor
+	groundLane = "ground" // to workers, PostgreSQL and Temporal
+)
+
+// fault is one kind of fault. A vendor's is a list of rules, another one acts.
+// act starts the round's run and reports whether the fault has met it.
+type fault struct {
+	name  string
+	lane  string
+	rules func(v vendor, key string) []sandbox.Rule
+	act   func(ctx context.Context, s *soak, r *round) (bool, error)
+}
+
+// times makes rules for the chunk with a key: of sending it, and of looking it up.
+func times(n int, rule sandbox.Rule) func(vendor, string) []sandbox.Rule {
+	rule.Times = n
+	return send(rule)
+}
+
+func send(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
+	return func(v vendor, key string) []sandbox.Rule { return match(v.send, key, rules) }
+}
+
+// thenLook has a chunk fail after its effect and then the look-up of it.
+func thenLook(after string, look func(vendor) sandbox.Rule) func(vendor, string) []sandbox.Rule {
+	return func(v vendor, key string) []sandbox.Rule {
+		return append(match(v.send, key, []sandbox.Rule{{Times: 1, Reset: after}}), match(v.look, key, []sandbox.Rule{look(v)})...)
+	}
+}
+
+func match(operation, key string, rules []sandbox.Rule) (out []sandbox.Rule) {
+	for _, r := range rules {
+		r.Match = sandbox.Match{Operation: operation, BodyContains: key}
+		out = append(out, r)
+	}
+	return out
+}
+
+func always(r sandbox.Rule) func(vendor) sandbox.Rule { return func(vendor) sandbox.Rule { return r } }
+
+// echo is an answer in which the vendor repeats the credential.
+func echo() sandbox.Rule {
+	return sandbox.Rule{Status: 500, Headers: map[string]string{"Content-Type": "text/plain"},
+		Body: "could not handle Authorization: token " + sandbox.DemoXledgerToken + " (token=" + sandbox.DemoXledgerToken + ")"}
+}
+
+// faults are all kinds. The attempt timeout is 1.5 s, four attempts are an
+// invocation, and what outlasts it defers the run.
+var faults = []fault{
+	{name: "vendor/reset-before", lane: vendorLane, rules: times(2, sandbox.Rule{Reset: sandbox.BeforeEffect})},
+	{name: "vendor/reset-after", lane: vendorLane, rules: times(1, sandbox.Rule{Reset: sandbox.AfterEffect})},
+	{name: "vendor/drop-before", lane: vendorLane, rules: times(1, sandbox.Rule{Drop: sandbox.BeforeEffect})},
+	{name: "vendor/drop-after", lane: vendorLane, rules: times(1, sandbox.Rule{Drop: sandbox.AfterEffect})},
+	{name: "vendor/timeout-before", lane: vendorLane, rules: times(1, sandbox.Rule{Hang: true})},
+	{name: "vendor/timeout-after", lane: vendorLane, rules: times(1, sandbox.Rule{DripMS: 200})},
+	{name: "vendor/acts-when-given-up", lane: vendorLane, rules: times(1, sandbox.Rule{DelayMS: 5000})},
+	{name: "vendor/answer-cut", lane: vendorLane, rules: times(1, sandbox.Rule{TruncateAt: 20})},
+	{name: "vendor/not-json", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 200, Body: "<html>maintenance</html>", Headers: map[string]string{"Content-Type": "text/html"}})},
+	{name: "vendor/throttled-in-200", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(v.send, key, v.throttled) }},
+	{name: "vendor/throttled-429", lane: vendorLane, rules: times(5, sandbox.Rule{Status: 429, Headers: map[string]string{"Retry-After": "1"}})},
+	{name: "vendor/outage-503", lane: vendorLane, rules: times(6, sandbox.Rule{Status: 503})},
+	{name: "vendor/refused-401", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 401})},
+	{name: "vendor/repeats-credential", lane: vendorLane, rules: times(1, echo())},
+	{name: "vendor/look-up-503", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, always(sandbox.Rule{Times: 2, Status: 503}))},
+	{name: "vendor/look-up-outage", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, always(sandbox.Rule{Times: 5, Status: 503}))},
+	{name: "vendor/look-up-401", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, always(sandbox.Rule{Times: 1, Status: 401}))},
+	{name: "vendor/look-up-refused", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, func(v vendor) sandbox.Rule { r := v.refusal; r.Times = 1; return r })},
+
+	{name: "wire/reset-before", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"reset_peer", "upstream", `{"timeout":0}`})},
+	{name: "wire/reset-after", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"reset_peer", "downstream", `{"timeout":0}`})},
+	{name: "wire/black-hole", lane: wireLane, act: spoiled("vendor", 2*time.Second, toxic{"timeout", "upstream", `{"timeout":0}`})},
+	{name: "wire/closed-unheard", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"timeout", "upstream", `{"timeout":300}`})},
+	{name: "wire/answers-late", lane: wireLane, act: spoiled("vendor", 2*time.Second, toxic{"latency", "downstream", `{"latency":2500}`})},
+	{name: "wire/answers-cut", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"limit_data", "downstream", `{"bytes":150}`})},
+	{name: "wire/answers-in-slices", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"slicer", "downstream", `{"average_size":40,"size_variation":20,"delay":500}`},
+		toxic{"latency", "downstream", `{"latency":100,"jitter":80}`})},
+
+	{name: "worker/killed-before", lane: groundLane, act: struck(sandbox.Rule{Hang: true}, kill)},
+	{name: "worker/killed-during", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 1200}, kill)},
+	{name: "worker/killed-after", lane: groundLane, act: struck(sandbox.Rule{DripMS: 50}, kill)},
+	{name: "worker/killed-unrecorded", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 400}, killUnrecorded)},
+	{name: "worker/killed-any-time", lane: groundLane, act: anyTime(func(_ context.Context, s *soak, p *devstack.Process) error { return s.fleet.signal(p, syscall.SIGKILL) })},
+	{name: "worker/all-killed", lane: groundLane, act: struck(sandbox.Rule{DripMS: 50}, killAll)},
+	{name: "worker/stopped-in-order", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 300}, func(_ context.Context, s *soak, _ *round, p *devstack.Process) error {
+		return s.fleet.signal(p, syscall.SIGTERM)
+	})},
+	{name: "worker/paused-during", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 300}, func(ctx context.Context, s *soak, _ *round, p *devstack.Process) error { return paused(ctx, s, p) })},
+	{name: "worker/paused-any-time", lane: groundLane, act: anyTime(paused)},
+	{name: "worker/cannot-report", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 200}, unreported)},
+	{name: "run/terminated", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, terminate)},
+	{name: "run/cancelled", lane: groundLane, act: struck(sandbox.Rule{DripMS: 30}, cancelRun)},
+	{name: "postgres/crash", lane: groundLane, act: crashPostgres},
+	{name: "postgres/cut-after-commit", lane: groundLane, act: spoiled("postgres", 500*time.Millisecond, toxic{"cut_after_commit", "downstream", "{}"})},
+	{name: "postgres/black-hole", lane: groundLane, act: spoiled("postgres", 2*time.Second, deaf...)},
+	{name: "postgres/reset", lane: groundLane, act: spoiled("postgres", 500*time.Millisecond, toxic{"reset_peer", "downstream", `{"timeout":0}`})},
+	{name: "postgres/answers-cut", lane: groundLane, act: spoiled("postgres", 500*time.Millisecond, toxic{"limit_data", "downstream", `{"bytes":900}`})},
+	{name: "postgres/slow", lane: groundLane, act: spoiled("postgres", time.Second, toxic{"latency", "downstream", `{"latency":150,"jitter":100}`},
+		toxic{"slicer", "upstream", `{"average_size":64,"size_variation":32,"delay":200}`})},
+	{name: "temporal/crash", lane: groundLane, act: crashTemporal},
+	{name: "temporal/black-hole", lane: groundLane, act: spoiled("temporal", 2*time.Second, deaf...)},
+	{name: "temporal/reset", lane: groundLane, act: spoiled("temporal", 500*time.Millisecond, toxic{"reset_peer", "downstream", `{"timeout":0}`})},
+	{name: "temporal/slow", lane: groundLane, act: spoiled("temporal", time.Second, toxic{"latency", "downstream", `{"latency":200,"jitter":100}`})},
+}
+
+// deaf lets nothing through, and says nothing.
+var deaf = []toxic{{"timeout", "upstream", `{"timeout":0}`}, {"timeout", "downstream", `{"timeout":0}`}}
+
+// spoiled spoils a wire while the round's run begins, at least for a time and
+// until something has met it.
+func spoiled(name string, atLeast time.Duration, list ...toxic) func(context.Context, *soak, *round) (bool, error) {
+	return func(ctx context.Context, s *soak, r *round) (bool, error) {
+		if err := s.begin(ctx, r); err != nil {
+			return false, err
+		}
+		w := s.wires[name]
+		for range 10 { // a run that waits makes no traffic
+			met, err := w.spoil(list, func() { pause(ctx, atLeast) })
+			if err != nil || met > 0 || ctx.Err() != nil {
+				return met > 0, err
+			}
+		}
+		return false, nil
+	}
+}
+
+// anyTime strikes a worker at a drawn moment of the round's run.
+func anyTime(act func(context.Context, *soak, *devstack.Process) error) func(context.Context, *soak, *round) (bool, error) {
+	return func(ctx context.Context, s *soak, r *round) (bool, error) {
+		if err := s.begin(ctx, r); err != nil {
+			return false, err
+		}
+		pause(ctx, r.moment)
+		var p *devstack.Process
+		until(ctx, 10*time.Millisecond, func() bool {
+			if up := s.fleet.up(); len(up) > 0 {
+				p = up[r.number%len(up)]
+			}
+			return p != nil
+		})
+		if p == nil {
+			return false, errors.New("no worker is up")
+		}
+		return true, act(ctx, s, p)
+	}
+}
+
+// struck lets the vendor hold the round's chunk by a rule, finds the worker
+// that has the call, and acts.
+func struck(rule sandbox.Rule, act func(context.Context, *soak, *round, *devstack.Process) error) func(context.Context, *soak, *round) (bool, error) {
+	return func(ctx context.Context, s *soak, r *round) (bool, error) {
+		rule.Times = 3 // more than one moment, if the first one is missed
+		number := s.stack.Sandbox.Script(match(r.book.vendor.send, r.marker(), []sandbox.Rule{rule})...)
+		if err := s.begin(ctx, r); err != nil {
+			return false, err
+		}
+		for seen := 0; ; {
+			soon, cancel := context.WithTimeout(ctx, 15*time.Second)
+			reached := until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) > seen })
+			cancel()
+			if !reached {
+				return false, fmt.Errorf("the chunk of %s has not come to the vendor", r.period)
+			}
+			seen = s.stack.Sandbox.Fired(number)
+			if p := s.holder(ctx, r); p != nil {
+				return true, act(ctx, s, r, p)
+			}
+		}
+	}
+}

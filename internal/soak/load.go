@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// vendor is what the soak has to know of an adapter that takes exports. Another
+// one is another line here.
+type vendor struct {
+	adapter     string
+	settings    map[string]string
+	credentials map[string]integrations.Ref
+	send, look  string // operations in the sandbox's log
+	effect      string // kind of the sandbox's effects
+	throttled   []sandbox.Rule
+	refusal     sandbox.Rule // of a look-up
+}
+
+var vendors = []vendor{{
+	adapter:     "xledger",
+	credentials: map[string]integrations.Ref{"token": "env:XLEDGER_TOKEN"},
+	send:        "addGLImportItems", look: "glImportItems", effect: "gl_import_item",
+	throttled: []sandbox.Rule{
+		{Times: 1, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED","message":"Too many requests"}]}`},
+		{Times: 4, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.CONCURRENCY_LIMIT_REACHED","message":"Too many requests at once"}]}`},
+	},
+	refusal: sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"glImportItems: this filter is not available just now"}]}`},
+}}
+
+// policy is one whose waits a soak can afford.
+var policy = classify.Policy{BaseDelay: 150 * time.Millisecond, Coefficient: 2, MaxRetries: 3, Jitter: 0.2, AttemptTimeout: 1500 * time.Millisecond, Budget: 15 * time.Second}
+
+// deferBase is the first wait of a deferral.
+const deferBase = 500 * time.Millisecond
+
+// monthly is the schedule of every book but the clock's.
+var monthly = integrations.Schedule{Every: "monthly", Day: 3, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"}
+
+// setUp stores a book's integration and makes its schedule.
+func (s *soak) setUp(ctx context.Context, b *book) error {
+	schedule := monthly
+	if b == s.plan.clock.book { // fires once while the soak runs, if it runs a minute
+		zone, err := time.LoadLocation(schedule.TimeZone)
+		if err != nil {
+			return err
+		}
+		at := time.Now().Add(65 * time.Second).In(zone)
+		schedule = integrations.Schedule{Every: "daily", Hour: at.Hour(), Minute: at.Minute(), TimeZone: schedule.TimeZone}
+	}
+	in := integrations.Integration{
+		OrganizationID: b.organization, ID: b.id, Name: "soak", Adapter: b.vendor.adapter, BaseURL: s.vendors[b.vendor.adapter],
+		Settings: b.vendor.settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.Export{ChunkSize: 40},
+	}
+	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
+		return err
+	}
+	if _, err := workflows.ApplySchedule(ctx, s.temporal, in, false); err != nil {
+		return err
+	}
+	// The same with short deferrals, which only this program has.
+	return s.schedule(b).Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+		changed := u.Description.Schedule
+		changed.Action.(*client.ScheduleWorkflowAction).Args = []any{workflows.SyncInput{
+			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: "schedule", TriggeredBy: "schedule",
+			Schedule: &schedule, Policy: policy, DeferBase: deferBase,
+		}}
+		return &client.ScheduleUpdate{Schedule: &changed}, nil
+	}})
+}
+
+func (s *soak) schedule(b *book) client.ScheduleHandle {
+	return s.temporal.ScheduleClient().GetHandle(s.ctx, workflows.ScheduleID(b.organization, b.id))
+}
+
+// store imports a round's entries.
+func (s *soak) store(ctx context.Context, r *round) error {
+	list := make([]runlog.SourceEntry, len(r.entries))
+	for i, e := range r.entries {
+		list[i] = runlog.SourceEntry{EntryID: e.id, VoucherID: e.voucher, Date: e.date, Account: e.account, Amount: e.amount(), Currency: "NOK", Text: r.book.text}
+	}
+	return insist(ctx, "import", func(ctx context.Context) error {
+		_, err := runlog.ImportEntries(ctx, s.operator, r.book.organization, list)
+		return err
+	})
+}
+
+// input is a book's run of a period, asked for by a person.
+func (b *book) input(period string) workflows.SyncInput {
+	start, end, err := integrations.Period(period)
+	if err != nil {
+		panic(err) // a period of our own
+	}
+	return workflows.SyncInput{
+		OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Policy: policy, Period: period,
+		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "soak", DeferBase: deferBase,
+	}
+}
+
+// begin starts a round's run, or asks for it in the way of the round.
+func (s *soak) begin(ctx context.Context, r *round) error {
+	in := r.book.input(r.period)
+	options := workflows.SyncOptions(in)
+	run := func(ctx context.Context) error { return s.run(ctx, options, in) }
+	switch r.start {
+	case "backfill":
+		in.Trigger = "backfill"
+	case "twice":
+		another, other := options, in
+		another.ID += "/another"
+		other.Trigger = "backfill"
+		both := make(chan error, 2)
+		for range 2 {
+			go func() { both <- insist(ctx, "start", run) }()
+		}
+		return errors.Join(<-both, <-both, insist(ctx, "start", func(ctx context.Context) error { return s.run(ctx, another, other) }))
+	case "trigger": // of the month that is over today: late entries only
+		err := insist(ctx, "trigger", func(ctx context.Context) error {
+			return errors.Join(s.schedule(r.book).Trigger(ctx, client.ScheduleTriggerOptions{}), s.schedule(r.book).Trigger(ctx, client.ScheduleTriggerOptions{}))
+		})
+		return errors.Join(err, insist(ctx, "start", run))
+	case "schedule":
+		due := in.PeriodEnd.AddDate(0, 0, monthly.Day-1)
+		return insist(ctx, "backfill", func(ctx context.Context) error {
+			return s.schedule(r.book).Backfill(ctx, client.ScheduleBackfillOptions{Backfill: []client.ScheduleBackfill{
+				{Start: due, End: due.AddDate(0, 0, 1), Overlap: enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL},
+			}})
+		})
+	}
+	return insist(ctx, "start", run)
+}
+
+func (s *soak) run(ctx context.Context, o client.StartWorkflowOptions, in workflows.SyncInput) error {
+	_, err := s.temporal.ExecuteWorkflow(ctx, o, workflows.SyncName, in)
+	return err
+}
+
+// retry does what "starter exports retry" does.
+func (s *soak) retry(ctx context.Context, b *book, parent uuid.UUID, period string) error {
+	in := b.input(period)
+	in.ParentID, in.Trigger = &parent, "retry"
+	return insist(ctx, "retry", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) })
+}
+
+// finish waits until the export of a round's period is over, and retries it
+// once if it failed. A round that takes too long is left to the end.
+func (s *soak) finish(ctx context.Context, r *round) {
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+	defer cancel()
+	var id uuid.UUID
+	var status string
+	over := until(ctx, 300*time.Millisecond, func() bool {
+		err := s.admin.QueryRow(ctx, `SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
+			WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL AND status <> 'pending'`, r.book.id, r.period).Scan(&id, &status)
+		return err == nil
+	})
+	if over && status == "failed" {
+		if err := s.retry(ctx, r.book, id, r.period); err != nil && ctx.Err() == nil {
+			s.say("retry of %s %s: %v", r.book.name, r.period, err)
+		}
+	}
+}
+
+// insist repeats what the faults may make fail.
+func insist(ctx context.Context, what string, do func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	until(ctx, 200*time.Millisecond, func() bool {
+		try, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		err = do(try)
+		return err == nil
+	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
+	}
+	return err
+}
+
+// rowsOf reads as the superuser, who sees everything.
+func rowsOf[T any](ctx context.Context, s *soak, sql string, args ...any) (list []T, err error) {
+	err = insist(ctx, "read", func(ctx context.Context) error {
+		rows, err := s.admin.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Fates of an entry: what must have become of it at the end.
+const (
+	exported = "exported" // at the vendor, once
+	rejected = "rejected" // refused, by the vendor or by us
+	never    = "never"    // dated after every period: in no export
+)
+
+// entry is a line of a voucher, and the oracle of what becomes of it.
+type entry struct {
+	id, voucher, account string
+	cents                int64
+	date                 time.Time
+	fate                 string
+}
+
+// amount is the entry's amount as decimal text.
+func (e entry) amount() string {
+	sign, c := "", e.cents
+	if c < 0 {
+		sign, c = "-", -c
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, c/100, c%100)
+}
+
+// book is an organization with one integration.
+type book struct {
+	name             string
+	organization, id uuid.UUID
+	vendor           vendor
+	entries          map[string]entry // all that its rounds import
+	text             string           // stands in every entry, and must not be found where entries have no place
+	rounds           int              // so many of its periods are drawn
+}
+
+// key is an entry's identity at the vendor, computed from the documentation and
+// not by the code under test.
+func (b *book) key(id string) string {
+	sum := sha256.Sum256([]byte(b.id.String() + "/" + id))
+	return hex.EncodeToString(sum[:])[:32]
+}
+
+// round is one fault with the load that it strikes: entries that are imported,
+// a period that is exported, and how the run is started.
+type round struct {
+	number  int
+	book    *book
+	period  string
+	start   string // one of starts
+	fault   fault
+	moment  time.Duration // when a fault strikes that has no sign to wait for
+	entries []entry
+}
+
+// marker is the key of an entry that is in the round's period and good, so that
+// a rule can find the round's chunk among all requests.
+func (r *round) marker() string { return r.book.key(r.entries[0].id) }
+
+// lane is what happens to one book, one round after the other; lanes run side
+// by side.
+type lane []*round
+
+// plan is everything that a seed decides.
+type plan struct {
+	seed  uint64
+	books []*book
+	lanes []lane
+	clock *round // exported by its schedule when that fires, or at the end
+}
+
+// starts are the ways in which a period's export is asked for.
+var starts = []string{"manual", "backfill", "twice", "schedule", "trigger"}
+
+// cycle is how long one round of every fault takes, about.
+const cycle = time.Minute
+
+// newPlan draws a plan: every fault once for each cycle that fits in. The
+// vendor's faults are dealt out to several books, since each strikes the chunk
+// of its own round and two in one chunk would hide each other.
+func newPlan(seed uint64, length time.Duration) *plan {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	p := &plan{seed: seed}
+	for i, name := range []string{"ground", "wire", "vendor-a", "vendor-b", "vendor-c", "vendor-d", "clock"} {
+		p.books = append(p.books, newBook(rng, name, vendors[i%len(vendors)]))
+	}
+	p.lanes = make([]lane, len(p.books)-1)
+	for range max(1, int(length/cycle)) {
+		dealt := 0
+		for _, i := range rng.Perm(len(faults)) {
+			f, to := faults[i], 0
+			switch f.lane {
+			case wireLane:
+				to = 1
+			case vendorLane:
+				to = 2 + dealt%4
+				dealt++
+			}
+			p.lanes[to] = append(p.lanes[to], newRound(rng, p.books[to], f))
+		}
+	}
+	p.clock = newRound(rng, p.books[len(p.books)-1], fault{})
+	number := 0
+	for _, l := range p.lanes {
+		for i, r := range l {
+			number++
+			r.number = number
+			if i+1 < len(l) {
+				heal(rng, r, l[i+1])
+			}
+		}
+	}
+	return p
+}
+
+func newBook(rng *rand.Rand, name string, v vendor) *book {
+	b := &book{name: name, organization: draw(rng), id: draw(rng), vendor: v, entries: make(map[string]entry)}
+	b.text = "text-" + draw(rng).String()
+	return b
+}
+
+// draw makes a version 4 UUID.
+func draw(rng *rand.Rand) (u uuid.UUID) {
+	binary.BigEndian.PutUint64(u[:8], rng.Uint64())
+	binary.BigEndian.PutUint64(u[8:], rng.Uint64())
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	return u
+}
+
+// month is the n-th period of a book. Every one of them is long over.
+func month(n int) time.Time { return time.Date(2001, time.Month(1+n), 1, 0, 0, 0, 0, time.UTC) }
+
+// newRound draws the vouchers of a book's next period: most are good, some of
+// those late; some the vendor refuses, some do not sum to zero, some are dated
+// after every period.
+func newRound(rng *rand.Rand, b *book, f fault) *round {
+	begin := month(b.rounds)
+	b.rounds++
+	r := &round{book: b, period: begin.Format("2006-01"), fault: f, start: starts[rng.IntN(len(starts))],
+		moment: time.Duration(rng.IntN(400)) * time.Millisecond}
+	if f.lane == groundLane {
+		r.start = "manual" // so that its workflow is known
+	}
+	n := 3 + rng.IntN(8)
+	if rng.IntN(4) == 0 {
+		n = 30 // several chunks
+	}
+	for i := range n {
+		day := begin.AddDate(0, 0, rng.IntN(28))
+		voucher := fmt.Sprintf("%s-v%02d", r.period, i)
+		lines := drawVoucher(rng, voucher, day, 2+rng.IntN(4))
+		switch kind := rng.IntN(24); {
+		case i == 0: // the marker's
+		case kind == 0:
+			refuse(lines, func(e *entry) { e.account = "X" + e.account })
+		case kind == 1:
+			refuse(lines, func(e *entry) { e.cents++ })
+		case kind == 2:
+			each(lines, func(e *entry) { e.date, e.fate = e.date.AddDate(98, 0, 0), never })
+		case kind <= 5:
+			each(lines, func(e *entry) { e.date = e.date.AddDate(0, -2, 0) })
+		}
+		r.entries = append(r.entries, lines...)
+	}
+	each(r.entries, func(e *entry) { b.entries[e.id] = *e })
+	return r
+}
+
+func drawVoucher(rng *rand.Rand, voucher string, day time.Time, n int) []entry {
+	lines := make([]entry, n)
+	var sum int64
+	for i := range lines {
+		lines[i] = entry{id: fmt.Sprintf("%s-%d", voucher, i+1), voucher: voucher, account: fmt.Sprint(3000 + rng.IntN(1000)),
+			cents: rng.Int64N(2_000_000) - 1_000_000, date: day, fate: exported}
+		sum += lines[i].cents
+	}
+	lines[n-1].cents -= sum
+	return lines
+}
+
+func each(lines []entry, do func(*entry)) {
+	for i := range lines {
+		do(&lines[i])
+	}
+}
+
+// refuse spoils a voucher's first line, and with it the voucher.
+func refuse(lines []entry, spoil func(*entry)) {
+	spoil(&lines[0])
+	each(lines, func(e *entry) { e.fate = rejected })
+}
+
+// heal holds the last line of a voucher back until the next round, in half of
+// the rounds: it is refused here first, and exported once it is whole.
+func heal(rng *rand.Rand, r, next *round) {
+	last := r.entries[len(r.entries)-1]
+	if last.fate != exported || last.voucher == r.entries[0].voucher || rng.IntN(2) == 0 {
+		return
+	}
+	r.entries = r.entries[:len(r.entries)-1]
+	next.entries = append(next.entries, last)
+}

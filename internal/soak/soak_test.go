@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestSoak is the short soak: every fault once, a seed that is always the same.
+func TestSoak(t *testing.T) {
+	r := run(t.Context(), config{seed: 20261124, length: time.Second, bound: 2 * time.Minute, race: true}, os.Stderr)
+	t.Log(r.line())
+	fmt.Println(r.line())
+	require.Empty(t, r.violations)
+	require.Equal(t, len(faults), r.fired)
+}
+
+// The same seed makes the same plan, another one another.
+func TestPlan(t *testing.T) {
+	flat := func(p *plan) (s string) {
+		for _, l := range p.lanes {
+			for _, r := range l {
+				s += fmt.Sprintln(r.number, r.book.name, r.book.id, r.period, r.start, r.fault.name, r.moment, r.entries)
+			}
+		}
+		return s
+	}
+	require.Equal(t, flat(newPlan(1, 5*time.Minute)), flat(newPlan(1, 5*time.Minute)))
+	require.NotEqual(t, flat(newPlan(1, time.Minute)), flat(newPlan(2, time.Minute)))
+	p := newPlan(1, 5*time.Minute)
+	planned := make(map[string]int)
+	imported := make(map[string]int)
+	for _, l := range append(p.lanes, lane{p.clock}) {
+		for _, r := range l {
+			planned[r.fault.name]++
+			require.Equal(t, exported, r.entries[0].fate, "the marker's")
+			for _, e := range r.entries {
+				imported[r.book.name+e.id]++
+				require.Equal(t, e, r.book.entries[e.id])
+			}
+		}
+	}
+	for _, f := range faults {
+		require.Equal(t, 5, planned[f.name], f.name)
+	}
+	total := 0
+	for _, b := range p.books {
+		total += len(b.entries)
+	}
+	require.Len(t, imported, total, "each entry is imported, once")
+}

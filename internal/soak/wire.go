@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/Shopify/toxiproxy/v2/toxics"
+	"github.com/rs/zerolog"
+)
+
+// wire is a proxy between the workers and one thing that they need. What goes
+// through it is counted before any other toxic, so that a fault which nothing
+// met is known.
+type wire struct {
+	proxy  *toxiproxy.Proxy
+	meters []*meter
+}
+
+// toxic is one of toxiproxy's, or of the two below.
+type toxic struct {
+	kind   string // such as latency
+	stream string // upstream is towards the server
+	attrs  string // JSON
+}
+
+// newWire starts a proxy to a "host:port".
+func newWire(name, upstream string) (*wire, error) {
+	toxics.Register("meter", new(meter))
+	toxics.Register("cut_after_commit", new(cutAfterCommit))
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	w := &wire{proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)}
+	for _, direction := range []string{"upstream", "downstream"} {
+		added, err := w.add(toxic{"meter", direction, "{}"})
+		if err != nil {
+			return nil, err
+		}
+		w.meters = append(w.meters, added.(*meter))
+	}
+	return w, w.proxy.Start()
+}
+
+// address is where the workers find it.
+func (w *wire) address() string { return w.proxy.Listen }
+
+func (w *wire) add(t toxic) (toxics.Toxic, error) {
+	text := fmt.Sprintf(`{"name":"%s-%s","type":"%[1]s","stream":"%[2]s","attributes":%[3]s}`, t.kind, t.stream, t.attrs)
+	added, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("toxic %s: %w", text, err)
+	}
+	return added.Toxic, nil
+}
+
+// spoil puts toxics on the wire, runs during and takes them off again. met is
+// how many pieces of data came by meanwhile; for cut_after_commit, how many
+// commits it cut off.
+func (w *wire) spoil(list []toxic, during func()) (met int64, err error) {
+	before := w.seen()
+	cuts := int64(-1)
+	for _, t := range list {
+		added, err := w.add(t)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = w.proxy.Toxics.RemoveToxic(context.Background(), t.kind+"-"+t.stream) }()
+		if c, ok := added.(*cutAfterCommit); ok {
+			defer func() { met = c.cut.Load() }()
+			cuts = 0
+		}
+	}
+	during()
+	if cuts < 0 {
+		met = w.seen() - before
+	}
+	return met, nil
+}
+
+// seen is how many pieces of data have come by.
+func (w *wire) seen() (n int64) {
+	for _, m := range w.meters {
+		n += m.seen.Load()
+	}
+	return n
+}
+
+// pass hands data on until the toxic is taken off or the connection ends. It
+// closes the connection when keep says no.
+func pass(stub *toxics.ToxicStub, keep func(data []byte) bool) {
+	for {
+		select {
+		case <-stub.Interrupt:
+			return
+		case c := <-stub.Input:
+			if c == nil || !keep(c.Data) {
+				stub.Close()
+				return
+			}
+			stub.Output <- c
+		}
+	}
+}
+
+// meter counts.
+type meter struct{ seen atomic.Int64 }
+
+// Pipe implements [toxics.Toxic].
+func (m *meter) Pipe(stub *toxics.ToxicStub) {
+	pass(stub, func([]byte) bool { m.seen.Add(1); return true })
+}
+
+// cutAfterCommit closes a connection in place of the server's word that a
+// transaction is committed: it is, and the client cannot know.
+type cutAfterCommit struct{ cut atomic.Int64 }
+
+// committed is the message CommandComplete of a commit.
+var committed = []byte("COMMIT\x00")
+
+// Pipe implements [toxics.Toxic].
+func (t *cutAfterCommit) Pipe(stub *toxics.ToxicStub) {
+	pass(stub, func(data []byte) bool {
+		if bytes.Contains(data, committed) && t.cut.Load() < 4 {
+			t.cut.Add(1)
+			return false
+		}
+		return true
+	})
+}
+
+// until polls a condition.
+func until(ctx context.Context, every time.Duration, done func() bool) bool {
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(every):
+		}
+	}
+	return true
+}
+
+// pause waits, and no longer than ctx lives.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
