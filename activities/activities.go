@@ -70,20 +70,19 @@ type Activities struct {
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
 	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
 	// OnQuota is told once a month, over all workers, of each threshold of an
-	// integration's quota that is reached, in percent, in the transaction that
-	// records it. After an error it is told again. It may be nil.
-	OnQuota func(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, percent int) error
+	// integration's quota that is reached, in the transaction that records it. After an error it is told again. It may be nil.
+	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
 
 	Pause  Pauses      // nil: nothing is ever paused
 	Health HealthStore // of monitors and probes; calls do not use it
 
-	// ProbeAllowed says whether the quota leaves room for a probe; nil always
+	// ProbeAllowed says whether a probe may be made, besides the quota; nil always
 	// does. LastTraffic is when this worker last saw an integration's traffic;
-	// nil never. OnHealthChange is told of each change, perhaps more than once;
-	// it must not fail, and may be nil.
+	// nil never. OnHealthChange is told of each change, perhaps more than once,
+	// and after an error again. It may be nil.
 	ProbeAllowed   func(organization, integration uuid.UUID) bool
 	LastTraffic    func(organization, integration uuid.UUID) time.Time
-	OnHealthChange func(ctx context.Context, organization, integration uuid.UUID, from, to health.State, reason classify.Kind)
+	OnHealthChange func(ctx context.Context, organization, integration uuid.UUID, from, to health.State, reason classify.Kind) error
 }
 
 // Freshness is how long a worker uses what it knows of an integration before it
@@ -137,8 +136,8 @@ type Invocation struct {
 
 	// RequestsPerMinute is the integration's rate when the invocation started; 0
 	// is none. With a rate, attempts go through [OwnQueue].
-	RequestsPerMinute int    `json:"requestsPerMinute,omitempty"`
-	Purpose           string `json:"purpose,omitempty"` // "" for a caller's or a run's work, or [PurposeProbe], [PurposeWarmUp]
+	RequestsPerMinute int            `json:"requestsPerMinute,omitempty"`
+	Purpose           limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work
 }
 
 // CallResult is a successful attempt.

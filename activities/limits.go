@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ var urgent = map[adapters.Operation]bool{adapters.Export: true, adapters.LateFau
 // integration's quota has no room for it.
 func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *adapters.Conn) *classify.Verdict {
 	if conn.Purpose == "" {
-		conn.Purpose = purposes[in.Operation]
+		conn.Purpose = cmp.Or(in.Purpose, purposes[in.Operation])
 	}
 	if a.Gate == nil {
 		return nil
@@ -142,7 +143,7 @@ func (a *Activities) FlushUsage(ctx context.Context) error {
 			if a.OnQuota == nil {
 				return nil
 			}
-			return a.OnQuota(ctx, tx, w.Organization, w.Integration, w.Percent)
+			return a.OnQuota(ctx, tx, w)
 		})
 		if err == nil {
 			a.Gate.Ledger.Told(w)

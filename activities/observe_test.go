@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/limits"
 )
 
 // told is what monitors were told.
@@ -117,7 +118,7 @@ func TestChangesAreToldAtOnce(t *testing.T) {
 			o.Observe(in, none)
 		}
 		probe := in
-		probe.Purpose = activities.PurposeProbe
+		probe.Purpose = limits.Probe
 		o.Observe(probe, activities.Attempt{Kind: classify.DNS})
 		require.Empty(t, l.all())
 		time.Sleep(time.Hour)

@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -22,12 +23,6 @@ const (
 	ProbeName  = "Probe"
 	WarmUpName = "WarmUp"
 	RecordName = "RecordHealth"
-)
-
-// Purposes of requests that are nobody's work.
-const (
-	PurposeProbe  = "probe"
-	PurposeWarmUp = "warmup"
 )
 
 // HealthStore keeps what monitors know. [New] sets it; without it nothing is
@@ -149,7 +144,10 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
 	if in.Record.Proven(w.Policy, in.Planned, seen) {
 		return skip(SkippedShared)
 	}
-	done := a.ask(ctx, in.Target, found.Adapter, PurposeProbe)
+	done := a.ask(ctx, in.Target, found.Adapter, limits.Probe)
+	if done.Kind == classify.QuotaSpent {
+		return skip(SkippedQuota)
+	}
 	o := done.observation(health.Probe)
 	if o.Signal() == health.Nothing {
 		return skip(SkippedNothing)
@@ -165,7 +163,7 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
 }
 
 // ask makes one ping. It is observed like every attempt, with its purpose.
-func (a *Activities) ask(ctx context.Context, t Target, adapter, purpose string) Attempt {
+func (a *Activities) ask(ctx context.Context, t Target, adapter string, purpose limits.Purpose) Attempt {
 	in := Invocation{
 		OrganizationID: t.OrganizationID, IntegrationID: t.IntegrationID, AdapterName: adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: classify.DefaultPolicy(), Purpose: purpose,
@@ -180,7 +178,7 @@ func (a *Activities) ask(ctx context.Context, t Target, adapter, purpose string)
 		a.Observe(in, at)
 	}
 	if at.Class != classify.Success {
-		a.Log.Info(purpose+" failed", "correlation_id", in.CorrelationID, "organization_id", t.OrganizationID, "integration_id", t.IntegrationID,
+		a.Log.Info(string(purpose)+" failed", "correlation_id", in.CorrelationID, "organization_id", t.OrganizationID, "integration_id", t.IntegrationID,
 			"adapter", adapter, "class", at.Class, "kind", at.Kind, "rule", at.Rule, "http_status", at.HTTPStatus, "message", at.Message)
 	}
 	return at
@@ -220,7 +218,9 @@ func (a *Activities) RecordHealth(ctx context.Context, u runlog.HealthUpdate) er
 	for _, c := range u.Changes {
 		a.Log.Info("health changed", "organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
 		if a.OnHealthChange != nil {
-			a.OnHealthChange(ctx, u.OrganizationID, u.IntegrationID, c.From, c.To, c.Reason)
+			if err := a.OnHealthChange(ctx, u.OrganizationID, u.IntegrationID, c.From, c.To, c.Reason); err != nil {
+				return storeError(err)
+			}
 		}
 	}
 	return nil

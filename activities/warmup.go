@@ -7,6 +7,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/limits"
 )
 
 // WarmUpInput asks to make an integration ready on the worker that takes it.
@@ -54,7 +55,7 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 		return r, nil
 	}
 	var timing adapters.Timing
-	done := a.ask(adapters.WithTiming(ctx, &timing), in.Target, found.Adapter, PurposeWarmUp)
+	done := a.ask(adapters.WithTiming(ctx, &timing), in.Target, found.Adapter, limits.WarmUp)
 	o := done.observation(health.WarmUp)
 	r.Parts, r.Took, r.Kind, r.Observation = timing.Parts(), o.Latency, done.Kind, &o
 	if r.Cold = r.Parts.Cold(); r.Cold {

@@ -169,10 +169,10 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
 			    entries_rejected = n.rejected, entries_unknown = n.unknown, entries_faulted = n.faulted, amounts = m.amounts, sha256 = $3,
 			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
-			    deferred_until = NULL, finished_at = now(), attempts = $8, chunks = $9,
+			    deferred_until = NULL, finished_at = now(), attempts = $8, chunks = $9, warm_up = nullif($10::interval, interval '0'), cold_start = $11,
 			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
 			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
-			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks)
+			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart)
 		if err != nil {
 			return err
 		}
@@ -216,15 +216,6 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 		}
 	}
 	return nil
-}
-
-// WarmedUp records how a run's warm-up went.
-func WarmedUp(ctx context.Context, db Beginner, organization, export uuid.UUID, took time.Duration, cold bool) error {
-	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET warm_up = $3, cold_start = $4
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, organization, export, took, cold)
-		return err
-	})
 }
 
 // Exports returns an organization's exports, newest first, at most limit.

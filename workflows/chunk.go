@@ -110,7 +110,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		return true, settle("unknown", "outcome unknown")
 	case chunk.Step == activities.SendStep && refused[last.Kind]:
 		return true, split(durable, in, p, chunk, message, p.Plan.Atomic && !last.Unknown)
-	case permanent, p.Deferrals >= maxDeferrals:
+	case permanent, p.Deferrals >= maxDeferrals && last.Kind != classify.Paused:
 		fail(last.Kind)
 		if trail.Uncertain() || !trail.Marked() || chunk.Step != activities.SendStep {
 			return false, nil // it stays as it is: if it is marked as sent, its outcome is open
@@ -143,7 +143,7 @@ var refused = map[classify.Kind]bool{
 
 // passing are permanent failures that pass by themselves: permanent for an
 // invocation, and a run waits.
-var passing = map[classify.Kind]bool{classify.QuotaExhausted: true}
+var passing = map[classify.Kind]bool{classify.QuotaExhausted: true, classify.Paused: true}
 
 // split halves a refused chunk to find the voucher that the vendor refuses. One
 // voucher is rejected, if need be after asking whether none of it was stored:

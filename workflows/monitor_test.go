@@ -92,8 +92,9 @@ func newMonth(t *testing.T) *month {
 			},
 		},
 		Observe: func(in activities.Invocation, _ activities.Attempt) { m.asked = append(m.asked, m.now()) },
-		OnHealthChange: func(_ context.Context, _, _ uuid.UUID, from, to health.State, reason classify.Kind) {
+		OnHealthChange: func(_ context.Context, _, _ uuid.UUID, from, to health.State, reason classify.Kind) error {
 			m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", from, to, reason))
+			return nil
 		},
 	}
 	return m

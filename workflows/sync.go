@@ -120,6 +120,9 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 			return SyncResult{}, err
 		}
 		p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
+		if p.Plan.Chunks > 0 {
+			p.Export.WarmUp, p.Export.ColdStart = warmUp(ctx, in)
+		}
 	}
 	for goOn && !p.over() {
 		if ctx.Err() != nil {
@@ -138,6 +141,25 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	result := SyncResult{}
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
+}
+
+// warmedBy is how recent traffic must be to leave a run's warm-up out.
+const warmedBy = time.Minute
+
+// warmUp makes a worker ready for a run and says how long the vendor took and
+// whether it was a cold start. It is one try of ten seconds: a vendor who is
+// away will be found so by the first chunk, which can wait.
+func warmUp(ctx workflow.Context, in SyncInput) (took time.Duration, cold bool) {
+	var r activities.WarmUpResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 12 * time.Second, ScheduleToCloseTimeout: 20 * time.Second, Summary: "warm up", RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	}), activities.WarmUpName, activities.WarmUpInput{
+		Target: activities.Target{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, Now: workflow.Now(ctx)}, UnlessTraffic: warmedBy,
+	}).Get(ctx, &r)
+	if err != nil {
+		return 0, false
+	}
+	return r.Took, r.Cold
 }
 
 // over reports whether nothing is left to ask the vendor.
