@@ -96,7 +96,7 @@ var signals = []struct {
 	}},
 	{Nothing, []classify.Kind{
 		classify.Dependency, classify.WorkerLost, classify.InvalidRequest, classify.Transformation, classify.Configuration,
-		classify.PayloadTooLarge, classify.Cancelled, classify.Internal, classify.Paused,
+		classify.PayloadTooLarge, classify.Cancelled, classify.Internal, classify.Paused, classify.BreakerOpen, classify.QuotaSpent,
 	}},
 }
 

@@ -26,8 +26,8 @@ func TestEveryKindHasASignal(t *testing.T) {
 		}
 	}
 	require.Equal(t, []classify.Kind{
-		classify.Cancelled, classify.Configuration, classify.Dependency, classify.Internal, classify.InvalidRequest,
-		classify.Paused, classify.PayloadTooLarge, classify.Transformation, classify.WorkerLost,
+		classify.BreakerOpen, classify.Cancelled, classify.Configuration, classify.Dependency, classify.Internal, classify.InvalidRequest,
+		classify.Paused, classify.PayloadTooLarge, classify.QuotaSpent, classify.Transformation, classify.WorkerLost,
 	}, silent, "these say nothing, and no others: a kind that is in no list would be one of them")
 }
 

@@ -103,9 +103,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		p.Export.ErrorMessage = "late faults could not be asked for: " + message
 		p.done()
 		return true, nil
-	case last.Kind == classify.UnknownOutcome, chunk.Step == activities.SendStep && refused[last.Kind] && last.Unknown:
-		// Also where the vendor refused to be asked: that is not a refusal of
-		// what was sent before.
+	case last.Kind == classify.UnknownOutcome:
 		p.done()
 		return true, settle("unknown", "outcome unknown")
 	case chunk.Step == activities.SendStep && refused[last.Kind]:

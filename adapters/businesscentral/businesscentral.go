@@ -154,6 +154,7 @@ func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 			return adapters.Response{Status: answer.Status, Body: adapters.JSON(answer.Body), ReadBack: true, Found: found}, v
 		}
 		r = *rest
+		c.Uncertain = len(found) > 0 // nothing is there: from now on only this request decides
 	}
 	if !r.Batch() {
 		return odata.Respond(b.send.Send(ctx, c, g.Op(), r.Method, r.Path, r.Header(), r.Body))
