@@ -11,10 +11,11 @@ import (
 // and date match all five lists. An empty list matches everything, but Minutes
 // and Hours are never empty. The lists are sorted.
 //
-// It is Temporal's reading of a calendar, which decides. In the night in which
-// the clocks go forward a time in the missing hour does not fire; in the night
-// in which they go back a time in the hour that comes twice fires twice, and
-// the second firing finds its period exported.
+// In the night in which the clocks go forward, a time in the missing hour does
+// not fire. In the night in which they go back, Temporal decides, and
+// [Calendar.next] says the same as it: in Oslo 02:30 fires once, the second time
+// that the clock shows it, and 01:30 fires again an hour later. A second firing
+// finds its period exported.
 type Calendar struct {
 	Minutes  []int // 0 to 59
 	Hours    []int // 0 to 23
@@ -41,9 +42,10 @@ func (s Schedule) Calendar() (Calendar, error) {
 	return c, nil
 }
 
-// on reports whether the calendar fires on a date.
-func (c Calendar) on(t time.Time) bool {
-	return in(c.Months, int(t.Month())) && in(c.Days, t.Day()) && in(c.Weekdays, int(t.Weekday()))
+// on reports whether the calendar fires on a date. The weekday is given apart,
+// since a clock may show no midnight that begins the day.
+func (c Calendar) on(date time.Time, weekday time.Weekday) bool {
+	return in(c.Months, int(date.Month())) && in(c.Days, date.Day()) && in(c.Weekdays, int(weekday))
 }
 
 func in(list []int, n int) bool { return len(list) == 0 || slices.Contains(list, n) }
@@ -62,38 +64,50 @@ func (s Schedule) Firings(from time.Time) iter.Seq[time.Time] {
 		if err != nil {
 			return
 		}
-		y, m, d := from.In(zone).Date()
-		// Dates are counted at noon UTC, where every day exists.
-		for day := time.Date(y, m, d, 12, 0, 0, 0, time.UTC); day.Year() <= lastYear; day = day.AddDate(0, 0, 1) {
-			if !c.on(day) {
-				continue
-			}
-			for _, at := range c.times(day, zone) {
-				if !at.Before(from) && !yield(at) {
-					return
-				}
+		// A firing is looked for from the one before it on, and where clocks
+		// change that matters: so begin well before.
+		for at := c.next(from.Add(-24 * time.Hour).In(zone)); !at.IsZero(); at = c.next(at) {
+			if !at.Before(from) && !yield(at) {
+				return
 			}
 		}
 	}
 }
 
-// times returns when a local clock shows the calendar's times on a date: not at
-// all in an hour that is missing, twice in one that comes twice.
-func (c Calendar) times(day time.Time, zone *time.Location) (all []time.Time) {
-	y, m, d := day.Date()
-	for _, hour := range c.Hours {
-		for _, minute := range c.Minutes {
-			near := time.Date(y, m, d, hour, minute, 0, 0, zone)
-			for _, shift := range []time.Duration{-time.Hour, 0, time.Hour} {
-				at := near.Add(shift)
-				if at.Day() == d && at.Hour() == hour && at.Minute() == minute {
-					all = append(all, at)
-				}
-			}
+// next returns the first firing after a time, in the zone of the time; the zero
+// time if there is none. It looks for it as Temporal's server does (1.29, seen):
+// by the date and then by the clock, whose hours it counts on. When the minutes
+// of an hour are through and the next one is two hours away, an hour comes
+// twice, and the same one is gone through again an hour later.
+func (c Calendar) next(after time.Time) time.Time {
+	zone := after.Location()
+	y, m, d := after.Date()
+	hour, minute := after.Hour(), after.Minute()+1
+	again := after.Add(-time.Hour).Hour() == hour
+	clock := func(hour, minute int) time.Time { return time.Date(y, m, d, hour, minute, 0, 0, zone) }
+	for y <= lastYear {
+		date := time.Date(y, m, d, 12, 0, 0, 0, time.UTC)
+		switch {
+		case hour > 23 || !c.on(date, clock(hour, min(minute, 59)).Weekday()):
+			y, m, d = date.AddDate(0, 0, 1).Date()
+			hour, minute, again = 0, 0, false
+		case !in(c.Hours, hour):
+			hour, minute, again = hour+1, 0, false
+		case minute > 59 && !again && clock(hour+1, 0).Sub(clock(hour, 0)) > time.Hour:
+			minute, again = 0, true
+		case minute > 59:
+			hour, minute, again = hour+1, 0, false
+		case !in(c.Minutes, minute):
+			minute++
+		case clock(hour, minute).Hour() != hour: // the clock does not show it
+			hour, minute = hour+1, 0
+		case again:
+			return clock(hour, minute).Add(time.Hour)
+		default:
+			return clock(hour, minute)
 		}
 	}
-	slices.SortFunc(all, time.Time.Compare)
-	return slices.CompactFunc(all, time.Time.Equal)
+	return time.Time{}
 }
 
 // Occurrences returns when the schedule fires in [from, to).

@@ -124,7 +124,7 @@ func cronField(i int, text string) ([]int, error) {
 // years have every date there is.
 func (c Calendar) fires() bool {
 	for day := time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC); day.Year() < 2028; day = day.AddDate(0, 0, 1) {
-		if c.on(day) {
+		if c.on(day, day.Weekday()) {
 			return true
 		}
 	}

@@ -160,7 +160,9 @@ func checkSources(ctx context.Context, db runlog.Beginner, list []integrations.I
 			asked[in.Export.Source] = err
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("integration %s: export.%w", in.Name, err))
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				faults = append(faults, fmt.Errorf("integration %s: export.%s", in.Name, line))
+			}
 		}
 	}
 	return errors.Join(faults...)

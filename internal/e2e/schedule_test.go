@@ -223,6 +223,9 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 		{Every: "daily", Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
 		{Every: "daily", Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
 		{Every: "daily", TimeZone: "Europe/Oslo"},
+		{Every: "daily", Hour: 1, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: "daily", Hour: 1, Minute: 30, TimeZone: "America/New_York"},
+		{Every: "weekly", Day: 7, Hour: 6, TimeZone: "America/Havana"}, // whose clocks change at midnight
 		{Every: "weekly", Day: 7, Hour: 2, TimeZone: "Europe/Oslo"},
 		{Every: "weekly", Day: 1, Hour: 23, Minute: 59, TimeZone: "America/New_York"},
 		{Every: "monthly", Day: 28, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
@@ -240,7 +243,7 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 			action, err = workflows.ApplySchedule(t.Context(), temporal, in, false)
 			require.NoError(t, err)
 			require.Equal(t, "unchanged", action, "what Temporal made of it is what we asked for")
-			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 0, 0, time.UTC)
+			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 30, 0, time.UTC)
 			answer, err := temporal.WorkflowService().ListScheduleMatchingTimes(t.Context(), &workflowservice.ListScheduleMatchingTimesRequest{
 				Namespace: "default", ScheduleId: workflows.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
 			})
