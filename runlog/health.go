@@ -55,13 +55,15 @@ type Listed struct {
 	IntegrationID uuid.UUID
 	Version       string // changes when a monitor must look again
 	Doubtful      bool   // its last state is not healthy: the next success is news
+	Overdue       bool   // its probe was due minutes ago: does its monitor run?
 }
 
 // Listing returns an organization's integrations that are to be watched.
 func Listing(ctx context.Context, db Beginner, organization uuid.UUID) (list []Listed, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT i.integration_id, i.updated_at::text || coalesce(' ' || i.paused_at::text, ''), coalesce(h.state <> 'healthy', true)
+			SELECT i.integration_id, i.updated_at::text || coalesce(' ' || i.paused_at::text, ''), coalesce(h.state <> 'healthy', true),
+			       coalesce(i.paused_at IS NULL AND h.next_probe_at < now() - interval '3 minutes', false)
 			FROM ledgerline.integrations i LEFT JOIN ledgerline.integration_health h USING (organization_id, integration_id)
 			WHERE i.organization_id = $1 AND i.removed_at IS NULL ORDER BY 1`, organization)
 		if err != nil {

@@ -62,6 +62,14 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 	require.Equal(t, 30*time.Minute, list[0].ProbeInterval)
 	require.WithinDuration(t, u.NextProbeAt, *list[0].NextProbeAt, time.Millisecond)
 
+	for late, want := range map[string]bool{"1 minute": false, "4 minutes": true} {
+		_, err := b.admin.Exec(t.Context(), "UPDATE ledgerline.integration_health SET next_probe_at = now() - $1::text::interval", late)
+		require.NoError(t, err)
+		listed, err := runlog.Listing(t.Context(), b.worker, organization)
+		require.NoError(t, err)
+		require.Equal(t, want, listed[0].Overdue, late)
+	}
+
 	history, err := runlog.HealthHistory(t.Context(), b.operator, organization, integration)
 	require.NoError(t, err)
 	var told []string
@@ -160,6 +168,7 @@ func TestPause(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, before, 1)
 	require.True(t, before[0].Doubtful)
+	require.False(t, before[0].Overdue)
 
 	p, changed, err := runlog.PauseIntegration(t.Context(), b.operator, organization, integration, "kari", "month end")
 	require.NoError(t, err)

@@ -18,11 +18,12 @@ import (
 
 // How often the worker looks which integrations there are, how far apart it
 // starts their monitors, so that a fleet's start is no storm, and after how
-// long it makes sure again of one that it knows.
+// long it makes sure again of one that it knows: 6 to 12 hours, by integration.
+// One whose probe is overdue is looked after at once.
 const (
 	monitorsEvery = time.Minute
 	startsApart   = 20 * time.Millisecond
-	sureFor       = time.Hour
+	sureFor       = 6 * time.Hour
 )
 
 // monitors keeps a monitor running for each integration. Every worker does
@@ -118,7 +119,7 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 	switch {
 	case seen && was.version != in.Version:
 		err = workflows.WakeMonitor(ctx, m.temporal, organization, in.IntegrationID)
-	case !seen || now.After(was.until):
+	case !seen || in.Overdue || now.After(was.until):
 		err = workflows.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	default:
 		return true
@@ -130,14 +131,14 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 		m.log.Warn("a monitor could not be started; it is tried again in a minute", "organization_id", organization, "integration_id", in.IntegrationID, "error", err)
 		return false
 	}
-	m.known[in.IntegrationID] = known{in.Version, now.Add(sureFor + time.Duration(spread(in.IntegrationID))*time.Second)}
+	m.known[in.IntegrationID] = known{in.Version, now.Add(sureFor + share(in.IntegrationID, sureFor))}
 	time.Sleep(startsApart)
 	return true
 }
 
-// spread is a number below 600, the same for an integration at all times.
-func spread(id uuid.UUID) uint32 {
+// share is a part of most, the same for an integration at all times.
+func share(id uuid.UUID, most time.Duration) time.Duration {
 	h := fnv.New32a()
 	h.Write(id[:])
-	return h.Sum32() % 600
+	return most * time.Duration(h.Sum32()%1000) / 1000
 }
