@@ -123,15 +123,20 @@ func (s *soak) equation(lines []line) {
 	}
 }
 
-// story is what the vendor saw of an entry, for the one who looks for a defect.
+// story is what the vendor saw under the correlations that stored an entry, for
+// the one who looks for a defect.
 func (s *soak) story(key string) string {
-	var parts []string
+	under := make(map[string]bool)
 	for _, e := range s.stack.Sandbox.Effects() {
-		if e.Key == key {
-			parts = append(parts, e.At.Format("15:04:05")+" by "+e.CorrelationID)
+		under[e.CorrelationID] = under[e.CorrelationID] || e.Key == key
+	}
+	var parts []string
+	for _, e := range s.stack.Sandbox.Log() {
+		if under[e.CorrelationID] {
+			parts = append(parts, fmt.Sprintf("%s %s %s status %d rule %d effects %d", e.At.Format("15:04:05.000"), e.CorrelationID[:8], e.Operation, e.Status, e.Rule, e.Effects))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, "; ")
 }
 
 // auditRow is an export's row.

@@ -61,8 +61,9 @@ func echo() sandbox.Rule {
 		Body: "could not handle Authorization: token " + sandbox.DemoXledgerToken + " (token=" + sandbox.DemoXledgerToken + ")"}
 }
 
-// faults are all kinds. The attempt timeout is 1.5 s, four attempts are an
-// invocation, and what outlasts it defers the run.
+// faults are all kinds. An attempt is given up by its worker after 1.425 s and
+// by Temporal after 1.5 s, four attempts are an invocation, and what outlasts it
+// defers the run.
 var faults = []fault{
 	{name: "vendor/reset-before", lane: vendorLane, rules: times(2, sandbox.Rule{Reset: sandbox.BeforeEffect})},
 	{name: "vendor/reset-after", lane: vendorLane, rules: times(1, sandbox.Rule{Reset: sandbox.AfterEffect})},
@@ -70,7 +71,7 @@ var faults = []fault{
 	{name: "vendor/drop-after", lane: vendorLane, rules: times(1, sandbox.Rule{Drop: sandbox.AfterEffect})},
 	{name: "vendor/timeout-before", lane: vendorLane, rules: times(1, sandbox.Rule{Hang: true})},
 	{name: "vendor/timeout-after", lane: vendorLane, rules: times(1, sandbox.Rule{DripMS: 200})},
-	{name: "vendor/acts-when-given-up", lane: vendorLane, rules: times(1, sandbox.Rule{DelayMS: 5000})},
+	{name: "vendor/acts-when-given-up", lane: vendorLane, rules: times(1, sandbox.Rule{DelayMS: 1440})},
 	{name: "vendor/answer-cut", lane: vendorLane, rules: times(1, sandbox.Rule{TruncateAt: 20})},
 	{name: "vendor/not-json", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 200, Body: "<html>maintenance</html>", Headers: map[string]string{"Content-Type": "text/html"}})},
 	{name: "vendor/throttled-in-200", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(v.send, key, v.throttled) }},
@@ -171,7 +172,7 @@ func struck(rule sandbox.Rule, act func(context.Context, *soak, *round, *devstac
 			return false, err
 		}
 		for seen := 0; ; {
-			soon, cancel := context.WithTimeout(ctx, 15*time.Second)
+			soon, cancel := context.WithTimeout(ctx, 40*time.Second)
 			reached := until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) > seen })
 			cancel()
 			if !reached {

@@ -41,8 +41,10 @@ var vendors = []vendor{{
 	refusal: sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"glImportItems: this filter is not available just now"}]}`},
 }}
 
-// policy is one whose waits a soak can afford.
-var policy = classify.Policy{BaseDelay: 150 * time.Millisecond, Coefficient: 2, MaxRetries: 3, Jitter: 0.2, AttemptTimeout: 1500 * time.Millisecond, Budget: 15 * time.Second}
+// policy is one whose waits a soak can afford. The first wait must be long
+// enough for a vendor that acts at the last moment to be done: it is asked after
+// it, also by another worker while the first one is frozen.
+var policy = classify.Policy{BaseDelay: 300 * time.Millisecond, Coefficient: 2, MaxRetries: 3, Jitter: 0.2, AttemptTimeout: 1500 * time.Millisecond, Budget: 15 * time.Second}
 
 // deferBase is the first wait of a deferral.
 const deferBase = 500 * time.Millisecond

@@ -59,25 +59,52 @@ func (w *wire) add(t toxic) (toxics.Toxic, error) {
 // spoil puts toxics on the wire, runs during and takes them off again. met is
 // how many pieces of data came by meanwhile; for cut_after_commit, how many
 // commits it cut off.
+//
+// Both times every connection is closed first. Toxiproxy would hold requests
+// back while it changes a chain, and one that comes to the vendor after its
+// attempt was given up and asked about is what no protocol survives.
 func (w *wire) spoil(list []toxic, during func()) (met int64, err error) {
 	before := w.seen()
-	cuts := int64(-1)
+	var cuts *cutAfterCommit
+	w.proxy.Stop()
 	for _, t := range list {
 		added, err := w.add(t)
 		if err != nil {
 			return 0, err
 		}
-		defer func() { _ = w.proxy.Toxics.RemoveToxic(context.Background(), t.kind+"-"+t.stream) }()
 		if c, ok := added.(*cutAfterCommit); ok {
-			defer func() { met = c.cut.Load() }()
-			cuts = 0
+			cuts = c
 		}
 	}
-	during()
-	if cuts < 0 {
-		met = w.seen() - before
+	if err := w.start(); err != nil {
+		return 0, err
 	}
-	return met, nil
+	during()
+	w.proxy.Stop()
+	for _, t := range list {
+		if err := w.proxy.Toxics.RemoveToxic(context.Background(), t.kind+"-"+t.stream); err != nil {
+			return 0, err
+		}
+	}
+	if err := w.start(); err != nil {
+		return 0, err
+	}
+	if cuts != nil {
+		return cuts.cut.Load(), nil
+	}
+	return w.seen() - before, nil
+}
+
+// start listens again at the same address, which for a moment somebody else may
+// hold as the near end of a connection.
+func (w *wire) start() (err error) {
+	for range 50 {
+		if err = w.proxy.Start(); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
 }
 
 // seen is how many pieces of data have come by.
