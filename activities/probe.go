@@ -12,7 +12,6 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -82,14 +81,10 @@ func (a *Activities) watch(ctx context.Context, t Target) (Watched, runlog.Watch
 		return Watched{}, found, err
 	}
 	w := Watched{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
-	if s := found.Schedule; s != nil {
-		ahead := s.WarmUp
-		if ahead == 0 {
-			ahead = integrations.DefaultWarmUp
-		}
+	if s := found.Schedule; s != nil && s.WarmUpLead() > 0 {
 		// A run whose warm-up is past goes without.
-		if due := s.Occurrences(t.Now.Add(ahead), t.Now.Add(lookahead)); len(due) > 0 {
-			w.RunAt, w.WarmUp = due[0], due[0].Add(-ahead)
+		if due := s.Occurrences(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {
+			w.RunAt, w.WarmUp = due[0], due[0].Add(-s.WarmUpLead())
 		}
 	}
 	return w, found, nil

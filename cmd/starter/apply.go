@@ -234,9 +234,9 @@ func (s *scheduleStep) take(ctx context.Context, temporal client.Client, dryRun 
 		Next: workflows.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
 	}
 	if s.result.Paused && s.result.Action == "created" && !dryRun {
-		// It was lost in Temporal; on record it is paused.
+		// It was lost in Temporal; on record its integration is paused.
 		handle := temporal.ScheduleClient().GetHandle(ctx, workflows.ScheduleID(in.OrganizationID, in.ID))
-		return handle.Pause(ctx, client.SchedulePauseOptions{Note: s.in.PausedBy + ": " + s.in.PauseReason})
+		return handle.Pause(ctx, client.SchedulePauseOptions{Note: pauseNote + s.in.PausedBy + ": " + s.in.PauseReason})
 	}
 	return nil
 }

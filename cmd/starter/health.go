@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -50,20 +51,31 @@ each change is a line. Ctrl-C ends it.`,
 				return err
 			}
 			defer pool.Close()
-			look := func(ctx context.Context) ([]runlog.Health, error) { return healths(ctx, pool, organizations) }
+			look := func(ctx context.Context) (seen healthSeen, err error) {
+				if seen.list, err = healths(ctx, pool, organizations); err == nil {
+					seen.used, err = quotas(ctx, pool, seen.list)
+				}
+				return seen, err
+			}
 			if watch {
 				return a.watchHealth(c, look)
 			}
-			list, err := look(c.Context())
+			seen, err := look(c.Context())
 			if err != nil {
 				return err
 			}
-			return a.printHealth(c.OutOrStdout(), list)
+			return a.printHealth(c.OutOrStdout(), seen)
 		},
 	}
 	organizationFlag(c, &org)
 	c.Flags().BoolVar(&watch, "watch", false, "go on and show changes")
 	return c
+}
+
+// healthSeen is what one look shows.
+type healthSeen struct {
+	list []runlog.Health
+	used map[uuid.UUID]string // of this month's requests, by integration
 }
 
 // healths reads the health of some organizations, or of all.
@@ -85,14 +97,38 @@ func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID)
 	return all, nil
 }
 
+// quotas says how much of this month's requests each integration has used: of
+// its limit, or without one the number.
+func quotas(ctx context.Context, db runlog.Beginner, list []runlog.Health) (map[uuid.UUID]string, error) {
+	used, seen := make(map[uuid.UUID]string), make(map[uuid.UUID]bool)
+	for _, h := range list {
+		if seen[h.OrganizationID] {
+			continue
+		}
+		seen[h.OrganizationID] = true
+		usage, err := runlog.Usage(ctx, db, h.OrganizationID, limits.Month(time.Now()))
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range usage {
+			line := quotaOf(u)
+			used[u.IntegrationID] = fmt.Sprint(u.Total)
+			if line.Percent != nil {
+				used[u.IntegrationID] = fmt.Sprintf("%d %%", *line.Percent)
+			}
+		}
+	}
+	return used, nil
+}
+
 // watchHealth shows health until the context ends, which is its way out.
-func (a *app) watchHealth(c *cobra.Command, look func(context.Context) ([]runlog.Health, error)) error {
+func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSeen, error)) error {
 	out, ctx := c.OutOrStdout(), c.Context()
 	shown := make(map[uuid.UUID]string)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		list, err := look(ctx)
+		seen, err := look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -100,11 +136,11 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) ([]runlog
 			fmt.Fprintln(c.ErrOrStderr(), "starter: health could not be read, trying again:", err)
 		case isTerminal(out) && a.output == "table":
 			fmt.Fprint(out, "\x1b[H\x1b[2J")
-			if err := a.printHealth(out, list); err != nil {
+			if err := a.printHealth(out, seen); err != nil {
 				return err
 			}
 		default:
-			for _, h := range list {
+			for _, h := range seen.list {
 				if s := stateOf(h); shown[h.IntegrationID] != s {
 					shown[h.IntegrationID] = s
 					if err := a.printChange(out, h); err != nil {
@@ -161,7 +197,8 @@ var lights = map[string]string{
 	"healthy": "\x1b[32m", "degraded": "\x1b[33m", "unreachable": "\x1b[31m", "passive": "\x1b[34m", "paused": "\x1b[90m", "unknown": "\x1b[90m",
 }
 
-func (a *app) printHealth(out io.Writer, list []runlog.Health) error {
+func (a *app) printHealth(out io.Writer, seen healthSeen) error {
+	list := seen.list
 	if a.output == "json" {
 		shown := []healthJSON{}
 		for _, h := range list {
@@ -184,6 +221,9 @@ func (a *app) printHealth(out io.Writer, list []runlog.Health) error {
 			if r.LastFailure != "" {
 				row[6] = string(r.LastFailure) + " " + ago(r.LastFailureAt)
 			}
+		}
+		if u, ok := seen.used[h.IntegrationID]; ok {
+			row[8] = u
 		}
 		if h.Pause != nil {
 			row[4] = ago(h.Pause.At)

@@ -123,8 +123,8 @@ func TestExportOnce(t *testing.T) {
 	require.Empty(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
 	in := b.input(t, "2026-10")
 	first, second := b.start(t, in), b.start(t, in)
-	r := result(t, first)
 	require.Equal(t, first.GetRunID(), second.GetRunID(), "the second joins the first")
+	r := result(t, first)
 	e := r.Export
 	require.Equal(t, "complete", e.Status, "%+v", e)
 	require.Equal(t, []int{1210, 1200, 10, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
