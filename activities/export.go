@@ -109,6 +109,9 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	} else if err != nil {
 		return Planned{}, storeError(err)
 	}
+	if err := adapters.NeedSettings(spec.Settings, exporter.Limits().Settings...); err != nil {
+		return Planned{}, configurationError(err)
+	}
 	chunks, err := runlog.Plan(ctx, a.DB, e, spec.Export, ChunkSize(exporter, spec.Export))
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)

@@ -119,6 +119,8 @@ type Limits struct {
 	Atomic bool
 	// Faults: some are told only later, by [LateFaults].
 	Faults bool
+	// Settings that an integration must have for exports.
+	Settings []string
 }
 
 // Entry is one line of a voucher on its way to a vendor.

@@ -75,6 +75,7 @@ func WorkerOptions() worker.Options {
 func Register(w worker.Registry, a *activities.Activities) {
 	w.RegisterWorkflowWithOptions(Invoke, workflow.RegisterOptions{Name: InvokeName})
 	w.RegisterWorkflowWithOptions(Sync, workflow.RegisterOptions{Name: SyncName})
+	w.RegisterWorkflowWithOptions(Backfill, workflow.RegisterOptions{Name: BackfillName})
 	w.RegisterWorkflowWithOptions(Notify, workflow.RegisterOptions{Name: NotifyName})
 	w.RegisterWorkflowWithOptions(Monitor, workflow.RegisterOptions{Name: MonitorName})
 	for name, f := range map[string]any{

@@ -22,13 +22,10 @@ var _ adapters.Exporter = Adapter{}
 // "unless AL commits" (vendors.md C). Whether something in a company's own code
 // commits cannot be known from here, so a refused batch counts as one that may
 // have been stored in part.
-var limits = adapters.Limits{Entries: MaxBatch, Default: MaxBatch, Atomic: false}
+var limits = adapters.Limits{Entries: MaxBatch, Default: MaxBatch, Atomic: false, Settings: []string{"companyId", "journalId"}}
 
 // Limits implements [adapters.Exporter].
 func (Adapter) Limits() adapters.Limits { return limits }
-
-// needed are the settings without which there is no journal to export to.
-var needed = []string{"companyId", "journalId"}
 
 // Lengths of fields, in characters.
 const (
@@ -48,7 +45,7 @@ func linesPath(settings map[string]string) string {
 // The amount is a JSON number with the digits of the entry. Nothing of a line
 // takes a currency: amounts are in that of the company.
 func (Adapter) ExportBody(settings map[string]string, entries []adapters.Entry) ([]byte, error) {
-	faults := []error{adapters.NeedSettings(settings, needed...), limits.Check(entries)}
+	faults := []error{adapters.NeedSettings(settings, limits.Settings...), limits.Check(entries)}
 	for i, e := range entries {
 		if n := len([]rune(e.Account)); n > maxAccount {
 			faults = append(faults, fmt.Errorf("entries[%d].account: %d characters; Business Central takes %d", i, n, maxAccount))

@@ -145,7 +145,7 @@ func (b Adapter) missing(ctx context.Context, c *adapters.Conn, r odata.Request)
 
 // lookUp answers [adapters.LookUp] for the journal of the settings.
 func (b Adapter) lookUp(ctx context.Context, c *adapters.Conn, keys []string) (adapters.Response, classify.Verdict) {
-	if err := adapters.NeedSettings(c.Settings, needed...); err != nil {
+	if err := adapters.NeedSettings(c.Settings, limits.Settings...); err != nil {
 		return adapters.Response{}, adapters.Fault(classify.Configuration, "settings", err.Error())
 	}
 	path := linesPath(c.Settings)

@@ -21,13 +21,10 @@ var _ adapters.Exporter = Adapter{}
 // rows, but then [adapters.MaxRequest] would leave a row 1,048 bytes, of which
 // the batch format takes about 500; with 500 rows there is room for long texts
 // and dimensions. The default keeps an attempt of 10 s far from its end.
-var limits = adapters.Limits{Entries: 500, Default: 100, Atomic: true}
+var limits = adapters.Limits{Entries: 500, Default: 100, Atomic: true, Settings: []string{"table", "prefix"}}
 
 // Limits implements [adapters.Exporter].
 func (Adapter) Limits() adapters.Limits { return limits }
-
-// needed are the settings without which there is no table to export to.
-var needed = []string{"table", "prefix"}
 
 // The columns of a row, after the prefix; dimensions come on top of them.
 const keyColumn = "key"
@@ -41,7 +38,7 @@ var validColumn = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 // address, from which Dataverse takes it. The amount is a JSON number with the
 // digits of the entry.
 func (Adapter) ExportBody(settings map[string]string, entries []adapters.Entry) ([]byte, error) {
-	faults := []error{adapters.NeedSettings(settings, needed...), limits.Check(entries)}
+	faults := []error{adapters.NeedSettings(settings, limits.Settings...), limits.Check(entries)}
 	for i, e := range entries {
 		for field := range e.Dimensions {
 			if !validColumn.MatchString(field) || slices.Contains(columns, field) {

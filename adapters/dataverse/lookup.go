@@ -15,7 +15,7 @@ import (
 // keys take one GET, more take one $batch of GETs. That a key is there twice can
 // only be while its alternate key is not active.
 func (d Adapter) lookUp(ctx context.Context, c *adapters.Conn, keys []string) (adapters.Response, classify.Verdict) {
-	if err := adapters.NeedSettings(c.Settings, needed...); err != nil {
+	if err := adapters.NeedSettings(c.Settings, limits.Settings...); err != nil {
 		return adapters.Response{}, adapters.Fault(classify.Configuration, "settings", err.Error())
 	}
 	column := c.Settings["prefix"] + keyColumn

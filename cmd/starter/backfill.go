@@ -5,15 +5,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // maxBackfill is how many firings are made up for at once: more than a year of
-// days, and few enough to fit in what Temporal buffers for a schedule.
+// days, and few enough for one history.
 const maxBackfill = 400
 
 func (a *app) schedulesBackfill() *cobra.Command {
@@ -34,15 +33,18 @@ time zone, or RFC 3339. A period that was exported stays exported once.`,
 				return nil, err
 			}
 		}
-		// Whether Temporal counts the ends of a range in depends on its version:
-		// a second more on each side holds the same firings either way.
-		err = s.handle.Backfill(c.Context(), client.ScheduleBackfillOptions{Backfill: []client.ScheduleBackfill{{
-			Start: firings[0].At.Add(-time.Second), End: firings[len(firings)-1].At.Add(time.Second), Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
-		}}})
+		runs, err := workflows.BackfillRuns(s.in, firings, whoami())
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other\n", s.in.Name, len(firings))
+		_, err = s.temporal.ExecuteWorkflow(c.Context(), workflows.BackfillOptions(s.in.OrganizationID, s.in.ID), workflows.BackfillName, workflows.BackfillInput{Runs: runs})
+		if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+			return nil, fmt.Errorf("a backfill of %s is going on; see starter exports list, and start this one when it is over", s.in.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other\n", s.in.Name, len(runs))
 		return map[string]any{"firings": firings}, nil
 	})
 	c.Flags().StringVar(&from, "from", "", "first `time`: 2026-10-01 in the schedule's time zone, or RFC 3339")

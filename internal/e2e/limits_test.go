@@ -304,7 +304,7 @@ func TestFairness(t *testing.T) {
 // attempt's time nor the invocation's budget of four seconds.
 func TestRate(t *testing.T) {
 	const perMinute, n = 300, 60 // five a second: more than ten seconds in the queue
-	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 500ms, maxRetries: 2, budget: 4s}", fmt.Sprintf("{requestsPerMinute: %d}", perMinute))
+	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 1500ms, maxRetries: 1, budget: 4s}", fmt.Sprintf("{requestsPerMinute: %d}", perMinute))
 	startWorker(t)
 	startWorker(t)
 	var list []activities.Invocation

@@ -106,3 +106,18 @@ func TestExportRefusedAndMended(t *testing.T) {
 	require.Equal(t, 4, retry.Exported)
 	b.requireOnce(t, 4)
 }
+
+// An integration that lacks a setting for exports is not told so by a million
+// rejected entries.
+func TestExportNeedsSettings(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+	queryStrings(t, "UPDATE ledgerline.integrations SET settings = settings - 'table' WHERE organization_id = $1 AND name = 'crm' RETURNING name", b.id)
+	in := b.input(t, "2026-10")
+	in.IntegrationID, in.AdapterName = b.integrations["crm"].ID, "dataverse"
+	e := result(t, b.start(t, in)).Export
+	require.Equal(t, []string{"failed", "configuration"}, []string{e.Status, e.ErrorCode})
+	require.Contains(t, e.ErrorMessage, "settings.table: missing")
+	require.Zero(t, e.Total)
+}

@@ -1,0 +1,87 @@
+package workflows
+
+import (
+	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// BackfillName is the workflow type of [Backfill].
+const BackfillName = "Backfill"
+
+// BackfillInput lists what to export, in the order of its periods.
+type BackfillInput struct {
+	Runs []SyncInput `json:"runs"`
+}
+
+// Backfilled counts what became of the runs.
+type Backfilled struct {
+	Exported int      `json:"exported"` // periods that had no export before
+	Before   int      `json:"before"`   // that had one, or whose run was going on
+	Refused  []string `json:"refused,omitempty"`
+}
+
+// Backfill exports periods one after the other, each by a run of its own that
+// says backfill on its row. Temporal's own backfill would start them as if the
+// schedule had fired, and raise an alert for each as late. The order matters: a
+// later period takes what is left of earlier ones.
+func Backfill(ctx workflow.Context, in BackfillInput) (done Backfilled, err error) {
+	for _, run := range in.Runs {
+		o := SyncOptions(run)
+		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+			WorkflowID: o.ID, TaskQueue: o.TaskQueue, Priority: o.Priority, StaticSummary: o.StaticSummary, TypedSearchAttributes: o.TypedSearchAttributes,
+			WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON,
+			WaitForCancellation: true,
+		})
+		var r SyncResult
+		err := workflow.ExecuteChildWorkflow(child, SyncName, run).Get(ctx, &r)
+		switch {
+		case temporal.IsWorkflowExecutionAlreadyStartedError(err), err == nil && r.AlreadyExported:
+			done.Before++
+		case err != nil:
+			return done, err
+		case r.Refused != "":
+			done.Refused = append(done.Refused, run.Period+": "+r.Refused)
+		default:
+			done.Exported++
+		}
+	}
+	return done, nil
+}
+
+// BackfillRuns are the runs that make up for firings of an integration's
+// schedule.
+func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]SyncInput, error) {
+	var runs []SyncInput
+	seen := make(map[string]bool)
+	for _, f := range firings {
+		if seen[f.Period] {
+			continue
+		}
+		seen[f.Period] = true
+		start, end, err := integrations.Period(f.Period)
+		if err != nil {
+			return nil, err
+		}
+		run := syncInput(in)
+		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, "backfill", by
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// BackfillOptions are the options under which a backfill starts: one at a time
+// for an integration.
+func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: "backfill/" + organization.String() + "/" + integration.String(), TaskQueue: activities.TaskQueue, Priority: fairly(organization),
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())),
+	}
+}
