@@ -312,8 +312,10 @@ func TestRate(t *testing.T) {
 		begin(t, in)
 	}
 	last := list[n-1]
-	shown, _, _ := starter(t, "", "show", last.CorrelationID.String(), "--org", o.id.String())
-	require.Contains(t, shown, "its turn has not come in the integration's own queue")
+	require.Eventually(t, func() bool {
+		shown, _, _ := starter(t, "", "show", last.CorrelationID.String(), "--org", o.id.String())
+		return strings.Contains(shown, "its turn has not come in the integration's own queue")
+	}, 20*time.Second, 50*time.Millisecond)
 	for i, in := range list {
 		out := finish(t, in)
 		require.True(t, out.OK, "%+v", out.Failure)
