@@ -17,7 +17,7 @@ import (
 func StartOptions(in activities.Invocation) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       InvokeID(in.OrganizationID, in.CorrelationID),
-		TaskQueue:                activities.TaskQueue,
+		TaskQueue:                startQueue(in),
 		Priority:                 fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,

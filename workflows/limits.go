@@ -28,6 +28,16 @@ func queueOf(in activities.Invocation) (queue string, allowance time.Duration) {
 	return activities.OwnQueue(in.IntegrationID), queueAllowance
 }
 
+// startQueue is where an invocation's workflow runs. With a rate that is its
+// integration's queue too: on a server that hands tasks out in order, thousands
+// of workflow tasks would otherwise stand before everyone else's.
+func startQueue(in activities.Invocation) string {
+	if in.RequestsPerMinute == 0 {
+		return activities.TaskQueue
+	}
+	return activities.OwnQueue(in.IntegrationID)
+}
+
 // fairly makes the server hand out tasks by organization in turn, so that one
 // with thousands of them does not hold up another with a single one. A server
 // that does not know fairness keys hands them out in order.

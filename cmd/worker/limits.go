@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -67,9 +66,9 @@ func flushUsage(ctx context.Context, acts *activities.Activities, logger *slog.L
 	}
 }
 
-// queues are the workers of the integrations that have a rate. Each takes
-// attempts only. The server hands out what TaskQueueActivitiesPerSecond says
-// over all workers, so that waiting costs no attempt anything.
+// queues are the workers of the integrations that have a rate. The server hands
+// out as many attempts as TaskQueueActivitiesPerSecond says over all workers, so
+// that waiting costs no attempt anything.
 type queues struct {
 	acts     *activities.Activities
 	temporal client.Client
@@ -115,12 +114,12 @@ func (q *queues) look(ctx context.Context) {
 			delete(q.running, want.IntegrationID)
 		}
 		options := workflows.WorkerOptions()
-		options.DisableWorkflowWorker = true
-		options.MaxConcurrentActivityTaskPollers = 2
+		options.DisableEagerActivities = true // they would pass the rate by
+		options.MaxConcurrentActivityTaskPollers, options.MaxConcurrentWorkflowTaskPollers = 2, 2
 		options.MaxConcurrentActivityExecutionSize = 20
 		options.TaskQueueActivitiesPerSecond = float64(want.RequestsPerMinute) / 60 // 0 is no limit
 		w := worker.New(q.temporal, activities.OwnQueue(want.IntegrationID), options)
-		w.RegisterActivityWithOptions(q.acts.Call, activity.RegisterOptions{Name: activities.CallName})
+		workflows.Register(w, q.acts)
 		if err := w.Start(); err != nil {
 			q.logger.Error("the queue of an integration cannot be worked on; trying again", "integration_id", want.IntegrationID, "error", err)
 			continue

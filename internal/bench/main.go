@@ -51,6 +51,7 @@ var groups = []group{
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
 	{"ledger", "what counting, retry budget and breakers cost", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
+	{"in-order", "the same on a server without fairness", inOrder},
 	{"export", "planning and sending entries", export},
 	{"monitors", "a probe, monitors that wait, and what watching takes from invocations", monitors},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
