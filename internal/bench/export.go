@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -79,27 +80,9 @@ func export(ctx context.Context, s *servers) error {
 		if err != nil {
 			return err
 		}
-		if in, err = ledger(ctx, stack, n); err != nil {
-			return err
-		}
-		began := time.Now()
-		run, err := c.ExecuteWorkflow(ctx, workflows.SyncOptions(in), workflows.SyncName, in)
+		took, events, _, err := exportRun(ctx, stack, c, n)
 		if err != nil {
 			return err
-		}
-		var r workflows.SyncResult
-		if err := run.Get(ctx, &r); err != nil {
-			return err
-		}
-		if r.Export.Exported != n {
-			return fmt.Errorf("%d of %d exported: %+v", r.Export.Exported, n, r.Export)
-		}
-		took := time.Since(began).Seconds()
-		events := 0
-		for it := c.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); events++ {
-			if _, err := it.Next(); err != nil {
-				return err
-			}
 		}
 		rates, ratios = append(rates, n/took), append(ratios, plain/took)
 		perThousand = append(perThousand, float64(events)*1000/n)
@@ -107,7 +90,58 @@ func export(ctx context.Context, s *servers) error {
 	report("export_entries_chunk_500", median(rates), "entries/s", atLeast(5000))
 	report("export_entries_against_loop", median(ratios), "x_loop", atLeast(0.7))
 	report("export_events_per_1000_entries", median(perThousand), "events", atMost(40))
+
+	var small []float64
+	for range 3 {
+		took, _, _, err := exportRun(ctx, stack, c, 10_000)
+		if err != nil {
+			return err
+		}
+		small = append(small, took/10_000)
+	}
+	took, _, longest, err := exportRun(ctx, stack, c, 1_000_000) // once: it takes minutes
+	if err != nil {
+		return err
+	}
+	report("export_cost_per_entry_1000000_to_10000", took/1_000_000/median(small), "x", atMost(1.2))
+	report("export_longest_history_1000000", float64(longest), "events", atMost(10_000))
 	return nil
+}
+
+// exportRun exports n entries by a run and returns the seconds it took, the
+// events of all its histories, and those of the longest.
+func exportRun(ctx context.Context, stack *devstack.Stack, c client.Client, n int) (took float64, events, longest int, err error) {
+	in, err := ledger(ctx, stack, n)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	began := time.Now()
+	run, err := c.ExecuteWorkflow(ctx, workflows.SyncOptions(in), workflows.SyncName, in)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	next := run.GetRunID() // Get follows the chain
+	var r workflows.SyncResult
+	if err := run.Get(ctx, &r); err != nil {
+		return 0, 0, 0, err
+	}
+	if r.Export.Exported != n {
+		return 0, 0, 0, fmt.Errorf("%d of %d exported: %+v", r.Export.Exported, n, r.Export)
+	}
+	took = time.Since(began).Seconds()
+	for next != "" {
+		this, length := next, 0
+		next = ""
+		for it := c.GetWorkflowHistory(ctx, run.GetID(), this, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); length++ {
+			e, err := it.Next()
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			next = e.GetWorkflowExecutionContinuedAsNewEventAttributes().GetNewExecutionRunId()
+		}
+		events, longest = events+length, max(longest, length)
+	}
+	return took, events, longest, nil
 }
 
 // ledger makes an organization with n entries, two to a voucher.
@@ -185,7 +219,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 		if err != nil || bytes.Contains(answer, []byte(`"errors"`)) {
 			return 0, fmt.Errorf("the sandbox refused a chunk: %.200s %w", answer, err)
 		}
-		if err := runlog.SettleChunk(ctx, db, e.OrganizationID, e.ID, chunk, "exported", "", nil); err != nil {
+		if err := runlog.SettleChunk(ctx, db, e.OrganizationID, e.ID, chunk, "exported", "", xledger.Adapter{}.References(lines, adapters.Response{Body: answer})); err != nil {
 			return 0, err
 		}
 	}

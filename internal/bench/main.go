@@ -53,6 +53,7 @@ var groups = []group{
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
 	{"export", "planning and sending entries", export},
+	{"schedules", "500 schedules that fire in the same minute", schedules},
 	{"monitors", "a probe, monitors that wait, and what watching takes from invocations", monitors},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }

@@ -1,8 +1,9 @@
 // Command demo shows the main job on real parts: it starts PostgreSQL, Temporal
 // with its UI, the vendors' sandbox and a worker, makes calls that go well and
-// badly, compares each outcome with what it announced, and prints the audit
-// rows. It leaves everything up until Ctrl-C; with DEMO_EXIT=1 it ends. It
-// exits non-zero if anything came out differently.
+// badly, exports on schedule, watches a vendor go and come back, compares each
+// outcome with what it announced, and prints the audit rows. It leaves
+// everything up until Ctrl-C; with DEMO_EXIT=1 it ends. It exits non-zero if
+// anything came out differently.
 package main
 
 import (
@@ -120,13 +121,21 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 			return nil
 		}
 	}
-	fmt.Fprintf(out, "\n%d. A scheduled export survives a reset connection and a killed worker\n", len(scenes)+1)
-	if err := d.export(ctx, stack); err != nil {
-		if ctx.Err() != nil {
-			return nil
+	for i, story := range []struct {
+		title string
+		tell  func(context.Context, *devstack.Stack) error
+	}{
+		{"A scheduled export survives a reset connection and a killed worker", d.export},
+		{"starter health --watch while the vendor goes down, comes back, throttles", d.health},
+	} {
+		fmt.Fprintf(out, "\n%d. %s\n", len(scenes)+i+1, story.title)
+		if err := story.tell(ctx, stack); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			fmt.Fprintf(out, "   DIFFERENT: %v\n", err)
+			different++
 		}
-		fmt.Fprintf(out, "   DIFFERENT: %v\n", err)
-		different++
 	}
 	fmt.Fprintln(out, "\nthe audit record, integration_run_logs:")
 	if _, err := d.run(ctx, "logs", "--org", d.organization); err != nil {
@@ -134,9 +143,9 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	}
 	fmt.Fprintf(out, "\neverything in the Temporal UI: %s/namespaces/default/workflows\n", stack.Temporal.UIURL())
 	if different > 0 {
-		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+1)
+		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+2)
 	}
-	fmt.Fprintf(out, "all %d scenes came out as announced\n", len(scenes)+1)
+	fmt.Fprintf(out, "all %d scenes came out as announced\n", len(scenes)+2)
 	if exit {
 		return nil
 	}

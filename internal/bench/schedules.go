@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// schedules measures how late runs claim their period when 500 schedules fire
+// in the same minute.
+func schedules(ctx context.Context, s *servers) error {
+	const n = 500
+	stack, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 8)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	defer acts.Client.CloseIdle()
+	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
+	workflows.Register(w, acts)
+	if err := w.Start(); err != nil {
+		return err
+	}
+	defer w.Stop()
+
+	fires := time.Now().UTC().Add(2 * time.Minute).Truncate(time.Minute)
+	organizations := make([]uuid.UUID, n)
+	for i := range organizations {
+		organizations[i] = uuid.New()
+		list, err := stack.Apply(ctx, organizations[i], "")
+		if err != nil {
+			return err
+		}
+		in := list["xledger-main"]
+		in.Schedule = &integrations.Schedule{Every: "daily", Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
+		if _, err := workflows.ApplySchedule(ctx, c, in, false); err != nil {
+			return err
+		}
+	}
+	if time.Now().After(fires) {
+		return fmt.Errorf("making %d schedules took past their time", n)
+	}
+	conn, err := pgx.Connect(ctx, stack.URL(devstack.Admin))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var claimed int
+	for deadline := fires.Add(3 * time.Minute); claimed < n && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		err := conn.QueryRow(ctx, "SELECT count(*) FROM ledgerline.bufdir_export_audit_log WHERE organization_id = ANY($1) AND scheduled_at = $2", organizations, fires).Scan(&claimed)
+		if err != nil {
+			return err
+		}
+	}
+	all := time.Since(fires).Seconds()
+	if claimed < n {
+		return fmt.Errorf("%d of %d periods were claimed within three minutes", claimed, n)
+	}
+	rows, err := conn.Query(ctx, "SELECT extract(epoch FROM drift)::float8 FROM ledgerline.bufdir_export_audit_log WHERE organization_id = ANY($1)", organizations)
+	if err != nil {
+		return err
+	}
+	drifts, err := pgx.CollectRows(rows, pgx.RowTo[float64])
+	if err != nil {
+		return err
+	}
+	slices.Sort(drifts)
+	report("schedules_500_all_claimed", all, "s", atMost(60))
+	report("schedules_500_drift_p99", drifts[len(drifts)*99/100], "s", atMost(60))
+	return nil
+}
