@@ -68,6 +68,7 @@ type Activities struct {
 	Mail     *notify.MailServer // nil if the deployment has none
 	Log      *slog.Logger
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
+	Drift    func(time.Duration)               // told of each scheduled export's, when it is claimed; may be nil
 	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
 	// OnQuota is told once a month, over all workers, of each threshold of an
 	// integration's quota that is reached, in the transaction that records it. After an error it is told again. It may be nil.

@@ -23,6 +23,10 @@ func Cached(ask Resolver, fresh time.Duration, log *slog.Logger) Resolver {
 // key identifies an integration.
 type key struct{ organization, integration uuid.UUID }
 
+// askFor bounds a question, so that a database that hangs does not use up the
+// time of attempts and look like vendors that do.
+const askFor = 2 * time.Second
+
 // cached is what [Cached] does, for anything that is known of an integration.
 func cached[V any](ask func(context.Context, uuid.UUID, uuid.UUID) (V, error), fresh time.Duration, log *slog.Logger) func(context.Context, uuid.UUID, uuid.UUID) (V, error) {
 	type entry struct {
@@ -39,7 +43,9 @@ func cached[V any](ask func(context.Context, uuid.UUID, uuid.UUID) (V, error), f
 		if ok && time.Since(e.at) < fresh {
 			return e.found, nil
 		}
-		found, err := ask(ctx, organization, integration)
+		bounded, cancel := context.WithTimeout(ctx, askFor)
+		found, err := ask(bounded, organization, integration)
+		cancel()
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -49,7 +55,8 @@ func cached[V any](ask func(context.Context, uuid.UUID, uuid.UUID) (V, error), f
 			delete(known, k)
 		case ok:
 			log.Warn("an integration could not be looked up; going on with what is known",
-				"organization_id", organization, "integration_id", integration, "known_since", e.at, "error", cut(err.Error()))
+				"organization_id", organization, "integration_id", integration, "error", cut(err.Error()))
+			known[k] = entry{e.found, time.Now()} // not every attempt has to find that out
 			return e.found, nil
 		}
 		return found, err

@@ -8,6 +8,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -145,11 +146,12 @@ func (a *Activities) lateFaults(ctx context.Context, in Invocation, c Chunk, exp
 		return out
 	}
 	faults := make(map[string]string, len(list))
+	r := redact.New(conn.Secrets()...)
 	for _, f := range list {
-		faults[f.Reference] = cut(f.Message)
+		faults[f.Reference] = r.Text(f.Message)
 	}
 	if len(faults) > 0 {
-		if _, err := runlog.RecordFaults(ctx, a.DB, in.OrganizationID, c.ExportID, faults); err != nil {
+		if _, err := runlog.RecordFaults(ctx, a.DB, in.OrganizationID, in.IntegrationID, faults); err != nil {
 			out.verdict = adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("the faults could not be recorded: %v", err))
 			return out
 		}

@@ -56,6 +56,9 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 		if err != nil {
 			return Claimed{}, configurationError(err)
 		}
+		if a.Drift != nil {
+			a.Drift(e.Drift())
+		}
 		if late := e.Drift(); late > c.Schedule.DriftLimit() {
 			a.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
 				"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())

@@ -116,10 +116,12 @@ func (t Trail) spent(longest time.Duration) (total time.Duration) {
 // starts knows a quota that is used up.
 func (a *Activities) LearnUsage(ctx context.Context) error {
 	totals, err := runlog.LimitedUsage(ctx, a.DB, time.Now())
-	if err == nil {
-		a.Gate.Ledger.Learn(totals)
+	if err != nil {
+		return err
 	}
-	return err
+	a.Gate.Ledger.Learn(totals)
+	// A worker that died may have stored what it counted and not told of it.
+	return a.tellUsage(ctx, totals)
 }
 
 // FlushUsage stores what was counted since the last time, and tells of
@@ -135,6 +137,11 @@ func (a *Activities) FlushUsage(ctx context.Context) error {
 		return err
 	}
 	a.Gate.Ledger.Done(b, totals)
+	return a.tellUsage(ctx, totals)
+}
+
+// tellUsage tells of thresholds that are reached, each once a month.
+func (a *Activities) tellUsage(ctx context.Context, totals []limits.Total) error {
 	var faults []error
 	for _, w := range a.Gate.Ledger.Due(totals) {
 		err := runlog.Warn(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {

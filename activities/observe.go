@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 )
 
@@ -21,7 +20,7 @@ type Tell func(ctx context.Context, organization, integration uuid.UUID, seen []
 // ObserverOptions are an [Observer]'s. Zero values take the defaults.
 type ObserverOptions struct {
 	Fold    time.Duration // how long what changes nothing is gathered; 5 minutes, and up to a fifth more by integration
-	Burst   int           // how many changes are told at once; 4
+	Burst   int           // how many changes are told at once; 6
 	Refill  time.Duration // after which one more is; 30 s
 	Backlog int           // attempts that wait to be looked at; 8192
 }
@@ -31,7 +30,7 @@ func (o ObserverOptions) withDefaults() ObserverOptions {
 		o.Fold = 5 * time.Minute
 	}
 	if o.Burst == 0 {
-		o.Burst = 4
+		o.Burst = 6
 	}
 	if o.Refill == 0 {
 		o.Refill = 30 * time.Second
@@ -49,7 +48,7 @@ func (o ObserverOptions) withDefaults() ObserverOptions {
 // the one before it showed. A monitor is told at once only when its
 // integration's state may change: a first failure after success, a first
 // success after failure, throttling, refused credentials. An integration that
-// flickers is told of four times, and then every 30 s. All else is folded into
+// flickers is told of six times, and then every 30 s. All else is folded into
 // one message in five minutes, and none without traffic.
 //
 // What was not told yet is lost with the process. A monitor then probes where
@@ -78,6 +77,7 @@ type traffic struct {
 	due     time.Time            // when to tell; zero if there is nothing
 	tokens  float64              // changes that may be told at once
 	refill  time.Time
+	row     int // failures in a row
 	telling bool
 }
 
@@ -98,6 +98,9 @@ func NewObserver(tell Tell, o ObserverOptions, log *slog.Logger) *Observer {
 // another shows nothing yet, unless the vendor throttles.
 func (o *Observer) Observe(in Invocation, done Attempt) {
 	signal := health.SignalOf(done.Kind)
+	if in.Purpose != "" && signal == health.Success {
+		o.warm(key{in.OrganizationID, in.IntegrationID}, done.EndedAt)
+	}
 	if in.Purpose != "" || signal == health.Nothing || done.Retryable && signal != health.Throttled {
 		return
 	}
@@ -106,6 +109,18 @@ func (o *Observer) Observe(in Invocation, done Attempt) {
 	default:
 		o.dropped.Add(1)
 	}
+}
+
+// warm notes that the vendor answered a probe or a warm-up of ours.
+func (o *Observer) warm(k key, at time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.known[k]
+	if t == nil {
+		t = &traffic{tokens: float64(o.options.Burst), refill: at}
+		o.known[k] = t
+	}
+	t.lastAt = at
 }
 
 // Dropped is how many attempts were not looked at for want of room.
@@ -213,7 +228,11 @@ func (o *Observer) note(s seen, now time.Time) bool {
 	t.lastAt = now
 	t.add(s.Observation)
 	signal := s.Signal()
-	news := signal != t.last && !(signal == health.Answer && t.last == health.Success)
+	if t.row++; signal != health.Failure {
+		t.row = 0
+	}
+	// Each failure is news until so many in a row mean that the vendor is away.
+	news := (signal != t.last || signal == health.Failure && t.row <= health.UnreachableAfter) && !(signal == health.Answer && t.last == health.Success)
 	if signal != health.Answer || t.last != health.Success {
 		t.last = signal
 	}
@@ -310,7 +329,7 @@ func (o *Observer) tellOne(ctx context.Context, k key) {
 func (a *Activities) NoteTraffic(ctx context.Context, organization, integration uuid.UUID, runs []health.Observation) {
 	var at time.Time
 	for _, r := range runs {
-		if s := r.Signal(); (s == health.Success || s == health.Answer || s == health.Refused && r.Kind != classify.Credentials) && r.At.After(at) {
+		if s := r.Signal(); (s == health.Success || s == health.Answer) && r.At.After(at) {
 			at = r.At
 		}
 	}

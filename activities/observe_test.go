@@ -103,10 +103,10 @@ func TestChangesAreToldAtOnce(t *testing.T) {
 		require.Empty(t, l.all())
 		attempts(o, 1, classify.Unavailable)
 		require.Equal(t, []string{"ok×2 unavailable×1 "}, l.all())
-		attempts(o, 1, classify.DNS) // another failure is no news
-		require.Empty(t, l.all())
+		attempts(o, 1, classify.DNS)
+		require.Equal(t, []string{"dns×1 "}, l.all(), "each failure is news until the vendor counts as away")
 		attempts(o, 1, classify.RateLimited)
-		require.Equal(t, []string{"dns×1 rate_limited×1 "}, l.all())
+		require.Equal(t, []string{"rate_limited×1 "}, l.all())
 		attempts(o, 1, classify.OK)
 		require.Equal(t, []string{"ok×1 "}, l.all())
 		attempts(o, 3, classify.Business) // the vendor works

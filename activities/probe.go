@@ -184,10 +184,11 @@ func (at Attempt) observation(source health.Source) health.Observation {
 	return health.Observation{At: at.EndedAt, Kind: at.Kind, Source: source, Count: 1, Latency: at.EndedAt.Sub(at.StartedAt)}
 }
 
-// reached reports whether the vendor's host answered: whatever it said, but
-// for throttling and trouble.
+// reached reports whether the vendor's host answered. Refused credentials do
+// not show that: it may be the token endpoint that answered.
 func (at Attempt) reached() bool {
-	return at.HTTPStatus != 0 && at.HTTPStatus < 500 && health.SignalOf(at.Kind) != health.Throttled
+	s := health.SignalOf(at.Kind)
+	return s == health.Success || s == health.Answer
 }
 
 // hostOf is the host of a base URL, which integrations may share.

@@ -32,6 +32,9 @@ type WarmUpResult struct {
 // SkippedTraffic is why a warm-up was left out: traffic keeps the worker warm.
 const SkippedTraffic = "traffic"
 
+// SkippedPassive is why a warm-up was left out: the vendor throttles.
+const SkippedPassive = "passive"
+
 // started is when the worker's process began, as near as it matters.
 var started = time.Now()
 
@@ -48,6 +51,8 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 	switch {
 	case w.Gone || w.Paused:
 		r.Skipped = SkippedPaused
+	case w.Record != nil && w.Record.State == health.Passive:
+		r.Skipped = SkippedPassive // a vendor that throttles is left alone
 	case in.UnlessTraffic > 0 && a.LastTraffic != nil && time.Since(a.LastTraffic(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
 		r.Skipped = SkippedTraffic
 	}

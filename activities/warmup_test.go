@@ -122,7 +122,7 @@ func TestProbe(t *testing.T) {
 		reached bool
 	}{
 		{sandbox.Rule{Times: 1, DelayMS: 1}, classify.OK, true},
-		{sandbox.Rule{Status: 401}, classify.Unauthorized, true},
+		{sandbox.Rule{Status: 401}, classify.Unauthorized, false},
 		{sandbox.Rule{Status: 429}, classify.RateLimited, false},
 		{sandbox.Rule{Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.INSUFFICIENT_CREDITS"}]}`}, classify.QuotaExhausted, false},
 		{sandbox.Rule{Status: 503}, classify.Unavailable, false},

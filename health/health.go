@@ -122,9 +122,9 @@ func (o Observation) Signal() Signal {
 	return s
 }
 
-// unreachableAfter is how many failures in a row make an integration
+// UnreachableAfter is how many failures in a row make an integration
 // unreachable.
-const unreachableAfter = 3
+const UnreachableAfter = 3
 
 // moves are the changes of state; where there is none, the state stays. What
 // depends on more than state and signal is in [move].
@@ -145,7 +145,7 @@ func move(from State, signal Signal, source Source, failures int) State {
 		return from
 	case from == Passive && source != Call:
 		return from // one request of ours got through; that is not yet leave to go on
-	case to == Unreachable && source != Probe && failures < unreachableAfter:
+	case to == Unreachable && source != Probe && failures < UnreachableAfter:
 		return from
 	}
 	return to

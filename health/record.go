@@ -51,6 +51,13 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 	if o.Source != Probe && o.At.After(r.Evidence) { // a probe's planned time counts, see [Record.Asked]
 		r.Evidence = o.At
 	}
+	if o.At.Before(r.Since) && r.State != Unknown {
+		// Older than what the state is owed to: another worker told of it later.
+		if signal == Success {
+			r.LastSuccessAt = latest(r.LastSuccessAt, o.At)
+		}
+		return r, nil
+	}
 	switch signal {
 	case Success:
 		r.LastSuccessAt, r.Latency = latest(r.LastSuccessAt, o.At), o.Latency

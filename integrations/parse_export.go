@@ -60,6 +60,9 @@ func (p *parser) export(n *yaml.Node, at, adapter string) (e Export) {
 	}
 	if node, ok := m["currencies"]; ok {
 		e.Currencies = p.currencies(node, at+".currencies")
+		if len(e.Currencies) > 1 && adapter != "dataverse" {
+			p.fault(node, at+".currencies", "adapter %s takes no currency: amounts are in the company's own; want that one", adapter)
+		}
 	}
 	return e
 }

@@ -44,13 +44,16 @@ func TakeChunk(ctx context.Context, db Beginner, organization, export uuid.UUID,
 	return entries, sent, err
 }
 
+// pending holds while an export is not closed: nothing about it changes after.
+const pending = `EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $2 AND p.status = 'pending')`
+
 // SettleChunk records what became of a chunk that was sent: exported, rejected
 // or unknown. references are the vendor's own names of entries by their keys.
 func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int, state, reason string, references map[string]string) error {
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		if len(references) == 0 {
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, '')
-				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')`,
+				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent') AND `+pending,
 				organization, export, chunk, state, storable(reason))
 			return err
 		}
@@ -63,15 +66,16 @@ func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUI
 			UPDATE ledgerline.export_entries x SET state = $4, reason = nullif($5, ''), vendor_reference = g.name
 			FROM (SELECT e.entry_id, given.name FROM ledgerline.export_entries e LEFT JOIN given ON given.k = e.vendor_key
 			      WHERE e.organization_id = $1 AND e.export_id = $2 AND e.chunk = $3) g
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.entry_id = g.entry_id AND x.state IN ('planned', 'sent')`,
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.entry_id = g.entry_id AND x.state IN ('planned', 'sent') AND `+pending,
 			organization, export, chunk, state, storable(reason), keys, names)
 		return err
 	})
 }
 
 // RecordFaults notes what the vendor found faulty after accepting it, by the
-// vendor's names, and returns how many entries of the export that concerns.
-func RecordFaults(ctx context.Context, db Beginner, organization, export uuid.UUID, faults map[string]string) (concerned int64, err error) {
+// vendor's names, and returns how many of the integration's entries that
+// concerns: of earlier exports too, whose runs could not know it yet.
+func RecordFaults(ctx context.Context, db Beginner, organization, integration uuid.UUID, faults map[string]string) (concerned int64, err error) {
 	names, messages := make([]string, 0, len(faults)), make([]string, 0, len(faults))
 	for name, m := range faults {
 		names, messages = append(names, storable(name)), append(messages, storable(m))
@@ -79,8 +83,8 @@ func RecordFaults(ctx context.Context, db Beginner, organization, export uuid.UU
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET vendor_fault = left(g.m, 500)
 			FROM unnest($3::text[], $4::text[]) AS g (name, m)
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.vendor_reference = g.name AND x.state = 'exported'`,
-			organization, export, names, messages)
+			WHERE x.organization_id = $1 AND x.integration_id = $2 AND x.vendor_reference = g.name AND x.state = 'exported'`,
+			organization, integration, names, messages)
 		concerned = tag.RowsAffected()
 		return err
 	})
@@ -97,7 +101,8 @@ func SplitChunk(ctx context.Context, db Beginner, organization, export uuid.UUID
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		var vouchers, moved int
 		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)
-			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, organization, export, chunk, into).Scan(&vouchers, &moved); err != nil {
+			FROM (SELECT voucher_id, chunk, state FROM ledgerline.export_entries
+			    WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4) FOR UPDATE) e`, organization, export, chunk, into).Scan(&vouchers, &moved); err != nil {
 			return err
 		}
 		if split = moved > 0; split {

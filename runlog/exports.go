@@ -121,7 +121,8 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 func TakeOver(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' AND workflow_id = $3`, e.OrganizationID, e.ID, e.WorkflowID, workflowID, run)
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' AND workflow_id = $3 AND run_id = $6`,
+			e.OrganizationID, e.ID, e.WorkflowID, workflowID, run, e.RunID)
 		taken = err == nil && tag.RowsAffected() == 1
 		return err
 	})
@@ -155,6 +156,9 @@ func Defer(ctx context.Context, db Beginner, organization, export uuid.UUID, unt
 // is open, otherwise complete. Closing again changes nothing.
 func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, longStatements); err != nil {
+			return err
+		}
 		sum, err := canonicalSum(ctx, tx, e)
 		if err != nil {
 			return err
@@ -169,7 +173,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
 			    entries_rejected = n.rejected, entries_unknown = n.unknown, entries_faulted = n.faulted, amounts = m.amounts, sha256 = $3,
 			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
-			    deferred_until = NULL, finished_at = now(), attempts = $8, chunks = $9, warm_up = nullif($10::interval, interval '0'), cold_start = $11,
+			    finished_at = now(), attempts = $8, chunks = $9, warm_up = nullif($10::interval, interval '0'), cold_start = $11,
 			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
 			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
 			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart)

@@ -90,6 +90,20 @@ func Recover(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID
 	return tell(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Cause: notify.Recovered})
 }
 
+// Healthy is [Recover], unless the integration's latest run failed: a vendor
+// that answers again does not mend that.
+func Healthy(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
+	var failed bool
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT status = 'failed' FROM ledgerline.bufdir_export_audit_log
+		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND error_code IS DISTINCT FROM $3
+		ORDER BY started_at DESC LIMIT 1), false)`, organization, integration, classify.Cancelled).Scan(&failed)
+	if err != nil || failed {
+		return false, err
+	}
+	return Recover(ctx, tx, organization, integration)
+}
+
 // RunEnded looks at an integration's latest runs and calls [Fail] if the last
 // two failed, [Recover] if the last one is complete. Runs that were cancelled
 // do not count.

@@ -3,10 +3,8 @@ package runlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,8 +16,9 @@ import (
 // table or view with the same columns.
 const DefaultSource = "ledgerline.accounting_entries"
 
-// planTimeout bounds the statement that plans an export.
-const planTimeout = 170 * time.Second
+// longStatements gives the statements that touch all entries of an export
+// nearly as long as their activity has, and memory for sorting.
+const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem = '64MB'"
 
 // lines are the entries that an export takes: every one up to the end of its
 // period that no export has taken yet, and with them those that were refused
@@ -41,8 +40,9 @@ WITH fresh AS (
           WHERE x.organization_id = $1 AND x.integration_id = $2 AND x.entry_id = a.entry_id)
 ), held AS (
     SELECT a.* FROM {source} a JOIN ledgerline.export_entries x ON x.entry_id = a.entry_id
-    WHERE a.organization_id = $1 AND x.organization_id = $1 AND x.integration_id = $2 AND x.chunk = 0
-      AND ($10::uuid IS NULL AND x.voucher_id IN (SELECT voucher_id FROM fresh) OR x.export_id = $10)
+    WHERE a.organization_id = $1 AND x.organization_id = $1 AND x.integration_id = $2
+      AND ($10::uuid IS NULL AND x.chunk = 0 AND x.voucher_id IN (SELECT voucher_id FROM fresh) OR x.export_id = $10 AND x.state = 'rejected'
+          AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $10 AND p.status <> 'pending'))
 ), lines AS (
     SELECT entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
         CASE WHEN amount = round(amount, 2) THEN round(amount, 2) ELSE coalesce(amount, 0) END AS amount,
@@ -92,16 +92,17 @@ ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE
 SET export_id = excluded.export_id, chunk = excluded.chunk, late = excluded.late, state = excluded.state, reason = excluded.reason,
     entry_date = excluded.entry_date, account = excluded.account, amount = excluded.amount, currency = excluded.currency,
     text = excluded.text, dimensions = excluded.dimensions
-WHERE x.chunk = 0`
+WHERE x.chunk = 0 OR x.state = 'rejected' AND x.export_id = $10`
 
 // replanEntries hands what an export did not get done to its retry, in chunks of
 // the same entries: those whose outcome is unknown stay marked as sent, so that the vendor
-// is asked first. Those that were refused here are checked anew by [planEntries].
+// is asked first. Those that were rejected are not there, and are taken anew from
+// the source by [planEntries].
 const replanEntries = `
 UPDATE ledgerline.export_entries x SET export_id = $2, chunk = n.chunk, state = CASE WHEN state IN ('unknown', 'sent') THEN 'sent' ELSE 'planned' END, reason = NULL
 FROM (SELECT chunk AS old, dense_rank() OVER (ORDER BY chunk) AS chunk FROM ledgerline.export_entries
-      WHERE organization_id = $1 AND export_id = $3 AND state <> 'exported' AND chunk > 0 GROUP BY chunk) n
-WHERE x.organization_id = $1 AND x.export_id = $3 AND x.state <> 'exported' AND x.chunk = n.old
+      WHERE organization_id = $1 AND export_id = $3 AND state NOT IN ('exported', 'rejected') AND chunk > 0 GROUP BY chunk) n
+WHERE x.organization_id = $1 AND x.export_id = $3 AND x.state NOT IN ('exported', 'rejected') AND x.chunk = n.old
   AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status <> 'pending')`
 
 // SourceError is a fault of the place where entries come from: it cannot be
@@ -163,7 +164,7 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 			return err
 		}
 		if !planned {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = '%d'; SET LOCAL work_mem = '64MB'", planTimeout.Milliseconds())); err != nil {
+			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}
 			if e.ParentID != nil {
@@ -216,7 +217,7 @@ func sourceError(source string, err error) error {
 	case pg.Code == "23502":
 		return &SourceError{source, "a row has no " + pg.ColumnName}
 	case strings.HasPrefix(pg.Code, "42") || strings.HasPrefix(pg.Code, "22"):
-		return &SourceError{source, pg.Message + "; see docs/integration-file.md for the columns that a source must have"}
+		return &SourceError{source, "a column has another type than it must have, or a value that cannot be read as that; see docs/integration-file.md"}
 	}
 	return err
 }

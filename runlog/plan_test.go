@@ -172,7 +172,7 @@ func TestPlanRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, sent)
 	require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, 1, "exported", "", map[string]string{taken[0].VendorKey: "4711"}))
-	n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, e.ID, map[string]string{"4711": "account is closed", "9": "another's"})
+	n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, b.spec.ID, map[string]string{"4711": "account is closed", "9": "another's"})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
 	closed := b.close(e)
@@ -221,7 +221,7 @@ func TestPlanRetry(t *testing.T) {
 	retry := b.claim("2026-10", &e.ID)
 	require.Empty(t, b.plan(retry, integrations.Export{}, 2), "the parent is not over")
 	require.Equal(t, "failed", b.close(e).Status)
-	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:2:planned", "e3-2:2:planned", "e4-1:3:planned", "e4-2:3:planned"}, b.plan(retry, integrations.Export{}, 2))
+	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:3:planned", "e3-2:3:planned", "e4-1:2:planned", "e4-2:2:planned"}, b.plan(retry, integrations.Export{}, 2))
 	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = 'planned' WHERE entry_id = 'e0-1'`)
 	require.ErrorContains(t, err, "is exported")
 }

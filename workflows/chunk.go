@@ -97,7 +97,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	case cancelled:
 		fail(classify.Cancelled)
 		return false, nil
-	case chunk.Step == activities.FaultsStep && (permanent || p.Deferrals >= maxDeferrals):
+	case chunk.Step == activities.FaultsStep && (permanent || p.Deferrals >= maxDeferrals && last.Kind != classify.Paused):
 		// The entries are where they should be; only what the vendor thinks of
 		// them could not be asked.
 		p.Export.ErrorMessage = "late faults could not be asked for: " + message
@@ -107,7 +107,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		p.done()
 		return true, settle("unknown", "outcome unknown")
 	case chunk.Step == activities.SendStep && refused[last.Kind]:
-		return true, split(durable, in, p, chunk, message, p.Plan.Atomic && !last.Unknown)
+		return true, split(durable, in, p, chunk, message, p.Plan.Atomic && !trail.Uncertain() && trail.Marked())
 	case permanent, p.Deferrals >= maxDeferrals && last.Kind != classify.Paused:
 		fail(last.Kind)
 		if trail.Uncertain() || !trail.Marked() || chunk.Step != activities.SendStep {
@@ -115,7 +115,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		}
 		return false, settle("planned", "not sent")
 	}
-	if err := wait(ctx, in, p, last.Asked); err != nil {
+	if err := wait(ctx, in, p, last); err != nil {
 		fail(classify.Cancelled)
 		p.Export.ErrorMessage = "cancelled while it waited: " + message
 		return false, nil
@@ -167,13 +167,15 @@ func split(ctx workflow.Context, in SyncInput, p *Progress, chunk activities.Chu
 
 // wait defers the run: a durable timer, visible on its row. It is never shorter
 // than what the vendor asked for.
-func wait(ctx workflow.Context, in SyncInput, p *Progress, asked time.Duration) error {
+func wait(ctx workflow.Context, in SyncInput, p *Progress, last activities.Attempt) error {
 	base := in.DeferBase
 	if base == 0 {
 		base = time.Minute
 	}
-	d := max(min(base<<min(p.Deferrals, 10), 20*time.Minute), min(asked, 31*24*time.Hour))
-	p.Deferrals++
+	d := max(min(base<<min(p.Deferrals, 10), 20*time.Minute), min(last.Asked, 31*24*time.Hour))
+	if last.Kind != classify.Paused { // which is nobody's failure
+		p.Deferrals++
+	}
 	until := workflow.Now(ctx).Add(d)
 	p.Export.DeferredUntil = &until
 	if err := store(ctx, activities.DeferName, "deferred until "+until.UTC().Format(time.RFC3339), p.Export, nil); err != nil {

@@ -107,8 +107,9 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		}
 		p.Export = claimed.Export
 		if claimed.TakenOver {
-			// An attempt of the run that is no more may still be on its way.
-			if err := workflow.Sleep(durable, in.Policy.WithDefaults().AttemptTimeout); err != nil {
+			// An attempt of the run that is no more may still be on its way, to
+			// the vendor or to the database.
+			if err := workflow.Sleep(durable, max(in.Policy.WithDefaults().AttemptTimeout, takeOverWait)); err != nil {
 				return SyncResult{}, err
 			}
 		}
@@ -142,6 +143,10 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
 }
+
+// takeOverWait is longer than any statement that an activity of a dead run can
+// still have under way.
+const takeOverWait = 20 * time.Second
 
 // warmedBy is how recent traffic must be to leave a run's warm-up out.
 const warmedBy = time.Minute

@@ -118,6 +118,9 @@ func describeExport(w io.Writer, e runlog.Export) error {
 		}
 		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold})
 	}
+	if e.DeferredUntil != nil {
+		rows = append(rows, []string{"deferred", "until " + at(e.DeferredUntil)})
+	}
 	if e.ParentID != nil {
 		rows = append(rows, []string{"retry of", e.ParentID.String()})
 	}
@@ -132,7 +135,7 @@ func describeExport(w io.Writer, e runlog.Export) error {
 
 // statusOf is the status, and until when a pending export waits.
 func statusOf(e runlog.Export) string {
-	if e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
+	if e.Status == "pending" && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
 		return e.Status + " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
 	}
 	return e.Status
@@ -167,7 +170,9 @@ func (a *app) exportsRetry() *cobra.Command {
 		Use: "retry EXPORT --org UUID", Short: "Send what an export did not get done, as an export of its own",
 		Long: `Makes a new export, with the given one as its parent, of the entries that the
 vendor refused, that were not sent, or whose outcome is unknown; the vendor is
-asked about those first. An export has one retry; retry that one if need be.`,
+asked about those first. Rejected entries are taken anew from the source, with
+the mappings as they are now. Of an export that could plan nothing it exports the
+whole period. An export has one retry; retry that one if need be.`,
 		Args: exactly(1, "the UUID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
 			e, _, err := a.findExport(c, org, args[0])

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -129,7 +131,8 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 	}
 	if err != nil {
 		m.log.Warn("a monitor could not be started; it is tried again in a minute", "organization_id", organization, "integration_id", in.IntegrationID, "error", err)
-		return false
+		var away *serviceerror.Unavailable
+		return !errors.As(err, &away) // one that cannot be started does not stop the others
 	}
 	m.known[in.IntegrationID] = known{in.Version, now.Add(sureFor + share(in.IntegrationID, sureFor))}
 	time.Sleep(startsApart)

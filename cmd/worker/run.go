@@ -66,6 +66,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 
 	acts := activities.New(pool, c.devHosts, logger)
 	acts.Observe, acts.Mail = metrics.observe, mail
+	acts.Drift = func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) }
 	tellPeople(acts, pool)
 	if c.monitors {
 		watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))

@@ -31,7 +31,7 @@ func tellOfHealth(ctx context.Context, tx pgx.Tx, organization, integration uuid
 	case to == health.Unreachable:
 		_, err = runlog.Fail(ctx, tx, n)
 	case to == health.Healthy:
-		_, err = runlog.Recover(ctx, tx, organization, integration)
+		_, err = runlog.Healthy(ctx, tx, organization, integration)
 	case reason == classify.Unauthorized || reason == classify.Forbidden || reason == classify.Credentials:
 		n.Cause = notify.Credentials
 		_, err = runlog.Notify(ctx, tx, n)

@@ -68,7 +68,4 @@ func tellOfTick(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog
 // tick counts a recorded tick.
 func (m *metrics) tick(t runlog.Tick) {
 	m.ticks.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", t.Result)))
-	if t.ExportID != nil {
-		m.drift.Record(context.Background(), t.LateBy.Seconds())
-	}
 }
