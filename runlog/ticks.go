@@ -68,6 +68,16 @@ func Ticks(ctx context.Context, db Beginner, organization uuid.UUID, from, to ti
 	return list, err
 }
 
+// PendingExports returns an organization's exports that began before a time and
+// are not over.
+func PendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []Export, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND status = 'pending' AND started_at < $2 ORDER BY started_at`, organization, before)
+		return err
+	})
+	return list, err
+}
+
 // ExportOfPeriod finds the export of an integration's period, which is not a
 // retry, or nil.
 func ExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *Export, err error) {

@@ -15,8 +15,12 @@
 //	              a run still going ───► skipped    ALERT ─┼─► late, once it is made up for
 //	              otherwise ───────────► missed     ALERT ─┘
 //
+// It also looks for exports that are pending although their run is no more, by
+// a hand that terminated it or with a namespace that was lost.
+//
 // It needs PostgreSQL and nothing else; Temporal is asked only whether a
-// schedule is paused, and if it is down too the tick is missed all the same. A
+// schedule is paused or a run is dead, and if it is down too a tick is missed
+// all the same. A
 // pass that does not happen cannot alert either: the time of the last one is a
 // metric, to be alerted on when it stands still.
 package watcher
@@ -44,6 +48,11 @@ type Watcher struct {
 	// Alert is told in the transaction that records a tick which was late or
 	// not done. It may be nil.
 	Alert func(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error
+	// Dead asks whether the run of a pending export is no more, and Stuck is told
+	// of such an export: its entries belong to it, so nobody else exports them,
+	// until somebody claims the period again. Both may be nil.
+	Dead  func(ctx context.Context, e runlog.Export) (bool, error)
+	Stuck func(ctx context.Context, e runlog.Export) error
 	// Observe is told of each tick that was recorded. It may be nil.
 	Observe func(t runlog.Tick)
 }
@@ -67,9 +76,12 @@ func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) 
 }
 
 func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now time.Time) (open int, err error) {
+	if open, err = w.stuck(ctx, organization, now); err != nil {
+		return open, err
+	}
 	schedules, err := runlog.Schedules(ctx, w.DB, organization)
-	if err != nil || len(schedules) == 0 {
-		return 0, err
+	if err != nil {
+		return open, err
 	}
 	for _, s := range schedules {
 		from := Since(s, now)
@@ -103,6 +115,34 @@ func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now t
 		}
 	}
 	return open, nil
+}
+
+// restless is how old a pending export is before its run is asked about.
+const restless = 10 * time.Minute
+
+// stuck counts and tells of pending exports whose runs are no more.
+func (w Watcher) stuck(ctx context.Context, organization uuid.UUID, now time.Time) (n int, err error) {
+	if w.Dead == nil || w.Stuck == nil {
+		return 0, nil
+	}
+	pending, err := runlog.PendingExports(ctx, w.DB, organization, now.Add(-restless))
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range pending {
+		dead, err := w.Dead(ctx, e)
+		if err != nil {
+			return n, nil // Temporal is away: nobody can tell
+		}
+		if !dead {
+			continue
+		}
+		n++
+		if err := w.Stuck(ctx, e); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // Since is from when on a schedule's ticks are looked at: as long as they are

@@ -211,3 +211,26 @@ func TestSince(t *testing.T) {
 	_, ticks := c.pass("2026-10-26 06:10:00")
 	require.Equal(t, []string{"2026-W43 missed"}, ticks)
 }
+
+// An export that is pending although its run is no more keeps its entries from
+// everybody; it is told of, once it is old enough, and not while Temporal is
+// away.
+func TestStuck(t *testing.T) {
+	c := newClock(t, daily)
+	e := c.export("2026-10-19", "2026-10-20 06:00:00", nil)
+	var told []uuid.UUID
+	var away error
+	c.Dead = func(_ context.Context, of runlog.Export) (bool, error) { return of.ID == e.ID, away }
+	c.Stuck = func(_ context.Context, of runlog.Export) error { told = append(told, of.ID); return nil }
+	open, _ := c.pass("2026-10-20 06:09:00")
+	require.Zero(t, open)
+	away = errors.New("Temporal is away")
+	open, _ = c.pass("2026-10-20 06:11:00")
+	require.Zero(t, open)
+	require.Empty(t, told)
+	away = nil
+	open, ticks := c.pass("2026-10-20 06:12:00")
+	require.Equal(t, 1, open)
+	require.Equal(t, []uuid.UUID{e.ID}, told)
+	require.Equal(t, []string{"2026-10-19 on time"}, ticks, "it did start on time")
+}

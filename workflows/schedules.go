@@ -15,6 +15,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // ScheduleID is the ID of an integration's Temporal Schedule.
@@ -133,6 +134,17 @@ func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowActio
 	}
 	var is SyncInput
 	return converter.GetDefaultDataConverter().FromPayload(payload, &is) == nil && reflect.DeepEqual(is, want.Args[0])
+}
+
+// RunIsDead reports whether the run of a pending export no longer runs. One
+// that has continued as new does, under the same workflow ID.
+func RunIsDead(ctx context.Context, c client.Client, e runlog.Export) (bool, error) {
+	d, err := c.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return true, nil
+	}
+	return err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING, err
 }
 
 // SchedulePaused asks Temporal whether an integration's schedule is paused.

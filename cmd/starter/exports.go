@@ -189,7 +189,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			case err != nil:
 				return err
 			case e.Status == "pending":
-				return fmt.Errorf("export %s is not over yet", e.ID)
+				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
 			case n.Exported == n.Total && (e.Status == "complete" || e.Total > 0): // a failed one without entries could not plan
 				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry")
 				return nil

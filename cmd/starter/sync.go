@@ -135,6 +135,12 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 		return err
 	case result.Refused != "":
 		return errors.New(result.Refused)
+	case result.AlreadyExported && result.Export.Status == "pending":
+		// Another run, such as the schedule's, is at it.
+		fmt.Fprintf(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one\n", result.Export.WorkflowID)
+		if err := temporal.GetWorkflow(c.Context(), result.Export.WorkflowID, result.Export.RunID.String()).Get(c.Context(), &result); err != nil {
+			return err
+		}
 	case result.AlreadyExported:
 		fmt.Fprintln(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
 	}

@@ -34,6 +34,20 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 			return workflows.SchedulePaused(ctx, temporal, organization, integration)
 		},
 	}
+	w.Dead = func(ctx context.Context, e runlog.Export) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		return workflows.RunIsDead(ctx, temporal, e)
+	}
+	w.Stuck = func(ctx context.Context, e runlog.Export) error {
+		news, err := runlog.QueueNotification(ctx, pool, runlog.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: notify.Missed,
+			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt}})
+		if news {
+			logger.Error("ALERT: an export is pending and its run is no more; starter sync of its period goes on with it",
+				"organization_id", e.OrganizationID, "integration_id", e.IntegrationID, "export_id", e.ID, "period", e.Period, "workflow_id", e.WorkflowID)
+		}
+		return err
+	}
 	for {
 		open, err := w.Pass(ctx, time.Now())
 		switch {
