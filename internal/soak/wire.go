@@ -56,16 +56,16 @@ func (w *wire) add(t toxic) (toxics.Toxic, error) {
 	return added.Toxic, nil
 }
 
-// spoil puts toxics on the wire, runs during and takes them off again. met is
-// how many pieces of data came by meanwhile; for cut_after_commit, how many
+// spoil puts toxics on the wire, runs during and takes them off again. met
+// says how many pieces of data came by meanwhile; for cut_after_commit, how many
 // commits it cut off.
 //
 // Both times every connection is closed first. Toxiproxy would hold requests
 // back while it changes a chain, and one that comes to the vendor after its
 // attempt was given up and asked about is what no protocol survives.
-func (w *wire) spoil(list []toxic, during func()) (met int64, err error) {
+func (w *wire) spoil(list []toxic, during func(met func() int64)) (n int64, err error) {
 	before := w.seen()
-	var cuts *cutAfterCommit
+	met := func() int64 { return w.seen() - before }
 	w.proxy.Stop()
 	for _, t := range list {
 		added, err := w.add(t)
@@ -73,26 +73,21 @@ func (w *wire) spoil(list []toxic, during func()) (met int64, err error) {
 			return 0, err
 		}
 		if c, ok := added.(*cutAfterCommit); ok {
-			cuts = c
+			met = c.cut.Load
 		}
 	}
 	if err := w.start(); err != nil {
 		return 0, err
 	}
-	during()
+	during(met)
+	n = met()
 	w.proxy.Stop()
 	for _, t := range list {
 		if err := w.proxy.Toxics.RemoveToxic(context.Background(), t.kind+"-"+t.stream); err != nil {
 			return 0, err
 		}
 	}
-	if err := w.start(); err != nil {
-		return 0, err
-	}
-	if cuts != nil {
-		return cuts.cut.Load(), nil
-	}
-	return w.seen() - before, nil
+	return n, w.start()
 }
 
 // start listens again at the same address, which for a moment somebody else may
