@@ -16,10 +16,16 @@ import (
 )
 
 // holder is the worker that has the call of a round's run, by its process ID in
-// the identity under which Temporal knows it.
-func (s *soak) holder(ctx context.Context, r *round) *devstack.Process {
-	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+// the identity under which Temporal knows it. It is asked for as long as the
+// call may be under way.
+func (s *soak) holder(ctx context.Context, r *round) (p *devstack.Process) {
+	ctx, cancel := context.WithTimeout(ctx, policy.AttemptTimeout)
 	defer cancel()
+	until(ctx, 20*time.Millisecond, func() bool { p = s.holds(ctx, r); return p != nil })
+	return p
+}
+
+func (s *soak) holds(ctx context.Context, r *round) *devstack.Process {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflows.SyncOptions(r.book.input(r.period)).ID, "")
 	if err != nil {
 		return nil
@@ -51,7 +57,7 @@ func killAll(_ context.Context, s *soak, _ *round, _ *devstack.Process) (err err
 // it: PostgreSQL does not hear it.
 func killUnrecorded(ctx context.Context, s *soak, r *round, p *devstack.Process) error {
 	var killed error
-	_, err := s.wires["postgres"].spoil(deaf, func() {
+	_, err := s.wires["postgres"].spoil(deaf, func(func() int64) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		until(ctx, 10*time.Millisecond, func() bool { return s.effects()[r.marker()] > 0 })
@@ -74,7 +80,7 @@ func paused(ctx context.Context, s *soak, p *devstack.Process) error {
 // unreported keeps what a worker has done from Temporal: the attempt is given
 // up there and made again.
 func unreported(ctx context.Context, s *soak, _ *round, _ *devstack.Process) error {
-	_, err := s.wires["temporal"].spoil(deaf, func() { pause(ctx, 2*policy.AttemptTimeout) })
+	_, err := s.wires["temporal"].spoil(deaf, func(func() int64) { pause(ctx, 2*policy.AttemptTimeout) })
 	return err
 }
 

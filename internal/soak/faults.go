@@ -123,21 +123,21 @@ var faults = []fault{
 // deaf lets nothing through, and says nothing.
 var deaf = []toxic{{"timeout", "upstream", `{"timeout":0}`}, {"timeout", "downstream", `{"timeout":0}`}}
 
-// spoiled spoils a wire while the round's run begins, at least for a time and
-// until something has met it.
+// spoiled begins the round's run on a spoiled wire, which stays so at least for
+// a time and until something has met it.
 func spoiled(name string, atLeast time.Duration, list ...toxic) func(context.Context, *soak, *round) (bool, error) {
 	return func(ctx context.Context, s *soak, r *round) (bool, error) {
-		if err := s.begin(ctx, r); err != nil {
-			return false, err
-		}
-		w := s.wires[name]
-		for range 10 { // a run that waits makes no traffic
-			met, err := w.spoil(list, func() { pause(ctx, atLeast) })
-			if err != nil || met > 0 || ctx.Err() != nil {
-				return met > 0, err
+		var begun error
+		n, err := s.wires[name].spoil(list, func(met func() int64) {
+			if begun = s.begin(ctx, r); begun != nil {
+				return
 			}
-		}
-		return false, nil
+			pause(ctx, atLeast)
+			soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+			defer cancel()
+			until(soon, 20*time.Millisecond, func() bool { return met() > 0 })
+		})
+		return n > 0, errors.Join(begun, err)
 	}
 }
 

@@ -158,9 +158,10 @@ func (s *soak) retry(ctx context.Context, b *book, parent uuid.UUID, period stri
 }
 
 // finish waits until the export of a round's period is over, and retries it
-// once if it failed. A round that takes too long is left to the end.
+// once if it failed. A round that takes too long is left to the end: more than
+// two lost workers, each missed after 20 s.
 func (s *soak) finish(ctx context.Context, r *round) {
-	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var id uuid.UUID
 	var status string

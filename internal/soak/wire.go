@@ -17,8 +17,9 @@ import (
 // through it is counted before any other toxic, so that a fault which nothing
 // met is known.
 type wire struct {
-	proxy  *toxiproxy.Proxy
-	meters []*meter
+	name, listen, upstream string
+	proxy                  *toxiproxy.Proxy
+	meters                 []*meter // of every proxy that it has had
 }
 
 // toxic is one of toxiproxy's, or of the two below.
@@ -32,79 +33,65 @@ type toxic struct {
 func newWire(name, upstream string) (*wire, error) {
 	toxics.Register("meter", new(meter))
 	toxics.Register("cut_after_commit", new(cutAfterCommit))
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	w := &wire{proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)}
-	for _, direction := range []string{"upstream", "downstream"} {
-		added, err := w.add(toxic{"meter", direction, "{}"})
-		if err != nil {
-			return nil, err
-		}
-		w.meters = append(w.meters, added.(*meter))
-	}
-	return w, w.proxy.Start()
+	w := &wire{name: name, listen: "127.0.0.1:0", upstream: upstream}
+	_, err := w.become(nil)
+	return w, err
 }
 
 // address is where the workers find it.
-func (w *wire) address() string { return w.proxy.Listen }
+func (w *wire) address() string { return w.listen }
 
-func (w *wire) add(t toxic) (toxics.Toxic, error) {
-	text := fmt.Sprintf(`{"name":"%s-%s","type":"%[1]s","stream":"%[2]s","attributes":%[3]s}`, t.kind, t.stream, t.attrs)
-	added, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("toxic %s: %w", text, err)
+// become replaces the proxy by one with other toxics and closes every
+// connection. Changing the toxics of one that has connections would hold
+// requests back, and one that comes to the vendor after its attempt was given up
+// and asked about is what no protocol survives.
+func (w *wire) become(list []toxic) (added []toxics.Toxic, err error) {
+	if w.proxy != nil {
+		w.proxy.Stop()
 	}
-	return added.Toxic, nil
-}
-
-// spoil puts toxics on the wire, runs during and takes them off again. met is
-// how many pieces of data came by meanwhile; for cut_after_commit, how many
-// commits it cut off.
-//
-// Both times every connection is closed first. Toxiproxy would hold requests
-// back while it changes a chain, and one that comes to the vendor after its
-// attempt was given up and asked about is what no protocol survives.
-func (w *wire) spoil(list []toxic, during func()) (met int64, err error) {
-	before := w.seen()
-	var cuts *cutAfterCommit
-	w.proxy.Stop()
-	for _, t := range list {
-		added, err := w.add(t)
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	w.proxy = toxiproxy.NewProxy(server, w.name, w.listen, w.upstream)
+	for _, t := range append([]toxic{{"meter", "upstream", "{}"}, {"meter", "downstream", "{}"}}, list...) {
+		text := fmt.Sprintf(`{"name":"%s-%s","type":"%[1]s","stream":"%[2]s","attributes":%[3]s}`, t.kind, t.stream, t.attrs)
+		made, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(text))
 		if err != nil {
-			return 0, err
+			return nil, fmt.Errorf("toxic %s: %w", text, err)
 		}
-		if c, ok := added.(*cutAfterCommit); ok {
-			cuts = c
+		if m, ok := made.Toxic.(*meter); ok {
+			w.meters = append(w.meters, m)
 		}
+		added = append(added, made.Toxic)
 	}
-	if err := w.start(); err != nil {
-		return 0, err
-	}
-	during()
-	w.proxy.Stop()
-	for _, t := range list {
-		if err := w.proxy.Toxics.RemoveToxic(context.Background(), t.kind+"-"+t.stream); err != nil {
-			return 0, err
-		}
-	}
-	if err := w.start(); err != nil {
-		return 0, err
-	}
-	if cuts != nil {
-		return cuts.cut.Load(), nil
-	}
-	return w.seen() - before, nil
-}
-
-// start listens again at the same address, which for a moment somebody else may
-// hold as the near end of a connection.
-func (w *wire) start() (err error) {
+	// The address may for a moment be the near end of somebody's connection.
 	for range 50 {
 		if err = w.proxy.Start(); err == nil {
-			return nil
+			w.listen = w.proxy.Listen
+			return added, nil
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return err
+	return nil, err
+}
+
+// spoil puts toxics on the wire, runs during and takes them off again. met
+// says how many pieces of data came by meanwhile; for cut_after_commit, how many
+// commits it cut off.
+func (w *wire) spoil(list []toxic, during func(met func() int64)) (n int64, err error) {
+	before := w.seen()
+	met := func() int64 { return w.seen() - before }
+	added, err := w.become(list)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range added {
+		if c, ok := t.(*cutAfterCommit); ok {
+			met = c.cut.Load
+		}
+	}
+	during(met)
+	n = met()
+	_, err = w.become(nil)
+	return n, err
 }
 
 // seen is how many pieces of data have come by.
