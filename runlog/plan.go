@@ -159,11 +159,14 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
 		const any = `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`
-		var planned bool
+		var planned, open bool
 		if err := tx.QueryRow(ctx, any, e.OrganizationID, e.ID).Scan(&planned); err != nil {
 			return err
 		}
-		if !planned {
+		if err := tx.QueryRow(ctx, "SELECT "+pending, e.OrganizationID, e.ID).Scan(&open); err != nil {
+			return err
+		}
+		if !planned && open { // a worker that comes late finds it closed, and plans nothing into it
 			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}
