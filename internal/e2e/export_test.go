@@ -166,7 +166,7 @@ func TestExportOnce(t *testing.T) {
 	b.requireOnce(t, 1212)
 
 	// Somebody sends an entry past us: the proof must notice.
-	stack.Sandbox.Forget(queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND state = 'exported' LIMIT 1", b.id)[0])
+	stack.Sandbox.Forget(queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND state = 'exported' LIMIT 1", b.id, e.ID)[0])
 	out, _, code = starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "1199 of 1200 are there")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -88,18 +89,33 @@ func TestHealthTellsATrueStory(t *testing.T) {
 	h := become(t, o, "xledger-main", "healthy")
 	require.NotNil(t, h.NextProbeAt)
 
-	lines := watching(t, o)
+	lines, end := watching(t, o)
+	at := 0
+	told := func(state string) { // once the watcher has said so: it looks every two seconds
+		t.Helper()
+		require.Eventually(t, func() bool {
+			i := strings.Index(lines()[at:], "  xledger-main  "+state+"  ")
+			if i >= 0 {
+				at += i + 1
+			}
+			return i >= 0
+		}, 30*time.Second, 100*time.Millisecond, "%s", state)
+	}
+	told("healthy")
 	vendor.Script(sandbox.Rule{Status: 503})
 	h = become(t, o, "xledger-main", "unreachable")
+	told("unreachable")
 	require.Equal(t, "unavailable", h.Health.Reason)
 	w.Kill() // and a worker that dies changes nothing
 	startWorker(t, args...)
 	vendor.Reset()
 	become(t, o, "xledger-main", "healthy")
+	told("healthy")
 
 	vendor.Script(sandbox.Rule{Status: 429})
 	require.False(t, execute(t, o.ping("xledger-main")).OK)
 	h = become(t, o, "xledger-main", "passive")
+	told("passive")
 	require.Nil(t, h.NextProbeAt)
 	before := len(vendor.Log())
 	time.Sleep(3 * time.Second)
@@ -113,13 +129,8 @@ func TestHealthTellsATrueStory(t *testing.T) {
 	story := "unknown>healthy ok, healthy>degraded unavailable, degraded>unreachable unavailable, unreachable>healthy ok, " +
 		"healthy>passive rate_limited, passive>healthy ok"
 	require.Equal(t, story, changesOf(t, o, "xledger-main"))
-	said := lines()
-	at := 0
-	for _, state := range []string{"healthy", "unreachable", "healthy", "passive", "healthy"} {
-		i := strings.Index(said[at:], "  xledger-main  "+state+"  ")
-		require.GreaterOrEqual(t, i, 0, "%s in %s", state, said)
-		at += i + 1
-	}
+	told("healthy")
+	end()
 	if os.Getenv("RECORD") == "1" {
 		record(t, "monitor", eventsOf(t, workflows.MonitorID(o.id, o.integrations["xledger-main"].ID)))
 	}
@@ -127,20 +138,37 @@ func TestHealthTellsATrueStory(t *testing.T) {
 
 // watching runs starter health --watch, and returns how to end it, with Ctrl-C,
 // and what it said.
-func watching(t *testing.T, o tenant) (end func() string) {
+func watching(t *testing.T, o tenant) (lines, end func() string) {
 	t.Helper()
 	c := exec.Command(starterBin, "health", "--watch", "--org", o.id.String())
 	c.Env = append(os.Environ(), stack.Env(devstack.Operator)...)
-	var out strings.Builder
+	var out said
 	c.Stdout = &out
 	require.NoError(t, c.Start())
 	t.Cleanup(func() { _ = c.Process.Kill() })
-	return func() string {
-		time.Sleep(3 * time.Second) // one more look
+	return out.String, func() string {
 		require.NoError(t, c.Process.Signal(syscall.SIGINT))
 		require.NoError(t, c.Wait(), "Ctrl-C is the way out")
 		return out.String()
 	}
+}
+
+// said is what a program has printed so far.
+type said struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // A paused integration's vendor is not called by anybody, its schedule does not
