@@ -91,9 +91,14 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 
 // deadline is when the call is cut off: a margin before the server would give
 // the attempt up. The context's own deadline is later than the server's by the
-// dispatch latency.
+// dispatch latency. The start is the server's clock; should this one be behind
+// it, the attempt is bounded from now on, or it could still send when the next
+// one has asked what is there.
 func deadline(ctx context.Context, info activity.Info, p classify.Policy) time.Time {
 	d := info.StartedTime.Add(info.StartToCloseTimeout)
+	if here := time.Now().Add(info.StartToCloseTimeout); here.Before(d) {
+		d = here
+	}
 	if own, ok := ctx.Deadline(); ok && own.Before(d) {
 		d = own
 	}
