@@ -51,23 +51,14 @@ const pending = `EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE 
 // or unknown. references are the vendor's own names of entries by their keys.
 func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int, state, reason string, references map[string]string) error {
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		if len(references) == 0 {
-			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, '')
-				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent') AND `+pending,
-				organization, export, chunk, state, storable(reason))
-			return err
-		}
-		keys, names := make([]string, 0, len(references)), make([]string, 0, len(references))
+		names := make(map[string]string, len(references))
 		for k, name := range references {
-			keys, names = append(keys, k), append(names, storable(name))
+			names[k] = storable(name)
 		}
-		_, err := tx.Exec(ctx, `
-			WITH given AS (SELECT * FROM unnest($6::text[], $7::text[]) AS g (k, name))
-			UPDATE ledgerline.export_entries x SET state = $4, reason = nullif($5, ''), vendor_reference = g.name
-			FROM (SELECT e.entry_id, given.name FROM ledgerline.export_entries e LEFT JOIN given ON given.k = e.vendor_key
-			      WHERE e.organization_id = $1 AND e.export_id = $2 AND e.chunk = $3) g
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.entry_id = g.entry_id AND x.state IN ('planned', 'sent') AND `+pending,
-			organization, export, chunk, state, storable(reason), keys, names)
+		// Looked up in an object: a join would compare each name with each entry.
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, ''), vendor_reference = coalesce($6::jsonb ->> vendor_key, vendor_reference)
+			WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent') AND `+pending,
+			organization, export, chunk, state, storable(reason), names)
 		return err
 	})
 }
