@@ -57,12 +57,8 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 	return &v
 }
 
-// Allowed says whether an integration's quota has room for a request. Probes
+// allowed says whether an integration's quota has room for a request. Probes
 // stop at the warning, before anything else does.
-func (a *Activities) Allowed(spec integrations.Integration, p limits.Purpose) bool {
-	return a.Gate == nil || a.allowed(spec, p, false)
-}
-
 func (a *Activities) allowed(spec integrations.Integration, p limits.Purpose, urgent bool) bool {
 	q := spec.Limits.Quota()
 	return q.Monthly == 0 || q.Allows(p, urgent, a.Gate.Ledger.Used(spec.OrganizationID, spec.ID, q, time.Now()))

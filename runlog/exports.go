@@ -66,6 +66,7 @@ type OverlapError struct {
 	Other  Export
 }
 
+// Error says which export has the period, and what becomes of new entries.
 func (e *OverlapError) Error() string {
 	return fmt.Sprintf("period %s overlaps %s, which export %s has; entries that came since go with the next period of that kind", e.Period, e.Other.Period, e.Other.ID)
 }

@@ -113,6 +113,7 @@ type SourceError struct {
 	Reason string
 }
 
+// Error names the source and the remedy.
 func (e *SourceError) Error() string { return "source " + e.Source + ": " + e.Reason }
 
 var sourceName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
