@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -13,9 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -29,27 +26,11 @@ import (
 // send entries compared with a plain loop that does the same SQL and the same
 // HTTP without Temporal.
 func export(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, c, pool, stop, err := s.worker(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	defer acts.Client.CloseIdle()
-	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
-	workflows.Register(w, acts)
-	if err := w.Start(); err != nil {
-		return err
-	}
-	defer w.Stop()
+	defer stop()
 
 	var plans []float64
 	for range 3 {

@@ -3,19 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"go.temporal.io/sdk/worker"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -23,27 +18,11 @@ import (
 // in the same minute.
 func schedules(ctx context.Context, s *servers) error {
 	const n = 500
-	stack, err := s.start(ctx)
+	stack, c, _, stop, err := s.worker(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 8)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	defer acts.Client.CloseIdle()
-	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
-	workflows.Register(w, acts)
-	if err := w.Start(); err != nil {
-		return err
-	}
-	defer w.Stop()
+	defer stop()
 
 	fires := time.Now().UTC().Add(2 * time.Minute).Truncate(time.Minute)
 	organizations := make([]uuid.UUID, n)

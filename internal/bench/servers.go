@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // servers are started when the first group needs them.
@@ -46,6 +52,28 @@ func (s *servers) client() (client.Client, error) {
 		Logger:   log.NewStructuredLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))),
 	})
 	return s.temporal, err
+}
+
+// worker starts everything with a worker in this process, until stop is called.
+// pool is the worker's.
+func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.Client, pool *pgxpool.Pool, stop func(), err error) {
+	if stack, err = s.start(ctx); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if c, err = s.client(); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), 8); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
+	workflows.Register(w, acts)
+	if err = w.Start(); err != nil {
+		pool.Close()
+		return nil, nil, nil, nil, err
+	}
+	return stack, c, pool, func() { w.Stop(); acts.Client.CloseIdle(); pool.Close() }, nil
 }
 
 func (s *servers) close() {
