@@ -115,28 +115,11 @@ func documentNumber(r odata.Request) string {
 
 // Do implements [adapters.Adapter].
 func (b Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	var r odata.Request
-	var keys []string
-	var err error
-	switch op {
-	case adapters.Ping:
-		r = odata.Request{Method: http.MethodGet, Path: "companies?$top=1&$select=id"}
-	case adapters.LookUp:
-		keys, err = adapters.ReadKeys(body)
-	case adapters.LateFaults:
-		_, err = adapters.ReadSince(body)
-	default:
-		r, err = odata.Parse(body, MaxBatch)
-	}
-	switch {
-	case err != nil:
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
-	case op == adapters.LookUp:
-		return b.lookUp(ctx, c, keys)
-	case op == adapters.LateFaults:
-		return odata.NoLateFaults()
-	}
-	return b.call(ctx, c, r)
+	return odata.Do(op, body, MaxBatch, odata.Operations{
+		Ping:   odata.Request{Method: http.MethodGet, Path: "companies?$top=1&$select=id"},
+		Call:   func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) },
+		LookUp: func(keys []string) (adapters.Response, classify.Verdict) { return b.lookUp(ctx, c, keys) },
+	})
 }
 
 // call sends a raw request. If an earlier attempt may have taken effect and its

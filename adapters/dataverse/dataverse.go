@@ -87,27 +87,15 @@ func guard(r odata.Request) adapters.Guard {
 
 // Do implements [adapters.Adapter].
 func (d Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	var r odata.Request
-	var keys []string
-	var err error
-	switch op {
-	case adapters.Ping:
-		r = odata.Request{Method: http.MethodGet, Path: "WhoAmI"}
-	case adapters.LookUp:
-		keys, err = adapters.ReadKeys(body)
-	case adapters.LateFaults:
-		_, err = adapters.ReadSince(body)
-	default:
-		r, err = odata.Parse(body, MaxBatch)
-	}
-	switch {
-	case err != nil:
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
-	case op == adapters.LookUp:
-		return d.lookUp(ctx, c, keys)
-	case op == adapters.LateFaults:
-		return odata.NoLateFaults()
-	}
+	return odata.Do(op, body, MaxBatch, odata.Operations{
+		Ping:   odata.Request{Method: http.MethodGet, Path: "WhoAmI"},
+		Call:   func(r odata.Request) (adapters.Response, classify.Verdict) { return d.call(ctx, c, r) },
+		LookUp: func(keys []string) (adapters.Response, classify.Verdict) { return d.lookUp(ctx, c, keys) },
+	})
+}
+
+// call sends a raw request or a batch.
+func (d Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (adapters.Response, classify.Verdict) {
 	g := guard(r)
 	if !r.Batch() {
 		return odata.Respond(d.send.Send(ctx, c, g.Op(), r.Method, r.Path, r.Header(), r.Body))

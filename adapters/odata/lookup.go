@@ -79,8 +79,43 @@ func Answered(status int, found map[string]adapters.Found) (adapters.Response, c
 	return adapters.Response{Status: status, Body: body}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: fmt.Sprintf("status:%d", status), HTTPStatus: status}
 }
 
-// NoLateFaults is the answer of a vendor that refuses at once or not at all:
+// noLateFaults is the answer of a vendor that refuses at once or not at all:
 // nobody is called.
-func NoLateFaults() (adapters.Response, classify.Verdict) {
+func noLateFaults() (adapters.Response, classify.Verdict) {
 	return adapters.Response{Body: json.RawMessage("[]")}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "faults:none"}
+}
+
+// Operations are what an adapter does of its own.
+type Operations struct {
+	Ping   Request // the cheapest one
+	Call   func(Request) (adapters.Response, classify.Verdict)
+	LookUp func(keys []string) (adapters.Response, classify.Verdict)
+}
+
+// Do reads the body of an operation and makes it. A batch holds at most
+// maxParts requests.
+func Do(op adapters.Operation, body []byte, maxParts int, o Operations) (adapters.Response, classify.Verdict) {
+	fault := func(err error) (adapters.Response, classify.Verdict) {
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+	}
+	switch op {
+	case adapters.Ping:
+		return o.Call(o.Ping)
+	case adapters.LookUp:
+		keys, err := adapters.ReadKeys(body)
+		if err != nil {
+			return fault(err)
+		}
+		return o.LookUp(keys)
+	case adapters.LateFaults:
+		if _, err := adapters.ReadSince(body); err != nil {
+			return fault(err)
+		}
+		return noLateFaults()
+	}
+	r, err := Parse(body, maxParts)
+	if err != nil {
+		return fault(err)
+	}
+	return o.Call(r)
 }
