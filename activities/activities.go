@@ -135,10 +135,10 @@ type Invocation struct {
 	Policy         classify.Policy    `json:"policy"`
 	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
 
-	// RequestsPerMinute is the integration's rate when the invocation started; 0
-	// is none. With a rate, attempts go through [OwnQueue].
-	RequestsPerMinute int            `json:"requestsPerMinute,omitempty"`
-	Purpose           limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work
+	// OwnQueue says that the integration had a rate or a limit of concurrency
+	// when the invocation started: attempts go through [OwnQueue].
+	OwnQueue bool           `json:"ownQueue,omitempty"`
+	Purpose  limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work
 }
 
 // CallResult is a successful attempt.

@@ -237,7 +237,7 @@ func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activ
 	}
 	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), done.verdict.RetryAfter)
 	left := time.Until(info.ScheduledTime.Add(info.ScheduleToCloseTimeout))
-	if in.RequestsPerMinute > 0 {
+	if in.OwnQueue {
 		left = min(left, in.Policy.Budget-trail.spent(in.Policy.AttemptTimeout))
 	}
 	if delay > left-min(minAttempt, in.Policy.AttemptTimeout) {

@@ -24,9 +24,11 @@ const (
 	RuleBudget  = "budget:empty" // not repeated: too many attempts fail
 )
 
-// OwnQueue is the task queue of an integration that has a rate: the server
-// hands its attempts out at that rate, over all workers, and an attempt that
-// waits there holds up nobody else's and uses up none of its own time.
+// OwnQueue is the task queue of an integration that has a rate or a limit of
+// concurrency. The server hands its attempts out at that rate, over all
+// workers, and with the other limit only one worker at a time takes them. An
+// attempt that waits there holds up nobody else's and uses up none of its own
+// time.
 func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
 // purposes of operations that are not attempts.
@@ -98,9 +100,9 @@ func (a *Activities) affords(v classify.Verdict, host limits.Host) bool {
 		a.Gate.Budget.Retry(host, v.Class == classify.Timeout)
 }
 
-// spent is what an invocation's attempts and the waits between them took. With
-// a rate, this and not the clock is held against the budget: the time in the
-// queue is not the invocation's.
+// spent is what an invocation's attempts and the waits between them took. In a
+// queue of its own, this and not the clock is held against the budget: the time
+// in the queue is not the invocation's.
 func (t Trail) spent(longest time.Duration) (total time.Duration) {
 	for _, at := range t {
 		total += min(at.EndedAt.Sub(at.StartedAt), longest) + at.Delay

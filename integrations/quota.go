@@ -16,26 +16,33 @@ const DefaultWarnAt = 80
 // Limits bound what an integration asks of its vendor. The zero value bounds
 // nothing.
 type Limits struct {
-	RequestsPerMinute int   `json:"requestsPerMinute,omitempty"` // attempts, over all workers; 0 is no limit
-	MonthlyRequests   int64 `json:"monthlyRequests,omitempty"`   // of every kind, in a calendar month, UTC; 0 is no limit
-	WarnAt            int   `json:"warnAt,omitempty"`            // percent of the month's requests; 0 is [DefaultWarnAt]
-	RefuseAt100       bool  `json:"refuseAt100,omitempty"`       // at 100 % only exports go on
+	RequestsPerMinute  int   `json:"requestsPerMinute,omitempty"`  // attempts, over all workers; 0 is no limit
+	ConcurrentRequests int   `json:"concurrentRequests,omitempty"` // attempts at the same time, over all workers; 0 is no limit
+	MonthlyRequests    int64 `json:"monthlyRequests,omitempty"`    // of every kind, in a calendar month, UTC; 0 is no limit
+	WarnAt             int   `json:"warnAt,omitempty"`             // percent of the month's requests; 0 is [DefaultWarnAt]
+	RefuseAt100        bool  `json:"refuseAt100,omitempty"`        // at 100 % only exports go on
 }
+
+// OwnQueue says whether attempts wait in a queue of the integration's own.
+func (l Limits) OwnQueue() bool { return l.RequestsPerMinute > 0 || l.ConcurrentRequests > 0 }
 
 // Quota is the month's limit.
 func (l Limits) Quota() limits.Quota {
 	return limits.Quota{Monthly: l.MonthlyRequests, WarnAt: cmp.Or(l.WarnAt, DefaultWarnAt), Refuse: l.RefuseAt100}
 }
 
-// Bounds of [Limits]. A rate above the highest is no limit in practice.
+// Bounds of [Limits]. Above the highest, a rate or a concurrency is no limit in
+// practice.
 const (
-	maxPerMinute = 60_000
-	maxMonthly   = 1_000_000_000
+	maxPerMinute  = 60_000
+	maxConcurrent = 1000
+	maxMonthly    = 1_000_000_000
 )
 
-// limits reads {requestsPerMinute, monthlyRequests, warnAt, refuseAt100}.
+// limits reads {requestsPerMinute, concurrentRequests, monthlyRequests, warnAt,
+// refuseAt100}.
 func (p *parser) limits(n *yaml.Node, at string) (l Limits) {
-	m := p.fields(n, at, "requestsPerMinute", "monthlyRequests", "warnAt", "refuseAt100")
+	m := p.fields(n, at, "requestsPerMinute", "concurrentRequests", "monthlyRequests", "warnAt", "refuseAt100")
 	number := func(name string, least, most int64) int64 {
 		value, node := p.text(n, m, at, name, false)
 		if node == nil {
@@ -48,6 +55,7 @@ func (p *parser) limits(n *yaml.Node, at string) (l Limits) {
 		return i
 	}
 	l.RequestsPerMinute = int(number("requestsPerMinute", 1, maxPerMinute))
+	l.ConcurrentRequests = int(number("concurrentRequests", 1, maxConcurrent))
 	l.MonthlyRequests = number("monthlyRequests", 1, maxMonthly)
 	l.WarnAt = int(number("warnAt", 1, limits.Full))
 	if node, ok := m["refuseAt100"]; ok && (node.Tag != "!!bool" || node.Decode(&l.RefuseAt100) != nil) {

@@ -152,7 +152,7 @@ func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integrati
 	}
 	var created bool
 	err = tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, by, in.Schedule, in.Export,
-		in.Limits, in.Limits.RequestsPerMinute > 0, in.Health).Scan(&created)
+		in.Limits, in.Limits.OwnQueue(), in.Health).Scan(&created)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "unchanged", nil

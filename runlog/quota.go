@@ -105,15 +105,19 @@ func Usage(ctx context.Context, db Beginner, organization uuid.UUID, month strin
 
 // Queue is an integration whose calls have a queue of their own.
 type Queue struct {
-	IntegrationID     uuid.UUID
-	RequestsPerMinute int // 0: it has no rate any more, but calls may still wait
+	IntegrationID      uuid.UUID
+	RequestsPerMinute  int  // 0 is none
+	ConcurrentRequests int  // 0 is none; both may be 0, and calls still wait from before
+	Held               bool // with a limit of concurrency: the asking worker makes its attempts, and no other
+	Surplus            bool // it holds more than its share, and may release this one once its attempts have ended
 }
 
-// Queues returns all of them, over all organizations. It needs the worker's
-// role.
-func Queues(ctx context.Context, db Beginner) (list []Queue, err error) {
+// Queues returns all of them, over all organizations. It renews the leases of a
+// worker process for ttl from now on, and takes free ones for it. It needs the
+// worker's role.
+func Queues(ctx context.Context, db Beginner, process uuid.UUID, ttl time.Duration) (list []Queue, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT integration_id, requests_per_minute FROM ledgerline.own_queues()`)
+		rows, err := tx.Query(ctx, `SELECT * FROM ledgerline.own_queues($1, $2)`, process, ttl)
 		if err != nil {
 			return err
 		}
@@ -121,4 +125,13 @@ func Queues(ctx context.Context, db Beginner) (list []Queue, err error) {
 		return err
 	})
 	return list, err
+}
+
+// ReleaseQueues ends a worker's leases, so that others need not wait for their
+// end. None of its attempts in these queues may be under way.
+func ReleaseQueues(ctx context.Context, db Beginner, process uuid.UUID, integrations []uuid.UUID) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT ledgerline.release_queues($1, $2)`, process, integrations)
+		return err
+	})
 }

@@ -2,6 +2,7 @@ package runlog_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,13 +68,13 @@ func TestUsage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []limits.Total{{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 15, Quota: limited.Limits.Quota()}}, known)
 
-	queues, err := runlog.Queues(t.Context(), b.worker)
+	queues, err := runlog.Queues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, []runlog.Queue{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
 	limited.Limits = integrations.Limits{}
 	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
 	require.NoError(t, err)
-	queues, err = runlog.Queues(t.Context(), b.worker)
+	queues, err = runlog.Queues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, []runlog.Queue{{IntegrationID: intA}}, queues, "calls may still wait there")
 }
@@ -118,4 +119,127 @@ func TestUsageRights(t *testing.T) {
 	require.ErrorContains(t, err, "usage_belongs_to_integration")
 	_, err = runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: uuid.New(), Number: 1, Counts: counts(organization, integration, "2026-11", -1, limits.Attempt)})
 	require.ErrorContains(t, err, "requests_count_up")
+}
+
+// Of several workers one at a time holds the lease of an integration with a
+// limit of concurrency, and all hold about as many.
+func TestQueueLeases(t *testing.T) {
+	b := newBase(t)
+	set := func(organization, integration uuid.UUID, l integrations.Limits) {
+		in := example(organization, integration, "main")
+		in.Limits = l
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
+		require.NoError(t, err)
+	}
+	holder := make(map[uuid.UUID]uuid.UUID)
+	var last uuid.UUID // in the order of leases
+	var lastOf uuid.UUID
+	for range 5 {
+		organization, integration := b.tenant(t)
+		set(organization, integration, integrations.Limits{ConcurrentRequests: 2})
+		holder[integration] = uuid.Nil
+		if integration.String() > last.String() {
+			last, lastOf = integration, organization
+		}
+	}
+	a, c := uuid.New(), uuid.New()
+	ask := func(process uuid.UUID) (held, surplus []uuid.UUID) {
+		t.Helper()
+		list, err := runlog.Queues(t.Context(), b.worker, process, time.Minute)
+		require.NoError(t, err)
+		for _, q := range list {
+			if q.Held {
+				held = append(held, q.IntegrationID)
+				require.Contains(t, []uuid.UUID{uuid.Nil, process}, holder[q.IntegrationID], "another one has it")
+				holder[q.IntegrationID] = process
+				require.Equal(t, 2, q.ConcurrentRequests)
+			}
+			if q.Surplus {
+				surplus = append(surplus, q.IntegrationID)
+			}
+		}
+		return held, surplus
+	}
+	end := func(process uuid.UUID) {
+		t.Helper()
+		_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.queue_leases SET until = now() - interval '1 s' WHERE worker_id = $1`, process)
+		require.NoError(t, err)
+		_, err = b.admin.Exec(t.Context(), `UPDATE ledgerline.queue_workers SET seen_at = now() - interval '2 min' WHERE worker_id = $1`, process)
+		require.NoError(t, err)
+		for id, by := range holder {
+			if by == process {
+				holder[id] = uuid.Nil
+			}
+		}
+	}
+
+	held, surplus := ask(a)
+	require.Len(t, held, 5, "alone")
+	require.Empty(t, surplus)
+	held, _ = ask(c)
+	require.Empty(t, held, "all are held")
+	for more := 4; more >= 3; more-- { // its share of 5 is 3
+		_, surplus = ask(a)
+		require.Len(t, surplus, 1)
+		_, again := ask(a)
+		require.Equal(t, surplus, again, "until it is given back")
+		require.NoError(t, runlog.ReleaseQueues(t.Context(), b.worker, c, surplus), "which only its holder can")
+		require.NoError(t, runlog.ReleaseQueues(t.Context(), b.worker, a, surplus))
+		holder[surplus[0]] = uuid.Nil
+		held, _ = ask(a)
+		require.Len(t, held, more, "it takes none that is beyond its share")
+	}
+	held, _ = ask(c)
+	require.Len(t, held, 2)
+	_, surplus = ask(a)
+	require.Empty(t, surplus)
+
+	end(a) // it died
+	held, _ = ask(c)
+	require.Len(t, held, 5)
+	held, surplus = ask(a)
+	require.Empty(t, held, "it was only away, and another has them now")
+	require.Empty(t, surplus)
+
+	// Whoever comes at once: one gets each lease.
+	end(a)
+	end(c)
+	start := make(chan struct{})
+	got := make(chan uuid.UUID, 40)
+	var all sync.WaitGroup
+	for range 8 {
+		process := uuid.New()
+		all.Go(func() {
+			<-start
+			list, err := runlog.Queues(t.Context(), b.worker, process, time.Minute)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, q := range list {
+				if q.Held {
+					got <- q.IntegrationID
+				}
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	close(got)
+	seen := make(map[uuid.UUID]bool)
+	for id := range got {
+		require.False(t, seen[id], "two hold it")
+		seen[id] = true
+	}
+	require.NotEmpty(t, seen)
+
+	// A lease ends with its limit, and the queue stays.
+	set(lastOf, last, integrations.Limits{})
+	list, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, runlog.Queue{IntegrationID: last}, list[4])
+
+	_, err = b.worker.Exec(t.Context(), `UPDATE ledgerline.queue_leases SET until = now()`)
+	require.ErrorContains(t, err, "permission denied")
+	_, err = b.worker.Exec(t.Context(), `SELECT * FROM ledgerline.queues`)
+	require.ErrorContains(t, err, "permission denied")
 }

@@ -71,7 +71,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	inv := activities.Invocation{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
 		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: summaryOf(p.Export.Period, chunk),
-		RequestsPerMinute: in.RequestsPerMinute,
+		OwnQueue: in.OwnQueue,
 	}
 	outcome, trail := call(ctx, inv)
 	p.Export.LastCorrelationID = &correlation

@@ -116,7 +116,7 @@ func callOptions(in activities.Invocation) workflow.ActivityOptions {
 // try has 20 s. Nothing bounds the whole, or a long outage would cut rows off.
 func mirrorOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
-		TaskQueue:           activities.TaskQueue, // also of a workflow in a queue with a rate
+		TaskQueue:           activities.TaskQueue, // also of a workflow in its integration's own queue
 		StartToCloseTimeout: 20 * time.Second,
 		Summary:             "audit rows to integration_run_logs",
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},

@@ -19,20 +19,20 @@ import (
 const queueAllowance = 24 * time.Hour
 
 // queueOf is where an invocation's attempts wait for a worker, and how long
-// they may. Without a rate that is the workflow's queue, and waiting counts
+// they may. Without one that is the workflow's queue, and waiting counts
 // against the budget.
 func queueOf(in activities.Invocation) (queue string, allowance time.Duration) {
-	if in.RequestsPerMinute == 0 {
+	if !in.OwnQueue {
 		return "", 0
 	}
 	return activities.OwnQueue(in.IntegrationID), queueAllowance
 }
 
-// startQueue is where an invocation's workflow runs. With a rate that is its
-// integration's queue too: on a server that hands tasks out in order, thousands
-// of workflow tasks would otherwise stand before everyone else's.
+// startQueue is where an invocation's workflow runs. That is its integration's
+// own queue too, if it has one: on a server that hands tasks out in order,
+// thousands of workflow tasks would otherwise stand before everyone else's.
 func startQueue(in activities.Invocation) string {
-	if in.RequestsPerMinute == 0 {
+	if !in.OwnQueue {
 		return activities.TaskQueue
 	}
 	return activities.OwnQueue(in.IntegrationID)
@@ -76,7 +76,7 @@ func waitsFor(p *workflow.PendingActivityInfo, live Live) string {
 	case p.GetState() != enums.PENDING_ACTIVITY_STATE_SCHEDULED:
 		return ""
 	case due && strings.HasPrefix(p.GetActivityOptions().GetTaskQueue().GetName(), activities.TaskQueue+"/"):
-		return "its turn has not come in the integration's own queue, which lets requestsPerMinute attempts through"
+		return "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests"
 	case due:
 		return "it waits for a worker: all are busy, or none runs"
 	}

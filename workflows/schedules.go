@@ -89,7 +89,7 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 func syncInput(in integrations.Integration) SyncInput {
 	return SyncInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: "schedule", TriggeredBy: "schedule",
-		Schedule: in.Schedule, Policy: in.Policy, RequestsPerMinute: in.Limits.RequestsPerMinute,
+		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 }
 

@@ -38,7 +38,7 @@ type SyncInput struct {
 	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
 	Resume         *Progress              `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 
-	RequestsPerMinute int `json:"requestsPerMinute,omitempty"` // of its invocations; see [activities.Invocation]
+	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
 // Progress is how far a run is.

@@ -76,7 +76,7 @@ nobody.`,
 				return err
 			}
 			in.IntegrationID, in.AdapterName, in.Policy = spec.ID, spec.Adapter, spec.Policy
-			in.RequestsPerMinute = spec.Limits.RequestsPerMinute
+			in.OwnQueue = spec.Limits.OwnQueue()
 			in.Summary = workflows.Describe(in)
 			temporal, _, err := a.temporal(ctx)
 			if err != nil {

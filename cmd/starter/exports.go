@@ -200,7 +200,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			}
 			parent := e.ID
 			return a.runSync(c, pool, workflows.SyncInput{
-				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
+				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
 				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: "retry", TriggeredBy: whoami(), ParentID: &parent,
 			}, how)
 		},

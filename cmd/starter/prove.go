@@ -140,7 +140,7 @@ func prove(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, e ru
 		in := activities.Invocation{
 			OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: e.AdapterName, CorrelationID: uuid.New(),
 			Operation: adapters.LookUp, Body: body, Policy: spec.Policy,
-			RequestsPerMinute: spec.Limits.RequestsPerMinute, Summary: fmt.Sprintf("look-up of %d entries", len(some)),
+			OwnQueue: spec.Limits.OwnQueue(), Summary: fmt.Sprintf("look-up of %d entries", len(some)),
 		}
 		out, err := workflows.Execute(ctx, temporal, in)
 		if err != nil {

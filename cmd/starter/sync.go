@@ -57,7 +57,7 @@ up the rest; see starter exports show and starter exports retry.`,
 				return a.previewSync(c, pool, spec, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, PeriodStart: start, PeriodEnd: end})
 			}
 			return a.runSync(c, pool, workflows.SyncInput{
-				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, RequestsPerMinute: spec.Limits.RequestsPerMinute,
+				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
 				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: whoami(),
 			}, how)
 		},

@@ -201,7 +201,7 @@ func histories(ctx context.Context, c client.Client, stack *devstack.Stack, in a
 func ping(organization uuid.UUID, in integrations.Integration) activities.Invocation {
 	inv := activities.Invocation{
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
-		Operation: adapters.Ping, Policy: in.Policy, RequestsPerMinute: in.Limits.RequestsPerMinute,
+		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 	inv.Summary = workflows.Describe(inv)
 	return inv

@@ -347,6 +347,72 @@ func TestRate(t *testing.T) {
 	require.LessOrEqual(t, float64(n+1), end.Sub(first).Seconds()*perSecond+burst(perSecond))
 }
 
+// A limit of concurrency holds over all workers, whatever becomes of them: of
+// the one that makes the attempts, too. Waiting for it uses up neither an
+// attempt's time nor the invocation's budget of four seconds.
+func TestConcurrency(t *testing.T) {
+	const most, n = 2, 60
+	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 1s, maxRetries: 2, budget: 4s}", fmt.Sprintf("{concurrentRequests: %d}", most))
+	one, two := startWorker(t), startWorker(t)
+	var list []activities.Invocation
+	for i := range n {
+		in := o.ping("x0")
+		if i%20 == 10 {
+			script(in, sandbox.Rule{Times: 1, Status: 503})
+		}
+		script(in, sandbox.Rule{DelayMS: 200})
+		list = append(list, in)
+		begin(t, in)
+	}
+	last := list[n-1]
+	require.Eventually(t, func() bool {
+		shown, _, _ := starter(t, "", "show", last.CorrelationID.String(), "--org", o.id.String())
+		return strings.Contains(shown, "by its requestsPerMinute or concurrentRequests")
+	}, 20*time.Second, 50*time.Millisecond)
+
+	requests := func() (all []sandbox.Entry) {
+		for _, in := range list {
+			all = append(all, reached(in)...)
+		}
+		return all
+	}
+	some := func(more int) {
+		t.Helper()
+		before := len(requests())
+		require.Eventually(t, func() bool { return len(requests()) >= before+more }, 90*time.Second, 20*time.Millisecond)
+	}
+	some(10)
+	require.NoError(t, one.Stop(20*time.Second))
+	three := startWorker(t)
+	some(10)
+	require.NoError(t, two.Stop(20*time.Second)) // whichever of the two it was: the third one has it now
+	some(10)
+	three.Kill()
+	startWorker(t)
+	for i, in := range list {
+		out := finish(t, in)
+		require.True(t, out.OK, "%+v", out.Failure)
+		if i%20 == 10 {
+			require.GreaterOrEqual(t, out.TotalAttempts, 2)
+		}
+	}
+
+	// How many are under way when each one comes.
+	all, together := requests(), 0
+	for _, e := range all {
+		require.False(t, e.Done.IsZero())
+		now := 0
+		for _, other := range all {
+			if !other.At.After(e.At) && other.Done.After(e.At) {
+				now++
+			}
+		}
+		require.LessOrEqual(t, now, most)
+		together = max(together, now)
+	}
+	require.Equal(t, most, together, "as many as are allowed")
+}
+
 // burst is what the server lets through at once beyond the rate: a second's
 // worth, rounded up in each of the queue's partitions.
 func burst(perSecond int) float64 { return float64(perSecond + 4) }

@@ -106,7 +106,7 @@ func (o tenant) ping(integration string) activities.Invocation {
 	in := o.integrations[integration]
 	inv := activities.Invocation{
 		OrganizationID: o.id, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
-		Operation: adapters.Ping, Policy: in.Policy, RequestsPerMinute: in.Limits.RequestsPerMinute,
+		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 	inv.Summary = workflows.Describe(inv)
 	return inv

@@ -79,6 +79,7 @@ type Entry struct {
 	Answer        string    `json:"answer,omitempty"`  // its beginning
 	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
 	Effects       int       `json:"effects"`           // how much of it was stored
+	Done          time.Time `json:"done,omitzero"`     // when the answer was ready; zero while it is under way
 }
 
 // Effect is something that a vendor stored.

@@ -170,6 +170,7 @@ func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
 		if rule.Drop != "" || rule.Reset != "" || rule.Hang {
 			e.Status, e.Answer = 0, ""
 		}
+		e.Done = time.Now()
 		s.mu.Lock()
 		if e.Seq <= len(s.log) { // unless it was reset meanwhile
 			s.log[e.Seq-1] = *e

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// fakeWorker stops when it is let.
+type fakeWorker struct {
+	role    role
+	let     chan struct{} // nil: at once
+	stopped bool
+	failed  func(error)
+}
+
+func (w *fakeWorker) Stop() {
+	if w.let != nil {
+		<-w.let
+	}
+	w.stopped = true
+}
+
+// fleet is queues without servers.
+type fleet struct {
+	*queues
+	now     []runlog.Queue // what the database says
+	err     error
+	given   []uuid.UUID
+	started []*fakeWorker
+}
+
+func newFleet() *fleet {
+	f := &fleet{}
+	f.queues = &queues{
+		logger: slog.New(slog.NewTextHandler(io.Discard, nil)), running: make(map[uuid.UUID]*queue), ended: make(chan struct{}, 1),
+		list: func(context.Context) ([]runlog.Queue, error) { return f.now, f.err },
+		give: func(_ context.Context, held []uuid.UUID) error { f.given = append(f.given, held...); return nil },
+		start: func(_ uuid.UUID, r role, failed func(error)) (stopper, error) {
+			w := &fakeWorker{role: r, failed: failed}
+			f.started = append(f.started, w)
+			return w, nil
+		},
+	}
+	return f
+}
+
+// settle looks until what was to stop has stopped.
+func (f *fleet) settle(t *testing.T) {
+	t.Helper()
+	f.look(t.Context())
+	select {
+	case <-f.ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no worker stopped")
+	}
+	f.look(t.Context())
+}
+
+func (f *fleet) last() *fakeWorker { return f.started[len(f.started)-1] }
+
+func TestQueueRoles(t *testing.T) {
+	id := uuid.New()
+	for _, c := range []struct {
+		is   runlog.Queue
+		want role
+	}{
+		{runlog.Queue{RequestsPerMinute: 30}, role{perMinute: 30, slots: sharedSlots}},
+		{runlog.Queue{}, role{slots: sharedSlots}},
+		{runlog.Queue{ConcurrentRequests: 2, Held: true}, role{slots: 2, leased: true}},
+		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30, Held: true}, role{perMinute: 30, slots: 2, leased: true}},
+		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30}, role{}},
+		{runlog.Queue{ConcurrentRequests: 2, Held: true, Surplus: true}, role{}},
+	} {
+		f := newFleet()
+		c.is.IntegrationID = id
+		f.now = []runlog.Queue{c.is}
+		f.look(t.Context())
+		require.Equal(t, c.want, f.last().role, "%+v", c.is)
+	}
+}
+
+// A lease that is surplus is given back when the attempts under it have ended,
+// and not before.
+func TestLeaseIsGivenBackOnceAttemptsHaveEnded(t *testing.T) {
+	id := uuid.New()
+	f := newFleet()
+	f.now = []runlog.Queue{{IntegrationID: id, ConcurrentRequests: 2, Held: true}}
+	f.look(t.Context())
+	first := f.last()
+	first.let = make(chan struct{})
+	f.now[0].Surplus = true
+	f.look(t.Context())
+	f.look(t.Context())
+	require.Empty(t, f.given)
+	require.Len(t, f.started, 1)
+	close(first.let)
+	<-f.ended
+	f.look(t.Context())
+	require.True(t, first.stopped)
+	require.Equal(t, []uuid.UUID{id}, f.given)
+	require.Equal(t, role{}, f.last().role, "it goes on with workflows")
+}
+
+// Without PostgreSQL a worker goes on with what it holds for as long as nobody
+// else may, and with everything else for ever.
+func TestLeaseThatCannotBeRenewed(t *testing.T) {
+	leased, shared := uuid.New(), uuid.New()
+	f := newFleet()
+	f.now = []runlog.Queue{{IntegrationID: leased, ConcurrentRequests: 2, Held: true}, {IntegrationID: shared, RequestsPerMinute: 60}}
+	f.look(t.Context())
+	f.err = errors.New("away")
+	f.look(t.Context())
+	require.Len(t, f.running, 2)
+	require.False(t, f.started[0].stopped)
+	f.renewed = time.Now().Add(-keepFor)
+	f.settle(t)
+	require.True(t, f.started[0].stopped)
+	require.False(t, f.started[1].stopped)
+	require.Equal(t, role{}, f.running[leased].role)
+	f.err = nil // the lease is still ours
+	f.settle(t)
+	require.Equal(t, role{slots: 2, leased: true}, f.running[leased].role)
+
+	require.Less(t, keepFor+lookEvery+lookWithin+workflows.WorkerOptions().WorkerStopTimeout, leaseFor, "all attempts have ended when another one may take the lease")
+}
+
+// A worker that failed is started anew, one whose integration is long gone is
+// ended, and another limit replaces it.
+func TestQueuesFollow(t *testing.T) {
+	id := uuid.New()
+	f := newFleet()
+	f.now = []runlog.Queue{{IntegrationID: id, RequestsPerMinute: 60}}
+	f.look(t.Context())
+	f.last().failed(errors.New("namespace not found"))
+	f.settle(t)
+	require.Len(t, f.started, 2)
+	f.now[0].RequestsPerMinute = 90
+	f.settle(t)
+	require.Equal(t, 90, f.last().role.perMinute)
+	f.now = nil
+	f.settle(t)
+	require.Empty(t, f.running)
+	require.Len(t, f.started, 3)
+}
+
+func TestStopGivesLeasesBack(t *testing.T) {
+	id := uuid.New()
+	f := newFleet()
+	f.now = []runlog.Queue{{IntegrationID: id, ConcurrentRequests: 1, Held: true}, {IntegrationID: uuid.New(), ConcurrentRequests: 1}}
+	f.look(t.Context())
+	f.stop()
+	require.True(t, f.started[0].stopped)
+	require.True(t, f.started[1].stopped)
+	require.Equal(t, []uuid.UUID{id}, f.given)
+}
