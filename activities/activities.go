@@ -18,6 +18,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,6 +85,8 @@ type Activities struct {
 	ProbeAllowed   func(organization, integration uuid.UUID) bool
 	LastTraffic    func(organization, integration uuid.UUID) time.Time
 	OnHealthChange func(ctx context.Context, organization, integration uuid.UUID, from, to health.State, reason classify.Kind) error
+
+	warmed sync.Map // the last warm-up of each integration in this process, for the run that follows
 }
 
 // Freshness is how long a worker uses what it knows of an integration before it

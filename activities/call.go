@@ -46,6 +46,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 
 	callCtx, cancel := context.WithDeadline(ctx, deadline(ctx, info, in.Policy))
 	defer cancel()
+	callCtx, measured := a.afterIdle(callCtx, in)
 	done := a.attempt(callCtx, in, trail)
 	if done.verdict.Kind == classify.Cancelled {
 		done.message = "cancelled by the caller"
@@ -61,6 +62,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	last.Class, last.Kind, last.Rule = done.verdict.Class, done.verdict.Kind, done.verdict.Rule
 	last.HTTPStatus, last.Unknown, last.Message = done.verdict.HTTPStatus, done.verdict.Unknown, done.message
 	last.Asked = done.verdict.RetryAfter
+	measured(*last)
 	if a.Observe != nil {
 		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
@@ -24,9 +26,28 @@ type WarmUpResult struct {
 	Cold        bool                `json:"cold"`              // there was no live connection, or no token
 	Took        time.Duration       `json:"took"`              // all of it, to the vendor's answer
 	Parts       adapters.Parts      `json:"parts"`
-	Uptime      time.Duration       `json:"uptime"` // of the worker
+	Uptime      time.Duration       `json:"uptime"`           // of the worker
+	Before      time.Duration       `json:"before,omitempty"` // all this is of a warm-up that was so long ago
 	Kind        classify.Kind       `json:"kind,omitempty"`
 	Observation *health.Observation `json:"observation,omitempty"`
+}
+
+// Milliseconds are the parts by name, those that took time; none if nothing was
+// measured.
+func (r WarmUpResult) Milliseconds() map[string]int64 {
+	if r.Took == 0 {
+		return nil
+	}
+	ms := make(map[string]int64)
+	for name, d := range map[string]time.Duration{
+		"dns": r.Parts.DNS, "connect": r.Parts.Connect, "tls": r.Parts.TLS, "token": r.Parts.Token, "first_byte": r.Parts.FirstByte,
+		"worker_uptime": r.Uptime, "before_run": r.Before,
+	} {
+		if d > 0 {
+			ms[name] = max(d.Milliseconds(), 1)
+		}
+	}
+	return ms
 }
 
 // SkippedTraffic is why a warm-up was left out: traffic keeps the worker warm.
@@ -38,10 +59,20 @@ const SkippedPassive = "passive"
 // started is when the worker's process began, as near as it matters.
 var started = time.Now()
 
+// warmed is the last warm-up of an integration in this process.
+type warmed struct {
+	at time.Time
+	WarmUpResult
+}
+
 // WarmUp fetches the token, opens the connection and pings the vendor, with
 // one request of its own. Connections belong to a process: with several
 // workers it warms the one that takes it. A failure is a result; what the run
 // does about it is its own affair.
+//
+// When the traffic for which it is left out may be an earlier warm-up, the
+// result is that one's: a run that was warmed up before its time has it on
+// record.
 func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, error) {
 	w, found, err := a.watch(ctx, in.Target)
 	if err != nil {
@@ -54,6 +85,12 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 	case w.Record != nil && w.Record.State == health.Passive:
 		r.Skipped = SkippedPassive // a vendor that throttles is left alone
 	case in.UnlessTraffic > 0 && a.LastTraffic != nil && time.Since(a.LastTraffic(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
+		if last, ok := a.warmed.Load(in.IntegrationID); ok {
+			if last := last.(warmed); time.Since(last.at) < in.UnlessTraffic {
+				r = last.WarmUpResult
+				r.Observation, r.Before = nil, time.Since(last.at)
+			}
+		}
 		r.Skipped = SkippedTraffic
 	}
 	if r.Skipped != "" {
@@ -63,10 +100,35 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 	done := a.ask(adapters.WithTiming(ctx, &timing), in.Target, found.Adapter, limits.WarmUp)
 	o := done.observation(health.WarmUp)
 	r.Parts, r.Took, r.Kind, r.Observation = timing.Parts(), o.Latency, done.Kind, &o
-	if r.Cold = r.Parts.Cold(); r.Cold {
-		a.Log.Info("cold start", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID, "adapter", found.Adapter,
-			"took", r.Took.String(), "dns", r.Parts.DNS.String(), "connect", r.Parts.Connect.String(), "tls", r.Parts.TLS.String(),
-			"token", r.Parts.Token.String(), "first_byte", r.Parts.FirstByte.String(), "worker_uptime", r.Uptime.Round(time.Second).String(), "kind", r.Kind)
-	}
+	r.Cold = r.Parts.Cold()
+	a.warmed.Store(in.IntegrationID, warmed{time.Now(), r})
+	a.logColdStart(limits.WarmUp, in.OrganizationID, in.IntegrationID, found.Adapter, r.Took, r.Parts, r.Kind)
 	return r, nil
+}
+
+// idle is after how long without traffic a call is the first one again, whose
+// cold start is logged.
+const idle = time.Minute
+
+// afterIdle makes an attempt measured if it is the first one after the
+// integration was idle here. The result is to be called when it is over.
+func (a *Activities) afterIdle(ctx context.Context, in Invocation) (context.Context, func(Attempt)) {
+	if a.LastTraffic == nil || time.Since(a.LastTraffic(in.OrganizationID, in.IntegrationID)) < idle {
+		return ctx, func(Attempt) {}
+	}
+	var timing adapters.Timing
+	return adapters.WithTiming(ctx, &timing), func(done Attempt) {
+		a.logColdStart(limits.Attempt, in.OrganizationID, in.IntegrationID, in.AdapterName, done.EndedAt.Sub(done.StartedAt), timing.Parts(), done.Kind)
+	}
+}
+
+// logColdStart says where the time of a cold start went; of a warm one there is
+// nothing to say.
+func (a *Activities) logColdStart(purpose limits.Purpose, organization, integration uuid.UUID, adapter string, took time.Duration, p adapters.Parts, kind classify.Kind) {
+	if !p.Cold() {
+		return
+	}
+	a.Log.Info("cold start", "purpose", purpose, "organization_id", organization, "integration_id", integration, "adapter", adapter,
+		"took", took.String(), "dns", p.DNS.String(), "connect", p.Connect.String(), "tls", p.TLS.String(), "token", p.Token.String(),
+		"first_byte", p.FirstByte.String(), "worker_uptime", time.Since(started).Round(time.Second).String(), "kind", kind)
 }

@@ -107,6 +107,11 @@ func TestWarmUp(t *testing.T) {
 		w.acts.LastTraffic = func(_, _ uuid.UUID) time.Time { return time.Now() }
 		third := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target, UnlessTraffic: time.Minute})
 		require.Equal(t, activities.SkippedTraffic, third.Skipped)
+		require.Equal(t, second.Parts, third.Parts, "it stands for the one before")
+		require.Positive(t, third.Before)
+		require.Positive(t, third.Milliseconds()["before_run"])
+		require.Positive(t, first.Milliseconds()["connect"])
+		require.NotContains(t, second.Milliseconds(), "connect")
 		w.watched.Paused = true
 		require.NotEmpty(t, run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target}).Skipped)
 		require.Len(t, w.sandbox.Log(), n)

@@ -122,7 +122,8 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		}
 		p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
 		if p.Plan.Chunks > 0 {
-			p.Export.WarmUp, p.Export.ColdStart = warmUp(ctx, in)
+			w := warmUp(ctx, in)
+			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
 		}
 	}
 	for goOn && !p.over() {
@@ -151,20 +152,18 @@ const takeOverWait = 20 * time.Second
 // warmedBy is how recent traffic must be to leave a run's warm-up out.
 const warmedBy = time.Minute
 
-// warmUp makes a worker ready for a run and says how long the vendor took and
-// whether it was a cold start. It is one try of ten seconds: a vendor who is
-// away will be found so by the first chunk, which can wait.
-func warmUp(ctx workflow.Context, in SyncInput) (took time.Duration, cold bool) {
-	var r activities.WarmUpResult
+// warmUp makes a worker ready for a run. It is one try of ten seconds: a vendor
+// who is away will be found so by the first chunk, which can wait.
+func warmUp(ctx workflow.Context, in SyncInput) (r activities.WarmUpResult) {
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 12 * time.Second, ScheduleToCloseTimeout: 20 * time.Second, Summary: "warm up", RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 	}), activities.WarmUpName, activities.WarmUpInput{
 		Target: activities.Target{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, Now: workflow.Now(ctx)}, UnlessTraffic: warmedBy,
 	}).Get(ctx, &r)
 	if err != nil {
-		return 0, false
+		return activities.WarmUpResult{}
 	}
-	return r.Took, r.Cold
+	return r
 }
 
 // over reports whether nothing is left to ask the vendor.

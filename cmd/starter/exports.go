@@ -116,7 +116,7 @@ func describeExport(w io.Writer, e runlog.Export) error {
 		if e.ColdStart {
 			cold = ", a cold start"
 		}
-		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold})
+		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold + parts(e.WarmUpMS)})
 	}
 	if e.DeferredUntil != nil {
 		rows = append(rows, []string{"deferred", "until " + at(e.DeferredUntil)})
@@ -208,4 +208,23 @@ whole period. An export has one retry; retry that one if need be.`,
 	organizationFlag(c, &org)
 	how.flags(c)
 	return c
+}
+
+// parts are the parts of a warm-up in the order in which they come.
+func parts(ms map[string]int64) string {
+	var b strings.Builder
+	for _, p := range []struct{ name, says string }{
+		{"dns", "DNS"}, {"connect", "connect"}, {"tls", "TLS"}, {"token", "token"}, {"first_byte", "first byte"},
+	} {
+		if ms[p.name] > 0 {
+			fmt.Fprintf(&b, ", %s %d ms", p.says, ms[p.name])
+		}
+	}
+	if up := ms["worker_uptime"]; up > 0 {
+		fmt.Fprintf(&b, ", worker up for %s", (time.Duration(up) * time.Millisecond).Round(time.Second))
+	}
+	if before := ms["before_run"]; before > 0 {
+		fmt.Fprintf(&b, ", %s before the run", (time.Duration(before) * time.Millisecond).Round(time.Second))
+	}
+	return b.String()
 }

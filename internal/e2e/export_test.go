@@ -131,6 +131,9 @@ func TestExportOnce(t *testing.T) {
 	require.Equal(t, []int{1210, 1200, 10, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 	require.Equal(t, map[string]string{"NOK": "60060.00"}, e.Amounts)
 	require.Len(t, e.SHA256, 64)
+	require.True(t, e.ColdStart)
+	require.Positive(t, e.WarmUpMS["connect"])
+	require.Positive(t, e.WarmUpMS["worker_uptime"])
 	b.requireOnce(t, 1200)
 	sent := 0
 	for _, e := range stack.Sandbox.Log()[before:] {
@@ -156,6 +159,7 @@ func TestExportOnce(t *testing.T) {
 
 	out, _, code = starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code)
+	require.Regexp(t, `warm-up .*, a cold start, connect \d+ ms, .*worker up for`, out)
 	require.Contains(t, out, "X999")
 	require.Contains(t, out, "does not sum to zero: difference -0.01")
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
