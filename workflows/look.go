@@ -56,11 +56,39 @@ func Look(ctx context.Context, c client.Client, organization, correlation uuid.U
 	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		live.State = "completed"
 	}
-	for _, p := range d.GetPendingActivities() {
+	if live.pending(d.GetPendingActivities()) {
+		return live, nil
+	}
+	live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
+	live.Reason = Reason(live.Trail.Last())
+	return live, err
+}
+
+// LookExport says how the call of a run of an export is doing. The state is
+// recording when the run is between two calls, or waits to go on later.
+func LookExport(ctx context.Context, c client.Client, workflowID string) (Live, error) {
+	live := Live{WorkflowID: workflowID, State: "recording"}
+	d, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return live, err
+	}
+	live.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		live.State = "completed"
+	}
+	live.pending(d.GetPendingActivities())
+	return live, nil
+}
+
+// pending fills in what is to be known of a call that is not over, and reports
+// whether there is one.
+func (live *Live) pending(list []*workflow.PendingActivityInfo) bool {
+	for _, p := range list {
 		if p.GetActivityType().GetName() != activities.CallName {
 			live.State = "recording"
 			continue
 		}
+		live.State = "running"
 		_ = converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &live.Trail)
 		// currentRetryInterval is wrong after timeouts; the schedule time is not.
 		if at := p.GetNextAttemptScheduleTime(); p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && at != nil && p.GetAttempt() > 1 {
@@ -69,12 +97,10 @@ func Look(ctx context.Context, c client.Client, organization, correlation uuid.U
 		} else if p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED && len(live.Trail) < int(p.GetAttempt()) {
 			live.Trail = live.Trail.Begin(int(p.GetAttempt()), p.GetLastStartedTime().AsTime(), p.GetLastStartedTime().AsTime())
 		}
-		live.Reason = waitsFor(p, live)
-		return live, nil
+		live.Reason = waitsFor(p, *live)
+		return true
 	}
-	live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
-	live.Reason = Reason(live.Trail.Last())
-	return live, err
+	return false
 }
 
 func organizationOf(e *workflow.WorkflowExecutionInfo) (uuid.UUID, error) {

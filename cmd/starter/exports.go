@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -74,10 +76,11 @@ func (a *app) exportsShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			now := a.callNow(c.Context(), c.ErrOrStderr(), e)
 			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), map[string]any{"export": e, "problems": problems})
+				return printJSON(c.OutOrStdout(), map[string]any{"export": e, "problems": problems, "call": now})
 			}
-			if err := describeExport(c.OutOrStdout(), e); err != nil || len(problems) == 0 {
+			if err := describeExport(c.OutOrStdout(), e, now); err != nil || len(problems) == 0 {
 				return err
 			}
 			rows := [][]string{{"VOUCHER", "ENTRY", "STATE", "REASON"}}
@@ -92,8 +95,54 @@ func (a *app) exportsShow() *cobra.Command {
 	return c
 }
 
+// callNow is how the call of a pending export is doing; nil if it has none at
+// the moment.
+type callNow struct {
+	State         string           `json:"state"` // running or waiting
+	Attempts      activities.Trail `json:"attempts"`
+	NextAttemptAt *time.Time       `json:"nextAttemptAt,omitempty"`
+	Reason        string           `json:"reason,omitempty"` // why it waits
+}
+
+func (a *app) callNow(ctx context.Context, words io.Writer, e runlog.Export) *callNow {
+	if e.Status != "pending" {
+		return nil
+	}
+	temporal, _, err := a.temporal(ctx)
+	if err != nil {
+		fmt.Fprintf(words, "note: %v; showing the audit record only\n", err)
+		return nil
+	}
+	defer temporal.Close()
+	live, err := workflows.LookExport(ctx, temporal, e.WorkflowID)
+	if err != nil {
+		fmt.Fprintf(words, "note: Temporal does not say how its run is doing: %v\n", err)
+		return nil
+	}
+	if live.State != "running" && live.State != "waiting" {
+		return nil
+	}
+	return &callNow{live.State, live.Trail, live.NextAttemptAt, live.Reason}
+}
+
+// String is one line of it.
+func (n callNow) String() string {
+	switch last := n.Attempts.Last(); {
+	case n.NextAttemptAt != nil:
+		s := fmt.Sprintf("attempt %d failed (%s %s), the next one is at %s", last.Number, last.Class, last.Kind, n.NextAttemptAt.UTC().Format(time.RFC3339))
+		if n.Reason != "" {
+			s += ": " + n.Reason
+		}
+		return s
+	case n.Reason != "":
+		return n.Reason
+	default:
+		return fmt.Sprintf("attempt %d is under way", max(1, last.Number))
+	}
+}
+
 // describeExport prints all there is to know of an export.
-func describeExport(w io.Writer, e runlog.Export) error {
+func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
 	at := func(t *time.Time) string {
 		if t == nil {
 			return "-"
@@ -117,6 +166,9 @@ func describeExport(w io.Writer, e runlog.Export) error {
 			cold = ", a cold start"
 		}
 		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold + parts(e.WarmUpMS)})
+	}
+	if now != nil {
+		rows = append(rows, []string{"call", now.String()})
 	}
 	if e.DeferredUntil != nil {
 		rows = append(rows, []string{"deferred", "until " + at(e.DeferredUntil)})

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -102,6 +103,34 @@ func (b book) requireOnce(t *testing.T, n int) {
 func (b book) fault(r sandbox.Rule) {
 	r.Match.BodyContains = b.text
 	stack.Sandbox.Script(r)
+}
+
+// Why an export waits is shown while it does.
+func TestExportShowsItsCall(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 2, Status: 429})
+	in := b.input(t, "2026-10")
+	in.Policy = classify.DefaultPolicy()
+	run := b.start(t, in)
+	show := func() string {
+		ids := queryStrings(t, "SELECT export_id::text FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1", b.id)
+		if len(ids) == 0 {
+			return ""
+		}
+		out, words, code := starter(t, "", "exports", "show", ids[0], "--org", b.id.String())
+		require.Zero(t, code, words)
+		return out
+	}
+	var shown string
+	require.Eventually(t, func() bool {
+		shown = show()
+		return strings.Contains(shown, "the next one is at")
+	}, 30*time.Second, 50*time.Millisecond)
+	require.Regexp(t, `call .*attempt \d failed \(transient rate_limited\), the next one is at .*: the vendor throttles`, shown)
+	require.Equal(t, "complete", result(t, run).Export.Status)
+	require.NotContains(t, show(), "the next one is at")
 }
 
 // A period is exported once, whatever the vendor does on the way, however

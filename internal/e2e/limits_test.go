@@ -122,17 +122,29 @@ func TestUsageEqualsTheVendorsLog(t *testing.T) {
 	require.Equal(t, map[limits.Purpose]int64{limits.Attempt: sent("xledger") - 1, limits.Readback: 1}, u["xledger-main"].Requests)
 	require.Equal(t, map[limits.Purpose]int64{limits.Attempt: sent("dataverse"), limits.Token: int64(len(vendorLog("entra")) - tokensBefore)}, u["crm"].Requests)
 
-	// Killed: what was stored is there, what came after may be missing, and
-	// nothing is counted twice.
-	w = startWorker(t)
-	all(t, []activities.Invocation{ping("xledger-main"), ping("xledger-main")})
-	stored := sent("xledger")
-	require.Eventually(t, func() bool { return usage(t, o)["xledger-main"].Total == stored }, 30*time.Second, 200*time.Millisecond)
-	all(t, []activities.Invocation{ping("xledger-main"), ping("xledger-main"), ping("xledger-main")})
-	w.Kill()
-	total := usage(t, o)["xledger-main"].Total
-	require.GreaterOrEqual(t, total, stored)
-	require.LessOrEqual(t, total, sent("xledger"))
+	// Killed in the midst of traffic, more than once: of each process what it
+	// counted in its last 5 s may be missing, and nothing is counted twice.
+	const unstored = 5*time.Second + 2*time.Second // and as long as storing may take here
+	var missing int64
+	for range 3 {
+		w = startWorker(t)
+		began := time.Now()
+		for time.Since(began) < 9*time.Second {
+			all(t, []activities.Invocation{ping("xledger-main"), ping("xledger-main"), ping("xledger-main")})
+		}
+		w.Kill()
+		killed := time.Now()
+		for _, e := range vendorLog("xledger") {
+			if mine[e.CorrelationID] && e.At.After(killed.Add(-unstored)) {
+				missing++
+			}
+		}
+	}
+	total, made := usage(t, o)["xledger-main"].Total, sent("xledger")
+	require.LessOrEqual(t, total, made, "counted twice")
+	require.GreaterOrEqual(t, total, made-missing, "more is missing than the documented bound")
+	require.Less(t, missing, made, "the bound allows everything, so this proves nothing")
+	t.Logf("%d requests, %d counted, at least %d had to be", made, total, made-missing)
 }
 
 func vendorLog(vendor string) (list []sandbox.Entry) {
