@@ -28,6 +28,7 @@ const reserve = time.Second
 func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	var outcome *Outcome
 	err := workflow.SetUpdateHandler(ctx, OutcomeUpdate, func(ctx workflow.Context) (Outcome, error) {
+		ctx, _ = workflow.NewDisconnectedContext(ctx) // a cancelled invocation has an outcome too
 		err := workflow.Await(ctx, func() bool { return outcome != nil })
 		if outcome == nil {
 			return Outcome{}, err
@@ -58,17 +59,43 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	return known, nil
 }
 
-// call makes an invocation's attempts and says what became of them.
+// call makes an invocation's attempts and says what became of them. Who is
+// cancelled first holds the call: one that waits for its next attempt ends
+// without a word of those before.
 func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.Trail) {
 	in.Policy = in.Policy.WithDefaults()
 	began := workflow.Now(ctx)
+	own, cancel := workflow.NewDisconnectedContext(ctx)
+	calling := workflow.ExecuteActivity(workflow.WithActivityOptions(own, callOptions(in)), activities.CallName, in)
+	var held activities.Held
+	if workflow.Await(ctx, calling.IsReady) != nil {
+		held = hold(own)
+		cancel()
+	}
 	var result activities.CallResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, callOptions(in)), activities.CallName, in).Get(ctx, &result)
+	err := calling.Get(own, &result)
 	trail := result.Trail
 	if err != nil {
-		trail = trailOf(err, in.Policy, began, workflow.Now(ctx))
+		trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
-	return outcomeOf(in, trail, result.Response, err), trail
+	return outcomeOf(in, trail, held, result.Response, err), trail
+}
+
+// hold reads what a call's attempts have left before it is cancelled. It is a
+// local activity, because it needs no more than this worker has, and the
+// cancellation goes out with the answer. Should Temporal not answer within 5 s,
+// the call is cancelled unread.
+func hold(ctx workflow.Context) activities.Held {
+	var held activities.Held
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: 2 * time.Second, ScheduleToCloseTimeout: 5 * time.Second,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: time.Second},
+	}), activities.HoldName).Get(ctx, &held)
+	if err != nil {
+		workflow.GetLogger(ctx).Error("a call is cancelled without knowing its attempts", "error", err)
+		held.Unread = true
+	}
+	return held
 }
 
 // mirror copies a trail that has failures into the audit record.
@@ -123,39 +150,51 @@ func mirrorOptions() workflow.ActivityOptions {
 	}
 }
 
-// trailOf finds the trail in the error of a call. A timeout must be looked for
-// first: its cause is the failure of the attempt before, whose trail lacks the
-// attempt that was lost.
-func trailOf(err error, p classify.Policy, began, now time.Time) activities.Trail {
+// trailOf finds the trail in the error of a call, or in what was held of it. A
+// timeout must be looked for first: its cause is the failure of the attempt
+// before, whose trail lacks the attempt that was lost.
+func trailOf(err error, held activities.Held, p classify.Policy, began, now time.Time) activities.Trail {
 	var trail activities.Trail
 	var timedOut *temporal.TimeoutError
 	var failed *temporal.ApplicationError
 	var cancelled *temporal.CanceledError
-	var call *temporal.ActivityError
-	errors.As(err, &call)
 	switch {
 	case errors.As(err, &timedOut):
 		if timedOut.HasLastHeartbeatDetails() {
 			_ = timedOut.LastHeartbeatDetails(&trail) // unreadable: the gaps are filled
 		}
-		switch {
-		case call.StartedEventID() == 0 && len(trail) == 0:
-			return nil // no worker ever took it
-		case timedOut.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE && call.RetryState() == enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED:
-			return trail.Lost(p.MaxAttempts(), began, now)
-		case timedOut.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE && trail.Last().Class != "":
-			return trail.Lost(len(trail)+1, began, now)
+		n := max(len(trail), held.Begun)
+		if unrecorded := trail.Last().Class != "" || len(trail) == 0; unrecorded && lostOne(err, timedOut) {
+			n = max(n, len(trail)+1)
 		}
-		return trail.Lost(max(len(trail), 1), began, now)
+		if outOfAttempts(err) && held.Begun == 0 { // who is held has no more than it had
+			n = max(n, p.MaxAttempts())
+		}
+		return trail.Lost(n, began, now)
 	case errors.As(err, &failed):
 		if failed.HasDetails() {
 			_ = failed.Details(&trail)
 		}
 	case errors.As(err, &cancelled):
-		if cancelled.HasDetails() {
-			_ = cancelled.Details(&trail)
-		}
-		return trail.Lost(len(trail), began, now)
+		return held.Trail.Lost(held.Begun, began, now)
 	}
 	return trail
+}
+
+// lostOne reports whether the last attempt of a call that timed out was lost:
+// it was under way, or it is the reason why the call waited for another one
+// which no worker took.
+func lostOne(err error, timedOut *temporal.TimeoutError) bool {
+	var call *temporal.ActivityError
+	if errors.As(err, &call) && call.StartedEventID() != 0 {
+		return true
+	}
+	var before *temporal.TimeoutError
+	return errors.As(timedOut.Unwrap(), &before) && before.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE
+}
+
+// outOfAttempts reports whether Temporal gave a call up by its count.
+func outOfAttempts(err error) bool {
+	var call *temporal.ActivityError
+	return errors.As(err, &call) && call.RetryState() == enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
 }

@@ -89,7 +89,7 @@ func (live *Live) pending(list []*workflow.PendingActivityInfo) bool {
 			continue
 		}
 		live.State = "running"
-		_ = converter.GetDefaultDataConverter().FromPayloads(p.GetHeartbeatDetails(), &live.Trail)
+		live.Trail, _ = activities.PendingTrail(p)
 		// currentRetryInterval is wrong after timeouts; the schedule time is not.
 		if at := p.GetNextAttemptScheduleTime(); p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && at != nil && p.GetAttempt() > 1 {
 			next := at.AsTime()

@@ -35,7 +35,7 @@ type Failure struct {
 
 // outcomeOf turns a trail into an outcome. isRetryable is always false: the
 // retries that could help have been made.
-func outcomeOf(in activities.Invocation, trail activities.Trail, answer activities.Answer, err error) Outcome {
+func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.Held, answer activities.Answer, err error) Outcome {
 	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: len(trail)}
 	if out.OK {
 		out.Response = &answer
@@ -51,6 +51,8 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, answer activiti
 	}
 	var cancelled *temporal.CanceledError
 	switch {
+	case errors.As(err, &cancelled) && held.Unread:
+		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller; Temporal could not be asked for the attempts before, and they are missing from the audit record"
 	case errors.As(err, &cancelled):
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller"
 	case len(trail) == 0:

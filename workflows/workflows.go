@@ -87,5 +87,6 @@ func Register(w worker.Registry, a *activities.Activities) {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 	w.RegisterActivityWithOptions(a.Call, activity.RegisterOptions{Name: activities.CallName})
+	w.RegisterActivityWithOptions(a.Hold, activity.RegisterOptions{Name: activities.HoldName})
 	w.RegisterActivityWithOptions(a.Mirror, activity.RegisterOptions{Name: activities.MirrorName})
 }
