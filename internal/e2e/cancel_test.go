@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -76,10 +75,9 @@ func TestCancelBetweenAttempts(t *testing.T) {
 // tells what became of it.
 func TestCancelAtAnyTime(t *testing.T) {
 	startWorker(t)
-	o := newTenant(t, "{baseDelay: 30ms, coefficient: 1, attemptTimeout: 2s}")
 	var all []activities.Invocation
 	for i := range 40 {
-		in := o.ping("xledger-main")
+		in := newTenant(t, "{baseDelay: 30ms, coefficient: 1, attemptTimeout: 2s}").ping("xledger-main") // with a breaker of its own
 		script(in, sandbox.Rule{Status: 503, DelayMS: i % 4 * 15})
 		run := begin(t, in)
 		time.Sleep(time.Duration(i) * 6 * time.Millisecond)
@@ -89,13 +87,16 @@ func TestCancelAtAnyTime(t *testing.T) {
 	ends := make(map[string]int)
 	for _, in := range all {
 		out := finish(t, in)
-		var want []string
-		for n := range reached(in) {
-			want = append(want, fmt.Sprintf("%d:transient/unavailable", n+1))
+		rows := rowsOf(t, in)
+		require.Len(t, rows, out.TotalAttempts)
+		for n, r := range rows {
+			require.NotEqual(t, string(classify.WorkerLost), r.Kind, trail(rows))
+			if n+1 < len(rows) { // the last one may have been cut short
+				require.Equal(t, string(classify.Unavailable), r.Kind, trail(rows))
+			}
 		}
-		require.Equal(t, strings.Join(want, " "), trail(rowsOf(t, in)))
-		require.Equal(t, len(want), out.TotalAttempts)
-		ends[fmt.Sprintf("%d attempts, %s", len(want), out.Failure.Message)]++
+		require.GreaterOrEqual(t, len(rows), len(reached(in)), "each request has its row")
+		ends[fmt.Sprintf("%d rows, %s", len(rows), out.Failure.Message)]++
 	}
 	t.Log(ends)
 }

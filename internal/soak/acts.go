@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflow/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -26,16 +29,27 @@ func (s *soak) holder(ctx context.Context, r *round) (p *devstack.Process) {
 }
 
 func (s *soak) holds(ctx context.Context, r *round) *devstack.Process {
+	call := s.call(ctx, r)
+	if call.GetState() != enums.PENDING_ACTIVITY_STATE_STARTED {
+		return nil
+	}
+	pid, _, _ := strings.Cut(call.GetLastWorkerIdentity(), "@")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return nil
+	}
+	return s.fleet.byPID(n)
+}
+
+// call is the call of a round's run; nil if there is none at hand.
+func (s *soak) call(ctx context.Context, r *round) *workflow.PendingActivityInfo {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflows.SyncOptions(r.book.input(r.period)).ID, "")
 	if err != nil {
 		return nil
 	}
 	for _, a := range d.GetPendingActivities() {
-		if a.GetActivityType().GetName() == activities.CallName && a.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED {
-			pid, _, _ := strings.Cut(a.GetLastWorkerIdentity(), "@")
-			if n, err := strconv.Atoi(pid); err == nil {
-				return s.fleet.byPID(n)
-			}
+		if a.GetActivityType().GetName() == activities.CallName {
+			return a
 		}
 	}
 	return nil
@@ -98,6 +112,24 @@ func terminate(ctx context.Context, s *soak, r *round, _ *devstack.Process) erro
 func cancelRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
 	id := workflows.SyncOptions(r.book.input(r.period)).ID
 	return insist(ctx, "cancel", func(ctx context.Context) error { return s.temporal.CancelWorkflow(ctx, id, "") })
+}
+
+// cancelBetween cancels a run while its call waits for its next attempt.
+func cancelBetween(ctx context.Context, s *soak, r *round) (bool, error) {
+	rule := sandbox.Rule{Times: 4, Status: 503} // more than one wait, if the first one is missed
+	s.stack.Sandbox.Script(match(r.book.vendor.send, r.marker(), []sandbox.Rule{rule})...)
+	if err := s.begin(ctx, r); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
+	defer cancel()
+	if !until(ctx, 10*time.Millisecond, func() bool {
+		p := s.call(ctx, r)
+		return p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetAttempt() > 1
+	}) {
+		return false, fmt.Errorf("the chunk of %s does not wait", r.period)
+	}
+	return true, cancelRun(ctx, s, r, nil)
 }
 
 // crashPostgres stops PostgreSQL as a power failure would and starts it again.

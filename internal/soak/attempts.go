@@ -54,7 +54,6 @@ type invocation struct {
 	attempts int  // 0 if the history does not say
 	ok       bool // the last one succeeded
 	closed   bool
-	between  bool // it was cancelled between two attempts
 }
 
 // invocations finds the calls in a history. The number of the last attempt
@@ -84,10 +83,6 @@ func (t *told) invocations() (all map[int64]*invocation) {
 		case *history.HistoryEvent_ActivityTaskTimedOutEventAttributes:
 			if i := all[a.ActivityTaskTimedOutEventAttributes.GetScheduledEventId()]; i != nil {
 				i.closed = true
-			}
-		case *history.HistoryEvent_ActivityTaskCanceledEventAttributes:
-			if i := all[a.ActivityTaskCanceledEventAttributes.GetScheduledEventId()]; i != nil {
-				i.between = i.attempts == 0
 			}
 		}
 	}
@@ -176,9 +171,6 @@ func (s *soak) invocation(i *invocation, rows []logRow, failedAtVendor int) {
 	s.report.failed += failed
 	if i.run.status == enums.WORKFLOW_EXECUTION_STATUS_TERMINATED {
 		return // ended by force: what it knew is in its history only
-	}
-	if i.between {
-		return // the server forgets the trail of an activity that it cancels while it waits for its next attempt
 	}
 	want := i.attempts
 	if i.ok && want == 1 {

@@ -107,6 +107,7 @@ var faults = []fault{
 	{name: "worker/cannot-report", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 200}, unreported)},
 	{name: "run/terminated", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, terminate)},
 	{name: "run/cancelled", lane: groundLane, act: struck(sandbox.Rule{DripMS: 30}, cancelRun)},
+	{name: "run/cancelled-between", lane: groundLane, act: cancelBetween},
 	{name: "postgres/crash", lane: groundLane, act: crashPostgres},
 	{name: "postgres/cut-after-commit", lane: groundLane, act: spoiled("postgres", 500*time.Millisecond, toxic{"cut_after_commit", "downstream", "{}"})},
 	{name: "postgres/black-hole", lane: groundLane, act: spoiled("postgres", 2*time.Second, deaf...)},
