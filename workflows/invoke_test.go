@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -288,6 +290,42 @@ func TestPermanentFaultsOfOurs(t *testing.T) {
 			require.Empty(t, b.sandbox.Log(), "no call may be made")
 		})
 	}
+}
+
+// cancelled runs an invocation that is cancelled while it waits for its third
+// attempt, with what can be known of the first two.
+func (b *bench) cancelled(t *testing.T, held activities.Held, err error) workflows.Outcome {
+	t.Helper()
+	b.sandbox.Script(sandbox.Rule{Status: http.StatusBadGateway})
+	b.env.OnActivity(activities.HoldName, mock.Anything).Return(held, err)
+	b.env.RegisterDelayedCallback(b.env.CancelWorkflow, 2*time.Second)
+	out := b.run(t, b.invocation())
+	require.Len(t, b.sandbox.Log(), 2)
+	return out
+}
+
+// What a cancelled call's attempts left is in its outcome and on record, with
+// an attempt of which nothing was heard.
+func TestCancelledCallIsHeld(t *testing.T) {
+	b := newBench(t)
+	first := activities.Attempt{Number: 1, Class: classify.Transient, Kind: classify.BadGateway, HTTPStatus: 502, Retryable: true, EndedAt: time.Now()}
+	out := b.cancelled(t, activities.Held{Begun: 2, Trail: activities.Trail{first}}, nil)
+	require.Equal(t, []any{2, 2, classify.Permanent, "cancelled by the caller", false},
+		[]any{out.TotalAttempts, out.Failure.Attempt, out.Failure.ErrorClass, out.Failure.Message, out.Failure.IsRetryable})
+	require.Len(t, b.rows, 2)
+	require.Equal(t, []classify.Kind{classify.BadGateway, classify.WorkerLost}, []classify.Kind{b.rows[0].ErrorKind, b.rows[1].ErrorKind})
+	require.True(t, b.rows[0].IsRetryable)
+	require.False(t, b.rows[1].IsRetryable)
+}
+
+// Where Temporal does not say what the attempts left, the outcome says that it
+// is missing.
+func TestCancelledCallIsUnread(t *testing.T) {
+	b := newBench(t)
+	out := b.cancelled(t, activities.Held{}, temporal.NewNonRetryableApplicationError("away", "away", nil))
+	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
+	require.Contains(t, out.Failure.Message, "missing from the audit record")
+	require.Empty(t, b.rows)
 }
 
 const mutation = `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[

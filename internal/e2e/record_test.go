@@ -58,6 +58,13 @@ func recordInvocations(t *testing.T) {
 			record(t, name, events(t, in))
 		}
 	}
+	in := newTenant(t, patient).ping("xledger-main")
+	script(in, sandbox.Rule{Status: 503})
+	run := begin(t, in)
+	waiting(t, run.GetID(), 2)
+	cancel(t, run)
+	finish(t, in)
+	record(t, "cancelled", events(t, in))
 }
 
 // recordExports records every way that a run can take. Which step of it the
@@ -129,9 +136,20 @@ func recordExports(t *testing.T) {
 	in.DeferBase, in.Policy.MaxRetries = time.Hour, 0
 	run := b.start(t, in)
 	b.deferred(t)
-	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
+	cancel(t, run)
 	result(t, run)
 	recordChain(t, "export-cancelled", chain(t, run.GetID(), run.GetRunID()))
+
+	b = newBook(t)
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, Status: 503})
+	in = b.input(t, "2026-10")
+	in.Policy.BaseDelay, in.Policy.MaxRetries = 15*time.Second, 1
+	run = b.start(t, in)
+	waiting(t, run.GetID(), 2)
+	cancel(t, run)
+	result(t, run)
+	recordChain(t, "export-cancelled-between", chain(t, run.GetID(), run.GetRunID()))
 }
 
 // deferred waits until the book's export waits for the vendor.
