@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -55,9 +56,18 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller; Temporal could not be asked for the attempts before, and they are missing from the audit record"
 	case errors.As(err, &cancelled):
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller"
+	case untaken(err) && last.Kind == classify.WorkerLost:
+		f.Message += "; no worker took the next one within the budget"
 	case len(trail) == 0:
 		f.ErrorClass, f.Message = classify.Timeout, "no worker took the call within its budget; is a worker running on this task queue?"
 	}
 	out.Failure = f
 	return out
+}
+
+// untaken reports whether a call's time was up while it waited for a worker.
+func untaken(err error) bool {
+	var timedOut *temporal.TimeoutError
+	var call *temporal.ActivityError
+	return errors.As(err, &timedOut) && timedOut.TimeoutType() == enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE && errors.As(err, &call) && call.StartedEventID() == 0
 }

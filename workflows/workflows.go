@@ -14,7 +14,8 @@
 //	caller ◄── update ─────┘
 //
 // A history has 11 events when a call succeeds, 18 when it fails, however many
-// attempts there were, and two more if a caller waited by the update.
+// attempts there were, and two more if a caller waited by the update. Before a
+// call is cancelled, Hold reads what its attempts have left.
 //
 // The package also holds the client's side, [Execute], and the names that both
 // sides share, so that no string is built twice.
