@@ -68,6 +68,26 @@ func TestWhatArrives(t *testing.T) {
 // unescaped undoes what JSON writers do to &.
 func unescaped(body []byte) string { return strings.ReplaceAll(string(body), `\u0026`, "&") }
 
+// A batch that fails for another reason than what was sent may be there in part
+// too, where a failure does not undo everything. Whoever sends it again must
+// know, also if it is permanent.
+func TestFailedInPart(t *testing.T) {
+	everyExporter(t, func(t *testing.T, b books) {
+		if b.Limits().Atomic {
+			return
+		}
+		entries := vouchers("A", 4, "3000")
+		entries[2].Account, entries[3].Account = "C100", "K100"
+		_, v := b.send(t, false, entries)
+		require.Equal(t, classify.Conflict, v.Kind, v.Message)
+		require.Len(t, b.lookUp(t, entries), 3)
+		require.True(t, v.Unknown)
+		_, v = b.send(t, true, entries)
+		require.Equal(t, classify.Success, v.Class, v.Message)
+		b.requireOnce(t, entries)
+	})
+}
+
 // A refusal is one that a run answers with halving, and leaves nothing behind
 // where the exporter says so.
 func TestRefused(t *testing.T) {

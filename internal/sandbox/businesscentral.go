@@ -166,6 +166,10 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 			"The field Account No. of table Gen. Journal Line contains a value (%s) that cannot be found in the related table (G/L Account).", account)
 	}
 	number := in.text("externalDocumentNumber")
+	if strings.HasPrefix(in.text("accountNumber"), "K") && !s.clashed[number] {
+		s.clashed[number] = true
+		return bcError(http.StatusConflict, "Request_EntityChanged", "The changes to the Gen. Journal Line record cannot be saved because some information on the page is not up-to-date.")
+	}
 	for _, field := range codes {
 		if in[field] != nil {
 			in.set(field, strings.ToUpper(in.text(field)))

@@ -102,6 +102,11 @@ func TestJournalLines(t *testing.T) {
 		require.Equal(t, 400, status)
 		require.Contains(t, body, says)
 	}
+	status, body = add(`{"accountNumber":"K10","externalDocumentNumber":"k"}`)
+	require.Equal(t, 409, status)
+	require.Contains(t, body, "Request_EntityChanged")
+	status, _ = add(`{"accountNumber":"K10","externalDocumentNumber":"k"}`)
+	require.Equal(t, 201, status)
 	find := func(filter string) string {
 		_, body, _ := s.do("GET", lines+"?"+url.Values{"$select": {"id,externalDocumentNumber"}, "$filter": {filter}}.Encode(), token, "")
 		return body
@@ -109,6 +114,9 @@ func TestJournalLines(t *testing.T) {
 	require.Contains(t, find("externalDocumentNumber eq 'Ab'"), `"AB"`)
 	require.NotContains(t, find("externalDocumentNumber eq 'Ab'"), "amount", "not selected")
 	require.Contains(t, find("amount gt 1"), "cannot be read")
+	require.Equal(t, 1, strings.Count(find("externalDocumentNumber eq 'AB'"), s.Records("ab")[0].Reference))
+	require.Contains(t, string(s.Records("ab")[0].Content), `"amount":0.10`)
 	s.Forget("ab")
+	require.Empty(t, s.Records("ab"))
 	require.JSONEq(t, `{"value":[]}`, find("externalDocumentNumber eq 'AB'"))
 }

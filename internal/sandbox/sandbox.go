@@ -24,6 +24,8 @@
 //	W  the same with a warning
 //	C  Business Central: code of the company commits with the line, so that a
 //	   snapshot batch that fails later keeps it and all that came before
+//	K  Business Central: somebody else changes the journal at that moment: 409,
+//	   the first time
 //
 // An effect's key is that of the entry: extIdentifier, externalDocumentNumber,
 // or the value of the alternate key. Dataverse's upserts are told apart: upsert
@@ -34,6 +36,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -114,6 +117,7 @@ type state struct {
 	rows     map[string]*row   // Dataverse, by set and key
 	created  map[string][]*row // those that were made by POST, by set and each text column's value
 	journals map[string]*journal
+	clashed  map[string]bool // by externalDocumentNumber
 }
 
 // New returns a sandbox with nothing in it.
@@ -149,7 +153,7 @@ func (s *Sandbox) Reset() {
 	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
 	s.state = state{
 		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row), created: make(map[string][]*row),
-		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")},
+		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")}, clashed: make(map[string]bool),
 	}
 }
 
@@ -165,6 +169,33 @@ func (s *Sandbox) Effects() []Effect {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Effect(nil), s.effects...)
+}
+
+// Record is what a vendor holds of an entry: its own name for it, and the
+// content as it keeps it.
+type Record struct {
+	Reference string
+	Content   json.RawMessage
+}
+
+// Records returns what the vendors hold now under an entry's key.
+func (s *Sandbox) Records(key string) (list []Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.itemsBy[key] {
+		list = append(list, Record{strconv.Itoa(id), s.items[id-1].node})
+	}
+	for _, j := range s.journals {
+		for _, i := range j.by[strings.ToUpper(key)] {
+			list = append(list, Record{parseRecord(j.lines[i]).text("id"), j.lines[i]})
+		}
+	}
+	for _, r := range s.rows {
+		if r.key == key {
+			list = append(list, Record{r.id, r.content})
+		}
+	}
+	return list
 }
 
 // Forget removes what the vendors hold under an entry's key, as somebody there

@@ -38,7 +38,8 @@ type Rule struct {
 	seen, used int
 }
 
-// Match selects requests; every field that is set must fit.
+// Match selects requests; every field that is set must fit. A request without
+// a body has its query in the body's place.
 type Match struct {
 	Vendor        string `json:"vendor,omitempty"`
 	Method        string `json:"method,omitempty"`
@@ -54,11 +55,11 @@ const (
 	AfterEffect  = "after-effect"
 )
 
-func (m Match) fits(e *Entry, body []byte) bool {
+func (m Match) fits(e *Entry, said []byte) bool {
 	return (m.Vendor == "" || m.Vendor == e.Vendor) &&
 		(m.Method == "" || m.Method == e.Method) &&
 		strings.Contains(e.Path, m.PathContains) &&
-		bytes.Contains(body, []byte(m.BodyContains)) &&
+		bytes.Contains(said, []byte(m.BodyContains)) &&
 		(m.CorrelationID == "" || m.CorrelationID == e.CorrelationID) &&
 		(m.Operation == "" || m.Operation == e.Operation)
 }
@@ -109,9 +110,9 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) {
 }
 
 // pick returns the rule for a request, and its number.
-func (s *Sandbox) pick(e *Entry, body []byte) (Rule, int) {
+func (s *Sandbox) pick(e *Entry, said []byte) (Rule, int) {
 	for i, r := range s.rules {
-		if r.Times > 0 && r.used >= r.Times || !r.Match.fits(e, body) {
+		if r.Times > 0 && r.used >= r.Times || !r.Match.fits(e, said) {
 			continue
 		}
 		r.seen++
@@ -146,7 +147,11 @@ func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
 			s.attempts[name+e.CorrelationID]++
 			e.Attempt = s.attempts[name+e.CorrelationID]
 		}
-		rule, number := s.pick(e, body)
+		said := body
+		if len(said) == 0 {
+			said = []byte(r.URL.RawQuery)
+		}
+		rule, number := s.pick(e, said)
 		e.Rule, e.Seq = number, len(s.log)+1
 		s.log = append(s.log, *e) // it has reached us, whatever becomes of it
 		s.mu.Unlock()
