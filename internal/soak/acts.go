@@ -109,6 +109,25 @@ func terminate(ctx context.Context, s *soak, r *round, _ *devstack.Process) erro
 	return s.begin(ctx, r)
 }
 
+// takenOverTwice ends a run without a word while its request is at the vendor,
+// and two that know it dead try to go on with its export at once.
+func takenOverTwice(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
+	in := r.book.input(r.period)
+	options := workflows.SyncOptions(in)
+	err := insist(ctx, "terminate", func(ctx context.Context) error { return s.temporal.TerminateWorkflow(ctx, options.ID, "", "soak") })
+	if err != nil {
+		return err
+	}
+	in.Trigger = "backfill" // the overlap is meant
+	both := make(chan error, 2)
+	for _, name := range []string{"/one", "/other"} {
+		o := options
+		o.ID += name
+		go func() { both <- insist(ctx, "start", func(ctx context.Context) error { return s.run(ctx, o, in) }) }()
+	}
+	return errors.Join(<-both, <-both)
+}
+
 func cancelRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
 	id := workflows.SyncOptions(r.book.input(r.period)).ID
 	return insist(ctx, "cancel", func(ctx context.Context) error { return s.temporal.CancelWorkflow(ctx, id, "") })

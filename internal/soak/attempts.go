@@ -114,8 +114,8 @@ func (s *soak) attempts(ctx context.Context, histories []told) error {
 	}
 	failedAtVendor := make(map[string]int)
 	for _, e := range s.stack.Sandbox.Log() {
-		if e.Operation == "__typename" {
-			continue // a run's warm-up, which is no invocation
+		if beside(e) {
+			continue
 		}
 		if e.Status == 0 || e.Status >= 400 || strings.HasPrefix(e.Answer, `{"errors"`) {
 			failedAtVendor[e.CorrelationID]++

@@ -24,6 +24,8 @@ const (
 type fault struct {
 	name  string
 	lane  string
+	only  func(v vendor) bool // the vendors at which there is such a fault; all if nil
+	whole bool                // its rounds have no voucher that the vendor refuses, so that the chunk is stored before it is doubted
 	rules func(v vendor, key string) []sandbox.Rule
 	act   func(ctx context.Context, s *soak, r *round) (bool, error)
 }
@@ -35,19 +37,19 @@ func times(n int, rule sandbox.Rule) func(vendor, string) []sandbox.Rule {
 }
 
 func send(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
-	return func(v vendor, key string) []sandbox.Rule { return match(v.send, key, rules) }
+	return func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), rules...) }
 }
 
 // thenLook has a chunk fail after its effect and then the look-up of it.
-func thenLook(after string, look func(vendor) sandbox.Rule) func(vendor, string) []sandbox.Rule {
+func thenLook(look func(vendor) sandbox.Rule) func(vendor, string) []sandbox.Rule {
 	return func(v vendor, key string) []sandbox.Rule {
-		return append(match(v.send, key, []sandbox.Rule{{Times: 1, Reset: after}}), match(v.look, key, []sandbox.Rule{look(v)})...)
+		return append(match(find(v.send, key), v.doubt...), match(find(v.look, key), look(v))...)
 	}
 }
 
-func match(operation, key string, rules []sandbox.Rule) (out []sandbox.Rule) {
+func match(m sandbox.Match, rules ...sandbox.Rule) (out []sandbox.Rule) {
 	for _, r := range rules {
-		r.Match = sandbox.Match{Operation: operation, BodyContains: key}
+		r.Match = m
 		out = append(out, r)
 	}
 	return out
@@ -55,11 +57,20 @@ func match(operation, key string, rules []sandbox.Rule) (out []sandbox.Rule) {
 
 func always(r sandbox.Rule) func(vendor) sandbox.Rule { return func(vendor) sandbox.Rule { return r } }
 
+// unauthorized is a refusal of the credential that ends an attempt.
+func unauthorized(v vendor) sandbox.Rule { return sandbox.Rule{Times: v.unauthorized, Status: 401} }
+
 // echo is an answer in which the vendor repeats the credential.
-func echo() sandbox.Rule {
-	return sandbox.Rule{Status: 500, Headers: map[string]string{"Content-Type": "text/plain"},
-		Body: "could not handle Authorization: token " + sandbox.DemoXledgerToken + " (token=" + sandbox.DemoXledgerToken + ")"}
+func echo(v vendor) sandbox.Rule {
+	return sandbox.Rule{Times: 1, Status: 500, Headers: map[string]string{"Content-Type": "text/plain"},
+		Body: "could not handle Authorization: token " + v.secret + " (token=" + v.secret + ")"}
 }
+
+// Vendors at which there is a fault.
+var (
+	whereTokens = func(v vendor) bool { return v.tokens }
+	whereLate   = func(v vendor) bool { return v.late }
+)
 
 // faults are all kinds. An attempt is given up by its worker after 1.425 s and
 // by Temporal after 1.5 s, four attempts are an invocation, and what outlasts it
@@ -74,15 +85,23 @@ var faults = []fault{
 	{name: "vendor/acts-when-given-up", lane: vendorLane, rules: times(1, sandbox.Rule{DelayMS: 1440})},
 	{name: "vendor/answer-cut", lane: vendorLane, rules: times(1, sandbox.Rule{TruncateAt: 20})},
 	{name: "vendor/not-json", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 200, Body: "<html>maintenance</html>", Headers: map[string]string{"Content-Type": "text/html"}})},
-	{name: "vendor/throttled-in-200", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(v.send, key, v.throttled) }},
+	{name: "vendor/throttled-by-code", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), v.throttled...) }},
 	{name: "vendor/throttled-429", lane: vendorLane, rules: times(5, sandbox.Rule{Status: 429, Headers: map[string]string{"Retry-After": "1"}})},
 	{name: "vendor/outage-503", lane: vendorLane, rules: times(6, sandbox.Rule{Status: 503})},
-	{name: "vendor/refused-401", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 401})},
-	{name: "vendor/repeats-credential", lane: vendorLane, rules: times(1, echo())},
-	{name: "vendor/look-up-503", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, always(sandbox.Rule{Times: 2, Status: 503}))},
-	{name: "vendor/look-up-outage", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, always(sandbox.Rule{Times: 5, Status: 503}))},
-	{name: "vendor/look-up-401", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, always(sandbox.Rule{Times: 1, Status: 401}))},
-	{name: "vendor/look-up-refused", lane: vendorLane, rules: thenLook(sandbox.AfterEffect, func(v vendor) sandbox.Rule { r := v.refusal; r.Times = 1; return r })},
+	{name: "vendor/refused-401", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), unauthorized(v)) }},
+	{name: "vendor/repeats-credential", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), echo(v)) }},
+	{name: "vendor/look-up-503", lane: vendorLane, whole: true, rules: thenLook(always(sandbox.Rule{Times: 2, Status: 503}))},
+	{name: "vendor/look-up-outage", lane: vendorLane, whole: true, rules: thenLook(always(sandbox.Rule{Times: 5, Status: 503}))},
+	{name: "vendor/look-up-401", lane: vendorLane, whole: true, rules: thenLook(unauthorized)},
+	{name: "vendor/look-up-refused", lane: vendorLane, whole: true, rules: thenLook(func(v vendor) sandbox.Rule { r := v.refusal; r.Times = 1; return r })},
+	{name: "vendor/late-faults-outage", lane: vendorLane, only: whereLate, rules: lateFaults(sandbox.Rule{Times: 5, Status: 503})},
+	{name: "vendor/late-faults-unheard", lane: vendorLane, only: whereLate, rules: lateFaults(sandbox.Rule{Times: 1, Hang: true}, sandbox.Rule{Times: 1, TruncateAt: 20})},
+
+	{name: "token/revoked", lane: wireLane, only: whereTokens, act: tokens()},
+	{name: "token/outage-503", lane: wireLane, only: whereTokens, act: tokens(sandbox.Rule{Times: 4, Status: 503})},
+	{name: "token/throttled-429", lane: wireLane, only: whereTokens, act: tokens(sandbox.Rule{Times: 2, Status: 429, Headers: map[string]string{"Retry-After": "1"}, Body: "Too many requests"})},
+	{name: "token/unheard", lane: wireLane, only: whereTokens, act: tokens(sandbox.Rule{Times: 1, Hang: true}, sandbox.Rule{Times: 1, TruncateAt: 20})},
+	{name: "token/refused", lane: wireLane, only: whereTokens, act: tokens(sandbox.Rule{Times: 1, Status: 401, Body: `{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided."}`})},
 
 	{name: "wire/reset-before", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"reset_peer", "upstream", `{"timeout":0}`})},
 	{name: "wire/reset-after", lane: wireLane, act: spoiled("vendor", time.Second, toxic{"reset_peer", "downstream", `{"timeout":0}`})},
@@ -106,8 +125,10 @@ var faults = []fault{
 	{name: "worker/paused-any-time", lane: groundLane, act: anyTime(paused)},
 	{name: "worker/cannot-report", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 200}, unreported)},
 	{name: "run/terminated", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, terminate)},
+	{name: "run/taken-over-twice", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, takenOverTwice)},
 	{name: "run/cancelled", lane: groundLane, act: struck(sandbox.Rule{DripMS: 30}, cancelRun)},
 	{name: "run/cancelled-between", lane: groundLane, act: cancelBetween},
+	{name: "run/cancelled-while-deferred", lane: groundLane, act: after(policy.MaxAttempts(), 250*time.Millisecond, cancelRun)},
 	{name: "postgres/crash", lane: groundLane, act: crashPostgres},
 	{name: "postgres/cut-after-commit", lane: groundLane, act: spoiled("postgres", 500*time.Millisecond, toxic{"cut_after_commit", "downstream", "{}"})},
 	{name: "postgres/black-hole", lane: groundLane, act: spoiled("postgres", 2*time.Second, deaf...)},
@@ -163,12 +184,70 @@ func anyTime(act func(context.Context, *soak, *devstack.Process) error) func(con
 	}
 }
 
+// lateFaults are rules for the question what the vendor found faulty later. It
+// names no entry: whichever run asks next meets them.
+func lateFaults(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
+	return func(vendor, string) []sandbox.Rule {
+		return match(sandbox.Match{Operation: "glImportItemErrors"}, rules...)
+	}
+}
+
+// tokens revokes every access token, and has requests for new ones fail.
+func tokens(rules ...sandbox.Rule) func(context.Context, *soak, *round) (bool, error) {
+	return func(ctx context.Context, s *soak, r *round) (bool, error) {
+		number := s.stack.Sandbox.Script(match(sandbox.Match{Vendor: "entra"}, rules...)...)
+		s.stack.Sandbox.RevokeTokens()
+		asked := s.asked("entra")
+		if err := s.begin(ctx, r); err != nil {
+			return false, err
+		}
+		soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+		defer cancel()
+		return until(soon, 20*time.Millisecond, func() bool {
+			for n := range rules {
+				if s.stack.Sandbox.Fired(number+n) == 0 {
+					return false
+				}
+			}
+			return s.asked("entra") > asked
+		}), nil
+	}
+}
+
+// asked is how many requests a vendor has seen.
+func (s *soak) asked(vendor string) (n int) {
+	for _, e := range s.stack.Sandbox.Log() {
+		if e.Vendor == vendor {
+			n++
+		}
+	}
+	return n
+}
+
+// after has the vendor refuse the round's chunk for a while, and acts a moment
+// after the n-th time.
+func after(n int, moment time.Duration, act func(context.Context, *soak, *round, *devstack.Process) error) func(context.Context, *soak, *round) (bool, error) {
+	return func(ctx context.Context, s *soak, r *round) (bool, error) {
+		number := s.stack.Sandbox.Script(match(find(r.book.vendor.send, r.marker()), sandbox.Rule{Times: n, Status: 503})...)
+		if err := s.begin(ctx, r); err != nil {
+			return false, err
+		}
+		soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+		defer cancel()
+		if !until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) >= n }) {
+			return false, fmt.Errorf("the chunk has not come to the vendor %d times", n)
+		}
+		pause(ctx, moment)
+		return true, act(ctx, s, r, nil)
+	}
+}
+
 // struck lets the vendor hold the round's chunk by a rule, finds the worker
 // that has the call, and acts.
 func struck(rule sandbox.Rule, act func(context.Context, *soak, *round, *devstack.Process) error) func(context.Context, *soak, *round) (bool, error) {
 	return func(ctx context.Context, s *soak, r *round) (bool, error) {
 		rule.Times = 3 // more than one moment, if the first one is missed
-		number := s.stack.Sandbox.Script(match(r.book.vendor.send, r.marker(), []sandbox.Rule{rule})...)
+		number := s.stack.Sandbox.Script(match(find(r.book.vendor.send, r.marker()), rule)...)
 		if err := s.begin(ctx, r); err != nil {
 			return false, err
 		}
@@ -177,7 +256,7 @@ func struck(rule sandbox.Rule, act func(context.Context, *soak, *round, *devstac
 			reached := until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) > seen })
 			cancel()
 			if !reached {
-				return false, fmt.Errorf("the chunk of %s has not come to the vendor", r.period)
+				return false, errors.New("the chunk has not come to the vendor")
 			}
 			seen = s.stack.Sandbox.Fired(number)
 			if p := s.holder(ctx, r); p != nil {

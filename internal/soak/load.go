@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,27 +20,82 @@ import (
 )
 
 // vendor is what the soak has to know of an adapter that takes exports. Another
-// one is another line here.
+// one is another line here. A match's BodyContains has a %s where an entry's key
+// goes.
 type vendor struct {
 	adapter     string
-	settings    map[string]string
+	settings    map[string]string // the authority, where there are tokens, comes on top
 	credentials map[string]integrations.Ref
-	send, look  string // operations in the sandbox's log
-	effect      string // kind of the sandbox's effects
-	throttled   []sandbox.Rule
-	refusal     sandbox.Rule // of a look-up
+	secret      string // the credential's value
+	tokens      bool   // the vendor wants access tokens, which can be revoked
+	late        bool   // it tells of some faults later
+
+	send, look   sandbox.Match  // a chunk that is sent, and one that is looked up
+	doubt        []sandbox.Rule // after these answers to a chunk, it is looked up
+	throttled    []sandbox.Rule // by the vendor's own codes
+	unauthorized int            // how many refusals of a credential end an attempt
+	refusal      sandbox.Rule   // of a look-up, for good
 }
 
 var vendors = []vendor{{
 	adapter:     "xledger",
 	credentials: map[string]integrations.Ref{"token": "env:XLEDGER_TOKEN"},
-	send:        "addGLImportItems", look: "glImportItems", effect: "gl_import_item",
+	secret:      sandbox.DemoXledgerToken,
+	late:        true,
+	send:        sandbox.Match{Operation: "addGLImportItems", BodyContains: "%s"},
+	look:        sandbox.Match{Operation: "glImportItems", BodyContains: "%s"},
+	doubt:       []sandbox.Rule{{Times: 1, Reset: sandbox.AfterEffect}},
 	throttled: []sandbox.Rule{
 		{Times: 1, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED","message":"Too many requests"}]}`},
 		{Times: 4, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.CONCURRENCY_LIMIT_REACHED","message":"Too many requests at once"}]}`},
 	},
-	refusal: sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"glImportItems: this filter is not available just now"}]}`},
+	unauthorized: 1,
+	refusal:      sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"glImportItems: this filter is not available just now"}]}`},
+}, {
+	adapter:     "businesscentral",
+	settings:    dynamics(map[string]string{"companyId": sandbox.DemoCompanyID, "journalId": sandbox.DemoJournalID}),
+	credentials: map[string]integrations.Ref{"clientSecret": "env:DYNAMICS_SECRET"},
+	secret:      sandbox.DemoClientSecret,
+	tokens:      true,
+	send:        sandbox.Match{BodyContains: `"externalDocumentNumber":"%s"`},
+	look:        sandbox.Match{BodyContains: "%%27%s%%27"},
+	doubt:       []sandbox.Rule{{Times: 1, Reset: sandbox.AfterEffect}},
+	throttled: []sandbox.Rule{
+		{Times: 1, Status: 200, Body: `{"responses":[{"id":"0","status":429,"body":{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached."}}}]}`},
+		{Times: 4, Status: 400, Body: `{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached. Actual (101). Maximum (100)."}}`},
+	},
+	unauthorized: 2, // one is answered with a fresh token
+	refusal:      sandbox.Rule{Status: 400, Body: `{"error":{"code":"BadRequest","message":"The filter cannot be read just now."}}`},
+}, {
+	adapter:     "dataverse",
+	settings:    dynamics(map[string]string{"table": "led_entries", "prefix": "led_"}),
+	credentials: map[string]integrations.Ref{"clientSecret": "env:DYNAMICS_SECRET"},
+	secret:      sandbox.DemoClientSecret,
+	tokens:      true,
+	send:        sandbox.Match{BodyContains: "led_key='%s'"},
+	look:        sandbox.Match{BodyContains: "%%27%s%%27"},
+	// A lost answer is followed by the same upsert. Only what is refused then is
+	// looked up, once it is alone.
+	doubt: []sandbox.Rule{{Times: 1, Reset: sandbox.AfterEffect}, {Status: 400, Body: `{"error":{"code":"0x80040203","message":"Not now."}}`}},
+	throttled: []sandbox.Rule{
+		{Times: 1, Status: 429, Headers: map[string]string{"Retry-After": "1"}, Body: `{"error":{"code":"0x80072322","message":"Number of requests exceeded the limit of 6000."}}`},
+		{Times: 4, Status: 400, Body: `{"error":{"code":"-2147015898","message":"Number of concurrent requests exceeded the limit of 52."}}`},
+	},
+	unauthorized: 2,
+	refusal:      sandbox.Rule{Status: 400, Body: `{"error":{"code":"0x80060888","message":"The filter cannot be read just now."}}`},
 }}
+
+// dynamics adds what the vendors have in common that take Entra's tokens.
+func dynamics(settings map[string]string) map[string]string {
+	settings["tenantId"], settings["clientId"] = sandbox.DemoTenantID, sandbox.DemoClientID
+	return settings
+}
+
+// find is a match for an entry's key.
+func find(m sandbox.Match, key string) sandbox.Match {
+	m.BodyContains = fmt.Sprintf(m.BodyContains, key)
+	return m
+}
 
 // policy is one whose waits a soak can afford. The first wait must be long
 // enough for a vendor that acts at the last moment to be done: it is asked after
@@ -63,9 +119,13 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 		at := time.Now().Add(65 * time.Second).In(zone)
 		schedule = integrations.Schedule{Every: "daily", Hour: at.Hour(), Minute: at.Minute(), TimeZone: schedule.TimeZone}
 	}
+	settings := maps.Clone(b.vendor.settings)
+	if b.vendor.tokens {
+		settings["authority"] = s.vendors["entra"]
+	}
 	in := integrations.Integration{
 		OrganizationID: b.organization, ID: b.id, Name: "soak", Adapter: b.vendor.adapter, BaseURL: s.vendors[b.vendor.adapter],
-		Settings: b.vendor.settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.Export{ChunkSize: 40},
+		Settings: settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.Export{ChunkSize: 40},
 	}
 	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
 		return err

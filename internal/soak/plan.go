@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,38 +87,59 @@ var starts = []string{"manual", "backfill", "twice", "schedule", "trigger"}
 // cycle is how long one round of every fault takes, about.
 const cycle = time.Minute
 
-// newPlan draws a plan: every fault once for each cycle that fits in. The
-// vendor's faults are dealt out to several books, since each strikes the chunk
-// of its own round and two in one chunk would hide each other.
+// newPlan draws a plan: every fault once for each cycle that fits in. What a
+// vendor does strikes the chunk of its own round, so that each vendor has two
+// lanes of it with every fault; two in one chunk would hide each other. What is
+// done on the wire and to the ground strikes one vendor's run in each cycle, and
+// each vendor's in three.
 func newPlan(seed uint64, length time.Duration) *plan {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	p := &plan{seed: seed}
-	for i, name := range []string{"ground", "wire", "vendor-a", "vendor-b", "vendor-c", "vendor-d", "clock"} {
-		p.books = append(p.books, newBook(rng, name, vendors[i%len(vendors)]))
+	p := &plan{seed: seed, lanes: make([]lane, 2+2*len(vendors))}
+	add := func(name string, v vendor) *book {
+		b := newBook(rng, fmt.Sprintf("%s-%d of %s", name, len(p.books)+1, v.adapter), v)
+		p.books = append(p.books, b)
+		return b
 	}
-	p.lanes = make([]lane, len(p.books)-1)
-	for range max(1, int(length/cycle)) {
-		dealt := 0
-		for _, i := range rng.Perm(len(faults)) {
-			f, to := faults[i], 0
-			switch f.lane {
-			case wireLane:
-				to = 1
-			case vendorLane:
-				to = 2 + dealt%4
-				dealt++
-			}
-			p.lanes[to] = append(p.lanes[to], newRound(rng, p.books[to], f))
+	books := make(map[string][]*book) // by lane and vendor; of the vendor's lane two for each
+	for _, v := range vendors {
+		for _, name := range []string{groundLane, wireLane, vendorLane, vendorLane} {
+			books[name] = append(books[name], add(name, v))
 		}
 	}
-	p.clock = newRound(rng, p.books[len(p.books)-1], fault{})
+	shift := rng.IntN(len(vendors))
+	for turn := range max(1, int(length/cycle)) {
+		dealt := 0
+		for _, i := range rng.Perm(len(faults)) {
+			f := faults[i]
+			var where []int
+			for n, v := range vendors {
+				if f.only == nil || f.only(v) {
+					where = append(where, n)
+				}
+			}
+			if f.lane == vendorLane {
+				for _, n := range where {
+					to := 2*n + dealt%2
+					p.lanes[2+to] = append(p.lanes[2+to], newRound(rng, books[vendorLane][to], f))
+				}
+				dealt++
+				continue
+			}
+			to := 0
+			if f.lane == wireLane {
+				to = 1
+			}
+			p.lanes[to] = append(p.lanes[to], newRound(rng, books[f.lane][where[(shift+i+turn)%len(where)]], f))
+		}
+	}
+	p.clock = newRound(rng, add("clock", vendors[shift]), fault{})
 	number := 0
 	for _, l := range p.lanes {
 		for i, r := range l {
 			number++
 			r.number = number
-			if i+1 < len(l) {
-				heal(rng, r, l[i+1])
+			if next := slices.IndexFunc(l[i+1:], func(other *round) bool { return other.book == r.book }); next >= 0 {
+				heal(rng, r, l[i+1+next])
 			}
 		}
 	}
@@ -162,7 +184,7 @@ func newRound(rng *rand.Rand, b *book, f fault) *round {
 		lines := drawVoucher(rng, voucher, day, 2+rng.IntN(4))
 		switch kind := rng.IntN(24); {
 		case i == 0: // the marker's
-		case kind == 0:
+		case kind == 0 && !f.whole:
 			refuse(lines, func(e *entry) { e.account = "X" + e.account })
 		case kind == 1:
 			refuse(lines, func(e *entry) { e.cents++ })
@@ -170,6 +192,12 @@ func newRound(rng *rand.Rand, b *book, f fault) *round {
 			each(lines, func(e *entry) { e.date, e.fate = e.date.AddDate(98, 0, 0), never })
 		case kind <= 5:
 			each(lines, func(e *entry) { e.date = e.date.AddDate(0, -2, 0) })
+		case kind == 6: // accounts of which a vendor makes something else, see package sandbox
+			lines[0].account, lines[1].account = "C"+lines[0].account, "K"+lines[1].account
+		case kind == 7:
+			lines[0].account = "C" + lines[0].account
+		case kind <= 9:
+			lines[0].account, lines[1].account = "L"+lines[0].account, "W"+lines[1].account
 		}
 		r.entries = append(r.entries, lines...)
 	}

@@ -172,7 +172,7 @@ func (s *soak) play(ctx context.Context, r *round, under *sync.WaitGroup) {
 	if r.fault.rules == nil {
 		met, err := r.fault.act(ctx, s, r)
 		if err != nil && ctx.Err() == nil {
-			s.violated("fault %s on %s could not be made: %v", r.fault.name, r.period, err)
+			s.violated("fault %s on %s %s could not be made: %v", r.fault.name, r.book.name, r.period, err)
 		}
 		if met {
 			s.met(r.fault.name)
