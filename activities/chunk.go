@@ -126,10 +126,16 @@ func (a *Activities) verifyChunk(ctx context.Context, in Invocation, c Chunk, ex
 }
 
 // lateFaults asks what the vendor found faulty since the export began and
-// records it against the entries.
+// records it against the entries. A retry asks for what the exports before it
+// sent as well: they may have ended before they could.
 func (a *Activities) lateFaults(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn) (out outcome) {
 	conn.Purpose = limits.Lookup
-	body, err := json.Marshal(adapters.FaultsSince{Since: c.Since})
+	since, err := runlog.FirstStart(ctx, a.DB, in.OrganizationID, c.ExportID)
+	if err != nil {
+		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("when the export began could not be read: %v", err))
+		return out
+	}
+	body, err := json.Marshal(adapters.FaultsSince{Since: since})
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Internal, "export:body", err.Error())
 		return out

@@ -192,7 +192,7 @@ func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.E
 const (
 	SendStep   = ""       // send it
 	VerifyStep = "verify" // ask which of its entries the vendor has, and settle it by that
-	FaultsStep = "faults" // ask what the vendor found faulty since the export began; the chunk is 0
+	FaultsStep = "faults" // ask what the vendor found faulty since the export, or the first that it retries, began; the chunk is 0
 )
 
 // Chunk is the body of an invocation that exports: which entries, not the
@@ -202,7 +202,6 @@ type Chunk struct {
 	Chunk    int       `json:"chunk"`
 	Step     string    `json:"step,omitempty"`
 	Reason   string    `json:"reason,omitempty"` // why a verified chunk was refused
-	Since    time.Time `json:"since,omitzero"`   // of FaultsStep
 }
 
 // Body is the chunk as JSON. It is written by hand because workflows call it,
@@ -214,9 +213,6 @@ func (c Chunk) Body() json.RawMessage {
 	}
 	if c.Reason != "" {
 		body = fmt.Appendf(body, `,"reason":%s`, quoteJSON(c.Reason))
-	}
-	if !c.Since.IsZero() {
-		body = fmt.Appendf(body, `,"since":"%s"`, c.Since.UTC().Format(time.RFC3339Nano))
 	}
 	return append(body, '}')
 }

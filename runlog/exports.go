@@ -224,6 +224,21 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 	return nil
 }
 
+// FirstStart is when an export began, or, if it is a retry, the first of those
+// before it.
+func FirstStart(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			WITH RECURSIVE chain AS (
+			    SELECT parent_export_id, started_at FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2
+			    UNION ALL
+			    SELECT b.parent_export_id, b.started_at FROM ledgerline.bufdir_export_audit_log b JOIN chain c ON b.export_id = c.parent_export_id
+			    WHERE b.organization_id = $1
+			) SELECT coalesce(min(started_at), now()) FROM chain`, organization, id).Scan(&at)
+	})
+	return at, err
+}
+
 // Exports returns an organization's exports, newest first, at most limit.
 func Exports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {

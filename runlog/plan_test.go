@@ -289,3 +289,19 @@ func TestClaimOverlap(t *testing.T) {
 	require.True(t, mine)
 	b.claim("2026-11-02", nil)
 }
+
+// What a retry asks the vendor about goes back to the first export of the chain.
+func TestFirstStart(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	first := b.claim("2026-10", nil)
+	b.claim("2026-09", nil)
+	again := b.claim("2026-10", &first.ID)
+	last := b.claim("2026-10", &again.ID)
+	require.True(t, last.StartedAt.After(first.StartedAt))
+	for _, e := range []runlog.Export{first, again, last} {
+		at, err := runlog.FirstStart(t.Context(), b.worker, b.org, e.ID)
+		require.NoError(t, err)
+		require.WithinDuration(t, first.StartedAt, at, time.Microsecond)
+	}
+}

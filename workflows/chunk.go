@@ -22,7 +22,7 @@ func (p Progress) current() activities.Chunk {
 	c := activities.Chunk{ExportID: p.Export.ID}
 	switch {
 	case p.Left() == 0:
-		c.Step, c.Since = activities.FaultsStep, p.Export.StartedAt
+		c.Step = activities.FaultsStep
 		return c
 	case len(p.Halves) > 0:
 		c.Chunk = p.Halves[len(p.Halves)-1]

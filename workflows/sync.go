@@ -166,9 +166,10 @@ func warmUp(ctx workflow.Context, in SyncInput) (r activities.WarmUpResult) {
 	return r
 }
 
-// over reports whether nothing is left to ask the vendor.
+// over reports whether nothing is left to ask the vendor. A retry with nothing to
+// send asks for late faults too: what it retries may have ended before it could.
 func (p Progress) over() bool {
-	return p.Left() == 0 && (p.Faults || !p.Plan.Faults || p.Plan.Chunks == 0)
+	return p.Left() == 0 && (p.Faults || !p.Plan.Faults || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
 }
 
 // configurationFault is the message of an activity's error that only a person

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -64,6 +65,27 @@ func TestExportLateFaults(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, "faulty at the vendor")
 	b.requireOnce(t, 10)
+}
+
+// A run that ends before it could ask for late faults leaves that to its retry,
+// also to one that has nothing to send.
+func TestLateFaultsOfARetry(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
+	number := stack.Sandbox.Script(sandbox.Rule{Times: 1, Status: 503, Match: sandbox.Match{Operation: "glImportItemErrors"}})
+	run := b.start(t, b.input(t, "2026-10"))
+	require.Eventually(t, func() bool { return stack.Sandbox.Fired(number) == 1 }, 30*time.Second, 20*time.Millisecond)
+	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
+	e := result(t, run).Export
+	require.Equal(t, []string{"failed", "cancelled"}, []string{e.Status, e.ErrorCode})
+	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.Faulted})
+
+	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	require.Zero(t, code, words)
+	require.Equal(t, "complete", fromJSON[workflows.SyncResult](t, out).Export.Status)
+	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL", b.id), 2)
+	b.requireOnce(t, 4)
 }
 
 // A period that cannot be exported is refused with the reason, and nothing is

@@ -26,12 +26,11 @@ type invocation struct {
 	trail activities.Trail
 }
 
-// faults are what a vendor, or the network before it, does to one request.
+// faults are what a vendor, or the network before it, does to one request; two
+// more are the vendor's own.
 var faults = map[string]*sandbox.Rule{
 	"none":               nil,
 	"unavailable":        {Status: 503},
-	"throttled":          {Status: 200, Body: `{"errors":[{"message":"slow down","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`},
-	"refused":            {Status: 200, Body: `{"errors":[{"message":"no"}]}`},
 	"bad request":        {Status: 400},
 	"unauthorized":       {Status: 401},
 	"lost before":        {Drop: sandbox.BeforeEffect},
@@ -53,7 +52,7 @@ const (
 func (w *world) attempt(t *rapid.T) {
 	r := pick(t, w.runs, func(r *run) bool { return !r.closed && r.left() })
 	names := []string{"none", "none", "unavailable", "throttled", "refused", "bad request", "unauthorized", "lost before", "lost after", "cut", "gateway", "not what was asked"}
-	send := rapid.SampledFrom(names).Draw(t, "fault of the mutation")
+	send := rapid.SampledFrom(names).Draw(t, "fault of sending")
 	ask := rapid.SampledFrom(names).Draw(t, "fault of the look-up")
 	fate := rapid.SampledFrom([]string{survives, survives, survives, survives, beforeCall, afterCall, noRecord}).Draw(t, "worker")
 	w.attemptOf(r, send, ask, fate)
@@ -63,10 +62,22 @@ func (w *world) attemptOf(r *run, send, ask, fate string) {
 	if r.invocation == nil {
 		r.invocation = &invocation{id: uuid.New()}
 	}
-	for operation, fault := range map[string]string{"addGLImportItems": send, "glImportItems": ask} {
-		if rule := faults[fault]; rule != nil {
+	v := w.vendors[w.place(r.export.IntegrationID)]
+	for _, f := range []struct {
+		of   sandbox.Match
+		name string
+	}{{v.send, send}, {v.look, ask}} {
+		rule := faults[f.name]
+		switch f.name {
+		case "throttled":
+			rule = &v.throttled
+		case "refused":
+			rule = &v.refused
+		}
+		if rule != nil {
 			once := *rule
-			once.Times, once.Match = 1, sandbox.Match{CorrelationID: r.invocation.id.String(), Operation: operation}
+			once.Times, once.Match = 1, f.of
+			once.Match.CorrelationID = r.invocation.id.String()
 			w.vendor.Load().Script(once)
 		}
 	}
@@ -119,7 +130,7 @@ func (w *world) call(r *run) (activities.Trail, bool) {
 		c.Step, c.Reason = activities.VerifyStep, r.verify
 	}
 	value, err := env.ExecuteActivity(activities.CallName, activities.Invocation{
-		OrganizationID: w.org, IntegrationID: r.export.IntegrationID, AdapterName: "xledger", CorrelationID: r.invocation.id,
+		OrganizationID: w.org, IntegrationID: r.export.IntegrationID, AdapterName: r.export.AdapterName, CorrelationID: r.invocation.id,
 		Operation: adapters.Export, Body: c.Body(), Policy: w.specs[0].Policy,
 	})
 	if err == nil {

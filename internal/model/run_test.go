@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -9,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -66,7 +68,7 @@ func (w *world) claim(spec integrations.Integration, period string, parent *uuid
 	from, to, err := integrations.Period(period)
 	require.NoError(w.t, err)
 	e := runlog.Export{
-		OrganizationID: w.org, ID: uuid.New(), IntegrationID: spec.ID, AdapterName: "xledger", Period: period, PeriodStart: from, PeriodEnd: to,
+		OrganizationID: w.org, ID: uuid.New(), IntegrationID: spec.ID, AdapterName: spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
 		Trigger: "manual", TriggeredBy: "model", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
 	}
 	if parent != nil {
@@ -208,15 +210,16 @@ func (w *world) after(r *run, trail activities.Trail, ok bool) {
 	settle := func(state string) {
 		require.NoError(w.t, runlog.SettleChunk(ctx, w.worker, w.org, r.export.ID, chunk, state, last.Message, nil))
 	}
-	refused := map[classify.Kind]bool{classify.Business: true, classify.BadRequest: true}
+	refused := []classify.Kind{classify.Business, classify.BadRequest, classify.Unprocessable, classify.Duplicate, classify.Transformation}
+	atomic := w.acts.Adapters[r.export.AdapterName].(adapters.Exporter).Limits().Atomic
 	switch {
 	case ok:
 		r.sent()
 	case last.Kind == classify.UnknownOutcome:
 		r.sent()
 		settle("unknown")
-	case r.verify == "" && refused[last.Kind]:
-		atomic := !last.Unknown
+	case r.verify == "" && slices.Contains(refused, last.Kind):
+		atomic = atomic && !trail.Uncertain() && trail.Marked()
 		halved, err := runlog.SplitChunk(ctx, w.worker, w.org, r.export.ID, chunk, r.highest+1, "refused", atomic)
 		require.NoError(w.t, err)
 		switch {

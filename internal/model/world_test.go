@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,7 +37,7 @@ const checks = "80"
 // is each case's own, and a client.
 type parts struct {
 	admin, worker, operator *pgxpool.Pool
-	address, token          string
+	address, token, secret  string // the last two are files
 	vendor                  atomic.Pointer[sandbox.Sandbox]
 	client                  *adapters.Client
 }
@@ -68,22 +69,59 @@ func newParts(t *testing.T) *parts {
 	t.Cleanup(vendor.Close)
 	t.Cleanup(vendor.CloseClientConnections)
 	p.address = vendor.URL
-	p.token = filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(p.token, []byte(sandbox.DemoXledgerToken), 0o600))
+	for path, secret := range map[*string]string{&p.token: sandbox.DemoXledgerToken, &p.secret: sandbox.DemoClientSecret} {
+		*path = filepath.Join(t.TempDir(), "secret")
+		require.NoError(t, os.WriteFile(*path, []byte(secret), 0o600))
+	}
 	p.client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(vendor.URL, "http://")}})
 	t.Cleanup(p.client.CloseIdle)
 	return p
 }
 
+// vendor is what the model has to know of an adapter.
+type vendor struct {
+	adapter            string
+	settings           map[string]string
+	send, look         sandbox.Match // a chunk that is sent, and one that is looked up
+	throttled, refused sandbox.Rule
+}
+
+// GoString is how rapid shows what it drew.
+func (v vendor) GoString() string { return v.adapter }
+
+var vendors = []vendor{{
+	adapter:   "xledger",
+	send:      sandbox.Match{Operation: "addGLImportItems"},
+	look:      sandbox.Match{Operation: "glImportItems"},
+	throttled: sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"slow down","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`},
+	refused:   sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no"}]}`},
+}, {
+	adapter:   "businesscentral",
+	settings:  map[string]string{"companyId": sandbox.DemoCompanyID, "journalId": sandbox.DemoJournalID},
+	send:      sandbox.Match{BodyContains: `"externalDocumentNumber":"`},
+	look:      sandbox.Match{BodyContains: "externalDocumentNumber%20eq"},
+	throttled: sandbox.Rule{Status: 200, Body: `{"responses":[{"id":"0","status":429,"body":{"error":{"code":"Application_TooManyRequests","message":"slow down"}}}]}`},
+	refused:   sandbox.Rule{Status: 200, Body: `{"responses":[{"id":"0","status":400,"body":{"error":{"code":"Application_DialogException","message":"no"}}}]}`},
+}, {
+	adapter:   "dataverse",
+	settings:  map[string]string{"table": "led_entries", "prefix": "led_"},
+	send:      sandbox.Match{BodyContains: "led_key='"},
+	look:      sandbox.Match{BodyContains: "led_key%20eq"},
+	throttled: sandbox.Rule{Status: 429, Body: `{"error":{"code":"0x80072322","message":"slow down"}}`},
+	refused:   sandbox.Rule{Status: 400, Body: `{"error":{"code":"0x80040203","message":"no"}}`},
+}}
+
 // world is one case: an organization with two integrations that export the same
-// entries, each for itself, and what the model knows of it.
+// entries, each for itself and to a vendor that is drawn, and what the model
+// knows of it.
 type world struct {
 	*parts
-	t     *rapid.T
-	org   uuid.UUID
-	specs []integrations.Integration
-	acts  *activities.Activities
-	store *flaky
+	t       *rapid.T
+	org     uuid.UUID
+	specs   []integrations.Integration
+	vendors []vendor // of each
+	acts    *activities.Activities
+	store   *flaky
 
 	vouchers []*voucher
 	runs     []*run
@@ -99,22 +137,32 @@ func newWorld(t *rapid.T, p *parts) *world {
 		claimed: map[string]uuid.UUID{}, states: map[entry]string{}, closed: map[uuid.UUID]summary{},
 	}
 	p.vendor.Store(sandbox.New(sandbox.Options{}))
+	at := sandbox.Addresses(p.address)
 	for _, name := range []string{"one", "two"} {
+		v := rapid.SampledFrom(vendors).Draw(t, "vendor "+name)
+		settings := map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": at["entra"]}
+		maps.Copy(settings, v.settings)
+		w.vendors = append(w.vendors, v)
 		w.specs = append(w.specs, integrations.Integration{
-			OrganizationID: w.org, ID: uuid.New(), Name: name, Adapter: "xledger", BaseURL: p.address + "/xledger/graphql", Policy: classify.DefaultPolicy(),
-			Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + p.token)},
+			OrganizationID: w.org, ID: uuid.New(), Name: name, Adapter: v.adapter, BaseURL: at[v.adapter], Policy: classify.DefaultPolicy(), Settings: settings,
+			Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + p.token), "clientSecret": integrations.Ref("file:" + p.secret)},
 		})
 	}
 	_, err := runlog.ApplyIntegrations(context.Background(), p.operator, w.specs, "test", false)
 	require.NoError(t, err)
 	w.acts = &activities.Activities{
 		Resolve: func(_ context.Context, _, id uuid.UUID) (integrations.Integration, error) {
-			return w.specs[slices.IndexFunc(w.specs, func(s integrations.Integration) bool { return s.ID == id })], nil
+			return w.specs[w.place(id)], nil
 		},
 		Adapters: activities.Adapters(), Client: p.client, DB: w.store, Log: slog.New(slog.DiscardHandler),
 		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
 	}
 	return w
+}
+
+// place is where an integration stands in the lists.
+func (w *world) place(id uuid.UUID) int {
+	return slices.IndexFunc(w.specs, func(s integrations.Integration) bool { return s.ID == id })
 }
 
 func TestExports(t *testing.T) {
@@ -169,12 +217,19 @@ func days(t *rapid.T) time.Time {
 // arrive adds a voucher of two lines, of which one may be missing.
 func (w *world) arrive(t *rapid.T) {
 	v := &voucher{id: fmt.Sprintf("v%03d", len(w.vouchers)), refused: rapid.IntRange(0, 7).Draw(t, "refused") == 0}
-	account := "3000"
-	if v.refused {
+	account, contra := "3000", "1920"
+	switch kind := rapid.IntRange(0, 7).Draw(t, "accounts"); { // of which Business Central makes something else, see package sandbox
+	case v.refused:
 		account = "X999"
+	case kind == 0:
+		account, contra = "C300", "K192"
+	case kind == 1:
+		account = "C300"
+	case kind == 2:
+		contra = "K192"
 	}
 	v.lines = []line{{v.id + "-1", account, "10.10", days(t)}}
-	other := line{v.id + "-2", "1920", "-10.10", v.lines[0].day}
+	other := line{v.id + "-2", contra, "-10.10", v.lines[0].day}
 	if rapid.IntRange(0, 3).Draw(t, "incomplete") == 0 {
 		v.missing = &other
 	} else {

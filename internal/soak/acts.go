@@ -136,7 +136,7 @@ func cancelRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) erro
 // cancelBetween cancels a run while its call waits for its next attempt.
 func cancelBetween(ctx context.Context, s *soak, r *round) (bool, error) {
 	rule := sandbox.Rule{Times: 4, Status: 503} // more than one wait, if the first one is missed
-	s.stack.Sandbox.Script(match(r.book.vendor.send, r.marker(), []sandbox.Rule{rule})...)
+	s.stack.Sandbox.Script(match(find(r.book.vendor.send, r.marker()), rule)...)
 	if err := s.begin(ctx, r); err != nil {
 		return false, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Lanes of faults. Those of a lane never overlap, so that a fault which waits
@@ -224,6 +225,15 @@ func (s *soak) asked(vendor string) (n int) {
 	return n
 }
 
+// where tells how far a round's run is.
+func (s *soak) where(ctx context.Context, r *round) string {
+	var row string
+	err := s.admin.QueryRow(ctx, `SELECT b::text FROM ledgerline.bufdir_export_audit_log b WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL`,
+		r.book.id, r.period).Scan(&row)
+	d, other := s.temporal.DescribeWorkflowExecution(ctx, workflows.SyncOptions(r.book.input(r.period)).ID, "")
+	return fmt.Sprint(row, d.GetWorkflowExecutionInfo().GetStatus(), d.GetPendingActivities(), errors.Join(err, other))
+}
+
 // after has the vendor refuse the round's chunk for a while, and acts a moment
 // after the n-th time.
 func after(n int, moment time.Duration, act func(context.Context, *soak, *round, *devstack.Process) error) func(context.Context, *soak, *round) (bool, error) {
@@ -235,7 +245,7 @@ func after(n int, moment time.Duration, act func(context.Context, *soak, *round,
 		soon, cancel := context.WithTimeout(ctx, 40*time.Second)
 		defer cancel()
 		if !until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) >= n }) {
-			return false, fmt.Errorf("the chunk has not come to the vendor %d times", n)
+			return false, fmt.Errorf("the chunk has not come to the vendor %d times: %s", n, s.where(ctx, r))
 		}
 		pause(ctx, moment)
 		return true, act(ctx, s, r, nil)
@@ -256,7 +266,7 @@ func struck(rule sandbox.Rule, act func(context.Context, *soak, *round, *devstac
 			reached := until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) > seen })
 			cancel()
 			if !reached {
-				return false, errors.New("the chunk has not come to the vendor")
+				return false, fmt.Errorf("the chunk has not come to the vendor: %s", s.where(ctx, r))
 			}
 			seen = s.stack.Sandbox.Fired(number)
 			if p := s.holder(ctx, r); p != nil {

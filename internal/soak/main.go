@@ -2,7 +2,7 @@
 // everything that can fail fails, and ends with an equation.
 //
 // What runs is real: worker processes, PostgreSQL, a Temporal server on a file.
-// Only the vendor is a sandbox, because somebody has to know the truth: its log
+// Only the vendors are a sandbox, because somebody has to know the truth: its log
 // says what was asked and its list of effects what was stored. Between the
 // workers and each thing that they need stands a proxy that can spoil the wire.
 //
@@ -11,6 +11,7 @@
 //
 //	entries = exported + rejected + unknown + never planned
 //	effects at the vendor = exported, none of them twice
+//	records at the vendor = exported, each as it was sent and under the name kept
 //	unknown = 0 once every failed export has been retried
 //	rows of failed attempts = failed attempts, each once, numbered 1 to n
 //
