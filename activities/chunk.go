@@ -125,14 +125,14 @@ func (a *Activities) verifyChunk(ctx context.Context, in Invocation, c Chunk, ex
 	return out
 }
 
-// lateFaults asks what the vendor found faulty since the export began and
-// records it against the entries. A retry asks for what the exports before it
-// sent as well: they may have ended before they could.
+// lateFaults asks what the vendor found faulty of late and records it against
+// the entries, also of earlier exports: they closed before it was found, or ended
+// before they could ask.
 func (a *Activities) lateFaults(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn) (out outcome) {
 	conn.Purpose = limits.Lookup
-	since, err := runlog.FirstStart(ctx, a.DB, in.OrganizationID, c.ExportID)
+	since, err := runlog.FaultsSince(ctx, a.DB, in.OrganizationID, c.ExportID)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("when the export began could not be read: %v", err))
+		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("since when to ask could not be read: %v", err))
 		return out
 	}
 	body, err := json.Marshal(adapters.FaultsSince{Since: since})

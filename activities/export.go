@@ -192,7 +192,7 @@ func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.E
 const (
 	SendStep   = ""       // send it
 	VerifyStep = "verify" // ask which of its entries the vendor has, and settle it by that
-	FaultsStep = "faults" // ask what the vendor found faulty since the export, or the first that it retries, began; the chunk is 0
+	FaultsStep = "faults" // ask what the vendor found faulty of late; the chunk is 0
 )
 
 // Chunk is the body of an invocation that exports: which entries, not the

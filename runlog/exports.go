@@ -224,17 +224,22 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 	return nil
 }
 
-// FirstStart is when an export began, or, if it is a retry, the first of those
-// before it.
-func FirstStart(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
+// FaultsSince is since when a vendor is to be asked for late faults: since the
+// start of the integration's export before this one, for what was found after
+// that one had closed; if there is none, since this one's. A retry counts as a
+// part of what it retries.
+func FaultsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			WITH RECURSIVE chain AS (
-			    SELECT parent_export_id, started_at FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2
+			    SELECT integration_id, parent_export_id, started_at FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2
 			    UNION ALL
-			    SELECT b.parent_export_id, b.started_at FROM ledgerline.bufdir_export_audit_log b JOIN chain c ON b.export_id = c.parent_export_id
+			    SELECT b.integration_id, b.parent_export_id, b.started_at FROM ledgerline.bufdir_export_audit_log b JOIN chain c ON b.export_id = c.parent_export_id
 			    WHERE b.organization_id = $1
-			) SELECT coalesce(min(started_at), now()) FROM chain`, organization, id).Scan(&at)
+			), own AS (SELECT min(started_at) AS at FROM chain)
+			SELECT coalesce((SELECT max(b.started_at) FROM ledgerline.bufdir_export_audit_log b, own
+			    WHERE b.organization_id = $1 AND b.integration_id = (SELECT integration_id FROM chain LIMIT 1) AND b.started_at < own.at), own.at, now()) FROM own`,
+			organization, id).Scan(&at)
 	})
 	return at, err
 }

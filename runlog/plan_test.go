@@ -290,18 +290,19 @@ func TestClaimOverlap(t *testing.T) {
 	b.claim("2026-11-02", nil)
 }
 
-// What a retry asks the vendor about goes back to the first export of the chain.
-func TestFirstStart(t *testing.T) {
+// An export asks for what was found since the one before it began, and so does
+// its retry.
+func TestFaultsSince(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	first := b.claim("2026-10", nil)
-	b.claim("2026-09", nil)
-	again := b.claim("2026-10", &first.ID)
+	first := b.claim("2026-09", nil)
+	second := b.claim("2026-10", nil)
+	again := b.claim("2026-10", &second.ID)
 	last := b.claim("2026-10", &again.ID)
-	require.True(t, last.StartedAt.After(first.StartedAt))
-	for _, e := range []runlog.Export{first, again, last} {
-		at, err := runlog.FirstStart(t.Context(), b.worker, b.org, e.ID)
+	third := b.claim("2026-11-01", nil)
+	for of, want := range map[*runlog.Export]runlog.Export{&first: first, &second: first, &again: first, &last: first, &third: last} {
+		at, err := runlog.FaultsSince(t.Context(), b.worker, b.org, of.ID)
 		require.NoError(t, err)
-		require.WithinDuration(t, first.StartedAt, at, time.Microsecond)
+		require.WithinDuration(t, want.StartedAt, at, time.Microsecond, of.Period)
 	}
 }

@@ -114,6 +114,8 @@ func TestJournalLines(t *testing.T) {
 	require.Contains(t, find("externalDocumentNumber eq 'Ab'"), `"AB"`)
 	require.NotContains(t, find("externalDocumentNumber eq 'Ab'"), "amount", "not selected")
 	require.Contains(t, find("amount gt 1"), "cannot be read")
+	s.Script(sandbox.Rule{Times: 1, Status: 503, Match: sandbox.Match{BodyContains: "%27AB%27"}})
+	require.Empty(t, find("externalDocumentNumber eq 'AB'"), "a request without a body is known by its query")
 	require.Equal(t, 1, strings.Count(find("externalDocumentNumber eq 'AB'"), s.Records("ab")[0].Reference))
 	require.Contains(t, string(s.Records("ab")[0].Content), `"amount":0.10`)
 	s.Forget("ab")
