@@ -81,9 +81,9 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	require.Equal(t, []string{"failed", "cancelled"}, []string{e.Status, e.ErrorCode})
 	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.Faulted})
 
-	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
-	require.Zero(t, code, words)
-	require.Equal(t, "complete", fromJSON[workflows.SyncResult](t, out).Export.Status)
+	in := b.input(t, "2026-10")
+	in.ParentID, in.Trigger = &e.ID, "retry"
+	require.Equal(t, "complete", result(t, b.start(t, in)).Export.Status)
 	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL", b.id), 2)
 	b.requireOnce(t, 4)
 }
