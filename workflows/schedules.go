@@ -26,9 +26,10 @@ func ScheduleID(organization, integration uuid.UUID) string {
 // ApplySchedule makes an integration's Temporal Schedule what its file says and
 // returns what it did, or with dryRun would do: created, updated, unchanged,
 // removed if the file has none any more, or "" if it never had one. What was
-// changed by hand in Temporal is set right; only whether the schedule is paused
-// stays as it is.
-func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integration, dryRun bool) (action string, err error) {
+// changed by hand in Temporal is set right. A schedule of a paused integration
+// is paused, with the note paused, also one that is new; with "" whether it is
+// paused stays as it is.
+func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integration, paused string, dryRun bool) (action string, err error) {
 	if in.Schedule == nil {
 		return RemoveSchedule(ctx, c, in.OrganizationID, in.ID, dryRun)
 	}
@@ -47,11 +48,12 @@ func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integra
 		}
 		_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
 			ID: ScheduleID(in.OrganizationID, in.ID), Spec: spec, Action: want.Action, Overlap: want.Policy.Overlap, CatchupWindow: want.Policy.CatchupWindow,
+			Paused: paused != "", Note: paused,
 		})
 		return "created", err
 	case err != nil:
 		return "", err
-	case sameSchedule(found.Schedule, want):
+	case sameSchedule(found.Schedule, want) && (paused == "" || found.Schedule.State != nil && found.Schedule.State.Paused):
 		return "unchanged", nil
 	case dryRun:
 		return "updated", nil
@@ -61,6 +63,9 @@ func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integra
 		s.State = &client.ScheduleState{}
 		if state := u.Description.Schedule.State; state != nil {
 			s.State.Paused, s.State.Note = state.Paused, state.Note
+		}
+		if paused != "" && !s.State.Paused {
+			s.State.Paused, s.State.Note = true, paused
 		}
 		return &client.ScheduleUpdate{Schedule: &s}, nil
 	}})

@@ -91,7 +91,7 @@ type appliedSchedule struct {
 
 // scheduleStep is something to do in Temporal.
 type scheduleStep struct {
-	in     runlog.Known
+	in     integrations.Integration
 	remove bool // also of an integration that was removed by an apply that was cut off
 	result *appliedSchedule
 }
@@ -125,7 +125,7 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 		defer temporal.Close()
 	}
 	for i := range steps {
-		if err := steps[i].take(ctx, temporal, true); err != nil {
+		if err := steps[i].take(ctx, pool, temporal, true); err != nil {
 			return nil, fmt.Errorf("nothing was applied: schedule of %s: %w", steps[i].in.Name, err)
 		}
 	}
@@ -139,7 +139,7 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 		done[i].Change = c // somebody else may have applied meanwhile
 	}
 	for i := range steps {
-		if err := steps[i].take(ctx, temporal, false); err != nil {
+		if err := steps[i].take(ctx, pool, temporal, false); err != nil {
 			return done, cutOff(steps, i, err)
 		}
 	}
@@ -171,7 +171,7 @@ func checkSources(ctx context.Context, db runlog.Beginner, list []integrations.I
 // scheduleSteps lists what there may be to do in Temporal, what goes away
 // first, and hangs the results on the changes.
 func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.Integration, done []applied) (steps []scheduleStep, err error) {
-	before := make(map[uuid.UUID]runlog.Known)
+	before := make(map[uuid.UUID]integrations.Integration)
 	var gone []runlog.Known
 	seen := make(map[uuid.UUID]bool)
 	for _, in := range list {
@@ -179,7 +179,7 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 			continue
 		}
 		seen[in.OrganizationID] = true
-		known, err := runlog.KnownIntegrations(ctx, db, in.OrganizationID)
+		known, err := runlog.Integrations(ctx, db, in.OrganizationID)
 		if err != nil {
 			return nil, err
 		}
@@ -202,8 +202,7 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 			// Also without a schedule before and now: one may be left over.
 			if list[i].Schedule != nil || was.Schedule != nil {
 				done[i].Schedule = &appliedSchedule{}
-				was.Integration = list[i]
-				makes = append(makes, scheduleStep{in: was, result: done[i].Schedule})
+				makes = append(makes, scheduleStep{in: list[i], result: done[i].Schedule})
 			}
 		case done[i].Action == "removed" && was.Schedule != nil:
 			done[i].Schedule = &appliedSchedule{}
@@ -212,31 +211,36 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 	}
 	for _, k := range gone {
 		if k.Schedule != nil && !inFile[k.ID] {
-			steps = append(steps, scheduleStep{in: k, remove: true, result: &appliedSchedule{}})
+			steps = append(steps, scheduleStep{in: k.Integration, remove: true, result: &appliedSchedule{}})
 		}
 	}
 	return append(steps, makes...), nil
 }
 
 // take does the step, or with dryRun finds out what it would do.
-func (s *scheduleStep) take(ctx context.Context, temporal client.Client, dryRun bool) (err error) {
-	in := s.in.Integration
+func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal client.Client, dryRun bool) (err error) {
+	in := s.in
 	if s.remove {
 		s.result.Action, err = workflows.RemoveSchedule(ctx, temporal, in.OrganizationID, in.ID, dryRun)
 		return err
 	}
-	if s.result.Action, err = workflows.ApplySchedule(ctx, temporal, in, dryRun); err != nil || in.Schedule == nil {
+	// Asked now: a pause outlives the removal of its integration, and somebody
+	// may have paused it since the file was read.
+	p, err := runlog.Paused(ctx, db, in.OrganizationID, in.ID)
+	if err != nil && !errors.Is(err, runlog.ErrNotFound) {
+		return err
+	}
+	note := ""
+	if p != nil {
+		note = noteOf(*p)
+	}
+	if s.result.Action, err = workflows.ApplySchedule(ctx, temporal, in, note, dryRun); err != nil || in.Schedule == nil {
 		return err
 	}
 	now := time.Now()
 	*s.result = appliedSchedule{
-		Action: s.result.Action, Schedule: in.Schedule.String(), Paused: s.in.PausedAt != nil,
+		Action: s.result.Action, Schedule: in.Schedule.String(), Paused: p != nil,
 		Next: workflows.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
-	}
-	if s.result.Paused && s.result.Action == "created" && !dryRun {
-		// It was lost in Temporal; on record its integration is paused.
-		handle := temporal.ScheduleClient().GetHandle(ctx, workflows.ScheduleID(in.OrganizationID, in.ID))
-		return handle.Pause(ctx, client.SchedulePauseOptions{Note: pauseNote + s.in.PausedBy + ": " + s.in.PauseReason})
 	}
 	return nil
 }

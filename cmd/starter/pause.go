@@ -15,6 +15,9 @@ import (
 // which tells it from one that somebody paused by hand.
 const pauseNote = "integration paused: "
 
+// noteOf is the note of a schedule whose integration is paused.
+func noteOf(p runlog.Pause) string { return pauseNote + p.By + ": " + p.Reason }
+
 // integrationsPause and integrationsResume stop and restart all that calls an
 // integration's vendor. Each of their steps can be repeated: after a failure in
 // between the command is run again.
@@ -44,7 +47,7 @@ called any more once it has ended. Attempts under way are finished.`,
 					s.say("calls: paused already, by %s at %s: %s", p.By, p.At.UTC().Format(time.RFC3339), p.Reason)
 				}
 				return s.after("calls are paused, the rest is not", func(temporal client.Client) error {
-					return s.pauseSchedule(temporal, pauseNote+p.By+": "+p.Reason)
+					return s.pauseSchedule(temporal, noteOf(p))
 				})
 			})
 		},

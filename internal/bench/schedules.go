@@ -34,7 +34,7 @@ func schedules(ctx context.Context, s *servers) error {
 		}
 		in := list["xledger-main"]
 		in.Schedule = &integrations.Schedule{Every: "daily", Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
-		if _, err := workflows.ApplySchedule(ctx, c, in, false); err != nil {
+		if _, err := workflows.ApplySchedule(ctx, c, in, "", false); err != nil {
 			return err
 		}
 	}

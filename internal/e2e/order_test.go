@@ -62,7 +62,7 @@ func newMonthly(t *testing.T) monthly {
 	m := monthly{book: newBook(t)}
 	spec := m.integrations["xledger-main"]
 	spec.Schedule = &integrations.Schedule{Every: "monthly", Day: 1, TimeZone: integrations.DefaultTimeZone}
-	_, err := workflows.ApplySchedule(t.Context(), temporal, spec, false)
+	_, err := workflows.ApplySchedule(t.Context(), temporal, spec, "", false)
 	require.NoError(t, err)
 	m.schedule = temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(m.id, spec.ID))
 	t.Cleanup(func() { require.NoError(t, m.schedule.Delete(context.Background())) })

@@ -164,7 +164,7 @@ func TestApplyPrune(t *testing.T) {
 	// next, of whatever file.
 	in := o.integrations["xledger-main"]
 	in.Schedule = &integrations.Schedule{Every: "daily", TimeZone: "UTC"}
-	_, err = workflows.ApplySchedule(t.Context(), temporal, in, false)
+	_, err = workflows.ApplySchedule(t.Context(), temporal, in, "", false)
 	require.NoError(t, err)
 	apply(t, without)
 	_, err = o.describeMain(t)
@@ -173,6 +173,47 @@ func TestApplyPrune(t *testing.T) {
 	out, words = apply(t, daily)
 	require.Regexp(t, `created +xledger-main`, out)
 	require.Contains(t, words, "schedule xledger-main: created, daily at 06:30")
+}
+
+// A schedule of a paused integration is paused, however it comes to be, and
+// resuming the integration sets it going.
+func TestApplyWhilePaused(t *testing.T) {
+	o := newTenant(t, quick)
+	daily, weekly := o.file("    schedule: {every: daily, at: \"06:30\"}\n"), o.file("    schedule: {every: weekly, day: monday, at: \"06:30\"}\n")
+	command := func(name string) {
+		_, words, code := starter(t, "", "integrations", name, "--org", o.id.String(), "--integration", "xledger-main", "--reason", "month end", "--no-wait")
+		require.Zero(t, code, words)
+	}
+	paused := func() bool {
+		d, err := o.describeMain(t)
+		require.NoError(t, err)
+		require.Equal(t, d.Schedule.State.Paused, strings.HasPrefix(d.Schedule.State.Note, "integration paused: "), d.Schedule.State.Note)
+		return d.Schedule.State.Paused
+	}
+	command("pause")
+	_, words := apply(t, daily)
+	require.Contains(t, words, "schedule xledger-main: created and paused")
+	require.True(t, paused(), "new")
+	_, words = apply(t, daily)
+	require.Contains(t, words, "schedule xledger-main: unchanged and paused")
+	for name, file := range map[string]string{"changed": weekly, "as it was": daily} {
+		_, words, code := o.onMain(t, "resume") // by hand, and the integration stays paused
+		require.Zero(t, code, words)
+		require.False(t, paused())
+		_, words = apply(t, file)
+		require.Contains(t, words, "schedule xledger-main: updated and paused", name)
+		require.True(t, paused(), name)
+	}
+	apply(t, o.file(""))
+	apply(t, daily)
+	require.True(t, paused(), "taken out of the file and put back")
+	without := strings.Replace(daily, daily[strings.Index(daily, "  - id:"):strings.Index(daily, "  - id: "+o.integrations["xledger-old"].ID.String())], "", 1)
+	apply(t, without, "--prune")
+	_, words = apply(t, daily)
+	require.Contains(t, words, "schedule xledger-main: created and paused", "removed and brought back: the pause is still there")
+	require.True(t, paused())
+	command("resume")
+	require.False(t, paused())
 }
 
 // What is wrong is found before anything is written, in the database or in
@@ -236,10 +277,10 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			in := integrations.Integration{OrganizationID: uuid.New(), ID: uuid.New(), Name: "x", Adapter: "xledger", Policy: classify.DefaultPolicy(), Schedule: &s}
-			action, err := workflows.ApplySchedule(t.Context(), temporal, in, false)
+			action, err := workflows.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
 			require.Equal(t, "created", action)
-			action, err = workflows.ApplySchedule(t.Context(), temporal, in, false)
+			action, err = workflows.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
 			require.Equal(t, "unchanged", action, "what Temporal made of it is what we asked for")
 			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 30, 0, time.UTC)

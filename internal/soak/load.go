@@ -130,7 +130,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
 		return err
 	}
-	if _, err := workflows.ApplySchedule(ctx, s.temporal, in, false); err != nil {
+	if _, err := workflows.ApplySchedule(ctx, s.temporal, in, "", false); err != nil {
 		return err
 	}
 	// The same with short deferrals, which only this program has.
