@@ -37,7 +37,7 @@ type State string
 const (
 	Unknown     State = "unknown"     // nothing was seen yet
 	Healthy     State = "healthy"     // the last thing that was seen is a success
-	Degraded    State = "degraded"    // failures, or the vendor refuses the credentials
+	Degraded    State = "degraded"    // failures, or the vendor refuses the credentials or a probe
 	Unreachable State = "unreachable" // failures in a row, or confirmed by a probe
 	Passive     State = "passive"     // throttled or out of credits: no probes until a call succeeds
 )
@@ -111,16 +111,13 @@ func SignalOf(k classify.Kind) Signal {
 	return Nothing
 }
 
-// Signal returns what the observation says. Who is told no when asking for
-// nothing but a sign of life is refused: Xledger answers a revoked token with
-// an error inside HTTP 200.
-func (o Observation) Signal() Signal {
-	s := SignalOf(o.Kind)
-	if s == Answer && o.Source != Call {
-		return Refused
-	}
-	return s
-}
+// Signal returns what the observation says.
+func (o Observation) Signal() Signal { return SignalOf(o.Kind) }
+
+// wrong reports whether a request of ours, which asks for nothing but a sign of
+// life, was told no: the vendor is there, and yet something is wrong with what
+// we are to it.
+func (o Observation) wrong() bool { return o.Source != Call && o.Signal() == Answer }
 
 // UnreachableAfter is how many failures in a row make an integration
 // unreachable.
@@ -138,14 +135,16 @@ var moves = map[Signal]map[State]State{
 
 // move returns the state after a signal, of which failures is the count in a
 // row.
-func move(from State, signal Signal, source Source, failures int) State {
-	to, ok := moves[signal][from]
+func move(from State, o Observation, failures int) State {
+	to, ok := moves[o.Signal()][from]
 	switch {
+	case o.wrong() && (from == Unknown || from == Healthy):
+		return Degraded
 	case !ok:
 		return from
-	case from == Passive && source != Call:
+	case from == Passive && o.Source != Call:
 		return from // one request of ours got through; that is not yet leave to go on
-	case to == Unreachable && source != Probe && failures < UnreachableAfter:
+	case to == Unreachable && o.Source != Probe && failures < UnreachableAfter:
 		return from
 	}
 	return to

@@ -55,7 +55,7 @@ func TestStates(t *testing.T) {
 		call, prob health.State
 	}{
 		{health.Unknown, ok, health.Healthy, health.Healthy},
-		{health.Unknown, answer, health.Unknown, health.Degraded}, // an error to a probe: Xledger's revoked token
+		{health.Unknown, answer, health.Unknown, health.Degraded}, // a probe asks for nothing that can be wrong
 		{health.Unknown, fails, health.Degraded, health.Degraded},
 		{health.Unknown, refused, health.Degraded, health.Degraded},
 		{health.Unknown, throttled, health.Passive, health.Passive},
@@ -134,6 +134,37 @@ func TestRefusedIsNews(t *testing.T) {
 	wait, ok := r.Wait(health.Policy{})
 	require.True(t, ok)
 	require.Equal(t, health.DefaultMaxInterval, wait, "asking does not mend credentials")
+}
+
+// A vendor that says no to a probe is there: it is asked again after waits that
+// double, and that it refuses the credentials is news when it says so.
+func TestAnswerToAProbe(t *testing.T) {
+	for _, kind := range []classify.Kind{classify.Business, classify.BadRequest, classify.Unprocessable, classify.NotFound} {
+		r := in(t, health.Healthy)
+		var waits []time.Duration
+		for range 3 {
+			r, _ = r.Apply(health.Observation{At: start, Kind: kind, Source: health.Probe})
+			wait, ok := r.Wait(health.Policy{})
+			require.True(t, ok)
+			waits = append(waits, wait)
+		}
+		require.Equal(t, health.Degraded, r.State)
+		require.Equal(t, kind, r.Reason)
+		require.Equal(t, kind, r.LastFailure)
+		require.Zero(t, r.Failures, "a sign of life")
+		require.Equal(t, []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour}, waits)
+		r, changes := r.Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
+		require.Len(t, changes, 1)
+		require.Equal(t, classify.Unauthorized, r.Reason)
+		wait, _ := r.Wait(health.Policy{})
+		require.Equal(t, health.DefaultMaxInterval, wait)
+		r, changes = r.Apply(health.Observation{At: start, Kind: kind, Source: health.Probe})
+		require.Len(t, changes, 1, "they are not refused any more")
+		require.Equal(t, kind, r.Reason)
+		r, changes = r.Apply(health.Observation{At: start, Kind: kind, Source: health.Call})
+		require.Empty(t, changes)
+		require.Equal(t, kind, r.Reason)
+	}
 }
 
 func TestWaitDoubles(t *testing.T) {

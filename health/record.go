@@ -13,7 +13,7 @@ type Record struct {
 	Reason classify.Kind `json:"reason,omitempty"` // of a state that is not healthy
 
 	LastSuccessAt time.Time     `json:"lastSuccessAt,omitzero"`
-	LastFailureAt time.Time     `json:"lastFailureAt,omitzero"` // of whatever is neither success nor answer
+	LastFailureAt time.Time     `json:"lastFailureAt,omitzero"` // of whatever is neither success nor answer to a call
 	LastFailure   classify.Kind `json:"lastFailure,omitempty"`
 	Failures      int           `json:"failures"`     // in a row
 	FailedProbes  int           `json:"failedProbes"` // in a row; each doubles the wait for the next
@@ -25,8 +25,8 @@ type Record struct {
 	Changes      int64 `json:"changes"`
 }
 
-// Change is a change of state, or of a degraded integration to one whose
-// credentials are refused.
+// Change is a change of state, or of what a degraded state is owed to: that
+// credentials are refused, or that a probe is told no.
 type Change struct {
 	Number int64         `json:"number"` // 1, 2, 3, … of the integration
 	At     time.Time     `json:"at"`
@@ -58,13 +58,16 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 		}
 		return r, nil
 	}
-	switch signal {
-	case Success:
+	switch {
+	case signal == Success:
 		r.LastSuccessAt, r.Latency = latest(r.LastSuccessAt, o.At), o.Latency
 		r.Failures, r.FailedProbes = 0, 0
-	case Answer:
+	case signal == Answer && !o.wrong():
 		r.Failures = 0
 	default:
+		if signal == Answer {
+			r.Failures = 0 // a sign of life all the same
+		}
 		r.LastFailureAt, r.LastFailure = latest(r.LastFailureAt, o.At), o.Kind
 		if o.Source == Probe {
 			r.FailedProbes++
@@ -79,9 +82,9 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 		if signal == Failure {
 			r.Failures++
 		}
-		to := move(r.State, signal, o.Source, r.Failures)
-		revoked := signal == Refused && to == Degraded && !r.refused()
-		if to == r.State && !revoked {
+		to := move(r.State, o, r.Failures)
+		news := to == Degraded && (signal == Refused || o.wrong()) && SignalOf(r.Reason) != signal
+		if to == r.State && !news {
 			continue
 		}
 		r.Changes++
@@ -91,12 +94,8 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 	return r, changes
 }
 
-// refused reports whether the state is owed to refused credentials. A probe's
-// reason can be an answer, too.
-func (r Record) refused() bool {
-	s := SignalOf(r.Reason)
-	return r.State == Degraded && (s == Refused || s == Answer)
-}
+// refused reports whether the state is owed to refused credentials.
+func (r Record) refused() bool { return r.State == Degraded && SignalOf(r.Reason) == Refused }
 
 func latest(a, b time.Time) time.Time {
 	if b.After(a) {

@@ -263,6 +263,17 @@ func TestMonthOfRefusedCredentials(t *testing.T) {
 	require.Equal(t, []string{"unknown>degraded unauthorized"}, m.changes)
 }
 
+// A vendor that says no to every probe is there: it is asked as one that fails,
+// and refused credentials after that are news.
+func TestMonthOfProbesThatAreToldNo(t *testing.T) {
+	m := newMonth(t)
+	m.sandbox.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no"}]}`})
+	m.run(t, days30, m.seen(20*24*time.Hour, classify.Unauthorized, 1))
+	require.InDelta(t, 183, len(m.asked), 2)
+	m.gaps(t, 30*time.Minute)
+	require.Equal(t, []string{"unknown>degraded business", "degraded>degraded unauthorized", "degraded>degraded business"}, m.changes)
+}
+
 // Others reach the host all the time: the integration's own credentials are
 // tried every four hours, and that is all.
 func TestMonthOnASharedHost(t *testing.T) {
