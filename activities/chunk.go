@@ -37,7 +37,7 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 		return out
 	}
 	if len(entries) == 0 { // settled before, by an attempt that could not report it
-		out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "export:settled"}
+		out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled}
 		out.answer.ReadBack = true
 		return out
 	}

@@ -22,6 +22,9 @@ const (
 	RuleQuota   = "quota:limit"  // no call: the month's limit is reached
 	RuleBreaker = "breaker:open" // no call: the vendor failed every time of late
 	RuleBudget  = "budget:empty" // not repeated: too many attempts fail
+
+	// RuleSettled is of a success that made no call: the chunk was settled before.
+	RuleSettled = "export:settled"
 )
 
 // OwnQueue is the task queue of an integration that has a rate or a limit of
@@ -81,10 +84,14 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 		return outcome{verdict: v}
 	}
 	defer func() {
-		if out.verdict.Class == classify.Success {
+		v := out.verdict
+		if v.Rule == RuleSettled {
+			v = classify.Verdict{} // it says nothing of the vendor
+		}
+		if v.Class == classify.Success {
 			a.Gate.Budget.Success(host)
 		}
-		if admitted.Done(out.verdict, time.Now()) {
+		if admitted.Done(v, time.Now()) {
 			open, until := a.Gate.Breakers.State(in.IntegrationID)
 			a.Log.Warn("the breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
 				"open", open, "until", until)

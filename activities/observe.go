@@ -101,7 +101,7 @@ func (o *Observer) Observe(in Invocation, done Attempt) {
 	if in.Purpose != "" && signal == health.Success {
 		o.warm(key{in.OrganizationID, in.IntegrationID}, done.EndedAt)
 	}
-	if in.Purpose != "" || signal == health.Nothing || done.Retryable && signal != health.Throttled {
+	if in.Purpose != "" || signal == health.Nothing || done.Rule == RuleSettled || done.Retryable && signal != health.Throttled {
 		return
 	}
 	select {

@@ -114,6 +114,7 @@ func TestChangesAreToldAtOnce(t *testing.T) {
 
 		for _, none := range []activities.Attempt{
 			{Kind: classify.Unavailable, Retryable: true}, {Kind: classify.Internal}, {Kind: classify.Paused}, {Kind: classify.Cancelled},
+			{Kind: classify.OK, Rule: activities.RuleSettled}, // nobody was asked
 		} {
 			o.Observe(in, none)
 		}
