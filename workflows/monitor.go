@@ -215,12 +215,11 @@ func (m *monitor) probe(ctx workflow.Context, planned time.Time) error {
 		return ctx.Err()
 	}
 	m.Record = m.Record.Asked(planned)
-	if err != nil {
-		return nil // no worker, no database, or a worker that was lost: it shows nothing
-	}
-	m.know(ctx, p.Watched)
+	if err == nil {
+		m.know(ctx, p.Watched)
+	} // else no worker, no database, or a worker that was lost: it shows nothing
 	switch {
-	case p.Watched.Gone:
+	case m.Watched.Gone:
 		return nil
 	case p.Observation != nil:
 		p.Observation.At = workflow.Now(ctx)
