@@ -75,6 +75,14 @@ type used struct {
 	told    int // the highest threshold that is known to have been told
 }
 
+// know notes the quota. The thresholds of another limit have not been told.
+func (u *used) know(q Quota) {
+	if q.Monthly != u.quota.Monthly {
+		u.kicked, u.told = 0, 0
+	}
+	u.quota = q
+}
+
 // Warning is a threshold that was reached.
 type Warning struct {
 	Total
@@ -108,7 +116,7 @@ func (l *Ledger) Used(organization, integration uuid.UUID, q Quota, now time.Tim
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.month(month{organization, integration, Month(now)})
-	u.quota = q
+	u.know(q)
 	return u.stored + u.pending
 }
 
@@ -166,7 +174,8 @@ func (l *Ledger) learn(totals []Total) {
 	var newest string
 	for _, t := range totals {
 		u := l.month(month{t.Organization, t.Integration, t.Month})
-		u.stored, u.quota = max(u.stored, t.Requests), t.Quota
+		u.stored = max(u.stored, t.Requests)
+		u.know(t.Quota)
 		newest = max(newest, t.Month)
 	}
 	for m, u := range l.months {
@@ -196,6 +205,9 @@ func (l *Ledger) Told(w Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.month(month{w.Organization, w.Integration, w.Month})
+	if w.Quota.Monthly != u.quota.Monthly {
+		return // of a limit that is another meanwhile
+	}
 	u.told = max(u.told, w.Percent)
 }
 

@@ -266,4 +266,13 @@ func TestLedgerThresholds(t *testing.T) {
 	require.Empty(t, l.Due([]limits.Total{total}))
 	total.Requests = 10
 	require.Equal(t, []limits.Warning{{Total: total, Percent: 100}}, l.Due([]limits.Total{total}))
+
+	l.Told(limits.Warning{Total: total, Percent: 100})
+	require.Empty(t, l.Due([]limits.Total{total}))
+	raised := total
+	raised.Quota.Monthly, raised.Requests = 20, 19
+	l.Learn([]limits.Total{raised})
+	require.Equal(t, []limits.Warning{{Total: raised, Percent: 80}}, l.Due([]limits.Total{raised}), "of another limit")
+	l.Told(limits.Warning{Total: total, Percent: 100}) // of the limit that was
+	require.Len(t, l.Due([]limits.Total{raised}), 1)
 }

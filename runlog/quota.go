@@ -54,14 +54,14 @@ func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (t
 	return totals, err
 }
 
-// Warn calls tell unless some worker has told of this threshold of the month
-// before, and records it in the same transaction. If tell fails, or the worker
+// Warn calls tell unless some worker has told of this threshold of the month and
+// its limit before, and records it in the same transaction. If tell fails, or the worker
 // dies in it, the threshold is told again.
 func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell func(pgx.Tx) error) error {
 	return InOrganization(ctx, db, t.Organization, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
-			INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent)
-			VALUES ($1, $2, to_date($3, 'YYYY-MM'), $4) ON CONFLICT DO NOTHING`, t.Organization, t.Integration, t.Month, percent)
+			INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent, monthly)
+			VALUES ($1, $2, to_date($3, 'YYYY-MM'), $4, $5) ON CONFLICT DO NOTHING`, t.Organization, t.Integration, t.Month, percent, t.Quota.Monthly)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}

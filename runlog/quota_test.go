@@ -83,7 +83,7 @@ func TestUsage(t *testing.T) {
 func TestWarn(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	total := limits.Total{Organization: organization, Integration: integration, Month: "2026-11"}
+	total := limits.Total{Organization: organization, Integration: integration, Month: "2026-11", Quota: limits.Quota{Monthly: 100, WarnAt: 80}}
 	told := 0
 	fails := errors.New("nobody listens")
 	warn := func(percent int, err error) error {
@@ -95,6 +95,29 @@ func TestWarn(t *testing.T) {
 	require.Equal(t, 2, told)
 	require.NoError(t, warn(100, nil))
 	require.Equal(t, 3, told)
+	total.Quota.Monthly = 200
+	for range 2 {
+		require.NoError(t, warn(80, nil))
+	}
+	require.Equal(t, 4, told, "80 % of another limit is another threshold")
+}
+
+// A worker process leaves a row behind; the next one removes old ones.
+func TestOldBatchesGo(t *testing.T) {
+	b := newBase(t)
+	organization, integration := b.tenant(t)
+	add := func() {
+		_, err := runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: uuid.New(), Number: 1, Counts: counts(organization, integration, "2026-11", 1, limits.Attempt)})
+		require.NoError(t, err)
+	}
+	add()
+	add()
+	_, err := b.admin.Exec(t.Context(), "UPDATE ledgerline.quota_batches SET stored_at = now() - interval '4 months' WHERE worker_id = (SELECT min(worker_id::text)::uuid FROM ledgerline.quota_batches)")
+	require.NoError(t, err)
+	add()
+	var n int
+	require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.quota_batches").Scan(&n))
+	require.Equal(t, 2, n)
 }
 
 // Counts go one way: no program can write them but through the function, and
