@@ -16,19 +16,19 @@ func ExampleMessage() {
 			OrganizationID: uuid.MustParse("7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10"),
 			IntegrationID:  uuid.MustParse("0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"),
 			Cause:          notify.Quota80, OccurredAt: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
-			Facts: notify.Facts{Quota: &notify.Quota{Month: "2026-11", Used: 8000, Limit: 10000}},
+			Facts: notify.Facts{Quota: &notify.Quota{Month: "2026-11", Used: 6000, Limit: 10000, Percent: 60}},
 		},
 	}
 	fmt.Println(m.Subject())
 	fmt.Print(m.Text())
 	// Output:
-	// [Ledgerline] xledger-main has used 80 % of its requests
-	// xledger-main has used 80 % of its requests.
+	// [Ledgerline] xledger-main has used 60 % of its requests
+	// xledger-main has used 60 % of its requests.
 	// The month's quota may not last. Health probes stop first.
 	//
 	// when          2026-11-24T08:00:00Z
 	// integration   xledger-main (xledger, 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001)
-	// quota         8000 of 10000 requests in 2026-11
+	// quota         6000 of 10000 requests in 2026-11
 	// organization  7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10
 	// notification  7f6c2a52-0a51-4d0c-9c53-0c4f6a3a1f10
 	//

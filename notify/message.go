@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,19 +18,19 @@ var wordings = []struct {
 	means    string
 	commands []string
 }{
-	{Failing, "{integration} is failing", "Two runs in a row failed, or the vendor cannot be reached. Runs go on trying; you are told when it works again.",
-		[]string{"starter exports show {export} --org {organization}", "starter exports list --org {organization}", "starter logs --org {organization} --since 24h"}},
+	{Failing, "{integration} is failing", "Two runs in a row failed, or the vendor cannot be reached, fails for long, or has no credits left. Runs go on trying; you are told when it works again.",
+		[]string{"starter health --org {organization}", "starter exports show {export} --org {organization}", "starter exports list --org {organization}", "starter logs --org {organization} --since 24h"}},
 	{Recovered, "{integration} works again", "The failing period is over.",
 		[]string{"starter exports list --org {organization}"}},
 	{Late, "{integration} started its run late", "A scheduled run started later than its schedule allows. It exports the right period all the same.",
 		[]string{"starter exports show {export} --org {organization}", "starter ticks list --org {organization}"}},
 	{Missed, "{integration} missed a scheduled run", "A scheduled run did not happen, so its period is not exported.",
 		[]string{"starter ticks list --org {organization}", "starter schedules list --org {organization}"}},
-	{Quota80, "{integration} has used 80 % of its requests", "The month's quota may not last. Health probes stop first.",
+	{Quota80, "{integration} has used {percent} of its requests", "The month's quota may not last. Health probes stop first.",
 		[]string{"starter quota --org {organization}"}},
 	{Quota100, "{integration} has used all of its requests", "Calls beyond the month's quota are refused if the integration is set so, or cost extra.",
 		[]string{"starter quota --org {organization}"}},
-	{Credentials, "{integration} has its credentials refused", "No call works until the secret is renewed where its reference points.",
+	{Credentials, "{integration} has its credentials refused", "No call works until the secret is renewed where its reference points. You are told when it works again.",
 		[]string{"starter logs --org {organization} --class permanent --since 24h"}},
 	{Rejected, "{integration} has rejected entries", "An export is done, and some of its entries were rejected. The others are exported.",
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
@@ -57,7 +58,11 @@ func (m Message) words() (subject, means string, commands []string) {
 	if id := m.Notification.Facts.ExportID; id != nil {
 		export = id.String()
 	}
-	put := strings.NewReplacer("{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
+	percent := "much" // in a message for what came within the hour
+	if q := m.Notification.Facts.Quota; q != nil {
+		percent = fmt.Sprintf("%d %%", q.Percent)
+	}
+	put := strings.NewReplacer("{percent}", percent, "{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
 	for _, w := range wordings {
 		if w.cause != m.Notification.Cause {
 			continue
@@ -72,13 +77,35 @@ func (m Message) words() (subject, means string, commands []string) {
 	return string(m.Notification.Cause), "", nil
 }
 
-// Subject says it in one line.
+// Subject says it in one line, with how many integrations it concerns besides.
 func (m Message) Subject() string {
 	subject, _, _ := m.words()
-	if n := len(m.Notification.Facts.Others); n > 0 {
+	if n := len(m.others()); n > 0 {
 		subject += fmt.Sprintf(" (and %d more)", n)
 	}
 	return "[Ledgerline] " + subject
+}
+
+// others are the further integrations that it concerns: now, and since the last
+// notification of the cause.
+func (m Message) others() []string {
+	others := slices.Clone(m.Notification.Facts.Others)
+	if e := m.Notification.Facts.Earlier; e != nil {
+		for _, name := range e.Integrations {
+			if name != m.Integration && !slices.Contains(others, name) {
+				others = append(others, name)
+			}
+		}
+	}
+	return others
+}
+
+// sentence is the subject with the names of all that it concerns.
+func (m Message) sentence(subject string) string {
+	if others := m.others(); len(others) > 0 {
+		subject += " (also " + strings.Join(others, ", ") + ")"
+	}
+	return subject + "."
 }
 
 // data is the webhook's "data".
@@ -101,7 +128,7 @@ func (m Message) JSON() ([]byte, error) {
 	n := m.Notification
 	d := data{
 		NotificationID: m.ID, OrganizationID: n.OrganizationID, Integration: m.Integration, Adapter: m.Adapter,
-		Cause: n.Cause, Summary: subject + ". " + means, Facts: n.Facts, Commands: commands,
+		Cause: n.Cause, Summary: m.sentence(subject) + " " + means, Facts: n.Facts, Commands: commands,
 	}
 	if n.IntegrationID != uuid.Nil {
 		d.IntegrationID = n.IntegrationID.String()
@@ -118,7 +145,7 @@ func (m Message) Text() string {
 	subject, means, commands := m.words()
 	n, f := m.Notification, m.Notification.Facts
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s.\n%s\n\n", subject, means)
+	fmt.Fprintf(&b, "%s\n%s\n\n", m.sentence(subject), means)
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-13s "+format+"\n", append([]any{name}, args...)...)
 	}
@@ -126,9 +153,6 @@ func (m Message) Text() string {
 	line("when", "%s", at(n.OccurredAt))
 	if m.Integration != "" {
 		line("integration", "%s (%s, %s)", m.Integration, m.Adapter, n.IntegrationID)
-	}
-	if len(f.Others) > 0 {
-		line("also", "%s", strings.Join(f.Others, ", "))
 	}
 	if f.Since != nil {
 		line("since", "%s", at(*f.Since))

@@ -31,11 +31,11 @@ type Cause string
 
 // The causes.
 const (
-	Failing     Cause = "failing"     // two runs in a row failed, or the vendor cannot be reached
+	Failing     Cause = "failing"     // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
 	Recovered   Cause = "recovered"   // a failing period is over
 	Late        Cause = "late"        // a scheduled run started later than its drift allows
 	Missed      Cause = "missed"      // a scheduled run did not happen
-	Quota80     Cause = "quota_80"    // 80 % of the month's requests are used
+	Quota80     Cause = "quota_80"    // as much of the month's requests is used as warnAt says, by default 80 %
 	Quota100    Cause = "quota_100"   // all of the month's requests are used
 	Credentials Cause = "credentials" // the vendor refuses the credentials
 	Rejected    Cause = "rejected"    // an export has entries that were rejected
@@ -87,9 +87,10 @@ type Entries struct {
 
 // Quota is how much of a month's requests is used.
 type Quota struct {
-	Month string `json:"month"` // 2026-11
-	Used  int64  `json:"used"`
-	Limit int64  `json:"limit"`
+	Month   string `json:"month"` // 2026-11
+	Used    int64  `json:"used"`
+	Limit   int64  `json:"limit"`
+	Percent int    `json:"percent"` // the threshold that is reached
 }
 
 // Earlier is what came within an hour after the cause's last notification and

@@ -150,9 +150,24 @@ func TestWordings(t *testing.T) {
 				require.NotContains(t, text, "{integration}")
 				require.NotContains(t, text, "{export}")
 				require.NotContains(t, text, "{organization}")
+				require.NotContains(t, text, "{percent}")
 				require.NotContains(t, text, "show  ")
 			}
 		}
+	}
+}
+
+// A message names all integrations that it concerns, also those that came
+// within the hour of the last one.
+func TestOthersAreNamed(t *testing.T) {
+	m := message()
+	m.Notification.Facts.Others = []string{"erp"}
+	m.Notification.Facts.Earlier = &notify.Earlier{Count: 7, Integrations: []string{"crm", m.Integration, "erp"}}
+	body, err := m.JSON()
+	require.NoError(t, err)
+	require.Contains(t, m.Subject(), "(and 2 more)")
+	for _, text := range []string{m.Text(), string(body)} {
+		require.Contains(t, text, m.Integration+" has rejected entries (also erp, crm).")
 	}
 }
 
