@@ -100,6 +100,13 @@ type HealthUpdate struct {
 	NextProbeAt    time.Time            `json:"nextProbeAt,omitzero"`
 }
 
+// Lasts reports whether the last observation shows trouble that has lasted so
+// long that people must hear of it; see [health.Record.Lasts].
+func (u HealthUpdate) Lasts() bool {
+	n := len(u.Observations)
+	return n > 0 && u.Record.Lasts(u.Observations[n-1])
+}
+
 const upsertHealth = `
 INSERT INTO ledgerline.integration_health AS h (organization_id, integration_id, state, since, reason, last_success_at, last_failure_at, last_failure,
     failures, failed_probes, latency, evidence_at, probe_interval, next_probe_at, observations, changes)
@@ -159,6 +166,16 @@ type Health struct {
 	Record         *health.Record `json:"health"` // null: nothing was seen yet
 	ProbeInterval  time.Duration  `json:"probeIntervalNs,omitempty"`
 	NextProbeAt    *time.Time     `json:"nextProbeAt"` // null: none is due
+}
+
+// staleAfter is how long a probe may be overdue. Its monitor asks at once, and a
+// worker starts one that does not run within minutes.
+const staleAfter = 10 * time.Minute
+
+// Stale reports whether nobody keeps the health up to date: a probe is long
+// overdue. Of an integration that is not probed nobody can say.
+func (h Health) Stale(now time.Time) bool {
+	return h.Pause == nil && h.NextProbeAt != nil && now.Sub(*h.NextProbeAt) > staleAfter
 }
 
 const selectHealth = `

@@ -34,6 +34,9 @@ func (a *app) health() *cobra.Command {
   paused       by starter integrations pause
   unknown      nothing was seen yet
 
+A state that nobody keeps up to date, since no worker with monitors runs, is
+marked as stale. starter health history shows how a state came to be.
+
 With --watch the table is shown anew every two seconds on a terminal; elsewhere
 each change is a line. Ctrl-C ends it.`,
 		Args: noArgs,
@@ -69,13 +72,77 @@ each change is a line. Ctrl-C ends it.`,
 	}
 	organizationFlag(c, &org)
 	c.Flags().BoolVar(&watch, "watch", false, "go on and show changes")
+	c.AddCommand(a.healthHistory())
 	return c
+}
+
+func (a *app) healthHistory() *cobra.Command {
+	var org, integration string
+	c := &cobra.Command{
+		Use:   "history --org UUID --integration NAME",
+		Short: "Every change of an integration's health, and what was seen last",
+		Long: `Shows every change of an integration's health, and the last 96 observations,
+oldest first: of calls several like ones in a row in one line, probes and
+warm-ups. LATENCY is that of the last of them.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			organization, pool, err := a.organization(c, org)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			in, err := find(c.Context(), pool, organization, integration)
+			if err != nil {
+				return err
+			}
+			list, err := runlog.HealthHistory(c.Context(), pool, organization, in.ID)
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return printJSON(c.OutOrStdout(), append([]runlog.HealthEntry{}, list...))
+			}
+			return table(c.OutOrStdout(), historyTable(list))
+		},
+	}
+	organizationFlag(c, &org)
+	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration")
+	return c
+}
+
+func historyTable(list []runlog.HealthEntry) [][]string {
+	rows := [][]string{{"AT", "ENTRY", "KIND", "CHANGE", "SOURCE", "COUNT", "LATENCY"}}
+	for _, e := range list {
+		row := []string{e.At.UTC().Format(time.RFC3339), e.Entry, string(e.Kind), "-", dash(string(e.Source)), "-", "-"}
+		if e.Entry == "change" {
+			row[3] = string(e.From) + " > " + string(e.To)
+		} else {
+			row[5], row[6] = fmt.Sprint(e.Count), e.Latency.Round(time.Millisecond).String()
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // healthSeen is what one look shows.
 type healthSeen struct {
 	list []runlog.Health
-	used map[uuid.UUID]string // of this month's requests, by integration
+	used map[uuid.UUID]quotaUsed // by integration
+}
+
+// quotaUsed is how much of this month's requests is used.
+type quotaUsed struct {
+	Month    string `json:"month"` // UTC
+	Requests int64  `json:"requests"`
+	Limit    int64  `json:"limit,omitempty"`
+	Percent  *int   `json:"percent,omitempty"` // of the limit; absent without one
+}
+
+func (u quotaUsed) String() string {
+	if u.Percent != nil {
+		return fmt.Sprintf("%d %%", *u.Percent)
+	}
+	return fmt.Sprint(u.Requests)
 }
 
 // healths reads the health of some organizations, or of all.
@@ -97,10 +164,9 @@ func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID)
 	return all, nil
 }
 
-// quotas says how much of this month's requests each integration has used: of
-// its limit, or without one the number.
-func quotas(ctx context.Context, db runlog.Beginner, list []runlog.Health) (map[uuid.UUID]string, error) {
-	used, seen := make(map[uuid.UUID]string), make(map[uuid.UUID]bool)
+// quotas says how much of this month's requests each integration has used.
+func quotas(ctx context.Context, db runlog.Beginner, list []runlog.Health) (map[uuid.UUID]quotaUsed, error) {
+	used, seen := make(map[uuid.UUID]quotaUsed), make(map[uuid.UUID]bool)
 	for _, h := range list {
 		if seen[h.OrganizationID] {
 			continue
@@ -111,11 +177,7 @@ func quotas(ctx context.Context, db runlog.Beginner, list []runlog.Health) (map[
 			return nil, err
 		}
 		for _, u := range usage {
-			line := quotaOf(u)
-			used[u.IntegrationID] = fmt.Sprint(u.Total)
-			if line.Percent != nil {
-				used[u.IntegrationID] = fmt.Sprintf("%d %%", *line.Percent)
-			}
+			used[u.IntegrationID] = quotaUsed{u.Month, u.Total, u.Limits.MonthlyRequests, quotaOf(u).Percent}
 		}
 	}
 	return used, nil
@@ -141,9 +203,9 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 			}
 		default:
 			for _, h := range seen.list {
-				if s := stateOf(h); shown[h.IntegrationID] != s {
+				if s := seenState(h); shown[h.IntegrationID] != s {
 					shown[h.IntegrationID] = s
-					if err := a.printChange(out, h); err != nil {
+					if err := a.printChange(out, seen, h); err != nil {
 						return err
 					}
 				}
@@ -158,9 +220,9 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 }
 
 // printChange writes one line.
-func (a *app) printChange(out io.Writer, h runlog.Health) error {
+func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.Health) error {
 	if a.output == "json" {
-		return printJSON(out, shownHealth(h))
+		return printJSON(out, seen.json(h))
 	}
 	reason := ""
 	if h.Record != nil && h.Record.State != health.Healthy {
@@ -169,17 +231,33 @@ func (a *app) printChange(out io.Writer, h runlog.Health) error {
 	if h.Pause != nil {
 		reason = h.Pause.By + ": " + h.Pause.Reason
 	}
-	_, err := fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, stateOf(h), dash(reason))
+	_, err := fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, seenState(h), dash(reason))
 	return err
 }
 
 // healthJSON is what -o json prints of an integration.
 type healthJSON struct {
 	State string `json:"state"`
+	Stale bool   `json:"stale"` // nobody keeps it up to date
 	runlog.Health
+	Quota *quotaUsed `json:"quota,omitempty"`
 }
 
-func shownHealth(h runlog.Health) healthJSON { return healthJSON{stateOf(h), h} }
+func (seen healthSeen) json(h runlog.Health) healthJSON {
+	shown := healthJSON{State: stateOf(h), Stale: h.Stale(time.Now()), Health: h}
+	if u, ok := seen.used[h.IntegrationID]; ok {
+		shown.Quota = &u
+	}
+	return shown
+}
+
+// seenState is the state, and whether it is stale.
+func seenState(h runlog.Health) string {
+	if h.Stale(time.Now()) {
+		return stateOf(h) + " (stale)"
+	}
+	return stateOf(h)
+}
 
 // stateOf is the state as people see it.
 func stateOf(h runlog.Health) string {
@@ -202,7 +280,7 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 	if a.output == "json" {
 		shown := []healthJSON{}
 		for _, h := range list {
-			shown = append(shown, shownHealth(h))
+			shown = append(shown, seen.json(h))
 		}
 		return printJSON(out, shown)
 	}
@@ -213,9 +291,13 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 		several = several || h.OrganizationID != list[0].OrganizationID
 		light := "●"
 		if colour {
-			light = lights[stateOf(h)] + light + "\x1b[0m"
+			state := stateOf(h)
+			if h.Stale(time.Now()) {
+				state = string(health.Unknown)
+			}
+			light = lights[state] + light + "\x1b[0m"
 		}
-		row := []string{light, h.Name, h.Adapter, stateOf(h), "-", "-", "-", "-", "-"}
+		row := []string{light, h.Name, h.Adapter, seenState(h), "-", "-", "-", "-", "-"}
 		if r := h.Record; r != nil {
 			row[4], row[5] = ago(r.Since), ago(r.LastSuccessAt)
 			if r.LastFailure != "" {
@@ -223,12 +305,15 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 			}
 		}
 		if u, ok := seen.used[h.IntegrationID]; ok {
-			row[8] = u
+			row[8] = u.String()
 		}
 		if h.Pause != nil {
 			row[4] = ago(h.Pause.At)
 		} else if h.NextProbeAt != nil {
 			row[7] = "in " + max(0, time.Until(*h.NextProbeAt)).Round(time.Second).String()
+			if h.Stale(time.Now()) {
+				row[7] = "was due " + ago(*h.NextProbeAt)
+			}
 		}
 		rows = append(rows, row)
 	}
