@@ -30,7 +30,6 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/entra"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
@@ -78,13 +77,12 @@ type Activities struct {
 	Pause  Pauses      // nil: nothing is ever paused
 	Health HealthStore // of monitors and probes; calls do not use it
 
-	// ProbeAllowed says whether a probe may be made, besides the quota; nil always
-	// does. LastTraffic is when this worker last saw an integration's traffic;
-	// nil never. OnHealthChange is told of each change, perhaps more than once,
-	// and after an error again. It may be nil.
-	ProbeAllowed   func(organization, integration uuid.UUID) bool
-	LastTraffic    func(organization, integration uuid.UUID) time.Time
-	OnHealthChange func(ctx context.Context, organization, integration uuid.UUID, from, to health.State, reason classify.Kind) error
+	// LastTraffic is when this worker last saw an integration's traffic; nil
+	// never. OnHealth is told of each update that changes the state or shows
+	// trouble that lasts, perhaps more than once, and after an error again. It may
+	// be nil.
+	LastTraffic func(organization, integration uuid.UUID) time.Time
+	OnHealth    func(ctx context.Context, u runlog.HealthUpdate) error
 
 	warmed sync.Map // the last warm-up of each integration in this process, for the run that follows
 }

@@ -129,8 +129,6 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
 		return skip(SkippedPaused)
 	case w.Policy.NoProbes:
 		return skip(SkippedOff)
-	case a.ProbeAllowed != nil && !a.ProbeAllowed(in.OrganizationID, in.IntegrationID):
-		return skip(SkippedQuota)
 	}
 	seen, err := a.Health.HostSeen(ctx, host)
 	if err != nil {
@@ -213,11 +211,9 @@ func (a *Activities) RecordHealth(ctx context.Context, u runlog.HealthUpdate) er
 	}
 	for _, c := range u.Changes {
 		a.Log.Info("health changed", "organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
-		if a.OnHealthChange != nil {
-			if err := a.OnHealthChange(ctx, u.OrganizationID, u.IntegrationID, c.From, c.To, c.Reason); err != nil {
-				return storeError(err)
-			}
-		}
+	}
+	if a.OnHealth != nil && (len(u.Changes) > 0 || u.Lasts()) {
+		return storeError(a.OnHealth(ctx, u))
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -32,6 +33,7 @@ type watching struct {
 	sandbox *sandbox.Sandbox
 	target  activities.Target
 	watched runlog.Watched
+	limits  integrations.Limits
 	pause   *runlog.Pause
 	seen    time.Time
 	saw     []time.Time
@@ -61,7 +63,10 @@ func watch(t *testing.T, adapter string) *watching {
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
 	w.acts = &activities.Activities{
-		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return in, nil },
+		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+			in.Limits = w.limits
+			return in, nil
+		},
 		Adapters: activities.Adapters(), Client: client, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Pause: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return w.pause, nil },
 		Health: activities.HealthStore{
@@ -149,7 +154,8 @@ func TestProbeIsLeftOut(t *testing.T) {
 		activities.SkippedOff:     func(w *watching, _ *activities.ProbeInput) { w.watched.Policy.NoProbes = true },
 		activities.SkippedNothing: func(w *watching, _ *activities.ProbeInput) { w.pause = &runlog.Pause{By: "kari", Reason: "x"} },
 		activities.SkippedQuota: func(w *watching, _ *activities.ProbeInput) {
-			w.acts.ProbeAllowed = func(organization, integration uuid.UUID) bool { return organization != w.target.OrganizationID }
+			w.limits, w.acts.Gate = integrations.Limits{MonthlyRequests: 1}, new(limits.Gate)
+			w.acts.Gate.Ledger.Count(w.target.OrganizationID, w.target.IntegrationID, limits.Attempt, time.Now())
 		},
 		activities.SkippedShared: func(w *watching, in *activities.ProbeInput) {
 			w.seen = in.Planned.Add(-time.Minute)

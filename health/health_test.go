@@ -97,7 +97,10 @@ func TestStates(t *testing.T) {
 			if want != c.from {
 				require.Equal(t, []health.Change{{Number: r.Changes + 1, At: start.Add(time.Hour), From: c.from, To: want, Reason: c.kind}}, changes, name)
 				require.Equal(t, start.Add(time.Hour), after.Since, name)
-			} else if !(c.from == health.Degraded && after.Reason != r.Reason) {
+			} else if after.Reason != r.Reason { // refused credentials, a probe that is told no, credits that are used up
+				require.Equal(t, []health.Change{{Number: r.Changes + 1, At: start.Add(time.Hour), From: c.from, To: c.from, Reason: c.kind}}, changes, name)
+				require.Contains(t, []health.State{health.Degraded, health.Passive}, c.from, name)
+			} else {
 				require.Empty(t, changes, name)
 				require.Equal(t, r.Since, after.Since, name)
 			}
@@ -165,6 +168,50 @@ func TestAnswerToAProbe(t *testing.T) {
 		require.Empty(t, changes)
 		require.Equal(t, kind, r.Reason)
 	}
+}
+
+// A passive integration's calls can find out more.
+func TestPassiveIsNews(t *testing.T) {
+	r := in(t, health.Passive)
+	for _, c := range []struct {
+		kind classify.Kind
+		news bool
+	}{
+		{classify.RateLimited, false}, {classify.QuotaExhausted, true}, {classify.QuotaExhausted, false}, {classify.RateLimited, false},
+		{classify.Unauthorized, true}, {classify.Forbidden, false}, {classify.Unavailable, false},
+	} {
+		var changes []health.Change
+		r, changes = r.Apply(health.Observation{At: start, Kind: c.kind, Source: health.Call})
+		require.Equal(t, c.news, len(changes) == 1, c.kind)
+		require.Equal(t, health.Passive, r.State)
+	}
+}
+
+// Trouble that does not change the state is told of after an hour, while it is
+// seen, and not twice by two names.
+func TestLasts(t *testing.T) {
+	for _, c := range []struct {
+		state  health.State
+		kind   classify.Kind
+		source health.Source
+		want   bool
+	}{
+		{health.Degraded, classify.Unavailable, health.Call, true},
+		{health.Degraded, classify.Business, health.Probe, true},
+		{health.Degraded, classify.Business, health.Call, false}, // the vendor answers
+		{health.Degraded, classify.Internal, health.Call, false},
+		{health.Passive, classify.RateLimited, health.Call, true},
+		{health.Passive, classify.NotFound, health.Call, false},
+		{health.Unreachable, classify.DNS, health.Probe, false}, // told at once
+		{health.Healthy, classify.OK, health.Call, false},
+	} {
+		r := in(t, c.state)
+		for after, want := range map[time.Duration]bool{health.LastsAfter - time.Second: false, health.LastsAfter: c.want} {
+			require.Equal(t, want, r.Lasts(health.Observation{At: r.Since.Add(after), Kind: c.kind, Source: c.source}), "%+v after %v", c, after)
+		}
+	}
+	r, _ := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
+	require.False(t, r.Lasts(health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "told as refused credentials")
 }
 
 func TestWaitDoubles(t *testing.T) {

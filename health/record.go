@@ -25,8 +25,9 @@ type Record struct {
 	Changes      int64 `json:"changes"`
 }
 
-// Change is a change of state, or of what a degraded state is owed to: that
-// credentials are refused, or that a probe is told no.
+// Change is a change of state, or of what a state is owed to that only a person
+// can mend: that credentials are refused, a probe is told no, or credits are
+// used up.
 type Change struct {
 	Number int64         `json:"number"` // 1, 2, 3, … of the integration
 	At     time.Time     `json:"at"`
@@ -83,8 +84,7 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 			r.Failures++
 		}
 		to := move(r.State, o, r.Failures)
-		news := to == Degraded && (signal == Refused || o.wrong()) && SignalOf(r.Reason) != signal
-		if to == r.State && !news {
+		if to == r.State && !r.owedAnew(o) {
 			continue
 		}
 		r.Changes++
@@ -92,6 +92,32 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 		r.State, r.Since, r.Reason = to, o.At, o.Kind
 	}
 	return r, changes
+}
+
+// owedAnew reports whether an observation that leaves the state as it is gives it
+// another reason, and one to act upon.
+func (r Record) owedAnew(o Observation) bool {
+	s := o.Signal()
+	switch r.State {
+	case Degraded:
+		return (s == Refused || o.wrong()) && SignalOf(r.Reason) != s
+	case Passive: // where calls are still made
+		return s == Refused && SignalOf(r.Reason) != s || o.Kind == classify.QuotaExhausted && r.Reason != o.Kind
+	}
+	return false
+}
+
+// LastsAfter is how long trouble may last before people must hear of it.
+const LastsAfter = time.Hour
+
+// Lasts reports whether an observation, the last one of the record, shows
+// trouble that has lasted so long that people must hear of it although the state
+// does not change: a degraded integration that gets no proper answer, a passive
+// one whose calls are throttled on and on.
+func (r Record) Lasts(o Observation) bool {
+	s := o.Signal()
+	trouble := s == Failure || s == Throttled || o.wrong()
+	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= LastsAfter
 }
 
 // refused reports whether the state is owed to refused credentials.

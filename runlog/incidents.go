@@ -1,8 +1,11 @@
 package runlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,7 +15,8 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// An incident is a failing period of an integration. What is told of it:
+// An incident is a failing period of an integration, or a time in which its
+// credentials are refused. What is told of it:
 //
 //	          Fail                    Recover
 //	  (none) ──────► open, not told ──────────► closed: nobody knew, nobody hears
@@ -22,17 +26,21 @@ import (
 //	                   ▲                      │
 //	                   └───────── Fail ───────┘ (the end is taken back)
 //
-// The hour of a cause can delay a message but never lose one: [TellIncidents]
+// The hour of a cause can delay a message but never lose one: [TellKept]
 // tells later what is still true then, all of it in one message. A unique index
-// keeps an integration to one unsettled incident, so that a failing period is
-// told of once and its end exactly once, whoever calls and how often.
+// keeps an integration to one unsettled incident of each cause, so that it is
+// told of once and its end exactly once, whoever calls and how often. Two that
+// end together are one message.
 
-// Fail says that an integration is failing: two runs in a row failed, or its
-// vendor cannot be reached. It opens an incident unless one is open, and queues
-// the notification unless the hour is taken. The cause of n is set here. It
+// Fail says that an integration is failing, the default of the cause of n, or
+// that its credentials are refused, [notify.Credentials]. It opens an incident
+// unless one is open, and queues the notification unless the hour is taken. It
 // runs in a transaction of [InOrganization], as its last statement.
 func Fail(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err error) {
-	n.Cause = notify.Failing
+	n.Cause = cmp.Or(n.Cause, notify.Failing)
+	if _, opens := owed[n.Cause]; !opens || n.Cause == notify.Recovered {
+		return false, fmt.Errorf("notification: %s opens no incident", n.Cause)
+	}
 	if n.OccurredAt.IsZero() {
 		n.OccurredAt = time.Now()
 	}
@@ -55,16 +63,16 @@ func Fail(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err erro
 func open(ctx context.Context, tx pgx.Tx, n Notification) (opened bool, err error) {
 	for {
 		made, err := tx.Exec(ctx, `
-			INSERT INTO ledgerline.incidents (organization_id, incident_id, integration_id, error_kind, opened_at) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (organization_id, integration_id) WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL DO NOTHING`,
-			n.OrganizationID, uuid.New(), n.IntegrationID, n.Facts.ErrorKind, n.OccurredAt)
+			INSERT INTO ledgerline.incidents (organization_id, incident_id, integration_id, cause, error_kind, opened_at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (organization_id, integration_id, cause) WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL DO NOTHING`,
+			n.OrganizationID, uuid.New(), n.IntegrationID, n.Cause, n.Facts.ErrorKind, n.OccurredAt)
 		if err != nil || made.RowsAffected() == 1 {
 			return err == nil, err
 		}
 		found, err := tx.Exec(ctx, `
 			UPDATE ledgerline.incidents SET closed_at = NULL
-			WHERE organization_id = $1 AND integration_id = $2 AND (closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL)`,
-			n.OrganizationID, n.IntegrationID)
+			WHERE organization_id = $1 AND integration_id = $2 AND cause = $3 AND (closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL)`,
+			n.OrganizationID, n.IntegrationID, n.Cause)
 		if err != nil || found.RowsAffected() == 1 {
 			return false, err
 		}
@@ -77,14 +85,14 @@ func open(ctx context.Context, tx pgx.Tx, n Notification) (opened bool, err erro
 // is queued. It runs in a transaction of [InOrganization], as its last
 // statement. An integration that was not failing costs one statement.
 func Recover(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
-	var told bool
-	err = tx.QueryRow(ctx, `
+	rows, err := tx.Query(ctx, `
 		UPDATE ledgerline.incidents SET closed_at = greatest(now(), opened_at)
-		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL RETURNING failing_id IS NOT NULL`, organization, integration).Scan(&told)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !told {
-		return false, nil
-	}
+		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL RETURNING failing_id IS NOT NULL`, organization, integration)
 	if err != nil {
+		return false, err
+	}
+	told, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	if err != nil || !slices.Contains(told, true) {
 		return false, err
 	}
 	return tell(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Cause: notify.Recovered})
@@ -133,12 +141,17 @@ func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUI
 	}})
 }
 
-// TellIncidents queues what the hour kept back: incidents that are still open,
-// and ends of incidents, each in one message for all integrations.
-func TellIncidents(ctx context.Context, db Beginner, organization uuid.UUID) error {
-	for _, cause := range []notify.Cause{notify.Failing, notify.Recovered} {
-		err := InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-			_, err := tell(ctx, tx, Notification{OrganizationID: organization, Cause: cause})
+// TellKept queues what the hour kept back: incidents that are still open, and
+// ends of incidents, each in one message for all integrations; of the other
+// causes, one message that counts and names what came within the hour.
+func TellKept(ctx context.Context, db Beginner, organization uuid.UUID) error {
+	for _, cause := range notify.Causes() {
+		err := InOrganization(ctx, db, organization, func(tx pgx.Tx) (err error) {
+			if _, incident := owed[cause]; incident {
+				_, err = tell(ctx, tx, Notification{OrganizationID: organization, Cause: cause})
+			} else {
+				err = tellSuppressed(ctx, tx, organization, cause)
+			}
 			return err
 		})
 		if err != nil {
@@ -148,11 +161,32 @@ func TellIncidents(ctx context.Context, db Beginner, organization uuid.UUID) err
 	return nil
 }
 
+// tellSuppressed queues a notification of a cause for what was suppressed after
+// its last one, once the hour is over. What is older than a day, people have
+// found out.
+func tellSuppressed(ctx context.Context, tx pgx.Tx, organization uuid.UUID, cause notify.Cause) error {
+	n := Notification{OrganizationID: organization, Cause: cause}
+	err := tx.QueryRow(ctx, `
+		SELECT g.integration_id FROM ledgerline.notification_windows w
+		JOIN ledgerline.notifications n ON n.organization_id = w.organization_id AND n.notification_id = w.notification_id
+		JOIN ledgerline.integrations g ON g.organization_id = w.organization_id AND g.name = ANY (n.also) AND g.removed_at IS NULL
+		WHERE w.organization_id = $1 AND w.cause = $2 AND n.suppressed > 0 AND w.opened_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
+		ORDER BY array_position(n.also, g.name) LIMIT 1`, organization, cause).Scan(&n.IntegrationID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		_, err = queue(ctx, tx, n)
+	}
+	return err
+}
+
 // owed are the incidents of which a cause has to tell, and the column that says
 // that it did.
 var owed = map[notify.Cause]struct{ condition, column string }{
-	notify.Failing:   {"i.closed_at IS NULL AND i.failing_id IS NULL", "failing_id"},
-	notify.Recovered: {"i.closed_at IS NOT NULL AND i.failing_id IS NOT NULL AND i.recovered_id IS NULL", "recovered_id"},
+	notify.Failing:     {"i.cause = 'failing' AND i.closed_at IS NULL AND i.failing_id IS NULL", "failing_id"},
+	notify.Credentials: {"i.cause = 'credentials' AND i.closed_at IS NULL AND i.failing_id IS NULL", "failing_id"},
+	notify.Recovered:   {"i.closed_at IS NOT NULL AND i.failing_id IS NOT NULL AND i.recovered_id IS NULL", "recovered_id"},
 }
 
 // tell queues one message for all incidents that a cause has to tell of, n's
@@ -183,13 +217,13 @@ func tell(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err erro
 	if n.OccurredAt.IsZero() {
 		n.OccurredAt = first.At
 	}
-	if n.Facts.ErrorKind == "" && n.Cause == notify.Failing {
+	if n.Facts.ErrorKind == "" && n.Cause != notify.Recovered {
 		n.Facts.ErrorKind = first.Kind
 	}
 	var ids []uuid.UUID
 	for _, i := range list {
 		ids = append(ids, i.ID)
-		if i.ID != first.ID {
+		if i.Integration != first.Integration && !slices.Contains(n.Facts.Others, i.Name) {
 			n.Facts.Others = append(n.Facts.Others, i.Name)
 		}
 	}

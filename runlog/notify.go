@@ -26,10 +26,12 @@ type Notification = notify.Notification
 // and where it tells of several causes, tell them in the order of
 // [notify.Causes].
 //
-// Failing and recovered have a memory of their own: see [Fail] and [Recover].
+// Failing, credentials and recovered have a memory of their own: see [Fail] and
+// [Recover]. What was suppressed of the other causes is told when the hour is
+// over: see [TellKept].
 func Notify(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err error) {
 	switch n.Cause {
-	case notify.Failing, notify.Recovered, notify.Test:
+	case notify.Failing, notify.Credentials, notify.Recovered, notify.Test:
 		return false, fmt.Errorf("notification: %s is queued by Fail, Recover or QueueTest", n.Cause)
 	}
 	id, err := queue(ctx, tx, n)

@@ -163,7 +163,7 @@ func TestNotifyIsPartOfTheTransaction(t *testing.T) {
 	require.True(t, o.notify(t, notify.Missed, 0))
 	_, err = runlog.QueueNotification(t.Context(), o.worker, runlog.Notification{OrganizationID: o.organization, IntegrationID: uuid.New(), Cause: notify.Late})
 	require.Error(t, err, "the foreign key refuses another's integration")
-	for _, cause := range []notify.Cause{notify.Failing, notify.Recovered, notify.Test, "x"} {
+	for _, cause := range []notify.Cause{notify.Failing, notify.Credentials, notify.Recovered, notify.Test, "x"} {
 		_, err = runlog.QueueNotification(t.Context(), o.worker, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: cause})
 		require.Error(t, err)
 	}
@@ -188,8 +188,77 @@ func TestIncident(t *testing.T) {
 	require.Equal(t, 1, o.told(t)[0].Suppressed)
 	require.False(t, o.recover(t, 0))
 	o.hourLater(t)
-	require.NoError(t, runlog.TellIncidents(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
 	require.Len(t, o.told(t), 2)
+}
+
+// Refused credentials are told of once and so is their end; with a failing
+// period of the same integration they end in one message.
+func TestIncidentOfCredentials(t *testing.T) {
+	t.Parallel()
+	o := newTeller(t, "main", "crm")
+	refused := func(n int) bool {
+		return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
+			return runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Cause: notify.Credentials,
+				Facts: notify.Facts{ErrorKind: classify.Unauthorized}})
+		})
+	}
+	require.True(t, refused(0))
+	require.False(t, refused(0))
+	require.True(t, o.fail(t, 0), "another cause")
+	require.False(t, refused(1), "kept for the hour")
+	require.True(t, o.recover(t, 0))
+	require.False(t, o.recover(t, 0))
+	n, of := o.toldOf(t, notify.Recovered)
+	require.Equal(t, 1, n)
+	require.Equal(t, []string{"main"}, of)
+
+	o.hourLater(t)
+	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{o.organization}, waiting)
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	n, of = o.toldOf(t, notify.Credentials)
+	require.Equal(t, 2, n)
+	require.Equal(t, []string{"main", "crm"}, of)
+	list := o.told(t)
+	require.Equal(t, classify.Unauthorized, list[len(list)-1].Facts.ErrorKind)
+	require.True(t, o.recover(t, 1))
+	n, _ = o.toldOf(t, notify.Failing)
+	require.Equal(t, 1, n)
+	for _, cause := range []notify.Cause{notify.Recovered, notify.Missed} {
+		err := runlog.InOrganization(t.Context(), o.worker, o.organization, func(tx pgx.Tx) error {
+			_, err := runlog.Fail(t.Context(), tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: cause})
+			return err
+		})
+		require.Error(t, err, cause)
+	}
+}
+
+// What came within the hour is told when it is over, once, whoever looks.
+func TestSuppressedIsTold(t *testing.T) {
+	t.Parallel()
+	o := newTeller(t, "main", "crm", "erp")
+	for _, n := range []int{0, 1, 2, 1} {
+		o.notify(t, notify.Missed, n)
+	}
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	n, _ := o.toldOf(t, notify.Missed)
+	require.Equal(t, 1, n, "not before the hour is over")
+	o.hourLater(t)
+	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{o.organization}, waiting)
+	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellKept(t.Context(), o.worker, o.organization) != nil }))
+	n, of := o.toldOf(t, notify.Missed)
+	require.Equal(t, 2, n)
+	require.Equal(t, []string{"main", "crm"}, of)
+	list := o.told(t)
+	require.Equal(t, &notify.Earlier{Count: 3, Integrations: []string{"crm", "erp"}}, list[len(list)-1].Facts.Earlier)
+	o.hourLater(t)
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	n, _ = o.toldOf(t, notify.Missed)
+	require.Equal(t, 2, n)
 }
 
 // The hour delays what is still true, and then one message tells all of it.
@@ -200,10 +269,10 @@ func TestIncidentsOfSeveral(t *testing.T) {
 	require.False(t, o.fail(t, 1))
 	require.False(t, o.fail(t, 2))
 	require.Equal(t, []string{"crm", "erp"}, o.told(t)[0].Also)
-	require.NoError(t, runlog.TellIncidents(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
 	require.Len(t, o.told(t), 1, "not before the hour is over")
 	o.hourLater(t)
-	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellIncidents(t.Context(), o.worker, o.organization) != nil }))
+	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellKept(t.Context(), o.worker, o.organization) != nil }))
 	n, of := o.toldOf(t, notify.Failing)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm", "erp"}, of)
@@ -216,7 +285,7 @@ func TestIncidentsOfSeveral(t *testing.T) {
 	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.NoError(t, runlog.TellIncidents(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
 	n, of = o.toldOf(t, notify.Recovered)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
@@ -225,7 +294,7 @@ func TestIncidentsOfSeveral(t *testing.T) {
 	n, of = o.toldOf(t, notify.Recovered)
 	require.Equal(t, 3, n)
 	require.Equal(t, []string{"main", "crm", "erp"}, of)
-	require.NoError(t, runlog.TellIncidents(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
 	n, _ = o.toldOf(t, notify.Failing)
 	require.Equal(t, 2, n)
 }
@@ -242,13 +311,13 @@ func TestIncidentStorm(t *testing.T) {
 			return o.fail(t, i%2)
 		})
 		o.hourLater(t)
-		require.NoError(t, runlog.TellIncidents(t.Context(), o.worker, o.organization))
+		require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
 	}
 	for range 3 {
 		o.recover(t, 0)
 		o.recover(t, 1)
 		o.hourLater(t)
-		require.NoError(t, runlog.TellIncidents(t.Context(), o.worker, o.organization))
+		require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
 	}
 	_, failing := o.toldOf(t, notify.Failing)
 	_, recovered := o.toldOf(t, notify.Recovered)

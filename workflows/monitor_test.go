@@ -23,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -37,12 +38,14 @@ type month struct {
 	integration  uuid.UUID
 
 	watched runlog.Watched
+	limits  integrations.Limits
 	gone    bool
 	noted   map[string]time.Time // hosts
 	updates []runlog.HealthUpdate
 	changes []string
-	asked   []time.Time // when the vendor was asked, by the simulated clock
-	runs    int         // of the workflow: one, and one more for each continue-as-new
+	lasts   []time.Duration // when trouble had lasted too long
+	asked   []time.Time     // when the vendor was asked, by the simulated clock
+	runs    int             // of the workflow: one, and one more for each continue-as-new
 	ended   bool
 	now     func() time.Time
 	began   time.Time
@@ -68,7 +71,10 @@ func newMonth(t *testing.T) *month {
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
 	m.acts = &activities.Activities{
-		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return in, nil },
+		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+			in.Limits = m.limits
+			return in, nil
+		},
 		Adapters: activities.Adapters(), Client: client, Log: slog.New(slog.DiscardHandler),
 		Health: activities.HealthStore{
 			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
@@ -91,9 +97,18 @@ func newMonth(t *testing.T) *month {
 				return nil
 			},
 		},
-		Observe: func(in activities.Invocation, _ activities.Attempt) { m.asked = append(m.asked, m.now()) },
-		OnHealthChange: func(_ context.Context, _, _ uuid.UUID, from, to health.State, reason classify.Kind) error {
-			m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", from, to, reason))
+		Observe: func(_ activities.Invocation, done activities.Attempt) {
+			if done.Kind != classify.QuotaSpent { // no call was made
+				m.asked = append(m.asked, m.now())
+			}
+		},
+		OnHealth: func(_ context.Context, u runlog.HealthUpdate) error {
+			for _, c := range u.Changes {
+				m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
+			}
+			if u.Lasts() {
+				m.lasts = append(m.lasts, m.now().Sub(m.began))
+			}
 			return nil
 		},
 	}
@@ -272,6 +287,8 @@ func TestMonthOfProbesThatAreToldNo(t *testing.T) {
 	require.InDelta(t, 183, len(m.asked), 2)
 	m.gaps(t, 30*time.Minute)
 	require.Equal(t, []string{"unknown>degraded business", "degraded>degraded unauthorized", "degraded>degraded business"}, m.changes)
+	require.Greater(t, m.lasts[0], time.Hour)
+	require.Less(t, m.lasts[0], 3*time.Hour, "it is told that this lasts")
 }
 
 // Others reach the host all the time: the integration's own credentials are
@@ -294,8 +311,11 @@ func TestMonthOnASharedHost(t *testing.T) {
 // The quota, the file and a database that is away each stop probes.
 func TestProbesThatAreNotMade(t *testing.T) {
 	for name, stop := range map[string]func(m *month){
-		"quota": func(m *month) { m.acts.ProbeAllowed = func(_, _ uuid.UUID) bool { return false } },
-		"file":  func(m *month) { m.watched.Policy.NoProbes = true },
+		"quota": func(m *month) {
+			m.limits, m.acts.Gate = integrations.Limits{MonthlyRequests: 1}, new(limits.Gate)
+			m.acts.Gate.Ledger.Count(m.organization, m.integration, limits.Attempt, time.Now())
+		},
+		"file": func(m *month) { m.watched.Policy.NoProbes = true },
 		"database": func(m *month) {
 			m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
 		},
@@ -306,6 +326,17 @@ func TestProbesThatAreNotMade(t *testing.T) {
 		require.Empty(t, m.asked, name)
 		require.Empty(t, m.changes, name)
 	}
+}
+
+// Probes that nobody could make show nothing, and the next one is on record.
+func TestProbesThatErr(t *testing.T) {
+	m := newMonth(t)
+	m.run(t, 48*time.Hour, event{24 * time.Hour, func(func(string, any)) {
+		m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
+	}})
+	require.Len(t, m.asked, 96)
+	require.Equal(t, []string{"unknown>healthy ok"}, m.changes)
+	require.WithinRange(t, m.updates[len(m.updates)-1].NextProbeAt, m.began.Add(48*time.Hour-time.Minute), m.began.Add(49*time.Hour))
 }
 
 // What the file says is picked up without a restart, and an integration that is

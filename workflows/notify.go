@@ -86,7 +86,7 @@ func DrainNotifications(ctx context.Context, c client.Client, db runlog.Beginner
 	}
 	var faults []error
 	for _, organization := range organizations {
-		if err := runlog.TellIncidents(ctx, db, organization); err != nil {
+		if err := runlog.TellKept(ctx, db, organization); err != nil {
 			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
 			continue
 		}

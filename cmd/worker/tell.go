@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
@@ -17,37 +15,53 @@ import (
 
 // tellPeople makes people hear of health and quotas. What exports and ticks
 // tell is part of their own transactions.
-func tellPeople(acts *activities.Activities, pool *pgxpool.Pool) {
-	acts.OnHealthChange = func(ctx context.Context, organization, integration uuid.UUID, _, to health.State, reason classify.Kind) error {
-		return runlog.InOrganization(ctx, pool, organization, func(tx pgx.Tx) error { return tellOfHealth(ctx, tx, organization, integration, to, reason) })
-	}
+func tellPeople(acts *activities.Activities, db runlog.Beginner) {
+	acts.OnHealth = func(ctx context.Context, u runlog.HealthUpdate) error { return tellOfHealth(ctx, db, u) }
 	acts.OnQuota = tellOfQuota
 }
 
-func tellOfHealth(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, to health.State, reason classify.Kind) error {
-	n := runlog.Notification{OrganizationID: organization, IntegrationID: integration, Facts: notify.Facts{ErrorKind: reason}}
-	var err error
-	switch {
-	case to == health.Unreachable:
-		_, err = runlog.Fail(ctx, tx, n)
-	case to == health.Healthy:
-		_, err = runlog.Healthy(ctx, tx, organization, integration)
-	case reason == classify.Unauthorized || reason == classify.Forbidden || reason == classify.Credentials:
-		n.Cause = notify.Credentials
-		_, err = runlog.Notify(ctx, tx, n)
+// tellOfHealth tells of each change that concerns people, and of trouble that
+// lasts, each in a transaction of its own.
+func tellOfHealth(ctx context.Context, db runlog.Beginner, u runlog.HealthUpdate) error {
+	fail := func(cause notify.Cause, reason classify.Kind) error {
+		return runlog.InOrganization(ctx, db, u.OrganizationID, func(tx pgx.Tx) error {
+			_, err := runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: u.OrganizationID, IntegrationID: u.IntegrationID, Cause: cause,
+				Facts: notify.Facts{ErrorKind: reason}})
+			return err
+		})
 	}
-	return err
+	for _, c := range u.Changes {
+		var err error
+		switch {
+		case c.To == health.Healthy:
+			err = runlog.InOrganization(ctx, db, u.OrganizationID, func(tx pgx.Tx) error {
+				_, err := runlog.Healthy(ctx, tx, u.OrganizationID, u.IntegrationID)
+				return err
+			})
+		case health.SignalOf(c.Reason) == health.Refused:
+			err = fail(notify.Credentials, c.Reason)
+		case c.To == health.Unreachable, c.Reason == classify.QuotaExhausted:
+			err = fail(notify.Failing, c.Reason)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if u.Lasts() {
+		return fail(notify.Failing, u.Record.Reason)
+	}
+	return nil
 }
 
-// tellOfQuota tells the warning that the file asks for as that of 80 %, its
-// default.
+// tellOfQuota tells the warning that the file asks for by the cause of its
+// default, 80 %.
 func tellOfQuota(ctx context.Context, tx pgx.Tx, w limits.Warning) error {
 	cause := notify.Quota80
 	if w.Percent >= 100 {
 		cause = notify.Quota100
 	}
 	_, err := runlog.Notify(ctx, tx, runlog.Notification{OrganizationID: w.Organization, IntegrationID: w.Integration, Cause: cause, Facts: notify.Facts{
-		Quota: &notify.Quota{Month: w.Month, Used: w.Requests, Limit: int64(w.Quota.Monthly)},
+		Quota: &notify.Quota{Month: w.Month, Used: w.Requests, Limit: w.Quota.Monthly, Percent: w.Percent},
 	}})
 	return err
 }
