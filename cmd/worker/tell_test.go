@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+var server *devstack.Postgres
+
+func TestMain(m *testing.M) {
+	code := 1
+	defer func() { os.Exit(code) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	var err error
+	if server, err = devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer server.Close()
+	code = m.Run()
+}
+
+// What a worker's hooks make people hear of. Nobody listens, so what is on
+// record is what would have been sent.
+func TestTellPeople(t *testing.T) {
+	db, err := runlog.Open(t.Context(), server.URL("postgres", "postgres"), 2)
+	require.NoError(t, err)
+	defer db.Close()
+	_, _, err = runlog.Migrate(t.Context(), db)
+	require.NoError(t, err)
+	acts := &activities.Activities{}
+	tellPeople(acts, db)
+
+	tenant := func() (organization, integration uuid.UUID) {
+		organization, integration = uuid.New(), uuid.New()
+		_, err := runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{{
+			OrganizationID: organization, ID: integration, Name: "main", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql",
+			Credentials: map[string]integrations.Ref{"token": "env:X"}, Policy: classify.DefaultPolicy(),
+		}}, "test", false)
+		require.NoError(t, err)
+		return organization, integration
+	}
+	told := func(organization uuid.UUID) (list []string) {
+		all, err := runlog.ListTold(t.Context(), db, organization, time.Time{}, uuid.Nil)
+		require.NoError(t, err)
+		for _, n := range all {
+			line := string(n.Cause) + " " + string(n.Facts.ErrorKind)
+			if n.Facts.Quota != nil {
+				line += fmt.Sprint(n.Facts.Quota.Percent)
+			}
+			list = append(list, line)
+		}
+		return list
+	}
+
+	seen := func(kind classify.Kind, source health.Source, after time.Duration) health.Observation {
+		return health.Observation{At: time.Now().Add(after), Kind: kind, Source: source}
+	}
+	for name, c := range map[string]struct {
+		seen []health.Observation
+		told []string
+	}{
+		"one failure":       {[]health.Observation{seen(classify.DNS, health.Call, 0), seen(classify.OK, health.Call, 1)}, nil},
+		"unreachable":       {[]health.Observation{seen(classify.DNS, health.Call, 0), seen(classify.DNS, health.Probe, 1), seen(classify.OK, health.Call, 2)}, []string{"failing dns", "recovered "}},
+		"not told":          {[]health.Observation{seen(classify.RateLimited, health.Call, 0), seen(classify.OK, health.Call, 1)}, nil},
+		"no credits":        {[]health.Observation{seen(classify.QuotaExhausted, health.Call, 0), seen(classify.OK, health.Call, 1), seen(classify.OK, health.Call, 2)}, []string{"failing quota_exhausted", "recovered "}},
+		"credentials":       {[]health.Observation{seen(classify.Forbidden, health.Call, 0), seen(classify.OK, health.Probe, 1)}, []string{"credentials forbidden", "recovered "}},
+		"told no for long":  {[]health.Observation{seen(classify.Business, health.Probe, 0), seen(classify.Business, health.Probe, time.Hour), seen(classify.Business, health.Probe, 2*time.Hour)}, []string{"failing business"}},
+		"throttled on":      {[]health.Observation{seen(classify.RateLimited, health.Call, 0), seen(classify.RateLimited, health.Call, 2*time.Hour), seen(classify.OK, health.Call, 3*time.Hour)}, []string{"failing rate_limited", "recovered "}},
+		"no, but answering": {[]health.Observation{seen(classify.DNS, health.Call, 0), seen(classify.NotFound, health.Call, 2*time.Hour)}, nil},
+	} {
+		organization, integration := tenant()
+		r := health.New(time.Now().Add(-time.Hour), health.Policy{})
+		for _, o := range c.seen {
+			u := runlog.HealthUpdate{OrganizationID: organization, IntegrationID: integration, Observations: []health.Observation{o}}
+			r, u.Changes = r.Apply(o)
+			u.Record = r
+			for range 2 { // an activity may be repeated
+				require.NoError(t, acts.OnHealth(t.Context(), u), name)
+			}
+		}
+		require.Equal(t, c.told, told(organization), name)
+	}
+
+	organization, integration := tenant()
+	for _, percent := range []int{60, 100} {
+		err := runlog.InOrganization(t.Context(), db, organization, func(tx pgx.Tx) error {
+			return acts.OnQuota(t.Context(), tx, limits.Warning{Percent: percent, Total: limits.Total{
+				Organization: organization, Integration: integration, Month: "2026-11", Requests: 70, Quota: limits.Quota{Monthly: 70},
+			}})
+		})
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{"quota_80 60", "quota_100 100"}, told(organization))
+}
