@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -36,6 +38,34 @@ type hooks struct {
 	accepted map[string]int // by webhook-id: how often it was taken for new
 	bodies   strings.Builder
 	refused  []string
+	heard    []heard // what the verifier took, each notification once
+}
+
+// heard is what a receiver looks at.
+type heard struct {
+	Type string
+	Data struct {
+		Integration string
+		ErrorKind   classify.Kind
+		Quota       *notify.Quota
+	}
+}
+
+// hears waits until the receiver has a notification of a type as often as n.
+func (h *hooks) hears(t *testing.T, kind string, n int) (last heard) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		count := 0
+		for _, e := range h.heard {
+			if e.Type == "ledgerline."+kind {
+				count, last = count+1, e
+			}
+		}
+		return count == n
+	}, 90*time.Second, 100*time.Millisecond, "%s, %d times", kind, n)
+	return last
 }
 
 func newHooks(t *testing.T, answer func(w http.ResponseWriter, id string, attempt int)) *hooks {
@@ -50,6 +80,12 @@ func newHooks(t *testing.T, answer func(w http.ResponseWriter, id string, attemp
 		fmt.Fprintln(&h.bodies, req.Header, string(body))
 		if err := verifier.Verify(body, req.Header); err != nil {
 			h.refused = append(h.refused, err.Error())
+		} else if h.attempts[id] == 0 {
+			var e heard
+			if err := json.Unmarshal(body, &e); err != nil {
+				h.refused = append(h.refused, err.Error())
+			}
+			h.heard = append(h.heard, e)
 		}
 		h.attempts[id]++
 		attempt := h.attempts[id]
@@ -165,6 +201,78 @@ func TestNotifyDelivers(t *testing.T) {
 	require.Contains(t, out, "rejected")
 	require.Contains(t, out, "delivered")
 	require.Contains(t, out, "unavailable (503)")
+}
+
+// From the vendor, the clock and the count to the receiver: each kind of trouble
+// is delivered and verified, and each that was told has one end.
+func TestTroubleIsDelivered(t *testing.T) {
+	o := newTenant(t, quick)
+	h := newHooks(t, func(http.ResponseWriter, string, int) {})
+	applyHooks(t, o, h)
+	vendor, args := watchClosely(t, o, "xledger-main")
+	args[len(args)-1] += "," + h.Listener.Addr().String()
+	old := o.integrations["xledger-old"].ID
+	asAdmin(t, `UPDATE ledgerline.integrations SET limits = '{"monthlyRequests": 4, "warnAt": 50}' WHERE integration_id = $1`, old)
+	t.Setenv("HOOK_SECRET", hookSecret)
+	startWorker(t, args...)
+	hourLater := func() {
+		asAdmin(t, "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour' WHERE organization_id = $1", o.id)
+	}
+
+	vendor.Script(sandbox.Rule{Status: 401})
+	require.False(t, execute(t, o.ping("xledger-main")).OK)
+	require.Equal(t, classify.Unauthorized, h.hears(t, "credentials", 1).Data.ErrorKind)
+	vendor.Reset()
+	require.Equal(t, "xledger-main", h.hears(t, "recovered", 1).Data.Integration)
+
+	vendor.Script(sandbox.Rule{Status: 503})
+	require.Equal(t, classify.Unavailable, h.hears(t, "failing", 1).Data.ErrorKind)
+	vendor.Reset()
+	become(t, o, "xledger-main", "healthy")
+	hourLater() // the end of the first trouble took it
+	h.hears(t, "recovered", 2)
+
+	vendor.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.INSUFFICIENT_CREDITS","message":"no"}]}`})
+	require.Equal(t, classify.QuotaExhausted, h.hears(t, "failing", 2).Data.ErrorKind)
+	vendor.Reset()
+	require.True(t, execute(t, o.ping("xledger-main")).OK)
+	become(t, o, "xledger-main", "healthy")
+	hourLater()
+	h.hears(t, "recovered", 3)
+
+	for range 2 {
+		require.True(t, execute(t, o.ping("xledger-old")).OK)
+	}
+	quota := h.hears(t, "quota_80", 1).Data
+	require.Equal(t, "xledger-old", quota.Integration)
+	require.Equal(t, 50, quota.Quota.Percent)
+
+	asAdmin(t, `UPDATE ledgerline.integrations SET schedule_since = date_trunc('day', now() - interval '1 hour', 'UTC') - interval '1 minute',
+		limits = '{}', schedule = '{"every": "daily", "timeZone": "UTC"}' WHERE integration_id = $1`, old)
+	require.Equal(t, "xledger-old", h.hears(t, "missed", 1).Data.Integration)
+	period := queryStrings(t, "SELECT period FROM ledgerline.schedule_ticks WHERE integration_id = $1 ORDER BY expected_at LIMIT 1", old)[0]
+	_, words, code := starter(t, "", "sync", "--org", o.id.String(), "--integration", "xledger-old", "--period", period)
+	require.Zero(t, code, words)
+	h.hears(t, "late", 1)
+
+	out, words, code := starter(t, "", "health", "history", "--org", o.id.String(), "--integration", "xledger-main", "-o", "json")
+	require.Zero(t, code, words)
+	var changes []string
+	for _, e := range fromJSON[[]runlog.HealthEntry](t, out) {
+		if e.Entry == "change" {
+			changes = append(changes, string(e.To)+" "+string(e.Kind))
+		}
+	}
+	require.Contains(t, strings.Join(changes, ", "), "degraded unauthorized, healthy ok, degraded unavailable, unreachable unavailable, healthy ok, passive quota_exhausted, healthy ok")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	require.Empty(t, h.refused, "the library's verifier takes every attempt")
+	count := make(map[string]int)
+	for _, e := range h.heard {
+		count[strings.TrimPrefix(e.Type, "ledgerline.")]++
+	}
+	delete(count, "missed") // in the first hour of a day there are two
+	require.Equal(t, map[string]int{"credentials": 1, "failing": 2, "recovered": 3, "quota_80": 1, "late": 1}, count)
 }
 
 // A test is sent at once. A receiver that says it is gone disables its channel,
