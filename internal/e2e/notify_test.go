@@ -211,8 +211,8 @@ func TestTroubleIsDelivered(t *testing.T) {
 	applyHooks(t, o, h)
 	vendor, args := watchClosely(t, o, "xledger-main")
 	args[len(args)-1] += "," + h.Listener.Addr().String()
-	old := o.integrations["xledger-old"].ID
-	asAdmin(t, `UPDATE ledgerline.integrations SET limits = '{"monthlyRequests": 4, "warnAt": 50}' WHERE integration_id = $1`, old)
+	id := o.integrations["xledger-main"].ID
+	asAdmin(t, `UPDATE ledgerline.integrations SET health = '{"noProbes": true}' WHERE organization_id = $1 AND integration_id <> $2`, o.id, id)
 	t.Setenv("HOOK_SECRET", hookSecret)
 	startWorker(t, args...)
 	hourLater := func() {
@@ -240,18 +240,17 @@ func TestTroubleIsDelivered(t *testing.T) {
 	hourLater()
 	h.hears(t, "recovered", 3)
 
-	for range 2 {
-		require.True(t, execute(t, o.ping("xledger-old")).OK)
+	asAdmin(t, `UPDATE ledgerline.integrations SET limits = '{"monthlyRequests": 1000, "warnAt": 1}' WHERE integration_id = $1`, id)
+	for range 10 {
+		require.True(t, execute(t, o.ping("xledger-main")).OK)
 	}
-	quota := h.hears(t, "quota_80", 1).Data
-	require.Equal(t, "xledger-old", quota.Integration)
-	require.Equal(t, 50, quota.Quota.Percent)
+	require.Equal(t, 1, h.hears(t, "quota_80", 1).Data.Quota.Percent)
 
 	asAdmin(t, `UPDATE ledgerline.integrations SET schedule_since = date_trunc('day', now() - interval '1 hour', 'UTC') - interval '1 minute',
-		limits = '{}', schedule = '{"every": "daily", "timeZone": "UTC"}' WHERE integration_id = $1`, old)
-	require.Equal(t, "xledger-old", h.hears(t, "missed", 1).Data.Integration)
-	period := queryStrings(t, "SELECT period FROM ledgerline.schedule_ticks WHERE integration_id = $1 ORDER BY expected_at LIMIT 1", old)[0]
-	_, words, code := starter(t, "", "sync", "--org", o.id.String(), "--integration", "xledger-old", "--period", period)
+		limits = '{}', schedule = '{"every": "daily", "timeZone": "UTC"}' WHERE integration_id = $1`, id)
+	require.Equal(t, "xledger-main", h.hears(t, "missed", 1).Data.Integration)
+	period := queryStrings(t, "SELECT period FROM ledgerline.schedule_ticks WHERE integration_id = $1 ORDER BY expected_at LIMIT 1", id)[0]
+	_, words, code := starter(t, "", "sync", "--org", o.id.String(), "--integration", "xledger-main", "--period", period)
 	require.Zero(t, code, words)
 	h.hears(t, "late", 1)
 
