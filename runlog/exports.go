@@ -213,7 +213,11 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 		if !n.so {
 			continue
 		}
-		_, err := Notify(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
+		tell := Notify
+		if n.cause == notify.Credentials { // an incident, whose end is told
+			tell = Fail
+		}
+		_, err := tell(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
 			ErrorKind: kind, ExportID: &e.ID, Period: e.Period,
 			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.Faulted},
 		}})

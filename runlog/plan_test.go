@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
@@ -305,4 +306,24 @@ func TestFaultsSince(t *testing.T) {
 		require.NoError(t, err)
 		require.WithinDuration(t, want.StartedAt, at, time.Microsecond, of.Period)
 	}
+}
+
+// A run that the vendor refuses to know is told as refused credentials, and the
+// next one that works as their end.
+func TestCloseTellsOfCredentials(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	told := func() (causes []string) {
+		rows, err := b.admin.Query(t.Context(), "SELECT cause FROM ledgerline.notifications ORDER BY queued_at")
+		require.NoError(t, err)
+		causes, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return causes
+	}
+	e := b.claim("2026-10", nil)
+	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
+	require.Equal(t, "failed", b.close(e).Status)
+	require.Equal(t, []string{"credentials"}, told())
+	require.Equal(t, "complete", b.close(b.claim("2026-11", nil)).Status)
+	require.Equal(t, []string{"credentials", "recovered"}, told())
 }
