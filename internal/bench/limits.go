@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,14 +15,16 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// counting compares invocations that are counted and admitted with the same ones
-// of a worker without ledger, budget and breakers: in turn, in one process.
+// counting compares invocations that are counted, admitted and watched with the
+// same ones of a worker without ledger, budget, breakers and observer: in turn,
+// in one process.
 func counting(ctx context.Context, s *servers) error {
 	stack, err := s.start(ctx)
 	if err != nil {
@@ -41,17 +44,32 @@ func counting(ctx context.Context, s *servers) error {
 		return err
 	}
 	defer pool.Close()
-	on := func(queue string, limited bool) (func(context.Context) error, func(), error) {
-		acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-		flushing, stop := context.WithCancel(ctx)
-		if limited {
-			go func() {
-				for tick := time.NewTicker(5 * time.Second); flushing.Err() == nil; <-tick.C {
-					_ = acts.FlushUsage(flushing)
+	ctx, stop := context.WithCancel(ctx)
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	defer stop()
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	on := func(queue string, counted, watched bool) (func(context.Context) error, func(), error) {
+		acts := activities.New(pool, stack.DevHosts(), quiet)
+		if counted {
+			loops.Go(func() {
+				for tick := time.NewTicker(5 * time.Second); ctx.Err() == nil; {
+					select {
+					case <-ctx.Done():
+					case <-tick.C:
+						_ = acts.FlushUsage(ctx)
+					}
 				}
-			}()
+			})
 		} else {
 			acts.Gate = nil
+		}
+		if watched {
+			observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
+				return workflows.TellMonitor(ctx, c, organization, integration, seen)
+			}, activities.ObserverOptions{}, quiet)
+			acts.Observe = observer.Observe
+			loops.Go(func() { observer.Run(ctx) })
 		}
 		w := worker.New(c, queue, workflows.WorkerOptions())
 		workflows.Register(w, acts)
@@ -65,40 +83,53 @@ func counting(ctx context.Context, s *servers) error {
 			}
 			return run.Get(ctx, nil)
 		}
-		return f, func() { w.Stop(); stop(); acts.Client.CloseIdle() }, w.Start()
+		return f, func() { w.Stop(); acts.Client.CloseIdle() }, w.Start()
 	}
-	without, stopWithout, err := on("bench-without", false)
+	without, stopWithout, err := on("bench-without", false, false)
 	if err != nil {
 		return err
 	}
 	defer stopWithout()
-	with, stopWith, err := on("bench-with", true)
-	if err != nil {
-		return err
+	kinds := []struct {
+		name             string
+		counted, watched bool
+		queue            string
+		ratios           []float64
+		run              func(context.Context) error
+	}{
+		{name: "ledger_throughput", counted: true, queue: "bench-counted"},
+		{name: "observer_throughput", watched: true, queue: "bench-watched"},
+		{name: "ledger_and_observer_throughput", counted: true, watched: true, queue: activities.TaskQueue}, // where monitors run
 	}
-	defer stopWith()
+	for i, k := range kinds {
+		run, stop, err := on(k.queue, k.counted, k.watched)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		kinds[i].run = run
+	}
 	const concurrency, n = 32, 300
-	var ratios []float64
-	for round := range 11 {
-		w, err := many(ctx, with, concurrency, n)
-		if err != nil {
-			return err
-		}
-		o, err := many(ctx, without, concurrency, n)
-		if err != nil {
-			return err
-		}
-		if round > 0 { // the first one warms up
-			ratios = append(ratios, o/w)
+	for round := range 16 {
+		for i := range kinds {
+			w, err := many(ctx, kinds[i].run, concurrency, n)
+			if err != nil {
+				return err
+			}
+			o, err := many(ctx, without, concurrency, n)
+			if err != nil {
+				return err
+			}
+			if round > 0 { // the first one warms up
+				kinds[i].ratios = append(kinds[i].ratios, o/w)
+			}
 		}
 	}
-	report("ledger_throughput", median(ratios), "x_without", atLeast(0.95))
+	for _, k := range kinds {
+		report(k.name, median(k.ratios), "x_without", atLeast(0.95))
+	}
 	return nil
 }
-
-// queued is how many invocations of one organization wait when another's single
-// ones are measured: as many as a dev server starts in reasonable time.
-const queued = 2000
 
 // fairness measures what a single invocation of one organization takes while
 // another's fill the queue of a server that hands tasks out by organization in
@@ -116,7 +147,7 @@ func fairness(ctx context.Context, s *servers) error {
 		}
 		ratios = append(ratios, ratio)
 	}
-	report("fairness_single_behind_2000", median(ratios), "x_alone", atMost(5))
+	report(fmt.Sprintf("fairness_single_behind_%d", settings.queued), median(ratios), "x_alone", atMost(5))
 	return nil
 }
 
@@ -194,7 +225,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 		in := ping(a, mine)
 		_, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
 		return err
-	}, 32, queued)
+	}, 32, settings.queued)
 	if err != nil {
 		return 0, err
 	}
@@ -204,21 +235,21 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 	}
 	defer w.Kill()
 	var with []float64
-	for len(stack.Sandbox.Log())-done-len(with) < queued*9/10 || len(with) == 0 {
+	for len(stack.Sandbox.Log())-done-len(with) < settings.queued*9/10 || len(with) == 0 {
 		took, err := single()
 		if err != nil {
 			return 0, err
 		}
 		with = append(with, took)
 	}
-	for deadline := time.Now().Add(2 * time.Minute); len(stack.Sandbox.Log())-done-len(with) < queued; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(stack.Sandbox.Log())-done-len(with) < settings.queued; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			return 0, fmt.Errorf("%s: the backlog is not done: %d of %d", name, len(stack.Sandbox.Log())-done-len(with), queued)
+			return 0, fmt.Errorf("%s: the backlog is not done: %d of %d", name, len(stack.Sandbox.Log())-done-len(with), settings.queued)
 		}
 	}
 	time.Sleep(time.Second) // the last ones report
 	fmt.Printf("# %s: alone %.0f ms, behind %d of another organization %.0f ms (median of %d, first %.0f ms)\n",
-		name, 1000*median(alone), queued, 1000*median(with), len(with), 1000*with[0])
+		name, 1000*median(alone), settings.queued, 1000*median(with), len(with), 1000*with[0])
 	return median(with) / median(alone), nil
 }
 

@@ -23,12 +23,20 @@ import (
 
 func main() {
 	testing.Init() // testing.Benchmark reads its flags
-	only := flag.String("only", "", "run the groups whose name matches this expression")
+	only := flag.String("only", "", "run the groups whose name matches this `expression`")
+	flag.IntVar(&settings.queued, "queued", 2000, "fairness, in-order: invocations that wait")
+	flag.IntVar(&settings.watched, "watched", 2000, "monitors: how many wait")
+	flag.Func("trouble", "isolation: only the troubles whose name matches this `expression`", func(v string) (err error) {
+		settings.trouble, err = regexp.Compile(v)
+		return err
+	})
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [-only REGEXP]\n\nGroups:")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags]\n\nGroups:")
 		for _, g := range groups {
 			fmt.Fprintf(flag.CommandLine.Output(), "  %-11s %s\n", g.name, g.what)
 		}
+		fmt.Fprintln(flag.CommandLine.Output(), "\nFlags:")
+		flag.PrintDefaults()
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -38,6 +46,12 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// settings are how much of a thing is measured where more takes minutes.
+var settings = struct {
+	queued, watched int
+	trouble         *regexp.Regexp
+}{trouble: regexp.MustCompile("")}
 
 // group is a set of figures that share what they are measured on.
 type group struct {
@@ -52,6 +66,7 @@ var groups = []group{
 	{"ledger", "what counting, retry budget and breakers cost", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
+	{"isolation", "one organization's invocations while another's fail or hang", isolation},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
 	{"monitors", "a probe, monitors that wait, and what watching takes from invocations", monitors},

@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,23 +13,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// watched is how many monitors wait between two probes. A dev server on a small
-// machine takes minutes to start more; the worker holds at most 10,000 anyway,
-// its default for workflows in the cache.
-const watched = 2000
-
 // monitors measures what watching costs: one probe from its timer to its row,
-// the worker while many monitors wait, and what the observer takes from
-// invocations that succeed at once.
+// how evenly those of a fleet come, and the worker while many monitors wait.
 func monitors(ctx context.Context, s *servers) error {
 	stack, err := s.start(ctx)
 	if err != nil {
@@ -38,9 +28,6 @@ func monitors(ctx context.Context, s *servers) error {
 	}
 	c, err := s.client()
 	if err != nil {
-		return err
-	}
-	if err := observing(ctx, stack, c); err != nil {
 		return err
 	}
 	bin, err := devstack.Build(ctx, "./cmd/worker", false)
@@ -56,78 +43,10 @@ func monitors(ctx context.Context, s *servers) error {
 	if err := probes(ctx, stack, c); err != nil {
 		return err
 	}
+	if err := spread(ctx, stack, c); err != nil {
+		return err
+	}
 	return fleet(ctx, stack, c, w)
-}
-
-// observing compares invocations with and without the observer, in turn.
-func observing(ctx context.Context, stack *devstack.Stack, c client.Client) error {
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return err
-	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	acts := activities.New(pool, stack.DevHosts(), quiet)
-	defer acts.Client.CloseIdle()
-	observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-		return workflows.TellMonitor(ctx, c, organization, integration, seen)
-	}, activities.ObserverOptions{}, quiet)
-	running, stop := context.WithCancel(ctx)
-	told := make(chan struct{})
-	go func() { observer.Run(running); close(told) }()
-	defer func() { stop(); <-told }()
-	on := make(chan bool, 1)
-	on <- false
-	acts.Observe = func(in activities.Invocation, done activities.Attempt) {
-		is := <-on
-		on <- is
-		if is {
-			observer.Observe(in, done)
-		}
-	}
-	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
-	workflows.Register(w, acts)
-	if err := w.Start(); err != nil {
-		return err
-	}
-	defer w.Stop()
-	one := func(ctx context.Context) error {
-		in := ping(organization, list["xledger-main"])
-		options := workflows.StartOptions(in)
-		options.EnableEagerStart = true
-		run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
-		if err != nil {
-			return err
-		}
-		return run.Get(ctx, nil)
-	}
-	round := func(observe bool) (float64, error) {
-		<-on
-		on <- observe
-		return many(ctx, one, 32, 300)
-	}
-	if _, err := round(true); err != nil { // warm up
-		return err
-	}
-	var ratios []float64
-	for range 9 {
-		without, err := round(false)
-		if err != nil {
-			return err
-		}
-		with, err := round(true)
-		if err != nil {
-			return err
-		}
-		ratios = append(ratios, without/with)
-	}
-	report("observer_invocation_throughput", median(ratios), "x_without", atLeast(0.95))
-	return nil
 }
 
 // probes measures a probe from its timer to its row, by an integration that is
@@ -177,23 +96,20 @@ func probes(ctx context.Context, stack *devstack.Stack, c client.Client) error {
 	return c.TerminateWorkflow(ctx, workflows.MonitorID(organization, id), "", "measured")
 }
 
-// fleet measures the worker's memory and processor while monitors wait.
-func fleet(ctx context.Context, stack *devstack.Stack, c client.Client, w *devstack.Process) error {
-	before, err := residentMB(w.PID())
-	if err != nil {
-		return err
-	}
+// watch makes an organization with n integrations and starts their monitors as
+// fast as the server takes them. health is the section of their file as it is
+// stored; seen says that they are healthy, as of now.
+func watch(ctx context.Context, stack *devstack.Stack, c client.Client, n int, health string, seen bool) error {
 	organization := uuid.New()
 	conn, err := pgx.Connect(ctx, stack.URL(devstack.Admin))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	// Healthy and just seen: no probe falls into the minute that is measured.
 	rows, err := conn.Query(ctx, `
-		INSERT INTO ledgerline.integrations (organization_id, integration_id, name, adapter, base_url, policy, applied_by, health)
-		SELECT $1, gen_random_uuid(), 'n' || i, 'xledger', $2, '{}', 'bench', '{"interval": 14400000000000}' FROM generate_series(1, $3::int) i
-		RETURNING integration_id`, organization, stack.Vendors["xledger"], watched)
+		INSERT INTO ledgerline.integrations (organization_id, integration_id, name, adapter, base_url, policy, applied_by, health, credential_refs)
+		SELECT $1, gen_random_uuid(), 'n' || i, 'xledger', $2, '{}', 'bench', $4, '{"token": "env:XLEDGER_TOKEN"}' FROM generate_series(1, $3::int) i
+		RETURNING integration_id`, organization, stack.Vendors["xledger"], n, health)
 	if err != nil {
 		return err
 	}
@@ -201,21 +117,63 @@ func fleet(ctx context.Context, stack *devstack.Stack, c client.Client, w *devst
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, `
-		INSERT INTO ledgerline.integration_health (organization_id, integration_id, state, since, failures, failed_probes, latency, evidence_at, observations, changes)
-		SELECT organization_id, integration_id, 'healthy', now(), 0, 0, interval '0', now(), 1, 0 FROM ledgerline.integrations WHERE organization_id = $1`, organization); err != nil {
-		return err
+	if seen {
+		if _, err := conn.Exec(ctx, `
+			INSERT INTO ledgerline.integration_health (organization_id, integration_id, state, since, failures, failed_probes, latency, evidence_at, observations, changes)
+			SELECT organization_id, integration_id, 'healthy', now(), 0, 0, interval '0', now(), 1, 0 FROM ledgerline.integrations WHERE organization_id = $1`, organization); err != nil {
+			return err
+		}
 	}
 	next := make(chan uuid.UUID, len(ids))
 	for _, id := range ids {
 		next <- id
 	}
+	_, err = many(ctx, func(ctx context.Context) error { return workflows.EnsureMonitor(ctx, c, organization, <-next) }, 32, len(ids))
+	return err
+}
+
+// spread measures how evenly the first probes of a fleet come whose monitors
+// were all started at once.
+func spread(ctx context.Context, stack *devstack.Stack, c client.Client) error {
+	const n, interval, window = 1000, 2 * time.Minute, 10 * time.Second
+	stack.Sandbox.Reset()
+	if err := watch(ctx, stack, c, n, fmt.Sprintf(`{"interval": %d, "maxInterval": %[1]d}`, interval), false); err != nil {
+		return err
+	}
+	time.Sleep(interval + 5*time.Second)
+	var at []time.Time
+	for _, e := range stack.Sandbox.Log() {
+		at = append(at, e.At)
+	}
+	if len(at) < n {
+		return fmt.Errorf("%d of %d probes were made within the interval", len(at), n)
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	most := 0
+	for first, last := 0, 0; last < n; last++ { // the first probe of each; others prove the host from then on
+		for at[last].Sub(at[first]) > window {
+			first++
+		}
+		most = max(most, last-first+1)
+	}
+	report("probes_most_in_10s_to_mean", float64(most)/(n*window.Seconds()/interval.Seconds()), "x_mean", atMost(1.5))
+	return nil
+}
+
+// fleet measures the worker's memory and processor while monitors wait.
+func fleet(ctx context.Context, stack *devstack.Stack, c client.Client, w *devstack.Process) error {
+	before, err := residentMB(w.PID())
+	if err != nil {
+		return err
+	}
 	began := time.Now()
-	if _, err := many(ctx, func(ctx context.Context) error { return workflows.EnsureMonitor(ctx, c, organization, <-next) }, 32, len(ids)); err != nil {
+	// Healthy and just seen: no probe falls into the minute that is measured.
+	if err := watch(ctx, stack, c, settings.watched, `{"interval": 14400000000000}`, true); err != nil {
 		return err
 	}
 	started := time.Since(began)
-	time.Sleep(2 * time.Minute) // they have looked, and the worker has found all of them running, 50 a second
+	// Until the worker, too, has made sure of each, some 40 a second from its next look on.
+	time.Sleep(time.Until(began.Add(75*time.Second + time.Duration(settings.watched)*time.Second/40)))
 	var ratios, memory []float64
 	for range 3 {
 		cpu, err := processorTime(w.PID())
@@ -234,9 +192,10 @@ func fleet(ctx context.Context, stack *devstack.Stack, c client.Client, w *devst
 		ratios = append(ratios, 100*(after-cpu).Seconds()/20)
 		memory = append(memory, mb-before)
 	}
-	fmt.Printf("# monitors: %d started in %.0f s, %.0f/s; the worker without them %.0f MB\n", watched, started.Seconds(), watched/started.Seconds(), before)
-	report("monitors_2000_worker_cpu", median(ratios), "%_of_a_core", atMost(1))
-	report("monitors_2000_worker_rss", median(memory), "MB", atMost(150))
+	fmt.Printf("# monitors: %d started in %.0f s, %.0f/s; the worker without them %.0f MB; processor %v\n",
+		settings.watched, started.Seconds(), float64(settings.watched)/started.Seconds(), before, ratios)
+	report(fmt.Sprintf("monitors_%d_worker_cpu", settings.watched), median(ratios), "%_of_a_core", atMost(1))
+	report(fmt.Sprintf("monitors_%d_worker_rss", settings.watched), median(memory), "MB", atMost(150))
 	return nil
 }
 
