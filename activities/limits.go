@@ -80,7 +80,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 		v := adapters.Fault(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
 			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
 			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
-		v.RetryAfter = max(0, time.Until(admitted.Until))
+		v.RetryAfter = max(0, time.Until(admitted.Back))
 		return outcome{verdict: v}
 	}
 	defer func() {

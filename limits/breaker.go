@@ -17,6 +17,11 @@ const (
 	MaxCoolDown = 5 * time.Minute
 )
 
+// apart is the time between two attempts that come back to a breaker that
+// refused them: thousands at one moment would hold up the server, and with it
+// everyone. Within CoolDown all of them are back.
+const apart = 50 * time.Millisecond
+
 // Breakers are the breakers of integrations. The zero value has all of them
 // closed.
 //
@@ -38,6 +43,7 @@ type breaker struct {
 	since    time.Time     // the first of the failures in a row
 	coolDown time.Duration // 0 while closed
 	until    time.Time     // open until then
+	refused  int           // attempts, since it opened last
 	trial    int           // the attempt that is let through, by its number; 0 for none
 	trials   int
 }
@@ -50,6 +56,7 @@ type Admission struct {
 
 	Open  bool      // no call may be made
 	Until time.Time // an open breaker lets an attempt through then
+	Back  time.Time // when this one should come back; not before Until
 }
 
 // Admit asks whether an attempt may call the vendor. Unless the answer is Open,
@@ -62,14 +69,21 @@ func (b *Breakers) Admit(integration uuid.UUID, now time.Time) Admission {
 	switch {
 	case s == nil || s.coolDown == 0:
 	case now.Before(s.until):
-		a.Open, a.Until = true, s.until
+		a.Open, a.Until, a.Back = true, s.until, s.until.Add(s.turn())
 	case s.trial != 0:
-		a.Open, a.Until = true, now // it is decided when the one under way is over
+		a.Open, a.Until, a.Back = true, now, now.Add(s.turn()) // it is decided when the one under way is over
 	default:
 		s.trials++
 		s.trial, a.trial = s.trials, s.trials
 	}
 	return a
+}
+
+// turn is how long after the others an attempt that is refused should come back.
+func (s *breaker) turn() time.Duration {
+	after := time.Duration(s.refused) * apart % CoolDown
+	s.refused++
+	return after
 }
 
 // Done tells what became of the attempt. changed is true if that opened or
@@ -101,7 +115,7 @@ func (a Admission) Done(v classify.Verdict, now time.Time) (changed bool) {
 		switch {
 		case trial:
 			s.coolDown = min(2*s.coolDown, MaxCoolDown)
-			s.until = now.Add(s.coolDown)
+			s.until, s.refused = now.Add(s.coolDown), 0
 			return false
 		case s.coolDown > 0: // it was under way when the breaker opened
 			return false

@@ -41,6 +41,35 @@ func times(n int, v classify.Verdict) []classify.Verdict {
 	return all
 }
 
+// Attempts that an open breaker refused come back one after the other, the first
+// of them when it lets one through.
+func TestRefusedComeBackApart(t *testing.T) {
+	var b limits.Breakers
+	id := uuid.New()
+	attempts(&b, id, start, times(limits.Failures, down)...)
+	perSecond := make(map[time.Duration]int)
+	for i := range 600 {
+		a := b.Admit(id, start.Add(time.Duration(i)*time.Millisecond))
+		require.True(t, a.Open)
+		require.Equal(t, start.Add(limits.CoolDown), a.Until)
+		if i == 0 {
+			require.Equal(t, a.Until, a.Back)
+		}
+		perSecond[a.Back.Sub(a.Until).Truncate(time.Second)]++
+	}
+	require.Len(t, perSecond, 15)
+	for _, n := range perSecond {
+		require.Equal(t, 40, n)
+	}
+
+	// The same while one attempt is let through, which may hang.
+	at := start.Add(limits.CoolDown)
+	require.False(t, b.Admit(id, at).Open)
+	first, second := b.Admit(id, at), b.Admit(id, at)
+	require.True(t, first.Open)
+	require.True(t, second.Back.After(first.Back))
+}
+
 func TestBreakerOpens(t *testing.T) {
 	for name, c := range map[string]struct {
 		verdicts []classify.Verdict

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -23,48 +24,39 @@ import (
 
 // trouble is what one organization does while another's invocations are timed.
 type trouble struct {
-	name  string
-	fails sandbox.Rule // what becomes of nine in ten of its requests
-	burst int          // invocations that it starts at once; then come perSecond
+	name      string
+	fails     sandbox.Rule // what becomes of nine in ten of its requests
+	perSecond int          // invocations that it starts
+	rate      int          // requestsPerMinute of its integration, which has a queue of its own then; 0 for none
 }
 
 const (
 	quietPerSecond = 8 // invocations of the organization that is timed
 	quietSamples   = 200
-	perSecond      = 20  // invocations of the one that is in trouble
 	vendorMS       = 150 // a vendor that is well answers after this
 )
 
-// troubles are told apart from a machine that is merely busy: the first one is
-// the same load with a vendor that is well.
+var well = sandbox.Rule{DelayMS: vendorMS}
+
+// troubles are told apart from a machine that is merely busy by the same load
+// with a vendor that is well.
 var troubles = []trouble{
-	{"busy", sandbox.Rule{DelayMS: vendorMS}, 0},
-	{"unavailable", sandbox.Rule{DelayMS: vendorMS, Status: 503}, 0},
-	{"hanging", sandbox.Rule{Hang: true}, 0},
-	{"hanging_burst", sandbox.Rule{Hang: true}, 600},
+	{"busy_20", well, 20, 0},
+	{"unavailable_20", sandbox.Rule{DelayMS: vendorMS, Status: 503}, 20, 0},
+	{"hanging_20", sandbox.Rule{Hang: true}, 20, 0},
+	{"busy_40", well, 40, 0},
+	{"hanging_40", sandbox.Rule{Hang: true}, 40, 0}, // 400 attempts in 10 s, which is an attempt's time
+	{"hanging_40_own_queue", sandbox.Rule{Hang: true}, 40, 6000},
 }
 
 // isolation measures the invocations of one organization alone and then while
 // another's fail, in turn, on one worker with its default settings.
 func isolation(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, c, _, quit, err := s.process(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	bin, err := devstack.Build(ctx, "./cmd/worker", false)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(bin)
-	w, err := devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
-	if err != nil {
-		return err
-	}
-	defer w.Kill()
+	defer quit()
 	calm := uuid.New()
 	list, err := stack.Apply(ctx, calm, "")
 	if err != nil {
@@ -79,37 +71,38 @@ func isolation(ctx context.Context, s *servers) error {
 	}
 	defer stack.Sandbox.Reset()
 	alone := func() (timed, error) { return steadily(ctx, time.Second/quietPerSecond, quietSamples, one) }
-	stack.Sandbox.Script(sandbox.Rule{DelayMS: vendorMS})
+	stack.Sandbox.Script(well)
 	if _, err := steadily(ctx, time.Second/quietPerSecond, quietSamples/4, one); err != nil { // warm up
 		return err
 	}
-	for _, t := range troubles {
-		if !settings.trouble.MatchString(t.name) {
-			continue
+	p50, p99 := make(map[string][]float64), make(map[string][]float64) // by trouble
+	wanted := slices.DeleteFunc(slices.Clone(troubles), func(t trouble) bool { return !settings.trouble.MatchString(t.name) })
+	for range 3 {
+		quiet, err := alone()
+		if err != nil {
+			return err
 		}
-		t.fails.Match.BodyContains = "fails"
-		var p50, p99 []float64
-		for range 3 {
+		fmt.Printf("# isolation: alone p50 %.0f p99 %.0f max %.0f ms, processors %.0f %% busy\n", quiet.at(50), quiet.at(99), quiet.at(100), quiet.busy)
+		for _, t := range wanted {
 			stack.Sandbox.Reset()
-			stack.Sandbox.Script(t.fails, sandbox.Rule{DelayMS: vendorMS})
-			quiet, err := alone()
-			if err != nil {
-				return err
-			}
-			beside, stop, err := t.begin(ctx, stack, c)
+			t.fails.Match.BodyContains = "fails"
+			stack.Sandbox.Script(t.fails, well)
+			requests, stop, err := t.begin(ctx, stack, c)
 			if err != nil {
 				return err
 			}
 			with, err := alone()
+			n := requests()
 			if err := errors.Join(err, stop()); err != nil {
 				return err
 			}
-			fmt.Printf("# isolation %s: alone p50 %.0f p99 %.0f max %.0f ms, processors %.0f %% busy; beside it p50 %.0f p99 %.0f max %.0f ms, %.0f %%; %d requests of the other\n",
-				t.name, quiet.at(50), quiet.at(99), quiet.at(100), quiet.busy, with.at(50), with.at(99), with.at(100), with.busy, beside())
-			p50, p99 = append(p50, with.at(50)/quiet.at(50)), append(p99, with.at(99)/quiet.at(99))
+			fmt.Printf("# isolation: beside %s p50 %.0f p99 %.0f max %.0f ms, %.0f %%; %d requests of it\n", t.name, with.at(50), with.at(99), with.at(100), with.busy, n)
+			p50[t.name], p99[t.name] = append(p50[t.name], with.at(50)/quiet.at(50)), append(p99[t.name], with.at(99)/quiet.at(99))
 		}
-		report("isolation_"+t.name+"_p50", median(p50), "x_alone", atMost(1.2))
-		report("isolation_"+t.name+"_p99", median(p99), "x_alone", atMost(1.2))
+	}
+	for _, t := range wanted {
+		report("isolation_"+t.name+"_p50", median(p50[t.name]), "x_alone", atMost(1.2))
+		report("isolation_"+t.name+"_p99", median(p99[t.name]), "x_alone", atMost(1.2))
 	}
 	return nil
 }
@@ -119,20 +112,21 @@ func isolation(ctx context.Context, s *servers) error {
 // behind.
 func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Client) (requests func() int, stop func() error, err error) {
 	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
+	mine, err := backlogged(ctx, stack, organization, t.rate)
 	if err != nil {
 		return nil, nil, err
+	}
+	if t.rate > 0 {
+		time.Sleep(attemptsEnd) // until the worker has seen it
 	}
 	var mu sync.Mutex
 	var started []client.WorkflowRun
 	start := func(ctx context.Context) error {
-		in := ping(organization, list["xledger-main"])
-		mu.Lock()
+		in := ping(organization, mine)
 		word := "fails"
-		if len(started)%10 == 9 {
+		if rand.IntN(10) == 0 {
 			word = "works"
 		}
-		mu.Unlock()
 		in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"query `+word+` { __typename }"}`)
 		in.Summary = workflows.Describe(in)
 		run, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
@@ -147,10 +141,7 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 	running, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		_, err := many(running, start, 16, t.burst)
-		if err == nil {
-			_, err = steadily(running, time.Second/perSecond, 1<<20, start)
-		}
+		_, err := steadily(running, time.Second/time.Duration(t.perSecond), 1<<20, start)
 		done <- err
 	}()
 	stop = func() error {

@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -36,7 +37,12 @@ func main() {
 			fmt.Fprintf(flag.CommandLine.Output(), "  %-11s %s\n", g.name, g.what)
 		}
 		fmt.Fprintln(flag.CommandLine.Output(), "\nFlags:")
-		flag.PrintDefaults()
+		flag.VisitAll(func(f *flag.Flag) {
+			if !strings.HasPrefix(f.Name, "test.") {
+				name, usage := flag.UnquoteUsage(f)
+				fmt.Fprintf(flag.CommandLine.Output(), "  -%s %s\t%s; default %q\n", f.Name, name, usage, f.DefValue)
+			}
+		})
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -63,13 +69,14 @@ var groups = []group{
 	{"pure", "classification and redaction", func(context.Context, *servers) error { pure(); return nil }},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
-	{"ledger", "what counting, retry budget and breakers cost", counting},
+	{"counting", "what ledger, retry budget, breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
-	{"monitors", "a probe, monitors that wait, and what watching takes from invocations", monitors},
+	{"monitors", "a probe, and monitors that wait", monitors},
+	{"spread", "how evenly a fleet's first probes come", spread},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }
 

@@ -20,30 +20,14 @@ import (
 )
 
 // monitors measures what watching costs: one probe from its timer to its row,
-// how evenly those of a fleet come, and the worker while many monitors wait.
+// and the worker while many monitors wait.
 func monitors(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, c, w, stop, err := s.process(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	bin, err := devstack.Build(ctx, "./cmd/worker", false)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(bin)
-	w, err := devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
-	if err != nil {
-		return err
-	}
-	defer w.Kill()
+	defer stop()
 	if err := probes(ctx, stack, c); err != nil {
-		return err
-	}
-	if err := spread(ctx, stack, c); err != nil {
 		return err
 	}
 	return fleet(ctx, stack, c, w)
@@ -134,8 +118,13 @@ func watch(ctx context.Context, stack *devstack.Stack, c client.Client, n int, h
 
 // spread measures how evenly the first probes of a fleet come whose monitors
 // were all started at once.
-func spread(ctx context.Context, stack *devstack.Stack, c client.Client) error {
+func spread(ctx context.Context, s *servers) error {
 	const n, interval, window = 1000, 2 * time.Minute, 10 * time.Second
+	stack, c, _, stop, err := s.process(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	stack.Sandbox.Reset()
 	if err := watch(ctx, stack, c, n, fmt.Sprintf(`{"interval": %d, "maxInterval": %[1]d}`, interval), false); err != nil {
 		return err

@@ -76,6 +76,27 @@ func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.C
 	return stack, c, pool, func() { w.Stop(); acts.Client.CloseIdle(); pool.Close() }, nil
 }
 
+// process starts everything with the real program, with its default settings,
+// until stop is called.
+func (s *servers) process(ctx context.Context) (stack *devstack.Stack, c client.Client, w *devstack.Process, stop func(), err error) {
+	if stack, err = s.start(ctx); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if c, err = s.client(); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	bin, err := devstack.Build(ctx, "./cmd/worker", false)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	defer os.Remove(bin) // it runs on
+	w, err = devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	return stack, c, w, w.Kill, nil
+}
+
 func (s *servers) close() {
 	if s.temporal != nil {
 		s.temporal.Close()
