@@ -23,6 +23,11 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
+// cachedWorkflows is how many workflows are kept in memory, about 50 KB each.
+// One that is not is read from its history when it goes on: monitors that wait
+// for hours need not be.
+const cachedWorkflows = 2500
+
 // run is the program. It returns nil after a signal.
 func run(ctx context.Context, args []string, getenv func(string) string, words io.Writer) error {
 	c, err := parse(args, getenv, words)
@@ -75,6 +80,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		defer unwatch()
 	}
 	defer acts.Client.CloseIdle()
+	worker.SetStickyWorkflowCacheSize(cachedWorkflows) // before any worker starts, those of the limits too
 	stopLimits, err := keepLimits(ctx, acts, temporal, logger)
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ type trouble struct {
 }
 
 const (
-	quietPerSecond = 8 // invocations of the organization that is timed
+	quietPerSecond = 10 // invocations of the organization that is timed
 	quietSamples   = 200
 	vendorMS       = 150 // a vendor that is well answers after this
 )
@@ -75,9 +75,10 @@ func isolation(ctx context.Context, s *servers) error {
 	if _, err := steadily(ctx, time.Second/quietPerSecond, quietSamples/4, one); err != nil { // warm up
 		return err
 	}
-	p50, p99 := make(map[string][]float64), make(map[string][]float64) // by trouble
+	p50, p99, busy := make(map[string][]float64), make(map[string][]float64), make(map[string][]float64) // by trouble
 	wanted := slices.DeleteFunc(slices.Clone(troubles), func(t trouble) bool { return !settings.trouble.MatchString(t.name) })
 	for range 3 {
+		machine := make(map[int]float64) // p99 beside the same load with a vendor that is well
 		quiet, err := alone()
 		if err != nil {
 			return err
@@ -97,12 +98,20 @@ func isolation(ctx context.Context, s *servers) error {
 				return err
 			}
 			fmt.Printf("# isolation: beside %s p50 %.0f p99 %.0f max %.0f ms, %.0f %%; %d requests of it\n", t.name, with.at(50), with.at(99), with.at(100), with.busy, n)
+			if t.fails.Status == 0 && !t.fails.Hang {
+				machine[t.perSecond] = with.at(99)
+			} else if m := machine[t.perSecond]; m > 0 {
+				busy[t.name] = append(busy[t.name], with.at(99)/m)
+			}
 			p50[t.name], p99[t.name] = append(p50[t.name], with.at(50)/quiet.at(50)), append(p99[t.name], with.at(99)/quiet.at(99))
 		}
 	}
 	for _, t := range wanted {
 		report("isolation_"+t.name+"_p50", median(p50[t.name]), "x_alone", atMost(1.2))
 		report("isolation_"+t.name+"_p99", median(p99[t.name]), "x_alone", atMost(1.2))
+		if len(busy[t.name]) > 0 {
+			report("isolation_"+t.name+"_p99", median(busy[t.name]), "x_busy", atMost(1.2))
+		}
 	}
 	return nil
 }
