@@ -110,7 +110,7 @@ func counting(ctx context.Context, s *servers) error {
 		kinds[i].run = run
 	}
 	const concurrency, n = 32, 300
-	for round := range 16 {
+	for round := range 11 {
 		for i := range kinds {
 			w, err := many(ctx, kinds[i].run, concurrency, n)
 			if err != nil {

@@ -119,7 +119,7 @@ func watch(ctx context.Context, stack *devstack.Stack, c client.Client, n int, h
 // spread measures how evenly the first probes of a fleet come whose monitors
 // were all started at once.
 func spread(ctx context.Context, s *servers) error {
-	const n, interval, window = 1000, 2 * time.Minute, 10 * time.Second
+	const n, interval, window = 600, time.Minute, 10 * time.Second
 	stack, c, _, stop, err := s.process(ctx)
 	if err != nil {
 		return err
