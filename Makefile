@@ -38,7 +38,7 @@ test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
 soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
 	@go run ./internal/soak
 
-bench: tools ## measure; BENCH=mirror for one group (all: about 15 minutes)
+bench: tools ## measure; BENCH=mirror for one group (all: about half an hour)
 	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
 
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
