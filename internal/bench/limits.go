@@ -110,13 +110,13 @@ func counting(ctx context.Context, s *servers) error {
 		kinds[i].run = run
 	}
 	const concurrency, n = 32, 300
-	for round := range 11 {
+	for round := range 10 {
+		o, err := many(ctx, without, concurrency, n)
+		if err != nil {
+			return err
+		}
 		for i := range kinds {
 			w, err := many(ctx, kinds[i].run, concurrency, n)
-			if err != nil {
-				return err
-			}
-			o, err := many(ctx, without, concurrency, n)
 			if err != nil {
 				return err
 			}
