@@ -39,12 +39,15 @@ func (r WarmUpResult) Milliseconds() map[string]int64 {
 		return nil
 	}
 	ms := make(map[string]int64)
-	for name, d := range map[string]time.Duration{
-		"dns": r.Parts.DNS, "connect": r.Parts.Connect, "tls": r.Parts.TLS, "token": r.Parts.Token, "first_byte": r.Parts.FirstByte,
-		"worker_uptime": r.Uptime, "before_run": r.Before,
+	for _, part := range []struct {
+		name string
+		took time.Duration
+	}{
+		{"dns", r.Parts.DNS}, {"connect", r.Parts.Connect}, {"tls", r.Parts.TLS}, {"token", r.Parts.Token}, {"first_byte", r.Parts.FirstByte},
+		{"worker_uptime", r.Uptime}, {"before_run", r.Before},
 	} {
-		if d > 0 {
-			ms[name] = max(d.Milliseconds(), 1)
+		if part.took > 0 {
+			ms[part.name] = max(part.took.Milliseconds(), 1)
 		}
 	}
 	return ms
