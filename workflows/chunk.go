@@ -82,6 +82,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		return false, err
 	}
 	if outcome.OK {
+		p.Unwelcome = false
 		p.done()
 		return true, nil
 	}
@@ -93,6 +94,10 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(outcome.Failure.ErrorClass), string(code), message
 	}
 	permanent := outcome.Failure.ErrorClass == classify.Permanent && !passing[last.Kind]
+	unwelcome := p.Unwelcome && last.Kind == classify.Business
+	if unwelcome {
+		message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
+	}
 	switch {
 	case cancelled:
 		fail(classify.Cancelled)
@@ -106,7 +111,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	case last.Kind == classify.UnknownOutcome:
 		p.done()
 		return true, settle("unknown", "outcome unknown")
-	case chunk.Step == activities.SendStep && refused[last.Kind]:
+	case chunk.Step == activities.SendStep && refused[last.Kind] && !unwelcome:
 		return true, split(durable, in, p, chunk, message, p.Plan.Atomic && !trail.Uncertain() && trail.Marked())
 	case permanent, p.Deferrals >= maxDeferrals && last.Kind != classify.Paused:
 		fail(last.Kind)

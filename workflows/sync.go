@@ -45,13 +45,14 @@ type SyncInput struct {
 type Progress struct {
 	Export    runlog.Export      `json:"export"`
 	Plan      activities.Planned `json:"plan"`
-	Next      int                `json:"next"`             // the planned chunk to be sent next, from 1
-	Halves    []int              `json:"halves"`           // chunks that halving made, to be sent before it, the last one first
-	Last      int                `json:"last"`             // the highest chunk number given out
-	Faults    bool               `json:"faults"`           // late faults have been asked for
-	Verify    bool               `json:"verify"`           // the chunk at hand was refused, and it is open what the vendor has of it
-	Reason    string             `json:"reason,omitempty"` // why it was refused
-	Deferrals int                `json:"deferrals"`        // in a row
+	Next      int                `json:"next"`                // the planned chunk to be sent next, from 1
+	Halves    []int              `json:"halves"`              // chunks that halving made, to be sent before it, the last one first
+	Last      int                `json:"last"`                // the highest chunk number given out
+	Faults    bool               `json:"faults"`              // late faults have been asked for
+	Verify    bool               `json:"verify"`              // the chunk at hand was refused, and it is open what the vendor has of it
+	Reason    string             `json:"reason,omitempty"`    // why it was refused
+	Deferrals int                `json:"deferrals"`           // in a row
+	Unwelcome bool               `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
 }
 
 // Left is how many chunks are still to be sent.
@@ -124,6 +125,7 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		if p.Plan.Chunks > 0 {
 			w := warmUp(ctx, in)
 			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
+			p.Unwelcome = w.Kind == classify.Business
 		}
 	}
 	for goOn && !p.over() {

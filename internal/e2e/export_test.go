@@ -133,6 +133,28 @@ func TestExportShowsItsCall(t *testing.T) {
 	require.NotContains(t, show(), "the next one is at")
 }
 
+// A token that Xledger refuses inside HTTP 200, without a code: no voucher is to
+// blame, none is rejected, and with the token renewed all are sent.
+func TestExportRefusedAltogether(t *testing.T) {
+	b := newBook(t)
+	vendor, args := watchClosely(t, b.tenant, "xledger-main")
+	startWorker(t, "--dev-vendor-hosts", args[len(args)-1])
+	b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
+	vendor.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no such token"}]}`})
+	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
+	require.Equal(t, "failed", e.Status)
+	require.Equal(t, string(classify.Business), e.ErrorCode)
+	require.Contains(t, e.ErrorMessage, "perhaps because of its token")
+	require.Zero(t, e.Rejected)
+	require.Len(t, vendor.Log(), 2, "the warm-up and one chunk")
+	require.Equal(t, []string{"planned"}, queryStrings(t, "SELECT DISTINCT state FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
+
+	vendor.Reset()
+	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
+	require.Zero(t, code, words)
+	require.Equal(t, 40, fromJSON[workflows.SyncResult](t, out).Export.Exported)
+}
+
 // A period is exported once, whatever the vendor does on the way, however
 // often and by whomever it is started.
 func TestExportOnce(t *testing.T) {

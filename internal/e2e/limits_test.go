@@ -423,54 +423,59 @@ func TestRate(t *testing.T) {
 // the one that makes the attempts, too. Waiting for it uses up neither an
 // attempt's time nor the invocation's budget of four seconds.
 func TestConcurrency(t *testing.T) {
-	const most, n = 2, 60
+	const most, n = 2, 20
 	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 1s, maxRetries: 2, budget: 4s}", fmt.Sprintf("{concurrentRequests: %d}", most))
-	one, two := startWorker(t), startWorker(t)
 	var list []activities.Invocation
-	for i := range n {
-		in := o.ping("x0")
-		if i%20 == 10 {
-			script(in, sandbox.Rule{Times: 1, Status: 503})
+	// start begins invocations that take longer than their budget altogether, and
+	// waits until some have been made.
+	start := func() {
+		t.Helper()
+		before := len(list)
+		for i := range n {
+			in := o.ping("x0")
+			if i == n/2 {
+				script(in, sandbox.Rule{Times: 1, Status: 503})
+			}
+			script(in, sandbox.Rule{DelayMS: 500})
+			list = append(list, in)
+			begin(t, in)
 		}
-		script(in, sandbox.Rule{DelayMS: 200})
-		list = append(list, in)
-		begin(t, in)
+		require.Eventually(t, func() bool {
+			made := 0
+			for _, in := range list[before:] {
+				made += len(reached(in))
+			}
+			return made >= 5
+		}, 90*time.Second, 20*time.Millisecond)
 	}
-	last := list[n-1]
+	one, two := startWorker(t), startWorker(t)
+	start()
 	require.Eventually(t, func() bool {
-		shown, _, _ := starter(t, "", "show", last.CorrelationID.String(), "--org", o.id.String())
+		shown, _, _ := starter(t, "", "show", list[n-1].CorrelationID.String(), "--org", o.id.String())
 		return strings.Contains(shown, "by its requestsPerMinute or concurrentRequests")
 	}, 20*time.Second, 50*time.Millisecond)
-
-	requests := func() (all []sandbox.Entry) {
-		for _, in := range list {
-			all = append(all, reached(in)...)
-		}
-		return all
-	}
-	some := func(more int) {
-		t.Helper()
-		before := len(requests())
-		require.Eventually(t, func() bool { return len(requests()) >= before+more }, 90*time.Second, 20*time.Millisecond)
-	}
-	some(10)
 	require.NoError(t, one.Stop(20*time.Second))
 	three := startWorker(t)
-	some(10)
+	start()
 	require.NoError(t, two.Stop(20*time.Second)) // whichever of the two it was: the third one has it now
-	some(10)
+	start()
 	three.Kill()
 	startWorker(t)
+	start()
 	for i, in := range list {
 		out := finish(t, in)
 		require.True(t, out.OK, "%+v", out.Failure)
-		if i%20 == 10 {
+		if i%n == n/2 {
 			require.GreaterOrEqual(t, out.TotalAttempts, 2)
 		}
 	}
 
 	// How many are under way when each one comes.
-	all, together := requests(), 0
+	var all []sandbox.Entry
+	for _, in := range list {
+		all = append(all, reached(in)...)
+	}
+	together := 0
 	for _, e := range all {
 		require.False(t, e.Done.IsZero())
 		now := 0
