@@ -77,11 +77,11 @@ type Activities struct {
 	Pause  Pauses      // nil: nothing is ever paused
 	Health HealthStore // of monitors and probes; calls do not use it
 
-	// LastTraffic is when this worker last saw an integration's traffic; nil
+	// LastSuccess is when this worker last saw an integration's call succeed; nil
 	// never. OnHealth is told of each update that changes the state or shows
 	// trouble that lasts, perhaps more than once, and after an error again. It may
 	// be nil.
-	LastTraffic func(organization, integration uuid.UUID) time.Time
+	LastSuccess func(organization, integration uuid.UUID) time.Time
 	OnHealth    func(ctx context.Context, u runlog.HealthUpdate) error
 
 	warmed sync.Map // the last warm-up of each integration in this process, for the run that follows

@@ -157,7 +157,7 @@ func (a *Activities) lateFaults(ctx context.Context, in Invocation, c Chunk, exp
 		faults[f.Reference] = r.Text(f.Message)
 	}
 	if len(faults) > 0 {
-		if _, err := runlog.RecordFaults(ctx, a.DB, in.OrganizationID, in.IntegrationID, faults); err != nil {
+		if _, err := runlog.RecordFaults(ctx, a.DB, in.OrganizationID, in.IntegrationID, c.ExportID, faults); err != nil {
 			out.verdict = adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("the faults could not be recorded: %v", err))
 			return out
 		}

@@ -25,6 +25,7 @@ type Held struct {
 	Begun  int   `json:"begun"`           // attempts by Temporal's count, with one under way; 0 if there is no call
 	Trail  Trail `json:"trail,omitempty"` // what they left
 	Unread bool  `json:"-"`               // Temporal could not be asked: nothing is known
+	Asked  bool  `json:"-"`               // it was held, or at least tried
 }
 
 // Hold makes the attempt at hand the last one of its workflow's call, and

@@ -73,6 +73,7 @@ type seen struct {
 type traffic struct {
 	last    health.Signal        // "" if nothing was, or if a monitor doubts it
 	lastAt  time.Time            // of anything
+	goodAt  time.Time            // of a success
 	runs    []health.Observation // not told yet: each one or more like outcomes in a row
 	due     time.Time            // when to tell; zero if there is nothing
 	tokens  float64              // changes that may be told at once
@@ -120,19 +121,19 @@ func (o *Observer) warm(k key, at time.Time) {
 		t = &traffic{tokens: float64(o.options.Burst), refill: at}
 		o.known[k] = t
 	}
-	t.lastAt = at
+	t.lastAt, t.goodAt = at, at
 }
 
 // Dropped is how many attempts were not looked at for want of room.
 func (o *Observer) Dropped() int64 { return o.dropped.Load() }
 
-// LastTraffic is when an integration's last attempt was seen; zero if none was
-// within the last hour.
-func (o *Observer) LastTraffic(organization, integration uuid.UUID) time.Time {
+// LastSuccess is when an integration's last attempt was seen that succeeded;
+// zero if none was within the last hour.
+func (o *Observer) LastSuccess(organization, integration uuid.UUID) time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if t := o.known[key{organization, integration}]; t != nil {
-		return t.lastAt
+		return t.goodAt
 	}
 	return time.Time{}
 }
@@ -225,9 +226,11 @@ func (o *Observer) note(s seen, now time.Time) bool {
 		t = &traffic{tokens: float64(o.options.Burst), refill: now}
 		o.known[s.key] = t
 	}
-	t.lastAt = now
-	t.add(s.Observation)
 	signal := s.Signal()
+	if t.lastAt = now; signal == health.Success {
+		t.goodAt = now
+	}
+	t.add(s.Observation)
 	if t.row++; signal != health.Failure {
 		t.row = 0
 	}

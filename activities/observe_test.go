@@ -89,7 +89,7 @@ func TestSuccessesAreFolded(t *testing.T) {
 		l.all()
 		time.Sleep(3 * time.Hour)
 		require.Empty(t, l.all(), "nothing without traffic")
-		require.Zero(t, o.LastTraffic(in.OrganizationID, in.IntegrationID), "and it is forgotten")
+		require.Zero(t, o.LastSuccess(in.OrganizationID, in.IntegrationID), "and it is forgotten")
 		require.Zero(t, o.Dropped())
 	})
 }

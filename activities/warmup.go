@@ -15,8 +15,8 @@ import (
 // WarmUpInput asks to make an integration ready on the worker that takes it.
 type WarmUpInput struct {
 	Target
-	// UnlessTraffic leaves it out if this worker has seen the integration's
-	// traffic within this time; 0 never does.
+	// UnlessTraffic leaves it out if this worker has seen a call of the
+	// integration succeed within this time; 0 never does.
 	UnlessTraffic time.Duration `json:"unlessTraffic,omitempty"`
 }
 
@@ -87,7 +87,7 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 		r.Skipped = SkippedPaused
 	case w.Record != nil && w.Record.State == health.Passive:
 		r.Skipped = SkippedPassive // a vendor that throttles is left alone
-	case in.UnlessTraffic > 0 && a.LastTraffic != nil && time.Since(a.LastTraffic(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
+	case in.UnlessTraffic > 0 && a.LastSuccess != nil && time.Since(a.LastSuccess(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
 		if last, ok := a.warmed.Load(in.IntegrationID); ok {
 			if last := last.(warmed); time.Since(last.at) < in.UnlessTraffic {
 				r = last.WarmUpResult
@@ -110,17 +110,20 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 }
 
 // idle is after how long without traffic a call is the first one again, whose
-// cold start is logged.
+// cold start is logged if it succeeds.
 const idle = time.Minute
 
 // afterIdle makes an attempt measured if it is the first one after the
 // integration was idle here. The result is to be called when it is over.
 func (a *Activities) afterIdle(ctx context.Context, in Invocation) (context.Context, func(Attempt)) {
-	if a.LastTraffic == nil || time.Since(a.LastTraffic(in.OrganizationID, in.IntegrationID)) < idle {
+	if a.LastSuccess == nil || time.Since(a.LastSuccess(in.OrganizationID, in.IntegrationID)) < idle {
 		return ctx, func(Attempt) {}
 	}
 	var timing adapters.Timing
 	return adapters.WithTiming(ctx, &timing), func(done Attempt) {
+		if done.Class != classify.Success {
+			return
+		}
 		a.logColdStart(limits.Attempt, in.OrganizationID, in.IntegrationID, in.AdapterName, done.EndedAt.Sub(done.StartedAt), timing.Parts(), done.Kind)
 	}
 }

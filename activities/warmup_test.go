@@ -109,7 +109,7 @@ func TestWarmUp(t *testing.T) {
 		require.Zero(t, second.Parts.Connect+second.Parts.Token)
 
 		n := len(w.sandbox.Log())
-		w.acts.LastTraffic = func(_, _ uuid.UUID) time.Time { return time.Now() }
+		w.acts.LastSuccess = func(_, _ uuid.UUID) time.Time { return time.Now() }
 		third := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target, UnlessTraffic: time.Minute})
 		require.Equal(t, activities.SkippedTraffic, third.Skipped)
 		require.Equal(t, second.Parts, third.Parts, "it stands for the one before")

@@ -48,7 +48,7 @@ func NeedSettings(settings map[string]string, names ...string) error {
 // dimensionFields are the vendor's fields that an entry's dimensions can go to.
 // An adapter without a line takes any name.
 var dimensionFields = map[string][]string{
-	// vendors.md A. The first eight are objects and the last two are texts.
+	// docs/vendors.md#sources. The first eight are objects and the last two are texts.
 	"xledger": {"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 }
 

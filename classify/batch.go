@@ -16,7 +16,7 @@ import (
 
 // oDataBatch judges a JSON $batch answer: {"responses": [{"id", "status",
 // "headers", "body"}]}. IDs may be null, so parts go by their position; a part
-// with status 204 has no body (vendors.md C).
+// with status 204 has no body (docs/vendors.md#sources).
 func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) Verdict {
 	if !isArray(responses) {
 		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
@@ -90,7 +90,7 @@ func ofParts(parts []Verdict, outer Verdict) Verdict {
 // each part is an HTTP response, or a change set of them. ok is false if the
 // answer is not multipart. Without Prefer: odata.continue-on-error the outer
 // status is the failing part's and the body is multipart all the same
-// (vendors.md B).
+// (docs/vendors.md#sources).
 func multiparts(s Seen, body []byte, codes Table) (parts []Verdict, ok bool) {
 	contentType := ""
 	if v := values(s.Header, "Content-Type"); len(v) > 0 {
@@ -111,7 +111,7 @@ func multiparts(s Seen, body []byte, codes Table) (parts []Verdict, ok bool) {
 	return parts, true
 }
 
-// maxParts is more than any vendor allows in a batch (vendors.md B: 1,000).
+// maxParts is more than any vendor allows in a batch (docs/vendors.md#sources: 1,000).
 const maxParts = 1100
 
 func readParts(s Seen, body []byte, contentType string, codes Table, depth int) ([]Verdict, error) {

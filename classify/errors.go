@@ -16,7 +16,7 @@ import (
 // Err decides what an error of a call without a response means. It is total:
 // any error has a verdict, and nil is a success.
 //
-// The rules are vendors.md, table H. Unknown is true for every error after
+// The rules are docs/vendors.md#sources. Unknown is true for every error after
 // which the vendor may have acted; whether anything was sent is for the caller
 // to add. An error that no rule matches is a network fault: a capped retry does
 // no harm, and its rule "error:other" shows in the log that one is missing.

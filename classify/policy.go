@@ -40,7 +40,7 @@ func (p Policy) WithDefaults() Policy {
 	return p
 }
 
-// Limits of a policy. The budget's is the mission's: at most 60 s in all.
+// Limits of a policy. No invocation may take more than 60 s in all.
 const (
 	maxRetries = 10
 	maxBudget  = 60 * time.Second

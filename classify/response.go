@@ -104,7 +104,7 @@ var bodyless = map[int]bool{
 }
 
 // graphQL reads {"data": …, "errors": …}. Throttling and validation both come
-// inside HTTP 200 (vendors.md A), so the code is all there is to go by.
+// inside HTTP 200 (docs/vendors.md#sources), so the code is all there is to go by.
 func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	var worst Verdict
 	var data json.RawMessage
@@ -143,7 +143,7 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 		if isObject(value) {
 			for inner, skipped := range members(value) {
 				if string(inner) == "skippedDbIds" && !isEmpty(skipped) {
-					byStatus.Message = string(name) + " skipped " + string(skipped) // accepted, but not all of it (vendors.md, surprise 9)
+					byStatus.Message = string(name) + " skipped " + string(skipped) // accepted, but not all of it (docs/vendors.md#sources)
 				}
 			}
 		}
@@ -233,11 +233,11 @@ func graphQLErrorOf(s Seen, entry json.RawMessage, codes Table) graphQLError {
 }
 
 // maxReset is the longest reset that is believed: credits are counted by the
-// month (vendors.md A).
+// month (docs/vendors.md#sources).
 const maxReset = 31 * 24 * time.Hour
 
 // untilReset reads extensions.resetAt, whose name is known and whose format is
-// not (vendors.md A); RFC 3339 is assumed.
+// not (docs/vendors.md#sources); RFC 3339 is assumed.
 func untilReset(resetAt string, s Seen) (time.Duration, bool) {
 	at, err := time.Parse(time.RFC3339, resetAt)
 	if err != nil {
@@ -254,7 +254,7 @@ func untilReset(resetAt string, s Seen) (time.Duration, bool) {
 }
 
 // oData reads {"error": {"code", "message"}} and JSON batches. The code's
-// prefix is not its class (vendors.md, surprise 4): only the table counts.
+// prefix is not its class (docs/vendors.md#sources): only the table counts.
 func oData(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	success := byStatus.Class == Success
 	var business *Verdict
@@ -310,7 +310,7 @@ func oDataError(value json.RawMessage) (code, message string) {
 }
 
 // oAuth reads a token answer. The error member is a code at any status; the
-// AADSTS number in the description never decides (vendors.md D).
+// AADSTS number in the description never decides (docs/vendors.md#sources).
 func oAuth(_ Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	var code, description string
 	failed, token := false, false

@@ -12,7 +12,7 @@ import (
 const MaxRetryAfter = 24 * time.Hour
 
 // retryAfterHeaders are looked at in this order, the finer unit first. The
-// first two are Microsoft's (vendors.md E2).
+// first two are Microsoft's (docs/vendors.md#sources).
 var retryAfterHeaders = []struct {
 	name  string
 	unit  time.Duration

@@ -229,9 +229,9 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 }
 
 // FaultsSince is since when a vendor is to be asked for late faults: since the
-// start of the integration's export before this one, for what was found after
-// that one had closed; if there is none, since this one's. A retry counts as a
-// part of what it retries.
+// start of the integration's export before this one that asked, for what was
+// found after that one had closed; if none did, since the first one's. A retry
+// counts as a part of what it retries.
 func FaultsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
@@ -241,8 +241,10 @@ func FaultsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (
 			    SELECT b.integration_id, b.parent_export_id, b.started_at FROM ledgerline.bufdir_export_audit_log b JOIN chain c ON b.export_id = c.parent_export_id
 			    WHERE b.organization_id = $1
 			), own AS (SELECT min(started_at) AS at FROM chain)
-			SELECT coalesce((SELECT max(b.started_at) FROM ledgerline.bufdir_export_audit_log b, own
-			    WHERE b.organization_id = $1 AND b.integration_id = (SELECT integration_id FROM chain LIMIT 1) AND b.started_at < own.at), own.at, now()) FROM own`,
+			SELECT coalesce(max(b.started_at) FILTER (WHERE b.status = 'complete' AND b.chunks > 0 AND b.error_message IS NULL), min(b.started_at), own.at, now())
+			FROM own LEFT JOIN ledgerline.bufdir_export_audit_log b ON b.organization_id = $1 AND b.started_at < own.at
+			    AND b.integration_id = (SELECT integration_id FROM chain LIMIT 1)
+			GROUP BY own.at`,
 			organization, id).Scan(&at)
 	})
 	return at, err

@@ -114,11 +114,13 @@ func Healthy(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID
 
 // RunEnded looks at an integration's latest runs and calls [Fail] if the last
 // two failed, [Recover] if the last one is complete. Runs that were cancelled
-// do not count.
+// do not count, and neither do complete ones of which the vendor took nothing:
+// they say nothing of it.
 func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT export_id, period, status, coalesce(error_code, '') FROM ledgerline.bufdir_export_audit_log
 		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND error_code IS DISTINCT FROM $3
+		  AND (status = 'failed' OR entries_exported > 0)
 		ORDER BY started_at DESC LIMIT 2`, organization, integration, classify.Cancelled)
 	if err != nil {
 		return false, err

@@ -20,8 +20,8 @@ type Notification = notify.Notification
 // what it tells of is committed.
 //
 // At most one is queued per cause and hour, an hour from the last one on. What
-// comes within it is counted and named on the row of that one, and the next
-// one of the cause repeats it; queued is then false. Callers of one cause wait
+// comes within it is counted and named on the row of that one, and told when the
+// hour is over, by [TellKept]; queued is then false. Callers of one cause wait
 // for each other's commit, so make this the last statement of a transaction,
 // and where it tells of several causes, tell them in the order of
 // [notify.Causes].

@@ -332,12 +332,13 @@ func TestIncidentStorm(t *testing.T) {
 func TestRunEnded(t *testing.T) {
 	t.Parallel()
 	o := newTeller(t, "main")
+	exported := 1
 	run := func(status, code string) bool {
 		_, err := o.admin.Exec(t.Context(), `
 			INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, idempotency_key,
-			    trigger, triggered_by, started_at, finished_at, status, error_code, workflow_id, run_id)
-			VALUES ($1, gen_random_uuid(), $2, 'xledger', '2026-10', '2026-10-01', '2026-11-01', gen_random_uuid()::text, 'manual', 'test', clock_timestamp(), now(), $3, nullif($4, ''), 'x', gen_random_uuid())`,
-			o.organization, o.integrations[0], status, code)
+			    trigger, triggered_by, started_at, finished_at, status, error_code, entries_total, entries_exported, workflow_id, run_id)
+			VALUES ($1, gen_random_uuid(), $2, 'xledger', '2026-10', '2026-10-01', '2026-11-01', gen_random_uuid()::text, 'manual', 'test', clock_timestamp(), now(), $3, nullif($4, ''), $5, $5, 'x', gen_random_uuid())`,
+			o.organization, o.integrations[0], status, code, exported)
 		require.NoError(t, err)
 		return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			return runlog.RunEnded(ctx, tx, o.organization, o.integrations[0])
@@ -349,6 +350,9 @@ func TestRunEnded(t *testing.T) {
 	require.False(t, run("failed", "cancelled"), "somebody stopped it")
 	require.True(t, run("failed", "unauthorized"))
 	require.False(t, run("failed", "unauthorized"))
+	exported = 0
+	require.False(t, run("complete", ""), "of which the vendor took nothing")
+	exported = 1
 	require.True(t, run("complete", ""))
 	require.False(t, run("complete", ""))
 	require.Equal(t, classify.Unauthorized, o.told(t)[0].Facts.ErrorKind)

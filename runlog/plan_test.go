@@ -90,6 +90,16 @@ func (b books) entries(e runlog.Export) []string {
 	return list
 }
 
+// told are the causes that people were told of, in order.
+func (b books) told() (causes []string) {
+	b.t.Helper()
+	rows, err := b.admin.Query(b.t.Context(), "SELECT cause FROM ledgerline.notifications ORDER BY queued_at")
+	require.NoError(b.t, err)
+	causes, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(b.t, err)
+	return causes
+}
+
 func (b books) close(e runlog.Export) runlog.Export {
 	b.t.Helper()
 	closed, err := runlog.CloseExport(b.t.Context(), b.worker, e)
@@ -173,10 +183,22 @@ func TestPlanRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, sent)
 	require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, 1, "exported", "", map[string]string{taken[0].VendorKey: "4711"}))
-	n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, b.spec.ID, map[string]string{"4711": "account is closed", "9": "another's"})
-	require.NoError(t, err)
-	require.EqualValues(t, 1, n)
+	record := func(asking runlog.Export, message string) int64 {
+		t.Helper()
+		n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, b.spec.ID, asking.ID, map[string]string{"4711": message, "9": "another's"})
+		require.NoError(t, err)
+		return n
+	}
+	require.EqualValues(t, 1, record(e, "account is closed"))
+	require.Zero(t, record(e, "account is closed"), "no news")
+	require.Empty(t, b.told(), "it is told when its export closes")
 	closed := b.close(e)
+	require.Equal(t, []string{"rejected", "faulted"}, b.told())
+	_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour'")
+	require.NoError(t, err)
+	next := b.claim("2026-11", nil)
+	require.EqualValues(t, 1, record(next, "account is locked"))
+	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.told(), "of an export that has closed")
 	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.Faulted})
 	require.Equal(t, "complete", closed.Status)
 }
@@ -296,16 +318,31 @@ func TestClaimOverlap(t *testing.T) {
 func TestFaultsSince(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
+	since := func(of, want runlog.Export) {
+		t.Helper()
+		at, err := runlog.FaultsSince(t.Context(), b.worker, b.org, of.ID)
+		require.NoError(t, err)
+		require.WithinDuration(t, want.StartedAt, at, time.Microsecond)
+	}
 	first := b.claim("2026-09", nil)
+	since(first, first)
+	first.Chunks = 1
+	b.close(first)
+	b.close(b.claim("2026-08", nil)) // nothing to send: it asked nobody
 	second := b.claim("2026-10", nil)
 	again := b.claim("2026-10", &second.ID)
 	last := b.claim("2026-10", &again.ID)
+	since(second, first)
+	since(again, first)
+	since(last, first)
 	third := b.claim("2026-11-01", nil)
-	for of, want := range map[*runlog.Export]runlog.Export{&first: first, &second: first, &again: first, &last: first, &third: last} {
-		at, err := runlog.FaultsSince(t.Context(), b.worker, b.org, of.ID)
-		require.NoError(t, err)
-		require.WithinDuration(t, want.StartedAt, at, time.Microsecond, of.Period)
-	}
+	since(third, first)
+	last.Chunks, last.ErrorMessage = 1, "late faults could not be asked for: away"
+	b.close(last)
+	since(third, first)
+	again.Chunks = 1
+	b.close(again)
+	since(third, again)
 }
 
 // A run that the vendor refuses to know is told as refused credentials, and the
@@ -313,17 +350,18 @@ func TestFaultsSince(t *testing.T) {
 func TestCloseTellsOfCredentials(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	told := func() (causes []string) {
-		rows, err := b.admin.Query(t.Context(), "SELECT cause FROM ledgerline.notifications ORDER BY queued_at")
-		require.NoError(t, err)
-		causes, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err)
-		return causes
-	}
 	e := b.claim("2026-10", nil)
 	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
 	require.Equal(t, "failed", b.close(e).Status)
-	require.Equal(t, []string{"credentials"}, told())
+	require.Equal(t, []string{"credentials"}, b.told())
 	require.Equal(t, "complete", b.close(b.claim("2026-11", nil)).Status)
-	require.Equal(t, []string{"credentials", "recovered"}, told())
+	require.Equal(t, []string{"credentials"}, b.told(), "nobody was asked, so nothing is known")
+	b.lines("a1 a 2026-12-01 1920 1", "a2 a 2026-12-01 3000 -1")
+	e = b.claim("2026-12", nil)
+	require.Len(t, b.plan(e, integrations.Export{}, 500), 2)
+	_, _, err := runlog.TakeChunk(t.Context(), b.worker, b.org, e.ID, 1)
+	require.NoError(t, err)
+	require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, 1, "exported", "", nil))
+	require.Equal(t, "complete", b.close(e).Status)
+	require.Equal(t, []string{"credentials", "recovered"}, b.told())
 }

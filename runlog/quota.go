@@ -128,7 +128,8 @@ func Queues(ctx context.Context, db Beginner, process uuid.UUID, ttl time.Durati
 }
 
 // ReleaseQueues ends a worker's leases, so that others need not wait for their
-// end. None of its attempts in these queues may be under way.
+// end. None of its attempts in these queues may be under way. Without a list it
+// ends all of them, and others share them out among themselves.
 func ReleaseQueues(ctx context.Context, db Beginner, process uuid.UUID, integrations []uuid.UUID) error {
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `SELECT ledgerline.release_queues($1, $2)`, process, integrations)

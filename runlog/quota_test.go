@@ -224,9 +224,16 @@ func TestQueueLeases(t *testing.T) {
 	require.Empty(t, held, "it was only away, and another has them now")
 	require.Empty(t, surplus)
 
+	// Who leaves counts no more.
+	require.NoError(t, runlog.ReleaseQueues(t.Context(), b.worker, c, nil))
+	for id := range holder {
+		holder[id] = uuid.Nil
+	}
+	held, _ = ask(a)
+	require.Len(t, held, 5)
+
 	// Whoever comes at once: one gets each lease.
 	end(a)
-	end(c)
 	start := make(chan struct{})
 	got := make(chan uuid.UUID, 40)
 	var all sync.WaitGroup

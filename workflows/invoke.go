@@ -70,6 +70,7 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.T
 	var held activities.Held
 	if workflow.Await(ctx, calling.IsReady) != nil {
 		held = hold(own)
+		held.Asked = true
 		cancel()
 	}
 	var result activities.CallResult
@@ -167,7 +168,7 @@ func trailOf(err error, held activities.Held, p classify.Policy, began, now time
 		if unrecorded := trail.Last().Class != "" || len(trail) == 0; unrecorded && lostOne(err, timedOut) {
 			n = max(n, len(trail)+1)
 		}
-		if outOfAttempts(err) && held.Begun == 0 { // who is held has no more than it had
+		if outOfAttempts(err) && !held.Asked { // who is held has no more than it had
 			n = max(n, p.MaxAttempts())
 		}
 		return trail.Lost(n, began, now)

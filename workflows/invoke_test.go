@@ -121,7 +121,7 @@ func assertWaits(t *testing.T, got []time.Duration) {
 	}
 }
 
-// Mission test 1: a 503 leads to three retries after 1 s, 2 s and 4 s ± 20 %.
+// A 503 leads to three retries after 1 s, 2 s and 4 s ± 20 %.
 func TestTransientIsRetriedThreeTimes(t *testing.T) {
 	b := newBench(t)
 	b.sandbox.Script(sandbox.Rule{Times: 3, Status: http.StatusServiceUnavailable})
@@ -135,7 +135,7 @@ func TestTransientIsRetriedThreeTimes(t *testing.T) {
 	require.Empty(t, last.ErrorClass)
 }
 
-// Mission test 2: a 400 returns at once.
+// A 400 returns at once.
 func TestPermanentIsNotRetried(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 422} {
 		b := newBench(t)
@@ -151,7 +151,7 @@ func TestPermanentIsNotRetried(t *testing.T) {
 	}
 }
 
-// Mission test 4: when all attempts have failed, isRetryable is false; in the
+// When all attempts have failed, isRetryable is false; in the
 // record, the attempts that were retried say true.
 func TestExhaustion(t *testing.T) {
 	b := newBench(t)
@@ -185,7 +185,7 @@ func TestFailureSchema(t *testing.T) {
 	require.ElementsMatch(t, []string{"correlationId", "errorClass", "httpStatus", "adapterName", "attempt", "message", "isRetryable"}, keys)
 }
 
-// Mission test 5: one correlation ID, a v4, in every row, request and log line.
+// One correlation ID, a v4, in every row, request and log line.
 func TestOneCorrelationID(t *testing.T) {
 	b := newBench(t)
 	b.sandbox.Script(sandbox.Rule{Times: 2, Status: http.StatusGatewayTimeout})
@@ -208,7 +208,7 @@ func TestOneCorrelationID(t *testing.T) {
 	require.NotContains(t, b.log.String(), sandbox.DemoXledgerToken)
 }
 
-// Mission test 7: a business error inside HTTP 200 is called once.
+// A business error inside HTTP 200 is called once.
 func TestBusinessErrorInside200(t *testing.T) {
 	b := newBench(t)
 	in := b.invocation()

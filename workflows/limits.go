@@ -76,7 +76,7 @@ func waitsFor(p *workflow.PendingActivityInfo, live Live) string {
 	case p.GetState() != enums.PENDING_ACTIVITY_STATE_SCHEDULED:
 		return ""
 	case due && strings.HasPrefix(p.GetActivityOptions().GetTaskQueue().GetName(), activities.TaskQueue+"/"):
-		return "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests"
+		return "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests; the latter needs a worker that reaches PostgreSQL"
 	case due:
 		return "it waits for a worker: all are busy, or none runs"
 	}

@@ -374,7 +374,7 @@ func TestWarmUpBeforeARun(t *testing.T) {
 	busy := newMonth(t)
 	busy.watched = m.watched
 	busy.watched.BaseURL = "http://127.0.0.1:1"
-	busy.acts.LastTraffic = func(_, _ uuid.UUID) time.Time { return time.Now().Add(-10 * time.Second) }
+	busy.acts.LastSuccess = func(_, _ uuid.UUID) time.Time { return time.Now().Add(-10 * time.Second) }
 	busy.run(t, days30)
 	require.Empty(t, busy.asked)
 }

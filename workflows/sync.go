@@ -125,7 +125,7 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		if p.Plan.Chunks > 0 {
 			w := warmUp(ctx, in)
 			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
-			p.Unwelcome = w.Kind == classify.Business
+			p.Unwelcome = w.Skipped == "" && w.Kind == classify.Business
 		}
 	}
 	for goOn && !p.over() {

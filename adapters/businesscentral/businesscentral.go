@@ -2,7 +2,7 @@
 //
 // A call's body is a raw request or a batch, see package odata. A batch is
 // sent as a JSON $batch of at most 100 operations, with "Isolation: snapshot"
-// if it is atomic (vendors.md, table C).
+// if it is atomic (docs/vendors.md#sources).
 //
 // An export adds lines to a general journal, whose company and ID are settings,
 // and never posts it: that is for a person to do. The consequence: lines can be
@@ -34,11 +34,11 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "businesscentral"
 
-// MaxBatch is how many operations one $batch may hold (vendors.md C).
+// MaxBatch is how many operations one $batch may hold (docs/vendors.md#sources).
 const MaxBatch = 100
 
 // resource is Business Central's token audience; unlike Dataverse's it does
-// not depend on the environment (vendors.md C).
+// not depend on the environment (docs/vendors.md#sources).
 const resource = "https://api.businesscentral.dynamics.com/.default"
 
 // Adapter implements [adapters.Exporter].

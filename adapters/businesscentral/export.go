@@ -19,7 +19,7 @@ import (
 var _ adapters.Exporter = Adapter{}
 
 // limits: a batch is sent with "Isolation: snapshot", which rolls all back
-// "unless AL commits" (vendors.md C). Whether something in a company's own code
+// "unless AL commits" (docs/vendors.md#sources). Whether something in a company's own code
 // commits cannot be known from here, so a refused batch counts as one that may
 // have been stored in part.
 var limits = adapters.Limits{Entries: MaxBatch, Default: MaxBatch, Atomic: false, Settings: []string{"companyId", "journalId"}}

@@ -3,7 +3,7 @@ package dataverse
 import "github.com/ledgerline/ledgerline/classify"
 
 // Codes are the Dataverse error codes that mean something else than their
-// status (vendors.md B). The Web API writes them in hex, the SDK in decimal;
+// status (docs/vendors.md#sources). The Web API writes them in hex, the SDK in decimal;
 // the table takes both.
 var Codes = classify.Table{
 	Name:    Name,
@@ -22,6 +22,6 @@ var Codes = classify.Table{
 }
 
 // FinanceOperations is the table of Dynamics 365 Finance & Operations, which
-// has no codes of its own that matter: throttling is a 429 (vendors.md C). No
+// has no codes of its own that matter: throttling is a 429 (docs/vendors.md#sources). No
 // adapter uses it yet; starter explain knows it.
 var FinanceOperations = classify.Table{Name: "financeoperations", Dialect: classify.OData}

@@ -6,7 +6,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// Codes are Xledger's error codes, from errors[].code (vendors.md A). The
+// Codes are Xledger's error codes, from errors[].code (docs/vendors.md#sources). The
 // official client's enum has only these; the waits are the ones it uses. What
 // is not listed is a business error: many validation errors have no code.
 var Codes = classify.Table{

@@ -32,7 +32,7 @@ type code struct {
 // ExportBody implements [adapters.Exporter] with addGLImportItems: all entries
 // in one mutation, which Xledger takes as a whole or not at all. Lines of one
 // voucher share a trRegNumber, amounts are strings, and extIdentifier is the
-// key by which an entry is found again (vendors.md A). clientId is an entry's
+// key by which an entry is found again (docs/vendors.md#sources). clientId is an entry's
 // position, counted from 1, by which the answer names it. Nothing of the node
 // takes a currency: amounts are in that of the entity.
 func (Adapter) ExportBody(_ map[string]string, entries []adapters.Entry) ([]byte, error) {

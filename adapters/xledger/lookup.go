@@ -67,7 +67,7 @@ func parsePage(body []byte, field string) (page, error) {
 
 // pages asks for a connection page after page and hands out its nodes. document
 // takes the variable $after. A cursor that comes twice would go on for ever
-// (vendors.md A), so it ends the call. The answer is the last page's.
+// (docs/vendors.md#sources), so it ends the call. The answer is the last page's.
 func pages(ctx context.Context, c *adapters.Conn, document, field string, vars map[string]any, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
 	invalid := func(a adapters.Answer, err error) (adapters.Answer, classify.Verdict) {
 		v := adapters.Fault(classify.InvalidResponse, "pages:"+field, err.Error())
@@ -153,7 +153,7 @@ const errorsSince = "query($since:DateTimeString,$after:String){glImportItemErro
 	"{edges{cursor node{dbId createdAt message errorLevel{code name} transactionDbId}} pageInfo{hasNextPage}}}"
 
 // vendorTime is Xledger's clock. Its times are in CET and have no zone
-// (vendors.md A); whether that is one hour before UTC in summer too is not
+// (docs/vendors.md#sources); whether that is one hour before UTC in summer too is not
 // known. This reading is never earlier than the other one, so that nothing is
 // taken for older than it is.
 var vendorTime = time.FixedZone("CET", 60*60)

@@ -1,6 +1,6 @@
 // Package xledger speaks to Xledger's GraphQL API.
 //
-// Three things set Xledger apart (vendors.md, table A). Nearly every failure
+// Three things set Xledger apart (docs/vendors.md#sources). Nearly every failure
 // comes inside HTTP 200: throttling, validation, refused tokens. The error code
 // stands at errors[].code, not in the extensions. And every request is billed,
 // so a look-up is made only when an outcome is really unknown.
@@ -30,7 +30,7 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "xledger"
 
-// MaxNodes is how many nodes one mutation may carry (vendors.md A: mass
+// MaxNodes is how many nodes one mutation may carry (docs/vendors.md#sources: mass
 // mutations take up to 500).
 const MaxNodes = 500
 
@@ -133,7 +133,7 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses
-// "Bearer …" (vendors.md A).
+// "Bearer …" (docs/vendors.md#sources).
 func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (adapters.Answer, classify.Verdict) {
 	token, missing := c.Credential("token")
 	if missing != nil {

@@ -27,7 +27,7 @@ func (a *app) health() *cobra.Command {
 		Long: `Shows how integrations are doing, of one organization or of all.
 
   healthy      the last thing that was seen is a success
-  degraded     failures, or the vendor refuses the credentials
+  degraded     failures, or the vendor refuses the credentials or a probe
   unreachable  failures in a row, or confirmed by a probe
   passive      the vendor throttles or credits are used up: no probes until a
                call succeeds

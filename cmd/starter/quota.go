@@ -12,7 +12,7 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Xledger's price list for the United Kingdom (vendors.md A). Volume is billed
+// Xledger's price list for the United Kingdom (docs/vendors.md#sources). Volume is billed
 // too and is not counted here.
 const (
 	xledgerIncluded = 5000 // requests a month

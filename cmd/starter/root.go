@@ -44,7 +44,8 @@ PostgreSQL is found by DATABASE_URL, as a user with the role
 ledgerline_operator; migrate needs one who may create roles.
 
 Exit codes: 0 done, 1 could not be done, 2 wrong command line or file;
-call --exit-status: 3 failed for good, 4 tried as often as allowed.`,
+call --exit-status: 3 failed for good, 4 tried as often as allowed;
+sync and exports retry --exit-status: 3 failed, or not all entries exported.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {

@@ -203,8 +203,8 @@ func (a *app) schedulesPause() *cobra.Command {
 	c := a.onSchedule(&cobra.Command{
 		Use: "pause --org UUID --integration NAME --reason WHY", Short: "Stop an integration's scheduled exports",
 		Long: `Stops an integration's scheduled exports and nothing else; starter integrations
-pause stops its calls too. Who paused and why is in the schedule's note. What is due meanwhile is not made up for by itself: see
-starter schedules backfill.`,
+pause stops its calls too. Who paused and why is in the schedule's note. What is
+due meanwhile is not made up for by itself: see starter schedules backfill.`,
 		PreRunE: func(*cobra.Command, []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return usage("--reason is missing: want why, for those who look later")

@@ -52,7 +52,7 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 	flags.StringVar(&c.listen, "listen", cmp.Or(getenv("LEDGERLINE_LISTEN"), ":8080"), "`address` of /livez, /readyz and /metrics; $LEDGERLINE_LISTEN")
 	dev := flags.String("dev-vendor-hosts", getenv("LEDGERLINE_DEV_VENDOR_HOSTS"), "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	flags.BoolVar(&c.relax, "relax-database-checks", getenv("LEDGERLINE_RELAX_DATABASE_CHECKS") == "true", "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")
-	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once")
+	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a limit of concurrency")
 	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and tell them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")

@@ -16,11 +16,11 @@ import (
 const flushEvery = 5 * time.Second
 
 // keepLimits stores what is counted and works on the queues of integrations
-// that have one of their own, until stop is called. Then it waits for attempts
-// in those queues and stores what was counted last.
-func keepLimits(ctx context.Context, acts *activities.Activities, temporal client.Client, logger *slog.Logger) (stop func(), err error) {
+// that have one of their own, until stop is called, which waits for attempts in
+// those queues. When all attempts have ended, flush stores what was counted last.
+func keepLimits(ctx context.Context, acts *activities.Activities, temporal client.Client, logger *slog.Logger) (stop, flush func(), err error) {
 	if err := acts.LearnUsage(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	q := newQueues(acts, temporal, logger)
 	q.look(ctx)
@@ -28,10 +28,12 @@ func keepLimits(ctx context.Context, acts *activities.Activities, temporal clien
 	var loops sync.WaitGroup
 	loops.Go(func() { q.keep(ctx) })
 	loops.Go(func() { flushUsage(ctx, acts, logger) })
-	return func() {
+	stop = func() {
 		cancel()
 		loops.Wait()
 		q.stop()
+	}
+	flush = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		for range 2 { // a batch whose fate is open, and what came after it
@@ -40,7 +42,8 @@ func keepLimits(ctx context.Context, acts *activities.Activities, temporal clien
 				return
 			}
 		}
-	}, nil
+	}
+	return stop, flush, nil
 }
 
 func flushUsage(ctx context.Context, acts *activities.Activities, logger *slog.Logger) {

@@ -59,7 +59,7 @@ func keepMonitors(ctx context.Context, pool *pgxpool.Pool, temporal client.Clien
 		count(in, done)
 		observer.Observe(in, done)
 	}
-	acts.LastTraffic = observer.LastTraffic
+	acts.LastSuccess = observer.LastSuccess
 	w := &monitors{pool: pool, temporal: temporal, observer: observer, log: log, known: make(map[uuid.UUID]known)}
 	go w.run(ctx)
 	told := make(chan struct{})

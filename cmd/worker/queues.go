@@ -42,7 +42,7 @@ const sharedSlots = 20
 type queues struct {
 	logger *slog.Logger
 	list   func(context.Context) ([]runlog.Queue, error) // which renews and takes leases
-	give   func(context.Context, []uuid.UUID) error      // them back
+	give   func(context.Context, []uuid.UUID) error      // them back; nil for all and for ever
 	start  func(uuid.UUID, role, func(error)) (stopper, error)
 
 	renewed time.Time // before the leases that are held were asked for
@@ -218,22 +218,15 @@ func (q *queues) end(id uuid.UUID) bool {
 
 // stop ends all, waits for attempts under way, and gives the leases back.
 func (q *queues) stop() {
-	var held []uuid.UUID
 	var all sync.WaitGroup
 	for id, r := range q.running {
 		q.end(id)
-		if r.leased {
-			held = append(held, id)
-		}
 		all.Go(func() { <-r.ended })
 	}
 	all.Wait()
-	if len(held) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := q.give(ctx, held); err != nil {
+	if err := q.give(ctx, nil); err != nil {
 		q.logger.Warn("leases could not be given back; other workers take them when they end", "error", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -81,11 +82,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer acts.Client.CloseIdle()
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows) // before any worker starts, those of the limits too
-	stopLimits, err := keepLimits(ctx, acts, temporal, logger)
+	stopQueues, flush, err := keepLimits(ctx, acts, temporal, logger)
 	if err != nil {
 		return err
 	}
-	defer stopLimits() // after the worker has stopped: it stores what was counted last
+	defer flush()
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency
 	fatal := make(chan error, 1)
@@ -93,9 +94,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	w := worker.New(temporal, activities.TaskQueue, options)
 	workflows.Register(w, acts)
 	if err := w.Start(); err != nil {
+		stopQueues()
 		return fmt.Errorf("start the Temporal worker: %w", err)
 	}
-	defer w.Stop() // waits for attempts under way
+	defer func() { // at once, each waits for its attempts under way
+		var both sync.WaitGroup
+		both.Go(w.Stop)
+		both.Go(stopQueues)
+		both.Wait()
+	}()
 
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()

@@ -2,9 +2,9 @@
 //
 //	bench NAME VALUE UNIT target TARGET ok|miss
 //
-// Every figure is the median of at least three rounds. A ratio compares two
-// things that are measured in turn in the same run, on the same servers; only
-// ratios carry over to another machine. A target that is missed is printed as
+// A ratio is the median of at least three rounds and compares two things that
+// are measured in turn in the same run, on the same servers; only ratios carry
+// over to another machine. A target that is missed is printed as
 // such and is not an error: the program exits non-zero only if it could not
 // measure.
 package main

@@ -24,7 +24,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 )
 
-// Mission test 1, for real: three retries after 1 s, 2 s and 4 s ± 20 %, by the
+// Three retries after 1 s, 2 s and 4 s ± 20 %, by the
 // clock of the vendor, and the policy is what the Temporal UI shows.
 func TestBackoffForReal(t *testing.T) {
 	startWorker(t)
@@ -52,7 +52,7 @@ func TestBackoffForReal(t *testing.T) {
 	}
 }
 
-// Mission test 3: an adapter that hangs is cut off by its timeout, which is a
+// An adapter that hangs is cut off by its timeout, which is a
 // timeout and uses a retry slot.
 func TestHangTimesOut(t *testing.T) {
 	startWorker(t)
@@ -76,7 +76,7 @@ func TestHangTimesOutAt10s(t *testing.T) {
 	require.False(t, out.Failure.IsRetryable)
 }
 
-// Mission test 6: a vendor that fails and succeeds in turn leaves exactly the
+// A vendor that fails and succeeds in turn leaves exactly the
 // expected rows, for every adapter.
 func TestAlternatingVendor(t *testing.T) {
 	startWorker(t)

@@ -73,7 +73,7 @@ func valuesOf(filter string) (column string, values []string, ok bool) {
 	return column, values, column != ""
 }
 
-// businessCentral serves the API v2.0 (vendors.md C).
+// businessCentral serves the API v2.0 (docs/vendors.md#sources).
 func (s *Sandbox) businessCentral(c *call) {
 	if !s.bearer(c) {
 		return

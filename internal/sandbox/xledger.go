@@ -28,7 +28,7 @@ type itemFault struct {
 	message string
 }
 
-// vendorClock is Xledger's: times have no zone and are in CET (vendors.md A).
+// vendorClock is Xledger's: times have no zone and are in CET (docs/vendors.md#sources).
 var vendorClock = time.FixedZone("CET", 60*60)
 
 const vendorTime = "2006-01-02T15:04:05"
@@ -85,7 +85,7 @@ func (c *call) invalid(code, format string, args ...any) {
 	}}})
 }
 
-// xledger serves the GraphQL API (vendors.md A).
+// xledger serves the GraphQL API (docs/vendors.md#sources).
 func (s *Sandbox) xledger(c *call) {
 	token, ok := strings.CutPrefix(c.Header.Get("Authorization"), "token ")
 	switch {
@@ -120,7 +120,7 @@ func (s *Sandbox) xledger(c *call) {
 
 type codeInput struct{ Code string }
 
-// glNode is what an import item can hold (vendors.md A).
+// glNode is what an import item can hold (docs/vendors.md#sources).
 type glNode struct {
 	ExtIdentifier string          `json:"extIdentifier"`
 	TrRegNumber   json.RawMessage `json:"trRegNumber"`

@@ -18,12 +18,12 @@ CREATE TABLE ledgerline.queue_workers (
 );
 
 -- Integrations whose calls have a queue of their own. One that was removed
--- keeps it for as long as a call may wait there, and a bit longer.
+-- keeps it for as long as a run may wait to go on there, and a bit longer.
 CREATE VIEW ledgerline.queues AS
     SELECT organization_id, integration_id,
            coalesce((limits ->> 'requestsPerMinute')::integer, 0) AS requests_per_minute,
            coalesce((limits ->> 'concurrentRequests')::integer, 0) AS concurrent_requests
-    FROM ledgerline.integrations WHERE own_queue AND coalesce(removed_at > now() - interval '2 days', true);
+    FROM ledgerline.integrations WHERE own_queue AND coalesce(removed_at > now() - interval '35 days', true);
 
 -- All is across organizations, and only the functions below touch it.
 -- +goose StatementBegin
@@ -59,6 +59,7 @@ DECLARE
     share bigint;
     mine  bigint;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('ledgerline.queue_leases')); -- one at a time: each touches the others' rows
     INSERT INTO ledgerline.queue_workers (worker_id, seen_at) VALUES (worker, now())
         ON CONFLICT (worker_id) DO UPDATE SET seen_at = excluded.seen_at;
     DELETE FROM ledgerline.queue_workers WHERE seen_at < now() - ttl / 2;
@@ -84,11 +85,15 @@ END
 $$;
 -- +goose StatementEnd
 
--- Gives leases back, for others to take at once.
+-- Gives leases back, for others to take at once. Without a list the worker gives
+-- all back and has no part in them any more.
+-- +goose StatementBegin
 CREATE FUNCTION ledgerline.release_queues(worker uuid, integrations uuid[]) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-        DELETE FROM ledgerline.queue_leases WHERE worker_id = worker AND integration_id = ANY (integrations)
+        DELETE FROM ledgerline.queue_leases WHERE worker_id = worker AND (integrations IS NULL OR integration_id = ANY (integrations));
+        DELETE FROM ledgerline.queue_workers WHERE worker_id = worker AND integrations IS NULL;
     $$;
+-- +goose StatementEnd
 
 ALTER FUNCTION ledgerline.own_queues(uuid, interval) OWNER TO ledgerline_owner;
 ALTER FUNCTION ledgerline.release_queues(uuid, uuid[]) OWNER TO ledgerline_owner;
