@@ -68,7 +68,7 @@ func counting(ctx context.Context, s *servers) error {
 			observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
 				return workflows.TellMonitor(ctx, c, organization, integration, seen)
 			}, activities.ObserverOptions{}, quiet)
-			acts.Observe = observer.Observe
+			acts.Observe, acts.LastSuccess = observer.Observe, observer.LastSuccess
 			loops.Go(func() { observer.Run(ctx) })
 		}
 		w := worker.New(c, queue, workflows.WorkerOptions())

@@ -39,52 +39,20 @@ ALTER TABLE ledgerline.quota_warnings ALTER COLUMN monthly DROP DEFAULT,
 -- The row of a worker process is of use while it may store its last batch
 -- again; a process that starts removes those of three months ago.
 -- +goose StatementBegin
-CREATE OR REPLACE FUNCTION ledgerline.add_usage(worker uuid, batch bigint, organizations uuid[], integrations uuid[], months date[], purposes text[], counts bigint[])
-    RETURNS TABLE (organization_id uuid, integration_id uuid, month date, requests bigint, limits jsonb)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
+CREATE FUNCTION ledgerline.old_batches_go() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF batch = 1 THEN
-        DELETE FROM ledgerline.quota_batches WHERE stored_at < now() - interval '3 months';
-    END IF;
-    INSERT INTO ledgerline.quota_batches AS b (worker_id, number) VALUES (worker, batch)
-        ON CONFLICT (worker_id) DO UPDATE SET number = excluded.number, stored_at = now() WHERE b.number < excluded.number;
-    IF FOUND THEN
-        INSERT INTO ledgerline.quota_usage AS u (organization_id, integration_id, month, purpose, requests)
-            SELECT * FROM unnest(organizations, integrations, months, purposes, counts)
-            ON CONFLICT (organization_id, integration_id, month, purpose) DO UPDATE SET requests = u.requests + excluded.requests;
-    END IF;
-    RETURN QUERY
-        SELECT u.organization_id, u.integration_id, u.month, sum(u.requests)::bigint, i.limits
-        FROM ledgerline.quota_usage u JOIN ledgerline.integrations i USING (organization_id, integration_id)
-        WHERE (u.organization_id, u.integration_id, u.month) IN (SELECT * FROM unnest(organizations, integrations, months))
-        GROUP BY 1, 2, 3, 5;
+    DELETE FROM ledgerline.quota_batches WHERE stored_at < now() - interval '3 months';
+    RETURN NULL;
 END
 $$;
-
 -- +goose StatementEnd
+ALTER FUNCTION ledgerline.old_batches_go() OWNER TO ledgerline_owner;
+CREATE TRIGGER old_batches_go AFTER INSERT ON ledgerline.quota_batches FOR EACH ROW EXECUTE FUNCTION ledgerline.old_batches_go();
 
 -- +goose Down
+DROP TRIGGER old_batches_go ON ledgerline.quota_batches;
+DROP FUNCTION ledgerline.old_batches_go();
 -- +goose StatementBegin
-CREATE OR REPLACE FUNCTION ledgerline.add_usage(worker uuid, batch bigint, organizations uuid[], integrations uuid[], months date[], purposes text[], counts bigint[])
-    RETURNS TABLE (organization_id uuid, integration_id uuid, month date, requests bigint, limits jsonb)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    INSERT INTO ledgerline.quota_batches AS b (worker_id, number) VALUES (worker, batch)
-        ON CONFLICT (worker_id) DO UPDATE SET number = excluded.number, stored_at = now() WHERE b.number < excluded.number;
-    IF FOUND THEN
-        INSERT INTO ledgerline.quota_usage AS u (organization_id, integration_id, month, purpose, requests)
-            SELECT * FROM unnest(organizations, integrations, months, purposes, counts)
-            ON CONFLICT (organization_id, integration_id, month, purpose) DO UPDATE SET requests = u.requests + excluded.requests;
-    END IF;
-    RETURN QUERY
-        SELECT u.organization_id, u.integration_id, u.month, sum(u.requests)::bigint, i.limits
-        FROM ledgerline.quota_usage u JOIN ledgerline.integrations i USING (organization_id, integration_id)
-        WHERE (u.organization_id, u.integration_id, u.month) IN (SELECT * FROM unnest(organizations, integrations, months))
-        GROUP BY 1, 2, 3, 5;
-END
-$$;
 CREATE OR REPLACE FUNCTION ledgerline.organizations_to_notify() RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT organization_id FROM ledgerline.notification_deliveries WHERE state = 'pending' AND started_at IS NULL
