@@ -139,6 +139,8 @@ type Verdict struct {
 	HTTPStatus int           // 0 if there was no response
 	RetryAfter time.Duration // what the vendor asks for; 0 if nothing
 	Unknown    bool          // the vendor may have acted on a write
+	Effect     Effect        // of a write; "" if none was sent
+	Ended      bool          // of an [Open] effect: the answer proves that the vendor's work has ended, so that asking can close it at once
 	Message    string        // the vendor's code and words, or ours; not redacted, and never decides
 	Parts      []Verdict     // of a batch, by position; nil otherwise
 }
