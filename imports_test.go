@@ -32,7 +32,7 @@ var arrows = []struct {
 	{"runlog", []string{"integrations", "classify", "health", "limits", "notify"}, "the database does not know who writes to it; what is told is notify's"},
 	{"watcher", []string{"integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "integrations", "limits", "health", "notify", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
-	{"workflows", []string{"activities", "classify", "adapters", "health", "integrations", "runlog"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
+	{"workflows", []string{"activities", "classify", "adapters", "health", "integrations", "redact", "runlog"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
 }
 
 // forbidden are packages of others that must not be reached from here.

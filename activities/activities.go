@@ -16,8 +16,14 @@ package activities
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,10 +31,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/adapters/businesscentral"
-	"github.com/ledgerline/ledgerline/adapters/dataverse"
-	"github.com/ledgerline/ledgerline/adapters/entra"
-	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
@@ -63,7 +66,14 @@ type Activities struct {
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
 	Audit    Audit
-	DB       runlog.Beginner // of exports and notifications; calls and audit rows do not use it
+	DB       runlog.Beginner // of exports, notifications and the claims of writes; reads and audit rows do not use it
+	Now      func() time.Time // of the trail; nil is the wall clock. Deadlines have their own
+
+	// RunID is the run ID of the calling activity's workflow, and Alive says whether
+	// a run has not ended; nil is as Temporal has it. Tests without a server set them.
+	RunID func(ctx context.Context) uuid.UUID
+	Alive func(ctx context.Context, workflowID string, run uuid.UUID) (bool, error)
+
 	Webhooks notify.Webhook
 	Mail     *notify.MailServer // nil if the deployment has none
 	Log      *slog.Logger
@@ -91,14 +101,13 @@ type Activities struct {
 // asks again, so how long it takes until a change or a pause holds everywhere.
 const Freshness = 10 * time.Second
 
-// Adapters returns every adapter by its name. They share one cache of tokens.
+// Adapters returns every adapter by its name.
 func Adapters() map[string]adapters.Adapter {
-	tokens := entra.NewTokens()
-	return map[string]adapters.Adapter{
-		xledger.Name:         xledger.Adapter{},
-		dataverse.Name:       dataverse.New(tokens),
-		businesscentral.Name: businesscentral.New(tokens),
+	byName := make(map[string]adapters.Adapter)
+	for _, a := range vendors.New() {
+		byName[a.Vendor().Name] = a
 	}
+	return byName
 }
 
 // New returns the activities of a worker: every adapter, integrations and audit
@@ -140,12 +149,60 @@ type Invocation struct {
 	// when the invocation started: attempts go through [OwnQueue].
 	OwnQueue bool           `json:"ownQueue,omitempty"`
 	Purpose  limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work
+
+	Actor string `json:"actor,omitempty"` // who asked for it; "" for runs and monitors
+	// Idempotent is the caller's word that a repeat of the request has no further
+	// effect, so that it may be sent again after any transient failure.
+	Idempotent bool `json:"idempotent,omitempty"`
+	// ReadOnly says that the request changes nothing, so that an attempt that was
+	// lost leaves nothing open.
+	ReadOnly bool `json:"readOnly,omitempty"`
+}
+
+// Validate says why an invocation cannot be made, all of it at once. It is pure:
+// workflows call it before anything else.
+func (in Invocation) Validate() error {
+	var faults []error
+	if in.OrganizationID == uuid.Nil || in.IntegrationID == uuid.Nil {
+		faults = append(faults, errors.New("organizationId and integrationId: want UUIDs"))
+	}
+	if in.CorrelationID.Version() != 4 || in.CorrelationID.Variant() != uuid.RFC4122 {
+		faults = append(faults, fmt.Errorf("correlationId: %s; want a random UUID (version 4)", in.CorrelationID))
+	}
+	if _, ok := vendors.Lookup(in.AdapterName); !ok {
+		faults = append(faults, fmt.Errorf("adapterName: %q; want one of %s", cut(in.AdapterName), strings.Join(vendors.Names(), ", ")))
+	}
+	if !slices.Contains([]adapters.Operation{adapters.Ping, adapters.Call, adapters.Export, adapters.LookUp}, in.Operation) {
+		faults = append(faults, fmt.Errorf("operation: %q; want ping or call", cut(string(in.Operation))))
+	}
+	if err := in.Policy.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("policy: %w", err))
+	}
+	return errors.Join(faults...)
 }
 
 // CallResult is a successful attempt.
 type CallResult struct {
 	Response Answer `json:"response"`
-	Trail    Trail  `json:"trail"` // the last entry is the success
+	Trail    Trail  `json:"trail"`          // the last entry is the success
+	Left     int    `json:"left,omitempty"` // of a chunk that was only asked for: entries that are not at the vendor
+}
+
+// maxResult is the largest encoded [CallResult], in bytes. Temporal takes 2 MB; a
+// larger result would be refused after the vendor has acted.
+const maxResult = 1_900_000
+
+// fit leaves the body of a result out if it is too large once it is encoded, and
+// says so: a success stays a success.
+func (r CallResult) fit() CallResult {
+	encoded, err := json.Marshal(r)
+	if err == nil && len(encoded) <= maxResult {
+		return r
+	}
+	sum := sha256.Sum256(r.Response.Body)
+	r.Response.Omitted = &adapters.Omitted{Bytes: len(r.Response.Body), SHA256: hex.EncodeToString(sum[:])}
+	r.Response.Body = nil
+	return r
 }
 
 // Answer is the vendor's answer as callers see it.
@@ -153,6 +210,8 @@ type Answer struct {
 	HTTPStatus int             `json:"httpStatus"`
 	Body       json.RawMessage `json:"body,omitempty"`
 	ReadBack   bool            `json:"readBack,omitempty"` // an earlier attempt had taken effect; nothing was sent again
+
+	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was too large to be passed on
 }
 
 // margin is how long before the server's deadline a call is cut off, so that

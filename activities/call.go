@@ -41,37 +41,68 @@ const rulePaused = "integration:paused"
 // cancellation is such an error too, or its attempt would be missing from the
 // record.
 func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error) {
-	info := activity.GetInfo(ctx)
+	info, received := activity.GetInfo(ctx), time.Now()
+	ctx, live := detach(ctx)
+	defer live()
 	trail := a.begin(ctx, info)
 
-	callCtx, cancel := context.WithDeadline(ctx, deadline(ctx, info, in.Policy))
+	callCtx, cancel := context.WithDeadline(ctx, deadline(received, info, in.Policy))
 	defer cancel()
 	callCtx, measured := a.afterIdle(callCtx, in)
 	done := a.attempt(callCtx, in, trail)
+	if done.trail != nil {
+		trail = done.trail
+	}
 	if done.verdict.Kind == classify.Cancelled {
 		done.message = "cancelled by the caller"
 		if errors.Is(context.Cause(ctx), worker.ErrWorkerShutdown) {
 			// By a worker that stops: another one takes over.
-			done.verdict = classify.Verdict{Class: classify.Timeout, Kind: classify.WorkerLost, Rule: "worker:stopped", Unknown: true}
+			effect := done.verdict.Effect
+			done.verdict = classify.Verdict{Class: classify.Timeout, Kind: classify.WorkerLost, Rule: "worker:stopped", Effect: effect}
 			done.message = "the worker was stopped during this attempt"
 		}
 	}
 
 	last := &trail[len(trail)-1]
-	last.EndedAt = time.Now()
+	last.EndedAt = a.now()
 	last.Class, last.Kind, last.Rule = done.verdict.Class, done.verdict.Kind, done.verdict.Rule
-	last.HTTPStatus, last.Unknown, last.Message = done.verdict.HTTPStatus, done.verdict.Unknown, done.message
-	last.Asked = done.verdict.RetryAfter
+	last.HTTPStatus, last.Message = done.verdict.HTTPStatus, done.message
+	last.Effect, last.Ended, last.OpenUntil = done.verdict.Effect, done.verdict.Ended, done.openUntil
+	last.Found, last.Asking = done.found, done.asking
+	last.RetryAfter = done.verdict.RetryAfter
 	measured(*last)
 	if a.Observe != nil {
 		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
 	}
 	if done.verdict.Class == classify.Success {
-		return CallResult{Response: done.answer, Trail: trail}, nil
+		return CallResult{Response: done.answer, Trail: trail, Left: done.left}.fit(), nil
 	}
-	a.decide(trail, done, in, info)
+	a.decide(trail, done, in, info, received)
 	a.logFailure(in, *last)
 	return CallResult{}, translate(ctx, trail, int(info.Attempt) < in.Policy.MaxAttempts())
+}
+
+func (a *Activities) now() time.Time {
+	if a.Now != nil {
+		return a.Now()
+	}
+	return time.Now()
+}
+
+// detach returns a context that is cancelled when ctx is, and has no deadline.
+// The SDK's deadline depends on the server's clock and this one agreeing; a
+// worker whose clock is ahead would find it passed before it began.
+func detach(ctx context.Context) (context.Context, func()) {
+	live, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			cancel(context.Cause(ctx))
+		}
+	})
+	return live, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // begin reads the trail that earlier attempts left and adds this one. The
@@ -84,7 +115,7 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 			a.Log.Error("the attempt trail is unreadable and starts anew", "error", err.Error())
 		}
 	}
-	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, time.Now())
+	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.now())
 	if len(trail) > 1 {
 		activity.RecordHeartbeat(ctx, trail)
 	}
@@ -92,39 +123,37 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 }
 
 // deadline is when the call is cut off: a margin before the server would give
-// the attempt up. The context's own deadline is later than the server's by the
-// dispatch latency. The start is the server's clock; should this one be behind
-// it, the attempt is bounded from now on, or it could still send when the next
-// one has asked what is there.
-func deadline(ctx context.Context, info activity.Info, p classify.Policy) time.Time {
-	d := info.StartedTime.Add(info.StartToCloseTimeout)
-	if here := time.Now().Add(info.StartToCloseTimeout); here.Before(d) {
-		d = here
-	}
-	if own, ok := ctx.Deadline(); ok && own.Before(d) {
-		d = own
-	}
-	return d.Add(-margin(p.AttemptTimeout))
+// the attempt up. It is counted from the receipt of the task, by this process's
+// monotonic clock: wall clocks need not agree.
+func deadline(received time.Time, info activity.Info, p classify.Policy) time.Time {
+	return received.Add(info.StartToCloseTimeout - margin(p.AttemptTimeout))
 }
 
 // outcome is what became of an attempt.
 type outcome struct {
-	verdict classify.Verdict
-	guard   adapters.Guard
-	message string // redacted
-	answer  Answer
-	host    limits.Host // that was called, or was to be
+	verdict   classify.Verdict // its Effect is that of what this attempt sent
+	guard     adapters.Guard
+	message   string // redacted
+	answer    Answer
+	host      limits.Host     // that was called, or was to be
+	openUntil time.Time       // of what it sent
+	found     classify.Effect // what asking proved of all that was sent before
+	asking    bool            // it ended in the question what is there
+	left      int             // entries of a chunk that was asked for which are not there
+	trail     Trail           // with other numbers; nil if they stay
 }
 
 // attempt resolves the integration and makes the call. It does not return an
 // error: every fault is an outcome. A panic is one too, and its value and
 // stack, which may hold anything, are reduced to where it happened.
 func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (out outcome) {
-	conn := &adapters.Conn{Client: a.Client, CorrelationID: in.CorrelationID.String(), Uncertain: trail.Uncertain()}
+	conn := &adapters.Conn{Client: a.Client, CorrelationID: in.CorrelationID.String()}
 	defer func() {
 		if r := recover(); r != nil {
 			out.verdict = adapters.Fault(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")
-			out.verdict.Unknown = true
+			if !out.openUntil.IsZero() || in.Operation == adapters.Call && !in.ReadOnly {
+				out.verdict.Effect = classify.Open
+			}
 		}
 		// One place through which everything passes that is said of an attempt.
 		r := redact.New(conn.Secrets()...)
@@ -132,43 +161,47 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		out.answer.Body = []byte(r.Exact(string(out.answer.Body)))
 	}()
 
-	adapter, fault := a.connect(ctx, in, conn)
+	adapter, spec, fault := a.connect(ctx, in, conn)
 	if fault != nil {
-		fault.Unknown = in.Operation == adapters.Export // it did not see whether its entries were sent before
 		return outcome{verdict: *fault}
 	}
 	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
 	defer func() { out.host = host }()
-	if in.Operation == adapters.Export {
-		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, trail) })
+	switch in.Operation {
+	case adapters.Export:
+		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
+	case adapters.LookUp:
+		return a.behindBreaker(in, host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
 	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
 		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
 	}
-	out.guard = plan.Guard
-	if plan.Guard == adapters.Unsafe && conn.Uncertain {
-		// The attempt before this one was lost after it may have sent.
-		out.verdict = adapters.UnknownOutcome(adapters.Fault(classify.UnknownOutcome, "guard:unsafe", ""),
-			"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
-		return out
+	if plan.Guard == adapters.ReadOnly {
+		return a.behindBreaker(in, host, func() (out outcome) {
+			out.guard = adapters.ReadOnly
+			out.answer, out.verdict = a.do(ctx, adapter, conn, in)
+			return out
+		})
 	}
-	return a.behindBreaker(in, host, func() outcome {
-		resp, v := adapter.Do(ctx, conn, in.Operation, in.Body)
-		out.verdict = v
-		if v.Class == classify.Success {
-			out.answer = Answer{HTTPStatus: resp.Status, Body: resp.Body, ReadBack: resp.ReadBack}
-		}
-		return out
-	})
+	return a.behindBreaker(in, host, func() outcome { return a.write(ctx, in, adapter, conn, spec, plan, trail) })
+}
+
+// do makes a raw request.
+func (a *Activities) do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, in Invocation) (Answer, classify.Verdict) {
+	resp, v := adapter.Do(ctx, conn, in.Operation, in.Body)
+	if v.Class != classify.Success {
+		return Answer{}, v
+	}
+	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
 }
 
 // connect finds the integration and fills in the connection. The organization
 // is checked before any secret is read.
-func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn) (adapters.Adapter, *classify.Verdict) {
-	fault := func(k classify.Kind, rule, format string, args ...any) (adapters.Adapter, *classify.Verdict) {
+func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
+	fault := func(k classify.Kind, rule, format string, args ...any) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
 		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
-		return nil, &v
+		return nil, integrations.Integration{}, &v
 	}
 	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	switch {
@@ -200,14 +233,14 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return fault(classify.Configuration, "integration:baseURL", "the integration's base URL is not valid")
 	}
 	if fault := a.meter(in, spec, conn); fault != nil {
-		return nil, fault
+		return nil, spec, fault
 	}
 	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
 	conn.Credentials, err = resolve(spec.Credentials)
 	if err != nil {
 		return fault(classify.Credentials, "integration:credentials", "%v", err)
 	}
-	return adapter, nil
+	return adapter, spec, nil
 }
 
 // resolve reads the secrets that references name.
@@ -226,10 +259,10 @@ func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
 }
 
 // decide says of the last attempt whether another one follows, and when.
-func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activity.Info) {
+func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activity.Info, received time.Time) {
 	last := &trail[len(trail)-1]
 	retry := done.verdict.Retry()
-	if retry && last.Unknown && done.guard == adapters.Unsafe {
+	if retry && last.Effect == classify.Open && done.guard == adapters.Unsafe {
 		last.Kind = classify.UnknownOutcome
 		last.Message = cut("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
 		return
@@ -238,11 +271,15 @@ func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activ
 		return
 	}
 	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), done.verdict.RetryAfter)
-	left := time.Until(info.ScheduledTime.Add(info.ScheduleToCloseTimeout))
+	// By the server's clock as it was when it handed out the task.
+	left := info.ScheduleToCloseTimeout - info.StartedTime.Sub(info.ScheduledTime) - time.Since(received)
 	if in.OwnQueue {
 		left = min(left, in.Policy.Budget-trail.spent(in.Policy.AttemptTimeout))
 	}
 	if delay > left-min(minAttempt, in.Policy.AttemptTimeout) {
+		if last.Kind == classify.Unsettled {
+			return // its message says until when it waits
+		}
 		last.Message = cut(fmt.Sprintf("the vendor takes calls again at %s, after this invocation's budget: %s",
 			time.Now().Add(delay).UTC().Truncate(time.Second).Format(time.RFC3339), last.Message))
 		return

@@ -1,39 +1,74 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
+// chunkAttempt is one attempt at a chunk of an export. It has one path, whoever
+// sent the entries before and however that ended: open the chunk, ask for what is
+// open, settle what the answer proves, mark what is left, send it, record what the
+// answer proves.
+type chunkAttempt struct {
+	*Activities
+	in       Invocation
+	chunk    Chunk
+	owner    runlog.Owner
+	exporter adapters.Exporter
+	conn     *adapters.Conn
+	spec     integrations.Integration
+	sending  runlog.Sending
+}
+
 // exportChunk makes one attempt at a chunk of an export, the last of the trail.
-// One that ends before it has seen its entries leaves open whether they were
-// sent before, and says so with Unknown: whoever comes next asks the vendor.
-func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, trail Trail) (out outcome) {
+func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, trail Trail) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
 		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
-		out.verdict.Unknown = true
 		return out
 	}
-	var c Chunk
-	if err := json.Unmarshal(in.Body, &c); err != nil {
+	x := chunkAttempt{Activities: a, in: in, exporter: exporter, conn: conn, spec: spec}
+	if err := json.Unmarshal(in.Body, &x.chunk); err != nil {
 		out.verdict = adapters.Fault(classify.Internal, "export:body", "the chunk's body cannot be read")
 		return out
 	}
-	if c.Step == FaultsStep {
-		return a.lateFaults(ctx, in, c, exporter, conn)
+	if x.chunk.Step == LateErrorsStep {
+		return x.lateErrors(ctx)
 	}
-	entries, sent, err := runlog.TakeChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk)
+	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx)}
+	x.sending = runlog.Sending{CorrelationID: in.CorrelationID, Attempt: trail.Last().Number}
+	return x.make(ctx)
+}
+
+// runOf is the run ID of an activity's workflow, as Temporal gives it.
+func (a *Activities) runOf(ctx context.Context) uuid.UUID {
+	if a.RunID != nil {
+		return a.RunID(ctx)
+	}
+	id, _ := uuid.Parse(activity.GetInfo(ctx).WorkflowExecution.RunID)
+	return id
+}
+
+func (x chunkAttempt) make(ctx context.Context) (out outcome) {
+	began := time.Now()
+	entries, control, err := runlog.OpenChunk(ctx, x.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("the entries could not be read: %v", err))
-		out.verdict.Unknown = true
+		out.verdict = x.storeFault(err, "the entries could not be read")
 		return out
 	}
 	if len(entries) == 0 { // settled before, by an attempt that could not report it
@@ -41,152 +76,281 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 		out.answer.ReadBack = true
 		return out
 	}
-	if c.Step == VerifyStep {
-		return a.verifyChunk(ctx, in, c, exporter, conn, entries)
+	left := entries
+	if slices.ContainsFunc(entries, func(e runlog.Entry) bool { return e.Open }) {
+		if out, left = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
+			return out
+		}
 	}
-	trail[len(trail)-1].Marked = !sent
-	conn.Uncertain = conn.Uncertain || sent && !trail.Marked()
-	return a.sendChunk(ctx, in, c, exporter, conn, entries)
+	out.left = len(left)
+	switch {
+	case x.chunk.Step == AskStep:
+		if out.verdict.Class == "" { // everything was settled before
+			out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled}
+		}
+		return out
+	case len(left) == 0:
+		out.answer.ReadBack = true
+		return out
+	}
+	if deadline, ok := ctx.Deadline(); ok && out.found != "" && time.Until(deadline) < deadline.Sub(began)/2 {
+		out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
+		return out
+	}
+	return x.send(ctx, left, out)
 }
 
-// sendChunk sends entries and records that the vendor has them.
-//
-// They are marked as sent before anybody sends them. Who finds them marked by
-// another invocation does not know what that one got done, and neither does who
-// follows an attempt without an answer: both let the adapter ask the vendor
-// first. The doubt stays until the vendor has said what it has: an attempt that
-// could not even ask is as unknown as the one before it. An answer that cannot
-// be recorded counts as lost for the same reason.
-func (a *Activities) sendChunk(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn, entries []runlog.Entry) (out outcome) {
-	lines := make([]adapters.Entry, len(entries))
+// ask asks the vendor which of the open entries it has and settles what the
+// answer proves. left are the entries that are to be sent. The verdict is a
+// success if nothing is open any more.
+func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *runlog.Control) (out outcome, left []runlog.Entry) {
+	out.guard, out.asking = adapters.ReadOnly, true
+	var open []runlog.Entry
+	var sentIn []uuid.UUID
+	sought := make([]adapters.Sought, 0, len(entries)+1)
+	for _, e := range entries {
+		if !e.Open {
+			left = append(left, e)
+			continue
+		}
+		open, sentIn = append(open, e), append(sentIn, e.SentIn)
+		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
+	}
+	if control != nil {
+		sought = append(sought, adapters.Sought{Key: control.VendorKey, Voucher: control.VoucherID})
+	}
+	back := x.conn.For(limits.Readback)
+	found, v := x.exporter.Find(ctx, x.conn, sought)
+	back()
+	v.Effect = "" // asking has none
+	if out.verdict = v; v.Class != classify.Success {
+		return out, nil
+	}
+	if control != nil && found[control.VendorKey] == (adapters.Found{}) {
+		out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+			"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", control.VendorKey))
+		return out, nil
+	}
+	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
+	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, sentIn); err != nil {
+		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
+		return out, nil
+	}
+	if j.open > 0 {
+		out.verdict = x.unsettled(j.wait)
+		return out, nil
+	}
+	if out.found = classify.None; len(j.There) > 0 {
+		out.found = classify.Done
+	}
+	for _, e := range open {
+		if slices.Contains(j.None, e.EntryID) {
+			left = append(left, e)
+		}
+	}
+	if len(j.Unknown) > 0 && len(left) == 0 {
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", j.why)
+		return out, nil
+	}
+	slices.SortFunc(left, func(a, b runlog.Entry) int { // whole vouchers stand together
+		return cmp.Or(cmp.Compare(a.VoucherID, b.VoucherID), cmp.Compare(a.EntryID, b.EntryID))
+	})
+	out.asking = false
+	return out, left
+}
+
+// unsettledUntil is the verdict on a question that came too early: what was not
+// found can still take effect.
+func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.Verdict {
+	wait = max(wait, 50*time.Millisecond)
+	v := adapters.Fault(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
+		a.now().Add(wait).UTC().Format(time.TimeOnly), title))
+	v.RetryAfter = wait
+	return v
+}
+
+func (x chunkAttempt) unsettled(wait time.Duration) classify.Verdict {
+	return x.unsettledUntil(x.exporter.Vendor().Title, wait)
+}
+
+// judged is what an answer to a look-up proves.
+type judged struct {
+	runlog.Answer
+	open int           // entries that stay open
+	wait time.Duration // until the last of them can be closed
+	why  string        // of an unknown one
+}
+
+// judge reads the vendor's answer to a question about open entries. What is there
+// is done, at any time. What is not there proves nothing before its time; after
+// it, the entries of one sending are judged together: where the vendor documents
+// a request as all or nothing and only some of it is there, a person must look,
+// and so must one where something that may be the entry is elsewhere.
+func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) judged {
+	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
+	partly := make(map[uuid.UUID]int) // sendings of which something is there
+	whole := make(map[uuid.UUID]int)
+	for _, e := range open {
+		whole[e.SentIn]++
+		f := found[e.VendorKey]
+		if f.Count > 0 {
+			j.There[e.EntryID] = f.Reference
+			partly[e.SentIn]++
+		}
+	}
+	for _, e := range open {
+		f := found[e.VendorKey]
+		switch {
+		case f.Count > 0:
+		case e.Wait > 0:
+			j.open++
+			j.wait = max(j.wait, e.Wait)
+		case f.Elsewhere != "":
+			j.why = "not in the journal, and " + f.Elsewhere + "; if it is this voucher: starter exports resolve --there"
+			j.Unknown[e.EntryID] = j.why
+		case atomic && (partly[e.SentIn] > 0 || e.Partly):
+			j.why = fmt.Sprintf("%d of %d lines of a request that is all or nothing are at the vendor; see starter exports resolve", partly[e.SentIn], whole[e.SentIn])
+			j.Unknown[e.EntryID] = j.why
+		default:
+			j.None = append(j.None, e.EntryID)
+		}
+	}
+	return j
+}
+
+// send marks entries as open, sends them, and records what the answer proves.
+func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outcome) outcome {
+	lines, ids := make([]adapters.Entry, len(entries)), make([]string, len(entries))
+	byKey := make(map[string]string, len(entries))
 	for i, e := range entries {
 		lines[i] = adapters.Entry{Key: e.VendorKey, Voucher: e.VoucherID, Account: e.Account, Amount: e.Amount, Currency: e.Currency,
 			Text: e.Text, Dimensions: e.Dimensions, Date: e.Date}
+		ids[i], byKey[e.VendorKey] = e.EntryID, e.EntryID
 	}
-	body, err := exporter.ExportBody(conn.Settings, lines)
+	body, err := x.exporter.ExportBody(x.conn.Settings, lines)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
-		out.verdict.Unknown = conn.Uncertain
 		return out
 	}
-	plan, err := exporter.Plan(adapters.Call, body)
-	if err != nil || plan.Guard == adapters.Unsafe {
+	plan, err := x.exporter.Plan(adapters.Call, body)
+	if err != nil || plan.Guard == adapters.Unsafe || plan.Guard == adapters.ReadOnly {
 		out.verdict = adapters.Fault(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
 		return out
 	}
 	out.guard = plan.Guard
-	resp, v := exporter.Do(ctx, conn, adapters.Call, body)
-	if v.Class != classify.Success {
-		v.Unknown = v.Unknown || conn.Uncertain && plan.Guard == adapters.Readback
-		out.verdict = v
+	deadline, _ := ctx.Deadline()
+	same, changed := x.exporter.Vendor().InFlightOf(x.spec.InFlight)
+	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), runlog.InFlight{Same: same, Changed: changed})
+	if soon := (*runlog.TooSoonError)(nil); errors.As(err, &soon) {
+		out.verdict, out.asking = x.unsettled(soon.Wait), true
 		return out
+	} else if err != nil {
+		out.verdict = x.storeFault(err, "the entries could not be marked, so nothing was sent")
+		return out
+	}
+	resp, v := x.exporter.Do(ctx, x.conn, adapters.Call, body)
+	v = confirmed(v)
+	names := make(map[string]string, len(entries))
+	if v.Effect == classify.Done {
+		for key, name := range x.exporter.References(lines, resp) {
+			names[byKey[key]] = name
+		}
+	}
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
+	defer cancel()
+	if err := runlog.RecordSend(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names); err != nil {
+		if v.Effect == classify.Done { // the vendor is asked again
+			v = x.storeFault(err, "the vendor has answered and this could not be recorded")
+		}
+		v.Effect, v.Ended = classify.Open, false
 	}
 	out.verdict = v
-	err = runlog.SettleChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk, "exported", "", exporter.References(lines, resp))
-	if err != nil {
-		out.verdict = unrecorded(err)
-		return out
+	if v.Class == classify.Success {
+		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
 	}
-	out.answer = Answer{HTTPStatus: resp.Status, ReadBack: resp.ReadBack} // the vendor's list of new IDs is in the entry table
 	return out
 }
 
-// verifyChunk asks which entries of a refused chunk the vendor has, where a
-// refusal does not mean that nothing was stored: all, and they are exported;
-// none, and they are rejected; some, and a person has to look.
-func (a *Activities) verifyChunk(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn, entries []runlog.Entry) (out outcome) {
-	keys := adapters.Keys{Keys: make([]string, len(entries))}
-	for i, e := range entries {
-		keys.Keys[i] = e.VendorKey
+// recordFor is how long the recording of a fact may take, also when the attempt's
+// own time is up: the fact is worth more than the report.
+const recordFor = 2 * time.Second
+
+// confirmed completes the verdict on a write: one that no byte was sent for had no
+// effect, and an acceptance without the documented confirmation is no success.
+func confirmed(v classify.Verdict) classify.Verdict {
+	if v.Effect == "" {
+		v.Effect = classify.None
 	}
-	conn.Purpose = limits.Readback
-	found, resp, v := lookUp(ctx, exporter, conn, keys)
-	out.guard, out.verdict = adapters.ReadOnly, v
-	if v.Class != classify.Success {
-		return out
+	if v.Class == classify.Success && v.Effect != classify.Done {
+		status := v.HTTPStatus
+		v = adapters.Fault(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
+		v.HTTPStatus, v.Effect = status, classify.Open
 	}
-	state, reason := "rejected", c.Reason
-	references := make(map[string]string)
-	for k, f := range found {
-		references[k] = f.Reference
-	}
-	switch len(found) {
-	case 0:
-	case len(entries):
-		state, reason = "exported", ""
-	default:
-		state, reason = "unknown", fmt.Sprintf("%d of %d lines are at the vendor after a refusal: %s", len(found), len(entries), c.Reason)
-	}
-	if err := runlog.SettleChunk(ctx, a.DB, in.OrganizationID, c.ExportID, c.Chunk, state, cut(reason), references); err != nil {
-		out.verdict = unrecorded(err)
-		return out
-	}
-	out.answer = Answer{HTTPStatus: resp.Status}
-	return out
+	return v
 }
 
-// lateFaults asks what the vendor found faulty of late and records it against
+// storeFault is the verdict on an order or a fact that the database did not take.
+func (x chunkAttempt) storeFault(err error, what string) classify.Verdict {
+	if errors.Is(err, runlog.ErrNotOwner) {
+		return adapters.Fault(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
+	}
+	return adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
+}
+
+// lateErrors asks what the vendor found faulty of late and records it against
 // the entries, also of earlier exports: they closed before it was found, or ended
 // before they could ask.
-func (a *Activities) lateFaults(ctx context.Context, in Invocation, c Chunk, exporter adapters.Exporter, conn *adapters.Conn) (out outcome) {
-	conn.Purpose = limits.Lookup
-	since, err := runlog.FaultsSince(ctx, a.DB, in.OrganizationID, c.ExportID)
+func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
+	x.conn.Purpose = limits.Lookup
+	since, err := runlog.FaultsSince(ctx, x.DB, x.in.OrganizationID, x.chunk.ExportID)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Dependency, "export:entries", fmt.Sprintf("since when to ask could not be read: %v", err))
-		return out
-	}
-	body, err := json.Marshal(adapters.FaultsSince{Since: since})
-	if err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "export:body", err.Error())
+		out.verdict = x.storeFault(err, "since when to ask could not be read")
 		return out
 	}
 	out.guard = adapters.ReadOnly
-	resp, v := exporter.Do(ctx, conn, adapters.LateFaults, body)
-	out.verdict = v
-	if v.Class != classify.Success {
+	list, v := x.exporter.LateErrors(ctx, x.conn, since)
+	v.Effect = ""
+	if out.verdict = v; v.Class != classify.Success {
 		return out
 	}
-	var list []adapters.LateFault
-	if err := json.Unmarshal(resp.Body, &list); err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "export:faults", "the adapter's list of faults cannot be read")
-		return out
+	messages := make(map[string]string, len(list))
+	r := redact.New(x.conn.Secrets()...)
+	for _, e := range list {
+		messages[e.Reference] = r.Text(e.Message)
 	}
-	faults := make(map[string]string, len(list))
-	r := redact.New(conn.Secrets()...)
-	for _, f := range list {
-		faults[f.Reference] = r.Text(f.Message)
-	}
-	if len(faults) > 0 {
-		if _, err := runlog.RecordFaults(ctx, a.DB, in.OrganizationID, in.IntegrationID, c.ExportID, faults); err != nil {
-			out.verdict = adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("the faults could not be recorded: %v", err))
+	if len(messages) > 0 {
+		if _, err := runlog.RecordFaults(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
+			out.verdict = x.storeFault(err, "the vendor's late errors could not be recorded")
 			return out
 		}
 	}
-	out.answer = Answer{HTTPStatus: resp.Status}
+	out.answer = Answer{HTTPStatus: v.HTTPStatus}
 	return out
 }
 
-// lookUp asks which entries the vendor has.
-func lookUp(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, keys adapters.Keys) (map[string]adapters.Found, adapters.Response, classify.Verdict) {
-	body, err := json.Marshal(keys)
+// lookUp answers [adapters.LookUp].
+func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn) (out outcome) {
+	out.guard = adapters.ReadOnly
+	finder, ok := adapter.(adapters.Finder)
+	if !ok {
+		out.verdict = adapters.Fault(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
+		return out
+	}
+	sought, err := adapters.ReadKeys(in.Body)
 	if err != nil {
-		return nil, adapters.Response{}, adapters.Fault(classify.Internal, "lookup:body", err.Error())
+		out.verdict = adapters.Fault(classify.Transformation, "request:body", err.Error())
+		return out
 	}
-	resp, v := x.Do(ctx, conn, adapters.LookUp, body)
-	if v.Class != classify.Success {
-		return nil, resp, v
+	found, v := finder.Find(ctx, conn, sought)
+	v.Effect = ""
+	if out.verdict = v; v.Class != classify.Success {
+		return out
 	}
-	var found map[string]adapters.Found
-	if err := json.Unmarshal(resp.Body, &found); err != nil {
-		return nil, resp, adapters.Fault(classify.Internal, "lookup:answer", "the adapter's look-up cannot be read")
+	body, err := json.Marshal(found)
+	if err != nil {
+		out.verdict = adapters.Fault(classify.Internal, "lookup:answer", err.Error())
+		return out
 	}
-	return found, resp, v
-}
-
-// unrecorded is the verdict on what the vendor did and the database did not
-// take: it counts as lost, and the vendor is asked again.
-func unrecorded(err error) classify.Verdict {
-	v := adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
-	v.Unknown = true
-	return v
+	out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body}
+	return out
 }

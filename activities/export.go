@@ -24,7 +24,6 @@ const (
 	ClaimName  = "ClaimExport"
 	PlanName   = "PlanExport"
 	SplitName  = "SplitChunk"
-	SettleName = "SettleChunk"
 	DeferName  = "DeferExport"
 	CloseName  = "CloseExport"
 )
@@ -37,17 +36,35 @@ type Claimed struct {
 }
 
 // Claim is what [Activities.ClaimExport] is to claim. With a schedule, the
-// period is the one that was due at the export's scheduled time.
+// period is the one that was due at the export's scheduled time. With HandedOver
+// the export is the one that the run before in the same chain hands over.
 type Claim struct {
-	Export   runlog.Export          `json:"export"`
-	Schedule *integrations.Schedule `json:"schedule,omitempty"`
+	Export     runlog.Export          `json:"export"`
+	Schedule   *integrations.Schedule `json:"schedule,omitempty"`
+	HandedOver bool                   `json:"handedOver,omitempty"`
 }
 
-// ClaimExport makes the row of an export or finds that of its period. A row
-// that is pending while its workflow no longer runs is taken over: two that
-// went on with the same export would send its entries twice.
+// ClaimExport makes the calling run the owner of an export: it makes the row of
+// its period, or takes over one that is pending and whose run has ended. What
+// the run before still orders is refused from then on. Whoever the workflow says
+// it is, the owner is the run that Temporal names, so that a reset has to claim
+// anew.
 func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) {
 	e := c.Export
+	if c.HandedOver {
+		taken, ok, err := runlog.TakeOver(ctx, a.DB, e, workflowOf(ctx), a.runOf(ctx))
+		if ok || err != nil {
+			return Claimed{Export: taken, Mine: ok}, storeError(err)
+		}
+		// It is mine by an earlier try of this step, or another run's.
+		found, err := runlog.ExportByID(ctx, a.DB, e.OrganizationID, e.ID)
+		if err != nil {
+			return Claimed{}, storeError(err)
+		}
+		mine := found.RunID == a.runOf(ctx) && found.Status == runlog.Pending
+		return Claimed{Export: found, Mine: mine}, nil
+	}
+	e.WorkflowID, e.RunID = workflowOf(ctx), a.runOf(ctx)
 	if c.Schedule != nil && e.ScheduledAt != nil {
 		var err error
 		if e.Period, err = c.Schedule.Period(*e.ScheduledAt); err == nil {
@@ -71,31 +88,62 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 	if overlap := (*runlog.OverlapError)(nil); errors.As(err, &overlap) {
 		return Claimed{}, configurationError(err)
 	}
-	if err != nil || claimed.Status != "pending" || mine {
-		return Claimed{Export: claimed, Mine: mine}, storeError(err)
+	if err != nil || claimed.Status != runlog.Pending || mine {
+		return Claimed{Export: claimed, Mine: mine && claimed.Status == runlog.Pending}, storeError(err)
 	}
-	if claimed.WorkflowID != e.WorkflowID {
-		d, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, claimed.WorkflowID, "")
-		var gone *serviceerror.NotFound
-		if err != nil && !errors.As(err, &gone) {
-			return Claimed{}, storeError(err)
+	alive, err := a.isAlive(ctx, claimed.WorkflowID, claimed.RunID)
+	if err != nil || alive {
+		return Claimed{Export: claimed}, storeError(err)
+	}
+	taken, ok, err := runlog.TakeOver(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
+	if !ok {
+		return Claimed{Export: claimed}, storeError(err)
+	}
+	return Claimed{Export: taken, Mine: true, TakenOver: true}, nil
+}
+
+// isAlive reports whether a run has not ended. Only a closed status is an end:
+// a run that is paused is alive, and one that has continued as new lives on in
+// its successor.
+func (a *Activities) isAlive(ctx context.Context, workflowID string, run uuid.UUID) (bool, error) {
+	if a.Alive != nil {
+		return a.Alive(ctx, workflowID, run)
+	}
+	var gone *serviceerror.NotFound
+	for _, id := range []string{run.String(), ""} {
+		d, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, workflowID, id)
+		if errors.As(err, &gone) {
+			return false, nil
 		}
-		if d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			return Claimed{Export: claimed}, nil
+		if err != nil {
+			return false, err
+		}
+		switch info := d.GetWorkflowExecutionInfo(); info.GetStatus() {
+		case enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
+			continue // look at the newest of the chain
+		case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
+			enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+			return false, nil
+		default:
+			return info.GetExecution().GetRunId() != a.runOf(ctx).String(), nil // the newest is this one itself
 		}
 	}
-	mine, err = runlog.TakeOver(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
-	if mine {
-		claimed.WorkflowID, claimed.RunID = e.WorkflowID, e.RunID
-	}
-	return Claimed{Export: claimed, Mine: mine, TakenOver: mine}, storeError(err)
+	return false, nil
+}
+
+func workflowOf(ctx context.Context) string { return activity.GetInfo(ctx).WorkflowExecution.ID }
+
+// owner is the calling run as the owner of an export, with the number under which
+// it claimed it.
+func (a *Activities) owner(ctx context.Context, e runlog.Export) runlog.Export {
+	e.RunID = a.runOf(ctx)
+	return e
 }
 
 // Planned is the answer of [Activities.PlanExport].
 type Planned struct {
-	Chunks int  `json:"chunks"` // the number of the last one
-	Atomic bool `json:"atomic"` // a refused request has stored nothing
-	Faults bool `json:"faults"` // the vendor tells of some faults only later
+	Chunks     int  `json:"chunks"`     // the number of the last one
+	LateErrors bool `json:"lateErrors"` // the vendor finds some errors only later
 }
 
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
@@ -112,14 +160,15 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	} else if err != nil {
 		return Planned{}, storeError(err)
 	}
-	if err := adapters.NeedSettings(spec.Settings, exporter.Limits().Settings...); err != nil {
+	vendor := exporter.Vendor()
+	if err := vendor.NeedSettings(spec.Settings); err != nil {
 		return Planned{}, configurationError(err)
 	}
-	chunks, err := runlog.Plan(ctx, a.DB, e, spec.Export, ChunkSize(exporter, spec.Export))
+	chunks, err := runlog.Plan(ctx, a.DB, a.owner(ctx, e), spec.Export, ChunkSize(vendor, spec.Export))
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)
 	}
-	return Planned{chunks, exporter.Limits().Atomic, exporter.Limits().Faults}, storeError(err)
+	return Planned{chunks, vendor.Export.LateErrors}, storeError(err)
 }
 
 // goingOn reports that an activity goes on, until it is stopped.
@@ -143,33 +192,26 @@ func goingOn(ctx context.Context) (stop func()) {
 }
 
 // ChunkSize is how many entries a request of an integration carries.
-func ChunkSize(x adapters.Exporter, e integrations.Export) int {
-	limits := x.Limits()
+func ChunkSize(v adapters.Vendor, e integrations.Export) int {
 	if e.ChunkSize > 0 {
-		return min(e.ChunkSize, limits.Entries)
+		return min(e.ChunkSize, v.Export.Entries)
 	}
-	return limits.Default
+	return v.Export.Default
 }
 
-// Settled is what is to be recorded of a chunk.
-type Settled struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	Chunk
-	Into   int    `json:"into,omitempty"`   // for SplitChunk
-	Atomic bool   `json:"atomic,omitempty"` // for SplitChunk: a refused request has stored nothing
-	State  string `json:"state,omitempty"`  // for SettleChunk
-	Reason string `json:"reason,omitempty"`
+// Split asks to halve a refused chunk.
+type Split struct {
+	Export runlog.Export `json:"export"`
+	Chunk  int           `json:"chunk"`
+	Into   int           `json:"into"` // the number of the upper half
+	Reason string        `json:"reason,omitempty"`
 }
 
-// SplitChunk halves a refused chunk, or rejects its only voucher.
-func (a *Activities) SplitChunk(ctx context.Context, s Settled) (bool, error) {
-	split, err := runlog.SplitChunk(ctx, a.DB, s.OrganizationID, s.ExportID, s.Chunk.Chunk, s.Into, s.Reason, s.Atomic)
+// SplitChunk halves a refused chunk, or rejects its only voucher. It returns
+// whether it was halved.
+func (a *Activities) SplitChunk(ctx context.Context, s Split) (bool, error) {
+	split, err := runlog.SplitChunk(ctx, a.DB, a.owner(ctx, s.Export).Owner(), s.Chunk, s.Into, s.Reason)
 	return split, storeError(err)
-}
-
-// SettleChunk records what became of a chunk.
-func (a *Activities) SettleChunk(ctx context.Context, s Settled) error {
-	return storeError(runlog.SettleChunk(ctx, a.DB, s.OrganizationID, s.ExportID, s.Chunk.Chunk, s.State, s.Reason, nil))
 }
 
 // DeferExport records until when an export waits.
@@ -178,21 +220,21 @@ func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 	if e.DeferredUntil != nil {
 		until = *e.DeferredUntil
 	}
-	return storeError(runlog.Defer(ctx, a.DB, e.OrganizationID, e.ID, until))
+	return storeError(runlog.Defer(ctx, a.DB, a.owner(ctx, e).Owner(), until))
 }
 
 // CloseExport counts and closes an export.
 func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.Export, error) {
 	defer goingOn(ctx)()
-	closed, err := runlog.CloseExport(ctx, a.DB, e)
+	closed, err := runlog.CloseExport(ctx, a.DB, a.owner(ctx, e))
 	return closed, storeError(err)
 }
 
 // Steps of a [Chunk].
 const (
-	SendStep   = ""       // send it
-	VerifyStep = "verify" // ask which of its entries the vendor has, and settle it by that
-	FaultsStep = "faults" // ask what the vendor found faulty of late; the chunk is 0
+	SendStep       = ""            // ask for what is open, then send what is left
+	AskStep        = "ask"         // ask for what is open and send nothing
+	LateErrorsStep = "late-errors" // ask what the vendor found faulty of late; the chunk is 0
 )
 
 // Chunk is the body of an invocation that exports: which entries, not the
@@ -200,37 +242,24 @@ const (
 type Chunk struct {
 	ExportID uuid.UUID `json:"exportId"`
 	Chunk    int       `json:"chunk"`
+	Fence    int64     `json:"fence,omitempty"` // of the run that owns the export
 	Step     string    `json:"step,omitempty"`
-	Reason   string    `json:"reason,omitempty"` // why a verified chunk was refused
 }
 
 // Body is the chunk as JSON. It is written by hand because workflows call it,
 // and encoding/json counts as non-deterministic.
 func (c Chunk) Body() json.RawMessage {
 	body := fmt.Appendf(nil, `{"exportId":"%s","chunk":%d`, c.ExportID, c.Chunk)
+	if c.Fence != 0 {
+		body = fmt.Appendf(body, `,"fence":%d`, c.Fence)
+	}
 	if c.Step != "" {
 		body = fmt.Appendf(body, `,"step":"%s"`, c.Step)
-	}
-	if c.Reason != "" {
-		body = fmt.Appendf(body, `,"reason":%s`, quoteJSON(c.Reason))
 	}
 	return append(body, '}')
 }
 
-// quoteJSON quotes valid UTF-8 as JSON demands.
-func quoteJSON(s string) []byte {
-	q := []byte{'"'}
-	for _, r := range s {
-		if r < 0x20 || r == '"' || r == '\\' {
-			q = fmt.Appendf(q, `\u%04x`, r)
-		} else {
-			q = append(q, string(r)...)
-		}
-	}
-	return append(q, '"')
-}
-
-// configurationError ends an export: somebody has to mend the set-up.
+// configurationError ends an export: somebody has to fix the set-up.
 func configurationError(err error) error {
 	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), string(classify.Configuration),
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
@@ -240,6 +269,10 @@ func configurationError(err error) error {
 func storeError(err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, runlog.ErrNotOwner) { // the run has to claim anew
+		return temporal.NewApplicationErrorWithOptions(cut(err.Error()), string(classify.NotOwner),
+			temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 	}
 	kind := auditRefused
 	if runlog.IsTransient(err) {

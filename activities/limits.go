@@ -35,13 +35,11 @@ const (
 func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
 // purposes of operations that are not attempts.
-var purposes = map[adapters.Operation]limits.Purpose{
-	adapters.LookUp: limits.Lookup, adapters.LateFaults: limits.Lookup,
-}
+var purposes = map[adapters.Operation]limits.Purpose{adapters.LookUp: limits.Lookup}
 
 // urgent operations go on when the month's requests are used up: a period that
 // is not exported in time is worse than a bill.
-var urgent = map[adapters.Operation]bool{adapters.Export: true, adapters.LateFaults: true}
+var urgent = map[adapters.Operation]bool{adapters.Export: true}
 
 // meter lets the connection count what it sends, and refuses it if the
 // integration's quota has no room for it.
@@ -103,7 +101,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 // affords says whether the organization may retry at this host. An attempt
 // that made no call has put no load on the vendor: its retry is free.
 func (a *Activities) affords(v classify.Verdict, host limits.Host) bool {
-	return a.Gate == nil || v.Kind == classify.BreakerOpen || v.Kind == classify.Dependency ||
+	return a.Gate == nil || v.Kind == classify.BreakerOpen || v.Kind == classify.Dependency || v.Kind == classify.Unsettled ||
 		a.Gate.Budget.Retry(host, v.Class == classify.Timeout)
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -22,6 +23,20 @@ type Finished struct {
 	Operation      string    `json:"operation"`
 	RunStartedAt   time.Time `json:"runStartedAt"`
 	Trail          Trail     `json:"trail"`
+	Actor          string    `json:"actor,omitempty"`
+	ReadOnly       bool      `json:"readOnly,omitempty"` // nothing is known of a write, because there was none
+}
+
+// Rows reports whether an invocation leaves rows in the audit record: one for
+// each failed attempt, one for a success after a failure, and one for an ad-hoc
+// write that succeeded at once.
+func (f Finished) Rows() bool {
+	return len(f.Trail.Failures()) > 0 || f.adHocWrite()
+}
+
+func (f Finished) adHocWrite() bool {
+	effect, _, _ := f.Trail.Effect()
+	return f.Operation == string(adapters.Call) && effect != "" && f.Trail.Last().Class == classify.Success
 }
 
 // Error types of [Activities.Mirror], shown in the Temporal UI while it waits.
@@ -30,62 +45,75 @@ const (
 	auditRefused     = "audit_refused"     // the database refuses the rows: someone must look
 )
 
-// Mirror copies a trail into integration_run_logs: one row for each failed
-// attempt, and one with the total if a success came after a failure. It is
-// idempotent, so the workflow retries it without limit: an outage of the
-// database delays the audit record and never loses any of it.
+// Mirror copies a trail into integration_run_logs, see [Finished.Rows]. It is
+// idempotent, so the workflow retries it without limit: an outage of the database
+// delays the audit record and never loses any of it.
 //
-// Rows that the database refuses are retried too, more slowly and loudly:
-// dropping them would make the audit record wrong in silence.
+// A row that the database refuses is stored in a reduced form that it takes, and
+// says so: one bad row must not keep the others out. Should that be refused too,
+// it is retried, slowly and loudly.
 func (a *Activities) Mirror(ctx context.Context, f Finished) error {
 	rows := f.rows(activity.GetInfo(ctx))
-	if f.unknownIntegration() {
-		// The foreign key could not hold: what was asked for is kept beside it.
-		for i := range rows {
-			rows[i].IntegrationID = nil
-		}
-	}
 	err := a.Audit(ctx, f.OrganizationID, rows)
-	if err == nil {
-		return nil
+	if err != nil && !errors.Is(err, context.Canceled) && !runlog.IsTransient(err) {
+		a.Log.Error("the database refuses audit rows; what it refuses is stored in a reduced form",
+			"correlation_id", f.CorrelationID, "organization_id", f.OrganizationID, "error", cut(err.Error()))
+		err = a.auditEach(ctx, f.OrganizationID, rows)
 	}
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
 		return err
-	}
-	if runlog.IsTransient(err) {
+	case runlog.IsTransient(err):
 		return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditUnavailable,
 			temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 	}
-	a.Log.Error("the database refuses audit rows; they are kept in Temporal and tried again",
-		"correlation_id", f.CorrelationID, "organization_id", f.OrganizationID, "error", cut(err.Error()))
 	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditRefused,
 		temporal.ApplicationErrorOptions{NextRetryDelay: time.Minute})
 }
 
-// unknownIntegration reports whether the organization has no such integration.
-func (f Finished) unknownIntegration() bool {
-	return f.Trail.Last().Rule == ruleUnknownIntegration
+// auditEach stores rows one by one, and in a reduced form those that are refused.
+func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
+	for _, r := range rows {
+		err := a.Audit(ctx, organization, []runlog.Row{r})
+		if err != nil && !runlog.IsTransient(err) {
+			err = a.Audit(ctx, organization, []runlog.Row{r.Reduced(err)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f Finished) rows(info activity.Info) []runlog.Row {
 	run, _ := uuid.Parse(info.WorkflowExecution.RunID)
 	row := func(at Attempt) runlog.Row {
-		return runlog.Row{
-			OrganizationID: f.OrganizationID, IntegrationID: &f.IntegrationID, RequestedIntegrationID: f.IntegrationID,
+		r := runlog.Row{
+			OrganizationID: f.OrganizationID, RequestedIntegrationID: f.IntegrationID,
 			CorrelationID: f.CorrelationID, AdapterName: f.AdapterName, Operation: f.Operation,
 			AttemptNumber: at.Number, ErrorClass: at.Class, ErrorKind: at.Kind, Rule: at.Rule, HTTPStatus: at.HTTPStatus,
 			ErrorMessage: at.Message, IsRetryable: at.Retryable, PlannedDelay: at.Delay, OccurredAt: at.EndedAt,
-			WorkflowID: info.WorkflowExecution.ID, RunID: run, RunStartedAt: f.RunStartedAt,
+			WorkflowID: info.WorkflowExecution.ID, RunID: run, RunStartedAt: f.RunStartedAt, Actor: f.Actor,
 		}
+		if !f.ReadOnly {
+			r.Effect = at.Effect
+		}
+		if r.Effect == classify.Open && !at.OpenUntil.IsZero() {
+			r.OpenUntil = &at.OpenUntil
+		}
+		return r
 	}
 	failures := f.Trail.Failures()
 	rows := make([]runlog.Row, 0, len(failures)+1)
 	for _, at := range failures {
 		rows = append(rows, row(at))
 	}
-	if last := f.Trail.Last(); last.Class == classify.Success && len(failures) > 0 {
+	if last := f.Trail.Last(); last.Class == classify.Success && f.Rows() {
 		r := row(last)
 		r.ErrorClass, r.TotalAttempts = "", last.Number
+		if r.Effect == "" && f.adHocWrite() { // it was found to be done
+			r.Effect = classify.Done
+		}
 		rows = append(rows, r)
 	}
 	return rows

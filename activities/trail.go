@@ -21,9 +21,16 @@ type Attempt struct {
 	Message    string         `json:"message,omitempty"`    // redacted, at most 500 characters
 	Retryable  bool           `json:"retryable,omitempty"`  // another attempt followed or was due
 	Delay      time.Duration  `json:"delay,omitempty"`      // planned wait before the next attempt, in ns
-	Unknown    bool           `json:"unknown,omitempty"`    // the vendor may have acted
-	Marked     bool           `json:"marked,omitempty"`     // it was the first to mark its chunk of an export as sent
-	Asked      time.Duration  `json:"asked,omitempty"`      // wait that the vendor asked for, in ns
+	RetryAfter time.Duration  `json:"retryAfter,omitempty"` // wait that the vendor asked for, or until an open effect can be closed, in ns
+
+	// Effect is that of its own sending; "" if it sent nothing. An attempt may ask
+	// first what earlier ones have done: Found is what that proved of all of them, ""
+	// if nothing. Asking is true if it ended in that question.
+	Effect    classify.Effect `json:"effect,omitempty"`
+	Ended     bool            `json:"ended,omitempty"`    // of an open effect: asking can close it at once
+	OpenUntil time.Time       `json:"openUntil,omitzero"` // of an open effect, by PostgreSQL's clock; zero if it is not known
+	Found     classify.Effect `json:"found,omitempty"`
+	Asking    bool            `json:"asking,omitempty"`
 }
 
 // Trail is the list of an invocation's attempts, in order.
@@ -32,6 +39,9 @@ type Attempt struct {
 // trail travels in the heartbeat details: each attempt reads what the one
 // before it left, adds itself, and hands on the whole.
 type Trail []Attempt
+
+// RuleLost marks an attempt of which nothing was heard.
+const RuleLost = "trail:gap"
 
 // lostMessage is recorded for an attempt of which nothing was heard.
 const lostMessage = "the worker was lost during this attempt; nothing was reported"
@@ -46,15 +56,38 @@ const lostMessage = "the worker was lost during this attempt; nothing was report
 // the previous entry (or since, if there is none) and now.
 func (t Trail) Begin(n int, since, now time.Time) Trail {
 	t = slices.Clone(t).closeLost(now)
-	t = t.fill(max(n, len(t)+1)-1, since, now)
-	return append(t, Attempt{Number: len(t) + 1, StartedAt: now})
+	t = t.fill(max(n+t.before(), t.Last().Number+1)-1, since, now)
+	return append(t, Attempt{Number: t.Last().Number + 1, StartedAt: now})
+}
+
+// before is how many attempts were made of the invocation before this trail
+// began, in an earlier run of its workflow.
+func (t Trail) before() int {
+	if len(t) == 0 {
+		return 0
+	}
+	return t[0].Number - 1
+}
+
+// From returns the trail with numbers that begin at n, if it has only just
+// begun: what came before was made in an earlier run.
+func (t Trail) From(n int) Trail {
+	if len(t) == 0 || t[0].Number >= n {
+		return t
+	}
+	t = slices.Clone(t)
+	shift := n - t[0].Number
+	for i := range t {
+		t[i].Number += shift
+	}
+	return t
 }
 
 // Lost returns the trail of an invocation whose last attempt was lost, with at
 // least n attempts. Nothing follows the last one.
 func (t Trail) Lost(n int, since, now time.Time) Trail {
 	t = slices.Clone(t).closeLost(now)
-	t = t.fill(n, since, now)
+	t = t.fill(n+t.before(), since, now)
 	if len(t) > 0 {
 		t[len(t)-1].Retryable, t[len(t)-1].Delay = false, 0
 	}
@@ -72,12 +105,12 @@ func (t Trail) closeLost(now time.Time) Trail {
 
 // fill appends lost attempts until the trail has n.
 func (t Trail) fill(n int, since, now time.Time) Trail {
-	for len(t) < n {
+	for t.Last().Number < n {
 		start := since
 		if len(t) > 0 {
 			start = t[len(t)-1].EndedAt.Add(t[len(t)-1].Delay)
 		}
-		t = append(t, lost(len(t)+1, start, now))
+		t = append(t, lost(t.Last().Number+1, start, now))
 	}
 	return t
 }
@@ -88,21 +121,35 @@ func lost(n int, start, end time.Time) Attempt {
 	}
 	return Attempt{
 		Number: n, StartedAt: start, EndedAt: end, Class: classify.Timeout, Kind: classify.WorkerLost,
-		Rule: "trail:gap", Message: lostMessage, Retryable: true, Unknown: true,
+		Rule: RuleLost, Message: lostMessage, Retryable: true, Effect: classify.Open,
 	}
 }
 
-// Uncertain reports whether a finished attempt may have taken effect at the
-// vendor. The next one then reads back before it sends.
-func (t Trail) Uncertain() bool {
-	return slices.ContainsFunc(t, func(a Attempt) bool { return a.Class != "" && a.Unknown })
-}
-
-// Marked reports whether this invocation was the first to mark its chunk of an
-// export as sent. Only then does the trail say all that is to be known of the
-// chunk: otherwise somebody before it may have sent the same entries.
-func (t Trail) Marked() bool {
-	return slices.ContainsFunc(t, func(a Attempt) bool { return a.Marked })
+// Effect folds what is known of all that the invocation has sent: done if any of
+// it was done, open if any of it is open, none if all of it is proved to have had
+// no effect, and "" if nothing was sent. ended and until are of an open one: ended
+// if the vendor's work on all of it has ended, until the latest time at which it
+// can still take effect, zero if that is not known.
+func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
+	for _, a := range t {
+		if a.Found != "" && effect != classify.Done {
+			effect, ended, until = a.Found, false, time.Time{}
+		}
+		switch {
+		case a.Effect == "" || effect == classify.Done:
+		case a.Effect == classify.Done:
+			effect, ended, until = classify.Done, false, time.Time{}
+		case a.Effect == classify.Open:
+			ended = a.Ended && (ended || effect != classify.Open)
+			effect = classify.Open
+			if a.OpenUntil.After(until) {
+				until = a.OpenUntil
+			}
+		case effect == "":
+			effect = a.Effect
+		}
+	}
+	return effect, ended, until
 }
 
 // Failures returns the attempts that failed.

@@ -32,14 +32,13 @@ import (
 type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
-// something that a caller can ask for. Every [Exporter] knows the last two.
+// something that a caller can ask for. A look-up is answered by an [Exporter]
+// with [Exporter.Find].
 const (
 	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
 	Call   Operation = "call"   // a raw query or request, as the caller wrote it
 	Export Operation = "export" // one chunk of an export
-
-	LookUp     Operation = "lookup" // which entries the vendor has: [Keys] to [Found] by key
-	LateFaults Operation = "faults" // what it found faulty after accepting it: [FaultsSince] to [LateFault]s
+	LookUp Operation = "lookup" // which entries the vendor has: [Keys] to [Found] by key
 )
 
 // Guard says what may be done after an attempt whose outcome is unknown: the
@@ -75,29 +74,40 @@ func (g Guard) Op() classify.Op {
 // Plan is what a request will do, found without calling anybody.
 type Plan struct {
 	Guard   Guard
-	Summary string // one line without data, such as "addGLImportItems, 2 items"
+	Summary string   // one line without data, such as "addGLImportItems, 2 items"
+	Sought  []Sought // with [Readback]: what to ask for to know whether it happened
 }
 
 // Adapter speaks to one vendor. Implementations are safe for concurrent use.
 type Adapter interface {
+	// Vendor describes the vendor, the same every time.
+	Vendor() Vendor
+
 	// Plan checks a request. Its error is a fault of the request itself
 	// (malformed body, forbidden path): permanent, and no call is made.
 	Plan(op Operation, body []byte) (Plan, error)
 
-	// Do makes one attempt. The verdict is a success exactly if the vendor
-	// accepted the request; then Response holds its answer.
+	// Do makes one attempt at a [Ping] or [Call]. The verdict is a success exactly
+	// if the vendor accepted the request; then Response holds its answer. It never
+	// asks first whether the request has happened already: its caller does.
 	Do(ctx context.Context, c *Conn, op Operation, body []byte) (Response, classify.Verdict)
-
-	// Codes is the vendor's code table, for [classify.Response].
-	Codes() classify.Table
 }
 
-// Exporter is an [Adapter] that takes accounting entries.
-type Exporter interface {
+// Finder is an [Adapter] that can be asked whether a write has happened.
+type Finder interface {
 	Adapter
 
-	// Limits says what one request may carry.
-	Limits() Limits
+	// Find asks which of the sought records the vendor has, at most [MaxKeys]. The
+	// answer has an entry for each that is there, by its key as it was sought.
+	// Every page is read, and a record that was not asked for is an error: a filter
+	// that was passed over would make everything seem to be missing. What proves
+	// nothing has the kind [classify.Untrusted].
+	Find(ctx context.Context, c *Conn, sought []Sought) (map[string]Found, classify.Verdict)
+}
+
+// Exporter is a [Finder] that takes accounting entries.
+type Exporter interface {
+	Finder
 
 	// ExportBody returns the body of the [Call] that sends whole vouchers, in
 	// the order of entries. settings are the integration's. Its guard must not
@@ -105,22 +115,14 @@ type Exporter interface {
 	ExportBody(settings map[string]string, entries []Entry) ([]byte, error)
 
 	// References returns the vendor's own names of entries that an accepted
-	// answer to ExportBody holds, by key, those that a look-up had found included.
-	// Entries of which the answer says nothing are not in it.
+	// answer to ExportBody holds, by key. Entries of which the answer says nothing
+	// are not in it.
 	References(entries []Entry, answer Response) map[string]string
-}
 
-// Limits bound a request of an [Exporter].
-type Limits struct {
-	Entries int // most entries in a request
-	Default int // entries in a request unless the integration says otherwise
-	// Atomic: a refused request has stored nothing, so that its entries can be
-	// sent again without asking for them first.
-	Atomic bool
-	// Faults: some are told only later, by [LateFaults].
-	Faults bool
-	// Settings that an integration must have for exports.
-	Settings []string
+	// LateErrors asks what the vendor found faulty after accepting it, since a
+	// time. A vendor that refuses at once or not at all answers with none, and is
+	// not called.
+	LateErrors(ctx context.Context, c *Conn, since time.Time) ([]LateError, classify.Verdict)
 }
 
 // Entry is one line of a voucher on its way to a vendor.
@@ -135,40 +137,44 @@ type Entry struct {
 	Date       time.Time
 }
 
-// Keys is the body of [LookUp].
+// Keys is the body of [LookUp]. Vouchers are the vouchers of the keys, in the
+// same order, where they are known; they help some vendors to find more.
 type Keys struct {
-	Keys []string `json:"keys"`
+	Keys     []string `json:"keys"`
+	Vouchers []string `json:"vouchers,omitempty"`
 }
 
-// Found is what [LookUp] says of one key, in an answer that is an object by
-// key; a key that is not at the vendor is not in it.
+// Sought is a record to ask for.
+type Sought struct {
+	Key     string // its identity at the vendor
+	Voucher string // "" if it is not known
+	In      string // the collection, where it is another than the settings' own
+}
+
+// Found is what a vendor has under one key. The answer to [LookUp] is an object
+// of these by key; a key that is not at the vendor is not in it.
 type Found struct {
 	Count     int    `json:"count"`               // more than 1: it is there twice
 	Reference string `json:"reference,omitempty"` // the vendor's own name of it
+	Amount    string `json:"amount,omitempty"`    // decimal, as the vendor writes it; "" if it does not say
+	// Elsewhere: there is no record under the key, but one that may be it, such as
+	// a posted line. Only a person can tell. It says what was found.
+	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
-// FaultsSince is the body of [LateFaults].
-type FaultsSince struct {
-	Since time.Time `json:"since"`
-}
-
-// LateFault is something that a vendor accepted and found faulty later. The
-// answer to [LateFaults] is a list of them.
-type LateFault struct {
-	Reference string    `json:"reference"` // the vendor's name of the entry
-	Message   string    `json:"message"`
-	At        time.Time `json:"at"` // zero if the vendor's time cannot be read
+// LateError is something that a vendor accepted and found faulty later.
+type LateError struct {
+	Reference string    // the vendor's name of the entry
+	Message   string    // not redacted
+	At        time.Time // zero if the vendor's time cannot be read
 }
 
 // Response is an accepted answer.
 type Response struct {
-	Status   int
-	Body     json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
-	ReadBack bool            // the effect was found at the vendor and nothing was sent
+	Status int
+	Body   json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
 
-	// Found is what a look-up before this attempt found, by key; nil if none was
-	// made. What is in it was not sent.
-	Found map[string]Found
+	Omitted *Omitted // the body, if it was too large to be passed on
 }
 
 // Conn is one integration's connection for one attempt. It is not safe for
@@ -180,10 +186,6 @@ type Conn struct {
 	Settings      map[string]string
 	Credentials   map[string]string // resolved secrets by name, never logged
 	CorrelationID string            // UUID v4, sent in the header that the vendor knows
-	// Uncertain: an earlier attempt may have taken effect, so read back first.
-	// An adapter that has asked and found nothing sets it to false: from then on
-	// only its own request decides.
-	Uncertain bool
 
 	Purpose limits.Purpose       // of the requests that follow; "" is an attempt
 	Count   func(limits.Purpose) // told of each request that the vendor may bill; may be nil
@@ -243,14 +245,4 @@ func (c *Conn) Secrets() []string {
 // cannot be built, a setting that is missing. No call was made.
 func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
-}
-
-// UnknownOutcome is the verdict on a write that may have taken effect and must
-// not be sent again. The class stays that of the fault that hid the outcome.
-func UnknownOutcome(cause classify.Verdict, message string) classify.Verdict {
-	cause.Kind = classify.UnknownOutcome
-	cause.Unknown = true
-	cause.RetryAfter = 0
-	cause.Message = message
-	return cause
 }

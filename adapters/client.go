@@ -106,7 +106,8 @@ func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
 // Request is one HTTP request of an adapter.
 type Request struct {
-	Adapter string // whose host list applies
+	Adapter string   // for messages
+	Hosts   []string // where it may go, see [CheckURL]
 	Method  string
 	URL     *url.URL
 	Header  http.Header
@@ -129,7 +130,7 @@ type Answer struct {
 // bounds all of it, the body included. The verdict's Unknown is true only for
 // a write of which at least the headers were sent.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
-	if err := CheckURL(r.Adapter, r.URL, c.dev); err != nil {
+	if err := CheckURL(r.Adapter, r.Hosts, r.URL, c.dev); err != nil {
 		return Answer{}, Fault(classify.InvalidRequest, "request:url", err.Error())
 	}
 	if len(r.Body) > MaxRequest {

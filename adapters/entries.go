@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 )
 
 // MaxKeys is how many keys one [LookUp] may ask for.
@@ -20,10 +19,10 @@ var (
 // Check says what keeps entries from being sent in one request, all of it at
 // once. Amounts are checked as text, because they are sent as they are written.
 // No message repeats what stands in an entry.
-func (l Limits) Check(entries []Entry) error {
+func (x ExportTerms) Check(entries []Entry) error {
 	var faults []error
-	if n := len(entries); n == 0 || n > l.Entries {
-		faults = append(faults, fmt.Errorf("%d entries; want 1 to %d in one request", n, l.Entries))
+	if n := len(entries); n == 0 || n > x.Entries {
+		faults = append(faults, fmt.Errorf("%d entries; want 1 to %d in one request", n, x.Entries))
 	}
 	keys := make(map[string]int, len(entries))
 	for i, e := range entries {
@@ -55,12 +54,17 @@ func CheckSize(size int) error {
 }
 
 // ReadKeys reads the body of [LookUp].
-func ReadKeys(body []byte) ([]string, error) {
+func ReadKeys(body []byte) ([]Sought, error) {
 	var in Keys
 	if err := strict(body, &in, `{"keys": ["…"]}`); err != nil {
 		return nil, err
 	}
 	var faults []error
+	if n := len(in.Vouchers); n > 0 && n != len(in.Keys) {
+		faults = append(faults, fmt.Errorf("vouchers: %d for %d keys; want one for each, or none", n, len(in.Keys)))
+		in.Vouchers = nil
+	}
+	sought := make([]Sought, len(in.Keys))
 	if n := len(in.Keys); n == 0 || n > MaxKeys {
 		faults = append(faults, fmt.Errorf("keys: %d; want 1 to %d", n, MaxKeys))
 	}
@@ -68,20 +72,12 @@ func ReadKeys(body []byte) ([]string, error) {
 		if !validKey.MatchString(k) {
 			faults = append(faults, fmt.Errorf("keys[%d]: want 32 hex digits in lower case", i))
 		}
+		sought[i].Key = k
+		if in.Vouchers != nil {
+			sought[i].Voucher = in.Vouchers[i]
+		}
 	}
-	return in.Keys, errors.Join(faults...)
-}
-
-// ReadSince reads the body of [LateFaults].
-func ReadSince(body []byte) (time.Time, error) {
-	var in FaultsSince
-	if err := strict(body, &in, `{"since": "2026-11-23T12:00:00Z"}`); err != nil {
-		return time.Time{}, err
-	}
-	if in.Since.IsZero() {
-		return time.Time{}, errors.New("since: missing; want a time, such as 2026-11-23T12:00:00Z")
-	}
-	return in.Since, nil
+	return sought, errors.Join(faults...)
 }
 
 func strict(body []byte, into any, want string) error {

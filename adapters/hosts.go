@@ -8,40 +8,25 @@ import (
 	"strings"
 )
 
-// Names are the adapters that an integration can name.
-var Names = []string{"xledger", "dataverse", "businesscentral"}
-
-// hosts lists where each adapter may call. An entry that begins with a dot
-// allows every host below it. The hosts are the vendors' documented ones.
-var hosts = map[string][]string{
-	"xledger":         {"www.xledger.net", "demo.xledger.net"},
-	"dataverse":       {".dynamics.com"},
-	"businesscentral": {"api.businesscentral.dynamics.com"},
-	"entra":           {"login.microsoftonline.com"},
-}
-
-// Hosts returns the hosts that an adapter may call; an entry that begins with
-// a dot allows every host below it.
-func Hosts(adapter string) []string { return slices.Clone(hosts[adapter]) }
-
 // CheckURL says why an adapter must not call u, or nil. The rules: https on
 // port 443, no user info, no IP literal in any notation, no fragment, and a
-// host on the adapter's list. devHosts are "host:port" pairs for development;
+// host on the adapter's list; an entry that begins with a dot allows every host
+// below it. devHosts are "host:port" pairs for development;
 // they may be plain http and anywhere.
 //
 // The check stands at two places, when an integration is applied and again
 // before each request; the address behind the name is checked when dialling.
-func CheckURL(adapter string, u *url.URL, devHosts []string) error {
+func CheckURL(adapter string, hosts []string, u *url.URL, devHosts []string) error {
 	if dev, err := checkForm(u, devHosts); dev || err != nil {
 		return err
 	}
-	for _, allowed := range hosts[adapter] {
+	for _, allowed := range hosts {
 		if u.Hostname() == allowed || strings.HasPrefix(allowed, ".") && strings.HasSuffix(u.Hostname(), allowed) {
 			return nil
 		}
 	}
 	return fmt.Errorf("host %q is not one that adapter %s may call: want %s",
-		u.Hostname(), adapter, strings.Join(hosts[adapter], " or "))
+		u.Hostname(), adapter, strings.Join(hosts, " or "))
 }
 
 // CheckPublicURL says why u, which belongs to no vendor, must not be called, or

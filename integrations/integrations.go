@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,8 +31,9 @@ type Integration struct {
 	OrganizationID uuid.UUID         `json:"organizationId"`
 	ID             uuid.UUID         `json:"integrationId"`
 	Name           string            `json:"name"`    // unique in the organization: lower-case letters, digits and dashes
-	Adapter        string            `json:"adapter"` // see adapters.Names
+	Adapter        string            `json:"adapter"` // see adapters/vendors
 	BaseURL        string            `json:"baseURL"`
+	InFlight       *time.Duration    `json:"inFlight,omitempty"` // how long a request can take effect after its deadline; nil is the vendor's own
 	Settings       map[string]string `json:"settings,omitempty"` // not secret: tenantId, clientId, authority
 	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
 	Policy         classify.Policy   `json:"retry"`

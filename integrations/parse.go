@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 )
 
@@ -187,7 +188,7 @@ func (p *parser) document(n *yaml.Node) []Integration {
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[string]bool) Integration {
-	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "settings", "credentials", "retry", "schedule", "export", "limits", "health")
+	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "inFlight", "settings", "credentials", "retry", "schedule", "export", "limits", "health")
 	in := Integration{OrganizationID: org}
 	var node *yaml.Node
 
@@ -205,15 +206,19 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 		}
 		names[in.Name] = true
 	}
-	if in.Adapter, node = p.text(n, m, at, "adapter", true); node != nil && !slices.Contains(adapters.Names, in.Adapter) {
-		p.fault(node, at+".adapter", "%q%s; want %s", clip(in.Adapter), didYouMean(in.Adapter, adapters.Names), strings.Join(adapters.Names, ", "))
+	in.Adapter, node = p.text(n, m, at, "adapter", true)
+	vendor, known := vendors.Lookup(in.Adapter)
+	if node != nil && !known {
+		names := vendors.Names()
+		p.fault(node, at+".adapter", "%q%s; want %s", clip(in.Adapter), didYouMean(in.Adapter, names), strings.Join(names, ", "))
 		return in // what follows depends on it
 	}
 	if in.BaseURL, node = p.text(n, m, at, "baseURL", true); node != nil {
-		p.address(node, at+".baseURL", in.Adapter, in.BaseURL)
+		p.address(node, at+".baseURL", in.Adapter, vendor.Hosts, in.BaseURL)
 	}
-	in.Settings = p.settings(n, m, at, in.Adapter)
-	in.Credentials = p.credentials(n, m, at, in.Adapter)
+	in.InFlight = p.inFlight(n, m, at)
+	in.Settings = p.settings(n, m, at, vendor)
+	in.Credentials = p.credentials(n, m, at, vendor)
 	in.Policy = classify.DefaultPolicy()
 	if retry, ok := m["retry"]; ok {
 		in.Policy = p.policy(retry, at+".retry")
@@ -225,7 +230,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 		in.Schedule = p.schedule(schedule, at+".schedule")
 	}
 	if export, ok := m["export"]; ok {
-		in.Export = p.export(export, at+".export", in.Adapter)
+		in.Export = p.export(export, at+".export", vendor)
 	}
 	if watch, ok := m["health"]; ok {
 		in.Health = p.health(watch, at+".health")
@@ -233,8 +238,26 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 	return in
 }
 
+// maxInFlight is the longest time that a request is taken to be able to take
+// effect after its deadline.
+const maxInFlight = time.Hour
+
+// inFlight reads how long a request can take effect after its deadline.
+func (p *parser) inFlight(parent *yaml.Node, m map[string]*yaml.Node, at string) *time.Duration {
+	value, node := p.text(parent, m, at, "inFlight", false)
+	if node == nil {
+		return nil
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > maxInFlight {
+		p.fault(node, at+".inFlight", "%q; want a duration from 0s to %v, such as 2m", clip(value), maxInFlight)
+		return nil
+	}
+	return &d
+}
+
 // address checks a URL that will be called.
-func (p *parser) address(n *yaml.Node, field, adapter, raw string) {
+func (p *parser) address(n *yaml.Node, field, adapter string, hosts []string, raw string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "":
@@ -245,64 +268,58 @@ func (p *parser) address(n *yaml.Node, field, adapter, raw string) {
 	case u.Host != strings.ToLower(u.Host):
 		p.fault(n, field, "host %q; want lower case", u.Host)
 	default:
-		if err := adapters.CheckURL(adapter, u, p.options.DevHosts); err != nil {
+		if err := adapters.CheckURL(adapter, hosts, u, p.options.DevHosts); err != nil {
 			p.fault(n, field, "%v", err)
 		}
 	}
 }
 
-// needs says which settings and credentials each adapter has. The optional ones
-// have a default, or are needed by exports only.
-var needs = map[string]struct{ settings, optional, credentials []string }{
-	"xledger":         {nil, nil, []string{"token"}},
-	"dataverse":       {[]string{"tenantId", "clientId"}, []string{"authority", "table", "prefix"}, []string{"clientSecret"}},
-	"businesscentral": {[]string{"tenantId", "clientId"}, []string{"authority", "companyId", "journalId"}, []string{"clientSecret"}},
-}
-
-func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at, adapter string) map[string]string {
-	required := needs[adapter].settings
-	known := slices.Concat(required, needs[adapter].optional)
+func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at string, v adapters.Vendor) map[string]string {
 	n, ok := m["settings"]
 	if !ok {
 		n = &yaml.Node{Kind: yaml.MappingNode, Line: parent.Line, Column: parent.Column}
 	}
-	if len(known) == 0 {
+	if len(v.Settings) == 0 {
 		if len(n.Content) > 0 {
-			p.fault(n, at+".settings", "adapter %s has no settings", adapter)
+			p.fault(n, at+".settings", "adapter %s has no settings", v.Name)
 		}
 		return nil
 	}
+	var known []string
+	for _, s := range v.Settings {
+		known = append(known, s.Name)
+	}
 	out := make(map[string]string)
 	fields := p.fields(n, at+".settings", known...)
-	for _, name := range known {
-		value, node := p.text(n, fields, at+".settings", name, slices.Contains(required, name))
+	for _, s := range v.Settings {
+		value, node := p.text(n, fields, at+".settings", s.Name, s.Required)
 		if node == nil {
 			continue
 		}
 		if value == "" || len(value) > 256 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			p.fault(node, at+".settings."+name, "want a text of 1 to 256 characters without blanks")
-		} else if err := adapters.CheckSetting(name, value); err != nil {
-			p.fault(node, at+".settings."+name, "%q; want %v", clip(value), err)
+			p.fault(node, at+".settings."+s.Name, "want a text of 1 to 256 characters without blanks")
+		} else if err := s.Check(value); err != nil {
+			p.fault(node, at+".settings."+s.Name, "%q; want %v", clip(value), err)
 		}
-		if name == "authority" {
-			p.address(node, at+".settings.authority", "entra", value)
+		if s.Hosts != nil {
+			p.address(node, at+".settings."+s.Name, "entra", s.Hosts, value)
 		}
-		out[name] = value
+		out[s.Name] = value
 	}
 	return out
 }
 
-func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at, adapter string) map[string]Ref {
+func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at string, v adapters.Vendor) map[string]Ref {
 	n, ok := m["credentials"]
 	if !ok {
 		if m != nil {
-			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:/path", strings.Join(needs[adapter].credentials, ", "))
+			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:/path", strings.Join(v.Credentials, ", "))
 		}
 		return nil
 	}
 	out := make(map[string]Ref)
-	fields := p.fields(n, at+".credentials", needs[adapter].credentials...)
-	for _, name := range needs[adapter].credentials {
+	fields := p.fields(n, at+".credentials", v.Credentials...)
+	for _, name := range v.Credentials {
 		value, node := p.text(n, fields, at+".credentials", name, true)
 		if node == nil {
 			continue

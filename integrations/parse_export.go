@@ -23,7 +23,7 @@ var (
 )
 
 // export reads which entries an integration exports and how.
-func (p *parser) export(n *yaml.Node, at, adapter string) (e Export) {
+func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
 	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies")
 	if value, node := p.text(n, m, at, "source", false); node != nil {
 		if !validSource.MatchString(value) {
@@ -33,10 +33,10 @@ func (p *parser) export(n *yaml.Node, at, adapter string) (e Export) {
 		}
 	}
 	if value, node := p.text(n, m, at, "chunkSize", false); node != nil {
-		most := adapters.MaxChunk(adapter)
+		most := v.Export.Entries
 		size, err := strconv.Atoi(value)
 		if err != nil || size < 1 || size > most {
-			p.fault(node, at+".chunkSize", "%q; want 1 to %d, the most entries that adapter %s sends in a request", clip(value), most, adapter)
+			p.fault(node, at+".chunkSize", "%q; want 1 to %d, the most entries that adapter %s sends in a request", clip(value), most, v.Name)
 		}
 		e.ChunkSize = size
 	}
@@ -45,13 +45,13 @@ func (p *parser) export(n *yaml.Node, at, adapter string) (e Export) {
 	}
 	if node, ok := m["dimensions"]; ok {
 		var check func(string) string
-		if fields := adapters.DimensionFields(adapter); fields != nil {
+		if fields := v.Export.Dimensions; fields != nil {
 			check = func(field string) string {
 				if field == "" || slices.Contains(fields, field) {
 					return ""
 				}
 				return fmt.Sprintf("%q%s is not a field of adapter %s; want %s, or \"\" to leave it out",
-					clip(field), didYouMean(field, fields), adapter, strings.Join(fields, ", "))
+					clip(field), didYouMean(field, fields), v.Name, strings.Join(fields, ", "))
 			}
 		} else {
 			check = func(string) string { return "" }
@@ -60,8 +60,8 @@ func (p *parser) export(n *yaml.Node, at, adapter string) (e Export) {
 	}
 	if node, ok := m["currencies"]; ok {
 		e.Currencies = p.currencies(node, at+".currencies")
-		if len(e.Currencies) > 1 && adapter != "dataverse" {
-			p.fault(node, at+".currencies", "adapter %s takes no currency: amounts are in the company's own; want that one", adapter)
+		if len(e.Currencies) > 1 && !v.Export.Currencies {
+			p.fault(node, at+".currencies", "adapter %s takes no currency: amounts are in the company's own; want that one", v.Name)
 		}
 	}
 	return e

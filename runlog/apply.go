@@ -126,16 +126,16 @@ func besides(ctx context.Context, tx pgx.Tx, organization uuid.UUID, kept, gone 
 // comes back when nothing differed. What a schedule should have done is asked
 // from schedule_since on. A pause outlives every change of the file.
 const upsert = `
-INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, export, schedule_since, limits, own_queue, health)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $10::jsonb IS NOT NULL THEN now() END, $12, $13, $14)
+INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, export, schedule_since, limits, own_queue, health, in_flight)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $10::jsonb IS NOT NULL THEN now() END, $12, $13, $14, $15)
 ON CONFLICT (organization_id, integration_id) DO UPDATE
 SET name = excluded.name, adapter = excluded.adapter, base_url = excluded.base_url, settings = excluded.settings,
     credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, export = excluded.export,
-    limits = excluded.limits, health = excluded.health, own_queue = i.own_queue OR excluded.own_queue,
+    limits = excluded.limits, health = excluded.health, in_flight = excluded.in_flight, own_queue = i.own_queue OR excluded.own_queue,
     applied_by = excluded.applied_by, updated_at = now(), removed_at = NULL, removed_by = NULL,
     schedule_since = CASE WHEN i.schedule IS NOT DISTINCT FROM excluded.schedule AND i.removed_at IS NULL THEN i.schedule_since ELSE excluded.schedule_since END
-WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.export, i.limits, i.health)
-    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.export, excluded.limits, excluded.health)
+WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.export, i.limits, i.health, i.in_flight)
+    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.export, excluded.limits, excluded.health, excluded.in_flight)
     OR i.removed_at IS NOT NULL
 RETURNING xmax = 0`
 
@@ -152,7 +152,7 @@ func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integrati
 	}
 	var created bool
 	err = tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, by, in.Schedule, in.Export,
-		in.Limits, in.Limits.OwnQueue(), in.Health).Scan(&created)
+		in.Limits, in.Limits.OwnQueue(), in.Health, in.InFlight).Scan(&created)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "unchanged", nil

@@ -2,13 +2,60 @@ package runlog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/classify"
 )
+
+// An entry that is sent goes through these steps, each one transaction:
+//
+//	OpenChunk   what is to be sent, and what must be asked for first
+//	RecordAsk   what the vendor's answer to that settles
+//	MarkChunk   open until T, before the first byte leaves
+//	RecordSend  what the answer proves: done, none, or nothing
+//
+// All but the recording of facts lock the export's row and check that the caller
+// owns it, see [Owner]. PostgreSQL's clock alone decides whether T has passed.
+
+// Owner is the run that may give orders about an export: the one whose claim
+// came last. Fence grows with each owner; RunID is the run's own, as Temporal
+// gives it, so that a reset, which replays the old number, is seen.
+type Owner struct {
+	OrganizationID, IntegrationID, ExportID uuid.UUID
+	Fence                                   int64
+	RunID                                   uuid.UUID
+}
+
+// ErrNotOwner is returned to a run that is not, or no longer, the owner of an
+// export that is pending.
+var ErrNotOwner = errors.New("the export belongs to another run, or has ended")
+
+// lock holds the export's row until the transaction ends: nobody takes it over
+// meanwhile.
+func (o Owner) lock(ctx context.Context, tx pgx.Tx) error {
+	var one int
+	err := tx.QueryRow(ctx, `SELECT 1 FROM ledgerline.bufdir_export_audit_log
+		WHERE organization_id = $1 AND export_id = $2 AND fence = $3 AND run_id = $4 AND integration_id = $5 AND status = 'pending' FOR SHARE`,
+		o.OrganizationID, o.ExportID, o.Fence, o.RunID, o.IntegrationID).Scan(&one)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotOwner
+	}
+	return err
+}
+
+func (o Owner) inOrganization(ctx context.Context, db Beginner, fn func(pgx.Tx) error) error {
+	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
+		if err := o.lock(ctx, tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
 
 // Entry is one line of a voucher, as it goes to the vendor. The amount is
 // decimal text throughout; account and dimensions are the vendor's.
@@ -16,138 +63,259 @@ type Entry struct {
 	EntryID, VoucherID, Account, Amount, Currency, Text, VendorKey string
 	Dimensions                                                     map[string]string
 	Date                                                           time.Time
+
+	// Open: it was sent, and not every sending is known to have ended without an
+	// effect. Then it must be asked for before it is sent.
+	Open   bool
+	SentIn uuid.UUID     // the invocation that sent it last
+	Wait   time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
+	Partly bool          // something else of the same sending is at the vendor
 }
 
-// TakeChunk returns the entries of a chunk that are to be sent, and marks them
-// as sent before anybody sends them. sent is true if they were marked before:
-// then they may be at the vendor already, who must be asked first.
-func TakeChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int) (entries []Entry, sent bool, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+// Control is an entry that is known to be at the vendor.
+type Control struct{ VendorKey, VoucherID string }
+
+// OpenChunk returns the entries of a chunk that are to be sent or asked for, in
+// the order of their vouchers, and the integration's control; nil if it has
+// none. It changes nothing.
+func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []Entry, control *Control, err error) {
+	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, state = 'sent'
+			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
+			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'),
+			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
-			ORDER BY voucher_id, entry_id FOR UPDATE`, organization, export, chunk)
+			ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
 		if err != nil {
 			return err
 		}
 		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
-			var before bool
-			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &before)
-			sent = sent || before
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn, &e.Wait, &e.Partly)
 			return e, err
 		})
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'sent'
-			WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, organization, export, chunk)
-		return err
-	})
-	return entries, sent, err
-}
-
-// pending holds while an export is not closed: nothing about it changes after.
-const pending = `EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $2 AND p.status = 'pending')`
-
-// SettleChunk records what became of a chunk that was sent: exported, rejected
-// or unknown. references are the vendor's own names of entries by their keys.
-func SettleChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk int, state, reason string, references map[string]string) error {
-	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		names := make(map[string]string, len(references))
-		for k, name := range references {
-			names[k] = storable(name)
-		}
-		// Looked up in an object: a join would compare each name with each entry.
-		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = $4, reason = nullif($5, ''), vendor_reference = coalesce($6::jsonb ->> vendor_key, vendor_reference)
-			WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent') AND `+pending,
-			organization, export, chunk, state, storable(reason), names)
-		return err
-	})
-}
-
-// RecordFaults notes what the vendor found faulty after accepting it, by the
-// vendor's names, and returns of how many of the integration's entries that is
-// news. Some may be of earlier exports, which closed before it was found: people
-// are told of these here, and of those of the asking export when it closes.
-func RecordFaults(ctx context.Context, db Beginner, organization, integration, asking uuid.UUID, faults map[string]string) (concerned int64, err error) {
-	names, messages := make([]string, 0, len(faults)), make([]string, 0, len(faults))
-	for name, m := range faults {
-		names, messages = append(names, storable(name)), append(messages, storable(m))
-	}
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			WITH news AS (
-			    UPDATE ledgerline.export_entries x SET vendor_fault = left(g.m, 500)
-			    FROM unnest($3::text[], $4::text[]) AS g (name, m)
-			    WHERE x.organization_id = $1 AND x.integration_id = $2 AND x.vendor_reference = g.name AND x.state = 'exported'
-			      AND x.vendor_fault IS DISTINCT FROM left(g.m, 500)
-			    RETURNING x.export_id
-			)
-			SELECT b.export_id, b.period, count(*) FROM news JOIN ledgerline.bufdir_export_audit_log b ON b.organization_id = $1 AND b.export_id = news.export_id
-			GROUP BY b.export_id, b.period, b.started_at ORDER BY b.started_at`,
-			organization, integration, names, messages)
+		rows, err = tx.Query(ctx, `SELECT vendor_key, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2`, o.OrganizationID, o.IntegrationID)
 		if err != nil {
 			return err
 		}
-		type faulty struct {
-			Export  uuid.UUID
-			Period  string
-			Entries int64
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Control])
+		if len(found) > 0 {
+			control = &found[0]
 		}
-		of, err := pgx.CollectRows(rows, pgx.RowToStructByPos[faulty])
-		if err != nil {
-			return err
-		}
-		for _, f := range of {
-			concerned += f.Entries
-			if f.Export == asking {
-				continue
-			}
-			_, err := Notify(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Cause: notify.Faulted, Facts: notify.Facts{
-				ExportID: &f.Export, Period: f.Period, Entries: &notify.Entries{Faulted: int(f.Entries)},
-			}})
-			if err != nil {
+		return err
+	})
+	return entries, control, err
+}
+
+// Answer is what the vendor's answer to a look-up says of the entries that were
+// asked for, by their entry IDs.
+type Answer struct {
+	There   map[string]string // and the vendor's own name of each, "" if it gives none
+	None    []string          // not there, and they were asked for when their time had passed
+	Unknown map[string]string // for a person, with the reason
+}
+
+// RecordAsk settles what an answer proves. That an entry is there is a fact,
+// recorded whoever owns the export. The rest are orders, and hold only for
+// entries that are still open by the sending that was asked about.
+func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uuid.UUID) error {
+	if len(a.There) > 0 {
+		err := InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
+			if err := exported(ctx, tx, o, a.There); err != nil {
 				return err
 			}
+			ids := make([]string, 0, len(a.There))
+			for id := range a.There {
+				ids = append(ids, id)
+			}
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET partly = true
+				WHERE organization_id = $1 AND export_id = $2 AND effect = 'open' AND NOT partly AND sent_in = ANY($4) AND chunk IN (
+				    SELECT chunk FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $5 AND entry_id = ANY($3))
+				  AND sent_in IN (SELECT sent_in FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $5 AND entry_id = ANY($3))`,
+				o.OrganizationID, o.ExportID, ids, sentIn, o.IntegrationID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(a.None) == 0 && len(a.Unknown) == 0 {
+		return nil
+	}
+	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true
+			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = ANY($4)
+			  AND (ended OR open_until <= ledgerline.clock())`, o.OrganizationID, o.ExportID, a.None, sentIn, o.IntegrationID)
+		if err != nil {
+			return err
+		}
+		ids := make([]string, 0, len(a.Unknown))
+		reasons := make(map[string]string, len(a.Unknown))
+		for id, why := range a.Unknown {
+			ids, reasons[id] = append(ids, id), storable(why)
+		}
+		_, err = tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'unknown', reason = $4::jsonb ->> entry_id
+			WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = ANY($5)`,
+			o.OrganizationID, o.ExportID, ids, reasons, sentIn, o.IntegrationID)
+		return err
+	})
+}
+
+// exported records that entries are at the vendor: a fact, which is accepted
+// from any owner, after closing too, and wherever the entries have gone since.
+// One of them becomes the control.
+func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) error {
+	ids := make([]string, 0, len(there))
+	names := make(map[string]string, len(there))
+	for id, name := range there {
+		ids = append(ids, id)
+		if name != "" {
+			names[id] = storable(name)
+		}
+	}
+	// Looked up in an object: a join would compare each name with each entry.
+	_, err := tx.Exec(ctx, `
+		WITH settled AS (
+		    UPDATE ledgerline.export_entries SET state = 'exported', effect = 'done', reason = NULL, settled_at = ledgerline.clock(),
+		        vendor_reference = coalesce($4::jsonb ->> entry_id, vendor_reference)
+		    WHERE organization_id = $1 AND integration_id = $2 AND entry_id = ANY($3) AND state <> 'exported'
+		    RETURNING vendor_key, voucher_id, settled_at
+		)
+		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_key, voucher_id, settled_at)
+		SELECT $1, $2, vendor_key, voucher_id, settled_at FROM settled ORDER BY vendor_key LIMIT 1
+		ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_key = excluded.vendor_key, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+		WHERE c.settled_at <= excluded.settled_at`, o.OrganizationID, o.IntegrationID, ids, names)
+	return err
+}
+
+// Sending identifies one attempt that sends: the invocation's correlation ID and
+// the attempt's number.
+type Sending struct {
+	CorrelationID uuid.UUID
+	Attempt       int
+}
+
+// InFlight is how long a request can take effect after the deadline of the
+// call that sent it.
+type InFlight struct {
+	Same    time.Duration // where nothing else was ever sent for the entry
+	Changed time.Duration // where it was sent before with other content
+}
+
+// TooSoonError is returned by [MarkChunk] for entries that were sent before with
+// other content, which may still arrive and replace the new one.
+type TooSoonError struct{ Wait time.Duration }
+
+// Error says how long to wait.
+func (e *TooSoonError) Error() string {
+	return fmt.Sprintf("an earlier content may still arrive for %v", e.Wait.Round(time.Millisecond))
+}
+
+// MarkChunk makes entries open before the first byte of them leaves: until the
+// deadline of the call, which is left from now, and what the vendor may take
+// longer. It refuses entries that are open already (their sending, or a later
+// one, must be asked about first), and an attempt that a later one has overtaken.
+// It returns until when they are open.
+func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, left time.Duration, f InFlight) (until time.Time, err error) {
+	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+		var ready int
+		var wait time.Duration
+		err := tx.QueryRow(ctx, `
+			SELECT count(*) FILTER (WHERE state = 'planned' AND effect IS DISTINCT FROM 'open' AND NOT (sent_in = $4 AND sent_attempt >= $5)),
+			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed), interval '0')
+			FROM (SELECT * FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) FOR UPDATE) e`,
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed, o.IntegrationID).Scan(&ready, &wait)
+		switch {
+		case err != nil:
+			return err
+		case ready != len(ids):
+			return fmt.Errorf("%d of %d entries are not to be sent by this attempt: %w", len(ids)-ready, len(ids), ErrNotOwner)
+		case wait > 0:
+			return &TooSoonError{wait}
+		}
+		return tx.QueryRow(ctx, `
+			WITH marked AS (
+			    UPDATE ledgerline.export_entries SET state = 'sent', effect = 'open', ended = false, partly = false, changed = false, reason = NULL, sent_in = $4, sent_attempt = $5,
+			        open_until = greatest(open_until, ledgerline.clock() + $6::interval)
+			    WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) RETURNING open_until
+			) SELECT max(open_until) FROM marked`,
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, left+f.Same, o.IntegrationID).Scan(&until)
+	})
+	return until, err
+}
+
+// RecordSend records what the answer to a sending proves of its entries: done,
+// with the vendor's names of them; none; or, with ended, that the vendor's work
+// is over. These are facts about that sending, so anybody's; an entry that was
+// sent again since is left alone unless it is done.
+func RecordSend(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, effect classify.Effect, ended bool, names map[string]string) error {
+	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
+		switch {
+		case effect == classify.Done:
+			there := make(map[string]string, len(ids))
+			for _, id := range ids {
+				there[id] = names[id]
+			}
+			return exported(ctx, tx, o, there)
+		case effect == classify.None:
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true
+				WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = $4 AND sent_attempt = $5`,
+				o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, o.IntegrationID)
+			return err
+		case ended:
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET ended = true
+				WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = $4 AND sent_attempt = $5`,
+				o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, o.IntegrationID)
+			return err
 		}
 		return nil
 	})
-	return concerned, err
 }
 
 // SplitChunk moves the upper half of a refused chunk's vouchers to chunk into,
-// to find the one that the vendor refuses. Both halves are to be sent again. If
-// a refusal does not mean that nothing was stored (atomic is false), they stay
-// marked as sent, so that the vendor is asked first. split is false if the chunk
-// is one voucher, which then is rejected with the reason if atomic, and else
-// left for [SettleChunk]. Doing it again is harmless.
-func SplitChunk(ctx context.Context, db Beginner, organization, export uuid.UUID, chunk, into int, reason string, atomic bool) (split bool, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		var vouchers, moved int
-		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)
+// to find the one that the vendor refuses. split is false if the chunk is one
+// voucher; that is rejected with the reason. Entries whose effect is open are
+// neither moved nor rejected: they are an error. Doing it again is harmless.
+func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reason string) (split bool, err error) {
+	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+		var vouchers, open, moved int
+		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
+			    count(*) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)
 			FROM (SELECT voucher_id, chunk, state FROM ledgerline.export_entries
-			    WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4) FOR UPDATE) e`, organization, export, chunk, into).Scan(&vouchers, &moved); err != nil {
+			    WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4) FOR UPDATE) e`, o.OrganizationID, o.ExportID, chunk, into).Scan(&vouchers, &open, &moved); err != nil {
 			return err
 		}
 		if split = moved > 0; split {
 			return nil
 		}
+		if open > 0 {
+			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved", chunk, open)
+		}
 		if split = vouchers > 1; !split {
-			if !atomic {
-				return nil
-			}
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'rejected', reason = nullif($4, '')
-				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'sent'`, organization, export, chunk, storable(reason))
+				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, o.OrganizationID, o.ExportID, chunk, storable(reason))
 			return err
 		}
 		_, err := tx.Exec(ctx, `
-			UPDATE ledgerline.export_entries x SET state = CASE WHEN $5 THEN 'planned' ELSE 'sent' END, chunk = CASE WHEN v.half = 2 THEN $4 ELSE x.chunk END
+			UPDATE ledgerline.export_entries x SET chunk = $4
 			FROM (SELECT voucher_id, ntile(2) OVER (ORDER BY voucher_id) AS half
 			      FROM (SELECT DISTINCT voucher_id FROM ledgerline.export_entries
-			            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'sent') d) v
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state = 'sent' AND x.voucher_id = v.voucher_id`,
-			organization, export, chunk, into, atomic)
+			            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned') d) v
+			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state = 'planned' AND x.voucher_id = v.voucher_id AND v.half = 2`,
+			o.OrganizationID, o.ExportID, chunk, into)
 		return err
 	})
 	return split, err
+}
+
+// OpenUntil is until when something of an export can still take effect; nil if
+// nothing can.
+func OpenUntil(ctx context.Context, db Beginner, organization, export uuid.UUID) (until *time.Time, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT max(open_until) FILTER (WHERE effect = 'open' AND NOT ended AND open_until > ledgerline.clock())
+			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, organization, export).Scan(&until)
+	})
+	return until, err
 }

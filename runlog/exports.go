@@ -1,7 +1,9 @@
 package runlog
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,14 +23,14 @@ type Export struct {
 	Period            string            `json:"period"`
 	PeriodStart       time.Time         `json:"periodStart"` // a day, at 00:00 UTC
 	PeriodEnd         time.Time         `json:"periodEnd"`   // the first day after it
-	Trigger           string            `json:"trigger"`     // schedule, manual, backfill, retry
+	Trigger           Trigger           `json:"trigger"`
 	TriggeredBy       string            `json:"triggeredBy"`
 	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
 	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
 	StartedAt         time.Time         `json:"startedAt"`
 	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
-	Status            string            `json:"status"` // pending, complete, failed
+	Status            ExportStatus      `json:"status"`
 	Total             int               `json:"entriesTotal"`
 	Exported          int               `json:"entriesExported"`
 	Rejected          int               `json:"entriesRejected"`
@@ -46,7 +48,13 @@ type Export struct {
 	ErrorCode         string            `json:"errorCode,omitempty"`
 	ErrorMessage      string            `json:"errorMessage,omitempty"`
 	WorkflowID        string            `json:"workflowId"`
-	RunID             uuid.UUID         `json:"runId"`
+	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]
+	Fence             int64             `json:"fence"`
+}
+
+// Owner is the run that the export belongs to.
+func (e Export) Owner() Owner {
+	return Owner{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, ExportID: e.ID, Fence: e.Fence, RunID: e.RunID}
 }
 
 // IdempotencyKey is what makes a period of an integration one export, and the
@@ -73,8 +81,8 @@ func (e *OverlapError) Error() string {
 }
 
 // Claim makes an export's row, or finds the one that its period has already.
-// mine is true if the row belongs to e: to this claim, or to an earlier try of
-// it. A period asked for by hand that overlaps another is an [*OverlapError];
+// mine is true if the row belongs to e's own run: to this claim, or to an earlier
+// try of it. A period asked for by hand that overlaps another is an [*OverlapError];
 // a scheduled one is not, so that a schedule can change from days to months.
 func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
@@ -91,7 +99,7 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		if found, err := mineOrFirst(); found || err != nil {
 			return err
 		}
-		if e.Trigger == "manual" {
+		if e.Trigger == ByHand {
 			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND parent_export_id IS NULL
 				AND period_start < $4 AND period_end > $3 ORDER BY period_start LIMIT 1`, e.OrganizationID, e.IntegrationID, e.PeriodStart, e.PeriodEnd)
 			if err != nil {
@@ -115,20 +123,26 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		}
 		return fmt.Errorf("the idempotency key %s belongs to another organization", e.IdempotencyKey())
 	})
-	return claimed, claimed.ID == e.ID, err
+	return claimed, claimed.RunID == e.RunID, err
 }
 
-// TakeOver makes a pending export that of another workflow, whose own died. It
+// TakeOver makes a pending export that of another run, whose fencing number is
+// one higher: what the run before still orders is refused from then on. It
 // returns false if somebody else was quicker.
-func TakeOver(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken bool, err error) {
+func TakeOver(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken Export, ok bool, err error) {
+	taken = e
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' AND workflow_id = $3 AND run_id = $6`,
-			e.OrganizationID, e.ID, e.WorkflowID, workflowID, run, e.RunID)
-		taken = err == nil && tag.RowsAffected() == 1
+		err := tx.QueryRow(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5, fence = fence + 1
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' AND fence = $3 AND run_id = $6 RETURNING fence`,
+			e.OrganizationID, e.ID, e.Fence, workflowID, run, e.RunID).Scan(&taken.Fence)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		ok = err == nil
 		return err
 	})
-	return taken, err
+	taken.WorkflowID, taken.RunID = workflowID, run
+	return taken, ok, err
 }
 
 // Drift is how much later than scheduled an export started; 0 if it was not
@@ -141,24 +155,35 @@ func (e Export) Drift() time.Duration {
 }
 
 // Defer records until when an export waits; the zero time ends the wait.
-func Defer(ctx context.Context, db Beginner, organization, export uuid.UUID, until time.Time) error {
-	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+func Defer(ctx context.Context, db Beginner, o Owner, until time.Time) error {
+	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
 			at = &until
 		}
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET deferred_until = $3
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, organization, export, at)
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, o.OrganizationID, o.ExportID, at)
 		return err
 	})
 }
 
 // CloseExport counts what became of an export's entries, sums and hashes them,
 // and closes its row: failed if there is an error class or an entry's outcome
-// is open, otherwise complete. Closing again changes nothing.
+// is open, otherwise complete. Closing again changes nothing. A run that does not
+// own a pending export gets [ErrNotOwner].
 func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
+			return err
+		}
+		if err := e.Owner().lock(ctx, tx); errors.Is(err, ErrNotOwner) {
+			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
+			if err == nil && len(found) > 0 && found[0].Status != Pending && found[0].RunID == e.RunID {
+				closed = found[0] // by an earlier try
+				return nil
+			}
+			return cmp.Or(err, error(ErrNotOwner))
+		} else if err != nil {
 			return err
 		}
 		sum, err := canonicalSum(ctx, tx, e)
@@ -188,7 +213,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 		}
 		closed = found[0]
 		if tag.RowsAffected() == 0 {
-			return nil // it was closed, and told of, before
+			return nil // it was closed, and people were notified, before
 		}
 		return tellOfExport(ctx, tx, closed)
 	})
@@ -279,7 +304,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
 		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown,
 		    entries_faulted, attempts, chunks, coalesce(warm_up, interval '0'), cold_start, warm_up_ms, amounts,
-		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id
+		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id, fence
 		FROM ledgerline.bufdir_export_audit_log `+where, args...)
 	if err != nil {
 		return nil, err
@@ -288,7 +313,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
 			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown,
 			&e.Faulted, &e.Attempts, &e.Chunks, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,
-			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID)
+			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID, &e.Fence)
 		return e, err
 	})
 }

@@ -25,7 +25,7 @@ type Known struct {
 }
 
 const selectIntegrations = `
-SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, export, limits, health,
+SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, export, limits, health, in_flight,
        schedule_since, paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '')
 FROM ledgerline.integrations WHERE organization_id = $1 AND `
 
@@ -68,7 +68,7 @@ func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID,
 			return err
 		}
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Known, err error) {
-			err = row.Scan(&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &k.Settings, &k.Credentials, &k.Policy, &k.Schedule, &k.Export, &k.Limits, &k.Health,
+			err = row.Scan(&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &k.Settings, &k.Credentials, &k.Policy, &k.Schedule, &k.Export, &k.Limits, &k.Health, &k.InFlight,
 				&k.ScheduleSince, &k.PausedAt, &k.PausedBy, &k.PauseReason)
 			return k, err
 		})

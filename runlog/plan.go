@@ -91,7 +91,9 @@ ORDER BY p.chunk, l.voucher_id
 ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE
 SET export_id = excluded.export_id, chunk = excluded.chunk, late = excluded.late, state = excluded.state, reason = excluded.reason,
     entry_date = excluded.entry_date, account = excluded.account, amount = excluded.amount, currency = excluded.currency,
-    text = excluded.text, dimensions = excluded.dimensions
+    text = excluded.text, dimensions = excluded.dimensions,
+    changed = x.changed OR x.sent_in IS NOT NULL AND (x.entry_date, x.account, x.amount, x.currency, x.text, x.dimensions)
+        IS DISTINCT FROM (excluded.entry_date, excluded.account, excluded.amount, excluded.currency, excluded.text, excluded.dimensions)
 WHERE x.chunk = 0 OR x.state = 'rejected' AND x.export_id = $10`
 
 // replanEntries hands what an export did not get done to its retry, in chunks of
@@ -147,7 +149,8 @@ func planArgs(e Export, x integrations.Export, chunkSize int) (source string, ar
 
 // Plan assigns entries to an export in one statement and returns its last
 // chunk's number. A second time it adds nothing: whoever claimed plans once. A
-// fault of the source is a [*SourceError].
+// fault of the source is a [*SourceError]; a run that does not own the export
+// plans nothing into it and gets [ErrNotOwner].
 func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (chunks int, err error) {
 	source, args := planArgs(e, x, chunkSize)
 	query, err := from(planEntries, source)
@@ -158,16 +161,16 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
 		}
+		if err := e.Owner().lock(ctx, tx); err != nil {
+			return err
+		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
 		const any = `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`
-		var planned, open bool
+		var planned bool
 		if err := tx.QueryRow(ctx, any, e.OrganizationID, e.ID).Scan(&planned); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "SELECT "+pending, e.OrganizationID, e.ID).Scan(&open); err != nil {
-			return err
-		}
-		if !planned && open { // a worker that comes late finds it closed, and plans nothing into it
+		if !planned {
 			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}

@@ -1,9 +1,12 @@
 package runlog
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,7 +22,7 @@ import (
 // that followed one.
 type Row struct {
 	OrganizationID         uuid.UUID      `json:"organizationId"`
-	IntegrationID          *uuid.UUID     `json:"integrationId"` // nil where the organization has no such integration
+	IntegrationID          *uuid.UUID     `json:"integrationId"` // nil where the organization has no such integration; decided by [Insert]
 	RequestedIntegrationID uuid.UUID      `json:"requestedIntegrationId"`
 	CorrelationID          uuid.UUID      `json:"correlationId"` // v4
 	AdapterName            string         `json:"adapterName"`
@@ -37,19 +40,28 @@ type Row struct {
 	WorkflowID             string         `json:"workflowId"`
 	RunID                  uuid.UUID      `json:"runId"`
 	RunStartedAt           time.Time      `json:"runStartedAt"`
+
+	Effect    classify.Effect `json:"effect,omitempty"`    // of a write; "" if none was sent
+	OpenUntil *time.Time      `json:"openUntil,omitempty"` // of an open one: it can take effect until then
+	Actor     string          `json:"actor,omitempty"`     // who asked for it; "" for runs and monitors
 }
 
 // insertRows takes one array a column. It names no conflict target: that would
-// need the right to read.
+// need the right to read. The integration is named where the organization has
+// it; the foreign key could not hold otherwise, and what was asked for stands
+// beside it.
 const insertRows = `
 INSERT INTO ledgerline.integration_run_logs (
     organization_id, integration_id, requested_integration_id, correlation_id, adapter_name, operation, attempt_number,
     error_class, error_kind, rule, http_status, error_message, is_retryable, total_attempts, planned_delay,
-    occurred_at, workflow_id, run_id, run_started_at)
-SELECT $1, i, r, c, a, o, n, nullif(cl, ''), k, ru, nullif(h, 0), nullif(m, ''), re, nullif(t, 0), make_interval(secs => nullif(d, 0)), oc, w, ri, rs
-FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[],
-    $11::int[], $12::text[], $13::bool[], $14::int[], $15::float8[], $16::timestamptz[], $17::text[], $18::uuid[], $19::timestamptz[])
-    AS u (i, r, c, a, o, n, cl, k, ru, h, m, re, t, d, oc, w, ri, rs)
+    occurred_at, workflow_id, run_id, run_started_at, effect, open_until, actor)
+SELECT $1, (SELECT integration_id FROM ledgerline.integrations n WHERE n.organization_id = $1 AND n.integration_id = r),
+    r, c, a, o, n, nullif(cl, ''), k, ru, nullif(h, 0), nullif(m, ''), re, nullif(t, 0), make_interval(secs => nullif(d, 0)), oc, w, ri, rs,
+    nullif(e, ''), ou, nullif(ac, '')
+FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[],
+    $10::int[], $11::text[], $12::bool[], $13::int[], $14::float8[], $15::timestamptz[], $16::text[], $17::uuid[], $18::timestamptz[],
+    $19::text[], $20::timestamptz[], $21::text[])
+    AS u (r, c, a, o, n, cl, k, ru, h, m, re, t, d, oc, w, ri, rs, e, ou, ac)
 ON CONFLICT DO NOTHING`
 
 // Insert stores rows of one organization, all or none, in two round trips.
@@ -83,17 +95,17 @@ func Insert(ctx context.Context, db Beginner, organization uuid.UUID, rows []Row
 // columns are rows turned on their side.
 type columns struct {
 	n                                                   int
-	integration                                         []*uuid.UUID
 	requested, correlation, run                         []uuid.UUID
 	adapter, operation, class, kind, rule, message, wfl []string
 	attempt, status, total                              []int32
 	retryable                                           []bool
 	delay                                               []float64
 	occurred, started                                   []time.Time
+	effect, actor                                       []string
+	openUntil                                           []*time.Time
 }
 
 func (c *columns) add(r Row) {
-	c.integration = append(c.integration, r.IntegrationID)
 	c.requested = append(c.requested, r.RequestedIntegrationID)
 	c.correlation = append(c.correlation, r.CorrelationID)
 	c.adapter = append(c.adapter, storable(r.AdapterName))
@@ -111,11 +123,15 @@ func (c *columns) add(r Row) {
 	c.wfl = append(c.wfl, storable(r.WorkflowID))
 	c.run = append(c.run, r.RunID)
 	c.started = append(c.started, r.RunStartedAt)
+	c.effect = append(c.effect, string(r.Effect))
+	c.openUntil = append(c.openUntil, r.OpenUntil)
+	c.actor = append(c.actor, storable(r.Actor))
 }
 
 func (c *columns) args() []any {
-	return []any{c.integration, c.requested, c.correlation, c.adapter, c.operation, c.attempt, c.class, c.kind, c.rule,
-		c.status, c.message, c.retryable, c.total, c.delay, c.occurred, c.wfl, c.run, c.started}
+	return []any{c.requested, c.correlation, c.adapter, c.operation, c.attempt, c.class, c.kind, c.rule,
+		c.status, c.message, c.retryable, c.total, c.delay, c.occurred, c.wfl, c.run, c.started,
+		c.effect, c.openUntil, c.actor}
 }
 
 // storable is the last line of defence: text that PostgreSQL refuses would
@@ -152,7 +168,8 @@ type Cursor struct {
 const selectRows = `
 SELECT organization_id, integration_id, requested_integration_id, correlation_id, adapter_name, operation, attempt_number,
     coalesce(error_class, ''), error_kind, rule, coalesce(http_status, 0), coalesce(error_message, ''), is_retryable,
-    coalesce(total_attempts, 0), coalesce(planned_delay, interval '0'), occurred_at, workflow_id, run_id, run_started_at
+    coalesce(total_attempts, 0), coalesce(planned_delay, interval '0'), occurred_at, workflow_id, run_id, run_started_at,
+    coalesce(effect, ''), open_until, coalesce(actor, '')
 FROM ledgerline.integration_run_logs`
 
 // List returns a page of an organization's rows, oldest first, and where the
@@ -220,6 +237,48 @@ func List(ctx context.Context, db Beginner, organization uuid.UUID, f Filter) ([
 func scanRow(row pgx.CollectableRow) (r Row, err error) {
 	err = row.Scan(&r.OrganizationID, &r.IntegrationID, &r.RequestedIntegrationID, &r.CorrelationID, &r.AdapterName, &r.Operation,
 		&r.AttemptNumber, &r.ErrorClass, &r.ErrorKind, &r.Rule, &r.HTTPStatus, &r.ErrorMessage, &r.IsRetryable,
-		&r.TotalAttempts, &r.PlannedDelay, &r.OccurredAt, &r.WorkflowID, &r.RunID, &r.RunStartedAt)
+		&r.TotalAttempts, &r.PlannedDelay, &r.OccurredAt, &r.WorkflowID, &r.RunID, &r.RunStartedAt,
+		&r.Effect, &r.OpenUntil, &r.Actor)
 	return r, err
+}
+
+// Reduced is a row that the database takes for one that it refused with err:
+// what it cannot hold is replaced, and the message says so. A missing row would
+// be worse than a poor one.
+func (r Row) Reduced(err error) Row {
+	why := "it was refused"
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		why = "it was refused by " + cmp.Or(pg.ConstraintName, "code "+pg.Code)
+	}
+	if r.CorrelationID.Version() != 4 {
+		why += fmt.Sprintf("; it is of correlation ID %s", r.CorrelationID)
+		sum := sha256.Sum256(r.CorrelationID[:])
+		copy(r.CorrelationID[:], sum[:16])
+		r.CorrelationID[6], r.CorrelationID[8] = r.CorrelationID[6]&0x0f|0x40, r.CorrelationID[8]&0x3f|0x80
+	}
+	r.AttemptNumber = max(1, r.AttemptNumber)
+	if r.ErrorClass == "" && r.TotalAttempts > 0 {
+		r.TotalAttempts, r.IsRetryable = r.AttemptNumber, false
+		if r.TotalAttempts < 2 && r.Effect == "" {
+			r.Effect = classify.Open
+		}
+	} else {
+		r.TotalAttempts = 0
+		if !slices.Contains([]classify.Class{classify.Transient, classify.Permanent, classify.Timeout}, r.ErrorClass) {
+			r.ErrorClass = classify.Permanent
+		}
+	}
+	if r.HTTPStatus < 100 || r.HTTPStatus > 999 {
+		r.HTTPStatus = 0
+	}
+	if r.PlannedDelay < 0 || r.PlannedDelay > 24*time.Hour {
+		r.PlannedDelay = 0
+	}
+	if !slices.Contains([]classify.Effect{"", classify.Done, classify.None, classify.Open}, r.Effect) {
+		r.Effect = classify.Open
+	}
+	r.Rule = "record:reduced"
+	r.ErrorMessage = storable("this row is reduced, because " + why + ": " + r.ErrorMessage)
+	return r
 }

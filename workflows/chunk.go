@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -9,58 +10,53 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// maxDeferrals is how often in a row a run waits for a vendor before it gives
-// up; with the waits doubling from a minute to twenty, about fifteen hours.
-const maxDeferrals = 48
-
-// current is the chunk at hand: the last half, or the next one that was
-// planned; when none is left, the question for late faults.
-func (p Progress) current() activities.Chunk {
-	c := activities.Chunk{ExportID: p.Export.ID}
-	switch {
-	case p.Left() == 0:
-		c.Step = activities.FaultsStep
-		return c
-	case len(p.Halves) > 0:
-		c.Chunk = p.Halves[len(p.Halves)-1]
-	default:
-		c.Chunk = p.Next
+// take removes the item that is to be made next: one that has waited long enough,
+// the last that was put first, or the next planned chunk; when none is left, the
+// question for late errors. If there are only items that wait, ok is false and
+// sleep is until the first of them is due.
+func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration) {
+	if i := p.firstAside(); i >= 0 && !p.Aside[i].Until.After(now) {
+		item = p.Aside[i]
+		p.Aside = slices.Delete(p.Aside, i, i+1)
+		item.Until = time.Time{}
+		return item, true, 0
 	}
-	if p.Verify {
-		c.Step, c.Reason = activities.VerifyStep, p.Reason
-	}
-	return c
-}
-
-// done goes on to what comes after the chunk at hand.
-func (p *Progress) done() {
-	switch {
-	case p.Left() == 0:
-		p.Faults = true
-	case len(p.Halves) > 0:
-		p.Halves = p.Halves[:len(p.Halves)-1]
-	default:
+	switch n := len(p.Queue); {
+	case n > 0:
+		item = p.Queue[n-1]
+		p.Queue = p.Queue[:n-1]
+		return item, true, 0
+	case p.Next <= p.Plan.Chunks:
 		p.Next++
+		return Item{Chunk: p.Next - 1}, true, 0
+	case len(p.Aside) > 0:
+		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
 	}
-	p.Deferrals, p.Verify, p.Reason = 0, false, ""
+	return Item{Step: activities.LateErrorsStep}, true, 0
 }
 
-// halve sends both halves of the chunk at hand in its place; the upper one has
-// got the next number.
-func (p *Progress) halve() {
-	lower := p.current().Chunk
-	p.done()
-	p.Last++
-	p.Halves = append(p.Halves, p.Last, lower)
+// firstAside is the place of the item that is due first; -1 if there is none.
+func (p Progress) firstAside() int {
+	first := -1
+	for i, item := range p.Aside {
+		if first < 0 || item.Until.Before(p.Aside[first].Until) {
+			first = i
+		}
+	}
+	return first
 }
 
-// step sends the chunk at hand as one invocation, with audit rows of its own,
-// and acts on what became of it. It returns false if the run cannot go on.
+// step makes the item at hand as one invocation, with audit rows of its own, and
+// does what [decide] says. It returns false if the run cannot go on.
 func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {
-	chunk := p.current()
+	item, ok, sleep := p.take(workflow.Now(ctx))
+	if !ok {
+		return waitAside(ctx, in, p, sleep)
+	}
 	var correlation uuid.UUID
 	err = workflow.SideEffect(ctx, func(workflow.Context) any {
 		return uuid.New() //workflowcheck:ignore
@@ -68,61 +64,114 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	if err != nil {
 		return false, err
 	}
+	chunk := activities.Chunk{ExportID: p.Export.ID, Chunk: item.Chunk, Fence: p.Export.Fence, Step: item.Step}
 	inv := activities.Invocation{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
 		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: summaryOf(p.Export.Period, chunk),
-		OwnQueue: in.OwnQueue,
+		OwnQueue: in.OwnQueue, ReadOnly: item.Step != activities.SendStep,
 	}
-	outcome, trail := call(ctx, inv)
+	outcome, result := call(ctx, inv)
 	p.Export.LastCorrelationID = &correlation
-	p.Export.Attempts += len(trail)
+	p.Export.Attempts += len(result.Trail)
 	cancelled := ctx.Err() != nil
 	durable, _ := workflow.NewDisconnectedContext(ctx)
-	if err := mirror(durable, inv, trail); err != nil {
+	if err := mirror(durable, inv, result.Trail); err != nil {
 		return false, err
 	}
-	if outcome.OK {
-		p.Unwelcome = false
-		p.done()
-		return true, nil
+	s := seenOf(item, outcome, result)
+	s.deferrals, s.unwelcome, s.cancelled = p.Deferrals, p.Unwelcome, cancelled && !outcome.OK
+	return apply(ctx, in, p, s, decide(s))
+}
+
+// seenOf is what an invocation of an item has shown.
+func seenOf(item Item, o Outcome, r activities.CallResult) seen {
+	last := r.Trail.Last()
+	s := seen{item: item, ok: o.OK, left: r.Left, kind: last.Kind, class: last.Class, asking: last.Asking, retryIn: last.RetryAfter}
+	var until time.Time
+	s.effect, s.ended, until = r.Trail.Effect()
+	if !until.IsZero() {
+		s.openFor = max(0, until.Sub(last.EndedAt))
 	}
-	last, message := trail.Last(), outcome.Failure.Message
-	settle := func(state, summary string) error {
-		return store(durable, activities.SettleName, summary, activities.Settled{OrganizationID: in.OrganizationID, Chunk: chunk, State: state, Reason: message}, nil)
+	if o.Failure != nil {
+		s.class, s.message = o.Failure.ErrorClass, o.Failure.Message
 	}
-	fail := func(code classify.Kind) {
-		p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(outcome.Failure.ErrorClass), string(code), message
+	return s
+}
+
+// apply does what was decided.
+func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) (goOn bool, err error) {
+	durable, _ := workflow.NewDisconnectedContext(ctx)
+	if s.ok && s.item.Step != activities.LateErrorsStep {
+		p.Unwelcome, p.Deferrals = false, 0
 	}
-	permanent := outcome.Failure.ErrorClass == classify.Permanent && !passing[last.Kind]
-	unwelcome := p.Unwelcome && last.Kind == classify.Business
-	if unwelcome {
-		message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
-	}
-	switch {
-	case cancelled:
-		fail(classify.Cancelled)
-		return false, nil
-	case chunk.Step == activities.FaultsStep && (permanent || p.Deferrals >= maxDeferrals && last.Kind != classify.Paused):
-		// The entries are where they should be; only what the vendor thinks of
-		// them could not be asked.
-		p.Export.ErrorMessage = "late faults could not be asked for: " + message
-		p.done()
-		return true, nil
-	case last.Kind == classify.UnknownOutcome:
-		p.done()
-		return true, settle("unknown", "outcome unknown")
-	case chunk.Step == activities.SendStep && refused[last.Kind] && !unwelcome:
-		return true, split(durable, in, p, chunk, message, p.Plan.Atomic && !trail.Uncertain() && trail.Marked())
-	case permanent, p.Deferrals >= maxDeferrals && last.Kind != classify.Paused:
-		fail(last.Kind)
-		if trail.Uncertain() || !trail.Marked() || chunk.Step != activities.SendStep {
-			return false, nil // it stays as it is: if it is marked as sent, its outcome is open
+	switch d.next {
+	case forward:
+		if s.item.Step == activities.LateErrorsStep {
+			p.LateErrors = true
+			if d.item.Reason != "" {
+				p.Export.ErrorMessage = d.item.Reason
+			}
 		}
-		return false, settle("planned", "not sent")
+	case again:
+		p.Queue = append(p.Queue, d.item)
+	case aside:
+		d.item.Until = workflow.Now(ctx).Add(max(d.wait, minAside))
+		p.Aside = append(p.Aside, d.item)
+	case halve:
+		var halved bool
+		err := store(durable, activities.SplitName, "refused: find the voucher", activities.Split{
+			Export: p.Export, Chunk: d.item.Chunk, Into: p.Last + 1, Reason: d.item.Reason,
+		}, &halved)
+		if err != nil {
+			return false, err
+		}
+		if halved {
+			p.Last++
+			p.Queue = append(p.Queue, Item{Chunk: p.Last}, Item{Chunk: d.item.Chunk})
+		}
+	case pause:
+		p.Queue = append(p.Queue, d.item)
+		if err := deferRun(ctx, in, p, s); err != nil {
+			p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.message)
+			return false, nil
+		}
+	case reclaim:
+		return false, errNotOwner
+	case fail:
+		class, message := s.class, d.item.Reason
+		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
+			class = classify.Permanent
+		}
+		if s.unwelcome && d.item.Code == classify.Business {
+			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
+		}
+		p.fail(class, d.item.Code, message)
+		return false, nil
 	}
-	if err := wait(ctx, in, p, last); err != nil {
-		fail(classify.Cancelled)
-		p.Export.ErrorMessage = "cancelled while it waited: " + message
+	return true, nil
+}
+
+// fail notes why a run ends before its work is done.
+func (p *Progress) fail(class classify.Class, code classify.Kind, message string) {
+	p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(class), string(code), message
+}
+
+// minAside is the least time for which an item is set aside: PostgreSQL decides
+// when it is due, and to ask it too often costs the vendor's requests.
+const minAside = 100 * time.Millisecond
+
+// waitAside sleeps until an item that was set aside is due. That is no deferral.
+func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration) (goOn bool, err error) {
+	title := in.AdapterName
+	if v, ok := vendors.Lookup(in.AdapterName); ok {
+		title = v.Title
+	}
+	until := workflow.Now(ctx).Add(d)
+	err = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{
+		Summary: "waiting until " + until.UTC().Format(time.TimeOnly) + " for what " + title + " may still be doing",
+	}).Get(ctx, nil)
+	if err != nil {
+		p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for what "+title+" may still be doing")
 		return false, nil
 	}
 	return true, nil
@@ -130,55 +179,19 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 
 func summaryOf(period string, c activities.Chunk) string {
 	switch c.Step {
-	case activities.FaultsStep:
-		return "export " + period + ", late faults"
-	case activities.VerifyStep:
+	case activities.LateErrorsStep:
+		return "export " + period + ", late errors"
+	case activities.AskStep:
 		return fmt.Sprintf("export %s, what the vendor has of chunk %d", period, c.Chunk)
 	}
 	return fmt.Sprintf("export %s, chunk %d", period, c.Chunk)
 }
 
-// refused are the failures by which a vendor says no to what was sent, and not
-// to who sent it.
-var refused = map[classify.Kind]bool{
-	classify.Business: true, classify.BadRequest: true, classify.Unprocessable: true, classify.Duplicate: true, classify.Transformation: true,
-}
-
-// passing are permanent failures that pass by themselves: permanent for an
-// invocation, and a run waits.
-var passing = map[classify.Kind]bool{classify.QuotaExhausted: true, classify.Paused: true}
-
-// split halves a refused chunk to find the voucher that the vendor refuses. One
-// voucher is rejected, if need be after asking whether none of it was stored:
-// where a refusal does not mean that (atomic is false), or where the question
-// what is there from before was refused and not the entries.
-func split(ctx workflow.Context, in SyncInput, p *Progress, chunk activities.Chunk, reason string, atomic bool) error {
-	var halved bool
-	err := store(ctx, activities.SplitName, "refused: find the voucher", activities.Settled{
-		OrganizationID: in.OrganizationID, Chunk: chunk, Into: p.Last + 1, Atomic: atomic, Reason: reason,
-	}, &halved)
-	switch {
-	case err != nil:
-		return err
-	case halved:
-		p.halve()
-	case atomic:
-		p.done()
-	default:
-		p.Verify, p.Reason = true, reason
-	}
-	return nil
-}
-
-// wait defers the run: a durable timer, visible on its row. It is never shorter
-// than what the vendor asked for.
-func wait(ctx workflow.Context, in SyncInput, p *Progress, last activities.Attempt) error {
-	base := in.DeferBase
-	if base == 0 {
-		base = time.Minute
-	}
-	d := max(min(base<<min(p.Deferrals, 10), 20*time.Minute), min(last.Asked, 31*24*time.Hour))
-	if last.Kind != classify.Paused { // which is nobody's failure
+// deferRun lets the run wait: a durable timer, visible on its row. It is never
+// shorter than what the vendor asked for.
+func deferRun(ctx workflow.Context, in SyncInput, p *Progress, s seen) error {
+	d := max(deferral(p.Deferrals, in.DeferBase), min(s.retryIn, 31*24*time.Hour))
+	if s.kind != classify.Paused { // which is nobody's failure
 		p.Deferrals++
 	}
 	until := workflow.Now(ctx).Add(d)

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -9,7 +10,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/redact"
 )
 
 // InvokeName is the workflow type of [Invoke].
@@ -39,7 +42,11 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 		return Outcome{}, err
 	}
 
-	known, trail := call(ctx, in)
+	in.Policy = in.Policy.WithDefaults()
+	known, result := refused(in), activities.CallResult{}
+	if known.Failure == nil {
+		known, result = call(ctx, in)
+	}
 	outcome = &known
 
 	// What follows must happen even if the caller has cancelled.
@@ -50,7 +57,7 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	if err := mirror(ctx, in, trail); err != nil {
+	if err := mirror(ctx, in, result.Trail); err != nil {
 		return Outcome{}, err
 	}
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
@@ -59,10 +66,21 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	return known, nil
 }
 
-// call makes an invocation's attempts and says what became of them. Who is
-// cancelled first holds the call: one that waits for its next attempt ends
-// without a word of those before.
-func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.Trail) {
+// refused is the outcome of an invocation that cannot be made at all; one without
+// a failure if it can.
+func refused(in activities.Invocation) Outcome {
+	out := Outcome{CorrelationID: in.CorrelationID, AdapterName: in.AdapterName}
+	if err := in.Validate(); err != nil {
+		out.Failure = &Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, AdapterName: in.AdapterName,
+			Message: redact.Text("the invocation is not valid, and nothing was sent: " + strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
+	return out
+}
+
+// call makes an invocation's attempts and says what became of them, with the
+// whole trail. Cancelling a call first captures its attempts, because an activity
+// that is waiting for a retry closes without them.
+func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.CallResult) {
 	in.Policy = in.Policy.WithDefaults()
 	began := workflow.Now(ctx)
 	own, cancel := workflow.NewDisconnectedContext(ctx)
@@ -75,11 +93,10 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.T
 	}
 	var result activities.CallResult
 	err := calling.Get(own, &result)
-	trail := result.Trail
 	if err != nil {
-		trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
+		result.Trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
-	return outcomeOf(in, trail, held, result.Response, err), trail
+	return outcomeOf(in, result.Trail, held, result.Response, err), result
 }
 
 // hold reads what a call's attempts have left before it is cancelled. It is a
@@ -99,16 +116,23 @@ func hold(ctx workflow.Context) activities.Held {
 	return held
 }
 
-// mirror copies a trail that has failures into the audit record.
+// mirror copies a trail into the audit record, if it leaves rows there.
 func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Trail) error {
-	if len(trail.Failures()) == 0 {
+	f := activities.Finished{
+		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
+		AdapterName: in.AdapterName, Operation: string(in.Operation), Actor: in.Actor, ReadOnly: readOnly(in),
+		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
+	}
+	if !f.Rows() {
 		return nil
 	}
-	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, activities.Finished{
-		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-		AdapterName: in.AdapterName, Operation: string(in.Operation),
-		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
-	}).Get(ctx, nil)
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, f).Get(ctx, nil)
+}
+
+// readOnly reports whether an invocation can have no effect, so that an attempt
+// that was lost leaves nothing open.
+func readOnly(in activities.Invocation) bool {
+	return in.ReadOnly || in.Operation == adapters.Ping || in.Operation == adapters.LookUp
 }
 
 // callOptions are the retry policy of an invocation, as the Temporal UI shows
@@ -178,6 +202,9 @@ func trailOf(err error, held activities.Held, p classify.Policy, began, now time
 		}
 	case errors.As(err, &cancelled):
 		return held.Trail.Lost(held.Begun, began, now)
+	}
+	if len(trail) == 0 { // it ended, and did not say how: a report that was refused, say
+		trail = held.Trail.Lost(max(1, held.Begun), began, now)
 	}
 	return trail
 }

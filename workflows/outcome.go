@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
@@ -20,6 +21,11 @@ type Outcome struct {
 	TotalAttempts int                `json:"totalAttempts"`
 	Response      *activities.Answer `json:"response,omitempty"`
 	Failure       *Failure           `json:"failure,omitempty"`
+
+	// Effect is what is known of a write: done, none, or open, and then until
+	// OpenUntil, where that is known. A read has none.
+	Effect    classify.Effect `json:"effect,omitempty"`
+	OpenUntil *time.Time      `json:"openUntil,omitempty"`
 }
 
 // Failure says why an invocation failed. It has exactly these seven members.
@@ -37,7 +43,14 @@ type Failure struct {
 // outcomeOf turns a trail into an outcome. isRetryable is always false: the
 // retries that could help have been made.
 func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.Held, answer activities.Answer, err error) Outcome {
-	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: len(trail)}
+	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: trail.Last().Number}
+	if !readOnly(in) {
+		var until time.Time
+		out.Effect, _, until = trail.Effect()
+		if out.Effect == classify.Open && !until.IsZero() {
+			out.OpenUntil = &until
+		}
+	}
 	if out.OK {
 		out.Response = &answer
 		return out

@@ -30,7 +30,7 @@ type SyncInput struct {
 	Period         string                 `json:"period"` // by the schedule if there is one
 	PeriodStart    time.Time              `json:"periodStart"`
 	PeriodEnd      time.Time              `json:"periodEnd"`
-	Trigger        string                 `json:"trigger"`
+	Trigger        runlog.Trigger         `json:"trigger"`
 	TriggeredBy    string                 `json:"triggeredBy"`
 	ParentID       *uuid.UUID             `json:"parentExportId,omitempty"` // of a retry
 	Schedule       *integrations.Schedule `json:"schedule,omitempty"`
@@ -43,20 +43,19 @@ type SyncInput struct {
 
 // Progress is how far a run is.
 type Progress struct {
-	Export    runlog.Export      `json:"export"`
-	Plan      activities.Planned `json:"plan"`
-	Next      int                `json:"next"`                // the planned chunk to be sent next, from 1
-	Halves    []int              `json:"halves"`              // chunks that halving made, to be sent before it, the last one first
-	Last      int                `json:"last"`                // the highest chunk number given out
-	Faults    bool               `json:"faults"`              // late faults have been asked for
-	Verify    bool               `json:"verify"`              // the chunk at hand was refused, and it is open what the vendor has of it
-	Reason    string             `json:"reason,omitempty"`    // why it was refused
-	Deferrals int                `json:"deferrals"`           // in a row
-	Unwelcome bool               `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+	Export     runlog.Export      `json:"export"`
+	Plan       activities.Planned `json:"plan"`
+	Next       int                `json:"next"`                // the planned chunk to be sent next, from 1
+	Queue      []Item             `json:"queue,omitempty"`     // to be made before it, the last one first
+	Aside      []Item             `json:"aside,omitempty"`     // that wait until what was sent can take effect no more
+	Last       int                `json:"last"`                // the highest chunk number given out
+	LateErrors bool               `json:"lateErrors"`          // late errors have been asked for
+	Deferrals  int                `json:"deferrals"`           // in a row
+	Unwelcome  bool               `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
 }
 
 // Left is how many chunks are still to be sent.
-func (p Progress) Left() int { return max(0, p.Plan.Chunks-p.Next+1) + len(p.Halves) }
+func (p Progress) Left() int { return max(0, p.Plan.Chunks-p.Next+1) + len(p.Queue) + len(p.Aside) }
 
 // SyncResult is what became of a run. AlreadyExported is true if the period
 // had its export before; then Export is that one and nobody was called. Refused
@@ -89,15 +88,51 @@ func SyncOptions(in SyncInput) client.StartWorkflowOptions {
 // what was claimed, planned, sent and exported, so that whatever is killed in
 // between, the next one goes on from there; entries never travel through
 // Temporal.
+//
+// Only the run that owns the export gives orders about it. One that finds that it
+// is not the owner any more, because it was reset or another one has taken the
+// export over, claims anew.
 func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	var p Progress
 	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (Progress, error) { return p, nil }); err != nil {
 		return SyncResult{}, err
 	}
+	for claims := 1; ; claims++ {
+		result, err := own(ctx, in, &p)
+		if !lostOwnership(err) || claims == maxClaims {
+			return result, err
+		}
+		in.Resume = nil
+	}
+}
+
+// maxClaims bounds how often a run claims its export. Each time somebody else
+// must have taken it from a run that is alive.
+const maxClaims = 10
+
+// errNotOwner ends what a run does as the owner of its export.
+var errNotOwner = errors.New("the run does not own its export any more")
+
+// lostOwnership reports whether an error means that the run has to claim anew.
+func lostOwnership(err error) bool {
+	var failed *temporal.ApplicationError
+	return errors.Is(err, errNotOwner) || errors.As(err, &failed) && failed.Type() == string(classify.NotOwner)
+}
+
+// own claims an export and brings it to its end, as long as the run is the owner.
+func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 	goOn := true
 	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by who is cancelled
 	if in.Resume != nil {
-		p = *in.Resume
+		*p = *in.Resume
+		var c activities.Claimed
+		if err := store(durable, activities.ClaimName, "go on with "+p.Export.Period, activities.Claim{Export: p.Export, HandedOver: true}, &c); err != nil {
+			return SyncResult{}, err
+		}
+		if !c.Mine {
+			return SyncResult{}, errNotOwner
+		}
+		p.Export.WorkflowID, p.Export.RunID, p.Export.Fence = c.Export.WorkflowID, c.Export.RunID, c.Export.Fence
 	} else {
 		claimed, err := claim(durable, in)
 		if why := configurationFault(err); why != "" {
@@ -106,17 +141,10 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		if err != nil || !claimed.Mine {
 			return SyncResult{AlreadyExported: true, Export: claimed.Export}, err
 		}
-		p.Export = claimed.Export
-		if claimed.TakenOver {
-			// An attempt of the run that is no more may still be on its way, to
-			// the vendor or to the database.
-			if err := workflow.Sleep(durable, max(in.Policy.WithDefaults().AttemptTimeout, takeOverWait)); err != nil {
-				return SyncResult{}, err
-			}
-		}
+		*p = Progress{Export: claimed.Export}
 		err = store(durable, activities.PlanName, "plan", p.Export, &p.Plan)
 		if why := configurationFault(err); why != "" {
-			p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(classify.Permanent), string(classify.Configuration), why
+			p.fail(classify.Permanent, classify.Configuration, why)
 			goOn = false
 		} else if err != nil {
 			return SyncResult{}, err
@@ -130,15 +158,15 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	}
 	for goOn && !p.over() {
 		if ctx.Err() != nil {
-			p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(classify.Permanent), string(classify.Cancelled), "cancelled by the caller"
+			p.fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")
 			break
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			in.Resume = &p
+			in.Resume = p
 			return SyncResult{}, workflow.NewContinueAsNewError(ctx, SyncName, in)
 		}
 		var err error
-		if goOn, err = step(ctx, in, &p); err != nil {
+		if goOn, err = step(ctx, in, p); err != nil {
 			return SyncResult{}, err
 		}
 	}
@@ -146,10 +174,6 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
 }
-
-// takeOverWait is longer than any statement that an activity of a dead run can
-// still have under way.
-const takeOverWait = 20 * time.Second
 
 // warmedBy is how recent traffic must be to leave a run's warm-up out.
 const warmedBy = time.Minute
@@ -169,9 +193,9 @@ func warmUp(ctx workflow.Context, in SyncInput) (r activities.WarmUpResult) {
 }
 
 // over reports whether nothing is left to ask the vendor. A retry with nothing to
-// send asks for late faults too: what it retries may have ended before it could.
+// send asks for late errors too: what it retries may have ended before it could.
 func (p Progress) over() bool {
-	return p.Left() == 0 && (p.Faults || !p.Plan.Faults || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
+	return p.Left() == 0 && (p.LateErrors || !p.Plan.LateErrors || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
 }
 
 // configurationFault is the message of an activity's error that only a person
@@ -190,10 +214,6 @@ var scheduledStart = temporal.NewSearchAttributeKeyTime("TemporalScheduledStartT
 // claim makes the run's row, or finds the one that its period has.
 func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error) {
 	info := workflow.GetInfo(ctx)
-	run, err := uuid.Parse(info.FirstRunID)
-	if err != nil {
-		return c, err
-	}
 	var scheduled *time.Time
 	if at, ok := workflow.GetTypedSearchAttributes(ctx).GetTime(scheduledStart); ok && in.Schedule != nil {
 		scheduled = &at
@@ -201,9 +221,9 @@ func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error)
 		scheduled = &info.WorkflowStartTime // started by hand
 	}
 	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.Claim{Schedule: in.Schedule, Export: runlog.Export{
-		OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(run, []byte("export")), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
+		OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(in.IntegrationID, []byte("export/"+info.WorkflowExecution.RunID)), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
-		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, WorkflowID: info.WorkflowExecution.ID, RunID: run,
+		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, // whose run it is, its activity knows
 	}}, &c)
 	return c, err
 }

@@ -5,14 +5,12 @@
 // if it is atomic (docs/vendors.md#sources).
 //
 // An export adds lines to a general journal, whose company and ID are settings,
-// and never posts it: that is for a person to do. The consequence: lines can be
-// found again only until then. Who posts the journal while an export of it has
-// an open outcome makes its lines seem to be missing, and they would be sent
-// again; so nobody posts while a run is pending or has unknown entries.
+// and never posts it: that is for a person to do. A posted line has left the
+// journal and lost its externalDocumentNumber. So whoever asks for a line asks
+// the general ledger for its document number too; a hit there is for a person.
 //
 // Guards: GET is read. A POST of journal lines whose externalDocumentNumber is
-// set is readback: before it is sent again, the journal is asked which of the
-// lines are there, and only the missing ones are sent. PATCH and DELETE with
+// set is readback: the journal can be asked which of the lines are there. PATCH and DELETE with
 // If-Match: * are idempotent. Everything else is unsafe, posting a journal
 // above all: nothing documents that a repeat of Microsoft.NAV.post is harmless.
 package businesscentral
@@ -24,6 +22,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/entra"
@@ -44,13 +43,29 @@ const resource = "https://api.businesscentral.dynamics.com/.default"
 // Adapter implements [adapters.Exporter].
 type Adapter struct{ send odata.Sender }
 
-// New returns an adapter that takes its tokens from the given cache.
-func New(tokens *entra.Tokens) Adapter {
-	return Adapter{odata.Sender{Tokens: tokens, Codes: Codes, Scope: func(*url.URL) string { return resource }}}
+// Vendor describes Business Central.
+var Vendor = adapters.Vendor{
+	Name: Name, Title: "Business Central",
+	Hosts:       []string{"api.businesscentral.dynamics.com"},
+	Settings:    adapters.Entra(adapters.GUID("companyId", "the company's GUID"), adapters.GUID("journalId", "the journal's GUID")),
+	Credentials: []string{"clientSecret"},
+	Codes:       Codes,
+	// A batch is sent with "Isolation: snapshot", which rolls all back "unless AL
+	// commits" (docs/vendors.md#sources). Whether something in a company's own code
+	// commits cannot be known from here, so it is not all or nothing.
+	Export: adapters.ExportTerms{Entries: MaxBatch, Default: MaxBatch},
+	// It queues a request for up to 8 minutes and runs it for up to 8
+	// (docs/vendors.md#in-flight).
+	InFlight: 17 * time.Minute,
 }
 
-// Codes returns Business Central's code table.
-func (Adapter) Codes() classify.Table { return Codes }
+// New returns an adapter that takes its tokens from the given cache.
+func New(tokens *entra.Tokens) Adapter {
+	return Adapter{odata.Sender{Tokens: tokens, Vendor: Vendor, Scope: func(*url.URL) string { return resource }}}
+}
+
+// Vendor implements [adapters.Adapter].
+func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
 // Plan implements [adapters.Adapter].
 func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
@@ -58,17 +73,33 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	case adapters.Ping:
 		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET companies"}, nil
 	case adapters.LookUp:
-		keys, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(keys))}, err
-	case adapters.LateFaults:
-		_, err := adapters.ReadSince(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "no call: there are none"}, err
+		sought, err := adapters.ReadKeys(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
 	}
 	r, err := odata.Parse(body, MaxBatch)
 	if err != nil {
 		return adapters.Plan{}, err
 	}
-	return adapters.Plan{Guard: guard(r), Summary: r.Summary()}, nil
+	p := adapters.Plan{Guard: guard(r), Summary: r.Summary()}
+	if p.Guard == adapters.Readback {
+		p.Sought = sought(r)
+	}
+	return p, nil
+}
+
+// sought are the lines that a request makes, to be asked for.
+func sought(r odata.Request) []adapters.Sought {
+	requests := r.Requests
+	if !r.Batch() {
+		requests = []odata.Request{r}
+	}
+	var out []adapters.Sought
+	for _, p := range requests {
+		if n := documentNumber(p); n != "" {
+			out = append(out, adapters.Sought{Key: n, In: p.Path})
+		}
+	}
+	return out
 }
 
 func guard(r odata.Request) adapters.Guard {
@@ -115,30 +146,13 @@ func documentNumber(r odata.Request) string {
 
 // Do implements [adapters.Adapter].
 func (b Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	return odata.Do(op, body, MaxBatch, odata.Operations{
-		Ping:   odata.Request{Method: http.MethodGet, Path: "companies?$top=1&$select=id"},
-		Call:   func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) },
-		LookUp: func(keys []string) (adapters.Response, classify.Verdict) { return b.lookUp(ctx, c, keys) },
-	})
+	ping := odata.Request{Method: http.MethodGet, Path: "companies?$top=1&$select=id"}
+	return odata.Do(op, body, MaxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) })
 }
 
-// call sends a raw request. If an earlier attempt may have taken effect and its
-// lines can be found, only those that are missing are sent.
+// call sends a raw request or a batch.
 func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (adapters.Response, classify.Verdict) {
 	g := guard(r)
-	var found map[string]adapters.Found
-	if c.Uncertain && g == adapters.Readback {
-		rest, there, answer, v := b.missing(ctx, c, r)
-		if v.Class != classify.Success {
-			return adapters.Response{}, v
-		}
-		found = there
-		if rest == nil {
-			return adapters.Response{Status: answer.Status, Body: adapters.JSON(answer.Body), ReadBack: true, Found: found}, v
-		}
-		r = *rest
-		c.Uncertain = len(found) > 0 // nothing is there: from now on only this request decides
-	}
 	if !r.Batch() {
 		return odata.Respond(b.send.Send(ctx, c, g.Op(), r.Method, r.Path, r.Header(), r.Body))
 	}
@@ -151,13 +165,8 @@ func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 	}
 	a, v := b.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, render(r))
 	v = odata.Whole(v, g.Op(), len(r.Requests))
-	if !r.Atomic && g != adapters.Readback { // readback sends only what is missing
+	if !r.Atomic {
 		v = odata.Partial(v)
 	}
-	if g == adapters.Readback && len(v.Parts) > 0 && v.Class != classify.Success {
-		v.Unknown = true // some parts may be there, also after a permanent failure: ask before they are sent again
-	}
-	resp, v := odata.Respond(a, v)
-	resp.Found = found
-	return resp, v
+	return odata.Respond(a, v)
 }

@@ -1,6 +1,7 @@
 package businesscentral
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
@@ -14,18 +15,10 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/odata"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 var _ adapters.Exporter = Adapter{}
-
-// limits: a batch is sent with "Isolation: snapshot", which rolls all back
-// "unless AL commits" (docs/vendors.md#sources). Whether something in a company's own code
-// commits cannot be known from here, so a refused batch counts as one that may
-// have been stored in part.
-var limits = adapters.Limits{Entries: MaxBatch, Default: MaxBatch, Atomic: false, Settings: []string{"companyId", "journalId"}}
-
-// Limits implements [adapters.Exporter].
-func (Adapter) Limits() adapters.Limits { return limits }
 
 // Lengths of fields, in characters.
 const (
@@ -45,7 +38,7 @@ func linesPath(settings map[string]string) string {
 // The amount is a JSON number with the digits of the entry. Nothing of a line
 // takes a currency: amounts are in that of the company.
 func (Adapter) ExportBody(settings map[string]string, entries []adapters.Entry) ([]byte, error) {
-	faults := []error{adapters.NeedSettings(settings, limits.Settings...), limits.Check(entries)}
+	faults := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		if n := len([]rune(e.Account)); n > maxAccount {
 			faults = append(faults, fmt.Errorf("entries[%d].account: %d characters; Business Central takes %d", i, n, maxAccount))
@@ -121,11 +114,6 @@ func (Adapter) References(entries []adapters.Entry, answer adapters.Response) ma
 		keys[strings.ToUpper(e.Key)] = e.Key
 	}
 	out := make(map[string]string, len(entries))
-	for key, found := range answer.Found {
-		if found.Reference != "" {
-			out[key] = found.Reference
-		}
-	}
 	bodies, err := parts(answer.Body, MaxBatch)
 	if err != nil {
 		return out
@@ -140,4 +128,10 @@ func (Adapter) References(entries []adapters.Entry, answer adapters.Response) ma
 		}
 	}
 	return out
+}
+
+// LateErrors implements [adapters.Exporter]: Business Central refuses at once or
+// not at all.
+func (Adapter) LateErrors(context.Context, *adapters.Conn, time.Time) ([]adapters.LateError, classify.Verdict) {
+	return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "late-errors:none"}
 }

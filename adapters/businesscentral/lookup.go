@@ -2,7 +2,7 @@ package businesscentral
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,148 +20,133 @@ type line struct{ path, number string }
 // capitals, whatever was sent, so two that differ in case only are the same.
 func (l line) folded() line { return line{l.path, strings.ToUpper(l.number)} }
 
-// find asks the journals which of the lines they have, and returns those by what
-// they are compared by. Up to twenty lines take
-// one GET, more take one $batch of GETs. The answer is the last one.
-//
-// Only what is in the journal can be found: a line that has been posted is no
-// longer there.
-func (b Adapter) find(ctx context.Context, c *adapters.Conn, lines []line) (map[line]adapters.Found, adapters.Answer, classify.Verdict) {
-	asked := make(map[line]bool, len(lines))
-	var paths []string // in their order, so that the same question makes the same request
+// primary are the headers of a look-up: without them a read may be answered by a
+// replica that lags behind (docs/vendors.md#sources).
+var primary = http.Header{"Data-Access-Intent": {"ReadWrite"}}
+
+// Find implements [adapters.Finder]. Lines are asked for in the journal, and those
+// that are not there in the general ledger by their document number: a line that
+// has been posted is no longer in the journal.
+func (b Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+	own := ""
+	if err := Vendor.NeedSettings(c.Settings); err == nil {
+		own = linesPath(c.Settings)
+	} else if slices.ContainsFunc(sought, func(s adapters.Sought) bool { return s.In == "" }) {
+		return nil, adapters.Fault(classify.Configuration, "settings", err.Error())
+	}
+	keys := make(map[line]string, len(sought)) // as they were sought
+	var paths []string                         // in their order, so that the same question makes the same request
 	numbers := make(map[string][]string)
-	for _, l := range lines {
-		if asked[l.folded()] {
+	for _, s := range sought {
+		l := line{s.In, s.Key}
+		if l.path == "" {
+			l.path = own
+		}
+		if _, twice := keys[l.folded()]; twice {
 			continue
 		}
-		asked[l.folded()] = true
+		keys[l.folded()] = s.Key
 		if numbers[l.path] == nil {
 			paths = append(paths, l.path)
 		}
 		numbers[l.path] = append(numbers[l.path], l.number)
 	}
-	var gets []odata.Request
-	var of []string // the path of each
+	found := make(map[string]adapters.Found)
 	for _, path := range paths {
-		some := odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber", numbers[path])
-		gets, of = append(gets, some...), append(of, slices.Repeat([]string{path}, len(some))...)
-	}
-	found := make(map[line]adapters.Found)
-	var a adapters.Answer
-	var v classify.Verdict
-	for i, some := range slices.Collect(slices.Chunk(gets, MaxBatch)) {
-		var bodies [][]byte
-		if bodies, a, v = b.ask(ctx, c, some); v.Class != classify.Success {
-			return nil, a, v
+		lists, v := b.ask(ctx, c, odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber,amount", numbers[path]))
+		if v.Class != classify.Success {
+			return nil, v
 		}
-		for j, body := range bodies {
-			if err := collect(found, asked, of[i*MaxBatch+j], body); err != nil {
-				return nil, a, adapters.Fault(classify.InvalidResponse, "readback:shape", err.Error())
+		for _, r := range slices.Concat(lists...) {
+			key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
+			if !asked {
+				return nil, odata.Unasked()
 			}
+			f := found[key]
+			if f.Count++; f.Reference == "" {
+				f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
+			}
+			found[key] = f
 		}
 	}
-	return found, a, v
+	return b.posted(ctx, c, sought, found)
 }
 
-// ask makes GET requests, as a batch if there are several.
-func (b Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, adapters.Answer, classify.Verdict) {
-	if len(gets) == 1 {
-		a, v := b.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, nil, nil)
-		return [][]byte{a.Body}, a, v
+// posted asks the general ledger for the document numbers of lines that are not in
+// the journal.
+func (b Adapter) posted(ctx context.Context, c *adapters.Conn, sought []adapters.Sought, found map[string]adapters.Found) (map[string]adapters.Found, classify.Verdict) {
+	ok := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "status:2xx", HTTPStatus: http.StatusOK}
+	keys := make(map[string][]string) // of the lines of a document
+	var documents []string
+	for _, s := range sought {
+		if _, there := found[s.Key]; there || s.Voucher == "" || s.In != "" {
+			continue
+		}
+		d := strings.ToUpper(document(s.Voucher))
+		if keys[d] == nil {
+			documents = append(documents, d)
+		}
+		keys[d] = append(keys[d], s.Key)
 	}
-	a, v := b.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", nil, render(odata.Request{Requests: gets}))
+	if len(documents) == 0 {
+		return found, ok
+	}
+	path := "companies(" + c.Settings["companyId"] + ")/generalLedgerEntries"
+	lists, v := b.ask(ctx, c, odata.LookUps(path, "documentNumber", "documentNumber", documents))
+	if v.Class != classify.Success {
+		return nil, v
+	}
+	for _, r := range slices.Concat(lists...) {
+		d := strings.ToUpper(r.Text("documentNumber"))
+		if keys[d] == nil {
+			return nil, odata.Unasked()
+		}
+		for _, key := range keys[d] {
+			found[key] = adapters.Found{Elsewhere: fmt.Sprintf("document %s has entries in the general ledger", r.Text("documentNumber"))}
+		}
+	}
+	return found, v
+}
+
+// ask makes GET requests, as batches if there are several, and returns the records
+// that each found.
+func (b Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]odata.Record, classify.Verdict) {
+	var out [][]odata.Record
+	var v classify.Verdict
+	for some := range slices.Chunk(gets, MaxBatch) {
+		var bodies [][]byte
+		if bodies, v = b.answers(ctx, c, some); v.Class != classify.Success {
+			return nil, v
+		}
+		lists, w := b.send.Records(ctx, c, primary, bodies)
+		if w.Class != classify.Success {
+			return nil, w
+		}
+		out = append(out, lists...)
+	}
+	return out, v
+}
+
+func (b Adapter) answers(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
+	if len(gets) == 1 {
+		a, v := b.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, primary, nil)
+		return [][]byte{a.Body}, v
+	}
+	batch := odata.Request{Requests: slices.Clone(gets)}
+	for i := range batch.Requests {
+		batch.Requests[i].Headers = map[string]string{"Data-Access-Intent": "ReadWrite"}
+	}
+	a, v := b.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", primary, render(batch))
 	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, a, v
+		return nil, v
 	}
 	found, err := parts(a.Body, len(gets))
 	if err != nil {
-		return nil, a, adapters.Fault(classify.InvalidResponse, "readback:shape", err.Error())
+		return nil, adapters.Fault(classify.Untrusted, "lookup:answer", err.Error())
 	}
 	bodies := make([][]byte, len(found))
 	for i, body := range found {
 		bodies[i] = body
 	}
-	return bodies, a, v
-}
-
-// collect counts the lines in an answer. One that was not asked for means that
-// the filter was passed over, and then nothing of the answer can be trusted.
-func collect(found map[line]adapters.Found, asked map[line]bool, path string, body []byte) error {
-	records, err := odata.Records(body)
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		id := line{path, r.Text("externalDocumentNumber")}.folded()
-		if !asked[id] {
-			return errors.New("the look-up answered with a line that was not asked for; its filter was passed over")
-		}
-		f := found[id]
-		if f.Count++; f.Reference == "" {
-			f.Reference = r.Text("id")
-		}
-		found[id] = f
-	}
-	return nil
-}
-
-// missing asks the journal which lines of r it has. It returns what is left to
-// send, nil when nothing is, and by their numbers the lines that are there.
-func (b Adapter) missing(ctx context.Context, c *adapters.Conn, r odata.Request) (*odata.Request, map[string]adapters.Found, adapters.Answer, classify.Verdict) {
-	defer c.ReadBack()()
-	requests := r.Requests
-	if !r.Batch() {
-		requests = []odata.Request{r}
-	}
-	var wanted []line
-	for _, p := range requests {
-		if n := documentNumber(p); n != "" {
-			wanted = append(wanted, line{p.Path, n})
-		}
-	}
-	there, a, v := b.find(ctx, c, wanted)
-	if v.Class != classify.Success {
-		return nil, nil, a, v
-	}
-	byNumber := make(map[string]adapters.Found)
-	var left []odata.Request
-	for _, p := range requests {
-		n := documentNumber(p)
-		if f, ok := there[line{p.Path, n}.folded()]; ok && n != "" {
-			byNumber[n] = f
-			continue
-		}
-		left = append(left, p)
-	}
-	switch {
-	case len(left) == 0:
-		return nil, byNumber, a, v
-	case r.Batch():
-		r.Requests = left
-		return &r, byNumber, a, v
-	}
-	return &left[0], byNumber, a, v
-}
-
-// lookUp answers [adapters.LookUp] for the journal of the settings.
-func (b Adapter) lookUp(ctx context.Context, c *adapters.Conn, keys []string) (adapters.Response, classify.Verdict) {
-	if err := adapters.NeedSettings(c.Settings, limits.Settings...); err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Configuration, "settings", err.Error())
-	}
-	path := linesPath(c.Settings)
-	lines := make([]line, len(keys))
-	for i, k := range keys {
-		lines[i] = line{path, k}
-	}
-	there, a, v := b.find(ctx, c, lines)
-	if v.Class != classify.Success {
-		return adapters.Response{}, v
-	}
-	found := make(map[string]adapters.Found, len(there))
-	for i, k := range keys {
-		if f, ok := there[lines[i].folded()]; ok {
-			found[k] = f
-		}
-	}
-	return odata.Answered(a.Status, found)
+	return bodies, v
 }

@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/entra"
@@ -36,16 +38,38 @@ const MaxBatch = 1000
 // Adapter implements [adapters.Exporter].
 type Adapter struct{ send odata.Sender }
 
+// Vendor describes Dataverse.
+var Vendor = adapters.Vendor{
+	Name: Name, Title: "Dataverse",
+	Hosts: []string{".dynamics.com"},
+	Settings: adapters.Entra(
+		adapters.Setting{Name: "table", Pattern: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,99}$`), Want: "an entity set name, such as acme_ledgerlines", ForExport: true},
+		adapters.Setting{Name: "prefix", Pattern: regexp.MustCompile(`^[a-z][a-z0-9]{1,7}_$`),
+			Want: "a publisher's prefix: 2 to 8 lower-case letters and digits and an underscore, such as acme_", ForExport: true},
+	),
+	Credentials: []string{"clientSecret"},
+	Codes:       Codes,
+	// A change set happens as a whole or not at all. It could hold 1,000 rows, but
+	// then [adapters.MaxRequest] would leave a row 1,048 bytes, of which the batch
+	// format takes about 500; with 500 rows there is room for long texts and
+	// dimensions. The default keeps an attempt of 10 s far from its end.
+	Export: adapters.ExportTerms{Entries: 500, Default: 100, Atomic: true, Currencies: true},
+	// An upsert that is repeated with the same content has no further effect,
+	// whenever it arrives; one with another content would replace the newer one
+	// (docs/vendors.md#in-flight).
+	InFlight: 0, InFlightChanged: 2 * time.Minute,
+}
+
 // New returns an adapter that takes its tokens from the given cache.
 func New(tokens *entra.Tokens) Adapter {
-	return Adapter{odata.Sender{Tokens: tokens, Codes: Codes, Scope: scope}}
+	return Adapter{odata.Sender{Tokens: tokens, Vendor: Vendor, Scope: scope}}
 }
 
 // scope is the resource of an environment: its own host.
 func scope(base *url.URL) string { return base.Scheme + "://" + base.Host + "/.default" }
 
-// Codes returns Dataverse's code table.
-func (Adapter) Codes() classify.Table { return Codes }
+// Vendor implements [adapters.Adapter].
+func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
 // Plan implements [adapters.Adapter].
 func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
@@ -53,11 +77,8 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	case adapters.Ping:
 		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
 	case adapters.LookUp:
-		keys, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(keys))}, err
-	case adapters.LateFaults:
-		_, err := adapters.ReadSince(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "no call: there are none"}, err
+		sought, err := adapters.ReadKeys(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(sought))}, err
 	}
 	r, err := odata.Parse(body, MaxBatch)
 	if err != nil {
@@ -87,11 +108,8 @@ func guard(r odata.Request) adapters.Guard {
 
 // Do implements [adapters.Adapter].
 func (d Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	return odata.Do(op, body, MaxBatch, odata.Operations{
-		Ping:   odata.Request{Method: http.MethodGet, Path: "WhoAmI"},
-		Call:   func(r odata.Request) (adapters.Response, classify.Verdict) { return d.call(ctx, c, r) },
-		LookUp: func(keys []string) (adapters.Response, classify.Verdict) { return d.lookUp(ctx, c, keys) },
-	})
+	ping := odata.Request{Method: http.MethodGet, Path: "WhoAmI"}
+	return odata.Do(op, body, MaxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return d.call(ctx, c, r) })
 }
 
 // call sends a raw request or a batch.

@@ -1,6 +1,7 @@
 package dataverse
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,18 +14,10 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/odata"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 var _ adapters.Exporter = Adapter{}
-
-// limits: a change set happens as a whole or not at all. It could hold 1,000
-// rows, but then [adapters.MaxRequest] would leave a row 1,048 bytes, of which
-// the batch format takes about 500; with 500 rows there is room for long texts
-// and dimensions. The default keeps an attempt of 10 s far from its end.
-var limits = adapters.Limits{Entries: 500, Default: 100, Atomic: true, Settings: []string{"table", "prefix"}}
-
-// Limits implements [adapters.Exporter].
-func (Adapter) Limits() adapters.Limits { return limits }
 
 // The columns of a row, after the prefix; dimensions come on top of them.
 const keyColumn = "key"
@@ -38,7 +31,7 @@ var validColumn = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 // address, from which Dataverse takes it. The amount is a JSON number with the
 // digits of the entry.
 func (Adapter) ExportBody(settings map[string]string, entries []adapters.Entry) ([]byte, error) {
-	faults := []error{adapters.NeedSettings(settings, limits.Settings...), limits.Check(entries)}
+	faults := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		for field := range e.Dimensions {
 			if !validColumn.MatchString(field) || slices.Contains(columns, field) {
@@ -115,3 +108,9 @@ func entityIDs(answer string) map[int]string {
 }
 
 var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// LateErrors implements [adapters.Exporter]: Dataverse refuses at once or not at
+// all.
+func (Adapter) LateErrors(context.Context, *adapters.Conn, time.Time) ([]adapters.LateError, classify.Verdict) {
+	return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "late-errors:none"}
+}

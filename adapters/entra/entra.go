@@ -179,7 +179,7 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	var a adapters.Answer
 	a, e.verdict = e.client.Do(r.Context(), adapters.Request{
-		Adapter: "entra", Method: r.Method, URL: r.URL, Header: r.Header, Body: form, Op: classify.Token, Codes: Codes, Sent: e.sent,
+		Adapter: "entra", Hosts: adapters.EntraHosts, Method: r.Method, URL: r.URL, Header: r.Header, Body: form, Op: classify.Token, Codes: Codes, Sent: e.sent,
 	})
 	if e.verdict.Class != classify.Success {
 		return nil, refused{e.verdict}

@@ -1,12 +1,13 @@
 package odata
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -18,7 +19,8 @@ import (
 const perLookUp = 20
 
 // LookUps are the requests that ask a collection for the records whose column
-// has one of the values. selected are the columns that are wanted.
+// has one of the values. selected are the columns that are wanted. The vendor is
+// asked to count them, so that an answer that lacks some shows.
 func LookUps(path, column, selected string, values []string) []Request {
 	var out []Request
 	for some := range slices.Chunk(values, perLookUp) {
@@ -28,7 +30,7 @@ func LookUps(path, column, selected string, values []string) []Request {
 		}
 		// A blank is %20: not every parser of a batch takes + for one.
 		filter := strings.ReplaceAll(url.QueryEscape(strings.Join(terms, " or ")), "+", "%20")
-		out = append(out, Request{Method: http.MethodGet, Path: path + "?$select=" + selected + "&$filter=" + filter})
+		out = append(out, Request{Method: http.MethodGet, Path: path + "?$count=true&$select=" + selected + "&$filter=" + filter})
 	}
 	return out
 }
@@ -43,20 +45,93 @@ func (r Record) Text(column string) string {
 	return s
 }
 
-// Records reads the answer to one of [LookUps]. An answer that is only the
-// first page is an error: what is on the next one would seem to be missing.
-func Records(body []byte) ([]Record, error) {
-	var list struct {
-		Value *[]Record `json:"value"`
-		Next  string    `json:"@odata.nextLink"`
+// Amount is a column's number as it is written; it is empty if the record has
+// none.
+func (r Record) Amount(column string) string {
+	var n json.Number
+	_ = json.Unmarshal(r[column], &n)
+	return string(n)
+}
+
+// page is one page of the answer to one of [LookUps].
+type page struct {
+	Value *[]Record    `json:"value"`
+	Count *json.Number `json:"@odata.count"` // of all pages
+	Next  string       `json:"@odata.nextLink"`
+}
+
+// maxPages bounds how many pages of a look-up are followed.
+const maxPages = 100
+
+// Records reads the answers to [LookUps], one for each request, and follows each
+// to its last page. What is missing from an answer would seem not to be there, so
+// a page that cannot be read or does not come, a link that leads elsewhere and a
+// count that does not agree are all [classify.Untrusted], or the fault that kept
+// the page away.
+func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, answers [][]byte) ([][]Record, classify.Verdict) {
+	out := make([][]Record, len(answers))
+	ok := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "status:2xx", HTTPStatus: http.StatusOK}
+	for i, body := range answers {
+		var count *json.Number
+		for n := 1; ; n++ {
+			var p page
+			if json.Unmarshal(adapters.JSON(body), &p) != nil || p.Value == nil {
+				return nil, untrusted("the look-up's answer is not a list of records")
+			}
+			out[i] = append(out[i], *p.Value...)
+			if p.Count != nil {
+				count = p.Count
+			}
+			if p.Next == "" {
+				break
+			}
+			if n == maxPages {
+				return nil, untrusted(fmt.Sprintf("the look-up's answer has more than %d pages", maxPages))
+			}
+			next, err := Within(c.BaseURL, p.Next)
+			if err != nil {
+				return nil, untrusted("the look-up's next page is elsewhere")
+			}
+			a, v := s.Send(ctx, c, classify.Read, http.MethodGet, next, h, nil)
+			if v.Class != classify.Success {
+				return nil, v
+			}
+			body = a.Body
+		}
+		if count != nil && string(*count) != strconv.Itoa(len(out[i])) {
+			return nil, untrusted(fmt.Sprintf("the look-up's answer has %d records and says that there are %s", len(out[i]), *count))
+		}
 	}
-	if json.Unmarshal(adapters.JSON(body), &list) != nil || list.Value == nil {
-		return nil, errors.New("the look-up's answer is not a list of records")
+	return out, ok
+}
+
+// Within returns the path of a link below the base URL, relative to it.
+func Within(base *url.URL, link string) (string, error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", err
 	}
-	if list.Next != "" {
-		return nil, errors.New("the look-up's answer has more than one page; so many records cannot be meant")
+	u = URL(base, "x").ResolveReference(u) // a relative link is relative to the service root
+	root := URL(base, "").EscapedPath()
+	path, below := strings.CutPrefix(u.EscapedPath(), root)
+	if u.Host != base.Host || u.Scheme != base.Scheme || !below || u.User != nil {
+		return "", fmt.Errorf("%q is not below the base URL", u.Host)
 	}
-	return *list.Value, nil
+	if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	return path, checkPath(path)
+}
+
+// untrusted is the verdict on an answer to a look-up that proves nothing.
+func untrusted(message string) classify.Verdict {
+	return adapters.Fault(classify.Untrusted, "lookup:answer", message)
+}
+
+// Unasked is the verdict on an answer that holds what was not asked for: its
+// filter was passed over, and then nothing of it can be trusted.
+func Unasked() classify.Verdict {
+	return untrusted("the look-up answered with a record that was not asked for; its filter was passed over")
 }
 
 // Whole is the verdict on an accepted batch that was asked for n answers. One
@@ -70,52 +145,15 @@ func Whole(v classify.Verdict, op classify.Op, n int) classify.Verdict {
 	return short
 }
 
-// Answered makes the answer to a look-up.
-func Answered(status int, found map[string]adapters.Found) (adapters.Response, classify.Verdict) {
-	body, err := json.Marshal(found)
-	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Internal, "response:body", err.Error())
-	}
-	return adapters.Response{Status: status, Body: body}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: fmt.Sprintf("status:%d", status), HTTPStatus: status}
-}
-
-// noLateFaults is the answer of a vendor that refuses at once or not at all:
-// nobody is called.
-func noLateFaults() (adapters.Response, classify.Verdict) {
-	return adapters.Response{Body: json.RawMessage("[]")}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "faults:none"}
-}
-
-// Operations are what an adapter does of its own.
-type Operations struct {
-	Ping   Request // the cheapest one
-	Call   func(Request) (adapters.Response, classify.Verdict)
-	LookUp func(keys []string) (adapters.Response, classify.Verdict)
-}
-
-// Do reads the body of an operation and makes it. A batch holds at most
+// Do reads the body of a ping or a call and makes it. A batch holds at most
 // maxParts requests.
-func Do(op adapters.Operation, body []byte, maxParts int, o Operations) (adapters.Response, classify.Verdict) {
-	fault := func(err error) (adapters.Response, classify.Verdict) {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
-	}
-	switch op {
-	case adapters.Ping:
-		return o.Call(o.Ping)
-	case adapters.LookUp:
-		keys, err := adapters.ReadKeys(body)
-		if err != nil {
-			return fault(err)
-		}
-		return o.LookUp(keys)
-	case adapters.LateFaults:
-		if _, err := adapters.ReadSince(body); err != nil {
-			return fault(err)
-		}
-		return noLateFaults()
+func Do(op adapters.Operation, body []byte, maxParts int, ping Request, call func(Request) (adapters.Response, classify.Verdict)) (adapters.Response, classify.Verdict) {
+	if op == adapters.Ping {
+		return call(ping)
 	}
 	r, err := Parse(body, maxParts)
 	if err != nil {
-		return fault(err)
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
 	}
-	return o.Call(r)
+	return call(r)
 }

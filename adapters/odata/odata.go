@@ -144,7 +144,7 @@ func URL(base *url.URL, relative string) *url.URL {
 // Sender makes authenticated requests for one vendor.
 type Sender struct {
 	Tokens *entra.Tokens
-	Codes  classify.Table
+	Vendor adapters.Vendor
 	// Scope returns the token scope for a base URL.
 	Scope func(base *url.URL) string
 }
@@ -173,8 +173,8 @@ func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, meth
 		header.Set("X-Ms-Client-Request-Id", c.CorrelationID)
 		header.Set("User-Agent", "ledgerline")
 		a, v := c.Client.Do(ctx, adapters.Request{
-			Adapter: c.Adapter, Method: method, URL: URL(c.BaseURL, relative),
-			Header: header, Body: body, Op: op, Codes: s.Codes, Sent: c.Counter(),
+			Adapter: s.Vendor.Name, Hosts: s.Vendor.Hosts, Method: method, URL: URL(c.BaseURL, relative),
+			Header: header, Body: body, Op: op, Codes: s.Vendor.Codes, Sent: c.Counter(),
 		})
 		if v.Kind != classify.Unauthorized || !cached {
 			return a, v

@@ -14,12 +14,6 @@ import (
 
 var _ adapters.Exporter = Adapter{}
 
-// limits: a mutation is stored as a whole or not at all.
-var limits = adapters.Limits{Entries: MaxNodes, Default: MaxNodes, Atomic: true, Faults: true}
-
-// Limits implements [adapters.Exporter].
-func (Adapter) Limits() adapters.Limits { return limits }
-
 // texts are the dimension fields that take a text; the others are objects with
 // a code.
 var texts = map[string]bool{"invoiceNumber": true, "paymentReference": true}
@@ -36,14 +30,14 @@ type code struct {
 // position, counted from 1, by which the answer names it. Nothing of the node
 // takes a currency: amounts are in that of the entity.
 func (Adapter) ExportBody(_ map[string]string, entries []adapters.Entry) ([]byte, error) {
-	if err := limits.Check(entries); err != nil {
+	if err := Vendor.Export.Check(entries); err != nil {
 		return nil, err
 	}
 	type input struct {
 		ClientID string         `json:"clientId"`
 		Node     map[string]any `json:"node"`
 	}
-	known := adapters.DimensionFields(Name)
+	known := Vendor.Export.Dimensions
 	numbers := make(map[string]int)
 	inputs := make([]input, len(entries))
 	var faults []error
@@ -84,11 +78,6 @@ func (Adapter) ExportBody(_ map[string]string, entries []adapters.Entry) ([]byte
 // References implements [adapters.Exporter] with the dbId of each import item.
 func (Adapter) References(entries []adapters.Entry, answer adapters.Response) map[string]string {
 	out := make(map[string]string, len(entries))
-	for key, found := range answer.Found {
-		if found.Reference != "" {
-			out[key] = found.Reference
-		}
-	}
 	var a struct {
 		Data struct {
 			AddGLImportItems struct {

@@ -70,7 +70,7 @@ func parsePage(body []byte, field string) (page, error) {
 // (docs/vendors.md#sources), so it ends the call. The answer is the last page's.
 func pages(ctx context.Context, c *adapters.Conn, document, field string, vars map[string]any, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
 	invalid := func(a adapters.Answer, err error) (adapters.Answer, classify.Verdict) {
-		v := adapters.Fault(classify.InvalidResponse, "pages:"+field, err.Error())
+		v := adapters.Fault(classify.Untrusted, "pages:"+field, err.Error())
 		v.HTTPStatus = a.Status
 		return a, v
 	}
@@ -107,46 +107,46 @@ func pages(ctx context.Context, c *adapters.Conn, document, field string, vars m
 }
 
 const itemsByIdentifier = "query($ids:[String!],$n:Int,$after:String){glImportItems(first:$n,after:$after,filter:{extIdentifier_in:$ids})" +
-	"{edges{cursor node{dbId extIdentifier}} pageInfo{hasNextPage}}}"
+	"{edges{cursor node{dbId extIdentifier amount}} pageInfo{hasNextPage}}}"
 
-// lookUp asks which import items Xledger has, by extIdentifier, [MaxNodes] at a
-// time. The filter extIdentifier_in is an assumption: the vendor's reference is
-// not public. So an answer that holds what was not asked for is not trusted: a
-// filter that was passed over would make everything seem to be missing.
-func lookUp(ctx context.Context, c *adapters.Conn, ids []string) (map[string]adapters.Found, adapters.Answer, classify.Verdict) {
+// Find implements [adapters.Finder] with the import items of an extIdentifier,
+// [MaxNodes] at a time. The filter extIdentifier_in is an assumption: the vendor's
+// reference is not public.
+func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
 	found := make(map[string]adapters.Found)
-	var a adapters.Answer
 	var v classify.Verdict
-	for some := range slices.Chunk(ids, MaxNodes) {
+	for some := range slices.Chunk(sought, MaxNodes) {
 		asked := make(map[string]bool, len(some))
-		for _, id := range some {
-			asked[id] = true
+		ids := make([]string, len(some))
+		for i, one := range some {
+			asked[one.Key], ids[i] = true, one.Key
 		}
 		// Room for each of them twice: one page does unless somebody sent them more often.
-		vars := map[string]any{"ids": some, "n": 2 * len(some)}
-		a, v = pages(ctx, c, itemsByIdentifier, "glImportItems", vars, func(raw json.RawMessage) error {
+		vars := map[string]any{"ids": ids, "n": 2 * len(ids)}
+		_, v = pages(ctx, c, itemsByIdentifier, "glImportItems", vars, func(raw json.RawMessage) error {
 			var node struct {
 				DBID          scalar `json:"dbId"`
 				ExtIdentifier string `json:"extIdentifier"`
+				Amount        scalar `json:"amount"`
 			}
 			if json.Unmarshal(raw, &node) != nil {
-				return errors.New("an import item has another shape than {dbId extIdentifier}")
+				return errors.New("an import item has another shape than {dbId extIdentifier amount}")
 			}
 			if !asked[node.ExtIdentifier] {
 				return errors.New("the look-up answered with an item that was not asked for; its filter was passed over")
 			}
 			f := found[node.ExtIdentifier]
 			if f.Count++; f.Reference == "" {
-				f.Reference = string(node.DBID)
+				f.Reference, f.Amount = string(node.DBID), string(node.Amount)
 			}
 			found[node.ExtIdentifier] = f
 			return nil
 		})
 		if v.Class != classify.Success {
-			return nil, a, v
+			return nil, v
 		}
 	}
-	return found, a, v
+	return found, v
 }
 
 const errorsSince = "query($since:DateTimeString,$after:String){glImportItemErrors(first:500,after:$after,filter:{createdAt_gte:$since})" +
@@ -162,35 +162,29 @@ var vendorTime = time.FixedZone("CET", 60*60)
 // its clock.
 const margin = 24 * time.Hour
 
-// lateFaults asks what Xledger found faulty after it had accepted it (vendors.md,
-// surprise 9). Two things are assumptions: that createdAt can be filtered like
-// modifiedAt, and that transactionDbId is the dbId of the import item, by which
-// [Adapter.References] names an entry. Faults of items that are nobody's entry
-// have a reference too; who matches them finds nothing.
-func lateFaults(ctx context.Context, c *adapters.Conn, since time.Time) (adapters.Response, classify.Verdict) {
-	out := []adapters.LateFault{}
+// LateErrors implements [adapters.Exporter] with glImportItemErrors. Two things
+// are assumptions: that createdAt can be filtered like modifiedAt, and that
+// transactionDbId is the dbId of the import item, by which [Adapter.References]
+// names an entry. Errors of items that are nobody's entry have a reference too;
+// who matches them finds nothing.
+func (Adapter) LateErrors(ctx context.Context, c *adapters.Conn, since time.Time) ([]adapters.LateError, classify.Verdict) {
+	var out []adapters.LateError
 	vars := map[string]any{"since": since.Add(-margin).In(vendorTime).Format("2006-01-02T15:04:05")}
-	a, v := pages(ctx, c, errorsSince, "glImportItemErrors", vars, func(raw json.RawMessage) error {
-		f, isError, err := parseFault(raw)
+	_, v := pages(ctx, c, errorsSince, "glImportItemErrors", vars, func(raw json.RawMessage) error {
+		f, isError, err := parseLateError(raw)
 		if err == nil && isError { // those from before since too: the vendor's clock is another one, and who asks goes by references
 			out = append(out, f)
 		}
 		return err
 	})
-	if v.Class != classify.Success {
-		return adapters.Response{}, v
-	}
-	return respond(a, out)
+	return out, v
 }
 
 // harmless are the error levels that are no errors, by code or name. The levels
 // are not documented, so every other one is an error, and so is none.
 var harmless = []string{"WARNING", "ADVARSEL", "INFO", "INFORMATION", "INFORMASJON"}
 
-// maxFaultMessage keeps the answer to a run with many faults bounded, in runes.
-const maxFaultMessage = 300
-
-func parseFault(raw []byte) (f adapters.LateFault, isError bool, err error) {
+func parseLateError(raw []byte) (f adapters.LateError, isError bool, err error) {
 	var node struct {
 		CreatedAt  scalar `json:"createdAt"`
 		Message    string `json:"message"`
@@ -206,10 +200,7 @@ func parseFault(raw []byte) (f adapters.LateFault, isError bool, err error) {
 	isError = !slices.ContainsFunc(harmless, func(level string) bool {
 		return strings.EqualFold(level, string(node.ErrorLevel.Code)) || strings.EqualFold(level, string(node.ErrorLevel.Name))
 	})
-	if r := []rune(node.Message); len(r) > maxFaultMessage {
-		node.Message = string(r[:maxFaultMessage-1]) + "…"
-	}
-	return adapters.LateFault{Reference: string(node.TransactionDBID), Message: node.Message, At: parseTime(string(node.CreatedAt))}, isError, nil
+	return adapters.LateError{Reference: string(node.TransactionDBID), Message: node.Message, At: parseTime(string(node.CreatedAt))}, isError, nil
 }
 
 // parseTime reads a time with or without a zone. It is zero if s is neither.
@@ -223,17 +214,4 @@ func parseTime(s string) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// respond makes the answer to an operation of ours.
-func respond(a adapters.Answer, v any) (adapters.Response, classify.Verdict) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Internal, "response:body", err.Error())
-	}
-	if len(body) > adapters.MaxBody {
-		return adapters.Response{}, adapters.Fault(classify.PayloadTooLarge, "response:size",
-			fmt.Sprintf("the answer would be %d bytes; at most %d are passed on: ask for less at a time", len(body), adapters.MaxBody))
-	}
-	return adapters.Response{Status: a.Status, Body: body}, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "status:200", HTTPStatus: a.Status}
 }

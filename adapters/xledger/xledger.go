@@ -8,13 +8,12 @@
 // A call's body is a GraphQL request: {"query": "…", "variables": {…}}.
 //
 // An export is one addGLImportItems mutation. What Xledger accepted is not yet
-// posted: faults that its import finds later are asked for with
-// [adapters.LateFaults].
+// posted: errors that its import finds later are asked for with
+// [Adapter.LateErrors].
 //
 // Guards: a query is read. addGLImportItems is readback if its inputs come as
-// the one variable and each has a distinct extIdentifier; before it is sent
-// again, glImportItems is asked which of them are there. Every other mutation
-// is unsafe.
+// the one variable and each has a distinct extIdentifier: glImportItems can be
+// asked which of them are there. Every other mutation is unsafe.
 package xledger
 
 import (
@@ -22,6 +21,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
@@ -37,34 +37,40 @@ const MaxNodes = 500
 // ping asks for the name of the root type, the cheapest request there is.
 var ping = []byte(`{"query":"query { __typename }"}`)
 
+// Vendor describes Xledger.
+var Vendor = adapters.Vendor{
+	Name: Name, Title: "Xledger",
+	Hosts:       []string{"www.xledger.net", "demo.xledger.net"},
+	Credentials: []string{"token"},
+	Codes:       Codes,
+	Export: adapters.ExportTerms{
+		Entries: MaxNodes, Default: MaxNodes,
+		Atomic:     true, // a mutation is stored as a whole or not at all
+		LateErrors: true,
+		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
+		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
+	},
+	InFlight: 2 * time.Minute, // an assumption: docs/vendors.md#in-flight
+}
+
 // Adapter implements [adapters.Exporter].
 type Adapter struct{}
 
-// Codes returns Xledger's code table.
-func (Adapter) Codes() classify.Table { return Codes }
+// Vendor implements [adapters.Adapter].
+func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
 // Plan implements [adapters.Adapter].
 func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
-	p, _, err := plan(op, body)
-	return p, err
-}
-
-// plan also returns the identifiers to look up: those that a look-up is for, or
-// those of a mutation whose guard is readback.
-func plan(op adapters.Operation, body []byte) (adapters.Plan, []string, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil, nil
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil
 	case adapters.LookUp:
-		keys, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(keys))}, keys, err
-	case adapters.LateFaults:
-		_, err := adapters.ReadSince(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query glImportItemErrors"}, nil, err
+		sought, err := adapters.ReadKeys(body)
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(sought))}, err
 	}
 	q, err := parse(body)
 	if err != nil {
-		return adapters.Plan{}, nil, err
+		return adapters.Plan{}, err
 	}
 	s := inspect(q.Query)
 	what := strings.Join(s.fields, ", ")
@@ -72,58 +78,34 @@ func plan(op adapters.Operation, body []byte) (adapters.Plan, []string, error) {
 		what = fmt.Sprintf("%s and %d more fields", s.fields[0], len(s.fields)-1)
 	}
 	if !s.mutation {
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil, nil
+		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
 	}
 	p := adapters.Plan{Guard: adapters.Unsafe, Summary: "mutation " + what}
 	if len(s.fields) != 1 || s.fields[0] != "addGLImportItems" {
-		return p, nil, nil
+		return p, nil
 	}
 	ids, ok := identifiers(q.Variables)
 	if !ok {
-		return p, nil, nil
+		return p, nil
 	}
 	if len(ids) > MaxNodes {
-		return p, nil, fmt.Errorf("variables: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
+		return p, fmt.Errorf("variables: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
-	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids))}, ids, nil
+	p = adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: make([]adapters.Sought, len(ids))}
+	for i, id := range ids {
+		p.Sought[i].Key = id
+	}
+	return p, nil
 }
 
 // Do implements [adapters.Adapter].
-func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	p, ids, err := plan(op, body)
+func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
+	p, err := x.Plan(op, body)
 	if err != nil {
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
 	}
-	switch op {
-	case adapters.Ping:
+	if op == adapters.Ping {
 		body = ping
-	case adapters.LookUp:
-		found, a, v := lookUp(ctx, c, ids)
-		if v.Class != classify.Success {
-			return adapters.Response{}, v
-		}
-		return respond(a, found)
-	case adapters.LateFaults:
-		since, _ := adapters.ReadSince(body) // plan has read it
-		return lateFaults(ctx, c, since)
-	}
-	if c.Uncertain && p.Guard == adapters.Readback {
-		back := c.ReadBack()
-		found, a, v := lookUp(ctx, c, ids)
-		back()
-		switch {
-		case v.Class != classify.Success:
-			return adapters.Response{}, v
-		case len(found) == len(ids):
-			return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body), ReadBack: true, Found: found}, v
-		case len(found) > 0:
-			// A mutation is all or nothing, so this is not ours to mend.
-			v = adapters.UnknownOutcome(v, fmt.Sprintf(
-				"%d of %d items are at Xledger after an attempt without an answer; nothing more was sent", len(found), len(ids)))
-			v.Class, v.Rule = classify.Permanent, "readback:partial"
-			return adapters.Response{}, v
-		}
-		c.Uncertain = false
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
 	if v.Class != classify.Success {
@@ -140,7 +122,7 @@ func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (a
 		return adapters.Answer{}, *missing
 	}
 	return c.Client.Do(ctx, adapters.Request{
-		Adapter: c.Adapter, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes, Sent: c.Counter(),
+		Adapter: Name, Hosts: Vendor.Hosts, Method: http.MethodPost, URL: c.BaseURL, Body: body, Op: op, Codes: Codes, Sent: c.Counter(),
 		Header: http.Header{
 			"Authorization":    {"token " + token},
 			"Content-Type":     {"application/json"},

@@ -30,7 +30,7 @@ func exportTable(w io.Writer, list []runlog.Export) error {
 	rows := [][]string{{"STARTED", "EXPORT", "PERIOD", "ADAPTER", "TRIGGER", "STATUS", "ENTRIES", "EXPORTED", "REJECTED", "UNKNOWN", "AMOUNTS", "ERROR"}}
 	for _, e := range list {
 		rows = append(rows, []string{
-			e.StartedAt.UTC().Format(time.RFC3339), e.ID.String(), e.Period, e.AdapterName, e.Trigger, statusOf(e), strconv.Itoa(e.Total),
+			e.StartedAt.UTC().Format(time.RFC3339), e.ID.String(), e.Period, e.AdapterName, string(e.Trigger), statusOf(e), strconv.Itoa(e.Total),
 			strconv.Itoa(e.Exported), strconv.Itoa(e.Rejected), strconv.Itoa(e.Unknown), dash(amountsOf(e.Amounts)), dash(clip(strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": "), 60)),
 		})
 	}
@@ -105,7 +105,7 @@ type callNow struct {
 }
 
 func (a *app) callNow(ctx context.Context, words io.Writer, e runlog.Export) *callNow {
-	if e.Status != "pending" {
+	if e.Status != runlog.Pending {
 		return nil
 	}
 	temporal, _, err := a.temporal(ctx)
@@ -151,7 +151,7 @@ func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
 	}
 	rows := [][]string{
 		{"export", e.ID.String()}, {"period", e.Period + " (" + e.PeriodStart.Format(time.DateOnly) + " to before " + e.PeriodEnd.Format(time.DateOnly) + ")"},
-		{"adapter", e.AdapterName}, {"started by", e.TriggeredBy + " (" + e.Trigger + ")"}, {"status", statusOf(e)},
+		{"adapter", e.AdapterName}, {"started by", e.TriggeredBy + " (" + string(e.Trigger) + ")"}, {"status", statusOf(e)},
 		{"scheduled", at(e.ScheduledAt)}, {"started", at(&e.StartedAt)}, {"finished", at(e.FinishedAt)},
 		{"entries", fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)},
 		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
@@ -187,10 +187,10 @@ func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
 
 // statusOf is the status, and until when a pending export waits.
 func statusOf(e runlog.Export) string {
-	if e.Status == "pending" && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
-		return e.Status + " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
+	if e.Status == runlog.Pending && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
+		return string(e.Status) + " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
 	}
-	return e.Status
+	return string(e.Status)
 }
 
 func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, []runlog.Problem, error) {
@@ -240,9 +240,9 @@ whole period. An export has one retry; retry that one if need be.`,
 			switch {
 			case err != nil:
 				return err
-			case e.Status == "pending":
+			case e.Status == runlog.Pending:
 				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
-			case n.Exported == n.Total && (e.Status == "complete" || e.Total > 0): // a failed one without entries could not plan
+			case n.Exported == n.Total && (e.Status == runlog.Complete || e.Total > 0): // a failed one without entries could not plan
 				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry")
 				return nil
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -41,8 +41,8 @@ for a success that came after a failure. With -o json, one object a line.`,
 				return err
 			}
 			f := runlog.Filter{Adapter: adapter, Class: classify.Class(class)}
-			if adapter != "" && !slices.Contains(adapters.Names, adapter) {
-				return usage("--adapter %q: want one of %v", adapter, adapters.Names)
+			if adapter != "" && !slices.Contains(vendors.Names(), adapter) {
+				return usage("--adapter %q: want one of %v", adapter, vendors.Names())
 			}
 			classes := []classify.Class{"", classify.Transient, classify.Permanent, classify.Timeout, classify.Success}
 			if !slices.Contains(classes, f.Class) {

@@ -77,7 +77,7 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, e, spec.Export, activities.ChunkSize(x, spec.Export))
+	p, err := runlog.PreviewPlan(c.Context(), db, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
 	if err != nil {
 		return err
 	}

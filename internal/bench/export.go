@@ -15,6 +15,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -174,16 +175,22 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 		return 0, err
 	}
 	for chunk := 1; chunk <= chunks; chunk++ {
-		entries, _, err := runlog.TakeChunk(ctx, db, e.OrganizationID, e.ID, chunk)
+		entries, _, err := runlog.OpenChunk(ctx, db, e.Owner(), chunk)
 		if err != nil {
 			return 0, err
 		}
-		lines := make([]adapters.Entry, len(entries))
+		sending := runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
+		lines, ids := make([]adapters.Entry, len(entries)), make([]string, len(entries))
+		byKey := make(map[string]string, len(entries))
 		for i, x := range entries {
+			ids[i], byKey[x.VendorKey] = x.EntryID, x.EntryID
 			lines[i] = adapters.Entry{Key: x.VendorKey, Voucher: x.VoucherID, Account: x.Account, Amount: x.Amount, Currency: x.Currency, Text: x.Text, Date: x.Date}
 		}
 		body, err := xledger.Adapter{}.ExportBody(nil, lines)
 		if err != nil {
+			return 0, err
+		}
+		if _, err := runlog.MarkChunk(ctx, db, e.Owner(), ids, sending, 10*time.Second, runlog.InFlight{}); err != nil {
 			return 0, err
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, stack.Vendors["xledger"], bytes.NewReader(body))
@@ -200,7 +207,11 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 		if err != nil || bytes.Contains(answer, []byte(`"errors"`)) {
 			return 0, fmt.Errorf("the sandbox refused a chunk: %.200s %w", answer, err)
 		}
-		if err := runlog.SettleChunk(ctx, db, e.OrganizationID, e.ID, chunk, "exported", "", xledger.Adapter{}.References(lines, adapters.Response{Body: answer})); err != nil {
+		names := make(map[string]string, len(entries))
+		for key, name := range (xledger.Adapter{}).References(lines, adapters.Response{Body: answer}) {
+			names[byKey[key]] = name
+		}
+		if err := runlog.RecordSend(ctx, db, e.Owner(), ids, sending, classify.Done, false, names); err != nil {
 			return 0, err
 		}
 	}

@@ -1,0 +1,157 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// write makes one attempt at an ad-hoc write. Its correlation ID is claimed before
+// the first byte leaves, so that it stands for this request for good, whatever
+// becomes of the workflow: without a claim nothing is sent, a claim that is done
+// is answered from the record, and an open one is asked about.
+func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, trail Trail) (out outcome) {
+	began := time.Now()
+	if in.Idempotent && plan.Guard != adapters.Idempotent {
+		plan.Guard = adapters.Idempotent
+	}
+	out.guard = plan.Guard
+	deadline, _ := ctx.Deadline()
+	same, _ := adapter.Vendor().InFlightOf(spec.InFlight)
+	sum := sha256.Sum256(in.Body)
+	claim := runlog.WriteClaim{
+		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
+		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number,
+	}
+	take := func(again bool) (runlog.Claimed, bool) {
+		c, err := runlog.ClaimWrite(ctx, a.DB, claim, time.Until(deadline), same, again)
+		conflict := (*runlog.ConflictError)(nil)
+		switch {
+		case errors.As(err, &conflict):
+			out.verdict = adapters.Fault(classify.ClaimConflict, "claim:other", conflict.Error())
+		case err != nil:
+			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
+		default:
+			if c.Attempt != trail.Last().Number {
+				out.trail = trail.From(trail[0].Number + c.Attempt - trail.Last().Number)
+			}
+			return c, true
+		}
+		return c, false
+	}
+	c, ok := take(plan.Guard == adapters.Idempotent)
+	if !ok {
+		return out
+	}
+	if !c.Mine {
+		if c.Effect == classify.Done {
+			out.found, out.verdict = classify.Done, fromRecord
+			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
+			return out
+		}
+		if plan.Guard == adapters.Unsafe {
+			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
+				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
+			out.asking = true
+			return out
+		}
+		if settled := a.askWrite(ctx, in, adapter, conn, plan, c, &out); settled {
+			return out
+		}
+		if time.Until(deadline) < deadline.Sub(began)/2 {
+			out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
+			return out
+		}
+		if c, ok = take(true); !ok {
+			return out
+		}
+	}
+	out.openUntil = c.OpenUntil
+	answer, v := a.do(ctx, adapter, conn, in)
+	if v.Effect == "" {
+		v.Effect = classify.None // nothing was sent
+	}
+	if plan.Guard == adapters.Unsafe && v.HTTPStatus == http.StatusServiceUnavailable && v.Ended {
+		// Nobody can be asked, and a server that answers 503 says that it did not
+		// handle the request: docs/vendors.md names the risk.
+		v.Effect, v.Ended = classify.None, false
+	}
+	out.verdict = v
+	if v.Class == classify.Success {
+		out.answer = answer
+	}
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
+	defer cancel()
+	if err := runlog.SettleWrite(recording, a.DB, in.OrganizationID, in.CorrelationID, c.Attempt, v.Effect, v.Ended, v.HTTPStatus); err != nil {
+		a.Log.Warn("what is known of a write could not be recorded; its claim stays open",
+			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "effect", v.Effect, "error", cut(err.Error()))
+		if v.Effect == classify.None { // the next attempt finds it open
+			out.verdict.Effect = classify.Open
+		}
+	}
+	return out
+}
+
+// fromRecord is the verdict on a write that was done before.
+var fromRecord = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "claim:done"}
+
+// askWrite asks whether an open write has happened. settled is false if it is
+// proved that it has not and will not: then it may be sent.
+func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, plan adapters.Plan, c runlog.Claimed, out *outcome) (settled bool) {
+	out.asking = true
+	finder, ok := adapter.(adapters.Finder)
+	if !ok || len(plan.Sought) == 0 {
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
+		return true
+	}
+	back := conn.For(limits.Readback)
+	found, v := finder.Find(ctx, conn, plan.Sought)
+	back()
+	v.Effect = ""
+	if out.verdict = v; v.Class != classify.Success {
+		return true
+	}
+	there := 0
+	for _, s := range plan.Sought {
+		if found[s.Key].Count > 0 {
+			there++
+		}
+	}
+	settle := func(effect classify.Effect) bool {
+		err := runlog.SettleWrite(ctx, a.DB, in.OrganizationID, in.CorrelationID, 0, effect, true, v.HTTPStatus)
+		if err != nil {
+			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+			return false
+		}
+		out.found, out.asking = effect, false
+		return true
+	}
+	switch {
+	case there == len(plan.Sought):
+		if settle(classify.Done) {
+			body, _ := json.Marshal(map[string]any{"found": found})
+			out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body, ReadBack: true}
+		}
+		return true
+	case !c.Due:
+		out.verdict = a.unsettledUntil(adapter.Vendor().Title, c.Wait)
+		return true
+	case there > 0:
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
+			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
+		return true
+	}
+	return !settle(classify.None)
+}

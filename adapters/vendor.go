@@ -1,0 +1,117 @@
+package adapters
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Vendor is all that the rest of the program knows of a vendor: one value in the
+// vendor's own package, and one line in adapters/vendors. What an integration
+// file may hold, what starter explain knows and what docs/vendors.md lists are
+// derived from it.
+type Vendor struct {
+	Name  string // in integration files, logs and outcomes
+	Title string // for people
+
+	// Hosts are where it may be called; one that begins with a dot allows every
+	// host below it.
+	Hosts []string
+
+	Settings    []Setting
+	Credentials []string // names of the secrets that an integration must have
+
+	Codes  classify.Table
+	Export ExportTerms
+
+	// InFlight is how long a request can take effect after the deadline of the
+	// call that sent it; InFlightChanged where the same record was sent before with
+	// other content. An integration can override the first. Sources: docs/vendors.md.
+	InFlight, InFlightChanged time.Duration
+}
+
+// ExportTerms are what one request of an [Exporter] may carry. The zero value is of a
+// vendor that takes no exports.
+type ExportTerms struct {
+	Entries int // most entries in a request
+	Default int // entries in a request unless the integration says otherwise
+	// Atomic: the vendor documents a request as all or nothing. If some of it is
+	// there and the rest is not, a person must look.
+	Atomic bool
+	// LateErrors: some are found only later, by [Exporter.LateErrors].
+	LateErrors bool
+	// Currencies: it takes amounts in several; otherwise they are in the company's.
+	Currencies bool
+	// Dimensions are the vendor's fields that an entry's dimensions can go to; nil
+	// means any.
+	Dimensions []string
+}
+
+// Setting is one of an integration's settings at a vendor.
+type Setting struct {
+	Name      string
+	Pattern   *regexp.Regexp // nil is any text without blanks
+	Want      string         // what a value that does not match should look like
+	Required  bool           // without it nothing works
+	ForExport bool           // exports need it
+	Hosts     []string       // of a setting that is an address: where it may lead
+}
+
+// InFlightOf is how long a request of an integration can take effect after its
+// deadline; override is the integration's own, nil if it has none.
+func (v Vendor) InFlightOf(override *time.Duration) (same, changed time.Duration) {
+	if override != nil {
+		return *override, max(*override, min(v.InFlightChanged, *override))
+	}
+	return v.InFlight, max(v.InFlight, v.InFlightChanged)
+}
+
+// NeedSettings says which settings for exports are missing or wrong, all at
+// once. Adapters call it before an export; for everything else they can do
+// without them.
+func (v Vendor) NeedSettings(settings map[string]string) error {
+	var faults []error
+	for _, s := range v.Settings {
+		if !s.ForExport {
+			continue
+		}
+		if settings[s.Name] == "" {
+			faults = append(faults, fmt.Errorf("settings.%s: missing; exports need it: add %s to the integration file", s.Name, s.Want))
+		} else if err := s.Check(settings[s.Name]); err != nil {
+			faults = append(faults, fmt.Errorf("settings.%s: want %w", s.Name, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Check returns what the setting must look like if a value does not. The message
+// begins with what is wanted, without the setting's name.
+func (s Setting) Check(value string) error {
+	if s.Pattern != nil && !s.Pattern.MatchString(value) {
+		return errors.New(s.Want)
+	}
+	return nil
+}
+
+// EntraHosts are where tokens come from.
+var EntraHosts = []string{"login.microsoftonline.com"}
+
+// Settings that several vendors share.
+var (
+	guid       = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	entraNames = []Setting{
+		{Name: "tenantId", Required: true}, {Name: "clientId", Required: true}, {Name: "authority", Hosts: EntraHosts},
+	}
+)
+
+// GUID is a setting for exports that holds a GUID.
+func GUID(name, want string) Setting {
+	return Setting{Name: name, Pattern: guid, Want: want, ForExport: true}
+}
+
+// Entra are the settings of a vendor whose tokens come from Entra ID, and more.
+func Entra(more ...Setting) []Setting { return slices.Concat(entraNames, more) }

@@ -1,0 +1,116 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// WriteClaim is what a correlation ID stands for, for good: one ad-hoc write.
+type WriteClaim struct {
+	OrganizationID, CorrelationID, IntegrationID uuid.UUID
+	Operation                                    string
+	BodySHA256                                   string // hex
+	Actor                                        string // who asked for it
+	RunID                                        uuid.UUID
+	Attempt                                      int // its number; a run whose number would not grow continues the count
+}
+
+// Claimed is what is known of a write when its claim is taken.
+type Claimed struct {
+	Mine       bool // marked as open for this attempt: it may send
+	Effect     classify.Effect
+	Due        bool          // of an open one: an answer "not there" proves that nothing will come
+	Wait       time.Duration // until it is due
+	OpenUntil  time.Time
+	Attempt    int // the number of this attempt, after those of earlier runs
+	HTTPStatus int // of the answer that settled it; 0 if there was none
+}
+
+// ConflictError is returned for a correlation ID that stands for another
+// request.
+type ConflictError struct{ What string }
+
+// Error says what differs.
+func (e *ConflictError) Error() string {
+	return "this correlation ID was used for another " + e.What + "; use a new one for a new request"
+}
+
+// ClaimWrite takes the claim of a write before its first byte leaves. A claim
+// that is new, or whose every sending is known to have had no effect, is marked
+// as open until the deadline of the call, which is left from now, and the time
+// that the vendor may take longer, inFlight; then Mine is true. One that is done
+// or open is left alone, unless again is set: then an open one is marked once
+// more, by a caller who has asked, or whose request has no further effect when it
+// is repeated. No claim, no send.
+func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out Claimed, err error) {
+	err = InOrganization(ctx, db, c.OrganizationID, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `
+			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, run_id)
+			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $9) ON CONFLICT DO NOTHING RETURNING open_until`,
+			c.OrganizationID, c.CorrelationID, c.IntegrationID, c.Operation, c.BodySHA256, storable(c.Actor), left+inFlight, c.Attempt, c.RunID).Scan(&out.OpenUntil)
+		if err == nil {
+			out.Mine, out.Effect, out.Attempt = true, classify.Open, c.Attempt
+			return nil
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		var integration, run uuid.UUID
+		var operation, body string
+		var attempts int
+		err = tx.QueryRow(ctx, `SELECT integration_id, operation, body_sha256, effect, ended OR open_until <= ledgerline.clock(),
+			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, run_id, coalesce(http_status, 0)
+			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2 FOR UPDATE`, c.OrganizationID, c.CorrelationID).
+			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &run, &out.HTTPStatus)
+		if err != nil {
+			return err
+		}
+		for _, d := range []struct {
+			what string
+			same bool
+		}{{"integration", integration == c.IntegrationID}, {"operation", operation == c.Operation}, {"request body", body == c.BodySHA256}} {
+			if !d.same {
+				return &ConflictError{d.what}
+			}
+		}
+		if out.Attempt = c.Attempt; run != c.RunID && c.Attempt <= attempts {
+			out.Attempt = attempts + 1
+		}
+		if out.Due {
+			out.Wait = 0
+		}
+		switch {
+		case out.Effect == classify.Done, out.Effect == classify.Open && !again:
+			return nil
+		case run == c.RunID && attempts >= out.Attempt && out.Effect != classify.Open:
+			return fmt.Errorf("attempt %d has been overtaken by attempt %d", out.Attempt, attempts)
+		}
+		out.Mine, out.Effect = true, classify.Open
+		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET effect = 'open', ended = false, settled_at = NULL, attempts = greatest(attempts, $3), run_id = $4,
+			    open_until = greatest(open_until, ledgerline.clock() + $5::interval)
+			WHERE organization_id = $1 AND correlation_id = $2 RETURNING open_until`,
+			c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, left+inFlight).Scan(&out.OpenUntil)
+	})
+	return out, err
+}
+
+// SettleWrite records what is known of a claimed write after an answer: to the
+// attempt itself, or to a question about it (then attempt is 0, and any open
+// sending is meant). An open effect changes nothing but, with ended, that asking
+// can close it at once.
+func SettleWrite(ctx context.Context, db Beginner, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
+	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.write_claims SET effect = $4, ended = ended OR $5 OR $4 <> 'open', http_status = nullif($6, 0),
+			    settled_at = CASE WHEN $4 <> 'open' THEN ledgerline.clock() END
+			WHERE organization_id = $1 AND correlation_id = $2 AND effect = 'open' AND ($4 = 'done' OR $3 = 0 OR attempts = $3)`,
+			organization, correlation, attempt, string(effect), ended, httpStatus)
+		return err
+	})
+}

@@ -1,0 +1,144 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// maxDeferrals is how often in a row a run waits for a vendor before it gives
+// up, and how often a single chunk is made again; with the waits doubling from a
+// minute to twenty, about fifteen hours.
+const maxDeferrals = 48
+
+// Item is a chunk that is to be made, and why.
+type Item struct {
+	Chunk int    `json:"chunk"`
+	Step  string `json:"step,omitempty"` // of [activities.Chunk]
+	// Then is what follows if nothing of the chunk is at the vendor, after an
+	// [activities.AskStep]: "" to send it, or halve or fail.
+	Then   next          `json:"then,omitempty"`
+	Reason string        `json:"reason,omitempty"` // why it was refused
+	Code   classify.Kind `json:"code,omitempty"`
+	Tries  int           `json:"tries,omitempty"` // invocations that failed
+	Until  time.Time     `json:"until,omitzero"`  // it waits until then
+}
+
+// next is what follows from an invocation of a chunk.
+type next string
+
+const (
+	forward next = "forward" // the chunk is finished
+	again   next = "again"   // it is made again at once
+	aside   next = "aside"   // it is made again later, and others go on meanwhile
+	halve   next = "halve"   // it is halved to find the voucher that the vendor refuses, or that voucher is rejected
+	pause   next = "pause"   // the run waits for the vendor, and then makes it again
+	fail    next = "fail"    // the run ends
+	reclaim next = "reclaim" // the run is not the owner any more, and has to claim anew
+)
+
+// seen is what an invocation of a chunk has shown.
+type seen struct {
+	item      Item
+	ok        bool
+	left      int // after a question: entries that are not at the vendor
+	kind      classify.Kind
+	class     classify.Class
+	message   string
+	asking    bool            // it ended in the question what is there
+	effect    classify.Effect // of all that it sent
+	ended     bool            // of an open effect: asking can close it at once
+	openFor   time.Duration   // of an open effect: until it can take effect no more
+	retryIn   time.Duration   // until an open effect can be closed, or the vendor takes calls again
+	deferrals int             // of the run, in a row
+	unwelcome bool            // the vendor refuses requests that ask for nothing, too
+	cancelled bool
+}
+
+// decision is what follows, with the item as it is to be made.
+type decision struct {
+	next
+	item Item
+	wait time.Duration // of aside, at least
+}
+
+// decide says what follows from an invocation of a chunk. It changes nothing.
+//
+// Nothing is halved or rejected before it is proved that none of it is at the
+// vendor. A refusal of who asks, and not of what is sent, ends the run with its
+// entries as they are.
+func decide(s seen) decision {
+	item := s.item
+	if !s.ok {
+		item.Tries++
+	}
+	permanent := s.class == classify.Permanent && !s.kind.Passes()
+	exhausted := (s.deferrals >= maxDeferrals || item.Tries > maxDeferrals) && s.kind != classify.Paused
+	open := s.effect == classify.Open && !s.asking
+	ask := func(then next) decision { // what is there, before anything follows
+		item.Step, item.Then, item.Reason, item.Code = activities.AskStep, then, s.message, s.kind
+		if s.ended {
+			return decision{next: again, item: item}
+		}
+		return decision{next: aside, item: item, wait: s.openFor}
+	}
+	send := func() Item {
+		item.Step, item.Then = activities.SendStep, ""
+		return item
+	}
+	switch {
+	case s.kind == classify.NotOwner:
+		return decision{next: reclaim}
+	case s.cancelled:
+		return decision{next: fail, item: Item{Code: classify.Cancelled, Reason: s.message}}
+	case s.ok && item.Step == activities.AskStep && s.left > 0:
+		if item.Then == "" {
+			return decision{next: again, item: send()}
+		}
+		return decision{next: item.Then, item: item}
+	case s.ok:
+		return decision{next: forward}
+	case item.Step == activities.LateErrorsStep && (permanent || exhausted):
+		// The entries are where they should be; only what the vendor thinks of
+		// them could not be asked.
+		return decision{next: forward, item: Item{Reason: "late errors could not be asked for: " + s.message}}
+	case s.kind == classify.Unsettled:
+		item.Tries-- // waiting is no failure
+		return decision{next: aside, item: item, wait: s.retryIn}
+	case s.kind == classify.UnknownOutcome: // the entries say so
+		return decision{next: forward}
+	case s.unwelcome && s.kind == classify.Business, permanent && aboutTheCaller[s.kind], permanent && s.asking, exhausted:
+		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
+	case s.kind == classify.Untrusted: // others may show what is known to be there
+		return decision{next: aside, item: item, wait: deferral(item.Tries-1, 0)}
+	case s.asking:
+		return decision{next: pause, item: item}
+	case s.kind.RefusesContent() && open:
+		return ask(halve)
+	case permanent && open:
+		return ask(fail)
+	case s.kind.RefusesContent():
+		item.Reason, item.Code = s.message, s.kind
+		return decision{next: halve, item: item}
+	case permanent:
+		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
+	case open && !s.ended:
+		return decision{next: aside, item: send(), wait: s.openFor}
+	}
+	return decision{next: pause, item: send()}
+}
+
+// aboutTheCaller are the permanent failures that say nothing of what was sent.
+var aboutTheCaller = map[classify.Kind]bool{
+	classify.Unauthorized: true, classify.Forbidden: true, classify.Credentials: true, classify.Configuration: true,
+	classify.QuotaSpent: true, classify.Internal: true,
+}
+
+// deferral is how long the n-th wait of a run is: a minute, doubling to twenty.
+func deferral(n int, base time.Duration) time.Duration {
+	if base == 0 {
+		base = time.Minute
+	}
+	return min(base<<min(max(n, 0), 10), 20*time.Minute)
+}
