@@ -28,7 +28,7 @@ func (s *Sandbox) dataverseBatch(c *call) {
 	w := multipart.NewWriter(&out)
 	outer := http.StatusOK
 	in := multipart.NewReader(bytes.NewReader(c.body), params["boundary"])
-	for {
+	for i := 0; ; i++ {
 		p, err := in.NextRawPart()
 		if err == io.EOF {
 			break
@@ -36,6 +36,12 @@ func (s *Sandbox) dataverseBatch(c *call) {
 		if err != nil {
 			refuse("The batch cannot be read.")
 			return
+		}
+		if c.cut(i) {
+			text, _ := json.Marshal(odataError("0x80040216", "An unexpected error occurred."))
+			outer = http.StatusInternalServerError
+			writePart(w, answer{outer, http.Header{"Content-Type": {"application/json"}}, text}, p.Header.Get("Content-Id"))
+			break
 		}
 		var failed int
 		if ct := p.Header.Get("Content-Type"); strings.HasPrefix(ct, "multipart/mixed") {
@@ -77,7 +83,6 @@ func (s *Sandbox) changeSet(c *call, p io.Reader, contentType string, w *multipa
 		}
 		answers, ids = append(answers, a), append(ids, part.Header.Get("Content-Id"))
 	}
-	c.undos = nil // committed
 	var set bytes.Buffer
 	inner := multipart.NewWriter(&set)
 	for i, a := range answers {

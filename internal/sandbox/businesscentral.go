@@ -108,7 +108,7 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		return bcError(http.StatusBadRequest, "BadRequest", "The request body cannot be read.")
 	}
 	if m := journalsPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
-		id := uuid.NewString()
+		id := c.guid()
 		s.journals[id] = newJournal(in.text("code"))
 		c.undo(func() { delete(s.journals, id) })
 		c.effect("journal", id)
@@ -168,6 +168,9 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	number := in.text("externalDocumentNumber")
 	if strings.HasPrefix(in.text("accountNumber"), "K") && !s.clashed[number] {
 		s.clashed[number] = true
+		if c.rehearsing {
+			c.undo(func() { delete(s.clashed, number) })
+		}
 		return bcError(http.StatusConflict, "Request_EntityChanged", "The changes to the Gen. Journal Line record cannot be saved because some information on the page is not up-to-date.")
 	}
 	for _, field := range codes {
@@ -175,7 +178,7 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 			in.set(field, strings.ToUpper(in.text(field)))
 		}
 	}
-	in.set("id", uuid.NewString())
+	in.set("id", c.guid())
 	in.set("journalId", id)
 	in.set("lineNumber", 10000*(len(j.lines)+1))
 	folded, place := strings.ToUpper(number), len(j.lines)
@@ -250,7 +253,13 @@ func (s *Sandbox) businessCentralBatch(c *call) {
 	c.begin()
 	var out []map[string]any
 	failed := false
-	for _, r := range in.Requests {
+	for i, r := range in.Requests {
+		if c.cut(i) {
+			a := bcError(http.StatusInternalServerError, "Internal_ServerError", "An internal server error occurred.")
+			out = append(out, map[string]any{"id": r.ID, "status": a.status, "headers": map[string]string{"content-type": "application/json"}, "body": json.RawMessage(a.body)})
+			failed = false // what came before stays
+			break
+		}
 		u, err := url.Parse(r.URL)
 		a := bcError(http.StatusBadRequest, "BadRequest", "The part's URL cannot be read.")
 		if err == nil {

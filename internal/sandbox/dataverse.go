@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 )
 
 const dataverseRoot = "/dataverse/api/data/v9.2/"
@@ -152,7 +150,7 @@ func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
 	r := s.rows[id]
 	name, kind := key, "upsert"
 	if r == nil {
-		r = &row{id: uuid.NewString()}
+		r = &row{id: c.guid()}
 		if m := alternateKey.FindStringSubmatch(key); m != nil {
 			name = strings.ReplaceAll(m[2], "''", "'")
 			r.key = name
@@ -186,7 +184,7 @@ func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
 
 // create makes a row that can be found by each of its texts.
 func (s *Sandbox) create(c *call, set string, fields record) *row {
-	r := &row{id: uuid.NewString(), version: 1}
+	r := &row{id: c.guid(), version: 1}
 	r.content, _ = json.Marshal(fields)
 	id := set + "(" + r.id + ")"
 	s.rows[id] = r

@@ -40,6 +40,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options configure a Sandbox. Zero values take the demo's.
@@ -48,6 +50,16 @@ type Options struct {
 	TenantID     string
 	ClientID     string
 	ClientSecret string
+
+	// Now is the clock by which everything is dated and waited for, [time.Now]
+	// if it is nil. It must not go backwards nor call the sandbox. A clock that
+	// is given is looked at every 2 ms while a client waits.
+	Now func() time.Time
+
+	// Observe is called with a request that has arrived, before anything else
+	// happens to it, and Answered when its answer is known, before it is sent.
+	// Both may call the sandbox.
+	Observe, Answered func(Entry)
 }
 
 // The demo's credentials: made up, and put together so that no scanner takes
@@ -83,6 +95,7 @@ type Entry struct {
 	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
 	Effects       int       `json:"effects"`           // how much of it was stored
 	Done          time.Time `json:"done,omitzero"`     // when the answer was ready; zero while it is under way
+	Ended         time.Time `json:"ended,omitzero"`    // when the vendor's work on it ended, after which it stores nothing; zero until then
 }
 
 // Effect is something that a vendor stored.
@@ -100,7 +113,13 @@ type Sandbox struct {
 	options Options
 	mux     *http.ServeMux
 
+	real bool // the clock is that of the machine
+
 	mu       sync.Mutex
+	moment   time.Time     // of what is just happening, if it is made up for
+	epoch    chan struct{} // closed by the next Reset
+	agenda   []*event      // what vendors still have to do, in order
+	unheard  []Entry       // answers that became known with nobody waiting
 	rules    []*Rule
 	log      []Entry
 	effects  []Effect
@@ -129,7 +148,10 @@ func New(o Options) *Sandbox {
 			*value = demo
 		}
 	}
-	s := &Sandbox{options: o, mux: http.NewServeMux()}
+	s := &Sandbox{options: o, mux: http.NewServeMux(), real: o.Now == nil, epoch: make(chan struct{})}
+	if s.real {
+		s.options.Now = time.Now
+	}
 	s.Reset()
 	s.mux.HandleFunc("POST /_script", s.handleScript)
 	s.mux.HandleFunc("GET /_log", s.handleLog)
@@ -146,10 +168,13 @@ func New(o Options) *Sandbox {
 // ServeHTTP implements [http.Handler].
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Reset forgets rules, lists and state.
+// Reset forgets rules, lists and state, and what vendors still had to do. Whoever
+// waits for an answer loses the connection.
 func (s *Sandbox) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	close(s.epoch)
+	s.epoch, s.agenda = make(chan struct{}), nil
 	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
 	s.state = state{
 		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row), created: make(map[string][]*row),
@@ -159,15 +184,15 @@ func (s *Sandbox) Reset() {
 
 // Log returns the requests that reached the sandbox, in order.
 func (s *Sandbox) Log() []Entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	return append([]Entry(nil), s.log...)
 }
 
 // Effects returns what was stored, in order.
 func (s *Sandbox) Effects() []Effect {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	return append([]Effect(nil), s.effects...)
 }
 
@@ -180,8 +205,8 @@ type Record struct {
 
 // Records returns what the vendors hold now under an entry's key.
 func (s *Sandbox) Records(key string) (list []Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	for _, id := range s.itemsBy[key] {
 		list = append(list, Record{strconv.Itoa(id), s.items[id-1].node})
 	}
@@ -201,8 +226,11 @@ func (s *Sandbox) Records(key string) (list []Record) {
 // Forget removes what the vendors hold under an entry's key, as somebody there
 // could.
 func (s *Sandbox) Forget(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
+	for _, id := range s.itemsBy[key] {
+		s.items[id-1] = glItem{}
+	}
 	delete(s.itemsBy, key)
 	for _, j := range s.journals {
 		j.forget(key)
@@ -238,30 +266,43 @@ type call struct {
 	vendor string
 	answer answer
 	sb     *Sandbox
+	first  int // how many parts of the request are carried out; 0 is all
 
-	undos          []func() // since begin; nil outside a transaction
-	effects, noted int      // how much there was then
+	admitted   bool // its access token was good when it came
+	rehearsing bool
+	guids      names[string]
+	numbers    names[int]
+
+	undos                []func() // how to take back what was done
+	mark, effects, noted int      // how much there was when the transaction began
 }
 
 // begin starts a transaction, or a new one in place of that which is open.
 func (c *call) begin() {
-	c.undos, c.effects, c.noted = []func(){}, len(c.sb.effects), c.entry.Effects
+	c.mark, c.effects, c.noted = len(c.undos), len(c.sb.effects), c.entry.Effects
 }
 
 // undo notes how to take back what was just done.
-func (c *call) undo(f func()) {
-	if c.undos != nil {
-		c.undos = append(c.undos, f)
+func (c *call) undo(f func()) { c.undos = append(c.undos, f) }
+
+func (c *call) takeBack(mark int) {
+	for _, f := range slices.Backward(c.undos[mark:]) {
+		f()
 	}
+	c.undos = c.undos[:mark]
 }
 
 // rollBack takes back everything since begin, its effects included.
 func (c *call) rollBack() {
-	for _, f := range slices.Backward(c.undos) {
-		f()
-	}
-	c.undos, c.sb.effects, c.entry.Effects = nil, c.sb.effects[:c.effects], c.noted
+	c.takeBack(c.mark)
+	c.sb.effects, c.entry.Effects = c.sb.effects[:c.effects], c.noted
 }
+
+// cut is true if a request is carried out up to its n-th part only.
+func (c *call) cut(n int) bool { return c.first > 0 && n >= c.first }
+
+// guid names something new.
+func (c *call) guid() string { return c.guids.next(uuid.NewString) }
 
 // answer is what a vendor says.
 type answer struct {
@@ -270,11 +311,13 @@ type answer struct {
 	body   []byte
 }
 
+func newAnswer() answer { return answer{status: http.StatusOK, header: http.Header{}} }
+
 // effect notes that something was stored.
 func (c *call) effect(kind, key string) {
 	c.entry.Effects++
 	c.sb.effects = append(c.sb.effects, Effect{
-		Seq: len(c.sb.effects) + 1, At: time.Now(), Vendor: c.vendor, Kind: kind, Key: key, CorrelationID: c.entry.CorrelationID,
+		Seq: len(c.sb.effects) + 1, At: c.sb.now(), Vendor: c.vendor, Kind: kind, Key: key, CorrelationID: c.entry.CorrelationID,
 	})
 }
 

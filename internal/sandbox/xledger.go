@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// glItem is a stored general ledger import item: its node as it was sent. Its
-// dbId is its place in the list, counted from 1.
+// glItem is a stored general ledger import item: its node as it was sent, nil
+// if it is not there. Its dbId is its place in the list, counted from 1.
 type glItem struct {
 	extIdentifier string
 	node          json.RawMessage
@@ -182,12 +182,18 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 			return
 		}
 	}
-	edges := make([]any, len(inputs))
+	edges, faults := make([]any, len(inputs)), len(s.faults)
+	c.undo(func() { s.faults = s.faults[:faults] })
 	for i, in := range inputs {
 		n := nodes[i]
-		s.items = append(s.items, glItem{n.ExtIdentifier, in.Node})
-		id := len(s.items)
-		s.itemsBy[n.ExtIdentifier] = append(s.itemsBy[n.ExtIdentifier], id)
+		id := c.numbers.next(func() int {
+			s.items = append(s.items, glItem{})
+			return len(s.items)
+		})
+		before := s.itemsBy[n.ExtIdentifier]
+		s.items[id-1] = glItem{n.ExtIdentifier, in.Node}
+		s.itemsBy[n.ExtIdentifier] = append(before, id)
+		c.undo(func() { s.items[id-1], s.itemsBy[n.ExtIdentifier] = glItem{}, before })
 		s.importFaults(id, n)
 		c.effect("gl_import_item", n.ExtIdentifier)
 		edges[i] = map[string]any{"clientId": in.ClientID, "node": map[string]string{"dbId": strconv.Itoa(id)}}
@@ -199,9 +205,9 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 func (s *Sandbox) importFaults(id int, n glNode) {
 	switch {
 	case strings.HasPrefix(n.Account.Code, "L"):
-		s.faults = append(s.faults, itemFault{time.Now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
+		s.faults = append(s.faults, itemFault{s.now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
 	case strings.HasPrefix(n.Account.Code, "W"):
-		s.faults = append(s.faults, itemFault{time.Now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
+		s.faults = append(s.faults, itemFault{s.now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
 	}
 }
 
@@ -224,7 +230,9 @@ func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
 	slices.Sort(found)
 	if ids == nil {
 		for id := after + 1; id <= len(s.items) && len(found) < 10001; id++ {
-			found = append(found, id)
+			if s.items[id-1].node != nil {
+				found = append(found, id)
+			}
 		}
 	}
 	s.connection(c, "glImportItems", args, found, func(id int) any {
