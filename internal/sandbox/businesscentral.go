@@ -19,8 +19,17 @@ const businessCentralRoot = "/businesscentral/v2.0/sandbox/api/v2.0/"
 type journal struct {
 	code  string
 	lines []json.RawMessage // nil where one was forgotten
-	by    map[string][]int  // places of lines by externalDocumentNumber, in capitals
+	by    map[column][]int  // places of lines, by the columns of indexed
 }
+
+// column is a text in a column, in capitals.
+type column struct{ name, text string }
+
+// indexed are the columns by which lines are looked for.
+var indexed = []string{"externalDocumentNumber", "documentNumber"}
+
+// lineTexts are the columns of a line that can be looked for.
+var lineTexts = []string{"externalDocumentNumber", "documentNumber", "accountNumber", "description", "comment"}
 
 // record is a record of an OData vendor while it is worked on. It is kept as
 // JSON, which takes a fraction of the memory.
@@ -56,23 +65,6 @@ var (
 	postPath     = regexp.MustCompile(`^companies\(([^)]*)\)/journals\(([^)]*)\)/Microsoft\.NAV\.post$`)
 )
 
-// equals is the one filter that is known: column eq 'value', joined by or.
-var equals = regexp.MustCompile(`^(\w+) eq '((?:[^']|'')*)'(?: or |$)`)
-
-// valuesOf returns the column and the values of a filter. ok is false if it is
-// of another kind.
-func valuesOf(filter string) (column string, values []string, ok bool) {
-	for filter != "" {
-		m := equals.FindStringSubmatch(filter)
-		if m == nil || column != "" && column != m[1] {
-			return "", nil, false
-		}
-		column, values = m[1], append(values, strings.ReplaceAll(m[2], "''", "'"))
-		filter = filter[len(m[0]):]
-	}
-	return column, values, column != ""
-}
-
 // businessCentral serves the API v2.0 (docs/vendors.md#sources).
 func (s *Sandbox) businessCentral(c *call) {
 	if !s.bearer(c) {
@@ -83,7 +75,7 @@ func (s *Sandbox) businessCentral(c *call) {
 		s.businessCentralBatch(c)
 		return
 	}
-	c.answer = s.businessCentralOne(c, c.Method, relative, c.URL.Query(), c.body)
+	c.answer = s.businessCentralOne(c, c.Method, relative, c.URL.Query(), c.Header, c.body)
 }
 
 // bcError is an error answer. The message ends with the vendor's own
@@ -99,7 +91,7 @@ func bcDone(status int, v any) answer {
 }
 
 // businessCentralOne serves one request, alone or as a part of a batch.
-func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url.Values, body []byte) answer {
+func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url.Values, h http.Header, body []byte) answer {
 	if relative == "companies" && method == http.MethodGet {
 		return bcDone(http.StatusOK, map[string]any{"value": []any{map[string]string{"id": DemoCompanyID, "name": "Sandbox"}}})
 	}
@@ -122,7 +114,7 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		case method == http.MethodPost:
 			return s.journalLine(c, j, m[2], in)
 		case method == http.MethodGet:
-			return j.selectLines(query)
+			return j.selectLines(c, relative, query, h)
 		}
 	}
 	if m := postPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
@@ -135,14 +127,14 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		}
 		before := *j
 		c.undo(func() { *j = before })
-		j.lines, j.by = nil, map[string][]int{}
+		j.lines, j.by = nil, map[column][]int{}
 		c.effect("journal_post", m[2])
 		return answer{http.StatusNoContent, http.Header{}, nil}
 	}
 	return bcError(http.StatusNotFound, "BadRequest_NotFound", "No HTTP resource was found that matches the request.")
 }
 
-func newJournal(code string) *journal { return &journal{code: code, by: map[string][]int{}} }
+func newJournal(code string) *journal { return &journal{code: code, by: map[column][]int{}} }
 
 // lengths of a line's texts, in characters.
 var lengths = map[string]int{"accountNumber": 20, "documentNumber": 20, "externalDocumentNumber": 35, "description": 100}
@@ -181,14 +173,15 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	in.set("id", c.guid())
 	in.set("journalId", id)
 	in.set("lineNumber", 10000*(len(j.lines)+1))
-	folded, place := strings.ToUpper(number), len(j.lines)
+	place := len(j.lines)
 	content, _ := json.Marshal(in)
 	j.lines = append(j.lines, content)
-	j.by[folded] = append(j.by[folded], place)
-	c.undo(func() {
-		j.lines = j.lines[:place]
-		j.by[folded] = j.by[folded][:len(j.by[folded])-1]
-	})
+	c.undo(func() { j.lines = j.lines[:place] })
+	for _, name := range indexed {
+		at := column{name, in.text(name)}
+		j.by[at] = append(j.by[at], place)
+		c.undo(func() { j.by[at] = j.by[at][:len(j.by[at])-1] })
+	}
 	c.effect("journal_line", number)
 	if strings.HasPrefix(in.text("accountNumber"), "C") {
 		c.begin() // somebody's code has committed: what came before stays
@@ -196,39 +189,60 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, content}
 }
 
-// selectLines answers a query for lines, by externalDocumentNumber in any case.
-func (j *journal) selectLines(query url.Values) answer {
-	wanted := j.lines
+// selectLines answers a query for lines. Codes are found in any case.
+func (j *journal) selectLines(c *call, relative string, query url.Values, h http.Header) answer {
+	var found []int
 	if filter := query.Get("$filter"); filter != "" {
-		column, numbers, ok := valuesOf(filter)
-		if !ok || column != "externalDocumentNumber" {
+		name, values, ok := valuesOf(filter)
+		if !ok || !slices.Contains(lineTexts, name) {
 			return bcError(http.StatusBadRequest, "BadRequest", "The filter cannot be read.")
 		}
-		var places []int
-		for _, n := range numbers {
-			places = append(places, j.by[strings.ToUpper(n)]...)
-		}
-		slices.Sort(places)
-		wanted = nil
-		for _, i := range slices.Compact(places) {
-			wanted = append(wanted, j.lines[i])
+		found = j.find(name, values)
+	} else {
+		for i, l := range j.lines {
+			if l != nil {
+				found = append(found, i)
+			}
 		}
 	}
-	out := []record{}
-	for _, l := range wanted {
-		if l != nil {
-			out = append(out, parseRecord(l).pick(query.Get("$select")))
+	page, err := c.listed(businessCentralRoot+relative, query, h, found, func(i int) record {
+		return parseRecord(j.lines[i]).pick(query.Get("$select"))
+	})
+	if err != nil {
+		return bcError(http.StatusBadRequest, "BadRequest", "The query parameter %v.", err)
+	}
+	return bcDone(http.StatusOK, page)
+}
+
+// find returns the places of lines with one of the texts in a column.
+func (j *journal) find(name string, texts []string) (found []int) {
+	if slices.Contains(indexed, name) {
+		for _, t := range texts {
+			for _, i := range j.by[column{name, strings.ToUpper(t)}] {
+				if j.lines[i] != nil {
+					found = append(found, i)
+				}
+			}
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	for i, l := range j.lines {
+		have := parseRecord(l).text(name)
+		if l != nil && slices.ContainsFunc(texts, func(t string) bool {
+			return t == have || slices.Contains(codes, name) && strings.ToUpper(t) == have
+		}) {
+			found = append(found, i)
 		}
 	}
-	return bcDone(http.StatusOK, map[string]any{"value": out})
+	return found
 }
 
 // forget removes the lines with a number.
 func (j *journal) forget(number string) {
-	for _, i := range j.by[strings.ToUpper(number)] {
+	for _, i := range j.find("externalDocumentNumber", []string{number}) {
 		j.lines[i] = nil
 	}
-	delete(j.by, strings.ToUpper(number))
 }
 
 // businessCentralBatch serves a JSON $batch of at most 100 operations. With
@@ -236,10 +250,11 @@ func (j *journal) forget(number string) {
 func (s *Sandbox) businessCentralBatch(c *call) {
 	var in struct {
 		Requests []struct {
-			ID     json.RawMessage `json:"id"`
-			Method string          `json:"method"`
-			URL    string          `json:"url"`
-			Body   json.RawMessage `json:"body"`
+			ID      json.RawMessage   `json:"id"`
+			Method  string            `json:"method"`
+			URL     string            `json:"url"`
+			Headers map[string]string `json:"headers"`
+			Body    json.RawMessage   `json:"body"`
 		} `json:"requests"`
 	}
 	if json.Unmarshal(c.body, &in) != nil || len(in.Requests) == 0 {
@@ -263,7 +278,11 @@ func (s *Sandbox) businessCentralBatch(c *call) {
 		u, err := url.Parse(r.URL)
 		a := bcError(http.StatusBadRequest, "BadRequest", "The part's URL cannot be read.")
 		if err == nil {
-			a = s.businessCentralOne(c, r.Method, strings.TrimPrefix(u.Path, "/"), u.Query(), r.Body)
+			h := http.Header{}
+			for k, v := range r.Headers {
+				h.Set(k, v)
+			}
+			a = s.businessCentralOne(c, r.Method, strings.TrimPrefix(strings.TrimPrefix(u.Path, businessCentralRoot), "/"), u.Query(), h, r.Body)
 		}
 		part := map[string]any{"id": r.ID, "status": a.status, "headers": map[string]string{"content-type": "application/json"}}
 		if len(a.body) > 0 {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,6 +17,7 @@ const dataverseRoot = "/dataverse/api/data/v9.2/"
 
 // row is a Dataverse record.
 type row struct {
+	place   int    // among all, in the order in which they were made
 	id      string // its GUID
 	key     string // the value of the alternate key under which it was made
 	version int
@@ -117,11 +119,17 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 	case method == http.MethodGet && keyed, method == http.MethodDelete && r == nil:
 		return fail(http.StatusNotFound, "0x80060891", id+" Does Not Exist")
 	case method == http.MethodGet:
-		found, ok := s.filter(set, query)
+		found, ok := s.filter(set, query.Get("$filter"))
 		if !ok {
 			return fail(http.StatusBadRequest, "0x80060888", "The query parameter $filter cannot be read.")
 		}
-		return done(http.StatusOK, map[string]any{"value": found})
+		page, err := c.listed(dataverseRoot+relative, query, h, slices.Sorted(maps.Keys(found)), func(place int) record {
+			return found[place].record(set, query.Get("$select"))
+		})
+		if err != nil {
+			return fail(http.StatusBadRequest, "0x80060888", "The query parameter "+err.Error()+".")
+		}
+		return done(http.StatusOK, page)
 	case method == http.MethodPatch && keyed:
 		if r != nil && h.Get("If-None-Match") == "*" {
 			return fail(http.StatusPreconditionFailed, "0x80060892", "A record with matching key values already exists.")
@@ -150,7 +158,7 @@ func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
 	r := s.rows[id]
 	name, kind := key, "upsert"
 	if r == nil {
-		r = &row{id: c.guid()}
+		r = &row{place: s.nextPlace(), id: c.guid()}
 		if m := alternateKey.FindStringSubmatch(key); m != nil {
 			name = strings.ReplaceAll(m[2], "''", "'")
 			r.key = name
@@ -184,7 +192,7 @@ func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
 
 // create makes a row that can be found by each of its texts.
 func (s *Sandbox) create(c *call, set string, fields record) *row {
-	r := &row{id: c.guid(), version: 1}
+	r := &row{place: s.nextPlace(), id: c.guid(), version: 1}
 	r.content, _ = json.Marshal(fields)
 	id := set + "(" + r.id + ")"
 	s.rows[id] = r
@@ -199,19 +207,30 @@ func (s *Sandbox) create(c *call, set string, fields record) *row {
 	return r
 }
 
+func (s *Sandbox) nextPlace() int {
+	s.rowCount++
+	return s.rowCount
+}
+
 // filter finds rows by the alternate key under which they were made, or by a
-// text with which they were created. Without a filter there is nothing.
-func (s *Sandbox) filter(set string, query url.Values) (found []record, ok bool) {
-	found = []record{}
-	if query.Get("$filter") == "" {
+// text with which they were created, and without a filter all of a set. It
+// returns them by their places.
+func (s *Sandbox) filter(set, filter string) (found map[int]*row, ok bool) {
+	found = make(map[int]*row)
+	if filter == "" {
+		for id, r := range s.rows {
+			if strings.HasPrefix(id, set+"(") {
+				found[r.place] = r
+			}
+		}
 		return found, true
 	}
-	column, values, ok := valuesOf(query.Get("$filter"))
+	column, values, ok := valuesOf(filter)
 	for _, v := range values {
 		id := rowID(set, column, v)
 		for _, r := range slices.Concat(s.created[id], []*row{s.rows[id]}) {
 			if r != nil {
-				found = append(found, r.record(set, query.Get("$select")))
+				found[r.place] = r
 			}
 		}
 	}

@@ -54,9 +54,10 @@ func (s server) impatient(patience time.Duration, method, path, authorization, b
 	return status, text
 }
 
+var xledgerAuth = "token " + sandbox.DemoXledgerToken
+
 const (
 	xledgerPath = "/xledger/graphql"
-	xledgerAuth = "token demo-xledger-token-0123456789"
 	bcRoot      = "/businesscentral/v2.0/sandbox/api/v2.0/"
 	bcLines     = "companies(" + sandbox.DemoCompanyID + ")/journals(" + sandbox.DemoJournalID + ")/journalLines"
 	dvRoot      = "/dataverse/api/data/v9.2/"

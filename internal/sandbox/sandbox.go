@@ -33,6 +33,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -55,6 +56,10 @@ type Options struct {
 	// if it is nil. It must not go backwards nor call the sandbox. A clock that
 	// is given is looked at every 2 ms while a client waits.
 	Now func() time.Time
+
+	// PageSize is how much a page of a look-up holds at most, 200 if it is 0: far
+	// less than the vendors' pages do, so that there is a second one to ask for.
+	PageSize int
 
 	// Observe is called with a request that has arrived, before anything else
 	// happens to it, and Answered when its answer is known, before it is sent.
@@ -134,6 +139,7 @@ type state struct {
 	itemsBy  map[string][]int  // dbIds by extIdentifier
 	faults   []itemFault       // in the order of time
 	rows     map[string]*row   // Dataverse, by set and key
+	rowCount int               // how many were ever made
 	created  map[string][]*row // those that were made by POST, by set and each text column's value
 	journals map[string]*journal
 	clashed  map[string]bool // by externalDocumentNumber
@@ -152,6 +158,7 @@ func New(o Options) *Sandbox {
 	if s.real {
 		s.options.Now = time.Now
 	}
+	s.options.PageSize = cmp.Or(o.PageSize, 200)
 	s.Reset()
 	s.mux.HandleFunc("POST /_script", s.handleScript)
 	s.mux.HandleFunc("GET /_log", s.handleLog)
@@ -211,7 +218,7 @@ func (s *Sandbox) Records(key string) (list []Record) {
 		list = append(list, Record{strconv.Itoa(id), s.items[id-1].node})
 	}
 	for _, j := range s.journals {
-		for _, i := range j.by[strings.ToUpper(key)] {
+		for _, i := range j.find("externalDocumentNumber", []string{key}) {
 			list = append(list, Record{parseRecord(j.lines[i]).text("id"), j.lines[i]})
 		}
 	}

@@ -68,6 +68,18 @@ func (q gqlRequest) arguments() map[string]string {
 	return out
 }
 
+// identifiers returns the string lists among the variables. ok is false if there
+// is none.
+func (q gqlRequest) identifiers() (ids []string, ok bool) {
+	for _, raw := range q.Variables {
+		var some []string
+		if json.Unmarshal(raw, &some) == nil && some != nil {
+			ids, ok = append(ids, some...), true
+		}
+	}
+	return ids, ok
+}
+
 // gqlError answers with an error inside HTTP 200, as Xledger does: the code, if
 // there is one, stands beside the message.
 func (c *call) gqlError(code, format string, args ...any) {
@@ -215,21 +227,15 @@ func (s *Sandbox) importFaults(id int, n glNode) {
 // takes for extIdentifiers; without one it goes through all of them.
 func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
 	args := q.arguments()
-	var ids []string
-	for _, raw := range q.Variables {
-		var some []string
-		if json.Unmarshal(raw, &some) == nil {
-			ids = append(ids, some...)
-		}
-	}
+	ids, filtered := q.identifiers()
 	after, _ := strconv.Atoi(args["after"])
 	var found []int
 	for _, id := range ids {
 		found = append(found, s.itemsBy[id]...)
 	}
 	slices.Sort(found)
-	if ids == nil {
-		for id := after + 1; id <= len(s.items) && len(found) < 10001; id++ {
+	if !filtered { // a page, and one more
+		for id := after + 1; id <= len(s.items) && len(found) <= s.options.PageSize; id++ {
 			if s.items[id-1].node != nil {
 				found = append(found, id)
 			}
@@ -277,6 +283,7 @@ func (s *Sandbox) connection(c *call, field string, args map[string]string, ids 
 		c.invalid("INVALID_VALUE", "first: at most 10000")
 		return
 	}
+	first = min(first, s.options.PageSize)
 	after, _ := strconv.Atoi(args["after"])
 	from, found := slices.BinarySearch(ids, after)
 	if found {
