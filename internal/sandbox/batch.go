@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 )
 
@@ -95,14 +96,22 @@ func (s *Sandbox) changeSet(c *call, p io.Reader, contentType string, w *multipa
 }
 
 func (s *Sandbox) batchPart(c *call, p io.Reader) answer {
-	req, err := http.ReadRequest(bufio.NewReader(fixRequestLine(p)))
+	req, err := readPart(p)
 	if err != nil {
 		text, _ := json.Marshal(odataError("0x80048d19", "A part of the batch cannot be read."))
 		return answer{http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, text}
 	}
 	body, _ := io.ReadAll(req.Body)
-	relative := strings.TrimPrefix(strings.TrimPrefix(req.URL.Path, dataverseRoot), "/")
-	return s.dataverseOne(c, req.Method, relative, req.URL.Query(), req.Header, bytes.TrimSpace(body))
+	return s.dataverseOne(c, req.Method, dataversePath(req.URL), req.URL.Query(), req.Header, bytes.TrimSpace(body))
+}
+
+func readPart(p io.Reader) (*http.Request, error) {
+	return http.ReadRequest(bufio.NewReader(fixRequestLine(p)))
+}
+
+// dataversePath is the path of a part, relative to the root.
+func dataversePath(u *url.URL) string {
+	return strings.TrimPrefix(strings.TrimPrefix(u.Path, dataverseRoot), "/")
 }
 
 // fixRequestLine makes a part's relative URL absolute and gives its body a

@@ -245,18 +245,26 @@ func (j *journal) forget(number string) {
 	}
 }
 
+// jsonBatch is a batch of requests as Business Central takes it.
+type jsonBatch struct {
+	Requests []struct {
+		ID      json.RawMessage   `json:"id"`
+		Method  string            `json:"method"`
+		URL     string            `json:"url"`
+		Headers map[string]string `json:"headers"`
+		Body    json.RawMessage   `json:"body"`
+	} `json:"requests"`
+}
+
+// businessCentralPath is the path of a part, relative to the root.
+func businessCentralPath(u *url.URL) string {
+	return strings.TrimPrefix(strings.TrimPrefix(u.Path, businessCentralRoot), "/")
+}
+
 // businessCentralBatch serves a JSON $batch of at most 100 operations. With
 // Isolation: snapshot a failing part undoes all.
 func (s *Sandbox) businessCentralBatch(c *call) {
-	var in struct {
-		Requests []struct {
-			ID      json.RawMessage   `json:"id"`
-			Method  string            `json:"method"`
-			URL     string            `json:"url"`
-			Headers map[string]string `json:"headers"`
-			Body    json.RawMessage   `json:"body"`
-		} `json:"requests"`
-	}
+	var in jsonBatch
 	if json.Unmarshal(c.body, &in) != nil || len(in.Requests) == 0 {
 		c.answer = bcError(http.StatusBadRequest, "BadRequest", "The batch cannot be read.")
 		return
@@ -282,7 +290,7 @@ func (s *Sandbox) businessCentralBatch(c *call) {
 			for k, v := range r.Headers {
 				h.Set(k, v)
 			}
-			a = s.businessCentralOne(c, r.Method, strings.TrimPrefix(strings.TrimPrefix(u.Path, businessCentralRoot), "/"), u.Query(), h, r.Body)
+			a = s.businessCentralOne(c, r.Method, businessCentralPath(u), u.Query(), h, r.Body)
 		}
 		part := map[string]any{"id": r.ID, "status": a.status, "headers": map[string]string{"content-type": "application/json"}}
 		if len(a.body) > 0 {

@@ -93,6 +93,9 @@ type Entry struct {
 	Path          string    `json:"path"`
 	Operation     string    `json:"operation"` // GraphQL field, or the path's last segment
 	CorrelationID string    `json:"correlationId,omitempty"`
+	Wrote         bool      `json:"wrote,omitempty"`   // it, or a part of it, asks for a change
+	Keys          []string  `json:"keys,omitempty"`    // of the entries that it asks to store, as the sender wrote them
+	Asked         []string  `json:"asked,omitempty"`   // the keys and document numbers that it looks for
 	Attempt       int       `json:"attempt,omitempty"` // ordinal of the correlation at this vendor
 	Credential    string    `json:"credential"`        // ok, bad or none; never the value
 	Status        int       `json:"status"`            // 0 if the connection was dropped

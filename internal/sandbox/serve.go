@@ -48,6 +48,8 @@ func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 	if len(said) == 0 {
 		said = []byte(r.URL.RawQuery)
 	}
+	k := carries(vendor, r, body)
+	e.Wrote, e.Keys, e.Asked = k.wrote, k.keys, k.asked
 	s.lock()
 	defer s.unlock()
 	e.At = s.now()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"regexp"
@@ -71,9 +72,9 @@ func (q gqlRequest) arguments() map[string]string {
 // identifiers returns the string lists among the variables. ok is false if there
 // is none.
 func (q gqlRequest) identifiers() (ids []string, ok bool) {
-	for _, raw := range q.Variables {
+	for _, name := range slices.Sorted(maps.Keys(q.Variables)) {
 		var some []string
-		if json.Unmarshal(raw, &some) == nil && some != nil {
+		if json.Unmarshal(q.Variables[name], &some) == nil && some != nil {
 			ids, ok = append(ids, some...), true
 		}
 	}
