@@ -17,16 +17,9 @@ const businessCentralRoot = "/businesscentral/v2.0/sandbox/api/v2.0/"
 
 // journal is a general journal with its lines. Posting empties it.
 type journal struct {
-	code  string
-	lines []json.RawMessage // nil where one was forgotten
-	by    map[column][]int  // places of lines, by the columns of indexed
+	code string
+	table
 }
-
-// column is a text in a column, in capitals.
-type column struct{ name, text string }
-
-// indexed are the columns by which lines are looked for.
-var indexed = []string{"externalDocumentNumber", "documentNumber"}
 
 // lineTexts are the columns of a line that can be looked for.
 var lineTexts = []string{"externalDocumentNumber", "documentNumber", "accountNumber", "description", "comment"}
@@ -114,7 +107,7 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		case method == http.MethodPost:
 			return s.journalLine(c, j, m[2], in)
 		case method == http.MethodGet:
-			return j.selectLines(c, relative, query, h)
+			return c.rows(&j.table, relative, query, h, "journalLine", lineTexts, func(i int) record { return parseRecord(j.rows[i].content) })
 		}
 	}
 	if m := postPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
@@ -122,25 +115,31 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		if j == nil {
 			return bcError(http.StatusNotFound, "Internal_RecordNotFound", "The journal does not exist.")
 		}
-		if len(j.lines) == 0 {
+		if s.post(c, m[2]) == 0 {
 			return bcError(http.StatusBadRequest, "Application_DialogException", "There is nothing to post.")
 		}
-		before := *j
-		c.undo(func() { *j = before })
-		j.lines, j.by = nil, map[column][]int{}
-		c.effect("journal_post", m[2])
 		return answer{http.StatusNoContent, http.Header{}, nil}
+	}
+	if ledgerPath.MatchString(relative) {
+		if method != http.MethodGet {
+			return bcError(http.StatusMethodNotAllowed, "BadRequest_MethodNotAllowed", "'%s' requests for 'generalLedgerEntries' of EdmType 'Entity' are not allowed.", method)
+		}
+		if name := unknownColumn(query.Get("$select")); name != "" {
+			return noColumn(name, "generalLedgerEntry")
+		}
+		return c.rows(&s.ledger, relative, query, h, "generalLedgerEntry", ledgerTexts, s.ledgerEntry)
 	}
 	return bcError(http.StatusNotFound, "BadRequest_NotFound", "No HTTP resource was found that matches the request.")
 }
 
-func newJournal(code string) *journal { return &journal{code: code, by: map[column][]int{}} }
+func newJournal(code string) *journal { return &journal{code: code, table: newTable()} }
+
+func noColumn(name, kind string) answer {
+	return bcError(http.StatusBadRequest, "BadRequest", "Could not find a property named '%s' on type 'Microsoft.NAV.%s'.", name, kind)
+}
 
 // lengths of a line's texts, in characters.
 var lengths = map[string]int{"accountNumber": 20, "documentNumber": 20, "externalDocumentNumber": 35, "description": 100}
-
-// codes are fields that hold capitals, whatever is written to them.
-var codes = []string{"accountNumber", "documentNumber", "externalDocumentNumber"}
 
 // journalLine adds a line. The same document number twice is two lines.
 func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer {
@@ -172,77 +171,33 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	}
 	in.set("id", c.guid())
 	in.set("journalId", id)
-	in.set("lineNumber", 10000*(len(j.lines)+1))
-	place := len(j.lines)
-	content, _ := json.Marshal(in)
-	j.lines = append(j.lines, content)
-	c.undo(func() { j.lines = j.lines[:place] })
-	for _, name := range indexed {
-		at := column{name, in.text(name)}
-		j.by[at] = append(j.by[at], place)
-		c.undo(func() { j.by[at] = j.by[at][:len(j.by[at])-1] })
-	}
+	in.set("lineNumber", 10000*(len(j.rows)+1))
+	j.add(c, in)
 	c.effect("journal_line", number)
 	if strings.HasPrefix(in.text("accountNumber"), "C") {
 		c.begin() // somebody's code has committed: what came before stays
 	}
-	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, content}
+	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, j.rows[len(j.rows)-1].content}
 }
 
-// selectLines answers a query for lines. Codes are found in any case.
-func (j *journal) selectLines(c *call, relative string, query url.Values, h http.Header) answer {
-	var found []int
+// rows answers a query for rows of a table.
+func (c *call) rows(t *table, relative string, query url.Values, h http.Header, kind string, texts []string, show func(place int) record) answer {
+	found := t.all
 	if filter := query.Get("$filter"); filter != "" {
 		name, values, ok := valuesOf(filter)
-		if !ok || !slices.Contains(lineTexts, name) {
+		switch {
+		case !ok:
 			return bcError(http.StatusBadRequest, "BadRequest", "The filter cannot be read.")
+		case !slices.Contains(texts, name):
+			return noColumn(name, kind)
 		}
-		found = j.find(name, values)
-	} else {
-		for i, l := range j.lines {
-			if l != nil {
-				found = append(found, i)
-			}
-		}
+		found = func(v view) []int { return t.find(v, name, values) }
 	}
-	page, err := c.listed(businessCentralRoot+relative, query, h, found, func(i int) record {
-		return parseRecord(j.lines[i]).pick(query.Get("$select"))
-	})
+	page, err := c.listed(businessCentralRoot+relative, query, h, found(current), func(i int) record { return show(i).pick(query.Get("$select")) })
 	if err != nil {
 		return bcError(http.StatusBadRequest, "BadRequest", "The query parameter %v.", err)
 	}
 	return bcDone(http.StatusOK, page)
-}
-
-// find returns the places of lines with one of the texts in a column.
-func (j *journal) find(name string, texts []string) (found []int) {
-	if slices.Contains(indexed, name) {
-		for _, t := range texts {
-			for _, i := range j.by[column{name, strings.ToUpper(t)}] {
-				if j.lines[i] != nil {
-					found = append(found, i)
-				}
-			}
-		}
-		slices.Sort(found)
-		return slices.Compact(found)
-	}
-	for i, l := range j.lines {
-		have := parseRecord(l).text(name)
-		if l != nil && slices.ContainsFunc(texts, func(t string) bool {
-			return t == have || slices.Contains(codes, name) && strings.ToUpper(t) == have
-		}) {
-			found = append(found, i)
-		}
-	}
-	return found
-}
-
-// forget removes the lines with a number.
-func (j *journal) forget(number string) {
-	for _, i := range j.find("externalDocumentNumber", []string{number}) {
-		j.lines[i] = nil
-	}
 }
 
 // jsonBatch is a batch of requests as Business Central takes it.

@@ -145,6 +145,8 @@ type state struct {
 	rowCount int               // how many were ever made
 	created  map[string][]*row // those that were made by POST, by set and each text column's value
 	journals map[string]*journal
+	ledger   table           // Business Central's general ledger: the lines that were posted
+	changes  []time.Time     // of what vendors hold, when each happened
 	clashed  map[string]bool // by externalDocumentNumber
 }
 
@@ -188,7 +190,7 @@ func (s *Sandbox) Reset() {
 	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
 	s.state = state{
 		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row), created: make(map[string][]*row),
-		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")}, clashed: make(map[string]bool),
+		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")}, ledger: newTable(), clashed: make(map[string]bool),
 	}
 }
 
@@ -207,34 +209,42 @@ func (s *Sandbox) Effects() []Effect {
 }
 
 // Record is what a vendor holds of an entry: its own name for it, and the
-// content as it keeps it.
+// content as it keeps it. What Business Central has posted keeps the name of the
+// journal line that it was.
 type Record struct {
 	Reference string
 	Content   json.RawMessage
+	Posted    bool
 }
 
-// Records returns what the vendors hold now under an entry's key.
+// Records returns what the vendors hold now under an entry's key: in their books,
+// which are journals and general ledger.
 func (s *Sandbox) Records(key string) (list []Record) {
 	s.lock()
 	defer s.unlock()
 	for _, id := range s.itemsBy[key] {
-		list = append(list, Record{strconv.Itoa(id), s.items[id-1].node})
+		list = append(list, Record{Reference: strconv.Itoa(id), Content: s.items[id-1].node})
 	}
-	for _, j := range s.journals {
-		for _, i := range j.find("externalDocumentNumber", []string{key}) {
-			list = append(list, Record{parseRecord(j.lines[i]).text("id"), j.lines[i]})
+	add := func(t *table, posted bool) {
+		for _, i := range t.find(current, "externalDocumentNumber", []string{key}) {
+			content := t.rows[i].content
+			list = append(list, Record{parseRecord(content).text("id"), content, posted})
 		}
 	}
+	for _, j := range s.journals {
+		add(&j.table, false)
+	}
+	add(&s.ledger, true)
 	for _, r := range s.rows {
 		if r.key == key {
-			list = append(list, Record{r.id, r.content})
+			list = append(list, Record{Reference: r.id, Content: r.content})
 		}
 	}
 	return list
 }
 
 // Forget removes what the vendors hold under an entry's key, as somebody there
-// could.
+// could. What has been posted stays.
 func (s *Sandbox) Forget(key string) {
 	s.lock()
 	defer s.unlock()
@@ -243,7 +253,9 @@ func (s *Sandbox) Forget(key string) {
 	}
 	delete(s.itemsBy, key)
 	for _, j := range s.journals {
-		j.forget(key)
+		for _, i := range j.find(current, "externalDocumentNumber", []string{key}) {
+			j.remove(s.somebody("businesscentral"), i)
+		}
 	}
 	for id, r := range s.rows {
 		if r.key == key {
