@@ -61,6 +61,12 @@ type Options struct {
 	// less than the vendors' pages do, so that there is a second one to ask for.
 	PageSize int
 
+	// Business Central's limits for a user, those of the vendor if they are 0:
+	// how many requests are carried out at a time (5), how many wait (95; what
+	// comes then is answered 429), and for how long (8 minutes, then 503).
+	Concurrent, QueueLength int
+	QueueWait               time.Duration
+
 	// Observe is called with a request that has arrived, before anything else
 	// happens to it, and Answered when its answer is known, before it is sent.
 	// Both may call the sandbox.
@@ -102,6 +108,7 @@ type Entry struct {
 	Answer        string    `json:"answer,omitempty"`  // its beginning
 	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
 	Effects       int       `json:"effects"`           // how much of it was stored
+	Started       time.Time `json:"started,omitzero"`  // when the vendor began with it; zero while it waits in a queue
 	Done          time.Time `json:"done,omitzero"`     // when the answer was ready; zero while it is under way
 	Ended         time.Time `json:"ended,omitzero"`    // when the vendor's work on it ended, after which it stores nothing; zero until then
 }
@@ -127,6 +134,7 @@ type Sandbox struct {
 	moment   time.Time     // of what is just happening, if it is made up for
 	epoch    chan struct{} // closed by the next Reset
 	agenda   []*event      // what vendors still have to do, in order
+	queue    queue         // Business Central's
 	unheard  []Entry       // answers that became known with nobody waiting
 	rules    []*Rule
 	log      []Entry
@@ -164,6 +172,8 @@ func New(o Options) *Sandbox {
 		s.options.Now = time.Now
 	}
 	s.options.PageSize = cmp.Or(o.PageSize, 200)
+	s.options.Concurrent, s.options.QueueLength = cmp.Or(o.Concurrent, 5), cmp.Or(o.QueueLength, 95)
+	s.options.QueueWait = cmp.Or(o.QueueWait, 8*time.Minute)
 	s.Reset()
 	s.mux.HandleFunc("POST /_script", s.handleScript)
 	s.mux.HandleFunc("GET /_log", s.handleLog)
@@ -186,7 +196,7 @@ func (s *Sandbox) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.epoch)
-	s.epoch, s.agenda = make(chan struct{}), nil
+	s.epoch, s.agenda, s.queue = make(chan struct{}), nil, queue{}
 	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
 	s.state = state{
 		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row), created: make(map[string][]*row),

@@ -19,8 +19,10 @@ type job struct {
 	handle func(*call)
 	epoch  chan struct{} // closed when the sandbox is reset
 
-	due      time.Time     // of the answer
+	expiry   *event        // of its wait in the queue
+	due      time.Time     // of the answer; zero while it waits in the queue
 	known    chan struct{} // closed when the answer is known
+	limited  bool          // it takes a place of its user's
 	answer   answer
 	said     Entry // as it was when the answer became known
 	attended bool  // its client waits for the answer
@@ -101,15 +103,23 @@ func (s *Sandbox) schedule(at time.Time, do func()) *event {
 func (s *Sandbox) accept(j *job) {
 	s.lock()
 	defer s.unlock()
-	if j.epoch == s.epoch {
-		s.start(j)
-		s.settle(s.options.Now())
+	if j.epoch != s.epoch {
+		return
 	}
+	if j.limited = s.limited(j); j.limited {
+		s.queueUp(j)
+	} else {
+		s.start(j)
+	}
+	s.settle(s.options.Now())
 }
 
 // start begins the work on a request.
 func (s *Sandbox) start(j *job) {
-	j.due = s.now().Add(time.Duration(j.rule.DelayMS) * time.Millisecond)
+	e := j.call.entry
+	e.Started = s.now()
+	s.log[e.Seq-1] = *e
+	j.due = e.Started.Add(time.Duration(j.rule.DelayMS) * time.Millisecond)
 	s.schedule(j.due, func() { s.decide(j) })
 }
 
@@ -129,7 +139,7 @@ func (s *Sandbox) decide(j *job) {
 	e.Done = s.now()
 	e.Status = c.answer.status
 	if c.vendor != "entra" { // its answer is a credential
-		e.Answer = string(c.answer.body[:min(len(c.answer.body), 200)])
+		e.Answer = beginning(c.answer.body)
 	}
 	if r.Drop != "" || r.Reset != "" || r.Hang || r.CutHeaders > 0 {
 		e.Status, e.Answer = 0, ""
@@ -172,7 +182,13 @@ func (s *Sandbox) end(j *job) {
 	e := j.call.entry
 	e.Ended = s.now()
 	s.log[e.Seq-1] = *e
+	if j.limited {
+		s.free()
+	}
 }
+
+// beginning is what the log keeps of an answer.
+func beginning(body []byte) string { return string(body[:min(len(body), 200)]) }
 
 // poll is how often an injected clock is looked at.
 const poll = 2 * time.Millisecond
@@ -211,6 +227,9 @@ func (s *Sandbox) patience(j *job) time.Duration {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if j.due.IsZero() {
+		return s.waits()
+	}
 	return time.Until(j.due)
 }
 
