@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -180,6 +182,9 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, j.rows[len(j.rows)-1].content}
 }
 
+// accessIntent says whether a read may be answered by a replica.
+const accessIntent = "Data-Access-Intent"
+
 // rows answers a query for rows of a table.
 func (c *call) rows(t *table, relative string, query url.Values, h http.Header, kind string, texts []string, show func(place int) record) answer {
 	found := t.all
@@ -191,9 +196,18 @@ func (c *call) rows(t *table, relative string, query url.Values, h http.Header, 
 		case !slices.Contains(texts, name):
 			return noColumn(name, kind)
 		}
-		found = func(v view) []int { return t.find(v, name, values) }
+		if c.lookUp != FilterIgnored {
+			found = func(v view) []int { return t.find(v, name, values) }
+		}
 	}
-	page, err := c.listed(businessCentralRoot+relative, query, h, found(current), func(i int) record { return show(i).pick(query.Get("$select")) })
+	seen := c.view
+	if strings.EqualFold(cmp.Or(h.Get(accessIntent), c.Header.Get(accessIntent)), "ReadWrite") {
+		seen = current
+	}
+	page, err := c.listed(businessCentralRoot+relative, query, h, found(seen), func(i int) record { return show(i).pick(query.Get("$select")) })
+	if errors.Is(err, errLost) {
+		return bcError(http.StatusInternalServerError, "Internal_ServerError", "An internal server error occurred.")
+	}
 	if err != nil {
 		return bcError(http.StatusBadRequest, "BadRequest", "The query parameter %v.", err)
 	}

@@ -43,10 +43,18 @@ func ticking(t *testing.T, o sandbox.Options) (server, *clock, time.Time) {
 	return startWith(t, o), c, c.now()
 }
 
-// impatient sends a request and leaves after a while.
+// impatient sends a request and leaves a while after it has arrived.
 func (s server) impatient(patience time.Duration, method, path, authorization, body string) (int, string) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
+	before := len(s.Log())
+	go func() {
+		for len(s.Log()) == before && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(patience)
+		cancel()
+	}()
 	req, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
 	require.NoError(s.t, err)
 	req.Header.Set("Authorization", authorization)
@@ -153,7 +161,11 @@ func TestEffectDelay(t *testing.T) {
 			s, c, began := ticking(t, sandbox.Options{})
 			r.rule.EffectDelayMS, r.rule.Times = 17*60*1000, 1
 			s.Script(r.rule)
-			status, body := s.impatient(50*time.Millisecond, "POST", xledgerPath, xledgerAuth, items("1", "1", "-1"))
+			patience := 10 * time.Second
+			if r.rule.Hang {
+				patience = 20 * time.Millisecond
+			}
+			status, body := s.impatient(patience, "POST", xledgerPath, xledgerAuth, items("1", "1", "-1"))
 			require.Equal(t, r.status, status, body)
 			require.Contains(t, body, r.says)
 			require.Empty(t, s.Effects())

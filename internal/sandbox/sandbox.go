@@ -147,9 +147,9 @@ type Sandbox struct {
 type state struct {
 	tokens   map[string]time.Time // issued access tokens and their ends
 	items    []glItem
-	itemsBy  map[string][]int  // dbIds by extIdentifier
+	itemsBy  map[string][]int  // dbIds by extIdentifier, whatever has gone
 	faults   []itemFault       // in the order of time
-	rows     map[string]*row   // Dataverse, by set and key
+	rows     map[string]*row   // Dataverse, by set and key, whatever has gone
 	rowCount int               // how many were ever made
 	created  map[string][]*row // those that were made by POST, by set and each text column's value
 	journals map[string]*journal
@@ -233,7 +233,9 @@ func (s *Sandbox) Records(key string) (list []Record) {
 	s.lock()
 	defer s.unlock()
 	for _, id := range s.itemsBy[key] {
-		list = append(list, Record{Reference: strconv.Itoa(id), Content: s.items[id-1].node})
+		if i := s.items[id-1]; i.seen(current) {
+			list = append(list, Record{Reference: strconv.Itoa(id), Content: i.node})
+		}
 	}
 	add := func(t *table, posted bool) {
 		for _, i := range t.find(current, "externalDocumentNumber", []string{key}) {
@@ -246,7 +248,7 @@ func (s *Sandbox) Records(key string) (list []Record) {
 	}
 	add(&s.ledger, true)
 	for _, r := range s.rows {
-		if r.key == key {
+		if r.key == key && r.seen(current) {
 			list = append(list, Record{Reference: r.id, Content: r.content})
 		}
 	}
@@ -259,17 +261,18 @@ func (s *Sandbox) Forget(key string) {
 	s.lock()
 	defer s.unlock()
 	for _, id := range s.itemsBy[key] {
-		s.items[id-1] = glItem{}
+		if i := &s.items[id-1]; i.seen(current) {
+			i.gone = s.change()
+		}
 	}
-	delete(s.itemsBy, key)
 	for _, j := range s.journals {
 		for _, i := range j.find(current, "externalDocumentNumber", []string{key}) {
 			j.remove(s.somebody("businesscentral"), i)
 		}
 	}
-	for id, r := range s.rows {
-		if r.key == key {
-			delete(s.rows, id)
+	for _, r := range s.rows {
+		if r.key == key && r.seen(current) {
+			r.gone = s.change()
 		}
 	}
 }
@@ -299,6 +302,10 @@ type call struct {
 	answer answer
 	sb     *Sandbox
 	first  int // how many parts of the request are carried out; 0 is all
+
+	view   view   // what a look-up sees
+	lookUp string // how its answer is false
+	passed int    // rows that the answer had so far
 
 	admitted   bool // its access token was good when it came
 	rehearsing bool

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Rule is a scripted answer or fault. Rules are tried in order; the first that
@@ -42,6 +43,14 @@ type Rule struct {
 	// at once.
 	EffectDelayMS int `json:"effectDelayMs,omitempty"`
 
+	// Stale answers a look-up with what there was at AsOf, or when the rule was
+	// scripted, as a replica does that lags behind. Business Central's are asked
+	// with "Data-Access-Intent: ReadWrite" for what there is, and never lag then.
+	Stale bool      `json:"stale,omitempty"`
+	AsOf  time.Time `json:"asOf,omitzero"`
+	// LookUp makes a look-up's answer a false one: see [Partial].
+	LookUp string `json:"lookUp,omitempty"`
+
 	DelayMS    int    `json:"delayMs,omitempty"`    // before anything happens
 	Hang       bool   `json:"hang,omitempty"`       // no answer until the client has gone
 	Drop       string `json:"drop,omitempty"`       // "before-effect", and none follows, or "after-effect": close without an answer
@@ -51,6 +60,7 @@ type Rule struct {
 	DripMS     int    `json:"dripMs,omitempty"`     // send the body a byte at a time, this far apart
 
 	seen, used int
+	scripted   view // what there was when it was scripted
 }
 
 // acts is true if the vendor does what it is asked.
@@ -87,6 +97,14 @@ type Match struct {
 	Operation     string `json:"operation,omitempty"`
 }
 
+// How the answer to a look-up can be false.
+const (
+	Partial           = "partial"             // every second row is missing
+	SecondPageMissing = "second-page-missing" // the first page holds half of the rows, the next one answers 500
+	FilterIgnored     = "filter-ignored"      // all rows there are
+	Empty             = "empty"               // none
+)
+
 // Points at which a connection can be dropped or reset.
 const (
 	BeforeEffect = "before-effect"
@@ -105,10 +123,11 @@ func (m Match) fits(e *Entry, said []byte) bool {
 // Script adds rules and returns the number of the first one, as [Entry.Rule]
 // has it; the others follow.
 func (s *Sandbox) Script(rules ...Rule) (first int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	first = len(s.rules) + 1
 	for _, r := range rules {
+		r.scripted = view(len(s.changes))
 		s.rules = append(s.rules, &r)
 	}
 	return first

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // view is what can be seen: what there was after so many changes.
@@ -23,6 +24,23 @@ func (l life) seen(v view) bool { return l.born <= int(v) && (l.gone == 0 || l.g
 func (s *Sandbox) change() int {
 	s.changes = append(s.changes, s.now())
 	return len(s.changes)
+}
+
+// shows is what a look-up sees under a rule.
+func (s *Sandbox) shows(r Rule) view {
+	switch {
+	case !r.Stale:
+		return current
+	case r.AsOf.IsZero():
+		return r.scripted
+	}
+	n, _ := slices.BinarySearchFunc(s.changes, r.AsOf, func(at, asOf time.Time) int {
+		if at.After(asOf) {
+			return 1
+		}
+		return -1
+	})
+	return view(n)
 }
 
 // table is a list of Business Central's with an index. A row's place never

@@ -15,14 +15,16 @@ import (
 )
 
 // glItem is a stored general ledger import item: its node as it was sent, nil
-// if it is not there. Its dbId is its place in the list, counted from 1.
+// if it is not stored. Its dbId is its place in the list, counted from 1.
 type glItem struct {
+	life
 	extIdentifier string
 	node          json.RawMessage
 }
 
 // itemFault is what the import found later.
 type itemFault struct {
+	life
 	at      time.Time
 	item    int // its dbId
 	level   string
@@ -204,7 +206,7 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 			return len(s.items)
 		})
 		before := s.itemsBy[n.ExtIdentifier]
-		s.items[id-1] = glItem{n.ExtIdentifier, in.Node}
+		s.items[id-1] = glItem{life{born: s.change()}, n.ExtIdentifier, in.Node}
 		s.itemsBy[n.ExtIdentifier] = append(before, id)
 		c.undo(func() { s.items[id-1], s.itemsBy[n.ExtIdentifier] = glItem{}, before })
 		s.importFaults(id, n)
@@ -218,9 +220,9 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 func (s *Sandbox) importFaults(id int, n glNode) {
 	switch {
 	case strings.HasPrefix(n.Account.Code, "L"):
-		s.faults = append(s.faults, itemFault{s.now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
+		s.faults = append(s.faults, itemFault{life{born: s.change()}, s.now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
 	case strings.HasPrefix(n.Account.Code, "W"):
-		s.faults = append(s.faults, itemFault{s.now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
+		s.faults = append(s.faults, itemFault{life{born: s.change()}, s.now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
 	}
 }
 
@@ -231,13 +233,20 @@ func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
 	ids, filtered := q.identifiers()
 	after, _ := strconv.Atoi(args["after"])
 	var found []int
-	for _, id := range ids {
-		found = append(found, s.itemsBy[id]...)
-	}
-	slices.Sort(found)
-	if !filtered { // a page, and one more
-		for id := after + 1; id <= len(s.items) && len(found) <= s.options.PageSize; id++ {
-			if s.items[id-1].node != nil {
+	seen := func(id int) bool { return s.items[id-1].node != nil && s.items[id-1].seen(c.view) }
+	if filtered && c.lookUp != FilterIgnored {
+		for _, id := range ids {
+			for _, i := range s.itemsBy[id] {
+				if seen(i) {
+					found = append(found, i)
+				}
+			}
+		}
+		slices.Sort(found)
+		found = slices.Compact(found)
+	} else { // a page, and one more
+		for id := after + 1; id <= len(s.items) && (len(found) <= s.options.PageSize || c.lookUp != ""); id++ {
+			if seen(id) {
 				found = append(found, id)
 			}
 		}
@@ -260,7 +269,7 @@ func (s *Sandbox) glImportItemErrors(c *call, q gqlRequest) {
 	}
 	var found []int
 	for i, f := range s.faults {
-		if !f.at.Before(since) {
+		if f.seen(c.view) && (!f.at.Before(since) || c.lookUp == FilterIgnored) {
 			found = append(found, i+1)
 		}
 	}
@@ -285,6 +294,14 @@ func (s *Sandbox) connection(c *call, field string, args map[string]string, ids 
 		return
 	}
 	first = min(first, s.options.PageSize)
+	ids = c.falsify(ids)
+	if c.lookUp == SecondPageMissing {
+		if args["after"] != "" {
+			c.json(http.StatusInternalServerError, map[string]any{"errors": []any{map[string]string{"message": "Internal error"}}})
+			return
+		}
+		first = half(first, len(ids))
+	}
 	after, _ := strconv.Atoi(args["after"])
 	from, found := slices.BinarySearch(ids, after)
 	if found {
