@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func (s *Sandbox) dataverseBatch(c *call) {
 	w := multipart.NewWriter(&out)
 	outer := http.StatusOK
 	in := multipart.NewReader(bytes.NewReader(c.body), params["boundary"])
-	for {
+	for i := 0; ; i++ {
 		p, err := in.NextRawPart()
 		if err == io.EOF {
 			break
@@ -36,6 +37,12 @@ func (s *Sandbox) dataverseBatch(c *call) {
 		if err != nil {
 			refuse("The batch cannot be read.")
 			return
+		}
+		if c.cut(i) {
+			text, _ := json.Marshal(odataError("0x80040216", "An unexpected error occurred."))
+			outer = http.StatusInternalServerError
+			writePart(w, answer{outer, http.Header{"Content-Type": {"application/json"}}, text}, p.Header.Get("Content-Id"))
+			break
 		}
 		var failed int
 		if ct := p.Header.Get("Content-Type"); strings.HasPrefix(ct, "multipart/mixed") {
@@ -77,7 +84,6 @@ func (s *Sandbox) changeSet(c *call, p io.Reader, contentType string, w *multipa
 		}
 		answers, ids = append(answers, a), append(ids, part.Header.Get("Content-Id"))
 	}
-	c.undos = nil // committed
 	var set bytes.Buffer
 	inner := multipart.NewWriter(&set)
 	for i, a := range answers {
@@ -90,14 +96,22 @@ func (s *Sandbox) changeSet(c *call, p io.Reader, contentType string, w *multipa
 }
 
 func (s *Sandbox) batchPart(c *call, p io.Reader) answer {
-	req, err := http.ReadRequest(bufio.NewReader(fixRequestLine(p)))
+	req, err := readPart(p)
 	if err != nil {
 		text, _ := json.Marshal(odataError("0x80048d19", "A part of the batch cannot be read."))
 		return answer{http.StatusBadRequest, http.Header{"Content-Type": {"application/json"}}, text}
 	}
 	body, _ := io.ReadAll(req.Body)
-	relative := strings.TrimPrefix(strings.TrimPrefix(req.URL.Path, dataverseRoot), "/")
-	return s.dataverseOne(c, req.Method, relative, req.URL.Query(), req.Header, bytes.TrimSpace(body))
+	return s.dataverseOne(c, req.Method, dataversePath(req.URL), req.URL.Query(), req.Header, bytes.TrimSpace(body))
+}
+
+func readPart(p io.Reader) (*http.Request, error) {
+	return http.ReadRequest(bufio.NewReader(fixRequestLine(p)))
+}
+
+// dataversePath is the path of a part, relative to the root.
+func dataversePath(u *url.URL) string {
+	return strings.TrimPrefix(strings.TrimPrefix(u.Path, dataverseRoot), "/")
 }
 
 // fixRequestLine makes a part's relative URL absolute and gives its body a

@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,10 +19,12 @@ const businessCentralRoot = "/businesscentral/v2.0/sandbox/api/v2.0/"
 
 // journal is a general journal with its lines. Posting empties it.
 type journal struct {
-	code  string
-	lines []json.RawMessage // nil where one was forgotten
-	by    map[string][]int  // places of lines by externalDocumentNumber, in capitals
+	code string
+	table
 }
+
+// lineTexts are the columns of a line that can be looked for.
+var lineTexts = []string{"externalDocumentNumber", "documentNumber", "accountNumber", "description", "comment"}
 
 // record is a record of an OData vendor while it is worked on. It is kept as
 // JSON, which takes a fraction of the memory.
@@ -56,23 +60,6 @@ var (
 	postPath     = regexp.MustCompile(`^companies\(([^)]*)\)/journals\(([^)]*)\)/Microsoft\.NAV\.post$`)
 )
 
-// equals is the one filter that is known: column eq 'value', joined by or.
-var equals = regexp.MustCompile(`^(\w+) eq '((?:[^']|'')*)'(?: or |$)`)
-
-// valuesOf returns the column and the values of a filter. ok is false if it is
-// of another kind.
-func valuesOf(filter string) (column string, values []string, ok bool) {
-	for filter != "" {
-		m := equals.FindStringSubmatch(filter)
-		if m == nil || column != "" && column != m[1] {
-			return "", nil, false
-		}
-		column, values = m[1], append(values, strings.ReplaceAll(m[2], "''", "'"))
-		filter = filter[len(m[0]):]
-	}
-	return column, values, column != ""
-}
-
 // businessCentral serves the API v2.0 (docs/vendors.md#sources).
 func (s *Sandbox) businessCentral(c *call) {
 	if !s.bearer(c) {
@@ -83,7 +70,7 @@ func (s *Sandbox) businessCentral(c *call) {
 		s.businessCentralBatch(c)
 		return
 	}
-	c.answer = s.businessCentralOne(c, c.Method, relative, c.URL.Query(), c.body)
+	c.answer = s.businessCentralOne(c, c.Method, relative, c.URL.Query(), c.Header, c.body)
 }
 
 // bcError is an error answer. The message ends with the vendor's own
@@ -99,7 +86,7 @@ func bcDone(status int, v any) answer {
 }
 
 // businessCentralOne serves one request, alone or as a part of a batch.
-func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url.Values, body []byte) answer {
+func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url.Values, h http.Header, body []byte) answer {
 	if relative == "companies" && method == http.MethodGet {
 		return bcDone(http.StatusOK, map[string]any{"value": []any{map[string]string{"id": DemoCompanyID, "name": "Sandbox"}}})
 	}
@@ -108,7 +95,7 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		return bcError(http.StatusBadRequest, "BadRequest", "The request body cannot be read.")
 	}
 	if m := journalsPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
-		id := uuid.NewString()
+		id := c.guid()
 		s.journals[id] = newJournal(in.text("code"))
 		c.undo(func() { delete(s.journals, id) })
 		c.effect("journal", id)
@@ -122,7 +109,7 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		case method == http.MethodPost:
 			return s.journalLine(c, j, m[2], in)
 		case method == http.MethodGet:
-			return j.selectLines(query)
+			return c.rows(&j.table, relative, query, h, "journalLine", lineTexts, func(i int) record { return parseRecord(j.rows[i].content) })
 		}
 	}
 	if m := postPath.FindStringSubmatch(relative); m != nil && method == http.MethodPost {
@@ -130,25 +117,31 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 		if j == nil {
 			return bcError(http.StatusNotFound, "Internal_RecordNotFound", "The journal does not exist.")
 		}
-		if len(j.lines) == 0 {
+		if s.post(c, m[2]) == 0 {
 			return bcError(http.StatusBadRequest, "Application_DialogException", "There is nothing to post.")
 		}
-		before := *j
-		c.undo(func() { *j = before })
-		j.lines, j.by = nil, map[string][]int{}
-		c.effect("journal_post", m[2])
 		return answer{http.StatusNoContent, http.Header{}, nil}
+	}
+	if ledgerPath.MatchString(relative) {
+		if method != http.MethodGet {
+			return bcError(http.StatusMethodNotAllowed, "BadRequest_MethodNotAllowed", "'%s' requests for 'generalLedgerEntries' of EdmType 'Entity' are not allowed.", method)
+		}
+		if name := unknownColumn(query.Get("$select")); name != "" {
+			return noColumn(name, "generalLedgerEntry")
+		}
+		return c.rows(&s.ledger, relative, query, h, "generalLedgerEntry", ledgerTexts, s.ledgerEntry)
 	}
 	return bcError(http.StatusNotFound, "BadRequest_NotFound", "No HTTP resource was found that matches the request.")
 }
 
-func newJournal(code string) *journal { return &journal{code: code, by: map[string][]int{}} }
+func newJournal(code string) *journal { return &journal{code: code, table: newTable()} }
+
+func noColumn(name, kind string) answer {
+	return bcError(http.StatusBadRequest, "BadRequest", "Could not find a property named '%s' on type 'Microsoft.NAV.%s'.", name, kind)
+}
 
 // lengths of a line's texts, in characters.
 var lengths = map[string]int{"accountNumber": 20, "documentNumber": 20, "externalDocumentNumber": 35, "description": 100}
-
-// codes are fields that hold capitals, whatever is written to them.
-var codes = []string{"accountNumber", "documentNumber", "externalDocumentNumber"}
 
 // journalLine adds a line. The same document number twice is two lines.
 func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer {
@@ -168,6 +161,9 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	number := in.text("externalDocumentNumber")
 	if strings.HasPrefix(in.text("accountNumber"), "K") && !s.clashed[number] {
 		s.clashed[number] = true
+		if c.rehearsing {
+			c.undo(func() { delete(s.clashed, number) })
+		}
 		return bcError(http.StatusConflict, "Request_EntityChanged", "The changes to the Gen. Journal Line record cannot be saved because some information on the page is not up-to-date.")
 	}
 	for _, field := range codes {
@@ -175,70 +171,69 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 			in.set(field, strings.ToUpper(in.text(field)))
 		}
 	}
-	in.set("id", uuid.NewString())
+	in.set("id", c.guid())
 	in.set("journalId", id)
-	in.set("lineNumber", 10000*(len(j.lines)+1))
-	folded, place := strings.ToUpper(number), len(j.lines)
-	content, _ := json.Marshal(in)
-	j.lines = append(j.lines, content)
-	j.by[folded] = append(j.by[folded], place)
-	c.undo(func() {
-		j.lines = j.lines[:place]
-		j.by[folded] = j.by[folded][:len(j.by[folded])-1]
-	})
+	in.set("lineNumber", 10000*(len(j.rows)+1))
+	j.add(c, in)
 	c.effect("journal_line", number)
 	if strings.HasPrefix(in.text("accountNumber"), "C") {
 		c.begin() // somebody's code has committed: what came before stays
 	}
-	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, content}
+	return answer{http.StatusCreated, http.Header{"Content-Type": {"application/json"}}, j.rows[len(j.rows)-1].content}
 }
 
-// selectLines answers a query for lines, by externalDocumentNumber in any case.
-func (j *journal) selectLines(query url.Values) answer {
-	wanted := j.lines
+// accessIntent says whether a read may be answered by a replica.
+const accessIntent = "Data-Access-Intent"
+
+// rows answers a query for rows of a table.
+func (c *call) rows(t *table, relative string, query url.Values, h http.Header, kind string, texts []string, show func(place int) record) answer {
+	found := t.all
 	if filter := query.Get("$filter"); filter != "" {
-		column, numbers, ok := valuesOf(filter)
-		if !ok || column != "externalDocumentNumber" {
+		name, values, ok := valuesOf(filter)
+		switch {
+		case !ok:
 			return bcError(http.StatusBadRequest, "BadRequest", "The filter cannot be read.")
+		case !slices.Contains(texts, name):
+			return noColumn(name, kind)
 		}
-		var places []int
-		for _, n := range numbers {
-			places = append(places, j.by[strings.ToUpper(n)]...)
-		}
-		slices.Sort(places)
-		wanted = nil
-		for _, i := range slices.Compact(places) {
-			wanted = append(wanted, j.lines[i])
+		if c.lookUp != FilterIgnored {
+			found = func(v view) []int { return t.find(v, name, values) }
 		}
 	}
-	out := []record{}
-	for _, l := range wanted {
-		if l != nil {
-			out = append(out, parseRecord(l).pick(query.Get("$select")))
-		}
+	seen := c.view
+	if strings.EqualFold(cmp.Or(h.Get(accessIntent), c.Header.Get(accessIntent)), "ReadWrite") {
+		seen = current
 	}
-	return bcDone(http.StatusOK, map[string]any{"value": out})
+	page, err := c.listed(businessCentralRoot+relative, query, h, found(seen), func(i int) record { return show(i).pick(query.Get("$select")) })
+	if errors.Is(err, errLost) {
+		return bcError(http.StatusInternalServerError, "Internal_ServerError", "An internal server error occurred.")
+	}
+	if err != nil {
+		return bcError(http.StatusBadRequest, "BadRequest", "The query parameter %v.", err)
+	}
+	return bcDone(http.StatusOK, page)
 }
 
-// forget removes the lines with a number.
-func (j *journal) forget(number string) {
-	for _, i := range j.by[strings.ToUpper(number)] {
-		j.lines[i] = nil
-	}
-	delete(j.by, strings.ToUpper(number))
+// jsonBatch is a batch of requests as Business Central takes it.
+type jsonBatch struct {
+	Requests []struct {
+		ID      json.RawMessage   `json:"id"`
+		Method  string            `json:"method"`
+		URL     string            `json:"url"`
+		Headers map[string]string `json:"headers"`
+		Body    json.RawMessage   `json:"body"`
+	} `json:"requests"`
+}
+
+// businessCentralPath is the path of a part, relative to the root.
+func businessCentralPath(u *url.URL) string {
+	return strings.TrimPrefix(strings.TrimPrefix(u.Path, businessCentralRoot), "/")
 }
 
 // businessCentralBatch serves a JSON $batch of at most 100 operations. With
 // Isolation: snapshot a failing part undoes all.
 func (s *Sandbox) businessCentralBatch(c *call) {
-	var in struct {
-		Requests []struct {
-			ID     json.RawMessage `json:"id"`
-			Method string          `json:"method"`
-			URL    string          `json:"url"`
-			Body   json.RawMessage `json:"body"`
-		} `json:"requests"`
-	}
+	var in jsonBatch
 	if json.Unmarshal(c.body, &in) != nil || len(in.Requests) == 0 {
 		c.answer = bcError(http.StatusBadRequest, "BadRequest", "The batch cannot be read.")
 		return
@@ -250,11 +245,21 @@ func (s *Sandbox) businessCentralBatch(c *call) {
 	c.begin()
 	var out []map[string]any
 	failed := false
-	for _, r := range in.Requests {
+	for i, r := range in.Requests {
+		if c.cut(i) {
+			a := bcError(http.StatusInternalServerError, "Internal_ServerError", "An internal server error occurred.")
+			out = append(out, map[string]any{"id": r.ID, "status": a.status, "headers": map[string]string{"content-type": "application/json"}, "body": json.RawMessage(a.body)})
+			failed = false // what came before stays
+			break
+		}
 		u, err := url.Parse(r.URL)
 		a := bcError(http.StatusBadRequest, "BadRequest", "The part's URL cannot be read.")
 		if err == nil {
-			a = s.businessCentralOne(c, r.Method, strings.TrimPrefix(u.Path, "/"), u.Query(), r.Body)
+			h := http.Header{}
+			for k, v := range r.Headers {
+				h.Set(k, v)
+			}
+			a = s.businessCentralOne(c, r.Method, businessCentralPath(u), u.Query(), h, r.Body)
 		}
 		part := map[string]any{"id": r.ID, "status": a.status, "headers": map[string]string{"content-type": "application/json"}}
 		if len(a.body) > 0 {

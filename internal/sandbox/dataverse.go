@@ -4,20 +4,23 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 )
 
 const dataverseRoot = "/dataverse/api/data/v9.2/"
 
-// row is a Dataverse record.
+// row is a Dataverse record. What it was before stays, for those who see it late.
 type row struct {
+	life
+	older   *row
+	place   int    // among all, in the order in which they were made
 	id      string // its GUID
 	key     string // the value of the alternate key under which it was made
 	version int
@@ -25,6 +28,17 @@ type row struct {
 }
 
 func (r *row) etag() string { return fmt.Sprintf(`W/"%d"`, r.version) }
+
+// as returns the row as it can be seen, nil if it cannot.
+func (r *row) as(v view) *row {
+	for r != nil && r.born > int(v) {
+		r = r.older
+	}
+	if r == nil || !r.seen(v) {
+		return nil
+	}
+	return r
+}
 
 // primary is the name of a set's primary key.
 func primary(set string) string { return strings.TrimSuffix(set, "s") + "id" }
@@ -97,7 +111,12 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 		return fail(http.StatusInternalServerError, "0x80040333", "A record was not created or updated because a duplicate of the current record already exists.")
 	}
 	id := set + "(" + key + ")"
-	r := s.rows[id]
+	r := s.rows[id].as(current)
+	if method == http.MethodGet {
+		if r = s.rows[id].as(c.view); c.lookUp == Empty {
+			r = nil
+		}
+	}
 	location := func(r *row) http.Header {
 		return http.Header{"Odata-Entityid": {"http://" + c.Host + dataverseRoot + set + "(" + r.id + ")"}, "Etag": {r.etag()}}
 	}
@@ -119,11 +138,20 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 	case method == http.MethodGet && keyed, method == http.MethodDelete && r == nil:
 		return fail(http.StatusNotFound, "0x80060891", id+" Does Not Exist")
 	case method == http.MethodGet:
-		found, ok := s.filter(set, query)
+		found, ok := s.filter(c, set, query.Get("$filter"))
 		if !ok {
 			return fail(http.StatusBadRequest, "0x80060888", "The query parameter $filter cannot be read.")
 		}
-		return done(http.StatusOK, map[string]any{"value": found})
+		page, err := c.listed(dataverseRoot+relative, query, h, slices.Sorted(maps.Keys(found)), func(place int) record {
+			return found[place].record(set, query.Get("$select"))
+		})
+		if errors.Is(err, errLost) {
+			return fail(http.StatusInternalServerError, "0x80040216", "An unexpected error occurred.")
+		}
+		if err != nil {
+			return fail(http.StatusBadRequest, "0x80060888", "The query parameter "+err.Error()+".")
+		}
+		return done(http.StatusOK, page)
 	case method == http.MethodPatch && keyed:
 		if r != nil && h.Get("If-None-Match") == "*" {
 			return fail(http.StatusPreconditionFailed, "0x80060892", "A record with matching key values already exists.")
@@ -138,8 +166,8 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 		c.effect("create", set)
 		return answer{http.StatusNoContent, location(r), nil}
 	case method == http.MethodDelete && keyed:
-		delete(s.rows, id)
-		c.undo(func() { s.rows[id] = r })
+		r.gone = s.change()
+		c.undo(func() { r.gone = 0 })
 		c.effect("delete", id)
 		return answer{http.StatusNoContent, http.Header{}, nil}
 	}
@@ -149,10 +177,11 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 // upsert makes or changes the row of an address. An alternate key's value is
 // taken from there.
 func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
-	r := s.rows[id]
+	r := s.rows[id].as(current)
 	name, kind := key, "upsert"
 	if r == nil {
-		r = &row{id: uuid.NewString()}
+		gone := s.rows[id]
+		r = &row{life: life{born: s.change()}, older: gone, place: s.nextPlace(), id: c.guid()}
 		if m := alternateKey.FindStringSubmatch(key); m != nil {
 			name = strings.ReplaceAll(m[2], "''", "'")
 			r.key = name
@@ -163,19 +192,25 @@ func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
 		}
 		r.content, _ = json.Marshal(fields)
 		s.rows[id] = r
-		c.undo(func() { delete(s.rows, id) })
+		c.undo(func() {
+			if s.rows[id] = gone; gone == nil {
+				delete(s.rows, id)
+			}
+		})
 	} else {
 		before := *r
 		all := parseRecord(r.content)
 		for k, v := range fields {
 			all[k] = v
 		}
-		r.content, _ = json.Marshal(all)
+		content, _ := json.Marshal(all)
 		if name, kind = r.key, "update"; name == "" {
 			name = key
 		}
-		if bytes.Equal(before.content, r.content) {
+		if bytes.Equal(before.content, content) {
 			kind = "upsert_again"
+		} else {
+			r.content, r.older, r.born = content, &before, s.change()
 		}
 		c.undo(func() { *r = before })
 	}
@@ -186,7 +221,7 @@ func (s *Sandbox) upsert(c *call, id, key string, fields record) *row {
 
 // create makes a row that can be found by each of its texts.
 func (s *Sandbox) create(c *call, set string, fields record) *row {
-	r := &row{id: uuid.NewString(), version: 1}
+	r := &row{life: life{born: s.change()}, place: s.nextPlace(), id: c.guid(), version: 1}
 	r.content, _ = json.Marshal(fields)
 	id := set + "(" + r.id + ")"
 	s.rows[id] = r
@@ -201,19 +236,30 @@ func (s *Sandbox) create(c *call, set string, fields record) *row {
 	return r
 }
 
+func (s *Sandbox) nextPlace() int {
+	s.rowCount++
+	return s.rowCount
+}
+
 // filter finds rows by the alternate key under which they were made, or by a
-// text with which they were created. Without a filter there is nothing.
-func (s *Sandbox) filter(set string, query url.Values) (found []record, ok bool) {
-	found = []record{}
-	if query.Get("$filter") == "" {
+// text with which they were created, and without a filter all of a set. It
+// returns them by their places.
+func (s *Sandbox) filter(c *call, set, filter string) (found map[int]*row, ok bool) {
+	found = make(map[int]*row)
+	column, values, ok := valuesOf(filter)
+	if filter == "" || ok && c.lookUp == FilterIgnored {
+		for id, r := range s.rows {
+			if r = r.as(c.view); r != nil && strings.HasPrefix(id, set+"(") {
+				found[r.place] = r
+			}
+		}
 		return found, true
 	}
-	column, values, ok := valuesOf(query.Get("$filter"))
 	for _, v := range values {
 		id := rowID(set, column, v)
 		for _, r := range slices.Concat(s.created[id], []*row{s.rows[id]}) {
-			if r != nil {
-				found = append(found, r.record(set, query.Get("$select")))
+			if r = r.as(c.view); r != nil {
+				found[r.place] = r
 			}
 		}
 	}

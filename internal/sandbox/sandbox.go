@@ -33,6 +33,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -40,6 +41,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options configure a Sandbox. Zero values take the demo's.
@@ -48,6 +51,26 @@ type Options struct {
 	TenantID     string
 	ClientID     string
 	ClientSecret string
+
+	// Now is the clock by which everything is dated and waited for, [time.Now]
+	// if it is nil. It must not go backwards nor call the sandbox. A clock that
+	// is given is looked at every 2 ms while a client waits.
+	Now func() time.Time
+
+	// PageSize is how much a page of a look-up holds at most, 200 if it is 0: far
+	// less than the vendors' pages do, so that there is a second one to ask for.
+	PageSize int
+
+	// Business Central's limits for a user, those of the vendor if they are 0:
+	// how many requests are carried out at a time (5), how many wait (95; what
+	// comes then is answered 429), and for how long (8 minutes, then 503).
+	Concurrent, QueueLength int
+	QueueWait               time.Duration
+
+	// Observe is called with a request that has arrived, before anything else
+	// happens to it, and Answered when its answer is known, before it is sent.
+	// Both may call the sandbox.
+	Observe, Answered func(Entry)
 }
 
 // The demo's credentials: made up, and put together so that no scanner takes
@@ -76,13 +99,18 @@ type Entry struct {
 	Path          string    `json:"path"`
 	Operation     string    `json:"operation"` // GraphQL field, or the path's last segment
 	CorrelationID string    `json:"correlationId,omitempty"`
+	Wrote         bool      `json:"wrote,omitempty"`   // it, or a part of it, asks for a change
+	Keys          []string  `json:"keys,omitempty"`    // of the entries that it asks to store, as the sender wrote them
+	Asked         []string  `json:"asked,omitempty"`   // the keys and document numbers that it looks for
 	Attempt       int       `json:"attempt,omitempty"` // ordinal of the correlation at this vendor
 	Credential    string    `json:"credential"`        // ok, bad or none; never the value
 	Status        int       `json:"status"`            // 0 if the connection was dropped
 	Answer        string    `json:"answer,omitempty"`  // its beginning
 	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
 	Effects       int       `json:"effects"`           // how much of it was stored
+	Started       time.Time `json:"started,omitzero"`  // when the vendor began with it; zero while it waits in a queue
 	Done          time.Time `json:"done,omitzero"`     // when the answer was ready; zero while it is under way
+	Ended         time.Time `json:"ended,omitzero"`    // when the vendor's work on it ended, after which it stores nothing; zero until then
 }
 
 // Effect is something that a vendor stored.
@@ -100,7 +128,14 @@ type Sandbox struct {
 	options Options
 	mux     *http.ServeMux
 
+	real bool // the clock is that of the machine
+
 	mu       sync.Mutex
+	moment   time.Time     // of what is just happening, if it is made up for
+	epoch    chan struct{} // closed by the next Reset
+	agenda   []*event      // what vendors still have to do, in order
+	queue    queue         // Business Central's
+	unheard  []Entry       // answers that became known with nobody waiting
 	rules    []*Rule
 	log      []Entry
 	effects  []Effect
@@ -112,11 +147,14 @@ type Sandbox struct {
 type state struct {
 	tokens   map[string]time.Time // issued access tokens and their ends
 	items    []glItem
-	itemsBy  map[string][]int  // dbIds by extIdentifier
+	itemsBy  map[string][]int  // dbIds by extIdentifier, whatever has gone
 	faults   []itemFault       // in the order of time
-	rows     map[string]*row   // Dataverse, by set and key
+	rows     map[string]*row   // Dataverse, by set and key, whatever has gone
+	rowCount int               // how many were ever made
 	created  map[string][]*row // those that were made by POST, by set and each text column's value
 	journals map[string]*journal
+	ledger   table           // Business Central's general ledger: the lines that were posted
+	changes  []time.Time     // of what vendors hold, when each happened
 	clashed  map[string]bool // by externalDocumentNumber
 }
 
@@ -129,7 +167,13 @@ func New(o Options) *Sandbox {
 			*value = demo
 		}
 	}
-	s := &Sandbox{options: o, mux: http.NewServeMux()}
+	s := &Sandbox{options: o, mux: http.NewServeMux(), real: o.Now == nil, epoch: make(chan struct{})}
+	if s.real {
+		s.options.Now = time.Now
+	}
+	s.options.PageSize = cmp.Or(o.PageSize, 200)
+	s.options.Concurrent, s.options.QueueLength = cmp.Or(o.Concurrent, 5), cmp.Or(o.QueueLength, 95)
+	s.options.QueueWait = cmp.Or(o.QueueWait, 8*time.Minute)
 	s.Reset()
 	s.mux.HandleFunc("POST /_script", s.handleScript)
 	s.mux.HandleFunc("GET /_log", s.handleLog)
@@ -146,70 +190,89 @@ func New(o Options) *Sandbox {
 // ServeHTTP implements [http.Handler].
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Reset forgets rules, lists and state.
+// Reset forgets rules, lists and state, and what vendors still had to do. Whoever
+// waits for an answer loses the connection.
 func (s *Sandbox) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	close(s.epoch)
+	s.epoch, s.agenda, s.queue = make(chan struct{}), nil, queue{}
 	s.rules, s.log, s.effects, s.attempts = nil, nil, nil, make(map[string]int)
 	s.state = state{
 		tokens: make(map[string]time.Time), itemsBy: make(map[string][]int), rows: make(map[string]*row), created: make(map[string][]*row),
-		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")}, clashed: make(map[string]bool),
+		journals: map[string]*journal{DemoJournalID: newJournal("LEDGER")}, ledger: newTable(), clashed: make(map[string]bool),
 	}
 }
 
 // Log returns the requests that reached the sandbox, in order.
 func (s *Sandbox) Log() []Entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	return append([]Entry(nil), s.log...)
 }
 
 // Effects returns what was stored, in order.
 func (s *Sandbox) Effects() []Effect {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	return append([]Effect(nil), s.effects...)
 }
 
 // Record is what a vendor holds of an entry: its own name for it, and the
-// content as it keeps it.
+// content as it keeps it. What Business Central has posted keeps the name of the
+// journal line that it was.
 type Record struct {
 	Reference string
 	Content   json.RawMessage
+	Posted    bool
 }
 
-// Records returns what the vendors hold now under an entry's key.
+// Records returns what the vendors hold now under an entry's key: in their books,
+// which are journals and general ledger.
 func (s *Sandbox) Records(key string) (list []Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	for _, id := range s.itemsBy[key] {
-		list = append(list, Record{strconv.Itoa(id), s.items[id-1].node})
-	}
-	for _, j := range s.journals {
-		for _, i := range j.by[strings.ToUpper(key)] {
-			list = append(list, Record{parseRecord(j.lines[i]).text("id"), j.lines[i]})
+		if i := s.items[id-1]; i.seen(current) {
+			list = append(list, Record{Reference: strconv.Itoa(id), Content: i.node})
 		}
 	}
+	add := func(t *table, posted bool) {
+		for _, i := range t.find(current, "externalDocumentNumber", []string{key}) {
+			content := t.rows[i].content
+			list = append(list, Record{parseRecord(content).text("id"), content, posted})
+		}
+	}
+	for _, j := range s.journals {
+		add(&j.table, false)
+	}
+	add(&s.ledger, true)
 	for _, r := range s.rows {
-		if r.key == key {
-			list = append(list, Record{r.id, r.content})
+		if r.key == key && r.seen(current) {
+			list = append(list, Record{Reference: r.id, Content: r.content})
 		}
 	}
 	return list
 }
 
 // Forget removes what the vendors hold under an entry's key, as somebody there
-// could.
+// could. What has been posted stays.
 func (s *Sandbox) Forget(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.itemsBy, key)
-	for _, j := range s.journals {
-		j.forget(key)
+	s.lock()
+	defer s.unlock()
+	for _, id := range s.itemsBy[key] {
+		if i := &s.items[id-1]; i.seen(current) {
+			i.gone = s.change()
+		}
 	}
-	for id, r := range s.rows {
-		if r.key == key {
-			delete(s.rows, id)
+	for _, j := range s.journals {
+		for _, i := range j.find(current, "externalDocumentNumber", []string{key}) {
+			j.remove(s.somebody("businesscentral"), i)
+		}
+	}
+	for _, r := range s.rows {
+		if r.key == key && r.seen(current) {
+			r.gone = s.change()
 		}
 	}
 }
@@ -238,30 +301,47 @@ type call struct {
 	vendor string
 	answer answer
 	sb     *Sandbox
+	first  int // how many parts of the request are carried out; 0 is all
 
-	undos          []func() // since begin; nil outside a transaction
-	effects, noted int      // how much there was then
+	view   view   // what a look-up sees
+	lookUp string // how its answer is false
+	passed int    // rows that the answer had so far
+
+	admitted   bool // its access token was good when it came
+	rehearsing bool
+	guids      names[string]
+	numbers    names[int]
+
+	undos                []func() // how to take back what was done
+	mark, effects, noted int      // how much there was when the transaction began
 }
 
 // begin starts a transaction, or a new one in place of that which is open.
 func (c *call) begin() {
-	c.undos, c.effects, c.noted = []func(){}, len(c.sb.effects), c.entry.Effects
+	c.mark, c.effects, c.noted = len(c.undos), len(c.sb.effects), c.entry.Effects
 }
 
 // undo notes how to take back what was just done.
-func (c *call) undo(f func()) {
-	if c.undos != nil {
-		c.undos = append(c.undos, f)
+func (c *call) undo(f func()) { c.undos = append(c.undos, f) }
+
+func (c *call) takeBack(mark int) {
+	for _, f := range slices.Backward(c.undos[mark:]) {
+		f()
 	}
+	c.undos = c.undos[:mark]
 }
 
 // rollBack takes back everything since begin, its effects included.
 func (c *call) rollBack() {
-	for _, f := range slices.Backward(c.undos) {
-		f()
-	}
-	c.undos, c.sb.effects, c.entry.Effects = nil, c.sb.effects[:c.effects], c.noted
+	c.takeBack(c.mark)
+	c.sb.effects, c.entry.Effects = c.sb.effects[:c.effects], c.noted
 }
+
+// cut is true if a request is carried out up to its n-th part only.
+func (c *call) cut(n int) bool { return c.first > 0 && n >= c.first }
+
+// guid names something new.
+func (c *call) guid() string { return c.guids.next(uuid.NewString) }
 
 // answer is what a vendor says.
 type answer struct {
@@ -270,11 +350,13 @@ type answer struct {
 	body   []byte
 }
 
+func newAnswer() answer { return answer{status: http.StatusOK, header: http.Header{}} }
+
 // effect notes that something was stored.
 func (c *call) effect(kind, key string) {
 	c.entry.Effects++
 	c.sb.effects = append(c.sb.effects, Effect{
-		Seq: len(c.sb.effects) + 1, At: time.Now(), Vendor: c.vendor, Kind: kind, Key: key, CorrelationID: c.entry.CorrelationID,
+		Seq: len(c.sb.effects) + 1, At: c.sb.now(), Vendor: c.vendor, Kind: kind, Key: key, CorrelationID: c.entry.CorrelationID,
 	})
 }
 

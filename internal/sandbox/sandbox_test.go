@@ -24,8 +24,10 @@ type server struct {
 	url string
 }
 
-func start(t *testing.T) server {
-	s := sandbox.New(sandbox.Options{})
+func start(t *testing.T) server { return startWith(t, sandbox.Options{}) }
+
+func startWith(t *testing.T, o sandbox.Options) server {
+	s := sandbox.New(o)
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
 	return server{s, t, h.URL}
@@ -41,6 +43,10 @@ func (s server) do(method, path, authorization, body string, headers ...string) 
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
+	return s.exchange(req)
+}
+
+func (s server) exchange(req *http.Request) (int, string, http.Header) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err.Error(), nil

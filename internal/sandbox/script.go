@@ -5,17 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 )
 
 // Rule is a scripted answer or fault. Rules are tried in order; the first that
 // matches and has times left decides. A rule with a status answers by itself
-// and nothing is stored; one without lets the vendor act, and then delays, cuts
-// or drops the answer.
+// and nothing is stored, unless it says that the vendor acts all the same. One
+// without lets the vendor act and answer, and then delays, cuts or drops the
+// answer. What a vendor has begun it ends, also when its client has gone.
 type Rule struct {
 	Match Match `json:"match"`
 	Times int   `json:"times"` // how often it applies; 0 is for ever
@@ -27,15 +26,64 @@ type Rule struct {
 	Body     string            `json:"body,omitempty"`
 	Bytes    []byte            `json:"bodyBase64,omitempty"`
 	BodySize int               `json:"bodySize,omitempty"` // a JSON body of about this many bytes
+	// Rewrite makes another body of what would be answered.
+	Rewrite func(body []byte) []byte `json:"-"`
+
+	// Act lets the vendor act in full, whatever the answer is: that of Status, or
+	// none with Hang.
+	Act bool `json:"act,omitempty"`
+	// ActFirst does the same with the first parts of the request only, and fails
+	// what follows: so many operations of a $batch, a change set being one, or
+	// root fields of a mutation. Parts that succeeded stay, as they do when a
+	// company's own code commits in the middle of a snapshot batch.
+	ActFirst int `json:"actFirst,omitempty"`
+	// EffectDelayMS lets the vendor act, but only so long after its answer, or
+	// after the moment at which the connection was dropped or began to hang. An
+	// answer that Status does not give is what the vendor would say if it acted
+	// at once.
+	EffectDelayMS int `json:"effectDelayMs,omitempty"`
+
+	// Stale answers a look-up with what there was at AsOf, or when the rule was
+	// scripted, as a replica does that lags behind. Business Central's are asked
+	// with "Data-Access-Intent: ReadWrite" for what there is, and never lag then.
+	Stale bool      `json:"stale,omitempty"`
+	AsOf  time.Time `json:"asOf,omitzero"`
+	// LookUp makes a look-up's answer a false one: see [Partial].
+	LookUp string `json:"lookUp,omitempty"`
 
 	DelayMS    int    `json:"delayMs,omitempty"`    // before anything happens
 	Hang       bool   `json:"hang,omitempty"`       // no answer until the client has gone
-	Drop       string `json:"drop,omitempty"`       // "before-effect" or "after-effect": close without an answer
+	Drop       string `json:"drop,omitempty"`       // "before-effect", and none follows, or "after-effect": close without an answer
 	Reset      string `json:"reset,omitempty"`      // the same with a TCP reset
+	CutHeaders int    `json:"cutHeaders,omitempty"` // send this many bytes of the status line and the headers and close
 	TruncateAt int    `json:"truncateAt,omitempty"` // send this many bytes of the body and close
 	DripMS     int    `json:"dripMs,omitempty"`     // send the body a byte at a time, this far apart
 
 	seen, used int
+	scripted   view // what there was when it was scripted
+}
+
+// acts is true if the vendor does what it is asked.
+func (r Rule) acts() bool {
+	switch {
+	case r.Drop == BeforeEffect || r.Reset == BeforeEffect:
+		return false
+	case r.Act || r.ActFirst > 0 || r.EffectDelayMS > 0:
+		return true
+	}
+	return r.Status == 0 && !r.Hang
+}
+
+// answer is what the rule says in the vendor's place.
+func (r Rule) answer() answer {
+	a := answer{r.Status, http.Header{"Content-Type": {"application/json"}}, []byte(r.Body)}
+	switch {
+	case r.BodySize > 0:
+		a.body, _ = json.Marshal(map[string]any{"data": map[string]string{"filler": strings.Repeat("x", r.BodySize)}, "value": []int{}})
+	case r.Bytes != nil:
+		a.body = r.Bytes
+	}
+	return a
 }
 
 // Match selects requests; every field that is set must fit. A request without
@@ -48,6 +96,14 @@ type Match struct {
 	CorrelationID string `json:"correlationId,omitempty"`
 	Operation     string `json:"operation,omitempty"`
 }
+
+// How the answer to a look-up can be false.
+const (
+	Partial           = "partial"             // every second row is missing
+	SecondPageMissing = "second-page-missing" // the first page holds half of the rows, the next one answers 500
+	FilterIgnored     = "filter-ignored"      // all rows there are
+	Empty             = "empty"               // none
+)
 
 // Points at which a connection can be dropped or reset.
 const (
@@ -67,10 +123,11 @@ func (m Match) fits(e *Entry, said []byte) bool {
 // Script adds rules and returns the number of the first one, as [Entry.Rule]
 // has it; the others follow.
 func (s *Sandbox) Script(rules ...Rule) (first int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	first = len(s.rules) + 1
 	for _, r := range rules {
+		r.scripted = view(len(s.changes))
 		s.rules = append(s.rules, &r)
 	}
 	return first
@@ -123,145 +180,4 @@ func (s *Sandbox) pick(e *Entry, said []byte) (Rule, int) {
 		return *r, i + 1
 	}
 	return Rule{}, 0
-}
-
-// maxBody is the largest request that is read, in bytes.
-const maxBody = 32 << 20
-
-// vendor registers a vendor's handler behind the log and the script.
-func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
-		if err != nil {
-			return // the client has gone
-		}
-		e := &Entry{
-			At: time.Now(), Vendor: name, Method: r.Method, Path: r.URL.Path, Operation: operation(name, r, body),
-			CorrelationID: r.Header.Get("X-Ms-Client-Request-Id"), Credential: "none",
-		}
-		if e.CorrelationID == "" {
-			e.CorrelationID = r.Header.Get("X-Correlation-ID")
-		}
-		s.mu.Lock()
-		if e.CorrelationID != "" {
-			s.attempts[name+e.CorrelationID]++
-			e.Attempt = s.attempts[name+e.CorrelationID]
-		}
-		said := body
-		if len(said) == 0 {
-			said = []byte(r.URL.RawQuery)
-		}
-		rule, number := s.pick(e, said)
-		e.Rule, e.Seq = number, len(s.log)+1
-		s.log = append(s.log, *e) // it has reached us, whatever becomes of it
-		s.mu.Unlock()
-
-		if rule.DelayMS > 0 {
-			select {
-			case <-time.After(time.Duration(rule.DelayMS) * time.Millisecond):
-			case <-r.Context().Done():
-			}
-		}
-		c := &call{Request: r, body: body, entry: e, vendor: name, sb: s, answer: answer{status: http.StatusOK, header: http.Header{}}}
-		if rule.Drop != BeforeEffect && rule.Reset != BeforeEffect {
-			s.mu.Lock()
-			handleOrScript(c, rule, handle)
-			s.mu.Unlock()
-		}
-		e.Status = c.answer.status
-		if name != "entra" { // its answer is a credential
-			e.Answer = string(c.answer.body[:min(len(c.answer.body), 200)])
-		}
-		if rule.Drop != "" || rule.Reset != "" || rule.Hang {
-			e.Status, e.Answer = 0, ""
-		}
-		e.Done = time.Now()
-		s.mu.Lock()
-		if e.Seq <= len(s.log) { // unless it was reset meanwhile
-			s.log[e.Seq-1] = *e
-		}
-		s.mu.Unlock()
-		send(w, r, c.answer, rule)
-	})
-}
-
-// handleOrScript lets the vendor act, or the rule answer in its place.
-func handleOrScript(c *call, rule Rule, handle func(*call)) {
-	if rule.Status == 0 {
-		if !rule.Hang {
-			handle(c)
-		}
-	} else {
-		c.answer.status = rule.Status
-		switch {
-		case rule.BodySize > 0:
-			c.json(rule.Status, map[string]any{"data": map[string]string{"filler": strings.Repeat("x", rule.BodySize)}, "value": []int{}})
-		case rule.Bytes != nil:
-			c.answer.body = rule.Bytes
-		default:
-			c.answer.body = []byte(rule.Body)
-		}
-		if c.answer.header.Get("Content-Type") == "" {
-			c.answer.header.Set("Content-Type", "application/json")
-		}
-	}
-	for k, v := range rule.Headers {
-		c.answer.header.Set(k, v)
-	}
-}
-
-// send writes the answer, with what the rule does to it on the way.
-func send(w http.ResponseWriter, r *http.Request, a answer, rule Rule) {
-	switch {
-	case rule.Hang:
-		<-r.Context().Done()
-		return
-	case rule.Drop != "" || rule.Reset != "":
-		hangUp(w, rule.Reset != "")
-		return
-	}
-	for k, v := range a.header {
-		w.Header()[k] = v
-	}
-	body := a.body
-	if rule.TruncateAt > 0 {
-		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-		body = body[:min(rule.TruncateAt, len(body))]
-	}
-	w.WriteHeader(a.status)
-	if rule.DripMS == 0 {
-		_, _ = w.Write(body)
-		return
-	}
-	for i := range body {
-		if _, err := w.Write(body[i : i+1]); err != nil {
-			return
-		}
-		_ = http.NewResponseController(w).Flush()
-		select {
-		case <-time.After(time.Duration(rule.DripMS) * time.Millisecond):
-		case <-r.Context().Done():
-			return
-		}
-	}
-}
-
-// hangUp closes the connection without an answer, with a reset if asked.
-func hangUp(w http.ResponseWriter, reset bool) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2: the stream is reset
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok && reset {
-		_ = tcp.SetLinger(0)
-	}
-	conn.Close()
-}
-
-// operation names what is asked: the GraphQL field, or the path's last segment.
-func operation(vendor string, r *http.Request, body []byte) string {
-	if vendor == "xledger" {
-		return fieldOf(body)
-	}
-	return path.Base(r.URL.Path)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"regexp"
@@ -13,15 +14,17 @@ import (
 	"time"
 )
 
-// glItem is a stored general ledger import item: its node as it was sent. Its
-// dbId is its place in the list, counted from 1.
+// glItem is a stored general ledger import item: its node as it was sent, nil
+// if it is not stored. Its dbId is its place in the list, counted from 1.
 type glItem struct {
+	life
 	extIdentifier string
 	node          json.RawMessage
 }
 
 // itemFault is what the import found later.
 type itemFault struct {
+	life
 	at      time.Time
 	item    int // its dbId
 	level   string
@@ -66,6 +69,18 @@ func (q gqlRequest) arguments() map[string]string {
 		}
 	}
 	return out
+}
+
+// identifiers returns the string lists among the variables. ok is false if there
+// is none.
+func (q gqlRequest) identifiers() (ids []string, ok bool) {
+	for _, name := range slices.Sorted(maps.Keys(q.Variables)) {
+		var some []string
+		if json.Unmarshal(q.Variables[name], &some) == nil && some != nil {
+			ids, ok = append(ids, some...), true
+		}
+	}
+	return ids, ok
 }
 
 // gqlError answers with an error inside HTTP 200, as Xledger does: the code, if
@@ -182,12 +197,18 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 			return
 		}
 	}
-	edges := make([]any, len(inputs))
+	edges, faults := make([]any, len(inputs)), len(s.faults)
+	c.undo(func() { s.faults = s.faults[:faults] })
 	for i, in := range inputs {
 		n := nodes[i]
-		s.items = append(s.items, glItem{n.ExtIdentifier, in.Node})
-		id := len(s.items)
-		s.itemsBy[n.ExtIdentifier] = append(s.itemsBy[n.ExtIdentifier], id)
+		id := c.numbers.next(func() int {
+			s.items = append(s.items, glItem{})
+			return len(s.items)
+		})
+		before := s.itemsBy[n.ExtIdentifier]
+		s.items[id-1] = glItem{life{born: s.change()}, n.ExtIdentifier, in.Node}
+		s.itemsBy[n.ExtIdentifier] = append(before, id)
+		c.undo(func() { s.items[id-1], s.itemsBy[n.ExtIdentifier] = glItem{}, before })
 		s.importFaults(id, n)
 		c.effect("gl_import_item", n.ExtIdentifier)
 		edges[i] = map[string]any{"clientId": in.ClientID, "node": map[string]string{"dbId": strconv.Itoa(id)}}
@@ -199,9 +220,9 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 func (s *Sandbox) importFaults(id int, n glNode) {
 	switch {
 	case strings.HasPrefix(n.Account.Code, "L"):
-		s.faults = append(s.faults, itemFault{time.Now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
+		s.faults = append(s.faults, itemFault{life{born: s.change()}, s.now(), id, "ERROR", "Account " + n.Account.Code + " is locked for the period"})
 	case strings.HasPrefix(n.Account.Code, "W"):
-		s.faults = append(s.faults, itemFault{time.Now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
+		s.faults = append(s.faults, itemFault{life{born: s.change()}, s.now(), id, "WARNING", "Account " + n.Account.Code + " is about to be closed"})
 	}
 }
 
@@ -209,22 +230,25 @@ func (s *Sandbox) importFaults(id int, n glNode) {
 // takes for extIdentifiers; without one it goes through all of them.
 func (s *Sandbox) glImportItems(c *call, q gqlRequest) {
 	args := q.arguments()
-	var ids []string
-	for _, raw := range q.Variables {
-		var some []string
-		if json.Unmarshal(raw, &some) == nil {
-			ids = append(ids, some...)
-		}
-	}
+	ids, filtered := q.identifiers()
 	after, _ := strconv.Atoi(args["after"])
 	var found []int
-	for _, id := range ids {
-		found = append(found, s.itemsBy[id]...)
-	}
-	slices.Sort(found)
-	if ids == nil {
-		for id := after + 1; id <= len(s.items) && len(found) < 10001; id++ {
-			found = append(found, id)
+	seen := func(id int) bool { return s.items[id-1].node != nil && s.items[id-1].seen(c.view) }
+	if filtered && c.lookUp != FilterIgnored {
+		for _, id := range ids {
+			for _, i := range s.itemsBy[id] {
+				if seen(i) {
+					found = append(found, i)
+				}
+			}
+		}
+		slices.Sort(found)
+		found = slices.Compact(found)
+	} else { // a page, and one more
+		for id := after + 1; id <= len(s.items) && (len(found) <= s.options.PageSize || c.lookUp != ""); id++ {
+			if seen(id) {
+				found = append(found, id)
+			}
 		}
 	}
 	s.connection(c, "glImportItems", args, found, func(id int) any {
@@ -245,7 +269,7 @@ func (s *Sandbox) glImportItemErrors(c *call, q gqlRequest) {
 	}
 	var found []int
 	for i, f := range s.faults {
-		if !f.at.Before(since) {
+		if f.seen(c.view) && (!f.at.Before(since) || c.lookUp == FilterIgnored) {
 			found = append(found, i+1)
 		}
 	}
@@ -268,6 +292,15 @@ func (s *Sandbox) connection(c *call, field string, args map[string]string, ids 
 	if first > 10000 {
 		c.invalid("INVALID_VALUE", "first: at most 10000")
 		return
+	}
+	first = min(first, s.options.PageSize)
+	ids = c.falsify(ids)
+	if c.lookUp == SecondPageMissing {
+		if args["after"] != "" {
+			c.json(http.StatusInternalServerError, map[string]any{"errors": []any{map[string]string{"message": "Internal error"}}})
+			return
+		}
+		first = half(first, len(ids))
 	}
 	after, _ := strconv.Atoi(args["after"])
 	from, found := slices.BinarySearch(ids, after)
