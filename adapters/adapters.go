@@ -164,6 +164,7 @@ type LateFault struct {
 type Response struct {
 	Status   int
 	Body     json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
+	Omitted  *Omitted        // what stands for a body that is too large to be passed on; Body is then nil
 	ReadBack bool            // the effect was found at the vendor and nothing was sent
 
 	// Found is what a look-up before this attempt found, by key; nil if none was
@@ -249,7 +250,7 @@ func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 // not be sent again. The class stays that of the fault that hid the outcome.
 func UnknownOutcome(cause classify.Verdict, message string) classify.Verdict {
 	cause.Kind = classify.UnknownOutcome
-	cause.Unknown = true
+	cause.Effect, cause.Unknown = classify.Open, true
 	cause.RetryAfter = 0
 	cause.Message = message
 	return cause

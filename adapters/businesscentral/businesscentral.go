@@ -134,7 +134,9 @@ func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 		}
 		found = there
 		if rest == nil {
-			return adapters.Response{Status: answer.Status, Body: adapters.JSON(answer.Body), ReadBack: true, Found: found}, v
+			resp := adapters.Accepted(answer)
+			resp.ReadBack, resp.Found = true, found
+			return resp, v
 		}
 		r = *rest
 		c.Uncertain = len(found) > 0 // nothing is there: from now on only this request decides

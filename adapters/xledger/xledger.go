@@ -115,7 +115,9 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 		case v.Class != classify.Success:
 			return adapters.Response{}, v
 		case len(found) == len(ids):
-			return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body), ReadBack: true, Found: found}, v
+			r := adapters.Accepted(a)
+			r.ReadBack, r.Found = true, found
+			return r, v
 		case len(found) > 0:
 			// A mutation is all or nothing, so this is not ours to mend.
 			v = adapters.UnknownOutcome(v, fmt.Sprintf(
@@ -129,7 +131,7 @@ func (Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, 
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
+	return adapters.Accepted(a), v
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses
