@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -148,22 +152,29 @@ func TestProxyIsIgnored(t *testing.T) {
 }
 
 func TestSizeLimits(t *testing.T) {
-	t.Run("answer", func(t *testing.T) {
-		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"x":%q}`, strings.Repeat("x", adapters.MaxBody))
-		})
-		_, v := c.Do(t.Context(), read(u))
-		require.Equal(t, classify.PayloadTooLarge, v.Kind)
-		require.Equal(t, 200, v.HTTPStatus)
-	})
-	t.Run("largest answer", func(t *testing.T) {
-		body := fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", adapters.MaxBody-8))
-		require.Len(t, body, adapters.MaxBody)
-		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
-		a, v := c.Do(t.Context(), read(u))
-		require.Equal(t, classify.Success, v.Class, v.Message)
-		require.Len(t, a.Body, adapters.MaxBody)
-	})
+	object := func(n int) string { return `{"data":"` + strings.Repeat("x", n-11) + `"}` }
+	for _, op := range []classify.Op{classify.Read, classify.Write} {
+		for _, n := range []int{adapters.MaxBody, adapters.MaxBody + 1, adapters.MaxAnswer - 1, adapters.MaxAnswer, adapters.MaxAnswer + 1} {
+			t.Run(fmt.Sprintf("%s %d", op, n), func(t *testing.T) {
+				c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, object(n)) })
+				r := read(u)
+				r.Op = op
+				a, v := c.Do(t.Context(), r)
+				require.Equal(t, 200, v.HTTPStatus)
+				switch {
+				case n <= adapters.MaxAnswer:
+					require.Equal(t, classify.Success, v.Class, v.Message)
+					require.Len(t, a.Body, n, "an adapter can read all of it")
+				case op == classify.Write:
+					require.Equal(t, classify.IncompleteResponse, v.Kind)
+					requireOpen(t, v)
+				default:
+					require.Equal(t, classify.PayloadTooLarge, v.Kind)
+					require.Empty(t, v.Effect)
+				}
+			})
+		}
+	}
 	t.Run("compressed", func(t *testing.T) { // 64 MB in 64 KB
 		var bomb bytes.Buffer
 		z := gzip.NewWriter(&bomb)
@@ -190,7 +201,7 @@ func TestSizeLimits(t *testing.T) {
 	t.Run("error text", func(t *testing.T) { // a huge error keeps its status
 		c, u := vendor(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(503)
-			_, _ = w.Write(make([]byte, 3<<20))
+			_, _ = w.Write(make([]byte, adapters.MaxAnswer+1<<20))
 		})
 		_, v := c.Do(t.Context(), read(u))
 		require.Equal(t, classify.Unavailable, v.Kind)
@@ -226,6 +237,49 @@ func TestJSON(t *testing.T) {
 	require.JSONEq(t, `{"a":1}`, string(adapters.JSON([]byte("\ufeff{\"a\":1}"))))
 	require.JSONEq(t, `"plain"`, string(adapters.JSON([]byte("plain"))))
 	require.JSONEq(t, `"a\ufffdb"`, string(adapters.JSON([]byte("a\xffb"))))
+}
+
+// The limit on what is passed on is one on the encoded form, and a success stays
+// a success.
+func TestPassable(t *testing.T) {
+	text := func(what string, encoded int) func(over int) string { // {"a":"…"}
+		return func(over int) string {
+			n := (adapters.MaxBody-8)/encoded - 1
+			return `{"a":"` + strings.Repeat(what, n) + strings.Repeat("x", adapters.MaxBody-8-n*encoded+over) + `"}`
+		}
+	}
+	plain := func(what string, encoded int) func(over int) string { // "…", and no JSON before
+		return func(over int) string {
+			n := (adapters.MaxBody-2)/encoded - 1
+			return strings.Repeat(what, n) + strings.Repeat("x", adapters.MaxBody-2-n*encoded+over)
+		}
+	}
+	for name, of := range map[string]func(over int) string{
+		"JSON": text("x", 1), "JSON with <": text("<", 6), "JSON with &": text("&", 6), "JSON with U+2028": text("\u2028", 6),
+		"JSON with escaped controls": text(`\u0001`, 6), "JSON with invalid UTF-8": text("y\xff", 4), "JSON with letters": text("å", 2),
+		"text": plain("x", 1), "text with <": plain("<", 6), "text with controls": plain("\x01", 6), "text with quotes": plain(`"`, 2),
+		"text with invalid UTF-8": plain("y\xff", 4),
+	} {
+		for _, over := range []int{-1, 0, 1} {
+			body := []byte(of(over))
+			passed, omitted := adapters.Passable(adapters.Answer{Status: 200, Body: body})
+			if over > 0 {
+				sum := sha256.Sum256(body)
+				require.Nil(t, passed, name)
+				require.Equal(t, &adapters.Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:])}, omitted, name)
+				require.Equal(t, adapters.Response{Status: 200, Omitted: omitted}, adapters.Accepted(adapters.Answer{Status: 200, Body: body}))
+				continue
+			}
+			require.Nil(t, omitted, name)
+			require.True(t, utf8.Valid(passed), name)
+			encoded, err := json.Marshal(passed)
+			require.NoError(t, err, name)
+			require.Len(t, encoded, adapters.MaxBody+over, name)
+		}
+	}
+	passed, omitted := adapters.Passable(adapters.Answer{Status: 204})
+	require.Nil(t, passed)
+	require.Nil(t, omitted)
 }
 
 func TestWeaker(t *testing.T) {

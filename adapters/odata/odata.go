@@ -228,7 +228,7 @@ func Respond(a adapters.Answer, v classify.Verdict) (adapters.Response, classify
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
+	return adapters.Accepted(a), v
 }
 
 // Summary names a request in one line, without its keys and values.

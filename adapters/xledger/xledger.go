@@ -111,7 +111,7 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Response{Status: a.Status, Body: adapters.JSON(a.Body)}, v
+	return adapters.Accepted(a), v
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses

@@ -99,11 +99,11 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 		defer f.Close()
 		in = f
 	}
-	body, err = io.ReadAll(io.LimitReader(in, adapters.MaxBody+1))
+	body, err = io.ReadAll(io.LimitReader(in, adapters.MaxAnswer+1))
 	if err != nil {
 		return nil, false, usage("--body-file: %w", err)
 	}
-	return body[:min(len(body), adapters.MaxBody)], len(body) > adapters.MaxBody, nil
+	return body[:min(len(body), adapters.MaxAnswer)], len(body) > adapters.MaxAnswer, nil
 }
 
 func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {

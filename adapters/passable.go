@@ -1,0 +1,65 @@
+package adapters
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Omitted stands for the body of a success that is too large to be passed on.
+type Omitted struct {
+	Bytes  int    `json:"bytes"`  // of the body as it was received, after decompression
+	SHA256 string `json:"sha256"` // of the same, in hex
+}
+
+// Passable returns an answer's body as [Response] holds it, or what stands for
+// it. The limit, [MaxBody], is on the encoded form: in a payload a < takes six
+// bytes, and so does a control character in a text.
+func Passable(a Answer) (json.RawMessage, *Omitted) {
+	body := JSON(a.Body)
+	if !utf8.Valid(body) {
+		body = bytes.ToValidUTF8(body, []byte("\ufffd"))
+	}
+	if encodedLen(body) <= MaxBody {
+		return body, nil
+	}
+	sum := sha256.Sum256(a.Body)
+	return nil, &Omitted{Bytes: len(a.Body), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// Accepted is the response of an adapter whose answer is the vendor's.
+func Accepted(a Answer) Response {
+	r := Response{Status: a.Status}
+	r.Body, r.Omitted = Passable(a)
+	return r
+}
+
+// encodedLen is how long a JSON value is at most once encoding/json has written
+// it inside another one: it escapes what HTML and JavaScript could misread, and
+// drops blanks, which are counted here all the same.
+func encodedLen(value []byte) int {
+	n := len(value)
+	for _, c := range value {
+		if c == '<' || c == '>' || c == '&' {
+			n += len(`\u003c`) - 1
+		}
+	}
+	separators := bytes.Count(value, []byte("\u2028")) + bytes.Count(value, []byte("\u2029"))
+	return n + separators*(len(`\u2028`)-len("\u2028"))
+}
+
+// JSON returns a body as a value for [Response.Body]: JSON as it is, anything
+// else as a JSON string, and nil for nothing.
+func JSON(body []byte) json.RawMessage {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	switch {
+	case len(bytes.TrimSpace(body)) == 0:
+		return nil
+	case json.Valid(body):
+		return body
+	}
+	text, _ := json.Marshal(string(bytes.ToValidUTF8(body, []byte("\ufffd"))))
+	return text
+}
