@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"runtime"
 	"slices"
@@ -229,7 +230,9 @@ func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
 func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activity.Info) {
 	last := &trail[len(trail)-1]
 	retry := done.verdict.Retry()
-	if retry && last.Unknown && done.guard == adapters.Unsafe {
+	// 503 proves nothing and is tried again all the same: the server did not handle
+	// the request, says RFC 9110.
+	if retry && last.Unknown && done.guard == adapters.Unsafe && last.HTTPStatus != http.StatusServiceUnavailable {
 		last.Kind = classify.UnknownOutcome
 		last.Message = cut("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
 		return

@@ -249,8 +249,7 @@ func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 // not be sent again. The class stays that of the fault that hid the outcome.
 func UnknownOutcome(cause classify.Verdict, message string) classify.Verdict {
 	cause.Kind = classify.UnknownOutcome
-	cause.Unknown = true
 	cause.RetryAfter = 0
 	cause.Message = message
-	return cause
+	return cause.WithEffect(classify.Open, false)
 }

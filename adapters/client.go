@@ -166,7 +166,9 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 		v := Fault(classify.PayloadTooLarge, "response:size",
 			fmt.Sprintf("the vendor answered HTTP %d with more than %d bytes; ask for less at a time", resp.StatusCode, MaxBody))
 		v.HTTPStatus = resp.StatusCode
-		v.Unknown = r.Op == classify.Write
+		if r.Op == classify.Write {
+			v = v.WithEffect(classify.Open, false)
+		}
 		return Answer{}, v
 	}
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, Body: body[:min(len(body), MaxBody)]}
@@ -185,7 +187,14 @@ func (c *Client) failed(err error, r Request, sent bool, status int) classify.Ve
 	}
 	v := classify.Err(bare(err))
 	v.HTTPStatus = status
-	v.Unknown = v.Unknown && sent && r.Op == classify.Write
+	switch {
+	case r.Op != classify.Write:
+		return v.WithEffect("", false)
+	case !sent:
+		return v.WithEffect(classify.None, false)
+	case status != 0:
+		return v.WithEffect(classify.Open, false)
+	}
 	return v
 }
 

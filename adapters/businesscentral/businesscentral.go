@@ -154,9 +154,6 @@ func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 	if !r.Atomic && g != adapters.Readback { // readback sends only what is missing
 		v = odata.Partial(v)
 	}
-	if g == adapters.Readback && len(v.Parts) > 0 && v.Class != classify.Success {
-		v.Unknown = true // some parts may be there, also after a permanent failure: ask before they are sent again
-	}
 	resp, v := odata.Respond(a, v)
 	resp.Found = found
 	return resp, v
