@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -21,13 +22,15 @@ func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) V
 	if !isArray(responses) {
 		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
 	}
-	entries := slices.Collect(elements(responses))
-	if len(entries) == 0 {
-		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
+	var parts []Verdict
+	for entry := range elements(responses) {
+		if len(parts) == maxParts {
+			return invalid("body:batch", "the answer to a batch has more parts than a batch can have")
+		}
+		parts = append(parts, judge(part(s, entry), codes, true))
 	}
-	parts := make([]Verdict, len(entries))
-	for i, entry := range entries {
-		parts[i] = Response(part(s, entry), codes)
+	if len(parts) == 0 {
+		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
 	}
 	return ofParts(parts, outer)
 }
@@ -54,9 +57,6 @@ func part(s Seen, entry json.RawMessage) Seen {
 			}
 		}
 	}
-	if len(p.Body) == 0 && p.Status/100 == 2 {
-		p.Status = http.StatusNoContent // an empty part is whole: the envelope was
-	}
 	return p
 }
 
@@ -81,38 +81,40 @@ func ofParts(parts []Verdict, outer Verdict) Verdict {
 	}
 	at := slices.IndexFunc(parts, func(p Verdict) bool { return p.Rule == worst.Rule && p.Message == worst.Message })
 	v.Message = fmt.Sprintf("part %d of %d: %s", at+1, len(parts), worst.Message)
-	// Parts that went well beside one that will be retried may have taken effect.
-	v.Unknown = v.Unknown || v.Retry() && slices.ContainsFunc(parts, func(p Verdict) bool { return p.Class == Success || p.Unknown })
 	return v
 }
 
+// isMultipart reports whether an answer says that it has parts.
+func isMultipart(h http.Header) bool {
+	v := values(h, "Content-Type")
+	return len(v) > 0 && strings.HasPrefix(strings.ToLower(v[0]), "multipart/")
+}
+
 // multiparts judges the parts of a multipart/mixed answer, Dataverse's $batch:
-// each part is an HTTP response, or a change set of them. ok is false if the
-// answer is not multipart. Without Prefer: odata.continue-on-error the outer
+// each part is an HTTP response, or a change set of them. There are none if the
+// answer failed as a whole. Without Prefer: odata.continue-on-error the outer
 // status is the failing part's and the body is multipart all the same
 // (docs/vendors.md#sources).
-func multiparts(s Seen, body []byte, codes Table) (parts []Verdict, ok bool) {
-	contentType := ""
-	if v := values(s.Header, "Content-Type"); len(v) > 0 {
-		contentType = v[0]
+func multiparts(s Seen, body []byte, codes Table) []Verdict {
+	parts, err := readParts(s, body, values(s.Header, "Content-Type")[0], codes, 2)
+	if err == nil && !s.Truncated && len(parts) > 0 {
+		return parts
 	}
-	if !strings.HasPrefix(strings.ToLower(contentType), "multipart/") || len(body) == 0 {
-		return nil, false
+	if byStatusOf(s.Status).Class != Success {
+		return nil
 	}
-	parts, err := readParts(s, body, contentType, codes, 2)
-	if err != nil || s.Truncated || len(parts) == 0 {
-		if byStatusOf(s.Status).Class != Success {
-			return nil, false
-		}
-		cut := incomplete("body:truncated", "the multipart answer is cut off")
-		cut.HTTPStatus = s.Status
-		parts = append(parts, cut)
+	cut := incomplete("body:truncated", "the multipart answer is cut off")
+	cut.HTTPStatus = s.Status
+	if s.Op == Write {
+		cut = cut.WithEffect(Open, false)
 	}
-	return parts, true
+	return append(parts, cut)
 }
 
 // maxParts is more than any vendor allows in a batch (docs/vendors.md#sources: 1,000).
 const maxParts = 1100
+
+var errParts = errors.New("more parts than a batch can have")
 
 func readParts(s Seen, body []byte, contentType string, codes Table, depth int) ([]Verdict, error) {
 	_, params, err := mime.ParseMediaType(contentType)
@@ -121,13 +123,16 @@ func readParts(s Seen, body []byte, contentType string, codes Table, depth int) 
 	}
 	var out []Verdict
 	r := multipart.NewReader(bytes.NewReader(body), params["boundary"])
-	for len(out) < maxParts {
+	for {
 		p, err := r.NextRawPart()
 		if err == io.EOF {
 			return out, nil
 		}
 		if err != nil {
 			return out, err
+		}
+		if len(out) >= maxParts {
+			return out, errParts
 		}
 		inner, err := io.ReadAll(p)
 		if err != nil {
@@ -148,10 +153,6 @@ func readParts(s Seen, body []byte, contentType string, codes Table, depth int) 
 		content, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		seen := Seen{Op: s.Op, Status: resp.StatusCode, Header: resp.Header, Body: content, Truncated: err != nil, Received: s.Received}
-		if len(bytes.TrimSpace(content)) == 0 && seen.Status/100 == 2 && err == nil {
-			seen.Status = http.StatusNoContent
-		}
-		out = append(out, Response(seen, codes))
+		out = append(out, judge(seen, codes, true))
 	}
-	return out, nil
 }

@@ -159,6 +159,32 @@ func text(value json.RawMessage) string {
 	return ""
 }
 
+// isText reports whether a JSON value is a string.
+func isText(value []byte) bool { return len(value) > 0 && value[0] == '"' }
+
+// maxDepth is how deeply the JSON of an answer may be nested. Answers of vendors
+// have a tenth of it; each level costs whoever reads them another pass.
+const maxDepth = 64
+
+// tooDeep reports whether JSON, valid or not, is nested more deeply than
+// maxDepth.
+func tooDeep(b []byte) bool {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch structure[b[i]] {
+		case quote:
+			i = skipString(b, i) - 1
+		case opens:
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case closes:
+			depth--
+		}
+	}
+	return false
+}
+
 // isObject reports whether valid JSON is an object.
 func isObject(value []byte) bool {
 	i := skipSpace(value, 0)

@@ -110,7 +110,15 @@ func TestNetworkFaults(t *testing.T) {
 					Header: http.Header{}, Op: op, Codes: tables["xledger"],
 				})
 				require.Equal(t, f.kind, v.Kind, "%+v", v)
-				require.Equal(t, f.unknown && op == classify.Write, v.Unknown, "%+v", v)
+				want := classify.Effect("")
+				switch {
+				case op == classify.Write && f.unknown:
+					want = classify.Open
+				case op == classify.Write:
+					want = classify.None
+				}
+				require.Equal(t, want, v.Effect, "%+v", v)
+				require.Equal(t, want == classify.Open, v.Unknown)
 				require.NotEqual(t, "error:other", v.Rule, "a fault without a rule of its own: %s", v.Message)
 				require.NotEmpty(t, v.Message)
 			}

@@ -36,11 +36,26 @@ const maxMessage = 1000
 // Response decides what a response means. codes is the adapter's table.
 //
 // The order: a listed vendor code; inside 2xx any other error in the body, and
-// whether the body is an answer at all; outside 2xx the status.
-func Response(s Seen, codes Table) Verdict {
-	v := decide(s, codes)
+// whether the body is an answer at all; outside 2xx the status. The effect of a
+// write is decided beside it, from closed lists of its own.
+func Response(s Seen, codes Table) Verdict { return judge(s, codes, false) }
+
+// judge is Response, also of a part of a batch. A batch in a part is not
+// followed: no vendor answers with one, and each level would read all those in it
+// again.
+func judge(s Seen, codes Table, part bool) Verdict {
+	a := answer{dialect: codes.Dialect, status: s.Status, part: part}
+	v := decide(s, codes, &a)
 	v.HTTPStatus = s.Status
-	v.Unknown = v.Unknown && s.Op == Write
+	v.refused = a.refuses && !a.gaveUp && len(v.Parts) == 0
+	switch {
+	case s.Op != Write:
+		v = v.WithEffect("", false)
+	case len(v.Parts) > 0:
+		v = v.WithEffect(a.fold(v.Parts))
+	default:
+		v = v.WithEffect(a.effect())
+	}
 	v.Message = clip(v.Message)
 	if v.Message == "" && v.Class != Success {
 		v.Message = statusMessage(s.Status)
@@ -55,27 +70,38 @@ func Response(s Seen, codes Table) Verdict {
 	return v
 }
 
-func decide(s Seen, codes Table) Verdict {
+// decide returns the verdict and notes what the answer shows of a write.
+func decide(s Seen, codes Table, a *answer) Verdict {
 	byStatus := byStatusOf(s.Status)
 	body := bytes.TrimSpace(bytes.TrimPrefix(s.Body, bom))
 	success := byStatus.Class == Success
 
-	if parts, ok := multiparts(s, body, codes); ok {
-		return ofParts(parts, byStatus)
+	if isMultipart(s.Header) && len(body) > 0 && codes.Dialect == OData && !a.part {
+		a.acted = true
+		if parts := multiparts(s, body, codes); len(parts) > 0 {
+			return ofParts(parts, byStatus)
+		}
 	}
 	if len(body) == 0 {
-		if success && !s.Truncated && !bodyless[s.Status] {
+		a.acted = a.acted || s.Truncated
+		switch {
+		case success && s.Truncated:
+			return incomplete("body:truncated", "the answer was cut off")
+		case success && !bodyless[s.Status] && !a.part: // an empty part is whole: what is around it was
 			return incomplete("body:empty", "the answer is empty where JSON is due")
 		}
-		if success && s.Truncated {
-			return incomplete("body:truncated", "the answer was cut off")
-		}
+		a.confirms = success && codes.Dialect == OData
 		return byStatus
 	}
-	if s.Truncated || !json.Valid(body) {
+	open := body[0] == '{' || body[0] == '['
+	deep := open && tooDeep(body)
+	if s.Truncated || deep || !json.Valid(body) {
+		a.acted = a.acted || s.Truncated || open
 		switch {
 		case !success:
 			return byStatus
+		case deep && !s.Truncated:
+			return invalid("body:too-deep", "the answer is nested more deeply than any answer of a vendor")
 		case bodyless[s.Status]:
 			return byStatus
 		case looksLikeHTML(body):
@@ -84,18 +110,24 @@ func decide(s Seen, codes Table) Verdict {
 		return incomplete("body:truncated", "the answer is cut off or not JSON")
 	}
 	if !isObject(body) {
+		a.acted = a.acted || open
 		if !success {
 			return byStatus
 		}
 		return invalid("body:not-object", "the answer is JSON but not an object")
 	}
+	read := oData
 	switch codes.Dialect {
 	case GraphQL:
-		return graphQL(s, body, codes, byStatus)
+		read = graphQL
 	case OAuth:
-		return oAuth(s, body, codes, byStatus)
+		read = oAuth
 	}
-	return oData(s, body, codes, byStatus)
+	v := read(s, body, codes, byStatus, a)
+	if s.Op == Write && !a.confirms {
+		a.gaveUp = a.gaveUp || givesUp(body) || givesUp(v.Message)
+	}
+	return v
 }
 
 // bodyless are the successes that need no body.
@@ -105,17 +137,17 @@ var bodyless = map[int]bool{
 
 // graphQL reads {"data": …, "errors": …}. Throttling and validation both come
 // inside HTTP 200 (docs/vendors.md#sources), so the code is all there is to go by.
-func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
+func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
 	var worst Verdict
 	var data json.RawMessage
 	for name, value := range members(object) {
 		switch string(name) {
 		case "errors":
-			if v, found := graphQLErrors(s, value, codes); found {
+			if v, found := graphQLErrors(s, value, codes, a); found {
 				worst = Worst([]Verdict{worst, v})
 			}
 		case "data":
-			data = value
+			data, a.acted = value, true
 		}
 	}
 	success := byStatus.Class == Success
@@ -138,8 +170,10 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 	}
 	for name, value := range members(data) {
 		if isNull(value) {
+			a.confirms = false
 			return invalid("body:data-null", "the answer to mutation "+string(name)+" is null: nothing proves that anything was stored")
 		}
+		a.confirms = true
 		if isObject(value) {
 			for inner, skipped := range members(value) {
 				if string(inner) == "skippedDbIds" && !isEmpty(skipped) {
@@ -153,18 +187,21 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
 
 // graphQLErrors judges each entry of an errors member and returns the one that
 // decides (see [Worst]). Whatever its JSON type, one that is not empty is an
-// error.
-func graphQLErrors(s Seen, errors json.RawMessage, codes Table) (worst Verdict, found bool) {
+// error. What errors prove, each of them has to prove.
+func graphQLErrors(s Seen, errors json.RawMessage, codes Table, a *answer) (worst Verdict, found bool) {
 	if isEmpty(errors) {
 		return Verdict{}, false
 	}
 	if !isArray(errors) {
-		return graphQLErrorOf(s, errors, codes).verdict(), true
+		e := graphQLErrorOf(s, errors, codes)
+		a.add(Rule{GaveUp: e.rule.GaveUp}, false)
+		return e.verdict(), true
 	}
 	var decides graphQLError
 	for entry := range elements(errors) {
 		e := graphQLErrorOf(s, entry, codes)
-		if !found || worse(e.kind.Class(), e.wait, decides.kind.Class(), decides.wait) {
+		a.add(e.rule, isText(e.message) && isObject(entry))
+		if !found || worse(e.kind.Class(), e.rule.Wait, decides.kind.Class(), decides.rule.Wait) {
 			decides, found = e, true
 		}
 	}
@@ -175,8 +212,8 @@ func graphQLErrors(s Seen, errors json.RawMessage, codes Table) (worst Verdict, 
 // until one of many entries has been found to decide.
 type graphQLError struct {
 	kind          Kind
+	rule          Rule   // of its code; the zero Rule if the table does not have it
 	canonical     string // the code as the table has it; "" if it does not
-	wait          time.Duration
 	code, message json.RawMessage
 }
 
@@ -186,7 +223,7 @@ func (e graphQLError) verdict() Verdict {
 		rule = "code:" + e.canonical
 	}
 	v := verdict(e.kind, rule, say(text(e.code), text(e.message)))
-	v.RetryAfter = e.wait
+	v.RetryAfter = e.rule.Wait
 	return v
 }
 
@@ -219,9 +256,9 @@ func graphQLErrorOf(s Seen, entry json.RawMessage, codes Table) graphQLError {
 	candidates := append(outers, inners...)
 	for _, code := range candidates {
 		if rule, canonical, ok := codes.lookupRaw(code); ok {
-			e.kind, e.canonical, e.wait, e.code = rule.Kind, canonical, rule.Wait, code
+			e.kind, e.rule, e.canonical, e.code = rule.Kind, rule, canonical, code
 			if d, ok := untilReset(text(resetAt), s); ok {
-				e.wait = d
+				e.rule.Wait = d
 			}
 			return e
 		}
@@ -255,63 +292,75 @@ func untilReset(resetAt string, s Seen) (time.Duration, bool) {
 
 // oData reads {"error": {"code", "message"}} and JSON batches. The code's
 // prefix is not its class (docs/vendors.md#sources): only the table counts.
-func oData(s Seen, object []byte, codes Table, byStatus Verdict) Verdict {
+func oData(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
 	success := byStatus.Class == Success
-	var business *Verdict
+	var listed, business *Verdict
+	var batch json.RawMessage
 	message := ""
 	for name, value := range members(object) {
 		switch {
 		case string(name) == "error" && !isNull(value):
-			code, words := oDataError(value)
-			if rule, canonical, ok := codes.lookup(code); ok {
+			code, words, shaped := oDataError(value)
+			rule, canonical, ok := codes.lookup(code)
+			a.add(rule, shaped)
+			if ok && listed == nil {
 				v := verdict(rule.Kind, "code:"+canonical, say(code, words))
 				v.RetryAfter = rule.Wait
-				return v
+				listed = &v
 			}
 			v := verdict(Business, "body:odata-error", say(code, words))
 			business = &v
-		case string(name) == "responses" && success:
-			return oDataBatch(s, value, codes, byStatus)
+		case string(name) == "responses":
+			batch, a.acted = value, true
 		case string(name) == "Message" || string(name) == "message":
 			message = text(value) // Finance & Operations, gateways
 		}
 	}
 	switch {
+	case listed != nil:
+		return *listed
 	case business != nil && success:
 		return *business
+	case batch != nil && success && a.part:
+		return invalid("body:batch-in-batch", "a part of the answer to a batch holds another batch")
+	case batch != nil && success:
+		return oDataBatch(s, batch, codes, byStatus)
 	case business != nil:
 		byStatus.Message = business.Message
 	case !success:
 		byStatus.Message = message
 	}
+	a.confirms = success
 	return byStatus
 }
 
 // oDataError returns the code and message of an error member of any type.
-func oDataError(value json.RawMessage) (code, message string) {
+// shaped is true if it has both, as the protocol says.
+func oDataError(value json.RawMessage) (code, message string, shaped bool) {
 	if !isObject(value) {
-		return "", text(value)
+		return "", text(value), false
 	}
+	var coded, worded bool
 	for name, v := range members(value) {
 		switch {
 		case string(name) == "code":
-			code = text(v)
+			code, coded = text(v), isText(v) || text(v) != ""
 		case string(name) == "message" && isObject(v): // OData v3: {"lang", "value"}
 			for name, v := range members(v) {
 				if string(name) == "value" {
-					message = text(v)
+					message, worded = text(v), isText(v)
 				}
 			}
 		case string(name) == "message":
-			message = text(v)
+			message, worded = text(v), isText(v)
 		}
 	}
-	return code, message
+	return code, message, coded && worded
 }
 
 // oAuth reads a token answer. The error member is a code at any status; the
 // AADSTS number in the description never decides (docs/vendors.md#sources).
-func oAuth(_ Seen, object []byte, codes Table, byStatus Verdict) Verdict {
+func oAuth(_ Seen, object []byte, codes Table, byStatus Verdict, _ *answer) Verdict {
 	var code, description string
 	failed, token := false, false
 	for name, value := range members(object) {
@@ -376,17 +425,9 @@ func severity(c Class) int {
 	return 0
 }
 
-func incomplete(rule, message string) Verdict {
-	v := verdict(IncompleteResponse, rule, message)
-	v.Unknown = true
-	return v
-}
+func incomplete(rule, message string) Verdict { return verdict(IncompleteResponse, rule, message) }
 
-func invalid(rule, message string) Verdict {
-	v := verdict(InvalidResponse, rule, message)
-	v.Unknown = true
-	return v
-}
+func invalid(rule, message string) Verdict { return verdict(InvalidResponse, rule, message) }
 
 // say joins a code and a message for people.
 func say(code, message string) string {
@@ -399,14 +440,15 @@ func say(code, message string) string {
 	return code + ": " + message
 }
 
-// clip cuts a message to maxMessage bytes between two characters.
+// clip cuts a message to maxMessage bytes, between two characters if it is valid
+// UTF-8.
 func clip(s string) string {
 	if len(s) <= maxMessage {
 		return s
 	}
-	s = s[:maxMessage]
-	for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
-		s = s[:len(s)-1]
+	end := maxMessage
+	for end > maxMessage-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
 	}
-	return s[:len(s)-1] + "…"
+	return s[:end] + "…"
 }

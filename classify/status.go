@@ -41,11 +41,6 @@ var byHundred = map[int]struct {
 	5: {ServerError, "status:5xx"},
 }
 
-// notHandled are the failures by which a server says that it did not act on
-// the request. After any other failure of a server, or of a gateway before it,
-// a write may have happened.
-var notHandled = map[Kind]bool{RateLimited: true, Unavailable: true, TooEarly: true, Unsupported: true}
-
 // byStatusOf returns the verdict that a status gives when nothing in the body
 // decides.
 func byStatusOf(status int) Verdict {
@@ -58,9 +53,7 @@ func byStatusOf(status int) Verdict {
 	} else {
 		kind, rule = InvalidResponse, "status:invalid"
 	}
-	v := Verdict{Class: kind.Class(), Kind: kind, Rule: rule, HTTPStatus: status}
-	v.Unknown = v.Retry() && !notHandled[kind]
-	return v
+	return Verdict{Class: kind.Class(), Kind: kind, Rule: rule, HTTPStatus: status}
 }
 
 // statusRules are the rule names of the exceptions, built once: a successful

@@ -30,6 +30,16 @@ type Table struct {
 type Rule struct {
 	Kind Kind
 	Wait time.Duration // the vendor's documented wait, where its answer names none
+
+	// Effect is [None] where the code proves of a whole request that nothing was
+	// done, and "" where it proves nothing. Whoever sets it cites why.
+	Effect Effect
+	// Unrouted is true where the code says that the request found nowhere to go:
+	// then Effect holds for a part of a batch too.
+	Unrouted bool
+	// GaveUp is true where the code says that the vendor gave up waiting for its
+	// own work, which may go on.
+	GaveUp bool
 }
 
 // lookup finds the rule of a code as the vendor wrote it.

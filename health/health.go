@@ -24,7 +24,6 @@
 package health
 
 import (
-	"slices"
 	"time"
 
 	"github.com/ledgerline/ledgerline/classify"
@@ -65,54 +64,26 @@ type Observation struct {
 	Latency time.Duration `json:"latency"` // of the last of them
 }
 
-// Signal is what a kind says about an integration's health.
-type Signal string
+// Signal is what a kind says about an integration's health; which one stands in
+// classify's table of kinds.
+type Signal = classify.Signal
 
 // The signals.
 const (
-	Success   Signal = "success"   // accepted
-	Answer    Signal = "answer"    // the vendor works and says no to what was asked: a sign of life
-	Failure   Signal = "failure"   // no answer, or one of trouble
-	Refused   Signal = "refused"   // it says no to who asked; only a person can mend that
-	Throttled Signal = "throttled" // it is asked too often, or credits are used up
-	Nothing   Signal = "nothing"   // a fault of ours, or the vendor was not asked
+	Success   = classify.SignalSuccess
+	Answer    = classify.SignalAnswer
+	Failure   = classify.SignalFailure
+	Refused   = classify.SignalRefused
+	Throttled = classify.SignalThrottled
+	Nothing   = classify.SignalNothing
 )
-
-// signals holds every kind; a test compares it with classify's list.
-var signals = []struct {
-	signal Signal
-	kinds  []classify.Kind
-}{
-	{Success, []classify.Kind{classify.OK}},
-	{Throttled, []classify.Kind{classify.RateLimited, classify.QuotaExhausted}},
-	{Refused, []classify.Kind{classify.Unauthorized, classify.Forbidden, classify.Credentials}},
-	{Failure, []classify.Kind{
-		classify.Unavailable, classify.BadGateway, classify.GatewayTimeout, classify.TooEarly, classify.ServerError, classify.DNS,
-		classify.Network, classify.IncompleteResponse, classify.AttemptTimeout, classify.RequestTimeout, classify.TLS, classify.UnknownOutcome,
-	}},
-	{Answer, []classify.Kind{
-		classify.BadRequest, classify.NotFound, classify.Conflict, classify.Unprocessable, classify.ClientError, classify.Redirect,
-		classify.Unsupported, classify.Business, classify.Duplicate, classify.Partial, classify.InvalidResponse,
-	}},
-	{Nothing, []classify.Kind{
-		classify.Dependency, classify.WorkerLost, classify.InvalidRequest, classify.Transformation, classify.Configuration,
-		classify.PayloadTooLarge, classify.Cancelled, classify.Internal, classify.Paused, classify.BreakerOpen, classify.QuotaSpent,
-	}},
-}
 
 // SignalOf returns what a kind says when it is the outcome of a call; a kind
 // that is not known says nothing.
-func SignalOf(k classify.Kind) Signal {
-	for _, s := range signals {
-		if slices.Contains(s.kinds, k) {
-			return s.signal
-		}
-	}
-	return Nothing
-}
+func SignalOf(k classify.Kind) Signal { return k.Signal() }
 
 // Signal returns what the observation says.
-func (o Observation) Signal() Signal { return SignalOf(o.Kind) }
+func (o Observation) Signal() Signal { return o.Kind.Signal() }
 
 // wrong reports whether a request of ours, which asks for nothing but a sign of
 // life, was told no: the vendor is there, and yet something is wrong with what

@@ -26,8 +26,9 @@ func TestEveryKindHasASignal(t *testing.T) {
 		}
 	}
 	require.Equal(t, []classify.Kind{
-		classify.BreakerOpen, classify.Cancelled, classify.Configuration, classify.Dependency, classify.Internal, classify.InvalidRequest,
-		classify.Paused, classify.PayloadTooLarge, classify.QuotaSpent, classify.Transformation, classify.WorkerLost,
+		classify.BreakerOpen, classify.Cancelled, classify.ClaimConflict, classify.Configuration, classify.Dependency, classify.Internal,
+		classify.InvalidRequest, classify.NotOwner, classify.Late, classify.Paused, classify.PayloadTooLarge, classify.QuotaSpent,
+		classify.Transformation, classify.Unsettled, classify.Untrusted, classify.WorkerLost,
 	}, silent, "these say nothing, and no others: a kind that is in no list would be one of them")
 }
 

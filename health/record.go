@@ -100,9 +100,9 @@ func (r Record) owedAnew(o Observation) bool {
 	s := o.Signal()
 	switch r.State {
 	case Degraded:
-		return (s == Refused || o.wrong()) && SignalOf(r.Reason) != s
+		return (s == Refused || o.wrong()) && r.Reason.Signal() != s
 	case Passive: // where calls are still made
-		return s == Refused && SignalOf(r.Reason) != s || o.Kind == classify.QuotaExhausted && r.Reason != o.Kind
+		return s == Refused && r.Reason.Signal() != s || o.Kind == classify.QuotaExhausted && r.Reason != o.Kind
 	}
 	return false
 }
@@ -121,7 +121,7 @@ func (r Record) Lasts(o Observation) bool {
 }
 
 // refused reports whether the state is owed to refused credentials.
-func (r Record) refused() bool { return r.State == Degraded && SignalOf(r.Reason) == Refused }
+func (r Record) refused() bool { return r.State == Degraded && r.Reason.Signal() == Refused }
 
 func latest(a, b time.Time) time.Time {
 	if b.After(a) {

@@ -161,21 +161,14 @@ const (
 	failing
 )
 
-// failures are the kinds by which a vendor, or the way to it, fails.
-var failures = map[classify.Kind]bool{
-	classify.Unavailable: true, classify.BadGateway: true, classify.GatewayTimeout: true, classify.ServerError: true,
-	classify.DNS: true, classify.Network: true, classify.IncompleteResponse: true,
-	classify.AttemptTimeout: true, classify.RequestTimeout: true,
-}
-
 func says(v classify.Verdict) int {
 	switch {
 	case v.Class == classify.Success:
 		return alive
-	case failures[v.Kind]:
+	case v.Kind.Breaks():
 		return failing
-	case v.Kind == classify.UnknownOutcome || v.Kind == classify.RateLimited || v.HTTPStatus == 0:
-		return nothing
+	case v.Kind.Closes() && v.HTTPStatus != 0:
+		return alive
 	}
-	return alive
+	return nothing
 }

@@ -125,8 +125,11 @@ func (d Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 	}
 	a, v := d.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, payload)
 	v = odata.Whole(v, g.Op(), len(r.Requests))
-	if !r.Atomic {
+	switch {
+	case !r.Atomic:
 		v = odata.Partial(v)
+	case g == adapters.Idempotent && v.Class != classify.Success && len(v.Parts) > 0 && v.Refused():
+		v = v.WithEffect(classify.None, false) // a change set of which a part is refused is undone (docs/vendors.md#effects)
 	}
 	return odata.Respond(a, v)
 }

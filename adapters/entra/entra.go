@@ -200,7 +200,6 @@ func verdictOf(err error) classify.Verdict {
 	var r refused
 	if errors.As(err, &r) {
 		v := r.verdict
-		v.Unknown = false // no write has been sent to the vendor
 		v.Message = "token endpoint: " + v.Message
 		return v
 	}

@@ -134,15 +134,24 @@ func Unasked() classify.Verdict {
 	return untrusted("the look-up answered with a record that was not asked for; its filter was passed over")
 }
 
-// Whole is the verdict on an accepted batch that was asked for n answers. One
-// that has fewer says nothing of the rest.
+// Whole is the verdict on a batch that was asked for n answers. One that was
+// accepted and has fewer says nothing of the rest; neither does one that was
+// refused where the parts in it got nothing done.
 func Whole(v classify.Verdict, op classify.Op, n int) classify.Verdict {
-	if v.Class != classify.Success || len(v.Parts) == n {
+	switch {
+	case len(v.Parts) == n:
 		return v
+	case v.Class == classify.Success:
+		short := adapters.Fault(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
+		short.HTTPStatus, short.Parts = v.HTTPStatus, v.Parts
+		if op == classify.Write {
+			short = short.WithEffect(classify.Open, false)
+		}
+		return short
+	case v.Effect == classify.None && len(v.Parts) > 0:
+		return v.WithEffect(classify.Open, true)
 	}
-	short := adapters.Fault(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
-	short.HTTPStatus, short.Parts, short.Unknown = v.HTTPStatus, v.Parts, op == classify.Write
-	return short
+	return v
 }
 
 // Do reads the body of a ping or a call and makes it. A batch holds at most

@@ -151,13 +151,17 @@ type Sender struct {
 
 // Send makes one request with a bearer token. If the vendor refuses a token
 // that came from the cache, a fresh one is fetched and the request is made once
-// more: a token can be revoked before its time, and 401 means that nothing
-// was done. A fresh token that is refused is a permanent failure.
+// more: a token can be revoked before its time. A write is made again only if
+// nothing was done: 401 of the answer proves it, 401 of a part of a batch does
+// not. A fresh token that is refused is a permanent failure.
 func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, method, relative string, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
 	for {
 		token, cached, v := s.Tokens.Token(ctx, c, s.Scope(c.BaseURL))
 		if v.Class != classify.Success {
-			return adapters.Answer{}, v
+			if op == classify.Write {
+				return adapters.Answer{}, v.WithEffect(classify.None, false) // it was not sent
+			}
+			return adapters.Answer{}, v.WithEffect("", false)
 		}
 		header := h.Clone()
 		if header == nil {
@@ -176,7 +180,7 @@ func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, meth
 			Adapter: s.Vendor.Name, Hosts: s.Vendor.Hosts, Method: method, URL: URL(c.BaseURL, relative),
 			Header: header, Body: body, Op: op, Codes: s.Vendor.Codes, Sent: c.Counter(),
 		})
-		if v.Kind != classify.Unauthorized || !cached {
+		if v.Kind != classify.Unauthorized || !cached || op == classify.Write && v.Effect != classify.None {
 			return a, v
 		}
 		s.Tokens.Forget(token)

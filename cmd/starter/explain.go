@@ -35,7 +35,16 @@ type explained struct {
 	Retry        bool           `json:"retry"`
 	RetryAfterMs *int64         `json:"retryAfterMs"` // null if the vendor asks for no wait
 	Message      string         `json:"message"`
-	Unknown      bool           `json:"unknown,omitempty"` // the vendor may have acted on the write
+	Effect       *string        `json:"effect"`            // of a write: done, none or open; null for what is no write
+	Ended        bool           `json:"ended,omitempty"`   // of an open effect: the vendor's work has ended, so that asking can close it at once
+	Unknown      bool           `json:"unknown,omitempty"` // the effect is open
+}
+
+// effects are what the effects of a write are for people.
+var effects = map[classify.Effect]string{
+	classify.Done: "done: the vendor confirmed it",
+	classify.None: "none: nothing was done; it may be sent again",
+	classify.Open: "open: ask before it is sent again",
 }
 
 func (a *app) explain() *cobra.Command {
@@ -107,7 +116,11 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 }
 
 func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
-	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Unknown: v.Unknown}
+	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Unknown}
+	if v.Effect != "" {
+		effect := string(v.Effect)
+		e.Effect = &effect
+	}
 	if v.RetryAfter > 0 {
 		ms := v.RetryAfter.Milliseconds()
 		e.RetryAfterMs = &ms
@@ -123,8 +136,12 @@ func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
 		{"class", string(e.Class)}, {"kind", string(e.Kind)}, {"rule", e.Rule}, {"retry", fmt.Sprint(e.Retry)},
 		{"retry after", wait}, {"message", dash(e.Message)},
 	}
-	if e.Unknown {
-		rows = append(rows, []string{"outcome", "unknown: the vendor may have acted; read back before sending again"})
+	if v.Effect != "" {
+		effect := effects[v.Effect]
+		if v.Ended {
+			effect += "; the vendor's work has ended"
+		}
+		rows = append(rows, []string{"effect", effect})
 	}
 	return table(out, rows)
 }
