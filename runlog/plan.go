@@ -148,7 +148,9 @@ func planArgs(e Export, x integrations.Export, chunkSize int) (source string, ar
 }
 
 // Plan assigns entries to an export in one statement and returns its last
-// chunk's number. A second time it adds nothing: whoever claimed plans once. A
+// chunk's number. A second time it adds nothing, also if there was nothing the
+// first time: what came since would be planned into an export whose run does not
+// know of it. The retry of a pending export plans nothing yet. A
 // fault of the source is a [*SourceError]; a run that does not own the export
 // plans nothing into it and gets [ErrNotOwner].
 func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (chunks int, err error) {
@@ -166,11 +168,14 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
 		const any = `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`
-		var planned bool
-		if err := tx.QueryRow(ctx, any, e.OrganizationID, e.ID).Scan(&planned); err != nil {
+		first, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET planned_at = now()
+			WHERE organization_id = $1 AND export_id = $2 AND planned_at IS NULL AND NOT EXISTS (
+			    SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status = 'pending')`,
+			e.OrganizationID, e.ID, e.ParentID)
+		if err != nil {
 			return err
 		}
-		if !planned {
+		if first.RowsAffected() > 0 {
 			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}

@@ -248,6 +248,20 @@ func TestPlanHeals(t *testing.T) {
 	require.Equal(t, []string{"c1:1:planned", "c2:1:planned"}, b.plan(retry, integrations.Export{}, 500), "a retry takes its parent's and no others")
 }
 
+// An export is planned once, also if there was nothing to plan: a second try of
+// the step, by a worker that was frozen in it, must not bring entries into it that
+// its run does not know of. They go with the next export.
+func TestPlanOnce(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	october := b.claim("2026-10", nil)
+	require.Empty(t, b.plan(october, integrations.Export{}, 500))
+	b.lines("a1 a 2026-10-31 1920 10", "a2 a 2026-10-31 3000 -10")
+	require.Empty(t, b.plan(october, integrations.Export{}, 500))
+	require.Equal(t, runlog.Complete, b.close(october).Status)
+	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned (late)"}, b.plan(b.claim("2026-11", nil), integrations.Export{}, 500))
+}
+
 // A retry goes on with the chunks of its parent: what may be at the vendor is
 // marked so, and chunk numbers have no gaps.
 func TestPlanRetry(t *testing.T) {
