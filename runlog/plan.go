@@ -25,7 +25,9 @@ const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem
 // here before, were never sent, and belong to a voucher that has got new lines:
 // it may be whole now. These come whatever their date, or a voucher whose later
 // month was exported first would never be whole. A retry takes what its parent refused here, and what has
-// come to the same vouchers.
+// come to the same vouchers. Of a voucher that is at the vendor in part, as where
+// code of a company commits in the middle of a request, the rest sums to zero
+// together with that part.
 //
 // Each line is checked and turned into the vendor's words. fault says what is
 // wrong with it, for people.
@@ -60,14 +62,18 @@ WITH fresh AS (
                   FROM jsonb_object_keys(dimensions) k WHERE NOT $8::jsonb ? k HAVING count(*) > 0)
         END AS fault
     FROM (SELECT * FROM fresh WHERE $10::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) s
+), siblings AS (
+    SELECT voucher_id, sum(amount) AS amount FROM ledgerline.export_entries
+    WHERE $10::uuid IS NOT NULL AND organization_id = $1 AND integration_id = $2 AND state = 'exported' AND voucher_id IN (SELECT voucher_id FROM held)
+    GROUP BY voucher_id
 ), vouchers AS (
     SELECT voucher_id, count(*)::int AS n,
         CASE WHEN count(fault) > 0 THEN min('line ' || entry_id || ': ' || fault)
              WHEN min(currency) <> max(currency) THEN 'the voucher has more than one currency'
-             WHEN sum(amount) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount)
+             WHEN sum(amount) + coalesce(min(sent), 0) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount) + coalesce(min(sent), 0)
              WHEN count(*) > $6 THEN 'the voucher has ' || count(*) || ' lines; at most ' || $6::int || ' fit in one request'
         END AS fault
-    FROM lines GROUP BY voucher_id
+    FROM (SELECT l.*, s.amount AS sent FROM lines l LEFT JOIN siblings s USING (voucher_id)) l GROUP BY voucher_id
 ), placed AS (
     SELECT voucher_id, n, fault, CASE WHEN fault IS NULL THEN dense_rank() OVER (ORDER BY fault IS NOT NULL, (upto - 1) / width) ELSE 0 END AS chunk
     FROM (SELECT v.*, sum(n) OVER (PARTITION BY fault IS NULL ORDER BY voucher_id) AS upto,

@@ -283,6 +283,25 @@ func TestPlanRetry(t *testing.T) {
 	require.ErrorContains(t, err, "is exported")
 }
 
+// A voucher of which the vendor has a part is whole with that part: its rest can be
+// retried.
+func TestPlanRetryOfTheRest(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	e := b.vouchers(1)
+	ids, s := []string{"e0-1", "e0-2"}, sending(1)
+	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
+	require.NoError(t, err)
+	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
+	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []uuid.UUID{s.CorrelationID}))
+	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused")
+	require.NoError(t, err)
+	require.False(t, split)
+	require.Equal(t, runlog.Complete, b.close(e).Status)
+	retry := b.claim("2026-10", &e.ID)
+	require.Equal(t, []string{"e0-2:1:planned"}, b.plan(retry, integrations.Export{}, 500))
+}
+
 // Entries can come from any view that has the columns. What is wrong with it is
 // said with the remedy, and nothing is planned.
 func TestPlanSource(t *testing.T) {
