@@ -53,6 +53,9 @@ type shown struct {
 	NextAttemptAt  *time.Time       `json:"nextAttemptAt,omitempty"`
 	Reason         string           `json:"reason,omitempty"` // why it waits, or why nothing more was tried
 	TotalAttempts  int              `json:"totalAttempts,omitempty"`
+	Effect         classify.Effect  `json:"effect,omitempty"`    // of a write, over all attempts
+	OpenUntil      *time.Time       `json:"openUntil,omitempty"` // of an open one
+	Actor          string           `json:"actor,omitempty"`     // who asked for it
 	UI             string           `json:"ui,omitempty"`
 	note           string
 }
@@ -91,10 +94,19 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 		}
 		return fmt.Errorf("no invocation %s is known%s", correlation, hint)
 	}
+	s.fold()
 	if a.output == "json" {
 		return printJSON(out, s)
 	}
 	return s.print(out)
+}
+
+// fold says what is known of a write over all of its attempts.
+func (s *shown) fold() {
+	var until time.Time
+	if s.Effect, _, until = s.Attempts.Effect(); s.Effect == classify.Open && !until.IsZero() {
+		s.OpenUntil = &until
+	}
 }
 
 // fromTable replaces the attempts by the audit record's, if it has any: an
@@ -121,7 +133,12 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		at := activities.Attempt{
 			Number: r.AttemptNumber, EndedAt: r.OccurredAt, Class: r.ErrorClass, Kind: r.ErrorKind, Rule: r.Rule,
 			HTTPStatus: r.HTTPStatus, Message: r.ErrorMessage, Retryable: r.IsRetryable, Delay: r.PlannedDelay,
+			Effect: r.Effect,
 		}
+		if r.OpenUntil != nil {
+			at.OpenUntil = *r.OpenUntil
+		}
+		s.Actor = r.Actor
 		if r.ErrorClass == "" {
 			at.Class = classify.Success
 		}
@@ -141,13 +158,19 @@ func (s shown) print(w io.Writer) error {
 	if s.Reason != "" {
 		fmt.Fprintf(w, "reason        %s\n", s.Reason)
 	}
+	if s.Effect != "" {
+		fmt.Fprintf(w, "effect        %s\n", effectOf(s.Effect, s.OpenUntil))
+	}
+	if s.Actor != "" {
+		fmt.Fprintf(w, "asked by      %s\n", s.Actor)
+	}
 	if s.UI != "" {
 		fmt.Fprintf(w, "temporal ui   %s\n", s.UI)
 	}
 	fmt.Fprintln(w)
-	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "WAIT", "MESSAGE"}}
+	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "EFFECT", "WAIT", "MESSAGE"}}
 	for _, at := range s.Attempts {
-		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", "-", clip(at.Message, 80)}
+		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", effectOf(at.Effect, &at.OpenUntil), "-", clip(at.Message, 80)}
 		if at.Class == "" {
 			row[2] = "running"
 		}
@@ -158,7 +181,7 @@ func (s shown) print(w io.Writer) error {
 			row[5] = fmt.Sprint(at.HTTPStatus)
 		}
 		if at.Delay > 0 {
-			row[6] = at.Delay.Round(time.Millisecond).String()
+			row[7] = at.Delay.Round(time.Millisecond).String()
 		}
 		rows = append(rows, row)
 	}
