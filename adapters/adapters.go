@@ -201,9 +201,6 @@ func (c *Conn) For(p limits.Purpose) (back func()) {
 	return func() { c.Purpose = before }
 }
 
-// ReadBack is [Conn.For] look-ups after an answer that was lost.
-func (c *Conn) ReadBack() (back func()) { return c.For(limits.Readback) }
-
 // Counter is [Request.Sent] for a request with the connection's purpose.
 func (c *Conn) Counter() func() {
 	count, purpose := c.Count, cmp.Or(c.Purpose, limits.Attempt)

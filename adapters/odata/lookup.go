@@ -157,8 +157,12 @@ func Whole(v classify.Verdict, op classify.Op, n int) classify.Verdict {
 // Do reads the body of a ping or a call and makes it. A batch holds at most
 // maxParts requests.
 func Do(op adapters.Operation, body []byte, maxParts int, ping Request, call func(Request) (adapters.Response, classify.Verdict)) (adapters.Response, classify.Verdict) {
-	if op == adapters.Ping {
+	switch op {
+	case adapters.Ping:
 		return call(ping)
+	case adapters.Call:
+	default:
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	r, err := Parse(body, maxParts)
 	if err != nil {
