@@ -243,3 +243,12 @@ func (c *Conn) Secrets() []string {
 func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
 }
+
+// Asked is the verdict on the answer to a look-up. One that is no answer to it
+// proves nothing, and the next one may: it is [classify.Untrusted].
+func Asked(v classify.Verdict) classify.Verdict {
+	if v.Kind == classify.InvalidResponse {
+		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted
+	}
+	return v
+}
