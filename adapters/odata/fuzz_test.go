@@ -74,6 +74,25 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
+// FuzzNext: no link that is followed leads to another host, or takes another way
+// to it.
+func FuzzNext(f *testing.F) {
+	for _, s := range []string{
+		"https://org.crm4.dynamics.com/api/data/v9.2/rows?$skiptoken=1", "https://ORG.crm4.dynamics.com:443/x", "rows?$skiptoken=1", "/x", "?a=b", "",
+		"//evil.example/x", "https://evil.example/", "http://org.crm4.dynamics.com/", "https://u:p@org.crm4.dynamics.com/", "https://org.crm4.dynamics.com:8443/",
+		"https:rows", "mailto:a@b", "../../x", "x#y", "\\\\evil.example\\x", "https://org.crm4.dynamics.com.evil.example/",
+	} {
+		f.Add(s)
+	}
+	base, _ := url.Parse("https://org.crm4.dynamics.com/api/data/v9.2/")
+	f.Fuzz(func(t *testing.T, link string) {
+		u, err := odata.Next(base, link)
+		if err == nil && (u.Scheme != "https" || u.Host != base.Host || u.User != nil || u.Opaque != "") {
+			t.Errorf("%q leads to %s", link, u)
+		}
+	})
+}
+
 // FuzzLookUps: no value of a filter leaves its quotes, and every request passes
 // the check of raw requests.
 func FuzzLookUps(f *testing.F) {
