@@ -66,7 +66,8 @@ type Activities struct {
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
 	Audit    Audit
-	DB       runlog.Beginner // of exports, notifications and the claims of writes; reads and audit rows do not use it
+	Claims   ClaimStore       // of ad-hoc writes; reads do not use it
+	DB       runlog.Beginner  // of exports and notifications; calls and audit rows do not use it
 	Now      func() time.Time // of the trail; nil is the wall clock. Deadlines have their own
 
 	// RunID is the run ID of the calling activity's workflow, and Alive says whether
@@ -122,6 +123,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},
+		Claims:   newClaimStore(db),
 		DB:       db,
 		Webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: devHosts}), DevHosts: devHosts},
 		Log:      log,

@@ -21,11 +21,11 @@ import (
 
 // Names of the activities of an export, shown in the Temporal UI.
 const (
-	ClaimName  = "ClaimExport"
-	PlanName   = "PlanExport"
-	SplitName  = "SplitChunk"
-	DeferName  = "DeferExport"
-	CloseName  = "CloseExport"
+	ClaimName = "ClaimExport"
+	PlanName  = "PlanExport"
+	SplitName = "SplitChunk"
+	DeferName = "DeferExport"
+	CloseName = "CloseExport"
 )
 
 // Claimed is the answer of [Activities.ClaimExport].

@@ -11,12 +11,32 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
+
+// ClaimStore keeps what correlation IDs of ad-hoc writes stand for, and what is
+// known of the writes. [New] sets it.
+type ClaimStore struct {
+	Take   func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error)
+	Settle func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error
+}
+
+func newClaimStore(db runlog.Beginner) ClaimStore {
+	return ClaimStore{
+		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
+			return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
+		},
+		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
+			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, httpStatus)
+		},
+	}
+}
 
 // write makes one attempt at an ad-hoc write. Its correlation ID is claimed before
 // the first byte leaves, so that it stands for this request for good, whatever
@@ -36,7 +56,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number,
 	}
 	take := func(again bool) (runlog.Claimed, bool) {
-		c, err := runlog.ClaimWrite(ctx, a.DB, claim, time.Until(deadline), same, again)
+		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
 		conflict := (*runlog.ConflictError)(nil)
 		switch {
 		case errors.As(err, &conflict):
@@ -94,7 +114,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	}
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
-	if err := runlog.SettleWrite(recording, a.DB, in.OrganizationID, in.CorrelationID, c.Attempt, v.Effect, v.Ended, v.HTTPStatus); err != nil {
+	if err := a.Claims.Settle(recording, in.OrganizationID, in.CorrelationID, c.Attempt, v.Effect, v.Ended, v.HTTPStatus); err != nil {
 		a.Log.Warn("what is known of a write could not be recorded; its claim stays open",
 			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "effect", v.Effect, "error", cut(err.Error()))
 		if v.Effect == classify.None { // the next attempt finds it open
@@ -132,7 +152,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		}
 	}
 	settle := func(effect classify.Effect) bool {
-		err := runlog.SettleWrite(ctx, a.DB, in.OrganizationID, in.CorrelationID, 0, effect, true, v.HTTPStatus)
+		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, 0, effect, true, v.HTTPStatus)
 		if err != nil {
 			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false

@@ -223,7 +223,7 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 		var ready int
 		var wait time.Duration
 		err := tx.QueryRow(ctx, `
-			SELECT count(*) FILTER (WHERE state = 'planned' AND effect IS DISTINCT FROM 'open' AND NOT (sent_in = $4 AND sent_attempt >= $5)),
+			SELECT count(*) FILTER (WHERE state = 'planned' AND effect IS DISTINCT FROM 'open' AND (sent_in = $4 AND sent_attempt >= $5) IS NOT TRUE),
 			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed), interval '0')
 			FROM (SELECT * FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) FOR UPDATE) e`,
 			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed, o.IntegrationID).Scan(&ready, &wait)

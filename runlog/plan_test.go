@@ -54,9 +54,9 @@ func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
 	b.t.Helper()
 	start, end, err := integrations.Period(period)
 	require.NoError(b.t, err)
-	trigger := "manual"
+	trigger := runlog.ByHand
 	if parent != nil {
-		trigger = "retry"
+		trigger = runlog.ByRetry
 	}
 	e, mine, err := runlog.Claim(b.t.Context(), b.worker, runlog.Export{
 		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
@@ -98,6 +98,32 @@ func (b books) told() (causes []string) {
 	causes, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(b.t, err)
 	return causes
+}
+
+// settle sends a chunk and records that its entries have come to a state.
+func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names map[string]string) []runlog.Entry {
+	b.t.Helper()
+	ctx, s := b.t.Context(), runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
+	entries, _, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), chunk)
+	require.NoError(b.t, err)
+	var ids []string
+	unknown := make(map[string]string)
+	for _, x := range entries {
+		ids, unknown[x.EntryID] = append(ids, x.EntryID), "nobody knows"
+	}
+	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
+	require.NoError(b.t, err)
+	switch state {
+	case runlog.Exported:
+		err = runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Done, false, names)
+	case runlog.Unknown:
+		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []uuid.UUID{s.CorrelationID})
+	case runlog.Rejected:
+		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
+		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused")
+	}
+	require.NoError(b.t, err)
+	return entries
 }
 
 func (b books) close(e runlog.Export) runlog.Export {
@@ -170,19 +196,13 @@ func TestPlanRefuses(t *testing.T) {
 	require.Empty(t, b.entries(e), "a preview plans nothing")
 
 	require.Len(t, b.plan(e, x, 500), 15)
-	taken, sent, err := runlog.TakeChunk(t.Context(), b.worker, b.org, e.ID, 1)
-	require.NoError(t, err)
-	require.False(t, sent)
+	taken := b.settle(e, 1, runlog.Exported, map[string]string{"a1": "4711"})
 	require.Len(t, taken, 7)
 	require.Equal(t, "19200", taken[0].Account)
 	require.Equal(t, "0.10", taken[0].Amount)
 	require.Equal(t, map[string]string{"project": "P1"}, taken[3].Dimensions)
 	require.Nil(t, taken[4].Dimensions)
 	require.Equal(t, "123456789012345678.99", taken[5].Amount)
-	_, sent, err = runlog.TakeChunk(t.Context(), b.worker, b.org, e.ID, 1)
-	require.NoError(t, err)
-	require.True(t, sent)
-	require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, 1, "exported", "", map[string]string{taken[0].VendorKey: "4711"}))
 	record := func(asking runlog.Export, message string) int64 {
 		t.Helper()
 		n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, b.spec.ID, asking.ID, map[string]string{"4711": message, "9": "another's"})
@@ -200,7 +220,7 @@ func TestPlanRefuses(t *testing.T) {
 	require.EqualValues(t, 1, record(next, "account is locked"))
 	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.told(), "of an export that has closed")
 	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.Faulted})
-	require.Equal(t, "complete", closed.Status)
+	require.Equal(t, runlog.Complete, closed.Status)
 }
 
 // A voucher whose lines come one by one is refused until it is whole, then it
@@ -238,12 +258,12 @@ func TestPlanRetry(t *testing.T) {
 	}
 	e := b.claim("2026-10", nil)
 	b.plan(e, integrations.Export{}, 2)
-	for chunk, state := range map[int]string{1: "exported", 2: "unknown", 3: "exported", 4: "rejected"} {
-		require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, chunk, state, "", nil))
+	for chunk, state := range map[int]runlog.EntryState{1: runlog.Exported, 2: runlog.Unknown, 3: runlog.Exported, 4: runlog.Rejected} {
+		b.settle(e, chunk, state, nil)
 	}
 	retry := b.claim("2026-10", &e.ID)
 	require.Empty(t, b.plan(retry, integrations.Export{}, 2), "the parent is not over")
-	require.Equal(t, "failed", b.close(e).Status)
+	require.Equal(t, runlog.Failed, b.close(e).Status)
 	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:3:planned", "e3-2:3:planned", "e4-1:2:planned", "e4-2:2:planned"}, b.plan(retry, integrations.Export{}, 2))
 	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = 'planned' WHERE entry_id = 'e0-1'`)
 	require.ErrorContains(t, err, "is exported")
@@ -352,16 +372,14 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 	b := newBooks(t)
 	e := b.claim("2026-10", nil)
 	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
-	require.Equal(t, "failed", b.close(e).Status)
+	require.Equal(t, runlog.Failed, b.close(e).Status)
 	require.Equal(t, []string{"credentials"}, b.told())
-	require.Equal(t, "complete", b.close(b.claim("2026-11", nil)).Status)
+	require.Equal(t, runlog.Complete, b.close(b.claim("2026-11", nil)).Status)
 	require.Equal(t, []string{"credentials"}, b.told(), "nobody was asked, so nothing is known")
 	b.lines("a1 a 2026-12-01 1920 1", "a2 a 2026-12-01 3000 -1")
 	e = b.claim("2026-12", nil)
 	require.Len(t, b.plan(e, integrations.Export{}, 500), 2)
-	_, _, err := runlog.TakeChunk(t.Context(), b.worker, b.org, e.ID, 1)
-	require.NoError(t, err)
-	require.NoError(t, runlog.SettleChunk(t.Context(), b.worker, b.org, e.ID, 1, "exported", "", nil))
-	require.Equal(t, "complete", b.close(e).Status)
+	b.settle(e, 1, runlog.Exported, nil)
+	require.Equal(t, runlog.Complete, b.close(e).Status)
 	require.Equal(t, []string{"credentials", "recovered"}, b.told())
 }

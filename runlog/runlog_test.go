@@ -98,7 +98,7 @@ func example(organization, id uuid.UUID, name string) integrations.Integration {
 func row(organization, integration uuid.UUID) runlog.Row {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	return runlog.Row{
-		OrganizationID: organization, IntegrationID: &integration, RequestedIntegrationID: integration, CorrelationID: uuid.New(),
+		OrganizationID: organization, RequestedIntegrationID: integration, CorrelationID: uuid.New(),
 		AdapterName: "xledger", Operation: "call", AttemptNumber: 1, ErrorClass: classify.Transient, ErrorKind: classify.Unavailable,
 		Rule: "status:503", HTTPStatus: 503, ErrorMessage: "HTTP 503", IsRetryable: true, PlannedDelay: 1100 * time.Millisecond,
 		OccurredAt: now, WorkflowID: "invoke/x", RunID: uuid.New(), RunStartedAt: now,
@@ -128,6 +128,8 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 	require.Len(t, got, 2)
 	for i := range got {
 		got[i].OccurredAt, got[i].RunStartedAt = got[i].OccurredAt.UTC(), got[i].RunStartedAt.UTC()
+		require.Equal(t, &integration, got[i].IntegrationID)
+		got[i].IntegrationID = nil
 	}
 	require.Equal(t, rows, got)
 	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, nil))
@@ -147,7 +149,12 @@ func TestOrganizationsAreApart(t *testing.T) {
 	_, err := runlog.Integration(t.Context(), b.worker, org1, int2)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
 	require.Error(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org2, int2)}), "a row of another organization")
-	require.Error(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org1, int2)}), "the foreign key refuses another's integration")
+	other := row(org1, int2)
+	require.NoError(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{other}))
+	for _, r := range list(t, b.reader, org1, runlog.Filter{CorrelationID: other.CorrelationID}) {
+		require.Nil(t, r.IntegrationID, "another's integration is named as what was asked for only")
+		require.Equal(t, int2, r.RequestedIntegrationID)
+	}
 
 	// Without an organization nothing is seen, also after one was set.
 	for _, user := range []*pgxpool.Pool{b.reader, b.operator} {
@@ -208,14 +215,14 @@ func TestConstraints(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
 	for name, change := range map[string]func(*runlog.Row){
-		"correlation_id_is_v4":             func(r *runlog.Row) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
-		"attempt_counts_from_one":          func(r *runlog.Row) { r.AttemptNumber = 0 },
-		"error_class_is_known":             func(r *runlog.Row) { r.ErrorClass = "odd" },
-		"success_has_total_attempts":       func(r *runlog.Row) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
-		"success_is_not_retryable":         func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
-		"success_follows_a_failure":        func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
-		"http_status_is_a_status":          func(r *runlog.Row) { r.HTTPStatus = 12 },
-		"integration_is_the_requested_one": func(r *runlog.Row) { r.RequestedIntegrationID = uuid.New() },
+		"correlation_id_is_v4":                    func(r *runlog.Row) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
+		"attempt_counts_from_one":                 func(r *runlog.Row) { r.AttemptNumber = 0 },
+		"error_class_is_known":                    func(r *runlog.Row) { r.ErrorClass = "odd" },
+		"success_has_total_attempts":              func(r *runlog.Row) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
+		"success_is_not_retryable":                func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
+		"http_status_is_a_status":                 func(r *runlog.Row) { r.HTTPStatus = 12 },
+		"effect_is_known":                         func(r *runlog.Row) { r.Effect = "odd" },
+		"success_follows_a_failure_or_is_a_write": func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
 	} {
 		r := row(organization, integration)
 		change(&r)
@@ -224,9 +231,12 @@ func TestConstraints(t *testing.T) {
 		require.ErrorAs(t, err, &pg, name)
 		require.Equal(t, name, pg.ConstraintName)
 		require.False(t, runlog.IsTransient(err), "a defect must not be retried in silence")
+		reduced := r.Reduced(err)
+		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{reduced}), name)
+		require.Contains(t, reduced.ErrorMessage, name)
 	}
 	r := row(organization, integration)
-	r.IntegrationID, r.RequestedIntegrationID = nil, uuid.New()
+	r.RequestedIntegrationID = uuid.New()
 	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "what was asked for is on record")
 }
 

@@ -84,7 +84,9 @@ func decide(s seen) decision {
 		return decision{next: aside, item: item, wait: s.openFor}
 	}
 	send := func() Item {
-		item.Step, item.Then = activities.SendStep, ""
+		if item.Step == activities.AskStep {
+			item.Step, item.Then = activities.SendStep, ""
+		}
 		return item
 	}
 	switch {

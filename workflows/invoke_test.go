@@ -49,7 +49,7 @@ func newBench(t *testing.T) *bench {
 	writeFile(t, secret, sandbox.DemoXledgerToken)
 	b.integration = integrations.Integration{
 		OrganizationID: b.organization, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
-		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + secret)}, Policy: classify.DefaultPolicy(),
+		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + secret)}, Policy: classify.DefaultPolicy(), InFlight: new(time.Duration),
 	}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
@@ -72,8 +72,42 @@ func newBench(t *testing.T) *bench {
 	suite.SetLogger(silent{})
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
+	acts.Now, acts.Claims = b.env.Now, memory(b.env.Now)
 	workflows.Register(b.env, acts)
 	return b
+}
+
+// memory keeps claims as PostgreSQL does, for a single run at a time.
+func memory(now func() time.Time) activities.ClaimStore {
+	type claim struct {
+		runlog.WriteClaim
+		effect classify.Effect
+		until  time.Time
+		ended  bool
+		status int
+	}
+	claims := make(map[uuid.UUID]*claim)
+	return activities.ClaimStore{
+		Take: func(_ context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
+			until := now().Add(left + inFlight)
+			k := claims[c.CorrelationID]
+			if k != nil && k.BodySHA256 != c.BodySHA256 {
+				return runlog.Claimed{}, &runlog.ConflictError{What: "request body"}
+			}
+			if k == nil || k.effect == classify.None || k.effect == classify.Open && again {
+				claims[c.CorrelationID] = &claim{WriteClaim: c, effect: classify.Open, until: until}
+				return runlog.Claimed{Mine: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
+			}
+			due := k.ended || !k.until.After(now())
+			return runlog.Claimed{Effect: k.effect, Due: due, Wait: k.until.Sub(now()), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil
+		},
+		Settle: func(_ context.Context, _, correlation uuid.UUID, _ int, effect classify.Effect, ended bool, status int) error {
+			if k := claims[correlation]; k.effect == classify.Open {
+				k.effect, k.ended, k.status = effect, k.ended || ended, status
+			}
+			return nil
+		},
+	}
 }
 
 type silent struct{}
@@ -363,6 +397,55 @@ func TestUnsafeWriteIsNotResent(t *testing.T) {
 	require.Contains(t, out.Failure.Message, "outcome is unknown")
 }
 
+// A success whose body is too large once it is encoded is a success without its
+// body, at every limit; the vendor is called once and one row is left.
+func TestLargeAnswers(t *testing.T) {
+	for name, fill := range map[string]string{"<": "<", "a control character": "\\u0001", "invalid UTF-8": "\xff", "plain": "abcdefgh"} {
+		for _, size := range []int{200_000, 316_000, 317_000, 450_000, 1<<20 - 1, 1 << 20, 1<<20 + 1, 3 << 20} {
+			b := newBench(t)
+			body := []byte(`{"data":{"addProjects":{"x":"` + strings.Repeat(fill, (size-40)/len(fill)) + `"}}}`)
+			b.sandbox.Script(sandbox.Rule{Status: 200, Bytes: body})
+			in := b.invocation()
+			in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"mutation { addProjects(inputs: []) { x } }"}`)
+			out := b.run(t, in)
+			require.True(t, out.OK, "%s %d: %+v", name, size, out.Failure)
+			require.Equal(t, classify.Done, out.Effect)
+			require.Len(t, b.sandbox.Log(), 1)
+			require.Len(t, b.rows, 1)
+			require.Equal(t, []any{1, classify.Done}, []any{b.rows[0].TotalAttempts, b.rows[0].Effect})
+			if len(body) > 1<<20 && name != "invalid UTF-8" { // which becomes a single replacement
+				require.NotNil(t, out.Response.Omitted, "%s %d", name, size)
+			}
+			if out.Response.Omitted != nil {
+				require.Empty(t, out.Response.Body)
+				require.Len(t, out.Response.Omitted.SHA256, 64)
+			}
+			encoded, err := json.Marshal(out)
+			require.NoError(t, err)
+			require.Less(t, len(encoded), 2_000_000)
+		}
+	}
+}
+
+// An invocation that cannot be made ends with an outcome and calls nobody.
+func TestInvalidInvocation(t *testing.T) {
+	for want, change := range map[string]func(*activities.Invocation){
+		"correlationId": func(in *activities.Invocation) { in.CorrelationID = uuid.Must(uuid.NewV7()) },
+		"adapterName":   func(in *activities.Invocation) { in.AdapterName = "sap" },
+		"policy":        func(in *activities.Invocation) { in.Policy.MaxRetries = 99 },
+		"operation":     func(in *activities.Invocation) { in.Operation = "drop" },
+	} {
+		b := newBench(t)
+		in := b.invocation()
+		change(&in)
+		out := b.run(t, in)
+		require.Contains(t, out.Failure.Message, want)
+		require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
+		require.Zero(t, out.TotalAttempts)
+		require.Empty(t, b.sandbox.Log())
+	}
+}
+
 // Hostile texts do not change what an answer means (faults 32 to 34).
 func TestHostileAnswers(t *testing.T) {
 	canary := sandbox.DemoXledgerToken
@@ -374,7 +457,7 @@ func TestHostileAnswers(t *testing.T) {
 	}{
 		"invalid UTF-8 in a permanent error": {sandbox.Rule{Status: 400, Bytes: []byte("{\"errors\":[{\"message\":\"\xff\xfe " + canary + "\"}]}")}, classify.Permanent, classify.BadRequest, 1},
 		"3 MB of error text":                 {sandbox.Rule{Status: 422, Body: `{"errors":[{"message":"` + strings.Repeat("long "+canary+" ", 3<<20/40) + `"}]}`}, classify.Permanent, classify.Unprocessable, 1},
-		"3 MB success":                       {sandbox.Rule{Status: 200, BodySize: 3 << 20}, classify.Permanent, classify.PayloadTooLarge, 1},
+		"5 MB success":                       {sandbox.Rule{Status: 200, BodySize: 5 << 20}, classify.Permanent, classify.PayloadTooLarge, 1},
 		"control characters":                 {sandbox.Rule{Status: 400, Body: "{\"errors\":[{\"message\":\"a\\u0000b\\u202e\\u001b[31m\"}]}"}, classify.Permanent, classify.BadRequest, 1},
 	}
 	for name, c := range cases {
@@ -399,13 +482,11 @@ func TestPanicIsContained(t *testing.T) {
 	canary := strings.Join([]string{"panic", "canary", "77"}, "-")
 	b := newBench(t)
 	in := b.invocation()
-	in.AdapterName = "broken"
-	b.integration.Adapter = "broken"
 	acts := &activities.Activities{
 		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
 			return b.integration, nil
 		},
-		Adapters: map[string]adapters.Adapter{"broken": broken{canary}},
+		Adapters: map[string]adapters.Adapter{"xledger": broken{canary}},
 		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
 			b.rows = rows
 			return nil
@@ -426,7 +507,7 @@ func TestPanicIsContained(t *testing.T) {
 // broken panics with a secret.
 type broken struct{ canary string }
 
-func (broken) Codes() classify.Table { return classify.Table{} }
+func (broken) Vendor() adapters.Vendor { return adapters.Vendor{} }
 func (broken) Plan(adapters.Operation, []byte) (adapters.Plan, error) {
 	return adapters.Plan{Guard: adapters.ReadOnly}, nil
 }

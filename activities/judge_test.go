@@ -1,0 +1,110 @@
+package activities
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+func TestJudge(t *testing.T) {
+	one, two := uuid.New(), uuid.New()
+	entry := func(id string, in uuid.UUID, wait time.Duration) runlog.Entry {
+		return runlog.Entry{EntryID: id, VendorKey: "k" + id, SentIn: in, Open: true, Wait: wait}
+	}
+	there := func(ids ...string) map[string]adapters.Found {
+		found := map[string]adapters.Found{}
+		for _, id := range ids {
+			found["k"+id] = adapters.Found{Count: 1, Reference: "r" + id}
+		}
+		return found
+	}
+	for _, c := range []struct {
+		name                 string
+		open                 []runlog.Entry
+		found                map[string]adapters.Found
+		atomic               bool
+		there, none, unknown []string
+		stay                 int
+	}{
+		{"all there, at any time", []runlog.Entry{entry("a", one, time.Hour), entry("b", one, time.Hour)}, there("a", "b"), true, []string{"a", "b"}, nil, nil, 0},
+		{"fewer proves nothing before its time", []runlog.Entry{entry("a", one, time.Hour), entry("b", one, time.Hour)}, there("a"), true, []string{"a"}, nil, nil, 1},
+		{"none there, in time", []runlog.Entry{entry("a", one, 0), entry("b", one, 0)}, there(), true, nil, []string{"a", "b"}, nil, 0},
+		{"some of what is all or nothing", []runlog.Entry{entry("a", one, 0), entry("b", one, 0)}, there("a"), true, []string{"a"}, nil, []string{"b"}, 0},
+		{"some of what may roll back", []runlog.Entry{entry("a", one, 0), entry("b", one, 0)}, there("a"), false, []string{"a"}, []string{"b"}, nil, 0},
+		{"sendings are judged apart", []runlog.Entry{entry("a", one, 0), entry("b", two, 0)}, there("a"), true, []string{"a"}, []string{"b"}, nil, 0},
+		{"the rest of one that was found before", []runlog.Entry{{EntryID: "b", VendorKey: "kb", SentIn: one, Open: true, Partly: true}}, there(), true, nil, nil, []string{"b"}, 0},
+		{"elsewhere", []runlog.Entry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, []string{"a"}, 0},
+		{"elsewhere, before its time", []runlog.Entry{entry("a", one, time.Minute)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, nil, 1},
+		{"twice is there", []runlog.Entry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j := judge(c.open, c.found, c.atomic)
+			require.Len(t, j.There, len(c.there))
+			for _, id := range c.there {
+				require.Contains(t, j.There, id)
+			}
+			require.Equal(t, c.none, j.None)
+			require.Len(t, j.Unknown, len(c.unknown))
+			for _, id := range c.unknown {
+				require.NotEmpty(t, j.Unknown[id])
+			}
+			require.Equal(t, c.stay, j.open)
+			if c.stay > 0 {
+				require.Positive(t, j.wait)
+			}
+		})
+	}
+}
+
+// What is known of an invocation's writes, folded over its attempts.
+func TestTrailEffect(t *testing.T) {
+	until := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	done, none, open := Attempt{Effect: classify.Done}, Attempt{Effect: classify.None}, Attempt{Effect: classify.Open, OpenUntil: until}
+	ended := Attempt{Effect: classify.Open, Ended: true, OpenUntil: until.Add(-time.Second)}
+	asked := Attempt{Asking: true}
+	for i, c := range []struct {
+		trail  Trail
+		effect classify.Effect
+		ended  bool
+	}{
+		{nil, "", false},
+		{Trail{asked}, "", false},
+		{Trail{none, done}, classify.Done, false},
+		{Trail{open, none}, classify.Open, false},
+		{Trail{ended, none}, classify.Open, true},
+		{Trail{ended, open}, classify.Open, false},
+		{Trail{open, asked}, classify.Open, false},
+		{Trail{open, {Found: classify.None, Effect: classify.None}}, classify.None, false},
+		{Trail{open, {Found: classify.None}}, classify.None, false},
+		{Trail{open, {Found: classify.Done}}, classify.Done, false},
+		{Trail{open, {Found: classify.None, Effect: classify.Open, Ended: true}}, classify.Open, true},
+		{Trail{done, open}, classify.Done, false},
+		{Trail{none, none}, classify.None, false},
+		{Trail{}.Lost(2, until, until), classify.Open, false},
+	} {
+		effect, over, at := c.trail.Effect()
+		require.Equal(t, []any{c.effect, c.ended}, []any{effect, over}, fmt.Sprint(i))
+		if effect == classify.Open && i == 3 {
+			require.Equal(t, until, at)
+		}
+	}
+}
+
+// An attempt's numbers go on after those of an earlier run.
+func TestTrailFrom(t *testing.T) {
+	now := time.Now()
+	trail := Trail{}.Begin(1, now, now).From(4)
+	require.Equal(t, 4, trail.Last().Number)
+	trail[0].Class, trail[0].Kind, trail[0].EndedAt = classify.Transient, classify.Unavailable, now
+	trail = trail.Begin(2, now, now)
+	require.Equal(t, 5, trail.Last().Number)
+	require.Equal(t, 8, trail.Lost(5, now, now).Last().Number)
+	require.Equal(t, 9, trail.Begin(5, now, now).Last().Number, "a gap is filled")
+}

@@ -1,0 +1,222 @@
+package runlog_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// vouchers makes n vouchers of two lines and a planned export of them, in one
+// chunk.
+func (b books) vouchers(n int) runlog.Export {
+	b.t.Helper()
+	for i := range n {
+		b.lines(fmt.Sprintf("e%d-1 v%d 2026-10-01 1920 1", i, i), fmt.Sprintf("e%d-2 v%d 2026-10-01 3000 -1", i, i))
+	}
+	e := b.claim("2026-10", nil)
+	require.Len(b.t, b.plan(e, integrations.Export{}, 500), 2*n)
+	return e
+}
+
+func sending(attempt int) runlog.Sending {
+	return runlog.Sending{CorrelationID: uuid.New(), Attempt: attempt}
+}
+
+// An entry is open from before its first byte until it is settled, and nobody
+// marks it a second time meanwhile.
+func TestMarkAndSettle(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(1)
+	ids := []string{"e0-1", "e0-2"}
+	open := func() (entries []runlog.Entry) {
+		t.Helper()
+		entries, _, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+		require.NoError(t, err)
+		return entries
+	}
+	require.False(t, open()[0].Open)
+
+	s := sending(1)
+	until, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, time.Second, runlog.InFlight{Same: time.Minute})
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now().Add(61*time.Second), until, 5*time.Second)
+	got := open()
+	require.True(t, got[0].Open)
+	require.InDelta(t, 61, got[0].Wait.Seconds(), 5)
+	require.Equal(t, s.CorrelationID, got[0].SentIn)
+	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, sending(1), time.Second, runlog.InFlight{})
+	require.ErrorIs(t, err, runlog.ErrNotOwner, "it is open already")
+
+	none := runlog.Answer{None: ids}
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []uuid.UUID{s.CorrelationID}))
+	require.True(t, open()[0].Open, "its time has not come: only PostgreSQL's clock says so")
+	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Open, true, nil))
+	require.Zero(t, open()[0].Wait, "an answer proves that the vendor's work has ended")
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []uuid.UUID{uuid.New()}))
+	require.True(t, open()[0].Open, "the question was about another sending")
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []uuid.UUID{s.CorrelationID}))
+	require.False(t, open()[0].Open)
+
+	// A later attempt's mark refuses an earlier one, and open_until never decreases.
+	later := runlog.Sending{CorrelationID: s.CorrelationID, Attempt: 3}
+	again, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, later, 0, runlog.InFlight{})
+	require.NoError(t, err)
+	require.False(t, again.Before(until))
+	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
+	require.True(t, open()[0].Open, "what an earlier attempt knows is about its own sending")
+	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, later, classify.None, false, nil))
+	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, runlog.Sending{CorrelationID: s.CorrelationID, Attempt: 2}, 0, runlog.InFlight{})
+	require.ErrorIs(t, err, runlog.ErrNotOwner)
+}
+
+// Orders come from the owner; that an entry is exported is a fact, whoever says
+// so and when.
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(2)
+	s := sending(1)
+	ids := []string{"e0-1", "e0-2", "e1-1", "e1-2"}
+	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
+	require.NoError(t, err)
+
+	reset := e
+	reset.RunID = uuid.New() // the same number, another run: a reset
+	taken, ok, err := runlog.TakeOver(ctx, b.worker, e, "w2", uuid.New())
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, e.Fence+1, taken.Fence)
+	_, ok, err = runlog.TakeOver(ctx, b.worker, e, "w3", uuid.New())
+	require.NoError(t, err)
+	require.False(t, ok, "somebody else was quicker")
+
+	for name, who := range map[string]runlog.Export{"the run before": e, "a reset": reset} {
+		o := who.Owner()
+		_, _, err := runlog.OpenChunk(ctx, b.worker, o, 1)
+		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
+		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
+		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.RecordAsk(ctx, b.worker, o, runlog.Answer{None: ids}, []uuid.UUID{s.CorrelationID}), runlog.ErrNotOwner, name)
+		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no")
+		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.Defer(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
+		_, err = runlog.Plan(ctx, b.worker, who, integrations.Export{}, 500)
+		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
+		_, err = runlog.CloseExport(ctx, b.worker, who)
+		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
+	}
+	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[:2], s, classify.Done, false, map[string]string{"e0-1": "77"}))
+	_, err = runlog.SplitChunk(ctx, b.worker, taken.Owner(), 1, 2, "no")
+	require.ErrorContains(t, err, "open", "nothing is halved before its effect is known")
+	closed := b.close(taken)
+	require.Equal(t, []int{4, 2, 2}, []int{closed.Total, closed.Exported, closed.Unknown})
+	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[2:], s, classify.Done, false, nil))
+	require.Equal(t, []string{"e0-1:1:exported", "e0-2:1:exported", "e1-1:1:exported", "e1-2:1:exported"}, b.entries(e), "also after closing")
+	_, err = runlog.CloseExport(ctx, b.worker, taken)
+	require.NoError(t, err, "closing again is harmless")
+}
+
+// Entries of one sending are judged together, also when some of them were found
+// by an earlier question.
+func TestPartlyThere(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(2)
+	s := sending(1)
+	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, s, 0, runlog.InFlight{Same: time.Hour})
+	require.NoError(t, err)
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []uuid.UUID{s.CorrelationID}))
+	entries, control, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	for _, x := range entries {
+		require.True(t, x.Partly, x.EntryID)
+	}
+	require.NotNil(t, control, "what was found can prove later look-ups")
+}
+
+// A voucher that was refused and has other content now waits until the old
+// content can arrive no more.
+func TestChangedContent(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(1)
+	b.settle(e, 1, runlog.Rejected, nil)
+	b.close(e)
+	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.accounting_entries SET account = '1921' WHERE entry_id = 'e0-1'")
+	require.NoError(t, err)
+	retry := b.claim("2026-10", &e.ID)
+	require.Len(t, b.plan(retry, integrations.Export{}, 500), 2)
+	ids := []string{"e0-1", "e0-2"}
+	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Changed: time.Hour})
+	var soon *runlog.TooSoonError
+	require.ErrorAs(t, err, &soon)
+	require.InDelta(t, 3600, soon.Wait.Seconds(), 60)
+	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{})
+	require.NoError(t, err)
+}
+
+func TestClaimWrite(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx := t.Context()
+	c := runlog.WriteClaim{OrganizationID: b.org, CorrelationID: uuid.New(), IntegrationID: b.spec.ID, Operation: "call",
+		BodySHA256: fmt.Sprintf("%064x", 1), Actor: "kari@host", RunID: uuid.New(), Attempt: 1}
+	take := func(c runlog.WriteClaim, again bool) runlog.Claimed {
+		t.Helper()
+		got, err := runlog.ClaimWrite(ctx, b.worker, c, 0, time.Hour, again)
+		require.NoError(t, err)
+		return got
+	}
+	settle := func(attempt int, effect classify.Effect, ended bool) {
+		t.Helper()
+		require.NoError(t, runlog.SettleWrite(ctx, b.worker, b.org, c.CorrelationID, attempt, effect, ended, 200))
+	}
+	first := take(c, false)
+	require.True(t, first.Mine)
+	require.WithinDuration(t, time.Now().Add(time.Hour), first.OpenUntil, 5*time.Second)
+
+	for what, change := range map[string]func(*runlog.WriteClaim){
+		"operation": func(c *runlog.WriteClaim) { c.Operation = "ping" }, "request body": func(c *runlog.WriteClaim) { c.BodySHA256 = fmt.Sprintf("%064x", 2) },
+		"integration": func(c *runlog.WriteClaim) { c.IntegrationID = uuid.New() },
+	} {
+		other := c
+		change(&other)
+		_, err := runlog.ClaimWrite(ctx, b.worker, other, 0, 0, true)
+		var conflict *runlog.ConflictError
+		require.ErrorAs(t, err, &conflict, what)
+		require.Equal(t, what, conflict.What)
+	}
+
+	c.Attempt = 2
+	open := take(c, false)
+	require.Equal(t, []any{false, classify.Open, false}, []any{open.Mine, open.Effect, open.Due})
+	require.InDelta(t, 3600, open.Wait.Seconds(), 60)
+	settle(1, classify.Open, true)
+	require.True(t, take(c, false).Due)
+	settle(0, classify.None, true)
+	second := take(c, false)
+	require.Equal(t, []any{true, 2}, []any{second.Mine, second.Attempt})
+	settle(1, classify.None, true)
+	require.False(t, take(c, false).Mine, "the attempt before knows about its own sending only")
+
+	// Another run of the same workflow, after a reset, counts on.
+	reset := c
+	reset.RunID, reset.Attempt = uuid.New(), 1
+	require.Equal(t, 3, take(reset, true).Attempt)
+	settle(3, classify.Done, false)
+	done := take(c, true)
+	require.Equal(t, []any{false, classify.Done, 200}, []any{done.Mine, done.Effect, done.HTTPStatus})
+	settle(0, classify.None, true)
+	require.Equal(t, classify.Done, take(c, false).Effect, "done is final")
+	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
+	require.ErrorContains(t, err, "stands")
+}
