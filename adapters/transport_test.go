@@ -230,8 +230,7 @@ func TestResendOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			end, ended := make(chan struct{}), make(chan struct{})
-			var p *peer
-			p = listen(t, "http", nil, func(n int64, _ *net.TCPConn, conn net.Conn) {
+			p := listen(t, "http", nil, func(n int64, _ *net.TCPConn, conn net.Conn) {
 				if n > 1 {
 					again(conn)
 					return
