@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 )
 
@@ -104,7 +105,7 @@ func listen(t *testing.T, scheme string, config *tls.Config, serve handler) *pee
 }
 
 func (p *peer) write(method, body string) adapters.Request {
-	return adapters.Request{Adapter: "xledger", Method: method, URL: p.url, Header: http.Header{}, Body: []byte(body), Op: classify.Write}
+	return adapters.Request{Adapter: "xledger", Hosts: xledger.Vendor.Hosts, Method: method, URL: p.url, Header: http.Header{}, Body: []byte(body), Op: classify.Write}
 }
 
 const fine = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"data\":{}}"
