@@ -40,14 +40,21 @@ func (c cell) possible() bool {
 // cannot hold: an effect after the time for which it waits, and one after a
 // complete answer that the write had failed.
 func (c cell) doubles() bool {
-	return !c.vendor.upserts && (c.effect.late > c.vendor.inFlight+attemptTime || c.effect.late > 0 && c.answer.proof == workEnded)
+	if c.vendor.upserts {
+		return c.effect.late > 0 && c.answer.proof == workEnded // nothing is there twice, but what was rejected is
+	}
+	return c.effect.late > c.vendor.inFlight+attemptTime || c.effect.late > 0 && c.answer.proof == workEnded
 }
 
-// unknownAllowed reports whether entries may be left to a person.
-func (c cell) unknownAllowed() bool {
-	// Every second row is missing from what the vendor says: what is all or nothing
-	// seems to be there in part.
-	return asks[c.ask].name == "partial" && c.vendor.atomic && !c.effect.none
+// unknownAllowed reports whether entries may be left to a person. None of these
+// combinations needs one: that is for what people post or delete at the vendor.
+func (c cell) unknownAllowed() bool { return false }
+
+// refuses reports whether the answer is a no to what was sent, so that a voucher
+// that is sent alone may be rejected.
+func (c cell) refuses() bool {
+	r := c.answer.rule
+	return c.moment == singleVoucher && (r.Status == 400 || r.Status == 422 || r.Status == 200 || r.Status == 412 || r.Status == 500 || r.Rewrite != nil)
 }
 
 // every is the whole matrix.

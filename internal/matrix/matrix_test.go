@@ -493,11 +493,12 @@ func (x *trial) judge() (doubled bool, unknown int) {
 			x.check(x.unknownAllowed(), "%s is left to a person", e.ID)
 		case refused:
 			x.check(e.State == string(runlog.Rejected) && n == 0, "%s is %s, and there %d times", e.ID, e.State, n)
+		case e.State == string(runlog.Rejected) && (n == 0 || x.doubles()) && x.refuses():
 		default:
 			x.check(e.State == string(runlog.Exported) && n >= 1, "%s is %s, and there %d times", e.ID, e.State, n)
 		}
 	}
-	if x.doubles() {
+	if x.doubles() && !x.cell.vendor.upserts && asks[x.ask].rule == nil && !x.refuses() {
 		x.check(doubled, "the named limit was not reached: nothing is there twice")
 	}
 	return doubled, unknown
@@ -509,7 +510,11 @@ func (x *trial) bounds(o outcome, retries int) {
 	if x.ask > 0 || retries > 0 {
 		requests, took = 80, 40*time.Minute
 	}
+	if strings.Contains(x.answer.name, "credits") { // are waited for as the vendor documents it
+		took += 20 * time.Minute
+	}
 	x.check(o.requests <= requests, "%d requests", o.requests)
 	x.check(o.took <= took, "it took %v", o.took)
-	x.check(retries <= 1 || asks[x.ask].name == "401" && retries == 2, "%d retries", retries)
+	// A refused token ends a run each time, and the questions are refused twice.
+	x.check(retries <= 1 || asks[x.ask].name == "401" && retries <= 3, "%d retries", retries)
 }

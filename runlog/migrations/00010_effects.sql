@@ -49,12 +49,13 @@ ALTER TABLE ledgerline.export_entries
     ADD CONSTRAINT planned_and_rejected_are_not_open CHECK (state NOT IN ('planned', 'rejected') OR effect IS DISTINCT FROM 'open'),
     ADD CONSTRAINT open_has_its_sending CHECK (effect IS DISTINCT FROM 'open' OR (open_until IS NOT NULL AND sent_in IS NOT NULL AND sent_attempt IS NOT NULL));
 
--- An entry that is known to be at the vendor, the newest of each integration: a
--- look-up that does not find it proves nothing.
+-- Entries that are known to be at the vendor, the newest of each integration: a
+-- look-up that does not find them proves nothing. Two lines of one voucher, where
+-- there are two: they stand next to each other at the vendor.
 CREATE TABLE ledgerline.vendor_controls (
     organization_id uuid        NOT NULL,
     integration_id  uuid        NOT NULL,
-    vendor_key      text        NOT NULL,
+    vendor_keys     text[]      NOT NULL,
     voucher_id      text        NOT NULL,
     settled_at      timestamptz NOT NULL,
     PRIMARY KEY (organization_id, integration_id),
