@@ -117,7 +117,9 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	if control != nil {
-		sought = append(sought, adapters.Sought{Key: control.VendorKey, Voucher: control.VoucherID})
+		for _, k := range control.VendorKeys {
+			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID})
+		}
 	}
 	back := x.conn.For(limits.Readback)
 	found, v := x.exporter.Find(ctx, x.conn, sought)
@@ -126,10 +128,14 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	if out.verdict = v; v.Class != classify.Success {
 		return out, nil
 	}
-	if control != nil && found[control.VendorKey] == (adapters.Found{}) {
-		out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-			"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", control.VendorKey))
-		return out, nil
+	if control != nil {
+		for _, k := range control.VendorKeys {
+			if found[k] == (adapters.Found{}) {
+				out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+					"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
+				return out, nil
+			}
+		}
 	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
 	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, sentIn); err != nil {

@@ -53,7 +53,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	sum := sha256.Sum256(in.Body)
 	claim := runlog.WriteClaim{
 		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
-		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number,
+		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
 	}
 	take := func(again bool) (runlog.Claimed, bool) {
 		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
@@ -147,10 +147,12 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
-	there := 0
+	there, elsewhere := 0, ""
 	for _, s := range plan.Sought {
-		if found[s.Key].Count > 0 {
+		if f := found[s.Key]; f.Count > 0 {
 			there++
+		} else {
+			elsewhere = cmp.Or(elsewhere, f.Elsewhere)
 		}
 	}
 	settle := func(effect classify.Effect) bool {
@@ -175,6 +177,9 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	case there > 0:
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
 			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
+		return true
+	case elsewhere != "":
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; if that is this request, it has happened; nothing was sent")
 		return true
 	}
 	return !settle(classify.None)

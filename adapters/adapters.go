@@ -201,9 +201,6 @@ func (c *Conn) For(p limits.Purpose) (back func()) {
 	return func() { c.Purpose = before }
 }
 
-// ReadBack is [Conn.For] look-ups after an answer that was lost.
-func (c *Conn) ReadBack() (back func()) { return c.For(limits.Readback) }
-
 // Counter is [Request.Sent] for a request with the connection's purpose.
 func (c *Conn) Counter() func() {
 	count, purpose := c.Count, cmp.Or(c.Purpose, limits.Attempt)
@@ -245,4 +242,13 @@ func (c *Conn) Secrets() []string {
 // cannot be built, a setting that is missing. No call was made.
 func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
+}
+
+// Asked is the verdict on the answer to a look-up. One that is no answer to it
+// proves nothing, and the next one may: it is [classify.Untrusted].
+func Asked(v classify.Verdict) classify.Verdict {
+	if v.Kind == classify.InvalidResponse {
+		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted
+	}
+	return v
 }

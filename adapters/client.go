@@ -223,8 +223,12 @@ func (c *Client) write(ctx context.Context, r Request) seen {
 	try := func(over *http.Client) (seen, *sending) {
 		s := newSending(ctx)
 		x := exchange(httptrace.WithClientTrace(ctx, s.trace()), over, r, s)
-		x.unsent = s.stop()
-		if x.unsent && x.err == nil {
+		unsent, refused := s.stop()
+		x.unsent = unsent
+		switch {
+		case x.err != nil && refused != nil: // or the error would be what net/http made of it
+			x.err = refused
+		case x.err == nil && unsent:
 			x.err = errEarly
 		}
 		return x, s

@@ -72,8 +72,12 @@ type Entry struct {
 	Partly bool          // something else of the same sending is at the vendor
 }
 
-// Control is an entry that is known to be at the vendor.
-type Control struct{ VendorKey, VoucherID string }
+// Control are entries of one voucher that are known to be at the vendor: a
+// look-up that does not find all of them proves nothing of others.
+type Control struct {
+	VendorKeys []string
+	VoucherID  string
+}
 
 // OpenChunk returns the entries of a chunk that are to be sent or asked for, in
 // the order of their vouchers, and the integration's control; nil if it has
@@ -158,7 +162,7 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uui
 
 // exported records that entries are at the vendor: a fact, which is accepted
 // from any owner, after closing too, and wherever the entries have gone since.
-// One of them becomes the control.
+// Two lines of one voucher become the control.
 func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) error {
 	ids := make([]string, 0, len(there))
 	names := make(map[string]string, len(there))
@@ -174,11 +178,13 @@ func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) 
 		    UPDATE ledgerline.export_entries SET state = 'exported', effect = 'done', reason = NULL, settled_at = ledgerline.clock(),
 		        vendor_reference = coalesce($4::jsonb ->> entry_id, vendor_reference)
 		    WHERE organization_id = $1 AND integration_id = $2 AND entry_id = ANY($3) AND state <> 'exported'
-		    RETURNING vendor_key, voucher_id, settled_at
+		    RETURNING vendor_key, voucher_id, entry_id, settled_at
+		), two AS (
+		    SELECT * FROM settled WHERE voucher_id = (SELECT max(voucher_id) FROM settled) ORDER BY entry_id LIMIT 2
 		)
-		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_key, voucher_id, settled_at)
-		SELECT $1, $2, vendor_key, voucher_id, settled_at FROM settled ORDER BY vendor_key LIMIT 1
-		ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_key = excluded.vendor_key, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_keys, voucher_id, settled_at)
+		SELECT $1, $2, array_agg(vendor_key ORDER BY entry_id), max(voucher_id), max(settled_at) FROM two HAVING count(*) > 0
+		ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
 		WHERE c.settled_at <= excluded.settled_at`, o.OrganizationID, o.IntegrationID, ids, names)
 	return err
 }
@@ -287,7 +293,9 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved", chunk, open)
 		}
 		if split = vouchers > 1; !split {
-			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'rejected', reason = nullif($4, '')
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET state = 'rejected', reason = nullif(left(CASE WHEN EXISTS (
+				    SELECT FROM ledgerline.export_entries y WHERE y.organization_id = $1 AND y.export_id = $2 AND y.chunk = $3 AND y.voucher_id = x.voucher_id AND y.state = 'exported')
+				THEN 'other lines of this voucher are at the vendor: ' ELSE '' END || $4, 500), '')
 				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, o.OrganizationID, o.ExportID, chunk, storable(reason))
 			return err
 		}

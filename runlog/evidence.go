@@ -195,8 +195,8 @@ func queryRecorded(ctx context.Context, db Beginner, organization uuid.UUID, que
 	return list, err
 }
 
-// ControlOf returns the entry that is known to be at an integration's vendor: a
-// look-up that does not find it proves nothing. It is nil if there is none.
+// ControlOf returns the entries that are known to be at an integration's vendor: a
+// look-up that does not find them proves nothing. It is nil if there are none.
 func ControlOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c *Control, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		c, err = controlOf(ctx, tx, organization, integration)
@@ -206,7 +206,7 @@ func ControlOf(ctx context.Context, db Beginner, organization, integration uuid.
 }
 
 func controlOf(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (*Control, error) {
-	rows, err := tx.Query(ctx, `SELECT vendor_key, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2`, organization, integration)
+	rows, err := tx.Query(ctx, `SELECT vendor_keys, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2`, organization, integration)
 	if err != nil {
 		return nil, err
 	}

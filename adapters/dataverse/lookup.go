@@ -18,6 +18,9 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 	if err := Vendor.NeedSettings(c.Settings); err != nil {
 		return nil, adapters.Fault(classify.Configuration, "settings", err.Error())
 	}
+	if len(sought) == 0 {
+		return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
+	}
 	column, amount := c.Settings["prefix"]+keyColumn, c.Settings["prefix"]+"amount"
 	keys := make([]string, len(sought))
 	asked := make(map[string]bool, len(sought))
@@ -51,13 +54,13 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 func (d Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
 	if len(gets) == 1 {
 		a, v := d.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, nil, nil)
-		return [][]byte{a.Body}, v
+		return [][]byte{a.Body}, adapters.Asked(v)
 	}
 	payload, contentType := render(odata.Request{Requests: gets})
 	h := http.Header{"Content-Type": {contentType}, "Accept": {"multipart/mixed"}}
 	a, v := d.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", h, payload)
 	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, v
+		return nil, adapters.Asked(v)
 	}
 	lists, err := bodies(a.Body, a.Header.Get("Content-Type"))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -258,7 +259,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 		if refused != "" || err != nil {
 			return refused, err
 		}
-		if control != nil && found[control.VendorKey] == (adapters.Found{}) {
+		if control != nil && slices.ContainsFunc(control.VendorKeys, func(k string) bool { return found[k] == (adapters.Found{}) }) {
 			blind++
 		}
 		for _, r := range some {
@@ -294,11 +295,11 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 	}
 	var all []finding
 	if control != nil && done > 0 {
-		evidence := fmt.Sprintf("entry %.8s… of voucher %s is known to be there, and ", control.VendorKey, control.VoucherID)
+		evidence := fmt.Sprintf("%d lines of voucher %s are known to be there, and ", len(control.VendorKeys), control.VoucherID)
 		if blind == 0 {
-			evidence += "each look-up shows it"
+			evidence += "each look-up shows them"
 		} else {
-			evidence += fmt.Sprintf("%d look-ups do not show it: they prove nothing of what they did not find", blind)
+			evidence += fmt.Sprintf("%d look-ups do not: they prove nothing of what they did not find", blind)
 		}
 		all = append(all, compared("control", blind == 0, "%s", evidence))
 	}
@@ -339,13 +340,15 @@ func keysOf(some []runlog.Recorded, control *runlog.Control) (k adapters.Keys) {
 	add := func(key, voucher string) {
 		k.Keys, k.Vouchers = append(k.Keys, key), append(k.Vouchers, voucher)
 	}
-	among := false
 	for _, r := range some {
 		add(r.VendorKey, r.VoucherID)
-		among = among || control != nil && r.VendorKey == control.VendorKey
 	}
-	if control != nil && !among {
-		add(control.VendorKey, control.VoucherID)
+	if control != nil {
+		for _, key := range control.VendorKeys {
+			if !slices.Contains(k.Keys, key) {
+				add(key, control.VoucherID)
+			}
+		}
 	}
 	return k
 }

@@ -79,6 +79,10 @@ type Options struct {
 	// happens to it, and Answered when its answer is known, before it is sent.
 	// Both may call the sandbox.
 	Observe, Answered func(Entry)
+
+	// Choose is asked, after Observe, for the rule of a request; nil leaves it to
+	// the script. It is for those who decide by what a request carries.
+	Choose func(Entry) *Rule
 }
 
 // The demo's credentials: made up, and put together so that no scanner takes

@@ -50,12 +50,13 @@ ALTER TABLE ledgerline.export_entries
     ADD CONSTRAINT planned_and_rejected_are_not_open CHECK (state NOT IN ('planned', 'rejected') OR effect IS DISTINCT FROM 'open'),
     ADD CONSTRAINT open_has_its_sending CHECK (effect IS DISTINCT FROM 'open' OR (open_until IS NOT NULL AND sent_in IS NOT NULL AND sent_attempt IS NOT NULL));
 
--- An entry that is known to be at the vendor, the newest of each integration: a
--- look-up that does not find it proves nothing.
+-- Entries that are known to be at the vendor, the newest of each integration: a
+-- look-up that does not find them proves nothing. Two lines of one voucher, where
+-- there are two: they stand next to each other at the vendor.
 CREATE TABLE ledgerline.vendor_controls (
     organization_id uuid        NOT NULL,
     integration_id  uuid        NOT NULL,
-    vendor_key      text        NOT NULL,
+    vendor_keys     text[]      NOT NULL,
     voucher_id      text        NOT NULL,
     settled_at      timestamptz NOT NULL,
     PRIMARY KEY (organization_id, integration_id),
@@ -76,7 +77,9 @@ CREATE TABLE ledgerline.write_claims (
     ended           boolean     NOT NULL DEFAULT false,
     open_until      timestamptz NOT NULL,
     attempts        integer     NOT NULL DEFAULT 0, -- the highest number of an attempt that sent
-    run_id          uuid        NOT NULL,           -- the workflow run of that attempt
+    numbered        integer     NOT NULL,           -- the highest number of any attempt
+    run_id          uuid        NOT NULL,           -- the workflow run that was here last
+    run_base        integer     NOT NULL DEFAULT 0, -- and how many attempts had been made before it
     http_status     integer,                        -- of the answer that settled it
     claimed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at      timestamptz,
@@ -125,7 +128,7 @@ CREATE FUNCTION ledgerline.claim_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.organization_id, NEW.correlation_id, NEW.integration_id, NEW.operation, NEW.body_sha256, NEW.actor, NEW.claimed_at)
        IS DISTINCT FROM (OLD.organization_id, OLD.correlation_id, OLD.integration_id, OLD.operation, OLD.body_sha256, OLD.actor, OLD.claimed_at)
-       OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts THEN
+       OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts OR NEW.numbered < OLD.numbered THEN
         RAISE EXCEPTION 'the claim of % stands', OLD.correlation_id USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_stands';
     END IF;
     RETURN NEW;
@@ -205,11 +208,12 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     adopted := adopted + n;
     IF adopted > 0 THEN
-        INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_key, voucher_id, settled_at)
-            SELECT org, integration, x.vendor_key, x.voucher_id, x.settled_at FROM ledgerline.export_entries x
+        INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_keys, voucher_id, settled_at)
+            SELECT org, integration, (array_agg(x.vendor_key ORDER BY x.entry_id))[1:2], x.voucher_id, max(x.settled_at) FROM ledgerline.export_entries x
             JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text, doubt text) USING (entry_id)
-            WHERE x.organization_id = org AND x.integration_id = integration AND x.state = 'exported' AND f.doubt IS NULL ORDER BY x.settled_at DESC LIMIT 1
-            ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_key = excluded.vendor_key, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+            WHERE x.organization_id = org AND x.integration_id = integration AND x.state = 'exported' AND f.doubt IS NULL
+            GROUP BY x.voucher_id ORDER BY x.voucher_id DESC LIMIT 1
+            ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
             WHERE c.settled_at <= excluded.settled_at;
     END IF;
     SELECT coalesce(max(x.chunk), 1) INTO last FROM ledgerline.export_entries x WHERE x.organization_id = org AND x.export_id = export;
