@@ -136,8 +136,6 @@ func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
 			effect, ended, until = a.Found, false, time.Time{}
 		}
 		switch {
-		case a.Effect == "" && a.Asking && effect == "": // about what an earlier run of the workflow has sent
-			effect, until = classify.Open, a.OpenUntil
 		case a.Effect == "" || effect == classify.Done:
 		case a.Effect == classify.Done:
 			effect, ended, until = classify.Done, false, time.Time{}

@@ -120,3 +120,28 @@ func SettleWrite(ctx context.Context, db Beginner, organization, correlation uui
 		return err
 	})
 }
+
+// WriteState is what is known of a claimed write.
+type WriteState struct {
+	Effect    classify.Effect
+	OpenUntil *time.Time // of an open one, where the vendor's work has not ended
+	Actor     string     // who asked for it first
+}
+
+// WriteStateOf returns what is known of a write; nil if its correlation ID has no
+// claim, as that of a read.
+func WriteStateOf(ctx context.Context, db Beginner, organization, correlation uuid.UUID) (s *WriteState, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT effect, CASE WHEN effect = 'open' AND NOT ended THEN open_until END, actor
+			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2`, organization, correlation)
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WriteState])
+		if len(found) > 0 {
+			s = &found[0]
+		}
+		return err
+	})
+	return s, err
+}

@@ -48,6 +48,9 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 	if !readOnly(in) {
 		var until time.Time
 		out.Effect, _, until = trail.Effect()
+		if last := trail.Last(); out.Effect == "" && last.Asking { // about what an earlier run has sent
+			out.Effect, until = classify.Open, last.OpenUntil
+		}
 		if out.Effect == classify.Open && !until.IsZero() {
 			out.OpenUntil = &until
 		}

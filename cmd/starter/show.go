@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 			s.OrganizationID, s.State, s.Source = live.OrganizationID, live.State, "temporal"
 			s.Attempts, s.NextAttemptAt, s.TotalAttempts = live.Trail, live.NextAttemptAt, len(live.Trail)
 			s.Reason = live.Reason
+			s.fold()
 			s.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"),
 				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
 		}
@@ -94,14 +96,13 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 		}
 		return fmt.Errorf("no invocation %s is known%s", correlation, hint)
 	}
-	s.fold()
 	if a.output == "json" {
 		return printJSON(out, s)
 	}
 	return s.print(out)
 }
 
-// fold says what is known of a write over all of its attempts.
+// fold says what is known of a write over the attempts of a trail.
 func (s *shown) fold() {
 	var until time.Time
 	if s.Effect, _, until = s.Attempts.Effect(); s.Effect == classify.Open && !until.IsZero() {
@@ -124,6 +125,11 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		return err
 	}
 	defer pool.Close()
+	if claim, err := runlog.WriteStateOf(ctx, pool, s.OrganizationID, s.CorrelationID); err != nil {
+		return err
+	} else if claim != nil { // of all runs, with what was found by asking
+		s.Effect, s.OpenUntil, s.Actor = claim.Effect, claim.OpenUntil, claim.Actor
+	}
 	rows, _, err := runlog.List(ctx, pool, s.OrganizationID, runlog.Filter{CorrelationID: s.CorrelationID})
 	if err != nil || len(rows) == 0 {
 		return err
@@ -138,7 +144,7 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		if r.OpenUntil != nil {
 			at.OpenUntil = *r.OpenUntil
 		}
-		s.Actor = r.Actor
+		s.Actor = cmp.Or(s.Actor, r.Actor)
 		if r.ErrorClass == "" {
 			at.Class = classify.Success
 		}
