@@ -60,8 +60,8 @@ the record does not have as exported, are listed. With --adopt they are taken
 into the record, as an export of their own with the trigger adopt, and a later
 starter sync of the period sends only what is missing. What only a person can
 tell, such as posted lines or another amount, is taken as unknown, so that it is
-not sent; see starter exports resolve. Pause the integration before, and prove
-the oldest period first.`,
+not sent; see starter exports resolve. Stop its schedule before (starter schedules
+pause), and begin with the oldest period.`,
 		Example: "  starter exports prove $EXPORT --org $ORG\n  starter exports prove --period 2026-10 --integration xledger-main --org $ORG --adopt",
 		Args: func(c *cobra.Command, args []string) error {
 			switch {

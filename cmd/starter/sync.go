@@ -188,6 +188,8 @@ func showProgress(ctx context.Context, w io.Writer, temporal client.Client, db r
 		}
 		if until := p.Export.DeferredUntil; until != nil {
 			note += ", waits until " + until.Local().Format(time.TimeOnly)
+		} else if until := p.WaitsUntil(); !until.IsZero() {
+			note += ", waits until " + until.Local().Format(time.TimeOnly) + " for what the vendor may still be doing"
 		}
 		bar.set(n.Exported+n.Rejected+n.Unknown, note)
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -143,16 +144,7 @@ func TestAdoptAfterRestore(t *testing.T) {
 	require.Contains(t, out, "1200 of 1200 are there, 0 missing, 0 more than once, 0 with another amount")
 	require.Regexp(t, `yes +control`, out)
 
-	restore := func() {
-		conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
-		require.NoError(t, err)
-		defer conn.Close(context.Background())
-		for _, table := range []string{"export_entries", "vendor_controls", "bufdir_export_audit_log"} {
-			_, err = conn.Exec(t.Context(), "DELETE FROM ledgerline."+table+" WHERE organization_id = $1", b.id)
-			require.NoError(t, err)
-		}
-	}
-	restore()
+	b.restore(t)
 	b.vouchers(t, "B", 2, "2026-10-16", "3000", "0") // came since
 	prove := []string{"exports", "prove", "--period", "2026-10", "--integration", "xledger-main", "--org", org}
 	out, words, code = starter(t, "", prove...)
@@ -174,4 +166,77 @@ func TestAdoptAfterRestore(t *testing.T) {
 	require.Zero(t, code, "%s%s", out, words)
 	require.Equal(t, 4, fromJSON[workflows.SyncResult](t, out).Export.Total)
 	b.requireOnce(t, 1204)
+}
+
+// restore takes from the database what it has of exports, as if it had been
+// restored to a state before.
+func (b book) restore(t *testing.T) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	for _, table := range []string{"export_entries", "vendor_controls", "export_resolutions", "bufdir_export_audit_log"} {
+		_, err = conn.Exec(t.Context(), "DELETE FROM ledgerline."+table+" WHERE organization_id = $1", b.id)
+		require.NoError(t, err)
+	}
+}
+
+// Lines that were posted have left the journal. An export of them agrees; but of
+// what the record has lost only a person can tell, so it is not sent, and a word
+// for each voucher ends it.
+func TestProvePosted(t *testing.T) {
+	b := newBook(t)
+	erp := sandbox.New(sandbox.Options{})
+	server := httptest.NewServer(erp)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	at := sandbox.Addresses(server.URL)
+	_, err = conn.Exec(t.Context(), `UPDATE ledgerline.integrations SET base_url = $2, settings = jsonb_set(settings, '{authority}', to_jsonb($3::text)) WHERE integration_id = $1`,
+		b.integrations["erp"].ID, at["businesscentral"], at["entra"])
+	require.NoError(t, err)
+	startWorker(t, "--dev-vendor-hosts", server.Listener.Addr().String())
+	org := b.id.String()
+	sync := func() runlog.Export {
+		t.Helper()
+		out, words, code := starter(t, "", "sync", "--org", org, "--integration", "erp", "--period", "2026-10", "-o", "json", "--exit-status")
+		require.Zero(t, code, "%s%s", out, words)
+		return fromJSON[workflows.SyncResult](t, out).Export
+	}
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	e := sync()
+	require.Equal(t, 4, erp.Post(sandbox.DemoJournalID))
+	out, words, code := starter(t, "", "exports", "prove", e.ID.String(), "--org", org)
+	require.Zero(t, code, "%s%s", words, out)
+	require.Contains(t, out, "4 perhaps elsewhere, such as posted lines")
+
+	b.restore(t)
+	b.vouchers(t, "B", 1, "2026-10-16", "3000", "0")
+	out, words, code = starter(t, "", "exports", "prove", "--period", "2026-10", "--integration", "erp", "--org", org, "--adopt", "-o", "json")
+	require.Equal(t, 1, code, "%s%s", words, out)
+	adopted := fromJSON[struct{ Export runlog.Export }](t, out).Export
+	require.Equal(t, []any{runlog.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
+	require.Contains(t, adopted.ErrorMessage, "only a person can tell")
+	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")
+	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
+	require.Zero(t, code)
+	require.Regexp(t, `A00000 +A00000-1 +unknown +open +it is not there under its key, and document A00000 has entries`, out)
+	for _, v := range []string{"A00000", "A00001"} {
+		out, words, code = starterEnv(t, append(stack.Env(devstack.Operator), "LEDGERLINE_ACTOR=kari@example"), "", "exports", "resolve", adopted.ID.String(), "--org", org,
+			"--voucher", v, "--there", "--reason", "posted")
+		require.Zero(t, code, words)
+		require.Contains(t, out, "2 entries of voucher "+v+" are exported")
+	}
+	out, words, code = starter(t, "", "exports", "resolve", adopted.ID.String(), "--org", org, "--voucher", "A00000", "--there", "--reason", "again")
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Contains(t, words, "no voucher A00000 whose outcome is open")
+	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
+	require.Zero(t, code, "%s%s", words, out)
+	require.Contains(t, out, "4 that were found to be exported after it was closed")
+	out, _, _ = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
+	require.Regexp(t, `A00001 +yes +2 +kari@example +posted`, out)
+	require.Len(t, erp.Effects(), 7, "six lines and the posting")
 }
