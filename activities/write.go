@@ -53,7 +53,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	sum := sha256.Sum256(in.Body)
 	claim := runlog.WriteClaim{
 		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
-		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number,
+		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
 	}
 	take := func(again bool) (runlog.Claimed, bool) {
 		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
@@ -81,6 +81,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
 			return out
 		}
+		out.openUntil = c.OpenUntil
 		if plan.Guard == adapters.Unsafe {
 			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
@@ -88,6 +89,9 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			return out
 		}
 		if settled := a.askWrite(ctx, in, adapter, conn, plan, c, &out); settled {
+			if !out.asking {
+				out.openUntil = time.Time{}
+			}
 			return out
 		}
 		if time.Until(deadline) < deadline.Sub(began)/2 {

@@ -100,14 +100,7 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 		if err != nil {
 			return err
 		}
-		rows, err = tx.Query(ctx, `SELECT vendor_keys, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2`, o.OrganizationID, o.IntegrationID)
-		if err != nil {
-			return err
-		}
-		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Control])
-		if len(found) > 0 {
-			control = &found[0]
-		}
+		control, err = controlOf(ctx, tx, o.OrganizationID, o.IntegrationID)
 		return err
 	})
 	return entries, control, err

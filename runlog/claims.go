@@ -19,7 +19,7 @@ type WriteClaim struct {
 	BodySHA256                                   string // hex
 	Actor                                        string // who asked for it
 	RunID                                        uuid.UUID
-	Attempt                                      int // its number; a run whose number would not grow continues the count
+	Attempt                                      int // its number in this run, from 1
 }
 
 // Claimed is what is known of a write when its claim is taken.
@@ -29,7 +29,7 @@ type Claimed struct {
 	Due        bool          // of an open one: an answer "not there" proves that nothing will come
 	Wait       time.Duration // until it is due
 	OpenUntil  time.Time
-	Attempt    int // the number of this attempt, after those of earlier runs
+	Attempt    int // the number of this attempt, after all those of earlier runs
 	HTTPStatus int // of the answer that settled it; 0 if there was none
 }
 
@@ -52,8 +52,8 @@ func (e *ConflictError) Error() string {
 func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out Claimed, err error) {
 	err = InOrganization(ctx, db, c.OrganizationID, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
-			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, run_id)
-			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $9) ON CONFLICT DO NOTHING RETURNING open_until`,
+			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, numbered, run_id)
+			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $8, $9) ON CONFLICT DO NOTHING RETURNING open_until`,
 			c.OrganizationID, c.CorrelationID, c.IntegrationID, c.Operation, c.BodySHA256, storable(c.Actor), left+inFlight, c.Attempt, c.RunID).Scan(&out.OpenUntil)
 		if err == nil {
 			out.Mine, out.Effect, out.Attempt = true, classify.Open, c.Attempt
@@ -64,11 +64,11 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		}
 		var integration, run uuid.UUID
 		var operation, body string
-		var attempts int
+		var attempts, numbered, base int
 		err = tx.QueryRow(ctx, `SELECT integration_id, operation, body_sha256, effect, ended OR open_until <= ledgerline.clock(),
-			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, run_id, coalesce(http_status, 0)
+			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, numbered, run_id, run_base, coalesce(http_status, 0)
 			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2 FOR UPDATE`, c.OrganizationID, c.CorrelationID).
-			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &run, &out.HTTPStatus)
+			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &numbered, &run, &base, &out.HTTPStatus)
 		if err != nil {
 			return err
 		}
@@ -80,8 +80,14 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 				return &ConflictError{d.what}
 			}
 		}
-		if out.Attempt = c.Attempt; run != c.RunID && c.Attempt <= attempts {
-			out.Attempt = attempts + 1
+		if run != c.RunID {
+			base = numbered
+		}
+		out.Attempt = base + c.Attempt
+		_, err = tx.Exec(ctx, `UPDATE ledgerline.write_claims SET numbered = greatest(numbered, $3), run_id = $4, run_base = $5
+			WHERE organization_id = $1 AND correlation_id = $2`, c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, base)
+		if err != nil {
+			return err
 		}
 		if out.Due {
 			out.Wait = 0
@@ -93,10 +99,10 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 			return fmt.Errorf("attempt %d has been overtaken by attempt %d", out.Attempt, attempts)
 		}
 		out.Mine, out.Effect = true, classify.Open
-		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET effect = 'open', ended = false, settled_at = NULL, attempts = greatest(attempts, $3), run_id = $4,
-			    open_until = greatest(open_until, ledgerline.clock() + $5::interval)
+		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET effect = 'open', ended = false, settled_at = NULL, attempts = greatest(attempts, $3),
+			    open_until = greatest(open_until, ledgerline.clock() + $4::interval)
 			WHERE organization_id = $1 AND correlation_id = $2 RETURNING open_until`,
-			c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, left+inFlight).Scan(&out.OpenUntil)
+			c.OrganizationID, c.CorrelationID, out.Attempt, left+inFlight).Scan(&out.OpenUntil)
 	})
 	return out, err
 }
@@ -113,4 +119,29 @@ func SettleWrite(ctx context.Context, db Beginner, organization, correlation uui
 			organization, correlation, attempt, string(effect), ended, httpStatus)
 		return err
 	})
+}
+
+// WriteState is what is known of a claimed write.
+type WriteState struct {
+	Effect    classify.Effect
+	OpenUntil *time.Time // of an open one, where the vendor's work has not ended
+	Actor     string     // who asked for it first
+}
+
+// WriteStateOf returns what is known of a write; nil if its correlation ID has no
+// claim, as that of a read.
+func WriteStateOf(ctx context.Context, db Beginner, organization, correlation uuid.UUID) (s *WriteState, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT effect, CASE WHEN effect = 'open' AND NOT ended THEN open_until END, actor
+			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2`, organization, correlation)
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WriteState])
+		if len(found) > 0 {
+			s = &found[0]
+		}
+		return err
+	})
+	return s, err
 }
