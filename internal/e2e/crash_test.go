@@ -52,7 +52,7 @@ func (b book) effects(t *testing.T) (n int) {
 func (b book) retryOf(t *testing.T, e runlog.Export) client.WorkflowRun {
 	t.Helper()
 	in := b.input(t, e.Period)
-	in.ParentID, in.Trigger = &e.ID, "retry"
+	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
 	return b.start(t, in)
 }
 
@@ -70,7 +70,7 @@ func TestExportCrashBeforeEffect(t *testing.T) {
 	require.Zero(t, b.effects(t))
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{"complete", 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
 }
 
@@ -105,7 +105,7 @@ func TestExportCrashBeforeRecord(t *testing.T) {
 
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{"complete", 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
 }
 
@@ -135,11 +135,11 @@ func TestExportDoubtStays(t *testing.T) {
 			if c.status != "" {
 				require.Equal(t, c.status, e.Status, "%+v", e)
 			}
-			if e.Status == "failed" {
+			if e.Status == runlog.Failed {
 				require.Equal(t, []int{0, 0, 2}, []int{e.Exported, e.Rejected, e.Unknown}, "%+v", e)
 				e = result(t, b.retryOf(t, e)).Export
 			}
-			require.Equal(t, []any{"complete", 2}, []any{e.Status, e.Exported}, "%+v", e)
+			require.Equal(t, []any{runlog.Complete, 2}, []any{e.Status, e.Exported}, "%+v", e)
 			b.requireOnce(t, 2)
 		})
 	}
@@ -172,11 +172,11 @@ func TestExportCancelled(t *testing.T) {
 			}
 			require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 			e := result(t, run).Export
-			require.Equal(t, []any{"failed", "cancelled", 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
+			require.Equal(t, []any{runlog.Failed, "cancelled", 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
 			require.Equal(t, c.fault.Status == 0, e.DeferredUntil == nil, "that it was deferred stays on record")
 			require.Equal(t, c.effects, b.effects(t))
 			retry := result(t, b.retryOf(t, e)).Export
-			require.Equal(t, []any{"complete", 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
+			require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
 			b.requireOnce(t, 6)
 		})
 	}
@@ -193,10 +193,10 @@ func TestExportCancelledAtOnce(t *testing.T) {
 		require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 		var r workflows.SyncResult
 		require.NoError(t, run.Get(t.Context(), &r))
-		require.Contains(t, []string{"complete", "failed"}, r.Export.Status)
-		if r.Export.Status == "failed" {
+		require.Contains(t, []runlog.ExportStatus{runlog.Complete, runlog.Failed}, r.Export.Status)
+		if r.Export.Status == runlog.Failed {
 			require.Equal(t, "cancelled", r.Export.ErrorCode)
-			require.Equal(t, "complete", result(t, b.retryOf(t, r.Export)).Export.Status)
+			require.Equal(t, runlog.Complete, result(t, b.retryOf(t, r.Export)).Export.Status)
 		}
 		b.requireOnce(t, 2)
 	}
