@@ -134,7 +134,9 @@ func TestExportShowsItsCall(t *testing.T) {
 }
 
 // A token that Xledger refuses inside HTTP 200, without a code: no voucher is to
-// blame, none is rejected, and with the token renewed all are sent.
+// blame and none is rejected. Such an answer does not prove that nothing was
+// stored, and who is refused cannot ask either, so the entries stay open; with
+// the token renewed they are asked about and sent.
 func TestExportRefusedAltogether(t *testing.T) {
 	b := newBook(t)
 	vendor, args := watchClosely(t, b.tenant, "xledger-main")
@@ -147,12 +149,20 @@ func TestExportRefusedAltogether(t *testing.T) {
 	require.Contains(t, e.ErrorMessage, "perhaps because of its token")
 	require.Zero(t, e.Rejected)
 	require.Len(t, vendor.Log(), 2, "the warm-up and one chunk")
-	require.Equal(t, []string{"planned"}, queryStrings(t, "SELECT DISTINCT state FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
+	require.Equal(t, []string{"sent open"}, queryStrings(t, "SELECT DISTINCT state || ' ' || effect FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
 
 	vendor.Reset()
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	require.Equal(t, 40, fromJSON[workflows.SyncResult](t, out).Export.Exported)
+	asked := 0
+	for _, e := range vendor.Log() {
+		if len(e.Keys) > 0 {
+			require.Positive(t, asked, "sent again and not asked about")
+		}
+		asked += len(e.Asked)
+	}
+	require.GreaterOrEqual(t, asked, 40)
 }
 
 // A period is exported once, whatever the vendor does on the way, however
@@ -294,13 +304,13 @@ func TestExportLookUpFails(t *testing.T) {
 	startWorker(t)
 	for name, c := range map[string]struct {
 		look   sandbox.Rule
-		status string
+		status runlog.ExportStatus
 		code   string
 	}{
-		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, "complete", ""},
-		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, "failed", "unauthorized"},
-		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, "complete", ""},
-		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, "failed", "unauthorized"},
+		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, runlog.Complete, ""},
+		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, runlog.Failed, "unauthorized"},
+		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, runlog.Failed, "business"},
+		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, runlog.Failed, "unauthorized"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
