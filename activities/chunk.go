@@ -118,7 +118,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	}
 	if control != nil {
 		for _, k := range control.VendorKeys {
-			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID})
+			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
 		}
 	}
 	back := x.conn.For(limits.Readback)

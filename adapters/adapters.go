@@ -149,6 +149,9 @@ type Sought struct {
 	Key     string // its identity at the vendor
 	Voucher string // "" if it is not known
 	In      string // the collection, where it is another than the settings' own
+	// Known: it is known to be there. It is asked for in each request that the
+	// question takes, and proves that request's answer.
+	Known bool
 }
 
 // Found is what a vendor has under one key. The answer to [LookUp] is an object

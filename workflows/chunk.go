@@ -109,10 +109,38 @@ func seenOf(item Item, o Outcome, r activities.CallResult) seen {
 
 // apply does what was decided.
 func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) (goOn bool, err error) {
-	durable, _ := workflow.NewDisconnectedContext(ctx)
+	f := p.note(s, d, workflow.Now(ctx), in.DeferBase)
+	switch {
+	case f.split != nil:
+		durable, _ := workflow.NewDisconnectedContext(ctx)
+		var halved bool
+		if err := store(durable, activities.SplitName, "refused: find the voucher", f.split, &halved); err != nil {
+			return false, err
+		}
+		p.halved(f.split, halved)
+	case f.sleep > 0:
+		if err := sleepDeferred(ctx, p, f.sleep); err != nil {
+			p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.message)
+			return false, nil
+		}
+	}
+	return f.goOn, f.err
+}
+
+// followUp is what is left to be done of a decision once it is noted.
+type followUp struct {
+	split *activities.Split // a chunk is to be halved
+	sleep time.Duration     // the run waits
+	goOn  bool
+	err   error
+}
+
+// note notes in a run's progress what was decided.
+func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) followUp {
 	if s.ok && s.item.Step != activities.LateErrorsStep {
 		p.Unwelcome, p.Deferrals = false, 0
 	}
+	f := followUp{goOn: true}
 	switch d.next {
 	case forward:
 		if s.item.Step == activities.LateErrorsStep {
@@ -124,28 +152,15 @@ func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) 
 	case again:
 		p.Queue = append(p.Queue, d.item)
 	case aside:
-		d.item.Until = workflow.Now(ctx).Add(max(d.wait, minAside))
+		d.item.Until = now.Add(max(d.wait, minAside))
 		p.Aside = append(p.Aside, d.item)
 	case halve:
-		var halved bool
-		err := store(durable, activities.SplitName, "refused: find the voucher", activities.Split{
-			Export: p.Export, Chunk: d.item.Chunk, Into: p.Last + 1, Reason: d.item.Reason,
-		}, &halved)
-		if err != nil {
-			return false, err
-		}
-		if halved {
-			p.Last++
-			p.Queue = append(p.Queue, Item{Chunk: p.Last}, Item{Chunk: d.item.Chunk})
-		}
+		f.split = &activities.Split{Export: p.Export, Chunk: d.item.Chunk, Into: p.Last + 1, Reason: d.item.Reason}
 	case pause:
 		p.Queue = append(p.Queue, d.item)
-		if err := deferRun(ctx, in, p, s); err != nil {
-			p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.message)
-			return false, nil
-		}
+		f.sleep = p.defers(s, now, base)
 	case reclaim:
-		return false, errNotOwner
+		return followUp{err: errNotOwner}
 	case fail:
 		class, message := s.class, d.item.Reason
 		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
@@ -155,9 +170,17 @@ func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) 
 			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
 		}
 		p.fail(class, d.item.Code, message)
-		return false, nil
+		return followUp{}
 	}
-	return true, nil
+	return f
+}
+
+// halved notes that a chunk was halved, or that its only voucher was rejected.
+func (p *Progress) halved(s *activities.Split, halved bool) {
+	if halved {
+		p.Last = s.Into
+		p.Queue = append(p.Queue, Item{Chunk: s.Into}, Item{Chunk: s.Chunk})
+	}
 }
 
 // fail notes why a run ends before its work is done.
@@ -196,19 +219,25 @@ func summaryOf(period string, c activities.Chunk) string {
 	return fmt.Sprintf("export %s, chunk %d", period, c.Chunk)
 }
 
-// deferRun lets the run wait: a durable timer, visible on its row. It is never
-// shorter than what the vendor asked for.
-func deferRun(ctx workflow.Context, in SyncInput, p *Progress, s seen) error {
-	d := max(deferral(p.Deferrals, in.DeferBase), min(s.retryIn, 31*24*time.Hour))
+// defers notes that a run waits for a vendor, never for less than it asked for,
+// and returns for how long.
+func (p *Progress) defers(s seen, now time.Time, base time.Duration) time.Duration {
+	d := max(deferral(p.Deferrals, base), min(s.retryIn, 31*24*time.Hour))
 	if s.kind != classify.Paused { // which is nobody's failure
 		p.Deferrals++
 	}
-	until := workflow.Now(ctx).Add(d)
+	until := now.Add(d)
 	p.Export.DeferredUntil = &until
-	if err := store(ctx, activities.DeferName, "deferred until "+until.UTC().Format(time.RFC3339), p.Export, nil); err != nil {
+	return d
+}
+
+// sleepDeferred lets the run wait: a durable timer, visible on its row.
+func sleepDeferred(ctx workflow.Context, p *Progress, d time.Duration) error {
+	err := store(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), p.Export, nil)
+	if err != nil {
 		return err
 	}
-	err := workflow.Sleep(ctx, d)
+	err = workflow.Sleep(ctx, d)
 	p.Export.DeferredUntil = nil
 	return err
 }

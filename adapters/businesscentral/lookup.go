@@ -37,34 +37,49 @@ func (b Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 	}
 	keys := make(map[line]string, len(sought)) // as they were sought
 	var paths []string                         // in their order, so that the same question makes the same request
-	numbers := make(map[string][]string)
+	of := make(map[string][]adapters.Sought)
 	for _, s := range sought {
 		l := line{cmp.Or(s.In, own), s.Key}
 		if _, twice := keys[l.folded()]; twice {
 			continue
 		}
 		keys[l.folded()] = s.Key
-		if numbers[l.path] == nil {
+		if of[l.path] == nil {
 			paths = append(paths, l.path)
 		}
-		numbers[l.path] = append(numbers[l.path], l.number)
+		of[l.path] = append(of[l.path], s)
 	}
 	found := make(map[string]adapters.Found)
 	for _, path := range paths {
-		lists, v := b.ask(ctx, c, odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber,amount", numbers[path]))
+		groups := odata.Groups(of[path])
+		numbers := make([][]string, len(groups))
+		for i, group := range groups {
+			for _, s := range group {
+				numbers[i] = append(numbers[i], s.Key)
+			}
+		}
+		lists, v := b.ask(ctx, c, odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber,amount", numbers))
 		if v.Class != classify.Success {
 			return nil, v
 		}
-		for _, r := range slices.Concat(lists...) {
-			key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
-			if !asked {
-				return nil, odata.Unasked()
+		shown := make([]map[string]bool, len(lists))
+		for i, list := range lists {
+			shown[i] = make(map[string]bool)
+			for _, r := range list {
+				key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
+				if !asked {
+					return nil, odata.Unasked()
+				}
+				shown[i][key] = true
+				f := found[key]
+				if f.Count++; f.Reference == "" {
+					f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
+				}
+				found[key] = f
 			}
-			f := found[key]
-			if f.Count++; f.Reference == "" {
-				f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
-			}
-			found[key] = f
+		}
+		if w, ok := adapters.Proved(groups, shown); !ok {
+			return nil, w
 		}
 	}
 	return b.posted(ctx, c, own, sought, found)
@@ -102,7 +117,7 @@ func (b Adapter) posted(ctx context.Context, c *adapters.Conn, own string, sough
 		keys[p] = append(keys[p], s.Key)
 	}
 	for _, at := range ledgers {
-		lists, v := b.ask(ctx, c, odata.LookUps(at, "documentNumber", "documentNumber", documents[at]))
+		lists, v := b.ask(ctx, c, odata.LookUps(at, "documentNumber", "documentNumber", slices.Collect(slices.Chunk(documents[at], odata.PerLookUp))))
 		if v.Class != classify.Success {
 			return nil, v
 		}

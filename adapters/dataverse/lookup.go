@@ -3,7 +3,6 @@ package dataverse
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -22,10 +21,13 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 		return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
 	}
 	column, amount := c.Settings["prefix"]+keyColumn, c.Settings["prefix"]+"amount"
-	keys := make([]string, len(sought))
+	groups := odata.Groups(sought)
+	keys := make([][]string, len(groups))
 	asked := make(map[string]bool, len(sought))
-	for i, s := range sought {
-		keys[i], asked[s.Key] = s.Key, true
+	for i, group := range groups {
+		for _, s := range group {
+			keys[i], asked[s.Key] = append(keys[i], s.Key), true
+		}
 	}
 	bodies, v := d.ask(ctx, c, odata.LookUps(c.Settings["table"], column, column+","+amount, keys))
 	if v.Class != classify.Success {
@@ -36,16 +38,24 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 		return nil, v
 	}
 	found := make(map[string]adapters.Found, len(sought))
-	for _, r := range slices.Concat(lists...) {
-		key := strings.ToLower(r.Text(column)) // Dataverse compares without case
-		if !asked[key] {
-			return nil, odata.Unasked()
+	shown := make([]map[string]bool, len(lists))
+	for i, list := range lists {
+		shown[i] = make(map[string]bool)
+		for _, r := range list {
+			key := strings.ToLower(r.Text(column)) // Dataverse compares without case
+			if !asked[key] {
+				return nil, odata.Unasked()
+			}
+			shown[i][key] = true
+			f := found[key]
+			if f.Count++; f.Reference == "" {
+				f.Reference, f.Amount = primaryKey(r, column), r.Amount(amount)
+			}
+			found[key] = f
 		}
-		f := found[key]
-		if f.Count++; f.Reference == "" {
-			f.Reference, f.Amount = primaryKey(r, column), r.Amount(amount)
-		}
-		found[key] = f
+	}
+	if w, ok := adapters.Proved(groups, shown); !ok {
+		return nil, w
 	}
 	return found, v
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,16 +15,19 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// perLookUp is how many values one filter asks for. It keeps the address well
+// PerLookUp is how many values one filter asks for. It keeps the address well
 // under 2,000 characters.
-const perLookUp = 20
+const PerLookUp = 20
+
+// Groups are the groups of a question of which each takes one of [LookUps].
+func Groups(sought []adapters.Sought) [][]adapters.Sought { return adapters.Groups(sought, PerLookUp) }
 
 // LookUps are the requests that ask a collection for the records whose column
-// has one of the values. selected are the columns that are wanted. The vendor is
-// asked to count them, so that an answer that lacks some shows.
-func LookUps(path, column, selected string, values []string) []Request {
+// has one of the values of a group. selected are the columns that are wanted. The
+// vendor is asked to count them, so that an answer that lacks some shows.
+func LookUps(path, column, selected string, groups [][]string) []Request {
 	var out []Request
-	for some := range slices.Chunk(values, perLookUp) {
+	for _, some := range groups {
 		terms := make([]string, len(some))
 		for i, v := range some {
 			terms[i] = column + " eq '" + strings.ReplaceAll(v, "'", "''") + "'"

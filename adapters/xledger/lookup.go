@@ -112,14 +112,18 @@ const itemsByIdentifier = "query($ids:[String!],$n:Int,$after:String){glImportIt
 // perLookUp is how many identifiers one look-up asks for: those of a whole
 // mutation, and one that is known to be there. That one only proves something of
 // the answer that it is in.
-const perLookUp = MaxNodes + 1
+const perLookUp = MaxNodes + 2
 
 // Find implements [adapters.Finder] with the import items of an extIdentifier. The
 // filter extIdentifier_in is an assumption: the vendor's reference is not public.
 func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
 	found := make(map[string]adapters.Found)
 	v := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
-	for some := range slices.Chunk(sought, perLookUp) {
+	groups := adapters.Groups(sought, perLookUp)
+	var shown []map[string]bool
+	for _, some := range groups {
+		here := make(map[string]bool)
+		shown = append(shown, here)
 		asked := make(map[string]bool, len(some))
 		ids := make([]string, len(some))
 		for i, one := range some {
@@ -139,6 +143,7 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 			if !asked[node.ExtIdentifier] {
 				return errors.New("the look-up answered with an item that was not asked for; its filter was passed over")
 			}
+			here[node.ExtIdentifier] = true
 			f := found[node.ExtIdentifier]
 			if f.Count++; f.Reference == "" {
 				f.Reference, f.Amount = string(node.DBID), string(node.Amount)
@@ -149,6 +154,9 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 		if v.Class != classify.Success {
 			return nil, v
 		}
+	}
+	if w, ok := adapters.Proved(groups, shown); !ok {
+		return nil, w
 	}
 	return found, v
 }

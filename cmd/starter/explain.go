@@ -110,7 +110,7 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 }
 
 func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
-	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Unknown}
+	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Effect == classify.Open}
 	if v.Effect != "" {
 		effect := string(v.Effect)
 		e.Effect = &effect

@@ -87,7 +87,7 @@ func recordExports(t *testing.T) {
 			b.fault(sandbox.Rule{Times: 1, Status: 401})
 			e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 			in := b.input(t, "2026-10")
-			in.ParentID, in.Trigger = &e.ID, "retry"
+			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
 			return in
 		},
 		"continued": func(b book) workflows.SyncInput { // as new, so that it has several histories

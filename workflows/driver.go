@@ -1,0 +1,47 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/ledgerline/ledgerline/activities"
+)
+
+// Driver takes the steps of a [Sync] without Temporal, for tests that decide
+// themselves what happens when and what is lost. What is made next and what
+// follows from it is decided by the code that Sync runs. Its owner keeps a
+// [Progress] as a run does, runs the activities, and waits.
+type Driver struct {
+	Now       func() time.Time // the server's clock
+	DeferBase time.Duration    // as in [SyncInput]
+}
+
+// FollowUp is what is left to be done after [Driver.Follow].
+type FollowUp struct {
+	Split   *activities.Split // to be halved; see [Driver.Halved]
+	Sleep   time.Duration     // the run waits so long
+	Over    bool              // the run goes to its close
+	Reclaim bool              // the run is not the owner any more
+}
+
+// Over reports whether nothing is left to be made.
+func (Driver) Over(p Progress) bool { return p.over() }
+
+// Take removes the item that is to be made next. If all that is left has to
+// wait, ok is false, and sleep is until the first of it is due.
+func (d Driver) Take(p *Progress) (item Item, ok bool, sleep time.Duration) { return p.take(d.Now()) }
+
+// Follow notes what follows from the invocation of an item, which ended with a
+// result that has the whole trail, and with an error unless it succeeded.
+func (d Driver) Follow(p *Progress, in activities.Invocation, item Item, r activities.CallResult, err error) FollowUp {
+	s := seenOf(item, outcomeOf(in, r.Trail, activities.Held{}, r.Response, err), r)
+	s.deferrals, s.unwelcome = p.Deferrals, p.Unwelcome
+	f := p.note(s, decide(s), d.Now(), d.DeferBase)
+	return FollowUp{Split: f.split, Sleep: f.sleep, Over: !f.goOn && f.err == nil, Reclaim: f.err != nil}
+}
+
+// Halved notes the answer of [activities.Activities.SplitChunk].
+func (Driver) Halved(p *Progress, s *activities.Split, halved bool) { p.halved(s, halved) }
+
+// LostOwnership reports whether an activity's error means that the run has to
+// claim its export anew.
+func (Driver) LostOwnership(err error) bool { return lostOwnership(err) }
