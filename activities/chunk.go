@@ -65,7 +65,6 @@ func (a *Activities) runOf(ctx context.Context) uuid.UUID {
 }
 
 func (x chunkAttempt) make(ctx context.Context) (out outcome) {
-	began := time.Now()
 	entries, control, err := runlog.OpenChunk(ctx, x.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
 		out.verdict = x.storeFault(err, "the entries could not be read")
@@ -93,11 +92,21 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		out.answer.ReadBack = true
 		return out
 	}
-	if deadline, ok := ctx.Deadline(); ok && out.found != "" && time.Until(deadline) < deadline.Sub(began)/2 {
-		out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
+	if late := tooLate(ctx, x.in.Policy); late != nil {
+		out.verdict = *late
 		return out
 	}
 	return x.send(ctx, left, out)
+}
+
+// tooLate is the verdict on an attempt that has less than half of its time left
+// before it sends: its answer might not come in time.
+func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < (p.AttemptTimeout-margin(p.AttemptTimeout))/2 {
+		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
+		return &v
+	}
+	return nil
 }
 
 // ask asks the vendor which of the open entries it has and settles what the

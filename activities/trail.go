@@ -142,11 +142,11 @@ func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
 		case a.Effect == classify.Open:
 			ended = a.Ended && (ended || effect != classify.Open)
 			effect = classify.Open
-			if a.OpenUntil.After(until) {
-				until = a.OpenUntil
-			}
 		case effect == "":
 			effect = a.Effect
+		}
+		if effect == classify.Open && a.OpenUntil.After(until) {
+			until = a.OpenUntil // also of one that was lost, as a later attempt found it
 		}
 	}
 	return effect, ended, until

@@ -43,7 +43,6 @@ func newClaimStore(db runlog.Beginner) ClaimStore {
 // becomes of the workflow: without a claim nothing is sent, a claim that is done
 // is answered from the record, and an open one is asked about.
 func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, trail Trail) (out outcome) {
-	began := time.Now()
 	if in.Idempotent && plan.Guard != adapters.Idempotent {
 		plan.Guard = adapters.Idempotent
 	}
@@ -71,6 +70,10 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		}
 		return c, false
 	}
+	if late := tooLate(ctx, in.Policy); late != nil {
+		out.verdict = *late
+		return out
+	}
 	c, ok := take(plan.Guard == adapters.Idempotent)
 	if !ok {
 		return out
@@ -94,8 +97,8 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			}
 			return out
 		}
-		if time.Until(deadline) < deadline.Sub(began)/2 {
-			out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
+		if late := tooLate(ctx, in.Policy); late != nil {
+			out.verdict = *late
 			return out
 		}
 		if c, ok = take(true); !ok {
