@@ -138,10 +138,12 @@ type Entry struct {
 }
 
 // Keys is the body of [LookUp]. Vouchers are the vouchers of the keys, in the
-// same order, where they are known; they help some vendors to find more.
+// same order, where they are known; they help some vendors to find more. Known
+// are those of the keys that are known to be there, see [Sought].
 type Keys struct {
 	Keys     []string `json:"keys"`
 	Vouchers []string `json:"vouchers,omitempty"`
+	Known    []string `json:"known,omitempty"`
 }
 
 // Sought is a record to ask for.

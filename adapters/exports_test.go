@@ -224,15 +224,15 @@ func TestFaultyEntries(t *testing.T) {
 func TestLookUpBodies(t *testing.T) {
 	many, err := json.Marshal(adapters.Keys{Keys: slices.Repeat([]string{keyOf("a")}, adapters.MaxKeys+1)})
 	require.NoError(t, err)
-	good, err := json.Marshal(adapters.Keys{Keys: []string{keyOf("a"), keyOf("b")}, Vouchers: []string{"A", ""}})
+	good, err := json.Marshal(adapters.Keys{Keys: []string{keyOf("a"), keyOf("b")}, Vouchers: []string{"A", ""}, Known: []string{keyOf("b")}})
 	require.NoError(t, err)
 	sought, err := adapters.ReadKeys(good)
 	require.NoError(t, err)
-	require.Equal(t, []adapters.Sought{{Key: keyOf("a"), Voucher: "A"}, {Key: keyOf("b")}}, sought)
+	require.Equal(t, []adapters.Sought{{Key: keyOf("a"), Voucher: "A"}, {Key: keyOf("b"), Known: true}}, sought)
 	everyExporter(t, func(t *testing.T, b books) {
 		for _, body := range []string{
 			``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`,
-			`{"keys":["` + keyOf("a") + `"],"vouchers":["A","B"]}`,
+			`{"keys":["` + keyOf("a") + `"],"vouchers":["A","B"]}`, `{"keys":["` + keyOf("a") + `"],"known":["` + keyOf("b") + `"]}`,
 		} {
 			_, err := b.Plan(adapters.LookUp, []byte(body))
 			require.Error(t, err, body)

@@ -160,7 +160,7 @@ func TestPrintProof(t *testing.T) {
 func TestKeysOf(t *testing.T) {
 	some := []runlog.Recorded{{VendorKey: "k1", VoucherID: "v1"}, {VendorKey: "k2", VoucherID: "v2"}}
 	k := keysOf(some, &runlog.Control{VendorKeys: []string{"k2", "k3"}, VoucherID: "v3"})
-	require.Equal(t, adapters.Keys{Keys: []string{"k1", "k2", "k3"}, Vouchers: []string{"v1", "v2", "v3"}}, k)
+	require.Equal(t, adapters.Keys{Keys: []string{"k1", "k2", "k3"}, Vouchers: []string{"v1", "v2", "v3"}, Known: []string{"k2", "k3"}}, k)
 	require.Len(t, keysOf(some, nil).Keys, 2)
 	require.LessOrEqual(t, lookUpAtOnce+2, adapters.MaxKeys)
 }

@@ -349,6 +349,7 @@ func keysOf(some []runlog.Recorded, control *runlog.Control) (k adapters.Keys) {
 				add(key, control.VoucherID)
 			}
 		}
+		k.Known = control.VendorKeys
 	}
 	return k
 }
