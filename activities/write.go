@@ -53,7 +53,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	sum := sha256.Sum256(in.Body)
 	claim := runlog.WriteClaim{
 		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
-		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number,
+		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
 	}
 	take := func(again bool) (runlog.Claimed, bool) {
 		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
@@ -64,9 +64,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		case err != nil:
 			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
 		default:
-			if c.Attempt != trail.Last().Number {
-				out.trail = trail.From(trail[0].Number + c.Attempt - trail.Last().Number)
-			}
+			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
 		}
 		return c, false
@@ -81,6 +79,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
 			return out
 		}
+		out.found, out.openUntil = c.Effect, c.OpenUntil // unless asking shows more
 		if plan.Guard == adapters.Unsafe {
 			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
@@ -94,7 +93,12 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
 			return out
 		}
-		if c, ok = take(true); !ok {
+		if c, ok = take(false); !ok {
+			return out
+		}
+		if !c.Mine { // another one, of a run that was reset, has taken it since it was asked about
+			out.verdict, out.asking = a.unsettledUntil(adapter.Vendor().Title, c.Wait), true
+			out.found, out.openUntil = c.Effect, c.OpenUntil
 			return out
 		}
 	}
@@ -155,7 +159,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false
 		}
-		out.found, out.asking = effect, false
+		out.found, out.openUntil, out.asking = effect, time.Time{}, false
 		return true
 	}
 	switch {

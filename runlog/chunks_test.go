@@ -205,18 +205,33 @@ func TestClaimWrite(t *testing.T) {
 	settle(0, classify.None, true)
 	second := take(c, false)
 	require.Equal(t, []any{true, 2}, []any{second.Mine, second.Attempt})
+	settle(0, classify.None, true)
+	require.Equal(t, classify.Open, take(c, false).Effect, "what was asked before it was sent says nothing of it")
 	settle(1, classify.None, true)
 	require.False(t, take(c, false).Mine, "the attempt before knows about its own sending only")
 
 	// Another run of the same workflow, after a reset, counts on.
 	reset := c
 	reset.RunID, reset.Attempt = uuid.New(), 1
-	require.Equal(t, 3, take(reset, true).Attempt)
-	settle(3, classify.Done, false)
+	require.Equal(t, 3, take(reset, false).Attempt, "one that only asks has a number too")
+	reset.Attempt = 2
+	require.Equal(t, 4, take(reset, true).Attempt)
+	settle(2, classify.None, false)
+	require.Equal(t, classify.Open, take(reset, false).Effect, "the attempt before knows about its own sending only")
+	settle(4, classify.None, false)
+	reset.Attempt = 1
+	_, err := runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
+	require.ErrorContains(t, err, "attempt 3 has been overtaken by attempt 4")
+	reset.Attempt = 3
+	require.Equal(t, 5, take(reset, false).Attempt)
+	settle(5, classify.Done, false)
+	again := reset
+	again.RunID, again.Attempt = uuid.New(), 1
+	require.Equal(t, 6, take(again, false).Attempt)
 	done := take(c, true)
 	require.Equal(t, []any{false, classify.Done, 200}, []any{done.Mine, done.Effect, done.HTTPStatus})
 	settle(0, classify.None, true)
 	require.Equal(t, classify.Done, take(c, false).Effect, "done is final")
-	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
+	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
 	require.ErrorContains(t, err, "stands")
 }

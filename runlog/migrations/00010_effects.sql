@@ -74,8 +74,10 @@ CREATE TABLE ledgerline.write_claims (
     effect          text        NOT NULL DEFAULT 'open',
     ended           boolean     NOT NULL DEFAULT false,
     open_until      timestamptz NOT NULL,
-    attempts        integer     NOT NULL DEFAULT 0, -- the highest number of an attempt that sent
+    attempts        integer     NOT NULL DEFAULT 0, -- the number of the last attempt, also of one that only asked
     run_id          uuid        NOT NULL,           -- the workflow run of that attempt
+    run_offset      integer     NOT NULL DEFAULT 0, -- how many attempts earlier runs have made
+    sent_attempt    integer     NOT NULL,           -- the number of the last one that sent
     http_status     integer,                        -- of the answer that settled it
     claimed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at      timestamptz,
