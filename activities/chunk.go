@@ -115,14 +115,14 @@ func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
 func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *runlog.Control) (out outcome, left []runlog.Entry) {
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.Entry
-	var sentIn []uuid.UUID
+	var asked []runlog.Sending
 	sought := make([]adapters.Sought, 0, len(entries)+1)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
 			continue
 		}
-		open, sentIn = append(open, e), append(sentIn, e.SentIn)
+		open, asked = append(open, e), append(asked, e.SentIn)
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	if control != nil {
@@ -147,7 +147,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		}
 	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
-	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, sentIn); err != nil {
+	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
 		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}
@@ -203,8 +203,8 @@ type judged struct {
 // and so must one where something that may be the entry is elsewhere.
 func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) judged {
 	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
-	partly := make(map[uuid.UUID]int) // sendings of which something is there
-	whole := make(map[uuid.UUID]int)
+	partly := make(map[runlog.Sending]int) // sendings of which something is there
+	whole := make(map[runlog.Sending]int)
 	for _, e := range open {
 		whole[e.SentIn]++
 		f := found[e.VendorKey]

@@ -14,8 +14,8 @@ import (
 )
 
 func TestJudge(t *testing.T) {
-	one, two := uuid.New(), uuid.New()
-	entry := func(id string, in uuid.UUID, wait time.Duration) runlog.Entry {
+	one, two := runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}, runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
+	entry := func(id string, in runlog.Sending, wait time.Duration) runlog.Entry {
 		return runlog.Entry{EntryID: id, VendorKey: "k" + id, SentIn: in, Open: true, Wait: wait}
 	}
 	there := func(ids ...string) map[string]adapters.Found {

@@ -63,9 +63,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		case err != nil:
 			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
 		default:
-			if c.Attempt != trail.Last().Number {
-				out.trail = trail.From(trail[0].Number + c.Attempt - trail.Last().Number)
-			}
+			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
 		}
 		return c, false
@@ -84,7 +82,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
 			return out
 		}
-		out.openUntil = c.OpenUntil
+		out.found, out.openUntil = c.Effect, c.OpenUntil // unless asking shows more
 		if plan.Guard == adapters.Unsafe {
 			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
@@ -92,16 +90,18 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			return out
 		}
 		if settled := a.askWrite(ctx, in, adapter, conn, plan, c, &out); settled {
-			if !out.asking {
-				out.openUntil = time.Time{}
-			}
 			return out
 		}
 		if late := tooLate(ctx, in.Policy); late != nil {
 			out.verdict = *late
 			return out
 		}
-		if c, ok = take(true); !ok {
+		if c, ok = take(false); !ok {
+			return out
+		}
+		if !c.Mine { // another one, of a run that was reset, has taken it since it was asked about
+			out.verdict, out.asking = a.unsettledUntil(adapter.Vendor().Title, c.Wait), true
+			out.found, out.openUntil = c.Effect, c.OpenUntil
 			return out
 		}
 	}
@@ -159,12 +159,12 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		}
 	}
 	settle := func(effect classify.Effect) bool {
-		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, 0, effect, true, v.HTTPStatus)
+		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
 		if err != nil {
 			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false
 		}
-		out.found, out.asking = effect, false
+		out.found, out.openUntil, out.asking = effect, time.Time{}, false
 		return true
 	}
 	switch {

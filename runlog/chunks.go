@@ -67,7 +67,7 @@ type Entry struct {
 	// Open: it was sent, and not every sending is known to have ended without an
 	// effect. Then it must be asked for before it is sent.
 	Open   bool
-	SentIn uuid.UUID     // the invocation that sent it last
+	SentIn Sending       // that sent it last
 	Wait   time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
 	Partly bool          // something else of the same sending is at the vendor
 }
@@ -86,7 +86,7 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
-			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'),
+			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0),
 			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
 			ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
@@ -94,7 +94,7 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 			return err
 		}
 		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
-			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn, &e.Wait, &e.Partly)
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly)
 			return e, err
 		})
 		if err != nil {
@@ -116,8 +116,12 @@ type Answer struct {
 
 // RecordAsk settles what an answer proves. That an entry is there is a fact,
 // recorded whoever owns the export. The rest are orders, and hold only for
-// entries that are still open by the sending that was asked about.
-func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uuid.UUID) error {
+// entries that are still open by the very sending that was asked about.
+func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, asked []Sending) error {
+	sentIn, attempts := make([]uuid.UUID, len(asked)), make([]int, len(asked))
+	for i, s := range asked {
+		sentIn[i], attempts[i] = s.CorrelationID, s.Attempt
+	}
 	if len(a.There) > 0 {
 		err := InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
 			if err := exported(ctx, tx, o, a.There); err != nil {
@@ -143,8 +147,9 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uui
 	}
 	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true
-			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = ANY($4)
-			  AND (ended OR open_until <= ledgerline.clock())`, o.OrganizationID, o.ExportID, a.None, sentIn, o.IntegrationID)
+			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open'
+			  AND (sent_in, sent_attempt) IN (SELECT * FROM unnest($4::uuid[], $6::int[]))
+			  AND (ended OR open_until <= ledgerline.clock())`, o.OrganizationID, o.ExportID, a.None, sentIn, o.IntegrationID, attempts)
 		if err != nil {
 			return err
 		}
@@ -154,8 +159,9 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uui
 			ids, reasons[id] = append(ids, id), storable(why)
 		}
 		_, err = tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'unknown', reason = $4::jsonb ->> entry_id
-			WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = ANY($5)`,
-			o.OrganizationID, o.ExportID, ids, reasons, sentIn, o.IntegrationID)
+			WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open'
+			  AND (sent_in, sent_attempt) IN (SELECT * FROM unnest($5::uuid[], $7::int[]))`,
+			o.OrganizationID, o.ExportID, ids, reasons, sentIn, o.IntegrationID, attempts)
 		return err
 	})
 }

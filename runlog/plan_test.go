@@ -117,7 +117,7 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 	case runlog.Exported:
 		err = runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Done, false, names)
 	case runlog.Unknown:
-		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []uuid.UUID{s.CorrelationID})
+		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []runlog.Sending{s})
 	case runlog.Rejected:
 		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
 		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused")

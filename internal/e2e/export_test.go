@@ -80,23 +80,53 @@ func result(t *testing.T, run client.WorkflowRun) workflows.SyncResult {
 	return r
 }
 
-// requireOnce asserts that the vendor has n entries of the book, each once. The
-// sandbox's log of effects is the oracle.
+// requireOnce asserts that the vendor has n entries of the book, each once, and
+// that none was sent while an earlier request with it was still under way there.
+// The sandbox's own lists are the oracle.
 func (b book) requireOnce(t *testing.T, n int) {
 	t.Helper()
 	mine := make(map[string]bool)
 	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
-		mine[k] = true
+		mine[strings.ToLower(k)] = true
 	}
 	var keys []string
 	for _, e := range stack.Sandbox.Effects() {
-		if mine[e.Key] && e.Kind != "upsert_again" { // a repeat that changed nothing
-			keys = append(keys, e.Key)
+		if key := strings.ToLower(e.Key); mine[key] && e.Kind != "upsert_again" { // a repeat that changed nothing
+			keys = append(keys, key)
 		}
 	}
 	require.Equal(t, n, len(keys))
 	slices.Sort(keys)
 	require.Equal(t, n, len(slices.Compact(keys)), "an entry is at the vendor twice")
+
+	before := make(map[string]sandbox.Entry) // the last request with a key
+	for _, e := range stack.Sandbox.Log() {
+		if e.Vendor == "dataverse" {
+			continue // a repeated upsert of the same content is harmless
+		}
+		for _, key := range e.Keys {
+			key = strings.ToLower(key)
+			if last, ok := before[key]; ok && mine[key] {
+				require.False(t, last.Ended.IsZero() || last.Ended.After(e.At), "request %d was sent while the vendor was at work on request %d", e.Seq, last.Seq)
+			}
+			before[key] = e
+		}
+	}
+}
+
+// sends are the requests at the vendors that carry entries of the book.
+func (b book) sends(t *testing.T) (list []sandbox.Entry) {
+	t.Helper()
+	mine := make(map[string]bool)
+	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
+		mine[strings.ToLower(k)] = true
+	}
+	for _, e := range stack.Sandbox.Log() {
+		if slices.ContainsFunc(e.Keys, func(k string) bool { return mine[strings.ToLower(k)] }) {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // fault scripts a fault for the book's mutations.

@@ -139,9 +139,15 @@ func reached(in activities.Invocation) []sandbox.Entry {
 // watch integrations unless told to: tests count the requests at the vendors.
 func startWorker(t *testing.T, args ...string) *devstack.Process {
 	t.Helper()
+	return startWorkerEnv(t, nil, args...)
+}
+
+func startWorkerEnv(t *testing.T, env []string, args ...string) *devstack.Process {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...),
+		func(line string) bool { return strings.Contains(line, "worker ready") })
 	require.NoError(t, err)
 	mu.Lock()
 	output = append(output, p)

@@ -76,10 +76,10 @@ CREATE TABLE ledgerline.write_claims (
     effect          text        NOT NULL DEFAULT 'open',
     ended           boolean     NOT NULL DEFAULT false,
     open_until      timestamptz NOT NULL,
-    attempts        integer     NOT NULL DEFAULT 0, -- the highest number of an attempt that sent
-    numbered        integer     NOT NULL,           -- the highest number of any attempt
-    run_id          uuid        NOT NULL,           -- the workflow run that was here last
-    run_base        integer     NOT NULL DEFAULT 0, -- and how many attempts had been made before it
+    attempts        integer     NOT NULL DEFAULT 0, -- the number of the last attempt, also of one that only asked
+    run_id          uuid        NOT NULL,           -- the workflow run of that attempt
+    run_offset      integer     NOT NULL DEFAULT 0, -- how many attempts earlier runs have made
+    sent_attempt    integer     NOT NULL,           -- the number of the last one that sent
     http_status     integer,                        -- of the answer that settled it
     claimed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at      timestamptz,
@@ -128,7 +128,7 @@ CREATE FUNCTION ledgerline.claim_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.organization_id, NEW.correlation_id, NEW.integration_id, NEW.operation, NEW.body_sha256, NEW.actor, NEW.claimed_at)
        IS DISTINCT FROM (OLD.organization_id, OLD.correlation_id, OLD.integration_id, OLD.operation, OLD.body_sha256, OLD.actor, OLD.claimed_at)
-       OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts OR NEW.numbered < OLD.numbered THEN
+       OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts OR NEW.sent_attempt < OLD.sent_attempt THEN
         RAISE EXCEPTION 'the claim of % stands', OLD.correlation_id USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_stands';
     END IF;
     RETURN NEW;
