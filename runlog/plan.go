@@ -25,7 +25,9 @@ const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem
 // here before, were never sent, and belong to a voucher that has got new lines:
 // it may be whole now. These come whatever their date, or a voucher whose later
 // month was exported first would never be whole. A retry takes what its parent refused here, and what has
-// come to the same vouchers.
+// come to the same vouchers. Of a voucher that is at the vendor in part, as where
+// code of a company commits in the middle of a request, the rest sums to zero
+// together with that part.
 //
 // Each line is checked and turned into the vendor's words. fault says what is
 // wrong with it, for people.
@@ -46,14 +48,18 @@ WITH fresh AS (
 ), lines AS (
     SELECT ` + translated + `
     FROM (SELECT * FROM fresh WHERE $10::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) s
+), siblings AS (
+    SELECT voucher_id, sum(amount) AS amount FROM ledgerline.export_entries
+    WHERE $10::uuid IS NOT NULL AND organization_id = $1 AND integration_id = $2 AND state = 'exported' AND voucher_id IN (SELECT voucher_id FROM held)
+    GROUP BY voucher_id
 ), vouchers AS (
     SELECT voucher_id, count(*)::int AS n,
         CASE WHEN count(fault) > 0 THEN min('line ' || entry_id || ': ' || fault)
              WHEN min(currency) <> max(currency) THEN 'the voucher has more than one currency'
-             WHEN sum(amount) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount)
+             WHEN sum(amount) + coalesce(min(sent), 0) <> 0 THEN 'the voucher does not sum to zero: difference ' || sum(amount) + coalesce(min(sent), 0)
              WHEN count(*) > $6 THEN 'the voucher has ' || count(*) || ' lines; at most ' || $6::int || ' fit in one request'
         END AS fault
-    FROM lines GROUP BY voucher_id
+    FROM (SELECT l.*, s.amount AS sent FROM lines l LEFT JOIN siblings s USING (voucher_id)) l GROUP BY voucher_id
 ), placed AS (
     SELECT voucher_id, n, fault, CASE WHEN fault IS NULL THEN dense_rank() OVER (ORDER BY fault IS NOT NULL, (upto - 1) / width) ELSE 0 END AS chunk
     FROM (SELECT v.*, sum(n) OVER (PARTITION BY fault IS NULL ORDER BY voucher_id) AS upto,
@@ -151,7 +157,9 @@ func planArgs(e Export, x integrations.Export, chunkSize int) (source string, ar
 }
 
 // Plan assigns entries to an export in one statement and returns its last
-// chunk's number. A second time it adds nothing: whoever claimed plans once. A
+// chunk's number. A second time it adds nothing, also if there was nothing the
+// first time: what came since would be planned into an export whose run does not
+// know of it. The retry of a pending export plans nothing yet. A
 // fault of the source is a [*SourceError]; a run that does not own the export
 // plans nothing into it and gets [ErrNotOwner].
 func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (chunks int, err error) {
@@ -169,11 +177,14 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
 		const any = `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`
-		var planned bool
-		if err := tx.QueryRow(ctx, any, e.OrganizationID, e.ID).Scan(&planned); err != nil {
+		first, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET planned_at = now()
+			WHERE organization_id = $1 AND export_id = $2 AND planned_at IS NULL AND NOT EXISTS (
+			    SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status = 'pending')`,
+			e.OrganizationID, e.ID, e.ParentID)
+		if err != nil {
 			return err
 		}
-		if !planned {
+		if first.RowsAffected() > 0 {
 			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}

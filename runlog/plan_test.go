@@ -248,6 +248,20 @@ func TestPlanHeals(t *testing.T) {
 	require.Equal(t, []string{"c1:1:planned", "c2:1:planned"}, b.plan(retry, integrations.Export{}, 500), "a retry takes its parent's and no others")
 }
 
+// An export is planned once, also if there was nothing to plan: a second try of
+// the step, by a worker that was frozen in it, must not bring entries into it that
+// its run does not know of. They go with the next export.
+func TestPlanOnce(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	october := b.claim("2026-10", nil)
+	require.Empty(t, b.plan(october, integrations.Export{}, 500))
+	b.lines("a1 a 2026-10-31 1920 10", "a2 a 2026-10-31 3000 -10")
+	require.Empty(t, b.plan(october, integrations.Export{}, 500))
+	require.Equal(t, runlog.Complete, b.close(october).Status)
+	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned (late)"}, b.plan(b.claim("2026-11", nil), integrations.Export{}, 500))
+}
+
 // A retry goes on with the chunks of its parent: what may be at the vendor is
 // marked so, and chunk numbers have no gaps.
 func TestPlanRetry(t *testing.T) {
@@ -267,6 +281,25 @@ func TestPlanRetry(t *testing.T) {
 	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:3:planned", "e3-2:3:planned", "e4-1:2:planned", "e4-2:2:planned"}, b.plan(retry, integrations.Export{}, 2))
 	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = 'planned' WHERE entry_id = 'e0-1'`)
 	require.ErrorContains(t, err, "is exported")
+}
+
+// A voucher of which the vendor has a part is whole with that part: its rest can be
+// retried.
+func TestPlanRetryOfTheRest(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	e := b.vouchers(1)
+	ids, s := []string{"e0-1", "e0-2"}, sending(1)
+	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
+	require.NoError(t, err)
+	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
+	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []uuid.UUID{s.CorrelationID}))
+	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused")
+	require.NoError(t, err)
+	require.False(t, split)
+	require.Equal(t, runlog.Complete, b.close(e).Status)
+	retry := b.claim("2026-10", &e.ID)
+	require.Equal(t, []string{"e0-2:1:planned"}, b.plan(retry, integrations.Export{}, 500))
 }
 
 // Entries can come from any view that has the columns. What is wrong with it is

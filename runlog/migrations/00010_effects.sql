@@ -24,11 +24,15 @@ ALTER TABLE ledgerline.integration_run_logs
     ADD CONSTRAINT success_follows_a_failure_or_is_a_write
         CHECK (total_attempts IS NULL OR total_attempts = attempt_number AND (total_attempts >= 2 OR effect IS NOT NULL));
 
--- The run that owns an export, with a number that grows with each owner.
+-- The run that owns an export, with a number that grows with each owner, and
+-- whether it has its plan.
 ALTER TABLE ledgerline.bufdir_export_audit_log
     ADD COLUMN fence bigint NOT NULL DEFAULT 1,
+    ADD COLUMN planned_at timestamptz, -- when entries were assigned to it: once, also if there were none
     DROP CONSTRAINT trigger_is_known,
     ADD CONSTRAINT trigger_is_known CHECK (trigger IN ('schedule', 'manual', 'backfill', 'retry', 'adopt'));
+UPDATE ledgerline.bufdir_export_audit_log b SET planned_at = started_at WHERE status = 'pending' AND EXISTS (
+    SELECT FROM ledgerline.export_entries x WHERE x.organization_id = b.organization_id AND x.export_id = b.export_id);
 
 ALTER TABLE ledgerline.export_entries
     ADD COLUMN effect       text,                           -- of its last sending; NULL if it was never sent
@@ -287,7 +291,7 @@ ALTER TABLE ledgerline.export_entries DROP COLUMN effect, DROP COLUMN sent_in, D
 DROP POLICY operators_adopt ON ledgerline.bufdir_export_audit_log;
 DROP POLICY operators_close ON ledgerline.bufdir_export_audit_log;
 REVOKE INSERT, UPDATE ON ledgerline.bufdir_export_audit_log FROM ledgerline_operator;
-ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence;
+ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence, DROP COLUMN planned_at;
 ALTER TABLE ledgerline.integration_run_logs DROP CONSTRAINT success_follows_a_failure_or_is_a_write, DROP COLUMN effect, DROP COLUMN open_until, DROP COLUMN actor;
 ALTER TABLE ledgerline.integrations DROP COLUMN in_flight;
 DROP FUNCTION ledgerline.clock();
