@@ -293,7 +293,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
 	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
-	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []uuid.UUID{s.CorrelationID}))
+	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused")
 	require.NoError(t, err)
 	require.False(t, split)
