@@ -504,11 +504,13 @@ func (x *trial) judge() (doubled bool, unknown int) {
 	return doubled, unknown
 }
 
-// bounds hold a cell to what it may cost.
+// bounds hold a cell to what it may cost: requests, and time from the first to the
+// last of them. Both are those of the worst way that is right: an attempt, the wait
+// for what it may still do, a question, and what that leaves to be done.
 func (x *trial) bounds(o outcome, retries int) {
-	requests, took := 40, 10*time.Minute
-	if x.ask > 0 || retries > 0 {
-		requests, took = 80, 40*time.Minute
+	requests, took := 18, inFlight+4*time.Minute
+	if x.ask > 0 { // two questions that prove nothing, each after a wait of the run
+		took = 25 * time.Minute
 	}
 	if strings.Contains(x.answer.name, "credits") { // are waited for as the vendor documents it
 		took += 20 * time.Minute
