@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,6 +73,73 @@ func TestExportCrashBeforeEffect(t *testing.T) {
 	e := result(t, run).Export
 	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
+}
+
+// A worker that dies after entries were marked and before a byte of them was sent
+// leaves them open. They are sent once, when they can no longer arrive.
+func TestExportCrashBeforeSending(t *testing.T) {
+	b := newBook(t)
+	b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
+	w, held := b.marked(t)
+	run := b.start(t, b.input(t, "2026-10"))
+	held.caught(t)
+	until := b.openUntil(t)
+	require.WithinDuration(t, time.Now().Add(2*time.Second+inFlight), until, 500*time.Millisecond)
+	w.Kill()
+	require.Empty(t, b.sends(t))
+	startWorker(t)
+	e := result(t, run).Export
+	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Len(t, b.sends(t), 1)
+	require.False(t, b.sends(t)[0].At.Before(until), "it was not waited for what may have been sent")
+	b.requireOnce(t, 40)
+}
+
+// A worker that stands still between the mark and the first byte, for longer than
+// its attempt may take, sends nothing when it goes on: others may have asked and
+// sent meanwhile.
+func TestExportStoppedBeforeSending(t *testing.T) {
+	for name, another := range map[string]bool{"it goes on alone": false, "another one has sent": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
+			w, held := b.marked(t)
+			run := b.start(t, b.input(t, "2026-10"))
+			held.caught(t)
+			require.NoError(t, w.Signal(syscall.SIGSTOP))
+			held.release()
+			if another {
+				startWorker(t)
+				require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+			} else {
+				time.Sleep(2500 * time.Millisecond)
+				require.Empty(t, b.sends(t))
+			}
+			require.NoError(t, w.Signal(syscall.SIGCONT))
+			e := result(t, run).Export
+			require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+			time.Sleep(500 * time.Millisecond) // so that it has gone on
+			require.Len(t, b.sends(t), 1)
+			b.requireOnce(t, 40)
+		})
+	}
+}
+
+// marked starts a worker that is held when it has marked entries of the book and
+// does not know it yet.
+func (b book) marked(t *testing.T) (*devstack.Process, *wire) {
+	t.Helper()
+	held := afterCommit(t, "UPDATE ledgerline.export_entries SET state = 'sent'")
+	return startWorkerEnv(t, []string{held.env()}), held
+}
+
+// openUntil is until when the book's entries can take effect.
+func (b book) openUntil(t *testing.T) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, queryStrings(t, `SELECT to_char(max(open_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+		FROM ledgerline.export_entries WHERE organization_id = $1`, b.id)[0])
+	require.NoError(t, err)
+	return at
 }
 
 // A worker that dies between the vendor's answer and its record leaves entries
