@@ -4,7 +4,7 @@ BIN := .bin
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test soak bench lint fuzz ci clean
+.PHONY: help tools build demo test matrix soak bench lint fuzz ci clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,12 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 
 test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
-	go test -race -p 2 -timeout 25m $$(go list ./... | grep -v /internal/soak)
+	go test -race -p 2 -timeout 25m $$(go list ./... | grep -v -e /internal/soak -e /internal/matrix)
+	go test -timeout 10m ./internal/matrix # a pairwise selection; without -race, which it needs four times the time for
 	go test -race -timeout 10m ./internal/soak # by itself: its faults want a quiet machine
+
+matrix: ## every answer x effect x moment x way of asking; CELL='xledger/.*' for some (all: about half an hour)
+	go test -timeout 120m -count 1 -v ./internal/matrix -run TestMatrix -whole $(if $(CELL),-cell '$(CELL)')
 
 soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
 	@go run ./internal/soak

@@ -126,7 +126,7 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 // the attempt up. It is counted from the receipt of the task, by this process's
 // monotonic clock: wall clocks need not agree.
 func deadline(received time.Time, info activity.Info, p classify.Policy) time.Time {
-	return received.Add(info.StartToCloseTimeout - margin(p.AttemptTimeout))
+	return received.Add(min(info.StartToCloseTimeout, p.AttemptTimeout) - margin(p.AttemptTimeout))
 }
 
 // outcome is what became of an attempt.

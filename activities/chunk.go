@@ -65,7 +65,6 @@ func (a *Activities) runOf(ctx context.Context) uuid.UUID {
 }
 
 func (x chunkAttempt) make(ctx context.Context) (out outcome) {
-	began := time.Now()
 	entries, control, err := runlog.OpenChunk(ctx, x.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
 		out.verdict = x.storeFault(err, "the entries could not be read")
@@ -93,11 +92,21 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		out.answer.ReadBack = true
 		return out
 	}
-	if deadline, ok := ctx.Deadline(); ok && out.found != "" && time.Until(deadline) < deadline.Sub(began)/2 {
-		out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
+	if late := tooLate(ctx, x.in.Policy); late != nil {
+		out.verdict = *late
 		return out
 	}
 	return x.send(ctx, left, out)
+}
+
+// tooLate is the verdict on an attempt that has less than half of its time left
+// before it sends: its answer might not come in time.
+func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < (p.AttemptTimeout-margin(p.AttemptTimeout))/2 {
+		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
+		return &v
+	}
+	return nil
 }
 
 // ask asks the vendor which of the open entries it has and settles what the
@@ -106,18 +115,20 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *runlog.Control) (out outcome, left []runlog.Entry) {
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.Entry
-	var sentIn []uuid.UUID
+	var asked []runlog.Sending
 	sought := make([]adapters.Sought, 0, len(entries)+1)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
 			continue
 		}
-		open, sentIn = append(open, e), append(sentIn, e.SentIn)
+		open, asked = append(open, e), append(asked, e.SentIn)
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	if control != nil {
-		sought = append(sought, adapters.Sought{Key: control.VendorKey, Voucher: control.VoucherID})
+		for _, k := range control.VendorKeys {
+			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
+		}
 	}
 	back := x.conn.For(limits.Readback)
 	found, v := x.exporter.Find(ctx, x.conn, sought)
@@ -126,13 +137,17 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	if out.verdict = v; v.Class != classify.Success {
 		return out, nil
 	}
-	if control != nil && found[control.VendorKey] == (adapters.Found{}) {
-		out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-			"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", control.VendorKey))
-		return out, nil
+	if control != nil {
+		for _, k := range control.VendorKeys {
+			if found[k] == (adapters.Found{}) {
+				out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+					"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
+				return out, nil
+			}
+		}
 	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
-	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, sentIn); err != nil {
+	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
 		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}
@@ -188,8 +203,8 @@ type judged struct {
 // and so must one where something that may be the entry is elsewhere.
 func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) judged {
 	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
-	partly := make(map[uuid.UUID]int) // sendings of which something is there
-	whole := make(map[uuid.UUID]int)
+	partly := make(map[runlog.Sending]int) // sendings of which something is there
+	whole := make(map[runlog.Sending]int)
 	for _, e := range open {
 		whole[e.SentIn]++
 		f := found[e.VendorKey]

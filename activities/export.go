@@ -65,6 +65,7 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 		return Claimed{Export: found, Mine: mine}, nil
 	}
 	e.WorkflowID, e.RunID = workflowOf(ctx), a.runOf(ctx)
+	e.ID = uuid.NewSHA1(e.IntegrationID, []byte("export/"+e.RunID.String()))
 	if c.Schedule != nil && e.ScheduledAt != nil {
 		var err error
 		if e.Period, err = c.Schedule.Period(*e.ScheduledAt); err == nil {

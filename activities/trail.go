@@ -24,7 +24,7 @@ type Attempt struct {
 	RetryAfter time.Duration  `json:"retryAfter,omitempty"` // wait that the vendor asked for, or until an open effect can be closed, in ns
 
 	// Effect is that of its own sending; "" if it sent nothing. An attempt may ask
-	// first what earlier ones have done: Found is what that proved of all of them, ""
+	// first what earlier ones have done: Found is what is known then of all of them, ""
 	// if nothing. Asking is true if it ended in that question.
 	Effect    classify.Effect `json:"effect,omitempty"`
 	Ended     bool            `json:"ended,omitempty"`    // of an open effect: asking can close it at once
@@ -134,6 +134,9 @@ func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
 	for _, a := range t {
 		if a.Found != "" && effect != classify.Done {
 			effect, ended, until = a.Found, false, time.Time{}
+			if a.Found == classify.Open {
+				until = a.OpenUntil
+			}
 		}
 		switch {
 		case a.Effect == "" || effect == classify.Done:
@@ -142,11 +145,11 @@ func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
 		case a.Effect == classify.Open:
 			ended = a.Ended && (ended || effect != classify.Open)
 			effect = classify.Open
-			if a.OpenUntil.After(until) {
-				until = a.OpenUntil
-			}
 		case effect == "":
 			effect = a.Effect
+		}
+		if effect == classify.Open && a.OpenUntil.After(until) {
+			until = a.OpenUntil // also of one that was lost, as a later attempt found it
 		}
 	}
 	return effect, ended, until

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -92,7 +93,7 @@ func run[R any](t *testing.T, w *watching, activity, in any) (r R) {
 
 // The first warm-up finds no connection and no token, the second finds both.
 func TestWarmUp(t *testing.T) {
-	for _, adapter := range adapters.Names {
+	for _, adapter := range vendors.Names() {
 		w := watch(t, adapter)
 		first := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target})
 		require.True(t, first.Cold, adapter)

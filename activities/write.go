@@ -43,7 +43,6 @@ func newClaimStore(db runlog.Beginner) ClaimStore {
 // becomes of the workflow: without a claim nothing is sent, a claim that is done
 // is answered from the record, and an open one is asked about.
 func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, trail Trail) (out outcome) {
-	began := time.Now()
 	if in.Idempotent && plan.Guard != adapters.Idempotent {
 		plan.Guard = adapters.Idempotent
 	}
@@ -53,7 +52,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	sum := sha256.Sum256(in.Body)
 	claim := runlog.WriteClaim{
 		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
-		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number,
+		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
 	}
 	take := func(again bool) (runlog.Claimed, bool) {
 		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
@@ -64,12 +63,14 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		case err != nil:
 			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
 		default:
-			if c.Attempt != trail.Last().Number {
-				out.trail = trail.From(trail[0].Number + c.Attempt - trail.Last().Number)
-			}
+			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
 		}
 		return c, false
+	}
+	if late := tooLate(ctx, in.Policy); late != nil {
+		out.verdict = *late
+		return out
 	}
 	c, ok := take(plan.Guard == adapters.Idempotent)
 	if !ok {
@@ -81,6 +82,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
 			return out
 		}
+		out.found, out.openUntil = c.Effect, c.OpenUntil // unless asking shows more
 		if plan.Guard == adapters.Unsafe {
 			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
@@ -90,11 +92,16 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		if settled := a.askWrite(ctx, in, adapter, conn, plan, c, &out); settled {
 			return out
 		}
-		if time.Until(deadline) < deadline.Sub(began)/2 {
-			out.verdict = adapters.Fault(classify.Late, "ask:slow", "asking what is there took more than half of the attempt's time; nothing was sent")
+		if late := tooLate(ctx, in.Policy); late != nil {
+			out.verdict = *late
 			return out
 		}
-		if c, ok = take(true); !ok {
+		if c, ok = take(false); !ok {
+			return out
+		}
+		if !c.Mine { // another one, of a run that was reset, has taken it since it was asked about
+			out.verdict, out.asking = a.unsettledUntil(adapter.Vendor().Title, c.Wait), true
+			out.found, out.openUntil = c.Effect, c.OpenUntil
 			return out
 		}
 	}
@@ -143,19 +150,21 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
-	there := 0
+	there, elsewhere := 0, ""
 	for _, s := range plan.Sought {
-		if found[s.Key].Count > 0 {
+		if f := found[s.Key]; f.Count > 0 {
 			there++
+		} else {
+			elsewhere = cmp.Or(elsewhere, f.Elsewhere)
 		}
 	}
 	settle := func(effect classify.Effect) bool {
-		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, 0, effect, true, v.HTTPStatus)
+		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
 		if err != nil {
 			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false
 		}
-		out.found, out.asking = effect, false
+		out.found, out.openUntil, out.asking = effect, time.Time{}, false
 		return true
 	}
 	switch {
@@ -171,6 +180,9 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	case there > 0:
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
 			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
+		return true
+	case elsewhere != "":
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; if that is this request, it has happened; nothing was sent")
 		return true
 	}
 	return !settle(classify.None)

@@ -138,10 +138,12 @@ type Entry struct {
 }
 
 // Keys is the body of [LookUp]. Vouchers are the vouchers of the keys, in the
-// same order, where they are known; they help some vendors to find more.
+// same order, where they are known; they help some vendors to find more. Known
+// are those of the keys that are known to be there, see [Sought].
 type Keys struct {
 	Keys     []string `json:"keys"`
 	Vouchers []string `json:"vouchers,omitempty"`
+	Known    []string `json:"known,omitempty"`
 }
 
 // Sought is a record to ask for.
@@ -149,6 +151,9 @@ type Sought struct {
 	Key     string // its identity at the vendor
 	Voucher string // "" if it is not known
 	In      string // the collection, where it is another than the settings' own
+	// Known: it is known to be there. It is asked for in each request that the
+	// question takes, and proves that request's answer.
+	Known bool
 }
 
 // Found is what a vendor has under one key. The answer to [LookUp] is an object
@@ -201,9 +206,6 @@ func (c *Conn) For(p limits.Purpose) (back func()) {
 	return func() { c.Purpose = before }
 }
 
-// ReadBack is [Conn.For] look-ups after an answer that was lost.
-func (c *Conn) ReadBack() (back func()) { return c.For(limits.Readback) }
-
 // Counter is [Request.Sent] for a request with the connection's purpose.
 func (c *Conn) Counter() func() {
 	count, purpose := c.Count, cmp.Or(c.Purpose, limits.Attempt)
@@ -245,4 +247,13 @@ func (c *Conn) Secrets() []string {
 // cannot be built, a setting that is missing. No call was made.
 func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
+}
+
+// Asked is the verdict on the answer to a look-up. One that is no answer to it
+// proves nothing, and the next one may: it is [classify.Untrusted].
+func Asked(v classify.Verdict) classify.Verdict {
+	if v.Kind == classify.InvalidResponse {
+		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted
+	}
+	return v
 }

@@ -223,8 +223,12 @@ func (c *Client) write(ctx context.Context, r Request) seen {
 	try := func(over *http.Client) (seen, *sending) {
 		s := newSending(ctx)
 		x := exchange(httptrace.WithClientTrace(ctx, s.trace()), over, r, s)
-		x.unsent = s.stop()
-		if x.unsent && x.err == nil {
+		unsent, refused := s.stop()
+		x.unsent = unsent
+		switch {
+		case x.err != nil && refused != nil: // or the error would be what net/http made of it
+			x.err = refused
+		case x.err == nil && unsent:
 			x.err = errEarly
 		}
 		return x, s
@@ -282,7 +286,7 @@ func judge(r Request, x seen) (Answer, classify.Verdict) {
 	case ok && large && r.Op == classify.Write:
 		v := Fault(classify.IncompleteResponse, "body:truncated",
 			fmt.Sprintf("the vendor answered HTTP %d with more than %d bytes; the answer was cut off", x.status, MaxAnswer))
-		v.HTTPStatus, v.Effect, v.Unknown = x.status, classify.Open, true
+		v.HTTPStatus, v.Effect = x.status, classify.Open
 		return Answer{}, v
 	case ok && large:
 		v := Fault(classify.PayloadTooLarge, "response:size",
@@ -311,12 +315,12 @@ func failed(r Request, err error, x seen) classify.Verdict {
 			fmt.Sprintf("host %q resolves to an address that must not be called", r.URL.Hostname()))
 	}
 	v.HTTPStatus = x.status
-	v.Effect, v.Ended, v.Unknown = "", false, false
+	v.Effect, v.Ended = "", false
 	switch {
 	case x.unsent:
 		v = r.unsent(v)
 	case r.Op == classify.Write:
-		v.Effect, v.Unknown = classify.Open, true
+		v.Effect = classify.Open
 	}
 	return v
 }

@@ -23,6 +23,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
+	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 )
 
@@ -43,7 +45,7 @@ func vendor(t *testing.T, h http.HandlerFunc) (*adapters.Client, *url.URL) {
 }
 
 func read(u *url.URL) adapters.Request {
-	return adapters.Request{Adapter: "xledger", Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte("{}"), Op: classify.Read}
+	return adapters.Request{Adapter: "xledger", Hosts: xledger.Vendor.Hosts, Method: http.MethodPost, URL: u, Header: http.Header{}, Body: []byte("{}"), Op: classify.Read}
 }
 
 // A name that is on the list and resolves to a private address is not called:
@@ -117,7 +119,8 @@ func TestCheckURL(t *testing.T) {
 	for _, c := range cases {
 		u, err := url.Parse(c.url)
 		require.NoError(t, err)
-		err = adapters.CheckURL(c.adapter, u, nil)
+		vendor, _ := vendors.Lookup(c.adapter)
+		err = adapters.CheckURL(c.adapter, vendor.Hosts, u, nil)
 		if c.says == "" {
 			require.NoError(t, err, c.url)
 		} else {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // MaxKeys is how many keys one [LookUp] may ask for.
@@ -72,9 +73,14 @@ func ReadKeys(body []byte) ([]Sought, error) {
 		if !validKey.MatchString(k) {
 			faults = append(faults, fmt.Errorf("keys[%d]: want 32 hex digits in lower case", i))
 		}
-		sought[i].Key = k
+		sought[i].Key, sought[i].Known = k, slices.Contains(in.Known, k)
 		if in.Vouchers != nil {
 			sought[i].Voucher = in.Vouchers[i]
+		}
+	}
+	for i, k := range in.Known {
+		if !slices.Contains(in.Keys, k) {
+			faults = append(faults, fmt.Errorf("known[%d]: want one of the keys", i))
 		}
 	}
 	return sought, errors.Join(faults...)

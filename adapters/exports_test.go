@@ -16,7 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/businesscentral"
 	"github.com/ledgerline/ledgerline/adapters/dataverse"
-	"github.com/ledgerline/ledgerline/adapters/entra"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -38,62 +38,70 @@ var settings = map[string]map[string]string{
 
 // everyExporter runs a test for each vendor.
 func everyExporter(t *testing.T, test func(t *testing.T, b books)) {
-	for _, name := range adapters.Names {
+	for _, name := range vendors.Names() {
 		t.Run(name, func(t *testing.T) { test(t, newBooks(t, name)) })
 	}
 }
 
-func newBooks(t *testing.T, name string) books {
-	b := books{bench: newBench(t), name: name}
-	switch name {
-	case xledger.Name:
-		b.Exporter, b.kind = xledger.Adapter{}, "gl_import_item"
-	case dataverse.Name:
-		b.Exporter, b.kind = dataverse.New(entra.NewTokens()), "upsert"
-	case businesscentral.Name:
-		b.Exporter, b.kind = businesscentral.New(entra.NewTokens()), "journal_line"
+func newBooks(t *testing.T, name string, options ...sandbox.Options) books {
+	t.Helper()
+	b := books{bench: newBench(t, options...), name: name, kind: map[string]string{
+		xledger.Name: "gl_import_item", dataverse.Name: "upsert", businesscentral.Name: "journal_line",
+	}[name]}
+	for _, a := range vendors.New() {
+		if a.Vendor().Name == name {
+			b.Exporter = a.(adapters.Exporter)
+		}
 	}
+	require.NotNil(t, b.Exporter, "no vendor has the name %s", name)
 	return b
 }
 
-func (b books) do(t *testing.T, uncertain bool, op adapters.Operation, body any) (adapters.Response, classify.Verdict) {
-	t.Helper()
-	raw, ok := body.([]byte)
-	if !ok {
-		var err error
-		raw, err = json.Marshal(body)
-		require.NoError(t, err)
-	}
-	c := b.conn(b.name)
-	c.Uncertain = uncertain
+// conn is [bench.conn] with what exports need.
+func (b books) conn() *adapters.Conn {
+	c := b.bench.conn(b.name)
 	maps.Copy(c.Settings, settings[b.name])
-	return b.Do(t.Context(), c, op, raw)
+	return c
+}
+
+func (b books) call(t *testing.T, body string) (adapters.Response, classify.Verdict) {
+	t.Helper()
+	return b.Do(t.Context(), b.conn(), adapters.Call, []byte(body))
 }
 
 // send exports entries as an attempt does.
-func (b books) send(t *testing.T, uncertain bool, entries []adapters.Entry) (adapters.Response, classify.Verdict) {
+func (b books) send(t *testing.T, entries []adapters.Entry) (adapters.Response, classify.Verdict) {
 	t.Helper()
 	body, err := b.ExportBody(settings[b.name], entries)
 	require.NoError(t, err)
 	p, err := b.Plan(adapters.Call, body)
 	require.NoError(t, err)
-	require.NotEqual(t, adapters.Unsafe, p.Guard)
-	return b.do(t, uncertain, adapters.Call, body)
+	require.Contains(t, []adapters.Guard{adapters.Readback, adapters.Idempotent}, p.Guard)
+	return b.call(t, string(body))
 }
 
 func (b books) sent(t *testing.T, entries []adapters.Entry) adapters.Response {
 	t.Helper()
-	r, v := b.send(t, false, entries)
+	r, v := b.send(t, entries)
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	return r
 }
 
-func (b books) lookUp(t *testing.T, entries []adapters.Entry) map[string]adapters.Found {
+// ask asks for entries, and checks what holds of every answer.
+func (b books) ask(t *testing.T, entries []adapters.Entry) (map[string]adapters.Found, classify.Verdict) {
 	t.Helper()
-	r, v := b.do(t, false, adapters.LookUp, adapters.Keys{Keys: keysOf(entries)})
+	found, v := b.Find(t.Context(), b.conn(), soughtOf(entries))
+	require.Empty(t, v.Effect, "asking has none")
+	if v.Class != classify.Success {
+		require.Empty(t, found, "what cannot be trusted must not be used")
+	}
+	return found, v
+}
+
+func (b books) find(t *testing.T, entries []adapters.Entry) map[string]adapters.Found {
+	t.Helper()
+	found, v := b.ask(t, entries)
 	require.Equal(t, classify.Success, v.Class, v.Message)
-	var found map[string]adapters.Found
-	require.NoError(t, json.Unmarshal(r.Body, &found))
 	return found
 }
 
@@ -116,7 +124,7 @@ func (b books) requireOnce(t *testing.T, entries []adapters.Entry) {
 		want[e.Key] = 1
 	}
 	require.Equal(t, want, b.times(b.kind))
-	found := b.lookUp(t, entries)
+	found := b.find(t, entries)
 	require.Len(t, found, len(entries))
 	for key, f := range found {
 		require.Equal(t, 1, f.Count, key)
@@ -128,11 +136,12 @@ func keyOf(id string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func keysOf(entries []adapters.Entry) (keys []string) {
+// soughtOf is what an attempt asks for to find entries.
+func soughtOf(entries []adapters.Entry) (list []adapters.Sought) {
 	for _, e := range entries {
-		keys = append(keys, e.Key)
+		list = append(list, adapters.Sought{Key: e.Key, Voucher: e.Voucher})
 	}
-	return keys
+	return list
 }
 
 // vouchers makes n entries in vouchers of two; the second has the account.
@@ -153,10 +162,10 @@ func vouchers(prefix string, n int, account string) (entries []adapters.Entry) {
 // What every exporter has in common, at the limit of what it says it takes.
 func TestExporters(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
-		l := b.Limits()
+		l := b.Vendor().Export
 		require.True(t, 2 <= l.Default && l.Default <= l.Entries && l.Entries <= adapters.MaxKeys, "%+v", l)
 		entries := vouchers("A", l.Entries, "3000")
-		require.Empty(t, b.lookUp(t, entries))
+		require.Empty(t, b.find(t, entries))
 		first, err := b.ExportBody(settings[b.name], entries)
 		require.NoError(t, err)
 		second, err := b.ExportBody(settings[b.name], entries)
@@ -165,7 +174,7 @@ func TestExporters(t *testing.T) {
 
 		r := b.sent(t, entries)
 		b.requireOnce(t, entries)
-		references, found := b.References(entries, r), b.lookUp(t, entries)
+		references, found := b.References(entries, r), b.find(t, entries)
 		require.Len(t, references, len(entries))
 		distinct := make(map[string]bool)
 		for key, reference := range references {
@@ -175,7 +184,7 @@ func TestExporters(t *testing.T) {
 		require.Len(t, distinct, len(entries))
 
 		b.Forget(entries[0].Key)
-		require.Len(t, b.lookUp(t, entries), len(entries)-1)
+		require.Len(t, b.find(t, entries), len(entries)-1)
 
 		_, err = b.ExportBody(settings[b.name], vouchers("A", l.Entries+2, "3000"))
 		require.ErrorContains(t, err, fmt.Sprintf("want 1 to %d", l.Entries))
@@ -200,7 +209,7 @@ func TestFaultyEntries(t *testing.T) {
 		require.NotContains(t, err.Error(), "secret account")
 		require.NotContains(t, err.Error(), "--")
 
-		entries = vouchers("A", b.Limits().Entries, "3000")
+		entries = vouchers("A", b.Vendor().Export.Entries, "3000")
 		for i := range entries {
 			entries[i].Text = strings.Repeat("lang tekst ", 1000)
 		}
@@ -210,91 +219,74 @@ func TestFaultyEntries(t *testing.T) {
 	})
 }
 
-// Our operations check their bodies before they call anybody.
-func TestOperationsCheckTheirBodies(t *testing.T) {
+// The body of a look-up is checked before anybody is called, and a look-up is not
+// something that an adapter sends.
+func TestLookUpBodies(t *testing.T) {
+	many, err := json.Marshal(adapters.Keys{Keys: slices.Repeat([]string{keyOf("a")}, adapters.MaxKeys+1)})
+	require.NoError(t, err)
+	good, err := json.Marshal(adapters.Keys{Keys: []string{keyOf("a"), keyOf("b")}, Vouchers: []string{"A", ""}, Known: []string{keyOf("b")}})
+	require.NoError(t, err)
+	sought, err := adapters.ReadKeys(good)
+	require.NoError(t, err)
+	require.Equal(t, []adapters.Sought{{Key: keyOf("a"), Voucher: "A"}, {Key: keyOf("b"), Known: true}}, sought)
 	everyExporter(t, func(t *testing.T, b books) {
-		many, err := json.Marshal(adapters.Keys{Keys: slices.Repeat([]string{keyOf("a")}, adapters.MaxKeys+1)})
-		require.NoError(t, err)
-		for op, bodies := range map[adapters.Operation][]string{
-			adapters.LookUp:     {``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`},
-			adapters.LateFaults: {``, `{}`, `{"since":"yesterday"}`, `{"sinc":1}`},
+		for _, body := range []string{
+			``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`,
+			`{"keys":["` + keyOf("a") + `"],"vouchers":["A","B"]}`, `{"keys":["` + keyOf("a") + `"],"known":["` + keyOf("b") + `"]}`,
 		} {
-			for _, body := range bodies {
-				_, err := b.Plan(op, []byte(body))
-				require.Error(t, err, body)
-				_, v := b.do(t, false, op, []byte(body))
-				require.Equal(t, classify.Transformation, v.Kind, body)
-			}
+			_, err := b.Plan(adapters.LookUp, []byte(body))
+			require.Error(t, err, body)
+		}
+		p, err := b.Plan(adapters.LookUp, good)
+		require.NoError(t, err)
+		require.Equal(t, adapters.ReadOnly, p.Guard)
+		for _, op := range []adapters.Operation{adapters.LookUp, adapters.Export} {
+			_, v := b.Do(t.Context(), b.conn(), op, good)
+			require.Equal(t, classify.Transformation, v.Kind, "%s: %s", op, v.Message)
 		}
 		require.Empty(t, b.Log())
-		for op, body := range map[adapters.Operation]any{adapters.LookUp: adapters.Keys{Keys: []string{keyOf("a")}}, adapters.LateFaults: adapters.FaultsSince{Since: time.Now()}} {
-			raw, err := json.Marshal(body)
-			require.NoError(t, err)
-			p, err := b.Plan(op, raw)
-			require.NoError(t, err)
-			require.Equal(t, adapters.ReadOnly, p.Guard)
-			_, v := b.do(t, false, op, raw)
-			require.Equal(t, classify.Success, v.Class, v.Message)
-		}
 	})
 }
 
 // An answer is lost after the vendor has stored everything, or before it stored
-// anything: the resend leaves each entry there once.
+// anything: nothing is known, and a look-up tells.
 func TestLostAnswer(t *testing.T) {
 	for _, when := range []string{sandbox.AfterEffect, sandbox.BeforeEffect} {
 		t.Run(when, func(t *testing.T) {
 			everyExporter(t, func(t *testing.T, b books) {
 				entries := vouchers("A", 100, "3000")
-				_, v := b.do(t, false, adapters.Ping, nil) // the token is there
+				_, v := b.Do(t.Context(), b.conn(), adapters.Ping, nil) // the token is there
 				require.Equal(t, classify.Success, v.Class, v.Message)
 				b.Script(sandbox.Rule{Reset: when, Times: 1})
-				_, v = b.send(t, false, entries)
-				require.True(t, v.Unknown)
-				require.True(t, v.Retry())
-
 				asked := b.asked(b.name)
-				r, v := b.send(t, true, entries)
-				require.Equal(t, classify.Success, v.Class, v.Message)
-				stored := when == sandbox.AfterEffect
-				switch {
-				case b.name == dataverse.Name:
-					require.False(t, r.ReadBack, "an upsert is its own read-back")
-					require.Equal(t, 1, b.asked(b.name)-asked)
-				case stored:
-					require.True(t, r.ReadBack)
-					require.Equal(t, 1, b.asked(b.name)-asked, "one look-up, nothing else")
-				default:
-					require.False(t, r.ReadBack)
-					require.Equal(t, 2, b.asked(b.name)-asked, "one look-up and the resend")
+				r, v := b.send(t, entries)
+				require.Equal(t, classify.Open, v.Effect)
+				require.False(t, v.Ended)
+				require.True(t, v.Retry())
+				require.Empty(t, b.References(entries, r))
+				require.Equal(t, 1, b.asked(b.name)-asked, "it is sent once, and nobody is asked")
+
+				found := b.find(t, entries)
+				if when == sandbox.BeforeEffect {
+					require.Empty(t, found)
+					b.sent(t, entries)
 				}
-				require.Len(t, b.References(entries, r), len(entries))
 				b.requireOnce(t, entries)
-				if b.name == dataverse.Name && stored {
-					require.Len(t, b.times("upsert_again"), len(entries))
-				}
 			})
 		})
 	}
 }
 
-// Half of a chunk is at the vendor, which can be only where a chunk is not
-// atomic, or where somebody else was at work.
+// A look-up tells those that are there from the others.
 func TestPartlyThere(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 60, "3000")
-		b.sent(t, entries[:30])
-		r, v := b.send(t, true, entries)
-		if b.name == xledger.Name {
-			require.Equal(t, classify.UnknownOutcome, v.Kind, "a mutation is whole or not at all: not ours to mend")
-			require.False(t, v.Retry())
-			b.requireOnce(t, entries[:30])
-			return
+		references := b.References(entries[:30], b.sent(t, entries[:30]))
+		found := b.find(t, entries)
+		require.Len(t, found, 30)
+		for _, e := range entries[:30] {
+			require.Equal(t, adapters.Found{Count: 1, Reference: references[e.Key], Amount: e.Amount}, found[e.Key])
 		}
-		require.Equal(t, classify.Success, v.Class, v.Message)
-		require.False(t, r.ReadBack)
-		require.Len(t, b.References(entries, r), len(entries), "of those that were there too")
-		b.requireOnce(t, entries)
 	})
 }
 
@@ -307,7 +299,7 @@ func TestDuplicates(t *testing.T) {
 		switch b.name {
 		case dataverse.Name: // the alternate key is not active
 			for _, e := range entries[:2] {
-				_, v := b.do(t, false, adapters.Call, fmt.Appendf(nil, `{"method":"POST","path":"acme_ledgerlines","body":{"acme_key":%q}}`, e.Key))
+				_, v := b.call(t, fmt.Sprintf(`{"method":"POST","path":"acme_ledgerlines","body":{"acme_key":%q}}`, e.Key))
 				require.Equal(t, classify.Success, v.Class, v.Message)
 			}
 		default:
@@ -316,13 +308,13 @@ func TestDuplicates(t *testing.T) {
 				b.sent(t, entries[:2])
 			}
 		}
-		found := b.lookUp(t, entries)
+		found := b.find(t, entries)
 		require.Len(t, found, len(entries))
 		for i, e := range entries {
 			require.Equal(t, map[bool]int{true: want, false: 1}[i < 2], found[e.Key].Count)
 		}
 		if b.name == xledger.Name {
-			found = b.lookUp(t, entries[:2]) // room for 4 in a page, and 12 are there
+			found = b.find(t, entries[:2]) // room for 4 in a page, and 12 are there
 			require.Equal(t, 6, found[entries[1].Key].Count)
 		}
 	})

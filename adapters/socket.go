@@ -35,6 +35,7 @@ type sending struct {
 	stopped bool  // no further byte may leave
 	writing int   // system calls under way
 	written int64 // bytes that the kernel took, TLS records included
+	refused error // why a system call was not allowed: the attempt was over
 }
 
 // errEnded is said of a request that net/http tries to write once more.
@@ -79,11 +80,13 @@ func (s *sending) begin() error {
 	// The process may have been stopped for longer than the deadline, and the
 	// context's timer may not have fired since.
 	if !s.deadline.IsZero() && !time.Now().Before(s.deadline) {
-		return os.ErrDeadlineExceeded
+		s.refused = os.ErrDeadlineExceeded
+		return s.refused
 	}
 	select {
 	case <-s.done:
-		return context.Canceled
+		s.refused = context.Canceled
+		return s.refused
 	default:
 	}
 	s.writing++
@@ -98,12 +101,13 @@ func (s *sending) end(n int) {
 	s.written += int64(n)
 }
 
-// stop lets no further byte leave and reports whether none has left.
-func (s *sending) stop() (unsent bool) {
+// stop lets no further byte leave. It reports whether none has left, and why
+// one was refused, if one was.
+func (s *sending) stop() (unsent bool, refused error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
-	return s.writing == 0 && s.written == 0
+	return s.writing == 0 && s.written == 0, s.refused
 }
 
 // writeConn is a connection that carries writes, one after another.

@@ -34,6 +34,12 @@ func pair(t *testing.T) (*writeConn, net.Conn) {
 	return c, other
 }
 
+// unsent ends a try and reports whether nothing of it left.
+func unsent(s *sending) bool {
+	nothing, _ := s.stop()
+	return nothing
+}
+
 // A write that the kernel does not take ends at the deadline.
 func TestBlockedWrite(t *testing.T) {
 	c, other := pair(t)
@@ -46,7 +52,7 @@ func TestBlockedWrite(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Less(t, time.Since(began), 5*time.Second)
 	require.Less(t, n, 8<<20)
-	require.False(t, s.stop())
+	require.False(t, unsent(s))
 	require.NoError(t, c.Close())
 	got, err := io.Copy(io.Discard, other)
 	require.ErrorIs(t, err, syscall.ECONNRESET)
@@ -73,10 +79,11 @@ func TestSendingEnds(t *testing.T) {
 			s := newSending(t.Context())
 			conn.sending.Store(s)
 			c.end(s)
+			require.ErrorIs(t, s.begin(), c.says)
 			n, err := conn.Write([]byte("x"))
 			require.ErrorIs(t, err, c.says)
 			require.Zero(t, n)
-			require.True(t, s.stop())
+			require.True(t, unsent(s))
 			s.answered.Store(true)
 			require.NoError(t, conn.Close())
 			got, err := io.ReadAll(other)
@@ -93,8 +100,30 @@ func TestSendingEnds(t *testing.T) {
 func TestUnsentWaitsForNobody(t *testing.T) {
 	s := newSending(t.Context())
 	require.NoError(t, s.begin())
-	require.False(t, s.stop())
+	require.False(t, unsent(s))
 	s.end(0)
-	require.True(t, s.stop())
+	require.True(t, unsent(s))
 	require.ErrorIs(t, s.begin(), errEnded)
+}
+
+// What TLS says of its own accord, such as that it closes, is nobody's request:
+// it passes after one has ended, and does not count.
+func TestOtherRecordsPass(t *testing.T) {
+	c, other := pair(t)
+	s := newSending(t.Context())
+	c.sending.Store(s)
+	_, err := c.Write([]byte("request "))
+	require.NoError(t, err)
+	s.answered.Store(true)
+	require.False(t, unsent(s))
+	next := newSending(t.Context())
+	c.sending.Store(next)
+	_, err = c.socket.Write([]byte("record"))
+	require.NoError(t, err)
+	require.True(t, unsent(next))
+	next.answered.Store(true)
+	require.NoError(t, c.Close())
+	got, err := io.ReadAll(other)
+	require.NoError(t, err)
+	require.Equal(t, "request record", string(got))
 }

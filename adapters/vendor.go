@@ -30,7 +30,8 @@ type Vendor struct {
 
 	// InFlight is how long a request can take effect after the deadline of the
 	// call that sent it; InFlightChanged where the same record was sent before with
-	// other content. An integration can override the first. Sources: docs/vendors.md.
+	// other content, 0 if that makes no difference. An integration can override
+	// both with one value. Sources: docs/vendors.md#in-flight.
 	InFlight, InFlightChanged time.Duration
 }
 
@@ -62,10 +63,12 @@ type Setting struct {
 }
 
 // InFlightOf is how long a request of an integration can take effect after its
-// deadline; override is the integration's own, nil if it has none.
+// deadline: one that repeats what was sent before, and one that sends a record
+// with other content. override is the integration's own, nil if it has none; it
+// stands for both.
 func (v Vendor) InFlightOf(override *time.Duration) (same, changed time.Duration) {
 	if override != nil {
-		return *override, max(*override, min(v.InFlightChanged, *override))
+		return *override, *override
 	}
 	return v.InFlight, max(v.InFlight, v.InFlightChanged)
 }

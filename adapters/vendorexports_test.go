@@ -13,7 +13,6 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/businesscentral"
-	"github.com/ledgerline/ledgerline/adapters/dataverse"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -21,15 +20,15 @@ import (
 
 // Amounts and texts arrive digit for digit and letter for letter.
 func TestWhatArrives(t *testing.T) {
-	read := map[string]func(e adapters.Entry) []byte{
-		"xledger": func(e adapters.Entry) []byte {
-			return fmt.Appendf(nil, `{"query":"query($ids:[String!]){glImportItems(filter:{extIdentifier_in:$ids}){edges{node{amount}}}}","variables":{"ids":[%q]}}`, e.Key)
+	read := map[string]func(e adapters.Entry) string{
+		"xledger": func(e adapters.Entry) string {
+			return fmt.Sprintf(`{"query":"query($ids:[String!]){glImportItems(filter:{extIdentifier_in:$ids}){edges{node{amount}}}}","variables":{"ids":[%q]}}`, e.Key)
 		},
-		"businesscentral": func(e adapters.Entry) []byte {
-			return fmt.Appendf(nil, `{"method":"GET","path":"companies(%s)/journals(%s)/journalLines?$filter=externalDocumentNumber%%20eq%%20'%s'"}`, sandbox.DemoCompanyID, sandbox.DemoJournalID, e.Key)
+		"businesscentral": func(e adapters.Entry) string {
+			return fmt.Sprintf(`{"method":"GET","path":"companies(%s)/journals(%s)/journalLines?$filter=externalDocumentNumber%%20eq%%20'%s'"}`, sandbox.DemoCompanyID, sandbox.DemoJournalID, e.Key)
 		},
-		"dataverse": func(e adapters.Entry) []byte {
-			return fmt.Appendf(nil, `{"method":"GET","path":"acme_ledgerlines(acme_key='%s')"}`, e.Key)
+		"dataverse": func(e adapters.Entry) string {
+			return fmt.Sprintf(`{"method":"GET","path":"acme_ledgerlines(acme_key='%s')"}`, e.Key)
 		},
 	}
 	says := map[string][]string{
@@ -53,7 +52,7 @@ func TestWhatArrives(t *testing.T) {
 			entries[0].Key, entries[1].Key = keyOf(fmt.Sprint("x", i)), keyOf(fmt.Sprint("y", i))
 			entries[0].Text, entries[0].Dimensions = `Kaffe & kaker, Åse "x"`, dimensions[b.name]
 			b.sent(t, entries)
-			r, v := b.do(t, false, adapters.Call, read[b.name](entries[0]))
+			r, v := b.call(t, read[b.name](entries[0]))
 			require.Equal(t, classify.Success, v.Class, v.Message)
 			for _, want := range says[b.name] {
 				if strings.Contains(want, "%s") {
@@ -69,21 +68,23 @@ func TestWhatArrives(t *testing.T) {
 func unescaped(body []byte) string { return strings.ReplaceAll(string(body), `\u0026`, "&") }
 
 // A batch that fails for another reason than what was sent may be there in part
-// too, where a failure does not undo everything. Whoever sends it again must
-// know, also if it is permanent.
+// too, where a failure does not undo everything. Whoever sends the rest must
+// know, also if the failure is permanent.
 func TestFailedInPart(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
-		if b.Limits().Atomic {
+		if b.Vendor().Export.Atomic {
 			return
 		}
 		entries := vouchers("A", 4, "3000")
 		entries[2].Account, entries[3].Account = "C100", "K100"
-		_, v := b.send(t, false, entries)
+		_, v := b.send(t, entries)
 		require.Equal(t, classify.Conflict, v.Kind, v.Message)
-		require.Len(t, b.lookUp(t, entries), 3)
-		require.True(t, v.Unknown)
-		_, v = b.send(t, true, entries)
-		require.Equal(t, classify.Success, v.Class, v.Message)
+		require.Equal(t, classify.Open, v.Effect)
+		require.True(t, v.Ended, "asking can tell at once")
+		found := b.find(t, entries)
+		require.Len(t, found, 3)
+		require.Empty(t, found[entries[3].Key])
+		b.sent(t, entries[3:])
 		b.requireOnce(t, entries)
 	})
 }
@@ -95,51 +96,51 @@ func TestRefused(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 10, "3000")
 		entries[7].Account = "X999"
-		_, v := b.send(t, false, entries)
+		_, v := b.send(t, entries)
 		require.Contains(t, kinds, v.Kind, v.Message)
 		require.Contains(t, v.Message, "X999")
 		require.Empty(t, b.Effects())
-		require.Empty(t, b.lookUp(t, entries))
-		if b.Limits().Atomic {
+		require.Empty(t, b.find(t, entries))
+		if b.Vendor().Export.Atomic {
 			return
 		}
 		entries[2].Account = "C100" // code of the company commits here
-		_, v = b.send(t, false, entries)
+		_, v = b.send(t, entries)
 		require.Contains(t, kinds, v.Kind, v.Message)
-		require.Len(t, b.lookUp(t, entries), 3, "so a refused batch may be there in part")
+		require.Equal(t, classify.Open, v.Effect)
+		require.Len(t, b.find(t, entries), 3, "so a refused batch may be there in part")
 		entries[7].Account = "3000"
-		_, v = b.send(t, true, entries)
-		require.Equal(t, classify.Success, v.Class, v.Message)
+		b.sent(t, entries[3:])
 		b.requireOnce(t, entries)
 	})
 }
 
-func TestLateFaults(t *testing.T) {
+func TestLateErrors(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		began := time.Now().Add(-time.Second)
 		faulty := slices.Concat(vouchers("A", 2, "3000"), vouchers("L", 2, "L300"), vouchers("W", 2, "W300"))
 		r := b.sent(t, faulty)
-		ask := func(since time.Time) (faults []adapters.LateFault) {
-			r, v := b.do(t, false, adapters.LateFaults, adapters.FaultsSince{Since: since})
+		ask := func(since time.Time) []adapters.LateError {
+			late, v := b.LateErrors(t.Context(), b.conn(), since)
 			require.Equal(t, classify.Success, v.Class, v.Message)
-			require.NoError(t, json.Unmarshal(r.Body, &faults))
-			return faults
+			require.Empty(t, v.Effect)
+			return late
 		}
-		if b.name != xledger.Name {
+		if !b.Vendor().Export.LateErrors {
 			asked := b.asked(b.name)
 			require.Empty(t, ask(began))
 			require.Equal(t, asked, b.asked(b.name), "nobody is called")
 			return
 		}
-		faults := ask(began)
-		require.Len(t, faults, 1, "a warning is no fault")
-		require.Equal(t, b.References(faulty, r)[faulty[3].Key], faults[0].Reference)
-		require.Contains(t, faults[0].Message, "locked")
-		require.WithinDuration(t, time.Now(), faults[0].At, time.Minute, "the vendor's clock is an hour ahead")
-		require.Len(t, ask(time.Now().Add(time.Minute)), 1, "the vendor's clock may differ: it is asked from a day earlier, and references tell whose a fault is")
+		late := ask(began)
+		require.Len(t, late, 1, "a warning is no error")
+		require.Equal(t, b.References(faulty, r)[faulty[3].Key], late[0].Reference)
+		require.Contains(t, late[0].Message, "locked")
+		require.WithinDuration(t, time.Now(), late[0].At, time.Minute, "the vendor's clock is an hour ahead")
+		require.Len(t, ask(time.Now().Add(time.Minute)), 1, "the vendor's clock may differ: it is asked from a day earlier, and references say whose an error is")
 		require.Empty(t, ask(time.Now().Add(25*time.Hour)))
 
-		for i := range 3 { // 752 faults: the sandbox gives 200 a page, whatever is asked for
+		for i := range 3 { // 752 errors: the sandbox gives 200 a page, whatever is asked for
 			b.sent(t, vouchers(fmt.Sprint("M", i, "-"), 500, "L1"))
 		}
 		asked := b.asked(b.name)
@@ -168,11 +169,9 @@ func TestBadSettings(t *testing.T) {
 			require.ErrorContains(t, err, c.says)
 			_, err = b.ExportBody(nil, nil)
 			require.Len(t, strings.Split(err.Error(), "\n"), 3, "all at once")
-			conn := b.conn(c.adapter)
+			conn := b.conn()
 			maps.Copy(conn.Settings, bad)
-			body, err := json.Marshal(adapters.Keys{Keys: keysOf(entries)})
-			require.NoError(t, err)
-			_, v := b.Do(t.Context(), conn, adapters.LookUp, body)
+			_, v := b.Find(t.Context(), conn, soughtOf(entries))
 			require.Equal(t, classify.Configuration, v.Kind)
 			require.Empty(t, b.Log())
 		})
@@ -180,8 +179,8 @@ func TestBadSettings(t *testing.T) {
 }
 
 func TestDimensionFields(t *testing.T) {
-	require.Contains(t, adapters.DimensionFields("xledger"), "glObject5")
-	require.Nil(t, adapters.DimensionFields("businesscentral"))
+	require.Contains(t, xledger.Vendor.Export.Dimensions, "glObject5")
+	require.Nil(t, businesscentral.Vendor.Export.Dimensions)
 	for name, c := range map[string]struct{ field, value, says string }{
 		"xledger":         {"department", "1", `no field "department"; it has glObject1`},
 		"businesscentral": {"AVD", strings.Repeat("1", 21), "20 characters"},
@@ -225,53 +224,12 @@ func TestLongVoucherNumbers(t *testing.T) {
 	b.requireOnce(t, entries)
 }
 
-// Answers to a look-up that must not be taken for "it is not there": an entry
-// would be sent twice.
-func TestLookUpsThatProveNothing(t *testing.T) {
-	one, many := vouchers("A", 2, "3000"), vouchers("A", 60, "3000")
-	item := `{"cursor":"1","node":{"dbId":"1","extIdentifier":"` + one[0].Key + `"}}`
-	cases := []struct {
-		adapter, name string
-		entries       []adapters.Entry
-		body          string
-		kind          classify.Kind
-	}{
-		{"xledger", "no connection", one, `{"data":{"glImportItems":null}}`, classify.InvalidResponse},
-		{"xledger", "no edges", one, `{"data":{"glImportItems":{}}}`, classify.InvalidResponse},
-		{"xledger", "another field", one, `{"data":{"x":{"edges":[]}}}`, classify.InvalidResponse},
-		{"xledger", "what was not asked for", one, `{"data":{"glImportItems":{"edges":[{"node":{"dbId":1,"extIdentifier":"other"}}]}}}`, classify.InvalidResponse},
-		{"xledger", "a cursor that repeats", one, `{"data":{"glImportItems":{"edges":[` + item + `],"pageInfo":{"hasNextPage":true}}}}`, classify.InvalidResponse},
-		{"xledger", "no cursor", one, `{"data":{"glImportItems":{"edges":[],"pageInfo":{"hasNextPage":true}}}}`, classify.InvalidResponse},
-		{"businesscentral", "no list", one, `{"id":"1"}`, classify.InvalidResponse},
-		{"businesscentral", "a next page", one, `{"value":[],"@odata.nextLink":"x"}`, classify.InvalidResponse},
-		{"businesscentral", "what was not asked for", one, `{"value":[{"id":"1","externalDocumentNumber":"D"}]}`, classify.InvalidResponse},
-		{"businesscentral", "a short batch", many, `{"responses":[{"id":"0","status":200,"body":{"value":[]}}]}`, classify.IncompleteResponse},
-		{"businesscentral", "a part twice", many, `{"responses":[{"id":"0","status":200,"body":{"value":[]}},{"id":"0","status":200,"body":{"value":[]}},{"id":"1","status":200,"body":{"value":[]}}]}`, classify.InvalidResponse},
-		{"dataverse", "no list", one, `{"id":"1"}`, classify.InvalidResponse},
-		{"dataverse", "what was not asked for", one, `{"value":[{"acme_key":"D"}]}`, classify.InvalidResponse},
-		{"dataverse", "a batch that is none", many, `{"value":[]}`, classify.IncompleteResponse},
-	}
-	for _, c := range cases {
-		t.Run(c.adapter+" "+c.name, func(t *testing.T) {
-			b := newBooks(t, c.adapter)
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: c.adapter}, Status: 200, Body: c.body})
-			r, v := b.do(t, false, adapters.LookUp, adapters.Keys{Keys: keysOf(c.entries)})
-			require.Equal(t, c.kind, v.Kind, "%s %s", v.Message, r.Body)
-			require.Empty(t, b.Effects())
-			if c.adapter != dataverse.Name { // which needs no read-back
-				_, v = b.send(t, true, c.entries)
-				require.NotEqual(t, classify.Success, v.Class)
-				require.False(t, v.Unknown, "nothing was sent")
-			}
-		})
-	}
-}
-
 // A batch that answers for some of its parts has not told of the rest.
 func TestShortAnswerToAnExport(t *testing.T) {
 	b := newBooks(t, businesscentral.Name)
 	b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Times: 1, Status: 200, Body: `{"responses":[{"id":"0","status":201,"body":{}}]}`})
-	_, v := b.send(t, false, vouchers("A", 4, "3000"))
+	_, v := b.send(t, vouchers("A", 4, "3000"))
 	require.Equal(t, classify.IncompleteResponse, v.Kind)
-	require.True(t, v.Unknown && v.Retry(), "it is asked first, then sent")
+	require.Equal(t, classify.Open, v.Effect)
+	require.True(t, v.Retry(), "it is asked first, then sent")
 }

@@ -1,8 +1,11 @@
 package adapters_test
 
 import (
-	"encoding/json"
+	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/businesscentral"
 	"github.com/ledgerline/ledgerline/adapters/dataverse"
 	"github.com/ledgerline/ledgerline/adapters/entra"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -26,12 +30,30 @@ type bench struct {
 	*sandbox.Sandbox
 	client *adapters.Client
 	base   map[string]string
+
+	mu       sync.Mutex
+	requests []request
 }
 
-func newBench(t *testing.T) *bench {
+// request is one that reached the sandbox, as it was received.
+type request struct {
+	*http.Request
+	body string
+}
+
+func newBench(t *testing.T, options ...sandbox.Options) *bench {
 	t.Helper()
-	b := &bench{Sandbox: sandbox.New(sandbox.Options{})}
-	s := httptest.NewServer(b.Sandbox)
+	b := &bench{Sandbox: sandbox.New(append(options, sandbox.Options{})[0])}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if err == nil {
+			b.mu.Lock()
+			b.requests = append(b.requests, request{r.Clone(context.Background()), string(body)})
+			b.mu.Unlock()
+		}
+		b.ServeHTTP(w, r)
+	}))
 	b.base = sandbox.Addresses(s.URL)
 	b.client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(s.URL, "http://")}})
 	t.Cleanup(func() {
@@ -48,6 +70,18 @@ func (b *bench) conn(adapter string) *adapters.Conn {
 		Settings:    map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": b.base["entra"]},
 		Credentials: map[string]string{"token": sandbox.DemoXledgerToken, "clientSecret": sandbox.DemoClientSecret},
 	}
+}
+
+// received returns the requests to a vendor, in order.
+func (b *bench) received(vendor string) (list []request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.requests {
+		if strings.HasPrefix(r.URL.Path, "/"+vendor+"/") {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // asked counts the requests that reached a vendor.
@@ -70,17 +104,15 @@ func (b *bench) stored(kind string) (n int) {
 }
 
 func TestPingIsLight(t *testing.T) {
-	b, tokens := newBench(t), entra.NewTokens()
-	for name, a := range map[string]adapters.Adapter{
-		"xledger": xledger.Adapter{}, "dataverse": dataverse.New(tokens), "businesscentral": businesscentral.New(tokens),
-	} {
+	b := newBench(t)
+	for _, a := range vendors.New() {
+		name := a.Vendor().Name
 		_, v := a.Do(t.Context(), b.conn(name), adapters.Ping, nil)
 		require.Equal(t, classify.Success, v.Class, "%s: %s", name, v.Message)
 		require.Equal(t, 1, b.asked(name))
 		p, err := a.Plan(adapters.Ping, nil)
 		require.NoError(t, err)
 		require.Equal(t, adapters.ReadOnly, p.Guard)
-		require.Equal(t, a.Codes().Name, name)
 	}
 	require.Empty(t, b.Effects())
 }
@@ -109,6 +141,10 @@ func TestGuards(t *testing.T) {
 		{bc, `{"method":"POST","path":"companies(c)/journals(j)/Microsoft.NAV.post"}`, adapters.Unsafe},
 		{bc, `{"requests":[` + line("D-1") + `,` + line("D-2") + `]}`, adapters.Readback},
 		{bc, `{"requests":[` + line("D-1") + `,` + line("D-1") + `]}`, adapters.Unsafe},
+		{bc, `{"requests":[` + line("D-1") + `,` + line("d-1") + `]}`, adapters.Unsafe},
+		{bc, `{"requests":[` + line("D-1") + `,` + strings.Replace(line("D-1"), "(j)", "(k)", 1) + `]}`, adapters.Unsafe},
+		{bc, `{"requests":[` + line("D-1") + `,{"method":"GET","path":"companies"}]}`, adapters.Readback},
+		{bc, `{"requests":[` + line("D-1") + `,{"method":"PATCH","path":"a(1)","headers":{"If-Match":"*"},"body":{}}]}`, adapters.Unsafe},
 		{xledger.Adapter{}, `{"query":"{ viewer { email } }"}`, adapters.ReadOnly},
 		{xledger.Adapter{}, `{"query":"# mutation\nquery Q($a:Int){ a: viewer { x } }"}`, adapters.ReadOnly},
 		{xledger.Adapter{}, `{"query":"mutation { addProjects(inputs: []) { x } }"}`, adapters.Unsafe},
@@ -211,7 +247,7 @@ func TestTokenFailures(t *testing.T) {
 			_, v := dataverse.New(entra.NewTokens()).Do(t.Context(), b.conn("dataverse"), adapters.Call, []byte(`{"method":"POST","path":"accounts","body":{}}`))
 			require.Equal(t, c.kind, v.Kind, v.Message)
 			require.Equal(t, c.retry, v.Retry())
-			require.False(t, v.Unknown, "nothing has been sent to the vendor")
+			require.Equal(t, classify.None, v.Effect, "nothing has been sent to the vendor")
 			require.Zero(t, b.asked("dataverse"))
 			if name == "throttled" {
 				require.EqualValues(t, 7, v.RetryAfter.Seconds())
@@ -279,66 +315,51 @@ func TestPartialBatchIsNotRetried(t *testing.T) {
 	require.EqualValues(t, 3, v.RetryAfter.Seconds())
 }
 
-// After an answer that was lost, Business Central is asked which lines it has,
-// and only those that are missing are sent.
-func TestBusinessCentralReadback(t *testing.T) {
-	b, a := newBench(t), businesscentral.New(entra.NewTokens())
-	do := func(uncertain bool, body string) (adapters.Response, classify.Verdict) {
-		c := b.conn("businesscentral")
-		c.Uncertain = uncertain
-		return a.Do(t.Context(), c, adapters.Call, []byte(body))
+// What a request that was sent before did is found by its own keys.
+func TestSought(t *testing.T) {
+	line := func(journal, n string) string {
+		return fmt.Sprintf(`{"method":"POST","path":"companies(c)/journals(%s)/journalLines","body":{"externalDocumentNumber":%q,"amount":1.50}}`, journal, n)
 	}
-	r, v := do(false, `{"method":"POST","path":"companies(c)/journals","body":{"code":"J"}}`)
-	require.Equal(t, classify.Success, v.Class, v.Message)
-	var journal struct{ ID string }
-	require.NoError(t, json.Unmarshal(r.Body, &journal))
-	var lines []string
-	for i := range 45 { // more than one look-up holds
-		lines = append(lines, fmt.Sprintf(`{"method":"POST","path":"companies(c)/journals(%s)/journalLines","body":{"externalDocumentNumber":"D'%d","amount":1}}`, journal.ID, i))
-	}
-	_, v = do(false, `{"requests":[`+strings.Join(lines[:30], ",")+`]}`)
-	require.Equal(t, classify.Success, v.Class, v.Message)
-
-	r, v = do(true, `{"requests":[`+strings.Join(lines, ",")+`]}`)
-	require.Equal(t, classify.Success, v.Class, v.Message)
-	require.False(t, r.ReadBack)
-	require.Equal(t, 45, b.stored("journal_line"), "only what was missing")
-
-	before := b.asked("businesscentral")
-	r, v = do(true, `{"requests":[`+strings.Join(lines, ",")+`]}`)
-	require.Equal(t, classify.Success, v.Class, v.Message)
-	require.True(t, r.ReadBack)
-	require.Equal(t, before+1, b.asked("businesscentral"), "one batch of three look-ups and nothing else")
-	require.Equal(t, 45, b.stored("journal_line"))
-
-	r, v = do(true, lines[0])
-	require.True(t, r.ReadBack)
-	require.Equal(t, classify.Success, v.Class)
-}
-
-func TestXledgerReadback(t *testing.T) {
 	items := func(ids ...string) string {
 		var nodes []string
 		for i, id := range ids {
-			amount := []string{"1.00", "-1.00"}[i%2]
+			amount := []string{"1.50", "-1.50"}[i%2]
 			nodes = append(nodes, fmt.Sprintf(`{"clientId":"%d","node":{"extIdentifier":%q,"trRegNumber":"1","amount":%q,"account":{"code":"1920"}}}`, i, id, amount))
 		}
 		return `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[` + strings.Join(nodes, ",") + `]}}`
 	}
-	b := newBench(t)
-	do := func(body string) (adapters.Response, classify.Verdict) {
-		c := b.conn("xledger")
-		c.Uncertain = true
-		return xledger.Adapter{}.Do(t.Context(), c, adapters.Call, []byte(body))
+	var lines []string
+	for i := range 45 { // more than one look-up holds
+		lines = append(lines, line(sandbox.DemoJournalID, fmt.Sprintf("d'%d", i)))
 	}
-	r, v := do(items("a", "b"))
-	require.Equal(t, classify.Success, v.Class, v.Message)
-	require.False(t, r.ReadBack, "nothing was there: it is sent")
-	r, v = do(items("a", "b"))
-	require.Equal(t, classify.Success, v.Class, v.Message)
-	require.True(t, r.ReadBack)
-	require.Equal(t, 2, b.stored("gl_import_item"))
-	_, v = do(items("a", "b", "c", "d"))
-	require.Equal(t, classify.UnknownOutcome, v.Kind, "half of it there is nothing that we may mend")
-	require.Equal(t, 2, b.stored("gl_import_item"))
+	batch := func(lines []string) string { return `{"requests":[` + strings.Join(lines, ",") + `]}` }
+	for _, c := range []struct {
+		vendor, name, sent, sought string
+		want                       int // of the sought records that are there
+		keys                       []string
+	}{
+		{"businesscentral", "all", batch(lines), batch(lines), 45, []string{"d'0", "d'44"}},
+		{"businesscentral", "some", batch(lines[:30]), batch(lines), 30, []string{"d'29"}},
+		{"businesscentral", "none", batch(lines[:30]), batch(lines[30:]), 0, nil},
+		{"businesscentral", "one", lines[3], lines[3], 1, []string{"d'3"}},
+		{"xledger", "all", items("a", "b"), items("a", "b"), 2, []string{"a", "b"}},
+		{"xledger", "some", items("a", "b"), items("b", "c"), 1, []string{"b"}},
+		{"xledger", "in another case", items("a", "b"), items("A", "B"), 0, nil},
+	} {
+		t.Run(c.vendor+" "+c.name, func(t *testing.T) {
+			b := newBooks(t, c.vendor)
+			_, v := b.call(t, c.sent)
+			require.Equal(t, classify.Success, v.Class, v.Message)
+			p, err := b.Plan(adapters.Call, []byte(c.sought))
+			require.NoError(t, err)
+			require.Equal(t, adapters.Readback, p.Guard)
+			found, v := b.Find(t.Context(), b.conn(), p.Sought)
+			require.Equal(t, classify.Success, v.Class, v.Message)
+			require.Len(t, found, c.want)
+			for _, key := range c.keys {
+				require.Equal(t, 1, found[key].Count, "%s: %+v", key, found)
+				require.Equal(t, "1.50", strings.TrimPrefix(found[key].Amount, "-"))
+			}
+		})
+	}
 }

@@ -41,7 +41,6 @@ type Verdict struct {
 	RetryAfter time.Duration // what the vendor asks for; 0 if nothing
 	Effect     Effect        // of a write; "" if none was sent
 	Ended      bool          // of an [Open] effect: the answer proves that the vendor's work has ended, so that asking can close it at once
-	Unknown    bool          // Effect is [Open]
 	Message    string        // the vendor's code and words, or ours; not redacted, and never decides
 	Parts      []Verdict     // of a batch, by position; nil otherwise
 

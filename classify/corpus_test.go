@@ -9,17 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ledgerline/ledgerline/adapters/businesscentral"
-	"github.com/ledgerline/ledgerline/adapters/dataverse"
-	"github.com/ledgerline/ledgerline/adapters/entra"
-	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-var tables = map[string]classify.Table{
-	"xledger": xledger.Codes, "dataverse": dataverse.Codes, "businesscentral": businesscentral.Codes,
-	"entra": entra.Codes, "financeoperations": dataverse.FinanceOperations,
-}
+// tables are those that the adapters use, by name.
+var tables = vendors.Tables()
 
 // TestCorpus runs every labelled vendor response through the tables that the
 // adapters use.

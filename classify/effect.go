@@ -152,7 +152,7 @@ func (v Verdict) Refused() bool {
 // WithEffect returns the verdict with another effect, for a caller who knows
 // more than the answer says. ended counts for [Open] only.
 func (v Verdict) WithEffect(effect Effect, ended bool) Verdict {
-	v.Effect, v.Ended, v.Unknown = effect, ended && effect == Open, effect == Open
+	v.Effect, v.Ended = effect, ended && effect == Open
 	return v
 }
 

@@ -63,8 +63,8 @@ func check(t *testing.T, op classify.Op, v classify.Verdict) {
 	if (v.Effect == "") != (op != classify.Write) {
 		t.Fatalf("effect %q of op %q", v.Effect, op)
 	}
-	if v.Unknown != (v.Effect == classify.Open) || v.Ended && v.Effect != classify.Open {
-		t.Fatalf("effect %q, unknown %v, ended %v", v.Effect, v.Unknown, v.Ended)
+	if v.Ended && v.Effect != classify.Open {
+		t.Fatalf("effect %q, ended %v", v.Effect, v.Ended)
 	}
 	if v.Effect == classify.Done && v.Class != classify.Success {
 		t.Fatalf("done with class %s", v.Class)

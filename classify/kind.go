@@ -183,14 +183,18 @@ func (k Kind) RefusesContent() bool { return meanings[k].trait == content }
 // for an invocation, and a run waits.
 func (k Kind) Passes() bool { return meanings[k].trait == passes }
 
+// kinds are all of them, sorted once: workflows ask for them, and the order of a
+// map would be another one each time.
+var kinds = slices.Sorted(maps.Keys(meanings))
+
 // Kinds returns every kind, sorted.
-func Kinds() []Kind { return slices.Sorted(maps.Keys(meanings)) }
+func Kinds() []Kind { return slices.Clone(kinds) }
 
 // NonRetryable returns the kinds that no retry can help, sorted: exactly the
 // NonRetryableErrorTypes of the activity's RetryPolicy.
 func NonRetryable() []string {
 	var types []string
-	for _, k := range Kinds() {
+	for _, k := range kinds {
 		if k.Class() == Permanent {
 			types = append(types, string(k))
 		}

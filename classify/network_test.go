@@ -118,7 +118,6 @@ func TestNetworkFaults(t *testing.T) {
 					want = classify.None
 				}
 				require.Equal(t, want, v.Effect, "%+v", v)
-				require.Equal(t, want == classify.Open, v.Unknown)
 				require.NotEqual(t, "error:other", v.Rule, "a fault without a rule of its own: %s", v.Message)
 				require.NotEmpty(t, v.Message)
 			}

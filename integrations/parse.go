@@ -239,7 +239,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 }
 
 // maxInFlight is the longest time that a request is taken to be able to take
-// effect after its deadline.
+// effect after its deadline; the message below says it too.
 const maxInFlight = time.Hour
 
 // inFlight reads how long a request can take effect after its deadline.
@@ -250,7 +250,7 @@ func (p *parser) inFlight(parent *yaml.Node, m map[string]*yaml.Node, at string)
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil || d < 0 || d > maxInFlight {
-		p.fault(node, at+".inFlight", "%q; want a duration from 0s to %v, such as 2m", clip(value), maxInFlight)
+		p.fault(node, at+".inFlight", "%q; want a duration from 0s to 1h, such as 2m", clip(value))
 		return nil
 	}
 	return &d

@@ -1,6 +1,7 @@
 package integrations_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,55 @@ func TestFaults(t *testing.T) {
 	for _, empty := range []string{"", "null", "[]", "just text", strings.Repeat("#", 1<<20+1)} {
 		_, err := integrations.Parse("x.yaml", []byte(empty), integrations.Options{})
 		require.Error(t, err)
+	}
+}
+
+// How long a request can take effect after its deadline stands beside baseURL.
+func TestInFlight(t *testing.T) {
+	parse := func(value string) (*time.Duration, error) {
+		src := strings.Replace(good, "/graphql\n", "/graphql\n    inFlight: "+value+"\n", 1)
+		list, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
+		if err != nil {
+			return nil, err
+		}
+		require.Nil(t, list[1].InFlight, "the other one says nothing")
+		return list[0].InFlight, nil
+	}
+	for value, want := range map[string]time.Duration{
+		"0s": 0, `"0"`: 0, "3s": 3 * time.Second, "17m": 17 * time.Minute, "1h": time.Hour, "59m60s": time.Hour, `"1m30s"`: 90 * time.Second,
+	} {
+		got, err := parse(value)
+		require.NoError(t, err, value)
+		require.Equal(t, &want, got, value)
+		stored, err := json.Marshal(integrations.Integration{InFlight: got})
+		require.NoError(t, err)
+		var read integrations.Integration
+		require.NoError(t, json.Unmarshal(stored, &read))
+		require.Equal(t, got, read.InFlight, "0s is not the same as nothing")
+	}
+	none, err := integrations.Parse("x.yaml", []byte(good), integrations.Options{})
+	require.NoError(t, err)
+	require.Nil(t, none[0].InFlight)
+	stored, err := json.Marshal(none[0])
+	require.NoError(t, err)
+	require.NotContains(t, string(stored), "inFlight", "what was stored before reads and compares the same")
+
+	for value, says := range map[string]string{
+		"-1s": `"-1s"`, "1h1s": `"1h1s"`, "61m": `"61m"`, "5": `"5"`, `""`: `""`, "soon": `"soon"`, "2 m": `"2 m"`, "1d": `"1d"`, "10000h": `"10000h"`,
+	} {
+		_, err := parse(value)
+		require.EqualError(t, err, "x.yaml:7:15: integrations[0].inFlight: "+says+"; want a duration from 0s to 1h, such as 2m")
+	}
+	for value, says := range map[string]string{
+		"":                     "x.yaml:7:14: integrations[0].inFlight: nothing; want a text",
+		"[2m]":                 "x.yaml:7:15: integrations[0].inFlight: a list; want a text",
+		"{a: b}":               "x.yaml:7:15: integrations[0].inFlight: a mapping; want a text",
+		"&a 2m":                "x.yaml:7:15: integrations[0].inFlight: anchors and aliases are not supported; write the value out",
+		"2m\n    inFlight: 3m": "x.yaml:8:5: integrations[0].inFlight: stands here twice; the first is in line 7",
+		"2m\n    inflight: 3m": "x.yaml:8:5: integrations[0].inflight: unknown field (did you mean inFlight?)",
+	} {
+		_, err := parse(value)
+		require.ErrorContains(t, err, says, value)
 	}
 }
 

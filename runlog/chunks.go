@@ -67,13 +67,17 @@ type Entry struct {
 	// Open: it was sent, and not every sending is known to have ended without an
 	// effect. Then it must be asked for before it is sent.
 	Open   bool
-	SentIn uuid.UUID     // the invocation that sent it last
+	SentIn Sending       // that sent it last
 	Wait   time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
 	Partly bool          // something else of the same sending is at the vendor
 }
 
-// Control is an entry that is known to be at the vendor.
-type Control struct{ VendorKey, VoucherID string }
+// Control are entries of one voucher that are known to be at the vendor: a
+// look-up that does not find all of them proves nothing of others.
+type Control struct {
+	VendorKeys []string
+	VoucherID  string
+}
 
 // OpenChunk returns the entries of a chunk that are to be sent or asked for, in
 // the order of their vouchers, and the integration's control; nil if it has
@@ -82,7 +86,7 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
-			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'),
+			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0),
 			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
 			ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
@@ -90,20 +94,13 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 			return err
 		}
 		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
-			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn, &e.Wait, &e.Partly)
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly)
 			return e, err
 		})
 		if err != nil {
 			return err
 		}
-		rows, err = tx.Query(ctx, `SELECT vendor_key, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2`, o.OrganizationID, o.IntegrationID)
-		if err != nil {
-			return err
-		}
-		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Control])
-		if len(found) > 0 {
-			control = &found[0]
-		}
+		control, err = controlOf(ctx, tx, o.OrganizationID, o.IntegrationID)
 		return err
 	})
 	return entries, control, err
@@ -119,8 +116,12 @@ type Answer struct {
 
 // RecordAsk settles what an answer proves. That an entry is there is a fact,
 // recorded whoever owns the export. The rest are orders, and hold only for
-// entries that are still open by the sending that was asked about.
-func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uuid.UUID) error {
+// entries that are still open by the very sending that was asked about.
+func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, asked []Sending) error {
+	sentIn, attempts := make([]uuid.UUID, len(asked)), make([]int, len(asked))
+	for i, s := range asked {
+		sentIn[i], attempts[i] = s.CorrelationID, s.Attempt
+	}
 	if len(a.There) > 0 {
 		err := InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
 			if err := exported(ctx, tx, o, a.There); err != nil {
@@ -146,8 +147,9 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uui
 	}
 	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true
-			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = ANY($4)
-			  AND (ended OR open_until <= ledgerline.clock())`, o.OrganizationID, o.ExportID, a.None, sentIn, o.IntegrationID)
+			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open'
+			  AND (sent_in, sent_attempt) IN (SELECT * FROM unnest($4::uuid[], $6::int[]))
+			  AND (ended OR open_until <= ledgerline.clock())`, o.OrganizationID, o.ExportID, a.None, sentIn, o.IntegrationID, attempts)
 		if err != nil {
 			return err
 		}
@@ -157,15 +159,16 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, sentIn []uui
 			ids, reasons[id] = append(ids, id), storable(why)
 		}
 		_, err = tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'unknown', reason = $4::jsonb ->> entry_id
-			WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = ANY($5)`,
-			o.OrganizationID, o.ExportID, ids, reasons, sentIn, o.IntegrationID)
+			WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open'
+			  AND (sent_in, sent_attempt) IN (SELECT * FROM unnest($5::uuid[], $7::int[]))`,
+			o.OrganizationID, o.ExportID, ids, reasons, sentIn, o.IntegrationID, attempts)
 		return err
 	})
 }
 
 // exported records that entries are at the vendor: a fact, which is accepted
 // from any owner, after closing too, and wherever the entries have gone since.
-// One of them becomes the control.
+// Two lines of one voucher become the control.
 func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) error {
 	ids := make([]string, 0, len(there))
 	names := make(map[string]string, len(there))
@@ -181,11 +184,13 @@ func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) 
 		    UPDATE ledgerline.export_entries SET state = 'exported', effect = 'done', reason = NULL, settled_at = ledgerline.clock(),
 		        vendor_reference = coalesce($4::jsonb ->> entry_id, vendor_reference)
 		    WHERE organization_id = $1 AND integration_id = $2 AND entry_id = ANY($3) AND state <> 'exported'
-		    RETURNING vendor_key, voucher_id, settled_at
+		    RETURNING vendor_key, voucher_id, entry_id, settled_at
+		), two AS (
+		    SELECT * FROM settled WHERE voucher_id = (SELECT max(voucher_id) FROM settled) ORDER BY entry_id LIMIT 2
 		)
-		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_key, voucher_id, settled_at)
-		SELECT $1, $2, vendor_key, voucher_id, settled_at FROM settled ORDER BY vendor_key LIMIT 1
-		ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_key = excluded.vendor_key, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_keys, voucher_id, settled_at)
+		SELECT $1, $2, array_agg(vendor_key ORDER BY entry_id), max(voucher_id), max(settled_at) FROM two HAVING count(*) > 0
+		ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
 		WHERE c.settled_at <= excluded.settled_at`, o.OrganizationID, o.IntegrationID, ids, names)
 	return err
 }
@@ -294,7 +299,9 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved", chunk, open)
 		}
 		if split = vouchers > 1; !split {
-			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'rejected', reason = nullif($4, '')
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET state = 'rejected', reason = nullif(left(CASE WHEN EXISTS (
+				    SELECT FROM ledgerline.export_entries y WHERE y.organization_id = $1 AND y.export_id = $2 AND y.chunk = $3 AND y.voucher_id = x.voucher_id AND y.state = 'exported')
+				THEN 'other lines of this voucher are at the vendor: ' ELSE '' END || $4, 500), '')
 				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, o.OrganizationID, o.ExportID, chunk, storable(reason))
 			return err
 		}

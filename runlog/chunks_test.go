@@ -51,18 +51,18 @@ func TestMarkAndSettle(t *testing.T) {
 	got := open()
 	require.True(t, got[0].Open)
 	require.InDelta(t, 61, got[0].Wait.Seconds(), 5)
-	require.Equal(t, s.CorrelationID, got[0].SentIn)
+	require.Equal(t, s, got[0].SentIn)
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, sending(1), time.Second, runlog.InFlight{})
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "it is open already")
 
 	none := runlog.Answer{None: ids}
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []uuid.UUID{s.CorrelationID}))
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.True(t, open()[0].Open, "its time has not come: only PostgreSQL's clock says so")
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Open, true, nil))
 	require.Zero(t, open()[0].Wait, "an answer proves that the vendor's work has ended")
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []uuid.UUID{uuid.New()}))
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{sending(1)}))
 	require.True(t, open()[0].Open, "the question was about another sending")
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []uuid.UUID{s.CorrelationID}))
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.False(t, open()[0].Open)
 
 	// A later attempt's mark refuses an earlier one, and open_until never decreases.
@@ -104,7 +104,7 @@ func TestOwner(t *testing.T) {
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.RecordAsk(ctx, b.worker, o, runlog.Answer{None: ids}, []uuid.UUID{s.CorrelationID}), runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.RecordAsk(ctx, b.worker, o, runlog.Answer{None: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
 		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no")
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		require.ErrorIs(t, runlog.Defer(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
@@ -133,7 +133,7 @@ func TestPartlyThere(t *testing.T) {
 	s := sending(1)
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, s, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []uuid.UUID{s.CorrelationID}))
+	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
 	entries, control, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
@@ -202,21 +202,36 @@ func TestClaimWrite(t *testing.T) {
 	require.InDelta(t, 3600, open.Wait.Seconds(), 60)
 	settle(1, classify.Open, true)
 	require.True(t, take(c, false).Due)
-	settle(0, classify.None, true)
+	settle(1, classify.None, true)
 	second := take(c, false)
 	require.Equal(t, []any{true, 2}, []any{second.Mine, second.Attempt})
+	settle(1, classify.None, true)
+	require.Equal(t, classify.Open, take(c, false).Effect, "what was asked before it was sent says nothing of it")
 	settle(1, classify.None, true)
 	require.False(t, take(c, false).Mine, "the attempt before knows about its own sending only")
 
 	// Another run of the same workflow, after a reset, counts on.
 	reset := c
 	reset.RunID, reset.Attempt = uuid.New(), 1
-	require.Equal(t, 3, take(reset, true).Attempt)
-	settle(3, classify.Done, false)
+	require.Equal(t, 3, take(reset, false).Attempt, "one that only asks has a number too")
+	reset.Attempt = 2
+	require.Equal(t, 4, take(reset, true).Attempt)
+	settle(2, classify.None, false)
+	require.Equal(t, classify.Open, take(reset, false).Effect, "the attempt before knows about its own sending only")
+	settle(4, classify.None, false)
+	reset.Attempt = 1
+	_, err := runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
+	require.ErrorContains(t, err, "attempt 3 has been overtaken by attempt 4")
+	reset.Attempt = 3
+	require.Equal(t, 5, take(reset, false).Attempt)
+	settle(5, classify.Done, false)
+	again := reset
+	again.RunID, again.Attempt = uuid.New(), 1
+	require.Equal(t, 6, take(again, false).Attempt)
 	done := take(c, true)
 	require.Equal(t, []any{false, classify.Done, 200}, []any{done.Mine, done.Effect, done.HTTPStatus})
-	settle(0, classify.None, true)
+	settle(5, classify.None, true)
 	require.Equal(t, classify.Done, take(c, false).Effect, "done is final")
-	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
+	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
 	require.ErrorContains(t, err, "stands")
 }

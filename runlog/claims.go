@@ -19,7 +19,7 @@ type WriteClaim struct {
 	BodySHA256                                   string // hex
 	Actor                                        string // who asked for it
 	RunID                                        uuid.UUID
-	Attempt                                      int // its number; a run whose number would not grow continues the count
+	Attempt                                      int // its number in its run, from 1
 }
 
 // Claimed is what is known of a write when its claim is taken.
@@ -29,7 +29,8 @@ type Claimed struct {
 	Due        bool          // of an open one: an answer "not there" proves that nothing will come
 	Wait       time.Duration // until it is due
 	OpenUntil  time.Time
-	Attempt    int // the number of this attempt, after those of earlier runs
+	Attempt    int // the number of this attempt, after all those of earlier runs
+	Sent       int // the number of the last attempt that sent
 	HTTPStatus int // of the answer that settled it; 0 if there was none
 }
 
@@ -47,16 +48,16 @@ func (e *ConflictError) Error() string {
 // as open until the deadline of the call, which is left from now, and the time
 // that the vendor may take longer, inFlight; then Mine is true. One that is done
 // or open is left alone, unless again is set: then an open one is marked once
-// more, by a caller who has asked, or whose request has no further effect when it
-// is repeated. No claim, no send.
+// more, for a request that has no further effect when it is repeated. No claim, no
+// send.
 func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out Claimed, err error) {
 	err = InOrganization(ctx, db, c.OrganizationID, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
-			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, run_id)
-			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $9) ON CONFLICT DO NOTHING RETURNING open_until`,
+			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, sent_attempt, run_id)
+			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $8, $9) ON CONFLICT DO NOTHING RETURNING open_until`,
 			c.OrganizationID, c.CorrelationID, c.IntegrationID, c.Operation, c.BodySHA256, storable(c.Actor), left+inFlight, c.Attempt, c.RunID).Scan(&out.OpenUntil)
 		if err == nil {
-			out.Mine, out.Effect, out.Attempt = true, classify.Open, c.Attempt
+			out.Mine, out.Effect, out.Attempt, out.Sent = true, classify.Open, c.Attempt, c.Attempt
 			return nil
 		}
 		if !errors.Is(err, pgx.ErrNoRows) {
@@ -64,11 +65,11 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		}
 		var integration, run uuid.UUID
 		var operation, body string
-		var attempts int
+		var attempts, offset, sent int
 		err = tx.QueryRow(ctx, `SELECT integration_id, operation, body_sha256, effect, ended OR open_until <= ledgerline.clock(),
-			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, run_id, coalesce(http_status, 0)
+			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, run_offset, sent_attempt, run_id, coalesce(http_status, 0)
 			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2 FOR UPDATE`, c.OrganizationID, c.CorrelationID).
-			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &run, &out.HTTPStatus)
+			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &offset, &sent, &run, &out.HTTPStatus)
 		if err != nil {
 			return err
 		}
@@ -80,37 +81,66 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 				return &ConflictError{d.what}
 			}
 		}
-		if out.Attempt = c.Attempt; run != c.RunID && c.Attempt <= attempts {
-			out.Attempt = attempts + 1
+		if run != c.RunID {
+			offset = attempts
 		}
+		out.Attempt, out.Sent = offset+c.Attempt, sent
 		if out.Due {
 			out.Wait = 0
 		}
 		switch {
-		case out.Effect == classify.Done, out.Effect == classify.Open && !again:
-			return nil
-		case run == c.RunID && attempts >= out.Attempt && out.Effect != classify.Open:
+		case out.Effect == classify.Done, out.Effect == classify.Open && !again: // its number is used up all the same
+			_, err := tx.Exec(ctx, `UPDATE ledgerline.write_claims SET attempts = greatest(attempts, $3), run_id = $4, run_offset = $5
+				WHERE organization_id = $1 AND correlation_id = $2`, c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, offset)
+			return err
+		case max(attempts, sent+1) > out.Attempt && out.Effect != classify.Open:
 			return fmt.Errorf("attempt %d has been overtaken by attempt %d", out.Attempt, attempts)
 		}
-		out.Mine, out.Effect = true, classify.Open
-		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET effect = 'open', ended = false, settled_at = NULL, attempts = greatest(attempts, $3), run_id = $4,
-			    open_until = greatest(open_until, ledgerline.clock() + $5::interval)
+		out.Mine, out.Effect, out.Sent = true, classify.Open, out.Attempt
+		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET effect = 'open', ended = false, settled_at = NULL, run_id = $4, run_offset = $6,
+			    attempts = greatest(attempts, $3), sent_attempt = greatest(sent_attempt, $3), open_until = greatest(open_until, ledgerline.clock() + $5::interval)
 			WHERE organization_id = $1 AND correlation_id = $2 RETURNING open_until`,
-			c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, left+inFlight).Scan(&out.OpenUntil)
+			c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, left+inFlight, offset).Scan(&out.OpenUntil)
 	})
 	return out, err
 }
 
-// SettleWrite records what is known of a claimed write after an answer: to the
-// attempt itself, or to a question about it (then attempt is 0, and any open
-// sending is meant). An open effect changes nothing but, with ended, that asking
-// can close it at once.
+// SettleWrite records what is known of a claimed write: after the answer to an
+// attempt that sent it, or to a question about that sending. attempt is the number
+// of the sending; what was asked about an earlier one says nothing of it. An open
+// effect changes nothing but, with ended, that asking can close it at once.
 func SettleWrite(ctx context.Context, db Beginner, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.write_claims SET effect = $4, ended = ended OR $5 OR $4 <> 'open', http_status = nullif($6, 0),
 			    settled_at = CASE WHEN $4 <> 'open' THEN ledgerline.clock() END
-			WHERE organization_id = $1 AND correlation_id = $2 AND effect = 'open' AND ($4 = 'done' OR $3 = 0 OR attempts = $3)`,
+			WHERE organization_id = $1 AND correlation_id = $2 AND effect = 'open'
+			  AND ($4 = 'done' OR sent_attempt = $3)`,
 			organization, correlation, attempt, string(effect), ended, httpStatus)
 		return err
 	})
+}
+
+// WriteState is what is known of a claimed write.
+type WriteState struct {
+	Effect    classify.Effect
+	OpenUntil *time.Time // of an open one, where the vendor's work has not ended
+	Actor     string     // who asked for it first
+}
+
+// WriteStateOf returns what is known of a write; nil if its correlation ID has no
+// claim, as that of a read.
+func WriteStateOf(ctx context.Context, db Beginner, organization, correlation uuid.UUID) (s *WriteState, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT effect, CASE WHEN effect = 'open' AND NOT ended THEN open_until END, actor
+			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2`, organization, correlation)
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WriteState])
+		if len(found) > 0 {
+			s = &found[0]
+		}
+		return err
+	})
+	return s, err
 }

@@ -58,10 +58,13 @@ func (e Export) Owner() Owner {
 }
 
 // IdempotencyKey is what makes a period of an integration one export, and the
-// retry of an export one retry.
+// retry of an export one retry. One that adopts stands for itself.
 func (e Export) IdempotencyKey() string {
 	key := e.IntegrationID.String() + "/" + e.Period
-	if e.ParentID != nil {
+	switch {
+	case e.Trigger == ByAdopting:
+		key += "/adopt/" + e.ID.String()
+	case e.ParentID != nil:
 		key += "/retry/" + e.ParentID.String()
 	}
 	return key
@@ -101,7 +104,7 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		}
 		if e.Trigger == ByHand {
 			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND parent_export_id IS NULL
-				AND period_start < $4 AND period_end > $3 ORDER BY period_start LIMIT 1`, e.OrganizationID, e.IntegrationID, e.PeriodStart, e.PeriodEnd)
+				AND trigger <> 'adopt' AND period_start < $4 AND period_end > $3 ORDER BY period_start LIMIT 1`, e.OrganizationID, e.IntegrationID, e.PeriodStart, e.PeriodEnd)
 			if err != nil {
 				return err
 			}
@@ -109,13 +112,7 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 				return &OverlapError{e.Period, found[0]}
 			}
 		}
-		_, err := tx.Exec(ctx, `
-			INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
-			    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (idempotency_key) DO NOTHING`,
-			e.OrganizationID, e.ID, e.IntegrationID, e.AdapterName, e.Period, e.PeriodStart, e.PeriodEnd, e.IdempotencyKey(),
-			e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID, e.ScheduledAt)
-		if err != nil {
+		if err := insertExport(ctx, tx, e); err != nil {
 			return err
 		}
 		if found, err := mineOrFirst(); found || err != nil {
@@ -124,6 +121,17 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		return fmt.Errorf("the idempotency key %s belongs to another organization", e.IdempotencyKey())
 	})
 	return claimed, claimed.RunID == e.RunID, err
+}
+
+// insertExport makes an export's row, unless there is one with its key.
+func insertExport(ctx context.Context, tx pgx.Tx, e Export) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
+		    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (idempotency_key) DO NOTHING`,
+		e.OrganizationID, e.ID, e.IntegrationID, e.AdapterName, e.Period, e.PeriodStart, e.PeriodEnd, e.IdempotencyKey(),
+		e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID, e.ScheduledAt)
+	return err
 }
 
 // TakeOver makes a pending export that of another run, whose fencing number is
@@ -186,7 +194,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 		} else if err != nil {
 			return err
 		}
-		sum, err := canonicalSum(ctx, tx, e)
+		sum, err := canonicalSum(ctx, tx, e, nil)
 		if err != nil {
 			return err
 		}
@@ -200,7 +208,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
 			    entries_rejected = n.rejected, entries_unknown = n.unknown, entries_faulted = n.faulted, amounts = m.amounts, sha256 = $3,
 			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
-			    finished_at = now(), attempts = $8, chunks = $9, warm_up = nullif($10::interval, interval '0'), cold_start = $11, warm_up_ms = $12,
+			    finished_at = ledgerline.clock(), attempts = $8, chunks = $9, warm_up = nullif($10::interval, interval '0'), cold_start = $11, warm_up_ms = $12,
 			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
 			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
 			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart, e.WarmUpMS)
@@ -212,8 +220,8 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			return err
 		}
 		closed = found[0]
-		if tag.RowsAffected() == 0 {
-			return nil // it was closed, and people were notified, before
+		if tag.RowsAffected() == 0 || closed.Trigger == ByAdopting {
+			return nil // it was closed, and people were notified, before; or it says nothing of the vendor
 		}
 		return tellOfExport(ctx, tx, closed)
 	})

@@ -104,7 +104,7 @@ func Healthy(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID
 	var failed bool
 	err = tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT status = 'failed' FROM ledgerline.bufdir_export_audit_log
-		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND error_code IS DISTINCT FROM $3
+		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND trigger <> 'adopt' AND error_code IS DISTINCT FROM $3
 		ORDER BY started_at DESC LIMIT 1), false)`, organization, integration, classify.Cancelled).Scan(&failed)
 	if err != nil || failed {
 		return false, err
@@ -119,7 +119,7 @@ func Healthy(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID
 func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT export_id, period, status, coalesce(error_code, '') FROM ledgerline.bufdir_export_audit_log
-		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND error_code IS DISTINCT FROM $3
+		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND trigger <> 'adopt' AND error_code IS DISTINCT FROM $3
 		  AND (status = 'failed' OR entries_exported > 0)
 		ORDER BY started_at DESC LIMIT 2`, organization, integration, classify.Cancelled)
 	if err != nil {

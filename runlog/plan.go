@@ -46,21 +46,7 @@ WITH fresh AS (
       AND ($10::uuid IS NULL AND x.chunk = 0 AND x.voucher_id IN (SELECT voucher_id FROM fresh) OR x.export_id = $10 AND x.state = 'rejected'
           AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $10 AND p.status <> 'pending'))
 ), lines AS (
-    SELECT entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
-        CASE WHEN amount = round(amount, 2) THEN round(amount, 2) ELSE coalesce(amount, 0) END AS amount,
-        coalesce($7::jsonb ->> account, account, '') AS account,
-        CASE WHEN coalesce(dimensions, '{}') = '{}' THEN '{}' ELSE
-            (SELECT coalesce(jsonb_object_agg(m.value, d.value), '{}') FROM jsonb_each_text(dimensions) d JOIN jsonb_each_text($8::jsonb) m USING (key) WHERE m.value <> '')
-        END AS dimensions,
-        CASE WHEN amount IS NULL THEN 'has no amount'
-             WHEN amount <> round(amount, 2) THEN 'amount ' || amount || ' has more than two decimals'
-             WHEN currency IS NULL OR NOT currency = ANY($9::text[]) THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies has ' || array_to_string($9::text[], ', ')
-             WHEN coalesce(account, '') = '' THEN 'has no account'
-             WHEN $7::jsonb IS NOT NULL AND NOT $7::jsonb ? account THEN 'account ' || account || ' is not mapped; add it to export.accounts'
-             WHEN coalesce(dimensions, '{}') <> '{}' THEN
-                 (SELECT 'dimension ' || min(k) || ' is not mapped; add it to export.dimensions, with "" to leave it out'
-                  FROM jsonb_object_keys(dimensions) k WHERE NOT $8::jsonb ? k HAVING count(*) > 0)
-        END AS fault
+    SELECT ` + translated + `
     FROM (SELECT * FROM fresh WHERE $10::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) s
 ), siblings AS (
     SELECT voucher_id, sum(amount) AS amount FROM ledgerline.export_entries
@@ -80,6 +66,23 @@ WITH fresh AS (
               greatest(1, $6 + 1 - max(n) FILTER (WHERE fault IS NULL) OVER ())::int AS width
           FROM vouchers v) w
 )`
+
+// translated turns a line of the source into the vendor's words.
+const translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
+        CASE WHEN amount = round(amount, 2) THEN round(amount, 2) ELSE coalesce(amount, 0) END AS amount,
+        coalesce($7::jsonb ->> account, account, '') AS account,
+        CASE WHEN coalesce(dimensions, '{}') = '{}' THEN '{}' ELSE
+            (SELECT coalesce(jsonb_object_agg(m.value, d.value), '{}') FROM jsonb_each_text(dimensions) d JOIN jsonb_each_text($8::jsonb) m USING (key) WHERE m.value <> '')
+        END AS dimensions,
+        CASE WHEN amount IS NULL THEN 'has no amount'
+             WHEN amount <> round(amount, 2) THEN 'amount ' || amount || ' has more than two decimals'
+             WHEN currency IS NULL OR NOT currency = ANY($9::text[]) THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies has ' || array_to_string($9::text[], ', ')
+             WHEN coalesce(account, '') = '' THEN 'has no account'
+             WHEN $7::jsonb IS NOT NULL AND NOT $7::jsonb ? account THEN 'account ' || account || ' is not mapped; add it to export.accounts'
+             WHEN coalesce(dimensions, '{}') <> '{}' THEN
+                 (SELECT 'dimension ' || min(k) || ' is not mapped; add it to export.dimensions, with "" to leave it out'
+                  FROM jsonb_object_keys(dimensions) k WHERE NOT $8::jsonb ? k HAVING count(*) > 0)
+        END AS fault`
 
 // planEntries gives each line its chunk and its key at the vendor. A voucher
 // stays whole: the chunk of its last entry is that of all, and the width of a
@@ -263,7 +266,7 @@ func PreviewPlan(ctx context.Context, db Beginner, e Export, x integrations.Expo
 	if err != nil {
 		return p, err
 	}
-	refused, _ := from(lines+` SELECT voucher_id, '', 'rejected', fault FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, source)
+	refused, _ := from(lines+` SELECT voucher_id, '', 'rejected', fault, '', NULL::timestamptz FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, source)
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, sums, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
 			return sourceError(source, err)

@@ -117,7 +117,7 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 	case runlog.Exported:
 		err = runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Done, false, names)
 	case runlog.Unknown:
-		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []uuid.UUID{s.CorrelationID})
+		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []runlog.Sending{s})
 	case runlog.Rejected:
 		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
 		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused")
@@ -293,7 +293,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
 	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
-	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []uuid.UUID{s.CorrelationID}))
+	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused")
 	require.NoError(t, err)
 	require.False(t, split)

@@ -10,7 +10,7 @@
 // Four roles share the work, none of which owns anything:
 //
 //	ledgerline_worker     reads integrations, inserts rows, makes partitions
-//	ledgerline_operator   applies integrations, reads rows (the starter)
+//	ledgerline_operator   applies integrations, reads rows, resolves and adopts entries (the starter)
 //	ledgerline_reader     reads
 //	ledgerline_retention  drops old partitions
 //

@@ -69,10 +69,10 @@ func Ticks(ctx context.Context, db Beginner, organization uuid.UUID, from, to ti
 }
 
 // PendingExports returns an organization's exports that began before a time and
-// are not over.
+// are not over. One that adopts has no run that could be gone.
 func PendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND status = 'pending' AND started_at < $2 ORDER BY started_at`, organization, before)
+		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND status = 'pending' AND trigger <> 'adopt' AND started_at < $2 ORDER BY started_at`, organization, before)
 		return err
 	})
 	return list, err
@@ -97,7 +97,7 @@ func ExportOfPeriod(ctx context.Context, db Beginner, organization, integration 
 func WasExporting(ctx context.Context, db Beginner, organization, integration uuid.UUID, at time.Time) (was bool, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log
-			WHERE organization_id = $1 AND integration_id = $2 AND started_at < $3 AND coalesce(finished_at, 'infinity') > $3)`,
+			WHERE organization_id = $1 AND integration_id = $2 AND trigger <> 'adopt' AND started_at < $3 AND coalesce(finished_at, 'infinity') > $3)`,
 			organization, integration, at).Scan(&was)
 	})
 	return was, err

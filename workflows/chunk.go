@@ -51,6 +51,15 @@ func (p Progress) firstAside() int {
 	return first
 }
 
+// WaitsUntil is until when a run that has nothing else to do waits for what the
+// vendor may still be doing; zero if it does not.
+func (p Progress) WaitsUntil() time.Time {
+	if i := p.firstAside(); i >= 0 && len(p.Queue) == 0 && p.Next > p.Plan.Chunks {
+		return p.Aside[i].Until
+	}
+	return time.Time{}
+}
+
 // step makes the item at hand as one invocation, with audit rows of its own, and
 // does what [decide] says. It returns false if the run cannot go on.
 func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // StartOptions are the options under which an invocation starts.
@@ -33,30 +35,125 @@ func StartOptions(in activities.Invocation) client.StartWorkflowOptions {
 	}
 }
 
+// OtherRequestError is returned for a correlation ID that stands for another
+// request. Nothing was sent.
+type OtherRequestError struct{ CorrelationID uuid.UUID }
+
+// Error says what to do.
+func (e *OtherRequestError) Error() string {
+	return fmt.Sprintf("correlation ID %s was used before for another integration, operation or body, and stands for that; nothing was sent: use a new one", e.CorrelationID)
+}
+
 // Execute runs an invocation and waits for its outcome, which comes before the
 // audit rows are written. If there has been an invocation with this
-// correlation ID, it returns that one's outcome and nobody is called.
+// correlation ID, it returns that one's outcome and nobody is called; if that one
+// asked something else, the error is an [*OtherRequestError].
 func Execute(ctx context.Context, c client.Client, in activities.Invocation) (Outcome, error) {
-	start := c.NewWithStartWorkflowOperation(StartOptions(in), InvokeName, in)
+	return execute(ctx, c, in, "")
+}
+
+// ExecuteAgain is [Execute] for a correlation ID that may have been used before.
+// If that invocation has ended, and either its outcome leaves open whether a write
+// happened or it was ended from outside and has none, it runs once more: the vendor
+// is asked first, if it can be asked, and what is proved not to have happened is
+// sent.
+func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (Outcome, error) {
+	run, before, err := ended(ctx, c, in)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if before != nil && before.Effect != classify.Open {
+		return *before, claimed(*before)
+	}
+	return execute(ctx, c, in, run)
+}
+
+// ended returns the run of an invocation that has ended, "" if there is none, and
+// its outcome if it has one. The error is an [*OtherRequestError] if the
+// invocation, ended or not, asks something else.
+func ended(ctx context.Context, c client.Client, in activities.Invocation) (run string, outcome *Outcome, err error) {
+	id := InvokeID(in.OrganizationID, in.CorrelationID)
+	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
+	}
+	sum, ok := RequestSum(d)
+	other := ok && sum != SumOf(in)
+	info := d.GetWorkflowExecutionInfo()
+	run = info.GetExecution().GetRunId()
+	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+		outcome = new(Outcome)
+		if err := c.GetWorkflow(ctx, id, run).Get(ctx, outcome); err != nil {
+			return "", nil, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
+		}
+		if other && outcome.Kind == classify.ClaimConflict { // it was not what the ID stands for
+			return run, nil, nil
+		}
+	}
+	if other {
+		return "", nil, &OtherRequestError{in.CorrelationID}
+	}
+	switch info.GetStatus() {
+	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return run, outcome, nil
+	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
+		enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return run, nil, nil
+	}
+	return "", nil, nil
+}
+
+// execute is [Execute]; with the run before, whose outcome is known, it starts
+// another one after it.
+func execute(ctx context.Context, c client.Client, in activities.Invocation, after string) (Outcome, error) {
+	sum := SumOf(in)
+	options := StartOptions(in)
+	// An update with an ID that a run has answered is answered from there, also when
+	// that run asked something else or is over.
+	update := OutcomeUpdate + "/" + sum
+	if after != "" {
+		options.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+		update += "/after/" + after
+	}
 	handle, err := c.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start,
+		StartWorkflowOperation: c.NewWithStartWorkflowOperation(options, InvokeName, in),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateID: OutcomeUpdate, UpdateName: OutcomeUpdate, WaitForStage: client.WorkflowUpdateStageCompleted,
+			UpdateID: update, UpdateName: OutcomeUpdate, Args: []any{sum}, WaitForStage: client.WorkflowUpdateStageCompleted,
 		},
 	})
 	var outcome Outcome
 	if err == nil {
 		err = handle.Get(ctx, &outcome)
 	}
-	if over(err) {
+	var refused *temporal.ApplicationError
+	switch {
+	case errors.As(err, &refused) && refused.Type() == otherRequest:
+		return Outcome{}, &OtherRequestError{in.CorrelationID}
+	case over(err):
 		// It ended without this update: started by a schedule or by another
 		// client. Its result is the same outcome.
-		err = c.GetWorkflow(ctx, InvokeID(in.OrganizationID, in.CorrelationID), "").Get(ctx, &outcome)
+		if _, _, err := ended(ctx, c, in); err != nil {
+			return Outcome{}, err
+		}
+		err = c.GetWorkflow(ctx, options.ID, "").Get(ctx, &outcome)
 	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
 	}
-	return outcome, nil
+	return outcome, claimed(outcome)
+}
+
+// claimed is an [*OtherRequestError] if a worker found that the correlation ID
+// stands for another request, which Temporal no longer knows.
+func claimed(o Outcome) error {
+	if o.Kind == classify.ClaimConflict {
+		return &OtherRequestError{o.CorrelationID}
+	}
+	return nil
 }
 
 // over reports whether an update came too late for its workflow.

@@ -19,8 +19,12 @@ import (
 const InvokeName = "Invoke"
 
 // OutcomeUpdate is the update by which callers wait for the [Outcome]. It
-// returns as soon as the outcome is known, before the audit rows are written.
+// returns as soon as the outcome is known, before the audit rows are written. Its
+// argument is the [SumOf] what the caller asks; "" if any request will do. One that
+// asks something else is refused with the error type otherRequest.
 const OutcomeUpdate = "outcome"
+
+const otherRequest = "other_request"
 
 // reserve is what the workflow keeps of the budget for reporting.
 const reserve = time.Second
@@ -30,14 +34,19 @@ const reserve = time.Second
 // the workflow completes with an [Outcome] whatever became of the call.
 func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	var outcome *Outcome
-	err := workflow.SetUpdateHandler(ctx, OutcomeUpdate, func(ctx workflow.Context) (Outcome, error) {
+	err := workflow.SetUpdateHandlerWithOptions(ctx, OutcomeUpdate, func(ctx workflow.Context, _ string) (Outcome, error) {
 		ctx, _ = workflow.NewDisconnectedContext(ctx) // a cancelled invocation has an outcome too
 		err := workflow.Await(ctx, func() bool { return outcome != nil })
 		if outcome == nil {
 			return Outcome{}, err
 		}
 		return *outcome, nil
-	})
+	}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, sum string) error {
+		if sum != "" && sum != sumOf(in) {
+			return temporal.NewNonRetryableApplicationError("this correlation ID stands for another request", otherRequest, nil)
+		}
+		return nil
+	}})
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -385,6 +387,39 @@ func TestLostAnswerIsReadBack(t *testing.T) {
 }
 
 // A write that cannot be looked up is never sent again once bytes have left.
+// A journal line that is not in the journal any more may have been posted: if the
+// ledger has its document, a person must look.
+func TestPostedLineIsNotResent(t *testing.T) {
+	b := newBench(t)
+	base, secret := sandbox.Addresses(strings.TrimSuffix(b.integration.BaseURL, "/xledger/graphql")), t.TempDir()+"/secret"
+	writeFile(t, secret, sandbox.DemoClientSecret)
+	b.integration.Adapter, b.integration.BaseURL = "businesscentral", base["businesscentral"]
+	b.integration.Settings = map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": base["entra"]}
+	b.integration.Credentials = map[string]integrations.Ref{"clientSecret": integrations.Ref("file:" + secret)}
+	line := `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
+		"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`
+	in := b.invocation()
+	in.AdapterName, in.Operation = b.integration.Adapter, adapters.Call
+
+	to, err := url.Parse(b.integration.BaseURL)
+	require.NoError(t, err)
+	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{to.Host}})
+	defer client.CloseIdle()
+	conn := &adapters.Conn{
+		Client: client, Adapter: in.AdapterName, BaseURL: to, Settings: b.integration.Settings, Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret},
+	}
+	_, v := activities.Adapters()[in.AdapterName].Do(t.Context(), conn, adapters.Call, fmt.Appendf(nil, line, "d-1", "7"))
+	require.Equal(t, classify.Success, v.Class, v.Message)
+	require.Equal(t, 1, b.sandbox.Post(sandbox.DemoJournalID))
+
+	b.sandbox.Script(sandbox.Rule{Match: sandbox.Match{Method: "POST", Operation: "journalLines"}, Times: 1, Drop: sandbox.BeforeEffect})
+	in.Body = fmt.Appendf(nil, line, "d-2", "7")
+	out := b.run(t, in)
+	require.False(t, out.OK)
+	require.Contains(t, out.Failure.Message, "document 7 has entries in the general ledger")
+	require.Len(t, b.sandbox.Effects(), 2, "a line and its posting, and nothing more")
+}
+
 func TestUnsafeWriteIsNotResent(t *testing.T) {
 	b := newBench(t)
 	b.sandbox.Script(sandbox.Rule{Reset: sandbox.AfterEffect})

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +19,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
 )
 
 // Live is an invocation as Temporal sees it.
@@ -56,12 +59,35 @@ func Look(ctx context.Context, c client.Client, organization, correlation uuid.U
 	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		live.State = "completed"
 	}
-	if live.pending(d.GetPendingActivities()) {
-		return live, nil
+	if !live.pending(d.GetPendingActivities()) {
+		live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
+		live.Reason = Reason(live.Trail.Last())
 	}
-	live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
-	live.Reason = Reason(live.Trail.Last())
+	if err == nil && slices.ContainsFunc(live.Trail, func(a activities.Attempt) bool { return a.Effect != "" }) {
+		err = live.withoutWrites(ctx, c)
+	}
 	return live, err
+}
+
+// withoutWrites takes the effects out of the trail of an invocation that can have
+// none: an attempt that was lost has an open one, whatever it was.
+func (live *Live) withoutWrites(ctx context.Context, c client.Client) error {
+	events := c.GetWorkflowHistory(ctx, live.WorkflowID, live.RunID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	if !events.HasNext() {
+		return nil
+	}
+	e, err := events.Next()
+	if err != nil {
+		return err
+	}
+	var in activities.Invocation
+	if converter.GetDefaultDataConverter().FromPayloads(e.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in) != nil || !readOnly(in) {
+		return nil
+	}
+	for i := range live.Trail {
+		live.Trail[i].Effect, live.Trail[i].Ended, live.Trail[i].OpenUntil = "", false, time.Time{}
+	}
+	return nil
 }
 
 // LookExport says how the call of a run of an export is doing. The state is
@@ -144,11 +170,18 @@ func trailInHistory(ctx context.Context, c client.Client, workflowID, runID stri
 const memoSum = "requestSha256"
 
 // SumOf identifies what an invocation asks, to tell whether a correlation ID is
-// used again for something else.
+// used again for something else. Blanks between the members of a body do not count.
 func SumOf(in activities.Invocation) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, in.Body)
-	return hex.EncodeToString(h.Sum(nil))
+	if body, err := json.Marshal(in.Body); err == nil && len(in.Body) > 0 { // as it travels
+		in.Body = body
+	}
+	return sumOf(in)
+}
+
+// sumOf is [SumOf] of an invocation as it has arrived.
+func sumOf(in activities.Invocation) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, in.Body))
+	return hex.EncodeToString(sum[:])
 }
 
 // RequestSum returns the [SumOf] that an invocation was started with.
@@ -164,13 +197,20 @@ func RequestSum(d *workflowservice.DescribeWorkflowExecutionResponse) (string, b
 // Describe returns the one-line summary of an invocation for the Temporal UI,
 // without any of its data.
 func Describe(in activities.Invocation) string {
+	summary, _ := Planned(in)
+	return summary
+}
+
+// Planned is [Describe], and whether the adapter knows that the request changes
+// nothing.
+func Planned(in activities.Invocation) (summary string, readOnly bool) {
 	adapter, ok := activities.Adapters()[in.AdapterName]
 	if !ok {
-		return string(in.Operation)
+		return string(in.Operation), false
 	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
-		return string(in.Operation) + " (malformed request)"
+		return string(in.Operation) + " (malformed request)", false
 	}
-	return plan.Summary
+	return plan.Summary, plan.Guard == adapters.ReadOnly
 }

@@ -21,6 +21,7 @@ type Outcome struct {
 	TotalAttempts int                `json:"totalAttempts"`
 	Response      *activities.Answer `json:"response,omitempty"`
 	Failure       *Failure           `json:"failure,omitempty"`
+	Kind          classify.Kind      `json:"kind,omitempty"` // of the last failure
 
 	// Effect is what is known of a write: done, none, or open, and then until
 	// OpenUntil, where that is known. A read has none.
@@ -47,6 +48,9 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 	if !readOnly(in) {
 		var until time.Time
 		out.Effect, _, until = trail.Effect()
+		if last := trail.Last(); out.Effect == "" && last.Asking { // about what an earlier run has sent
+			out.Effect, until = classify.Open, last.OpenUntil
+		}
 		if out.Effect == classify.Open && !until.IsZero() {
 			out.OpenUntil = &until
 		}
@@ -56,6 +60,7 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 		return out
 	}
 	last := trail.Last()
+	out.Kind = last.Kind
 	f := &Failure{
 		CorrelationID: in.CorrelationID, ErrorClass: last.Class, AdapterName: in.AdapterName,
 		Attempt: last.Number, Message: last.Message,
@@ -64,6 +69,9 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 		f.HTTPStatus = &last.HTTPStatus
 	}
 	var cancelled *temporal.CanceledError
+	if errors.As(err, &cancelled) {
+		out.Kind = classify.Cancelled
+	}
 	switch {
 	case errors.As(err, &cancelled) && held.Unread:
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller; Temporal could not be asked for the attempts before, and they are missing from the audit record"

@@ -221,7 +221,7 @@ func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error)
 		scheduled = &info.WorkflowStartTime // started by hand
 	}
 	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.Claim{Schedule: in.Schedule, Export: runlog.Export{
-		OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(in.IntegrationID, []byte("export/"+info.WorkflowExecution.RunID)), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
+		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
 		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, // whose run it is, its activity knows
 	}}, &c)

@@ -95,8 +95,8 @@ func sought(r odata.Request) []adapters.Sought {
 	}
 	var out []adapters.Sought
 	for _, p := range requests {
-		if n := documentNumber(p); n != "" {
-			out = append(out, adapters.Sought{Key: n, In: p.Path})
+		if number, document := numbers(p); number != "" {
+			out = append(out, adapters.Sought{Key: number, Voucher: document, In: p.Path})
 		}
 	}
 	return out
@@ -105,23 +105,27 @@ func sought(r odata.Request) []adapters.Sought {
 func guard(r odata.Request) adapters.Guard {
 	if r.Batch() {
 		g := adapters.ReadOnly
-		numbers, distinct := 0, make(map[line]bool)
+		lines, distinct, others := 0, make(map[string]bool), false
 		for _, part := range r.Requests {
-			g = adapters.Weaker(g, guard(part))
-			if n := documentNumber(part); n != "" {
-				numbers++
-				distinct[line{part.Path, n}.folded()] = true
+			own := guard(part)
+			g, others = adapters.Weaker(g, own), others || own == adapters.Idempotent
+			if number, _ := numbers(part); number != "" {
+				lines++
+				distinct[strings.ToUpper(number)] = true
 			}
 		}
-		if g == adapters.Readback && numbers != len(distinct) {
-			return adapters.Unsafe // two lines under one number: a look-up could not tell them apart
+		// A look-up says nothing of parts that are no lines, and could not tell apart
+		// two lines with one number, in whatever journals.
+		if g == adapters.Readback && (others || lines != len(distinct)) {
+			return adapters.Unsafe
 		}
 		return g
 	}
+	number, _ := numbers(r)
 	switch {
 	case r.Method == http.MethodGet:
 		return adapters.ReadOnly
-	case documentNumber(r) != "":
+	case number != "":
 		return adapters.Readback
 	case r.Method != http.MethodPost && r.Header().Get("If-Match") == "*":
 		return adapters.Idempotent
@@ -129,19 +133,17 @@ func guard(r odata.Request) adapters.Guard {
 	return adapters.Unsafe
 }
 
-// documentNumber is the externalDocumentNumber of a request that makes a journal
-// line with one; it is empty for every other request.
-func documentNumber(r odata.Request) string {
+// numbers are the externalDocumentNumber and the documentNumber of a request that
+// makes a journal line; they are empty for every other request.
+func numbers(r odata.Request) (external, document string) {
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/journalLines") {
-		return ""
+		return "", ""
 	}
-	var line struct {
-		ExternalDocumentNumber string `json:"externalDocumentNumber"`
-	}
+	var line struct{ ExternalDocumentNumber, DocumentNumber string }
 	if json.Unmarshal(r.Body, &line) != nil {
-		return ""
+		return "", ""
 	}
-	return line.ExternalDocumentNumber
+	return line.ExternalDocumentNumber, line.DocumentNumber
 }
 
 // Do implements [adapters.Adapter].

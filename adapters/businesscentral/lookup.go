@@ -1,6 +1,7 @@
 package businesscentral
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -36,76 +37,101 @@ func (b Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 	}
 	keys := make(map[line]string, len(sought)) // as they were sought
 	var paths []string                         // in their order, so that the same question makes the same request
-	numbers := make(map[string][]string)
+	of := make(map[string][]adapters.Sought)
 	for _, s := range sought {
-		l := line{s.In, s.Key}
-		if l.path == "" {
-			l.path = own
-		}
+		l := line{cmp.Or(s.In, own), s.Key}
 		if _, twice := keys[l.folded()]; twice {
 			continue
 		}
 		keys[l.folded()] = s.Key
-		if numbers[l.path] == nil {
+		if of[l.path] == nil {
 			paths = append(paths, l.path)
 		}
-		numbers[l.path] = append(numbers[l.path], l.number)
+		of[l.path] = append(of[l.path], s)
 	}
 	found := make(map[string]adapters.Found)
 	for _, path := range paths {
-		lists, v := b.ask(ctx, c, odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber,amount", numbers[path]))
+		groups := odata.Groups(of[path])
+		numbers := make([][]string, len(groups))
+		for i, group := range groups {
+			for _, s := range group {
+				numbers[i] = append(numbers[i], s.Key)
+			}
+		}
+		lists, v := b.ask(ctx, c, odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber,amount", numbers))
+		if v.Class != classify.Success {
+			return nil, v
+		}
+		shown := make([]map[string]bool, len(lists))
+		for i, list := range lists {
+			shown[i] = make(map[string]bool)
+			for _, r := range list {
+				key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
+				if !asked {
+					return nil, odata.Unasked()
+				}
+				shown[i][key] = true
+				f := found[key]
+				if f.Count++; f.Reference == "" {
+					f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
+				}
+				found[key] = f
+			}
+		}
+		if w, ok := adapters.Proved(groups, shown); !ok {
+			return nil, w
+		}
+	}
+	return b.posted(ctx, c, own, sought, found)
+}
+
+// ledger is the general ledger to which the lines of a journal are posted; it is
+// empty for what is no journal.
+func ledger(lines string) string {
+	company, _, ok := strings.Cut(lines, "/journals(")
+	if !ok {
+		return ""
+	}
+	return company + "/generalLedgerEntries"
+}
+
+// posted asks the general ledger for the document numbers of lines that are not in
+// the journal. own are the lines of the settings' journal.
+func (b Adapter) posted(ctx context.Context, c *adapters.Conn, own string, sought []adapters.Sought, found map[string]adapters.Found) (map[string]adapters.Found, classify.Verdict) {
+	type posting struct{ ledger, document string }
+	keys := make(map[posting][]string) // of the lines of a document
+	documents := make(map[string][]string)
+	var ledgers []string
+	for _, s := range sought {
+		at := ledger(cmp.Or(s.In, own))
+		if _, there := found[s.Key]; there || s.Voucher == "" || at == "" {
+			continue
+		}
+		p := posting{at, strings.ToUpper(document(s.Voucher))}
+		if documents[at] == nil {
+			ledgers = append(ledgers, at)
+		}
+		if keys[p] == nil {
+			documents[at] = append(documents[at], p.document)
+		}
+		keys[p] = append(keys[p], s.Key)
+	}
+	for _, at := range ledgers {
+		lists, v := b.ask(ctx, c, odata.LookUps(at, "documentNumber", "documentNumber", slices.Collect(slices.Chunk(documents[at], odata.PerLookUp))))
 		if v.Class != classify.Success {
 			return nil, v
 		}
 		for _, r := range slices.Concat(lists...) {
-			key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
-			if !asked {
+			of := keys[posting{at, strings.ToUpper(r.Text("documentNumber"))}]
+			if of == nil {
 				return nil, odata.Unasked()
 			}
-			f := found[key]
-			if f.Count++; f.Reference == "" {
-				f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
+			for _, key := range of {
+				found[key] = adapters.Found{Elsewhere: fmt.Sprintf("document %s has entries in the general ledger", r.Text("documentNumber"))}
 			}
-			found[key] = f
 		}
 	}
-	return b.posted(ctx, c, sought, found)
-}
-
-// posted asks the general ledger for the document numbers of lines that are not in
-// the journal.
-func (b Adapter) posted(ctx context.Context, c *adapters.Conn, sought []adapters.Sought, found map[string]adapters.Found) (map[string]adapters.Found, classify.Verdict) {
-	ok := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "status:2xx", HTTPStatus: http.StatusOK}
-	keys := make(map[string][]string) // of the lines of a document
-	var documents []string
-	for _, s := range sought {
-		if _, there := found[s.Key]; there || s.Voucher == "" || s.In != "" {
-			continue
-		}
-		d := strings.ToUpper(document(s.Voucher))
-		if keys[d] == nil {
-			documents = append(documents, d)
-		}
-		keys[d] = append(keys[d], s.Key)
-	}
-	if len(documents) == 0 {
-		return found, ok
-	}
-	path := "companies(" + c.Settings["companyId"] + ")/generalLedgerEntries"
-	lists, v := b.ask(ctx, c, odata.LookUps(path, "documentNumber", "documentNumber", documents))
-	if v.Class != classify.Success {
-		return nil, v
-	}
-	for _, r := range slices.Concat(lists...) {
-		d := strings.ToUpper(r.Text("documentNumber"))
-		if keys[d] == nil {
-			return nil, odata.Unasked()
-		}
-		for _, key := range keys[d] {
-			found[key] = adapters.Found{Elsewhere: fmt.Sprintf("document %s has entries in the general ledger", r.Text("documentNumber"))}
-		}
-	}
-	return found, v
+	return found, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "status:2xx", HTTPStatus: http.StatusOK}
 }
 
 // ask makes GET requests, as batches if there are several, and returns the records
@@ -130,7 +156,7 @@ func (b Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request
 func (b Adapter) answers(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
 	if len(gets) == 1 {
 		a, v := b.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, primary, nil)
-		return [][]byte{a.Body}, v
+		return [][]byte{a.Body}, adapters.Asked(v)
 	}
 	batch := odata.Request{Requests: slices.Clone(gets)}
 	for i := range batch.Requests {
@@ -138,7 +164,7 @@ func (b Adapter) answers(ctx context.Context, c *adapters.Conn, gets []odata.Req
 	}
 	a, v := b.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", primary, render(batch))
 	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, v
+		return nil, adapters.Asked(v)
 	}
 	found, err := parts(a.Body, len(gets))
 	if err != nil {

@@ -3,7 +3,6 @@ package dataverse
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -18,11 +17,17 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 	if err := Vendor.NeedSettings(c.Settings); err != nil {
 		return nil, adapters.Fault(classify.Configuration, "settings", err.Error())
 	}
+	if len(sought) == 0 {
+		return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
+	}
 	column, amount := c.Settings["prefix"]+keyColumn, c.Settings["prefix"]+"amount"
-	keys := make([]string, len(sought))
+	groups := odata.Groups(sought)
+	keys := make([][]string, len(groups))
 	asked := make(map[string]bool, len(sought))
-	for i, s := range sought {
-		keys[i], asked[s.Key] = s.Key, true
+	for i, group := range groups {
+		for _, s := range group {
+			keys[i], asked[s.Key] = append(keys[i], s.Key), true
+		}
 	}
 	bodies, v := d.ask(ctx, c, odata.LookUps(c.Settings["table"], column, column+","+amount, keys))
 	if v.Class != classify.Success {
@@ -33,16 +38,24 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 		return nil, v
 	}
 	found := make(map[string]adapters.Found, len(sought))
-	for _, r := range slices.Concat(lists...) {
-		key := strings.ToLower(r.Text(column)) // Dataverse compares without case
-		if !asked[key] {
-			return nil, odata.Unasked()
+	shown := make([]map[string]bool, len(lists))
+	for i, list := range lists {
+		shown[i] = make(map[string]bool)
+		for _, r := range list {
+			key := strings.ToLower(r.Text(column)) // Dataverse compares without case
+			if !asked[key] {
+				return nil, odata.Unasked()
+			}
+			shown[i][key] = true
+			f := found[key]
+			if f.Count++; f.Reference == "" {
+				f.Reference, f.Amount = primaryKey(r, column), r.Amount(amount)
+			}
+			found[key] = f
 		}
-		f := found[key]
-		if f.Count++; f.Reference == "" {
-			f.Reference, f.Amount = primaryKey(r, column), r.Amount(amount)
-		}
-		found[key] = f
+	}
+	if w, ok := adapters.Proved(groups, shown); !ok {
+		return nil, w
 	}
 	return found, v
 }
@@ -51,13 +64,13 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 func (d Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
 	if len(gets) == 1 {
 		a, v := d.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, nil, nil)
-		return [][]byte{a.Body}, v
+		return [][]byte{a.Body}, adapters.Asked(v)
 	}
 	payload, contentType := render(odata.Request{Requests: gets})
 	h := http.Header{"Content-Type": {contentType}, "Accept": {"multipart/mixed"}}
 	a, v := d.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", h, payload)
 	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, v
+		return nil, adapters.Asked(v)
 	}
 	lists, err := bodies(a.Body, a.Header.Get("Content-Type"))
 	if err != nil {

@@ -1,11 +1,16 @@
 package odata_test
 
 import (
+	"encoding/json"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/entra"
 	"github.com/ledgerline/ledgerline/adapters/odata"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // FuzzParse: no request that passes leads away from its base URL.
@@ -36,18 +41,54 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzRecords: a list that passes is a whole one.
+// FuzzRecords: a list that passes is a whole one. Without a credential, following
+// a link is what fails.
 func FuzzRecords(f *testing.F) {
-	for _, s := range []string{`{"value":[{"id":"1"}]}`, `{"value":[],"@odata.nextLink":"x"}`, `{"value":null}`, `{"value":[null]}`, `[]`, ``} {
+	for _, s := range []string{
+		`{"value":[{"id":"1"}]}`, `{"value":[],"@odata.nextLink":"x"}`, `{"value":[],"@odata.nextLink":"https://evil.example/x"}`, `{"value":null}`,
+		`{"value":[null]}`, `{"value":[{}],"@odata.count":1}`, `{"value":[{}],"@odata.count":2}`, `{"value":[],"@odata.count":"0"}`, `[]`, ``,
+	} {
 		f.Add([]byte(s))
 	}
+	base, _ := url.Parse("https://org.crm4.dynamics.com/api/data/v9.2/")
+	send := odata.Sender{Tokens: entra.NewTokens(), Scope: func(*url.URL) string { return "s" }}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		records, err := odata.Records(body)
-		if err != nil {
+		lists, v := send.Records(t.Context(), &adapters.Conn{BaseURL: base}, nil, [][]byte{body})
+		if v.Class != classify.Success {
+			if lists != nil || v.Kind != classify.Untrusted && v.Kind != classify.Credentials {
+				t.Errorf("%s, and %d lists", v.Kind, len(lists))
+			}
 			return
 		}
-		for _, r := range records {
-			_ = r.Text("id")
+		var p struct {
+			Next  string       `json:"@odata.nextLink"`
+			Count *json.Number `json:"@odata.count"`
+		}
+		_ = json.Unmarshal(adapters.JSON(body), &p)
+		if p.Next != "" || p.Count != nil && string(*p.Count) != strconv.Itoa(len(lists[0])) {
+			t.Errorf("%q passes for all of it", body)
+		}
+		for _, r := range lists[0] {
+			_, _ = r.Text("id"), r.Amount("amount")
+		}
+	})
+}
+
+// FuzzNext: no link that is followed leads to another host, or takes another way
+// to it.
+func FuzzNext(f *testing.F) {
+	for _, s := range []string{
+		"https://org.crm4.dynamics.com/api/data/v9.2/rows?$skiptoken=1", "https://ORG.crm4.dynamics.com:443/x", "rows?$skiptoken=1", "/x", "?a=b", "",
+		"//evil.example/x", "https://evil.example/", "http://org.crm4.dynamics.com/", "https://u:p@org.crm4.dynamics.com/", "https://org.crm4.dynamics.com:8443/",
+		"https:rows", "mailto:a@b", "../../x", "x#y", "\\\\evil.example\\x", "https://org.crm4.dynamics.com.evil.example/",
+	} {
+		f.Add(s)
+	}
+	base, _ := url.Parse("https://org.crm4.dynamics.com/api/data/v9.2/")
+	f.Fuzz(func(t *testing.T, link string) {
+		u, err := odata.Next(base, link)
+		if err == nil && (u.Scheme != "https" || u.Host != base.Host || u.User != nil || u.Opaque != "") {
+			t.Errorf("%q leads to %s", link, u)
 		}
 	})
 }
@@ -59,13 +100,13 @@ func FuzzLookUps(f *testing.F) {
 	f.Add("' or 1 eq 1 or x eq '", "&$top=1#")
 	f.Add("100%+1", "æ\x00")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		for _, r := range odata.LookUps("rows", "k", "k", []string{a, b}) {
+		for _, r := range odata.LookUps("rows", "k", "k", [][]string{[]string{a, b}}) {
 			u, err := url.Parse(r.Path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			quote := func(s string) string { return "k eq '" + strings.ReplaceAll(s, "'", "''") + "'" }
-			if got := u.Query().Get("$filter"); got != quote(a)+" or "+quote(b) || len(u.Query()) != 2 || u.Fragment != "" {
+			if got := u.Query().Get("$filter"); got != quote(a)+" or "+quote(b) || len(u.Query()) != 3 || u.Fragment != "" {
 				t.Errorf("%q asks %q", r.Path, got)
 			}
 		}

@@ -1,12 +1,13 @@
 package odata
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,16 +15,19 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// perLookUp is how many values one filter asks for. It keeps the address well
+// PerLookUp is how many values one filter asks for. It keeps the address well
 // under 2,000 characters.
-const perLookUp = 20
+const PerLookUp = 20
+
+// Groups are the groups of a question of which each takes one of [LookUps].
+func Groups(sought []adapters.Sought) [][]adapters.Sought { return adapters.Groups(sought, PerLookUp) }
 
 // LookUps are the requests that ask a collection for the records whose column
-// has one of the values. selected are the columns that are wanted. The vendor is
-// asked to count them, so that an answer that lacks some shows.
-func LookUps(path, column, selected string, values []string) []Request {
+// has one of the values of a group. selected are the columns that are wanted. The
+// vendor is asked to count them, so that an answer that lacks some shows.
+func LookUps(path, column, selected string, groups [][]string) []Request {
 	var out []Request
-	for some := range slices.Chunk(values, perLookUp) {
+	for _, some := range groups {
 		terms := make([]string, len(some))
 		for i, v := range some {
 			terms[i] = column + " eq '" + strings.ReplaceAll(v, "'", "''") + "'"
@@ -88,13 +92,13 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 			if n == maxPages {
 				return nil, untrusted(fmt.Sprintf("the look-up's answer has more than %d pages", maxPages))
 			}
-			next, err := Within(c.BaseURL, p.Next)
+			next, err := Next(c.BaseURL, p.Next)
 			if err != nil {
-				return nil, untrusted("the look-up's next page is elsewhere")
+				return nil, untrusted("the look-up's next page cannot be asked for: " + err.Error())
 			}
-			a, v := s.Send(ctx, c, classify.Read, http.MethodGet, next, h, nil)
+			a, v := s.send(ctx, c, classify.Read, http.MethodGet, next, h, nil)
 			if v.Class != classify.Success {
-				return nil, v
+				return nil, adapters.Asked(v)
 			}
 			body = a.Body
 		}
@@ -105,22 +109,25 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 	return out, ok
 }
 
-// Within returns the path of a link below the base URL, relative to it.
-func Within(base *url.URL, link string) (string, error) {
+// Next returns where the link to a next page leads. It is followed as it is,
+// since what is in it is the vendor's own affair (OData v4.01, part 1,
+// §11.2.6.7), but only to the host that gave it: whoever is asked gets the token.
+func Next(base *url.URL, link string) (*url.URL, error) {
 	u, err := url.Parse(link)
 	if err != nil {
-		return "", err
+		return nil, errors.New("the link is not an address")
 	}
 	u = URL(base, "x").ResolveReference(u) // a relative link is relative to the service root
-	root := URL(base, "").EscapedPath()
-	path, below := strings.CutPrefix(u.EscapedPath(), root)
-	if u.Host != base.Host || u.Scheme != base.Scheme || !below || u.User != nil {
-		return "", fmt.Errorf("%q is not below the base URL", u.Host)
+	if u.Scheme != base.Scheme || !strings.EqualFold(u.Hostname(), base.Hostname()) || port(u) != port(base) || u.User != nil || u.Fragment != "" {
+		return nil, errors.New("the link leads to another host")
 	}
-	if u.RawQuery != "" {
-		path += "?" + u.RawQuery
-	}
-	return path, checkPath(path)
+	u.Host = base.Host
+	return u, nil
+}
+
+// port is an address's port, also if it does not name one.
+func port(u *url.URL) string {
+	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 }
 
 // untrusted is the verdict on an answer to a look-up that proves nothing.
@@ -157,8 +164,12 @@ func Whole(v classify.Verdict, op classify.Op, n int) classify.Verdict {
 // Do reads the body of a ping or a call and makes it. A batch holds at most
 // maxParts requests.
 func Do(op adapters.Operation, body []byte, maxParts int, ping Request, call func(Request) (adapters.Response, classify.Verdict)) (adapters.Response, classify.Verdict) {
-	if op == adapters.Ping {
+	switch op {
+	case adapters.Ping:
 		return call(ping)
+	case adapters.Call:
+	default:
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	r, err := Parse(body, maxParts)
 	if err != nil {

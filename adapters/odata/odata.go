@@ -155,6 +155,10 @@ type Sender struct {
 // nothing was done: 401 of the answer proves it, 401 of a part of a batch does
 // not. A fresh token that is refused is a permanent failure.
 func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, method, relative string, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
+	return s.send(ctx, c, op, method, URL(c.BaseURL, relative), h, body)
+}
+
+func (s Sender) send(ctx context.Context, c *adapters.Conn, op classify.Op, method string, to *url.URL, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
 	for {
 		token, cached, v := s.Tokens.Token(ctx, c, s.Scope(c.BaseURL))
 		if v.Class != classify.Success {
@@ -177,7 +181,7 @@ func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, meth
 		header.Set("X-Ms-Client-Request-Id", c.CorrelationID)
 		header.Set("User-Agent", "ledgerline")
 		a, v := c.Client.Do(ctx, adapters.Request{
-			Adapter: s.Vendor.Name, Hosts: s.Vendor.Hosts, Method: method, URL: URL(c.BaseURL, relative),
+			Adapter: s.Vendor.Name, Hosts: s.Vendor.Hosts, Method: method, URL: to,
 			Header: header, Body: body, Op: op, Codes: s.Vendor.Codes, Sent: c.Counter(),
 		})
 		if v.Kind != classify.Unauthorized || !cached || op == classify.Write && v.Effect != classify.None {

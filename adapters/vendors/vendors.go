@@ -10,6 +10,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/dataverse"
 	"github.com/ledgerline/ledgerline/adapters/entra"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // New returns every adapter, in the order in which people are shown them. They
@@ -33,6 +34,19 @@ func Names() (names []string) {
 		names = append(names, v.Name)
 	}
 	return names
+}
+
+// Tables are the code tables by name: each vendor's own, that of the token
+// endpoint, and that of a vendor which no adapter calls yet.
+func Tables() map[string]classify.Table {
+	tables := make(map[string]classify.Table)
+	for _, t := range []classify.Table{entra.Codes, dataverse.FinanceOperations} {
+		tables[t.Name] = t
+	}
+	for _, v := range All {
+		tables[v.Name] = v.Codes
+	}
+	return tables
 }
 
 // Lookup finds a vendor by its name.

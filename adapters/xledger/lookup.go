@@ -39,7 +39,7 @@ type page struct {
 
 // parsePage reads the page of a connection. A connection that is missing or
 // null is an error: to take it for an empty one would be to say that nothing
-// is there.
+// is there. So is one that does not say whether more follows.
 func parsePage(body []byte, field string) (page, error) {
 	var a struct {
 		Data map[string]*struct {
@@ -48,14 +48,14 @@ func parsePage(body []byte, field string) (page, error) {
 				Node   json.RawMessage `json:"node"`
 			} `json:"edges"`
 			PageInfo struct {
-				HasNextPage bool `json:"hasNextPage"`
+				HasNextPage *bool `json:"hasNextPage"`
 			} `json:"pageInfo"`
 		} `json:"data"`
 	}
-	if json.Unmarshal(adapters.JSON(body), &a) != nil || a.Data[field] == nil || a.Data[field].Edges == nil {
+	if json.Unmarshal(adapters.JSON(body), &a) != nil || a.Data[field] == nil || a.Data[field].Edges == nil || a.Data[field].PageInfo.HasNextPage == nil {
 		return page{}, fmt.Errorf("the answer has another shape than %s{edges{cursor node} pageInfo{hasNextPage}}", field)
 	}
-	p := page{more: a.Data[field].PageInfo.HasNextPage}
+	p := page{more: *a.Data[field].PageInfo.HasNextPage}
 	for _, e := range *a.Data[field].Edges {
 		p.nodes, p.cursor = append(p.nodes, e.Node), string(e.Cursor)
 	}
@@ -82,7 +82,7 @@ func pages(ctx context.Context, c *adapters.Conn, document, field string, vars m
 		}
 		a, v := post(ctx, c, classify.Read, body)
 		if v.Class != classify.Success {
-			return a, v
+			return a, adapters.Asked(v)
 		}
 		p, err := parsePage(a.Body, field)
 		if err != nil {
@@ -109,13 +109,21 @@ func pages(ctx context.Context, c *adapters.Conn, document, field string, vars m
 const itemsByIdentifier = "query($ids:[String!],$n:Int,$after:String){glImportItems(first:$n,after:$after,filter:{extIdentifier_in:$ids})" +
 	"{edges{cursor node{dbId extIdentifier amount}} pageInfo{hasNextPage}}}"
 
-// Find implements [adapters.Finder] with the import items of an extIdentifier,
-// [MaxNodes] at a time. The filter extIdentifier_in is an assumption: the vendor's
-// reference is not public.
+// perLookUp is how many identifiers one look-up asks for: those of a whole
+// mutation, and one that is known to be there. That one only proves something of
+// the answer that it is in.
+const perLookUp = MaxNodes + 2
+
+// Find implements [adapters.Finder] with the import items of an extIdentifier. The
+// filter extIdentifier_in is an assumption: the vendor's reference is not public.
 func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
 	found := make(map[string]adapters.Found)
-	var v classify.Verdict
-	for some := range slices.Chunk(sought, MaxNodes) {
+	v := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
+	groups := adapters.Groups(sought, perLookUp)
+	var shown []map[string]bool
+	for _, some := range groups {
+		here := make(map[string]bool)
+		shown = append(shown, here)
 		asked := make(map[string]bool, len(some))
 		ids := make([]string, len(some))
 		for i, one := range some {
@@ -135,6 +143,7 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 			if !asked[node.ExtIdentifier] {
 				return errors.New("the look-up answered with an item that was not asked for; its filter was passed over")
 			}
+			here[node.ExtIdentifier] = true
 			f := found[node.ExtIdentifier]
 			if f.Count++; f.Reference == "" {
 				f.Reference, f.Amount = string(node.DBID), string(node.Amount)
@@ -145,6 +154,9 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 		if v.Class != classify.Success {
 			return nil, v
 		}
+	}
+	if w, ok := adapters.Proved(groups, shown); !ok {
+		return nil, w
 	}
 	return found, v
 }

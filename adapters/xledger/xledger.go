@@ -104,8 +104,12 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 	if err != nil {
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
 	}
-	if op == adapters.Ping {
+	switch op {
+	case adapters.Ping:
 		body = ping
+	case adapters.Call:
+	default: // a look-up's keys are no GraphQL
+		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
 	if v.Class != classify.Success {

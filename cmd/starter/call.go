@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
@@ -24,7 +23,7 @@ import (
 func (a *app) call() *cobra.Command {
 	var org, integration, operation, body, correlation string
 	var timeout time.Duration
-	var exitStatus bool
+	var exitStatus, idempotent bool
 	c := &cobra.Command{
 		Use:   "call --org UUID --integration NAME",
 		Short: "Make one call, with its retries, and print the outcome",
@@ -32,8 +31,14 @@ func (a *app) call() *cobra.Command {
 as JSON. A failure is an outcome too: look at failure.isRetryable, not at the
 exit code, unless you ask for it with --exit-status.
 
-The same --correlation-id again returns the outcome of the first time and calls
-nobody.`,
+A correlation ID stands for one request for good. The same --correlation-id again
+returns the outcome of the first time and calls nobody. If it was not known then
+whether a write had happened ("effect": "open") and its invocation has ended, it
+is made again: the vendor is asked first, where it can be asked, and the write is
+sent only if it is proved that it did not happen and will not. With another
+integration, operation or body it is an error.
+
+Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 		Example: `  starter call --org $ORG --integration xledger-main --operation ping
   starter call --org $ORG --integration xledger-main --body '{"query":"{ projects { edges { node { dbId } } } }"}'
   starter call --org $ORG --integration crm --body @request.json`,
@@ -43,7 +48,8 @@ nobody.`,
 			if err != nil {
 				return err
 			}
-			in := activities.Invocation{OrganizationID: organization, CorrelationID: uuid.New(), Operation: adapters.Operation(operation)}
+			in := activities.Invocation{OrganizationID: organization, CorrelationID: uuid.New(), Operation: adapters.Operation(operation),
+				Actor: whoami(), Idempotent: idempotent}
 			if correlation != "" {
 				if in.CorrelationID, err = parseUUID("--correlation-id", correlation); err != nil {
 					return err
@@ -56,6 +62,9 @@ nobody.`,
 			case adapters.Ping:
 				if body != "" {
 					return usage("--body: a ping has none")
+				}
+				if idempotent {
+					return usage("--idempotent: a ping changes nothing anyway")
 				}
 			case adapters.Call:
 				if in.Body, err = readBody(body, c.InOrStdin()); err != nil {
@@ -77,7 +86,7 @@ nobody.`,
 			}
 			in.IntegrationID, in.AdapterName, in.Policy = spec.ID, spec.Adapter, spec.Policy
 			in.OwnQueue = spec.Limits.OwnQueue()
-			in.Summary = workflows.Describe(in)
+			in.Summary, in.ReadOnly = workflows.Planned(in)
 			temporal, _, err := a.temporal(ctx)
 			if err != nil {
 				return err
@@ -85,15 +94,16 @@ nobody.`,
 			defer temporal.Close()
 
 			fmt.Fprintf(c.ErrOrStderr(), "correlation ID %s\n", in.CorrelationID)
-			outcome, err := workflows.Execute(ctx, temporal, in)
+			execute := workflows.Execute
+			if correlation != "" {
+				execute = workflows.ExecuteAgain
+			}
+			outcome, err := execute(ctx, temporal, in)
 			if err != nil {
 				if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 					return fmt.Errorf("no outcome within %v; the call goes on, see: starter show %s --org %s", timeout, in.CorrelationID, organization)
 				}
 				return err
-			}
-			if correlation != "" {
-				noteOtherRequest(ctx, c.ErrOrStderr(), temporal, in)
 			}
 			if err := printJSON(c.OutOrStdout(), outcome); err != nil {
 				return err
@@ -110,6 +120,7 @@ nobody.`,
 	f.StringVar(&operation, "operation", "call", "call or ping")
 	f.StringVar(&body, "body", "", "the request: JSON, @file, or - for standard input")
 	f.StringVar(&correlation, "correlation-id", "", "version 4 `UUID`; made if left out")
+	f.BoolVar(&idempotent, "idempotent", false, "you vouch that a repeat of this write has no further effect: it is sent again after any transient failure, and nobody asks first whether it happened")
 	f.DurationVar(&timeout, "timeout", 90*time.Second, "how long to wait for the outcome; the call itself goes on")
 	f.BoolVar(&exitStatus, "exit-status", false, "exit 3 if the call failed for good, 4 if it was tried as often as allowed")
 	_ = c.RegisterFlagCompletionFunc("operation", cobra.FixedCompletions([]string{"call", "ping"}, cobra.ShellCompDirectiveNoFileComp))
@@ -157,17 +168,4 @@ func readBody(arg string, stdin io.Reader) (json.RawMessage, error) {
 		return nil, usage("--body: not JSON")
 	}
 	return body, nil
-}
-
-// noteOtherRequest says so if the correlation ID was used before for something
-// else: the outcome is then not that of this request.
-func noteOtherRequest(ctx context.Context, words io.Writer, c client.Client, in activities.Invocation) {
-	d, err := c.DescribeWorkflowExecution(ctx, workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
-	if err != nil {
-		return // only a note
-	}
-	if sum, ok := workflows.RequestSum(d); ok && sum != workflows.SumOf(in) {
-		fmt.Fprintf(words, "note: this correlation ID was used for another request at %s; this is that one's outcome, and nothing was sent now\n",
-			d.GetWorkflowExecutionInfo().GetStartTime().AsTime().Format(time.RFC3339))
-	}
 }

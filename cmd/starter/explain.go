@@ -13,19 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/adapters/businesscentral"
-	"github.com/ledgerline/ledgerline/adapters/dataverse"
-	"github.com/ledgerline/ledgerline/adapters/entra"
-	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/redact"
 )
 
 // codeTables are the tables that explain knows, by adapter.
-var codeTables = map[string]classify.Table{
-	xledger.Name: xledger.Codes, dataverse.Name: dataverse.Codes, businesscentral.Name: businesscentral.Codes,
-	"entra": entra.Codes, "financeoperations": dataverse.FinanceOperations,
-}
+var codeTables = vendors.Tables()
 
 // explained is a verdict for people and programs.
 type explained struct {
@@ -84,7 +78,7 @@ func (a *app) explain() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&adapter, "adapter", "", "whose codes apply: xledger, dataverse, businesscentral, entra or financeoperations")
+	f.StringVar(&adapter, "adapter", "", "whose codes apply: "+strings.Join(slices.Sorted(maps.Keys(codeTables)), ", "))
 	f.StringVar(&op, "op", "read", "what the call was: read, write or token")
 	f.IntVar(&status, "status", 0, "HTTP status of the response")
 	f.StringArrayVar(&headers, "header", nil, "a response header, 'Name: value'; may be repeated")
@@ -116,7 +110,7 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 }
 
 func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
-	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Unknown}
+	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Effect == classify.Open}
 	if v.Effect != "" {
 		effect := string(v.Effect)
 		e.Effect = &effect

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -9,9 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -39,7 +43,7 @@ func exportTable(w io.Writer, list []runlog.Export) error {
 
 func (a *app) exports() *cobra.Command {
 	c := &cobra.Command{Use: "exports", Short: "What became of exports"}
-	c.AddCommand(a.exportsList(), a.exportsShow(), a.exportsRetry(), a.exportsProve())
+	c.AddCommand(a.exportsList(), a.exportsShow(), a.exportsRetry(), a.exportsProve(), a.exportsResolve())
 	return c
 }
 
@@ -71,28 +75,98 @@ func (a *app) exportsShow() *cobra.Command {
 	var org string
 	c := &cobra.Command{
 		Use: "show EXPORT --org UUID", Short: "An export, and its entries that were not exported", Args: exactly(1, "the UUID of an export"),
+		Long: `Shows an export, and its entries that are not exported or were found faulty. Of
+an entry whose effect is open it is not known whether it is at the vendor: until
+the time that stands there it can still take effect, and then the vendor is
+asked. An unknown one is for a person; see starter exports resolve.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			e, problems, err := a.findExport(c, org, args[0])
+			e, pool, err := a.findExport(c, org, args[0])
 			if err != nil {
 				return err
 			}
-			now := a.callNow(c.Context(), c.ErrOrStderr(), e)
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), map[string]any{"export": e, "problems": problems, "call": now})
-			}
-			if err := describeExport(c.OutOrStdout(), e, now); err != nil || len(problems) == 0 {
+			defer pool.Close()
+			s := exportSeen{Export: e, Call: a.callNow(c.Context(), c.ErrOrStderr(), e)}
+			if err := s.read(c.Context(), pool); err != nil {
 				return err
 			}
-			rows := [][]string{{"VOUCHER", "ENTRY", "STATE", "REASON"}}
-			for _, p := range problems {
-				rows = append(rows, []string{p.VoucherID, p.EntryID, p.State, dash(p.Reason)})
+			if a.output == "json" {
+				return printJSON(c.OutOrStdout(), s)
 			}
-			fmt.Fprintln(c.OutOrStdout())
-			return table(c.OutOrStdout(), rows)
+			return s.print(c.OutOrStdout())
 		},
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+// exportSeen is what exports show prints.
+type exportSeen struct {
+	Export      runlog.Export       `json:"export"`
+	Entries     runlog.Counts       `json:"entries"`             // as they are now
+	OpenUntil   *time.Time          `json:"openUntil,omitempty"` // something of it can take effect until then
+	Waiting     string              `json:"waiting,omitempty"`   // of a pending one, for what the vendor may still be doing
+	Problems    []runlog.Problem    `json:"problems"`
+	Resolutions []runlog.Resolution `json:"resolutions"`
+	Call        *callNow            `json:"call"`
+}
+
+// maxProblems is how many entries exports show lists.
+const maxProblems = 1000
+
+// read fills in what the database knows.
+func (s *exportSeen) read(ctx context.Context, db runlog.Beginner) error {
+	organization, id := s.Export.OrganizationID, s.Export.ID
+	var faults [4]error
+	s.Entries, faults[0] = runlog.CountEntries(ctx, db, organization, id)
+	s.OpenUntil, faults[1] = runlog.OpenUntil(ctx, db, organization, id)
+	s.Problems, faults[2] = runlog.Problems(ctx, db, organization, id, maxProblems)
+	s.Resolutions, faults[3] = runlog.Resolutions(ctx, db, organization, id)
+	if s.OpenUntil != nil && s.Export.Status == runlog.Pending {
+		s.Waiting = waitingFor(s.Export.AdapterName, *s.OpenUntil)
+	}
+	return errors.Join(faults[:]...)
+}
+
+// waitingFor says until when an adapter's vendor may still be doing something.
+func waitingFor(adapter string, until time.Time) string {
+	title := adapter
+	if v, ok := vendors.Lookup(adapter); ok {
+		title = v.Title
+	}
+	return "until " + until.UTC().Format(time.TimeOnly) + " for what " + title + " may still be doing"
+}
+
+func (s exportSeen) print(w io.Writer) error {
+	if err := s.describe(w); err != nil {
+		return err
+	}
+	if len(s.Problems) > 0 {
+		rows := [][]string{{"VOUCHER", "ENTRY", "STATE", "EFFECT", "REASON"}}
+		for _, p := range s.Problems {
+			rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil), dash(p.Reason)})
+		}
+		fmt.Fprintln(w)
+		if err := table(w, rows); err != nil {
+			return err
+		}
+	}
+	if len(s.Resolutions) > 0 {
+		rows := [][]string{{"RESOLVED", "VOUCHER", "THERE", "ENTRIES", "BY", "REASON"}}
+		for _, r := range s.Resolutions {
+			rows = append(rows, []string{r.ResolvedAt.UTC().Format(time.RFC3339), r.VoucherID, map[bool]string{true: "yes", false: "no"}[r.There], strconv.Itoa(r.Entries), r.Actor, r.Reason})
+		}
+		fmt.Fprintln(w)
+		return table(w, rows)
+	}
+	return nil
+}
+
+// effectOf is what is known of a write, and until when it can still take effect.
+func effectOf(effect classify.Effect, openUntil *time.Time) string {
+	if effect == classify.Open && openUntil != nil && !openUntil.IsZero() {
+		return "open until " + openUntil.UTC().Format(time.TimeOnly)
+	}
+	return dash(string(effect))
 }
 
 // callNow is how the call of a pending export is doing; nil if it has none at
@@ -141,8 +215,9 @@ func (n callNow) String() string {
 	}
 }
 
-// describeExport prints all there is to know of an export.
-func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
+// describe prints all there is to know of an export.
+func (s exportSeen) describe(w io.Writer) error {
+	e, n, now := s.Export, s.Entries, s.Call
 	at := func(t *time.Time) string {
 		if t == nil {
 			return "-"
@@ -153,9 +228,12 @@ func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
 		{"export", e.ID.String()}, {"period", e.Period + " (" + e.PeriodStart.Format(time.DateOnly) + " to before " + e.PeriodEnd.Format(time.DateOnly) + ")"},
 		{"adapter", e.AdapterName}, {"started by", e.TriggeredBy + " (" + string(e.Trigger) + ")"}, {"status", statusOf(e)},
 		{"scheduled", at(e.ScheduledAt)}, {"started", at(&e.StartedAt)}, {"finished", at(e.FinishedAt)},
-		{"entries", fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)},
+		{"entries", s.counts()},
 		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
 		{"attempts", fmt.Sprintf("%d for %d chunks", e.Attempts, e.Chunks)}, {"workflow", e.WorkflowID},
+	}
+	if e.Status != runlog.Pending && (n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown) {
+		rows = append(rows, []string{"now", fmt.Sprintf("%s; what changed after it had ended: facts that came later, words of people, a retry", countsOf(n))})
 	}
 	if e.ScheduledAt != nil {
 		rows = append(rows, []string{"drift", e.Drift().Round(time.Millisecond).String()})
@@ -166,6 +244,9 @@ func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
 			cold = ", a cold start"
 		}
 		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold + parts(e.WarmUpMS)})
+	}
+	if s.Waiting != "" {
+		rows = append(rows, []string{"waiting", s.Waiting})
 	}
 	if now != nil {
 		rows = append(rows, []string{"call", now.String()})
@@ -185,6 +266,30 @@ func describeExport(w io.Writer, e runlog.Export, now *callNow) error {
 	return table(w, rows)
 }
 
+// counts are an export's entries: as they are now while it is pending, and then
+// as they were when it was closed.
+func (s exportSeen) counts() string {
+	if s.Export.Status == runlog.Pending {
+		return countsOf(s.Entries)
+	}
+	e := s.Export
+	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)
+}
+
+func countsOf(n runlog.Counts) string {
+	line := fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", n.Total, n.Exported, n.Rejected, n.Unknown)
+	if n.Sent > 0 {
+		line += fmt.Sprintf(", %d sent", n.Sent)
+	}
+	if n.Planned > 0 {
+		line += fmt.Sprintf(", %d planned", n.Planned)
+	}
+	if n.Open > 0 {
+		line += fmt.Sprintf("; the effect of %d is open", n.Open)
+	}
+	return line
+}
+
 // statusOf is the status, and until when a pending export waits.
 func statusOf(e runlog.Export) string {
 	if e.Status == runlog.Pending && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
@@ -193,7 +298,8 @@ func statusOf(e runlog.Export) string {
 	return string(e.Status)
 }
 
-func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, []runlog.Problem, error) {
+// findExport finds an export of an organization. The caller closes the pool.
+func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, *pgxpool.Pool, error) {
 	organization, err := parseUUID("--org", org)
 	if err != nil {
 		return runlog.Export{}, nil, err
@@ -206,13 +312,12 @@ func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, []
 	if err != nil {
 		return runlog.Export{}, nil, err
 	}
-	defer pool.Close()
 	e, err := runlog.ExportByID(c.Context(), pool, organization, id)
 	if err != nil {
+		pool.Close()
 		return e, nil, err
 	}
-	problems, err := runlog.Problems(c.Context(), pool, organization, id, 1000)
-	return e, problems, err
+	return e, pool, nil
 }
 
 func (a *app) exportsRetry() *cobra.Command {
@@ -227,11 +332,7 @@ the mappings as they are now. Of an export that could plan nothing it exports th
 whole period. An export has one retry; retry that one if need be.`,
 		Args: exactly(1, "the UUID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, _, err := a.findExport(c, org, args[0])
-			if err != nil {
-				return err
-			}
-			pool, err := a.database(c.Context())
+			e, pool, err := a.findExport(c, org, args[0])
 			if err != nil {
 				return err
 			}
@@ -240,6 +341,8 @@ whole period. An export has one retry; retry that one if need be.`,
 			switch {
 			case err != nil:
 				return err
+			case e.Status == runlog.Pending && e.Trigger == runlog.ByAdopting:
+				return fmt.Errorf("export %s is not over yet; starter exports prove --period %s --adopt goes on with it", e.ID, e.Period)
 			case e.Status == runlog.Pending:
 				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
 			case n.Exported == n.Total && (e.Status == runlog.Complete || e.Total > 0): // a failed one without entries could not plan
@@ -253,7 +356,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			parent := e.ID
 			return a.runSync(c, pool, workflows.SyncInput{
 				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
-				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: "retry", TriggeredBy: whoami(), ParentID: &parent,
+				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: runlog.ByRetry, TriggeredBy: whoami(), ParentID: &parent,
 			}, how)
 		},
 	}

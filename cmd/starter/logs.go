@@ -31,8 +31,10 @@ func (a *app) logs() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logs --org UUID",
 		Short: "Print the audit rows of an organization, oldest first",
-		Long: `Prints the audit rows of an organization: one for each failed attempt, and one
-for a success that came after a failure. With -o json, one object a line.`,
+		Long: `Prints the audit rows of an organization: one for each failed attempt, one for a
+success that came after a failure, and one for an ad-hoc write that succeeded at
+once. EFFECT is what is known of a write: done, none, or open until a time. With
+-o json, one object a line.`,
 		Example: "  starter logs --org $ORG --class permanent --since 24h\n  starter logs --org $ORG --follow -o json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -184,13 +186,16 @@ func (p *rowPrinter) print(rows []runlog.Row) error {
 	}
 	var cells [][]string
 	if !p.headed {
-		cells = [][]string{{"OCCURRED AT         ", "CORRELATION ID                      ", "ADAPTER        ", "OPERATION", "#", "CLASS    ", "KIND               ", "HTTP", "MESSAGE"}}
+		cells = [][]string{{"OCCURRED AT         ", "CORRELATION ID                      ", "ADAPTER        ", "OPERATION", "#", "CLASS    ", "KIND               ", "HTTP", "EFFECT             ", "MESSAGE"}}
 		p.headed = true
 	}
 	for _, r := range fresh {
 		class, message := string(r.ErrorClass), r.ErrorMessage
 		if class == "" {
 			class, message = "success", fmt.Sprintf("after %d attempts", r.TotalAttempts)
+			if r.TotalAttempts == 1 {
+				message = "at the first attempt"
+			}
 		}
 		http := "-"
 		if r.HTTPStatus != 0 {
@@ -198,7 +203,7 @@ func (p *rowPrinter) print(rows []runlog.Row) error {
 		}
 		cells = append(cells, []string{r.OccurredAt.UTC().Format("2006-01-02T15:04:05Z"), r.CorrelationID.String(),
 			fmt.Sprintf("%-15s", r.AdapterName), fmt.Sprintf("%-9s", r.Operation), fmt.Sprint(r.AttemptNumber), fmt.Sprintf("%-9s", class),
-			fmt.Sprintf("%-19s", r.ErrorKind), fmt.Sprintf("%-4s", http), clip(message, 100)})
+			fmt.Sprintf("%-19s", r.ErrorKind), fmt.Sprintf("%-4s", http), fmt.Sprintf("%-19s", effectOf(r.Effect, r.OpenUntil)), clip(message, 100)})
 	}
 	return table(out, cells)
 }

@@ -4,7 +4,8 @@
 // Results go to stdout, words to stderr. Exit codes:
 //
 //	0  done; for call: an outcome was obtained, also that of a failure
-//	1  it could not be done: something is unreachable, missing or refused
+//	1  it could not be done: something is unreachable, missing or refused; exports
+//	   prove: or something does not agree
 //	2  the command line or a file is wrong
 //	3  call --exit-status: the call failed for good
 //	4  call --exit-status: the call was tried as often as allowed and failed

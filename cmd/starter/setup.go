@@ -5,6 +5,9 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -111,12 +114,34 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 	return all, nil
 }
 
-// whoami is recorded as the one who applied.
+// whoami is who does this, for the record: $LEDGERLINE_ACTOR, otherwise user@host.
 func whoami() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
+	if actor := identity(os.Getenv("LEDGERLINE_ACTOR")); actor != "" {
+		return actor
 	}
-	return "unknown"
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil && host != "" {
+		name += "@" + host
+	}
+	return identity(name)
+}
+
+// identity is a name as it can be shown and stored: one line, at most 200
+// characters.
+func identity(s string) string {
+	s = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s))
+	if r := []rune(s); len(r) > 200 {
+		s = string(r[:200])
+	}
+	return s
 }
 
 func (a *app) integrationsCheck() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ type shown struct {
 	NextAttemptAt  *time.Time       `json:"nextAttemptAt,omitempty"`
 	Reason         string           `json:"reason,omitempty"` // why it waits, or why nothing more was tried
 	TotalAttempts  int              `json:"totalAttempts,omitempty"`
+	Effect         classify.Effect  `json:"effect,omitempty"`    // of a write, over all attempts
+	OpenUntil      *time.Time       `json:"openUntil,omitempty"` // of an open one
+	Actor          string           `json:"actor,omitempty"`     // who asked for it
 	UI             string           `json:"ui,omitempty"`
 	note           string
 }
@@ -75,6 +79,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 			s.OrganizationID, s.State, s.Source = live.OrganizationID, live.State, "temporal"
 			s.Attempts, s.NextAttemptAt, s.TotalAttempts = live.Trail, live.NextAttemptAt, len(live.Trail)
 			s.Reason = live.Reason
+			s.fold()
 			s.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"),
 				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
 		}
@@ -97,6 +102,14 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 	return s.print(out)
 }
 
+// fold says what is known of a write over the attempts of a trail.
+func (s *shown) fold() {
+	var until time.Time
+	if s.Effect, _, until = s.Attempts.Effect(); s.Effect == classify.Open && !until.IsZero() {
+		s.OpenUntil = &until
+	}
+}
+
 // fromTable replaces the attempts by the audit record's, if it has any: an
 // invocation that succeeded at once has left none there.
 func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
@@ -112,6 +125,11 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		return err
 	}
 	defer pool.Close()
+	if claim, err := runlog.WriteStateOf(ctx, pool, s.OrganizationID, s.CorrelationID); err != nil {
+		return err
+	} else if claim != nil { // of all runs, with what was found by asking
+		s.Effect, s.OpenUntil, s.Actor = claim.Effect, claim.OpenUntil, claim.Actor
+	}
 	rows, _, err := runlog.List(ctx, pool, s.OrganizationID, runlog.Filter{CorrelationID: s.CorrelationID})
 	if err != nil || len(rows) == 0 {
 		return err
@@ -121,7 +139,12 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		at := activities.Attempt{
 			Number: r.AttemptNumber, EndedAt: r.OccurredAt, Class: r.ErrorClass, Kind: r.ErrorKind, Rule: r.Rule,
 			HTTPStatus: r.HTTPStatus, Message: r.ErrorMessage, Retryable: r.IsRetryable, Delay: r.PlannedDelay,
+			Effect: r.Effect,
 		}
+		if r.OpenUntil != nil {
+			at.OpenUntil = *r.OpenUntil
+		}
+		s.Actor = cmp.Or(s.Actor, r.Actor)
 		if r.ErrorClass == "" {
 			at.Class = classify.Success
 		}
@@ -141,13 +164,19 @@ func (s shown) print(w io.Writer) error {
 	if s.Reason != "" {
 		fmt.Fprintf(w, "reason        %s\n", s.Reason)
 	}
+	if s.Effect != "" {
+		fmt.Fprintf(w, "effect        %s\n", effectOf(s.Effect, s.OpenUntil))
+	}
+	if s.Actor != "" {
+		fmt.Fprintf(w, "asked by      %s\n", s.Actor)
+	}
 	if s.UI != "" {
 		fmt.Fprintf(w, "temporal ui   %s\n", s.UI)
 	}
 	fmt.Fprintln(w)
-	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "WAIT", "MESSAGE"}}
+	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "EFFECT", "WAIT", "MESSAGE"}}
 	for _, at := range s.Attempts {
-		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", "-", clip(at.Message, 80)}
+		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", effectOf(at.Effect, &at.OpenUntil), "-", clip(at.Message, 80)}
 		if at.Class == "" {
 			row[2] = "running"
 		}
@@ -158,7 +187,7 @@ func (s shown) print(w io.Writer) error {
 			row[5] = fmt.Sprint(at.HTTPStatus)
 		}
 		if at.Delay > 0 {
-			row[6] = at.Delay.Round(time.Millisecond).String()
+			row[7] = at.Delay.Round(time.Millisecond).String()
 		}
 		rows = append(rows, row)
 	}

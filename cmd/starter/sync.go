@@ -58,7 +58,7 @@ up the rest; see starter exports show and starter exports retry.`,
 			}
 			return a.runSync(c, pool, workflows.SyncInput{
 				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
-				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: whoami(),
+				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: whoami(),
 			}, how)
 		},
 	}
@@ -135,7 +135,7 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 		return err
 	case result.Refused != "":
 		return errors.New(result.Refused)
-	case result.AlreadyExported && result.Export.Status == "pending":
+	case result.AlreadyExported && result.Export.Status == runlog.Pending:
 		// Another run, such as the schedule's, is at it.
 		fmt.Fprintf(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one\n", result.Export.WorkflowID)
 		if err := temporal.GetWorkflow(c.Context(), result.Export.WorkflowID, result.Export.RunID.String()).Get(c.Context(), &result); err != nil {
@@ -150,7 +150,7 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 	} else {
 		err = exportTable(c.OutOrStdout(), []runlog.Export{e})
 	}
-	if err == nil && how.exitStatus && (e.Status != "complete" || e.Rejected+e.Unknown > 0) {
+	if err == nil && how.exitStatus && (e.Status != runlog.Complete || e.Rejected+e.Unknown > 0) {
 		return exitError{code: exitPermanent}
 	}
 	return err
@@ -188,6 +188,8 @@ func showProgress(ctx context.Context, w io.Writer, temporal client.Client, db r
 		}
 		if until := p.Export.DeferredUntil; until != nil {
 			note += ", waits until " + until.Local().Format(time.TimeOnly)
+		} else if until := p.WaitsUntil(); !until.IsZero() {
+			note += ", waits until " + until.Local().Format(time.TimeOnly) + " for what the vendor may still be doing"
 		}
 		bar.set(n.Exported+n.Rejected+n.Unknown, note)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -113,7 +114,51 @@ func invocation(ctx context.Context, s *servers) error {
 	}
 	fmt.Printf("# outcome by update-with-start: median %.1f ms\n", median(waits))
 
+	if err := claims(ctx, c, acts, organization, list["xledger-main"]); err != nil {
+		return err
+	}
 	return histories(ctx, c, stack, ping(organization, list["xledger-main"]))
+}
+
+// claims reports what it costs a write that its correlation ID is claimed: the
+// outcome of a write against that of a read to the same vendor, in turn, and the
+// claim's two transactions alone.
+func claims(ctx context.Context, c client.Client, acts *activities.Activities, organization uuid.UUID, spec integrations.Integration) error {
+	call := func(body string) (float64, error) {
+		in := ping(organization, spec)
+		in.Operation, in.Body = adapters.Call, []byte(body)
+		began := time.Now()
+		out, err := workflows.Execute(ctx, c, in)
+		if err == nil && !out.OK {
+			err = fmt.Errorf("a call failed: %s", out.Failure.Message)
+		}
+		return float64(time.Since(began).Microseconds()) / 1000, err
+	}
+	var reads, writes, ratios, alone []float64
+	for i := range 60 {
+		read, err := call(`{"query":"query { __typename }"}`)
+		if err != nil {
+			return err
+		}
+		write, err := call(fmt.Sprintf(`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}","variables":{"in":[{"clientId":"1","node":{`+
+			`"extIdentifier":"%s","trRegNumber":"1","postedDate":"2026-10-15","amount":"0.00","account":{"code":"1920"}}}]}}`, uuid.New()))
+		if err != nil {
+			return err
+		}
+		claim := runlog.WriteClaim{OrganizationID: organization, CorrelationID: uuid.New(), IntegrationID: spec.ID, Operation: "call",
+			BodySHA256: fmt.Sprintf("%064x", i), RunID: uuid.New(), Attempt: 1}
+		began := time.Now()
+		if _, err := acts.Claims.Take(ctx, claim, time.Second, time.Minute, false); err != nil {
+			return err
+		}
+		if err := acts.Claims.Settle(ctx, organization, claim.CorrelationID, 1, classify.Done, false, 200); err != nil {
+			return err
+		}
+		reads, writes, ratios, alone = append(reads, read), append(writes, write), append(ratios, write/read), append(alone, float64(time.Since(began).Microseconds())/1000)
+	}
+	fmt.Printf("# outcome of a read %.1f ms, of a write with its claim %.1f ms; the claim alone %.2f ms\n", median(reads), median(writes), median(alone))
+	report("invocation_write_latency", median(ratios), "x_read", atMost(1.5))
+	return nil
 }
 
 // compare runs both in turn and reports the ratio of their times: for

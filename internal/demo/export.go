@@ -87,7 +87,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 			return false, err
 		}
 		e = list[0]
-		return e.Status != "pending", nil
+		return e.Status != runlog.Pending, nil
 	})
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	fmt.Fprintf(d.out, "   the vendor's own list: %d entries, each once\n", len(effects))
 	switch {
-	case e.Status != "complete" || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != "schedule":
+	case e.Status != runlog.Complete || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != runlog.BySchedule:
 		return fmt.Errorf("announced complete with %d exported and 4 rejected by schedule; it is %s with %d and %d by %s",
 			2*vouchers, e.Status, e.Exported, e.Rejected, e.Trigger)
 	case len(effects) != 2*vouchers || len(stack.Sandbox.Effects()) != 2*vouchers:

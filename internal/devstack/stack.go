@@ -1,6 +1,7 @@
 package devstack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,11 @@ import (
 type StackOptions struct {
 	Temporal TemporalOptions
 	Log      io.Writer
+
+	// InFlight is how long after its deadline a request of the stack's
+	// integrations can still take effect; 3 s if it is 0. What a test or the demo
+	// scripts must not act later than that.
+	InFlight time.Duration
 }
 
 // Stack is everything but Ledgerline's own programs: PostgreSQL with a migrated
@@ -35,6 +41,7 @@ type Stack struct {
 	Sandbox  *sandbox.Sandbox
 	Vendors  map[string]string // base URLs by adapter, "entra" and "admin"
 
+	inFlight   time.Duration
 	vendorHost string
 	server     *http.Server
 }
@@ -51,7 +58,7 @@ const (
 
 // StartStack starts a stack.
 func StartStack(ctx context.Context, o StackOptions) (s *Stack, err error) {
-	s = &Stack{}
+	s = &Stack{inFlight: cmp.Or(o.InFlight, 3*time.Second)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -145,7 +152,7 @@ func (s *Stack) Integrations(organization uuid.UUID, retry string) string {
 	fmt.Fprintf(&b, "organization: %s\nintegrations:\n", organization)
 	add := func(name, adapter, rest string) {
 		id := uuid.NewSHA1(organization, []byte(name))
-		fmt.Fprintf(&b, "  - id: %s\n    name: %s\n    adapter: %s\n    baseURL: %s\n%s", id, name, adapter, s.Vendors[adapter], rest)
+		fmt.Fprintf(&b, "  - id: %s\n    name: %s\n    adapter: %s\n    baseURL: %s\n    inFlight: %s\n%s", id, name, adapter, s.Vendors[adapter], s.inFlight, rest)
 		if retry != "" {
 			fmt.Fprintf(&b, "    retry: %s\n", retry)
 		}

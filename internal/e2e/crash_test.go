@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func (b book) effects(t *testing.T) (n int) {
 func (b book) retryOf(t *testing.T, e runlog.Export) client.WorkflowRun {
 	t.Helper()
 	in := b.input(t, e.Period)
-	in.ParentID, in.Trigger = &e.ID, "retry"
+	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
 	return b.start(t, in)
 }
 
@@ -70,8 +71,75 @@ func TestExportCrashBeforeEffect(t *testing.T) {
 	require.Zero(t, b.effects(t))
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{"complete", 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
+}
+
+// A worker that dies after entries were marked and before a byte of them was sent
+// leaves them open. They are sent once, when they can no longer arrive.
+func TestExportCrashBeforeSending(t *testing.T) {
+	b := newBook(t)
+	b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
+	w, held := b.marked(t)
+	run := b.start(t, b.input(t, "2026-10"))
+	held.caught(t)
+	until := b.openUntil(t)
+	require.WithinDuration(t, time.Now().Add(2*time.Second+inFlight), until, 500*time.Millisecond)
+	w.Kill()
+	require.Empty(t, b.sends(t))
+	startWorker(t)
+	e := result(t, run).Export
+	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Len(t, b.sends(t), 1)
+	require.False(t, b.sends(t)[0].At.Before(until), "it was not waited for what may have been sent")
+	b.requireOnce(t, 40)
+}
+
+// A worker that stands still between the mark and the first byte, for longer than
+// its attempt may take, sends nothing when it goes on: others may have asked and
+// sent meanwhile.
+func TestExportStoppedBeforeSending(t *testing.T) {
+	for name, another := range map[string]bool{"it goes on alone": false, "another one has sent": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
+			w, held := b.marked(t)
+			run := b.start(t, b.input(t, "2026-10"))
+			held.caught(t)
+			require.NoError(t, w.Signal(syscall.SIGSTOP))
+			held.release()
+			if another {
+				startWorker(t)
+				require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+			} else {
+				time.Sleep(2500 * time.Millisecond)
+				require.Empty(t, b.sends(t))
+			}
+			require.NoError(t, w.Signal(syscall.SIGCONT))
+			e := result(t, run).Export
+			require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+			time.Sleep(500 * time.Millisecond) // so that it has gone on
+			require.Len(t, b.sends(t), 1)
+			b.requireOnce(t, 40)
+		})
+	}
+}
+
+// marked starts a worker that is held when it has marked entries of the book and
+// does not know it yet.
+func (b book) marked(t *testing.T) (*devstack.Process, *wire) {
+	t.Helper()
+	held := afterCommit(t, "UPDATE ledgerline.export_entries SET state = 'sent'")
+	return startWorkerEnv(t, []string{held.env()}), held
+}
+
+// openUntil is until when the book's entries can take effect.
+func (b book) openUntil(t *testing.T) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, queryStrings(t, `SELECT to_char(max(open_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+		FROM ledgerline.export_entries WHERE organization_id = $1`, b.id)[0])
+	require.NoError(t, err)
+	return at
 }
 
 // A worker that dies between the vendor's answer and its record leaves entries
@@ -105,7 +173,7 @@ func TestExportCrashBeforeRecord(t *testing.T) {
 
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{"complete", 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
 }
 
@@ -116,12 +184,12 @@ func TestExportDoubtStays(t *testing.T) {
 	for name, c := range map[string]struct {
 		retries int          // of an invocation
 		ask     sandbox.Rule // what becomes of the question in the invocation after the one that is in doubt
-		status  string       // of the run; "" depends on whether the adapter can be asked in another way
+		status  runlog.ExportStatus
 	}{
-		"unavailable":  {1, sandbox.Rule{Times: 2, Status: 503}, "complete"},
-		"throttled":    {1, sandbox.Rule{Times: 2, Status: 429}, "complete"},
-		"unauthorized": {0, sandbox.Rule{Times: 1, Status: 401}, "failed"},
-		"refused":      {0, sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"no"}]}`}, ""},
+		"unavailable":  {1, sandbox.Rule{Times: 2, Status: 503}, runlog.Complete},
+		"throttled":    {1, sandbox.Rule{Times: 2, Status: 429}, runlog.Complete},
+		"unauthorized": {0, sandbox.Rule{Times: 1, Status: 401}, runlog.Failed},
+		"refused":      {0, sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"no"}]}`}, runlog.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)
@@ -132,14 +200,12 @@ func TestExportDoubtStays(t *testing.T) {
 			in := b.input(t, "2026-10")
 			in.Policy.MaxRetries = c.retries
 			e := result(t, b.start(t, in)).Export
-			if c.status != "" {
-				require.Equal(t, c.status, e.Status, "%+v", e)
-			}
-			if e.Status == "failed" {
+			require.Equal(t, c.status, e.Status, "%+v", e)
+			if e.Status == runlog.Failed {
 				require.Equal(t, []int{0, 0, 2}, []int{e.Exported, e.Rejected, e.Unknown}, "%+v", e)
 				e = result(t, b.retryOf(t, e)).Export
 			}
-			require.Equal(t, []any{"complete", 2}, []any{e.Status, e.Exported}, "%+v", e)
+			require.Equal(t, []any{runlog.Complete, 2}, []any{e.Status, e.Exported}, "%+v", e)
 			b.requireOnce(t, 2)
 		})
 	}
@@ -172,11 +238,11 @@ func TestExportCancelled(t *testing.T) {
 			}
 			require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 			e := result(t, run).Export
-			require.Equal(t, []any{"failed", "cancelled", 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
+			require.Equal(t, []any{runlog.Failed, "cancelled", 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
 			require.Equal(t, c.fault.Status == 0, e.DeferredUntil == nil, "that it was deferred stays on record")
 			require.Equal(t, c.effects, b.effects(t))
 			retry := result(t, b.retryOf(t, e)).Export
-			require.Equal(t, []any{"complete", 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
+			require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
 			b.requireOnce(t, 6)
 		})
 	}
@@ -193,10 +259,10 @@ func TestExportCancelledAtOnce(t *testing.T) {
 		require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 		var r workflows.SyncResult
 		require.NoError(t, run.Get(t.Context(), &r))
-		require.Contains(t, []string{"complete", "failed"}, r.Export.Status)
-		if r.Export.Status == "failed" {
+		require.Contains(t, []runlog.ExportStatus{runlog.Complete, runlog.Failed}, r.Export.Status)
+		if r.Export.Status == runlog.Failed {
 			require.Equal(t, "cancelled", r.Export.ErrorCode)
-			require.Equal(t, "complete", result(t, b.retryOf(t, r.Export)).Export.Status)
+			require.Equal(t, runlog.Complete, result(t, b.retryOf(t, r.Export)).Export.Status)
 		}
 		b.requireOnce(t, 2)
 	}

@@ -62,7 +62,7 @@ func (b book) input(t *testing.T, period string) workflows.SyncInput {
 	require.NoError(t, err)
 	return workflows.SyncInput{
 		OrganizationID: b.id, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: period,
-		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
+		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
 	}
 }
 
@@ -80,23 +80,53 @@ func result(t *testing.T, run client.WorkflowRun) workflows.SyncResult {
 	return r
 }
 
-// requireOnce asserts that the vendor has n entries of the book, each once. The
-// sandbox's log of effects is the oracle.
+// requireOnce asserts that the vendor has n entries of the book, each once, and
+// that none was sent while an earlier request with it was still under way there.
+// The sandbox's own lists are the oracle.
 func (b book) requireOnce(t *testing.T, n int) {
 	t.Helper()
 	mine := make(map[string]bool)
 	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
-		mine[k] = true
+		mine[strings.ToLower(k)] = true
 	}
 	var keys []string
 	for _, e := range stack.Sandbox.Effects() {
-		if mine[e.Key] && e.Kind != "upsert_again" { // a repeat that changed nothing
-			keys = append(keys, e.Key)
+		if key := strings.ToLower(e.Key); mine[key] && e.Kind != "upsert_again" { // a repeat that changed nothing
+			keys = append(keys, key)
 		}
 	}
 	require.Equal(t, n, len(keys))
 	slices.Sort(keys)
 	require.Equal(t, n, len(slices.Compact(keys)), "an entry is at the vendor twice")
+
+	before := make(map[string]sandbox.Entry) // the last request with a key
+	for _, e := range stack.Sandbox.Log() {
+		if e.Vendor == "dataverse" {
+			continue // a repeated upsert of the same content is harmless
+		}
+		for _, key := range e.Keys {
+			key = strings.ToLower(key)
+			if last, ok := before[key]; ok && mine[key] {
+				require.False(t, last.Ended.IsZero() || last.Ended.After(e.At), "request %d was sent while the vendor was at work on request %d", e.Seq, last.Seq)
+			}
+			before[key] = e
+		}
+	}
+}
+
+// sends are the requests at the vendors that carry entries of the book.
+func (b book) sends(t *testing.T) (list []sandbox.Entry) {
+	t.Helper()
+	mine := make(map[string]bool)
+	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
+		mine[strings.ToLower(k)] = true
+	}
+	for _, e := range stack.Sandbox.Log() {
+		if slices.ContainsFunc(e.Keys, func(k string) bool { return mine[strings.ToLower(k)] }) {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // fault scripts a fault for the book's mutations.
@@ -129,12 +159,14 @@ func TestExportShowsItsCall(t *testing.T) {
 		return strings.Contains(shown, "the next one is at")
 	}, 30*time.Second, 50*time.Millisecond)
 	require.Regexp(t, `call .*attempt \d failed \(transient rate_limited\), the next one is at .*: the vendor throttles`, shown)
-	require.Equal(t, "complete", result(t, run).Export.Status)
+	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
 	require.NotContains(t, show(), "the next one is at")
 }
 
 // A token that Xledger refuses inside HTTP 200, without a code: no voucher is to
-// blame, none is rejected, and with the token renewed all are sent.
+// blame and none is rejected. Such an answer does not prove that nothing was
+// stored, and who is refused cannot ask either, so the entries stay open; with
+// the token renewed they are asked about and sent.
 func TestExportRefusedAltogether(t *testing.T) {
 	b := newBook(t)
 	vendor, args := watchClosely(t, b.tenant, "xledger-main")
@@ -142,17 +174,25 @@ func TestExportRefusedAltogether(t *testing.T) {
 	b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
 	vendor.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no such token"}]}`})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, "failed", e.Status)
+	require.Equal(t, runlog.Failed, e.Status)
 	require.Equal(t, string(classify.Business), e.ErrorCode)
 	require.Contains(t, e.ErrorMessage, "perhaps because of its token")
 	require.Zero(t, e.Rejected)
 	require.Len(t, vendor.Log(), 2, "the warm-up and one chunk")
-	require.Equal(t, []string{"planned"}, queryStrings(t, "SELECT DISTINCT state FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
+	require.Equal(t, []string{"sent open"}, queryStrings(t, "SELECT DISTINCT state || ' ' || effect FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
 
 	vendor.Reset()
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	require.Equal(t, 40, fromJSON[workflows.SyncResult](t, out).Export.Exported)
+	asked := 0
+	for _, e := range vendor.Log() {
+		if len(e.Keys) > 0 {
+			require.Positive(t, asked, "sent again and not asked about")
+		}
+		asked += len(e.Asked)
+	}
+	require.GreaterOrEqual(t, asked, 40)
 }
 
 // A period is exported once, whatever the vendor does on the way, however
@@ -178,7 +218,7 @@ func TestExportOnce(t *testing.T) {
 	require.Equal(t, first.GetRunID(), second.GetRunID(), "the second joins the first")
 	r := result(t, first)
 	e := r.Export
-	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 	require.Equal(t, []int{1210, 1200, 10, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 	require.Equal(t, map[string]string{"NOK": "60060.00"}, e.Amounts)
 	require.Len(t, e.SHA256, 64)
@@ -255,7 +295,7 @@ func TestExportWorkerKilled(t *testing.T) {
 	w.Kill()
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 	require.Equal(t, 600, e.Exported)
 	b.requireOnce(t, 600)
 }
@@ -268,7 +308,7 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 6, Status: 503})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, "complete", e.Status)
+	require.Equal(t, runlog.Complete, e.Status)
 	require.NotNil(t, e.DeferredUntil, "that it was deferred stays on record")
 	b.requireOnce(t, 6)
 	require.Len(t, queryStrings(t, "SELECT error_kind FROM ledgerline.integration_run_logs WHERE organization_id = $1 AND error_class IS NOT NULL", b.id), 6,
@@ -277,13 +317,13 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	b.vouchers(t, "B", 3, "2026-11-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, Status: 401})
 	e = result(t, b.start(t, b.input(t, "2026-11"))).Export
-	require.Equal(t, "failed", e.Status)
+	require.Equal(t, runlog.Failed, e.Status)
 	require.Equal(t, "unauthorized", e.ErrorCode)
 	b.requireOnce(t, 6)
 	in := b.input(t, "2026-11")
-	in.ParentID, in.Trigger = &e.ID, "retry"
+	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
 	e = result(t, b.start(t, in)).Export
-	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 	b.requireOnce(t, 12)
 }
 
@@ -294,13 +334,13 @@ func TestExportLookUpFails(t *testing.T) {
 	startWorker(t)
 	for name, c := range map[string]struct {
 		look   sandbox.Rule
-		status string
+		status runlog.ExportStatus
 		code   string
 	}{
-		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, "complete", ""},
-		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, "failed", "unauthorized"},
-		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, "complete", ""},
-		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, "failed", "unauthorized"},
+		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, runlog.Complete, ""},
+		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, runlog.Failed, "unauthorized"},
+		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, runlog.Failed, "business"},
+		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, runlog.Failed, "unauthorized"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -320,13 +360,13 @@ func TestExportLookUpFails(t *testing.T) {
 			require.Equal(t, c.status, e.Status, "%+v", e)
 			require.Equal(t, c.code, e.ErrorCode)
 			b.requireOnce(t, 6)
-			if e.Status == "complete" {
+			if e.Status == runlog.Complete {
 				return
 			}
 			require.Equal(t, 6, e.Unknown)
-			in.ParentID, in.Trigger = &e.ID, "retry"
+			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
 			e = result(t, b.start(t, in)).Export
-			require.Equal(t, "complete", e.Status, "%+v", e)
+			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 			b.requireOnce(t, 6)
 		})
 	}
@@ -350,7 +390,7 @@ func TestExportTakenOver(t *testing.T) {
 	next, err := temporal.ExecuteWorkflow(t.Context(), options, workflows.SyncName, in)
 	require.NoError(t, err)
 	e := result(t, next).Export
-	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 	b.requireOnce(t, 6)
 	_ = w
 }
@@ -363,7 +403,7 @@ func TestExportSourceMended(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.exportAs(t, integrations.Export{Source: "reporting.missing"})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, []any{"failed", "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
+	require.Equal(t, []any{runlog.Failed, "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.True(t, result(t, b.start(t, b.input(t, "2026-10"))).AlreadyExported)
 
@@ -371,6 +411,6 @@ func TestExportSourceMended(t *testing.T) {
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []any{"complete", 6}, []any{retry.Status, retry.Exported})
+	require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported})
 	b.requireOnce(t, 6)
 }

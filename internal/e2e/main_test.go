@@ -54,7 +54,7 @@ func setUp(m *testing.M) (code int, err error) {
 	if recording != "" {
 		atEvents = 60 // so that a recorded chain is short enough to read
 	}
-	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{Config: map[string]string{
+	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, InFlight: inFlight, Temporal: devstack.TemporalOptions{Config: map[string]string{
 		// Waits below a second are exact; they are rounded up otherwise.
 		"history.timerProcessorMaxTimeShift":      `"50ms"`,
 		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
@@ -83,6 +83,10 @@ func setUp(m *testing.M) (code int, err error) {
 	}
 	return m.Run(), nil
 }
+
+// inFlight is how long after its deadline a request can still take effect at the
+// vendors of these tests. Longer waits would only make the tests longer.
+const inFlight = time.Second
 
 // quick is a policy whose waits a test can afford.
 const quick = "{baseDelay: 200ms, attemptTimeout: 2s}"
@@ -135,9 +139,15 @@ func reached(in activities.Invocation) []sandbox.Entry {
 // watch integrations unless told to: tests count the requests at the vendors.
 func startWorker(t *testing.T, args ...string) *devstack.Process {
 	t.Helper()
+	return startWorkerEnv(t, nil, args...)
+}
+
+func startWorkerEnv(t *testing.T, env []string, args ...string) *devstack.Process {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...),
+		func(line string) bool { return strings.Contains(line, "worker ready") })
 	require.NoError(t, err)
 	mu.Lock()
 	output = append(output, p)

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -58,6 +59,14 @@ func recordInvocations(t *testing.T) {
 			record(t, name, events(t, in))
 		}
 	}
+	write, _ := o.voucher() // it leaves a row
+	invalid := o.ping("xledger-main")
+	invalid.AdapterName = "sap"
+	for name, in := range map[string]activities.Invocation{"write": write, "not-valid": invalid} {
+		begin(t, in)
+		finish(t, in)
+		record(t, name, events(t, in))
+	}
 	in := newTenant(t, patient).ping("xledger-main")
 	script(in, sandbox.Rule{Status: 503})
 	run := begin(t, in)
@@ -87,7 +96,7 @@ func recordExports(t *testing.T) {
 			b.fault(sandbox.Rule{Times: 1, Status: 401})
 			e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 			in := b.input(t, "2026-10")
-			in.ParentID, in.Trigger = &e.ID, "retry"
+			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
 			return in
 		},
 		"continued": func(b book) workflows.SyncInput { // as new, so that it has several histories
@@ -113,10 +122,15 @@ func recordExports(t *testing.T) {
 			in.Policy.MaxRetries = 0
 			return in
 		},
-		"verified": func(b book) workflows.SyncInput { // the question is refused, and asked by itself
+		"asked": func(b book) workflows.SyncInput { // what is there, before anything follows from a refusal
 			b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
-			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
-			stack.Sandbox.Script(sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"no"}]}`, Match: sandbox.Match{Operation: "glImportItems"}})
+			b.fault(sandbox.Rule{Times: 1, Act: true, Status: 400, Body: `{"errors":[{"message":"no"}]}`})
+			return b.input(t, "2026-10")
+		},
+		"aside": func(b book) workflows.SyncInput { // until what was sent can take effect no more
+			b.exportAs(t, integrations.Export{ChunkSize: 2})
+			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.BeforeEffect})
 			in := b.input(t, "2026-10")
 			in.Policy.MaxRetries = 0
 			return in
@@ -130,11 +144,23 @@ func recordExports(t *testing.T) {
 	}
 
 	b := newBook(t)
+	b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, DelayMS: 1000})
+	in := b.input(t, "2026-10")
+	run := b.start(t, in)
+	b.atVendor(t, 1)
+	list := points(t, run)
+	run = reset(t, run, list[len(list)-1]) // it is not the owner, and has to claim
+	first := run.GetRunID()
+	result(t, run)
+	recordChain(t, "export-reset", chain(t, run.GetID(), first))
+
+	b = newBook(t)
 	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, Status: 503})
-	in := b.input(t, "2026-10")
+	in = b.input(t, "2026-10")
 	in.DeferBase, in.Policy.MaxRetries = time.Hour, 0
-	run := b.start(t, in)
+	run = b.start(t, in)
 	b.deferred(t)
 	cancel(t, run)
 	result(t, run)

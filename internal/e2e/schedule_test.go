@@ -234,7 +234,7 @@ func TestApplyChangesNothingIfAnythingIsWrong(t *testing.T) {
 	}
 	daily := "    schedule: {every: daily, at: \"06:30\"}\n"
 	for section, says := range map[string]string{
-		"    schedule: {cron: \"0 6 30 2 *\", period: month}\n":     "stdin:8:22: integrations[0].schedule.cron",
+		"    schedule: {cron: \"0 6 30 2 *\", period: month}\n":     "stdin:9:22: integrations[0].schedule.cron",
 		daily + "    export: {source: books.none}\n":                "integration xledger-main: export.source books.none: there is no such table or view",
 		daily + "    export: {source: books.bad}\n":                 "export.source books.bad: column amount is double precision and must be numeric",
 		daily + "    export: {source: books.bad, currencies: []}\n": "an empty list",

@@ -33,7 +33,7 @@ func TestExportToEveryVendor(t *testing.T) {
 			spec := b.integrations[v.integration]
 			in.IntegrationID, in.AdapterName = spec.ID, spec.Adapter
 			e := result(t, b.start(t, in)).Export
-			require.Equal(t, "complete", e.Status, "%+v", e)
+			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 			require.Equal(t, []int{4*v.chunk + 6, 4 * v.chunk, 6, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 			b.requireOnce(t, 4*v.chunk)
 			require.Equal(t, 5, e.Chunks)
@@ -58,7 +58,7 @@ func TestExportLateFaults(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, "complete", e.Status, "%+v", e)
+	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
 	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.Faulted})
 	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
 	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
@@ -78,12 +78,12 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	require.Eventually(t, func() bool { return stack.Sandbox.Fired(number) == 1 }, 30*time.Second, 20*time.Millisecond)
 	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 	e := result(t, run).Export
-	require.Equal(t, []string{"failed", "cancelled"}, []string{e.Status, e.ErrorCode})
+	require.Equal(t, []string{"failed", "cancelled"}, []string{string(e.Status), e.ErrorCode})
 	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.Faulted})
 
 	in := b.input(t, "2026-10")
-	in.ParentID, in.Trigger = &e.ID, "retry"
-	require.Equal(t, "complete", result(t, b.start(t, in)).Export.Status)
+	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+	require.Equal(t, runlog.Complete, result(t, b.start(t, in)).Export.Status)
 	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL", b.id), 2)
 	b.requireOnce(t, 4)
 }
@@ -112,7 +112,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	out, _, code := starter(t, "", append(args, "2026-10", "-o", "json")...)
 	require.Zero(t, code, "an outcome was obtained")
 	e := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{e.Status, e.ErrorClass, e.ErrorCode})
+	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), e.ErrorClass, e.ErrorCode})
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.Zero(t, e.Total)
 
@@ -124,7 +124,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, "complete", retry.Status, "%+v", retry)
+	require.Equal(t, runlog.Complete, retry.Status, "%+v", retry)
 	require.Equal(t, 4, retry.Exported)
 	b.requireOnce(t, 4)
 }
@@ -139,7 +139,7 @@ func TestExportNeedsSettings(t *testing.T) {
 	in := b.input(t, "2026-10")
 	in.IntegrationID, in.AdapterName = b.integrations["crm"].ID, "dataverse"
 	e := result(t, b.start(t, in)).Export
-	require.Equal(t, []string{"failed", "configuration"}, []string{e.Status, e.ErrorCode})
+	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), e.ErrorCode})
 	require.Contains(t, e.ErrorMessage, "settings.table: missing")
 	require.Zero(t, e.Total)
 }

@@ -17,6 +17,14 @@
 // Faults are scripted with rules, see [Rule], by POST /_script. GET /_log and
 // GET /_effects show the lists, POST /_reset forgets everything.
 //
+// A vendor does not notice that a client has gone: whatever has arrived is
+// carried out. Nothing runs in the background for that. Each time somebody looks
+// or asks, everything that is due by the clock happens first, in order, and is
+// dated when it was due. So time can be skipped, see [Options].
+//
+// Look-ups page, Business Central's requests queue and its posted lines move to
+// a general ledger that does not show the external document number.
+//
 // The first letter of an account decides what a vendor makes of an entry:
 //
 //	X  unknown: every vendor refuses it
@@ -71,6 +79,10 @@ type Options struct {
 	// happens to it, and Answered when its answer is known, before it is sent.
 	// Both may call the sandbox.
 	Observe, Answered func(Entry)
+
+	// Choose is asked, after Observe, for the rule of a request; nil leaves it to
+	// the script. It is for those who decide by what a request carries.
+	Choose func(Entry) *Rule
 }
 
 // The demo's credentials: made up, and put together so that no scanner takes

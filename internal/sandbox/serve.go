@@ -25,6 +25,9 @@ func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
 		if s.options.Observe != nil {
 			s.options.Observe(j.said)
 		}
+		if s.options.Choose != nil {
+			s.choose(j, s.options.Choose(j.said))
+		}
 		s.accept(j)
 		switch {
 		case s.await(r.Context(), j):
@@ -64,6 +67,18 @@ func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 		call: &call{Request: r, body: body, entry: e, vendor: vendor, sb: s, answer: newAnswer(), first: rule.ActFirst},
 		rule: rule, epoch: s.epoch, known: make(chan struct{}), said: *e, attended: true,
 	}
+}
+
+// choose gives a request a rule in place of the scripted one; nil leaves it.
+func (s *Sandbox) choose(j *job, r *Rule) {
+	if r == nil {
+		return
+	}
+	s.lock()
+	defer s.unlock()
+	j.rule = *r
+	j.rule.scripted = view(len(s.changes))
+	j.call.first = r.ActFirst
 }
 
 // send writes the answer, with what the rule does to it on the way.

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/big"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,68 +34,32 @@ var vendorClock = time.FixedZone("CET", 60*60)
 
 const vendorTime = "2006-01-02T15:04:05"
 
-type gqlRequest struct {
-	Query     string
-	Variables map[string]json.RawMessage
+// gqlFault is an error as Xledger gives it inside HTTP 200: the code, if there is
+// one, stands beside the message, that of a validation in the extensions.
+type gqlFault struct{ message, code, validation string }
+
+func (f gqlFault) json() map[string]any {
+	e := map[string]any{"message": f.message}
+	if f.code != "" {
+		e["code"] = f.code
+	}
+	if f.validation != "" {
+		e["extensions"] = map[string]string{"code": f.validation}
+	}
+	return e
 }
 
-var (
-	firstField = regexp.MustCompile(`(?s)\{\s*(?:[A-Za-z_]\w*\s*:\s*)?([A-Za-z_]\w*)`)
-	argument   = regexp.MustCompile(`\b(first|after|createdAt_gte)\s*:\s*(?:\$(\w+)|(\d+)|"([^"]*)")`)
-)
-
-// fieldOf returns the first field of a GraphQL request's selection set. The
-// sandbox reads no more of the grammar than that, and three arguments.
-func fieldOf(body []byte) string {
-	var q gqlRequest
-	if json.Unmarshal(body, &q) != nil {
-		return ""
-	}
-	if m := firstField.FindStringSubmatch(q.Query); m != nil {
-		return m[1]
-	}
-	return ""
+func fault(format string, args ...any) *gqlFault {
+	return &gqlFault{message: fmt.Sprintf(format, args...)}
 }
 
-// arguments returns the arguments that the sandbox knows, as text.
-func (q gqlRequest) arguments() map[string]string {
-	out := make(map[string]string)
-	for _, m := range argument.FindAllStringSubmatch(q.Query, -1) {
-		out[m[1]] = m[3] + m[4]
-		if raw := q.Variables[m[2]]; m[2] != "" && string(raw) != "null" {
-			out[m[1]] = unquoted(raw)
-		}
-	}
-	return out
+func invalid(code, format string, args ...any) *gqlFault {
+	return &gqlFault{message: fmt.Sprintf(format, args...), validation: code}
 }
 
-// identifiers returns the string lists among the variables. ok is false if there
-// is none.
-func (q gqlRequest) identifiers() (ids []string, ok bool) {
-	for _, name := range slices.Sorted(maps.Keys(q.Variables)) {
-		var some []string
-		if json.Unmarshal(q.Variables[name], &some) == nil && some != nil {
-			ids, ok = append(ids, some...), true
-		}
-	}
-	return ids, ok
-}
-
-// gqlError answers with an error inside HTTP 200, as Xledger does: the code, if
-// there is one, stands beside the message.
-func (c *call) gqlError(code, format string, args ...any) {
-	e := map[string]any{"message": fmt.Sprintf(format, args...)}
-	if code != "" {
-		e["code"] = code
-	}
-	c.json(http.StatusOK, map[string]any{"errors": []any{e}})
-}
-
-// invalid answers with an error of the query's validation.
-func (c *call) invalid(code, format string, args ...any) {
-	c.json(http.StatusOK, map[string]any{"errors": []any{map[string]any{
-		"message": fmt.Sprintf(format, args...), "extensions": map[string]string{"code": code},
-	}}})
+// refuse answers with an error of the whole request, which has no data.
+func (c *call) refuse(f *gqlFault) {
+	c.json(http.StatusOK, map[string]any{"errors": []any{f.json()}})
 }
 
 // xledger serves the GraphQL API (docs/vendors.md#sources).
@@ -106,7 +68,7 @@ func (s *Sandbox) xledger(c *call) {
 	switch {
 	case !ok:
 		c.entry.Credential = "bad"
-		c.gqlError("", `Bad format for API Token. Expected header: "Authorization: token <your-token>"`)
+		c.refuse(fault(`Bad format for API Token. Expected header: "Authorization: token <your-token>"`))
 		return
 	case token != s.options.XledgerToken:
 		c.entry.Credential = "bad"
@@ -129,7 +91,7 @@ func (s *Sandbox) xledger(c *call) {
 	case "glImportItemErrors":
 		s.glImportItemErrors(c, q)
 	default:
-		c.invalid("ARGUMENTS_OF_CORRECT_TYPE", "Cannot query field `%s` on type `Query`", field)
+		c.refuse(noField(field))
 	}
 }
 
@@ -152,55 +114,119 @@ type glNode struct {
 	}
 }
 
-// addGLImportItems stores all items or none. An extIdentifier that is there
-// already is stored again: the vendor documents no check.
+// glInput is what one node of a mutation gives.
+type glInput struct {
+	ClientID string          `json:"clientId"`
+	Node     json.RawMessage `json:"node"`
+
+	node   glNode
+	amount *big.Rat
+}
+
+func noField(name string) *gqlFault {
+	return invalid("ARGUMENTS_OF_CORRECT_TYPE", "Cannot query field `%s` on type `Query`", name)
+}
+
+// addGLImportItems carries out a mutation. One of several root fields carries
+// them out one after the other: what one has stored stays, whatever becomes of
+// the next, and the answer has data and errors. What cannot be read of any of
+// them refuses the whole.
 func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
-	var inputs []struct {
-		ClientID string          `json:"clientId"`
-		Node     json.RawMessage `json:"node"`
+	fields := q.fields()
+	data, inputs := make(map[string]any), make([][]glInput, len(fields))
+	for i, f := range fields {
+		if f.name != "addGLImportItems" {
+			c.refuse(noField(f.name))
+			return
+		}
+		if _, twice := data[f.key]; twice {
+			c.refuse(invalid("ARGUMENTS_OF_CORRECT_TYPE", "Fields `%s` conflict; give them aliases", f.key))
+			return
+		}
+		data[f.key] = nil
+		var wrong *gqlFault
+		if inputs[i], wrong = glInputs(q, f); wrong != nil {
+			c.refuse(wrong)
+			return
+		}
 	}
-	for _, raw := range q.Variables {
+	var errors []any
+	for i, f := range fields {
+		edges, wrong := []any(nil), fault("Internal error")
+		if !c.cut(i) {
+			edges, wrong = s.storeItems(c, inputs[i])
+		}
+		switch {
+		case wrong == nil:
+			data[f.key] = map[string]any{"edges": edges}
+		case len(fields) == 1:
+			c.refuse(wrong)
+			return
+		default:
+			e := wrong.json()
+			e["path"] = []string{f.key}
+			errors = append(errors, e)
+		}
+	}
+	out := map[string]any{"data": data}
+	if errors != nil {
+		out["errors"] = errors
+	}
+	c.json(http.StatusOK, out)
+}
+
+// glInputs reads the inputs of a root field: its variable, or whichever is of
+// that shape.
+func glInputs(q gqlRequest, f gqlField) (inputs []glInput, wrong *gqlFault) {
+	if raw, ok := q.Variables[f.inputs]; ok {
 		_ = json.Unmarshal(raw, &inputs)
+	} else {
+		for _, raw := range q.Variables {
+			_ = json.Unmarshal(raw, &inputs)
+		}
 	}
-	if len(inputs) == 0 || len(inputs) > 500 {
-		c.gqlError("", "inputs: between 1 and 500 nodes expected, got %d", len(inputs))
-		return
-	}
-	sums := make(map[string]*big.Rat)
-	nodes := make([]glNode, len(inputs))
-	for i, in := range inputs {
-		n := &nodes[i]
+	for i := range inputs {
+		in := &inputs[i]
 		d := json.NewDecoder(bytes.NewReader(in.Node))
 		d.DisallowUnknownFields()
-		if err := d.Decode(n); err != nil {
-			c.invalid("ARGUMENTS_OF_CORRECT_TYPE", "Argument `inputs` got invalid value in inputs[%d].node: %v", i, err)
-			return
+		if err := d.Decode(&in.node); err != nil {
+			return nil, invalid("ARGUMENTS_OF_CORRECT_TYPE", "Argument `inputs` got invalid value in inputs[%d].node: %v", i, err)
 		}
-		amount, ok := new(big.Rat).SetString(unquoted(n.Amount))
-		if !ok || len(n.Amount) == 0 || n.Amount[0] != '"' {
-			c.invalid("INVALID_VALUE", "inputs[%d].node.amount: invalid value", i)
-			return
+		amount, ok := new(big.Rat).SetString(unquoted(in.node.Amount))
+		if !ok || len(in.node.Amount) == 0 || in.node.Amount[0] != '"' {
+			return nil, invalid("INVALID_VALUE", "inputs[%d].node.amount: invalid value", i)
 		}
-		if code := n.Account.Code; code == "" || strings.HasPrefix(code, "X") {
-			c.gqlError("", "account.code: No value matching owner 42365431, code '%s'.", code)
-			return
+		in.amount = amount
+	}
+	return inputs, nil
+}
+
+// storeItems stores all items or none. An extIdentifier that is there already
+// is stored again: the vendor documents no check.
+func (s *Sandbox) storeItems(c *call, inputs []glInput) (edges []any, wrong *gqlFault) {
+	if len(inputs) == 0 || len(inputs) > 500 {
+		return nil, fault("inputs: between 1 and 500 nodes expected, got %d", len(inputs))
+	}
+	sums := make(map[string]*big.Rat)
+	for _, in := range inputs {
+		if code := in.node.Account.Code; code == "" || strings.HasPrefix(code, "X") {
+			return nil, fault("account.code: No value matching owner 42365431, code '%s'.", code)
 		}
-		voucher := unquoted(n.TrRegNumber)
+		voucher := unquoted(in.node.TrRegNumber)
 		if sums[voucher] == nil {
 			sums[voucher] = new(big.Rat)
 		}
-		sums[voucher].Add(sums[voucher], amount)
+		sums[voucher].Add(sums[voucher], in.amount)
 	}
 	for voucher, sum := range sums {
 		if sum.Sign() != 0 {
-			c.gqlError("", "Voucher %s does not balance: difference %s", voucher, sum.FloatString(2))
-			return
+			return nil, fault("Voucher %s does not balance: difference %s", voucher, sum.FloatString(2))
 		}
 	}
-	edges, faults := make([]any, len(inputs)), len(s.faults)
+	faults := len(s.faults)
 	c.undo(func() { s.faults = s.faults[:faults] })
-	for i, in := range inputs {
-		n := nodes[i]
+	for _, in := range inputs {
+		n := in.node
 		id := c.numbers.next(func() int {
 			s.items = append(s.items, glItem{})
 			return len(s.items)
@@ -211,9 +237,9 @@ func (s *Sandbox) addGLImportItems(c *call, q gqlRequest) {
 		c.undo(func() { s.items[id-1], s.itemsBy[n.ExtIdentifier] = glItem{}, before })
 		s.importFaults(id, n)
 		c.effect("gl_import_item", n.ExtIdentifier)
-		edges[i] = map[string]any{"clientId": in.ClientID, "node": map[string]string{"dbId": strconv.Itoa(id)}}
+		edges = append(edges, map[string]any{"clientId": in.ClientID, "node": map[string]string{"dbId": strconv.Itoa(id)}})
 	}
-	c.json(http.StatusOK, map[string]any{"data": map[string]any{"addGLImportItems": map[string]any{"edges": edges}}})
+	return edges, nil
 }
 
 // importFaults notes what the import will say of an item, by its account.
@@ -264,7 +290,7 @@ func (s *Sandbox) glImportItemErrors(c *call, q gqlRequest) {
 	args := q.arguments()
 	since, err := time.ParseInLocation(vendorTime, args["createdAt_gte"], vendorClock)
 	if args["createdAt_gte"] != "" && err != nil {
-		c.invalid("INVALID_VALUE", "createdAt_gte: invalid value")
+		c.refuse(invalid("INVALID_VALUE", "createdAt_gte: invalid value"))
 		return
 	}
 	var found []int
@@ -290,7 +316,7 @@ func (s *Sandbox) connection(c *call, field string, args map[string]string, ids 
 		first = 100
 	}
 	if first > 10000 {
-		c.invalid("INVALID_VALUE", "first: at most 10000")
+		c.refuse(invalid("INVALID_VALUE", "first: at most 10000"))
 		return
 	}
 	first = min(first, s.options.PageSize)
@@ -315,13 +341,4 @@ func (s *Sandbox) connection(c *call, field string, args map[string]string, ids 
 	c.json(http.StatusOK, map[string]any{"data": map[string]any{field: map[string]any{
 		"edges": edges, "pageInfo": map[string]bool{"hasNextPage": len(ids) > first},
 	}}})
-}
-
-// unquoted returns a JSON string's text, or a number as written.
-func unquoted(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	return string(raw)
 }

@@ -43,7 +43,8 @@ ALTER TABLE ledgerline.export_entries
     ADD COLUMN partly       boolean NOT NULL DEFAULT false, -- something of the same sending is at the vendor
     ADD COLUMN changed      boolean NOT NULL DEFAULT false, -- it was planned again with other content after it had been sent
     ADD COLUMN settled_at   timestamptz;                    -- when it was found to be exported
-UPDATE ledgerline.export_entries SET effect = 'done', settled_at = now() WHERE state = 'exported';
+UPDATE ledgerline.export_entries x SET effect = 'done', settled_at = coalesce((SELECT b.finished_at FROM ledgerline.bufdir_export_audit_log b
+    WHERE b.organization_id = x.organization_id AND b.export_id = x.export_id), now()) WHERE x.state = 'exported';
 UPDATE ledgerline.export_entries SET effect = 'open', ended = true, open_until = now(), sent_in = export_id, sent_attempt = 1
     WHERE state IN ('sent', 'unknown');
 ALTER TABLE ledgerline.export_entries
@@ -53,12 +54,13 @@ ALTER TABLE ledgerline.export_entries
     ADD CONSTRAINT planned_and_rejected_are_not_open CHECK (state NOT IN ('planned', 'rejected') OR effect IS DISTINCT FROM 'open'),
     ADD CONSTRAINT open_has_its_sending CHECK (effect IS DISTINCT FROM 'open' OR (open_until IS NOT NULL AND sent_in IS NOT NULL AND sent_attempt IS NOT NULL));
 
--- An entry that is known to be at the vendor, the newest of each integration: a
--- look-up that does not find it proves nothing.
+-- Entries that are known to be at the vendor, the newest of each integration: a
+-- look-up that does not find them proves nothing. Two lines of one voucher, where
+-- there are two: they stand next to each other at the vendor.
 CREATE TABLE ledgerline.vendor_controls (
     organization_id uuid        NOT NULL,
     integration_id  uuid        NOT NULL,
-    vendor_key      text        NOT NULL,
+    vendor_keys     text[]      NOT NULL,
     voucher_id      text        NOT NULL,
     settled_at      timestamptz NOT NULL,
     PRIMARY KEY (organization_id, integration_id),
@@ -78,8 +80,10 @@ CREATE TABLE ledgerline.write_claims (
     effect          text        NOT NULL DEFAULT 'open',
     ended           boolean     NOT NULL DEFAULT false,
     open_until      timestamptz NOT NULL,
-    attempts        integer     NOT NULL DEFAULT 0, -- the highest number of an attempt that sent
+    attempts        integer     NOT NULL DEFAULT 0, -- the number of the last attempt, also of one that only asked
     run_id          uuid        NOT NULL,           -- the workflow run of that attempt
+    run_offset      integer     NOT NULL DEFAULT 0, -- how many attempts earlier runs have made
+    sent_attempt    integer     NOT NULL,           -- the number of the last one that sent
     http_status     integer,                        -- of the answer that settled it
     claimed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at      timestamptz,
@@ -128,7 +132,7 @@ CREATE FUNCTION ledgerline.claim_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.organization_id, NEW.correlation_id, NEW.integration_id, NEW.operation, NEW.body_sha256, NEW.actor, NEW.claimed_at)
        IS DISTINCT FROM (OLD.organization_id, OLD.correlation_id, OLD.integration_id, OLD.operation, OLD.body_sha256, OLD.actor, OLD.claimed_at)
-       OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts THEN
+       OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts OR NEW.sent_attempt < OLD.sent_attempt THEN
         RAISE EXCEPTION 'the claim of % stands', OLD.correlation_id USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_stands';
     END IF;
     RETURN NEW;
@@ -169,32 +173,70 @@ $$;
 -- Records what the vendor is known to have, after the database has lost it or
 -- took it for something else. An entry that is on record becomes exported where
 -- it is; one that is not is added to the given export, which must be of trigger
--- adopt. It returns how many entries are new as exported.
-CREATE FUNCTION ledgerline.adopt_entries(export uuid, integration uuid, found jsonb) RETURNS integer
+-- adopt. One with a doubt is something that only a person can tell: it goes to
+-- the export as unknown, unless it is on record as exported, sent or unknown, so
+-- that nobody sends it meanwhile. It returns how many entries became exported,
+-- and how many unknown.
+CREATE FUNCTION ledgerline.adopt_entries(export uuid, integration uuid, at_vendor jsonb, OUT adopted integer, OUT doubtful integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    org     uuid := ledgerline.current_organization();
-    n       integer;
-    updated integer;
+    org   uuid := ledgerline.current_organization();
+    since date;
+    last  integer;
+    n     integer;
 BEGIN
-    IF NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log b WHERE b.organization_id = org AND b.export_id = export
-            AND b.integration_id = integration AND b.trigger = 'adopt' AND b.status = 'pending') THEN
+    SELECT b.period_start INTO since FROM ledgerline.bufdir_export_audit_log b WHERE b.organization_id = org AND b.export_id = export
+        AND b.integration_id = integration AND b.trigger = 'adopt' AND b.status = 'pending';
+    IF since IS NULL THEN
         RAISE EXCEPTION 'export % does not adopt', export USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    UPDATE ledgerline.export_entries x SET state = 'exported', effect = 'done', settled_at = now(), reason = NULL,
+    -- Chunk 0 is of what was never sent, and is planned again when its voucher grows.
+    UPDATE ledgerline.export_entries x SET state = 'exported', effect = 'done', settled_at = ledgerline.clock(), reason = NULL, chunk = greatest(x.chunk, 1),
         vendor_reference = coalesce(f.vendor_reference, x.vendor_reference)
-        FROM jsonb_to_recordset(found) AS f (entry_id text, vendor_reference text)
-        WHERE x.organization_id = org AND x.integration_id = integration AND x.entry_id = f.entry_id AND x.state <> 'exported';
-    GET DIAGNOSTICS updated = ROW_COUNT;
+        FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, vendor_reference text, doubt text)
+        WHERE x.organization_id = org AND x.integration_id = integration AND x.entry_id = f.entry_id AND f.doubt IS NULL AND x.state <> 'exported';
+    GET DIAGNOSTICS adopted = ROW_COUNT;
+    IF adopted > 0 THEN -- what was sent with them is not nowhere either
+        UPDATE ledgerline.export_entries x SET partly = true
+            FROM (SELECT DISTINCT y.export_id, y.chunk, y.sent_in FROM ledgerline.export_entries y JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text) USING (entry_id)
+                  WHERE y.organization_id = org AND y.integration_id = integration AND y.state = 'exported') s
+            WHERE x.organization_id = org AND x.export_id = s.export_id AND x.chunk = s.chunk AND x.sent_in = s.sent_in AND x.effect = 'open' AND NOT x.partly;
+    END IF;
     INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, effect, settled_at,
-            vendor_reference, entry_date, account, amount, currency, text)
-        SELECT org, integration, f.entry_id, export, f.voucher_id, 1, f.vendor_key, false, 'exported', 'done', now(),
-            f.vendor_reference, f.entry_date, f.account, f.amount, f.currency, f.text
-        FROM jsonb_to_recordset(found) AS f (entry_id text, voucher_id text, vendor_key text, vendor_reference text, entry_date date, account text,
-            amount numeric, currency text, text text)
-        ON CONFLICT (organization_id, integration_id, entry_id) DO NOTHING;
+            vendor_reference, entry_date, account, amount, currency, text, dimensions)
+        SELECT org, integration, f.entry_id, export, f.voucher_id, 1, left(encode(sha256(convert_to(integration::text || '/' || f.entry_id, 'UTF8')), 'hex'), 32),
+            f.entry_date < since, 'exported', 'done', ledgerline.clock(), f.vendor_reference, f.entry_date, f.account, f.amount, f.currency, f.text, f.dimensions
+        FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
+            text text, dimensions jsonb, doubt text)
+        WHERE f.doubt IS NULL ON CONFLICT (organization_id, integration_id, entry_id) DO NOTHING;
     GET DIAGNOSTICS n = ROW_COUNT;
-    RETURN n + updated;
+    adopted := adopted + n;
+    IF adopted > 0 THEN
+        INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_keys, voucher_id, settled_at)
+            SELECT org, integration, (array_agg(x.vendor_key ORDER BY x.entry_id))[1:2], x.voucher_id, max(x.settled_at) FROM ledgerline.export_entries x
+            JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text, doubt text) USING (entry_id)
+            WHERE x.organization_id = org AND x.integration_id = integration AND x.state = 'exported' AND f.doubt IS NULL
+            GROUP BY x.voucher_id ORDER BY x.voucher_id DESC LIMIT 1
+            ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+            WHERE c.settled_at <= excluded.settled_at;
+    END IF;
+    SELECT coalesce(max(x.chunk), 1) INTO last FROM ledgerline.export_entries x WHERE x.organization_id = org AND x.export_id = export;
+    -- A chunk for each voucher, so that a retry can send it whole.
+    INSERT INTO ledgerline.export_entries AS x (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason, effect, sent_in,
+            sent_attempt, open_until, ended, vendor_reference, entry_date, account, amount, currency, text, dimensions)
+        SELECT org, integration, f.entry_id, export, f.voucher_id,
+            coalesce((SELECT max(y.chunk) FROM ledgerline.export_entries y WHERE y.organization_id = org AND y.export_id = export AND y.voucher_id = f.voucher_id AND y.state = 'unknown'),
+                last + dense_rank() OVER (ORDER BY f.voucher_id)),
+            left(encode(sha256(convert_to(integration::text || '/' || f.entry_id, 'UTF8')), 'hex'), 32),
+            f.entry_date < since, 'unknown', left(f.doubt, 500), 'open', export, 1, ledgerline.clock(), true, f.vendor_reference, f.entry_date, f.account, f.amount, f.currency,
+            f.text, f.dimensions
+        FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
+            text text, dimensions jsonb, doubt text)
+        WHERE f.doubt IS NOT NULL
+        ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE SET export_id = excluded.export_id, chunk = excluded.chunk, state = 'unknown', reason = excluded.reason,
+            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, open_until = greatest(x.open_until, excluded.open_until), ended = true, partly = false
+        WHERE x.state IN ('planned', 'rejected');
+    GET DIAGNOSTICS doubtful = ROW_COUNT;
 END
 $$;
 -- +goose StatementEnd
@@ -221,8 +263,10 @@ END
 $$;
 -- +goose StatementEnd
 GRANT INSERT, UPDATE ON ledgerline.vendor_controls, ledgerline.write_claims TO ledgerline_worker;
--- An operator adopts with an export of its own.
+-- An operator adopts with an export of its own, and touches no other.
 GRANT INSERT, UPDATE ON ledgerline.bufdir_export_audit_log TO ledgerline_operator;
+CREATE POLICY operators_adopt ON ledgerline.bufdir_export_audit_log AS RESTRICTIVE FOR INSERT TO ledgerline_operator WITH CHECK (trigger = 'adopt');
+CREATE POLICY operators_close ON ledgerline.bufdir_export_audit_log AS RESTRICTIVE FOR UPDATE TO ledgerline_operator USING (trigger = 'adopt');
 
 -- +goose Down
 DROP FUNCTION ledgerline.adopt_entries(uuid, uuid, jsonb), ledgerline.resolve_voucher(uuid, text, boolean, text, text);
@@ -244,6 +288,8 @@ $$;
 -- +goose StatementEnd
 ALTER TABLE ledgerline.export_entries DROP COLUMN effect, DROP COLUMN sent_in, DROP COLUMN sent_attempt, DROP COLUMN open_until, DROP COLUMN ended,
     DROP COLUMN partly, DROP COLUMN changed, DROP COLUMN settled_at;
+DROP POLICY operators_adopt ON ledgerline.bufdir_export_audit_log;
+DROP POLICY operators_close ON ledgerline.bufdir_export_audit_log;
 REVOKE INSERT, UPDATE ON ledgerline.bufdir_export_audit_log FROM ledgerline_operator;
 ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence, DROP COLUMN planned_at;
 ALTER TABLE ledgerline.integration_run_logs DROP CONSTRAINT success_follows_a_failure_or_is_a_write, DROP COLUMN effect, DROP COLUMN open_until, DROP COLUMN actor;

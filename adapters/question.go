@@ -1,0 +1,41 @@
+package adapters
+
+import "github.com/ledgerline/ledgerline/classify"
+
+// Groups are the requests that a question takes, of at most size records each.
+// Those that are known to be there are in every one.
+func Groups(sought []Sought, size int) (groups [][]Sought) {
+	var known, others []Sought
+	for _, s := range sought {
+		if s.Known {
+			known = append(known, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	for room := max(1, size-len(known)); ; {
+		n := min(room, len(others))
+		group := append(append(make([]Sought, 0, n+len(known)), others[:n]...), known...)
+		if len(group) > 0 {
+			groups = append(groups, group)
+		}
+		if others = others[n:]; len(others) == 0 {
+			return groups
+		}
+	}
+}
+
+// Proved compares the answers to the requests of a question, each by the keys
+// that it shows. A record that is known to be there and shows in some of them
+// only proves that the others are not to be trusted; then the verdict says so,
+// and ok is false.
+func Proved(groups [][]Sought, shown []map[string]bool) (v classify.Verdict, ok bool) {
+	for i, group := range groups {
+		for _, s := range group {
+			if s.Known && shown[i][s.Key] != shown[0][s.Key] {
+				return Fault(classify.Untrusted, "lookup:control", "a part of the look-up does not show entry "+s.Key+", which another part shows"), false
+			}
+		}
+	}
+	return v, true
+}

@@ -1,0 +1,28 @@
+package adapters_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/adapters"
+)
+
+// What is known to be there is asked for in each request of a question, and one
+// that does not show it proves nothing.
+func TestGroups(t *testing.T) {
+	a, b, c, k := adapters.Sought{Key: "a"}, adapters.Sought{Key: "b"}, adapters.Sought{Key: "c"}, adapters.Sought{Key: "k", Known: true}
+	require.Empty(t, adapters.Groups(nil, 3))
+	require.Equal(t, [][]adapters.Sought{{a, b}, {c}}, adapters.Groups([]adapters.Sought{a, b, c}, 2))
+	groups := adapters.Groups([]adapters.Sought{a, k, b, c}, 3)
+	require.Equal(t, [][]adapters.Sought{{a, b, k}, {c, k}}, groups)
+	require.Equal(t, [][]adapters.Sought{{k}}, adapters.Groups([]adapters.Sought{k}, 3))
+	require.Equal(t, [][]adapters.Sought{{a, k}, {b, k}}, adapters.Groups([]adapters.Sought{a, b, k}, 1), "one at a time at the least")
+
+	for want, shown := range map[bool][]map[string]bool{true: {{"k": true, "a": true}, {"k": true}}, false: {{"k": true}, {"c": true}}} {
+		_, ok := adapters.Proved(groups, shown)
+		require.Equal(t, want, ok)
+	}
+	_, ok := adapters.Proved(groups, []map[string]bool{{}, {}})
+	require.True(t, ok, "that it is nowhere is for the caller to judge: it may have been posted")
+}

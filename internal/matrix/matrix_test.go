@@ -1,0 +1,522 @@
+package matrix
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+var (
+	whole = flag.Bool("whole", os.Getenv("MATRIX") == "whole", "every cell, not a pairwise selection")
+	which = flag.String("cell", os.Getenv("CELL"), "only cells whose name matches")
+)
+
+// TestMatrix runs the cells, as many at a time as there are cores.
+func TestMatrix(t *testing.T) {
+	cells := every()
+	total := len(cells)
+	if !*whole {
+		cells = pairwise(cells)
+	}
+	if *which != "" {
+		want := regexp.MustCompile(*which)
+		cells = slices.DeleteFunc(every(), func(c cell) bool { return !want.MatchString(c.String()) })
+	}
+	require.NotEmpty(t, cells)
+	p := newParts(t)
+	began := time.Now()
+	var next, failed, doubled, unknown atomic.Int64
+	var worst sync.Map
+	var wg sync.WaitGroup
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			s := p.server(t)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(cells) || failed.Load() > 400 {
+					return
+				}
+				c := cells[i]
+				r := s.run(c)
+				if r.doubled {
+					doubled.Add(1)
+				}
+				unknown.Add(int64(r.unknown))
+				for what, n := range map[string]int64{"requests": int64(r.requests), "time": int64(r.took)} {
+					if old, ok := worst.Load(what); !ok || old.(int64) < n {
+						worst.Store(what, n)
+					}
+				}
+				if r.fault != "" {
+					failed.Add(1)
+					t.Errorf("%s\n    %s", c, r.fault)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	requests, _ := worst.Load("requests")
+	took, _ := worst.Load("time")
+	t.Logf("%d of %d cells in %v; %d with a named limit, in which the entry is there twice; %d entries left to a person; at most %v requests and %v",
+		min(len(cells), int(next.Load())), total, time.Since(began).Round(time.Second), doubled.Load(), unknown.Load(), requests, time.Duration(took.(int64)))
+}
+
+// parts are what all cells share: a database, whose one function that gives the
+// time is told it by each transaction.
+type parts struct {
+	worker, operator, admin *pgxpool.Pool
+	token, secret           string // files
+}
+
+func newParts(t *testing.T) *parts {
+	t.Helper()
+	p := &parts{}
+	server, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{
+		Log: os.Stderr, Settings: map[string]string{"fsync": "off", "synchronous_commit": "off"}, // nobody pulls the plug here
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	open := func(user string) *pgxpool.Pool {
+		pool, err := runlog.Open(t.Context(), server.URL("postgres", user), 8)
+		require.NoError(t, err)
+		t.Cleanup(pool.Close)
+		return pool
+	}
+	p.admin = open("postgres")
+	_, _, err = runlog.Migrate(t.Context(), p.admin)
+	require.NoError(t, err)
+	for user, role := range map[string]string{"w": "worker", "o": "operator"} {
+		_, err := p.admin.Exec(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN IN ROLE ledgerline_%s", user, role))
+		require.NoError(t, err)
+	}
+	_, err = p.admin.Exec(t.Context(), `CREATE OR REPLACE FUNCTION ledgerline.clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+		RETURN coalesce(nullif(current_setting('ledgerline.now', true), '')::timestamptz, clock_timestamp())`)
+	require.NoError(t, err)
+	p.worker, p.operator = open("w"), open("o")
+	for path, secret := range map[*string]string{&p.token: sandbox.DemoXledgerToken, &p.secret: sandbox.DemoClientSecret} {
+		*path = filepath.Join(t.TempDir(), "secret")
+		require.NoError(t, os.WriteFile(*path, []byte(secret), 0o600))
+	}
+	return p
+}
+
+// server is what the cells of one goroutine share.
+type server struct {
+	*parts
+	vendor  atomic.Pointer[sandbox.Sandbox]
+	address string
+	client  *adapters.Client
+}
+
+func (p *parts) server(t *testing.T) *server {
+	s := &server{parts: p}
+	http := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.vendor.Load().ServeHTTP(w, r) }))
+	t.Cleanup(http.Close)
+	t.Cleanup(http.CloseClientConnections)
+	s.address = http.URL
+	s.client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(http.URL, "http://")}})
+	t.Cleanup(s.client.CloseIdle)
+	return s
+}
+
+// clock is the one clock of a cell: that of the workflow while one runs.
+type clock struct {
+	mu  sync.Mutex
+	env *testsuite.TestWorkflowEnvironment
+	at  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.env != nil {
+		c.at = c.env.Now()
+	}
+	return c.at
+}
+
+func (c *clock) follow(env *testsuite.TestWorkflowEnvironment) {
+	at := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.env = env; env != nil {
+		env.SetStartTime(at)
+	}
+}
+
+// timed tells each transaction what time it is.
+type timed struct {
+	runlog.Beginner
+	now func() time.Time
+}
+
+func (d timed) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := d.Beginner.Begin(ctx)
+	if err == nil {
+		_, err = tx.Exec(ctx, `SELECT set_config('ledgerline.now', $1, true)`, d.now().Format(time.RFC3339Nano))
+	}
+	return tx, err
+}
+
+type silent struct{}
+
+func (silent) Debug(string, ...any) {}
+func (silent) Info(string, ...any)  {}
+func (silent) Warn(string, ...any)  {}
+func (silent) Error(string, ...any) {}
+
+// vouchers of each cell; the last of a halved chunk is one that every vendor
+// refuses.
+const vouchers = 4
+
+// trial is a cell that runs.
+type trial struct {
+	*server
+	cell
+	clock   *clock
+	vendor  *sandbox.Sandbox
+	monitor *monitor
+	org     uuid.UUID
+	spec    integrations.Integration
+	acts    *activities.Activities
+	run     uuid.UUID // the current run's
+	armed   atomic.Bool
+	fired   atomic.Int64 // the seq of the send that got the answer
+	lies    atomic.Int64
+	stale   time.Time
+	failed  []string
+}
+
+// outcome is what a cell came to.
+type outcome struct {
+	fault    string
+	doubled  bool
+	unknown  int
+	requests int
+	took     time.Duration
+}
+
+func (s *server) run(c cell) (o outcome) {
+	x := &trial{server: s, cell: c, clock: &clock{at: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}, org: uuid.New()}
+	x.monitor = newMonitor(x.clock.now, c.vendor)
+	x.vendor = sandbox.New(sandbox.Options{Now: x.clock.now, PageSize: 7, Choose: x.choose, Answered: x.answered})
+	s.vendor.Store(x.vendor)
+	defer func() {
+		if r := recover(); r != nil {
+			o.fault = fmt.Sprintf("panic: %v", r)
+		}
+	}()
+	return x.make()
+}
+
+// choose decides what the vendor does with a request that has just arrived.
+func (x *trial) choose(e sandbox.Entry) (rule *sandbox.Rule) {
+	if e.Vendor == "entra" {
+		return nil
+	}
+	honest := true
+	switch {
+	case e.Wrote && x.armed.Load() && x.meant(e) && x.fired.CompareAndSwap(0, int64(e.Seq)):
+		rule = new(x.answer.rule)
+		x.effect.apply(rule)
+	case !e.Wrote && len(e.Asked) > 0 && x.fired.Load() > 0 && asks[x.ask].rule != nil && x.lies.Add(1) <= 2:
+		rule = new(*asks[x.ask].rule)
+		if rule.Stale {
+			rule.AsOf = x.stale
+		}
+		honest = x.harmless(*rule, e.Asked)
+	}
+	x.monitor.arrived(e, honest)
+	return rule
+}
+
+// harmless reports whether a false answer to a question is the true one: there is
+// nothing about which it could be false.
+func (x *trial) harmless(lie sandbox.Rule, asked []string) bool {
+	there, all := 0, 0
+	for _, k := range asked {
+		there += len(x.vendor.Records(k))
+	}
+	for _, e := range x.vendor.Effects() {
+		if e.Kind != "upsert_again" {
+			all++
+		}
+	}
+	switch lie.LookUp {
+	case sandbox.Partial, sandbox.SecondPageMissing:
+		return there < 2
+	case sandbox.Empty:
+		return there == 0
+	case sandbox.FilterIgnored:
+		return there == all
+	}
+	return lie.Stale && x.cell.vendor.adapter == "businesscentral" // which is asked for what there is now
+}
+
+// meant reports whether a write is the one that the moment is about.
+func (x *trial) meant(e sandbox.Entry) bool {
+	switch x.moment {
+	case halvedChunk:
+		return len(e.Keys) <= vouchers // half of two lines for each voucher
+	}
+	return true
+}
+
+func (x *trial) answered(e sandbox.Entry) {
+	if !e.Wrote || e.Vendor == "entra" {
+		return
+	}
+	switch {
+	case int64(e.Seq) == x.fired.Load():
+		x.monitor.answered(e, x.answer.proof, false)
+	case e.Effects > 0:
+		x.monitor.answered(e, noProof, true)
+	case x.cell.vendor.upserts: // the sandbox's own refusal, of a change set
+		x.monitor.answered(e, nothingDone, false)
+	default: // in the vendor's shape
+		x.monitor.answered(e, workEnded, false)
+	}
+}
+
+func (x *trial) check(ok bool, format string, args ...any) {
+	if !ok {
+		x.failed = append(x.failed, fmt.Sprintf(format, args...))
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (x *trial) make() (o outcome) {
+	x.prepare()
+	// An earlier export, so that something is known to be there.
+	x.line("z000", "2026-09-05", "3000")
+	first := x.sync("2026-09", nil)
+	x.check(first.Export.Status == runlog.Complete, "the export before is %s: %s", first.Export.Status, first.Export.ErrorMessage)
+	x.stale = x.clock.now().Add(-time.Hour)
+	for i := range vouchers {
+		account := "3000"
+		if i == vouchers-1 && x.moment == halvedChunk {
+			account = "X999"
+		}
+		x.line(fmt.Sprintf("v%03d", i), "2026-10-05", account)
+	}
+	began, before := x.clock.now(), x.monitor.seen
+	x.armed.Store(true)
+	r := x.scenario()
+	retries := 0
+	for r.Export.Status != runlog.Complete && retries < 3 && x.open() > 0 {
+		retries++
+		id := r.Export.ID
+		r = x.sync("2026-10", &id)
+	}
+	o.took, o.requests = x.clock.now().Sub(began), x.monitor.seen-before
+	x.check(x.fired.Load() > 0, "the answer was never given")
+	x.vendor.Settle(x.clock.now().Add(24 * time.Hour))
+	o.doubled, o.unknown = x.judge()
+	x.bounds(o, retries)
+	if os.Getenv("SHOW") != "" {
+		for _, e := range x.vendor.Log() {
+			fmt.Println(e.At.Format("15:04:05.000"), e.Operation, e.Wrote, len(e.Keys), len(e.Asked), e.Status, "rule", e.Rule, "effects", e.Effects, e.Done.Format("15:04:05.000"), e.Ended.Format("15:04:05.000"), e.Answer)
+		}
+		fmt.Println(len(x.vendor.Effects()), x.clock.now(), x.vendor.NextDue())
+	}
+	o.fault = strings.Join(append(x.failed, x.monitor.faults...), "\n    ")
+	return o
+}
+
+// scenario brings about the moment and lets the product go on from there.
+func (x *trial) scenario() workflows.SyncResult {
+	switch x.moment {
+	case takenOver, laterRetry:
+		x.run = uuid.New()
+		e := x.firstAttempt()
+		if x.moment == takenOver { // whose run is dead
+			return x.sync("2026-10", nil)
+		}
+		e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
+		closed := must(runlog.CloseExport(context.Background(), x.acts.DB, e))
+		return x.sync("2026-10", &closed.ID)
+	}
+	return x.sync("2026-10", nil)
+}
+
+// firstAttempt claims, plans and makes one attempt at the first chunk, and dies.
+func (x *trial) firstAttempt() runlog.Export {
+	ctx := context.Background()
+	from, to, _ := integrations.Period("2026-10")
+	e, _, err := runlog.Claim(ctx, x.acts.DB, runlog.Export{
+		OrganizationID: x.org, ID: uuid.New(), IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: "2026-10", PeriodStart: from, PeriodEnd: to,
+		Trigger: runlog.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
+	})
+	must(e, err)
+	must(runlog.Plan(ctx, x.acts.DB, e, x.spec.Export, activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)))
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(silent{})
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(x.acts.Call)
+	_, _ = env.ExecuteActivity(x.acts.Call, activities.Invocation{
+		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, CorrelationID: uuid.New(), Operation: adapters.Export,
+		Body: activities.Chunk{ExportID: e.ID, Chunk: 1, Fence: e.Fence}.Body(), Policy: x.spec.Policy,
+	})
+	return e
+}
+
+// prepare makes the organization with its integration.
+func (x *trial) prepare() {
+	at := sandbox.Addresses(x.address)
+	settings := map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": at["entra"]}
+	maps.Copy(settings, x.cell.vendor.settings)
+	policy := classify.DefaultPolicy()
+	if policy.AttemptTimeout = attemptTime; x.answer.hangs {
+		policy.AttemptTimeout = hangTime
+	}
+	x.spec = integrations.Integration{
+		OrganizationID: x.org, ID: uuid.New(), Name: "one", Adapter: x.cell.vendor.adapter, BaseURL: at[x.cell.vendor.adapter], Policy: policy, Settings: settings,
+		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + x.token), "clientSecret": integrations.Ref("file:" + x.secret)},
+	}
+	if !x.cell.vendor.upserts {
+		wait := x.cell.vendor.inFlight
+		x.spec.InFlight = &wait
+	}
+	if x.moment == singleVoucher {
+		x.spec.Export.ChunkSize = 2
+	}
+	must(runlog.ApplyIntegrations(context.Background(), x.operator, []integrations.Integration{x.spec}, "matrix", false))
+	x.acts = &activities.Activities{
+		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return x.spec, nil },
+		Adapters: activities.Adapters(), Client: x.client, DB: timed{x.worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,
+		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
+		RunID: func(context.Context) uuid.UUID { return x.run },
+		Alive: func(context.Context, string, uuid.UUID) (bool, error) { return false, nil },
+		Health: activities.HealthStore{Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
+			return runlog.Watched{Paused: true}, nil
+		}},
+	}
+}
+
+// line is a voucher of two lines.
+func (x *trial) line(voucher, day, account string) {
+	for i, amount := range []string{"10.10", "-10.10"} {
+		_, err := x.admin.Exec(context.Background(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
+			VALUES ($1, $2, $3, $4::text::date, $5, $6::text::numeric)`, x.org, fmt.Sprintf("%s-%d", voucher, i), voucher, day, account, amount)
+		must(0, err)
+	}
+}
+
+// sync runs the workflow to its end.
+func (x *trial) sync(period string, parent *uuid.UUID) (r workflows.SyncResult) {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(silent{})
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	x.clock.follow(env)
+	defer x.clock.follow(nil)
+	x.run = uuid.New()
+	workflows.Register(env, x.acts)
+	from, to, _ := integrations.Period(period)
+	in := workflows.SyncInput{
+		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
+		Trigger: runlog.ByHand, TriggeredBy: "matrix", ParentID: parent, Policy: x.spec.Policy,
+	}
+	if parent != nil {
+		in.Trigger = runlog.ByRetry
+	}
+	env.ExecuteWorkflow(workflows.SyncName, in)
+	must(0, env.GetWorkflowError())
+	must(0, env.GetWorkflowResult(&r))
+	x.check(r.Refused == "" && !r.AlreadyExported, "the run did nothing: %+v", r)
+	return r
+}
+
+// open counts the entries that are not settled.
+func (x *trial) open() (n int) {
+	must(0, x.admin.QueryRow(context.Background(), `SELECT count(*) FROM ledgerline.export_entries
+		WHERE organization_id = $1 AND state IN ('planned', 'sent')`, x.org).Scan(&n))
+	return n
+}
+
+// judge compares the record with the vendor's books.
+func (x *trial) judge() (doubled bool, unknown int) {
+	stored := make(map[string]int)
+	for _, e := range x.vendor.Effects() {
+		if e.Kind != "upsert_again" && e.Kind != "update" {
+			stored[fold(e.Key)]++
+		}
+	}
+	rows := must(x.admin.Query(context.Background(), `SELECT entry_id, vendor_key, state FROM ledgerline.export_entries WHERE organization_id = $1`, x.org))
+	type entry struct{ ID, Key, State string }
+	list := must(pgx.CollectRows(rows, pgx.RowToStructByPos[entry]))
+	x.check(len(list) == 2*vouchers+2, "%d entries on record", len(list))
+	for _, e := range list {
+		n := stored[fold(e.Key)]
+		doubled = doubled || n > 1
+		refused := x.moment == halvedChunk && strings.HasPrefix(e.ID, fmt.Sprintf("v%03d", vouchers-1))
+		switch {
+		case n > 1 && !x.doubles():
+			x.check(false, "%s is at the vendor %d times", e.ID, n)
+		case e.State == string(runlog.Unknown):
+			unknown++
+			x.check(x.unknownAllowed(), "%s is left to a person", e.ID)
+		case refused:
+			x.check(e.State == string(runlog.Rejected) && n == 0, "%s is %s, and there %d times", e.ID, e.State, n)
+		case e.State == string(runlog.Rejected) && (n == 0 || x.doubles()) && x.refuses():
+		default:
+			x.check(e.State == string(runlog.Exported) && n >= 1, "%s is %s, and there %d times", e.ID, e.State, n)
+		}
+	}
+	if x.doubles() && !x.cell.vendor.upserts && asks[x.ask].rule == nil && !x.refuses() {
+		x.check(doubled, "the named limit was not reached: nothing is there twice")
+	}
+	return doubled, unknown
+}
+
+// bounds hold a cell to what it may cost: requests, and time from the first to the
+// last of them. Both are those of the worst way that is right: an attempt, the wait
+// for what it may still do, a question, and what that leaves to be done.
+func (x *trial) bounds(o outcome, retries int) {
+	requests, took := 18, inFlight+4*time.Minute
+	if x.ask > 0 { // two questions that prove nothing, each after a wait of the run
+		took = 25 * time.Minute
+	}
+	if strings.Contains(x.answer.name, "credits") { // are waited for as the vendor documents it
+		took += 20 * time.Minute
+	}
+	x.check(o.requests <= requests, "%d requests", o.requests)
+	x.check(o.took <= took, "it took %v", o.took)
+	// A refused token ends a run each time, and the questions are refused twice.
+	x.check(retries <= 1 || asks[x.ask].name == "401" && retries <= 3, "%d retries", retries)
+}

@@ -1,0 +1,100 @@
+package runlog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// A person's word ends what nobody could find out, and stays on record. It is not
+// taken while the voucher can still take effect, or a run may still send it.
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(3)
+	sent := sending(1)
+	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, sent, 0, runlog.InFlight{Same: time.Hour})
+	require.NoError(t, err)
+	resolve := func(voucher string, there bool) (int, error) {
+		return runlog.Resolve(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, There: there, Reason: "seen in the ledger", Actor: "kari@example"})
+	}
+
+	_, err = resolve("v0", false)
+	require.ErrorContains(t, err, "is pending")
+	closed := b.close(e)
+	require.Equal(t, runlog.Failed, closed.Status)
+	require.Equal(t, 4, closed.Unknown)
+	_, err = resolve("v0", false)
+	require.ErrorContains(t, err, "voucher v0 can still take effect")
+	_, err = resolve("v2", true)
+	require.ErrorContains(t, err, "no voucher v2 whose outcome is open", "it was never sent")
+	_, err = resolve("nowhere", true)
+	require.ErrorContains(t, err, "no voucher nowhere")
+
+	n, err := resolve("v0", true) // what is there is there, whatever the time
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	_, err = resolve("v0", true)
+	require.Error(t, err, "it is settled")
+	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), []string{"e1-1", "e1-2"}, sent, classify.Open, true, nil))
+	n, err = resolve("v1", false)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Equal(t, []string{
+		"e0-1:1:exported:resolved by kari@example: seen in the ledger", "e0-2:1:exported:resolved by kari@example: seen in the ledger",
+		"e1-1:1:planned:resolved by kari@example: seen in the ledger", "e1-2:1:planned:resolved by kari@example: seen in the ledger",
+		"e2-1:1:planned", "e2-2:1:planned",
+	}, b.entries(e))
+
+	list, err := runlog.Resolutions(ctx, b.operator, b.org, e.ID)
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, []any{"v0", true, 2, "seen in the ledger", "kari@example"}, []any{list[0].VoucherID, list[0].There, list[0].Entries, list[0].Reason, list[0].Actor})
+	require.WithinDuration(t, time.Now(), list[1].ResolvedAt, time.Minute)
+	other := uuid.New()
+	list, err = runlog.Resolutions(ctx, b.operator, other, e.ID)
+	require.NoError(t, err)
+	require.Empty(t, list, "of another organization")
+	_, err = runlog.Resolve(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	require.Error(t, err)
+	_, err = runlog.Resolve(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	require.ErrorContains(t, err, "permission denied", "it is a person's word")
+
+	// The audit row says what was known when the export ended; the rest is told apart.
+	then, err := runlog.RecountUntil(ctx, b.operator, closed, closed.FinishedAt)
+	require.NoError(t, err)
+	require.Equal(t, []any{closed.Exported, closed.SHA256, closed.Amounts}, []any{then.Exported, then.SHA256, then.Amounts})
+	now, err := runlog.Recount(ctx, b.operator, closed)
+	require.NoError(t, err)
+	require.Equal(t, 2, now.Exported)
+	require.Equal(t, map[string]string{"NOK": "1.00"}, now.Amounts)
+
+	// A retry sends what is not there, and only that.
+	retry := b.claim("2026-10", &e.ID)
+	require.Equal(t, []string{"e1-1:1:planned", "e1-2:1:planned", "e2-1:1:planned", "e2-2:1:planned"}, b.plan(retry, integrations.Export{}, 500))
+}
+
+// Of a request that is all or nothing, a part that a person has seen speaks for
+// the rest.
+func TestResolveMarksTheRest(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	ctx, e := t.Context(), b.vouchers(2)
+	b.settle(e, 1, runlog.Unknown, nil)
+	n, err := runlog.Resolve(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", There: true, Reason: "seen", Actor: "kari"})
+	require.NoError(t, err, "of a pending export too: it is a fact")
+	require.Equal(t, 2, n)
+	b.close(e)
+	retry := b.claim("2026-10", &e.ID)
+	b.plan(retry, integrations.Export{}, 500)
+	open, _, err := runlog.OpenChunk(ctx, b.worker, retry.Owner(), 1)
+	require.NoError(t, err)
+	require.Len(t, open, 2)
+	require.True(t, open[0].Open && open[0].Partly)
+}

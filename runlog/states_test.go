@@ -1,0 +1,46 @@
+package runlog_test
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+func texts[T ~string](list []T) (out []string) {
+	for _, s := range list {
+		out = append(out, string(s))
+	}
+	return out
+}
+
+// What the program calls a state is what the database takes for one.
+func TestStatesAreThoseOfTheSchema(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
+	for _, c := range []struct {
+		table, constraint string
+		want              []string
+	}{
+		{"bufdir_export_audit_log", "status_is_known", texts(runlog.ExportStatuses)},
+		{"bufdir_export_audit_log", "trigger_is_known", texts(runlog.Triggers)},
+		{"export_entries", "state_is_known", texts(runlog.EntryStates)},
+		{"export_entries", "effect_is_known", effects},
+		{"write_claims", "effect_is_known", effects},
+		{"integration_run_logs", "effect_is_known", effects},
+	} {
+		var definition string
+		err := b.admin.QueryRow(t.Context(), `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = ('ledgerline.' || $1)::regclass AND conname = $2`,
+			c.table, c.constraint).Scan(&definition)
+		require.NoError(t, err, "%s.%s", c.table, c.constraint)
+		var got []string
+		for _, m := range regexp.MustCompile(`'([^']*)'::text`).FindAllStringSubmatch(definition, -1) {
+			got = append(got, m[1])
+		}
+		require.ElementsMatch(t, c.want, got, "%s.%s: %s", c.table, c.constraint, definition)
+	}
+}
