@@ -62,20 +62,20 @@ func (w *world) read() map[entry]entryRow {
 	return all
 }
 
-// control is the entry of an integration that is known to be there, and when it
-// came there; "" if there is none.
-func (w *world) control(integration uuid.UUID) (key string, at time.Time) {
-	err := w.admin.QueryRow(context.Background(), `SELECT vendor_key FROM ledgerline.vendor_controls WHERE integration_id = $1`, integration).Scan(&key)
+// control are the entries of an integration that are known to be there, and when
+// the first of them came there; none if there are none.
+func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
+	err := w.admin.QueryRow(context.Background(), `SELECT vendor_keys FROM ledgerline.vendor_controls WHERE integration_id = $1`, integration).Scan(&keys)
 	if err == pgx.ErrNoRows {
-		return "", at
+		return nil, at
 	}
 	require.NoError(w.t, err)
 	for _, e := range w.vendor.Effects() {
-		if e.Key == key {
-			return key, e.At
+		if slices.Contains(keys, e.Key) {
+			return keys, e.At
 		}
 	}
-	return "", at // somebody posted or deleted it
+	return nil, at // somebody deleted them
 }
 
 // exports are the organization's.
@@ -231,8 +231,10 @@ func (w *world) somebodyDeletes(t *rapid.T) {
 	}
 	controls := make(map[string]bool)
 	for _, spec := range w.specs {
-		key, _ := w.control(spec.ID)
-		controls[key] = true
+		keys, _ := w.control(spec.ID)
+		for _, key := range keys {
+			controls[key] = true
+		}
 	}
 	rows := w.read()
 	keys := make([]string, 0, len(rows))

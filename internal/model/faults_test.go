@@ -30,8 +30,9 @@ type fault struct {
 	rules  []sandbox.Rule // without what they match
 	proves proof          // to the sender
 	acts   bool           // the vendor does what it is asked, all of it or a part, then or later
-	loose  bool           // it can leave what only a person can tell
 	lies   bool           // a look-up's answer that nothing but the control contradicts
+
+	needsTwo bool // and of that two lines
 }
 
 func (f *fault) GoString() string { return f.name }
@@ -241,19 +242,14 @@ func (v vendor) asks() []*fault {
 		&fault{name: "its filter is ignored", rules: []sandbox.Rule{{LookUp: sandbox.FilterIgnored}}},
 		&fault{name: "it is empty", rules: []sandbox.Rule{{LookUp: sandbox.Empty}}, lies: true},
 		&fault{name: "it is stale", rules: []sandbox.Rule{{Stale: true}}, lies: true},
+		&fault{name: "it is partial", rules: []sandbox.Rule{{LookUp: sandbox.Partial}}, lies: true, needsTwo: true},
 	)
-	if v.atomic { // where it is not, what is missing of a part that is there is sent
-		all = append(all, &fault{name: "it is partial", rules: []sandbox.Rule{{LookUp: sandbox.Partial}}, lies: true, loose: true})
-	}
 	return all
 }
 
-func (w *world) drawAsk(t *rapid.T, v vendor) *fault {
+func (v vendor) drawAsk(t *rapid.T) *fault {
 	if rapid.SampledFrom([]bool{false, false, true}).Draw(t, "the look-up fails") {
-		f := rapid.SampledFrom(v.asks()).Draw(t, "fault of the look-up")
-		if !f.loose || w.loose {
-			return f
-		}
+		return rapid.SampledFrom(v.asks()).Draw(t, "fault of the look-up")
 	}
 	return none
 }

@@ -78,9 +78,6 @@ func (w *world) observe(e sandbox.Entry) {
 	for _, key := range e.Asked {
 		w.asked[key] = append(w.asked[key], r)
 	}
-	if r.fault != nil && r.fault.loose {
-		w.mayBeUnknown(append(e.Keys, e.Asked...)...)
-	}
 	w.mu.Unlock()
 	t.point(arrived)
 }

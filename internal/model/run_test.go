@@ -244,9 +244,9 @@ func (r *run) attempt(t *rapid.T) {
 	k.attempt, k.scheduled, k.beat, k.correlation = c.attempts, c.scheduled, slices.Clone(c.beat), c.in.CorrelationID
 	if t != nil && c.item.Step != activities.LateErrorsStep {
 		v := w.vendors[w.place(k.integration)]
-		ask := w.drawAsk(t, v)
-		if key, at := w.control(k.integration); ask.lies {
-			if key == "" {
+		ask := v.drawAsk(t)
+		if keys, at := w.control(k.integration); ask.lies {
+			if len(keys) == 0 || ask.needsTwo && len(keys) < 2 {
 				ask = none // where there is no control, a false answer is believed: docs/vendors.md says so
 			}
 			ask = ask.with(func(r *sandbox.Rule) { r.AsOf = at.Add(-time.Microsecond) })

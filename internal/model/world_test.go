@@ -186,7 +186,7 @@ type world struct {
 	adapters map[string]adapters.Adapter
 	vendor   *sandbox.Sandbox
 	ids      int  // that were made
-	loose    bool // somebody works at the vendor, and look-ups can leave what only a person can tell
+	loose    bool // somebody works at the vendor
 	running  atomic.Pointer[task]
 
 	vouchers []*voucher
