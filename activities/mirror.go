@@ -98,8 +98,12 @@ func (f Finished) rows(info activity.Info) []runlog.Row {
 		if !f.ReadOnly {
 			r.Effect = at.Effect
 		}
-		if r.Effect == classify.Open && !at.OpenUntil.IsZero() {
-			r.OpenUntil = &at.OpenUntil
+		until := at.OpenUntil
+		if at.Ended { // the answer proves that it can take effect no more
+			until = at.EndedAt
+		}
+		if r.Effect == classify.Open && !until.IsZero() {
+			r.OpenUntil = &until
 		}
 		return r
 	}
