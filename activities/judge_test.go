@@ -85,7 +85,9 @@ func TestTrailEffect(t *testing.T) {
 		{Trail{open, {Found: classify.None}}, classify.None, false},
 		{Trail{open, {Found: classify.Done}}, classify.Done, false},
 		{Trail{open, {Found: classify.None, Effect: classify.Open, Ended: true}}, classify.Open, true},
-		{Trail{done, open}, classify.Done, false},
+		{Trail{done, open}, classify.Open, false},
+		{Trail{open, {Found: classify.Done, Effect: classify.Open, Ended: true}}, classify.Open, true}, // a part was there, and the rest is refused
+		{Trail{open, {Found: classify.Done, Effect: classify.None}}, classify.Done, false},
 		{Trail{none, none}, classify.None, false},
 		{Trail{}.Lost(2, until, until), classify.Open, false},
 	} {

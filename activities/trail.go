@@ -125,9 +125,9 @@ func lost(n int, start, end time.Time) Attempt {
 	}
 }
 
-// Effect folds what is known of all that the invocation has sent: done if any of
-// it was done, open if any of it is open, none if all of it is proved to have had
-// no effect, and "" if nothing was sent. ended and until are of an open one: ended
+// Effect folds what is known of all that the invocation has sent: open if any of
+// it is open, else done if any of it was done, none if all of it is proved to have
+// had no effect, and "" if nothing was sent. ended and until are of an open one: ended
 // if the vendor's work on all of it has ended, until the latest time at which it
 // can still take effect, zero if that is not known.
 func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
@@ -139,12 +139,11 @@ func (t Trail) Effect() (effect classify.Effect, ended bool, until time.Time) {
 			}
 		}
 		switch {
-		case a.Effect == "" || effect == classify.Done:
-		case a.Effect == classify.Done:
-			effect, ended, until = classify.Done, false, time.Time{}
-		case a.Effect == classify.Open:
+		case a.Effect == classify.Open: // also where a part of a chunk was done before: the rest was sent
 			ended = a.Ended && (ended || effect != classify.Open)
 			effect = classify.Open
+		case a.Effect == classify.Done:
+			effect, ended, until = classify.Done, false, time.Time{}
 		case effect == "":
 			effect = a.Effect
 		}

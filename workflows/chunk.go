@@ -12,6 +12,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // take removes the item that is to be made next: one that has waited long enough,
@@ -73,12 +74,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	if err != nil {
 		return false, err
 	}
-	chunk := activities.Chunk{ExportID: p.Export.ID, Chunk: item.Chunk, Fence: p.Export.Fence, Step: item.Step}
-	inv := activities.Invocation{
-		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
-		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: summaryOf(p.Export.Period, chunk),
-		OwnQueue: in.OwnQueue, ReadOnly: item.Step != activities.SendStep,
-	}
+	inv := in.invocation(p.Export, item, correlation)
 	outcome, result := call(ctx, inv)
 	p.Export.LastCorrelationID = &correlation
 	p.Export.Attempts += len(result.Trail)
@@ -90,6 +86,16 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	s := seenOf(item, outcome, result)
 	s.deferrals, s.unwelcome, s.cancelled = p.Deferrals, p.Unwelcome, cancelled && !outcome.OK
 	return apply(ctx, in, p, s, decide(s))
+}
+
+// invocation is the one that makes an item.
+func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID) activities.Invocation {
+	chunk := activities.Chunk{ExportID: e.ID, Chunk: item.Chunk, Fence: e.Fence, Step: item.Step}
+	return activities.Invocation{
+		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
+		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: summaryOf(e.Period, chunk),
+		OwnQueue: in.OwnQueue, ReadOnly: item.Step != activities.SendStep,
+	}
 }
 
 // seenOf is what an invocation of an item has shown.

@@ -3,6 +3,8 @@ package workflows
 import (
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/activities"
 )
 
@@ -11,8 +13,8 @@ import (
 // follows from it is decided by the code that Sync runs. Its owner keeps a
 // [Progress] as a run does, runs the activities, and waits.
 type Driver struct {
-	Now       func() time.Time // the server's clock
-	DeferBase time.Duration    // as in [SyncInput]
+	Input SyncInput
+	Now   func() time.Time // the server's clock
 }
 
 // FollowUp is what is left to be done after [Driver.Follow].
@@ -30,12 +32,17 @@ func (Driver) Over(p Progress) bool { return p.over() }
 // wait, ok is false, and sleep is until the first of it is due.
 func (d Driver) Take(p *Progress) (item Item, ok bool, sleep time.Duration) { return p.take(d.Now()) }
 
+// Invocation is the one that makes an item.
+func (d Driver) Invocation(p Progress, item Item, correlation uuid.UUID) activities.Invocation {
+	return d.Input.invocation(p.Export, item, correlation)
+}
+
 // Follow notes what follows from the invocation of an item, which ended with a
 // result that has the whole trail, and with an error unless it succeeded.
 func (d Driver) Follow(p *Progress, in activities.Invocation, item Item, r activities.CallResult, err error) FollowUp {
 	s := seenOf(item, outcomeOf(in, r.Trail, activities.Held{}, r.Response, err), r)
 	s.deferrals, s.unwelcome = p.Deferrals, p.Unwelcome
-	f := p.note(s, decide(s), d.Now(), d.DeferBase)
+	f := p.note(s, decide(s), d.Now(), d.Input.DeferBase)
 	return FollowUp{Split: f.split, Sleep: f.sleep, Over: !f.goOn && f.err == nil, Reclaim: f.err != nil}
 }
 

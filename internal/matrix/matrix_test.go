@@ -65,6 +65,9 @@ func TestMatrix(t *testing.T) {
 				if i >= len(cells) || failed.Load() > 400 {
 					return
 				}
+				if i > 0 && i%5000 == 0 {
+					t.Logf("%d cells after %v", i, time.Since(began).Round(time.Second))
+				}
 				c := cells[i]
 				r := s.run(c)
 				if r.doubled {

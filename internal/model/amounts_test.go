@@ -64,22 +64,19 @@ func TestAmounts(t *testing.T) {
 				}
 			}
 		}
-		r := w.claim(w.specs[0], "2026-08", nil)
-		w.planRun(r)
-		for r.left() {
-			w.attemptOf(r, "none", "none", survives)
-		}
-		w.close(r)
-		require.Equal(rt, "complete", r.export.Status)
+		r := w.begins(w.input(w.specs[0], "2026-08", nil), "")
+		w.finish(r)
+		export := r.progress.Export
+		require.Equal(rt, runlog.Complete, export.Status)
 		require.Equal(rt, want, w.stored(want))
-		require.Equal(rt, map[string]string{"NOK": cents(debit)}, r.export.Amounts)
+		require.Equal(rt, map[string]string{"NOK": cents(debit)}, export.Amounts)
 		slices.Sort(canonical)
 		sum := sha256.Sum256([]byte(strings.Join(canonical, "")))
-		require.Equal(rt, hex.EncodeToString(sum[:]), r.export.SHA256)
+		require.Equal(rt, hex.EncodeToString(sum[:]), export.SHA256)
 
-		again, err := runlog.Recount(context.Background(), w.worker, r.export)
+		again, err := runlog.Recount(context.Background(), w.worker, export)
 		require.NoError(rt, err)
-		require.Equal(rt, []any{len(want), r.export.SHA256, r.export.Amounts}, []any{again.Exported, again.SHA256, again.Amounts})
+		require.Equal(rt, []any{len(want), export.SHA256, export.Amounts}, []any{again.Exported, again.SHA256, again.Amounts})
 	})
 }
 
@@ -87,7 +84,7 @@ func TestAmounts(t *testing.T) {
 func (w *world) stored(of map[string]string) map[string]string {
 	all := make(map[string]string)
 	for key := range of {
-		for _, r := range w.vendor.Load().Records(key) {
+		for _, r := range w.vendor.Records(key) {
 			require.NotContains(w.t, all, key)
 			var fields map[string]json.RawMessage
 			require.NoError(w.t, json.Unmarshal(r.Content, &fields))
