@@ -254,8 +254,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 	}
 	out.guard = plan.Guard
 	deadline, _ := ctx.Deadline()
-	same, changed := x.exporter.Vendor().InFlightOf(x.spec.InFlight)
-	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), runlog.InFlight{Same: same, Changed: changed})
+	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), inFlightOf(x.exporter.Vendor(), x.spec.InFlight))
 	if soon := (*runlog.TooSoonError)(nil); errors.As(err, &soon) {
 		out.verdict, out.asking = x.unsettled(soon.Wait), true
 		return out
@@ -284,6 +283,17 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
 	}
 	return out
+}
+
+// inFlightOf is how long a request can take effect after its deadline. Where an
+// entry is added and never replaced, other content makes no difference: what was
+// proved to have had no effect is sent again at once.
+func inFlightOf(v adapters.Vendor, override *time.Duration) runlog.InFlight {
+	same, changed := v.InFlightOf(override)
+	if v.InFlightChanged == 0 {
+		changed = 0
+	}
+	return runlog.InFlight{Same: same, Changed: changed}
 }
 
 // recordFor is how long the recording of a fact may take, also when the attempt's
