@@ -99,10 +99,17 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	return x.send(ctx, left, out)
 }
 
-// tooLate is the verdict on an attempt that has less than half of its time left
-// before it sends: its answer might not come in time.
+// lastMoment is when a request must have begun, at the latest, for its answer to
+// come in time: when half of the attempt's time is left.
+func lastMoment(deadline time.Time, p classify.Policy) time.Time {
+	return deadline.Add(-(p.AttemptTimeout - margin(p.AttemptTimeout)) / 2)
+}
+
+// tooLate is the verdict on an attempt that could not send any more in time.
+// Whoever marks and claims looks at it before; the sockets do when the first byte
+// leaves, see [adapters.SendBy].
 func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < (p.AttemptTimeout-margin(p.AttemptTimeout))/2 {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(lastMoment(deadline, p)) {
 		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
 		return &v
 	}

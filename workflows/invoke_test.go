@@ -386,21 +386,45 @@ func TestLostAnswerIsReadBack(t *testing.T) {
 	}
 }
 
-// A write that cannot be looked up is never sent again once bytes have left.
-// A journal line that is not in the journal any more may have been posted: if the
-// ledger has its document, a person must look.
-func TestPostedLineIsNotResent(t *testing.T) {
-	b := newBench(t)
+// journalLine is a call that makes a line of a journal.
+const journalLine = `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
+	"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`
+
+// businessCentral makes the integration one with Business Central, and returns a
+// call to it.
+func (b *bench) businessCentral(t *testing.T) activities.Invocation {
+	t.Helper()
 	base, secret := sandbox.Addresses(strings.TrimSuffix(b.integration.BaseURL, "/xledger/graphql")), t.TempDir()+"/secret"
 	writeFile(t, secret, sandbox.DemoClientSecret)
 	b.integration.Adapter, b.integration.BaseURL = "businesscentral", base["businesscentral"]
 	b.integration.Settings = map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": base["entra"]}
 	b.integration.Credentials = map[string]integrations.Ref{"clientSecret": integrations.Ref("file:" + secret)}
-	line := `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
-		"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`
 	in := b.invocation()
 	in.AdapterName, in.Operation = b.integration.Adapter, adapters.Call
+	return in
+}
 
+// An attempt whose token took more than half of its time sends nothing: the answer
+// might not come in time. The next one has the token.
+func TestSlowTokenLeavesNoTimeToSend(t *testing.T) {
+	b := newBench(t)
+	in := b.businessCentral(t)
+	in.Policy.AttemptTimeout = time.Second
+	b.sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "entra"}, Times: 1, DelayMS: 700})
+	in.Body = fmt.Appendf(nil, journalLine, "d-1", "7")
+	out := b.run(t, in)
+	require.True(t, out.OK, "%+v", out.Failure)
+	require.Equal(t, []any{2, classify.Done}, []any{out.TotalAttempts, out.Effect})
+	require.Equal(t, []any{classify.Late, classify.Timeout, classify.None}, []any{b.rows[0].ErrorKind, b.rows[0].ErrorClass, b.rows[0].Effect})
+	require.Len(t, b.sandbox.Effects(), 1)
+	require.False(t, out.Response.ReadBack, "nobody had to be asked")
+}
+
+// A journal line that is not in the journal any more may have been posted: if the
+// ledger has its document, a person must look.
+func TestPostedLineIsNotResent(t *testing.T) {
+	b := newBench(t)
+	in, line := b.businessCentral(t), journalLine
 	to, err := url.Parse(b.integration.BaseURL)
 	require.NoError(t, err)
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{to.Host}})
@@ -420,6 +444,7 @@ func TestPostedLineIsNotResent(t *testing.T) {
 	require.Len(t, b.sandbox.Effects(), 2, "a line and its posting, and nothing more")
 }
 
+// A write that cannot be looked up is never sent again once bytes have left.
 func TestUnsafeWriteIsNotResent(t *testing.T) {
 	b := newBench(t)
 	b.sandbox.Script(sandbox.Rule{Reset: sandbox.AfterEffect})
