@@ -123,7 +123,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.Entry
 	var asked []runlog.Sending
-	sought := make([]adapters.Sought, 0, len(entries)+1)
+	sought := make([]adapters.Sought, 0, len(entries)+2)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
@@ -132,26 +132,11 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		open, asked = append(open, e), append(asked, e.SentIn)
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
-	if control != nil {
-		for _, k := range control.VendorKeys {
-			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
-		}
-	}
 	back := x.conn.For(limits.Readback)
-	found, v := x.exporter.Find(ctx, x.conn, sought)
+	found, v := x.exporter.Find(ctx, x.conn, withControl(sought, control))
 	back()
-	v.Effect = "" // asking has none
-	if out.verdict = v; v.Class != classify.Success {
+	if out.verdict = proved(v, found, control); out.verdict.Class != classify.Success {
 		return out, nil
-	}
-	if control != nil {
-		for _, k := range control.VendorKeys {
-			if found[k] == (adapters.Found{}) {
-				out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-					"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
-				return out, nil
-			}
-		}
 	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
 	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
@@ -179,6 +164,34 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	})
 	out.asking = false
 	return out, left
+}
+
+// withControl adds to a question what is known to be there.
+func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
+	if control == nil {
+		return sought
+	}
+	sought = slices.Clip(sought)
+	for _, k := range control.VendorKeys {
+		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
+	}
+	return sought
+}
+
+// proved is the verdict on the answer to a question. One that does not show what
+// is known to be there proves nothing.
+func proved(v classify.Verdict, found map[string]adapters.Found, control *runlog.Control) classify.Verdict {
+	v.Effect = "" // asking has none
+	if v.Class != classify.Success || control == nil {
+		return v
+	}
+	for _, k := range control.VendorKeys {
+		if found[k] == (adapters.Found{}) {
+			return adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
+		}
+	}
+	return v
 }
 
 // unsettledUntil is the verdict on a question that came too early: what was not

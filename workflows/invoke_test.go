@@ -38,6 +38,7 @@ type bench struct {
 	organization uuid.UUID
 	integration  integrations.Integration
 	rows         []runlog.Row
+	control      *runlog.Control // of the integration
 	log          bytes.Buffer
 }
 
@@ -74,13 +75,14 @@ func newBench(t *testing.T) *bench {
 	suite.SetLogger(silent{})
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
-	acts.Now, acts.Claims = b.env.Now, memory(b.env.Now)
+	acts.Now, acts.Claims = b.env.Now, b.memory()
 	workflows.Register(b.env, acts)
 	return b
 }
 
 // memory keeps claims as PostgreSQL does, for a single run at a time.
-func memory(now func() time.Time) activities.ClaimStore {
+func (b *bench) memory() activities.ClaimStore {
+	now := b.env.Now
 	type claim struct {
 		runlog.WriteClaim
 		effect classify.Effect
@@ -109,6 +111,7 @@ func memory(now func() time.Time) activities.ClaimStore {
 			}
 			return nil
 		},
+		Control: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Control, error) { return b.control, nil },
 	}
 }
 
@@ -386,6 +389,41 @@ func TestLostAnswerIsReadBack(t *testing.T) {
 	}
 }
 
+// An answer that does not show what is known to be there says nothing of a call
+// either: it is not sent on the strength of it.
+func TestQuestionsOfCallsAreProved(t *testing.T) {
+	b := newBench(t)
+	b.control = &runlog.Control{VendorKeys: []string{"there1", "there2"}, VoucherID: "1"}
+	b.made(t, strings.NewReplacer("k1", "there1", "k2", "there2").Replace(mutation))
+	b.sandbox.Script(
+		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Reset: sandbox.AfterEffect},
+		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, LookUp: sandbox.Empty},
+	)
+	in := b.invocation()
+	in.Operation, in.Body = adapters.Call, json.RawMessage(mutation)
+	out := b.run(t, in)
+	require.True(t, out.OK, "%+v", out.Failure)
+	require.True(t, out.Response.ReadBack)
+	require.Equal(t, []any{3, classify.Done}, []any{out.TotalAttempts, out.Effect})
+	require.Equal(t, []classify.Kind{classify.Network, classify.Untrusted}, []classify.Kind{b.rows[0].ErrorKind, b.rows[1].ErrorKind})
+	require.Len(t, b.sandbox.Effects(), 4, "each item exactly once")
+}
+
+// made makes a request at the vendor that no invocation knows of.
+func (b *bench) made(t *testing.T, body string) {
+	t.Helper()
+	to, err := url.Parse(b.integration.BaseURL)
+	require.NoError(t, err)
+	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{to.Host}})
+	defer client.CloseIdle()
+	conn := &adapters.Conn{
+		Client: client, Adapter: b.integration.Adapter, BaseURL: to, Settings: b.integration.Settings,
+		Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret, "token": sandbox.DemoXledgerToken},
+	}
+	_, v := activities.Adapters()[b.integration.Adapter].Do(t.Context(), conn, adapters.Call, []byte(body))
+	require.Equal(t, classify.Success, v.Class, v.Message)
+}
+
 // journalLine is a call that makes a line of a journal.
 const journalLine = `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
 	"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`
@@ -425,15 +463,7 @@ func TestSlowTokenLeavesNoTimeToSend(t *testing.T) {
 func TestPostedLineIsNotResent(t *testing.T) {
 	b := newBench(t)
 	in, line := b.businessCentral(t), journalLine
-	to, err := url.Parse(b.integration.BaseURL)
-	require.NoError(t, err)
-	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{to.Host}})
-	defer client.CloseIdle()
-	conn := &adapters.Conn{
-		Client: client, Adapter: in.AdapterName, BaseURL: to, Settings: b.integration.Settings, Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret},
-	}
-	_, v := activities.Adapters()[in.AdapterName].Do(t.Context(), conn, adapters.Call, fmt.Appendf(nil, line, "d-1", "7"))
-	require.Equal(t, classify.Success, v.Class, v.Message)
+	b.made(t, fmt.Sprintf(line, "d-1", "7"))
 	require.Equal(t, 1, b.sandbox.Post(sandbox.DemoJournalID))
 
 	b.sandbox.Script(sandbox.Rule{Match: sandbox.Match{Method: "POST", Operation: "journalLines"}, Times: 1, Drop: sandbox.BeforeEffect})
