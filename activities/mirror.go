@@ -99,7 +99,7 @@ func (f Finished) rows(info activity.Info) []runlog.Row {
 			r.Effect = at.Effect
 		}
 		until := at.OpenUntil
-		if at.Ended { // the answer proves that it can take effect no more
+		if at.Ended { // the answer proves that it can no longer take effect
 			until = at.EndedAt
 		}
 		if r.Effect == classify.Open && !until.IsZero() {

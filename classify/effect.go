@@ -25,7 +25,7 @@ type answer struct {
 	failed   bool // it has an error
 	confirms bool // a success, and the body is one by which the dialect confirms
 	refuses  bool // complete, and each error in it has the shape that the dialect documents
-	acted    bool // it tells of something that may have been done, or cannot be seen through
+	acted    bool // it shows something that may have been done, or cannot be read
 	none     bool // each error in it has a code whose rule says [None]
 	unrouted bool // the same, and the rule holds for a part too
 	gaveUp   bool // a code or a text says that the vendor gave up waiting

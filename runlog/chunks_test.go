@@ -144,7 +144,7 @@ func TestPartlyThere(t *testing.T) {
 }
 
 // A voucher that was refused and has other content now waits until the old
-// content can arrive no more.
+// content can no longer arrive.
 func TestChangedContent(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
