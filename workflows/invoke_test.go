@@ -474,17 +474,45 @@ func TestPostedLineIsNotResent(t *testing.T) {
 	require.Len(t, b.sandbox.Effects(), 2, "a line and its posting, and nothing more")
 }
 
-// A write that cannot be looked up is never sent again once bytes have left.
-func TestUnsafeWriteIsNotResent(t *testing.T) {
-	b := newBench(t)
-	b.sandbox.Script(sandbox.Rule{Reset: sandbox.AfterEffect})
-	in := b.invocation()
-	in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"mutation { addProjects(inputs: []) { edges { node { dbId } } } }"}`)
-	out := b.run(t, in)
-	require.Equal(t, 1, out.TotalAttempts)
-	require.Len(t, b.sandbox.Log(), 1)
-	require.Equal(t, classify.UnknownOutcome, b.rows[0].ErrorKind)
-	require.Contains(t, out.Failure.Message, "outcome is unknown")
+// A write that nobody can be asked about is sent again only if it is proved that
+// nothing was done, for which 503 counts here; or if the caller says that a repeat
+// does no harm.
+func TestUnsafeWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule       sandbox.Rule
+		idempotent bool
+		requests   int
+		effect     classify.Effect
+		kind       classify.Kind // of the outcome; "" for a success
+	}{
+		"reset":                {sandbox.Rule{Reset: sandbox.AfterEffect}, false, 1, classify.Open, classify.UnknownOutcome},
+		"502":                  {sandbox.Rule{Status: 502}, false, 1, classify.Open, classify.UnknownOutcome},
+		"500 in its shape":     {sandbox.Rule{Status: 500, Body: `{"errors":[{"message":"no"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
+		"throttled with data":  {sandbox.Rule{Status: 200, Body: `{"data":null,"errors":[{"message":"no","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
+		"503":                  {sandbox.Rule{Status: 503}, false, 2, classify.Done, ""},
+		"429":                  {sandbox.Rule{Status: 429}, false, 2, classify.Done, ""},
+		"502, vouched for":     {sandbox.Rule{Status: 502}, true, 2, classify.Done, ""},
+		"reset, vouched for":   {sandbox.Rule{Reset: sandbox.AfterEffect}, true, 2, classify.Done, ""},
+		"refused, vouched for": {sandbox.Rule{Status: 400, Body: `{"errors":[{"message":"no"}]}`}, true, 1, classify.Open, classify.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c.rule.Times = 1
+			b.sandbox.Script(c.rule, sandbox.Rule{Status: 200, Body: `{"data":{"addProjects":{"edges":[]}}}`})
+			in := b.invocation()
+			in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"mutation { addProjects(inputs: []) { edges { node { dbId } } } }"}`)
+			in.Idempotent = c.idempotent
+			out := b.run(t, in)
+			require.Len(t, b.sandbox.Log(), c.requests, "and nobody is asked")
+			require.Equal(t, c.requests, out.TotalAttempts)
+			require.Equal(t, []any{c.effect, c.kind}, []any{out.Effect, out.Kind}, "%+v", out.Failure)
+			require.Equal(t, c.kind == "", out.OK)
+			if c.kind == classify.UnknownOutcome {
+				require.Equal(t, c.kind, b.rows[0].ErrorKind)
+				require.Contains(t, out.Failure.Message, "outcome is unknown")
+			}
+		})
+	}
 }
 
 // A success whose body is too large once it is encoded is a success without its
