@@ -99,10 +99,17 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	return x.send(ctx, left, out)
 }
 
-// tooLate is the verdict on an attempt that has less than half of its time left
-// before it sends: its answer might not come in time.
+// lastMoment is when a request must have begun, at the latest, for its answer to
+// come in time: when half of the attempt's time is left.
+func lastMoment(deadline time.Time, p classify.Policy) time.Time {
+	return deadline.Add(-(p.AttemptTimeout - margin(p.AttemptTimeout)) / 2)
+}
+
+// tooLate is the verdict on an attempt that could not send any more in time.
+// Whoever marks and claims looks at it before; the sockets do when the first byte
+// leaves, see [adapters.SendBy].
 func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < (p.AttemptTimeout-margin(p.AttemptTimeout))/2 {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(lastMoment(deadline, p)) {
 		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
 		return &v
 	}
@@ -116,7 +123,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.Entry
 	var asked []runlog.Sending
-	sought := make([]adapters.Sought, 0, len(entries)+1)
+	sought := make([]adapters.Sought, 0, len(entries)+2)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
@@ -125,26 +132,11 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		open, asked = append(open, e), append(asked, e.SentIn)
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
-	if control != nil {
-		for _, k := range control.VendorKeys {
-			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
-		}
-	}
 	back := x.conn.For(limits.Readback)
-	found, v := x.exporter.Find(ctx, x.conn, sought)
+	found, v := x.exporter.Find(ctx, x.conn, withControl(sought, control))
 	back()
-	v.Effect = "" // asking has none
-	if out.verdict = v; v.Class != classify.Success {
+	if out.verdict = proved(v, found, control); out.verdict.Class != classify.Success {
 		return out, nil
-	}
-	if control != nil {
-		for _, k := range control.VendorKeys {
-			if found[k] == (adapters.Found{}) {
-				out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-					"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
-				return out, nil
-			}
-		}
 	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
 	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
@@ -172,6 +164,34 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	})
 	out.asking = false
 	return out, left
+}
+
+// withControl adds to a question what is known to be there.
+func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
+	if control == nil {
+		return sought
+	}
+	sought = slices.Clip(sought)
+	for _, k := range control.VendorKeys {
+		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
+	}
+	return sought
+}
+
+// proved is the verdict on the answer to a question. One that does not show what
+// is known to be there proves nothing.
+func proved(v classify.Verdict, found map[string]adapters.Found, control *runlog.Control) classify.Verdict {
+	v.Effect = "" // asking has none
+	if v.Class != classify.Success || control == nil {
+		return v
+	}
+	for _, k := range control.VendorKeys {
+		if found[k] == (adapters.Found{}) {
+			return adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
+		}
+	}
+	return v
 }
 
 // unsettledUntil is the verdict on a question that came too early: what was not
@@ -254,8 +274,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 	}
 	out.guard = plan.Guard
 	deadline, _ := ctx.Deadline()
-	same, changed := x.exporter.Vendor().InFlightOf(x.spec.InFlight)
-	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), runlog.InFlight{Same: same, Changed: changed})
+	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), inFlightOf(x.exporter.Vendor(), x.spec.InFlight))
 	if soon := (*runlog.TooSoonError)(nil); errors.As(err, &soon) {
 		out.verdict, out.asking = x.unsettled(soon.Wait), true
 		return out
@@ -284,6 +303,17 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
 	}
 	return out
+}
+
+// inFlightOf is how long a request can take effect after its deadline. Where an
+// entry is added and never replaced, other content makes no difference: what was
+// proved to have had no effect is sent again at once.
+func inFlightOf(v adapters.Vendor, override *time.Duration) runlog.InFlight {
+	same, changed := v.InFlightOf(override)
+	if v.InFlightChanged == 0 {
+		changed = 0
+	}
+	return runlog.InFlight{Same: same, Changed: changed}
 }
 
 // recordFor is how long the recording of a fact may take, also when the attempt's

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,9 @@ import (
 type ClaimStore struct {
 	Take   func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error)
 	Settle func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error
+	// Control returns entries that are known to be at an integration's vendor; nil
+	// if there are none.
+	Control func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Control, error)
 }
 
 func newClaimStore(db runlog.Beginner) ClaimStore {
@@ -34,6 +38,9 @@ func newClaimStore(db runlog.Beginner) ClaimStore {
 		},
 		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, httpStatus)
+		},
+		Control: func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Control, error) {
+			return runlog.ControlOf(ctx, db, organization, integration)
 		},
 	}
 }
@@ -143,10 +150,19 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return true
 	}
+	var control *runlog.Control
+	// Of another collection than that of exports it proves nothing.
+	if !slices.ContainsFunc(plan.Sought, func(s adapters.Sought) bool { return s.In != "" }) {
+		var err error
+		if control, err = a.Claims.Control(ctx, in.OrganizationID, in.IntegrationID); err != nil {
+			out.verdict = adapters.Fault(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read, so nobody was asked: %v", err))
+			return true
+		}
+	}
 	back := conn.For(limits.Readback)
-	found, v := finder.Find(ctx, conn, plan.Sought)
+	found, v := finder.Find(ctx, conn, withControl(plan.Sought, control))
 	back()
-	v.Effect = ""
+	v = proved(v, found, control)
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}

@@ -205,8 +205,10 @@ type Sending struct {
 // InFlight is how long a request can take effect after the deadline of the
 // call that sent it.
 type InFlight struct {
-	Same    time.Duration // where nothing else was ever sent for the entry
-	Changed time.Duration // where it was sent before with other content
+	Same time.Duration
+	// Changed is the same of one whose entry was sent again with other content,
+	// which it would replace if it came later; 0 if it would replace nothing.
+	Changed time.Duration
 }
 
 // TooSoonError is returned by [MarkChunk] for entries that were sent before with
@@ -229,9 +231,9 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 		var wait time.Duration
 		err := tx.QueryRow(ctx, `
 			SELECT count(*) FILTER (WHERE state = 'planned' AND effect IS DISTINCT FROM 'open' AND (sent_in = $4 AND sent_attempt >= $5) IS NOT TRUE),
-			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed), interval '0')
+			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed AND $8), interval '0')
 			FROM (SELECT * FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) FOR UPDATE) e`,
-			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed, o.IntegrationID).Scan(&ready, &wait)
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed-f.Same, o.IntegrationID, f.Changed > 0).Scan(&ready, &wait)
 		switch {
 		case err != nil:
 			return err

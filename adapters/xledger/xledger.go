@@ -18,6 +18,7 @@ package xledger
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -112,10 +113,31 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
-	if v.Class != classify.Success {
+	if v = whole(v, a, len(p.Sought)); v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
 	return adapters.Accepted(a), v
+}
+
+// whole is the verdict on a mutation that adds n items. An accepted answer that
+// shows its edges, and fewer than n, does not confirm the others.
+func whole(v classify.Verdict, a adapters.Answer, n int) classify.Verdict {
+	var answer struct {
+		Data map[string]map[string]json.RawMessage `json:"data"`
+	}
+	if v.Class != classify.Success || n == 0 || json.Unmarshal(adapters.JSON(a.Body), &answer) != nil {
+		return v
+	}
+	for field, members := range answer.Data {
+		var edges []json.RawMessage
+		if shown, ok := members["edges"]; !ok || json.Unmarshal(shown, &edges) == nil && len(edges) >= n {
+			continue
+		}
+		short := adapters.Fault(classify.IncompleteResponse, "body:edges-short", fmt.Sprintf("the answer to %s of %d items has %d edges", field, n, len(edges)))
+		short.HTTPStatus = v.HTTPStatus
+		return short.WithEffect(classify.Open, false)
+	}
+	return v
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses

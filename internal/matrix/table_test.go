@@ -228,7 +228,7 @@ var vendors = []vendor{{
 		}),
 		list(noProof, 200, map[string]string{
 			"timed out": gql("Your query timed out.", ""), "data null": `{"data":null}`, "neither data nor errors": `{}`,
-			"mutation null": `{"data":{"addGLImportItems":null}}`,
+			"mutation null": `{"data":{"addGLImportItems":null}}`, "no edges": `{"data":{"addGLImportItems":{"edges":[]}}}`,
 		}),
 		[]answer{
 			{name: "200 data and errors", proof: workEnded, rule: sandbox.Rule{Rewrite: withErrors(`[{"message":"Cannot read dbId"}]`)}},
