@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -62,25 +63,26 @@ func (b Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 		if v.Class != classify.Success {
 			return nil, v
 		}
-		shown := make([]map[string]bool, len(lists))
+		answers := make([]map[string]adapters.Found, len(lists))
 		for i, list := range lists {
-			shown[i] = make(map[string]bool)
+			answers[i] = make(map[string]adapters.Found)
 			for _, r := range list {
 				key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
 				if !asked {
 					return nil, odata.Unasked()
 				}
-				shown[i][key] = true
-				f := found[key]
+				f := answers[i][key]
 				if f.Count++; f.Reference == "" {
 					f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
 				}
-				found[key] = f
+				answers[i][key] = f
 			}
 		}
-		if w, ok := adapters.Proved(groups, shown); !ok {
+		there, w, ok := adapters.Proved(groups, answers)
+		if !ok {
 			return nil, w
 		}
+		maps.Copy(found, there)
 	}
 	return b.posted(ctx, c, own, sought, found)
 }
