@@ -42,12 +42,15 @@ type effect struct {
 // How late effects are: by less than an attempt takes, by more, and by more than
 // the time for which the program waits.
 const (
-	attemptTime  = 2 * time.Second
-	hangTime     = 300 * time.Millisecond // an attempt that gets no answer, in real time
-	inFlight     = time.Minute
-	soon, later  = time.Second, 30 * time.Second
-	afterAll     = 10 * time.Minute
-	maxDeferWait = 20 * time.Minute
+	attemptTime = 2 * time.Second
+	hangTime    = 300 * time.Millisecond // an attempt that gets no answer, in real time
+	inFlight    = time.Minute
+	// refusedFlight is for how long an upsert that was refused is waited for before
+	// its entries are rejected: as long as for other content.
+	refusedFlight = 2 * time.Minute
+	soon, later   = time.Second, 30 * time.Second
+	afterAll      = 10 * time.Minute
+	maxDeferWait  = 20 * time.Minute
 )
 
 var effects = []effect{
