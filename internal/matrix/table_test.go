@@ -231,7 +231,9 @@ var vendors = []vendor{{
 		}),
 		list(noProof, 200, map[string]string{
 			"timed out": gql("Your query timed out.", ""), "data null": `{"data":null}`, "neither data nor errors": `{}`,
-			"mutation null": `{"data":{"addGLImportItems":null}}`,
+			"mutation null": `{"data":{"addGLImportItems":null}}`, "edges null": `{"data":{"addGLImportItems":{"edges":null}}}`,
+			"fewer edges":   `{"data":{"addGLImportItems":{"edges":[{"clientId":"1","node":{"dbId":"7"}}]}}}`,
+			"another field": `{"data":{"__typename":"Mutation"}}`,
 		}),
 		[]answer{
 			{name: "200 data and errors", proof: workEnded, rule: sandbox.Rule{Rewrite: withErrors(`[{"message":"Cannot read dbId"}]`)}},
@@ -260,7 +262,7 @@ var vendors = []vendor{{
 		}),
 		list(noProof, 200, map[string]string{
 			"part 408": inPart(408, odata("Unlisted", "no")), "part 504": inPart(504, odata("Unlisted", "no")), "part 500 timed out": inPart(500, odata("Unlisted", "The operation timed out.")),
-			"fewer parts": `{"responses":[{"id":"0","status":201,"body":{"id":"x"}}]}`, "no parts": `{"responses":[]}`, "no batch": `{"value":[]}`,
+			"fewer parts": `{"responses":[{"id":"0","status":201,"body":{"id":"x"}}]}`, "part 200 empty": inPart(200, "null"), "no parts": `{"responses":[]}`, "no batch": `{"value":[]}`,
 		}),
 	),
 }, {
