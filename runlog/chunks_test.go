@@ -221,9 +221,18 @@ func TestClaimWrite(t *testing.T) {
 	require.Equal(t, 4, take(reset, true).Attempt)
 	settle(2, classify.None, false)
 	require.Equal(t, classify.Open, take(reset, false).Effect, "the attempt before knows about its own sending only")
+	settle(4, classify.Open, true)
 	settle(4, classify.None, false)
+	require.Equal(t, []any{classify.Open, false}, []any{take(reset, false).Effect, take(reset, false).Due}, "the repeat knows about itself only")
+	_, err := b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims DISABLE TRIGGER stands")
+	require.NoError(t, err)
+	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET open_until = now()")
+	require.NoError(t, err)
+	_, err = b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims ENABLE TRIGGER stands")
+	require.NoError(t, err)
+	settle(4, classify.None, true) // asked, after its time
 	reset.Attempt = 1
-	_, err := runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
+	_, err = runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
 	require.ErrorContains(t, err, "attempt 3 has been overtaken by attempt 4")
 	reset.Attempt = 3
 	require.Equal(t, 5, take(reset, false).Attempt)

@@ -40,8 +40,8 @@ func (c cell) possible() bool {
 // cannot hold: an effect after the time for which it waits, and one after a
 // complete answer that the write had failed.
 func (c cell) doubles() bool {
-	if c.vendor.upserts {
-		return c.effect.late > 0 && c.answer.proof == workEnded // nothing is there twice, but what was rejected is
+	if c.vendor.upserts { // nothing is there twice, but what was rejected is
+		return c.effect.late > 0 && c.answer.proof == workEnded || c.effect.late > refusedFlight+attemptTime && c.refuses()
 	}
 	return c.effect.late > c.vendor.inFlight+attemptTime || c.effect.late > 0 && c.answer.proof == workEnded
 }
