@@ -206,7 +206,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
 		return true
 	case elsewhere != "":
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; if that is this request, it has happened; nothing was sent")
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
 		return true
 	}
 	return !settle(classify.None)

@@ -217,6 +217,9 @@ type InFlight struct {
 	Changed time.Duration // where something else follows: other content, or the word that it is not there
 }
 
+// errOver is returned to an attempt that would mark what it cannot send any more.
+var errOver = errors.New("the attempt's time is over")
+
 // TooSoonError is returned by [MarkChunk] for entries that were sent before with
 // other content, which may still arrive and replace the new one.
 type TooSoonError struct{ Wait time.Duration }
@@ -229,9 +232,13 @@ func (e *TooSoonError) Error() string {
 // MarkChunk makes entries open before the first byte of them leaves: until the
 // deadline of the call, which is left from now, and what the vendor may take
 // longer. It refuses entries that are open already (their sending, or a later
-// one, must be asked about first), and an attempt that a later one has overtaken.
+// one, must be asked about first), an attempt that a later one has overtaken, and one
+// whose time is over.
 // It returns until when they are open.
 func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, left time.Duration, f InFlight) (until time.Time, err error) {
+	if left < 0 {
+		return until, errOver
+	}
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var ready int
 		var wait time.Duration
@@ -337,7 +344,8 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 			return nil
 		}
 		if open > 0 {
-			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved", chunk, open)
+			// An attempt that was taken for lost has marked them since: whoever claims again asks.
+			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved: %w", chunk, open, ErrNotOwner)
 		}
 		if split = vouchers > 1; !split {
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET state = 'rejected', reason = nullif(left(CASE WHEN EXISTS (

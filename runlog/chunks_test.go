@@ -45,6 +45,9 @@ func TestMarkAndSettle(t *testing.T) {
 	require.False(t, open()[0].Open)
 
 	s := sending(1)
+	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, -time.Nanosecond, runlog.InFlight{Same: time.Minute})
+	require.ErrorContains(t, err, "over", "it cannot send them any more")
+	require.False(t, open()[0].Open)
 	until, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, time.Second, runlog.InFlight{Same: time.Minute})
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(61*time.Second), until, 5*time.Second)
@@ -116,6 +119,7 @@ func TestOwner(t *testing.T) {
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[:2], s, classify.Done, false, map[string]string{"e0-1": "77"}))
 	_, err = runlog.SplitChunk(ctx, b.worker, taken.Owner(), 1, 2, "no")
 	require.ErrorContains(t, err, "open", "nothing is halved before its effect is known")
+	require.ErrorIs(t, err, runlog.ErrNotOwner, "or it would be tried for ever: nobody else asks")
 	closed := b.close(taken)
 	require.Equal(t, []int{4, 2, 2}, []int{closed.Total, closed.Exported, closed.Unknown})
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[2:], s, classify.Done, false, nil))

@@ -55,6 +55,9 @@ func (e *ConflictError) Error() string {
 // the same place is marked once more, for a request that has no further effect when
 // it is repeated. No claim, no send.
 func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out Claimed, err error) {
+	if left < 0 {
+		return out, errOver
+	}
 	err = InOrganization(ctx, db, c.OrganizationID, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, sent_attempt, run_id, sent_to)
