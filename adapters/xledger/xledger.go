@@ -52,7 +52,8 @@ var Vendor = adapters.Vendor{
 		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
 		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 	},
-	InFlight: 2 * time.Minute, // an assumption: docs/vendors.md#in-flight
+	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#sources)
+	InFlight: 2 * time.Minute,                           // an assumption: docs/vendors.md#in-flight
 }
 
 // Adapter implements [adapters.Exporter].
