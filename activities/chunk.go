@@ -50,7 +50,8 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	if x.chunk.Step == LateErrorsStep {
 		return x.lateErrors(ctx)
 	}
-	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx)}
+	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
+		Place: exporter.Vendor().Place(spec.BaseURL, spec.Settings)}
 	x.sending = runlog.Sending{CorrelationID: in.CorrelationID, Attempt: trail.Last().Number}
 	return x.make(ctx)
 }
@@ -76,6 +77,12 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		return out
 	}
 	left := entries
+	if moved := slices.IndexFunc(entries, func(e runlog.Entry) bool { return e.Open && e.SentTo != "" && e.SentTo != x.owner.Place }); moved >= 0 {
+		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
+			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
+			entries[moved].SentTo, x.owner.Place))
+		return out
+	}
 	if slices.ContainsFunc(entries, func(e runlog.Entry) bool { return e.Open }) {
 		if out, left = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
 			return out
@@ -135,12 +142,21 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	back := x.conn.For(limits.Readback)
 	found, v := x.exporter.Find(ctx, x.conn, withControl(sought, control))
 	back()
-	if out.verdict = proved(v, found, control); out.verdict.Class != classify.Success {
+	v.Effect = "" // asking has none
+	if out.verdict = v; v.Class != classify.Success {
 		return out, nil
 	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
+	blind := notShown(control, found)
+	if blind != nil { // what it shows is there all the same
+		j.None, j.Unknown = nil, nil
+	}
 	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
 		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
+		return out, nil
+	}
+	if blind != nil && len(j.There) < len(open) {
+		out.verdict = *blind
 		return out, nil
 	}
 	if j.open > 0 {
@@ -178,20 +194,21 @@ func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.S
 	return sought
 }
 
-// proved is the verdict on the answer to a question. One that does not show what
-// is known to be there proves nothing.
-func proved(v classify.Verdict, found map[string]adapters.Found, control *runlog.Control) classify.Verdict {
-	v.Effect = "" // asking has none
-	if v.Class != classify.Success || control == nil {
-		return v
+// notShown is the verdict on an answer that does not show what is known to be
+// there, and so proves nothing of what else it does not show; nil if it shows all
+// of it.
+func notShown(control *runlog.Control, found map[string]adapters.Found) *classify.Verdict {
+	if control == nil {
+		return nil
 	}
 	for _, k := range control.VendorKeys {
 		if found[k] == (adapters.Found{}) {
-			return adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
 				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
+			return &v
 		}
 	}
-	return v
+	return nil
 }
 
 // unsettledUntil is the verdict on a question that came too early: what was not
@@ -292,7 +309,15 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 	}
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
-	if err := runlog.RecordSend(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names); err != nil {
+	if v.Kind.RefusesContent() {
+		var until time.Time
+		if until, err = runlog.RecordRefusal(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended); !until.IsZero() {
+			v.Effect, v.Ended, out.openUntil = classify.Open, false, until
+		}
+	} else {
+		err = runlog.RecordSend(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names)
+	}
+	if err != nil {
 		if v.Effect == classify.Done { // the vendor is asked again
 			v = x.storeFault(err, "the vendor has answered and this could not be recorded")
 		}

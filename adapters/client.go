@@ -267,6 +267,9 @@ func exchange(ctx context.Context, over *http.Client, r Request, s *sending) see
 	}
 	defer resp.Body.Close()
 	x := seen{status: resp.StatusCode, header: resp.Header}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return x // what follows is the bare connection, and reading it knows no deadline
+	}
 	x.body, x.cut = io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	if s != nil {
 		s.answered.Store(x.cut == nil && len(x.body) <= MaxAnswer)

@@ -693,3 +693,33 @@ func TestWritesReuseConnections(t *testing.T) {
 		require.EqualValues(t, 1, p.conns.Load())
 	}
 }
+
+// An answer that switches protocols hands over the bare connection, which knows no
+// deadline: it is not read.
+func TestSwitchedProtocols(t *testing.T) {
+	for _, scheme := range schemes {
+		for _, op := range []classify.Op{classify.Write, classify.Read} {
+			over := make(chan struct{})
+			p := listen(t, scheme, nil, func(_ int64, _ *net.TCPConn, conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+				}
+				select {
+				case <-over:
+				case <-time.After(3 * time.Second):
+				}
+			})
+			r := p.write(http.MethodPost, "{}")
+			r.Op = op
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			_, v := p.client.Do(ctx, r)
+			require.NoError(t, ctx.Err(), "%s %s: it was waited for", scheme, op)
+			cancel()
+			require.Equal(t, classify.InvalidResponse, v.Kind)
+			if op == classify.Write {
+				requireOpen(t, v)
+			}
+			close(over)
+		}
+	}
+}

@@ -110,7 +110,7 @@ func decide(s seen) decision {
 		return decision{next: aside, item: item, wait: s.retryIn}
 	case s.kind == classify.UnknownOutcome: // the entries say so
 		return decision{next: forward}
-	case s.unwelcome && s.kind == classify.Business, permanent && aboutTheCaller[s.kind], permanent && s.asking, exhausted:
+	case s.unwelcome && s.kind == classify.Business, s.kind.RefusesCaller(), permanent && s.asking, exhausted:
 		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
 	case s.kind == classify.Untrusted: // others may show what is known to be there
 		return decision{next: aside, item: item, wait: deferral(item.Tries-1, 0)}
@@ -129,12 +129,6 @@ func decide(s seen) decision {
 		return decision{next: aside, item: send(), wait: s.openFor}
 	}
 	return decision{next: pause, item: send()}
-}
-
-// aboutTheCaller are the permanent failures that say nothing of what was sent.
-var aboutTheCaller = map[classify.Kind]bool{
-	classify.Unauthorized: true, classify.Forbidden: true, classify.Credentials: true, classify.Configuration: true,
-	classify.QuotaSpent: true, classify.Internal: true,
 }
 
 // deferral is how long the n-th wait of a run is: a minute, doubling to twenty.

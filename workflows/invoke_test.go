@@ -111,7 +111,7 @@ func (b *bench) memory() activities.ClaimStore {
 			}
 			return nil
 		},
-		Control: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Control, error) { return b.control, nil },
+		Control: func(context.Context, uuid.UUID, uuid.UUID, string) (*runlog.Control, error) { return b.control, nil },
 	}
 }
 
@@ -396,7 +396,7 @@ func TestQuestionsOfCallsAreProved(t *testing.T) {
 	b.control = &runlog.Control{VendorKeys: []string{"there1", "there2"}, VoucherID: "1"}
 	b.made(t, strings.NewReplacer("k1", "there1", "k2", "there2").Replace(mutation))
 	b.sandbox.Script(
-		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Reset: sandbox.AfterEffect},
+		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Act: true, Status: 500, Body: `{"errors":[{"message":"no"}]}`}, // its work has ended
 		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, LookUp: sandbox.Empty},
 	)
 	in := b.invocation()
@@ -405,7 +405,7 @@ func TestQuestionsOfCallsAreProved(t *testing.T) {
 	require.True(t, out.OK, "%+v", out.Failure)
 	require.True(t, out.Response.ReadBack)
 	require.Equal(t, []any{3, classify.Done}, []any{out.TotalAttempts, out.Effect})
-	require.Equal(t, []classify.Kind{classify.Network, classify.Untrusted}, []classify.Kind{b.rows[0].ErrorKind, b.rows[1].ErrorKind})
+	require.Equal(t, []classify.Kind{classify.ServerError, classify.Untrusted}, []classify.Kind{b.rows[0].ErrorKind, b.rows[1].ErrorKind})
 	require.Len(t, b.sandbox.Effects(), 4, "each item exactly once")
 }
 
