@@ -98,11 +98,7 @@ func (f Finished) rows(info activity.Info) []runlog.Row {
 		if !f.ReadOnly {
 			r.Effect = at.Effect
 		}
-		until := at.OpenUntil
-		if at.Ended { // the answer proves that it can take effect no more
-			until = at.EndedAt
-		}
-		if r.Effect == classify.Open && !until.IsZero() {
+		if until := at.Until(); r.Effect == classify.Open && !until.IsZero() {
 			r.OpenUntil = &until
 		}
 		return r

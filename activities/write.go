@@ -166,7 +166,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	back := conn.For(limits.Readback)
 	found, v := finder.Find(ctx, conn, withControl(plan.Sought, control))
 	back()
-	v.Effect = ""
+	v.Effect = "" // asking has none
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}

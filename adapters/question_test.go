@@ -26,3 +26,11 @@ func TestGroups(t *testing.T) {
 	_, ok := adapters.Proved(groups, []map[string]bool{{}, {}})
 	require.True(t, ok, "that it is nowhere is for the caller to judge: it may have been posted")
 }
+
+// What is included costs nothing.
+func TestEstimate(t *testing.T) {
+	p := adapters.Price{Included: 5000, Pence: 1}
+	for requests, want := range map[int64]string{0: "GBP 0.00", 5000: "GBP 0.00", 5001: "GBP 0.01", 6234: "GBP 12.34"} {
+		require.Equal(t, want, p.Estimate(requests))
+	}
+}

@@ -67,6 +67,7 @@ func TestSendingEnds(t *testing.T) {
 		says error
 	}{
 		"deadline": {func(s *sending) { s.deadline = time.Now() }, os.ErrDeadlineExceeded},
+		"too late": {func(s *sending) { s.begins = time.Now() }, errLate},
 		"stopped":  {func(s *sending) { s.stop() }, errEnded},
 		"cancelled": {func(s *sending) {
 			over := make(chan struct{})
@@ -94,6 +95,15 @@ func TestSendingEnds(t *testing.T) {
 	wall, cancel := context.WithDeadline(t.Context(), time.Now().Round(0).Add(time.Hour))
 	defer cancel()
 	require.Contains(t, newSending(wall).deadline.String(), "m=", "a deadline of the wall clock becomes one of the monotonic clock")
+}
+
+// A request that has begun in time goes on.
+func TestOnlyTheFirstByteIsTooLate(t *testing.T) {
+	s := newSending(SendBy(t.Context(), time.Now().Add(time.Hour)))
+	require.NoError(t, s.begin())
+	s.end(1)
+	s.begins = time.Now()
+	require.NoError(t, s.begin())
 }
 
 // While a system call is under way nobody can say that nothing has left.

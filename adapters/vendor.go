@@ -29,12 +29,26 @@ type Vendor struct {
 
 	Codes  classify.Table
 	Export ExportTerms
+	Price  *Price // of requests; nil if they cost nothing
 
 	// InFlight is how long a request can take effect after the deadline of the
 	// call that sent it; InFlightChanged where the same record was sent before with
 	// other content, 0 if that makes no difference. An integration can override
 	// both with one value. Sources: docs/vendors.md#in-flight.
 	InFlight, InFlightChanged time.Duration
+}
+
+// Price is what a vendor bills for requests by its price list. Volume, where it is
+// billed too, is not in it.
+type Price struct {
+	Included int64 // requests a month
+	Pence    int64 // GBP 0.01, for each one above
+}
+
+// Estimate is what a month's requests cost, such as "GBP 12.30".
+func (p Price) Estimate(requests int64) string {
+	pence := max(0, requests-p.Included) * p.Pence
+	return fmt.Sprintf("GBP %d.%02d", pence/100, pence%100)
 }
 
 // ExportTerms are what one request of an [Exporter] may carry. The zero value is of a

@@ -174,7 +174,8 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, asked []Send
 
 // exported records that entries are at the vendor: a fact, which is accepted
 // from any owner, after closing too, and wherever the entries have gone since.
-// Two lines of one voucher become the control.
+// Two lines of one voucher become the control; a single one does not take their
+// place.
 func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) error {
 	ids := make([]string, 0, len(there))
 	names := make(map[string]string, len(there))
@@ -197,7 +198,8 @@ func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) 
 		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, place, vendor_keys, voucher_id, settled_at)
 		SELECT $1, $2, $5, array_agg(vendor_key ORDER BY entry_id), max(voucher_id), max(settled_at) FROM two HAVING count(*) > 0
 		ON CONFLICT (organization_id, integration_id, place) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
-		WHERE c.settled_at <= excluded.settled_at`, o.OrganizationID, o.IntegrationID, ids, names, o.Place)
+		WHERE c.settled_at <= excluded.settled_at AND cardinality(c.vendor_keys) <= cardinality(excluded.vendor_keys)`,
+		o.OrganizationID, o.IntegrationID, ids, names, o.Place)
 	return err
 }
 
@@ -242,9 +244,9 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 		var wait time.Duration
 		err := tx.QueryRow(ctx, `
 			SELECT count(*) FILTER (WHERE state = 'planned' AND effect IS DISTINCT FROM 'open' AND (sent_in = $4 AND sent_attempt >= $5) IS NOT TRUE),
-			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed), interval '0')
+			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed AND $8), interval '0')
 			FROM (SELECT * FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) FOR UPDATE) e`,
-			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed, o.IntegrationID).Scan(&ready, &wait)
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed-f.Same, o.IntegrationID, f.Changed > 0).Scan(&ready, &wait)
 		switch {
 		case err != nil:
 			return err

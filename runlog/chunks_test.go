@@ -148,7 +148,7 @@ func TestPartlyThere(t *testing.T) {
 }
 
 // A voucher that was refused and has other content now waits until the old
-// content can arrive no more.
+// content can no longer arrive.
 func TestChangedContent(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
@@ -164,8 +164,11 @@ func TestChangedContent(t *testing.T) {
 	var soon *runlog.TooSoonError
 	require.ErrorAs(t, err, &soon)
 	require.InDelta(t, 3600, soon.Wait.Seconds(), 60)
-	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{})
-	require.NoError(t, err)
+	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Same: 20 * time.Minute, Changed: time.Hour})
+	require.ErrorAs(t, err, &soon)
+	require.InDelta(t, 2400, soon.Wait.Seconds(), 60, "the time until which it was open has the other 20 minutes in it")
+	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Same: time.Hour})
+	require.NoError(t, err, "nothing is replaced")
 }
 
 func TestClaimWrite(t *testing.T) {

@@ -50,5 +50,5 @@ func (d Driver) Follow(p *Progress, in activities.Invocation, item Item, r activ
 func (Driver) Halved(p *Progress, s *activities.Split, halved bool) { p.halved(s, halved) }
 
 // LostOwnership reports whether an activity's error means that the run has to
-// claim its export anew.
+// claim its export again.
 func (Driver) LostOwnership(err error) bool { return lostOwnership(err) }

@@ -49,7 +49,7 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 		var ended bool
 		var until time.Time
 		out.Effect, ended, until = trail.Effect()
-		if ended { // the answer proves that it can take effect no more
+		if ended { // the answer proves that it can no longer take effect
 			until = trail.Last().EndedAt
 		}
 		if out.Effect == classify.Open && !until.IsZero() {

@@ -52,7 +52,8 @@ var Vendor = adapters.Vendor{
 		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
 		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 	},
-	InFlight: 2 * time.Minute, // an assumption: docs/vendors.md#in-flight
+	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#sources)
+	InFlight: 2 * time.Minute,                           // an assumption: docs/vendors.md#in-flight
 }
 
 // Adapter implements [adapters.Exporter].
@@ -115,7 +116,7 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
 	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Sought)) {
-		v = adapters.Fault(classify.InvalidResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
+		v = adapters.Fault(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
 		v.HTTPStatus, v.Effect = a.Status, classify.Open
 	}
 	if v.Class != classify.Success {

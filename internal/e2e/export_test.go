@@ -176,7 +176,7 @@ func TestExportShowsItsWait(t *testing.T) {
 	require.Eventually(t, func() bool {
 		out, words, code := starter(t, "", "exports", "show", id, "--org", b.id.String())
 		require.Zero(t, code, words)
-		return regexp.MustCompile(`waiting until \d\d:\d\d:\d\d for what Xledger may still be doing`).MatchString(out)
+		return regexp.MustCompile(`waiting +until \d\d:\d\d:\d\d for what Xledger may still be doing`).MatchString(out)
 	}, 10*time.Second, 20*time.Millisecond)
 	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
 	b.requireOnce(t, 2)

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"fmt"
+	"time"
 )
 
 // cell is one combination.
@@ -16,6 +17,14 @@ type cell struct {
 
 func (c cell) String() string {
 	return fmt.Sprintf("%s/%s/%s/%s/%s", c.vendor.adapter, c.answer.name, c.effect.name, c.moment, asks[c.ask].name)
+}
+
+// attempt is how long an attempt may take, in real time.
+func (c cell) attempt() time.Duration {
+	if c.answer.hangs {
+		return hangTime
+	}
+	return attemptTime
 }
 
 // possible reports whether a combination can be: what is proved to have had no

@@ -65,6 +65,9 @@ func TestMatrix(t *testing.T) {
 				if i >= len(cells) || failed.Load() > 400 {
 					return
 				}
+				if i > 0 && i%5000 == 0 {
+					t.Logf("%d cells after %v", i, time.Since(began).Round(time.Second))
+				}
 				c := cells[i]
 				r := s.run(c)
 				if r.doubled {
@@ -229,7 +232,7 @@ type outcome struct {
 
 func (s *server) trial(c cell) *trial {
 	x := &trial{server: s, cell: c, clock: &clock{at: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}, org: uuid.New()}
-	x.monitor = newMonitor(x.clock.now, c.vendor)
+	x.monitor = newMonitor(x.clock.now, c.vendor, c.attempt())
 	x.vendor = sandbox.New(sandbox.Options{Now: x.clock.now, PageSize: 7, Choose: x.choose, Answered: x.answered})
 	s.vendor.Store(x.vendor)
 	return x
@@ -411,9 +414,7 @@ func (x *trial) prepare() {
 	settings := map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": at["entra"]}
 	maps.Copy(settings, x.cell.vendor.settings)
 	policy := classify.DefaultPolicy()
-	if policy.AttemptTimeout = attemptTime; x.answer.hangs {
-		policy.AttemptTimeout = hangTime
-	}
+	policy.AttemptTimeout = x.attempt()
 	x.spec = integrations.Integration{
 		OrganizationID: x.org, ID: uuid.New(), Name: "one", Adapter: x.cell.vendor.adapter, BaseURL: at[x.cell.vendor.adapter], Policy: policy, Settings: settings,
 		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + x.token), "clientSecret": integrations.Ref("file:" + x.secret)},

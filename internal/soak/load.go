@@ -137,7 +137,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	return s.schedule(b).Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 		changed := u.Description.Schedule
 		changed.Action.(*client.ScheduleWorkflowAction).Args = []any{workflows.SyncInput{
-			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: "schedule", TriggeredBy: "schedule",
+			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: runlog.BySchedule, TriggeredBy: "schedule",
 			Schedule: &schedule, Policy: policy, DeferBase: deferBase,
 		}}
 		return &client.ScheduleUpdate{Schedule: &changed}, nil
@@ -168,7 +168,7 @@ func (b *book) input(period string) workflows.SyncInput {
 	}
 	return workflows.SyncInput{
 		OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Policy: policy, Period: period,
-		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "soak", DeferBase: deferBase,
+		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "soak", DeferBase: deferBase,
 	}
 }
 
@@ -179,11 +179,11 @@ func (s *soak) begin(ctx context.Context, r *round) error {
 	run := func(ctx context.Context) error { return s.run(ctx, options, in) }
 	switch r.start {
 	case "backfill":
-		in.Trigger = "backfill"
+		in.Trigger = runlog.ByBackfill
 	case "twice":
 		another, other := options, in
 		another.ID += "/another"
-		other.Trigger = "backfill"
+		other.Trigger = runlog.ByBackfill
 		both := make(chan error, 2)
 		for range 2 {
 			go func() { both <- insist(ctx, "start", run) }()
@@ -213,7 +213,7 @@ func (s *soak) run(ctx context.Context, o client.StartWorkflowOptions, in workfl
 // retry does what "starter exports retry" does.
 func (s *soak) retry(ctx context.Context, b *book, parent uuid.UUID, period string) error {
 	in := b.input(period)
-	in.ParentID, in.Trigger = &parent, "retry"
+	in.ParentID, in.Trigger = &parent, runlog.ByRetry
 	return insist(ctx, "retry", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) })
 }
 
@@ -224,13 +224,13 @@ func (s *soak) finish(ctx context.Context, r *round) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var id uuid.UUID
-	var status string
+	var status runlog.ExportStatus
 	over := until(ctx, 300*time.Millisecond, func() bool {
 		err := s.admin.QueryRow(ctx, `SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
 			WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL AND status <> 'pending'`, r.book.id, r.period).Scan(&id, &status)
 		return err == nil
 	})
-	if over && status == "failed" {
+	if over && status == runlog.Failed {
 		if err := s.retry(ctx, r.book, id, r.period); err != nil && ctx.Err() == nil {
 			s.say("retry of %s %s: %v", r.book.name, r.period, err)
 		}

@@ -145,7 +145,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- Entries of a voucher whose outcome is open, and can take effect no more, are
+-- Entries of a voucher whose outcome is open, and can no longer take effect, are
 -- what a person found. It returns how many they were.
 CREATE FUNCTION ledgerline.resolve_voucher(export uuid, voucher text, at_vendor boolean, why text, who text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
