@@ -27,7 +27,8 @@ import (
 type sending struct {
 	done     <-chan struct{} // of the caller's context
 	deadline time.Time       // on the monotonic clock; zero if there is none
-	begins   time.Time       // the latest time of the first byte, likewise
+	wall     time.Time       // the same on the wall clock, a second later
+	begins   time.Time       // the latest time of the first byte, on the monotonic clock
 
 	reused   atomic.Bool // the connection had carried a request before
 	answered atomic.Bool // the whole answer was read
@@ -59,11 +60,14 @@ func SendBy(ctx context.Context, at time.Time) context.Context {
 
 // newSending returns a try that ends with ctx. The deadline may come from a
 // server's clock, so it is turned into one on the monotonic clock here: a wall
-// clock that is set back later cannot move it.
+// clock that is set back later cannot move it. But that clock stands still while the
+// machine is suspended, and after that nothing may leave: if the wall clock is past the
+// deadline, it has come too.
 func newSending(ctx context.Context) *sending {
 	s := &sending{done: ctx.Done()}
 	if d, ok := ctx.Deadline(); ok {
 		s.deadline = time.Now().Add(time.Until(d))
+		s.wall = d.Round(0).Add(time.Second) // as it was when the attempt began
 	}
 	if at, ok := ctx.Value(sendBy{}).(time.Time); ok {
 		s.begins = time.Now().Add(time.Until(at))
@@ -98,7 +102,8 @@ func (s *sending) begin() error {
 	}
 	// The process may have been stopped for longer than the deadline, and the
 	// context's timer may not have fired since.
-	if !s.deadline.IsZero() && !time.Now().Before(s.deadline) {
+	now := time.Now()
+	if !s.deadline.IsZero() && (!now.Before(s.deadline) || now.Round(0).After(s.wall)) {
 		s.refused = os.ErrDeadlineExceeded
 		return s.refused
 	}

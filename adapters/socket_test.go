@@ -137,3 +137,20 @@ func TestOtherRecordsPass(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "request record", string(got))
 }
+
+// The monotonic clock stands still while the machine is suspended. The wall clock
+// shows it.
+func TestSuspended(t *testing.T) {
+	c, _ := pair(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := newSending(ctx)
+	s.wall = s.wall.Add(-time.Minute) // as if the wall clock had gone on for so long
+	c.sending.Store(s)
+	n, err := c.Write([]byte("POST"))
+	require.NoError(t, err, "within its second")
+	require.Equal(t, 4, n)
+	s.wall = s.wall.Add(-time.Second)
+	_, err = c.Write([]byte(" /"))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}

@@ -214,7 +214,7 @@ type Sending struct {
 // call that sent it.
 type InFlight struct {
 	Same    time.Duration // where it may be sent again as it was
-	Changed time.Duration // where something else follows: other content, or the word that it is not there
+	Changed time.Duration // where something else follows: other content, or the word that it is not there; 0 if it is the same
 }
 
 // errOver is returned to an attempt that would mark what it cannot send any more.
@@ -258,7 +258,7 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 		return tx.QueryRow(ctx, `
 			WITH marked AS (
 			    UPDATE ledgerline.export_entries SET state = 'sent', effect = 'open', ended = false, partly = false, changed = false, reason = NULL, sent_in = $4, sent_attempt = $5, sent_to = $8,
-			        open_until = greatest(open_until, ledgerline.clock() + $6::interval), late_until = greatest(open_until, ledgerline.clock() + $9::interval)
+			        open_until = greatest(open_until, ledgerline.clock() + $6::interval), late_until = greatest(open_until, ledgerline.clock() + $6::interval, ledgerline.clock() + $9::interval)
 			    WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) RETURNING open_until
 			) SELECT max(open_until) FROM marked`,
 			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, left+f.Same, o.IntegrationID, o.Place, left+f.Changed).Scan(&until)

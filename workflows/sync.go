@@ -124,6 +124,9 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 	goOn := true
 	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by who is cancelled
 	if in.Resume != nil {
+		if !in.Resume.handedOver(workflow.GetInfo(ctx).ContinuedExecutionRunID) {
+			return SyncResult{}, errNotOwner
+		}
 		*p = *in.Resume
 		var c activities.Claimed
 		if err := store(durable, activities.ClaimName, "resume "+p.Export.Period, activities.Claim{Export: p.Export, HandedOver: true}, &c); err != nil {
@@ -174,6 +177,11 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
 }
+
+// handedOver reports whether a run that continued as new was the owner of what it
+// hands over. One that was reset before it could notice is not: it remembers how far
+// another run was at some time, and that one has gone on since.
+func (p Progress) handedOver(by string) bool { return p.Export.RunID.String() == by }
 
 // warmedBy is how recent traffic must be to leave a run's warm-up out.
 const warmedBy = time.Minute
