@@ -52,7 +52,8 @@ var (
 	unfinished = map[int]bool{
 		http.StatusAccepted: true, http.StatusRequestTimeout: true, http.StatusBadGateway: true, http.StatusGatewayTimeout: true,
 	}
-	// finished are the statuses after which it is not, whatever the body says.
+	// finished are the statuses after which it is not, whatever the shape of the
+	// body, unless it says that the vendor gave up waiting.
 	finished = map[int]bool{http.StatusServiceUnavailable: true}
 	// finishedPart are those of a part of a batch: the batch around it is the
 	// vendor's own.
@@ -72,8 +73,8 @@ var effects = []struct {
 	ended  bool
 }{
 	{func(a answer) bool { return a.confirms && confirming[a.dialect][a.status] }, Done, false},
-	{func(a answer) bool { return finished[a.status] }, Open, true},
 	{func(a answer) bool { return a.gaveUp || unfinished[a.status] || a.status/100 == 3 }, Open, false},
+	{func(a answer) bool { return finished[a.status] }, Open, true},
 	{func(a answer) bool { return !a.part && !a.acted && unhandled[a.status] }, None, false},
 	{func(a answer) bool { return !a.part && !a.acted && a.none && coded[a.dialect][a.status] }, None, false},
 	{func(a answer) bool { return a.part && !a.acted && a.unrouted && coded[a.dialect][a.status] }, None, false},
