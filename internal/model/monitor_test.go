@@ -218,7 +218,9 @@ func (w *world) mayBeUnknown(keys ...string) {
 	}
 }
 
-// story is what was sent and asked of a key.
+func last[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
+
+// story is what was sent and asked of a key of late.
 func (w *world) story(key string) string {
 	var lines []string
 	tell := func(what string, r *request) {
@@ -228,10 +230,10 @@ func (w *world) story(key string) string {
 		}
 		lines = append(lines, fmt.Sprintf("%d %s at %s by %s (%s), proves %q to it at %s, recorded %v", r.Seq, what, clockOf(r.At), r.task.run, name, r.proves, clockOf(r.answered), r.recorded))
 	}
-	for _, r := range w.sends[key] {
+	for _, r := range last(w.sends[key], 6) {
 		tell("sent", r)
 	}
-	for _, r := range w.asked[key] {
+	for _, r := range last(w.asked[key], 6) {
 		tell("asked", r)
 	}
 	return strings.Join(lines, "; ")
