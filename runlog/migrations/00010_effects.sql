@@ -299,7 +299,11 @@ ALTER TABLE ledgerline.export_entries DROP COLUMN effect, DROP COLUMN sent_in, D
 DROP POLICY operators_adopt ON ledgerline.bufdir_export_audit_log;
 DROP POLICY operators_close ON ledgerline.bufdir_export_audit_log;
 REVOKE INSERT, UPDATE ON ledgerline.bufdir_export_audit_log FROM ledgerline_operator;
-ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence, DROP COLUMN planned_at;
-ALTER TABLE ledgerline.integration_run_logs DROP CONSTRAINT success_follows_a_failure_or_is_a_write, DROP COLUMN effect, DROP COLUMN open_until, DROP COLUMN actor;
+-- What is stored can break the constraints of before, so they hold for new rows only.
+ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence, DROP COLUMN planned_at,
+    DROP CONSTRAINT trigger_is_known,
+    ADD CONSTRAINT trigger_is_known CHECK (trigger IN ('schedule', 'manual', 'backfill', 'retry')) NOT VALID;
+ALTER TABLE ledgerline.integration_run_logs DROP CONSTRAINT success_follows_a_failure_or_is_a_write, DROP COLUMN effect, DROP COLUMN open_until, DROP COLUMN actor,
+    ADD CONSTRAINT success_follows_a_failure CHECK (total_attempts IS NULL OR total_attempts = attempt_number AND total_attempts >= 2) NOT VALID;
 ALTER TABLE ledgerline.integrations DROP COLUMN in_flight;
 DROP FUNCTION ledgerline.clock();
