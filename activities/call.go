@@ -46,7 +46,8 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	defer live()
 	trail := a.begin(ctx, info)
 
-	callCtx, cancel := context.WithDeadline(ctx, deadline(received, info, in.Policy))
+	end := deadline(received, info, in.Policy)
+	callCtx, cancel := context.WithDeadline(adapters.SendBy(ctx, lastMoment(end, in.Policy)), end)
 	defer cancel()
 	callCtx, measured := a.afterIdle(callCtx, in)
 	done := a.attempt(callCtx, in, trail)

@@ -50,7 +50,8 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	if x.chunk.Step == LateErrorsStep {
 		return x.lateErrors(ctx)
 	}
-	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx)}
+	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
+		Place: exporter.Vendor().Place(spec.BaseURL, spec.Settings)}
 	x.sending = runlog.Sending{CorrelationID: in.CorrelationID, Attempt: trail.Last().Number}
 	return x.make(ctx)
 }
@@ -76,6 +77,12 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		return out
 	}
 	left := entries
+	if moved := slices.IndexFunc(entries, func(e runlog.Entry) bool { return e.Open && e.SentTo != "" && e.SentTo != x.owner.Place }); moved >= 0 {
+		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
+			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
+			entries[moved].SentTo, x.owner.Place))
+		return out
+	}
 	if slices.ContainsFunc(entries, func(e runlog.Entry) bool { return e.Open }) {
 		if out, left = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
 			return out
@@ -99,10 +106,17 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	return x.send(ctx, left, out)
 }
 
-// tooLate is the verdict on an attempt that has less than half of its time left
-// before it sends: its answer might not come in time.
+// lastMoment is when a request must have begun, at the latest, for its answer to
+// come in time: when half of the attempt's time is left.
+func lastMoment(deadline time.Time, p classify.Policy) time.Time {
+	return deadline.Add(-(p.AttemptTimeout - margin(p.AttemptTimeout)) / 2)
+}
+
+// tooLate is the verdict on an attempt that could not send any more in time.
+// Whoever marks and claims looks at it before; the sockets do when the first byte
+// leaves, see [adapters.SendBy].
 func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < (p.AttemptTimeout-margin(p.AttemptTimeout))/2 {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(lastMoment(deadline, p)) {
 		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
 		return &v
 	}
@@ -116,7 +130,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.Entry
 	var asked []runlog.Sending
-	sought := make([]adapters.Sought, 0, len(entries)+1)
+	sought := make([]adapters.Sought, 0, len(entries)+2)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
@@ -125,30 +139,24 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		open, asked = append(open, e), append(asked, e.SentIn)
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
-	if control != nil {
-		for _, k := range control.VendorKeys {
-			sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
-		}
-	}
 	back := x.conn.For(limits.Readback)
-	found, v := x.exporter.Find(ctx, x.conn, sought)
+	found, v := x.exporter.Find(ctx, x.conn, withControl(sought, control))
 	back()
 	v.Effect = "" // asking has none
 	if out.verdict = v; v.Class != classify.Success {
 		return out, nil
 	}
-	if control != nil {
-		for _, k := range control.VendorKeys {
-			if found[k] == (adapters.Found{}) {
-				out.verdict = adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-					"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
-				return out, nil
-			}
-		}
-	}
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
+	blind := notShown(control, found)
+	if blind != nil { // what it shows is there all the same
+		j.None, j.Unknown = nil, nil
+	}
 	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
 		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
+		return out, nil
+	}
+	if blind != nil && len(j.There) < len(open) {
+		out.verdict = *blind
 		return out, nil
 	}
 	if j.open > 0 {
@@ -172,6 +180,35 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	})
 	out.asking = false
 	return out, left
+}
+
+// withControl adds to a question what is known to be there.
+func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
+	if control == nil {
+		return sought
+	}
+	sought = slices.Clip(sought)
+	for _, k := range control.VendorKeys {
+		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
+	}
+	return sought
+}
+
+// notShown is the verdict on an answer that does not show what is known to be
+// there, and so proves nothing of what else it does not show; nil if it shows all
+// of it.
+func notShown(control *runlog.Control, found map[string]adapters.Found) *classify.Verdict {
+	if control == nil {
+		return nil
+	}
+	for _, k := range control.VendorKeys {
+		if found[k] == (adapters.Found{}) {
+			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
+			return &v
+		}
+	}
+	return nil
 }
 
 // unsettledUntil is the verdict on a question that came too early: what was not
@@ -254,8 +291,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 	}
 	out.guard = plan.Guard
 	deadline, _ := ctx.Deadline()
-	same, changed := x.exporter.Vendor().InFlightOf(x.spec.InFlight)
-	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), runlog.InFlight{Same: same, Changed: changed})
+	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), inFlightOf(x.exporter.Vendor(), x.spec.InFlight))
 	if soon := (*runlog.TooSoonError)(nil); errors.As(err, &soon) {
 		out.verdict, out.asking = x.unsettled(soon.Wait), true
 		return out
@@ -273,7 +309,15 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 	}
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
-	if err := runlog.RecordSend(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names); err != nil {
+	if v.Kind.RefusesContent() {
+		var until time.Time
+		if until, err = runlog.RecordRefusal(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended); !until.IsZero() {
+			v.Effect, v.Ended, out.openUntil = classify.Open, false, until
+		}
+	} else {
+		err = runlog.RecordSend(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names)
+	}
+	if err != nil {
 		if v.Effect == classify.Done { // the vendor is asked again
 			v = x.storeFault(err, "the vendor has answered and this could not be recorded")
 		}
@@ -284,6 +328,17 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
 	}
 	return out
+}
+
+// inFlightOf is how long a request can take effect after its deadline. Where an
+// entry is added and never replaced, other content makes no difference: what was
+// proved to have had no effect is sent again at once.
+func inFlightOf(v adapters.Vendor, override *time.Duration) runlog.InFlight {
+	same, changed := v.InFlightOf(override)
+	if v.InFlightChanged == 0 {
+		changed = 0
+	}
+	return runlog.InFlight{Same: same, Changed: changed}
 }
 
 // recordFor is how long the recording of a fact may take, also when the attempt's

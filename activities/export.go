@@ -48,7 +48,7 @@ type Claim struct {
 // its period, or takes over one that is pending and whose run has ended. What
 // the run before still orders is refused from then on. Whoever the workflow says
 // it is, the owner is the run that Temporal names, so that a reset has to claim
-// anew.
+// again.
 func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) {
 	e := c.Export
 	if c.HandedOver {
@@ -271,7 +271,7 @@ func storeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, runlog.ErrNotOwner) { // the run has to claim anew
+	if errors.Is(err, runlog.ErrNotOwner) { // the run has to claim again
 		return temporal.NewApplicationErrorWithOptions(cut(err.Error()), string(classify.NotOwner),
 			temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -109,4 +110,20 @@ func TestTrailFrom(t *testing.T) {
 	require.Equal(t, 5, trail.Last().Number)
 	require.Equal(t, 8, trail.Lost(5, now, now).Last().Number)
 	require.Equal(t, 8, trail.Begin(5, now, now).Last().Number, "a gap is filled")
+}
+
+// Other content is waited for only where it could replace what is sent now.
+func TestInFlightOf(t *testing.T) {
+	none, minute := time.Duration(0), time.Minute
+	for name, c := range map[string]struct{ vendors, none, minute runlog.InFlight }{
+		"xledger":         {runlog.InFlight{Same: 2 * time.Minute}, runlog.InFlight{}, runlog.InFlight{Same: minute}},
+		"businesscentral": {runlog.InFlight{Same: 17 * time.Minute}, runlog.InFlight{}, runlog.InFlight{Same: minute}},
+		"dataverse":       {runlog.InFlight{Changed: 2 * time.Minute}, runlog.InFlight{}, runlog.InFlight{Same: minute, Changed: minute}},
+	} {
+		v, ok := vendors.Lookup(name)
+		require.True(t, ok)
+		require.Equal(t, c.vendors, inFlightOf(v, nil), name)
+		require.Equal(t, c.none, inFlightOf(v, &none), name)
+		require.Equal(t, c.minute, inFlightOf(v, &minute), name)
+	}
 }

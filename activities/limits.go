@@ -99,7 +99,8 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 }
 
 // affords says whether the organization may retry at this host. An attempt
-// that made no call has put no load on the vendor: its retry is free.
+// that made no call has put no load on the vendor: its retry is free. So is that
+// of a write of which something is open: it waits for its time first.
 func (a *Activities) affords(v classify.Verdict, host limits.Host) bool {
 	return a.Gate == nil || v.Kind == classify.BreakerOpen || v.Kind == classify.Dependency || v.Kind == classify.Unsettled ||
 		a.Gate.Budget.Retry(host, v.Class == classify.Timeout)

@@ -98,8 +98,8 @@ func (f Finished) rows(info activity.Info) []runlog.Row {
 		if !f.ReadOnly {
 			r.Effect = at.Effect
 		}
-		if r.Effect == classify.Open && !at.OpenUntil.IsZero() {
-			r.OpenUntil = &at.OpenUntil
+		if until := at.Until(); r.Effect == classify.Open && !until.IsZero() {
+			r.OpenUntil = &until
 		}
 		return r
 	}

@@ -33,6 +33,15 @@ type Attempt struct {
 	Asking    bool            `json:"asking,omitempty"`
 }
 
+// Until is the latest time at which an open effect can come: that of the answer,
+// if it proves that the vendor's work has ended. It is zero if it is not known.
+func (a Attempt) Until() time.Time {
+	if a.Ended {
+		return a.EndedAt
+	}
+	return a.OpenUntil
+}
+
 // Trail is the list of an invocation's attempts, in order.
 //
 // Temporal keeps only the last failure of an activity that it retries, so the

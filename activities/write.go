@@ -25,6 +25,8 @@ import (
 type ClaimStore struct {
 	Take   func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error)
 	Settle func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error
+	// Control is what an integration's exports know to be at a place; nil of none.
+	Control func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error)
 }
 
 func newClaimStore(db runlog.Beginner) ClaimStore {
@@ -34,6 +36,9 @@ func newClaimStore(db runlog.Beginner) ClaimStore {
 		},
 		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, httpStatus)
+		},
+		Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
+			return runlog.ControlOf(ctx, db, organization, integration, place)
 		},
 	}
 }
@@ -53,6 +58,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	claim := runlog.WriteClaim{
 		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
 		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
+		Place: adapter.Vendor().Address(spec.BaseURL, spec.Settings),
 	}
 	take := func(again bool) (runlog.Claimed, bool) {
 		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
@@ -83,13 +89,19 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			return out
 		}
 		out.found, out.openUntil = c.Effect, c.OpenUntil // unless asking shows more
+		if c.Moved != "" {
+			out.verdict = adapters.Fault(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
+				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.Moved, claim.Place))
+			out.asking = true
+			return out
+		}
 		if plan.Guard == adapters.Unsafe {
 			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 			out.asking = true
 			return out
 		}
-		if settled := a.askWrite(ctx, in, adapter, conn, plan, c, &out); settled {
+		if settled := a.askWrite(ctx, in, adapter, conn, spec, plan, c, &out); settled {
 			return out
 		}
 		if late := tooLate(ctx, in.Policy); late != nil {
@@ -136,17 +148,25 @@ var fromRecord = classify.Verdict{Class: classify.Success, Kind: classify.OK, Ru
 
 // askWrite asks whether an open write has happened. settled is false if it is
 // proved that it has not and will not: then it may be sent.
-func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, plan adapters.Plan, c runlog.Claimed, out *outcome) (settled bool) {
+func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, c runlog.Claimed, out *outcome) (settled bool) {
 	out.asking = true
 	finder, ok := adapter.(adapters.Finder)
 	if !ok || len(plan.Sought) == 0 {
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return true
 	}
+	var control *runlog.Control
+	if a.Claims.Control != nil {
+		var err error
+		if control, err = a.Claims.Control(ctx, in.OrganizationID, in.IntegrationID, adapter.Vendor().Place(spec.BaseURL, spec.Settings)); err != nil {
+			out.verdict = adapters.Fault(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
+			return true
+		}
+	}
 	back := conn.For(limits.Readback)
-	found, v := finder.Find(ctx, conn, plan.Sought)
+	found, v := finder.Find(ctx, conn, withControl(plan.Sought, control))
 	back()
-	v.Effect = ""
+	v.Effect = "" // asking has none
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
@@ -167,6 +187,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		out.found, out.openUntil, out.asking = effect, time.Time{}, false
 		return true
 	}
+	blind := notShown(control, found)
 	switch {
 	case there == len(plan.Sought):
 		if settle(classify.Done) {
@@ -177,12 +198,15 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	case !c.Due:
 		out.verdict = a.unsettledUntil(adapter.Vendor().Title, c.Wait)
 		return true
+	case blind != nil:
+		out.verdict = *blind
+		return true
 	case there > 0:
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
 			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
 		return true
 	case elsewhere != "":
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; if that is this request, it has happened; nothing was sent")
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
 		return true
 	}
 	return !settle(classify.None)

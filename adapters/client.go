@@ -234,7 +234,7 @@ func (c *Client) write(ctx context.Context, r Request) seen {
 		return x, s
 	}
 	x, s := try(c.writes)
-	if x.unsent && s.reused.Load() && ctx.Err() == nil {
+	if x.unsent && s.reused.Load() && ctx.Err() == nil && !errors.Is(x.err, errLate) {
 		x, _ = try(c.fresh)
 	}
 	return x
@@ -267,6 +267,9 @@ func exchange(ctx context.Context, over *http.Client, r Request, s *sending) see
 	}
 	defer resp.Body.Close()
 	x := seen{status: resp.StatusCode, header: resp.Header}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return x // what follows is the bare connection, and reading it knows no deadline
+	}
 	x.body, x.cut = io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	if s != nil {
 		s.answered.Store(x.cut == nil && len(x.body) <= MaxAnswer)
@@ -310,6 +313,8 @@ func failed(r Request, err error, x seen) classify.Verdict {
 	switch {
 	case errors.Is(err, errRequest):
 		v = Fault(classify.InvalidRequest, "request:invalid", err.Error())
+	case errors.Is(err, errLate):
+		v = Fault(classify.Late, "send:late", errLate.Error()+"; nothing was sent")
 	case Prohibited(err):
 		v = Fault(classify.InvalidRequest, "dial:address",
 			fmt.Sprintf("host %q resolves to an address that must not be called", r.URL.Hostname()))

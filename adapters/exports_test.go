@@ -249,7 +249,7 @@ func TestLookUpBodies(t *testing.T) {
 }
 
 // An answer is lost after the vendor has stored everything, or before it stored
-// anything: nothing is known, and a look-up tells.
+// anything: nothing is known, and a look-up shows it.
 func TestLostAnswer(t *testing.T) {
 	for _, when := range []string{sandbox.AfterEffect, sandbox.BeforeEffect} {
 		t.Run(when, func(t *testing.T) {

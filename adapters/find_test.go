@@ -362,6 +362,27 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 	found, v = b.Find(t.Context(), c, p.Sought)
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	require.Equal(t, map[string]adapters.Found{"d-1": {Elsewhere: "document BILAG 7 has entries in the general ledger"}}, found)
+
+	// Blanks around a number are not kept, and a line without a document number may
+	// have been posted under any.
+	for _, c := range [][2]string{{" d-2", " bilag 8 "}, {"d-3 ", ""}, {"d-4", "  "}} {
+		call := fmt.Sprintf(`{"method":"POST","path":"companies(`+sandbox.DemoCompanyID+`)/journals(`+sandbox.DemoJournalID+`)/journalLines",
+			"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`, c[0], c[1])
+		p, err := b.Plan(adapters.Call, []byte(call))
+		require.NoError(t, err)
+		require.Equal(t, adapters.Readback, p.Guard)
+		_, v := b.call(t, call)
+		require.Equal(t, classify.Success, v.Class, v.Message)
+		found, v := b.Find(t.Context(), b.bench.conn(b.name), p.Sought)
+		require.Equal(t, []any{classify.Success, 1}, []any{v.Class, found[c[0]].Count}, v.Message)
+		b.Post(sandbox.DemoJournalID)
+		found, v = b.Find(t.Context(), b.bench.conn(b.name), p.Sought)
+		require.Equal(t, classify.Success, v.Class, v.Message)
+		require.NotEmpty(t, found[c[0]].Elsewhere, "%q", c)
+	}
+	p, err = b.Plan(adapters.Call, []byte(strings.Replace(call, "d-1", " ", 1)))
+	require.NoError(t, err)
+	require.Equal(t, adapters.Unsafe, p.Guard)
 }
 
 // Answers to a look-up that must not be taken for "it is not there": an entry

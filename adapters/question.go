@@ -25,17 +25,23 @@ func Groups(sought []Sought, size int) (groups [][]Sought) {
 	}
 }
 
-// Proved compares the answers to the requests of a question, each by the keys
-// that it shows. A record that is known to be there and shows in some of them
-// only proves that the others are not to be trusted; then the verdict says so,
-// and ok is false.
-func Proved(groups [][]Sought, shown []map[string]bool) (v classify.Verdict, ok bool) {
+// Proved puts the answers to the requests of a question together. A record that is
+// known to be there and shows in some of them only proves that the others are not
+// to be trusted; then the verdict says so, and ok is false. It is counted as in the
+// answer that shows it most often: every request asks for it.
+func Proved(groups [][]Sought, answers []map[string]Found) (found map[string]Found, v classify.Verdict, ok bool) {
+	found = make(map[string]Found)
 	for i, group := range groups {
 		for _, s := range group {
-			if s.Known && shown[i][s.Key] != shown[0][s.Key] {
-				return Fault(classify.Untrusted, "lookup:control", "a part of the look-up does not show entry "+s.Key+", which another part shows"), false
+			if s.Known && (answers[i][s.Key].Count > 0) != (answers[0][s.Key].Count > 0) {
+				return nil, Fault(classify.Untrusted, "lookup:control", "a part of the look-up does not show entry "+s.Key+", which another part shows"), false
+			}
+		}
+		for key, f := range answers[i] {
+			if f.Count > found[key].Count {
+				found[key] = f
 			}
 		}
 	}
-	return v, true
+	return found, v, true
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // What is known to be there is asked for in each request of a question, and one
@@ -19,10 +20,25 @@ func TestGroups(t *testing.T) {
 	require.Equal(t, [][]adapters.Sought{{k}}, adapters.Groups([]adapters.Sought{k}, 3))
 	require.Equal(t, [][]adapters.Sought{{a, k}, {b, k}}, adapters.Groups([]adapters.Sought{a, b, k}, 1), "one at a time at the least")
 
-	for want, shown := range map[bool][]map[string]bool{true: {{"k": true, "a": true}, {"k": true}}, false: {{"k": true}, {"c": true}}} {
-		_, ok := adapters.Proved(groups, shown)
-		require.Equal(t, want, ok)
-	}
-	_, ok := adapters.Proved(groups, []map[string]bool{{}, {}})
+	one, two := adapters.Found{Count: 1}, adapters.Found{Count: 2}
+	type answers = []map[string]adapters.Found
+	found, _, ok := adapters.Proved(groups, answers{{"k": one, "a": two}, {"k": one}})
+	require.True(t, ok)
+	require.Equal(t, map[string]adapters.Found{"k": one, "a": two}, found, "what is asked for in each request is not there as often")
+	found, _, ok = adapters.Proved(groups, answers{{"k": one}, {"k": two}})
+	require.True(t, ok)
+	require.Equal(t, map[string]adapters.Found{"k": two}, found)
+	_, v, ok := adapters.Proved(groups, answers{{"k": one}, {"c": one}})
+	require.False(t, ok)
+	require.Equal(t, classify.Untrusted, v.Kind)
+	_, _, ok = adapters.Proved(groups, answers{{}, {}})
 	require.True(t, ok, "that it is nowhere is for the caller to judge: it may have been posted")
+}
+
+// What is included costs nothing.
+func TestEstimate(t *testing.T) {
+	p := adapters.Price{Included: 5000, Pence: 1}
+	for requests, want := range map[int64]string{0: "GBP 0.00", 5000: "GBP 0.00", 5001: "GBP 0.01", 6234: "GBP 12.34"} {
+		require.Equal(t, want, p.Estimate(requests))
+	}
 }

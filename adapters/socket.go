@@ -27,6 +27,8 @@ import (
 type sending struct {
 	done     <-chan struct{} // of the caller's context
 	deadline time.Time       // on the monotonic clock; zero if there is none
+	wall     time.Time       // the same on the wall clock, a second later
+	begins   time.Time       // the latest time of the first byte, on the monotonic clock
 
 	reused   atomic.Bool // the connection had carried a request before
 	answered atomic.Bool // the whole answer was read
@@ -41,13 +43,34 @@ type sending struct {
 // errEnded is said of a request that net/http tries to write once more.
 var errEnded = fmt.Errorf("the request has ended and is not written again: %w", io.EOF)
 
+// errLate is said of a request whose first byte would leave too late, see
+// [SendBy].
+var errLate = errors.New("what came before the request took too much of the attempt's time")
+
+// sendBy is the context's key of [SendBy].
+type sendBy struct{}
+
+// SendBy returns a context in which no write begins at or after a time, because
+// its answer might not come before the context ends. A write that comes later,
+// after a token or a connection that took long, is not sent: its verdict has the
+// kind [classify.Late] and the effect none.
+func SendBy(ctx context.Context, at time.Time) context.Context {
+	return context.WithValue(ctx, sendBy{}, at)
+}
+
 // newSending returns a try that ends with ctx. The deadline may come from a
 // server's clock, so it is turned into one on the monotonic clock here: a wall
-// clock that is set back later cannot move it.
+// clock that is set back later cannot move it. But that clock stands still while the
+// machine is suspended, and after that nothing may leave: if the wall clock is past the
+// deadline, it has come too.
 func newSending(ctx context.Context) *sending {
 	s := &sending{done: ctx.Done()}
 	if d, ok := ctx.Deadline(); ok {
 		s.deadline = time.Now().Add(time.Until(d))
+		s.wall = d.Round(0).Add(time.Second) // as it was when the attempt began
+	}
+	if at, ok := ctx.Value(sendBy{}).(time.Time); ok {
+		s.begins = time.Now().Add(time.Until(at))
 	}
 	return s
 }
@@ -79,7 +102,8 @@ func (s *sending) begin() error {
 	}
 	// The process may have been stopped for longer than the deadline, and the
 	// context's timer may not have fired since.
-	if !s.deadline.IsZero() && !time.Now().Before(s.deadline) {
+	now := time.Now()
+	if !s.deadline.IsZero() && (!now.Before(s.deadline) || now.Round(0).After(s.wall)) {
 		s.refused = os.ErrDeadlineExceeded
 		return s.refused
 	}
@@ -88,6 +112,10 @@ func (s *sending) begin() error {
 		s.refused = context.Canceled
 		return s.refused
 	default:
+	}
+	if s.written == 0 && s.writing == 0 && !s.begins.IsZero() && !time.Now().Before(s.begins) {
+		s.refused = errLate
+		return s.refused
 	}
 	s.writing++
 	return nil

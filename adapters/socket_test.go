@@ -67,6 +67,7 @@ func TestSendingEnds(t *testing.T) {
 		says error
 	}{
 		"deadline": {func(s *sending) { s.deadline = time.Now() }, os.ErrDeadlineExceeded},
+		"too late": {func(s *sending) { s.begins = time.Now() }, errLate},
 		"stopped":  {func(s *sending) { s.stop() }, errEnded},
 		"cancelled": {func(s *sending) {
 			over := make(chan struct{})
@@ -94,6 +95,15 @@ func TestSendingEnds(t *testing.T) {
 	wall, cancel := context.WithDeadline(t.Context(), time.Now().Round(0).Add(time.Hour))
 	defer cancel()
 	require.Contains(t, newSending(wall).deadline.String(), "m=", "a deadline of the wall clock becomes one of the monotonic clock")
+}
+
+// A request that has begun in time goes on.
+func TestOnlyTheFirstByteIsTooLate(t *testing.T) {
+	s := newSending(SendBy(t.Context(), time.Now().Add(time.Hour)))
+	require.NoError(t, s.begin())
+	s.end(1)
+	s.begins = time.Now()
+	require.NoError(t, s.begin())
 }
 
 // While a system call is under way nobody can say that nothing has left.
@@ -126,4 +136,21 @@ func TestOtherRecordsPass(t *testing.T) {
 	got, err := io.ReadAll(other)
 	require.NoError(t, err)
 	require.Equal(t, "request record", string(got))
+}
+
+// The monotonic clock stands still while the machine is suspended. The wall clock
+// shows it.
+func TestSuspended(t *testing.T) {
+	c, _ := pair(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := newSending(ctx)
+	s.wall = s.wall.Add(-time.Minute) // as if the wall clock had gone on for so long
+	c.sending.Store(s)
+	n, err := c.Write([]byte("POST"))
+	require.NoError(t, err, "within its second")
+	require.Equal(t, 4, n)
+	s.wall = s.wall.Add(-time.Second)
+	_, err = c.Write([]byte(" /"))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }

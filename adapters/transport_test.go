@@ -436,6 +436,47 @@ func TestNothingLeavesAfterTheEnd(t *testing.T) {
 	}
 }
 
+// A write whose connection is there too late for an answer is not sent, and its
+// attempt goes on; a read is not held to that.
+func TestNothingBeginsTooLate(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range schemes {
+		for _, kept := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s kept=%t", scheme, kept), func(t *testing.T) {
+				var requests atomic.Int64
+				p := listen(t, scheme, nil, func(_ int64, _ *net.TCPConn, conn net.Conn) {
+					for br := bufio.NewReader(conn); ; {
+						if _, err := http.ReadRequest(br); err != nil {
+							return
+						}
+						requests.Add(1)
+						io.WriteString(conn, fine)
+					}
+				})
+				if kept {
+					p.client.Do(t.Context(), p.write(http.MethodPost, ""))
+				}
+				before, conns := requests.Load(), p.conns.Load()
+				for _, method := range []string{http.MethodPost, http.MethodDelete} {
+					_, v := p.client.Do(adapters.SendBy(t.Context(), time.Now()), p.write(method, ""))
+					requireNone(t, v)
+					require.Equal(t, classify.Late, v.Kind, "%+v", v)
+					require.True(t, v.Retry())
+				}
+				require.LessOrEqual(t, p.conns.Load()-conns, int64(2), "a new connection would be as late")
+				r := p.write(http.MethodPost, "")
+				r.Op = classify.Read
+				_, v := p.client.Do(adapters.SendBy(t.Context(), time.Now()), r)
+				require.Equal(t, classify.Success, v.Class, "%+v", v)
+				_, v = p.client.Do(adapters.SendBy(t.Context(), time.Now().Add(time.Minute)), p.write(http.MethodPost, ""))
+				require.Equal(t, 200, v.HTTPStatus, "%+v", v)
+				p.stop()
+				require.Equal(t, before+2, requests.Load())
+			})
+		}
+	}
+}
+
 // Whoever gives up while there is no connection yet has sent nothing.
 func TestGivenUpWithoutAConnection(t *testing.T) {
 	t.Parallel()
@@ -650,5 +691,35 @@ func TestWritesReuseConnections(t *testing.T) {
 			require.Equal(t, classify.Success, v.Class, "%+v", v)
 		}
 		require.EqualValues(t, 1, p.conns.Load())
+	}
+}
+
+// An answer that switches protocols hands over the bare connection, which knows no
+// deadline: it is not read.
+func TestSwitchedProtocols(t *testing.T) {
+	for _, scheme := range schemes {
+		for _, op := range []classify.Op{classify.Write, classify.Read} {
+			over := make(chan struct{})
+			p := listen(t, scheme, nil, func(_ int64, _ *net.TCPConn, conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+				}
+				select {
+				case <-over:
+				case <-time.After(3 * time.Second):
+				}
+			})
+			r := p.write(http.MethodPost, "{}")
+			r.Op = op
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			_, v := p.client.Do(ctx, r)
+			require.NoError(t, ctx.Err(), "%s %s: it was waited for", scheme, op)
+			cancel()
+			require.Equal(t, classify.InvalidResponse, v.Kind)
+			if op == classify.Write {
+				requireOpen(t, v)
+			}
+			close(over)
+		}
 	}
 }

@@ -3,8 +3,10 @@ package adapters
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ledgerline/ledgerline/classify"
@@ -27,12 +29,26 @@ type Vendor struct {
 
 	Codes  classify.Table
 	Export ExportTerms
+	Price  *Price // of requests; nil if they cost nothing
 
 	// InFlight is how long a request can take effect after the deadline of the
 	// call that sent it; InFlightChanged where the same record was sent before with
 	// other content, 0 if that makes no difference. An integration can override
 	// both with one value. Sources: docs/vendors.md#in-flight.
 	InFlight, InFlightChanged time.Duration
+}
+
+// Price is what a vendor bills for requests by its price list. Volume, where it is
+// billed too, is not in it.
+type Price struct {
+	Included int64 // requests a month
+	Pence    int64 // GBP 0.01, for each one above
+}
+
+// Estimate is what a month's requests cost, such as "GBP 12.30".
+func (p Price) Estimate(requests int64) string {
+	pence := max(0, requests-p.Included) * p.Pence
+	return fmt.Sprintf("GBP %d.%02d", pence/100, pence%100)
 }
 
 // ExportTerms are what one request of an [Exporter] may carry. The zero value is of a
@@ -58,7 +74,8 @@ type Setting struct {
 	Pattern   *regexp.Regexp // nil is any text without blanks
 	Want      string         // what a value that does not match should look like
 	Required  bool           // without it nothing works
-	ForExport bool           // exports need it
+	ForExport bool           // exports need it, and it says where their entries go
+	Locates   bool           // it says where requests go, together with the base URL
 	Hosts     []string       // of a setting that is an address: where it may lead
 }
 
@@ -71,6 +88,33 @@ func (v Vendor) InFlightOf(override *time.Duration) (same, changed time.Duration
 		return *override, *override
 	}
 	return v.InFlight, max(v.InFlight, v.InFlightChanged)
+}
+
+// Address names where the requests of an integration go. What is answered at one
+// address says nothing of what was sent to another.
+func (v Vendor) Address(baseURL string, settings map[string]string) string {
+	return v.where(baseURL, settings, func(s Setting) bool { return s.Locates })
+}
+
+// Place is [Vendor.Address] of the entries of exports: it has the settings that
+// say where in a company they go, too.
+func (v Vendor) Place(baseURL string, settings map[string]string) string {
+	return v.where(baseURL, settings, func(s Setting) bool { return s.Locates || s.ForExport })
+}
+
+func (v Vendor) where(baseURL string, settings map[string]string, counts func(Setting) bool) string {
+	address := strings.TrimRight(baseURL, "/")
+	if u, err := url.Parse(address); err == nil {
+		u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+		address = u.String()
+	}
+	words := []string{v.Name, address}
+	for _, s := range v.Settings {
+		if counts(s) && settings[s.Name] != "" {
+			words = append(words, s.Name+"="+settings[s.Name])
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // NeedSettings says which settings for exports are missing or wrong, all at
@@ -107,7 +151,7 @@ var EntraHosts = []string{"login.microsoftonline.com"}
 var (
 	guid       = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	entraNames = []Setting{
-		{Name: "tenantId", Required: true}, {Name: "clientId", Required: true}, {Name: "authority", Hosts: EntraHosts},
+		{Name: "tenantId", Required: true, Locates: true}, {Name: "clientId", Required: true}, {Name: "authority", Hosts: EntraHosts},
 	}
 )
 

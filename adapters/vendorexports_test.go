@@ -224,12 +224,31 @@ func TestLongVoucherNumbers(t *testing.T) {
 	b.requireOnce(t, entries)
 }
 
-// A batch that answers for some of its parts has not told of the rest.
+// An answer that confirms some of what was sent says nothing of the rest.
 func TestShortAnswerToAnExport(t *testing.T) {
-	b := newBooks(t, businesscentral.Name)
-	b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Times: 1, Status: 200, Body: `{"responses":[{"id":"0","status":201,"body":{}}]}`})
-	_, v := b.send(t, vouchers("A", 4, "3000"))
-	require.Equal(t, classify.IncompleteResponse, v.Kind)
-	require.Equal(t, classify.Open, v.Effect)
-	require.True(t, v.Retry(), "it is asked first, then sent")
+	short := map[string][]string{
+		businesscentral.Name: {`{"responses":[{"id":"0","status":201,"body":{}}]}`},
+		xledger.Name: {
+			`{"data":{"addGLImportItems":{"edges":[{"clientId":"1","node":{"dbId":"7"}}]}}}`, `{"data":{"addGLImportItems":{"edges":[]}}}`,
+			`{"data":{"addGLImportItems":{"edges":null}}}`, `{"data":{"addGLImportItems":{"edges":{}}}}`,
+		},
+	}
+	for name, answers := range short {
+		for _, body := range answers {
+			b := newBooks(t, name)
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: name}, Times: 1, Status: 200, Body: body})
+			_, v := b.send(t, vouchers("A", 4, "3000"))
+			require.Equal(t, classify.IncompleteResponse, v.Kind, body)
+			require.True(t, v.Effect == classify.Open && !v.Ended, "%+v", v)
+			require.True(t, v.Retry(), "it is asked first, then sent")
+		}
+	}
+}
+
+// A caller who does not ask for the edges gets none, and that is no fault.
+func TestAnswerWithoutEdges(t *testing.T) {
+	b := newBooks(t, xledger.Name)
+	b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Times: 1, Status: 200, Body: `{"data":{"addGLImportItems":{"__typename":"X"}}}`})
+	_, v := b.call(t, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){__typename}}","variables":{"in":[{"node":{"extIdentifier":"a"}}]}}`)
+	require.Equal(t, classify.Done, v.Effect, "%+v", v)
 }

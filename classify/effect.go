@@ -20,11 +20,12 @@ type answer struct {
 	dialect Dialect
 	status  int
 	part    bool // of a batch
+	batch   bool // it has parts
 
 	failed   bool // it has an error
 	confirms bool // a success, and the body is one by which the dialect confirms
 	refuses  bool // complete, and each error in it has the shape that the dialect documents
-	acted    bool // it tells of something that may have been done, or cannot be seen through
+	acted    bool // it shows something that may have been done, or cannot be read
 	none     bool // each error in it has a code whose rule says [None]
 	unrouted bool // the same, and the rule holds for a part too
 	gaveUp   bool // a code or a text says that the vendor gave up waiting
@@ -51,7 +52,8 @@ var (
 	unfinished = map[int]bool{
 		http.StatusAccepted: true, http.StatusRequestTimeout: true, http.StatusBadGateway: true, http.StatusGatewayTimeout: true,
 	}
-	// finished are the statuses after which it is not, whatever the body says.
+	// finished are the statuses after which it is not, whatever the shape of the
+	// body, unless it says that the vendor gave up waiting.
 	finished = map[int]bool{http.StatusServiceUnavailable: true}
 	// finishedPart are those of a part of a batch: the batch around it is the
 	// vendor's own.
@@ -71,8 +73,8 @@ var effects = []struct {
 	ended  bool
 }{
 	{func(a answer) bool { return a.confirms && confirming[a.dialect][a.status] }, Done, false},
-	{func(a answer) bool { return finished[a.status] }, Open, true},
 	{func(a answer) bool { return a.gaveUp || unfinished[a.status] || a.status/100 == 3 }, Open, false},
+	{func(a answer) bool { return finished[a.status] }, Open, true},
 	{func(a answer) bool { return !a.part && !a.acted && unhandled[a.status] }, None, false},
 	{func(a answer) bool { return !a.part && !a.acted && a.none && coded[a.dialect][a.status] }, None, false},
 	{func(a answer) bool { return a.part && !a.acted && a.unrouted && coded[a.dialect][a.status] }, None, false},
@@ -136,17 +138,22 @@ func FoldEffects(parts []Verdict) (effect Effect, ended bool) {
 }
 
 // Refused reports whether the answer to a write is a refusal: complete, in the
-// shape that the vendor documents for errors, and not one by which it gave up
-// waiting. A batch is refused if each of its parts is: where the vendor
-// documents that a batch happens as a whole or not at all, that is the whole of
-// its answer.
+// shape that the vendor documents for errors, and at no status by which it, or
+// something before it, gave up waiting or did not handle the request. A batch is
+// refused if each of its parts is: where the vendor documents that a batch
+// happens as a whole or not at all, that is the whole of its answer.
 func (v Verdict) Refused() bool {
 	for _, p := range v.Parts {
 		if !p.refused {
 			return false
 		}
 	}
-	return v.refused || len(v.Parts) > 0
+	return v.refused
+}
+
+// refused is [Verdict.Refused] of an answer without its parts.
+func (a answer) refused() bool {
+	return (a.refuses || a.batch) && !a.gaveUp && !unfinished[a.status] && !finished[a.status] && a.status/100 != 3
 }
 
 // WithEffect returns the verdict with another effect, for a caller who knows

@@ -116,7 +116,7 @@ func graphQLCases() []effectCase {
 		{"timed out, in the second error", seen(200, `{"errors":[{"message":"x"},{"message":"Your query TIMED OUT."}]}`), open},
 		{"timed out, at 500", seen(500, `{"errors":[{"message":"Execution Timeout Expired."}]}`), open},
 		{"timed out, in what is data", seen(200, `{"data":{"a":{"text":"the parking timed out"}}}`), done},
-		{"unavailable, after it timed out", seen(503, `{"errors":[{"message":"Your query timed out."}]}`), ended},
+		{"unavailable, after it timed out", seen(503, `{"errors":[{"message":"Your query timed out."}]}`), open},
 	}
 	for _, code := range []string{"BAD_REQUEST.BURST_RATE_LIMIT_REACHED", "BAD_REQUEST.CONCURRENCY_LIMIT_REACHED", "BAD_REQUEST.INSUFFICIENT_CREDITS"} {
 		for _, status := range []int{200, 400} {
@@ -276,9 +276,9 @@ func TestEffects(t *testing.T) {
 			codes(none, map[int][]string{429: {"0x80072322", "0x80072321", "0x80072326", "-2147015902"}, 400: {"0x80072322"}, 404: {"0x8006088a", "0x8006088A"}}),
 			codes(ended, map[int][]string{
 				500: {"0x80040333", "0x80044150", "0x80040216", "0x80072322"}, 412: {"0x80060892", "0x80040237"},
-				400: {"0x8005f103", "0x80060308"}, 503: {"0x80072322", "0x80044151"},
+				400: {"0x8005f103", "0x80060308"}, 503: {"0x80072322"},
 			}),
-			codes(open, map[int][]string{500: {"0x80044151", "-2147204783"}, 400: {"0x80044151"}})),
+			codes(open, map[int][]string{500: {"0x80044151", "-2147204783"}, 400: {"0x80044151"}, 503: {"0x80044151"}})),
 		"businesscentral": join(anywhere(), oDataCases(), batchCases("Internal_CompanyNotFound"), batchCases("BadRequest_ResourceNotFound"),
 			codes(none, map[int][]string{429: {"Application_TooManyRequests"}, 404: {"Internal_CompanyNotFound", "BadRequest_ResourceNotFound"}}),
 			codes(ended, map[int][]string{
@@ -402,9 +402,16 @@ func TestRefused(t *testing.T) {
 		{seen(400, odata("X")), true},
 		{seen(500, odata("0x80044151")), false},
 		{seen(503, ""), false},
+		{seen(503, odata("X")), false},
+		{seen(408, odata("X")), false},
+		{seen(504, odata("X")), false},
 		{seen(400, ""), false},
 		{seen(204, ""), false},
 		{multi(400, "400 Bad Request\r\n\r\n"+odata("X")), true},
+		{multi(200, "400 Bad Request\r\n\r\n"+odata("X")), true},
+		{multi(400, "504 Gateway Timeout\r\n\r\n"+odata("X")), false},
+		{multi(400, "503 Service Unavailable\r\n\r\n"+odata("X")), false},
+		{multi(504, "400 Bad Request\r\n\r\n"+odata("X")), false},
 		{multi(400, "400 Bad Request\r\n\r\n"), false},
 		{multi(400, "401 Unauthorized\r\n\r\n"), false},
 		{multi(400, "204 No Content\r\n\r\n", "400 Bad Request\r\n\r\n"+odata("X")), false},

@@ -89,6 +89,7 @@ type trait int
 
 const (
 	content trait = 1 + iota // a no to what was sent, and not to who sent it
+	caller                   // a no to who sent it, or a defect of ours: it says nothing of what was sent
 	passes                   // permanent for an invocation, and passes by itself: a run waits
 )
 
@@ -122,8 +123,8 @@ var meanings = map[Kind]struct {
 	Late:           {Timeout, ignored, SignalNothing, 0},
 
 	BadRequest:      {Permanent, there, SignalAnswer, content},
-	Unauthorized:    {Permanent, there, SignalRefused, 0},
-	Forbidden:       {Permanent, there, SignalRefused, 0},
+	Unauthorized:    {Permanent, there, SignalRefused, caller},
+	Forbidden:       {Permanent, there, SignalRefused, caller},
 	NotFound:        {Permanent, there, SignalAnswer, 0},
 	Conflict:        {Permanent, there, SignalAnswer, 0},
 	Unprocessable:   {Permanent, there, SignalAnswer, content},
@@ -134,20 +135,20 @@ var meanings = map[Kind]struct {
 	Business:        {Permanent, there, SignalAnswer, content},
 	Duplicate:       {Permanent, there, SignalAnswer, content},
 	QuotaExhausted:  {Permanent, there, SignalThrottled, passes},
-	QuotaSpent:      {Permanent, ignored, SignalNothing, 0},
+	QuotaSpent:      {Permanent, ignored, SignalNothing, caller},
 	InvalidResponse: {Permanent, there, SignalAnswer, 0},
 	TLS:             {Permanent, there, SignalFailure, 0},
 	InvalidRequest:  {Permanent, there, SignalNothing, 0},
 	Transformation:  {Permanent, there, SignalNothing, content},
-	Configuration:   {Permanent, there, SignalNothing, 0},
-	Credentials:     {Permanent, there, SignalRefused, 0},
+	Configuration:   {Permanent, there, SignalNothing, caller},
+	Credentials:     {Permanent, there, SignalRefused, caller},
 	Partial:         {Permanent, there, SignalAnswer, 0},
 	UnknownOutcome:  {Permanent, ignored, SignalFailure, 0},
 	Paused:          {Permanent, ignored, SignalNothing, passes},
 	NotOwner:        {Permanent, ignored, SignalNothing, 0},
 	ClaimConflict:   {Permanent, ignored, SignalNothing, 0},
 	Cancelled:       {Permanent, there, SignalNothing, 0},
-	Internal:        {Permanent, there, SignalNothing, 0},
+	Internal:        {Permanent, there, SignalNothing, caller},
 }
 
 // Class returns the class of a kind; an unknown kind is [Permanent].
@@ -178,6 +179,11 @@ func (k Kind) Closes() bool { return meanings[k].circuit == there }
 // RefusesContent reports whether a kind is a no to what was sent, and not to
 // who sent it: of a chunk of an export, that one of its vouchers is refused.
 func (k Kind) RefusesContent() bool { return meanings[k].trait == content }
+
+// RefusesCaller reports whether a kind says nothing of what was sent, because it
+// is a no to who sent it or an error on our side: another request would fare the
+// same.
+func (k Kind) RefusesCaller() bool { return meanings[k].trait == caller }
 
 // Passes reports whether a permanent failure passes by itself: it is permanent
 // for an invocation, and a run waits.

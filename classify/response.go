@@ -47,11 +47,12 @@ func judge(s Seen, codes Table, part bool) Verdict {
 	a := answer{dialect: codes.Dialect, status: s.Status, part: part}
 	v := decide(s, codes, &a)
 	v.HTTPStatus = s.Status
-	v.refused = a.refuses && !a.gaveUp && len(v.Parts) == 0
+	a.batch = len(v.Parts) > 0
+	v.refused = a.refused()
 	switch {
 	case s.Op != Write:
 		v = v.WithEffect("", false)
-	case len(v.Parts) > 0:
+	case a.batch:
 		v = v.WithEffect(a.fold(v.Parts))
 	default:
 		v = v.WithEffect(a.effect())

@@ -95,11 +95,11 @@ type Adoption struct {
 	Doubt     string // why only a person can tell whether it is this entry; "" if it is
 }
 
-// Adopt takes entries into the record: as exported, or as unknown where there is
+// Adopt takes entries into the record that were found at a place, see [Owner]: as exported, or as unknown where there is
 // doubt; the latter only if they are not on record as sent. e is of
 // [BeginAdoption]. An export that is being planned waits for it, and the other
 // way round.
-func Adopt(ctx context.Context, db Beginner, e Export, list []Adoption) (adopted, doubtful int, err error) {
+func Adopt(ctx context.Context, db Beginner, e Export, place string, list []Adoption) (adopted, doubtful int, err error) {
 	type entry struct {
 		EntryID    string            `json:"entry_id"`
 		VoucherID  string            `json:"voucher_id"`
@@ -126,7 +126,7 @@ func Adopt(ctx context.Context, db Beginner, e Export, list []Adoption) (adopted
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `SELECT adopted, doubtful FROM ledgerline.adopt_entries($1, $2, $3)`, e.ID, e.IntegrationID, found).Scan(&adopted, &doubtful)
+		return tx.QueryRow(ctx, `SELECT adopted, doubtful FROM ledgerline.adopt_entries($1, $2, $3, $4)`, e.ID, e.IntegrationID, place, found).Scan(&adopted, &doubtful)
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "55000" {

@@ -49,7 +49,7 @@ func TestAdopt(t *testing.T) {
 		"what a sync of the period would take, with what is late")
 	require.Equal(t, []any{"V1920", "1.00", "NOK", "v0"}, []any{list[0].Account, list[0].Amount, list[0].Currency, list[0].VoucherID})
 
-	_, _, err := runlog.Adopt(ctx, b.operator, a, nil)
+	_, _, err := runlog.Adopt(ctx, b.operator, a, "here", nil)
 	require.ErrorContains(t, err, "does not adopt")
 	begun, err := runlog.BeginAdoption(ctx, b.operator, a)
 	require.NoError(t, err)
@@ -59,11 +59,11 @@ func TestAdopt(t *testing.T) {
 	require.Equal(t, begun.ID, again.ID, "one that was not ended goes on")
 	found := []runlog.Adoption{{Recorded: list[0], Reference: "4711"}, {Recorded: list[1]}, {Recorded: list[2], Doubt: "posted"}, {Recorded: list[3], Doubt: "posted"}, {Recorded: list[8]}, {Recorded: list[9]}}
 	for n := range 2 {
-		adopted, doubtful, err := runlog.Adopt(ctx, b.operator, begun, found)
+		adopted, doubtful, err := runlog.Adopt(ctx, b.operator, begun, "here", found)
 		require.NoError(t, err)
 		require.Equal(t, [2]int{4 * (1 - n), 2 * (1 - n)}, [2]int{adopted, doubtful}, "a second time changes nothing")
 	}
-	_, _, err = runlog.Adopt(ctx, b.worker, begun, found)
+	_, _, err = runlog.Adopt(ctx, b.worker, begun, "here", found)
 	require.ErrorContains(t, err, "permission denied")
 	closed, err := runlog.CloseExport(ctx, b.operator, begun)
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestAdopt(t *testing.T) {
 	ev, err := runlog.Recount(ctx, b.operator, closed)
 	require.NoError(t, err)
 	require.Equal(t, closed.SHA256, ev.SHA256)
-	control, err := runlog.ControlOf(ctx, b.operator, b.org, b.spec.ID)
+	control, err := runlog.ControlOf(ctx, b.operator, b.org, b.spec.ID, "here")
 	require.NoError(t, err)
 	require.NotNil(t, control, "what is known to be there is the control of later look-ups")
 
@@ -117,7 +117,7 @@ func TestAdoptWhatIsOnRecord(t *testing.T) {
 	require.NotNil(t, byID["e0-1"].OpenUntil)
 	begun, err := runlog.BeginAdoption(ctx, b.operator, a)
 	require.NoError(t, err)
-	adopted, doubtful, err := runlog.Adopt(ctx, b.operator, begun, []runlog.Adoption{
+	adopted, doubtful, err := runlog.Adopt(ctx, b.operator, begun, "here", []runlog.Adoption{
 		{Recorded: byID["r1"]}, {Recorded: byID["e0-1"]}, {Recorded: byID["e0-2"]}, {Recorded: byID["e1-1"], Doubt: "another amount"},
 		{Recorded: byID["e2-1"]}, {Recorded: byID["e2-2"]}, {Recorded: byID["e3-1"], Doubt: "posted"}, {Recorded: byID["e3-2"], Doubt: "posted"},
 	})

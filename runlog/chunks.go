@@ -29,6 +29,10 @@ type Owner struct {
 	OrganizationID, IntegrationID, ExportID uuid.UUID
 	Fence                                   int64
 	RunID                                   uuid.UUID
+
+	// Place is where the integration's entries go now: an answer there says nothing
+	// of what was sent elsewhere.
+	Place string
 }
 
 // ErrNotOwner is returned to a run that is not, or no longer, the owner of an
@@ -70,6 +74,7 @@ type Entry struct {
 	SentIn Sending       // that sent it last
 	Wait   time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
 	Partly bool          // something else of the same sending is at the vendor
+	SentTo string        // where it was sent last, see [Owner.Place]; "" if that is not known
 }
 
 // Control are entries of one voucher that are known to be at the vendor: a
@@ -80,27 +85,27 @@ type Control struct {
 }
 
 // OpenChunk returns the entries of a chunk that are to be sent or asked for, in
-// the order of their vouchers, and the integration's control; nil if it has
-// none. It changes nothing.
+// the order of their vouchers, and the control of the place to which they go; nil
+// if it has none. It changes nothing.
 func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []Entry, control *Control, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
 			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0),
-			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly
+			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly, coalesce(sent_to, '')
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
 			ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
 		if err != nil {
 			return err
 		}
 		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
-			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly)
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly, &e.SentTo)
 			return e, err
 		})
 		if err != nil {
 			return err
 		}
-		control, err = controlOf(ctx, tx, o.OrganizationID, o.IntegrationID)
+		control, err = controlOf(ctx, tx, o.OrganizationID, o.IntegrationID, o.Place)
 		return err
 	})
 	return entries, control, err
@@ -146,7 +151,8 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, asked []Send
 		return nil
 	}
 	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true,
+			    earlier_until = CASE WHEN ended THEN earlier_until ELSE greatest(earlier_until, late_until) END
 			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open'
 			  AND (sent_in, sent_attempt) IN (SELECT * FROM unnest($4::uuid[], $6::int[]))
 			  AND (ended OR open_until <= ledgerline.clock())`, o.OrganizationID, o.ExportID, a.None, sentIn, o.IntegrationID, attempts)
@@ -168,7 +174,8 @@ func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, asked []Send
 
 // exported records that entries are at the vendor: a fact, which is accepted
 // from any owner, after closing too, and wherever the entries have gone since.
-// Two lines of one voucher become the control.
+// Two lines of one voucher become the control; a single one does not take their
+// place.
 func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) error {
 	ids := make([]string, 0, len(there))
 	names := make(map[string]string, len(there))
@@ -188,10 +195,11 @@ func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) 
 		), two AS (
 		    SELECT * FROM settled WHERE voucher_id = (SELECT max(voucher_id) FROM settled) ORDER BY entry_id LIMIT 2
 		)
-		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_keys, voucher_id, settled_at)
-		SELECT $1, $2, array_agg(vendor_key ORDER BY entry_id), max(voucher_id), max(settled_at) FROM two HAVING count(*) > 0
-		ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
-		WHERE c.settled_at <= excluded.settled_at`, o.OrganizationID, o.IntegrationID, ids, names)
+		INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, place, vendor_keys, voucher_id, settled_at)
+		SELECT $1, $2, $5, array_agg(vendor_key ORDER BY entry_id), max(voucher_id), max(settled_at) FROM two HAVING count(*) > 0
+		ON CONFLICT (organization_id, integration_id, place) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+		WHERE c.settled_at <= excluded.settled_at AND cardinality(c.vendor_keys) <= cardinality(excluded.vendor_keys)`,
+		o.OrganizationID, o.IntegrationID, ids, names, o.Place)
 	return err
 }
 
@@ -205,9 +213,12 @@ type Sending struct {
 // InFlight is how long a request can take effect after the deadline of the
 // call that sent it.
 type InFlight struct {
-	Same    time.Duration // where nothing else was ever sent for the entry
-	Changed time.Duration // where it was sent before with other content
+	Same    time.Duration // where it may be sent again as it was
+	Changed time.Duration // where something else follows: other content, or the word that it is not there; 0 if it is the same
 }
+
+// errOver is returned to an attempt that would mark what it cannot send any more.
+var errOver = errors.New("the attempt's time is over")
 
 // TooSoonError is returned by [MarkChunk] for entries that were sent before with
 // other content, which may still arrive and replace the new one.
@@ -221,17 +232,21 @@ func (e *TooSoonError) Error() string {
 // MarkChunk makes entries open before the first byte of them leaves: until the
 // deadline of the call, which is left from now, and what the vendor may take
 // longer. It refuses entries that are open already (their sending, or a later
-// one, must be asked about first), and an attempt that a later one has overtaken.
+// one, must be asked about first), an attempt that a later one has overtaken, and one
+// whose time is over.
 // It returns until when they are open.
 func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, left time.Duration, f InFlight) (until time.Time, err error) {
+	if left < 0 {
+		return until, errOver
+	}
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var ready int
 		var wait time.Duration
 		err := tx.QueryRow(ctx, `
 			SELECT count(*) FILTER (WHERE state = 'planned' AND effect IS DISTINCT FROM 'open' AND (sent_in = $4 AND sent_attempt >= $5) IS NOT TRUE),
-			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed), interval '0')
+			    coalesce(max(open_until + $6::interval - ledgerline.clock()) FILTER (WHERE changed AND $8), interval '0')
 			FROM (SELECT * FROM ledgerline.export_entries WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) FOR UPDATE) e`,
-			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed, o.IntegrationID).Scan(&ready, &wait)
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, f.Changed-f.Same, o.IntegrationID, f.Changed > 0).Scan(&ready, &wait)
 		switch {
 		case err != nil:
 			return err
@@ -242,11 +257,11 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 		}
 		return tx.QueryRow(ctx, `
 			WITH marked AS (
-			    UPDATE ledgerline.export_entries SET state = 'sent', effect = 'open', ended = false, partly = false, changed = false, reason = NULL, sent_in = $4, sent_attempt = $5,
-			        open_until = greatest(open_until, ledgerline.clock() + $6::interval)
+			    UPDATE ledgerline.export_entries SET state = 'sent', effect = 'open', ended = false, partly = false, changed = false, reason = NULL, sent_in = $4, sent_attempt = $5, sent_to = $8,
+			        open_until = greatest(open_until, ledgerline.clock() + $6::interval), late_until = greatest(open_until, ledgerline.clock() + $6::interval, ledgerline.clock() + $9::interval)
 			    WHERE organization_id = $1 AND integration_id = $7 AND export_id = $2 AND entry_id = ANY($3) RETURNING open_until
 			) SELECT max(open_until) FROM marked`,
-			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, left+f.Same, o.IntegrationID).Scan(&until)
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, left+f.Same, o.IntegrationID, o.Place, left+f.Changed).Scan(&until)
 	})
 	return until, err
 }
@@ -279,6 +294,39 @@ func RecordSend(ctx context.Context, db Beginner, o Owner, ids []string, s Sendi
 	})
 }
 
+// RecordRefusal is [RecordSend] of an answer that refuses what was sent, so that
+// the next word may be that it is not there, and not a repeat. So it counts until
+// when the sending can land at all, if the answer does not prove that the vendor's
+// work has ended, and until when an earlier one can that was given up and repeated
+// because a repeat does no harm: the vendor may refuse the one while it works on the
+// other. Entries of which either can still land stay open until then, which is
+// returned; else it is the zero time.
+func RecordRefusal(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, effect classify.Effect, ended bool) (until time.Time, err error) {
+	err = InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
+		var at *time.Time
+		err := tx.QueryRow(ctx, `
+			WITH told AS (
+			    UPDATE ledgerline.export_entries x SET earlier_until = NULL, ended = $8 AND NOT e.works,
+			        open_until = CASE WHEN e.works THEN greatest(x.open_until, e.until) ELSE x.open_until END,
+			        late_until = CASE WHEN e.works THEN e.until ELSE x.late_until END,
+			        state = CASE WHEN $7 = 'none' AND NOT e.works THEN 'planned' ELSE x.state END,
+			        effect = CASE WHEN $7 = 'none' AND NOT e.works THEN 'none' ELSE x.effect END
+			    FROM (SELECT entry_id, w.until, coalesce(w.until > now.at, false) AS works
+			          FROM ledgerline.export_entries, LATERAL (SELECT greatest(earlier_until, CASE WHEN NOT $8 THEN late_until END) AS until) w, (SELECT ledgerline.clock() AS at) now
+			          WHERE organization_id = $1 AND integration_id = $6 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open' AND sent_in = $4 AND sent_attempt = $5
+			          FOR UPDATE OF export_entries) e
+			    WHERE x.organization_id = $1 AND x.integration_id = $6 AND x.entry_id = e.entry_id
+			    RETURNING x.open_until, e.works
+			) SELECT max(open_until) FILTER (WHERE works) FROM told`,
+			o.OrganizationID, o.ExportID, ids, s.CorrelationID, s.Attempt, o.IntegrationID, string(effect), ended || effect == classify.None).Scan(&at)
+		if err == nil && at != nil {
+			until = *at
+		}
+		return err
+	})
+	return until, err
+}
+
 // SplitChunk moves the upper half of a refused chunk's vouchers to chunk into,
 // to find the one that the vendor refuses. split is false if the chunk is one
 // voucher; that is rejected with the reason. Entries whose effect is open are
@@ -296,7 +344,8 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 			return nil
 		}
 		if open > 0 {
-			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved", chunk, open)
+			// An attempt that was taken for lost has marked them since: whoever claims again asks.
+			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved: %w", chunk, open, ErrNotOwner)
 		}
 		if split = vouchers > 1; !split {
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET state = 'rejected', reason = nullif(left(CASE WHEN EXISTS (

@@ -45,6 +45,9 @@ func TestMarkAndSettle(t *testing.T) {
 	require.False(t, open()[0].Open)
 
 	s := sending(1)
+	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, -time.Nanosecond, runlog.InFlight{Same: time.Minute})
+	require.ErrorContains(t, err, "over", "it cannot send them any more")
+	require.False(t, open()[0].Open)
 	until, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, time.Second, runlog.InFlight{Same: time.Minute})
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(61*time.Second), until, 5*time.Second)
@@ -116,6 +119,7 @@ func TestOwner(t *testing.T) {
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[:2], s, classify.Done, false, map[string]string{"e0-1": "77"}))
 	_, err = runlog.SplitChunk(ctx, b.worker, taken.Owner(), 1, 2, "no")
 	require.ErrorContains(t, err, "open", "nothing is halved before its effect is known")
+	require.ErrorIs(t, err, runlog.ErrNotOwner, "or it would be tried for ever: nobody else asks")
 	closed := b.close(taken)
 	require.Equal(t, []int{4, 2, 2}, []int{closed.Total, closed.Exported, closed.Unknown})
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[2:], s, classify.Done, false, nil))
@@ -144,7 +148,7 @@ func TestPartlyThere(t *testing.T) {
 }
 
 // A voucher that was refused and has other content now waits until the old
-// content can arrive no more.
+// content can no longer arrive.
 func TestChangedContent(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
@@ -160,8 +164,11 @@ func TestChangedContent(t *testing.T) {
 	var soon *runlog.TooSoonError
 	require.ErrorAs(t, err, &soon)
 	require.InDelta(t, 3600, soon.Wait.Seconds(), 60)
-	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{})
-	require.NoError(t, err)
+	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Same: 20 * time.Minute, Changed: time.Hour})
+	require.ErrorAs(t, err, &soon)
+	require.InDelta(t, 2400, soon.Wait.Seconds(), 60, "the time until which it was open has the other 20 minutes in it")
+	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Same: time.Hour})
+	require.NoError(t, err, "nothing is replaced")
 }
 
 func TestClaimWrite(t *testing.T) {
@@ -218,9 +225,18 @@ func TestClaimWrite(t *testing.T) {
 	require.Equal(t, 4, take(reset, true).Attempt)
 	settle(2, classify.None, false)
 	require.Equal(t, classify.Open, take(reset, false).Effect, "the attempt before knows about its own sending only")
+	settle(4, classify.Open, true)
 	settle(4, classify.None, false)
+	require.Equal(t, []any{classify.Open, false}, []any{take(reset, false).Effect, take(reset, false).Due}, "the repeat knows about itself only")
+	_, err := b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims DISABLE TRIGGER stands")
+	require.NoError(t, err)
+	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET open_until = now()")
+	require.NoError(t, err)
+	_, err = b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims ENABLE TRIGGER stands")
+	require.NoError(t, err)
+	settle(4, classify.None, true) // asked, after its time
 	reset.Attempt = 1
-	_, err := runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
+	_, err = runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
 	require.ErrorContains(t, err, "attempt 3 has been overtaken by attempt 4")
 	reset.Attempt = 3
 	require.Equal(t, 5, take(reset, false).Attempt)

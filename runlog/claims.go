@@ -19,7 +19,8 @@ type WriteClaim struct {
 	BodySHA256                                   string // hex
 	Actor                                        string // who asked for it
 	RunID                                        uuid.UUID
-	Attempt                                      int // its number in its run, from 1
+	Attempt                                      int    // its number in its run, from 1
+	Place                                        string // where the integration's requests go now
 }
 
 // Claimed is what is known of a write when its claim is taken.
@@ -32,6 +33,9 @@ type Claimed struct {
 	Attempt    int // the number of this attempt, after all those of earlier runs
 	Sent       int // the number of the last attempt that sent
 	HTTPStatus int // of the answer that settled it; 0 if there was none
+	// Moved is where an open one was sent, if that is not where the integration's
+	// requests go now: nothing can be found out about it there.
+	Moved string
 }
 
 // ConflictError is returned for a correlation ID that stands for another
@@ -47,15 +51,18 @@ func (e *ConflictError) Error() string {
 // that is new, or whose every sending is known to have had no effect, is marked
 // as open until the deadline of the call, which is left from now, and the time
 // that the vendor may take longer, inFlight; then Mine is true. One that is done
-// or open is left alone, unless again is set: then an open one is marked once
-// more, for a request that has no further effect when it is repeated. No claim, no
-// send.
+// or open is left alone, unless again is set: then an open one that was sent to
+// the same place is marked once more, for a request that has no further effect when
+// it is repeated. No claim, no send.
 func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out Claimed, err error) {
+	if left < 0 {
+		return out, errOver
+	}
 	err = InOrganization(ctx, db, c.OrganizationID, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
-			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, sent_attempt, run_id)
-			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $8, $9) ON CONFLICT DO NOTHING RETURNING open_until`,
-			c.OrganizationID, c.CorrelationID, c.IntegrationID, c.Operation, c.BodySHA256, storable(c.Actor), left+inFlight, c.Attempt, c.RunID).Scan(&out.OpenUntil)
+			INSERT INTO ledgerline.write_claims (organization_id, correlation_id, integration_id, operation, body_sha256, actor, open_until, attempts, sent_attempt, run_id, sent_to)
+			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock() + $7::interval, $8, $8, $9, $10) ON CONFLICT DO NOTHING RETURNING open_until`,
+			c.OrganizationID, c.CorrelationID, c.IntegrationID, c.Operation, c.BodySHA256, storable(c.Actor), left+inFlight, c.Attempt, c.RunID, c.Place).Scan(&out.OpenUntil)
 		if err == nil {
 			out.Mine, out.Effect, out.Attempt, out.Sent = true, classify.Open, c.Attempt, c.Attempt
 			return nil
@@ -64,12 +71,12 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 			return err
 		}
 		var integration, run uuid.UUID
-		var operation, body string
+		var operation, body, sentTo string
 		var attempts, offset, sent int
 		err = tx.QueryRow(ctx, `SELECT integration_id, operation, body_sha256, effect, ended OR open_until <= ledgerline.clock(),
-			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, run_offset, sent_attempt, run_id, coalesce(http_status, 0)
+			    greatest(open_until - ledgerline.clock(), interval '0'), open_until, attempts, run_offset, sent_attempt, run_id, coalesce(http_status, 0), sent_to
 			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2 FOR UPDATE`, c.OrganizationID, c.CorrelationID).
-			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &offset, &sent, &run, &out.HTTPStatus)
+			Scan(&integration, &operation, &body, &out.Effect, &out.Due, &out.Wait, &out.OpenUntil, &attempts, &offset, &sent, &run, &out.HTTPStatus, &sentTo)
 		if err != nil {
 			return err
 		}
@@ -88,6 +95,9 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		if out.Due {
 			out.Wait = 0
 		}
+		if out.Effect == classify.Open && sentTo != c.Place {
+			out.Moved, again = sentTo, false
+		}
 		switch {
 		case out.Effect == classify.Done, out.Effect == classify.Open && !again: // its number is used up all the same
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.write_claims SET attempts = greatest(attempts, $3), run_id = $4, run_offset = $5
@@ -97,10 +107,10 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 			return fmt.Errorf("attempt %d has been overtaken by attempt %d", out.Attempt, attempts)
 		}
 		out.Mine, out.Effect, out.Sent = true, classify.Open, out.Attempt
-		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET effect = 'open', ended = false, settled_at = NULL, run_id = $4, run_offset = $6,
-			    attempts = greatest(attempts, $3), sent_attempt = greatest(sent_attempt, $3), open_until = greatest(open_until, ledgerline.clock() + $5::interval)
+		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET repeated = effect = 'open', effect = 'open', ended = false, settled_at = NULL, run_id = $4, run_offset = $6,
+			    attempts = greatest(attempts, $3), sent_attempt = greatest(sent_attempt, $3), sent_to = $7, open_until = greatest(open_until, ledgerline.clock() + $5::interval)
 			WHERE organization_id = $1 AND correlation_id = $2 RETURNING open_until`,
-			c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, left+inFlight, offset).Scan(&out.OpenUntil)
+			c.OrganizationID, c.CorrelationID, out.Attempt, c.RunID, left+inFlight, offset, c.Place).Scan(&out.OpenUntil)
 	})
 	return out, err
 }
@@ -108,13 +118,15 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 // SettleWrite records what is known of a claimed write: after the answer to an
 // attempt that sent it, or to a question about that sending. attempt is the number
 // of the sending; what was asked about an earlier one says nothing of it. An open
-// effect changes nothing but, with ended, that asking can close it at once.
+// effect changes nothing but, with ended, that asking can close it at once. Where
+// an earlier sending was open when it was sent once more, the answer to the repeat
+// says nothing of that one, which can take effect until its time is over.
 func SettleWrite(ctx context.Context, db Beginner, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.write_claims SET effect = $4, ended = ended OR $5 OR $4 <> 'open', http_status = nullif($6, 0),
 			    settled_at = CASE WHEN $4 <> 'open' THEN ledgerline.clock() END
 			WHERE organization_id = $1 AND correlation_id = $2 AND effect = 'open'
-			  AND ($4 = 'done' OR sent_attempt = $3)`,
+			  AND ($4 = 'done' OR sent_attempt = $3 AND NOT (repeated AND open_until > ledgerline.clock()))`,
 			organization, correlation, attempt, string(effect), ended, httpStatus)
 		return err
 	})

@@ -195,18 +195,18 @@ func queryRecorded(ctx context.Context, db Beginner, organization uuid.UUID, que
 	return list, err
 }
 
-// ControlOf returns the entries that are known to be at an integration's vendor: a
+// ControlOf returns the entries that are known to be at a place of an integration: a
 // look-up that does not find them proves nothing. It is nil if there are none.
-func ControlOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c *Control, err error) {
+func ControlOf(ctx context.Context, db Beginner, organization, integration uuid.UUID, place string) (c *Control, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		c, err = controlOf(ctx, tx, organization, integration)
+		c, err = controlOf(ctx, tx, organization, integration, place)
 		return err
 	})
 	return c, err
 }
 
-func controlOf(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (*Control, error) {
-	rows, err := tx.Query(ctx, `SELECT vendor_keys, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2`, organization, integration)
+func controlOf(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, place string) (*Control, error) {
+	rows, err := tx.Query(ctx, `SELECT vendor_keys, voucher_id FROM ledgerline.vendor_controls WHERE organization_id = $1 AND integration_id = $2 AND place = $3`, organization, integration, place)
 	if err != nil {
 		return nil, err
 	}

@@ -239,7 +239,7 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 		cause notify.Cause
 		so    bool
 	}{
-		{notify.Credentials, kind == classify.Unauthorized || kind == classify.Forbidden || kind == classify.Credentials},
+		{notify.Credentials, kind.Signal() == classify.SignalRefused},
 		{notify.Rejected, e.Rejected > 0},
 		{notify.Faulted, e.Faulted > 0},
 	} {

@@ -126,16 +126,18 @@ func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUI
 		return false, err
 	}
 	type run struct {
-		ID                   uuid.UUID
-		Period, Status, Code string
+		ID     uuid.UUID
+		Period string
+		Status ExportStatus
+		Code   string
 	}
 	last, err := pgx.CollectRows(rows, pgx.RowToStructByPos[run])
 	switch {
 	case err != nil:
 		return false, err
-	case len(last) > 0 && last[0].Status == "complete":
+	case len(last) > 0 && last[0].Status == Complete:
 		return Recover(ctx, tx, organization, integration)
-	case len(last) < 2 || last[1].Status == "complete":
+	case len(last) < 2 || last[1].Status == Complete:
 		return false, nil
 	}
 	return Fail(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Facts: notify.Facts{

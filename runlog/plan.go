@@ -107,7 +107,7 @@ WHERE x.chunk = 0 OR x.state = 'rejected' AND x.export_id = $10`
 
 // replanEntries hands what an export did not get done to its retry, in chunks of
 // the same entries: those whose outcome is unknown stay marked as sent, so that the vendor
-// is asked first. Those that were rejected are not there, and are taken anew from
+// is asked first. Those that were rejected are not there, and are taken again from
 // the source by [planEntries].
 const replanEntries = `
 UPDATE ledgerline.export_entries x SET export_id = $2, chunk = n.chunk, state = CASE WHEN state IN ('unknown', 'sent') THEN 'sent' ELSE 'planned' END, reason = NULL

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
@@ -332,6 +334,22 @@ func TestMigrate(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = runlog.Migrate(t.Context(), pool)
 	require.ErrorContains(t, err, "use a newer ledgerline")
+}
+
+// The newest migration can be taken back, in an emergency, and applied again.
+func TestMigrateBack(t *testing.T) {
+	pool := open(t, emptyBase(t), "postgres")
+	_, _, err := runlog.Migrate(t.Context(), pool)
+	require.NoError(t, err)
+	db := stdlib.OpenDBFromPool(pool)
+	defer db.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, os.DirFS("migrations"))
+	require.NoError(t, err)
+	_, err = provider.Down(t.Context())
+	require.NoError(t, err)
+	from, to, err := runlog.Migrate(t.Context(), pool)
+	require.NoError(t, err)
+	require.Equal(t, []int64{runlog.SchemaVersion() - 1, runlog.SchemaVersion()}, []int64{from, to})
 }
 
 func TestSelfCheck(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // BackfillName is the workflow type of [Backfill].
@@ -69,7 +70,7 @@ func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]S
 			return nil, err
 		}
 		run := syncInput(in)
-		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, "backfill", by
+		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, runlog.ByBackfill, by
 		runs = append(runs, run)
 	}
 	return runs, nil

@@ -61,7 +61,7 @@ func (p Progress) WaitsUntil() time.Time {
 }
 
 // step makes the item at hand as one invocation, with audit rows of its own, and
-// does what [decide] says. It returns false if the run cannot go on.
+// does what [decide] says. It returns false if the run has to end.
 func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {
 	item, ok, sleep := p.take(workflow.Now(ctx))
 	if !ok {

@@ -31,11 +31,11 @@ type next string
 const (
 	forward next = "forward" // the chunk is finished
 	again   next = "again"   // it is made again at once
-	aside   next = "aside"   // it is made again later, and others go on meanwhile
+	aside   next = "aside"   // it is made again later, and others are made meanwhile
 	halve   next = "halve"   // it is halved to find the voucher that the vendor refuses, or that voucher is rejected
 	pause   next = "pause"   // the run waits for the vendor, and then makes it again
 	fail    next = "fail"    // the run ends
-	reclaim next = "reclaim" // the run is not the owner any more, and has to claim anew
+	reclaim next = "reclaim" // the run is not the owner any more, and has to claim again
 )
 
 // seen is what an invocation of a chunk has shown.
@@ -49,7 +49,7 @@ type seen struct {
 	asking    bool            // it ended in the question what is there
 	effect    classify.Effect // of all that it sent
 	ended     bool            // of an open effect: asking can close it at once
-	openFor   time.Duration   // of an open effect: until it can take effect no more
+	openFor   time.Duration   // of an open effect: until it can no longer take effect
 	retryIn   time.Duration   // until an open effect can be closed, or the vendor takes calls again
 	deferrals int             // of the run, in a row
 	unwelcome bool            // the vendor refuses requests that ask for nothing, too
@@ -110,7 +110,7 @@ func decide(s seen) decision {
 		return decision{next: aside, item: item, wait: s.retryIn}
 	case s.kind == classify.UnknownOutcome: // the entries say so
 		return decision{next: forward}
-	case s.unwelcome && s.kind == classify.Business, permanent && aboutTheCaller[s.kind], permanent && s.asking, exhausted:
+	case s.unwelcome && s.kind == classify.Business, s.kind.RefusesCaller(), permanent && s.asking, exhausted:
 		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
 	case s.kind == classify.Untrusted: // others may show what is known to be there
 		return decision{next: aside, item: item, wait: deferral(item.Tries-1, 0)}
@@ -129,12 +129,6 @@ func decide(s seen) decision {
 		return decision{next: aside, item: send(), wait: s.openFor}
 	}
 	return decision{next: pause, item: send()}
-}
-
-// aboutTheCaller are the permanent failures that say nothing of what was sent.
-var aboutTheCaller = map[classify.Kind]bool{
-	classify.Unauthorized: true, classify.Forbidden: true, classify.Credentials: true, classify.Configuration: true,
-	classify.QuotaSpent: true, classify.Internal: true,
 }
 
 // deferral is how long the n-th wait of a run is: a minute, doubling to twenty.

@@ -46,9 +46,13 @@ func (d Driver) Follow(p *Progress, in activities.Invocation, item Item, r activ
 	return FollowUp{Split: f.split, Sleep: f.sleep, Over: !f.goOn && f.err == nil, Reclaim: f.err != nil}
 }
 
+// HandedOver reports whether a run that continues as new was the owner of its
+// export, so that the next one goes on where it stopped. Otherwise that one claims.
+func (Driver) HandedOver(p Progress, by uuid.UUID) bool { return p.handedOver(by.String()) }
+
 // Halved notes the answer of [activities.Activities.SplitChunk].
 func (Driver) Halved(p *Progress, s *activities.Split, halved bool) { p.halved(s, halved) }
 
 // LostOwnership reports whether an activity's error means that the run has to
-// claim its export anew.
+// claim its export again.
 func (Driver) LostOwnership(err error) bool { return lostOwnership(err) }

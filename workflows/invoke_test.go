@@ -38,6 +38,7 @@ type bench struct {
 	organization uuid.UUID
 	integration  integrations.Integration
 	rows         []runlog.Row
+	control      *runlog.Control // of the integration
 	log          bytes.Buffer
 }
 
@@ -74,13 +75,14 @@ func newBench(t *testing.T) *bench {
 	suite.SetLogger(silent{})
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
-	acts.Now, acts.Claims = b.env.Now, memory(b.env.Now)
+	acts.Now, acts.Claims = b.env.Now, b.memory()
 	workflows.Register(b.env, acts)
 	return b
 }
 
 // memory keeps claims as PostgreSQL does, for a single run at a time.
-func memory(now func() time.Time) activities.ClaimStore {
+func (b *bench) memory() activities.ClaimStore {
+	now := b.env.Now
 	type claim struct {
 		runlog.WriteClaim
 		effect classify.Effect
@@ -109,6 +111,7 @@ func memory(now func() time.Time) activities.ClaimStore {
 			}
 			return nil
 		},
+		Control: func(context.Context, uuid.UUID, uuid.UUID, string) (*runlog.Control, error) { return b.control, nil },
 	}
 }
 
@@ -386,30 +389,81 @@ func TestLostAnswerIsReadBack(t *testing.T) {
 	}
 }
 
-// A write that cannot be looked up is never sent again once bytes have left.
-// A journal line that is not in the journal any more may have been posted: if the
-// ledger has its document, a person must look.
-func TestPostedLineIsNotResent(t *testing.T) {
+// An answer that does not show what is known to be there says nothing of a call
+// either: it is not sent on the strength of it.
+func TestQuestionsOfCallsAreProved(t *testing.T) {
 	b := newBench(t)
-	base, secret := sandbox.Addresses(strings.TrimSuffix(b.integration.BaseURL, "/xledger/graphql")), t.TempDir()+"/secret"
-	writeFile(t, secret, sandbox.DemoClientSecret)
-	b.integration.Adapter, b.integration.BaseURL = "businesscentral", base["businesscentral"]
-	b.integration.Settings = map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": base["entra"]}
-	b.integration.Credentials = map[string]integrations.Ref{"clientSecret": integrations.Ref("file:" + secret)}
-	line := `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
-		"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`
+	b.control = &runlog.Control{VendorKeys: []string{"there1", "there2"}, VoucherID: "1"}
+	b.made(t, strings.NewReplacer("k1", "there1", "k2", "there2").Replace(mutation))
+	b.sandbox.Script(
+		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Act: true, Status: 500, Body: `{"errors":[{"message":"no"}]}`}, // its work has ended
+		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, LookUp: sandbox.Empty},
+	)
 	in := b.invocation()
-	in.AdapterName, in.Operation = b.integration.Adapter, adapters.Call
+	in.Operation, in.Body = adapters.Call, json.RawMessage(mutation)
+	out := b.run(t, in)
+	require.True(t, out.OK, "%+v", out.Failure)
+	require.True(t, out.Response.ReadBack)
+	require.Equal(t, []any{3, classify.Done}, []any{out.TotalAttempts, out.Effect})
+	require.Equal(t, []classify.Kind{classify.ServerError, classify.Untrusted}, []classify.Kind{b.rows[0].ErrorKind, b.rows[1].ErrorKind})
+	require.Len(t, b.sandbox.Effects(), 4, "each item exactly once")
+}
 
+// made makes a request at the vendor that no invocation knows of.
+func (b *bench) made(t *testing.T, body string) {
+	t.Helper()
 	to, err := url.Parse(b.integration.BaseURL)
 	require.NoError(t, err)
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{to.Host}})
 	defer client.CloseIdle()
 	conn := &adapters.Conn{
-		Client: client, Adapter: in.AdapterName, BaseURL: to, Settings: b.integration.Settings, Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret},
+		Client: client, Adapter: b.integration.Adapter, BaseURL: to, Settings: b.integration.Settings,
+		Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret, "token": sandbox.DemoXledgerToken},
 	}
-	_, v := activities.Adapters()[in.AdapterName].Do(t.Context(), conn, adapters.Call, fmt.Appendf(nil, line, "d-1", "7"))
+	_, v := activities.Adapters()[b.integration.Adapter].Do(t.Context(), conn, adapters.Call, []byte(body))
 	require.Equal(t, classify.Success, v.Class, v.Message)
+}
+
+// journalLine is a call that makes a line of a journal.
+const journalLine = `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
+	"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`
+
+// businessCentral makes the integration one with Business Central, and returns a
+// call to it.
+func (b *bench) businessCentral(t *testing.T) activities.Invocation {
+	t.Helper()
+	base, secret := sandbox.Addresses(strings.TrimSuffix(b.integration.BaseURL, "/xledger/graphql")), t.TempDir()+"/secret"
+	writeFile(t, secret, sandbox.DemoClientSecret)
+	b.integration.Adapter, b.integration.BaseURL = "businesscentral", base["businesscentral"]
+	b.integration.Settings = map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": base["entra"]}
+	b.integration.Credentials = map[string]integrations.Ref{"clientSecret": integrations.Ref("file:" + secret)}
+	in := b.invocation()
+	in.AdapterName, in.Operation = b.integration.Adapter, adapters.Call
+	return in
+}
+
+// An attempt whose token took more than half of its time sends nothing: the answer
+// might not come in time. The next one has the token.
+func TestSlowTokenLeavesNoTimeToSend(t *testing.T) {
+	b := newBench(t)
+	in := b.businessCentral(t)
+	in.Policy.AttemptTimeout = time.Second
+	b.sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "entra"}, Times: 1, DelayMS: 700})
+	in.Body = fmt.Appendf(nil, journalLine, "d-1", "7")
+	out := b.run(t, in)
+	require.True(t, out.OK, "%+v", out.Failure)
+	require.Equal(t, []any{2, classify.Done}, []any{out.TotalAttempts, out.Effect})
+	require.Equal(t, []any{classify.Late, classify.Timeout, classify.None}, []any{b.rows[0].ErrorKind, b.rows[0].ErrorClass, b.rows[0].Effect})
+	require.Len(t, b.sandbox.Effects(), 1)
+	require.False(t, out.Response.ReadBack, "nobody had to be asked")
+}
+
+// A journal line that is not in the journal any more may have been posted: if the
+// ledger has its document, a person must look.
+func TestPostedLineIsNotResent(t *testing.T) {
+	b := newBench(t)
+	in, line := b.businessCentral(t), journalLine
+	b.made(t, fmt.Sprintf(line, "d-1", "7"))
 	require.Equal(t, 1, b.sandbox.Post(sandbox.DemoJournalID))
 
 	b.sandbox.Script(sandbox.Rule{Match: sandbox.Match{Method: "POST", Operation: "journalLines"}, Times: 1, Drop: sandbox.BeforeEffect})
@@ -420,16 +474,45 @@ func TestPostedLineIsNotResent(t *testing.T) {
 	require.Len(t, b.sandbox.Effects(), 2, "a line and its posting, and nothing more")
 }
 
-func TestUnsafeWriteIsNotResent(t *testing.T) {
-	b := newBench(t)
-	b.sandbox.Script(sandbox.Rule{Reset: sandbox.AfterEffect})
-	in := b.invocation()
-	in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"mutation { addProjects(inputs: []) { edges { node { dbId } } } }"}`)
-	out := b.run(t, in)
-	require.Equal(t, 1, out.TotalAttempts)
-	require.Len(t, b.sandbox.Log(), 1)
-	require.Equal(t, classify.UnknownOutcome, b.rows[0].ErrorKind)
-	require.Contains(t, out.Failure.Message, "outcome is unknown")
+// A write that nobody can be asked about is sent again only if it is proved that
+// nothing was done, for which 503 counts here; or if the caller says that a repeat
+// does no harm.
+func TestUnsafeWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule       sandbox.Rule
+		idempotent bool
+		requests   int
+		effect     classify.Effect
+		kind       classify.Kind // of the outcome; "" for a success
+	}{
+		"reset":                {sandbox.Rule{Reset: sandbox.AfterEffect}, false, 1, classify.Open, classify.UnknownOutcome},
+		"502":                  {sandbox.Rule{Status: 502}, false, 1, classify.Open, classify.UnknownOutcome},
+		"500 in its shape":     {sandbox.Rule{Status: 500, Body: `{"errors":[{"message":"no"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
+		"throttled with data":  {sandbox.Rule{Status: 200, Body: `{"data":null,"errors":[{"message":"no","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
+		"503":                  {sandbox.Rule{Status: 503}, false, 2, classify.Done, ""},
+		"429":                  {sandbox.Rule{Status: 429}, false, 2, classify.Done, ""},
+		"502, vouched for":     {sandbox.Rule{Status: 502}, true, 2, classify.Done, ""},
+		"reset, vouched for":   {sandbox.Rule{Reset: sandbox.AfterEffect}, true, 2, classify.Done, ""},
+		"refused, vouched for": {sandbox.Rule{Status: 400, Body: `{"errors":[{"message":"no"}]}`}, true, 1, classify.Open, classify.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c.rule.Times = 1
+			b.sandbox.Script(c.rule, sandbox.Rule{Status: 200, Body: `{"data":{"addProjects":{"edges":[]}}}`})
+			in := b.invocation()
+			in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"mutation { addProjects(inputs: []) { edges { node { dbId } } } }"}`)
+			in.Idempotent = c.idempotent
+			out := b.run(t, in)
+			require.Len(t, b.sandbox.Log(), c.requests, "and nobody is asked")
+			require.Equal(t, c.requests, out.TotalAttempts)
+			require.Equal(t, []any{c.effect, c.kind}, []any{out.Effect, out.Kind}, "%+v", out.Failure)
+			require.Equal(t, c.kind == "", out.OK)
+			if c.kind == classify.UnknownOutcome {
+				require.Equal(t, c.kind, b.rows[0].ErrorKind)
+				require.Contains(t, out.Failure.Message, "outcome is unknown")
+			}
+		})
+	}
 }
 
 // A success whose body is too large once it is encoded is a success without its

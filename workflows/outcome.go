@@ -46,10 +46,11 @@ type Failure struct {
 func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.Held, answer activities.Answer, err error) Outcome {
 	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: trail.Last().Number}
 	if !readOnly(in) {
+		var ended bool
 		var until time.Time
-		out.Effect, _, until = trail.Effect()
-		if last := trail.Last(); out.Effect == "" && last.Asking { // about what an earlier run has sent
-			out.Effect, until = classify.Open, last.OpenUntil
+		out.Effect, ended, until = trail.Effect()
+		if ended { // the answer proves that it can no longer take effect
+			until = trail.Last().EndedAt
 		}
 		if out.Effect == classify.Open && !until.IsZero() {
 			out.OpenUntil = &until

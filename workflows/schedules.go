@@ -93,7 +93,7 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 // syncInput is what a schedule's firings start.
 func syncInput(in integrations.Integration) SyncInput {
 	return SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: "schedule", TriggeredBy: "schedule",
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: runlog.BySchedule, TriggeredBy: "schedule",
 		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 }

@@ -47,7 +47,7 @@ type Progress struct {
 	Plan       activities.Planned `json:"plan"`
 	Next       int                `json:"next"`                // the planned chunk to be sent next, from 1
 	Queue      []Item             `json:"queue,omitempty"`     // to be made before it, the last one first
-	Aside      []Item             `json:"aside,omitempty"`     // that wait until what was sent can take effect no more
+	Aside      []Item             `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
 	Last       int                `json:"last"`                // the highest chunk number given out
 	LateErrors bool               `json:"lateErrors"`          // late errors have been asked for
 	Deferrals  int                `json:"deferrals"`           // in a row
@@ -91,7 +91,7 @@ func SyncOptions(in SyncInput) client.StartWorkflowOptions {
 //
 // Only the run that owns the export gives orders about it. One that finds that it
 // is not the owner any more, because it was reset or another one has taken the
-// export over, claims anew.
+// export over, claims again.
 func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	var p Progress
 	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (Progress, error) { return p, nil }); err != nil {
@@ -113,7 +113,7 @@ const maxClaims = 10
 // errNotOwner ends what a run does as the owner of its export.
 var errNotOwner = errors.New("the run does not own its export any more")
 
-// lostOwnership reports whether an error means that the run has to claim anew.
+// lostOwnership reports whether an error means that the run has to claim again.
 func lostOwnership(err error) bool {
 	var failed *temporal.ApplicationError
 	return errors.Is(err, errNotOwner) || errors.As(err, &failed) && failed.Type() == string(classify.NotOwner)
@@ -124,9 +124,12 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 	goOn := true
 	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by who is cancelled
 	if in.Resume != nil {
+		if !in.Resume.handedOver(workflow.GetInfo(ctx).ContinuedExecutionRunID) {
+			return SyncResult{}, errNotOwner
+		}
 		*p = *in.Resume
 		var c activities.Claimed
-		if err := store(durable, activities.ClaimName, "go on with "+p.Export.Period, activities.Claim{Export: p.Export, HandedOver: true}, &c); err != nil {
+		if err := store(durable, activities.ClaimName, "resume "+p.Export.Period, activities.Claim{Export: p.Export, HandedOver: true}, &c); err != nil {
 			return SyncResult{}, err
 		}
 		if !c.Mine {
@@ -174,6 +177,11 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
 }
+
+// handedOver reports whether a run that continued as new was the owner of what it
+// hands over. One that was reset before it could notice is not: it remembers how far
+// another run was at some time, and that one has gone on since.
+func (p Progress) handedOver(by string) bool { return p.Export.RunID.String() == by }
 
 // warmedBy is how recent traffic must be to leave a run's warm-up out.
 const warmedBy = time.Minute

@@ -111,7 +111,7 @@ func guard(r odata.Request) adapters.Guard {
 			g, others = adapters.Weaker(g, own), others || own == adapters.Idempotent
 			if number, _ := numbers(part); number != "" {
 				lines++
-				distinct[strings.ToUpper(number)] = true
+				distinct[folded(number)] = true
 			}
 		}
 		// A look-up says nothing of parts that are no lines, and could not tell apart
@@ -141,6 +141,9 @@ func numbers(r odata.Request) (external, document string) {
 	}
 	var line struct{ ExternalDocumentNumber, DocumentNumber string }
 	if json.Unmarshal(r.Body, &line) != nil {
+		return "", ""
+	}
+	if folded(line.ExternalDocumentNumber) == "" {
 		return "", ""
 	}
 	return line.ExternalDocumentNumber, line.DocumentNumber

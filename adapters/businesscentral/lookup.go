@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,9 +18,12 @@ import (
 // externalDocumentNumber.
 type line struct{ path, number string }
 
-// folded is what lines are compared by. Business Central keeps such a number in
-// capitals, whatever was sent, so two that differ in case only are the same.
-func (l line) folded() line { return line{l.path, strings.ToUpper(l.number)} }
+// folded is what lines are compared by.
+func (l line) folded() line { return line{l.path, folded(l.number)} }
+
+// folded is a number as Business Central keeps it, whatever was sent: in capitals and
+// without blanks around it (docs/vendors.md#sources).
+func folded(number string) string { return strings.ToUpper(strings.Trim(number, " ")) }
 
 // primary are the headers of a look-up: without them a read may be answered by a
 // replica that lags behind (docs/vendors.md#sources).
@@ -55,32 +59,33 @@ func (b Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 		numbers := make([][]string, len(groups))
 		for i, group := range groups {
 			for _, s := range group {
-				numbers[i] = append(numbers[i], s.Key)
+				numbers[i] = append(numbers[i], strings.Trim(s.Key, " "))
 			}
 		}
 		lists, v := b.ask(ctx, c, odata.LookUps(path, "externalDocumentNumber", "id,externalDocumentNumber,amount", numbers))
 		if v.Class != classify.Success {
 			return nil, v
 		}
-		shown := make([]map[string]bool, len(lists))
+		answers := make([]map[string]adapters.Found, len(lists))
 		for i, list := range lists {
-			shown[i] = make(map[string]bool)
+			answers[i] = make(map[string]adapters.Found)
 			for _, r := range list {
 				key, asked := keys[line{path, r.Text("externalDocumentNumber")}.folded()]
 				if !asked {
 					return nil, odata.Unasked()
 				}
-				shown[i][key] = true
-				f := found[key]
+				f := answers[i][key]
 				if f.Count++; f.Reference == "" {
 					f.Reference, f.Amount = r.Text("id"), r.Amount("amount")
 				}
-				found[key] = f
+				answers[i][key] = f
 			}
 		}
-		if w, ok := adapters.Proved(groups, shown); !ok {
+		there, w, ok := adapters.Proved(groups, answers)
+		if !ok {
 			return nil, w
 		}
+		maps.Copy(found, there)
 	}
 	return b.posted(ctx, c, own, sought, found)
 }
@@ -104,10 +109,17 @@ func (b Adapter) posted(ctx context.Context, c *adapters.Conn, own string, sough
 	var ledgers []string
 	for _, s := range sought {
 		at := ledger(cmp.Or(s.In, own))
-		if _, there := found[s.Key]; there || s.Voucher == "" || at == "" {
+		_, there := found[s.Key]
+		switch {
+		case there || at == "":
+			continue
+		case folded(s.Voucher) == "" && s.In != "": // a request that gave it none
+			found[s.Key] = adapters.Found{Elsewhere: "the line is not in the journal, and without a documentNumber nobody can tell whether it was posted"}
+			continue
+		case s.Voucher == "": // of which it is not known
 			continue
 		}
-		p := posting{at, strings.ToUpper(document(s.Voucher))}
+		p := posting{at, folded(document(s.Voucher))}
 		if documents[at] == nil {
 			ledgers = append(ledgers, at)
 		}
@@ -122,7 +134,7 @@ func (b Adapter) posted(ctx context.Context, c *adapters.Conn, own string, sough
 			return nil, v
 		}
 		for _, r := range slices.Concat(lists...) {
-			of := keys[posting{at, strings.ToUpper(r.Text("documentNumber"))}]
+			of := keys[posting{at, folded(r.Text("documentNumber"))}]
 			if of == nil {
 				return nil, odata.Unasked()
 			}

@@ -37,24 +37,23 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 	if v.Class != classify.Success {
 		return nil, v
 	}
-	found := make(map[string]adapters.Found, len(sought))
-	shown := make([]map[string]bool, len(lists))
+	answers := make([]map[string]adapters.Found, len(lists))
 	for i, list := range lists {
-		shown[i] = make(map[string]bool)
+		answers[i] = make(map[string]adapters.Found)
 		for _, r := range list {
 			key := strings.ToLower(r.Text(column)) // Dataverse compares without case
 			if !asked[key] {
 				return nil, odata.Unasked()
 			}
-			shown[i][key] = true
-			f := found[key]
+			f := answers[i][key]
 			if f.Count++; f.Reference == "" {
 				f.Reference, f.Amount = primaryKey(r, column), r.Amount(amount)
 			}
-			found[key] = f
+			answers[i][key] = f
 		}
 	}
-	if w, ok := adapters.Proved(groups, shown); !ok {
+	found, w, ok := adapters.Proved(groups, answers)
+	if !ok {
 		return nil, w
 	}
 	return found, v

@@ -126,7 +126,7 @@ func identifiers(variables json.RawMessage) (ids []string, ok bool) {
 		}
 		for _, in := range inputs {
 			id := in.Node.ExtIdentifier
-			if id == "" || seen[id] {
+			if strings.TrimSpace(id) != id || id == "" || seen[id] { // blanks around it may not be kept
 				return nil, false
 			}
 			seen[id] = true

@@ -117,13 +117,12 @@ const perLookUp = MaxNodes + 2
 // Find implements [adapters.Finder] with the import items of an extIdentifier. The
 // filter extIdentifier_in is an assumption: the vendor's reference is not public.
 func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
-	found := make(map[string]adapters.Found)
 	v := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
 	groups := adapters.Groups(sought, perLookUp)
-	var shown []map[string]bool
+	var answers []map[string]adapters.Found
 	for _, some := range groups {
-		here := make(map[string]bool)
-		shown = append(shown, here)
+		here := make(map[string]adapters.Found)
+		answers = append(answers, here)
 		asked := make(map[string]bool, len(some))
 		ids := make([]string, len(some))
 		for i, one := range some {
@@ -143,19 +142,19 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 			if !asked[node.ExtIdentifier] {
 				return errors.New("the look-up answered with an item that was not asked for; its filter was passed over")
 			}
-			here[node.ExtIdentifier] = true
-			f := found[node.ExtIdentifier]
+			f := here[node.ExtIdentifier]
 			if f.Count++; f.Reference == "" {
 				f.Reference, f.Amount = string(node.DBID), string(node.Amount)
 			}
-			found[node.ExtIdentifier] = f
+			here[node.ExtIdentifier] = f
 			return nil
 		})
 		if v.Class != classify.Success {
 			return nil, v
 		}
 	}
-	if w, ok := adapters.Proved(groups, shown); !ok {
+	found, w, ok := adapters.Proved(groups, answers)
+	if !ok {
 		return nil, w
 	}
 	return found, v

@@ -18,8 +18,10 @@ package xledger
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +52,8 @@ var Vendor = adapters.Vendor{
 		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
 		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 	},
-	InFlight: 2 * time.Minute, // an assumption: docs/vendors.md#in-flight
+	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#sources)
+	InFlight: 2 * time.Minute,                           // an assumption: docs/vendors.md#in-flight
 }
 
 // Adapter implements [adapters.Exporter].
@@ -112,10 +115,33 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
+	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Sought)) {
+		v = adapters.Fault(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
+		v.HTTPStatus, v.Effect = a.Status, classify.Open
+	}
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
 	return adapters.Accepted(a), v
+}
+
+// namesEach reports whether the answer to an import that asks for its edges has one
+// for each of n items. An import that does not ask is confirmed without.
+func namesEach(request, answer []byte, n int) bool {
+	if q, err := parse(request); err != nil || !strings.Contains(q.Query, "edges") {
+		return err == nil
+	}
+	type edge struct{ Node json.RawMessage }
+	var a struct {
+		Data map[string]struct{ Edges []*edge }
+	}
+	if json.Unmarshal(adapters.JSON(answer), &a) != nil || len(a.Data) != 1 {
+		return false
+	}
+	for _, field := range a.Data { // under its name or an alias
+		return len(field.Edges) == n && !slices.ContainsFunc(field.Edges, func(e *edge) bool { return e == nil || string(e.Node) == "null" })
+	}
+	return false
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses

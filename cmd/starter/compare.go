@@ -16,7 +16,7 @@ type sight int
 
 const (
 	missing   sight = iota
-	there           // once, with the same amount where the vendor tells it
+	there           // once, with the same amount where the vendor gives it
 	twice           // or more often
 	otherwise       // with another amount
 	elsewhere       // not under its key, but something may be it, such as a posted line

@@ -342,7 +342,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			case err != nil:
 				return err
 			case e.Status == runlog.Pending && e.Trigger == runlog.ByAdopting:
-				return fmt.Errorf("export %s is not over yet; starter exports prove --period %s --adopt goes on with it", e.ID, e.Period)
+				return fmt.Errorf("export %s is not over yet; starter exports prove --period %s --adopt resumes it", e.ID, e.Period)
 			case e.Status == runlog.Pending:
 				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
 			case n.Exported == n.Total && (e.Status == runlog.Complete || e.Total > 0): // a failed one without entries could not plan

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -168,6 +169,12 @@ func (a *app) newProver(c *cobra.Command, organization uuid.UUID, integration st
 	return p, nil
 }
 
+// place is where the integration's entries go, and where the vendor is asked.
+func (p *prover) place() string {
+	v, _ := vendors.Lookup(p.spec.Adapter)
+	return v.Place(p.spec.BaseURL, p.spec.Settings)
+}
+
 func (p *prover) close() {
 	p.temporal.Close()
 	p.pool.Close()
@@ -247,7 +254,7 @@ const lookUpAtOnce = 500
 // vendor asks the vendor for entries, about total of them, compares them and
 // calls after, which may be nil, when some have been compared.
 func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog.Recorded, error], after func(context.Context) error) ([]finding, error) {
-	control, err := runlog.ControlOf(ctx, p.pool, p.spec.OrganizationID, p.spec.ID)
+	control, err := runlog.ControlOf(ctx, p.pool, p.spec.OrganizationID, p.spec.ID, p.place())
 	if err != nil {
 		return nil, err
 	}
@@ -419,7 +426,7 @@ func (a *adoption) take(ctx context.Context) error {
 		}
 		a.export, a.begun = begun, true
 	}
-	adopted, doubtful, err := runlog.Adopt(ctx, a.pool, a.export, list)
+	adopted, doubtful, err := runlog.Adopt(ctx, a.pool, a.export, a.place(), list)
 	a.adopted, a.doubtful, a.comparison.adoptions = a.adopted+adopted, a.doubtful+doubtful, nil
 	return err
 }

@@ -1,22 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
-)
-
-// Xledger's price list for the United Kingdom (docs/vendors.md#sources). Volume is billed
-// too and is not counted here.
-const (
-	xledgerIncluded = 5000 // requests a month
-	xledgerPence    = 1    // for each one above
 )
 
 // quotaLine is an integration's month with what follows from it.
@@ -71,9 +63,8 @@ func quotaOf(u runlog.UsageRow) quotaLine {
 		percent := q.Percent(u.Total)
 		line.Percent = &percent
 	}
-	if u.Adapter == xledger.Name {
-		pence := max(0, u.Total-xledgerIncluded) * xledgerPence
-		line.Estimate = fmt.Sprintf("GBP %d.%02d", pence/100, pence%100)
+	if v, _ := vendors.Lookup(u.Adapter); v.Price != nil {
+		line.Estimate = v.Price.Estimate(u.Total)
 	}
 	return line
 }

@@ -72,6 +72,14 @@ func TestShown(t *testing.T) {
 	require.Equal(t, []any{"open", "2026-11-23T12:35:56Z", "kari@example"}, []any{got["effect"], got["openUntil"], got["actor"]})
 	require.Equal(t, "open", got["attempts"].([]any)[0].(map[string]any)["effect"])
 
+	ended := shown{Attempts: activities.Trail{
+		{Number: 1, EndedAt: until, Class: classify.Permanent, Kind: classify.Business, Effect: classify.Open, Ended: true, OpenUntil: until.Add(time.Hour)},
+	}}
+	ended.fold()
+	out.Reset()
+	require.NoError(t, ended.print(&out))
+	require.Equal(t, 2, strings.Count(out.String(), "open until 12:34:56"), "no longer than until the answer, as in the outcome and the record: %s", out.String())
+
 	read := shown{Attempts: activities.Trail{{Number: 1, Class: classify.Transient}}}
 	read.fold()
 	require.Empty(t, read.Effect, "a read has none")

@@ -104,8 +104,13 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 
 // fold says what is known of a write over the attempts of a trail.
 func (s *shown) fold() {
+	var ended bool
 	var until time.Time
-	if s.Effect, _, until = s.Attempts.Effect(); s.Effect == classify.Open && !until.IsZero() {
+	s.Effect, ended, until = s.Attempts.Effect()
+	if ended { // the answer proves that it can no longer take effect
+		until = s.Attempts.Last().EndedAt
+	}
+	if s.Effect == classify.Open && !until.IsZero() {
 		s.OpenUntil = &until
 	}
 }
@@ -176,7 +181,8 @@ func (s shown) print(w io.Writer) error {
 	fmt.Fprintln(w)
 	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "EFFECT", "WAIT", "MESSAGE"}}
 	for _, at := range s.Attempts {
-		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", effectOf(at.Effect, &at.OpenUntil), "-", clip(at.Message, 80)}
+		until := at.Until()
+		row := []string{fmt.Sprint(at.Number), "-", string(at.Class), dash(string(at.Kind)), dash(at.Rule), "-", effectOf(at.Effect, &until), "-", clip(at.Message, 80)}
 		if at.Class == "" {
 			row[2] = "running"
 		}

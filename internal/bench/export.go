@@ -151,14 +151,14 @@ func ledger(ctx context.Context, stack *devstack.Stack, n int) (workflows.SyncIn
 	in := list["xledger-main"]
 	return workflows.SyncInput{
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: "2026-10",
-		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "bench",
+		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "bench",
 	}, err
 }
 
 func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (runlog.Export, error) {
 	e, _, err := runlog.Claim(ctx, db, runlog.Export{
 		OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, Period: in.Period,
-		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: "manual", TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
+		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: runlog.ByHand, TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
 	})
 	return e, err
 }

@@ -57,12 +57,17 @@ const addItems = `{"query":"mutation($in:[AddGLImportItemInput!]!){addGLImportIt
   {"clientId":"1","node":{"extIdentifier":"demo-1-1","trRegNumber":"1","amount":"100.00","account":{"code":"1920"}}},
   {"clientId":"2","node":{"extIdentifier":"demo-1-2","trRegNumber":"1","amount":"-100.00","account":{"code":"3000"}}}]}}`
 
+var lost = strings.ReplaceAll(addItems, "demo-1-", "demo-3-")
+
 var unbalanced = strings.ReplaceAll(strings.ReplaceAll(addItems, "demo-1-", "demo-2-"), "-100.00", "-99.00")
 
 var scenes = []scene{
 	{"Xledger answers 503 twice, then takes the voucher", "xledger-main", addItems,
 		[]sandbox.Rule{{Match: sandbox.Match{Vendor: "xledger"}, Times: 2, Status: 503}},
 		want{ok: true, attempts: 3, minimum: 2400 * time.Millisecond}},
+	{"Xledger stores a voucher and the answer is lost: the next attempt asks, and sends nothing", "xledger-main", lost,
+		[]sandbox.Rule{{Match: sandbox.Match{Vendor: "xledger"}, Times: 1, Reset: sandbox.AfterEffect}},
+		want{ok: true, attempts: 2}},
 	{"Xledger throttles inside HTTP 200; the documented wait is 5 s", "xledger-main", "",
 		[]sandbox.Rule{{Match: sandbox.Match{Vendor: "xledger"}, Times: 1, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED","message":"Too many requests"}]}`}},
 		want{ok: true, attempts: 2, minimum: 5 * time.Second}},

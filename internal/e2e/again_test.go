@@ -37,7 +37,7 @@ func forget(t *testing.T, in activities.Invocation) {
 	require.Eventually(t, func() bool {
 		_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
 		return err != nil
-	}, 30*time.Second, 100*time.Millisecond)
+	}, 2*time.Minute, 100*time.Millisecond) // Temporal deletes when it has nothing else to do
 }
 
 // A correlation ID stands for one request for good: while it runs, after it has

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -161,6 +162,24 @@ func TestExportShowsItsCall(t *testing.T) {
 	require.Regexp(t, `call .*attempt \d failed \(transient rate_limited\), the next one is at .*: the vendor throttles`, shown)
 	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
 	require.NotContains(t, show(), "the next one is at")
+}
+
+// So is until when it waits for what the vendor may still be doing, and for whom.
+func TestExportShowsItsWait(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+	b.fault(sandbox.Rule{Times: 1, Reset: sandbox.BeforeEffect})
+	run := b.start(t, b.input(t, "2026-10"))
+	b.atVendor(t, 1)
+	id := queryStrings(t, "SELECT export_id::text FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1", b.id)[0]
+	require.Eventually(t, func() bool {
+		out, words, code := starter(t, "", "exports", "show", id, "--org", b.id.String())
+		require.Zero(t, code, words)
+		return regexp.MustCompile(`waiting +until \d\d:\d\d:\d\d for what Xledger may still be doing`).MatchString(out)
+	}, 10*time.Second, 20*time.Millisecond)
+	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+	b.requireOnce(t, 2)
 }
 
 // A token that Xledger refuses inside HTTP 200, without a code: no voucher is to

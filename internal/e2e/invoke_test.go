@@ -331,6 +331,10 @@ func TestZZNoSecretAnywhere(t *testing.T) {
 	script(kind, sandbox.Rule{Status: 200, Body: `{"data":{"youSent":"` + canaries[0] + `"}}`})
 	require.True(t, execute(t, kind).OK)
 	require.True(t, execute(t, o.ping("crm")).OK)
+	write, _ := o.voucher()
+	script(write, sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"` + canaries[0] + `"}]}`})
+	execute(t, write)
+	finish(t, write)
 	finish(t, kind)
 	canaries = append(canaries, "sandbox.") // the prefix of every access token
 
@@ -338,7 +342,7 @@ func TestZZNoSecretAnywhere(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	for _, table := range []string{"integrations", "integration_run_logs"} {
+	for _, table := range []string{"integrations", "integration_run_logs", "write_claims", "bufdir_export_audit_log", "export_entries", "vendor_controls"} {
 		var all string
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT coalesce(string_agg(t::text, E'\n'), '') FROM ledgerline."+table+" t").Scan(&all))
 		require.NotEmpty(t, all)

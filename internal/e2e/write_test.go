@@ -137,6 +137,7 @@ func TestWriteReset(t *testing.T) {
 		out := execute(t, in)
 		require.False(t, out.OK)
 		require.Equal(t, classify.Open, out.Effect)
+		require.WithinDuration(t, time.Now(), *out.OpenUntil, 500*time.Millisecond, "the answer ended it")
 		finish(t, in)
 		claim, _ := known(t, in)
 		require.Equal(t, "open ended", claim)

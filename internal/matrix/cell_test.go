@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"fmt"
+	"time"
 )
 
 // cell is one combination.
@@ -16,6 +17,14 @@ type cell struct {
 
 func (c cell) String() string {
 	return fmt.Sprintf("%s/%s/%s/%s/%s", c.vendor.adapter, c.answer.name, c.effect.name, c.moment, asks[c.ask].name)
+}
+
+// attempt is how long an attempt may take, in real time.
+func (c cell) attempt() time.Duration {
+	if c.answer.hangs {
+		return hangTime
+	}
+	return attemptTime
 }
 
 // possible reports whether a combination can be: what is proved to have had no
@@ -40,8 +49,8 @@ func (c cell) possible() bool {
 // cannot hold: an effect after the time for which it waits, and one after a
 // complete answer that the write had failed.
 func (c cell) doubles() bool {
-	if c.vendor.upserts {
-		return c.effect.late > 0 && c.answer.proof == workEnded // nothing is there twice, but what was rejected is
+	if c.vendor.upserts { // nothing is there twice, but what was rejected is
+		return c.effect.late > 0 && c.answer.proof == workEnded || c.effect.late > refusedFlight+attemptTime && c.refuses()
 	}
 	return c.effect.late > c.vendor.inFlight+attemptTime || c.effect.late > 0 && c.answer.proof == workEnded
 }

@@ -14,6 +14,7 @@ import (
 type monitor struct {
 	now      func() time.Time
 	inFlight time.Duration
+	left     time.Duration // at least, of an attempt when it sends: half of it
 	upserts  bool
 
 	mu     sync.Mutex
@@ -33,8 +34,8 @@ type send struct {
 	seq      int
 }
 
-func newMonitor(now func() time.Time, v vendor) *monitor {
-	return &monitor{now: now, inFlight: v.inFlight, upserts: v.upserts, sends: map[string]send{}, asked: map[string]time.Time{}, began: now()}
+func newMonitor(now func() time.Time, v vendor, attempt time.Duration) *monitor {
+	return &monitor{now: now, inFlight: v.inFlight, left: attempt * 2 / 5, upserts: v.upserts, sends: map[string]send{}, asked: map[string]time.Time{}, began: now()}
 }
 
 // arrived is told of each request. honest is whether a look-up is answered so.
@@ -73,7 +74,7 @@ func (m *monitor) mayNot(before send, asked, now time.Time) string {
 		return "nobody has asked since it was sent"
 	case before.proof == workEnded && !asked.Before(before.answered):
 		return ""
-	case asked.Before(before.at.Add(m.inFlight)):
+	case asked.Before(before.at.Add(m.left + m.inFlight)):
 		return fmt.Sprintf("it was sent at %v and may take effect for %v after its deadline; the last question was at %v", before.at.Sub(m.began), m.inFlight, asked.Sub(m.began))
 	}
 	return ""

@@ -42,12 +42,15 @@ type effect struct {
 // How late effects are: by less than an attempt takes, by more, and by more than
 // the time for which the program waits.
 const (
-	attemptTime  = 2 * time.Second
-	hangTime     = 300 * time.Millisecond // an attempt that gets no answer, in real time
-	inFlight     = time.Minute
-	soon, later  = time.Second, 30 * time.Second
-	afterAll     = 10 * time.Minute
-	maxDeferWait = 20 * time.Minute
+	attemptTime = 2 * time.Second
+	hangTime    = 300 * time.Millisecond // an attempt that gets no answer, in real time
+	inFlight    = time.Minute
+	// refusedFlight is for how long an upsert that was refused is waited for before
+	// its entries are rejected: as long as for other content.
+	refusedFlight = 2 * time.Minute
+	soon, later   = time.Second, 30 * time.Second
+	afterAll      = 10 * time.Minute
+	maxDeferWait  = 20 * time.Minute
 )
 
 var effects = []effect{
@@ -228,7 +231,9 @@ var vendors = []vendor{{
 		}),
 		list(noProof, 200, map[string]string{
 			"timed out": gql("Your query timed out.", ""), "data null": `{"data":null}`, "neither data nor errors": `{}`,
-			"mutation null": `{"data":{"addGLImportItems":null}}`,
+			"mutation null": `{"data":{"addGLImportItems":null}}`, "edges null": `{"data":{"addGLImportItems":{"edges":null}}}`,
+			"fewer edges":   `{"data":{"addGLImportItems":{"edges":[{"clientId":"1","node":{"dbId":"7"}}]}}}`,
+			"another field": `{"data":{"__typename":"Mutation"}}`,
 		}),
 		[]answer{
 			{name: "200 data and errors", proof: workEnded, rule: sandbox.Rule{Rewrite: withErrors(`[{"message":"Cannot read dbId"}]`)}},
@@ -257,7 +262,7 @@ var vendors = []vendor{{
 		}),
 		list(noProof, 200, map[string]string{
 			"part 408": inPart(408, odata("Unlisted", "no")), "part 504": inPart(504, odata("Unlisted", "no")), "part 500 timed out": inPart(500, odata("Unlisted", "The operation timed out.")),
-			"fewer parts": `{"responses":[{"id":"0","status":201,"body":{"id":"x"}}]}`, "no parts": `{"responses":[]}`, "no batch": `{"value":[]}`,
+			"fewer parts": `{"responses":[{"id":"0","status":201,"body":{"id":"x"}}]}`, "part 200 empty": inPart(200, "null"), "no parts": `{"responses":[]}`, "no batch": `{"value":[]}`,
 		}),
 	),
 }, {

@@ -52,9 +52,12 @@ func TestAmounts(t *testing.T) {
 		debit := new(big.Int)
 		day := time.Date(2026, 8, 15, 0, 0, 0, 0, time.UTC)
 		for v := range rapid.IntRange(1, 5).Draw(rt, "vouchers") {
+			whole := &voucher{id: fmt.Sprintf("v%03d", v)}
+			w.vouchers = append(w.vouchers, whole)
 			for i, n := range amounts(rt) {
 				l := line{fmt.Sprintf("v%03d-%d", v, i), "3000", cents(n), day}
 				w.add(l)
+				whole.lines = append(whole.lines, l)
 				sum := sha256.Sum256([]byte(w.specs[0].ID.String() + "/" + l.id))
 				key := hex.EncodeToString(sum[:])[:32]
 				want[key] = l.amount

@@ -191,11 +191,13 @@ func (w *world) check(t *rapid.T) {
 }
 
 // mayBeTorn holds for vouchers of which a line can be at the vendor without the
-// others: where a request is not stored as a whole, or somebody was at work.
+// others: where a request is not stored as a whole, or somebody was at work; and for
+// those of which an answer that proves nothing else has shown a part.
 func (w *world) mayBeTorn(k entry, r, other entryRow) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.vendors[w.place(k.integration)].atomic || w.unknowable[r.Key] || w.unknowable[other.Key]
+	found := map[string]bool{r.State: true, other.State: true}
+	return found["sent"] && found["exported"] || !w.vendors[w.place(k.integration)].atomic || w.unknowable[r.Key] || w.unknowable[other.Key]
 }
 
 // checkExports is that there is one row for each period and retry, and that what

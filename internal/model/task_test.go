@@ -298,6 +298,9 @@ func (t *task) activities() *activities.Activities {
 			Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
 				return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
 			},
+			Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
+				return runlog.ControlOf(ctx, db, organization, integration, place)
+			},
 		},
 	}
 }

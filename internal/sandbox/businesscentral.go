@@ -168,7 +168,7 @@ func (s *Sandbox) journalLine(c *call, j *journal, id string, in record) answer 
 	}
 	for _, field := range codes {
 		if in[field] != nil {
-			in.set(field, strings.ToUpper(in.text(field)))
+			in.set(field, strings.ToUpper(strings.Trim(in.text(field), " ")))
 		}
 	}
 	in.set("id", c.guid())

@@ -61,7 +61,8 @@ type column struct{ name, text string }
 // indexed are the columns by which rows are looked for.
 var indexed = []string{"externalDocumentNumber", "documentNumber"}
 
-// codes are columns that hold capitals, whatever is written to them.
+// codes are columns that hold capitals without blanks around them, whatever is
+// written to them.
 var codes = []string{"accountNumber", "documentNumber", "externalDocumentNumber"}
 
 func newTable() table { return table{by: make(map[column][]int)} }

@@ -44,7 +44,7 @@ func send(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
 // thenLook has a chunk fail after its effect and then the look-up of it.
 func thenLook(look func(vendor) sandbox.Rule) func(vendor, string) []sandbox.Rule {
 	return func(v vendor, key string) []sandbox.Rule {
-		return append(match(find(v.send, key), v.doubt...), match(find(v.look, key), look(v))...)
+		return append(match(find(v.send, key), sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect}), match(find(v.look, key), look(v))...)
 	}
 }
 

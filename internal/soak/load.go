@@ -31,7 +31,6 @@ type vendor struct {
 	late        bool   // it tells of some faults later
 
 	send, look   sandbox.Match  // a chunk that is sent, and one that is looked up
-	doubt        []sandbox.Rule // after these answers to a chunk, it is looked up
 	throttled    []sandbox.Rule // by the vendor's own codes
 	unauthorized int            // how many refusals of a credential end an attempt
 	refusal      sandbox.Rule   // of a look-up, for good
@@ -44,7 +43,6 @@ var vendors = []vendor{{
 	late:        true,
 	send:        sandbox.Match{Operation: "addGLImportItems", BodyContains: "%s"},
 	look:        sandbox.Match{Operation: "glImportItems", BodyContains: "%s"},
-	doubt:       []sandbox.Rule{{Times: 1, Reset: sandbox.AfterEffect}},
 	throttled: []sandbox.Rule{
 		{Times: 1, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED","message":"Too many requests"}]}`},
 		{Times: 4, Status: 200, Body: `{"errors":[{"code":"BAD_REQUEST.CONCURRENCY_LIMIT_REACHED","message":"Too many requests at once"}]}`},
@@ -59,7 +57,6 @@ var vendors = []vendor{{
 	tokens:      true,
 	send:        sandbox.Match{BodyContains: `"externalDocumentNumber":"%s"`},
 	look:        sandbox.Match{BodyContains: "%%27%s%%27"},
-	doubt:       []sandbox.Rule{{Times: 1, Reset: sandbox.AfterEffect}},
 	throttled: []sandbox.Rule{
 		{Times: 1, Status: 200, Body: `{"responses":[{"id":"0","status":429,"body":{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached."}}}]}`},
 		{Times: 4, Status: 400, Body: `{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached. Actual (101). Maximum (100)."}}`},
@@ -74,9 +71,6 @@ var vendors = []vendor{{
 	tokens:      true,
 	send:        sandbox.Match{BodyContains: "led_key='%s'"},
 	look:        sandbox.Match{BodyContains: "%%27%s%%27"},
-	// A lost answer is followed by the same upsert. Only what is refused then is
-	// looked up, once it is alone.
-	doubt: []sandbox.Rule{{Times: 1, Reset: sandbox.AfterEffect}, {Status: 400, Body: `{"error":{"code":"0x80040203","message":"Not now."}}`}},
 	throttled: []sandbox.Rule{
 		{Times: 1, Status: 429, Headers: map[string]string{"Retry-After": "1"}, Body: `{"error":{"code":"0x80072322","message":"Number of requests exceeded the limit of 6000."}}`},
 		{Times: 4, Status: 400, Body: `{"error":{"code":"-2147015898","message":"Number of concurrent requests exceeded the limit of 52."}}`},
@@ -102,6 +96,10 @@ func find(m sandbox.Match, key string) sandbox.Match {
 // it, also by another worker while the first one is frozen.
 var policy = classify.Policy{BaseDelay: 300 * time.Millisecond, Coefficient: 2, MaxRetries: 3, Jitter: 0.2, AttemptTimeout: 1500 * time.Millisecond, Budget: 15 * time.Second}
 
+// inFlight is how long a request is taken to be able to take effect after its
+// deadline; the vendors' lateness stays within it.
+const inFlight = 3 * time.Second
+
 // deferBase is the first wait of a deferral.
 const deferBase = 500 * time.Millisecond
 
@@ -126,6 +124,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	in := integrations.Integration{
 		OrganizationID: b.organization, ID: b.id, Name: "soak", Adapter: b.vendor.adapter, BaseURL: s.vendors[b.vendor.adapter],
 		Settings: settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.Export{ChunkSize: 40},
+		InFlight: new(inFlight),
 	}
 	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
 		return err
@@ -137,7 +136,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	return s.schedule(b).Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 		changed := u.Description.Schedule
 		changed.Action.(*client.ScheduleWorkflowAction).Args = []any{workflows.SyncInput{
-			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: "schedule", TriggeredBy: "schedule",
+			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: runlog.BySchedule, TriggeredBy: "schedule",
 			Schedule: &schedule, Policy: policy, DeferBase: deferBase,
 		}}
 		return &client.ScheduleUpdate{Schedule: &changed}, nil
@@ -168,7 +167,7 @@ func (b *book) input(period string) workflows.SyncInput {
 	}
 	return workflows.SyncInput{
 		OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Policy: policy, Period: period,
-		PeriodStart: start, PeriodEnd: end, Trigger: "manual", TriggeredBy: "soak", DeferBase: deferBase,
+		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "soak", DeferBase: deferBase,
 	}
 }
 
@@ -179,11 +178,11 @@ func (s *soak) begin(ctx context.Context, r *round) error {
 	run := func(ctx context.Context) error { return s.run(ctx, options, in) }
 	switch r.start {
 	case "backfill":
-		in.Trigger = "backfill"
+		in.Trigger = runlog.ByBackfill
 	case "twice":
 		another, other := options, in
 		another.ID += "/another"
-		other.Trigger = "backfill"
+		other.Trigger = runlog.ByBackfill
 		both := make(chan error, 2)
 		for range 2 {
 			go func() { both <- insist(ctx, "start", run) }()
@@ -213,7 +212,7 @@ func (s *soak) run(ctx context.Context, o client.StartWorkflowOptions, in workfl
 // retry does what "starter exports retry" does.
 func (s *soak) retry(ctx context.Context, b *book, parent uuid.UUID, period string) error {
 	in := b.input(period)
-	in.ParentID, in.Trigger = &parent, "retry"
+	in.ParentID, in.Trigger = &parent, runlog.ByRetry
 	return insist(ctx, "retry", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) })
 }
 
@@ -224,13 +223,13 @@ func (s *soak) finish(ctx context.Context, r *round) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var id uuid.UUID
-	var status string
+	var status runlog.ExportStatus
 	over := until(ctx, 300*time.Millisecond, func() bool {
 		err := s.admin.QueryRow(ctx, `SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
 			WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL AND status <> 'pending'`, r.book.id, r.period).Scan(&id, &status)
 		return err == nil
 	})
-	if over && status == "failed" {
+	if over && status == runlog.Failed {
 		if err := s.retry(ctx, r.book, id, r.period); err != nil && ctx.Err() == nil {
 			s.say("retry of %s %s: %v", r.book.name, r.period, err)
 		}

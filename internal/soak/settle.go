@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
+	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -33,7 +34,7 @@ func (s *soak) settle(ctx context.Context) {
 	s.quiet(ctx)
 	for _, b := range s.plan.books {
 		in := b.input(month(b.rounds).Format("2006-01"))
-		in.Trigger = "backfill"
+		in.Trigger = runlog.ByBackfill
 		if err := insist(ctx, "last export", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) }); err != nil {
 			s.violated("I10 %s: %v", b.name, err)
 		}
@@ -96,7 +97,7 @@ func (s *soak) revive(ctx context.Context, e stored) {
 	}
 	in := s.bookOf(e.Integration).input(e.Period)
 	if e.Parent != nil {
-		in.ParentID, in.Trigger = e.Parent, "retry"
+		in.ParentID, in.Trigger = e.Parent, runlog.ByRetry
 	}
 	_ = s.run(ctx, workflows.SyncOptions(in), in) // it is tried again
 }
@@ -131,7 +132,7 @@ func (s *soak) watch(ctx context.Context) {
 		there := make(map[uuid.UUID]bool)
 		for _, e := range now {
 			there[e.ID] = true
-			if was, ok := before[e.ID]; ok && was.Status != "pending" && was != e {
+			if was, ok := before[e.ID]; ok && was.Status != string(runlog.Pending) && was != e {
 				s.violated("one way: export %s was %s and is %s, or was changed afterwards", e.ID, was.Status, e.Status)
 			}
 			before[e.ID] = e

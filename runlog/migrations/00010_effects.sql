@@ -38,7 +38,10 @@ ALTER TABLE ledgerline.export_entries
     ADD COLUMN effect       text,                           -- of its last sending; NULL if it was never sent
     ADD COLUMN sent_in      uuid,                           -- the invocation that sent it last
     ADD COLUMN sent_attempt integer,                        -- and its attempt
+    ADD COLUMN sent_to      text,                           -- and the place to which; NULL if that is not known
     ADD COLUMN open_until   timestamptz,                    -- that sending can take effect until then; never decreases
+    ADD COLUMN late_until   timestamptz,                    -- it can land until then, also where a repeat of it does no harm
+    ADD COLUMN earlier_until timestamptz,                   -- so long can one before it, if nothing proves that the vendor's work on it has ended
     ADD COLUMN ended        boolean NOT NULL DEFAULT false, -- an answer proves that the vendor's work has ended
     ADD COLUMN partly       boolean NOT NULL DEFAULT false, -- something of the same sending is at the vendor
     ADD COLUMN changed      boolean NOT NULL DEFAULT false, -- it was planned again with other content after it had been sent
@@ -54,16 +57,18 @@ ALTER TABLE ledgerline.export_entries
     ADD CONSTRAINT planned_and_rejected_are_not_open CHECK (state NOT IN ('planned', 'rejected') OR effect IS DISTINCT FROM 'open'),
     ADD CONSTRAINT open_has_its_sending CHECK (effect IS DISTINCT FROM 'open' OR (open_until IS NOT NULL AND sent_in IS NOT NULL AND sent_attempt IS NOT NULL));
 
--- Entries that are known to be at the vendor, the newest of each integration: a
--- look-up that does not find them proves nothing. Two lines of one voucher, where
--- there are two: they stand next to each other at the vendor.
+-- Entries that are known to be at the vendor, the newest of each integration and
+-- each place to which its base URL and settings have led: a look-up there that
+-- does not find them proves nothing. Two lines of one voucher, where there are two:
+-- they stand next to each other at the vendor.
 CREATE TABLE ledgerline.vendor_controls (
     organization_id uuid        NOT NULL,
     integration_id  uuid        NOT NULL,
+    place           text        NOT NULL,
     vendor_keys     text[]      NOT NULL,
     voucher_id      text        NOT NULL,
     settled_at      timestamptz NOT NULL,
-    PRIMARY KEY (organization_id, integration_id),
+    PRIMARY KEY (organization_id, integration_id, place),
     CONSTRAINT control_belongs_to_integration FOREIGN KEY (organization_id, integration_id)
         REFERENCES ledgerline.integrations (organization_id, integration_id)
 );
@@ -84,6 +89,8 @@ CREATE TABLE ledgerline.write_claims (
     run_id          uuid        NOT NULL,           -- the workflow run of that attempt
     run_offset      integer     NOT NULL DEFAULT 0, -- how many attempts earlier runs have made
     sent_attempt    integer     NOT NULL,           -- the number of the last one that sent
+    sent_to         text        NOT NULL,           -- and the place to which
+    repeated        boolean     NOT NULL DEFAULT false, -- an earlier sending was open when it was sent once more
     http_status     integer,                        -- of the answer that settled it
     claimed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at      timestamptz,
@@ -138,7 +145,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- Entries of a voucher whose outcome is open, and can take effect no more, are
+-- Entries of a voucher whose outcome is open, and can no longer take effect, are
 -- what a person found. It returns how many they were.
 CREATE FUNCTION ledgerline.resolve_voucher(export uuid, voucher text, at_vendor boolean, why text, who text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -156,7 +163,8 @@ BEGIN
     END IF;
     UPDATE ledgerline.export_entries x SET
         state = CASE WHEN at_vendor THEN 'exported' ELSE 'planned' END, effect = CASE WHEN at_vendor THEN 'done' ELSE 'none' END,
-        settled_at = CASE WHEN at_vendor THEN now() END, ended = NOT at_vendor, reason = left('resolved by ' || who || ': ' || why, 500)
+        settled_at = CASE WHEN at_vendor THEN now() END, ended = NOT at_vendor,
+        earlier_until = CASE WHEN x.ended THEN x.earlier_until ELSE greatest(x.earlier_until, x.late_until) END, reason = left('resolved by ' || who || ': ' || why, 500)
         WHERE x.organization_id = org AND x.export_id = export AND x.voucher_id = voucher AND x.effect = 'open';
     GET DIAGNOSTICS n = ROW_COUNT;
     IF at_vendor THEN
@@ -177,7 +185,7 @@ $$;
 -- the export as unknown, unless it is on record as exported, sent or unknown, so
 -- that nobody sends it meanwhile. It returns how many entries became exported,
 -- and how many unknown.
-CREATE FUNCTION ledgerline.adopt_entries(export uuid, integration uuid, at_vendor jsonb, OUT adopted integer, OUT doubtful integer)
+CREATE FUNCTION ledgerline.adopt_entries(export uuid, integration uuid, found_at text, at_vendor jsonb, OUT adopted integer, OUT doubtful integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     org   uuid := ledgerline.current_organization();
@@ -191,7 +199,7 @@ BEGIN
         RAISE EXCEPTION 'export % does not adopt', export USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     -- Chunk 0 is of what was never sent, and is planned again when its voucher grows.
-    UPDATE ledgerline.export_entries x SET state = 'exported', effect = 'done', settled_at = ledgerline.clock(), reason = NULL, chunk = greatest(x.chunk, 1),
+    UPDATE ledgerline.export_entries x SET state = 'exported', effect = 'done', settled_at = ledgerline.clock(), reason = NULL, chunk = greatest(x.chunk, 1), sent_to = found_at,
         vendor_reference = coalesce(f.vendor_reference, x.vendor_reference)
         FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, vendor_reference text, doubt text)
         WHERE x.organization_id = org AND x.integration_id = integration AND x.entry_id = f.entry_id AND f.doubt IS NULL AND x.state <> 'exported';
@@ -212,29 +220,29 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     adopted := adopted + n;
     IF adopted > 0 THEN
-        INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, vendor_keys, voucher_id, settled_at)
-            SELECT org, integration, (array_agg(x.vendor_key ORDER BY x.entry_id))[1:2], x.voucher_id, max(x.settled_at) FROM ledgerline.export_entries x
+        INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, place, vendor_keys, voucher_id, settled_at)
+            SELECT org, integration, found_at, (array_agg(x.vendor_key ORDER BY x.entry_id))[1:2], x.voucher_id, max(x.settled_at) FROM ledgerline.export_entries x
             JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text, doubt text) USING (entry_id)
             WHERE x.organization_id = org AND x.integration_id = integration AND x.state = 'exported' AND f.doubt IS NULL
             GROUP BY x.voucher_id ORDER BY x.voucher_id DESC LIMIT 1
-            ON CONFLICT (organization_id, integration_id) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
+            ON CONFLICT (organization_id, integration_id, place) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
             WHERE c.settled_at <= excluded.settled_at;
     END IF;
     SELECT coalesce(max(x.chunk), 1) INTO last FROM ledgerline.export_entries x WHERE x.organization_id = org AND x.export_id = export;
     -- A chunk for each voucher, so that a retry can send it whole.
     INSERT INTO ledgerline.export_entries AS x (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason, effect, sent_in,
-            sent_attempt, open_until, ended, vendor_reference, entry_date, account, amount, currency, text, dimensions)
+            sent_attempt, sent_to, open_until, ended, vendor_reference, entry_date, account, amount, currency, text, dimensions)
         SELECT org, integration, f.entry_id, export, f.voucher_id,
             coalesce((SELECT max(y.chunk) FROM ledgerline.export_entries y WHERE y.organization_id = org AND y.export_id = export AND y.voucher_id = f.voucher_id AND y.state = 'unknown'),
                 last + dense_rank() OVER (ORDER BY f.voucher_id)),
             left(encode(sha256(convert_to(integration::text || '/' || f.entry_id, 'UTF8')), 'hex'), 32),
-            f.entry_date < since, 'unknown', left(f.doubt, 500), 'open', export, 1, ledgerline.clock(), true, f.vendor_reference, f.entry_date, f.account, f.amount, f.currency,
+            f.entry_date < since, 'unknown', left(f.doubt, 500), 'open', export, 1, found_at, ledgerline.clock(), true, f.vendor_reference, f.entry_date, f.account, f.amount, f.currency,
             f.text, f.dimensions
         FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
             text text, dimensions jsonb, doubt text)
         WHERE f.doubt IS NOT NULL
         ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE SET export_id = excluded.export_id, chunk = excluded.chunk, state = 'unknown', reason = excluded.reason,
-            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, open_until = greatest(x.open_until, excluded.open_until), ended = true, partly = false
+            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, sent_to = excluded.sent_to, open_until = greatest(x.open_until, excluded.open_until), ended = true, partly = false
         WHERE x.state IN ('planned', 'rejected');
     GET DIAGNOSTICS doubtful = ROW_COUNT;
 END
@@ -243,9 +251,9 @@ $$;
 CREATE TRIGGER stands BEFORE UPDATE ON ledgerline.write_claims FOR EACH ROW EXECUTE FUNCTION ledgerline.claim_stands();
 ALTER FUNCTION ledgerline.claim_stands() OWNER TO ledgerline_owner;
 ALTER FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text) OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.adopt_entries(uuid, uuid, jsonb) OWNER TO ledgerline_owner;
-REVOKE ALL ON FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text), ledgerline.adopt_entries(uuid, uuid, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text), ledgerline.adopt_entries(uuid, uuid, jsonb) TO ledgerline_operator;
+ALTER FUNCTION ledgerline.adopt_entries(uuid, uuid, text, jsonb) OWNER TO ledgerline_owner;
+REVOKE ALL ON FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text), ledgerline.adopt_entries(uuid, uuid, text, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text), ledgerline.adopt_entries(uuid, uuid, text, jsonb) TO ledgerline_operator;
 
 -- +goose StatementBegin
 DO $$
@@ -269,7 +277,7 @@ CREATE POLICY operators_adopt ON ledgerline.bufdir_export_audit_log AS RESTRICTI
 CREATE POLICY operators_close ON ledgerline.bufdir_export_audit_log AS RESTRICTIVE FOR UPDATE TO ledgerline_operator USING (trigger = 'adopt');
 
 -- +goose Down
-DROP FUNCTION ledgerline.adopt_entries(uuid, uuid, jsonb), ledgerline.resolve_voucher(uuid, text, boolean, text, text);
+DROP FUNCTION ledgerline.adopt_entries(uuid, uuid, text, jsonb), ledgerline.resolve_voucher(uuid, text, boolean, text, text);
 DROP TABLE ledgerline.export_resolutions, ledgerline.write_claims, ledgerline.vendor_controls;
 DROP FUNCTION ledgerline.claim_stands();
 -- +goose StatementBegin
@@ -286,12 +294,16 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-ALTER TABLE ledgerline.export_entries DROP COLUMN effect, DROP COLUMN sent_in, DROP COLUMN sent_attempt, DROP COLUMN open_until, DROP COLUMN ended,
+ALTER TABLE ledgerline.export_entries DROP COLUMN effect, DROP COLUMN sent_in, DROP COLUMN sent_attempt, DROP COLUMN sent_to, DROP COLUMN late_until, DROP COLUMN earlier_until, DROP COLUMN open_until, DROP COLUMN ended,
     DROP COLUMN partly, DROP COLUMN changed, DROP COLUMN settled_at;
 DROP POLICY operators_adopt ON ledgerline.bufdir_export_audit_log;
 DROP POLICY operators_close ON ledgerline.bufdir_export_audit_log;
 REVOKE INSERT, UPDATE ON ledgerline.bufdir_export_audit_log FROM ledgerline_operator;
-ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence, DROP COLUMN planned_at;
-ALTER TABLE ledgerline.integration_run_logs DROP CONSTRAINT success_follows_a_failure_or_is_a_write, DROP COLUMN effect, DROP COLUMN open_until, DROP COLUMN actor;
+-- What is stored can break the constraints of before, so they hold for new rows only.
+ALTER TABLE ledgerline.bufdir_export_audit_log DROP COLUMN fence, DROP COLUMN planned_at,
+    DROP CONSTRAINT trigger_is_known,
+    ADD CONSTRAINT trigger_is_known CHECK (trigger IN ('schedule', 'manual', 'backfill', 'retry')) NOT VALID;
+ALTER TABLE ledgerline.integration_run_logs DROP CONSTRAINT success_follows_a_failure_or_is_a_write, DROP COLUMN effect, DROP COLUMN open_until, DROP COLUMN actor,
+    ADD CONSTRAINT success_follows_a_failure CHECK (total_attempts IS NULL OR total_attempts = attempt_number AND total_attempts >= 2) NOT VALID;
 ALTER TABLE ledgerline.integrations DROP COLUMN in_flight;
 DROP FUNCTION ledgerline.clock();
