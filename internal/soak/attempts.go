@@ -54,6 +54,7 @@ type invocation struct {
 	attempts int  // 0 if the history does not say
 	ok       bool // the last one succeeded
 	closed   bool
+	end      string // the event that closed it
 }
 
 // invocations finds the calls in a history. The number of the last attempt
@@ -78,11 +79,11 @@ func (t *told) invocations() (all map[int64]*invocation) {
 			}
 		case *history.HistoryEvent_ActivityTaskFailedEventAttributes:
 			if i := all[a.ActivityTaskFailedEventAttributes.GetScheduledEventId()]; i != nil {
-				i.closed = true
+				i.closed, i.end = true, last(e.String(), 300)
 			}
 		case *history.HistoryEvent_ActivityTaskTimedOutEventAttributes:
 			if i := all[a.ActivityTaskTimedOutEventAttributes.GetScheduledEventId()]; i != nil {
-				i.closed = true
+				i.closed, i.end = true, last(e.String(), 300)
 			}
 		}
 	}
@@ -177,7 +178,7 @@ func (s *soak) invocation(i *invocation, rows []logRow, failedAtVendor int) {
 		want = 0 // a success at once has no row
 	}
 	if i.closed && i.attempts > 0 && len(rows) != want {
-		s.violated("I1 %s: %d attempts, ok %v; %d rows", where, i.attempts, i.ok, len(rows))
+		s.violated("I1 %s: %d attempts, ok %v, ended by %s; %d rows: %+v", where, i.attempts, i.ok, i.end, len(rows), rows)
 	}
 	if failed < failedAtVendor {
 		s.violated("I1 %s: the vendor saw %d attempts fail; %d rows say so", where, failedAtVendor, failed)
