@@ -117,7 +117,9 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			return out
 		}
 	}
-	out.openUntil = c.OpenUntil
+	if out.openUntil = c.OpenUntil; c.Repeats {
+		out.found = classify.Open
+	}
 	answer, v := a.do(ctx, adapter, conn, in)
 	if v.Effect == "" {
 		v.Effect = classify.None // nothing was sent

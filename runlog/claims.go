@@ -26,6 +26,7 @@ type WriteClaim struct {
 // Claimed is what is known of a write when its claim is taken.
 type Claimed struct {
 	Mine       bool // marked as open for this attempt: it may send
+	Repeats    bool // an earlier sending is open, whatever becomes of this attempt's
 	Effect     classify.Effect
 	Due        bool          // of an open one: an answer "not there" proves that nothing will come
 	Wait       time.Duration // until it is due
@@ -106,6 +107,7 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		case max(attempts, sent+1) > out.Attempt && out.Effect != classify.Open:
 			return fmt.Errorf("attempt %d has been overtaken by attempt %d", out.Attempt, attempts)
 		}
+		out.Repeats = out.Effect == classify.Open
 		out.Mine, out.Effect, out.Sent = true, classify.Open, out.Attempt
 		return tx.QueryRow(ctx, `UPDATE ledgerline.write_claims SET repeated = effect = 'open', effect = 'open', ended = false, settled_at = NULL, run_id = $4, run_offset = $6,
 			    attempts = greatest(attempts, $3), sent_attempt = greatest(sent_attempt, $3), sent_to = $7, open_until = greatest(open_until, ledgerline.clock() + $5::interval)
@@ -118,15 +120,15 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 // SettleWrite records what is known of a claimed write: after the answer to an
 // attempt that sent it, or to a question about that sending. attempt is the number
 // of the sending; what was asked about an earlier one says nothing of it. An open
-// effect changes nothing but, with ended, that asking can close it at once. Where
-// an earlier sending was open when it was sent once more, the answer to the repeat
-// says nothing of that one, which can take effect until its time is over.
+// effect changes nothing but, with ended, that asking can close it at once; none
+// with ended is what was found by asking. Where an earlier sending was open when it
+// was sent once more, only asking after their time shows that neither was done.
 func SettleWrite(ctx context.Context, db Beginner, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.write_claims SET effect = $4, ended = ended OR $5 OR $4 <> 'open', http_status = nullif($6, 0),
 			    settled_at = CASE WHEN $4 <> 'open' THEN ledgerline.clock() END
 			WHERE organization_id = $1 AND correlation_id = $2 AND effect = 'open'
-			  AND ($4 = 'done' OR sent_attempt = $3 AND NOT (repeated AND open_until > ledgerline.clock()))`,
+			  AND ($4 = 'done' OR sent_attempt = $3 AND (NOT repeated OR $5 AND open_until <= ledgerline.clock()))`,
 			organization, correlation, attempt, string(effect), ended, httpStatus)
 		return err
 	})

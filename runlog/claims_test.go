@@ -46,3 +46,40 @@ func TestClaimNumbers(t *testing.T) {
 	require.Equal(t, classify.Done, state.Effect)
 	require.Nil(t, state.OpenUntil)
 }
+
+// A repeat of a write whose earlier sending is open settles that one only by being
+// done: that nothing was done by the repeat says nothing of it.
+func TestClaimRepeats(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	c := runlog.WriteClaim{OrganizationID: b.org, CorrelationID: uuid.New(), IntegrationID: b.spec.ID, Operation: "call",
+		BodySHA256: fmt.Sprintf("%064x", 1), RunID: uuid.New(), Attempt: 1}
+	take := func() runlog.Claimed {
+		t.Helper()
+		got, err := runlog.ClaimWrite(t.Context(), b.worker, c, 0, 0, true)
+		require.NoError(t, err)
+		require.True(t, got.Mine)
+		return got
+	}
+	settle := func(attempt int, effect classify.Effect) classify.Effect {
+		t.Helper()
+		require.NoError(t, runlog.SettleWrite(t.Context(), b.worker, b.org, c.CorrelationID, attempt, effect, false, 0))
+		state, err := runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+		require.NoError(t, err)
+		return state.Effect
+	}
+	require.False(t, take().Repeats)
+	require.Equal(t, classify.None, settle(1, classify.None))
+	c.Attempt = 2
+	require.False(t, take().Repeats, "the first one had no effect")
+	c.Attempt = 3
+	require.True(t, take().Repeats)
+	require.Equal(t, classify.Open, settle(3, classify.None), "also when its time is over")
+	require.NoError(t, runlog.SettleWrite(t.Context(), b.worker, b.org, c.CorrelationID, 3, classify.None, true, 0))
+	state, err := runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+	require.NoError(t, err)
+	require.Equal(t, classify.None, state.Effect, "asking has shown it")
+	c.Attempt = 4
+	require.False(t, take().Repeats)
+	require.Equal(t, classify.Done, settle(2, classify.Done))
+}

@@ -115,10 +115,10 @@ func (v vendor) body(words string) (body, contentType string) {
 func (v vendor) reads(status int, words string) proof {
 	shaped := words != "bare" && words != "HTML" && words != "foreign"
 	switch {
+	case slices.Contains([]int{202, 408, 502, 504}, status) || status/100 == 3 || words == "gave up" || v.codes[words] == open:
+		return open
 	case status == 503:
 		return ended
-	case slices.Contains([]int{202, 408, 502, 504}, status) || status/100 == 3 || words == "gave up" || v.codes[words] == open && v.codes[words] != "":
-		return open
 	case (status == 401 || status == 429) && words != "data and errors":
 		return nothing
 	case v.codes[words] == nothing && slices.Contains(v.coded, status):

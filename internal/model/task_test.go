@@ -38,6 +38,7 @@ type task struct {
 	export           uuid.UUID // that it is about
 	correlation      uuid.UUID // of an invocation
 	integration      uuid.UUID
+	repeats          bool // a repeat of what it sends has no further effect
 	attempt          int32
 	scheduled, began time.Time     // by the server's clock
 	real             time.Time     // when it began, by the machine's

@@ -362,7 +362,7 @@ func (w *world) timePasses(t *rapid.T) {
 func TestExports(t *testing.T) {
 	for name, value := range map[string]string{"rapid.checks": checks, "rapid.steps": steps} {
 		if !set(name) {
-			require.NoError(t, flag.Set(name, value))
+			require.NoError(t, setFlag(name, value))
 		}
 	}
 	p := newParts(t)
@@ -392,6 +392,8 @@ func TestExports(t *testing.T) {
 		w.settle()
 	})
 }
+
+func setFlag(name, value string) error { return flag.Set(name, value) }
 
 func set(name string) (is bool) {
 	flag.Visit(func(f *flag.Flag) { is = is || f.Name == name })
