@@ -9,8 +9,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -108,6 +111,29 @@ func terminate(ctx context.Context, s *soak, r *round, _ *devstack.Process) erro
 		return err
 	}
 	return s.begin(ctx, r)
+}
+
+// resetRun does what "temporal workflow reset" does while the run's request is at
+// the vendor: another run goes on from the last step and knows nothing of it.
+func resetRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
+	id := workflows.SyncOptions(r.book.input(r.period)).ID
+	return insist(ctx, "reset", func(ctx context.Context) error {
+		var point int64
+		for it := s.temporal.GetWorkflowHistory(ctx, id, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+			e, err := it.Next()
+			if err != nil {
+				return err
+			}
+			if e.GetEventType() == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+				point = e.GetEventId()
+			}
+		}
+		_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: "default", RequestId: uuid.NewString(), Reason: "soak", WorkflowTaskFinishEventId: point,
+			WorkflowExecution: &common.WorkflowExecution{WorkflowId: id},
+		})
+		return err
+	})
 }
 
 // takenOverTwice ends a run without a word while its request is at the vendor,

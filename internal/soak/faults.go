@@ -84,6 +84,16 @@ var faults = []fault{
 	{name: "vendor/timeout-before", lane: vendorLane, rules: times(1, sandbox.Rule{Hang: true})},
 	{name: "vendor/timeout-after", lane: vendorLane, rules: times(1, sandbox.Rule{DripMS: 200})},
 	{name: "vendor/acts-when-given-up", lane: vendorLane, rules: times(1, sandbox.Rule{DelayMS: 1440})},
+	{name: "vendor/acts-after-the-connection", lane: vendorLane, rules: times(1, sandbox.Rule{Drop: sandbox.AfterEffect, EffectDelayMS: 2500})},
+	{name: "vendor/acts-after-the-deadline", lane: vendorLane, rules: times(1, sandbox.Rule{Hang: true, EffectDelayMS: 3500})},
+	{name: "vendor/acts-after-502", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 502, EffectDelayMS: 2500})},
+	{name: "vendor/acts-and-answers-503", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 503, Act: true})},
+	{name: "vendor/acts-and-answers-500", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 500, Act: true})},
+	{name: "vendor/acts-and-refuses", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule {
+		r := v.refusal
+		r.Times, r.Act = 1, true
+		return match(find(v.send, key), r)
+	}},
 	{name: "vendor/answer-cut", lane: vendorLane, rules: times(1, sandbox.Rule{TruncateAt: 20})},
 	{name: "vendor/not-json", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 200, Body: "<html>maintenance</html>", Headers: map[string]string{"Content-Type": "text/html"}})},
 	{name: "vendor/throttled-by-code", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), v.throttled...) }},
@@ -126,6 +136,7 @@ var faults = []fault{
 	{name: "worker/paused-any-time", lane: groundLane, act: anyTime(paused)},
 	{name: "worker/cannot-report", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 200}, unreported)},
 	{name: "run/terminated", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, terminate)},
+	{name: "run/reset", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, resetRun)},
 	{name: "run/taken-over-twice", lane: groundLane, act: struck(sandbox.Rule{DelayMS: 800}, takenOverTwice)},
 	{name: "run/cancelled", lane: groundLane, act: struck(sandbox.Rule{DripMS: 30}, cancelRun)},
 	{name: "run/cancelled-between", lane: groundLane, act: cancelBetween},

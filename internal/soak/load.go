@@ -33,7 +33,7 @@ type vendor struct {
 	send, look   sandbox.Match  // a chunk that is sent, and one that is looked up
 	throttled    []sandbox.Rule // by the vendor's own codes
 	unauthorized int            // how many refusals of a credential end an attempt
-	refusal      sandbox.Rule   // of a look-up, for good
+	refusal      sandbox.Rule   // in the vendor's own shape: of a look-up, for good, and of a chunk that is stored all the same
 }
 
 var vendors = []vendor{{
