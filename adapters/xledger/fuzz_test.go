@@ -3,6 +3,8 @@ package xledger
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // FuzzInspect: whatever a document is, one that holds the word mutation outside
@@ -71,5 +73,15 @@ func TestTimes(t *testing.T) {
 		if got := parseTime(text).UTC().Format("2006-01-02T15:04:05Z"); got != want {
 			t.Errorf("%q is %s, want %s", text, got, want)
 		}
+	}
+}
+
+// A block string can hide a mutation behind its quotes.
+func TestBlockStrings(t *testing.T) {
+	for _, document := range []string{
+		`query Q{f(x:"""a"b""")} mutation M{g(y:"c")} query R{h(z:"d)}")}`,
+		`{ a(x: """ " } """) }`,
+	} {
+		require.Equal(t, shape{mutation: true}, inspect(document), document)
 	}
 }

@@ -40,10 +40,14 @@ type shape struct {
 
 // inspect scans a GraphQL document for its operations and their top-level
 // fields. It does not validate: the vendor does. Whatever it cannot read
-// counts as a mutation, the careful side.
+// counts as a mutation, the careful side; so does a block string, whose quotes can
+// hide what follows.
 func inspect(document string) shape {
+	if strings.Contains(document, `"""`) {
+		return shape{mutation: true}
+	}
 	var s scanner.Scanner
-	s.Init(strings.NewReader(strings.ReplaceAll(comments(document), `"""`, `"`)))
+	s.Init(strings.NewReader(comments(document)))
 	s.Mode = scanner.ScanIdents | scanner.ScanStrings | scanner.ScanInts | scanner.ScanFloats
 	s.Error = func(*scanner.Scanner, string) {}
 
