@@ -276,6 +276,7 @@ func (w *world) somebodyPosts(t *rapid.T) {
 // tell, and retries go on until nothing is open. Then what the vendor has is what
 // is exported, and only what it refuses, or what is not whole, is not.
 func (w *world) settle() {
+	w.vendor.Unscript()
 	for _, k := range w.heldTasks() {
 		for !k.resume(trouble{}) {
 		}

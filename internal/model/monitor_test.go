@@ -114,7 +114,7 @@ func (w *world) answered(e sandbox.Entry) {
 		return
 	}
 	rule := r.fault.rules[0]
-	if rule.Status == 0 && e.Status == http.StatusUnauthorized || rule.Rewrite != nil && e.Effects == 0 {
+	if e.Status == http.StatusUnauthorized && e.Credential == "bad" || rule.Rewrite != nil && e.Effects == 0 {
 		return // the vendor's own refusal: a token may have expired
 	}
 	r.proves = r.fault.proves

@@ -352,6 +352,7 @@ func (m *writes) claim(correlation uuid.UUID) (row claimRow) {
 // settle makes each write again in good weather until it is done; only one that
 // nobody can ask for may stay open.
 func (m *writes) settle() {
+	m.vendor.Unscript()
 	for _, k := range m.tasks() {
 		for !k.resume(trouble{}) {
 		}

@@ -60,6 +60,7 @@ type Rule struct {
 	DripMS     int    `json:"dripMs,omitempty"`     // send the body a byte at a time, this far apart
 
 	seen, used int
+	over       bool // it decides no more
 	scripted   view // what there was when it was scripted
 }
 
@@ -133,6 +134,15 @@ func (s *Sandbox) Script(rules ...Rule) (first int) {
 	return first
 }
 
+// Unscript ends all rules. The next ones are numbered on.
+func (s *Sandbox) Unscript() {
+	s.lock()
+	defer s.unlock()
+	for _, r := range s.rules {
+		r.over = true
+	}
+}
+
 // Fired returns how often a rule has decided, by its number.
 func (s *Sandbox) Fired(number int) int {
 	s.mu.Lock()
@@ -169,7 +179,7 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) {
 // pick returns the rule for a request, and its number.
 func (s *Sandbox) pick(e *Entry, said []byte) (Rule, int) {
 	for i, r := range s.rules {
-		if r.Times > 0 && r.used >= r.Times || !r.Match.fits(e, said) {
+		if r.over || r.Times > 0 && r.used >= r.Times || !r.Match.fits(e, said) {
 			continue
 		}
 		r.seen++

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -246,9 +247,11 @@ func (s *Sandbox) abandon(j *job) {
 	}
 }
 
-// speak lets a rule answer in the vendor's place, or add to what it says.
+// speak lets a rule answer in the vendor's place, or add to what it says. One
+// that says how a change is answered says nothing of a request whose token the
+// vendor refused: there was no change.
 func (c *call) speak(r Rule) {
-	if r.Status != 0 {
+	if r.Status != 0 && !(r.acts() && c.answer.status == http.StatusUnauthorized) {
 		c.answer = r.answer()
 	}
 	if r.Rewrite != nil {
