@@ -384,6 +384,24 @@ func TestFairness(t *testing.T) {
 	require.Less(t, before, queued/2)
 }
 
+// While one request takes all that an integration allows, another invocation's
+// command says what it waits for.
+func TestTurn(t *testing.T) {
+	o := limited(t, 1, "{attemptTimeout: 10s, maxRetries: 0, budget: 30s}", "{concurrentRequests: 1}")
+	startWorker(t)
+	first, second := o.ping("x0"), o.ping("x0")
+	script(first, sandbox.Rule{DelayMS: 8000})
+	begin(t, first)
+	require.Eventually(t, func() bool { return len(reached(first)) > 0 }, 60*time.Second, 20*time.Millisecond)
+	begin(t, second)
+	require.Eventually(t, func() bool {
+		shown, _, _ := starter(t, "", "show", second.CorrelationID.String(), "--org", o.id.String())
+		return strings.Contains(shown, "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests")
+	}, 20*time.Second, 50*time.Millisecond)
+	require.True(t, finish(t, first).OK)
+	require.True(t, finish(t, second).OK)
+}
+
 // A rate holds over two workers, and waiting for it uses up neither an
 // attempt's time nor the invocation's budget of four seconds.
 func TestRate(t *testing.T) {
@@ -400,11 +418,6 @@ func TestRate(t *testing.T) {
 		list = append(list, in)
 		begin(t, in)
 	}
-	last := list[n-1]
-	require.Eventually(t, func() bool {
-		shown, _, _ := starter(t, "", "show", last.CorrelationID.String(), "--org", o.id.String())
-		return strings.Contains(shown, "its turn has not come in the integration's own queue")
-	}, 20*time.Second, 50*time.Millisecond)
 	for i, in := range list {
 		out := finish(t, in)
 		require.True(t, out.OK, "%+v", out.Failure)
@@ -462,10 +475,6 @@ func TestConcurrency(t *testing.T) {
 	}
 	one, two := startWorker(t), startWorker(t)
 	start()
-	require.Eventually(t, func() bool {
-		shown, _, _ := starter(t, "", "show", list[n-1].CorrelationID.String(), "--org", o.id.String())
-		return strings.Contains(shown, "by its requestsPerMinute or concurrentRequests")
-	}, 20*time.Second, 50*time.Millisecond)
 	require.NoError(t, one.Stop(20*time.Second))
 	three := startWorker(t)
 	start()
