@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/internal/answers"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -58,7 +59,7 @@ func TestRefusedWhileTheFirstIsAtWork(t *testing.T) {
 		case 1:
 			return &sandbox.Rule{Drop: sandbox.AfterEffect, EffectDelayMS: int(later.Milliseconds())}
 		case 2, 3:
-			return &sandbox.Rule{Status: 412, Body: odata("0x80060892", "A record with matching key values already exists.")}
+			return &sandbox.Rule{Status: 412, Body: answers.ODataError("0x80060892", "A record with matching key values already exists.")}
 		}
 		return nil
 	}

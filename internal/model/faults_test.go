@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/ledgerline/ledgerline/internal/answers"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 )
 
@@ -170,7 +171,7 @@ func (v vendor) spoilt() (all []*fault) {
 // than within, and nothing does that was refused: these are the two limits that
 // the documentation names.
 func (v vendor) drawSend(t *rapid.T, within time.Duration) *fault {
-	kinds := []string{"none", "none", "none", "cut", "cut", "answer", "answer", "answer", "common", "throttled", "refused"}
+	kinds := []string{"none", "none", "none", "cut", "cut", "answer", "answer", "table", "table", "common", "throttled", "refused"}
 	if v.adapter != "xledger" {
 		kinds = append(kinds, "spoilt")
 	}
@@ -189,6 +190,12 @@ func (v vendor) drawSend(t *rapid.T, within time.Duration) *fault {
 		return f
 	case "answer":
 		f = v.answered(rapid.SampledFrom(statuses).Draw(t, "status"), rapid.SampledFrom(v.words()).Draw(t, "body"))
+	case "table":
+		f = v.listed(rapid.SampledFrom(v.table()).Draw(t, "answer"))
+		if f.rules[0].Rewrite != nil {
+			f.acts = true
+			return f
+		}
 	case "common": // that do not end a run
 		f = v.answered(rapid.SampledFrom([]int{503, 500, 502, 504, 429, 408}).Draw(t, "status"), rapid.SampledFrom([]string{"bare", "shaped", "HTML"}).Draw(t, "body"))
 	case "throttled":
@@ -216,6 +223,24 @@ func (v vendor) drawSend(t *rapid.T, within time.Duration) *fault {
 		f = late(t, f, within)
 	}
 	return f
+}
+
+// table are the answers that the matrix and the soak draw from too. What they let
+// the network do is among the cuts here.
+func (v vendor) table() (names []string) {
+	for _, a := range answers.Of(v.adapter) {
+		if !a.Hangs && a.Rule.Drop+a.Rule.Reset == "" && a.Rule.CutHeaders+a.Rule.TruncateAt == 0 {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+func (v vendor) listed(name string) *fault {
+	proofs := map[answers.Proof]proof{answers.NothingDone: nothing, answers.WorkEnded: ended, answers.NoProof: open}
+	all := answers.Of(v.adapter)
+	a := all[slices.IndexFunc(all, func(a answers.Answer) bool { return a.Name == name })]
+	return &fault{name: a.Name, proves: proofs[a.Proof], rules: []sandbox.Rule{a.Rule}}
 }
 
 // late lets the effect come later.
