@@ -520,6 +520,9 @@ func (x *trial) judge() (doubled bool, unknown int) {
 // for what it may still do, a question, and what that leaves to be done.
 func (x *trial) bounds(o outcome, retries int) {
 	requests, took := 18, inFlight+4*time.Minute
+	if x.cell.vendor.adapter == "businesscentral" && x.moment == halvedChunk && x.ask > 0 {
+		requests = 21 // a question there is two requests, of journal and general ledger
+	}
 	if x.ask > 0 { // two questions that prove nothing, each after a wait of the run
 		took = 25 * time.Minute
 	}
