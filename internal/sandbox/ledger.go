@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 var ledgerPath = regexp.MustCompile(`^companies\(([^)]*)\)/generalLedgerEntries$`)
@@ -69,6 +71,15 @@ func unknownColumn(selected string) string {
 		}
 	}
 	return ""
+}
+
+// NewJournal adds an empty journal to the company, and returns its ID.
+func (s *Sandbox) NewJournal(code string) (id string) {
+	s.lock()
+	defer s.unlock()
+	id = uuid.NewString()
+	s.journals[id] = newJournal(code)
+	return id
 }
 
 // Post posts a journal, as somebody there could: its lines move to the general

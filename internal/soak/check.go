@@ -33,7 +33,7 @@ type line struct {
 func (s *soak) effects() map[string]int {
 	there := make(map[string]int)
 	for _, e := range s.stack.Sandbox.Effects() {
-		if e.Kind != "upsert_again" {
+		if !slices.Contains([]string{"upsert_again", "delete", "journal_post"}, e.Kind) {
 			there[e.Key]++
 		}
 	}
@@ -148,6 +148,9 @@ func (s *soak) equation(lines []line) {
 func (s *soak) asKept(b *book, e entry, l line) {
 	where := fmt.Sprintf("vendor's record of %s %s", b.name, e.id)
 	records := s.stack.Sandbox.Records(l.Key)
+	if s.deleted[l.Key] && len(records) == 0 {
+		return
+	}
 	if len(records) != 1 {
 		s.violated("I9 %s is there %d times", where, len(records))
 		return
@@ -157,7 +160,7 @@ func (s *soak) asKept(b *book, e entry, l line) {
 	if !amount.MatchString(content) || !strings.Contains(content, `"`+e.account+`"`) {
 		s.violated("%s has not the amount %s on account %s: %s", where, e.amount(), e.account, content)
 	}
-	if l.Reference != records[0].Reference {
+	if l.Reference != records[0].Reference && !(s.told[l.Key] && l.Reference == "") {
 		s.violated("%s is %s, and we know it as %q", where, records[0].Reference, l.Reference)
 	}
 	if faulty := b.vendor.late && strings.HasPrefix(e.account, "L"); faulty != l.Faulty {
@@ -216,7 +219,7 @@ func (s *soak) audit(ctx context.Context, lines []line) error {
 		}
 		var sent []line
 		for _, l := range of[r.ID] {
-			if l.State == exported {
+			if l.State == exported && !s.told[l.Key] { // what people say is beside the row
 				sent = append(sent, l)
 			}
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"syscall"
 	"time"
 
+	"github.com/ledgerline/ledgerline/internal/answers"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -18,6 +20,7 @@ const (
 	vendorLane = "vendor" // what the vendor does, to one chunk
 	wireLane   = "wire"   // what happens on the way to the vendor
 	groundLane = "ground" // to workers, PostgreSQL and Temporal
+	peopleLane = "people" // what people do at the vendor
 )
 
 // fault is one kind of fault. A vendor's is a list of rules, another one acts.
@@ -69,9 +72,47 @@ func echo(v vendor) sandbox.Rule {
 
 // Vendors at which there is a fault.
 var (
-	whereTokens = func(v vendor) bool { return v.tokens }
-	whereLate   = func(v vendor) bool { return v.late }
+	whereTokens  = func(v vendor) bool { return v.tokens }
+	whereLate    = func(v vendor) bool { return v.late }
+	whereJournal = func(v vendor) bool { return v.journal } // where a request can be done in part, too
 )
+
+// What a vendor does beside an answer of the table.
+const (
+	noEffect = "none"
+	allDone  = "all"
+	doneLate = "late" // within what is in flight
+	partDone = "part"
+)
+
+// tabled draws an answer from the table of the matrix, by the chunk's key: one
+// that can go with the effect.
+func tabled(effect string) func(vendor, string) []sandbox.Rule {
+	return func(v vendor, key string) []sandbox.Rule {
+		var all []sandbox.Rule
+		for _, a := range answers.Of(v.adapter) {
+			r := a.Rule
+			own := r.Status == 0 && !a.Hangs // the vendor's own answer, changed or cut
+			switch {
+			case effect == noEffect && own, effect == partDone && own,
+				effect != noEffect && a.Proof == answers.NothingDone,
+				effect == doneLate && a.Proof != answers.NoProof:
+				continue
+			case effect == allDone && !a.Hangs:
+				r.Act = true
+			case effect == allDone, effect == doneLate:
+				r.EffectDelayMS = 2500
+			case effect == partDone:
+				r.ActFirst = 1
+			}
+			r.Times = 1
+			all = append(all, r)
+		}
+		h := fnv.New32a()
+		h.Write([]byte(effect + key))
+		return match(find(v.send, key), all[int(h.Sum32())%len(all)])
+	}
+}
 
 // faults are all kinds. An attempt is given up by its worker after 1.425 s and
 // by Temporal after 1.5 s, four attempts are an invocation, and what outlasts it
@@ -107,6 +148,17 @@ var faults = []fault{
 	{name: "vendor/look-up-refused", lane: vendorLane, whole: true, rules: thenLook(func(v vendor) sandbox.Rule { r := v.refusal; r.Times = 1; return r })},
 	{name: "vendor/late-faults-outage", lane: vendorLane, only: whereLate, rules: lateFaults(sandbox.Rule{Times: 5, Status: 503})},
 	{name: "vendor/late-faults-unheard", lane: vendorLane, only: whereLate, rules: lateFaults(sandbox.Rule{Times: 1, Hang: true}, sandbox.Rule{Times: 1, TruncateAt: 20})},
+
+	{name: "table/none-1", lane: vendorLane, rules: tabled(noEffect)},
+	{name: "table/none-2", lane: vendorLane, rules: tabled(noEffect)},
+	{name: "table/all-1", lane: vendorLane, rules: tabled(allDone)},
+	{name: "table/all-2", lane: vendorLane, rules: tabled(allDone)},
+	{name: "table/late-1", lane: vendorLane, rules: tabled(doneLate)},
+	{name: "table/late-2", lane: vendorLane, rules: tabled(doneLate)},
+	{name: "table/part", lane: vendorLane, only: whereJournal, rules: tabled(partDone)},
+
+	{name: "people/post", lane: peopleLane, only: whereJournal, whole: true, act: posted},
+	{name: "people/delete", lane: peopleLane, whole: true, act: deleted},
 
 	{name: "token/revoked", lane: wireLane, only: whereTokens, act: tokens()},
 	{name: "token/outage-503", lane: wireLane, only: whereTokens, act: tokens(sandbox.Rule{Times: 4, Status: 503})},

@@ -29,6 +29,7 @@ type vendor struct {
 	secret      string // the credential's value
 	tokens      bool   // the vendor wants access tokens, which can be revoked
 	late        bool   // it tells of some faults later
+	journal     bool   // entries wait in a journal until somebody posts it; each book has one of its own
 
 	send, look   sandbox.Match  // a chunk that is sent, and one that is looked up
 	throttled    []sandbox.Rule // by the vendor's own codes
@@ -51,7 +52,8 @@ var vendors = []vendor{{
 	refusal:      sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"glImportItems: this filter is not available just now"}]}`},
 }, {
 	adapter:     "businesscentral",
-	settings:    dynamics(map[string]string{"companyId": sandbox.DemoCompanyID, "journalId": sandbox.DemoJournalID}),
+	settings:    dynamics(map[string]string{"companyId": sandbox.DemoCompanyID}),
+	journal:     true,
 	credentials: map[string]integrations.Ref{"clientSecret": "env:DYNAMICS_SECRET"},
 	secret:      sandbox.DemoClientSecret,
 	tokens:      true,
@@ -120,6 +122,10 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	settings := maps.Clone(b.vendor.settings)
 	if b.vendor.tokens {
 		settings["authority"] = s.vendors["entra"]
+	}
+	if b.vendor.journal {
+		b.journal = s.stack.Sandbox.NewJournal("SOAK")
+		settings["journalId"] = b.journal
 	}
 	in := integrations.Integration{
 		OrganizationID: b.organization, ID: b.id, Name: "soak", Adapter: b.vendor.adapter, BaseURL: s.vendors[b.vendor.adapter],

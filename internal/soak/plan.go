@@ -44,6 +44,7 @@ type book struct {
 	entries          map[string]entry // all that its rounds import
 	text             string           // stands in every entry, and must not be found where entries have no place
 	rounds           int              // so many of its periods are drawn
+	journal          string           // its ID at the vendor, if the vendor has one
 }
 
 // key is an entry's identity at the vendor, computed from the documentation and
@@ -91,10 +92,11 @@ const cycle = 90 * time.Second
 // vendor does strikes the chunk of its own round, so that each vendor has two
 // lanes of it with every fault; two in one chunk would hide each other. What is
 // done on the wire and to the ground strikes one vendor's run in each cycle, and
-// each vendor's in three.
+// each vendor's in three. What people do at a vendor strikes all that they have
+// there, so that it has books of its own.
 func newPlan(seed uint64, length time.Duration) *plan {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	p := &plan{seed: seed, lanes: make([]lane, 2+2*len(vendors))}
+	p := &plan{seed: seed, lanes: make([]lane, 3+2*len(vendors))}
 	add := func(name string, v vendor) *book {
 		b := newBook(rng, fmt.Sprintf("%s-%d of %s", name, len(p.books)+1, v.adapter), v)
 		p.books = append(p.books, b)
@@ -105,6 +107,9 @@ func newPlan(seed uint64, length time.Duration) *plan {
 		for _, name := range []string{groundLane, wireLane, vendorLane, vendorLane} {
 			books[name] = append(books[name], add(name, v))
 		}
+	}
+	for _, v := range vendors {
+		books[peopleLane] = append(books[peopleLane], add(peopleLane, v))
 	}
 	shift := rng.IntN(len(vendors))
 	for turn := range max(1, int(length/cycle)) {
@@ -123,6 +128,13 @@ func newPlan(seed uint64, length time.Duration) *plan {
 					p.lanes[2+to] = append(p.lanes[2+to], newRound(rng, books[vendorLane][to], f))
 				}
 				dealt++
+				continue
+			}
+			if f.lane == peopleLane {
+				for _, n := range where {
+					last := len(p.lanes) - 1
+					p.lanes[last] = append(p.lanes[last], newRound(rng, books[peopleLane][n], f))
+				}
 				continue
 			}
 			to := 0
@@ -180,7 +192,7 @@ func newRound(rng *rand.Rand, b *book, f fault) *round {
 	}
 	for i := range n {
 		day := begin.AddDate(0, 0, rng.IntN(28))
-		voucher := fmt.Sprintf("%s-v%02d", r.period, i)
+		voucher := fmt.Sprintf("%s-v%02d-%.4s", r.period, i, b.id) // of one company's documents no two have the same number
 		lines := drawVoucher(rng, voucher, day, 2+rng.IntN(4))
 		switch kind := rng.IntN(24); {
 		case i == 0: // the marker's
@@ -192,7 +204,7 @@ func newRound(rng *rand.Rand, b *book, f fault) *round {
 			each(lines, func(e *entry) { e.date, e.fate = e.date.AddDate(98, 0, 0), never })
 		case kind <= 5:
 			each(lines, func(e *entry) { e.date = e.date.AddDate(0, -2, 0) })
-		case kind == 6 && f.lane != groundLane: // accounts of which a vendor makes something else, see package sandbox; K fails the run, and there a fault waits for it
+		case kind == 6 && f.lane != groundLane && f.lane != peopleLane: // accounts of which a vendor makes something else, see package sandbox; K fails the run, and there a fault waits for it
 			lines[0].account, lines[1].account = "C"+lines[0].account, "K"+lines[1].account
 		case kind <= 7:
 			lines[0].account = "C" + lines[0].account

@@ -18,9 +18,10 @@ type stored struct {
 	Period          string
 	Parent          *uuid.UUID
 	WorkflowID      string
+	Ended           string // why, if it failed
 }
 
-const selectStored = `SELECT integration_id, export_id, period, parent_export_id, workflow_id FROM ledgerline.bufdir_export_audit_log b `
+const selectStored = `SELECT integration_id, export_id, period, parent_export_id, workflow_id, coalesce(error_class || '/' || error_code || ': ' || error_message, status) FROM ledgerline.bufdir_export_audit_log b `
 
 // maxRetries is how many rounds of retries must do: the faults are over.
 const maxRetries = 8
@@ -35,12 +36,18 @@ func (s *soak) settle(ctx context.Context) {
 	for _, b := range s.plan.books {
 		in := b.input(month(b.rounds).Format("2006-01"))
 		in.Trigger = runlog.ByBackfill
+		if err := s.last(ctx, b); err != nil {
+			s.violated("I10 %s: %v", b.name, err)
+		}
 		if err := insist(ctx, "last export", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) }); err != nil {
 			s.violated("I10 %s: %v", b.name, err)
 		}
 	}
 	s.quiet(ctx)
 	for range maxRetries {
+		if err := s.look(ctx); err != nil {
+			s.violated("I10 people: %v", err)
+		}
 		open, err := rowsOf[stored](ctx, s, selectStored+`WHERE EXISTS (SELECT FROM ledgerline.export_entries x
 			WHERE x.organization_id = b.organization_id AND x.export_id = b.export_id AND x.state IN ('planned', 'sent', 'unknown'))`)
 		if err != nil {
@@ -52,6 +59,7 @@ func (s *soak) settle(ctx context.Context) {
 		}
 		s.say("%d exports have open entries: retrying them", len(open))
 		for _, e := range open {
+			s.say("  %s %s of %s: %s", e.Period, e.ID, s.bookOf(e.Integration).name, e.Ended)
 			if err := s.retry(ctx, s.bookOf(e.Integration), e.ID, e.Period); err != nil {
 				s.violated("I10 retry of %s: %v", e.ID, err)
 			}
