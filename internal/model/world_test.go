@@ -33,9 +33,10 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// checks is how many cases an ordinary test run takes, and steps how many steps a
-// case has on average.
-const checks, steps = "80", "60"
+// checks is how many cases an ordinary test run takes, steps how many steps a case
+// has on average, and seed where the cases of an ordinary run begin: they are always
+// the same. -rapid.seed 0 draws others.
+const checks, steps, seed = "80", "60", "20261126"
 
 // parts are what all cases share: a database whose time is the case's, a way to
 // the vendors' server that each case has of its own, and a client.
@@ -360,11 +361,7 @@ func (w *world) timePasses(t *rapid.T) {
 }
 
 func TestExports(t *testing.T) {
-	for name, value := range map[string]string{"rapid.checks": checks, "rapid.steps": steps} {
-		if !set(name) {
-			require.NoError(t, setFlag(name, value))
-		}
-	}
+	defaults(t)
 	p := newParts(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(rt, p)
@@ -393,11 +390,16 @@ func TestExports(t *testing.T) {
 	})
 }
 
-func setFlag(name, value string) error { return flag.Set(name, value) }
-
-func set(name string) (is bool) {
-	flag.Visit(func(f *flag.Flag) { is = is || f.Name == name })
-	return is
+// defaults sets what the command line does not.
+func defaults(t *testing.T) {
+	t.Helper()
+	given := make(map[string]bool)
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for name, value := range map[string]string{"rapid.checks": checks, "rapid.steps": steps, "rapid.seed": seed} {
+		if !given[name] {
+			require.NoError(t, flag.Set(name, value))
+		}
+	}
 }
 
 // voucher is what the model knows of a voucher.

@@ -52,11 +52,7 @@ type claimRow struct {
 // Ad-hoc writes happen once, whatever becomes of their runs, and what is said of
 // their effects is true.
 func TestWrites(t *testing.T) {
-	for name, value := range map[string]string{"rapid.checks": checks, "rapid.steps": steps} {
-		if !set(name) {
-			require.NoError(t, setFlag(name, value))
-		}
-	}
+	defaults(t)
 	p := newParts(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &writes{world: newWorld(rt, p), rows: map[uuid.UUID]claimRow{}}

@@ -133,6 +133,7 @@ func (s *Sandbox) decide(j *job) {
 	switch {
 	case late:
 		c.rehearse(j.handle)
+		late = !c.refused() // what has no good token is over at once
 	case r.acts():
 		j.handle(c)
 	}
@@ -251,7 +252,7 @@ func (s *Sandbox) abandon(j *job) {
 // that says how a change is answered says nothing of a request whose token the
 // vendor refused: there was no change.
 func (c *call) speak(r Rule) {
-	if r.Status != 0 && !(r.acts() && c.answer.status == http.StatusUnauthorized) {
+	if r.Status != 0 && !(r.acts() && c.refused()) {
 		c.answer = r.answer()
 	}
 	if r.Rewrite != nil {
@@ -261,6 +262,9 @@ func (c *call) speak(r Rule) {
 		c.answer.header.Set(k, v)
 	}
 }
+
+// refused is true if the vendor did not take the request's token.
+func (c *call) refused() bool { return c.answer.status == http.StatusUnauthorized }
 
 // rehearse finds out what a vendor will answer, and takes everything back. What
 // it names things by, it will name them by again.
