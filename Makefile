@@ -33,7 +33,7 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go test -race -p 2 -timeout 35m $$(go list ./... | grep -v -e /internal/soak -e /internal/matrix)
-	go test -timeout 10m ./internal/matrix # a pairwise selection; without -race, which it needs four times the time for
+	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection; without -race, which it needs four times the time for
 	go test -race -timeout 10m ./internal/soak # by itself: its faults want a quiet machine
 
 matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' for some (all: half an hour or more)

@@ -124,7 +124,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	if v.Effect == "" {
 		v.Effect = classify.None // nothing was sent
 	}
-	if plan.Guard == adapters.Unsafe && v.HTTPStatus == http.StatusServiceUnavailable && v.Ended {
+	if plan.Guard == adapters.Unsafe && v.Unhandled() {
 		// Nobody can be asked, and a server that answers 503 says that it did not
 		// handle the request: docs/vendors.md names the risk.
 		v.Effect, v.Ended = classify.None, false

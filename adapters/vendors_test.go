@@ -309,7 +309,7 @@ func TestPartialBatchIsNotRetried(t *testing.T) {
 	_, v := businesscentral.New(entra.NewTokens()).Do(t.Context(), b.conn("businesscentral"), adapters.Call, []byte(body))
 	require.Equal(t, classify.Partial, v.Kind)
 	require.False(t, v.Retry())
-	require.Contains(t, v.Message, "parts 0 took effect, parts 1 did not")
+	require.Contains(t, v.Message, "parts 0 took effect; parts 1 may have taken effect: look before you send them again")
 	_, v = businesscentral.New(entra.NewTokens()).Do(t.Context(), b.conn("businesscentral"), adapters.Call, []byte(strings.Replace(body, "{", `{"atomic":true,`, 1)))
 	require.True(t, v.Retry(), "an atomic batch is all or nothing")
 	require.EqualValues(t, 3, v.RetryAfter.Seconds())

@@ -44,7 +44,8 @@ type Verdict struct {
 	Message    string        // the vendor's code and words, or ours; not redacted, and never decides
 	Parts      []Verdict     // of a batch, by position; nil otherwise
 
-	refused bool // see [Verdict.Refused]
+	refused   bool // see [Verdict.Refused]
+	unhandled bool // see [Verdict.Unhandled]
 }
 
 // Retry reports whether trying again can help. A [Partial] or [UnknownOutcome]

@@ -137,6 +137,12 @@ func FoldEffects(parts []Verdict) (effect Effect, ended bool) {
 	return effect, ended && effect == Open
 }
 
+// Unhandled reports whether a server answered 503 to the whole request, which says
+// that it did not handle it, and nothing in the answer shows that something was
+// done. It proves nothing; where nobody can be asked, it is all there is to go by
+// (docs/vendors.md#effects).
+func (v Verdict) Unhandled() bool { return v.unhandled }
+
 // Refused reports whether the answer to a write is a refusal: complete, in the
 // shape that the vendor documents for errors, and at no status by which it, or
 // something before it, gave up waiting or did not handle the request. A batch is

@@ -49,6 +49,7 @@ func judge(s Seen, codes Table, part bool) Verdict {
 	v.HTTPStatus = s.Status
 	a.batch = len(v.Parts) > 0
 	v.refused = a.refused()
+	v.unhandled = finished[a.status] && !a.part && !a.batch && !a.acted && !a.gaveUp
 	switch {
 	case s.Op != Write:
 		v = v.WithEffect("", false)

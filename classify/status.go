@@ -1,7 +1,9 @@
 package classify
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -28,6 +30,9 @@ var byStatus = map[int]Kind{
 	http.StatusHTTPVersionNotSupported:       Unsupported,
 	http.StatusNetworkAuthenticationRequired: Unsupported,
 }
+
+// Statuses are those that mean something else than their hundred.
+func Statuses() []int { return slices.Sorted(maps.Keys(byStatus)) }
 
 // byHundred decides for the statuses that have no entry of their own. 1xx and
 // what is no status at all is not an answer.

@@ -53,16 +53,17 @@ func Execute(ctx context.Context, c client.Client, in activities.Invocation) (Ou
 }
 
 // ExecuteAgain is [Execute] for a correlation ID that may have been used before.
-// If that invocation has ended, and either its outcome leaves open whether a write
-// happened or it was ended from outside and has none, it runs once more: the vendor
-// is asked first, if it can be asked, and what is proved not to have happened is
-// sent.
+// If that invocation has ended without saying whether a write happened, it runs
+// once more: its effect is open, or it failed before it could know (paused, say), or
+// it was ended from outside and has no outcome. What an earlier run left open is on
+// the claim: the vendor is asked first, if it can be asked, and what is proved not to
+// have happened is sent.
 func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (Outcome, error) {
 	run, before, err := ended(ctx, c, in)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if before != nil && before.Effect != classify.Open {
+	if before != nil && before.Effect != classify.Open && !(before.Effect == "" && !before.OK && !readOnly(in)) {
 		return *before, claimed(*before)
 	}
 	return execute(ctx, c, in, run)

@@ -210,7 +210,11 @@ func trailOf(err error, held activities.Held, p classify.Policy, began, now time
 			_ = failed.Details(&trail)
 		}
 	case errors.As(err, &cancelled):
-		return held.Trail.Lost(held.Begun, began, now)
+		begun := held.Begun
+		if held.Unread { // there may have been one, and it is not dropped
+			begun = max(1, begun)
+		}
+		return held.Trail.Lost(begun, began, now)
 	}
 	if len(trail) == 0 { // it ended, and did not say how: a report that was refused, say
 		trail = held.Trail.Lost(max(1, held.Begun), began, now)

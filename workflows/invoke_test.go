@@ -363,8 +363,9 @@ func TestCancelledCallIsUnread(t *testing.T) {
 	b := newBench(t)
 	out := b.cancelled(t, activities.Held{}, temporal.NewNonRetryableApplicationError("away", "away", nil))
 	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
-	require.Contains(t, out.Failure.Message, "missing from the audit record")
-	require.Empty(t, b.rows)
+	require.Contains(t, out.Failure.Message, "Temporal could not be asked for the attempts before")
+	require.Len(t, b.rows, 1)
+	require.Equal(t, classify.WorkerLost, b.rows[0].ErrorKind)
 }
 
 const mutation = `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
@@ -490,6 +491,8 @@ func TestUnsafeWrites(t *testing.T) {
 		"500 in its shape":     {sandbox.Rule{Status: 500, Body: `{"errors":[{"message":"no"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
 		"throttled with data":  {sandbox.Rule{Status: 200, Body: `{"data":null,"errors":[{"message":"no","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
 		"503":                  {sandbox.Rule{Status: 503}, false, 2, classify.Done, ""},
+		"503 with data":        {sandbox.Rule{Status: 503, Body: `{"data":{"a":{"id":1},"b":null},"errors":[{"message":"no"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
+		"503, gave up":         {sandbox.Rule{Status: 503, Body: `{"errors":[{"message":"the query timed out"}]}`}, false, 1, classify.Open, classify.UnknownOutcome},
 		"429":                  {sandbox.Rule{Status: 429}, false, 2, classify.Done, ""},
 		"502, vouched for":     {sandbox.Rule{Status: 502}, true, 2, classify.Done, ""},
 		"reset, vouched for":   {sandbox.Rule{Reset: sandbox.AfterEffect}, true, 2, classify.Done, ""},

@@ -75,7 +75,7 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 	}
 	switch {
 	case errors.As(err, &cancelled) && held.Unread:
-		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller; Temporal could not be asked for the attempts before, and they are missing from the audit record"
+		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller; Temporal could not be asked for the attempts before: the audit record has one, of which nothing is known"
 	case errors.As(err, &cancelled):
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller"
 	case untaken(err) && last.Kind == classify.WorkerLost:

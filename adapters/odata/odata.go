@@ -213,21 +213,31 @@ func Partial(v classify.Verdict) classify.Verdict {
 	if !v.Retry() {
 		return v
 	}
-	var done, failed []string
+	any := false
+	parts := make(map[classify.Effect][]string)
 	for i, p := range v.Parts {
-		if p.Class == classify.Success {
-			done = append(done, fmt.Sprint(i))
-		} else {
-			failed = append(failed, fmt.Sprint(i))
-		}
+		any = any || p.Class == classify.Success
+		parts[p.Effect] = append(parts[p.Effect], fmt.Sprint(i))
 	}
-	if len(done) == 0 {
+	if !any {
 		return v
 	}
 	v.Kind = classify.Partial
 	v.RetryAfter = 0
-	v.Message = fmt.Sprintf("parts %s took effect, parts %s did not and can be sent again on their own: %s",
-		strings.Join(done, ","), strings.Join(failed, ","), v.Message)
+	var said []string
+	for _, of := range []struct {
+		effect classify.Effect
+		what   string
+	}{
+		{classify.Done, "took effect"},
+		{classify.None, "did not and can be sent again on their own"},
+		{classify.Open, "may have taken effect: look before you send them again"},
+	} {
+		if list := parts[of.effect]; list != nil {
+			said = append(said, "parts "+strings.Join(list, ",")+" "+of.what)
+		}
+	}
+	v.Message = strings.Join(append(said, v.Message), "; ")
 	return v
 }
 

@@ -72,7 +72,10 @@ var table = map[string][]Answer{
 		list(WorkEnded, 409, map[string]string{"deadlock": ODataError("Internal_ServerError", "Your activity was deadlocked with another user"), "Request_EntityChanged": ODataError("Request_EntityChanged", "no")}),
 		list(WorkEnded, 503, map[string]string{"Internal_TenantUnavailable": ODataError("Internal_TenantUnavailable", "no")}),
 		list(NothingDone, 429, map[string]string{"Application_TooManyRequests": ODataError("Application_TooManyRequests", "Too many requests reached.")}),
-		list(NothingDone, 404, map[string]string{"Internal_CompanyNotFound": ODataError("Internal_CompanyNotFound", "no such company")}),
+		list(NothingDone, 404, map[string]string{
+			"Internal_CompanyNotFound":    ODataError("Internal_CompanyNotFound", "no such company"),
+			"BadRequest_ResourceNotFound": ODataError("BadRequest_ResourceNotFound", "no such resource"),
+		}),
 		list(WorkEnded, 400, map[string]string{
 			"Internal_DataNotFoundFilter": ODataError("Internal_DataNotFoundFilter", "no"), "Internal_RecordNotFound": ODataError("Internal_RecordNotFound", "no"),
 			"Internal_InvalidTableRelation": ODataError("Internal_InvalidTableRelation", "no"), "Internal_EntityWithSameKeyExists": ODataError("Internal_EntityWithSameKeyExists", "no"),
@@ -93,6 +96,7 @@ var table = map[string][]Answer{
 		list(WorkEnded, 500, map[string]string{
 			"0x80040333": ODataError("0x80040333", "a duplicate exists"), "0x80044150": ODataError("0x80044150", "Generic SQL error."), "0x80040216": ODataError("0x80040216", "An unexpected error occurred."),
 		}),
+		list(WorkEnded, 400, map[string]string{"0x8005f103": ODataError("0x8005f103", "busy"), "0x80060308": ODataError("0x80060308", "busy")}),
 		list(WorkEnded, 412, map[string]string{"0x80060892": ODataError("0x80060892", "exists"), "0x80040237": ODataError("0x80040237", "exists")}),
 		list(NoProof, 500, map[string]string{"0x80044151": ODataError("0x80044151", "SQL timeout expired.")}),
 		list(NothingDone, 429, map[string]string{
@@ -106,7 +110,7 @@ var table = map[string][]Answer{
 
 // statuses are the rows of the map from statuses to failures, and one beyond them
 // for each hundred.
-var statuses = []int{302, 400, 401, 403, 404, 408, 409, 412, 413, 418, 422, 425, 429, 500, 501, 502, 503, 504, 505, 507, 511}
+var statuses = []int{302, 304, 400, 401, 403, 404, 408, 409, 412, 413, 418, 422, 425, 429, 500, 501, 502, 503, 504, 505, 507, 511}
 
 // byStatus is what a status proves: first what it does whatever its body is, then
 // what it does in the vendor's own shape.
@@ -116,7 +120,7 @@ func byStatus(status int, own bool) Proof {
 		return NothingDone
 	case 503:
 		return WorkEnded
-	case 302, 408, 502, 504:
+	case 302, 304, 408, 502, 504:
 		return NoProof
 	}
 	if own {

@@ -114,6 +114,15 @@ func TestOpenOutcomeIsAskedAgain(t *testing.T) {
 	require.Equal(t, []any{false, classify.Open, 4}, []any{out.OK, out.Effect, out.TotalAttempts})
 	require.NotNil(t, out.OpenUntil)
 	finish(t, in)
+	integrations := func(args ...string) {
+		_, words, code := starter(t, "", append(append([]string{"integrations"}, args...), "--org", o.id.String(), "--integration", "xledger-main")...)
+		require.Zero(t, code, words)
+	}
+	integrations("pause", "--reason", "month end")
+	out = call()
+	require.Equal(t, []any{false, classify.Effect("")}, []any{out.OK, out.Effect}, "nobody was asked: %+v", out.Failure)
+	finish(t, in)
+	integrations("resume")
 	script(in, sandbox.Rule{Times: 4, Status: 503})
 	out = call()
 	require.Equal(t, []any{false, classify.Open, 8}, []any{out.OK, out.Effect, out.TotalAttempts}, "asking failed: it is open still: %+v", out.Failure)
@@ -125,7 +134,7 @@ func TestOpenOutcomeIsAskedAgain(t *testing.T) {
 	require.Equal(t, out, call(), "what is known is not asked again")
 	require.Len(t, reached(in), requests)
 	require.Len(t, stack.Sandbox.Records(key), 1)
-	require.Equal(t, "1:transient/network 2:transient/unavailable 3:transient/unavailable 4:transient/unavailable 5:transient/unavailable 6:transient/unavailable 7:transient/unavailable 8:transient/unavailable 9:/ok", trail(rowsOf(t, in)))
+	require.Equal(t, "1:transient/network 1:permanent/paused 2:transient/unavailable 3:transient/unavailable 4:transient/unavailable 5:transient/unavailable 6:transient/unavailable 7:transient/unavailable 8:transient/unavailable 9:/ok", trail(rowsOf(t, in)))
 }
 
 // A database that was restored to a state before an export: the vendor's books

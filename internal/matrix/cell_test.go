@@ -63,7 +63,13 @@ func (c cell) unknownAllowed() bool { return false }
 // that is sent alone may be rejected.
 func (c cell) refuses() bool {
 	r := c.answer.rule
-	return c.moment == singleVoucher && (r.Status == 400 || r.Status == 422 || r.Status == 200 || r.Status == 412 || r.Status == 500 || r.Rewrite != nil)
+	switch {
+	case c.moment != singleVoucher:
+		return false
+	case r.Status == 400 || r.Status == 422: // permanent in any shape
+		return true
+	}
+	return c.answer.proof != noProof && (r.Status == 200 || r.Status == 412 || r.Status == 500 || r.Rewrite != nil)
 }
 
 // every is the whole matrix.
