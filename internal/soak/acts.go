@@ -167,7 +167,7 @@ func cancelBetween(ctx context.Context, s *soak, r *round) (bool, error) {
 	if err := s.begin(ctx, r); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if !until(ctx, 10*time.Millisecond, func() bool {
 		p := s.call(ctx, r)

@@ -206,6 +206,10 @@ var faults = []fault{
 	{name: "temporal/slow", lane: groundLane, act: spoiled("temporal", time.Second, toxic{"latency", "downstream", `{"latency":200,"jitter":100}`})},
 }
 
+// patience is how long a fault waits for its moment: for a run to come to it that
+// has lost several workers to the faults before, each missed after 20 s.
+const patience = 90 * time.Second
+
 // deaf lets nothing through, and says nothing.
 var deaf = []toxic{{"timeout", "upstream", `{"timeout":0}`}, {"timeout", "downstream", `{"timeout":0}`}}
 
@@ -219,7 +223,7 @@ func spoiled(name string, atLeast time.Duration, list ...toxic) func(context.Con
 				return
 			}
 			pause(ctx, atLeast)
-			soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+			soon, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
 			until(soon, 20*time.Millisecond, func() bool { return met() > 0 })
 		})
@@ -265,7 +269,7 @@ func tokens(rules ...sandbox.Rule) func(context.Context, *soak, *round) (bool, e
 		if err := s.begin(ctx, r); err != nil {
 			return false, err
 		}
-		soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+		soon, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		return until(soon, 20*time.Millisecond, func() bool {
 			for n := range rules {
@@ -305,7 +309,7 @@ func after(n int, moment time.Duration, act func(context.Context, *soak, *round,
 		if err := s.begin(ctx, r); err != nil {
 			return false, err
 		}
-		soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+		soon, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if !until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) >= n }) {
 			return false, fmt.Errorf("the chunk has not come to the vendor %d times: %s", n, s.where(ctx, r))
@@ -325,7 +329,7 @@ func struck(rule sandbox.Rule, act func(context.Context, *soak, *round, *devstac
 			return false, err
 		}
 		for seen := 0; ; {
-			soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+			soon, cancel := context.WithTimeout(ctx, patience)
 			reached := until(soon, 10*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) > seen })
 			cancel()
 			if !reached {

@@ -19,7 +19,7 @@ func posted(ctx context.Context, s *soak, r *round) (bool, error) {
 	if err := s.begin(ctx, r); err != nil {
 		return false, err
 	}
-	soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if !until(soon, 2*time.Millisecond, func() bool { return s.stack.Sandbox.Fired(number) > 0 }) {
 		return false, fmt.Errorf("the chunk has not come to the vendor: %s", s.where(ctx, r))
@@ -34,7 +34,7 @@ func deleted(ctx context.Context, s *soak, r *round) (bool, error) {
 		return false, err
 	}
 	s.finish(ctx, r)
-	soon, cancel := context.WithTimeout(ctx, 40*time.Second)
+	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var id, key string
 	until(soon, 100*time.Millisecond, func() bool {
