@@ -172,11 +172,16 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
-	there, elsewhere := 0, ""
+	there, elsewhere, other := 0, "", ""
 	for _, s := range plan.Sought {
-		if f := found[s.Key]; f.Count > 0 {
+		switch f := found[s.Key]; {
+		case f.Count > 1:
+			other = fmt.Sprintf("%s is at the vendor %d times", s.Key, f.Count)
+		case f.Count > 0 && s.Amount != "" && f.Amount != "" && !adapters.SameAmount(s.Amount, f.Amount):
+			other = fmt.Sprintf("%s is at the vendor with the amount %s, and this request says %s", s.Key, f.Amount, s.Amount)
+		case f.Count > 0:
 			there++
-		} else {
+		default:
 			elsewhere = cmp.Or(elsewhere, f.Elsewhere)
 		}
 	}
@@ -191,6 +196,9 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	}
 	blind := notShown(control, found)
 	switch {
+	case other != "": // perhaps of another request
+		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
+		return true
 	case there == len(plan.Sought):
 		if settle(classify.Done) {
 			body, _ := json.Marshal(map[string]any{"found": found})

@@ -151,6 +151,7 @@ type Sought struct {
 	Key     string // its identity at the vendor
 	Voucher string // "" if it is not known
 	In      string // the collection, where it is another than the settings' own
+	Amount  string // decimal, as it was sent; "" if it is not known
 	// Known: it is known to be there. It is asked for in each request that the
 	// question takes, and proves that request's answer.
 	Known bool

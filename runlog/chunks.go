@@ -74,6 +74,7 @@ type Entry struct {
 	SentIn Sending       // that sent it last
 	Wait   time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
 	Partly bool          // something else of the same sending is at the vendor
+	Lands  bool          // an earlier sending can still take effect, though it was not there when it was asked for
 	SentTo string        // where it was sent last, see [Owner.Place]; "" if that is not known
 }
 
@@ -92,14 +93,15 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
 			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0),
-			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly, coalesce(sent_to, '')
+			    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END, partly, coalesce(sent_to, ''),
+			    coalesce(earlier_until > ledgerline.clock(), false)
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
 			ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
 		if err != nil {
 			return err
 		}
 		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
-			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly, &e.SentTo)
+			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly, &e.SentTo, &e.Lands)
 			return e, err
 		})
 		if err != nil {

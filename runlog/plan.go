@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -116,6 +117,17 @@ FROM (SELECT chunk AS old, dense_rank() OVER (ORDER BY chunk) AS chunk FROM ledg
 WHERE x.organization_id = $1 AND x.export_id = $3 AND x.state NOT IN ('exported', 'rejected') AND x.chunk = n.old
   AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status <> 'pending')`
 
+// planned is the export whose entries a retry takes: its parent, or where that
+// planned nothing, because it could not read its source, say, the one that the
+// parent was to retry, and so on. If none of them planned anything, there is none,
+// and the retry plans what the first one would have.
+const planned = `
+WITH RECURSIVE up AS (
+    SELECT export_id, parent_export_id, 0 AS n FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2
+    UNION ALL
+    SELECT p.export_id, p.parent_export_id, n + 1 FROM up JOIN ledgerline.bufdir_export_audit_log p ON p.organization_id = $1 AND p.export_id = up.parent_export_id
+) SELECT export_id FROM up WHERE EXISTS (SELECT FROM ledgerline.export_entries x WHERE x.organization_id = $1 AND x.export_id = up.export_id) ORDER BY n LIMIT 1`
+
 // SourceError is a fault of the place where entries come from: it cannot be
 // read, or what it holds cannot be planned. Trying again does not help until
 // somebody has mended it.
@@ -176,7 +188,6 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 			return err
 		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
-		const any = `SELECT EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2)`
 		first, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET planned_at = now()
 			WHERE organization_id = $1 AND export_id = $2 AND planned_at IS NULL AND NOT EXISTS (
 			    SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status = 'pending')`,
@@ -189,14 +200,12 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chu
 				return err
 			}
 			if e.ParentID != nil {
-				var parent bool // planned something: otherwise the retry plans what it would have
-				if err := tx.QueryRow(ctx, any, e.OrganizationID, *e.ParentID).Scan(&parent); err != nil {
+				var from *uuid.UUID
+				if err := tx.QueryRow(ctx, planned, e.OrganizationID, *e.ParentID).Scan(&from); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 					return err
 				}
-				if !parent {
-					args[9] = nil
-				}
-				if _, err := tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, *e.ParentID); err != nil {
+				args[9] = from
+				if _, err := tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, from); err != nil {
 					return err
 				}
 				if err := tx.QueryRow(ctx, last, e.OrganizationID, e.ID).Scan(&chunks); err != nil {

@@ -283,6 +283,27 @@ func TestPlanRetry(t *testing.T) {
 	require.ErrorContains(t, err, "is exported")
 }
 
+// A retry that could not read its source has planned nothing; its own retry takes
+// what the first export left, and not nothing for ever.
+func TestPlanRetryOfARetryThatFailed(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	e := b.vouchers(2)
+	b.settle(e, 1, runlog.Unknown, nil)
+	require.Equal(t, runlog.Failed, b.close(e).Status)
+	parent := e.ID
+	for range 2 {
+		retry := b.claim("2026-10", &parent)
+		_, err := runlog.Plan(t.Context(), b.worker, retry, integrations.Export{Source: "nowhere.entries"}, 500)
+		var source *runlog.SourceError
+		require.ErrorAs(t, err, &source)
+		b.close(retry)
+		parent = retry.ID
+	}
+	retry := b.claim("2026-10", &parent)
+	require.Len(t, b.plan(retry, integrations.Export{}, 500), 4)
+}
+
 // A voucher of which the vendor has a part is whole with that part: its rest can be
 // retried.
 func TestPlanRetryOfTheRest(t *testing.T) {
@@ -415,4 +436,22 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 	b.settle(e, 1, runlog.Exported, nil)
 	require.Equal(t, runlog.Complete, b.close(e).Status)
 	require.Equal(t, []string{"credentials", "recovered"}, b.told())
+}
+
+// What was not there when it was asked for can land later where a repeat does no
+// harm: until then it is known, so that it does not go to another place.
+func TestOpenChunkKnowsWhatCanLand(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	e := b.vouchers(1)
+	s := sending(1)
+	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), []string{"e0-1", "e0-2"}, s, 0, runlog.InFlight{Changed: time.Hour})
+	require.NoError(t, err)
+	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), runlog.Answer{None: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
+	entries, _, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	for _, x := range entries {
+		require.Equal(t, []bool{false, true}, []bool{x.Open, x.Lands})
+	}
 }

@@ -98,6 +98,11 @@ func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID
 	}
 }
 
+// longestOpen is more than an effect can be open for: inFlight is at most an hour,
+// an attempt a minute. It is told from the database's time and a worker's, whose
+// clock may be wrong; whoever asks too early is told by the database.
+const longestOpen = time.Hour + time.Minute
+
 // seenOf is what an invocation of an item has shown.
 func seenOf(item Item, o Outcome, r activities.CallResult) seen {
 	last := r.Trail.Last()
@@ -105,7 +110,7 @@ func seenOf(item Item, o Outcome, r activities.CallResult) seen {
 	var until time.Time
 	s.effect, s.ended, until = r.Trail.Effect()
 	if !until.IsZero() {
-		s.openFor = max(0, until.Sub(last.EndedAt))
+		s.openFor = min(max(0, until.Sub(last.EndedAt)), longestOpen)
 	}
 	if o.Failure != nil {
 		s.class, s.message = o.Failure.ErrorClass, o.Failure.Message

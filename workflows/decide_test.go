@@ -111,3 +111,14 @@ func TestTake(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, activities.LateErrorsStep, item.Step)
 }
+
+// A worker whose clock is wrong by days does not make a run wait for days.
+func TestOpenForIsBounded(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for until, want := range map[time.Time]time.Duration{
+		at.Add(17 * time.Minute): 17 * time.Minute, at.Add(10 * 24 * time.Hour): longestOpen, at.Add(-time.Hour): 0,
+	} {
+		s := seenOf(Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
+		require.Equal(t, want, s.openFor)
+	}
+}

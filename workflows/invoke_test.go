@@ -459,6 +459,26 @@ func TestSlowTokenLeavesNoTimeToSend(t *testing.T) {
 	require.False(t, out.Response.ReadBack, "nobody had to be asked")
 }
 
+// What is at the vendor under a request's number, with another amount or twice, is
+// not taken for the request.
+func TestAnotherRecordUnderTheNumber(t *testing.T) {
+	for name, before := range map[string][]string{"another amount": {`-1`}, "twice": {"1", "1.00"}} {
+		b := newBench(t)
+		in := b.businessCentral(t)
+		line := strings.Replace(journalLine, `"amount":1.50`, `"amount":%s`, 1)
+		require.NotEqual(t, journalLine, line)
+		for _, amount := range before {
+			b.made(t, fmt.Sprintf(line, "d-1", "7", amount))
+		}
+		b.sandbox.Script(sandbox.Rule{Match: sandbox.Match{Method: "POST", Operation: "journalLines"}, Times: 1, Drop: sandbox.BeforeEffect})
+		in.Body = fmt.Appendf(nil, line, "d-1", "7", "1")
+		out := b.run(t, in)
+		require.Equal(t, []any{false, classify.Open, classify.UnknownOutcome}, []any{out.OK, out.Effect, out.Kind}, "%s: %+v", name, out.Failure)
+		require.Contains(t, out.Failure.Message, "may have been there before", name)
+		require.Len(t, b.sandbox.Effects(), len(before), name)
+	}
+}
+
 // A journal line that is not in the journal any more may have been posted: if the
 // ledger has its document, a person must look.
 func TestPostedLineIsNotResent(t *testing.T) {

@@ -95,8 +95,8 @@ func sought(r odata.Request) []adapters.Sought {
 	}
 	var out []adapters.Sought
 	for _, p := range requests {
-		if number, document := numbers(p); number != "" {
-			out = append(out, adapters.Sought{Key: number, Voucher: document, In: p.Path})
+		if l := lineOf(p); l.ExternalDocumentNumber != "" {
+			out = append(out, adapters.Sought{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: strings.Trim(string(l.Amount), `"`)})
 		}
 	}
 	return out
@@ -109,7 +109,7 @@ func guard(r odata.Request) adapters.Guard {
 		for _, part := range r.Requests {
 			own := guard(part)
 			g, others = adapters.Weaker(g, own), others || own == adapters.Idempotent
-			if number, _ := numbers(part); number != "" {
+			if number := lineOf(part).ExternalDocumentNumber; number != "" {
 				lines++
 				distinct[folded(number)] = true
 			}
@@ -121,11 +121,10 @@ func guard(r odata.Request) adapters.Guard {
 		}
 		return g
 	}
-	number, _ := numbers(r)
 	switch {
 	case r.Method == http.MethodGet:
 		return adapters.ReadOnly
-	case number != "":
+	case lineOf(r).ExternalDocumentNumber != "":
 		return adapters.Readback
 	case r.Method != http.MethodPost && r.Header().Get("If-Match") == "*":
 		return adapters.Idempotent
@@ -133,20 +132,23 @@ func guard(r odata.Request) adapters.Guard {
 	return adapters.Unsafe
 }
 
-// numbers are the externalDocumentNumber and the documentNumber of a request that
-// makes a journal line; they are empty for every other request.
-func numbers(r odata.Request) (external, document string) {
-	if r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/journalLines") {
-		return "", ""
+// newLine is what a look-up needs of a journal line that a request makes.
+type newLine struct {
+	ExternalDocumentNumber, DocumentNumber string
+	Amount                                 json.RawMessage
+}
+
+// lineOf is the line that a request makes. It is zero for every other request, also
+// for one in a journal whose general ledger is not known: a line that was posted
+// would be missing.
+func lineOf(r odata.Request) (l newLine) {
+	if r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/journalLines") || ledger(r.Path) == "" {
+		return newLine{}
 	}
-	var line struct{ ExternalDocumentNumber, DocumentNumber string }
-	if json.Unmarshal(r.Body, &line) != nil {
-		return "", ""
+	if json.Unmarshal(r.Body, &l) != nil || folded(l.ExternalDocumentNumber) == "" {
+		return newLine{}
 	}
-	if folded(line.ExternalDocumentNumber) == "" {
-		return "", ""
-	}
-	return line.ExternalDocumentNumber, line.DocumentNumber
+	return l
 }
 
 // Do implements [adapters.Adapter].

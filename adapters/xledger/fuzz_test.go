@@ -76,6 +76,17 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// A carriage return ends a comment as a line feed does: what stands after it is not
+// hidden from us and shown to the vendor.
+func TestCarriageReturnEndsComments(t *testing.T) {
+	for _, end := range []string{"\r", "\n", "\r\n"} {
+		s := inspect("query Q{__typename} # x" + end + "mutation M{addProjects(inputs:[]){x}}")
+		require.True(t, s.mutation, "%q", end)
+		s = inspect("mutation($in:[X!]!){addGLImportItems(inputs:$in){x} # a" + end + " addProjects(inputs:[]){y}\n}")
+		require.Equal(t, []string{"addGLImportItems", "addProjects"}, s.fields, "%q", end)
+	}
+}
+
 // A block string can hide a mutation behind its quotes.
 func TestBlockStrings(t *testing.T) {
 	for _, document := range []string{

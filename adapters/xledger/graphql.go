@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"text/scanner"
+
+	"github.com/ledgerline/ledgerline/adapters"
 )
 
 // query is the body of a GraphQL request.
@@ -100,7 +102,7 @@ func comments(document string) string {
 		case c == '"':
 			inString = !inString
 		case c == '#' && !inString:
-			for i < len(document) && document[i] != '\n' {
+			for i < len(document) && document[i] != '\n' && document[i] != '\r' { // either ends a line (GraphQL, October 2021, §2.1.2)
 				i++
 			}
 			c = '\n'
@@ -111,9 +113,9 @@ func comments(document string) string {
 }
 
 // identifiers returns the extIdentifier of each node that the variables of an
-// addGLImportItems mutation hold. ok is false unless every node has one and no
+// addGLImportItems mutation hold, with its amount. ok is false unless every node has one and no
 // two are the same: without that, a look-up could not tell what is missing.
-func identifiers(variables json.RawMessage) (ids []string, ok bool) {
+func identifiers(variables json.RawMessage) (ids []adapters.Sought, ok bool) {
 	var vars map[string]json.RawMessage
 	if json.Unmarshal(variables, &vars) != nil || len(vars) != 1 {
 		return nil, false
@@ -122,7 +124,8 @@ func identifiers(variables json.RawMessage) (ids []string, ok bool) {
 	for _, raw := range vars {
 		var inputs []struct {
 			Node struct {
-				ExtIdentifier string `json:"extIdentifier"`
+				ExtIdentifier string          `json:"extIdentifier"`
+				Amount        json.RawMessage `json:"amount"`
 			} `json:"node"`
 		}
 		if json.Unmarshal(raw, &inputs) != nil {
@@ -134,7 +137,7 @@ func identifiers(variables json.RawMessage) (ids []string, ok bool) {
 				return nil, false
 			}
 			seen[id] = true
-			ids = append(ids, id)
+			ids = append(ids, adapters.Sought{Key: id, Amount: strings.Trim(string(in.Node.Amount), `"`)})
 		}
 	}
 	return ids, len(ids) > 0

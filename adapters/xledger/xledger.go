@@ -94,11 +94,7 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	if len(ids) > MaxNodes {
 		return p, fmt.Errorf("variables: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
-	p = adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: make([]adapters.Sought, len(ids))}
-	for i, id := range ids {
-		p.Sought[i].Key = id
-	}
-	return p, nil
+	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
 }
 
 // Do implements [adapters.Adapter].

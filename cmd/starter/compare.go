@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/big"
-	"regexp"
 	"strings"
 	"time"
 
@@ -26,7 +24,7 @@ func sightOf(r runlog.Recorded, f adapters.Found) sight {
 	switch {
 	case f.Count > 1:
 		return twice
-	case f.Count == 1 && f.Amount != "" && !sameAmount(r.Amount, f.Amount):
+	case f.Count == 1 && f.Amount != "" && !adapters.SameAmount(r.Amount, f.Amount):
 		return otherwise
 	case f.Count == 1:
 		return there
@@ -52,20 +50,6 @@ func (s sight) says(r runlog.Recorded, f adapters.Found) string {
 		return "it is not there, and can still take effect until " + r.OpenUntil.UTC().Format(time.TimeOnly)
 	}
 	return "it is not there"
-}
-
-// vendorAmount is an amount as vendors write it. The exponent is bounded, because what
-// it stands for is written out to be compared.
-var vendorAmount = regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$`)
-
-// sameAmount compares two decimals by their value.
-func sameAmount(a, b string) bool {
-	if !vendorAmount.MatchString(a) || !vendorAmount.MatchString(b) {
-		return a == b
-	}
-	x, _ := new(big.Rat).SetString(a)
-	y, _ := new(big.Rat).SetString(b)
-	return x.Cmp(y) == 0
 }
 
 // group is what the record holds of an entry, as far as it matters here.

@@ -21,7 +21,7 @@ func TestSameAmount(t *testing.T) {
 		{"100.00", "100.01", false}, {"100.00", "-100", false}, {"1", "", false}, {"1", "one", false}, {"1", "1,00", false},
 		{"1", "1e999999999", false}, {"0.1", "0.10000000000000001", false}, {"12345678901234567890.12", "12345678901234567890.120", true},
 	} {
-		require.Equal(t, c.want, sameAmount(c.a, c.b), "%s %s", c.a, c.b)
+		require.Equal(t, c.want, adapters.SameAmount(c.a, c.b), "%s %s", c.a, c.b)
 	}
 }
 
