@@ -103,6 +103,9 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.C
 	var result activities.CallResult
 	err := calling.Get(own, &result)
 	if err != nil {
+		// Where the worker was lost while it held the call, the cancellation and the
+		// call's end come together, and nothing says that it was held.
+		held.Asked = held.Asked || ctx.Err() != nil
 		result.Trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
 	return outcomeOf(in, result.Trail, held, result.Response, err), result
