@@ -30,14 +30,12 @@ func posted(ctx context.Context, s *soak, r *round) (bool, error) {
 	return s.stack.Sandbox.Post(r.book.journal) > 0, nil
 }
 
-// deleted removes an entry at the vendor that is exported, and is not among those
-// by which look-ups are trusted.
+// deleted removes an entry at the vendor that is exported, by this run or an earlier
+// one, and is not among those by which look-ups are trusted.
 func deleted(ctx context.Context, s *soak, r *round) (bool, error) {
 	if err := s.begin(ctx, r); err != nil {
 		return false, err
 	}
-	s.finish(ctx, r)
-	s.finish(ctx, r) // the faults of the other lanes may have ended its retry too
 	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var id, key string
