@@ -131,8 +131,12 @@ func TestUsageEqualsTheVendorsLog(t *testing.T) {
 	require.NoError(t, w.Stop(20*time.Second))
 	u := usage(t, o)
 	require.Equal(t, map[limits.Purpose]int64{limits.Attempt: sent("xledger") - 1, limits.Readback: 1}, u["xledger-main"].Requests)
-	require.Positive(t, u["crm"].Requests[limits.Token])
-	require.Equal(t, map[limits.Purpose]int64{limits.Attempt: sent("dataverse"), limits.Token: u["crm"].Requests[limits.Token]}, u["crm"].Requests)
+	crm := map[limits.Purpose]int64{limits.Attempt: sent("dataverse")}
+	if n := u["crm"].Requests[limits.Token]; n > 0 { // none if a run of another organization with the same secret has fetched it
+		crm[limits.Token] = n
+	}
+	require.Equal(t, crm, u["crm"].Requests)
+	require.Positive(t, tokens()-countedBefore)
 	require.Equal(t, int64(len(vendorLog("entra")))-seenBefore, tokens()-countedBefore)
 
 	// Killed in the midst of traffic, more than once: of each process what it
