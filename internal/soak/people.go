@@ -36,11 +36,12 @@ func deleted(ctx context.Context, s *soak, r *round) (bool, error) {
 	if err := s.begin(ctx, r); err != nil {
 		return false, err
 	}
+	s.finish(ctx, r) // with its retry, if a fault of another lane has ended it
 	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var id, key string
 	s.mu.Lock()
-	gone := slices.Collect(maps.Keys(s.deleted))
+	gone := slices.AppendSeq([]string{}, maps.Keys(s.deleted)) // not nil, which would be NULL and like nothing
 	s.mu.Unlock()
 	until(soon, 100*time.Millisecond, func() bool {
 		err := s.admin.QueryRow(ctx, `SELECT entry_id, vendor_key FROM ledgerline.export_entries x WHERE x.integration_id = $1 AND x.state = 'exported'
