@@ -77,7 +77,8 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		return out
 	}
 	left := entries
-	if moved := slices.IndexFunc(entries, func(e runlog.Entry) bool { return (e.Open || e.Lands) && e.SentTo != "" && e.SentTo != x.owner.Place }); moved >= 0 {
+	elsewhere := func(e runlog.Entry) bool { return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands) }
+	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
 		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
 			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
 			entries[moved].SentTo, x.owner.Place))

@@ -99,8 +99,8 @@ func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID
 }
 
 // longestOpen is more than an effect can be open for: inFlight is at most an hour,
-// an attempt a minute. It is told from the database's time and a worker's, whose
-// clock may be wrong; whoever asks too early is told by the database.
+// an attempt a minute. It is the difference of the database's time and a worker's,
+// whose clock may be wrong. A question that comes too early is refused and repeated.
 const longestOpen = time.Hour + time.Minute
 
 // seenOf is what an invocation of an item has shown.

@@ -63,8 +63,11 @@ func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation
 	if err != nil {
 		return Outcome{}, err
 	}
-	if before != nil && before.Effect != classify.Open && !(before.Effect == "" && !before.OK && !readOnly(in)) {
-		return *before, claimed(*before)
+	if before != nil {
+		unknown := before.Effect == "" && !before.OK && !readOnly(in)
+		if before.Effect != classify.Open && !unknown {
+			return *before, claimed(*before)
+		}
 	}
 	return execute(ctx, c, in, run)
 }

@@ -96,7 +96,8 @@ func sought(r odata.Request) []adapters.Sought {
 	var out []adapters.Sought
 	for _, p := range requests {
 		if l := lineOf(p); l.ExternalDocumentNumber != "" {
-			out = append(out, adapters.Sought{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: strings.Trim(string(l.Amount), `"`)})
+			amount := strings.Trim(string(l.Amount), `"`)
+			out = append(out, adapters.Sought{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: amount})
 		}
 	}
 	return out

@@ -213,13 +213,13 @@ func Partial(v classify.Verdict) classify.Verdict {
 	if !v.Retry() {
 		return v
 	}
-	any := false
+	succeeded := false
 	parts := make(map[classify.Effect][]string)
 	for i, p := range v.Parts {
-		any = any || p.Class == classify.Success
+		succeeded = succeeded || p.Class == classify.Success
 		parts[p.Effect] = append(parts[p.Effect], fmt.Sprint(i))
 	}
-	if !any {
+	if !succeeded {
 		return v
 	}
 	v.Kind = classify.Partial

@@ -3,12 +3,14 @@ package matrix
 import (
 	"fmt"
 	"time"
+
+	"github.com/ledgerline/ledgerline/internal/answers"
 )
 
 // cell is one combination.
 type cell struct {
 	vendor  vendor
-	answer  answer
+	answer  answers.Answer
 	effect  effect
 	moment  string
 	ask     int // of asks
@@ -16,12 +18,12 @@ type cell struct {
 }
 
 func (c cell) String() string {
-	return fmt.Sprintf("%s/%s/%s/%s/%s", c.vendor.adapter, c.answer.name, c.effect.name, c.moment, asks[c.ask].name)
+	return fmt.Sprintf("%s/%s/%s/%s/%s", c.vendor.adapter, c.answer.Name, c.effect.name, c.moment, asks[c.ask].name)
 }
 
 // attempt is how long an attempt may take, in real time.
 func (c cell) attempt() time.Duration {
-	if c.answer.hangs {
+	if c.answer.Hangs {
 		return hangTime
 	}
 	return attemptTime
@@ -31,15 +33,15 @@ func (c cell) attempt() time.Duration {
 // effect has none, and part of a request that is all or nothing cannot happen.
 func (c cell) possible() bool {
 	switch {
-	case c.answer.proof == nothingDone && !c.effect.none:
+	case c.answer.Proof == nothingDone && !c.effect.none:
 		return false
 	case c.effect.part && c.vendor.atomic:
 		return false
-	case c.answer.rule.Rewrite != nil && c.effect.none, c.answer.rule.TruncateAt > 0 && c.effect.none, c.answer.rule.CutHeaders > 0 && c.effect.none:
+	case c.answer.Rule.Rewrite != nil && c.effect.none, c.answer.Rule.TruncateAt > 0 && c.effect.none, c.answer.Rule.CutHeaders > 0 && c.effect.none:
 		return false // it is what the vendor says that is changed; without it there is "closed without an answer"
-	case c.answer.proof == nothingDone && c.ask > 0:
+	case c.answer.Proof == nothingDone && c.ask > 0:
 		return false // nobody asks
-	case c.effect.late == soon && c.answer.proof == workEnded, c.effect.late == afterAll && c.answer.proof == workEnded:
+	case c.effect.late == soon && c.answer.Proof == workEnded, c.effect.late == afterAll && c.answer.Proof == workEnded:
 		return false // one late effect after a final answer says it: the limit is named
 	}
 	return true
@@ -50,9 +52,9 @@ func (c cell) possible() bool {
 // complete answer that the write had failed.
 func (c cell) doubles() bool {
 	if c.vendor.upserts { // nothing is there twice, but what was rejected is
-		return c.effect.late > 0 && c.answer.proof == workEnded || c.effect.late > refusedFlight+attemptTime && c.refuses()
+		return c.effect.late > 0 && c.answer.Proof == workEnded || c.effect.late > refusedFlight+attemptTime && c.refuses()
 	}
-	return c.effect.late > c.vendor.inFlight+attemptTime || c.effect.late > 0 && c.answer.proof == workEnded
+	return c.effect.late > c.vendor.inFlight+attemptTime || c.effect.late > 0 && c.answer.Proof == workEnded
 }
 
 // unknownAllowed reports whether entries may be left to a person. None of these
@@ -62,14 +64,14 @@ func (c cell) unknownAllowed() bool { return false }
 // refuses reports whether the answer is a no to what was sent, so that a voucher
 // that is sent alone may be rejected.
 func (c cell) refuses() bool {
-	r := c.answer.rule
+	r := c.answer.Rule
 	switch {
 	case c.moment != singleVoucher:
 		return false
 	case r.Status == 400 || r.Status == 422: // permanent in any shape
 		return true
 	}
-	return c.answer.proof != noProof && (r.Status == 200 || r.Status == 412 || r.Status == 500 || r.Rewrite != nil)
+	return c.answer.Proof != noProof && (r.Status == 200 || r.Status == 412 || r.Status == 500 || r.Rewrite != nil)
 }
 
 // every is the whole matrix.

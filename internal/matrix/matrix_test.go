@@ -259,7 +259,7 @@ func (x *trial) choose(e sandbox.Entry) (rule *sandbox.Rule) {
 		rule = x.script(e)
 		honest = rule == nil
 	case e.Wrote && x.armed.Load() && x.meant(e) && x.fired.CompareAndSwap(0, int64(e.Seq)):
-		rule = new(x.answer.rule)
+		rule = new(x.answer.Rule)
 		x.effect.apply(rule)
 	case !e.Wrote && len(e.Asked) > 0 && x.fired.Load() > 0 && asks[x.ask].rule != nil && x.lies.Add(1) <= 2:
 		rule = new(*asks[x.ask].rule)
@@ -310,7 +310,7 @@ func (x *trial) answered(e sandbox.Entry) {
 	}
 	switch {
 	case int64(e.Seq) == x.fired.Load():
-		x.monitor.answered(e, x.answer.proof, false)
+		x.monitor.answered(e, x.answer.Proof, false)
 	case e.Effects > 0:
 		x.monitor.answered(e, noProof, true)
 	case x.cell.vendor.upserts: // the sandbox's own refusal, of a change set
@@ -526,7 +526,7 @@ func (x *trial) bounds(o outcome, retries int) {
 	if x.ask > 0 { // two questions that prove nothing, each after a wait of the run
 		took = 25 * time.Minute
 	}
-	if strings.Contains(x.answer.name, "credits") { // are waited for as the vendor documents it
+	if strings.Contains(x.answer.Name, "credits") { // are waited for as the vendor documents it
 		took += 20 * time.Minute
 	}
 	x.check(o.requests <= requests, "%d requests", o.requests)

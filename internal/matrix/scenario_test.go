@@ -45,7 +45,7 @@ func (x *trial) stored(v *sandbox.Sandbox, voucher string) (n int) {
 // A change set that was given up may still be at work while its repeat is refused,
 // because of the very rows that it holds: the refusal proves nothing of the first.
 func TestRefusedWhileTheFirstIsAtWork(t *testing.T) {
-	x := newParts(t).server(t).trial(cell{vendor: vendorCalled("dataverse"), answer: answer{}, moment: singleVoucher})
+	x := newParts(t).server(t).trial(cell{vendor: vendorCalled("dataverse"), answer: answers.Answer{}, moment: singleVoucher})
 	x.prepare()
 	x.line("z000", "2026-09-05", "3000")
 	x.sync("2026-09", nil)

@@ -17,23 +17,6 @@ const (
 	noProof     = answers.NoProof
 )
 
-// of are the answers of a vendor, from the table that the model and the soak draw
-// from too.
-func of(adapter string) (all []answer) {
-	for _, a := range answers.Of(adapter) {
-		all = append(all, answer{a.Name, a.Proof, a.Rule, a.Hangs})
-	}
-	return all
-}
-
-// answer is what a vendor, or something before it, can answer to a write.
-type answer struct {
-	name  string
-	proof proof
-	rule  sandbox.Rule // without its effect
-	hangs bool
-}
-
 // effect is what became of the write.
 type effect struct {
 	name  string
@@ -115,18 +98,18 @@ type vendor struct {
 	atomic   bool // a request is all or nothing
 	upserts  bool // a repeat has no further effect
 	inFlight time.Duration
-	answers  []answer
+	answers  []answers.Answer
 }
 
 var vendors = []vendor{{
 	adapter: "xledger", atomic: true, inFlight: inFlight,
-	answers: of("xledger"),
+	answers: answers.Of("xledger"),
 }, {
 	adapter: "businesscentral", inFlight: inFlight,
 	settings: map[string]string{"companyId": sandbox.DemoCompanyID, "journalId": sandbox.DemoJournalID},
-	answers:  of("businesscentral"),
+	answers:  answers.Of("businesscentral"),
 }, {
 	adapter: "dataverse", atomic: true, upserts: true,
 	settings: map[string]string{"table": "led_entries", "prefix": "led_"},
-	answers:  of("dataverse"),
+	answers:  answers.Of("dataverse"),
 }}

@@ -160,7 +160,7 @@ func (s *soak) asKept(b *book, e entry, l line) {
 	if !amount.MatchString(content) || !strings.Contains(content, `"`+e.account+`"`) {
 		s.violated("%s has not the amount %s on account %s: %s", where, e.amount(), e.account, content)
 	}
-	if l.Reference != records[0].Reference && !(s.told[l.Key] && l.Reference == "") {
+	if l.Reference != records[0].Reference && !(s.resolved[l.Key] && l.Reference == "") {
 		s.violated("%s is %s, and we know it as %q", where, records[0].Reference, l.Reference)
 	}
 	if faulty := b.vendor.late && strings.HasPrefix(e.account, "L"); faulty != l.Faulty {
@@ -219,7 +219,7 @@ func (s *soak) audit(ctx context.Context, lines []line) error {
 		}
 		var sent []line
 		for _, l := range of[r.ID] {
-			if l.State == exported && !s.told[l.Key] { // what people say is beside the row
+			if l.State == exported && !s.resolved[l.Key] { // what people resolved is not in the row
 				sent = append(sent, l)
 			}
 		}

@@ -85,7 +85,7 @@ func (s *soak) look(ctx context.Context) error {
 		for _, record := range s.stack.Sandbox.Records(u.Key) {
 			if record.Posted {
 				posted[v]++
-				s.told[u.Key] = true
+				s.resolved[u.Key] = true
 			}
 		}
 	}

@@ -40,14 +40,14 @@ type soak struct {
 	fired    map[string]int   // those that met something
 	scripted map[string][]int // rules of the sandbox by fault, to be looked at in the end
 	deleted  map[string]bool  // keys, by somebody at the vendor
-	told     map[string]bool  // keys of which people said that they are there
+	resolved map[string]bool  // keys that people found at the vendor
 	report   report
 }
 
 // run soaks and reports. Whatever keeps it from its end is a violation too.
 func run(ctx context.Context, c config, words io.Writer) report {
 	s := &soak{config: c, ctx: ctx, plan: newPlan(c.seed, c.length), words: words, began: time.Now(), planned: make(map[string]int),
-		fired: make(map[string]int), scripted: make(map[string][]int), deleted: make(map[string]bool), told: make(map[string]bool), wires: make(map[string]*wire), report: report{seed: c.seed}}
+		fired: make(map[string]int), scripted: make(map[string][]int), deleted: make(map[string]bool), resolved: make(map[string]bool), wires: make(map[string]*wire), report: report{seed: c.seed}}
 	s.say("seed %d, %d books, %s", c.seed, len(s.plan.books), c.length)
 	if err := s.do(ctx); err != nil {
 		s.violated("the soak did not come to its end: %v", err)
