@@ -280,7 +280,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 			Text: e.Text, Dimensions: e.Dimensions, Date: e.Date}
 		ids[i], byKey[e.VendorKey] = e.EntryID, e.EntryID
 	}
-	body, err := x.exporter.ExportBody(x.conn.Settings, lines)
+	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings}, lines)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
 		return out

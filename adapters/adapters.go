@@ -110,9 +110,9 @@ type Exporter interface {
 	Finder
 
 	// ExportBody returns the body of the [Call] that sends whole vouchers, in
-	// the order of entries. settings are the integration's. Its guard must not
-	// be [Unsafe]: entries are found again by their keys.
-	ExportBody(settings map[string]string, entries []Entry) ([]byte, error)
+	// the order of entries. Its guard must not be [Unsafe]: entries are found again
+	// by their keys.
+	ExportBody(f Form, entries []Entry) ([]byte, error)
 
 	// References returns the vendor's own names of entries that an accepted
 	// answer to ExportBody holds, by key. Entries of which the answer says nothing
@@ -123,6 +123,12 @@ type Exporter interface {
 	// time. A vendor that refuses at once or not at all answers with none, and is
 	// not called.
 	LateErrors(ctx context.Context, c *Conn, since time.Time) ([]LateError, classify.Verdict)
+}
+
+// Form is how an integration's entries are written.
+type Form struct {
+	Settings map[string]string // of the integration
+	Learnt   map[string]string // see [Contract.Learnt]; nil if nothing was learnt
 }
 
 // Entry is one line of a voucher on its way to a vendor.

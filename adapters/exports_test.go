@@ -72,7 +72,7 @@ func (b books) call(t *testing.T, body string) (adapters.Response, classify.Verd
 // send exports entries as an attempt does.
 func (b books) send(t *testing.T, entries []adapters.Entry) (adapters.Response, classify.Verdict) {
 	t.Helper()
-	body, err := b.ExportBody(settings[b.name], entries)
+	body, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 	require.NoError(t, err)
 	p, err := b.Plan(adapters.Call, body)
 	require.NoError(t, err)
@@ -166,9 +166,9 @@ func TestExporters(t *testing.T) {
 		require.True(t, 2 <= l.Default && l.Default <= l.Entries && l.Entries <= adapters.MaxKeys, "%+v", l)
 		entries := vouchers("A", l.Entries, "3000")
 		require.Empty(t, b.find(t, entries))
-		first, err := b.ExportBody(settings[b.name], entries)
+		first, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 		require.NoError(t, err)
-		second, err := b.ExportBody(settings[b.name], entries)
+		second, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 		require.NoError(t, err)
 		require.Equal(t, string(first), string(second), "the same entries make the same request")
 
@@ -186,9 +186,9 @@ func TestExporters(t *testing.T) {
 		b.Forget(entries[0].Key)
 		require.Len(t, b.find(t, entries), len(entries)-1)
 
-		_, err = b.ExportBody(settings[b.name], vouchers("A", l.Entries+2, "3000"))
+		_, err = b.ExportBody(adapters.Form{Settings: settings[b.name]}, vouchers("A", l.Entries+2, "3000"))
 		require.ErrorContains(t, err, fmt.Sprintf("want 1 to %d", l.Entries))
-		_, err = b.ExportBody(settings[b.name], nil)
+		_, err = b.ExportBody(adapters.Form{Settings: settings[b.name]}, nil)
 		require.ErrorContains(t, err, "0 entries")
 		require.Empty(t, b.References(entries, adapters.Response{Body: json.RawMessage(`"nonsense"`)}))
 	})
@@ -203,7 +203,7 @@ func TestFaultyEntries(t *testing.T) {
 		}
 		entries[9].Key, entries[10].Key, entries[11].Voucher = "k'); --", entries[0].Key, ""
 		entries[9].Account = "secret account"
-		_, err := b.ExportBody(settings[b.name], entries)
+		_, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 		require.Error(t, err)
 		require.Len(t, strings.Split(err.Error(), "\n"), 12, err.Error())
 		require.NotContains(t, err.Error(), "secret account")
@@ -213,7 +213,7 @@ func TestFaultyEntries(t *testing.T) {
 		for i := range entries {
 			entries[i].Text = strings.Repeat("lang tekst ", 1000)
 		}
-		if _, err = b.ExportBody(settings[b.name], entries); b.name != businesscentral.Name { // it cuts texts
+		if _, err = b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries); b.name != businesscentral.Name { // it cuts texts
 			require.ErrorContains(t, err, "send fewer entries", "too large is a fault of the chunk, which is halved then")
 		}
 	})

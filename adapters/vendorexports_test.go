@@ -165,9 +165,9 @@ func TestBadSettings(t *testing.T) {
 			b := newBooks(t, c.adapter)
 			bad := maps.Clone(settings[c.adapter])
 			bad[c.name] = c.value
-			_, err := b.ExportBody(bad, entries)
+			_, err := b.ExportBody(adapters.Form{Settings: bad}, entries)
 			require.ErrorContains(t, err, c.says)
-			_, err = b.ExportBody(nil, nil)
+			_, err = b.ExportBody(adapters.Form{}, nil)
 			require.Len(t, strings.Split(err.Error(), "\n"), 3, "all at once")
 			conn := b.conn()
 			maps.Copy(conn.Settings, bad)
@@ -188,7 +188,7 @@ func TestDimensionFields(t *testing.T) {
 	} {
 		entries := vouchers("A", 2, "3000")
 		entries[1].Dimensions = map[string]string{c.field: c.value}
-		_, err := newBooks(t, name).ExportBody(settings[name], entries)
+		_, err := newBooks(t, name).ExportBody(adapters.Form{Settings: settings[name]}, entries)
 		require.ErrorContains(t, err, "entries[1].dimensions")
 		require.ErrorContains(t, err, c.says)
 	}
@@ -203,7 +203,7 @@ func TestLongVoucherNumbers(t *testing.T) {
 		entries[i].Voucher = fmt.Sprintf("2026-10/bilag/Ærfugl/%d", i/2)
 	}
 	entries[4].Voucher, entries[5].Voucher = "12345678901234567890", "12345678901234567890"
-	body, err := b.ExportBody(settings[b.name], entries)
+	body, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 	require.NoError(t, err)
 	var r struct {
 		Requests []struct {

@@ -37,7 +37,8 @@ func linesPath(settings map[string]string) string {
 // one batch. externalDocumentNumber is the key by which a line is found again.
 // The amount is a JSON number with the digits of the entry. Nothing of a line
 // takes a currency: amounts are in that of the company.
-func (Adapter) ExportBody(settings map[string]string, entries []adapters.Entry) ([]byte, error) {
+func (Adapter) ExportBody(f adapters.Form, entries []adapters.Entry) ([]byte, error) {
+	settings := f.Settings
 	faults := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		if n := len([]rune(e.Account)); n > maxAccount {

@@ -30,7 +30,8 @@ var validColumn = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 // in one change set. The key is the row's alternate key and stands only in the
 // address, from which Dataverse takes it. The amount is a JSON number with the
 // digits of the entry.
-func (Adapter) ExportBody(settings map[string]string, entries []adapters.Entry) ([]byte, error) {
+func (Adapter) ExportBody(f adapters.Form, entries []adapters.Entry) ([]byte, error) {
+	settings := f.Settings
 	faults := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		for field := range e.Dimensions {

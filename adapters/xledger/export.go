@@ -29,7 +29,7 @@ type code struct {
 // key by which an entry is found again (docs/vendors.md#sources). clientId is an entry's
 // position, counted from 1, by which the answer names it. Nothing of the node
 // takes a currency: amounts are in that of the entity.
-func (Adapter) ExportBody(_ map[string]string, entries []adapters.Entry) ([]byte, error) {
+func (Adapter) ExportBody(_ adapters.Form, entries []adapters.Entry) ([]byte, error) {
 	if err := Vendor.Export.Check(entries); err != nil {
 		return nil, err
 	}

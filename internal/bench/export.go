@@ -186,7 +186,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 			ids[i], byKey[x.VendorKey] = x.EntryID, x.EntryID
 			lines[i] = adapters.Entry{Key: x.VendorKey, Voucher: x.VoucherID, Account: x.Account, Amount: x.Amount, Currency: x.Currency, Text: x.Text, Date: x.Date}
 		}
-		body, err := xledger.Adapter{}.ExportBody(nil, lines)
+		body, err := xledger.Adapter{}.ExportBody(adapters.Form{}, lines)
 		if err != nil {
 			return 0, err
 		}

@@ -92,7 +92,7 @@ func (m *writes) begin(t *rapid.T) {
 			u.keys = append(u.keys, fmt.Sprintf("%x", id[:]))
 			entries[i] = adapters.Entry{Key: u.keys[i], Voucher: u.keys[0][:8], Account: "3000", Amount: []string{"5.00", "-5.00"}[i], Currency: "NOK", Date: m.clock.Now()}
 		}
-		body, err := m.adapters[spec.Adapter].(adapters.Exporter).ExportBody(spec.Settings, entries)
+		body, err := m.adapters[spec.Adapter].(adapters.Exporter).ExportBody(adapters.Form{Settings: spec.Settings}, entries)
 		require.NoError(m.t, err)
 		u.in.Body = body
 	} else {
