@@ -1,9 +1,11 @@
 package xledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,61 +20,83 @@ var _ adapters.Exporter = Adapter{}
 // a code.
 var texts = map[string]bool{"invoiceNumber": true, "paymentReference": true}
 
-// code is how Xledger names most things.
-type code struct {
-	Code string `json:"code"`
-}
-
 // ExportBody implements [adapters.Exporter] with addGLImportItems: all entries
 // in one mutation, which Xledger takes as a whole or not at all. Lines of one
-// voucher share a trRegNumber, amounts are strings, and extIdentifier is the
-// key by which an entry is found again (docs/vendors.md#sources). clientId is an entry's
-// position, counted from 1, by which the answer names it. Nothing of the node
-// takes a currency: amounts are in that of the entity.
-func (Adapter) ExportBody(_ adapters.Form, entries []adapters.Entry) ([]byte, error) {
+// voucher share a trRegNumber, and extIdentifier is the key by which an entry is
+// found again (docs/vendors.md#sources). clientId is an entry's position, counted
+// from 1, by which the answer names it. Nothing of the node takes a currency:
+// amounts are in that of the entity.
+func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte, error) {
 	if err := Vendor.Export.Check(entries); err != nil {
 		return nil, err
 	}
-	type input struct {
-		ClientID string         `json:"clientId"`
-		Node     map[string]any `json:"node"`
-	}
-	known := Vendor.Export.Dimensions
+	w := writer{how: hows(form)}
 	numbers := make(map[string]int)
-	inputs := make([]input, len(entries))
-	var faults []error
+	inputs := make([]object, len(entries))
 	for i, e := range entries {
 		if numbers[e.Voucher] == 0 {
 			numbers[e.Voucher] = len(numbers) + 1
 		}
-		node := map[string]any{
-			"extIdentifier": e.Key, "trRegNumber": strconv.Itoa(numbers[e.Voucher]), "postedDate": e.Date.Format(time.DateOnly),
-			"amount": e.Amount, "account": code{e.Account},
+		w.entry = i
+		node := object{
+			w.field("extIdentifier", clean(e.Key)), w.field("trRegNumber", strconv.Itoa(numbers[e.Voucher])),
+			w.field("postedDate", e.Date.Format(time.DateOnly)), w.field("amount", e.Amount), w.coded("account", e.Account),
 		}
 		if e.Text != "" {
-			node["text"] = e.Text
+			node = append(node, w.field("text", e.Text))
 		}
-		for field, value := range e.Dimensions {
-			switch {
-			case !slices.Contains(known, field):
-				faults = append(faults, fmt.Errorf("entries[%d].dimensions: Xledger's import has no field %q; it has %s", i, field, strings.Join(known, ", ")))
+		for _, name := range slices.Sorted(maps.Keys(e.Dimensions)) {
+			switch value := e.Dimensions[name]; {
+			case !slices.Contains(Vendor.Export.Dimensions, name):
+				w.fault("dimensions", fmt.Sprintf("Xledger's import has no field %q; it has %s", name, strings.Join(Vendor.Export.Dimensions, ", ")))
 			case value == "":
-			case texts[field]:
-				node[field] = value
+			case texts[name]:
+				node = append(node, w.field(name, value))
 			default:
-				node[field] = code{value}
+				node = append(node, w.coded(name, value))
 			}
 		}
-		inputs[i] = input{strconv.Itoa(i + 1), node}
+		inputs[i] = object{w.field("clientId", strconv.Itoa(i+1)), {"node", node}}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if len(w.faults) > 0 {
+		return nil, errors.Join(w.faults...)
 	}
-	body, err := request("mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}", map[string]any{"in": inputs})
+	var b strings.Builder
+	b.WriteString("mutation{addGLImportItems(inputs:")
+	literal(&b, inputs)
+	b.WriteString("){edges{clientId node{dbId}}}}")
+	body, err := request(b.String())
 	if err != nil {
 		return nil, err
 	}
 	return body, adapters.CheckSize(len(body))
+}
+
+// writer writes the fields of entries as the vendor takes them.
+type writer struct {
+	how    map[string]string
+	entry  int
+	faults []error
+}
+
+func (w *writer) fault(of, message string) {
+	w.faults = append(w.faults, fmt.Errorf("entries[%d].%s: %s", w.entry, of, message))
+}
+
+// field writes a value by the name of its field.
+func (w *writer) field(name, value string) field { return field{name, w.value(name, value)} }
+
+// coded writes an object that names something by its code.
+func (w *writer) coded(name, value string) field {
+	return field{name, object{{"code", w.value(name+".code", value)}}}
+}
+
+func (w *writer) value(of, value string) any {
+	v, ok := written(w.how[of], value)
+	if !ok {
+		w.fault(of, "is not a number, and Xledger takes nothing else there")
+	}
+	return v
 }
 
 // References implements [adapters.Exporter] with the dbId of each import item.
@@ -101,11 +125,14 @@ func (Adapter) References(entries []adapters.Entry, answer adapters.Response) ma
 	return out
 }
 
-// request is the body of a GraphQL request.
-func request(document string, variables map[string]any) ([]byte, error) {
-	vars, err := json.Marshal(variables)
-	if err != nil {
+// request is the body of a GraphQL request without variables. It keeps <, > and &
+// as they are: six bytes for one would count towards the size of a request.
+func request(document string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(query{Query: document}); err != nil {
 		return nil, err
 	}
-	return json.Marshal(query{Query: document, Variables: vars})
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/scanner"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"github.com/ledgerline/ledgerline/adapters"
 )
@@ -37,108 +39,132 @@ func parse(body []byte) (query, error) {
 // shape is what the guard needs to know of a GraphQL document.
 type shape struct {
 	mutation bool     // any operation in it changes something
-	fields   []string // names of the top-level fields, aliases resolved
+	fields   []string // names of the root fields, aliases resolved
+	only     *ast.Field
 }
 
-// inspect scans a GraphQL document for its operations and their top-level
-// fields. It does not validate: the vendor does. Whatever it cannot read
-// counts as a mutation, the careful side; so does a block string, whose quotes can
-// hide what follows.
+// inspect reads a document's operations and their root fields. It does not
+// validate: the vendor does. Whatever cannot be read counts as a mutation, the
+// careful side; so does a block string, whose quotes can hide what follows from a
+// reader with another mind about them. only is the root field of a document that
+// has one operation with that field alone, and nothing that could leave it out.
 func inspect(document string) shape {
+	careful := shape{mutation: true}
 	if strings.Contains(document, `"""`) {
-		return shape{mutation: true}
+		return careful
 	}
-	var s scanner.Scanner
-	s.Init(strings.NewReader(comments(document)))
-	s.Mode = scanner.ScanIdents | scanner.ScanStrings | scanner.ScanInts | scanner.ScanFloats
-	s.Error = func(*scanner.Scanner, string) {}
-
-	var out shape
-	braces, parens := 0, 0
-	kind, last := "", ""
-	for tok := s.Scan(); tok != scanner.EOF; tok = s.Scan() {
-		text := s.TokenText()
-		switch {
-		case tok == '(':
-			parens++
-		case tok == ')':
-			parens--
-		case parens > 0: // arguments and variable definitions
-		case tok == '{':
-			if braces == 0 && kind == "" {
-				kind = "query"
+	parsed, err := parser.ParseQuery(&ast.Source{Input: document})
+	if err != nil || len(parsed.Operations) == 0 {
+		return careful
+	}
+	var s shape
+	plain := len(parsed.Operations) == 1 && len(parsed.Fragments) == 0
+	for _, o := range parsed.Operations {
+		s.mutation = s.mutation || o.Operation != ast.Query
+		plain = plain && len(o.Directives) == 0 && len(o.SelectionSet) == 1
+		for _, selection := range o.SelectionSet {
+			f, ok := selection.(*ast.Field)
+			if !ok {
+				s.fields, plain = append(s.fields, "fragment"), false
+				continue
 			}
-			braces++
-		case tok == '}':
-			braces--
-			if braces == 0 {
-				kind = ""
+			s.fields = append(s.fields, f.Name)
+			if plain = plain && len(f.Directives) == 0; plain {
+				s.only = f
 			}
-		case braces == 0 && tok == scanner.Ident && kind == "":
-			kind = text
-			out.mutation = out.mutation || text != "query" && text != "fragment"
-		case braces == 1 && tok == ':' && len(out.fields) > 0 && kind != "fragment":
-			out.fields = out.fields[:len(out.fields)-1] // what stood before was an alias
-		case braces == 1 && tok == scanner.Ident && kind != "fragment" && last != "@":
-			out.fields = append(out.fields, text)
 		}
-		last = text
 	}
-	out.mutation = out.mutation || braces != 0 || parens != 0 || len(out.fields) == 0
-	return out
+	if !plain {
+		s.only = nil
+	}
+	return s
 }
 
-// comments removes GraphQL comments, which begin with # outside a string.
-func comments(document string) string {
-	var b strings.Builder
-	inString := false
-	for i := 0; i < len(document); i++ {
-		c := document[i]
-		switch {
-		case inString && c == '\\' && i+1 < len(document):
-			b.WriteByte(c)
-			i++
-			c = document[i]
-		case c == '"':
-			inString = !inString
-		case c == '#' && !inString:
-			for i < len(document) && document[i] != '\n' && document[i] != '\r' { // either ends a line (GraphQL, October 2021, §2.1.2)
-				i++
-			}
-			c = '\n'
-		}
-		b.WriteByte(c)
+// identifiers returns the extIdentifier of each node that an addGLImportItems
+// sends, with its amount. They come as literals or as its one variable. ok is
+// false unless every node has one and no two are the same: without that, a look-up
+// could not tell what is missing.
+func identifiers(f *ast.Field, variables json.RawMessage) (ids []adapters.Sought, ok bool) {
+	if f == nil || len(f.Arguments) != 1 || f.Arguments[0].Name != "inputs" {
+		return nil, false
 	}
-	return b.String()
+	inputs := f.Arguments[0].Value
+	switch inputs.Kind {
+	case ast.Variable:
+		ids, ok = identifiersOf(variables)
+	case ast.ListValue:
+		ids, ok = identifiersIn(inputs)
+	}
+	seen := make(map[string]bool, len(ids))
+	for _, one := range ids {
+		if strings.TrimSpace(one.Key) != one.Key || one.Key == "" || seen[one.Key] { // blanks around it may not be kept
+			return nil, false
+		}
+		seen[one.Key] = true
+	}
+	return ids, ok && len(ids) > 0
 }
 
-// identifiers returns the extIdentifier of each node that the variables of an
-// addGLImportItems mutation hold, with its amount. ok is false unless every node has one and no
-// two are the same: without that, a look-up could not tell what is missing.
-func identifiers(variables json.RawMessage) (ids []adapters.Sought, ok bool) {
-	var vars map[string]json.RawMessage
+// identifiersOf reads the inputs of a variable, which is the only one.
+func identifiersOf(variables json.RawMessage) (ids []adapters.Sought, ok bool) {
+	var vars map[string][]struct {
+		Node struct {
+			ExtIdentifier string          `json:"extIdentifier"`
+			Amount        json.RawMessage `json:"amount"`
+		} `json:"node"`
+	}
 	if json.Unmarshal(variables, &vars) != nil || len(vars) != 1 {
 		return nil, false
 	}
-	seen := make(map[string]bool)
-	for _, raw := range vars {
-		var inputs []struct {
-			Node struct {
-				ExtIdentifier string          `json:"extIdentifier"`
-				Amount        json.RawMessage `json:"amount"`
-			} `json:"node"`
-		}
-		if json.Unmarshal(raw, &inputs) != nil {
-			return nil, false
-		}
+	for _, inputs := range vars {
 		for _, in := range inputs {
-			id := in.Node.ExtIdentifier
-			if strings.TrimSpace(id) != id || id == "" || seen[id] { // blanks around it may not be kept
-				return nil, false
-			}
-			seen[id] = true
-			ids = append(ids, adapters.Sought{Key: id, Amount: strings.Trim(string(in.Node.Amount), `"`)})
+			ids = append(ids, adapters.Sought{Key: in.Node.ExtIdentifier, Amount: strings.Trim(string(in.Node.Amount), `"`)})
 		}
 	}
-	return ids, len(ids) > 0
+	return ids, true
+}
+
+// identifiersIn reads a list of literals.
+func identifiersIn(inputs *ast.Value) (ids []adapters.Sought, ok bool) {
+	for _, in := range inputs.Children {
+		node, one := child(in.Value, "node")
+		id, two := child(node, "extIdentifier")
+		if !one || !two || id.Kind != ast.StringValue {
+			return nil, false
+		}
+		sought := adapters.Sought{Key: id.Raw}
+		if amount, ok := child(node, "amount"); ok && amount.Kind != ast.Variable {
+			sought.Amount = amount.Raw
+		}
+		ids = append(ids, sought)
+	}
+	return ids, true
+}
+
+// child returns a field of an input object. ok is false unless it has exactly one
+// of that name.
+func child(v *ast.Value, name string) (value *ast.Value, ok bool) {
+	if v == nil || v.Kind != ast.ObjectValue {
+		return nil, false
+	}
+	for _, c := range v.Children {
+		if c.Name == name {
+			if value != nil {
+				return nil, false
+			}
+			value = c.Value
+		}
+	}
+	return value, value != nil
+}
+
+// selects reports whether a field's selection asks for another one under its own
+// name.
+func selects(f *ast.Field, name string) bool {
+	for _, selection := range f.SelectionSet {
+		if s, ok := selection.(*ast.Field); ok && s.Name == name && s.Alias == name {
+			return true
+		}
+	}
+	return false
 }

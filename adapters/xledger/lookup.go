@@ -65,18 +65,41 @@ func parsePage(body []byte, field string) (page, error) {
 	return p, nil
 }
 
-// pages asks for a connection page after page and hands out its nodes. document
-// takes the variable $after. A cursor that comes twice would go on for ever
-// (docs/vendors.md#sources), so it ends the call. The answer is the last page's.
-func pages(ctx context.Context, c *adapters.Conn, document, field string, vars map[string]any, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
+// connection is a question for a connection.
+type connection struct {
+	field  string
+	first  int
+	filter object
+	node   string // the fields that are wanted of a node
+}
+
+// document asks for the page after a cursor, or for the first one.
+func (q connection) document(after string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "query{%s(first:%d", q.field, q.first)
+	if after != "" {
+		b.WriteString(",after:")
+		literal(&b, after)
+	}
+	b.WriteString(",filter:")
+	literal(&b, q.filter)
+	fmt.Fprintf(&b, "){edges{cursor node{%s}} pageInfo{hasNextPage}}}", q.node)
+	return b.String()
+}
+
+// pages asks for a connection page after page and hands out its nodes. A cursor
+// that comes twice would never end (docs/vendors.md#sources), so it ends the call.
+// The answer is the last page's.
+func pages(ctx context.Context, c *adapters.Conn, q connection, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
+	field := q.field
 	invalid := func(a adapters.Answer, err error) (adapters.Answer, classify.Verdict) {
 		v := adapters.Fault(classify.Untrusted, "pages:"+field, err.Error())
 		v.HTTPStatus = a.Status
 		return a, v
 	}
 	var cursors []string
-	for {
-		body, err := request(document, vars)
+	for after := ""; ; {
+		body, err := request(q.document(after))
 		if err != nil {
 			return invalid(adapters.Answer{}, err)
 		}
@@ -101,13 +124,16 @@ func pages(ctx context.Context, c *adapters.Conn, document, field string, vars m
 		case len(cursors) == maxPages-1:
 			return invalid(a, fmt.Errorf("%s has more than %d pages", field, maxPages))
 		}
-		cursors = append(cursors, p.cursor)
-		vars["after"] = p.cursor
+		after = p.cursor
+		cursors = append(cursors, after)
 	}
 }
 
-const itemsByIdentifier = "query($ids:[String!],$n:Int,$after:String){glImportItems(first:$n,after:$after,filter:{extIdentifier_in:$ids})" +
-	"{edges{cursor node{dbId extIdentifier amount}} pageInfo{hasNextPage}}}"
+// items asks for import items by their identifiers. There is room for each of
+// them twice: one page does unless somebody sent them more often.
+func items(ids []string) connection {
+	return connection{"glImportItems", 2 * len(ids), object{{"extIdentifier_in", ids}}, "dbId extIdentifier amount"}
+}
 
 // perLookUp is how many identifiers one look-up asks for: those of a whole
 // mutation, and one that is known to be there. That one only proves something of
@@ -128,9 +154,7 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 		for i, one := range some {
 			asked[one.Key], ids[i] = true, one.Key
 		}
-		// Room for each of them twice: one page does unless somebody sent them more often.
-		vars := map[string]any{"ids": ids, "n": 2 * len(ids)}
-		_, v = pages(ctx, c, itemsByIdentifier, "glImportItems", vars, func(raw json.RawMessage) error {
+		_, v = pages(ctx, c, items(ids), func(raw json.RawMessage) error {
 			var node struct {
 				DBID          scalar `json:"dbId"`
 				ExtIdentifier string `json:"extIdentifier"`
@@ -160,8 +184,11 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 	return found, v
 }
 
-const errorsSince = "query($since:DateTimeString,$after:String){glImportItemErrors(first:500,after:$after,filter:{createdAt_gte:$since})" +
-	"{edges{cursor node{dbId createdAt message errorLevel{code name} transactionDbId}} pageInfo{hasNextPage}}}"
+// errorsSince asks for what the import found since a time.
+func errorsSince(at time.Time) connection {
+	since := at.Add(-margin).In(vendorTime).Format("2006-01-02T15:04:05")
+	return connection{"glImportItemErrors", 500, object{{"createdAt_gte", since}}, "dbId createdAt message errorLevel{code name} transactionDbId"}
+}
 
 // vendorTime is Xledger's clock. Its times are in CET and have no zone
 // (docs/vendors.md#sources); whether that is one hour before UTC in summer too is not
@@ -180,8 +207,7 @@ const margin = 24 * time.Hour
 // who matches them finds nothing.
 func (Adapter) LateErrors(ctx context.Context, c *adapters.Conn, since time.Time) ([]adapters.LateError, classify.Verdict) {
 	var out []adapters.LateError
-	vars := map[string]any{"since": since.Add(-margin).In(vendorTime).Format("2006-01-02T15:04:05")}
-	_, v := pages(ctx, c, errorsSince, "glImportItemErrors", vars, func(raw json.RawMessage) error {
+	_, v := pages(ctx, c, errorsSince(since), func(raw json.RawMessage) error {
 		f, isError, err := parseLateError(raw)
 		if err == nil && isError { // those from before since too: the vendor's clock is another one, and who asks goes by references
 			out = append(out, f)

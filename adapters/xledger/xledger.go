@@ -11,9 +11,13 @@
 // posted: errors that its import finds later are asked for with
 // [Adapter.LateErrors].
 //
+// Documents of our own have their values inline, see literal.go, and name no type.
+// What a value must look like is learnt through introspection, where the vendor
+// allows that: see [Adapter.Verify].
+//
 // Guards: a query is read. addGLImportItems is readback if its inputs come as
-// the one variable and each has a distinct extIdentifier: glImportItems can be
-// asked which of them are there. Every other mutation is unsafe.
+// literals or as the one variable and each has a distinct extIdentifier:
+// glImportItems can be asked which of them are there. Every other mutation is unsafe.
 package xledger
 
 import (
@@ -21,6 +25,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +47,11 @@ var ping = []byte(`{"query":"query { __typename }"}`)
 // Vendor describes Xledger.
 var Vendor = adapters.Vendor{
 	Name: Name, Title: "Xledger",
-	Hosts:       []string{"www.xledger.net", "demo.xledger.net"},
+	Hosts: []string{"www.xledger.net", "demo.xledger.net"},
+	Settings: []adapters.Setting{{
+		Name: "amounts", Pattern: regexp.MustCompile("^(" + asText + "|" + asNumber + ")$"),
+		Want: "text or number: how amounts are written if the vendor does not show its schema",
+	}},
 	Credentials: []string{"token"},
 	Codes:       Codes,
 	Export: adapters.ExportTerms{
@@ -77,22 +86,22 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	}
 	s := inspect(q.Query)
 	what := strings.Join(s.fields, ", ")
-	if len(what) > 80 {
+	if len(what) > 80 && len(s.fields) > 1 {
 		what = fmt.Sprintf("%s and %d more fields", s.fields[0], len(s.fields)-1)
 	}
 	if !s.mutation {
 		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
 	}
 	p := adapters.Plan{Guard: adapters.Unsafe, Summary: "mutation " + what}
-	if len(s.fields) != 1 || s.fields[0] != "addGLImportItems" {
+	if s.only == nil || s.only.Name != "addGLImportItems" {
 		return p, nil
 	}
-	ids, ok := identifiers(q.Variables)
+	ids, ok := identifiers(s.only, q.Variables)
 	if !ok {
 		return p, nil
 	}
 	if len(ids) > MaxNodes {
-		return p, fmt.Errorf("variables: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
+		return p, fmt.Errorf("inputs: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
 	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
 }
@@ -124,8 +133,12 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 // namesEach reports whether the answer to an import that asks for its edges has one
 // for each of n items. An import that does not ask is confirmed without.
 func namesEach(request, answer []byte, n int) bool {
-	if q, err := parse(request); err != nil || !strings.Contains(q.Query, "edges") {
-		return err == nil
+	q, err := parse(request)
+	if err != nil {
+		return false
+	}
+	if s := inspect(q.Query); s.only == nil || !selects(s.only, "edges") {
+		return s.only != nil
 	}
 	type edge struct{ Node json.RawMessage }
 	var a struct {
