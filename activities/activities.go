@@ -174,7 +174,7 @@ func (in Invocation) Validate() error {
 	if _, ok := vendors.Lookup(in.AdapterName); !ok {
 		faults = append(faults, fmt.Errorf("adapterName: %q; want one of %s", cut(in.AdapterName), strings.Join(vendors.Names(), ", ")))
 	}
-	if !slices.Contains([]adapters.Operation{adapters.Ping, adapters.Call, adapters.Export, adapters.LookUp}, in.Operation) {
+	if !slices.Contains([]adapters.Operation{adapters.Ping, adapters.Call, adapters.Export, adapters.LookUp, adapters.Verify}, in.Operation) {
 		faults = append(faults, fmt.Errorf("operation: %q; want ping or call", cut(string(in.Operation))))
 	}
 	if err := in.Policy.Validate(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -70,6 +71,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	last.HTTPStatus, last.Message = done.verdict.HTTPStatus, done.message
 	last.Effect, last.Ended, last.OpenUntil = done.verdict.Effect, done.verdict.Ended, done.openUntil
 	last.Found, last.Asking = done.found, done.asking
+	last.Requests, last.LookUps, last.Entries, last.Vouchers = done.requests, done.lookUps, done.entries, done.vouchers
 	last.RetryAfter = done.verdict.RetryAfter
 	measured(*last)
 	if a.Observe != nil {
@@ -142,14 +144,19 @@ type outcome struct {
 	asking    bool            // it ended in the question what is there
 	left      int             // entries of a chunk that was asked for which are not there
 	trail     Trail           // with other numbers; nil if they stay
+
+	requests, lookUps int // that it made, those for tokens left out; look-ups are among them
+	entries, vouchers int // of a chunk: what it sent, or would have
 }
 
 // attempt resolves the integration and makes the call. It does not return an
 // error: every fault is an outcome. A panic is one too, and its value and
 // stack, which may hold anything, are reduced to where it happened.
 func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (out outcome) {
-	conn := &adapters.Conn{Client: a.Client, CorrelationID: in.CorrelationID.String()}
+	var made counts
+	conn := &adapters.Conn{Client: a.Client, CorrelationID: in.CorrelationID.String(), Count: made.count}
 	defer func() {
+		out.requests, out.lookUps = int(made.requests.Load()), int(made.lookUps.Load())
 		if r := recover(); r != nil {
 			out.verdict = adapters.Fault(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")
 			if !out.openUntil.IsZero() || in.Operation == adapters.Call && !in.ReadOnly {
@@ -173,6 +180,8 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
 	case adapters.LookUp:
 		return a.behindBreaker(in, host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
+	case adapters.Verify:
+		return a.behindBreaker(in, host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
 	}
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
@@ -186,6 +195,20 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		})
 	}
 	return a.behindBreaker(in, host, func() outcome { return a.write(ctx, in, adapter, conn, spec, plan, trail) })
+}
+
+// counts are the requests of an attempt. A token may be fetched by another
+// goroutine, for several attempts.
+type counts struct{ requests, lookUps atomic.Int32 }
+
+func (c *counts) count(p limits.Purpose) {
+	switch p {
+	case limits.Token:
+		return
+	case limits.Readback, limits.Lookup:
+		c.lookUps.Add(1)
+	}
+	c.requests.Add(1)
 }
 
 // do makes a raw request.

@@ -47,8 +47,11 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 		out.verdict = adapters.Fault(classify.Internal, "export:body", "the chunk's body cannot be read")
 		return out
 	}
-	if x.chunk.Step == LateErrorsStep {
+	switch x.chunk.Step {
+	case LateErrorsStep:
 		return x.lateErrors(ctx)
+	case VerifyStep:
+		return x.verifyBefore(ctx)
 	}
 	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
 		Place: exporter.Vendor().Place(spec.BaseURL, spec.Settings)}
@@ -77,6 +80,7 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		return out
 	}
 	left := entries
+	defer func() { out.entries, out.vouchers = len(left), vouchersOf(left) }()
 	elsewhere := func(e runlog.Entry) bool { return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands) }
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
 		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
@@ -85,9 +89,11 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		return out
 	}
 	if slices.ContainsFunc(entries, func(e runlog.Entry) bool { return e.Open }) {
-		if out, left = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
+		var asked []runlog.Entry
+		if out, asked = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
 			return out
 		}
+		left = asked
 	}
 	out.left = len(left)
 	switch {
@@ -280,7 +286,12 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 			Text: e.Text, Dimensions: e.Dimensions, Date: e.Date}
 		ids[i], byKey[e.VendorKey] = e.EntryID, e.EntryID
 	}
-	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings}, lines)
+	learnt, err := x.learnt(ctx)
+	if err != nil {
+		out.verdict = x.storeFault(err, "what is known of the vendor could not be read")
+		return out
+	}
+	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
 		return out
@@ -329,6 +340,21 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
 	}
 	return out
+}
+
+// learnt is what the vendor has said of how entries are written.
+func (x chunkAttempt) learnt(ctx context.Context) (map[string]string, error) {
+	c, err := runlog.ContractOf(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID)
+	return c.Learnt, err
+}
+
+// vouchersOf counts the vouchers of entries.
+func vouchersOf(entries []runlog.Entry) int {
+	ids := make(map[string]bool)
+	for _, e := range entries {
+		ids[e.VoucherID] = true
+	}
+	return len(ids)
 }
 
 // inFlightOf is how long a request can take effect after its deadline. Where an

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,8 @@ const (
 	ClaimName = "ClaimExport"
 	PlanName  = "PlanExport"
 	SplitName = "SplitChunk"
+	DrawName  = "DrawVoucher"
+	FitName   = "FitChunks"
 	DeferName = "DeferExport"
 	CloseName = "CloseExport"
 )
@@ -145,6 +148,12 @@ func (a *Activities) owner(ctx context.Context, e runlog.Export) runlog.Export {
 type Planned struct {
 	Chunks     int  `json:"chunks"`     // the number of the last one
 	LateErrors bool `json:"lateErrors"` // the vendor finds some errors only later
+
+	Verify        bool `json:"verify,omitempty"`        // the contract with the vendor has to be checked first
+	Size          int  `json:"size,omitempty"`          // most entries in a chunk
+	Full          int  `json:"full,omitempty"`          // most entries in a chunk by the file and the vendor; 0 in plans of old, whose chunks stay as they are
+	Isolate       int  `json:"isolate,omitempty"`       // requests that finding refused vouchers may cost
+	EqualRefusals int  `json:"equalRefusals,omitempty"` // so many vouchers refused for one reason end a run that has had nothing accepted; 0 in plans of old
 }
 
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
@@ -165,11 +174,21 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	if err := vendor.NeedSettings(spec.Settings); err != nil {
 		return Planned{}, configurationError(err)
 	}
-	chunks, err := runlog.Plan(ctx, a.DB, a.owner(ctx, e), spec.Export, ChunkSize(vendor, spec.Export))
+	contract, err := runlog.ContractOf(ctx, a.DB, e.OrganizationID, e.IntegrationID)
+	if err != nil {
+		return Planned{}, storeError(err)
+	}
+	full := ChunkSize(vendor, spec.Export)
+	size := min(full, cmp.Or(contract.ChunkSize, full))
+	chunks, err := runlog.Plan(ctx, a.DB, a.owner(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)
 	}
-	return Planned{chunks, vendor.Export.LateErrors}, storeError(err)
+	_, verifies := exporter.(adapters.Verifier)
+	return Planned{
+		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: verifies && chunks > 0 && !contract.Holds(spec.ContractFile()),
+		Size: size, Full: full, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
+	}, storeError(err)
 }
 
 // goingOn reports that an activity goes on, until it is stopped.
@@ -215,6 +234,33 @@ func (a *Activities) SplitChunk(ctx context.Context, s Split) (bool, error) {
 	return split, storeError(err)
 }
 
+// Draw asks to move one voucher to a chunk of its own.
+type Draw struct {
+	Export runlog.Export `json:"export"`
+	Chunk  int           `json:"chunk"`
+	Into   int           `json:"into"`
+	Place  float64       `json:"place"` // in the chunk, from 0 to less than 1
+}
+
+// DrawVoucher moves one voucher of a chunk to a chunk of its own.
+func (a *Activities) DrawVoucher(ctx context.Context, d Draw) (runlog.Drawn, error) {
+	drawn, err := runlog.DrawVoucher(ctx, a.DB, a.owner(ctx, d.Export).Owner(), d.Chunk, d.Into, d.Place)
+	return drawn, storeError(err)
+}
+
+// Fit asks for smaller chunks.
+type Fit struct {
+	Export runlog.Export `json:"export"`
+	runlog.Fit
+}
+
+// FitChunks makes chunks smaller that were too much for the vendor.
+func (a *Activities) FitChunks(ctx context.Context, f Fit) (runlog.Fitted, error) {
+	defer goingOn(ctx)()
+	fitted, err := runlog.FitChunks(ctx, a.DB, a.owner(ctx, f.Export).Owner(), f.Fit)
+	return fitted, storeError(err)
+}
+
 // DeferExport records until when an export waits.
 func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 	var until time.Time
@@ -235,6 +281,7 @@ func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.E
 const (
 	SendStep       = ""            // ask for what is open, then send what is left
 	AskStep        = "ask"         // ask for what is open and send nothing
+	VerifyStep     = "verify"      // check the contract with the vendor; the chunk is 0
 	LateErrorsStep = "late-errors" // ask what the vendor found faulty of late; the chunk is 0
 )
 

@@ -35,7 +35,7 @@ const (
 func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
 // purposes of operations that are not attempts.
-var purposes = map[adapters.Operation]limits.Purpose{adapters.LookUp: limits.Lookup}
+var purposes = map[adapters.Operation]limits.Purpose{adapters.LookUp: limits.Lookup, adapters.Verify: limits.Lookup}
 
 // urgent operations go on when the month's requests are used up: a period that
 // is not exported in time is worse than a bill.
@@ -50,7 +50,11 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 	if a.Gate == nil {
 		return nil
 	}
-	conn.Count = func(p limits.Purpose) { a.Gate.Ledger.Count(in.OrganizationID, in.IntegrationID, p, time.Now()) }
+	made := conn.Count
+	conn.Count = func(p limits.Purpose) {
+		made(p)
+		a.Gate.Ledger.Count(in.OrganizationID, in.IntegrationID, p, time.Now())
+	}
 	if a.allowed(spec, conn.Purpose, urgent[in.Operation]) {
 		return nil
 	}

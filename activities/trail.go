@@ -31,6 +31,11 @@ type Attempt struct {
 	OpenUntil time.Time       `json:"openUntil,omitzero"` // of an open effect, by PostgreSQL's clock; zero if it is not known
 	Found     classify.Effect `json:"found,omitempty"`
 	Asking    bool            `json:"asking,omitempty"`
+
+	Requests int `json:"requests,omitempty"` // that it made to the vendor, those for tokens left out
+	LookUps  int `json:"lookUps,omitempty"`  // of those: to ask what is there, or what the vendor is like
+	Entries  int `json:"entries,omitempty"`  // of a chunk: those that it sent, or would have
+	Vouchers int `json:"vouchers,omitempty"` // and their vouchers
 }
 
 // Until is the latest time at which an open effect can come: that of the answer,

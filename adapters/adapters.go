@@ -33,11 +33,13 @@ type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
 // something that a caller can ask for. A look-up is answered by an [Exporter]
-// with [Exporter.Find].
+// with [Exporter.Find], and the question whether the vendor is as exports need it
+// by a [Verifier].
 const (
 	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
 	Call   Operation = "call"   // a raw query or request, as the caller wrote it
 	Export Operation = "export" // one chunk of an export
+	Verify Operation = "verify" // whether the vendor is as exports need it: a [Contract]
 	LookUp Operation = "lookup" // which entries the vendor has: [Keys] to [Found] by key
 )
 

@@ -11,12 +11,16 @@
 package integrations
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +55,46 @@ type Export struct {
 	Accounts   map[string]string `json:"accounts,omitempty"`   // ours to the vendor's, and no others; nil takes all as they are
 	Dimensions map[string]string `json:"dimensions,omitempty"` // ours to the vendor's field, and no others; "" leaves one out
 	Currencies []string          `json:"currencies,omitempty"` // that the vendor takes; nil is NOK
+
+	IsolateRequests *int `json:"isolateRequests,omitempty"` // that a run may spend on finding refused vouchers; nil is [DefaultIsolateRequests]
+	EqualRefusals   int  `json:"equalRefusals,omitempty"`   // so many vouchers refused for one reason end a run that has had nothing accepted; 0 is [DefaultEqualRefusals]
+}
+
+// What an export does about refusals unless its file says otherwise.
+const (
+	DefaultIsolateRequests = 500
+	DefaultEqualRefusals   = 16
+)
+
+// Isolating is how many requests a run may spend on finding refused vouchers.
+func (e Export) Isolating() int {
+	if e.IsolateRequests != nil {
+		return *e.IsolateRequests
+	}
+	return DefaultIsolateRequests
+}
+
+// ContractFile identifies what of an integration's file the contract with its
+// vendor depends on: a SHA-256 in hex.
+func (i Integration) ContractFile() string {
+	sum := sha256.New()
+	err := json.NewEncoder(sum).Encode([]any{i.Adapter, i.BaseURL, i.Settings, i.Credentials, i.Export.Dimensions})
+	if err != nil {
+		panic(err) // texts
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Fields are the vendor's fields to which dimensions go, sorted.
+func (e Export) Fields() []string {
+	var fields []string
+	for _, field := range e.Dimensions {
+		if field != "" && !slices.Contains(fields, field) {
+			fields = append(fields, field)
+		}
+	}
+	slices.Sort(fields)
+	return fields
 }
 
 // Ref names a secret without holding it: "env:NAME", an environment variable

@@ -24,7 +24,7 @@ var (
 
 // export reads which entries an integration exports and how.
 func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
-	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies")
+	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies", "isolateRequests", "equalRefusals")
 	if value, node := p.text(n, m, at, "source", false); node != nil {
 		if !validSource.MatchString(value) {
 			p.fault(node, at+".source", "%q; want a table or view as schema.name, in lower-case letters, digits and _", clip(value))
@@ -39,6 +39,20 @@ func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
 			p.fault(node, at+".chunkSize", "%q; want 1 to %d, the most entries that adapter %s sends in a request", clip(value), most, v.Name)
 		}
 		e.ChunkSize = size
+	}
+	if value, node := p.text(n, m, at, "isolateRequests", false); node != nil {
+		most, err := strconv.Atoi(value)
+		if err != nil || most < 0 || most > 10000 {
+			p.fault(node, at+".isolateRequests", "%q; want 0 to 10000, the most requests that a run spends on finding refused vouchers", clip(value))
+		}
+		e.IsolateRequests = &most
+	}
+	if value, node := p.text(n, m, at, "equalRefusals", false); node != nil {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > 100 {
+			p.fault(node, at+".equalRefusals", "%q; want 1 to 100, the number of vouchers refused for one reason that end a run", clip(value))
+		}
+		e.EqualRefusals = n
 	}
 	if node, ok := m["accounts"]; ok {
 		e.Accounts = p.names(node, at+".accounts", "accounts, ours to the vendor's", nil)

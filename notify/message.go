@@ -36,6 +36,8 @@ var wordings = []struct {
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
 	{Faulted, "{integration} has faulty entries", "The vendor had accepted entries and found them faulty later.",
 		[]string{"starter exports show {export} --org {organization}"}},
+	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Nothing was rejected for that; the reason stands at the export. Correct it, check the contract with the vendor, and retry.",
+		[]string{"starter exports show {export} --org {organization}", "starter integrations verify --org {organization} --integration {integration}", "starter exports retry {export} --org {organization}"}},
 	{Test, "test notification", "Somebody wants to see that notifications arrive. There is nothing to do.",
 		[]string{"starter notifications list --org {organization}"}},
 }
@@ -170,7 +172,7 @@ func (m Message) Text() string {
 		line("late by", "%s", time.Duration(f.LateSeconds)*time.Second)
 	}
 	if e := f.Entries; e != nil {
-		line("entries", "%d: %d exported, %d rejected, %d unknown, %d faulty", e.Total, e.Exported, e.Rejected, e.Unknown, e.Faulted)
+		line("entries", "%d: %d exported, %d rejected, %d unknown, %d not sent, %d faulty", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.Faulted)
 	}
 	if q := f.Quota; q != nil {
 		line("quota", "%d of %d requests in %s", q.Used, q.Limit, q.Month)

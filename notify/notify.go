@@ -40,6 +40,7 @@ const (
 	Credentials Cause = "credentials" // the vendor refuses the credentials
 	Rejected    Cause = "rejected"    // an export has entries that were rejected
 	Faulted     Cause = "faulted"     // the vendor found accepted entries faulty
+	Unsent      Cause = "unsent"      // an export ended before it had sent all of its entries
 	Test        Cause = "test"        // somebody wants to see that it works
 )
 
@@ -83,6 +84,7 @@ type Entries struct {
 	Rejected int `json:"rejected"`
 	Unknown  int `json:"unknown"`
 	Faulted  int `json:"faulted"` // of the exported ones
+	Unsent   int `json:"unsent"`  // not sent, or with the proof that nothing was done
 }
 
 // Quota is how much of a month's requests is used.

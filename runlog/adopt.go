@@ -46,7 +46,7 @@ ORDER BY l.entry_id`
 // and earlier ones that are not on record as exported. One that is on record
 // comes as it is there. The first error ends it.
 func EntriesOfPeriod(ctx context.Context, db Beginner, e Export, x integrations.Export) iter.Seq2[Recorded, error] {
-	source, args := planArgs(e, x, 1)
+	source, args := planArgs(e, x, 1, 1)
 	query, err := from(periodEntries, source)
 	return recordedPages(func(last Recorded) ([]Recorded, error) {
 		if err != nil {

@@ -356,14 +356,7 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 				WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, o.OrganizationID, o.ExportID, chunk, storable(reason))
 			return err
 		}
-		_, err := tx.Exec(ctx, `
-			UPDATE ledgerline.export_entries x SET chunk = $4
-			FROM (SELECT voucher_id, ntile(2) OVER (ORDER BY voucher_id) AS half
-			      FROM (SELECT DISTINCT voucher_id FROM ledgerline.export_entries
-			            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned') d) v
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state = 'planned' AND x.voucher_id = v.voucher_id AND v.half = 2`,
-			o.OrganizationID, o.ExportID, chunk, into)
-		return err
+		return moveHalf(ctx, tx, o, chunk, into)
 	})
 	return split, err
 }

@@ -35,13 +35,17 @@ type Export struct {
 	Exported          int               `json:"entriesExported"`
 	Rejected          int               `json:"entriesRejected"`
 	Unknown           int               `json:"entriesUnknown"`
-	Faulted           int               `json:"entriesFaulted"`     // of the exported ones: the vendor found them faulty later
-	Attempts          int               `json:"attempts"`           // of all the run's invocations
-	Chunks            int               `json:"chunks"`             // planned; attempts beyond them are retries, look-ups and halving
-	WarmUp            time.Duration     `json:"warmUp"`             // how long the vendor's first answer took; 0 if it was not asked
-	ColdStart         bool              `json:"coldStart"`          // it had to connect or fetch a token first
-	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"` // where its time went, in ms
-	Amounts           map[string]string `json:"amounts"`            // sum of the positive amounts by currency
+	Faulted           int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
+	Attempts          int               `json:"attempts"`            // of all the run's invocations
+	Chunks            int               `json:"chunks"`              // planned; attempts beyond them are retries, look-ups and halving
+	Requests          int               `json:"requests"`            // made to the vendor for them, look-ups included
+	LookUps           int               `json:"lookUps"`             // of those: what the vendor has, or found faulty, or is like
+	Isolating         int               `json:"isolating"`           // of those: to find the vouchers that it refuses
+	ChunkSize         int               `json:"chunkSize,omitempty"` // of a run that ends: most entries in a request that its integration keeps; 0 leaves it
+	WarmUp            time.Duration     `json:"warmUp"`              // how long the vendor's first answer took; 0 if it was not asked
+	ColdStart         bool              `json:"coldStart"`           // it had to connect or fetch a token first
+	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`  // where its time went, in ms
+	Amounts           map[string]string `json:"amounts"`             // sum of the positive amounts by currency
 	SHA256            string            `json:"sha256,omitempty"`
 	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
 	ErrorClass        string            `json:"errorClass,omitempty"`
@@ -50,6 +54,15 @@ type Export struct {
 	WorkflowID        string            `json:"workflowId"`
 	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]
 	Fence             int64             `json:"fence"`
+}
+
+// Unsent is how many entries of a closed export are as they were planned: its run
+// ended before it had sent them, or with the proof that nothing of them was done.
+func (e Export) Unsent() int {
+	if e.Status == Pending {
+		return 0
+	}
+	return e.Total - e.Exported - e.Rejected - e.Unknown
 }
 
 // Owner is the run that the export belongs to.
@@ -208,10 +221,13 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
 			    entries_rejected = n.rejected, entries_unknown = n.unknown, entries_faulted = n.faulted, amounts = m.amounts, sha256 = $3,
 			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
-			    finished_at = ledgerline.clock(), attempts = $8, chunks = $9, warm_up = nullif($10::interval, interval '0'), cold_start = $11, warm_up_ms = $12,
+			    finished_at = ledgerline.clock(), attempts = $8, chunks = $9, requests = $13, look_ups = $14, isolating = $15, warm_up = nullif($10::interval, interval '0'), cold_start = $11, warm_up_ms = $12,
 			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
 			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
-			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart, e.WarmUpMS)
+			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart, e.WarmUpMS, e.Requests, e.LookUps, e.Isolating)
+		if err == nil && e.ChunkSize > 0 {
+			err = keepSize(ctx, tx, e.OrganizationID, e.IntegrationID, e.ChunkSize)
+		}
 		if err != nil {
 			return err
 		}
@@ -242,6 +258,7 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 		{notify.Credentials, kind.Signal() == classify.SignalRefused},
 		{notify.Rejected, e.Rejected > 0},
 		{notify.Faulted, e.Faulted > 0},
+		{notify.Unsent, e.Unsent() > 0 && kind != classify.Cancelled && kind.Signal() != classify.SignalRefused},
 	} {
 		if !n.so {
 			continue
@@ -252,7 +269,7 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 		}
 		_, err := tell(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
 			ErrorKind: kind, ExportID: &e.ID, Period: e.Period,
-			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.Faulted},
+			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.Faulted, Unsent: e.Unsent()},
 		}})
 		if err != nil {
 			return err
@@ -311,7 +328,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	rows, err := tx.Query(ctx, `
 		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
 		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown,
-		    entries_faulted, attempts, chunks, coalesce(warm_up, interval '0'), cold_start, warm_up_ms, amounts,
+		    entries_faulted, attempts, chunks, requests, look_ups, isolating, coalesce(warm_up, interval '0'), cold_start, warm_up_ms, amounts,
 		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id, fence
 		FROM ledgerline.bufdir_export_audit_log `+where, args...)
 	if err != nil {
@@ -320,7 +337,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
 		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
 			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown,
-			&e.Faulted, &e.Attempts, &e.Chunks, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,
+			&e.Faulted, &e.Attempts, &e.Chunks, &e.Requests, &e.LookUps, &e.Isolating, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,
 			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID, &e.Fence)
 		return e, err
 	})

@@ -33,8 +33,9 @@ const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem
 // Each line is checked and turned into the vendor's words. fault says what is
 // wrong with it, for people.
 //
-//	$1 organization  $2 integration  $3 export  $4 $5 period [from, to)  $6 most entries in a chunk
+//	$1 organization  $2 integration  $3 export  $4 $5 period [from, to)  $6 most entries of a voucher
 //	$7 accounts (jsonb or NULL)  $8 dimensions (jsonb)  $9 currencies  $10 parent of a retry or NULL
+//	$11 most entries in a chunk, unless a voucher has more
 const lines = `
 WITH fresh AS (
     SELECT a.* FROM {source} a
@@ -64,7 +65,7 @@ WITH fresh AS (
 ), placed AS (
     SELECT voucher_id, n, fault, CASE WHEN fault IS NULL THEN dense_rank() OVER (ORDER BY fault IS NOT NULL, (upto - 1) / width) ELSE 0 END AS chunk
     FROM (SELECT v.*, sum(n) OVER (PARTITION BY fault IS NULL ORDER BY voucher_id) AS upto,
-              greatest(1, $6 + 1 - max(n) FILTER (WHERE fault IS NULL) OVER ())::int AS width
+              greatest(1, $11::int + 1 - max(n) FILTER (WHERE fault IS NULL) OVER ())::int AS width
           FROM vouchers v) w
 )`
 
@@ -88,11 +89,11 @@ const translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text
 // planEntries gives each line its chunk and its key at the vendor. A voucher
 // stays whole: the chunk of its last entry is that of all, and the width of a
 // chunk leaves room for the largest voucher. What is refused here gets chunk 0.
-// $11 is the first chunk's number less one.
+// $12 is the first chunk's number less one.
 const planEntries = lines + `
 INSERT INTO ledgerline.export_entries AS x (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason,
     entry_date, account, amount, currency, text, dimensions)
-SELECT $1, $2, l.entry_id, $3, l.voucher_id, CASE WHEN p.fault IS NULL THEN p.chunk + $11::int ELSE 0 END,
+SELECT $1, $2, l.entry_id, $3, l.voucher_id, CASE WHEN p.fault IS NULL THEN p.chunk + $12::int ELSE 0 END,
     left(encode(sha256(convert_to($2::text || '/' || l.entry_id, 'UTF8')), 'hex'), 32),
     l.entry_date < $4, CASE WHEN p.fault IS NULL THEN 'planned' ELSE 'rejected' END, left(p.fault, 500),
     l.entry_date, l.account, l.amount, l.currency, l.text, nullif(l.dimensions, '{}')
@@ -150,7 +151,7 @@ func from(query, source string) (string, error) {
 }
 
 // planArgs are the parameters of [lines].
-func planArgs(e Export, x integrations.Export, chunkSize int) (source string, args []any) {
+func planArgs(e Export, x integrations.Export, most, size int) (source string, args []any) {
 	var accounts any
 	if x.Accounts != nil {
 		accounts = x.Accounts
@@ -165,17 +166,18 @@ func planArgs(e Export, x integrations.Export, chunkSize int) (source string, ar
 	if source = x.Source; source == "" {
 		source = DefaultSource
 	}
-	return source, []any{e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, chunkSize, accounts, dimensions, currencies, e.ParentID}
+	return source, []any{e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, most, accounts, dimensions, currencies, e.ParentID, size}
 }
 
 // Plan assigns entries to an export in one statement and returns its last
-// chunk's number. A second time it adds nothing, also if there was nothing the
+// chunk's number. A voucher has at most most entries; a chunk at most size, unless it
+// is one larger voucher. A second time it adds nothing, also if there was nothing the
 // first time: what came since would be planned into an export whose run does not
 // know of it. The retry of a pending export plans nothing yet. A
 // fault of the source is a [*SourceError]; a run that does not own the export
 // plans nothing into it and gets [ErrNotOwner].
-func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (chunks int, err error) {
-	source, args := planArgs(e, x, chunkSize)
+func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, most, size int) (chunks int, err error) {
+	source, args := planArgs(e, x, most, size)
 	query, err := from(planEntries, source)
 	if err != nil {
 		return 0, err
@@ -264,7 +266,7 @@ type Preview struct {
 
 // PreviewPlan says what [Plan] would do, and does nothing.
 func PreviewPlan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (p Preview, err error) {
-	source, args := planArgs(e, x, chunkSize)
+	source, args := planArgs(e, x, chunkSize, chunkSize)
 	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
 	sums, err := from(lines+`, good AS (
 			SELECT l.*, p.chunk FROM lines l JOIN placed p USING (voucher_id) WHERE p.chunk > 0

@@ -70,7 +70,7 @@ func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
 // plan returns the entries of an export as "entry:chunk:state[:reason]".
 func (b books) plan(e runlog.Export, x integrations.Export, size int) []string {
 	b.t.Helper()
-	_, err := runlog.Plan(b.t.Context(), b.worker, e, x, size)
+	_, err := runlog.Plan(b.t.Context(), b.worker, e, x, size, size)
 	require.NoError(b.t, err)
 	return b.entries(e)
 }
@@ -294,7 +294,7 @@ func TestPlanRetryOfARetryThatFailed(t *testing.T) {
 	parent := e.ID
 	for range 2 {
 		retry := b.claim("2026-10", &parent)
-		_, err := runlog.Plan(t.Context(), b.worker, retry, integrations.Export{Source: "nowhere.entries"}, 500)
+		_, err := runlog.Plan(t.Context(), b.worker, retry, integrations.Export{Source: "nowhere.entries"}, 500, 500)
 		var source *runlog.SourceError
 		require.ErrorAs(t, err, &source)
 		b.close(retry)
@@ -352,7 +352,7 @@ func TestPlanSource(t *testing.T) {
 		"reporting.texts":    "see docs/integration-file.md",
 		`x"; DROP TABLE y; `: "not a name",
 	} {
-		_, err := runlog.Plan(t.Context(), b.worker, e, integrations.Export{Source: source}, 500)
+		_, err := runlog.Plan(t.Context(), b.worker, e, integrations.Export{Source: source}, 500, 500)
 		var fault *runlog.SourceError
 		require.ErrorAs(t, err, &fault, source)
 		require.ErrorContains(t, err, want)

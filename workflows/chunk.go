@@ -26,6 +26,10 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		item.Until = time.Time{}
 		return item, true, 0
 	}
+	p.leaveSpent()
+	for p.Next <= p.Plan.Chunks && slices.Contains(p.Tried, p.Next) {
+		p.Next++
+	}
 	switch n := len(p.Queue); {
 	case n > 0:
 		item = p.Queue[n-1]
@@ -36,6 +40,9 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		return Item{Chunk: p.Next - 1}, true, 0
 	case len(p.Aside) > 0:
 		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
+	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted, and too little refused to tell why
+		p.trust()
+		return p.take(now)
 	}
 	return Item{Step: activities.LateErrorsStep}, true, 0
 }
@@ -67,6 +74,9 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	if !ok {
 		return waitAside(ctx, in, p, sleep)
 	}
+	if item.Do != "" {
+		return true, p.arrange(ctx, item)
+	}
 	var correlation uuid.UUID
 	err = workflow.SideEffect(ctx, func(workflow.Context) any {
 		return uuid.New() //workflowcheck:ignore
@@ -83,8 +93,8 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 	if err := mirror(durable, inv, result.Trail); err != nil {
 		return false, err
 	}
-	s := seenOf(item, outcome, result)
-	s.deferrals, s.unwelcome, s.cancelled = p.Deferrals, p.Unwelcome, cancelled && !outcome.OK
+	s := seenOf(inv, item, outcome, result)
+	s.deferrals, s.unwelcome, s.cancelled, s.run = p.Deferrals, p.Unwelcome, cancelled && !outcome.OK, p.isolation()
 	return apply(ctx, in, p, s, decide(s))
 }
 
@@ -104,7 +114,7 @@ func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID
 const longestOpen = time.Hour + time.Minute
 
 // seenOf is what an invocation of an item has shown.
-func seenOf(item Item, o Outcome, r activities.CallResult) seen {
+func seenOf(in activities.Invocation, item Item, o Outcome, r activities.CallResult) seen {
 	last := r.Trail.Last()
 	s := seen{item: item, ok: o.OK, left: r.Left, kind: last.Kind, class: last.Class, asking: last.Asking, retryIn: last.RetryAfter}
 	var until time.Time
@@ -115,8 +125,20 @@ func seenOf(item Item, o Outcome, r activities.CallResult) seen {
 	if o.Failure != nil {
 		s.class, s.message = o.Failure.ErrorClass, o.Failure.Message
 	}
+	s.vouchers, s.entries, s.took, s.timeout = last.Vouchers, last.Entries, last.EndedAt.Sub(last.StartedAt), in.Policy.AttemptTimeout
+	for _, a := range r.Trail {
+		s.requests, s.lookUps = s.requests+a.Requests, s.lookUps+a.LookUps
+		s.accepted = s.accepted || a.Effect == classify.Done || a.Found == classify.Done
+		if a.Effect != "" { // of its last sending
+			s.unanswered = a.Effect == classify.Open && slices.Contains(gaveUp, a.Kind)
+		}
+	}
 	return s
 }
+
+// gaveUp are the kinds of a sending that may have been too much for the vendor: it
+// said so, or did not answer in time.
+var gaveUp = []classify.Kind{classify.AttemptTimeout, classify.RequestTimeout, classify.GatewayTimeout}
 
 // apply does what was decided.
 func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) (goOn bool, err error) {
@@ -151,6 +173,7 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 	if s.ok && s.item.Step != activities.LateErrorsStep {
 		p.Unwelcome, p.Deferrals = false, 0
 	}
+	p.count(s)
 	f := followUp{goOn: true}
 	switch d.next {
 	case forward:
@@ -166,7 +189,19 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 		d.item.Until = now.Add(max(d.wait, minAside))
 		p.Aside = append(p.Aside, d.item)
 	case halve:
-		f.split = &activities.Split{Export: p.Export, Chunk: d.item.Chunk, Into: p.Last + 1, Reason: d.item.Reason}
+		f.split = p.split(d.item)
+	case keep:
+		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code})
+		p.drawNext()
+	case suspect:
+		if p.suspects(d.item) {
+			return followUp{}
+		}
+		p.drawNext()
+	case shrink:
+		p.smaller(s.entries, d.item)
+	case leave:
+		p.leaves(d.item)
 	case pause:
 		p.Queue = append(p.Queue, d.item)
 		f.sleep = p.defers(s, now, base)
@@ -190,7 +225,7 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 func (p *Progress) halved(s *activities.Split, halved bool) {
 	if halved {
 		p.Last = s.Into
-		p.Queue = append(p.Queue, Item{Chunk: s.Into}, Item{Chunk: s.Chunk})
+		p.Queue = append(p.Queue, Item{Chunk: s.Into, Isolates: true}, Item{Chunk: s.Chunk, Isolates: true})
 	}
 }
 
@@ -222,6 +257,8 @@ func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration)
 
 func summaryOf(period string, c activities.Chunk) string {
 	switch c.Step {
+	case activities.VerifyStep:
+		return "export " + period + ", the contract with the vendor"
 	case activities.LateErrorsStep:
 		return "export " + period + ", late errors"
 	case activities.AskStep:

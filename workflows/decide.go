@@ -23,6 +23,15 @@ type Item struct {
 	Code   classify.Kind `json:"code,omitempty"`
 	Tries  int           `json:"tries,omitempty"` // invocations that failed
 	Until  time.Time     `json:"until,omitzero"`  // it waits until then
+
+	// Isolates: it serves to find the vouchers that the vendor refuses.
+	Isolates bool `json:"isolates,omitempty"`
+	// Less: of a refused chunk, a voucher was drawn since, which may be the one.
+	Less bool `json:"less,omitempty"`
+	// Do is what is to be done with the chunk's entries in place of an invocation:
+	// halve, draw or fit; "" if there is one.
+	Do    next    `json:"do,omitempty"`
+	Place float64 `json:"place,omitempty"` // of draw
 }
 
 // next is what follows from an invocation of a chunk.
@@ -36,6 +45,14 @@ const (
 	pause   next = "pause"   // the run waits for the vendor, and then makes it again
 	fail    next = "fail"    // the run ends
 	reclaim next = "reclaim" // the run is not the owner any more, and has to claim again
+
+	keep    next = "keep"    // it is refused and has several vouchers: others are tried alone before it is halved
+	suspect next = "suspect" // its only voucher is refused; it is rejected once the vendor has accepted another
+	shrink  next = "shrink"  // it is too much for the vendor: it is halved and nobody is rejected, and those after it become smaller
+	leave   next = "leave"   // its entries stay as they are, and others are made
+
+	draw next = "draw" // of an item: one voucher of the chunk gets a chunk of its own
+	fit  next = "fit"  // of an item: the chunks that are still to be made become smaller, and it is halved
 )
 
 // seen is what an invocation of a chunk has shown.
@@ -54,6 +71,23 @@ type seen struct {
 	deferrals int             // of the run, in a row
 	unwelcome bool            // the vendor refuses requests that ask for nothing, too
 	cancelled bool
+
+	vouchers          int           // of the chunk that were sent, or would have been; 0 if that is not known
+	entries           int           // the same of entries
+	requests, lookUps int           // that the invocation made; look-ups are among them
+	took, timeout     time.Duration // of its last attempt, and what it might have taken
+	accepted          bool          // the vendor has something of it
+	unanswered        bool          // it was sent, and the vendor gave up or did not answer in time
+	run               isolation
+}
+
+// isolation is how far a run is in finding the vouchers that its vendor refuses, and
+// what it may do about size.
+type isolation struct {
+	alike   bool // it tries vouchers alone before it halves or rejects
+	trusted bool // something of this run was accepted, or enough others were tried: what is refused is to blame
+	spent   bool // it has cost as many requests as it may
+	fits    bool // it makes chunks smaller that are too much for the vendor
 }
 
 // decision is what follows, with the item as it is to be made.
@@ -83,6 +117,25 @@ func decide(s seen) decision {
 		}
 		return decision{next: aside, item: item, wait: s.openFor}
 	}
+	trusted := s.run.trusted || s.accepted
+	refuse := func() decision { // nothing of the chunk is there
+		switch {
+		case s.run.spent && (!trusted || s.vouchers != 1):
+			return decision{next: leave, item: item}
+		case s.run.alike && !trusted && s.vouchers == 1:
+			return decision{next: suspect, item: item}
+		case s.run.alike && !trusted && s.vouchers > 1:
+			return decision{next: keep, item: item}
+		}
+		return decision{next: halve, item: item}
+	}
+	large := s.run.fits && (s.kind == classify.PayloadTooLarge || s.unanswered && s.vouchers != 1)
+	smaller := func() decision { // nothing of the chunk is there, and it was too much
+		if s.vouchers == 1 {
+			return decision{next: leave, item: item}
+		}
+		return decision{next: shrink, item: item}
+	}
 	send := func() Item {
 		if item.Step == activities.AskStep {
 			item.Step, item.Then = activities.SendStep, ""
@@ -95,8 +148,16 @@ func decide(s seen) decision {
 	case s.cancelled:
 		return decision{next: fail, item: Item{Code: classify.Cancelled, Reason: s.message}}
 	case s.ok && item.Step == activities.AskStep && s.left > 0:
-		if item.Then == "" {
+		switch item.Then {
+		case "":
 			return decision{next: again, item: send()}
+		case halve:
+			return refuse()
+		case shrink:
+			if s.vouchers == 1 && item.Code != classify.PayloadTooLarge {
+				return decision{next: again, item: send()}
+			}
+			return smaller()
 		}
 		return decision{next: item.Then, item: item}
 	case s.ok:
@@ -107,22 +168,32 @@ func decide(s seen) decision {
 		return decision{next: forward, item: Item{Reason: "late errors could not be asked for: " + s.message}}
 	case s.kind == classify.Unsettled:
 		item.Tries-- // waiting is no failure
+		if large && item.Step == activities.SendStep {
+			item.Step, item.Then, item.Reason, item.Code = activities.AskStep, shrink, s.message, s.kind
+		}
 		return decision{next: aside, item: item, wait: s.retryIn}
 	case s.kind == classify.UnknownOutcome: // the entries say so
 		return decision{next: forward}
 	case s.unwelcome && s.kind == classify.Business, s.kind.RefusesCaller(), permanent && s.asking, exhausted:
 		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
-	case s.kind == classify.Untrusted: // others may show what is known to be there
+	case s.kind == classify.Untrusted && item.Step != activities.VerifyStep: // others may show what is known to be there
 		return decision{next: aside, item: item, wait: deferral(item.Tries-1, 0)}
 	case s.asking:
 		return decision{next: pause, item: item}
+	case item.Step == activities.VerifyStep && permanent:
+		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
+	case large && open:
+		return ask(shrink)
+	case large && s.effect == classify.None:
+		item.Reason, item.Code = s.message, s.kind
+		return smaller()
 	case s.kind.RefusesContent() && open:
 		return ask(halve)
 	case permanent && open:
 		return ask(fail)
 	case s.kind.RefusesContent():
 		item.Reason, item.Code = s.message, s.kind
-		return decision{next: halve, item: item}
+		return refuse()
 	case permanent:
 		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
 	case open && !s.ended:

@@ -40,10 +40,22 @@ func (d Driver) Invocation(p Progress, item Item, correlation uuid.UUID) activit
 // Follow notes what follows from the invocation of an item, which ended with a
 // result that has the whole trail, and with an error unless it succeeded.
 func (d Driver) Follow(p *Progress, in activities.Invocation, item Item, r activities.CallResult, err error) FollowUp {
-	s := seenOf(item, outcomeOf(in, r.Trail, activities.Held{}, r.Response, err), r)
-	s.deferrals, s.unwelcome = p.Deferrals, p.Unwelcome
+	s := seenOf(in, item, outcomeOf(in, r.Trail, activities.Held{}, r.Response, err), r)
+	s.deferrals, s.unwelcome, s.run = p.Deferrals, p.Unwelcome, p.isolation()
 	f := p.note(s, decide(s), d.Now(), d.Input.DeferBase)
 	return FollowUp{Split: f.split, Sleep: f.sleep, Over: !f.goOn && f.err == nil, Reclaim: f.err != nil}
+}
+
+// Begin notes that a run has its plan.
+func (Driver) Begin(p *Progress) { p.begin() }
+
+// Finish notes what is to be on record of a run that goes to its close.
+func (Driver) Finish(p *Progress) { p.finish() }
+
+// Arrange returns the activity of an item that is no invocation, and what notes its
+// result.
+func (Driver) Arrange(p *Progress, item Item) (name string, arg any, done func(result func(any) error) error) {
+	return p.arrangement(item)
 }
 
 // HandedOver reports whether a run that continues as new was the owner of its

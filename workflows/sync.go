@@ -52,10 +52,15 @@ type Progress struct {
 	LateErrors bool               `json:"lateErrors"`          // late errors have been asked for
 	Deferrals  int                `json:"deferrals"`           // in a row
 	Unwelcome  bool               `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+
+	Isolation
+	Sizes
 }
 
 // Left is how many chunks are still to be sent.
-func (p Progress) Left() int { return max(0, p.Plan.Chunks-p.Next+1) + len(p.Queue) + len(p.Aside) }
+func (p Progress) Left() int {
+	return max(0, p.Plan.Chunks-p.Next+1) + len(p.Queue) + len(p.Aside) + len(p.Held) + len(p.Suspects)
+}
 
 // SyncResult is what became of a run. AlreadyExported is true if the period
 // had its export before; then Export is that one and nobody was called. Refused
@@ -152,7 +157,7 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 		} else if err != nil {
 			return SyncResult{}, err
 		}
-		p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
+		p.begin()
 		if p.Plan.Chunks > 0 {
 			w := warmUp(ctx, in)
 			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
@@ -173,6 +178,7 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 			return SyncResult{}, err
 		}
 	}
+	p.finish()
 	result := SyncResult{}
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
@@ -239,13 +245,13 @@ func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error)
 // store runs one of the activities that keep an export's record. They are
 // retried without limit, like the audit rows.
 //
-// Planning and closing touch every entry and may take minutes. They report that
+// Planning, closing and making chunks smaller touch every entry and may take minutes. They report that
 // they go on, so that a worker that is lost in one is missed after 10 s; in the
 // others it is after the 20 s that they may take.
 func store(ctx workflow.Context, name, summary string, arg, result any) error {
 	o := mirrorOptions()
 	o.Summary = summary
-	if name == activities.PlanName || name == activities.CloseName {
+	if name == activities.PlanName || name == activities.CloseName || name == activities.FitName {
 		o.StartToCloseTimeout, o.HeartbeatTimeout = 3*time.Minute, 10*time.Second
 	}
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), name, arg).Get(ctx, result)

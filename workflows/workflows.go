@@ -82,6 +82,7 @@ func Register(w worker.Registry, a *activities.Activities) {
 	for name, f := range map[string]any{
 		activities.DeliverName: a.Deliver, activities.RecordDeliveryName: a.RecordDelivery,
 		activities.ClaimName: a.ClaimExport, activities.PlanName: a.PlanExport, activities.SplitName: a.SplitChunk,
+		activities.DrawName: a.DrawVoucher, activities.FitName: a.FitChunks,
 		activities.DeferName: a.DeferExport, activities.CloseName: a.CloseExport,
 		activities.WatchName: a.Watch, activities.ProbeName: a.Probe, activities.WarmUpName: a.WarmUp, activities.RecordName: a.RecordHealth,
 	} {

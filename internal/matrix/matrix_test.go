@@ -396,7 +396,8 @@ func (x *trial) firstAttempt() runlog.Export {
 		Trigger: runlog.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
 	})
 	must(e, err)
-	must(runlog.Plan(ctx, x.acts.DB, e, x.spec.Export, activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)))
+	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
+	must(runlog.Plan(ctx, x.acts.DB, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent{})
 	env := suite.NewTestActivityEnvironment()

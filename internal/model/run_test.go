@@ -50,18 +50,20 @@ type state struct {
 	handed   bool // its export comes from the run before
 	claims   int
 	split    *activities.Split
+	item     workflows.Item // whose activity is made, of arranging
 }
 
 // phase is what a run is about to do.
 type phase string
 
 const (
-	claiming phase = "claim"
-	planning phase = "plan"
-	stepping phase = "step"
-	halving  phase = "halve"
-	sleeping phase = "sleep"
-	closing  phase = "close"
+	claiming  phase = "claim"
+	planning  phase = "plan"
+	stepping  phase = "step"
+	halving   phase = "halve"
+	arranging phase = "arrange"
+	sleeping  phase = "sleep"
+	closing   phase = "close"
 )
 
 // invocation is one that a run waits for.
@@ -197,15 +199,30 @@ func (r *run) goOn(t *rapid.T) {
 			r.wakes = r.now().Add(sleep)
 			return
 		}
+		if item.Do != "" {
+			r.phase, r.item = arranging, item
+			r.remember()
+			r.arrange(t)
+			return
+		}
 		r.call = &invocation{item: item, in: r.driver.Invocation(r.progress, item, r.w.newID()), scheduled: r.now()}
 		r.attempt(t)
 	case halving:
 		r.do(t, activities.SplitName, *r.split)
+	case arranging:
+		r.arrange(t)
 	case sleeping:
 		r.do(t, activities.DeferName, r.progress.Export)
 	case closing:
+		r.driver.Finish(&r.progress)
 		r.do(t, activities.CloseName, r.progress.Export)
 	}
+}
+
+// arrange makes the activity of an item that is no invocation.
+func (r *run) arrange(t *rapid.T) {
+	name, arg, _ := r.driver.Arrange(&r.progress, r.item)
+	r.do(t, name, arg)
 }
 
 func (r *run) newTask(t *rapid.T, name string, arg any) *task {
@@ -356,13 +373,17 @@ func (r *run) did(k *task) {
 	case planning:
 		p := &r.progress
 		require.NoError(r.w.t, k.result(&p.Plan))
-		p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
+		r.driver.Begin(p)
 		r.phase = stepping
 	case halving:
 		var halved bool
 		require.NoError(r.w.t, k.result(&halved))
 		r.driver.Halved(&r.progress, r.split, halved)
 		r.phase, r.split = stepping, nil
+	case arranging:
+		_, _, done := r.driver.Arrange(&r.progress, r.item)
+		require.NoError(r.w.t, done(func(into any) error { return k.result(into) }))
+		r.phase, r.item = stepping, workflows.Item{}
 	case sleeping:
 		r.wakes = *r.progress.Export.DeferredUntil
 		r.progress.Export.DeferredUntil = nil

@@ -107,6 +107,7 @@ func (t *task) start() bool {
 	for name, f := range map[string]any{
 		activities.CallName: acts.Call, activities.ClaimName: acts.ClaimExport, activities.PlanName: acts.PlanExport,
 		activities.SplitName: acts.SplitChunk, activities.DeferName: acts.DeferExport, activities.CloseName: acts.CloseExport,
+		activities.DrawName: acts.DrawVoucher, activities.FitName: acts.FitChunks,
 	} {
 		env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}

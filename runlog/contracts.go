@@ -1,0 +1,62 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/adapters"
+)
+
+// Contract is what is known of an integration's vendor. The zero value is of one
+// that nobody has asked.
+type Contract struct {
+	adapters.Contract
+	File      string     // what it was checked for, see [integrations.Integration.ContractFile]
+	CheckedAt *time.Time // nil if it never was
+	ChunkSize int        // most entries in a request that worked last; 0 if the file decides
+}
+
+// Holds reports whether exports can go by a contract: it was checked for what the
+// file says now, and nothing differs.
+func (c Contract) Holds(file string) bool { return c.File == file && len(c.Differing()) == 0 }
+
+// ContractOf returns what is known of an integration's vendor.
+func ContractOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c Contract, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT file, checks, learnt, checked_at, coalesce(chunk_size, 0) FROM ledgerline.vendor_contracts
+			WHERE organization_id = $1 AND integration_id = $2`, organization, integration).Scan(&c.File, &c.Checks, &c.Learnt, &c.CheckedAt, &c.ChunkSize)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return c, err
+}
+
+// RecordContract stores what a vendor has said of itself.
+func RecordContract(ctx context.Context, db Beginner, organization, integration uuid.UUID, file string, c adapters.Contract) error {
+	checks := make([]adapters.Check, len(c.Checks))
+	for i, check := range c.Checks {
+		check.Found = storable(check.Found)
+		checks[i] = check
+	}
+	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, file, checks, learnt, differs, checked_at)
+			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock())
+			ON CONFLICT (organization_id, integration_id) DO UPDATE SET file = excluded.file, checks = excluded.checks, learnt = excluded.learnt,
+			    differs = excluded.differs, checked_at = excluded.checked_at`,
+			organization, integration, file, checks, c.Learnt, len(c.Differing()) > 0)
+		return err
+	})
+}
+
+// keepSize keeps the size of a request that works.
+func keepSize(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, size int) error {
+	_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, chunk_size) VALUES ($1, $2, $3)
+		ON CONFLICT (organization_id, integration_id) DO UPDATE SET chunk_size = excluded.chunk_size`, organization, integration, size)
+	return err
+}

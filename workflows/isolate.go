@@ -1,0 +1,325 @@
+package workflows
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// A vendor that refuses a chunk may refuse one of its vouchers, or all that it will
+// ever be sent: a closed period, a document that it cannot read. Halving finds the
+// one voucher, and rejects all of them in the other case, for two requests each.
+//
+//	chunk refused ──► something accepted before? ──yes──► halve, reject the one
+//	                          │ no
+//	                          ▼
+//	          try single vouchers from all over the plan
+//	            │                              │
+//	       one accepted                 16 refused alike
+//	            ▼                              ▼
+//	  halve; reject what was refused    end, entries as they are
+
+// Isolation is how far a run is in finding the vouchers that its vendor refuses.
+type Isolation struct {
+	Trusted  bool      `json:"trusted,omitempty"`  // something was accepted, or enough was tried: what is refused is to blame
+	Held     []Item    `json:"held,omitempty"`     // refused chunks that are not halved yet
+	Suspects []Suspect `json:"suspects,omitempty"` // vouchers that were refused alone, and are not rejected yet
+	Draws    int       `json:"draws,omitempty"`    // vouchers that were drawn, or looked for
+	Tried    []int     `json:"tried,omitempty"`    // planned chunks of one voucher that were tried before their turn
+	LeftOver int       `json:"leftOver,omitempty"` // chunks that stay as they are
+	LeftWhy  Item      `json:"leftWhy,omitzero"`   // the reason of the first of them
+}
+
+// Suspect is a chunk of one voucher that was refused.
+type Suspect struct {
+	Chunk  int           `json:"chunk"`
+	Reason string        `json:"reason,omitempty"`
+	Code   classify.Kind `json:"code,omitempty"`
+}
+
+// Sizes is how large a run's requests are.
+type Sizes struct {
+	Size int  `json:"size,omitempty"` // most entries in a chunk from now on; 0 is as planned
+	Slow bool `json:"slow,omitempty"` // an attempt took more than a quarter of its time
+}
+
+// begin notes that a run has its plan. The contract with the vendor comes first, if
+// it has to be checked.
+func (p *Progress) begin() {
+	p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
+	if p.Plan.Verify {
+		p.Queue = append(p.Queue, Item{Step: activities.VerifyStep})
+	}
+}
+
+// isolation is what [decide] needs to know of it.
+func (p Progress) isolation() isolation {
+	return isolation{
+		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, fits: p.Plan.Full > 0,
+		spent: p.Plan.EqualRefusals > 0 && p.Export.Isolating >= p.Plan.Isolate,
+	}
+}
+
+// count notes what an invocation has cost and shown.
+func (p *Progress) count(s seen) {
+	p.Export.Requests += s.requests
+	p.Export.LookUps += s.lookUps
+	if s.item.Isolates || s.item.Then == halve {
+		p.Export.Isolating += s.requests
+	}
+	if s.accepted && !p.Trusted {
+		p.trust()
+	}
+	if !s.run.fits || s.item.Step != activities.SendStep || !s.ok {
+		return
+	}
+	p.Slow = p.Slow || s.took > s.timeout/4
+	if s.took > s.timeout/2 && s.entries > 1 {
+		p.smaller(s.entries, Item{})
+	}
+}
+
+// trust has what is refused be to blame from now on: held chunks are halved, and the
+// vouchers that were refused alone are rejected.
+func (p *Progress) trust() {
+	p.Trusted = true
+	for _, item := range p.Held {
+		if item.Less {
+			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
+			continue
+		}
+		p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code, Isolates: true})
+	}
+	for _, s := range p.Suspects {
+		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Do: halve, Reason: s.Reason, Code: s.Code})
+	}
+	p.Held, p.Suspects = nil, nil
+}
+
+// suspects notes a voucher that was refused alone. It returns true if so many were
+// refused for the same reason that the run has to end.
+func (p *Progress) suspects(item Item) (over bool) {
+	p.Suspects = append(p.Suspects, Suspect{item.Chunk, item.Reason, item.Code})
+	same := 0
+	for _, s := range p.Suspects {
+		if s.Code == item.Code && masked(s.Reason) == masked(item.Reason) {
+			same++
+		}
+	}
+	if same < p.Plan.EqualRefusals {
+		return false
+	}
+	p.fail(classify.Permanent, item.Code, fmt.Sprintf(
+		"%d vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected: %s", same, item.Reason))
+	return true
+}
+
+// drawNext has the next voucher tried alone, from another part of the plan: halves,
+// quarters, eighths and so on of what is still to be made. When there is none, or so
+// many were tried that another reason must be looked for, what is refused is to
+// blame.
+func (p *Progress) drawNext() {
+	if p.isolation().spent {
+		for _, item := range p.Held {
+			p.leaves(item)
+		}
+		for _, s := range p.Suspects {
+			p.leaves(Item{Reason: s.Reason, Code: s.Code})
+		}
+		p.Held, p.Suspects = nil, nil
+		return
+	}
+	var chunks []int
+	for _, item := range p.Held {
+		chunks = append(chunks, item.Chunk)
+	}
+	planned := max(0, p.Plan.Chunks-p.Next+1)
+	n := len(chunks) + planned
+	if n == 0 && len(p.Aside)+len(p.Queue) > 0 {
+		return // those first
+	}
+	for ; n > 0 && p.Draws < 2*p.Plan.EqualRefusals; p.Draws++ {
+		at := float64(bits.Reverse32(uint32(p.Draws))) / (1 << 32) * float64(n)
+		i := int(at)
+		chunk := p.Next + i - len(chunks)
+		if i < len(chunks) {
+			chunk = chunks[i]
+		}
+		if !slices.Contains(p.Tried, chunk) {
+			p.Draws++
+			p.Queue = append(p.Queue, Item{Chunk: chunk, Do: draw, Place: at - math.Floor(at)})
+			return
+		}
+	}
+	p.trust()
+}
+
+// drawn notes what came of drawing a voucher of a chunk.
+func (p *Progress) drawn(chunk, into int, d runlog.Drawn) {
+	held := slices.IndexFunc(p.Held, func(i Item) bool { return i.Chunk == chunk })
+	switch {
+	case d.Moved:
+		p.Last = into
+		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true})
+		if held >= 0 {
+			p.Held[held].Less = true
+		}
+	case d.Alone:
+		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true})
+		if held >= 0 {
+			p.Held = slices.Delete(p.Held, held, held+1)
+		} else {
+			p.Tried = append(p.Tried, chunk)
+		}
+	default:
+		p.drawNext()
+	}
+}
+
+// leaves leaves a chunk's entries as they are.
+func (p *Progress) leaves(item Item) {
+	if p.LeftOver++; p.LeftOver == 1 {
+		p.LeftWhy = Item{Reason: item.Reason, Code: item.Code}
+	}
+}
+
+// leaveSpent leaves the chunks that would only serve to find more refused vouchers
+// once that has cost as much as it may.
+func (p *Progress) leaveSpent() {
+	if !p.isolation().spent {
+		return
+	}
+	var rest []Item
+	for _, item := range p.Queue {
+		if item.Isolates && item.Step == activities.SendStep && item.Do != draw && item.Tries == 0 { // what was sent may have to be asked for
+			p.leaves(item)
+			continue
+		}
+		rest = append(rest, item)
+	}
+	p.Queue = rest
+}
+
+// finish notes what is to be on record of a run that goes to its close: what it has
+// left, and the size of a request that worked.
+func (p *Progress) finish() {
+	if p.LeftOver > 0 && p.Export.ErrorClass == "" {
+		code, why := p.LeftWhy.Code, p.LeftWhy.Reason
+		if why == "" {
+			code, why = classify.Business, "the vendor refuses some of their vouchers"
+		}
+		message := fmt.Sprintf("%d chunks were not sent: %s", p.LeftOver, why)
+		if p.isolation().spent {
+			message = fmt.Sprintf("finding refused vouchers has cost %d requests, as many as export.isolateRequests allows; %s", p.Export.Isolating, message)
+		}
+		p.fail(classify.Permanent, code, message)
+	}
+	switch {
+	case p.Size > 0:
+		p.Export.ChunkSize = p.Size
+	case p.Trusted && !p.Slow && p.Plan.Size < p.Plan.Full: // try more next time
+		p.Export.ChunkSize = min(2*p.Plan.Size, p.Plan.Full)
+	}
+}
+
+// smaller has a chunk halved that is too much for the vendor, and those after it made
+// smaller. Without a chunk only these are.
+func (p *Progress) smaller(entries int, item Item) {
+	if size := max(1, (entries+1)/2); entries > 0 && (p.Size == 0 || size < p.Size) {
+		p.Size = size
+	} else if item.Chunk == 0 {
+		return
+	}
+	if item.Chunk == 0 && p.Next > p.Plan.Chunks {
+		return // none is left
+	}
+	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: fit, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates})
+}
+
+// split is how a refused chunk is halved.
+func (p Progress) split(item Item) *activities.Split {
+	return &activities.Split{Export: p.Export, Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason}
+}
+
+// arrangement is the activity of an item that is no invocation. done notes its result,
+// which it reads with the function that it is given.
+func (p *Progress) arrangement(item Item) (name string, arg any, done func(result func(any) error) error) {
+	switch item.Do {
+	case draw:
+		into := p.Last + 1
+		return activities.DrawName, activities.Draw{Export: p.Export, Chunk: item.Chunk, Into: into, Place: item.Place}, func(result func(any) error) error {
+			var d runlog.Drawn
+			if err := result(&d); err != nil {
+				return err
+			}
+			p.drawn(item.Chunk, into, d)
+			return nil
+		}
+	case fit:
+		f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks}
+		return activities.FitName, activities.Fit{Export: p.Export, Fit: f}, func(result func(any) error) error {
+			var fitted runlog.Fitted
+			if err := result(&fitted); err != nil {
+				return err
+			}
+			p.fitted(f, fitted, item)
+			return nil
+		}
+	}
+	s := p.split(item)
+	return activities.SplitName, *s, func(result func(any) error) error {
+		var halved bool
+		if err := result(&halved); err != nil {
+			return err
+		}
+		p.halved(s, halved)
+		return nil
+	}
+}
+
+// fitted notes that chunks were made smaller.
+func (p *Progress) fitted(f runlog.Fit, out runlog.Fitted, item Item) {
+	for i := range out.Kept {
+		p.Queue = append(p.Queue, Item{Chunk: out.Kept[len(out.Kept)-1-i]})
+	}
+	p.Last = max(p.Last, out.Last)
+	if f.From <= f.To {
+		p.Next, p.Plan.Chunks = f.Into+1, out.Last
+	}
+	if f.Chunk == 0 {
+		return
+	}
+	if out.Halved {
+		p.Queue = append(p.Queue, Item{Chunk: f.Into, Tries: item.Tries, Isolates: item.Isolates})
+	}
+	p.Queue = append(p.Queue, Item{Chunk: f.Chunk, Tries: item.Tries, Isolates: item.Isolates})
+}
+
+// arrange runs the activity of an item that is no invocation.
+func (p *Progress) arrange(ctx workflow.Context, item Item) error {
+	durable, _ := workflow.NewDisconnectedContext(ctx)
+	name, arg, done := p.arrangement(item)
+	return done(func(result any) error {
+		return store(durable, name, map[next]string{
+			draw: "refused: try a voucher alone", fit: "too much: make chunks smaller", halve: "refused: find the voucher",
+		}[item.Do], arg, result)
+	})
+}
+
+// variable is what may be another in each message about the same: GUIDs, what stands
+// in quotes, numbers with their separators.
+var variable = regexp.MustCompile(`[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|"[^"]*"|'[^']*'|` + "`[^`]*`" + `|«[^»]*»|“[^”]*”|‘[^’]*’|[0-9](?:[0-9.,:\x{a0}\x{202f} -]*[0-9])?`)
+
+// masked is a message without what may be another in each about the same.
+func masked(message string) string {
+	return strings.TrimSpace(variable.ReplaceAllString(message, "#"))
+}
