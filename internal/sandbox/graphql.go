@@ -18,6 +18,7 @@ var xledgerSchema string
 
 var (
 	decimal = regexp.MustCompile(`^[+-]?\d+(\.\d+)?$`)
+	numeral = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d{1,2})?$`) // as JSON and GraphQL write numbers, of a size to reckon with
 	integer = regexp.MustCompile(`^\d+$`)
 )
 
@@ -25,8 +26,10 @@ var (
 var xledgerScalars = map[string]graphql.Scalar{
 	// Public clients write amounts as texts and as numbers (docs/vendors.md#sources).
 	"DecimalString": func(v any) bool {
-		_, number := v.(json.Number)
-		return number || decimal.MatchString(textOf(v))
+		if n, ok := v.(json.Number); ok {
+			return numeral.MatchString(n.String())
+		}
+		return decimal.MatchString(textOf(v))
 	},
 	"IntegerString": func(v any) bool { return integer.MatchString(textOf(v)) },
 	"DateString":    isTime(time.DateOnly),
@@ -55,7 +58,8 @@ func textOf(v any) string {
 // asked is a request to the GraphQL API, as it was read when it came.
 type asked struct {
 	operation *graphql.Operation
-	malformed error // it is no GraphQL request, and there is no operation
+	malformed error           // it is no GraphQL request, and there is no operation
+	fields    []graphql.Field // the root fields, as far as they can be read
 }
 
 func (s *Sandbox) ask(body []byte) *asked {
@@ -63,15 +67,8 @@ func (s *Sandbox) ask(body []byte) *asked {
 	if err != nil {
 		return &asked{malformed: err}
 	}
-	return &asked{operation: s.schema.Prepare(r)}
-}
-
-// fields returns the root fields, as far as they can be read.
-func (a *asked) fields() []graphql.Field {
-	if a.malformed != nil {
-		return nil
-	}
-	return a.operation.Fields()
+	o := s.schema.Prepare(r)
+	return &asked{operation: o, fields: o.Fields()}
 }
 
 // The media types of GraphQL answers. Without Accept, or if everything is

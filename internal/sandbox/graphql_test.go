@@ -139,6 +139,8 @@ func TestRequestErrors(t *testing.T) {
 		"inline, no amount":            {asGraphQL(inline(`account:{code:"1920"}`), ""), "ARGUMENTS_OF_CORRECT_TYPE", "`AddGLImportItemsInputNode.amount` of required type `DecimalString!` was not provided", false},
 		"inline, amount null":          {asGraphQL(inline(`amount:null`), ""), "ARGUMENTS_OF_CORRECT_TYPE", "found null", false},
 		"inline, no amount of money":   {asGraphQL(inline(`amount:"1,50"`), ""), "ARGUMENTS_OF_CORRECT_TYPE", "Expected value of type `DecimalString!`, found `1,50`", false},
+		"inline, an amount too large":  {asGraphQL(inline(`amount:1e400`), ""), "ARGUMENTS_OF_CORRECT_TYPE", "found {amount:1e400}", false},
+		"inline, an amount too small":  {asGraphQL(inline(`amount:1e-9999999`), ""), "ARGUMENTS_OF_CORRECT_TYPE", "Expected value of type `DecimalString!`", false},
 		"inline, no date":              {asGraphQL(inline(`amount:"0",postedDate:"2026-02-30"`), ""), "ARGUMENTS_OF_CORRECT_TYPE", "Expected value of type `DateString`", false},
 		"inline, a number too large":   {asGraphQL(`{glImportItems(first:3000000000){edges{cursor}}}`, ""), "ARGUMENTS_OF_CORRECT_TYPE", "Expected value of type `Int`", false},
 		"inline, no time":              {asGraphQL(`{glImportItemErrors(filter:{createdAt_gte:"yesterday"}){edges{cursor}}}`, ""), "ARGUMENTS_OF_CORRECT_TYPE", "Expected value of type `LocalDateTime`", false},

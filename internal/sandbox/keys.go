@@ -18,6 +18,7 @@ type carried struct {
 	wrote       bool
 }
 
+// carries reads what a request carries.
 func carries(c *call) (k carried) {
 	r, body := c.Request, c.body
 	switch c.vendor {
@@ -49,7 +50,7 @@ func carries(c *call) (k carried) {
 
 func (k *carried) graphQL(a *asked) {
 	k.wrote = a.malformed == nil && a.operation.Mutates()
-	for _, f := range a.fields() {
+	for _, f := range a.fields {
 		switch f.Name {
 		case "addGLImportItems":
 			for _, v := range listOf(f.Arguments["inputs"]) {

@@ -156,8 +156,8 @@ func (c *call) operation() string {
 	if c.vendor != "xledger" {
 		return path.Base(c.URL.Path)
 	}
-	if fields := c.asked.fields(); len(fields) > 0 {
-		return fields[0].Name
+	if len(c.asked.fields) == 0 {
+		return ""
 	}
-	return ""
+	return c.asked.fields[0].Name
 }

@@ -103,11 +103,9 @@ type Location struct {
 	Column int `json:"column"`
 }
 
-// Error is an entry of an answer's errors (§7.1.2). Code is a member of some
-// servers' own.
+// Error is an entry of an answer's errors (§7.1.2).
 type Error struct {
 	Message    string         `json:"message"`
-	Code       string         `json:"code,omitempty"`
 	Locations  []Location     `json:"locations,omitempty"`
 	Path       []any          `json:"path,omitempty"`
 	Extensions map[string]any `json:"extensions,omitempty"`

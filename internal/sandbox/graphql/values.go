@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 
@@ -19,8 +18,8 @@ func builtIn() map[string]Scalar {
 		"Boolean": func(v any) bool { _, ok := v.(bool); return ok },
 		"Int": func(v any) bool {
 			n, ok := v.(json.Number)
-			i, err := strconv.ParseFloat(n.String(), 64)
-			return ok && err == nil && i == math.Trunc(i) && math.Abs(i) <= math.MaxInt32
+			_, err := strconv.ParseInt(n.String(), 10, 32)
+			return ok && err == nil
 		},
 		"Float": func(v any) bool {
 			n, ok := v.(json.Number)
