@@ -68,7 +68,7 @@ func (Adapter) ExportBody(_ adapters.Form, entries []adapters.Entry) ([]byte, er
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	body, err := request("mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}", map[string]any{"in": inputs})
+	body, err := request("mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}", map[string]any{"in": inputs})
 	if err != nil {
 		return nil, err
 	}

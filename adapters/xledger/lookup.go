@@ -160,7 +160,7 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 	return found, v
 }
 
-const errorsSince = "query($since:DateTimeString,$after:String){glImportItemErrors(first:500,after:$after,filter:{createdAt_gte:$since})" +
+const errorsSince = "query($since:LocalDateTime,$after:String){glImportItemErrors(first:500,after:$after,filter:{createdAt_gte:$since})" +
 	"{edges{cursor node{dbId createdAt message errorLevel{code name} transactionDbId}} pageInfo{hasNextPage}}}"
 
 // vendorTime is Xledger's clock. Its times are in CET and have no zone
