@@ -22,7 +22,7 @@ import (
 func TestWhatArrives(t *testing.T) {
 	read := map[string]func(e adapters.Entry) string{
 		"xledger": func(e adapters.Entry) string {
-			return fmt.Sprintf(`{"query":"query($ids:[String!]){glImportItems(filter:{extIdentifier_in:$ids}){edges{node{amount}}}}","variables":{"ids":[%q]}}`, e.Key)
+			return fmt.Sprintf(`{"query":"query($ids:[String!]){glImportItems(filter:{extIdentifier_in:$ids}){edges{node{amount text postedDate glObject1{code} taxRule{code} invoiceNumber account{code}}}}}","variables":{"ids":[%q]}}`, e.Key)
 		},
 		"businesscentral": func(e adapters.Entry) string {
 			return fmt.Sprintf(`{"method":"GET","path":"companies(%s)/journals(%s)/journalLines?$filter=externalDocumentNumber%%20eq%%20'%s'"}`, sandbox.DemoCompanyID, sandbox.DemoJournalID, e.Key)
@@ -249,6 +249,6 @@ func TestShortAnswerToAnExport(t *testing.T) {
 func TestAnswerWithoutEdges(t *testing.T) {
 	b := newBooks(t, xledger.Name)
 	b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Times: 1, Status: 200, Body: `{"data":{"addGLImportItems":{"__typename":"X"}}}`})
-	_, v := b.call(t, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){__typename}}","variables":{"in":[{"node":{"extIdentifier":"a"}}]}}`)
+	_, v := b.call(t, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){__typename}}","variables":{"in":[{"node":{"extIdentifier":"a"}}]}}`)
 	require.Equal(t, classify.Done, v.Effect, "%+v", v)
 }

@@ -152,10 +152,10 @@ func TestGuards(t *testing.T) {
 		{xledger.Adapter{}, `{"query":"# mutation\nquery Q($a:Int){ a: viewer { x } }"}`, adapters.ReadOnly},
 		{xledger.Adapter{}, `{"query":"mutation { addProjects(inputs: []) { x } }"}`, adapters.Unsafe},
 		{xledger.Adapter{}, `{"query":"query { a } mutation { b }"}`, adapters.Unsafe},
-		{xledger.Adapter{}, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"1"}}]}}`, adapters.Readback},
-		{xledger.Adapter{}, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"1"}},{"node":{}}]}}`, adapters.Unsafe},
-		{xledger.Adapter{}, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"1"}},{"node":{"extIdentifier":"1"}}]}}`, adapters.Unsafe},
-		{xledger.Adapter{}, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x} addProjects{x}}","variables":{"in":[{"node":{"extIdentifier":"1"}}]}}`, adapters.Unsafe},
+		{xledger.Adapter{}, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"1"}}]}}`, adapters.Readback},
+		{xledger.Adapter{}, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"1"}},{"node":{}}]}}`, adapters.Unsafe},
+		{xledger.Adapter{}, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"1"}},{"node":{"extIdentifier":"1"}}]}}`, adapters.Unsafe},
+		{xledger.Adapter{}, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){x} addProjects{x}}","variables":{"in":[{"node":{"extIdentifier":"1"}}]}}`, adapters.Unsafe},
 	}
 	for _, c := range cases {
 		p, err := c.adapter.Plan(adapters.Call, []byte(c.body))
@@ -329,7 +329,7 @@ func TestSought(t *testing.T) {
 			amount := []string{"1.50", "-1.50"}[i%2]
 			nodes = append(nodes, fmt.Sprintf(`{"clientId":"%d","node":{"extIdentifier":%q,"trRegNumber":"1","amount":%q,"account":{"code":"1920"}}}`, i, id, amount))
 		}
-		return `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[` + strings.Join(nodes, ",") + `]}}`
+		return `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[` + strings.Join(nodes, ",") + `]}}`
 	}
 	var lines []string
 	for i := range 45 { // more than one look-up holds

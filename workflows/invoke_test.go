@@ -252,7 +252,7 @@ func TestBusinessErrorInside200(t *testing.T) {
 	b := newBench(t)
 	in := b.invocation()
 	in.Operation = adapters.Call
-	in.Body = json.RawMessage(`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[{"node":{"extIdentifier":"a","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}}]}}`)
+	in.Body = json.RawMessage(`{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[{"node":{"extIdentifier":"a","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}}]}}`)
 	out := b.run(t, in)
 	require.False(t, out.OK)
 	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
@@ -368,7 +368,7 @@ func TestCancelledCallIsUnread(t *testing.T) {
 	require.Equal(t, classify.WorkerLost, b.rows[0].ErrorKind)
 }
 
-const mutation = `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
+const mutation = `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
  {"node":{"extIdentifier":"k1","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}},
  {"node":{"extIdentifier":"k2","trRegNumber":"1","amount":"-1.00","account":{"code":"3000"}}}]}}`
 

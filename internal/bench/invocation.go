@@ -140,7 +140,7 @@ func claims(ctx context.Context, c client.Client, acts *activities.Activities, o
 		if err != nil {
 			return err
 		}
-		write, err := call(fmt.Sprintf(`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}","variables":{"in":[{"clientId":"1","node":{`+
+		write, err := call(fmt.Sprintf(`{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}","variables":{"in":[{"clientId":"1","node":{`+
 			`"extIdentifier":"%s","trRegNumber":"1","postedDate":"2026-10-15","amount":"0.00","account":{"code":"1920"}}}]}}`, uuid.New()))
 		if err != nil {
 			return err

@@ -52,7 +52,7 @@ type want struct {
 	minimum  time.Duration // of all waits together
 }
 
-const addItems = `{"query":"mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}",
+const addItems = `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}",
  "variables":{"in":[
   {"clientId":"1","node":{"extIdentifier":"demo-1-1","trRegNumber":"1","amount":"100.00","account":{"code":"1920"}}},
   {"clientId":"2","node":{"extIdentifier":"demo-1-2","trRegNumber":"1","amount":"-100.00","account":{"code":"3000"}}}]}}`

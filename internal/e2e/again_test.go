@@ -23,7 +23,7 @@ import (
 // item is a mutation that can be looked up, and its key.
 func item() (key, body string) {
 	key = uuid.NewString()
-	return key, `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
+	return key, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
 		{"node":{"extIdentifier":"` + key + `","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}},
 		{"node":{"extIdentifier":"` + key + `2","trRegNumber":"1","amount":"-1.00","account":{"code":"3000"}}}]}}`
 }

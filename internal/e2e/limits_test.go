@@ -123,7 +123,7 @@ func TestUsageEqualsTheVendorsLog(t *testing.T) {
 	}
 	// A write whose answer is lost is looked up before anything is sent again.
 	lost := ping("xledger-main")
-	lost.Operation, lost.Body = adapters.Call, json.RawMessage(`{"query":"mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{node{dbId}}}}","variables":{"in":[{"node":{"extIdentifier":"`+uuid.NewString()+`","account":{"code":"1920"},"amount":"0.00","trRegNumber":"1"}}]}}`)
+	lost.Operation, lost.Body = adapters.Call, json.RawMessage(`{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{node{dbId}}}}","variables":{"in":[{"node":{"extIdentifier":"`+uuid.NewString()+`","account":{"code":"1920"},"amount":"0.00","trRegNumber":"1"}}]}}`)
 	script(lost, sandbox.Rule{Times: 1, Drop: sandbox.AfterEffect})
 	for _, out := range all(t, append(list, lost)) {
 		require.True(t, out.OK, "%+v", out.Failure)

@@ -26,7 +26,7 @@ import (
 func (o tenant) voucher() (in activities.Invocation, key string) {
 	in, key = o.ping("xledger-main"), uuid.NewString()
 	in.Operation = adapters.Call
-	in.Body = json.RawMessage(fmt.Sprintf(`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
+	in.Body = json.RawMessage(fmt.Sprintf(`{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
 		{"node":{"extIdentifier":"%s-1","trRegNumber":"9","amount":"5.00","account":{"code":"1920"}}},
 		{"node":{"extIdentifier":"%s-2","trRegNumber":"9","amount":"-5.00","account":{"code":"3000"}}}]}}`, key, key))
 	return in, key

@@ -116,7 +116,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	require.Equal(t, 2, x.stored(x.vendor, "v000"))
 }
 
-const twoItems = `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
+const twoItems = `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[
  {"node":{"extIdentifier":"k1","trRegNumber":"1","amount":"1.00","account":{"code":"1920"}}},
  {"node":{"extIdentifier":"k2","trRegNumber":"1","amount":"-1.00","account":{"code":"3000"}}}]}}`
 

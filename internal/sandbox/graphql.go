@@ -1,118 +1,156 @@
 package sandbox
 
 import (
+	_ "embed"
 	"encoding/json"
-	"maps"
+	"mime"
+	"net/http"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
-	"text/scanner"
+	"time"
+
+	"github.com/ledgerline/ledgerline/internal/sandbox/graphql"
 )
 
-type gqlRequest struct {
-	Query     string
-	Variables map[string]json.RawMessage
-}
-
-// gqlField is a root field of an operation.
-type gqlField struct {
-	key    string // its alias, or its name
-	name   string
-	inputs string // the variable that its argument inputs takes
-}
+//go:embed xledger.graphql
+var xledgerSchema string
 
 var (
-	gqlComment = regexp.MustCompile(`#[^\n]*`)
-	argument   = regexp.MustCompile(`\b(first|after|createdAt_gte)\s*:\s*(?:\$(\w+)|(\d+)|"([^"]*)")`)
+	decimal = regexp.MustCompile(`^[+-]?\d+(\.\d+)?$`)
+	numeral = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d{1,2})?$`) // as JSON and GraphQL write numbers, of a size to reckon with
+	integer = regexp.MustCompile(`^\d+$`)
 )
 
-// fields returns the root fields of the first operation. The sandbox reads no
-// more of the grammar than that, the variable of inputs, and three arguments.
-func (q gqlRequest) fields() (fields []gqlField) {
-	var s scanner.Scanner
-	s.Init(strings.NewReader(strings.ReplaceAll(gqlComment.ReplaceAllString(q.Query, ""), `"""`, `"`)))
-	s.Mode = scanner.ScanIdents | scanner.ScanStrings | scanner.ScanInts | scanner.ScanFloats
-	s.Error = func(*scanner.Scanner, string) {}
-	braces, parens := 0, 0
-	var args []string
-	for tok := s.Scan(); tok != scanner.EOF; tok = s.Scan() {
-		last := len(fields) - 1
-		switch {
-		case tok == '(':
-			parens++
-			args = nil
-		case tok == ')':
-			if parens--; parens == 0 && braces == 1 && last >= 0 {
-				fields[last].inputs = inputsOf(args)
-			}
-		case parens > 0:
-			args = append(args, s.TokenText())
-		case tok == '{':
-			braces++
-		case tok == '}':
-			if braces--; braces == 0 {
-				return fields
-			}
-		case braces == 1 && tok == ':' && last >= 0:
-			fields[last].name = "" // what stood before was an alias
-		case braces == 1 && tok == scanner.Ident && last >= 0 && fields[last].name == "":
-			fields[last].name = s.TokenText()
-		case braces == 1 && tok == scanner.Ident:
-			fields = append(fields, gqlField{key: s.TokenText(), name: s.TokenText()})
+// xledgerScalars are the scalars of the schema.
+var xledgerScalars = map[string]graphql.Scalar{
+	// Public clients write amounts as texts and as numbers (docs/vendors.md#sources).
+	"DecimalString": func(v any) bool {
+		if n, ok := v.(json.Number); ok {
+			return numeral.MatchString(n.String())
 		}
-	}
-	return fields
+		return decimal.MatchString(textOf(v))
+	},
+	"IntegerString": func(v any) bool { return integer.MatchString(textOf(v)) },
+	"DateString":    isTime(time.DateOnly),
+	"LocalDateTime": isTime(vendorTime),
 }
 
-// inputsOf returns the variable in "inputs: $variable".
-func inputsOf(args []string) string {
-	if i := slices.Index(args, "inputs"); i >= 0 && i+3 < len(args) && args[i+1] == ":" && args[i+2] == "$" {
-		return args[i+3]
+func isTime(layout string) graphql.Scalar {
+	return func(v any) bool {
+		s, ok := v.(string)
+		_, err := time.Parse(layout, s)
+		return ok && err == nil
+	}
+}
+
+// textOf returns a text or a number as text, "" of anything else.
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
 	}
 	return ""
 }
 
-// fieldOf returns the first root field of a GraphQL request.
-func fieldOf(body []byte) string {
-	var q gqlRequest
-	if json.Unmarshal(body, &q) != nil {
-		return ""
-	}
-	if fields := q.fields(); len(fields) > 0 {
-		return fields[0].name
-	}
-	return ""
+// asked is a request to the GraphQL API, as it was read when it came.
+type asked struct {
+	operation *graphql.Operation
+	malformed error           // it is no GraphQL request, and there is no operation
+	fields    []graphql.Field // the root fields, as far as they can be read
 }
 
-// arguments returns the arguments that the sandbox knows, as text.
-func (q gqlRequest) arguments() map[string]string {
-	out := make(map[string]string)
-	for _, m := range argument.FindAllStringSubmatch(q.Query, -1) {
-		out[m[1]] = m[3] + m[4]
-		if raw := q.Variables[m[2]]; m[2] != "" && string(raw) != "null" {
-			out[m[1]] = unquoted(raw)
+func (s *Sandbox) ask(body []byte) *asked {
+	r, err := graphql.Parse(body)
+	if err != nil {
+		return &asked{malformed: err}
+	}
+	o := s.schema.Prepare(r)
+	return &asked{operation: o, fields: o.Fields()}
+}
+
+// The media types of GraphQL answers. Without Accept, or if everything is
+// accepted, the server may choose ("Accept"): Xledger is known to answer as JSON,
+// and errors with 200.
+const (
+	typeJSON    = "application/json"
+	typeGraphQL = "application/graphql-response+json"
+)
+
+// answerType returns the media type to answer with: of those that are accepted
+// the first one of the highest weight; "" if none is.
+func answerType(h http.Header) string {
+	accept := strings.Join(h.Values("Accept"), ",")
+	if accept == "" {
+		return typeJSON
+	}
+	best, weight := "", 0.0
+	for part := range strings.SplitSeq(accept, ",") {
+		t, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
 		}
+		q := 1.0
+		if given, ok := params["q"]; ok {
+			q, _ = strconv.ParseFloat(given, 64)
+		}
+		if t == "*/*" || t == "application/*" {
+			t = typeJSON
+		}
+		if q > weight && (t == typeJSON || t == typeGraphQL) {
+			best, weight = t, q
+		}
+	}
+	return best
+}
+
+// graphQL answers a request by the statuses of GraphQL over HTTP ("Status
+// Codes"; working draft, github.com/graphql/graphql-over-http): 400 for what is
+// no GraphQL request, and otherwise 200 for application/json, whatever errors
+// there are. For application/graphql-response+json it is 400 without data.
+func (c *call) graphQL(resolve graphql.Resolve) {
+	as := answerType(c.Header)
+	refuse := func(status int, errs ...*graphql.Error) {
+		c.json(status, map[string]any{"errors": errs})
+	}
+	sent, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	switch {
+	case as == "":
+		as = typeJSON
+		refuse(http.StatusNotAcceptable, &graphql.Error{Message: "Not acceptable"})
+	case c.Header.Get("Content-Type") != "" && (err != nil || sent != typeJSON): // without one, JSON is assumed ("POST")
+		refuse(http.StatusUnsupportedMediaType, &graphql.Error{Message: "Unsupported media type; want " + typeJSON})
+	case c.asked.malformed != nil:
+		refuse(http.StatusBadRequest, &graphql.Error{Message: "Invalid JSON: " + c.asked.malformed.Error()})
+	case len(c.asked.operation.Errors) > 0 && as == typeGraphQL:
+		refuse(http.StatusBadRequest, asXledger(c.asked.operation.Errors)...)
+	case len(c.asked.operation.Errors) > 0:
+		refuse(http.StatusOK, asXledger(c.asked.operation.Errors)...)
+	default:
+		c.json(http.StatusOK, c.asked.operation.Execute(resolve))
+	}
+	if as == typeGraphQL {
+		c.answer.header.Set("Content-Type", typeGraphQL+"; charset=utf-8")
+	}
+}
+
+// validationCodes are the codes in the extensions of request errors. Those of a
+// document and of variables are graphql-dotnet's (docs/vendors.md#effects).
+var validationCodes = map[graphql.Stage]string{graphql.Validation: "ARGUMENTS_OF_CORRECT_TYPE", graphql.Variables: "INVALID_VALUE"}
+
+// asXledger gives request errors as Xledger does: with its codes, and names in
+// backquotes.
+func asXledger(errs []*graphql.Error) []*graphql.Error {
+	out := make([]*graphql.Error, len(errs))
+	for i, e := range errs {
+		one := *e
+		one.Message = strings.TrimSuffix(strings.ReplaceAll(one.Message, `"`, "`"), ".")
+		if code := validationCodes[e.Stage]; code != "" {
+			one.Extensions = map[string]any{"code": code}
+		}
+		out[i] = &one
 	}
 	return out
-}
-
-// identifiers returns the string lists among the variables. ok is false if there
-// is none.
-func (q gqlRequest) identifiers() (ids []string, ok bool) {
-	for _, name := range slices.Sorted(maps.Keys(q.Variables)) {
-		var some []string
-		if json.Unmarshal(q.Variables[name], &some) == nil && some != nil {
-			ids, ok = append(ids, some...), true
-		}
-	}
-	return ids, ok
-}
-
-// unquoted returns a JSON string's text, or a number as written.
-func unquoted(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	return string(raw)
 }

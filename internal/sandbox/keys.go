@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -21,10 +18,12 @@ type carried struct {
 	wrote       bool
 }
 
-func carries(vendor string, r *http.Request, body []byte) (k carried) {
-	switch vendor {
+// carries reads what a request carries.
+func carries(c *call) (k carried) {
+	r, body := c.Request, c.body
+	switch c.vendor {
 	case "xledger":
-		k.graphQL(body)
+		k.graphQL(c.asked)
 	case "businesscentral":
 		relative := strings.TrimPrefix(r.URL.Path, businessCentralRoot)
 		if relative != "$batch" {
@@ -49,29 +48,36 @@ func carries(vendor string, r *http.Request, body []byte) (k carried) {
 	return k
 }
 
-// mutates finds an operation that changes something.
-var mutates = regexp.MustCompile(`(?:^|\})\s*mutation\b`)
-
-func (k *carried) graphQL(body []byte) {
-	var q gqlRequest
-	if json.Unmarshal(body, &q) != nil {
-		return
-	}
-	if k.wrote = mutates.MatchString(q.Query); !k.wrote {
-		k.asked, _ = q.identifiers()
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(q.Variables)) {
-		var inputs []struct {
-			Node struct{ ExtIdentifier string }
-		}
-		_ = json.Unmarshal(q.Variables[name], &inputs)
-		for _, in := range inputs {
-			if in.Node.ExtIdentifier != "" {
-				k.keys = append(k.keys, in.Node.ExtIdentifier)
+func (k *carried) graphQL(a *asked) {
+	k.wrote = a.malformed == nil && a.operation.Mutates()
+	for _, f := range a.fields {
+		switch f.Name {
+		case "addGLImportItems":
+			for _, v := range listOf(f.Arguments["inputs"]) {
+				in, _ := v.(map[string]any)
+				node, _ := in["node"].(map[string]any)
+				if key, _ := node["extIdentifier"].(string); key != "" {
+					k.keys = append(k.keys, key)
+				}
+			}
+		case "glImportItems":
+			filter, _ := f.Arguments["filter"].(map[string]any)
+			for _, v := range listOf(filter["extIdentifier_in"]) {
+				if key, ok := v.(string); ok {
+					k.asked = append(k.asked, key)
+				}
 			}
 		}
 	}
+}
+
+// listOf returns a list, or a single value as one: both are a list to GraphQL
+// (October 2021, §3.11).
+func listOf(v any) []any {
+	if list, ok := v.([]any); ok || v == nil {
+		return list
+	}
+	return []any{v}
 }
 
 // read notes a request that asks. It returns false for one that changes

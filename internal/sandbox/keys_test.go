@@ -31,7 +31,7 @@ func TestKeys(t *testing.T) {
 		wrote              bool
 	}{
 		"import":      {"POST", xledgerPath, items("aB", "1", "-1"), []string{"aB-0", "aB-1"}, nil, true},
-		"items":       {"POST", xledgerPath, `{"query":"query($ids:[String!]){glImportItems(filter:{x_in:$ids}){edges{cursor}}}","variables":{"ids":["a","b"],"n":2}}`, nil, []string{"a", "b"}, false},
+		"items":       {"POST", xledgerPath, `{"query":"query($ids:[String!]){glImportItems(filter:{extIdentifier_in:$ids}){edges{cursor}}}","variables":{"ids":["a","b"],"n":2}}`, nil, []string{"a", "b"}, false},
 		"ping":        {"POST", xledgerPath, `{"query":"{__typename}"}`, nil, nil, false},
 		"line":        {"POST", bcRoot + bcLines, `{"externalDocumentNumber":"ab"}`, []string{"ab"}, nil, true},
 		"find lines":  {"GET", bcRoot + bcLines + filter("externalDocumentNumber eq 'a' or externalDocumentNumber eq 'b'"), "", nil, []string{"a", "b"}, false},

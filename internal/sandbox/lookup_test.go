@@ -29,7 +29,7 @@ func (s server) lookUp(vendor string) lookUp {
 		return s.odataLookUp(dvRoot+"rows", "k", "PATCH", "(k='%')")
 	}
 	ask := func(after string) (int, string) {
-		return s.graphQL(`{"query":"query($ids:[String!],$after:String){glImportItems(after:$after,filter:{extIdentifier_in:$ids}){edges{cursor}}}",
+		return s.graphQL(`{"query":"query($ids:[String!],$after:String){glImportItems(after:$after,filter:{extIdentifier_in:$ids}){edges{cursor node{extIdentifier}} pageInfo{hasNextPage}}}",
 			"variables":{"ids":["k0-0","k1-0","k2-0","k3-0"],"after":` + after + `}}`)
 	}
 	return lookUp{

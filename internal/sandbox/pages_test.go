@@ -53,7 +53,7 @@ func TestXledgerPages(t *testing.T) {
 	} {
 		var pages []string
 		for after := "null"; ; {
-			_, body := s.graphQL(`{"query":"query($ids:[String!],$n:Int,$after:String){glImportItems(first:$n,after:$after,filter:{extIdentifier_in:$ids}){edges{cursor node{extIdentifier}} pageInfo{hasNextPage}}}","variables":{"ids":` + ids + `,"n":1000,"after":` + after + `}}`)
+			_, body := s.graphQL(`{"query":"query($ids:[String!],$n:Int,$after:String){glImportItems(first:$n,after:$after,filter:{extIdentifier_in:$ids}){edges{cursor node{dbId extIdentifier amount}} pageInfo{hasNextPage}}}","variables":{"ids":` + ids + `,"n":1000,"after":` + after + `}}`)
 			var a struct {
 				Data struct {
 					GLImportItems struct {

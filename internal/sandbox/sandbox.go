@@ -22,6 +22,9 @@
 // or asks, everything that is due by the clock happens first, in order, and is
 // dated when it was due. So time can be skipped, see [Options].
 //
+// Xledger's side has a schema, xledger.graphql: documents are parsed, validated
+// and executed by it, and it can be introspected. See [graphql].
+//
 // Look-ups page, Business Central's requests queue and its posted lines move to
 // a general ledger that does not show the external document number.
 //
@@ -51,6 +54,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/internal/sandbox/graphql"
 )
 
 // Options configure a Sandbox. Zero values take the demo's.
@@ -83,6 +88,9 @@ type Options struct {
 	// Choose is asked, after Observe, for the rule of a request; nil leaves it to
 	// the script. It is for those who decide by what a request carries.
 	Choose func(Entry) *Rule
+
+	// NoIntrospection takes __schema and __type from the GraphQL API, as vendors may.
+	NoIntrospection bool
 }
 
 // The demo's credentials: made up, and put together so that no scanner takes
@@ -139,6 +147,7 @@ type Effect struct {
 type Sandbox struct {
 	options Options
 	mux     *http.ServeMux
+	schema  *graphql.Schema // Xledger's
 
 	real bool // the clock is that of the machine
 
@@ -179,7 +188,10 @@ func New(o Options) *Sandbox {
 			*value = demo
 		}
 	}
-	s := &Sandbox{options: o, mux: http.NewServeMux(), real: o.Now == nil, epoch: make(chan struct{})}
+	s := &Sandbox{
+		options: o, mux: http.NewServeMux(), real: o.Now == nil, epoch: make(chan struct{}),
+		schema: graphql.New(xledgerSchema, xledgerScalars, !o.NoIntrospection),
+	}
 	if s.real {
 		s.options.Now = time.Now
 	}
@@ -246,7 +258,8 @@ func (s *Sandbox) Records(key string) (list []Record) {
 	defer s.unlock()
 	for _, id := range s.itemsBy[key] {
 		if i := s.items[id-1]; i.seen(current) {
-			list = append(list, Record{Reference: strconv.Itoa(id), Content: i.node})
+			content, _ := json.Marshal(i.node)
+			list = append(list, Record{Reference: strconv.Itoa(id), Content: content})
 		}
 	}
 	add := func(t *table, posted bool) {
@@ -313,7 +326,8 @@ type call struct {
 	vendor string
 	answer answer
 	sb     *Sandbox
-	first  int // how many parts of the request are carried out; 0 is all
+	asked  *asked // by a GraphQL request
+	first  int    // how many parts of the request are carried out; 0 is all
 
 	view   view   // what a look-up sees
 	lookUp string // how its answer is false

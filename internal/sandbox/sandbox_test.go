@@ -75,12 +75,13 @@ func (s server) token() string {
 	return "Bearer " + answer.Token
 }
 
-func items(trNumber string, amounts ...string) string {
+// items is a mutation of a voucher, whose lines are known by a key and a number.
+func items(key string, amounts ...string) string {
 	var nodes []string
 	for i, a := range amounts {
-		nodes = append(nodes, fmt.Sprintf(`{"clientId":"c%d","node":{"extIdentifier":"%s-%d","trRegNumber":%q,"amount":%q,"account":{"code":"1920"}}}`, i, trNumber, i, trNumber, a))
+		nodes = append(nodes, fmt.Sprintf(`{"clientId":"c%d","node":{"extIdentifier":"%s-%d","trRegNumber":"1","amount":%q,"account":{"code":"1920"}}}`, i, key, i, a))
 	}
-	return `{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){edges{clientId}}}","variables":{"in":[` + strings.Join(nodes, ",") + `]}}`
+	return `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}","variables":{"in":[` + strings.Join(nodes, ",") + `]}}`
 }
 
 func TestXledger(t *testing.T) {

@@ -41,8 +41,7 @@ func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
 // arrive notes a request and chooses its rule.
 func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 	e := &Entry{
-		Vendor: vendor, Method: r.Method, Path: r.URL.Path, Operation: operation(vendor, r, body),
-		CorrelationID: r.Header.Get("X-Ms-Client-Request-Id"), Credential: "none",
+		Vendor: vendor, Method: r.Method, Path: r.URL.Path, CorrelationID: r.Header.Get("X-Ms-Client-Request-Id"), Credential: "none",
 	}
 	if e.CorrelationID == "" {
 		e.CorrelationID = r.Header.Get("X-Correlation-ID")
@@ -51,7 +50,12 @@ func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 	if len(said) == 0 {
 		said = []byte(r.URL.RawQuery)
 	}
-	k := carries(vendor, r, body)
+	c := &call{Request: r, body: body, entry: e, vendor: vendor, sb: s, answer: newAnswer()}
+	if vendor == "xledger" {
+		c.asked = s.ask(body)
+	}
+	e.Operation = c.operation()
+	k := carries(c)
 	e.Wrote, e.Keys, e.Asked = k.wrote, k.keys, k.asked
 	s.lock()
 	defer s.unlock()
@@ -63,9 +67,9 @@ func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 	rule, number := s.pick(e, said)
 	e.Rule, e.Seq = number, len(s.log)+1
 	s.log = append(s.log, *e) // it has reached us, whatever becomes of it
+	c.first = rule.ActFirst
 	return &job{
-		call: &call{Request: r, body: body, entry: e, vendor: vendor, sb: s, answer: newAnswer(), first: rule.ActFirst},
-		rule: rule, epoch: s.epoch, known: make(chan struct{}), said: *e, attended: true,
+		call: c, rule: rule, epoch: s.epoch, known: make(chan struct{}), said: *e, attended: true,
 	}
 }
 
@@ -147,10 +151,13 @@ func cutHeaders(w http.ResponseWriter, a answer, n int) {
 	conn.Close()
 }
 
-// operation names what is asked: the GraphQL field, or the path's last segment.
-func operation(vendor string, r *http.Request, body []byte) string {
-	if vendor == "xledger" {
-		return fieldOf(body)
+// operation names what is asked: the first root field, or the path's last segment.
+func (c *call) operation() string {
+	if c.vendor != "xledger" {
+		return path.Base(c.URL.Path)
 	}
-	return path.Base(r.URL.Path)
+	if len(c.asked.fields) == 0 {
+		return ""
+	}
+	return c.asked.fields[0].Name
 }

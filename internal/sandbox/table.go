@@ -120,3 +120,12 @@ func (t *table) find(v view, name string, texts []string) (found []int) {
 	}
 	return found
 }
+
+// unquoted returns a JSON string's text, or a number as written.
+func unquoted(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
