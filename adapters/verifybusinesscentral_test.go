@@ -19,7 +19,7 @@ const businessCentralBase = "check the integration's baseURL: it must be that of
 // The sandbox is as the vendor's reference describes the API.
 func TestVerifyBusinessCentral(t *testing.T) {
 	b := newBooks(t, businesscentral.Name)
-	contract := verified(t, b, "AVD", "PROJECT")
+	contract := verifiedOData(t, b, "AVD", "PROJECT")
 	checked := func(what, found string) adapters.Check {
 		return adapters.Check{What: what, State: adapters.Checked, Found: found}
 	}
@@ -48,16 +48,16 @@ func TestVerifyBusinessCentral(t *testing.T) {
 
 func TestVerifyBusinessCentralDimensions(t *testing.T) {
 	b := newBooks(t, businesscentral.Name, sandbox.Options{Dimensions: []string{"AVD"}})
-	contract := verified(t, b, "PROJECT", "avd")
-	requireOnly(t, contract, adapters.Check{What: "dimension PROJECT", State: adapters.Differs, Found: "the company has no dimension with this code",
+	contract := verifiedOData(t, b, "PROJECT", "avd")
+	requireOneDiffers(t, contract, adapters.Check{What: "dimension PROJECT", State: adapters.Differs, Found: "the company has no dimension with this code",
 		Remedy: "add the dimension, or send this one to another code"})
-	require.Equal(t, adapters.Check{What: "dimension avd", State: adapters.Checked, Found: "the company has it"}, row(t, contract, "dimension avd"))
+	require.Equal(t, adapters.Check{What: "dimension avd", State: adapters.Checked, Found: "the company has it"}, checkOf(t, contract, "dimension avd"))
 
 	b.Script(sandbox.Rule{Match: sandbox.Match{Operation: "dimensions"}, Status: http.StatusForbidden, Body: `{"error":{"code":"Authorization_AccessDenied","message":"no"}}`})
-	contract = verified(t, b, "PROJECT")
+	contract = verifiedOData(t, b, "PROJECT")
 	require.Empty(t, contract.Differing())
 	require.Equal(t, adapters.Check{What: "dimension PROJECT", State: adapters.Assumed, Found: "HTTP 403: Authorization_AccessDenied: no",
-		Remedy: "see that the company has a dimension with the code PROJECT"}, row(t, contract, "dimension PROJECT"))
+		Remedy: "see that the company has a dimension with the code PROJECT"}, checkOf(t, contract, "dimension PROJECT"))
 }
 
 func TestVerifyBusinessCentralSettings(t *testing.T) {
@@ -66,24 +66,24 @@ func TestVerifyBusinessCentralSettings(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		c := b.conn()
 		c.Settings["companyId"] = other
-		contract, v := verify(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Wanted{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
-		requireOnly(t, contract, adapters.Check{What: "company " + other, State: adapters.Differs,
+		requireOneDiffers(t, contract, adapters.Check{What: "company " + other, State: adapters.Differs,
 			Found: "not there; there are Sandbox (" + sandbox.DemoCompanyID + ")", Remedy: "correct settings.companyId"})
 		require.Len(t, contract.Checks, 2)
 	})
 	t.Run("a company that is not listed", func(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		b.Script(sandbox.Rule{Match: sandbox.Match{Operation: "companies"}, Status: http.StatusOK, Body: `{"value":[]}`})
-		contract := verified(t, b)
+		contract := verifiedOData(t, b)
 		require.Empty(t, contract.Differing())
-		require.Equal(t, "name Sandbox", row(t, contract, "company "+sandbox.DemoCompanyID).Found)
+		require.Equal(t, "name Sandbox", checkOf(t, contract, "company "+sandbox.DemoCompanyID).Found)
 	})
 	t.Run("IDs in capitals", func(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		c := b.conn()
 		c.Settings["companyId"] = strings.ToUpper(sandbox.DemoCompanyID)
-		contract, v := verify(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Wanted{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.Empty(t, contract.Differing())
 	})
@@ -91,19 +91,19 @@ func TestVerifyBusinessCentralSettings(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		c := b.conn()
 		c.Settings["journalId"] = other
-		contract, v := verify(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Wanted{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
-		found := row(t, contract, "journal "+other).Found
+		found := checkOf(t, contract, "journal "+other).Found
 		require.Contains(t, found, "HTTP 404: Internal_RecordNotFound: The journal does not exist.")
-		requireOnly(t, contract, adapters.Check{What: "journal " + other, State: adapters.Differs, Found: found,
+		requireOneDiffers(t, contract, adapters.Check{What: "journal " + other, State: adapters.Differs, Found: found,
 			Remedy: "correct settings.journalId: it is the ID of a general journal of this company"})
 	})
 	t.Run("a balancing account", func(t *testing.T) {
-		contract := verified(t, newBooks(t, businesscentral.Name, sandbox.Options{BalancingAccount: "2910"}))
+		contract := verifiedOData(t, newBooks(t, businesscentral.Name, sandbox.Options{BalancingAccount: "2910"}))
 		require.Empty(t, contract.Differing())
 		require.Equal(t, adapters.Check{What: "balancing account of the journal", State: adapters.Assumed,
 			Found:  "account 2910: Business Central may balance each line with it",
-			Remedy: "remove the balancing account of journal LEDGER: vouchers balance without it"}, row(t, contract, "balancing account of the journal"))
+			Remedy: "remove the balancing account of journal LEDGER: vouchers balance without it"}, checkOf(t, contract, "balancing account of the journal"))
 	})
 }
 
@@ -126,7 +126,7 @@ func TestVerifyBusinessCentralRights(t *testing.T) {
 				b := newBooks(t, businesscentral.Name)
 				b.Script(sandbox.Rule{Match: sandbox.Match{Operation: c.operation}, Status: http.StatusForbidden,
 					Body: `{"error":{"code":"` + code + `","message":"` + said + `"}}`})
-				requireOnly(t, verified(t, b), adapters.Check{What: c.what, State: adapters.Differs, Found: "HTTP 403: " + code + ": " + said, Remedy: c.remedy})
+				requireOneDiffers(t, verifiedOData(t, b), adapters.Check{What: c.what, State: adapters.Differs, Found: "HTTP 403: " + code + ": " + said, Remedy: c.remedy})
 			})
 		}
 	}
@@ -137,7 +137,7 @@ func TestVerifyBusinessCentralRights(t *testing.T) {
 		require.Equal(t, []adapters.Check{{What: "token", State: adapters.Differs,
 			Found:  "HTTP 401: Authentication_InvalidCredentials: The server has rejected the client credentials.",
 			Remedy: "enable the application on the page Microsoft Entra Applications in Business Central, give it permission sets, and grant it API.ReadWrite.All in Entra ID"}},
-			verified(t, b).Checks)
+			verifiedOData(t, b).Checks)
 	})
 }
 
@@ -179,8 +179,8 @@ func TestVerifyBusinessCentralMetadata(t *testing.T) {
 				c.rule.Status = 200
 			}
 			b.Script(c.rule)
-			contract := verified(t, b)
-			require.Equal(t, c.want, row(t, contract, c.want.What))
+			contract := verifiedOData(t, b)
+			require.Equal(t, c.want, checkOf(t, contract, c.want.What))
 			for _, d := range contract.Differing() {
 				require.Equal(t, c.want, d)
 			}
@@ -199,7 +199,7 @@ func TestVerifyToken(t *testing.T) {
 	everyODataVerifier(t, func(t *testing.T, b books) {
 		c := b.conn()
 		c.Credentials["clientSecret"] = "expired"
-		contract, v := verify(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Wanted{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.Len(t, contract.Checks, 1)
 		check := contract.Checks[0]
@@ -209,26 +209,26 @@ func TestVerifyToken(t *testing.T) {
 		require.Zero(t, b.asked(b.name))
 
 		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "entra"}, Status: http.StatusServiceUnavailable})
-		contract, v = verify(t, b, b.conn(), adapters.Wanted{})
+		contract, v = verifyOData(t, b, b.conn(), adapters.Wanted{})
 		require.Equal(t, classify.Unavailable, v.Kind)
 		require.Empty(t, contract.Checks)
 
 		c = b.conn()
 		delete(c.Credentials, "clientSecret")
-		_, v = verify(t, b, c, adapters.Wanted{})
+		_, v = verifyOData(t, b, c, adapters.Wanted{})
 		require.Equal(t, classify.Credentials, v.Kind, "nobody was asked")
 	})
 	everyODataVerifier(t, func(t *testing.T, b books) { // a token that was revoked before its time
-		verified(t, b)
+		verifiedOData(t, b)
 		b.RevokeTokens()
-		require.Empty(t, verified(t, b).Differing())
+		require.Empty(t, verifiedOData(t, b).Differing())
 	})
 }
 
 // Without the settings that exports need, only the token can be checked.
 func TestVerifyWithoutSettings(t *testing.T) {
 	everyODataVerifier(t, func(t *testing.T, b books) {
-		contract, v := verify(t, b, b.bench.conn(b.name), adapters.Wanted{})
+		contract, v := verifyOData(t, b, b.bench.conn(b.name), adapters.Wanted{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.Equal(t, []adapters.Check{{What: "token", State: adapters.Checked, Found: "accepted"}}, contract.Checks)
 		require.Equal(t, 1, b.asked(b.name))
@@ -251,7 +251,7 @@ func TestVerifyCannotAsk(t *testing.T) {
 		"HTML":          {sandbox.Rule{Status: 200, Body: `<html></html>`}, classify.IncompleteResponse},
 	}
 	everyODataVerifier(t, func(t *testing.T, b books) {
-		verified(t, b, "project")
+		verifiedOData(t, b, "project")
 		for i, r := range b.received(b.name) {
 			for name, f := range failures {
 				operation := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
@@ -261,7 +261,7 @@ func TestVerifyCannotAsk(t *testing.T) {
 				}
 				f.rule.Match = sandbox.Match{Vendor: b.name, Operation: operation}
 				number := b.Script(f.rule)
-				contract, v := verify(t, b, b.conn(), adapters.Wanted{Dimensions: []string{"project"}})
+				contract, v := verifyOData(t, b, b.conn(), adapters.Wanted{Dimensions: []string{"project"}})
 				require.NotZero(t, b.Fired(number), operation)
 				require.Equal(t, f.kind, v.Kind, "request %d, %s, %s: %s", i, operation, name, v.Message)
 				require.Empty(t, contract.Checks)

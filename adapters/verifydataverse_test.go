@@ -13,9 +13,9 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 )
 
-// verify asks a vendor, and checks what holds of every verification: each request
+// verifyOData asks a vendor, and checks what holds of every verification: each request
 // is a GET, counted as a look-up, and nothing is stored.
-func verify(t *testing.T, b books, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func verifyOData(t *testing.T, b books, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
 	t.Helper()
 	counted, before := map[limits.Purpose]int{}, b.asked(b.name)
 	c.Count = func(p limits.Purpose) { counted[p]++ }
@@ -44,16 +44,16 @@ func verify(t *testing.T, b books, c *adapters.Conn, w adapters.Wanted) (adapter
 	return contract, v
 }
 
-// verified is the contract of a vendor that could be asked.
-func verified(t *testing.T, b books, dimensions ...string) adapters.Contract {
+// verifiedOData is the contract of a vendor that could be asked.
+func verifiedOData(t *testing.T, b books, dimensions ...string) adapters.Contract {
 	t.Helper()
-	contract, v := verify(t, b, b.conn(), adapters.Wanted{Dimensions: dimensions})
+	contract, v := verifyOData(t, b, b.conn(), adapters.Wanted{Dimensions: dimensions})
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	return contract
 }
 
-// row is the check of a contract with a name, which must be in it once.
-func row(t *testing.T, contract adapters.Contract, what string) adapters.Check {
+// checkOf is the check of a contract with a name, which must be in it once.
+func checkOf(t *testing.T, contract adapters.Contract, what string) adapters.Check {
 	t.Helper()
 	var found []adapters.Check
 	for _, c := range contract.Checks {
@@ -65,8 +65,8 @@ func row(t *testing.T, contract adapters.Contract, what string) adapters.Check {
 	return found[0]
 }
 
-// requireOnly asserts that one thing differs, and that it is this one.
-func requireOnly(t *testing.T, contract adapters.Contract, want adapters.Check) {
+// requireOneDiffers asserts that one thing differs, and that it is this one.
+func requireOneDiffers(t *testing.T, contract adapters.Contract, want adapters.Check) {
 	t.Helper()
 	require.Equal(t, []adapters.Check{want}, contract.Differing())
 }
@@ -76,7 +76,7 @@ const dataverseRole = "give the application user a role that may read, create an
 // The sandbox has the table that docs/vendors.md asks for.
 func TestVerifyDataverse(t *testing.T) {
 	b := newBooks(t, dataverse.Name)
-	contract := verified(t, b, "department", "project")
+	contract := verifiedOData(t, b, "department", "project")
 	checked := func(what, found string) adapters.Check {
 		return adapters.Check{What: what, State: adapters.Checked, Found: found}
 	}
@@ -170,7 +170,7 @@ func TestVerifyDataverseTable(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			b := newBooks(t, dataverse.Name, sandbox.Options{Dataverse: c.table})
-			requireOnly(t, verified(t, b, "project"), c.want)
+			requireOneDiffers(t, verifiedOData(t, b, "project"), c.want)
 		})
 	}
 }
@@ -197,24 +197,24 @@ func TestVerifyDataverseDoubts(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			b := newBooks(t, dataverse.Name, sandbox.Options{Dataverse: sandbox.Definition{Columns: map[string]sandbox.Column{name: c.column}}})
-			contract := verified(t, b)
+			contract := verifiedOData(t, b)
 			require.Empty(t, contract.Differing())
 			c.want.What, c.want.State = "column "+name, adapters.Assumed
-			require.Equal(t, c.want, row(t, contract, "column "+name))
+			require.Equal(t, c.want, checkOf(t, contract, "column "+name))
 		})
 	}
 	t.Run("places of a money column's own", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name, sandbox.Options{Dataverse: sandbox.Definition{Columns: map[string]sandbox.Column{"acme_amount": {Type: "Money", Precision: 2}}}})
-		require.Equal(t, adapters.Checked, row(t, verified(t, b), "column acme_amount").State)
+		require.Equal(t, adapters.Checked, checkOf(t, verifiedOData(t, b), "column acme_amount").State)
 	})
 	t.Run("a column that an app requires", func(t *testing.T) { // Dataverse does not enforce it
 		b := newBooks(t, dataverse.Name, sandbox.Options{Dataverse: sandbox.Definition{Columns: map[string]sandbox.Column{
 			"acme_approver": {Type: "String", MaxLength: 100, Required: "ApplicationRequired"},
 		}}})
-		require.Empty(t, verified(t, b).Differing())
+		require.Empty(t, verifiedOData(t, b).Differing())
 	})
 	t.Run("a dimension with a name of no column", func(t *testing.T) {
-		contract := verified(t, newBooks(t, dataverse.Name), "Cost Centre", "amount")
+		contract := verifiedOData(t, newBooks(t, dataverse.Name), "Cost Centre", "amount")
 		require.Equal(t, []adapters.Check{
 			{What: "column acme_Cost Centre", State: adapters.Differs, Found: "a dimension cannot have the name Cost Centre",
 				Remedy: "send the dimension to another name: lower-case letters, digits and underscores, and none of key, voucher, date, account, amount, currency, text"},
@@ -230,12 +230,12 @@ const missingRight = `{"error":{"code":"0x80040220","message":"SecLib::AccessChe
 func TestVerifyDataverseRights(t *testing.T) {
 	t.Run("to the table", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name, sandbox.Options{Dataverse: sandbox.Definition{Denied: []string{"Read"}}})
-		contract := verified(t, b)
-		want := row(t, contract, "right to read acme_ledgerlines")
+		contract := verifiedOData(t, b)
+		want := checkOf(t, contract, "right to read acme_ledgerlines")
 		require.Contains(t, want.Found, "HTTP 403: 0x80040220: ")
 		require.Contains(t, want.Found, "is missing prvReadacme_ledgerline privilege")
-		requireOnly(t, contract, adapters.Check{What: "right to read acme_ledgerlines", State: adapters.Differs, Found: want.Found, Remedy: dataverseRole})
-		require.Equal(t, adapters.Checked, row(t, contract, "alternate key on acme_key").State)
+		requireOneDiffers(t, contract, adapters.Check{What: "right to read acme_ledgerlines", State: adapters.Differs, Found: want.Found, Remedy: dataverseRole})
+		require.Equal(t, adapters.Checked, checkOf(t, contract, "alternate key on acme_key").State)
 	})
 	t.Run("to the definitions", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name)
@@ -249,38 +249,38 @@ func TestVerifyDataverseRights(t *testing.T) {
 			{What: "alternate key on acme_key", State: adapters.Assumed, Found: said, Remedy: remedy},
 			{What: "right to create rows in acme_ledgerlines", State: adapters.Assumed, Found: "the vendor does not show it", Remedy: dataverseRole},
 			{What: "right to change rows in acme_ledgerlines", State: adapters.Assumed, Found: "the vendor does not show it", Remedy: dataverseRole},
-		}, verified(t, b, "project").Checks)
+		}, verifiedOData(t, b, "project").Checks)
 	})
 	t.Run("to the definitions of columns of a type", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name)
 		b.Script(sandbox.Rule{Match: sandbox.Match{PathContains: "DecimalAttributeMetadata"}, Status: http.StatusForbidden, Body: missingRight})
-		contract := verified(t, b)
+		contract := verifiedOData(t, b)
 		require.Empty(t, contract.Differing())
 		require.Equal(t, adapters.Check{What: "column acme_amount", State: adapters.Assumed, Found: "type Decimal", Remedy: "see that it is decimal with two places"},
-			row(t, contract, "column acme_amount"))
+			checkOf(t, contract, "column acme_amount"))
 	})
 	t.Run("to the user's own privileges", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name)
 		b.Script(sandbox.Rule{Match: sandbox.Match{PathContains: "systemusers("}, Status: http.StatusForbidden, Body: missingRight})
-		contract := verified(t, b)
+		contract := verifiedOData(t, b)
 		require.Empty(t, contract.Differing())
 		require.Equal(t, adapters.Check{What: "right to create rows in acme_ledgerlines", State: adapters.Assumed,
-			Found: "HTTP 403: 0x80040220: SecLib::AccessCheckEx failed.", Remedy: dataverseRole}, row(t, contract, "right to create rows in acme_ledgerlines"))
+			Found: "HTTP 403: 0x80040220: SecLib::AccessCheckEx failed.", Remedy: dataverseRole}, checkOf(t, contract, "right to create rows in acme_ledgerlines"))
 	})
 	t.Run("no application user", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name)
 		b.Script(sandbox.Rule{Match: sandbox.Match{Operation: "WhoAmI"}, Status: http.StatusForbidden,
 			Body: `{"error":{"code":"0x80072560","message":"The user is not a member of the organization."}}`})
 		require.Equal(t, []adapters.Check{{What: "token", State: adapters.Differs, Found: "HTTP 403: 0x80072560: The user is not a member of the organization.",
-			Remedy: "add the application as an application user of the environment, in the Power Platform admin center, and give it a role"}}, verified(t, b).Checks)
+			Remedy: "add the application as an application user of the environment, in the Power Platform admin center, and give it a role"}}, verifiedOData(t, b).Checks)
 	})
 	t.Run("a vendor that does not know the query", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name)
 		b.Script(sandbox.Rule{Match: sandbox.Match{Operation: "EntityDefinitions"}, Status: http.StatusBadRequest,
 			Body: `{"error":{"code":"0x80060888","message":"Query option $expand is not supported."}}`})
-		contract := verified(t, b)
+		contract := verifiedOData(t, b)
 		require.Empty(t, contract.Differing())
-		require.Equal(t, "HTTP 400: 0x80060888: Query option $expand is not supported.", row(t, contract, "alternate key on acme_key").Found)
+		require.Equal(t, "HTTP 400: 0x80060888: Query option $expand is not supported.", checkOf(t, contract, "alternate key on acme_key").Found)
 	})
 }
 
@@ -290,9 +290,9 @@ func TestVerifyDataverseWrongTable(t *testing.T) {
 		Body: `{"error":{"code":"0x8006088a","message":"Resource not found for the segment 'acme_ledgerline'."}}`})
 	c := b.conn()
 	c.Settings["table"] = "acme_ledgerline" // its logical name
-	contract, v := verify(t, b, c, adapters.Wanted{})
+	contract, v := verifyOData(t, b, c, adapters.Wanted{})
 	require.Equal(t, classify.Success, v.Class, v.Message)
-	requireOnly(t, contract, adapters.Check{What: "table acme_ledgerline", State: adapters.Differs,
+	requireOneDiffers(t, contract, adapters.Check{What: "table acme_ledgerline", State: adapters.Differs,
 		Found:  "HTTP 404: 0x8006088a: Resource not found for the segment 'acme_ledgerline'.",
 		Remedy: "correct settings.table: it is the entity set name of the table, such as acme_ledgerlines, and neither its logical nor its display name"})
 	require.Len(t, contract.Checks, 2, "of a table that is not there nothing else can be said")
