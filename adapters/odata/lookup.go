@@ -80,7 +80,7 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 		for n := 1; ; n++ {
 			var p page
 			if json.Unmarshal(adapters.JSON(body), &p) != nil || p.Value == nil {
-				return nil, untrusted("the look-up's answer is not a list of records")
+				return nil, Untrusted("the look-up's answer is not a list of records")
 			}
 			out[i] = append(out[i], *p.Value...)
 			if p.Count != nil {
@@ -90,11 +90,11 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 				break
 			}
 			if n == maxPages {
-				return nil, untrusted(fmt.Sprintf("the look-up's answer has more than %d pages", maxPages))
+				return nil, Untrusted(fmt.Sprintf("the look-up's answer has more than %d pages", maxPages))
 			}
 			next, err := Next(c.BaseURL, p.Next)
 			if err != nil {
-				return nil, untrusted("the look-up's next page cannot be asked for: " + err.Error())
+				return nil, Untrusted("the look-up's next page cannot be asked for: " + err.Error())
 			}
 			a, v := s.send(ctx, c, classify.Read, http.MethodGet, next, h, nil)
 			if v.Class != classify.Success {
@@ -103,7 +103,7 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 			body = a.Body
 		}
 		if count != nil && string(*count) != strconv.Itoa(len(out[i])) {
-			return nil, untrusted(fmt.Sprintf("the look-up's answer has %d records and says that there are %s", len(out[i]), *count))
+			return nil, Untrusted(fmt.Sprintf("the look-up's answer has %d records and says that there are %s", len(out[i]), *count))
 		}
 	}
 	return out, ok
@@ -130,15 +130,15 @@ func port(u *url.URL) string {
 	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 }
 
-// untrusted is the verdict on an answer to a look-up that proves nothing.
-func untrusted(message string) classify.Verdict {
+// Untrusted is the verdict on an answer to a look-up that proves nothing.
+func Untrusted(message string) classify.Verdict {
 	return adapters.Fault(classify.Untrusted, "lookup:answer", message)
 }
 
 // Unasked is the verdict on an answer that holds what was not asked for: its
 // filter was passed over, and then nothing of it can be trusted.
 func Unasked() classify.Verdict {
-	return untrusted("the look-up answered with a record that was not asked for; its filter was passed over")
+	return Untrusted("the look-up answered with a record that was not asked for; its filter was passed over")
 }
 
 // Whole is the verdict on a batch that was asked for n answers. One that was

@@ -90,6 +90,9 @@ func (s *Sandbox) businessCentralOne(c *call, method, relative string, query url
 	if relative == "companies" && method == http.MethodGet {
 		return bcDone(http.StatusOK, map[string]any{"value": []any{map[string]string{"id": DemoCompanyID, "name": "Sandbox"}}})
 	}
+	if a, ok := s.described(method, relative, query); ok {
+		return a
+	}
 	in := record{}
 	if len(body) > 0 && json.Unmarshal(body, &in) != nil {
 		return bcError(http.StatusBadRequest, "BadRequest", "The request body cannot be read.")

@@ -100,6 +100,9 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 			"OrganizationId": "b0000000-0000-4000-8000-000000000003",
 		})
 	}
+	if a, ok := s.definitions(method, relative, query, done, fail); ok {
+		return a
+	}
 	set, key, keyed := strings.Cut(strings.TrimSuffix(relative, ")"), "(")
 	var fields record
 	if len(body) > 0 && json.Unmarshal(body, &fields) != nil {
@@ -116,6 +119,12 @@ func (s *Sandbox) dataverseOne(c *call, method, relative string, query url.Value
 		if r = s.rows[id].as(c.view); c.lookUp == Empty {
 			r = nil
 		}
+	}
+	if right := s.options.Dataverse.lacks(method, s.rows[id].as(current) != nil); right != "" {
+		name := privilegeName(right, set)
+		return fail(http.StatusForbidden, "0x80040220", fmt.Sprintf(
+			"Principal user (Id=b0000000-0000-4000-8000-000000000002, type=8, roleCount=1, privilegeCount=8) is missing %s privilege (Id=%s) for entity '%s'",
+			name, metadataID(name), strings.TrimSuffix(set, "s")))
 	}
 	location := func(r *row) http.Header {
 		return http.Header{"Odata-Entityid": {"http://" + c.Host + dataverseRoot + set + "(" + r.id + ")"}, "Etag": {r.etag()}}

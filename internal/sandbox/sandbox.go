@@ -80,6 +80,17 @@ type Options struct {
 	Concurrent, QueueLength int
 	QueueWait               time.Duration
 
+	// Dataverse says in what its tables differ from what exports need.
+	Dataverse Definition
+
+	// Dimensions are the codes of Business Central's dimensions, in capitals; nil is
+	// every code.
+	Dimensions []string
+
+	// BalancingAccount is that of Business Central's journals; they have none if it
+	// is empty.
+	BalancingAccount string
+
 	// Observe is called with a request that has arrived, before anything else
 	// happens to it, and Answered when its answer is known, before it is sent.
 	// Both may call the sandbox.

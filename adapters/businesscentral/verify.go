@@ -1,0 +1,327 @@
+package businesscentral
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/odata"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
+)
+
+var _ adapters.Verifier = Adapter{}
+
+// What no record has: a key, and a document number.
+const (
+	unusedKey      = "00000000000000000000000000000000"
+	unusedDocument = "LEDGERLINE-CHECK"
+)
+
+// What to do about a right that is missing. Permission sets are named by the
+// vendor (docs/vendors.md#sources).
+const (
+	toRead  = "on the page Microsoft Entra Applications in Business Central, give the application a permission set that may read %s, such as D365 READ"
+	toWrite = "see that the application has a permission set that may insert general journal lines (table 81, Gen. Journal Line)"
+)
+
+// Verify implements [adapters.Verifier]: the token, the company, the journal, the
+// look-ups in its lines and in the general ledger, the dimensions, and the types of
+// what is written. It takes five requests, one more for twenty dimensions, and one
+// for a company that is not listed.
+func (b Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+	defer c.For(limits.Lookup)()
+	var contract adapters.Contract
+	listed, v, ok := b.send.Open(ctx, c, &contract, nil, "companies?$select=id,name",
+		"enable the application on the page Microsoft Entra Applications in Business Central, give it permission sets, and grant it API.ReadWrite.All in Entra ID")
+	if !ok || Vendor.NeedSettings(c.Settings) != nil {
+		return contract, v
+	}
+	f := verification{b.send, c, &contract, w}
+	steps := []func() (bool, classify.Verdict){
+		func() (bool, classify.Verdict) { return f.company(ctx, listed) },
+		func() (bool, classify.Verdict) { return f.journal(ctx) },
+		func() (bool, classify.Verdict) { return f.lookUps(ctx) },
+		func() (bool, classify.Verdict) { return f.dimensions(ctx) },
+		func() (bool, classify.Verdict) { return f.fields(ctx) },
+	}
+	for _, step := range steps {
+		switch more, v := step(); {
+		case v.Class != classify.Success:
+			return adapters.Contract{}, v
+		case !more:
+			return contract, v
+		}
+	}
+	contract.Add("right to add journal lines", adapters.Assumed, "Business Central shows it to nobody who does not write", toWrite)
+	return contract, odata.Asked()
+}
+
+// verification is one that is under way. Its steps say whether the next one makes
+// sense.
+type verification struct {
+	send     odata.Sender
+	conn     *adapters.Conn
+	contract *adapters.Contract
+	wanted   adapters.Wanted
+}
+
+// company looks for the company among those that were listed, and by its ID if it
+// is not among them.
+func (f verification) company(ctx context.Context, listed []byte) (bool, classify.Verdict) {
+	id := f.conn.Settings["companyId"]
+	what := "company " + id
+	var list struct{ Value *[]odata.Record }
+	if json.Unmarshal(adapters.JSON(listed), &list) != nil || list.Value == nil {
+		return false, odata.Untrusted("the answer to companies is not a list")
+	}
+	names := make([]string, 0, len(*list.Value))
+	for _, r := range *list.Value {
+		if strings.EqualFold(r.Text("id"), id) {
+			f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
+			return true, odata.Asked()
+		}
+		names = append(names, r.Text("name")+" ("+r.Text("id")+")")
+	}
+	a, standing, v := f.send.Ask(ctx, f.conn, nil, "companies("+id+")?$select=id,name")
+	switch standing {
+	case odata.Answered:
+		var r odata.Record
+		_ = json.Unmarshal(adapters.JSON(a.Body), &r)
+		if !strings.EqualFold(r.Text("id"), id) {
+			return false, odata.Untrusted("the answer to companies is another company")
+		}
+		f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
+		return true, v
+	case odata.Denied:
+		f.contract.Add(what, adapters.Differs, odata.Said(v), "give the application permissions in this company")
+	case odata.Failed:
+		return false, v
+	default:
+		found := "not there; Business Central shows no company"
+		if len(names) > 0 {
+			found = "not there; there are " + strings.Join(names, ", ")
+		}
+		f.contract.Add(what, adapters.Differs, found, "correct settings.companyId")
+	}
+	return false, odata.Asked()
+}
+
+// journal asks for the journal.
+func (f verification) journal(ctx context.Context) (bool, classify.Verdict) {
+	id := f.conn.Settings["journalId"]
+	what := "journal " + id
+	path, _, _ := strings.Cut(linesPath(f.conn.Settings), "/journalLines")
+	a, standing, v := f.send.Ask(ctx, f.conn, primary, path+"?$select=id,code,balancingAccountNumber")
+	switch standing {
+	case odata.Answered:
+		var r odata.Record
+		_ = json.Unmarshal(adapters.JSON(a.Body), &r)
+		if !strings.EqualFold(r.Text("id"), id) {
+			return false, odata.Untrusted("the answer to journals is another journal")
+		}
+		f.contract.Add(what, adapters.Checked, "code "+r.Text("code"), "")
+		if account := r.Text("balancingAccountNumber"); account != "" {
+			f.contract.Add("balancing account of the journal", adapters.Assumed, "account "+account+": Business Central may balance each line with it",
+				"remove the balancing account of journal "+r.Text("code")+": vouchers balance without it")
+		}
+		f.contract.Add("document numbers when the journal is posted", adapters.Assumed, "Business Central does not show the journal's number series",
+			"leave Posting No. Series of journal "+r.Text("code")+" empty: posted lines are found by the document number that was sent")
+	case odata.Denied:
+		f.contract.Add(what, adapters.Differs, odata.Said(v), fmt.Sprintf(toRead, "general journals (table 232, Gen. Journal Batch)"))
+		return false, odata.Asked()
+	case odata.Absent:
+		f.contract.Add(what, adapters.Differs, odata.Said(v), "correct settings.journalId: it is the ID of a general journal of this company")
+		return false, odata.Asked()
+	case odata.Unclear:
+		f.contract.Add(what, adapters.Assumed, odata.Said(v), "see that settings.journalId is the ID of a general journal of this company")
+	default:
+		return false, v
+	}
+	return true, odata.Asked()
+}
+
+// lookUps makes the requests with which an export asks what is there.
+func (f verification) lookUps(ctx context.Context) (bool, classify.Verdict) {
+	lines := linesPath(f.conn.Settings)
+	for _, l := range []struct{ what, path, column, selected, value, table string }{
+		{"look-up in the journal's lines", lines, "externalDocumentNumber", "id,externalDocumentNumber,amount", unusedKey, "general journal lines (table 81, Gen. Journal Line)"},
+		{"general ledger", ledger(lines), "documentNumber", "documentNumber", unusedDocument, "the general ledger (table 17, G/L Entry)"},
+	} {
+		ignored, standing, v := f.send.Sample(ctx, f.conn, primary, l.path, l.column, l.selected, l.value)
+		switch standing {
+		case odata.Answered:
+			if ignored {
+				f.contract.Add(l.what, adapters.Differs, "records come back that were not asked for: the filter is ignored",
+					"find out what answers in the vendor's place; an export cannot know what is there")
+				continue
+			}
+			f.contract.Add(l.what, adapters.Checked, "can be read; a number that is not there finds nothing", "")
+		case odata.Denied:
+			f.contract.Add(l.what, adapters.Differs, odata.Said(v), fmt.Sprintf(toRead, l.table))
+		case odata.Absent:
+			f.contract.Add(l.what, adapters.Differs, odata.Said(v), "check the integration's baseURL: it must be that of the API v2.0")
+		case odata.Unclear:
+			f.contract.Add(l.what, adapters.Assumed, odata.Said(v), "")
+		default:
+			return false, v
+		}
+	}
+	return true, odata.Asked()
+}
+
+// dimensions looks for the dimensions that entries have.
+func (f verification) dimensions(ctx context.Context) (bool, classify.Verdict) {
+	company, _, _ := strings.Cut(linesPath(f.conn.Settings), "/journals(")
+	for codes := range slices.Chunk(f.wanted.Dimensions, odata.PerLookUp) {
+		a, standing, v := f.send.Ask(ctx, f.conn, primary, odata.LookUps(company+"/dimensions", "code", "code", [][]string{codes})[0].Path)
+		there := make(map[string]bool)
+		switch standing {
+		case odata.Answered:
+			lists, v := f.send.Records(ctx, f.conn, primary, [][]byte{a.Body})
+			if v.Class != classify.Success {
+				return false, v
+			}
+			for _, r := range lists[0] {
+				there[folded(r.Text("code"))] = true
+			}
+		case odata.Failed:
+			return false, v
+		}
+		for _, code := range codes {
+			switch what := "dimension " + code; {
+			case standing != odata.Answered:
+				f.contract.Add(what, adapters.Assumed, odata.Said(v), "see that the company has a dimension with the code "+code)
+			case there[folded(code)]:
+				f.contract.Add(what, adapters.Checked, "the company has it", "")
+			default:
+				f.contract.Add(what, adapters.Differs, "the company has no dimension with this code", "add the dimension, or send this one to another code")
+			}
+		}
+	}
+	return true, odata.Asked()
+}
+
+// field is what an export writes to a line. length is the least of a text.
+type field struct {
+	name, edm string
+	length    int
+}
+
+var fields = []field{
+	{"accountNumber", "Edm.String", maxAccount},
+	{"postingDate", "Edm.Date", 0},
+	{"documentNumber", "Edm.String", maxDocument},
+	{"externalDocumentNumber", "Edm.String", len(unusedKey)},
+	{"amount", "Edm.Decimal", 0},
+	{"description", "Edm.String", maxDescription},
+}
+
+// fields compares the types of a line's fields with what an export writes. A
+// metadata document that is too large, refused or unreadable shows nothing: all of
+// this is in the vendor's reference, too.
+func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
+	a, standing, v := f.send.Ask(ctx, f.conn, http.Header{"Accept": {"application/xml"}}, "$metadata")
+	why := odata.Said(v)
+	var line entityType
+	if a.Status == http.StatusOK { // XML is no success for those who expect JSON
+		var err error
+		if line, err = readEntityType(a.Body, "journalLine"); err != nil {
+			why = err.Error()
+		}
+	} else if standing == odata.Failed {
+		return false, v
+	}
+	if line == nil {
+		f.contract.Add("fields of journal lines", adapters.Assumed, why, "")
+		return true, odata.Asked()
+	}
+	wanted := fields
+	if len(f.wanted.Dimensions) > 0 {
+		wanted = append(wanted[:len(wanted):len(wanted)], field{"dimensionSetLines", "", 0})
+	}
+	for _, w := range wanted {
+		what, p := "field "+w.name, line[w.name]
+		found := "type " + p.edm
+		if p.length > 0 {
+			found += fmt.Sprintf(", %d characters", p.length)
+		}
+		switch {
+		case p.edm == "":
+			f.contract.Add(what, adapters.Differs, "journal lines have no such field", "check the integration's baseURL: it must be that of the API v2.0")
+		case w.edm != "" && p.edm != w.edm, w.length > 0 && p.length > 0 && p.length < w.length:
+			remedy := "exports write " + w.edm
+			if w.length > 0 {
+				remedy += fmt.Sprintf(" of up to %d characters", w.length)
+			}
+			f.contract.Add(what, adapters.Differs, found, remedy+": the integration's baseURL must be that of the API v2.0")
+		case w.length > 0 && p.length == 0:
+			f.contract.Add(what, adapters.Assumed, found+", no length is shown", "")
+		default:
+			f.contract.Add(what, adapters.Checked, found, "")
+		}
+	}
+	return true, odata.Asked()
+}
+
+// entityType is what a metadata document says of the properties of a type.
+type entityType map[string]struct {
+	edm    string
+	length int // 0 if it is not said
+}
+
+// readEntityType finds a type of Business Central's in a metadata document. The
+// document is read to its end, so that one that was cut is not taken for a whole
+// one.
+func readEntityType(document []byte, name string) (entityType, error) {
+	d := xml.NewDecoder(bytes.NewReader(document))
+	var out entityType
+	inside := 0 // how deep in the type
+	for elements := 0; ; {
+		token, err := d.Token()
+		switch {
+		case errors.Is(err, io.EOF) && elements == 0:
+			return nil, errors.New("the metadata document is empty")
+		case errors.Is(err, io.EOF) && out == nil:
+			return nil, fmt.Errorf("the metadata document has no type %s", name)
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, errors.New("the metadata document is not XML")
+		}
+		switch e := token.(type) {
+		case xml.EndElement:
+			inside = max(0, inside-1)
+		case xml.StartElement:
+			elements++
+			attributes := make(map[string]string, len(e.Attr))
+			for _, a := range e.Attr {
+				attributes[a.Name.Local] = a.Value
+			}
+			switch {
+			case inside == 0 && e.Name.Local == "EntityType" && attributes["Name"] == name && out == nil:
+				out, inside = entityType{}, 1
+			case inside == 0:
+			case inside == 1 && (e.Name.Local == "Property" || e.Name.Local == "NavigationProperty"):
+				p := out[attributes["Name"]]
+				p.edm = attributes["Type"]
+				if n, err := strconv.Atoi(attributes["MaxLength"]); err == nil && n > 0 {
+					p.length = n
+				}
+				out[attributes["Name"]] = p
+				inside++
+			default:
+				inside++
+			}
+		}
+	}
+}

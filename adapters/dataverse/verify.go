@@ -1,0 +1,455 @@
+package dataverse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/odata"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/limits"
+)
+
+var _ adapters.Verifier = Adapter{}
+
+// latest are the headers of a verification: definitions and rights are cached for
+// up to 30 seconds otherwise, and whoever asks may have changed them just now
+// (docs/vendors.md#sources).
+var latest = http.Header{"Consistency": {"Strong"}}
+
+// unusedKey is a key that no entry has.
+var unusedKey = strings.Repeat("0", keyLength)
+
+const (
+	keyLength      = 32
+	currencyLength = 3
+)
+
+// Verify implements [adapters.Verifier]: the token, a look-up in the table, the
+// table's definition, and the rights of the application user. It takes four
+// requests, and one for each type of column.
+func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+	defer c.For(limits.Lookup)()
+	var contract adapters.Contract
+	who, v, ok := d.send.Open(ctx, c, &contract, latest, "WhoAmI",
+		"add the application as an application user of the environment, in the Power Platform admin center, and give it a role")
+	if !ok || Vendor.NeedSettings(c.Settings) != nil {
+		return contract, v
+	}
+	f := verification{
+		send: d.send, conn: c, contract: &contract, set: c.Settings["table"], prefix: c.Settings["prefix"], dimensions: w.Dimensions,
+		user: userOf(who),
+	}
+	for _, step := range []func(context.Context) (bool, classify.Verdict){f.lookUp, f.definition, f.rights} {
+		switch more, v := step(ctx); {
+		case v.Class != classify.Success:
+			return adapters.Contract{}, v
+		case !more:
+			return contract, v
+		}
+	}
+	return contract, odata.Asked()
+}
+
+// verification is one that is under way. Its steps say whether the next one makes
+// sense.
+type verification struct {
+	send       odata.Sender
+	conn       *adapters.Conn
+	contract   *adapters.Contract
+	set        string
+	prefix     string
+	dimensions []string
+	user       string
+	table      definition
+}
+
+func (f *verification) key() string { return f.prefix + keyColumn }
+
+// lookUp makes the request with which an export asks what is there.
+func (f *verification) lookUp(ctx context.Context) (bool, classify.Verdict) {
+	ignored, standing, v := f.send.Sample(ctx, f.conn, latest, f.set, f.key(), f.key()+","+f.prefix+"amount", unusedKey)
+	what := "look-up in " + f.set
+	switch standing {
+	case odata.Answered:
+		if ignored {
+			f.contract.Add(what, adapters.Differs, "rows come back that were not asked for: the filter is ignored",
+				"find out what answers in the vendor's place; an export cannot know what is there")
+			break
+		}
+		f.contract.Add(what, adapters.Checked, "a key that is not there finds nothing", "")
+	case odata.Denied:
+		f.contract.Add("right to read "+f.set, adapters.Differs, odata.Said(v), f.role())
+	case odata.Absent:
+		f.contract.Add("table "+f.set, adapters.Differs, odata.Said(v),
+			"correct settings.table: it is the entity set name of the table, such as acme_ledgerlines, and neither its logical nor its display name")
+		return false, odata.Asked()
+	case odata.Unclear: // a column that is missing; the definition says which
+		f.contract.Add(what, adapters.Assumed, odata.Said(v), "")
+	default:
+		return false, v
+	}
+	return true, odata.Asked()
+}
+
+func (f *verification) role() string {
+	return "give the application user a role that may read, create and write " + f.set
+}
+
+// definition compares the table's definition with what an export writes.
+func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) {
+	path := "EntityDefinitions?$select=LogicalName,EntitySetName,Privileges&$filter=EntitySetName%20eq%20'" + f.set + "'" +
+		"&$expand=Keys($select=KeyAttributes,EntityKeyIndexStatus),Attributes($select=LogicalName,AttributeType,IsValidForCreate,IsValidForUpdate,IsSecured)"
+	a, standing, v := f.send.Ask(ctx, f.conn, latest, path)
+	var tables []definition
+	switch standing {
+	case odata.Answered:
+		var err error
+		if tables, err = readDefinitions(a.Body); err != nil {
+			return false, odata.Untrusted(err.Error())
+		}
+	case odata.Failed:
+		return false, v
+	}
+	i := slices.IndexFunc(tables, func(t definition) bool { return t.EntitySetName == f.set })
+	if i < 0 {
+		found := "the vendor shows no definition of it"
+		if standing != odata.Answered {
+			found = odata.Said(v)
+		}
+		f.unknown(found, "give the application user a role that may read the definitions of tables, columns and keys, or compare them with docs/vendors.md by hand")
+		return true, odata.Asked()
+	}
+	f.table = tables[i]
+	f.contract.Add("table "+f.set, adapters.Checked, "logical name "+f.table.LogicalName, "")
+	if v := f.columns(ctx); v.Class != classify.Success {
+		return false, v
+	}
+	f.alternateKey()
+	return true, odata.Asked()
+}
+
+// unknown adds what a definition would have shown.
+func (f *verification) unknown(found, remedy string) {
+	for _, what := range []string{"columns of " + f.set, "alternate key on " + f.key()} {
+		f.contract.Add(what, adapters.Assumed, found, remedy)
+	}
+}
+
+// columns checks each column that an export writes.
+func (f *verification) columns(ctx context.Context) classify.Verdict {
+	suffixes := slices.Concat(columns, f.dimensions)
+	details, v := f.details(ctx, suffixes)
+	if v.Class != classify.Success {
+		return v
+	}
+	for i, suffix := range suffixes {
+		name := f.prefix + suffix
+		if dimension := i >= len(columns); dimension && (!validColumn.MatchString(suffix) || slices.Contains(columns, suffix)) {
+			f.contract.Add("column "+name, adapters.Differs, "a dimension cannot have the name "+suffix,
+				"send the dimension to another name: lower-case letters, digits and underscores, and none of "+strings.Join(columns, ", "))
+			continue
+		}
+		check := f.column(suffix, f.table.column(name), details[name])
+		check.What = "column " + name
+		f.contract.Checks = append(f.contract.Checks, check)
+	}
+	return odata.Asked()
+}
+
+// typed are the properties that only columns of a type have.
+var typed = map[string]string{
+	"String": "MaxLength", "Memo": "MaxLength", "Decimal": "Precision,MinValue,MaxValue", "Money": "Precision,PrecisionSource",
+	"DateTime": "Format,DateTimeBehavior",
+}
+
+// details asks for what only columns of a type have: a request for each type. What
+// the vendor does not answer is missing.
+func (f *verification) details(ctx context.Context, suffixes []string) (map[string]detail, classify.Verdict) {
+	var types []string
+	for _, suffix := range suffixes {
+		if a := f.table.column(f.prefix + suffix); a != nil && typed[a.AttributeType] != "" && !slices.Contains(types, a.AttributeType) {
+			types = append(types, a.AttributeType)
+		}
+	}
+	out := make(map[string]detail)
+	for _, name := range types {
+		a, standing, v := f.send.Ask(ctx, f.conn, latest, fmt.Sprintf(
+			"EntityDefinitions(LogicalName='%s')/Attributes/Microsoft.Dynamics.CRM.%sAttributeMetadata?$select=LogicalName,%s", f.table.LogicalName, name, typed[name]))
+		switch standing {
+		case odata.Answered:
+			list, err := readDetails(a.Body)
+			if err != nil {
+				return nil, odata.Untrusted(err.Error())
+			}
+			for _, d := range list {
+				out[d.LogicalName] = d
+			}
+		case odata.Failed:
+			return nil, v
+		}
+	}
+	return out, odata.Asked()
+}
+
+// column checks one column. a is nil if the table has none of the name.
+func (f *verification) column(suffix string, a *attribute, d detail) adapters.Check {
+	want := wanted(suffix)
+	if a == nil {
+		return adapters.Check{State: adapters.Differs, Found: "the table has no such column", Remedy: "add the column: " + want.words}
+	}
+	found := d.describe(a.AttributeType)
+	switch {
+	case !slices.Contains(want.types, a.AttributeType):
+		return adapters.Check{State: adapters.Differs, Found: found, Remedy: "make it " + want.words}
+	case no(a.IsValidForCreate) || no(a.IsValidForUpdate) && suffix != keyColumn:
+		return adapters.Check{State: adapters.Differs, Found: found + ", and what is written to it is ignored",
+			Remedy: "make it an ordinary column: " + want.words + ", neither calculated nor read-only"}
+	}
+	check := d.judge(want, a.AttributeType)
+	check.Found = found
+	if check.State == adapters.Checked && a.IsSecured != nil && *a.IsSecured {
+		return adapters.Check{State: adapters.Assumed, Found: found + ", with column security",
+			Remedy: "give the application user a column security profile that may read, create and update it"}
+	}
+	return check
+}
+
+func no(b *bool) bool { return b != nil && !*b }
+
+// want is what a column must be.
+type want struct {
+	types  []string
+	length int // least, of a text
+	words  string
+}
+
+func wanted(suffix string) want {
+	switch suffix {
+	case keyColumn:
+		return want{[]string{"String"}, keyLength, "single line of text, 32 characters"}
+	case "date":
+		return want{[]string{"DateTime"}, 0, "date only"}
+	case "amount":
+		return want{[]string{"Decimal", "Money"}, 0, "decimal with two places"}
+	case "currency":
+		return want{[]string{"String", "Memo"}, currencyLength, "single line of text, 3 characters"}
+	}
+	return want{[]string{"String", "Memo"}, 1, "single line of text, as long as your values are"}
+}
+
+// judge compares what only columns of a type have.
+func (d detail) judge(w want, kind string) adapters.Check {
+	assumed := func(remedy string) adapters.Check { return adapters.Check{State: adapters.Assumed, Remedy: remedy} }
+	switch {
+	case d.LogicalName == "":
+		return assumed("see that it is " + w.words)
+	case kind == "DateTime" && d.behavior() != "DateOnly":
+		return assumed("make its behaviour (time zone adjustment) Date only: with any other one, a date can show as the day before")
+	case kind == "Money" && (d.PrecisionSource == nil || *d.PrecisionSource != 0):
+		return assumed("see that the currency of the rows has two decimal places, or make it decimal with two places")
+	case (kind == "Decimal" || kind == "Money") && d.Precision == nil, w.length > 0 && d.MaxLength == nil:
+		return assumed("see that it is " + w.words)
+	case (kind == "Decimal" || kind == "Money") && *d.Precision < 2, w.length > 0 && *d.MaxLength < w.length:
+		return adapters.Check{State: adapters.Differs, Remedy: "make it " + w.words}
+	}
+	return adapters.Check{State: adapters.Checked}
+}
+
+// describe says what a column is, such as "type String, 100 characters".
+func (d detail) describe(kind string) string {
+	said := "type " + kind
+	if d.MaxLength != nil {
+		said += fmt.Sprintf(", %d characters", *d.MaxLength)
+	}
+	if kind == "Money" && d.PrecisionSource != nil && *d.PrecisionSource != 0 {
+		said += ", as many decimal places as the " + map[bool]string{true: "organization's prices have", false: "currency has"}[*d.PrecisionSource == 1]
+	} else if d.Precision != nil {
+		said += fmt.Sprintf(", %d decimal places", *d.Precision)
+	}
+	if d.MinValue != "" && d.MaxValue != "" {
+		said += fmt.Sprintf(", from %s to %s", d.MinValue, d.MaxValue)
+	}
+	if d.behavior() != "" {
+		said += ", behaviour " + d.behavior()
+	}
+	return said
+}
+
+// alternateKey looks for a key of the key column alone.
+func (f *verification) alternateKey() {
+	what := "alternate key on " + f.key()
+	state := ""
+	for _, k := range f.table.Keys {
+		if slices.Equal(k.KeyAttributes, []string{f.key()}) && state != "Active" {
+			state = k.EntityKeyIndexStatus
+			if state == "" {
+				state = "not shown"
+			}
+		}
+	}
+	switch state {
+	case "":
+		f.contract.Add(what, adapters.Differs, "the table has no alternate key that consists of this column alone", "add an alternate key that consists of "+f.key()+" alone")
+	case "Active":
+		f.contract.Add(what, adapters.Checked, "index Active", "")
+	case "Pending", "InProgress":
+		f.contract.Add(what, adapters.Differs, "index "+state, "wait until the vendor has built the index: the key must be Active")
+	case "Failed":
+		f.contract.Add(what, adapters.Differs, "index "+state, "see why the system job of the key failed, such as rows with the same key, and reactivate the key")
+	default:
+		f.contract.Add(what, adapters.Assumed, "index "+state, "see that the key is Active")
+	}
+}
+
+// rights asks for the application user's privileges to create and to write rows.
+// Its right to read them was tried.
+func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
+	names := make([]string, 0, 2)
+	needed := []struct{ kind, what string }{{"Create", "right to create rows in " + f.set}, {"Write", "right to change rows in " + f.set}}
+	for _, n := range needed {
+		if p := f.table.privilege(n.kind); p.Name != "" {
+			names = append(names, p.Name)
+		}
+	}
+	found := "the vendor does not show it"
+	if len(names) == len(needed) && f.user != "" {
+		list, _ := json.Marshal(names)
+		a, standing, v := f.send.Ask(ctx, f.conn, latest,
+			"systemusers("+f.user+")/Microsoft.Dynamics.CRM.RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@p)?@p="+url.QueryEscape(string(list)))
+		switch standing {
+		case odata.Answered:
+			held, err := readPrivileges(a.Body)
+			if err != nil {
+				return false, odata.Untrusted(err.Error())
+			}
+			for _, n := range needed {
+				if p := f.table.privilege(n.kind); slices.ContainsFunc(held, p.is) {
+					f.contract.Add(n.what, adapters.Checked, "privilege "+p.Name, "")
+				} else {
+					f.contract.Add(n.what, adapters.Differs, "privilege "+p.Name+" is missing", f.role())
+				}
+			}
+			return true, odata.Asked()
+		case odata.Failed:
+			return false, v
+		}
+		found = odata.Said(v)
+	}
+	for _, n := range needed {
+		f.contract.Add(n.what, adapters.Assumed, found, f.role())
+	}
+	return true, odata.Asked()
+}
+
+// definition is a table as EntityDefinitions shows it.
+type definition struct {
+	LogicalName, EntitySetName string
+	Keys                       []struct {
+		KeyAttributes        []string
+		EntityKeyIndexStatus string
+	}
+	Attributes []attribute
+	Privileges []privilege
+}
+
+// attribute is what columns of every type have.
+type attribute struct {
+	LogicalName, AttributeType                    string
+	IsValidForCreate, IsValidForUpdate, IsSecured *bool
+}
+
+// privilege is a right to do something with the rows of a table; of a user's,
+// PrivilegeType is empty and the name is in PrivilegeName.
+type privilege struct{ Name, PrivilegeName, PrivilegeID, PrivilegeType string }
+
+// is reports whether a user's privilege is p.
+func (p privilege) is(held privilege) bool {
+	return p.PrivilegeID != "" && strings.EqualFold(p.PrivilegeID, held.PrivilegeID) || strings.EqualFold(p.Name, held.PrivilegeName)
+}
+
+func (t definition) column(name string) *attribute {
+	for i, a := range t.Attributes {
+		if a.LogicalName == name {
+			return &t.Attributes[i]
+		}
+	}
+	return nil
+}
+
+func (t definition) privilege(kind string) privilege {
+	for _, p := range t.Privileges {
+		if p.PrivilegeType == kind {
+			return p
+		}
+	}
+	return privilege{}
+}
+
+// logicalName is that of a table or column.
+var logicalName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
+
+// readDefinitions reads an answer of EntityDefinitions. What it returns can be put
+// into an address.
+func readDefinitions(body []byte) ([]definition, error) {
+	var answer struct{ Value *[]definition }
+	if json.Unmarshal(adapters.JSON(body), &answer) != nil || answer.Value == nil {
+		return nil, errors.New("the answer to EntityDefinitions is not a list of tables")
+	}
+	for _, t := range *answer.Value {
+		if !logicalName.MatchString(t.LogicalName) || t.EntitySetName == "" || t.Attributes == nil {
+			return nil, errors.New("the answer to EntityDefinitions has a table without a name or without its columns")
+		}
+	}
+	return *answer.Value, nil
+}
+
+// detail is what only columns of a type have.
+type detail struct {
+	LogicalName                           string
+	MaxLength, Precision, PrecisionSource *int
+	MinValue, MaxValue                    json.Number
+	Format                                string
+	DateTimeBehavior                      *struct{ Value string }
+}
+
+func (d detail) behavior() string {
+	if d.DateTimeBehavior == nil {
+		return ""
+	}
+	return d.DateTimeBehavior.Value
+}
+
+// readDetails reads the columns of one type.
+func readDetails(body []byte) ([]detail, error) {
+	var answer struct{ Value *[]detail }
+	if json.Unmarshal(adapters.JSON(body), &answer) != nil || answer.Value == nil {
+		return nil, errors.New("the answer to EntityDefinitions is not a list of columns")
+	}
+	return *answer.Value, nil
+}
+
+// readPrivileges reads the privileges of a user.
+func readPrivileges(body []byte) ([]privilege, error) {
+	var answer struct{ RolePrivileges *[]privilege }
+	if json.Unmarshal(adapters.JSON(body), &answer) != nil || answer.RolePrivileges == nil {
+		return nil, errors.New("the answer to RetrieveUserSetOfPrivilegesByNames is not a list of privileges")
+	}
+	return *answer.RolePrivileges, nil
+}
+
+// userOf is the application user that WhoAmI names, "" if it names none.
+func userOf(body []byte) string {
+	var answer struct{ UserID string }
+	if json.Unmarshal(adapters.JSON(body), &answer) != nil || !guid.MatchString(answer.UserID) {
+		return ""
+	}
+	return answer.UserID
+}

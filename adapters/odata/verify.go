@@ -1,0 +1,125 @@
+package odata
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// Standing is what came of a request that asks about the contract.
+type Standing string
+
+// The standings.
+const (
+	Answered Standing = "answered" // the answer can be read
+	Denied   Standing = "denied"   // the vendor refuses it to who asks
+	Absent   Standing = "absent"   // the vendor has no such thing
+	Unclear  Standing = "unclear"  // the vendor does not take the request
+	Failed   Standing = "failed"   // the vendor could not be asked, or the answer proves nothing
+)
+
+// StandingOf reads the verdict on a request that asks about the contract. 403
+// with a code that means a server error is a refusal too: Business Central gives
+// Internal_ServerError for a permission that is missing (docs/vendors.md#sources).
+func StandingOf(v classify.Verdict) Standing {
+	switch v.Kind {
+	case classify.OK:
+		return Answered
+	case classify.Unauthorized, classify.Forbidden:
+		return Denied
+	case classify.ServerError:
+		if v.HTTPStatus == http.StatusUnauthorized || v.HTTPStatus == http.StatusForbidden {
+			return Denied
+		}
+	case classify.NotFound:
+		return Absent
+	case classify.BadRequest, classify.Unprocessable, classify.Business, classify.ClientError, classify.Conflict,
+		classify.Duplicate, classify.Unsupported, classify.PayloadTooLarge:
+		return Unclear
+	}
+	return Failed
+}
+
+// maxSaid bounds what a check repeats of the vendor's own words, in characters.
+const maxSaid = 300
+
+// Said is what the vendor said, for [adapters.Check.Found].
+func Said(v classify.Verdict) string {
+	said := v.Message
+	if r := []rune(said); len(r) > maxSaid {
+		said = string(r[:maxSaid]) + "…"
+	}
+	if v.HTTPStatus == 0 {
+		return said
+	}
+	return strings.TrimSuffix(fmt.Sprintf("HTTP %d: %s", v.HTTPStatus, said), ": ")
+}
+
+// Asked is the verdict of a verification that came to its end.
+func Asked() classify.Verdict {
+	return classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "verify:asked"}
+}
+
+// Ask makes a GET request about the contract.
+func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
+	a, v := s.Send(ctx, c, classify.Read, http.MethodGet, path, h, nil)
+	v = adapters.Asked(v)
+	return a, StandingOf(v), v
+}
+
+// Open checks the token: whether there is one, and whether the vendor takes it for
+// a first request. If ok is false the verification ends, with the verdict v.
+// remedy says what to do if the vendor refuses a token that Entra has issued.
+func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.Contract, h http.Header, path, remedy string) (body []byte, v classify.Verdict, ok bool) {
+	_, _, v = s.Tokens.Token(ctx, c, s.Scope(c.BaseURL))
+	switch StandingOf(v) {
+	case Answered:
+	case Failed:
+		return nil, v.WithEffect("", false), false
+	default:
+		contract.Add("token", adapters.Differs, Said(v),
+			"check the settings tenantId and clientId and the credential clientSecret: Entra ID issues no token for them")
+		return nil, Asked(), false
+	}
+	a, standing, v := s.Ask(ctx, c, h, path)
+	switch standing {
+	case Answered:
+		contract.Add("token", adapters.Checked, "accepted", "")
+		return a.Body, v, true
+	case Denied:
+		contract.Add("token", adapters.Differs, Said(v), remedy)
+		return nil, Asked(), false
+	case Absent:
+		contract.Add("address", adapters.Differs, Said(v), "check the integration's baseURL: nothing answers "+path+" there")
+		return nil, Asked(), false
+	}
+	return nil, v, false
+}
+
+// Sample makes the request of a look-up for one value, which no record is expected
+// to have. ignored says that records came back that have another one: the filter
+// was passed over.
+func (s Sender) Sample(ctx context.Context, c *adapters.Conn, h http.Header, path, column, selected, value string) (ignored bool, standing Standing, v classify.Verdict) {
+	a, standing, v := s.Ask(ctx, c, h, LookUps(path, column, selected, [][]string{{value}})[0].Path)
+	if standing != Answered {
+		return false, standing, v
+	}
+	var p page // the first will do, and it can be the first of many
+	if json.Unmarshal(adapters.JSON(a.Body), &p) != nil || p.Value == nil {
+		return false, Failed, Untrusted("the look-up's answer is not a list of records")
+	}
+	for _, r := range *p.Value {
+		if !strings.EqualFold(strings.Trim(r.Text(column), " "), value) {
+			return true, Answered, v
+		}
+	}
+	if p.Count != nil && string(*p.Count) != "0" && len(*p.Value) == 0 {
+		return false, Failed, Untrusted(fmt.Sprintf("the look-up's answer has no records and says that there are %s", *p.Count))
+	}
+	return false, Answered, v
+}
