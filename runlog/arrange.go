@@ -44,11 +44,12 @@ func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, pla
 
 // Fit asks for smaller chunks.
 type Fit struct {
-	Size  int `json:"size"`            // most entries in a chunk from now on
-	Chunk int `json:"chunk,omitempty"` // is halved; 0 if none is
-	Into  int `json:"into"`            // the number of its upper half; what is made smaller comes after it
-	From  int `json:"from"`            // the chunks that are still to be made, as they are numbered: from
-	To    int `json:"to"`              // and to
+	Size   int   `json:"size"`             // most entries in a chunk from now on
+	Chunk  int   `json:"chunk,omitempty"`  // is halved; 0 if none is
+	Into   int   `json:"into"`             // the number of its upper half; what is made smaller comes after it
+	From   int   `json:"from"`             // the chunks that are still to be made, as they are numbered: from
+	To     int   `json:"to"`               // and to
+	Except []int `json:"except,omitempty"` // of these, those that are left alone
 }
 
 // Fitted is what came of a [Fit].
@@ -66,6 +67,7 @@ func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out Fitted, er
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
+		except := append([]int{}, f.Except...) // not NULL
 		var open, vouchers int
 		var done bool
 		if err := tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE chunk = $3 AND state = 'sent'), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
@@ -84,7 +86,7 @@ func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out Fitted, er
 			}
 			if _, err := tx.Exec(ctx, `
 				WITH free AS (
-				    SELECT chunk FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk BETWEEN $3 AND $4
+				    SELECT chunk FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk BETWEEN $3 AND $4 AND chunk <> ALL($7)
 				    GROUP BY chunk HAVING bool_and(state = 'planned')
 				), vouchers AS (
 				    SELECT chunk, voucher_id, count(*)::int AS n FROM ledgerline.export_entries
@@ -95,13 +97,13 @@ func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out Fitted, er
 				)
 				UPDATE ledgerline.export_entries x SET chunk = $6 + p.place FROM placed p
 				WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = p.chunk AND x.voucher_id = p.voucher_id AND x.state = 'planned'`,
-				o.OrganizationID, o.ExportID, f.From, f.To, f.Size, f.Into); err != nil {
+				o.OrganizationID, o.ExportID, f.From, f.To, f.Size, f.Into, except); err != nil {
 				return err
 			}
 		}
-		return tx.QueryRow(ctx, `SELECT greatest($5, coalesce(max(chunk), 0)), coalesce(array_agg(DISTINCT chunk ORDER BY chunk) FILTER (WHERE chunk BETWEEN $3 AND $4), '{}')
+		return tx.QueryRow(ctx, `SELECT greatest($5, coalesce(max(chunk), 0)), coalesce(array_agg(DISTINCT chunk ORDER BY chunk) FILTER (WHERE chunk BETWEEN $3 AND $4 AND chunk <> ALL($6)), '{}')
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND (chunk >= $5 OR chunk BETWEEN $3 AND $4 AND state IN ('planned', 'sent'))`,
-			o.OrganizationID, o.ExportID, f.From, f.To, f.Into).Scan(&out.Last, &out.Kept)
+			o.OrganizationID, o.ExportID, f.From, f.To, f.Into, except).Scan(&out.Last, &out.Kept)
 	})
 	return out, err
 }

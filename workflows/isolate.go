@@ -265,7 +265,7 @@ func (p *Progress) arrangement(item Item) (name string, arg any, done func(resul
 			return nil
 		}
 	case fit:
-		f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks}
+		f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
 		return activities.FitName, activities.Fit{Export: p.Export, Fit: f}, func(result func(any) error) error {
 			var fitted runlog.Fitted
 			if err := result(&fitted); err != nil {

@@ -102,6 +102,9 @@ func (x *plan) do(arg any, into any) {
 		out.Halved, out.Last = half(a.Chunk, a.Into), a.Into
 		var rest []int
 		for c := a.From; c <= a.To; c++ {
+			if slices.Contains(a.Except, c) {
+				continue
+			}
 			rest = append(rest, x.chunks[c]...)
 			delete(x.chunks, c)
 		}
