@@ -230,7 +230,7 @@ func (s exportSeen) describe(w io.Writer) error {
 		{"scheduled", at(e.ScheduledAt)}, {"started", at(&e.StartedAt)}, {"finished", at(e.FinishedAt)},
 		{"entries", s.counts()},
 		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
-		{"attempts", fmt.Sprintf("%d for %d chunks", e.Attempts, e.Chunks)}, {"workflow", e.WorkflowID},
+		{"attempts", fmt.Sprintf("%d for %d chunks", e.Attempts, e.Chunks)}, {"requests", requestsOf(e)}, {"workflow", e.WorkflowID},
 	}
 	if e.Status != runlog.Pending && (n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown) {
 		rows = append(rows, []string{"now", fmt.Sprintf("%s; what changed after it had ended: facts that came later, words of people, a retry", countsOf(n))})
@@ -273,7 +273,26 @@ func (s exportSeen) counts() string {
 		return countsOf(s.Entries)
 	}
 	e := s.Export
-	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)
+	line := fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)
+	if n := e.Unsent(); n > 0 {
+		line += fmt.Sprintf(", %d not sent", n)
+	}
+	return line
+}
+
+// requestsOf is what an export has cost the vendor's quota.
+func requestsOf(e runlog.Export) string {
+	if e.Status == runlog.Pending {
+		return "known when it has ended"
+	}
+	line := strconv.Itoa(e.Requests)
+	if e.LookUps > 0 {
+		line += fmt.Sprintf(", of them %d look-ups", e.LookUps)
+	}
+	if e.Isolating > 0 {
+		line += fmt.Sprintf("; %d were spent on finding the vouchers that were refused", e.Isolating)
+	}
+	return line
 }
 
 func countsOf(n runlog.Counts) string {

@@ -46,7 +46,7 @@ ledgerline_operator; migrate needs one who may create roles.
 What is done here is on record under LEDGERLINE_ACTOR, or user@host if that is not
 set. Set it where several people share a login.
 
-Exit codes: 0 done, 1 could not be done (exports prove: or something does not
+Exit codes: 0 done, 1 could not be done (exports prove, integrations verify: or something does not
 agree), 2 wrong command line or file;
 call --exit-status: 3 failed for good, 4 tried as often as allowed;
 sync and exports retry --exit-status: 3 failed, or not all entries exported.`,

@@ -70,8 +70,8 @@ ledgerline_retention; make your own users members of them:
 }
 
 func (a *app) integrations() *cobra.Command {
-	c := &cobra.Command{Use: "integrations", Short: "Apply, check and list organizations' integrations", Args: noArgs}
-	c.AddCommand(a.integrationsApply(), a.integrationsCheck(), a.integrationsList(), a.integrationsPause(), a.integrationsResume())
+	c := &cobra.Command{Use: "integrations", Short: "Apply, check, verify and list organizations' integrations", Args: noArgs}
+	c.AddCommand(a.integrationsApply(), a.integrationsCheck(), a.integrationsVerify(), a.integrationsList(), a.integrationsPause(), a.integrationsResume())
 	return c
 }
 

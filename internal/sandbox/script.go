@@ -96,6 +96,7 @@ type Match struct {
 	BodyContains  string `json:"bodyContains,omitempty"`
 	CorrelationID string `json:"correlationId,omitempty"`
 	Operation     string `json:"operation,omitempty"`
+	Keys          int    `json:"keys,omitempty"` // it asks to store at least so many entries
 }
 
 // How the answer to a look-up can be false.
@@ -118,7 +119,8 @@ func (m Match) fits(e *Entry, said []byte) bool {
 		strings.Contains(e.Path, m.PathContains) &&
 		bytes.Contains(said, []byte(m.BodyContains)) &&
 		(m.CorrelationID == "" || m.CorrelationID == e.CorrelationID) &&
-		(m.Operation == "" || m.Operation == e.Operation)
+		(m.Operation == "" || m.Operation == e.Operation) &&
+		len(e.Keys) >= m.Keys
 }
 
 // Script adds rules and returns the number of the first one, as [Entry.Rule]
