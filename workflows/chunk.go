@@ -191,7 +191,7 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 	case halve:
 		f.split = p.split(d.item)
 	case keep:
-		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code})
+		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code, Rest: s.vouchers})
 		p.drawNext()
 	case suspect:
 		if p.suspects(d.item) {

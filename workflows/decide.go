@@ -26,8 +26,11 @@ type Item struct {
 
 	// Isolates: it serves to find the vouchers that the vendor refuses.
 	Isolates bool `json:"isolates,omitempty"`
-	// Less: of a refused chunk, a voucher was drawn since, which may be the one.
+	// Of a refused chunk from which vouchers were drawn: Rest is how many it has left,
+	// and Less that one of those was refused, which may be why the chunk was.
+	Rest int  `json:"rest,omitempty"`
 	Less bool `json:"less,omitempty"`
+	From int  `json:"from,omitempty"` // of a drawn voucher: the chunk that it was in
 	// Do is what is to be done with the chunk's entries in place of an invocation:
 	// halve, draw or fit; "" if there is one.
 	Do    next    `json:"do,omitempty"`

@@ -93,7 +93,7 @@ func (p *Progress) count(s seen) {
 func (p *Progress) trust() {
 	p.Trusted = true
 	for _, item := range p.Held {
-		if item.Less {
+		if item.Less || item.Rest <= 1 {
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
 			continue
 		}
@@ -109,6 +109,9 @@ func (p *Progress) trust() {
 // refused for the same reason that the run has to end.
 func (p *Progress) suspects(item Item) (over bool) {
 	p.Suspects = append(p.Suspects, Suspect{item.Chunk, item.Reason, item.Code})
+	for i := range p.Held {
+		p.Held[i].Less = p.Held[i].Less || p.Held[i].Chunk == item.From
+	}
 	same := 0
 	for _, s := range p.Suspects {
 		if s.Code == item.Code && masked(s.Reason) == masked(item.Reason) {
@@ -169,9 +172,9 @@ func (p *Progress) drawn(chunk, into int, d runlog.Drawn) {
 	switch {
 	case d.Moved:
 		p.Last = into
-		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true})
+		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true, From: chunk})
 		if held >= 0 {
-			p.Held[held].Less = true
+			p.Held[held].Rest--
 		}
 	case d.Alone:
 		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true})

@@ -217,7 +217,7 @@ func TestChunksFitTheVendor(t *testing.T) {
 			require.Equal(t, []int{200, 200, 0}, []int{e.Total, e.Exported, e.Rejected})
 			b.requireOnce(t, 200)
 			size := queryStrings(t, "SELECT chunk_size::text FROM ledgerline.vendor_contracts WHERE organization_id = $1", b.id)
-			require.Equal(t, []string{"25"}, size)
+			require.Contains(t, []string{"24", "25"}, size[0])
 
 			b.vouchers(t, "B", 50, "2026-10-15", "3000", "0")
 			before := len(b.sends(t))
