@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -156,6 +157,24 @@ func TestWordings(t *testing.T) {
 				require.NotContains(t, text, "{remedy}")
 				require.NotContains(t, text, "show  ")
 			}
+		}
+	}
+}
+
+// The pages have every cause: the list of causes, and what to do for each that
+// is about trouble.
+func TestCausesAreDocumented(t *testing.T) {
+	page := func(name string) string {
+		text, err := os.ReadFile("../docs/" + name)
+		require.NoError(t, err)
+		return string(text)
+	}
+	_, list, found := strings.Cut(page("notifications.md"), "| cause | when | see |")
+	require.True(t, found)
+	for _, cause := range notify.Causes() {
+		require.Regexp(t, "(?m)^\\|.*`"+string(cause)+"`.* \\|", list)
+		if cause != notify.Test {
+			require.Regexp(t, "(?m)^### (.*, )?"+string(cause)+"(, .*)?$", page("operations.md"))
 		}
 	}
 }
