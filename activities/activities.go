@@ -85,6 +85,11 @@ type Activities struct {
 	// integration's quota that is reached, in the transaction that records it. After an error it is told again. It may be nil.
 	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
 
+	// OnSecret is told of each threshold of days that a secret has reached, once over
+	// all workers, in the transaction that records it. After an error it is told
+	// again by the next look. It may be nil.
+	OnSecret func(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error
+
 	Pause  Pauses      // nil: nothing is ever paused
 	Health HealthStore // of monitors and probes; calls do not use it
 

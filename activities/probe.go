@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -31,6 +32,9 @@ type HealthStore struct {
 	Save     func(ctx context.Context, u runlog.HealthUpdate) error
 	HostSeen func(ctx context.Context, host string) (time.Time, error) // when it was last reached by anybody
 	SawHost  func(ctx context.Context, host string, at time.Time) error
+	// SaveSecrets stores when secrets end, see [runlog.SaveSecrets]. Without it
+	// nobody looks at them.
+	SaveSecrets func(ctx context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error
 }
 
 func newHealthStore(db runlog.Beginner) HealthStore {
@@ -41,6 +45,9 @@ func newHealthStore(db runlog.Beginner) HealthStore {
 		Save:     func(ctx context.Context, u runlog.HealthUpdate) error { return runlog.SaveHealth(ctx, db, u) },
 		HostSeen: func(ctx context.Context, host string) (time.Time, error) { return runlog.HostSeen(ctx, db, host) },
 		SawHost:  func(ctx context.Context, host string, at time.Time) error { return runlog.SawHost(ctx, db, host, at) },
+		SaveSecrets: func(ctx context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error {
+			return runlog.SaveSecrets(ctx, db, s, notify)
+		},
 	}
 }
 
@@ -66,9 +73,14 @@ type Watched struct {
 // often than that.
 const lookahead = 26 * time.Hour
 
-// Watch reads what a monitor acts on.
+// Watch reads what a monitor acts on. As every probe that is due does, it also
+// looks at when the secrets end: a monitor does one or the other at least twice a
+// day, also while its integration is paused or not probed.
 func (a *Activities) Watch(ctx context.Context, t Target) (Watched, error) {
-	w, _, err := a.watch(ctx, t)
+	w, found, err := a.watch(ctx, t)
+	if err == nil && !w.Gone {
+		a.noteSecrets(ctx, t, found)
+	}
 	return w, storeError(err)
 }
 
@@ -119,6 +131,9 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
 	w, found, err := a.watch(ctx, in.Target)
 	if err != nil {
 		return Probed{}, storeError(err)
+	}
+	if !w.Gone {
+		a.noteSecrets(ctx, in.Target, found)
 	}
 	skip := func(why string) (Probed, error) { return Probed{Watched: w, Skipped: why}, nil }
 	host := hostOf(found.BaseURL)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 )
 
 // Vendor is all that the rest of the program knows of a vendor: one value in the
@@ -77,6 +78,7 @@ type Setting struct {
 	ForExport bool           // exports need it, and it says where their entries go
 	Locates   bool           // it says where requests go, together with the base URL
 	Hosts     []string       // of a setting that is an address: where it may lead
+	Ends      string         // of a setting that is a date: the credential that ends on it
 }
 
 // InFlightOf is how long a request of an integration can take effect after its
@@ -141,7 +143,27 @@ func (s Setting) Check(value string) error {
 	if s.Pattern != nil && !s.Pattern.MatchString(value) {
 		return errors.New(s.Want)
 	}
+	if s.Ends != "" {
+		if _, err := expiry.Date(value); err != nil {
+			return errors.New(s.Want)
+		}
+	}
 	return nil
+}
+
+// Ends returns the secrets whose end the settings say. A value that is no date
+// says nothing: files with one are refused.
+func (v Vendor) Ends(settings map[string]string) []expiry.Secret {
+	var ends []expiry.Secret
+	for _, s := range v.Settings {
+		if s.Ends == "" {
+			continue
+		}
+		if at, err := expiry.Date(settings[s.Name]); err == nil {
+			ends = append(ends, expiry.Secret{Credential: s.Ends, Source: expiry.File, ExpiresAt: at})
+		}
+	}
+	return ends
 }
 
 // EntraHosts are where tokens come from.
@@ -149,9 +171,12 @@ var EntraHosts = []string{"login.microsoftonline.com"}
 
 // Settings that several vendors share.
 var (
+	date       = regexp.MustCompile(`^20[0-9]{2}-[0-9]{2}-[0-9]{2}$`)
 	guid       = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	entraNames = []Setting{
 		{Name: "tenantId", Required: true, Locates: true}, {Name: "clientId", Required: true}, {Name: "authority", Hosts: EntraHosts},
+		// Entra does not let a client ask when its secret ends.
+		{Name: "clientSecretExpires", Pattern: date, Want: "a date such as 2027-01-31", Ends: "clientSecret"},
 	}
 )
 

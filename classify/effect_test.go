@@ -347,7 +347,7 @@ func TestCodesKeepTheirKind(t *testing.T) {
 		kind   classify.Kind
 	}{
 		{"xledger", `{"errors":[{"message":"x","extensions":{"code":"INVALID_VALUE"}}]}`, classify.Business},
-		{"xledger", `{"errors":[{"message":"x","extensions":{"code":"ARGUMENTS_OF_CORRECT_TYPE"}}]}`, classify.BadRequest},
+		{"xledger", `{"errors":[{"message":"x","extensions":{"code":"ARGUMENTS_OF_CORRECT_TYPE"}}]}`, classify.RequestDocument},
 		{"dataverse", odata("0x80044151"), classify.RequestTimeout},
 		{"dataverse", odata("0x8006088a"), classify.NotFound},
 		{"businesscentral", odata("BadRequest_ResourceNotFound"), classify.NotFound},

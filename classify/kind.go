@@ -46,6 +46,7 @@ const (
 	Duplicate       Kind = "duplicate"         // the vendor has the record already
 	QuotaExhausted  Kind = "quota_exhausted"   // paid-for credits are used up, says the vendor
 	QuotaSpent      Kind = "quota_spent"       // not called: the month's limit in the integration's file is reached
+	RequestDocument Kind = "request_document"  // the vendor cannot read the request: not its values, the request itself
 	InvalidResponse Kind = "invalid_response"  // JSON, but not what the call answers
 	TLS             Kind = "tls"               // certificate or protocol refused
 	InvalidRequest  Kind = "invalid_request"   // address, scheme or header that cannot be sent
@@ -136,6 +137,7 @@ var meanings = map[Kind]struct {
 	Duplicate:       {Permanent, there, SignalAnswer, content},
 	QuotaExhausted:  {Permanent, there, SignalThrottled, passes},
 	QuotaSpent:      {Permanent, ignored, SignalNothing, caller},
+	RequestDocument: {Permanent, there, SignalAnswer, caller},
 	InvalidResponse: {Permanent, there, SignalAnswer, 0},
 	TLS:             {Permanent, there, SignalFailure, 0},
 	InvalidRequest:  {Permanent, there, SignalNothing, 0},

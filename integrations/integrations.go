@@ -38,7 +38,7 @@ type Integration struct {
 	Adapter        string            `json:"adapter"` // see adapters/vendors
 	BaseURL        string            `json:"baseURL"`
 	InFlight       *time.Duration    `json:"inFlight,omitempty"` // how long a request can take effect after its deadline; nil is the vendor's own
-	Settings       map[string]string `json:"settings,omitempty"` // not secret: tenantId, clientId, authority
+	Settings       map[string]string `json:"settings,omitempty"` // not secret: tenantId, clientId, authority, …
 	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
 	Policy         classify.Policy   `json:"retry"`
 	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself

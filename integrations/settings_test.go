@@ -9,6 +9,36 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
+// When the client secret ends is a date, and nothing else.
+func TestClientSecretExpires(t *testing.T) {
+	parse := func(value string) ([]integrations.Integration, error) {
+		src := strings.Replace(good, "clientId: c", "clientId: c, clientSecretExpires: "+value, 1)
+		return integrations.Parse("x.yaml", []byte(src), integrations.Options{})
+	}
+	for _, value := range []string{"2027-01-31", `"2027-01-31"`, "2028-02-29"} {
+		list, err := parse(value)
+		require.NoError(t, err, value)
+		require.Equal(t, strings.Trim(value, `"`), list[1].Settings["clientSecretExpires"])
+	}
+	for _, value := range []string{"2027-02-29", "2027-1-31", "0227-01-31", "31.01.2027", "2027-01-31T00:00:00Z", "2100-01-01", "soon"} {
+		_, err := parse(value)
+		require.EqualError(t, err, `x.yaml:12:63: integrations[1].settings.clientSecretExpires: "`+value+`"; want a date such as 2027-01-31`)
+	}
+	for value, says := range map[string]string{
+		`""`:           "x.yaml:12:63: integrations[1].settings.clientSecretExpires: want a text of 1 to 256 characters",
+		"[2027-01-31]": "a list; want a text",
+		"~":            "nothing; want a text",
+		"2027-01-31, clientSecretExpires: 2028-01-31": "stands here twice",
+		"2027-01-31, clientSecretExpire: 2028-01-31":  "did you mean clientSecretExpires?",
+	} {
+		_, err := parse(value)
+		require.ErrorContains(t, err, says, value)
+	}
+	src := strings.Replace(good, "/graphql\n", "/graphql\n    settings: {clientSecretExpires: 2027-01-31}\n", 1)
+	_, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
+	require.ErrorContains(t, err, "adapter xledger has no settings")
+}
+
 // What exports need can be left out, and is checked where it stands.
 func TestExportSettings(t *testing.T) {
 	parse := func(adapter, baseURL, settings string) ([]integrations.Integration, error) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/expiry"
 )
 
 // wordings are the causes in words: a subject for one line, what it means, and
@@ -32,6 +34,8 @@ var wordings = []struct {
 		[]string{"starter quota --org {organization}"}},
 	{Credentials, "{integration} has its credentials refused", "No call works until the secret is renewed where its reference points. You are told when it works again.",
 		[]string{"starter logs --org {organization} --class permanent --since 24h"}},
+	{SecretEnds, "{integration}: {secret}", "Once a secret has expired the vendor refuses it, and no call or export works until it is renewed. {remedy}",
+		[]string{"starter health --org {organization}"}},
 	{Rejected, "{integration} has rejected entries", "An export is done, and some of its entries were rejected. The others are exported.",
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
 	{Faulted, "{integration} has faulty entries", "The vendor had accepted entries and found them faulty later.",
@@ -40,6 +44,14 @@ var wordings = []struct {
 		[]string{"starter exports show {export} --org {organization}", "starter integrations verify --org {organization} --integration {integration}", "starter exports retry {export} --org {organization}"}},
 	{Test, "test notification", "Somebody wants to see that notifications arrive. There is nothing to do.",
 		[]string{"starter notifications list --org {organization}"}},
+}
+
+// remedies say how a secret is renewed, by who says when it ends. The one that
+// a file says is Entra's.
+var remedies = map[expiry.Source]string{
+	expiry.File:  "Make a new client secret at Entra, put it where the reference points, then change clientSecretExpires in the integration file and apply it.",
+	expiry.Token: "Get a new token from the vendor and put it where the reference points.",
+	"":           "Make a new secret at the vendor, put it where the reference points, and change clientSecretExpires in the integration file if it is there.",
 }
 
 // Message is a notification ready to be sent. The same notification is the
@@ -64,7 +76,12 @@ func (m Message) words() (subject, means string, commands []string) {
 	if q := m.Notification.Facts.Quota; q != nil {
 		percent = fmt.Sprintf("%d %%", q.Percent)
 	}
-	put := strings.NewReplacer("{percent}", percent, "{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
+	secret, remedy := "a secret expires or has expired", remedies[""]
+	if s := m.Notification.Facts.Secret; s != nil {
+		secret = "secret " + s.Credential + " " + expiry.Secret{ExpiresAt: s.ExpiresAt}.When(m.Notification.OccurredAt)
+		remedy = remedies[s.Source]
+	}
+	put := strings.NewReplacer("{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
 	for _, w := range wordings {
 		if w.cause != m.Notification.Cause {
 			continue
@@ -74,7 +91,7 @@ func (m Message) words() (subject, means string, commands []string) {
 				commands = append(commands, put.Replace(c))
 			}
 		}
-		return put.Replace(w.subject), w.means, commands
+		return put.Replace(w.subject), put.Replace(w.means), commands
 	}
 	return string(m.Notification.Cause), "", nil
 }
@@ -176,6 +193,14 @@ func (m Message) Text() string {
 	}
 	if q := f.Quota; q != nil {
 		line("quota", "%d of %d requests in %s", q.Used, q.Limit, q.Month)
+	}
+	if s := f.Secret; s != nil {
+		says := "the integration file"
+		if s.Source == expiry.Token {
+			says = "the token itself; its signature is not verified"
+		}
+		line("secret", "%s", s.Credential)
+		line("expires", "%s, according to %s", at(s.ExpiresAt), says)
 	}
 	if e := f.Earlier; e != nil && e.Count > 0 {
 		line("not told", "%d more of this cause in the hour after the last notification: %s", e.Count, strings.Join(e.Integrations, ", "))

@@ -24,6 +24,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 )
 
 // Cause is why people are told. It is stored and public.
@@ -38,6 +39,7 @@ const (
 	Quota80     Cause = "quota_80"    // as much of the month's requests is used as warnAt says, by default 80 %
 	Quota100    Cause = "quota_100"   // all of the month's requests are used
 	Credentials Cause = "credentials" // the vendor refuses the credentials
+	SecretEnds  Cause = "secret_ends" // a secret expires in 30, 7 or 1 days, or has expired
 	Rejected    Cause = "rejected"    // an export has entries that were rejected
 	Faulted     Cause = "faulted"     // the vendor found accepted entries faulty
 	Unsent      Cause = "unsent"      // an export ended before it had sent all of its entries
@@ -73,6 +75,7 @@ type Facts struct {
 	Since       *time.Time    `json:"since,omitempty"`   // when a failing period began
 	Entries     *Entries      `json:"entries,omitempty"` // of an export
 	Quota       *Quota        `json:"quota,omitempty"`
+	Secret      *Secret       `json:"secret,omitempty"`
 	Others      []string      `json:"others,omitempty"`  // further integrations of which the same is true
 	Earlier     *Earlier      `json:"earlier,omitempty"` // set by the database
 }
@@ -95,6 +98,14 @@ type Quota struct {
 	Percent int    `json:"percent"` // the threshold that is reached
 }
 
+// Secret is a secret that ends. It has the secret's name, never its value.
+type Secret struct {
+	Credential string        `json:"credential"` // its name in the integration file
+	Source     expiry.Source `json:"source"`     // who says when it ends
+	ExpiresAt  time.Time     `json:"expiresAt"`
+	Days       int           `json:"days"` // the threshold that is reached: 30, 7, 1, or 0 once it has expired
+}
+
 // Earlier is what came within an hour after the cause's last notification and
 // was not told by itself.
 type Earlier struct {
@@ -108,6 +119,7 @@ const MaxNames = 20
 var (
 	kindWord   = regexp.MustCompile(`^[a-z_]{0,40}$`)
 	periodWord = regexp.MustCompile(`^([0-9]{4}-(W?[0-9]{2}|[0-9]{2}-[0-9]{2}))?$`)
+	credential = regexp.MustCompile(`^[A-Za-z]{1,40}$`)
 	nameWord   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 )
 
@@ -127,6 +139,10 @@ func (n Notification) Validate() error {
 	check(kindWord.MatchString(string(n.Facts.ErrorKind)), "the error kind is not one word; want a classify.Kind")
 	check(periodWord.MatchString(n.Facts.Period), "the period is not one; want 2026-10, 2026-W45 or 2026-11-23")
 	check(n.Facts.Quota == nil || periodWord.MatchString(n.Facts.Quota.Month), "the quota's month is not one; want 2026-11")
+	if s := n.Facts.Secret; s != nil {
+		check(credential.MatchString(s.Credential), "the secret's name is not one word; want that of a credential")
+		check(s.Source == expiry.File || s.Source == expiry.Token, "the secret's source is none; want file or jwt")
+	}
 	check(len(n.Facts.Others) <= MaxNames, "%d further integrations; want at most %d", len(n.Facts.Others), MaxNames)
 	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord.MatchString(s) }), "a further integration is not a name")
 	return errors.Join(faults...)

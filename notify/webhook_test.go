@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
@@ -135,7 +137,7 @@ func TestBody(t *testing.T) {
 
 // Every cause has words, and none shows a place that was not filled.
 func TestWordings(t *testing.T) {
-	require.Len(t, notify.Causes(), 10)
+	require.Len(t, notify.Causes(), 11)
 	for _, cause := range notify.Causes() {
 		for _, export := range []bool{true, false} {
 			m := message()
@@ -151,8 +153,62 @@ func TestWordings(t *testing.T) {
 				require.NotContains(t, text, "{export}")
 				require.NotContains(t, text, "{organization}")
 				require.NotContains(t, text, "{percent}")
+				require.NotContains(t, text, "{secret}")
+				require.NotContains(t, text, "{remedy}")
 				require.NotContains(t, text, "show  ")
 			}
+		}
+	}
+}
+
+// The pages have every cause: the list of causes, and what to do for each that
+// is about trouble.
+func TestCausesAreDocumented(t *testing.T) {
+	page := func(name string) string {
+		text, err := os.ReadFile("../docs/" + name)
+		require.NoError(t, err)
+		return string(text)
+	}
+	_, list, found := strings.Cut(page("notifications.md"), "| cause | when | see |")
+	require.True(t, found)
+	for _, cause := range notify.Causes() {
+		require.Regexp(t, "(?m)^\\|.*`"+string(cause)+"`.* \\|", list)
+		if cause != notify.Test {
+			require.Regexp(t, "(?m)^### (.*, )?"+string(cause)+"(, .*)?$", page("operations.md"))
+		}
+	}
+}
+
+// A secret that ends is named with its date and what to do, by who says when it
+// ends. One that the hour of the cause kept back has no facts of its own.
+func TestSecretEnds(t *testing.T) {
+	end := time.Date(2026, 12, 8, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		secret        *notify.Secret
+		subject, does string
+	}{
+		"ahead":   {&notify.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: end, Days: 30}, "secret clientSecret expires in 14 days (2026-12-08)", "Make a new client secret at Entra"},
+		"expired": {&notify.Secret{Credential: "token", Source: expiry.Token, ExpiresAt: end.AddDate(0, 0, -15)}, "secret token expired yesterday (2026-11-23)", "Get a new token"},
+		"kept":    {nil, "a secret expires or has expired", "Make a new secret at the vendor"},
+	} {
+		m := message()
+		m.Notification.Cause, m.Notification.Facts = notify.SecretEnds, notify.Facts{Secret: c.secret}
+		require.NoError(t, m.Notification.Validate())
+		require.Equal(t, "[Ledgerline] xledger-main: "+c.subject, m.Subject(), name)
+		body, err := m.JSON()
+		require.NoError(t, err)
+		for _, text := range []string{m.Text(), string(body)} {
+			require.Contains(t, text, "xledger-main: "+c.subject+".", name)
+			require.Contains(t, text, c.does, name)
+			require.Contains(t, text, "starter health --org ", name)
+		}
+		if c.secret != nil {
+			require.Regexp(t, "secret +"+c.secret.Credential+"\nexpires +"+c.secret.ExpiresAt.Format(time.RFC3339)+", according to ", m.Text(), name)
+			var got struct {
+				Data struct{ Secret notify.Secret }
+			}
+			require.NoError(t, json.Unmarshal(body, &got))
+			require.Equal(t, *c.secret, got.Data.Secret)
 		}
 	}
 }
@@ -175,10 +231,14 @@ func TestOthersAreNamed(t *testing.T) {
 func TestValidate(t *testing.T) {
 	canary := strings.Join([]string{"Bearer", "s3cr3t"}, " ")
 	for name, change := range map[string]func(*notify.Notification){
-		"cause":        func(n *notify.Notification) { n.Cause = notify.Cause(canary) },
-		"kind":         func(n *notify.Notification) { n.Facts.ErrorKind = classify.Kind(canary) },
-		"period":       func(n *notify.Notification) { n.Facts.Period = canary },
-		"others":       func(n *notify.Notification) { n.Facts.Others = []string{canary} },
+		"cause":  func(n *notify.Notification) { n.Cause = notify.Cause(canary) },
+		"kind":   func(n *notify.Notification) { n.Facts.ErrorKind = classify.Kind(canary) },
+		"period": func(n *notify.Notification) { n.Facts.Period = canary },
+		"others": func(n *notify.Notification) { n.Facts.Others = []string{canary} },
+		"secret": func(n *notify.Notification) { n.Facts.Secret = &notify.Secret{Credential: canary, Source: expiry.File} },
+		"source": func(n *notify.Notification) {
+			n.Facts.Secret = &notify.Secret{Credential: "token", Source: expiry.Source(canary)}
+		},
 		"month":        func(n *notify.Notification) { n.Facts.Quota = &notify.Quota{Month: canary} },
 		"too many":     func(n *notify.Notification) { n.Facts.Others = make([]string, notify.MaxNames+1) },
 		"integration":  func(n *notify.Notification) { n.IntegrationID = uuid.Nil },

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 )
@@ -21,6 +22,10 @@ type Watched struct {
 	Schedule *integrations.Schedule `json:"schedule,omitempty"`
 	Paused   bool                   `json:"paused"`
 	Record   *health.Record         `json:"record,omitempty"` // as it was stored last; nil if nothing was seen yet
+
+	Settings    map[string]string           `json:"settings,omitempty"`
+	Credentials map[string]integrations.Ref `json:"credentials,omitempty"`
+	Secrets     []expiry.Secret             `json:"secrets,omitempty"` // as they were stored last: those whose end is known
 }
 
 // Watch returns what a monitor must know, or [ErrNotFound] where there is no
@@ -28,9 +33,9 @@ type Watched struct {
 func Watch(ctx context.Context, db Beginner, organization, integration uuid.UUID) (w Watched, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
-			SELECT adapter, base_url, health, schedule, paused_at IS NOT NULL FROM ledgerline.integrations
+			SELECT adapter, base_url, health, schedule, paused_at IS NOT NULL, settings, credential_refs FROM ledgerline.integrations
 			WHERE organization_id = $1 AND integration_id = $2 AND removed_at IS NULL`, organization, integration).
-			Scan(&w.Adapter, &w.BaseURL, &w.Policy, &w.Schedule, &w.Paused)
+			Scan(&w.Adapter, &w.BaseURL, &w.Policy, &w.Schedule, &w.Paused, &w.Settings, &w.Credentials)
 		if err != nil {
 			return err
 		}
@@ -42,6 +47,11 @@ func Watch(ctx context.Context, db Beginner, organization, integration uuid.UUID
 		if len(list) == 1 {
 			w.Record = list[0].Record
 		}
+		if err != nil {
+			return err
+		}
+		ends, err := secretEnds(ctx, tx, organization, &integration)
+		w.Secrets = ends[integration]
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -166,6 +176,7 @@ type Health struct {
 	Record         *health.Record `json:"health"` // null: nothing was seen yet
 	ProbeInterval  time.Duration  `json:"probeIntervalNs,omitempty"`
 	NextProbeAt    *time.Time     `json:"nextProbeAt"` // null: none is due
+	Secret         *expiry.Secret `json:"secret"`      // the first of its secrets to end; null: no end is known
 }
 
 // staleAfter is how long a probe may be overdue. Its monitor asks at once, and a
@@ -233,6 +244,15 @@ func Healths(ctx context.Context, db Beginner, organization uuid.UUID) (list []H
 				if list[i].IntegrationID == s.IntegrationID {
 					list[i].Record, list[i].ProbeInterval, list[i].NextProbeAt = s.Record, s.ProbeInterval, s.NextProbeAt
 				}
+			}
+		}
+		if err != nil {
+			return err
+		}
+		ends, err := secretEnds(ctx, tx, organization, nil)
+		for i := range list {
+			if first := ends[list[i].IntegrationID]; len(first) > 0 {
+				list[i].Secret = &first[0]
 			}
 		}
 		return err

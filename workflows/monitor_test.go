@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
@@ -377,6 +379,49 @@ func TestWarmUpBeforeARun(t *testing.T) {
 	busy.acts.LastSuccess = func(_, _ uuid.UUID) time.Time { return time.Now().Add(-10 * time.Second) }
 	busy.run(t, days30)
 	require.Empty(t, busy.asked)
+}
+
+// A month before its end a secret is notified of 30, 7 and 1 days ahead and at its
+// end, each at the first look after it: within a probe's interval, or within 12
+// hours of an integration that is not probed, which costs no request.
+func TestMonthOfASecretThatEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		watched runlog.Watched
+		within  time.Duration
+	}{
+		"probed":     {runlog.Watched{}, 15 * time.Minute},
+		"not probed": {runlog.Watched{Policy: health.Policy{NoProbes: true}}, 12 * time.Hour},
+		"paused":     {runlog.Watched{Paused: true}, 12 * time.Hour},
+	} {
+		m := newMonth(t)
+		end := m.began.Add(31*24*time.Hour + time.Hour)
+		claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, end.Unix()))
+		path := t.TempDir() + "/token"
+		writeFile(t, path, "e30."+claims+".c2ln")
+		m.watched.Paused, m.watched.Policy = c.watched.Paused, c.watched.Policy
+		m.watched.Credentials = map[string]integrations.Ref{"token": integrations.Ref("file:" + path)}
+		stored, saves, last := false, 0, 31
+		var days []int
+		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, _ func(pgx.Tx, runlog.SecretWarning) error) error {
+			saves++
+			require.Len(t, s.Known, 1)
+			require.True(t, s.Known[0].ExpiresAt.Equal(end))
+			m.watched.Secrets, stored = s.Known, true
+			if n, due := s.Known[0].Due(s.At); due && n < last { // as the database has it
+				last, days = n, append(days, n)
+				require.WithinRange(t, s.At, end.Add(-time.Duration(n)*24*time.Hour), end.Add(-time.Duration(n)*24*time.Hour+c.within), name)
+			}
+			return nil
+		}
+		m.run(t, 32*24*time.Hour)
+		require.True(t, stored, name)
+		require.Equal(t, []int{30, 7, 1, 0}, days, name)
+		if c.within > time.Hour {
+			require.Empty(t, m.asked, name)
+			require.Empty(t, m.sandbox.Log(), name)
+			require.InDelta(t, 62, saves, 2, "%s: two looks a day, from the first threshold on", name)
+		}
+	}
 }
 
 // A monitor that was ended, say with its namespace, goes on from what is stored.

@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 )
 
 var (
@@ -143,6 +144,34 @@ func TestEveryFolderIsListed(t *testing.T) {
 		}
 	}
 	require.Equal(t, slices.Sorted(slices.Values(vendors.Names())), slices.Sorted(slices.Values(described)))
+}
+
+// A setting that says when a credential ends is of a credential that the vendor
+// takes, and says nothing of where requests go: a new date must not make what was
+// sent before look as if it had gone elsewhere.
+func TestEnds(t *testing.T) {
+	for _, v := range vendors.All {
+		settings := map[string]string{"tenantId": "t"}
+		before := []string{v.Address("https://x/y", settings), v.Place("https://x/y", settings)}
+		require.Empty(t, v.Ends(settings))
+		var want []expiry.Secret
+		for _, s := range v.Settings {
+			if s.Ends == "" {
+				continue
+			}
+			require.Contains(t, v.Credentials, s.Ends, v.Name)
+			require.False(t, s.Required || s.Locates || s.ForExport, v.Name)
+			settings[s.Name] = "2027-01-31"
+			want = append(want, expiry.Secret{Credential: s.Ends, Source: expiry.File, ExpiresAt: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)})
+		}
+		require.Equal(t, want, v.Ends(settings), v.Name)
+		require.Equal(t, slices.Contains(v.Credentials, "clientSecret"), len(want) == 1, "%s: Entra's client secrets have an end", v.Name)
+		require.Equal(t, before, []string{v.Address("https://x/y", settings), v.Place("https://x/y", settings)}, v.Name)
+		for name := range settings {
+			settings[name] = "soon"
+		}
+		require.Empty(t, v.Ends(settings), v.Name)
+	}
 }
 
 // table is what docs/vendors.md says that each vendor takes.

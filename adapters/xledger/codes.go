@@ -27,8 +27,9 @@ var Codes = classify.Table{
 
 		// The names are those of graphql-dotnet, ArgumentsOfCorrectTypeError: the
 		// document is not valid (§5.6.1), and InvalidVariableError: a variable cannot
-		// be coerced (§6.1.2). Both come before execution.
-		"ARGUMENTS_OF_CORRECT_TYPE": {Kind: classify.BadRequest, Effect: classify.None},
+		// be coerced (§6.1.2). Both come before execution. A document of ours has its values
+		// inline, in a form of our own, so the first is about the document.
+		"ARGUMENTS_OF_CORRECT_TYPE": {Kind: classify.RequestDocument, Effect: classify.None},
 		"INVALID_VALUE":             {Kind: classify.Business, Effect: classify.None},
 	},
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -23,7 +24,7 @@ func (a *app) health() *cobra.Command {
 	var watch bool
 	c := &cobra.Command{
 		Use:   "health [--org UUID]",
-		Short: "How integrations are doing: state, last success and error, next probe",
+		Short: "How integrations are doing: state, last success and error, next probe, secrets that end",
 		Long: `Shows how integrations are doing, of one organization or of all.
 
   healthy      the last thing that was seen is a success
@@ -36,6 +37,11 @@ func (a *app) health() *cobra.Command {
 
 A state that nobody keeps up to date, since no worker with monitors runs, is
 marked as stale. starter health history shows how a state came to be.
+
+SECRET is the credential that ends first, where its end is known: Entra's client
+secret by clientSecretExpires in the integration file, and a JSON Web Token by
+its own exp, whose signature is not verified. From 30 days before on it says how
+many days are left. A worker looks at least twice a day.
 
 With --watch the table is shown anew every two seconds on a terminal; elsewhere
 each change is a line. Ctrl-C ends it.`,
@@ -58,6 +64,7 @@ each change is a line. Ctrl-C ends it.`,
 				if seen.list, err = healths(ctx, pool, organizations); err == nil {
 					seen.used, err = quotas(ctx, pool, seen.list)
 				}
+				seen.at = time.Now()
 				return seen, err
 			}
 			if watch {
@@ -128,6 +135,7 @@ func historyTable(list []runlog.HealthEntry) [][]string {
 type healthSeen struct {
 	list []runlog.Health
 	used map[uuid.UUID]quotaUsed // by integration
+	at   time.Time               // days until secrets end count from it
 }
 
 // quotaUsed is how much of this month's requests is used.
@@ -203,7 +211,7 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 			}
 		default:
 			for _, h := range seen.list {
-				if s := seenState(h); shown[h.IntegrationID] != s {
+				if s := seenState(h) + seen.secretDue(h); shown[h.IntegrationID] != s {
 					shown[h.IntegrationID] = s
 					if err := a.printChange(out, seen, h); err != nil {
 						return err
@@ -231,7 +239,11 @@ func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.Health) error
 	if h.Pause != nil {
 		reason = h.Pause.By + ": " + h.Pause.Reason
 	}
-	_, err := fmt.Fprintf(out, "%s  %s  %s  %s  %s\n", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, seenState(h), dash(reason))
+	secret := ""
+	if seen.secretDue(h) != "" {
+		secret = "  secret " + seen.secret(h)
+	}
+	_, err := fmt.Fprintf(out, "%s  %s  %s  %s  %s%s\n", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, seenState(h), dash(reason), secret)
 	return err
 }
 
@@ -240,13 +252,50 @@ type healthJSON struct {
 	State string `json:"state"`
 	Stale bool   `json:"stale"` // nobody keeps it up to date
 	runlog.Health
-	Quota *quotaUsed `json:"quota,omitempty"`
+	Quota  *quotaUsed  `json:"quota,omitempty"`
+	Secret *secretJSON `json:"secret"` // null: no end is known
+}
+
+// secretJSON is the secret that ends first.
+type secretJSON struct {
+	expiry.Secret
+	DaysLeft int    `json:"daysLeft"` // calendar days of UTC; negative after the end
+	Expired  bool   `json:"expired"`
+	Summary  string `json:"summary"` // "secret clientSecret expires in 12 days (2026-12-08)"
+}
+
+// secret is an integration's first secret to end in words; until its first
+// threshold only the date.
+func (seen healthSeen) secret(h runlog.Health) string {
+	switch {
+	case h.Secret == nil:
+		return "-"
+	case seen.secretDue(h) == "":
+		return h.Secret.Credential + " until " + h.Secret.ExpiresAt.UTC().Format(time.DateOnly)
+	}
+	return h.Secret.Credential + " " + h.Secret.When(seen.at)
+}
+
+// secretDue is the threshold that the secret has reached, of this end; "" if
+// none.
+func (seen healthSeen) secretDue(h runlog.Health) string {
+	if h.Secret == nil {
+		return ""
+	}
+	days, due := h.Secret.Due(seen.at)
+	if !due {
+		return ""
+	}
+	return fmt.Sprintf(" %s %d %d", h.Secret.Credential, h.Secret.ExpiresAt.Unix(), days)
 }
 
 func (seen healthSeen) json(h runlog.Health) healthJSON {
 	shown := healthJSON{State: stateOf(h), Stale: h.Stale(time.Now()), Health: h}
 	if u, ok := seen.used[h.IntegrationID]; ok {
 		shown.Quota = &u
+	}
+	if s := h.Secret; s != nil {
+		shown.Secret = &secretJSON{*s, s.DaysLeft(seen.at), !seen.at.Before(s.ExpiresAt), "secret " + s.Credential + " " + s.When(seen.at)}
 	}
 	return shown
 }
@@ -286,7 +335,7 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 	}
 	colour := isTerminal(out) && os.Getenv("NO_COLOR") == ""
 	several := false
-	rows := [][]string{{" ", "INTEGRATION", "ADAPTER", "STATE", "SINCE", "LAST SUCCESS", "LAST ERROR", "NEXT PROBE", "QUOTA"}}
+	rows := [][]string{{" ", "INTEGRATION", "ADAPTER", "STATE", "SINCE", "LAST SUCCESS", "LAST ERROR", "NEXT PROBE", "QUOTA", "SECRET"}}
 	for _, h := range list {
 		several = several || h.OrganizationID != list[0].OrganizationID
 		light := "●"
@@ -297,7 +346,7 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 			}
 			light = lights[state] + light + "\x1b[0m"
 		}
-		row := []string{light, h.Name, h.Adapter, seenState(h), "-", "-", "-", "-", "-"}
+		row := []string{light, h.Name, h.Adapter, seenState(h), "-", "-", "-", "-", "-", seen.secret(h)}
 		if r := h.Record; r != nil {
 			row[4], row[5] = ago(r.Since), ago(r.LastSuccessAt)
 			if r.LastFailure != "" {

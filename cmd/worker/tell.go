@@ -13,11 +13,12 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// tellPeople makes people hear of health and quotas. What exports and ticks
+// tellPeople makes people hear of health, quotas and secrets that end. What exports and ticks
 // tell is part of their own transactions.
 func tellPeople(acts *activities.Activities, db runlog.Beginner) {
 	acts.OnHealth = func(ctx context.Context, u runlog.HealthUpdate) error { return tellOfHealth(ctx, db, u) }
 	acts.OnQuota = tellOfQuota
+	acts.OnSecret = notifyOfSecret
 }
 
 // tellOfHealth tells of each change that concerns people, and of trouble that
@@ -63,5 +64,14 @@ func tellOfQuota(ctx context.Context, tx pgx.Tx, w limits.Warning) error {
 	_, err := runlog.Notify(ctx, tx, runlog.Notification{OrganizationID: w.Organization, IntegrationID: w.Integration, Cause: cause, Facts: notify.Facts{
 		Quota: &notify.Quota{Month: w.Month, Used: w.Requests, Limit: w.Quota.Monthly, Percent: w.Percent},
 	}})
+	return err
+}
+
+// notifyOfSecret notifies of a secret that ends or has ended.
+func notifyOfSecret(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error {
+	_, err := runlog.Notify(ctx, tx, runlog.Notification{
+		OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, Cause: notify.SecretEnds, OccurredAt: w.At,
+		Facts: notify.Facts{Secret: &notify.Secret{Credential: w.Credential, Source: w.Source, ExpiresAt: w.ExpiresAt, Days: w.Days}},
+	})
 	return err
 }

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,10 +18,12 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -108,4 +115,98 @@ func TestTellPeople(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, []string{"quota_80 60", "quota_100 100"}, told(organization))
+}
+
+// Two workers that look at one secret at the same moment notify once of each
+// threshold, with its name, its date and what to do, and never with its value.
+func TestSecretsOfTwoWorkers(t *testing.T) {
+	db, err := runlog.Open(t.Context(), server.URL("postgres", "postgres"), 8)
+	require.NoError(t, err)
+	defer db.Close()
+	_, _, err = runlog.Migrate(t.Context(), db)
+	require.NoError(t, err)
+	end := time.Date(2026, 12, 8, 12, 0, 0, 0, time.UTC)
+	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"sub":"canary","exp":%d}`, end.Unix()))
+	value := "e30." + claims + ".c2ln"
+	path := t.TempDir() + "/token"
+	require.NoError(t, os.WriteFile(path, []byte(value), 0o600))
+	organization, integration := uuid.New(), uuid.New()
+	_, err = runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{{
+		OrganizationID: organization, ID: integration, Name: "main", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql",
+		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + path)}, Policy: classify.DefaultPolicy(),
+	}}, "test", false)
+	require.NoError(t, err)
+	_, err = runlog.ApplyChannels(t.Context(), db, map[uuid.UUID][]integrations.Channel{organization: {
+		{Name: "ops", Webhook: &integrations.Webhook{URL: "https://hooks.example.com/x", Secret: "env:X"}}}}, "test", false)
+	require.NoError(t, err)
+
+	var words bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&words, nil))
+	var workers []*activities.Activities
+	for range 2 {
+		acts := activities.New(db, nil, log)
+		tellPeople(acts, db)
+		workers = append(workers, acts)
+	}
+	look := func(at time.Time) {
+		t.Helper()
+		var both sync.WaitGroup
+		for _, acts := range workers {
+			both.Go(func() {
+				if _, err := acts.Watch(t.Context(), activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+	}
+	type want struct {
+		at      time.Time
+		days    int
+		subject string
+	}
+	n := 0
+	for _, w := range []want{
+		{end.AddDate(0, 0, -31), -1, ""},
+		{end.AddDate(0, 0, -30), 30, "main: secret token expires in 30 days (2026-12-08)"},
+		{end.AddDate(0, 0, -29), -1, ""},
+		{end.AddDate(0, 0, -7), 7, "main: secret token expires in 7 days (2026-12-08)"},
+		{end.AddDate(0, 0, -1), 1, "main: secret token expires tomorrow (2026-12-08)"},
+		{end.Add(time.Second), 0, "main: secret token expired today (2026-12-08)"},
+		{end.AddDate(0, 0, 9), -1, ""},
+	} {
+		for range 2 {
+			look(w.at)
+		}
+		if w.days >= 0 {
+			n++
+		}
+		list, err := runlog.ListTold(t.Context(), db, organization, time.Time{}, uuid.Nil)
+		require.NoError(t, err)
+		require.Len(t, list, n, w.at)
+		if w.days < 0 {
+			continue
+		}
+		var newest runlog.Told
+		for _, told := range list {
+			if told.Facts.Secret.Days == w.days {
+				newest = told
+			}
+		}
+		require.Equal(t, notify.Secret{Credential: "token", Source: expiry.Token, ExpiresAt: end, Days: w.days}, *newest.Facts.Secret)
+		m := notify.Message{ID: newest.NotificationID, Integration: newest.Integration, Adapter: "xledger", Notification: notify.Notification{
+			OrganizationID: organization, IntegrationID: integration, Cause: newest.Cause, OccurredAt: newest.OccurredAt, Facts: newest.Facts}}
+		require.Equal(t, "[Ledgerline] "+w.subject, m.Subject())
+		_, err = db.Exec(t.Context(), `UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour' WHERE organization_id = $1`, organization)
+		require.NoError(t, err)
+	}
+
+	require.Equal(t, 4, strings.Count(words.String(), "ALERT: a secret "))
+	var stored string
+	require.NoError(t, db.QueryRow(t.Context(), `SELECT jsonb_build_object('i', (SELECT jsonb_agg(i) FROM ledgerline.integrations i), 's', (SELECT jsonb_agg(s) FROM ledgerline.integration_secrets s),
+		'w', (SELECT jsonb_agg(w) FROM ledgerline.secret_warnings w), 'n', (SELECT jsonb_agg(n) FROM ledgerline.notifications n))::text`).Scan(&stored))
+	for _, text := range []string{value, claims, "canary", "c2ln"} {
+		require.NotContains(t, words.String(), text)
+		require.NotContains(t, stored, text)
+	}
 }

@@ -50,6 +50,10 @@ type shownHealth struct {
 		Reason  string        `json:"reason"`
 		Latency time.Duration `json:"latency"`
 	} `json:"health"`
+	Secret *struct {
+		Credential string `json:"credential"`
+		Summary    string `json:"summary"`
+	} `json:"secret"`
 }
 
 func healthOf(t *testing.T, o tenant, name string) shownHealth {

@@ -48,6 +48,7 @@ type heard struct {
 		Integration string
 		ErrorKind   classify.Kind
 		Quota       *notify.Quota
+		Secret      *notify.Secret
 	}
 }
 
@@ -353,5 +354,37 @@ func TestNotifyKeepsSecrets(t *testing.T) {
 	require.Contains(t, texts.String(), told.NotificationID.String())
 	for _, secret := range []string{canary, hookSecret, strings.TrimPrefix(hookSecret, "whsec_")} {
 		require.NotContains(t, texts.String(), secret)
+	}
+}
+
+// From the integration file to the receiver: a secret whose file says that it ends
+// is notified once, without a probe, and is shown.
+func TestSecretEndsIsDelivered(t *testing.T) {
+	o := newTenant(t, quick)
+	h := newHooks(t, func(http.ResponseWriter, string, int) {})
+	end := time.Now().UTC().AddDate(0, 0, 20).Format(time.DateOnly)
+	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - {name: ops, webhook: {url: %s/hook, secret: env:HOOK_SECRET}, causes: [secret_ends]}\n", h.URL)
+	src = strings.NewReplacer("    inFlight:", "    health: {probes: false}\n    inFlight:", "table: led_entries", "clientSecretExpires: "+end+", table: led_entries").Replace(src)
+	hosts := strings.Join(append(stack.DevHosts(), h.Listener.Addr().String()), ",")
+	_, words, code := starter(t, src, "integrations", "apply", "-f", "-", "--dev-vendor-hosts", hosts)
+	require.Zero(t, code, words)
+	t.Setenv("HOOK_SECRET", hookSecret)
+	worker := startWorker(t, "--monitors", "--dev-vendor-hosts", hosts)
+
+	got := h.hears(t, "secret_ends", 1)
+	require.Equal(t, "crm", got.Data.Integration)
+	require.Equal(t, []any{"clientSecret", 30}, []any{got.Data.Secret.Credential, got.Data.Secret.Days})
+	shown := healthOf(t, o, "crm")
+	require.Equal(t, "clientSecret", shown.Secret.Credential)
+	require.Contains(t, shown.Secret.Summary, "secret clientSecret expires in ")
+	require.Contains(t, shown.Secret.Summary, "("+end+")")
+	require.Nil(t, healthOf(t, o, "erp").Secret)
+	require.Nil(t, healthOf(t, o, "xledger-main").Secret)
+	require.Contains(t, worker.Output(), "ALERT: a secret expires in ")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	require.Empty(t, h.refused)
+	for _, secret := range []string{sandbox.DemoClientSecret, sandbox.DemoXledgerToken} {
+		require.NotContains(t, h.bodies.String()+worker.Output(), secret)
 	}
 }

@@ -1,0 +1,90 @@
+package activities
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// noteSecrets stores when an integration's secrets end, and notifies of
+// thresholds that are reached. It makes no request to the vendor. A failure is
+// logged and no more: the next look does it, and a monitor has other work.
+func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Watched) {
+	if a.Health.SaveSecrets == nil {
+		return
+	}
+	seen := a.lookAtSecrets(found)
+	seen.OrganizationID, seen.IntegrationID, seen.At = t.OrganizationID, t.IntegrationID, t.Now
+	if !news(seen, found.Secrets) {
+		return
+	}
+	var notified []runlog.SecretWarning
+	err := a.Health.SaveSecrets(ctx, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
+		notified = append(notified, w)
+		if a.OnSecret == nil {
+			return nil
+		}
+		return a.OnSecret(ctx, tx, w)
+	})
+	if err != nil {
+		a.Log.Warn("it could not be stored when an integration's secrets end; the next look tries again",
+			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID, "error", cut(err.Error()))
+		return
+	}
+	for _, w := range notified {
+		a.Log.Warn("ALERT: a secret "+w.When(w.At), "organization_id", w.OrganizationID, "integration_id", w.IntegrationID,
+			"credential", w.Credential, "expires_at", w.ExpiresAt, "source", w.Source)
+	}
+}
+
+// lookAtSecrets finds out when secrets end, from the settings and from the
+// secrets themselves. The values stay here.
+func (a *Activities) lookAtSecrets(found runlog.Watched) (seen runlog.SecretsSeen) {
+	ends := make(map[string]expiry.Secret)
+	if adapter, ok := a.Adapters[found.Adapter]; ok {
+		for _, s := range adapter.Vendor().Ends(found.Settings) {
+			ends[s.Credential] = s
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(found.Credentials)) {
+		end, known := ends[name]
+		value, err := found.Credentials[name].Resolve()
+		if err == nil {
+			s := expiry.Secret{Credential: name, Source: expiry.Token}
+			var ok bool
+			if s.IssuedAt, s.ExpiresAt, ok = expiry.JWT(value); ok && !s.ShortLived() && (!known || s.ExpiresAt.Before(end.ExpiresAt)) {
+				end, known = s, true
+			}
+		}
+		switch {
+		case known:
+			seen.Known = append(seen.Known, end)
+		case err == nil: // one that cannot be read may have any end; calls say why it cannot
+			seen.Endless = append(seen.Endless, name)
+		}
+	}
+	return seen
+}
+
+// news reports whether what was seen differs from what is stored, or a threshold
+// is reached. Most looks end here, without a transaction.
+func news(seen runlog.SecretsSeen, stored []expiry.Secret) bool {
+	for _, s := range stored {
+		if slices.Contains(seen.Endless, s.Credential) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(seen.Known, func(k expiry.Secret) bool {
+		_, due := k.Due(seen.At)
+		return due || !slices.ContainsFunc(stored, func(s expiry.Secret) bool { return same(s, k) })
+	})
+}
+
+func same(a, b expiry.Secret) bool {
+	return a.Credential == b.Credential && a.Source == b.Source && a.IssuedAt.Equal(b.IssuedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
+}
