@@ -36,7 +36,7 @@ func TestClientSecretExpires(t *testing.T) {
 	}
 	src := strings.Replace(good, "/graphql\n", "/graphql\n    settings: {clientSecretExpires: 2027-01-31}\n", 1)
 	_, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
-	require.ErrorContains(t, err, "adapter xledger has no settings")
+	require.ErrorContains(t, err, "unknown field; known are amounts")
 }
 
 // What exports need can be left out, and is checked where it stands.
