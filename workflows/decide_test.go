@@ -57,6 +57,29 @@ func TestDecide(t *testing.T) {
 		{name: "a refused question is no refusal of content", seen: seen{kind: classify.BadRequest, class: classify.Permanent, asking: true, effect: classify.Open}, want: fail},
 		{name: "the answer proves nothing", seen: seen{kind: classify.Untrusted, class: classify.Transient, asking: true}, want: aside, step: send, wait: time.Minute},
 
+		{name: "refused before anything was accepted, several", seen: seen{kind: classify.Business, class: classify.Permanent, effect: classify.None, vouchers: 9, run: isolation{alike: true}}, want: keep, step: send},
+		{name: "refused before anything was accepted, one", seen: seen{kind: classify.Business, class: classify.Permanent, effect: classify.None, vouchers: 1, run: isolation{alike: true}}, want: suspect, step: send},
+		{name: "refused, and something was accepted", seen: seen{kind: classify.Business, class: classify.Permanent, effect: classify.None, vouchers: 9, run: isolation{alike: true, trusted: true}}, want: halve},
+		{name: "refused, and a part of it is there", seen: seen{ok: true, left: 2, vouchers: 1, accepted: true, item: Item{Step: ask, Then: halve}, run: isolation{alike: true}}, want: halve, step: ask, then: halve},
+		{name: "refused, and it has cost enough", seen: seen{kind: classify.Business, class: classify.Permanent, effect: classify.None, vouchers: 9, run: isolation{alike: true, trusted: true, spent: true}}, want: leave, step: send},
+		{name: "one refused, and it has cost enough", seen: seen{kind: classify.Business, class: classify.Permanent, effect: classify.None, vouchers: 1, run: isolation{alike: true, trusted: true, spent: true}}, want: halve},
+		{name: "asked after a refusal before anything was accepted", seen: seen{ok: true, left: 18, vouchers: 9, item: Item{Step: ask, Then: halve}, run: isolation{alike: true}}, want: keep, step: ask, then: halve},
+		{name: "a document that cannot be read", seen: seen{kind: classify.RequestDocument, class: classify.Permanent, effect: classify.None, vouchers: 9, run: isolation{alike: true}}, want: fail},
+		{name: "the contract differs", seen: seen{kind: classify.Configuration, class: classify.Permanent, item: Item{Step: activities.VerifyStep}}, want: fail},
+		{name: "the contract cannot be asked for", seen: seen{kind: classify.Unavailable, class: classify.Transient, item: Item{Step: activities.VerifyStep}}, want: pause, step: activities.VerifyStep},
+		{name: "an answer about the contract that proves nothing", seen: seen{kind: classify.Untrusted, class: classify.Transient, item: Item{Step: activities.VerifyStep}}, want: pause, step: activities.VerifyStep},
+		{name: "the contract is refused in the vendor's words", seen: seen{kind: classify.Business, class: classify.Permanent, item: Item{Step: activities.VerifyStep}}, want: fail},
+
+		{name: "too large, proved", seen: seen{kind: classify.PayloadTooLarge, class: classify.Permanent, effect: classify.None, vouchers: 9, run: isolation{fits: true}}, want: shrink, step: send},
+		{name: "too large, and the work has ended", seen: seen{kind: classify.PayloadTooLarge, class: classify.Permanent, effect: classify.Open, ended: true, vouchers: 9, run: isolation{fits: true}}, want: again, step: ask, then: shrink},
+		{name: "too large for one voucher", seen: seen{kind: classify.PayloadTooLarge, class: classify.Permanent, effect: classify.None, vouchers: 1, run: isolation{fits: true}}, want: leave, step: send},
+		{name: "gave up", seen: seen{kind: classify.GatewayTimeout, class: classify.Transient, effect: classify.Open, openFor: time.Minute, unanswered: true, vouchers: 9, run: isolation{fits: true}}, want: aside, step: ask, then: shrink, wait: time.Minute},
+		{name: "gave up, and a question came too early", seen: seen{kind: classify.Unsettled, class: classify.Transient, asking: true, effect: classify.Open, retryIn: time.Second, unanswered: true, vouchers: 9, run: isolation{fits: true}}, want: aside, step: ask, then: shrink, wait: time.Second},
+		{name: "gave up with one voucher", seen: seen{kind: classify.GatewayTimeout, class: classify.Transient, effect: classify.Open, openFor: time.Minute, unanswered: true, vouchers: 1, run: isolation{fits: true}}, want: aside, step: send, wait: time.Minute},
+		{name: "gave up, asked, and nothing is there", seen: seen{ok: true, left: 18, vouchers: 9, item: Item{Step: ask, Then: shrink, Code: classify.GatewayTimeout}, run: isolation{fits: true}}, want: shrink, step: ask, then: shrink},
+		{name: "gave up, asked, and one is left", seen: seen{ok: true, left: 2, vouchers: 1, item: Item{Step: ask, Then: shrink, Code: classify.GatewayTimeout}, run: isolation{fits: true}}, want: again, step: send},
+		{name: "too large, asked, and one is left", seen: seen{ok: true, left: 2, vouchers: 1, item: Item{Step: ask, Then: shrink, Code: classify.PayloadTooLarge}, run: isolation{fits: true}}, want: leave, step: ask, then: shrink},
+
 		{name: "not the owner", seen: seen{kind: classify.NotOwner, class: classify.Permanent, effect: classify.Open}, want: reclaim},
 		{name: "cancelled", seen: seen{kind: classify.Cancelled, class: classify.Permanent, cancelled: true, effect: classify.Open}, want: fail},
 		{name: "too often", seen: seen{kind: classify.Unavailable, class: classify.Transient, deferrals: maxDeferrals}, want: fail},
@@ -82,8 +105,8 @@ func TestDecideNeverWhileOpen(t *testing.T) {
 	for _, kind := range classify.Kinds() {
 		for _, ended := range []bool{true, false} {
 			for _, step := range []string{activities.SendStep, activities.AskStep} {
-				d := decide(seen{kind: kind, class: kind.Class(), effect: classify.Open, ended: ended, item: Item{Step: step}})
-				require.NotEqual(t, halve, d.next, kind)
+				d := decide(seen{kind: kind, class: kind.Class(), effect: classify.Open, ended: ended, item: Item{Step: step}, vouchers: 9, run: isolation{alike: true, fits: true, spent: true}, unanswered: true})
+				require.NotContains(t, []next{halve, keep, suspect, shrink, leave}, d.next, kind)
 				if d.next == again {
 					require.Equal(t, activities.AskStep, d.item.Step, kind)
 				}
