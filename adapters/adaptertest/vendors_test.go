@@ -1,0 +1,102 @@
+package adaptertest_test
+
+import (
+	"maps"
+	"net/http"
+	"testing"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/adapters/adaptertest"
+	"github.com/ledgerline/ledgerline/adapters/businesscentral"
+	"github.com/ledgerline/ledgerline/adapters/dataverse"
+	"github.com/ledgerline/ledgerline/adapters/vendors"
+	"github.com/ledgerline/ledgerline/adapters/xledger"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
+)
+
+// The vendors keep what they promise, with the sandbox as the vendor.
+func TestVendors(t *testing.T) {
+	for i, v := range vendors.All {
+		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
+			s, ok := subjects[v.Name]
+			if !ok {
+				t.Fatalf("%s has no subject here; docs/adding-a-vendor.md says what belongs in it", v.Name)
+			}
+			s.New = func() adapters.Adapter { return vendors.New()[i] }
+			s.Start = serve
+			s.Connect = connect(v.Name, s.settings)
+			adaptertest.Test(t, s.Subject)
+		})
+	}
+}
+
+// subject is a subject before it is connected to the sandbox.
+type subject struct {
+	adaptertest.Subject
+	settings map[string]string // for exports
+}
+
+const line = `{"method":"POST","path":"companies(` + sandbox.DemoCompanyID + `)/journals(` + sandbox.DemoJournalID + `)/journalLines",
+	"body":{"externalDocumentNumber":"call-1","documentNumber":"7","accountNumber":"1920","postingDate":"2026-10-15","amount":1.50}}`
+
+var subjects = map[string]subject{
+	xledger.Name: {Subject: adaptertest.Subject{
+		Credentials: map[string]string{"token": sandbox.DemoXledgerToken},
+		Calls: []adaptertest.Call{
+			{Body: `{"query":"query { __typename }"}`, Guard: adapters.ReadOnly},
+			{Body: `{"query":"mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}","variables":{"in":[` +
+				`{"clientId":"1","node":{"extIdentifier":"call-1","trRegNumber":"1","postedDate":"2026-10-15","amount":"0","account":{"code":"1920"}}}]}}`,
+				Guard: adapters.Readback, Key: "call-1"},
+		},
+		Throttled: []adaptertest.Answer{
+			{Status: 200, Body: `{"errors":[{"message":"Too many requests in a short time.","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`},
+			{Status: 200, Body: `{"errors":[{"message":"Too many requests at a time.","code":"BAD_REQUEST.CONCURRENCY_LIMIT_REACHED"}]}`},
+		},
+	}},
+	dataverse.Name: {Subject: adaptertest.Subject{
+		Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret},
+		Calls: []adaptertest.Call{
+			{Body: `{"method":"GET","path":"WhoAmI"}`, Guard: adapters.ReadOnly},
+			{Body: `{"method":"PATCH","path":"accounts(accountnumber='call-1')","body":{"name":"Kari"}}`, Guard: adapters.Idempotent, Key: "call-1"},
+			{Body: `{"method":"POST","path":"accounts","body":{"name":"Kari"}}`, Guard: adapters.Unsafe},
+		},
+		Throttled: []adaptertest.Answer{
+			{Status: 429, Header: http.Header{"Retry-After": {"5"}}, Body: `{"error":{"code":"0x80072322","message":"Number of requests exceeded the limit."}}`},
+			{Status: 400, Body: `{"error":{"code":"0x80072321","message":"Combined execution time exceeded the limit."}}`},
+			{Status: 400, Body: `{"error":{"code":"0x80060308","message":"Busy."}}`},
+		},
+	}, settings: map[string]string{"table": "acme_ledgerlines", "prefix": "acme_"}},
+	businesscentral.Name: {Subject: adaptertest.Subject{
+		Credentials: map[string]string{"clientSecret": sandbox.DemoClientSecret},
+		Calls: []adaptertest.Call{
+			{Body: `{"method":"GET","path":"companies?$top=1"}`, Guard: adapters.ReadOnly},
+			{Body: line, Guard: adapters.Readback, Key: "call-1"},
+		},
+		Throttled: []adaptertest.Answer{
+			{Status: 429, Body: `{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached."}}`},
+			{Status: 429},
+		},
+	}, settings: map[string]string{"companyId": sandbox.DemoCompanyID, "journalId": sandbox.DemoJournalID}},
+}
+
+// serve starts a sandbox with empty books.
+func serve(pageSize int) adaptertest.Vendor {
+	sb := sandbox.New(sandbox.Options{PageSize: pageSize})
+	return adaptertest.Vendor{
+		Handler:       sb,
+		Count:         func(key string) int { return len(sb.Records(key)) },
+		Changes:       func() int { return len(sb.Effects()) },
+		IgnoreFilters: func() { sb.Script(sandbox.Rule{LookUp: sandbox.FilterIgnored}) },
+	}
+}
+
+func connect(vendor string, settings map[string]string) func(string) (string, map[string]string) {
+	return func(origin string) (string, map[string]string) {
+		at := sandbox.Addresses(origin)
+		all := map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": at["entra"]}
+		maps.Copy(all, settings)
+		return at[vendor], all
+	}
+}
+
