@@ -26,12 +26,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ledgerline/ledgerline/adapters"
 )
 
-// Subject is an adapter, and what is needed to hold it to its promises.
+// Subject is an adapter, and what is needed to hold it to its promises. Its
+// functions are called concurrently.
 type Subject struct {
 	// New returns the adapter, with nothing cached. It is called for each check.
 	New func() adapters.Adapter
@@ -125,18 +127,30 @@ func Test(t *testing.T, s Subject) {
 
 // Check is [Test] for those who have no test, or expect a promise to be broken. It
 // returns nil, or an error that joins a [Broken] for each promise that is not kept.
+// It checks several at a time.
 func Check(s Subject) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	var all []error
-	for _, p := range promises {
-		if broken, due := p.broken(s); due && broken != nil {
-			all = append(all, broken)
-		}
+	all := make([]error, len(promises))
+	places := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, p := range promises {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			if broken, due := p.broken(s); due && broken != nil {
+				all[i] = broken
+			}
+		})
 	}
+	wg.Wait()
 	return errors.Join(all...)
 }
+
+// atOnce is how many promises Check checks at a time: they wait more than they
+// work.
+const atOnce = 8
 
 // check says what the subject lacks.
 func (s Subject) check() error {

@@ -99,4 +99,3 @@ func connect(vendor string, settings map[string]string) func(string) (string, ma
 		return at[vendor], all
 	}
 }
-

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -57,9 +58,11 @@ const (
 	cutBody    = "cut body"
 )
 
+// newWire returns a wire that is not started.
 func newWire(vendor http.Handler) *wire {
 	w := &wire{vendor: vendor, stop: make(chan struct{}), conns: make(map[net.Conn]bool)}
 	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(w.serve))
+	w.Config.ErrorLog = log.New(io.Discard, "", 0) // whoever lies is not believed
 	w.Config.ConnState = func(c net.Conn, s http.ConnState) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -69,7 +72,6 @@ func newWire(vendor http.Handler) *wire {
 			w.conns[c] = true
 		}
 	}
-	w.Start()
 	return w
 }
 
@@ -115,6 +117,17 @@ func (w *wire) asked() (n int) {
 		}
 	}
 	return n
+}
+
+// after returns what arrived after the first request to the vendor.
+func (w *wire) after() []seen {
+	all := w.all()
+	for i, s := range all {
+		if s.vendor {
+			return all[i+1:]
+		}
+	}
+	return nil
 }
 
 // connections counts those that are open.

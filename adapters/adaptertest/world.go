@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net/http/httptest"
 	"net/url"
 	"runtime/pprof"
 	"strings"
@@ -39,8 +40,16 @@ var labels atomic.Int64
 
 // world starts a vendor and connects an adapter to it.
 func (c *checker) world(pageSize int) *world {
+	w := c.started(pageSize, (*httptest.Server).Start)
+	w.client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{w.base.Host}})
+	return w
+}
+
+// started is a world without a client.
+func (c *checker) started(pageSize int, start func(*httptest.Server)) *world {
 	w := &world{checker: c, adapter: c.s.New(), vendor: c.s.Start(pageSize), label: fmt.Sprint(labels.Add(1))}
 	w.wire = newWire(w.vendor.Handler)
+	start(w.wire.Server)
 	c.worlds = append(c.worlds, w)
 	base, settings := c.s.Connect(w.wire.URL)
 	u, err := url.Parse(base)
@@ -48,7 +57,6 @@ func (c *checker) world(pageSize int) *world {
 		c.fatalf("Subject.Connect: %v", err)
 	}
 	w.base, w.settings, w.wire.base = u, settings, strings.TrimRight(u.Path, "/")
-	w.client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{u.Host}})
 	return w
 }
 
@@ -64,7 +72,9 @@ func (c *checker) warm(pageSize int) *world {
 }
 
 func (w *world) close() {
-	w.client.CloseIdle()
+	if w.client != nil {
+		w.client.CloseIdle()
+	}
 	w.wire.close()
 }
 
@@ -268,7 +278,7 @@ func said(v classify.Verdict) string {
 
 // eventually waits for what must happen.
 func eventually(happened func() bool) bool {
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience / 2); ; time.Sleep(5 * time.Millisecond) {
 		if happened() {
 			return true
 		}

@@ -115,11 +115,12 @@ func (w *world) sendLate(body []byte) (arrive func()) {
 // untilDeadline makes an attempt whose deadline passes. It reports whether the
 // vendor was asked before; on a slow machine it takes a later deadline for that.
 func (w *world) untilDeadline(attempt func(context.Context, *adapters.Conn) classify.Verdict) (v classify.Verdict, arrived bool) {
-	for limit := 300 * time.Millisecond; limit <= patience; limit *= 3 {
+	for limit := 100 * time.Millisecond; limit <= patience; limit *= 3 {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		w.labelled(ctx, func(ctx context.Context) { v = attempt(ctx, w.conn()) })
 		cancel()
-		if w.wire.asked() > 0 {
+		asked := func() bool { return w.wire.asked() > 0 }
+		if asked() || v.Effect == classify.Open && eventually(asked) { // what has left arrives
 			return v, true
 		}
 	}
@@ -158,6 +159,14 @@ func unsent(c *checker) {
 		if !v.Retry() {
 			c.errorf("nobody listens, and trying a %s again cannot help: %s", a.name, said(v))
 		}
+	}
+
+	// The connection's client calls nobody.
+	w = c.warm(0)
+	w.client = adapters.NewClient(adapters.ClientOptions{})
+	for _, a := range w.attempts("u1") {
+		v, result := w.run(a)
+		c.none("the connection's client calls nobody", a, v, result)
 	}
 
 	// It is too large.
@@ -340,6 +349,7 @@ func largeAnswer(c *checker) {
 // elsewhere is another server, at which nothing may arrive.
 func elsewhere() (at *wire, address string) {
 	w := newWire(http.NotFoundHandler())
+	w.Start()
 	u, _ := url.Parse(w.URL)
 	return w, "http://localhost:" + u.Port() + "/"
 }
