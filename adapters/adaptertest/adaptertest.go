@@ -203,15 +203,15 @@ var promises = []promise{
 	{"export", exporters, "Entries that were accepted are in the vendor's books once and are found again, with their amounts and references. Others are not found.", export},
 	{"once", everyAdapter, "A request is sent once for each Do, at once, whatever comes back. Only a refused token may be renewed once.", once},
 	{"lost-answer", exporters, "After a lost answer the effect is open, and asking shows what was done.", lostAnswer},
-	{"late-effect", exporters, "A request that takes effect after its deadline was open until then.", lateEffect},
-	{"unsent", everyAdapter, "A write of which nothing was sent had no effect.", unsent},
-	{"effect", everyAdapter, "A failed write has the class of its answer. Nothing but proof makes its effect none or its work ended.", effect},
+	{"late-effect", exporters, "A request can take effect after its deadline, so its effect is open until then.", lateEffect},
+	{"unsent", everyAdapter, "A write of which nothing was sent has the effect none.", unsent},
+	{"effect", everyAdapter, "A failed write has the class of its answer. Only proof makes its effect none, or its work ended.", effect},
 	{"codes", everyAdapter, "Each code of the table means what the table says, and proves no more.", codes},
 	{"throttling", everyAdapter, "Throttling is rate_limited, also inside HTTP 200, and proves that nothing was done only where the table says so.", throttling},
 	{"idempotent", everyAdapter, "What is called idempotent leaves one record when it is sent twice, and is accepted twice.", idempotent},
 	{"pages", exporters, "Find reads every page. A page that does not come is an error, and pages come to an end.", pages},
 	{"filter", exporters, "An answer with a record that was not asked for is not trusted.", filter},
-	{"known", exporters, "A record that is known to be there is counted once, and one that only a part of the answer shows is reported.", known},
+	{"known", exporters, "A record that is known to be there is counted once. If a part of the answer does not show it, the answer is not trusted.", known},
 	{"reads", everyAdapter, "A read that failed has the class of its answer, no effect and no result.", reads},
 	{"large-answer", everyAdapter, "A write that was accepted with a large answer is no failure, and a large body is not passed on.", largeAnswer},
 	{"redirect", everyAdapter, "A redirect is not followed, and no credential travels with it.", redirect},
@@ -296,7 +296,7 @@ func (c *checker) close() {
 	}
 }
 
-// writes returns the sample calls with a guard.
+// callsWith returns the sample calls whose guard fits.
 func (c *checker) callsWith(fits func(adapters.Guard) bool) (list []Call) {
 	for _, call := range c.s.Calls {
 		if fits(call.Guard) {

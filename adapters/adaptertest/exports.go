@@ -110,7 +110,7 @@ func entries(c *checker) {
 	}
 	long := c.entries("e", terms.Entries)
 	for i := range long {
-		long[i].Text = strings.Repeat("long text ", 2000)
+		long[i].Text = strings.Repeat("x", 2*adapters.MaxRequest/terms.Entries)
 	}
 	if body, err := x.ExportBody(w.form(), long); err == nil && len(body) > adapters.MaxRequest {
 		c.errorf("ExportBody makes a body of %d bytes; at most %d are sent", len(body), adapters.MaxRequest)
