@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/adaptertest"
@@ -45,9 +46,7 @@ var subjects = map[string]subject{
 		Credentials: map[string]string{"token": sandbox.DemoXledgerToken},
 		Calls: []adaptertest.Call{
 			{Body: `{"query":"query { __typename }"}`, Guard: adapters.ReadOnly},
-			{Body: `{"query":"mutation($in:[AddGLImportItemInput!]!){addGLImportItems(inputs:$in){edges{clientId node{dbId}}}}","variables":{"in":[` +
-				`{"clientId":"1","node":{"extIdentifier":"call-1","trRegNumber":"1","postedDate":"2026-10-15","amount":"0","account":{"code":"1920"}}}]}}`,
-				Guard: adapters.Readback, Key: "call-1"},
+			{Body: zeroLine(xledger.Adapter{}), Guard: adapters.Readback, Key: callKey},
 		},
 		Throttled: []adaptertest.Answer{
 			{Status: 200, Body: `{"errors":[{"message":"Too many requests in a short time.","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`},
@@ -78,6 +77,20 @@ var subjects = map[string]subject{
 			{Status: 429},
 		},
 	}, settings: map[string]string{"companyId": sandbox.DemoCompanyID, "journalId": sandbox.DemoJournalID}},
+}
+
+// callKey is the key of the record that a sample call makes.
+const callKey = "00000000000000000000000000000001"
+
+// zeroLine is a call that an exporter could have written itself: a line of nothing.
+func zeroLine(x adapters.Exporter) string {
+	body, err := x.ExportBody(adapters.Form{}, []adapters.Entry{{
+		Key: callKey, Voucher: "1", Account: "1920", Amount: "0", Currency: "NOK", Date: time.Date(2026, 10, 15, 0, 0, 0, 0, time.UTC),
+	}})
+	if err != nil {
+		panic(err)
+	}
+	return string(body)
 }
 
 // serve starts a sandbox with empty books.
