@@ -59,6 +59,10 @@ type Subject struct {
 	// soon, also those inside HTTP 200. There is at least one.
 	Throttled []Answer
 
+	// Answers are other answers of the vendor that fail a write of two entries, with
+	// what each may prove, above all those that look like a success. It may be nil.
+	Answers []Failure
+
 	// Entry changes an entry that an export sends, so that the vendor takes it: its
 	// account, its currency. It must leave key, voucher, amount and text alone. It may
 	// be nil.
@@ -93,6 +97,14 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
+}
+
+// Failure is an answer that fails a write, and what it may prove.
+type Failure struct {
+	Name string
+	Answer
+	None  bool // that nothing was done, and nothing will be
+	Ended bool // that the vendor's work on it has ended
 }
 
 // Broken is a promise that an adapter does not keep.
@@ -302,6 +314,16 @@ func (c *checker) callsWith(fits func(adapters.Guard) bool) (list []Call) {
 		if fits(call.Guard) {
 			list = append(list, call)
 		}
+	}
+	return list
+}
+
+// failures are the replies that fail a write: those of every vendor and the
+// subject's own.
+func (c *checker) failures() []reply {
+	list := failures(c.s.New().Vendor().Codes.Dialect)
+	for _, f := range c.s.Answers {
+		list = append(list, reply{name: f.Name, lie: lie{unheard: f.None, answer: &f.Answer}, none: f.None, ended: f.Ended})
 	}
 	return list
 }

@@ -76,6 +76,7 @@ func failures(d classify.Dialect) (list []reply) {
 	}
 	say(200, "an error of the vendor's", failure(d, unlisted, "no"), reply{ended: true, retry: no})
 	say(200, "an error that says timed out", failure(d, unlisted, "The query timed out."), reply{retry: no})
+	say(202, "an error of the vendor's", failure(d, unlisted, "no"), reply{})
 	say(200, "no body", "", reply{retry: yes})
 	say(200, "HTML", "<!DOCTYPE html><html></html>", reply{retry: yes})
 	say(200, "an array where an object is due", "[]", reply{})

@@ -25,6 +25,10 @@ func toySubject(m mistake) adaptertest.Subject {
 			{Status: 429, Body: `{"error":{"code":"slow_down","message":"slow down"}}`},
 			{Status: 200, Body: `{"error":{"code":"busy","message":"slow down"}}`},
 		},
+		Answers: []adaptertest.Failure{
+			{Name: "one of two lines", Answer: adaptertest.Answer{Status: 200, Body: `{"stored":[{"key":"x","id":1}]}`}},
+			{Name: "no lines", Answer: adaptertest.Answer{Status: 200, Body: `{"stored":null}`}},
+		},
 	}
 	return s
 }
@@ -45,6 +49,7 @@ var mistakes = map[mistake][]string{
 	"says none after its deadline":                {"late-effect", "context"},
 	"says open where it got no token":             {"unsent"},
 	"says none after HTTP 500":                    {"effect"},
+	"takes a part for all":                        {"effect"},
 	"forgets the vendor's wait":                   {"codes"},
 	"does not know the code of throttling":        {"throttling"},
 	"says idempotent":                             {"idempotent"},

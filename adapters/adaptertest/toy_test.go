@@ -268,7 +268,7 @@ func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, bo
 		answer, v = a.send(ctx, c, p.Guard.Op(), method, at, body)
 	}
 	if v.Class == classify.Success && r.Lines != nil {
-		if stored := toyStored(answer.Body); len(stored) != len(r.Lines) {
+		if stored := toyStored(answer.Body); len(stored) != len(r.Lines) && a.mistake != "takes a part for all" {
 			v = adapters.Fault(classify.IncompleteResponse, "body:stored", "the answer does not name each line")
 			v.HTTPStatus, v.Effect = answer.Status, classify.Open
 		}

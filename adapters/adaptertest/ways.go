@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -105,28 +106,33 @@ func secrets(c *checker) {
 				l := e.lie(s)
 				return &l
 			})
-			conn := w.conn()
-			var v classify.Verdict
-			w.limited(func(ctx context.Context) { v, _ = a.run(ctx, conn) })
-			travelled := make([]string, 0, len(c.s.Credentials))
-			for _, secret := range c.s.Credentials {
-				travelled = append(travelled, secret)
+			for range 2 { // the second time with what was kept of the first
+				w.echoed(e.name, a)
 			}
-			for _, s := range w.wire.all() {
-				for _, secret := range s.secrets() {
-					if !slices.Contains(conn.Secrets(), secret) {
-						c.errorf("a %s sends a token that is not among Conn.Secrets; note it with Conn.Used", a.name)
-					}
-					travelled = append(travelled, secret)
-				}
+		}
+	}
+}
+
+// echoed makes an attempt and looks for secrets in what it says.
+func (w *world) echoed(why string, a attempt) {
+	conn := w.conn()
+	var v classify.Verdict
+	before := len(w.wire.all())
+	w.limited(func(ctx context.Context) { v, _ = a.run(ctx, conn) })
+	travelled := slices.Collect(maps.Values(w.s.Credentials))
+	for _, s := range w.wire.all()[before:] {
+		for _, secret := range s.secrets() {
+			if !slices.Contains(conn.Secrets(), secret) {
+				w.errorf("a %s sends a token that is not among Conn.Secrets; note it with Conn.Used", a.name)
 			}
-			mask := redact.New(conn.Secrets()...)
-			for _, part := range append([]classify.Verdict{v}, v.Parts...) {
-				for _, secret := range travelled {
-					if strings.Contains(mask.Exact(part.Message), secret) || strings.Contains(string(part.Kind)+part.Rule, secret) {
-						c.errorf("%s: what a %s says still has a secret when those of Conn.Secrets are masked", e.name, a.name)
-					}
-				}
+			travelled = append(travelled, secret)
+		}
+	}
+	mask := redact.New(conn.Secrets()...)
+	for _, part := range append([]classify.Verdict{v}, v.Parts...) {
+		for _, secret := range travelled {
+			if strings.Contains(mask.Exact(part.Message), secret) || strings.Contains(string(part.Kind)+part.Rule, secret) {
+				w.errorf("%s: what a %s says still has a secret when those of Conn.Secrets are masked", why, a.name)
 			}
 		}
 	}

@@ -21,8 +21,12 @@ const soon = patience / 2
 
 func once(c *checker) {
 	w := c.warm(0)
-	for i, r := range failures(w.adapter.Vendor().Codes.Dialect) {
+	common := len(failures(w.adapter.Vendor().Codes.Dialect))
+	for i, r := range c.failures() {
 		for _, a := range w.attempts(fmt.Sprint("o", i)) {
+			if i >= common && !a.write {
+				continue // they answer a write
+			}
 			lost := r.lie.answer == nil
 			if lost && !a.write { // net/http may repeat what it knows to be harmless
 				continue
@@ -227,7 +231,7 @@ func (c *checker) none(why string, a attempt, v classify.Verdict, result any) {
 
 func effect(c *checker) {
 	w := c.warm(0)
-	for i, r := range failures(w.adapter.Vendor().Codes.Dialect) {
+	for i, r := range c.failures() {
 		body := w.write(fmt.Sprint("e", i))
 		if body == nil {
 			return
