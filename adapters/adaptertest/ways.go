@@ -110,7 +110,28 @@ func secrets(c *checker) {
 				w.echoed(e.name, a)
 			}
 		}
+		if _, ok := c.s.New().(adapters.Verifier); ok && !e.token {
+			c.verifiedEcho(e.name, e.lie)
+		}
 	}
+}
+
+// verifiedEcho looks for secrets in what a verification says.
+func (c *checker) verifiedEcho(why string, echo func(seen) lie) {
+	w := c.world(0)
+	w.wire.lie(func(s seen) *lie {
+		l := echo(s)
+		return &l
+	})
+	conn := w.conn()
+	w.limited(func(ctx context.Context) {
+		contract, v := w.adapter.(adapters.Verifier).Verify(ctx, conn, adapters.Wanted{})
+		texts := []string{v.Message}
+		for _, check := range contract.Checks {
+			texts = append(texts, check.What, check.Found, check.Remedy)
+		}
+		w.masked(why, "verification", conn, w.wire.all(), texts)
+	})
 }
 
 // echoed makes an attempt and looks for secrets in what it says.
@@ -119,20 +140,35 @@ func (w *world) echoed(why string, a attempt) {
 	var v classify.Verdict
 	before := len(w.wire.all())
 	w.limited(func(ctx context.Context) { v, _ = a.run(ctx, conn) })
+	var texts []string
+	for _, part := range append([]classify.Verdict{v}, v.Parts...) {
+		texts = append(texts, part.Message)
+		for _, secret := range w.s.Credentials {
+			if strings.Contains(string(part.Kind)+part.Rule, secret) {
+				w.errorf("%s: the rule or the kind of a %s has a secret", why, a.name)
+			}
+		}
+	}
+	w.masked(why, a.name, conn, w.wire.all()[before:], texts)
+}
+
+// masked checks that a connection knows every secret that was sent over it, so
+// that masking them leaves none in texts.
+func (w *world) masked(why, name string, conn *adapters.Conn, sent []seen, texts []string) {
 	travelled := slices.Collect(maps.Values(w.s.Credentials))
-	for _, s := range w.wire.all()[before:] {
+	for _, s := range sent {
 		for _, secret := range s.secrets() {
 			if !slices.Contains(conn.Secrets(), secret) {
-				w.errorf("a %s sends a token that is not among Conn.Secrets; note it with Conn.Used", a.name)
+				w.errorf("a %s sends a token that is not among Conn.Secrets; note it with Conn.Used", name)
 			}
 			travelled = append(travelled, secret)
 		}
 	}
 	mask := redact.New(conn.Secrets()...)
-	for _, part := range append([]classify.Verdict{v}, v.Parts...) {
+	for _, text := range texts {
 		for _, secret := range travelled {
-			if strings.Contains(mask.Exact(part.Message), secret) || strings.Contains(string(part.Kind)+part.Rule, secret) {
-				w.errorf("%s: what a %s says still has a secret when those of Conn.Secrets are masked", why, a.name)
+			if strings.Contains(mask.Exact(text), secret) {
+				w.errorf("%s: what a %s says still has a secret when those of Conn.Secrets are masked", why, name)
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func (w *world) limited(f func(ctx context.Context)) {
 	w.labelled(ctx, f)
 }
 
-// labelled runs f so that the goroutines which it starts can be told.
+// labelled runs f so that the goroutines which it starts can be recognized.
 func (w *world) labelled(ctx context.Context, f func(ctx context.Context)) {
 	pprof.Do(ctx, pprof.Labels("adaptertest", w.label), f)
 }

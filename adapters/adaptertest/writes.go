@@ -297,21 +297,21 @@ func beside(done, err Answer) Answer {
 func throttling(c *checker) {
 	w := c.warm(0)
 	table := w.adapter.Vendor().Codes
-	for i, said200 := range c.s.Throttled {
+	for i, answer := range c.s.Throttled {
 		for _, a := range w.attempts(fmt.Sprint("t", i)) {
-			w.wire.say(lie{unheard: true, answer: &said200})
+			w.wire.say(lie{unheard: true, answer: &answer})
 			v, result := w.run(a)
 			if v.Kind != classify.RateLimited || !v.Retry() || result != nil {
-				c.errorf("HTTP %d, throttled: a %s ends with %s; want kind %s", said200.Status, a.name, said(v), classify.RateLimited)
+				c.errorf("HTTP %d, throttled: a %s ends with %s; want kind %s", answer.Status, a.name, said(v), classify.RateLimited)
 			}
 			want := classify.Effect("")
 			if a.write {
-				if want = classify.Open; documented(said200, table) {
+				if want = classify.Open; documented(answer, table) {
 					want = classify.None
 				}
 			}
 			if v.Effect != want {
-				c.errorf("HTTP %d, throttled: a %s ends with %s; want effect %q, by the table of codes", said200.Status, a.name, said(v), want)
+				c.errorf("HTTP %d, throttled: a %s ends with %s; want effect %q, by the table of codes", answer.Status, a.name, said(v), want)
 			}
 		}
 	}
