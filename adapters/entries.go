@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 )
@@ -92,7 +93,7 @@ func strict(body []byte, into any, want string) error {
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("body: %w; want %s", err, want)
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF { // More would pass over a } or ]
 		return errors.New("body: something follows the JSON object")
 	}
 	return nil

@@ -231,7 +231,7 @@ func TestLookUpBodies(t *testing.T) {
 	require.Equal(t, []adapters.Sought{{Key: keyOf("a"), Voucher: "A"}, {Key: keyOf("b"), Known: true}}, sought)
 	everyExporter(t, func(t *testing.T, b books) {
 		for _, body := range []string{
-			``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`,
+			``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`, `{"keys":["` + keyOf("a") + `"]}}`,
 			`{"keys":["` + keyOf("a") + `"],"vouchers":["A","B"]}`, `{"keys":["` + keyOf("a") + `"],"known":["` + keyOf("b") + `"]}`,
 		} {
 			_, err := b.Plan(adapters.LookUp, []byte(body))

@@ -183,6 +183,8 @@ func TestMalformedRequests(t *testing.T) {
 		{dv, `{"method":"GET","path":"a","body":{}}`, "GET has none"}, {dv, `{"requests":[]}`, "want 1 to"},
 		{dv, `{"requests":[{"requests":[]}]}`, "batch in a batch"}, {dv, `{"mehtod":"GET"}`, "mehtod"},
 		{bc, `{"requests":[` + strings.Repeat(`{"method":"GET","path":"a"},`, 100) + `{"method":"GET","path":"a"}]}`, "want 1 to 100"},
+		{dv, `{"method":"GET","path":"a"}}`, "follows"}, {bc, `{"method":"GET","path":"a"}] {"method":"POST","path":"a"}`, "follows"},
+		{xl, `{"query":"{a}"}}`, "follows"}, {xl, `{"query":"{a}"}} {"query":"mutation{b}"}`, "follows"},
 		{xl, `{"query":" "}`, "empty"}, {xl, `{"quer":""}`, "quer"}, {xl, `nonsense`, "body"},
 	}
 	for _, c := range cases {

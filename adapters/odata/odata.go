@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -58,7 +59,7 @@ func Parse(body []byte, maxParts int) (Request, error) {
 	if err := d.Decode(&r); err != nil {
 		return r, fmt.Errorf(`body: %w; want {"method": …, "path": …, "headers": {…}, "body": …} or {"requests": […]}`, err)
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF { // More would pass over a } or ]
 		return r, errors.New("body: something follows the JSON object")
 	}
 	if !r.Batch() {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -27,7 +28,7 @@ func parse(body []byte) (query, error) {
 	if err := d.Decode(&q); err != nil {
 		return q, fmt.Errorf(`body: %w; want {"query": "…", "variables": {…}}`, err)
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF { // More would pass over a } or ]
 		return q, errors.New("body: something follows the JSON object")
 	}
 	if strings.TrimSpace(q.Query) == "" {
