@@ -92,8 +92,9 @@ func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out Fitted, er
 				    SELECT chunk, voucher_id, count(*)::int AS n FROM ledgerline.export_entries
 				    WHERE organization_id = $1 AND export_id = $2 AND chunk IN (SELECT chunk FROM free) GROUP BY chunk, voucher_id
 				), placed AS (
-				    SELECT chunk, voucher_id, dense_rank() OVER (ORDER BY (upto - 1) / width) AS place
-				    FROM (SELECT *, sum(n) OVER (ORDER BY chunk, voucher_id) AS upto, greatest(1, $5 + 1 - max(n) OVER ()) AS width FROM vouchers) v
+				    SELECT chunk, voucher_id, dense_rank() OVER (ORDER BY `+placeOf("$5::int")+`) AS place
+				    FROM (SELECT *, sum(n) OVER (PARTITION BY `+small("$5::int")+` ORDER BY chunk, voucher_id) AS upto, row_number() OVER (ORDER BY chunk, voucher_id) AS nth,
+				              max(n) FILTER (WHERE `+small("$5::int")+`) OVER () AS most FROM vouchers) v
 				)
 				UPDATE ledgerline.export_entries x SET chunk = $6 + p.place FROM placed p
 				WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = p.chunk AND x.voucher_id = p.voucher_id AND x.state = 'planned'`,

@@ -1,6 +1,8 @@
 package runlog_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +73,30 @@ func TestFitChunks(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, runlog.Fitted{Last: 13, Kept: []int{}}, out, "one voucher is not halved, nor rejected")
 	require.Contains(t, b.entries(e), "d1:7:planned", "it was left alone")
+}
+
+// One large voucher gets a chunk of its own, and the others still share theirs.
+func TestFitWithALargeVoucher(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	var rows []string
+	for _, v := range []string{"a", "b", "c", "d", "e", "f"} {
+		rows = append(rows, v+"1 "+v+" 2026-10-05 3000 10", v+"2 "+v+" 2026-10-05 1920 -10")
+	}
+	for i := range 8 {
+		rows = append(rows, fmt.Sprintf("c9%d cc 2026-10-05 3000 %d", i, 1-2*(i%2)))
+	}
+	b.lines(rows...)
+	e := b.claim("2026-10", nil)
+	b.plan(e, integrations.Export{}, 20)
+	out, err := runlog.FitChunks(t.Context(), b.worker, e.Owner(), runlog.Fit{Size: 4, Into: 3, From: 1, To: 2})
+	require.NoError(t, err)
+	require.Equal(t, runlog.Fitted{Last: 8, Kept: []int{}}, out)
+	chunks := make(map[string]int)
+	for _, entry := range b.entries(e) {
+		chunks[strings.Split(entry, ":")[1]]++
+	}
+	require.Equal(t, map[string]int{"4": 2, "5": 4, "6": 2, "7": 4, "8": 8}, chunks)
 }
 
 // What a vendor says of itself is kept with the integration, for its file as it was;

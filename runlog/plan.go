@@ -36,7 +36,7 @@ const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem
 //	$1 organization  $2 integration  $3 export  $4 $5 period [from, to)  $6 most entries of a voucher
 //	$7 accounts (jsonb or NULL)  $8 dimensions (jsonb)  $9 currencies  $10 parent of a retry or NULL
 //	$11 most entries in a chunk, unless a voucher has more
-const lines = `
+var lines = `
 WITH fresh AS (
     SELECT a.* FROM {source} a
     WHERE a.organization_id = $1 AND a.entry_date < $5
@@ -63,11 +63,24 @@ WITH fresh AS (
         END AS fault
     FROM (SELECT l.*, s.amount AS sent FROM lines l LEFT JOIN siblings s USING (voucher_id)) l GROUP BY voucher_id
 ), placed AS (
-    SELECT voucher_id, n, fault, CASE WHEN fault IS NULL THEN dense_rank() OVER (ORDER BY fault IS NOT NULL, (upto - 1) / width) ELSE 0 END AS chunk
-    FROM (SELECT v.*, sum(n) OVER (PARTITION BY fault IS NULL ORDER BY voucher_id) AS upto,
-              greatest(1, $11::int + 1 - max(n) FILTER (WHERE fault IS NULL) OVER ())::int AS width
-          FROM vouchers v) w
+    SELECT voucher_id, n, fault, CASE WHEN fault IS NULL THEN dense_rank() OVER (ORDER BY fault IS NOT NULL, place) ELSE 0 END AS chunk
+    FROM (SELECT voucher_id, n, fault, ` + placeOf("$11::int") + ` AS place
+          FROM (SELECT v.*, sum(n) OVER (PARTITION BY fault IS NULL, ` + small("$11::int") + ` ORDER BY voucher_id) AS upto, row_number() OVER (ORDER BY voucher_id) AS nth,
+                    max(n) FILTER (WHERE fault IS NULL AND ` + small("$11::int") + `) OVER () AS most
+                FROM vouchers v) u) w
 )`
+
+// small tells the vouchers that share chunks from those that have more than half as
+// many lines as a chunk may have. Each of these has a chunk of its own, or one of
+// them would make all chunks small.
+func small(size string) string { return "n <= greatest(1, " + size + " / 2)" }
+
+// placeOf is where a voucher goes. Those that share chunks are counted up, and a
+// voucher belongs where its last line does: so a chunk has room for the largest of
+// them.
+func placeOf(size string) string {
+	return "CASE WHEN " + small(size) + " THEN (upto - 1) / greatest(1, " + size + " + 1 - most)::int ELSE 1000000000 + nth END"
+}
 
 // translated turns a line of the source into the vendor's words.
 const translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
@@ -90,7 +103,7 @@ const translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text
 // stays whole: the chunk of its last entry is that of all, and the width of a
 // chunk leaves room for the largest voucher. What is refused here gets chunk 0.
 // $12 is the first chunk's number less one.
-const planEntries = lines + `
+var planEntries = lines + `
 INSERT INTO ledgerline.export_entries AS x (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason,
     entry_date, account, amount, currency, text, dimensions)
 SELECT $1, $2, l.entry_id, $3, l.voucher_id, CASE WHEN p.fault IS NULL THEN p.chunk + $12::int ELSE 0 END,
