@@ -52,6 +52,12 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 		return x.lateErrors(ctx)
 	case VerifyStep:
 		return x.verifyBefore(ctx)
+	case PingStep:
+		defer conn.For(limits.Lookup)()
+		out.guard = adapters.ReadOnly
+		_, out.verdict = exporter.Do(ctx, conn, adapters.Ping, nil)
+		out.verdict.Effect = ""
+		return out
 	}
 	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
 		Place: exporter.Vendor().Place(spec.BaseURL, spec.Settings)}

@@ -152,6 +152,7 @@ type Planned struct {
 	Verify        bool `json:"verify,omitempty"`        // the contract with the vendor has to be checked first
 	Size          int  `json:"size,omitempty"`          // most entries in a chunk
 	Full          int  `json:"full,omitempty"`          // most entries in a chunk by the file and the vendor; 0 in plans of old, whose chunks stay as they are
+	Ping          bool `json:"ping,omitempty"`          // a refused token looks like a refused voucher
 	Isolate       int  `json:"isolate,omitempty"`       // requests that finding refused vouchers may cost
 	EqualRefusals int  `json:"equalRefusals,omitempty"` // so many vouchers refused for one reason end a run that has had nothing accepted; 0 in plans of old
 }
@@ -187,7 +188,7 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	_, verifies := exporter.(adapters.Verifier)
 	return Planned{
 		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: verifies && chunks > 0 && !contract.Holds(spec.ContractFile()),
-		Size: size, Full: full, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
+		Size: size, Full: full, Ping: vendor.Export.QuietRefusal, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
 	}, storeError(err)
 }
 
@@ -281,6 +282,7 @@ func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.E
 const (
 	SendStep       = ""            // ask for what is open, then send what is left
 	AskStep        = "ask"         // ask for what is open and send nothing
+	PingStep       = "ping"        // ask for nothing, to see whether the vendor takes any request; the chunk is 0
 	VerifyStep     = "verify"      // check the contract with the vendor; the chunk is 0
 	LateErrorsStep = "late-errors" // ask what the vendor found faulty of late; the chunk is 0
 )

@@ -60,6 +60,9 @@ type ExportTerms struct {
 	// Atomic: the vendor documents a request as all or nothing. If some of it is
 	// there and the rest is not, a person must look.
 	Atomic bool
+	// QuietRefusal: a refused token looks like a refused voucher, so a run asks for
+	// nothing before it blames a voucher.
+	QuietRefusal bool
 	// LateErrors: some are found only later, by [Exporter.LateErrors].
 	LateErrors bool
 	// Currencies: it takes amounts in several; otherwise they are in the company's.

@@ -137,7 +137,7 @@ var meanings = map[Kind]struct {
 	Duplicate:       {Permanent, there, SignalAnswer, content},
 	QuotaExhausted:  {Permanent, there, SignalThrottled, passes},
 	QuotaSpent:      {Permanent, ignored, SignalNothing, caller},
-	RequestDocument: {Permanent, there, SignalAnswer, caller},
+	RequestDocument: {Permanent, there, SignalAnswer, content},
 	InvalidResponse: {Permanent, there, SignalAnswer, 0},
 	TLS:             {Permanent, there, SignalFailure, 0},
 	InvalidRequest:  {Permanent, there, SignalNothing, 0},

@@ -101,9 +101,13 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 // invocation is the one that makes an item.
 func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID) activities.Invocation {
 	chunk := activities.Chunk{ExportID: e.ID, Chunk: item.Chunk, Fence: e.Fence, Step: item.Step}
+	policy := in.Policy
+	if item.Step == activities.VerifyStep {
+		policy = VerifyPolicy()
+	}
 	return activities.Invocation{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
-		Operation: adapters.Export, Body: chunk.Body(), Policy: in.Policy, Summary: summaryOf(e.Period, chunk),
+		Operation: adapters.Export, Body: chunk.Body(), Policy: policy, Summary: summaryOf(e.Period, chunk),
 		OwnQueue: in.OwnQueue, ReadOnly: item.Step != activities.SendStep,
 	}
 }
@@ -189,6 +193,10 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 		d.item.Until = now.Add(max(d.wait, minAside))
 		p.Aside = append(p.Aside, d.item)
 	case halve:
+		if p.Plan.Ping && !s.item.Isolates {
+			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: true}, Item{Step: activities.PingStep})
+			break
+		}
 		f.split = p.split(d.item)
 	case keep:
 		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code, Rest: s.vouchers})
@@ -212,7 +220,7 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
 			class = classify.Permanent
 		}
-		if s.unwelcome && d.item.Code == classify.Business {
+		if d.item.Code == classify.Business && (s.unwelcome || s.item.Step == activities.PingStep) {
 			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
 		}
 		p.fail(class, d.item.Code, message)
@@ -257,6 +265,8 @@ func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration)
 
 func summaryOf(period string, c activities.Chunk) string {
 	switch c.Step {
+	case activities.PingStep:
+		return "export " + period + ", whether the vendor takes any request"
 	case activities.VerifyStep:
 		return "export " + period + ", the contract with the vendor"
 	case activities.LateErrorsStep:

@@ -183,7 +183,7 @@ func decide(s seen) decision {
 		return decision{next: aside, item: item, wait: deferral(item.Tries-1, 0)}
 	case s.asking:
 		return decision{next: pause, item: item}
-	case item.Step == activities.VerifyStep && permanent:
+	case (item.Step == activities.VerifyStep || item.Step == activities.PingStep) && permanent:
 		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
 	case large && open:
 		return ask(shrink)

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -30,7 +31,9 @@ import (
 
 // Isolation is how far a run is in finding the vouchers that its vendor refuses.
 type Isolation struct {
-	Trusted  bool      `json:"trusted,omitempty"`  // something was accepted, or enough was tried: what is refused is to blame
+	Accepted bool      `json:"accepted,omitempty"` // the vendor has something of this run
+	Trusted  bool      `json:"trusted,omitempty"`  // that, or enough was tried: a voucher that is refused alone is rejected
+	Verified bool      `json:"verified,omitempty"` // the contract with the vendor was checked by this run, or is about to be
 	Held     []Item    `json:"held,omitempty"`     // refused chunks that are not halved yet
 	Suspects []Suspect `json:"suspects,omitempty"` // vouchers that were refused alone, and are not rejected yet
 	Draws    int       `json:"draws,omitempty"`    // vouchers that were drawn, or looked for
@@ -50,6 +53,7 @@ type Suspect struct {
 type Sizes struct {
 	Size int  `json:"size,omitempty"` // most entries in a chunk from now on; 0 is as planned
 	Slow bool `json:"slow,omitempty"` // an attempt took more than a quarter of its time
+	Fits bool `json:"fits,omitempty"` // a chunk was accepted since the size was last reduced
 }
 
 // begin notes that a run has its plan. The contract with the vendor comes first, if
@@ -57,8 +61,22 @@ type Sizes struct {
 func (p *Progress) begin() {
 	p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
 	if p.Plan.Verify {
-		p.Queue = append(p.Queue, Item{Step: activities.VerifyStep})
+		p.verify()
 	}
+}
+
+// verify has the contract with the vendor checked next.
+func (p *Progress) verify() {
+	p.Verified = true
+	p.Queue = append(p.Queue, Item{Step: activities.VerifyStep})
+}
+
+// VerifyPolicy is the policy for checking a contract, which takes up to a dozen
+// requests: an attempt of 25 s, and a second one.
+func VerifyPolicy() classify.Policy {
+	p := classify.DefaultPolicy()
+	p.AttemptTimeout, p.MaxRetries = 25*time.Second, 1
+	return p
 }
 
 // isolation is what [decide] needs to know of it.
@@ -76,22 +94,45 @@ func (p *Progress) count(s seen) {
 	if s.item.Isolates || s.item.Then == halve {
 		p.Export.Isolating += s.requests
 	}
-	if s.accepted && !p.Trusted {
+	if s.accepted && !p.Accepted {
+		p.Accepted = true
 		p.trust()
 	}
 	if !s.run.fits || s.item.Step != activities.SendStep || !s.ok {
 		return
 	}
+	p.Fits = p.Fits || s.accepted
 	p.Slow = p.Slow || s.took > s.timeout/4
-	if s.took > s.timeout/2 && s.entries > 1 {
+	if s.took > s.timeout/2 && s.vouchers > 1 {
 		p.smaller(s.entries, Item{})
 	}
 }
 
-// trust has what is refused be to blame from now on: held chunks are halved, and the
-// vouchers that were refused alone are rejected.
+// trust ends the search for another reason than the vouchers: held chunks are halved,
+// and the vouchers that were refused alone are rejected. If nothing was accepted, the
+// contract with the vendor is checked before, and what the vendor could not read is
+// not rejected.
 func (p *Progress) trust() {
+	if !p.Accepted && !p.Verified {
+		p.verify()
+		return
+	}
 	p.Trusted = true
+	if !p.Accepted {
+		unread := func(code classify.Kind) bool { return code == classify.RequestDocument }
+		for _, item := range p.Held {
+			if unread(item.Code) {
+				p.leaves(item)
+			}
+		}
+		for _, s := range p.Suspects {
+			if unread(s.Code) {
+				p.leaves(Item{Reason: s.Reason, Code: s.Code})
+			}
+		}
+		p.Held = slices.DeleteFunc(p.Held, func(i Item) bool { return unread(i.Code) })
+		p.Suspects = slices.DeleteFunc(p.Suspects, func(s Suspect) bool { return unread(s.Code) })
+	}
 	for _, item := range p.Held {
 		if item.Less || item.Rest <= 1 {
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
@@ -222,15 +263,15 @@ func (p *Progress) finish() {
 		}
 		message := fmt.Sprintf("%d chunks were not sent: %s", p.LeftOver, why)
 		if p.isolation().spent {
-			message = fmt.Sprintf("finding refused vouchers has cost %d requests, as many as export.isolateRequests allows; %s", p.Export.Isolating, message)
+			message = fmt.Sprintf("finding refused vouchers has cost %d requests, and export.isolateRequests allows %d; %s", p.Export.Isolating, p.Plan.Isolate, message)
 		}
 		p.fail(classify.Permanent, code, message)
 	}
 	switch {
-	case p.Size > 0:
+	case p.Size > 0 && p.Fits:
 		p.Export.ChunkSize = p.Size
-	case p.Trusted && !p.Slow && p.Plan.Size < p.Plan.Full: // try more next time
-		p.Export.ChunkSize = min(2*p.Plan.Size, p.Plan.Full)
+	case p.Size == 0 && p.Fits && !p.Slow && p.Plan.Size < p.Plan.Full: // try more next time
+		p.Export.ChunkSize = min(4*p.Plan.Size, p.Plan.Full)
 	}
 }
 
@@ -238,7 +279,7 @@ func (p *Progress) finish() {
 // smaller. Without a chunk only these are.
 func (p *Progress) smaller(entries int, item Item) {
 	if size := max(1, (entries+1)/2); entries > 0 && (p.Size == 0 || size < p.Size) {
-		p.Size = size
+		p.Size, p.Fits = size, false
 	} else if item.Chunk == 0 {
 		return
 	}

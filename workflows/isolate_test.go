@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +22,10 @@ type plan struct {
 	chunks   map[int][]int  // vouchers, of two entries each
 	refused  map[int]string // vouchers, and why
 	largest  int            // most entries in a request; 0 is any
+	took     time.Duration  // by a request
+	code     classify.Kind  // of refusals
+	verified int            // how often the contract was checked
+	differs  bool
 	accepted []int
 	rejected map[int]string
 	requests int
@@ -42,9 +47,15 @@ func newPlan(vouchers, size int, p activities.Planned) *plan {
 // if it was refused.
 func (x *plan) invoke(item Item) (activities.CallResult, error) {
 	vouchers := x.chunks[item.Chunk]
-	at := activities.Attempt{Number: 1, Class: classify.Success, Kind: classify.OK, Vouchers: len(vouchers), Entries: 2 * len(vouchers), StartedAt: time.Unix(0, 0), EndedAt: time.Unix(1, 0)}
+	at := activities.Attempt{Number: 1, Class: classify.Success, Kind: classify.OK, Vouchers: len(vouchers), Entries: 2 * len(vouchers), StartedAt: time.Unix(0, 0), EndedAt: time.Unix(0, 0).Add(x.took)}
 	result := func() activities.CallResult {
 		return activities.CallResult{Trail: activities.Trail{at}, Left: 2 * len(vouchers)}
+	}
+	if item.Step == activities.VerifyStep {
+		if x.verified++; x.differs {
+			at.Class, at.Kind, at.Message = classify.Permanent, classify.Configuration, "the vendor is not as exports need it"
+			return activities.CallResult{Trail: activities.Trail{at}}, errors.New(at.Message)
+		}
 	}
 	if len(vouchers) == 0 {
 		return activities.CallResult{Trail: activities.Trail{at}}, nil
@@ -61,7 +72,7 @@ func (x *plan) invoke(item Item) (activities.CallResult, error) {
 	}
 	for _, v := range vouchers {
 		if why := x.refused[v]; why != "" {
-			at.Kind, at.Message = classify.Business, fmt.Sprintf("%s: voucher %d", why, v)
+			at.Kind, at.Message = cmp.Or(x.code, classify.Business), fmt.Sprintf("%s: voucher %d", why, v)
 			return result(), errors.New(at.Message)
 		}
 	}
@@ -172,6 +183,27 @@ func TestAllRefused(t *testing.T) {
 	}
 }
 
+// A few vouchers that are all refused: the contract is checked before anybody is
+// blamed. What the vendor could not read is not rejected.
+func TestFewRefused(t *testing.T) {
+	for _, c := range []struct {
+		code     classify.Kind
+		differs  bool
+		rejected int
+	}{{classify.Business, false, 5}, {classify.Business, true, 0}, {classify.RequestDocument, false, 0}, {classify.RequestDocument, true, 0}} {
+		x := newPlan(5, 200, terms)
+		x.code, x.differs = c.code, c.differs
+		for v := range 5 {
+			x.refused[v] = "no"
+		}
+		x.run(t)
+		require.Equal(t, 1, x.verified)
+		require.Len(t, x.rejected, c.rejected, c)
+		require.Equal(t, 5-c.rejected, x.left())
+		require.Equal(t, c.rejected == 0, x.progress.Export.ErrorClass != "", c)
+	}
+}
+
 // The vouchers that are tried come from all over the plan.
 func TestDrawnFromAllOver(t *testing.T) {
 	x := newPlan(1600, 20, terms)
@@ -240,7 +272,18 @@ func TestSizes(t *testing.T) {
 
 	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 200, Isolate: 500, EqualRefusals: 16})
 	x.run(t)
-	require.Equal(t, 100, x.progress.Export.ChunkSize)
+	require.Equal(t, 200, x.progress.Export.ChunkSize)
+
+	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x.took = 6 * time.Second // more than half of an attempt's time
+	x.run(t)
+	require.Len(t, x.accepted, 400)
+	require.LessOrEqual(t, x.progress.Export.ChunkSize, 4, "each slow chunk makes the next ones smaller")
+
+	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x.took = 4 * time.Second
+	x.run(t)
+	require.Zero(t, x.progress.Export.ChunkSize, "it is neither slow nor quick")
 
 	x = newPlan(3, 2, terms)
 	x.largest = 1 // not even one voucher fits

@@ -58,6 +58,9 @@ var Vendor = adapters.Vendor{
 		Entries: MaxNodes, Default: MaxNodes,
 		Atomic:     true, // a mutation is stored as a whole or not at all
 		LateErrors: true,
+		// Its answer to a token that has expired is not public, and comes inside HTTP 200
+		// perhaps, as that to a wrong header does.
+		QuietRefusal: true,
 		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
 		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 	},

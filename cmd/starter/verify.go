@@ -102,7 +102,7 @@ func verify(ctx context.Context, temporal client.Client, spec integrations.Integ
 	v := verified{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
 	out, err := workflows.Execute(ctx, temporal, activities.Invocation{
 		OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: spec.Adapter, CorrelationID: uuid.New(),
-		Operation: adapters.Verify, Policy: spec.Policy, Actor: whoami(), ReadOnly: true,
+		Operation: adapters.Verify, Policy: workflows.VerifyPolicy(), Actor: whoami(), ReadOnly: true,
 		OwnQueue: spec.Limits.OwnQueue(), Summary: "the contract with the vendor",
 	})
 	switch {
