@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 )
@@ -77,8 +79,16 @@ func (e Export) Isolating() int {
 // ContractFile identifies what of an integration's file the contract with its
 // vendor depends on: a SHA-256 in hex.
 func (i Integration) ContractFile() string {
+	settings := maps.Clone(i.Settings)
+	if v, ok := vendors.Lookup(i.Adapter); ok {
+		for _, s := range v.Settings {
+			if s.Ends != "" { // says nothing of the vendor
+				delete(settings, s.Name)
+			}
+		}
+	}
 	sum := sha256.New()
-	err := json.NewEncoder(sum).Encode([]any{i.Adapter, i.BaseURL, i.Settings, i.Credentials, i.Export.Dimensions})
+	err := json.NewEncoder(sum).Encode([]any{i.Adapter, i.BaseURL, settings, i.Credentials, i.Export.Dimensions})
 	if err != nil {
 		panic(err) // texts
 	}

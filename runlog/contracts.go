@@ -37,7 +37,8 @@ func ContractOf(ctx context.Context, db Beginner, organization, integration uuid
 	return c, err
 }
 
-// RecordContract stores what a vendor has said of itself.
+// RecordContract stores what a vendor has said of itself. What was learnt from it
+// stays if it shows nothing this time, as while it refuses the token.
 func RecordContract(ctx context.Context, db Beginner, organization, integration uuid.UUID, file string, c adapters.Contract) error {
 	checks := make([]adapters.Check, len(c.Checks))
 	for i, check := range c.Checks {
@@ -45,9 +46,10 @@ func RecordContract(ctx context.Context, db Beginner, organization, integration 
 		checks[i] = check
 	}
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, file, checks, learnt, differs, checked_at)
+		_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts AS c (organization_id, integration_id, file, checks, learnt, differs, checked_at)
 			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock())
-			ON CONFLICT (organization_id, integration_id) DO UPDATE SET file = excluded.file, checks = excluded.checks, learnt = excluded.learnt,
+			ON CONFLICT (organization_id, integration_id) DO UPDATE SET file = excluded.file, checks = excluded.checks,
+			    learnt = CASE WHEN excluded.learnt IS NULL AND c.file = excluded.file THEN c.learnt ELSE excluded.learnt END,
 			    differs = excluded.differs, checked_at = excluded.checked_at`,
 			organization, integration, file, checks, c.Learnt, len(c.Differing()) > 0)
 		return err

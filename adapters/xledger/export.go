@@ -39,7 +39,7 @@ func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte,
 		}
 		w.entry = i
 		node := object{
-			w.field("extIdentifier", clean(e.Key)), w.field("trRegNumber", strconv.Itoa(numbers[e.Voucher])),
+			w.field("extIdentifier", e.Key), w.field("trRegNumber", strconv.Itoa(numbers[e.Voucher])),
 			w.field("postedDate", e.Date.Format(time.DateOnly)), w.field("amount", e.Amount), w.coded("account", e.Account),
 		}
 		if e.Text != "" {

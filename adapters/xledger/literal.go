@@ -89,6 +89,3 @@ func written(how, value string) (v any, ok bool) {
 	}
 	return number(value), decimal.MatchString(value)
 }
-
-// clean is s as it arrives: without what is not UTF-8.
-func clean(s string) string { return string([]rune(s)) }

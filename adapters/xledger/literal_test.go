@@ -27,7 +27,7 @@ func FuzzLiteral(f *testing.F) {
 		b.WriteString("query{f(a:")
 		literal(&b, []object{{{"x", s}, {"y", number("-1.50")}}})
 		b.WriteString("){g}}")
-		want := clean(s)
+		want := string([]rune(s)) // without what is not UTF-8
 
 		own, err := parser.ParseQuery(&vektah.Source{Input: b.String()})
 		require.NoError(t, err)

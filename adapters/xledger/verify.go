@@ -63,7 +63,8 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) 
 		contract.Add("token", adapters.Differs, v.Message, "make a new API token in Xledger and put it where the integration's credentials.token points")
 		return contract, success("verify:token")
 	case v.Class == classify.Permanent && !v.Kind.Passes():
-		contract.Add("address", adapters.Differs, v.Message, "correct baseURL: it is to be the address of Xledger's GraphQL, which answers query{__typename}")
+		contract.Add("token or address", adapters.Differs, v.Message,
+			"make a new API token in Xledger, or correct baseURL: it is to be the address of Xledger's GraphQL, which answers query{__typename}")
 		return contract, success("verify:address")
 	default:
 		return contract, v
@@ -80,11 +81,12 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) 
 	for _, look := range []struct {
 		what   string
 		q      connection
+		no     adapters.CheckState // if the vendor refuses it
 		remedy string
 	}{
-		{"look-up of import items by extIdentifier", items([]string{notThere(c)}),
+		{"look-up of import items by extIdentifier", items([]string{notThere(c)}), adapters.Differs,
 			"Ledgerline finds what it has sent by this look-up, and cannot export without it: give the token's user the right to read general ledger import items"},
-		{"look-up of import errors", errorsSince(time.Now()),
+		{"look-up of import errors", errorsSince(time.Now()), adapters.Assumed, // exports work without
 			"without it errors that the import finds later are not seen: give the token's user the right to read the import's errors"},
 	} {
 		n := 0
@@ -95,7 +97,7 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) 
 		case v.Class == classify.Success:
 			contract.Add(look.what, adapters.Checked, "", "")
 		case v.Kind == classify.Untrusted, v.Class == classify.Permanent && !v.Kind.Passes():
-			contract.Add(look.what, adapters.Differs, v.Message, look.remedy)
+			contract.Add(look.what, look.no, v.Message, look.remedy)
 		default:
 			return contract, v
 		}
@@ -325,22 +327,27 @@ func (s *schema) ask(document string, into any) *classify.Verdict {
 	return nil
 }
 
-// scalars are words in the names of scalars, and how a value of one is written.
+// scalars are words in the names of scalars of a vendor's own, and how a value of
+// one is written. They are looked for where numbers are due, and nowhere else: an
+// AccountNumber is no number.
 var scalars = []struct {
 	how   string
 	words []string
 }{
-	{asText, []string{"string", "text", "char"}},
+	{asText, []string{"string", "text"}},
 	{asNumber, []string{"decimal", "money", "amount", "float", "double", "number", "numeric", "int", "long", "short", "byte"}},
 }
 
-// writtenAs says how a value of a type is written. sure is false if its name does
-// not say.
-func writtenAs(t typeRef) (how string, sure bool) {
+// writtenAs says how a value of a type is written. sure is false if the type is one
+// of the vendor's own, and its name does not say.
+func writtenAs(of string, t typeRef) (how string, sure bool) {
 	switch t.Name {
 	case "Int", "Float":
 		return asNumber, true
 	case "String", "ID":
+		return asText, true
+	}
+	if of != "amount" && of != "trRegNumber" {
 		return asText, true
 	}
 	name := strings.ToLower(t.Name)
@@ -439,7 +446,7 @@ func (s *schema) leaf(contract *adapters.Contract, in *typeInfo, what, name, of,
 		contract.Add(what, adapters.Differs, "its type is "+t.Name+", which is not a single value", askXledger)
 		return
 	}
-	how, sure := writtenAs(t)
+	how, sure := writtenAs(of, t)
 	contract.Learnt[of] = how
 	found := "type " + t.Name + ", written as a " + how
 	switch {
@@ -451,8 +458,8 @@ func (s *schema) leaf(contract *adapters.Contract, in *typeInfo, what, name, of,
 		contract.Add(what, adapters.Differs, "type "+t.Name+", which does not take a text", askXledger)
 	case !sure && of == "amount":
 		contract.Add(what, adapters.Assumed, found, "nothing, if the first export arrives; if it is refused for its amounts, set settings.amounts to number")
-	case !sure && of != "postedDate":
-		contract.Add(what, adapters.Assumed, found, "")
+	case !sure:
+		contract.Add(what, adapters.Assumed, found, "nothing, if the first export arrives")
 	default:
 		contract.Add(what, adapters.Checked, found, "")
 	}
