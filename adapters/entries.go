@@ -1,11 +1,8 @@
 package adapters
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 )
@@ -58,8 +55,8 @@ func CheckSize(size int) error {
 // ReadKeys reads the body of [LookUp].
 func ReadKeys(body []byte) ([]Sought, error) {
 	var in Keys
-	if err := strict(body, &in, `{"keys": ["…"]}`); err != nil {
-		return nil, err
+	if err := Strict(body, &in, "keys", "vouchers", "known"); err != nil {
+		return nil, fmt.Errorf(`body: %w; want {"keys": ["…"]}`, err)
 	}
 	var faults []error
 	if n := len(in.Vouchers); n > 0 && n != len(in.Keys) {
@@ -85,16 +82,4 @@ func ReadKeys(body []byte) ([]Sought, error) {
 		}
 	}
 	return sought, errors.Join(faults...)
-}
-
-func strict(body []byte, into any, want string) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("body: %w; want %s", err, want)
-	}
-	if _, err := d.Token(); err != io.EOF { // More would pass over a } or ]
-		return errors.New("body: something follows the JSON object")
-	}
-	return nil
 }

@@ -12,12 +12,10 @@
 package odata
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -54,13 +52,8 @@ var headers = []string{"Accept", "Accept-Language", "If-Match", "If-None-Match",
 // hold at most maxParts requests.
 func Parse(body []byte, maxParts int) (Request, error) {
 	var r Request
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
+	if err := adapters.Strict(body, &r, "method", "path", "headers", "body", "requests", "atomic", "continueOnError"); err != nil {
 		return r, fmt.Errorf(`body: %w; want {"method": …, "path": …, "headers": {…}, "body": …} or {"requests": […]}`, err)
-	}
-	if _, err := d.Token(); err != io.EOF { // More would pass over a } or ]
-		return r, errors.New("body: something follows the JSON object")
 	}
 	if !r.Batch() {
 		return r, r.validate("")

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/adapters"
 )
 
 // FuzzInspect: whatever a document is, one that holds the word mutation outside
@@ -94,5 +96,47 @@ func TestBlockStrings(t *testing.T) {
 		`{ a(x: """ " } """) }`,
 	} {
 		require.Equal(t, shape{mutation: true}, inspect(document), document)
+	}
+}
+
+// What two readers of JSON or GraphQL can read in two ways is refused, or unsafe: the
+// guard must be about what the vendor reads.
+func TestBodiesThatCanBeReadInTwoWays(t *testing.T) {
+	write := `mutation{addProjects(inputs:[{node:{code:\"1\"}}]){edges{node{dbId}}}}`
+	for _, body := range []string{
+		`{"query":"` + write + `","Query":"query{__typename}"}`, `{"query":"` + write + `","query":"query{__typename}"}`, `{"Query":"query{__typename}"}`,
+		`{"query":"{a}","variables":{},"Variables":{}}`, `{"query":"{a}"}} {"query":"` + write + `"}`, `{"query":"{a}"}{}`, `[]`, `null`,
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"A"},"node":{"amount":2}}]}}`,
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"A","EXTIDENTIFIER":"B"}}]}}`,
+	} {
+		_, err := Adapter{}.Plan(adapters.Call, []byte(body))
+		require.Error(t, err, body)
+	}
+	const one = `[{"node":{"extIdentifier":"A"}}]`
+	for _, body := range []string{
+		`{"query":"mutation($in:[X!]=[{node:{extIdentifier:\"STORED\"}}]){addGLImportItems(inputs:$in){x}}","variables":{"other":` + one + `}}`,
+		`{"query":"mutation($in:[X!]=[{node:{extIdentifier:\"STORED\"}}]){addGLImportItems(inputs:$in){x}}","variables":{"in":` + one + `}}`,
+		`{"query":"mutation($in:[X!],$b:Y){addGLImportItems(inputs:$in){x(b:$b)}}","variables":{"in":` + one + `}}`,
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"In":` + one + `}}`,
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"Node":{"extIdentifier":"A"}}]}}`,
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"ExtIdentifier":"A"}}]}}`,
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"\ud83dx"}}]}}`,
+		`{"query":"mutation{addGLImportItems(inputs:[{node:{extIdentifier:\"\\ud83dx\"}}]){x}}"}`,
+		`{"query":"mutation{addGLImportItems(inputs:[{node:{extIdentifier:\"A\",extIdentifier:\"B\"}}]){x}}"}`,
+		`{"query":"mutation{addGLImportItems(inputs:{node:{extIdentifier:\"A\"}}){x}}"}`,
+		`{"query":"mutation{addGLImportItems(inputs:[{node:{extIdentifier:\"A\"}}]) @skip(if:true){x}}"}`,
+		`{"query":"mutation($n:X){addGLImportItems(inputs:[{node:{extIdentifier:\"A\"}},$n]){x}}","variables":{"n":{"node":{"extIdentifier":"B"}}}}`,
+	} {
+		p, err := Adapter{}.Plan(adapters.Call, []byte(body))
+		require.True(t, err != nil || p.Guard == adapters.Unsafe, "%s is %s", body, p.Guard)
+	}
+	for _, body := range []string{
+		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":` + one + `}}`,
+		`{"query":"mutation{a: addGLImportItems(inputs:[{clientId:\"1\",node:{extIdentifier:\"A\",amount:-12.5}}]){x}}"}`,
+	} {
+		p, err := Adapter{}.Plan(adapters.Call, []byte(body))
+		require.NoError(t, err)
+		require.Equal(t, adapters.Readback, p.Guard, body)
+		require.Equal(t, "A", p.Sought[0].Key)
 	}
 }

@@ -1,12 +1,11 @@
 package xledger
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
@@ -23,13 +22,8 @@ type query struct {
 
 func parse(body []byte) (query, error) {
 	var q query
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&q); err != nil {
+	if err := adapters.Strict(body, &q, "query", "variables", "operationName"); err != nil {
 		return q, fmt.Errorf(`body: %w; want {"query": "…", "variables": {…}}`, err)
-	}
-	if _, err := d.Token(); err != io.EOF { // More would pass over a } or ]
-		return q, errors.New("body: something follows the JSON object")
 	}
 	if strings.TrimSpace(q.Query) == "" {
 		return q, errors.New(`body: "query" is empty; want a GraphQL document`)
@@ -42,6 +36,7 @@ type shape struct {
 	mutation bool     // any operation in it changes something
 	fields   []string // names of the root fields, aliases resolved
 	only     *ast.Field
+	declared ast.VariableDefinitionList // of the operation of only
 }
 
 // inspect reads a document's operations and their root fields. It does not
@@ -71,7 +66,7 @@ func inspect(document string) shape {
 			}
 			s.fields = append(s.fields, f.Name)
 			if plain = plain && len(f.Directives) == 0; plain {
-				s.only = f
+				s.only, s.declared = f, o.VariableDefinitions
 			}
 		}
 	}
@@ -85,20 +80,25 @@ func inspect(document string) shape {
 // sends, with its amount. They come as literals or as its one variable. ok is
 // false unless every node has one and no two are the same: without that, a look-up
 // could not tell what is missing.
-func identifiers(f *ast.Field, variables json.RawMessage) (ids []adapters.Sought, ok bool) {
+func identifiers(s shape, variables json.RawMessage) (ids []adapters.Sought, ok bool) {
+	f := s.only
 	if f == nil || len(f.Arguments) != 1 || f.Arguments[0].Name != "inputs" {
 		return nil, false
 	}
 	inputs := f.Arguments[0].Value
 	switch inputs.Kind {
 	case ast.Variable:
-		ids, ok = identifiersOf(variables)
+		if len(s.declared) != 1 || s.declared[0].Variable != inputs.Raw || s.declared[0].DefaultValue != nil {
+			return nil, false
+		}
+		ids, ok = identifiersOf(variables, inputs.Raw)
 	case ast.ListValue:
 		ids, ok = identifiersIn(inputs)
 	}
 	seen := make(map[string]bool, len(ids))
 	for _, one := range ids {
-		if strings.TrimSpace(one.Key) != one.Key || one.Key == "" || seen[one.Key] { // blanks around it may not be kept
+		// Blanks around it may not be kept, and half a surrogate pair is read in more than one way.
+		if strings.TrimSpace(one.Key) != one.Key || one.Key == "" || seen[one.Key] || strings.ContainsRune(one.Key, utf8.RuneError) {
 			return nil, false
 		}
 		seen[one.Key] = true
@@ -106,21 +106,20 @@ func identifiers(f *ast.Field, variables json.RawMessage) (ids []adapters.Sought
 	return ids, ok && len(ids) > 0
 }
 
-// identifiersOf reads the inputs of a variable, which is the only one.
-func identifiersOf(variables json.RawMessage) (ids []adapters.Sought, ok bool) {
-	var vars map[string][]struct {
-		Node struct {
-			ExtIdentifier string          `json:"extIdentifier"`
-			Amount        json.RawMessage `json:"amount"`
-		} `json:"node"`
-	}
-	if json.Unmarshal(variables, &vars) != nil || len(vars) != 1 {
+// identifiersOf reads the inputs of a variable, which is the only one. Maps know the
+// case of their keys, as a vendor does and structs do not.
+func identifiersOf(variables json.RawMessage, name string) (ids []adapters.Sought, ok bool) {
+	var all map[string][]map[string]json.RawMessage
+	if json.Unmarshal(variables, &all) != nil || len(all) != 1 {
 		return nil, false
 	}
-	for _, inputs := range vars {
-		for _, in := range inputs {
-			ids = append(ids, adapters.Sought{Key: in.Node.ExtIdentifier, Amount: strings.Trim(string(in.Node.Amount), `"`)})
+	for _, in := range all[name] {
+		var node map[string]json.RawMessage
+		var id string
+		if json.Unmarshal(in["node"], &node) != nil || json.Unmarshal(node["extIdentifier"], &id) != nil {
+			return nil, false
 		}
+		ids = append(ids, adapters.Sought{Key: id, Amount: strings.Trim(string(node["amount"]), `"`)})
 	}
 	return ids, true
 }

@@ -99,7 +99,7 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	if s.only == nil || s.only.Name != "addGLImportItems" {
 		return p, nil
 	}
-	ids, ok := identifiers(s.only, q.Variables)
+	ids, ok := identifiers(s, q.Variables)
 	if !ok {
 		return p, nil
 	}
