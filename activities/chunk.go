@@ -298,7 +298,12 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 		return out
 	}
 	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
-	if err != nil {
+	switch {
+	case errors.Is(err, adapters.ErrTooLarge) && vouchersOf(entries) > 1: // the voucher is not to blame
+		out.verdict = adapters.Fault(classify.PayloadTooLarge, "export:size", err.Error())
+		out.verdict.Effect = classify.None
+		return out
+	case err != nil:
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
 		return out
 	}

@@ -226,12 +226,17 @@ type Split struct {
 	Chunk  int           `json:"chunk"`
 	Into   int           `json:"into"` // the number of the upper half
 	Reason string        `json:"reason,omitempty"`
+	Keep   bool          `json:"keep,omitempty"` // an only voucher is not rejected: it was not refused alone
 }
 
 // SplitChunk halves a refused chunk, or rejects its only voucher. It returns
 // whether it was halved.
 func (a *Activities) SplitChunk(ctx context.Context, s Split) (bool, error) {
-	split, err := runlog.SplitChunk(ctx, a.DB, a.owner(ctx, s.Export).Owner(), s.Chunk, s.Into, s.Reason)
+	owner := a.owner(ctx, s.Export)
+	split, err := runlog.SplitChunk(ctx, a.DB, owner.Owner(), s.Chunk, s.Into, s.Reason, !s.Keep)
+	if err == nil {
+		err = runlog.RecordCost(ctx, a.DB, owner)
+	}
 	return split, storeError(err)
 }
 
@@ -245,7 +250,11 @@ type Draw struct {
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own.
 func (a *Activities) DrawVoucher(ctx context.Context, d Draw) (runlog.Drawn, error) {
-	drawn, err := runlog.DrawVoucher(ctx, a.DB, a.owner(ctx, d.Export).Owner(), d.Chunk, d.Into, d.Place)
+	owner := a.owner(ctx, d.Export)
+	drawn, err := runlog.DrawVoucher(ctx, a.DB, owner.Owner(), d.Chunk, d.Into, d.Place)
+	if err == nil {
+		err = runlog.RecordCost(ctx, a.DB, owner)
+	}
 	return drawn, storeError(err)
 }
 
@@ -258,7 +267,11 @@ type Fit struct {
 // FitChunks makes chunks smaller that were too much for the vendor.
 func (a *Activities) FitChunks(ctx context.Context, f Fit) (runlog.Fitted, error) {
 	defer goingOn(ctx)()
-	fitted, err := runlog.FitChunks(ctx, a.DB, a.owner(ctx, f.Export).Owner(), f.Fit)
+	owner := a.owner(ctx, f.Export)
+	fitted, err := runlog.FitChunks(ctx, a.DB, owner.Owner(), f.Fit)
+	if err == nil {
+		err = runlog.RecordCost(ctx, a.DB, owner)
+	}
 	return fitted, storeError(err)
 }
 
@@ -268,7 +281,12 @@ func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 	if e.DeferredUntil != nil {
 		until = *e.DeferredUntil
 	}
-	return storeError(runlog.Defer(ctx, a.DB, a.owner(ctx, e).Owner(), until))
+	owner := a.owner(ctx, e)
+	err := runlog.Defer(ctx, a.DB, owner.Owner(), until)
+	if err == nil {
+		err = runlog.RecordCost(ctx, a.DB, owner)
+	}
+	return storeError(err)
 }
 
 // CloseExport counts and closes an export.

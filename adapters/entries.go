@@ -43,11 +43,13 @@ func (x ExportTerms) Check(entries []Entry) error {
 	return errors.Join(faults...)
 }
 
-// CheckSize refuses a request that the [Client] would not send. It is a fault of
-// the request, so that a run halves the chunk and goes on.
+// ErrTooLarge is the error of [CheckSize].
+var ErrTooLarge = errors.New("too large")
+
+// CheckSize refuses a request that the [Client] would not send, with [ErrTooLarge].
 func CheckSize(size int) error {
 	if size > MaxRequest {
-		return fmt.Errorf("the request would be %d bytes and at most %d are sent; send fewer entries, or shorter texts", size, MaxRequest)
+		return fmt.Errorf("%w: the request would be %d bytes and at most %d are sent; send fewer entries, or shorter texts", ErrTooLarge, size, MaxRequest)
 	}
 	return nil
 }

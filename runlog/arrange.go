@@ -19,8 +19,8 @@ type Drawn struct {
 func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, place float64) (d Drawn, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var vouchers int
-		if err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3)
-			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4) AND state IN ('planned', 'sent')`,
+		if err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state IN ('planned', 'sent'))
+			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4)`,
 			o.OrganizationID, o.ExportID, chunk, into).Scan(&d.Moved, &vouchers); err != nil || d.Moved {
 			return err
 		}

@@ -37,6 +37,11 @@ func TestDrawVoucher(t *testing.T) {
 	d, err = runlog.DrawVoucher(ctx, b.worker, e.Owner(), 1, 11, 0)
 	require.NoError(t, err)
 	require.Zero(t, d, "they are open")
+	b.settle(e, 9, runlog.Exported, nil)
+	d, err = runlog.DrawVoucher(ctx, b.worker, e.Owner(), 1, 9, 0)
+	require.NoError(t, err)
+	require.True(t, d.Moved, "it was moved before, and is settled by now: no other one takes its place")
+	require.Contains(t, b.entries(e), "e0-1:1:sent")
 	other := e
 	other.Fence++
 	_, err = runlog.DrawVoucher(ctx, b.worker, other.Owner(), 1, 12, 0)

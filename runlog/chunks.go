@@ -331,9 +331,9 @@ func RecordRefusal(ctx context.Context, db Beginner, o Owner, ids []string, s Se
 
 // SplitChunk moves the upper half of a refused chunk's vouchers to chunk into,
 // to find the one that the vendor refuses. split is false if the chunk is one
-// voucher; that is rejected with the reason. Entries whose effect is open are
+// voucher; that is rejected with the reason, or left if it is not to be. Entries whose effect is open are
 // neither moved nor rejected: they are an error. Doing it again is harmless.
-func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reason string) (split bool, err error) {
+func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reason string, reject bool) (split bool, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var vouchers, open, moved int
 		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
@@ -349,7 +349,10 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 			// An attempt that was taken for lost has marked them since: whoever claims again asks.
 			return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved: %w", chunk, open, ErrNotOwner)
 		}
-		if split = vouchers > 1; !split {
+		if split = vouchers > 1; !split && !reject {
+			return nil
+		}
+		if !split {
 			_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries x SET state = 'rejected', reason = nullif(left(CASE WHEN EXISTS (
 				    SELECT FROM ledgerline.export_entries y WHERE y.organization_id = $1 AND y.export_id = $2 AND y.chunk = $3 AND y.voucher_id = x.voucher_id AND y.state = 'exported')
 				THEN 'other lines of this voucher are at the vendor: ' ELSE '' END || $4, 500), '')

@@ -108,7 +108,7 @@ func TestOwner(t *testing.T) {
 		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		require.ErrorIs(t, runlog.RecordAsk(ctx, b.worker, o, runlog.Answer{None: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
-		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no")
+		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no", true)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		require.ErrorIs(t, runlog.Defer(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
 		_, err = runlog.Plan(ctx, b.worker, who, integrations.Export{}, 500, 500)
@@ -117,7 +117,7 @@ func TestOwner(t *testing.T) {
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 	}
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids[:2], s, classify.Done, false, map[string]string{"e0-1": "77"}))
-	_, err = runlog.SplitChunk(ctx, b.worker, taken.Owner(), 1, 2, "no")
+	_, err = runlog.SplitChunk(ctx, b.worker, taken.Owner(), 1, 2, "no", true)
 	require.ErrorContains(t, err, "open", "nothing is halved before its effect is known")
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "or it would be tried for ever: nobody else asks")
 	closed := b.close(taken)

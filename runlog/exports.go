@@ -188,6 +188,17 @@ func Defer(ctx context.Context, db Beginner, o Owner, until time.Time) error {
 	})
 }
 
+// RecordCost stores what a pending export's run has cost so far, for its row and for
+// the run that may take it over. The numbers only grow.
+func RecordCost(ctx context.Context, db Beginner, e Export) error {
+	return e.Owner().inOrganization(ctx, db, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log
+			SET requests = greatest(requests, $3), look_ups = greatest(look_ups, $4), isolating = greatest(isolating, $5)
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, e.OrganizationID, e.ID, e.Requests, e.LookUps, e.Isolating)
+		return err
+	})
+}
+
 // CloseExport counts what became of an export's entries, sums and hashes them,
 // and closes its row: failed if there is an error class or an entry's outcome
 // is open, otherwise complete. Closing again changes nothing. A run that does not

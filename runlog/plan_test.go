@@ -120,7 +120,7 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []runlog.Sending{s})
 	case runlog.Rejected:
 		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
-		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused")
+		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused", true)
 	}
 	require.NoError(b.t, err)
 	return entries
@@ -313,7 +313,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	require.NoError(t, err)
 	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
 	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
-	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused")
+	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused", true)
 	require.NoError(t, err)
 	require.False(t, split)
 	require.Equal(t, runlog.Complete, b.close(e).Status)

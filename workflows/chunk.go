@@ -40,9 +40,11 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		return Item{Chunk: p.Next - 1}, true, 0
 	case len(p.Aside) > 0:
 		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
-	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted, and too little refused to tell why
-		p.trust()
+	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted
+		p.drawNext()
 		return p.take(now)
+	case !p.Plan.LateErrors && p.Plan.Full > 0:
+		return Item{}, false, 0 // what was left to be made is left as it is
 	}
 	return Item{Step: activities.LateErrorsStep}, true, 0
 }
@@ -101,7 +103,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 // invocation is the one that makes an item.
 func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID) activities.Invocation {
 	chunk := activities.Chunk{ExportID: e.ID, Chunk: item.Chunk, Fence: e.Fence, Step: item.Step}
-	policy := in.Policy
+	policy := in.Policy.WithDefaults()
 	if item.Step == activities.VerifyStep {
 		policy = VerifyPolicy()
 	}
@@ -130,9 +132,14 @@ func seenOf(in activities.Invocation, item Item, o Outcome, r activities.CallRes
 		s.class, s.message = o.Failure.ErrorClass, o.Failure.Message
 	}
 	s.vouchers, s.entries, s.took, s.timeout = last.Vouchers, last.Entries, last.EndedAt.Sub(last.StartedAt), in.Policy.AttemptTimeout
+	sent := false
 	for _, a := range r.Trail {
 		s.requests, s.lookUps = s.requests+a.Requests, s.lookUps+a.LookUps
-		s.accepted = s.accepted || a.Effect == classify.Done || a.Found == classify.Done
+		// What was found before anything was sent is of an earlier run, unless this one asks
+		// for what it has sent.
+		found := a.Found == classify.Done && (sent || item.Step == activities.AskStep)
+		s.accepted = s.accepted || a.Effect == classify.Done || found
+		sent = sent || a.Effect != ""
 		if a.Effect != "" { // of its last sending
 			s.unanswered = a.Effect == classify.Open && slices.Contains(gaveUp, a.Kind)
 		}
@@ -194,12 +201,12 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 		p.Aside = append(p.Aside, d.item)
 	case halve:
 		if p.Plan.Ping && !s.item.Isolates {
-			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: true}, Item{Step: activities.PingStep})
+			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.vouchers > 1}, Item{Step: activities.PingStep})
 			break
 		}
 		f.split = p.split(d.item)
 	case keep:
-		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code, Rest: s.vouchers})
+		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code})
 		p.drawNext()
 	case suspect:
 		if p.suspects(d.item) {
@@ -212,6 +219,7 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 		p.leaves(d.item)
 	case pause:
 		p.Queue = append(p.Queue, d.item)
+		s.retryIn = max(s.retryIn, d.wait)
 		f.sleep = p.defers(s, now, base)
 	case reclaim:
 		return followUp{err: errNotOwner}
@@ -231,6 +239,9 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 
 // halved notes that a chunk was halved, or that its only voucher was rejected.
 func (p *Progress) halved(s *activities.Split, halved bool) {
+	if !halved && s.Keep { // its one voucher is tried alone first
+		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Isolates: true})
+	}
 	if halved {
 		p.Last = s.Into
 		p.Queue = append(p.Queue, Item{Chunk: s.Into, Isolates: true}, Item{Chunk: s.Chunk, Isolates: true})

@@ -26,11 +26,11 @@ type Item struct {
 
 	// Isolates: it serves to find the vouchers that the vendor refuses.
 	Isolates bool `json:"isolates,omitempty"`
-	// Of a refused chunk from which vouchers were drawn: Rest is how many it has left,
-	// and Less that one of those was refused, which may be why the chunk was.
-	Rest int  `json:"rest,omitempty"`
+	// Less: a voucher that was drawn from the refused chunk was refused too, which may be
+	// why the chunk was.
 	Less bool `json:"less,omitempty"`
 	From int  `json:"from,omitempty"` // of a drawn voucher: the chunk that it was in
+	Only bool `json:"only,omitempty"` // of fit: the chunks that are still to be made stay as they are
 	// Do is what is to be done with the chunk's entries in place of an invocation:
 	// halve, draw or fit; "" if there is one.
 	Do    next    `json:"do,omitempty"`
@@ -91,13 +91,15 @@ type isolation struct {
 	trusted bool // something of this run was accepted, or enough others were tried: what is refused is to blame
 	spent   bool // it has cost as many requests as it may
 	fits    bool // it makes chunks smaller that are too much for the vendor
+	proved  bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
+	floor   int  // no answer is no reason to go below so many entries
 }
 
 // decision is what follows, with the item as it is to be made.
 type decision struct {
 	next
 	item Item
-	wait time.Duration // of aside, at least
+	wait time.Duration // of aside and pause, at least
 }
 
 // decide says what follows from an invocation of a chunk. It changes nothing.
@@ -132,9 +134,16 @@ func decide(s seen) decision {
 		}
 		return decision{next: halve, item: item}
 	}
-	large := s.run.fits && (s.kind == classify.PayloadTooLarge || s.unanswered && s.vouchers != 1)
+	// A vendor that is away gives no answer to a small request either, so only the third
+	// of several tries at a size of which nothing was accepted makes it smaller.
+	unanswered := s.unanswered && s.vouchers != 1 && s.entries > s.run.floor && (s.run.proved || item.Tries%3 == 0)
+	away := s.run.fits && s.unanswered && !s.run.proved && !unanswered // nobody else has to try as long
+	large := s.run.fits && (s.kind == classify.PayloadTooLarge || unanswered)
 	smaller := func() decision { // nothing of the chunk is there, and it was too much
-		if s.vouchers == 1 {
+		switch {
+		case s.vouchers == 1 && s.run.alike && !trusted && !s.run.spent:
+			return decision{next: suspect, item: item}
+		case s.vouchers == 1:
 			return decision{next: leave, item: item}
 		}
 		return decision{next: shrink, item: item}
@@ -170,9 +179,14 @@ func decide(s seen) decision {
 		// them could not be asked.
 		return decision{next: forward, item: Item{Reason: "late errors could not be asked for: " + s.message}}
 	case s.kind == classify.Unsettled:
-		item.Tries-- // waiting is no failure
+		if !s.unanswered {
+			item.Tries-- // waiting is no failure
+		}
 		if large && item.Step == activities.SendStep {
 			item.Step, item.Then, item.Reason, item.Code = activities.AskStep, shrink, s.message, s.kind
+		}
+		if away {
+			return decision{next: pause, item: item, wait: s.retryIn}
 		}
 		return decision{next: aside, item: item, wait: s.retryIn}
 	case s.kind == classify.UnknownOutcome: // the entries say so
@@ -199,6 +213,8 @@ func decide(s seen) decision {
 		return refuse()
 	case permanent:
 		return decision{next: fail, item: Item{Code: s.kind, Reason: s.message}}
+	case open && !s.ended && away:
+		return decision{next: pause, item: send(), wait: s.openFor}
 	case open && !s.ended:
 		return decision{next: aside, item: send(), wait: s.openFor}
 	}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
@@ -82,7 +83,7 @@ func VerifyPolicy() classify.Policy {
 // isolation is what [decide] needs to know of it.
 func (p Progress) isolation() isolation {
 	return isolation{
-		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, fits: p.Plan.Full > 0,
+		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, fits: p.Plan.Full > 0, proved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
 		spent: p.Plan.EqualRefusals > 0 && p.Export.Isolating >= p.Plan.Isolate,
 	}
 }
@@ -102,6 +103,9 @@ func (p *Progress) count(s seen) {
 		return
 	}
 	p.Fits = p.Fits || s.accepted
+	if s.lookUps > 0 {
+		return // the attempt did more than send
+	}
 	p.Slow = p.Slow || s.took > s.timeout/4
 	if s.took > s.timeout/2 && s.vouchers > 1 {
 		p.smaller(s.entries, Item{})
@@ -111,36 +115,31 @@ func (p *Progress) count(s seen) {
 // trust ends the search for another reason than the vouchers: held chunks are halved,
 // and the vouchers that were refused alone are rejected. If nothing was accepted, the
 // contract with the vendor is checked before, and what the vendor could not read is
-// not rejected.
+// not rejected. What was too large never is.
 func (p *Progress) trust() {
 	if !p.Accepted && !p.Verified {
 		p.verify()
 		return
 	}
 	p.Trusted = true
-	if !p.Accepted {
-		unread := func(code classify.Kind) bool { return code == classify.RequestDocument }
-		for _, item := range p.Held {
-			if unread(item.Code) {
-				p.leaves(item)
-			}
-		}
-		for _, s := range p.Suspects {
-			if unread(s.Code) {
-				p.leaves(Item{Reason: s.Reason, Code: s.Code})
-			}
-		}
-		p.Held = slices.DeleteFunc(p.Held, func(i Item) bool { return unread(i.Code) })
-		p.Suspects = slices.DeleteFunc(p.Suspects, func(s Suspect) bool { return unread(s.Code) })
+	blameless := func(code classify.Kind) bool {
+		return code == classify.PayloadTooLarge || code == classify.RequestDocument && !p.Accepted
 	}
 	for _, item := range p.Held {
-		if item.Less || item.Rest <= 1 {
+		switch {
+		case blameless(item.Code):
+			p.leaves(item)
+		case item.Less:
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
-			continue
+		default:
+			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code, Isolates: true})
 		}
-		p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code, Isolates: true})
 	}
 	for _, s := range p.Suspects {
+		if blameless(s.Code) {
+			p.leaves(Item{Reason: s.Reason, Code: s.Code})
+			continue
+		}
 		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Do: halve, Reason: s.Reason, Code: s.Code})
 	}
 	p.Held, p.Suspects = nil, nil
@@ -168,10 +167,14 @@ func (p *Progress) suspects(item Item) (over bool) {
 }
 
 // drawNext has the next voucher tried alone, from another part of the plan: halves,
-// quarters, eighths and so on of what is still to be made. When there is none, or so
-// many were tried that another reason must be looked for, what is refused is to
-// blame.
+// quarters, eighths and so on of what is still to be made. It waits for the one that
+// is being tried. When there is none left, or so many were tried for different
+// reasons, the search is over.
 func (p *Progress) drawNext() {
+	tried := func(i Item) bool { return i.From > 0 || i.Do == draw }
+	if slices.ContainsFunc(p.Queue, tried) || slices.ContainsFunc(p.Aside, tried) {
+		return
+	}
 	if p.isolation().spent {
 		for _, item := range p.Held {
 			p.leaves(item)
@@ -214,11 +217,8 @@ func (p *Progress) drawn(chunk, into int, d runlog.Drawn) {
 	case d.Moved:
 		p.Last = into
 		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true, From: chunk})
-		if held >= 0 {
-			p.Held[held].Rest--
-		}
 	case d.Alone:
-		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true})
+		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true, From: chunk})
 		if held >= 0 {
 			p.Held = slices.Delete(p.Held, held, held+1)
 		} else {
@@ -278,20 +278,21 @@ func (p *Progress) finish() {
 // smaller has a chunk halved that is too much for the vendor, and those after it made
 // smaller. Without a chunk only these are.
 func (p *Progress) smaller(entries int, item Item) {
-	if size := max(1, (entries+1)/2); entries > 0 && (p.Size == 0 || size < p.Size) {
+	// One that is small beside the others says nothing of them.
+	size, present := max(1, (entries+1)/2), cmp.Or(p.Size, p.Plan.Size)
+	only := 2*entries <= present || size >= present
+	if !only {
 		p.Size, p.Fits = size, false
-	} else if item.Chunk == 0 {
+	}
+	if item.Chunk == 0 && (only || p.Next > p.Plan.Chunks) {
 		return
 	}
-	if item.Chunk == 0 && p.Next > p.Plan.Chunks {
-		return // none is left
-	}
-	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: fit, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates})
+	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: fit, Only: only, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, From: item.From})
 }
 
 // split is how a refused chunk is halved.
 func (p Progress) split(item Item) *activities.Split {
-	return &activities.Split{Export: p.Export, Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason}
+	return &activities.Split{Export: p.Export, Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == halve && item.Isolates}
 }
 
 // arrangement is the activity of an item that is no invocation. done notes its result,
@@ -310,6 +311,9 @@ func (p *Progress) arrangement(item Item) (name string, arg any, done func(resul
 		}
 	case fit:
 		f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
+		if item.Only {
+			f.From, f.To = 1, 0
+		}
 		return activities.FitName, activities.Fit{Export: p.Export, Fit: f}, func(result func(any) error) error {
 			var fitted runlog.Fitted
 			if err := result(&fitted); err != nil {

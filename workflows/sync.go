@@ -164,6 +164,11 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 			p.Unwelcome = w.Skipped == "" && w.Kind == classify.Business
 		}
 	}
+	if p.Plan.Full > 0 {
+		// A worker of before would take the answer to the first step, which it does not
+		// know, for that of the first chunk. It cannot replay this, and leaves the run to others.
+		workflow.GetVersion(ctx, "contract", workflow.DefaultVersion, 1)
+	}
 	for goOn && !p.over() {
 		if ctx.Err() != nil {
 			p.fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")

@@ -3,6 +3,7 @@ package xledger
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -84,8 +85,12 @@ func text(b *strings.Builder, s string) {
 // written returns a value as the vendor takes it: as a number if its schema says
 // so. ok is false if it is none.
 func written(how, value string) (v any, ok bool) {
-	if how != asNumber {
-		return value, true
+	switch how {
+	case asInteger:
+		_, err := strconv.ParseInt(value, 10, 32)
+		return number(value), err == nil && decimal.MatchString(value)
+	case asNumber:
+		return number(value), decimal.MatchString(value)
 	}
-	return number(value), decimal.MatchString(value)
+	return value, true
 }

@@ -58,4 +58,8 @@ func TestNumbers(t *testing.T) {
 		_, got := written(asNumber, value)
 		require.Equal(t, ok, got, value)
 	}
+	for value, ok := range map[string]bool{"3000": true, "-1": true, "2147483647": true, "2147483648": false, "99999999999": false, "12.5": false, "+1": false, "007": false, "": false} {
+		_, got := written(asInteger, value)
+		require.Equal(t, ok, got, value)
+	}
 }

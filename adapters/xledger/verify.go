@@ -18,8 +18,9 @@ var _ adapters.Verifier = Adapter{}
 
 // How a value is written.
 const (
-	asText   = "text"
-	asNumber = "number"
+	asText    = "text"
+	asNumber  = "number"
+	asInteger = "integer" // of 32 bits: GraphQL's Int
 )
 
 // numbered are the fields that are written as numbers unless the vendor's schema
@@ -342,7 +343,9 @@ var scalars = []struct {
 // of the vendor's own, and its name does not say.
 func writtenAs(of string, t typeRef) (how string, sure bool) {
 	switch t.Name {
-	case "Int", "Float":
+	case "Int":
+		return asInteger, true
+	case "Float":
 		return asNumber, true
 	case "String", "ID":
 		return asText, true
@@ -454,7 +457,7 @@ func (s *schema) leaf(contract *adapters.Contract, in *typeInfo, what, name, of,
 		contract.Add(what, adapters.Checked, "type "+t.Name+", written as a "+set+" by settings.amounts", "")
 	case of == "amount" && t.Name == "Int":
 		contract.Add(what, adapters.Differs, "type Int, which has no decimals", askXledger)
-	case how == asNumber && (of == "extIdentifier" || of == "postedDate" || of == "text" || texts[of]):
+	case how != asText && (of == "extIdentifier" || of == "postedDate" || of == "text" || texts[of]):
 		contract.Add(what, adapters.Differs, "type "+t.Name+", which does not take a text", askXledger)
 	case !sure && of == "amount":
 		contract.Add(what, adapters.Assumed, found, "nothing, if the first export arrives; if it is refused for its amounts, set settings.amounts to number")

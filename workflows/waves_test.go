@@ -1,0 +1,215 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+)
+
+// world is a plan with a clock, whose vendor answers as it is given, or as the plan
+// says if that is nil.
+type world struct {
+	*plan
+	now    time.Time
+	answer func(w *world, item Item, vouchers []int) *activities.Attempt
+}
+
+// makes runs a run to its end.
+func (w *world) makes(t *testing.T) *Progress {
+	t.Helper()
+	d := Driver{Now: func() time.Time { return w.now }, Input: SyncInput{}}
+	p := &w.progress
+	for steps := 0; !d.Over(*p); steps++ {
+		require.Less(t, steps, 200000, "it does not end")
+		item, ok, sleep := d.Take(p)
+		switch {
+		case !ok:
+			w.now = w.now.Add(sleep)
+			continue
+		case item.Do != "":
+			_, arg, done := d.Arrange(p, item)
+			require.NoError(t, done(func(into any) error { w.do(arg, into); return nil }))
+			continue
+		}
+		var result activities.CallResult
+		var err error
+		at := w.answer(w, item, w.chunks[item.Chunk])
+		if at == nil || item.Chunk == 0 {
+			result, err = w.invoke(item)
+		} else {
+			w.requests++
+			at.Number, at.Requests, at.Vouchers, at.Entries, err = 1, 1, len(w.chunks[item.Chunk]), 2*len(w.chunks[item.Chunk]), nil
+			if at.Class != classify.Success {
+				err = errors.New(at.Message)
+			}
+			result = activities.CallResult{Trail: activities.Trail{*at}, Left: at.Entries}
+			if at.Effect == classify.Done {
+				w.accepted = append(w.accepted, w.chunks[item.Chunk]...)
+				delete(w.chunks, item.Chunk)
+			}
+		}
+		f := d.Follow(p, d.Invocation(*p, item, uuid.New()), item, result, err)
+		w.now = w.now.Add(f.Sleep)
+		if f.Over {
+			break
+		}
+		if f.Split != nil {
+			var halved bool
+			w.do(*f.Split, &halved)
+			d.Halved(p, f.Split, halved)
+		}
+	}
+	d.Finish(p)
+	return p
+}
+
+func newWorld(vouchers, size, full int, answer func(w *world, item Item, vouchers []int) *activities.Attempt) *world {
+	w := &world{now: time.Unix(1e6, 0), answer: answer}
+	w.plan = newPlan(vouchers, size, activities.Planned{Size: size, Full: full, Isolate: 500, EqualRefusals: 16})
+	return w
+}
+
+// at is an attempt that succeeds.
+func (w *world) at(took time.Duration) *activities.Attempt {
+	return &activities.Attempt{Class: classify.Success, Kind: classify.OK, Effect: classify.Done, StartedAt: w.now, EndedAt: w.now.Add(took)}
+}
+
+// fails is an attempt that leaves its effect open for two minutes, and in between the
+// vendor answers questions: nothing is there.
+func (w *world) fails(item Item, class classify.Class, kind classify.Kind) *activities.Attempt {
+	a := w.at(time.Second)
+	if item.Step == activities.AskStep {
+		a.Effect, a.Found, a.LookUps = "", classify.None, 1
+		return a
+	}
+	a.Class, a.Kind, a.Effect, a.Message, a.OpenUntil = class, kind, classify.Open, "no", a.EndedAt.Add(2*time.Minute)
+	return a
+}
+
+// A refusal that proves nothing has each chunk wait until it can be asked about. In
+// whichever order that comes, nothing is rejected if nothing was accepted.
+func TestRefusalsThatWait(t *testing.T) {
+	for _, chunks := range []int{1, 17, 18, 20, 31, 32, 33, 40, 66} {
+		for _, size := range []int{2, 20, 200} {
+			w := newWorld(chunks*size/2, size, size, func(w *world, item Item, v []int) *activities.Attempt {
+				if len(v) == 0 {
+					return nil
+				}
+				return w.fails(item, classify.Permanent, classify.BadRequest)
+			})
+			p := w.makes(t)
+			if chunks*size/2 >= 16 {
+				require.Empty(t, w.rejected, "%d chunks of %d", chunks, size)
+				require.Contains(t, p.Export.ErrorMessage, "16 vouchers from all over the plan")
+				require.LessOrEqual(t, w.requests, 2*chunks+64)
+			}
+		}
+	}
+}
+
+// A run that may spend little, and has had nothing accepted, leaves all as it is.
+func TestSpentBeforeAnythingWasAccepted(t *testing.T) {
+	for limit := range 40 {
+		w := newWorld(300, 20, 20, func(*world, Item, []int) *activities.Attempt { return nil })
+		w.progress.Plan.Isolate = limit
+		for v := range 300 {
+			w.refused[v] = "the period is closed"
+		}
+		p := w.makes(t)
+		require.Empty(t, w.rejected, limit)
+		require.NotEmpty(t, p.Export.ErrorMessage)
+	}
+}
+
+// What was found there of an earlier run is not accepted by this one.
+func TestFoundIsNotAccepted(t *testing.T) {
+	w := newWorld(200, 20, 20, func(w *world, item Item, v []int) *activities.Attempt {
+		if item.Chunk == 1 && len(v) == 10 {
+			a := w.at(time.Second)
+			a.Effect, a.Found = "", classify.Done
+			delete(w.chunks, 1)
+			return a
+		}
+		return nil
+	})
+	for v := range 200 {
+		w.refused[v] = "the period is closed"
+	}
+	w.makes(t)
+	require.Empty(t, w.rejected)
+	require.Less(t, w.requests, 60)
+}
+
+// An outage makes requests smaller, and costs no flood of them; what is kept is a
+// size that was accepted.
+func TestOutages(t *testing.T) {
+	for _, minutes := range []int{5, 30, 120} {
+		t.Run(fmt.Sprint(minutes), func(t *testing.T) {
+			start := time.Unix(1e6, 0)
+			w := newWorld(5000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+				if len(v) == 0 || w.now.Sub(start) > time.Duration(minutes)*time.Minute {
+					return nil
+				}
+				return w.fails(item, classify.Transient, classify.GatewayTimeout)
+			})
+			p := w.makes(t)
+			require.Len(t, w.accepted, 5000)
+			require.Less(t, w.requests, 20+10000/max(p.Export.ChunkSize, 1)+100)
+			require.GreaterOrEqual(t, p.Export.ChunkSize, 16)
+		})
+	}
+	w := newWorld(2000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+		if len(v) == 0 {
+			return nil
+		}
+		return w.fails(item, classify.Timeout, classify.AttemptTimeout)
+	})
+	p := w.makes(t)
+	require.NotEmpty(t, p.Export.ErrorClass)
+	require.Less(t, w.requests, 150)
+	require.Zero(t, p.Export.ChunkSize, "nothing was accepted, so nothing is kept")
+}
+
+// One small chunk that is slow or gets no answer says nothing of the large ones.
+func TestSmallChunksSayNothing(t *testing.T) {
+	once := false
+	w := newWorld(2001, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+		if len(v) == 1 {
+			return w.at(6 * time.Second)
+		}
+		return nil
+	})
+	p := w.makes(t)
+	require.Zero(t, p.Export.ChunkSize)
+
+	w = newWorld(20000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+		if len(v) == 2 && item.Step == activities.SendStep && !once {
+			once = true
+			return w.fails(item, classify.Transient, classify.GatewayTimeout)
+		}
+		return nil
+	})
+	w.refused[7] = "no such account"
+	p = w.makes(t)
+	require.Len(t, w.accepted, 19999)
+	require.Len(t, w.rejected, 1)
+	require.Zero(t, p.Export.ChunkSize)
+	require.Less(t, w.requests, 120)
+}
+
+// A proxy that takes nothing at all ends the run, and nothing is rejected.
+func TestTooLargeForAll(t *testing.T) {
+	w := newWorld(10000, 500, 500, func(*world, Item, []int) *activities.Attempt { return nil })
+	w.largest = 1
+	p := w.makes(t)
+	require.Empty(t, w.rejected)
+	require.Less(t, w.requests, 100)
+	require.Equal(t, string(classify.PayloadTooLarge), p.Export.ErrorCode)
+}
