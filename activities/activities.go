@@ -85,7 +85,7 @@ type Activities struct {
 	// integration's quota that is reached, in the transaction that records it. After an error it is told again. It may be nil.
 	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
 
-	// OnSecret is told of each threshold of days that a secret has reached, once over
+	// OnSecret is called with each threshold of days that a secret has reached, once over
 	// all workers, in the transaction that records it. After an error it is told
 	// again by the next look. It may be nil.
 	OnSecret func(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/classify"
+
 	"github.com/ledgerline/ledgerline/expiry"
 )
 
@@ -40,7 +42,7 @@ var wordings = []struct {
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
 	{Faulted, "{integration} has faulty entries", "The vendor had accepted entries and found them faulty later.",
 		[]string{"starter exports show {export} --org {organization}"}},
-	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Nothing was rejected for that; the reason stands at the export. Correct it, check the contract with the vendor, and retry.",
+	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Nothing was rejected for that. {unsent}",
 		[]string{"starter exports show {export} --org {organization}", "starter integrations verify --org {organization} --integration {integration}", "starter exports retry {export} --org {organization}"}},
 	{Test, "test notification", "Somebody wants to see that notifications arrive. There is nothing to do.",
 		[]string{"starter notifications list --org {organization}"}},
@@ -52,6 +54,20 @@ var remedies = map[expiry.Source]string{
 	expiry.File:  "Make a new client secret at Entra, put it where the reference points, then change clientSecretExpires in the integration file and apply it.",
 	expiry.Token: "Get a new token from the vendor and put it where the reference points.",
 	"":           "Make a new secret at the vendor, put it where the reference points, and change clientSecretExpires in the integration file if it is there.",
+}
+
+// unsent says what to do about an export that ended before it had sent all, by the
+// kind of its error.
+func unsent(kind classify.Kind) string {
+	switch kind {
+	case classify.Configuration, classify.RequestDocument, classify.NotFound:
+		return "The vendor is not as exports need it: do what starter integrations verify shows beside what differs, then retry."
+	case classify.Business, classify.BadRequest, classify.Unprocessable, classify.Duplicate:
+		return "The vendor refuses whatever it is sent, or too many vouchers, such as for a period that is closed there: correct what its words name, then retry."
+	case classify.PayloadTooLarge:
+		return "Requests are too large for the vendor or a proxy on the way: have its limit raised, or lower export.chunkSize, then retry."
+	}
+	return "Its error says why: correct that, then retry."
 }
 
 // Message is a notification ready to be sent. The same notification is the
@@ -81,7 +97,7 @@ func (m Message) words() (subject, means string, commands []string) {
 		secret = "secret " + s.Credential + " " + expiry.Secret{ExpiresAt: s.ExpiresAt}.When(m.Notification.OccurredAt)
 		remedy = remedies[s.Source]
 	}
-	put := strings.NewReplacer("{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
+	put := strings.NewReplacer("{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{unsent}", unsent(m.Notification.Facts.ErrorKind), "{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
 	for _, w := range wordings {
 		if w.cause != m.Notification.Cause {
 			continue

@@ -139,6 +139,7 @@ func TestExportCancelledBetweenAttempts(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+	b.verified(t, "xledger-main")
 	b.fault(sandbox.Rule{Times: 2, Status: 503})
 	in := b.input(t, "2026-10")
 	in.Policy.BaseDelay, in.Policy.Coefficient, in.Policy.MaxRetries = 1500*time.Millisecond, 10, 2

@@ -201,9 +201,10 @@ func TestAllRefusedForOneReason(t *testing.T) {
 func TestChunksFitTheVendor(t *testing.T) {
 	startWorker(t)
 	for name, fault := range map[string]sandbox.Rule{
-		"413": {Status: http.StatusRequestEntityTooLarge},
-		"504": {Status: http.StatusGatewayTimeout},
-		"408": {Status: http.StatusRequestTimeout},
+		"413":       {Status: http.StatusRequestEntityTooLarge},
+		"504":       {Status: http.StatusGatewayTimeout},
+		"408":       {Status: http.StatusRequestTimeout},
+		"no answer": {Hang: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

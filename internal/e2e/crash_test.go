@@ -194,6 +194,7 @@ func TestExportDoubtStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)
 			b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+			b.verified(t, "xledger-main")
 			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.AfterEffect})
 			c.ask.Match.Operation = "glImportItems"
 			stack.Sandbox.Script(c.ask)

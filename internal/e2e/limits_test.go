@@ -208,7 +208,7 @@ func TestQuotaSpent(t *testing.T) {
 	require.Empty(t, reached(in))
 	table, _, code := starter(t, "", "quota", "--org", o.id.String())
 	require.Zero(t, code)
-	require.Regexp(t, `x0\s+xledger\s+6\s+0\s+1\s+0\s+0\s+0\s+7\s+5\s+140 %\s+GBP 0.00`, table)
+	require.Regexp(t, `x0\s+xledger\s+6\s+0\s+10\s+0\s+0\s+0\s+16\s+5\s+320 %\s+GBP 0.00`, table)
 }
 
 // A storm: of 200 invocations of one organization, 90 % fail at each attempt.
