@@ -26,6 +26,10 @@ func TestExportInFile(t *testing.T) {
 		Source: "books.ledger", ChunkSize: 200, Accounts: map[string]string{"1920": "1920", "03000": "3000"},
 		Dimensions: map[string]string{"internal": ""}, Currencies: []string{"EUR"},
 	}, e)
+	require.Equal(t, []int{integrations.DefaultIsolateRequests, 0}, []int{e.Isolating(), e.EqualRefusals})
+	e, err = parseExport(`{isolateRequests: 0, equalRefusals: 3}`)
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 3}, []int{e.Isolating(), e.EqualRefusals})
 	e, err = parseExport(`{source: ledgerline.accounting_entries}`)
 	require.NoError(t, err)
 	require.Zero(t, e)
@@ -40,6 +44,11 @@ func TestExportInFile(t *testing.T) {
 		`{chunkSize: 0}`:                       `"0"; want 1 to 500`,
 		`{chunkSize: 501}`:                     `"501"; want 1 to 500, the most entries that adapter xledger sends`,
 		`{chunkSize: many}`:                    "export.chunkSize",
+		`{isolateRequests: -1}`:                `"-1"; want 0 to 10000`,
+		`{isolateRequests: 10001}`:             "export.isolateRequests",
+		`{isolateRequests: all}`:               "export.isolateRequests",
+		`{equalRefusals: 0}`:                   `"0"; want 1 to 100`,
+		`{equalRefusals: 101}`:                 "export.equalRefusals",
 		`{chunks: 3}`:                          "export.chunks: unknown field",
 		`{accounts: {}}`:                       "an empty mapping",
 		`{accounts: {"1": ""}}`:                "x.yaml:7:30: integrations[0].export.accounts.1: want a name",

@@ -70,3 +70,34 @@ func TestExportSettings(t *testing.T) {
 	_, err = parse("businesscentral", erp, ", companyId: CRONUS")
 	require.ErrorContains(t, err, `"CRONUS"; want the company's GUID`)
 }
+
+// What of a file a contract with a vendor depends on, and what not.
+func TestContractFile(t *testing.T) {
+	in := func() integrations.Integration {
+		return integrations.Integration{
+			Adapter: "dataverse", BaseURL: "https://x.crm4.dynamics.com", Settings: map[string]string{"table": "a", "clientSecretExpires": "2027-01-31"},
+			Credentials: map[string]integrations.Ref{"clientSecret": "env:S"}, Export: integrations.Export{Dimensions: map[string]string{"d": "dep"}},
+		}
+	}
+	base := in().ContractFile()
+	for name, change := range map[string]func(i *integrations.Integration){
+		"address": func(i *integrations.Integration) { i.BaseURL += "/x" }, "setting": func(i *integrations.Integration) { i.Settings["table"] = "b" },
+		"reference": func(i *integrations.Integration) { i.Credentials["clientSecret"] = "env:T" },
+		"dimension": func(i *integrations.Integration) { i.Export.Dimensions["e"] = "x" },
+	} {
+		i := in()
+		change(&i)
+		require.NotEqual(t, base, i.ContractFile(), name)
+	}
+	i := in()
+	i.Settings["clientSecretExpires"], i.Export.ChunkSize, i.Name = "2028-01-31", 7, "other"
+	require.Equal(t, base, i.ContractFile())
+}
+
+// Amounts are a text or a number.
+func TestAmounts(t *testing.T) {
+	for value, ok := range map[string]bool{"text": true, "number": true, "both": false} {
+		_, err := integrations.Parse("x.yaml", []byte(strings.Replace(good, "/graphql\n", "/graphql\n    settings: {amounts: "+value+"}\n", 1)), integrations.Options{})
+		require.Equal(t, ok, err == nil, "%v", err)
+	}
+}
