@@ -524,6 +524,9 @@ func (x *trial) bounds(o outcome, retries int) {
 	if x.cell.vendor.adapter == "businesscentral" && x.moment == halvedChunk && x.ask > 0 {
 		requests = 21 // a question there is two requests, of journal and general ledger
 	}
+	if x.moment == halvedChunk { // a voucher is tried alone before, by a retry too
+		requests += 3
+	}
 	if x.ask > 0 { // two questions that prove nothing, each after a wait of the run
 		took = 25 * time.Minute
 	}
