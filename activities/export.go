@@ -180,7 +180,7 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 		return Planned{}, storeError(err)
 	}
 	full := ChunkSize(vendor, spec.Export)
-	size := min(full, cmp.Or(contract.ChunkSize, full))
+	size := contract.SizeFor(full)
 	chunks, err := runlog.Plan(ctx, a.DB, a.owner(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)

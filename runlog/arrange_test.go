@@ -117,7 +117,7 @@ func TestContracts(t *testing.T) {
 
 	e := b.vouchers(1)
 	b.settle(e, 1, runlog.Exported, nil)
-	e.ChunkSize, e.Requests, e.LookUps, e.Isolating = 40, 9, 4, 2
+	e.ChunkSize, e.ChunkFull, e.Requests, e.LookUps, e.Isolating = 40, 500, 9, 4, 2
 	closed := b.close(e)
 	require.Equal(t, []int{9, 4, 2}, []int{closed.Requests, closed.LookUps, closed.Isolating})
 
@@ -126,7 +126,7 @@ func TestContracts(t *testing.T) {
 	c, err = runlog.ContractOf(ctx, b.worker, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.Equal(t, said, c.Contract)
-	require.Equal(t, 40, c.ChunkSize)
+	require.Equal(t, []int{40, 300, 500}, []int{c.SizeFor(500), c.SizeFor(300), runlog.Contract{}.SizeFor(500)}, "another size in the file makes it void")
 	require.WithinDuration(t, time.Now(), *c.CheckedAt, time.Minute)
 	require.True(t, c.Holds(b.spec.ContractFile()))
 	changed := b.spec

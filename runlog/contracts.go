@@ -18,6 +18,7 @@ type Contract struct {
 	File      string     // what it was checked for, see [integrations.Integration.ContractFile]
 	CheckedAt *time.Time // nil if it never was
 	ChunkSize int        // most entries in a request that worked last; 0 if the file decides
+	ChunkFull int        // what the file said then
 }
 
 // Holds reports whether exports can go by a contract: it was checked for what the
@@ -27,8 +28,8 @@ func (c Contract) Holds(file string) bool { return c.File == file && len(c.Diffe
 // ContractOf returns what is known of an integration's vendor.
 func ContractOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c Contract, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT file, checks, learnt, checked_at, coalesce(chunk_size, 0) FROM ledgerline.vendor_contracts
-			WHERE organization_id = $1 AND integration_id = $2`, organization, integration).Scan(&c.File, &c.Checks, &c.Learnt, &c.CheckedAt, &c.ChunkSize)
+		err := tx.QueryRow(ctx, `SELECT file, checks, learnt, checked_at, coalesce(chunk_size, 0), coalesce(chunk_full, 0) FROM ledgerline.vendor_contracts
+			WHERE organization_id = $1 AND integration_id = $2`, organization, integration).Scan(&c.File, &c.Checks, &c.Learnt, &c.CheckedAt, &c.ChunkSize, &c.ChunkFull)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -56,9 +57,18 @@ func RecordContract(ctx context.Context, db Beginner, organization, integration 
 	})
 }
 
-// keepSize keeps the size of a request that works.
-func keepSize(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, size int) error {
-	_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, chunk_size) VALUES ($1, $2, $3)
-		ON CONFLICT (organization_id, integration_id) DO UPDATE SET chunk_size = excluded.chunk_size`, organization, integration, size)
+// keepSize keeps the size of a request that works, for the file as it is.
+func keepSize(ctx context.Context, tx pgx.Tx, e Export) error {
+	_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, chunk_size, chunk_full) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (organization_id, integration_id) DO UPDATE SET chunk_size = excluded.chunk_size, chunk_full = excluded.chunk_full`,
+		e.OrganizationID, e.IntegrationID, e.ChunkSize, e.ChunkFull)
 	return err
+}
+
+// SizeFor is how many entries a request begins with, where the file allows so many.
+func (c Contract) SizeFor(full int) int {
+	if c.ChunkSize == 0 || c.ChunkFull != full {
+		return full
+	}
+	return min(full, c.ChunkSize)
 }

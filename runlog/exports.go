@@ -42,6 +42,7 @@ type Export struct {
 	LookUps           int               `json:"lookUps"`             // of those: what the vendor has, or found faulty, or is like
 	Isolating         int               `json:"isolating"`           // of those: to find the vouchers that it refuses
 	ChunkSize         int               `json:"chunkSize,omitempty"` // of a run that ends: most entries in a request that its integration keeps; 0 leaves it
+	ChunkFull         int               `json:"chunkFull,omitempty"` // and what the file says
 	WarmUp            time.Duration     `json:"warmUp"`              // how long the vendor's first answer took; 0 if it was not asked
 	ColdStart         bool              `json:"coldStart"`           // it had to connect or fetch a token first
 	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`  // where its time went, in ms
@@ -237,7 +238,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
 			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart, e.WarmUpMS, e.Requests, e.LookUps, e.Isolating)
 		if err == nil && e.ChunkSize > 0 {
-			err = keepSize(ctx, tx, e.OrganizationID, e.IntegrationID, e.ChunkSize)
+			err = keepSize(ctx, tx, e)
 		}
 		if err != nil {
 			return err

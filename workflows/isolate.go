@@ -267,6 +267,7 @@ func (p *Progress) finish() {
 		}
 		p.fail(classify.Permanent, code, message)
 	}
+	p.Export.ChunkFull = p.Plan.Full
 	switch {
 	case p.Size > 0 && p.Fits:
 		p.Export.ChunkSize = p.Size

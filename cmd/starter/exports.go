@@ -108,6 +108,7 @@ type exportSeen struct {
 	Problems    []runlog.Problem    `json:"problems"`
 	Resolutions []runlog.Resolution `json:"resolutions"`
 	Call        *callNow            `json:"call"`
+	ChunkSize   int                 `json:"chunkSize,omitempty"` // with which the integration's next run begins, if it is less than the file's
 }
 
 // maxProblems is how many entries exports show lists.
@@ -116,11 +117,15 @@ const maxProblems = 1000
 // read fills in what the database knows.
 func (s *exportSeen) read(ctx context.Context, db runlog.Beginner) error {
 	organization, id := s.Export.OrganizationID, s.Export.ID
-	var faults [4]error
+	var faults [5]error
 	s.Entries, faults[0] = runlog.CountEntries(ctx, db, organization, id)
 	s.OpenUntil, faults[1] = runlog.OpenUntil(ctx, db, organization, id)
 	s.Problems, faults[2] = runlog.Problems(ctx, db, organization, id, maxProblems)
 	s.Resolutions, faults[3] = runlog.Resolutions(ctx, db, organization, id)
+	contract, err := runlog.ContractOf(ctx, db, organization, s.Export.IntegrationID)
+	if faults[4] = err; contract.ChunkSize < contract.ChunkFull {
+		s.ChunkSize = contract.ChunkSize
+	}
 	if s.OpenUntil != nil && s.Export.Status == runlog.Pending {
 		s.Waiting = waitingFor(s.Export.AdapterName, *s.OpenUntil)
 	}
@@ -251,6 +256,9 @@ func (s exportSeen) describe(w io.Writer) error {
 	if now != nil {
 		rows = append(rows, []string{"call", now.String()})
 	}
+	if s.ChunkSize > 0 {
+		rows = append(rows, []string{"next run", fmt.Sprintf("begins with %d entries in a request, the size that worked", s.ChunkSize)})
+	}
 	if e.DeferredUntil != nil {
 		rows = append(rows, []string{"deferred", "until " + at(e.DeferredUntil)})
 	}
@@ -282,10 +290,10 @@ func (s exportSeen) counts() string {
 
 // requestsOf is what an export has cost the vendor's quota.
 func requestsOf(e runlog.Export) string {
-	if e.Status == runlog.Pending {
-		return "known when it has ended"
-	}
 	line := strconv.Itoa(e.Requests)
+	if e.Status == runlog.Pending {
+		line = "at least " + line
+	}
 	if e.LookUps > 0 {
 		line += fmt.Sprintf(", of them %d look-ups", e.LookUps)
 	}

@@ -219,6 +219,8 @@ func TestChunksFitTheVendor(t *testing.T) {
 			b.requireOnce(t, 200)
 			size := queryStrings(t, "SELECT chunk_size::text FROM ledgerline.vendor_contracts WHERE organization_id = $1", b.id)
 			require.Contains(t, []string{"24", "25"}, size[0])
+			out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+			require.Contains(t, out, "begins with "+size[0]+" entries in a request")
 
 			b.vouchers(t, "B", 50, "2026-10-15", "3000", "0")
 			before := len(b.sends(t))

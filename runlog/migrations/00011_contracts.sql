@@ -11,6 +11,7 @@ CREATE TABLE ledgerline.vendor_contracts (
     differs         boolean NOT NULL DEFAULT false,
     checked_at      timestamptz,
     chunk_size      integer, -- most entries in a request that worked last; NULL is what the file says
+    chunk_full      integer, -- what the file said then: another one makes chunk_size void
     PRIMARY KEY (organization_id, integration_id),
     CONSTRAINT contract_of_an_integration FOREIGN KEY (organization_id, integration_id) REFERENCES ledgerline.integrations (organization_id, integration_id),
     CONSTRAINT chunk_size_is_positive CHECK (chunk_size > 0)
