@@ -86,7 +86,7 @@ type Activities struct {
 	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
 
 	// OnSecret is called with each threshold of days that a secret has reached, once over
-	// all workers, in the transaction that records it. After an error it is told
+	// all workers, in the transaction that records it. After an error it is called
 	// again by the next look. It may be nil.
 	OnSecret func(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error
 

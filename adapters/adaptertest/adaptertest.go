@@ -10,7 +10,7 @@
 //	}
 //
 // The adapter runs over real sockets against a vendor that works, which the
-// caller brings. Between the two stands a server that lies: it loses answers,
+// caller brings. A server that lies is between the two: it loses answers,
 // delivers requests late, cuts pages short, answers another question, redirects,
 // throttles, and repeats the request's secrets in its errors. What the adapter
 // says afterwards is compared with what the vendor's own books hold, never with
@@ -212,7 +212,7 @@ var promises = []promise{
 	{"descriptor", everyAdapter, "The descriptor is complete, agrees with itself and with what the adapter implements, and names the credentials and settings without which nothing is sent.", descriptor},
 	{"plan", everyAdapter, "Plan says the same every time. What it cannot read is an error or unsafe, and is not sent.", plan},
 	{"calls", everyAdapter, "A request has the guard that it should have. A read changes nothing. A write that is accepted is in the vendor's books, and with readback it is found there.", calls},
-	{"entries", exporters, "The same entries make the same body. What does not fit the terms is refused, and no message repeats what stands in an entry.", entries},
+	{"entries", exporters, "The same entries make the same body. What does not fit the terms is refused, and no message repeats the values of an entry.", entries},
 	{"export", exporters, "Entries that were accepted are in the vendor's books once and are found again, with their amounts and references. Others are not found.", export},
 	{"once", everyAdapter, "A request is sent once for each Do, at once, whatever comes back. Only a refused token may be renewed once.", once},
 	{"lost-answer", exporters, "After a lost answer the effect is open, and asking shows what was done.", lostAnswer},

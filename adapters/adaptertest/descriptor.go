@@ -158,7 +158,7 @@ func plan(c *checker) {
 		for _, e := range c.entries("p", 2) {
 			for _, data := range []string{e.Key, e.Text, e.Voucher, e.Amount} {
 				if strings.Contains(p.Summary, data) {
-					c.errorf("Summary repeats what stands in an entry: %q", p.Summary)
+					c.errorf("Summary repeats the values of an entry: %q", p.Summary)
 				}
 			}
 		}

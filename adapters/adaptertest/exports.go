@@ -161,7 +161,7 @@ func (c *checker) faulty(w *world) {
 		if err == nil {
 			c.errorf("ExportBody takes an entry that cannot be sent: %s", what)
 		} else if text := err.Error(); strings.Contains(text, marker) || strings.Contains(text, secretText) || strings.Contains(text, secretVoucher) {
-			c.errorf("the error of %s repeats what stands in the entry: %s", what, short([]byte(text)))
+			c.errorf("the error of %s repeats the values of the entry: %s", what, short([]byte(text)))
 		}
 	}
 }

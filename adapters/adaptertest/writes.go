@@ -277,7 +277,7 @@ func codes(c *checker) {
 		// The vendor did it, and says so beside the error.
 		w.wire.say(lie{rewrite: func(done Answer) Answer { return beside(done, a) }})
 		if _, v = w.do(adapters.Call, w.write(fmt.Sprint("b", i))); v.Effect == classify.None {
-			c.errorf("%s stands beside what was done, and the verdict is %s", code, said(v))
+			c.errorf("%s is beside what was done, and the verdict is %s", code, said(v))
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Values stand in a document as literals: the names of Xledger's types, which a
+// Values are literals in a document: the names of Xledger's types, which a
 // document with variables needs, are not public (docs/vendors.md#sources).
 
 // object is an input object whose fields keep their order.
@@ -63,7 +63,7 @@ func list[T any](b *strings.Builder, values []T) {
 
 // text writes a string literal. It is the only place where something that comes
 // from outside enters a document. Whatever is not valid UTF-8 becomes U+FFFD; a
-// character beyond U+FFFF stands as it is, since not every server reads the two
+// character beyond U+FFFF is written as it is, since not every server reads the two
 // escapes that stand for it.
 func text(b *strings.Builder, s string) {
 	b.WriteByte('"')

@@ -40,7 +40,7 @@ Dataverse; company, journal and general ledger at Business Central. A worker ask
 since it has the secrets, with requests that change nothing. They count as look-ups.
 
 Each line is checked (the vendor says that it is so), differs (it is not, and an
-export would be refused: the remedy stands beside it) or assumed (the vendor does
+export would be refused: the remedy is beside it) or assumed (the vendor does
 not say). A run does the same before an integration's first export and after its
 file has changed, and does not begin if something differs.
 
