@@ -30,6 +30,8 @@ func TestXledgerSchemaDiffers(t *testing.T) {
 		"no client ID":          {`"name":"clientId"`, `"name":"id"`, "input clientId", "there is none", adapters.Differs},
 		"no filter":             {`"name":"extIdentifier_in"`, `"name":"extIdentifier_eq"`, "query glImportItems, filter extIdentifier_in", "there is none", adapters.Differs},
 		"no look-up":            {`"name":"glImportItems"`, `"name":"x"`, "query glImportItems", "there is none", adapters.Differs},
+		"no error list":         {`"name":"glImportItemErrors"`, `"name":"x"`, "query glImportItemErrors", "there is none", adapters.Assumed},
+		"no time of errors":     {`"name":"createdAt_gte"`, `"name":"createdAt_gt"`, "query glImportItemErrors, filter createdAt_gte", "there is none", adapters.Assumed},
 		"no cursor":             {`"name":"cursor"`, `"name":"x"`, "answer of glImportItems", "it has no edges.cursor", adapters.Differs},
 		"no paging":             {`"name":"after"`, `"name":"skip"`, "query glImportItems, after", "it does not take it", adapters.Differs},
 		"whole amounts":         {`"name":"DecimalString"`, `"name":"Int"`, "field amount", "type Int, which has no decimals", adapters.Differs},
