@@ -40,6 +40,15 @@ func times(n int, rule sandbox.Rule) func(vendor, string) []sandbox.Rule {
 	return send(rule)
 }
 
+// much makes a rule for the chunk with a key, as long as it has five entries or more.
+func much(rule sandbox.Rule) func(vendor, string) []sandbox.Rule {
+	return func(v vendor, key string) []sandbox.Rule {
+		m := find(v.send, key)
+		m.Keys = 5
+		return match(m, rule)
+	}
+}
+
 func send(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
 	return func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), rules...) }
 }
@@ -135,6 +144,10 @@ var faults = []fault{
 		r.Times, r.Act = 1, true
 		return match(find(v.send, key), r)
 	}},
+	{name: "vendor/too-large", lane: vendorLane, rules: much(sandbox.Rule{Times: 2, Status: 413})},
+	{name: "vendor/gives-up-on-much", lane: vendorLane, rules: much(sandbox.Rule{Times: 1, Status: 504})},
+	{name: "vendor/acts-and-gives-up-on-much", lane: vendorLane, rules: much(sandbox.Rule{Times: 1, Status: 504, Act: true})},
+	{name: "vendor/slow", lane: vendorLane, rules: times(1, sandbox.Rule{DelayMS: 900})},
 	{name: "vendor/answer-cut", lane: vendorLane, rules: times(1, sandbox.Rule{TruncateAt: 20})},
 	{name: "vendor/not-json", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 200, Body: "<html>maintenance</html>", Headers: map[string]string{"Content-Type": "text/html"}})},
 	{name: "vendor/throttled-by-code", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule { return match(find(v.send, key), v.throttled...) }},
