@@ -58,7 +58,7 @@ func unique(d *json.Decoder, depth int, known []string) error {
 			if depth == 0 && !slices.Contains(known, name) {
 				return fmt.Errorf("unknown key %q; known are %s", name, strings.Join(known, ", "))
 			}
-			folded := strings.ToLower(name)
+			folded := strings.ToLower(strings.ToUpper(name)) // ſ is an s to encoding/json
 			if seen[folded] {
 				return fmt.Errorf("key %q is there twice in one object", name)
 			}

@@ -20,6 +20,12 @@ import (
 // question for late errors. If there are only items that wait, ok is false and
 // sleep is until the first of them is due.
 func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration) {
+	for i, item := range slices.Backward(p.Queue) {
+		if item.first() {
+			p.Queue = slices.Delete(p.Queue, i, i+1)
+			return item, true, 0
+		}
+	}
 	if i := p.firstAside(); i >= 0 && !p.Aside[i].Until.After(now) {
 		item = p.Aside[i]
 		p.Aside = slices.Delete(p.Aside, i, i+1)
@@ -35,11 +41,14 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		item = p.Queue[n-1]
 		p.Queue = p.Queue[:n-1]
 		return item, true, 0
-	case p.Next <= p.Plan.Chunks:
+	case p.Next <= p.Plan.Chunks && !p.enough():
 		p.Next++
 		return Item{Chunk: p.Next - 1}, true, 0
 	case len(p.Aside) > 0:
 		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
+	case p.Trusted && len(p.Suspects) > 0: // nothing was accepted since they were refused
+		p.ping()
+		return p.take(now)
 	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted
 		p.drawNext()
 		return p.take(now)
@@ -47,6 +56,12 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		return Item{}, false, 0 // what was left to be made is left as it is
 	}
 	return Item{Step: activities.LateErrorsStep}, true, 0
+}
+
+// enough reports whether so many chunks are refused or wait, and none was accepted,
+// that the planned ones wait too.
+func (p Progress) enough() bool {
+	return p.Plan.EqualRefusals > 0 && !p.Accepted && !p.Trusted && len(p.Held)+len(p.Aside) >= 64
 }
 
 // firstAside is the place of the item that is due first; -1 if there is none.
@@ -201,12 +216,17 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 		p.Aside = append(p.Aside, d.item)
 	case halve:
 		if p.Plan.Ping && !s.item.Isolates {
-			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.vouchers > 1}, Item{Step: activities.PingStep})
+			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.vouchers != 1}, Item{Step: activities.PingStep})
 			break
 		}
 		f.split = p.split(d.item)
+		f.split.Keep = p.Plan.EqualRefusals > 0 && s.vouchers != 1
 	case keep:
-		p.Held = append(p.Held, Item{Chunk: d.item.Chunk, Reason: d.item.Reason, Code: d.item.Code})
+		held := Item{Chunk: d.item.Chunk, Code: d.item.Code}
+		if len(p.Held) == 0 {
+			held.Reason = d.item.Reason // there can be many, and they say much the same
+		}
+		p.Held = append(p.Held, held)
 		p.drawNext()
 	case suspect:
 		if p.suspects(d.item) {

@@ -87,12 +87,14 @@ type seen struct {
 // isolation is how far a run is in finding the vouchers that its vendor refuses, and
 // what it may do about size.
 type isolation struct {
-	alike   bool // it tries vouchers alone before it halves or rejects
-	trusted bool // something of this run was accepted, or enough others were tried: what is refused is to blame
-	spent   bool // it has cost as many requests as it may
-	fits    bool // it makes chunks smaller that are too much for the vendor
-	proved  bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
-	floor   int  // no answer is no reason to go below so many entries
+	quiet    bool // a refused token looks like a refused voucher
+	accepted bool // the vendor has something of this run
+	alike    bool // it tries vouchers alone before it halves or rejects
+	trusted  bool // something of this run was accepted, or enough others were tried: what is refused is to blame
+	spent    bool // it has cost as many requests as it may
+	fits     bool // it makes chunks smaller that are too much for the vendor
+	proved   bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
+	floor    int  // no answer is no reason to go below so many entries
 }
 
 // decision is what follows, with the item as it is to be made.
@@ -109,7 +111,7 @@ type decision struct {
 // entries as they are.
 func decide(s seen) decision {
 	item := s.item
-	if !s.ok {
+	if !s.ok && !s.kind.Passes() { // which is nobody's failure
 		item.Tries++
 	}
 	permanent := s.class == classify.Permanent && !s.kind.Passes()
@@ -124,12 +126,15 @@ func decide(s seen) decision {
 	}
 	trusted := s.run.trusted || s.accepted
 	refuse := func() decision { // nothing of the chunk is there
+		unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.accepted // not to blame yet
 		switch {
-		case s.run.spent && (!trusted || s.vouchers != 1):
+		case !s.run.alike:
+			return decision{next: halve, item: item}
+		case s.run.spent && (!trusted || s.vouchers != 1), unread && trusted:
 			return decision{next: leave, item: item}
-		case s.run.alike && !trusted && s.vouchers == 1:
+		case s.vouchers == 1 && (!trusted || s.run.quiet):
 			return decision{next: suspect, item: item}
-		case s.run.alike && !trusted && s.vouchers > 1:
+		case s.vouchers != 1 && !trusted:
 			return decision{next: keep, item: item}
 		}
 		return decision{next: halve, item: item}

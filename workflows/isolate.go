@@ -34,11 +34,11 @@ import (
 type Isolation struct {
 	Accepted bool      `json:"accepted,omitempty"` // the vendor has something of this run
 	Trusted  bool      `json:"trusted,omitempty"`  // that, or enough was tried: a voucher that is refused alone is rejected
-	Verified bool      `json:"verified,omitempty"` // the contract with the vendor was checked by this run, or is about to be
+	Verified bool      `json:"verified,omitempty"` // the contract with the vendor was checked by this run
 	Held     []Item    `json:"held,omitempty"`     // refused chunks that are not halved yet
 	Suspects []Suspect `json:"suspects,omitempty"` // vouchers that were refused alone, and are not rejected yet
-	Draws    int       `json:"draws,omitempty"`    // vouchers that were drawn, or looked for
-	Tried    []int     `json:"tried,omitempty"`    // planned chunks of one voucher that were tried before their turn
+	Draws    int       `json:"draws,omitempty"`    // places that were drawn from
+	Tried    []int     `json:"tried,omitempty"`    // planned chunks that were made before their turn
 	LeftOver int       `json:"leftOver,omitempty"` // chunks that stay as they are
 	LeftWhy  Item      `json:"leftWhy,omitzero"`   // the reason of the first of them
 }
@@ -54,7 +54,10 @@ type Suspect struct {
 type Sizes struct {
 	Size int  `json:"size,omitempty"` // most entries in a chunk from now on; 0 is as planned
 	Slow bool `json:"slow,omitempty"` // an attempt took more than a quarter of its time
-	Fits bool `json:"fits,omitempty"` // a chunk was accepted since the size was last reduced
+	Fits bool `json:"fits,omitempty"` // a chunk of about this size was accepted
+	// Slowed is how long a chunk took for which the size was reduced; negative if the
+	// next ones took as long, so that size makes no difference.
+	Slowed time.Duration `json:"slowed,omitempty"`
 }
 
 // begin notes that a run has its plan. The contract with the vendor comes first, if
@@ -68,7 +71,6 @@ func (p *Progress) begin() {
 
 // verify has the contract with the vendor checked next.
 func (p *Progress) verify() {
-	p.Verified = true
 	p.Queue = append(p.Queue, Item{Step: activities.VerifyStep})
 }
 
@@ -83,7 +85,7 @@ func VerifyPolicy() classify.Policy {
 // isolation is what [decide] needs to know of it.
 func (p Progress) isolation() isolation {
 	return isolation{
-		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, fits: p.Plan.Full > 0, proved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
+		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, accepted: p.Accepted, quiet: p.Plan.Ping, fits: p.Plan.Full > 0, proved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
 		spent: p.Plan.EqualRefusals > 0 && p.Export.Isolating >= p.Plan.Isolate,
 	}
 }
@@ -92,24 +94,60 @@ func (p Progress) isolation() isolation {
 func (p *Progress) count(s seen) {
 	p.Export.Requests += s.requests
 	p.Export.LookUps += s.lookUps
-	if s.item.Isolates || s.item.Then == halve {
+	if s.item.Isolates {
 		p.Export.Isolating += s.requests
 	}
-	if s.accepted && !p.Accepted {
+	switch {
+	case s.ok && s.item.Step == activities.VerifyStep:
+		p.Verified = true
+	case s.ok && s.item.Step == activities.PingStep:
+		p.reject()
+	case s.accepted && !p.Accepted:
 		p.Accepted = true
 		p.trust()
+	case s.accepted:
+		p.reject()
 	}
-	if !s.run.fits || s.item.Step != activities.SendStep || !s.ok {
-		return
+	if s.run.fits && s.item.Step == activities.SendStep && s.ok {
+		p.size(s)
 	}
-	p.Fits = p.Fits || s.accepted
+}
+
+// size notes what a chunk that was sent says of the size of chunks.
+func (p *Progress) size(s seen) {
+	present := cmp.Or(p.Size, p.Plan.Size)
+	p.Fits = p.Fits || s.accepted && 2*s.entries > present
 	if s.lookUps > 0 {
 		return // the attempt did more than send
 	}
 	p.Slow = p.Slow || s.took > s.timeout/4
-	if s.took > s.timeout/2 && s.vouchers > 1 {
+	switch {
+	case s.took <= s.timeout/2 || s.vouchers < 2 || 2*s.entries <= present || p.Slowed < 0:
+	case p.Slowed > 0 && s.took > p.Slowed*2/3: // that did not help: as many as before
+		p.Slowed, p.Size, p.Fits = -1, p.Plan.Size, true
+		if p.Next <= p.Plan.Chunks {
+			p.Queue = append(p.Queue, Item{Do: fit})
+		}
+	case s.entries > s.run.floor:
+		p.Slowed = s.took
 		p.smaller(s.entries, Item{})
 	}
+}
+
+// reject has the vouchers rejected that were refused alone: the vendor has taken
+// something since, or a request that asks for nothing.
+func (p *Progress) reject() {
+	if !p.Trusted {
+		return
+	}
+	for _, s := range p.Suspects {
+		if s.Code == classify.PayloadTooLarge {
+			p.leaves(Item{Reason: s.Reason, Code: s.Code})
+			continue
+		}
+		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Do: halve, Reason: s.Reason, Code: s.Code})
+	}
+	p.Suspects = nil
 }
 
 // trust ends the search for another reason than the vouchers: held chunks are halved,
@@ -122,12 +160,9 @@ func (p *Progress) trust() {
 		return
 	}
 	p.Trusted = true
-	blameless := func(code classify.Kind) bool {
-		return code == classify.PayloadTooLarge || code == classify.RequestDocument && !p.Accepted
-	}
 	for _, item := range p.Held {
 		switch {
-		case blameless(item.Code):
+		case item.Code == classify.PayloadTooLarge, item.Code == classify.RequestDocument && !p.Accepted:
 			p.leaves(item)
 		case item.Less:
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
@@ -135,26 +170,37 @@ func (p *Progress) trust() {
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code, Isolates: true})
 		}
 	}
-	for _, s := range p.Suspects {
-		if blameless(s.Code) {
+	p.Held = nil
+	if !p.Accepted {
+		p.Suspects = slices.DeleteFunc(p.Suspects, func(s Suspect) bool {
+			if s.Code != classify.RequestDocument {
+				return false
+			}
 			p.leaves(Item{Reason: s.Reason, Code: s.Code})
-			continue
-		}
-		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Do: halve, Reason: s.Reason, Code: s.Code})
+			return true
+		})
 	}
-	p.Held, p.Suspects = nil, nil
+	p.reject()
 }
 
 // suspects notes a voucher that was refused alone. It returns true if so many were
-// refused for the same reason that the run has to end.
+// refused for the same reason that the run has to end. Of a vendor whose refusal of a
+// token looks the same, it asks for nothing once so many were refused in a row.
 func (p *Progress) suspects(item Item) (over bool) {
 	p.Suspects = append(p.Suspects, Suspect{item.Chunk, item.Reason, item.Code})
+	if p.Trusted {
+		if len(p.Suspects) >= p.Plan.EqualRefusals {
+			p.ping()
+		}
+		return false
+	}
 	for i := range p.Held {
 		p.Held[i].Less = p.Held[i].Less || p.Held[i].Chunk == item.From
 	}
 	same := 0
 	for _, s := range p.Suspects {
-		if s.Code == item.Code && masked(s.Reason) == masked(item.Reason) {
+		// What the vendor cannot read is one reason, whatever it says of it.
+		if s.Code == item.Code && (s.Code == classify.RequestDocument || masked(s.Reason) == masked(item.Reason)) {
 			same++
 		}
 	}
@@ -166,13 +212,25 @@ func (p *Progress) suspects(item Item) (over bool) {
 	return true
 }
 
+// ping has the vendor asked for nothing next.
+func (p *Progress) ping() {
+	if !slices.ContainsFunc(p.Queue, func(i Item) bool { return i.Step == activities.PingStep }) {
+		p.Queue = append(p.Queue, Item{Step: activities.PingStep})
+	}
+}
+
+// first reports whether an item comes before what has waited: a question about the
+// vendor itself, or a voucher that is tried alone.
+func (i Item) first() bool {
+	return i.From > 0 || i.Do == draw || i.Step == activities.VerifyStep || i.Step == activities.PingStep
+}
+
 // drawNext has the next voucher tried alone, from another part of the plan: halves,
 // quarters, eighths and so on of what is still to be made. It waits for the one that
 // is being tried. When there is none left, or so many were tried for different
 // reasons, the search is over.
 func (p *Progress) drawNext() {
-	tried := func(i Item) bool { return i.From > 0 || i.Do == draw }
-	if slices.ContainsFunc(p.Queue, tried) || slices.ContainsFunc(p.Aside, tried) {
+	if p.Trusted || slices.ContainsFunc(p.Queue, Item.first) || slices.ContainsFunc(p.Aside, Item.first) {
 		return
 	}
 	if p.isolation().spent {
@@ -185,47 +243,50 @@ func (p *Progress) drawNext() {
 		p.Held, p.Suspects = nil, nil
 		return
 	}
-	var chunks []int
-	for _, item := range p.Held {
-		chunks = append(chunks, item.Chunk)
+	for p.Next <= p.Plan.Chunks && slices.Contains(p.Tried, p.Next) {
+		p.Next++
 	}
-	planned := max(0, p.Plan.Chunks-p.Next+1)
-	n := len(chunks) + planned
-	if n == 0 && len(p.Aside)+len(p.Queue) > 0 {
-		return // those first
+	n := len(p.Held) + max(0, p.Plan.Chunks-p.Next+1)
+	switch {
+	case n == 0 && len(p.Aside)+len(p.Queue) > 0: // those first
+		return
+	case n == 0 || len(p.Suspects) >= 2*p.Plan.EqualRefusals:
+		p.trust()
+		return
 	}
-	for ; n > 0 && p.Draws < 2*p.Plan.EqualRefusals; p.Draws++ {
+	for { // what was tried is not all of it: the next planned chunk was not
 		at := float64(bits.Reverse32(uint32(p.Draws))) / (1 << 32) * float64(n)
+		p.Draws++
 		i := int(at)
-		chunk := p.Next + i - len(chunks)
-		if i < len(chunks) {
-			chunk = chunks[i]
+		chunk, held := p.Next+i-len(p.Held), i < len(p.Held)
+		if held {
+			chunk = p.Held[i].Chunk
 		}
-		if !slices.Contains(p.Tried, chunk) {
-			p.Draws++
+		if held || !slices.Contains(p.Tried, chunk) {
 			p.Queue = append(p.Queue, Item{Chunk: chunk, Do: draw, Place: at - math.Floor(at)})
 			return
 		}
 	}
-	p.trust()
 }
 
 // drawn notes what came of drawing a voucher of a chunk.
 func (p *Progress) drawn(chunk, into int, d runlog.Drawn) {
 	held := slices.IndexFunc(p.Held, func(i Item) bool { return i.Chunk == chunk })
+	planned := held < 0
 	switch {
 	case d.Moved:
 		p.Last = into
 		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true, From: chunk})
+		return
 	case d.Alone:
 		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true, From: chunk})
-		if held >= 0 {
-			p.Held = slices.Delete(p.Held, held, held+1)
-		} else {
-			p.Tried = append(p.Tried, chunk)
-		}
-	default:
-		p.drawNext()
+	default: // something of it is open, and is asked for first
+		p.Queue = append(p.Queue, Item{Chunk: chunk})
+	}
+	if planned {
+		p.Tried = append(p.Tried, chunk)
+	} else {
+		p.Held = slices.Delete(p.Held, held, held+1)
 	}
 }
 

@@ -19,21 +19,25 @@ import (
 
 // plan is what a database holds of a run, and a vendor's answers to it.
 type plan struct {
-	chunks   map[int][]int  // vouchers, of two entries each
-	refused  map[int]string // vouchers, and why
-	largest  int            // most entries in a request; 0 is any
-	took     time.Duration  // by a request
-	code     classify.Kind  // of refusals
-	verified int            // how often the contract was checked
-	differs  bool
-	accepted []int
-	rejected map[int]string
-	requests int
-	progress Progress
+	chunks     map[int][]int  // vouchers, of two entries each
+	refused    map[int]string // vouchers, and why
+	largest    int            // most entries in a request; 0 is any
+	took       time.Duration  // by a request
+	each       bool           // by each of its entries
+	code       classify.Kind  // of refusals
+	verified   int            // how often the contract was checked
+	differs    bool
+	dead       func() bool          // the vendor refuses whatever it is asked
+	made       map[int]bool         // chunks
+	undrawable func(chunk int) bool // something of it is open
+	accepted   []int
+	rejected   map[int]string
+	requests   int
+	progress   Progress
 }
 
 func newPlan(vouchers, size int, p activities.Planned) *plan {
-	x := &plan{chunks: make(map[int][]int), refused: make(map[int]string), rejected: make(map[int]string)}
+	x := &plan{chunks: make(map[int][]int), refused: make(map[int]string), rejected: make(map[int]string), made: make(map[int]bool)}
 	for v := range vouchers {
 		p.Chunks = 1 + v*2/size
 		x.chunks[p.Chunks] = append(x.chunks[p.Chunks], v)
@@ -48,9 +52,17 @@ func newPlan(vouchers, size int, p activities.Planned) *plan {
 func (x *plan) invoke(item Item) (activities.CallResult, error) {
 	vouchers := x.chunks[item.Chunk]
 	at := activities.Attempt{Number: 1, Class: classify.Success, Kind: classify.OK, Vouchers: len(vouchers), Entries: 2 * len(vouchers), StartedAt: time.Unix(0, 0), EndedAt: time.Unix(0, 0).Add(x.took)}
+	if x.each {
+		at.EndedAt = at.StartedAt.Add(x.took * time.Duration(2*len(vouchers)))
+	}
 	result := func() activities.CallResult {
 		return activities.CallResult{Trail: activities.Trail{at}, Left: 2 * len(vouchers)}
 	}
+	if item.Step == activities.PingStep && x.dead != nil && x.dead() {
+		at.Class, at.Kind, at.Message = classify.Permanent, classify.Business, "not allowed"
+		return activities.CallResult{Trail: activities.Trail{at}}, errors.New(at.Message)
+	}
+	x.made[item.Chunk] = true
 	if item.Step == activities.VerifyStep {
 		if x.verified++; x.differs {
 			at.Class, at.Kind, at.Message = classify.Permanent, classify.Configuration, "the vendor is not as exports need it"
@@ -103,6 +115,9 @@ func (x *plan) do(arg any, into any) {
 		}
 	case activities.Draw:
 		v, d := x.chunks[a.Chunk], into.(*runlog.Drawn)
+		if x.undrawable != nil && x.undrawable(a.Chunk) {
+			return
+		}
 		if d.Alone, d.Moved = len(v) == 1, len(v) > 1; d.Moved {
 			i := int(a.Place * float64(len(v)))
 			x.chunks[a.Into] = []int{v[i]}
@@ -281,7 +296,14 @@ func TestSizes(t *testing.T) {
 	x.took = 6 * time.Second // more than half of an attempt's time
 	x.run(t)
 	require.Len(t, x.accepted, 400)
-	require.LessOrEqual(t, x.progress.Export.ChunkSize, 4, "each slow chunk makes the next ones smaller")
+	require.Equal(t, 50, x.progress.Export.ChunkSize, "smaller ones take as long, so they are of no use")
+	require.Less(t, x.requests, 22)
+
+	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x.took = 120 * time.Millisecond // for each entry
+	x.each = true
+	x.run(t)
+	require.Equal(t, 25, x.progress.Export.ChunkSize, "a slow chunk makes the next ones smaller")
 
 	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 4 * time.Second

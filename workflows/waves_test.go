@@ -213,3 +213,59 @@ func TestTooLargeForAll(t *testing.T) {
 	require.Less(t, w.requests, 100)
 	require.Equal(t, string(classify.PayloadTooLarge), p.Export.ErrorCode)
 }
+
+// A token that dies in the middle of a run of a vendor whose refusal of it looks like
+// that of a voucher: nobody is rejected for it, whenever it dies.
+func TestTokenDies(t *testing.T) {
+	for after := range 60 {
+		w := newWorld(200, 40, 40, func(w *world, item Item, v []int) *activities.Attempt {
+			if w.requests < after || len(v) == 0 {
+				return nil
+			}
+			a := w.at(time.Second)
+			a.Class, a.Kind, a.Effect, a.Message = classify.Permanent, classify.Business, classify.None, "not allowed"
+			return a
+		})
+		w.dead = func() bool { return w.requests >= after }
+		w.progress.Plan.Ping = true
+		w.refused[150] = "no such account"
+		p := w.makes(t)
+		for v := range w.rejected {
+			require.Equal(t, 150, v, "the token died after %d requests", after)
+		}
+		if len(w.accepted) < 199 {
+			require.NotEmpty(t, p.Export.ErrorMessage)
+		}
+	}
+}
+
+// Chunks that are open from an earlier run cannot be drawn from; they are asked for
+// first, and do not count as tried.
+func TestDrawsAndOpenChunks(t *testing.T) {
+	w := newWorld(2000, 20, 20, func(*world, Item, []int) *activities.Attempt { return nil })
+	w.undrawable = func(chunk int) bool { return chunk > 1 && chunk <= 200 && !w.made[chunk] }
+	for v := range 2000 {
+		w.refused[v] = "the period is closed"
+	}
+	p := w.makes(t)
+	require.Empty(t, w.rejected)
+	require.Contains(t, p.Export.ErrorMessage, "16 vouchers from all over the plan")
+}
+
+// A run of a few vouchers says nothing of the size of chunks, and a pause is no
+// failure of a chunk.
+func TestWhatSaysNothing(t *testing.T) {
+	w := newWorld(1, 50, 500, func(*world, Item, []int) *activities.Attempt { return nil })
+	require.Zero(t, w.makes(t).Export.ChunkSize)
+
+	paused := 0
+	w = newWorld(20, 50, 50, func(w *world, item Item, v []int) *activities.Attempt {
+		if paused++; paused > 60 {
+			return nil
+		}
+		a := w.at(time.Second)
+		a.Class, a.Kind, a.Effect, a.Message = classify.Permanent, classify.Paused, "", "paused"
+		return a
+	})
+	require.Empty(t, w.makes(t).Export.ErrorMessage)
+}

@@ -96,13 +96,23 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) 
 			contract.Add(look.what, adapters.Differs, fmt.Sprintf("an identifier that nobody has used finds %d items: the filter is passed over", n), look.remedy)
 		case v.Class == classify.Success:
 			contract.Add(look.what, adapters.Checked, "", "")
-		case v.Kind == classify.Untrusted, v.Class == classify.Permanent && !v.Kind.Passes():
+		case v.Class == classify.Permanent && !v.Kind.Passes(), look.no == adapters.Assumed && onlyThis(v):
 			contract.Add(look.what, look.no, v.Message, look.remedy)
 		default:
 			return contract, v
 		}
 	}
 	return contract, success("verify:asked")
+}
+
+// onlyThis reports whether a verdict is trouble with one request, of a vendor that has
+// just answered another: what exports can do without is not waited for.
+func onlyThis(v classify.Verdict) bool {
+	switch v.Kind {
+	case classify.ServerError, classify.BadGateway, classify.GatewayTimeout, classify.IncompleteResponse, classify.InvalidResponse, classify.Untrusted:
+		return true
+	}
+	return false
 }
 
 // refused reports whether a verdict is a no to the token.
@@ -314,7 +324,7 @@ func (s *schema) ask(document string, into any) *classify.Verdict {
 	}
 	a, v := post(s.ctx, s.conn, classify.Read, body)
 	switch {
-	case v.Class == classify.Permanent && !v.Kind.Passes():
+	case v.Class == classify.Permanent && !v.Kind.Passes(), onlyThis(v):
 		s.hidden = "the vendor does not show its schema: " + v.Message
 		return nil
 	case v.Class != classify.Success:

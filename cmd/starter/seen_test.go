@@ -49,7 +49,7 @@ func TestExportSeen(t *testing.T) {
 	s.Entries = runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}
 	out.Reset()
 	require.NoError(t, s.print(&out))
-	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown\n`, out.String())
+	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown, 5 not sent\n`, out.String())
 	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; what changed`, out.String())
 	require.NotContains(t, out.String(), "waiting")
 }
