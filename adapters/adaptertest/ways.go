@@ -352,11 +352,24 @@ func verify(c *checker) {
 			c.errorf("a check of %q has the state %q", check.What, check.State)
 		}
 	}
+	if n := w.vendor.Changes(); n != before {
+		c.errorf("Verify changed the vendor's books %d times", n-before)
+	}
+	if _, ok := w.adapter.(adapters.Exporter); ok {
+		w.learnt = contract.Learnt
+		w.store(c.entries("w", 2))
+	}
+	before = w.vendor.Changes()
 
 	d := w.adapter.Vendor().Codes.Dialect
 	w.wire.say(lie{unheard: true, answer: &Answer{Status: 401, Body: failure(d, "Unlisted", "no")}})
 	if contract, v = ask(); v.Class != classify.Success || len(contract.Differing()) == 0 {
 		c.errorf("the token is refused, and Verify ends with %s and %d checks that differ; want a success and one", said(v), len(contract.Differing()))
+	}
+	for _, check := range contract.Differing() {
+		if check.Remedy == "" {
+			c.errorf("%q differs, and Verify names no remedy", check.What)
+		}
 	}
 	for _, r := range []reply{
 		{name: "HTTP 503", lie: lie{answer: &Answer{Status: 503}}}, {name: "HTTP 429", lie: lie{answer: &Answer{Status: 429}}},

@@ -33,7 +33,8 @@ type world struct {
 	client   *adapters.Client
 	base     *url.URL
 	settings map[string]string
-	label    string // of the goroutines that the adapter starts
+	learnt   map[string]string // by Verify
+	label    string            // of the goroutines that the adapter starts
 }
 
 var labels atomic.Int64
@@ -106,7 +107,7 @@ func (w *world) do(op adapters.Operation, body []byte) (r adapters.Response, v c
 
 func (w *world) exporter() adapters.Exporter { return w.adapter.(adapters.Exporter) }
 
-func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings} }
+func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings, Learnt: w.learnt} }
 
 // body is what sends entries, with the plan of it.
 func (w *world) body(list []adapters.Entry) ([]byte, adapters.Plan) {
