@@ -97,7 +97,10 @@ func (m Message) words() (subject, means string, commands []string) {
 		secret = "secret " + s.Credential + " " + expiry.Secret{ExpiresAt: s.ExpiresAt}.When(m.Notification.OccurredAt)
 		remedy = remedies[s.Source]
 	}
-	put := strings.NewReplacer("{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{unsent}", unsent(m.Notification.Facts.ErrorKind), "{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String())
+	put := strings.NewReplacer(
+		"{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{unsent}", unsent(m.Notification.Facts.ErrorKind),
+		"{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String(),
+	)
 	for _, w := range wordings {
 		if w.cause != m.Notification.Cause {
 			continue

@@ -427,7 +427,9 @@ func (p *Progress) arrange(ctx workflow.Context, item Item) error {
 
 // variable is what may be another in each message about the same: GUIDs, quoted
 // text, numbers with their separators.
-var variable = regexp.MustCompile(`[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|"[^"]*"|'[^']*'|` + "`[^`]*`" + `|«[^»]*»|“[^”]*”|‘[^’]*’|[0-9](?:[0-9.,:\x{a0}\x{202f} -]*[0-9])?`)
+var variable = regexp.MustCompile(`[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}` +
+	`|"[^"]*"|'[^']*'|` + "`[^`]*`" + `|«[^»]*»|“[^”]*”|‘[^’]*’` +
+	`|[0-9](?:[0-9.,:\x{a0}\x{202f} -]*[0-9])?`)
 
 // masked is a message without what may be another in each about the same.
 func masked(message string) string {
