@@ -29,6 +29,10 @@ import (
 //	       one accepted                 16 refused alike
 //	            ▼                              ▼
 //	  halve; reject what was refused    end, entries as they are
+//
+// With fewer vouchers than that, the contract with the vendor is checked before any is
+// rejected. Where a refused token looks like a refused voucher, none is rejected before
+// the vendor has accepted something since, or a request that asks for nothing.
 
 // Isolation is how far a run is in finding the vouchers that its vendor refuses.
 type Isolation struct {
