@@ -274,7 +274,7 @@ func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
 	for name, ref := range refs {
 		secret, err := ref.Resolve()
 		if err != nil {
-			faults = append(faults, fmt.Errorf("credentials.%s: %w", name, err))
+			faults = append(faults, fmt.Errorf("the credential named %s is not readable: %w", name, err))
 			continue
 		}
 		secrets[name] = secret

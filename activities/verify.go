@@ -34,6 +34,9 @@ func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn 
 	if out.verdict = v; v.Class != classify.Success {
 		return out
 	}
+	if err := adapter.Vendor().NeedSettings(spec.Settings); err != nil {
+		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 	r := redact.New(conn.Secrets()...)
 	for i := range contract.Checks {
 		c := &contract.Checks[i]

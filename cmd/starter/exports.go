@@ -373,7 +373,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			case e.Status == runlog.Pending:
 				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
 			case n.Exported == n.Total && (e.Status == runlog.Complete || e.Total > 0): // a failed one without entries could not plan
-				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry")
+				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry; see starter exports list, and retry that one")
 				return nil
 			}
 			spec, err := find(c.Context(), pool, e.OrganizationID, e.IntegrationID.String())

@@ -41,7 +41,9 @@ since it has the secrets, with requests that change nothing. They count as look-
 
 Each line is checked (the vendor says that it is so), differs (it is not, and an
 export would be refused: the remedy is beside it) or assumed (the vendor does
-not say). A run does the same before an integration's first export and after its
+not say); not asked is an integration whose vendor could not be asked, such as one
+that is paused. Workers use what they know of an integration for up to 10 s: wait so
+long after starter integrations apply. A run does the same before an integration's first export and after its
 file has changed, and does not begin if something differs.
 
 Exits 1 if something differs, or a vendor could not be asked.`,
@@ -74,6 +76,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 			all := make([]verified, len(list))
 			bad := 0
 			for i, spec := range list {
+				fmt.Fprintf(c.ErrOrStderr(), "asking the vendor of %s; a worker does that\n", spec.Name)
 				if all[i], err = verify(ctx, temporal, spec); err != nil {
 					return err
 				}
@@ -87,7 +90,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 				err = verifiedTable(c.OutOrStdout(), all)
 			}
 			if err == nil && bad > 0 {
-				err = fmt.Errorf("%d of %d integrations are not as exports need them", bad, len(all))
+				err = fmt.Errorf("%d of %d integrations are not as exports need them, or could not be asked", bad, len(all))
 			}
 			return err
 		},
@@ -127,7 +130,7 @@ func verifiedTable(w io.Writer, all []verified) error {
 			rows = append(rows, []string{v.Integration, c.What, string(c.State), dash(c.Found), dash(c.Remedy)})
 		}
 		if v.Error != "" {
-			rows = append(rows, []string{v.Integration, "vendor", "not asked", v.Error, "see starter logs; ask again when it works"})
+			rows = append(rows, []string{v.Integration, "vendor", "not asked", v.Error, "do what is found says, and ask again"})
 		}
 	}
 	return table(w, rows)
