@@ -75,16 +75,17 @@ func (a *Activities) runOf(ctx context.Context) uuid.UUID {
 }
 
 func (x chunkAttempt) make(ctx context.Context) (out outcome) {
-	entries, control, err := runlog.OpenChunk(ctx, x.DB, x.owner, x.chunk.Chunk)
+	opened, err := runlog.OpenChunk(ctx, x.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
 		out.verdict = x.storeFault(err, "the entries could not be read")
 		return out
 	}
-	if len(entries) == 0 { // settled before, by an attempt that could not report it
+	if len(opened.Entries) == 0 { // settled before, by an attempt that could not report it
 		out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled}
 		out.answer.ReadBack = true
 		return out
 	}
+	entries, control := opened.Entries, opened.Control
 	left := entries
 	defer func() { out.entries, out.vouchers = len(left), vouchersOf(left) }()
 	elsewhere := func(e runlog.Entry) bool { return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands) }
@@ -116,7 +117,7 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		out.verdict = *late
 		return out
 	}
-	return x.send(ctx, left, out)
+	return x.send(ctx, left, opened.Learnt, out)
 }
 
 // lastMoment is when a request must have begun, at the latest, for its answer to
@@ -284,18 +285,13 @@ func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) ju
 }
 
 // send marks entries as open, sends them, and records what the answer proves.
-func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outcome) outcome {
+func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt map[string]string, out outcome) outcome {
 	lines, ids := make([]adapters.Entry, len(entries)), make([]string, len(entries))
 	byKey := make(map[string]string, len(entries))
 	for i, e := range entries {
 		lines[i] = adapters.Entry{Key: e.VendorKey, Voucher: e.VoucherID, Account: e.Account, Amount: e.Amount, Currency: e.Currency,
 			Text: e.Text, Dimensions: e.Dimensions, Date: e.Date}
 		ids[i], byKey[e.VendorKey] = e.EntryID, e.EntryID
-	}
-	learnt, err := x.learnt(ctx)
-	if err != nil {
-		out.verdict = x.storeFault(err, "what is known of the vendor could not be read")
-		return out
 	}
 	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
 	switch {
@@ -351,12 +347,6 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, out outc
 		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
 	}
 	return out
-}
-
-// learnt is what the vendor has said of how entries are written.
-func (x chunkAttempt) learnt(ctx context.Context) (map[string]string, error) {
-	c, err := runlog.ContractOf(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID)
-	return c.Learnt, err
 }
 
 // vouchersOf counts the vouchers of entries.
@@ -451,12 +441,17 @@ func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters
 	}
 	found, v := finder.Find(ctx, conn, sought)
 	v.Effect = ""
+	return out.answered(found, v)
+}
+
+// answered is an outcome whose answer is a value, if the verdict is a success.
+func (out outcome) answered(value any, v classify.Verdict) outcome {
 	if out.verdict = v; v.Class != classify.Success {
 		return out
 	}
-	body, err := json.Marshal(found)
+	body, err := json.Marshal(value)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "lookup:answer", err.Error())
+		out.verdict = adapters.Fault(classify.Internal, "answer:json", err.Error())
 		return out
 	}
 	out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body}

@@ -185,9 +185,8 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)
 	}
-	_, verifies := exporter.(adapters.Verifier)
 	return Planned{
-		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: verifies && chunks > 0 && !contract.Holds(spec.ContractFile()),
+		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: chunks > 0 && !contract.Holds(spec.ContractFile()),
 		Size: size, Full: full, Ping: vendor.Export.QuietRefusal, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
 	}, storeError(err)
 }
@@ -220,6 +219,17 @@ func ChunkSize(v adapters.Vendor, e integrations.Export) int {
 	return v.Export.Default
 }
 
+// order gives an order about an export as its owner, and stores what the run has cost
+// so far.
+func order[T any](ctx context.Context, a *Activities, e runlog.Export, give func(runlog.Owner) (T, error)) (T, error) {
+	owned := a.owner(ctx, e)
+	result, err := give(owned.Owner())
+	if err == nil {
+		err = runlog.RecordCost(ctx, a.DB, owned)
+	}
+	return result, storeError(err)
+}
+
 // Split asks to halve a refused chunk.
 type Split struct {
 	Export runlog.Export `json:"export"`
@@ -232,12 +242,9 @@ type Split struct {
 // SplitChunk halves a refused chunk, or rejects its only voucher. It returns
 // whether it was halved.
 func (a *Activities) SplitChunk(ctx context.Context, s Split) (bool, error) {
-	owner := a.owner(ctx, s.Export)
-	split, err := runlog.SplitChunk(ctx, a.DB, owner.Owner(), s.Chunk, s.Into, s.Reason, !s.Keep)
-	if err == nil {
-		err = runlog.RecordCost(ctx, a.DB, owner)
-	}
-	return split, storeError(err)
+	return order(ctx, a, s.Export, func(o runlog.Owner) (bool, error) {
+		return runlog.SplitChunk(ctx, a.DB, o, s.Chunk, s.Into, s.Reason, !s.Keep)
+	})
 }
 
 // Draw asks to move one voucher to a chunk of its own.
@@ -250,12 +257,9 @@ type Draw struct {
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own.
 func (a *Activities) DrawVoucher(ctx context.Context, d Draw) (runlog.Drawn, error) {
-	owner := a.owner(ctx, d.Export)
-	drawn, err := runlog.DrawVoucher(ctx, a.DB, owner.Owner(), d.Chunk, d.Into, d.Place)
-	if err == nil {
-		err = runlog.RecordCost(ctx, a.DB, owner)
-	}
-	return drawn, storeError(err)
+	return order(ctx, a, d.Export, func(o runlog.Owner) (runlog.Drawn, error) {
+		return runlog.DrawVoucher(ctx, a.DB, o, d.Chunk, d.Into, d.Place)
+	})
 }
 
 // Fit asks for smaller chunks.
@@ -267,12 +271,9 @@ type Fit struct {
 // FitChunks makes chunks smaller that were too much for the vendor.
 func (a *Activities) FitChunks(ctx context.Context, f Fit) (runlog.Fitted, error) {
 	defer goingOn(ctx)()
-	owner := a.owner(ctx, f.Export)
-	fitted, err := runlog.FitChunks(ctx, a.DB, owner.Owner(), f.Fit)
-	if err == nil {
-		err = runlog.RecordCost(ctx, a.DB, owner)
-	}
-	return fitted, storeError(err)
+	return order(ctx, a, f.Export, func(o runlog.Owner) (runlog.Fitted, error) {
+		return runlog.FitChunks(ctx, a.DB, o, f.Fit)
+	})
 }
 
 // DeferExport records until when an export waits.
@@ -281,12 +282,8 @@ func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 	if e.DeferredUntil != nil {
 		until = *e.DeferredUntil
 	}
-	owner := a.owner(ctx, e)
-	err := runlog.Defer(ctx, a.DB, owner.Owner(), until)
-	if err == nil {
-		err = runlog.RecordCost(ctx, a.DB, owner)
-	}
-	return storeError(err)
+	_, err := order(ctx, a, e, func(o runlog.Owner) (any, error) { return nil, runlog.Defer(ctx, a.DB, o, until) })
+	return err
 }
 
 // CloseExport counts and closes an export.

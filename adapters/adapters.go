@@ -107,9 +107,11 @@ type Finder interface {
 	Find(ctx context.Context, c *Conn, sought []Sought) (map[string]Found, classify.Verdict)
 }
 
-// Exporter is a [Finder] that takes accounting entries.
+// Exporter is a [Finder] that takes accounting entries, and can be asked whether it
+// would.
 type Exporter interface {
 	Finder
+	Verifier
 
 	// ExportBody returns the body of the [Call] that sends whole vouchers, in
 	// the order of entries. Its guard must not be [Unsafe]: entries are found again

@@ -40,7 +40,7 @@ func TestVerifyBusinessCentral(t *testing.T) {
 		checked("field amount", "type Edm.Decimal"),
 		checked("field description", "type Edm.String, 100 characters"),
 		checked("field dimensionSetLines", "type Collection(Microsoft.NAV.dimensionSetLine)"),
-		{What: "right to add journal lines", State: adapters.Assumed, Found: "Business Central shows it to nobody who does not write",
+		{What: "right to add journal lines", State: adapters.Assumed, Found: "Business Central shows it only when something is written",
 			Remedy: "see that the application has a permission set that may insert general journal lines (table 81, Gen. Journal Line)"},
 	}, contract.Checks)
 	require.Equal(t, 6, b.asked(businesscentral.Name))

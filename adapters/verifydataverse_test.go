@@ -240,7 +240,7 @@ func TestVerifyDataverseRights(t *testing.T) {
 	t.Run("to the definitions", func(t *testing.T) {
 		b := newBooks(t, dataverse.Name)
 		b.Script(sandbox.Rule{Match: sandbox.Match{PathContains: "/EntityDefinitions"}, Status: http.StatusForbidden, Body: missingRight})
-		const remedy = "give the application user a role that may read the definitions of tables, columns and keys, or compare them with docs/vendors.md by hand"
+		const remedy = "check settings.table, and give the application user a role that may read the definitions of tables, columns and keys; or compare them with docs/vendors.md by hand"
 		const said = "HTTP 403: 0x80040220: SecLib::AccessCheckEx failed."
 		require.Equal(t, []adapters.Check{
 			{What: "token", State: adapters.Checked, Found: "accepted"},

@@ -85,10 +85,15 @@ type Control struct {
 	VoucherID  string
 }
 
-// OpenChunk returns the entries of a chunk that are to be sent or asked for, in
-// the order of their vouchers, and the control of the place to which they go; nil
-// if it has none. It changes nothing.
-func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []Entry, control *Control, err error) {
+// Opened is a chunk with all that sending it needs.
+type Opened struct {
+	Entries []Entry           // that are to be sent or asked for, in the order of their vouchers
+	Control *Control          // of the place to which they go; nil if it has none
+	Learnt  map[string]string // how they are written, see [adapters.Contract]; nil if nothing was learnt
+}
+
+// OpenChunk reads a chunk that is to be sent. It changes nothing.
+func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (c Opened, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
@@ -100,17 +105,24 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (entries []
 		if err != nil {
 			return err
 		}
-		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
+		c.Entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
 			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly, &e.SentTo, &e.Lands)
 			return e, err
 		})
 		if err != nil {
 			return err
 		}
-		control, err = controlOf(ctx, tx, o.OrganizationID, o.IntegrationID, o.Place)
+		if c.Control, err = controlOf(ctx, tx, o.OrganizationID, o.IntegrationID, o.Place); err != nil {
+			return err
+		}
+		err = tx.QueryRow(ctx, `SELECT learnt FROM ledgerline.vendor_contracts WHERE organization_id = $1 AND integration_id = $2`,
+			o.OrganizationID, o.IntegrationID).Scan(&c.Learnt)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
 		return err
 	})
-	return entries, control, err
+	return c, err
 }
 
 // Answer is what the vendor's answer to a look-up says of the entries that were

@@ -38,7 +38,8 @@ func TestMarkAndSettle(t *testing.T) {
 	ids := []string{"e0-1", "e0-2"}
 	open := func() (entries []runlog.Entry) {
 		t.Helper()
-		entries, _, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+		opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+		entries = opened.Entries
 		require.NoError(t, err)
 		return entries
 	}
@@ -103,7 +104,7 @@ func TestOwner(t *testing.T) {
 
 	for name, who := range map[string]runlog.Export{"the run before": e, "a reset": reset} {
 		o := who.Owner()
-		_, _, err := runlog.OpenChunk(ctx, b.worker, o, 1)
+		_, err := runlog.OpenChunk(ctx, b.worker, o, 1)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
@@ -138,7 +139,8 @@ func TestPartlyThere(t *testing.T) {
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, s, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
 	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
-	entries, control, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+	entries, control := opened.Entries, opened.Control
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	for _, x := range entries {

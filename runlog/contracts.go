@@ -47,12 +47,12 @@ func RecordContract(ctx context.Context, db Beginner, organization, integration 
 		checks[i] = check
 	}
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts AS c (organization_id, integration_id, file, checks, learnt, differs, checked_at)
-			VALUES ($1, $2, $3, $4, $5, $6, ledgerline.clock())
+		_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts AS c (organization_id, integration_id, file, checks, learnt, checked_at)
+			VALUES ($1, $2, $3, $4, $5, ledgerline.clock())
 			ON CONFLICT (organization_id, integration_id) DO UPDATE SET file = excluded.file, checks = excluded.checks,
 			    learnt = CASE WHEN excluded.learnt IS NULL AND c.file = excluded.file THEN c.learnt ELSE excluded.learnt END,
-			    differs = excluded.differs, checked_at = excluded.checked_at`,
-			organization, integration, file, checks, c.Learnt, len(c.Differing()) > 0)
+			    checked_at = excluded.checked_at`,
+			organization, integration, file, checks, c.Learnt)
 		return err
 	})
 }

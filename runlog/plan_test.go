@@ -104,7 +104,8 @@ func (b books) told() (causes []string) {
 func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names map[string]string) []runlog.Entry {
 	b.t.Helper()
 	ctx, s := b.t.Context(), runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
-	entries, _, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), chunk)
+	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), chunk)
+	entries := opened.Entries
 	require.NoError(b.t, err)
 	var ids []string
 	unknown := make(map[string]string)
@@ -446,7 +447,8 @@ func TestOpenChunkKnowsWhatCanLand(t *testing.T) {
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), []string{"e0-1", "e0-2"}, s, 0, runlog.InFlight{Changed: time.Hour})
 	require.NoError(t, err)
 	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), runlog.Answer{None: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
-	entries, _, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
+	opened, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
+	entries := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	for _, x := range entries {

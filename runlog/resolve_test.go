@@ -93,7 +93,8 @@ func TestResolveMarksTheRest(t *testing.T) {
 	b.close(e)
 	retry := b.claim("2026-10", &e.ID)
 	b.plan(retry, integrations.Export{}, 500)
-	open, _, err := runlog.OpenChunk(ctx, b.worker, retry.Owner(), 1)
+	opened, err := runlog.OpenChunk(ctx, b.worker, retry.Owner(), 1)
+	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)
 	require.True(t, open[0].Open && open[0].Partly)

@@ -33,9 +33,7 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		return item, true, 0
 	}
 	p.leaveSpent()
-	for p.Next <= p.Plan.Chunks && slices.Contains(p.Tried, p.Next) {
-		p.Next++
-	}
+	p.skipTried()
 	switch n := len(p.Queue); {
 	case n > 0:
 		item = p.Queue[n-1]

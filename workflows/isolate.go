@@ -36,22 +36,15 @@ import (
 
 // Isolation is how far a run is in finding the vouchers that its vendor refuses.
 type Isolation struct {
-	Accepted bool      `json:"accepted,omitempty"` // the vendor has something of this run
-	Trusted  bool      `json:"trusted,omitempty"`  // that, or enough was tried: a voucher that is refused alone is rejected
-	Verified bool      `json:"verified,omitempty"` // the contract with the vendor was checked by this run
-	Held     []Item    `json:"held,omitempty"`     // refused chunks that are not halved yet
-	Suspects []Suspect `json:"suspects,omitempty"` // vouchers that were refused alone, and are not rejected yet
-	Draws    int       `json:"draws,omitempty"`    // places that were drawn from
-	Tried    []int     `json:"tried,omitempty"`    // planned chunks that were made before their turn
-	LeftOver int       `json:"leftOver,omitempty"` // chunks that stay as they are
-	LeftWhy  Item      `json:"leftWhy,omitzero"`   // the reason of the first of them
-}
-
-// Suspect is a chunk of one voucher that was refused.
-type Suspect struct {
-	Chunk  int           `json:"chunk"`
-	Reason string        `json:"reason,omitempty"`
-	Code   classify.Kind `json:"code,omitempty"`
+	Accepted bool   `json:"accepted,omitempty"` // the vendor has something of this run
+	Trusted  bool   `json:"trusted,omitempty"`  // that, or enough was tried: a voucher that is refused alone is rejected
+	Verified bool   `json:"verified,omitempty"` // the contract with the vendor was checked by this run
+	Held     []Item `json:"held,omitempty"`     // refused chunks that are not halved yet
+	Suspects []Item `json:"suspects,omitempty"` // chunks of one voucher that were refused, and are not rejected yet
+	Draws    int    `json:"draws,omitempty"`    // places that were drawn from
+	Tried    []int  `json:"tried,omitempty"`    // planned chunks that were made before their turn
+	LeftOver int    `json:"leftOver,omitempty"` // chunks that stay as they are
+	LeftWhy  Item   `json:"leftWhy,omitzero"`   // the reason of the first of them
 }
 
 // Sizes is how large a run's requests are.
@@ -144,14 +137,20 @@ func (p *Progress) reject() {
 	if !p.Trusted {
 		return
 	}
-	for _, s := range p.Suspects {
-		if s.Code == classify.PayloadTooLarge {
-			p.leaves(Item{Reason: s.Reason, Code: s.Code})
+	for _, item := range p.Suspects {
+		if p.blameless(item) {
+			p.leaves(item)
 			continue
 		}
-		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Do: halve, Reason: s.Reason, Code: s.Code})
+		p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code})
 	}
 	p.Suspects = nil
+}
+
+// blameless reports whether a chunk was refused for what is not its vouchers' fault:
+// its size, or a document that the vendor cannot read, as long as it has read none.
+func (p Progress) blameless(item Item) bool {
+	return item.Code == classify.PayloadTooLarge || item.Code == classify.RequestDocument && !p.Accepted
 }
 
 // trust ends the search for another reason than the vouchers: held chunks are halved,
@@ -166,7 +165,7 @@ func (p *Progress) trust() {
 	p.Trusted = true
 	for _, item := range p.Held {
 		switch {
-		case item.Code == classify.PayloadTooLarge, item.Code == classify.RequestDocument && !p.Accepted:
+		case p.blameless(item):
 			p.leaves(item)
 		case item.Less:
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
@@ -175,15 +174,6 @@ func (p *Progress) trust() {
 		}
 	}
 	p.Held = nil
-	if !p.Accepted {
-		p.Suspects = slices.DeleteFunc(p.Suspects, func(s Suspect) bool {
-			if s.Code != classify.RequestDocument {
-				return false
-			}
-			p.leaves(Item{Reason: s.Reason, Code: s.Code})
-			return true
-		})
-	}
 	p.reject()
 }
 
@@ -191,7 +181,7 @@ func (p *Progress) trust() {
 // refused for the same reason that the run has to end. Of a vendor whose refusal of a
 // token looks the same, it asks for nothing once so many were refused in a row.
 func (p *Progress) suspects(item Item) (over bool) {
-	p.Suspects = append(p.Suspects, Suspect{item.Chunk, item.Reason, item.Code})
+	p.Suspects = append(p.Suspects, Item{Chunk: item.Chunk, Reason: item.Reason, Code: item.Code})
 	if p.Trusted {
 		if len(p.Suspects) >= p.Plan.EqualRefusals {
 			p.ping()
@@ -238,18 +228,13 @@ func (p *Progress) drawNext() {
 		return
 	}
 	if p.isolation().spent {
-		for _, item := range p.Held {
+		for _, item := range slices.Concat(p.Held, p.Suspects) {
 			p.leaves(item)
-		}
-		for _, s := range p.Suspects {
-			p.leaves(Item{Reason: s.Reason, Code: s.Code})
 		}
 		p.Held, p.Suspects = nil, nil
 		return
 	}
-	for p.Next <= p.Plan.Chunks && slices.Contains(p.Tried, p.Next) {
-		p.Next++
-	}
+	p.skipTried()
 	n := len(p.Held) + max(0, p.Plan.Chunks-p.Next+1)
 	switch {
 	case n == 0 && len(p.Aside)+len(p.Queue) > 0: // those first
@@ -270,6 +255,13 @@ func (p *Progress) drawNext() {
 			p.Queue = append(p.Queue, Item{Chunk: chunk, Do: draw, Place: at - math.Floor(at)})
 			return
 		}
+	}
+}
+
+// skipTried passes over planned chunks that were made before their turn.
+func (p *Progress) skipTried() {
+	for p.Next <= p.Plan.Chunks && slices.Contains(p.Tried, p.Next) {
+		p.Next++
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -141,37 +140,11 @@ func (x *plan) do(arg any, into any) {
 	}
 }
 
+// run makes a run to its end. Nothing has it wait.
 func (x *plan) run(t require.TestingT) {
-	d := Driver{Now: func() time.Time { return time.Unix(100, 0) }, Input: SyncInput{Policy: classify.DefaultPolicy()}}
-	p := &x.progress
-	for steps := 0; !d.Over(*p); steps++ {
-		require.Less(t, steps, 20000, "it does not end")
-		item, ok, _ := d.Take(p)
-		if !ok { // what was left is left as it is
-			require.True(t, d.Over(*p))
-			break
-		}
-		if item.Do != "" {
-			_, arg, done := d.Arrange(p, item)
-			require.NoError(t, done(func(into any) error { x.do(arg, into); return nil }))
-			continue
-		}
-		if item.Step == activities.LateErrorsStep {
-			break // only chunks count here
-		}
-		result, err := x.invoke(item)
-		f := d.Follow(p, d.Invocation(*p, item, uuid.New()), item, result, err)
-		require.Zero(t, f.Sleep)
-		if f.Over {
-			break
-		}
-		if f.Split != nil {
-			var halved bool
-			x.do(*f.Split, &halved)
-			d.Halved(p, f.Split, halved)
-		}
-	}
-	d.Finish(p)
+	w := &world{plan: x, now: time.Unix(100, 0)}
+	w.makes(t)
+	require.Equal(t, time.Unix(100, 0), w.now)
 }
 
 func (x *plan) left() (n int) {

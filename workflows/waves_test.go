@@ -22,8 +22,7 @@ type world struct {
 }
 
 // makes runs a run to its end.
-func (w *world) makes(t *testing.T) *Progress {
-	t.Helper()
+func (w *world) makes(t require.TestingT) *Progress {
 	d := Driver{Now: func() time.Time { return w.now }, Input: SyncInput{}}
 	p := &w.progress
 	for steps := 0; !d.Over(*p); steps++ {
@@ -40,8 +39,11 @@ func (w *world) makes(t *testing.T) *Progress {
 		}
 		var result activities.CallResult
 		var err error
-		at := w.answer(w, item, w.chunks[item.Chunk])
-		if at == nil || item.Chunk == 0 {
+		var at *activities.Attempt
+		if w.answer != nil && item.Chunk > 0 {
+			at = w.answer(w, item, w.chunks[item.Chunk])
+		}
+		if at == nil {
 			result, err = w.invoke(item)
 		} else {
 			w.requests++
@@ -117,7 +119,7 @@ func TestRefusalsThatWait(t *testing.T) {
 // A run that may spend little, and has had nothing accepted, leaves all as it is.
 func TestSpentBeforeAnythingWasAccepted(t *testing.T) {
 	for limit := range 40 {
-		w := newWorld(300, 20, 20, func(*world, Item, []int) *activities.Attempt { return nil })
+		w := newWorld(300, 20, 20, nil)
 		w.progress.Plan.Isolate = limit
 		for v := range 300 {
 			w.refused[v] = "the period is closed"
@@ -206,7 +208,7 @@ func TestSmallChunksSayNothing(t *testing.T) {
 
 // A proxy that takes nothing at all ends the run, and nothing is rejected.
 func TestTooLargeForAll(t *testing.T) {
-	w := newWorld(10000, 500, 500, func(*world, Item, []int) *activities.Attempt { return nil })
+	w := newWorld(10000, 500, 500, nil)
 	w.largest = 1
 	p := w.makes(t)
 	require.Empty(t, w.rejected)
@@ -242,7 +244,7 @@ func TestTokenDies(t *testing.T) {
 // Chunks that are open from an earlier run cannot be drawn from; they are asked for
 // first, and do not count as tried.
 func TestDrawsAndOpenChunks(t *testing.T) {
-	w := newWorld(2000, 20, 20, func(*world, Item, []int) *activities.Attempt { return nil })
+	w := newWorld(2000, 20, 20, nil)
 	w.undrawable = func(chunk int) bool { return chunk > 1 && chunk <= 200 && !w.made[chunk] }
 	for v := range 2000 {
 		w.refused[v] = "the period is closed"
@@ -255,7 +257,7 @@ func TestDrawsAndOpenChunks(t *testing.T) {
 // A run of a few vouchers says nothing of the size of chunks, and a pause is no
 // failure of a chunk.
 func TestWhatSaysNothing(t *testing.T) {
-	w := newWorld(1, 50, 500, func(*world, Item, []int) *activities.Attempt { return nil })
+	w := newWorld(1, 50, 500, nil)
 	require.Zero(t, w.makes(t).Export.ChunkSize)
 
 	paused := 0

@@ -47,23 +47,14 @@ func (b Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted
 		return contract, v
 	}
 	f := verification{b.send, c, &contract, w}
-	steps := []func() (bool, classify.Verdict){
-		func() (bool, classify.Verdict) { return f.company(ctx, listed) },
-		func() (bool, classify.Verdict) { return f.journal(ctx) },
-		func() (bool, classify.Verdict) { return f.lookUps(ctx) },
-		func() (bool, classify.Verdict) { return f.dimensions(ctx) },
-		func() (bool, classify.Verdict) { return f.fields(ctx) },
-	}
-	for _, step := range steps {
-		switch more, v := step(); {
-		case v.Class != classify.Success:
-			return adapters.Contract{}, v
-		case !more:
-			return contract, v
-		}
-	}
-	contract.Add("right to add journal lines", adapters.Assumed, "Business Central shows it to nobody who does not write", toWrite)
-	return contract, odata.Asked()
+	company := func(ctx context.Context) (bool, classify.Verdict) { return f.company(ctx, listed) }
+	return odata.Verified(ctx, &contract, company, f.journal, f.lookUps, f.dimensions, f.fields, f.rights)
+}
+
+// rights says what cannot be asked for.
+func (f verification) rights(context.Context) (bool, classify.Verdict) {
+	f.contract.Add("right to add journal lines", adapters.Assumed, "Business Central shows it only when something is written", toWrite)
+	return true, odata.Asked()
 }
 
 // verification is one that is under way. Its steps say whether the next one makes
@@ -73,6 +64,18 @@ type verification struct {
 	conn     *adapters.Conn
 	contract *adapters.Contract
 	wanted   adapters.Wanted
+}
+
+// record asks for one record by its ID.
+func (f verification) record(ctx context.Context, h http.Header, path, id string) (r odata.Record, standing odata.Standing, v classify.Verdict) {
+	a, standing, v := f.send.Ask(ctx, f.conn, h, path)
+	if standing != odata.Answered {
+		return nil, standing, v
+	}
+	if json.Unmarshal(adapters.JSON(a.Body), &r) != nil || !strings.EqualFold(r.Text("id"), id) {
+		return nil, odata.Failed, odata.Untrusted("the answer to " + path + " is another record")
+	}
+	return r, standing, v
 }
 
 // company looks for the company among those that were listed, and by its ID if it
@@ -92,14 +95,9 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 		}
 		names = append(names, r.Text("name")+" ("+r.Text("id")+")")
 	}
-	a, standing, v := f.send.Ask(ctx, f.conn, nil, "companies("+id+")?$select=id,name")
+	r, standing, v := f.record(ctx, nil, "companies("+id+")?$select=id,name", id)
 	switch standing {
 	case odata.Answered:
-		var r odata.Record
-		_ = json.Unmarshal(adapters.JSON(a.Body), &r)
-		if !strings.EqualFold(r.Text("id"), id) {
-			return false, odata.Untrusted("the answer to companies is another company")
-		}
 		f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
 		return true, v
 	case odata.Denied:
@@ -121,14 +119,9 @@ func (f verification) journal(ctx context.Context) (bool, classify.Verdict) {
 	id := f.conn.Settings["journalId"]
 	what := "journal " + id
 	path, _, _ := strings.Cut(linesPath(f.conn.Settings), "/journalLines")
-	a, standing, v := f.send.Ask(ctx, f.conn, primary, path+"?$select=id,code,balancingAccountNumber")
+	r, standing, v := f.record(ctx, primary, path+"?$select=id,code,balancingAccountNumber", id)
 	switch standing {
 	case odata.Answered:
-		var r odata.Record
-		_ = json.Unmarshal(adapters.JSON(a.Body), &r)
-		if !strings.EqualFold(r.Text("id"), id) {
-			return false, odata.Untrusted("the answer to journals is another journal")
-		}
 		f.contract.Add(what, adapters.Checked, "code "+r.Text("code"), "")
 		if account := r.Text("balancingAccountNumber"); account != "" {
 			f.contract.Add("balancing account of the journal", adapters.Assumed, "account "+account+": Business Central may balance each line with it",

@@ -47,15 +47,7 @@ func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted
 		send: d.send, conn: c, contract: &contract, set: c.Settings["table"], prefix: c.Settings["prefix"], dimensions: w.Dimensions,
 		user: userOf(who),
 	}
-	for _, step := range []func(context.Context) (bool, classify.Verdict){f.lookUp, f.definition, f.rights} {
-		switch more, v := step(ctx); {
-		case v.Class != classify.Success:
-			return adapters.Contract{}, v
-		case !more:
-			return contract, v
-		}
-	}
-	return contract, odata.Asked()
+	return odata.Verified(ctx, &contract, f.lookUp, f.definition, f.rights)
 }
 
 // verification is one that is under way. Its steps say whether the next one makes
@@ -124,7 +116,7 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 		if standing != odata.Answered {
 			found = odata.Said(v)
 		}
-		f.unknown(found, "give the application user a role that may read the definitions of tables, columns and keys, or compare them with docs/vendors.md by hand")
+		f.unknown(found, "check settings.table, and give the application user a role that may read the definitions of tables, columns and keys; or compare them with docs/vendors.md by hand")
 		return true, odata.Asked()
 	}
 	f.table = tables[i]

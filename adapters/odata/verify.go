@@ -65,6 +65,22 @@ func Asked() classify.Verdict {
 	return classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "verify:asked"}
 }
 
+// Verified makes the steps of a verification, each of which adds to the contract and
+// says whether the next one makes sense. If the vendor could not be asked there is no
+// contract: half of one would be taken for the whole.
+func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(context.Context) (more bool, v classify.Verdict)) (adapters.Contract, classify.Verdict) {
+	for _, step := range steps {
+		more, v := step(ctx)
+		if v.Class != classify.Success {
+			return adapters.Contract{}, v
+		}
+		if !more {
+			break
+		}
+	}
+	return *contract, Asked()
+}
+
 // Ask makes a GET request about the contract.
 func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
 	a, v := s.Send(ctx, c, classify.Read, http.MethodGet, path, h, nil)

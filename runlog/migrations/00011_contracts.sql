@@ -8,7 +8,6 @@ CREATE TABLE ledgerline.vendor_contracts (
     file            text    NOT NULL DEFAULT '', -- what of the integration's file it was checked for, as a hash; '' if never
     checks          jsonb   NOT NULL DEFAULT '[]',
     learnt          jsonb,
-    differs         boolean NOT NULL DEFAULT false,
     checked_at      timestamptz,
     chunk_size      integer, -- most entries in a request that worked last; NULL is what the file says
     chunk_full      integer, -- what the file said then: another one makes chunk_size void
