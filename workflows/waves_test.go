@@ -98,7 +98,7 @@ func (w *world) fails(item Item, class classify.Class, kind classify.Kind) *acti
 // A refusal that proves nothing has each chunk wait until it can be asked about. In
 // whichever order that comes, nothing is rejected if nothing was accepted.
 func TestRefusalsThatWait(t *testing.T) {
-	for _, chunks := range []int{1, 17, 18, 20, 31, 32, 33, 40, 66} {
+	for _, chunks := range []int{1, 17, 18, 20, 31, 32, 33, 40, 66, 400} {
 		for _, size := range []int{2, 20, 200} {
 			w := newWorld(chunks*size/2, size, size, func(w *world, item Item, v []int) *activities.Attempt {
 				if len(v) == 0 {
@@ -110,7 +110,7 @@ func TestRefusalsThatWait(t *testing.T) {
 			if chunks*size/2 >= 16 {
 				require.Empty(t, w.rejected, "%d chunks of %d", chunks, size)
 				require.Contains(t, p.Export.ErrorMessage, "16 vouchers from all over the plan")
-				require.LessOrEqual(t, w.requests, 2*chunks+64)
+				require.LessOrEqual(t, w.requests, 2*min(chunks, 64)+64, "the rest of the plan is not sent")
 			}
 		}
 	}
@@ -206,6 +206,23 @@ func TestSmallChunksSayNothing(t *testing.T) {
 	require.Less(t, w.requests, 120)
 }
 
+// One small chunk that is too large in bytes says nothing of how many entries fit.
+func TestOneHeavyChunk(t *testing.T) {
+	w := newWorld(20000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+		if len(v) > 1 && len(v) < 10 && item.Step == activities.SendStep {
+			a := w.at(time.Second)
+			a.Class, a.Kind, a.Effect, a.Message = classify.Permanent, classify.PayloadTooLarge, classify.None, "413"
+			return a
+		}
+		return nil
+	})
+	w.refused[7] = "no such account"
+	p := w.makes(t)
+	require.Len(t, w.accepted, 19999)
+	require.Zero(t, p.Export.ChunkSize)
+	require.Less(t, w.requests, 140)
+}
+
 // A proxy that takes nothing at all ends the run, and nothing is rejected.
 func TestTooLargeForAll(t *testing.T) {
 	w := newWorld(10000, 500, 500, nil)
@@ -232,12 +249,44 @@ func TestTokenDies(t *testing.T) {
 		w.progress.Plan.Ping = true
 		w.refused[150] = "no such account"
 		p := w.makes(t)
+		require.LessOrEqual(t, w.requests-after, 24, "after %d requests", after)
 		for v := range w.rejected {
 			require.Equal(t, 150, v, "the token died after %d requests", after)
 		}
 		if len(w.accepted) < 199 {
 			require.NotEmpty(t, p.Export.ErrorMessage)
 		}
+	}
+}
+
+// A token that dies while a large chunk is taken apart ends that soon.
+func TestTokenDiesInALargeChunk(t *testing.T) {
+	w := newWorld(2000, 1000, 1000, func(w *world, item Item, v []int) *activities.Attempt {
+		if !item.Isolates || len(v) == 0 {
+			return nil
+		}
+		a := w.at(time.Second)
+		a.Class, a.Kind, a.Effect, a.Message = classify.Permanent, classify.Business, classify.None, "not allowed"
+		return a
+	})
+	w.progress.Plan.Ping = true
+	w.refused[700] = "no such account" // in the second chunk
+	w.dead = func() bool { return w.requests > 8 }
+	p := w.makes(t)
+	require.Empty(t, w.rejected)
+	require.Contains(t, p.Export.ErrorMessage, "the vendor refuses every request")
+	require.Less(t, w.requests, 80)
+}
+
+// A refused chunk of which it is not known that it is one voucher is never rejected as
+// one.
+func TestSplitKeeps(t *testing.T) {
+	for vouchers, keep := range map[int]bool{0: true, 1: false, 2: true} {
+		p := &Progress{Plan: activities.Planned{EqualRefusals: 16, Isolate: 500}, Isolation: Isolation{Trusted: true, Accepted: true}}
+		at := activities.Attempt{Number: 1, Class: classify.Permanent, Kind: classify.Business, Effect: classify.None, Vouchers: vouchers}
+		d := Driver{Now: time.Now}
+		f := d.Follow(p, d.Invocation(*p, Item{Chunk: 1}, uuid.New()), Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
+		require.Equal(t, keep, f.Split.Keep, vouchers)
 	}
 }
 
@@ -262,10 +311,13 @@ func TestWhatSaysNothing(t *testing.T) {
 
 	paused := 0
 	w = newWorld(20, 50, 50, func(w *world, item Item, v []int) *activities.Attempt {
-		if paused++; paused > 60 {
-			return nil
-		}
 		a := w.at(time.Second)
+		if paused++; paused > 61 {
+			return nil
+		} else if paused == 61 {
+			a.Class, a.Kind, a.Effect, a.Message = classify.Transient, classify.RateLimited, classify.None, "429"
+			return a
+		}
 		a.Class, a.Kind, a.Effect, a.Message = classify.Permanent, classify.Paused, "", "paused"
 		return a
 	})
