@@ -37,7 +37,7 @@ type keeper struct {
 	path  string // of the secret
 	saved []runlog.SecretsSeen
 	fails error
-	told  []int
+	noted []int
 }
 
 func keep(t *testing.T, adapter, secret string) *keeper {
@@ -65,7 +65,7 @@ func keep(t *testing.T, adapter, secret string) *keeper {
 		return nil
 	}
 	k.acts.OnSecret = func(_ context.Context, _ pgx.Tx, w runlog.SecretWarning) error {
-		k.told = append(k.told, w.Days)
+		k.noted = append(k.noted, w.Days)
 		return nil
 	}
 	return k
@@ -129,7 +129,7 @@ func TestWhenSecretsEnd(t *testing.T) {
 		require.Len(t, seen, 1, name)
 		require.Equal(t, c.want, seen[0].Known, name)
 		require.Empty(t, k.look(t, now), "%s: the same again is not stored again", name)
-		require.Empty(t, k.told)
+		require.Empty(t, k.noted)
 		require.NotContains(t, k.log.String(), "s3cr3t")
 		if c.secret != "" {
 			require.NotContains(t, fmt.Sprintf("%+v", seen), c.secret)
@@ -144,13 +144,13 @@ func TestSecretIsRenewed(t *testing.T) {
 	k := keep(t, "xledger", until(secretEnd))
 	k.look(t, secretEnd.Add(-7*24*hour))
 	k.look(t, secretEnd.Add(-6*24*hour))
-	require.Equal(t, []int{7, 7}, k.told, "the database says that it was notified before")
+	require.Equal(t, []int{7, 7}, k.noted, "the database says that it was notified before")
 	require.Contains(t, k.log.String(), `"ALERT: a secret expires in 7 days (2026-12-08)"`)
 
 	k.write(t, until(secretEnd.Add(365*24*hour)))
 	seen := k.look(t, secretEnd.Add(-5*24*hour))
 	require.True(t, seen[0].Known[0].ExpiresAt.Equal(secretEnd.Add(365*24*hour)))
-	require.Len(t, k.told, 2)
+	require.Len(t, k.noted, 2)
 
 	require.NoError(t, os.Remove(k.path))
 	require.Empty(t, k.look(t, secretEnd.Add(-4*24*hour)))
@@ -195,7 +195,7 @@ func TestProbeLooksAtSecrets(t *testing.T) {
 		target := k.target
 		target.Now = secretEnd.Add(-hour)
 		run[activities.Probed](t, k.watching, k.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
-		require.Equal(t, []int{1}, k.told, name)
+		require.Equal(t, []int{1}, k.noted, name)
 		require.Len(t, k.sandbox.Log(), c.requests, name)
 	}
 }

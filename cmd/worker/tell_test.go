@@ -188,9 +188,9 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 			continue
 		}
 		var newest runlog.Told
-		for _, told := range list {
-			if told.Facts.Secret.Days == w.days {
-				newest = told
+		for _, n := range list {
+			if n.Facts.Secret.Days == w.days {
+				newest = n
 			}
 		}
 		require.Equal(t, notify.Secret{Credential: "token", Source: expiry.Token, ExpiresAt: end, Days: w.days}, *newest.Facts.Secret)
