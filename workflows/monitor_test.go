@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +17,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -141,6 +144,8 @@ func (m *month) run(t *testing.T, length time.Duration, events ...event) {
 		env := suite.NewTestWorkflowEnvironment()
 		env.SetTestTimeout(time.Minute)
 		env.SetStartTime(now)
+		turn := &turns{}
+		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{turn}})
 		workflows.Register(env, m.acts)
 		m.now = env.Now
 		over := false
@@ -154,6 +159,7 @@ func (m *month) run(t *testing.T, length time.Duration, events ...event) {
 		}
 		m.runs++
 		env.ExecuteWorkflow(workflows.MonitorName, in)
+		turn.end()
 		require.True(t, env.IsWorkflowCompleted())
 		err := env.GetWorkflowError()
 		var next *workflow.ContinueAsNewError
@@ -169,6 +175,39 @@ func (m *month) run(t *testing.T, length time.Duration, events ...event) {
 			m.ended = true
 		}
 	}
+}
+
+// turns lets activities run one at a time, and none after the end: one that is
+// under way when its workflow is cancelled goes on in the environment, and would
+// write into the month while the test reads it.
+type turns struct {
+	interceptor.WorkerInterceptorBase
+	mu   sync.Mutex
+	over bool
+}
+
+func (t *turns) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &turn{interceptor.ActivityInboundInterceptorBase{Next: next}, t}
+}
+
+func (t *turns) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+}
+
+type turn struct {
+	interceptor.ActivityInboundInterceptorBase
+	turns *turns
+}
+
+func (t *turn) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	t.turns.mu.Lock()
+	defer t.turns.mu.Unlock()
+	if t.turns.over {
+		return nil, context.Canceled
+	}
+	return t.Next.ExecuteActivity(ctx, in)
 }
 
 // gaps checks that the vendor was never asked twice within an interval.
