@@ -56,6 +56,10 @@ const (
 	Admin    = "postgres"
 )
 
+// Password is in the database addresses of programs. The cluster asks for none; a
+// search finds it where it must not be.
+var Password = strings.Join([]string{"canary", "of", "the", "database"}, "-")
+
 // StartStack starts a stack.
 func StartStack(ctx context.Context, o StackOptions) (s *Stack, err error) {
 	s = &Stack{inFlight: cmp.Or(o.InFlight, 3*time.Second)}
@@ -121,7 +125,7 @@ func (s *Stack) URL(user string) string { return s.Postgres.URL(Database, user) 
 // Env is the environment of a program that runs as a database user.
 func (s *Stack) Env(user string) []string {
 	env := []string{
-		"DATABASE_URL=" + s.URL(user),
+		"DATABASE_URL=" + strings.Replace(s.URL(user), "@", ":"+Password+"@", 1),
 		"TEMPORAL_ADDRESS=" + s.Temporal.HostPort(),
 		"TEMPORAL_NAMESPACE=default",
 		"LEDGERLINE_DEV_VENDOR_HOSTS=" + s.vendorHost,

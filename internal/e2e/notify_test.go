@@ -93,6 +93,11 @@ func newHooks(t *testing.T, answer func(w http.ResponseWriter, id string, attemp
 		h.mu.Unlock()
 		h.answer(w, id, attempt)
 	}))
+	t.Cleanup(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		keep("notifications.txt", h.bodies.String())
+	})
 	t.Cleanup(h.Close)
 	t.Cleanup(h.CloseClientConnections)
 	return h
