@@ -3,12 +3,12 @@ package secrets
 import (
 	"io/fs"
 	"os"
+
+	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// ReadWith replaces how files are read.
-func (s *Store) ReadWith(read func(dir, name string) ([]byte, error)) {
-	s.inRoot = func(dir, name string, _ bool) ([]byte, error) { return read(dir, name) }
-}
+// BeforeReading calls f before each read of a file, in its place.
+func (s *Store) BeforeReading(f func(integrations.Ref)) { s.before = f }
 
 // ReadSwapped reads a file that was another one when it was looked at.
 func ReadSwapped(was, is string) ([]byte, error) {

@@ -93,6 +93,9 @@ func (s *Store) bounded(ctx context.Context, organization uuid.UUID, ref integra
 	var abandoned, ended bool
 	done := make(chan struct{})
 	go func() {
+		if s.before != nil {
+			s.before(ref)
+		}
 		b, err = read()
 		s.reads.mu.Lock()
 		ended = true

@@ -37,7 +37,7 @@ type Store struct {
 	Log       *slog.Logger         // nil logs nothing
 
 	reads  reads
-	inRoot func(dir, name string, shared bool) ([]byte, error) // nil is readInRoot
+	before func(integrations.Ref) // each read of a file; for tests, may be nil
 }
 
 // Resolve reads the secret that an organization's reference names. It returns
@@ -57,12 +57,8 @@ func (s *Store) Resolve(ctx context.Context, organization uuid.UUID, ref integra
 	if s.Dir == "" {
 		return "", fmt.Errorf("%s: there is no folder of secrets; set LEDGERLINE_SECRETS where the worker runs", ref)
 	}
-	read := s.inRoot
-	if read == nil {
-		read = readInRoot
-	}
 	return s.file(ctx, organization, ref, func() ([]byte, error) {
-		return read(filepath.Join(s.Dir, organization.String()), name, s.DevShared)
+		return readInRoot(filepath.Join(s.Dir, organization.String()), name, s.DevShared)
 	})
 }
 
