@@ -69,3 +69,20 @@ func TestSecretsStayApart(t *testing.T) {
 	require.Regexp(t, `(?m)^ledgerline_secret_reads_stuck(\{[^}]*\})? 0$`, string(body))
 	require.NotContains(t, w.Output(), sandbox.DemoXledgerToken)
 }
+
+// A webhook whose secret is a pipe is not sent, and says why.
+func TestWebhookSecretIsAPipe(t *testing.T) {
+	o := newTenant(t, quick)
+	h := newHooks(t, func(http.ResponseWriter, string, int) {})
+	notifyWorker(t, h)
+	applyHooks(t, o, h)
+	path := filepath.Join(stack.SecretStore().Dir, o.id.String(), "hook-secret")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	_, words, code := starter(t, "", "notifications", "test", "--org", o.id.String(), "--channel", "ops")
+	require.Equal(t, 1, code, words)
+	require.Contains(t, words, "ops: credentials; it is tried again")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	require.Empty(t, h.attempts)
+}
