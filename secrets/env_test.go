@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -101,4 +102,36 @@ func TestOwnVariablesAreOutOfReach(t *testing.T) {
 		require.False(t, secrets.Reachable(name), "%s: an organization's prefix reaches it", name)
 	}
 	require.True(t, secrets.Reachable("ACME_TOKEN"))
+}
+
+// FuzzFromEnv: whatever stands in the variable, prefixes that are accepted have
+// the shape that they must have, and reach nobody else's.
+func FuzzFromEnv(f *testing.F) {
+	f.Add(acme.String() + "=ACME_," + bravo.String() + "=BRAVO_")
+	f.Add(acme.String() + "=A_," + bravo.String() + "=A_B_")
+	f.Add(",=,")
+	f.Fuzz(func(t *testing.T, list string) {
+		s, err := secrets.FromEnv(environment("LEDGERLINE_ENV_SECRETS=" + list))
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		for organization, prefix := range s.Prefixes {
+			if !regexp.MustCompile(`^[A-Z][A-Z0-9_]*_$`).MatchString(prefix) {
+				t.Errorf("%q passed", prefix)
+			}
+			for other, name := range s.Prefixes {
+				if other != organization && s.Check(organization, integrations.Ref("env:"+name+"TOKEN")) == nil {
+					t.Errorf("%q reaches %q", prefix, name)
+				}
+			}
+			for _, own := range []string{"DATABASE_URL", "LEDGERLINE_SMTP_URL", "TEMPORAL_API_KEY", "PGPASSWORD", "PG_X"} {
+				if s.Check(organization, integrations.Ref("env:"+own)) == nil {
+					t.Errorf("%q reaches %q", prefix, own)
+				}
+			}
+		}
+	})
 }
