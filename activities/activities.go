@@ -37,6 +37,7 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // TaskQueue is where workers take invocations from.
@@ -60,11 +61,12 @@ type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) 
 type Pauses func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Pause, error)
 
 // Activities holds what the activities need. The fields down to Audit, and Log,
-// must be set; [New] sets all but the hooks for production.
+// must be set; [New] sets all but the hooks for production, and secrets that hold nothing.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
+	Secrets  *secrets.Store // of organizations
 	Audit    Audit
 	Claims   ClaimStore       // of ad-hoc writes; reads do not use it
 	DB       runlog.Beginner  // of exports and notifications; calls and audit rows do not use it
@@ -125,6 +127,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		}, Freshness, log),
 		Adapters: Adapters(),
 		Client:   adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
+		Secrets:  new(secrets.Store),
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -22,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // minAttempt is the least time that a wait must leave of the budget: less
@@ -34,6 +36,10 @@ const ruleUnknownIntegration = "integration:unknown"
 
 // rulePaused marks the attempt of an invocation whose integration is paused.
 const rulePaused = "integration:paused"
+
+// ruleCredentials marks the attempt of an invocation whose secrets could not be
+// read.
+const ruleCredentials = "integration:credentials"
 
 // Call makes one attempt of an invocation. Its error is always a single,
 // top-level *temporal.ApplicationError whose type is the [classify.Kind] and
@@ -260,26 +266,32 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return nil, spec, fault
 	}
 	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
-	conn.Credentials, err = resolve(spec.Credentials)
-	if err != nil {
-		return fault(classify.Credentials, "integration:credentials", "%v", err)
+	conn.Credentials, err = a.readSecrets(ctx, in.OrganizationID, spec.Credentials)
+	switch {
+	case errors.Is(err, secrets.ErrHangs): // it may pass, and the vendor has no part in it
+		return fault(classify.Dependency, ruleCredentials, "%v", err)
+	case ctx.Err() != nil && err != nil:
+		v := classify.Err(ctx.Err())
+		return nil, integrations.Integration{}, &v
+	case err != nil:
+		return fault(classify.Credentials, ruleCredentials, "%v", err)
 	}
 	return adapter, spec, nil
 }
 
-// resolve reads the secrets that references name.
-func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
-	secrets := make(map[string]string, len(refs))
+// readSecrets reads the secrets that an organization's references name.
+func (a *Activities) readSecrets(ctx context.Context, organization uuid.UUID, refs map[string]integrations.Ref) (map[string]string, error) {
+	values := make(map[string]string, len(refs))
 	var faults []error
-	for name, ref := range refs {
-		secret, err := ref.Resolve()
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		value, err := a.Secrets.Resolve(ctx, organization, refs[name])
 		if err != nil {
 			faults = append(faults, fmt.Errorf("the credential named %s is not readable: %w", name, err))
 			continue
 		}
-		secrets[name] = secret
+		values[name] = value
 	}
-	return secrets, errors.Join(faults...)
+	return values, errors.Join(faults...)
 }
 
 // decide says of the last attempt whether another one follows, and when.

@@ -313,7 +313,7 @@ func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at stri
 	n, ok := m["credentials"]
 	if !ok {
 		if m != nil {
-			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:/path", strings.Join(v.Credentials, ", "))
+			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:NAME", strings.Join(v.Credentials, ", "))
 		}
 		return nil
 	}

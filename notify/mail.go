@@ -29,7 +29,7 @@ type MailServer struct {
 	From     string // an address
 	// Password reads the password; it is called for each attempt, so that a
 	// new one is used at once.
-	Password func() (string, error)
+	Password func(context.Context) (string, error)
 	// TLS replaces the TLS settings, for tests with their own authority.
 	TLS *tls.Config
 }
@@ -129,7 +129,7 @@ func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
 		conn.Close()
 		return nil, err
 	}
-	if err := s.introduce(c, config); err != nil {
+	if err := s.introduce(ctx, c, config); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
 }
 
 // introduce brings a connection to where mail can be sent.
-func (s *MailServer) introduce(c *smtp.Client, config *tls.Config) error {
+func (s *MailServer) introduce(ctx context.Context, c *smtp.Client, config *tls.Config) error {
 	if err := c.Hello("ledgerline"); err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *MailServer) introduce(c *smtp.Client, config *tls.Config) error {
 	if _, encrypted := c.TLSConnectionState(); !encrypted {
 		return errNoStartTLS
 	}
-	password, err := s.Password()
+	password, err := s.Password(ctx)
 	if err != nil {
 		return credentialsError{err}
 	}

@@ -40,9 +40,15 @@ Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
-Secrets of integrations are read from where their references point (env:NAME,
-file:/path), so they must be in this program's environment. Notifications by
-e-mail go through the server in LEDGERLINE_SMTP_URL, such as
+
+Secrets of an organization are read from its own space: file:NAME is
+$LEDGERLINE_SECRETS/<organization UUID>/NAME, and env:NAME is a variable of this
+program with the prefix that LEDGERLINE_ENV_SECRETS gives the organization
+(<organization UUID>=PREFIX_, comma-separated). Development only:
+LEDGERLINE_DEV_SHARED_SECRETS=true lets every organization name any variable,
+and files by their path.
+
+Notifications by e-mail go through the server in LEDGERLINE_SMTP_URL, such as
 smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 
 `)

@@ -22,6 +22,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -36,11 +37,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	if err != nil {
 		return err
 	}
-	mail, err := mailServer(getenv)
-	if err != nil {
-		return err
+	store, err := secrets.FromEnv(getenv)
+	mail, mailErr := mailServer(getenv, store)
+	if err != nil || mailErr != nil {
+		return usageError{errors.Join(err, mailErr)}
 	}
 	logger := newLogger(c, words)
+	store.Log = logger
+	if store.DevShared {
+		logger.Warn("DEVELOPMENT: every organization can read the secrets of all, and this program's own (LEDGERLINE_DEV_SHARED_SECRETS)")
+	}
 	if len(c.devHosts) > 0 {
 		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", c.devHosts)
 	}
@@ -51,7 +57,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer pool.Close()
 
-	metrics, err := newMetrics()
+	metrics, err := newMetrics(store)
 	if err != nil {
 		return err
 	}
@@ -72,7 +78,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer server.Close()
 
 	acts := activities.New(pool, c.devHosts, logger)
-	acts.Observe, acts.Mail = metrics.observe, mail
+	acts.Observe, acts.Mail, acts.Secrets = metrics.observe, mail, store
 	acts.Drift = func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) }
 	tellPeople(acts, pool)
 	if c.monitors {

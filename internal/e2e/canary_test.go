@@ -69,11 +69,7 @@ var listening = regexp.MustCompile(`"listen":"([^"]+)"`)
 // that signs notifications, the database's password.
 func canaries() []string {
 	list := []string{hookSecret, strings.TrimPrefix(hookSecret, "whsec_"), devstack.Password}
-	for _, v := range stack.Secrets() {
-		_, value, _ := strings.Cut(v, "=")
-		list = append(list, value)
-	}
-	return append(list, sandbox.DemoXledgerToken, sandbox.DemoClientSecret)
+	return slices.AppendSeq(list, maps.Values(stack.Secrets()))
 }
 
 // accessToken is a token of the sandbox's Entra.

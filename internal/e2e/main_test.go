@@ -77,10 +77,6 @@ func setUp(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer temporal.Close()
-	for _, v := range stack.Secrets() {
-		name, value, _ := strings.Cut(v, "=")
-		os.Setenv(name, value)
-	}
 	code = m.Run()
 	return code, searchLeavings(context.WithoutCancel(ctx))
 }

@@ -23,8 +23,8 @@ import (
 
 // file is an integration file with a section added to xledger-main.
 func (o tenant) file(section string) string {
-	return strings.Replace(stack.Integrations(o.id, quick), "    credentials: {token: env:XLEDGER_TOKEN}\n",
-		"    credentials: {token: env:XLEDGER_TOKEN}\n"+section, 1)
+	return strings.Replace(stack.Integrations(o.id, quick), "    credentials: {token: file:xledger-token}\n",
+		"    credentials: {token: file:xledger-token}\n"+section, 1)
 }
 
 func apply(t *testing.T, file string, args ...string) (out, words string) {
