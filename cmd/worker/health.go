@@ -65,7 +65,7 @@ func (m *metrics) close() { _ = m.provider.Shutdown(context.Background()) }
 // observe counts a finished attempt.
 func (m *metrics) observe(in activities.Invocation, a activities.Attempt) {
 	labels := metric.WithAttributes(
-		attribute.String("adapter", in.AdapterName), attribute.String("class", string(a.Class)), attribute.String("kind", string(a.Kind)))
+		attribute.String("adapter", activities.AdapterLabel(in.AdapterName)), attribute.String("class", string(a.Class)), attribute.String("kind", string(a.Kind)))
 	m.attempts.Add(context.Background(), 1, labels)
 	m.duration.Record(context.Background(), a.EndedAt.Sub(a.StartedAt).Seconds(), labels)
 }
