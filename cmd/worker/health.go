@@ -42,7 +42,7 @@ func newMetrics() (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.provider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
+	m.provider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(knownTypes()))
 	m.handler = opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 		Meter:   m.provider.Meter("temporal"),
 		OnError: func(error) {}, // the default panics; a metric is not worth a worker
