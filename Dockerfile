@@ -5,7 +5,7 @@ RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -o /out/ ./cmd/worker ./cmd/starter && CGO_ENABLED=0 go build -trimpath -o /out/sandbox ./internal/sandbox/cmd
 
-FROM debian:stable-slim
+FROM debian:13-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /usr/local/bin/
 USER 65532

@@ -172,9 +172,9 @@ type Invocation struct {
 // Validate says why an invocation cannot be made, all of it at once. It is pure:
 // workflows call it before anything else.
 func (in Invocation) Validate() error {
-	var faults []error
-	if in.OrganizationID == uuid.Nil || in.IntegrationID == uuid.Nil {
-		faults = append(faults, errors.New("organizationId and integrationId: want UUIDs"))
+	faults := []error{
+		CheckTarget(in.OrganizationID, in.IntegrationID), checkPurpose(in.Purpose),
+		CheckLine("summary", in.Summary, maxSummary), CheckLine("actor", in.Actor, maxActor),
 	}
 	if in.CorrelationID.Version() != 4 || in.CorrelationID.Variant() != uuid.RFC4122 {
 		faults = append(faults, fmt.Errorf("correlationId: %s; want a random UUID (version 4)", in.CorrelationID))

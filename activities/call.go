@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,8 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	last.RetryAfter = done.verdict.RetryAfter
 	measured(*last)
 	if a.Observe != nil {
+		in := in
+		in.AdapterName = cmp.Or(done.adapter, OtherAdapter)
 		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
 	}
 	if done.verdict.Class == classify.Success {
@@ -146,6 +149,8 @@ type outcome struct {
 	answer    Answer
 	host      limits.Host     // that was called, or was to be
 	openUntil time.Time       // of what it sent
+	adapter   string          // that the integration has stored; "" if it has none
+	most      int             // attempts that the integration allows; 0 if that is not known
 	found     classify.Effect // what asking proved of all that was sent before
 	asking    bool            // it ended in the question what is there
 	left      int             // entries of a chunk that was asked for which are not there
@@ -175,12 +180,21 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		out.answer.Body = []byte(r.Exact(string(out.answer.Body)))
 	}()
 
+	if err := in.Validate(); err != nil {
+		return outcome{verdict: adapters.Fault(classify.Configuration, "input:invalid",
+			"the invocation is not valid, and nothing was sent: "+strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
 	adapter, spec, fault := a.connect(ctx, in, conn)
 	if fault != nil {
-		return outcome{verdict: *fault}
+		return outcome{verdict: *fault, adapter: spec.Adapter}
 	}
 	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
-	defer func() { out.host = host }()
+	defer func() {
+		out.host, out.adapter = host, spec.Adapter
+		if spec.Policy != (classify.Policy{}) {
+			out.most = spec.Policy.MaxAttempts()
+		}
+	}()
 	switch in.Operation {
 	case adapters.Export:
 		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
@@ -192,6 +206,9 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	plan, err := adapter.Plan(in.Operation, in.Body)
 	if err != nil {
 		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
+	}
+	if in.ReadOnly && plan.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
+		return outcome{verdict: adapters.Fault(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
 	}
 	if plan.Guard == adapters.ReadOnly {
 		return a.behindBreaker(in, host, func() (out outcome) {
@@ -229,11 +246,11 @@ func (a *Activities) do(ctx context.Context, adapter adapters.Adapter, conn *ada
 // connect finds the integration and fills in the connection. The organization
 // is checked before any secret is read.
 func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
+	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	fault := func(k classify.Kind, rule, format string, args ...any) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
 		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
-		return nil, integrations.Integration{}, &v
+		return nil, spec, &v
 	}
-	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
 		return fault(classify.Configuration, ruleUnknownIntegration,
@@ -242,7 +259,7 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return fault(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
 	case spec.Adapter != in.AdapterName:
 		return fault(classify.Configuration, "integration:adapter",
-			"integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, in.AdapterName)
+			"integration %s uses adapter %s, not %s; nothing was sent", spec.Name, spec.Adapter, in.AdapterName)
 	}
 	if a.Pause != nil {
 		pause, err := a.Pause(ctx, in.OrganizationID, in.IntegrationID)
@@ -303,8 +320,8 @@ func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activ
 		last.Message = cut("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
 		return
 	}
-	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() {
-		return
+	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() || done.most > 0 && int(info.Attempt) >= done.most {
+		return // whatever the input says, no more often than the integration's own policy
 	}
 	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), done.verdict.RetryAfter)
 	// By the server's clock as it was when it handed out the task.

@@ -43,6 +43,7 @@ type bench struct {
 	rows         []runlog.Row
 	control      *runlog.Control // of the integration
 	log          bytes.Buffer
+	acts         *activities.Activities
 }
 
 func newBench(t *testing.T) *bench {
@@ -78,7 +79,7 @@ func newBench(t *testing.T) *bench {
 	suite.SetLogger(silent{})
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
-	acts.Now, acts.Claims = b.env.Now, b.memory()
+	acts.Now, acts.Claims, b.acts = b.env.Now, b.memory(), acts
 	workflows.Register(b.env, acts)
 	return b
 }

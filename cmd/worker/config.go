@@ -55,7 +55,7 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&c.databaseURL, "database-url", getenv("DATABASE_URL"), "PostgreSQL, as a `user` with the role ledgerline_worker; $DATABASE_URL")
-	flags.StringVar(&c.listen, "listen", cmp.Or(getenv("LEDGERLINE_LISTEN"), ":8080"), "`address` of /livez, /readyz and /metrics; $LEDGERLINE_LISTEN")
+	flags.StringVar(&c.listen, "listen", cmp.Or(getenv("LEDGERLINE_LISTEN"), "127.0.0.1:8080"), "`address` of /livez, /readyz and /metrics, which need no credentials; :8080 is every interface, as containers need it; $LEDGERLINE_LISTEN")
 	dev := flags.String("dev-vendor-hosts", getenv("LEDGERLINE_DEV_VENDOR_HOSTS"), "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	flags.BoolVar(&c.relax, "relax-database-checks", getenv("LEDGERLINE_RELAX_DATABASE_CHECKS") == "true", "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")
 	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a limit of concurrency")

@@ -73,7 +73,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w", c.listen, err)
 	}
-	server := &http.Server{Handler: endpoints(pool, temporal, metrics), ReadHeaderTimeout: 5 * time.Second}
+	shared := newSlots(c.concurrency)
+	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 
@@ -96,6 +97,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer flush()
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency
+	options.Interceptors = append(options.Interceptors, shared)
 	fatal := make(chan error, 1)
 	options.OnFatalError = func(err error) { fatal <- err }
 	w := worker.New(temporal, activities.TaskQueue, options)
