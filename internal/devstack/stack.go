@@ -47,12 +47,14 @@ type Stack struct {
 }
 
 // Database and users of a stack. The users are members of the roles that the
-// migration makes; admin is the superuser.
+// migration makes; source has none of them, and no right until it is granted one. Admin
+// is the superuser.
 const (
 	Database = "ledgerline"
 	Worker   = "app_worker"
 	Operator = "app_operator"
 	Reader   = "app_reader"
+	Source   = "app_source"
 	Admin    = "postgres"
 )
 
@@ -112,7 +114,8 @@ func (s *Stack) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err = pool.Exec(ctx, "CREATE ROLE "+Source+" LOGIN")
+	return err
 }
 
 // URL is the address of the database for a user.
@@ -122,6 +125,7 @@ func (s *Stack) URL(user string) string { return s.Postgres.URL(Database, user) 
 func (s *Stack) Env(user string) []string {
 	env := []string{
 		"DATABASE_URL=" + s.URL(user),
+		runlog.SourceVariable + "=" + s.URL(Source),
 		"TEMPORAL_ADDRESS=" + s.Temporal.HostPort(),
 		"TEMPORAL_NAMESPACE=default",
 		"LEDGERLINE_DEV_VENDOR_HOSTS=" + s.vendorHost,
