@@ -70,6 +70,7 @@ type Activities struct {
 	Audit    Audit
 	Claims   ClaimStore       // of ad-hoc writes; reads do not use it
 	DB       runlog.Beginner  // of exports and notifications; calls and audit rows do not use it
+	Sources  *runlog.Sources  // other sources of entries than the default one; nil: none can be read
 	Now      func() time.Time // of the trail; nil is the wall clock. Deadlines have their own
 
 	// RunID is the run ID of the calling activity's workflow, and Alive says whether

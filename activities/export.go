@@ -184,7 +184,7 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	}
 	full := ChunkSize(vendor, spec.Export)
 	size := contract.SizeFor(full)
-	chunks, err := runlog.Plan(ctx, a.DB, a.owner(ctx, e), spec.Export, full, size)
+	chunks, err := runlog.Plan(ctx, a.DB, a.Sources, a.owner(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)
 	}

@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 type base struct {
 	name                            string
 	admin, worker, operator, reader *pgxpool.Pool
+	sources                         *runlog.Sources // of user s
 }
 
 // newBase makes a migrated database. Users belong to the cluster and are
@@ -61,6 +62,9 @@ func newBase(t *testing.T) base {
 			CREATE ROLE %[1]s LOGIN IN ROLE ledgerline_%[2]s; END IF; END $$`, user, role))
 		require.NoError(t, err)
 	}
+	_, err = b.admin.Exec(t.Context(), `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 's') THEN CREATE ROLE s LOGIN; END IF; END $$`)
+	require.NoError(t, err)
+	b.sources = sourcesOf(t, b.name, "s", "w")
 	b.worker, b.operator, b.reader = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r")
 	return b
 }
@@ -79,6 +83,14 @@ func open(t *testing.T, database, user string) *pgxpool.Pool {
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// sourcesOf reads sources as one user of a database and stages them as another.
+func sourcesOf(t *testing.T, database, user, stager string) *runlog.Sources {
+	t.Helper()
+	s, err := runlog.NewSources(server.URL(database, user), server.URL(database, stager))
+	require.NoError(t, err)
+	return s
 }
 
 // tenant stores an organization with one integration.

@@ -100,7 +100,7 @@ type scheduleStep struct {
 // they are the truth: a schedule without a row would start runs that nobody
 // knows, and a row without its schedule is set right by the next apply.
 func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applied, error) {
-	if err := checkSources(ctx, pool, list); err != nil {
+	if err := a.checkSources(ctx, list); err != nil {
 		return nil, fmt.Errorf("nothing was applied:\n%w", err)
 	}
 	dry := o
@@ -147,7 +147,11 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 }
 
 // checkSources says everything that is wrong with the sources of entries.
-func checkSources(ctx context.Context, db runlog.Beginner, list []integrations.Integration) error {
+func (a *app) checkSources(ctx context.Context, list []integrations.Integration) error {
+	sources, err := a.sources()
+	if err != nil {
+		return err
+	}
 	var faults []error
 	asked := make(map[string]error)
 	for _, in := range list {
@@ -156,7 +160,7 @@ func checkSources(ctx context.Context, db runlog.Beginner, list []integrations.I
 		}
 		err, known := asked[in.Export.Source]
 		if !known {
-			err = runlog.CheckSource(ctx, db, in.Export.Source)
+			err = sources.Check(ctx, in.Export.Source)
 			asked[in.Export.Source] = err
 		}
 		if err != nil {

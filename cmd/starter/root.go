@@ -26,6 +26,7 @@ import (
 // app is what the commands share.
 type app struct {
 	databaseURL string
+	sourceURL   string
 	uiURL       string
 	output      string
 	devHosts    []string
@@ -41,7 +42,8 @@ func newRoot() *cobra.Command {
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
 PostgreSQL is found by DATABASE_URL, as a user with the role
-ledgerline_operator; migrate needs one who may create roles.
+ledgerline_operator; migrate needs one who may create roles. Sources of entries
+other than the default one are read as the login in LEDGERLINE_SOURCE_DATABASE_URL.
 
 What is done here is on record under LEDGERLINE_ACTOR, or user@host if that is not
 set. Set it where several people share a login.
@@ -63,6 +65,8 @@ sync and exports retry --exit-status: 3 failed, or not all entries exported.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.databaseURL, "database-url", os.Getenv("DATABASE_URL"), "PostgreSQL `address`; $DATABASE_URL")
 	flags.Lookup("database-url").DefValue = "" // help must not show a password
+	flags.StringVar(&a.sourceURL, "source-database-url", os.Getenv(runlog.SourceVariable), "`address` where sources of entries other than the default one are read, with a login of their own; $"+runlog.SourceVariable)
+	flags.Lookup("source-database-url").DefValue = ""
 	flags.StringVar(&a.uiURL, "ui-url", cmp.Or(os.Getenv("LEDGERLINE_TEMPORAL_UI_URL"), "http://localhost:8233"), "where the Temporal UI is; $LEDGERLINE_TEMPORAL_UI_URL")
 	flags.StringVarP(&a.output, "output", "o", "table", "`table` or json")
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", splitHosts(os.Getenv("LEDGERLINE_DEV_VENDOR_HOSTS")), "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
@@ -131,6 +135,11 @@ func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", redact.Text(err.Error()))
 	}
 	return pool, nil
+}
+
+// sources returns the reader of other sources of entries than the default one.
+func (a *app) sources() (*runlog.Sources, error) {
+	return runlog.NewSources(a.sourceURL, a.databaseURL)
 }
 
 // temporal connects and returns the namespace too.

@@ -77,7 +77,11 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
+	sources, err := a.sources()
+	if err != nil {
+		return err
+	}
+	p, err := runlog.PreviewPlan(c.Context(), db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
 	if err != nil {
 		return err
 	}

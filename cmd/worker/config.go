@@ -10,11 +10,14 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // config is what the worker can be told.
 type config struct {
 	databaseURL string
+	sourceURL   string
 	listen      string
 	devHosts    []string
 	relax       bool
@@ -55,6 +58,8 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&c.databaseURL, "database-url", getenv("DATABASE_URL"), "PostgreSQL, as a `user` with the role ledgerline_worker; $DATABASE_URL")
+	flags.StringVar(&c.sourceURL, "source-database-url", getenv(runlog.SourceVariable), "where sources of entries other than the default one are read, as a `login` of their own; $"+runlog.SourceVariable)
+	flags.Lookup("source-database-url").DefValue = "" // help must not show a password
 	flags.StringVar(&c.listen, "listen", cmp.Or(getenv("LEDGERLINE_LISTEN"), "127.0.0.1:8080"), "`address` of /livez, /readyz and /metrics, which need no credentials; :8080 is every interface, as containers need it; $LEDGERLINE_LISTEN")
 	dev := flags.String("dev-vendor-hosts", getenv("LEDGERLINE_DEV_VENDOR_HOSTS"), "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	flags.BoolVar(&c.relax, "relax-database-checks", getenv("LEDGERLINE_RELAX_DATABASE_CHECKS") == "true", "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")

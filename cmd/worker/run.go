@@ -79,6 +79,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer server.Close()
 
 	acts := activities.New(pool, c.devHosts, logger)
+	if acts.Sources, err = openSources(ctx, c, logger); err != nil {
+		return err
+	}
 	acts.Observe, acts.Mail, acts.Secrets = metrics.observe, mail, store
 	acts.Drift = func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) }
 	tellPeople(acts, pool)
@@ -175,6 +178,25 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 		logger.Warn("DEVELOPMENT: unsafe database", "warning", w)
 	}
 	return pool, nil
+}
+
+// openSources returns the reader of sources, whose login must have no more rights than
+// that takes. Its database may be away: calls and other exports do not need it.
+func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.Sources, error) {
+	sources, err := runlog.NewSources(c.sourceURL, c.databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.startup)
+	defer cancel()
+	unfit, err := sources.CheckLogin(ctx)
+	if err != nil {
+		logger.Warn("the login of the sources could not be checked; it is again whenever it is used", "variable", runlog.SourceVariable, "error", rootCause(err))
+	}
+	if len(unfit) > 0 {
+		return nil, fmt.Errorf("the login of the sources (%s) is not fit for use: %s", runlog.SourceVariable, strings.Join(unfit, "; "))
+	}
+	return sources, nil
 }
 
 // rootCause keeps the end of a connection error: what stands before it repeats

@@ -48,12 +48,14 @@ type Stack struct {
 }
 
 // Database and users of a stack. The users are members of the roles that the
-// migration makes; admin is the superuser.
+// migration makes; source has none of them, and no right until it is granted one. Admin
+// is the superuser.
 const (
 	Database = "ledgerline"
 	Worker   = "app_worker"
 	Operator = "app_operator"
 	Reader   = "app_reader"
+	Source   = "app_source"
 	Admin    = "postgres"
 )
 
@@ -117,7 +119,8 @@ func (s *Stack) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err = pool.Exec(ctx, "CREATE ROLE "+Source+" LOGIN")
+	return err
 }
 
 // URL is the address of the database for a user.
@@ -127,6 +130,7 @@ func (s *Stack) URL(user string) string { return s.Postgres.URL(Database, user) 
 func (s *Stack) Env(user string) []string {
 	return []string{
 		"DATABASE_URL=" + strings.Replace(s.URL(user), "@", ":"+Password+"@", 1),
+		runlog.SourceVariable + "=" + strings.Replace(s.URL(Source), "@", ":"+Password+"@", 1),
 		"TEMPORAL_ADDRESS=" + s.Temporal.HostPort(),
 		"TEMPORAL_NAMESPACE=default",
 		"LEDGERLINE_DEV_VENDOR_HOSTS=" + s.vendorHost,

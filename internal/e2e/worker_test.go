@@ -49,6 +49,8 @@ func TestWorkerBadConfiguration(t *testing.T) {
 		"schema missing":        {nil, []string{at(devstack.Worker, server, "postgres")}, 1, "run starter migrate"},
 		"wrong role":            {nil, []string{at(devstack.Reader, server, devstack.Database)}, 1, "ledgerline_worker"},
 		"superuser":             {nil, []string{at(devstack.Admin, server, devstack.Database)}, 1, "superuser"},
+		"unfit source login":    {nil, []string{strings.Replace(at(devstack.Worker, server, devstack.Database), "DATABASE_URL", runlog.SourceVariable, 1)}, 1, `REVOKE "ledgerline_worker" FROM "app_worker"`},
+		"bad source address":    {nil, []string{runlog.SourceVariable + "=postgres://u:hid%zden@h/d"}, 1, runlog.SourceVariable + ") cannot be read"},
 		"Temporal away":         {[]string{"--startup-timeout", "1s"}, []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, 1, "cannot reach Temporal"},
 		"no search attributes":  {nil, []string{"TEMPORAL_NAMESPACE=bare"}, 1, "starter migrate"},
 		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "nowhere"},

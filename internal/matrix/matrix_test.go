@@ -394,7 +394,7 @@ func (x *trial) firstAttempt() runlog.Export {
 	})
 	must(e, err)
 	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
-	must(runlog.Plan(ctx, x.acts.DB, e, x.spec.Export, size, size))
+	must(runlog.Plan(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent{})
 	env := suite.NewTestActivityEnvironment()
