@@ -10,7 +10,7 @@
 package main
 
 import (
-	_ "time/tzdata" // schedules need it where the system has none
+	_ "time/tzdata" // for $TZ where the system has no zones; schedules have their own (zones)
 
 	"context"
 	"errors"
