@@ -25,7 +25,7 @@ var arrows = []struct {
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
 	{"plain", nil, "pure: whatever is printed or fed in passes it"},
-	{"zones", nil, "pure: the same on every machine"},
+	{"zones", []string{"plain"}, "pure: the same on every machine"},
 	{"limits", []string{"classify"}, "pure: counters and state machines; of a failure they need its kind"},
 	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
 	{"expiry", nil, "pure: when a secret ends; it sees secrets and must have nowhere to put them"},

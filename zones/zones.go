@@ -7,7 +7,7 @@
 // file in the program: zones.zip, the IANA database as Go ships it. A program
 // that is built with a newer one knows newer rules.
 //
-// The package is pure: no I/O, standard library only.
+// The package is pure: no I/O, no clock.
 package zones
 
 //go:generate sh -c "cp $(go env GOROOT)/lib/time/zoneinfo.zip zones.zip"
@@ -22,6 +22,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // file is GOROOT/lib/time/zoneinfo.zip: an entry for each name of the IANA
@@ -61,7 +63,7 @@ func Load(name string) (*time.Location, error) {
 	}
 	tzif, ok := data()[name]
 	if !ok {
-		return nil, fmt.Errorf("%q is not a name of the IANA time zone database%s", clip(name), hint(name))
+		return nil, fmt.Errorf("%q is not a name of the IANA time zone database%s", plain.Clip(name, 40), hint(name))
 	}
 	z, err := time.LoadLocationFromTZData(name, tzif)
 	if err != nil {
@@ -106,11 +108,4 @@ func hint(name string) string {
 		}
 	}
 	return "; want one such as Europe/Oslo"
-}
-
-func clip(s string) string {
-	if r := []rune(s); len(r) > 40 {
-		return string(r[:40]) + "…"
-	}
-	return s
 }

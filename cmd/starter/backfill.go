@@ -45,7 +45,7 @@ time zone, or RFC 3339. A period that was exported stays exported once.`,
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other\n", s.in.Name, len(runs))
+		say(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other", s.in.Name, len(runs))
 		return map[string]any{"firings": firings}, nil
 	})
 	c.Flags().StringVar(&from, "from", "", "first `time`: 2026-10-01 in the schedule's time zone, or RFC 3339")

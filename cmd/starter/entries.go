@@ -72,7 +72,7 @@ other lines may come with another file.`,
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), done)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d added, %d there before\n", done.Added, done.Unchanged)
+			say(c.OutOrStdout(), "%d added, %d there before", done.Added, done.Unchanged)
 			return nil
 		},
 	}
@@ -172,5 +172,5 @@ func unbalanced(w io.Writer, done runlog.Import) {
 	if more := done.Unbalanced - int64(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	fmt.Fprintf(w, "warning: %d vouchers do not sum to zero, and an export would reject them as they are: %s\n", done.Unbalanced, strings.Join(list, ", "))
+	say(w, "warning: %d vouchers do not sum to zero, and an export would reject them as they are: %s", done.Unbalanced, strings.Join(list, ", "))
 }

@@ -145,7 +145,7 @@ func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organizatio
 			if ctx.Err() != nil {
 				return nil
 			}
-			fmt.Fprintf(p.command.ErrOrStderr(), "note: %v; trying again\n", err)
+			say(p.command.ErrOrStderr(), "note: %v; trying again", err)
 		}
 		for k, at := range p.recent {
 			if at.Before(f.Since) {

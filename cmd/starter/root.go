@@ -3,13 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +16,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -192,30 +190,8 @@ func find(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which
 	return integrations.Integration{}, fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, organization)
 }
 
-// printJSON writes an indented JSON value.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
-// table writes rows in columns. The first row is the heading.
-func table(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, r := range rows {
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(r, "\t"), "\t"))
-	}
-	return t.Flush()
-}
-
 // dash shows that there is nothing to show.
 func dash(s string) string { return cmp.Or(s, "-") }
 
 // clip shortens a text for a table.
-func clip(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
-}
+func clip(s string, n int) string { return plain.Clip(s, n) }
