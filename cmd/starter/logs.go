@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -175,10 +174,8 @@ func (p *rowPrinter) print(rows []runlog.Row) error {
 	}
 	out := p.command.OutOrStdout()
 	if p.app.output == "json" {
-		e := json.NewEncoder(out)
-		e.SetEscapeHTML(false)
 		for _, r := range fresh {
-			if err := e.Encode(r); err != nil {
+			if err := printJSONLine(out, r); err != nil {
 				return err
 			}
 		}

@@ -3,14 +3,17 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
 
 	"golang.org/x/term"
 
+	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -31,7 +34,12 @@ func say(w io.Writer, format string, args ...any) error {
 // sayError writes an error. Only the first line begins with the program's name,
 // so that no text can bring a line that looks like another message.
 func sayError(w io.Writer, err error) {
-	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	text := environ.Hide(err.Error())
+	var path *fs.PathError
+	if errors.As(err, &path) && path.Path != "" { // a file's name can have line ends
+		text = strings.ReplaceAll(text, path.Path, plain.Line(path.Path))
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	say(w, "starter: %s", lines[0])
 	for _, line := range lines[1:] {
 		if line = strings.TrimSpace(line); line != "" {
@@ -54,10 +62,15 @@ func table(w io.Writer, rows [][]string) error {
 }
 
 // printJSON writes an indented JSON value.
-func printJSON(w io.Writer, v any) error {
+func printJSON(w io.Writer, v any) error { return encode(w, v, "  ") }
+
+// printJSONLine writes a JSON value on one line.
+func printJSONLine(w io.Writer, v any) error { return encode(w, v, "") }
+
+func encode(w io.Writer, v any, indent string) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
+	e.SetIndent("", indent)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return err

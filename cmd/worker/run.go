@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -42,7 +44,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	logger := newLogger(c, words)
 	if len(c.devHosts) > 0 {
-		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", c.devHosts)
+		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", len(c.devHosts))
 	}
 
 	pool, err := openDatabase(ctx, c, logger)
@@ -65,7 +67,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 
 	listener, err := net.Listen("tcp", c.listen)
 	if err != nil {
-		return fmt.Errorf("--listen %s: %w", c.listen, err)
+		return fmt.Errorf("--listen or LEDGERLINE_LISTEN: %s", environ.Cause(err))
 	}
 	server := &http.Server{Handler: endpoints(pool, temporal, metrics), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
@@ -124,14 +126,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 // newLogger writes to w. Every text passes redaction: the attributes of our own
 // lines have passed it before, those of the SDK have not.
 func newLogger(c config, w io.Writer) *slog.Logger {
+	hide := environ.Hider()
 	o := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch v := a.Value.Any().(type) {
 		case error:
-			a.Value = slog.StringValue(redact.Text(v.Error()))
+			a.Value = slog.StringValue(redact.Text(hide(v.Error())))
 		case string:
-			if a.Key != slog.MessageKey && len(v) > 36 { // IDs and words are shorter
-				a.Value = slog.StringValue(redact.Text(v))
+			if a.Key == slog.MessageKey {
+				break
 			}
+			if v = hide(v); len(v) > 36 { // IDs and words are shorter
+				v = redact.Text(v)
+			}
+			a.Value = slog.StringValue(plain.Line(v))
 		}
 		return a
 	}}
@@ -151,7 +158,7 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", redact.Text(rootCause(err)))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.Cause(errors.New(rootCause(err))))
 	}
 	// The self-check reports a schema that is missing; only then can it fail.
 	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
@@ -182,7 +189,7 @@ func rootCause(err error) string {
 func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
@@ -191,7 +198,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	defer cancel()
 	dialed, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach Temporal at %q: %s; check TEMPORAL_ADDRESS and that the server is up", options.HostPort, redact.Text(err.Error()))
+		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
 	}
 	missing, err := workflows.MissingSearchAttributes(ctx, dialed, options.Namespace)
 	switch {
