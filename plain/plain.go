@@ -125,6 +125,17 @@ func (w Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// JSONWriter passes everything through [JSON], for a log of JSON lines. Each write
+// is a line.
+type JSONWriter struct{ Raw io.Writer }
+
+func (w JSONWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Raw, JSON(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // Clip returns the first n characters of s, the last of them … if there are more.
 func Clip(s string, n int) string {
 	for i := range s {

@@ -34,7 +34,7 @@ const cachedWorkflows = 2500
 
 // run is the program. It returns nil after a signal.
 func run(ctx context.Context, args []string, getenv func(string) string, words io.Writer) error {
-	c, err := parse(args, getenv, words)
+	c, err := parse(args, getenv, plain.Writer{Raw: words})
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 }
 
 // newLogger writes to w. Every text passes redaction: the attributes of our own
-// lines have passed it before, those of the SDK have not.
+// lines have passed it before, those of the SDK have not. No line can steer a
+// terminal or shows a value of the environment.
 func newLogger(c config, w io.Writer) *slog.Logger {
 	hide := environ.Hider()
 	o := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -138,14 +139,14 @@ func newLogger(c config, w io.Writer) *slog.Logger {
 			if v = hide(v); len(v) > 36 { // IDs and words are shorter
 				v = redact.Text(v)
 			}
-			a.Value = slog.StringValue(plain.Line(v))
+			a.Value = slog.StringValue(v)
 		}
 		return a
 	}}
 	if c.logFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(slog.NewTextHandler(plain.Writer{Raw: w}, o))
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(slog.NewJSONHandler(plain.JSONWriter{Raw: w}, o))
 }
 
 // openDatabase connects, makes the partitions and checks that the rules hold.

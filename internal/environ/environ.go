@@ -147,5 +147,5 @@ func keyed(value string, secret bool) (list []string) {
 func joins(a, b byte) bool { return word(a) && word(b) }
 
 func word(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c >= 0x80
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_'
 }
