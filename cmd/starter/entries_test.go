@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -185,7 +186,7 @@ func FuzzReadEntries(f *testing.F) {
 			t.Error("neither entries nor a fault")
 		}
 		for _, e := range entries {
-			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || unclean(e.Text) != "" || e.Date.IsZero() {
+			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || unclean(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
 				t.Errorf("passed: %+v", e)
 			}
 		}
