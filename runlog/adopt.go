@@ -19,7 +19,7 @@ import (
 // periodEntries are the lines of a period, and every earlier line that an export
 // of the period would take too; see [lines] for the parameters. $11 is the last
 // entry of the page before, $12 the size of a page.
-const periodEntries = `
+var periodEntries = `
 WITH fresh AS (
     SELECT a.voucher_id FROM {source} a
     WHERE a.organization_id = $1 AND a.entry_date < $5

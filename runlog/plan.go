@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // DefaultSource is where entries come from unless an integration names another
@@ -82,14 +83,19 @@ func placeOf(size string) string {
 	return "CASE WHEN " + small(size) + " THEN (upto - 1) / greatest(1, " + size + " + 1 - most)::int ELSE 1000000000 + nth END"
 }
 
+// named is all that names things in a line of the source; see [plain.Name].
+const named = `(entry_id || voucher_id || coalesce(account, '') || coalesce(currency, '') || coalesce(dimensions::text, ''))`
+
 // translated turns a line of the source into the vendor's words.
-const translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
+var translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
         CASE WHEN amount = round(amount, 2) THEN round(amount, 2) ELSE coalesce(amount, 0) END AS amount,
         coalesce($7::jsonb ->> account, account, '') AS account,
         CASE WHEN coalesce(dimensions, '{}') = '{}' THEN '{}' ELSE
             (SELECT coalesce(jsonb_object_agg(m.value, d.value), '{}') FROM jsonb_each_text(dimensions) d JOIN jsonb_each_text($8::jsonb) m USING (key) WHERE m.value <> '')
         END AS dimensions,
-        CASE WHEN amount IS NULL THEN 'has no amount'
+        CASE WHEN ` + named + ` ~ '` + plain.Class() + `' THEN 'a name in it has the invisible character U+'
+                 || regexp_replace(upper(lpad(to_hex(ascii(substring(` + named + ` FROM '` + plain.Class() + `'))), 6, '0')), '^00?', '') || '; correct it in the source'
+             WHEN amount IS NULL THEN 'has no amount'
              WHEN amount <> round(amount, 2) THEN 'amount ' || amount || ' has more than two decimals'
              WHEN currency IS NULL OR NOT currency = ANY($9::text[]) THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies has ' || array_to_string($9::text[], ', ')
              WHEN coalesce(account, '') = '' THEN 'has no account'

@@ -95,7 +95,7 @@ func addressError(variable, databaseURL string, err error) error {
 	if u, parseErr := url.Parse(databaseURL); parseErr != nil && strings.Contains(databaseURL, "://") {
 		reason = "not a valid URL; a password with special characters must be percent-encoded"
 	} else if u != nil && u.Scheme != "" && u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		reason = fmt.Sprintf("scheme %q; want postgres", u.Scheme)
+		reason = "its scheme is another one; want postgres"
 	} else if errors.Is(err, os.ErrNotExist) {
 		reason = "it names a file that does not exist (a certificate or password file)"
 	}

@@ -451,7 +451,7 @@ func TestApplyIntegrations(t *testing.T) {
 func TestOpen(t *testing.T) {
 	for address, says := range map[string]string{
 		"":                                  "set DATABASE_URL",
-		"mysql://u:hunter2@h/d":             `scheme "mysql"`,
+		"mysql://u:hunter2@h/d":             "its scheme is another one",
 		"postgres://u:hun%ter2@h/d":         "cannot be read",
 		"postgres://h/d?sslrootcert=/no/ca": "a file that does not exist",
 		"hunter2":                           "cannot be read",

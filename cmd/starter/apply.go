@@ -268,29 +268,29 @@ func cutOff(steps []scheduleStep, i int, err error) error {
 // tellApplied says in words what the table does not show.
 func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
 	if o.DryRun {
-		fmt.Fprintln(w, "dry run: nothing was changed")
+		say(w, "dry run: nothing was changed")
 	}
 	for _, ch := range done {
 		if ch.Action == runlog.NotInFile {
-			fmt.Fprintf(w, "%s: not in the file (use --prune to remove it)\n", ch.Name)
+			say(w, "%s: not in the file (use --prune to remove it)", ch.Name)
 		}
 		s := ch.Schedule
 		switch {
 		case s == nil || s.Action == "":
 			continue
 		case s.Schedule == "":
-			fmt.Fprintf(w, "schedule %s: %s\n", ch.Name, s.Action)
+			say(w, "schedule %s: %s", ch.Name, s.Action)
 			continue
 		case s.Paused:
-			fmt.Fprintf(w, "schedule %s: %s and paused, %s\n", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s and paused, %s", ch.Name, s.Action, s.Schedule)
 		default:
-			fmt.Fprintf(w, "schedule %s: %s, %s\n", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s, %s", ch.Name, s.Action, s.Schedule)
 		}
 		for _, r := range s.Remarks {
-			fmt.Fprintf(w, "  note: it %s\n", r)
+			say(w, "  note: it %s", r)
 		}
 		for _, f := range s.Next {
-			fmt.Fprintf(w, "  %s exports %s\n", local(f.At), f.Period)
+			say(w, "  %s exports %s", local(f.At), f.Period)
 		}
 	}
 }

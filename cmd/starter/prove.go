@@ -128,10 +128,10 @@ func (a *app) printProof(w io.Writer, about map[string]any, findings []finding, 
 		err = table(w, rows)
 	default:
 		err = table(w, rows)
-		fmt.Fprintln(w)
+		say(w, "")
 		err = errors.Join(err, table(w, found.table()))
 		if found.more > 0 {
-			fmt.Fprintf(w, "and %d more; -o json lists all\n", found.more)
+			say(w, "and %d more; -o json lists all", found.more)
 		}
 	}
 	if err == nil && !agrees {
@@ -386,7 +386,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 		return err
 	}
 	for _, e := range pending {
-		fmt.Fprintf(p.words, "note: export %s of %s is pending; what its run sends meanwhile may seem not to be on record\n", e.ID, e.Period)
+		say(p.words, "note: export %s of %s is pending; what its run sends meanwhile may seem not to be on record", e.ID, e.Period)
 	}
 	id := uuid.New()
 	e := runlog.Export{

@@ -45,9 +45,9 @@ ledgerline_retention; make your own users members of them:
 				return fmt.Errorf("migrate the database: %w", err)
 			}
 			if from == to {
-				fmt.Fprintf(words, "database: version %d, nothing to do\n", to)
+				say(words, "database: version %d, nothing to do", to)
 			} else {
-				fmt.Fprintf(words, "database: version %d to %d\n", from, to)
+				say(words, "database: version %d to %d", from, to)
 			}
 			if skipTemporal {
 				return nil
@@ -61,7 +61,7 @@ ledgerline_retention; make your own users members of them:
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(words, "temporal namespace %s: %d search attributes added, %d there\n", namespace, len(added), len(workflows.SearchAttributes())-len(added))
+			say(words, "temporal namespace %s: %d search attributes added, %d there", namespace, len(added), len(workflows.SearchAttributes())-len(added))
 			return nil
 		},
 	}
@@ -205,7 +205,7 @@ func (a *app) integrationsList() *cobra.Command {
 				return printJSON(c.OutOrStdout(), list)
 			}
 			if len(list) == 0 {
-				fmt.Fprintf(c.ErrOrStderr(), "organization %s has no integrations\n", organization)
+				say(c.ErrOrStderr(), "organization %s has no integrations", organization)
 				return nil
 			}
 			rows := [][]string{{"NAME", "ADAPTER", "INTEGRATION", "BASE URL"}}

@@ -85,11 +85,11 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing is planned or sent")
+	say(c.ErrOrStderr(), "dry run: nothing is planned or sent")
 	if a.output == "json" {
 		return printJSON(c.OutOrStdout(), p)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s\n", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
+	say(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
 	if len(p.Rejected) == 0 {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "run %s\n", run.GetID())
+	say(c.ErrOrStderr(), "run %s", run.GetID())
 	if how.noWait || !how.wait {
 		return nil
 	}
@@ -141,12 +141,12 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 		return errors.New(result.Refused)
 	case result.AlreadyExported && result.Export.Status == runlog.Pending:
 		// Another run, such as the schedule's, is at it.
-		fmt.Fprintf(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one\n", result.Export.WorkflowID)
+		say(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one", result.Export.WorkflowID)
 		if err := temporal.GetWorkflow(c.Context(), result.Export.WorkflowID, result.Export.RunID.String()).Get(c.Context(), &result); err != nil {
 			return err
 		}
 	case result.AlreadyExported:
-		fmt.Fprintln(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
+		say(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
 	}
 	e := result.Export
 	if a.output == "json" {
