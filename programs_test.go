@@ -119,7 +119,9 @@ func values(names []string) map[string]string {
 	out["LEDGERLINE_LISTEN"], out["LEDGERLINE_DEV_VENDOR_HOSTS"] = canary+"host.invalid:1", canary+"host:1,"+canary+"host2:2"
 	out["LEDGERLINE_TEMPORAL_UI_URL"] = "http://" + canary + "user:" + canary + "@host/"
 	out["LEDGERLINE_ORG"] = "c0a1c0a1-0000-4000-8000-00000000c0a1" // a canary too: a UUID has no letters for it
-	out["LEDGERLINE_RELAX_DATABASE_CHECKS"] = "true"
+	out["LEDGERLINE_SOURCE_DATABASE_URL"] = strings.ReplaceAll(out["DATABASE_URL"], "user", "source")
+	out["LEDGERLINE_SECRETS"], out["LEDGERLINE_ENV_SECRETS"] = "/"+canary+"secrets", out["LEDGERLINE_ORG"]+"="+strings.ToUpper(canary)+"_"
+	out["LEDGERLINE_RELAX_DATABASE_CHECKS"], out["LEDGERLINE_DEV_SHARED_SECRETS"] = "true", "false"
 	return out
 }
 

@@ -77,7 +77,7 @@ func checkReferences(words io.Writer, file integrations.File) error {
 	}
 	if len(unchecked) > 0 {
 		slices.Sort(unchecked)
-		fmt.Fprintf(words, "warning: LEDGERLINE_ENV_SECRETS is not set here, so it was not checked whether the worker may read %s; a worker whose LEDGERLINE_ENV_SECRETS gives the organization no prefix of it refuses\n",
+		return say(words, "warning: LEDGERLINE_ENV_SECRETS is not set here, so it was not checked whether the worker may read %s; a worker whose LEDGERLINE_ENV_SECRETS gives the organization no prefix of it refuses",
 			strings.Join(slices.Compact(unchecked), ", "))
 	}
 	return nil
