@@ -115,7 +115,7 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 	var trail Trail
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &trail); err != nil {
-			a.Log.Error("the attempt trail is unreadable and starts anew", "error", err.Error())
+			a.Log.Error("the attempt trail is unreadable and starts anew", "error", cut(err.Error()))
 		}
 	}
 	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.now())
