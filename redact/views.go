@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,23 +21,24 @@ type view struct {
 // view. It is no byte of valid UTF-8.
 const brk = 0xFF
 
-func (v *view) add(from, to int32, b ...byte) {
-	for _, c := range b {
-		v.b, v.from, v.to = append(v.b, c), append(v.from, from), append(v.to, to)
-	}
+func (v *view) add(from, to int32, c byte) {
+	v.b, v.from, v.to = append(v.b, c), append(v.from, from), append(v.to, to)
 }
 
 func (v *view) rune(from, to int32, r rune) {
 	var b [utf8.UTFMax]byte
-	v.add(from, to, b[:utf8.EncodeRune(b[:], r)]...)
+	for _, c := range b[:utf8.EncodeRune(b[:], r)] {
+		v.add(from, to, c)
+	}
 }
 
 // head returns a copy of the first n bytes, with room for the rest.
 func (v view) head(n int) view {
 	out := view{make([]byte, 0, len(v.b)), make([]int32, 0, len(v.b)), make([]int32, 0, len(v.b)), v.decoded}
+	out.b = append(out.b, v.b[:n]...)
 	for i := range n {
 		from, to := v.place(i)
-		out.add(from, to, v.b[i])
+		out.from, out.to = append(out.from, from), append(out.to, to)
 	}
 	return out
 }
@@ -62,7 +64,7 @@ func (v view) span(from, to int) span {
 // rearranged.
 const (
 	maxLayers   = 5
-	maxDecoded  = 12
+	maxDecoded  = 8
 	minReadable = 8
 )
 
@@ -259,10 +261,9 @@ func fold(r rune) rune {
 func quotedPrintable(v view) (out view, changed bool) {
 	for i := 0; i < len(v.b); i++ {
 		from, to := v.place(i)
-		size := 0
-		var decoded []byte
+		c, size := byte(0), 0
 		if v.b[i] == '=' {
-			decoded, size = softBreak(v.b[i:])
+			c, size = softBreak(v.b[i:])
 		}
 		if size > 0 && !changed {
 			changed = true
@@ -270,7 +271,9 @@ func quotedPrintable(v view) (out view, changed bool) {
 		}
 		if size > 0 {
 			_, to = v.place(i + size - 1)
-			out.add(from, to, decoded...)
+			if c != 0 {
+				out.add(from, to, c)
+			}
 			i += size - 1
 		} else if changed {
 			out.add(from, to, v.b[i])
@@ -279,17 +282,17 @@ func quotedPrintable(v view) (out view, changed bool) {
 	return out, changed
 }
 
-// softBreak reads =XX or = at a line's end, which stands for nothing.
-func softBreak(b []byte) (decoded []byte, size int) {
+// softBreak reads =XX, or = at a line's end, which stands for nothing (0).
+func softBreak(b []byte) (c byte, size int) {
 	if r, ok := number(b, 1, 2, 16); ok {
-		return []byte{byte(r)}, 3
+		return byte(r), 3
 	}
 	for _, end := range []string{"=\r\n", "=\n", "= "} {
-		if bytes.HasPrefix(b, []byte(end)) {
-			return nil, len(end)
+		if len(b) >= len(end) && string(b[:len(end)]) == end {
+			return 0, len(end)
 		}
 	}
-	return nil, 0
+	return 0, 0
 }
 
 // numbers reads a list of bytes as numbers, as Go prints them: [104 117 110].
@@ -322,11 +325,12 @@ func (v *view) addReadable(read []byte, place func(int) span) {
 	v.decoded = true
 	run := 0
 	for i := 0; i <= len(read); i++ {
-		if i < len(read) && (readable[read[i]] || i > 0 && read[i]&0xc0 == 0x80 && read[i-1] >= 0xc3 && read[i-1] < 0xe0) {
+		if i < len(read) && readableAt(read, i) {
 			run++
 			continue
 		}
 		if run >= minReadable {
+			v.b, v.from, v.to = slices.Grow(v.b, run+1), slices.Grow(v.from, run+1), slices.Grow(v.to, run+1)
 			for k := i - run; k < i; k++ {
 				at := place(k)
 				v.add(int32(at.from), int32(at.to), read[k])
@@ -337,10 +341,20 @@ func (v *view) addReadable(read []byte, place func(int) span) {
 	}
 }
 
+func readableAt(read []byte, i int) bool {
+	c := read[i]
+	if readable[c] || i == 0 {
+		return readable[c]
+	}
+	before := read[i-1]
+	return c == 0 && before != 0 || c&0xc0 == 0x80 && before >= 0xc3 && before < 0xe0
+}
+
 // readable are printable bytes, blanks, and bytes that begin a character of two.
+// A single NUL is too, because UTF-16 has one in every other place.
 var readable = func() (ok [256]bool) {
 	for c := range ok {
-		ok[c] = c >= ' ' && c <= '~' || c == '\n' || c == '\r' || c == '\t' || c == 0 || c >= 0xc3 && c < 0xe0
+		ok[c] = c >= ' ' && c <= '~' || c == '\n' || c == '\r' || c == '\t' || c >= 0xc3 && c < 0xe0
 	}
 	return ok
 }()
