@@ -2,7 +2,6 @@ package activities
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,14 +27,11 @@ func TestMaskingFailsNoWrite(t *testing.T) {
 				require.Nil(t, failed, kept)
 				require.Equal(t, []any{classify.Success, classify.Done}, []any{result.Trail.Last().Class, result.Trail.Last().Effect})
 				require.Len(t, result.Trail, 1)
-				if result.Response.Body == nil {
-					require.Equal(t, adapters.Omit([]byte(body), adapters.NotMasked), result.Response.Omitted)
-					return
-				}
 				require.Nil(t, result.Response.Omitted)
 				require.True(t, json.Valid(result.Response.Body))
 				if secret == "4242" {
-					require.Equal(t, strings.Replace(body, `"id":4242`, `"id":"[REDACTED]"`, 1)[:60], string(result.Response.Body)[:60])
+					require.JSONEq(t, `{"data":{"store":{"id":"[REDACTED]","amount":424242,"share":-4242.4242,"[REDACTED]":["[REDACTED]",true,"[REDACTED]","\u0004\u00e6",{"a":{"b":{}}}]}}}`,
+						string(result.Response.Body))
 				}
 			})
 		}

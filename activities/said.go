@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"regexp"
 	"slices"
 	"time"
@@ -51,19 +50,13 @@ func masked(r *redact.Redactor, a Answer) Answer {
 	if len(a.Body) == 0 {
 		return a
 	}
-	body, ok := maskJSON(r, a.Body)
+	body, ok := r.JSON(a.Body)
 	if !ok {
 		a.Body, a.Omitted = nil, adapters.Omit(a.Body, adapters.NotMasked)
 		return a
 	}
 	a.Body = body
 	return a
-}
-
-// maskJSON masks exact secrets in a JSON value. ok is false if the result is none.
-func maskJSON(r *redact.Redactor, body []byte) (masked []byte, ok bool) {
-	masked = []byte(r.Exact(string(body)))
-	return masked, json.Valid(masked)
 }
 
 // sendEntries sends the body of an export. references are the vendor's names of
