@@ -28,13 +28,15 @@ var asking = []string{"Adapter.Do", "Finder.Find", "Exporter.References", "Expor
 // words are the fields that hold a vendor's words before they are masked.
 var words = map[string]bool{
 	"classify.Verdict.Message": true, "adapters.LateError.Message": true, "adapters.LateError.Reference": true,
-	"adapters.Answer.Header": true, "adapters.Response.Body": true,
+	"adapters.Answer.Header": true, "adapters.Response.Body": true, "adapters.Client.Do": true, "notify.Result.Err": true,
 }
 
 // hear are the files, beside those of classify and adapters, that may ask or read
 // them, with the reason.
 var hear = map[string]string{
 	"activities/said.go":       "masks them",
+	"activities/notify.go":     "masks what a receiver says for the log",
+	"notify/mail.go":           "looks whether there is an error",
 	"activities/call.go":       "masks what an attempt says once more, with errors of our own in it",
 	"activities/chunk.go":      "records late errors, as said.go returns them",
 	"cmd/starter/explain.go":   "explains what somebody wrote, with shapes masked",

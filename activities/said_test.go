@@ -89,7 +89,7 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 	})
 	c.spec = spec
 	c.acts = &Activities{
-		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return spec, nil },
+		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return c.spec, nil },
 		Client:  client, Log: slog.New(slog.NewJSONHandler(&c.kept, nil)),
 		Claims: ClaimStore{
 			Take: func(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.Claimed, error) {
