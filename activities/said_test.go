@@ -329,6 +329,9 @@ func TestNoPartOfASecretIsKept(t *testing.T) {
 					}
 				}
 				before := paddings(c.secret)
+				if length > 26 { // at the borders of bytes there is no difference, and it takes long
+					maps.DeleteFunc(before, func(padding, _ string) bool { return strings.HasSuffix(padding, "letters") })
+				}
 				for i, padding := range slices.Sorted(maps.Keys(before)) {
 					all := places(v.Codes.Dialect)
 					for j, place := range slices.Sorted(maps.Keys(all)) {
