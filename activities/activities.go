@@ -10,14 +10,13 @@
 // [Activities.Mirror] copies a finished invocation's trail into
 // integration_run_logs, so that the table is the audit record.
 //
-// What an attempt says of itself travels as a [Trail]. A vendor's words pass
-// package redact before they enter it; nothing here logs or stores a secret.
+// What an attempt says of itself travels as a [Trail]. A vendor's words enter in one
+// place, said.go, and pass package redact there; nothing here logs or stores a
+// secret.
 package activities
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -210,8 +209,7 @@ func (r CallResult) fit() CallResult {
 	if err == nil && len(encoded) <= maxResult {
 		return r
 	}
-	sum := sha256.Sum256(r.Response.Body)
-	r.Response.Omitted = &adapters.Omitted{Bytes: len(r.Response.Body), SHA256: hex.EncodeToString(sum[:])}
+	r.Response.Omitted = adapters.Omit(r.Response.Body, adapters.TooLarge)
 	r.Response.Body = nil
 	return r
 }
@@ -222,7 +220,7 @@ type Answer struct {
 	Body       json.RawMessage `json:"body,omitempty"`
 	ReadBack   bool            `json:"readBack,omitempty"` // an earlier attempt had taken effect; nothing was sent again
 
-	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was too large to be passed on
+	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was not passed on, and why
 }
 
 // margin is how long before the server's deadline a call is cut off, so that

@@ -124,7 +124,7 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 	var trail Trail
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &trail); err != nil {
-			a.Log.Error("the attempt trail is unreadable and starts anew", "error", err.Error())
+			a.Log.Error("the attempt trail is unreadable and starts anew", "error", cut(err.Error()))
 		}
 	}
 	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.now())
@@ -174,10 +174,10 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 				out.verdict.Effect = classify.Open
 			}
 		}
-		// One place through which everything passes that is said of an attempt.
-		r := redact.New(conn.Secrets()...)
-		out.message = r.Text(out.verdict.Message)
-		out.answer.Body = []byte(r.Exact(string(out.answer.Body)))
+		// What the vendor said has passed masking before; our own errors pass it here,
+		// and so does the answer.
+		r := masker(conn)
+		out.message, out.answer = r.Text(out.verdict.Message), masked(r, out.answer)
 	}()
 
 	if err := in.Validate(); err != nil {
@@ -213,7 +213,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	if plan.Guard == adapters.ReadOnly {
 		return a.behindBreaker(in, host, func() (out outcome) {
 			out.guard = adapters.ReadOnly
-			out.answer, out.verdict = a.do(ctx, adapter, conn, in)
+			out.answer, out.verdict = do(ctx, adapter, conn, in.Operation, in.Body)
 			return out
 		})
 	}
@@ -232,15 +232,6 @@ func (c *counts) count(p limits.Purpose) {
 		c.lookUps.Add(1)
 	}
 	c.requests.Add(1)
-}
-
-// do makes a raw request.
-func (a *Activities) do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, in Invocation) (Answer, classify.Verdict) {
-	resp, v := adapter.Do(ctx, conn, in.Operation, in.Body)
-	if v.Class != classify.Success {
-		return Answer{}, v
-	}
-	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
 }
 
 // connect finds the integration and fills in the connection. The organization

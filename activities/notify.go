@@ -102,7 +102,7 @@ func deliverLater(r notify.Result, attempt int) error {
 func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt int) {
 	words := ""
 	if r.Err != nil {
-		words = redact.Text(r.Err.Error())
+		words = redact.New(r.Secrets...).Text(r.Err.Error())
 	}
 	a.Log.Warn("a notification was not delivered", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel,
 		"attempt", attempt, "kind", r.Kind, "status", r.Status, "final", r.Permanent, "error", words)

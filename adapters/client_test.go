@@ -245,7 +245,7 @@ func TestPassable(t *testing.T) {
 			if over > 0 {
 				sum := sha256.Sum256(body)
 				require.Nil(t, passed, name)
-				require.Equal(t, &adapters.Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:])}, omitted, name)
+				require.Equal(t, &adapters.Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, omitted, name)
 				require.Equal(t, adapters.Response{Status: 200, Omitted: omitted}, adapters.Accepted(adapters.Answer{Status: 200, Body: body}))
 				continue
 			}

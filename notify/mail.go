@@ -51,13 +51,20 @@ func CheckAddress(s string) error {
 // recipients together. If the server defers one of them, nothing is sent and
 // all are tried again; those whom it refuses for good are left out, and the
 // result says so.
-func (s *MailServer) Send(ctx context.Context, to []string, m Message) Result {
+func (s *MailServer) Send(ctx context.Context, to []string, m Message) (r Result) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	if s == nil {
 		// Not permanent: the next attempt may be made by a worker that has one.
 		return Result{Kind: classify.Configuration, Err: errors.New("the worker has no mail server; set LEDGERLINE_SMTP_URL where it runs")}
 	}
+	var secrets []string
+	s = s.noting(&secrets)
+	defer func() {
+		if r.Err != nil {
+			r.Secrets = secrets
+		}
+	}()
 	for _, address := range append([]string{s.From}, to...) {
 		if err := CheckAddress(address); err != nil {
 			return Result{Kind: classify.Configuration, Permanent: true, Err: err}
@@ -104,6 +111,17 @@ func (s *MailServer) Send(ctx context.Context, to []string, m Message) Result {
 		return Result{Kind: RecipientRefused, Status: r.Status}
 	}
 	return Result{Kind: classify.OK, Status: 250}
+}
+
+// noting returns a server that notes the password it reads.
+func (s *MailServer) noting(secrets *[]string) *MailServer {
+	noted := *s
+	noted.Password = func() (string, error) {
+		password, err := s.Password()
+		*secrets = append(*secrets, password)
+		return password, err
+	}
+	return &noted
 }
 
 // connect returns a connection that is encrypted unless it must not be, and
