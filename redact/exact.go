@@ -73,12 +73,16 @@ func (x *exact) add(chars []uint32) {
 	x.windows[i].add(chars)
 }
 
-// mask puts [Mark] for each secret in the first keep bytes of s, and returns
-// those bytes; what begins before keep is masked whole.
-func (x exact) mask(s string, keep int) string {
+// mask puts [Mark] for each secret that begins in the first keep bytes of s,
+// and returns what becomes of those.
+func (x exact) mask(s string, keep int) string { return replace(s, x.spans(s), keep) }
+
+// replace puts [Mark] for each of the spans that begin in the first keep bytes
+// of s, and returns what becomes of those.
+func replace(s string, spans []span, keep int) string {
 	var b strings.Builder
 	end := 0
-	for _, sp := range x.spans(s) {
+	for _, sp := range spans {
 		if sp.from >= keep {
 			break
 		}
@@ -110,6 +114,11 @@ func (x exact) spans(s string) []span {
 			all = short(v, secret, all)
 		}
 	})
+	return merge(all)
+}
+
+// merge sorts spans and joins those that overlap.
+func merge(all []span) []span {
 	slices.SortFunc(all, func(a, b span) int { return a.from - b.from })
 	merged := all[:0]
 	for _, sp := range all {

@@ -42,7 +42,8 @@ func (m match) before(n int) string {
 	return strings.ToLower(m.text[max(0, m.at[0]-n):m.at[0]])
 }
 
-// shapes masks all shapes in s.
+// shapes masks all shapes in s, as it stands and as it reads once percent signs,
+// entities and escapes are decoded.
 func shapes(s string) string {
 	lower := lowerASCII(s)
 	for _, r := range rules {
@@ -50,7 +51,43 @@ func shapes(s string) string {
 			s, lower = masked, lowerASCII(masked)
 		}
 	}
-	return s
+	return replace(s, encodedShapes(s), len(s))
+}
+
+// encodedShapes returns where shapes stand in s that show only when it is decoded.
+func encodedShapes(s string) (all []span) {
+	v := view{b: []byte(s)}
+	for range 3 {
+		decoded, ok := unescape(v)
+		if !ok {
+			break
+		}
+		v = decoded
+		text := string(v.b)
+		lower := lowerASCII(text)
+		for _, r := range rules {
+			for _, at := range r.matches(text, lower) {
+				if from, to := masked(r.mask(match{text, at}), text, at[0], at[1]); from < to && text[from:to] != Mark {
+					all = append(all, v.span(from, to))
+				}
+			}
+		}
+	}
+	return merge(all)
+}
+
+// masked returns which part of text[from:to] is not in what a rule has put for
+// it.
+func masked(with, text string, from, to int) (int, int) {
+	was := text[from:to]
+	if with == was {
+		return from, from
+	}
+	before, after, found := strings.Cut(with, Mark)
+	if !found || !strings.HasPrefix(was, before) || !strings.HasSuffix(was[len(before):], after) {
+		return from, to
+	}
+	return from + len(before), to - len(after)
 }
 
 func (r rule) apply(s, lower string) string {
@@ -157,34 +194,64 @@ func second(m match) string { return m.group(1) + Mark }
 const (
 	// sep stands between a key and its value: quotes in any number of escapes,
 	// then a colon or an equals sign, which may be percent-encoded.
-	sep = `(?:\\*["'])?\s*(?::=|[:=]|%3[dDaA])\s*`
+	sep = `(?:\\*["'])?\]?\s*(?::=|=>|->|[:=]|%3[dDaA])\s*`
 
 	// value is what follows: already masked, a JSON string inside a JSON
 	// string, a quoted string that may not be closed, an ADO value in braces
-	// (}} is a brace in it), or a word.
+	// (}} is a brace in it), a list, or a word.
 	value = `(?:\[REDACTED\]` +
 		`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?` +
 		`|"(?:[^"\\]|\\.)*"?` +
 		`|'(?:[^'\\]|\\.|'')*'?` +
 		`|\{(?:[^}]|\}\})*\}?` +
+		`|\[[^\[\]]*(?:\]|$)` +
 		`|[^\s"'&;,<>(){}\[\]\\|]+)`
 
 	// list is a JSON array, or a header's values as Go prints them.
 	list = `\[[^\]]*\]?`
 
+	// blank is any blank: Norwegian programs group digits with U+00A0 and
+	// U+202F. gap is what else may stand between groups.
+	blank = `[ \p{Zs}]`
+	gap   = `[ .\p{Zs}-]`
+
 	// secretKey ends the name of something secret. What may stand before it
 	// (db., TEMPORAL_, s in Hungarian notation) does not matter.
 	secretKey = `password|passwd|passphrase|passord|pwd|` +
 		`client[_-]?secret|secret|token|` +
-		`(?:api|access|account|private|subscription|functions|encryption|signing|shared|shared[_-]?access|secret|master|auth|storage|license|session)[_-]?key|` +
+		`(?:api|access|account|private|subscription|functions|encryption|signing|shared|shared[_-]?access|secret|master|auth|storage|license|session|` +
+		`client|application|app|consumer|customer|partner|integration|service|user|developer|webhook|hmac|deploy)[_-]?key|` +
 		`credentials?|signature|(?:client|saml)[_-]?assertion|session[_-]?id|connection[_-]?string|` +
 		`\b(?:sig|sid|pw|jwt|otp|fpc|buid)`
 )
 
 // rules in the order in which they run: what is wider comes first.
 var rules = []rule{
-	{name: "pem", needles: []string{"private key"}, mask: whole,
-		re: regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`)},
+	// A certificate and a public key are no secrets.
+	{name: "pem", needles: []string{"private"}, mask: whole,
+		re: regexp.MustCompile(`(?s)-{4,5}[ +]?BEGIN[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)?[ +]?-{4,5}.*?(?:-{4,5}[ +]?END[ +][A-Z0-9 +]*PRIVATE[ +]KEY(?:[ +]BLOCK)?[ +]?-{4,5}|$)`)},
+
+	{name: "putty", needles: []string{"private-lines"}, mask: second, re: regexp.MustCompile(`(?s)(Private-Lines: ?[0-9]+\s).*?(?:Private-MAC: ?[0-9a-f]+|$)`)},
+
+	// The private members of a JSON Web Key (RFC 7518, section 6).
+	{name: "jwk", needles: []string{"kty"}, mask: second,
+		re: regexp.MustCompile(`((?:^|[{,\s])\\*["']?(?:d|p|q|dp|dq|qi|k)\\*["']?\s*[:=]\s*\\*["']?)[A-Za-z0-9_+/=-]{8,}`)},
+
+	{name: "xml-key", needles: []string{"rsakeyvalue"}, mask: second,
+		re: regexp.MustCompile(`(<(?:D|P|Q|DP|DQ|InverseQ)>)[^<]+`)},
+
+	// A name and its value that are members beside each other, in either order.
+	{name: "name-value", needles: []string{"val", "content", "default"}, mask: sibling,
+		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label|type)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})` +
+			`(["'](?:\s*[,;]?\s*["']?[\w.-]+["']?\s*(?:=>|[:=])\s*(?:"[^"]*"|'[^']*'|[\w.]+)){0,3}?\s*[,;]?\s*["']?(?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)(` + value + `)`)},
+	{name: "value-name", needles: []string{"val"}, mask: siblingBefore,
+		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:values?|val|content)["']?\s*(?:=>|[:=])\s*)("[^"]*"|'[^']*')` +
+			`(\s*[,;]?\s*["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})["']`)},
+	{name: "name-value-elements", needles: []string{"</"}, mask: sibling,
+		re: regexp.MustCompile(`(?i)(<(?:[\w.-]+:)?\w+(?:\s[^<>]*)?>\s*)([^<>]{1,80}?)(\s*:?\s*</[\w.:-]+>\s*<(?:[\w.-]+:)?(?:value|val|td|dd|span|content|string|div)(?:\s[^<>]*)?>)([^<]+)`)},
+
+	{name: "sql-password", needles: []string{"passw", "identified"}, mask: second,
+		re: regexp.MustCompile(`(?i)((?:\bpassw(?:ord|d)(?:\s+|\s*\(\s*)|\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?|\bpassword\s+for\s+\S+\s*=\s*(?:password\s*\(\s*)?)[EeNn]?)(?:'(?:[^'\\]|\\.|'')*'?|"[^\s",:}\]][^"]*"?)`)},
 
 	{name: "authorization", starts: []string{"authorization"}, mask: keepQuotes,
 		re: regexp.MustCompile(`^(?i)(authorization` + sep + `)(?:\[REDACTED\]|` + list +
@@ -204,6 +271,16 @@ var rules = []rule{
 
 	{name: "xml", starts: []string{"<"}, mask: second,
 		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
+
+	// The address of a database without a scheme: user:password@tcp(host:3306)/db.
+	{name: "dsn", needles: []string{"@"}, mask: dsn,
+		re: regexp.MustCompile(`((?:^|[\s"'=(\[,;>])[\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//))`)},
+
+	// Addresses that are a credential themselves: what follows a hook.
+	{name: "webhook", needles: []string{"hook"}, mask: webhook,
+		re: regexp.MustCompile(`(?i)(//(?:[^\s/"'<>?#]*hook[^\s/"'<>?#]*/(?:(?:services|workflows|triggers|hooks?|catch|webhook)/)*|[^\s"'<>?#]*?/[\w-]*hook[\w-]*/))([^\s"'<>?#,;]+)`)},
+	{name: "telegram", needles: []string{"bot"}, mask: second, re: regexp.MustCompile(`(?i)(\bbot)[0-9]{6,}(?::|%3a)[A-Za-z0-9_-]{16,}`)},
+	{name: "telegram-token", gate: holdsLongNumber, mask: whole, re: regexp.MustCompile(`\b[0-9]{8,12}:AA[A-Za-z0-9_-]{30,}`)},
 
 	{name: "key-value", find: keyValues, mask: keyValue},
 
@@ -231,18 +308,19 @@ var rules = []rule{
 	{name: "email", find: emails, mask: whole},
 
 	{name: "iban", gate: holdsIBANStart, mask: iban,
-		re: regexp.MustCompile(`\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,4})?\b`)},
+		re: regexp.MustCompile(`\b[A-Z]{2}[0-9]{2}(?:` + gap + `?[A-Z0-9]{2,4}){2,8}(?:` + gap + `?[A-Z0-9]{1,4})?\b`)},
 
-	{name: "identity-number", gate: holdsLongNumber, mask: identityNumber, re: regexp.MustCompile(`\b[0-9]{6}[ -]?[0-9]{5}\b`)},
+	{name: "identity-number", gate: holdsLongNumber, mask: identityNumber, re: regexp.MustCompile(`\b[0-9]{6}` + gap + `?[0-9]{5}\b`)},
 
-	{name: "bank-account", gate: holdsLongNumber, mask: bankAccount, re: regexp.MustCompile(`\b[0-9]{4}[. ]?[0-9]{2}[. ]?[0-9]{5}\b`)},
+	{name: "bank-account", gate: holdsLongNumber, mask: bankAccount, re: regexp.MustCompile(`\b[0-9]{4}` + gap + `?[0-9]{2}` + gap + `?[0-9]{5}\b`)},
 
-	{name: "phone", starts: []string{"+"}, mask: whole, re: regexp.MustCompile(`^\+[0-9]{2,3}(?:[ -]?\(?[0-9]\)?){8,12}\b`)},
+	{name: "phone", starts: []string{"+"}, mask: whole, re: regexp.MustCompile(`^\+[0-9]{2,3}(?:` + gap + `?\(?[0-9]\)?){8,12}\b`)},
 
-	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: whole, re: regexp.MustCompile(`^0047(?:[ -]?\(?[0-9]\)?){8,12}\b`)},
+	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: whole, re: regexp.MustCompile(`^0047(?:` + gap + `?\(?[0-9]\)?){8,12}\b`)},
 
-	{name: "labelled-phone", starts: []string{"mob", "phone", "telephone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, word: true, mask: second,
-		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z_.]{0,10}(?:\\*["'])?\s*[:=.]?\s*(?:\\*["'])?)([0-9]{2}(?:[ ]?[0-9]{2}){3}|[0-9]{3}[ ]?[0-9]{2}[ ]?[0-9]{3})\b`)},
+	{name: "labelled-phone", starts: []string{"mob", "phone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, mask: labelledPhone,
+		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z0-9_.]{0,14}?(?:\\*["'])?\s*[:=.]?\s*(?:\\*["'])?)` +
+			`((?:[0-9]{2}(?:` + blank + `?[0-9]{2}){3}|[0-9]{3}` + blank + `?[0-9]{2}` + blank + `?[0-9]{3}|[0-9]{4}` + blank + `[0-9]{4}))\b`)},
 }
 
 // keepQuotes masks a header's value and keeps the quotes or brackets around it,
@@ -288,6 +366,42 @@ func looksSecret(s string) bool {
 		}
 	}
 	return false
+}
+
+// sibling masks the value of a member whose sibling is a secret's name.
+func sibling(m match) string {
+	if name := strings.ToLower(strings.TrimSpace(m.group(2))); nameBefore(name, 0, len(name)) < 0 || isLiteral[strings.ToLower(m.group(4))] {
+		return m.group(0)
+	}
+	return m.group(1) + m.group(2) + m.group(3) + quoted(m.group(4))
+}
+
+// siblingBefore is [sibling] where the value comes first.
+func siblingBefore(m match) string {
+	if name := strings.ToLower(m.group(4)); nameBefore(name, 0, len(name)) < 0 {
+		return m.group(0)
+	}
+	return m.group(1) + quoted(m.group(2)) + m.text[m.at[6]:m.at[1]]
+}
+
+// dsn masks the password of user:password@host; after a / only what Oracle
+// writes so, user/password@//host.
+func dsn(m match) string {
+	slash := strings.HasSuffix(m.group(1), "/")
+	if slash != (m.group(3) == "@//") || strings.HasPrefix(m.group(2), "//") {
+		return m.group(0)
+	}
+	return m.group(1) + Mark + m.group(3)
+}
+
+// webhook masks the rest of a path in which a part is long and looks secret.
+func webhook(m match) string {
+	for _, part := range strings.FieldsFunc(m.group(2), func(r rune) bool { return r == '/' || r == '@' }) {
+		if len(part) >= 16 && looksSecret(part) {
+			return m.group(1) + Mark
+		}
+	}
+	return m.group(0)
 }
 
 // urlPassword masks user:password@ in an address. What follows host:port/ is
