@@ -11,7 +11,7 @@ import (
 // D-number (day + 40), an H-number (month + 40) or a synthetic one (month + 80,
 // + 65). Both check digits must be right, or an invoice number would go too. In
 // numbers that are given out from 2032 on the first sum may leave 0 to 3
-// (Skatteetaten, "Fødselsnummer og d-nummer fra 2032").
+// (skatteetaten.no, "Nye fødselsnummer og d-nummer fra 2032").
 func identityNumber(m match) string {
 	d := digits(m.group(0))
 	day, month := 10*d[0]+d[1], 10*d[2]+d[3]

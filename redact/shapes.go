@@ -242,8 +242,8 @@ var rules = []rule{
 
 	// A name and its value that are members beside each other, in either order.
 	{name: "name-value", needles: []string{"val", "content", "default"}, mask: sibling,
-		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label|type)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})` +
-			`(["'](?:\s*[,;]?\s*["']?[\w.-]+["']?\s*(?:=>|[:=])\s*(?:"[^"]*"|'[^']*'|[\w.]+)){0,3}?\s*[,;]?\s*["']?(?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)(` + value + `)`)},
+		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label|type)["']?\s*(?:=>|[:=])\s*["']?)([\w .\[\]-]{1,80}?)` +
+			`(["']?(?:\s*[,;]?\s*["']?[\w.-]+["']?\s*(?:=>|[:=])\s*(?:"[^"]*"|'[^']*'|[\w.]+)){0,3}?\s*[,;]?\s*["']?(?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)(` + value + `)`)},
 	{name: "value-name", needles: []string{"val"}, mask: siblingBefore,
 		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:values?|val|content)["']?\s*(?:=>|[:=])\s*)("[^"]*"|'[^']*')` +
 			`(\s*[,;]?\s*["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})["']`)},
@@ -288,7 +288,7 @@ var rules = []rule{
 		re: regexp.MustCompile(`(?i)((?:^|[?&\s"'])(?:code|state_token)=)[^\s&"'<>]{20,}`)},
 
 	{name: "scheme", starts: []string{"bearer", "basic", "negotiate", "sharedaccesssignature", "token"}, word: true, mask: scheme,
-		re: regexp.MustCompile(`^(?i)((?:bearer|basic|negotiate|sharedaccesssignature|token)(?:\s+|%20|\+))([A-Za-z0-9._~+/=%-]{8,})`)},
+		re: regexp.MustCompile(`^(?i)((?:bearer|basic|negotiate|sharedaccesssignature|token)(?:[\s\p{Zs}]+|%20|\+))([A-Za-z0-9._~+/=%-]{8,})`)},
 
 	{name: "jwt", starts: []string{"eyj"}, word: true, mask: whole,
 		re: regexp.MustCompile(`^eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)*`)},
@@ -319,7 +319,7 @@ var rules = []rule{
 	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: whole, re: regexp.MustCompile(`^0047(?:` + gap + `?\(?[0-9]\)?){8,12}\b`)},
 
 	{name: "labelled-phone", starts: []string{"mob", "phone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, mask: labelledPhone,
-		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z0-9_.]{0,14}?(?:\\*["'])?\s*[:=.]?\s*(?:\\*["'])?)` +
+		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z0-9_.]{0,14}?(?:\\*["'])?[\s\p{Zs}]*[:=.]?[\s\p{Zs}]*(?:\\*["'])?)` +
 			`((?:[0-9]{2}(?:` + blank + `?[0-9]{2}){3}|[0-9]{3}` + blank + `?[0-9]{2}` + blank + `?[0-9]{3}|[0-9]{4}` + blank + `[0-9]{4}))\b`)},
 }
 
