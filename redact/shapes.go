@@ -7,9 +7,9 @@ import (
 )
 
 // rule masks one shape. A regular expression over a whole text is slow, so each
-// rule says where it is worth running: with starts, only at the places where
-// one of them stands; with find, where that says; otherwise over the whole of a
-// text that holds one of the needles, or for which gate is true. Needles and
+// rule says where it is worth running: with needles, only if the text holds one of
+// them; with starts, only at the places where one of those stands; with find,
+// where that says; otherwise over the whole of a text for which gate is true. Needles and
 // starts are in lower case.
 type rule struct {
 	name    string
@@ -108,11 +108,13 @@ func (r rule) apply(s, lower string) string {
 
 func (r rule) matches(s, lower string) [][]int {
 	switch {
+	case r.needles != nil && !containsAny(lower, r.needles):
+		return nil
 	case r.find != nil:
 		return r.find(s, lower)
 	case r.starts != nil:
 		return r.anchored(s, lower)
-	case r.gate != nil && !r.gate(s) || r.needles != nil && !containsAny(lower, r.needles):
+	case r.gate != nil && !r.gate(s):
 		return nil
 	}
 	return r.re.FindAllStringSubmatchIndex(s, -1)
@@ -241,12 +243,12 @@ var rules = []rule{
 		re: regexp.MustCompile(`(<(?:D|P|Q|DP|DQ|InverseQ)>)[^<]+`)},
 
 	// A name and its value that are members beside each other, in either order.
-	{name: "name-value", needles: []string{"val", "content", "default"}, mask: sibling,
-		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label|type)["']?\s*(?:=>|[:=])\s*["']?)([\w .\[\]-]{1,80}?)` +
+	{name: "name-value", needles: []string{"val", "content", "default"}, starts: siblingNames, word: true, mask: sibling,
+		re: regexp.MustCompile(`^(?i)(\w+["']?\s*(?:=>|[:=])\s*["']?)([\w .\[\]-]{1,80}?)` +
 			`(["']?(?:\s*[,;]?\s*["']?[\w.-]+["']?\s*(?:=>|[:=])\s*(?:"[^"]*"|'[^']*'|[\w.]+)){0,3}?\s*[,;]?\s*["']?(?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)(` + value + `)`)},
-	{name: "value-name", needles: []string{"val"}, mask: siblingBefore,
-		re: regexp.MustCompile(`(?i)([{<\[(,\s]["']?(?:values?|val|content)["']?\s*(?:=>|[:=])\s*)("[^"]*"|'[^']*')` +
-			`(\s*[,;]?\s*["']?(?:name|key|header|field|param|parameter|property|setting|variable|id|label)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})["']`)},
+	{name: "value-name", starts: []string{"val", "content", "default"}, word: true, mask: siblingBefore,
+		re: regexp.MustCompile(`^(?i)((?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)("[^"]*"|'[^']*')` +
+			`(\s*[,;]?\s*["']?(?:` + strings.Join(siblingNames, "|") + `)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})["']`)},
 	{name: "name-value-elements", needles: []string{"</"}, mask: sibling,
 		re: regexp.MustCompile(`(?i)(<(?:[\w.-]+:)?\w+(?:\s[^<>]*)?>\s*)([^<>]{1,80}?)(\s*:?\s*</[\w.:-]+>\s*<(?:[\w.-]+:)?(?:value|val|td|dd|span|content|string|div)(?:\s[^<>]*)?>)([^<]+)`)},
 
@@ -273,8 +275,7 @@ var rules = []rule{
 		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
 
 	// The address of a database without a scheme: user:password@tcp(host:3306)/db.
-	{name: "dsn", needles: []string{"@"}, mask: dsn,
-		re: regexp.MustCompile(`((?:^|[\s"'=(\[,;>])[\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//))`)},
+	{name: "dsn", needles: []string{"@"}, find: dsns, mask: dsn},
 
 	// Addresses that are a credential themselves: what follows a hook.
 	{name: "webhook", needles: []string{"hook"}, mask: webhook,
@@ -368,6 +369,9 @@ func looksSecret(s string) bool {
 	return false
 }
 
+// siblingNames are the members that name what a sibling has the value of.
+var siblingNames = []string{"name", "key", "header", "field", "param", "parameter", "property", "setting", "variable", "id", "label", "type"}
+
 // sibling masks the value of a member whose sibling is a secret's name.
 func sibling(m match) string {
 	if name := strings.ToLower(strings.TrimSpace(m.group(2))); nameBefore(name, 0, len(name)) < 0 || isLiteral[strings.ToLower(m.group(4))] {
@@ -382,6 +386,29 @@ func siblingBefore(m match) string {
 		return m.group(0)
 	}
 	return m.group(1) + quoted(m.group(2)) + m.text[m.at[6]:m.at[1]]
+}
+
+var dsnAtStart = regexp.MustCompile(`^([\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//))`)
+
+// dsns looks at the words in which an @ stands.
+func dsns(s, _ string) (all [][]int) {
+	const ends = " \n\"'=([,;>"
+	for from := 0; from < len(s); {
+		i := strings.IndexByte(s[from:], '@')
+		if i < 0 {
+			break
+		}
+		word, end := from+strings.LastIndexAny(s[from:from+i], ends)+1, len(s)
+		if n := strings.IndexAny(s[from+i:], ends); n >= 0 {
+			end = from + i + n
+		}
+		if at := dsnAtStart.FindStringSubmatchIndex(s[word:]); at != nil {
+			all = append(all, shift(at, word))
+			end = max(end, word+at[1])
+		}
+		from = end
+	}
+	return all
 }
 
 // dsn masks the password of user:password@host; after a / only what Oracle

@@ -71,13 +71,14 @@ const (
 // views calls f with s and with all that can be decoded from it, one encoding
 // after the other: percent signs, entities, escapes of JSON and of programming
 // languages, letters of full width, quoted-printable, base64 of both alphabets
-// at each of its four alignments, base32, hex, and lists of bytes as numbers.
+// at each of its four alignments, base32, hex, and runs of bytes as numbers.
 // What stands between, such as line breaks and colons, is passed over. What
 // was masked is a break.
 func views(s string, f func(view)) {
 	original := view{b: []byte(strings.ReplaceAll(s, Mark, strings.Repeat("\xff", len(Mark))))}
 	layer := []view{original}
 	budget := maxDecoded*len(s) + 1<<10
+	sc := scratch{make([]byte, 0, len(s)), make([]byte, 0, len(s)), make([]int32, 0, len(s))}
 	for depth := 0; len(layer) > 0; depth++ {
 		var next []view
 		for _, v := range layer {
@@ -85,7 +86,7 @@ func views(s string, f func(view)) {
 			if depth == maxLayers || budget < 0 {
 				continue
 			}
-			for _, d := range decode(v) {
+			for _, d := range sc.decode(v) {
 				budget -= len(d.b)
 				next = append(next, d)
 			}
@@ -94,7 +95,13 @@ func views(s string, f func(view)) {
 	}
 }
 
-func decode(v view) (all []view) {
+// scratch is memory that decoding uses again.
+type scratch struct {
+	values, read []byte
+	at           []int32
+}
+
+func (sc *scratch) decode(v view) (all []view) {
 	if d, ok := unescape(v); ok {
 		all = append(all, d)
 	}
@@ -105,7 +112,7 @@ func decode(v view) (all []view) {
 		all = append(all, d)
 	}
 	for _, r := range radixes {
-		all = r.decode(v, all)
+		all = r.decode(v, sc, all)
 	}
 	return all
 }
@@ -116,7 +123,7 @@ func unescape(v view) (out view, changed bool) {
 	for i := 0; i < len(v.b); {
 		from, to := v.place(i)
 		r, size, single := rune(0), 0, false
-		if c := v.b[i]; c == '%' || c == '&' || c == '\\' || c >= utf8.RuneSelf {
+		if c := v.b[i]; c == '%' || c == '&' || c == '\\' || c >= utf8.RuneSelf && c != brk {
 			r, size, single = escape(v.b[i:])
 		}
 		if size == 0 {
@@ -157,7 +164,7 @@ func escape(b []byte) (r rune, size int, single bool) {
 		return entity(b)
 	case c == '\\':
 		return backslash(b)
-	case c >= utf8.RuneSelf && c != brk:
+	case c >= utf8.RuneSelf:
 		r, size := utf8.DecodeRune(b)
 		if plain := fold(r); plain != r {
 			return plain, size, false
@@ -298,6 +305,15 @@ func softBreak(b []byte) (c byte, size int) {
 // numbers reads a list of bytes as numbers, as Go prints them: [104 117 110].
 func numbers(v view) view {
 	var out view
+	runs := 0
+	for i := 1; i < len(v.b); i++ {
+		if isDigit(v.b[i-1]) && !isDigit(v.b[i]) {
+			runs++
+		}
+	}
+	if runs < minReadable-1 {
+		return out
+	}
 	var read []byte
 	var at []span
 	for i := 0; i < len(v.b); i++ {
@@ -395,10 +411,9 @@ func newRadix(bits, step int, alphabet, others string, first int) *radix {
 }
 
 // decode appends what v holds at each place at which a byte can begin.
-func (r *radix) decode(v view, all []view) []view {
-	out := make([]view, 8)
-	values, at := make([]uint8, 0, len(v.b)), make([]int32, 0, len(v.b))
-	read := make([]byte, 0, len(v.b))
+func (r *radix) decode(v view, sc *scratch, all []view) []view {
+	var out [8]view
+	values, at, read := sc.values[:0], sc.at[:0], sc.read
 	for i := 0; i <= len(v.b); i++ {
 		x := uint8(broken)
 		if i < len(v.b) {
@@ -424,9 +439,10 @@ func (r *radix) decode(v view, all []view) []view {
 		}
 		values, at = values[:0], at[:0]
 	}
-	for _, o := range out {
-		if len(o.b) > 0 {
-			all = append(all, o)
+	sc.values, sc.at, sc.read = values, at, read
+	for i := range out {
+		if len(out[i].b) > 0 {
+			all = append(all, out[i])
 		}
 	}
 	return all
