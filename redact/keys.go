@@ -44,15 +44,23 @@ var (
 // separators, of which a text has few, and looks at the name before each: the
 // groups are the name, what stands between, and the value.
 func keyValues(s, lower string) (all [][]int) {
-	end := 0
+	end, flag := 0, false
 	for i := 0; i < len(s); i++ {
 		after := separatorAt(lower, i)
+		switch {
+		case s[i] == '-' && (i == 0 || !isWordByte(s[i-1])):
+			flag = true
+		case s[i] == ' ' && !flag, s[i] == ',' && (i == 0 || !isQuote(s[i-1])):
+			continue
+		case s[i] == ' ':
+			flag = false
+		}
 		if after == 0 {
 			continue
 		}
 		name := wrapped(s, end, i)
 		from := nameBefore(lower, end, name)
-		if from < 0 || s[i] == ' ' && !isFlag(lower, end, from) || s[i] == ',' && (name == i || !isQuote(s[i-1])) {
+		if from < 0 || s[i] == ' ' && !isFlag(lower, end, from) {
 			continue
 		}
 		if at := beforeValue.FindStringIndex(s[after:]); at != nil {

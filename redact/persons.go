@@ -166,6 +166,15 @@ func holdsIBANStart(s string) bool {
 // are one character apart.
 func holdsLongNumber(s string) bool {
 	digits, between := 0, 0
+	for i := 0; i < len(s); i++ {
+		if isDigit(s[i]) {
+			digits++
+		}
+	}
+	if digits < 11 {
+		return false
+	}
+	digits = 0
 	for _, r := range s {
 		switch {
 		case r >= '0' && r <= '9':

@@ -121,13 +121,13 @@ func (sc *scratch) decode(v view) (all []view) {
 // folds letters of full width and the like. It reports whether there was any.
 func unescape(v view) (out view, changed bool) {
 	for i := 0; i < len(v.b); {
-		from, to := v.place(i)
 		r, size, single := rune(0), 0, false
 		if c := v.b[i]; c == '%' || c == '&' || c == '\\' || c >= utf8.RuneSelf && c != brk {
 			r, size, single = escape(v.b[i:])
 		}
 		if size == 0 {
 			if changed {
+				from, to := v.place(i)
 				out.add(from, to, v.b[i])
 			}
 			i++
@@ -137,7 +137,8 @@ func unescape(v view) (out view, changed bool) {
 			changed = true
 			out = v.head(i)
 		}
-		_, to = v.place(i + size - 1)
+		from, _ := v.place(i)
+		_, to := v.place(i + size - 1)
 		if single {
 			out.add(from, to, byte(r))
 		} else {
@@ -266,8 +267,7 @@ func fold(r rune) rune {
 // quotedPrintable takes off =XX and the line breaks that it puts in. It is a
 // view of its own, because = stands before values too.
 func quotedPrintable(v view) (out view, changed bool) {
-	for i := 0; i < len(v.b); i++ {
-		from, to := v.place(i)
+	for i := max(0, bytes.IndexByte(v.b, '=')); i < len(v.b); i++ {
 		c, size := byte(0), 0
 		if v.b[i] == '=' {
 			c, size = softBreak(v.b[i:])
@@ -277,12 +277,14 @@ func quotedPrintable(v view) (out view, changed bool) {
 			out = v.head(i)
 		}
 		if size > 0 {
-			_, to = v.place(i + size - 1)
+			from, _ := v.place(i)
+			_, to := v.place(i + size - 1)
 			if c != 0 {
 				out.add(from, to, c)
 			}
 			i += size - 1
 		} else if changed {
+			from, to := v.place(i)
 			out.add(from, to, v.b[i])
 		}
 	}
