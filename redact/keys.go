@@ -9,16 +9,16 @@ import (
 // its words left out. What stands before them (db., TEMPORAL_, s in Hungarian
 // notation) does not matter.
 var secretNames = []string{
-	"password", "passwd", "passphrase", "passcode", "passord", "kodeord", "pwd", "secret", "hemmelighet", "token", "credential", "credentials", "signature",
+	"password", "passwd", "passphrase", "passcode", "passord", "passordet", "requirepass", "kodeord", "pwd", "secret", "hemmelighet", "token", "credential", "credentials", "signature",
 	"apikey", "accesskey", "accountkey", "privatekey", "subscriptionkey", "functionskey", "encryptionkey", "signingkey",
 	"sharedkey", "secretkey", "masterkey", "authkey", "storagekey", "licensekey", "sessionkey",
-	"clientkey", "applicationkey", "appkey", "consumerkey", "customerkey", "partnerkey", "integrationkey", "servicekey", "userkey",
+	"clientkey", "applicationkey", "appkey", "consumerkey", "integrationkey", "servicekey",
 	"developerkey", "webhookkey", "hmackey", "deploykey", "apinøkkel", "klientnøkkel", "tilgangsnøkkel", "applikasjonsnøkkel",
 	"clientassertion", "samlassertion", "sessionid", "connectionstring", "pinkode", "engangskode",
 }
 
 // secretWords are secret only as words of their own.
-var secretWords = []string{"sig", "sid", "pw", "jwt", "otp", "fpc", "buid"}
+var secretWords = []string{"sig", "sid", "pw", "pass", "jwt", "otp", "fpc", "buid"}
 
 // namesByEnd are the secretNames by their last byte.
 var namesByEnd = func() (all [256][]string) {
@@ -32,10 +32,14 @@ var namesByEnd = func() (all [256][]string) {
 var (
 	valueAtStart = regexp.MustCompile(`^` + value)
 
-	// beforeValue stands between a separator and the value: marks of emphasis,
-	// of a block in YAML, the type in a dump of PHP, and what is called with a
-	// quoted value, such as SecretStr('…') or b'…'.
-	beforeValue = regexp.MustCompile("^(?:[ \\n*`]+|[|>][-+]?\\s+|(?:string|str)\\([0-9]+\\)\\s*|[A-Za-z_][A-Za-z0-9_.:]*\\(\\s*(?:\\\\*[\"'])|[A-Za-z@$]{1,2}(?:\\\\*[\"']))+")
+	// beforeValue stands between a separator and the value: marks of emphasis, a
+	// tag, a block, tag or anchor of YAML, the type in a dump of PHP or Go, and
+	// what is called with a quoted value, such as SecretStr('…') or b'…'.
+	beforeValue = regexp.MustCompile(`^(?:[\s\p{Zs}*(\x60]+|</?(?:b|i|em|strong|code|pre|span|td|th|dd|div|p|br)\b[^<>]*>|<|[|>][-+]?\s+|!{1,2}[\w/]*\s+|&\w+\s+|\[\]\w*\{\s*` +
+		`|(?:string|str)\([0-9]+\)\s*|[A-Za-z_][A-Za-z0-9_.:]*\(\s*\\*["']|[A-Za-z@$]{1,2}\\*["']|"{3}|'{3})+`)
+
+	// beforeWeak stands between a name and a value without a separator.
+	beforeWeak = regexp.MustCompile(`^[ |(\[;]*(?:(?:is|was|er|var|set to|to|satt til) )?["']?`)
 
 	flagName = regexp.MustCompile(`(?:^|[\s"'=(\[])--?$`)
 )
@@ -50,23 +54,36 @@ func keyValues(s, lower string) (all [][]int) {
 		switch {
 		case s[i] == '-' && (i == 0 || !isWordByte(s[i-1])):
 			flag = true
-		case s[i] == ' ' && !flag, s[i] == ',' && (i == 0 || !isQuote(s[i-1])):
+		case s[i] == ',' && (i == 0 || !isQuote(s[i-1])):
 			continue
-		case s[i] == ' ':
-			flag = false
 		}
 		if after == 0 {
 			continue
 		}
 		name := wrapped(s, end, i)
 		from := nameBefore(lower, end, name)
-		if from < 0 || s[i] == ' ' && !isFlag(lower, end, from) {
+		if from < 0 {
+			flag = flag && s[i] != ' '
 			continue
 		}
+		if isWeak(s[i]) && !(flag && s[i] == ' ' && isFlag(lower, end, from)) {
+			after = i + len(beforeWeak.FindString(s[i:]))
+			at := valueAtStart.FindStringIndex(s[after:])
+			if name == i && at != nil && isStrong(s[after:after+at[1]]) {
+				end = after + at[1]
+				all = append(all, []int{from, end, from, name, name, after, after, end})
+				i = end - 1
+			}
+			continue
+		}
+		flag = false
 		if at := beforeValue.FindStringIndex(s[after:]); at != nil {
 			after += at[1]
-			for after > i+1 && (isQuote(s[after-1]) || s[after-1] == '\\') {
+			if isQuote(s[after-1]) { // the value's own, with its escapes
 				after--
+				for after > i+1 && s[after-1] == '\\' {
+					after--
+				}
 			}
 		}
 		at := valueAtStart.FindStringIndex(s[after:])
@@ -96,17 +113,51 @@ func separatorAt(lower string, i int) int {
 		if strings.HasPrefix(lower[i:], "%3d") || strings.HasPrefix(lower[i:], "%3a") {
 			return i + 3
 		}
-	case ' ', ',': // after a flag, and between two quoted texts
+	case 0xe2:
+		if strings.HasPrefix(lower[i:], "→") {
+			return i + len("→")
+		}
+	case ',': // between two quoted texts
+		return i + 1
+	}
+	if isWeak(lower[i]) {
 		return i + 1
 	}
 	return 0
 }
 
+// isWeak reports whether c separates a name from its value only after a flag, or
+// where the value is like nothing else.
+func isWeak(c byte) bool { return c == ' ' || c == '|' || c == '(' || c == '[' || c == ';' }
+
+// isStrong reports whether s is like no word, number or date.
+func isStrong(s string) bool {
+	var lower, upper, digit bool
+	for i := 0; i < len(s); i++ {
+		lower = lower || s[i] >= 'a' && s[i] <= 'z'
+		upper = upper || isUpper(s[i])
+		digit = digit || isDigit(s[i])
+	}
+	return digit && (lower && upper && len(s) >= 8 || (lower || upper) && len(s) >= 24)
+}
+
 // wrapped returns where the name ends that stands before i: blanks, and the
 // quotes, brackets, stars and the tag around it, are passed over.
 func wrapped(s string, from, i int) int {
-	for i > from && isBlank(s[i-1]) && s[min(i, len(s)-1)] != ',' {
+	if isWeak(s[i]) || s[i] == ',' {
+		for i > from && strings.IndexByte("\"'`\\", s[i-1]) >= 0 {
+			i--
+		}
+		return i
+	}
+	for i > from && (isBlank(s[i-1]) || s[i-1] == '+') {
 		i--
+	}
+	i = from + len(strings.TrimRight(s[from:i], "\u00a0\u202f"))
+	for _, word := range []string{" provided", " is"} {
+		if strings.HasSuffix(s[from:i], word) {
+			i -= len(word)
+		}
 	}
 	for i > from && strings.IndexByte("\"'`*)]}\\", s[i-1]) >= 0 {
 		i--
@@ -183,8 +234,12 @@ func keyValue(m match) string {
 		if !looksSecret(val) {
 			return m.group(0)
 		}
-	case strings.TrimSpace(between) == "": // a flag
-		if isSentence[strings.ToLower(strings.TrimRight(val, ".,:;"))] {
+	case key == "pass" && !strings.ContainsAny(between, `=%"'\`) && !isStrong(val),
+		mayBeNumber[key] && len(val) <= 10 && strings.Trim(val, "0123456789") == "":
+		return m.group(0)
+	case isStrong(val):
+	case strings.TrimSpace(between) == "": // a flag; with one dash it may be a word
+		if isSentence[strings.ToLower(strings.TrimRight(val, ".,:;"))] || !looksSecret(val) && !isQuote(val[0]) && !strings.Contains(m.before(40), "--") {
 			return m.group(0)
 		}
 	case strings.ContainsAny(between, `=%"'\>]`) || !strings.HasSuffix(between, " ") || strings.ContainsAny(val[:1], `"'{\`):
@@ -202,10 +257,13 @@ func keyValue(m match) string {
 // isLiteral are values that cannot be a secret.
 var isLiteral = map[string]bool{"null": true, "true": true, "false": true, `""`: true, "''": true, "none": true, "undefined": true, "yes": true, "no": true}
 
+// mayBeNumber are keys of a customer as often as of a program.
+var mayBeNumber = map[string]bool{"clientkey": true, "client_key": true, "client key": true, "servicekey": true, "accountkey": true, "account_key": true, "account key": true}
+
 // isSentence are words with which a sentence about passwords goes on, and no
 // password: "passord: minst 8 tegn kreves", "the flag --token is required".
 var isSentence = set("a an and any are as at be by can cannot cant contains does expired expires failed for from has have if in incorrect invalid is length " +
-	"may maximum minimum mismatch missing must needs not of on only option or parameter policy required requires rules shall should the to too " +
+	"may maximum minimum mismatch missing must needs not of on only option or parameter policy required requires rules shall should the to together too " +
 	"use used value was were when will with wrong flag field " +
 	"av bare en er et feil flagget for fra ha har hvis i ikke ja kan kreves lengde maks maksimum mangler med mellom min minimum minst må nei og påkrevd regler " +
 	"skal som til ugyldig uten ved utløpt utgått kravet")

@@ -35,7 +35,7 @@ const (
 	secretKey = `password|passwd|passphrase|passord|pwd|` +
 		`client[_-]?secret|secret|token|` +
 		`(?:api|access|account|private|subscription|functions|encryption|signing|shared|shared[_-]?access|secret|master|auth|storage|license|session|` +
-		`client|application|app|consumer|customer|partner|integration|service|user|developer|webhook|hmac|deploy)[_-]?key|` +
+		`client|application|app|consumer|integration|service|developer|webhook|hmac|deploy)[_-]?key|` +
 		`credentials?|signature|(?:client|saml)[_-]?assertion|session[_-]?id|connection[_-]?string|` +
 		`\b(?:sig|sid|pw|jwt|otp|fpc|buid)`
 )
@@ -61,9 +61,11 @@ var rules = []rule{
 			`(["']?(?:\s*[,;]?\s*["']?[\w.-]+["']?\s*(?:=>|[:=])\s*(?:"[^"]*"|'[^']*'|[\w.]+)){0,3}?\s*[,;]?\s*["']?(?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)(` + value + `)`)},
 	{name: "value-name", starts: []string{"val", "content", "default"}, word: true, mask: siblingBefore,
 		re: regexp.MustCompile(`^(?i)((?:values?|val|content|default)["']?\s*(?:=>|[:=])\s*)("[^"]*"|'[^']*')` +
-			`(\s*[,;]?\s*["']?(?:` + strings.Join(siblingNames, "|") + `)["']?\s*(?:=>|[:=])\s*["'])([^"'<>]{1,80})["']`)},
+			`((?:\s*[,;]?\s*["']?[\w.-]+["']?\s*(?:=>|[:=])\s*(?:"[^"]*"|'[^']*'|[\w.]+)){0,3}?\s*[,;]?\s*["']?(?:` + strings.Join(siblingNames, "|") + `)["']?\s*(?:=>|[:=])\s*["']?)([\w .\[\]-]{1,80})["']?`)},
+	{name: "named-element", starts: []string{"<"}, mask: sibling,
+		re: regexp.MustCompile(`^(?i)(<[\w:.-]+\s[^<>]*?\b(?:name|key|id)\s*=\s*["'])([^"'<>]{1,80})(["'][^<>]*>\s*(?:<[\w.:-]+>)?)([^<]+)`)},
 	{name: "name-value-elements", needles: []string{"</"}, mask: sibling,
-		re: regexp.MustCompile(`(?i)(<(?:[\w.-]+:)?\w+(?:\s[^<>]*)?>\s*)([^<>]{1,80}?)(\s*:?\s*</[\w.:-]+>\s*<(?:[\w.-]+:)?(?:value|val|td|dd|span|content|string|div)(?:\s[^<>]*)?>)([^<]+)`)},
+		re: regexp.MustCompile(`(?i)(<(?:[\w.-]+:)?\w+(?:\s[^<>]*)?>\s*)([^<>]{1,80}?)(\s*:?\s*</[\w.:-]+>\s*<(?:[\w.-]+:)?(?:value|val|td|dd|span|content|string|div)(?:\s[^<>]*)?>(?:\s*<[\w.:-]+>)?)([^<]+)`)},
 
 	{name: "sql-password", needles: []string{"passw", "identified"}, mask: second,
 		re: regexp.MustCompile(`(?i)((?:\bpassw(?:ord|d)(?:\s+|\s*\(\s*)|\bidentified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?|\bpassword\s+for\s+\S+\s*=\s*(?:password\s*\(\s*)?)[EeNn]?)(?:'(?:[^'\\]|\\.|'')*'?|"[^\s",:}\]][^"]*"?)`)},
@@ -84,22 +86,29 @@ var rules = []rule{
 	{name: "url-password", starts: []string{"://"}, mask: urlPassword,
 		re: regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)},
 
+	{name: "url-token", starts: []string{"://"}, mask: urlToken, re: regexp.MustCompile(`^(://)([^\s:/?#@"'<>]{8,})@`)},
+
 	{name: "xml", starts: []string{"<"}, mask: second,
 		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
 
 	// The address of a database without a scheme: user:password@tcp(host:3306)/db.
+	{name: "xml-value", starts: []string{"<"}, mask: second,
+		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)\s[^<>]*?\bvalue\s*=\s*["'])[^"'<>]+`)},
+
 	{name: "dsn", needles: []string{"@"}, find: dsns, mask: dsn},
 
 	// Addresses that are a credential themselves: what follows a hook.
 	{name: "webhook", needles: []string{"hook"}, mask: webhook,
 		re: regexp.MustCompile(`(?i)(//(?:[^\s/"'<>?#]*hook[^\s/"'<>?#]*/(?:(?:services|workflows|triggers|hooks?|catch|webhook)/)*|[^\s"'<>?#]*?/[\w-]*hook[\w-]*/))([^\s"'<>?#,;]+)`)},
+	{name: "path", needles: []string{"/key/", "/keys/", "/token/", "/apikey/", "/api-key/", "/secret/"}, mask: path,
+		re: regexp.MustCompile(`(?i)(/(?:keys?|token|api-?key|secret)/)([^\s"'<>?#/]{16,})`)},
 	{name: "telegram", needles: []string{"bot"}, mask: second, re: regexp.MustCompile(`(?i)(\bbot)[0-9]{6,}(?::|%3a)[A-Za-z0-9_-]{16,}`)},
 	{name: "telegram-token", gate: holdsLongNumber, mask: whole, re: regexp.MustCompile(`\b[0-9]{8,12}:AA[A-Za-z0-9_-]{30,}`)},
 
 	{name: "key-value", find: keyValues, mask: keyValue},
 
-	{name: "oauth-code", needles: []string{"code=", "state_token="}, mask: second,
-		re: regexp.MustCompile(`(?i)((?:^|[?&\s"'])(?:code|state_token)=)[^\s&"'<>]{20,}`)},
+	{name: "oauth-code", needles: []string{"code=", "state_token=", "key=", "assertion=", "samlresponse=", "nonce="}, mask: second,
+		re: regexp.MustCompile(`(?i)((?:^|[?&\s"'])(?:code|device_code|state_token|key|assertion|samlresponse|nonce)=)[^\s&"'<>]{20,}`)},
 
 	{name: "scheme", starts: []string{"bearer", "basic", "negotiate", "sharedaccesssignature", "token"}, word: true, mask: scheme,
 		re: regexp.MustCompile(`^(?i)((?:bearer|basic|negotiate|sharedaccesssignature|token)(?:[\s\p{Zs}]+|%20|\+))([A-Za-z0-9._~+/=%-]{8,})`)},
@@ -134,5 +143,5 @@ var rules = []rule{
 
 	{name: "labelled-phone", starts: []string{"mob", "phone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, mask: labelledPhone,
 		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z0-9_.]{0,14}?(?:\\*["'])?[\s\p{Zs}]*[:=.]?[\s\p{Zs}]*(?:\\*["'])?)` +
-			`((?:[0-9]{2}(?:` + blank + `?[0-9]{2}){3}|[0-9]{3}` + blank + `?[0-9]{2}` + blank + `?[0-9]{3}|[0-9]{4}` + blank + `[0-9]{4}))\b`)},
+			`((?:[0-9]{2}(?:` + blank + `?[0-9]{2}){3}|[0-9]{3}` + blank + `?[0-9]{2}` + blank + `?[0-9]{3}))\b`)},
 }

@@ -128,8 +128,10 @@ func (r rule) anchored(s, lower string) (all [][]int) {
 			continue
 		}
 		if at := r.re.FindStringSubmatchIndex(s[i:]); at != nil {
-			all = append(all, shift(at, i))
-			end = i + at[1]
+			if m := (match{s, shift(at, i)}); r.mask(m) != m.group(0) { // else another one may begin inside
+				all = append(all, m.at)
+				end = m.at[1]
+			}
 		}
 	}
 	return all
@@ -256,7 +258,7 @@ func siblingBefore(m match) string {
 	return m.group(1) + quoted(m.group(2)) + m.text[m.at[6]:m.at[1]]
 }
 
-var dsnAtStart = regexp.MustCompile(`^([\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//))`)
+var dsnAtStart = regexp.MustCompile(`^([\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//|[A-Za-z][\w.-]*))`)
 
 // dsns looks at the words in which an @ stands.
 func dsns(s, _ string) (all [][]int) {
@@ -286,7 +288,18 @@ func dsn(m match) string {
 	if slash != (m.group(3) == "@//") || strings.HasPrefix(m.group(2), "//") {
 		return m.group(0)
 	}
+	if strings.Trim(m.group(1), "0123456789.:") == "" || !strings.ContainsAny(m.group(3), "(:/") && !isStrong(m.group(2)) {
+		return m.group(0)
+	}
 	return m.group(1) + Mark + m.group(3)
+}
+
+// path masks what follows a part of a path such as key or token.
+func path(m match) string {
+	if !isStrong(m.group(2)) {
+		return m.group(0)
+	}
+	return m.group(1) + Mark
 }
 
 // webhook masks the rest of a path in which a part is long and looks secret.
@@ -297,6 +310,14 @@ func webhook(m match) string {
 		}
 	}
 	return m.group(0)
+}
+
+// urlToken masks a credential that stands for user and password.
+func urlToken(m match) string {
+	if !isStrong(m.group(2)) {
+		return m.group(0)
+	}
+	return m.group(1) + Mark + "@"
 }
 
 // urlPassword masks user:password@ in an address. What follows host:port/ is

