@@ -83,8 +83,7 @@ var rules = []rule{
 	{name: "curl-user", needles: []string{"-u ", "-u=", "-u\n", "-user"}, mask: second,
 		re: regexp.MustCompile(`((?:^|\s)(?:-u|--user|--proxy-user)[\s=]+["']?[^\s:"']*:)[^\s"']+`)},
 
-	{name: "url-password", starts: []string{"://"}, mask: urlPassword,
-		re: regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)},
+	{name: "url-password", needles: []string{"@"}, find: urlPasswords, mask: urlPassword},
 
 	{name: "url-token", starts: []string{"://"}, mask: urlToken, re: regexp.MustCompile(`^(://)([^\s:/?#@"'<>]{8,})@`)},
 

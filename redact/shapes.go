@@ -320,6 +320,31 @@ func urlToken(m match) string {
 	return m.group(1) + Mark + "@"
 }
 
+var urlPasswordAtStart = regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)
+
+// urlPasswords looks at each :// that an @ follows in the same word; without
+// one, each would be read to the end of the text.
+func urlPasswords(s, _ string) (all [][]int) {
+	end, word, at := 0, 0, 0
+	for _, i := range positions(s, []string{"://"}) {
+		if i >= word {
+			word = len(s)
+			if n := strings.IndexAny(s[i:], " \n\"'<>"); n >= 0 {
+				word = i + n
+			}
+			at = i + strings.LastIndexByte(s[i:word], '@')
+		}
+		if i < end || i >= at {
+			continue
+		}
+		if m := urlPasswordAtStart.FindStringSubmatchIndex(s[i:word]); m != nil {
+			all = append(all, shift(m, i))
+			end = i + m[1]
+		}
+	}
+	return all
+}
+
 // urlPassword masks user:password@ in an address. What follows host:port/ is
 // a path, even if an @ stands in it.
 func urlPassword(m match) string {
