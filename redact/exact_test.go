@@ -196,8 +196,7 @@ func FuzzEchoes(f *testing.F) {
 	})
 }
 
-// The cost does not depend on the length of a secret, and hostile text has none
-// that matters. See BenchmarkText.
+// A long secret costs no more than reading it, and hostile text milliseconds.
 func BenchmarkText(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))
 	secret := ""
@@ -217,6 +216,18 @@ func BenchmarkText(b *testing.B) {
 		b.Run("64KB/"+name, func(b *testing.B) {
 			for b.Loop() {
 				token.Text(text)
+			}
+		})
+	}
+}
+
+// BenchmarkHostileShapes is 4 KB of the beginnings of each shape.
+func BenchmarkHostileShapes(b *testing.B) {
+	for _, piece := range []string{`name="`, `name=a value `, `name:a,`, `key: a b `, `<a id="x" `, `<password `, `value="" name `, `value=""`, `<a>password</a>`, `"kty" d:`, `//hook`, `/hook/`, `//a/hook`, `a:b@`, `a:b`, "@", "://", "://aaaaaaaa", "a@b:", `-a `, `password `, `password (`, `[[[`, `password: [`, `bot1`, `+1`, `1 `, `1234 56 `, `NO93 `, `tel `, `mobile`, `phone1`, "-----BEGIN PRIVATE KEY", "begin private ", "Private-Lines: 1 ", "identified by ", `passwd'`, `:[`, `:::::`, `token => `, `%3d`, `&quot;password&quot;`, `=`, `eyJ`, `authorization:`, `cookie:"`, `bearer `, `<password>`, "q~", "1Q~", "a.", "{", `\`, `\"`, `\\\\"`, "</td><td>", "hook name val kty @ private passw key= ", "id:", "@://:", "://a:b@", `id:"`, `type=x,`} {
+		text := strings.Repeat(piece, 4<<10/len(piece))
+		b.Run(strings.ReplaceAll(piece, "/", "|"), func(b *testing.B) {
+			for b.Loop() {
+				redact.Text(text)
 			}
 		})
 	}
