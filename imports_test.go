@@ -32,7 +32,7 @@ var arrows = []struct {
 	{"adapters", []string{"adapters", "classify", "expiry", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
 	{"notify", []string{"adapters", "classify", "expiry"}, "messages and how they are sent; of adapters it needs the guarded client"},
 	{"integrations", []string{"adapters", "classify", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
-	{"secrets", []string{"integrations"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is"},
+	{"secrets", []string{"integrations", "redact"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is, of redact what can be masked"},
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
 	{"watcher", []string{"integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "expiry", "integrations", "limits", "health", "notify", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},

@@ -31,6 +31,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // careless is a vendor made of sockets, with a token endpoint. It says what a test
@@ -71,12 +72,13 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 			running.Go(func() { c.serve(conn) })
 		}
 	})
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), []byte(secret), 0o600))
-	ref := integrations.Ref("file:" + filepath.Join(dir, "secret"))
+	organization, dir := uuid.New(), t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, organization.String()), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, organization.String(), "secret"), []byte(secret), 0o600))
+	const ref = integrations.Ref("file:secret")
 	base := "http://" + l.Addr().String()
 	spec := integrations.Integration{
-		OrganizationID: uuid.New(), ID: uuid.New(), Name: "x", Adapter: adapter, BaseURL: base + "/api",
+		OrganizationID: organization, ID: uuid.New(), Name: "x", Adapter: adapter, BaseURL: base + "/api",
 		Settings: map[string]string{"tenantId": "t", "clientId": "c", "authority": base, "table": "rows", "prefix": "acme_",
 			"companyId": uuid.NewString(), "journalId": uuid.NewString()},
 		Credentials: map[string]integrations.Ref{"token": ref, "clientSecret": ref},
@@ -90,7 +92,7 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 	c.spec = spec
 	c.acts = &Activities{
 		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return c.spec, nil },
-		Client:  client, Log: slog.New(slog.NewJSONHandler(&c.kept, nil)),
+		Client:  client, Secrets: &secrets.Store{Dir: dir}, Log: slog.New(slog.NewJSONHandler(&c.kept, nil)),
 		Claims: ClaimStore{
 			Take: func(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.Claimed, error) {
 				return runlog.Claimed{Mine: true, Attempt: w.Attempt}, nil

@@ -116,8 +116,8 @@ func (s *MailServer) Send(ctx context.Context, to []string, m Message) (r Result
 // noting returns a server that notes the password it reads.
 func (s *MailServer) noting(secrets *[]string) *MailServer {
 	noted := *s
-	noted.Password = func() (string, error) {
-		password, err := s.Password()
+	noted.Password = func(ctx context.Context) (string, error) {
+		password, err := s.Password(ctx)
 		*secrets = append(*secrets, password)
 		return password, err
 	}

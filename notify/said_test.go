@@ -76,7 +76,7 @@ func TestMailServerRepeatsThePassword(t *testing.T) {
 		host, port, err := net.SplitHostPort(l.Addr().String())
 		require.NoError(t, err)
 		s := &notify.MailServer{Host: host, Port: port, Implicit: true, Username: "u", From: "a@example.com",
-			Password: func() (string, error) { return password, nil }, TLS: &tls.Config{RootCAs: trusted}}
+			Password: func(context.Context) (string, error) { return password, nil }, TLS: &tls.Config{RootCAs: trusted}}
 		noSecret(t, s.Send(t.Context(), []string{"b@example.com"}, message()), password)
 		l.Close()
 	}

@@ -12,13 +12,15 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/redact"
 )
 
 // openFlags open a named pipe at once, whoever has the other end.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 
-// maxSecret is the longest secret that is read, in bytes.
-const maxSecret = 4 << 10
+// maxSecret is the longest secret that is read, in bytes: a longer one would not be
+// masked wherever it stands.
+const maxSecret = redact.MaxSecret
 
 // file reads a file's secret, bounded.
 func (s *Store) file(ctx context.Context, organization uuid.UUID, ref integrations.Ref, read func() ([]byte, error)) (string, error) {
