@@ -97,7 +97,7 @@ func TestScheduleSinceAndPause(t *testing.T) {
 
 func TestCheckSource(t *testing.T) {
 	b := newBase(t)
-	require.NoError(t, b.sources.Check(t.Context(), ""))
+	require.NoError(t, b.sources.Check(t.Context(), uuid.New(), ""))
 	for _, sql := range []string{
 		"CREATE SCHEMA books", "GRANT USAGE ON SCHEMA books TO s",
 		"CREATE DOMAIN books.account AS text",
@@ -110,7 +110,7 @@ func TestCheckSource(t *testing.T) {
 		_, err := b.admin.Exec(t.Context(), sql)
 		require.NoError(t, err, sql)
 	}
-	require.NoError(t, b.sources.Check(t.Context(), "books.good"))
+	require.NoError(t, b.sources.Check(t.Context(), uuid.New(), "books.good"))
 	for source, says := range map[string][]string{
 		"books.nothing":             {"source books.nothing: there is no such table or view in the database of LEDGERLINE_SOURCE_DATABASE_URL; create it, or correct export.source"},
 		"ledgerline.export_entries": {"a table or view of schema ledgerline cannot be a source"},
@@ -122,7 +122,7 @@ func TestCheckSource(t *testing.T) {
 			`column amount is "double precision" and must be numeric`, `column dimensions is "json" and must be jsonb`, "column created_at is missing; add it, as timestamp with time zone",
 		},
 	} {
-		err := b.sources.Check(t.Context(), source)
+		err := b.sources.Check(t.Context(), uuid.New(), source)
 		for _, s := range says {
 			require.ErrorContains(t, err, s)
 		}

@@ -324,6 +324,9 @@ func PreviewPlan(ctx context.Context, db Beginner, s *Sources, e Export, x integ
 			if err := refuseUnbound(ctx, tx); err != nil {
 				return err
 			}
+			if _, err := tx.Exec(ctx, longStatements); err != nil {
+				return err
+			}
 			if err := tx.QueryRow(ctx, sums, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
 				return sourceError(source, err)
 			}

@@ -67,11 +67,45 @@ func TestSourceLogin(t *testing.T) {
 			for _, says := range c.says {
 				require.Contains(t, strings.Join(unfit, "\n"), fill(says))
 				require.ErrorContains(t, planErr, fill(says))
-				require.ErrorContains(t, s.Check(t.Context(), "books.none"), fill(says))
+				require.ErrorContains(t, s.Check(t.Context(), b.org, "books.none"), fill(says))
 			}
 			_, err = b.admin.Exec(t.Context(), fmt.Sprintf("ALTER ROLE %s NOSUPERUSER; ALTER DATABASE %s OWNER TO postgres", login, b.name))
 			require.NoError(t, err)
 		})
+	}
+}
+
+// What a login may read, the code of each of its views may read. With a login for each
+// organization, a view of one cannot read the source of another.
+func TestSourceLoginPerOrganization(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+runlog.PerOrganization+"@", 1)
+	sources, err := runlog.NewSources(address, server.URL(b.name, "w"))
+	require.NoError(t, err)
+	unfit, err := sources.CheckLogin(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, unfit)
+	const columns = `'e' AS entry_id, 'v' AS voucher_id, date '2026-10-01' AS entry_date, '1920' AS account, 0.0 AS amount, 'NOK' AS currency, %s AS text, NULL::jsonb AS dimensions, now() AS created_at`
+	both := []uuid.UUID{b.org, uuid.New()}
+	for i, text := range []string{"'of the first'", "books.spy()"} {
+		_, err := b.admin.Exec(t.Context(), fmt.Sprintf(`CREATE SCHEMA IF NOT EXISTS books; CREATE ROLE "%[2]s" LOGIN; GRANT USAGE ON SCHEMA books TO "%[2]s";
+			CREATE OR REPLACE FUNCTION books.spy() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT text FROM books.ledger0); END $$;
+			CREATE VIEW books.ledger%[1]d AS SELECT '%[2]s'::uuid AS organization_id, %[3]s; GRANT SELECT ON books.ledger%[1]d TO "%[2]s"`, i, both[i], fmt.Sprintf(columns, text)))
+		require.NoError(t, err)
+	}
+	for i, says := range []string{"", "permission denied for view ledger0"} {
+		b.org = both[i]
+		b.spec.OrganizationID = b.org
+		x := integrations.Export{Source: fmt.Sprintf("books.ledger%d", i)}
+		require.NoError(t, sources.Check(t.Context(), b.org, x.Source))
+		require.ErrorContains(t, sources.Check(t.Context(), both[1-i], x.Source), "GRANT SELECT")
+		_, err := runlog.Plan(t.Context(), b.worker, sources, b.exporting("2026-10", nil), x, 500, 500)
+		if says == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, says)
+		}
 	}
 }
 

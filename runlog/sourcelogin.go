@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,9 +81,9 @@ func loginFaults(ctx context.Context, tx pgx.Tx) (faults []string, err error) {
 }
 
 // CheckLogin returns what makes the login of the sources unfit; nothing also if there
-// is none. Every reading checks the same.
+// is none, or one for each organization. Every reading checks the same.
 func (s *Sources) CheckLogin(ctx context.Context) (unfit []string, err error) {
-	if s == nil || s.source == nil {
+	if s == nil || s.address == "" || strings.Contains(s.address, PerOrganization) {
 		return nil, nil
 	}
 	err = s.look(ctx, uuid.Nil, func(pgx.Tx) error { return nil })
@@ -95,7 +96,10 @@ func (s *Sources) CheckLogin(ctx context.Context) (unfit []string, err error) {
 // look runs fn in a transaction of the login of the sources, which is read-only and
 // never committed. What fn leaves in the session ends with its connection.
 func (s *Sources) look(ctx context.Context, organization uuid.UUID, fn func(pgx.Tx) error) error {
-	config := s.source.Copy()
+	config, err := s.login(organization)
+	if err != nil {
+		return err
+	}
 	for name, value := range map[string]string{
 		"application_name": "ledgerline source", "timezone": "UTC", "datestyle": "ISO", "lock_timeout": "5000",
 		"statement_timeout": strconv.FormatInt(s.Timeout.Milliseconds(), 10), "idle_in_transaction_session_timeout": "180000",
@@ -110,7 +114,7 @@ func (s *Sources) look(ctx context.Context, organization uuid.UUID, fn func(pgx.
 	var pid int
 	defer func() {
 		if conn.IsClosed() { // it was given up, and code that catches every error may run on there
-			s.terminate(pid)
+			terminate(config, pid)
 		}
 		closeConn(conn)
 	}()
@@ -142,10 +146,10 @@ type refusedLogin []string
 func (r refusedLogin) Error() string { return SourceVariable + ": " + joined(r) }
 
 // terminate ends a session of the login, which a role may do to its own.
-func (s *Sources) terminate(pid int) {
+func terminate(login *pgx.ConnConfig, pid int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, s.source)
+	conn, err := pgx.ConnectConfig(ctx, login)
 	if err != nil {
 		return // the server is away, and its sessions with it, or it ends them by its own timeouts
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ type Sources struct {
 	Rows    int           // most rows of one reading; 5 million
 	Bytes   int64         // most bytes of them; 4 GiB
 
-	source   *pgx.ConnConfig // nil: no login
+	address  string          // of the login; "" is none. See [PerOrganization]
 	database *pgx.ConnConfig // where the rows are staged
 
 	places *semaphore.Weighted
@@ -38,6 +39,11 @@ type Sources struct {
 
 // SourceVariable names the address of the login that reads sources.
 const SourceVariable = "LEDGERLINE_SOURCE_DATABASE_URL"
+
+// PerOrganization, in the address of the login, stands for the organization's UUID, so
+// that each has a login of its own: what one login may read, the code of every view
+// that it reads may read.
+const PerOrganization = "{organization}"
 
 // largestMessage bounds what a source can send at once, a row or the text of an
 // error, in bytes. A row within its limits is smaller.
@@ -51,17 +57,24 @@ func NewSources(sourceURL, databaseURL string) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sources{Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, database: own.ConnConfig, places: semaphore.NewWeighted(4)}
-	if sourceURL == "" {
-		return s, nil
+	s := &Sources{address: strings.TrimSpace(sourceURL), Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, database: own.ConnConfig, places: semaphore.NewWeighted(4)}
+	if s.address != "" {
+		_, err = s.login(uuid.Nil)
 	}
-	if s.source, err = pgx.ParseConfig(sourceURL); err != nil {
-		return nil, addressError(SourceVariable, sourceURL, err)
+	return s, err
+}
+
+// login is how to connect for an organization.
+func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
+	address := strings.ReplaceAll(s.address, PerOrganization, organization.String())
+	c, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, addressError(SourceVariable, address, err)
 	}
-	s.source.ConnectTimeout = 5 * time.Second
-	s.source.MaxProtocolMessageBodyLen = largestMessage
-	s.source.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // leaves no prepared statement with a pooler between
-	return s, nil
+	c.ConnectTimeout = 5 * time.Second
+	c.MaxProtocolMessageBodyLen = largestMessage
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // leaves no prepared statement with a pooler between
+	return c, nil
 }
 
 // with calls fn with a database and a table in it that holds what an export of e may
@@ -94,7 +107,7 @@ func (s *Sources) usable(source string) error {
 	if !sourceName.MatchString(source) {
 		return &SourceError{source, "not a name such as reporting.entries"}
 	}
-	if s == nil || s.source == nil {
+	if s == nil || s.address == "" {
 		return &SourceError{source, "it is read through a login of its own, and there is none: set " + SourceVariable + " for the worker and for starter; see docs/operations.md#sources"}
 	}
 	return nil
@@ -198,10 +211,10 @@ func refuseUnbound(ctx context.Context, db interface {
 	return nil
 }
 
-// Check returns everything that keeps a table or view from being a source of
-// entries, with its remedy, or nil. It looks at the catalogue only. The default
+// Check returns everything that keeps a table or view from being an organization's source
+// of entries, with its remedy, or nil. It looks at the catalogue only. The default
 // source is always one.
-func (s *Sources) Check(ctx context.Context, source string) error {
+func (s *Sources) Check(ctx context.Context, organization uuid.UUID, source string) error {
 	if source == "" || source == integrations.DefaultSource {
 		return nil
 	}
@@ -209,7 +222,7 @@ func (s *Sources) Check(ctx context.Context, source string) error {
 		return err
 	}
 	var faults []string
-	err := s.look(ctx, uuid.Nil, func(tx pgx.Tx) (err error) {
+	err := s.look(ctx, organization, func(tx pgx.Tx) (err error) {
 		faults, err = sourceFaults(ctx, tx, source)
 		return err
 	})

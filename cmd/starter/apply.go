@@ -153,15 +153,20 @@ func (a *app) checkSources(ctx context.Context, list []integrations.Integration)
 		return err
 	}
 	var faults []error
-	asked := make(map[string]error)
+	type place struct {
+		organization uuid.UUID
+		source       string
+	}
+	asked := make(map[place]error)
 	for _, in := range list {
 		if in.Export.Source == "" {
 			continue
 		}
-		err, known := asked[in.Export.Source]
+		at := place{in.OrganizationID, in.Export.Source}
+		err, known := asked[at]
 		if !known {
-			err = sources.Check(ctx, in.Export.Source)
-			asked[in.Export.Source] = err
+			err = sources.Check(ctx, at.organization, at.source)
+			asked[at] = err
 		}
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
