@@ -47,13 +47,15 @@ type Stack struct {
 }
 
 // Database and users of a stack. The users are members of the roles that the
-// migration makes; admin is the superuser.
+// migration makes. Migrator owns the database and may create roles, which is all that
+// migrating needs; admin is the superuser.
 const (
 	Database = "ledgerline"
 	Worker   = "app_worker"
 	Operator = "app_operator"
 	Reader   = "app_reader"
 	Admin    = "postgres"
+	Migrator = "app_migrator"
 )
 
 // StartStack starts a stack.
@@ -96,10 +98,12 @@ func (s *Stack) prepare(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+Database); err != nil {
-		return err
+	for _, statement := range []string{"CREATE ROLE " + Migrator + " LOGIN CREATEROLE", "CREATE DATABASE " + Database + " OWNER " + Migrator} {
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			return err
+		}
 	}
-	pool, err := runlog.Open(ctx, s.URL(Admin), 2)
+	pool, err := runlog.Open(ctx, s.URL(Migrator), 2)
 	if err != nil {
 		return err
 	}
