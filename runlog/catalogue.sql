@@ -19,7 +19,7 @@ WITH r AS (
 SELECT regexp_replace(line, '\s+', ' ', 'g') FROM (
 SELECT format('schema ledgerline: owner %s', nspowner::regrole) AS line FROM pg_namespace WHERE nspname = 'ledgerline'
 UNION ALL
-SELECT format('role %s:%s%s%s%s%s%s', rolname, CASE WHEN rolcanlogin THEN ' LOGIN' END, CASE WHEN rolsuper THEN ' SUPERUSER' END, CASE WHEN rolbypassrls THEN ' BYPASSRLS' END,
+SELECT format('role %s: a group%s%s%s%s%s%s', rolname, CASE WHEN rolcanlogin THEN ' with LOGIN' END, CASE WHEN rolsuper THEN ' SUPERUSER' END, CASE WHEN rolbypassrls THEN ' BYPASSRLS' END,
     CASE WHEN rolcreaterole THEN ' CREATEROLE' END, CASE WHEN rolcreatedb THEN ' CREATEDB' END, CASE WHEN rolreplication THEN ' REPLICATION' END)
 FROM pg_roles WHERE rolname IN ('ledgerline_owner', 'ledgerline_worker', 'ledgerline_operator', 'ledgerline_reader', 'ledgerline_retention')
 UNION ALL
@@ -48,10 +48,11 @@ FROM r JOIN pg_trigger t ON t.tgrelid = r.oid JOIN pg_constraint c ON c.oid = t.
 UNION ALL
 SELECT format('rule %s on %s: %s', rulename, relname, pg_get_ruledef(w.oid)) FROM r JOIN pg_rewrite w ON w.ev_class = r.oid WHERE rulename <> '_RETURN'
 UNION ALL
-SELECT format('constraint %s on %s: %s', conname, relname, pg_get_constraintdef(c.oid)) FROM r JOIN pg_constraint c ON c.conrelid = r.oid
+-- Without parentheses: a restored database has others, as in a AND (b AND c).
+SELECT format('constraint %s on %s: %s', conname, relname, translate(pg_get_constraintdef(c.oid), '()', '')) FROM r JOIN pg_constraint c ON c.conrelid = r.oid
 WHERE contype <> 'n' AND NOT r.relispartition
 UNION ALL
-SELECT format('index %s on %s: %s', c.relname, r.relname, pg_get_indexdef(i.indexrelid)) FROM r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
+SELECT format('index %s on %s: %s', c.relname, r.relname, translate(pg_get_indexdef(i.indexrelid), '()', '')) FROM r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
 WHERE indisunique AND indisvalid AND NOT r.relispartition AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
 UNION ALL
 SELECT format('default privileges of %s: %s', defaclrole::regrole, d.defaclacl) FROM pg_default_acl d

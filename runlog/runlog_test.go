@@ -52,7 +52,13 @@ type base struct {
 // Users belong to the cluster and are shared.
 func newBase(t *testing.T) base {
 	t.Helper()
-	b := base{name: emptyBase(t)}
+	return newBaseOn(t, server)
+}
+
+func newBaseOn(t *testing.T, server *devstack.Postgres) base {
+	t.Helper()
+	open := func(t *testing.T, database, user string) *pgxpool.Pool { return openOn(t, server, database, user) }
+	b := base{name: emptyBaseOn(t, server)}
 	b.admin = open(t, b.name, "postgres")
 	_, to, err := runlog.Migrate(t.Context(), open(t, b.name, "dba"))
 	require.NoError(t, err)

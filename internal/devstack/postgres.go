@@ -177,6 +177,9 @@ func (p *Postgres) Close() error {
 // Port is where the server listens.
 func (p *Postgres) Port() int { return p.port }
 
+// Programs is the folder of the server's programs.
+func (p *Postgres) Programs() string { return p.bin }
+
 // URL is the address of a database for a user.
 func (p *Postgres) URL(database, user string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(user), Host: fmt.Sprintf("127.0.0.1:%d", p.port), Path: "/" + database, RawQuery: "sslmode=disable"}
