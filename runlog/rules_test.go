@@ -159,6 +159,34 @@ func TestWhatFilesSayIsTaken(t *testing.T) {
 	require.Equal(t, in, got)
 }
 
+// Entries that only plan badly are still planned, and rejected one by one.
+func TestOddEntriesStopNoPlan(t *testing.T) {
+	b := newBase(t)
+	org, integration := b.tenant(t)
+	_, err := b.admin.Exec(t.Context(), `CREATE SCHEMA odd; GRANT USAGE ON SCHEMA odd TO ledgerline_worker;
+		CREATE VIEW odd.entries AS SELECT organization_id, entry_id, voucher_id, entry_date, account, CASE entry_id WHEN 'nan' THEN 'NaN'::numeric WHEN 'inf' THEN 'Infinity' ELSE amount END AS amount, currency, text,
+		    CASE entry_id WHEN 'good' THEN '{"d": null}'::jsonb ELSE dimensions END AS dimensions, created_at FROM ledgerline.accounting_entries;
+		GRANT SELECT ON odd.entries TO ledgerline_worker; GRANT SELECT ON ledgerline.accounting_entries TO CURRENT_USER`)
+	require.NoError(t, err)
+	_, err = b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, dimensions)
+		SELECT $1, e, e, '2026-10-01', '1', 0, '{"d": "x"}' FROM unnest(ARRAY['nan', 'inf', 'good']) e`, org)
+	require.NoError(t, err)
+	e := runlog.Export{OrganizationID: org, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: runlog.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
+	e, _, err = runlog.Claim(t.Context(), b.worker, e)
+	require.NoError(t, err)
+	chunks, err := runlog.Plan(t.Context(), b.worker, e, integrations.Export{Source: "odd.entries", Dimensions: map[string]string{"d": "field"}}, 10, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, chunks)
+	var planned, rejected int
+	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'planned'), count(*) FILTER (WHERE state = 'rejected') FROM ledgerline.export_entries WHERE export_id = $1`, e.ID).Scan(&planned, &rejected))
+	require.Equal(t, []int{1, 2}, []int{planned, rejected})
+	for _, dimensions := range []string{`[]`, `"x"`, `null`, `{"a": {}}`, `{"a": ["b"]}`} {
+		_, err := b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, dimensions) VALUES ($1, 'bad', 'v', '2026-10-01', '1', 0, $2::text::jsonb)`, org, dimensions)
+		require.ErrorContains(t, err, "dimensions_can_be_read", dimensions)
+	}
+}
+
 // The attack: limits of one integration that no program can read stopped the
 // queues of all.
 func TestOneRowStopsNobodyElse(t *testing.T) {

@@ -16,6 +16,7 @@ GRANT SELECT ON ledgerline.schema_serves TO ledgerline_worker, ledgerline_operat
 -- Whether a value is what a program can decode. Wanted is
 --     "text", "boolean", "uuid", "time" (RFC 3339)
 --     "texts", "counts"       an object whose values are all texts, or whole numbers
+--     "texts or null"         the same, with null for a text that is not there
 --     "list"                  an array of texts
 --     [0, 60]                 a whole number from 0 to 60, written without a point
 --     ["number", 0, 0.9]      a number in that range
@@ -55,6 +56,7 @@ BEGIN
                 RETURN false; -- 30 February
             END;
         WHEN 'texts' THEN RETURN is_a = 'object' AND NOT value @? 'strict $.* ? (@.type() <> "string")';
+        WHEN 'texts or null' THEN RETURN is_a = 'object' AND NOT value @? 'strict $.* ? (@.type() <> "string" && @.type() <> "null")';
         WHEN 'counts' THEN RETURN is_a = 'object' AND NOT EXISTS (SELECT FROM jsonb_each(CASE is_a WHEN 'object' THEN value END) m WHERE m.value::text !~ '^-?\d{1,18}$');
         WHEN 'list' THEN RETURN is_a = 'array' AND NOT value @? 'strict $[*] ? (@.type() <> "string")';
         END CASE;
@@ -92,7 +94,7 @@ ALTER TABLE ledgerline.vendor_contracts
     ADD CONSTRAINT checks_can_be_read CHECK (ledgerline.decodes_as(checks, '["each", {"what": "text", "state": "text", "found": "text", "remedy": "text"}]')),
     ADD CONSTRAINT learnt_can_be_read CHECK (ledgerline.decodes_as(learnt, '"texts"'));
 ALTER TABLE ledgerline.bufdir_export_audit_log
-    ADD CONSTRAINT amounts_can_be_read CHECK (ledgerline.decodes_as(amounts, '"texts"')),
+    ADD CONSTRAINT amounts_can_be_read CHECK (ledgerline.decodes_as(amounts, '"texts or null"')),
     ADD CONSTRAINT warm_up_ms_can_be_read CHECK (ledgerline.decodes_as(warm_up_ms, '"counts"')),
     -- Whoever has the key has the period, so it is the organization's own.
     DROP CONSTRAINT period_is_exported_once,
@@ -103,8 +105,7 @@ ALTER TABLE ledgerline.accounting_entries
     ADD CONSTRAINT dimensions_can_be_read CHECK (jsonb_typeof(dimensions) = 'object' AND NOT dimensions @? 'strict $.* ? (@.type() == "object" || @.type() == "array")'),
     ADD CONSTRAINT amount_is_a_number CHECK (amount <> 'NaN');
 ALTER TABLE ledgerline.export_entries
-    ADD CONSTRAINT dimensions_can_be_read CHECK (jsonb_typeof(dimensions) = 'object' AND NOT dimensions @? 'strict $.* ? (@.type() <> "string")'),
-    ADD CONSTRAINT amount_is_a_number CHECK (amount NOT IN ('NaN', 'Infinity', '-Infinity'));
+    ADD CONSTRAINT dimensions_can_be_read CHECK (jsonb_typeof(dimensions) = 'object' AND NOT dimensions @? 'strict $.* ? (@.type() <> "string" && @.type() <> "null")');
 
 -- What is planned is what is sent and what is proven. An entry that was rejected
 -- is planned again from its source, and then only its content may differ. An entry
@@ -154,7 +155,7 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-ALTER TABLE ledgerline.export_entries DROP CONSTRAINT dimensions_can_be_read, DROP CONSTRAINT amount_is_a_number;
+ALTER TABLE ledgerline.export_entries DROP CONSTRAINT dimensions_can_be_read;
 ALTER TABLE ledgerline.accounting_entries DROP CONSTRAINT dimensions_can_be_read, DROP CONSTRAINT amount_is_a_number;
 -- This fails, and nothing changes, where two organizations have the same key.
 ALTER TABLE ledgerline.bufdir_export_audit_log DROP CONSTRAINT amounts_can_be_read, DROP CONSTRAINT warm_up_ms_can_be_read,
