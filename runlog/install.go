@@ -69,7 +69,6 @@ BEGIN
     END LOOP;
     IF NOT pg_has_role(current_user, 'ledgerline_owner', CASE WHEN newer THEN 'SET' ELSE 'MEMBER' END) THEN
         EXECUTE 'GRANT ledgerline_owner TO CURRENT_USER' || CASE WHEN newer THEN ' WITH SET TRUE, INHERIT TRUE' ELSE '' END;
-        PERFORM set_config('ledgerline.granted', 'true', false);
     END IF;
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ledgerline') THEN
         CREATE SCHEMA ledgerline AUTHORIZATION ledgerline_owner;
@@ -104,7 +103,7 @@ $$`
 const tries = 20
 
 // becomeOwner lets the session act as ledgerline_owner until it ends, and
-// reports whether the user had to be made a member for that.
+// reports whether the user has made itself a member for that.
 func becomeOwner(ctx context.Context, conn *pgx.Conn) (granted bool, err error) {
 	const lock = `SET lock_timeout = 0; SELECT pg_advisory_lock(hashtextextended('ledgerline.migrate', 0)); RESET lock_timeout`
 	if _, err := conn.Exec(ctx, lock, pgx.QueryExecModeSimpleProtocol); err != nil {
@@ -120,7 +119,8 @@ func becomeOwner(ctx context.Context, conn *pgx.Conn) (granted bool, err error) 
 	if err != nil {
 		return false, installError(err)
 	}
-	err = conn.QueryRow(ctx, `SELECT coalesce(current_setting('ledgerline.granted', true), '') = 'true'`).Scan(&granted)
+	// Also by a migration before that was killed.
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_auth_members WHERE roleid = 'ledgerline_owner'::regrole AND member = grantor AND member = session_user::regrole)`).Scan(&granted)
 	return granted, err
 }
 

@@ -41,7 +41,11 @@ func TestMigrate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []int64{runlog.SchemaVersion(), runlog.SchemaVersion()}, []int64{from, to})
 
-		// Who has migrated keeps no right on the rows.
+		// Who has migrated keeps no right on the rows, also after a migration that was killed.
+		_, err = pool.Exec(t.Context(), "GRANT ledgerline_owner TO dba")
+		require.NoError(t, err)
+		_, _, err = runlog.Migrate(t.Context(), pool)
+		require.NoError(t, err)
 		_, err = pool.Exec(t.Context(), "SELECT FROM ledgerline.integrations")
 		require.ErrorContains(t, err, "permission denied for schema ledgerline")
 		_, err = pool.Exec(t.Context(), "SET ROLE ledgerline_owner")
