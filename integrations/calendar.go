@@ -26,6 +26,16 @@ type Calendar struct {
 	Weekdays []int // 0 (Sunday) to 6
 }
 
+// Usable says why a schedule never fires, or nil. What a file says is usable; what
+// was stored by other means need not be.
+func (s Schedule) Usable() error {
+	if _, err := s.Period(time.Now()); err != nil {
+		return err
+	}
+	_, err := s.Calendar()
+	return err
+}
+
 // Calendar returns when the schedule fires.
 func (s Schedule) Calendar() (Calendar, error) {
 	if s.Cron != "" {

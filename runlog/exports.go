@@ -129,10 +129,8 @@ func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine boo
 		if err := insertExport(ctx, tx, e); err != nil {
 			return err
 		}
-		if found, err := mineOrFirst(); found || err != nil {
-			return err
-		}
-		return fmt.Errorf("the idempotency key %s belongs to another organization", e.IdempotencyKey())
+		_, err := mineOrFirst()
+		return err
 	})
 	return claimed, claimed.RunID == e.RunID, err
 }
@@ -142,7 +140,7 @@ func insertExport(ctx context.Context, tx pgx.Tx, e Export) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
 		    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (idempotency_key) DO NOTHING`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (organization_id, idempotency_key) DO NOTHING`,
 		e.OrganizationID, e.ID, e.IntegrationID, e.AdapterName, e.Period, e.PeriodStart, e.PeriodEnd, e.IdempotencyKey(),
 		e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID, e.ScheduledAt)
 	return err

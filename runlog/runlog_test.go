@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
+
 	"testing"
 	"time"
 
@@ -14,8 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
@@ -39,6 +37,9 @@ func TestMain(m *testing.M) {
 	}
 	defer server.Close()
 	code = m.Run()
+	if newest, _ := server18(); newest != nil {
+		newest.Close()
+	}
 }
 
 // base is a database with pools for each user of it.
@@ -48,13 +49,19 @@ type base struct {
 	sources                         *runlog.Sources // of user s
 }
 
-// newBase makes a migrated database. Users belong to the cluster and are
-// shared.
+// newBase makes a migrated database, as a user who may create roles and no more.
+// Users belong to the cluster and are shared.
 func newBase(t *testing.T) base {
 	t.Helper()
-	b := base{name: emptyBase(t)}
+	return newBaseOn(t, server)
+}
+
+func newBaseOn(t *testing.T, server *devstack.Postgres) base {
+	t.Helper()
+	open := func(t *testing.T, database, user string) *pgxpool.Pool { return openOn(t, server, database, user) }
+	b := base{name: emptyBaseOn(t, server)}
 	b.admin = open(t, b.name, "postgres")
-	_, to, err := runlog.Migrate(t.Context(), b.admin)
+	_, to, err := runlog.Migrate(t.Context(), open(t, b.name, "dba"))
 	require.NoError(t, err)
 	require.Equal(t, runlog.SchemaVersion(), to)
 	for user, role := range map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention"} {
@@ -69,15 +76,29 @@ func newBase(t *testing.T) base {
 	return b
 }
 
+// emptyBase makes a database of the user dba, who may create roles.
 func emptyBase(t *testing.T) string {
 	t.Helper()
+	return emptyBaseOn(t, server)
+}
+
+func emptyBaseOn(t *testing.T, server *devstack.Postgres) string {
+	t.Helper()
 	name := "b" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err := open(t, "postgres", "postgres").Exec(t.Context(), "CREATE DATABASE "+name)
+	pool := openOn(t, server, "postgres", "postgres")
+	_, err := pool.Exec(t.Context(), `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dba') THEN CREATE ROLE dba LOGIN CREATEROLE; END IF; END $$`)
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER dba")
 	require.NoError(t, err)
 	return name
 }
 
 func open(t *testing.T, database, user string) *pgxpool.Pool {
+	t.Helper()
+	return openOn(t, server, database, user)
+}
+
+func openOn(t *testing.T, server *devstack.Postgres, database, user string) *pgxpool.Pool {
 	t.Helper()
 	pool, err := runlog.Open(t.Context(), server.URL(database, user), 4)
 	require.NoError(t, err)
@@ -323,85 +344,6 @@ func TestPartitions(t *testing.T) {
 	require.NotContains(t, dropped, "integration_run_logs_"+time.Now().UTC().Format("2006_01"))
 	_, err = runlog.DropPartitions(t.Context(), retention, 0)
 	require.ErrorContains(t, err, "keep at least one month")
-}
-
-func TestMigrate(t *testing.T) {
-	name := emptyBase(t)
-	var wg sync.WaitGroup
-	for range 4 { // at several places at once
-		pool := open(t, name, "postgres")
-		wg.Go(func() {
-			if _, _, err := runlog.Migrate(t.Context(), pool); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	pool := open(t, name, "postgres")
-	from, to, err := runlog.Migrate(t.Context(), pool)
-	require.NoError(t, err)
-	require.Equal(t, []int64{runlog.SchemaVersion(), runlog.SchemaVersion()}, []int64{from, to})
-
-	_, err = pool.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, true)", runlog.SchemaVersion()+1)
-	require.NoError(t, err)
-	_, _, err = runlog.Migrate(t.Context(), pool)
-	require.ErrorContains(t, err, "use a newer ledgerline")
-}
-
-// The newest migration can be taken back, in an emergency, and applied again.
-func TestMigrateBack(t *testing.T) {
-	pool := open(t, emptyBase(t), "postgres")
-	_, _, err := runlog.Migrate(t.Context(), pool)
-	require.NoError(t, err)
-	db := stdlib.OpenDBFromPool(pool)
-	defer db.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, os.DirFS("migrations"))
-	require.NoError(t, err)
-	_, err = provider.Down(t.Context())
-	require.NoError(t, err)
-	from, to, err := runlog.Migrate(t.Context(), pool)
-	require.NoError(t, err)
-	require.Equal(t, []int64{runlog.SchemaVersion() - 1, runlog.SchemaVersion()}, []int64{from, to})
-}
-
-func TestSelfCheck(t *testing.T) {
-	worker := runlog.Check{Role: "ledgerline_worker"}
-	b := newBase(t)
-	_, err := runlog.SelfCheck(t.Context(), b.worker, worker)
-	require.NoError(t, err)
-	_, err = runlog.SelfCheck(t.Context(), b.reader, worker)
-	require.ErrorContains(t, err, `GRANT ledgerline_worker TO "r"`)
-	_, err = runlog.SelfCheck(t.Context(), b.admin, worker)
-	require.ErrorContains(t, err, "superuser")
-	warnings, err := runlog.SelfCheck(t.Context(), b.admin, runlog.Check{Role: "ledgerline_worker", Relax: true})
-	require.NoError(t, err)
-	require.Len(t, warnings, 1)
-
-	exec := func(sql string) {
-		t.Helper()
-		_, err := b.admin.Exec(t.Context(), sql)
-		require.NoError(t, err)
-	}
-	for _, c := range []struct{ name, break_, mend, says string }{
-		{"bypass", "ALTER ROLE w BYPASSRLS", "ALTER ROLE w NOBYPASSRLS", "BYPASSRLS"},
-		{"owner", "GRANT ledgerline_owner TO w", "REVOKE ledgerline_owner FROM w", "ledgerline_owner"},
-		{"not forced", "ALTER TABLE ledgerline.integrations NO FORCE ROW LEVEL SECURITY", "ALTER TABLE ledgerline.integrations FORCE ROW LEVEL SECURITY", "not enabled and forced on integrations"},
-		{"not enabled", "ALTER TABLE ledgerline.integration_run_logs DISABLE ROW LEVEL SECURITY", "ALTER TABLE ledgerline.integration_run_logs ENABLE ROW LEVEL SECURITY", "not enabled and forced on integration_run_logs"},
-		{"commit", "ALTER ROLE w SET synchronous_commit = off", "ALTER ROLE w RESET synchronous_commit", "synchronous_commit is off"},
-		{"too new", fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)", runlog.SchemaVersion()+1), fmt.Sprintf("DELETE FROM goose_db_version WHERE version_id = %d", runlog.SchemaVersion()+1), "use a newer ledgerline"},
-		{"no partition", "DROP TABLE ledgerline.integration_run_logs_" + time.Now().UTC().Format("2006_01"), "SELECT ledgerline.make_partitions(2, 4)", "no partition for"},
-	} {
-		exec(c.break_)
-		pool := open(t, b.name, "w") // settings of a role count from the next connection on
-		_, err := runlog.SelfCheck(t.Context(), pool, worker)
-		require.ErrorContains(t, err, c.says, c.name)
-		exec(c.mend)
-		pool = open(t, b.name, "w")
-		_, err = runlog.SelfCheck(t.Context(), pool, worker)
-		require.NoError(t, err, c.name)
-	}
-	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), worker)
-	require.ErrorContains(t, err, "run starter migrate")
 }
 
 func TestApplyIntegrations(t *testing.T) {

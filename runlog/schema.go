@@ -7,156 +7,116 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// SchemaVersion is the version of the schema that this program works with.
+// SchemaVersion is the version of the schema that this program works with: the
+// number of its last migration.
 func SchemaVersion() int64 {
 	entries, err := fs.ReadDir(migrations, "migrations")
 	if err != nil {
 		panic(err) // embedded
 	}
-	return int64(len(entries)) // numbered from 1 without gaps; a test holds them to it
+	last, err := strconv.ParseInt(entries[len(entries)-1].Name()[:5], 10, 64)
+	if err != nil {
+		panic(err) // embedded; a test reads the names
+	}
+	return last
 }
 
 // Migrate brings the schema to [SchemaVersion] and says where it was and is.
-// An advisory lock makes it safe to run at several places at once. It needs a
-// user who may create roles, and refuses a schema that is newer than it knows.
+// Where there is nothing to migrate, it still gives the owner what a restore has
+// given to another user, and the roles their rights. It is safe to run at several
+// places at once. It needs a user who may create roles and the schema, and no
+// superuser; it refuses a schema that is newer than it knows.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) (from, to int64, err error) {
-	db := stdlib.OpenDBFromPool(pool)
-	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return 0, 0, err
 	}
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return 0, 0, err
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker))
-	if err != nil {
-		return 0, 0, err
-	}
-	from, err = provider.GetDBVersion(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	if from > SchemaVersion() {
-		return from, from, tooNew(from)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return from, from, err
-	}
-	to, err = provider.GetDBVersion(ctx)
+	err = goosed(ctx, pool, files, func(db *sql.DB, p *goose.Provider) error {
+		if from, err = p.GetDBVersion(ctx); err != nil {
+			return err
+		}
+		if to = from; from > SchemaVersion() {
+			return tooNew(from)
+		}
+		if _, err := p.Up(ctx); err != nil {
+			return err
+		}
+		if to, err = p.GetDBVersion(ctx); err != nil {
+			return err
+		}
+		return setRights(ctx, db)
+	})
 	return from, to, err
+}
+
+// goosed runs fn as the owner with a provider of migrations. Which of them have
+// been applied stands in the schema itself, where no other program looks.
+func goosed(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*sql.DB, *goose.Provider) error) error {
+	return asOwner(ctx, pool, func(db *sql.DB) error {
+		p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("ledgerline.goose_db_version"))
+		if err != nil {
+			return err
+		}
+		return fn(db, p)
+	})
 }
 
 func tooNew(version int64) error {
 	return fmt.Errorf("the database schema has version %d and this program knows %d: use a newer ledgerline", version, SchemaVersion())
 }
 
-// Checks of [SelfCheck].
-type Check struct {
-	Role  string // that the current user must have, such as "ledgerline_worker"
-	Relax bool   // report an unsafe user or setting as a warning: development only
+// stored is what a database says of its schema.
+type stored struct {
+	version    int64  // 0 if there is none
+	servesFrom int64  // the schema of the oldest program that can work with it; 0 if it does not say
+	catalogue  string // what [catalogue] was when the migration ended
 }
 
-// SelfCheck refuses to work with a database in which the rules do not hold: a
-// schema of another version, a user whom row-level security does not bind, a
-// table without it, a commit that can be lost, a missing partition. What Relax
-// lets pass comes back as warnings.
-func SelfCheck(ctx context.Context, pool *pgxpool.Pool, c Check) (warnings []string, err error) {
-	version, err := schemaVersion(ctx, pool)
+func storedSchema(ctx context.Context, pool *pgxpool.Pool) (s stored, err error) {
+	var there, says bool
+	// Not to_regclass, which fails for a user who may not look into the schema.
+	const tables = `SELECT coalesce(bool_or(relname = 'goose_db_version'), false), coalesce(bool_or(relname = 'schema_serves'), false)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'ledgerline'`
+	if err := pool.QueryRow(ctx, tables).Scan(&there, &says); err != nil || !there {
+		return s, err
+	}
+	err = pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM ledgerline.goose_db_version WHERE is_applied`).Scan(&s.version)
+	if err == nil && says {
+		err = pool.QueryRow(ctx, `SELECT serves_from, catalogue FROM ledgerline.schema_serves`).Scan(&s.servesFrom, &s.catalogue)
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42501" {
+		err = fmt.Errorf("the database user may not look into the schema ledgerline: it needs one of the roles ledgerline_worker, ledgerline_operator or ledgerline_reader: %w", err)
+	}
+	return s, err
+}
+
+// fits says whether this program can work with a schema. An older program works
+// with a newer schema that says so: while programs are replaced one by one, old
+// and new ones run beside each other.
+func (s stored) fits() error {
 	switch {
-	case err != nil:
-		return nil, err
-	case version < SchemaVersion():
-		return nil, fmt.Errorf("the database schema has version %d and this program needs %d: run starter migrate", version, SchemaVersion())
-	case version > SchemaVersion():
-		return nil, tooNew(version)
+	case s.version < SchemaVersion():
+		return fmt.Errorf("the database schema has version %d and this program needs %d: run starter migrate", s.version, SchemaVersion())
+	case s.version > SchemaVersion() && (s.servesFrom == 0 || s.servesFrom > SchemaVersion()):
+		return tooNew(s.version)
 	}
-	var user string
-	var superuser, bypass, member, owner bool
-	var commit string
-	err = pool.QueryRow(ctx, `
-		SELECT current_user, rolsuper, rolbypassrls, pg_has_role(current_user, $1, 'MEMBER'),
-		       pg_has_role(current_user, 'ledgerline_owner', 'MEMBER'), current_setting('synchronous_commit')
-		FROM pg_roles WHERE rolname = current_user`, c.Role).
-		Scan(&user, &superuser, &bypass, &member, &owner, &commit)
-	if err != nil {
-		return nil, fmt.Errorf("asking for the rights of the database user: %w", err)
-	}
-	var faults []error
-	unsafe := func(format string, args ...any) {
-		if c.Relax {
-			warnings = append(warnings, fmt.Sprintf(format, args...))
-		} else {
-			faults = append(faults, fmt.Errorf(format, args...))
-		}
-	}
-	switch {
-	case superuser:
-		unsafe("database user %q is a superuser, whom row-level security does not bind: use a user with the role %s only", user, c.Role)
-	case bypass:
-		unsafe("database user %q has BYPASSRLS: take it away", user)
-	case owner:
-		unsafe("database user %q has the role ledgerline_owner and could change the rules: take it away", user)
-	case !member:
-		faults = append(faults, fmt.Errorf("database user %q lacks the role: GRANT %s TO %q", user, c.Role, user))
-	}
-	if slices.Contains([]string{"off"}, commit) {
-		unsafe("synchronous_commit is off: rows that were confirmed can be lost; set it to on")
-	}
-	open, err := names(ctx, pool, `
-		SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'ledgerline' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-		ORDER BY 1`)
-	if err != nil {
-		return nil, err
-	}
-	if len(open) > 0 {
-		faults = append(faults, fmt.Errorf("row-level security is not enabled and forced on %s: run ALTER TABLE … FORCE ROW LEVEL SECURITY", strings.Join(open, ", ")))
-	}
-	missing, err := names(ctx, pool, `
-		SELECT to_char(m, 'YYYY_MM') FROM generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),
-		    date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month', interval '1 month') m
-		WHERE to_regclass('ledgerline.integration_run_logs_' || to_char(m, 'YYYY_MM')) IS NULL`)
-	if err != nil {
-		return nil, err
-	}
-	if len(missing) > 0 {
-		faults = append(faults, fmt.Errorf("integration_run_logs has no partition for %s: the worker makes them at start; SELECT ledgerline.make_partitions(2, 4)", strings.Join(missing, ", ")))
-	}
-	return warnings, errors.Join(faults...)
+	return nil
 }
 
-func schemaVersion(ctx context.Context, pool *pgxpool.Pool) (version int64, err error) {
-	var there bool
-	if err := pool.QueryRow(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&there); err != nil {
-		return 0, err
-	}
-	if !there {
-		return 0, nil
-	}
-	err = pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	return version, err
-}
-
-func names(ctx context.Context, pool *pgxpool.Pool, query string) ([]string, error) {
-	rows, err := pool.Query(ctx, query)
+func names(ctx context.Context, db querier, query string, args ...any) ([]string, error) {
+	rows, err := db.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

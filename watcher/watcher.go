@@ -75,43 +75,59 @@ func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) 
 	return open, errors.Join(faults...)
 }
 
+// organization looks at one organization. What goes wrong with an export or an
+// integration is reported and does not stop the others.
 func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now time.Time) (open int, err error) {
+	var faults []error
 	if open, err = w.stuck(ctx, organization, now); err != nil {
-		return open, err
+		faults = append(faults, err)
 	}
 	schedules, err := runlog.Schedules(ctx, w.DB, organization)
 	if err != nil {
-		return open, err
+		return open, errors.Join(append(faults, err)...)
 	}
 	for _, s := range schedules {
-		from := Since(s, now)
-		recorded, err := runlog.Ticks(ctx, w.DB, organization, from, now.Add(time.Second))
+		n, err := w.schedule(ctx, organization, s, now)
+		open += n
+		if err != nil {
+			faults = append(faults, fmt.Errorf("integration %s (%s): %w", s.Name, s.ID, err))
+		}
+	}
+	return open, errors.Join(faults...)
+}
+
+func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.Scheduled, now time.Time) (open int, err error) {
+	if err := s.Schedule.Usable(); err != nil { // nobody can tell what it should have done: counted as overdue
+		w.Log.Error("the schedule of an integration does not fire; correct its file and apply it", "organization_id", organization, "integration_id", s.ID, "integration", s.Name, "error", err)
+		return 1, nil
+	}
+	from := Since(s, now)
+	recorded, err := runlog.Ticks(ctx, w.DB, organization, from, now.Add(time.Second))
+	if err != nil {
+		return 0, err
+	}
+	done := make(map[int64]bool)
+	for _, t := range recorded {
+		if t.IntegrationID == s.ID && t.ExportID != nil {
+			done[t.ExpectedAt.Unix()] = true
+		}
+	}
+	for _, at := range s.Schedule.Occurrences(from, now.Add(time.Second)) {
+		if done[at.Unix()] {
+			continue
+		}
+		t, err := Look(ctx, w.DB, organization, s, at, now, w.Paused)
 		if err != nil {
 			return open, err
 		}
-		done := make(map[int64]bool)
-		for _, t := range recorded {
-			if t.IntegrationID == s.ID && t.ExportID != nil {
-				done[t.ExpectedAt.Unix()] = true
-			}
+		if t.Result == "" {
+			continue
 		}
-		for _, at := range s.Schedule.Occurrences(from, now.Add(time.Second)) {
-			if done[at.Unix()] {
-				continue
-			}
-			t, err := Look(ctx, w.DB, organization, s, at, now, w.Paused)
-			if err != nil {
-				return open, err
-			}
-			if t.Result == "" {
-				continue
-			}
-			if t.ExportID == nil {
-				open++
-			}
-			if err := w.record(ctx, organization, s, t); err != nil {
-				return open, err
-			}
+		if t.ExportID == nil {
+			open++
+		}
+		if err := w.record(ctx, organization, s, t); err != nil {
+			return open, err
 		}
 	}
 	return open, nil
@@ -129,20 +145,21 @@ func (w Watcher) stuck(ctx context.Context, organization uuid.UUID, now time.Tim
 	if err != nil {
 		return 0, err
 	}
+	var faults []error
 	for _, e := range pending {
 		dead, err := w.Dead(ctx, e)
 		if err != nil {
-			return n, nil // Temporal is away: nobody can tell
+			break // Temporal is away: nobody can tell
 		}
 		if !dead {
 			continue
 		}
 		n++
 		if err := w.Stuck(ctx, e); err != nil {
-			return n, err
+			faults = append(faults, fmt.Errorf("export %s: %w", e.ID, err))
 		}
 	}
-	return n, nil
+	return n, errors.Join(faults...)
 }
 
 // Since is from when on a schedule's ticks are looked at: as long as they are

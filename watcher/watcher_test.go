@@ -234,3 +234,22 @@ func TestStuck(t *testing.T) {
 	require.Equal(t, []uuid.UUID{e.ID}, told)
 	require.Equal(t, []string{"2026-10-19 on time"}, ticks, "it did start on time")
 }
+
+// An integration whose schedule was stored by other means, and can never fire, is
+// counted as overdue and stops nobody else's.
+func TestUnusableScheduleStopsNobodyElse(t *testing.T) {
+	c := newClock(t, daily)
+	for i, schedule := range []string{`{"every": "daily", "timeZone": "Nowhere/Land"}`, `{"every": "hourly", "timeZone": "UTC"}`, `{"cron": "x", "period": "day", "timeZone": "UTC"}`} {
+		id := uuid.New()
+		_, err := admin.Exec(t.Context(), `INSERT INTO ledgerline.integrations (organization_id, integration_id, name, adapter, base_url, policy, applied_by, schedule)
+			VALUES ($1, $2, $3, 'xledger', 'https://www.xledger.net/graphql', '{}', 't', $4)`, c.org, id, fmt.Sprintf("a%d", i), schedule)
+		require.NoError(t, err)
+		t.Cleanup(func() {
+			_, err := admin.Exec(context.Background(), "UPDATE ledgerline.integrations SET removed_at = now() WHERE integration_id = $1", id)
+			require.NoError(t, err)
+		})
+	}
+	open, ticks := c.pass("2026-10-20 08:00:00")
+	require.Equal(t, 3+1, open)
+	require.Equal(t, []string{"2026-10-19 missed"}, ticks)
+}

@@ -27,9 +27,10 @@ func (a *app) migrate() *cobra.Command {
 attributes that a Temporal namespace lacks. It is safe to run again, and at
 several places at once.
 
-DATABASE_URL must name a user who may create roles. The migration makes the
-group roles ledgerline_worker, ledgerline_operator, ledgerline_reader and
-ledgerline_retention; make your own users members of them:
+DATABASE_URL must name a user with CREATEROLE who owns the database or may create
+a schema in it; no superuser is needed. The migration makes the group roles
+ledgerline_worker, ledgerline_operator, ledgerline_reader and ledgerline_retention;
+make your own users members of them. After a restore it sets owners and rights again.
 
   CREATE ROLE app LOGIN PASSWORD '…' IN ROLE ledgerline_worker;`,
 		Args: noArgs,

@@ -97,9 +97,9 @@ func (m *monitors) look(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
+		if err != nil { // does not stop the others
 			m.log.Warn("integrations could not be listed; their monitors are looked after in a minute", "organization_id", organization, "error", err)
-			return
+			continue
 		}
 		for _, in := range list {
 			if in.Doubtful {

@@ -38,6 +38,25 @@ func TestPostgres(t *testing.T) {
 	require.NoError(t, conn.Close(t.Context()))
 }
 
+// Where PostgreSQL 18 is not there, the tests go on and say so; where somebody names a
+// folder that has none, they do not.
+func TestPrograms18(t *testing.T) {
+	var words strings.Builder
+	t.Setenv("LEDGERLINE_TEST_POSTGRES18", t.TempDir())
+	_, err := devstack.Programs18(&words)
+	require.ErrorContains(t, err, "no PostgreSQL 18 in")
+	require.NoError(t, os.Unsetenv("LEDGERLINE_TEST_POSTGRES18"))
+	programs, err := devstack.Programs18(&words)
+	require.NoError(t, err)
+	if programs == "" {
+		require.Contains(t, words.String(), "POSTGRESQL 18 IS NOT TESTED")
+		return
+	}
+	p, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{Programs: programs})
+	require.NoError(t, err)
+	require.NoError(t, p.Close())
+}
+
 func TestProcess(t *testing.T) {
 	p, err := devstack.StartProcess(t.Context(), "/bin/sh", []string{"-c", "echo one; echo ready; echo $WORD; exec sleep 60"},
 		[]string{"WORD=three"}, func(line string) bool { return line == "ready" })

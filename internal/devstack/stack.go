@@ -48,8 +48,9 @@ type Stack struct {
 }
 
 // Database and users of a stack. The users are members of the roles that the
-// migration makes; source has none of them, and no right until it is granted one. Admin
-// is the superuser.
+// migration makes. Migrator owns the database and may create roles, which is all that
+// migrating needs; source has none of the roles, and no right until it is granted one;
+// admin is the superuser.
 const (
 	Database = "ledgerline"
 	Worker   = "app_worker"
@@ -57,6 +58,7 @@ const (
 	Reader   = "app_reader"
 	Source   = "app_source"
 	Admin    = "postgres"
+	Migrator = "app_migrator"
 )
 
 // Password is in the database addresses of programs. The cluster asks for none; a
@@ -103,10 +105,12 @@ func (s *Stack) prepare(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+Database); err != nil {
-		return err
+	for _, statement := range []string{"CREATE ROLE " + Migrator + " LOGIN CREATEROLE", "CREATE DATABASE " + Database + " OWNER " + Migrator} {
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			return err
+		}
 	}
-	pool, err := runlog.Open(ctx, s.URL(Admin), 2)
+	pool, err := runlog.Open(ctx, s.URL(Migrator), 2)
 	if err != nil {
 		return err
 	}

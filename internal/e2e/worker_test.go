@@ -72,10 +72,16 @@ func TestWorkerBadConfiguration(t *testing.T) {
 		})
 	}
 	t.Run("schema too new", func(t *testing.T) {
-		_, err := admin.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, true)", runlog.SchemaVersion()+1)
+		var serves int64
+		require.NoError(t, admin.QueryRow(t.Context(), "SELECT serves_from FROM ledgerline.schema_serves").Scan(&serves))
+		_, err := admin.Exec(t.Context(), "UPDATE ledgerline.schema_serves SET serves_from = $1", runlog.SchemaVersion()+1)
+		require.NoError(t, err)
+		_, err = admin.Exec(t.Context(), "INSERT INTO ledgerline.goose_db_version (version_id, is_applied) VALUES ($1, true)", runlog.SchemaVersion()+1)
 		require.NoError(t, err)
 		defer func() {
-			_, err := admin.Exec(context.Background(), "DELETE FROM goose_db_version WHERE version_id = $1", runlog.SchemaVersion()+1)
+			_, err := admin.Exec(context.Background(), "DELETE FROM ledgerline.goose_db_version WHERE version_id = $1", runlog.SchemaVersion()+1)
+			require.NoError(t, err)
+			_, err = admin.Exec(context.Background(), "UPDATE ledgerline.schema_serves SET serves_from = $1", serves)
 			require.NoError(t, err)
 		}()
 		cmd := exec.CommandContext(t.Context(), workerBin)

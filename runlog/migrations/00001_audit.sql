@@ -1,27 +1,22 @@
--- Roles are groups without a login: a deployment creates its own users and
--- makes them members. Roles belong to the cluster, so another database may be
--- creating them at this moment.
+-- Rules of this folder. Each file runs in a transaction, as the role
+-- ledgerline_owner, on PostgreSQL 15 or later (see runlog/install.go, which makes
+-- the roles and the schema before the first one):
+--
+--   * What is made belongs to ledgerline_owner at once. Nothing needs a superuser.
+--   * Row-level security is forced on the owner too, so a statement that reads or
+--     changes rows sees none of them. A migration of data puts it between
+--         ALTER TABLE ledgerline.x NO FORCE ROW LEVEL SECURITY;
+--         ALTER TABLE ledgerline.x FORCE ROW LEVEL SECURITY;
+--     for each table that it names, in the same transaction, so nobody else ever
+--     sees the table without it.
+--   * What an older program cannot work with sets serves_from in
+--     ledgerline.schema_serves to the file's number; its Down sets it back.
+--   * A jsonb column that a program decodes has a CHECK of its members
+--     (ledgerline.decodes_as), so that no row stops the others.
+--   * After a change, go test ./runlog -run TestCatalogue -update writes what
+--     the self-check expects into runlog/catalogue.txt.
 
 -- +goose Up
--- +goose StatementBegin
-DO $$
-DECLARE
-    r text;
-BEGIN
-    FOREACH r IN ARRAY ARRAY['ledgerline_owner', 'ledgerline_worker', 'ledgerline_operator', 'ledgerline_reader', 'ledgerline_retention'] LOOP
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
-            BEGIN
-                EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', r);
-            EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                NULL;
-            END;
-        END IF;
-    END LOOP;
-END
-$$;
--- +goose StatementEnd
-
-CREATE SCHEMA ledgerline;
 GRANT USAGE ON SCHEMA ledgerline TO ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_retention;
 
 -- The organization of the current transaction, set with set_config(…, true).
@@ -168,15 +163,11 @@ REVOKE ALL ON FUNCTION ledgerline.make_partitions(integer, integer), ledgerline.
 GRANT EXECUTE ON FUNCTION ledgerline.make_partitions(integer, integer) TO ledgerline_worker;
 GRANT EXECUTE ON FUNCTION ledgerline.drop_partitions(integer) TO ledgerline_retention;
 
--- The owner cannot log in, so nobody goes around the rules by owning them.
-ALTER FUNCTION ledgerline.current_organization() OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.make_partitions(integer, integer) OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.drop_partitions(integer) OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.integrations OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.integration_run_logs OWNER TO ledgerline_owner;
-ALTER SCHEMA ledgerline OWNER TO ledgerline_owner;
 SELECT ledgerline.make_partitions(2, 4);
-GRANT SELECT ON goose_db_version TO ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_retention;
+GRANT SELECT ON ledgerline.goose_db_version TO ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_retention;
 
 -- +goose Down
-DROP SCHEMA ledgerline CASCADE;
+DROP TABLE ledgerline.integration_run_logs, ledgerline.integrations;
+DROP FUNCTION ledgerline.make_partitions(integer, integer), ledgerline.drop_partitions(integer), ledgerline.current_organization();
+REVOKE SELECT ON ledgerline.goose_db_version FROM ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_retention;
+REVOKE USAGE ON SCHEMA ledgerline FROM ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_retention;

@@ -123,7 +123,6 @@ BEGIN
         EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format('CREATE POLICY own_organization ON ledgerline.%I USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization())', t);
-        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
         EXECUTE format('GRANT SELECT ON ledgerline.%I TO ledgerline_worker, ledgerline_operator, ledgerline_reader', t);
     END LOOP;
 END
@@ -131,8 +130,6 @@ $$;
 -- +goose StatementEnd
 GRANT INSERT ON ledgerline.accounting_entries TO ledgerline_operator;
 GRANT INSERT, UPDATE ON ledgerline.bufdir_export_audit_log, ledgerline.export_entries TO ledgerline_worker;
-ALTER FUNCTION ledgerline.export_goes_one_way() OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.exported_is_final() OWNER TO ledgerline_owner;
 
 -- +goose Down
 DROP TABLE ledgerline.export_entries, ledgerline.bufdir_export_audit_log, ledgerline.accounting_entries;

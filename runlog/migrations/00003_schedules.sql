@@ -13,7 +13,9 @@ ALTER TABLE ledgerline.integrations
     DROP CONSTRAINT name_is_unique_in_organization,
     ADD CONSTRAINT pause_has_an_actor CHECK ((paused_at IS NULL) = (paused_by IS NULL));
 CREATE UNIQUE INDEX name_is_unique_in_organization ON ledgerline.integrations (organization_id, name) WHERE removed_at IS NULL;
+ALTER TABLE ledgerline.integrations NO FORCE ROW LEVEL SECURITY;
 UPDATE ledgerline.integrations SET schedule_since = updated_at WHERE schedule IS NOT NULL;
+ALTER TABLE ledgerline.integrations FORCE ROW LEVEL SECURITY;
 
 -- The owner cannot log in, so this policy serves the function below and nobody
 -- else: who works for all organizations must know which there are.
@@ -21,7 +23,6 @@ CREATE POLICY functions_of_the_owner ON ledgerline.integrations FOR SELECT TO le
 CREATE FUNCTION ledgerline.organizations() RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'SELECT DISTINCT organization_id FROM ledgerline.integrations WHERE removed_at IS NULL ORDER BY 1';
-ALTER FUNCTION ledgerline.organizations() OWNER TO ledgerline_owner;
 REVOKE ALL ON FUNCTION ledgerline.organizations() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.organizations() TO ledgerline_worker;
 
@@ -37,8 +38,12 @@ ALTER TABLE ledgerline.export_entries
     ADD COLUMN dimensions       jsonb,
     ADD COLUMN vendor_reference text,  -- the vendor's own name of the entry, where it gives one
     ADD COLUMN vendor_fault     text;  -- accepted, and found faulty by the vendor later
+ALTER TABLE ledgerline.export_entries NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.accounting_entries NO FORCE ROW LEVEL SECURITY;
 UPDATE ledgerline.export_entries x SET entry_date = a.entry_date, account = a.account, amount = a.amount, currency = a.currency, text = a.text, dimensions = '{}'
     FROM ledgerline.accounting_entries a WHERE a.organization_id = x.organization_id AND a.entry_id = x.entry_id;
+ALTER TABLE ledgerline.export_entries FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.accounting_entries FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledgerline.export_entries
     ALTER COLUMN entry_date SET NOT NULL, ALTER COLUMN account SET NOT NULL, ALTER COLUMN amount SET NOT NULL,
     ALTER COLUMN currency SET NOT NULL, ALTER COLUMN text SET NOT NULL,
@@ -70,7 +75,6 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-ALTER FUNCTION ledgerline.entries_are_of_an_export() OWNER TO ledgerline_owner;
 CREATE TRIGGER of_an_export AFTER INSERT ON ledgerline.export_entries REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION ledgerline.entries_are_of_an_export();
 -- Refused here and never sent: looked for again when their voucher gets new lines.
@@ -118,8 +122,6 @@ ALTER TABLE ledgerline.schedule_ticks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledgerline.schedule_ticks FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.schedule_ticks
     USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
-ALTER FUNCTION ledgerline.tick_is_done_once() OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.schedule_ticks OWNER TO ledgerline_owner;
 GRANT SELECT ON ledgerline.schedule_ticks TO ledgerline_worker, ledgerline_operator, ledgerline_reader;
 GRANT INSERT, UPDATE ON ledgerline.schedule_ticks TO ledgerline_worker;
 

@@ -134,7 +134,6 @@ BEGIN
         EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format('CREATE POLICY own_organization ON ledgerline.%I USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization())', t);
-        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
         EXECUTE format('GRANT SELECT ON ledgerline.%I TO ledgerline_worker, ledgerline_operator, ledgerline_reader', t);
     END LOOP;
     FOREACH t IN ARRAY ARRAY['notification_windows', 'incidents', 'notification_deliveries'] LOOP
@@ -159,9 +158,6 @@ $$;
 -- +goose StatementEnd
 CREATE TRIGGER ends_once BEFORE UPDATE ON ledgerline.notification_deliveries FOR EACH ROW EXECUTE FUNCTION ledgerline.delivery_ends_once();
 CREATE TRIGGER one_way BEFORE UPDATE ON ledgerline.incidents FOR EACH ROW EXECUTE FUNCTION ledgerline.incident_goes_one_way();
-ALTER FUNCTION ledgerline.delivery_ends_once() OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.incident_goes_one_way() OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.organizations_to_notify() OWNER TO ledgerline_owner;
 REVOKE ALL ON FUNCTION ledgerline.organizations_to_notify() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.organizations_to_notify() TO ledgerline_worker;
 

@@ -49,7 +49,6 @@ BEGIN
     FOREACH t IN ARRAY ARRAY['quota_usage', 'quota_warnings', 'quota_batches'] LOOP
         EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
-        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
     END LOOP;
 END
 $$;
@@ -108,9 +107,6 @@ CREATE FUNCTION ledgerline.own_queues()
         FROM ledgerline.integrations WHERE own_queue ORDER BY 1
     $$;
 
-ALTER FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]) OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.limited_usage(date) OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.own_queues() OWNER TO ledgerline_owner;
 REVOKE ALL ON FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]), ledgerline.limited_usage(date), ledgerline.own_queues() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]), ledgerline.limited_usage(date), ledgerline.own_queues() TO ledgerline_worker;
 

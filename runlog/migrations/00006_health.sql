@@ -110,11 +110,6 @@ CREATE POLICY own_organization ON ledgerline.integration_pauses
     USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
 CREATE POLICY shared_by_workers ON ledgerline.vendor_hosts TO ledgerline_worker USING (true) WITH CHECK (true);
 
-ALTER FUNCTION ledgerline.only_older_observations_are_replaced() OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.integration_health OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.integration_health_history OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.integration_pauses OWNER TO ledgerline_owner;
-ALTER TABLE ledgerline.vendor_hosts OWNER TO ledgerline_owner;
 GRANT SELECT ON ledgerline.integration_health, ledgerline.integration_health_history TO ledgerline_worker, ledgerline_operator, ledgerline_reader;
 GRANT INSERT, UPDATE ON ledgerline.integration_health, ledgerline.integration_health_history TO ledgerline_worker;
 GRANT SELECT ON ledgerline.integration_pauses TO ledgerline_operator, ledgerline_reader;

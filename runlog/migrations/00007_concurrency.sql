@@ -33,13 +33,11 @@ BEGIN
     FOREACH t IN ARRAY ARRAY['queue_leases', 'queue_workers'] LOOP
         EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
-        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
         EXECUTE format('CREATE POLICY functions_of_the_owner ON ledgerline.%I TO ledgerline_owner USING (true) WITH CHECK (true)', t);
     END LOOP;
 END
 $$;
 -- +goose StatementEnd
-ALTER VIEW ledgerline.queues OWNER TO ledgerline_owner;
 DROP FUNCTION ledgerline.own_queues();
 
 -- The queues, with their limits. It renews the worker's leases for ttl, and
@@ -95,8 +93,6 @@ CREATE FUNCTION ledgerline.release_queues(worker uuid, integrations uuid[]) RETU
     $$;
 -- +goose StatementEnd
 
-ALTER FUNCTION ledgerline.own_queues(uuid, interval) OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.release_queues(uuid, uuid[]) OWNER TO ledgerline_owner;
 REVOKE ALL ON FUNCTION ledgerline.own_queues(uuid, interval), ledgerline.release_queues(uuid, uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.own_queues(uuid, interval), ledgerline.release_queues(uuid, uuid[]) TO ledgerline_worker;
 
@@ -110,6 +106,5 @@ CREATE FUNCTION ledgerline.own_queues()
         SELECT integration_id, coalesce((limits ->> 'requestsPerMinute')::integer, 0)
         FROM ledgerline.integrations WHERE own_queue ORDER BY 1
     $$;
-ALTER FUNCTION ledgerline.own_queues() OWNER TO ledgerline_owner;
 REVOKE ALL ON FUNCTION ledgerline.own_queues() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.own_queues() TO ledgerline_worker;

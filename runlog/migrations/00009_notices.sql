@@ -31,8 +31,12 @@ $$;
 -- +goose StatementEnd
 
 ALTER TABLE ledgerline.quota_warnings ADD COLUMN monthly bigint NOT NULL DEFAULT 0; -- the limit that the percentage is of
+ALTER TABLE ledgerline.quota_warnings NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.integrations NO FORCE ROW LEVEL SECURITY;
 UPDATE ledgerline.quota_warnings w SET monthly = coalesce((i.limits ->> 'monthlyRequests')::bigint, 0)
     FROM ledgerline.integrations i WHERE i.organization_id = w.organization_id AND i.integration_id = w.integration_id;
+ALTER TABLE ledgerline.quota_warnings FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.integrations FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledgerline.quota_warnings ALTER COLUMN monthly DROP DEFAULT,
     DROP CONSTRAINT quota_warnings_pkey, ADD PRIMARY KEY (organization_id, integration_id, month, percent, monthly);
 
@@ -46,7 +50,6 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-ALTER FUNCTION ledgerline.old_batches_go() OWNER TO ledgerline_owner;
 CREATE TRIGGER old_batches_go AFTER INSERT ON ledgerline.quota_batches FOR EACH ROW EXECUTE FUNCTION ledgerline.old_batches_go();
 
 -- +goose Down
@@ -65,11 +68,15 @@ CREATE OR REPLACE FUNCTION ledgerline.organizations_to_notify() RETURNS SETOF uu
       AND (w.opened_at IS NULL OR w.opened_at <= now() - interval '1 hour')
 $$;
 -- +goose StatementEnd
+ALTER TABLE ledgerline.quota_warnings NO FORCE ROW LEVEL SECURITY;
 DELETE FROM ledgerline.quota_warnings w USING ledgerline.quota_warnings o
     WHERE (o.organization_id, o.integration_id, o.month, o.percent) = (w.organization_id, w.integration_id, w.month, w.percent) AND o.monthly > w.monthly;
+ALTER TABLE ledgerline.quota_warnings FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledgerline.quota_warnings DROP CONSTRAINT quota_warnings_pkey, DROP COLUMN monthly, ADD PRIMARY KEY (organization_id, integration_id, month, percent);
 DROP POLICY functions_of_the_owner ON ledgerline.notifications;
+ALTER TABLE ledgerline.incidents NO FORCE ROW LEVEL SECURITY;
 DELETE FROM ledgerline.incidents WHERE cause <> 'failing';
+ALTER TABLE ledgerline.incidents FORCE ROW LEVEL SECURITY;
 DROP INDEX ledgerline.one_incident_at_a_time;
 ALTER TABLE ledgerline.incidents DROP COLUMN cause;
 CREATE UNIQUE INDEX one_incident_at_a_time ON ledgerline.incidents (organization_id, integration_id)

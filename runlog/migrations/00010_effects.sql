@@ -6,7 +6,6 @@
 -- The one function that gives the time to which open_until is compared. Timers
 -- elsewhere are hints.
 CREATE FUNCTION ledgerline.clock() RETURNS timestamptz LANGUAGE sql VOLATILE RETURN clock_timestamp();
-ALTER FUNCTION ledgerline.clock() OWNER TO ledgerline_owner;
 GRANT EXECUTE ON FUNCTION ledgerline.clock() TO ledgerline_worker, ledgerline_operator;
 
 ALTER TABLE ledgerline.integrations
@@ -31,8 +30,12 @@ ALTER TABLE ledgerline.bufdir_export_audit_log
     ADD COLUMN planned_at timestamptz, -- when entries were assigned to it: once, also if there were none
     DROP CONSTRAINT trigger_is_known,
     ADD CONSTRAINT trigger_is_known CHECK (trigger IN ('schedule', 'manual', 'backfill', 'retry', 'adopt'));
+ALTER TABLE ledgerline.bufdir_export_audit_log NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.export_entries NO FORCE ROW LEVEL SECURITY;
 UPDATE ledgerline.bufdir_export_audit_log b SET planned_at = started_at WHERE status = 'pending' AND EXISTS (
     SELECT FROM ledgerline.export_entries x WHERE x.organization_id = b.organization_id AND x.export_id = b.export_id);
+ALTER TABLE ledgerline.bufdir_export_audit_log FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.export_entries FORCE ROW LEVEL SECURITY;
 
 ALTER TABLE ledgerline.export_entries
     ADD COLUMN effect       text,                           -- of its last sending; NULL if it was never sent
@@ -46,10 +49,14 @@ ALTER TABLE ledgerline.export_entries
     ADD COLUMN partly       boolean NOT NULL DEFAULT false, -- something of the same sending is at the vendor
     ADD COLUMN changed      boolean NOT NULL DEFAULT false, -- it was planned again with other content after it had been sent
     ADD COLUMN settled_at   timestamptz;                    -- when it was found to be exported
+ALTER TABLE ledgerline.export_entries NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.bufdir_export_audit_log NO FORCE ROW LEVEL SECURITY;
 UPDATE ledgerline.export_entries x SET effect = 'done', settled_at = coalesce((SELECT b.finished_at FROM ledgerline.bufdir_export_audit_log b
     WHERE b.organization_id = x.organization_id AND b.export_id = x.export_id), now()) WHERE x.state = 'exported';
 UPDATE ledgerline.export_entries SET effect = 'open', ended = true, open_until = now(), sent_in = export_id, sent_attempt = 1
     WHERE state IN ('sent', 'unknown');
+ALTER TABLE ledgerline.export_entries FORCE ROW LEVEL SECURITY;
+ALTER TABLE ledgerline.bufdir_export_audit_log FORCE ROW LEVEL SECURITY;
 ALTER TABLE ledgerline.export_entries
     ADD CONSTRAINT effect_is_known CHECK (effect IN ('done', 'none', 'open')),
     ADD CONSTRAINT exported_exactly_if_done CHECK ((state = 'exported') = (effect IS NOT DISTINCT FROM 'done')),
@@ -249,9 +256,6 @@ END
 $$;
 -- +goose StatementEnd
 CREATE TRIGGER stands BEFORE UPDATE ON ledgerline.write_claims FOR EACH ROW EXECUTE FUNCTION ledgerline.claim_stands();
-ALTER FUNCTION ledgerline.claim_stands() OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text) OWNER TO ledgerline_owner;
-ALTER FUNCTION ledgerline.adopt_entries(uuid, uuid, text, jsonb) OWNER TO ledgerline_owner;
 REVOKE ALL ON FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text), ledgerline.adopt_entries(uuid, uuid, text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.resolve_voucher(uuid, text, boolean, text, text), ledgerline.adopt_entries(uuid, uuid, text, jsonb) TO ledgerline_operator;
 
@@ -264,7 +268,6 @@ BEGIN
         EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format('CREATE POLICY own_organization ON ledgerline.%I USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization())', t);
-        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
         EXECUTE format('GRANT SELECT ON ledgerline.%I TO ledgerline_worker, ledgerline_operator, ledgerline_reader', t);
     END LOOP;
 END

@@ -19,7 +19,6 @@ ALTER TABLE ledgerline.vendor_contracts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledgerline.vendor_contracts FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.vendor_contracts
     USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
-ALTER TABLE ledgerline.vendor_contracts OWNER TO ledgerline_owner;
 GRANT SELECT ON ledgerline.vendor_contracts TO ledgerline_worker, ledgerline_operator, ledgerline_reader;
 GRANT INSERT, UPDATE ON ledgerline.vendor_contracts TO ledgerline_worker;
 

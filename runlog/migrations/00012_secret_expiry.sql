@@ -49,7 +49,6 @@ BEGIN
         EXECUTE format('ALTER TABLE ledgerline.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ledgerline.%I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format('CREATE POLICY own_organization ON ledgerline.%I USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization())', t);
-        EXECUTE format('ALTER TABLE ledgerline.%I OWNER TO ledgerline_owner', t);
         EXECUTE format('GRANT SELECT ON ledgerline.%I TO ledgerline_worker, ledgerline_operator, ledgerline_reader', t);
         EXECUTE format('GRANT INSERT, UPDATE ON ledgerline.%I TO ledgerline_worker', t);
     END LOOP;

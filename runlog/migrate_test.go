@@ -1,0 +1,269 @@
+package runlog_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/uuid"
+	"github.com/pressly/goose/v3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+func TestMigrate(t *testing.T) {
+	eachServer(t, func(t *testing.T, server *devstack.Postgres) {
+		var wg sync.WaitGroup
+		for range 3 { // at several places at once, and databases of one cluster, whose roles are shared
+			name := emptyBaseOn(t, server)
+			for range 3 {
+				pool := openOn(t, server, name, "dba")
+				wg.Go(func() {
+					if _, _, err := runlog.Migrate(t.Context(), pool); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		b := newBaseOn(t, server)
+		pool := openOn(t, server, b.name, "dba")
+		from, to, err := runlog.Migrate(t.Context(), pool)
+		require.NoError(t, err)
+		require.Equal(t, []int64{runlog.SchemaVersion(), runlog.SchemaVersion()}, []int64{from, to})
+
+		// Who has migrated keeps no right on the rows, also after a migration that was killed.
+		_, err = pool.Exec(t.Context(), "GRANT ledgerline_owner TO dba")
+		require.NoError(t, err)
+		_, _, err = runlog.Migrate(t.Context(), pool)
+		require.NoError(t, err)
+		_, err = pool.Exec(t.Context(), "SELECT FROM ledgerline.integrations")
+		require.ErrorContains(t, err, "permission denied for schema ledgerline")
+		_, err = pool.Exec(t.Context(), "SET ROLE ledgerline_owner")
+		require.ErrorContains(t, err, "permission denied to set role")
+		_, err = pool.Exec(t.Context(), "SELECT FROM public.goose_db_version")
+		require.ErrorContains(t, err, "does not exist", "nothing stands where other programs look")
+
+		_, err = b.admin.Exec(t.Context(), "INSERT INTO ledgerline.goose_db_version (version_id, is_applied) VALUES ($1, true)", runlog.SchemaVersion()+1)
+		require.NoError(t, err)
+		_, _, err = runlog.Migrate(t.Context(), pool)
+		require.ErrorContains(t, err, "use a newer ledgerline")
+	})
+}
+
+// Each migration can be taken back, in an emergency, and applied again, by the
+// user who may create roles and no more.
+func TestMigrateBack(t *testing.T) {
+	eachServer(t, func(t *testing.T, server *devstack.Postgres) {
+		b := newBaseOn(t, server)
+		b.tenant(t)
+		pool := openOn(t, server, b.name, "dba")
+		down := func(to int64) {
+			t.Helper()
+			require.NoError(t, runlog.Goosed(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
+				_, err := p.DownTo(t.Context(), to)
+				return err
+			}))
+		}
+		down(runlog.SchemaVersion() - 1)
+		_, to, err := runlog.Migrate(t.Context(), pool)
+		require.NoError(t, err)
+		require.Equal(t, runlog.SchemaVersion(), to)
+		down(0)
+		from, to, err := runlog.Migrate(t.Context(), pool)
+		require.NoError(t, err)
+		require.Equal(t, []int64{0, runlog.SchemaVersion()}, []int64{from, to})
+		_, err = runlog.SelfCheck(t.Context(), b.worker, runlog.Check{Role: "ledgerline_worker"})
+		require.NoError(t, err)
+	})
+}
+
+// A migration of data sees the rows of all organizations, if it is written as the
+// rules of the folder say; and without that it would see none.
+func TestMigrationsOfDataSeeAllRows(t *testing.T) {
+	eachServer(t, func(t *testing.T, server *devstack.Postgres) {
+		b := newBaseOn(t, server)
+		for range 3 {
+			b.tenant(t)
+		}
+		pool := openOn(t, server, b.name, "dba")
+		next := func(n int64, up string) {
+			files := fstest.MapFS{}
+			entries, err := os.ReadDir("migrations")
+			require.NoError(t, err)
+			for _, e := range entries {
+				content, err := os.ReadFile(filepath.Join("migrations", e.Name()))
+				require.NoError(t, err)
+				files[e.Name()] = &fstest.MapFile{Data: content}
+			}
+			files[fmt.Sprintf("%05d_later.sql", runlog.SchemaVersion()+n)] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;\n")}
+			require.NoError(t, runlog.Goosed(t.Context(), pool, files, func(p *goose.Provider) error {
+				_, err := p.Up(t.Context())
+				return err
+			}))
+		}
+		const change = "UPDATE ledgerline.integrations SET applied_by = 'migration';\n"
+		changed := func() (n int) {
+			require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.integrations WHERE applied_by = 'migration'").Scan(&n))
+			return n
+		}
+		next(1, change)
+		require.Zero(t, changed(), "row-level security is forced on the owner too")
+		_, err := b.admin.Exec(t.Context(), "DELETE FROM ledgerline.goose_db_version WHERE version_id > $1", runlog.SchemaVersion())
+		require.NoError(t, err)
+		next(1, "ALTER TABLE ledgerline.integrations NO FORCE ROW LEVEL SECURITY;\n"+change+"ALTER TABLE ledgerline.integrations FORCE ROW LEVEL SECURITY;")
+		require.Equal(t, 3, changed())
+	})
+}
+
+// The migrations of data that there are have changed rows of both organizations.
+func TestEarlierMigrationsOfDataSawAllRows(t *testing.T) {
+	name := emptyBase(t)
+	pool, admin := open(t, name, "dba"), open(t, name, "postgres")
+	up := func(to int64) {
+		t.Helper()
+		require.NoError(t, runlog.Goosed(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
+			_, err := p.UpTo(t.Context(), to)
+			return err
+		}))
+	}
+	count := func(query string) (n int) {
+		t.Helper()
+		require.NoError(t, admin.QueryRow(t.Context(), query).Scan(&n))
+		return n
+	}
+	up(2)
+	for range 2 {
+		org, integration, export := uuid.New(), uuid.New(), uuid.New()
+		for _, q := range []string{
+			`INSERT INTO ledgerline.integrations (organization_id, integration_id, name, adapter, base_url, policy, applied_by, schedule) VALUES ($1, $2, 'a', 'xledger', 'https://x.example', '{}', 't', '{"every": "daily", "timeZone": "UTC"}')`,
+			`INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount) SELECT $1, e, 'v', '2026-10-01', '1', 1 FROM unnest(ARRAY['1', '2']) e WHERE $2::uuid IS NOT NULL`,
+			`INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
+				VALUES ($1, '` + export.String() + `', $2, 'xledger', '2026-10', '2026-10-01', '2026-11-01', $2::uuid || '/2026-10', 'manual', 't', now(), 'w', gen_random_uuid())`,
+			`INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state)
+				VALUES ($1, $2, '1', '` + export.String() + `', 'v', 1, 'k1', false, 'exported'), ($1, $2, '2', '` + export.String() + `', 'v', 1, 'k2', false, 'sent')`,
+		} {
+			_, err := admin.Exec(t.Context(), q, org, integration)
+			require.NoError(t, err, q)
+		}
+	}
+	up(3)
+	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.integrations WHERE schedule_since IS NOT NULL"))
+	require.Equal(t, 4, count("SELECT count(*) FROM ledgerline.export_entries WHERE amount = 1"))
+	up(5)
+	_, err := admin.Exec(t.Context(), `UPDATE ledgerline.integrations SET limits = '{"monthlyRequests": 100}'; INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent)
+		SELECT organization_id, integration_id, '2026-10-01', 80 FROM ledgerline.integrations`)
+	require.NoError(t, err)
+	up(9)
+	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.quota_warnings WHERE monthly = 100"))
+	up(10)
+	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.export_entries WHERE effect = 'done' AND settled_at IS NOT NULL"))
+	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.export_entries WHERE effect = 'open'"))
+	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.bufdir_export_audit_log WHERE planned_at IS NOT NULL"))
+	_, to, err := runlog.Migrate(t.Context(), pool)
+	require.NoError(t, err)
+	require.Equal(t, runlog.SchemaVersion(), to)
+}
+
+var (
+	names      = regexp.MustCompile(`^\d{5}_[a-z_]+\.sql$`)
+	statements = regexp.MustCompile(`(?s)-- \+goose StatementBegin.*?-- \+goose StatementEnd`)
+	data       = regexp.MustCompile(`(?m)^(UPDATE|DELETE FROM|INSERT INTO) [^;]*;`)
+	table      = regexp.MustCompile(`ledgerline\.([a-z_]+)\b[^(]`)
+	comment    = regexp.MustCompile(`--.*`)
+)
+
+// The rules at the top of the first file hold for each.
+func TestMigrationsKeepTheRules(t *testing.T) {
+	entries, err := os.ReadDir("migrations")
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	for _, e := range entries {
+		require.Regexp(t, names, e.Name())
+		content, err := fs.ReadFile(os.DirFS("migrations"), e.Name())
+		require.NoError(t, err)
+		text := comment.ReplaceAllString(statements.ReplaceAllString(string(content), ""), "")
+		for _, at := range data.FindAllStringIndex(text, -1) {
+			for _, m := range table.FindAllStringSubmatch(text[at[0]:at[1]]+" ", -1) {
+				if m[1] == "schema_serves" { // nobody's rows
+					continue
+				}
+				before, after := text[:at[0]], text[at[1]:]
+				no := "ALTER TABLE ledgerline." + m[1] + " NO FORCE ROW LEVEL SECURITY"
+				yes := "ALTER TABLE ledgerline." + m[1] + " FORCE ROW LEVEL SECURITY"
+				require.Greater(t, strings.LastIndex(before, no), strings.LastIndex(before, yes), "%s: %s: this sees no rows of %s without %s before it", e.Name(), text[at[0]:at[1]], m[1], no)
+				require.Contains(t, after, yes, "%s: %s", e.Name(), text[at[0]:at[1]])
+			}
+		}
+	}
+}
+
+// A database that was restored belongs to who restored it. Migrating it once more,
+// though there is nothing to migrate, makes it as it was.
+func TestRestoredDatabase(t *testing.T) {
+	b := newBase(t)
+	organization, _ := b.tenant(t)
+	programs := server.Programs()
+	dump := filepath.Join(t.TempDir(), "dump")
+	out, err := exec.Command(filepath.Join(programs, "pg_dump"), "--format=custom", "--file="+dump, server.URL(b.name, "postgres")).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for _, options := range [][]string{{"--no-owner"}, {"--no-owner", "--no-acl"}} {
+		name := emptyBase(t)
+		out, err := exec.Command(filepath.Join(programs, "pg_restore"), append(options, "--exit-on-error", "--dbname="+server.URL(name, "dba"), dump)...).CombinedOutput()
+		require.NoError(t, err, "%v: %s", options, out)
+		admin, worker := open(t, name, "postgres"), open(t, name, "w")
+		_, err = runlog.SelfCheck(t.Context(), admin, runlog.Check{Role: "ledgerline_worker", Relax: true})
+		require.ErrorContains(t, err, "changed: table integrations: owner dba", "%v", options)
+
+		from, to, err := runlog.Migrate(t.Context(), open(t, name, "dba"))
+		require.NoError(t, err, "%v", options)
+		require.Equal(t, from, to)
+		_, err = runlog.SelfCheck(t.Context(), worker, runlog.Check{Role: "ledgerline_worker"})
+		require.NoError(t, err, "%v", options)
+		list, err := runlog.Integrations(t.Context(), worker, organization)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		_, err = runlog.EnsurePartitions(t.Context(), worker)
+		require.NoError(t, err)
+	}
+}
+
+// Roles that somebody else has made: the error says who must grant what.
+func TestMigrateSaysWhatTheUserLacks(t *testing.T) {
+	eachServer(t, func(t *testing.T, server *devstack.Postgres) {
+		newBaseOn(t, server) // whose dba made the roles
+		admin := openOn(t, server, "postgres", "postgres")
+		for _, c := range []struct{ role, grant string }{
+			{"plain LOGIN", ""},
+			{"plain LOGIN", "GRANT ledgerline_owner TO plain"},
+		} {
+			user := strings.Replace(c.role, "plain", "u"+strings.ReplaceAll(uuid.NewString(), "-", "")[:12], 1)
+			user, _, _ = strings.Cut(user, " ")
+			_, err := admin.Exec(t.Context(), "CREATE ROLE "+user+" LOGIN")
+			require.NoError(t, err)
+			if c.grant != "" {
+				_, err = admin.Exec(t.Context(), strings.Replace(c.grant, "plain", user, 1))
+				require.NoError(t, err)
+			}
+			name := emptyBaseOn(t, server)
+			_, err = admin.Exec(t.Context(), "ALTER DATABASE "+name+" OWNER TO "+user)
+			require.NoError(t, err)
+			_, to, err := runlog.Migrate(t.Context(), openOn(t, server, name, user))
+			if c.grant != "" {
+				require.NoError(t, err, "the roles are there, and a member of the owner needs no more than its database")
+				require.Equal(t, runlog.SchemaVersion(), to)
+				continue
+			}
+			require.ErrorContains(t, err, "GRANT ledgerline_owner TO it WITH ADMIN OPTION")
+		}
+	})
+}

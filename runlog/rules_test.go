@@ -1,0 +1,319 @@
+package runlog_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// decoded are the jsonb columns and what programs decode them into. A value of
+// which the database says that it can be read, can be.
+var decoded = []struct {
+	table, column string
+	into          any
+	good          string
+}{
+	{"integrations", "settings", map[string]string{}, `{"a": "b"}`},
+	{"integrations", "policy", classify.Policy{}, `{}`},
+	{"integrations", "schedule", integrations.Schedule{}, `{"every": "daily", "timeZone": "UTC"}`},
+	{"integrations", "export", integrations.Export{}, `{}`},
+	{"integrations", "limits", integrations.Limits{}, `{}`},
+	{"integrations", "health", health.Policy{}, `{}`},
+	{"notifications", "facts", notify.Facts{}, `{}`},
+	{"vendor_contracts", "checks", []adapters.Check{}, `[]`},
+	{"vendor_contracts", "learnt", map[string]string{}, `{}`},
+	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
+	{"bufdir_export_audit_log", "warm_up_ms", map[string]int64{}, `{}`},
+	{"export_entries", "dimensions", map[string]string{}, `{}`},
+}
+
+// values are one of each JSON type, and what looks like another.
+var values = []string{`null`, `true`, `0`, `-1`, `7`, `1.0`, `1.5`, `1e400`, `99999999999999999999999`, `""`, `"x"`, `"7"`, `"2026-02-30T00:00:00Z"`, `"2026-11-23T10:00:00.5+01:00"`,
+	`"6f1d2c7e-5a5b-4c3d-9e8f-7a6b5c4d3e2f"`, `[]`, `[1]`, `["x"]`, `[[]]`, `{}`, `{"x": 1}`, `{"x": "y"}`, `{"x": ["y"]}`, `{"x": {"y": "z"}}`, `[{"x": "y"}]`}
+
+// What each jsonb column takes is what the programs can decode: each JSON type in
+// place of the column and of each of its members, at any depth.
+func TestWhatIsStoredCanBeRead(t *testing.T) {
+	b := newBase(t)
+	org, integration := b.tenant(t)
+	export, notification := uuid.New(), uuid.New()
+	for _, q := range []string{
+		`INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id) VALUES ($1, $2)`,
+		fmt.Sprintf(`INSERT INTO ledgerline.notifications (organization_id, integration_id, notification_id, cause, occurred_at) VALUES ($1, $2, '%s', 'test', now())`, notification),
+		fmt.Sprintf(`INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, integration_id, export_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
+			VALUES ($1, $2, '%s', 'xledger', '2026-10', '2026-10-01', '2026-11-01', 'k', 'manual', 't', now(), 'w', gen_random_uuid())`, export),
+		fmt.Sprintf(`INSERT INTO ledgerline.export_entries (organization_id, integration_id, export_id, entry_id, voucher_id, chunk, vendor_key, late, state, entry_date, account, amount, currency, text)
+			VALUES ($1, $2, '%s', '1', 'v', 0, 'k', false, 'rejected', '2026-10-01', '1', 1, 'NOK', '')`, export),
+	} {
+		_, err := b.admin.Exec(t.Context(), q, org, integration)
+		require.NoError(t, err, q)
+	}
+	for _, c := range decoded {
+		accepted := 0
+		try := func(text string) {
+			t.Helper()
+			tx, err := b.admin.Begin(t.Context())
+			require.NoError(t, err)
+			defer tx.Rollback(t.Context())
+			query := fmt.Sprintf("UPDATE ledgerline.%s SET %s = $1::text::jsonb WHERE organization_id = $2", c.table, c.column)
+			_, err = tx.Exec(t.Context(), query, text, org)
+			if err != nil {
+				var pg *pgconn.PgError
+				require.ErrorAs(t, err, &pg)
+				require.Contains(t, []string{"23514", "22P02", "22003"}, pg.Code, "%s.%s = %s: %v", c.table, c.column, text, err)
+				return
+			}
+			accepted++
+			into := reflect.New(reflect.TypeOf(c.into))
+			require.NoError(t, tx.QueryRow(t.Context(), fmt.Sprintf("SELECT %s FROM ledgerline.%s WHERE organization_id = $1", c.column, c.table), org).Scan(into.Interface()),
+				"%s.%s = %s is taken and cannot be read", c.table, c.column, text)
+		}
+		for _, v := range values {
+			try(v)
+			for _, around := range members(reflect.TypeOf(c.into)) {
+				try(fmt.Sprintf(around, v))
+				try(fmt.Sprintf(strings.ToUpper(around[:len(around)/2])+around[len(around)/2:], v)) // Go reads names in any case
+			}
+		}
+		before := accepted
+		try(c.good)
+		require.Equal(t, before+1, accepted, "%s.%s refuses %s", c.table, c.column, c.good)
+		require.Greater(t, accepted, 1, "%s.%s", c.table, c.column)
+	}
+	var unknown []string
+	rows, err := b.admin.Query(t.Context(), `SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'ledgerline' AND data_type = 'jsonb'
+		AND table_name || '.' || column_name NOT IN ('integrations.credential_refs', 'notification_channels.settings', 'accounting_entries.dimensions')`)
+	require.NoError(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	for _, column := range all {
+		known := false
+		for _, c := range decoded {
+			known = known || column == c.table+"."+c.column
+		}
+		if !known {
+			unknown = append(unknown, column)
+		}
+	}
+	require.Empty(t, unknown, "jsonb columns without a CHECK of what is decoded")
+}
+
+// members are texts with a %s in the place of each member of a type.
+func members(typ reflect.Type) (all []string) {
+	for typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	switch {
+	case typ == reflect.TypeFor[time.Time]() || typ == reflect.TypeFor[uuid.UUID]():
+	case typ.Kind() == reflect.Map:
+		all = append(all, `{"k": %s}`)
+	case typ.Kind() == reflect.Slice:
+		all = append(all, `[%s]`)
+		for _, m := range members(typ.Elem()) {
+			all = append(all, "["+m+"]")
+		}
+	case typ.Kind() == reflect.Struct:
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			all = append(all, `{"`+name+`": %s}`)
+			for _, m := range members(typ.Field(i).Type) {
+				all = append(all, `{"`+name+`": `+m+`}`)
+			}
+		}
+	}
+	return all
+}
+
+// What a file can say is taken: each member with a value of its type.
+func TestWhatFilesSayIsTaken(t *testing.T) {
+	b := newBase(t)
+	org := uuid.New()
+	in := example(org, uuid.New(), "everything")
+	isolate, inFlight := 10_000, time.Hour
+	in.InFlight = &inFlight
+	in.Settings = map[string]string{"authority": "https://login.microsoftonline.com", "x": "ø"}
+	in.Schedule = &integrations.Schedule{Every: "monthly", Hour: 23, Minute: 59, Day: 28, Cron: "", TimeZone: "Europe/Oslo", PeriodRule: "week", Overlap: "skip",
+		CatchUp: 365 * 24 * time.Hour, WarmUp: integrations.NoWarmUp, Drift: 24 * time.Hour}
+	in.Export = integrations.Export{Source: "a.b", ChunkSize: 1000, Accounts: map[string]string{"1": "2"}, Dimensions: map[string]string{"d": ""}, Currencies: []string{"NOK"}, IsolateRequests: &isolate, EqualRefusals: 100}
+	in.Limits = integrations.Limits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}
+	in.Health = health.Policy{Interval: 7 * 24 * time.Hour, MaxInterval: 7 * 24 * time.Hour, NoProbes: true}
+	in.Policy = classify.Policy{BaseDelay: time.Minute, Coefficient: 10, MaxRetries: 10, Jitter: 0.9, AttemptTimeout: time.Minute, Budget: time.Minute}
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
+	require.NoError(t, err)
+	got, err := runlog.Integration(t.Context(), b.worker, org, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, in, got)
+}
+
+// Entries that only plan badly are still planned, and rejected one by one.
+func TestOddEntriesStopNoPlan(t *testing.T) {
+	b := newBase(t)
+	org, integration := b.tenant(t)
+	_, err := b.admin.Exec(t.Context(), `CREATE SCHEMA odd; GRANT USAGE ON SCHEMA odd TO s;
+		CREATE VIEW odd.entries AS SELECT organization_id, entry_id, voucher_id, entry_date, account, CASE entry_id WHEN 'nan' THEN 'NaN'::numeric WHEN 'inf' THEN 'Infinity' ELSE amount END AS amount, currency, text,
+		    CASE entry_id WHEN 'good' THEN '{"d": null}'::jsonb ELSE dimensions END AS dimensions, created_at FROM ledgerline.accounting_entries;
+		GRANT SELECT ON odd.entries TO s; GRANT SELECT ON ledgerline.accounting_entries TO CURRENT_USER`)
+	require.NoError(t, err)
+	_, err = b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, dimensions)
+		SELECT $1, e, e, '2026-10-01', '1', 0, '{"d": "x"}' FROM unnest(ARRAY['nan', 'inf', 'good']) e`, org)
+	require.NoError(t, err)
+	e := runlog.Export{OrganizationID: org, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: runlog.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
+	e, _, err = runlog.Claim(t.Context(), b.worker, e)
+	require.NoError(t, err)
+	chunks, err := runlog.Plan(t.Context(), b.worker, b.sources, e, integrations.Export{Source: "odd.entries", Dimensions: map[string]string{"d": "field"}}, 10, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, chunks)
+	var planned, rejected int
+	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'planned'), count(*) FILTER (WHERE state = 'rejected') FROM ledgerline.export_entries WHERE export_id = $1`, e.ID).Scan(&planned, &rejected))
+	require.Equal(t, []int{1, 2}, []int{planned, rejected})
+	for _, dimensions := range []string{`[]`, `"x"`, `null`, `{"a": {}}`, `{"a": ["b"]}`} {
+		_, err := b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, dimensions) VALUES ($1, 'bad', 'v', '2026-10-01', '1', 0, $2::text::jsonb)`, org, dimensions)
+		require.ErrorContains(t, err, "dimensions_can_be_read", dimensions)
+	}
+}
+
+// The attack: limits of one integration that no program can read stopped the
+// queues of all.
+func TestOneRowStopsNobodyElse(t *testing.T) {
+	b := newBase(t)
+	one, theirs := b.tenant(t)
+	two, ours := b.tenant(t)
+	_, err := b.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET own_queue = true, limits = '{\"requestsPerMinute\": 60}'")
+	require.NoError(t, err)
+	for _, limits := range []string{`{"requestsPerMinute":"x"}`, `{"requestsPerMinute":99999999999}`, `{"concurrentRequests":1.5}`, `{"monthlyRequests":"many"}`, `[]`, `"x"`, `null`} {
+		err := runlog.InOrganization(t.Context(), b.operator, one, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), "UPDATE ledgerline.integrations SET limits = $2::text::jsonb WHERE integration_id = $1", theirs, limits)
+			return err
+		})
+		var pg *pgconn.PgError
+		require.ErrorAs(t, err, &pg, limits)
+		require.Equal(t, "limits_can_be_read", pg.ConstraintName, limits)
+	}
+	queues, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+	require.NoError(t, err)
+	require.Len(t, queues, 2)
+	_, err = runlog.Integration(t.Context(), b.worker, two, ours)
+	require.NoError(t, err)
+}
+
+func TestAddressesHaveNoUser(t *testing.T) {
+	b := newBase(t)
+	org, _ := b.tenant(t)
+	exec := func(query string, args ...any) error {
+		return runlog.InOrganization(t.Context(), b.operator, org, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), query, args...)
+			return err
+		})
+	}
+	for address, ok := range map[string]bool{
+		"https://hooks.example.com/a": true, "http://127.0.0.1:8080": true, "https://[::1]:8080/x": true, "https://example.com/a@b": true, "https://example.com?x=a@b": true,
+		"https://user@example.com/": false, "https://user:word@example.com": false, "https://:@example.com": false, `https://example.com\@evil.example`: false, "https://a b@example.com": false,
+		"ftp://example.com": false, "//example.com": false, "example.com": false, "https://": false, "https:///x": false, " https://example.com": false, "HTTPS://u@example.com": false, "": false,
+	} {
+		for what, err := range map[string]error{
+			"channel":   exec(`INSERT INTO ledgerline.notification_channels (organization_id, name, kind, settings, applied_by) VALUES ($1, gen_random_uuid(), 'webhook', jsonb_build_object('url', $2::text, 'secret', 'env:X'), 't')`, org, address),
+			"base URL":  exec(`UPDATE ledgerline.integrations SET base_url = $1`, address),
+			"authority": exec(`UPDATE ledgerline.integrations SET settings = jsonb_build_object('authority', $1::text)`, address),
+		} {
+			if ok {
+				require.NoError(t, err, "%s %q", what, address)
+			} else {
+				require.ErrorContains(t, err, "no_user", "%s %q", what, address)
+			}
+		}
+	}
+	require.Error(t, exec(`INSERT INTO ledgerline.notification_channels (organization_id, name, kind, settings, applied_by) VALUES ($1, 'none', 'webhook', '{"secret": "env:X"}', 't')`, org), "no address")
+	require.Error(t, exec(`INSERT INTO ledgerline.notification_channels (organization_id, name, kind, settings, applied_by) VALUES ($1, 'one', 'email', '{"to": "a@example.com"}', 't')`, org), "not a list")
+}
+
+// What an entry is cannot change once it is planned, except that one that was
+// rejected is planned again from its source.
+func TestContentOfEntriesStands(t *testing.T) {
+	b := newBase(t)
+	org, integration := b.tenant(t)
+	export := uuid.New()
+	_, err := b.admin.Exec(t.Context(), `INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, integration_id, export_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
+		VALUES ($1, $2, $3, 'xledger', '2026-10', '2026-10-01', '2026-11-01', 'k', 'manual', 't', now(), 'w', gen_random_uuid())`, org, integration, export)
+	require.NoError(t, err)
+	for state, effect := range map[string]any{"planned": nil, "sent": "open", "unknown": "open", "exported": "done", "rejected": "none"} {
+		_, err := b.admin.Exec(t.Context(), `INSERT INTO ledgerline.export_entries (organization_id, integration_id, export_id, entry_id, voucher_id, chunk, vendor_key, late, state, effect, sent_in, sent_attempt, open_until,
+			entry_date, account, amount, currency, text, dimensions) VALUES ($1, $2, $3, $4::text, 'v', 1, $4::text, false, $4::text, $5, $3, 1, now(), '2026-10-01', '1', 1, 'NOK', '', '{}')`, org, integration, export, state, effect)
+		require.NoError(t, err)
+		for _, change := range []string{"amount = 2", "text = 'x'", "account = '2'", "currency = 'EUR'", "entry_date = '2026-10-02'", "dimensions = '{\"a\": \"b\"}'", "dimensions = NULL", "late = true",
+			"entry_id = 'x'", "voucher_id = 'x'", "vendor_key = 'x'", "integration_id = gen_random_uuid()"} {
+			column, _, _ := strings.Cut(change, " ")
+			identifies := strings.HasSuffix(column, "_id") || column == "vendor_key"
+			err := runlog.InOrganization(t.Context(), b.worker, org, func(tx pgx.Tx) error {
+				tag, err := tx.Exec(t.Context(), "UPDATE ledgerline.export_entries SET "+change+" WHERE entry_id = $1", state)
+				if err == nil {
+					require.EqualValues(t, 1, tag.RowsAffected())
+					return errBack
+				}
+				return err
+			})
+			if state == "rejected" && !identifies {
+				require.ErrorIs(t, err, errBack, "%s: %s", state, change)
+			} else {
+				var pg *pgconn.PgError
+				require.ErrorAs(t, err, &pg, "%s: %s", state, change)
+				require.Equal(t, "23514", pg.Code, "%s: %s", state, change)
+			}
+		}
+	}
+	for change, ok := range map[string]bool{"vendor_fault = 'later'": true, "vendor_reference = 'x'": false, "reason = 'x'": false, "chunk = 7": false, "sent_to = 'x'": false, "settled_at = now()": false} {
+		err := runlog.InOrganization(t.Context(), b.worker, org, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), "UPDATE ledgerline.export_entries SET "+change+" WHERE entry_id = 'exported'")
+			return err
+		})
+		if ok {
+			require.NoError(t, err, change)
+		} else {
+			require.ErrorContains(t, err, "is exported", change)
+		}
+	}
+	_, err = b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET amount = 5, state = 'sent', effect = 'open' WHERE entry_id = 'rejected'`)
+	require.ErrorContains(t, err, "content cannot be changed", "planned again first, then sent")
+}
+
+var errBack = fmt.Errorf("roll back")
+
+// A period belongs to its organization: another's row with the same key is none of
+// its business.
+func TestPeriodsOfOrganizationsAreApart(t *testing.T) {
+	b := newBase(t)
+	mine, integration := b.tenant(t)
+	theirs, other := b.tenant(t)
+	e := runlog.Export{OrganizationID: mine, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: runlog.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
+	err := runlog.InOrganization(t.Context(), b.worker, theirs, func(tx pgx.Tx) error { // takes the key first
+		_, err := tx.Exec(t.Context(), `INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, integration_id, export_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
+			VALUES ($1, $2, gen_random_uuid(), 'xledger', '2026-10', '2026-10-01', '2026-11-01', $3, 'manual', 't', now(), 'w', gen_random_uuid())`, theirs, other, e.IdempotencyKey())
+		return err
+	})
+	require.NoError(t, err)
+	claimed, own, err := runlog.Claim(t.Context(), b.worker, e)
+	require.NoError(t, err)
+	require.True(t, own)
+	require.Equal(t, e.ID, claimed.ID)
+	again := e
+	again.ID, again.RunID = uuid.New(), uuid.New()
+	claimed, own, err = runlog.Claim(t.Context(), b.worker, again)
+	require.NoError(t, err)
+	require.False(t, own)
+	require.Equal(t, e.ID, claimed.ID)
+}

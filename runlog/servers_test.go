@@ -1,0 +1,33 @@
+package runlog_test
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
+)
+
+// server18 is a PostgreSQL 18, or nil on a machine that has none.
+var server18 = sync.OnceValues(func() (*devstack.Postgres, error) {
+	programs, err := devstack.Programs18(os.Stderr)
+	if err != nil || programs == "" {
+		return nil, err
+	}
+	return devstack.StartPostgres(context.Background(), devstack.PostgresOptions{Programs: programs})
+})
+
+// eachServer runs a test on the machine's PostgreSQL and on 18.
+func eachServer(t *testing.T, test func(t *testing.T, server *devstack.Postgres)) {
+	t.Run("installed", func(t *testing.T) { test(t, server) })
+	newest, err := server18()
+	require.NoError(t, err)
+	if newest == nil {
+		t.Log("POSTGRESQL 18 IS NOT TESTED")
+		return
+	}
+	t.Run("18", func(t *testing.T) { test(t, newest) })
+}
