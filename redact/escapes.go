@@ -3,16 +3,17 @@ package redact
 import (
 	"bytes"
 	"html"
+	"regexp"
 	"strconv"
 	"unicode/utf8"
 )
 
-// unescape takes off one layer of percent signs, entities and backslashes, and
-// folds letters of full width and the like. It reports whether there was any.
+// unescape takes off one layer of percent signs, entities, backslashes and
+// markup, and folds letters of full width and the like. It reports whether there was any.
 func unescape(v view) (out view, changed bool) {
 	for i := 0; i < len(v.b); {
 		r, size, single := rune(0), 0, false
-		if c := v.b[i]; c == '%' || c == '&' || c == '\\' || c >= utf8.RuneSelf && c != brk {
+		if c := v.b[i]; c == '%' || c == '&' || c == '\\' || c == '<' || c == '\x1b' || c >= utf8.RuneSelf && c != brk {
 			r, size, single = escape(v.b[i:])
 		}
 		if size == 0 {
@@ -55,6 +56,8 @@ func escape(b []byte) (r rune, size int, single bool) {
 		return entity(b)
 	case c == '\\':
 		return backslash(b)
+	case c == '<' || c == '\x1b':
+		return '\n', len(markup.Find(b[:min(len(b), 16)])), true
 	case c >= utf8.RuneSelf:
 		r, size := utf8.DecodeRune(b)
 		if plain := fold(r); plain != r {
@@ -63,6 +66,10 @@ func escape(b []byte) (r rune, size int, single bool) {
 	}
 	return 0, 0, false
 }
+
+// markup stands within a text and is no part of it: a short tag, such as <br>
+// and </b>, or a terminal's control sequence.
+var markup = regexp.MustCompile(`^(?:</?[A-Za-z]{1,6}[1-6]?\s*/?>|\x1b\[[0-9;?]*[ -/]*[@-~])`)
 
 func backslash(b []byte) (r rune, size int, single bool) {
 	if len(b) < 2 {

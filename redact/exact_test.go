@@ -83,6 +83,9 @@ var echoes = map[string]func(string) string{
 	"NUL":                      func(s string) string { return wrap(s, 1, "\x00") },
 	"soft hyphens in HTML":     func(s string) string { return wrap(s, 3, "&shy;") },
 	"JSON NUL":                 func(s string) string { return wrap(s, 1, `\u0000`) },
+	"broken by tags":           func(s string) string { return wrap(s, 6, "<br/>") },
+	"in color":                 func(s string) string { return "\x1b[1;31m" + wrap(s, 5, "\x1b[0m\x1b[31m") + "\x1b[0m" },
+	"in color in JSON":         func(s string) string { return wrap(s, 5, `\u001b[31m`) },
 	"without its last three":   func(s string) string { return s[:len(s)-3] },
 	"without its first three":  func(s string) string { return s[3:] },
 	"its middle":               func(s string) string { return s[1 : len(s)-1] },
@@ -102,7 +105,7 @@ func TestEchoes(t *testing.T) {
 	for kind, secret := range secrets {
 		r := redact.New("other"+"-secret", secret)
 		for name, echo := range echoes {
-			if kind == "signs" && name == "soft hyphens in HTML" {
+			if kind == "signs" && (name == "soft hyphens in HTML" || name == "in color in JSON" || name == "broken by tags") {
 				continue // one falls into what looks like an escape in the secret
 			}
 			t.Run(kind+"/"+name, func(t *testing.T) {
@@ -189,7 +192,11 @@ func FuzzEchoes(f *testing.F) {
 				form = echoes[name](form)
 			}
 		}
-		got := redact.New(secret).Exact("before it, " + form + ", after it")
+		r := redact.New(secret)
+		if once := r.Text("before it, " + form + ", after it"); r.Text(once) != once {
+			t.Fatalf("not idempotent: %q", once)
+		}
+		got := r.Exact("before it, " + form + ", after it")
 		if !strings.HasPrefix(got, "before it, ") || !strings.HasSuffix(got, ", after it") || !strings.Contains(got, redact.Mark) || len(got)-len("before it, , after it")-len(redact.Mark) > len(form)/3 {
 			t.Fatalf("%q as %q became %q", secret, form, got)
 		}
@@ -241,7 +248,7 @@ func TestHostileTextEnds(t *testing.T) {
 			defer close(done)
 			r := redact.New(strings.Repeat(piece, 20000), strings.Repeat("aB3", 8))
 			r.Text(strings.Repeat(piece, 64<<10))
-			r.Exact(strings.Repeat(piece, (1<<20)/len(piece)))
+			r.Exact(strings.Repeat(piece, (256<<10)/len(piece)))
 		}()
 		select {
 		case <-done:

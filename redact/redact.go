@@ -18,6 +18,7 @@
 package redact
 
 import (
+	"regexp"
 	"strings"
 	"sync"
 	"unicode"
@@ -139,8 +140,19 @@ func strip(s string) string {
 			return -1
 		}
 		return r
-	}, strings.ReplaceAll(s, "\r", "\n"))
+	}, strings.ReplaceAll(controlSequences(s), "\r", "\n"))
 }
+
+// controlSequences removes those of a terminal, such as colors: without its
+// escape character the rest would stand as text.
+func controlSequences(s string) string {
+	if strings.IndexByte(s, '\x1b') < 0 {
+		return s
+	}
+	return sequence.ReplaceAllString(s, "")
+}
+
+var sequence = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)?)`)
 
 // fillers are invisible without being format characters.
 var fillers = map[rune]bool{
