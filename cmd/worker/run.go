@@ -138,11 +138,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 // lines have passed it before, those of the SDK have not. No line can steer a
 // terminal or shows a value of the environment.
 func newLogger(c config, w io.Writer) *slog.Logger {
-	hide := environ.Hider()
+	hide, hideParts := environ.Hider(), environ.CauseHider() // a library's error repeats the parts of an address
 	o := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch v := a.Value.Any().(type) {
 		case error:
-			a.Value = slog.StringValue(redact.Text(hide(v.Error())))
+			a.Value = slog.StringValue(redact.Text(hideParts(v.Error())))
 		case string:
 			if a.Key == slog.MessageKey {
 				break
@@ -199,7 +199,7 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 	defer cancel()
 	unfit, err := sources.CheckLogin(ctx)
 	if err != nil {
-		logger.Warn("the login of the sources could not be checked; it is again whenever it is used", "variable", runlog.SourceVariable, "error", rootCause(err))
+		logger.Warn("the login of the sources could not be checked; it is again whenever it is used", "variable", runlog.SourceVariable, "error", errors.New(rootCause(err)))
 	}
 	if len(unfit) > 0 {
 		return nil, fmt.Errorf("the login of the sources (%s) is not fit for use: %s", runlog.SourceVariable, strings.Join(unfit, "; "))

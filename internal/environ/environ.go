@@ -36,7 +36,10 @@ func Hider() func(text string) string { return hider(secrets) }
 
 // Cause is the text of an error from a library that was given such values: their
 // parts are hidden too, such as the host of an address, and it is redacted.
-func Cause(err error) string { return redact.Text(hider(parts)(err.Error())) }
+func Cause(err error) string { return redact.Text(CauseHider()(err.Error())) }
+
+// CauseHider hides the parts too, for many texts; it does not redact.
+func CauseHider() func(text string) string { return hider(parts) }
 
 // needle is a value, or a part of one, as it can stand in a text.
 type needle struct{ value, name string }
