@@ -13,11 +13,12 @@ import (
 func TestReferencesAreStored(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	refused := func(err error, constraint, what string) {
+	refused := func(err error, what string, constraints ...string) {
 		t.Helper()
 		var pg *pgconn.PgError
 		require.ErrorAs(t, err, &pg, what)
-		require.Equal(t, []string{"23514", constraint}, []string{pg.Code, pg.ConstraintName}, what)
+		require.Equal(t, "23514", pg.Code, what)
+		require.Contains(t, constraints, pg.ConstraintName, what)
 	}
 	store := func(refs string) error {
 		_, err := b.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET credential_refs = $3::jsonb WHERE organization_id = $1 AND integration_id = $2", organization, integration, refs)
@@ -32,7 +33,7 @@ func TestReferencesAreStored(t *testing.T) {
 		`{"token": "env:X\n"}`, `{"token": "env:X\nsecret"}`, `{"token": null}`, `{"token": 4242}`, `{"token": true}`, `{"token": ["secret"]}`, `{"token": ["env:X"]}`, `{"token": []}`,
 		`{"token": {"value": "secret"}}`, `{"token": {"value": "env:X"}}`, `{"token": {}}`, `{"token": "env:X", "more": ["env:X", {"a": "secret"}]}`,
 	} {
-		refused(store(refs), "credential_refs_hold_no_secret", refs)
+		refused(store(refs), refs, "credential_refs_hold_no_secret")
 	}
 
 	channel := func(secret string) error {
@@ -44,6 +45,6 @@ func TestReferencesAreStored(t *testing.T) {
 		require.NoError(t, channel(secret), secret)
 	}
 	for _, secret := range []string{`"whsec_secret"`, `""`, `"env:"`, `"file:"`, `"file:a\nb"`, `"env:X\nsecret"`, `null`, `17`, `["env:X"]`, `{"value": "env:X"}`} {
-		refused(channel(secret), "settings_hold_no_secret", secret)
+		refused(channel(secret), secret, "settings_hold_no_secret", "settings_can_be_read")
 	}
 }
