@@ -1,11 +1,11 @@
-FROM golang:1.26 AS build
+FROM golang:1.26.10 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -o /out/ ./cmd/worker ./cmd/starter && CGO_ENABLED=0 go build -trimpath -o /out/sandbox ./internal/sandbox/cmd
 
-FROM debian:stable-slim
+FROM debian:13-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/ /usr/local/bin/
 USER 65532

@@ -4,7 +4,7 @@ BIN := .bin
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools postgres18 build demo test matrix soak bench lint fuzz ci clean
+.PHONY: help tools postgres18 build demo test matrix soak bench lint vuln fuzz ci clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,11 @@ $(BIN)/staticcheck $(BIN)/workflowcheck: tools/lint/go.sum
 	@mkdir -p $(BIN)
 	cd tools/lint && go build -o ../../$(BIN)/ honnef.co/go/tools/cmd/staticcheck go.temporal.io/sdk/contrib/tools/workflowcheck
 	@touch $(BIN)/staticcheck $(BIN)/workflowcheck
+
+$(BIN)/gitleaks $(BIN)/govulncheck: tools/scan/go.sum
+	@mkdir -p $(BIN)
+	cd tools/scan && go build -o ../../$(BIN)/ github.com/zricethezav/gitleaks/v8 golang.org/x/vuln/cmd/govulncheck
+	@touch $(BIN)/gitleaks $(BIN)/govulncheck
 
 tools: $(BIN)/temporal ## build the pinned Temporal dev server
 
@@ -67,6 +72,9 @@ lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workfl
 	go vet ./...
 	$(BIN)/staticcheck ./...
 	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
+
+vuln: $(BIN)/govulncheck ## known vulnerabilities that the code reaches, where their database can be had
+	@tools/scan/vuln.sh
 
 # A target is run again if it fails: go test takes its own deadline for a failure at
 # times ("context deadline exceeded", golang/go#75804). What it has found fails again,

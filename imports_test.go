@@ -24,22 +24,27 @@ var arrows = []struct {
 }{
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", nil, "pure: it must be usable everywhere"},
+	{"plain", nil, "pure: whatever is printed or fed in passes it"},
+	{"zones", []string{"plain"}, "pure: the same on every machine"},
 	{"limits", []string{"classify"}, "pure: counters and state machines; of a failure they need its kind"},
 	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
 	{"expiry", nil, "pure: when a secret ends; it sees secrets and must have nowhere to put them"},
 	{"adapters", []string{"adapters", "classify", "expiry", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
 	{"notify", []string{"adapters", "classify", "expiry"}, "messages and how they are sent; of adapters it needs the guarded client"},
-	{"integrations", []string{"adapters", "classify", "health", "limits", "notify"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
-	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "health", "limits", "notify"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
+	{"integrations", []string{"adapters", "classify", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
+	{"secrets", []string{"integrations", "redact"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is, of redact what can be masked"},
+	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
 	{"watcher", []string{"integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
-	{"activities", []string{"adapters", "expiry", "integrations", "limits", "health", "notify", "runlog", "classify", "redact"}, "the only place that knows both error worlds"},
-	{"workflows", []string{"activities", "classify", "adapters", "health", "integrations", "redact", "runlog"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
+	{"activities", []string{"adapters", "expiry", "integrations", "limits", "health", "notify", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"workflows", []string{"activities", "classify", "adapters", "health", "integrations", "redact", "runlog", "zones"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
 }
 
 // forbidden are packages of others that must not be reached from here.
 var forbidden = []struct{ from, what, why string }{
 	{"classify", ".", "standard library only"},
 	{"redact", ".", "standard library only"},
+	{"plain", ".", "standard library only"},
+	{"zones", ".", "standard library only"},
 	{"limits", "net/http", "it bounds requests and makes none"},
 	{"health", ".", "standard library only"},
 	{"expiry", ".", "standard library only"},

@@ -10,14 +10,13 @@
 // [Activities.Mirror] copies a finished invocation's trail into
 // integration_run_logs, so that the table is the audit record.
 //
-// What an attempt says of itself travels as a [Trail]. A vendor's words pass
-// package redact before they enter it; nothing here logs or stores a secret.
+// What an attempt says of itself travels as a [Trail]. A vendor's words enter in one
+// place, said.go, and pass package redact there; nothing here logs or stores a
+// secret.
 package activities
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +36,7 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // TaskQueue is where workers take invocations from.
@@ -60,14 +60,16 @@ type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) 
 type Pauses func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Pause, error)
 
 // Activities holds what the activities need. The fields down to Audit, and Log,
-// must be set; [New] sets all but the hooks for production.
+// must be set; [New] sets all but the hooks for production, and secrets that hold nothing.
 type Activities struct {
 	Resolve  Resolver
 	Adapters map[string]adapters.Adapter // by name
 	Client   *adapters.Client
+	Secrets  *secrets.Store // of organizations
 	Audit    Audit
 	Claims   ClaimStore       // of ad-hoc writes; reads do not use it
 	DB       runlog.Beginner  // of exports and notifications; calls and audit rows do not use it
+	Sources  *runlog.Sources  // other sources of entries than the default one; nil: none can be read
 	Now      func() time.Time // of the trail; nil is the wall clock. Deadlines have their own
 
 	// RunID is the run ID of the calling activity's workflow, and Alive says whether
@@ -125,6 +127,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		}, Freshness, log),
 		Adapters: Adapters(),
 		Client:   adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
+		Secrets:  new(secrets.Store),
 		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
 			return runlog.Insert(ctx, db, organization, rows)
 		},
@@ -169,9 +172,9 @@ type Invocation struct {
 // Validate says why an invocation cannot be made, all of it at once. It is pure:
 // workflows call it before anything else.
 func (in Invocation) Validate() error {
-	var faults []error
-	if in.OrganizationID == uuid.Nil || in.IntegrationID == uuid.Nil {
-		faults = append(faults, errors.New("organizationId and integrationId: want UUIDs"))
+	faults := []error{
+		CheckTarget(in.OrganizationID, in.IntegrationID), checkPurpose(in.Purpose),
+		CheckLine("summary", in.Summary, maxSummary), CheckLine("actor", in.Actor, maxActor),
 	}
 	if in.CorrelationID.Version() != 4 || in.CorrelationID.Variant() != uuid.RFC4122 {
 		faults = append(faults, fmt.Errorf("correlationId: %s; want a random UUID (version 4)", in.CorrelationID))
@@ -206,8 +209,7 @@ func (r CallResult) fit() CallResult {
 	if err == nil && len(encoded) <= maxResult {
 		return r
 	}
-	sum := sha256.Sum256(r.Response.Body)
-	r.Response.Omitted = &adapters.Omitted{Bytes: len(r.Response.Body), SHA256: hex.EncodeToString(sum[:])}
+	r.Response.Omitted = adapters.Omit(r.Response.Body, adapters.TooLarge)
 	r.Response.Body = nil
 	return r
 }
@@ -218,7 +220,7 @@ type Answer struct {
 	Body       json.RawMessage `json:"body,omitempty"`
 	ReadBack   bool            `json:"readBack,omitempty"` // an earlier attempt had taken effect; nothing was sent again
 
-	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was too large to be passed on
+	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was not passed on, and why
 }
 
 // margin is how long before the server's deadline a call is cut off, so that

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -22,6 +24,7 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // minAttempt is the least time that a wait must leave of the budget: less
@@ -34,6 +37,10 @@ const ruleUnknownIntegration = "integration:unknown"
 
 // rulePaused marks the attempt of an invocation whose integration is paused.
 const rulePaused = "integration:paused"
+
+// ruleCredentials marks the attempt of an invocation whose secrets could not be
+// read.
+const ruleCredentials = "integration:credentials"
 
 // Call makes one attempt of an invocation. Its error is always a single,
 // top-level *temporal.ApplicationError whose type is the [classify.Kind] and
@@ -75,6 +82,8 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	last.RetryAfter = done.verdict.RetryAfter
 	measured(*last)
 	if a.Observe != nil {
+		in := in
+		in.AdapterName = cmp.Or(done.adapter, OtherAdapter)
 		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
 	}
 	if done.verdict.Class == classify.Success {
@@ -115,7 +124,7 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 	var trail Trail
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &trail); err != nil {
-			a.Log.Error("the attempt trail is unreadable and starts anew", "error", err.Error())
+			a.Log.Error("the attempt trail is unreadable and starts anew", "error", cut(err.Error()))
 		}
 	}
 	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.now())
@@ -140,6 +149,8 @@ type outcome struct {
 	answer    Answer
 	host      limits.Host     // that was called, or was to be
 	openUntil time.Time       // of what it sent
+	adapter   string          // that the integration has stored; "" if it has none
+	most      int             // attempts that the integration allows; 0 if that is not known
 	found     classify.Effect // what asking proved of all that was sent before
 	asking    bool            // it ended in the question what is there
 	left      int             // entries of a chunk that was asked for which are not there
@@ -163,18 +174,27 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 				out.verdict.Effect = classify.Open
 			}
 		}
-		// One place through which everything passes that is said of an attempt.
-		r := redact.New(conn.Secrets()...)
-		out.message = r.Text(out.verdict.Message)
-		out.answer.Body = []byte(r.Exact(string(out.answer.Body)))
+		// What the vendor said has passed masking before; our own errors pass it here,
+		// and so does the answer.
+		r := masker(conn)
+		out.message, out.answer = r.Text(out.verdict.Message), masked(r, out.answer)
 	}()
 
+	if err := in.Validate(); err != nil {
+		return outcome{verdict: adapters.Fault(classify.Configuration, "input:invalid",
+			"the invocation is not valid, and nothing was sent: "+strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
 	adapter, spec, fault := a.connect(ctx, in, conn)
 	if fault != nil {
-		return outcome{verdict: *fault}
+		return outcome{verdict: *fault, adapter: spec.Adapter}
 	}
 	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
-	defer func() { out.host = host }()
+	defer func() {
+		out.host, out.adapter = host, spec.Adapter
+		if spec.Policy != (classify.Policy{}) {
+			out.most = spec.Policy.MaxAttempts()
+		}
+	}()
 	switch in.Operation {
 	case adapters.Export:
 		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
@@ -187,10 +207,13 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	if err != nil {
 		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
 	}
+	if in.ReadOnly && plan.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
+		return outcome{verdict: adapters.Fault(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
+	}
 	if plan.Guard == adapters.ReadOnly {
 		return a.behindBreaker(in, host, func() (out outcome) {
 			out.guard = adapters.ReadOnly
-			out.answer, out.verdict = a.do(ctx, adapter, conn, in)
+			out.answer, out.verdict = do(ctx, adapter, conn, in.Operation, in.Body)
 			return out
 		})
 	}
@@ -211,23 +234,14 @@ func (c *counts) count(p limits.Purpose) {
 	c.requests.Add(1)
 }
 
-// do makes a raw request.
-func (a *Activities) do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, in Invocation) (Answer, classify.Verdict) {
-	resp, v := adapter.Do(ctx, conn, in.Operation, in.Body)
-	if v.Class != classify.Success {
-		return Answer{}, v
-	}
-	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
-}
-
 // connect finds the integration and fills in the connection. The organization
 // is checked before any secret is read.
 func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
+	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	fault := func(k classify.Kind, rule, format string, args ...any) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
 		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
-		return nil, integrations.Integration{}, &v
+		return nil, spec, &v
 	}
-	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
 		return fault(classify.Configuration, ruleUnknownIntegration,
@@ -236,7 +250,7 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return fault(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
 	case spec.Adapter != in.AdapterName:
 		return fault(classify.Configuration, "integration:adapter",
-			"integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, in.AdapterName)
+			"integration %s uses adapter %s, not %s; nothing was sent", spec.Name, spec.Adapter, in.AdapterName)
 	}
 	if a.Pause != nil {
 		pause, err := a.Pause(ctx, in.OrganizationID, in.IntegrationID)
@@ -260,26 +274,32 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return nil, spec, fault
 	}
 	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
-	conn.Credentials, err = resolve(spec.Credentials)
-	if err != nil {
-		return fault(classify.Credentials, "integration:credentials", "%v", err)
+	conn.Credentials, err = a.readSecrets(ctx, in.OrganizationID, spec.Credentials)
+	switch {
+	case errors.Is(err, secrets.ErrHangs): // it may pass, and the vendor has no part in it
+		return fault(classify.Dependency, ruleCredentials, "%v", err)
+	case ctx.Err() != nil && err != nil:
+		v := classify.Err(ctx.Err())
+		return nil, integrations.Integration{}, &v
+	case err != nil:
+		return fault(classify.Credentials, ruleCredentials, "%v", err)
 	}
 	return adapter, spec, nil
 }
 
-// resolve reads the secrets that references name.
-func resolve(refs map[string]integrations.Ref) (map[string]string, error) {
-	secrets := make(map[string]string, len(refs))
+// readSecrets reads the secrets that an organization's references name.
+func (a *Activities) readSecrets(ctx context.Context, organization uuid.UUID, refs map[string]integrations.Ref) (map[string]string, error) {
+	values := make(map[string]string, len(refs))
 	var faults []error
-	for name, ref := range refs {
-		secret, err := ref.Resolve()
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		value, err := a.Secrets.Resolve(ctx, organization, refs[name])
 		if err != nil {
 			faults = append(faults, fmt.Errorf("the credential named %s is not readable: %w", name, err))
 			continue
 		}
-		secrets[name] = secret
+		values[name] = value
 	}
-	return secrets, errors.Join(faults...)
+	return values, errors.Join(faults...)
 }
 
 // decide says of the last attempt whether another one follows, and when.
@@ -291,8 +311,8 @@ func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activ
 		last.Message = cut("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
 		return
 	}
-	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() {
-		return
+	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() || done.most > 0 && int(info.Attempt) >= done.most {
+		return // whatever the input says, no more often than the integration's own policy
 	}
 	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), done.verdict.RetryAfter)
 	// By the server's clock as it was when it handed out the task.

@@ -16,7 +16,6 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -55,7 +54,7 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 	case PingStep:
 		defer conn.For(limits.Lookup)()
 		out.guard = adapters.ReadOnly
-		_, out.verdict = exporter.Do(ctx, conn, adapters.Ping, nil)
+		_, out.verdict = do(ctx, exporter, conn, adapters.Ping, nil)
 		out.verdict.Effect = ""
 		return out
 	}
@@ -154,7 +153,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	back := x.conn.For(limits.Readback)
-	found, v := x.exporter.Find(ctx, x.conn, withControl(sought, control))
+	found, v := find(ctx, x.exporter, x.conn, withControl(sought, control))
 	back()
 	v.Effect = "" // asking has none
 	if out.verdict = v; v.Class != classify.Success {
@@ -318,13 +317,11 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 		out.verdict = x.storeFault(err, "the entries could not be marked, so nothing was sent")
 		return out
 	}
-	resp, v := x.exporter.Do(ctx, x.conn, adapters.Call, body)
+	status, references, v := sendEntries(ctx, x.exporter, x.conn, body, lines)
 	v = confirmed(v)
 	names := make(map[string]string, len(entries))
-	if v.Effect == classify.Done {
-		for key, name := range x.exporter.References(lines, resp) {
-			names[byKey[key]] = name
-		}
+	for key, name := range references {
+		names[byKey[key]] = name
 	}
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
@@ -344,7 +341,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 	}
 	out.verdict = v
 	if v.Class == classify.Success {
-		out.answer = Answer{HTTPStatus: resp.Status} // the vendor's list of new IDs is in the entry table
+		out.answer = Answer{HTTPStatus: status} // the vendor's list of new IDs is in the entry table
 	}
 	return out
 }
@@ -406,15 +403,18 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 		return out
 	}
 	out.guard = adapters.ReadOnly
-	list, v := x.exporter.LateErrors(ctx, x.conn, since)
+	list, unnamed, v := lateErrors(ctx, x.exporter, x.conn, since)
 	v.Effect = ""
 	if out.verdict = v; v.Class != classify.Success {
 		return out
 	}
+	if unnamed > 0 {
+		x.Log.Warn("the vendor found something faulty under names that cannot be compared, because masking changes them",
+			"correlation_id", x.in.CorrelationID, "organization_id", x.in.OrganizationID, "integration_id", x.in.IntegrationID, "errors", unnamed)
+	}
 	messages := make(map[string]string, len(list))
-	r := redact.New(x.conn.Secrets()...)
 	for _, e := range list {
-		messages[e.Reference] = r.Text(e.Message)
+		messages[e.Reference] = e.Message
 	}
 	if len(messages) > 0 {
 		if _, err := runlog.RecordFaults(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
@@ -439,7 +439,7 @@ func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters
 		out.verdict = adapters.Fault(classify.Transformation, "request:body", err.Error())
 		return out
 	}
-	found, v := finder.Find(ctx, conn, sought)
+	found, v := find(ctx, finder, conn, sought)
 	v.Effect = ""
 	return out.answered(found, v)
 }

@@ -161,15 +161,18 @@ type Planned struct {
 // a permanent failure, of type [classify.Configuration].
 func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, error) {
 	defer goingOn(ctx)()
-	exporter, ok := a.Adapters[e.AdapterName].(adapters.Exporter)
-	if !ok {
-		return Planned{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", e.AdapterName))
-	}
 	spec, err := runlog.Integration(ctx, a.DB, e.OrganizationID, e.IntegrationID)
 	if errors.Is(err, runlog.ErrNotFound) {
 		return Planned{}, configurationError(err)
 	} else if err != nil {
 		return Planned{}, storeError(err)
+	}
+	if spec.Adapter != e.AdapterName {
+		return Planned{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
+	}
+	exporter, ok := a.Adapters[spec.Adapter].(adapters.Exporter)
+	if !ok {
+		return Planned{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
 	}
 	vendor := exporter.Vendor()
 	if err := vendor.NeedSettings(spec.Settings); err != nil {
@@ -181,7 +184,7 @@ func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, 
 	}
 	full := ChunkSize(vendor, spec.Export)
 	size := contract.SizeFor(full)
-	chunks, err := runlog.Plan(ctx, a.DB, a.owner(ctx, e), spec.Export, full, size)
+	chunks, err := runlog.Plan(ctx, a.DB, a.Sources, a.owner(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return Planned{}, configurationError(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // Names of the activities that deliver notifications.
@@ -73,7 +74,10 @@ func (a *Activities) send(ctx context.Context, d runlog.Delivery) notify.Result 
 	case d.Channel.DisabledAt != nil && !test: // a test may find it back
 		return notify.Result{Kind: notify.ChannelDisabled, Permanent: true}
 	case d.Channel.Webhook != nil:
-		secret, err := d.Channel.Webhook.Secret.Resolve()
+		secret, err := a.Secrets.Resolve(ctx, d.Message.Notification.OrganizationID, d.Channel.Webhook.Secret)
+		if errors.Is(err, secrets.ErrHangs) {
+			return notify.Result{Kind: classify.Dependency, Err: err}
+		}
 		if err != nil {
 			return notify.Result{Kind: classify.Credentials, Err: err}
 		}
@@ -98,7 +102,7 @@ func deliverLater(r notify.Result, attempt int) error {
 func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt int) {
 	words := ""
 	if r.Err != nil {
-		words = redact.Text(r.Err.Error())
+		words = redact.New(r.Secrets...).Text(r.Err.Error())
 	}
 	a.Log.Warn("a notification was not delivered", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel,
 		"attempt", attempt, "kind", r.Kind, "status", r.Status, "final", r.Permanent, "error", words)

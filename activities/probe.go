@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -183,6 +184,8 @@ func (a *Activities) ask(ctx context.Context, t Target, adapter string, purpose 
 	at.EndedAt = time.Now()
 	at.Class, at.Kind, at.Rule, at.HTTPStatus, at.Message = done.verdict.Class, done.verdict.Kind, done.verdict.Rule, done.verdict.HTTPStatus, done.message
 	if a.Observe != nil {
+		in := in
+		in.AdapterName = cmp.Or(done.adapter, OtherAdapter)
 		a.Observe(in, at)
 	}
 	if at.Class != classify.Success {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/expiry"
@@ -18,7 +19,7 @@ func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Wat
 	if a.Health.SaveSecrets == nil {
 		return
 	}
-	seen := a.lookAtSecrets(found)
+	seen := a.lookAtSecrets(ctx, t.OrganizationID, found)
 	seen.OrganizationID, seen.IntegrationID, seen.At = t.OrganizationID, t.IntegrationID, t.Now
 	if !news(seen, found.Secrets) {
 		return
@@ -43,8 +44,11 @@ func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Wat
 }
 
 // lookAtSecrets finds out when secrets end, from the settings and from the
-// secrets themselves. The values stay here.
-func (a *Activities) lookAtSecrets(found runlog.Watched) (seen runlog.SecretsSeen) {
+// secrets themselves. The values stay here. What a monitor does next does not wait
+// for a file that does not answer.
+func (a *Activities) lookAtSecrets(ctx context.Context, organization uuid.UUID, found runlog.Watched) (seen runlog.SecretsSeen) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
 	ends := make(map[string]expiry.Secret)
 	if adapter, ok := a.Adapters[found.Adapter]; ok {
 		for _, s := range adapter.Vendor().Ends(found.Settings) {
@@ -53,7 +57,7 @@ func (a *Activities) lookAtSecrets(found runlog.Watched) (seen runlog.SecretsSee
 	}
 	for _, name := range slices.Sorted(maps.Keys(found.Credentials)) {
 		end, known := ends[name]
-		value, err := found.Credentials[name].Resolve()
+		value, err := a.Secrets.Resolve(ctx, organization, found.Credentials[name])
 		if err == nil {
 			s := expiry.Secret{Credential: name, Source: expiry.Token}
 			var ok bool

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,14 +43,15 @@ type keeper struct {
 
 func keep(t *testing.T, adapter, secret string) *keeper {
 	t.Helper()
-	k := &keeper{watching: watch(t, adapter), path: t.TempDir() + "/secret"}
+	k := &keeper{watching: watch(t, adapter)}
+	k.path = filepath.Join(k.acts.Secrets.Dir, k.target.OrganizationID.String(), "secret")
 	k.write(t, secret)
 	k.env.RegisterActivity(k.acts.Watch)
 	name := "clientSecret"
 	if adapter == "xledger" {
 		name = "token"
 	}
-	k.watched.Credentials = map[string]integrations.Ref{name: integrations.Ref("file:" + k.path)}
+	k.watched.Credentials = map[string]integrations.Ref{name: "file:secret"}
 	k.watched.Policy.NoProbes = true
 	k.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error {
 		if k.fails != nil {

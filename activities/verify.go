@@ -8,7 +8,6 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -41,18 +40,13 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 	if !ok {
 		return adapters.Contract{}, adapters.Fault(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
 	}
-	contract, v := verifier.Verify(ctx, conn, adapters.Wanted{Dimensions: spec.Export.Fields()})
+	contract, v := ofVendor(ctx, verifier, conn, adapters.Wanted{Dimensions: spec.Export.Fields()})
 	v.Effect = ""
 	if v.Class != classify.Success {
 		return contract, v
 	}
 	if err := adapter.Vendor().NeedSettings(spec.Settings); err != nil {
 		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	r := redact.New(conn.Secrets()...)
-	for i := range contract.Checks {
-		c := &contract.Checks[i]
-		c.What, c.Found, c.Remedy = r.Text(c.What), r.Text(c.Found), r.Text(c.Remedy)
 	}
 	if err := runlog.RecordContract(ctx, a.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
 		v = adapters.Fault(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,9 +20,11 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // watching is an integration at the sandbox, with activities whose database is
@@ -47,13 +48,12 @@ func watch(t *testing.T, adapter string) *watching {
 	server := httptest.NewServer(w.sandbox)
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
-	secret := t.TempDir() + "/secret"
+	store := &secrets.Store{Dir: t.TempDir()}
 	value := sandbox.DemoClientSecret
 	if adapter == "xledger" {
 		value = sandbox.DemoXledgerToken
 	}
-	require.NoError(t, os.WriteFile(secret, []byte(value), 0o600))
-	ref := integrations.Ref("file:" + secret)
+	ref := devstack.WriteSecret(store.Dir, w.target.OrganizationID, "secret", value)
 	addresses := sandbox.Addresses(server.URL)
 	in := integrations.Integration{
 		OrganizationID: w.target.OrganizationID, ID: w.target.IntegrationID, Name: "x", Adapter: adapter, BaseURL: addresses[adapter],
@@ -68,7 +68,7 @@ func watch(t *testing.T, adapter string) *watching {
 			in.Limits = w.limits
 			return in, nil
 		},
-		Adapters: activities.Adapters(), Client: client, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Adapters: activities.Adapters(), Client: client, Secrets: store, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Pause: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return w.pause, nil },
 		Health: activities.HealthStore{
 			Watch:    func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) { return w.watched, nil },

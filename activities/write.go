@@ -120,7 +120,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	if out.openUntil = c.OpenUntil; c.Repeats {
 		out.found = classify.Open
 	}
-	answer, v := a.do(ctx, adapter, conn, in)
+	answer, v := do(ctx, adapter, conn, in.Operation, in.Body)
 	if v.Effect == "" {
 		v.Effect = classify.None // nothing was sent
 	}
@@ -166,7 +166,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		}
 	}
 	back := conn.For(limits.Readback)
-	found, v := finder.Find(ctx, conn, withControl(plan.Sought, control))
+	found, v := find(ctx, finder, conn, withControl(plan.Sought, control))
 	back()
 	v.Effect = "" // asking has none
 	if out.verdict = v; v.Class != classify.Success {

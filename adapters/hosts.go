@@ -21,7 +21,8 @@ func CheckURL(adapter string, hosts []string, u *url.URL, devHosts []string) err
 		return err
 	}
 	for _, allowed := range hosts {
-		if u.Hostname() == allowed || strings.HasPrefix(allowed, ".") && strings.HasSuffix(u.Hostname(), allowed) {
+		below := strings.HasPrefix(allowed, ".") // for the hosts below it, and it is none itself
+		if !below && u.Hostname() == allowed || below && len(u.Hostname()) > len(allowed) && strings.HasSuffix(u.Hostname(), allowed) {
 			return nil
 		}
 	}

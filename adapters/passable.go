@@ -8,10 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// Omitted stands for the body of a success that is too large to be passed on.
+// Omitted stands for the body of a success that is not passed on. The success stays
+// one.
 type Omitted struct {
-	Bytes  int    `json:"bytes"`  // of the body as it was received, after decompression
-	SHA256 string `json:"sha256"` // of the same, in hex
+	Bytes  int    `json:"bytes"`            // of the body, after decompression
+	SHA256 string `json:"sha256"`           // of the same, in hex
+	Reason Reason `json:"reason,omitempty"` // "" in results from before there were reasons: [TooLarge]
+}
+
+// Reason is why a body is left out.
+type Reason string
+
+// The reasons.
+const (
+	TooLarge  Reason = "too_large"  // encoded, it is larger than [MaxBody], or the result with it than Temporal takes
+	NotMasked Reason = "not_masked" // the secrets of the call could not be masked in it
+)
+
+// Omit stands for a body that is left out.
+func Omit(body []byte, why Reason) *Omitted {
+	sum := sha256.Sum256(body)
+	return &Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: why}
 }
 
 // Passable returns an answer's body as [Response] holds it, or what stands for
@@ -25,8 +42,7 @@ func Passable(a Answer) (json.RawMessage, *Omitted) {
 	if encodedLen(body) <= MaxBody {
 		return body, nil
 	}
-	sum := sha256.Sum256(a.Body)
-	return nil, &Omitted{Bytes: len(a.Body), SHA256: hex.EncodeToString(sum[:])}
+	return nil, Omit(a.Body, TooLarge)
 }
 
 // Accepted is the response of an adapter whose answer is the vendor's.

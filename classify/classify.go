@@ -41,7 +41,7 @@ type Verdict struct {
 	RetryAfter time.Duration // what the vendor asks for; 0 if nothing
 	Effect     Effect        // of a write; "" if none was sent
 	Ended      bool          // of an [Open] effect: the answer proves that the vendor's work has ended, so that asking can close it at once
-	Message    string        // the vendor's code and words, or ours; not redacted, and never decides
+	Message    string        `json:"-"` // the vendor's code and words, or ours; never decides. Neither masked nor cut: a cut could leave part of a secret that no mask finds
 	Parts      []Verdict     // of a batch, by position; nil otherwise
 
 	refused   bool // see [Verdict.Refused]

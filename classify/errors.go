@@ -36,10 +36,10 @@ func Err(err error) Verdict {
 	}
 	for _, rule := range errorRules {
 		if rule.match(err) {
-			return verdict(rule.kind, "error:"+rule.name, clip(err.Error())).WithEffect(effectOf(err), false)
+			return verdict(rule.kind, "error:"+rule.name, err.Error()).WithEffect(effectOf(err), false)
 		}
 	}
-	return verdict(Network, "error:other", clip(err.Error())).WithEffect(effectOf(err), false)
+	return verdict(Network, "error:other", err.Error()).WithEffect(effectOf(err), false)
 }
 
 // unprocessed matches the errors of Go's HTTP/2 transport after which the

@@ -40,10 +40,13 @@ func (p Policy) WithDefaults() Policy {
 	return p
 }
 
-// Limits of a policy. No invocation may take more than 60 s in all.
+// Limits of a policy. No invocation may take more than 60 s in all, and no retry
+// follows at once: a policy may come from whoever can start a workflow.
 const (
 	maxRetries = 10
 	maxBudget  = 60 * time.Second
+	minDelay   = 10 * time.Millisecond
+	minAttempt = 100 * time.Millisecond
 )
 
 // Validate reports every field that is out of range, each with its value and
@@ -55,11 +58,11 @@ func (p Policy) Validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	check(p.BaseDelay > 0 && p.BaseDelay <= maxBudget, "baseDelay: %v; want more than 0 and at most %v", p.BaseDelay, maxBudget)
+	check(p.BaseDelay >= minDelay && p.BaseDelay <= maxBudget, "baseDelay: %v; want %v to %v", p.BaseDelay, minDelay, maxBudget)
 	check(p.Coefficient >= 1 && p.Coefficient <= 10, "coefficient: %v; want 1 to 10", p.Coefficient)
 	check(p.MaxRetries >= 0 && p.MaxRetries <= maxRetries, "maxRetries: %d; want 0 to %d", p.MaxRetries, maxRetries)
 	check(p.Jitter >= 0 && p.Jitter <= 0.9, "jitter: %v; want 0 to 0.9", p.Jitter)
-	check(p.AttemptTimeout > 0 && p.AttemptTimeout <= maxBudget, "attemptTimeout: %v; want more than 0 and at most %v", p.AttemptTimeout, maxBudget)
+	check(p.AttemptTimeout >= minAttempt && p.AttemptTimeout <= maxBudget, "attemptTimeout: %v; want %v to %v", p.AttemptTimeout, minAttempt, maxBudget)
 	check(p.Budget > 0 && p.Budget <= maxBudget, "budget: %v; want more than 0 and at most %v", p.Budget, maxBudget)
 	if len(faults) == 0 {
 		check(p.WorstCase() <= p.Budget, "budget: %v is less than the worst case of %v (%d attempts of %v and the waits between); lower maxRetries, attemptTimeout or baseDelay",

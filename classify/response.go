@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Op is what a call was for. It decides what counts as an answer, and whether
@@ -29,9 +28,6 @@ type Seen struct {
 	Truncated bool      // the body ended before its end, or was cut by us
 	Received  time.Time // when; for dates in Retry-After
 }
-
-// maxMessage bounds a [Verdict.Message] in bytes; redaction cuts it further.
-const maxMessage = 1000
 
 // Response decides what a response means. codes is the adapter's table.
 //
@@ -58,7 +54,6 @@ func judge(s Seen, codes Table, part bool) Verdict {
 	default:
 		v = v.WithEffect(a.effect())
 	}
-	v.Message = clip(v.Message)
 	if v.Message == "" && v.Class != Success {
 		v.Message = statusMessage(s.Status)
 	}
@@ -440,17 +435,4 @@ func say(code, message string) string {
 		return code + strings.TrimPrefix(": "+message, ": "+code)
 	}
 	return code + ": " + message
-}
-
-// clip cuts a message to maxMessage bytes, between two characters if it is valid
-// UTF-8.
-func clip(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	end := maxMessage
-	for end > maxMessage-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
 }

@@ -85,6 +85,19 @@ func SignalOf(k classify.Kind) Signal { return k.Signal() }
 // Signal returns what the observation says.
 func (o Observation) Signal() Signal { return o.Kind.Signal() }
 
+// maxCount is how many outcomes in a row one observation can stand for.
+const maxCount = 100_000
+
+// Bounded returns what a message from outside may say of traffic: it was seen by
+// calls, by now, and so many in a row as a worker can have seen.
+func (o Observation) Bounded(now time.Time) Observation {
+	if o.At.After(now) {
+		o.At = now
+	}
+	o.Source, o.Count, o.Latency = Call, min(max(o.Count, 0), maxCount), min(max(o.Latency, 0), time.Hour)
+	return o
+}
+
 // wrong reports whether a request of ours, which asks for nothing but a sign of
 // life, was told no: the vendor is there, and yet something is wrong with what
 // we are to it.

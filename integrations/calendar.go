@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // Calendar is when a [Schedule] fires: at every minute of which the local clock
@@ -66,7 +68,7 @@ const lastYear = 2100
 // Firings yields when the schedule fires, from a time on.
 func (s Schedule) Firings(from time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
-		zone, err := time.LoadLocation(s.TimeZone)
+		zone, err := zones.Load(s.TimeZone)
 		if err != nil {
 			return
 		}

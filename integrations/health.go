@@ -13,7 +13,7 @@ import (
 func (p *parser) health(n *yaml.Node, at string) health.Policy {
 	var policy health.Policy
 	m := p.fields(n, at, "interval", "maxInterval", "probes")
-	before := len(p.faults)
+	before := p.wrong
 	for name, into := range map[string]*time.Duration{"interval": &policy.Interval, "maxInterval": &policy.MaxInterval} {
 		value, node := p.text(n, m, at, name, false)
 		if node == nil {
@@ -31,7 +31,7 @@ func (p *parser) health(n *yaml.Node, at string) health.Policy {
 		}
 		policy.NoProbes = value == "false"
 	}
-	if len(p.faults) > before {
+	if p.wrong > before {
 		return policy
 	}
 	if err := policy.Validate(); err != nil {

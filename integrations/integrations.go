@@ -5,9 +5,9 @@
 // A file is YAML and strict. Everything that is wrong with it is reported at
 // once, each fault with line, column and what would be right, because the one
 // who reads it is about to fix it. Secrets never stand in a file: it names them
-// as env:NAME or file:/path, and only the worker that makes a call reads them.
+// as env:NAME or file:NAME, and only the worker that makes a call reads them.
 //
-// The package does no I/O but [Ref.Resolve], and knows no SQL.
+// The package does no I/O and knows no SQL.
 package integrations
 
 import (
@@ -15,11 +15,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -107,71 +103,33 @@ func (e Export) Fields() []string {
 	return fields
 }
 
-// Ref names a secret without holding it: "env:NAME", an environment variable
-// of the worker, or "file:/path", a file that the worker can read.
+// Ref names a secret without holding it, in the space of the integration's
+// organization: "env:NAME", an environment variable of the worker, or
+// "file:NAME", a file. Package secrets reads them.
 type Ref string
 
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var (
+	envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	fileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
+)
 
 // Validate says why a reference cannot be used, or nil. The message never
 // repeats the text: it may be a secret that was put in the wrong place.
 func (r Ref) Validate() error {
 	if name, ok := strings.CutPrefix(string(r), "env:"); ok {
-		if !envName.MatchString(name) {
+		if !envName.MatchString(name) || len(name) > 255 {
 			return errors.New("env: is not followed by the name of an environment variable; want env:NAME")
 		}
 		return nil
 	}
-	if path, ok := strings.CutPrefix(string(r), "file:"); ok {
-		if !filepath.IsAbs(path) || strings.ContainsAny(path, "\x00\r\n") || filepath.Clean(path) != path {
-			return errors.New("file: is not followed by an absolute path; want file:/path/to/secret")
-		}
-		return nil
-	}
-	return errors.New("a secret must not stand in the file; want a reference, env:NAME or file:/path")
-}
-
-// maxSecret is the longest secret that is read, in bytes.
-const maxSecret = 16 << 10
-
-// Resolve reads the secret. It is called for each attempt, so that a rotated
-// secret is used at once. Its errors name the reference and never the value.
-func (r Ref) Resolve() (string, error) {
-	if err := r.Validate(); err != nil {
-		return "", err
-	}
-	var secret string
-	if name, ok := strings.CutPrefix(string(r), "env:"); ok {
-		secret = os.Getenv(name)
-	} else {
-		f, err := os.Open(strings.TrimPrefix(string(r), "file:"))
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", r, reason(err))
-		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", r, reason(err))
-		}
-		secret = string(b)
-	}
-	secret = strings.TrimSuffix(strings.TrimSuffix(secret, "\n"), "\r")
+	name, ok := strings.CutPrefix(string(r), "file:")
 	switch {
-	case secret == "":
-		return "", fmt.Errorf("%s: the secret is missing or empty; set it where the worker runs", r)
-	case len(secret) > maxSecret:
-		return "", fmt.Errorf("%s: longer than %d bytes", r, maxSecret)
-	case strings.ContainsAny(secret, "\r\n\x00"):
-		return "", fmt.Errorf("%s: has a line break or NUL inside, which no header can carry", r)
+	case !ok:
+		return errors.New("a secret must not stand in the file; want a reference, env:NAME or file:NAME")
+	case strings.HasPrefix(name, "/"):
+		return errors.New("file: is followed by an absolute path, which is no longer read; move the file to $LEDGERLINE_SECRETS/<organization UUID>/NAME and write file:NAME (docs/operations.md, Secrets)")
+	case !fileName.MatchString(name) || len(name) > 255:
+		return errors.New("file: is not followed by the name of a file in the organization's folder of secrets; want file:NAME, of letters, digits, dots, dashes and underscores, not beginning with a dot")
 	}
-	return secret, nil
-}
-
-// reason drops the path from a file error; the reference names it already.
-func reason(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
+	return nil
 }

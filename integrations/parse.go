@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // maxFile is the largest file that is read, in bytes.
@@ -46,9 +47,11 @@ type File struct {
 }
 
 // ParseFile reads integration files: YAML, one organization a document. name
-// is the file's, for messages. The error joins every fault, each as
-// "name:line:column: field: what is wrong; want what is right".
+// is the file's, for messages. The error joins the faults, each as
+// "name:line:column: field: what is wrong; want what is right" on one line: the
+// first [maxFaults], clipped, and how many more there are.
 func ParseFile(name string, src []byte, o Options) (File, error) {
+	name = plain.Line(name)
 	if len(src) > maxFile {
 		return File{}, fmt.Errorf("%s: %d bytes; want at most %d", name, len(src), maxFile)
 	}
@@ -65,22 +68,30 @@ func ParseFile(name string, src []byte, o Options) (File, error) {
 			break
 		}
 		if err != nil {
-			return File{}, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+			return File{}, fmt.Errorf("%s: %s", name, plain.Line(plain.Clip(strings.TrimPrefix(err.Error(), "yaml: "), maxFault)))
 		}
 		out.Integrations = append(out.Integrations, p.document(doc.Content[0])...)
 	}
-	if len(p.faults) > 0 {
+	if p.wrong > 0 {
 		return File{}, p.report()
 	}
 	return out, nil
 }
+
+// Of what is wrong with a file, at most this is reported: a hostile one of 1 MB
+// made 57 MB of messages.
+const (
+	maxFaults = 50
+	maxFault  = 400 // characters of one
+)
 
 // parser collects faults. It reads nodes itself, since a decoder would stop at
 // the first fault and forget where it was.
 type parser struct {
 	name    string
 	options Options
-	faults  []fault
+	faults  []fault // the first maxFaults
+	wrong   int     // all
 	ids     map[uuid.UUID]bool
 
 	channels map[uuid.UUID][]Channel
@@ -92,7 +103,10 @@ type fault struct {
 }
 
 func (p *parser) fault(at *yaml.Node, field, format string, args ...any) {
-	p.faults = append(p.faults, fault{at.Line, at.Column, field + ": " + fmt.Sprintf(format, args...)})
+	if p.wrong++; p.wrong <= maxFaults {
+		text := plain.Clip(field, maxFault/4) + ": " + fmt.Sprintf(format, args...)
+		p.faults = append(p.faults, fault{at.Line, at.Column, plain.Line(plain.Clip(text, maxFault))})
+	}
 }
 
 // report joins the faults in the order of the file.
@@ -103,6 +117,9 @@ func (p *parser) report() error {
 	all := make([]error, len(p.faults))
 	for i, f := range p.faults {
 		all[i] = fmt.Errorf("%s:%d:%d: %s", p.name, f.line, f.column, f.text)
+	}
+	if more := p.wrong - len(p.faults); more > 0 {
+		all = append(all, fmt.Errorf("%s: and %d more", p.name, more))
 	}
 	return errors.Join(all...)
 }
@@ -131,7 +148,8 @@ func (p *parser) fields(n *yaml.Node, at string, known ...string) map[string]*ya
 	return out
 }
 
-// text reads a scalar. It reports one that is missing if required.
+// text reads a scalar, in which everything shows. It reports one that is missing
+// if required.
 func (p *parser) text(parent *yaml.Node, m map[string]*yaml.Node, at, name string, required bool) (string, *yaml.Node) {
 	n, ok := m[name]
 	if !ok {
@@ -142,6 +160,10 @@ func (p *parser) text(parent *yaml.Node, m map[string]*yaml.Node, at, name strin
 	}
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		p.fault(n, join(at, name), "%s; want a text", kindOf(n))
+		return "", nil
+	}
+	if err := plain.Seen(n.Value); err != nil {
+		p.fault(n, join(at, name), "%v; want it without", err)
 		return "", nil
 	}
 	return n.Value, n
@@ -313,7 +335,7 @@ func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at stri
 	n, ok := m["credentials"]
 	if !ok {
 		if m != nil {
-			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:/path", strings.Join(v.Credentials, ", "))
+			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:NAME", strings.Join(v.Credentials, ", "))
 		}
 		return nil
 	}
@@ -336,7 +358,7 @@ func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at stri
 func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
 	policy := classify.DefaultPolicy()
 	m := p.fields(n, at, "baseDelay", "coefficient", "maxRetries", "jitter", "attemptTimeout", "budget")
-	before := len(p.faults)
+	before := p.wrong
 	for name, into := range map[string]*time.Duration{"baseDelay": &policy.BaseDelay, "attemptTimeout": &policy.AttemptTimeout, "budget": &policy.Budget} {
 		if value, node := p.text(n, m, at, name, false); node != nil {
 			d, err := time.ParseDuration(value)
@@ -353,7 +375,7 @@ func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
 			}
 		}
 	}
-	if len(p.faults) > before {
+	if p.wrong > before {
 		return policy
 	}
 	if err := policy.Validate(); err != nil {
@@ -394,10 +416,7 @@ func kindOf(n *yaml.Node) string {
 
 // clip keeps a wrong value short in a message.
 func clip(s string) string {
-	if r := []rune(s); len(r) > 40 {
-		return string(r[:40]) + "…"
-	}
-	return s
+	return plain.Clip(s, 40)
 }
 
 // didYouMean names a known word that differs by case or by at most two letters.

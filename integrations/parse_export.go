@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // DefaultSource is where entries come from if an integration names no source.
@@ -93,8 +93,8 @@ func (p *parser) names(n *yaml.Node, at, what string, check func(string) string)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		field := at + "." + clip(key.Value)
-		if key.Kind != yaml.ScalarNode || !goodName(key.Value) {
-			p.fault(key, at, "want a name of 1 to 100 characters, without control characters and blanks around it")
+		if wrong := badName(key); wrong != "" {
+			p.fault(key, at, "%s", wrong)
 			continue
 		}
 		if first, twice := lines[key.Value]; twice {
@@ -107,8 +107,8 @@ func (p *parser) names(n *yaml.Node, at, what string, check func(string) string)
 			p.fault(value, field, "anchors and aliases are not supported; write the value out")
 		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
 			p.fault(value, field, "%s; want a text%s", kindOf(value), map[bool]string{true: `, "" to leave it out`}[check != nil])
-		case !(check != nil && value.Value == "") && !goodName(value.Value):
-			p.fault(value, field, "want a name of 1 to 100 characters, without control characters and blanks around it")
+		case !(check != nil && value.Value == "") && badName(value) != "":
+			p.fault(value, field, "%s", badName(value))
 		default:
 			if check != nil {
 				if fault := check(value.Value); fault != "" {
@@ -121,8 +121,16 @@ func (p *parser) names(n *yaml.Node, at, what string, check func(string) string)
 	return out
 }
 
-func goodName(s string) bool {
-	return s != "" && utf8.RuneCountInString(s) <= 100 && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unicode.IsControl)
+// badName says what is wrong with a name of ours or the vendor's, or "".
+func badName(n *yaml.Node) string {
+	const want = "want a name of 1 to 100 characters, without control and invisible characters, and blanks around it"
+	if err := plain.Seen(n.Value); err != nil {
+		return err.Error() + "; " + want
+	}
+	if name := n.Value; n.Kind != yaml.ScalarNode || name == "" || plain.Trim(name) != name || utf8.RuneCountInString(name) > 100 {
+		return want
+	}
+	return ""
 }
 
 func (p *parser) currencies(n *yaml.Node, at string) []string {

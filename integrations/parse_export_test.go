@@ -57,7 +57,7 @@ func TestExportInFile(t *testing.T) {
 		`{accounts: {"1": "2", 1: "3"}}`:       "export.accounts.1: stands here twice; the first is in line 7",
 		`{accounts: {"1": &a "2"}}`:            "anchors",
 		`{accounts: {" 1": "2"}}`:              "blanks around it",
-		"{accounts: {\"1\": \"2\\e\"}}":        "control characters",
+		"{accounts: {\"1\": \"2\\e\"}}":        "control character U+001B at its character 2",
 		`{dimensions: {department: }}`:         `nothing; want a text, "" to leave it out`,
 		`{dimensions: [department]}`:           "a list; want a mapping of dimensions",
 		`{currencies: []}`:                     "an empty list",

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // schedule reads an integration's schedule.
@@ -32,8 +34,8 @@ func (p *parser) schedule(n *yaml.Node, at string) *Schedule {
 	s.Overlap = p.oneOf(n, m, at, "overlap", "buffer_all", "buffer_one", "skip")
 	s.TimeZone = DefaultTimeZone
 	if value, node := p.text(n, m, at, "timeZone", false); node != nil {
-		if _, err := time.LoadLocation(value); err != nil || value == "" || value == "Local" {
-			p.fault(node, at+".timeZone", "%q; want a name of the IANA database such as Europe/Oslo", clip(value))
+		if _, err := zones.Load(value); err != nil {
+			p.fault(node, at+".timeZone", "%v", err)
 		}
 		s.TimeZone = value
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // Schedule says when an integration exports by itself, and with that which
@@ -60,7 +62,7 @@ func (s Schedule) Rule() string {
 
 // Period returns the period that is due at a scheduled time.
 func (s Schedule) Period(scheduled time.Time) (string, error) {
-	zone, err := time.LoadLocation(s.TimeZone)
+	zone, err := zones.Load(s.TimeZone)
 	if err != nil {
 		return "", fmt.Errorf("time zone %q is not known here", s.TimeZone)
 	}

@@ -29,7 +29,7 @@ type MailServer struct {
 	From     string // an address
 	// Password reads the password; it is called for each attempt, so that a
 	// new one is used at once.
-	Password func() (string, error)
+	Password func(context.Context) (string, error)
 	// TLS replaces the TLS settings, for tests with their own authority.
 	TLS *tls.Config
 }
@@ -51,13 +51,20 @@ func CheckAddress(s string) error {
 // recipients together. If the server defers one of them, nothing is sent and
 // all are tried again; those whom it refuses for good are left out, and the
 // result says so.
-func (s *MailServer) Send(ctx context.Context, to []string, m Message) Result {
+func (s *MailServer) Send(ctx context.Context, to []string, m Message) (r Result) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	if s == nil {
 		// Not permanent: the next attempt may be made by a worker that has one.
 		return Result{Kind: classify.Configuration, Err: errors.New("the worker has no mail server; set LEDGERLINE_SMTP_URL where it runs")}
 	}
+	var secrets []string
+	s = s.noting(&secrets)
+	defer func() {
+		if r.Err != nil {
+			r.Secrets = secrets
+		}
+	}()
 	for _, address := range append([]string{s.From}, to...) {
 		if err := CheckAddress(address); err != nil {
 			return Result{Kind: classify.Configuration, Permanent: true, Err: err}
@@ -106,6 +113,17 @@ func (s *MailServer) Send(ctx context.Context, to []string, m Message) Result {
 	return Result{Kind: classify.OK, Status: 250}
 }
 
+// noting returns a server that notes the password it reads.
+func (s *MailServer) noting(secrets *[]string) *MailServer {
+	noted := *s
+	noted.Password = func(ctx context.Context) (string, error) {
+		password, err := s.Password(ctx)
+		*secrets = append(*secrets, password)
+		return password, err
+	}
+	return &noted
+}
+
 // connect returns a connection that is encrypted unless it must not be, and
 // authenticated if there is a user. Nothing is said on a plain one but EHLO.
 func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
@@ -129,7 +147,7 @@ func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
 		conn.Close()
 		return nil, err
 	}
-	if err := s.introduce(c, config); err != nil {
+	if err := s.introduce(ctx, c, config); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -137,7 +155,7 @@ func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
 }
 
 // introduce brings a connection to where mail can be sent.
-func (s *MailServer) introduce(c *smtp.Client, config *tls.Config) error {
+func (s *MailServer) introduce(ctx context.Context, c *smtp.Client, config *tls.Config) error {
 	if err := c.Hello("ledgerline"); err != nil {
 		return err
 	}
@@ -156,7 +174,7 @@ func (s *MailServer) introduce(c *smtp.Client, config *tls.Config) error {
 	if _, encrypted := c.TLSConnectionState(); !encrypted {
 		return errNoStartTLS
 	}
-	password, err := s.Password()
+	password, err := s.Password(ctx)
 	if err != nil {
 		return credentialsError{err}
 	}

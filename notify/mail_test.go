@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -61,7 +62,7 @@ func newMailbox(t *testing.T, offer, implicit bool) *mailbox {
 	t.Cleanup(func() { _ = s.Close() })
 	b.server = notify.MailServer{
 		Host: "localhost", Port: port, Implicit: implicit, Username: "ledgerline", From: "ledgerline@example.com",
-		Password: func() (string, error) { return password, nil }, TLS: &tls.Config{RootCAs: roots},
+		Password: func(context.Context) (string, error) { return password, nil }, TLS: &tls.Config{RootCAs: roots},
 	}
 	return b
 }
@@ -206,7 +207,7 @@ func TestMailResults(t *testing.T) {
 	t.Run("password refused", func(t *testing.T) {
 		t.Parallel()
 		b := newMailbox(t, true, false)
-		b.server.Password = func() (string, error) { return "other", nil }
+		b.server.Password = func(context.Context) (string, error) { return "other", nil }
 		got := b.server.Send(t.Context(), []string{"a@example.com"}, message())
 		require.Equal(t, classify.Credentials, got.Kind)
 		require.False(t, got.Permanent, "someone can mend it")
@@ -243,16 +244,16 @@ func TestHeaderInjection(t *testing.T) {
 }
 
 func TestParseMailServer(t *testing.T) {
-	secret := func(ref string) (func() (string, error), error) {
+	secret := func(ref string) (func(context.Context) (string, error), error) {
 		if !strings.HasPrefix(ref, "env:") {
 			return nil, errors.New("want env:NAME")
 		}
-		return func() (string, error) { return ref, nil }, nil
+		return func(context.Context) (string, error) { return ref, nil }, nil
 	}
 	s, err := notify.ParseMailServer("smtp://u@mail.example.com?from=l@example.com&password=env:X", secret)
 	require.NoError(t, err)
 	require.Equal(t, []string{"mail.example.com", "587", "u", "l@example.com"}, []string{s.Host, s.Port, s.Username, s.From})
-	got, err := s.Password()
+	got, err := s.Password(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "env:X", got)
 	s, err = notify.ParseMailServer("smtps://mail.example.com?from=l@example.com", secret)

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -18,7 +19,7 @@ import (
 // what reads it. starttls=none is for a relay that is reached without a
 // network, and goes with no user. The error joins every fault and repeats no
 // value.
-func ParseMailServer(raw string, secret func(ref string) (read func() (string, error), err error)) (*MailServer, error) {
+func ParseMailServer(raw string, secret func(ref string) (read func(context.Context) (string, error), err error)) (*MailServer, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
 		return nil, errors.New("the mail server's address (LEDGERLINE_SMTP_URL) cannot be read: want smtp://user@host:587?from=name@example.com&password=env:NAME")

@@ -154,7 +154,8 @@ type Result struct {
 	Status     int           // HTTP status or SMTP code; 0 if there was no answer
 	Permanent  bool          // trying again cannot help
 	RetryAfter time.Duration // what the receiver asks for; 0 if nothing
-	Err        error         // for the log, to be redacted; nil if the status says all
+	Err        error         // for the log, to be redacted: it may quote the receiver; nil if the status says all
+	Secrets    []string      // of this attempt, to be masked in Err; nil without one
 }
 
 // Kinds of results that [classify] has no word for.

@@ -63,11 +63,28 @@ func (w Webhook) Send(ctx context.Context, address, secret string, m Message) Re
 	}
 	resp, err := w.HTTP.Do(req)
 	if err != nil {
-		return failed(err)
+		r := failed(err)
+		r.Secrets = append(addressSecrets(req.URL), secret)
+		return r
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	return judge(resp.StatusCode, resp.Header, time.Now())
+}
+
+// addressSecrets are what may be a secret in an address: many a receiver is known by
+// its path.
+func addressSecrets(u *url.URL) []string {
+	secrets := []string{u.RequestURI()}
+	for _, segment := range strings.Split(u.Path, "/") {
+		if len(segment) >= 8 {
+			secrets = append(secrets, segment)
+		}
+	}
+	for _, values := range u.Query() {
+		secrets = append(secrets, values...)
+	}
+	return secrets
 }
 
 func (w Webhook) request(ctx context.Context, address, secret string, m Message) (*http.Request, error) {

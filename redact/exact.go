@@ -1,145 +1,205 @@
 package redact
 
 import (
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"html"
-	"net/url"
+	"bytes"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// exact is the set of forms in which a call's secrets could be echoed.
+// MaxSecret is the length in bytes up to which a secret is masked wherever it
+// stands in a text. A longer one is masked too, but where a text is bounded a
+// part of it could be left. An access token of Entra has about 2 KB.
+const MaxSecret = 4 << 10
+
+// longSecret is how many letters and digits make a secret unlike any other
+// text, so that nothing else of it has to be compared.
+const longSecret = 12
+
+// exact finds the secrets of a call in a text, however they are written there.
+//
+// A secret with at least [longSecret] letters and digits is compared on those
+// only, without case, forwards and backwards. Any part of it is masked that has
+// as many of them as [window] says. A shorter secret is compared as it stands.
+// Both are looked for in the text and in whatever can be decoded from it, see
+// [views]. The cost is linear in the text and in the secrets.
 type exact struct {
-	all      []string // longest first
-	replacer *strings.Replacer
+	short   []string
+	windows []*windows // by length
+	lead    []string   // what stands before the first letter or digit of a long secret
+	trail   []string   // and after the last
 }
 
-// formsOf returns the forms of the secrets: raw, escaped for a query, a path,
-// JSON (once and twice), HTML and XML, percent-encoded throughout, in hex and
-// in base64, also inside a longer base64 text such as that of "user:secret".
-func formsOf(secrets []string) exact {
-	seen := make(map[string]bool)
-	add := func(forms ...string) {
-		for _, f := range forms {
-			if len(f) >= 4 {
-				seen[f] = true
+// window is how many letters and digits in a row give a secret of n away: half
+// of them, but no more than 32, and 12 unless that would hide an echo without
+// its last three.
+func window(n int) int {
+	return min(max((n+1)/2, min(longSecret, n-3)), 32)
+}
+
+func newExact(secrets []string) exact {
+	var x exact
+	for _, s := range secrets {
+		n := normalize(view{b: []byte(s)})
+		if len(n.char) < longSecret {
+			x.short = append(x.short, s)
+			if strings.Contains(s, " ") {
+				x.short = append(x.short, strings.ReplaceAll(s, " ", "+")) // a form's blank
+			}
+			continue
+		}
+		x.lead = append(x.lead, s[:n.from[0]])
+		x.trail = append(x.trail, s[n.to[len(n.to)-1]:])
+		x.add(n.char)
+		// What looks like an escape in the secret is decoded in the text.
+		if v, ok := unescape(view{b: []byte(s)}); ok {
+			if n := normalize(v); len(n.char) >= longSecret {
+				x.add(n.char)
 			}
 		}
 	}
-	for _, s := range secrets {
-		add(s)
-		add(bothCases(url.QueryEscape(s))...)
-		add(bothCases(url.PathEscape(s))...)
-		add(bothCases(percent(s))...)
-		add(html.EscapeString(s), xmlEscape(s))
-		for _, once := range jsonForms(s) {
-			add(once)
-			add(jsonForms(once)...)
-			add(bothCases(url.QueryEscape(once))...)
-		}
-		h := hex.EncodeToString([]byte(s))
-		add(h, strings.ToUpper(h))
-		add(base64Forms(s)...)
-	}
-	all := make([]string, 0, len(seen))
-	for f := range seen {
-		all = append(all, f)
-	}
-	slices.SortFunc(all, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return strings.Compare(a, b)
-	})
-	pairs := make([]string, 0, 2*len(all))
-	for _, f := range all {
-		pairs = append(pairs, f, Mark) // the Replacer prefers what comes first
-	}
-	return exact{all, strings.NewReplacer(pairs...)}
+	return x
 }
 
-// jsonForms returns a text as the inside of a JSON string: as Go writes it,
-// without HTML escaping, with everything beyond ASCII escaped, and with
-// escaped slashes.
-func jsonForms(s string) []string {
-	quoted, _ := json.Marshal(s)
-	escaped := string(quoted[1 : len(quoted)-1])
-	plain := strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(escaped)
-	ascii := ""
-	for _, r := range plain {
-		if r < 0x80 {
-			ascii += string(r)
-		} else if r < 0x10000 {
-			ascii += fmt.Sprintf(`\u%04x`, r)
-		} else {
-			r -= 0x10000
-			ascii += fmt.Sprintf(`\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
-		}
+func (x *exact) add(chars []uint32) {
+	length := window(len(chars))
+	i, found := slices.BinarySearchFunc(x.windows, length, func(w *windows, n int) int { return w.length - n })
+	if !found {
+		x.windows = slices.Insert(x.windows, i, newWindows(length))
 	}
-	forms := []string{escaped, plain, ascii, strings.ReplaceAll(plain, "/", `\/`)}
-	return append(forms, upperEscapes(escaped), upperEscapes(ascii))
+	x.windows[i].add(chars)
+	slices.Reverse(chars)
+	x.windows[i].add(chars)
 }
 
-// upperEscapes writes the digits of \uXXXX in upper case.
-func upperEscapes(s string) string {
-	parts := strings.Split(s, `\u`)
-	for i := 1; i < len(parts); i++ {
-		if len(parts[i]) >= 4 {
-			parts[i] = strings.ToUpper(parts[i][:4]) + parts[i][4:]
-		}
-	}
-	return strings.Join(parts, `\u`)
-}
+// mask puts [Mark] for each secret that begins in the first keep bytes of s,
+// and returns what becomes of those.
+func (x exact) mask(s string, keep int) string { return replace(s, x.spans(s), keep) }
 
-// bothCases returns a percent-encoded text with upper and lower case digits,
-// and with %20 for +.
-func bothCases(s string) []string {
-	lower := []byte(s)
-	for i := 0; i+2 < len(lower); i++ {
-		if lower[i] == '%' {
-			copy(lower[i+1:i+3], strings.ToLower(string(lower[i+1:i+3])))
-		}
-	}
-	return []string{s, string(lower), strings.ReplaceAll(s, "+", "%20")}
-}
-
-// percent encodes every byte that is not a letter or digit.
-func percent(s string) string {
+// replace puts [Mark] for each of the spans that begin in the first keep bytes
+// of s, and returns what becomes of those.
+func replace(s string, spans []span, keep int) string {
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
+	end := 0
+	for _, sp := range spans {
+		if sp.from >= keep {
+			break
 		}
+		b.WriteString(s[end:sp.from])
+		b.WriteString(Mark)
+		end = sp.to
 	}
+	if end == 0 {
+		return s[:keep]
+	}
+	b.WriteString(s[end:max(end, keep)])
 	return b.String()
 }
 
-func xmlEscape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(s)
+// span is a part of the original text, in bytes.
+type span struct{ from, to int }
+
+// spans returns where the secrets stand in s, in order, without overlap.
+func (x exact) spans(s string) []span {
+	if len(x.windows) == 0 && len(x.short) == 0 || len(s) < 4 {
+		return nil
+	}
+	var all []span
+	views(s, func(v view) {
+		if len(x.windows) > 0 {
+			all = x.long(v, all)
+		}
+		for _, secret := range x.short {
+			all = short(v, secret, all)
+		}
+	})
+	return merge(all)
 }
 
-// base64Forms returns the encodings of s, and for each of the three positions
-// at which it can begin inside a longer text, the characters that do not depend
-// on its neighbours.
-func base64Forms(s string) []string {
-	var forms []string
-	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		full := enc.EncodeToString([]byte(s))
-		forms = append(forms, full, strings.TrimRight(full, "="))
-		if len(s) < 6 {
-			continue // the middle would be too short to be told from other text
-		}
-		for shift := range 3 {
-			encoded := enc.WithPadding(base64.NoPadding).EncodeToString([]byte(strings.Repeat("\x00", shift) + s))
-			from, to := (shift*8+5)/6, (shift+len(s))*8/6
-			forms = append(forms, encoded[from:to])
+// merge sorts spans and joins those that overlap.
+func merge(all []span) []span {
+	slices.SortFunc(all, func(a, b span) int { return a.from - b.from })
+	merged := all[:0]
+	for _, sp := range all {
+		if n := len(merged); n > 0 && sp.from < merged[n-1].to {
+			merged[n-1].to = max(merged[n-1].to, sp.to)
+		} else {
+			merged = append(merged, sp)
 		}
 	}
-	return forms
+	return merged
+}
+
+// long appends where long secrets stand in v.
+func (x exact) long(v view, all []span) []span {
+	if len(v.b) < 9 { // the shortest window
+		return all
+	}
+	n := normalize(v)
+	for _, w := range x.windows {
+		for _, m := range w.find(n.char) {
+			from, to := x.extend(v.b, int(n.from[m.from]), int(n.to[m.to-1]))
+			all = append(all, v.span(from, to))
+		}
+	}
+	return all
+}
+
+// extend widens b[from:to] by the signs with which a secret begins and ends.
+func (x exact) extend(b []byte, from, to int) (int, int) {
+	left, right := 0, 0
+	for _, lead := range x.lead {
+		n := 0
+		for n < len(lead) && n < from && b[from-1-n] == lead[len(lead)-1-n] {
+			n++
+		}
+		left = max(left, n)
+	}
+	for _, trail := range x.trail {
+		n := 0
+		for n < len(trail) && to+n < len(b) && b[to+n] == trail[n] {
+			n++
+		}
+		right = max(right, n)
+	}
+	return from - left, to + right
+}
+
+// short appends where a short secret stands in v. At an end that is a letter or
+// digit no other one may follow, and a number is not part of a decimal: the
+// secret 4242 leaves 424242 and 4242.50 alone. What was decoded has no words;
+// there the secret must have six characters, or stand alone.
+func short(v view, secret string, all []span) []span {
+	needle := []byte(secret)
+	for i := 0; ; {
+		n := bytes.Index(v.b[i:], needle)
+		if n < 0 {
+			return all
+		}
+		from, to := i+n, i+n+len(needle)
+		if v.decoded && len(secret) >= 6 || standsAlone(v.b, from, to) {
+			all = append(all, v.span(from, to))
+			i = to
+		} else {
+			i = from + 1
+		}
+	}
+}
+
+func standsAlone(b []byte, from, to int) bool {
+	first, _ := utf8.DecodeRune(b[from:])
+	last, _ := utf8.DecodeLastRune(b[:to])
+	before, size := utf8.DecodeLastRune(b[:from])
+	after, next := utf8.DecodeRune(b[to:])
+	if isWord(first) && isWord(before) || isWord(last) && isWord(after) {
+		return false
+	}
+	number := !bytes.ContainsFunc(b[from:to], func(r rune) bool { return r < '0' || r > '9' })
+	point := func(r rune) bool { return r == '.' || r == ',' }
+	return !number || !(point(before) && from > size && isDigit(b[from-size-1]) || point(after) && to+next < len(b) && isDigit(b[to+next]))
+}
+
+func isWord(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsNumber(r))
 }

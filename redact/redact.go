@@ -2,12 +2,14 @@
 // stored or shown, and cuts it to length.
 //
 // Two things are masked: the exact secrets of a call, which the caller knows,
-// in every form in which they could be echoed; and shapes, which give away a
+// however they are encoded where they are echoed; and shapes, which give away a
 // secret or a person that nobody told us of. The order matters, and is the same
-// for every text: cap at 4 KB (hostile text must not cost time), make valid
+// for every text: bound at 64 KB (hostile text must not cost time), make valid
 // UTF-8, strip what is invisible (it could split a secret or forge a log line),
-// mask exact secrets, mask shapes, and only then cut to [MaxLen], because a cut
-// before could leave half a secret that no shape matches.
+// mask exact secrets, bound at 4 KB, mask shapes, and only then cut to [MaxLen],
+// because a cut before could leave half a secret that nothing matches.
+//
+// An answer that a program reads is masked as a structure: [Redactor.JSON].
 //
 // What is no secret stays as it is: a message that nobody can read helps
 // nobody. Where that is in doubt, the text is masked.
@@ -25,9 +27,14 @@ import (
 // MaxLen is the most that is kept of a text, in characters.
 const MaxLen = 500
 
-// maxInput is the most that is looked at, in bytes. Masking 64 KB of hostile
-// text takes a quarter of a second; masking 4 KB of it about 10 ms.
-const maxInput = 4 << 10
+// A text is looked at up to these bounds, in bytes. Secrets are looked for in
+// maxInput, of which all but the last [MaxSecret] is kept, so that a secret
+// that begins in what is kept is seen whole. Shapes cost more and are looked
+// for in maxShapes of what is left, from which [MaxLen] characters are kept.
+const (
+	maxInput  = 64 << 10
+	maxShapes = 4 << 10
+)
 
 // Mark stands where something was masked.
 const Mark = "[REDACTED]"
@@ -36,7 +43,7 @@ const Mark = "[REDACTED]"
 // immutable and safe for concurrent use. A nil Redactor masks shapes only.
 type Redactor struct {
 	secrets []string
-	forms   func() exact
+	exact   func() exact
 }
 
 // New returns a Redactor for the given secrets. Secrets shorter than four
@@ -48,7 +55,7 @@ func New(secrets ...string) *Redactor {
 			r.secrets = append(r.secrets, s)
 		}
 	}
-	r.forms = sync.OnceValue(func() exact { return formsOf(r.secrets) })
+	r.exact = sync.OnceValue(func() exact { return newExact(r.secrets) })
 	return r
 }
 
@@ -60,25 +67,32 @@ func (r *Redactor) Text(s string) string {
 		return ""
 	}
 	capped := len(s) > maxInput
+	s = strip(strings.ToValidUTF8(s[:min(len(s), maxInput)], "\ufffd"))
+	keep := len(s)
 	if capped {
-		s = r.cap(s)
+		keep = max(0, keep-MaxSecret)
 	}
-	s = strip(strings.ToValidUTF8(s, "\ufffd"))
+	masked := r.maskTo(s, keep)
+	stable := masked == s
+	if s = masked; capped || len(s) > maxShapes {
+		s, capped = bound(s), true
+	}
 	// A cut, or a line end that becomes a space, can make a shape where there
 	// was none. Masking until nothing changes makes the result a fixed point.
-	for range 4 {
-		masked := cut(oneLine(shapes(r.mask(s))), capped)
-		if masked == s {
+	for range 5 {
+		next := cut(oneLine(shapes(s)), capped)
+		if next == s && stable {
 			return s
 		}
-		s, capped = masked, false
+		s, capped = r.mask(next), false
+		stable = s == next
 	}
 	return Mark
 }
 
 // Bytes is [Redactor.Text] for a body.
 func (r *Redactor) Bytes(b []byte) string {
-	return r.Text(string(b[:min(len(b), maxInput+utf8.UTFMax)]))
+	return r.Text(string(b[:min(len(b), maxInput+1)]))
 }
 
 // Exact masks only the exact secrets and does not cut: for an accepted answer
@@ -88,32 +102,25 @@ func (r *Redactor) Exact(s string) string { return r.mask(s) }
 // Text masks shapes only.
 func Text(s string) string { return (*Redactor)(nil).Text(s) }
 
-func (r *Redactor) mask(s string) string {
+func (r *Redactor) mask(s string) string { return r.maskTo(s, len(s)) }
+
+// maskTo masks the secrets that begin in the first keep bytes of s, and returns
+// what becomes of those.
+func (r *Redactor) maskTo(s string, keep int) string {
 	if r == nil || len(r.secrets) == 0 {
-		return s
+		return s[:keep]
 	}
-	return r.forms().replacer.Replace(s)
+	return r.exact().mask(s, keep)
 }
 
-// cap cuts the input, and with it the token that the cut went through: half a
-// secret must not be left standing at the end.
-func (r *Redactor) cap(s string) string {
-	s = s[:maxInput]
+// bound cuts a text for [shapes], and with it the word that the cut went
+// through: half a secret must not be left standing at the end.
+func bound(s string) string {
+	s = s[:min(len(s), maxShapes)]
 	if i := strings.LastIndexAny(s, " \t\r\n\"',;&<>"); i >= len(s)-256 {
 		s = s[:i+1]
 	}
-	if r == nil || len(r.secrets) == 0 {
-		return s
-	}
-	for _, form := range r.forms().all {
-		for n := min(len(form)-1, len(s)); n >= 4; n-- {
-			if strings.HasSuffix(s, form[:n]) {
-				s = s[:len(s)-n]
-				break
-			}
-		}
-	}
-	return s
+	return strings.ToValidUTF8(s, "")
 }
 
 // strip removes what does not show: control and format characters (bidi

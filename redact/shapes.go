@@ -7,9 +7,9 @@ import (
 )
 
 // rule masks one shape. A regular expression over a whole text is slow, so each
-// rule says where it is worth running: with starts, only at the places where
-// one of them stands; with find, where that says; otherwise over the whole of a
-// text that holds one of the needles, or for which gate is true. Needles and
+// rule says where it is worth running: with needles, only if the text holds one of
+// them; with starts, only at the places where one of those stands; with find,
+// where that says; otherwise over the whole of a text for which gate is true. Needles and
 // starts are in lower case.
 type rule struct {
 	name    string
@@ -42,7 +42,8 @@ func (m match) before(n int) string {
 	return strings.ToLower(m.text[max(0, m.at[0]-n):m.at[0]])
 }
 
-// shapes masks all shapes in s.
+// shapes masks all shapes in s, as it stands and as it reads once percent signs,
+// entities and escapes are decoded.
 func shapes(s string) string {
 	lower := lowerASCII(s)
 	for _, r := range rules {
@@ -50,7 +51,43 @@ func shapes(s string) string {
 			s, lower = masked, lowerASCII(masked)
 		}
 	}
-	return s
+	return replace(s, encodedShapes(s), len(s))
+}
+
+// encodedShapes returns where shapes stand in s that show only when it is decoded.
+func encodedShapes(s string) (all []span) {
+	v := view{b: []byte(s)}
+	for range 3 {
+		decoded, ok := unescape(v)
+		if !ok {
+			break
+		}
+		v = decoded
+		text := string(v.b)
+		lower := lowerASCII(text)
+		for _, r := range rules {
+			for _, at := range r.matches(text, lower) {
+				if from, to := masked(r.mask(match{text, at}), text, at[0], at[1]); from < to && text[from:to] != Mark {
+					all = append(all, v.span(from, to))
+				}
+			}
+		}
+	}
+	return merge(all)
+}
+
+// masked returns which part of text[from:to] is not in what a rule has put for
+// it.
+func masked(with, text string, from, to int) (int, int) {
+	was := text[from:to]
+	if with == was {
+		return from, from
+	}
+	before, after, found := strings.Cut(with, Mark)
+	if !found || !strings.HasPrefix(was, before) || !strings.HasSuffix(was[len(before):], after) {
+		return from, to
+	}
+	return from + len(before), to - len(after)
 }
 
 func (r rule) apply(s, lower string) string {
@@ -71,11 +108,13 @@ func (r rule) apply(s, lower string) string {
 
 func (r rule) matches(s, lower string) [][]int {
 	switch {
+	case r.needles != nil && !containsAny(lower, r.needles):
+		return nil
 	case r.find != nil:
 		return r.find(s, lower)
 	case r.starts != nil:
 		return r.anchored(s, lower)
-	case r.gate != nil && !r.gate(s) || r.needles != nil && !containsAny(lower, r.needles):
+	case r.gate != nil && !r.gate(s):
 		return nil
 	}
 	return r.re.FindAllStringSubmatchIndex(s, -1)
@@ -89,8 +128,10 @@ func (r rule) anchored(s, lower string) (all [][]int) {
 			continue
 		}
 		if at := r.re.FindStringSubmatchIndex(s[i:]); at != nil {
-			all = append(all, shift(at, i))
-			end = i + at[1]
+			if m := (match{s, shift(at, i)}); r.mask(m) != m.group(0) { // else another one may begin inside
+				all = append(all, m.at)
+				end = m.at[1]
+			}
 		}
 	}
 	return all
@@ -153,98 +194,6 @@ func whole(match) string { return Mark }
 // second keeps the first group and masks the rest of the match.
 func second(m match) string { return m.group(1) + Mark }
 
-// Pieces of the expressions below.
-const (
-	// sep stands between a key and its value: quotes in any number of escapes,
-	// then a colon or an equals sign, which may be percent-encoded.
-	sep = `(?:\\*["'])?\s*(?::=|[:=]|%3[dDaA])\s*`
-
-	// value is what follows: already masked, a JSON string inside a JSON
-	// string, a quoted string that may not be closed, an ADO value in braces
-	// (}} is a brace in it), or a word.
-	value = `(?:\[REDACTED\]` +
-		`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?` +
-		`|"(?:[^"\\]|\\.)*"?` +
-		`|'(?:[^'\\]|\\.|'')*'?` +
-		`|\{(?:[^}]|\}\})*\}?` +
-		`|[^\s"'&;,<>(){}\[\]\\|]+)`
-
-	// list is a JSON array, or a header's values as Go prints them.
-	list = `\[[^\]]*\]?`
-
-	// secretKey ends the name of something secret. What may stand before it
-	// (db., TEMPORAL_, s in Hungarian notation) does not matter.
-	secretKey = `password|passwd|passphrase|passord|pwd|` +
-		`client[_-]?secret|secret|token|` +
-		`(?:api|access|account|private|subscription|functions|encryption|signing|shared|shared[_-]?access|secret|master|auth|storage|license|session)[_-]?key|` +
-		`credentials?|signature|(?:client|saml)[_-]?assertion|session[_-]?id|connection[_-]?string|` +
-		`\b(?:sig|sid|pw|jwt|otp|fpc|buid)`
-)
-
-// rules in the order in which they run: what is wider comes first.
-var rules = []rule{
-	{name: "pem", needles: []string{"private key"}, mask: whole,
-		re: regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)`)},
-
-	{name: "authorization", starts: []string{"authorization"}, mask: keepQuotes,
-		re: regexp.MustCompile(`^(?i)(authorization` + sep + `)(?:\[REDACTED\]|` + list +
-			`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?` +
-			`|(?:digest|aws4-hmac-sha256|sharedaccesssignature|sharedkey(?:lite)?|oauth|hawk|ntlm|negotiate)\b[^\n]*` +
-			`|(?:bearer|basic|token|apikey|key)\s+[^\s"'\\,;&<>\]}]+|[^\s"'\\,;&<>\]}]+)`)},
-
-	{name: "cookie", starts: []string{"cookie"}, mask: keepQuotes,
-		re: regexp.MustCompile(`^(?i)(cookie2?` + sep + `)(?:\[REDACTED\]|` + list +
-			`|\\+"(?:[^"\\]|\\+[^"\\])*(?:\\*")?|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\n]+)`)},
-
-	{name: "curl-user", needles: []string{"-u ", "-u=", "-u\n", "-user"}, mask: second,
-		re: regexp.MustCompile(`((?:^|\s)(?:-u|--user|--proxy-user)[\s=]+["']?[^\s:"']*:)[^\s"']+`)},
-
-	{name: "url-password", starts: []string{"://"}, mask: urlPassword,
-		re: regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)},
-
-	{name: "xml", starts: []string{"<"}, mask: second,
-		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
-
-	{name: "key-value", find: keyValues, mask: keyValue},
-
-	{name: "oauth-code", needles: []string{"code=", "state_token="}, mask: second,
-		re: regexp.MustCompile(`(?i)((?:^|[?&\s"'])(?:code|state_token)=)[^\s&"'<>]{20,}`)},
-
-	{name: "scheme", starts: []string{"bearer", "basic", "negotiate", "sharedaccesssignature", "token"}, word: true, mask: scheme,
-		re: regexp.MustCompile(`^(?i)((?:bearer|basic|negotiate|sharedaccesssignature|token)(?:\s+|%20|\+))([A-Za-z0-9._~+/=%-]{8,})`)},
-
-	{name: "jwt", starts: []string{"eyj"}, word: true, mask: whole,
-		re: regexp.MustCompile(`^eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)*`)},
-
-	{name: "vendor-key", word: true, mask: whole,
-		starts: []string{"akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xox", "xapp-", "sg.", "hvs.", "hvb.",
-			"glpat-", "npm_", "aiza", "ya29.", "sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk-", "dop_v1_", "shpat_", "whsec_"},
-		re: regexp.MustCompile(`^(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}` +
-			`|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}|SG\.[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)?|hv[sb]\.[A-Za-z0-9_-]{16,}` +
-			`|glpat-[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{10,}` +
-			`|[sr]k_(?:live|test)_[A-Za-z0-9]{10,}|sk-[A-Za-z0-9_-]{20,}|dop_v1_[a-f0-9]{32,}|shpat_[a-fA-F0-9]{20,}|whsec_[A-Za-z0-9+/=]{16,})`)},
-
-	// Entra client secrets have no prefix; the version mark stands at the fourth place.
-	{name: "entra-secret", needles: []string{"q~"}, mask: whole,
-		re: regexp.MustCompile(`[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{20,}`)},
-
-	{name: "email", find: emails, mask: whole},
-
-	{name: "iban", gate: holdsIBANStart, mask: iban,
-		re: regexp.MustCompile(`\b[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,4})?\b`)},
-
-	{name: "identity-number", gate: holdsLongNumber, mask: identityNumber, re: regexp.MustCompile(`\b[0-9]{6}[ -]?[0-9]{5}\b`)},
-
-	{name: "bank-account", gate: holdsLongNumber, mask: bankAccount, re: regexp.MustCompile(`\b[0-9]{4}[. ]?[0-9]{2}[. ]?[0-9]{5}\b`)},
-
-	{name: "phone", starts: []string{"+"}, mask: whole, re: regexp.MustCompile(`^\+[0-9]{2,3}(?:[ -]?\(?[0-9]\)?){8,12}\b`)},
-
-	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: whole, re: regexp.MustCompile(`^0047(?:[ -]?\(?[0-9]\)?){8,12}\b`)},
-
-	{name: "labelled-phone", starts: []string{"mob", "phone", "telephone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, word: true, mask: second,
-		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z_.]{0,10}(?:\\*["'])?\s*[:=.]?\s*(?:\\*["'])?)([0-9]{2}(?:[ ]?[0-9]{2}){3}|[0-9]{3}[ ]?[0-9]{2}[ ]?[0-9]{3})\b`)},
-}
-
 // keepQuotes masks a header's value and keeps the quotes or brackets around it,
 // so that what follows stays readable.
 func keepQuotes(m match) string {
@@ -288,6 +237,112 @@ func looksSecret(s string) bool {
 		}
 	}
 	return false
+}
+
+// siblingNames are the members that name what a sibling has the value of.
+var siblingNames = []string{"name", "key", "header", "field", "param", "parameter", "property", "setting", "variable", "id", "label", "type"}
+
+// sibling masks the value of a member whose sibling is a secret's name.
+func sibling(m match) string {
+	if name := strings.ToLower(strings.TrimSpace(m.group(2))); nameBefore(name, 0, len(name)) < 0 || isLiteral[strings.ToLower(m.group(4))] {
+		return m.group(0)
+	}
+	return m.group(1) + m.group(2) + m.group(3) + quoted(m.group(4))
+}
+
+// siblingBefore is [sibling] where the value comes first.
+func siblingBefore(m match) string {
+	if name := strings.ToLower(m.group(4)); nameBefore(name, 0, len(name)) < 0 {
+		return m.group(0)
+	}
+	return m.group(1) + quoted(m.group(2)) + m.text[m.at[6]:m.at[1]]
+}
+
+var dsnAtStart = regexp.MustCompile(`^([\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//|[A-Za-z][\w.-]*))`)
+
+// dsns looks at the words in which an @ stands.
+func dsns(s, _ string) (all [][]int) {
+	const ends = " \n\"'=([,;>"
+	for from := 0; from < len(s); {
+		i := strings.IndexByte(s[from:], '@')
+		if i < 0 {
+			break
+		}
+		word, end := from+strings.LastIndexAny(s[from:from+i], ends)+1, len(s)
+		if n := strings.IndexAny(s[from+i:], ends); n >= 0 {
+			end = from + i + n
+		}
+		if at := dsnAtStart.FindStringSubmatchIndex(s[word:]); at != nil {
+			all = append(all, shift(at, word))
+			end = max(end, word+at[1])
+		}
+		from = end
+	}
+	return all
+}
+
+// dsn masks the password of user:password@host; after a / only what Oracle
+// writes so, user/password@//host.
+func dsn(m match) string {
+	slash := strings.HasSuffix(m.group(1), "/")
+	if slash != (m.group(3) == "@//") || strings.HasPrefix(m.group(2), "//") {
+		return m.group(0)
+	}
+	if strings.Trim(m.group(1), "0123456789.:") == "" || !strings.ContainsAny(m.group(3), "(:/") && !isStrong(m.group(2)) {
+		return m.group(0)
+	}
+	return m.group(1) + Mark + m.group(3)
+}
+
+// path masks what follows a part of a path such as key or token.
+func path(m match) string {
+	if !isStrong(m.group(2)) {
+		return m.group(0)
+	}
+	return m.group(1) + Mark
+}
+
+// webhook masks the rest of a path in which a part is long and looks secret.
+func webhook(m match) string {
+	for _, part := range strings.FieldsFunc(m.group(2), func(r rune) bool { return r == '/' || r == '@' }) {
+		if len(part) >= 16 && looksSecret(part) {
+			return m.group(1) + Mark
+		}
+	}
+	return m.group(0)
+}
+
+// urlToken masks a credential that stands for user and password.
+func urlToken(m match) string {
+	if !isStrong(m.group(2)) {
+		return m.group(0)
+	}
+	return m.group(1) + Mark + "@"
+}
+
+var urlPasswordAtStart = regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)
+
+// urlPasswords looks at each :// that an @ follows in the same word; without
+// one, each would be read to the end of the text.
+func urlPasswords(s, _ string) (all [][]int) {
+	end, word, at := 0, 0, 0
+	for _, i := range positions(s, []string{"://"}) {
+		if i >= word {
+			word = len(s)
+			if n := strings.IndexAny(s[i:], " \n\"'<>"); n >= 0 {
+				word = i + n
+			}
+			at = i + strings.LastIndexByte(s[i:word], '@')
+		}
+		if i < end || i >= at {
+			continue
+		}
+		if m := urlPasswordAtStart.FindStringSubmatchIndex(s[i:word]); m != nil {
+			all = append(all, shift(m, i))
+			end = i + m[1]
+		}
+	}
+	return all
 }
 
 // urlPassword masks user:password@ in an address. What follows host:port/ is

@@ -19,7 +19,7 @@ import (
 // periodEntries are the lines of a period, and every earlier line that an export
 // of the period would take too; see [lines] for the parameters. $11 is the last
 // entry of the page before, $12 the size of a page.
-const periodEntries = `
+var periodEntries = `
 WITH fresh AS (
     SELECT a.voucher_id FROM {source} a
     WHERE a.organization_id = $1 AND a.entry_date < $5
@@ -44,20 +44,32 @@ ORDER BY l.entry_id`
 // EntriesOfPeriod yields what an export of e's period would take from the source
 // if nothing were on record, in the order of their IDs: every line of the period,
 // and earlier ones that are not on record as exported. One that is on record
-// comes as it is there. The first error ends it.
-func EntriesOfPeriod(ctx context.Context, db Beginner, e Export, x integrations.Export) iter.Seq2[Recorded, error] {
+// comes as it is there. The first error ends it. Another source than the default one
+// is read through s, once.
+func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.Export) iter.Seq2[Recorded, error] {
 	source, args := planArgs(e, x, 1, 1)
-	query, err := from(periodEntries, source)
-	return recordedPages(func(last Recorded) ([]Recorded, error) {
+	return func(yield func(Recorded, error) bool) {
+		err := s.with(ctx, db, e, source, func(db Beginner, table string) error {
+			query, err := from(periodEntries, table)
+			if err != nil {
+				return err
+			}
+			for r, err := range recordedPages(func(last Recorded) ([]Recorded, error) {
+				return queryRecorded(ctx, db, e.OrganizationID, query, append(args[:10:10], last.EntryID, recordedPage)...)
+			}) {
+				if err != nil {
+					return sourceError(source, err)
+				}
+				if !yield(r, nil) {
+					return nil
+				}
+			}
+			return nil
+		})
 		if err != nil {
-			return nil, err
+			yield(Recorded{}, err)
 		}
-		list, err := queryRecorded(ctx, db, e.OrganizationID, query, append(args[:10:10], last.EntryID, recordedPage)...)
-		if err != nil {
-			return nil, sourceError(source, err)
-		}
-		return list, nil
-	})
+	}
 }
 
 // BeginAdoption makes the row of an export that adopts, or finds the one of the

@@ -16,7 +16,7 @@ import (
 // period reads what prove --period compares, as "entry:state".
 func (b books) period(e runlog.Export, x integrations.Export) (list []runlog.Recorded, short []string) {
 	b.t.Helper()
-	for r, err := range runlog.EntriesOfPeriod(b.t.Context(), b.operator, e, x) {
+	for r, err := range runlog.EntriesOfPeriod(b.t.Context(), b.operator, b.sources, e, x) {
 		require.NoError(b.t, err)
 		list, short = append(list, r), append(short, r.EntryID+":"+string(r.State))
 	}

@@ -97,31 +97,32 @@ func TestScheduleSinceAndPause(t *testing.T) {
 
 func TestCheckSource(t *testing.T) {
 	b := newBase(t)
-	require.NoError(t, runlog.CheckSource(t.Context(), b.operator, ""))
+	require.NoError(t, b.sources.Check(t.Context(), uuid.New(), ""))
 	for _, sql := range []string{
-		"CREATE SCHEMA books", "GRANT USAGE ON SCHEMA books TO ledgerline_worker",
+		"CREATE SCHEMA books", "GRANT USAGE ON SCHEMA books TO s",
 		"CREATE DOMAIN books.account AS text",
 		`CREATE TABLE books.ledger (organization_id uuid, entry_id varchar(20), voucher_id text, entry_date date, account books.account,
 			amount numeric(12, 2), currency text, text text, dimensions jsonb, created_at timestamptz, more int)`,
-		"CREATE VIEW books.good AS SELECT * FROM books.ledger", "GRANT SELECT ON books.good TO ledgerline_worker",
+		"CREATE VIEW books.good AS SELECT * FROM books.ledger", "GRANT SELECT ON books.good TO s",
 		`CREATE VIEW books.bad AS SELECT organization_id, entry_id, voucher_id, created_at AS entry_date, account, amount::float8, currency, text, dimensions::json FROM books.ledger`,
 		"CREATE SCHEMA hidden", "CREATE TABLE hidden.ledger (LIKE books.ledger)", "CREATE SEQUENCE books.numbers",
 	} {
 		_, err := b.admin.Exec(t.Context(), sql)
 		require.NoError(t, err, sql)
 	}
-	require.NoError(t, runlog.CheckSource(t.Context(), b.operator, "books.good"))
+	require.NoError(t, b.sources.Check(t.Context(), uuid.New(), "books.good"))
 	for source, says := range map[string][]string{
-		"books.nothing": {"source books.nothing: there is no such table or view in this database; create it, or correct export.source"},
-		"books.numbers": {"it is no table or view"},
-		"books.ledger":  {"the worker may not read it: GRANT SELECT ON books.ledger TO ledgerline_worker, ledgerline_operator"},
-		"hidden.ledger": {"GRANT USAGE ON SCHEMA hidden TO ledgerline_worker", "GRANT SELECT ON hidden.ledger"},
+		"books.nothing":             {"source books.nothing: there is no such table or view in the database of LEDGERLINE_SOURCE_DATABASE_URL; create it, or correct export.source"},
+		"ledgerline.export_entries": {"a table or view of schema ledgerline cannot be a source"},
+		"books.numbers":             {"it is no table or view"},
+		"books.ledger":              {`its login may not read it: GRANT SELECT ON books.ledger TO "s"`},
+		"hidden.ledger":             {`GRANT USAGE ON SCHEMA hidden TO "s"`, "GRANT SELECT ON hidden.ledger"},
 		"books.bad": {
-			"GRANT SELECT ON books.bad", "column entry_date is timestamp with time zone and must be date; in a view: entry_date::date AS entry_date",
-			"column amount is double precision and must be numeric", "column dimensions is json and must be jsonb", "column created_at is missing; add it, as timestamp with time zone",
+			"GRANT SELECT ON books.bad", `column entry_date is "timestamp with time zone" and must be date; in a view: entry_date::date AS entry_date`,
+			`column amount is "double precision" and must be numeric`, `column dimensions is "json" and must be jsonb`, "column created_at is missing; add it, as timestamp with time zone",
 		},
 	} {
-		err := runlog.CheckSource(t.Context(), b.operator, source)
+		err := b.sources.Check(t.Context(), uuid.New(), source)
 		for _, s := range says {
 			require.ErrorContains(t, err, s)
 		}

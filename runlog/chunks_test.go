@@ -112,7 +112,7 @@ func TestOwner(t *testing.T) {
 		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no", true)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		require.ErrorIs(t, runlog.Defer(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
-		_, err = runlog.Plan(ctx, b.worker, who, integrations.Export{}, 500, 500)
+		_, err = runlog.Plan(ctx, b.worker, nil, who, integrations.Export{}, 500, 500)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.CloseExport(ctx, b.worker, who)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)

@@ -181,7 +181,7 @@ func recordedPages(page func(last Recorded) ([]Recorded, error)) iter.Seq2[Recor
 }
 
 func queryRecorded(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []Recorded, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+	err = readOnly(ctx, db, organization, false, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}

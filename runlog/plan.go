@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // DefaultSource is where entries come from unless an integration names another
@@ -82,14 +83,19 @@ func placeOf(size string) string {
 	return "CASE WHEN " + small(size) + " THEN (upto - 1) / greatest(1, " + size + " + 1 - most)::int ELSE 1000000000 + nth END"
 }
 
+// named is all that names things in a line of the source; see [plain.Name].
+const named = `(entry_id || voucher_id || coalesce(account, '') || coalesce(currency, '') || coalesce(dimensions::text, ''))`
+
 // translated turns a line of the source into the vendor's words.
-const translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
+var translated = `entry_id, voucher_id, entry_date, coalesce(text, '') AS text, coalesce(currency, '') AS currency,
         CASE WHEN amount = round(amount, 2) THEN round(amount, 2) ELSE coalesce(amount, 0) END AS amount,
         coalesce($7::jsonb ->> account, account, '') AS account,
         CASE WHEN coalesce(dimensions, '{}') = '{}' THEN '{}' ELSE
             (SELECT coalesce(jsonb_object_agg(m.value, d.value), '{}') FROM jsonb_each_text(dimensions) d JOIN jsonb_each_text($8::jsonb) m USING (key) WHERE m.value <> '')
         END AS dimensions,
-        CASE WHEN amount IS NULL THEN 'has no amount'
+        CASE WHEN ` + named + ` ~ '` + plain.Class() + `' THEN 'a name in it has the invisible character U+'
+                 || regexp_replace(upper(lpad(to_hex(ascii(substring(` + named + ` FROM '` + plain.Class() + `'))), 6, '0')), '^00?', '') || '; correct it in the source'
+             WHEN amount IS NULL THEN 'has no amount'
              WHEN amount <> round(amount, 2) THEN 'amount ' || amount || ' has more than two decimals'
              WHEN currency IS NULL OR NOT currency = ANY($9::text[]) THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies has ' || array_to_string($9::text[], ', ')
              WHEN coalesce(account, '') = '' THEN 'has no account'
@@ -186,15 +192,45 @@ func planArgs(e Export, x integrations.Export, most, size int) (source string, a
 // chunk's number. A voucher has at most most entries; a chunk at most size, unless it
 // is one larger voucher. A second time it adds nothing, also if there was nothing the
 // first time: what came since would be planned into an export whose run does not
-// know of it. The retry of a pending export plans nothing yet. A
-// fault of the source is a [*SourceError]; a run that does not own the export
+// know of it. The retry of a pending export plans nothing yet. Another source than
+// the default one is read through s first. A fault of the source is a [*SourceError]; a run that does not own the export
 // plans nothing into it and gets [ErrNotOwner].
-func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, most, size int) (chunks int, err error) {
+func Plan(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.Export, most, size int) (chunks int, err error) {
 	source, args := planArgs(e, x, most, size)
-	query, err := from(planEntries, source)
-	if err != nil {
-		return 0, err
+	if source != DefaultSource {
+		if due, err := planIsDue(ctx, db, e); err != nil {
+			return 0, err
+		} else if !due {
+			return plan(ctx, db, e, source, "", nil)
+		}
 	}
+	err = s.with(ctx, db, e, source, func(db Beginner, table string) error {
+		query, err := from(planEntries, table)
+		if err != nil {
+			return err
+		}
+		chunks, err = plan(ctx, db, e, source, query, args)
+		return err
+	})
+	return chunks, err
+}
+
+// mayPlan holds for an export ($1, $2) that has no plan and whose parent ($3) has ended.
+const mayPlan = `organization_id = $1 AND export_id = $2 AND planned_at IS NULL AND NOT EXISTS (
+	SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status = 'pending')`
+
+// planIsDue spares a source a reading for a plan that is made, or not to be made yet.
+// What counts is asked again under the lock.
+func planIsDue(ctx context.Context, db Beginner, e Export) (due bool, err error) {
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log WHERE `+mayPlan+`)`, e.OrganizationID, e.ID, e.ParentID).Scan(&due)
+	})
+	return due, err
+}
+
+// plan is one transaction of [Plan]; without a query it plans nothing, whatever has
+// become of e meanwhile.
+func plan(ctx context.Context, db Beginner, e Export, source, query string, args []any) (chunks int, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
@@ -203,10 +239,7 @@ func Plan(ctx context.Context, db Beginner, e Export, x integrations.Export, mos
 			return err
 		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`
-		first, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET planned_at = now()
-			WHERE organization_id = $1 AND export_id = $2 AND planned_at IS NULL AND NOT EXISTS (
-			    SELECT FROM ledgerline.bufdir_export_audit_log p WHERE p.organization_id = $1 AND p.export_id = $3 AND p.status = 'pending')`,
-			e.OrganizationID, e.ID, e.ParentID)
+		first, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET planned_at = now() WHERE $4 AND `+mayPlan, e.OrganizationID, e.ID, e.ParentID, query != "")
 		if err != nil {
 			return err
 		}
@@ -243,26 +276,20 @@ func lockPlan(ctx context.Context, tx pgx.Tx, e Export) error {
 	return err
 }
 
-// sourceError puts what PostgreSQL says of a source into words with a remedy.
-// Other errors pass as they are.
+// sourceError puts what PostgreSQL says of a source's values into words. Other errors
+// pass as they are; for those of reading it see [readError].
 func sourceError(source string, err error) error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return err
 	}
 	switch {
-	case pg.Code == "42P01" || pg.Code == "3F000":
-		return &SourceError{source, "there is no such table or view; make it, or correct export.source"}
-	case pg.Code == "42703":
-		return &SourceError{source, pg.Message + "; see docs/integration-file.md for the columns that a source must have"}
-	case pg.Code == "42501":
-		return &SourceError{source, "the worker may not read it: GRANT SELECT ON " + source + " TO ledgerline_worker"}
-	case pg.Code == "21000":
+	case pg.Code == "21000" || pg.Code == "23505" && pg.TableName == "source_entries":
 		return &SourceError{source, "an entry_id stands there twice; each must be there once for an organization"}
 	case pg.Code == "23502":
 		return &SourceError{source, "a row has no " + pg.ColumnName}
-	case strings.HasPrefix(pg.Code, "42") || strings.HasPrefix(pg.Code, "22"):
-		return &SourceError{source, "a column has another type than it must have, or a value that cannot be read as that; see docs/integration-file.md"}
+	case strings.HasPrefix(pg.Code, "22"):
+		return &SourceError{source, "a value cannot be read as what it must be, or is too large; see docs/integration-file.md"}
 	}
 	return err
 }
@@ -277,30 +304,39 @@ type Preview struct {
 	Rejected []Problem         `json:"rejected"` // one for each voucher, at most 1,000
 }
 
-// PreviewPlan says what [Plan] would do, and does nothing.
-func PreviewPlan(ctx context.Context, db Beginner, e Export, x integrations.Export, chunkSize int) (p Preview, err error) {
+// PreviewPlan says what [Plan] would do, and does nothing: PostgreSQL holds it to
+// that. It refuses a user whom row-level security does not bind.
+func PreviewPlan(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.Export, chunkSize int) (p Preview, err error) {
 	source, args := planArgs(e, x, chunkSize, chunkSize)
 	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
-	sums, err := from(lines+`, good AS (
-			SELECT l.*, p.chunk FROM lines l JOIN placed p USING (voucher_id) WHERE p.chunk > 0
-		) SELECT count(*), count(DISTINCT voucher_id), coalesce(max(chunk), 0), count(*) FILTER (WHERE entry_date < $4),
-			(SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
-			 FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM good GROUP BY currency) s)
-		FROM good WHERE true`+typed, source)
-	if err != nil {
-		return p, err
-	}
-	refused, _ := from(lines+` SELECT voucher_id, '', 'rejected', fault, '', NULL::timestamptz FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, source)
-	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, sums, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
-			return sourceError(source, err)
-		}
-		rows, err := tx.Query(ctx, refused, args...)
+	err = s.with(ctx, db, e, source, func(db Beginner, table string) error {
+		sums, err := from(lines+`, good AS (
+				SELECT l.*, p.chunk FROM lines l JOIN placed p USING (voucher_id) WHERE p.chunk > 0
+			) SELECT count(*), count(DISTINCT voucher_id), coalesce(max(chunk), 0), count(*) FILTER (WHERE entry_date < $4),
+				(SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
+				 FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM good GROUP BY currency) s)
+			FROM good WHERE true`+typed, table)
 		if err != nil {
 			return err
 		}
-		p.Rejected, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
-		return err
+		refused, _ := from(lines+` SELECT voucher_id, '', 'rejected', fault, '', NULL::timestamptz FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, table)
+		return readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error {
+			if err := refuseUnbound(ctx, tx); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, longStatements); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(ctx, sums, args...).Scan(&p.Entries, &p.Vouchers, &p.Chunks, &p.Late, &p.Amounts); err != nil {
+				return sourceError(source, err)
+			}
+			rows, err := tx.Query(ctx, refused, args...)
+			if err != nil {
+				return err
+			}
+			p.Rejected, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Problem])
+			return err
+		})
 	})
 	return p, err
 }

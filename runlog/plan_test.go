@@ -70,7 +70,7 @@ func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
 // plan returns the entries of an export as "entry:chunk:state[:reason]".
 func (b books) plan(e runlog.Export, x integrations.Export, size int) []string {
 	b.t.Helper()
-	_, err := runlog.Plan(b.t.Context(), b.worker, e, x, size, size)
+	_, err := runlog.Plan(b.t.Context(), b.worker, b.sources, e, x, size, size)
 	require.NoError(b.t, err)
 	return b.entries(e)
 }
@@ -182,7 +182,7 @@ func TestPlanRefuses(t *testing.T) {
 		Dimensions: map[string]string{"project": "project", "note": ""},
 	}
 	e := b.claim("2026-10", nil)
-	p, err := runlog.PreviewPlan(t.Context(), b.operator, e, x, 500)
+	p, err := runlog.PreviewPlan(t.Context(), b.operator, b.sources, e, x, 500)
 	require.NoError(t, err)
 	require.Equal(t, []int{7, 3, 1}, []int{p.Entries, p.Vouchers, p.Chunks})
 	require.Equal(t, map[string]string{"NOK": "123456789012345684.29"}, p.Amounts)
@@ -293,7 +293,7 @@ func TestPlanRetryOfARetryThatFailed(t *testing.T) {
 	parent := e.ID
 	for range 2 {
 		retry := b.claim("2026-10", &parent)
-		_, err := runlog.Plan(t.Context(), b.worker, retry, integrations.Export{Source: "nowhere.entries"}, 500, 500)
+		_, err := runlog.Plan(t.Context(), b.worker, b.sources, retry, integrations.Export{Source: "nowhere.entries"}, 500, 500)
 		var source *runlog.SourceError
 		require.ErrorAs(t, err, &source)
 		b.close(retry)
@@ -329,14 +329,14 @@ func TestPlanSource(t *testing.T) {
 	b := newBooks(t)
 	b.lines("a1 a 2026-10-01 1920 10", "a2 a 2026-10-01 3000 -10")
 	for _, sql := range []string{
-		"CREATE SCHEMA reporting", "GRANT USAGE ON SCHEMA reporting TO ledgerline_worker",
+		"CREATE SCHEMA reporting", "GRANT USAGE ON SCHEMA reporting TO s",
 		"CREATE VIEW reporting.entries AS SELECT * FROM ledgerline.accounting_entries",
 		"CREATE VIEW reporting.closed AS SELECT * FROM ledgerline.accounting_entries",
 		"CREATE VIEW reporting.short AS SELECT organization_id, entry_id, voucher_id, entry_date, account, currency, text, dimensions, created_at FROM ledgerline.accounting_entries",
 		"CREATE VIEW reporting.twice AS SELECT * FROM ledgerline.accounting_entries UNION ALL SELECT * FROM ledgerline.accounting_entries",
 		"CREATE VIEW reporting.texts AS SELECT organization_id, entry_id, voucher_id, entry_date, account, amount::text, currency, text, dimensions, created_at FROM ledgerline.accounting_entries",
 		"CREATE VIEW reporting.fine AS SELECT organization_id, entry_id, voucher_id, entry_date, account, amount / 3 AS amount, currency, text, dimensions, created_at FROM ledgerline.accounting_entries",
-		"GRANT SELECT ON reporting.entries, reporting.short, reporting.twice, reporting.texts, reporting.fine TO ledgerline_worker",
+		"GRANT SELECT ON reporting.entries, reporting.short, reporting.twice, reporting.texts, reporting.fine TO s",
 	} {
 		_, err := b.admin.Exec(t.Context(), sql)
 		require.NoError(t, err, sql)
@@ -345,19 +345,19 @@ func TestPlanSource(t *testing.T) {
 	for source, want := range map[string]string{
 		"reporting.none":     "no such table or view",
 		"nowhere.entries":    "no such table or view",
-		"reporting.closed":   "GRANT SELECT ON reporting.closed TO ledgerline_worker",
-		"reporting.short":    "amount",
+		"reporting.closed":   `GRANT SELECT ON reporting.closed TO "s"`,
+		"reporting.short":    "column amount is missing; add it, as numeric",
 		"reporting.twice":    "an entry_id stands there twice",
-		"reporting.texts":    "see docs/integration-file.md",
+		"reporting.texts":    "in a view: amount::numeric AS amount",
 		`x"; DROP TABLE y; `: "not a name",
 	} {
-		_, err := runlog.Plan(t.Context(), b.worker, e, integrations.Export{Source: source}, 500, 500)
+		_, err := runlog.Plan(t.Context(), b.worker, b.sources, e, integrations.Export{Source: source}, 500, 500)
 		var fault *runlog.SourceError
 		require.ErrorAs(t, err, &fault, source)
 		require.ErrorContains(t, err, want)
 		require.Empty(t, b.entries(e))
 	}
-	p, err := runlog.PreviewPlan(t.Context(), b.admin, e, integrations.Export{Source: "reporting.fine"}, 500)
+	p, err := runlog.PreviewPlan(t.Context(), b.operator, b.sources, e, integrations.Export{Source: "reporting.fine"}, 500)
 	require.NoError(t, err)
 	require.Contains(t, p.Rejected[0].Reason, "has more than two decimals")
 	require.Len(t, b.plan(e, integrations.Export{Source: "reporting.entries"}, 500), 2)

@@ -58,15 +58,23 @@ const setOrganization = `SELECT set_config('app.organization_id', $1, true)`
 // maxConns bounds the pool; 0 leaves pgx's default. A waiting statement is
 // given up after 15 s and a lock after 5 s, since a caller tries again.
 func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Pool, error) {
+	config, err := configOf(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if maxConns > 0 {
+		config.MaxConns = maxConns
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+func configOf(databaseURL string) (*pgxpool.Config, error) {
 	if strings.TrimSpace(databaseURL) == "" {
 		return nil, errors.New("no database address: set DATABASE_URL, such as postgres://user@host:5432/ledgerline, or --database-url")
 	}
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
-		return nil, addressError(databaseURL, err)
-	}
-	if maxConns > 0 {
-		config.MaxConns = maxConns
+		return nil, addressError("DATABASE_URL", databaseURL, err)
 	}
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	for name, value := range map[string]string{
@@ -77,21 +85,21 @@ func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Poo
 			config.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	return pgxpool.NewWithConfig(ctx, config)
+	return config, nil
 }
 
 // addressError explains an address that cannot be parsed without repeating it:
 // it may hold a password, also one that the parser took for something else.
-func addressError(databaseURL string, err error) error {
+func addressError(variable, databaseURL string, err error) error {
 	reason := "want postgres://user:password@host:port/database, or key=value pairs"
 	if u, parseErr := url.Parse(databaseURL); parseErr != nil && strings.Contains(databaseURL, "://") {
 		reason = "not a valid URL; a password with special characters must be percent-encoded"
 	} else if u != nil && u.Scheme != "" && u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		reason = fmt.Sprintf("scheme %q; want postgres", u.Scheme)
+		reason = "its scheme is another one; want postgres"
 	} else if errors.Is(err, os.ErrNotExist) {
 		reason = "it names a file that does not exist (a certificate or password file)"
 	}
-	return fmt.Errorf("the database address (DATABASE_URL) cannot be read: %s", reason)
+	return fmt.Errorf("the database address (%s) cannot be read: %s", variable, reason)
 }
 
 // IsTransient reports whether trying again later can help: the server is away,

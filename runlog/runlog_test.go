@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 type base struct {
 	name                            string
 	admin, worker, operator, reader *pgxpool.Pool
+	sources                         *runlog.Sources // of user s
 }
 
 // newBase makes a migrated database, as a user who may create roles and no more.
@@ -68,6 +69,9 @@ func newBaseOn(t *testing.T, server *devstack.Postgres) base {
 			CREATE ROLE %[1]s LOGIN IN ROLE ledgerline_%[2]s; END IF; END $$`, user, role))
 		require.NoError(t, err)
 	}
+	_, err = b.admin.Exec(t.Context(), `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 's') THEN CREATE ROLE s LOGIN; END IF; END $$`)
+	require.NoError(t, err)
+	b.sources = sourcesOf(t, b.name, "s", "w")
 	b.worker, b.operator, b.reader = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r")
 	return b
 }
@@ -100,6 +104,14 @@ func openOn(t *testing.T, server *devstack.Postgres, database, user string) *pgx
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// sourcesOf reads sources as one user of a database and stages them as another.
+func sourcesOf(t *testing.T, database, user, stager string) *runlog.Sources {
+	t.Helper()
+	s, err := runlog.NewSources(server.URL(database, user), server.URL(database, stager))
+	require.NoError(t, err)
+	return s
 }
 
 // tenant stores an organization with one integration.
@@ -381,7 +393,7 @@ func TestApplyIntegrations(t *testing.T) {
 func TestOpen(t *testing.T) {
 	for address, says := range map[string]string{
 		"":                                  "set DATABASE_URL",
-		"mysql://u:hunter2@h/d":             `scheme "mysql"`,
+		"mysql://u:hunter2@h/d":             "its scheme is another one",
 		"postgres://u:hun%ter2@h/d":         "cannot be read",
 		"postgres://h/d?sslrootcert=/no/ca": "a file that does not exist",
 		"hunter2":                           "cannot be read",

@@ -32,7 +32,14 @@ type Backfilled struct {
 // schedule had fired, and raise an alert for each as late. The order matters: a
 // later period takes what is left of earlier ones.
 func Backfill(ctx workflow.Context, in BackfillInput) (done Backfilled, err error) {
+	if err := in.Validate(); err != nil {
+		return Backfilled{}, notValid(err)
+	}
 	for _, run := range in.Runs {
+		if err := run.Validate(); err != nil { // before its period becomes part of an ID
+			done.Refused = append(done.Refused, onOneLine(err))
+			continue
+		}
 		o := SyncOptions(run)
 		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 			WorkflowID: o.ID, TaskQueue: o.TaskQueue, Priority: o.Priority, StaticSummary: o.StaticSummary, TypedSearchAttributes: o.TypedSearchAttributes,

@@ -78,9 +78,10 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 // refused is the outcome of an invocation that cannot be made at all; one without
 // a failure if it can.
 func refused(in activities.Invocation) Outcome {
-	out := Outcome{CorrelationID: in.CorrelationID, AdapterName: in.AdapterName}
+	adapter := activities.AdapterLabel(in.AdapterName)
+	out := Outcome{CorrelationID: in.CorrelationID, AdapterName: adapter}
 	if err := in.Validate(); err != nil {
-		out.Failure = &Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, AdapterName: in.AdapterName,
+		out.Failure = &Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, AdapterName: adapter,
 			Message: redact.Text("the invocation is not valid, and nothing was sent: " + strings.ReplaceAll(err.Error(), "\n", "; "))}
 	}
 	return out

@@ -24,8 +24,10 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -33,6 +35,7 @@ import (
 // Temporal's test environment, which skips the waits. Only the database is
 // replaced, by a list.
 type bench struct {
+	secrets      *secrets.Store
 	env          *testsuite.TestWorkflowEnvironment
 	sandbox      *sandbox.Sandbox
 	organization uuid.UUID
@@ -40,6 +43,7 @@ type bench struct {
 	rows         []runlog.Row
 	control      *runlog.Control // of the integration
 	log          bytes.Buffer
+	acts         *activities.Activities
 }
 
 func newBench(t *testing.T) *bench {
@@ -48,11 +52,10 @@ func newBench(t *testing.T) *bench {
 	server := httptest.NewServer(b.sandbox)
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
-	secret := t.TempDir() + "/token"
-	writeFile(t, secret, sandbox.DemoXledgerToken)
+	b.secrets = &secrets.Store{Dir: t.TempDir()}
 	b.integration = integrations.Integration{
 		OrganizationID: b.organization, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
-		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + secret)}, Policy: classify.DefaultPolicy(), InFlight: new(time.Duration),
+		Credentials: map[string]integrations.Ref{"token": devstack.WriteSecret(b.secrets.Dir, b.organization, "token", sandbox.DemoXledgerToken)}, Policy: classify.DefaultPolicy(), InFlight: new(time.Duration),
 	}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
@@ -65,6 +68,7 @@ func newBench(t *testing.T) *bench {
 		},
 		Adapters: activities.Adapters(),
 		Client:   client,
+		Secrets:  b.secrets,
 		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
 			b.rows = append(b.rows, rows...)
 			return nil
@@ -75,7 +79,7 @@ func newBench(t *testing.T) *bench {
 	suite.SetLogger(silent{})
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
-	acts.Now, acts.Claims = b.env.Now, b.memory()
+	acts.Now, acts.Claims, b.acts = b.env.Now, b.memory(), acts
 	workflows.Register(b.env, acts)
 	return b
 }
@@ -433,11 +437,10 @@ const journalLine = `{"method":"POST","path":"companies(` + sandbox.DemoCompanyI
 // call to it.
 func (b *bench) businessCentral(t *testing.T) activities.Invocation {
 	t.Helper()
-	base, secret := sandbox.Addresses(strings.TrimSuffix(b.integration.BaseURL, "/xledger/graphql")), t.TempDir()+"/secret"
-	writeFile(t, secret, sandbox.DemoClientSecret)
+	base := sandbox.Addresses(strings.TrimSuffix(b.integration.BaseURL, "/xledger/graphql"))
 	b.integration.Adapter, b.integration.BaseURL = "businesscentral", base["businesscentral"]
 	b.integration.Settings = map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": base["entra"]}
-	b.integration.Credentials = map[string]integrations.Ref{"clientSecret": integrations.Ref("file:" + secret)}
+	b.integration.Credentials = map[string]integrations.Ref{"clientSecret": devstack.WriteSecret(b.secrets.Dir, b.organization, "secret", sandbox.DemoClientSecret)}
 	in := b.invocation()
 	in.AdapterName, in.Operation = b.integration.Adapter, adapters.Call
 	return in
@@ -628,6 +631,7 @@ func TestPanicIsContained(t *testing.T) {
 			return b.integration, nil
 		},
 		Adapters: map[string]adapters.Adapter{"xledger": broken{canary}},
+		Secrets:  b.secrets,
 		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
 			b.rows = rows
 			return nil

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
@@ -212,5 +214,10 @@ func Planned(in activities.Invocation) (summary string, readOnly bool) {
 	if err != nil {
 		return string(in.Operation) + " (malformed request)", false
 	}
-	return plan.Summary, plan.Guard == adapters.ReadOnly
+	return strings.Map(func(r rune) rune { // which an invocation's summary cannot hold
+		if activities.CheckLine("", string(r), utf8.UTFMax) != nil {
+			return -1
+		}
+		return r
+	}, plan.Summary), plan.Guard == adapters.ReadOnly
 }

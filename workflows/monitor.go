@@ -69,7 +69,10 @@ const idleFor = time.Minute
 func Monitor(ctx workflow.Context, in MonitorInput) error {
 	m := monitor{target: activities.Target{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID}}
 	observed, changed := workflow.GetSignalChannel(ctx, ObservedSignal), workflow.GetSignalChannel(ctx, ChangedSignal)
-	if in.Resume != nil {
+	if err := activities.CheckTarget(in.OrganizationID, in.IntegrationID); err != nil {
+		return notValid(err)
+	}
+	if in.Resume != nil && continued(ctx) {
 		m.Watching = *in.Resume
 	} else if err := m.look(ctx); err != nil {
 		return err
@@ -78,7 +81,7 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 	var fires time.Time
 	endTimer := func() {}
 	for step := 0; !m.Watched.Gone; step++ {
-		if seen, look := received(observed, changed); len(seen) > 0 || look {
+		if seen, look := received(observed, changed, workflow.Now(ctx)); len(seen) > 0 || look {
 			if err := m.take(ctx, seen, look); err != nil {
 				return err
 			}
@@ -115,14 +118,16 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 	return nil
 }
 
-// received drains the signals.
-func received(observed, changed workflow.ReceiveChannel) (seen []health.Observation, look bool) {
+// received drains the signals, which anybody may have sent who reaches Temporal.
+func received(observed, changed workflow.ReceiveChannel, now time.Time) (seen []health.Observation, look bool) {
 	for {
 		var some []health.Observation
 		if !observed.ReceiveAsync(&some) {
 			break
 		}
-		seen = append(seen, some...)
+		for _, o := range some {
+			seen = append(seen, o.Bounded(now))
+		}
 	}
 	for changed.ReceiveAsync(nil) {
 		look = true

@@ -27,9 +27,11 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -66,11 +68,10 @@ func newMonth(t *testing.T) *month {
 	server := httptest.NewServer(m.sandbox)
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
-	secret := t.TempDir() + "/token"
-	writeFile(t, secret, sandbox.DemoXledgerToken)
+	store := &secrets.Store{Dir: t.TempDir()}
 	in := integrations.Integration{
 		OrganizationID: m.organization, ID: m.integration, Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
-		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + secret)}, Policy: classify.DefaultPolicy(),
+		Credentials: map[string]integrations.Ref{"token": devstack.WriteSecret(store.Dir, m.organization, "token", sandbox.DemoXledgerToken)}, Policy: classify.DefaultPolicy(),
 	}
 	m.watched = runlog.Watched{Adapter: in.Adapter, BaseURL: in.BaseURL}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
@@ -80,7 +81,7 @@ func newMonth(t *testing.T) *month {
 			in.Limits = m.limits
 			return in, nil
 		},
-		Adapters: activities.Adapters(), Client: client, Log: slog.New(slog.DiscardHandler),
+		Adapters: activities.Adapters(), Client: client, Secrets: store, Log: slog.New(slog.DiscardHandler),
 		Health: activities.HealthStore{
 			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
 				if m.gone {
@@ -435,10 +436,8 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 		m := newMonth(t)
 		end := m.began.Add(31*24*time.Hour + time.Hour)
 		claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, end.Unix()))
-		path := t.TempDir() + "/token"
-		writeFile(t, path, "e30."+claims+".c2ln")
 		m.watched.Paused, m.watched.Policy = c.watched.Paused, c.watched.Policy
-		m.watched.Credentials = map[string]integrations.Ref{"token": integrations.Ref("file:" + path)}
+		m.watched.Credentials = map[string]integrations.Ref{"token": devstack.WriteSecret(m.acts.Secrets.Dir, m.organization, "ends", "e30."+claims+".c2ln")}
 		stored, saves, last := false, 0, 31
 		var days []int
 		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, _ func(pgx.Tx, runlog.SecretWarning) error) error {

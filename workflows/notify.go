@@ -41,6 +41,9 @@ func NotifyID(k runlog.DeliveryKey) string {
 //	                            (without limit)
 func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
 	var s runlog.DeliveryState
+	if err := validKey(k); err != nil {
+		return s, notValid(err)
+	}
 	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, k).Get(ctx, &s); err != nil {
 		s = runlog.DeliveryState{State: "failed", ErrorKind: lastKind(err)}
 	}

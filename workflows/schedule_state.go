@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // ScheduleState is an integration's schedule as Temporal has it.
@@ -54,7 +55,7 @@ type Fired struct {
 // Firings gives times their periods.
 func Firings(s integrations.Schedule, times []time.Time) []Firing {
 	list := make([]Firing, len(times))
-	zone, err := time.LoadLocation(s.TimeZone)
+	zone, err := zones.Load(s.TimeZone)
 	if err != nil {
 		zone = time.UTC
 	}

@@ -102,6 +102,9 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (Progress, error) { return p, nil }); err != nil {
 		return SyncResult{}, err
 	}
+	if err := in.Validate(); err != nil {
+		return SyncResult{Refused: "the run is not valid, and nothing was sent: " + onOneLine(err)}, nil
+	}
 	for claims := 1; ; claims++ {
 		result, err := own(ctx, in, &p)
 		if !lostOwnership(err) || claims == maxClaims {

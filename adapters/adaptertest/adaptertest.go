@@ -229,7 +229,7 @@ var promises = []promise{
 	{"large-answer", everyAdapter, "A write that was accepted with a large answer is no failure, and a large body is not passed on.", largeAnswer},
 	{"redirect", everyAdapter, "A redirect is not followed, and no credential travels with it.", redirect},
 	{"client", everyAdapter, "Every request goes through the connection's client.", client},
-	{"secrets", everyAdapter, "Every secret that is sent is among those of the connection, and masking them leaves none in what the adapter says.", secrets},
+	{"secrets", everyAdapter, "Every secret that is sent is among those of the connection, and masking them leaves none in what the adapter says. What a vendor says is not cut.", secrets},
 	{"context", everyAdapter, "A context that ends, ends the attempt with a verdict and leaves no goroutine and no connection behind.", contexts},
 	{"concurrent", everyAdapter, "It is safe for concurrent use.", concurrent},
 	{"counted", everyAdapter, "Each request is counted with its purpose and carries the correlation ID.", counted},

@@ -62,6 +62,7 @@ var mistakes = map[mistake][]string{
 	"follows redirects":                           {"redirect"},
 	"has a client of its own":                     {"client"},
 	"does not note its token":                     {"secrets"},
+	"cuts what the vendor says":                   {"secrets"},
 	"sends after its context has ended":           {"context"},
 	"leaves a goroutine behind":                   {"context"},
 	"shares what belongs to one attempt":          {"concurrent"},

@@ -290,6 +290,9 @@ func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, bo
 	if v.Kind == classify.AttemptTimeout && p.Guard != adapters.ReadOnly && a.mistake == "says none after its deadline" {
 		v = v.WithEffect(classify.None, false)
 	}
+	if a.mistake == "cuts what the vendor says" && len(v.Message) > 300 {
+		v.Message = v.Message[:300]
+	}
 	if a.mistake == "forgets the vendor's wait" {
 		v.RetryAfter = 0
 	}

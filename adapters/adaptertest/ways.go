@@ -89,6 +89,7 @@ func secrets(c *checker) {
 		{"HTTP 401", false, func(s seen) lie { return say(401, failure(d, "Unlisted", echo(s))) }},
 		{"HTTP 500", false, func(s seen) lie { return say(500, failure(d, "Unlisted", echo(s))) }},
 		{"a code that is the secret", false, func(s seen) lie { return say(400, failure(d, strings.Join(s.secrets(), " "), "no")) }},
+		{"a long error", false, func(s seen) lie { return say(400, failure(d, "Unlisted", longError)) }},
 		{"a gateway's text", false, func(s seen) lie { return say(502, "<html>"+echo(s)+"</html>") }},
 		{"a reset", false, func(seen) lie { return lie{how: reset} }},
 		{"nothing", false, func(seen) lie { return lie{rewrite: same} }},
@@ -166,6 +167,9 @@ func (w *world) masked(why, name string, conn *adapters.Conn, sent []seen, texts
 	}
 	mask := redact.New(conn.Secrets()...)
 	for _, text := range texts {
+		if strings.Contains(text, longError[:40]) && !strings.Contains(text, longError) {
+			w.errorf("%s: a %s cuts what the vendor says, which can leave a part of a secret that nothing masks", why, name)
+		}
 		for _, secret := range travelled {
 			if strings.Contains(mask.Exact(text), secret) {
 				w.errorf("%s: what a %s says still has a secret when those of Conn.Secrets are masked", why, name)
@@ -177,6 +181,9 @@ func (w *world) masked(why, name string, conn *adapters.Conn, sent []seen, texts
 func say(status int, body string) lie {
 	return lie{unheard: true, answer: &Answer{Status: status, Body: body}}
 }
+
+// longError is a vendor's message, of which an adapter says all or nothing.
+var longError = "The vendor has much to say of a request:" + strings.Repeat(" one thing and another,", 1000) + " and that is all"
 
 // echo repeats the secrets of a request, as a careless vendor does.
 func echo(s seen) string {

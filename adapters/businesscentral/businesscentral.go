@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/entra"
@@ -141,14 +142,21 @@ type newLine struct {
 
 // lineOf is the line that a request makes. It is zero for every other request, also
 // for one in a journal whose general ledger is not known: a line that was posted
-// would be missing.
+// would be missing. The vendor's names have a case, which structs do not know: a
+// number under another name is not one that can be asked for.
 func lineOf(r odata.Request) (l newLine) {
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/journalLines") || ledger(r.Path) == "" {
 		return newLine{}
 	}
-	if json.Unmarshal(r.Body, &l) != nil || folded(l.ExternalDocumentNumber) == "" {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(r.Body, &members) != nil || json.Unmarshal(members["externalDocumentNumber"], &l.ExternalDocumentNumber) != nil ||
+		folded(l.ExternalDocumentNumber) == "" || strings.ContainsRune(l.ExternalDocumentNumber, utf8.RuneError) {
 		return newLine{}
 	}
+	if number, ok := members["documentNumber"]; ok && json.Unmarshal(number, &l.DocumentNumber) != nil {
+		return newLine{}
+	}
+	l.Amount = members["amount"]
 	return l
 }
 

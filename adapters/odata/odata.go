@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/entra"
 	"github.com/ledgerline/ledgerline/classify"
@@ -85,14 +87,14 @@ func (r Request) validate(at string) error {
 	}
 	for name, value := range r.Headers {
 		canonical := http.CanonicalHeaderKey(name)
-		if !slices.ContainsFunc(headers, func(h string) bool {
+		if !httpguts.ValidHeaderFieldName(name) || !slices.ContainsFunc(headers, func(h string) bool {
 			prefix, wild := strings.CutSuffix(h, "*")
 			return canonical == h || wild && strings.HasPrefix(canonical, prefix)
 		}) {
 			faults = append(faults, fmt.Errorf("%sheaders: %q cannot be set; can be: %s", at, name, strings.Join(headers, ", ")))
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			faults = append(faults, fmt.Errorf("%sheaders: the value of %q has a line break", at, name))
+		if !httpguts.ValidHeaderFieldValue(value) {
+			faults = append(faults, fmt.Errorf("%sheaders: the value of %q has a line break or another control character", at, name))
 		}
 	}
 	if r.Method == http.MethodGet && len(r.Body) > 0 {
@@ -115,6 +117,13 @@ func checkPath(p string) error {
 		return errors.New("has a fragment (#…)")
 	case slices.Contains(strings.Split(u.Path, "/"), ".."):
 		return fmt.Errorf("%q has a .. segment", p)
+	case slices.Contains(strings.Split(strings.ToLower(u.Path), "/"), "$batch"):
+		return errors.New(`a batch is written as {"requests": […]}, so that what each part does is known`)
+	}
+	for option := range u.Query() { // of servers and proxies that let a GET be something else
+		if o := strings.ToLower(option); o == "_method" || strings.HasPrefix(o, "x-http-method") {
+			return fmt.Errorf("option %q would change the method", option)
+		}
 	}
 	return nil
 }

@@ -45,19 +45,12 @@ func StandingOf(v classify.Verdict) Standing {
 	return Failed
 }
 
-// maxSaid bounds what a check repeats of the vendor's own words, in characters.
-const maxSaid = 300
-
-// Said is what the vendor said, for [adapters.Check.Found].
+// Said is what the vendor said, for [adapters.Check.Found]: neither masked nor cut.
 func Said(v classify.Verdict) string {
-	said := v.Message
-	if r := []rune(said); len(r) > maxSaid {
-		said = string(r[:maxSaid]) + "…"
-	}
 	if v.HTTPStatus == 0 {
-		return said
+		return v.Message
 	}
-	return strings.TrimSuffix(fmt.Sprintf("HTTP %d: %s", v.HTTPStatus, said), ": ")
+	return strings.TrimSuffix(fmt.Sprintf("HTTP %d: %s", v.HTTPStatus, v.Message), ": ")
 }
 
 // Asked is the verdict of a verification that came to its end.

@@ -33,28 +33,34 @@ func parse(body []byte) (query, error) {
 
 // shape is what the guard needs to know of a GraphQL document.
 type shape struct {
-	mutation bool     // any operation in it changes something
+	mutation bool     // it may change something
 	fields   []string // names of the root fields, aliases resolved
 	only     *ast.Field
 	declared ast.VariableDefinitionList // of the operation of only
 }
 
+// maxTokens bounds what is parsed. An import of [MaxNodes] nodes with all their
+// fields has about 60,000.
+const maxTokens = 200_000
+
 // inspect reads a document's operations and their root fields. It does not
-// validate: the vendor does. Whatever cannot be read counts as a mutation, the
-// careful side; so does a block string, whose quotes can hide what follows from a
-// reader with another mind about them. only is the root field of a document that
-// has one operation with that field alone, and nothing that could leave it out.
+// validate: the vendor does. The parser decides what the document is, and only
+// where no other reader can see another one: whatever the parser refuses counts as
+// a mutation, and so does a document with several operations, of which a member of
+// the request picks one, with a block string, whose quotes can hide what follows,
+// or with a disputed character. only is the root field of a document that has one
+// operation, a mutation, with that field alone, and nothing that could leave it out.
 func inspect(document string) shape {
 	careful := shape{mutation: true}
-	if strings.Contains(document, `"""`) {
+	if strings.Contains(document, `"""`) || strings.ContainsFunc(document, func(r rune) bool { return disputed(r) && !strings.ContainsRune("\t\n\r", r) }) {
 		return careful
 	}
-	parsed, err := parser.ParseQuery(&ast.Source{Input: document})
+	parsed, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: document}, maxTokens)
 	if err != nil || len(parsed.Operations) == 0 {
 		return careful
 	}
-	var s shape
-	plain := len(parsed.Operations) == 1 && len(parsed.Fragments) == 0
+	s := shape{mutation: len(parsed.Operations) != 1}
+	plain := len(parsed.Operations) == 1 && len(parsed.Fragments) == 0 && parsed.Operations[0].Operation == ast.Mutation
 	for _, o := range parsed.Operations {
 		s.mutation = s.mutation || o.Operation != ast.Query
 		plain = plain && len(o.Directives) == 0 && len(o.SelectionSet) == 1
@@ -74,6 +80,13 @@ func inspect(document string) shape {
 		s.only = nil
 	}
 	return s
+}
+
+// disputed is true of a character that some readers take for the end of a line, or
+// for nothing, and others do not (GraphQL of July 2015, §2.1.3, against October 2021,
+// §2.1), and of U+FFFD, which stands for bytes that are no UTF-8.
+func disputed(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff || r == utf8.RuneError
 }
 
 // identifiers returns the extIdentifier of each node that an addGLImportItems

@@ -72,8 +72,7 @@ func text(b *strings.Builder, s string) {
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')
 			b.WriteRune(r)
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfeff:
-			// Not every one may stand in a document, and some that may end a line elsewhere.
+		case disputed(r): // and not every one may stand in a document
 			fmt.Fprintf(b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)

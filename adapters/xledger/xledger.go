@@ -15,7 +15,7 @@
 // What a value must look like is learnt through introspection, where the vendor
 // allows that: see [Adapter.Verify].
 //
-// Guards: a query is read. addGLImportItems is readback if its inputs come as
+// Guards: a document with one operation, a query, is read. addGLImportItems is readback if its inputs come as
 // literals or as the one variable and each has a distinct extIdentifier:
 // glImportItems can be asked which of them are there. Every other mutation is unsafe.
 package xledger
@@ -90,8 +90,9 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	s := inspect(q.Query)
 	what := strings.Join(s.fields, ", ")
 	if len(what) > 80 && len(s.fields) > 1 {
-		what = fmt.Sprintf("%s and %d more fields", s.fields[0], len(s.fields)-1)
+		what = fmt.Sprintf("%s and %d more fields", name(s.fields[0]), len(s.fields)-1)
 	}
+	what = name(what)
 	if !s.mutation {
 		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
 	}
@@ -108,6 +109,9 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	}
 	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
 }
+
+// name cuts a name, which is ASCII, to what a line has room for.
+func name(s string) string { return s[:min(len(s), 110)] }
 
 // Do implements [adapters.Adapter].
 func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {

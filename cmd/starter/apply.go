@@ -100,7 +100,7 @@ type scheduleStep struct {
 // they are the truth: a schedule without a row would start runs that nobody
 // knows, and a row without its schedule is set right by the next apply.
 func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applied, error) {
-	if err := checkSources(ctx, pool, list); err != nil {
+	if err := a.checkSources(ctx, list); err != nil {
 		return nil, fmt.Errorf("nothing was applied:\n%w", err)
 	}
 	dry := o
@@ -147,17 +147,26 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 }
 
 // checkSources says everything that is wrong with the sources of entries.
-func checkSources(ctx context.Context, db runlog.Beginner, list []integrations.Integration) error {
+func (a *app) checkSources(ctx context.Context, list []integrations.Integration) error {
+	sources, err := a.sources()
+	if err != nil {
+		return err
+	}
 	var faults []error
-	asked := make(map[string]error)
+	type place struct {
+		organization uuid.UUID
+		source       string
+	}
+	asked := make(map[place]error)
 	for _, in := range list {
 		if in.Export.Source == "" {
 			continue
 		}
-		err, known := asked[in.Export.Source]
+		at := place{in.OrganizationID, in.Export.Source}
+		err, known := asked[at]
 		if !known {
-			err = runlog.CheckSource(ctx, db, in.Export.Source)
-			asked[in.Export.Source] = err
+			err = sources.Check(ctx, at.organization, at.source)
+			asked[at] = err
 		}
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -264,29 +273,29 @@ func cutOff(steps []scheduleStep, i int, err error) error {
 // tellApplied says in words what the table does not show.
 func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
 	if o.DryRun {
-		fmt.Fprintln(w, "dry run: nothing was changed")
+		say(w, "dry run: nothing was changed")
 	}
 	for _, ch := range done {
 		if ch.Action == runlog.NotInFile {
-			fmt.Fprintf(w, "%s: not in the file (use --prune to remove it)\n", ch.Name)
+			say(w, "%s: not in the file (use --prune to remove it)", ch.Name)
 		}
 		s := ch.Schedule
 		switch {
 		case s == nil || s.Action == "":
 			continue
 		case s.Schedule == "":
-			fmt.Fprintf(w, "schedule %s: %s\n", ch.Name, s.Action)
+			say(w, "schedule %s: %s", ch.Name, s.Action)
 			continue
 		case s.Paused:
-			fmt.Fprintf(w, "schedule %s: %s and paused, %s\n", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s and paused, %s", ch.Name, s.Action, s.Schedule)
 		default:
-			fmt.Fprintf(w, "schedule %s: %s, %s\n", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s, %s", ch.Name, s.Action, s.Schedule)
 		}
 		for _, r := range s.Remarks {
-			fmt.Fprintf(w, "  note: it %s\n", r)
+			say(w, "  note: it %s", r)
 		}
 		for _, f := range s.Next {
-			fmt.Fprintf(w, "  %s exports %s\n", local(f.At), f.Period)
+			say(w, "  %s exports %s", local(f.At), f.Period)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // maxBackfill is how many firings are made up for at once: more than a year of
@@ -44,7 +45,7 @@ time zone, or RFC 3339. A period that was exported stays exported once.`,
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other\n", s.in.Name, len(runs))
+		say(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other", s.in.Name, len(runs))
 		return map[string]any{"firings": firings}, nil
 	})
 	c.Flags().StringVar(&from, "from", "", "first `time`: 2026-10-01 in the schedule's time zone, or RFC 3339")
@@ -86,7 +87,7 @@ func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]work
 
 // timeIn reads a date, as midnight in a zone, or an RFC 3339 time.
 func timeIn(zone, flag, value string) (time.Time, error) {
-	z, err := time.LoadLocation(zone)
+	z, err := zones.Load(zone)
 	if err != nil {
 		return time.Time{}, err
 	}

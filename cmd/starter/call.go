@@ -93,7 +93,7 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 			}
 			defer temporal.Close()
 
-			fmt.Fprintf(c.ErrOrStderr(), "correlation ID %s\n", in.CorrelationID)
+			say(c.ErrOrStderr(), "correlation ID %s", in.CorrelationID)
 			execute := workflows.Execute
 			if correlation != "" {
 				execute = workflows.ExecuteAgain

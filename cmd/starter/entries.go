@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +18,7 @@ import (
 // entries is the group of commands on accounting entries.
 func (a *app) entries() *cobra.Command {
 	c := &cobra.Command{Use: "entries", Short: "Accounting entries that wait for export"}
-	c.AddCommand(a.entriesImport())
+	c.AddCommand(a.entriesCheck(), a.entriesImport())
 	return c
 }
 
@@ -33,6 +36,9 @@ Dates are 2026-10-31. Amounts are decimal with a point and at most two places;
 in JSON a number or a text. Dimensions are a JSON object of texts, in CSV in one
 cell. An entry that is there already, the same in everything, is left alone.
 
+Blanks around a value are dropped, also no-break ones; an ID, account or voucher
+with a character that does not show is refused.
+
 Everything that is wrong with a file is reported with line and column, the first
 ` + fmt.Sprint(maxFaults) + ` at length. A voucher that does not sum to zero is stored and named: its
 other lines may come with another file.`,
@@ -40,23 +46,11 @@ other lines may come with another file.`,
   produce | starter entries import --org $ORG --file - --format jsonl`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if format != "" && format != "csv" && format != "jsonl" {
-				return usage("--format %q: want csv or jsonl", format)
+			in, size, err := openEntries(c, file, format)
+			if err != nil {
+				return err
 			}
-			in, size := c.InOrStdin(), 0
-			if file == "" {
-				return usage("--file is missing: want a CSV or JSON Lines file, or - for standard input")
-			} else if file != "-" {
-				f, err := os.Open(file)
-				if err != nil {
-					return usage("--file: %w", err)
-				}
-				defer f.Close()
-				if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-					size = int(info.Size())
-				}
-				in = f
-			}
+			defer in.Close()
 			organization, pool, err := a.organization(c, org)
 			if err != nil {
 				return err
@@ -78,13 +72,91 @@ other lines may come with another file.`,
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), done)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d added, %d there before\n", done.Added, done.Unchanged)
+			say(c.OutOrStdout(), "%d added, %d there before", done.Added, done.Unchanged)
 			return nil
 		},
 	}
 	organizationFlag(c, &org)
-	c.Flags().StringVarP(&file, "file", "f", "", "CSV or JSON Lines `file`; - is standard input")
-	c.Flags().StringVar(&format, "format", "", "csv or jsonl; by the file's name or its first character if not given")
+	entriesFlags(c, &file, &format)
+	return c
+}
+
+func entriesFlags(c *cobra.Command, file, format *string) {
+	c.Flags().StringVarP(file, "file", "f", "", "CSV or JSON Lines `file`; - is standard input")
+	c.Flags().StringVar(format, "format", "", "csv or jsonl; by the file's name or its first character if not given")
+}
+
+// openEntries opens what --file names. size is in bytes, 0 if nobody knows it.
+func openEntries(c *cobra.Command, file, format string) (in io.ReadCloser, size int, err error) {
+	switch {
+	case format != "" && format != "csv" && format != "jsonl":
+		return nil, 0, usage("--format %q: want csv or jsonl", format)
+	case file == "":
+		return nil, 0, usage("--file is missing: want a CSV or JSON Lines file, or - for standard input")
+	case file == "-":
+		return io.NopCloser(c.InOrStdin()), 0, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, 0, usage("--file: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = int(info.Size())
+	}
+	return f, size, nil
+}
+
+// checkedEntry is what entries check -o json prints of an entry.
+type checkedEntry struct {
+	EntryID    string            `json:"entryId"`
+	VoucherID  string            `json:"voucherId"`
+	Date       string            `json:"entryDate"` // 2026-10-31
+	Account    string            `json:"account"`
+	Amount     string            `json:"amount"` // decimal
+	Currency   string            `json:"currency"`
+	Text       string            `json:"text"`
+	Dimensions map[string]string `json:"dimensions"`
+}
+
+// entriesCheck is the first half of import: reading, without a database.
+func (a *app) entriesCheck() *cobra.Command {
+	var file, format string
+	c := &cobra.Command{
+		Use:   "check --file FILE",
+		Short: "Read a file of accounting entries and print what was read; nothing is stored",
+		Long: `Reads a file as entries import does and prints what it read, without a database.
+Exit code 2 if anything is wrong with it.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			in, _, err := openEntries(c, file, format)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			list := []checkedEntry{}
+			rows := [][]string{{"ENTRY", "VOUCHER", "DATE", "ACCOUNT", "AMOUNT", "CURRENCY", "TEXT", "DIMENSIONS"}}
+			for e, err := range readEntries(file, format, in, func(int, int) {}) {
+				var faults fileFaults
+				if errors.As(err, &faults) {
+					return usage("the file cannot be imported:\n%w", err)
+				} else if err != nil {
+					return err
+				}
+				date := e.Date.Format(time.DateOnly)
+				list = append(list, checkedEntry{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
+				dimensions := ""
+				for _, name := range slices.Sorted(maps.Keys(e.Dimensions)) {
+					dimensions += name + "=" + e.Dimensions[name] + " "
+				}
+				rows = append(rows, []string{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, dash(e.Text), dash(strings.TrimSpace(dimensions))})
+			}
+			if a.output == "json" {
+				return printJSON(c.OutOrStdout(), map[string]any{"entries": list})
+			}
+			return table(c.OutOrStdout(), rows)
+		},
+	}
+	entriesFlags(c, &file, &format)
 	return c
 }
 
@@ -100,5 +172,5 @@ func unbalanced(w io.Writer, done runlog.Import) {
 	if more := done.Unbalanced - int64(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	fmt.Fprintf(w, "warning: %d vouchers do not sum to zero, and an export would reject them as they are: %s\n", done.Unbalanced, strings.Join(list, ", "))
+	say(w, "warning: %d vouchers do not sum to zero, and an export would reject them as they are: %s", done.Unbalanced, strings.Join(list, ", "))
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // csv reads a file whose first line names the columns. It returns false if
@@ -23,7 +25,7 @@ func (r *entryReader) csv(b *bufio.Reader) (goOn bool, err error) {
 	var names []string
 	for i, name := range head {
 		line, column := in.FieldPos(i)
-		name = strings.ToLower(strings.TrimSpace(name))
+		name = strings.ToLower(plain.Trim(name))
 		switch {
 		case !slices.Contains(entryColumns, name):
 			r.fault(line, column, "column %q; known are %s", clip(name, 60), strings.Join(entryColumns, ", "))
@@ -59,7 +61,7 @@ func (r *entryReader) csv(b *bufio.Reader) (goOn bool, err error) {
 		cells := make(map[string]cell, len(names))
 		for i, value := range values {
 			line, column := in.FieldPos(i)
-			c := cell{text: strings.Trim(value, " "), kind: "text", line: line, column: column}
+			c := cell{text: plain.Trim(value), kind: "text", line: line, column: column}
 			if names[i] == "dimensions" && c.text != "" {
 				fields, bad := members([]byte(c.text))
 				if bad != nil {

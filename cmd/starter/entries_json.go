@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // jsonLines reads a file with a JSON object in each line. It returns false if
@@ -128,7 +130,7 @@ func members(text []byte) ([]member, *malformed) {
 			if err := json.Unmarshal(value, &m.text); err != nil {
 				return nil, fail(err)
 			}
-			m.text = strings.Trim(m.text, " ")
+			m.text = plain.Trim(m.text)
 		case '{':
 			m.kind = "object"
 			inner, bad := members(value)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -26,6 +28,7 @@ var required = entryColumns[:5]
 
 const (
 	maxFaults = 20      // of a file that are shown
+	maxFault  = 400     // characters of one
 	maxRecord = 1 << 20 // bytes of one entry in a file
 	maxName   = 200     // characters of an ID or account
 	maxText   = 500     // characters of a text: what is stored of it
@@ -61,7 +64,8 @@ func (r *entryReader) fault(line, column int, format string, args ...any) {
 		r.more++
 		return
 	}
-	r.faults = append(r.faults, fmt.Errorf("%s:%d:%d: "+format, append([]any{r.name, line, column}, args...)...))
+	text := plain.Line(plain.Clip(fmt.Sprintf(format, args...), maxFault))
+	r.faults = append(r.faults, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
 }
 
 // readEntries yields the entries of a file and, if anything is wrong with it,
@@ -70,7 +74,7 @@ func (r *entryReader) fault(line, column int, format string, args ...any) {
 // to go by the name and then the first character.
 func readEntries(name, format string, in io.Reader, tell func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
 	return func(yield func(runlog.SourceEntry, error) bool) {
-		r := &entryReader{name: name, lines: make(map[[16]byte]int32), tell: tell, yield: yield}
+		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), tell: tell, yield: yield}
 		b := bufio.NewReaderSize(counter{in, &r.read}, maxRecord)
 		if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
 			_, _ = b.Discard(3) // of bytes that are there
@@ -93,7 +97,7 @@ func readEntries(name, format string, in io.Reader, tell func(bytes, entries int
 			r.fault(1, 1, "no entries")
 		}
 		if r.more > 0 {
-			r.faults = append(r.faults, fmt.Errorf("%s: and %d more", name, r.more))
+			r.faults = append(r.faults, fmt.Errorf("%s: and %d more", r.name, r.more))
 		}
 		if len(r.faults) > 0 {
 			yield(runlog.SourceEntry{}, fileFaults{errors.Join(r.faults...)})
@@ -151,7 +155,13 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 			r.fault(c.line, c.column, "%s is a %s: want a text: %s", name, c.kind, want)
 			return ""
 		}
-		if bad := unclean(c.text); bad != "" {
+		bad := unclean(c.text) // of a text, which says more than a name
+		if name != "text" {
+			if err := plain.Seen(c.text); err != nil {
+				bad = err.Error()
+			}
+		}
+		if bad != "" {
 			r.fault(c.line, c.column, "%s %s: want it without", name, bad)
 		} else if !ok(c.text) {
 			r.fault(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
@@ -203,7 +213,9 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 	out := make(map[string]string)
 	for _, m := range c.fields {
 		at := m.cell
-		_, twice := out[m.name]
+		name := plain.Trim(m.name)
+		_, twice := out[name]
+		invisible := cmp.Or(plain.Seen(name), plain.Seen(at.text))
 		switch {
 		case at.kind == "":
 			continue // null
@@ -211,17 +223,19 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 			r.fault(c.line, at.column, "dimensions.%s is a %s: want a text", clip(m.name, 60), at.kind)
 		case twice:
 			r.fault(c.line, at.column, "dimensions.%s stands here twice", clip(m.name, 60))
-		case m.name == "" || unclean(m.name+at.text) != "" || !short(m.name) || !short(at.text):
-			r.fault(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters, without control characters", clip(m.name, 60))
+		case invisible != nil:
+			r.fault(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
+		case name == "" || !short(name) || !short(at.text):
+			r.fault(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", clip(name, 60))
 		}
-		out[m.name] = at.text
+		out[name] = at.text
 	}
 	return out
 }
 
 func short(s string) bool { return utf8.RuneCountInString(s) <= maxName }
 
-// unclean says which character keeps a text from being stored and shown, and
+// unclean says which character keeps the text of an entry from being stored, and
 // where in it: one that is not UTF-8, controls something, or turns the
 // direction of what follows.
 func unclean(s string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -102,9 +104,20 @@ func TestReadEntriesFaults(t *testing.T) {
 		{"e.jsonl", object() + "\n" + object(), `e.jsonl:2:13: entry_id "1" stands here twice; first in line 1`},
 		{"e.jsonl", `{"a":"` + strings.Repeat("x", 1<<20), "e.jsonl:1:1: an entry of more than 1048576 bytes"},
 		{"e.jsonl", "\n \n", "no entries"},
+		{"e.csv", head + "1\u00a02,V,2026-10-31,3000,7\n", "e.csv:2:1: entry_id has the invisible character U+00A0 (no-break space) at its character 2: want it without"},
+		{"e.csv", head + "1,V\u200b,2026-10-31,3000,7\n", "e.csv:2:3: voucher_id has the invisible character U+200B (zero width space) at its character 2"},
+		{"e.csv", head + "1,V,2026-10-31,30\u00ad00,7\n", "e.csv:2:16: account has the invisible character U+00AD (soft hyphen)"},
+		{"e.csv", head + "1,V,2026-10-31,3000\t,7\n", "control character U+0009"},
+		{"e.csv", head + "1,V,2026-10-31,\u00a0,7\n", "account is missing"},
+		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\u2060\"\": \"\"b\"\"}\"\n", "U+2060 (word joiner)"},
+		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\"\": \"\"b\u202e\"\"}\"\n", "U+202E (text direction)"},
+		{"e.csv", head + "E1,V,2026-10-31,3000,7\n\u202fE1\ufeff,V,2026-10-31,3000,7\n", `e.csv:3:1: entry_id "E1" stands here twice; first in line 2`},
+		{"e.jsonl", object() + "\n" + object(`"1"`, "\"1\u00a0\""), `e.jsonl:2:13: entry_id "1" stands here twice`},
+		{"e.jsonl", object(`"V"`, `"V\u3164"`), "voucher_id has the invisible character U+3164"},
 	} {
 		_, err := readAll(c.name, "", c.text)
 		assert.ErrorContains(t, err, c.says)
+		assert.Less(t, len(err.Error()), 25*2000)
 		assert.ErrorAs(t, err, new(fileFaults))
 	}
 }
@@ -173,9 +186,32 @@ func FuzzReadEntries(f *testing.F) {
 			t.Error("neither entries nor a fault")
 		}
 		for _, e := range entries {
-			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || unclean(e.Text) != "" || e.Date.IsZero() {
+			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || unclean(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
 				t.Errorf("passed: %+v", e)
 			}
 		}
 	})
+}
+
+// Blanks of every kind around a value are dropped, and entries check shows what
+// was read, without a database.
+func TestEntriesCheck(t *testing.T) {
+	check := func(in string, args ...string) (int, string, string) {
+		var out, words bytes.Buffer
+		code := run(t.Context(), append([]string{"entries", "check", "-f", "-"}, args...), strings.NewReader(in), &out, &words)
+		return code, out.String(), words.String()
+	}
+	file := head + "\u00a0E1,V1\u3000,2026-10-31\u202f,1920\u00a0,-5.00\u00a0,NOK\ufeff,Kaffe og \u202fte,\"{\"\"a\u00a0\"\": \"\" b\"\"}\"\n"
+	code, out, words := check(file, "-o", "json")
+	require.Equal(t, exitOK, code, words)
+	require.JSONEq(t, "{\"entries\": [{\"entryId\": \"E1\", \"voucherId\": \"V1\", \"entryDate\": \"2026-10-31\", \"account\": \"1920\", \"amount\": \"-5.00\", \"currency\": \"NOK\", \"text\": \"Kaffe og \u202fte\", \"dimensions\": {\"a\": \"b\"}}]}", out)
+	code, out, _ = check(file)
+	require.Equal(t, exitOK, code)
+	require.Regexp(t, `E1 +V1 +2026-10-31 +1920 +-5.00 +NOK +Kaffe og .te +a=b\n$`, out)
+
+	code, out, words = check(head+"E1,V1,31.10.2026,1920,x\n", "-o", "json")
+	require.Equal(t, exitUsage, code)
+	require.Empty(t, out)
+	require.Contains(t, words, "-:2:7: entry_date")
+	require.Contains(t, words, "-:2:23: amount")
 }

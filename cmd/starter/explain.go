@@ -151,8 +151,7 @@ func (a *app) redact() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), redact.Text(string(text)))
-			return err
+			return say(c.OutOrStdout(), "%s", redact.Text(string(text)))
 		},
 	}
 }

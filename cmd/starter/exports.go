@@ -150,7 +150,7 @@ func (s exportSeen) print(w io.Writer) error {
 		for _, p := range s.Problems {
 			rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil), dash(p.Reason)})
 		}
-		fmt.Fprintln(w)
+		say(w, "")
 		if err := table(w, rows); err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (s exportSeen) print(w io.Writer) error {
 		for _, r := range s.Resolutions {
 			rows = append(rows, []string{r.ResolvedAt.UTC().Format(time.RFC3339), r.VoucherID, map[bool]string{true: "yes", false: "no"}[r.There], strconv.Itoa(r.Entries), r.Actor, r.Reason})
 		}
-		fmt.Fprintln(w)
+		say(w, "")
 		return table(w, rows)
 	}
 	return nil
@@ -189,13 +189,13 @@ func (a *app) callNow(ctx context.Context, words io.Writer, e runlog.Export) *ca
 	}
 	temporal, _, err := a.temporal(ctx)
 	if err != nil {
-		fmt.Fprintf(words, "note: %v; showing the audit record only\n", err)
+		say(words, "note: %v; showing the audit record only", err)
 		return nil
 	}
 	defer temporal.Close()
 	live, err := workflows.LookExport(ctx, temporal, e.WorkflowID)
 	if err != nil {
-		fmt.Fprintf(words, "note: Temporal does not say how its run is doing: %v\n", err)
+		say(words, "note: Temporal does not say how its run is doing: %v", err)
 		return nil
 	}
 	if live.State != "running" && live.State != "waiting" {
@@ -373,7 +373,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			case e.Status == runlog.Pending:
 				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
 			case n.Exported == n.Total && (e.Status == runlog.Complete || e.Total > 0): // a failed one without entries could not plan
-				fmt.Fprintln(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry; see starter exports list, and retry that one")
+				say(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry; see starter exports list, and retry that one")
 				return nil
 			}
 			spec, err := find(c.Context(), pool, e.OrganizationID, e.IntegrationID.String())

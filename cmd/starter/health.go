@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -203,9 +204,9 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			fmt.Fprintln(c.ErrOrStderr(), "starter: health could not be read, trying again:", err)
+			say(c.ErrOrStderr(), "starter: health could not be read, trying again: %v", err)
 		case isTerminal(out) && a.output == "table":
-			fmt.Fprint(out, "\x1b[H\x1b[2J")
+			control(out, "\x1b[H\x1b[2J")
 			if err := a.printHealth(out, seen); err != nil {
 				return err
 			}
@@ -243,8 +244,7 @@ func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.Health) error
 	if seen.secretDue(h) != "" {
 		secret = "  secret " + seen.secret(h)
 	}
-	_, err := fmt.Fprintf(out, "%s  %s  %s  %s  %s%s\n", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, seenState(h), dash(reason), secret)
-	return err
+	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, seenState(h), dash(reason), secret)
 }
 
 // healthJSON is what -o json prints of an integration.
@@ -338,15 +338,7 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 	rows := [][]string{{" ", "INTEGRATION", "ADAPTER", "STATE", "SINCE", "LAST SUCCESS", "LAST ERROR", "NEXT PROBE", "QUOTA", "SECRET"}}
 	for _, h := range list {
 		several = several || h.OrganizationID != list[0].OrganizationID
-		light := "●"
-		if colour {
-			state := stateOf(h)
-			if h.Stale(time.Now()) {
-				state = string(health.Unknown)
-			}
-			light = lights[state] + light + "\x1b[0m"
-		}
-		row := []string{light, h.Name, h.Adapter, seenState(h), "-", "-", "-", "-", "-", seen.secret(h)}
+		row := []string{"●", h.Name, h.Adapter, seenState(h), "-", "-", "-", "-", "-", seen.secret(h)}
 		if r := h.Record; r != nil {
 			row[4], row[5] = ago(r.Since), ago(r.LastSuccessAt)
 			if r.LastFailure != "" {
@@ -372,10 +364,33 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 			rows[i+1] = append(rows[i+1], h.OrganizationID.String())
 		}
 	}
-	if colour { // tabwriter counts the escapes; the heading must be as wide
-		rows[0][0] = "\x1b[39m \x1b[0m"
+	if colour {
+		return colourTable(out, rows, list)
 	}
 	return table(out, rows)
+}
+
+// colourTable is [table] with the first cell of each row in the colour of its
+// integration's state.
+func colourTable(out io.Writer, rows [][]string, list []runlog.Health) error {
+	var b strings.Builder
+	if err := table(&b, rows); err != nil {
+		return err
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
+		if light, rest, ok := strings.Cut(line, " "); ok && i > 0 {
+			state := stateOf(list[i-1])
+			if list[i-1].Stale(time.Now()) {
+				state = string(health.Unknown)
+			}
+			control(out, lights[state]+light+"\x1b[0m")
+			line = " " + rest
+		}
+		if err := say(out, "%s", line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ago is how long ago something was, in short.
@@ -395,12 +410,5 @@ func ago(at time.Time) string {
 	return at.UTC().Format(time.DateOnly)
 }
 
-// isTerminal reports whether out is a terminal and not a file or a pipe.
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-}
+// isTerminal reports whether out is a terminal that can do more than print.
+func isTerminal(out io.Writer) bool { return terminal(out) != nil && os.Getenv("TERM") != "dumb" }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -145,7 +144,7 @@ func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organizatio
 			if ctx.Err() != nil {
 				return nil
 			}
-			fmt.Fprintf(p.command.ErrOrStderr(), "note: %v; trying again\n", err)
+			say(p.command.ErrOrStderr(), "note: %v; trying again", err)
 		}
 		for k, at := range p.recent {
 			if at.Before(f.Since) {
@@ -175,10 +174,8 @@ func (p *rowPrinter) print(rows []runlog.Row) error {
 	}
 	out := p.command.OutOrStdout()
 	if p.app.output == "json" {
-		e := json.NewEncoder(out)
-		e.SetEscapeHTML(false)
 		for _, r := range fresh {
-			if err := e.Encode(r); err != nil {
+			if err := printJSONLine(out, r); err != nil {
 				return err
 			}
 		}

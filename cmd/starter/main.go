@@ -12,7 +12,7 @@
 package main
 
 import (
-	_ "time/tzdata" // schedules need it where the system has none
+	_ "time/tzdata" // for $TZ where the system has no zones; schedules have their own (zones)
 
 	"context"
 	"errors"
@@ -21,6 +21,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 func main() {
@@ -63,6 +65,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer)
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(in)
+	out, words = plain.Writer{Raw: out}, plain.Writer{Raw: words}
 	root.SetOut(out)
 	root.SetErr(words)
 	err := root.ExecuteContext(ctx)
@@ -70,7 +73,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer)
 		return exitOK
 	}
 	if err.Error() != "" {
-		fmt.Fprintln(words, "starter:", err)
+		sayError(words, err)
 	}
 	var exit exitError
 	if errors.As(err, &exit) {

@@ -23,7 +23,7 @@ func (a *app) applyChannels(c *cobra.Command, pool *pgxpool.Pool, file integrati
 		return fmt.Errorf("the integrations are stored, the notification channels are not: %w", err)
 	}
 	for _, ch := range changes {
-		fmt.Fprintf(words, "notifications to %s (%s): %s\n", ch.Name, ch.Kind, ch.Action)
+		say(words, "notifications to %s (%s): %s", ch.Name, ch.Kind, ch.Action)
 	}
 	seen := make(map[uuid.UUID]bool)
 	for _, in := range file.Integrations {
@@ -36,7 +36,7 @@ func (a *app) applyChannels(c *cobra.Command, pool *pgxpool.Pool, file integrati
 			return err
 		}
 		if len(list) > 0 {
-			fmt.Fprintf(words, "organization %s: its file has no notifications section, so its %d channels stay; notifications: [] removes them\n", in.OrganizationID, len(list))
+			say(words, "organization %s: its file has no notifications section, so its %d channels stay; notifications: [] removes them", in.OrganizationID, len(list))
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,6 +108,6 @@ func (o *pauseOptions) on(a *app, c *cobra.Command, do func(step) error) error {
 	case <-time.After(activities.Freshness):
 	case <-c.Context().Done():
 	}
-	fmt.Fprintln(c.ErrOrStderr(), "all workers have noticed")
+	say(c.ErrOrStderr(), "all workers have noticed")
 	return nil
 }

@@ -22,7 +22,7 @@ type step struct {
 	in  integrations.Integration
 }
 
-func (s step) say(format string, args ...any) { fmt.Fprintf(s.c.ErrOrStderr(), format+"\n", args...) }
+func (s step) say(format string, args ...any) { say(s.c.ErrOrStderr(), format, args...) }
 
 // after does what needs Temporal: the schedule, then the monitor. done says
 // what holds already if that fails.

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // progress shows how far something long is: a bar where a terminal is, else a
@@ -23,7 +25,7 @@ type progress struct {
 // newProgress starts a progress of total steps, or of an unknown number if 0.
 func newProgress(w io.Writer, label string, total int) *progress {
 	p := &progress{w: w, label: label, total: total, drawn: time.Now()}
-	if f, ok := w.(interface{ Fd() uintptr }); ok && term.IsTerminal(int(f.Fd())) {
+	if f := terminal(w); f != nil {
 		p.width = 80
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 20 {
 			p.width = width
@@ -44,10 +46,10 @@ func (p *progress) set(done int, note string) {
 	p.drawn = time.Now()
 	line := p.line(done, note)
 	if p.width == 0 {
-		fmt.Fprintln(p.w, line)
+		say(p.w, "%s", line)
 		return
 	}
-	fmt.Fprint(p.w, "\r\x1b[K"+line)
+	control(p.w, "\r\x1b[K"+plain.Line(line))
 }
 
 // line is at most as wide as the terminal less one: a full line would wrap.
@@ -72,6 +74,6 @@ func (p *progress) line(done int, note string) string {
 // end removes the bar: the result says the rest.
 func (p *progress) end() {
 	if p.width > 0 {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		control(p.w, "\r\x1b[K")
 	}
 }

@@ -128,10 +128,10 @@ func (a *app) printProof(w io.Writer, about map[string]any, findings []finding, 
 		err = table(w, rows)
 	default:
 		err = table(w, rows)
-		fmt.Fprintln(w)
+		say(w, "")
 		err = errors.Join(err, table(w, found.table()))
 		if found.more > 0 {
-			fmt.Fprintf(w, "and %d more; -o json lists all\n", found.more)
+			say(w, "and %d more; -o json lists all", found.more)
 		}
 	}
 	if err == nil && !agrees {
@@ -143,6 +143,7 @@ func (a *app) printProof(w io.Writer, about map[string]any, findings []finding, 
 // prover compares what is on record with what a vendor has.
 type prover struct {
 	pool       *pgxpool.Pool
+	sources    *runlog.Sources
 	temporal   client.Client
 	spec       integrations.Integration
 	words      io.Writer
@@ -153,6 +154,9 @@ type prover struct {
 func (a *app) newProver(c *cobra.Command, organization uuid.UUID, integration string) (*prover, error) {
 	p := &prover{words: c.ErrOrStderr()}
 	var err error
+	if p.sources, err = a.sources(); err != nil {
+		return nil, err
+	}
 	if p.pool, err = a.database(c.Context()); err != nil {
 		return nil, err
 	}
@@ -382,7 +386,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 		return err
 	}
 	for _, e := range pending {
-		fmt.Fprintf(p.words, "note: export %s of %s is pending; what its run sends meanwhile may seem not to be on record\n", e.ID, e.Period)
+		say(p.words, "note: export %s of %s is pending; what its run sends meanwhile may seem not to be on record", e.ID, e.Period)
 	}
 	id := uuid.New()
 	e := runlog.Export{
@@ -391,7 +395,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 	}
 	p.comparison.strict, p.comparison.adopts = true, adopt
 	adoption := adoption{prover: p, export: e}
-	findings, err := p.vendor(ctx, 0, runlog.EntriesOfPeriod(ctx, p.pool, e, p.spec.Export), adoption.take)
+	findings, err := p.vendor(ctx, 0, runlog.EntriesOfPeriod(ctx, p.pool, p.sources, e, p.spec.Export), adoption.take)
 	about := map[string]any{"integrationId": p.spec.ID, "period": period}
 	if closed, closeErr := adoption.end(ctx, err); closeErr != nil || err != nil {
 		return errors.Join(err, closeErr)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
@@ -84,6 +83,5 @@ func (a *app) printResolved(c *cobra.Command, r runlog.Resolution) error {
 	if !r.There {
 		then = "to be sent again by starter exports retry " + r.ExportID.String()
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%d entries of voucher %s are %s\n", r.Entries, r.VoucherID, then)
-	return err
+	return say(c.OutOrStdout(), "%d entries of voucher %s are %s", r.Entries, r.VoucherID, then)
 }

@@ -3,29 +3,30 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // app is what the commands share.
 type app struct {
 	databaseURL string
+	sourceURL   string
 	uiURL       string
 	output      string
 	devHosts    []string
@@ -41,7 +42,8 @@ func newRoot() *cobra.Command {
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
 PostgreSQL is found by DATABASE_URL, as a user with the role
-ledgerline_operator; migrate needs one who may create roles.
+ledgerline_operator; migrate needs one who may create roles. Sources of entries
+other than the default one are read as the login in LEDGERLINE_SOURCE_DATABASE_URL.
 
 What is done here is on record under LEDGERLINE_ACTOR, or user@host if that is not
 set. Set it where several people share a login.
@@ -52,28 +54,73 @@ call --exit-status: 3 failed for good, 4 tried as often as allowed;
 sync and exports retry --exit-status: 3 failed, or not all entries exported.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, args []string) error {
 			if a.output != "table" && a.output != "json" {
 				return usage("--output %q: want table or json", a.output)
 			}
-			return nil
+			if err := checkShown(c, args); err != nil {
+				return err
+			}
+			return fromEnvironment(c)
 		},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%w; see %s --help", err, c.CommandPath()) })
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.databaseURL, "database-url", os.Getenv("DATABASE_URL"), "PostgreSQL `address`; $DATABASE_URL")
-	flags.Lookup("database-url").DefValue = "" // help must not show a password
-	flags.StringVar(&a.uiURL, "ui-url", cmp.Or(os.Getenv("LEDGERLINE_TEMPORAL_UI_URL"), "http://localhost:8233"), "where the Temporal UI is; $LEDGERLINE_TEMPORAL_UI_URL")
+	flags.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL `address`; $DATABASE_URL")
+	flags.StringVar(&a.sourceURL, "source-database-url", "", "`address` where sources of entries other than the default one are read, with a login of their own; $"+runlog.SourceVariable)
+	flags.StringVar(&a.uiURL, "ui-url", "http://localhost:8233", "where the Temporal UI is; $LEDGERLINE_TEMPORAL_UI_URL")
 	flags.StringVarP(&a.output, "output", "o", "table", "`table` or json")
-	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", splitHosts(os.Getenv("LEDGERLINE_DEV_VENDOR_HOSTS")), "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
+	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
 		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications())
 	return root
 }
 
-func splitHosts(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+// variables are where a flag that was not given comes from. They are read when a
+// command runs, so that no help shows a value.
+var variables = map[string]string{
+	"database-url": "DATABASE_URL", "source-database-url": runlog.SourceVariable, "ui-url": "LEDGERLINE_TEMPORAL_UI_URL", "dev-vendor-hosts": "LEDGERLINE_DEV_VENDOR_HOSTS", "org": "LEDGERLINE_ORG",
+}
+
+// fromEnvironment sets the flags that were not given. What it refuses it names
+// without the value.
+func fromEnvironment(c *cobra.Command) error {
+	for name, variable := range variables {
+		f, value := c.Flags().Lookup(name), os.Getenv(variable)
+		if f == nil || f.Changed || value == "" {
+			continue
+		}
+		if _, err := parseUUID(variable, value); name == "org" && err != nil {
+			return usage("%s: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", variable)
+		}
+		if name == "dev-vendor-hosts" { // blanks separate them too
+			value = strings.Join(strings.Fields(value), ",")
+		}
+		if err := f.Value.Set(value); err != nil {
+			return usage("%s: want what --%s takes; see %s --help", variable, name, c.CommandPath())
+		}
+	}
+	return nil
+}
+
+// free are the flags that take any text; vouchers are there as they were stored.
+var free = []string{"body", "reason", "file", "voucher", "database-url", "source-database-url", "ui-url", "header", "body-file"}
+
+// checkShown refuses arguments with characters that do not show: what they name
+// would not be found, and nobody would see why.
+func checkShown(c *cobra.Command, args []string) (err error) {
+	for _, arg := range args {
+		if wrong := plain.Seen(arg); wrong != nil {
+			return usage("%q %w", arg, wrong)
+		}
+	}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if wrong := plain.Seen(f.Value.String()); wrong != nil && err == nil && !slices.Contains(free, f.Name) {
+			err = usage("--%s %q %w", f.Name, f.Value, wrong)
+		}
+	})
+	return err
 }
 
 // noArgs and friends turn cobra's argument errors into usage errors.
@@ -128,16 +175,21 @@ func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
 		for errors.Unwrap(err) != nil {
 			err = errors.Unwrap(err)
 		}
-		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", redact.Text(err.Error()))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.Cause(err))
 	}
 	return pool, nil
+}
+
+// sources returns the reader of other sources of entries than the default one.
+func (a *app) sources() (*runlog.Sources, error) {
+	return runlog.NewSources(a.sourceURL, a.databaseURL)
 }
 
 // temporal connects and returns the namespace too.
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, "", fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+		return nil, "", fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
 	options.Logger = quiet{}
 	options.Namespace = cmp.Or(options.Namespace, "default")
@@ -145,8 +197,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot reach Temporal at %q: %s; check TEMPORAL_ADDRESS and that the server is up",
-			cmp.Or(options.HostPort, "localhost:7233"), redact.Text(err.Error()))
+		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
 	}
 	return c, options.Namespace, nil
 }
@@ -161,7 +212,7 @@ func (quiet) Error(string, ...any) {}
 
 // organizationFlag adds --org, required unless the environment names one.
 func organizationFlag(c *cobra.Command, into *string) {
-	c.Flags().StringVar(into, "org", os.Getenv("LEDGERLINE_ORG"), "organization `UUID`; $LEDGERLINE_ORG")
+	c.Flags().StringVar(into, "org", "", "organization `UUID`; $LEDGERLINE_ORG")
 }
 
 func parseUUID(flag, value string) (uuid.UUID, error) {
@@ -192,30 +243,8 @@ func find(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which
 	return integrations.Integration{}, fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, organization)
 }
 
-// printJSON writes an indented JSON value.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
-// table writes rows in columns. The first row is the heading.
-func table(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, r := range rows {
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(r, "\t"), "\t"))
-	}
-	return t.Flush()
-}
-
 // dash shows that there is nothing to show.
 func dash(s string) string { return cmp.Or(s, "-") }
 
 // clip shortens a text for a table.
-func clip(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
-}
+func clip(s string, n int) string { return plain.Clip(s, n) }

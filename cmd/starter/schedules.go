@@ -169,11 +169,11 @@ func describe(w io.Writer, s workflows.ScheduleState) error {
 	for _, f := range s.Last {
 		rows = append(rows, []string{local(f.At), f.Period, f.StartedAt.UTC().Format(time.RFC3339), dash(f.WorkflowID), dash(f.RunID)})
 	}
-	fmt.Fprintln(w)
+	say(w, "")
 	if err := table(w, rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(w)
+	say(w, "")
 	return firingTable(w, "NEXT FIRINGS", s.Next)
 }
 
@@ -214,7 +214,7 @@ due meanwhile is not made up for by itself: see starter schedules backfill.`,
 	}, func(c *cobra.Command, s schedule) (any, error) {
 		err := s.handle.Pause(c.Context(), client.SchedulePauseOptions{Note: whoami() + ": " + reason})
 		if err == nil {
-			fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: paused\n", s.in.Name)
+			say(c.ErrOrStderr(), "schedule of %s: paused", s.in.Name)
 		}
 		return nil, err
 	})
@@ -230,7 +230,7 @@ func (a *app) schedulesResume() *cobra.Command {
 	}, func(c *cobra.Command, s schedule) (any, error) {
 		err := s.handle.Unpause(c.Context(), client.ScheduleUnpauseOptions{Note: strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")})
 		if err == nil {
-			fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: goes on\n", s.in.Name)
+			say(c.ErrOrStderr(), "schedule of %s: goes on", s.in.Name)
 		}
 		return nil, err
 	})
@@ -249,7 +249,7 @@ func (a *app) schedulesTrigger() *cobra.Command {
 		if err := s.handle.Trigger(c.Context(), client.ScheduleTriggerOptions{}); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "schedule of %s: triggered for %s; an export that is there already stays the only one\n", s.in.Name, period)
+		say(c.ErrOrStderr(), "schedule of %s: triggered for %s; an export that is there already stays the only one", s.in.Name, period)
 		return nil, nil
 	})
 }

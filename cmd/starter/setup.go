@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -46,9 +46,9 @@ make your own users members of them. After a restore it sets owners and rights a
 				return fmt.Errorf("migrate the database: %w", err)
 			}
 			if from == to {
-				fmt.Fprintf(words, "database: version %d, nothing to do\n", to)
+				say(words, "database: version %d, nothing to do", to)
 			} else {
-				fmt.Fprintf(words, "database: version %d to %d\n", from, to)
+				say(words, "database: version %d to %d", from, to)
 			}
 			if skipTemporal {
 				return nil
@@ -62,7 +62,7 @@ make your own users members of them. After a restore it sets owners and rights a
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(words, "temporal namespace %s: %d search attributes added, %d there\n", namespace, len(added), len(workflows.SearchAttributes())-len(added))
+			say(words, "temporal namespace %s: %d search attributes added, %d there", namespace, len(added), len(workflows.SearchAttributes())-len(added))
 			return nil
 		},
 	}
@@ -112,7 +112,7 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 		}
 		ids[in.ID] = in.Name
 	}
-	return all, nil
+	return all, checkReferences(c.ErrOrStderr(), all)
 }
 
 // whoami is who does this, for the record: $LEDGERLINE_ACTOR, otherwise user@host.
@@ -150,7 +150,10 @@ func (a *app) integrationsCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check -f FILE",
 		Short: "Check a file, and whether its secrets can be read here; needs no server",
-		Args:  noArgs,
+		Long: `Checks a file, and whether the secrets that it names can be read here. Run it
+with the worker's LEDGERLINE_SECRETS and LEDGERLINE_ENV_SECRETS, as its user, to
+see what the worker will see. No server is needed.`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.readFiles(c, files)
 			if err != nil {
@@ -161,30 +164,17 @@ func (a *app) integrationsCheck() *cobra.Command {
 			}
 			results := []result{}
 			rows := [][]string{{"NAME", "ADAPTER", "CREDENTIAL", "REFERENCE", "READABLE HERE"}}
-			for _, in := range file.Integrations {
-				for name, ref := range in.Credentials {
-					state := "yes"
-					if _, err := ref.Resolve(); err != nil {
-						state = "no: " + err.Error()
-					}
-					results = append(results, result{in.Name, in.Adapter, name, string(ref), state})
-					rows = append(rows, []string{in.Name, in.Adapter, name, string(ref), state})
-				}
+			store, err := secrets.FromEnv(os.Getenv)
+			if err != nil {
+				return usage("%w", err)
 			}
-			for _, channels := range file.Channels {
-				for _, ch := range channels {
-					if ch.Webhook == nil {
-						continue
-					}
-					ref, state := ch.Webhook.Secret, "yes"
-					if secret, err := ref.Resolve(); err != nil {
-						state = "no: " + err.Error()
-					} else if err := notify.CheckSecret(secret); err != nil {
-						state = "no: " + err.Error()
-					}
-					results = append(results, result{ch.Name, "webhook", "secret", string(ref), state})
-					rows = append(rows, []string{ch.Name, "webhook", "secret", string(ref), state})
+			for _, r := range references(file) {
+				state := "yes"
+				if err := r.readable(c.Context(), store); err != nil {
+					state = "no: " + err.Error()
 				}
+				results = append(results, result{r.owner, r.kind, r.name, string(r.ref), state})
+				rows = append(rows, []string{r.owner, r.kind, r.name, string(r.ref), state})
 			}
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), results)
@@ -216,7 +206,7 @@ func (a *app) integrationsList() *cobra.Command {
 				return printJSON(c.OutOrStdout(), list)
 			}
 			if len(list) == 0 {
-				fmt.Fprintf(c.ErrOrStderr(), "organization %s has no integrations\n", organization)
+				say(c.ErrOrStderr(), "organization %s has no integrations", organization)
 				return nil
 			}
 			rows := [][]string{{"NAME", "ADAPTER", "INTEGRATION", "BASE URL"}}

@@ -65,7 +65,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 	s := shown{CorrelationID: correlation, OrganizationID: organization, State: "unknown", Attempts: activities.Trail{}}
 	temporal, namespace, err := a.temporal(ctx)
 	if err != nil {
-		fmt.Fprintf(words, "note: %v; showing the audit record only\n", err)
+		say(words, "note: %v; showing the audit record only", err)
 	} else {
 		defer temporal.Close()
 		live, err := workflows.Look(ctx, temporal, organization, correlation)
@@ -124,7 +124,7 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 	pool, err := a.database(ctx)
 	if err != nil {
 		if s.Source != "" {
-			fmt.Fprintf(words, "note: %v; showing Temporal's history\n", err)
+			say(words, "note: %v; showing Temporal's history", err)
 			return nil
 		}
 		return err
@@ -161,24 +161,26 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 }
 
 func (s shown) print(w io.Writer) error {
-	fmt.Fprintf(w, "correlation   %s\norganization  %s\nstate         %s (from %s)\n", s.CorrelationID, s.OrganizationID, s.State,
+	say(w, "correlation   %s", s.CorrelationID)
+	say(w, "organization  %s", s.OrganizationID)
+	say(w, "state         %s (from %s)", s.State,
 		map[string]string{"temporal": "Temporal", "table": "integration_run_logs"}[s.Source])
 	if s.NextAttemptAt != nil {
-		fmt.Fprintf(w, "next attempt  %s, in %v\n", s.NextAttemptAt.Format(time.RFC3339), max(0, time.Until(*s.NextAttemptAt)).Round(100*time.Millisecond))
+		say(w, "next attempt  %s, in %v", s.NextAttemptAt.Format(time.RFC3339), max(0, time.Until(*s.NextAttemptAt)).Round(100*time.Millisecond))
 	}
 	if s.Reason != "" {
-		fmt.Fprintf(w, "reason        %s\n", s.Reason)
+		say(w, "reason        %s", s.Reason)
 	}
 	if s.Effect != "" {
-		fmt.Fprintf(w, "effect        %s\n", effectOf(s.Effect, s.OpenUntil))
+		say(w, "effect        %s", effectOf(s.Effect, s.OpenUntil))
 	}
 	if s.Actor != "" {
-		fmt.Fprintf(w, "asked by      %s\n", s.Actor)
+		say(w, "asked by      %s", s.Actor)
 	}
 	if s.UI != "" {
-		fmt.Fprintf(w, "temporal ui   %s\n", s.UI)
+		say(w, "temporal ui   %s", s.UI)
 	}
-	fmt.Fprintln(w)
+	say(w, "")
 	rows := [][]string{{"ATTEMPT", "ENDED", "CLASS", "KIND", "RULE", "HTTP", "EFFECT", "WAIT", "MESSAGE"}}
 	for _, at := range s.Attempts {
 		until := at.Until()

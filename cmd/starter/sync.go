@@ -77,15 +77,19 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
+	sources, err := a.sources()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.ErrOrStderr(), "dry run: nothing is planned or sent")
+	p, err := runlog.PreviewPlan(c.Context(), db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
+	if err != nil {
+		return err
+	}
+	say(c.ErrOrStderr(), "dry run: nothing is planned or sent")
 	if a.output == "json" {
 		return printJSON(c.OutOrStdout(), p)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s\n", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
+	say(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
 	if len(p.Rejected) == 0 {
 		return nil
 	}
@@ -117,7 +121,7 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "run %s\n", run.GetID())
+	say(c.ErrOrStderr(), "run %s", run.GetID())
 	if how.noWait || !how.wait {
 		return nil
 	}
@@ -137,12 +141,12 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 		return errors.New(result.Refused)
 	case result.AlreadyExported && result.Export.Status == runlog.Pending:
 		// Another run, such as the schedule's, is at it.
-		fmt.Fprintf(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one\n", result.Export.WorkflowID)
+		say(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one", result.Export.WorkflowID)
 		if err := temporal.GetWorkflow(c.Context(), result.Export.WorkflowID, result.Export.RunID.String()).Get(c.Context(), &result); err != nil {
 			return err
 		}
 	case result.AlreadyExported:
-		fmt.Fprintln(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
+		say(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
 	}
 	e := result.Export
 	if a.output == "json" {

@@ -76,7 +76,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 			all := make([]verified, len(list))
 			bad := 0
 			for i, spec := range list {
-				fmt.Fprintf(c.ErrOrStderr(), "asking the vendor of %s; a worker does that\n", spec.Name)
+				say(c.ErrOrStderr(), "asking the vendor of %s; a worker does that", spec.Name)
 				if all[i], err = verify(ctx, temporal, spec); err != nil {
 					return err
 				}

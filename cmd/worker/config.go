@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,11 +9,14 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // config is what the worker can be told.
 type config struct {
 	databaseURL string
+	sourceURL   string
 	listen      string
 	devHosts    []string
 	relax       bool
@@ -40,18 +42,26 @@ Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
-Secrets of integrations are read from where their references point (env:NAME,
-file:/path), so they must be in this program's environment. Notifications by
-e-mail go through the server in LEDGERLINE_SMTP_URL, such as
+
+Secrets of an organization are read from its own space: file:NAME is
+$LEDGERLINE_SECRETS/<organization UUID>/NAME, and env:NAME is a variable of this
+program with the prefix that LEDGERLINE_ENV_SECRETS gives the organization
+(<organization UUID>=PREFIX_, comma-separated). Development only:
+LEDGERLINE_DEV_SHARED_SECRETS=true lets every organization name any variable,
+and files by their path.
+
+Notifications by e-mail go through the server in LEDGERLINE_SMTP_URL, such as
 smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 
 `)
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&c.databaseURL, "database-url", getenv("DATABASE_URL"), "PostgreSQL, as a `user` with the role ledgerline_worker; $DATABASE_URL")
-	flags.StringVar(&c.listen, "listen", cmp.Or(getenv("LEDGERLINE_LISTEN"), ":8080"), "`address` of /livez, /readyz and /metrics; $LEDGERLINE_LISTEN")
-	dev := flags.String("dev-vendor-hosts", getenv("LEDGERLINE_DEV_VENDOR_HOSTS"), "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
-	flags.BoolVar(&c.relax, "relax-database-checks", getenv("LEDGERLINE_RELAX_DATABASE_CHECKS") == "true", "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")
+	// Defaults from the environment are read after the flags, so that no help shows one.
+	flags.StringVar(&c.databaseURL, "database-url", "", "PostgreSQL, as a `user` with the role ledgerline_worker; $DATABASE_URL")
+	flags.StringVar(&c.sourceURL, "source-database-url", "", "where sources of entries other than the default one are read, as a `login` of their own; $"+runlog.SourceVariable)
+	flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` of /livez, /readyz and /metrics, which need no credentials; :8080 is every interface, as containers need it; $LEDGERLINE_LISTEN")
+	dev := flags.String("dev-vendor-hosts", "", "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
+	flags.BoolVar(&c.relax, "relax-database-checks", false, "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")
 	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a limit of concurrency")
 	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and tell them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
@@ -63,8 +73,33 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 		}
 		return c, usageError{errors.New("see worker --help")}
 	}
+	if err := c.fromEnvironment(flags, getenv); err != nil {
+		return c, err
+	}
 	c.devHosts = splitHosts(*dev)
 	return c, c.validate(flags.Args())
+}
+
+// variables are where a flag that was not given comes from.
+var variables = map[string]string{
+	"database-url": "DATABASE_URL", "source-database-url": runlog.SourceVariable, "listen": "LEDGERLINE_LISTEN",
+	"dev-vendor-hosts": "LEDGERLINE_DEV_VENDOR_HOSTS", "relax-database-checks": "LEDGERLINE_RELAX_DATABASE_CHECKS",
+}
+
+// fromEnvironment sets the flags that were not given. What it refuses it names
+// without the value.
+func (c *config) fromEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
+	given := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var faults []error
+	for name, variable := range variables {
+		if value := getenv(variable); value != "" && !given[name] {
+			if flags.Set(name, value) != nil {
+				faults = append(faults, usageError{fmt.Errorf("%s: want what --%s takes; see worker --help", variable, name)})
+			}
+		}
+	}
+	return errors.Join(faults...)
 }
 
 func splitHosts(list string) []string {
@@ -83,9 +118,9 @@ func (c config) validate(rest []string) error {
 	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
-	for _, h := range c.devHosts {
+	for i, h := range c.devHosts { // not shown: it may come from the environment
 		host, port, err := net.SplitHostPort(h)
-		check(err == nil && host != "" && port != "", "--dev-vendor-hosts %q: want host:port", h)
+		check(err == nil && host != "" && port != "", "--dev-vendor-hosts or LEDGERLINE_DEV_VENDOR_HOSTS: number %d: want host:port", i+1)
 	}
 	return errors.Join(faults...)
 }

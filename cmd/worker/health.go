@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // metrics are the worker's own and the SDK's, for Prometheus.
@@ -35,14 +36,14 @@ type metrics struct {
 	lastWatch metric.Float64Gauge
 }
 
-func newMetrics() (*metrics, error) {
+func newMetrics(store *secrets.Store) (*metrics, error) {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	exporter, err := prometheusexporter.New(prometheusexporter.WithRegisterer(m.registry))
 	if err != nil {
 		return nil, err
 	}
-	m.provider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
+	m.provider = sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithView(knownTypes()))
 	m.handler = opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 		Meter:   m.provider.Meter("temporal"),
 		OnError: func(error) {}, // the default panics; a metric is not worth a worker
@@ -51,12 +52,17 @@ func newMetrics() (*metrics, error) {
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}
-	faults := make([]error, 5)
+	faults := make([]error, 6)
 	m.duration, faults[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
 	m.ticks, faults[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
 	m.drift, faults[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."))
 	m.overdue, faults[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
 	m.lastWatch, faults[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
+	_, faults[5] = meter.Int64ObservableGauge("ledgerline_secret_reads_stuck", metric.WithDescription("Reads of secrets that were abandoned because the file does not answer."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(store.Stuck()))
+			return nil
+		}))
 	return m, errors.Join(faults...)
 }
 
@@ -65,28 +71,38 @@ func (m *metrics) close() { _ = m.provider.Shutdown(context.Background()) }
 // observe counts a finished attempt.
 func (m *metrics) observe(in activities.Invocation, a activities.Attempt) {
 	labels := metric.WithAttributes(
-		attribute.String("adapter", in.AdapterName), attribute.String("class", string(a.Class)), attribute.String("kind", string(a.Kind)))
+		attribute.String("adapter", activities.AdapterLabel(in.AdapterName)), attribute.String("class", string(a.Class)), attribute.String("kind", string(a.Kind)))
 	m.attempts.Add(context.Background(), 1, labels)
 	m.duration.Record(context.Background(), a.EndedAt.Sub(a.StartedAt).Seconds(), labels)
 }
 
 // endpoints serve /livez: the process runs; /readyz: Temporal and PostgreSQL
-// answer; /metrics.
-func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics) http.Handler {
+// answer, and attempts come to an end; /metrics.
+func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		_, temporalErr := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-		databaseErr := pool.Ping(ctx)
-		if temporalErr != nil || databaseErr != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\n", okOr(temporalErr), okOr(databaseErr))
-	})
+	mux.Handle("GET /readyz", ready(func(ctx context.Context) error {
+		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+		return err
+	}, pool.Ping, s))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	return mux
+}
+
+// ready answers 200 if the worker can work, and 503 with the reason if not.
+func ready(temporal, postgres func(context.Context) error, s *slots) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		temporalErr, databaseErr, stuck, taken := temporal(ctx), postgres(ctx), s.stuck(), "ok"
+		if stuck > 0 {
+			taken = fmt.Sprintf("all %d taken for %s, and none came free", s.size, stuck.Round(time.Second))
+		}
+		if temporalErr != nil || databaseErr != nil || stuck > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\nslots: %s\n", okOr(temporalErr), okOr(databaseErr), taken)
+	})
 }
 
 // okOr does not show the error: the endpoint needs no credentials to read.

@@ -10,7 +10,7 @@
 package main
 
 import (
-	_ "time/tzdata" // schedules need it where the system has none
+	_ "time/tzdata" // for $TZ where the system has no zones; schedules have their own (zones)
 
 	"context"
 	"errors"
@@ -18,7 +18,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+
+	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 func main() {
@@ -30,13 +34,14 @@ func main() {
 // code maps an error to an exit code and says it.
 func code(err error) int {
 	var usage usageError
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "worker:", err)
+	}
+	for i, line := range strings.Split(environ.Hide(err.Error()), "\n") {
+		fmt.Fprintln(os.Stderr, map[bool]string{true: "worker:", false: " "}[i == 0], plain.Line(line))
+	}
+	if errors.As(err, &usage) {
 		return 2
 	}
-	fmt.Fprintln(os.Stderr, "worker:", err)
 	return 1
 }

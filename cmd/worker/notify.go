@@ -8,20 +8,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
 
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// mailServer reads LEDGERLINE_SMTP_URL. It returns nil if there is none.
-func mailServer(getenv func(string) string) (*notify.MailServer, error) {
+// mailServer reads LEDGERLINE_SMTP_URL. It returns nil if there is none. Its
+// password is the operator's, and no organization can name it.
+func mailServer(getenv func(string) string, store *secrets.Store) (*notify.MailServer, error) {
 	raw := getenv("LEDGERLINE_SMTP_URL")
 	if raw == "" {
 		return nil, nil
 	}
-	server, err := notify.ParseMailServer(raw, func(ref string) (func() (string, error), error) {
-		return integrations.Ref(ref).Resolve, integrations.Ref(ref).Validate()
-	})
+	server, err := notify.ParseMailServer(raw, store.Operator)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -20,8 +20,11 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -32,17 +35,22 @@ const cachedWorkflows = 2500
 
 // run is the program. It returns nil after a signal.
 func run(ctx context.Context, args []string, getenv func(string) string, words io.Writer) error {
-	c, err := parse(args, getenv, words)
+	c, err := parse(args, getenv, plain.Writer{Raw: words})
 	if err != nil {
 		return err
 	}
-	mail, err := mailServer(getenv)
-	if err != nil {
-		return err
+	store, err := secrets.FromEnv(getenv)
+	mail, mailErr := mailServer(getenv, store)
+	if err != nil || mailErr != nil {
+		return usageError{errors.Join(err, mailErr)}
 	}
 	logger := newLogger(c, words)
+	store.Log = logger
+	if store.DevShared {
+		logger.Warn("DEVELOPMENT: every organization can read the secrets of all, and this program's own (LEDGERLINE_DEV_SHARED_SECRETS)")
+	}
 	if len(c.devHosts) > 0 {
-		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", c.devHosts)
+		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", len(c.devHosts))
 	}
 
 	pool, err := openDatabase(ctx, c, logger)
@@ -51,7 +59,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer pool.Close()
 
-	metrics, err := newMetrics()
+	metrics, err := newMetrics(store)
 	if err != nil {
 		return err
 	}
@@ -65,14 +73,18 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 
 	listener, err := net.Listen("tcp", c.listen)
 	if err != nil {
-		return fmt.Errorf("--listen %s: %w", c.listen, err)
+		return fmt.Errorf("--listen or LEDGERLINE_LISTEN: %s", environ.Cause(err))
 	}
-	server := &http.Server{Handler: endpoints(pool, temporal, metrics), ReadHeaderTimeout: 5 * time.Second}
+	shared := newSlots(c.concurrency)
+	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 
 	acts := activities.New(pool, c.devHosts, logger)
-	acts.Observe, acts.Mail = metrics.observe, mail
+	if acts.Sources, err = openSources(ctx, c, logger); err != nil {
+		return err
+	}
+	acts.Observe, acts.Mail, acts.Secrets = metrics.observe, mail, store
 	acts.Drift = func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) }
 	tellPeople(acts, pool)
 	if c.monitors {
@@ -90,6 +102,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer flush()
 	options := workflows.WorkerOptions()
 	options.MaxConcurrentActivityExecutionSize = c.concurrency
+	options.Interceptors = append(options.Interceptors, shared)
 	fatal := make(chan error, 1)
 	options.OnFatalError = func(err error) { fatal <- err }
 	w := worker.New(temporal, activities.TaskQueue, options)
@@ -122,23 +135,29 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 }
 
 // newLogger writes to w. Every text passes redaction: the attributes of our own
-// lines have passed it before, those of the SDK have not.
+// lines have passed it before, those of the SDK have not. No line can steer a
+// terminal or shows a value of the environment.
 func newLogger(c config, w io.Writer) *slog.Logger {
+	hide := environ.Hider()
 	o := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch v := a.Value.Any().(type) {
 		case error:
-			a.Value = slog.StringValue(redact.Text(v.Error()))
+			a.Value = slog.StringValue(redact.Text(hide(v.Error())))
 		case string:
-			if a.Key != slog.MessageKey && len(v) > 36 { // IDs and words are shorter
-				a.Value = slog.StringValue(redact.Text(v))
+			if a.Key == slog.MessageKey {
+				break
 			}
+			if v = hide(v); len(v) > 36 { // IDs and words are shorter
+				v = redact.Text(v)
+			}
+			a.Value = slog.StringValue(v)
 		}
 		return a
 	}}
 	if c.logFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(slog.NewTextHandler(plain.Writer{Raw: w}, o))
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(slog.NewJSONHandler(plain.JSONWriter{Raw: w}, o))
 }
 
 // openDatabase connects, makes the partitions and checks that the rules hold.
@@ -151,7 +170,7 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", redact.Text(rootCause(err)))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.Cause(errors.New(rootCause(err))))
 	}
 	// The self-check reports a schema that is missing; only then can it fail.
 	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
@@ -169,6 +188,25 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	return pool, nil
 }
 
+// openSources returns the reader of sources, whose login must have no more rights than
+// that takes. Its database may be away: calls and other exports do not need it.
+func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.Sources, error) {
+	sources, err := runlog.NewSources(c.sourceURL, c.databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.startup)
+	defer cancel()
+	unfit, err := sources.CheckLogin(ctx)
+	if err != nil {
+		logger.Warn("the login of the sources could not be checked; it is again whenever it is used", "variable", runlog.SourceVariable, "error", rootCause(err))
+	}
+	if len(unfit) > 0 {
+		return nil, fmt.Errorf("the login of the sources (%s) is not fit for use: %s", runlog.SourceVariable, strings.Join(unfit, "; "))
+	}
+	return sources, nil
+}
+
 // rootCause keeps the end of a connection error: what stands before it repeats
 // user and database.
 func rootCause(err error) string {
@@ -182,7 +220,7 @@ func rootCause(err error) string {
 func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", redact.Text(err.Error()))
+		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
@@ -191,7 +229,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	defer cancel()
 	dialed, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach Temporal at %q: %s; check TEMPORAL_ADDRESS and that the server is up", options.HostPort, redact.Text(err.Error()))
+		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
 	}
 	missing, err := workflows.MissingSearchAttributes(ctx, dialed, options.Namespace)
 	switch {

@@ -25,6 +25,7 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 var server *devstack.Postgres
@@ -128,12 +129,11 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 	end := time.Date(2026, 12, 8, 12, 0, 0, 0, time.UTC)
 	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"sub":"canary","exp":%d}`, end.Unix()))
 	value := "e30." + claims + ".c2ln"
-	path := t.TempDir() + "/token"
-	require.NoError(t, os.WriteFile(path, []byte(value), 0o600))
+	store := &secrets.Store{Dir: t.TempDir()}
 	organization, integration := uuid.New(), uuid.New()
 	_, err = runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{{
 		OrganizationID: organization, ID: integration, Name: "main", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql",
-		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + path)}, Policy: classify.DefaultPolicy(),
+		Credentials: map[string]integrations.Ref{"token": devstack.WriteSecret(store.Dir, organization, "token", value)}, Policy: classify.DefaultPolicy(),
 	}}, "test", false)
 	require.NoError(t, err)
 	_, err = runlog.ApplyChannels(t.Context(), db, map[uuid.UUID][]integrations.Channel{organization: {
@@ -145,6 +145,7 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 	var workers []*activities.Activities
 	for range 2 {
 		acts := activities.New(db, nil, log)
+		acts.Secrets = store
 		tellPeople(acts, db)
 		workers = append(workers, acts)
 	}

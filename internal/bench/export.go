@@ -44,7 +44,7 @@ func export(ctx context.Context, s *servers) error {
 			return err
 		}
 		began := time.Now()
-		if _, err := runlog.Plan(ctx, pool, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes); err != nil {
+		if _, err := runlog.Plan(ctx, pool, nil, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes); err != nil {
 			return err
 		}
 		plans = append(plans, time.Since(began).Seconds())
@@ -170,7 +170,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 	if err != nil {
 		return 0, err
 	}
-	chunks, err := runlog.Plan(ctx, db, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes)
+	chunks, err := runlog.Plan(ctx, db, nil, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes)
 	if err != nil {
 		return 0, err
 	}

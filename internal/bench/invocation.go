@@ -58,6 +58,7 @@ func invocation(ctx context.Context, s *servers) error {
 	}
 	defer pool.Close()
 	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	acts.Secrets = stack.SecretStore()
 	defer acts.Client.CloseIdle()
 	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(ours, acts)

@@ -51,6 +51,7 @@ func counting(ctx context.Context, s *servers) error {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	on := func(queue string, counted, watched bool) (func(context.Context) error, func(), error) {
 		acts := activities.New(pool, stack.DevHosts(), quiet)
+		acts.Secrets = stack.SecretStore()
 		if counted {
 			loops.Go(func() {
 				for tick := time.NewTicker(5 * time.Second); ctx.Err() == nil; {

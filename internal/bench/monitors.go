@@ -16,6 +16,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -92,8 +93,8 @@ func watch(ctx context.Context, stack *devstack.Stack, c client.Client, n int, h
 	defer conn.Close(context.WithoutCancel(ctx))
 	rows, err := conn.Query(ctx, `
 		INSERT INTO ledgerline.integrations (organization_id, integration_id, name, adapter, base_url, policy, applied_by, health, credential_refs)
-		SELECT $1, gen_random_uuid(), 'n' || i, 'xledger', $2, '{}', 'bench', $4, '{"token": "env:XLEDGER_TOKEN"}' FROM generate_series(1, $3::int) i
-		RETURNING integration_id`, organization, stack.Vendors["xledger"], n, health)
+		SELECT $1, gen_random_uuid(), 'n' || i, 'xledger', $2, '{}', 'bench', $4, jsonb_build_object('token', $5::text) FROM generate_series(1, $3::int) i
+		RETURNING integration_id`, organization, stack.Vendors["xledger"], n, health, stack.Secret(organization, "xledger-token", sandbox.DemoXledgerToken))
 	if err != nil {
 		return err
 	}

@@ -33,12 +33,6 @@ func (s *servers) start(ctx context.Context) (*devstack.Stack, error) {
 		return nil, err
 	}
 	s.stack = stack
-	for _, v := range stack.Secrets() {
-		name, value, _ := strings.Cut(v, "=")
-		if err := os.Setenv(name, value); err != nil {
-			return nil, err
-		}
-	}
 	return stack, nil
 }
 
@@ -67,6 +61,7 @@ func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.C
 		return nil, nil, nil, nil, err
 	}
 	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	acts.Secrets = stack.SecretStore()
 	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(w, acts)
 	if err = w.Start(); err != nil {

@@ -36,8 +36,8 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	if err != nil {
 		return err
 	}
-	scheduled := strings.Replace(stack.Integrations(uuid.MustParse(d.organization), ""), "    credentials: {token: env:XLEDGER_TOKEN}\n",
-		fmt.Sprintf("    credentials: {token: env:XLEDGER_TOKEN}\n    schedule: {every: daily, at: %q}\n", fires.Format("15:04")), 1)
+	scheduled := strings.Replace(stack.Integrations(uuid.MustParse(d.organization), ""), "    credentials: {token: file:xledger-token}\n",
+		fmt.Sprintf("    credentials: {token: file:xledger-token}\n    schedule: {every: daily, at: %q}\n", fires.Format("15:04")), 1)
 	file, err := stack.File("scheduled.yaml", scheduled)
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // StackOptions configure [StartStack].
@@ -47,16 +48,22 @@ type Stack struct {
 }
 
 // Database and users of a stack. The users are members of the roles that the
-// migration makes. Migrator owns the database and may create roles, which is all that
-// migrating needs; admin is the superuser.
+// migration makes; source has none of them, and no right until it is granted one.
+// Migrator owns the database and may create roles, which is all that migrating needs.
+// Admin is the superuser.
 const (
 	Database = "ledgerline"
 	Worker   = "app_worker"
 	Operator = "app_operator"
 	Reader   = "app_reader"
+	Source   = "app_source"
 	Admin    = "postgres"
 	Migrator = "app_migrator"
 )
+
+// Password is in the database addresses of programs. The cluster asks for none; a
+// search finds it where it must not be.
+var Password = strings.Join([]string{"canary", "of", "the", "database"}, "-")
 
 // StartStack starts a stack.
 func StartStack(ctx context.Context, o StackOptions) (s *Stack, err error) {
@@ -116,7 +123,8 @@ func (s *Stack) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err = pool.Exec(ctx, "CREATE ROLE "+Source+" LOGIN")
+	return err
 }
 
 // URL is the address of the database for a user.
@@ -124,34 +132,63 @@ func (s *Stack) URL(user string) string { return s.Postgres.URL(Database, user) 
 
 // Env is the environment of a program that runs as a database user.
 func (s *Stack) Env(user string) []string {
-	env := []string{
-		"DATABASE_URL=" + s.URL(user),
+	return []string{
+		"DATABASE_URL=" + strings.Replace(s.URL(user), "@", ":"+Password+"@", 1),
+		runlog.SourceVariable + "=" + strings.Replace(s.URL(Source), "@", ":"+Password+"@", 1),
 		"TEMPORAL_ADDRESS=" + s.Temporal.HostPort(),
 		"TEMPORAL_NAMESPACE=default",
 		"LEDGERLINE_DEV_VENDOR_HOSTS=" + s.vendorHost,
 		"LEDGERLINE_LISTEN=127.0.0.1:0",
 		"LEDGERLINE_TEMPORAL_UI_URL=" + s.Temporal.UIURL(),
+		"LEDGERLINE_SECRETS=" + s.secretsDir(),
 	}
-	return append(env, s.Secrets()...)
 }
 
-// Secrets are the environment variables that the integrations of
-// [Stack.Integrations] name.
-func (s *Stack) Secrets() []string {
-	return []string{
-		"XLEDGER_TOKEN=" + sandbox.DemoXledgerToken,
-		"XLEDGER_OLD_TOKEN=" + strings.Repeat("revoked", 3),
-		"DYNAMICS_SECRET=" + sandbox.DemoClientSecret,
+// Secrets are those that the integrations of [Stack.Integrations] name as
+// file:NAME, by name.
+func (s *Stack) Secrets() map[string]string {
+	return map[string]string{
+		"xledger-token":     sandbox.DemoXledgerToken,
+		"xledger-old-token": strings.Repeat("revoked", 3),
+		"dynamics-secret":   sandbox.DemoClientSecret,
 	}
 }
+
+// Secret gives an organization a secret and returns the reference to it.
+func (s *Stack) Secret(organization uuid.UUID, name, value string) integrations.Ref {
+	return WriteSecret(s.secretsDir(), organization, name, value)
+}
+
+// WriteSecret writes an organization's secret below the folder of all secrets
+// and returns the reference to it. It panics where that cannot be written:
+// nothing would work.
+func WriteSecret(dir string, organization uuid.UUID, name, value string) integrations.Ref {
+	dir = filepath.Join(dir, organization.String())
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(value+"\n"), 0o600); err != nil {
+		panic(err)
+	}
+	return integrations.Ref("file:" + name)
+}
+
+// SecretStore is where a worker in this process finds organizations' secrets.
+func (s *Stack) SecretStore() *secrets.Store { return &secrets.Store{Dir: s.secretsDir()} }
+
+func (s *Stack) secretsDir() string { return filepath.Join(s.Dir, "secrets") }
 
 // DevHosts are the sandbox's "host:port".
 func (s *Stack) DevHosts() []string { return []string{s.vendorHost} }
 
 // Integrations returns an integration file for an organization: xledger-main,
 // xledger-old (whose token is revoked), crm (Dataverse) and erp (Business
-// Central). retry is the retry section of all of them, "" for the default.
+// Central). retry is the retry section of all of them, "" for the default. The
+// organization has the secrets that the file names.
 func (s *Stack) Integrations(organization uuid.UUID, retry string) string {
+	for name, value := range s.Secrets() {
+		s.Secret(organization, name, value)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "organization: %s\nintegrations:\n", organization)
 	add := func(name, adapter, rest string) {
@@ -162,11 +199,11 @@ func (s *Stack) Integrations(organization uuid.UUID, retry string) string {
 		}
 	}
 	dynamics := func(settings string) string {
-		return fmt.Sprintf("    settings: {tenantId: %s, clientId: %s, authority: %s, %s}\n    credentials: {clientSecret: env:DYNAMICS_SECRET}\n",
+		return fmt.Sprintf("    settings: {tenantId: %s, clientId: %s, authority: %s, %s}\n    credentials: {clientSecret: file:dynamics-secret}\n",
 			sandbox.DemoTenantID, sandbox.DemoClientID, s.Vendors["entra"], settings)
 	}
-	add("xledger-main", "xledger", "    credentials: {token: env:XLEDGER_TOKEN}\n")
-	add("xledger-old", "xledger", "    credentials: {token: env:XLEDGER_OLD_TOKEN}\n")
+	add("xledger-main", "xledger", "    credentials: {token: file:xledger-token}\n")
+	add("xledger-old", "xledger", "    credentials: {token: file:xledger-old-token}\n")
 	add("crm", "dataverse", dynamics("table: led_entries, prefix: led_"))
 	add("erp", "businesscentral", dynamics("companyId: "+sandbox.DemoCompanyID+", journalId: "+sandbox.DemoJournalID))
 	return b.String()

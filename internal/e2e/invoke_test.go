@@ -12,10 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/api/enums/v1"
-	"google.golang.org/protobuf/encoding/protojson"
-
-	"go.temporal.io/api/history/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
@@ -314,107 +310,4 @@ func TestOrganizationsAreApart(t *testing.T) {
 	require.Equal(t, 2, seen(a.id.String()))
 	require.Equal(t, 1, seen(b.id.String()))
 	require.Equal(t, 0, seen(""))
-}
-
-// TestZZNoSecretAnywhere runs last: no secret that any test used is in a table,
-// a history or a worker's output.
-func TestZZNoSecretAnywhere(t *testing.T) {
-	startWorker(t)
-	o := newTenant(t, quick)
-	canaries := []string{sandbox.DemoXledgerToken, sandbox.DemoClientSecret, strings.Repeat("revoked", 3)}
-	// A vendor that echoes the credential, in an error and in an answer.
-	echo := o.ping("xledger-main")
-	script(echo, sandbox.Rule{Status: 400, Body: `{"errors":[{"message":"token ` + canaries[0] + ` is bad"}]}`})
-	execute(t, echo)
-	finish(t, echo)
-	kind := o.ping("xledger-main")
-	script(kind, sandbox.Rule{Status: 200, Body: `{"data":{"youSent":"` + canaries[0] + `"}}`})
-	require.True(t, execute(t, kind).OK)
-	require.True(t, execute(t, o.ping("crm")).OK)
-	write, _ := o.voucher()
-	script(write, sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"` + canaries[0] + `"}]}`})
-	execute(t, write)
-	finish(t, write)
-	finish(t, kind)
-	canaries = append(canaries, "sandbox.") // the prefix of every access token
-
-	var text strings.Builder
-	conn, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
-	require.NoError(t, err)
-	defer conn.Close(context.Background())
-	for _, table := range []string{"integrations", "integration_run_logs", "write_claims", "bufdir_export_audit_log", "export_entries", "vendor_controls"} {
-		var all string
-		require.NoError(t, conn.QueryRow(t.Context(), "SELECT coalesce(string_agg(t::text, E'\n'), '') FROM ledgerline."+table+" t").Scan(&all))
-		require.NotEmpty(t, all)
-		text.WriteString(all)
-	}
-	histories := 0
-	for _, h := range allHistories(t) {
-		raw, err := protojson.Marshal(h)
-		require.NoError(t, err)
-		text.WriteString(decoded(t, raw))
-		histories++
-	}
-	require.Greater(t, histories, 3)
-	mu.Lock()
-	for _, p := range output {
-		text.WriteString(p.Output())
-	}
-	mu.Unlock()
-	for _, c := range canaries {
-		require.False(t, strings.Contains(text.String(), c), "the canary %q… was found", c[:5])
-	}
-	require.Contains(t, text.String(), "[REDACTED]", "nothing was masked: the canaries never came near")
-}
-
-// allHistories returns the history of every workflow.
-func allHistories(t *testing.T) []*history.History {
-	t.Helper()
-	var out []*history.History
-	for _, in := range listed(t) {
-		h := &history.History{}
-		it := temporal.GetWorkflowHistory(t.Context(), in, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for it.HasNext() {
-			e, err := it.Next()
-			require.NoError(t, err)
-			h.Events = append(h.Events, e)
-		}
-		out = append(out, h)
-	}
-	return out
-}
-
-// decoded returns JSON text with its base64 payloads decoded, where secrets
-// would hide.
-func decoded(t *testing.T, raw []byte) string {
-	t.Helper()
-	var v any
-	require.NoError(t, json.Unmarshal(raw, &v))
-	var b strings.Builder
-	var walk func(any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for k, e := range v {
-				if s, ok := e.(string); ok && k == "data" {
-					var payload []byte
-					if json.Unmarshal([]byte(`"`+s+`"`), &payload) == nil {
-						b.Write(payload)
-						b.WriteByte('\n')
-						continue
-					}
-				}
-				walk(e)
-			}
-		case []any:
-			for _, e := range v {
-				walk(e)
-			}
-		case string:
-			b.WriteString(v)
-			b.WriteByte('\n')
-		}
-	}
-	walk(v)
-	return b.String()
 }

@@ -33,8 +33,8 @@ func limited(t *testing.T, n int, retry, section string) tenant {
 	var b strings.Builder
 	fmt.Fprintf(&b, "organization: %s\nintegrations:\n", o.id)
 	for i := range n {
-		fmt.Fprintf(&b, "  - {id: %s, name: x%d, adapter: xledger, baseURL: %q, inFlight: 1s, credentials: {token: \"env:XLEDGER_TOKEN\"}, retry: %s, limits: %s}\n",
-			uuid.New(), i, stack.Vendors["xledger"], retry, section)
+		fmt.Fprintf(&b, "  - {id: %s, name: x%d, adapter: xledger, baseURL: %q, inFlight: 1s, credentials: {token: %q}, retry: %s, limits: %s}\n",
+			uuid.New(), i, stack.Vendors["xledger"], stack.Secret(o.id, "xledger-token", sandbox.DemoXledgerToken), retry, section)
 	}
 	list, err := integrations.Parse("limited.yaml", []byte(b.String()), integrations.Options{DevHosts: stack.DevHosts()})
 	require.NoError(t, err)

@@ -77,11 +77,8 @@ func setUp(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer temporal.Close()
-	for _, v := range stack.Secrets() {
-		name, value, _ := strings.Cut(v, "=")
-		os.Setenv(name, value)
-	}
-	return m.Run(), nil
+	code = m.Run()
+	return code, searchLeavings(context.WithoutCancel(ctx))
 }
 
 // inFlight is how long after its deadline a request can still take effect at the
@@ -153,6 +150,7 @@ func startWorkerEnv(t *testing.T, env []string, args ...string) *devstack.Proces
 	output = append(output, p)
 	mu.Unlock()
 	t.Cleanup(func() {
+		keepMetrics(p)
 		p.Kill()
 		require.NotContains(t, p.Output(), "DATA RACE")
 	})
@@ -259,6 +257,7 @@ func starterEnv(t *testing.T, env []string, stdin string, args ...string) (out, 
 		require.IsType(t, &exec.ExitError{}, err)
 	}
 	require.NotContains(t, stderr.String(), "DATA RACE")
+	keep("starter.txt", strings.Join(args, " ")+"\n"+stdout.String()+stderr.String())
 	return stdout.String(), stderr.String(), c.ProcessState.ExitCode()
 }
 

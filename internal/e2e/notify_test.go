@@ -93,6 +93,11 @@ func newHooks(t *testing.T, answer func(w http.ResponseWriter, id string, attemp
 		h.mu.Unlock()
 		h.answer(w, id, attempt)
 	}))
+	t.Cleanup(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		keep("notifications.txt", h.bodies.String())
+	})
 	t.Cleanup(h.Close)
 	t.Cleanup(h.CloseClientConnections)
 	return h
@@ -116,7 +121,6 @@ func (h *hooks) counts(id string) (attempts, accepted int) {
 // notifyWorker starts a worker that may call the receiver.
 func notifyWorker(t *testing.T, h *hooks, env ...string) *devstack.Process {
 	t.Helper()
-	t.Setenv("HOOK_SECRET", hookSecret)
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
 		t.Setenv(name, value)
@@ -127,7 +131,7 @@ func notifyWorker(t *testing.T, h *hooks, env ...string) *devstack.Process {
 // applyHooks gives an organization a channel, by the command line.
 func applyHooks(t *testing.T, o tenant, h *hooks) {
 	t.Helper()
-	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - name: ops\n    webhook: {url: %s/hook, secret: env:HOOK_SECRET}\n", h.URL)
+	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - name: ops\n    webhook: {url: %s/hook, secret: %s}\n", h.URL, stack.Secret(o.id, "hook-secret", hookSecret))
 	_, words, code := starter(t, src, "integrations", "apply", "-f", "-", "--dev-vendor-hosts", strings.Join(append(stack.DevHosts(), h.Listener.Addr().String()), ","))
 	require.Equal(t, 0, code, words)
 	require.Contains(t, words, "notifications to ops (webhook): created")
@@ -214,7 +218,6 @@ func TestTroubleIsDelivered(t *testing.T) {
 	args[len(args)-1] += "," + h.Listener.Addr().String()
 	id := o.integrations["xledger-main"].ID
 	asAdmin(t, `UPDATE ledgerline.integrations SET health = '{"noProbes": true}' WHERE organization_id = $1 AND integration_id <> $2`, o.id, id)
-	t.Setenv("HOOK_SECRET", hookSecret)
 	startWorker(t, args...)
 	hourLater := func() {
 		asAdmin(t, "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour' WHERE organization_id = $1", o.id)
@@ -318,13 +321,13 @@ func TestNotifyKeepsSecrets(t *testing.T) {
 	b := newBook(t)
 	b.text = canary
 	h := newHooks(t, func(http.ResponseWriter, string, int) {})
-	w := notifyWorker(t, h, "LEDGERLINE_SMTP_URL=smtp://u@localhost:1?from=l@example.com&password=env:HOOK_SECRET")
+	w := notifyWorker(t, h, "HOOK_SECRET="+hookSecret, "LEDGERLINE_SMTP_URL=smtp://u@localhost:1?from=l@example.com&password=env:HOOK_SECRET")
 	applyHooks(t, b.tenant, h)
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
 	require.NoError(t, err)
 	defer pool.Close()
 	_, err = runlog.ApplyChannels(t.Context(), pool, map[uuid.UUID][]integrations.Channel{b.id: {
-		{Name: "ops", Webhook: &integrations.Webhook{URL: h.URL + "/hook", Secret: "env:HOOK_SECRET"}},
+		{Name: "ops", Webhook: &integrations.Webhook{URL: h.URL + "/hook", Secret: "file:hook-secret"}},
 		{Name: "mail", Email: &integrations.Email{To: []string{"a@example.com"}}},
 	}}, "test", false)
 	require.NoError(t, err)
@@ -363,12 +366,11 @@ func TestSecretEndsIsDelivered(t *testing.T) {
 	o := newTenant(t, quick)
 	h := newHooks(t, func(http.ResponseWriter, string, int) {})
 	end := time.Now().UTC().AddDate(0, 0, 20).Format(time.DateOnly)
-	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - {name: ops, webhook: {url: %s/hook, secret: env:HOOK_SECRET}, causes: [secret_ends]}\n", h.URL)
+	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - {name: ops, webhook: {url: %s/hook, secret: %s}, causes: [secret_ends]}\n", h.URL, stack.Secret(o.id, "hook-secret", hookSecret))
 	src = strings.NewReplacer("    inFlight:", "    health: {probes: false}\n    inFlight:", "table: led_entries", "clientSecretExpires: "+end+", table: led_entries").Replace(src)
 	hosts := strings.Join(append(stack.DevHosts(), h.Listener.Addr().String()), ",")
 	_, words, code := starter(t, src, "integrations", "apply", "-f", "-", "--dev-vendor-hosts", hosts)
 	require.Zero(t, code, words)
-	t.Setenv("HOOK_SECRET", hookSecret)
 	worker := startWorker(t, "--monitors", "--dev-vendor-hosts", hosts)
 
 	got := h.hears(t, "secret_ends", 1)

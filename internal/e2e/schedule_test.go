@@ -23,8 +23,8 @@ import (
 
 // file is an integration file with a section added to xledger-main.
 func (o tenant) file(section string) string {
-	return strings.Replace(stack.Integrations(o.id, quick), "    credentials: {token: env:XLEDGER_TOKEN}\n",
-		"    credentials: {token: env:XLEDGER_TOKEN}\n"+section, 1)
+	return strings.Replace(stack.Integrations(o.id, quick), "    credentials: {token: file:xledger-token}\n",
+		"    credentials: {token: file:xledger-token}\n"+section, 1)
 }
 
 func apply(t *testing.T, file string, args ...string) (out, words string) {
@@ -221,7 +221,7 @@ func TestApplyWhilePaused(t *testing.T) {
 func TestApplyChangesNothingIfAnythingIsWrong(t *testing.T) {
 	o := newTenant(t, quick)
 	for _, sql := range []string{
-		"CREATE SCHEMA IF NOT EXISTS books", "GRANT USAGE ON SCHEMA books TO ledgerline_worker", "DROP VIEW IF EXISTS books.bad",
+		"CREATE SCHEMA IF NOT EXISTS books", "GRANT USAGE ON SCHEMA books TO " + devstack.Source, "DROP VIEW IF EXISTS books.bad",
 		"CREATE VIEW books.bad AS SELECT organization_id, entry_id, voucher_id, entry_date, account, amount::float8, currency, text, created_at FROM ledgerline.accounting_entries",
 	} {
 		asAdmin(t, sql)
@@ -236,7 +236,7 @@ func TestApplyChangesNothingIfAnythingIsWrong(t *testing.T) {
 	for section, says := range map[string]string{
 		"    schedule: {cron: \"0 6 30 2 *\", period: month}\n":     "stdin:9:22: integrations[0].schedule.cron",
 		daily + "    export: {source: books.none}\n":                "integration xledger-main: export.source books.none: there is no such table or view",
-		daily + "    export: {source: books.bad}\n":                 "export.source books.bad: column amount is double precision and must be numeric",
+		daily + "    export: {source: books.bad}\n":                 `export.source books.bad: column amount is "double precision" and must be numeric`,
 		daily + "    export: {source: books.bad, currencies: []}\n": "an empty list",
 	} {
 		_, words, code := starter(t, o.file(section), "integrations", "apply", "-f", "-")
@@ -246,7 +246,7 @@ func TestApplyChangesNothingIfAnythingIsWrong(t *testing.T) {
 	}
 	_, words, code := starter(t, o.file(daily+"    export: {source: books.bad}\n"), "integrations", "apply", "-f", "-")
 	require.Equal(t, 1, code)
-	require.Contains(t, words, "GRANT SELECT ON books.bad TO ledgerline_worker")
+	require.Contains(t, words, `GRANT SELECT ON books.bad TO "app_source"`)
 	require.Contains(t, words, "column dimensions is missing")
 	_, words, code = starterEnv(t, append(stack.Env(devstack.Operator), "TEMPORAL_ADDRESS=127.0.0.1:1"), o.file(daily), "integrations", "apply", "-f", "-")
 	require.Equal(t, 1, code)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -47,9 +49,11 @@ func TestWorkerBadConfiguration(t *testing.T) {
 		"schema missing":        {nil, []string{at(devstack.Worker, server, "postgres")}, 1, "run starter migrate"},
 		"wrong role":            {nil, []string{at(devstack.Reader, server, devstack.Database)}, 1, "ledgerline_worker"},
 		"superuser":             {nil, []string{at(devstack.Admin, server, devstack.Database)}, 1, "superuser"},
+		"unfit source login":    {nil, []string{strings.Replace(at(devstack.Worker, server, devstack.Database), "DATABASE_URL", runlog.SourceVariable, 1)}, 1, `REVOKE "ledgerline_worker" FROM "app_worker"`},
+		"bad source address":    {nil, []string{runlog.SourceVariable + "=postgres://u:hid%zden@h/d"}, 1, runlog.SourceVariable + ") cannot be read"},
 		"Temporal away":         {[]string{"--startup-timeout", "1s"}, []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, 1, "cannot reach Temporal"},
 		"no search attributes":  {nil, []string{"TEMPORAL_NAMESPACE=bare"}, 1, "starter migrate"},
-		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "nowhere"},
+		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "$TEMPORAL_NAMESPACE"},
 		"unknown flag":          {[]string{"--quiet"}, nil, 2, "quiet"},
 		"bad number":            {[]string{"--concurrency", "0"}, nil, 2, "--concurrency"},
 		"bad development hosts": {[]string{"--dev-vendor-hosts", "x"}, nil, 2, "want host:port"},
@@ -91,16 +95,7 @@ func TestWorkerBadConfiguration(t *testing.T) {
 // The endpoints tell the truth: alive while PostgreSQL is away, and not ready.
 func TestWorkerEndpoints(t *testing.T) {
 	w := startWorker(t)
-	found := regexp.MustCompile(`"listen":"([^"]+)"`).FindStringSubmatch(w.Output())
-	require.Len(t, found, 2)
-	get := func(path string) (int, string) {
-		resp, err := http.Get("http://" + found[1] + path)
-		require.NoError(t, err)
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		return resp.StatusCode, string(body)
-	}
+	get := asking(t, w)
 	in := newTenant(t, quick).ping("xledger-main")
 	require.True(t, execute(t, in).OK)
 	for _, path := range []string{"/livez", "/readyz"} {
@@ -108,9 +103,41 @@ func TestWorkerEndpoints(t *testing.T) {
 		require.Equal(t, 200, status, "%s: %s", path, body)
 	}
 	_, metrics := get("/metrics")
-	for _, name := range []string{"temporal_", `adapter="xledger"`} {
+	for _, name := range []string{"temporal_worker_task_slots_used{", `task_queue="ledgerline"`, `adapter="xledger"`} {
 		require.Contains(t, metrics, name)
 	}
+}
+
+// asking returns a function that asks an endpoint of a worker.
+func asking(t *testing.T, w *devstack.Process) func(path string) (int, string) {
+	found := regexp.MustCompile(`"listen":"([^"]+)"`).FindStringSubmatch(w.Output())
+	require.Len(t, found, 2)
+	return func(path string) (int, string) {
+		resp, err := http.Get("http://" + found[1] + path)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(body)
+	}
+}
+
+// A worker none of whose slots comes free says so, and is ready again when one does.
+func TestWorkerWithoutSlots(t *testing.T) {
+	w := startWorker(t, "--concurrency", "1")
+	get := asking(t, w)
+	in := newTenant(t, "{attemptTimeout: 40s, maxRetries: 0}").ping("xledger-main")
+	script(in, sandbox.Rule{DelayMS: 30_000})
+	run := begin(t, in)
+	require.Eventually(t, func() bool {
+		status, body := get("/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "slots: all 1 taken for ") && strings.Contains(body, "postgresql: ok")
+	}, time.Minute, 200*time.Millisecond)
+	status, _ := get("/livez")
+	require.Equal(t, 200, status)
+	var out workflows.Outcome
+	require.NoError(t, run.Get(t.Context(), &out))
+	require.Eventually(t, func() bool { status, _ := get("/readyz"); return status == 200 }, time.Minute, 200*time.Millisecond)
 }
 
 // devstack does not import workflows, and must make the same search attributes.

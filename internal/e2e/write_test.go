@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,6 +88,29 @@ func TestWriteIsClaimed(t *testing.T) {
 	claim, rows = known(t, read)
 	require.Empty(t, claim)
 	require.Empty(t, rows)
+}
+
+// Of eight calls with one correlation ID that come at once, one sends, and all have
+// its outcome.
+func TestEightCallsAtOnce(t *testing.T) {
+	startWorker(t)
+	in, key := newTenant(t, quick).voucher()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	outcomes := make([]workflows.Outcome, 8)
+	faults := make([]error, len(outcomes))
+	var all sync.WaitGroup
+	for i := range outcomes {
+		all.Go(func() { outcomes[i], faults[i] = workflows.Execute(ctx, temporal, in) })
+	}
+	all.Wait()
+	require.NoError(t, errors.Join(faults...))
+	for _, out := range outcomes {
+		require.True(t, out.OK)
+		require.Equal(t, outcomes[0], out)
+	}
+	require.Len(t, reached(in), 1)
+	require.Equal(t, 2, effects(key))
 }
 
 // An invocation that is over and is reset is answered from the record: nothing is
@@ -277,7 +303,7 @@ func TestLargeAnswers(t *testing.T) {
 				require.Empty(t, out.Response.Body)
 				require.NotNil(t, out.Response.Omitted)
 				sum := sha256.Sum256([]byte(answer))
-				require.Equal(t, adapters.Omitted{Bytes: len(answer), SHA256: hex.EncodeToString(sum[:])}, *out.Response.Omitted)
+				require.Equal(t, adapters.Omitted{Bytes: len(answer), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, *out.Response.Omitted)
 				finish(t, in)
 				require.Len(t, reached(in), 1)
 				claim, rows := known(t, in)

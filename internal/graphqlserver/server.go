@@ -79,8 +79,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var q struct {
-		Query     string
-		Variables map[string]any
+		Query, OperationName string
+		Variables            map[string]any
 	}
 	if json.NewDecoder(r.Body).Decode(&q) != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -90,7 +90,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"errors":[{"message":"introspection is not allowed"}]}`)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(graphql.Do(graphql.Params{Schema: s.schema, RequestString: q.Query, VariableValues: q.Variables, Context: r.Context()}))
+	_ = json.NewEncoder(w).Encode(graphql.Do(graphql.Params{Schema: s.schema, RequestString: q.Query, OperationName: q.OperationName, VariableValues: q.Variables, Context: r.Context()}))
 }
 
 // name draws a type's name that ends in a word, or not.

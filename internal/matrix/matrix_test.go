@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -32,6 +31,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -97,7 +97,7 @@ func TestMatrix(t *testing.T) {
 // time is told it by each transaction.
 type parts struct {
 	worker, operator, admin *pgxpool.Pool
-	token, secret           string // files
+	secrets                 *secrets.Store
 }
 
 func newParts(t *testing.T) *parts {
@@ -125,10 +125,7 @@ func newParts(t *testing.T) *parts {
 		RETURN coalesce(nullif(current_setting('ledgerline.now', true), '')::timestamptz, clock_timestamp())`)
 	require.NoError(t, err)
 	p.worker, p.operator = open("w"), open("o")
-	for path, secret := range map[*string]string{&p.token: sandbox.DemoXledgerToken, &p.secret: sandbox.DemoClientSecret} {
-		*path = filepath.Join(t.TempDir(), "secret")
-		require.NoError(t, os.WriteFile(*path, []byte(secret), 0o600))
-	}
+	p.secrets = &secrets.Store{Dir: t.TempDir()}
 	return p
 }
 
@@ -397,7 +394,7 @@ func (x *trial) firstAttempt() runlog.Export {
 	})
 	must(e, err)
 	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
-	must(runlog.Plan(ctx, x.acts.DB, e, x.spec.Export, size, size))
+	must(runlog.Plan(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent{})
 	env := suite.NewTestActivityEnvironment()
@@ -418,7 +415,10 @@ func (x *trial) prepare() {
 	policy.AttemptTimeout = x.attempt()
 	x.spec = integrations.Integration{
 		OrganizationID: x.org, ID: uuid.New(), Name: "one", Adapter: x.cell.vendor.adapter, BaseURL: at[x.cell.vendor.adapter], Policy: policy, Settings: settings,
-		Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + x.token), "clientSecret": integrations.Ref("file:" + x.secret)},
+		Credentials: map[string]integrations.Ref{
+			"token":        devstack.WriteSecret(x.secrets.Dir, x.org, "token", sandbox.DemoXledgerToken),
+			"clientSecret": devstack.WriteSecret(x.secrets.Dir, x.org, "secret", sandbox.DemoClientSecret),
+		},
 	}
 	if !x.cell.vendor.upserts {
 		wait := x.cell.vendor.inFlight
@@ -430,7 +430,7 @@ func (x *trial) prepare() {
 	must(runlog.ApplyIntegrations(context.Background(), x.operator, []integrations.Integration{x.spec}, "matrix", false))
 	x.acts = &activities.Activities{
 		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return x.spec, nil },
-		Adapters: activities.Adapters(), Client: x.client, DB: timed{x.worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,
+		Adapters: activities.Adapters(), Client: x.client, Secrets: x.secrets, DB: timed{x.worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,
 		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
 		RunID: func(context.Context) uuid.UUID { return x.run },
 		Alive: func(context.Context, string, uuid.UUID) (bool, error) { return false, nil },

@@ -286,7 +286,7 @@ func (x transaction) Commit(ctx context.Context) error {
 func (t *task) activities() *activities.Activities {
 	db := store{t}
 	return &activities.Activities{
-		Resolve: t.w.resolve, Adapters: t.w.adapters, Client: t.w.client, DB: db, Log: slog.New(slog.DiscardHandler),
+		Resolve: t.w.resolve, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, DB: db, Log: slog.New(slog.DiscardHandler),
 		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
 		Now:   func() time.Time { return t.w.clock.Now().Add(t.skew) },
 		Alive: func(_ context.Context, workflow string, run uuid.UUID) (bool, error) {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +30,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // checks is how many cases an ordinary test run takes, steps how many steps a case
@@ -42,7 +42,8 @@ const checks, steps, seed = "80", "60", "20261126"
 // the vendors' server that each case has of its own, and a client.
 type parts struct {
 	admin, worker, operator *pgxpool.Pool
-	address, token, secret  string // the last two are files
+	address                 string
+	secrets                 *secrets.Store
 	world                   atomic.Pointer[world]
 	client                  *adapters.Client
 }
@@ -81,10 +82,7 @@ func newParts(t *testing.T) *parts {
 	t.Cleanup(vendor.Close)
 	t.Cleanup(vendor.CloseClientConnections)
 	p.address = vendor.URL
-	for path, secret := range map[*string]string{&p.token: sandbox.DemoXledgerToken, &p.secret: sandbox.DemoClientSecret} {
-		*path = filepath.Join(t.TempDir(), "secret")
-		require.NoError(t, os.WriteFile(*path, []byte(secret), 0o600))
-	}
+	p.secrets = &secrets.Store{Dir: t.TempDir()}
 	p.client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(vendor.URL, "http://")}})
 	t.Cleanup(p.client.CloseIdle)
 	return p
@@ -233,8 +231,11 @@ func newWorld(t *rapid.T, p *parts) *world {
 		maps.Copy(settings, v.settings)
 		spec := integrations.Integration{
 			OrganizationID: w.org, ID: w.newID(), Name: name, Adapter: v.adapter, BaseURL: at[v.adapter], Policy: policy, Settings: settings,
-			Export:      integrations.Export{ChunkSize: chunkSize},
-			Credentials: map[string]integrations.Ref{"token": integrations.Ref("file:" + p.token), "clientSecret": integrations.Ref("file:" + p.secret)},
+			Export: integrations.Export{ChunkSize: chunkSize},
+			Credentials: map[string]integrations.Ref{
+				"token":        devstack.WriteSecret(p.secrets.Dir, w.org, "token", sandbox.DemoXledgerToken),
+				"clientSecret": devstack.WriteSecret(p.secrets.Dir, w.org, "secret", sandbox.DemoClientSecret),
+			},
 		}
 		if d := rapid.SampledFrom([]time.Duration{-1, -1, 3 * time.Second, 40 * time.Second}).Draw(t, "in flight"); d >= 0 {
 			spec.InFlight, v.inFlight = &d, d

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"time"
 
@@ -20,10 +21,7 @@ import (
 // place, and for what a worker must never say.
 func (s *soak) clean(ctx context.Context, histories []told) error {
 	secrets := map[string]string{"an access token": "sandbox."} // the beginning of each
-	for _, v := range s.stack.Secrets() {
-		name, value, _ := strings.Cut(v, "=")
-		secrets[name] = value
-	}
+	maps.Copy(secrets, s.stack.Secrets())
 	texts := make(map[string]string)
 	for _, b := range s.plan.books {
 		texts["the texts of "+b.name] = b.text

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +40,7 @@ type vendor struct {
 
 var vendors = []vendor{{
 	adapter:     "xledger",
-	credentials: map[string]integrations.Ref{"token": "env:XLEDGER_TOKEN"},
+	credentials: map[string]integrations.Ref{"token": "file:xledger-token"},
 	secret:      sandbox.DemoXledgerToken,
 	late:        true,
 	send:        sandbox.Match{Operation: "addGLImportItems", BodyContains: "%s"},
@@ -54,7 +55,7 @@ var vendors = []vendor{{
 	adapter:     "businesscentral",
 	settings:    dynamics(map[string]string{"companyId": sandbox.DemoCompanyID}),
 	journal:     true,
-	credentials: map[string]integrations.Ref{"clientSecret": "env:DYNAMICS_SECRET"},
+	credentials: map[string]integrations.Ref{"clientSecret": "file:dynamics-secret"},
 	secret:      sandbox.DemoClientSecret,
 	tokens:      true,
 	send:        sandbox.Match{BodyContains: `"externalDocumentNumber":"%s"`},
@@ -68,7 +69,7 @@ var vendors = []vendor{{
 }, {
 	adapter:     "dataverse",
 	settings:    dynamics(map[string]string{"table": "led_entries", "prefix": "led_"}),
-	credentials: map[string]integrations.Ref{"clientSecret": "env:DYNAMICS_SECRET"},
+	credentials: map[string]integrations.Ref{"clientSecret": "file:dynamics-secret"},
 	secret:      sandbox.DemoClientSecret,
 	tokens:      true,
 	send:        sandbox.Match{BodyContains: "led_key='%s'"},
@@ -131,6 +132,9 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 		OrganizationID: b.organization, ID: b.id, Name: "soak", Adapter: b.vendor.adapter, BaseURL: s.vendors[b.vendor.adapter],
 		Settings: settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.Export{ChunkSize: 40},
 		InFlight: new(inFlight),
+	}
+	for _, ref := range in.Credentials {
+		s.stack.Secret(b.organization, strings.TrimPrefix(string(ref), "file:"), b.vendor.secret)
 	}
 	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
 		return err

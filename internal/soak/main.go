@@ -47,6 +47,10 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 { // it is told by variables, and must not start at --help
+		fmt.Fprintln(os.Stderr, "usage: [SOAK=2m] [SEED=…] soak\n\nExports under every fault, then an equation. SOAK says how long, SEED which faults.")
+		os.Exit(2)
+	}
 	os.Exit(program(ctx, os.Getenv, os.Stdout, os.Stderr))
 }
 
@@ -61,13 +65,13 @@ type config struct {
 func program(ctx context.Context, getenv func(string) string, out, words io.Writer) int {
 	length, err := time.ParseDuration(cmp.Or(getenv("SOAK"), "2m"))
 	if err != nil || length <= 0 {
-		fmt.Fprintf(words, "soak: SOAK=%s: want a duration such as 10m\n", getenv("SOAK"))
+		fmt.Fprintln(words, "soak: SOAK: want a duration such as 10m")
 		return 2
 	}
 	seed := uint64(rand.Uint32())
 	if text := getenv("SEED"); text != "" {
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			fmt.Fprintf(words, "soak: SEED=%s: want a number\n", text)
+			fmt.Fprintln(words, "soak: SEED: want a number")
 			return 2
 		}
 	}

@@ -10,7 +10,7 @@ CREATE TABLE ledgerline.schema_serves (
     catalogue   text    NOT NULL DEFAULT '', -- what the program that migrated last expects, for older ones
     CONSTRAINT one_row CHECK (one)
 );
-INSERT INTO ledgerline.schema_serves (serves_from) VALUES (15);
+INSERT INTO ledgerline.schema_serves (serves_from) VALUES (14);
 GRANT SELECT ON ledgerline.schema_serves TO ledgerline_worker, ledgerline_operator, ledgerline_reader, ledgerline_retention;
 
 -- Whether a value is what a program can decode. Wanted is

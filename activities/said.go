@@ -1,0 +1,136 @@
+package activities
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/redact"
+)
+
+// What a vendor says enters in this file and nowhere else: no other one calls what
+// asks an adapter, see words_test.go beside go.mod. Adapters and package classify hand
+// its words on whole, because a cut could leave part of a secret that no mask finds;
+// what leaves this file has passed [redact.Redactor.Text], which masks first and cuts
+// then.
+
+// masker masks the secrets of an attempt, those noted with [adapters.Conn.Used]
+// until now included.
+func masker(conn *adapters.Conn) *redact.Redactor { return redact.New(conn.Secrets()...) }
+
+// heard returns a verdict with its words masked. Those of parts, which nobody
+// reads, are dropped.
+func heard(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
+	v.Message = masker(conn).Text(v.Message)
+	v.Parts = slices.Clone(v.Parts)
+	for i := range v.Parts {
+		v.Parts[i].Message = ""
+	}
+	return v
+}
+
+// do makes a raw request. The answer to it is not masked: [masked] does that, once
+// the attempt has ended.
+func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
+	resp, v := adapter.Do(ctx, conn, op, body)
+	v = heard(conn, v)
+	if v.Class != classify.Success {
+		return Answer{}, v
+	}
+	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
+}
+
+// masked masks the secrets of an attempt in its answer. Where that cannot be done,
+// the body is left out: what the vendor has accepted does not become a failure by
+// masking.
+func masked(r *redact.Redactor, a Answer) Answer {
+	if len(a.Body) == 0 {
+		return a
+	}
+	body, ok := r.JSON(a.Body)
+	if !ok {
+		a.Body, a.Omitted = nil, adapters.Omit(a.Body, adapters.NotMasked)
+		return a
+	}
+	a.Body = body
+	return a
+}
+
+// sendEntries sends the body of an export. references are the vendor's names of
+// entries by their keys, see [reference].
+func sendEntries(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, body []byte, lines []adapters.Entry) (status int, references map[string]string, v classify.Verdict) {
+	resp, v := x.Do(ctx, conn, adapters.Call, body)
+	if v.Effect == classify.Done {
+		references = x.References(lines, resp)
+		r := masker(conn)
+		for key, name := range references {
+			references[key], _ = reference(r, name)
+		}
+	}
+	return resp.Status, references, heard(conn, v)
+}
+
+// changed follows a reference that is not as the vendor wrote it, so that nobody
+// looks for it there and it is never taken for that of something else.
+const changed = " (changed)"
+
+// reference returns a vendor's own name of an entry as it is kept. Numbers, GUIDs
+// and the like stay as they are; own is false if it had to be changed.
+func reference(r *redact.Redactor, name string) (kept string, own bool) {
+	kept = r.Text(name)
+	if kept == name {
+		return kept, true
+	}
+	return kept + changed, false
+}
+
+// decimal is an amount that is compared as the vendor wrote it. It leaves an attempt
+// only in its message or answer, which are masked then.
+var decimal = regexp.MustCompile(`^-?[0-9]{1,30}(\.[0-9]{1,10})?$`)
+
+// find asks which records the vendor has, see [adapters.Finder].
+func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+	found, v := finder.Find(ctx, conn, sought)
+	r := masker(conn)
+	for key, f := range found {
+		f.Reference, _ = reference(r, f.Reference)
+		f.Elsewhere = r.Text(f.Elsewhere)
+		if !decimal.MatchString(f.Amount) {
+			f.Amount = r.Text(f.Amount)
+		}
+		found[key] = f
+	}
+	return found, heard(conn, v)
+}
+
+// lateErrors asks what the vendor found faulty, see [adapters.Exporter]. Errors under
+// a name that is not kept as it came can be matched with no entry; unnamed is how
+// many these are.
+func lateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, since time.Time) (list []adapters.LateError, unnamed int, v classify.Verdict) {
+	all, v := x.LateErrors(ctx, conn, since)
+	r := masker(conn)
+	for _, e := range all {
+		own := false
+		if e.Reference, own = reference(r, e.Reference); !own {
+			unnamed++
+			continue
+		}
+		e.Message = r.Text(e.Message)
+		list = append(list, e)
+	}
+	return list, unnamed, heard(conn, v)
+}
+
+// ofVendor asks whether the vendor is as exports need it, see [adapters.Verifier].
+func ofVendor(ctx context.Context, verifier adapters.Verifier, conn *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+	contract, v := verifier.Verify(ctx, conn, w)
+	r := masker(conn)
+	for i := range contract.Checks {
+		c := &contract.Checks[i]
+		c.What, c.Found, c.Remedy = r.Text(c.What), r.Text(c.Found), r.Text(c.Remedy)
+	}
+	return contract, heard(conn, v)
+}

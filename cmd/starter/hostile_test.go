@@ -1,0 +1,410 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/plain"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// hostile are texts that do something to a terminal, or forge what it shows.
+var hostile = []string{
+	"\x1b[31mred\x1b[0m", "\x1b]8;;http://x\x07link\x1b]8;;\x07", "\x1b]0;owned\x07", "\x1b[2J\x1b[1;1H\x1b[1A", "\x9b31m", "\u009b31m",
+	"\u202egnp.exe", "a\u2066b\u2069\u200e\u200f\u061c", "a\u0085b", "a\r\nE9  V9  exported", "a\nstarter: all exported\n", "a\tb\tc", "a\rb", "a\bb\x7f",
+	"zero\x00byte", "bad\xff\xc3utf8", "a\u200bb\u00adc\ufeffd\u2060", "a\u2028b\u2029c", "\ue000\U000f0000", "\U000e0041\U000e007f", "\u115f\u3164\u2800\ufe0f",
+	strings.Repeat("very long ", 3000), "\"]}',\x1b[31m",
+}
+
+// stored is a text with all of it that PostgreSQL can store.
+var stored = "x" + strings.ReplaceAll(strings.ToValidUTF8(strings.Join(hostile[:21], " "), ""), "\x00", "")
+
+// harmless fails for output that does more than to be read.
+func harmless(t *testing.T, name, out string) {
+	t.Helper()
+	require.True(t, utf8.ValidString(out), name)
+	for i, c := range out {
+		if c != '\n' && (unicode.In(c, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Variation_Selector) || strings.ContainsRune("\u115f\u3164\u2800", c)) {
+			t.Fatalf("%s: %U in %q", name, c, out[max(0, i-60):min(len(out), i+60)])
+		}
+	}
+	for _, line := range strings.Split(out, "\n") {
+		require.False(t, strings.HasPrefix(line, "E9 ") || strings.HasPrefix(line, "starter: all"), "%s: a forged line: %q", name, line)
+	}
+}
+
+// escaped is what must be seen of hostile texts, so that no case is empty.
+func escaped(out string) bool {
+	return strings.Contains(out, `\u001b`) || strings.Contains(out, `\x1b`) || strings.Contains(out, `\u202e`) || strings.Contains(out, `\u202E`) || strings.Contains(out, "U+001B") ||
+		strings.Contains(out, "[31mred") // redact drops what the others escape
+}
+
+// starter runs the program as a person would.
+func starter(t *testing.T, in string, args ...string) (out, words string) {
+	t.Helper()
+	var o, w bytes.Buffer
+	run(t.Context(), args, strings.NewReader(in), &o, &w)
+	return o.String(), w.String()
+}
+
+// fill puts a text in every string of v, at any depth.
+func fill(v reflect.Value, text string) {
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)))
+		return
+	case uuid.UUID:
+		v.Set(reflect.ValueOf(uuid.New()))
+		return
+	case json.RawMessage:
+		encoded, _ := json.Marshal(map[string]string{text: text})
+		v.Set(reflect.ValueOf(json.RawMessage(encoded)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), text)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), text)
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, text)
+		fill(value, text)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fill(v.Field(i), text)
+			}
+		}
+	}
+}
+
+func filled[T any](text string) T {
+	v := reflect.New(reflect.TypeFor[T]()).Elem()
+	fill(v, text)
+	return v.Interface().(T)
+}
+
+// printed is what a function prints as run would have it.
+func printed(t *testing.T, print func(w io.Writer) error) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := print(plain.Writer{Raw: &out}); err != nil {
+		sayError(plain.Writer{Raw: &out}, err)
+	}
+	return out.String()
+}
+
+// asJSON checks that what printJSON makes of v is harmless and means the same.
+func asJSON(t *testing.T, v any) {
+	t.Helper()
+	out := printed(t, func(w io.Writer) error { return printJSON(w, v) })
+	harmless(t, "JSON", out)
+	want, err := json.Marshal(v)
+	require.NoError(t, err)
+	require.JSONEq(t, string(want), out)
+}
+
+// organization of the tests' database.
+const books = "7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10"
+
+// hostileBooks is a database whose texts are hostile wherever its rules let them
+// be: what a vendor, a view, an administrator of another organization or an older
+// program may have put there. It returns an export.
+func hostileBooks(t *testing.T) (address, export string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	t.Cleanup(cancel)
+	server, err := devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr})
+	require.NoError(t, err)
+	t.Cleanup(func() { server.Close() })
+	pool, err := runlog.Open(ctx, server.URL("postgres", "postgres"), 2)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	_, _, err = runlog.Migrate(ctx, pool)
+	require.NoError(t, err)
+	_, err = pool.Exec(ctx, "CREATE ROLE op LOGIN IN ROLE ledgerline_operator")
+	require.NoError(t, err)
+	address = server.URL("postgres", "op")
+	_, err = runlog.EnsurePartitions(ctx, pool)
+	require.NoError(t, err)
+	file, err := integrations.ParseFile("x.yaml", []byte(`organization: `+books+`
+integrations:
+  - id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001
+    name: main
+    adapter: xledger
+    baseURL: https://www.xledger.net/graphql
+    credentials: {token: env:XLEDGER_TOKEN}
+    schedule: {every: daily, at: "06:30"}
+notifications:
+  - {name: hook, webhook: {url: "https://hooks.example.com/x", secret: env:HOOK_SECRET}}
+`), integrations.Options{})
+	require.NoError(t, err)
+	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, "test", false)
+	require.NoError(t, err)
+	_, err = runlog.ApplyChannels(ctx, pool, file.Channels, "test", false)
+	require.NoError(t, err)
+	in := file.Integrations[0]
+	_, err = pool.Exec(ctx, `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text)
+		VALUES ($1, 'e1', 'v1', '2026-10-01', '1920', 7, 'NOK', 'x')`, in.OrganizationID)
+	require.NoError(t, err)
+	start, end, err := integrations.Period("2026-10")
+	require.NoError(t, err)
+	e, _, err := runlog.Claim(ctx, pool, runlog.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
+		Trigger: runlog.ByHand, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()})
+	require.NoError(t, err)
+	_, err = runlog.Plan(ctx, pool, nil, e, integrations.Export{}, 10, 10)
+	require.NoError(t, err)
+	_, err = runlog.QueueTest(ctx, pool, in.OrganizationID, "")
+	require.NoError(t, err)
+	_, _, err = runlog.PauseIntegration(ctx, pool, in.OrganizationID, in.ID, "kari", "x")
+	require.NoError(t, err)
+	now := time.Now()
+	require.NoError(t, runlog.Insert(ctx, pool, in.OrganizationID, []runlog.Row{{OrganizationID: in.OrganizationID, RequestedIntegrationID: in.ID, CorrelationID: uuid.New(), AdapterName: "xledger", Operation: "call",
+		AttemptNumber: 1, ErrorClass: "transient", ErrorKind: "unavailable", Rule: "status:503", HTTPStatus: 503, ErrorMessage: "x", OccurredAt: now, WorkflowID: "w", RunID: uuid.New(), RunStartedAt: now}}))
+
+	// Then every text that the rules do not keep from it.
+	rows, err := pool.Query(ctx, `SELECT table_name, column_name, data_type FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+		WHERE table_schema = 'ledgerline' AND table_type = 'BASE TABLE' AND (data_type = 'text' OR data_type = 'ARRAY') AND column_name NOT IN ('adapter', 'adapter_name', 'kind', 'idempotency_key')
+		AND table_name NOT LIKE 'integration_run_logs\_%' AND table_name NOT LIKE 'goose%' ORDER BY 1, 2`)
+	require.NoError(t, err)
+	type column struct{ Table, Column, Type string }
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
+	require.NoError(t, err)
+	require.Greater(t, len(columns), 40)
+	changed := 0
+	for _, c := range columns {
+		value := "left($1::text, 300)"
+		if c.Type == "ARRAY" {
+			value = "ARRAY[left($1::text, 300)]"
+		}
+		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica") // no triggers, no foreign keys
+			require.NoError(t, err)
+			tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE ledgerline.%s SET %s = %s", c.Table, c.Column, value), stored)
+			changed += int(tag.RowsAffected())
+			return err
+		})
+		if err != nil {
+			t.Logf("%s.%s is kept from it: %v", c.Table, c.Column, err)
+		}
+	}
+	require.Greater(t, changed, 15)
+	for i, voucher := range []string{stored, "v2"} { // for the dry run: one is refused for its ID, one for its dimension
+		_, err = pool.Exec(ctx, `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions)
+			VALUES ($1, $2, left($3, 200), '2026-10-02', '1920', 7, 'NOK', 'x', jsonb_build_object(left($4, 100), 'y'))`, in.OrganizationID, fmt.Sprint("new", i), voucher, stored)
+		require.NoError(t, err)
+	}
+	dry, words := starter(t, "", "sync", oneOrg, "--integration", in.ID.String(), "--period", "2026-11", "--unfinished", "--dry-run", "--database-url", address)
+	require.Contains(t, dry, `x\u001b[31mred`, words)
+	require.Contains(t, dry, "invisible character U+001B")
+	return address, e.ID.String()
+}
+
+// hostileCases are the ways on which the texts of others come to what a command
+// prints; a new command needs one. Each returns what it printed. A command that
+// needs Temporal is taken as far as it comes without, and its printing functions
+// are given filled values.
+type hostileCase func(t *testing.T, s string, db string, export string) []string
+
+// args runs a command with a text of others among its arguments.
+func args(list ...string) hostileCase {
+	return func(t *testing.T, s, _, _ string) []string {
+		var filledIn []string
+		for _, a := range list {
+			filledIn = append(filledIn, strings.ReplaceAll(a, "HOSTILE", s))
+		}
+		out, words := starter(t, s, filledIn...)
+		return []string{out, words}
+	}
+}
+
+// reading runs a command on the hostile database, as a table and as JSON.
+func reading(list ...string) hostileCase {
+	return func(t *testing.T, s, db, export string) []string {
+		if s != hostile[0] {
+			return nil // the database is the same
+		}
+		var all []string
+		for _, format := range []string{"table", "json"} {
+			a := append([]string{}, list...)
+			for i := range a {
+				a[i] = strings.ReplaceAll(a[i], "EXPORT", export)
+			}
+			out, words := starter(t, "", append(a, "--database-url", db, "-o", format)...)
+			if format == "json" && out != "" {
+				for d := json.NewDecoder(strings.NewReader(out)); ; {
+					if err := d.Decode(new(any)); errors.Is(err, io.EOF) {
+						break
+					} else {
+						require.NoError(t, err, out)
+					}
+				}
+			}
+			all = append(all, out+words)
+		}
+		return all
+	}
+}
+
+// printing gives a printing function a filled value, and JSON the same.
+func printing[T any](print func(w io.Writer, v T) error) hostileCase {
+	return func(t *testing.T, s, _, _ string) []string {
+		v := filled[T](s)
+		asJSON(t, v)
+		return []string{printed(t, func(w io.Writer) error { return print(w, v) })}
+	}
+}
+
+func onCommand(print func(c *cobra.Command)) func(w io.Writer) error {
+	return func(w io.Writer) error {
+		c := &cobra.Command{}
+		c.SetOut(w)
+		c.SetErr(w)
+		print(c)
+		return nil
+	}
+}
+
+func fileNamed(name, content string, list ...string) hostileCase {
+	return func(t *testing.T, s, _, _ string) []string {
+		dir := t.TempDir()
+		path := filepath.Join(dir, plain.Clip(strings.NewReplacer("\x00", "", "/", "").Replace(strings.ReplaceAll(name, "HOSTILE", s)), 60))
+		require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(content, "HOSTILE", s)), 0o600))
+		out, words := starter(t, "", append(append([]string{}, list...), path)...)
+		missing, more := starter(t, "", append(append([]string{}, list...), path+s)...)
+		return []string{out, words, missing, more}
+	}
+}
+
+const oneOrg = "--org=" + books
+
+var hostileCases = map[string][]hostileCase{
+	"call":           {args("call", oneOrg, "--integration", "HOSTILE", "--operation", "HOSTILE"), args("call", oneOrg, "--body", "@HOSTILE"), printing(func(w io.Writer, v workflows.Outcome) error { return printJSON(w, v) })},
+	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
+	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.Import) error { unbalanced(w, v); return nil })},
+	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
+	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
+	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []finding }) error {
+		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
+	})},
+	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
+		return onCommand(func(c *cobra.Command) { _ = (&app{}).printResolved(c, v) })(w)
+	})},
+	"exports retry":          {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
+	"exports show":           {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportSeen) error { return v.print(w) })},
+	"health":                 {reading("health"), printing(func(w io.Writer, v []runlog.Health) error { return (&app{}).printHealth(w, healthSeen{list: v}) }), printing(func(w io.Writer, v runlog.Health) error { return (&app{}).printChange(w, healthSeen{}, v) }), printing(colours)},
+	"health history":         {args("health", "history", "--integration", "HOSTILE"), printing(func(w io.Writer, v []runlog.HealthEntry) error { return table(w, historyTable(v)) })},
+	"integrations apply":     {fileNamed("HOSTILE.yaml", "\"HOSTILE\": 1\n", "integrations", "apply", "-f"), printing(func(w io.Writer, v []applied) error { tellApplied(w, v, runlog.ApplyOptions{}); return nil })},
+	"integrations check":     {fileNamed("HOSTILE.yaml", "HOSTILE: 1\n", "integrations", "check", "-f"), fileNamed("x.yaml", "organization: \"HOSTILE\"\nintegrations: [{name: HOSTILE}]\n", "integrations", "check", "-f")},
+	"integrations list":      {reading("integrations", "list", oneOrg)},
+	"integrations pause":     {args("integrations", "pause", oneOrg, "--integration", "HOSTILE", "--reason", "x"), reading("integrations", "pause", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--reason", "x", "--no-wait"), printing(saying)},
+	"integrations resume":    {args("integrations", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
+	"integrations verify":    {args("integrations", "verify", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v []verified) error { return verifiedTable(w, v) })},
+	"logs":                   {reading("logs", oneOrg, "--since", "24h"), args("logs", oneOrg, "--adapter", "HOSTILE")},
+	"migrate":                {args("migrate", "HOSTILE"), printing(saying)},
+	"notifications channels": {reading("notifications", "channels", oneOrg)},
+	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
+	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.Told) error {
+		return errors.Join(onCommand(func(c *cobra.Command) { _ = (&app{}).printTold(c, v) })(w), undelivered(v))
+	})},
+	"quota":              {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
+	"redact":             {args("redact"), args("redact", "HOSTILE")},
+	"schedules backfill": {args("schedules", "backfill", oneOrg, "--integration", "HOSTILE", "--from", "HOSTILE", "--to", "x"), printing(saying)},
+	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(describe)},
+	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v workflows.ScheduleState) error {
+		return table(w, [][]string{{v.Name, v.Schedule, stateOfSchedule(v), v.Note}})
+	})},
+	"schedules pause":   {args("schedules", "pause", oneOrg, "--integration", "x", "--reason", "HOSTILE"), args("schedules", "pause", oneOrg, "--integration", "HOSTILE"), printing(saying)},
+	"schedules resume":  {args("schedules", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
+	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
+	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v shown) error { return v.print(w) })},
+	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
+	"ticks list":        {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tick) error { return table(w, [][]string{{v[0].Name, v[0].Result, v[0].Period}}) })},
+}
+
+// saying is a line of a command, as all are written.
+func saying(w io.Writer, v workflows.ScheduleState) error {
+	return say(w, "schedule of %s: %s (%v)", v.Name, v.Note, errors.New(v.Name))
+}
+
+func filledComparison() comparison {
+	c := comparison{}
+	v := filled[struct{ D []difference }](stored)
+	c.differences = v.D
+	return c
+}
+
+func colours(w io.Writer, v []runlog.Health) error {
+	rows := [][]string{{" ", "INTEGRATION"}}
+	for _, h := range v {
+		rows = append(rows, []string{"●", h.Name})
+	}
+	var b strings.Builder
+	if err := colourTable(plain.Writer{Raw: &b}, rows, v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, strings.NewReplacer("\x1b[90m", "", "\x1b[0m", "").Replace(b.String())) // our own
+	return err
+}
+
+// No command lets a text of others steer a terminal or forge what it shows.
+func TestHostileTexts(t *testing.T) {
+	t.Setenv("LEDGERLINE_ORG", "")
+	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+	t.Setenv("DATABASE_URL", "")
+	db, export := hostileBooks(t)
+	known := make(map[string]bool)
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if path := strings.TrimPrefix(c.CommandPath(), "starter "); c.Runnable() && c.HasParent() && (!c.HasSubCommands() || path == "health") {
+			known[path] = true
+			require.NotEmpty(t, hostileCases[path], "no case for %s: what does it print of others' texts?", c.CommandPath())
+		}
+		for _, k := range c.Commands() {
+			walk(k)
+		}
+	}
+	walk(newRoot())
+	for command, cases := range hostileCases {
+		require.True(t, known[command], "there is no command %s", command)
+		t.Run(command, func(t *testing.T) {
+			seen := false
+			for i, one := range cases {
+				for _, s := range hostile {
+					for _, out := range one(t, s, db, export) {
+						harmless(t, fmt.Sprint(command, " ", i), out)
+						seen = seen || escaped(out)
+					}
+				}
+			}
+			require.True(t, seen, "nothing hostile came to its output: the cases prove nothing")
+		})
+	}
+}

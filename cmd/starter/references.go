@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/secrets"
+)
+
+// reference is a place in a file that names a secret.
+type reference struct {
+	organization      uuid.UUID
+	owner, kind, name string // "crm", "dataverse", "clientSecret"
+	ref               integrations.Ref
+	check             func(secret string) error // nil takes any
+}
+
+// references lists what a file names, in its order.
+func references(file integrations.File) (list []reference) {
+	for _, in := range file.Integrations {
+		for _, name := range slices.Sorted(maps.Keys(in.Credentials)) {
+			list = append(list, reference{in.OrganizationID, in.Name, in.Adapter, name, in.Credentials[name], nil})
+		}
+	}
+	for _, organization := range slices.SortedFunc(maps.Keys(file.Channels), func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) }) {
+		for _, ch := range file.Channels[organization] {
+			if ch.Webhook != nil {
+				list = append(list, reference{organization, ch.Name, "webhook", "secret", ch.Webhook.Secret, notify.CheckSecret})
+			}
+		}
+	}
+	return list
+}
+
+// readable says why a secret cannot be used here, or nil.
+func (r reference) readable(ctx context.Context, store *secrets.Store) error {
+	secret, err := store.Resolve(ctx, r.organization, r.ref)
+	if err == nil && r.check != nil {
+		err = r.check(secret)
+	}
+	return err
+}
+
+// checkReferences holds a file's env: references to the prefixes of their
+// organizations, if LEDGERLINE_ENV_SECRETS is set here as it is for the worker;
+// otherwise it warns that nobody has.
+func checkReferences(words io.Writer, file integrations.File) error {
+	store, err := secrets.FromEnv(os.Getenv)
+	if err != nil {
+		return usage("%w", err)
+	}
+	var faults []error
+	var unchecked []string
+	for _, r := range references(file) {
+		switch {
+		case !strings.HasPrefix(string(r.ref), "env:") || store.DevShared:
+		case store.Prefixes == nil:
+			unchecked = append(unchecked, string(r.ref))
+		default:
+			if err := store.Check(r.organization, r.ref); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %s: %w", r.owner, r.name, err))
+			}
+		}
+	}
+	if len(faults) > 0 {
+		return usage("the file cannot be used:\n%w", errors.Join(faults...))
+	}
+	if len(unchecked) > 0 {
+		slices.Sort(unchecked)
+		return say(words, "warning: LEDGERLINE_ENV_SECRETS is not set here, so it was not checked whether the worker may read %s; a worker whose LEDGERLINE_ENV_SECRETS gives the organization no prefix of it refuses",
+			strings.Join(slices.Compact(unchecked), ", "))
+	}
+	return nil
+}

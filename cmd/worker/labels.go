@@ -1,0 +1,38 @@
+package main
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// knownTypes leaves labels of workflow and activity types out of every metric unless
+// a worker runs the type. Whoever reaches Temporal can start a workflow of any type,
+// and the SDK counts it under that name: a name for each start would be a series for
+// each.
+func knownTypes() sdkmetric.View {
+	names := types{known: make(map[string]bool)}
+	workflows.Register(&names, new(activities.Activities))
+	keep := func(kv attribute.KeyValue) bool {
+		return kv.Key != "workflow_type" && kv.Key != "activity_type" || names.known[kv.Value.AsString()]
+	}
+	return sdkmetric.NewView(sdkmetric.Instrument{Name: "*"}, sdkmetric.Stream{AttributeFilter: keep})
+}
+
+// types notes what is registered.
+type types struct {
+	worker.Registry
+	known map[string]bool
+}
+
+func (t *types) RegisterWorkflowWithOptions(_ any, o workflow.RegisterOptions) {
+	t.known[o.Name] = true
+}
+func (t *types) RegisterActivityWithOptions(_ any, o activity.RegisterOptions) {
+	t.known[o.Name] = true
+}

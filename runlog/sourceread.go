@@ -1,0 +1,213 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Most characters of what a source says.
+const (
+	longestName       = 500
+	longestText       = 10_000
+	longestAmount     = 80
+	longestDimensions = 100_000
+)
+
+// readSource asks for one organization's entries: those before a date, and those of
+// a list. Everything comes as text, cut off one character after what is allowed, so
+// that no type of the source's own and no giant arrives.
+//
+//	$1 organization  $2 the date  $3 the list
+var readSource = fmt.Sprintf(`
+SELECT s.organization_id::text, left(s.entry_id::text, %[1]d + 1), left(s.voucher_id::text, %[1]d + 1), s.entry_date::text, left(s.account::text, %[1]d + 1),
+    left(s.amount::text, %[2]d + 1), left(s.currency::text, %[1]d + 1), left(s.text::text, %[3]d + 1), left(s.dimensions::text, %[4]d + 1)
+FROM {source} s WHERE s.organization_id = $1 AND (s.entry_date < $2 OR s.entry_id = ANY($3::text[]))`, longestName, longestAmount, longestText, longestDimensions)
+
+var stagedColumns = []string{"organization_id", "entry_id", "voucher_id", "entry_date", "account", "amount", "currency", "text", "dimensions"}
+
+var mostOf = [...]int{36, longestName, longestName, 10, longestName, longestAmount, longestName, longestText, longestDimensions}
+
+// read gives take the entries of an organization before a date, and those that are
+// in also. An error of the source's making is a [*SourceError].
+func (s *Sources) read(ctx context.Context, source string, organization uuid.UUID, before time.Time, also []string, take func(*sourceRows) error) error {
+	query, err := from(readSource, source)
+	if err != nil {
+		return err
+	}
+	limited, stop := context.WithTimeout(ctx, s.Timeout+5*time.Second)
+	defer stop()
+	var ours error // of take, not of the source
+	err = s.look(limited, organization, func(tx pgx.Tx) error {
+		faults, err := sourceFaults(limited, tx, source)
+		if err != nil {
+			return err
+		}
+		if len(faults) > 0 {
+			return &SourceError{source, joined(faults)}
+		}
+		rows, err := tx.Query(limited, query, organization, before, also)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		defer stop() // before Close, which would read all that is left
+		r := &sourceRows{sources: s, source: source, organization: organization.String(), rows: rows}
+		if err := take(r); err != nil && r.err == nil {
+			ours = err
+			return err
+		}
+		return r.err
+	})
+	switch {
+	case err == nil || ctx.Err() != nil || ours != nil:
+		return err
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return slow(source, s.Timeout)
+	}
+	return readError(source, err)
+}
+
+func slow(source string, after time.Duration) error {
+	return &SourceError{source, fmt.Sprintf("reading it took longer than %v; make the view faster, or fill a table from it", after)}
+}
+
+// sourceRows are rows of a source on their way to [stagedTable]; a
+// [pgx.CopyFromSource].
+type sourceRows struct {
+	sources      *Sources
+	source       string
+	organization string
+	rows         pgx.Rows
+	n            int
+	bytes        int64
+	values       []any
+	err          error // what ended them early
+}
+
+// errSourceEnded is all that our own server is told of what a source did.
+var errSourceEnded = errors.New("the source ended early")
+
+// Next reads and checks a row.
+func (r *sourceRows) Next() bool {
+	if r.err != nil {
+		return false
+	}
+	if !r.rows.Next() {
+		r.err = r.rows.Err()
+		return false
+	}
+	if r.values, r.err = r.row(r.rows.RawValues()); r.err != nil {
+		if fault := (*SourceError)(nil); !errors.As(r.err, &fault) {
+			r.err = &SourceError{r.source, fmt.Sprintf("row %d: %v", r.n, r.err)}
+		}
+	}
+	return r.err == nil
+}
+
+// Values returns the row.
+func (r *sourceRows) Values() ([]any, error) { return r.values, nil }
+
+// Err returns what ended the rows early.
+func (r *sourceRows) Err() error {
+	if r.err != nil {
+		return errSourceEnded
+	}
+	return nil
+}
+
+var plainAmount = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+
+// row checks what is in a row, nil where it is NULL, and gives it our types.
+func (r *sourceRows) row(raw [][]byte) ([]any, error) {
+	if r.n++; r.n > r.sources.Rows {
+		return nil, &SourceError{r.source, fmt.Sprintf("it has more than %d entries to read; leave out of it what was exported long ago", r.sources.Rows)}
+	}
+	values := make([]any, len(raw))
+	for i, b := range raw {
+		switch r.bytes += int64(len(b)); {
+		case r.bytes > r.sources.Bytes:
+			return nil, &SourceError{r.source, fmt.Sprintf("it has more than %d MB to read; leave out of it what was exported long ago", r.sources.Bytes>>20)}
+		case b == nil && i < 4:
+			return nil, fmt.Errorf("has no %s", stagedColumns[i])
+		case b == nil:
+			continue
+		case !utf8.Valid(b):
+			return nil, fmt.Errorf("%s is not valid UTF-8", stagedColumns[i])
+		case utf8.RuneCount(b) > mostOf[i]:
+			return nil, fmt.Errorf("%s has more than %d characters", stagedColumns[i], mostOf[i])
+		}
+		values[i] = string(b)
+	}
+	if values[0] != r.organization {
+		return nil, fmt.Errorf("belongs to another organization than %s", r.organization)
+	}
+	date, err := time.Parse(time.DateOnly, values[3].(string))
+	if err != nil {
+		return nil, errors.New("entry_date is not a date")
+	}
+	values[3] = date
+	if text, ok := values[5].(string); ok {
+		var amount pgtype.Numeric
+		if !plainAmount.MatchString(text) || amount.Scan(text) != nil {
+			return nil, errors.New("amount is not a decimal number")
+		}
+		values[5] = amount
+	}
+	return values, nil
+}
+
+// readError says what became of reading a source. Code of a source can raise any
+// error with any text, so only what the server itself says, and what a standby or
+// an overloaded server says of a statement, is worth trying again.
+func readError(source string, err error) error {
+	var pg *pgconn.PgError
+	var fault *SourceError
+	var login refusedLogin
+	var large *pgproto3.ExceededMaxBodyLenErr
+	switch {
+	case err == nil || errors.As(err, &fault):
+		return err
+	case errors.As(err, &login):
+		return &SourceError{source, err.Error()}
+	case errors.As(err, &large):
+		return &SourceError{source, fmt.Sprintf("it sent more than %d KB at once, in a row or an error", largestMessage>>10)}
+	case !errors.As(err, &pg):
+		return fmt.Errorf("source %s: %w", source, err)
+	}
+	said := fmt.Sprintf("%.200q", pg.Message)
+	switch class := pg.Code[:min(2, len(pg.Code))]; {
+	case class == "28" || class == "3D" || pg.Code == "42501" && pg.SeverityUnlocalized == "FATAL":
+		return &SourceError{source, "its database refuses the login: " + said + "; correct " + SourceVariable}
+	case pg.SeverityUnlocalized == "FATAL" || class == "40" || class == "53" || pg.Code == "55P03":
+		return &sourceAway{source, said, err}
+	case pg.Code == "57014":
+		return &SourceError{source, "reading it was cancelled, as what takes too long is: " + said + "; make the view faster, or fill a table from it"}
+	case pg.Code == "25006":
+		return &SourceError{source, "it tries to write, and is only ever read: " + said}
+	case pg.Code == "42501":
+		return &SourceError{source, "what it reads is not allowed to the login of " + SourceVariable + ": " + said + "; grant it to that login, or to the owner of the view"}
+	}
+	return &SourceError{source, "reading it failed: " + said + " (SQLSTATE " + pg.Code + ")"}
+}
+
+// sourceAway is an error of a source that trying again later may help against.
+type sourceAway struct {
+	source, said string
+	err          error
+}
+
+func (e *sourceAway) Error() string { return "source " + e.source + ": its database says " + e.said }
+func (e *sourceAway) Unwrap() error { return e.err }
+
+func joined(list []string) string { return strings.Join(list, "; ") }

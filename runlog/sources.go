@@ -1,0 +1,237 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// Sources reads entries from tables and views other than the default one. A view
+// runs the code of whoever made it, as whoever reads it. So it is read by a login
+// that has no right on Ledgerline's own tables, in a read-only transaction that is
+// never committed, on a connection that is used once. What comes back is copied, as
+// data, to a temporary table of ours, and is planned there. A nil *Sources has
+// no login: only the default source can be read.
+//
+// A process reads four sources at a time, and one of an organization, on connections
+// besides those of its pool: a slow view delays no other organization's work.
+type Sources struct {
+	Timeout time.Duration // of reading one source; 100 s
+	Rows    int           // most rows of one reading; 5 million
+	Bytes   int64         // most bytes of them; 4 GiB
+
+	address  string          // of the login; "" is none. See [PerOrganization]
+	database *pgx.ConnConfig // where the rows are staged
+
+	places *semaphore.Weighted
+	busy   sync.Map // organization → *semaphore.Weighted
+}
+
+// SourceVariable names the address of the login that reads sources.
+const SourceVariable = "LEDGERLINE_SOURCE_DATABASE_URL"
+
+// PerOrganization, in the address of the login, stands for the organization's UUID, so
+// that each has a login of its own: what one login may read, the code of every view
+// that it reads may read.
+const PerOrganization = "{organization}"
+
+// largestMessage bounds what a source can send at once, a row or the text of an
+// error, in bytes. A row within its limits is smaller.
+const largestMessage = 1 << 20
+
+// NewSources returns the reader of sources. sourceURL is the address of their login,
+// perhaps of another database; "" is none. databaseURL is Ledgerline's own, as
+// for [Open]. It connects to neither.
+func NewSources(sourceURL, databaseURL string) (*Sources, error) {
+	own, err := configOf(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sources{address: strings.TrimSpace(sourceURL), Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, database: own.ConnConfig, places: semaphore.NewWeighted(4)}
+	if s.address != "" {
+		_, err = s.login(uuid.Nil)
+	}
+	return s, err
+}
+
+// login is how to connect for an organization.
+func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
+	address := strings.ReplaceAll(s.address, PerOrganization, organization.String())
+	c, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, addressError(SourceVariable, address, err)
+	}
+	c.ConnectTimeout = 5 * time.Second
+	c.MaxProtocolMessageBodyLen = largestMessage
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // leaves no prepared statement with a pooler between
+	return c, nil
+}
+
+// with calls fn with a database and a table in it that holds what an export of e may
+// take: db and the default source, or a connection of its own and what was staged on
+// it. fn may run as many transactions as it needs.
+func (s *Sources) with(ctx context.Context, db Beginner, e Export, source string, fn func(db Beginner, table string) error) error {
+	if source == DefaultSource {
+		return fn(db, source)
+	}
+	if err := s.usable(source); err != nil {
+		return err
+	}
+	leave, err := s.enter(ctx, e.OrganizationID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	conn, err := pgx.ConnectConfig(ctx, s.database)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	if err := s.stage(ctx, conn, e, source); err != nil {
+		return err
+	}
+	return fn(conn, stagedTable)
+}
+
+func (s *Sources) usable(source string) error {
+	if !sourceName.MatchString(source) {
+		return &SourceError{source, "not a name such as reporting.entries"}
+	}
+	if s == nil || s.address == "" {
+		return &SourceError{source, "it is read through a login of its own, and there is none: set " + SourceVariable + " for the worker and for starter; see docs/operations.md#sources"}
+	}
+	return nil
+}
+
+// enter waits for a place.
+func (s *Sources) enter(ctx context.Context, organization uuid.UUID) (leave func(), err error) {
+	one, _ := s.busy.LoadOrStore(organization, semaphore.NewWeighted(1))
+	own := one.(*semaphore.Weighted)
+	if err := own.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	if err := s.places.Acquire(ctx, 1); err != nil {
+		own.Release(1)
+		return nil, err
+	}
+	return func() { s.places.Release(1); own.Release(1) }, nil
+}
+
+const stagedTable = "pg_temp.source_entries"
+
+// staged has the names and types of [sourceColumns] that a plan needs, and none of
+// another database's.
+const staged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organization_id uuid NOT NULL, entry_id text PRIMARY KEY, voucher_id text NOT NULL,
+    entry_date date NOT NULL, account text, amount numeric, currency text, text text, dimensions jsonb)`
+
+// everRefused are the entries that a plan takes whatever their date, see [lines].
+const everRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
+	WHERE organization_id = $1 AND integration_id = $2 AND (chunk = 0 OR state = 'rejected')`
+
+// stage fills [stagedTable] on a connection. Only making it needs more than a
+// read-only transaction.
+func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e Export, source string) error {
+	if err := refuseUnbound(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, staged); err != nil {
+		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "42501" {
+			c := s.database
+			return &SourceError{source, fmt.Sprintf("its rows cannot be staged: GRANT TEMPORARY ON DATABASE %q TO %q", c.Database, c.User)}
+		}
+		return err
+	}
+	return readOnly(ctx, conn, e.OrganizationID, true, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, longStatements+`; SET LOCAL idle_in_transaction_session_timeout = '170s'`); err != nil {
+			return err
+		}
+		var also []string
+		if err := tx.QueryRow(ctx, everRefused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
+			return err
+		}
+		if err := s.read(ctx, source, e.OrganizationID, e.PeriodEnd, also, func(rows *sourceRows) error {
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "source_entries"}, stagedColumns, rows)
+			return sourceError(source, err)
+		}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "ANALYZE pg_temp.source_entries")
+		return err
+	})
+}
+
+// readOnly is [InOrganization] for what changes nothing: PostgreSQL refuses to write
+// to any table but a temporary one, whatever code runs, and with keep unset even that is rolled
+// back.
+func readOnly(ctx context.Context, db Beginner, organization uuid.UUID, keep bool, fn func(pgx.Tx) error) error {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "SET TRANSACTION READ ONLY"); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, setOrganization, organization.String()); err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil || !keep {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// refuseUnbound is for whoever is about to read what others own: nobody should do
+// that whom row-level security does not bind.
+func refuseUnbound(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) error {
+	var user string
+	var super, bypass bool
+	err := db.QueryRow(ctx, `SELECT session_user, bool_or(rolsuper), bool_or(rolbypassrls) FROM pg_catalog.pg_roles WHERE rolname IN (session_user, current_user)`).Scan(&user, &super, &bypass)
+	switch {
+	case err != nil:
+		return err
+	case super:
+		return fmt.Errorf("database user %q is a superuser, as whom nothing that others own is read: use a login with the role ledgerline_operator (the worker: ledgerline_worker)", user)
+	case bypass:
+		return fmt.Errorf("database user %q has BYPASSRLS, so nothing that others own is read with it: use a login with the role ledgerline_operator (the worker: ledgerline_worker)", user)
+	}
+	return nil
+}
+
+// Check returns everything that keeps a table or view from being an organization's source
+// of entries, with its remedy, or nil. It looks at the catalogue only. The default
+// source is always one.
+func (s *Sources) Check(ctx context.Context, organization uuid.UUID, source string) error {
+	if source == "" || source == integrations.DefaultSource {
+		return nil
+	}
+	if err := s.usable(source); err != nil {
+		return err
+	}
+	var faults []string
+	err := s.look(ctx, organization, func(tx pgx.Tx) (err error) {
+		faults, err = sourceFaults(ctx, tx, source)
+		return err
+	})
+	if err != nil {
+		return readError(source, err)
+	}
+	var all []error
+	for _, f := range faults {
+		all = append(all, &SourceError{source, f})
+	}
+	return errors.Join(all...)
+}
