@@ -81,7 +81,7 @@ ALTER TABLE ledgerline.integrations
     ADD CONSTRAINT addresses_have_no_user CHECK (base_url ~ '^https?://[^/?#@\\[:space:]]+([/?#]|$)'
         AND coalesce(settings ->> 'authority', 'https://x') ~ '^https?://[^/?#@\\[:space:]]+([/?#]|$)');
 ALTER TABLE ledgerline.notification_channels
-    ADD CONSTRAINT settings_can_be_read CHECK (ledgerline.decodes_as(settings, CASE kind WHEN 'webhook' THEN '{"url": "text", "secret": "text"}'::jsonb ELSE '{"to": "list"}'::jsonb END)),
+    ADD CONSTRAINT settings_members_can_be_read CHECK (ledgerline.decodes_as(settings, CASE kind WHEN 'webhook' THEN '{"url": "text", "secret": "text"}'::jsonb ELSE '{"to": "list"}'::jsonb END)),
     ADD CONSTRAINT name_is_plain CHECK (name ~ '^[a-z0-9-]{1,63}$'), -- it is part of a workflow's ID
     ADD CONSTRAINT url_has_no_user CHECK (kind <> 'webhook' OR coalesce(settings ->> 'url' ~ '^https?://[^/?#@\\[:space:]]+([/?#]|$)', false));
 ALTER TABLE ledgerline.notifications
@@ -162,7 +162,7 @@ ALTER TABLE ledgerline.bufdir_export_audit_log DROP CONSTRAINT amounts_can_be_re
     DROP CONSTRAINT period_is_exported_once, ADD CONSTRAINT period_is_exported_once UNIQUE (idempotency_key);
 ALTER TABLE ledgerline.vendor_contracts DROP CONSTRAINT checks_can_be_read, DROP CONSTRAINT learnt_can_be_read;
 ALTER TABLE ledgerline.notifications DROP CONSTRAINT facts_can_be_read;
-ALTER TABLE ledgerline.notification_channels DROP CONSTRAINT settings_can_be_read, DROP CONSTRAINT name_is_plain, DROP CONSTRAINT url_has_no_user;
+ALTER TABLE ledgerline.notification_channels DROP CONSTRAINT settings_members_can_be_read, DROP CONSTRAINT name_is_plain, DROP CONSTRAINT url_has_no_user;
 ALTER TABLE ledgerline.integrations DROP CONSTRAINT settings_can_be_read, DROP CONSTRAINT policy_can_be_read, DROP CONSTRAINT schedule_can_be_read,
     DROP CONSTRAINT export_can_be_read, DROP CONSTRAINT limits_can_be_read, DROP CONSTRAINT health_can_be_read, DROP CONSTRAINT addresses_have_no_user;
 DROP FUNCTION ledgerline.decodes_as(jsonb, jsonb);
