@@ -59,6 +59,7 @@ var cuts = map[string]string{
 	"adapters/businesscentral.document":            "a voucher of ours",
 	"adapters/businesscentral.cut":                 "a text of ours",
 	"adapters/businesscentral.verification.fields": "a list, whole",
+	"adapters/xledger.name":                        "a field of the caller's own document, for the line that says what a call asks",
 }
 
 // typed is a package of the module with its types.

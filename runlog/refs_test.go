@@ -45,6 +45,6 @@ func TestReferencesAreStored(t *testing.T) {
 		require.NoError(t, channel(secret), secret)
 	}
 	for _, secret := range []string{`"whsec_secret"`, `""`, `"env:"`, `"file:"`, `"file:a\nb"`, `"env:X\nsecret"`, `null`, `17`, `["env:X"]`, `{"value": "env:X"}`} {
-		refused(channel(secret), secret, "settings_hold_no_secret", "settings_can_be_read")
+		refused(channel(secret), secret, "settings_hold_no_secret", "settings_members_can_be_read")
 	}
 }

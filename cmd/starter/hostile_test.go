@@ -395,7 +395,7 @@ func TestHostileTexts(t *testing.T) {
 	for command, cases := range hostileCases {
 		require.True(t, known[command], "there is no command %s", command)
 		t.Run(command, func(t *testing.T) {
-			seen := false
+			seen := command == "redact" // which takes out what does not show
 			for i, one := range cases {
 				for _, s := range hostile {
 					for _, out := range one(t, s, db, export) {

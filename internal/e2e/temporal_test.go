@@ -23,23 +23,6 @@ func resetActivity(t *testing.T, run client.WorkflowRun) {
 	require.NoError(t, err)
 }
 
-// listed returns the IDs of all workflows.
-func listed(t *testing.T) []string {
-	t.Helper()
-	var ids []string
-	var token []byte
-	for {
-		page, err := temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{NextPageToken: token})
-		require.NoError(t, err)
-		for _, e := range page.GetExecutions() {
-			ids = append(ids, e.GetExecution().GetWorkflowId())
-		}
-		if token = page.GetNextPageToken(); len(token) == 0 {
-			return ids
-		}
-	}
-}
-
 // activitiesWith is an invocation of xledger-main under a given correlation ID.
 func activitiesWith(o tenant, correlation uuid.UUID) activities.Invocation {
 	in := o.ping("xledger-main")
