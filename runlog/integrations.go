@@ -2,12 +2,17 @@ package runlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -61,18 +66,51 @@ func RemovedIntegrations(ctx context.Context, db Beginner, organization uuid.UUI
 	return queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NOT NULL ORDER BY name, integration_id`, organization)
 }
 
+// UnreadableError names integrations whose rows cannot be decoded: somebody wrote
+// them past the rules of the schema. What comes with it lacks them, and nothing else.
+type UnreadableError struct{ Rows []string }
+
+// Error names the rows and the remedy.
+func (e *UnreadableError) Error() string {
+	return "the row of " + strings.Join(e.Rows, ", and of ") + " cannot be read; apply the integration's file again"
+}
+
+// queryIntegrations returns the integrations that can be read, and with an
+// [*UnreadableError] which others there are.
 func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []Known, err error) {
+	var unreadable UnreadableError
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Known, err error) {
-			err = row.Scan(&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &k.Settings, &k.Credentials, &k.Policy, &k.Schedule, &k.Export, &k.Limits, &k.Health, &k.InFlight,
-				&k.ScheduleSince, &k.PausedAt, &k.PausedBy, &k.PauseReason)
-			return k, err
+		list, unreadable.Rows = nil, nil
+		var k Known
+		var settings, credentials, policy, schedule, export, limits, watch []byte
+		_, err = pgx.ForEachRow(rows, []any{&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &settings, &credentials, &policy, &schedule, &export, &limits, &watch, &k.InFlight,
+			&k.ScheduleSince, &k.PausedAt, &k.PausedBy, &k.PauseReason}, func() error {
+			k.Settings, k.Credentials, k.Policy, k.Schedule, k.Export, k.Limits, k.Health = nil, nil, classify.Policy{}, nil, integrations.Export{}, integrations.Limits{}, health.Policy{}
+			for _, column := range []struct {
+				name string
+				text []byte
+				into any
+			}{{"settings", settings, &k.Settings}, {"credential_refs", credentials, &k.Credentials}, {"policy", policy, &k.Policy}, {"schedule", schedule, &k.Schedule},
+				{"export", export, &k.Export}, {"limits", limits, &k.Limits}, {"health", watch, &k.Health}} {
+				if column.text == nil {
+					continue
+				}
+				if err := json.Unmarshal(column.text, column.into); err != nil {
+					unreadable.Rows = append(unreadable.Rows, fmt.Sprintf("%q (%s)", k.Name, column.name))
+					return nil
+				}
+			}
+			list = append(list, k)
+			return nil
 		})
 		return err
 	})
+	if err == nil && unreadable.Rows != nil {
+		err = &unreadable
+	}
 	return list, err
 }

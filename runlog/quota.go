@@ -110,6 +110,7 @@ type Queue struct {
 	ConcurrentRequests int  // 0 is none; both may be 0, and calls still wait from before
 	Held               bool // with a limit of concurrency: the asking worker makes its attempts, and no other
 	Surplus            bool // it holds more than its share, and may release this one once its attempts have ended
+	Unreadable         bool // its row has limits that are no numbers, which somebody wrote past the rules
 }
 
 // Queues returns all of them, over all organizations. It renews the leases of a

@@ -203,6 +203,35 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 	require.Len(t, queues, 2)
 	_, err = runlog.Integration(t.Context(), b.worker, two, ours)
 	require.NoError(t, err)
+
+	// Should one be there all the same, it is left out and named.
+	more := uuid.New()
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(one, more, "more")}, "test", false)
+	require.NoError(t, err)
+	for _, limits := range []string{`{"requestsPerMinute":"x"}`, `{"requestsPerMinute":99999999999}`, `{"concurrentRequests":1.5}`, `[]`, `"x"`} {
+		_, err := b.admin.Exec(t.Context(), "ALTER TABLE ledgerline.integrations DROP CONSTRAINT IF EXISTS limits_can_be_read")
+		require.NoError(t, err)
+		_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET own_queue = true, limits = $2::text::jsonb WHERE integration_id = $1", theirs, limits)
+		require.NoError(t, err)
+		queues, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+		require.NoError(t, err, limits)
+		for _, q := range queues {
+			require.Equal(t, q.IntegrationID == theirs && strings.HasPrefix(limits, "{"), q.Unreadable, limits)
+		}
+		list, err := runlog.Integrations(t.Context(), b.operator, one)
+		if strings.Contains(limits, "999") { // Go's numbers are longer than the database's
+			require.NoError(t, err)
+			continue
+		}
+		var unreadable *runlog.UnreadableError
+		require.ErrorAs(t, err, &unreadable, limits)
+		require.Len(t, unreadable.Rows, 1)
+		require.Contains(t, unreadable.Rows[0], "(limits)")
+		require.Len(t, list, 1, limits)
+		require.Equal(t, more, list[0].ID)
+		_, err = runlog.Integration(t.Context(), b.worker, one, theirs)
+		require.ErrorAs(t, err, &unreadable)
+	}
 }
 
 func TestAddressesHaveNoUser(t *testing.T) {

@@ -56,7 +56,7 @@ func SelfCheck(ctx context.Context, pool *pgxpool.Pool, c Check) (warnings []str
 		}
 	}
 	if !member {
-		faults = append(faults, fmt.Errorf("database user %q lacks the role: GRANT %s TO %q", user, c.Role, user))
+		faults = append(faults, fmt.Errorf("database user %q lacks the role %s: use a login that has it, or GRANT it to one that has no other", user, c.Role))
 	}
 	is, err := readCatalogue(ctx, pool)
 	if err != nil {

@@ -32,7 +32,7 @@ func FromEnv(getenv func(string) string) (*Store, error) {
 	s := &Store{Dir: getenv("LEDGERLINE_SECRETS")}
 	var faults []error
 	if s.Dir != "" && (!filepath.IsAbs(s.Dir) || filepath.Clean(s.Dir) != s.Dir) {
-		faults = append(faults, errors.New("LEDGERLINE_SECRETS: want the absolute path of a folder, such as /run/ledgerline"))
+		faults = append(faults, errors.New("LEDGERLINE_SECRETS: want the absolute path of a folder, such as /run/ledgerline/secrets"))
 	}
 	switch getenv("LEDGERLINE_DEV_SHARED_SECRETS") {
 	case "", "false":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -28,8 +29,9 @@ func Example() {
 	}
 	store := &secrets.Store{Dir: dir}
 	fmt.Println(store.Resolve(context.Background(), organization, "file:token"))
-	fmt.Println(store.Resolve(context.Background(), other, "file:token"))
+	_, err = store.Resolve(context.Background(), other, "file:token")
+	fmt.Println(strings.ReplaceAll(err.Error(), other.String(), "OTHER"))
 	// Output:
 	// an example <nil>
-	//  file:token: no such file or directory
+	// file:token: there is no file $LEDGERLINE_SECRETS/OTHER/token
 }

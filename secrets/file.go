@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/google/uuid"
@@ -22,11 +23,18 @@ const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 // masked wherever it stands.
 const maxSecret = redact.MaxSecret
 
+// escapes ends what os.Root says of a link that it does not follow.
+const escapes = "path escapes from parent"
+
 // file reads a file's secret, bounded.
 func (s *Store) file(ctx context.Context, organization uuid.UUID, ref integrations.Ref, read func() ([]byte, error)) (string, error) {
 	b, err := s.bounded(ctx, organization, ref, read)
 	var path *fs.PathError
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && organization != uuid.Nil:
+		return "", fmt.Errorf("%s: there is no file $LEDGERLINE_SECRETS/%s/%s", ref, organization, strings.TrimPrefix(string(ref), "file:"))
+	case err != nil && strings.HasSuffix(err.Error(), escapes):
+		return "", fmt.Errorf("%s: a link leads out of the organization's folder, or its target is an absolute path; want a relative one that stays inside", ref)
 	case errors.As(err, &path): // the reference names it already
 		return "", fmt.Errorf("%s: %w", ref, path.Err)
 	case err != nil:
@@ -47,24 +55,27 @@ func readInRoot(dir, name string, shared bool) ([]byte, error) {
 		func() (fs.FileInfo, error) { return root.Stat(name) },
 		func() (*os.File, error) { return root.OpenFile(name, openFlags, 0) },
 		func(m fs.FileMode) error {
-			if m.Perm()&0o006 != 0 && !shared {
+			if open(m) && !shared {
 				return fmt.Errorf("everybody on its machine has access to it (mode %#o); run chmod o= on it, or mount it with mode 0440", m.Perm())
 			}
 			return nil
 		})
 }
 
+// open reports whether everybody on the machine can read or change a file.
+func open(m fs.FileMode) bool { return m.Perm()&0o006 != 0 }
+
 // readPath reads a file that the operator named.
-func readPath(path string) ([]byte, error) {
+func readPath(path string, check func(fs.FileMode) error) ([]byte, error) {
 	return read(
 		func() (fs.FileInfo, error) { return os.Stat(path) },
 		func() (*os.File, error) { return os.OpenFile(path, openFlags, 0) },
-		func(fs.FileMode) error { return nil })
+		check)
 }
 
 // read reads a regular file. It looks before it opens, because opening a device
 // can have an effect, and again afterwards, because it may be another file then.
-func read(stat func() (fs.FileInfo, error), open func() (*os.File, error), check func(fs.FileMode) error) ([]byte, error) {
+func read(stat func() (fs.FileInfo, error), opened func() (*os.File, error), check func(fs.FileMode) error) ([]byte, error) {
 	fit := func(info fs.FileInfo, err error) error {
 		switch {
 		case err != nil:
@@ -77,7 +88,7 @@ func read(stat func() (fs.FileInfo, error), open func() (*os.File, error), check
 	if err := fit(stat()); err != nil {
 		return nil, err
 	}
-	f, err := open()
+	f, err := opened()
 	if err != nil {
 		return nil, err
 	}

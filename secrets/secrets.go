@@ -19,10 +19,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -37,6 +39,7 @@ type Store struct {
 	Log       *slog.Logger         // nil logs nothing
 
 	reads  reads
+	opened sync.Once              // said of the mail server's password
 	before func(integrations.Ref) // each read of a file; for tests, may be nil
 }
 
@@ -52,7 +55,7 @@ func (s *Store) Resolve(ctx context.Context, organization uuid.UUID, ref integra
 	}
 	name := strings.TrimPrefix(string(ref), "file:")
 	if filepath.IsAbs(name) { // Check has seen that it may
-		return s.file(ctx, organization, ref, func() ([]byte, error) { return readPath(name) })
+		return s.file(ctx, organization, ref, func() ([]byte, error) { return readPath(name, func(fs.FileMode) error { return nil }) })
 	}
 	if s.Dir == "" {
 		return "", fmt.Errorf("%s: there is no folder of secrets; set LEDGERLINE_SECRETS where the worker runs", ref)
@@ -75,6 +78,19 @@ func (s *Store) Check(organization uuid.UUID, ref integrations.Ref) error {
 	if !ok || s.DevShared {
 		return nil
 	}
+	return s.hasPrefix(organization, ref, name)
+}
+
+// CheckPrefix is [Store.Check] of a variable, as if no organization's secrets were
+// shared.
+func (s *Store) CheckPrefix(organization uuid.UUID, ref integrations.Ref) error {
+	if err := ref.Validate(); err != nil {
+		return err
+	}
+	return s.hasPrefix(organization, ref, strings.TrimPrefix(string(ref), "env:"))
+}
+
+func (s *Store) hasPrefix(organization uuid.UUID, ref integrations.Ref, name string) error {
 	prefix, ok := s.Prefixes[organization]
 	switch {
 	case !ok:
@@ -108,7 +124,16 @@ func (s *Store) Operator(ref string) (func(context.Context) (string, error), err
 		return nil, errors.New("file: is not followed by an absolute path; want file:/path/to/secret")
 	}
 	return func(ctx context.Context) (string, error) {
-		return s.file(ctx, uuid.Nil, integrations.Ref(ref), func() ([]byte, error) { return readPath(path) })
+		return s.file(ctx, uuid.Nil, integrations.Ref(ref), func() ([]byte, error) {
+			return readPath(path, func(m fs.FileMode) error {
+				if open(m) && s.Log != nil { // a container's secret often is
+					s.opened.Do(func() {
+						s.Log.Warn("everybody on this machine has access to the file of the mail server's password", "mode", m.Perm().String())
+					})
+				}
+				return nil
+			})
+		})
 	}, nil
 }
 
@@ -122,6 +147,8 @@ func text[R ~string](ref R, secret string) (string, error) {
 	switch {
 	case secret == "":
 		return "", fmt.Errorf("%s: the secret is missing or empty; set it where the worker runs", ref)
+	case strings.TrimSpace(secret) != secret || strings.HasPrefix(secret, "\ufeff"):
+		return "", fmt.Errorf("%s: begins or ends with a blank, or begins with a byte order mark (U+FEFF); write the secret and nothing else", ref)
 	case len(secret) > maxSecret:
 		return "", fmt.Errorf("%s: longer than %d bytes", ref, maxSecret)
 	case strings.ContainsAny(secret, "\r\n\x00"):

@@ -93,10 +93,10 @@ func TestOwnSpace(t *testing.T) {
 		{acme, "env:ACMETOKEN", "does not begin with"}, {acme, "env:acme_token", "does not begin with"}, {acme, "env:XLEDGER_TOKEN", "does not begin with"},
 		{acme, "env:DATABASE_URL", "does not begin with"}, {acme, "env:LEDGERLINE_SMTP_URL", "does not begin with"},
 		{acme, "env:ACME_EMPTY", "missing or empty"}, {acme, "env:ACME_NONE", "missing or empty"}, {acme, "env:ACME_LINES", "line break"},
-		{carol, "env:ACME_TOKEN", "has no prefix"}, {carol, "file:token", "no such file"}, {uuid.Nil, "file:token", "no such file"},
+		{carol, "env:ACME_TOKEN", "has no prefix"}, {carol, "file:token", "there is no file"}, {uuid.Nil, "file:token", "no such file"},
 		{bravo, integrations.Ref("file:../" + acme.String() + "/token"), "name of a file"},
 		{bravo, integrations.Ref("file:" + h.acme + "/token"), "absolute path"}, {bravo, "file:/etc/hostname", "absolute path"},
-		{bravo, "file:vendors/x.key", "no such file"}, {acme, "file:vendors", "is a folder"}, {acme, "file:token/x", "not a directory"},
+		{bravo, "file:vendors/x.key", "there is no file"}, {acme, "file:vendors", "is a folder"}, {acme, "file:token/x", "not a directory"},
 		{acme, "whatever canary", "must not stand in the file"},
 	} {
 		h.refused(t, c.organization, c.ref, c.says)
@@ -108,6 +108,16 @@ func TestOwnSpace(t *testing.T) {
 
 // The development switch keeps the way of before: any variable, and files by
 // their path, whoever can read them. What is laid out in earnest works too.
+// A secret is what stands there and nothing else: blanks around it, and the mark that
+// some editors put before it, would be sent.
+func TestNothingAroundASecret(t *testing.T) {
+	h := newHome(t)
+	for _, text := range []string{" canary", "canary ", "canary\t\n", "\u00a0canary", "\ufeffcanary\n"} {
+		require.NoError(t, os.WriteFile(filepath.Join(h.acme, "blank"), []byte(text), 0o600))
+		h.refused(t, acme, "file:blank", "begins or ends with a blank")
+	}
+}
+
 func TestDevShared(t *testing.T) {
 	h := newHome(t)
 	h.DevShared = true
@@ -169,7 +179,7 @@ func TestLinksStayInside(t *testing.T) {
 	h.link(t, "/proc/self/environ", "environment")
 	h.link(t, "/dev/ptmx", "device")
 	for _, name := range []string{"up", "other", "folder/token", "through", "out-and-in", "absolute", "absolute-inside", "environment", "device"} {
-		h.refused(t, acme, integrations.Ref("file:"+name), "escapes")
+		h.refused(t, acme, integrations.Ref("file:"+name), "a link leads out")
 	}
 	h.link(t, "loop", "loop")
 	h.refused(t, acme, "file:loop", "file:loop")

@@ -29,6 +29,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/redact"
 )
 
 // DefaultAuthority is where tokens come from unless an integration's setting
@@ -156,6 +157,9 @@ func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.
 		return nil, refused{seen.verdict}
 	case err != nil:
 		return nil, err
+	case len(token.AccessToken) > redact.MaxSecret:
+		return nil, refused{adapters.Fault(classify.InvalidResponse, "token:size",
+			fmt.Sprintf("the access token has %d bytes; at most %d are masked wherever they come back, so a longer one is not used", len(token.AccessToken), redact.MaxSecret))}
 	case token.Expiry.IsZero():
 		token.Expiry = time.Now().Add(expiryMargin + time.Minute) // no expires_in: use it briefly
 	}

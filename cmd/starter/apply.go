@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -168,7 +169,11 @@ func (a *app) checkSources(ctx context.Context, list []integrations.Integration)
 			err = sources.Check(ctx, at.organization, at.source)
 			asked[at] = err
 		}
-		if err != nil {
+		var fault *runlog.SourceError
+		if err != nil && !errors.As(err, &fault) {
+			faults = append(faults, fmt.Errorf("integration %s: export.source %s: its database cannot be asked: %s; check %s and that the server is up",
+				in.Name, in.Export.Source, environ.Cause(err), runlog.SourceVariable))
+		} else if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				faults = append(faults, fmt.Errorf("integration %s: export.%s", in.Name, line))
 			}
@@ -189,14 +194,14 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 		}
 		seen[in.OrganizationID] = true
 		known, err := runlog.Integrations(ctx, db, in.OrganizationID)
-		if err != nil {
+		if err != nil && !unreadable(err) { // applying is what repairs a row
 			return nil, err
 		}
 		for _, k := range known {
 			before[k.ID] = k
 		}
 		removed, err := runlog.RemovedIntegrations(ctx, db, in.OrganizationID)
-		if err != nil {
+		if err != nil && !unreadable(err) {
 			return nil, err
 		}
 		gone = append(gone, removed...)

@@ -63,11 +63,11 @@ func checkReferences(words io.Writer, file integrations.File) error {
 	var unchecked []string
 	for _, r := range references(file) {
 		switch {
-		case !strings.HasPrefix(string(r.ref), "env:") || store.DevShared:
+		case !strings.HasPrefix(string(r.ref), "env:") || store.DevShared && store.Prefixes == nil:
 		case store.Prefixes == nil:
 			unchecked = append(unchecked, string(r.ref))
 		default:
-			if err := store.Check(r.organization, r.ref); err != nil {
+			if err := store.CheckPrefix(r.organization, r.ref); err != nil {
 				faults = append(faults, fmt.Errorf("%s: %s: %w", r.owner, r.name, err))
 			}
 		}

@@ -64,6 +64,7 @@ func TestReferencesAreChecked(t *testing.T) {
 		"no prefix":            {map[string]string{prefixes: bravo + "=BRAVO_"}, "env:ACME_TOKEN", "file:hook", []string{"has no prefix"}, "", acme},
 		"prefixes not known":   {nil, "env:XLEDGER_TOKEN", "env:HOOK", nil, "whether the worker may read env:HOOK, env:XLEDGER_TOKEN;", acme},
 		"variable, for all":    {map[string]string{"LEDGERLINE_DEV_SHARED_SECRETS": "true"}, "env:XLEDGER_TOKEN", "env:HOOK", nil, "", acme},
+		"prefix, for all":      {map[string]string{"LEDGERLINE_DEV_SHARED_SECRETS": "true", prefixes: known}, "env:BRAVO_TOKEN", "file:hook", []string{"env:BRAVO_TOKEN: does not begin with ACME_"}, "", acme},
 		"bad prefixes":         {map[string]string{prefixes: acme + "=canary"}, "file:token", "file:hook", []string{"LEDGERLINE_ENV_SECRETS: entry 1"}, "", acme},
 		"a secret in the file": {nil, "canary", "whsec_canary", []string{"credentials.token: a secret must not stand", "webhook.secret: a secret must not stand"}, "", acme},
 	} {
@@ -97,7 +98,7 @@ func TestCheckReadsAsTheWorkerDoes(t *testing.T) {
 	t.Setenv("ACME_TOKEN", "canary")
 	env := map[string]string{"LEDGERLINE_SECRETS": dir, "LEDGERLINE_ENV_SECRETS": acme + "=ACME_"}
 	for token, says := range map[string]string{
-		"file:token": "yes", "env:ACME_TOKEN": "yes", "file:none": "no: file:none: no such file or directory", "file:open": "no: file:open: everybody on its machine", "env:ACME_NONE": "no: env:ACME_NONE: the secret is missing",
+		"file:token": "yes", "env:ACME_TOKEN": "yes", "file:none": "no: file:none: there is no file $LEDGERLINE_SECRETS/" + acme + "/none", "file:open": "no: file:open: everybody on its machine", "env:ACME_NONE": "no: env:ACME_NONE: the secret is missing",
 	} {
 		out, words, code := starterOf(t, env, fileOf(acme, token, "file:weak"), "check", "-f", "-", "-o", "json")
 		require.Zero(t, code, words)

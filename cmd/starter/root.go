@@ -216,7 +216,10 @@ func organizationFlag(c *cobra.Command, into *string) {
 }
 
 func parseUUID(flag, value string) (uuid.UUID, error) {
-	if value == "" {
+	switch {
+	case value == "" && flag == "--org":
+		return uuid.Nil, usage("--org is missing: want a UUID, there or in LEDGERLINE_ORG")
+	case value == "":
 		return uuid.Nil, usage("%s is missing: want a UUID", flag)
 	}
 	id, err := uuid.Parse(value)
@@ -232,15 +235,30 @@ func find(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which
 		return integrations.Integration{}, usage("--integration is missing: want the UUID or the name of an integration")
 	}
 	list, err := runlog.Integrations(ctx, db, organization)
-	if err != nil {
-		return integrations.Integration{}, err
-	}
 	for _, in := range list {
 		if in.Name == which || in.ID.String() == which {
 			return in, nil
 		}
 	}
+	if err != nil {
+		return integrations.Integration{}, err
+	}
 	return integrations.Integration{}, fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, organization)
+}
+
+// unreadable reports whether an error is about some integrations of a list only.
+func unreadable(err error) bool {
+	var some *runlog.UnreadableError
+	return errors.As(err, &some)
+}
+
+// listed returns an organization's integrations, and says which cannot be read.
+func listed(c *cobra.Command, db runlog.Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
+	list, err := runlog.Integrations(c.Context(), db, organization)
+	if unreadable(err) {
+		return list, say(c.ErrOrStderr(), "warning: %v", err)
+	}
+	return list, err
 }
 
 // dash shows that there is nothing to show.

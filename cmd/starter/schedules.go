@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -32,7 +31,7 @@ func (a *app) schedulesList() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			list, err := runlog.Integrations(c.Context(), pool, organization)
+			list, err := listed(c, pool, organization)
 			if err != nil {
 				return err
 			}

@@ -198,7 +198,7 @@ func (a *app) integrationsList() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			list, err := runlog.Integrations(c.Context(), pool, organization)
+			list, err := listed(c, pool, organization)
 			if err != nil {
 				return err
 			}

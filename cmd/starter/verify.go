@@ -13,7 +13,6 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -57,7 +56,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 			defer pool.Close()
 			var list []integrations.Integration
 			if integration == "" {
-				list, err = runlog.Integrations(ctx, pool, organization)
+				list, err = listed(c, pool, organization)
 			} else {
 				list = make([]integrations.Integration, 1)
 				list[0], err = find(ctx, pool, organization, integration)

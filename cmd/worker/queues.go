@@ -45,9 +45,10 @@ type queues struct {
 	give   func(context.Context, []uuid.UUID) error      // them back; nil for all and for ever
 	start  func(uuid.UUID, role, func(error)) (stopper, error)
 
-	renewed time.Time // before the leases that are held were asked for
-	running map[uuid.UUID]*queue
-	ended   chan struct{} // a worker that was to stop has
+	renewed    time.Time // before the leases that are held were asked for
+	running    map[uuid.UUID]*queue
+	unreadable map[uuid.UUID]bool // of which it has been said
+	ended      chan struct{}      // a worker that was to stop has
 }
 
 // stopper is a started worker.
@@ -70,7 +71,7 @@ type queue struct {
 func newQueues(acts *activities.Activities, temporal client.Client, logger *slog.Logger) *queues {
 	process := uuid.New()
 	return &queues{
-		logger: logger, running: make(map[uuid.UUID]*queue), ended: make(chan struct{}, 1),
+		logger: logger, running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
 		list: func(ctx context.Context) ([]runlog.Queue, error) {
 			return runlog.Queues(ctx, acts.DB, process, leaseFor)
 		},
@@ -128,6 +129,7 @@ func (q *queues) look(ctx context.Context) {
 	known := make(map[uuid.UUID]bool, len(list))
 	for _, l := range list {
 		known[l.IntegrationID] = true
+		q.report(l)
 		if q.become(l.IntegrationID, roleOf(l)) && l.Surplus {
 			released = append(released, l.IntegrationID)
 		}
@@ -144,9 +146,20 @@ func (q *queues) look(ctx context.Context) {
 	}
 }
 
+// report says once that an integration's limits cannot be read. Its calls wait; those
+// of others do not.
+func (q *queues) report(l runlog.Queue) {
+	if l.Unreadable && !q.unreadable[l.IntegrationID] {
+		q.logger.Error("an integration's limits cannot be read, so none of its calls is made: apply its file again", "integration_id", l.IntegrationID)
+	}
+	q.unreadable[l.IntegrationID] = l.Unreadable
+}
+
 // roleOf is what to do in a queue.
 func roleOf(l runlog.Queue) role {
 	switch {
+	case l.Unreadable: // no limit that could be kept
+		return role{}
 	case l.ConcurrentRequests == 0:
 		return role{perMinute: l.RequestsPerMinute, slots: sharedSlots}
 	case l.Held && !l.Surplus:

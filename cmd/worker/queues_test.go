@@ -43,7 +43,7 @@ type fleet struct {
 func newFleet() *fleet {
 	f := &fleet{}
 	f.queues = &queues{
-		logger: slog.New(slog.NewTextHandler(io.Discard, nil)), running: make(map[uuid.UUID]*queue), ended: make(chan struct{}, 1),
+		logger: slog.New(slog.NewTextHandler(io.Discard, nil)), running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
 		list: func(context.Context) ([]runlog.Queue, error) { return f.now, f.err },
 		give: func(_ context.Context, held []uuid.UUID) error {
 			f.given, f.left = append(f.given, held...), held == nil
@@ -84,6 +84,7 @@ func TestQueueRoles(t *testing.T) {
 		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30, Held: true}, role{perMinute: 30, slots: 2, leased: true}},
 		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30}, role{}},
 		{runlog.Queue{ConcurrentRequests: 2, Held: true, Surplus: true}, role{}},
+		{runlog.Queue{Unreadable: true}, role{}}, // no limit that could be kept
 	} {
 		f := newFleet()
 		c.is.IntegrationID = id

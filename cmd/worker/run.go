@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -222,6 +223,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	if err != nil {
 		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))

@@ -19,10 +19,12 @@ CREATE TABLE ledgerline.queue_workers (
 
 -- Integrations whose calls have a queue of their own. One that was removed
 -- keeps it for as long as a run may wait to go on there, and a bit longer.
+-- A limit that is no number cannot be kept: unreadable says so, and it stops nobody else.
 CREATE VIEW ledgerline.queues AS
     SELECT organization_id, integration_id,
-           coalesce((limits ->> 'requestsPerMinute')::integer, 0) AS requests_per_minute,
-           coalesce((limits ->> 'concurrentRequests')::integer, 0) AS concurrent_requests
+           coalesce(substring(limits ->> 'requestsPerMinute' FROM '^[0-9]{1,9}$')::integer, 0) AS requests_per_minute,
+           coalesce(substring(limits ->> 'concurrentRequests' FROM '^[0-9]{1,9}$')::integer, 0) AS concurrent_requests,
+           coalesce(limits ->> 'requestsPerMinute', '0') !~ '^[0-9]{1,9}$' OR coalesce(limits ->> 'concurrentRequests', '0') !~ '^[0-9]{1,9}$' AS unreadable
     FROM ledgerline.integrations WHERE own_queue AND coalesce(removed_at > now() - interval '35 days', true);
 
 -- All is across organizations, and only the functions below touch it.
@@ -50,7 +52,7 @@ DROP FUNCTION ledgerline.own_queues();
 -- it asked.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.own_queues(worker uuid, ttl interval)
-    RETURNS TABLE (integration_id uuid, requests_per_minute integer, concurrent_requests integer, held boolean, surplus boolean)
+    RETURNS TABLE (integration_id uuid, requests_per_minute integer, concurrent_requests integer, held boolean, surplus boolean, unreadable boolean)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -76,7 +78,8 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT q.integration_id, q.requests_per_minute, q.concurrent_requests, l.worker_id IS NOT NULL,
-               l.worker_id IS NOT NULL AND row_number() OVER (PARTITION BY l.worker_id ORDER BY q.integration_id) = share + 1
+               l.worker_id IS NOT NULL AND row_number() OVER (PARTITION BY l.worker_id ORDER BY q.integration_id) = share + 1,
+               q.unreadable
         FROM ledgerline.queues q LEFT JOIN ledgerline.queue_leases l ON l.integration_id = q.integration_id AND l.worker_id = worker
         ORDER BY 1;
 END
