@@ -104,6 +104,22 @@ func TestLateErrorsAreMatchedByNamesThatAreKept(t *testing.T) {
 	require.Equal(t, []string{"25023441", "locked [REDACTED]"}, []string{list[0].Reference, list[0].Message})
 }
 
+// What a vendor says of late errors is bounded, however much it is.
+func TestLateErrorsAreBounded(t *testing.T) {
+	c := newCareless(t, "xledger", random(26), "")
+	edge := `{"cursor":"1","node":{"dbId":"1","createdAt":"2026-11-23T10:00:00","message":"x","errorLevel":{"code":"ERROR"},"transactionDbId":"25023441"}}`
+	c.says(answer(200, `{"data":{"glImportItemErrors":{"edges":[`+strings.Repeat(edge+",", 500)+edge+`],"pageInfo":{"hasNextPage":false}}}}`), nil)
+	x := Adapters()["xledger"].(adapters.Exporter)
+	list, _, v := lateErrors(t.Context(), x, c.conn(t), time.Now())
+	require.Equal(t, classify.Untrusted, v.Kind, v.Message)
+	require.Empty(t, list)
+
+	c.says(answer(200, `{"data":{"glImportItemErrors":{"edges":[`+edge+`],"pageInfo":{"hasNextPage":false}}}}`), nil)
+	list, _, v = lateErrors(t.Context(), x, c.conn(t), time.Now())
+	require.Equal(t, classify.Success, v.Class, v.Message)
+	require.Len(t, list, 1)
+}
+
 // The cross product of what exports ask, and what a vendor may say to it.
 func TestNoPartOfASecretIsKeptOfExports(t *testing.T) {
 	for _, adapter := range vendors.Names() {

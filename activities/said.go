@@ -111,8 +111,14 @@ func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, soug
 // many these are.
 func lateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, since time.Time) (list []adapters.LateError, unnamed int, v classify.Verdict) {
 	all, v := x.LateErrors(ctx, conn, since)
+	if v.Class != classify.Success {
+		return nil, 0, heard(conn, v)
+	}
 	r := masker(conn)
 	for _, e := range all {
+		if ctx.Err() != nil { // a vendor may say a lot
+			return nil, 0, classify.Err(ctx.Err())
+		}
 		own := false
 		if e.Reference, own = reference(r, e.Reference); !own {
 			unnamed++

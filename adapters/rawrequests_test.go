@@ -45,6 +45,7 @@ var rawRequests = []struct {
 	{"another", `{"method":"GET","path":"accounts","headers":{"x-http-method":"DELETE"}}`, refused, refused},
 	{"another in a batch", `{"requests":[{"method":"GET","path":"accounts","headers":{"X-Method-Override":"DELETE"}}]}`, refused, refused},
 	{"an option that changes the method", `{"method":"GET","path":"accounts?_method=DELETE"}`, refused, refused},
+	{"one behind a semicolon", `{"method":"GET","path":"accounts?a=1;_method=DELETE"}`, refused, refused},
 	{"another option", `{"method":"GET","path":"accounts?x-http-method-override=DELETE"}`, refused, refused},
 	{"an option in code", `{"method":"GET","path":"accounts?%5Fmethod=DELETE"}`, refused, refused},
 	{"a header twice in two cases", `{"method":"PATCH","path":"accounts(1)","headers":{"If-Match":"*","if-match":"x"},"body":{}}`, refused, refused},

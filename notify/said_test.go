@@ -44,7 +44,9 @@ func TestReceiverRepeatsItsAddress(t *testing.T) {
 		host := strings.TrimPrefix(server.URL, "http://")
 		options := adapters.ClientOptions{DevHosts: []string{host}}
 		w := notify.Webhook{HTTP: adapters.Guarded(options), DevHosts: []string{host}}
-		noSecret(t, w.Send(t.Context(), server.URL+"/services/"+path, secretOf("a"), message()), path)
+		for _, address := range []string{"/services/" + path, "/hook?key=" + path, "/hook?" + path, "/hook?v=1;key=" + path, "/hook?v=1;" + path} {
+			noSecret(t, w.Send(t.Context(), server.URL+address, secretOf("a"), message()), path)
+		}
 		server.Close()
 	}
 }

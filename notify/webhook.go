@@ -81,8 +81,11 @@ func addressSecrets(u *url.URL) []string {
 			secrets = append(secrets, segment)
 		}
 	}
-	for _, values := range u.Query() {
-		secrets = append(secrets, values...)
+	for _, part := range strings.FieldsFunc(u.RawQuery, func(r rune) bool { return strings.ContainsRune("&;=", r) }) { // a name may be one too
+		secrets = append(secrets, part)
+		if decoded, err := url.QueryUnescape(part); err == nil {
+			secrets = append(secrets, decoded)
+		}
 	}
 	return secrets
 }

@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -147,6 +148,8 @@ func text[R ~string](ref R, secret string) (string, error) {
 	switch {
 	case secret == "":
 		return "", fmt.Errorf("%s: the secret is missing or empty; set it where the worker runs", ref)
+	case !utf8.ValidString(secret):
+		return "", fmt.Errorf("%s: is not UTF-8, so it could not be masked where it comes back", ref)
 	case strings.TrimSpace(secret) != secret || strings.HasPrefix(secret, "\ufeff"):
 		return "", fmt.Errorf("%s: begins or ends with a blank, or begins with a byte order mark (U+FEFF); write the secret and nothing else", ref)
 	case len(secret) > maxSecret:

@@ -116,6 +116,8 @@ func TestNothingAroundASecret(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(h.acme, "blank"), []byte(text), 0o600))
 		h.refused(t, acme, "file:blank", "begins or ends with a blank")
 	}
+	require.NoError(t, os.WriteFile(filepath.Join(h.acme, "latin1"), []byte("p\xe6ssord-canary"), 0o600))
+	h.refused(t, acme, "file:latin1", "is not UTF-8")
 }
 
 func TestDevShared(t *testing.T) {

@@ -120,6 +120,9 @@ func checkPath(p string) error {
 	case slices.Contains(strings.Split(strings.ToLower(u.Path), "/"), "$batch"):
 		return errors.New(`a batch is written as {"requests": […]}, so that what each part does is known`)
 	}
+	if strings.Contains(u.RawQuery, ";") { // which some servers read as &, and Go's parser as a part of nothing
+		return errors.New("the query has a semicolon; write %3B for one in a value")
+	}
 	for option := range u.Query() { // of servers and proxies that let a GET be something else
 		if o := strings.ToLower(option); o == "_method" || strings.HasPrefix(o, "x-http-method") {
 			return fmt.Errorf("option %q would change the method", option)

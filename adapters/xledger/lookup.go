@@ -111,6 +111,9 @@ func pages(ctx context.Context, c *adapters.Conn, q connection, each func(node j
 		if err != nil {
 			return invalid(a, err)
 		}
+		if len(p.nodes) > q.first {
+			return invalid(a, fmt.Errorf("%s gave %d nodes where at most %d were asked for", field, len(p.nodes), q.first))
+		}
 		for _, n := range p.nodes {
 			if err := each(n); err != nil {
 				return invalid(a, err)
@@ -200,6 +203,9 @@ var vendorTime = time.FixedZone("CET", 60*60)
 // its clock.
 const margin = 24 * time.Hour
 
+// maxErrors bounds what is kept of import errors, in bytes.
+const maxErrors = 16 << 20
+
 // LateErrors implements [adapters.Exporter] with glImportItemErrors. Two things
 // are assumptions: that createdAt can be filtered like modifiedAt, and that
 // transactionDbId is the dbId of the import item, by which [Adapter.References]
@@ -207,7 +213,11 @@ const margin = 24 * time.Hour
 // who matches them finds nothing.
 func (Adapter) LateErrors(ctx context.Context, c *adapters.Conn, since time.Time) ([]adapters.LateError, classify.Verdict) {
 	var out []adapters.LateError
+	total := 0
 	_, v := pages(ctx, c, errorsSince(since), func(raw json.RawMessage) error {
+		if total += len(raw); total > maxErrors {
+			return fmt.Errorf("more than %d MB of import errors", maxErrors>>20)
+		}
 		f, isError, err := parseLateError(raw)
 		if err == nil && isError { // those from before since too: the vendor's clock is another one, and who asks goes by references
 			out = append(out, f)

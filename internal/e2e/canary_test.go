@@ -47,20 +47,22 @@ func keep(name, text string) {
 	kept[name].WriteString(text + "\n")
 }
 
-// keepMetrics keeps what a worker that runs has measured.
-func keepMetrics(p *devstack.Process) {
+// keepMetrics keeps what a worker has measured, and reports false of one that no
+// longer runs.
+func keepMetrics(p *devstack.Process) bool {
 	address := listening.FindStringSubmatch(p.Output())
 	if address == nil {
-		return
+		return false
 	}
 	client := http.Client{Timeout: 2 * time.Second}
 	answer, err := client.Get("http://" + address[1] + "/metrics")
 	if err != nil {
-		return // it has been killed
+		return false
 	}
 	defer answer.Body.Close()
-	text, _ := io.ReadAll(answer.Body)
+	text, err := io.ReadAll(answer.Body)
 	keep("metrics.txt", string(text))
+	return err == nil
 }
 
 var listening = regexp.MustCompile(`"listen":"([^"]+)"`)
@@ -95,14 +97,34 @@ func echoes(t *testing.T, o tenant) {
 	finish(t, kind)
 }
 
-// TestCanariesComeNear lets vendors echo the credentials; the search at the end of
-// the suite would prove nothing otherwise.
+// TestCanariesComeNear lets vendors echo the credentials, and every command show what
+// there is; the search at the end of the suite would prove nothing otherwise.
 func TestCanariesComeNear(t *testing.T) {
-	startWorker(t)
+	w := startWorker(t)
 	o := newTenant(t, quick)
 	echoes(t, o)
-	_, _, code := starter(t, "", "logs", "--org", o.id.String(), "-o", "json")
-	require.Zero(t, code)
+	file := stack.Integrations(o.id, quick)
+	for _, c := range []struct {
+		stdin string
+		args  []string
+	}{
+		{"", []string{"logs"}}, {"", []string{"exports", "list"}}, {"", []string{"ticks", "list"}}, {"", []string{"quota"}}, {"", []string{"health"}},
+		{"", []string{"health", "history"}}, {"", []string{"schedules", "list"}}, {"", []string{"integrations", "list"}},
+		{"", []string{"integrations", "verify"}}, {"", []string{"notifications", "list"}}, {"", []string{"notifications", "channels"}},
+		{file, []string{"integrations", "check", "-f", "-"}}, {file, []string{"integrations", "apply", "-f", "-", "--dry-run"}},
+		{"Authorization: token " + sandbox.DemoXledgerToken, []string{"redact"}},
+	} {
+		for _, form := range []string{"table", "json"} {
+			args := append(c.args, "-o", form)
+			if c.stdin == "" {
+				args = append(args, "--org", o.id.String())
+			}
+			out, words, code := starter(t, c.stdin, args...)
+			require.LessOrEqual(t, code, 1, "%v: %s", args, words) // verify: the old token is refused
+			require.NotEmpty(t, out+words, "%v", args)
+		}
+	}
+	require.True(t, keepMetrics(w))
 	masked := queryStrings(t, "SELECT error_message FROM ledgerline.integration_run_logs WHERE organization_id = $1", o.id)
 	require.Contains(t, strings.Join(masked, "\n"), "[REDACTED]")
 }
