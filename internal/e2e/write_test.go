@@ -335,6 +335,7 @@ func TestInvokeWithoutCare(t *testing.T) {
 		"a version 7 correlation ID": func(in *activities.Invocation) { in.CorrelationID = uuid.Must(uuid.NewV7()) },
 		"an adapter there is not":    func(in *activities.Invocation) { in.AdapterName = "sap" },
 		"a policy without bounds":    func(in *activities.Invocation) { in.Policy.MaxRetries, in.Policy.Budget = 1000, 1000*time.Hour },
+		"a very long name":           func(in *activities.Invocation) { in.Actor = strings.Repeat("å", 10_000) + "\x00" },
 		"an operation there is not":  func(in *activities.Invocation) { in.Operation = "delete" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -358,15 +359,6 @@ func TestInvokeWithoutCare(t *testing.T) {
 		require.Equal(t, []string{"1 configuration - " + in.IntegrationID.String()}, queryStrings(t,
 			`SELECT attempt_number || ' ' || error_kind || ' ' || coalesce(integration_id::text, '-') || ' ' || requested_integration_id
 			FROM ledgerline.integration_run_logs WHERE correlation_id = $1`, in.CorrelationID))
-	})
-	t.Run("who asks has a very long name", func(t *testing.T) {
-		in, key := o.voucher()
-		in.Actor = strings.Repeat("å", 10_000) + "\x00"
-		out := start(t, in)
-		require.True(t, out.OK, "%+v", out.Failure)
-		require.Equal(t, 2, effects(key))
-		_, rows := known(t, in)
-		require.Equal(t, []string{"1 1 done"}, rows)
 	})
 	t.Run("the record refuses its row", func(t *testing.T) {
 		// Nothing that a worker sends is refused, as far as is known. So the table
