@@ -18,6 +18,7 @@
 package redact
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"sync"
@@ -111,7 +112,7 @@ func (r *Redactor) maskTo(s string, keep int) string {
 	if r == nil || len(r.secrets) == 0 {
 		return s[:keep]
 	}
-	return r.exact().mask(s, keep)
+	return r.exact().mask(context.Background(), s, keep)
 }
 
 // bound cuts a text for [shapes], and with it the word that the cut went
