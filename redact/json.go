@@ -20,8 +20,8 @@ func (r *Redactor) JSON(body []byte) (masked []byte, ok bool) {
 }
 
 // JSONContext is [Redactor.JSON] for as long as there is time: ok is false too if
-// ctx is done before all of body was looked at. It notices within about 30 ms for
-// each MB of the longest string.
+// ctx is done before all of body was looked at. It notices within about 100 ms
+// for each MB of the longest string.
 func (r *Redactor) JSONContext(ctx context.Context, body []byte) (masked []byte, ok bool) {
 	if !json.Valid(body) {
 		return nil, false
