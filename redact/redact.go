@@ -55,6 +55,9 @@ func New(secrets ...string) *Redactor {
 	for _, s := range secrets {
 		if s = strings.TrimSpace(s); len(s) >= 4 {
 			r.secrets = append(r.secrets, s)
+			if !utf8.ValidString(s) { // as who reads it as UTF-8 repeats it
+				r.secrets = append(r.secrets, strings.ToValidUTF8(s, "\ufffd"), string([]rune(s)))
+			}
 		}
 	}
 	r.exact = sync.OnceValue(func() exact { return newExact(r.secrets) })
