@@ -27,8 +27,8 @@ func TestNothingIsShownUnseen(t *testing.T) {
 		for depth := 1; depth <= 5 && len(enc) < 3000; depth++ {
 			enc = layer(enc)
 			for _, pad := range []string{"V", "4242", "VVVV%41=41", "=41&amp;%2541", "=56=56VVVVVVVV", `\u0041=41VV`, "85 ", "&#86;", "NDI0Mg"} {
-				for _, n := range []int{0, 50, 300, 3000, 50000} {
-					if n == 50000 && (pad != "V" || depth > 2) {
+				for _, n := range []int{0, 300, 1500, 50000} {
+					if n == 50000 && (pad != "V" || depth != 2) {
 						continue // it takes long
 					}
 					pads := strings.Repeat(pad, n/len(pad))
