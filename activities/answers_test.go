@@ -1,9 +1,15 @@
 package activities
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -50,12 +56,74 @@ func TestMaskingFailsNoWrite(t *testing.T) {
 
 // What is no JSON is left out, and said so.
 func TestMaskedLeavesOutWhatIsNoJSON(t *testing.T) {
-	r := redact.New("a secret that is long enough")
+	acts, r := &Activities{Log: slog.New(slog.DiscardHandler)}, redact.New("a secret that is long enough")
 	for _, body := range []string{`{"a":`, `x`, "\xff", `"a secret that is long enough`} {
-		a := masked(r, Answer{HTTPStatus: 200, Body: []byte(body)})
+		a := acts.masked(t.Context(), r, Answer{HTTPStatus: 200, Body: []byte(body)})
 		require.Nil(t, a.Body)
 		require.Equal(t, adapters.Omit([]byte(body), adapters.NotMasked), a.Omitted)
 	}
 	large := adapters.Omit([]byte("x"), adapters.TooLarge)
-	require.Equal(t, Answer{HTTPStatus: 200, Omitted: large}, masked(r, Answer{HTTPStatus: 200, Omitted: large}), "it was left out before")
+	require.Equal(t, Answer{HTTPStatus: 200, Omitted: large}, acts.masked(t.Context(), r, Answer{HTTPStatus: 200, Omitted: large}), "it was left out before")
 }
+
+// A write stays done if its answer comes so late, or is so dear to mask, that there is
+// no time left for it; a read stays a success. Only the body is left out.
+func TestDoneStaysDoneWithoutTimeToMask(t *testing.T) {
+	for _, adapter := range vendors.Names() {
+		c := newCareless(t, adapter, random(26), "eyJ"+random(26))
+		// The time is up an hour before the deadline of the attempt.
+		c.acts.maskFor = -time.Hour
+		var settled []classify.Effect
+		c.acts.Claims.Settle = func(_ context.Context, _, _ uuid.UUID, _ int, effect classify.Effect, _ bool, _ int) error {
+			settled = append(settled, effect)
+			return nil
+		}
+		body := `{"data":{"rows":[],"store":{"id":"` + strings.Repeat("=56=56VVVVVVVV", 1000) + c.secret + `"}}}`
+		for _, write := range []bool{true, false} {
+			kept, result, failed := c.call(t, write, answer(200, body), c.granted())
+			require.Nil(t, failed, kept)
+			last := result.Trail.Last()
+			require.Equal(t, classify.Success, last.Class, adapter)
+			require.Nil(t, result.Response.Body)
+			require.Equal(t, adapters.Omit([]byte(body), adapters.NotMasked), result.Response.Omitted)
+			require.Empty(t, leaks(kept, c.secret, c.token))
+			if write {
+				require.Equal(t, []classify.Effect{classify.Done}, settled, "%s: what the claim says is what is reported", adapter)
+				require.Equal(t, classify.Done, last.Effect, adapter)
+			}
+		}
+		c.acts.maskFor = time.Hour
+		_, result, _ := c.call(t, true, answer(200, body), c.granted())
+		require.Nil(t, result.Response.Omitted, "with time enough it is masked")
+		require.NotEmpty(t, result.Response.Body)
+	}
+}
+
+// Masking has time behind the deadline of an attempt, and leaves as much to report in.
+func TestMaskingHasABound(t *testing.T) {
+	for _, attempt := range []time.Duration{time.Second, 2 * time.Second, 30 * time.Second, 5 * time.Minute} {
+		p := classify.Policy{AttemptTimeout: attempt}
+		end := time.Now().Add(attempt - margin(attempt))
+		ctx, cancel := context.WithDeadline(t.Context(), end)
+		cancel() // by whatever
+		masking, stop := new(Activities).maskBy(ctx, p)
+		defer stop()
+		by, ok := masking.Deadline()
+		require.True(t, ok)
+		require.NoError(t, masking.Err())
+		require.Equal(t, margin(attempt)/2, by.Sub(end))
+	}
+}
+
+// A defect in masking is no failure of the write.
+func TestMaskingThatPanics(t *testing.T) {
+	var log bytes.Buffer
+	acts, body := &Activities{Log: slog.New(slog.NewJSONHandler(&log, nil))}, []byte(`{"a":"some text"}`)
+	got := acts.masked(defect{t.Context()}, redact.New("a secret that is long enough"), Answer{HTTPStatus: 201, Body: body})
+	require.Equal(t, Answer{HTTPStatus: 201, Omitted: adapters.Omit(body, adapters.NotMasked)}, got)
+	require.Contains(t, log.String(), "defect.Err")
+}
+
+type defect struct{ context.Context }
+
+func (defect) Err() error { panic("a defect") }

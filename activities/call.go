@@ -177,7 +177,9 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		// What the vendor said has passed masking before; our own errors pass it here,
 		// and so does the answer.
 		r := masker(conn)
-		out.message, out.answer = r.Text(out.verdict.Message), masked(r, out.answer)
+		masking, cancel := a.maskBy(ctx, in.Policy)
+		defer cancel()
+		out.message, out.answer = r.Text(out.verdict.Message), a.masked(masking, r, out.answer)
 	}()
 
 	if err := in.Validate(); err != nil {

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -44,19 +45,44 @@ func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op a
 }
 
 // masked masks the secrets of an attempt in its answer. Where that cannot be done,
-// the body is left out: what the vendor has accepted does not become a failure by
-// masking.
-func masked(r *redact.Redactor, a Answer) Answer {
-	if len(a.Body) == 0 {
-		return a
+// or not before ctx is done, the body is left out: what the vendor has accepted does
+// not become a failure by masking.
+func (a *Activities) masked(ctx context.Context, r *redact.Redactor, answer Answer) Answer {
+	body := answer.Body
+	if len(body) == 0 {
+		return answer
 	}
-	body, ok := r.JSON(a.Body)
-	if !ok {
-		a.Body, a.Omitted = nil, adapters.Omit(a.Body, adapters.NotMasked)
-		return a
+	done := make(chan []byte, 1)
+	go func() { // it stops soon after ctx, and that may be too late to report
+		defer func() {
+			if recover() != nil {
+				a.Log.Error("an answer could not be masked; this is a defect of Ledgerline", "at", panicSite())
+				done <- nil
+			}
+		}()
+		masked, _ := r.JSONContext(ctx, body)
+		done <- masked
+	}()
+	select {
+	case answer.Body = <-done:
+	case <-ctx.Done():
+		answer.Body = nil
 	}
-	a.Body = body
-	return a
+	if answer.Body == nil {
+		answer.Omitted = adapters.Omit(body, adapters.NotMasked)
+	}
+	return answer
+}
+
+// maskBy returns a context that is done when an answer must have been masked. The
+// vendor may take until the end of ctx for its answer; half of the [margin] behind it
+// is for masking, and the rest to report in.
+func (a *Activities) maskBy(ctx context.Context, p classify.Policy) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if ctx = context.WithoutCancel(ctx); !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(cmp.Or(a.maskFor, margin(p.AttemptTimeout)/2)))
 }
 
 // sendEntries sends the body of an export. references are the vendor's names of

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 	"unicode"
@@ -23,13 +24,19 @@ const longSecret = 12
 // only, without case, forwards and backwards. Any part of it is masked that has
 // as many of them as [window] says. A shorter secret is compared as it stands.
 // Both are looked for in the text and in whatever can be decoded from it, see
-// [views]. The cost is linear in the text and in the secrets.
+// [views]. The cost is linear in the text and in the secrets. What costs more to
+// look at than its bounds allow counts as a secret: nothing is shown unseen.
 type exact struct {
 	short   []string
+	least   int        // length in bytes of the shortest text that could hold one; no form of a secret is shorter than it
 	windows []*windows // by length
 	lead    []string   // what stands before the first letter or digit of a long secret
 	trail   []string   // and after the last
+	numbers []decimal  // the secrets that are numbers
 }
+
+// shortestWindow is the least that [window] returns for a long secret.
+const shortestWindow = longSecret - 3
 
 // window is how many letters and digits in a row give a secret of n away: half
 // of them, but no more than 32, and 12 unless that would hide an echo without
@@ -39,10 +46,14 @@ func window(n int) int {
 }
 
 func newExact(secrets []string) exact {
-	var x exact
+	x := exact{least: shortestWindow}
 	for _, s := range secrets {
+		if d, ok := decimalOf(s); ok {
+			x.numbers = append(x.numbers, d)
+		}
 		n := normalize(view{b: []byte(s)})
 		if len(n.char) < longSecret {
+			x.least = min(x.least, len(s))
 			x.short = append(x.short, s)
 			if strings.Contains(s, " ") {
 				x.short = append(x.short, strings.ReplaceAll(s, " ", "+")) // a form's blank
@@ -74,8 +85,10 @@ func (x *exact) add(chars []uint32) {
 }
 
 // mask puts [Mark] for each secret that begins in the first keep bytes of s,
-// and returns what becomes of those.
-func (x exact) mask(s string, keep int) string { return replace(s, x.spans(s), keep) }
+// and returns what becomes of those; that is nothing to rely on if ctx is done.
+func (x exact) mask(ctx context.Context, s string, keep int) string {
+	return replace(s, x.spans(ctx, s), keep)
+}
 
 // replace puts [Mark] for each of the spans that begin in the first keep bytes
 // of s, and returns what becomes of those.
@@ -100,13 +113,14 @@ func replace(s string, spans []span, keep int) string {
 // span is a part of the original text, in bytes.
 type span struct{ from, to int }
 
-// spans returns where the secrets stand in s, in order, without overlap.
-func (x exact) spans(s string) []span {
-	if len(x.windows) == 0 && len(x.short) == 0 || len(s) < 4 {
+// spans returns where the secrets stand in s, or might stand unseen, in order,
+// without overlap.
+func (x exact) spans(ctx context.Context, s string) []span {
+	if len(x.windows) == 0 && len(x.short) == 0 || len(s) < x.least {
 		return nil
 	}
 	var all []span
-	views(s, func(v view) {
+	unseen := views(ctx, s, func(v view) {
 		if len(x.windows) > 0 {
 			all = x.long(v, all)
 		}
@@ -114,7 +128,7 @@ func (x exact) spans(s string) []span {
 			all = short(v, secret, all)
 		}
 	})
-	return merge(all)
+	return merge(append(all, unseen...))
 }
 
 // merge sorts spans and joins those that overlap.
@@ -133,7 +147,7 @@ func merge(all []span) []span {
 
 // long appends where long secrets stand in v.
 func (x exact) long(v view, all []span) []span {
-	if len(v.b) < 9 { // the shortest window
+	if len(v.b) < shortestWindow {
 		return all
 	}
 	n := normalize(v)

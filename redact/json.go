@@ -2,31 +2,58 @@ package redact
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // JSON masks the exact secrets in a JSON document and leaves it one: they are
-// looked for in the values of strings and the names of members, and a number or
-// literal is masked only if all of it is a secret; it becomes the string
-// [Mark]. Everything else stays byte for byte. If body is no valid JSON, ok is
-// false and nothing is returned: half a document cannot be trusted to show
-// where its strings end.
+// looked for in the values of strings and the names of members. A number or
+// literal becomes the string [Mark] if it is a secret, however the number is
+// written, or has part of one with at least [longSecret] digits. Everything else
+// stays byte for byte. If body is no valid JSON, ok is false and nothing is
+// returned: half a document cannot be trusted to show where its strings end.
 func (r *Redactor) JSON(body []byte) (masked []byte, ok bool) {
+	return r.JSONContext(context.Background(), body)
+}
+
+// JSONContext is [Redactor.JSON] for as long as there is time: ok is false too if
+// ctx is done before all of body was looked at. It notices within about 100 ms
+// for each MB of the longest string.
+func (r *Redactor) JSONContext(ctx context.Context, body []byte) (masked []byte, ok bool) {
 	if !json.Valid(body) {
 		return nil, false
 	}
 	if r == nil || len(r.secrets) == 0 {
 		return body, true
 	}
+	x := r.exact()
+	stays := make(map[string]bool, maxStays) // tokens in which there is nothing, such as the names of members
 	out := make([]byte, 0, len(body))
 	for i := 0; i < len(body); {
 		end := tokenEnd(body, i)
-		out = append(out, r.token(body[i:end])...)
+		token := body[i:end]
 		i = end
+		if len(token) == 1 || stays[string(token)] {
+			out = append(out, token...)
+			continue
+		}
+		mask := x.token(ctx, token)
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if len(token) <= maxStays && len(stays) < maxStays && bytes.Equal(mask, token) {
+			stays[string(token)] = true
+		}
+		out = append(out, mask...)
 	}
 	return out, true
 }
+
+// maxStays is how many tokens of a document are remembered, and up to which length.
+const maxStays = 64
 
 // tokenEnd returns the end of the string, number or literal at body[i]; any
 // other byte stands for itself.
@@ -47,23 +74,21 @@ func tokenEnd(body []byte, i int) int {
 }
 
 // token masks a token of valid JSON.
-func (r *Redactor) token(token []byte) []byte {
-	if len(token) < 4 {
-		return token
+func (x exact) token(ctx context.Context, token []byte) []byte {
+	text, isText := string(token), token[0] == '"'
+	if isText {
+		text = text[1 : len(text)-1]
+		if bytes.IndexByte(token, '\\') >= 0 && json.Unmarshal(token, &text) != nil {
+			return quotedMark
+		}
 	}
-	if token[0] != '"' {
-		if slices.Contains(r.secrets, string(token)) {
-			return []byte(`"` + Mark + `"`)
+	masked := x.mask(ctx, text, len(text))
+	if !isText {
+		if d, ok := decimalOf(text); masked != text || ok && slices.Contains(x.numbers, d) {
+			return quotedMark
 		}
 		return token
 	}
-	text := string(token[1 : len(token)-1])
-	if bytes.IndexByte(token, '\\') >= 0 {
-		if json.Unmarshal(token, &text) != nil {
-			return []byte(`"` + Mark + `"`)
-		}
-	}
-	masked := r.mask(text)
 	if masked == text {
 		return token
 	}
@@ -71,7 +96,39 @@ func (r *Redactor) token(token []byte) []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if e.Encode(masked) != nil {
-		return []byte(`"` + Mark + `"`)
+		return quotedMark
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+var quotedMark = []byte(`"` + Mark + `"`)
+
+// decimal is a number without its sign, digits * 10^exponent. The digits begin
+// and end with no zero, so that a number has one decimal however it is written.
+type decimal struct {
+	digits   string
+	exponent int
+}
+
+// decimalOf reads a number as JSON writes it. ok is false for anything else, and
+// for zero, which is nobody's secret.
+func decimalOf(s string) (d decimal, ok bool) {
+	s = strings.TrimLeft(s, "+-")
+	if s == "" || !isDigit(s[0]) || !json.Valid([]byte(s)) {
+		return d, false
+	}
+	mantissa, exponent := s, "0"
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		mantissa, exponent = s[:i], s[i+1:]
+	}
+	n, err := strconv.Atoi(exponent)
+	if err != nil {
+		return d, false
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	all := whole + fraction
+	d.digits = strings.TrimRight(all, "0")
+	d.exponent = n - len(fraction) + len(all) - len(d.digits)
+	d.digits = strings.TrimLeft(d.digits, "0")
+	return d, d.digits != ""
 }

@@ -3,6 +3,7 @@ package redact_test
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,7 +18,10 @@ func TestJSON(t *testing.T) {
 	number, signs := join("482913", "750264", "891"), join(`a"b`, `\c<&`, `>d/é`, "1")
 	r := redact.New(pin, long, number, signs)
 	for name, c := range map[string]struct{ body, want string }{
-		"part of a number":       {`{"amount": 424242, "x": 4242.00, "y": -4242}`, `{"amount": 424242, "x": 4242.00, "y": -4242}`},
+		"part of a number":       {`{"amount": 424242, "x": 4242.50, "y": -42.42, "z": [1` + pin + `, 4242e2, 0.4242]}`, `{"amount": 424242, "x": 4242.50, "y": -42.42, "z": [14242, 4242e2, 0.4242]}`},
+		"as another number":      {`[4242.00,-4242,4242e0,4.242e3,42420E-1]`, `["[REDACTED]","[REDACTED]","[REDACTED]","[REDACTED]","[REDACTED]"]`},
+		"part of a long number":  {`[1` + number + `,-` + number + `.0,0.` + number + `,` + number[:1] + `.` + number[1:] + `e14,` + number[:14] + `00]`, `["[REDACTED]","[REDACTED]","[REDACTED]","[REDACTED]","[REDACTED]"]`},
+		"less of a long number":  {`[` + number[:8] + `,` + number[7:] + `.5e1]`, `[` + number[:8] + `,` + number[7:] + `.5e1]`},
 		"all of a number":        {`{"pin":4242,"n":` + number + `}`, `{"pin":"[REDACTED]","n":"[REDACTED]"}`},
 		"at the top":             {` 4242 `, ` "[REDACTED]" `},
 		"value":                  {`{"a" : "key ` + long + ` no" }`, `{"a" : "key [REDACTED] no" }`},
@@ -88,7 +92,7 @@ func FuzzJSON(f *testing.F) {
 					t.Fatalf("%q became %q", was, is)
 				}
 			case json.Number:
-				if is != was && !(is == redact.Mark && was.String() == pin) {
+				if is != was && !(is == redact.Mark && equal(was.String(), pin)) {
 					t.Fatalf("%q became %q", was, is)
 				}
 			default:
@@ -98,6 +102,13 @@ func FuzzJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// equal tells whether a number is the other one but for its sign.
+func equal(a, b string) bool {
+	x, errX := strconv.ParseFloat(strings.TrimPrefix(a, "-"), 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return errX == nil && errY == nil && x == y
 }
 
 func tokens(t *testing.T, body []byte) (all []json.Token) {
@@ -112,12 +123,32 @@ func tokens(t *testing.T, body []byte) (all []json.Token) {
 	}
 }
 
-func BenchmarkJSON(b *testing.B) {
-	row := `{"id":"20201-2","amount":1250.00,"text":"The customer posting group must have a value","at":"2026-11-23T12:00:00Z"},`
-	body := []byte("[" + strings.Repeat(row, (1<<20)/len(row)) + "0]")
-	r := redact.New(strings.Repeat(join("Zq8", "wX3", "vN7"), 228))
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		r.JSON(body)
+// BenchmarkJSON1MB is what vendors answer, and what costs most.
+func BenchmarkJSON1MB(b *testing.B) {
+	r := redact.New(strings.Repeat(join("Zq8", "wX3", "vN7"), 228), join("Qx7vT2", "mZ9kLp", "4Wc8Rn", "5Jb3"), join("hun", "ter", "2"))
+	for name, row := range map[string]string{
+		"OData": `{"@odata.etag":"W/\"JzE5OzY0NTE4MDk4NTE=\"","id":"3f0c1d0a-6c1e-4a57-9b59-#","number":"20201-#","amount":1250.00,"currencyCode":"NOK",` +
+			`"description":"The customer posting group # must have a value","postingDate":"2026-11-23","lastModifiedDateTime":"2026-11-23T12:00:00Z"}`,
+		"GraphQL":        `{"node":{"dbId":"#","code":"3900","description":"Salg av varer #, høy sats","amount":"-1250.00","period":{"fromDate":"2026-11-01"},"owner":{"description":"Ås & Vik AS"}}}`,
+		"short strings":  `"VV#"`,
+		"one string":     `xxxxxxxxxxxxxx`,
+		"base64":         std(strings.Repeat("<cbc:ID>20201-2</cbc:ID>", 50)),
+		"dear to decode": `=56=56VVVVVVVV`,
+	} {
+		body := []byte(`["` + strings.Repeat(row, (1<<20)/len(row)) + `"]`)
+		if strings.Contains(row, "#") {
+			body = []byte("[")
+			for n := 7_000_000_000_000; len(body) < 1<<20; n += 7_654_321 {
+				body = append(body, strings.ReplaceAll(row, "#", strconv.FormatInt(int64(n), 36))+","...)
+			}
+			body = append(body, "0]"...)
+		}
+		require.True(b, json.Valid(body))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				r.JSON(body)
+			}
+		})
 	}
 }

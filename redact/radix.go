@@ -112,6 +112,9 @@ func newRadix(bits, step int, alphabet, others string, first int) *radix {
 
 // decode appends what v holds at each place at which a byte can begin.
 func (r *radix) decode(v view, sc *scratch, all []view) []view {
+	if len(v.b)*r.bits < minReadable*8 {
+		return all
+	}
 	var out [8]view
 	values, at, read := sc.values[:0], sc.at[:0], sc.read
 	for i := 0; i <= len(v.b); i++ {
@@ -127,6 +130,9 @@ func (r *radix) decode(v view, sc *scratch, all []view) []view {
 			continue
 		}
 		for offset := 0; offset < 8 && len(values)*r.bits >= minReadable*8; offset += r.step {
+			if !r.promising(values, offset) {
+				continue
+			}
 			read = r.bytes(read[:0], values, offset)
 			out[offset].addReadable(read, func(k int) span {
 				bit := 8*k + offset
@@ -146,6 +152,44 @@ func (r *radix) decode(v view, sc *scratch, all []view) []view {
 		}
 	}
 	return all
+}
+
+// promising reports whether [minReadable] bytes in a row can be read of those
+// that the values hold from a bit on. It looks at every eighth and, while they
+// can be read, at those before it, so at few of what was not encoded.
+func (r *radix) promising(values []uint8, offset int) bool {
+	n := (len(values)*r.bits - offset) / 8
+	for last := minReadable - 1; last < n; {
+		k := last
+		for k > last-minReadable && r.readable(values, offset, k) {
+			k--
+		}
+		if k == last-minReadable {
+			return true
+		}
+		last = k + minReadable
+	}
+	return false
+}
+
+// readable is [readableAt] of byte k of those that the values hold from a bit on.
+func (r *radix) readable(values []uint8, offset, k int) bool {
+	c := r.byte(values, offset+8*k)
+	if readable[c] || k == 0 || c != 0 && c&0xc0 != 0x80 {
+		return readable[c]
+	}
+	return readableAt([]byte{r.byte(values, offset+8*k-8), c}, 1)
+}
+
+// byte returns the byte that the values hold at a bit.
+func (r *radix) byte(values []uint8, bit int) byte {
+	i := int(uint32(bit) / uint32(r.bits))
+	acc := uint32(values[i])<<r.bits | uint32(values[i+1])
+	left := 2*r.bits - 8 - (bit - i*r.bits)
+	if left < 0 {
+		acc, left = acc<<r.bits|uint32(values[i+2]), left+r.bits
+	}
+	return byte(acc >> left)
 }
 
 // bytes appends the bytes that the values hold from a bit on.

@@ -18,6 +18,7 @@
 package redact
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"sync"
@@ -54,6 +55,9 @@ func New(secrets ...string) *Redactor {
 	for _, s := range secrets {
 		if s = strings.TrimSpace(s); len(s) >= 4 {
 			r.secrets = append(r.secrets, s)
+			if !utf8.ValidString(s) { // as who reads it as UTF-8 repeats it
+				r.secrets = append(r.secrets, strings.ToValidUTF8(s, "\ufffd"), string([]rune(s)))
+			}
 		}
 	}
 	r.exact = sync.OnceValue(func() exact { return newExact(r.secrets) })
@@ -111,7 +115,7 @@ func (r *Redactor) maskTo(s string, keep int) string {
 	if r == nil || len(r.secrets) == 0 {
 		return s[:keep]
 	}
-	return r.exact().mask(s, keep)
+	return r.exact().mask(context.Background(), s, keep)
 }
 
 // bound cuts a text for [shapes], and with it the word that the cut went

@@ -1,7 +1,11 @@
 package redact
 
 import (
+	"bytes"
+	"context"
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -54,13 +58,28 @@ func (v view) span(from, to int) span {
 	return span{int(first), int(last)}
 }
 
+// parts appends where the parts of a view come from.
+func (v view) parts(all []span) []span {
+	for from := 0; from < len(v.b); {
+		to := len(v.b)
+		if n := bytes.IndexByte(v.b[from:], brk); n >= 0 {
+			to = from + n
+		}
+		if from < to {
+			all = append(all, v.span(from, to))
+		}
+		from = to + 1
+	}
+	return all
+}
+
 // Bounds of [views]: how many encodings are taken off one after the other, how
 // many bytes are decoded in all for each byte of the text, and how many
 // printable bytes in a row show that something was decoded and not only
 // rearranged.
 const (
 	maxLayers   = 5
-	maxDecoded  = 8
+	maxDecoded  = 12
 	minReadable = 8
 )
 
@@ -70,25 +89,41 @@ const (
 // at each of its four alignments, base32, hex, and runs of bytes as numbers.
 // What stands between, such as line breaks and colons, is passed over. What
 // was masked is a break.
-func views(s string, f func(view)) {
+//
+// Of a text that costs more than its bounds allow not all is decoded: unseen is
+// where that stands from which more might have been. Once ctx is done, it stops.
+func views(ctx context.Context, s string, f func(view)) (unseen []span) {
 	original := view{b: []byte(strings.ReplaceAll(s, Mark, strings.Repeat("\xff", len(Mark))))}
-	layer := []view{original}
+	all := []view{original}
 	budget := maxDecoded*len(s) + 1<<10
-	sc := scratch{make([]byte, 0, len(s)), make([]byte, 0, len(s)), make([]int32, 0, len(s))}
-	for depth := 0; len(layer) > 0; depth++ {
-		var next []view
-		for _, v := range layer {
-			f(v)
-			if depth == maxLayers || budget < 0 {
-				continue
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	for depth, i := 0, 0; i < len(all); depth++ {
+		for end := len(all); i < end; i++ {
+			if ctx.Err() != nil {
+				return nil
 			}
-			for _, d := range sc.decode(v) {
-				budget -= len(d.b)
-				next = append(next, d)
+			v := all[i]
+			f(v)
+			switch {
+			case depth == maxLayers:
+			case budget < 0:
+				unseen = v.parts(unseen)
+			default:
+				for _, d := range sc.decode(ctx, v) {
+					if !slices.ContainsFunc(all, d.equal) { // by another way
+						budget -= len(d.b)
+						all = append(all, d)
+					}
+				}
 			}
 		}
-		layer = next
 	}
+	return unseen
+}
+
+func (v view) equal(o view) bool {
+	return len(v.b) == len(o.b) && bytes.Equal(v.b, o.b) && slices.Equal(v.from, o.from) && slices.Equal(v.to, o.to)
 }
 
 // scratch is memory that decoding uses again.
@@ -97,7 +132,9 @@ type scratch struct {
 	at           []int32
 }
 
-func (sc *scratch) decode(v view) (all []view) {
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (sc *scratch) decode(ctx context.Context, v view) (all []view) {
 	if d, ok := unescape(v); ok {
 		all = append(all, d)
 	}
@@ -108,6 +145,9 @@ func (sc *scratch) decode(v view) (all []view) {
 		all = append(all, d)
 	}
 	for _, r := range radixes {
+		if ctx.Err() != nil { // of a long text each takes milliseconds
+			return nil
+		}
 		all = r.decode(v, sc, all)
 	}
 	return all
