@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -23,8 +24,10 @@ type books struct {
 	spec integrations.Integration
 }
 
-func newBooks(t *testing.T) books {
-	b := books{base: newBase(t), t: t, org: uuid.New()}
+func newBooks(t *testing.T) books { return booksOn(t, server) }
+
+func booksOn(t *testing.T, server *devstack.Postgres) books {
+	b := books{base: newBaseOn(t, server), t: t, org: uuid.New()}
 	b.spec = integrations.Integration{
 		OrganizationID: b.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(),
 	}

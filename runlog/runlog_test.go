@@ -49,6 +49,9 @@ type base struct {
 	sources                         *runlog.Sources // of user s
 }
 
+// once makes a user that tests share, which may happen in two at a time.
+const once = `DO $$ BEGIN CREATE ROLE %s; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`
+
 // newBase makes a migrated database, as a user who may create roles and no more.
 // Users belong to the cluster and are shared.
 func newBase(t *testing.T) base {
@@ -65,11 +68,10 @@ func newBaseOn(t *testing.T, server *devstack.Postgres) base {
 	require.NoError(t, err)
 	require.Equal(t, runlog.SchemaVersion(), to)
 	for user, role := range map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention"} {
-		_, err := b.admin.Exec(t.Context(), fmt.Sprintf(`DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%[1]s') THEN
-			CREATE ROLE %[1]s LOGIN IN ROLE ledgerline_%[2]s; END IF; END $$`, user, role))
+		_, err := b.admin.Exec(t.Context(), fmt.Sprintf(once, user+" LOGIN IN ROLE ledgerline_"+role))
 		require.NoError(t, err)
 	}
-	_, err = b.admin.Exec(t.Context(), `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 's') THEN CREATE ROLE s LOGIN; END IF; END $$`)
+	_, err = b.admin.Exec(t.Context(), fmt.Sprintf(once, "s LOGIN"))
 	require.NoError(t, err)
 	b.sources = sourcesOf(t, b.name, "s", "w")
 	b.worker, b.operator, b.reader = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r")
@@ -86,7 +88,7 @@ func emptyBaseOn(t *testing.T, server *devstack.Postgres) string {
 	t.Helper()
 	name := "b" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	pool := openOn(t, server, "postgres", "postgres")
-	_, err := pool.Exec(t.Context(), `DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dba') THEN CREATE ROLE dba LOGIN CREATEROLE; END IF; END $$`)
+	_, err := pool.Exec(t.Context(), fmt.Sprintf(once, "dba LOGIN CREATEROLE"))
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER dba")
 	require.NoError(t, err)

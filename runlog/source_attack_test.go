@@ -1,8 +1,10 @@
 package runlog_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -76,6 +79,9 @@ var attacks = map[string]hostile{
 	"says that the server is going down":  {harm: "RAISE 'bye' USING ERRCODE = '57P01';", refused: `reading it failed: "bye" (SQLSTATE 57P01)`},
 	"says that the connection broke":      {harm: "RAISE 'bye' USING ERRCODE = '08006';", refused: `reading it failed: "bye" (SQLSTATE 08006)`},
 	"says that a partition is missing":    {harm: "RAISE 'bye' USING ERRCODE = '23514';", refused: `reading it failed: "bye" (SQLSTATE 23514)`},
+	"ends its own session":                {harm: "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1);", transient: true},
+	"says that memory is out":             {harm: "RAISE 'bye' USING ERRCODE = '53200';", transient: true},
+	"says that a lock is taken":           {harm: "RAISE 'bye' USING ERRCODE = '55P03';", transient: true},
 	"says that it lost against a standby": {harm: "RAISE E'bye\\r\\n' USING ERRCODE = '40001';", transient: true},
 	"sleeps for ever":                     {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"sleeps and turns the clock off":      {harm: "PERFORM set_config('statement_timeout', '0', false); PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
@@ -213,6 +219,106 @@ func TestHostileSource(t *testing.T) {
 	note, err := listener.WaitForNotification(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "ours", note.Payload, "what a source notifies is rolled back")
+}
+
+// clinging is harm that catches every cancellation, and does some work meanwhile.
+func clinging(work string) string {
+	return "PERFORM set_config('client_connection_check_interval', '0', false), set_config('statement_timeout', '0', false); LOOP BEGIN LOOP " +
+		work + "; END LOOP; EXCEPTION WHEN OTHERS OR query_canceled THEN NULL; END; END LOOP;"
+}
+
+const (
+	sleep     = "PERFORM pg_sleep(3600)"
+	endOthers = "PERFORM pg_stat_clear_snapshot(); PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = session_user AND pid <> pg_backend_pid()"
+)
+
+// cling is a view's code that outlives its cancellation.
+type cling struct {
+	harm  string
+	admin string // what an administrator of the database did; %[1]s is the login
+	left  bool   // it cannot be ended
+	race  bool   // it may win against being ended, though it never has
+}
+
+// A reading ends with its session. Where code of the view keeps that from ending, its
+// organization reads nothing more until it has ended, so sessions do not add up.
+func TestSourceSessionEnds(t *testing.T) {
+	t.Parallel()
+	eachServer(t, func(t *testing.T, server *devstack.Postgres) {
+		for name, c := range map[string]cling{
+			"renames itself":                 {harm: "PERFORM set_config('application_name', 'psql', false); " + clinging(sleep)},
+			"has a limit of two connections": {harm: clinging(sleep), admin: "ALTER ROLE %[1]s CONNECTION LIMIT 2"},
+			"ends others once":               {harm: endOthers + "; " + clinging(sleep)},
+			"fights back":                    {harm: clinging(endOthers), race: true},
+			"may not be ended":               {harm: clinging(sleep), admin: "REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM PUBLIC", left: true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c.test(t, booksOn(t, server), server)
+			})
+		}
+	})
+}
+
+func (c cling) test(t *testing.T, b books, server *devstack.Postgres) {
+	login := "s" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
+	create := func(view, organization string) string {
+		return fmt.Sprintf("CREATE VIEW books.%s AS SELECT %s AS organization_id, %s FROM generate_series(1, 2) n; GRANT SELECT ON books.%[1]s TO %[4]s;", view, organization, strings.Join(plainColumns, ", "), login)
+	}
+	_, err := b.admin.Exec(t.Context(), fmt.Sprintf(`CREATE ROLE %[1]s LOGIN; CREATE SCHEMA books; GRANT USAGE ON SCHEMA books TO %[1]s;
+		CREATE FUNCTION books.harm() RETURNS uuid LANGUAGE plpgsql AS $harm$ BEGIN %[2]s END $harm$;`, login, c.harm)+
+		create("bad", "books.harm()")+create("good", "'"+b.org.String()+"'::uuid")+strings.ReplaceAll(c.admin, "%[1]s", login))
+	require.NoError(t, err)
+	sources, err := runlog.NewSources(server.URL(b.name, login), server.URL(b.name, "w"))
+	require.NoError(t, err)
+	var log bytes.Buffer
+	sources.Timeout, sources.Log = time.Second, slog.New(slog.NewTextHandler(&log, nil))
+	plan := func(view string) error {
+		_, err := runlog.Plan(t.Context(), b.worker, sources, b.exporting("2026-10", nil), integrations.Export{Source: "books." + view}, 500, 500)
+		return err
+	}
+	running := func() (n int) {
+		require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND state = 'active'", login).Scan(&n))
+		return n
+	}
+
+	var fault *runlog.SourceError
+	require.ErrorAs(t, plan("bad"), &fault)
+	if c.race && running() > 0 {
+		t.Log("it won, and its organization waits")
+		c.left = true
+	}
+	if c.left {
+		for _, view := range []string{"bad", "good"} {
+			err := plan(view)
+			if c.race && running() == 0 {
+				break // it has lost after all
+			}
+			require.ErrorAs(t, err, &fault)
+			require.ErrorContains(t, err, "and cannot be ended")
+			require.ErrorContains(t, err, "SELECT pg_terminate_backend(")
+			require.Equal(t, 1, running(), "sessions do not add up")
+		}
+		require.Contains(t, log.String(), b.org.String())
+		_, err := b.admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = $1", login)
+		require.NoError(t, err)
+	} else {
+		require.Empty(t, log.String())
+	}
+	require.Zero(t, running(), "no session outlives its reading, however it clings")
+	b.left(login)
+	require.NoError(t, plan("good"), "and the next source is read")
+}
+
+// left waits until the server has let go of every session of a login: they count
+// towards its limit until then.
+func (b books) left(login string) {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		var sessions int
+		require.NoError(b.t, b.admin.QueryRow(b.t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", login).Scan(&sessions))
+		return sessions == 0
+	}, 20*time.Second, 10*time.Millisecond)
 }
 
 // sourcesLike is b's reader of sources that stages as another user.

@@ -32,6 +32,8 @@ func TestSourceLogin(t *testing.T) {
 		"BYPASSRLS":         {sql: "ALTER ROLE %[1]s BYPASSRLS", says: []string{`the login "%[1]s" has BYPASSRLS: ALTER ROLE "%[1]s" NOBYPASSRLS`}},
 		"CREATEROLE":        {sql: "ALTER ROLE %[1]s CREATEROLE", says: []string{`ALTER ROLE "%[1]s" NOCREATEROLE`}},
 		"REPLICATION":       {sql: "ALTER ROLE %[1]s REPLICATION", says: []string{`ALTER ROLE "%[1]s" NOREPLICATION`}},
+		"one connection":    {sql: "ALTER ROLE %[1]s CONNECTION LIMIT 1", says: []string{`the login "%[1]s" has a CONNECTION LIMIT below 2, and a reading takes two connections: ALTER ROLE "%[1]s" CONNECTION LIMIT 20`}},
+		"two connections":   {sql: "ALTER ROLE %[1]s CONNECTION LIMIT 2"},
 		"worker":            {sql: "GRANT ledgerline_worker TO %[1]s", says: []string{`is a member of "ledgerline_worker": REVOKE "ledgerline_worker" FROM "%[1]s"`}},
 		"reader, by a way":  {sql: "CREATE ROLE %[1]s_g NOINHERIT IN ROLE ledgerline_reader; ALTER ROLE %[1]s NOINHERIT; GRANT %[1]s_g TO %[1]s", says: []string{`is a member of "ledgerline_reader"`}},
 		"superuser's group": {sql: "CREATE ROLE %[1]s_g SUPERUSER; GRANT %[1]s_g TO %[1]s", says: []string{`is a member of "%[1]s_g", which is a superuser: REVOKE "%[1]s_g" FROM "%[1]s"`}},
@@ -57,6 +59,7 @@ func TestSourceLogin(t *testing.T) {
 			require.NoError(t, err)
 			unfit, err := s.CheckLogin(t.Context())
 			require.NoError(t, err)
+			b.left(login)
 			_, planErr := runlog.Plan(t.Context(), b.worker, s, b.exporting("2026-10", nil), integrations.Export{Source: "books.none"}, 500, 500)
 			var fault *runlog.SourceError
 			require.ErrorAs(t, planErr, &fault)
@@ -67,6 +70,7 @@ func TestSourceLogin(t *testing.T) {
 			for _, says := range c.says {
 				require.Contains(t, strings.Join(unfit, "\n"), fill(says))
 				require.ErrorContains(t, planErr, fill(says))
+				b.left(login)
 				require.ErrorContains(t, s.Check(t.Context(), b.org, "books.none"), fill(says))
 			}
 			_, err = b.admin.Exec(t.Context(), fmt.Sprintf("ALTER ROLE %s NOSUPERUSER; ALTER DATABASE %s OWNER TO postgres", login, b.name))
@@ -178,7 +182,7 @@ func TestSourceKnowsWhoAsks(t *testing.T) {
 	_, err := b.admin.Exec(t.Context(), `CREATE SCHEMA books; GRANT USAGE ON SCHEMA books TO s;
 		CREATE VIEW books.mine AS SELECT current_setting('app.organization_id')::uuid AS organization_id, 'e' || n AS entry_id, 'v' AS voucher_id, date '2026-10-01' AS entry_date,
 			'1920' AS account, 3.0 - n * 2.0 AS amount, 'NOK' AS currency, concat_ws('/', nullif(current_setting('my.trace', true), ''), set_config('my.trace', 'left', false),
-			(SELECT count(*) FROM pg_prepared_statements), current_setting('transaction_read_only'), current_setting('transaction_isolation')) AS text, NULL::jsonb AS dimensions, now() AS created_at
+			(SELECT count(*) FROM pg_prepared_statements), current_setting('transaction_read_only'), current_setting('transaction_isolation'), current_setting('client_connection_check_interval')) AS text, NULL::jsonb AS dimensions, now() AS created_at
 		FROM generate_series(1, 2) n; GRANT SELECT ON books.mine TO s`)
 	require.NoError(t, err)
 	for range 2 {
@@ -190,7 +194,7 @@ func TestSourceKnowsWhoAsks(t *testing.T) {
 		require.NoError(t, err)
 		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
-		require.Equal(t, []string{"left/0/on/repeatable read", "left/left/0/on/repeatable read"}, texts, "the second row sees the trace of the first, and the next reading none")
+		require.Equal(t, []string{"left/0/on/repeatable read/5s", "left/left/0/on/repeatable read/5s"}, texts, "the second row sees the trace of the first, and the next reading none")
 	}
 }
 

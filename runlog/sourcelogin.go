@@ -16,7 +16,7 @@ import (
 // each could do. A session that began as another role can go back to it, so
 // session_user counts and not what an option set since.
 const rolesOfLogin = `
-SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
+SELECT r.rolname, r.rolconnlimit BETWEEN 0 AND 1, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
     r.rolname LIKE 'ledgerline\_%' AND r.rolname <> session_user, r.rolname LIKE 'pg\_%',
     EXISTS (SELECT FROM pg_catalog.pg_database d WHERE d.datname = current_database() AND d.datdba = r.oid),
     EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = 'ledgerline' AND has_schema_privilege(r.oid, n.oid, 'USAGE, CREATE')),
@@ -30,6 +30,7 @@ ORDER BY r.rolname <> session_user, r.rolname`
 
 type loginRole struct {
 	Name                                      string
+	Alone                                     bool // it has one connection at a time
 	Super, BypassRLS, CreateRole, Replication bool
 	Ledgerline, Predefined, Owner             bool
 	Schema, Tables                            bool // rights of Ledgerline's
@@ -37,8 +38,8 @@ type loginRole struct {
 
 // loginFaults are the rights by which code that runs as the login could reach
 // more than the sources that it may read, each with what takes it away.
-func loginFaults(ctx context.Context, tx pgx.Tx) (faults []string, err error) {
-	rows, err := tx.Query(ctx, rolesOfLogin)
+func loginFaults(ctx context.Context, conn *pgx.Conn) (faults []string, err error) {
+	rows, err := conn.Query(ctx, rolesOfLogin)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +64,9 @@ func loginFaults(ctx context.Context, tx pgx.Tx) (faults []string, err error) {
 		attribute(r.BypassRLS, "has BYPASSRLS", "NOBYPASSRLS")
 		attribute(r.CreateRole, "has CREATEROLE", "NOCREATEROLE")
 		attribute(r.Replication, "has REPLICATION", "NOREPLICATION")
+		if r.Alone && i == 0 {
+			faults = append(faults, fmt.Sprintf("the login %s has a CONNECTION LIMIT below 2, and a reading takes two connections: ALTER ROLE %s CONNECTION LIMIT 20", login, login))
+		}
 		if r.Ledgerline || r.Predefined {
 			faults = append(faults, fmt.Sprintf("the login %s is a member of %s: REVOKE %s FROM %s", login, name, name, login))
 			continue // its rights go with it
@@ -107,30 +111,43 @@ func (s *Sources) look(ctx context.Context, organization uuid.UUID, fn func(pgx.
 	} {
 		config.RuntimeParams[name] = value // what the address says does not count
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	first, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}
-	var pid int
-	defer func() {
-		if conn.IsClosed() { // it was given up, and code that catches every error may run on there
-			terminate(config, pid)
-		}
-		closeConn(conn)
-	}()
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return err
-	}
-	if err := tx.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err != nil {
-		return err
-	}
-	faults, err := loginFaults(ctx, tx)
+	g := &guard{config, first}
+	defer g.close()
+	faults, err := loginFaults(ctx, first)
 	if err != nil {
 		return err
 	}
 	if len(faults) > 0 {
 		return refusedLogin(faults)
+	}
+	if left, ok := s.left.Load(organization); ok {
+		if err := s.end(g, organization, left.(session)); err != nil {
+			return err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	// Ends it also if this process is killed, unless code of the source resets it. PostgreSQL 14, and not on every system.
+	_, _ = conn.Exec(ctx, "SET client_connection_check_interval = '5s'")
+	self, err := g.know(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if conn.IsClosed() || conn.PgConn().IsBusy() { // it was given up, and code that catches every error may run on there
+			_ = s.end(g, organization, self)
+		}
+	}()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
 	}
 	if organization != uuid.Nil { // for views that filter by it
 		if _, err := tx.Exec(ctx, setOrganization, organization.String()); err != nil {
@@ -145,16 +162,15 @@ type refusedLogin []string
 
 func (r refusedLogin) Error() string { return SourceVariable + ": " + joined(r) }
 
-// terminate ends a session of the login, which a role may do to its own.
-func terminate(login *pgx.ConnConfig, pid int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, login)
-	if err != nil {
-		return // the server is away, and its sessions with it, or it ends them by its own timeouts
+// end ends the session of an organization's reading, or remembers that it is left.
+func (s *Sources) end(g *guard, organization uuid.UUID, of session) error {
+	if err := g.end(of); err != nil {
+		s.left.Store(organization, of)
+		s.Log.Error("the session of a source goes on after its reading; its organization reads no source until it has ended", "organization_id", organization, "pid", of.pid, "started", of.started, "error", err)
+		return err
 	}
-	defer closeConn(conn)
-	_, _ = conn.Exec(ctx, "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND usename = session_user AND application_name = 'ledgerline source'", pid)
+	s.left.Delete(organization)
+	return nil
 }
 
 func closeConn(conn *pgx.Conn) {

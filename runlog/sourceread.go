@@ -174,11 +174,12 @@ func readError(source string, err error) error {
 	var pg *pgconn.PgError
 	var fault *SourceError
 	var login refusedLogin
+	var left *sessionLeft
 	var large *pgproto3.ExceededMaxBodyLenErr
 	switch {
 	case err == nil || errors.As(err, &fault):
 		return err
-	case errors.As(err, &login):
+	case errors.As(err, &login) || errors.As(err, &left):
 		return &SourceError{source, err.Error()}
 	case errors.As(err, &large):
 		return &SourceError{source, fmt.Sprintf("it sent more than %d KB at once, in a row or an error", largestMessage>>10)}

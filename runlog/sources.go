@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ import (
 // Sources reads entries from tables and views other than the default one. A view
 // runs the code of whoever made it, as whoever reads it. So it is read by a login
 // that has no right on Ledgerline's own tables, in a read-only transaction that is
-// never committed, on a connection that is used once. What comes back is copied, as
+// never committed, on a connection that is used once and then ended. What comes back is copied, as
 // data, to a temporary table of ours, and is planned there. A nil *Sources has
 // no login: only the default source can be read.
 //
@@ -29,12 +30,14 @@ type Sources struct {
 	Timeout time.Duration // of reading one source; 100 s
 	Rows    int           // most rows of one reading; 5 million
 	Bytes   int64         // most bytes of them; 4 GiB
+	Log     *slog.Logger  // of sessions that do not end; slog.Default()
 
 	address  string          // of the login; "" is none. See [PerOrganization]
 	database *pgx.ConnConfig // where the rows are staged
 
 	places *semaphore.Weighted
 	busy   sync.Map // organization → *semaphore.Weighted
+	left   sync.Map // organization → session, which outlived its reading
 }
 
 // SourceVariable names the address of the login that reads sources.
@@ -57,7 +60,7 @@ func NewSources(sourceURL, databaseURL string) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sources{address: strings.TrimSpace(sourceURL), Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, database: own.ConnConfig, places: semaphore.NewWeighted(4)}
+	s := &Sources{address: strings.TrimSpace(sourceURL), Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, Log: slog.Default(), database: own.ConnConfig, places: semaphore.NewWeighted(4)}
 	if s.address != "" {
 		_, err = s.login(uuid.Nil)
 	}

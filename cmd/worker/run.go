@@ -196,6 +196,7 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 	if err != nil {
 		return nil, err
 	}
+	sources.Log = logger
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
 	unfit, err := sources.CheckLogin(ctx)
