@@ -102,7 +102,7 @@ type Activities struct {
 	LastSuccess func(organization, integration uuid.UUID) time.Time
 	OnHealth    func(ctx context.Context, u runlog.HealthUpdate) error
 
-	maskFor time.Duration // how long masking may go on after an attempt's deadline; 0 is half of the [margin]. Tests set it
+	maskFor time.Duration // how long masking may go on after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
 
 	warmed sync.Map // the last warm-up of each integration in this process, for the run that follows
 }

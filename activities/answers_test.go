@@ -99,19 +99,21 @@ func TestDoneStaysDoneWithoutTimeToMask(t *testing.T) {
 	}
 }
 
-// Masking has time behind the deadline of an attempt, and leaves as much to report in.
+// Masking ends with the attempt. An answer that comes at its end has some time more,
+// and as much is left to report in.
 func TestMaskingHasABound(t *testing.T) {
 	for _, attempt := range []time.Duration{time.Second, 2 * time.Second, 30 * time.Second, 5 * time.Minute} {
-		p := classify.Policy{AttemptTimeout: attempt}
-		end := time.Now().Add(attempt - margin(attempt))
-		ctx, cancel := context.WithDeadline(t.Context(), end)
-		cancel() // by whatever
-		masking, stop := new(Activities).maskBy(ctx, p)
-		defer stop()
-		by, ok := masking.Deadline()
-		require.True(t, ok)
-		require.NoError(t, masking.Err())
-		require.Equal(t, margin(attempt)/2, by.Sub(end))
+		for ahead, more := range map[time.Duration]time.Duration{time.Hour: 0, -time.Hour: margin(attempt) / 2} {
+			end := time.Now().Add(ahead)
+			ctx, cancel := context.WithDeadline(t.Context(), end)
+			cancel() // by whatever
+			masking, stop := new(Activities).maskBy(ctx, classify.Policy{AttemptTimeout: attempt})
+			defer stop()
+			by, ok := masking.Deadline()
+			require.True(t, ok)
+			require.Equal(t, more, by.Sub(end))
+			require.Equal(t, ahead < 0, masking.Err() != nil)
+		}
 	}
 }
 

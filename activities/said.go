@@ -74,15 +74,17 @@ func (a *Activities) masked(ctx context.Context, r *redact.Redactor, answer Answ
 	return answer
 }
 
-// maskBy returns a context that is done when an answer must have been masked. The
-// vendor may take until the end of ctx for its answer; half of the [margin] behind it
-// is for masking, and the rest to report in.
+// maskBy returns a context that is done when an answer must have been masked: at the
+// end of ctx, so that all of the [margin] behind it is left to report in. The vendor may
+// take until then for its answer; one that comes so late has a quarter of the margin.
 func (a *Activities) maskBy(ctx context.Context, p classify.Policy) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if ctx = context.WithoutCancel(ctx); !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadline(ctx, end.Add(cmp.Or(a.maskFor, margin(p.AttemptTimeout)/2)))
+	m := margin(p.AttemptTimeout)
+	late := min(max(m/4-time.Until(end), 0), m/2)
+	return context.WithDeadline(ctx, end.Add(cmp.Or(a.maskFor, late)))
 }
 
 // sendEntries sends the body of an export. references are the vendor's names of
