@@ -109,7 +109,7 @@ func TestCanariesComeNear(t *testing.T) {
 		args  []string
 	}{
 		{"", []string{"logs"}}, {"", []string{"exports", "list"}}, {"", []string{"ticks", "list"}}, {"", []string{"quota"}}, {"", []string{"health"}},
-		{"", []string{"health", "history"}}, {"", []string{"schedules", "list"}}, {"", []string{"integrations", "list"}},
+		{"", []string{"health", "history", "--integration", "xledger-main"}}, {"", []string{"schedules", "list"}}, {"", []string{"integrations", "list"}},
 		{"", []string{"integrations", "verify"}}, {"", []string{"notifications", "list"}}, {"", []string{"notifications", "channels"}},
 		{file, []string{"integrations", "check", "-f", "-"}}, {file, []string{"integrations", "apply", "-f", "-", "--dry-run"}},
 		{"Authorization: token " + sandbox.DemoXledgerToken, []string{"redact"}},
