@@ -237,7 +237,7 @@ type cling struct {
 	harm  string
 	admin string // what an administrator of the database did; %[1]s is the login
 	left  bool   // it cannot be ended
-	race  bool   // it may win against being ended, though it never has
+	race  bool   // it may win against being ended
 }
 
 // A reading ends with its session. Where code of the view keeps that from ending, its
