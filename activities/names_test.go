@@ -159,9 +159,7 @@ func TestNoPartOfASecretIsKeptOfExports(t *testing.T) {
 						if part := leaks(string(encoded)+v.Message, secrets...); part != "" {
 							t.Errorf("%s: %s, behind %s: %q of a secret is kept", what, place, padding, part)
 						}
-						for _, part := range v.Parts {
-							require.Empty(t, part.Message)
-						}
+						require.Empty(t, v.Parts)
 					}
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -18,18 +17,10 @@ import (
 // what leaves this file has passed [redact.Redactor.Text], which masks first and cuts
 // then.
 
-// masker masks the secrets of an attempt, those noted with [adapters.Conn.Used]
-// until now included.
-func masker(conn *adapters.Conn) *redact.Redactor { return redact.New(conn.Secrets()...) }
-
 // heard returns a verdict with its words masked. Those of parts, which nobody
 // reads, are dropped.
 func heard(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
-	v.Message = masker(conn).Text(v.Message)
-	v.Parts = slices.Clone(v.Parts)
-	for i := range v.Parts {
-		v.Parts[i].Message = ""
-	}
+	v.Message, v.Parts = conn.Masker().Text(v.Message), nil // nobody reads those of parts
 	return v
 }
 
@@ -93,7 +84,7 @@ func sendEntries(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, 
 	resp, v := x.Do(ctx, conn, adapters.Call, body)
 	if v.Effect == classify.Done {
 		references = x.References(lines, resp)
-		r := masker(conn)
+		r := conn.Masker()
 		for key, name := range references {
 			references[key], _ = reference(r, name)
 		}
@@ -122,7 +113,7 @@ var decimal = regexp.MustCompile(`^-?[0-9]{1,30}(\.[0-9]{1,10})?$`)
 // find asks which records the vendor has, see [adapters.Finder].
 func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
 	found, v := finder.Find(ctx, conn, sought)
-	r := masker(conn)
+	r := conn.Masker()
 	for key, f := range found {
 		f.Reference, _ = reference(r, f.Reference)
 		f.Elsewhere = r.Text(f.Elsewhere)
@@ -142,7 +133,7 @@ func lateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, s
 	if v.Class != classify.Success {
 		return nil, 0, heard(conn, v)
 	}
-	r := masker(conn)
+	r := conn.Masker()
 	for _, e := range all {
 		if ctx.Err() != nil { // a vendor may say a lot
 			return nil, 0, classify.Err(ctx.Err())
@@ -161,7 +152,7 @@ func lateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, s
 // ofVendor asks whether the vendor is as exports need it, see [adapters.Verifier].
 func ofVendor(ctx context.Context, verifier adapters.Verifier, conn *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
 	contract, v := verifier.Verify(ctx, conn, w)
-	r := masker(conn)
+	r := conn.Masker()
 	for i := range contract.Checks {
 		c := &contract.Checks[i]
 		c.What, c.Found, c.Remedy = r.Text(c.What), r.Text(c.Found), r.Text(c.Remedy)

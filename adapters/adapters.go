@@ -26,6 +26,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/redact"
 )
 
 // Operation is what is asked of an adapter.
@@ -207,6 +208,7 @@ type Conn struct {
 	Count   func(limits.Purpose) // told of each request that the vendor may bill; may be nil
 
 	secrets []string
+	masker  *redact.Redactor // of them; nil until it is needed
 }
 
 // For sets what the requests that follow are made for, and returns what sets
@@ -242,7 +244,15 @@ func (c *Conn) Credential(name string) (string, *classify.Verdict) {
 // Used notes a secret that came into play in this attempt, such as a token
 // that was fetched on the way, so that it can be masked in everything the
 // attempt says.
-func (c *Conn) Used(secret string) { c.secrets = append(c.secrets, secret) }
+func (c *Conn) Used(secret string) { c.secrets, c.masker = append(c.secrets, secret), nil }
+
+// Masker masks the secrets of this attempt that are known until now.
+func (c *Conn) Masker() *redact.Redactor {
+	if c.masker == nil {
+		c.masker = redact.New(c.Secrets()...)
+	}
+	return c.masker
+}
 
 // Secrets returns every secret of this attempt: the integration's credentials
 // and those noted with [Conn.Used].

@@ -118,6 +118,7 @@ func escape(s, keep string, as func(c rune, size int, raw byte) string) string {
 // character that is split over two writes is shown as its bytes.
 type Writer struct{ Raw io.Writer }
 
+// Write implements [io.Writer].
 func (w Writer) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(w.Raw, Lines(string(p))); err != nil {
 		return 0, err
@@ -129,6 +130,7 @@ func (w Writer) Write(p []byte) (int, error) {
 // is a line.
 type JSONWriter struct{ Raw io.Writer }
 
+// Write implements [io.Writer].
 func (w JSONWriter) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(w.Raw, JSON(string(p))); err != nil {
 		return 0, err
@@ -138,12 +140,13 @@ func (w JSONWriter) Write(p []byte) (int, error) {
 
 // Clip returns the first n characters of s, the last of them … if there are more.
 func Clip(s string, n int) string {
+	last := 0
 	for i := range s {
-		if n--; n == 0 {
-			if i+1 < len(s) && utf8.RuneCountInString(s[i:min(len(s), i+2*utf8.UTFMax)]) > 1 {
-				return s[:i] + "…"
-			}
-			break
+		switch n--; {
+		case n == 0:
+			last = i
+		case n < 0:
+			return s[:last] + "…"
 		}
 	}
 	return s

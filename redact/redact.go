@@ -95,13 +95,8 @@ func (r *Redactor) Text(s string) string {
 	return Mark
 }
 
-// Bytes is [Redactor.Text] for a body.
-func (r *Redactor) Bytes(b []byte) string {
-	return r.Text(string(b[:min(len(b), maxInput+1)]))
-}
-
-// Exact masks only the exact secrets and does not cut: for an accepted answer
-// that goes to the caller.
+// Exact masks only the exact secrets and does not cut. [Redactor.JSONContext] is for
+// answers.
 func (r *Redactor) Exact(s string) string { return r.mask(s) }
 
 // Text masks shapes only.
@@ -140,7 +135,7 @@ func strip(s string) string {
 			return '\n'
 		case r == '\t', r == '\v', r == '\f':
 			return ' '
-		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs), fillers[r]:
+		case unicode.In(r, unseen...):
 			return -1
 		}
 		return r
@@ -158,10 +153,10 @@ func controlSequences(s string) string {
 
 var sequence = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)?)`)
 
-// fillers are invisible without being format characters.
-var fillers = map[rune]bool{
-	'\u034f': true, '\u115f': true, '\u1160': true, '\u17b4': true, '\u17b5': true,
-	'\u180e': true, '\u2800': true, '\u3164': true, '\uffa0': true,
+// unseen is what does not show, as package plain has it; U+2800 has no ink.
+var unseen = []*unicode.RangeTable{
+	unicode.Cc, unicode.Cf, unicode.Co, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Noncharacter_Code_Point,
+	{R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}}},
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", " ") }

@@ -29,15 +29,6 @@ const (
 	// U+202F. gap is what else may stand between groups.
 	blank = `[ \p{Zs}]`
 	gap   = `[ .\p{Zs}-]`
-
-	// secretKey ends the name of something secret. What may stand before it
-	// (db., TEMPORAL_, s in Hungarian notation) does not matter.
-	secretKey = `password|passwd|passphrase|passord|pwd|` +
-		`client[_-]?secret|secret|token|` +
-		`(?:api|access|account|private|subscription|functions|encryption|signing|shared|shared[_-]?access|secret|master|auth|storage|license|session|` +
-		`client|application|app|consumer|integration|service|developer|webhook|hmac|deploy)[_-]?key|` +
-		`credentials?|signature|(?:client|saml)[_-]?assertion|session[_-]?id|connection[_-]?string|` +
-		`\b(?:sig|sid|pw|jwt|otp|fpc|buid)`
 )
 
 // rules in the order in which they run: what is wider comes first.
@@ -87,13 +78,12 @@ var rules = []rule{
 
 	{name: "url-token", starts: []string{"://"}, mask: urlToken, re: regexp.MustCompile(`^(://)([^\s:/?#@"'<>]{8,})@`)},
 
-	{name: "xml", starts: []string{"<"}, mask: second,
-		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)(?:\s[^<>]*)?>)(?:\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
+	{name: "xml", starts: []string{"<"}, mask: sibling,
+		re: regexp.MustCompile(`^(?i)(<)([\w\pL:.-]+)((?:\s[^<>]*)?>)(\s*<!\[CDATA\[.*?\]\]>|[^<]+)`)},
+	{name: "xml-value", starts: []string{"<"}, mask: sibling,
+		re: regexp.MustCompile(`^(?i)(<)([\w\pL:.-]+)(\s[^<>]*?\bvalue\s*=\s*["'])([^"'<>]+)`)},
 
 	// The address of a database without a scheme: user:password@tcp(host:3306)/db.
-	{name: "xml-value", starts: []string{"<"}, mask: second,
-		re: regexp.MustCompile(`^(?i)(<[\w:.-]*(?:` + secretKey + `)\s[^<>]*?\bvalue\s*=\s*["'])[^"'<>]+`)},
-
 	{name: "dsn", needles: []string{"@"}, find: dsns, mask: dsn},
 
 	// Addresses that are a credential themselves: what follows a hook.

@@ -50,10 +50,13 @@ func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x i
 	source, args := planArgs(e, x, 1, 1)
 	return func(yield func(Recorded, error) bool) {
 		err := s.with(ctx, db, e, source, func(db Beginner, table string) error {
-			query, err := from(periodEntries, table)
-			if err != nil {
-				return err
+			if table == DefaultSource { // staging another one has asked
+				err := readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error { return refuseUnbound(ctx, tx) })
+				if err != nil {
+					return err
+				}
 			}
+			query := from(periodEntries, table)
 			for r, err := range recordedPages(func(last Recorded) ([]Recorded, error) {
 				return queryRecorded(ctx, db, e.OrganizationID, query, append(args[:10:10], last.EntryID, recordedPage)...)
 			}) {

@@ -16,7 +16,7 @@ import (
 
 // DefaultSource is where entries come from unless an integration names another
 // table or view with the same columns.
-const DefaultSource = "ledgerline.accounting_entries"
+const DefaultSource = integrations.DefaultSource
 
 // longStatements gives the statements that touch all entries of an export
 // nearly as long as their activity has, and memory for sorting.
@@ -162,11 +162,8 @@ func (e *SourceError) Error() string { return "source " + e.Source + ": " + e.Re
 var sourceName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
 // from puts a source's quoted name into a query.
-func from(query, source string) (string, error) {
-	if !sourceName.MatchString(source) {
-		return "", &SourceError{source, "not a name such as reporting.entries"}
-	}
-	return strings.ReplaceAll(query, "{source}", pgx.Identifier(strings.Split(source, ".")).Sanitize()), nil
+func from(query, source string) string {
+	return strings.ReplaceAll(query, "{source}", pgx.Identifier(strings.Split(source, ".")).Sanitize())
 }
 
 // planArgs are the parameters of [lines].
@@ -205,11 +202,7 @@ func Plan(ctx context.Context, db Beginner, s *Sources, e Export, x integrations
 		}
 	}
 	err = s.with(ctx, db, e, source, func(db Beginner, table string) error {
-		query, err := from(planEntries, table)
-		if err != nil {
-			return err
-		}
-		chunks, err = plan(ctx, db, e, source, query, args)
+		chunks, err = plan(ctx, db, e, source, from(planEntries, table), args)
 		return err
 	})
 	return chunks, err
@@ -310,16 +303,13 @@ func PreviewPlan(ctx context.Context, db Beginner, s *Sources, e Export, x integ
 	source, args := planArgs(e, x, chunkSize, chunkSize)
 	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
 	err = s.with(ctx, db, e, source, func(db Beginner, table string) error {
-		sums, err := from(lines+`, good AS (
+		sums := from(lines+`, good AS (
 				SELECT l.*, p.chunk FROM lines l JOIN placed p USING (voucher_id) WHERE p.chunk > 0
 			) SELECT count(*), count(DISTINCT voucher_id), coalesce(max(chunk), 0), count(*) FILTER (WHERE entry_date < $4),
 				(SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
 				 FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM good GROUP BY currency) s)
 			FROM good WHERE true`+typed, table)
-		if err != nil {
-			return err
-		}
-		refused, _ := from(lines+` SELECT voucher_id, '', 'rejected', fault, '', NULL::timestamptz FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, table)
+		refused := from(lines+` SELECT voucher_id, '', 'rejected', fault, '', NULL::timestamptz FROM vouchers WHERE fault IS NOT NULL`+typed+` ORDER BY 1 LIMIT 1000`, table)
 		return readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error {
 			if err := refuseUnbound(ctx, tx); err != nil {
 				return err

@@ -46,7 +46,10 @@ func TestSourceLogin(t *testing.T) {
 		"a column":          {sql: "GRANT SELECT (name) ON ledgerline.integrations TO %[1]s", says: []string{`REVOKE ALL ON ALL TABLES IN SCHEMA ledgerline FROM "%[1]s"`}},
 		"a partition":       {sql: "GRANT SELECT ON ledgerline.integration_run_logs_" + time.Now().UTC().Format("2006_01") + " TO %[1]s", says: []string{`REVOKE ALL ON ALL TABLES IN SCHEMA ledgerline FROM "%[1]s"`}},
 		"disguised":         {sql: "ALTER ROLE %[1]s SUPERUSER; CREATE ROLE %[1]s_g", options: "&options=-c%%20role%%3D%[1]s_g", says: []string{`the login "%[1]s" is a superuser`}},
-		"two things":        {sql: "ALTER ROLE %[1]s CREATEROLE; GRANT ledgerline_operator TO %[1]s", says: []string{"NOCREATEROLE", `REVOKE "ledgerline_operator"`}},
+		"answers for itself": {sql: "GRANT DELETE ON ledgerline.export_entries TO %[1]s; CREATE SCHEMA %[1]s; GRANT USAGE ON SCHEMA %[1]s TO %[1]s; ALTER ROLE %[1]s SET search_path = %[1]s, pg_catalog; " +
+			"CREATE FUNCTION %[1]s.has_table_privilege(oid, oid, text) RETURNS boolean LANGUAGE sql RETURN false; CREATE FUNCTION %[1]s.has_any_column_privilege(oid, oid, text) RETURNS boolean LANGUAGE sql RETURN false",
+			says: []string{`REVOKE ALL ON ALL TABLES IN SCHEMA ledgerline FROM "%[1]s"`}},
+		"two things": {sql: "ALTER ROLE %[1]s CREATEROLE; GRANT ledgerline_operator TO %[1]s", says: []string{"NOCREATEROLE", `REVOKE "ledgerline_operator"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			login := "s" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]

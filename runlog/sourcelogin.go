@@ -111,11 +111,13 @@ func (s *Sources) look(ctx context.Context, organization uuid.UUID, fn func(pgx.
 	} {
 		config.RuntimeParams[name] = value // what the address says does not count
 	}
-	first, err := pgx.ConnectConfig(ctx, config)
+	ours := config.Copy()
+	ours.RuntimeParams["search_path"] = "pg_catalog, pg_temp" // nobody else's function answers for the login
+	first, err := pgx.ConnectConfig(ctx, ours)
 	if err != nil {
 		return err
 	}
-	g := &guard{config, first}
+	g := &guard{ours, first}
 	defer g.close()
 	faults, err := loginFaults(ctx, first)
 	if err != nil {

@@ -41,14 +41,10 @@ var mostOf = [...]int{36, longestName, longestName, 10, longestName, longestAmou
 // read gives take the entries of an organization before a date, and those that are
 // in also. An error of the source's making is a [*SourceError].
 func (s *Sources) read(ctx context.Context, source string, organization uuid.UUID, before time.Time, also []string, take func(*sourceRows) error) error {
-	query, err := from(readSource, source)
-	if err != nil {
-		return err
-	}
 	limited, stop := context.WithTimeout(ctx, s.Timeout+5*time.Second)
 	defer stop()
 	var ours error // of take, not of the source
-	err = s.look(limited, organization, func(tx pgx.Tx) error {
+	err := s.look(limited, organization, func(tx pgx.Tx) error {
 		faults, err := sourceFaults(limited, tx, source)
 		if err != nil {
 			return err
@@ -56,7 +52,7 @@ func (s *Sources) read(ctx context.Context, source string, organization uuid.UUI
 		if len(faults) > 0 {
 			return &SourceError{source, joined(faults)}
 		}
-		rows, err := tx.Query(limited, query, organization, before, also)
+		rows, err := tx.Query(limited, from(readSource, source), organization, before, also)
 		if err != nil {
 			return err
 		}
@@ -177,7 +173,7 @@ func readError(source string, err error) error {
 	var left *sessionLeft
 	var large *pgproto3.ExceededMaxBodyLenErr
 	switch {
-	case err == nil || errors.As(err, &fault):
+	case errors.As(err, &fault):
 		return err
 	case errors.As(err, &login) || errors.As(err, &left):
 		return &SourceError{source, err.Error()}

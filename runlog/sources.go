@@ -194,8 +194,8 @@ func readOnly(ctx context.Context, db Beginner, organization uuid.UUID, keep boo
 	return tx.Commit(ctx)
 }
 
-// refuseUnbound is for whoever is about to read what others own: nobody should do
-// that whom row-level security does not bind.
+// refuseUnbound refuses a user to which row-level security does not apply. It comes
+// before reading what others own.
 func refuseUnbound(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 },
@@ -207,9 +207,9 @@ func refuseUnbound(ctx context.Context, db interface {
 	case err != nil:
 		return err
 	case super:
-		return fmt.Errorf("database user %q is a superuser, as whom nothing that others own is read: use a login with the role ledgerline_operator (the worker: ledgerline_worker)", user)
+		return fmt.Errorf("database user %q is a superuser, so row-level security does not apply to it: use a login with the role ledgerline_operator (the worker: ledgerline_worker)", user)
 	case bypass:
-		return fmt.Errorf("database user %q has BYPASSRLS, so nothing that others own is read with it: use a login with the role ledgerline_operator (the worker: ledgerline_worker)", user)
+		return fmt.Errorf("database user %q has BYPASSRLS, so row-level security does not apply to it: use a login with the role ledgerline_operator (the worker: ledgerline_worker)", user)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (s *Store) file(ctx context.Context, organization uuid.UUID, ref integratio
 	b, err := s.bounded(ctx, organization, ref, read)
 	var path *fs.PathError
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && organization != uuid.Nil:
+	case errors.Is(err, fs.ErrNotExist) && organization != uuid.Nil && !strings.HasPrefix(string(ref), "file:/"):
 		return "", fmt.Errorf("%s: there is no file $LEDGERLINE_SECRETS/%s/%s", ref, organization, strings.TrimPrefix(string(ref), "file:"))
 	case err != nil && strings.HasSuffix(err.Error(), escapes):
 		return "", fmt.Errorf("%s: a link leads out of the organization's folder, or its target is an absolute path; want a relative one that stays inside", ref)

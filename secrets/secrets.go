@@ -79,19 +79,6 @@ func (s *Store) Check(organization uuid.UUID, ref integrations.Ref) error {
 	if !ok || s.DevShared {
 		return nil
 	}
-	return s.hasPrefix(organization, ref, name)
-}
-
-// CheckPrefix is [Store.Check] of a variable, as if no organization's secrets were
-// shared.
-func (s *Store) CheckPrefix(organization uuid.UUID, ref integrations.Ref) error {
-	if err := ref.Validate(); err != nil {
-		return err
-	}
-	return s.hasPrefix(organization, ref, strings.TrimPrefix(string(ref), "env:"))
-}
-
-func (s *Store) hasPrefix(organization uuid.UUID, ref integrations.Ref, name string) error {
 	prefix, ok := s.Prefixes[organization]
 	switch {
 	case !ok:

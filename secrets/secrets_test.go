@@ -106,8 +106,6 @@ func TestOwnSpace(t *testing.T) {
 	none.refused(t, acme, "env:ACME_TOKEN", "has no prefix")
 }
 
-// The development switch keeps the way of before: any variable, and files by
-// their path, whoever can read them. What is laid out in earnest works too.
 // A secret is what stands there and nothing else: blanks around it, and the mark that
 // some editors put before it, would be sent.
 func TestNothingAroundASecret(t *testing.T) {
@@ -120,6 +118,8 @@ func TestNothingAroundASecret(t *testing.T) {
 	h.refused(t, acme, "file:latin1", "is not UTF-8")
 }
 
+// The development switch keeps the way of before: any variable, and files by
+// their path, whoever can read them. What is laid out in earnest works too.
 func TestDevShared(t *testing.T) {
 	h := newHome(t)
 	h.DevShared = true

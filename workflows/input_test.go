@@ -164,18 +164,19 @@ func environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 // syncs are runs that somebody could start.
 func syncs() map[string]func(*workflows.SyncInput) {
 	cases := map[string]func(*workflows.SyncInput){
-		"no organization": func(in *workflows.SyncInput) { in.OrganizationID = uuid.Nil },
-		"no integration":  func(in *workflows.SyncInput) { in.IntegrationID = uuid.Nil },
-		"no adapter":      func(in *workflows.SyncInput) { in.AdapterName = "" },
-		"trigger":         func(in *workflows.SyncInput) { in.Trigger = "nobody" },
-		"adopting":        func(in *workflows.SyncInput) { in.Trigger = runlog.ByAdopting },
-		"period":          func(in *workflows.SyncInput) { in.Period = "../../2026-10" },
-		"start":           func(in *workflows.SyncInput) { in.PeriodStart = time.Time{} },
-		"end":             func(in *workflows.SyncInput) { in.PeriodEnd = in.PeriodEnd.AddDate(1000, 0, 0) },
-		"deferral":        func(in *workflows.SyncInput) { in.DeferBase = 1 },
-		"no deferral":     func(in *workflows.SyncInput) { in.DeferBase = -time.Hour },
-		"policy":          func(in *workflows.SyncInput) { in.Policy.MaxRetries = 1 << 40 },
-		"waits":           func(in *workflows.SyncInput) { in.Policy.BaseDelay = 1 },
+		"no organization":          func(in *workflows.SyncInput) { in.OrganizationID = uuid.Nil },
+		"no integration":           func(in *workflows.SyncInput) { in.IntegrationID = uuid.Nil },
+		"no adapter":               func(in *workflows.SyncInput) { in.AdapterName = "" },
+		"trigger":                  func(in *workflows.SyncInput) { in.Trigger = "nobody" },
+		"adopting":                 func(in *workflows.SyncInput) { in.Trigger = runlog.ByAdopting },
+		"period beside a schedule": func(in *workflows.SyncInput) { in.Schedule, in.Period = &integrations.Schedule{}, "../x" },
+		"period":                   func(in *workflows.SyncInput) { in.Period = "../../2026-10" },
+		"start":                    func(in *workflows.SyncInput) { in.PeriodStart = time.Time{} },
+		"end":                      func(in *workflows.SyncInput) { in.PeriodEnd = in.PeriodEnd.AddDate(1000, 0, 0) },
+		"deferral":                 func(in *workflows.SyncInput) { in.DeferBase = 1 },
+		"no deferral":              func(in *workflows.SyncInput) { in.DeferBase = -time.Hour },
+		"policy":                   func(in *workflows.SyncInput) { in.Policy.MaxRetries = 1 << 40 },
+		"waits":                    func(in *workflows.SyncInput) { in.Policy.BaseDelay = 1 },
 	}
 	for i, s := range texts {
 		cases[fmt.Sprintf("adapter %d", i)] = func(in *workflows.SyncInput) { in.AdapterName = s }

@@ -213,9 +213,9 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 	out := make(map[string]string)
 	for _, m := range c.fields {
 		at := m.cell
-		name := plain.Trim(m.name)
+		name, wrong := plain.Name(m.name)
 		_, twice := out[name]
-		invisible := cmp.Or(plain.Seen(name), plain.Seen(at.text))
+		invisible := cmp.Or(wrong, plain.Seen(at.text))
 		switch {
 		case at.kind == "":
 			continue // null

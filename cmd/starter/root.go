@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -86,16 +87,19 @@ var variables = map[string]string{
 // fromEnvironment sets the flags that were not given. What it refuses it names
 // without the value.
 func fromEnvironment(c *cobra.Command) error {
-	for name, variable := range variables {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		variable := variables[name]
 		f, value := c.Flags().Lookup(name), os.Getenv(variable)
 		if f == nil || f.Changed || value == "" {
 			continue
 		}
-		if _, err := parseUUID(variable, value); name == "org" && err != nil {
-			return usage("%s: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", variable)
-		}
-		if name == "dev-vendor-hosts" { // blanks separate them too
-			value = strings.Join(strings.Fields(value), ",")
+		switch name {
+		case "org":
+			if _, err := parseUUID(variable, value); err != nil {
+				return usage("%s: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", variable)
+			}
+		case "dev-vendor-hosts": // blanks separate them too
+			value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }), ",")
 		}
 		if err := f.Value.Set(value); err != nil {
 			return usage("%s: want what --%s takes; see %s --help", variable, name, c.CommandPath())
@@ -172,10 +176,7 @@ func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
 	defer cancel()
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		for errors.Unwrap(err) != nil {
-			err = errors.Unwrap(err)
-		}
-		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.Cause(err))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.RootCause(err))
 	}
 	return pool, nil
 }

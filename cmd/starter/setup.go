@@ -6,13 +6,12 @@ import (
 	"os"
 	"os/user"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -134,7 +133,7 @@ func whoami() string {
 // characters.
 func identity(s string) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
+		if plain.Seen(string(r)) != nil {
 			return -1
 		}
 		return r
@@ -164,10 +163,7 @@ see what the worker will see. No server is needed.`,
 			}
 			results := []result{}
 			rows := [][]string{{"NAME", "ADAPTER", "CREDENTIAL", "REFERENCE", "READABLE HERE"}}
-			store, err := secrets.FromEnv(os.Getenv)
-			if err != nil {
-				return usage("%w", err)
-			}
+			store, _ := secrets.FromEnv(os.Getenv) // readFiles has checked it
 			for _, r := range references(file) {
 				state := "yes"
 				if err := r.readable(c.Context(), store); err != nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +75,7 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 		}
 		return c, usageError{errors.New("see worker --help")}
 	}
-	if err := c.fromEnvironment(flags, getenv); err != nil {
+	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err
 	}
 	c.devHosts = splitHosts(*dev)
@@ -88,11 +90,12 @@ var variables = map[string]string{
 
 // fromEnvironment sets the flags that were not given. What it refuses it names
 // without the value.
-func (c *config) fromEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
+func fromEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 	given := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	var faults []error
-	for name, variable := range variables {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		variable := variables[name]
 		if value := getenv(variable); value != "" && !given[name] {
 			if flags.Set(name, value) != nil {
 				faults = append(faults, usageError{fmt.Errorf("%s: want what --%s takes; see worker --help", variable, name)})

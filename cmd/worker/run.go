@@ -171,7 +171,7 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.Cause(errors.New(rootCause(err))))
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.RootCause(err))
 	}
 	// The self-check reports a schema that is missing; only then can it fail.
 	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
@@ -201,21 +201,12 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 	defer cancel()
 	unfit, err := sources.CheckLogin(ctx)
 	if err != nil {
-		logger.Warn("the login of the sources could not be checked; it is again whenever it is used", "variable", runlog.SourceVariable, "error", errors.New(rootCause(err)))
+		logger.Warn("the login of the sources could not be checked; it is again whenever it is used", "variable", runlog.SourceVariable, "error", environ.RootCause(err))
 	}
 	if len(unfit) > 0 {
 		return nil, fmt.Errorf("the login of the sources (%s) is not fit for use: %s", runlog.SourceVariable, strings.Join(unfit, "; "))
 	}
 	return sources, nil
-}
-
-// rootCause keeps the end of a connection error: what stands before it repeats
-// user and database.
-func rootCause(err error) string {
-	for errors.Unwrap(err) != nil {
-		err = errors.Unwrap(err)
-	}
-	return err.Error()
 }
 
 // dialTemporal connects and checks that the search attributes are there.

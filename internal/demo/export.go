@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // vouchers of the demo's export that the vendor takes; two lines each, so that
@@ -23,7 +24,7 @@ const vouchers = 600
 // the connection is reset after the vendor has stored the first chunk, and the
 // worker is killed while it waits for the answer to the second.
 func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
-	zone, err := time.LoadLocation(integrations.DefaultTimeZone)
+	zone, err := zones.Load(integrations.DefaultTimeZone)
 	if err != nil {
 		return err
 	}

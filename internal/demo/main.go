@@ -29,7 +29,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 { // it is told by a variable, and must not start at --help
+	if len(os.Args) > 1 { // it is configured by a variable, and must not start at --help
 		fmt.Fprintln(os.Stderr, "usage: [DEMO_EXIT=1] demo\n\nShows the main job on real parts and leaves them up until Ctrl-C; with DEMO_EXIT=1 it ends.")
 		os.Exit(2)
 	}

@@ -70,7 +70,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 		}
 	}
 	p.settings["unix_socket_directories"] = p.dir
-	if o.Programs != "" {
+	if o.Programs != "" && p.cred != nil {
 		// The other user may not be allowed to enter the folder where they are.
 		copied := filepath.Join(p.dir, "server")
 		if err := os.CopyFS(copied, os.DirFS(filepath.Dir(o.Programs))); err != nil {

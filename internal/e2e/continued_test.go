@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"io"
-	"net/http"
 	"regexp"
 	"strconv"
 	"testing"
@@ -59,16 +57,10 @@ func (b book) manyVouchers(t *testing.T, n int) {
 // heap asks a worker what its collector aims at: twice what lives.
 func heap(t *testing.T, w *devstack.Process) float64 {
 	t.Helper()
-	at := regexp.MustCompile(`"listen":"([^"]+)"`).FindStringSubmatch(w.Output())
-	require.Len(t, at, 2)
-	resp, err := http.Get("http://" + at[1] + "/metrics")
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	found := regexp.MustCompile(`(?m)^go_memstats_next_gc_bytes (\S+)$`).FindSubmatch(body)
+	_, body := asking(t, w)("/metrics")
+	found := regexp.MustCompile(`(?m)^go_memstats_next_gc_bytes (\S+)$`).FindStringSubmatch(body)
 	require.NotNil(t, found)
-	bytes, err := strconv.ParseFloat(string(found[1]), 64)
+	bytes, err := strconv.ParseFloat(found[1], 64)
 	require.NoError(t, err)
 	return bytes
 }

@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,14 +57,8 @@ func TestSecretsStayApart(t *testing.T) {
 	require.True(t, execute(t, b.ping("xledger-main")).OK)
 	require.True(t, execute(t, a.ping("crm")).OK)
 
-	found := regexp.MustCompile(`"listen":"([^"]+)"`).FindStringSubmatch(w.Output())
-	require.Len(t, found, 2)
-	resp, err := http.Get("http://" + found[1] + "/metrics")
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.Regexp(t, `(?m)^ledgerline_secret_reads_stuck(\{[^}]*\})? 0$`, string(body))
+	_, body := asking(t, w)("/metrics")
+	require.Regexp(t, `(?m)^ledgerline_secret_reads_stuck(\{[^}]*\})? 0$`, body)
 	require.NotContains(t, w.Output(), sandbox.DemoXledgerToken)
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +109,7 @@ func TestWorkerEndpoints(t *testing.T) {
 
 // asking returns a function that asks an endpoint of a worker.
 func asking(t *testing.T, w *devstack.Process) func(path string) (int, string) {
-	found := regexp.MustCompile(`"listen":"([^"]+)"`).FindStringSubmatch(w.Output())
+	found := listening.FindStringSubmatch(w.Output())
 	require.Len(t, found, 2)
 	return func(path string) (int, string) {
 		resp, err := http.Get("http://" + found[1] + path)

@@ -8,6 +8,7 @@ package environ
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -20,13 +21,13 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// Ours reports whether our programs, or the libraries in them, read a variable.
-func Ours(name string) bool {
+// ours reports whether our programs, or the libraries in them, read a variable.
+func ours(name string) bool {
 	return name == "DATABASE_URL" || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "TEMPORAL_") || strings.HasPrefix(name, "LEDGERLINE_")
 }
 
 // plainWords are values that say nothing, and that texts have of themselves.
-var plainWords = []string{"true", "false", "default", "localhost", "127.0.0.1", "postgres", "postgresql", "ledgerline", "disable", "prefer", "require", "verify-full"}
+var plainWords = []string{"true", "false", "default", "localhost", "127.0.0.1", "postgres", "postgresql", "ledgerline", "disable", "prefer", "require", "allow", "verify-ca", "verify-full"}
 
 // Hide replaces the values of our variables in a text by $NAME.
 func Hide(text string) string { return Hider()(text) }
@@ -37,6 +38,15 @@ func Hider() func(text string) string { return hider(secrets) }
 // Cause is the text of an error from a library that was given such values: their
 // parts are hidden too, such as the host of an address, and it is redacted.
 func Cause(err error) string { return redact.Text(CauseHider()(err.Error())) }
+
+// RootCause is [Cause] of the end of an error's chain: what a connection error says
+// before that repeats user and database.
+func RootCause(err error) string {
+	for errors.Unwrap(err) != nil {
+		err = errors.Unwrap(err)
+	}
+	return Cause(err)
+}
 
 // CauseHider hides the parts too, for many texts; it does not redact.
 func CauseHider() func(text string) string { return hider(parts) }
@@ -50,10 +60,14 @@ func hider(of func(value string) []string) func(text string) string {
 	var all []needle
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
-		if !Ours(name) {
+		if !ours(name) {
 			continue
 		}
-		for _, v := range append(of(value), value) {
+		found := []string{value}
+		if name != "LEDGERLINE_ENV_SECRETS" { // its prefixes are no secrets, and messages name variables by them
+			found = append(found, of(value)...)
+		}
+		for _, v := range found {
 			if len(v) < 4 || slices.Contains(plainWords, strings.ToLower(v)) || onlyPort.MatchString(v) {
 				continue // also found by chance
 			}

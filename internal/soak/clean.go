@@ -15,6 +15,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/watcher"
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // clean looks for secrets everywhere, for entries' texts where they have no
@@ -99,7 +100,7 @@ func (s *soak) ticks(ctx context.Context) error {
 		return err
 	}
 	for _, t := range rows {
-		zone, err := time.LoadLocation(t.Schedule.TimeZone)
+		zone, err := zones.Load(t.Schedule.TimeZone)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
+	"github.com/ledgerline/ledgerline/zones"
 )
 
 // vendor is what the soak has to know of an adapter that takes exports. Another
@@ -113,7 +114,7 @@ var monthly = integrations.Schedule{Every: "monthly", Day: 3, Hour: 6, Minute: 3
 func (s *soak) setUp(ctx context.Context, b *book) error {
 	schedule := monthly
 	if b == s.plan.clock.book { // fires once while the soak runs, if it runs a minute
-		zone, err := time.LoadLocation(schedule.TimeZone)
+		zone, err := zones.Load(schedule.TimeZone)
 		if err != nil {
 			return err
 		}

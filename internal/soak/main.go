@@ -47,7 +47,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 { // it is told by variables, and must not start at --help
+	if len(os.Args) > 1 { // it is configured by variables, and must not start at --help
 		fmt.Fprintln(os.Stderr, "usage: [SOAK=2m] [SEED=…] soak\n\nExports under every fault, then an equation. SOAK says how long, SEED which faults.")
 		os.Exit(2)
 	}

@@ -111,7 +111,7 @@ ALTER TABLE ledgerline.export_entries
 -- is planned again from its source, and then only its content may differ. An entry
 -- that the vendor has stays as it is, except for a fault that the vendor finds later.
 -- +goose StatementBegin
-CREATE OR REPLACE FUNCTION ledgerline.exported_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledgerline.content_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.state = 'exported' AND (to_jsonb(NEW) - 'vendor_fault') <> (to_jsonb(OLD) - 'vendor_fault') THEN
         RAISE EXCEPTION 'entry % is exported', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'exported_is_final';
@@ -125,36 +125,15 @@ BEGIN
            IS DISTINCT FROM (OLD.entry_date, OLD.account, OLD.amount, OLD.currency, OLD.text, OLD.dimensions, OLD.late) THEN
         RAISE EXCEPTION 'entry % is %: its content cannot be changed', OLD.entry_id, OLD.state USING ERRCODE = 'check_violation', CONSTRAINT = 'planned_content_stands';
     END IF;
-    IF OLD.open_until IS NOT NULL AND (NEW.open_until IS NULL OR NEW.open_until < OLD.open_until) THEN
-        RAISE EXCEPTION 'open_until of entry % never decreases', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'open_until_never_decreases';
-    END IF;
-    IF NEW.export_id <> OLD.export_id AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log e
-            WHERE e.organization_id = NEW.organization_id AND e.integration_id = NEW.integration_id AND e.export_id = NEW.export_id) THEN
-        RAISE EXCEPTION 'entry % of an export that is not there', OLD.entry_id USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'entry_of_an_export';
-    END IF;
     RETURN NEW;
 END
 $$;
 -- +goose StatementEnd
+CREATE TRIGGER content_stands BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXECUTE FUNCTION ledgerline.content_stands();
 
 -- +goose Down
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION ledgerline.exported_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF OLD.state = 'exported' AND NEW.state <> 'exported' OR NEW.vendor_key <> OLD.vendor_key THEN
-        RAISE EXCEPTION 'entry % is exported', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'exported_is_final';
-    END IF;
-    IF OLD.open_until IS NOT NULL AND (NEW.open_until IS NULL OR NEW.open_until < OLD.open_until) THEN
-        RAISE EXCEPTION 'open_until of entry % never decreases', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'open_until_never_decreases';
-    END IF;
-    IF NEW.export_id <> OLD.export_id AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log e
-            WHERE e.organization_id = NEW.organization_id AND e.integration_id = NEW.integration_id AND e.export_id = NEW.export_id) THEN
-        RAISE EXCEPTION 'entry % of an export that is not there', OLD.entry_id USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'entry_of_an_export';
-    END IF;
-    RETURN NEW;
-END
-$$;
--- +goose StatementEnd
+DROP TRIGGER content_stands ON ledgerline.export_entries;
+DROP FUNCTION ledgerline.content_stands();
 ALTER TABLE ledgerline.export_entries DROP CONSTRAINT dimensions_can_be_read;
 ALTER TABLE ledgerline.accounting_entries DROP CONSTRAINT dimensions_can_be_read, DROP CONSTRAINT amount_is_a_number;
 -- This fails, and nothing changes, where two organizations have the same key.
