@@ -88,6 +88,7 @@ type report struct {
 	seed                                                  uint64
 	entries, exported, rejected, unknown, never           int
 	effects, duplicates, attempts, failed, periods, fired int
+	overtaken                                             int // faults whose run had failed by another one
 	violations                                            []string
 }
 

@@ -173,16 +173,19 @@ func (s *soak) play(ctx context.Context, r *round, under *sync.WaitGroup) {
 	}
 	if r.fault.rules == nil {
 		met, err := r.fault.act(ctx, s, r)
-		if err != nil && s.overtaken(ctx, r) {
+		if met {
+			s.met(r.fault.name)
+		}
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case !s.overtaken(ctx, r):
+			s.violated("fault %s on %s %s could not be made: %v", r.fault.name, r.book.name, r.period, err)
+		case !met:
 			s.say("fault %s did not meet %s %s: that had failed by another one", r.fault.name, r.book.name, r.period)
 			s.mu.Lock()
 			s.planned[r.fault.name]--
+			s.report.overtaken++
 			s.mu.Unlock()
-		} else if err != nil && ctx.Err() == nil {
-			s.violated("fault %s on %s %s could not be made: %v", r.fault.name, r.book.name, r.period, err)
-		}
-		if met {
-			s.met(r.fault.name)
 		}
 		under.Go(func() { s.finish(ctx, r) })
 		return

@@ -19,7 +19,8 @@ func TestSoak(t *testing.T) {
 	for _, f := range faults {
 		want += inCycle(f)
 	}
-	require.Equal(t, want, r.fired)
+	require.Equal(t, want, r.fired+r.overtaken, "%d met a run, %d were too late for theirs", r.fired, r.overtaken)
+	require.Less(t, r.overtaken, want/10)
 }
 
 // inCycle is how often a fault is planned in a cycle.
