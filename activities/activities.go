@@ -54,7 +54,7 @@ const (
 type Resolver func(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error)
 
 // Audit stores rows in the audit record. Storing a row again has no effect.
-type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
+type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error
 
 // Pauses finds who paused an integration; nil if nobody did.
 type Pauses func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Pause, error)
@@ -125,13 +125,13 @@ func Adapters() map[string]adapters.Adapter {
 func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 	return &Activities{
 		Resolve: Cached(func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
-			return runlog.Integration(ctx, db, organization, id)
+			return runlog.LoadIntegration(ctx, db, organization, id)
 		}, Freshness, log),
 		Adapters: Adapters(),
 		Client:   adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
 		Secrets:  new(secrets.Store),
-		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
-			return runlog.Insert(ctx, db, organization, rows)
+		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
+			return runlog.InsertAttempts(ctx, db, organization, rows)
 		},
 		Claims:   newClaimStore(db),
 		DB:       db,
@@ -140,7 +140,7 @@ func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
 		Gate:     new(limits.Gate),
 		Health:   newHealthStore(db),
 		Pause: cached(func(ctx context.Context, organization, id uuid.UUID) (*runlog.Pause, error) {
-			return runlog.Paused(ctx, db, organization, id)
+			return runlog.LoadPause(ctx, db, organization, id)
 		}, Freshness, log),
 	}
 }

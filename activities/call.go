@@ -205,7 +205,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	case adapters.Verify:
 		return a.behindBreaker(in, host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
 	}
-	plan, err := adapter.Plan(in.Operation, in.Body)
+	plan, err := adapter.Describe(in.Operation, in.Body)
 	if err != nil {
 		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
 	}

@@ -87,15 +87,17 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	entries, control := opened.Entries, opened.Control
 	left := entries
 	defer func() { out.entries, out.vouchers = len(left), vouchersOf(left) }()
-	elsewhere := func(e runlog.Entry) bool { return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands) }
+	elsewhere := func(e runlog.ChunkEntry) bool {
+		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands)
+	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
 		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
 			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
 			entries[moved].SentTo, x.owner.Place))
 		return out
 	}
-	if slices.ContainsFunc(entries, func(e runlog.Entry) bool { return e.Open }) {
-		var asked []runlog.Entry
+	if slices.ContainsFunc(entries, func(e runlog.ChunkEntry) bool { return e.Open }) {
+		var asked []runlog.ChunkEntry
 		if out, asked = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
 			return out
 		}
@@ -139,9 +141,9 @@ func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
 // ask asks the vendor which of the open entries it has and settles what the
 // answer proves. left are the entries that are to be sent. The verdict is a
 // success if nothing is open any more.
-func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *runlog.Control) (out outcome, left []runlog.Entry) {
+func (x chunkAttempt) ask(ctx context.Context, entries []runlog.ChunkEntry, control *runlog.Control) (out outcome, left []runlog.ChunkEntry) {
 	out.guard, out.asking = adapters.ReadOnly, true
-	var open []runlog.Entry
+	var open []runlog.ChunkEntry
 	var asked []runlog.Sending
 	sought := make([]adapters.Sought, 0, len(entries)+2)
 	for _, e := range entries {
@@ -164,7 +166,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 	if blind != nil { // what it shows is there all the same
 		j.None, j.Unknown = nil, nil
 	}
-	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
+	if err := runlog.RecordAnswer(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
 		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}
@@ -188,7 +190,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", j.why)
 		return out, nil
 	}
-	slices.SortFunc(left, func(a, b runlog.Entry) int { // whole vouchers stand together
+	slices.SortFunc(left, func(a, b runlog.ChunkEntry) int { // whole vouchers stand together
 		return cmp.Or(cmp.Compare(a.VoucherID, b.VoucherID), cmp.Compare(a.EntryID, b.EntryID))
 	})
 	out.asking = false
@@ -251,7 +253,7 @@ type judged struct {
 // it, the entries of one sending are judged together: where the vendor documents
 // a request as all or nothing and only some of it is there, a person must look,
 // and so must one where something that may be the entry is elsewhere.
-func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) judged {
+func judge(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic bool) judged {
 	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
 	partly := make(map[runlog.Sending]int) // sendings of which something is there
 	whole := make(map[runlog.Sending]int)
@@ -284,7 +286,7 @@ func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) ju
 }
 
 // send marks entries as open, sends them, and records what the answer proves.
-func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt map[string]string, out outcome) outcome {
+func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, learnt map[string]string, out outcome) outcome {
 	lines, ids := make([]adapters.Entry, len(entries)), make([]string, len(entries))
 	byKey := make(map[string]string, len(entries))
 	for i, e := range entries {
@@ -302,7 +304,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
 		return out
 	}
-	plan, err := x.exporter.Plan(adapters.Call, body)
+	plan, err := x.exporter.Describe(adapters.Call, body)
 	if err != nil || plan.Guard == adapters.Unsafe || plan.Guard == adapters.ReadOnly {
 		out.verdict = adapters.Fault(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
 		return out
@@ -347,7 +349,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 }
 
 // vouchersOf counts the vouchers of entries.
-func vouchersOf(entries []runlog.Entry) int {
+func vouchersOf(entries []runlog.ChunkEntry) int {
 	ids := make(map[string]bool)
 	for _, e := range entries {
 		ids[e.VoucherID] = true
@@ -397,7 +399,7 @@ func (x chunkAttempt) storeFault(err error, what string) classify.Verdict {
 // before they could ask.
 func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	x.conn.Purpose = limits.Lookup
-	since, err := runlog.FaultsSince(ctx, x.DB, x.in.OrganizationID, x.chunk.ExportID)
+	since, err := runlog.LateErrorsSince(ctx, x.DB, x.in.OrganizationID, x.chunk.ExportID)
 	if err != nil {
 		out.verdict = x.storeFault(err, "since when to ask could not be read")
 		return out
@@ -417,7 +419,7 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 		messages[e.Reference] = e.Message
 	}
 	if len(messages) > 0 {
-		if _, err := runlog.RecordFaults(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
+		if _, err := runlog.RecordLateErrors(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
 			out.verdict = x.storeFault(err, "the vendor's late errors could not be recorded")
 			return out
 		}

@@ -31,17 +31,17 @@ const (
 	CloseName = "CloseExport"
 )
 
-// Claimed is the answer of [Activities.ClaimExport].
-type Claimed struct {
+// ClaimResult is the answer of [Activities.ClaimExport].
+type ClaimResult struct {
 	Export    runlog.Export `json:"export"`
 	Mine      bool          `json:"mine"`
 	TakenOver bool          `json:"takenOver,omitempty"` // from a run that no longer runs
 }
 
-// Claim is what [Activities.ClaimExport] is to claim. With a schedule, the
+// ClaimInput is what [Activities.ClaimExport] is to claim. With a schedule, the
 // period is the one that was due at the export's scheduled time. With HandedOver
 // the export is the one that the run before in the same chain hands over.
-type Claim struct {
+type ClaimInput struct {
 	Export     runlog.Export          `json:"export"`
 	Schedule   *integrations.Schedule `json:"schedule,omitempty"`
 	HandedOver bool                   `json:"handedOver,omitempty"`
@@ -52,20 +52,20 @@ type Claim struct {
 // the run before still orders is refused from then on. Whoever the workflow says
 // it is, the owner is the run that Temporal names, so that a reset has to claim
 // again.
-func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) {
+func (a *Activities) ClaimExport(ctx context.Context, c ClaimInput) (ClaimResult, error) {
 	e := c.Export
 	if c.HandedOver {
-		taken, ok, err := runlog.TakeOver(ctx, a.DB, e, workflowOf(ctx), a.runOf(ctx))
+		taken, ok, err := runlog.TakeOverExport(ctx, a.DB, e, workflowOf(ctx), a.runOf(ctx))
 		if ok || err != nil {
-			return Claimed{Export: taken, Mine: ok}, storeError(err)
+			return ClaimResult{Export: taken, Mine: ok}, storeError(err)
 		}
 		// It is mine by an earlier try of this step, or another run's.
-		found, err := runlog.ExportByID(ctx, a.DB, e.OrganizationID, e.ID)
+		found, err := runlog.LoadExport(ctx, a.DB, e.OrganizationID, e.ID)
 		if err != nil {
-			return Claimed{}, storeError(err)
+			return ClaimResult{}, storeError(err)
 		}
 		mine := found.RunID == a.runOf(ctx) && found.Status == runlog.Pending
-		return Claimed{Export: found, Mine: mine}, nil
+		return ClaimResult{Export: found, Mine: mine}, nil
 	}
 	e.WorkflowID, e.RunID = workflowOf(ctx), a.runOf(ctx)
 	e.ID = uuid.NewSHA1(e.IntegrationID, []byte("export/"+e.RunID.String()))
@@ -75,35 +75,35 @@ func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) 
 			e.PeriodStart, e.PeriodEnd, err = integrations.Period(e.Period)
 		}
 		if err != nil {
-			return Claimed{}, configurationError(err)
+			return ClaimResult{}, configurationError(err)
 		}
 		if a.Drift != nil {
 			a.Drift(e.Drift())
 		}
-		if late := e.Drift(); late > c.Schedule.DriftLimit() {
+		if late := e.Drift(); late > c.Schedule.DriftThresholdOrDefault() {
 			a.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
 				"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
 		}
 	}
 	if day := time.Now().Add(14 * time.Hour); e.PeriodStart.After(day) { // it is nowhere later than in UTC+14
-		return Claimed{}, configurationError(fmt.Errorf("period %s has not begun: nothing can be exported yet", e.Period))
+		return ClaimResult{}, configurationError(fmt.Errorf("period %s has not begun: nothing can be exported yet", e.Period))
 	}
-	claimed, mine, err := runlog.Claim(ctx, a.DB, e)
+	claimed, mine, err := runlog.ClaimExport(ctx, a.DB, e)
 	if overlap := (*runlog.OverlapError)(nil); errors.As(err, &overlap) {
-		return Claimed{}, configurationError(err)
+		return ClaimResult{}, configurationError(err)
 	}
 	if err != nil || claimed.Status != runlog.Pending || mine {
-		return Claimed{Export: claimed, Mine: mine && claimed.Status == runlog.Pending}, storeError(err)
+		return ClaimResult{Export: claimed, Mine: mine && claimed.Status == runlog.Pending}, storeError(err)
 	}
 	alive, err := a.isAlive(ctx, claimed.WorkflowID, claimed.RunID)
 	if err != nil || alive {
-		return Claimed{Export: claimed}, storeError(err)
+		return ClaimResult{Export: claimed}, storeError(err)
 	}
-	taken, ok, err := runlog.TakeOver(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
+	taken, ok, err := runlog.TakeOverExport(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
 	if !ok {
-		return Claimed{Export: claimed}, storeError(err)
+		return ClaimResult{Export: claimed}, storeError(err)
 	}
-	return Claimed{Export: taken, Mine: true, TakenOver: true}, nil
+	return ClaimResult{Export: taken, Mine: true, TakenOver: true}, nil
 }
 
 // isAlive reports whether a run has not ended. Only a closed status is an end:
@@ -144,8 +144,8 @@ func (a *Activities) owner(ctx context.Context, e runlog.Export) runlog.Export {
 	return e
 }
 
-// Planned is the answer of [Activities.PlanExport].
-type Planned struct {
+// PlanResult is the answer of [Activities.PlanExport].
+type PlanResult struct {
 	Chunks     int  `json:"chunks"`     // the number of the last one
 	LateErrors bool `json:"lateErrors"` // the vendor finds some errors only later
 
@@ -159,36 +159,36 @@ type Planned struct {
 
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
 // a permanent failure, of type [classify.Configuration].
-func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, error) {
+func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (PlanResult, error) {
 	defer goingOn(ctx)()
-	spec, err := runlog.Integration(ctx, a.DB, e.OrganizationID, e.IntegrationID)
+	spec, err := runlog.LoadIntegration(ctx, a.DB, e.OrganizationID, e.IntegrationID)
 	if errors.Is(err, runlog.ErrNotFound) {
-		return Planned{}, configurationError(err)
+		return PlanResult{}, configurationError(err)
 	} else if err != nil {
-		return Planned{}, storeError(err)
+		return PlanResult{}, storeError(err)
 	}
 	if spec.Adapter != e.AdapterName {
-		return Planned{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
+		return PlanResult{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
 	}
 	exporter, ok := a.Adapters[spec.Adapter].(adapters.Exporter)
 	if !ok {
-		return Planned{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
+		return PlanResult{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
 	}
 	vendor := exporter.Vendor()
 	if err := vendor.NeedSettings(spec.Settings); err != nil {
-		return Planned{}, configurationError(err)
+		return PlanResult{}, configurationError(err)
 	}
-	contract, err := runlog.ContractOf(ctx, a.DB, e.OrganizationID, e.IntegrationID)
+	contract, err := runlog.LoadContract(ctx, a.DB, e.OrganizationID, e.IntegrationID)
 	if err != nil {
-		return Planned{}, storeError(err)
+		return PlanResult{}, storeError(err)
 	}
 	full := ChunkSize(vendor, spec.Export)
 	size := contract.SizeFor(full)
-	chunks, err := runlog.Plan(ctx, a.DB, a.Sources, a.owner(ctx, e), spec.Export, full, size)
+	chunks, err := runlog.PlanExport(ctx, a.DB, a.Sources, a.owner(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
-		return Planned{}, configurationError(err)
+		return PlanResult{}, configurationError(err)
 	}
-	return Planned{
+	return PlanResult{
 		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: chunks > 0 && !contract.Holds(spec.ContractFile()),
 		Size: size, Full: full, Ping: vendor.Export.QuietRefusal, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
 	}, storeError(err)
@@ -215,7 +215,7 @@ func goingOn(ctx context.Context) (stop func()) {
 }
 
 // ChunkSize is how many entries a request of an integration carries.
-func ChunkSize(v adapters.Vendor, e integrations.Export) int {
+func ChunkSize(v adapters.Vendor, e integrations.ExportSettings) int {
 	if e.ChunkSize > 0 {
 		return min(e.ChunkSize, v.Export.Entries)
 	}
@@ -233,8 +233,8 @@ func order[T any](ctx context.Context, a *Activities, e runlog.Export, give func
 	return result, storeError(err)
 }
 
-// Split asks to halve a refused chunk.
-type Split struct {
+// SplitInput asks to halve a refused chunk.
+type SplitInput struct {
 	Export runlog.Export `json:"export"`
 	Chunk  int           `json:"chunk"`
 	Into   int           `json:"into"` // the number of the upper half
@@ -244,14 +244,14 @@ type Split struct {
 
 // SplitChunk halves a refused chunk, or rejects its only voucher. It returns
 // whether it was halved.
-func (a *Activities) SplitChunk(ctx context.Context, s Split) (bool, error) {
+func (a *Activities) SplitChunk(ctx context.Context, s SplitInput) (bool, error) {
 	return order(ctx, a, s.Export, func(o runlog.Owner) (bool, error) {
 		return runlog.SplitChunk(ctx, a.DB, o, s.Chunk, s.Into, s.Reason, !s.Keep)
 	})
 }
 
-// Draw asks to move one voucher to a chunk of its own.
-type Draw struct {
+// DrawInput asks to move one voucher to a chunk of its own.
+type DrawInput struct {
 	Export runlog.Export `json:"export"`
 	Chunk  int           `json:"chunk"`
 	Into   int           `json:"into"`
@@ -259,22 +259,22 @@ type Draw struct {
 }
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own.
-func (a *Activities) DrawVoucher(ctx context.Context, d Draw) (runlog.Drawn, error) {
-	return order(ctx, a, d.Export, func(o runlog.Owner) (runlog.Drawn, error) {
+func (a *Activities) DrawVoucher(ctx context.Context, d DrawInput) (runlog.DrawResult, error) {
+	return order(ctx, a, d.Export, func(o runlog.Owner) (runlog.DrawResult, error) {
 		return runlog.DrawVoucher(ctx, a.DB, o, d.Chunk, d.Into, d.Place)
 	})
 }
 
-// Fit asks for smaller chunks.
-type Fit struct {
+// FitInput asks for smaller chunks.
+type FitInput struct {
 	Export runlog.Export `json:"export"`
 	runlog.Fit
 }
 
 // FitChunks makes chunks smaller that were too much for the vendor.
-func (a *Activities) FitChunks(ctx context.Context, f Fit) (runlog.Fitted, error) {
+func (a *Activities) FitChunks(ctx context.Context, f FitInput) (runlog.FitResult, error) {
 	defer goingOn(ctx)()
-	return order(ctx, a, f.Export, func(o runlog.Owner) (runlog.Fitted, error) {
+	return order(ctx, a, f.Export, func(o runlog.Owner) (runlog.FitResult, error) {
 		return runlog.FitChunks(ctx, a.DB, o, f.Fit)
 	})
 }
@@ -285,7 +285,7 @@ func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
 	if e.DeferredUntil != nil {
 		until = *e.DeferredUntil
 	}
-	_, err := order(ctx, a, e, func(o runlog.Owner) (any, error) { return nil, runlog.Defer(ctx, a.DB, o, until) })
+	_, err := order(ctx, a, e, func(o runlog.Owner) (any, error) { return nil, runlog.DeferExport(ctx, a.DB, o, until) })
 	return err
 }
 

@@ -23,11 +23,11 @@ func TestHeld(t *testing.T) {
 	} {
 		h, err := held(&workflow.PendingActivityInfo{State: state, Attempt: 2, HeartbeatDetails: details})
 		require.NoError(t, err)
-		require.Equal(t, Held{Begun: begun, Trail: left}, h, state)
+		require.Equal(t, HoldResult{Begun: begun, Trail: left}, h, state)
 	}
 	h, err := held(&workflow.PendingActivityInfo{State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1})
 	require.NoError(t, err)
-	require.Equal(t, Held{}, h, "no attempt was made")
+	require.Equal(t, HoldResult{}, h, "no attempt was made")
 	_, err = held(&workflow.PendingActivityInfo{Attempt: 1, HeartbeatDetails: &common.Payloads{Payloads: []*common.Payload{{Data: []byte("?")}}}})
 	require.ErrorContains(t, err, "unreadable")
 }

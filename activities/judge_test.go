@@ -16,8 +16,8 @@ import (
 
 func TestJudge(t *testing.T) {
 	one, two := runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}, runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
-	entry := func(id string, in runlog.Sending, wait time.Duration) runlog.Entry {
-		return runlog.Entry{EntryID: id, VendorKey: "k" + id, SentIn: in, Open: true, Wait: wait}
+	entry := func(id string, in runlog.Sending, wait time.Duration) runlog.ChunkEntry {
+		return runlog.ChunkEntry{EntryID: id, VendorKey: "k" + id, SentIn: in, Open: true, Wait: wait}
 	}
 	there := func(ids ...string) map[string]adapters.Found {
 		found := map[string]adapters.Found{}
@@ -28,22 +28,22 @@ func TestJudge(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name                 string
-		open                 []runlog.Entry
+		open                 []runlog.ChunkEntry
 		found                map[string]adapters.Found
 		atomic               bool
 		there, none, unknown []string
 		stay                 int
 	}{
-		{"all there, at any time", []runlog.Entry{entry("a", one, time.Hour), entry("b", one, time.Hour)}, there("a", "b"), true, []string{"a", "b"}, nil, nil, 0},
-		{"fewer proves nothing before its time", []runlog.Entry{entry("a", one, time.Hour), entry("b", one, time.Hour)}, there("a"), true, []string{"a"}, nil, nil, 1},
-		{"none there, in time", []runlog.Entry{entry("a", one, 0), entry("b", one, 0)}, there(), true, nil, []string{"a", "b"}, nil, 0},
-		{"some of what is all or nothing", []runlog.Entry{entry("a", one, 0), entry("b", one, 0)}, there("a"), true, []string{"a"}, nil, []string{"b"}, 0},
-		{"some of what may roll back", []runlog.Entry{entry("a", one, 0), entry("b", one, 0)}, there("a"), false, []string{"a"}, []string{"b"}, nil, 0},
-		{"sendings are judged apart", []runlog.Entry{entry("a", one, 0), entry("b", two, 0)}, there("a"), true, []string{"a"}, []string{"b"}, nil, 0},
-		{"the rest of one that was found before", []runlog.Entry{{EntryID: "b", VendorKey: "kb", SentIn: one, Open: true, Partly: true}}, there(), true, nil, nil, []string{"b"}, 0},
-		{"elsewhere", []runlog.Entry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, []string{"a"}, 0},
-		{"elsewhere, before its time", []runlog.Entry{entry("a", one, time.Minute)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, nil, 1},
-		{"twice is there", []runlog.Entry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
+		{"all there, at any time", []runlog.ChunkEntry{entry("a", one, time.Hour), entry("b", one, time.Hour)}, there("a", "b"), true, []string{"a", "b"}, nil, nil, 0},
+		{"fewer proves nothing before its time", []runlog.ChunkEntry{entry("a", one, time.Hour), entry("b", one, time.Hour)}, there("a"), true, []string{"a"}, nil, nil, 1},
+		{"none there, in time", []runlog.ChunkEntry{entry("a", one, 0), entry("b", one, 0)}, there(), true, nil, []string{"a", "b"}, nil, 0},
+		{"some of what is all or nothing", []runlog.ChunkEntry{entry("a", one, 0), entry("b", one, 0)}, there("a"), true, []string{"a"}, nil, []string{"b"}, 0},
+		{"some of what may roll back", []runlog.ChunkEntry{entry("a", one, 0), entry("b", one, 0)}, there("a"), false, []string{"a"}, []string{"b"}, nil, 0},
+		{"sendings are judged apart", []runlog.ChunkEntry{entry("a", one, 0), entry("b", two, 0)}, there("a"), true, []string{"a"}, []string{"b"}, nil, 0},
+		{"the rest of one that was found before", []runlog.ChunkEntry{{EntryID: "b", VendorKey: "kb", SentIn: one, Open: true, Partly: true}}, there(), true, nil, nil, []string{"b"}, 0},
+		{"elsewhere", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, []string{"a"}, 0},
+		{"elsewhere, before its time", []runlog.ChunkEntry{entry("a", one, time.Minute)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, nil, 1},
+		{"twice is there", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			j := judge(c.open, c.found, c.atomic)

@@ -123,7 +123,7 @@ func (t Trail) spent(longest time.Duration) (total time.Duration) {
 // LearnUsage reads what this month's requests are so far, so that a worker that
 // starts knows a quota that is used up.
 func (a *Activities) LearnUsage(ctx context.Context) error {
-	totals, err := runlog.LimitedUsage(ctx, a.DB, time.Now())
+	totals, err := runlog.ListLimitedUsage(ctx, a.DB, time.Now())
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (a *Activities) FlushUsage(ctx context.Context) error {
 func (a *Activities) tellUsage(ctx context.Context, totals []limits.Total) error {
 	var faults []error
 	for _, w := range a.Gate.Ledger.Due(totals) {
-		err := runlog.Warn(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
+		err := runlog.RecordQuotaWarning(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
 			a.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
 				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
 			if a.OnQuota == nil {

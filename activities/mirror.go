@@ -14,8 +14,8 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Finished is an invocation that is over, for [Activities.Mirror].
-type Finished struct {
+// MirrorInput is an invocation that is over, for [Activities.Mirror].
+type MirrorInput struct {
 	OrganizationID uuid.UUID `json:"organizationId"`
 	IntegrationID  uuid.UUID `json:"integrationId"`
 	CorrelationID  uuid.UUID `json:"correlationId"`
@@ -30,11 +30,11 @@ type Finished struct {
 // Rows reports whether an invocation leaves rows in the audit record: one for
 // each failed attempt, one for a success after a failure, and one for an ad-hoc
 // write that succeeded at once.
-func (f Finished) Rows() bool {
+func (f MirrorInput) Rows() bool {
 	return len(f.Trail.Failures()) > 0 || f.adHocWrite()
 }
 
-func (f Finished) adHocWrite() bool {
+func (f MirrorInput) adHocWrite() bool {
 	effect, _, _ := f.Trail.Effect()
 	return f.Operation == string(adapters.Call) && effect != "" && f.Trail.Last().Class == classify.Success
 }
@@ -52,7 +52,7 @@ const (
 // A row that the database refuses is stored in a reduced form that it takes, and
 // says so: one bad row must not keep the others out. Should that be refused too,
 // it is retried, slowly and loudly.
-func (a *Activities) Mirror(ctx context.Context, f Finished) error {
+func (a *Activities) Mirror(ctx context.Context, f MirrorInput) error {
 	rows := f.rows(activity.GetInfo(ctx))
 	err := a.Audit(ctx, f.OrganizationID, rows)
 	if err != nil && !errors.Is(err, context.Canceled) && !runlog.IsTransient(err) {
@@ -72,11 +72,11 @@ func (a *Activities) Mirror(ctx context.Context, f Finished) error {
 }
 
 // auditEach stores rows one by one, and in a reduced form those that are refused.
-func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
+func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
 	for _, r := range rows {
-		err := a.Audit(ctx, organization, []runlog.Row{r})
+		err := a.Audit(ctx, organization, []runlog.AttemptRow{r})
 		if err != nil && !runlog.IsTransient(err) {
-			err = a.Audit(ctx, organization, []runlog.Row{r.Reduced(err)})
+			err = a.Audit(ctx, organization, []runlog.AttemptRow{r.Reduced(err)})
 		}
 		if err != nil {
 			return err
@@ -85,10 +85,10 @@ func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows
 	return nil
 }
 
-func (f Finished) rows(info activity.Info) []runlog.Row {
+func (f MirrorInput) rows(info activity.Info) []runlog.AttemptRow {
 	run, _ := uuid.Parse(info.WorkflowExecution.RunID)
-	row := func(at Attempt) runlog.Row {
-		r := runlog.Row{
+	row := func(at Attempt) runlog.AttemptRow {
+		r := runlog.AttemptRow{
 			OrganizationID: f.OrganizationID, RequestedIntegrationID: f.IntegrationID,
 			CorrelationID: f.CorrelationID, AdapterName: f.AdapterName, Operation: f.Operation,
 			AttemptNumber: at.Number, ErrorClass: at.Class, ErrorKind: at.Kind, Rule: at.Rule, HTTPStatus: at.HTTPStatus,
@@ -104,7 +104,7 @@ func (f Finished) rows(info activity.Info) []runlog.Row {
 		return r
 	}
 	failures := f.Trail.Failures()
-	rows := make([]runlog.Row, 0, len(failures)+1)
+	rows := make([]runlog.AttemptRow, 0, len(failures)+1)
 	for _, at := range failures {
 		rows = append(rows, row(at))
 	}

@@ -108,15 +108,15 @@ func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt 
 		"attempt", attempt, "kind", r.Kind, "status", r.Status, "final", r.Permanent, "error", words)
 }
 
-// DeliveryEnd is what became of a delivery, for [Activities.RecordDelivery].
-type DeliveryEnd struct {
+// RecordDeliveryInput is what became of a delivery, for [Activities.RecordDelivery].
+type RecordDeliveryInput struct {
 	Key   runlog.DeliveryKey   `json:"key"`
 	State runlog.DeliveryState `json:"state"`
 }
 
 // RecordDelivery stores what became of a delivery. It is idempotent and retried
 // without limit: a database that is away never makes a message go out twice.
-func (a *Activities) RecordDelivery(ctx context.Context, end DeliveryEnd) error {
+func (a *Activities) RecordDelivery(ctx context.Context, end RecordDeliveryInput) error {
 	err := runlog.RecordDelivery(ctx, a.DB, end.Key, end.State)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err

@@ -20,34 +20,38 @@ import (
 
 // Names of the activities of a monitor, shown in the Temporal UI.
 const (
-	WatchName  = "Watch"
-	ProbeName  = "Probe"
-	WarmUpName = "WarmUp"
-	RecordName = "RecordHealth"
+	InspectName      = "Watch"
+	ProbeName        = "Probe"
+	WarmUpName       = "WarmUp"
+	RecordHealthName = "RecordHealth"
 )
 
 // HealthStore keeps what monitors know. [New] sets it; without it nothing is
 // watched.
 type HealthStore struct {
-	Watch    func(ctx context.Context, organization, integration uuid.UUID) (runlog.Watched, error)
+	Watch    func(ctx context.Context, organization, integration uuid.UUID) (runlog.MonitorTarget, error)
 	Save     func(ctx context.Context, u runlog.HealthUpdate) error
 	HostSeen func(ctx context.Context, host string) (time.Time, error) // when it was last reached by anybody
 	SawHost  func(ctx context.Context, host string, at time.Time) error
-	// SaveSecrets stores when secrets end, see [runlog.SaveSecrets]. Without it
+	// SaveSecrets stores when secrets end, see [runlog.RecordSecretExpiries]. Without it
 	// nobody looks at them.
-	SaveSecrets func(ctx context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error
+	SaveSecrets func(ctx context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error
 }
 
 func newHealthStore(db runlog.Beginner) HealthStore {
 	return HealthStore{
-		Watch: func(ctx context.Context, organization, integration uuid.UUID) (runlog.Watched, error) {
-			return runlog.Watch(ctx, db, organization, integration)
+		Watch: func(ctx context.Context, organization, integration uuid.UUID) (runlog.MonitorTarget, error) {
+			return runlog.MonitoredIntegration(ctx, db, organization, integration)
 		},
-		Save:     func(ctx context.Context, u runlog.HealthUpdate) error { return runlog.SaveHealth(ctx, db, u) },
-		HostSeen: func(ctx context.Context, host string) (time.Time, error) { return runlog.HostSeen(ctx, db, host) },
-		SawHost:  func(ctx context.Context, host string, at time.Time) error { return runlog.SawHost(ctx, db, host, at) },
-		SaveSecrets: func(ctx context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error {
-			return runlog.SaveSecrets(ctx, db, s, notify)
+		Save: func(ctx context.Context, u runlog.HealthUpdate) error { return runlog.RecordHealth(ctx, db, u) },
+		HostSeen: func(ctx context.Context, host string) (time.Time, error) {
+			return runlog.HostLastReached(ctx, db, host)
+		},
+		SawHost: func(ctx context.Context, host string, at time.Time) error {
+			return runlog.RecordHostReached(ctx, db, host, at)
+		},
+		SaveSecrets: func(ctx context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
+			return runlog.RecordSecretExpiries(ctx, db, s, notify)
 		},
 	}
 }
@@ -59,9 +63,9 @@ type Target struct {
 	Now            time.Time `json:"now"`
 }
 
-// Watched is what a monitor acts on. Gone means that there is no such
+// InspectResult is what a monitor acts on. Gone means that there is no such
 // integration any more.
-type Watched struct {
+type InspectResult struct {
 	Gone   bool           `json:"gone,omitempty"`
 	Paused bool           `json:"paused,omitempty"`
 	Policy health.Policy  `json:"policy"`
@@ -74,10 +78,10 @@ type Watched struct {
 // often than that.
 const lookahead = 26 * time.Hour
 
-// Watch reads what a monitor acts on. As every probe that is due does, it also
+// Inspect reads what a monitor acts on. As every probe that is due does, it also
 // looks at when the secrets end: a monitor does one or the other at least twice a
 // day, also while its integration is paused or not probed.
-func (a *Activities) Watch(ctx context.Context, t Target) (Watched, error) {
+func (a *Activities) Inspect(ctx context.Context, t Target) (InspectResult, error) {
 	w, found, err := a.watch(ctx, t)
 	if err == nil && !w.Gone {
 		a.noteSecrets(ctx, t, found)
@@ -85,18 +89,18 @@ func (a *Activities) Watch(ctx context.Context, t Target) (Watched, error) {
 	return w, storeError(err)
 }
 
-func (a *Activities) watch(ctx context.Context, t Target) (Watched, runlog.Watched, error) {
+func (a *Activities) watch(ctx context.Context, t Target) (InspectResult, runlog.MonitorTarget, error) {
 	found, err := a.Health.Watch(ctx, t.OrganizationID, t.IntegrationID)
 	if errors.Is(err, runlog.ErrNotFound) {
-		return Watched{Gone: true}, found, nil
+		return InspectResult{Gone: true}, found, nil
 	}
 	if err != nil {
-		return Watched{}, found, err
+		return InspectResult{}, found, err
 	}
-	w := Watched{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
+	w := InspectResult{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
 	if s := found.Schedule; s != nil && s.WarmUpLead() > 0 {
 		// A run whose warm-up is past goes without.
-		if due := s.Occurrences(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {
+		if due := s.FiringsBetween(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {
 			w.RunAt, w.WarmUp = due[0], due[0].Add(-s.WarmUpLead())
 		}
 	}
@@ -119,28 +123,28 @@ const (
 	SkippedNothing = "nothing" // a fault of ours: the vendor was not asked
 )
 
-// Probed is what came of a probe that was due.
-type Probed struct {
-	Watched     Watched             `json:"watched"`
+// ProbeResult is what came of a probe that was due.
+type ProbeResult struct {
+	Watched     InspectResult       `json:"watched"`
 	Skipped     string              `json:"skipped,omitempty"`
 	Observation *health.Observation `json:"observation,omitempty"` // nil if skipped; the workflow says when
 }
 
 // Probe asks the vendor for a sign of life, with its lightest request, once.
 // It must not be retried: an attempt that was lost may have reached the vendor.
-func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
+func (a *Activities) Probe(ctx context.Context, in ProbeInput) (ProbeResult, error) {
 	w, found, err := a.watch(ctx, in.Target)
 	if err != nil {
-		return Probed{}, storeError(err)
+		return ProbeResult{}, storeError(err)
 	}
 	if !w.Gone {
 		a.noteSecrets(ctx, in.Target, found)
 	}
-	skip := func(why string) (Probed, error) { return Probed{Watched: w, Skipped: why}, nil }
+	skip := func(why string) (ProbeResult, error) { return ProbeResult{Watched: w, Skipped: why}, nil }
 	host := hostOf(found.BaseURL)
 	switch {
 	case w.Gone:
-		return Probed{Watched: w}, nil
+		return ProbeResult{Watched: w}, nil
 	case w.Paused:
 		return skip(SkippedPaused)
 	case w.Policy.NoProbes:
@@ -148,7 +152,7 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
 	}
 	seen, err := a.Health.HostSeen(ctx, host)
 	if err != nil {
-		return Probed{}, storeError(err)
+		return ProbeResult{}, storeError(err)
 	}
 	if in.Record.Proven(w.Policy, in.Planned, seen) {
 		return skip(SkippedShared)
@@ -168,7 +172,7 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
 			a.Log.Warn("a vendor's host could not be noted as reached", "error", cut(err.Error()))
 		}
 	}
-	return Probed{Watched: w, Observation: &o}, nil
+	return ProbeResult{Watched: w, Observation: &o}, nil
 }
 
 // ask makes one ping. It is observed like every attempt, with its purpose.

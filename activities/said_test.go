@@ -94,12 +94,12 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return c.spec, nil },
 		Client:  client, Secrets: &secrets.Store{Dir: dir}, Log: slog.New(slog.NewJSONHandler(&c.kept, nil)),
 		Claims: ClaimStore{
-			Take: func(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.Claimed, error) {
-				return runlog.Claimed{Mine: true, Attempt: w.Attempt}, nil
+			Take: func(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.WriteClaimResult, error) {
+				return runlog.WriteClaimResult{Mine: true, Attempt: w.Attempt}, nil
 			},
 			Settle: func(context.Context, uuid.UUID, uuid.UUID, int, classify.Effect, bool, int) error { return nil },
 		},
-		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
+		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.AttemptRow) error {
 			return json.NewEncoder(&c.kept).Encode(rows)
 		},
 	}
@@ -173,7 +173,7 @@ func (c *careless) call(t *testing.T, write bool, say, sign []byte) (kept string
 	case write:
 		in.Body = json.RawMessage(`{"method":"POST","path":"rows","body":{}}`)
 	}
-	done := Finished{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
+	done := MirrorInput{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
 		AdapterName: in.AdapterName, Operation: string(in.Operation), RunStartedAt: time.Now()}
 	v, err := c.env.ExecuteActivity(c.acts.Call, in)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // noteSecrets stores when an integration's secrets end, and notifies of
 // thresholds that are reached. It makes no request to the vendor. A failure is
 // logged and no more: the next look does it, and a monitor has other work.
-func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Watched) {
+func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.MonitorTarget) {
 	if a.Health.SaveSecrets == nil {
 		return
 	}
@@ -46,7 +46,7 @@ func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Wat
 // lookAtSecrets finds out when secrets end, from the settings and from the
 // secrets themselves. The values stay here. What a monitor does next does not wait
 // for a file that does not answer.
-func (a *Activities) lookAtSecrets(ctx context.Context, organization uuid.UUID, found runlog.Watched) (seen runlog.SecretsSeen) {
+func (a *Activities) lookAtSecrets(ctx context.Context, organization uuid.UUID, found runlog.MonitorTarget) (seen runlog.SecretExpiries) {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	ends := make(map[string]expiry.Secret)
@@ -77,7 +77,7 @@ func (a *Activities) lookAtSecrets(ctx context.Context, organization uuid.UUID, 
 
 // news reports whether what was seen differs from what is stored, or a threshold
 // is reached. Most looks end here, without a transaction.
-func news(seen runlog.SecretsSeen, stored []expiry.Secret) bool {
+func news(seen runlog.SecretExpiries, stored []expiry.Secret) bool {
 	for _, s := range stored {
 		if slices.Contains(seen.Endless, s.Credential) {
 			return true

@@ -36,7 +36,7 @@ func tokenOf(claims string) string {
 type keeper struct {
 	*watching
 	path  string // of the secret
-	saved []runlog.SecretsSeen
+	saved []runlog.SecretExpiries
 	fails error
 	noted []int
 }
@@ -46,14 +46,14 @@ func keep(t *testing.T, adapter, secret string) *keeper {
 	k := &keeper{watching: watch(t, adapter)}
 	k.path = filepath.Join(k.acts.Secrets.Dir, k.target.OrganizationID.String(), "secret")
 	k.write(t, secret)
-	k.env.RegisterActivity(k.acts.Watch)
+	k.env.RegisterActivity(k.acts.Inspect)
 	name := "clientSecret"
 	if adapter == "xledger" {
 		name = "token"
 	}
 	k.watched.Credentials = map[string]integrations.Ref{name: "file:secret"}
 	k.watched.Policy.NoProbes = true
-	k.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error {
+	k.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
 		if k.fails != nil {
 			return k.fails
 		}
@@ -79,12 +79,12 @@ func (k *keeper) write(t *testing.T, secret string) {
 }
 
 // look lets a monitor look at a time, and returns what was stored.
-func (k *keeper) look(t *testing.T, at time.Time) (seen []runlog.SecretsSeen) {
+func (k *keeper) look(t *testing.T, at time.Time) (seen []runlog.SecretExpiries) {
 	t.Helper()
 	k.saved = nil
 	target := k.target
 	target.Now = at
-	w := run[activities.Watched](t, k.watching, k.acts.Watch, target)
+	w := run[activities.InspectResult](t, k.watching, k.acts.Inspect, target)
 	require.False(t, w.Gone)
 	for _, s := range k.saved {
 		require.Equal(t, []any{target.OrganizationID, target.IntegrationID}, []any{s.OrganizationID, s.IntegrationID})
@@ -196,7 +196,7 @@ func TestProbeLooksAtSecrets(t *testing.T) {
 		k.watched.Paused, k.watched.Policy = c.paused, c.policy
 		target := k.target
 		target.Now = secretEnd.Add(-hour)
-		run[activities.Probed](t, k.watching, k.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
+		run[activities.ProbeResult](t, k.watching, k.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
 		require.Equal(t, []int{1}, k.noted, name)
 		require.Len(t, k.sandbox.Log(), c.requests, name)
 	}

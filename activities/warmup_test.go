@@ -34,8 +34,8 @@ type watching struct {
 	env     *testsuite.TestActivityEnvironment
 	sandbox *sandbox.Sandbox
 	target  activities.Target
-	watched runlog.Watched
-	limits  integrations.Limits
+	watched runlog.MonitorTarget
+	limits  integrations.RequestLimits
 	pause   *runlog.Pause
 	seen    time.Time
 	saw     []time.Time
@@ -60,7 +60,7 @@ func watch(t *testing.T, adapter string) *watching {
 		Settings:    map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": addresses["entra"]},
 		Credentials: map[string]integrations.Ref{"token": ref, "clientSecret": ref},
 	}
-	w.watched = runlog.Watched{Adapter: adapter, BaseURL: in.BaseURL}
+	w.watched = runlog.MonitorTarget{Adapter: adapter, BaseURL: in.BaseURL}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
 	w.acts = &activities.Activities{
@@ -71,7 +71,7 @@ func watch(t *testing.T, adapter string) *watching {
 		Adapters: activities.Adapters(), Client: client, Secrets: store, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Pause: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return w.pause, nil },
 		Health: activities.HealthStore{
-			Watch:    func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) { return w.watched, nil },
+			Watch:    func(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) { return w.watched, nil },
 			HostSeen: func(context.Context, string) (time.Time, error) { return w.seen, nil },
 			SawHost:  func(_ context.Context, _ string, at time.Time) error { w.saw = append(w.saw, at); return nil },
 		},
@@ -142,7 +142,7 @@ func TestProbe(t *testing.T) {
 		w := watch(t, "xledger")
 		w.sandbox.Script(c.rule)
 		in := activities.ProbeInput{Target: w.target, Planned: w.target.Now, Record: health.New(w.target.Now, health.Policy{})}
-		p := run[activities.Probed](t, w, w.acts.Probe, in)
+		p := run[activities.ProbeResult](t, w, w.acts.Probe, in)
 		require.Equal(t, c.kind, p.Observation.Kind)
 		require.Equal(t, c.reached, len(w.saw) == 1, "%s", c.kind)
 		require.Len(t, w.sandbox.Log(), 1, "%s", c.kind)
@@ -155,7 +155,7 @@ func TestProbeIsLeftOut(t *testing.T) {
 		activities.SkippedOff:     func(w *watching, _ *activities.ProbeInput) { w.watched.Policy.NoProbes = true },
 		activities.SkippedNothing: func(w *watching, _ *activities.ProbeInput) { w.pause = &runlog.Pause{By: "kari", Reason: "x"} },
 		activities.SkippedQuota: func(w *watching, _ *activities.ProbeInput) {
-			w.limits, w.acts.Gate = integrations.Limits{MonthlyRequests: 1}, new(limits.Gate)
+			w.limits, w.acts.Gate = integrations.RequestLimits{MonthlyRequests: 1}, new(limits.Gate)
 			w.acts.Gate.Ledger.Count(w.target.OrganizationID, w.target.IntegrationID, limits.Attempt, time.Now())
 		},
 		activities.SkippedShared: func(w *watching, in *activities.ProbeInput) {
@@ -166,7 +166,7 @@ func TestProbeIsLeftOut(t *testing.T) {
 		w := watch(t, "xledger")
 		in := activities.ProbeInput{Target: w.target, Planned: w.target.Now, Record: health.New(w.target.Now, health.Policy{})}
 		change(w, &in)
-		p := run[activities.Probed](t, w, w.acts.Probe, in)
+		p := run[activities.ProbeResult](t, w, w.acts.Probe, in)
 		require.Equal(t, want, p.Skipped)
 		require.Nil(t, p.Observation)
 		require.Empty(t, w.sandbox.Log(), want)

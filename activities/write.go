@@ -23,7 +23,7 @@ import (
 // ClaimStore keeps what correlation IDs of ad-hoc writes stand for, and what is
 // known of the writes. [New] sets it.
 type ClaimStore struct {
-	Take   func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error)
+	Take   func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error)
 	Settle func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error
 	// Control is what an integration's exports know to be at a place; nil of none.
 	Control func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error)
@@ -31,14 +31,14 @@ type ClaimStore struct {
 
 func newClaimStore(db runlog.Beginner) ClaimStore {
 	return ClaimStore{
-		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
+		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
 			return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
 		},
 		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, httpStatus)
 		},
 		Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-			return runlog.ControlOf(ctx, db, organization, integration, place)
+			return runlog.LoadControl(ctx, db, organization, integration, place)
 		},
 	}
 }
@@ -47,7 +47,7 @@ func newClaimStore(db runlog.Beginner) ClaimStore {
 // the first byte leaves, so that it stands for this request for good, whatever
 // becomes of the workflow: without a claim nothing is sent, a claim that is done
 // is answered from the record, and an open one is asked about.
-func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, trail Trail) (out outcome) {
+func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Description, trail Trail) (out outcome) {
 	if in.Idempotent && plan.Guard != adapters.Idempotent {
 		plan.Guard = adapters.Idempotent
 	}
@@ -60,7 +60,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
 		Place: adapter.Vendor().Address(spec.BaseURL, spec.Settings),
 	}
-	take := func(again bool) (runlog.Claimed, bool) {
+	take := func(again bool) (runlog.WriteClaimResult, bool) {
 		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
 		conflict := (*runlog.ConflictError)(nil)
 		switch {
@@ -150,7 +150,7 @@ var fromRecord = classify.Verdict{Class: classify.Success, Kind: classify.OK, Ru
 
 // askWrite asks whether an open write has happened. settled is false if it is
 // proved that it has not and will not: then it may be sent.
-func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, c runlog.Claimed, out *outcome) (settled bool) {
+func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Description, c runlog.WriteClaimResult, out *outcome) (settled bool) {
 	out.asking = true
 	finder, ok := adapter.(adapters.Finder)
 	if !ok || len(plan.Sought) == 0 {

@@ -74,8 +74,8 @@ func (g Guard) Op() classify.Op {
 	return classify.Write
 }
 
-// Plan is what a request will do, found without calling anybody.
-type Plan struct {
+// Description is what a request will do, found without calling anybody.
+type Description struct {
 	Guard   Guard
 	Summary string   // one line without data, such as "addGLImportItems, 2 items"
 	Sought  []Sought // with [Readback]: what to ask for to know whether it happened
@@ -88,7 +88,7 @@ type Adapter interface {
 
 	// Plan checks a request. Its error is a fault of the request itself
 	// (malformed body, forbidden path): permanent, and no call is made.
-	Plan(op Operation, body []byte) (Plan, error)
+	Describe(op Operation, body []byte) (Description, error)
 
 	// Do makes one attempt at a [Ping] or [Call]. The verdict is a success exactly
 	// if the vendor accepted the request; then Response holds its answer. It never
@@ -270,9 +270,9 @@ func Fault(kind classify.Kind, rule, message string) classify.Verdict {
 	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
 }
 
-// Asked is the verdict on the answer to a look-up. One that is no answer to it
+// WithoutEffect is the verdict on the answer to a look-up. One that is no answer to it
 // proves nothing, and the next one may: it is [classify.Untrusted].
-func Asked(v classify.Verdict) classify.Verdict {
+func WithoutEffect(v classify.Verdict) classify.Verdict {
 	if v.Kind == classify.InvalidResponse {
 		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted
 	}

@@ -74,7 +74,7 @@ func (b books) send(t *testing.T, entries []adapters.Entry) (adapters.Response, 
 	t.Helper()
 	body, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 	require.NoError(t, err)
-	p, err := b.Plan(adapters.Call, body)
+	p, err := b.Describe(adapters.Call, body)
 	require.NoError(t, err)
 	require.Contains(t, []adapters.Guard{adapters.Readback, adapters.Idempotent}, p.Guard)
 	return b.call(t, string(body))
@@ -234,10 +234,10 @@ func TestLookUpBodies(t *testing.T) {
 			``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`, `{"keys":["` + keyOf("a") + `"]}}`,
 			`{"keys":["` + keyOf("a") + `"],"vouchers":["A","B"]}`, `{"keys":["` + keyOf("a") + `"],"known":["` + keyOf("b") + `"]}`,
 		} {
-			_, err := b.Plan(adapters.LookUp, []byte(body))
+			_, err := b.Describe(adapters.LookUp, []byte(body))
 			require.Error(t, err, body)
 		}
-		p, err := b.Plan(adapters.LookUp, good)
+		p, err := b.Describe(adapters.LookUp, good)
 		require.NoError(t, err)
 		require.Equal(t, adapters.ReadOnly, p.Guard)
 		for _, op := range []adapters.Operation{adapters.LookUp, adapters.Export} {

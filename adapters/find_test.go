@@ -352,7 +352,7 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 		"body":{"externalDocumentNumber":"d-1","documentNumber":"bilag 7","amount":1.50}}`
 	_, v := b.call(t, call)
 	require.Equal(t, classify.Success, v.Class, v.Message)
-	p, err := b.Plan(adapters.Call, []byte(call))
+	p, err := b.Describe(adapters.Call, []byte(call))
 	require.NoError(t, err)
 	c := b.bench.conn(b.name) // without the settings of exports
 	found, v := b.Find(t.Context(), c, p.Sought)
@@ -368,7 +368,7 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 	for _, c := range [][2]string{{" d-2", " bilag 8 "}, {"d-3 ", ""}, {"d-4", "  "}} {
 		call := fmt.Sprintf(`{"method":"POST","path":"companies(`+sandbox.DemoCompanyID+`)/journals(`+sandbox.DemoJournalID+`)/journalLines",
 			"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`, c[0], c[1])
-		p, err := b.Plan(adapters.Call, []byte(call))
+		p, err := b.Describe(adapters.Call, []byte(call))
 		require.NoError(t, err)
 		require.Equal(t, adapters.Readback, p.Guard)
 		_, v := b.call(t, call)
@@ -380,7 +380,7 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.NotEmpty(t, found[c[0]].Elsewhere, "%q", c)
 	}
-	p, err = b.Plan(adapters.Call, []byte(strings.Replace(call, "d-1", " ", 1)))
+	p, err = b.Describe(adapters.Call, []byte(strings.Replace(call, "d-1", " ", 1)))
 	require.NoError(t, err)
 	require.Equal(t, adapters.Unsafe, p.Guard)
 }

@@ -251,7 +251,7 @@ func TestProbesAreSpread(t *testing.T) {
 		require.False(t, first.Before(start))
 		require.Less(t, first.Sub(start), 15*time.Minute)
 		perMinute[int(first.Sub(start)/time.Minute)]++
-		r = r.Asked(first)
+		r = r.ProbeSent(first)
 		second, _ := r.NextProbe(health.Policy{}, key, first)
 		require.Equal(t, 15*time.Minute, second.Sub(first))
 		now := second.Add(20 * time.Second) // a little late

@@ -97,9 +97,9 @@ func phase(key string, interval time.Duration) time.Duration {
 	return time.Duration(h.Sum64()%uint64(interval/time.Millisecond)) * time.Millisecond
 }
 
-// Asked returns the record after a probe was due, whether a request was made
+// ProbeSent returns the record after a probe was due, whether a request was made
 // or not: the wait for the next one counts from then.
-func (r Record) Asked(planned time.Time) Record {
+func (r Record) ProbeSent(planned time.Time) Record {
 	r.Evidence = planned
 	return r
 }

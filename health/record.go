@@ -49,7 +49,7 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 	if signal == Nothing {
 		return r, nil
 	}
-	if o.Source != Probe && o.At.After(r.Evidence) { // a probe's planned time counts, see [Record.Asked]
+	if o.Source != Probe && o.At.After(r.Evidence) { // a probe's planned time counts, see [Record.ProbeSent]
 		r.Evidence = o.At
 	}
 	if o.At.Before(r.Since) && r.State != Unknown {

@@ -122,8 +122,8 @@ func (c Calendar) next(after time.Time) time.Time {
 	return time.Time{}
 }
 
-// Occurrences returns when the schedule fires in [from, to).
-func (s Schedule) Occurrences(from, to time.Time) (all []time.Time) {
+// FiringsBetween returns when the schedule fires in [from, to).
+func (s Schedule) FiringsBetween(from, to time.Time) (all []time.Time) {
 	for at := range s.Firings(from) {
 		if !at.Before(to) {
 			break

@@ -21,7 +21,7 @@ func TestOccurrences(t *testing.T) {
 	from, to := time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC)
 	for every, want := range map[string]int{"daily": 21, "weekly": 3, "monthly": 1} {
 		s := integrations.Schedule{Every: every, Hour: 6, Minute: 30, Day: 3, TimeZone: "Europe/Oslo"}
-		all := s.Occurrences(from, to)
+		all := s.FiringsBetween(from, to)
 		require.Len(t, all, want, every)
 		for _, at := range all {
 			require.Equal(t, "06:30", at.Format("15:04"), "also after the clocks have changed")
@@ -29,8 +29,8 @@ func TestOccurrences(t *testing.T) {
 	}
 	s := integrations.Schedule{Every: "daily", TimeZone: "Europe/Oslo"}
 	midnight := instant(t, "2026-11-24T23:00:00Z")
-	require.Len(t, s.Occurrences(midnight, midnight.Add(time.Second)), 1, "from counts")
-	require.Empty(t, s.Occurrences(midnight.Add(-time.Hour), midnight), "to does not")
+	require.Len(t, s.FiringsBetween(midnight, midnight.Add(time.Second)), 1, "from counts")
+	require.Empty(t, s.FiringsBetween(midnight.Add(-time.Hour), midnight), "to does not")
 	require.Empty(t, integrations.Schedule{Every: "daily", TimeZone: "Mars/Base"}.Next(from, 1))
 	require.Empty(t, integrations.Schedule{Cron: "x", TimeZone: "UTC"}.Next(from, 1))
 }
@@ -59,7 +59,7 @@ func TestOccurrencesWhenClocksChange(t *testing.T) {
 		c.s.TimeZone = "Europe/Oslo"
 		day, err := time.Parse(time.DateOnly, c.night)
 		require.NoError(t, err)
-		require.Equal(t, c.want, clock(c.s.Occurrences(day.Add(-2*time.Hour), day.Add(21*time.Hour))), c.name)
+		require.Equal(t, c.want, clock(c.s.FiringsBetween(day.Add(-2*time.Hour), day.Add(21*time.Hour))), c.name)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestPresetsCoverEveryPeriod(t *testing.T) {
 						require.NoError(t, err)
 						var last time.Time
 						n := 0
-						for _, at := range s.Occurrences(from, from.AddDate(10, 0, 0)) {
+						for _, at := range s.FiringsBetween(from, from.AddDate(10, 0, 0)) {
 							period, err := s.Period(at)
 							require.NoError(t, err)
 							start, end, err := integrations.Period(period)

@@ -40,14 +40,14 @@ type Integration struct {
 	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
 	Policy         classify.Policy   `json:"retry"`
 	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself
-	Export         Export            `json:"export,omitzero"`
-	Limits         Limits            `json:"limits,omitzero"`
+	Export         ExportSettings    `json:"export,omitzero"`
+	Limits         RequestLimits     `json:"limits,omitzero"`
 	Health         health.Policy     `json:"health,omitzero"` // how it is watched
 }
 
-// Export says which entries an integration exports and how they become the
+// ExportSettings says which entries an integration exports and how they become the
 // vendor's. The zero value takes everything as it is.
-type Export struct {
+type ExportSettings struct {
 	Source     string            `json:"source,omitempty"`     // table or view, "schema.name"; "" is ledgerline.accounting_entries
 	ChunkSize  int               `json:"chunkSize,omitempty"`  // most entries in a request; 0 is the adapter's own limit
 	Accounts   map[string]string `json:"accounts,omitempty"`   // ours to the vendor's, and no others; nil takes all as they are
@@ -65,7 +65,7 @@ const (
 )
 
 // Isolating is how many requests a run may spend on finding refused vouchers.
-func (e Export) Isolating() int {
+func (e ExportSettings) Isolating() int {
 	if e.IsolateRequests != nil {
 		return *e.IsolateRequests
 	}
@@ -92,7 +92,7 @@ func (i Integration) ContractFile() string {
 }
 
 // Fields are the vendor's fields to which dimensions go, sorted.
-func (e Export) Fields() []string {
+func (e ExportSettings) Fields() []string {
 	var fields []string
 	for _, field := range e.Dimensions {
 		if field != "" && !slices.Contains(fields, field) {

@@ -23,7 +23,7 @@ var (
 )
 
 // export reads which entries an integration exports and how.
-func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
+func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e ExportSettings) {
 	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies", "isolateRequests", "equalRefusals")
 	if value, node := p.text(n, m, at, "source", false); node != nil {
 		if !validSource.MatchString(value) {

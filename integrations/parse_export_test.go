@@ -10,11 +10,11 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-func parseExport(export string) (integrations.Export, error) {
+func parseExport(export string) (integrations.ExportSettings, error) {
 	src := strings.Replace(good, "    credentials: {token", "    export: "+export+"\n    credentials: {token", 1)
 	list, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
 	if err != nil {
-		return integrations.Export{}, err
+		return integrations.ExportSettings{}, err
 	}
 	return list[0].Export, nil
 }
@@ -22,7 +22,7 @@ func parseExport(export string) (integrations.Export, error) {
 func TestExportInFile(t *testing.T) {
 	e, err := parseExport(`{source: books.ledger, chunkSize: 200, accounts: {"1920": "1920", 03000: 3000}, dimensions: {internal: ""}, currencies: [EUR]}`)
 	require.NoError(t, err)
-	require.Equal(t, integrations.Export{
+	require.Equal(t, integrations.ExportSettings{
 		Source: "books.ledger", ChunkSize: 200, Accounts: map[string]string{"1920": "1920", "03000": "3000"},
 		Dimensions: map[string]string{"internal": ""}, Currencies: []string{"EUR"},
 	}, e)

@@ -40,7 +40,7 @@ func (p *parser) schedule(n *yaml.Node, at string) *Schedule {
 		s.TimeZone = value
 	}
 	s.CatchUp = p.duration(n, m, at, "catchUp", time.Minute, 365*24*time.Hour)
-	s.Drift = p.duration(n, m, at, "driftThreshold", time.Second, 24*time.Hour)
+	s.DriftThreshold = p.duration(n, m, at, "driftThreshold", time.Second, 24*time.Hour)
 	if s.WarmUp = p.duration(n, m, at, "warmUp", 0, 10*time.Minute); s.WarmUp == 0 && m["warmUp"] != nil {
 		s.WarmUp = NoWarmUp
 	}

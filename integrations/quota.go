@@ -13,9 +13,9 @@ import (
 // and someone is told.
 const DefaultWarnAt = 80
 
-// Limits bound what an integration asks of its vendor. The zero value bounds
+// RequestLimits bound what an integration asks of its vendor. The zero value bounds
 // nothing.
-type Limits struct {
+type RequestLimits struct {
 	RequestsPerMinute  int   `json:"requestsPerMinute,omitempty"`  // attempts, over all workers; 0 is no limit
 	ConcurrentRequests int   `json:"concurrentRequests,omitempty"` // attempts at the same time, over all workers; 0 is no limit
 	MonthlyRequests    int64 `json:"monthlyRequests,omitempty"`    // of every kind, in a calendar month, UTC; 0 is no limit
@@ -24,14 +24,14 @@ type Limits struct {
 }
 
 // OwnQueue says whether attempts wait in a queue of the integration's own.
-func (l Limits) OwnQueue() bool { return l.RequestsPerMinute > 0 || l.ConcurrentRequests > 0 }
+func (l RequestLimits) OwnQueue() bool { return l.RequestsPerMinute > 0 || l.ConcurrentRequests > 0 }
 
 // Quota is the month's limit.
-func (l Limits) Quota() limits.Quota {
+func (l RequestLimits) Quota() limits.Quota {
 	return limits.Quota{Monthly: l.MonthlyRequests, WarnAt: cmp.Or(l.WarnAt, DefaultWarnAt), Refuse: l.RefuseAt100}
 }
 
-// Bounds of [Limits]. Above the highest, a rate or a concurrency is no limit in
+// Bounds of [RequestLimits]. Above the highest, a rate or a concurrency is no limit in
 // practice.
 const (
 	maxPerMinute  = 60_000
@@ -41,7 +41,7 @@ const (
 
 // limits reads {requestsPerMinute, concurrentRequests, monthlyRequests, warnAt,
 // refuseAt100}.
-func (p *parser) limits(n *yaml.Node, at string) (l Limits) {
+func (p *parser) limits(n *yaml.Node, at string) (l RequestLimits) {
 	m := p.fields(n, at, "requestsPerMinute", "concurrentRequests", "monthlyRequests", "warnAt", "refuseAt100")
 	number := func(name string, least, most int64) int64 {
 		value, node := p.text(n, m, at, name, false)

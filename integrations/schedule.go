@@ -20,11 +20,11 @@ type Schedule struct {
 	Cron     string `json:"cron,omitempty"`  // in place of Every and what belongs to it: five fields
 	TimeZone string `json:"timeZone"`        // of the IANA database
 
-	PeriodRule string        `json:"period,omitempty"`  // day, week, month: the one that was over; "" follows from Every
-	Overlap    string        `json:"overlap,omitempty"` // buffer_all (""), buffer_one, skip: when a run is still going
-	CatchUp    time.Duration `json:"catchUp,omitempty"` // how far back missed firings are made up for; 0 is [DefaultCatchUp]
-	WarmUp     time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [DefaultWarmUp], [NoWarmUp] is never
-	Drift      time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [DefaultDrift]
+	PeriodRule     string        `json:"period,omitempty"`  // day, week, month: the one that was over; "" follows from Every
+	Overlap        string        `json:"overlap,omitempty"` // buffer_all (""), buffer_one, skip: when a run is still going
+	CatchUp        time.Duration `json:"catchUp,omitempty"` // how far back missed firings are made up for; 0 is [DefaultCatchUp]
+	WarmUp         time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [DefaultWarmUp], [NoWarmUp] is never
+	DriftThreshold time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [DefaultDrift]
 }
 
 // Defaults of a [Schedule]. A file that writes one out is stored without it, so
@@ -48,8 +48,10 @@ func (s Schedule) CatchUpWindow() time.Duration { return cmp.Or(s.CatchUp, Defau
 // WarmUpLead is how long before its time the vendor is warmed up; 0 is never.
 func (s Schedule) WarmUpLead() time.Duration { return max(0, cmp.Or(s.WarmUp, DefaultWarmUp)) }
 
-// DriftLimit is how late a run may start without an alert.
-func (s Schedule) DriftLimit() time.Duration { return cmp.Or(s.Drift, DefaultDrift) }
+// DriftThresholdOrDefault is how late a run may start without an alert.
+func (s Schedule) DriftThresholdOrDefault() time.Duration {
+	return cmp.Or(s.DriftThreshold, DefaultDrift)
+}
 
 // OverlapRule is what happens to a firing while a run is still going:
 // buffer_all, buffer_one or skip.
@@ -90,7 +92,7 @@ func (s Schedule) canonical() Schedule {
 	if s.Overlap == "buffer_all" {
 		s.Overlap = ""
 	}
-	for d, standard := range map[*time.Duration]time.Duration{&s.CatchUp: DefaultCatchUp, &s.WarmUp: DefaultWarmUp, &s.Drift: DefaultDrift} {
+	for d, standard := range map[*time.Duration]time.Duration{&s.CatchUp: DefaultCatchUp, &s.WarmUp: DefaultWarmUp, &s.DriftThreshold: DefaultDrift} {
 		if *d == standard {
 			*d = 0
 		}
@@ -114,8 +116,8 @@ func (s Schedule) String() string {
 	if s.WarmUp != 0 {
 		parts = append(parts, "warm-up "+Short(s.WarmUpLead()))
 	}
-	if s.Drift != 0 {
-		parts = append(parts, "drift "+Short(s.Drift))
+	if s.DriftThreshold != 0 {
+		parts = append(parts, "drift "+Short(s.DriftThreshold))
 	}
 	return strings.Join(parts, ", ")
 }

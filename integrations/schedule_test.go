@@ -78,7 +78,7 @@ func TestScheduleOfBefore(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`{"every":"monthly","hour":6,"minute":30,"day":3,"timeZone":"Europe/Oslo"}`), &s))
 	require.Equal(t, "monthly on day 3 at 06:30 Europe/Oslo", s.String())
 	require.Equal(t, []any{"month", "buffer_all", 720 * time.Hour, 30 * time.Second, 5 * time.Minute},
-		[]any{s.Rule(), s.OverlapRule(), s.CatchUpWindow(), s.WarmUpLead(), s.DriftLimit()})
+		[]any{s.Rule(), s.OverlapRule(), s.CatchUpWindow(), s.WarmUpLead(), s.DriftThresholdOrDefault()})
 	require.Equal(t, "2026-12-03 06:30", s.Next(instant(t, "2026-11-24T00:00:00Z"), 1)[0].Format("2006-01-02 15:04"))
 	again, err := json.Marshal(s)
 	require.NoError(t, err)

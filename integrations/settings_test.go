@@ -76,7 +76,7 @@ func TestContractFile(t *testing.T) {
 	in := func() integrations.Integration {
 		return integrations.Integration{
 			Adapter: "dataverse", BaseURL: "https://x.crm4.dynamics.com", Settings: map[string]string{"table": "a", "clientSecretExpires": "2027-01-31"},
-			Credentials: map[string]integrations.Ref{"clientSecret": "env:S"}, Export: integrations.Export{Dimensions: map[string]string{"d": "dep"}},
+			Credentials: map[string]integrations.Ref{"clientSecret": "env:S"}, Export: integrations.ExportSettings{Dimensions: map[string]string{"d": "dep"}},
 		}
 	}
 	base := in().ContractFile()

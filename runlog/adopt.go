@@ -46,9 +46,9 @@ ORDER BY l.entry_id`
 // and earlier ones that are not on record as exported. One that is on record
 // comes as it is there. The first error ends it. Another source than the default one
 // is read through s, once.
-func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.Export) iter.Seq2[Recorded, error] {
+func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.ExportSettings) iter.Seq2[EntryRecord, error] {
 	source, args := planArgs(e, x, 1, 1)
-	return func(yield func(Recorded, error) bool) {
+	return func(yield func(EntryRecord, error) bool) {
 		err := s.with(ctx, db, e, source, func(db Beginner, table string) error {
 			if table == DefaultSource { // staging another one has asked
 				err := readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error { return refuseUnbound(ctx, tx) })
@@ -57,7 +57,7 @@ func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x i
 				}
 			}
 			query := from(periodEntries, table)
-			for r, err := range recordedPages(func(last Recorded) ([]Recorded, error) {
+			for r, err := range recordedPages(func(last EntryRecord) ([]EntryRecord, error) {
 				return queryRecorded(ctx, db, e.OrganizationID, query, append(args[:10:10], last.EntryID, recordedPage)...)
 			}) {
 				if err != nil {
@@ -70,7 +70,7 @@ func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x i
 			return nil
 		})
 		if err != nil {
-			yield(Recorded{}, err)
+			yield(EntryRecord{}, err)
 		}
 	}
 }
@@ -105,16 +105,16 @@ func BeginAdoption(ctx context.Context, db Beginner, e Export) (begun Export, er
 
 // Adoption is an entry that the vendor is found to have.
 type Adoption struct {
-	Recorded
+	EntryRecord
 	Reference string // the vendor's own name of it; "" if it gives none
 	Doubt     string // why only a person can tell whether it is this entry; "" if it is
 }
 
-// Adopt takes entries into the record that were found at a place, see [Owner]: as exported, or as unknown where there is
+// AdoptEntries takes entries into the record that were found at a place, see [Owner]: as exported, or as unknown where there is
 // doubt; the latter only if they are not on record as sent. e is of
 // [BeginAdoption]. An export that is being planned waits for it, and the other
 // way round.
-func Adopt(ctx context.Context, db Beginner, e Export, place string, list []Adoption) (adopted, doubtful int, err error) {
+func AdoptEntries(ctx context.Context, db Beginner, e Export, place string, list []Adoption) (adopted, doubtful int, err error) {
 	type entry struct {
 		EntryID    string            `json:"entry_id"`
 		VoucherID  string            `json:"voucher_id"`
@@ -150,9 +150,9 @@ func Adopt(ctx context.Context, db Beginner, e Export, place string, list []Adop
 	return adopted, doubtful, err
 }
 
-// PendingOf returns the exports of an integration that have not ended, and are
+// ListPendingExportsOf returns the exports of an integration that have not ended, and are
 // not adopting.
-func PendingOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []Export, err error) {
+func ListPendingExportsOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND status = 'pending' AND trigger <> 'adopt' ORDER BY started_at`, organization, integration)
 		return err

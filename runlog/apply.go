@@ -25,18 +25,18 @@ type Change struct {
 // file does not, and that is left alone.
 const NotInFile = "not in the file"
 
-// ApplyOptions are the switches of [Apply].
+// ApplyOptions are the switches of [ApplyFile].
 type ApplyOptions struct {
 	By     string // who applies
 	Prune  bool   // remove what the organizations of the list have besides
 	DryRun bool   // roll back at the end
 }
 
-// Apply makes the integrations of the organizations in list what list says, all
+// ApplyFile makes the integrations of the organizations in list what list says, all
 // or none, and says what changed: first the list, then what is not in it. What
 // is removed stays as a row, since the audit record refers to it, and is found
 // by nobody; applying it again brings it back.
-func Apply(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []Change, err error) {
+func ApplyFile(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []Change, err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return nil, err
@@ -77,10 +77,10 @@ func Apply(ctx context.Context, db Beginner, list []integrations.Integration, o 
 	return changes, tx.Commit(ctx)
 }
 
-// ApplyIntegrations is [Apply] without removing anything, and without a word of
+// ApplyIntegrations is [ApplyFile] without removing anything, and without a word of
 // what is not in the list.
 func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Integration, appliedBy string, dryRun bool) ([]Change, error) {
-	changes, err := Apply(ctx, db, list, ApplyOptions{By: appliedBy, DryRun: dryRun})
+	changes, err := ApplyFile(ctx, db, list, ApplyOptions{By: appliedBy, DryRun: dryRun})
 	return changes[:min(len(list), len(changes))], err
 }
 

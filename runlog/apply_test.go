@@ -15,7 +15,7 @@ import (
 func (b base) apply(t *testing.T, o runlog.ApplyOptions, list ...integrations.Integration) (changes []string) {
 	t.Helper()
 	o.By = "kari"
-	got, err := runlog.Apply(t.Context(), b.operator, list, o)
+	got, err := runlog.ApplyFile(t.Context(), b.operator, list, o)
 	require.NoError(t, err)
 	for _, c := range got {
 		changes = append(changes, c.Name+": "+c.Action)
@@ -23,11 +23,11 @@ func (b base) apply(t *testing.T, o runlog.ApplyOptions, list ...integrations.In
 	return changes
 }
 
-func (b base) known(t *testing.T, organization uuid.UUID) map[string]runlog.Known {
+func (b base) known(t *testing.T, organization uuid.UUID) map[string]runlog.IntegrationRecord {
 	t.Helper()
-	list, err := runlog.KnownIntegrations(t.Context(), b.worker, organization)
+	list, err := runlog.ListIntegrationRecords(t.Context(), b.worker, organization)
 	require.NoError(t, err)
-	byName := make(map[string]runlog.Known)
+	byName := make(map[string]runlog.IntegrationRecord)
 	for _, k := range list {
 		byName[k.Name] = k
 	}
@@ -45,11 +45,11 @@ func TestPrune(t *testing.T) {
 	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true, DryRun: true}, one))
 	require.Len(t, b.known(t, organization), 2, "a dry run changes nothing")
 	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one))
-	_, err := runlog.Integration(t.Context(), b.worker, organization, two.ID)
+	_, err := runlog.LoadIntegration(t.Context(), b.worker, organization, two.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
 	require.Len(t, b.known(t, organization), 1)
 	require.Len(t, b.known(t, other), 1, "another organization's are its own")
-	removed, err := runlog.RemovedIntegrations(t.Context(), b.operator, organization)
+	removed, err := runlog.ListRemovedIntegrations(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Equal(t, two.ID, removed[0].ID)
 	require.Equal(t, []string{"one: unchanged"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one), "it is removed once")
@@ -58,7 +58,7 @@ func TestPrune(t *testing.T) {
 	three := example(organization, uuid.New(), "two")
 	require.Equal(t, []string{"two: created", "one: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, three))
 	require.Equal(t, []string{"one: created", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one), "it comes back")
-	_, err = runlog.Apply(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
+	_, err = runlog.ApplyFile(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
 	require.ErrorContains(t, err, "another integration of that name; rename it, or remove it with --prune")
 	require.Equal(t, []string{"two: created", "one: removed", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, two))
 }
@@ -68,12 +68,12 @@ func TestPrune(t *testing.T) {
 func TestScheduleSinceAndPause(t *testing.T) {
 	b := newBase(t)
 	in := example(uuid.New(), uuid.New(), "main")
-	look := func() runlog.Known { t.Helper(); return b.known(t, in.OrganizationID)["main"] }
+	look := func() runlog.IntegrationRecord { t.Helper(); return b.known(t, in.OrganizationID)["main"] }
 	b.apply(t, runlog.ApplyOptions{}, in)
 	require.Nil(t, look().ScheduleSince)
 
 	in.Schedule = &integrations.Schedule{Every: "daily", Hour: 6, TimeZone: "Europe/Oslo"}
-	in.Export = integrations.Export{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
+	in.Export = integrations.ExportSettings{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
 	b.apply(t, runlog.ApplyOptions{}, in)
 	first := look()
 	require.Equal(t, []any{in.Schedule, in.Export}, []any{first.Schedule, first.Export})

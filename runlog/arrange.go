@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Drawn is what came of [DrawVoucher].
-type Drawn struct {
+// DrawResult is what came of [DrawVoucher].
+type DrawResult struct {
 	Moved bool `json:"moved,omitempty"` // the voucher has a chunk of its own
 	Alone bool `json:"alone,omitempty"` // it had that before: it is the chunk's only one
 }
@@ -16,7 +16,7 @@ type Drawn struct {
 // DrawVoucher moves one voucher of a chunk to a chunk of its own, into: the one at a
 // place in it, from 0 to less than 1. It moves none of which a line is open or
 // settled. Doing it again is harmless.
-func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, place float64) (d Drawn, err error) {
+func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, place float64) (d DrawResult, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var vouchers int
 		if err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state IN ('planned', 'sent'))
@@ -52,8 +52,8 @@ type Fit struct {
 	Except []int `json:"except,omitempty"` // of these, those that are left alone
 }
 
-// Fitted is what came of a [Fit].
-type Fitted struct {
+// FitResult is what came of a [Fit].
+type FitResult struct {
 	Halved bool  `json:"halved"` // the chunk; false if it is one voucher
 	Last   int   `json:"last"`   // the number of the last chunk; that of Into if no others were made smaller
 	Kept   []int `json:"kept"`   // chunks from From to To that stay as they are, since something of them is open
@@ -62,7 +62,7 @@ type Fitted struct {
 // FitChunks halves a chunk of which nothing is at the vendor, and makes those that
 // are still to be made smaller, with whole vouchers in each. Nobody is rejected.
 // Doing it again is harmless.
-func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out Fitted, err error) {
+func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out FitResult, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err

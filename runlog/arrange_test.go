@@ -23,12 +23,12 @@ func TestDrawVoucher(t *testing.T) {
 	for range 2 {
 		d, err := runlog.DrawVoucher(ctx, b.worker, e.Owner(), 1, 9, 0.5)
 		require.NoError(t, err)
-		require.Equal(t, runlog.Drawn{Moved: true}, d)
+		require.Equal(t, runlog.DrawResult{Moved: true}, d)
 	}
 	require.Equal(t, []string{"e0-1:1:planned", "e0-2:1:planned", "e1-1:1:planned", "e1-2:1:planned", "e2-1:9:planned", "e2-2:9:planned", "e3-1:1:planned", "e3-2:1:planned"}, b.entries(e))
 	d, err := runlog.DrawVoucher(ctx, b.worker, e.Owner(), 9, 10, 0)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Drawn{Alone: true}, d)
+	require.Equal(t, runlog.DrawResult{Alone: true}, d)
 	d, err = runlog.DrawVoucher(ctx, b.worker, e.Owner(), 7, 10, 0)
 	require.NoError(t, err)
 	require.Zero(t, d, "there is no such chunk")
@@ -60,7 +60,7 @@ func TestFitChunks(t *testing.T) {
 	}
 	b.lines(rows...)
 	e := b.claim("2026-10", nil)
-	require.Contains(t, b.plan(e, integrations.Export{}, 5), "h2:4:planned", "four chunks of two vouchers")
+	require.Contains(t, b.plan(e, integrations.ExportSettings{}, 5), "h2:4:planned", "four chunks of two vouchers")
 	s := sending(1)
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e1", "e2"}, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestFitChunks(t *testing.T) {
 	for range 2 {
 		out, err := runlog.FitChunks(ctx, b.worker, e.Owner(), f)
 		require.NoError(t, err)
-		require.Equal(t, runlog.Fitted{Halved: true, Last: 9, Kept: []int{3}}, out)
+		require.Equal(t, runlog.FitResult{Halved: true, Last: 9, Kept: []int{3}}, out)
 	}
 	require.Equal(t, []string{"a1:1:planned", "a2:1:planned", "b1:5:planned", "b2:5:planned", "c1:6:planned", "c2:6:planned", "d1:7:planned", "d2:7:planned",
 		"e1:3:sent", "e2:3:sent", "f1:3:planned", "f2:3:planned", "g1:8:planned", "g2:8:planned", "h1:9:planned", "h2:9:planned"}, b.entries(e))
@@ -76,7 +76,7 @@ func TestFitChunks(t *testing.T) {
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "something of it is open")
 	out, err := runlog.FitChunks(ctx, b.worker, e.Owner(), runlog.Fit{Size: 1, Chunk: 1, Into: 10, From: 6, To: 9, Except: []int{7}})
 	require.NoError(t, err)
-	require.Equal(t, runlog.Fitted{Last: 13, Kept: []int{}}, out, "one voucher is not halved, nor rejected")
+	require.Equal(t, runlog.FitResult{Last: 13, Kept: []int{}}, out, "one voucher is not halved, nor rejected")
 	require.Contains(t, b.entries(e), "d1:7:planned", "it was left alone")
 }
 
@@ -93,10 +93,10 @@ func TestFitWithALargeVoucher(t *testing.T) {
 	}
 	b.lines(rows...)
 	e := b.claim("2026-10", nil)
-	b.plan(e, integrations.Export{}, 20)
+	b.plan(e, integrations.ExportSettings{}, 20)
 	out, err := runlog.FitChunks(t.Context(), b.worker, e.Owner(), runlog.Fit{Size: 4, Into: 3, From: 1, To: 2})
 	require.NoError(t, err)
-	require.Equal(t, runlog.Fitted{Last: 8, Kept: []int{}}, out)
+	require.Equal(t, runlog.FitResult{Last: 8, Kept: []int{}}, out)
 	chunks := make(map[string]int)
 	for _, entry := range b.entries(e) {
 		chunks[strings.Split(entry, ":")[1]]++
@@ -110,7 +110,7 @@ func TestContracts(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	ctx := t.Context()
-	c, err := runlog.ContractOf(ctx, b.worker, b.org, b.spec.ID)
+	c, err := runlog.LoadContract(ctx, b.worker, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.False(t, c.Holds(b.spec.ContractFile()))
 	require.Nil(t, c.CheckedAt)
@@ -123,7 +123,7 @@ func TestContracts(t *testing.T) {
 
 	said := adapters.Contract{Checks: []adapters.Check{{What: "mutation", State: adapters.Checked}}, Learnt: map[string]string{"amount": "number"}}
 	require.NoError(t, runlog.RecordContract(ctx, b.worker, b.org, b.spec.ID, b.spec.ContractFile(), said))
-	c, err = runlog.ContractOf(ctx, b.worker, b.org, b.spec.ID)
+	c, err = runlog.LoadContract(ctx, b.worker, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.Equal(t, said, c.Contract)
 	require.Equal(t, []int{40, 300, 500}, []int{c.SizeFor(500), c.SizeFor(300), runlog.Contract{}.SizeFor(500)}, "another size in the file makes it void")
@@ -138,7 +138,7 @@ func TestContracts(t *testing.T) {
 
 	said.Add("field amount", adapters.Differs, "there is none", "")
 	require.NoError(t, runlog.RecordContract(ctx, b.worker, b.org, b.spec.ID, b.spec.ContractFile(), said))
-	c, err = runlog.ContractOf(ctx, b.operator, b.org, b.spec.ID)
+	c, err = runlog.LoadContract(ctx, b.operator, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.False(t, c.Holds(b.spec.ContractFile()), "what differs is checked again")
 	require.Error(t, runlog.RecordContract(ctx, b.operator, b.org, b.spec.ID, "", said), "only workers say so")

@@ -118,8 +118,8 @@ func (c *Channel) read(kind, settings string) error {
 	return json.Unmarshal([]byte(settings), &c.Email)
 }
 
-// Channels returns an organization's channels by name.
-func Channels(ctx context.Context, db Beginner, organization uuid.UUID) (list []Channel, err error) {
+// ListChannels returns an organization's channels by name.
+func ListChannels(ctx context.Context, db Beginner, organization uuid.UUID) (list []Channel, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT name, kind, settings::text, causes, disabled_at FROM ledgerline.notification_channels

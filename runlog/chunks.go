@@ -61,9 +61,9 @@ func (o Owner) inOrganization(ctx context.Context, db Beginner, fn func(pgx.Tx) 
 	})
 }
 
-// Entry is one line of a voucher, as it goes to the vendor. The amount is
+// ChunkEntry is one line of a voucher, as it goes to the vendor. The amount is
 // decimal text throughout; account and dimensions are the vendor's.
-type Entry struct {
+type ChunkEntry struct {
 	EntryID, VoucherID, Account, Amount, Currency, Text, VendorKey string
 	Dimensions                                                     map[string]string
 	Date                                                           time.Time
@@ -85,15 +85,15 @@ type Control struct {
 	VoucherID  string
 }
 
-// Opened is a chunk with all that sending it needs.
-type Opened struct {
-	Entries []Entry           // that are to be sent or asked for, in the order of their vouchers
+// ChunkContent is a chunk with all that sending it needs.
+type ChunkContent struct {
+	Entries []ChunkEntry      // that are to be sent or asked for, in the order of their vouchers
 	Control *Control          // of the place to which they go; nil if it has none
 	Learnt  map[string]string // how they are written, see [adapters.Contract]; nil if nothing was learnt
 }
 
 // OpenChunk reads a chunk that is to be sent. It changes nothing.
-func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (c Opened, err error) {
+func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (c ChunkContent, err error) {
 	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
@@ -105,7 +105,7 @@ func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (c Opened, 
 		if err != nil {
 			return err
 		}
-		c.Entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Entry, err error) {
+		c.Entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e ChunkEntry, err error) {
 			err = row.Scan(&e.EntryID, &e.VoucherID, &e.Account, &e.Amount, &e.Currency, &e.Text, &e.VendorKey, &e.Dimensions, &e.Date, &e.Open, &e.SentIn.CorrelationID, &e.SentIn.Attempt, &e.Wait, &e.Partly, &e.SentTo, &e.Lands)
 			return e, err
 		})
@@ -133,10 +133,10 @@ type Answer struct {
 	Unknown map[string]string // for a person, with the reason
 }
 
-// RecordAsk settles what an answer proves. That an entry is there is a fact,
+// RecordAnswer settles what an answer proves. That an entry is there is a fact,
 // recorded whoever owns the export. The rest are orders, and hold only for
 // entries that are still open by the very sending that was asked about.
-func RecordAsk(ctx context.Context, db Beginner, o Owner, a Answer, asked []Sending) error {
+func RecordAnswer(ctx context.Context, db Beginner, o Owner, a Answer, asked []Sending) error {
 	sentIn, attempts := make([]uuid.UUID, len(asked)), make([]int, len(asked))
 	for i, s := range asked {
 		sentIn[i], attempts[i] = s.CorrelationID, s.Attempt
@@ -376,9 +376,9 @@ func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reas
 	return split, err
 }
 
-// OpenUntil is until when something of an export can still take effect; nil if
+// LoadOpenUntil is until when something of an export can still take effect; nil if
 // nothing can.
-func OpenUntil(ctx context.Context, db Beginner, organization, export uuid.UUID) (until *time.Time, err error) {
+func LoadOpenUntil(ctx context.Context, db Beginner, organization, export uuid.UUID) (until *time.Time, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT max(open_until) FILTER (WHERE effect = 'open' AND NOT ended AND open_until > ledgerline.clock())
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, organization, export).Scan(&until)

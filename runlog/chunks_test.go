@@ -21,7 +21,7 @@ func (b books) vouchers(n int) runlog.Export {
 		b.lines(fmt.Sprintf("e%d-1 v%d 2026-10-01 1920 1", i, i), fmt.Sprintf("e%d-2 v%d 2026-10-01 3000 -1", i, i))
 	}
 	e := b.claim("2026-10", nil)
-	require.Len(b.t, b.plan(e, integrations.Export{}, 500), 2*n)
+	require.Len(b.t, b.plan(e, integrations.ExportSettings{}, 500), 2*n)
 	return e
 }
 
@@ -36,7 +36,7 @@ func TestMarkAndSettle(t *testing.T) {
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(1)
 	ids := []string{"e0-1", "e0-2"}
-	open := func() (entries []runlog.Entry) {
+	open := func() (entries []runlog.ChunkEntry) {
 		t.Helper()
 		opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
 		entries = opened.Entries
@@ -60,13 +60,13 @@ func TestMarkAndSettle(t *testing.T) {
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "it is open already")
 
 	none := runlog.Answer{None: ids}
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.True(t, open()[0].Open, "its time has not come: only PostgreSQL's clock says so")
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Open, true, nil))
 	require.Zero(t, open()[0].Wait, "an answer proves that the vendor's work has ended")
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{sending(1)}))
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{sending(1)}))
 	require.True(t, open()[0].Open, "the question was about another sending")
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.False(t, open()[0].Open)
 
 	// A later attempt's mark refuses an earlier one, and open_until never decreases.
@@ -94,11 +94,11 @@ func TestOwner(t *testing.T) {
 
 	reset := e
 	reset.RunID = uuid.New() // the same number, another run: a reset
-	taken, ok, err := runlog.TakeOver(ctx, b.worker, e, "w2", uuid.New())
+	taken, ok, err := runlog.TakeOverExport(ctx, b.worker, e, "w2", uuid.New())
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, e.Fence+1, taken.Fence)
-	_, ok, err = runlog.TakeOver(ctx, b.worker, e, "w3", uuid.New())
+	_, ok, err = runlog.TakeOverExport(ctx, b.worker, e, "w3", uuid.New())
 	require.NoError(t, err)
 	require.False(t, ok, "somebody else was quicker")
 
@@ -108,11 +108,11 @@ func TestOwner(t *testing.T) {
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.RecordAsk(ctx, b.worker, o, runlog.Answer{None: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.RecordAnswer(ctx, b.worker, o, runlog.Answer{None: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
 		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no", true)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.Defer(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
-		_, err = runlog.Plan(ctx, b.worker, nil, who, integrations.Export{}, 500, 500)
+		require.ErrorIs(t, runlog.DeferExport(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
+		_, err = runlog.PlanExport(ctx, b.worker, nil, who, integrations.ExportSettings{}, 500, 500)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.CloseExport(ctx, b.worker, who)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
@@ -138,7 +138,7 @@ func TestPartlyThere(t *testing.T) {
 	s := sending(1)
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, s, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
 	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
 	entries, control := opened.Entries, opened.Control
 	require.NoError(t, err)
@@ -160,7 +160,7 @@ func TestChangedContent(t *testing.T) {
 	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.accounting_entries SET account = '1921' WHERE entry_id = 'e0-1'")
 	require.NoError(t, err)
 	retry := b.claim("2026-10", &e.ID)
-	require.Len(t, b.plan(retry, integrations.Export{}, 500), 2)
+	require.Len(t, b.plan(retry, integrations.ExportSettings{}, 500), 2)
 	ids := []string{"e0-1", "e0-2"}
 	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Changed: time.Hour})
 	var soon *runlog.TooSoonError
@@ -179,7 +179,7 @@ func TestClaimWrite(t *testing.T) {
 	ctx := t.Context()
 	c := runlog.WriteClaim{OrganizationID: b.org, CorrelationID: uuid.New(), IntegrationID: b.spec.ID, Operation: "call",
 		BodySHA256: fmt.Sprintf("%064x", 1), Actor: "kari@host", RunID: uuid.New(), Attempt: 1}
-	take := func(c runlog.WriteClaim, again bool) runlog.Claimed {
+	take := func(c runlog.WriteClaim, again bool) runlog.WriteClaimResult {
 		t.Helper()
 		got, err := runlog.ClaimWrite(ctx, b.worker, c, 0, time.Hour, again)
 		require.NoError(t, err)

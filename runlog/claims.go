@@ -23,8 +23,8 @@ type WriteClaim struct {
 	Place                                        string // where the integration's requests go now
 }
 
-// Claimed is what is known of a write when its claim is taken.
-type Claimed struct {
+// WriteClaimResult is what is known of a write when its claim is taken.
+type WriteClaimResult struct {
 	Mine       bool // marked as open for this attempt: it may send
 	Repeats    bool // an earlier sending is open, whatever becomes of this attempt's
 	Effect     classify.Effect
@@ -55,7 +55,7 @@ func (e *ConflictError) Error() string {
 // or open is left alone, unless again is set: then an open one that was sent to
 // the same place is marked once more, for a request that has no further effect when
 // it is repeated. No claim, no send.
-func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out Claimed, err error) {
+func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight time.Duration, again bool) (out WriteClaimResult, err error) {
 	if left < 0 {
 		return out, errOver
 	}
@@ -141,9 +141,9 @@ type WriteState struct {
 	Actor     string     // who asked for it first
 }
 
-// WriteStateOf returns what is known of a write; nil if its correlation ID has no
+// LoadWriteState returns what is known of a write; nil if its correlation ID has no
 // claim, as that of a read.
-func WriteStateOf(ctx context.Context, db Beginner, organization, correlation uuid.UUID) (s *WriteState, err error) {
+func LoadWriteState(ctx context.Context, db Beginner, organization, correlation uuid.UUID) (s *WriteState, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT effect, CASE WHEN effect = 'open' AND NOT ended THEN open_until END, actor
 			FROM ledgerline.write_claims WHERE organization_id = $1 AND correlation_id = $2`, organization, correlation)

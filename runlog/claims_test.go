@@ -26,7 +26,7 @@ func TestClaimNumbers(t *testing.T) {
 		require.NoError(t, err)
 		return got.Attempt
 	}
-	none, err := runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+	none, err := runlog.LoadWriteState(t.Context(), b.operator, b.org, c.CorrelationID)
 	require.NoError(t, err)
 	require.Nil(t, none)
 	first, second := c.RunID, uuid.New()
@@ -36,12 +36,12 @@ func TestClaimNumbers(t *testing.T) {
 	require.Equal(t, 4, number(second, 1, false))
 	require.Equal(t, 4, number(second, 1, true), "and the same attempt sends")
 	require.Equal(t, 5, number(second, 2, false))
-	state, err := runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+	state, err := runlog.LoadWriteState(t.Context(), b.operator, b.org, c.CorrelationID)
 	require.NoError(t, err)
 	require.Equal(t, []any{classify.Open, "kari@host", true}, []any{state.Effect, state.Actor, state.OpenUntil != nil})
 	require.NoError(t, runlog.SettleWrite(t.Context(), b.worker, b.org, c.CorrelationID, 4, classify.Done, true, 200))
 	require.Equal(t, 6, number(second, 3, false))
-	state, err = runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+	state, err = runlog.LoadWriteState(t.Context(), b.operator, b.org, c.CorrelationID)
 	require.NoError(t, err)
 	require.Equal(t, classify.Done, state.Effect)
 	require.Nil(t, state.OpenUntil)
@@ -54,7 +54,7 @@ func TestClaimRepeats(t *testing.T) {
 	b := newBooks(t)
 	c := runlog.WriteClaim{OrganizationID: b.org, CorrelationID: uuid.New(), IntegrationID: b.spec.ID, Operation: "call",
 		BodySHA256: fmt.Sprintf("%064x", 1), RunID: uuid.New(), Attempt: 1}
-	take := func() runlog.Claimed {
+	take := func() runlog.WriteClaimResult {
 		t.Helper()
 		got, err := runlog.ClaimWrite(t.Context(), b.worker, c, 0, 0, true)
 		require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestClaimRepeats(t *testing.T) {
 	settle := func(attempt int, effect classify.Effect) classify.Effect {
 		t.Helper()
 		require.NoError(t, runlog.SettleWrite(t.Context(), b.worker, b.org, c.CorrelationID, attempt, effect, false, 0))
-		state, err := runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+		state, err := runlog.LoadWriteState(t.Context(), b.operator, b.org, c.CorrelationID)
 		require.NoError(t, err)
 		return state.Effect
 	}
@@ -76,7 +76,7 @@ func TestClaimRepeats(t *testing.T) {
 	require.True(t, take().Repeats)
 	require.Equal(t, classify.Open, settle(3, classify.None), "also when its time is over")
 	require.NoError(t, runlog.SettleWrite(t.Context(), b.worker, b.org, c.CorrelationID, 3, classify.None, true, 0))
-	state, err := runlog.WriteStateOf(t.Context(), b.operator, b.org, c.CorrelationID)
+	state, err := runlog.LoadWriteState(t.Context(), b.operator, b.org, c.CorrelationID)
 	require.NoError(t, err)
 	require.Equal(t, classify.None, state.Effect, "asking has shown it")
 	c.Attempt = 4

@@ -25,8 +25,8 @@ type Contract struct {
 // file says now, and nothing differs.
 func (c Contract) Holds(file string) bool { return c.File == file && len(c.Differing()) == 0 }
 
-// ContractOf returns what is known of an integration's vendor.
-func ContractOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c Contract, err error) {
+// LoadContract returns what is known of an integration's vendor.
+func LoadContract(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c Contract, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT file, checks, learnt, checked_at, coalesce(chunk_size, 0), coalesce(chunk_full, 0) FROM ledgerline.vendor_contracts
 			WHERE organization_id = $1 AND integration_id = $2`, organization, integration).Scan(&c.File, &c.Checks, &c.Learnt, &c.CheckedAt, &c.ChunkSize, &c.ChunkFull)

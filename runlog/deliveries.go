@@ -19,9 +19,9 @@ type DeliveryKey struct {
 	Channel        string    `json:"channel"`
 }
 
-// OrganizationsToNotify returns the organizations that have something to be
+// ListOrganizationsToNotify returns the organizations that have something to be
 // told now. It needs the worker's role.
-func OrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UUID, err error) {
+func ListOrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UUID, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations_to_notify()`)
 		if err != nil {
@@ -33,9 +33,9 @@ func OrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UUID, 
 	return list, err
 }
 
-// DeliveriesToStart returns deliveries of an organization that Temporal does
+// ListDeliveriesToStart returns deliveries of an organization that Temporal does
 // not have yet, at most 100.
-func DeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) (keys []DeliveryKey, err error) {
+func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) (keys []DeliveryKey, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
@@ -49,8 +49,8 @@ func DeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID)
 	return keys, err
 }
 
-// DeliveryStarted records that Temporal has a delivery's workflow.
-func DeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error {
+// MarkDeliveryStarted records that Temporal has a delivery's workflow.
+func MarkDeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE ledgerline.notification_deliveries SET started_at = now()
@@ -134,8 +134,8 @@ func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryS
 	})
 }
 
-// Told is a notification and what became of it at one channel.
-type Told struct {
+// NotificationRecord is a notification and what became of it at one channel.
+type NotificationRecord struct {
 	NotificationID uuid.UUID    `json:"notificationId"`
 	Cause          notify.Cause `json:"cause"`
 	Integration    string       `json:"integration,omitempty"`
@@ -149,10 +149,10 @@ type Told struct {
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
 }
 
-// ListTold returns the newest notifications of an organization that were queued
+// ListNotifications returns the newest notifications of an organization that were queued
 // since a time, oldest first, at most [MaxPage] rows: one for each channel. A
 // notification ID selects its rows alone.
-func ListTold(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) (list []Told, err error) {
+func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) (list []NotificationRecord, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT * FROM (
@@ -167,7 +167,7 @@ func ListTold(ctx context.Context, db Beginner, organization uuid.UUID, since ti
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Told, err error) {
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t NotificationRecord, err error) {
 			err = row.Scan(&t.NotificationID, &t.Cause, &t.Integration, &t.OccurredAt, &t.QueuedAt, &t.Suppressed, &t.Also, &t.Facts, &t.Channel,
 				&t.State, &t.Attempts, &t.ErrorKind, &t.Status, &t.DeliveredAt)
 			return t, err

@@ -61,7 +61,7 @@ func TestPlanEdges(t *testing.T) {
 			require.Equal(t, c.period, period)
 			require.Equal(t, []string{
 				"before-1:1:planned (late)", "before-2:1:planned (late)", "first-1:1:planned", "first-2:1:planned", "last-1:1:planned", "last-2:1:planned",
-			}, b.plan(b.claim(period, nil), integrations.Export{}, 500))
+			}, b.plan(b.claim(period, nil), integrations.ExportSettings{}, 500))
 		})
 	}
 }

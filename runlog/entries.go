@@ -25,8 +25,8 @@ type SourceEntry struct {
 // ErrEntryExists is returned for an entry that is there with other contents.
 var ErrEntryExists = errors.New("an entry with this ID is there with other contents")
 
-// Import is what storing entries came to.
-type Import struct {
+// ImportResult is what storing entries came to.
+type ImportResult struct {
 	Added      int64        `json:"added"`
 	Unchanged  int64        `json:"unchanged"`  // were there, the same in everything
 	Unbalanced int64        `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
@@ -47,7 +47,7 @@ const importBatch = 5000
 // ImportEntries stores entries, all or none. One that is there already, the
 // same in everything, is left as it is. It returns how many were new.
 func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries []SourceEntry) (added int64, err error) {
-	done, err := ImportStream(ctx, db, organization, func(yield func(SourceEntry, error) bool) {
+	done, err := ImportEntryStream(ctx, db, organization, func(yield func(SourceEntry, error) bool) {
 		for _, e := range entries {
 			if !yield(e, nil) {
 				return
@@ -57,9 +57,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 	return done.Added, err
 }
 
-// ImportStream is [ImportEntries] for entries that are not all there at once.
+// ImportEntryStream is [ImportEntries] for entries that are not all there at once.
 // The first error that entries yields ends it, and nothing is stored.
-func ImportStream(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[SourceEntry, error]) (done Import, err error) {
+func ImportEntryStream(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[SourceEntry, error]) (done ImportResult, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		// The source may be slow, and the last question looks at all entries.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
@@ -85,7 +85,7 @@ func ImportStream(ctx context.Context, db Beginner, organization uuid.UUID, entr
 		return unbalanced(ctx, tx, organization, &done)
 	})
 	if err != nil {
-		return Import{}, err
+		return ImportResult{}, err
 	}
 	return done, nil
 }
@@ -111,7 +111,7 @@ func (c *entryColumns) add(e SourceEntry) error {
 }
 
 // store inserts the entries and forgets them.
-func (c *entryColumns) store(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *Import) error {
+func (c *entryColumns) store(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *ImportResult) error {
 	const given = `(SELECT id, v, d, a, m, c, t, x::jsonb AS x FROM unnest($2::text[], $3::text[], $4::date[], $5::text[], $6::numeric[], $7::text[], $8::text[], $9::text[])
 		AS u (id, v, d, a, m, c, t, x)) AS given`
 	args := []any{organization, c.ids, c.vouchers, c.dates, c.accounts, c.amounts, c.currencies, c.texts, c.dimensions}
@@ -145,7 +145,7 @@ func (c *entryColumns) store(ctx context.Context, tx pgx.Tx, organization uuid.U
 // unbalanced looks at the vouchers that got an entry in this transaction, whose
 // time is on their entries. A voucher counts with all its entries, also those
 // of earlier imports.
-func unbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *Import) error {
+func unbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *ImportResult) error {
 	done.Examples = []Difference{}
 	if done.Added == 0 {
 		return nil

@@ -26,8 +26,8 @@ func entry(i int) runlog.SourceEntry {
 func TestImportStream(t *testing.T) {
 	b := newBase(t)
 	organization := uuid.New()
-	load := func(n int, change func(*runlog.SourceEntry), end error) (runlog.Import, error) {
-		return runlog.ImportStream(t.Context(), b.operator, organization, func(yield func(runlog.SourceEntry, error) bool) {
+	load := func(n int, change func(*runlog.SourceEntry), end error) (runlog.ImportResult, error) {
+		return runlog.ImportEntryStream(t.Context(), b.operator, organization, func(yield func(runlog.SourceEntry, error) bool) {
 			for i := range n {
 				e := entry(i)
 				if change != nil {
@@ -54,10 +54,10 @@ func TestImportStream(t *testing.T) {
 
 	done, err := load(12001, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Import{Added: 12001, Unbalanced: 1, Examples: []runlog.Difference{{VoucherID: "v6000", Difference: "10.50"}}}, done)
+	require.Equal(t, runlog.ImportResult{Added: 12001, Unbalanced: 1, Examples: []runlog.Difference{{VoucherID: "v6000", Difference: "10.50"}}}, done)
 	done, err = load(12002, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Import{Added: 1, Unchanged: 12001, Examples: []runlog.Difference{}}, done, "the voucher is whole now, over two imports")
+	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 12001, Examples: []runlog.Difference{}}, done, "the voucher is whole now, over two imports")
 
 	for name, change := range map[string]func(*runlog.SourceEntry){
 		"amount": func(e *runlog.SourceEntry) { e.Amount = "10.51" }, "dimension": func(e *runlog.SourceEntry) { e.Dimensions["department"] = "11" },
@@ -78,6 +78,6 @@ func TestImportStream(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 12, done.Unbalanced)
 	require.Len(t, done.Examples, 5)
-	_, err = runlog.ImportStream(t.Context(), b.worker, organization, func(yield func(runlog.SourceEntry, error) bool) { yield(entry(99999), nil) })
+	_, err = runlog.ImportEntryStream(t.Context(), b.worker, organization, func(yield func(runlog.SourceEntry, error) bool) { yield(entry(99999), nil) })
 	require.Error(t, err, "a worker stores no entries")
 }

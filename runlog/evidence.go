@@ -110,9 +110,9 @@ type Problem struct {
 	OpenUntil *time.Time      `json:"openUntil,omitempty"` // of an open one, where the vendor's work has not ended: it can take effect until then
 }
 
-// Problems returns the entries of an export that are not exported, and those
+// ListProblems returns the entries of an export that are not exported, and those
 // that the vendor found faulty later.
-func Problems(ctx context.Context, db Beginner, organization, export uuid.UUID, limit int) (list []Problem, err error) {
+func ListProblems(ctx context.Context, db Beginner, organization, export uuid.UUID, limit int) (list []Problem, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT voucher_id, entry_id, CASE WHEN vendor_fault IS NULL THEN state ELSE 'faulty' END, coalesce(vendor_fault, reason, ''),
 			    coalesce(effect, ''), CASE WHEN effect = 'open' AND NOT ended THEN open_until END
@@ -127,9 +127,9 @@ func Problems(ctx context.Context, db Beginner, organization, export uuid.UUID, 
 	return list, err
 }
 
-// Recorded is an entry as the record has it, or as its source has it where the
+// EntryRecord is an entry as the record has it, or as its source has it where the
 // record does not have it.
-type Recorded struct {
+type EntryRecord struct {
 	EntryID, VoucherID, VendorKey string
 	Account, Amount, Currency     string // the vendor's account; decimal
 	Text                          string
@@ -147,10 +147,10 @@ const recordedColumns = `x.entry_id, x.voucher_id, x.vendor_key, x.account, x.am
 // recordedPage is how many entries are read at once.
 const recordedPage = 20_000
 
-// EntriesOf yields the entries of an export, whatever their state, in the order
+// EntryRecords yields the entries of an export, whatever their state, in the order
 // of their vouchers. The first error ends it.
-func EntriesOf(ctx context.Context, db Beginner, organization, export uuid.UUID) iter.Seq2[Recorded, error] {
-	return recordedPages(func(last Recorded) ([]Recorded, error) {
+func EntryRecords(ctx context.Context, db Beginner, organization, export uuid.UUID) iter.Seq2[EntryRecord, error] {
+	return recordedPages(func(last EntryRecord) ([]EntryRecord, error) {
 		return queryRecorded(ctx, db, organization, `SELECT `+recordedColumns+` FROM ledgerline.export_entries x
 			WHERE x.organization_id = $1 AND x.export_id = $2 AND (x.voucher_id, x.entry_id) > ($3, $4) ORDER BY x.voucher_id, x.entry_id LIMIT $5`,
 			organization, export, last.VoucherID, last.EntryID, recordedPage)
@@ -158,13 +158,13 @@ func EntriesOf(ctx context.Context, db Beginner, organization, export uuid.UUID)
 }
 
 // recordedPages yields pages until one is not full.
-func recordedPages(page func(last Recorded) ([]Recorded, error)) iter.Seq2[Recorded, error] {
-	return func(yield func(Recorded, error) bool) {
-		var last Recorded
+func recordedPages(page func(last EntryRecord) ([]EntryRecord, error)) iter.Seq2[EntryRecord, error] {
+	return func(yield func(EntryRecord, error) bool) {
+		var last EntryRecord
 		for {
 			list, err := page(last)
 			if err != nil {
-				yield(Recorded{}, err)
+				yield(EntryRecord{}, err)
 				return
 			}
 			for _, r := range list {
@@ -180,7 +180,7 @@ func recordedPages(page func(last Recorded) ([]Recorded, error)) iter.Seq2[Recor
 	}
 }
 
-func queryRecorded(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []Recorded, err error) {
+func queryRecorded(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []EntryRecord, err error) {
 	err = readOnly(ctx, db, organization, false, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
@@ -189,15 +189,15 @@ func queryRecorded(ctx context.Context, db Beginner, organization uuid.UUID, que
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Recorded])
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[EntryRecord])
 		return err
 	})
 	return list, err
 }
 
-// ControlOf returns the entries that are known to be at a place of an integration: a
+// LoadControl returns the entries that are known to be at a place of an integration: a
 // look-up that does not find them proves nothing. It is nil if there are none.
-func ControlOf(ctx context.Context, db Beginner, organization, integration uuid.UUID, place string) (c *Control, err error) {
+func LoadControl(ctx context.Context, db Beginner, organization, integration uuid.UUID, place string) (c *Control, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		c, err = controlOf(ctx, tx, organization, integration, place)
 		return err
@@ -217,15 +217,15 @@ func controlOf(ctx context.Context, tx pgx.Tx, organization, integration uuid.UU
 	return &found[0], nil
 }
 
-// Attempts is what the run logs say of an export.
-type Attempts struct {
+// AttemptStats is what the run logs say of an export.
+type AttemptStats struct {
 	Invocations int // that have rows
 	Failed      int // attempts that failed
 	Open        int // invocations whose last row says that another attempt follows
 }
 
-// AttemptsOf counts the run logs of an export's workflow.
-func AttemptsOf(ctx context.Context, db Beginner, e Export) (a Attempts, err error) {
+// LoadAttemptStats counts the run logs of an export's workflow.
+func LoadAttemptStats(ctx context.Context, db Beginner, e Export) (a AttemptStats, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			SELECT count(*), coalesce(sum(failed), 0)::int, count(*) FILTER (WHERE open) FROM (

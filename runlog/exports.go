@@ -30,12 +30,12 @@ type Export struct {
 	StartedAt         time.Time         `json:"startedAt"`
 	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
-	Status            ExportStatus      `json:"status"`
+	Status            Status            `json:"status"`
 	Total             int               `json:"entriesTotal"`
 	Exported          int               `json:"entriesExported"`
 	Rejected          int               `json:"entriesRejected"`
 	Unknown           int               `json:"entriesUnknown"`
-	Faulted           int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
+	LateErrors        int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
 	Attempts          int               `json:"attempts"`            // of all the run's invocations
 	Chunks            int               `json:"chunks"`              // planned; attempts beyond them are retries, look-ups and halving
 	Requests          int               `json:"requests"`            // made to the vendor for them, look-ups included
@@ -84,7 +84,7 @@ func (e Export) IdempotencyKey() string {
 	return key
 }
 
-// OverlapError is returned by [Claim] for a period that another one of the same
+// OverlapError is returned by [ClaimExport] for a period that another one of the same
 // integration covers in part. Nothing would be sent twice, but nobody could say
 // any more which export an entry belongs to.
 type OverlapError struct {
@@ -97,11 +97,11 @@ func (e *OverlapError) Error() string {
 	return fmt.Sprintf("period %s overlaps %s, which export %s has; entries that came since go with the next period of that kind", e.Period, e.Other.Period, e.Other.ID)
 }
 
-// Claim makes an export's row, or finds the one that its period has already.
+// ClaimExport makes an export's row, or finds the one that its period has already.
 // mine is true if the row belongs to e's own run: to this claim, or to an earlier
 // try of it. A period asked for by hand that overlaps another is an [*OverlapError];
 // a scheduled one is not, so that a schedule can change from days to months.
-func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
+func ClaimExport(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
@@ -146,10 +146,10 @@ func insertExport(ctx context.Context, tx pgx.Tx, e Export) error {
 	return err
 }
 
-// TakeOver makes a pending export that of another run, whose fencing number is
+// TakeOverExport makes a pending export that of another run, whose fencing number is
 // one higher: what the run before still orders is refused from then on. It
 // returns false if somebody else was quicker.
-func TakeOver(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken Export, ok bool, err error) {
+func TakeOverExport(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken Export, ok bool, err error) {
 	taken = e
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5, fence = fence + 1
@@ -174,8 +174,8 @@ func (e Export) Drift() time.Duration {
 	return e.StartedAt.Sub(*e.ScheduledAt)
 }
 
-// Defer records until when an export waits; the zero time ends the wait.
-func Defer(ctx context.Context, db Beginner, o Owner, until time.Time) error {
+// DeferExport records until when an export waits; the zero time ends the wait.
+func DeferExport(ctx context.Context, db Beginner, o Owner, until time.Time) error {
 	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
@@ -257,7 +257,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 // tellOfExport queues what people should know of an export that has just been
 // closed.
 func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
-	if _, err := RunEnded(ctx, tx, e.OrganizationID, e.IntegrationID); err != nil {
+	if _, err := UpdateIncidents(ctx, tx, e.OrganizationID, e.IntegrationID); err != nil {
 		return err
 	}
 	kind := classify.Kind(e.ErrorCode)
@@ -267,7 +267,7 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 	}{
 		{notify.Credentials, kind.Signal() == classify.SignalRefused},
 		{notify.Rejected, e.Rejected > 0},
-		{notify.Faulted, e.Faulted > 0},
+		{notify.Faulted, e.LateErrors > 0},
 		{notify.Unsent, e.Unsent() > 0 && kind != classify.Cancelled && kind.Signal() != classify.SignalRefused},
 	} {
 		if !n.so {
@@ -275,11 +275,11 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 		}
 		tell := Notify
 		if n.cause == notify.Credentials { // an incident, whose end is told
-			tell = Fail
+			tell = OpenIncident
 		}
 		_, err := tell(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
 			ErrorKind: kind, ExportID: &e.ID, Period: e.Period,
-			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.Faulted, Unsent: e.Unsent()},
+			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.LateErrors, Unsent: e.Unsent()},
 		}})
 		if err != nil {
 			return err
@@ -288,11 +288,11 @@ func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
 	return nil
 }
 
-// FaultsSince is since when a vendor is to be asked for late faults: since the
+// LateErrorsSince is since when a vendor is to be asked for late faults: since the
 // start of the integration's export before this one that asked, for what was
 // found after that one had closed; if none did, since the first one's. A retry
 // counts as a part of what it retries.
-func FaultsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
+func LateErrorsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			WITH RECURSIVE chain AS (
@@ -310,8 +310,8 @@ func FaultsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (
 	return at, err
 }
 
-// Exports returns an organization's exports, newest first, at most limit.
-func Exports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []Export, err error) {
+// ListExports returns an organization's exports, newest first, at most limit.
+func ListExports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 ORDER BY started_at DESC, export_id LIMIT $2`, organization, limit)
 		return err
@@ -319,8 +319,8 @@ func Exports(ctx context.Context, db Beginner, organization uuid.UUID, limit int
 	return list, err
 }
 
-// ExportByID returns one export of an organization.
-func ExportByID(ctx context.Context, db Beginner, organization, id uuid.UUID) (e Export, err error) {
+// LoadExport returns one export of an organization.
+func LoadExport(ctx context.Context, db Beginner, organization, id uuid.UUID) (e Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, organization, id)
 		if err == nil && len(found) == 0 {
@@ -347,7 +347,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
 		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
 			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown,
-			&e.Faulted, &e.Attempts, &e.Chunks, &e.Requests, &e.LookUps, &e.Isolating, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,
+			&e.LateErrors, &e.Attempts, &e.Chunks, &e.Requests, &e.LookUps, &e.Isolating, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,
 			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID, &e.Fence)
 		return e, err
 	})

@@ -14,8 +14,8 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Watched is what a monitor must know of its integration.
-type Watched struct {
+// MonitorTarget is what a monitor must know of its integration.
+type MonitorTarget struct {
 	Adapter  string                 `json:"adapter"`
 	BaseURL  string                 `json:"baseURL"`
 	Policy   health.Policy          `json:"policy"`
@@ -28,9 +28,9 @@ type Watched struct {
 	Secrets     []expiry.Secret             `json:"secrets,omitempty"` // as they were stored last: those whose end is known
 }
 
-// Watch returns what a monitor must know, or [ErrNotFound] where there is no
+// MonitoredIntegration returns what a monitor must know, or [ErrNotFound] where there is no
 // such integration any more.
-func Watch(ctx context.Context, db Beginner, organization, integration uuid.UUID) (w Watched, err error) {
+func MonitoredIntegration(ctx context.Context, db Beginner, organization, integration uuid.UUID) (w MonitorTarget, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			SELECT adapter, base_url, health, schedule, paused_at IS NOT NULL, settings, credential_refs FROM ledgerline.integrations
@@ -60,16 +60,16 @@ func Watch(ctx context.Context, db Beginner, organization, integration uuid.UUID
 	return w, err
 }
 
-// Listed is an integration as the loop sees it that starts monitors.
-type Listed struct {
+// MonitorListing is an integration as the loop sees it that starts monitors.
+type MonitorListing struct {
 	IntegrationID uuid.UUID
 	Version       string // changes when a monitor must look again
 	Doubtful      bool   // its last state is not healthy: the next success is news
 	Overdue       bool   // its probe was due minutes ago: does its monitor run?
 }
 
-// Listing returns an organization's integrations that are to be watched.
-func Listing(ctx context.Context, db Beginner, organization uuid.UUID) (list []Listed, err error) {
+// ListMonitorTargets returns an organization's integrations that are to be watched.
+func ListMonitorTargets(ctx context.Context, db Beginner, organization uuid.UUID) (list []MonitorListing, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT i.integration_id, i.updated_at::text || coalesce(' ' || i.paused_at::text, ''), coalesce(h.state <> 'healthy', true),
@@ -79,14 +79,14 @@ func Listing(ctx context.Context, db Beginner, organization uuid.UUID) (list []L
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Listed])
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[MonitorListing])
 		return err
 	})
 	return list, err
 }
 
-// Organizations returns every organization that has an integration.
-func Organizations(ctx context.Context, db Beginner) (all []uuid.UUID, err error) {
+// ListOrganizations returns every organization that has an integration.
+func ListOrganizations(ctx context.Context, db Beginner) (all []uuid.UUID, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations()`)
 		if err != nil {
@@ -140,8 +140,8 @@ WHERE h.number < excluded.number`
 // kept is how many observations the history holds, as its constraint says.
 const kept = 96
 
-// SaveHealth stores an update, in two round trips.
-func SaveHealth(ctx context.Context, db Beginner, u HealthUpdate) error {
+// RecordHealth stores an update, in two round trips.
+func RecordHealth(ctx context.Context, db Beginner, u HealthUpdate) error {
 	r := u.Record
 	batch := &pgx.Batch{}
 	batch.Queue(setOrganization, u.OrganizationID.String())
@@ -166,8 +166,8 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-// Health is an integration's health as people see it.
-type Health struct {
+// HealthStatus is an integration's health as people see it.
+type HealthStatus struct {
 	OrganizationID uuid.UUID      `json:"organizationId"`
 	IntegrationID  uuid.UUID      `json:"integrationId"`
 	Name           string         `json:"name"`
@@ -185,7 +185,7 @@ const staleAfter = 10 * time.Minute
 
 // Stale reports whether nobody keeps the health up to date: a probe is long
 // overdue. Of an integration that is not probed nobody can say.
-func (h Health) Stale(now time.Time) bool {
+func (h HealthStatus) Stale(now time.Time) bool {
 	return h.Pause == nil && h.NextProbeAt != nil && now.Sub(*h.NextProbeAt) > staleAfter
 }
 
@@ -194,7 +194,7 @@ SELECT h.organization_id, h.integration_id, state, since, coalesce(reason, ''), 
     failed_probes, latency, evidence_at, observations, changes, probe_interval, next_probe_at
 FROM ledgerline.integration_health h WHERE h.organization_id = $1`
 
-func scanHealth(row pgx.CollectableRow) (h Health, err error) {
+func scanHealth(row pgx.CollectableRow) (h HealthStatus, err error) {
 	r := &health.Record{}
 	var success, failure *time.Time
 	var interval *time.Duration
@@ -213,8 +213,8 @@ func scanHealth(row pgx.CollectableRow) (h Health, err error) {
 	return h, err
 }
 
-// Healths returns the health of an organization's integrations by name.
-func Healths(ctx context.Context, db Beginner, organization uuid.UUID) (list []Health, err error) {
+// ListHealth returns the health of an organization's integrations by name.
+func ListHealth(ctx context.Context, db Beginner, organization uuid.UUID) (list []HealthStatus, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT organization_id, integration_id, name, adapter, paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '')
@@ -222,7 +222,7 @@ func Healths(ctx context.Context, db Beginner, organization uuid.UUID) (list []H
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (h Health, err error) {
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (h HealthStatus, err error) {
 			var at *time.Time
 			var p Pause
 			err = row.Scan(&h.OrganizationID, &h.IntegrationID, &h.Name, &h.Adapter, &at, &p.By, &p.Reason)
@@ -274,9 +274,9 @@ type HealthEntry struct {
 	Latency time.Duration `json:"latencyNs,omitempty"`
 }
 
-// HealthHistory returns every change of an integration and its last
+// ListHealthHistory returns every change of an integration and its last
 // observations, oldest first.
-func HealthHistory(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []HealthEntry, err error) {
+func ListHealthHistory(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []HealthEntry, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry, number, at, kind, coalesce(from_state, ''), coalesce(to_state, ''), coalesce(source, ''), coalesce(count, 0), coalesce(latency, interval '0')
@@ -291,9 +291,9 @@ func HealthHistory(ctx context.Context, db Beginner, organization, integration u
 	return list, err
 }
 
-// HostSeen returns when a host was last reached by anybody; the zero time if
+// HostLastReached returns when a host was last reached by anybody; the zero time if
 // never.
-func HostSeen(ctx context.Context, db Beginner, host string) (at time.Time, err error) {
+func HostLastReached(ctx context.Context, db Beginner, host string) (at time.Time, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT reachable_at FROM ledgerline.vendor_hosts WHERE host = $1`, host).Scan(&at)
 	})
@@ -303,9 +303,9 @@ func HostSeen(ctx context.Context, db Beginner, host string) (at time.Time, err 
 	return at, err
 }
 
-// SawHost records that a host was reached. Within a minute of what is recorded
+// RecordHostReached records that a host was reached. Within a minute of what is recorded
 // it writes nothing.
-func SawHost(ctx context.Context, db Beginner, host string, at time.Time) error {
+func RecordHostReached(ctx context.Context, db Beginner, host string, at time.Time) error {
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.vendor_hosts AS h (host, reachable_at) VALUES ($1, $2)

@@ -26,17 +26,17 @@ import (
 //	                   ▲                      │
 //	                   └───────── Fail ───────┘ (the end is taken back)
 //
-// The hour of a cause can delay a message but never lose one: [TellKept]
+// The hour of a cause can delay a message but never lose one: [FlushSuppressed]
 // tells later what is still true then, all of it in one message. A unique index
 // keeps an integration to one unsettled incident of each cause, so that it is
 // told of once and its end exactly once, whoever calls and how often. Two that
 // end together are one message.
 
-// Fail says that an integration is failing, the default of the cause of n, or
+// OpenIncident says that an integration is failing, the default of the cause of n, or
 // that its credentials are refused, [notify.Credentials]. It opens an incident
 // unless one is open, and queues the notification unless the hour is taken. It
 // runs in a transaction of [InOrganization], as its last statement.
-func Fail(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err error) {
+func OpenIncident(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err error) {
 	n.Cause = cmp.Or(n.Cause, notify.Failing)
 	if _, opens := owed[n.Cause]; !opens || n.Cause == notify.Recovered {
 		return false, fmt.Errorf("notification: %s opens no incident", n.Cause)
@@ -80,11 +80,11 @@ func open(ctx context.Context, tx pgx.Tx, n Notification) (opened bool, err erro
 	}
 }
 
-// Recover says that an integration works again. If an incident is open and
+// CloseIncidents says that an integration works again. If an incident is open and
 // people were told of it, they are told of its end, exactly once; else nothing
 // is queued. It runs in a transaction of [InOrganization], as its last
 // statement. An integration that was not failing costs one statement.
-func Recover(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
+func CloseIncidents(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
 	rows, err := tx.Query(ctx, `
 		UPDATE ledgerline.incidents SET closed_at = greatest(now(), opened_at)
 		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL RETURNING failing_id IS NOT NULL`, organization, integration)
@@ -98,9 +98,9 @@ func Recover(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID
 	return tell(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Cause: notify.Recovered})
 }
 
-// Healthy is [Recover], unless the integration's latest run failed: a vendor
+// CloseIncidentsUnlessRunFailed is [Recover], unless the integration's latest run failed: a vendor
 // that answers again does not mend that.
-func Healthy(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
+func CloseIncidentsUnlessRunFailed(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
 	var failed bool
 	err = tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT status = 'failed' FROM ledgerline.bufdir_export_audit_log
@@ -109,14 +109,14 @@ func Healthy(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID
 	if err != nil || failed {
 		return false, err
 	}
-	return Recover(ctx, tx, organization, integration)
+	return CloseIncidents(ctx, tx, organization, integration)
 }
 
-// RunEnded looks at an integration's latest runs and calls [Fail] if the last
-// two failed, [Recover] if the last one is complete. Runs that were cancelled
+// UpdateIncidents looks at an integration's latest runs and calls [Fail] if the last
+// two failed, [CloseIncidents] if the last one is complete. Runs that were cancelled
 // do not count, and neither do complete ones of which the vendor took nothing:
 // they say nothing of it.
-func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
+func UpdateIncidents(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID) (queued bool, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT export_id, period, status, coalesce(error_code, '') FROM ledgerline.bufdir_export_audit_log
 		WHERE organization_id = $1 AND integration_id = $2 AND status <> 'pending' AND trigger <> 'adopt' AND error_code IS DISTINCT FROM $3
@@ -128,7 +128,7 @@ func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUI
 	type run struct {
 		ID     uuid.UUID
 		Period string
-		Status ExportStatus
+		Status Status
 		Code   string
 	}
 	last, err := pgx.CollectRows(rows, pgx.RowToStructByPos[run])
@@ -136,19 +136,19 @@ func RunEnded(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUI
 	case err != nil:
 		return false, err
 	case len(last) > 0 && last[0].Status == Complete:
-		return Recover(ctx, tx, organization, integration)
+		return CloseIncidents(ctx, tx, organization, integration)
 	case len(last) < 2 || last[1].Status == Complete:
 		return false, nil
 	}
-	return Fail(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Facts: notify.Facts{
+	return OpenIncident(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Facts: notify.Facts{
 		ErrorKind: classify.Kind(last[0].Code), ExportID: &last[0].ID, Period: last[0].Period,
 	}})
 }
 
-// TellKept queues what the hour kept back: incidents that are still open, and
+// FlushSuppressed queues what the hour kept back: incidents that are still open, and
 // ends of incidents, each in one message for all integrations; of the other
 // causes, one message that counts and names what came within the hour.
-func TellKept(ctx context.Context, db Beginner, organization uuid.UUID) error {
+func FlushSuppressed(ctx context.Context, db Beginner, organization uuid.UUID) error {
 	for _, cause := range notify.Causes() {
 		err := InOrganization(ctx, db, organization, func(tx pgx.Tx) (err error) {
 			if _, incident := owed[cause]; incident {

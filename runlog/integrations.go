@@ -20,8 +20,8 @@ import (
 // whoever else may have one, and where it was removed.
 var ErrNotFound = errors.New("the organization has no such integration")
 
-// Known is an integration with what is known of it besides its file.
-type Known struct {
+// IntegrationRecord is an integration with what is known of it besides its file.
+type IntegrationRecord struct {
 	integrations.Integration
 	ScheduleSince *time.Time `json:"scheduleSince,omitempty"` // since when its schedule is as it is; nil without one
 	PausedAt      *time.Time `json:"pausedAt,omitempty"`      // nil unless it is paused
@@ -34,8 +34,8 @@ SELECT organization_id, integration_id, name, adapter, base_url, settings, crede
        schedule_since, paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '')
 FROM ledgerline.integrations WHERE organization_id = $1 AND `
 
-// Integration returns one integration of an organization, or [ErrNotFound].
-func Integration(ctx context.Context, db Beginner, organization, id uuid.UUID) (integrations.Integration, error) {
+// LoadIntegration returns one integration of an organization, or [ErrNotFound].
+func LoadIntegration(ctx context.Context, db Beginner, organization, id uuid.UUID) (integrations.Integration, error) {
 	list, err := queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NULL AND integration_id = $2`, organization, id)
 	if err == nil && len(list) == 0 {
 		err = ErrNotFound
@@ -46,9 +46,9 @@ func Integration(ctx context.Context, db Beginner, organization, id uuid.UUID) (
 	return list[0].Integration, nil
 }
 
-// Integrations returns an organization's integrations by name.
-func Integrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
-	known, err := KnownIntegrations(ctx, db, organization)
+// ListIntegrations returns an organization's integrations by name.
+func ListIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
+	known, err := ListIntegrationRecords(ctx, db, organization)
 	list := make([]integrations.Integration, len(known))
 	for i, k := range known {
 		list[i] = k.Integration
@@ -56,13 +56,13 @@ func Integrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]i
 	return list, err
 }
 
-// KnownIntegrations is [Integrations] with what is known of each.
-func KnownIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]Known, error) {
+// ListIntegrationRecords is [Integrations] with what is known of each.
+func ListIntegrationRecords(ctx context.Context, db Beginner, organization uuid.UUID) ([]IntegrationRecord, error) {
 	return queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NULL ORDER BY name`, organization)
 }
 
-// RemovedIntegrations returns what an organization had, by name.
-func RemovedIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]Known, error) {
+// ListRemovedIntegrations returns what an organization had, by name.
+func ListRemovedIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]IntegrationRecord, error) {
 	return queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NOT NULL ORDER BY name, integration_id`, organization)
 }
 
@@ -77,7 +77,7 @@ func (e *UnreadableError) Error() string {
 
 // queryIntegrations returns the integrations that can be read, and with an
 // [*UnreadableError] which others there are.
-func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []Known, err error) {
+func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []IntegrationRecord, err error) {
 	var unreadable UnreadableError
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, query, args...)
@@ -85,11 +85,11 @@ func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID,
 			return err
 		}
 		list, unreadable.Rows = nil, nil
-		var k Known
+		var k IntegrationRecord
 		var settings, credentials, policy, schedule, export, limits, watch []byte
 		_, err = pgx.ForEachRow(rows, []any{&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &settings, &credentials, &policy, &schedule, &export, &limits, &watch, &k.InFlight,
 			&k.ScheduleSince, &k.PausedAt, &k.PausedBy, &k.PauseReason}, func() error {
-			k.Settings, k.Credentials, k.Policy, k.Schedule, k.Export, k.Limits, k.Health = nil, nil, classify.Policy{}, nil, integrations.Export{}, integrations.Limits{}, health.Policy{}
+			k.Settings, k.Credentials, k.Policy, k.Schedule, k.Export, k.Limits, k.Health = nil, nil, classify.Policy{}, nil, integrations.ExportSettings{}, integrations.RequestLimits{}, health.Policy{}
 			for _, column := range []struct {
 				name string
 				text []byte

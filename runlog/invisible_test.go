@@ -31,7 +31,7 @@ func TestInvisibleInSource(t *testing.T) {
 	}
 	add("Ærlig 1", "bilag 2", "1920", `{"a": "Ålesund"}`)
 	e := b.claim("2026-10", nil)
-	entries := b.plan(e, integrations.Export{Dimensions: map[string]string{"a": "glObject1"}}, 500)
+	entries := b.plan(e, integrations.ExportSettings{Dimensions: map[string]string{"a": "glObject1"}}, 500)
 	require.Len(t, entries, 21)
 	refused := 0
 	for _, line := range entries {

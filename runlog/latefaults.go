@@ -9,11 +9,11 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// RecordFaults notes what the vendor found faulty after accepting it, by the
+// RecordLateErrors notes what the vendor found faulty after accepting it, by the
 // vendor's names, and returns of how many of the integration's entries that is
 // news. Some may be of earlier exports, which closed before it was found: people
 // are notified of these here, and of those of the asking export when it closes.
-func RecordFaults(ctx context.Context, db Beginner, organization, integration, asking uuid.UUID, faults map[string]string) (concerned int64, err error) {
+func RecordLateErrors(ctx context.Context, db Beginner, organization, integration, asking uuid.UUID, faults map[string]string) (concerned int64, err error) {
 	names, messages := make([]string, 0, len(faults)), make([]string, 0, len(faults))
 	for name, m := range faults {
 		names, messages = append(names, storable(name)), append(messages, storable(m))

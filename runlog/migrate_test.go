@@ -229,7 +229,7 @@ func TestRestoredDatabase(t *testing.T) {
 		require.Equal(t, from, to)
 		_, err = runlog.SelfCheck(t.Context(), worker, runlog.Check{Role: "ledgerline_worker"})
 		require.NoError(t, err, "%v", options)
-		list, err := runlog.Integrations(t.Context(), worker, organization)
+		list, err := runlog.ListIntegrations(t.Context(), worker, organization)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		_, err = runlog.EnsurePartitions(t.Context(), worker)

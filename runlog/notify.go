@@ -21,14 +21,14 @@ type Notification = notify.Notification
 //
 // At most one is queued per cause and hour, an hour from the last one on. What
 // comes within it is counted and named on the row of that one, and told when the
-// hour is over, by [TellKept]; queued is then false. Callers of one cause wait
+// hour is over, by [FlushSuppressed]; queued is then false. Callers of one cause wait
 // for each other's commit, so make this the last statement of a transaction,
 // and where it tells of several causes, tell them in the order of
 // [notify.Causes].
 //
-// Failing, credentials and recovered have a memory of their own: see [Fail] and
-// [Recover]. What was suppressed of the other causes is told when the hour is
-// over: see [TellKept].
+// Failing, credentials and recovered have a memory of their own: see [OpenIncident] and
+// [CloseIncidents]. What was suppressed of the other causes is told when the hour is
+// over: see [FlushSuppressed].
 func Notify(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err error) {
 	switch n.Cause {
 	case notify.Failing, notify.Credentials, notify.Recovered, notify.Test:

@@ -59,13 +59,13 @@ func (o teller) in(t *testing.T, f func(context.Context, pgx.Tx) (bool, error)) 
 
 func (o teller) fail(t *testing.T, n int) bool {
 	return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		return runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Facts: notify.Facts{ErrorKind: classify.Unavailable}})
+		return runlog.OpenIncident(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Facts: notify.Facts{ErrorKind: classify.Unavailable}})
 	})
 }
 
 func (o teller) recover(t *testing.T, n int) bool {
 	return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		return runlog.Recover(ctx, tx, o.organization, o.integrations[n])
+		return runlog.CloseIncidents(ctx, tx, o.organization, o.integrations[n])
 	})
 }
 
@@ -86,8 +86,8 @@ func (o teller) hourLater(t *testing.T) {
 	}
 }
 
-func (o teller) told(t *testing.T) []runlog.Told {
-	list, err := runlog.ListTold(t.Context(), o.reader, o.organization, time.Time{}, uuid.Nil)
+func (o teller) told(t *testing.T) []runlog.NotificationRecord {
+	list, err := runlog.ListNotifications(t.Context(), o.reader, o.organization, time.Time{}, uuid.Nil)
 	require.NoError(t, err)
 	return list
 }
@@ -188,7 +188,7 @@ func TestIncident(t *testing.T) {
 	require.Equal(t, 1, o.told(t)[0].Suppressed)
 	require.False(t, o.recover(t, 0))
 	o.hourLater(t)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	require.Len(t, o.told(t), 2)
 }
 
@@ -199,7 +199,7 @@ func TestIncidentOfCredentials(t *testing.T) {
 	o := newTeller(t, "main", "crm")
 	refused := func(n int) bool {
 		return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-			return runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Cause: notify.Credentials,
+			return runlog.OpenIncident(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Cause: notify.Credentials,
 				Facts: notify.Facts{ErrorKind: classify.Unauthorized}})
 		})
 	}
@@ -214,10 +214,10 @@ func TestIncidentOfCredentials(t *testing.T) {
 	require.Equal(t, []string{"main"}, of)
 
 	o.hourLater(t)
-	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, of = o.toldOf(t, notify.Credentials)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
@@ -228,7 +228,7 @@ func TestIncidentOfCredentials(t *testing.T) {
 	require.Equal(t, 1, n)
 	for _, cause := range []notify.Cause{notify.Recovered, notify.Missed} {
 		err := runlog.InOrganization(t.Context(), o.worker, o.organization, func(tx pgx.Tx) error {
-			_, err := runlog.Fail(t.Context(), tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: cause})
+			_, err := runlog.OpenIncident(t.Context(), tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: cause})
 			return err
 		})
 		require.Error(t, err, cause)
@@ -242,21 +242,21 @@ func TestSuppressedIsTold(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 1} {
 		o.notify(t, notify.Missed, n)
 	}
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, _ := o.toldOf(t, notify.Missed)
 	require.Equal(t, 1, n, "not before the hour is over")
 	o.hourLater(t)
-	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellKept(t.Context(), o.worker, o.organization) != nil }))
+	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.FlushSuppressed(t.Context(), o.worker, o.organization) != nil }))
 	n, of := o.toldOf(t, notify.Missed)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
 	list := o.told(t)
 	require.Equal(t, &notify.Earlier{Count: 3, Integrations: []string{"crm", "erp"}}, list[len(list)-1].Facts.Earlier)
 	o.hourLater(t)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, _ = o.toldOf(t, notify.Missed)
 	require.Equal(t, 2, n)
 }
@@ -269,10 +269,10 @@ func TestIncidentsOfSeveral(t *testing.T) {
 	require.False(t, o.fail(t, 1))
 	require.False(t, o.fail(t, 2))
 	require.Equal(t, []string{"crm", "erp"}, o.told(t)[0].Also)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	require.Len(t, o.told(t), 1, "not before the hour is over")
 	o.hourLater(t)
-	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellKept(t.Context(), o.worker, o.organization) != nil }))
+	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.FlushSuppressed(t.Context(), o.worker, o.organization) != nil }))
 	n, of := o.toldOf(t, notify.Failing)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm", "erp"}, of)
@@ -282,10 +282,10 @@ func TestIncidentsOfSeveral(t *testing.T) {
 	require.False(t, o.recover(t, 2))
 	require.False(t, o.fail(t, 2), "and taken back")
 	o.hourLater(t)
-	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, of = o.toldOf(t, notify.Recovered)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
@@ -294,7 +294,7 @@ func TestIncidentsOfSeveral(t *testing.T) {
 	n, of = o.toldOf(t, notify.Recovered)
 	require.Equal(t, 3, n)
 	require.Equal(t, []string{"main", "crm", "erp"}, of)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, _ = o.toldOf(t, notify.Failing)
 	require.Equal(t, 2, n)
 }
@@ -311,13 +311,13 @@ func TestIncidentStorm(t *testing.T) {
 			return o.fail(t, i%2)
 		})
 		o.hourLater(t)
-		require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+		require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	}
 	for range 3 {
 		o.recover(t, 0)
 		o.recover(t, 1)
 		o.hourLater(t)
-		require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+		require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	}
 	_, failing := o.toldOf(t, notify.Failing)
 	_, recovered := o.toldOf(t, notify.Recovered)
@@ -341,7 +341,7 @@ func TestRunEnded(t *testing.T) {
 			o.organization, o.integrations[0], status, code, exported)
 		require.NoError(t, err)
 		return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-			return runlog.RunEnded(ctx, tx, o.organization, o.integrations[0])
+			return runlog.UpdateIncidents(ctx, tx, o.organization, o.integrations[0])
 		})
 	}
 	require.False(t, run("failed", "unavailable"), "one is not enough")
@@ -372,7 +372,7 @@ func TestApplyChannels(t *testing.T) {
 	moved := hook("ops")
 	moved.Webhook.URL += "/y"
 	require.Equal(t, map[string]string{"ops": "updated", "finance": "updated"}, action(o.apply(t, moved, hook("finance"))), "removed ones come back, as what they are now")
-	list, err := runlog.Channels(t.Context(), o.reader, o.organization)
+	list, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	require.Equal(t, integrations.Ref("env:X"), list[0].Webhook.Secret)
@@ -396,11 +396,11 @@ func TestRecordDelivery(t *testing.T) {
 	t.Parallel()
 	o := newTeller(t, "main")
 	require.True(t, o.notify(t, notify.Late, 0))
-	keys, err := runlog.DeliveriesToStart(t.Context(), o.worker, o.organization)
+	keys, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
-	require.NoError(t, runlog.DeliveryStarted(t.Context(), o.worker, keys[0]))
-	again, err := runlog.DeliveriesToStart(t.Context(), o.worker, o.organization)
+	require.NoError(t, runlog.MarkDeliveryStarted(t.Context(), o.worker, keys[0]))
+	again, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
 	require.Empty(t, again)
 	record := func(k runlog.DeliveryKey, s runlog.DeliveryState) {
@@ -422,10 +422,10 @@ func TestRecordDelivery(t *testing.T) {
 	require.Empty(t, list[len(list)-1].Channel, "a disabled channel is not used")
 	_, err = runlog.QueueTest(t.Context(), o.operator, o.organization, "ops")
 	require.NoError(t, err, "but can be tried")
-	keys, err = runlog.DeliveriesToStart(t.Context(), o.worker, o.organization)
+	keys, err = runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
 	record(keys[0], runlog.DeliveryState{State: "delivered", Attempts: 1})
-	channels, err := runlog.Channels(t.Context(), o.reader, o.organization)
+	channels, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)
 	require.Nil(t, channels[1].DisabledAt)
 	_, err = runlog.LoadDelivery(t.Context(), o.worker, runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: keys[0].NotificationID, Channel: "ops"})

@@ -17,8 +17,8 @@ type Pause struct {
 	Reason string    `json:"reason"`
 }
 
-// Paused returns an integration's pause, nil if it has none, or [ErrNotFound].
-func Paused(ctx context.Context, db Beginner, organization, integration uuid.UUID) (p *Pause, err error) {
+// LoadPause returns an integration's pause, nil if it has none, or [ErrNotFound].
+func LoadPause(ctx context.Context, db Beginner, organization, integration uuid.UUID) (p *Pause, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		p, err = pauseOf(ctx, tx, organization, integration, "")
 		return err

@@ -167,7 +167,7 @@ func from(query, source string) string {
 }
 
 // planArgs are the parameters of [lines].
-func planArgs(e Export, x integrations.Export, most, size int) (source string, args []any) {
+func planArgs(e Export, x integrations.ExportSettings, most, size int) (source string, args []any) {
 	var accounts any
 	if x.Accounts != nil {
 		accounts = x.Accounts
@@ -185,14 +185,14 @@ func planArgs(e Export, x integrations.Export, most, size int) (source string, a
 	return source, []any{e.OrganizationID, e.IntegrationID, e.ID, e.PeriodStart, e.PeriodEnd, most, accounts, dimensions, currencies, e.ParentID, size}
 }
 
-// Plan assigns entries to an export in one statement and returns its last
+// PlanExport assigns entries to an export in one statement and returns its last
 // chunk's number. A voucher has at most most entries; a chunk at most size, unless it
 // is one larger voucher. A second time it adds nothing, also if there was nothing the
 // first time: what came since would be planned into an export whose run does not
 // know of it. The retry of a pending export plans nothing yet. Another source than
 // the default one is read through s first. A fault of the source is a [*SourceError]; a run that does not own the export
 // plans nothing into it and gets [ErrNotOwner].
-func Plan(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.Export, most, size int) (chunks int, err error) {
+func PlanExport(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.ExportSettings, most, size int) (chunks int, err error) {
 	source, args := planArgs(e, x, most, size)
 	if source != DefaultSource {
 		if due, err := planIsDue(ctx, db, e); err != nil {
@@ -221,7 +221,7 @@ func planIsDue(ctx context.Context, db Beginner, e Export) (due bool, err error)
 	return due, err
 }
 
-// plan is one transaction of [Plan]; without a query it plans nothing, whatever has
+// plan is one transaction of [PlanExport]; without a query it plans nothing, whatever has
 // become of e meanwhile.
 func plan(ctx context.Context, db Beginner, e Export, source, query string, args []any) (chunks int, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
@@ -287,8 +287,8 @@ func sourceError(source string, err error) error {
 	return err
 }
 
-// Preview is what an export would plan.
-type Preview struct {
+// ExportPreview is what an export would plan.
+type ExportPreview struct {
 	Entries  int               `json:"entries"` // to be sent
 	Vouchers int               `json:"vouchers"`
 	Chunks   int               `json:"chunks"`
@@ -297,9 +297,9 @@ type Preview struct {
 	Rejected []Problem         `json:"rejected"` // one for each voucher, at most 1,000
 }
 
-// PreviewPlan says what [Plan] would do, and does nothing: PostgreSQL holds it to
+// PreviewExport says what [Plan] would do, and does nothing: PostgreSQL holds it to
 // that. It refuses a user whom row-level security does not bind.
-func PreviewPlan(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.Export, chunkSize int) (p Preview, err error) {
+func PreviewExport(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.ExportSettings, chunkSize int) (p ExportPreview, err error) {
 	source, args := planArgs(e, x, chunkSize, chunkSize)
 	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
 	err = s.with(ctx, db, e, source, func(db Beginner, table string) error {

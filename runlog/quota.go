@@ -29,9 +29,9 @@ func AddUsage(ctx context.Context, db Beginner, b limits.Batch) (totals []limits
 		b.Worker, b.Number, organizations, ids, months, purposes, counts)
 }
 
-// LimitedUsage returns this month's totals of all integrations that have a
+// ListLimitedUsage returns this month's totals of all integrations that have a
 // limit, for a worker that starts. It needs the worker's role.
-func LimitedUsage(ctx context.Context, db Beginner, now time.Time) ([]limits.Total, error) {
+func ListLimitedUsage(ctx context.Context, db Beginner, now time.Time) ([]limits.Total, error) {
 	now = now.UTC()
 	return queryTotals(ctx, db, `SELECT * FROM ledgerline.limited_usage($1)`, time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
 }
@@ -44,7 +44,7 @@ func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (t
 		}
 		totals, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t limits.Total, err error) {
 			var month time.Time
-			var l integrations.Limits
+			var l integrations.RequestLimits
 			err = row.Scan(&t.Organization, &t.Integration, &month, &t.Requests, &l)
 			t.Month, t.Quota = limits.Month(month), l.Quota()
 			return t, err
@@ -54,10 +54,10 @@ func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (t
 	return totals, err
 }
 
-// Warn calls tell unless some worker has told of this threshold of the month and
+// RecordQuotaWarning calls tell unless some worker has told of this threshold of the month and
 // its limit before, and records it in the same transaction. If tell fails, or the worker
 // dies in it, the threshold is told again.
-func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell func(pgx.Tx) error) error {
+func RecordQuotaWarning(ctx context.Context, db Beginner, t limits.Total, percent int, tell func(pgx.Tx) error) error {
 	return InOrganization(ctx, db, t.Organization, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent, monthly)
@@ -71,18 +71,18 @@ func Warn(ctx context.Context, db Beginner, t limits.Total, percent int, tell fu
 
 // UsageRow is what an integration has used in a month.
 type UsageRow struct {
-	IntegrationID uuid.UUID                `json:"integrationId"`
-	Name          string                   `json:"integration"`
-	Adapter       string                   `json:"adapter"`
-	Month         string                   `json:"month"` // UTC, "2026-11"
-	Requests      map[limits.Purpose]int64 `json:"requests"`
-	Total         int64                    `json:"total"`
-	Limits        integrations.Limits      `json:"limits"`
+	IntegrationID uuid.UUID                  `json:"integrationId"`
+	Name          string                     `json:"integration"`
+	Adapter       string                     `json:"adapter"`
+	Month         string                     `json:"month"` // UTC, "2026-11"
+	Requests      map[limits.Purpose]int64   `json:"requests"`
+	Total         int64                      `json:"total"`
+	Limits        integrations.RequestLimits `json:"limits"`
 }
 
-// Usage returns what each of an organization's integrations has used in a
+// ListUsage returns what each of an organization's integrations has used in a
 // month ("2026-11"), by name; those without a request too.
-func Usage(ctx context.Context, db Beginner, organization uuid.UUID, month string) (list []UsageRow, err error) {
+func ListUsage(ctx context.Context, db Beginner, organization uuid.UUID, month string) (list []UsageRow, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT i.integration_id, i.name, i.adapter, i.limits,
@@ -103,8 +103,8 @@ func Usage(ctx context.Context, db Beginner, organization uuid.UUID, month strin
 	return list, err
 }
 
-// Queue is an integration whose calls have a queue of their own.
-type Queue struct {
+// QueueLease is an integration whose calls have a queue of their own.
+type QueueLease struct {
 	IntegrationID      uuid.UUID
 	RequestsPerMinute  int  // 0 is none
 	ConcurrentRequests int  // 0 is none; both may be 0, and calls still wait from before
@@ -113,16 +113,16 @@ type Queue struct {
 	Unreadable         bool // its row has limits that are no numbers, which somebody wrote past the rules
 }
 
-// Queues returns all of them, over all organizations. It renews the leases of a
+// LeaseQueues returns all of them, over all organizations. It renews the leases of a
 // worker process for ttl from now on, and takes free ones for it. It needs the
 // worker's role.
-func Queues(ctx context.Context, db Beginner, process uuid.UUID, ttl time.Duration) (list []Queue, err error) {
+func LeaseQueues(ctx context.Context, db Beginner, process uuid.UUID, ttl time.Duration) (list []QueueLease, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT * FROM ledgerline.own_queues($1, $2)`, process, ttl)
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Queue])
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[QueueLease])
 		return err
 	})
 	return list, err

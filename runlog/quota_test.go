@@ -28,11 +28,11 @@ func TestUsage(t *testing.T) {
 	orgA, intA := b.tenant(t)
 	orgB, intB := b.tenant(t)
 	limited := example(orgA, intA, "main")
-	limited.Limits = integrations.Limits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
+	limited.Limits = integrations.RequestLimits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
 	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
 	require.NoError(t, err)
 	require.Equal(t, "updated", changes[0].Action)
-	same, err := runlog.Integration(t.Context(), b.worker, orgA, intA)
+	same, err := runlog.LoadIntegration(t.Context(), b.worker, orgA, intA)
 	require.NoError(t, err)
 	require.Equal(t, limited.Limits, same.Limits)
 
@@ -44,7 +44,7 @@ func TestUsage(t *testing.T) {
 		require.NoError(t, err)
 		require.ElementsMatch(t, []limits.Total{
 			{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 14, Quota: limited.Limits.Quota()},
-			{Organization: orgB, Integration: intB, Month: "2026-11", Requests: 5, Quota: integrations.Limits{}.Quota()},
+			{Organization: orgB, Integration: intB, Month: "2026-11", Requests: 5, Quota: integrations.RequestLimits{}.Quota()},
 		}, totals)
 	}
 	totals, err := runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: two, Number: 1, Counts: counts(orgA, intA, "2026-11", 1, limits.Attempt)})
@@ -53,30 +53,30 @@ func TestUsage(t *testing.T) {
 	_, err = runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: one, Number: 2, Counts: counts(orgA, intA, "2026-12", 3, limits.Attempt)})
 	require.NoError(t, err)
 
-	list, err := runlog.Usage(t.Context(), b.reader, orgA, "2026-11")
+	list, err := runlog.ListUsage(t.Context(), b.reader, orgA, "2026-11")
 	require.NoError(t, err)
 	require.Equal(t, []runlog.UsageRow{{
 		IntegrationID: intA, Name: "main", Adapter: "xledger", Month: "2026-11", Total: 15, Limits: limited.Limits,
 		Requests: map[limits.Purpose]int64{limits.Attempt: 8, limits.Token: 7},
 	}}, list, "nothing of the other organization, nothing of the next month")
-	list, err = runlog.Usage(t.Context(), b.reader, orgA, "2026-10")
+	list, err = runlog.ListUsage(t.Context(), b.reader, orgA, "2026-10")
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Zero(t, list[0].Total)
 
-	known, err := runlog.LimitedUsage(t.Context(), b.worker, time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC))
+	known, err := runlog.ListLimitedUsage(t.Context(), b.worker, time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	require.Equal(t, []limits.Total{{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 15, Quota: limited.Limits.Quota()}}, known)
 
-	queues, err := runlog.Queues(t.Context(), b.worker, one, time.Minute)
+	queues, err := runlog.LeaseQueues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
-	require.Equal(t, []runlog.Queue{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
-	limited.Limits = integrations.Limits{}
+	require.Equal(t, []runlog.QueueLease{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
+	limited.Limits = integrations.RequestLimits{}
 	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
 	require.NoError(t, err)
-	queues, err = runlog.Queues(t.Context(), b.worker, one, time.Minute)
+	queues, err = runlog.LeaseQueues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
-	require.Equal(t, []runlog.Queue{{IntegrationID: intA}}, queues, "calls may still wait there")
+	require.Equal(t, []runlog.QueueLease{{IntegrationID: intA}}, queues, "calls may still wait there")
 }
 
 // A threshold is told once, by whoever is first, and again if telling failed.
@@ -87,7 +87,7 @@ func TestWarn(t *testing.T) {
 	told := 0
 	fails := errors.New("nobody listens")
 	warn := func(percent int, err error) error {
-		return runlog.Warn(t.Context(), b.worker, total, percent, func(pgx.Tx) error { told++; return err })
+		return runlog.RecordQuotaWarning(t.Context(), b.worker, total, percent, func(pgx.Tx) error { told++; return err })
 	}
 	require.ErrorIs(t, warn(80, fails), fails)
 	require.NoError(t, warn(80, nil))
@@ -148,7 +148,7 @@ func TestUsageRights(t *testing.T) {
 // limit of concurrency, and all hold about as many.
 func TestQueueLeases(t *testing.T) {
 	b := newBase(t)
-	set := func(organization, integration uuid.UUID, l integrations.Limits) {
+	set := func(organization, integration uuid.UUID, l integrations.RequestLimits) {
 		in := example(organization, integration, "main")
 		in.Limits = l
 		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
@@ -159,7 +159,7 @@ func TestQueueLeases(t *testing.T) {
 	var lastOf uuid.UUID
 	for range 5 {
 		organization, integration := b.tenant(t)
-		set(organization, integration, integrations.Limits{ConcurrentRequests: 2})
+		set(organization, integration, integrations.RequestLimits{ConcurrentRequests: 2})
 		holder[integration] = uuid.Nil
 		if integration.String() > last.String() {
 			last, lastOf = integration, organization
@@ -168,7 +168,7 @@ func TestQueueLeases(t *testing.T) {
 	a, c := uuid.New(), uuid.New()
 	ask := func(process uuid.UUID) (held, surplus []uuid.UUID) {
 		t.Helper()
-		list, err := runlog.Queues(t.Context(), b.worker, process, time.Minute)
+		list, err := runlog.LeaseQueues(t.Context(), b.worker, process, time.Minute)
 		require.NoError(t, err)
 		for _, q := range list {
 			if q.Held {
@@ -241,7 +241,7 @@ func TestQueueLeases(t *testing.T) {
 		process := uuid.New()
 		all.Go(func() {
 			<-start
-			list, err := runlog.Queues(t.Context(), b.worker, process, time.Minute)
+			list, err := runlog.LeaseQueues(t.Context(), b.worker, process, time.Minute)
 			if err != nil {
 				t.Error(err)
 			}
@@ -263,10 +263,10 @@ func TestQueueLeases(t *testing.T) {
 	require.NotEmpty(t, seen)
 
 	// A lease ends with its limit, and the queue stays.
-	set(lastOf, last, integrations.Limits{})
-	list, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+	set(lastOf, last, integrations.RequestLimits{})
+	list, err := runlog.LeaseQueues(t.Context(), b.worker, uuid.New(), time.Minute)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Queue{IntegrationID: last}, list[4])
+	require.Equal(t, runlog.QueueLease{IntegrationID: last}, list[4])
 
 	_, err = b.worker.Exec(t.Context(), `UPDATE ledgerline.queue_leases SET until = now()`)
 	require.ErrorContains(t, err, "permission denied")

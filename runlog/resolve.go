@@ -22,11 +22,11 @@ type Resolution struct {
 	ResolvedAt time.Time `json:"resolvedAt"`
 }
 
-// Resolve records a person's word on a voucher whose outcome is open: it is at
+// ResolveVoucher records a person's word on a voucher whose outcome is open: it is at
 // the vendor, and exported; or it is not, and a retry sends it. The word stays on
 // record with the person's identity. It is refused while the voucher can still
 // take effect, and where the export has no such voucher that is open.
-func Resolve(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (entries int, err error) {
+func ResolveVoucher(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (entries int, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT ledgerline.resolve_voucher($1, $2, $3, $4, $5)`, r.ExportID, r.VoucherID, r.There, storable(r.Reason), storable(r.Actor)).Scan(&entries)
 	})
@@ -40,8 +40,8 @@ func Resolve(ctx context.Context, db Beginner, organization uuid.UUID, r Resolut
 	return entries, err
 }
 
-// Resolutions returns what people have said of an export's vouchers, oldest first.
-func Resolutions(ctx context.Context, db Beginner, organization, export uuid.UUID) (list []Resolution, err error) {
+// ListResolutions returns what people have said of an export's vouchers, oldest first.
+func ListResolutions(ctx context.Context, db Beginner, organization, export uuid.UUID) (list []Resolution, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT export_id, voucher_id, is_there, entries, reason, actor, resolved_at
 			FROM ledgerline.export_resolutions WHERE organization_id = $1 AND export_id = $2 ORDER BY resolved_at, voucher_id`, organization, export)

@@ -22,7 +22,7 @@ func TestResolve(t *testing.T) {
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, sent, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
 	resolve := func(voucher string, there bool) (int, error) {
-		return runlog.Resolve(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, There: there, Reason: "seen in the ledger", Actor: "kari@example"})
+		return runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, There: there, Reason: "seen in the ledger", Actor: "kari@example"})
 	}
 
 	_, err = resolve("v0", false)
@@ -52,18 +52,18 @@ func TestResolve(t *testing.T) {
 		"e2-1:1:planned", "e2-2:1:planned",
 	}, b.entries(e))
 
-	list, err := runlog.Resolutions(ctx, b.operator, b.org, e.ID)
+	list, err := runlog.ListResolutions(ctx, b.operator, b.org, e.ID)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	require.Equal(t, []any{"v0", true, 2, "seen in the ledger", "kari@example"}, []any{list[0].VoucherID, list[0].There, list[0].Entries, list[0].Reason, list[0].Actor})
 	require.WithinDuration(t, time.Now(), list[1].ResolvedAt, time.Minute)
 	other := uuid.New()
-	list, err = runlog.Resolutions(ctx, b.operator, other, e.ID)
+	list, err = runlog.ListResolutions(ctx, b.operator, other, e.ID)
 	require.NoError(t, err)
 	require.Empty(t, list, "of another organization")
-	_, err = runlog.Resolve(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	_, err = runlog.ResolveVoucher(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
 	require.Error(t, err)
-	_, err = runlog.Resolve(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	_, err = runlog.ResolveVoucher(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
 	require.ErrorContains(t, err, "permission denied", "it is a person's word")
 
 	// The audit row says what was known when the export ended; the rest is told apart.
@@ -77,7 +77,7 @@ func TestResolve(t *testing.T) {
 
 	// A retry sends what is not there, and only that.
 	retry := b.claim("2026-10", &e.ID)
-	require.Equal(t, []string{"e1-1:1:planned", "e1-2:1:planned", "e2-1:1:planned", "e2-2:1:planned"}, b.plan(retry, integrations.Export{}, 500))
+	require.Equal(t, []string{"e1-1:1:planned", "e1-2:1:planned", "e2-1:1:planned", "e2-2:1:planned"}, b.plan(retry, integrations.ExportSettings{}, 500))
 }
 
 // Of a request that is all or nothing, a part that a person has seen speaks for
@@ -87,12 +87,12 @@ func TestResolveMarksTheRest(t *testing.T) {
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(2)
 	b.settle(e, 1, runlog.Unknown, nil)
-	n, err := runlog.Resolve(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", There: true, Reason: "seen", Actor: "kari"})
+	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", There: true, Reason: "seen", Actor: "kari"})
 	require.NoError(t, err, "of a pending export too: it is a fact")
 	require.Equal(t, 2, n)
 	b.close(e)
 	retry := b.claim("2026-10", &e.ID)
-	b.plan(retry, integrations.Export{}, 500)
+	b.plan(retry, integrations.ExportSettings{}, 500)
 	opened, err := runlog.OpenChunk(ctx, b.worker, retry.Owner(), 1)
 	open := opened.Entries
 	require.NoError(t, err)

@@ -18,11 +18,11 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// Row is one row of integration_run_logs: a failed attempt, or the success
+// AttemptRow is one row of integration_run_logs: a failed attempt, or the success
 // that followed one.
-type Row struct {
+type AttemptRow struct {
 	OrganizationID         uuid.UUID      `json:"organizationId"`
-	IntegrationID          *uuid.UUID     `json:"integrationId"` // nil where the organization has no such integration; decided by [Insert]
+	IntegrationID          *uuid.UUID     `json:"integrationId"` // nil where the organization has no such integration; decided by [InsertAttempts]
 	RequestedIntegrationID uuid.UUID      `json:"requestedIntegrationId"`
 	CorrelationID          uuid.UUID      `json:"correlationId"` // v4
 	AdapterName            string         `json:"adapterName"`
@@ -64,10 +64,10 @@ FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::text[
     AS u (r, c, a, o, n, cl, k, ru, h, m, re, t, d, oc, w, ri, rs, e, ou, ac)
 ON CONFLICT DO NOTHING`
 
-// Insert stores rows of one organization, all or none, in two round trips.
+// InsertAttempts stores rows of one organization, all or none, in two round trips.
 // A row that is there already is left as it is, so a caller who does not know
 // whether an insert arrived makes it again.
-func Insert(ctx context.Context, db Beginner, organization uuid.UUID, rows []Row) error {
+func InsertAttempts(ctx context.Context, db Beginner, organization uuid.UUID, rows []AttemptRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -105,7 +105,7 @@ type columns struct {
 	openUntil                                           []*time.Time
 }
 
-func (c *columns) add(r Row) {
+func (c *columns) add(r AttemptRow) {
 	c.requested = append(c.requested, r.RequestedIntegrationID)
 	c.correlation = append(c.correlation, r.CorrelationID)
 	c.adapter = append(c.adapter, storable(r.AdapterName))
@@ -144,22 +144,22 @@ func storable(s string) string {
 	return s
 }
 
-// MaxPage is the most rows that [List] returns at once.
+// MaxPage is the most rows that [ListAttempts] returns at once.
 const MaxPage = 1000
 
-// Filter selects rows. The zero value selects all of an organization's.
-type Filter struct {
+// AttemptFilter selects rows. The zero value selects all of an organization's.
+type AttemptFilter struct {
 	Adapter       string
 	Class         classify.Class // "success" selects the rows of successes
 	Since, Until  time.Time      // by occurred_at, [Since, Until)
 	CorrelationID uuid.UUID
-	Limit         int    // 1 to MaxPage; 0 is MaxPage
-	After         Cursor // the page after this one
-	Newest        bool   // newest first
+	Limit         int           // 1 to MaxPage; 0 is MaxPage
+	After         AttemptCursor // the page after this one
+	Newest        bool          // newest first
 }
 
-// Cursor is a position between two rows. The zero value is before the first.
-type Cursor struct {
+// AttemptCursor is a position between two rows. The zero value is before the first.
+type AttemptCursor struct {
 	OccurredAt    time.Time
 	CorrelationID uuid.UUID
 	AttemptNumber int
@@ -172,10 +172,10 @@ SELECT organization_id, integration_id, requested_integration_id, correlation_id
     coalesce(effect, ''), open_until, coalesce(actor, '')
 FROM ledgerline.integration_run_logs`
 
-// List returns a page of an organization's rows, oldest first, and where the
+// ListAttempts returns a page of an organization's rows, oldest first, and where the
 // next page begins. It pages by key, so that a page costs the same wherever it
 // is and rows that arrive meanwhile move nothing.
-func List(ctx context.Context, db Beginner, organization uuid.UUID, f Filter) ([]Row, Cursor, error) {
+func ListAttempts(ctx context.Context, db Beginner, organization uuid.UUID, f AttemptFilter) ([]AttemptRow, AttemptCursor, error) {
 	var where []string
 	var args []any
 	add := func(condition string, values ...any) {
@@ -207,7 +207,7 @@ func List(ctx context.Context, db Beginner, organization uuid.UUID, f Filter) ([
 	if f.Newest {
 		direction, compare = " DESC", "<"
 	}
-	if f.After != (Cursor{}) {
+	if f.After != (AttemptCursor{}) {
 		add("(occurred_at, correlation_id, attempt_number) "+compare+" (?, ?, ?)", f.After.OccurredAt, f.After.CorrelationID, f.After.AttemptNumber)
 	}
 	limit := f.Limit
@@ -217,7 +217,7 @@ func List(ctx context.Context, db Beginner, organization uuid.UUID, f Filter) ([
 	sql := fmt.Sprintf("%s WHERE %s ORDER BY occurred_at%[3]s, correlation_id%[3]s, attempt_number%[3]s LIMIT %[4]d",
 		selectRows, strings.Join(where, " AND "), direction, limit)
 
-	var rows []Row
+	var rows []AttemptRow
 	err := InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		found, err := tx.Query(ctx, sql, args...)
 		if err != nil {
@@ -229,12 +229,12 @@ func List(ctx context.Context, db Beginner, organization uuid.UUID, f Filter) ([
 	next := f.After
 	if len(rows) > 0 {
 		last := rows[len(rows)-1]
-		next = Cursor{last.OccurredAt, last.CorrelationID, last.AttemptNumber}
+		next = AttemptCursor{last.OccurredAt, last.CorrelationID, last.AttemptNumber}
 	}
 	return rows, next, err
 }
 
-func scanRow(row pgx.CollectableRow) (r Row, err error) {
+func scanRow(row pgx.CollectableRow) (r AttemptRow, err error) {
 	err = row.Scan(&r.OrganizationID, &r.IntegrationID, &r.RequestedIntegrationID, &r.CorrelationID, &r.AdapterName, &r.Operation,
 		&r.AttemptNumber, &r.ErrorClass, &r.ErrorKind, &r.Rule, &r.HTTPStatus, &r.ErrorMessage, &r.IsRetryable,
 		&r.TotalAttempts, &r.PlannedDelay, &r.OccurredAt, &r.WorkflowID, &r.RunID, &r.RunStartedAt,
@@ -245,7 +245,7 @@ func scanRow(row pgx.CollectableRow) (r Row, err error) {
 // Reduced is a row that the database takes for one that it refused with err:
 // what it cannot hold is replaced, and the message says so. A missing row would
 // be worse than a poor one.
-func (r Row) Reduced(err error) Row {
+func (r AttemptRow) Reduced(err error) AttemptRow {
 	why := "it was refused"
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

@@ -30,8 +30,8 @@ var decoded = []struct {
 	{"integrations", "settings", map[string]string{}, `{"a": "b"}`},
 	{"integrations", "policy", classify.Policy{}, `{}`},
 	{"integrations", "schedule", integrations.Schedule{}, `{"every": "daily", "timeZone": "UTC"}`},
-	{"integrations", "export", integrations.Export{}, `{}`},
-	{"integrations", "limits", integrations.Limits{}, `{}`},
+	{"integrations", "export", integrations.ExportSettings{}, `{}`},
+	{"integrations", "limits", integrations.RequestLimits{}, `{}`},
 	{"integrations", "health", health.Policy{}, `{}`},
 	{"notifications", "facts", notify.Facts{}, `{}`},
 	{"vendor_contracts", "checks", []adapters.Check{}, `[]`},
@@ -147,14 +147,14 @@ func TestWhatFilesSayIsTaken(t *testing.T) {
 	in.InFlight = &inFlight
 	in.Settings = map[string]string{"authority": "https://login.microsoftonline.com", "x": "ø"}
 	in.Schedule = &integrations.Schedule{Every: "monthly", Hour: 23, Minute: 59, Day: 28, Cron: "", TimeZone: "Europe/Oslo", PeriodRule: "week", Overlap: "skip",
-		CatchUp: 365 * 24 * time.Hour, WarmUp: integrations.NoWarmUp, Drift: 24 * time.Hour}
-	in.Export = integrations.Export{Source: "a.b", ChunkSize: 1000, Accounts: map[string]string{"1": "2"}, Dimensions: map[string]string{"d": ""}, Currencies: []string{"NOK"}, IsolateRequests: &isolate, EqualRefusals: 100}
-	in.Limits = integrations.Limits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}
+		CatchUp: 365 * 24 * time.Hour, WarmUp: integrations.NoWarmUp, DriftThreshold: 24 * time.Hour}
+	in.Export = integrations.ExportSettings{Source: "a.b", ChunkSize: 1000, Accounts: map[string]string{"1": "2"}, Dimensions: map[string]string{"d": ""}, Currencies: []string{"NOK"}, IsolateRequests: &isolate, EqualRefusals: 100}
+	in.Limits = integrations.RequestLimits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}
 	in.Health = health.Policy{Interval: 7 * 24 * time.Hour, MaxInterval: 7 * 24 * time.Hour, NoProbes: true}
 	in.Policy = classify.Policy{BaseDelay: time.Minute, Coefficient: 10, MaxRetries: 10, Jitter: 0.9, AttemptTimeout: time.Minute, Budget: time.Minute}
 	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
 	require.NoError(t, err)
-	got, err := runlog.Integration(t.Context(), b.worker, org, in.ID)
+	got, err := runlog.LoadIntegration(t.Context(), b.worker, org, in.ID)
 	require.NoError(t, err)
 	require.Equal(t, in, got)
 }
@@ -170,10 +170,10 @@ func TestOddEntriesStopNoPlan(t *testing.T) {
 		CREATE VIEW odd.numbers AS SELECT organization_id, entry_id, voucher_id, entry_date, account, 'NaN'::numeric AS amount, currency, text, dimensions, created_at FROM odd.entries;
 		GRANT SELECT ON ALL TABLES IN SCHEMA odd TO s`)
 	require.NoError(t, err)
-	x := integrations.Export{Source: "odd.entries", Dimensions: map[string]string{"d": "field"}}
+	x := integrations.ExportSettings{Source: "odd.entries", Dimensions: map[string]string{"d": "field"}}
 	require.Equal(t, []string{"good:1:planned"}, b.plan(b.claim("2026-10", nil), x, 10))
 	x.Source = "odd.numbers"
-	_, err = runlog.Plan(t.Context(), b.worker, b.sources, b.claim("2026-11", nil), x, 10, 10)
+	_, err = runlog.PlanExport(t.Context(), b.worker, b.sources, b.claim("2026-11", nil), x, 10, 10)
 	require.ErrorContains(t, err, "row 1: amount is not a decimal number")
 	for _, dimensions := range []string{`[]`, `"x"`, `null`, `{"a": {}}`, `{"a": ["b"]}`} {
 		_, err := b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, dimensions) VALUES ($1, 'bad', 'v', '2026-10-01', '1', 0, $2::text::jsonb)`, org, dimensions)
@@ -198,10 +198,10 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 		require.ErrorAs(t, err, &pg, limits)
 		require.Equal(t, "limits_can_be_read", pg.ConstraintName, limits)
 	}
-	queues, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+	queues, err := runlog.LeaseQueues(t.Context(), b.worker, uuid.New(), time.Minute)
 	require.NoError(t, err)
 	require.Len(t, queues, 2)
-	_, err = runlog.Integration(t.Context(), b.worker, two, ours)
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, two, ours)
 	require.NoError(t, err)
 
 	// Should one be there all the same, it is left out and named.
@@ -213,12 +213,12 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 		require.NoError(t, err)
 		_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET own_queue = true, limits = $2::text::jsonb WHERE integration_id = $1", theirs, limits)
 		require.NoError(t, err)
-		queues, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+		queues, err := runlog.LeaseQueues(t.Context(), b.worker, uuid.New(), time.Minute)
 		require.NoError(t, err, limits)
 		for _, q := range queues {
 			require.Equal(t, q.IntegrationID == theirs && strings.HasPrefix(limits, "{"), q.Unreadable, limits)
 		}
-		list, err := runlog.Integrations(t.Context(), b.operator, one)
+		list, err := runlog.ListIntegrations(t.Context(), b.operator, one)
 		if strings.Contains(limits, "999") { // Go's numbers are longer than the database's
 			require.NoError(t, err)
 			continue
@@ -229,7 +229,7 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 		require.Contains(t, unreadable.Rows[0], "(limits)")
 		require.Len(t, list, 1, limits)
 		require.Equal(t, more, list[0].ID)
-		_, err = runlog.Integration(t.Context(), b.worker, one, theirs)
+		_, err = runlog.LoadIntegration(t.Context(), b.worker, one, theirs)
 		require.ErrorAs(t, err, &unreadable)
 	}
 }
@@ -329,13 +329,13 @@ func TestPeriodsOfOrganizationsAreApart(t *testing.T) {
 		return err
 	})
 	require.NoError(t, err)
-	claimed, own, err := runlog.Claim(t.Context(), b.worker, e)
+	claimed, own, err := runlog.ClaimExport(t.Context(), b.worker, e)
 	require.NoError(t, err)
 	require.True(t, own)
 	require.Equal(t, e.ID, claimed.ID)
 	again := e
 	again.ID, again.RunID = uuid.New(), uuid.New()
-	claimed, own, err = runlog.Claim(t.Context(), b.worker, again)
+	claimed, own, err = runlog.ClaimExport(t.Context(), b.worker, again)
 	require.NoError(t, err)
 	require.False(t, own)
 	require.Equal(t, e.ID, claimed.ID)

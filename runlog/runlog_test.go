@@ -132,9 +132,9 @@ func example(organization, id uuid.UUID, name string) integrations.Integration {
 	}
 }
 
-func row(organization, integration uuid.UUID) runlog.Row {
+func row(organization, integration uuid.UUID) runlog.AttemptRow {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	return runlog.Row{
+	return runlog.AttemptRow{
 		OrganizationID: organization, RequestedIntegrationID: integration, CorrelationID: uuid.New(),
 		AdapterName: "xledger", Operation: "call", AttemptNumber: 1, ErrorClass: classify.Transient, ErrorKind: classify.Unavailable,
 		Rule: "status:503", HTTPStatus: 503, ErrorMessage: "HTTP 503", IsRetryable: true, PlannedDelay: 1100 * time.Millisecond,
@@ -142,9 +142,9 @@ func row(organization, integration uuid.UUID) runlog.Row {
 	}
 }
 
-func list(t *testing.T, db runlog.Beginner, organization uuid.UUID, f runlog.Filter) []runlog.Row {
+func list(t *testing.T, db runlog.Beginner, organization uuid.UUID, f runlog.AttemptFilter) []runlog.AttemptRow {
 	t.Helper()
-	rows, _, err := runlog.List(t.Context(), db, organization, f)
+	rows, _, err := runlog.ListAttempts(t.Context(), db, organization, f)
 	require.NoError(t, err)
 	return rows
 }
@@ -157,11 +157,11 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 	done.AttemptNumber, done.ErrorClass, done.ErrorKind, done.IsRetryable, done.TotalAttempts, done.PlannedDelay = 2, "", classify.OK, false, 2, 0
 	done.HTTPStatus, done.ErrorMessage, done.Rule = 200, "", "status:2xx"
 	done.OccurredAt = failed.OccurredAt.Add(time.Second)
-	rows := []runlog.Row{failed, done}
+	rows := []runlog.AttemptRow{failed, done}
 	for range 2 { // a second time has no effect
-		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, rows))
+		require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, rows))
 	}
-	got := list(t, b.operator, organization, runlog.Filter{})
+	got := list(t, b.operator, organization, runlog.AttemptFilter{})
 	require.Len(t, got, 2)
 	for i := range got {
 		got[i].OccurredAt, got[i].RunStartedAt = got[i].OccurredAt.UTC(), got[i].RunStartedAt.UTC()
@@ -169,7 +169,7 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 		got[i].IntegrationID = nil
 	}
 	require.Equal(t, rows, got)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, nil))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, nil))
 }
 
 // Two organizations cannot see each other's rows, nor write any for each other.
@@ -177,18 +177,18 @@ func TestOrganizationsAreApart(t *testing.T) {
 	b := newBase(t)
 	org1, int1 := b.tenant(t)
 	org2, int2 := b.tenant(t)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org1, int1)}))
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, org2, []runlog.Row{row(org2, int2)}))
-	require.Len(t, list(t, b.reader, org1, runlog.Filter{}), 1)
-	require.Len(t, list(t, b.reader, org2, runlog.Filter{}), 1)
-	require.Empty(t, list(t, b.reader, uuid.New(), runlog.Filter{}))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, org1, []runlog.AttemptRow{row(org1, int1)}))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, org2, []runlog.AttemptRow{row(org2, int2)}))
+	require.Len(t, list(t, b.reader, org1, runlog.AttemptFilter{}), 1)
+	require.Len(t, list(t, b.reader, org2, runlog.AttemptFilter{}), 1)
+	require.Empty(t, list(t, b.reader, uuid.New(), runlog.AttemptFilter{}))
 
-	_, err := runlog.Integration(t.Context(), b.worker, org1, int2)
+	_, err := runlog.LoadIntegration(t.Context(), b.worker, org1, int2)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
-	require.Error(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org2, int2)}), "a row of another organization")
+	require.Error(t, runlog.InsertAttempts(t.Context(), b.worker, org1, []runlog.AttemptRow{row(org2, int2)}), "a row of another organization")
 	other := row(org1, int2)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{other}))
-	for _, r := range list(t, b.reader, org1, runlog.Filter{CorrelationID: other.CorrelationID}) {
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, org1, []runlog.AttemptRow{other}))
+	for _, r := range list(t, b.reader, org1, runlog.AttemptFilter{CorrelationID: other.CorrelationID}) {
 		require.Nil(t, r.IntegrationID, "another's integration is named as what was asked for only")
 		require.Equal(t, int2, r.RequestedIntegrationID)
 	}
@@ -208,7 +208,7 @@ func TestOrganizationsAreApart(t *testing.T) {
 func TestRights(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{row(organization, integration)}))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{row(organization, integration)}))
 	partition := "ledgerline.integration_run_logs_" + time.Now().UTC().Format("2006_01")
 	for _, c := range []struct {
 		who string
@@ -243,58 +243,58 @@ func TestPoisonText(t *testing.T) {
 	for i, text := range []string{"a\x00b", "a\xff\xfeb", strings.Repeat("å", 600), "\ufeff", strings.Repeat("\x00", 1000)} {
 		r := row(organization, integration)
 		r.ErrorMessage, r.Rule, r.Operation = text, text, text
-		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "%q", text)
-		require.Len(t, list(t, b.reader, organization, runlog.Filter{}), i+1)
+		require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{r}), "%q", text)
+		require.Len(t, list(t, b.reader, organization, runlog.AttemptFilter{}), i+1)
 	}
 }
 
 func TestConstraints(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	for name, change := range map[string]func(*runlog.Row){
-		"correlation_id_is_v4":                    func(r *runlog.Row) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
-		"attempt_counts_from_one":                 func(r *runlog.Row) { r.AttemptNumber = 0 },
-		"error_class_is_known":                    func(r *runlog.Row) { r.ErrorClass = "odd" },
-		"success_has_total_attempts":              func(r *runlog.Row) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
-		"success_is_not_retryable":                func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
-		"http_status_is_a_status":                 func(r *runlog.Row) { r.HTTPStatus = 12 },
-		"effect_is_known":                         func(r *runlog.Row) { r.Effect = "odd" },
-		"success_follows_a_failure_or_is_a_write": func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
+	for name, change := range map[string]func(*runlog.AttemptRow){
+		"correlation_id_is_v4":                    func(r *runlog.AttemptRow) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
+		"attempt_counts_from_one":                 func(r *runlog.AttemptRow) { r.AttemptNumber = 0 },
+		"error_class_is_known":                    func(r *runlog.AttemptRow) { r.ErrorClass = "odd" },
+		"success_has_total_attempts":              func(r *runlog.AttemptRow) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
+		"success_is_not_retryable":                func(r *runlog.AttemptRow) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
+		"http_status_is_a_status":                 func(r *runlog.AttemptRow) { r.HTTPStatus = 12 },
+		"effect_is_known":                         func(r *runlog.AttemptRow) { r.Effect = "odd" },
+		"success_follows_a_failure_or_is_a_write": func(r *runlog.AttemptRow) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
 	} {
 		r := row(organization, integration)
 		change(&r)
-		err := runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r})
+		err := runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{r})
 		var pg *pgconn.PgError
 		require.ErrorAs(t, err, &pg, name)
 		require.Equal(t, name, pg.ConstraintName)
 		require.False(t, runlog.IsTransient(err), "a defect must not be retried in silence")
 		reduced := r.Reduced(err)
-		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{reduced}), name)
+		require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{reduced}), name)
 		require.Contains(t, reduced.ErrorMessage, name)
 	}
 	r := row(organization, integration)
 	r.RequestedIntegrationID = uuid.New()
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "what was asked for is on record")
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{r}), "what was asked for is on record")
 }
 
 func TestPaging(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
 	began := time.Now().UTC().Truncate(time.Second)
-	var rows []runlog.Row
+	var rows []runlog.AttemptRow
 	for i := range 25 {
 		r := row(organization, integration)
 		r.OccurredAt = began.Add(time.Duration(i/5) * time.Second) // five at the same moment
 		r.AdapterName = []string{"xledger", "dataverse"}[i%2]
 		rows = append(rows, r)
 	}
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, rows))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, rows))
 	for _, newest := range []bool{false, true} {
 		seen := make(map[uuid.UUID]bool)
-		f := runlog.Filter{Limit: 4, Newest: newest}
+		f := runlog.AttemptFilter{Limit: 4, Newest: newest}
 		var last time.Time
 		for {
-			page, next, err := runlog.List(t.Context(), b.reader, organization, f)
+			page, next, err := runlog.ListAttempts(t.Context(), b.reader, organization, f)
 			require.NoError(t, err)
 			for _, r := range page {
 				require.False(t, seen[r.CorrelationID], "a row on two pages")
@@ -310,12 +310,12 @@ func TestPaging(t *testing.T) {
 		}
 		require.Len(t, seen, 25)
 	}
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{Adapter: "dataverse"}), 12)
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{Since: began.Add(2 * time.Second), Until: began.Add(4 * time.Second)}), 10)
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{CorrelationID: rows[3].CorrelationID}), 1)
-	require.Empty(t, list(t, b.reader, organization, runlog.Filter{Class: classify.Success}))
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{Class: classify.Transient}), 25)
-	require.Empty(t, list(t, b.reader, organization, runlog.Filter{Adapter: "' OR true --"}))
+	require.Len(t, list(t, b.reader, organization, runlog.AttemptFilter{Adapter: "dataverse"}), 12)
+	require.Len(t, list(t, b.reader, organization, runlog.AttemptFilter{Since: began.Add(2 * time.Second), Until: began.Add(4 * time.Second)}), 10)
+	require.Len(t, list(t, b.reader, organization, runlog.AttemptFilter{CorrelationID: rows[3].CorrelationID}), 1)
+	require.Empty(t, list(t, b.reader, organization, runlog.AttemptFilter{Class: classify.Success}))
+	require.Len(t, list(t, b.reader, organization, runlog.AttemptFilter{Class: classify.Transient}), 25)
+	require.Empty(t, list(t, b.reader, organization, runlog.AttemptFilter{Adapter: "' OR true --"}))
 }
 
 func TestPartitions(t *testing.T) {
@@ -324,7 +324,7 @@ func TestPartitions(t *testing.T) {
 	for months, want := range map[int]bool{-2: true, 4: true, 6: false} {
 		r := row(organization, integration)
 		r.RunStartedAt = time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()+10).AddDate(0, months, 0)
-		err := runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r})
+		err := runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{r})
 		if want {
 			require.NoError(t, err)
 			continue
@@ -362,7 +362,7 @@ func TestApplyIntegrations(t *testing.T) {
 	got, err := apply(true, one, two)
 	require.NoError(t, err)
 	require.Equal(t, []string{"created", "created"}, got)
-	_, err = runlog.Integration(t.Context(), b.worker, organization, one.ID)
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, one.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound, "a dry run stores nothing")
 
 	_, err = apply(false, one, two)
@@ -371,10 +371,10 @@ func TestApplyIntegrations(t *testing.T) {
 	got, err = apply(false, one, two)
 	require.NoError(t, err)
 	require.Equal(t, []string{"unchanged", "updated"}, got)
-	stored, err := runlog.Integration(t.Context(), b.worker, organization, two.ID)
+	stored, err := runlog.LoadIntegration(t.Context(), b.worker, organization, two.ID)
 	require.NoError(t, err)
 	require.Equal(t, 1, stored.Policy.MaxRetries)
-	all, err := runlog.Integrations(t.Context(), b.operator, organization)
+	all, err := runlog.ListIntegrations(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 
@@ -383,7 +383,7 @@ func TestApplyIntegrations(t *testing.T) {
 	require.ErrorContains(t, err, "another integration of that name")
 	_, err = apply(false, three, example(uuid.New(), one.ID, "stolen"))
 	require.ErrorContains(t, err, "belongs to another organization")
-	_, err = runlog.Integration(t.Context(), b.worker, organization, three.ID)
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, three.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
 	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, "x", false)
 	require.ErrorContains(t, err, "ledgerline_operator")

@@ -10,10 +10,10 @@ import (
 	"github.com/ledgerline/ledgerline/expiry"
 )
 
-// SecretsSeen is what a worker found out about an integration's secrets. It has
+// SecretExpiries is what a worker found out about an integration's secrets. It has
 // their names and times, never a value. A secret that could not be read is in
 // neither list: what is stored of it stays.
-type SecretsSeen struct {
+type SecretExpiries struct {
 	OrganizationID uuid.UUID
 	IntegrationID  uuid.UUID
 	At             time.Time       // when the worker looked; thresholds are compared with it
@@ -52,11 +52,11 @@ WHERE organization_id = $1 AND integration_id = $2 AND credential = $3 AND expir
 ON CONFLICT (organization_id, integration_id, credential, expires_at) DO UPDATE SET days = excluded.days, warned_at = now()
 WHERE w.days > excluded.days`
 
-// SaveSecrets stores when an integration's secrets end. It calls notify for each
+// RecordSecretExpiries stores when an integration's secrets end. It calls notify for each
 // threshold that is reached, unless some worker has for this threshold or a
 // nearer one of the same end, and records it in the same transaction: if notify
 // fails, or the worker dies in it, the next look notifies.
-func SaveSecrets(ctx context.Context, db Beginner, s SecretsSeen, notify func(pgx.Tx, SecretWarning) error) error {
+func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries, notify func(pgx.Tx, SecretWarning) error) error {
 	return InOrganization(ctx, db, s.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, endlessSecrets, s.OrganizationID, s.IntegrationID, s.Endless, s.At); err != nil {
 			return err

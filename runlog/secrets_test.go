@@ -24,11 +24,11 @@ var secretEnd = time.Date(2026, 12, 8, 0, 0, 0, 0, time.UTC)
 // thresholds that were notified.
 func look(t *testing.T, b base, organization, integration uuid.UUID, at time.Time, known ...expiry.Secret) (days []int) {
 	t.Helper()
-	seen := runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: at, Known: known}
+	seen := runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: at, Known: known}
 	if len(known) == 0 {
 		seen.Endless = []string{"token"}
 	}
-	require.NoError(t, runlog.SaveSecrets(t.Context(), b.worker, seen, func(_ pgx.Tx, w runlog.SecretWarning) error {
+	require.NoError(t, runlog.RecordSecretExpiries(t.Context(), b.worker, seen, func(_ pgx.Tx, w runlog.SecretWarning) error {
 		days = append(days, w.Days)
 		return nil
 	}))
@@ -46,9 +46,9 @@ func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	organization, integration := b.tenant(t)
 	shown := func() *expiry.Secret {
 		t.Helper()
-		w, err := runlog.Watch(t.Context(), b.worker, organization, integration)
+		w, err := runlog.MonitoredIntegration(t.Context(), b.worker, organization, integration)
 		require.NoError(t, err)
-		list, err := runlog.Healths(t.Context(), b.reader, organization)
+		list, err := runlog.ListHealth(t.Context(), b.reader, organization)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		if list[0].Secret == nil {
@@ -72,7 +72,7 @@ func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	look(t, b, organization, integration, now, full)
 	require.Equal(t, &file, shown(), "what an earlier look found comes too late")
 
-	require.NoError(t, runlog.SaveSecrets(t.Context(), b.worker, runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: now.Add(2 * time.Hour)}, nil))
+	require.NoError(t, runlog.RecordSecretExpiries(t.Context(), b.worker, runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: now.Add(2 * time.Hour)}, nil))
 	require.Equal(t, &file, shown(), "it could not be read")
 	look(t, b, organization, integration, now.Add(2*time.Hour))
 	require.Nil(t, shown())
@@ -95,7 +95,7 @@ func TestFirstSecretToEnd(t *testing.T) {
 	require.NoError(t, err)
 	first := expiry.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: secretEnd.Add(-day)}
 	require.Equal(t, []int{30, 30}, look(t, b, organization, integration, secretEnd.Add(-10*day), tokenUntil(secretEnd), first))
-	list, err := runlog.Healths(t.Context(), b.operator, organization)
+	list, err := runlog.ListHealth(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Equal(t, &first, list[0].Secret)
 	require.Nil(t, list[1].Secret)
@@ -139,9 +139,9 @@ func TestSecretWarnings(t *testing.T) {
 func TestSecretWarningFails(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	seen := runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
+	seen := runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
 	fails := errors.New("nobody listens")
-	require.ErrorIs(t, runlog.SaveSecrets(t.Context(), b.worker, seen, func(pgx.Tx, runlog.SecretWarning) error { return fails }), fails)
+	require.ErrorIs(t, runlog.RecordSecretExpiries(t.Context(), b.worker, seen, func(pgx.Tx, runlog.SecretWarning) error { return fails }), fails)
 	require.Equal(t, []int{1}, look(t, b, organization, integration, seen.At, seen.Known...))
 }
 
@@ -153,8 +153,8 @@ func TestSecretWarningOnce(t *testing.T) {
 		notified := concurrently(8, func(i int) bool {
 			told := false
 			s := tokenUntil(secretEnd)
-			seen := runlog.SecretsSeen{OrganizationID: o.organization, IntegrationID: o.integrations[0], At: at.Add(time.Duration(i) * time.Millisecond), Known: []expiry.Secret{s}}
-			err := runlog.SaveSecrets(context.WithoutCancel(t.Context()), o.worker, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
+			seen := runlog.SecretExpiries{OrganizationID: o.organization, IntegrationID: o.integrations[0], At: at.Add(time.Duration(i) * time.Millisecond), Known: []expiry.Secret{s}}
+			err := runlog.RecordSecretExpiries(context.WithoutCancel(t.Context()), o.worker, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
 				told = true
 				_, err := runlog.Notify(t.Context(), tx, runlog.Notification{OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, Cause: notify.SecretEnds,
 					OccurredAt: w.At, Facts: notify.Facts{Secret: &notify.Secret{Credential: w.Credential, Source: w.Source, ExpiresAt: w.ExpiresAt, Days: w.Days}}})
@@ -180,17 +180,17 @@ func TestSecretWarningOnce(t *testing.T) {
 func TestSecretWarningsOfManyIntegrations(t *testing.T) {
 	o := newTeller(t, "a", "b", "c")
 	for _, id := range o.integrations {
-		seen := runlog.SecretsSeen{OrganizationID: o.organization, IntegrationID: id, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
-		require.NoError(t, runlog.SaveSecrets(t.Context(), o.worker, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
+		seen := runlog.SecretExpiries{OrganizationID: o.organization, IntegrationID: id, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
+		require.NoError(t, runlog.RecordSecretExpiries(t.Context(), o.worker, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
 			_, err := runlog.Notify(t.Context(), tx, runlog.Notification{OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, Cause: notify.SecretEnds})
 			return err
 		}))
 	}
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, _ := o.toldOf(t, notify.SecretEnds)
 	require.Equal(t, 1, n)
 	o.hourLater(t)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	n, of := o.toldOf(t, notify.SecretEnds)
 	require.Equal(t, 2, n)
 	require.Contains(t, of, "b")
@@ -210,12 +210,12 @@ func TestSecretTables(t *testing.T) {
 		{Credential: "token", Source: "vendor", ExpiresAt: secretEnd},
 		{Credential: "token", Source: expiry.Token, IssuedAt: secretEnd, ExpiresAt: secretEnd},
 	} {
-		err := runlog.SaveSecrets(t.Context(), b.worker, runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: secretEnd, Known: []expiry.Secret{s}}, nil)
+		err := runlog.RecordSecretExpiries(t.Context(), b.worker, runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: secretEnd, Known: []expiry.Secret{s}}, nil)
 		require.ErrorContains(t, err, "23514")
 	}
 	look(t, b, organization, integration, secretEnd.Add(-day), tokenUntil(secretEnd))
 	other, _ := b.tenant(t)
-	err := runlog.SaveSecrets(t.Context(), b.worker, runlog.SecretsSeen{OrganizationID: other, IntegrationID: integration, At: secretEnd.Add(-60 * day), Known: []expiry.Secret{tokenUntil(secretEnd)}}, nil)
+	err := runlog.RecordSecretExpiries(t.Context(), b.worker, runlog.SecretExpiries{OrganizationID: other, IntegrationID: integration, At: secretEnd.Add(-60 * day), Known: []expiry.Secret{tokenUntil(secretEnd)}}, nil)
 	require.ErrorContains(t, err, "secret_belongs_to_integration")
 	for _, sql := range []string{"DELETE FROM ledgerline.integration_secrets", "DELETE FROM ledgerline.secret_warnings"} {
 		_, err := b.worker.Exec(t.Context(), sql)

@@ -170,12 +170,12 @@ func TestHostileSource(t *testing.T) {
 			}
 			create(fmt.Sprintf("CREATE FUNCTION books.harm%d() RETURNS uuid LANGUAGE plpgsql %s AS $harm$ DECLARE o uuid; BEGIN %s RETURN '%s'; END $harm$", n, how, a.harm, b.org))
 			create(fmt.Sprintf("CREATE VIEW books.v%d AS SELECT books.harm%d() AS organization_id, %s FROM generate_series(1, %d) n; GRANT SELECT ON books.v%d TO s, w, o", n, n, columns, rows, n))
-			x := integrations.Export{Source: fmt.Sprintf("books.v%d", n)}
+			x := integrations.ExportSettings{Source: fmt.Sprintf("books.v%d", n)}
 			e := b.exporting(fmt.Sprintf("2026-%02d", 10+n%3), nil)
-			_, planErr := runlog.Plan(t.Context(), b.worker, b.sources, e, x, 500, 500)
+			_, planErr := runlog.PlanExport(t.Context(), b.worker, b.sources, e, x, 500, 500)
 			err := planErr
 			if !strings.Contains(a.harm, "3600") { // once is enough
-				_, err = runlog.PreviewPlan(t.Context(), b.operator, sourcesLike(t, b, "o"), e, x, 500)
+				_, err = runlog.PreviewExport(t.Context(), b.operator, sourcesLike(t, b, "o"), e, x, 500)
 			}
 			for _, err := range []error{err, planErr} {
 				var fault *runlog.SourceError
@@ -274,7 +274,7 @@ func (c cling) test(t *testing.T, b books, server *devstack.Postgres) {
 	var log bytes.Buffer
 	sources.Timeout, sources.Log = time.Second, slog.New(slog.NewTextHandler(&log, nil))
 	plan := func(view string) error {
-		_, err := runlog.Plan(t.Context(), b.worker, sources, b.exporting("2026-10", nil), integrations.Export{Source: "books." + view}, 500, 500)
+		_, err := runlog.PlanExport(t.Context(), b.worker, sources, b.exporting("2026-10", nil), integrations.ExportSettings{Source: "books." + view}, 500, 500)
 		return err
 	}
 	running := func() (n int) {

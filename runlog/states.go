@@ -1,13 +1,13 @@
 package runlog
 
-// ExportStatus is where an export is. It goes one way.
-type ExportStatus string
+// Status is where an export is. It goes one way.
+type Status string
 
 // The statuses of an export.
 const (
-	Pending  ExportStatus = "pending"
-	Complete ExportStatus = "complete" // nothing is left and nothing is open; entries may be rejected
-	Failed   ExportStatus = "failed"
+	Pending  Status = "pending"
+	Complete Status = "complete" // nothing is left and nothing is open; entries may be rejected
+	Failed   Status = "failed"
 )
 
 // Trigger is what made an export.
@@ -36,7 +36,7 @@ const (
 
 // Every value of each type, as the database's CHECK constraints have them.
 var (
-	ExportStatuses = []ExportStatus{Pending, Complete, Failed}
-	Triggers       = []Trigger{BySchedule, ByHand, ByBackfill, ByRetry, ByAdopting}
-	EntryStates    = []EntryState{Planned, Sent, Exported, Rejected, Unknown}
+	Statuses    = []Status{Pending, Complete, Failed}
+	Triggers    = []Trigger{BySchedule, ByHand, ByBackfill, ByRetry, ByAdopting}
+	EntryStates = []EntryState{Planned, Sent, Exported, Rejected, Unknown}
 )

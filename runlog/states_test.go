@@ -26,7 +26,7 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		table, constraint string
 		want              []string
 	}{
-		{"bufdir_export_audit_log", "status_is_known", texts(runlog.ExportStatuses)},
+		{"bufdir_export_audit_log", "status_is_known", texts(runlog.Statuses)},
 		{"bufdir_export_audit_log", "trigger_is_known", texts(runlog.Triggers)},
 		{"export_entries", "state_is_known", texts(runlog.EntryStates)},
 		{"export_entries", "effect_is_known", effects},

@@ -31,8 +31,8 @@ type Tick struct {
 	ExportID      *uuid.UUID    `json:"exportId,omitempty"`
 }
 
-// Scheduled is an integration with a schedule, and since when it is as it is.
-type Scheduled struct {
+// ScheduledIntegration is an integration with a schedule, and since when it is as it is.
+type ScheduledIntegration struct {
 	ID       uuid.UUID
 	Name     string
 	Adapter  string
@@ -40,22 +40,22 @@ type Scheduled struct {
 	Since    time.Time
 }
 
-// Schedules returns an organization's integrations that have a schedule.
-func Schedules(ctx context.Context, db Beginner, organization uuid.UUID) (list []Scheduled, err error) {
+// ListScheduledIntegrations returns an organization's integrations that have a schedule.
+func ListScheduledIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) (list []ScheduledIntegration, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT integration_id, name, adapter, schedule, coalesce(schedule_since, updated_at) FROM ledgerline.integrations
 			WHERE organization_id = $1 AND schedule IS NOT NULL AND removed_at IS NULL ORDER BY name`, organization)
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Scheduled])
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[ScheduledIntegration])
 		return err
 	})
 	return list, err
 }
 
-// Ticks returns the recorded ticks of an organization in [from, to), by time.
-func Ticks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) (list []Tick, err error) {
+// ListTicks returns the recorded ticks of an organization in [from, to), by time.
+func ListTicks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) (list []Tick, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT integration_id, expected_at, period, result, coalesce(late_by, interval '0'), export_id FROM ledgerline.schedule_ticks
 			WHERE organization_id = $1 AND expected_at >= $2 AND expected_at < $3 ORDER BY expected_at, integration_id`, organization, from, to)
@@ -68,9 +68,9 @@ func Ticks(ctx context.Context, db Beginner, organization uuid.UUID, from, to ti
 	return list, err
 }
 
-// PendingExports returns an organization's exports that began before a time and
+// ListPendingExports returns an organization's exports that began before a time and
 // are not over. One that adopts has no run that could be gone.
-func PendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []Export, err error) {
+func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND status = 'pending' AND trigger <> 'adopt' AND started_at < $2 ORDER BY started_at`, organization, before)
 		return err
@@ -78,9 +78,9 @@ func PendingExports(ctx context.Context, db Beginner, organization uuid.UUID, be
 	return list, err
 }
 
-// ExportOfPeriod finds the export of an integration's period, which is not a
+// LoadExportOfPeriod finds the export of an integration's period, which is not a
 // retry, or nil.
-func ExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *Export, err error) {
+func LoadExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, organization,
 			Export{IntegrationID: integration, Period: period}.IdempotencyKey())

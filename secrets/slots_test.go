@@ -51,12 +51,14 @@ func newWorker(t *testing.T, token integrations.Ref) *worker {
 		},
 		Adapters: activities.Adapters(), Client: client, Secrets: w.Store, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Health: activities.HealthStore{
-			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
-				return runlog.Watched{Adapter: "xledger", BaseURL: sandbox.Addresses(server.URL)["xledger"], Credentials: credentials}, nil
+			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+				return runlog.MonitorTarget{Adapter: "xledger", BaseURL: sandbox.Addresses(server.URL)["xledger"], Credentials: credentials}, nil
 			},
-			HostSeen:    func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
-			SawHost:     func(context.Context, string, time.Time) error { return nil },
-			SaveSecrets: func(context.Context, runlog.SecretsSeen, func(pgx.Tx, runlog.SecretWarning) error) error { return nil },
+			HostSeen: func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
+			SawHost:  func(context.Context, string, time.Time) error { return nil },
+			SaveSecrets: func(context.Context, runlog.SecretExpiries, func(pgx.Tx, runlog.SecretWarning) error) error {
+				return nil
+			},
 		},
 	}
 	return w
@@ -112,14 +114,14 @@ func TestHangingSecretsLeaveTheirSlots(t *testing.T) {
 	// A monitor's looks and probes are held up no longer.
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(w.acts.Watch)
+	env.RegisterActivity(w.acts.Inspect)
 	env.RegisterActivity(w.acts.Probe)
 	target := activities.Target{OrganizationID: bravo, IntegrationID: uuid.New(), Now: time.Now()}
-	_, err := env.ExecuteActivity(w.acts.Watch, target)
+	_, err := env.ExecuteActivity(w.acts.Inspect, target)
 	require.NoError(t, err)
 	probed, err := env.ExecuteActivity(w.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
 	require.NoError(t, err)
-	var p activities.Probed
+	var p activities.ProbeResult
 	require.NoError(t, probed.Get(&p))
 	require.Equal(t, activities.SkippedNothing, p.Skipped, "the vendor was not asked, and nothing is said of it")
 

@@ -47,7 +47,7 @@ type Watcher struct {
 	Paused func(ctx context.Context, organization, integration uuid.UUID) (bool, error)
 	// Alert is told in the transaction that records a tick which was late or
 	// not done. It may be nil.
-	Alert func(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error
+	Alert func(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.ScheduledIntegration, t runlog.Tick) error
 	// Dead asks whether the run of a pending export is no more, and Stuck is told
 	// of such an export: its entries belong to it, so nobody else exports them,
 	// until somebody claims the period again. Both may be nil.
@@ -60,7 +60,7 @@ type Watcher struct {
 // Pass looks once at everything that should have happened until now. It returns
 // how many ticks are not done.
 func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) {
-	organizations, err := runlog.Organizations(ctx, w.DB)
+	organizations, err := runlog.ListOrganizations(ctx, w.DB)
 	if err != nil {
 		return 0, err
 	}
@@ -82,7 +82,7 @@ func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now t
 	if open, err = w.stuck(ctx, organization, now); err != nil {
 		faults = append(faults, err)
 	}
-	schedules, err := runlog.Schedules(ctx, w.DB, organization)
+	schedules, err := runlog.ListScheduledIntegrations(ctx, w.DB, organization)
 	if err != nil {
 		return open, errors.Join(append(faults, err)...)
 	}
@@ -96,13 +96,13 @@ func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now t
 	return open, errors.Join(faults...)
 }
 
-func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.Scheduled, now time.Time) (open int, err error) {
+func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.ScheduledIntegration, now time.Time) (open int, err error) {
 	if err := s.Schedule.Usable(); err != nil { // nobody can tell what it should have done: counted as overdue
 		w.Log.Error("the schedule of an integration does not fire; correct its file and apply it", "organization_id", organization, "integration_id", s.ID, "integration", s.Name, "error", err)
 		return 1, nil
 	}
 	from := Since(s, now)
-	recorded, err := runlog.Ticks(ctx, w.DB, organization, from, now.Add(time.Second))
+	recorded, err := runlog.ListTicks(ctx, w.DB, organization, from, now.Add(time.Second))
 	if err != nil {
 		return 0, err
 	}
@@ -112,7 +112,7 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 			done[t.ExpectedAt.Unix()] = true
 		}
 	}
-	for _, at := range s.Schedule.Occurrences(from, now.Add(time.Second)) {
+	for _, at := range s.Schedule.FiringsBetween(from, now.Add(time.Second)) {
 		if done[at.Unix()] {
 			continue
 		}
@@ -141,7 +141,7 @@ func (w Watcher) stuck(ctx context.Context, organization uuid.UUID, now time.Tim
 	if w.Dead == nil || w.Stuck == nil {
 		return 0, nil
 	}
-	pending, err := runlog.PendingExports(ctx, w.DB, organization, now.Add(-restless))
+	pending, err := runlog.ListPendingExports(ctx, w.DB, organization, now.Add(-restless))
 	if err != nil {
 		return 0, err
 	}
@@ -164,7 +164,7 @@ func (w Watcher) stuck(ctx context.Context, organization uuid.UUID, now time.Tim
 
 // Since is from when on a schedule's ticks are looked at: as long as they are
 // made up for, and a while longer, but not from before it was as it is.
-func Since(s runlog.Scheduled, now time.Time) time.Time {
+func Since(s runlog.ScheduledIntegration, now time.Time) time.Time {
 	catchUp := s.Schedule.CatchUp
 	if catchUp == 0 {
 		catchUp = integrations.DefaultCatchUp
@@ -178,22 +178,22 @@ func Since(s runlog.Scheduled, now time.Time) time.Time {
 
 // Look says what came of one tick. The result is "" while it may still be on
 // time.
-func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s runlog.Scheduled, at, now time.Time,
+func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s runlog.ScheduledIntegration, at, now time.Time,
 	paused func(context.Context, uuid.UUID, uuid.UUID) (bool, error)) (t runlog.Tick, err error) {
 	t = runlog.Tick{IntegrationID: s.ID, ExpectedAt: at}
 	if t.Period, err = s.Schedule.Period(at); err != nil {
 		return t, err
 	}
-	e, err := runlog.ExportOfPeriod(ctx, db, organization, s.ID, t.Period)
+	e, err := runlog.LoadExportOfPeriod(ctx, db, organization, s.ID, t.Period)
 	if err != nil {
 		return t, err
 	}
 	if e != nil {
 		t.ExportID = &e.ID
-		t.Result, t.LateBy = judge(at, *e, s.Schedule.DriftLimit())
+		t.Result, t.LateBy = judge(at, *e, s.Schedule.DriftThresholdOrDefault())
 		return t, nil
 	}
-	if now.Sub(at) <= s.Schedule.DriftLimit() {
+	if now.Sub(at) <= s.Schedule.DriftThresholdOrDefault() {
 		return t, nil
 	}
 	t.Result = runlog.TickMissed
@@ -229,7 +229,7 @@ func judge(expected time.Time, e runlog.Export, limit time.Duration) (result str
 	}
 }
 
-func (w Watcher) record(ctx context.Context, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error {
+func (w Watcher) record(ctx context.Context, organization uuid.UUID, s runlog.ScheduledIntegration, t runlog.Tick) error {
 	alert := t.Result != runlog.TickOnTime && t.Result != runlog.TickEarlier
 	news, err := runlog.RecordTick(ctx, w.DB, organization, t, func(tx pgx.Tx) error {
 		if alert && w.Alert != nil {

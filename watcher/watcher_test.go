@@ -81,7 +81,7 @@ func newClock(t *testing.T, s integrations.Schedule) *clock {
 	require.NoError(t, err)
 	var mu sync.Mutex
 	c.Watcher = watcher.Watcher{DB: worker, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Alert: func(_ context.Context, _ pgx.Tx, organization uuid.UUID, s runlog.Scheduled, tick runlog.Tick) error {
+		Alert: func(_ context.Context, _ pgx.Tx, organization uuid.UUID, s runlog.ScheduledIntegration, tick runlog.Tick) error {
 			mu.Lock()
 			defer mu.Unlock()
 			require.Equal(t, c.org, organization)
@@ -109,7 +109,7 @@ func (c *clock) export(period, started string, scheduled *time.Time) runlog.Expo
 	c.t.Helper()
 	start, end, err := integrations.Period(period)
 	require.NoError(c.t, err)
-	e, _, err := runlog.Claim(c.t.Context(), worker, runlog.Export{
+	e, _, err := runlog.ClaimExport(c.t.Context(), worker, runlog.Export{
 		OrganizationID: c.org, ID: uuid.New(), IntegrationID: c.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		Trigger: "schedule", TriggeredBy: "test", StartedAt: oslo(c.t, started), ScheduledAt: scheduled, WorkflowID: "w", RunID: uuid.New(),
 	})
@@ -122,7 +122,7 @@ func (c *clock) pass(now string) (open int, ticks []string) {
 	c.t.Helper()
 	open, err := c.Pass(c.t.Context(), oslo(c.t, now))
 	require.NoError(c.t, err)
-	list, err := runlog.Ticks(c.t.Context(), worker, c.org, time.Unix(0, 0), oslo(c.t, now))
+	list, err := runlog.ListTicks(c.t.Context(), worker, c.org, time.Unix(0, 0), oslo(c.t, now))
 	require.NoError(c.t, err)
 	for _, t := range list {
 		s := t.Period + " " + t.Result
@@ -188,7 +188,7 @@ func TestMissedThenCaughtUp(t *testing.T) {
 // A schedule that was paused by hand does not fire, and that is said too; so is
 // a firing that the overlap rule left out. Temporal being away is no excuse.
 func TestPausedAndSkipped(t *testing.T) {
-	c := newClock(t, integrations.Schedule{Every: "daily", Hour: 6, Overlap: "skip", Drift: time.Minute})
+	c := newClock(t, integrations.Schedule{Every: "daily", Hour: 6, Overlap: "skip", DriftThreshold: time.Minute})
 	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return true, nil }
 	_, ticks := c.pass("2026-10-20 06:02:00")
 	require.Equal(t, []string{"2026-10-19 paused"}, ticks)

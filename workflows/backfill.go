@@ -20,8 +20,8 @@ type BackfillInput struct {
 	Runs []SyncInput `json:"runs"`
 }
 
-// Backfilled counts what became of the runs.
-type Backfilled struct {
+// BackfillResult counts what became of the runs.
+type BackfillResult struct {
 	Exported int      `json:"exported"` // periods that had no export before
 	Before   int      `json:"before"`   // that had one, or whose run was going on
 	Refused  []string `json:"refused,omitempty"`
@@ -31,9 +31,9 @@ type Backfilled struct {
 // says backfill on its row. Temporal's own backfill would start them as if the
 // schedule had fired, and raise an alert for each as late. The order matters: a
 // later period takes what is left of earlier ones.
-func Backfill(ctx workflow.Context, in BackfillInput) (done Backfilled, err error) {
+func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err error) {
 	if err := in.Validate(); err != nil {
-		return Backfilled{}, notValid(err)
+		return BackfillResult{}, notValid(err)
 	}
 	for _, run := range in.Runs {
 		if err := run.Validate(); err != nil { // before its period becomes part of an ID

@@ -186,8 +186,8 @@ func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) 
 
 // followUp is what is left to be done of a decision once it is noted.
 type followUp struct {
-	split *activities.Split // a chunk is to be halved
-	sleep time.Duration     // the run waits
+	split *activities.SplitInput // a chunk is to be halved
+	sleep time.Duration          // the run waits
 	goOn  bool
 	err   error
 }
@@ -256,7 +256,7 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) f
 }
 
 // halved notes that a chunk was halved, or that its only voucher was rejected.
-func (p *Progress) halved(s *activities.Split, halved bool) {
+func (p *Progress) halved(s *activities.SplitInput, halved bool) {
 	if !halved && s.Keep { // its one voucher is tried alone first
 		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Isolates: true})
 	}

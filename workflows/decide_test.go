@@ -128,7 +128,7 @@ func TestDecideNeverWhileOpen(t *testing.T) {
 // sleeps until the first of them is.
 func TestTake(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
-	p := &Progress{Next: 1, Plan: activities.Planned{Chunks: 2}, Queue: []Item{{Chunk: 9}}, Aside: []Item{{Chunk: 5, Until: now.Add(time.Minute)}, {Chunk: 6, Until: now}}}
+	p := &Progress{Next: 1, Plan: activities.PlanResult{Chunks: 2}, Queue: []Item{{Chunk: 9}}, Aside: []Item{{Chunk: 5, Until: now.Add(time.Minute)}, {Chunk: 6, Until: now}}}
 	require.Equal(t, 5, p.Left())
 	for _, want := range []int{6, 9, 1, 2} {
 		item, ok, _ := p.take(now)
@@ -169,6 +169,6 @@ func TestHeldCallHasNoMoreAttempts(t *testing.T) {
 	})
 	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	p := classify.Policy{}.WithDefaults()
-	require.Len(t, trailOf(err, activities.Held{}, p, at, at), p.MaxAttempts())
-	require.Len(t, trailOf(err, activities.Held{Asked: true}, p, at, at), 1)
+	require.Len(t, trailOf(err, activities.HoldResult{}, p, at, at), p.MaxAttempts())
+	require.Len(t, trailOf(err, activities.HoldResult{Cancelled: true}, p, at, at), 1)
 }

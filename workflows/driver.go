@@ -19,10 +19,10 @@ type Driver struct {
 
 // FollowUp is what is left to be done after [Driver.Follow].
 type FollowUp struct {
-	Split   *activities.Split // to be halved; see [Driver.Halved]
-	Sleep   time.Duration     // the run waits so long
-	Over    bool              // the run goes to its close
-	Reclaim bool              // the run is not the owner any more
+	Split   *activities.SplitInput // to be halved; see [Driver.Halved]
+	Sleep   time.Duration          // the run waits so long
+	Over    bool                   // the run goes to its close
+	Reclaim bool                   // the run is not the owner any more
 }
 
 // Over reports whether nothing is left to be made.
@@ -40,7 +40,7 @@ func (d Driver) Invocation(p Progress, item Item, correlation uuid.UUID) activit
 // Follow notes what follows from the invocation of an item, which ended with a
 // result that has the whole trail, and with an error unless it succeeded.
 func (d Driver) Follow(p *Progress, in activities.Invocation, item Item, r activities.CallResult, err error) FollowUp {
-	s := seenOf(in, item, outcomeOf(in, r.Trail, activities.Held{}, r.Response, err), r)
+	s := seenOf(in, item, outcomeOf(in, r.Trail, activities.HoldResult{}, r.Response, err), r)
 	s.deferrals, s.unwelcome, s.run = p.Deferrals, p.Unwelcome, p.isolation()
 	f := p.note(s, decide(s), d.Now(), d.Input.DeferBase)
 	return FollowUp{Split: f.split, Sleep: f.sleep, Over: !f.goOn && f.err == nil, Reclaim: f.err != nil}
@@ -63,7 +63,7 @@ func (Driver) Arrange(p *Progress, item Item) (name string, arg any, done func(r
 func (Driver) HandedOver(p Progress, by uuid.UUID) bool { return p.handedOver(by.String()) }
 
 // Halved notes the answer of [activities.Activities.SplitChunk].
-func (Driver) Halved(p *Progress, s *activities.Split, halved bool) { p.halved(s, halved) }
+func (Driver) Halved(p *Progress, s *activities.SplitInput, halved bool) { p.halved(s, halved) }
 
 // LostOwnership reports whether an activity's error means that the run has to
 // claim its export again.

@@ -15,8 +15,8 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// StartOptions are the options under which an invocation starts.
-func StartOptions(in activities.Invocation) client.StartWorkflowOptions {
+// InvokeOptions are the options under which an invocation starts.
+func InvokeOptions(in activities.Invocation) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       InvokeID(in.OrganizationID, in.CorrelationID),
 		TaskQueue:                startQueue(in),
@@ -115,7 +115,7 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 // another one after it.
 func execute(ctx context.Context, c client.Client, in activities.Invocation, after string) (Outcome, error) {
 	sum := SumOf(in)
-	options := StartOptions(in)
+	options := InvokeOptions(in)
 	// An update with an ID that a run has answered is answered from there, also when
 	// that run asked something else or is over.
 	update := OutcomeUpdate + "/" + sum

@@ -95,7 +95,7 @@ func TestPlanned(t *testing.T) {
 	in := activities.Invocation{AdapterName: "xledger", Operation: adapters.Call}
 	for body, want := range map[string]bool{`{"query":"{ a }"}`: true, `{"query":"mutation { addProjects(inputs: []) { x } }"}`: false, `1`: false} {
 		in.Body = json.RawMessage(body)
-		_, readOnly := workflows.Planned(in)
+		_, readOnly := workflows.DescribeRequest(in)
 		require.Equal(t, want, readOnly, body)
 	}
 }

@@ -209,7 +209,7 @@ func TestHostileRuns(t *testing.T) {
 			env = environment(t)
 			env.ExecuteWorkflow(workflows.BackfillName, workflows.BackfillInput{Runs: []workflows.SyncInput{in}})
 			require.NoError(t, env.GetWorkflowError())
-			var done workflows.Backfilled
+			var done workflows.BackfillResult
 			require.NoError(t, env.GetWorkflowResult(&done))
 			require.Len(t, done.Refused, 1)
 			requireTame(t, done.Refused[0])
@@ -246,9 +246,9 @@ func TestHostileMonitors(t *testing.T) {
 		m.gone = true
 		env := environment(t)
 		env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) {})
-		env.RegisterActivityWithOptions(m.acts.Watch, activity.RegisterOptions{Name: activities.WatchName, DisableAlreadyRegisteredCheck: true})
+		env.RegisterActivityWithOptions(m.acts.Inspect, activity.RegisterOptions{Name: activities.InspectName, DisableAlreadyRegisteredCheck: true})
 		env.ExecuteWorkflow(workflows.MonitorName, workflows.MonitorInput{OrganizationID: m.organization, IntegrationID: m.integration,
-			Resume: &workflows.Watching{Record: health.Record{State: health.Healthy}}})
+			Resume: &workflows.MonitorProgress{Record: health.Record{State: health.Healthy}}})
 		require.NoError(t, env.GetWorkflowError(), "it looked, and there is no such integration")
 	})
 	t.Run("signals", func(t *testing.T) {

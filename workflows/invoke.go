@@ -95,10 +95,10 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.C
 	began := workflow.Now(ctx)
 	own, cancel := workflow.NewDisconnectedContext(ctx)
 	calling := workflow.ExecuteActivity(workflow.WithActivityOptions(own, callOptions(in)), activities.CallName, in)
-	var held activities.Held
+	var held activities.HoldResult
 	if workflow.Await(ctx, calling.IsReady) != nil {
 		held = hold(own)
-		held.Asked = true
+		held.Cancelled = true
 		cancel()
 	}
 	var result activities.CallResult
@@ -106,7 +106,7 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.C
 	if err != nil {
 		// Where the worker was lost while it held the call, the cancellation and the
 		// call's end come together, and nothing says that it was held.
-		held.Asked = held.Asked || ctx.Err() != nil
+		held.Cancelled = held.Cancelled || ctx.Err() != nil
 		result.Trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
 	return outcomeOf(in, result.Trail, held, result.Response, err), result
@@ -116,8 +116,8 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.C
 // local activity, because it needs no more than this worker has, and the
 // cancellation goes out with the answer. Should Temporal not answer within 5 s,
 // the call is cancelled unread.
-func hold(ctx workflow.Context) activities.Held {
-	var held activities.Held
+func hold(ctx workflow.Context) activities.HoldResult {
+	var held activities.HoldResult
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: 2 * time.Second, ScheduleToCloseTimeout: 5 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: time.Second},
@@ -131,7 +131,7 @@ func hold(ctx workflow.Context) activities.Held {
 
 // mirror copies a trail into the audit record, if it leaves rows there.
 func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Trail) error {
-	f := activities.Finished{
+	f := activities.MirrorInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
 		AdapterName: in.AdapterName, Operation: string(in.Operation), Actor: in.Actor, ReadOnly: readOnly(in),
 		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
@@ -191,7 +191,7 @@ func mirrorOptions() workflow.ActivityOptions {
 // trailOf finds the trail in the error of a call, or in what was held of it. A
 // timeout must be looked for first: its cause is the failure of the attempt
 // before, whose trail lacks the attempt that was lost.
-func trailOf(err error, held activities.Held, p classify.Policy, began, now time.Time) activities.Trail {
+func trailOf(err error, held activities.HoldResult, p classify.Policy, began, now time.Time) activities.Trail {
 	var trail activities.Trail
 	var timedOut *temporal.TimeoutError
 	var failed *temporal.ApplicationError
@@ -205,7 +205,7 @@ func trailOf(err error, held activities.Held, p classify.Policy, began, now time
 		if unrecorded := trail.Last().Class != "" || len(trail) == 0; unrecorded && lostOne(err, timedOut) {
 			n = max(n, len(trail)+1)
 		}
-		if outOfAttempts(err) && !held.Asked { // who is held has no more than it had
+		if outOfAttempts(err) && !held.Cancelled { // who is held has no more than it had
 			n = max(n, p.MaxAttempts())
 		}
 		return trail.Lost(n, began, now)

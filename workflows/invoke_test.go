@@ -40,7 +40,7 @@ type bench struct {
 	sandbox      *sandbox.Sandbox
 	organization uuid.UUID
 	integration  integrations.Integration
-	rows         []runlog.Row
+	rows         []runlog.AttemptRow
 	control      *runlog.Control // of the integration
 	log          bytes.Buffer
 	acts         *activities.Activities
@@ -69,7 +69,7 @@ func newBench(t *testing.T) *bench {
 		Adapters: activities.Adapters(),
 		Client:   client,
 		Secrets:  b.secrets,
-		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
+		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.AttemptRow) error {
 			b.rows = append(b.rows, rows...)
 			return nil
 		},
@@ -96,18 +96,18 @@ func (b *bench) memory() activities.ClaimStore {
 	}
 	claims := make(map[uuid.UUID]*claim)
 	return activities.ClaimStore{
-		Take: func(_ context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
+		Take: func(_ context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
 			until := now().Add(left + inFlight)
 			k := claims[c.CorrelationID]
 			if k != nil && k.BodySHA256 != c.BodySHA256 {
-				return runlog.Claimed{}, &runlog.ConflictError{What: "request body"}
+				return runlog.WriteClaimResult{}, &runlog.ConflictError{What: "request body"}
 			}
 			if k == nil || k.effect == classify.None || k.effect == classify.Open && again {
 				claims[c.CorrelationID] = &claim{WriteClaim: c, effect: classify.Open, until: until}
-				return runlog.Claimed{Mine: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
+				return runlog.WriteClaimResult{Mine: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
 			}
 			due := k.ended || !k.until.After(now())
-			return runlog.Claimed{Effect: k.effect, Due: due, Wait: k.until.Sub(now()), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil
+			return runlog.WriteClaimResult{Effect: k.effect, Due: due, Wait: k.until.Sub(now()), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil
 		},
 		Settle: func(_ context.Context, _, correlation uuid.UUID, _ int, effect classify.Effect, ended bool, status int) error {
 			if k := claims[correlation]; k.effect == classify.Open {
@@ -337,7 +337,7 @@ func TestPermanentFaultsOfOurs(t *testing.T) {
 
 // cancelled runs an invocation that is cancelled while it waits for its third
 // attempt, with what can be known of the first two.
-func (b *bench) cancelled(t *testing.T, held activities.Held, err error) workflows.Outcome {
+func (b *bench) cancelled(t *testing.T, held activities.HoldResult, err error) workflows.Outcome {
 	t.Helper()
 	b.sandbox.Script(sandbox.Rule{Status: http.StatusBadGateway})
 	b.env.OnActivity(activities.HoldName, mock.Anything).Return(held, err)
@@ -352,7 +352,7 @@ func (b *bench) cancelled(t *testing.T, held activities.Held, err error) workflo
 func TestCancelledCallIsHeld(t *testing.T) {
 	b := newBench(t)
 	first := activities.Attempt{Number: 1, Class: classify.Transient, Kind: classify.BadGateway, HTTPStatus: 502, Retryable: true, EndedAt: time.Now()}
-	out := b.cancelled(t, activities.Held{Begun: 2, Trail: activities.Trail{first}}, nil)
+	out := b.cancelled(t, activities.HoldResult{Begun: 2, Trail: activities.Trail{first}}, nil)
 	require.Equal(t, []any{2, 2, classify.Permanent, "cancelled by the caller", false},
 		[]any{out.TotalAttempts, out.Failure.Attempt, out.Failure.ErrorClass, out.Failure.Message, out.Failure.IsRetryable})
 	require.Len(t, b.rows, 2)
@@ -365,7 +365,7 @@ func TestCancelledCallIsHeld(t *testing.T) {
 // is missing.
 func TestCancelledCallIsUnread(t *testing.T) {
 	b := newBench(t)
-	out := b.cancelled(t, activities.Held{}, temporal.NewNonRetryableApplicationError("away", "away", nil))
+	out := b.cancelled(t, activities.HoldResult{}, temporal.NewNonRetryableApplicationError("away", "away", nil))
 	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
 	require.Contains(t, out.Failure.Message, "Temporal could not be asked for the attempts before")
 	require.Len(t, b.rows, 1)
@@ -632,7 +632,7 @@ func TestPanicIsContained(t *testing.T) {
 		},
 		Adapters: map[string]adapters.Adapter{"xledger": broken{canary}},
 		Secrets:  b.secrets,
-		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
+		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.AttemptRow) error {
 			b.rows = rows
 			return nil
 		},
@@ -653,8 +653,8 @@ func TestPanicIsContained(t *testing.T) {
 type broken struct{ canary string }
 
 func (broken) Vendor() adapters.Vendor { return adapters.Vendor{} }
-func (broken) Plan(adapters.Operation, []byte) (adapters.Plan, error) {
-	return adapters.Plan{Guard: adapters.ReadOnly}, nil
+func (broken) Describe(adapters.Operation, []byte) (adapters.Description, error) {
+	return adapters.Description{Guard: adapters.ReadOnly}, nil
 }
 func (b broken) Do(context.Context, *adapters.Conn, adapters.Operation, []byte) (adapters.Response, classify.Verdict) {
 	panic(b.canary)

@@ -266,7 +266,7 @@ func (p *Progress) skipTried() {
 }
 
 // drawn notes what came of drawing a voucher of a chunk.
-func (p *Progress) drawn(chunk, into int, d runlog.Drawn) {
+func (p *Progress) drawn(chunk, into int, d runlog.DrawResult) {
 	held := slices.IndexFunc(p.Held, func(i Item) bool { return i.Chunk == chunk })
 	planned := held < 0
 	switch {
@@ -349,8 +349,8 @@ func (p *Progress) smaller(entries int, item Item) {
 }
 
 // split is how a refused chunk is halved.
-func (p Progress) split(item Item) *activities.Split {
-	return &activities.Split{Export: p.Export, Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == halve && item.Isolates}
+func (p Progress) split(item Item) *activities.SplitInput {
+	return &activities.SplitInput{Export: p.Export, Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == halve && item.Isolates}
 }
 
 // arrangement is the activity of an item that is no invocation. done notes its result,
@@ -359,8 +359,8 @@ func (p *Progress) arrangement(item Item) (name string, arg any, done func(resul
 	switch item.Do {
 	case draw:
 		into := p.Last + 1
-		return activities.DrawName, activities.Draw{Export: p.Export, Chunk: item.Chunk, Into: into, Place: item.Place}, func(result func(any) error) error {
-			var d runlog.Drawn
+		return activities.DrawName, activities.DrawInput{Export: p.Export, Chunk: item.Chunk, Into: into, Place: item.Place}, func(result func(any) error) error {
+			var d runlog.DrawResult
 			if err := result(&d); err != nil {
 				return err
 			}
@@ -372,8 +372,8 @@ func (p *Progress) arrangement(item Item) (name string, arg any, done func(resul
 		if item.Only {
 			f.From, f.To = 1, 0
 		}
-		return activities.FitName, activities.Fit{Export: p.Export, Fit: f}, func(result func(any) error) error {
-			var fitted runlog.Fitted
+		return activities.FitName, activities.FitInput{Export: p.Export, Fit: f}, func(result func(any) error) error {
+			var fitted runlog.FitResult
 			if err := result(&fitted); err != nil {
 				return err
 			}
@@ -393,7 +393,7 @@ func (p *Progress) arrangement(item Item) (name string, arg any, done func(resul
 }
 
 // fitted notes that chunks were made smaller.
-func (p *Progress) fitted(f runlog.Fit, out runlog.Fitted, item Item) {
+func (p *Progress) fitted(f runlog.Fit, out runlog.FitResult, item Item) {
 	for i := range out.Kept {
 		p.Queue = append(p.Queue, Item{Chunk: out.Kept[len(out.Kept)-1-i]})
 	}

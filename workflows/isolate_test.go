@@ -35,7 +35,7 @@ type plan struct {
 	progress   Progress
 }
 
-func newPlan(vouchers, size int, p activities.Planned) *plan {
+func newPlan(vouchers, size int, p activities.PlanResult) *plan {
 	x := &plan{chunks: make(map[int][]int), refused: make(map[int]string), rejected: make(map[int]string), made: make(map[int]bool)}
 	for v := range vouchers {
 		p.Chunks = 1 + v*2/size
@@ -104,7 +104,7 @@ func (x *plan) do(arg any, into any) {
 		return true
 	}
 	switch a := arg.(type) {
-	case activities.Split:
+	case activities.SplitInput:
 		split := half(a.Chunk, a.Into)
 		if *into.(*bool) = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
@@ -112,8 +112,8 @@ func (x *plan) do(arg any, into any) {
 			}
 			delete(x.chunks, a.Chunk)
 		}
-	case activities.Draw:
-		v, d := x.chunks[a.Chunk], into.(*runlog.Drawn)
+	case activities.DrawInput:
+		v, d := x.chunks[a.Chunk], into.(*runlog.DrawResult)
 		if x.undrawable != nil && x.undrawable(a.Chunk) {
 			return
 		}
@@ -122,8 +122,8 @@ func (x *plan) do(arg any, into any) {
 			x.chunks[a.Into] = []int{v[i]}
 			x.chunks[a.Chunk] = slices.Delete(slices.Clone(v), i, i+1)
 		}
-	case activities.Fit:
-		out := into.(*runlog.Fitted)
+	case activities.FitInput:
+		out := into.(*runlog.FitResult)
 		out.Halved, out.Last = half(a.Chunk, a.Into), a.Into
 		var rest []int
 		for c := a.From; c <= a.To; c++ {
@@ -154,7 +154,7 @@ func (x *plan) left() (n int) {
 	return n
 }
 
-var terms = activities.Planned{Size: 200, Full: 200, Isolate: 500, EqualRefusals: 16}
+var terms = activities.PlanResult{Size: 200, Full: 200, Isolate: 500, EqualRefusals: 16}
 
 // 300 vouchers that are all refused for one reason end a run, and none is rejected.
 func TestAllRefused(t *testing.T) {
@@ -261,24 +261,24 @@ func TestSizes(t *testing.T) {
 	require.Equal(t, 50, x.progress.Export.ChunkSize)
 	require.LessOrEqual(t, x.requests, 800/50+2*2+6, "each size is refused and asked for once")
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 200, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, activities.PlanResult{Size: 50, Full: 200, Isolate: 500, EqualRefusals: 16})
 	x.run(t)
 	require.Equal(t, 200, x.progress.Export.ChunkSize)
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, activities.PlanResult{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 6 * time.Second // more than half of an attempt's time
 	x.run(t)
 	require.Len(t, x.accepted, 400)
 	require.Equal(t, 50, x.progress.Export.ChunkSize, "smaller ones take as long, so they are of no use")
 	require.Less(t, x.requests, 22)
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, activities.PlanResult{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 120 * time.Millisecond // for each entry
 	x.each = true
 	x.run(t)
 	require.Equal(t, 25, x.progress.Export.ChunkSize, "a slow chunk makes the next ones smaller")
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, activities.PlanResult{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 4 * time.Second
 	x.run(t)
 	require.Zero(t, x.progress.Export.ChunkSize, "it is neither slow nor quick")

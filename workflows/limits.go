@@ -70,7 +70,7 @@ func Reason(last activities.Attempt) string {
 }
 
 // waitsFor says why a call that is not running does not run.
-func waitsFor(p *workflow.PendingActivityInfo, live Live) string {
+func waitsFor(p *workflow.PendingActivityInfo, live Status) string {
 	due := live.NextAttemptAt == nil || !live.NextAttemptAt.After(time.Now())
 	switch {
 	case p.GetState() != enums.PENDING_ACTIVITY_STATE_SCHEDULED:

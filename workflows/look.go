@@ -24,8 +24,8 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 )
 
-// Live is an invocation as Temporal sees it.
-type Live struct {
+// Status is an invocation as Temporal sees it.
+type Status struct {
 	OrganizationID    uuid.UUID
 	WorkflowID, RunID string
 	State             string // running, waiting (for the next attempt), recording (audit rows), completed
@@ -34,25 +34,25 @@ type Live struct {
 	Reason            string // why it waits, or why nothing more was tried; "" if there is nothing to say
 }
 
-// Look finds an invocation. Without an organization it is searched by its
+// InvocationStatus finds an invocation. Without an organization it is searched by its
 // correlation ID, which takes a moment after the start. The error is a
 // *serviceerror.NotFound if there is none.
-func Look(ctx context.Context, c client.Client, organization, correlation uuid.UUID) (Live, error) {
+func InvocationStatus(ctx context.Context, c client.Client, organization, correlation uuid.UUID) (Status, error) {
 	if organization == uuid.Nil {
 		found, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Query: fmt.Sprintf("%s = '%s' AND WorkflowType = '%s'", CorrelationID.GetName(), correlation, InvokeName),
 		})
 		if err != nil {
-			return Live{}, err
+			return Status{}, err
 		}
 		if len(found.Executions) == 0 {
-			return Live{}, serviceerror.NewNotFound("no invocation " + correlation.String())
+			return Status{}, serviceerror.NewNotFound("no invocation " + correlation.String())
 		}
 		if organization, err = organizationOf(found.Executions[0]); err != nil {
-			return Live{}, err
+			return Status{}, err
 		}
 	}
-	live := Live{OrganizationID: organization, WorkflowID: InvokeID(organization, correlation), State: "running"}
+	live := Status{OrganizationID: organization, WorkflowID: InvokeID(organization, correlation), State: "running"}
 	d, err := c.DescribeWorkflowExecution(ctx, live.WorkflowID, "")
 	if err != nil {
 		return live, err
@@ -73,7 +73,7 @@ func Look(ctx context.Context, c client.Client, organization, correlation uuid.U
 
 // withoutWrites takes the effects out of the trail of an invocation that can have
 // none: an attempt that was lost has an open one, whatever it was.
-func (live *Live) withoutWrites(ctx context.Context, c client.Client) error {
+func (live *Status) withoutWrites(ctx context.Context, c client.Client) error {
 	events := c.GetWorkflowHistory(ctx, live.WorkflowID, live.RunID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	if !events.HasNext() {
 		return nil
@@ -92,10 +92,10 @@ func (live *Live) withoutWrites(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// LookExport says how the call of a run of an export is doing. The state is
+// ExportStatus says how the call of a run of an export is doing. The state is
 // recording when the run is between two calls, or waits to go on later.
-func LookExport(ctx context.Context, c client.Client, workflowID string) (Live, error) {
-	live := Live{WorkflowID: workflowID, State: "recording"}
+func ExportStatus(ctx context.Context, c client.Client, workflowID string) (Status, error) {
+	live := Status{WorkflowID: workflowID, State: "recording"}
 	d, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return live, err
@@ -110,7 +110,7 @@ func LookExport(ctx context.Context, c client.Client, workflowID string) (Live, 
 
 // pending fills in what is to be known of a call that is not over, and reports
 // whether there is one.
-func (live *Live) pending(list []*workflow.PendingActivityInfo) bool {
+func (live *Status) pending(list []*workflow.PendingActivityInfo) bool {
 	for _, p := range list {
 		if p.GetActivityType().GetName() != activities.CallName {
 			live.State = "recording"
@@ -153,7 +153,7 @@ func trailInHistory(ctx context.Context, c client.Client, workflowID, runID stri
 		}
 		switch a := e.Attributes.(type) {
 		case *history.HistoryEvent_ActivityTaskScheduledEventAttributes:
-			var f activities.Finished
+			var f activities.MirrorInput
 			if a.ActivityTaskScheduledEventAttributes.GetActivityType().GetName() == activities.MirrorName &&
 				decode(a.ActivityTaskScheduledEventAttributes.GetInput(), &f) == nil {
 				return f.Trail, nil
@@ -199,18 +199,18 @@ func RequestSum(d *workflowservice.DescribeWorkflowExecutionResponse) (string, b
 // Describe returns the one-line summary of an invocation for the Temporal UI,
 // without any of its data.
 func Describe(in activities.Invocation) string {
-	summary, _ := Planned(in)
+	summary, _ := DescribeRequest(in)
 	return summary
 }
 
-// Planned is [Describe], and whether the adapter knows that the request changes
+// DescribeRequest is [Describe], and whether the adapter knows that the request changes
 // nothing.
-func Planned(in activities.Invocation) (summary string, readOnly bool) {
+func DescribeRequest(in activities.Invocation) (summary string, readOnly bool) {
 	adapter, ok := activities.Adapters()[in.AdapterName]
 	if !ok {
 		return string(in.Operation), false
 	}
-	plan, err := adapter.Plan(in.Operation, in.Body)
+	plan, err := adapter.Describe(in.Operation, in.Body)
 	if err != nil {
 		return string(in.Operation) + " (malformed request)", false
 	}

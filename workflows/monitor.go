@@ -26,17 +26,17 @@ const (
 
 // MonitorInput says which integration to watch.
 type MonitorInput struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	IntegrationID  uuid.UUID `json:"integrationId"`
-	Resume         *Watching `json:"resume,omitempty"` // where the run before this one in the chain stopped
+	OrganizationID uuid.UUID        `json:"organizationId"`
+	IntegrationID  uuid.UUID        `json:"integrationId"`
+	Resume         *MonitorProgress `json:"resume,omitempty"` // where the run before this one in the chain stopped
 }
 
-// Watching is what a monitor knows.
-type Watching struct {
-	Record    health.Record      `json:"record"`
-	Watched   activities.Watched `json:"watched"`
-	WarmedFor time.Time          `json:"warmedFor,omitzero"` // the scheduled run that was warmed up for last
-	LookedAt  time.Time          `json:"lookedAt"`
+// MonitorProgress is what a monitor knows.
+type MonitorProgress struct {
+	Record    health.Record            `json:"record"`
+	Watched   activities.InspectResult `json:"watched"`
+	WarmedFor time.Time                `json:"warmedFor,omitzero"` // the scheduled run that was warmed up for last
+	LookedAt  time.Time                `json:"lookedAt"`
 }
 
 // MonitorID is the workflow ID of an integration's monitor.
@@ -73,7 +73,7 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 		return notValid(err)
 	}
 	if in.Resume != nil && continued(ctx) {
-		m.Watching = *in.Resume
+		m.MonitorProgress = *in.Resume
 	} else if err := m.look(ctx); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 			continue
 		}
 		if step >= stepsPerRun || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			in.Resume = &m.Watching
+			in.Resume = &m.MonitorProgress
 			return workflow.NewContinueAsNewError(ctx, MonitorName, in)
 		}
 		at, act := m.next(workflow.Now(ctx))
@@ -137,7 +137,7 @@ func received(observed, changed workflow.ReceiveChannel, now time.Time) (seen []
 
 // monitor is a running [Monitor].
 type monitor struct {
-	Watching
+	MonitorProgress
 	target activities.Target
 }
 
@@ -160,15 +160,15 @@ func (m *monitor) next(now time.Time) (at time.Time, act func(workflow.Context, 
 // look reads the integration. A monitor that is new takes the record up that
 // was stored last.
 func (m *monitor) look(ctx workflow.Context) error {
-	var w activities.Watched
-	if err := store(ctx, activities.WatchName, "look at the integration", m.at(ctx), &w); err != nil {
+	var w activities.InspectResult
+	if err := store(ctx, activities.InspectName, "look at the integration", m.at(ctx), &w); err != nil {
 		return err
 	}
 	m.know(ctx, w)
 	return nil
 }
 
-func (m *monitor) know(ctx workflow.Context, w activities.Watched) {
+func (m *monitor) know(ctx workflow.Context, w activities.InspectResult) {
 	m.LookedAt = workflow.Now(ctx)
 	if m.Record.State == "" && !w.Gone {
 		m.Record = health.New(workflow.Now(ctx), w.Policy)
@@ -213,13 +213,13 @@ func probeOptions(summary string) workflow.ActivityOptions {
 // probe asks the vendor. Whatever comes of it, the next probe's wait counts
 // from now.
 func (m *monitor) probe(ctx workflow.Context, planned time.Time) error {
-	var p activities.Probed
+	var p activities.ProbeResult
 	in := activities.ProbeInput{Target: m.at(ctx), Planned: planned, Record: m.Record}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, probeOptions("probe")), activities.ProbeName, in).Get(ctx, &p)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	m.Record = m.Record.Asked(planned)
+	m.Record = m.Record.ProbeSent(planned)
 	if err == nil {
 		m.know(ctx, p.Watched)
 	} // else no worker, no database, or a worker that was lost: it shows nothing
@@ -266,7 +266,7 @@ func (m *monitor) record(ctx workflow.Context, seen ...health.Observation) error
 		u.NextProbeAt = at
 		u.ProbeInterval, _ = m.Record.Wait(m.Watched.Policy)
 	}
-	return store(ctx, activities.RecordName, "health: "+string(m.Record.State), u, nil)
+	return store(ctx, activities.RecordHealthName, "health: "+string(m.Record.State), u, nil)
 }
 
 // monitorOptions are the options under which a monitor starts. There is at most
@@ -289,14 +289,14 @@ func EnsureMonitor(ctx context.Context, c client.Client, organization, integrati
 	return err
 }
 
-// TellMonitor hands what traffic showed to an integration's monitor, and starts
+// ReportObservations hands what traffic showed to an integration's monitor, and starts
 // it if it is not running. It is an [activities.Tell].
-func TellMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
+func ReportObservations(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
 	return signalMonitor(ctx, c, organization, integration, ObservedSignal, seen)
 }
 
-// WakeMonitor makes an integration's monitor look at its integration.
-func WakeMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
+// RefreshMonitor makes an integration's monitor look at its integration.
+func RefreshMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
 	return signalMonitor(ctx, c, organization, integration, ChangedSignal, nil)
 }
 

@@ -44,8 +44,8 @@ type month struct {
 	organization uuid.UUID
 	integration  uuid.UUID
 
-	watched runlog.Watched
-	limits  integrations.Limits
+	watched runlog.MonitorTarget
+	limits  integrations.RequestLimits
 	gone    bool
 	noted   map[string]time.Time // hosts
 	updates []runlog.HealthUpdate
@@ -73,7 +73,7 @@ func newMonth(t *testing.T) *month {
 		OrganizationID: m.organization, ID: m.integration, Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
 		Credentials: map[string]integrations.Ref{"token": devstack.WriteSecret(store.Dir, m.organization, "token", sandbox.DemoXledgerToken)}, Policy: classify.DefaultPolicy(),
 	}
-	m.watched = runlog.Watched{Adapter: in.Adapter, BaseURL: in.BaseURL}
+	m.watched = runlog.MonitorTarget{Adapter: in.Adapter, BaseURL: in.BaseURL}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
 	m.acts = &activities.Activities{
@@ -83,9 +83,9 @@ func newMonth(t *testing.T) *month {
 		},
 		Adapters: activities.Adapters(), Client: client, Secrets: store, Log: slog.New(slog.DiscardHandler),
 		Health: activities.HealthStore{
-			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
+			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
 				if m.gone {
-					return runlog.Watched{}, runlog.ErrNotFound
+					return runlog.MonitorTarget{}, runlog.ErrNotFound
 				}
 				w := m.watched
 				if n := len(m.updates); n > 0 {
@@ -354,7 +354,7 @@ func TestMonthOnASharedHost(t *testing.T) {
 func TestProbesThatAreNotMade(t *testing.T) {
 	for name, stop := range map[string]func(m *month){
 		"quota": func(m *month) {
-			m.limits, m.acts.Gate = integrations.Limits{MonthlyRequests: 1}, new(limits.Gate)
+			m.limits, m.acts.Gate = integrations.RequestLimits{MonthlyRequests: 1}, new(limits.Gate)
 			m.acts.Gate.Ledger.Count(m.organization, m.integration, limits.Attempt, time.Now())
 		},
 		"file": func(m *month) { m.watched.Policy.NoProbes = true },
@@ -426,12 +426,12 @@ func TestWarmUpBeforeARun(t *testing.T) {
 // hours of an integration that is not probed, which costs no request.
 func TestMonthOfASecretThatEnds(t *testing.T) {
 	for name, c := range map[string]struct {
-		watched runlog.Watched
+		watched runlog.MonitorTarget
 		within  time.Duration
 	}{
-		"probed":     {runlog.Watched{}, 15 * time.Minute},
-		"not probed": {runlog.Watched{Policy: health.Policy{NoProbes: true}}, 12 * time.Hour},
-		"paused":     {runlog.Watched{Paused: true}, 12 * time.Hour},
+		"probed":     {runlog.MonitorTarget{}, 15 * time.Minute},
+		"not probed": {runlog.MonitorTarget{Policy: health.Policy{NoProbes: true}}, 12 * time.Hour},
+		"paused":     {runlog.MonitorTarget{Paused: true}, 12 * time.Hour},
 	} {
 		m := newMonth(t)
 		end := m.began.Add(31*24*time.Hour + time.Hour)
@@ -440,7 +440,7 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 		m.watched.Credentials = map[string]integrations.Ref{"token": devstack.WriteSecret(m.acts.Secrets.Dir, m.organization, "ends", "e30."+claims+".c2ln")}
 		stored, saves, last := false, 0, 31
 		var days []int
-		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, _ func(pgx.Tx, runlog.SecretWarning) error) error {
+		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretExpiries, _ func(pgx.Tx, runlog.SecretWarning) error) error {
 			saves++
 			require.Len(t, s.Known, 1)
 			require.True(t, s.Known[0].ExpiresAt.Equal(end))

@@ -48,7 +48,7 @@ func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, e
 		s = runlog.DeliveryState{State: "failed", ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := store(ctx, activities.RecordDeliveryName, "record: "+s.State, activities.DeliveryEnd{Key: k, State: s}, nil)
+	err := store(ctx, activities.RecordDeliveryName, "record: "+s.State, activities.RecordDeliveryInput{Key: k, State: s}, nil)
 	return s, err
 }
 
@@ -77,23 +77,23 @@ func lastKind(err error) classify.Kind {
 	return classify.AttemptTimeout
 }
 
-// DrainNotifications makes one pass over what waits to be told: it queues what
+// StartDeliveries makes one pass over what waits to be told: it queues what
 // the hour of its cause kept back, and starts a workflow for each delivery that
 // Temporal does not have. Any number of workers may do so at once, and it may
 // stop anywhere: a delivery that was started and not marked is started again,
 // which Temporal refuses. One organization's fault does not keep the others.
-func DrainNotifications(ctx context.Context, c client.Client, db runlog.Beginner, log *slog.Logger) error {
-	organizations, err := runlog.OrganizationsToNotify(ctx, db)
+func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, log *slog.Logger) error {
+	organizations, err := runlog.ListOrganizationsToNotify(ctx, db)
 	if err != nil {
 		return err
 	}
 	var faults []error
 	for _, organization := range organizations {
-		if err := runlog.TellKept(ctx, db, organization); err != nil {
+		if err := runlog.FlushSuppressed(ctx, db, organization); err != nil {
 			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
 			continue
 		}
-		keys, err := runlog.DeliveriesToStart(ctx, db, organization)
+		keys, err := runlog.ListDeliveriesToStart(ctx, db, organization)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
 			continue
@@ -122,5 +122,5 @@ func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k r
 	if err != nil && !errors.As(err, &there) {
 		return err
 	}
-	return runlog.DeliveryStarted(ctx, db, k)
+	return runlog.MarkDeliveryStarted(ctx, db, k)
 }

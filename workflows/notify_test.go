@@ -29,15 +29,15 @@ func TestNotifySchedule(t *testing.T) {
 		at = append(at, env.Now())
 		return runlog.DeliveryState{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
 	}, activity.RegisterOptions{Name: activities.DeliverName})
-	var ends []activities.DeliveryEnd
-	env.RegisterActivityWithOptions(func(_ context.Context, end activities.DeliveryEnd) error {
+	var ends []activities.RecordDeliveryInput
+	env.RegisterActivityWithOptions(func(_ context.Context, end activities.RecordDeliveryInput) error {
 		ends = append(ends, end)
 		return nil
 	}, activity.RegisterOptions{Name: activities.RecordDeliveryName})
 	key := runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
 	env.ExecuteWorkflow(workflows.Notify, key)
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, []activities.DeliveryEnd{{Key: key, State: runlog.DeliveryState{State: "failed", ErrorKind: classify.Unavailable}}}, ends)
+	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, State: runlog.DeliveryState{State: "failed", ErrorKind: classify.Unavailable}}}, ends)
 	require.Len(t, at, 10)
 	for i, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560} {
 		require.Equal(t, wait*time.Second, at[i+1].Sub(at[i]).Round(time.Second), "wait %d", i+1)

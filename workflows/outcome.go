@@ -43,7 +43,7 @@ type Failure struct {
 
 // outcomeOf turns a trail into an outcome. isRetryable is always false: the
 // retries that could help have been made.
-func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.Held, answer activities.Answer, err error) Outcome {
+func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.HoldResult, answer activities.Answer, err error) Outcome {
 	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: trail.Last().Number}
 	if !readOnly(in) {
 		var ended bool

@@ -16,26 +16,26 @@ import (
 
 // ScheduleState is an integration's schedule as Temporal has it.
 type ScheduleState struct {
-	IntegrationID uuid.UUID `json:"integrationId"`
-	Name          string    `json:"name"`
-	ScheduleID    string    `json:"scheduleId"` // in Temporal
-	Schedule      string    `json:"schedule"`   // for people
-	TimeZone      string    `json:"timeZone"`
-	PeriodRule    string    `json:"period"` // day, week, month
-	Overlap       string    `json:"overlap"`
-	CatchUp       string    `json:"catchUp"` // durations as in the file
-	WarmUp        string    `json:"warmUp"`
-	Drift         string    `json:"driftThreshold"`
-	Paused        bool      `json:"paused"`
-	Note          string    `json:"note,omitempty"`
-	Drifted       bool      `json:"drifted"` // from the file that was applied: by hand, or an apply was cut off
-	Last          []Fired   `json:"last"`    // newest first
-	Next          []Firing  `json:"next"`
-	Created       time.Time `json:"created"`
-	Updated       time.Time `json:"updated,omitzero"`
-	Running       []string  `json:"running"` // workflow IDs
-	MissedCatchUp int       `json:"missedCatchUp"`
-	Skipped       int       `json:"skippedByOverlap"`
+	IntegrationID  uuid.UUID    `json:"integrationId"`
+	Name           string       `json:"name"`
+	ScheduleID     string       `json:"scheduleId"` // in Temporal
+	Schedule       string       `json:"schedule"`   // for people
+	TimeZone       string       `json:"timeZone"`
+	PeriodRule     string       `json:"period"` // day, week, month
+	Overlap        string       `json:"overlap"`
+	CatchUp        string       `json:"catchUp"` // durations as in the file
+	WarmUp         string       `json:"warmUp"`
+	DriftThreshold string       `json:"driftThreshold"`
+	Paused         bool         `json:"paused"`
+	Note           string       `json:"note,omitempty"`
+	OutOfSync      bool         `json:"drifted"` // from the file that was applied: by hand, or an apply was cut off
+	Last           []PastFiring `json:"last"`    // newest first
+	Next           []Firing     `json:"next"`
+	Created        time.Time    `json:"created"`
+	Updated        time.Time    `json:"updated,omitzero"`
+	Running        []string     `json:"running"` // workflow IDs
+	MissedCatchUp  int          `json:"missedCatchUp"`
+	Skipped        int          `json:"skippedByOverlap"`
 }
 
 // Firing is when a schedule fires, and what it exports then.
@@ -44,8 +44,8 @@ type Firing struct {
 	Period string    `json:"period"`
 }
 
-// Fired is a firing that was.
-type Fired struct {
+// PastFiring is a firing that was.
+type PastFiring struct {
 	Firing
 	StartedAt  time.Time `json:"startedAt"`
 	WorkflowID string    `json:"workflowId"`
@@ -89,9 +89,9 @@ func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Inte
 	s := ScheduleState{
 		IntegrationID: in.ID, Name: in.Name, ScheduleID: ScheduleID(in.OrganizationID, in.ID), Schedule: in.Schedule.String(), TimeZone: in.Schedule.TimeZone,
 		PeriodRule: in.Schedule.Rule(), Overlap: in.Schedule.OverlapRule(), CatchUp: integrations.Short(in.Schedule.CatchUpWindow()),
-		WarmUp: integrations.Short(in.Schedule.WarmUpLead()), Drift: integrations.Short(in.Schedule.DriftLimit()),
-		Drifted: !sameSchedule(d.Schedule, client.Schedule{Spec: &spec, Action: actionOf(in), Policy: policyOf(*in.Schedule)}),
-		Next:    Firings(*in.Schedule, d.Info.NextActionTimes[:min(shown, len(d.Info.NextActionTimes))]), Last: []Fired{}, Running: []string{},
+		WarmUp: integrations.Short(in.Schedule.WarmUpLead()), DriftThreshold: integrations.Short(in.Schedule.DriftThresholdOrDefault()),
+		OutOfSync: !sameSchedule(d.Schedule, client.Schedule{Spec: &spec, Action: actionOf(in), Policy: policyOf(*in.Schedule)}),
+		Next:      Firings(*in.Schedule, d.Info.NextActionTimes[:min(shown, len(d.Info.NextActionTimes))]), Last: []PastFiring{}, Running: []string{},
 		Created: d.Info.CreatedAt, Updated: d.Info.LastUpdateAt,
 		MissedCatchUp: d.Info.NumActionsMissedCatchupWindow, Skipped: d.Info.NumActionsSkippedOverlap,
 	}
@@ -103,7 +103,7 @@ func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Inte
 	}
 	for i := len(d.Info.RecentActions) - 1; i >= 0 && len(s.Last) < shown; i-- {
 		a := d.Info.RecentActions[i]
-		fired := Fired{Firing: Firings(*in.Schedule, []time.Time{a.ScheduleTime})[0], StartedAt: a.ActualTime}
+		fired := PastFiring{Firing: Firings(*in.Schedule, []time.Time{a.ScheduleTime})[0], StartedAt: a.ActualTime}
 		if w := a.StartWorkflowResult; w != nil {
 			fired.WorkflowID, fired.RunID = w.WorkflowID, w.FirstExecutionRunID
 		}

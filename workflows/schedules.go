@@ -141,9 +141,9 @@ func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowActio
 	return converter.GetDefaultDataConverter().FromPayload(payload, &is) == nil && reflect.DeepEqual(is, want.Args[0])
 }
 
-// RunIsDead reports whether the run of a pending export no longer runs. One
+// RunClosed reports whether the run of a pending export no longer runs. One
 // that has continued as new does, under the same workflow ID.
-func RunIsDead(ctx context.Context, c client.Client, e runlog.Export) (bool, error) {
+func RunClosed(ctx context.Context, c client.Client, e runlog.Export) (bool, error) {
 	d, err := c.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {

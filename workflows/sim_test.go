@@ -47,7 +47,7 @@ type sim struct {
 	noise             int // percent of sends that go wrong
 	style             int
 	p                 Progress
-	plan              activities.Planned
+	plan              activities.PlanResult
 	log               []string
 }
 
@@ -278,7 +278,7 @@ func (x *sim) do(arg any, into any) {
 		return true
 	}
 	switch a := arg.(type) {
-	case activities.Split:
+	case activities.SplitInput:
 		x.logf("split %d into %d keep=%v", a.Chunk, a.Into, a.Keep)
 		split := half(a.Chunk, a.Into)
 		if *into.(*bool) = split; !split && !a.Keep {
@@ -291,8 +291,8 @@ func (x *sim) do(arg any, into any) {
 			}
 			x.chunks[a.Chunk] = nil
 		}
-	case activities.Draw:
-		v, d := x.chunks[a.Chunk], into.(*runlog.Drawn)
+	case activities.DrawInput:
+		v, d := x.chunks[a.Chunk], into.(*runlog.DrawResult)
 		var mov []int
 		for _, w := range v {
 			if _, ok := x.open[w]; !ok {
@@ -308,8 +308,8 @@ func (x *sim) do(arg any, into any) {
 			x.chunks[a.Chunk] = slices.DeleteFunc(slices.Clone(v), func(u int) bool { return u == w })
 		}
 		x.logf("draw of %d into %d: %+v", a.Chunk, a.Into, *d)
-	case activities.Fit:
-		out := into.(*runlog.Fitted)
+	case activities.FitInput:
+		out := into.(*runlog.FitResult)
 		out.Last = a.Into
 		if a.Chunk > 0 {
 			out.Halved = half(a.Chunk, a.Into)
@@ -432,7 +432,7 @@ func simOf(t *rapid.T, maxN int) *sim {
 	x := &sim{t: t, r: rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed"))), now: time.Unix(1e6, 0),
 		chunks: map[int][]int{}, open: map[int]openness{}, stored: map[int]bool{}, exported: map[int]bool{}, rejected: map[int]bool{}, refused: map[int]string{}, kindOf: map[int]classify.Kind{}, alone: map[int]bool{}}
 	size := 2 * rapid.IntRange(1, 40).Draw(t, "size")
-	x.plan = activities.Planned{Size: size, Full: rapid.SampledFrom([]int{size, 4 * size}).Draw(t, "full"), Isolate: rapid.SampledFrom([]int{0, 10, 500, 10000}).Draw(t, "isolate"),
+	x.plan = activities.PlanResult{Size: size, Full: rapid.SampledFrom([]int{size, 4 * size}).Draw(t, "full"), Isolate: rapid.SampledFrom([]int{0, 10, 500, 10000}).Draw(t, "isolate"),
 		EqualRefusals: rapid.SampledFrom([]int{16, 16, 4}).Draw(t, "equal"), Ping: rapid.Bool().Draw(t, "ping"), Verify: rapid.Bool().Draw(t, "verify")}
 	x.largest = 2 * rapid.SampledFrom([]int{0, 0, 1, 3, 9}).Draw(t, "largest")
 	x.noise = rapid.SampledFrom([]int{0, 5, 20}).Draw(t, "noise")

@@ -43,15 +43,15 @@ type SyncInput struct {
 
 // Progress is how far a run is.
 type Progress struct {
-	Export     runlog.Export      `json:"export"`
-	Plan       activities.Planned `json:"plan"`
-	Next       int                `json:"next"`                // the planned chunk to be sent next, from 1
-	Queue      []Item             `json:"queue,omitempty"`     // to be made before it, the last one first
-	Aside      []Item             `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
-	Last       int                `json:"last"`                // the highest chunk number given out
-	LateErrors bool               `json:"lateErrors"`          // late errors have been asked for
-	Deferrals  int                `json:"deferrals"`           // in a row
-	Unwelcome  bool               `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+	Export     runlog.Export         `json:"export"`
+	Plan       activities.PlanResult `json:"plan"`
+	Next       int                   `json:"next"`                // the planned chunk to be sent next, from 1
+	Queue      []Item                `json:"queue,omitempty"`     // to be made before it, the last one first
+	Aside      []Item                `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
+	Last       int                   `json:"last"`                // the highest chunk number given out
+	LateErrors bool                  `json:"lateErrors"`          // late errors have been asked for
+	Deferrals  int                   `json:"deferrals"`           // in a row
+	Unwelcome  bool                  `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
 
 	Isolation
 	Sizes
@@ -136,8 +136,8 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 			return SyncResult{}, errNotOwner
 		}
 		*p = *in.Resume
-		var c activities.Claimed
-		if err := store(durable, activities.ClaimName, "resume "+p.Export.Period, activities.Claim{Export: p.Export, HandedOver: true}, &c); err != nil {
+		var c activities.ClaimResult
+		if err := store(durable, activities.ClaimName, "resume "+p.Export.Period, activities.ClaimInput{Export: p.Export, HandedOver: true}, &c); err != nil {
 			return SyncResult{}, err
 		}
 		if !c.Mine {
@@ -234,7 +234,7 @@ func configurationFault(err error) string {
 var scheduledStart = temporal.NewSearchAttributeKeyTime("TemporalScheduledStartTime")
 
 // claim makes the run's row, or finds the one that its period has.
-func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error) {
+func claim(ctx workflow.Context, in SyncInput) (c activities.ClaimResult, err error) {
 	info := workflow.GetInfo(ctx)
 	var scheduled *time.Time
 	if at, ok := workflow.GetTypedSearchAttributes(ctx).GetTime(scheduledStart); ok && in.Schedule != nil {
@@ -242,7 +242,7 @@ func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error)
 	} else if in.Schedule != nil {
 		scheduled = &info.WorkflowStartTime // started by hand
 	}
-	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.Claim{Schedule: in.Schedule, Export: runlog.Export{
+	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.ClaimInput{Schedule: in.Schedule, Export: runlog.Export{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
 		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, // whose run it is, its activity knows

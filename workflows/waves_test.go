@@ -74,7 +74,7 @@ func (w *world) makes(t require.TestingT) *Progress {
 
 func newWorld(vouchers, size, full int, answer func(w *world, item Item, vouchers []int) *activities.Attempt) *world {
 	w := &world{now: time.Unix(1e6, 0), answer: answer}
-	w.plan = newPlan(vouchers, size, activities.Planned{Size: size, Full: full, Isolate: 500, EqualRefusals: 16})
+	w.plan = newPlan(vouchers, size, activities.PlanResult{Size: size, Full: full, Isolate: 500, EqualRefusals: 16})
 	return w
 }
 
@@ -282,7 +282,7 @@ func TestTokenDiesInALargeChunk(t *testing.T) {
 // one.
 func TestSplitKeeps(t *testing.T) {
 	for vouchers, keep := range map[int]bool{0: true, 1: false, 2: true} {
-		p := &Progress{Plan: activities.Planned{EqualRefusals: 16, Isolate: 500}, Isolation: Isolation{Trusted: true, Accepted: true}}
+		p := &Progress{Plan: activities.PlanResult{EqualRefusals: 16, Isolate: 500}, Isolation: Isolation{Trusted: true, Accepted: true}}
 		at := activities.Attempt{Number: 1, Class: classify.Permanent, Kind: classify.Business, Effect: classify.None, Vouchers: vouchers}
 		d := Driver{Now: time.Now}
 		f := d.Follow(p, d.Invocation(*p, Item{Chunk: 1}, uuid.New()), Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))

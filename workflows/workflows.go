@@ -84,7 +84,7 @@ func Register(w worker.Registry, a *activities.Activities) {
 		activities.ClaimName: a.ClaimExport, activities.PlanName: a.PlanExport, activities.SplitName: a.SplitChunk,
 		activities.DrawName: a.DrawVoucher, activities.FitName: a.FitChunks,
 		activities.DeferName: a.DeferExport, activities.CloseName: a.CloseExport,
-		activities.WatchName: a.Watch, activities.ProbeName: a.Probe, activities.WarmUpName: a.WarmUp, activities.RecordName: a.RecordHealth,
+		activities.InspectName: a.Inspect, activities.ProbeName: a.Probe, activities.WarmUpName: a.WarmUp, activities.RecordHealthName: a.RecordHealth,
 	} {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}

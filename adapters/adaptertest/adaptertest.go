@@ -87,7 +87,7 @@ type Vendor struct {
 // Call is a request as a caller writes it.
 type Call struct {
 	Body  string
-	Guard adapters.Guard // what [adapters.Adapter.Plan] must say of it
+	Guard adapters.Guard // what [adapters.Adapter.Describe] must say of it
 	// Key is the key of the record that a write makes, where the vendor's books know
 	// it by one.
 	Key string

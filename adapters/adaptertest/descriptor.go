@@ -85,7 +85,7 @@ func (c *checker) terms(v adapters.Vendor, a adapters.Adapter, must func(bool, s
 		c.errorf("ExportBody refuses two entries: %v", err)
 		return
 	}
-	if p, err := a.Plan(adapters.Call, body); err == nil && p.Guard != adapters.Idempotent {
+	if p, err := a.Describe(adapters.Call, body); err == nil && p.Guard != adapters.Idempotent {
 		must(v.InFlight > 0, "InFlight is 0, and an export's request has the guard %s: only a repeat that changes nothing can arrive at any time", p.Guard)
 	}
 }
@@ -136,9 +136,9 @@ var garbage = []string{
 
 func plan(c *checker) {
 	w := c.world(0)
-	try := func(op adapters.Operation, body []byte) (adapters.Plan, error) {
-		p, err := w.adapter.Plan(op, body)
-		q, err2 := w.adapter.Plan(op, body)
+	try := func(op adapters.Operation, body []byte) (adapters.Description, error) {
+		p, err := w.adapter.Describe(op, body)
+		q, err2 := w.adapter.Describe(op, body)
 		if !reflect.DeepEqual(p, q) || fmt.Sprint(err) != fmt.Sprint(err2) {
 			c.errorf("Plan of a %s says another thing the second time: %s", op, short(body))
 		}
@@ -191,7 +191,7 @@ func plan(c *checker) {
 
 // unsure holds a body that is no request to what a plan of it may say. What Plan
 // refuses, Do refuses too.
-func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapters.Plan, error), body []byte) {
+func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapters.Description, error), body []byte) {
 	p, err := try(adapters.Call, body)
 	if err == nil {
 		if p.Guard != adapters.Unsafe {
@@ -205,7 +205,7 @@ func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapter
 }
 
 // lookUpPlan checks the plan of a look-up.
-func (c *checker) lookUpPlan(try func(adapters.Operation, []byte) (adapters.Plan, error)) {
+func (c *checker) lookUpPlan(try func(adapters.Operation, []byte) (adapters.Description, error)) {
 	p, err := try(adapters.LookUp, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
 	if err != nil || p.Guard != adapters.ReadOnly {
 		c.errorf("Plan of a look-up: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)

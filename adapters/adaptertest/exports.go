@@ -15,7 +15,7 @@ import (
 func calls(c *checker) {
 	for _, call := range c.s.Calls {
 		w := c.warm(0)
-		p, err := w.adapter.Plan(adapters.Call, []byte(call.Body))
+		p, err := w.adapter.Describe(adapters.Call, []byte(call.Body))
 		if err != nil {
 			c.errorf("Plan refuses a request: %v: %s", err, short([]byte(call.Body)))
 			continue
@@ -119,7 +119,7 @@ func entries(c *checker) {
 }
 
 // soughtFits checks that a plan asks for what its request makes.
-func (c *checker) soughtFits(p adapters.Plan, list []adapters.Entry) {
+func (c *checker) soughtFits(p adapters.Description, list []adapters.Entry) {
 	if p.Guard != adapters.Readback {
 		return
 	}

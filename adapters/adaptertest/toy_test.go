@@ -204,38 +204,38 @@ func (a toy) read(body []byte) (r toyRequest, err error) {
 	return r, nil
 }
 
-func (a toy) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+func (a toy) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "status"}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "status"}, nil
 	case adapters.LookUp:
 		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("search, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("search, %d keys", len(sought))}, err
 	}
 	r, err := a.read(body)
 	switch {
 	case err != nil:
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	case r.Status:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "status"}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "status"}, nil
 	case r.Note != "":
 		if a.mistake == "takes a note for a read" {
-			return adapters.Plan{Guard: adapters.ReadOnly, Summary: "note"}, nil
+			return adapters.Description{Guard: adapters.ReadOnly, Summary: "note"}, nil
 		}
-		return adapters.Plan{Guard: adapters.Unsafe, Summary: "note"}, nil
+		return adapters.Description{Guard: adapters.Unsafe, Summary: "note"}, nil
 	}
-	p := adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("%d lines", len(r.Lines))}
+	p := adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("%d lines", len(r.Lines))}
 	for _, l := range r.Lines {
 		p.Sought = append(p.Sought, adapters.Sought{Key: l.Key, Voucher: l.Voucher, Amount: l.Amount})
 	}
 	if a.mistake == "says idempotent" {
-		p = adapters.Plan{Guard: adapters.Idempotent, Summary: p.Summary}
+		p = adapters.Description{Guard: adapters.Idempotent, Summary: p.Summary}
 	}
 	return p, nil
 }
 
 func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	p, err := a.Plan(op, body)
+	p, err := a.Describe(op, body)
 	if err != nil || op != adapters.Ping && op != adapters.Call {
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", fmt.Sprint("not something to send: ", err))
 	}
@@ -445,7 +445,7 @@ func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.Sough
 			if v.Kind == classify.NotFound && after == 0 && a.mistake == "takes HTTP 404 for no records" {
 				return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK}
 			}
-			return nil, adapters.Asked(v)
+			return nil, adapters.WithoutEffect(v)
 		}
 		var page struct {
 			Lines *[]toyLine

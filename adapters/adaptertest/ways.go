@@ -294,7 +294,7 @@ func concurrent(c *checker) {
 			if !exporter {
 				return
 			}
-			_, _ = w.adapter.Plan(adapters.Call, u.body)
+			_, _ = w.adapter.Describe(adapters.Call, u.body)
 			_, v = w.adapter.Do(ctx, w.conn(), adapters.Call, u.body)
 			check("a write", v)
 			found, v := w.exporter().Find(ctx, w.conn(), soughtOf(u.list))

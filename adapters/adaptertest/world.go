@@ -110,12 +110,12 @@ func (w *world) exporter() adapters.Exporter { return w.adapter.(adapters.Export
 func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings, Learnt: w.learnt} }
 
 // body is what sends entries, with the plan of it.
-func (w *world) body(list []adapters.Entry) ([]byte, adapters.Plan) {
+func (w *world) body(list []adapters.Entry) ([]byte, adapters.Description) {
 	body, err := w.exporter().ExportBody(w.form(), list)
 	if err != nil {
 		w.fatalf("ExportBody refuses %d entries: %v", len(list), err)
 	}
-	p, err := w.adapter.Plan(adapters.Call, body)
+	p, err := w.adapter.Describe(adapters.Call, body)
 	if err != nil {
 		w.fatalf("Plan refuses what ExportBody made: %v", err)
 	}

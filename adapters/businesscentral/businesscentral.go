@@ -68,20 +68,20 @@ func New(tokens *entra.Tokens) Adapter {
 // Vendor implements [adapters.Adapter].
 func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
-// Plan implements [adapters.Adapter].
-func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+// Describe implements [adapters.Adapter].
+func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET companies"}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "GET companies"}, nil
 	case adapters.LookUp:
 		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
 	}
 	r, err := odata.Parse(body, MaxBatch)
 	if err != nil {
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	}
-	p := adapters.Plan{Guard: guard(r), Summary: r.Summary()}
+	p := adapters.Description{Guard: guard(r), Summary: r.Summary()}
 	if p.Guard == adapters.Readback {
 		p.Sought = sought(r)
 	}

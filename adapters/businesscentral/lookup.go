@@ -168,7 +168,7 @@ func (b Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request
 func (b Adapter) answers(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
 	if len(gets) == 1 {
 		a, v := b.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, primary, nil)
-		return [][]byte{a.Body}, adapters.Asked(v)
+		return [][]byte{a.Body}, adapters.WithoutEffect(v)
 	}
 	batch := odata.Request{Requests: slices.Clone(gets)}
 	for i := range batch.Requests {
@@ -176,7 +176,7 @@ func (b Adapter) answers(ctx context.Context, c *adapters.Conn, gets []odata.Req
 	}
 	a, v := b.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", primary, render(batch))
 	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, adapters.Asked(v)
+		return nil, adapters.WithoutEffect(v)
 	}
 	found, err := parts(a.Body, len(gets))
 	if err != nil {

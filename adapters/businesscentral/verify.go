@@ -54,7 +54,7 @@ func (b Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted
 // rights says what cannot be asked for.
 func (f verification) rights(context.Context) (bool, classify.Verdict) {
 	f.contract.Add("right to add journal lines", adapters.Assumed, "Business Central shows it only when something is written", toWrite)
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // verification is one that is under way. Its steps say whether the next one makes
@@ -91,7 +91,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 	for _, r := range *list.Value {
 		if strings.EqualFold(r.Text("id"), id) {
 			f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
-			return true, odata.Asked()
+			return true, odata.Completed()
 		}
 		names = append(names, r.Text("name")+" ("+r.Text("id")+")")
 	}
@@ -111,7 +111,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 		}
 		f.contract.Add(what, adapters.Differs, found, "correct settings.companyId")
 	}
-	return false, odata.Asked()
+	return false, odata.Completed()
 }
 
 // journal asks for the journal.
@@ -131,16 +131,16 @@ func (f verification) journal(ctx context.Context) (bool, classify.Verdict) {
 			"leave Posting No. Series of journal "+r.Text("code")+" empty: posted lines are found by the document number that was sent")
 	case odata.Denied:
 		f.contract.Add(what, adapters.Differs, odata.Said(v), fmt.Sprintf(toRead, "general journals (table 232, Gen. Journal Batch)"))
-		return false, odata.Asked()
+		return false, odata.Completed()
 	case odata.Absent:
 		f.contract.Add(what, adapters.Differs, odata.Said(v), "correct settings.journalId: it is the ID of a general journal of this company")
-		return false, odata.Asked()
+		return false, odata.Completed()
 	case odata.Unclear:
 		f.contract.Add(what, adapters.Assumed, odata.Said(v), "see that settings.journalId is the ID of a general journal of this company")
 	default:
 		return false, v
 	}
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // lookUps makes the requests with which an export asks what is there.
@@ -169,7 +169,7 @@ func (f verification) lookUps(ctx context.Context) (bool, classify.Verdict) {
 			return false, v
 		}
 	}
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // dimensions looks for the dimensions that entries have.
@@ -201,7 +201,7 @@ func (f verification) dimensions(ctx context.Context) (bool, classify.Verdict) {
 			}
 		}
 	}
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // field is what an export writes to a line. length is the least of a text.
@@ -236,7 +236,7 @@ func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
 	}
 	if line == nil {
 		f.contract.Add("fields of journal lines", adapters.Assumed, why, "")
-		return true, odata.Asked()
+		return true, odata.Completed()
 	}
 	wanted := fields
 	if len(f.wanted.Dimensions) > 0 {
@@ -263,7 +263,7 @@ func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
 			f.contract.Add(what, adapters.Checked, found, "")
 		}
 	}
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // entityType is what a metadata document says of the properties of a type.

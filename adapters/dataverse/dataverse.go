@@ -71,20 +71,20 @@ func scope(base *url.URL) string { return base.Scheme + "://" + base.Host + "/.d
 // Vendor implements [adapters.Adapter].
 func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
-// Plan implements [adapters.Adapter].
-func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+// Describe implements [adapters.Adapter].
+func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
 	case adapters.LookUp:
 		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(sought))}, err
 	}
 	r, err := odata.Parse(body, MaxBatch)
 	if err != nil {
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	}
-	return adapters.Plan{Guard: guard(r), Summary: r.Summary()}, nil
+	return adapters.Description{Guard: guard(r), Summary: r.Summary()}, nil
 }
 
 func guard(r odata.Request) adapters.Guard {

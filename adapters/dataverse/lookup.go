@@ -63,13 +63,13 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 func (d Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
 	if len(gets) == 1 {
 		a, v := d.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, nil, nil)
-		return [][]byte{a.Body}, adapters.Asked(v)
+		return [][]byte{a.Body}, adapters.WithoutEffect(v)
 	}
 	payload, contentType := render(odata.Request{Requests: gets})
 	h := http.Header{"Content-Type": {contentType}, "Accept": {"multipart/mixed"}}
 	a, v := d.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", h, payload)
 	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, adapters.Asked(v)
+		return nil, adapters.WithoutEffect(v)
 	}
 	lists, err := bodies(a.Body, a.Header.Get("Content-Type"))
 	if err != nil {

@@ -82,13 +82,13 @@ func (f *verification) lookUp(ctx context.Context) (bool, classify.Verdict) {
 	case odata.Absent:
 		f.contract.Add("table "+f.set, adapters.Differs, odata.Said(v),
 			"correct settings.table: it is the entity set name of the table, such as acme_ledgerlines, and neither its logical nor its display name")
-		return false, odata.Asked()
+		return false, odata.Completed()
 	case odata.Unclear: // a column that is missing; the definition says which
 		f.contract.Add(what, adapters.Assumed, odata.Said(v), "")
 	default:
 		return false, v
 	}
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 func (f *verification) role() string {
@@ -117,7 +117,7 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 			found = odata.Said(v)
 		}
 		f.unknown(found, "check settings.table, and give the application user a role that may read the definitions of tables, columns and keys; or compare them with docs/vendors.md by hand")
-		return true, odata.Asked()
+		return true, odata.Completed()
 	}
 	f.table = tables[i]
 	f.contract.Add("table "+f.set, adapters.Checked, "logical name "+f.table.LogicalName, "")
@@ -125,7 +125,7 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 		return false, v
 	}
 	f.alternateKey()
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // unknown adds what a definition would have shown.
@@ -153,7 +153,7 @@ func (f *verification) columns(ctx context.Context) classify.Verdict {
 		check.What = "column " + name
 		f.contract.Checks = append(f.contract.Checks, check)
 	}
-	return odata.Asked()
+	return odata.Completed()
 }
 
 // typed are the properties that only columns of a type have.
@@ -188,7 +188,7 @@ func (f *verification) details(ctx context.Context, suffixes []string) (map[stri
 			return nil, v
 		}
 	}
-	return out, odata.Asked()
+	return out, odata.Completed()
 }
 
 // column checks one column. a is nil if the table has none of the name.
@@ -329,7 +329,7 @@ func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
 					f.contract.Add(n.what, adapters.Differs, "privilege "+p.Name+" is missing", f.role())
 				}
 			}
-			return true, odata.Asked()
+			return true, odata.Completed()
 		case odata.Failed:
 			return false, v
 		}
@@ -338,7 +338,7 @@ func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
 	for _, n := range needed {
 		f.contract.Add(n.what, adapters.Assumed, found, f.role())
 	}
-	return true, odata.Asked()
+	return true, odata.Completed()
 }
 
 // definition is a table as EntityDefinitions shows it.

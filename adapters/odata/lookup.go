@@ -98,7 +98,7 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 			}
 			a, v := s.send(ctx, c, classify.Read, http.MethodGet, next, h, nil)
 			if v.Class != classify.Success {
-				return nil, adapters.Asked(v)
+				return nil, adapters.WithoutEffect(v)
 			}
 			body = a.Body
 		}

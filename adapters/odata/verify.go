@@ -53,8 +53,8 @@ func Said(v classify.Verdict) string {
 	return strings.TrimSuffix(fmt.Sprintf("HTTP %d: %s", v.HTTPStatus, v.Message), ": ")
 }
 
-// Asked is the verdict of a verification that came to its end.
-func Asked() classify.Verdict {
+// Completed is the verdict of a verification that came to its end.
+func Completed() classify.Verdict {
 	return classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "verify:asked"}
 }
 
@@ -71,13 +71,13 @@ func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(co
 			break
 		}
 	}
-	return *contract, Asked()
+	return *contract, Completed()
 }
 
 // Ask makes a GET request about the contract.
 func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
 	a, v := s.Send(ctx, c, classify.Read, http.MethodGet, path, h, nil)
-	v = adapters.Asked(v)
+	v = adapters.WithoutEffect(v)
 	return a, StandingOf(v), v
 }
 
@@ -93,7 +93,7 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 	default:
 		contract.Add("token", adapters.Differs, Said(v),
 			"check the settings tenantId and clientId and the credential clientSecret: Entra ID issues no token for them")
-		return nil, Asked(), false
+		return nil, Completed(), false
 	}
 	a, standing, v := s.Ask(ctx, c, h, path)
 	switch standing {
@@ -102,10 +102,10 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 		return a.Body, v, true
 	case Denied:
 		contract.Add("token", adapters.Differs, Said(v), remedy)
-		return nil, Asked(), false
+		return nil, Completed(), false
 	case Absent:
 		contract.Add("address", adapters.Differs, Said(v), "check the integration's baseURL: nothing answers "+path+" there")
-		return nil, Asked(), false
+		return nil, Completed(), false
 	}
 	return nil, v, false
 }

@@ -105,7 +105,7 @@ func pages(ctx context.Context, c *adapters.Conn, q connection, each func(node j
 		}
 		a, v := post(ctx, c, classify.Read, body)
 		if v.Class != classify.Success {
-			return a, adapters.Asked(v)
+			return a, adapters.WithoutEffect(v)
 		}
 		p, err := parsePage(a.Body, field)
 		if err != nil {

@@ -74,18 +74,18 @@ type Adapter struct{}
 // Vendor implements [adapters.Adapter].
 func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
-// Plan implements [adapters.Adapter].
-func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+// Describe implements [adapters.Adapter].
+func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil
 	case adapters.LookUp:
 		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(sought))}, err
 	}
 	q, err := parse(body)
 	if err != nil {
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	}
 	s := inspect(q.Query)
 	what := strings.Join(s.fields, ", ")
@@ -94,9 +94,9 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	}
 	what = name(what)
 	if !s.mutation {
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
 	}
-	p := adapters.Plan{Guard: adapters.Unsafe, Summary: "mutation " + what}
+	p := adapters.Description{Guard: adapters.Unsafe, Summary: "mutation " + what}
 	if s.only == nil || s.only.Name != "addGLImportItems" {
 		return p, nil
 	}
@@ -107,7 +107,7 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	if len(ids) > MaxNodes {
 		return p, fmt.Errorf("inputs: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
-	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
+	return adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
 }
 
 // name cuts a name, which is ASCII, to what a line has room for.
@@ -115,7 +115,7 @@ func name(s string) string { return s[:min(len(s), 110)] }
 
 // Do implements [adapters.Adapter].
 func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	p, err := x.Plan(op, body)
+	p, err := x.Describe(op, body)
 	if err != nil {
 		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
 	}

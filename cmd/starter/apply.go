@@ -106,7 +106,7 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	}
 	dry := o
 	dry.DryRun = true
-	changes, err := runlog.Apply(ctx, pool, list, dry)
+	changes, err := runlog.ApplyFile(ctx, pool, list, dry)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
@@ -133,7 +133,7 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	if o.DryRun {
 		return done, nil
 	}
-	if changes, err = runlog.Apply(ctx, pool, list, o); err != nil {
+	if changes, err = runlog.ApplyFile(ctx, pool, list, o); err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
 	for i, c := range changes[:min(len(changes), len(done))] {
@@ -186,21 +186,21 @@ func (a *app) checkSources(ctx context.Context, list []integrations.Integration)
 // first, and hangs the results on the changes.
 func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.Integration, done []applied) (steps []scheduleStep, err error) {
 	before := make(map[uuid.UUID]integrations.Integration)
-	var gone []runlog.Known
+	var gone []runlog.IntegrationRecord
 	seen := make(map[uuid.UUID]bool)
 	for _, in := range list {
 		if seen[in.OrganizationID] {
 			continue
 		}
 		seen[in.OrganizationID] = true
-		known, err := runlog.Integrations(ctx, db, in.OrganizationID)
+		known, err := runlog.ListIntegrations(ctx, db, in.OrganizationID)
 		if err != nil && !unreadable(err) { // applying is what repairs a row
 			return nil, err
 		}
 		for _, k := range known {
 			before[k.ID] = k
 		}
-		removed, err := runlog.RemovedIntegrations(ctx, db, in.OrganizationID)
+		removed, err := runlog.ListRemovedIntegrations(ctx, db, in.OrganizationID)
 		if err != nil && !unreadable(err) {
 			return nil, err
 		}
@@ -240,7 +240,7 @@ func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal cl
 	}
 	// Asked now: a pause outlives the removal of its integration, and somebody
 	// may have paused it since the file was read.
-	p, err := runlog.Paused(ctx, db, in.OrganizationID, in.ID)
+	p, err := runlog.LoadPause(ctx, db, in.OrganizationID, in.ID)
 	if err != nil && !errors.Is(err, runlog.ErrNotFound) {
 		return err
 	}

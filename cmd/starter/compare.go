@@ -20,7 +20,7 @@ const (
 	elsewhere       // not under its key, but something may be it, such as a posted line
 )
 
-func sightOf(r runlog.Recorded, f adapters.Found) sight {
+func sightOf(r runlog.EntryRecord, f adapters.Found) sight {
 	switch {
 	case f.Count > 1:
 		return twice
@@ -35,7 +35,7 @@ func sightOf(r runlog.Recorded, f adapters.Found) sight {
 }
 
 // says is what was found, for people.
-func (s sight) says(r runlog.Recorded, f adapters.Found) string {
+func (s sight) says(r runlog.EntryRecord, f adapters.Found) string {
 	switch s {
 	case there:
 		return "it is there"
@@ -61,7 +61,7 @@ const (
 	isNot            // planned, rejected or not on record: it must not be there
 )
 
-func groupOf(r runlog.Recorded) group {
+func groupOf(r runlog.EntryRecord) group {
 	switch r.State {
 	case runlog.Exported:
 		return isExported
@@ -95,7 +95,7 @@ type comparison struct {
 }
 
 // add compares an entry.
-func (c *comparison) add(r runlog.Recorded, f adapters.Found) {
+func (c *comparison) add(r runlog.EntryRecord, f adapters.Found) {
 	g, s := groupOf(r), sightOf(r, f)
 	if c.seen == nil {
 		c.seen = map[group]map[sight]int{isExported: {}, isOpen: {}, isNot: {}}
@@ -115,7 +115,7 @@ func (c *comparison) add(r runlog.Recorded, f adapters.Found) {
 		d.Found = &f
 	}
 	if c.adopts && g != isExported && s != missing {
-		a := runlog.Adoption{Recorded: r, Reference: f.Reference}
+		a := runlog.Adoption{EntryRecord: r, Reference: f.Reference}
 		if s == otherwise || s == elsewhere {
 			a.Doubt = d.Says
 		}

@@ -54,7 +54,7 @@ func TestCompare(t *testing.T) {
 		{[]runlog.EntryState{runlog.Sent, runlog.Unknown}, elsewhere, unsaid, no, true},
 	} {
 		for _, state := range c.states {
-			r := runlog.Recorded{EntryID: "e", VoucherID: "v", Amount: "1.00", State: state}
+			r := runlog.EntryRecord{EntryID: "e", VoucherID: "v", Amount: "1.00", State: state}
 			f := found[c.s]
 			require.Equal(t, c.s, sightOf(r, f))
 			listed := func(strict, adopts bool) (string, comparison) {
@@ -90,7 +90,7 @@ func TestCompare(t *testing.T) {
 func TestFindings(t *testing.T) {
 	fill := func(strict, adopts bool, keep int) *comparison {
 		c := &comparison{strict: strict, adopts: adopts, keep: keep}
-		for i, r := range []runlog.Recorded{
+		for i, r := range []runlog.EntryRecord{
 			{State: runlog.Exported}, {State: runlog.Exported}, {State: runlog.Exported}, {State: runlog.Planned}, {State: ""}, {State: runlog.Unknown}, {State: runlog.Sent},
 		} {
 			r.EntryID, r.VoucherID, r.Amount = string(rune('a'+i)), "v", "1.00"
@@ -126,8 +126,8 @@ func TestFindings(t *testing.T) {
 func TestPrintProof(t *testing.T) {
 	until := time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 	c := comparison{}
-	c.add(runlog.Recorded{EntryID: "e1", VoucherID: "v1", State: runlog.Exported, Amount: "1.00"}, adapters.Found{Count: 1, Amount: "1.50"})
-	c.add(runlog.Recorded{EntryID: "e2", VoucherID: "v2", State: runlog.Sent, Amount: "1.00", OpenUntil: &until}, adapters.Found{})
+	c.add(runlog.EntryRecord{EntryID: "e1", VoucherID: "v1", State: runlog.Exported, Amount: "1.00"}, adapters.Found{Count: 1, Amount: "1.50"})
+	c.add(runlog.EntryRecord{EntryID: "e2", VoucherID: "v2", State: runlog.Sent, Amount: "1.00", OpenUntil: &until}, adapters.Found{})
 	c.more = 3
 	var out bytes.Buffer
 	err := (&app{output: "table"}).printProof(&out, map[string]any{}, c.findings(), c)
@@ -158,7 +158,7 @@ func TestPrintProof(t *testing.T) {
 
 // The control is asked for once, with its voucher.
 func TestKeysOf(t *testing.T) {
-	some := []runlog.Recorded{{VendorKey: "k1", VoucherID: "v1"}, {VendorKey: "k2", VoucherID: "v2"}}
+	some := []runlog.EntryRecord{{VendorKey: "k1", VoucherID: "v1"}, {VendorKey: "k2", VoucherID: "v2"}}
 	k := keysOf(some, &runlog.Control{VendorKeys: []string{"k2", "k3"}, VoucherID: "v3"})
 	require.Equal(t, adapters.Keys{Keys: []string{"k1", "k2", "k3"}, Vouchers: []string{"v1", "v2", "v3"}, Known: []string{"k2", "k3"}}, k)
 	require.Len(t, keysOf(some, nil).Keys, 2)

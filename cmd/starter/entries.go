@@ -57,7 +57,7 @@ other lines may come with another file.`,
 			}
 			defer pool.Close()
 			bar := newProgress(c.ErrOrStderr(), "import", size)
-			done, err := runlog.ImportStream(c.Context(), pool, organization, readEntries(file, format, in, func(bytes, entries int) {
+			done, err := runlog.ImportEntryStream(c.Context(), pool, organization, readEntries(file, format, in, func(bytes, entries int) {
 				bar.set(bytes, fmt.Sprintf("%d entries", entries))
 			}))
 			bar.end()
@@ -161,7 +161,7 @@ Exit code 2 if anything is wrong with it.`,
 }
 
 // unbalanced warns of vouchers that an export would reject as they are.
-func unbalanced(w io.Writer, done runlog.Import) {
+func unbalanced(w io.Writer, done runlog.ImportResult) {
 	if done.Unbalanced == 0 {
 		return
 	}

@@ -57,7 +57,7 @@ func (a *app) exportsList() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			list, err := runlog.Exports(c.Context(), pool, organization, 100)
+			list, err := runlog.ListExports(c.Context(), pool, organization, 100)
 			if err != nil {
 				return err
 			}
@@ -119,10 +119,10 @@ func (s *exportSeen) read(ctx context.Context, db runlog.Beginner) error {
 	organization, id := s.Export.OrganizationID, s.Export.ID
 	var faults [5]error
 	s.Entries, faults[0] = runlog.CountEntries(ctx, db, organization, id)
-	s.OpenUntil, faults[1] = runlog.OpenUntil(ctx, db, organization, id)
-	s.Problems, faults[2] = runlog.Problems(ctx, db, organization, id, maxProblems)
-	s.Resolutions, faults[3] = runlog.Resolutions(ctx, db, organization, id)
-	contract, err := runlog.ContractOf(ctx, db, organization, s.Export.IntegrationID)
+	s.OpenUntil, faults[1] = runlog.LoadOpenUntil(ctx, db, organization, id)
+	s.Problems, faults[2] = runlog.ListProblems(ctx, db, organization, id, maxProblems)
+	s.Resolutions, faults[3] = runlog.ListResolutions(ctx, db, organization, id)
+	contract, err := runlog.LoadContract(ctx, db, organization, s.Export.IntegrationID)
 	if faults[4] = err; contract.ChunkSize < contract.ChunkFull {
 		s.ChunkSize = contract.ChunkSize
 	}
@@ -193,7 +193,7 @@ func (a *app) callNow(ctx context.Context, words io.Writer, e runlog.Export) *ca
 		return nil
 	}
 	defer temporal.Close()
-	live, err := workflows.LookExport(ctx, temporal, e.WorkflowID)
+	live, err := workflows.ExportStatus(ctx, temporal, e.WorkflowID)
 	if err != nil {
 		say(words, "note: Temporal does not say how its run is doing: %v", err)
 		return nil
@@ -265,8 +265,8 @@ func (s exportSeen) describe(w io.Writer) error {
 	if e.ParentID != nil {
 		rows = append(rows, []string{"retry of", e.ParentID.String()})
 	}
-	if e.Faulted > 0 {
-		rows = append(rows, []string{"faults", fmt.Sprintf("%d exported entries are faulty at the vendor", e.Faulted)})
+	if e.LateErrors > 0 {
+		rows = append(rows, []string{"faults", fmt.Sprintf("%d exported entries are faulty at the vendor", e.LateErrors)})
 	}
 	if e.ErrorMessage != "" {
 		rows = append(rows, []string{"error", strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": ")})
@@ -339,7 +339,7 @@ func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, *p
 	if err != nil {
 		return runlog.Export{}, nil, err
 	}
-	e, err := runlog.ExportByID(c.Context(), pool, organization, id)
+	e, err := runlog.LoadExport(c.Context(), pool, organization, id)
 	if err != nil {
 		pool.Close()
 		return e, nil, err

@@ -103,7 +103,7 @@ warm-ups. LATENCY is that of the last of them.`,
 			if err != nil {
 				return err
 			}
-			list, err := runlog.HealthHistory(c.Context(), pool, organization, in.ID)
+			list, err := runlog.ListHealthHistory(c.Context(), pool, organization, in.ID)
 			if err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ func historyTable(list []runlog.HealthEntry) [][]string {
 
 // healthSeen is what one look shows.
 type healthSeen struct {
-	list []runlog.Health
+	list []runlog.HealthStatus
 	used map[uuid.UUID]quotaUsed // by integration
 	at   time.Time               // days until secrets end count from it
 }
@@ -155,16 +155,16 @@ func (u quotaUsed) String() string {
 }
 
 // healths reads the health of some organizations, or of all.
-func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID) ([]runlog.Health, error) {
+func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID) ([]runlog.HealthStatus, error) {
 	if organizations == nil {
 		var err error
-		if organizations, err = runlog.Organizations(ctx, db); err != nil {
+		if organizations, err = runlog.ListOrganizations(ctx, db); err != nil {
 			return nil, err
 		}
 	}
-	all := []runlog.Health{}
+	all := []runlog.HealthStatus{}
 	for _, o := range organizations {
-		list, err := runlog.Healths(ctx, db, o)
+		list, err := runlog.ListHealth(ctx, db, o)
 		if err != nil {
 			return nil, err
 		}
@@ -174,14 +174,14 @@ func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID)
 }
 
 // quotas says how much of this month's requests each integration has used.
-func quotas(ctx context.Context, db runlog.Beginner, list []runlog.Health) (map[uuid.UUID]quotaUsed, error) {
+func quotas(ctx context.Context, db runlog.Beginner, list []runlog.HealthStatus) (map[uuid.UUID]quotaUsed, error) {
 	used, seen := make(map[uuid.UUID]quotaUsed), make(map[uuid.UUID]bool)
 	for _, h := range list {
 		if seen[h.OrganizationID] {
 			continue
 		}
 		seen[h.OrganizationID] = true
-		usage, err := runlog.Usage(ctx, db, h.OrganizationID, limits.Month(time.Now()))
+		usage, err := runlog.ListUsage(ctx, db, h.OrganizationID, limits.Month(time.Now()))
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +229,7 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 }
 
 // printChange writes one line.
-func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.Health) error {
+func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.HealthStatus) error {
 	if a.output == "json" {
 		return printJSON(out, seen.json(h))
 	}
@@ -251,7 +251,7 @@ func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.Health) error
 type healthJSON struct {
 	State string `json:"state"`
 	Stale bool   `json:"stale"` // nobody keeps it up to date
-	runlog.Health
+	runlog.HealthStatus
 	Quota  *quotaUsed  `json:"quota,omitempty"`
 	Secret *secretJSON `json:"secret"` // null: no end is known
 }
@@ -266,7 +266,7 @@ type secretJSON struct {
 
 // secret is an integration's first secret to end in words; until its first
 // threshold only the date.
-func (seen healthSeen) secret(h runlog.Health) string {
+func (seen healthSeen) secret(h runlog.HealthStatus) string {
 	switch {
 	case h.Secret == nil:
 		return "-"
@@ -278,7 +278,7 @@ func (seen healthSeen) secret(h runlog.Health) string {
 
 // secretDue is the threshold that the secret has reached, of this end; "" if
 // none.
-func (seen healthSeen) secretDue(h runlog.Health) string {
+func (seen healthSeen) secretDue(h runlog.HealthStatus) string {
 	if h.Secret == nil {
 		return ""
 	}
@@ -289,8 +289,8 @@ func (seen healthSeen) secretDue(h runlog.Health) string {
 	return fmt.Sprintf(" %s %d %d", h.Secret.Credential, h.Secret.ExpiresAt.Unix(), days)
 }
 
-func (seen healthSeen) json(h runlog.Health) healthJSON {
-	shown := healthJSON{State: stateOf(h), Stale: h.Stale(time.Now()), Health: h}
+func (seen healthSeen) json(h runlog.HealthStatus) healthJSON {
+	shown := healthJSON{State: stateOf(h), Stale: h.Stale(time.Now()), HealthStatus: h}
 	if u, ok := seen.used[h.IntegrationID]; ok {
 		shown.Quota = &u
 	}
@@ -301,7 +301,7 @@ func (seen healthSeen) json(h runlog.Health) healthJSON {
 }
 
 // seenState is the state, and whether it is stale.
-func seenState(h runlog.Health) string {
+func seenState(h runlog.HealthStatus) string {
 	if h.Stale(time.Now()) {
 		return stateOf(h) + " (stale)"
 	}
@@ -309,7 +309,7 @@ func seenState(h runlog.Health) string {
 }
 
 // stateOf is the state as people see it.
-func stateOf(h runlog.Health) string {
+func stateOf(h runlog.HealthStatus) string {
 	switch {
 	case h.Pause != nil:
 		return "paused"
@@ -372,7 +372,7 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 
 // colourTable is [table] with the first cell of each row in the colour of its
 // integration's state.
-func colourTable(out io.Writer, rows [][]string, list []runlog.Health) error {
+func colourTable(out io.Writer, rows [][]string, list []runlog.HealthStatus) error {
 	var b strings.Builder
 	if err := table(&b, rows); err != nil {
 		return err

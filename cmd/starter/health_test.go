@@ -21,7 +21,7 @@ func TestPrintHealth(t *testing.T) {
 	at := func(d time.Duration) *time.Time { at := time.Now().Add(d); return &at }
 	percent := 81
 	seen := healthSeen{used: make(map[uuid.UUID]quotaUsed)}
-	for _, h := range []runlog.Health{
+	for _, h := range []runlog.HealthStatus{
 		{Name: "current", NextProbeAt: at(-time.Minute)},
 		{Name: "dead", NextProbeAt: at(-3 * time.Hour)},
 		{Name: "stopped", NextProbeAt: at(-3 * time.Hour), Pause: &runlog.Pause{By: "kari", Reason: "x"}},
@@ -63,7 +63,7 @@ func TestPrintSecrets(t *testing.T) {
 		return &expiry.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: end}
 	}
 	seen := healthSeen{at: now}
-	for _, h := range []runlog.Health{
+	for _, h := range []runlog.HealthStatus{
 		{Name: "soon", Secret: until("2026-12-08")},
 		{Name: "far", Secret: until("2027-06-01")},
 		{Name: "late", Secret: until("2026-11-23"), Pause: &runlog.Pause{By: "kari", Reason: "x"}},

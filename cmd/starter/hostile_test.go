@@ -176,17 +176,17 @@ notifications:
 	require.NoError(t, err)
 	start, end, err := integrations.Period("2026-10")
 	require.NoError(t, err)
-	e, _, err := runlog.Claim(ctx, pool, runlog.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
+	e, _, err := runlog.ClaimExport(ctx, pool, runlog.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
 		Trigger: runlog.ByHand, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()})
 	require.NoError(t, err)
-	_, err = runlog.Plan(ctx, pool, nil, e, integrations.Export{}, 10, 10)
+	_, err = runlog.PlanExport(ctx, pool, nil, e, integrations.ExportSettings{}, 10, 10)
 	require.NoError(t, err)
 	_, err = runlog.QueueTest(ctx, pool, in.OrganizationID, "")
 	require.NoError(t, err)
 	_, _, err = runlog.PauseIntegration(ctx, pool, in.OrganizationID, in.ID, "kari", "x")
 	require.NoError(t, err)
 	now := time.Now()
-	require.NoError(t, runlog.Insert(ctx, pool, in.OrganizationID, []runlog.Row{{OrganizationID: in.OrganizationID, RequestedIntegrationID: in.ID, CorrelationID: uuid.New(), AdapterName: "xledger", Operation: "call",
+	require.NoError(t, runlog.InsertAttempts(ctx, pool, in.OrganizationID, []runlog.AttemptRow{{OrganizationID: in.OrganizationID, RequestedIntegrationID: in.ID, CorrelationID: uuid.New(), AdapterName: "xledger", Operation: "call",
 		AttemptNumber: 1, ErrorClass: "transient", ErrorKind: "unavailable", Rule: "status:503", HTTPStatus: 503, ErrorMessage: "x", OccurredAt: now, WorkflowID: "w", RunID: uuid.New(), RunStartedAt: now}}))
 
 	// Then every text that the rules do not keep from it.
@@ -308,7 +308,7 @@ const oneOrg = "--org=" + books
 var hostileCases = map[string][]hostileCase{
 	"call":           {args("call", oneOrg, "--integration", "HOSTILE", "--operation", "HOSTILE"), args("call", oneOrg, "--body", "@HOSTILE"), printing(func(w io.Writer, v workflows.Outcome) error { return printJSON(w, v) })},
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
-	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.Import) error { unbalanced(w, v); return nil })},
+	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { unbalanced(w, v); return nil })},
 	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
 	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []finding }) error {
@@ -319,7 +319,7 @@ var hostileCases = map[string][]hostileCase{
 	})},
 	"exports retry":          {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
 	"exports show":           {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportSeen) error { return v.print(w) })},
-	"health":                 {reading("health"), printing(func(w io.Writer, v []runlog.Health) error { return (&app{}).printHealth(w, healthSeen{list: v}) }), printing(func(w io.Writer, v runlog.Health) error { return (&app{}).printChange(w, healthSeen{}, v) }), printing(colours)},
+	"health":                 {reading("health"), printing(func(w io.Writer, v []runlog.HealthStatus) error { return (&app{}).printHealth(w, healthSeen{list: v}) }), printing(func(w io.Writer, v runlog.HealthStatus) error { return (&app{}).printChange(w, healthSeen{}, v) }), printing(colours)},
 	"health history":         {args("health", "history", "--integration", "HOSTILE"), printing(func(w io.Writer, v []runlog.HealthEntry) error { return table(w, historyTable(v)) })},
 	"integrations apply":     {fileNamed("HOSTILE.yaml", "\"HOSTILE\": 1\n", "integrations", "apply", "-f"), printing(func(w io.Writer, v []applied) error { tellApplied(w, v, runlog.ApplyOptions{}); return nil })},
 	"integrations check":     {fileNamed("HOSTILE.yaml", "HOSTILE: 1\n", "integrations", "check", "-f"), fileNamed("x.yaml", "organization: \"HOSTILE\"\nintegrations: [{name: HOSTILE}]\n", "integrations", "check", "-f")},
@@ -331,7 +331,7 @@ var hostileCases = map[string][]hostileCase{
 	"migrate":                {args("migrate", "HOSTILE"), printing(saying)},
 	"notifications channels": {reading("notifications", "channels", oneOrg)},
 	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
-	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.Told) error {
+	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.NotificationRecord) error {
 		return errors.Join(onCommand(func(c *cobra.Command) { _ = (&app{}).printTold(c, v) })(w), undelivered(v))
 	})},
 	"quota":              {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
@@ -361,7 +361,7 @@ func filledComparison() comparison {
 	return c
 }
 
-func colours(w io.Writer, v []runlog.Health) error {
+func colours(w io.Writer, v []runlog.HealthStatus) error {
 	rows := [][]string{{" ", "INTEGRATION"}}
 	for _, h := range v {
 		rows = append(rows, []string{"●", h.Name})

@@ -41,7 +41,7 @@ once. EFFECT is what is known of a write: done, none, or open until a time. With
 			if err != nil {
 				return err
 			}
-			f := runlog.Filter{Adapter: adapter, Class: classify.Class(class)}
+			f := runlog.AttemptFilter{Adapter: adapter, Class: classify.Class(class)}
 			if adapter != "" && !slices.Contains(vendors.Names(), adapter) {
 				return usage("--adapter %q: want one of %v", adapter, vendors.Names())
 			}
@@ -109,9 +109,9 @@ type rowKey struct {
 }
 
 // pages prints all rows page by page, so that memory does not grow with them.
-func (p *rowPrinter) pages(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.Filter) error {
+func (p *rowPrinter) pages(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.AttemptFilter) error {
 	for {
-		rows, next, err := runlog.List(ctx, pool, organization, f)
+		rows, next, err := runlog.ListAttempts(ctx, pool, organization, f)
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (p *rowPrinter) pages(ctx context.Context, pool *pgxpool.Pool, organization
 	}
 }
 
-func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.Filter) error {
+func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.AttemptFilter) error {
 	began := time.Now()
 	for {
 		select {
@@ -154,11 +154,11 @@ func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organizatio
 	}
 }
 
-func (p *rowPrinter) print(rows []runlog.Row) error {
+func (p *rowPrinter) print(rows []runlog.AttemptRow) error {
 	if p.recent == nil {
 		p.recent = make(map[rowKey]time.Time)
 	}
-	var fresh []runlog.Row
+	var fresh []runlog.AttemptRow
 	for _, r := range rows {
 		k := rowKey{r.CorrelationID, r.AttemptNumber}
 		if _, printed := p.recent[k]; printed {

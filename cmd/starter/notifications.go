@@ -31,7 +31,7 @@ func (a *app) applyChannels(c *cobra.Command, pool *pgxpool.Pool, file integrati
 			continue
 		}
 		seen[in.OrganizationID] = true
-		list, err := runlog.Channels(c.Context(), pool, in.OrganizationID)
+		list, err := runlog.ListChannels(c.Context(), pool, in.OrganizationID)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ not told by itself.`,
 				return err
 			}
 			defer pool.Close()
-			list, err := runlog.ListTold(c.Context(), pool, organization, from, uuid.Nil)
+			list, err := runlog.ListNotifications(c.Context(), pool, organization, from, uuid.Nil)
 			if err != nil {
 				return err
 			}
@@ -79,9 +79,9 @@ not told by itself.`,
 	return c
 }
 
-func (a *app) printTold(c *cobra.Command, list []runlog.Told) error {
+func (a *app) printTold(c *cobra.Command, list []runlog.NotificationRecord) error {
 	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), append([]runlog.Told{}, list...))
+		return printJSON(c.OutOrStdout(), append([]runlog.NotificationRecord{}, list...))
 	}
 	rows := [][]string{{"QUEUED AT", "CAUSE", "INTEGRATION", "SUPPRESSED", "CHANNEL", "STATE", "ATTEMPTS", "LAST ERROR"}}
 	for _, t := range list {
@@ -115,7 +115,7 @@ func (a *app) notificationsChannels() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			list, err := runlog.Channels(c.Context(), pool, organization)
+			list, err := runlog.ListChannels(c.Context(), pool, organization)
 			if err != nil {
 				return err
 			}
@@ -188,9 +188,9 @@ Exit code 1 if a channel does not have it after --wait; it is tried on then.`,
 
 // awaitTold waits until each delivery has ended, or an attempt has failed, or
 // the time is up.
-func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UUID, wait time.Duration) ([]runlog.Told, error) {
+func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UUID, wait time.Duration) ([]runlog.NotificationRecord, error) {
 	for end := time.Now().Add(wait); ; {
-		list, err := runlog.ListTold(ctx, pool, organization, time.Time{}, id)
+		list, err := runlog.ListNotifications(ctx, pool, organization, time.Time{}, id)
 		if err != nil {
 			return nil, err
 		}
@@ -210,7 +210,7 @@ func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UU
 }
 
 // undelivered is an error if a channel does not have the notification.
-func undelivered(list []runlog.Told) error {
+func undelivered(list []runlog.NotificationRecord) error {
 	var faults []string
 	for _, t := range list {
 		switch {

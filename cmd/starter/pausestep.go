@@ -35,7 +35,7 @@ func (s step) after(done string, schedule func(client.Client) error) error {
 		}
 	}
 	if err == nil {
-		err = workflows.WakeMonitor(s.c.Context(), temporal, s.in.OrganizationID, s.in.ID)
+		err = workflows.RefreshMonitor(s.c.Context(), temporal, s.in.OrganizationID, s.in.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w; run the command again", done, err)

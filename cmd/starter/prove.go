@@ -224,7 +224,7 @@ func (p *prover) export(ctx context.Context, e runlog.Export) ([]finding, error)
 		compared("SHA-256", e.SHA256 == ev.SHA256, "audit row %.12s…, entries %.12s…", e.SHA256, ev.SHA256),
 	}
 	all = append(all, p.workflow(ctx, e))
-	logs, err := runlog.AttemptsOf(ctx, p.pool, e)
+	logs, err := runlog.LoadAttemptStats(ctx, p.pool, e)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (p *prover) export(ctx context.Context, e runlog.Export) ([]finding, error)
 	if err != nil {
 		return nil, err
 	}
-	vendor, err := p.vendor(ctx, n.Total, runlog.EntriesOf(ctx, p.pool, e.OrganizationID, e.ID), nil)
+	vendor, err := p.vendor(ctx, n.Total, runlog.EntryRecords(ctx, p.pool, e.OrganizationID, e.ID), nil)
 	return append(all, vendor...), err
 }
 
@@ -257,15 +257,15 @@ const lookUpAtOnce = 500
 
 // vendor asks the vendor for entries, about total of them, compares them and
 // calls after, which may be nil, when some have been compared.
-func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog.Recorded, error], after func(context.Context) error) ([]finding, error) {
-	control, err := runlog.ControlOf(ctx, p.pool, p.spec.OrganizationID, p.spec.ID, p.place())
+func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog.EntryRecord, error], after func(context.Context) error) ([]finding, error) {
+	control, err := runlog.LoadControl(ctx, p.pool, p.spec.OrganizationID, p.spec.ID, p.place())
 	if err != nil {
 		return nil, err
 	}
 	bar := newProgress(p.words, "asking the vendor", total)
 	defer bar.end()
 	done, blind := 0, 0
-	ask := func(some []runlog.Recorded) (refused string, err error) {
+	ask := func(some []runlog.EntryRecord) (refused string, err error) {
 		found, refused, err := p.lookUp(ctx, some, control)
 		if refused != "" || err != nil {
 			return refused, err
@@ -284,7 +284,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 		return "", nil
 	}
 	var refused string
-	some := make([]runlog.Recorded, 0, lookUpAtOnce)
+	some := make([]runlog.EntryRecord, 0, lookUpAtOnce)
 	for r, err := range entries {
 		if err != nil {
 			return nil, err
@@ -323,7 +323,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 
 // lookUp asks for entries and the control. refused is why the vendor could not be
 // asked.
-func (p *prover) lookUp(ctx context.Context, some []runlog.Recorded, control *runlog.Control) (found map[string]adapters.Found, refused string, err error) {
+func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control *runlog.Control) (found map[string]adapters.Found, refused string, err error) {
 	keys := keysOf(some, control)
 	body, err := json.Marshal(keys)
 	if err != nil {
@@ -347,7 +347,7 @@ func (p *prover) lookUp(ctx context.Context, some []runlog.Recorded, control *ru
 }
 
 // keysOf are the keys and vouchers of entries and of the control, each once.
-func keysOf(some []runlog.Recorded, control *runlog.Control) (k adapters.Keys) {
+func keysOf(some []runlog.EntryRecord, control *runlog.Control) (k adapters.Keys) {
 	add := func(key, voucher string) {
 		k.Keys, k.Vouchers = append(k.Keys, key), append(k.Vouchers, voucher)
 	}
@@ -381,7 +381,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 	}
 	defer p.close()
 	ctx := c.Context()
-	pending, err := runlog.PendingOf(ctx, p.pool, organization, p.spec.ID)
+	pending, err := runlog.ListPendingExportsOf(ctx, p.pool, organization, p.spec.ID)
 	if err != nil {
 		return err
 	}
@@ -430,7 +430,7 @@ func (a *adoption) take(ctx context.Context) error {
 		}
 		a.export, a.begun = begun, true
 	}
-	adopted, doubtful, err := runlog.Adopt(ctx, a.pool, a.export, a.place(), list)
+	adopted, doubtful, err := runlog.AdoptEntries(ctx, a.pool, a.export, a.place(), list)
 	a.adopted, a.doubtful, a.comparison.adoptions = a.adopted+adopted, a.doubtful+doubtful, nil
 	return err
 }

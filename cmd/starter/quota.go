@@ -37,7 +37,7 @@ each further one is GBP 0.01.`,
 				return err
 			}
 			defer pool.Close()
-			list, err := runlog.Usage(c.Context(), pool, organization, month)
+			list, err := runlog.ListUsage(c.Context(), pool, organization, month)
 			if err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ or user@host.`,
 			}
 			defer pool.Close()
 			r := runlog.Resolution{ExportID: id, VoucherID: voucher, There: there, Reason: reason, Actor: whoami()}
-			if r.Entries, err = runlog.Resolve(c.Context(), pool, organization, r); err != nil {
+			if r.Entries, err = runlog.ResolveVoucher(c.Context(), pool, organization, r); err != nil {
 				return err
 			}
 			return a.printResolved(c, r)

@@ -235,7 +235,7 @@ func find(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which
 	if which == "" {
 		return integrations.Integration{}, usage("--integration is missing: want the UUID or the name of an integration")
 	}
-	list, err := runlog.Integrations(ctx, db, organization)
+	list, err := runlog.ListIntegrations(ctx, db, organization)
 	for _, in := range list {
 		if in.Name == which || in.ID.String() == which {
 			return in, nil
@@ -255,7 +255,7 @@ func unreadable(err error) bool {
 
 // listed returns an organization's integrations, and says which cannot be read.
 func listed(c *cobra.Command, db runlog.Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
-	list, err := runlog.Integrations(c.Context(), db, organization)
+	list, err := runlog.ListIntegrations(c.Context(), db, organization)
 	if unreadable(err) {
 		return list, say(c.ErrOrStderr(), "warning: %v", err)
 	}

@@ -79,7 +79,7 @@ func stateOfSchedule(s workflows.ScheduleState) string {
 	if s.Paused {
 		state = "paused"
 	}
-	if s.Drifted {
+	if s.OutOfSync {
 		state += ", not as applied"
 	}
 	return state
@@ -158,7 +158,7 @@ func describe(w io.Writer, s workflows.ScheduleState) error {
 		{"Overlap", fmt.Sprintf("%s, %d skipped so far", s.Overlap, s.Skipped)},
 		{"Catch-up", fmt.Sprintf("%s, %d missed so far", s.CatchUp, s.MissedCatchUp)},
 		{"Warm-up", s.WarmUp},
-		{"Drift alert", "above " + s.Drift},
+		{"Drift alert", "above " + s.DriftThreshold},
 		{"Running", dash(strings.Join(s.Running, ", "))},
 	})
 	if err != nil {

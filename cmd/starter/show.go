@@ -68,7 +68,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 		say(words, "note: %v; showing the audit record only", err)
 	} else {
 		defer temporal.Close()
-		live, err := workflows.Look(ctx, temporal, organization, correlation)
+		live, err := workflows.InvocationStatus(ctx, temporal, organization, correlation)
 		var notFound *serviceerror.NotFound
 		switch {
 		case errors.As(err, &notFound):
@@ -130,12 +130,12 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		return err
 	}
 	defer pool.Close()
-	if claim, err := runlog.WriteStateOf(ctx, pool, s.OrganizationID, s.CorrelationID); err != nil {
+	if claim, err := runlog.LoadWriteState(ctx, pool, s.OrganizationID, s.CorrelationID); err != nil {
 		return err
 	} else if claim != nil { // of all runs, with what was found by asking
 		s.Effect, s.OpenUntil, s.Actor = claim.Effect, claim.OpenUntil, claim.Actor
 	}
-	rows, _, err := runlog.List(ctx, pool, s.OrganizationID, runlog.Filter{CorrelationID: s.CorrelationID})
+	rows, _, err := runlog.ListAttempts(ctx, pool, s.OrganizationID, runlog.AttemptFilter{CorrelationID: s.CorrelationID})
 	if err != nil || len(rows) == 0 {
 		return err
 	}

@@ -81,7 +81,7 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	if err != nil {
 		return err
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
+	p, err := runlog.PreviewExport(c.Context(), db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
 	if err != nil {
 		return err
 	}

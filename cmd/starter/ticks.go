@@ -66,11 +66,11 @@ type tick struct {
 
 // ticksOf lists the ticks of an organization's schedules, by time within each.
 func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, now time.Time, since time.Duration) ([]tick, error) {
-	schedules, err := runlog.Schedules(ctx, db, organization)
+	schedules, err := runlog.ListScheduledIntegrations(ctx, db, organization)
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := runlog.Ticks(ctx, db, organization, now.Add(-since), now)
+	recorded, err := runlog.ListTicks(ctx, db, organization, now.Add(-since), now)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 		if start := now.Add(-since); start.After(from) {
 			from = start
 		}
-		for _, at := range s.Schedule.Occurrences(from, now) {
+		for _, at := range s.Schedule.FiringsBetween(from, now) {
 			if known[at.Unix()] {
 				continue
 			}

@@ -48,7 +48,7 @@ type known struct {
 // ctx ends. It adds to the hooks of acts, so it must be called before work begins.
 func keepMonitors(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, acts *activities.Activities, log *slog.Logger) (wait func()) {
 	observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-		if err := workflows.TellMonitor(ctx, temporal, organization, integration, seen); err != nil {
+		if err := workflows.ReportObservations(ctx, temporal, organization, integration, seen); err != nil {
 			return err
 		}
 		acts.NoteTraffic(ctx, organization, integration, seen)
@@ -84,7 +84,7 @@ func (m *monitors) run(ctx context.Context) {
 
 // look goes through all integrations once.
 func (m *monitors) look(ctx context.Context) {
-	organizations, err := runlog.Organizations(ctx, m.pool)
+	organizations, err := runlog.ListOrganizations(ctx, m.pool)
 	if ctx.Err() != nil {
 		return
 	}
@@ -93,7 +93,7 @@ func (m *monitors) look(ctx context.Context) {
 		return
 	}
 	for _, organization := range organizations {
-		list, err := runlog.Listing(ctx, m.pool, organization)
+		list, err := runlog.ListMonitorTargets(ctx, m.pool, organization)
 		if ctx.Err() != nil {
 			return
 		}
@@ -114,13 +114,13 @@ func (m *monitors) look(ctx context.Context) {
 
 // ensure makes sure of one monitor, and that it knows of a change. It returns
 // false if Temporal cannot be asked.
-func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog.Listed) bool {
+func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog.MonitorListing) bool {
 	now := time.Now()
 	was, seen := m.known[in.IntegrationID]
 	var err error
 	switch {
 	case seen && was.version != in.Version:
-		err = workflows.WakeMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = workflows.RefreshMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	case !seen || in.Overdue || now.After(was.until):
 		err = workflows.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	default:

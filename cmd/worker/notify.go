@@ -44,7 +44,7 @@ func drainNotifications(ctx context.Context, temporal client.Client, pool *pgxpo
 		case <-time.After(wait):
 		}
 		wait = drainEvery
-		if err := workflows.DrainNotifications(ctx, temporal, pool, logger); err != nil && ctx.Err() == nil {
+		if err := workflows.StartDeliveries(ctx, temporal, pool, logger); err != nil && ctx.Err() == nil {
 			logger.Warn("notifications wait: they could not be handed to Temporal", "error", err)
 			wait = drainBackoff
 		}

@@ -41,8 +41,8 @@ const sharedSlots = 20
 // begun. Workflows of the queue run on every worker.
 type queues struct {
 	logger *slog.Logger
-	list   func(context.Context) ([]runlog.Queue, error) // which renews and takes leases
-	give   func(context.Context, []uuid.UUID) error      // them back; nil for all and for ever
+	list   func(context.Context) ([]runlog.QueueLease, error) // which renews and takes leases
+	give   func(context.Context, []uuid.UUID) error           // them back; nil for all and for ever
 	start  func(uuid.UUID, role, func(error)) (stopper, error)
 
 	renewed    time.Time // before the leases that are held were asked for
@@ -72,8 +72,8 @@ func newQueues(acts *activities.Activities, temporal client.Client, logger *slog
 	process := uuid.New()
 	return &queues{
 		logger: logger, running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
-		list: func(ctx context.Context) ([]runlog.Queue, error) {
-			return runlog.Queues(ctx, acts.DB, process, leaseFor)
+		list: func(ctx context.Context) ([]runlog.QueueLease, error) {
+			return runlog.LeaseQueues(ctx, acts.DB, process, leaseFor)
 		},
 		give: func(ctx context.Context, held []uuid.UUID) error {
 			return runlog.ReleaseQueues(ctx, acts.DB, process, held)
@@ -148,7 +148,7 @@ func (q *queues) look(ctx context.Context) {
 
 // report says once that an integration's limits cannot be read. Its calls wait; those
 // of others do not.
-func (q *queues) report(l runlog.Queue) {
+func (q *queues) report(l runlog.QueueLease) {
 	if l.Unreadable && !q.unreadable[l.IntegrationID] {
 		q.logger.Error("an integration's limits cannot be read, so none of its calls is made: apply its file again", "integration_id", l.IntegrationID)
 	}
@@ -156,7 +156,7 @@ func (q *queues) report(l runlog.Queue) {
 }
 
 // roleOf is what to do in a queue.
-func roleOf(l runlog.Queue) role {
+func roleOf(l runlog.QueueLease) role {
 	switch {
 	case l.Unreadable: // no limit that could be kept
 		return role{}

@@ -33,7 +33,7 @@ func (w *fakeWorker) Stop() {
 // fleet is queues without servers.
 type fleet struct {
 	*queues
-	now     []runlog.Queue // what the database says
+	now     []runlog.QueueLease // what the database says
 	err     error
 	given   []uuid.UUID
 	left    bool
@@ -44,7 +44,7 @@ func newFleet() *fleet {
 	f := &fleet{}
 	f.queues = &queues{
 		logger: slog.New(slog.NewTextHandler(io.Discard, nil)), running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
-		list: func(context.Context) ([]runlog.Queue, error) { return f.now, f.err },
+		list: func(context.Context) ([]runlog.QueueLease, error) { return f.now, f.err },
 		give: func(_ context.Context, held []uuid.UUID) error {
 			f.given, f.left = append(f.given, held...), held == nil
 			return nil
@@ -75,20 +75,20 @@ func (f *fleet) last() *fakeWorker { return f.started[len(f.started)-1] }
 func TestQueueRoles(t *testing.T) {
 	id := uuid.New()
 	for _, c := range []struct {
-		is   runlog.Queue
+		is   runlog.QueueLease
 		want role
 	}{
-		{runlog.Queue{RequestsPerMinute: 30}, role{perMinute: 30, slots: sharedSlots}},
-		{runlog.Queue{}, role{slots: sharedSlots}},
-		{runlog.Queue{ConcurrentRequests: 2, Held: true}, role{slots: 2, leased: true}},
-		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30, Held: true}, role{perMinute: 30, slots: 2, leased: true}},
-		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30}, role{}},
-		{runlog.Queue{ConcurrentRequests: 2, Held: true, Surplus: true}, role{}},
-		{runlog.Queue{Unreadable: true}, role{}}, // no limit that could be kept
+		{runlog.QueueLease{RequestsPerMinute: 30}, role{perMinute: 30, slots: sharedSlots}},
+		{runlog.QueueLease{}, role{slots: sharedSlots}},
+		{runlog.QueueLease{ConcurrentRequests: 2, Held: true}, role{slots: 2, leased: true}},
+		{runlog.QueueLease{ConcurrentRequests: 2, RequestsPerMinute: 30, Held: true}, role{perMinute: 30, slots: 2, leased: true}},
+		{runlog.QueueLease{ConcurrentRequests: 2, RequestsPerMinute: 30}, role{}},
+		{runlog.QueueLease{ConcurrentRequests: 2, Held: true, Surplus: true}, role{}},
+		{runlog.QueueLease{Unreadable: true}, role{}}, // no limit that could be kept
 	} {
 		f := newFleet()
 		c.is.IntegrationID = id
-		f.now = []runlog.Queue{c.is}
+		f.now = []runlog.QueueLease{c.is}
 		f.look(t.Context())
 		require.Equal(t, c.want, f.last().role, "%+v", c.is)
 	}
@@ -99,7 +99,7 @@ func TestQueueRoles(t *testing.T) {
 func TestLeaseIsGivenBackOnceAttemptsHaveEnded(t *testing.T) {
 	id := uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: id, ConcurrentRequests: 2, Held: true}}
+	f.now = []runlog.QueueLease{{IntegrationID: id, ConcurrentRequests: 2, Held: true}}
 	f.look(t.Context())
 	first := f.last()
 	first.let = make(chan struct{})
@@ -121,7 +121,7 @@ func TestLeaseIsGivenBackOnceAttemptsHaveEnded(t *testing.T) {
 func TestLeaseThatCannotBeRenewed(t *testing.T) {
 	leased, shared := uuid.New(), uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: leased, ConcurrentRequests: 2, Held: true}, {IntegrationID: shared, RequestsPerMinute: 60}}
+	f.now = []runlog.QueueLease{{IntegrationID: leased, ConcurrentRequests: 2, Held: true}, {IntegrationID: shared, RequestsPerMinute: 60}}
 	f.look(t.Context())
 	f.err = errors.New("away")
 	f.look(t.Context())
@@ -144,7 +144,7 @@ func TestLeaseThatCannotBeRenewed(t *testing.T) {
 func TestQueuesFollow(t *testing.T) {
 	id := uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: id, RequestsPerMinute: 60}}
+	f.now = []runlog.QueueLease{{IntegrationID: id, RequestsPerMinute: 60}}
 	f.look(t.Context())
 	f.last().failed(errors.New("namespace not found"))
 	f.settle(t)
@@ -161,7 +161,7 @@ func TestQueuesFollow(t *testing.T) {
 func TestStopGivesLeasesBack(t *testing.T) {
 	id := uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: id, ConcurrentRequests: 1, Held: true}, {IntegrationID: uuid.New(), ConcurrentRequests: 1}}
+	f.now = []runlog.QueueLease{{IntegrationID: id, ConcurrentRequests: 1, Held: true}, {IntegrationID: uuid.New(), ConcurrentRequests: 1}}
 	f.look(t.Context())
 	f.stop()
 	require.True(t, f.started[0].stopped)

@@ -26,7 +26,7 @@ func tellPeople(acts *activities.Activities, db runlog.Beginner) {
 func tellOfHealth(ctx context.Context, db runlog.Beginner, u runlog.HealthUpdate) error {
 	fail := func(cause notify.Cause, reason classify.Kind) error {
 		return runlog.InOrganization(ctx, db, u.OrganizationID, func(tx pgx.Tx) error {
-			_, err := runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: u.OrganizationID, IntegrationID: u.IntegrationID, Cause: cause,
+			_, err := runlog.OpenIncident(ctx, tx, runlog.Notification{OrganizationID: u.OrganizationID, IntegrationID: u.IntegrationID, Cause: cause,
 				Facts: notify.Facts{ErrorKind: reason}})
 			return err
 		})
@@ -36,7 +36,7 @@ func tellOfHealth(ctx context.Context, db runlog.Beginner, u runlog.HealthUpdate
 		switch {
 		case c.To == health.Healthy:
 			err = runlog.InOrganization(ctx, db, u.OrganizationID, func(tx pgx.Tx) error {
-				_, err := runlog.Healthy(ctx, tx, u.OrganizationID, u.IntegrationID)
+				_, err := runlog.CloseIncidentsUnlessRunFailed(ctx, tx, u.OrganizationID, u.IntegrationID)
 				return err
 			})
 		case health.SignalOf(c.Reason) == health.Refused:

@@ -65,7 +65,7 @@ func TestTellPeople(t *testing.T) {
 		return organization, integration
 	}
 	told := func(organization uuid.UUID) (list []string) {
-		all, err := runlog.ListTold(t.Context(), db, organization, time.Time{}, uuid.Nil)
+		all, err := runlog.ListNotifications(t.Context(), db, organization, time.Time{}, uuid.Nil)
 		require.NoError(t, err)
 		for _, n := range all {
 			line := string(n.Cause) + " " + string(n.Facts.ErrorKind)
@@ -154,7 +154,7 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 		var both sync.WaitGroup
 		for _, acts := range workers {
 			both.Go(func() {
-				if _, err := acts.Watch(t.Context(), activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}); err != nil {
+				if _, err := acts.Inspect(t.Context(), activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -182,13 +182,13 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 		if w.days >= 0 {
 			n++
 		}
-		list, err := runlog.ListTold(t.Context(), db, organization, time.Time{}, uuid.Nil)
+		list, err := runlog.ListNotifications(t.Context(), db, organization, time.Time{}, uuid.Nil)
 		require.NoError(t, err)
 		require.Len(t, list, n, w.at)
 		if w.days < 0 {
 			continue
 		}
-		var newest runlog.Told
+		var newest runlog.NotificationRecord
 		for _, n := range list {
 			if n.Facts.Secret.Days == w.days {
 				newest = n

@@ -37,7 +37,7 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 	w.Dead = func(ctx context.Context, e runlog.Export) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
-		return workflows.RunIsDead(ctx, temporal, e)
+		return workflows.RunClosed(ctx, temporal, e)
 	}
 	w.Stuck = func(ctx context.Context, e runlog.Export) error {
 		news, err := runlog.QueueNotification(ctx, pool, runlog.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: notify.Missed,
@@ -68,7 +68,7 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 }
 
 // tellOfTick queues that a run was late or did not happen.
-func tellOfTick(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error {
+func tellOfTick(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.ScheduledIntegration, t runlog.Tick) error {
 	cause := notify.Missed
 	if t.Result == runlog.TickLate {
 		cause = notify.Late

@@ -44,7 +44,7 @@ func export(ctx context.Context, s *servers) error {
 			return err
 		}
 		began := time.Now()
-		if _, err := runlog.Plan(ctx, pool, nil, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes); err != nil {
+		if _, err := runlog.PlanExport(ctx, pool, nil, e, integrations.ExportSettings{}, xledger.MaxNodes, xledger.MaxNodes); err != nil {
 			return err
 		}
 		plans = append(plans, time.Since(began).Seconds())
@@ -156,7 +156,7 @@ func ledger(ctx context.Context, stack *devstack.Stack, n int) (workflows.SyncIn
 }
 
 func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (runlog.Export, error) {
-	e, _, err := runlog.Claim(ctx, db, runlog.Export{
+	e, _, err := runlog.ClaimExport(ctx, db, runlog.Export{
 		OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, Period: in.Period,
 		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: runlog.ByHand, TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
 	})
@@ -170,7 +170,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 	if err != nil {
 		return 0, err
 	}
-	chunks, err := runlog.Plan(ctx, db, nil, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes)
+	chunks, err := runlog.PlanExport(ctx, db, nil, e, integrations.ExportSettings{}, xledger.MaxNodes, xledger.MaxNodes)
 	if err != nil {
 		return 0, err
 	}

@@ -81,7 +81,7 @@ func invocation(ctx context.Context, s *servers) error {
 	}
 	runOurs := func(ctx context.Context) error {
 		in := ping(organization, list["xledger-main"])
-		options := workflows.StartOptions(in)
+		options := workflows.InvokeOptions(in)
 		options.EnableEagerStart = true
 		run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 		if err != nil {
@@ -226,7 +226,7 @@ func histories(ctx context.Context, c client.Client, stack *devstack.Stack, in a
 		in     activities.Invocation
 		target float64
 	}{{"history_events_success", in, 11}, {"history_events_exhausted", failing, 18}} {
-		run, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(h.in), workflows.InvokeName, h.in)
+		run, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(h.in), workflows.InvokeName, h.in)
 		if err != nil {
 			return err
 		}

@@ -138,7 +138,7 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 		}
 		in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"query `+word+` { __typename }"}`)
 		in.Summary = workflows.Describe(in)
-		run, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
+		run, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(in), workflows.InvokeName, in)
 		if err == nil {
 			mu.Lock()
 			started = append(started, run)

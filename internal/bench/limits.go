@@ -67,7 +67,7 @@ func counting(ctx context.Context, s *servers) error {
 		}
 		if watched {
 			observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-				return workflows.TellMonitor(ctx, c, organization, integration, seen)
+				return workflows.ReportObservations(ctx, c, organization, integration, seen)
 			}, activities.ObserverOptions{}, quiet)
 			acts.Observe, acts.LastSuccess = observer.Observe, observer.LastSuccess
 			loops.Go(func() { observer.Run(ctx) })
@@ -76,7 +76,7 @@ func counting(ctx context.Context, s *servers) error {
 		workflows.Register(w, acts)
 		f := func(ctx context.Context) error {
 			in := ping(organization, list["xledger-main"])
-			options := workflows.StartOptions(in)
+			options := workflows.InvokeOptions(in)
 			options.TaskQueue, options.EnableEagerStart = queue, true
 			run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 			if err != nil {
@@ -224,7 +224,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 	w.Kill()
 	_, err = many(ctx, func(ctx context.Context) error {
 		in := ping(a, mine)
-		_, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
+		_, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(in), workflows.InvokeName, in)
 		return err
 	}, 32, settings.queued)
 	if err != nil {

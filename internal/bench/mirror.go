@@ -38,7 +38,7 @@ func mirror(ctx context.Context, s *servers) error {
 		var rates []float64
 		for range 5 {
 			took, err := many(ctx, func(ctx context.Context) error {
-				return runlog.Insert(ctx, pool, organization, auditRows(organization, integration, size))
+				return runlog.InsertAttempts(ctx, pool, organization, auditRows(organization, integration, size))
 			}, m.writers, batches)
 			if err != nil {
 				return err
@@ -50,12 +50,12 @@ func mirror(ctx context.Context, s *servers) error {
 	return nil
 }
 
-func auditRows(organization, integration uuid.UUID, n int) []runlog.Row {
-	rows := make([]runlog.Row, 0, n)
+func auditRows(organization, integration uuid.UUID, n int) []runlog.AttemptRow {
+	rows := make([]runlog.AttemptRow, 0, n)
 	now := time.Now().UTC()
 	for i := range n {
 		id := uuid.New()
-		rows = append(rows, runlog.Row{
+		rows = append(rows, runlog.AttemptRow{
 			OrganizationID: organization, IntegrationID: &integration, RequestedIntegrationID: integration, CorrelationID: id,
 			AdapterName: "xledger", Operation: "call", AttemptNumber: 1 + i%4, ErrorClass: classify.Transient,
 			ErrorKind: classify.Unavailable, Rule: "status 503", HTTPStatus: 503, ErrorMessage: "HTTP 503: the service is unavailable",

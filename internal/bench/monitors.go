@@ -67,7 +67,7 @@ func probes(ctx context.Context, stack *devstack.Stack, c client.Client) error {
 		switch {
 		case e.GetTimerFiredEventAttributes() != nil:
 			fired = e.GetEventTime().AsTime()
-		case e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == activities.RecordName:
+		case e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == activities.RecordHealthName:
 			records[e.GetEventId()] = true
 		case records[e.GetActivityTaskCompletedEventAttributes().GetScheduledEventId()] && !fired.IsZero():
 			costs = append(costs, float64(e.GetEventTime().AsTime().Sub(fired).Microseconds())/1000)

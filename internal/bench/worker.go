@@ -81,7 +81,7 @@ func backoff(ctx context.Context, c client.Client, stack *devstack.Stack, w *dev
 		in := callers[int(next.Add(1))%len(callers)]
 		in.CorrelationID = uuid.New()
 		in.Policy.Budget = time.Hour
-		_, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
+		_, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(in), workflows.InvokeName, in)
 		return err
 	}, 32, waiting)
 	if err != nil {

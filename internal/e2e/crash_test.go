@@ -184,7 +184,7 @@ func TestExportDoubtStays(t *testing.T) {
 	for name, c := range map[string]struct {
 		retries int          // of an invocation
 		ask     sandbox.Rule // what becomes of the question in the invocation after the one that is in doubt
-		status  runlog.ExportStatus
+		status  runlog.Status
 	}{
 		"unavailable":  {1, sandbox.Rule{Times: 2, Status: 503}, runlog.Complete},
 		"throttled":    {1, sandbox.Rule{Times: 2, Status: 429}, runlog.Complete},
@@ -260,7 +260,7 @@ func TestExportCancelledAtOnce(t *testing.T) {
 		require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 		var r workflows.SyncResult
 		require.NoError(t, run.Get(t.Context(), &r))
-		require.Contains(t, []runlog.ExportStatus{runlog.Complete, runlog.Failed}, r.Export.Status)
+		require.Contains(t, []runlog.Status{runlog.Complete, runlog.Failed}, r.Export.Status)
 		if r.Export.Status == runlog.Failed {
 			require.Equal(t, "cancelled", r.Export.ErrorCode)
 			require.Equal(t, runlog.Complete, result(t, b.retryOf(t, r.Export)).Export.Status)

@@ -107,7 +107,7 @@ func (b book) requireOnce(t *testing.T, n int) {
 	slices.Sort(keys)
 	require.Equal(t, n, len(slices.Compact(keys)), "an entry is at the vendor twice")
 
-	before := make(map[string]sandbox.Entry) // the last request with a key
+	before := make(map[string]sandbox.LogEntry) // the last request with a key
 	for _, e := range stack.Sandbox.Log() {
 		if e.Vendor == "dataverse" {
 			continue // a repeated upsert of the same content is harmless
@@ -123,7 +123,7 @@ func (b book) requireOnce(t *testing.T, n int) {
 }
 
 // sends are the requests at the vendors that carry entries of the book.
-func (b book) sends(t *testing.T) (list []sandbox.Entry) {
+func (b book) sends(t *testing.T) (list []sandbox.LogEntry) {
 	t.Helper()
 	mine := make(map[string]bool)
 	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
@@ -362,7 +362,7 @@ func TestExportLookUpFails(t *testing.T) {
 	startWorker(t)
 	for name, c := range map[string]struct {
 		look   sandbox.Rule
-		status runlog.ExportStatus
+		status runlog.Status
 		code   string
 	}{
 		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, runlog.Complete, ""},
@@ -429,13 +429,13 @@ func TestExportSourceMended(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
-	b.exportAs(t, integrations.Export{Source: "reporting.missing"})
+	b.exportAs(t, integrations.ExportSettings{Source: "reporting.missing"})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 	require.Equal(t, []any{runlog.Failed, "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.True(t, result(t, b.start(t, b.input(t, "2026-10"))).AlreadyExported)
 
-	b.exportAs(t, integrations.Export{})
+	b.exportAs(t, integrations.ExportSettings{})
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export

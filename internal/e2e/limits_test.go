@@ -164,7 +164,7 @@ func TestUsageEqualsTheVendorsLog(t *testing.T) {
 	t.Logf("%d requests, %d counted, at least %d had to be", made, total, made-missing)
 }
 
-func vendorLog(vendor string) (list []sandbox.Entry) {
+func vendorLog(vendor string) (list []sandbox.LogEntry) {
 	for _, e := range stack.Sandbox.Log() {
 		if e.Vendor == vendor {
 			list = append(list, e)
@@ -496,7 +496,7 @@ func TestConcurrency(t *testing.T) {
 	}
 
 	// How many are under way when each one comes.
-	var all []sandbox.Entry
+	var all []sandbox.LogEntry
 	for _, in := range list {
 		all = append(all, reached(in)...)
 	}

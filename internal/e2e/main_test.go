@@ -122,8 +122,8 @@ func script(in activities.Invocation, rules ...sandbox.Rule) {
 }
 
 // reached returns the requests of one invocation that reached a vendor.
-func reached(in activities.Invocation) []sandbox.Entry {
-	var out []sandbox.Entry
+func reached(in activities.Invocation) []sandbox.LogEntry {
+	var out []sandbox.LogEntry
 	for _, e := range stack.Sandbox.Log() {
 		if e.CorrelationID == in.CorrelationID.String() {
 			out = append(out, e)
@@ -170,7 +170,7 @@ func execute(t *testing.T, in activities.Invocation) workflows.Outcome {
 // begin starts an invocation without waiting for it.
 func begin(t *testing.T, in activities.Invocation) client.WorkflowRun {
 	t.Helper()
-	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.StartOptions(in), workflows.InvokeName, in)
+	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.InvokeOptions(in), workflows.InvokeName, in)
 	require.NoError(t, err)
 	return run
 }

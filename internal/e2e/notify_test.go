@@ -137,7 +137,7 @@ func applyHooks(t *testing.T, o tenant, h *hooks) {
 	require.Contains(t, words, "notifications to ops (webhook): created")
 }
 
-func (o tenant) tell(t *testing.T, cause notify.Cause, facts notify.Facts) runlog.Told {
+func (o tenant) tell(t *testing.T, cause notify.Cause, facts notify.Facts) runlog.NotificationRecord {
 	t.Helper()
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Worker), 1)
 	require.NoError(t, err)
@@ -145,19 +145,19 @@ func (o tenant) tell(t *testing.T, cause notify.Cause, facts notify.Facts) runlo
 	queued, err := runlog.QueueNotification(t.Context(), pool, runlog.Notification{OrganizationID: o.id, IntegrationID: o.integrations["xledger-main"].ID, Cause: cause, Facts: facts})
 	require.NoError(t, err)
 	require.True(t, queued)
-	list, err := runlog.ListTold(t.Context(), pool, o.id, time.Time{}, uuid.Nil)
+	list, err := runlog.ListNotifications(t.Context(), pool, o.id, time.Time{}, uuid.Nil)
 	require.NoError(t, err)
 	return list[len(list)-1]
 }
 
 // ended waits until a delivery has ended.
-func (o tenant) ended(t *testing.T, id uuid.UUID) (told runlog.Told) {
+func (o tenant) ended(t *testing.T, id uuid.UUID) (told runlog.NotificationRecord) {
 	t.Helper()
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Reader), 1)
 	require.NoError(t, err)
 	defer pool.Close()
 	require.Eventually(t, func() bool {
-		list, err := runlog.ListTold(t.Context(), pool, o.id, time.Time{}, id)
+		list, err := runlog.ListNotifications(t.Context(), pool, o.id, time.Time{}, id)
 		require.NoError(t, err)
 		told = list[0]
 		return told.State != "pending"
@@ -310,7 +310,7 @@ func TestNotifyTest(t *testing.T) {
 	require.Equal(t, 1, code, "not used while it is disabled")
 	out, words, code = starter(t, "", "notifications", "test", "--org", org, "--channel", "ops", "-o", "json")
 	require.Equal(t, 0, code, words)
-	require.Equal(t, "delivered", fromJSON[[]runlog.Told](t, out)[0].State)
+	require.Equal(t, "delivered", fromJSON[[]runlog.NotificationRecord](t, out)[0].State)
 	_, words, code = starter(t, "", "notifications", "test", "--org", org)
 	require.Equal(t, 0, code, words)
 }
@@ -333,9 +333,9 @@ func TestNotifyKeepsSecrets(t *testing.T) {
 	require.NoError(t, err)
 	b.vouchers(t, "c", 1, "2026-10-05", "X"+canary, "")
 	told := b.tell(t, notify.Rejected, notify.Facts{ErrorKind: classify.Business, Period: "2026-10"})
-	var webhook runlog.Told
+	var webhook runlog.NotificationRecord
 	require.Eventually(t, func() bool {
-		list, err := runlog.ListTold(t.Context(), pool, b.id, time.Time{}, told.NotificationID)
+		list, err := runlog.ListNotifications(t.Context(), pool, b.id, time.Time{}, told.NotificationID)
 		require.NoError(t, err)
 		require.Len(t, list, 2)
 		webhook = list[1]

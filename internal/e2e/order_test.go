@@ -67,7 +67,7 @@ func newMonthly(t *testing.T) monthly {
 	m.schedule = temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(m.id, spec.ID))
 	t.Cleanup(func() { require.NoError(t, m.schedule.Delete(context.Background())) })
 	now := time.Now()
-	fired := spec.Schedule.Occurrences(now.AddDate(0, 0, -40), now)
+	fired := spec.Schedule.FiringsBetween(now.AddDate(0, 0, -40), now)
 	m.firing = fired[len(fired)-1]
 	m.period, err = spec.Schedule.Period(now)
 	require.NoError(t, err)

@@ -100,7 +100,7 @@ func recordExports(t *testing.T) {
 			return in
 		},
 		"continued": func(b book) workflows.SyncInput { // as new, so that it has several histories
-			b.exportAs(t, integrations.Export{ChunkSize: 2})
+			b.exportAs(t, integrations.ExportSettings{ChunkSize: 2})
 			b.vouchers(t, "A", 12, "2026-10-15", "3000", "0")
 			return b.input(t, "2026-10")
 		},
@@ -128,7 +128,7 @@ func recordExports(t *testing.T) {
 			return b.input(t, "2026-10")
 		},
 		"aside": func(b book) workflows.SyncInput { // until what was sent can take effect no more
-			b.exportAs(t, integrations.Export{ChunkSize: 2})
+			b.exportAs(t, integrations.ExportSettings{ChunkSize: 2})
 			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
 			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.BeforeEffect})
 			in := b.input(t, "2026-10")
@@ -187,7 +187,7 @@ func (b book) deferred(t *testing.T) {
 }
 
 // exportAs changes how the book is exported.
-func (b book) exportAs(t *testing.T, x integrations.Export) {
+func (b book) exportAs(t *testing.T, x integrations.ExportSettings) {
 	t.Helper()
 	in := b.integrations["xledger-main"]
 	in.Export = x

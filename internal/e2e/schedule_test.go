@@ -292,7 +292,7 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 			for _, at := range answer.StartTime {
 				got = append(got, at.AsTime().Format(time.RFC3339))
 			}
-			for _, at := range s.Occurrences(from, to) {
+			for _, at := range s.FiringsBetween(from, to) {
 				want = append(want, at.UTC().Format(time.RFC3339))
 			}
 			require.NotEmpty(t, got)
@@ -302,7 +302,7 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 			require.Equal(t, want, got)
 			d, err := workflows.DescribeSchedule(t.Context(), temporal, in)
 			require.NoError(t, err)
-			require.False(t, d.Drifted)
+			require.False(t, d.OutOfSync)
 			for i, at := range s.Next(time.Now(), len(d.Next)) {
 				require.True(t, at.Equal(d.Next[i].At), "%s and %s", at, d.Next[i].At)
 			}
@@ -413,7 +413,7 @@ func TestSchedule(t *testing.T) {
 		_, words, code := b.onMain(t, command[0], command[1:]...)
 		require.Zero(t, code, words)
 	}
-	last := schedule.Occurrences(time.Now().AddDate(0, 0, -31), time.Now())
+	last := schedule.FiringsBetween(time.Now().AddDate(0, 0, -31), time.Now())
 	require.NotEmpty(t, last)
 	at := last[len(last)-1]
 	_, words, code := b.onMain(t, "backfill", "--from", at.Add(-time.Minute).Format(time.RFC3339), "--to", at.Add(time.Second).Format(time.RFC3339))

@@ -32,7 +32,7 @@ func TestExportFromAnotherDatabase(t *testing.T) {
 	}
 	source := runlog.SourceVariable + "=" + stack.Postgres.URL("erp", devstack.Source)
 	startWorkerEnv(t, []string{source})
-	b.exportAs(t, integrations.Export{Source: "books.ledger"})
+	b.exportAs(t, integrations.ExportSettings{Source: "books.ledger"})
 	run := func(user string, args ...string) (string, string, int) {
 		t.Helper()
 		return starterEnv(t, append(stack.Env(user), source), "", append(args, "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10")...)

@@ -59,7 +59,7 @@ func TestExportLateFaults(t *testing.T) {
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
-	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.Faulted})
+	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.LateErrors})
 	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
 	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code)
@@ -80,7 +80,7 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 	e := result(t, run).Export
 	require.Equal(t, []string{"failed", "cancelled"}, []string{string(e.Status), e.ErrorCode})
-	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.Faulted})
+	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.LateErrors})
 
 	in := b.input(t, "2026-10")
 	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry

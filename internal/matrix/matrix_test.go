@@ -215,7 +215,7 @@ type trial struct {
 	stale   time.Time
 	failed  []string
 	// script decides instead of the cell, for those who need more than one answer.
-	script func(sandbox.Entry) *sandbox.Rule
+	script func(sandbox.LogEntry) *sandbox.Rule
 }
 
 // outcome is what a cell came to.
@@ -246,7 +246,7 @@ func (s *server) run(c cell) (o outcome) {
 }
 
 // choose decides what the vendor does with a request that has just arrived.
-func (x *trial) choose(e sandbox.Entry) (rule *sandbox.Rule) {
+func (x *trial) choose(e sandbox.LogEntry) (rule *sandbox.Rule) {
 	if e.Vendor == "entra" {
 		return nil
 	}
@@ -293,7 +293,7 @@ func (x *trial) harmless(lie sandbox.Rule, asked []string) bool {
 }
 
 // meant reports whether a write is the one that the moment is about.
-func (x *trial) meant(e sandbox.Entry) bool {
+func (x *trial) meant(e sandbox.LogEntry) bool {
 	switch x.moment {
 	case halvedChunk:
 		return len(e.Keys) == vouchers // half of two lines for each voucher; one alone was tried before
@@ -301,7 +301,7 @@ func (x *trial) meant(e sandbox.Entry) bool {
 	return true
 }
 
-func (x *trial) answered(e sandbox.Entry) {
+func (x *trial) answered(e sandbox.LogEntry) {
 	if !e.Wrote || e.Vendor == "entra" {
 		return
 	}
@@ -388,13 +388,13 @@ func (x *trial) scenario() workflows.SyncResult {
 func (x *trial) firstAttempt() runlog.Export {
 	ctx := context.Background()
 	from, to, _ := integrations.Period("2026-10")
-	e, _, err := runlog.Claim(ctx, x.acts.DB, runlog.Export{
+	e, _, err := runlog.ClaimExport(ctx, x.acts.DB, runlog.Export{
 		OrganizationID: x.org, ID: uuid.New(), IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: "2026-10", PeriodStart: from, PeriodEnd: to,
 		Trigger: runlog.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
 	})
 	must(e, err)
 	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
-	must(runlog.Plan(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
+	must(runlog.PlanExport(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent{})
 	env := suite.NewTestActivityEnvironment()
@@ -431,11 +431,11 @@ func (x *trial) prepare() {
 	x.acts = &activities.Activities{
 		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return x.spec, nil },
 		Adapters: activities.Adapters(), Client: x.client, Secrets: x.secrets, DB: timed{x.worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,
-		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
+		Audit: func(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil },
 		RunID: func(context.Context) uuid.UUID { return x.run },
 		Alive: func(context.Context, string, uuid.UUID) (bool, error) { return false, nil },
-		Health: activities.HealthStore{Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
-			return runlog.Watched{Paused: true}, nil
+		Health: activities.HealthStore{Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+			return runlog.MonitorTarget{Paused: true}, nil
 		}},
 	}
 }

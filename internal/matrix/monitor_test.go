@@ -39,7 +39,7 @@ func newMonitor(now func() time.Time, v vendor, attempt time.Duration) *monitor 
 }
 
 // arrived is told of each request. honest is whether a look-up is answered so.
-func (m *monitor) arrived(e sandbox.Entry, honest bool) {
+func (m *monitor) arrived(e sandbox.LogEntry, honest bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seen++
@@ -81,7 +81,7 @@ func (m *monitor) mayNot(before send, asked, now time.Time) string {
 }
 
 // answered notes what the answer to a send proves.
-func (m *monitor) answered(e sandbox.Entry, p proof, done bool) {
+func (m *monitor) answered(e sandbox.LogEntry, p proof, done bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range e.Keys {

@@ -51,7 +51,7 @@ func TestRefusedWhileTheFirstIsAtWork(t *testing.T) {
 	x.sync("2026-09", nil)
 	x.line("v000", "2026-10-05", "3000")
 	sent := 0
-	x.script = func(e sandbox.Entry) *sandbox.Rule {
+	x.script = func(e sandbox.LogEntry) *sandbox.Rule {
 		if !e.Wrote {
 			return nil
 		}
@@ -86,7 +86,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	x.sync("2026-09", nil)
 
 	x.line("v000", "2026-10-05", "3000")
-	x.script = func(e sandbox.Entry) *sandbox.Rule {
+	x.script = func(e sandbox.LogEntry) *sandbox.Rule {
 		if e.Wrote {
 			return &sandbox.Rule{Drop: sandbox.AfterEffect}
 		}
@@ -131,14 +131,14 @@ func (x *trial) invoke(correlation uuid.UUID, body string) (out workflows.Outcom
 	x.run = uuid.New()
 	db := x.acts.DB
 	x.acts.Claims = activities.ClaimStore{
-		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
+		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
 			return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
 		},
 		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
 			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
 		},
 		Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-			return runlog.ControlOf(ctx, db, organization, integration, place)
+			return runlog.LoadControl(ctx, db, organization, integration, place)
 		},
 	}
 	workflows.Register(env, x.acts)
@@ -175,7 +175,7 @@ func TestAdHocWriteIsAskedForWhereItWasSent(t *testing.T) {
 	before := len(x.vendor.Effects())
 
 	lie := ""
-	x.script = func(e sandbox.Entry) *sandbox.Rule {
+	x.script = func(e sandbox.LogEntry) *sandbox.Rule {
 		switch {
 		case e.Wrote:
 			return &sandbox.Rule{Drop: sandbox.AfterEffect, EffectDelayMS: int(later.Milliseconds())}

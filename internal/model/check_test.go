@@ -41,7 +41,7 @@ type entryRow struct {
 
 // summary is what of a closed row must never change.
 type summary struct {
-	status                             runlog.ExportStatus
+	status                             runlog.Status
 	total, exported, rejected, unknown int
 	sha256                             string
 }
@@ -80,7 +80,7 @@ func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
 
 // exports are the organization's.
 func (w *world) exports() []runlog.Export {
-	list, err := runlog.Exports(context.Background(), w.worker, w.org, 1000)
+	list, err := runlog.ListExports(context.Background(), w.worker, w.org, 1000)
 	require.NoError(w.t, err)
 	return list
 }

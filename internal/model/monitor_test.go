@@ -15,14 +15,14 @@ import (
 
 // request is one that reached a vendor, by the monitor's own reckoning.
 type request struct {
-	sandbox.Entry // as it came
-	task          *task
-	fault         *fault
-	bound         time.Time // the earliest time after which nobody may hold it against the sender that it takes effect
-	proves        proof     // its answer; "" while there is none, or nobody heard it
-	answered      time.Time
-	recorded      bool // what its answer proves is in the database
-	told          bool // it asked, and an answer was heard that can be believed
+	sandbox.LogEntry // as it came
+	task             *task
+	fault            *fault
+	bound            time.Time // the earliest time after which nobody may hold it against the sender that it takes effect
+	proves           proof     // its answer; "" while there is none, or nobody heard it
+	answered         time.Time
+	recorded         bool // what its answer proves is in the database
+	told             bool // it asked, and an answer was heard that can be believed
 }
 
 // closedAt is when a request can take effect no more, as far as its sender can
@@ -50,9 +50,9 @@ func (p *parts) serve(rw http.ResponseWriter, r *http.Request) {
 // observe is the send monitor: no request that carries a key comes while an
 // earlier one with that key is open, nor before the vendor was asked whether that
 // one was done, unless its answer proved that it was not.
-func (w *world) observe(e sandbox.Entry) {
+func (w *world) observe(e sandbox.LogEntry) {
 	t := w.running.Load()
-	r := &request{Entry: e, task: t}
+	r := &request{LogEntry: e, task: t}
 	w.mu.Lock()
 	r.fault = w.scripted[e.Rule]
 	w.requests[e.Seq] = r
@@ -101,7 +101,7 @@ func (w *world) checkSend(key string, before, r *request) {
 }
 
 // answered notes what an answer proves to whoever hears it.
-func (w *world) answered(e sandbox.Entry) {
+func (w *world) answered(e sandbox.LogEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.requests[e.Seq]
@@ -121,7 +121,7 @@ func (w *world) answered(e sandbox.Entry) {
 }
 
 // honest is what an answer proves that is the sandbox's own.
-func honest(e sandbox.Entry) proof {
+func honest(e sandbox.LogEntry) proof {
 	switch {
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusTooManyRequests:
 		return nothing

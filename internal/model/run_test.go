@@ -49,7 +49,7 @@ type state struct {
 	progress workflows.Progress
 	handed   bool // its export comes from the run before
 	claims   int
-	split    *activities.Split
+	split    *activities.SplitInput
 	item     workflows.Item // whose activity is made, of arranging
 }
 
@@ -190,7 +190,7 @@ func (r *run) goOn(t *rapid.T) {
 				Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy, ParentID: in.ParentID, StartedAt: r.started,
 			}
 		}
-		r.do(t, activities.ClaimName, activities.Claim{Export: e, HandedOver: r.handed})
+		r.do(t, activities.ClaimName, activities.ClaimInput{Export: e, HandedOver: r.handed})
 	case planning:
 		r.do(t, activities.PlanName, r.progress.Export)
 	case stepping:
@@ -367,7 +367,7 @@ func (r *run) did(k *task) {
 	}
 	switch r.phase {
 	case claiming:
-		var c activities.Claimed
+		var c activities.ClaimResult
 		require.NoError(r.w.t, k.result(&c))
 		r.claimed(c)
 	case planning:
@@ -398,7 +398,7 @@ func (r *run) did(k *task) {
 	r.remember()
 }
 
-func (r *run) claimed(c activities.Claimed) {
+func (r *run) claimed(c activities.ClaimResult) {
 	key := c.Export.IdempotencyKey()
 	first, known := r.w.claimed[key]
 	if known {
@@ -477,7 +477,7 @@ func (r *run) checkClosed(closed runlog.Export) {
 	if e.ErrorClass == "" {
 		require.Zero(t, count["planned"], "a run that went to its end has left entries: %+v", r.progress)
 	}
-	before, err := runlog.ExportByID(context.Background(), r.w.worker, r.w.org, closed.ID)
+	before, err := runlog.LoadExport(context.Background(), r.w.worker, r.w.org, closed.ID)
 	require.NoError(t, err)
 	other := before
 	other.ErrorClass = "permanent"

@@ -287,20 +287,20 @@ func (t *task) activities() *activities.Activities {
 	db := store{t}
 	return &activities.Activities{
 		Resolve: t.w.resolve, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, DB: db, Log: slog.New(slog.DiscardHandler),
-		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
+		Audit: func(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil },
 		Now:   func() time.Time { return t.w.clock.Now().Add(t.skew) },
 		Alive: func(_ context.Context, workflow string, run uuid.UUID) (bool, error) {
 			return t.w.alive(workflow, run, t.run), nil
 		},
 		Claims: activities.ClaimStore{
-			Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
+			Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
 				return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
 			},
 			Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
 				return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
 			},
 			Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-				return runlog.ControlOf(ctx, db, organization, integration, place)
+				return runlog.LoadControl(ctx, db, organization, integration, place)
 			},
 		},
 	}

@@ -231,7 +231,7 @@ func newWorld(t *rapid.T, p *parts) *world {
 		maps.Copy(settings, v.settings)
 		spec := integrations.Integration{
 			OrganizationID: w.org, ID: w.newID(), Name: name, Adapter: v.adapter, BaseURL: at[v.adapter], Policy: policy, Settings: settings,
-			Export: integrations.Export{ChunkSize: chunkSize},
+			Export: integrations.ExportSettings{ChunkSize: chunkSize},
 			Credentials: map[string]integrations.Ref{
 				"token":        devstack.WriteSecret(p.secrets.Dir, w.org, "token", sandbox.DemoXledgerToken),
 				"clientSecret": devstack.WriteSecret(p.secrets.Dir, w.org, "secret", sandbox.DemoClientSecret),

@@ -64,8 +64,8 @@ func TestWatching(t *testing.T) {
 	var s *sandbox.Sandbox
 	var mu sync.Mutex
 	var heard []string
-	note := func(what string) func(sandbox.Entry) {
-		return func(e sandbox.Entry) {
+	note := func(what string) func(sandbox.LogEntry) {
+		return func(e sandbox.LogEntry) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard = append(heard, fmt.Sprintf("%s %d %v: %d, %d of it, %d in all", what, e.Seq, e.Keys, e.Status, e.Effects, len(s.Effects())))

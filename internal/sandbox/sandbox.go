@@ -10,7 +10,7 @@
 //	/businesscentral/v2.0/sandbox/api/v2.0/ Business Central API
 //	/entra/{tenant}/oauth2/v2.0/token       Entra token endpoint
 //
-// It keeps two append-only lists. [Entry]: every request that reached it, with
+// It keeps two append-only lists. [LogEntry]: every request that reached it, with
 // the answer. [Effect]: everything that was stored. Together they are the
 // oracle for "called once" and "took effect once". Neither holds a credential.
 //
@@ -94,11 +94,11 @@ type Options struct {
 	// Observe is called with a request that has arrived, before anything else
 	// happens to it, and Answered when its answer is known, before it is sent.
 	// Both may call the sandbox.
-	Observe, Answered func(Entry)
+	Observe, Answered func(LogEntry)
 
 	// Choose is asked, after Observe, for the rule of a request; nil leaves it to
 	// the script. It is for those who decide by what a request carries.
-	Choose func(Entry) *Rule
+	Choose func(LogEntry) *Rule
 
 	// NoIntrospection takes __schema and __type from the GraphQL API, as vendors may.
 	NoIntrospection bool
@@ -121,8 +121,8 @@ const (
 	DemoJournalID = "5f5f5f5f-6a6a-4b7b-8c8c-9d9d9d9d9d9d"
 )
 
-// Entry is a request that reached the sandbox.
-type Entry struct {
+// LogEntry is a request that reached the sandbox.
+type LogEntry struct {
 	Seq           int       `json:"seq"`
 	At            time.Time `json:"at"`
 	Vendor        string    `json:"vendor"`
@@ -167,9 +167,9 @@ type Sandbox struct {
 	epoch    chan struct{} // closed by the next Reset
 	agenda   []*event      // what vendors still have to do, in order
 	queue    queue         // Business Central's
-	unheard  []Entry       // answers that became known with nobody waiting
+	unheard  []LogEntry    // answers that became known with nobody waiting
 	rules    []*Rule
-	log      []Entry
+	log      []LogEntry
 	effects  []Effect
 	attempts map[string]int
 	state
@@ -240,10 +240,10 @@ func (s *Sandbox) Reset() {
 }
 
 // Log returns the requests that reached the sandbox, in order.
-func (s *Sandbox) Log() []Entry {
+func (s *Sandbox) Log() []LogEntry {
 	s.lock()
 	defer s.unlock()
-	return append([]Entry(nil), s.log...)
+	return append([]LogEntry(nil), s.log...)
 }
 
 // Effects returns what was stored, in order.
@@ -314,7 +314,7 @@ func (s *Sandbox) Forget(key string) {
 }
 
 func (s *Sandbox) handleLog(w http.ResponseWriter, r *http.Request) {
-	out := []Entry{}
+	out := []LogEntry{}
 	for _, e := range s.Log() {
 		q := r.URL.Query()
 		if (q.Get("correlation") == "" || q.Get("correlation") == e.CorrelationID) && (q.Get("vendor") == "" || q.Get("vendor") == e.Vendor) {
@@ -333,7 +333,7 @@ func (s *Sandbox) handleEffects(w http.ResponseWriter, _ *http.Request) {
 type call struct {
 	*http.Request
 	body   []byte
-	entry  *Entry
+	entry  *LogEntry
 	vendor string
 	answer answer
 	sb     *Sandbox

@@ -113,7 +113,7 @@ const (
 	AfterEffect  = "after-effect"
 )
 
-func (m Match) fits(e *Entry, said []byte) bool {
+func (m Match) fits(e *LogEntry, said []byte) bool {
 	return (m.Vendor == "" || m.Vendor == e.Vendor) &&
 		(m.Method == "" || m.Method == e.Method) &&
 		strings.Contains(e.Path, m.PathContains) &&
@@ -179,7 +179,7 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) {
 }
 
 // pick returns the rule for a request, and its number.
-func (s *Sandbox) pick(e *Entry, said []byte) (Rule, int) {
+func (s *Sandbox) pick(e *LogEntry, said []byte) (Rule, int) {
 	for i, r := range s.rules {
 		if r.over || r.Times > 0 && r.used >= r.Times || !r.Match.fits(e, said) {
 			continue

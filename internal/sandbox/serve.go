@@ -40,7 +40,7 @@ func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
 
 // arrive notes a request and chooses its rule.
 func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
-	e := &Entry{
+	e := &LogEntry{
 		Vendor: vendor, Method: r.Method, Path: r.URL.Path, CorrelationID: r.Header.Get("X-Ms-Client-Request-Id"), Credential: "none",
 	}
 	if e.CorrelationID == "" {

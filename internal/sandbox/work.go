@@ -25,8 +25,8 @@ type job struct {
 	known    chan struct{} // closed when the answer is known
 	limited  bool          // it takes a place of its user's
 	answer   answer
-	said     Entry // as it was when the answer became known
-	attended bool  // its client waits for the answer
+	said     LogEntry // as it was when the answer became known
+	attended bool     // its client waits for the answer
 }
 
 // now is the moment at which something happens: that at which it was due, if it

@@ -42,7 +42,7 @@ func (s *soak) effects() map[string]int {
 
 // beside holds for requests that are no attempt: a run's warm-up, the token of
 // one, and what is answered with a fresh token in the same attempt.
-func beside(e sandbox.Entry) bool {
+func beside(e sandbox.LogEntry) bool {
 	return e.Vendor == "entra" || e.Status == 401 && e.Vendor != "xledger" || slices.Contains([]string{"__typename", "WhoAmI", "companies"}, e.Operation)
 }
 

@@ -131,7 +131,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	}
 	in := integrations.Integration{
 		OrganizationID: b.organization, ID: b.id, Name: "soak", Adapter: b.vendor.adapter, BaseURL: s.vendors[b.vendor.adapter],
-		Settings: settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.Export{ChunkSize: 40},
+		Settings: settings, Credentials: b.vendor.credentials, Policy: policy, Schedule: &schedule, Export: integrations.ExportSettings{ChunkSize: 40},
 		InFlight: new(inFlight),
 	}
 	for _, ref := range in.Credentials {
@@ -234,7 +234,7 @@ func (s *soak) finish(ctx context.Context, r *round) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var id uuid.UUID
-	var status runlog.ExportStatus
+	var status runlog.Status
 	over := until(ctx, 300*time.Millisecond, func() bool {
 		err := s.admin.QueryRow(ctx, `SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
 			WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL AND status <> 'pending'`, r.book.id, r.period).Scan(&id, &status)
