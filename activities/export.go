@@ -144,19 +144,6 @@ func (a *Activities) owner(ctx context.Context, e runlog.Export) runlog.Export {
 	return e
 }
 
-// PlanResult is the answer of [Activities.PlanExport].
-type PlanResult struct {
-	Chunks     int  `json:"chunks"`     // the number of the last one
-	LateErrors bool `json:"lateErrors"` // the vendor finds some errors only later
-
-	Verify        bool `json:"verify,omitempty"`        // the contract with the vendor has to be checked first
-	Size          int  `json:"size,omitempty"`          // most entries in a chunk
-	Full          int  `json:"full,omitempty"`          // most entries in a chunk by the file and the vendor; 0 in plans of old, whose chunks stay as they are
-	Ping          bool `json:"ping,omitempty"`          // a refused token looks like a refused voucher
-	Isolate       int  `json:"isolate,omitempty"`       // requests that finding refused vouchers may cost
-	EqualRefusals int  `json:"equalRefusals,omitempty"` // so many vouchers refused for one reason end a run that has had nothing accepted; 0 in plans of old
-}
-
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
 // a permanent failure, of type [classify.Configuration].
 func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (PlanResult, error) {
@@ -236,10 +223,7 @@ func order[T any](ctx context.Context, a *Activities, e runlog.Export, give func
 // SplitInput asks to halve a refused chunk.
 type SplitInput struct {
 	Export runlog.Export `json:"export"`
-	Chunk  int           `json:"chunk"`
-	Into   int           `json:"into"` // the number of the upper half
-	Reason string        `json:"reason,omitempty"`
-	Keep   bool          `json:"keep,omitempty"` // an only voucher is not rejected: it was not refused alone
+	runlog.Split
 }
 
 // SplitChunk halves a refused chunk, or rejects its only voucher. It returns
@@ -253,9 +237,7 @@ func (a *Activities) SplitChunk(ctx context.Context, s SplitInput) (bool, error)
 // DrawInput asks to move one voucher to a chunk of its own.
 type DrawInput struct {
 	Export runlog.Export `json:"export"`
-	Chunk  int           `json:"chunk"`
-	Into   int           `json:"into"`
-	Place  float64       `json:"place"` // in the chunk, from 0 to less than 1
+	runlog.Draw
 }
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own.
@@ -295,15 +277,6 @@ func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.E
 	closed, err := runlog.CloseExport(ctx, a.DB, a.owner(ctx, e))
 	return closed, storeError(err)
 }
-
-// Steps of a [Chunk].
-const (
-	SendStep       = ""            // ask for what is open, then send what is left
-	AskStep        = "ask"         // ask for what is open and send nothing
-	PingStep       = "ping"        // ask for nothing, to see whether the vendor takes any request; the chunk is 0
-	VerifyStep     = "verify"      // check the contract with the vendor; the chunk is 0
-	LateErrorsStep = "late-errors" // ask what the vendor found faulty of late; the chunk is 0
-)
 
 // Chunk is the body of an invocation that exports: which entries, not the
 // entries. They never travel through Temporal.

@@ -7,17 +7,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// DrawResult is what came of [DrawVoucher].
-type DrawResult struct {
-	Moved bool `json:"moved,omitempty"` // the voucher has a chunk of its own
-	Alone bool `json:"alone,omitempty"` // it had that before: it is the chunk's only one
-}
-
 // DrawVoucher moves one voucher of a chunk to a chunk of its own, into: the one at a
 // place in it, from 0 to less than 1. It moves none of which a line is open or
 // settled. Doing it again is harmless.
 func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, place float64) (d DrawResult, err error) {
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var vouchers int
 		if err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state IN ('planned', 'sent'))
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4)`,
@@ -42,28 +36,11 @@ func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, pla
 	return d, err
 }
 
-// Fit asks for smaller chunks.
-type Fit struct {
-	Size   int   `json:"size"`             // most entries in a chunk from now on
-	Chunk  int   `json:"chunk,omitempty"`  // is halved; 0 if none is
-	Into   int   `json:"into"`             // the number of its upper half; what is made smaller comes after it
-	From   int   `json:"from"`             // the chunks that are still to be made, as they are numbered: from
-	To     int   `json:"to"`               // and to
-	Except []int `json:"except,omitempty"` // of these, those that are left alone
-}
-
-// FitResult is what came of a [Fit].
-type FitResult struct {
-	Halved bool  `json:"halved"` // the chunk; false if it is one voucher
-	Last   int   `json:"last"`   // the number of the last chunk; that of Into if no others were made smaller
-	Kept   []int `json:"kept"`   // chunks from From to To that stay as they are, since something of them is open
-}
-
 // FitChunks halves a chunk of which nothing is at the vendor, and makes those that
 // are still to be made smaller, with whole vouchers in each. Nobody is rejected.
 // Doing it again is harmless.
 func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out FitResult, err error) {
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}

@@ -22,26 +22,13 @@ import (
 // All but the recording of facts lock the export's row and check that the caller
 // owns it, see [Owner]. PostgreSQL's clock alone decides whether T has passed.
 
-// Owner is the run that may give orders about an export: the one whose claim
-// came last. Fence grows with each owner; RunID is the run's own, as Temporal
-// gives it, so that a reset, which replays the old number, is seen.
-type Owner struct {
-	OrganizationID, IntegrationID, ExportID uuid.UUID
-	Fence                                   int64
-	RunID                                   uuid.UUID
-
-	// Place is where the integration's entries go now: an answer there says nothing
-	// of what was sent elsewhere.
-	Place string
-}
-
 // ErrNotOwner is returned to a run that is not, or no longer, the owner of an
 // export that is pending.
 var ErrNotOwner = errors.New("the export belongs to another run, or has ended")
 
-// lock holds the export's row until the transaction ends: nobody takes it over
+// lockOwned holds the export's row of its owner until the transaction ends: nobody takes it over
 // meanwhile.
-func (o Owner) lock(ctx context.Context, tx pgx.Tx) error {
+func lockOwned(ctx context.Context, tx pgx.Tx, o Owner) error {
 	var one int
 	err := tx.QueryRow(ctx, `SELECT 1 FROM ledgerline.bufdir_export_audit_log
 		WHERE organization_id = $1 AND export_id = $2 AND fence = $3 AND run_id = $4 AND integration_id = $5 AND status = 'pending' FOR SHARE`,
@@ -52,9 +39,11 @@ func (o Owner) lock(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-func (o Owner) inOrganization(ctx context.Context, db Beginner, fn func(pgx.Tx) error) error {
+// asExportOwner runs fn in a transaction of the owner's organization, which holds the export's
+// row; the error is [ErrNotOwner] if the export is no longer o's.
+func asExportOwner(ctx context.Context, db Beginner, o Owner, fn func(pgx.Tx) error) error {
 	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
-		if err := o.lock(ctx, tx); err != nil {
+		if err := lockOwned(ctx, tx, o); err != nil {
 			return err
 		}
 		return fn(tx)
@@ -94,7 +83,7 @@ type ChunkContent struct {
 
 // OpenChunk reads a chunk that is to be sent. It changes nothing.
 func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (c ChunkContent, err error) {
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
 			    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0),
@@ -164,7 +153,7 @@ func RecordAnswer(ctx context.Context, db Beginner, o Owner, a Answer, asked []S
 	if len(a.None) == 0 && len(a.Unknown) == 0 {
 		return nil
 	}
-	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	return asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'planned', effect = 'none', ended = true,
 			    earlier_until = CASE WHEN ended THEN earlier_until ELSE greatest(earlier_until, late_until) END
 			WHERE organization_id = $1 AND integration_id = $5 AND export_id = $2 AND entry_id = ANY($3) AND effect = 'open'
@@ -253,7 +242,7 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 	if left < 0 {
 		return until, errOver
 	}
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var ready int
 		var wait time.Duration
 		err := tx.QueryRow(ctx, `
@@ -346,7 +335,7 @@ func RecordRefusal(ctx context.Context, db Beginner, o Owner, ids []string, s Se
 // voucher; that is rejected with the reason, or left if it is not to be. Entries whose effect is open are
 // neither moved nor rejected: they are an error. Doing it again is harmless.
 func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reason string, reject bool) (split bool, err error) {
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var vouchers, open, moved int
 		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
 			    count(*) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)

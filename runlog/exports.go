@@ -14,76 +14,6 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// Export is one export operation: a row of bufdir_export_audit_log.
-type Export struct {
-	OrganizationID    uuid.UUID         `json:"organizationId"`
-	ID                uuid.UUID         `json:"exportId"`
-	IntegrationID     uuid.UUID         `json:"integrationId"`
-	AdapterName       string            `json:"adapterName"`
-	Period            string            `json:"period"`
-	PeriodStart       time.Time         `json:"periodStart"` // a day, at 00:00 UTC
-	PeriodEnd         time.Time         `json:"periodEnd"`   // the first day after it
-	Trigger           Trigger           `json:"trigger"`
-	TriggeredBy       string            `json:"triggeredBy"`
-	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
-	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
-	StartedAt         time.Time         `json:"startedAt"`
-	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
-	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
-	Status            Status            `json:"status"`
-	Total             int               `json:"entriesTotal"`
-	Exported          int               `json:"entriesExported"`
-	Rejected          int               `json:"entriesRejected"`
-	Unknown           int               `json:"entriesUnknown"`
-	LateErrors        int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
-	Attempts          int               `json:"attempts"`            // of all the run's invocations
-	Chunks            int               `json:"chunks"`              // planned; attempts beyond them are retries, look-ups and halving
-	Requests          int               `json:"requests"`            // made to the vendor for them, look-ups included
-	LookUps           int               `json:"lookUps"`             // of those: what the vendor has, or found faulty, or is like
-	Isolating         int               `json:"isolating"`           // of those: to find the vouchers that it refuses
-	ChunkSize         int               `json:"chunkSize,omitempty"` // of a run that ends: most entries in a request that its integration keeps; 0 leaves it
-	ChunkFull         int               `json:"chunkFull,omitempty"` // and what the file says
-	WarmUp            time.Duration     `json:"warmUp"`              // how long the vendor's first answer took; 0 if it was not asked
-	ColdStart         bool              `json:"coldStart"`           // it had to connect or fetch a token first
-	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`  // where its time went, in ms
-	Amounts           map[string]string `json:"amounts"`             // sum of the positive amounts by currency
-	SHA256            string            `json:"sha256,omitempty"`
-	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
-	ErrorClass        string            `json:"errorClass,omitempty"`
-	ErrorCode         string            `json:"errorCode,omitempty"`
-	ErrorMessage      string            `json:"errorMessage,omitempty"`
-	WorkflowID        string            `json:"workflowId"`
-	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]
-	Fence             int64             `json:"fence"`
-}
-
-// Unsent is how many entries of a closed export are as they were planned: its run
-// ended before it had sent them, or with the proof that nothing of them was done.
-func (e Export) Unsent() int {
-	if e.Status == Pending {
-		return 0
-	}
-	return e.Total - e.Exported - e.Rejected - e.Unknown
-}
-
-// Owner is the run that the export belongs to.
-func (e Export) Owner() Owner {
-	return Owner{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, ExportID: e.ID, Fence: e.Fence, RunID: e.RunID}
-}
-
-// IdempotencyKey is what makes a period of an integration one export, and the
-// retry of an export one retry. One that adopts stands for itself.
-func (e Export) IdempotencyKey() string {
-	key := e.IntegrationID.String() + "/" + e.Period
-	switch {
-	case e.Trigger == ByAdopting:
-		key += "/adopt/" + e.ID.String()
-	case e.ParentID != nil:
-		key += "/retry/" + e.ParentID.String()
-	}
-	return key
-}
-
 // OverlapError is returned by [ClaimExport] for a period that another one of the same
 // integration covers in part. Nothing would be sent twice, but nobody could say
 // any more which export an entry belongs to.
@@ -165,18 +95,9 @@ func TakeOverExport(ctx context.Context, db Beginner, e Export, workflowID strin
 	return taken, ok, err
 }
 
-// Drift is how much later than scheduled an export started; 0 if it was not
-// scheduled.
-func (e Export) Drift() time.Duration {
-	if e.ScheduledAt == nil {
-		return 0
-	}
-	return e.StartedAt.Sub(*e.ScheduledAt)
-}
-
 // DeferExport records until when an export waits; the zero time ends the wait.
 func DeferExport(ctx context.Context, db Beginner, o Owner, until time.Time) error {
-	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+	return asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
 			at = &until
@@ -190,7 +111,7 @@ func DeferExport(ctx context.Context, db Beginner, o Owner, until time.Time) err
 // RecordCost stores what a pending export's run has cost so far, for its row and for
 // the run that may take it over. The numbers only grow.
 func RecordCost(ctx context.Context, db Beginner, e Export) error {
-	return e.Owner().inOrganization(ctx, db, func(tx pgx.Tx) error {
+	return asExportOwner(ctx, db, e.Owner(), func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log
 			SET requests = greatest(requests, $3), look_ups = greatest(look_ups, $4), isolating = greatest(isolating, $5)
 			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, e.OrganizationID, e.ID, e.Requests, e.LookUps, e.Isolating)
@@ -207,7 +128,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		if err := e.Owner().lock(ctx, tx); errors.Is(err, ErrNotOwner) {
+		if err := lockOwned(ctx, tx, e.Owner()); errors.Is(err, ErrNotOwner) {
 			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
 			if err == nil && len(found) > 0 && found[0].Status != Pending && found[0].RunID == e.RunID {
 				closed = found[0] // by an earlier try

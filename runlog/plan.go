@@ -228,7 +228,7 @@ func plan(ctx context.Context, db Beginner, e Export, source, query string, args
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
 		}
-		if err := e.Owner().lock(ctx, tx); err != nil {
+		if err := lockOwned(ctx, tx, e.Owner()); err != nil {
 			return err
 		}
 		const last = `SELECT coalesce(max(chunk), 0) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`

@@ -15,73 +15,6 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// take removes the item that is to be made next: one that has waited long enough,
-// the last that was put first, or the next planned chunk; when none is left, the
-// question for late errors. If there are only items that wait, ok is false and
-// sleep is until the first of them is due.
-func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration) {
-	for i, item := range slices.Backward(p.Queue) {
-		if item.first() {
-			p.Queue = slices.Delete(p.Queue, i, i+1)
-			return item, true, 0
-		}
-	}
-	if i := p.firstAside(); i >= 0 && !p.Aside[i].Until.After(now) {
-		item = p.Aside[i]
-		p.Aside = slices.Delete(p.Aside, i, i+1)
-		item.Until = time.Time{}
-		return item, true, 0
-	}
-	p.leaveSpent()
-	p.skipTried()
-	switch n := len(p.Queue); {
-	case n > 0:
-		item = p.Queue[n-1]
-		p.Queue = p.Queue[:n-1]
-		return item, true, 0
-	case p.Next <= p.Plan.Chunks && !p.enough():
-		p.Next++
-		return Item{Chunk: p.Next - 1}, true, 0
-	case len(p.Aside) > 0:
-		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
-	case p.Trusted && len(p.Suspects) > 0: // nothing was accepted since they were refused
-		p.ping()
-		return p.take(now)
-	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted
-		p.drawNext()
-		return p.take(now)
-	case !p.Plan.LateErrors && p.Plan.Full > 0:
-		return Item{}, false, 0 // what was left to be made is left as it is
-	}
-	return Item{Step: activities.LateErrorsStep}, true, 0
-}
-
-// enough reports whether so many chunks are refused or wait, and none was accepted,
-// that the planned ones wait too.
-func (p Progress) enough() bool {
-	return p.Plan.EqualRefusals > 0 && !p.Accepted && !p.Trusted && len(p.Held)+len(p.Aside) >= 64
-}
-
-// firstAside is the place of the item that is due first; -1 if there is none.
-func (p Progress) firstAside() int {
-	first := -1
-	for i, item := range p.Aside {
-		if first < 0 || item.Until.Before(p.Aside[first].Until) {
-			first = i
-		}
-	}
-	return first
-}
-
-// WaitsUntil is until when a run that has nothing else to do waits for what the
-// vendor may still be doing; zero if it does not.
-func (p Progress) WaitsUntil() time.Time {
-	if i := p.firstAside(); i >= 0 && len(p.Queue) == 0 && p.Next > p.Plan.Chunks {
-		return p.Aside[i].Until
-	}
-	return time.Time{}
-}
-
 // step makes the item at hand as one invocation, with audit rows of its own, and
 // does what [decide] says. It returns false if the run has to end.
 func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {
@@ -90,7 +23,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		return waitAside(ctx, in, p, sleep)
 	}
 	if item.Do != "" {
-		return true, p.arrange(ctx, item)
+		return true, arrange(ctx, p, item)
 	}
 	var correlation uuid.UUID
 	err = workflow.SideEffect(ctx, func(workflow.Context) any {
@@ -109,8 +42,16 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		return false, err
 	}
 	s := seenOf(inv, item, outcome, result)
-	s.deferrals, s.unwelcome, s.cancelled, s.run = p.Deferrals, p.Unwelcome, cancelled && !outcome.OK, p.isolation()
-	return apply(ctx, in, p, s, decide(s))
+	s.cancelled = cancelled && !outcome.OK
+	return apply(ctx, in, p, s)
+}
+
+// VerifyPolicy is the policy for checking a contract, which takes up to a dozen
+// requests: an attempt of 25 s, and a second one.
+func VerifyPolicy() classify.Policy {
+	p := classify.DefaultPolicy()
+	p.AttemptTimeout, p.MaxRetries = 25*time.Second, 1
+	return p
 }
 
 // invocation is the one that makes an item.
@@ -164,116 +105,27 @@ func seenOf(in activities.Invocation, item Item, o Outcome, r activities.CallRes
 // said so, or did not answer in time.
 var gaveUp = []classify.Kind{classify.AttemptTimeout, classify.RequestTimeout, classify.GatewayTimeout}
 
-// apply does what was decided.
-func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen, d decision) (goOn bool, err error) {
-	f := p.note(s, d, workflow.Now(ctx), in.DeferBase)
+// apply does what follows from an invocation.
+func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen) (goOn bool, err error) {
+	f := p.Follow(s, workflow.Now(ctx), in.DeferBase)
 	switch {
-	case f.split != nil:
+	case f.Reclaim:
+		return false, errNotOwner
+	case f.Split != nil:
 		durable, _ := workflow.NewDisconnectedContext(ctx)
 		var halved bool
-		if err := store(durable, activities.SplitName, "refused: find the voucher", f.split, &halved); err != nil {
+		if err := store(durable, activities.SplitName, summaries[halve], activities.SplitInput{Export: p.Export, Split: *f.Split}, &halved); err != nil {
 			return false, err
 		}
-		p.halved(f.split, halved)
-	case f.sleep > 0:
-		if err := sleepDeferred(ctx, p, f.sleep); err != nil {
+		p.halved(f.Split, halved)
+	case f.Sleep > 0:
+		if err := sleepDeferred(ctx, p, f.Sleep); err != nil {
 			p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.message)
 			return false, nil
 		}
 	}
-	return f.goOn, f.err
+	return !f.Over, nil
 }
-
-// followUp is what is left to be done of a decision once it is noted.
-type followUp struct {
-	split *activities.SplitInput // a chunk is to be halved
-	sleep time.Duration          // the run waits
-	goOn  bool
-	err   error
-}
-
-// note notes in a run's progress what was decided.
-func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) followUp {
-	if s.ok && s.item.Step != activities.LateErrorsStep {
-		p.Unwelcome, p.Deferrals = false, 0
-	}
-	p.count(s)
-	f := followUp{goOn: true}
-	switch d.next {
-	case forward:
-		if s.item.Step == activities.LateErrorsStep {
-			p.LateErrors = true
-			if d.item.Reason != "" {
-				p.Export.ErrorMessage = d.item.Reason
-			}
-		}
-	case again:
-		p.Queue = append(p.Queue, d.item)
-	case aside:
-		d.item.Until = now.Add(max(d.wait, minAside))
-		p.Aside = append(p.Aside, d.item)
-	case halve:
-		if p.Plan.Ping && !s.item.Isolates {
-			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.vouchers != 1}, Item{Step: activities.PingStep})
-			break
-		}
-		f.split = p.split(d.item)
-		f.split.Keep = p.Plan.EqualRefusals > 0 && s.vouchers != 1
-	case keep:
-		held := Item{Chunk: d.item.Chunk, Code: d.item.Code}
-		if len(p.Held) == 0 {
-			held.Reason = d.item.Reason // there can be many, and they say much the same
-		}
-		p.Held = append(p.Held, held)
-		p.drawNext()
-	case suspect:
-		if p.suspects(d.item) {
-			return followUp{}
-		}
-		p.drawNext()
-	case shrink:
-		p.smaller(s.entries, d.item)
-	case leave:
-		p.leaves(d.item)
-	case pause:
-		p.Queue = append(p.Queue, d.item)
-		s.retryIn = max(s.retryIn, d.wait)
-		f.sleep = p.defers(s, now, base)
-	case reclaim:
-		return followUp{err: errNotOwner}
-	case fail:
-		class, message := s.class, d.item.Reason
-		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
-			class = classify.Permanent
-		}
-		if d.item.Code == classify.Business && (s.unwelcome || s.item.Step == activities.PingStep) {
-			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
-		}
-		p.fail(class, d.item.Code, message)
-		return followUp{}
-	}
-	return f
-}
-
-// halved notes that a chunk was halved, or that its only voucher was rejected.
-func (p *Progress) halved(s *activities.SplitInput, halved bool) {
-	if !halved && s.Keep { // its one voucher is tried alone first
-		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Isolates: true})
-	}
-	if halved {
-		p.Last = s.Into
-		p.Queue = append(p.Queue, Item{Chunk: s.Into, Isolates: true}, Item{Chunk: s.Chunk, Isolates: true})
-	}
-}
-
-// fail notes why a run ends before its work is done.
-func (p *Progress) fail(class classify.Class, code classify.Kind, message string) {
-	p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(class), string(code), message
-}
-
-// minAside is the least time for which an item is set aside: PostgreSQL decides
-// when it is due, and to ask it too often costs the vendor's requests.
-const minAside = 100 * time.Millisecond
 
 // waitAside sleeps until an item that was set aside is due. That is no deferral.
 func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration) (goOn bool, err error) {
@@ -306,18 +158,6 @@ func summaryOf(period string, c activities.Chunk) string {
 	return fmt.Sprintf("export %s, chunk %d", period, c.Chunk)
 }
 
-// defers notes that a run waits for a vendor, never for less than it asked for,
-// and returns for how long.
-func (p *Progress) defers(s seen, now time.Time, base time.Duration) time.Duration {
-	d := max(deferral(p.Deferrals, base), min(s.retryIn, 31*24*time.Hour))
-	if s.kind != classify.Paused { // which is nobody's failure
-		p.Deferrals++
-	}
-	until := now.Add(d)
-	p.Export.DeferredUntil = &until
-	return d
-}
-
 // sleepDeferred lets the run wait: a durable timer, visible on its row.
 func sleepDeferred(ctx workflow.Context, p *Progress, d time.Duration) error {
 	err := store(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), p.Export, nil)
@@ -327,4 +167,52 @@ func sleepDeferred(ctx workflow.Context, p *Progress, d time.Duration) error {
 	err = workflow.Sleep(ctx, d)
 	p.Export.DeferredUntil = nil
 	return err
+}
+
+// arrangement is the activity of an item that is no invocation. done notes its result,
+// which it reads with the function that it is given.
+func arrangement(p *Progress, item Item) (name string, arg any, done func(result func(any) error) error) {
+	switch item.Do {
+	case draw:
+		d := p.drawOf(item)
+		return activities.DrawName, activities.DrawInput{Export: p.Export, Draw: d}, func(result func(any) error) error {
+			var r runlog.DrawResult
+			err := result(&r)
+			if err == nil {
+				p.drawn(d, r)
+			}
+			return err
+		}
+	case fit:
+		f := p.fitOf(item)
+		return activities.FitName, activities.FitInput{Export: p.Export, Fit: f}, func(result func(any) error) error {
+			var r runlog.FitResult
+			err := result(&r)
+			if err == nil {
+				p.fitted(f, r, item)
+			}
+			return err
+		}
+	}
+	s := p.split(item)
+	return activities.SplitName, activities.SplitInput{Export: p.Export, Split: *s}, func(result func(any) error) error {
+		var halved bool
+		err := result(&halved)
+		if err == nil {
+			p.halved(s, halved)
+		}
+		return err
+	}
+}
+
+// summaries are what the Temporal UI shows of the activities that arrange chunks.
+var summaries = map[next]string{
+	draw: "refused: try a voucher alone", fit: "too much: make chunks smaller", halve: "refused: find the voucher",
+}
+
+// arrange runs the activity of an item that is no invocation.
+func arrange(ctx workflow.Context, p *Progress, item Item) error {
+	durable, _ := workflow.NewDisconnectedContext(ctx)
+	name, arg, done := arrangement(p, item)
+	return done(func(result any) error { return store(durable, name, summaries[item.Do], arg, result) })
 }

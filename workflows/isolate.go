@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/sdk/workflow"
-
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -69,14 +67,6 @@ func (p *Progress) begin() {
 // verify has the contract with the vendor checked next.
 func (p *Progress) verify() {
 	p.Queue = append(p.Queue, Item{Step: activities.VerifyStep})
-}
-
-// VerifyPolicy is the policy for checking a contract, which takes up to a dozen
-// requests: an attempt of 25 s, and a second one.
-func VerifyPolicy() classify.Policy {
-	p := classify.DefaultPolicy()
-	p.AttemptTimeout, p.MaxRetries = 25*time.Second, 1
-	return p
 }
 
 // isolation is what [decide] needs to know of it.
@@ -266,7 +256,8 @@ func (p *Progress) skipTried() {
 }
 
 // drawn notes what came of drawing a voucher of a chunk.
-func (p *Progress) drawn(chunk, into int, d runlog.DrawResult) {
+func (p *Progress) drawn(asked runlog.Draw, d runlog.DrawResult) {
+	chunk, into := asked.Chunk, asked.Into
 	held := slices.IndexFunc(p.Held, func(i Item) bool { return i.Chunk == chunk })
 	planned := held < 0
 	switch {
@@ -349,47 +340,8 @@ func (p *Progress) smaller(entries int, item Item) {
 }
 
 // split is how a refused chunk is halved.
-func (p Progress) split(item Item) *activities.SplitInput {
-	return &activities.SplitInput{Export: p.Export, Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == halve && item.Isolates}
-}
-
-// arrangement is the activity of an item that is no invocation. done notes its result,
-// which it reads with the function that it is given.
-func (p *Progress) arrangement(item Item) (name string, arg any, done func(result func(any) error) error) {
-	switch item.Do {
-	case draw:
-		into := p.Last + 1
-		return activities.DrawName, activities.DrawInput{Export: p.Export, Chunk: item.Chunk, Into: into, Place: item.Place}, func(result func(any) error) error {
-			var d runlog.DrawResult
-			if err := result(&d); err != nil {
-				return err
-			}
-			p.drawn(item.Chunk, into, d)
-			return nil
-		}
-	case fit:
-		f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
-		if item.Only {
-			f.From, f.To = 1, 0
-		}
-		return activities.FitName, activities.FitInput{Export: p.Export, Fit: f}, func(result func(any) error) error {
-			var fitted runlog.FitResult
-			if err := result(&fitted); err != nil {
-				return err
-			}
-			p.fitted(f, fitted, item)
-			return nil
-		}
-	}
-	s := p.split(item)
-	return activities.SplitName, *s, func(result func(any) error) error {
-		var halved bool
-		if err := result(&halved); err != nil {
-			return err
-		}
-		p.halved(s, halved)
-		return nil
-	}
+func (p Progress) split(item Item) *runlog.Split {
+	return &runlog.Split{Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == halve && item.Isolates}
 }
 
 // fitted notes that chunks were made smaller.
@@ -410,15 +362,19 @@ func (p *Progress) fitted(f runlog.Fit, out runlog.FitResult, item Item) {
 	p.Queue = append(p.Queue, Item{Chunk: f.Chunk, Tries: item.Tries, Isolates: item.Isolates})
 }
 
-// arrange runs the activity of an item that is no invocation.
-func (p *Progress) arrange(ctx workflow.Context, item Item) error {
-	durable, _ := workflow.NewDisconnectedContext(ctx)
-	name, arg, done := p.arrangement(item)
-	return done(func(result any) error {
-		return store(durable, name, map[next]string{
-			draw: "refused: try a voucher alone", fit: "too much: make chunks smaller", halve: "refused: find the voucher",
-		}[item.Do], arg, result)
-	})
+// drawOf is how a voucher of an item's chunk gets a chunk of its own.
+func (p Progress) drawOf(item Item) runlog.Draw {
+	return runlog.Draw{Chunk: item.Chunk, Into: p.Last + 1, Place: item.Place}
+}
+
+// fitOf is how the chunks that are still to be made become smaller, and an item's chunk
+// with them.
+func (p Progress) fitOf(item Item) runlog.Fit {
+	f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
+	if item.Only {
+		f.From, f.To = 1, 0
+	}
+	return f
 }
 
 // variable is what may be another in each message about the same: GUIDs, quoted

@@ -355,11 +355,11 @@ func (x *sim) reset() {
 
 // run makes a run of n vouchers to its end. can has it continue as new.
 func (x *sim) run(n, resets int, can bool) {
-	d := Driver{Now: func() time.Time { return x.now }, Input: SyncInput{Policy: classify.DefaultPolicy()}}
+	d := Driver{Input: SyncInput{Policy: classify.DefaultPolicy()}}
 	p := &x.p
 	bound := 20*n + 1500
 	steps := 0
-	for !d.Over(*p) {
+	for !p.over() {
 		steps++
 		x.check(steps < 6*bound, "does not end in %d steps; queue=%+v aside=%d held=%d", steps, p.Queue, len(p.Aside), len(p.Held))
 		x.check(x.requests < bound, "too many requests: %d for %d", x.requests, n)
@@ -376,10 +376,10 @@ func (x *sim) run(n, resets int, can bool) {
 			x.check(json.Unmarshal(b, &q) == nil, "unmarshal")
 			*p = q
 		}
-		item, ok, sleep := d.Take(p)
+		item, ok, sleep := p.take(x.now)
 		if !ok {
 			if sleep <= 0 {
-				x.check(d.Over(*p), "spin")
+				x.check(p.over(), "spin")
 				break
 			}
 			x.now = x.now.Add(sleep)
@@ -397,7 +397,7 @@ func (x *sim) run(n, resets int, can bool) {
 			break
 		}
 		result, err := x.invoke(item)
-		f := d.Follow(p, d.Invocation(*p, item, uuid.New()), item, result, err)
+		f := p.Follow(d.Seen(d.Invocation(*p, item, uuid.New()), item, result, err), x.now, 0)
 		x.now = x.now.Add(f.Sleep)
 		x.check(p.Accepted == x.accepted || p.Accepted, "accepted is lost")
 		x.check(!f.Reclaim, "reclaim")
@@ -406,11 +406,11 @@ func (x *sim) run(n, resets int, can bool) {
 		}
 		if f.Split != nil {
 			var halved bool
-			x.do(*f.Split, &halved)
-			d.Halved(p, f.Split, halved)
+			x.do(activities.SplitInput{Split: *f.Split}, &halved)
+			p.halved(f.Split, halved)
 		}
 	}
-	d.Finish(p)
+	p.finish()
 	e := p.Export
 	x.logf("END %+v", e.ErrorMessage)
 	x.check(e.Requests == x.requests && e.LookUps == x.lookUps, "counts: %d %d, made %d %d", e.Requests, e.LookUps, x.requests, x.lookUps)

@@ -41,27 +41,6 @@ type SyncInput struct {
 	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
-// Progress is how far a run is.
-type Progress struct {
-	Export     runlog.Export         `json:"export"`
-	Plan       activities.PlanResult `json:"plan"`
-	Next       int                   `json:"next"`                // the planned chunk to be sent next, from 1
-	Queue      []Item                `json:"queue,omitempty"`     // to be made before it, the last one first
-	Aside      []Item                `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
-	Last       int                   `json:"last"`                // the highest chunk number given out
-	LateErrors bool                  `json:"lateErrors"`          // late errors have been asked for
-	Deferrals  int                   `json:"deferrals"`           // in a row
-	Unwelcome  bool                  `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
-
-	Isolation
-	Sizes
-}
-
-// Left is how many chunks are still to be sent.
-func (p Progress) Left() int {
-	return max(0, p.Plan.Chunks-p.Next+1) + len(p.Queue) + len(p.Aside) + len(p.Held) + len(p.Suspects)
-}
-
 // SyncResult is what became of a run. AlreadyExported is true if the period
 // had its export before; then Export is that one and nobody was called. Refused
 // says why a period cannot be exported at all; then there is no export.
@@ -192,11 +171,6 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 	return result, err
 }
 
-// handedOver reports whether a run that continued as new was the owner of what it
-// hands over. One that was reset before it could notice is not: it remembers how far
-// another run was at some time, and that one has gone on since.
-func (p Progress) handedOver(by string) bool { return p.Export.RunID.String() == by }
-
 // warmedBy is how recent traffic must be to leave a run's warm-up out.
 const warmedBy = time.Minute
 
@@ -212,12 +186,6 @@ func warmUp(ctx workflow.Context, in SyncInput) (r activities.WarmUpResult) {
 		return activities.WarmUpResult{}
 	}
 	return r
-}
-
-// over reports whether nothing is left to ask the vendor. A retry with nothing to
-// send asks for late errors too: what it retries may have ended before it could.
-func (p Progress) over() bool {
-	return p.Left() == 0 && (p.LateErrors || !p.Plan.LateErrors || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
 }
 
 // configurationFault is the message of an activity's error that only a person

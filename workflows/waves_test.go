@@ -23,11 +23,11 @@ type world struct {
 
 // makes runs a run to its end.
 func (w *world) makes(t require.TestingT) *Progress {
-	d := Driver{Now: func() time.Time { return w.now }, Input: SyncInput{}}
+	d := Driver{Input: SyncInput{}}
 	p := &w.progress
-	for steps := 0; !d.Over(*p); steps++ {
+	for steps := 0; !p.over(); steps++ {
 		require.Less(t, steps, 200000, "it does not end")
-		item, ok, sleep := d.Take(p)
+		item, ok, sleep := p.take(w.now)
 		switch {
 		case !ok:
 			w.now = w.now.Add(sleep)
@@ -57,18 +57,18 @@ func (w *world) makes(t require.TestingT) *Progress {
 				delete(w.chunks, item.Chunk)
 			}
 		}
-		f := d.Follow(p, d.Invocation(*p, item, uuid.New()), item, result, err)
+		f := p.Follow(d.Seen(d.Invocation(*p, item, uuid.New()), item, result, err), w.now, 0)
 		w.now = w.now.Add(f.Sleep)
 		if f.Over {
 			break
 		}
 		if f.Split != nil {
 			var halved bool
-			w.do(*f.Split, &halved)
-			d.Halved(p, f.Split, halved)
+			w.do(activities.SplitInput{Split: *f.Split}, &halved)
+			p.halved(f.Split, halved)
 		}
 	}
-	d.Finish(p)
+	p.finish()
 	return p
 }
 
@@ -284,8 +284,9 @@ func TestSplitKeeps(t *testing.T) {
 	for vouchers, keep := range map[int]bool{0: true, 1: false, 2: true} {
 		p := &Progress{Plan: activities.PlanResult{EqualRefusals: 16, Isolate: 500}, Isolation: Isolation{Trusted: true, Accepted: true}}
 		at := activities.Attempt{Number: 1, Class: classify.Permanent, Kind: classify.Business, Effect: classify.None, Vouchers: vouchers}
-		d := Driver{Now: time.Now}
-		f := d.Follow(p, d.Invocation(*p, Item{Chunk: 1}, uuid.New()), Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
+		var d Driver
+		r := d.Seen(d.Invocation(*p, Item{Chunk: 1}, uuid.New()), Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
+		f := p.Follow(r, time.Now(), 0)
 		require.Equal(t, keep, f.Split.Keep, vouchers)
 	}
 }

@@ -49,7 +49,7 @@ type state struct {
 	progress workflows.Progress
 	handed   bool // its export comes from the run before
 	claims   int
-	split    *activities.SplitInput
+	split    *runlog.Split
 	item     workflows.Item // whose activity is made, of arranging
 }
 
@@ -123,7 +123,7 @@ func (w *world) begins(in workflows.SyncInput, other string) *run {
 
 func (w *world) newRun(workflow string, in workflows.SyncInput, s state) *run {
 	r := &run{w: w, id: w.newID(), workflow: workflow, started: w.clock.Now(), state: s}
-	r.driver = workflows.Driver{Input: in, Now: r.now}
+	r.driver = workflows.Driver{Input: in}
 	w.runs = append(w.runs, r)
 	return r
 }
@@ -177,7 +177,7 @@ func (r *run) goOn(t *rapid.T) {
 	case r.call != nil:
 		r.attempt(t)
 		return
-	case r.phase == stepping && r.driver.Over(r.progress):
+	case r.phase == stepping && r.progress.Over():
 		r.phase = closing
 	}
 	switch r.phase {
@@ -194,7 +194,7 @@ func (r *run) goOn(t *rapid.T) {
 	case planning:
 		r.do(t, activities.PlanName, r.progress.Export)
 	case stepping:
-		item, ok, sleep := r.driver.Take(&r.progress)
+		item, ok, sleep := r.progress.Take(r.now())
 		if !ok {
 			r.wakes = r.now().Add(sleep)
 			return
@@ -208,13 +208,13 @@ func (r *run) goOn(t *rapid.T) {
 		r.call = &invocation{item: item, in: r.driver.Invocation(r.progress, item, r.w.newID()), scheduled: r.now()}
 		r.attempt(t)
 	case halving:
-		r.do(t, activities.SplitName, *r.split)
+		r.do(t, activities.SplitName, activities.SplitInput{Export: r.progress.Export, Split: *r.split})
 	case arranging:
 		r.arrange(t)
 	case sleeping:
 		r.do(t, activities.DeferName, r.progress.Export)
 	case closing:
-		r.driver.Finish(&r.progress)
+		r.progress.Finish()
 		r.do(t, activities.CloseName, r.progress.Export)
 	}
 }
@@ -324,7 +324,7 @@ func (r *run) unheard(k *task) {
 func (r *run) called(result activities.CallResult, err error) {
 	c := r.call
 	r.call = nil
-	f := r.driver.Follow(&r.progress, c.in, c.item, result, err)
+	f := r.progress.Follow(r.driver.Seen(c.in, c.item, result, err), r.now(), r.driver.Input.DeferBase)
 	switch {
 	case f.Reclaim:
 		r.reclaim()
@@ -373,12 +373,12 @@ func (r *run) did(k *task) {
 	case planning:
 		p := &r.progress
 		require.NoError(r.w.t, k.result(&p.Plan))
-		r.driver.Begin(p)
+		p.Begin()
 		r.phase = stepping
 	case halving:
 		var halved bool
 		require.NoError(r.w.t, k.result(&halved))
-		r.driver.Halved(&r.progress, r.split, halved)
+		r.progress.Halved(r.split, halved)
 		r.phase, r.split = stepping, nil
 	case arranging:
 		_, _, done := r.driver.Arrange(&r.progress, r.item)
@@ -559,11 +559,11 @@ func (w *world) reset(t *rapid.T) {
 // continueAsNew lets a run go on in another one with an empty history.
 func (w *world) continueAsNew(t *rapid.T) {
 	r := pick(t, w.runs, func(r *run) bool {
-		return !r.over && r.phase == stepping && r.call == nil && r.task == nil && !r.driver.Over(r.progress)
+		return !r.over && r.phase == stepping && r.call == nil && r.task == nil && !r.progress.Over()
 	})
 	s := r.state.copy()
 	s.phase, s.claims = claiming, 1
-	if s.handed = r.driver.HandedOver(s.progress, r.id); !s.handed {
+	if s.handed = s.progress.HandedOver(r.id.String()); !s.handed {
 		s.claims, s.progress, s.split = 2, workflows.Progress{}, nil
 	}
 	r.over, r.continued = true, true

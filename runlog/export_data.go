@@ -1,0 +1,99 @@
+package runlog
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Export is one export operation: a row of bufdir_export_audit_log.
+type Export struct {
+	OrganizationID    uuid.UUID         `json:"organizationId"`
+	ID                uuid.UUID         `json:"exportId"`
+	IntegrationID     uuid.UUID         `json:"integrationId"`
+	AdapterName       string            `json:"adapterName"`
+	Period            string            `json:"period"`
+	PeriodStart       time.Time         `json:"periodStart"` // a day, at 00:00 UTC
+	PeriodEnd         time.Time         `json:"periodEnd"`   // the first day after it
+	Trigger           Trigger           `json:"trigger"`
+	TriggeredBy       string            `json:"triggeredBy"`
+	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
+	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
+	StartedAt         time.Time         `json:"startedAt"`
+	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
+	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
+	Status            Status            `json:"status"`
+	Total             int               `json:"entriesTotal"`
+	Exported          int               `json:"entriesExported"`
+	Rejected          int               `json:"entriesRejected"`
+	Unknown           int               `json:"entriesUnknown"`
+	LateErrors        int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
+	Attempts          int               `json:"attempts"`            // of all the run's invocations
+	Chunks            int               `json:"chunks"`              // planned; attempts beyond them are retries, look-ups and halving
+	Requests          int               `json:"requests"`            // made to the vendor for them, look-ups included
+	LookUps           int               `json:"lookUps"`             // of those: what the vendor has, or found faulty, or is like
+	Isolating         int               `json:"isolating"`           // of those: to find the vouchers that it refuses
+	ChunkSize         int               `json:"chunkSize,omitempty"` // of a run that ends: most entries in a request that its integration keeps; 0 leaves it
+	ChunkFull         int               `json:"chunkFull,omitempty"` // and what the file says
+	WarmUp            time.Duration     `json:"warmUp"`              // how long the vendor's first answer took; 0 if it was not asked
+	ColdStart         bool              `json:"coldStart"`           // it had to connect or fetch a token first
+	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`  // where its time went, in ms
+	Amounts           map[string]string `json:"amounts"`             // sum of the positive amounts by currency
+	SHA256            string            `json:"sha256,omitempty"`
+	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
+	ErrorClass        string            `json:"errorClass,omitempty"`
+	ErrorCode         string            `json:"errorCode,omitempty"`
+	ErrorMessage      string            `json:"errorMessage,omitempty"`
+	WorkflowID        string            `json:"workflowId"`
+	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]
+	Fence             int64             `json:"fence"`
+}
+
+// Unsent is how many entries of a closed export are as they were planned: its run
+// ended before it had sent them, or with the proof that nothing of them was done.
+func (e Export) Unsent() int {
+	if e.Status == Pending {
+		return 0
+	}
+	return e.Total - e.Exported - e.Rejected - e.Unknown
+}
+
+// Owner is the run that the export belongs to.
+func (e Export) Owner() Owner {
+	return Owner{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, ExportID: e.ID, Fence: e.Fence, RunID: e.RunID}
+}
+
+// IdempotencyKey is what makes a period of an integration one export, and the
+// retry of an export one retry. One that adopts stands for itself.
+func (e Export) IdempotencyKey() string {
+	key := e.IntegrationID.String() + "/" + e.Period
+	switch {
+	case e.Trigger == ByAdopting:
+		key += "/adopt/" + e.ID.String()
+	case e.ParentID != nil:
+		key += "/retry/" + e.ParentID.String()
+	}
+	return key
+}
+
+// Drift is how much later than scheduled an export started; 0 if it was not
+// scheduled.
+func (e Export) Drift() time.Duration {
+	if e.ScheduledAt == nil {
+		return 0
+	}
+	return e.StartedAt.Sub(*e.ScheduledAt)
+}
+
+// Owner is the run that may give orders about an export: the one whose claim
+// came last. Fence grows with each owner; RunID is the run's own, as Temporal
+// gives it, so that a reset, which replays the old number, is seen.
+type Owner struct {
+	OrganizationID, IntegrationID, ExportID uuid.UUID
+	Fence                                   int64
+	RunID                                   uuid.UUID
+
+	// Place is where the integration's entries go now: an answer there says nothing
+	// of what was sent elsewhere.
+	Place string
+}
