@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -27,7 +28,7 @@ type chunkAttempt struct {
 	*Activities
 	in       Invocation
 	chunk    Chunk
-	owner    runlog.Owner
+	owner    exports.Owner
 	exporter adapters.Exporter
 	conn     *adapters.Conn
 	spec     integrations.Integration
@@ -47,18 +48,18 @@ func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter ada
 		return out
 	}
 	switch x.chunk.Step {
-	case LateErrorsStep:
+	case exports.LateErrorsStep:
 		return x.lateErrors(ctx)
-	case VerifyStep:
+	case exports.VerifyStep:
 		return x.verifyBefore(ctx)
-	case PingStep:
+	case exports.PingStep:
 		defer conn.For(limits.Lookup)()
 		out.guard = adapters.ReadOnly
 		_, out.verdict = do(ctx, exporter, conn, adapters.Ping, nil)
 		out.verdict.Effect = ""
 		return out
 	}
-	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
+	x.owner = exports.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
 		Place: exporter.Vendor().Place(spec.BaseURL, spec.Settings)}
 	x.sending = runlog.Sending{CorrelationID: in.CorrelationID, Attempt: trail.Last().Number}
 	return x.make(ctx)
@@ -105,7 +106,7 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	}
 	out.left = len(left)
 	switch {
-	case x.chunk.Step == AskStep:
+	case x.chunk.Step == exports.AskStep:
 		if out.verdict.Class == "" { // everything was settled before
 			out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled}
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -33,16 +34,16 @@ const (
 
 // ClaimResult is the answer of [Activities.ClaimExport].
 type ClaimResult struct {
-	Export    runlog.Export `json:"export"`
-	Mine      bool          `json:"mine"`
-	TakenOver bool          `json:"takenOver,omitempty"` // from a run that no longer runs
+	Export    exports.Export `json:"export"`
+	Mine      bool           `json:"mine"`
+	TakenOver bool           `json:"takenOver,omitempty"` // from a run that no longer runs
 }
 
 // ClaimInput is what [Activities.ClaimExport] is to claim. With a schedule, the
 // period is the one that was due at the export's scheduled time. With HandedOver
 // the export is the one that the run before in the same chain hands over.
 type ClaimInput struct {
-	Export     runlog.Export          `json:"export"`
+	Export     exports.Export         `json:"export"`
 	Schedule   *integrations.Schedule `json:"schedule,omitempty"`
 	HandedOver bool                   `json:"handedOver,omitempty"`
 }
@@ -64,7 +65,7 @@ func (a *Activities) ClaimExport(ctx context.Context, c ClaimInput) (ClaimResult
 		if err != nil {
 			return ClaimResult{}, storeError(err)
 		}
-		mine := found.RunID == a.runOf(ctx) && found.Status == runlog.Pending
+		mine := found.RunID == a.runOf(ctx) && found.Status == exports.Pending
 		return ClaimResult{Export: found, Mine: mine}, nil
 	}
 	e.WorkflowID, e.RunID = workflowOf(ctx), a.runOf(ctx)
@@ -72,7 +73,7 @@ func (a *Activities) ClaimExport(ctx context.Context, c ClaimInput) (ClaimResult
 	if c.Schedule != nil && e.ScheduledAt != nil {
 		var err error
 		if e.Period, err = c.Schedule.Period(*e.ScheduledAt); err == nil {
-			e.PeriodStart, e.PeriodEnd, err = integrations.Period(e.Period)
+			e.PeriodStart, e.PeriodEnd, err = exports.ParsePeriod(e.Period)
 		}
 		if err != nil {
 			return ClaimResult{}, configurationError(err)
@@ -92,8 +93,8 @@ func (a *Activities) ClaimExport(ctx context.Context, c ClaimInput) (ClaimResult
 	if overlap := (*runlog.OverlapError)(nil); errors.As(err, &overlap) {
 		return ClaimResult{}, configurationError(err)
 	}
-	if err != nil || claimed.Status != runlog.Pending || mine {
-		return ClaimResult{Export: claimed, Mine: mine && claimed.Status == runlog.Pending}, storeError(err)
+	if err != nil || claimed.Status != exports.Pending || mine {
+		return ClaimResult{Export: claimed, Mine: mine && claimed.Status == exports.Pending}, storeError(err)
 	}
 	alive, err := a.isAlive(ctx, claimed.WorkflowID, claimed.RunID)
 	if err != nil || alive {
@@ -139,43 +140,43 @@ func workflowOf(ctx context.Context) string { return activity.GetInfo(ctx).Workf
 
 // owner is the calling run as the owner of an export, with the number under which
 // it claimed it.
-func (a *Activities) owner(ctx context.Context, e runlog.Export) runlog.Export {
+func (a *Activities) owner(ctx context.Context, e exports.Export) exports.Export {
 	e.RunID = a.runOf(ctx)
 	return e
 }
 
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
 // a permanent failure, of type [classify.Configuration].
-func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (PlanResult, error) {
+func (a *Activities) PlanExport(ctx context.Context, e exports.Export) (exports.Plan, error) {
 	defer goingOn(ctx)()
 	spec, err := runlog.LoadIntegration(ctx, a.DB, e.OrganizationID, e.IntegrationID)
 	if errors.Is(err, runlog.ErrNotFound) {
-		return PlanResult{}, configurationError(err)
+		return exports.Plan{}, configurationError(err)
 	} else if err != nil {
-		return PlanResult{}, storeError(err)
+		return exports.Plan{}, storeError(err)
 	}
 	if spec.Adapter != e.AdapterName {
-		return PlanResult{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
+		return exports.Plan{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
 	}
 	exporter, ok := a.Adapters[spec.Adapter].(adapters.Exporter)
 	if !ok {
-		return PlanResult{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
+		return exports.Plan{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
 	}
 	vendor := exporter.Vendor()
 	if err := vendor.NeedSettings(spec.Settings); err != nil {
-		return PlanResult{}, configurationError(err)
+		return exports.Plan{}, configurationError(err)
 	}
 	contract, err := runlog.LoadContract(ctx, a.DB, e.OrganizationID, e.IntegrationID)
 	if err != nil {
-		return PlanResult{}, storeError(err)
+		return exports.Plan{}, storeError(err)
 	}
 	full := ChunkSize(vendor, spec.Export)
 	size := contract.SizeFor(full)
 	chunks, err := runlog.PlanExport(ctx, a.DB, a.Sources, a.owner(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
-		return PlanResult{}, configurationError(err)
+		return exports.Plan{}, configurationError(err)
 	}
-	return PlanResult{
+	return exports.Plan{
 		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: chunks > 0 && !contract.Holds(spec.ContractFile()),
 		Size: size, Full: full, Ping: vendor.Export.QuietRefusal, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
 	}, storeError(err)
@@ -211,7 +212,7 @@ func ChunkSize(v adapters.Vendor, e integrations.ExportSettings) int {
 
 // order gives an order about an export as its owner, and stores what the run has cost
 // so far.
-func order[T any](ctx context.Context, a *Activities, e runlog.Export, give func(runlog.Owner) (T, error)) (T, error) {
+func order[T any](ctx context.Context, a *Activities, e exports.Export, give func(exports.Owner) (T, error)) (T, error) {
 	owned := a.owner(ctx, e)
 	result, err := give(owned.Owner())
 	if err == nil {
@@ -222,57 +223,57 @@ func order[T any](ctx context.Context, a *Activities, e runlog.Export, give func
 
 // SplitInput asks to halve a refused chunk.
 type SplitInput struct {
-	Export runlog.Export `json:"export"`
-	runlog.Split
+	Export exports.Export `json:"export"`
+	exports.Split
 }
 
 // SplitChunk halves a refused chunk, or rejects its only voucher. It returns
 // whether it was halved.
 func (a *Activities) SplitChunk(ctx context.Context, s SplitInput) (bool, error) {
-	return order(ctx, a, s.Export, func(o runlog.Owner) (bool, error) {
+	return order(ctx, a, s.Export, func(o exports.Owner) (bool, error) {
 		return runlog.SplitChunk(ctx, a.DB, o, s.Chunk, s.Into, s.Reason, !s.Keep)
 	})
 }
 
 // DrawInput asks to move one voucher to a chunk of its own.
 type DrawInput struct {
-	Export runlog.Export `json:"export"`
-	runlog.Draw
+	Export exports.Export `json:"export"`
+	exports.Draw
 }
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own.
-func (a *Activities) DrawVoucher(ctx context.Context, d DrawInput) (runlog.DrawResult, error) {
-	return order(ctx, a, d.Export, func(o runlog.Owner) (runlog.DrawResult, error) {
+func (a *Activities) DrawVoucher(ctx context.Context, d DrawInput) (exports.DrawResult, error) {
+	return order(ctx, a, d.Export, func(o exports.Owner) (exports.DrawResult, error) {
 		return runlog.DrawVoucher(ctx, a.DB, o, d.Chunk, d.Into, d.Place)
 	})
 }
 
 // FitInput asks for smaller chunks.
 type FitInput struct {
-	Export runlog.Export `json:"export"`
-	runlog.Fit
+	Export exports.Export `json:"export"`
+	exports.Fit
 }
 
 // FitChunks makes chunks smaller that were too much for the vendor.
-func (a *Activities) FitChunks(ctx context.Context, f FitInput) (runlog.FitResult, error) {
+func (a *Activities) FitChunks(ctx context.Context, f FitInput) (exports.FitResult, error) {
 	defer goingOn(ctx)()
-	return order(ctx, a, f.Export, func(o runlog.Owner) (runlog.FitResult, error) {
+	return order(ctx, a, f.Export, func(o exports.Owner) (exports.FitResult, error) {
 		return runlog.FitChunks(ctx, a.DB, o, f.Fit)
 	})
 }
 
 // DeferExport records until when an export waits.
-func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
+func (a *Activities) DeferExport(ctx context.Context, e exports.Export) error {
 	var until time.Time
 	if e.DeferredUntil != nil {
 		until = *e.DeferredUntil
 	}
-	_, err := order(ctx, a, e, func(o runlog.Owner) (any, error) { return nil, runlog.DeferExport(ctx, a.DB, o, until) })
+	_, err := order(ctx, a, e, func(o exports.Owner) (any, error) { return nil, runlog.DeferExport(ctx, a.DB, o, until) })
 	return err
 }
 
 // CloseExport counts and closes an export.
-func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.Export, error) {
+func (a *Activities) CloseExport(ctx context.Context, e exports.Export) (exports.Export, error) {
 	defer goingOn(ctx)()
 	closed, err := runlog.CloseExport(ctx, a.DB, a.owner(ctx, e))
 	return closed, storeError(err)
@@ -281,10 +282,10 @@ func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.E
 // Chunk is the body of an invocation that exports: which entries, not the
 // entries. They never travel through Temporal.
 type Chunk struct {
-	ExportID uuid.UUID `json:"exportId"`
-	Chunk    int       `json:"chunk"`
-	Fence    int64     `json:"fence,omitempty"` // of the run that owns the export
-	Step     string    `json:"step,omitempty"`
+	ExportID uuid.UUID    `json:"exportId"`
+	Chunk    int          `json:"chunk"`
+	Fence    int64        `json:"fence,omitempty"` // of the run that owns the export
+	Step     exports.Step `json:"step,omitempty"`
 }
 
 // Body is the chunk as JSON. It is written by hand because workflows call it,

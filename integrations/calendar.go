@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/zones"
 )
 
@@ -162,7 +163,7 @@ func (s Schedule) Remarks(from time.Time) (remarks []string) {
 		if err != nil {
 			return nil
 		}
-		start, end, err := Period(period)
+		start, end, err := exports.ParsePeriod(period)
 		if err != nil {
 			return nil
 		}

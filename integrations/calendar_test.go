@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -84,7 +85,7 @@ func TestPresetsCoverEveryPeriod(t *testing.T) {
 						for _, at := range s.FiringsBetween(from, from.AddDate(10, 0, 0)) {
 							period, err := s.Period(at)
 							require.NoError(t, err)
-							start, end, err := integrations.Period(period)
+							start, end, err := exports.ParsePeriod(period)
 							require.NoError(t, err)
 							if !last.IsZero() {
 								require.True(t, start.Equal(last), "%s exports %s, and the period before ended at %s", at, period, last)

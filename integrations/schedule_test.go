@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -46,7 +47,7 @@ func TestSchedulePeriod(t *testing.T) {
 		got, err := integrations.Schedule{Every: c.every, TimeZone: "Europe/Oslo"}.Period(instant(t, c.at))
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%s at %s", c.every, c.at)
-		_, _, err = integrations.Period(got)
+		_, _, err = exports.ParsePeriod(got)
 		require.NoError(t, err)
 	}
 	_, err := integrations.Schedule{Every: "daily", TimeZone: "Mars/Base"}.Period(time.Now())

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -46,7 +47,7 @@ ORDER BY l.entry_id`
 // and earlier ones that are not on record as exported. One that is on record
 // comes as it is there. The first error ends it. Another source than the default one
 // is read through s, once.
-func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.ExportSettings) iter.Seq2[EntryRecord, error] {
+func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e exports.Export, x integrations.ExportSettings) iter.Seq2[EntryRecord, error] {
 	source, args := planArgs(e, x, 1, 1)
 	return func(yield func(EntryRecord, error) bool) {
 		err := s.with(ctx, db, e, source, func(db Beginner, table string) error {
@@ -77,8 +78,8 @@ func EntriesOfPeriod(ctx context.Context, db Beginner, s *Sources, e Export, x i
 
 // BeginAdoption makes the row of an export that adopts, or finds the one of the
 // same period that was not ended. It needs the role of an operator.
-func BeginAdoption(ctx context.Context, db Beginner, e Export) (begun Export, err error) {
-	e.Trigger = ByAdopting
+func BeginAdoption(ctx context.Context, db Beginner, e exports.Export) (begun exports.Export, err error) {
+	e.Trigger = exports.ByAdopting
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
@@ -114,7 +115,7 @@ type Adoption struct {
 // doubt; the latter only if they are not on record as sent. e is of
 // [BeginAdoption]. An export that is being planned waits for it, and the other
 // way round.
-func AdoptEntries(ctx context.Context, db Beginner, e Export, place string, list []Adoption) (adopted, doubtful int, err error) {
+func AdoptEntries(ctx context.Context, db Beginner, e exports.Export, place string, list []Adoption) (adopted, doubtful int, err error) {
 	type entry struct {
 		EntryID    string            `json:"entry_id"`
 		VoucherID  string            `json:"voucher_id"`
@@ -152,7 +153,7 @@ func AdoptEntries(ctx context.Context, db Beginner, e Export, place string, list
 
 // ListPendingExportsOf returns the exports of an integration that have not ended, and are
 // not adopting.
-func ListPendingExportsOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []Export, err error) {
+func ListPendingExportsOf(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND status = 'pending' AND trigger <> 'adopt' ORDER BY started_at`, organization, integration)
 		return err

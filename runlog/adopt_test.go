@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // period reads what prove --period compares, as "entry:state".
-func (b books) period(e runlog.Export, x integrations.ExportSettings) (list []runlog.EntryRecord, short []string) {
+func (b books) period(e exports.Export, x integrations.ExportSettings) (list []runlog.EntryRecord, short []string) {
 	b.t.Helper()
 	for r, err := range runlog.EntriesOfPeriod(b.t.Context(), b.operator, b.sources, e, x) {
 		require.NoError(b.t, err)
@@ -23,12 +24,12 @@ func (b books) period(e runlog.Export, x integrations.ExportSettings) (list []ru
 	return list, short
 }
 
-func (b books) adopting(period string) runlog.Export {
+func (b books) adopting(period string) exports.Export {
 	b.t.Helper()
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(b.t, err)
 	id := uuid.New()
-	return runlog.Export{OrganizationID: b.org, ID: id, IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
+	return exports.Export{OrganizationID: b.org, ID: id, IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		TriggeredBy: "kari", StartedAt: time.Now(), WorkflowID: "adopt/" + id.String(), RunID: id}
 }
 
@@ -53,7 +54,7 @@ func TestAdopt(t *testing.T) {
 	require.ErrorContains(t, err, "does not adopt")
 	begun, err := runlog.BeginAdoption(ctx, b.operator, a)
 	require.NoError(t, err)
-	require.Equal(t, runlog.ByAdopting, begun.Trigger)
+	require.Equal(t, exports.ByAdopting, begun.Trigger)
 	again, err := runlog.BeginAdoption(ctx, b.operator, b.adopting("2026-10"))
 	require.NoError(t, err)
 	require.Equal(t, begun.ID, again.ID, "one that was not ended goes on")
@@ -67,7 +68,7 @@ func TestAdopt(t *testing.T) {
 	require.ErrorContains(t, err, "permission denied")
 	closed, err := runlog.CloseExport(ctx, b.operator, begun)
 	require.NoError(t, err)
-	require.Equal(t, []any{runlog.Failed, 6, 4, 2, map[string]string{"NOK": "6.00"}}, []any{closed.Status, closed.Total, closed.Exported, closed.Unknown, closed.Amounts})
+	require.Equal(t, []any{exports.Failed, 6, 4, 2, map[string]string{"NOK": "6.00"}}, []any{closed.Status, closed.Total, closed.Exported, closed.Unknown, closed.Amounts})
 	require.Empty(t, b.told(), "it says nothing of the vendor")
 	require.Equal(t, []string{"e0-1:1:exported", "e0-2:1:exported", "e1-1:2:unknown:posted", "e1-2:2:unknown:posted", "f1:1:exported (late)", "f2:1:exported (late)"}, b.entries(begun))
 	ev, err := runlog.Recount(ctx, b.operator, closed)
@@ -150,7 +151,7 @@ func TestOperatorsExports(t *testing.T) {
 	_, err := runlog.CloseExport(ctx, b.operator, e)
 	require.ErrorIs(t, err, runlog.ErrNotOwner)
 	manual := e
-	manual.ID, manual.Period, manual.Trigger = uuid.New(), "2026-11", runlog.ByBackfill
+	manual.ID, manual.Period, manual.Trigger = uuid.New(), "2026-11", exports.ByBackfill
 	_, _, err = runlog.ClaimExport(ctx, b.operator, manual)
 	require.ErrorContains(t, err, "row-level security")
 	begun, err := runlog.BeginAdoption(ctx, b.operator, b.adopting("2026-10"))
@@ -163,7 +164,7 @@ func TestOperatorsExports(t *testing.T) {
 	require.Equal(t, e.ID, list[0].ID)
 	closed, err := runlog.CloseExport(ctx, b.operator, begun)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Complete, closed.Status)
+	require.Equal(t, exports.Complete, closed.Status)
 }
 
 // An export's entries come whatever their state, with what is to be compared.
@@ -171,7 +172,7 @@ func TestEntriesOf(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.vouchers(2)
-	b.settle(e, 1, runlog.Unknown, nil)
+	b.settle(e, 1, exports.Unknown, nil)
 	var got []string
 	for r, err := range runlog.EntryRecords(t.Context(), b.operator, b.org, e.ID) {
 		require.NoError(t, err)

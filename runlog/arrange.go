@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own, into: the one at a
 // place in it, from 0 to less than 1. It moves none of which a line is open or
 // settled. Doing it again is harmless.
-func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, place float64) (d DrawResult, err error) {
+func DrawVoucher(ctx context.Context, db Beginner, o exports.Owner, chunk, into int, place float64) (d exports.DrawResult, err error) {
 	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var vouchers int
 		if err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state IN ('planned', 'sent'))
@@ -39,7 +40,7 @@ func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, pla
 // FitChunks halves a chunk of which nothing is at the vendor, and makes those that
 // are still to be made smaller, with whole vouchers in each. Nobody is rejected.
 // Doing it again is harmless.
-func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out FitResult, err error) {
+func FitChunks(ctx context.Context, db Beginner, o exports.Owner, f exports.Fit) (out exports.FitResult, err error) {
 	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
@@ -87,7 +88,7 @@ func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out FitResult,
 }
 
 // moveHalf moves the upper half of a chunk's vouchers.
-func moveHalf(ctx context.Context, tx pgx.Tx, o Owner, chunk, into int) error {
+func moveHalf(ctx context.Context, tx pgx.Tx, o exports.Owner, chunk, into int) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE ledgerline.export_entries x SET chunk = $4
 		FROM (SELECT voucher_id, ntile(2) OVER (ORDER BY voucher_id) AS half

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // An entry that is sent goes through these steps, each one transaction:
@@ -28,7 +29,7 @@ var ErrNotOwner = errors.New("the export belongs to another run, or has ended")
 
 // lockOwned holds the export's row of its owner until the transaction ends: nobody takes it over
 // meanwhile.
-func lockOwned(ctx context.Context, tx pgx.Tx, o Owner) error {
+func lockOwned(ctx context.Context, tx pgx.Tx, o exports.Owner) error {
 	var one int
 	err := tx.QueryRow(ctx, `SELECT 1 FROM ledgerline.bufdir_export_audit_log
 		WHERE organization_id = $1 AND export_id = $2 AND fence = $3 AND run_id = $4 AND integration_id = $5 AND status = 'pending' FOR SHARE`,
@@ -41,7 +42,7 @@ func lockOwned(ctx context.Context, tx pgx.Tx, o Owner) error {
 
 // asExportOwner runs fn in a transaction of the owner's organization, which holds the export's
 // row; the error is [ErrNotOwner] if the export is no longer o's.
-func asExportOwner(ctx context.Context, db Beginner, o Owner, fn func(pgx.Tx) error) error {
+func asExportOwner(ctx context.Context, db Beginner, o exports.Owner, fn func(pgx.Tx) error) error {
 	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockOwned(ctx, tx, o); err != nil {
 			return err
@@ -82,7 +83,7 @@ type ChunkContent struct {
 }
 
 // OpenChunk reads a chunk that is to be sent. It changes nothing.
-func OpenChunk(ctx context.Context, db Beginner, o Owner, chunk int) (c ChunkContent, err error) {
+func OpenChunk(ctx context.Context, db Beginner, o exports.Owner, chunk int) (c ChunkContent, err error) {
 	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT entry_id, voucher_id, account, amount::text, currency, text, vendor_key, dimensions, entry_date, effect IS NOT DISTINCT FROM 'open',
@@ -125,7 +126,7 @@ type Answer struct {
 // RecordAnswer settles what an answer proves. That an entry is there is a fact,
 // recorded whoever owns the export. The rest are orders, and hold only for
 // entries that are still open by the very sending that was asked about.
-func RecordAnswer(ctx context.Context, db Beginner, o Owner, a Answer, asked []Sending) error {
+func RecordAnswer(ctx context.Context, db Beginner, o exports.Owner, a Answer, asked []Sending) error {
 	sentIn, attempts := make([]uuid.UUID, len(asked)), make([]int, len(asked))
 	for i, s := range asked {
 		sentIn[i], attempts[i] = s.CorrelationID, s.Attempt
@@ -179,7 +180,7 @@ func RecordAnswer(ctx context.Context, db Beginner, o Owner, a Answer, asked []S
 // from any owner, after closing too, and wherever the entries have gone since.
 // Two lines of one voucher become the control; a single one does not take their
 // place.
-func exported(ctx context.Context, tx pgx.Tx, o Owner, there map[string]string) error {
+func exported(ctx context.Context, tx pgx.Tx, o exports.Owner, there map[string]string) error {
 	ids := make([]string, 0, len(there))
 	names := make(map[string]string, len(there))
 	for id, name := range there {
@@ -238,7 +239,7 @@ func (e *TooSoonError) Error() string {
 // one, must be asked about first), an attempt that a later one has overtaken, and one
 // whose time is over.
 // It returns until when they are open.
-func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, left time.Duration, f InFlight) (until time.Time, err error) {
+func MarkChunk(ctx context.Context, db Beginner, o exports.Owner, ids []string, s Sending, left time.Duration, f InFlight) (until time.Time, err error) {
 	if left < 0 {
 		return until, errOver
 	}
@@ -273,7 +274,7 @@ func MarkChunk(ctx context.Context, db Beginner, o Owner, ids []string, s Sendin
 // with the vendor's names of them; none; or, with ended, that the vendor's work
 // is over. These are facts about that sending, so anybody's; an entry that was
 // sent again since is left alone unless it is done.
-func RecordSend(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, effect classify.Effect, ended bool, names map[string]string) error {
+func RecordSend(ctx context.Context, db Beginner, o exports.Owner, ids []string, s Sending, effect classify.Effect, ended bool, names map[string]string) error {
 	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
 		switch {
 		case effect == classify.Done:
@@ -304,7 +305,7 @@ func RecordSend(ctx context.Context, db Beginner, o Owner, ids []string, s Sendi
 // because a repeat does no harm: the vendor may refuse the one while it works on the
 // other. Entries of which either can still land stay open until then, which is
 // returned; else it is the zero time.
-func RecordRefusal(ctx context.Context, db Beginner, o Owner, ids []string, s Sending, effect classify.Effect, ended bool) (until time.Time, err error) {
+func RecordRefusal(ctx context.Context, db Beginner, o exports.Owner, ids []string, s Sending, effect classify.Effect, ended bool) (until time.Time, err error) {
 	err = InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
 		var at *time.Time
 		err := tx.QueryRow(ctx, `
@@ -334,7 +335,7 @@ func RecordRefusal(ctx context.Context, db Beginner, o Owner, ids []string, s Se
 // to find the one that the vendor refuses. split is false if the chunk is one
 // voucher; that is rejected with the reason, or left if it is not to be. Entries whose effect is open are
 // neither moved nor rejected: they are an error. Doing it again is harmless.
-func SplitChunk(ctx context.Context, db Beginner, o Owner, chunk, into int, reason string, reject bool) (split bool, err error) {
+func SplitChunk(ctx context.Context, db Beginner, o exports.Owner, chunk, into int, reason string, reject bool) (split bool, err error) {
 	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var vouchers, open, moved int
 		if err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),

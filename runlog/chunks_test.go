@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // vouchers makes n vouchers of two lines and a planned export of them, in one
 // chunk.
-func (b books) vouchers(n int) runlog.Export {
+func (b books) vouchers(n int) exports.Export {
 	b.t.Helper()
 	for i := range n {
 		b.lines(fmt.Sprintf("e%d-1 v%d 2026-10-01 1920 1", i, i), fmt.Sprintf("e%d-2 v%d 2026-10-01 3000 -1", i, i))
@@ -102,7 +103,7 @@ func TestOwner(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, ok, "somebody else was quicker")
 
-	for name, who := range map[string]runlog.Export{"the run before": e, "a reset": reset} {
+	for name, who := range map[string]exports.Export{"the run before": e, "a reset": reset} {
 		o := who.Owner()
 		_, err := runlog.OpenChunk(ctx, b.worker, o, 1)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
@@ -155,7 +156,7 @@ func TestChangedContent(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(1)
-	b.settle(e, 1, runlog.Rejected, nil)
+	b.settle(e, 1, exports.Rejected, nil)
 	b.close(e)
 	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.accounting_entries SET account = '1921' WHERE entry_id = 'e0-1'")
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // Contract is what is known of an integration's vendor. The zero value is of one
@@ -58,7 +59,7 @@ func RecordContract(ctx context.Context, db Beginner, organization, integration 
 }
 
 // keepSize keeps the size of a request that works, for the file as it is.
-func keepSize(ctx context.Context, tx pgx.Tx, e Export) error {
+func keepSize(ctx context.Context, tx pgx.Tx, e exports.Export) error {
 	_, err := tx.Exec(ctx, `INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, chunk_size, chunk_full) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (organization_id, integration_id) DO UPDATE SET chunk_size = excluded.chunk_size, chunk_full = excluded.chunk_full`,
 		e.OrganizationID, e.IntegrationID, e.ChunkSize, e.ChunkFull)

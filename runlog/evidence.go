@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // thenExported selects the entries of an export ($1, $2) that were exported at a
@@ -26,7 +27,7 @@ SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') AS amounts FROM (
 // canonicalSum is the SHA-256 over an export's exported entries, all of them or
 // those that were exported at a time, in the order of their keys, each as a line
 // of vendor key, voucher, account, amount, currency and date with tabs between.
-func canonicalSum(ctx context.Context, tx pgx.Tx, e Export, at *time.Time) (string, error) {
+func canonicalSum(ctx context.Context, tx pgx.Tx, e exports.Export, at *time.Time) (string, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT vendor_key || E'\t' || voucher_id || E'\t' || account || E'\t' || amount || E'\t' || currency || E'\t' || entry_date || E'\n'
 		FROM ledgerline.export_entries WHERE `+thenExported+` ORDER BY vendor_key COLLATE "C"`, e.OrganizationID, e.ID, at)
@@ -50,14 +51,14 @@ type Evidence struct {
 }
 
 // Recount counts, sums and hashes the exported entries of an export again.
-func Recount(ctx context.Context, db Beginner, e Export) (Evidence, error) {
+func Recount(ctx context.Context, db Beginner, e exports.Export) (Evidence, error) {
 	return RecountUntil(ctx, db, e, nil)
 }
 
 // RecountUntil is [Recount] of the entries that were exported at a time, such as
 // when the export was closed: entries can be found to be exported after that. nil
 // is now.
-func RecountUntil(ctx context.Context, db Beginner, e Export, at *time.Time) (ev Evidence, err error) {
+func RecountUntil(ctx context.Context, db Beginner, e exports.Export, at *time.Time) (ev Evidence, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
@@ -97,17 +98,17 @@ func CountEntries(ctx context.Context, db Beginner, organization, export uuid.UU
 
 // Faulty is the state of a [Problem] that the vendor accepted and found faulty
 // later.
-const Faulty EntryState = "faulty"
+const Faulty exports.EntryState = "faulty"
 
 // Problem is an entry of which people should know: it was not exported, or the
 // vendor found it faulty.
 type Problem struct {
-	VoucherID string          `json:"voucherId"`
-	EntryID   string          `json:"entryId"`
-	State     EntryState      `json:"state"` // or [Faulty]
-	Reason    string          `json:"reason,omitempty"`
-	Effect    classify.Effect `json:"effect,omitempty"`    // of its last sending; "" if it was never sent
-	OpenUntil *time.Time      `json:"openUntil,omitempty"` // of an open one, where the vendor's work has not ended: it can take effect until then
+	VoucherID string             `json:"voucherId"`
+	EntryID   string             `json:"entryId"`
+	State     exports.EntryState `json:"state"` // or [Faulty]
+	Reason    string             `json:"reason,omitempty"`
+	Effect    classify.Effect    `json:"effect,omitempty"`    // of its last sending; "" if it was never sent
+	OpenUntil *time.Time         `json:"openUntil,omitempty"` // of an open one, where the vendor's work has not ended: it can take effect until then
 }
 
 // ListProblems returns the entries of an export that are not exported, and those
@@ -135,9 +136,9 @@ type EntryRecord struct {
 	Text                          string
 	Dimensions                    map[string]string // the vendor's
 	Date                          time.Time
-	State                         EntryState // "" if it is not on record
-	ExportID                      *uuid.UUID // nil if it is not on record
-	OpenUntil                     *time.Time // of an open one, where the vendor's work has not ended
+	State                         exports.EntryState // "" if it is not on record
+	ExportID                      *uuid.UUID         // nil if it is not on record
+	OpenUntil                     *time.Time         // of an open one, where the vendor's work has not ended
 }
 
 // recordedColumns are the columns of x, an entry on record.
@@ -225,7 +226,7 @@ type AttemptStats struct {
 }
 
 // LoadAttemptStats counts the run logs of an export's workflow.
-func LoadAttemptStats(ctx context.Context, db Beginner, e Export) (a AttemptStats, err error) {
+func LoadAttemptStats(ctx context.Context, db Beginner, e exports.Export) (a AttemptStats, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			SELECT count(*), coalesce(sum(failed), 0)::int, count(*) FILTER (WHERE open) FROM (

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
@@ -19,7 +20,7 @@ import (
 // any more which export an entry belongs to.
 type OverlapError struct {
 	Period string
-	Other  Export
+	Other  exports.Export
 }
 
 // Error says which export has the period, and what becomes of new entries.
@@ -31,7 +32,7 @@ func (e *OverlapError) Error() string {
 // mine is true if the row belongs to e's own run: to this claim, or to an earlier
 // try of it. A period asked for by hand that overlaps another is an [*OverlapError];
 // a scheduled one is not, so that a schedule can change from days to months.
-func ClaimExport(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
+func ClaimExport(ctx context.Context, db Beginner, e exports.Export) (claimed exports.Export, mine bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
@@ -46,7 +47,7 @@ func ClaimExport(ctx context.Context, db Beginner, e Export) (claimed Export, mi
 		if found, err := mineOrFirst(); found || err != nil {
 			return err
 		}
-		if e.Trigger == ByHand {
+		if e.Trigger == exports.ByHand {
 			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND parent_export_id IS NULL
 				AND trigger <> 'adopt' AND period_start < $4 AND period_end > $3 ORDER BY period_start LIMIT 1`, e.OrganizationID, e.IntegrationID, e.PeriodStart, e.PeriodEnd)
 			if err != nil {
@@ -66,7 +67,7 @@ func ClaimExport(ctx context.Context, db Beginner, e Export) (claimed Export, mi
 }
 
 // insertExport makes an export's row, unless there is one with its key.
-func insertExport(ctx context.Context, tx pgx.Tx, e Export) error {
+func insertExport(ctx context.Context, tx pgx.Tx, e exports.Export) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
 		    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
@@ -79,7 +80,7 @@ func insertExport(ctx context.Context, tx pgx.Tx, e Export) error {
 // TakeOverExport makes a pending export that of another run, whose fencing number is
 // one higher: what the run before still orders is refused from then on. It
 // returns false if somebody else was quicker.
-func TakeOverExport(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken Export, ok bool, err error) {
+func TakeOverExport(ctx context.Context, db Beginner, e exports.Export, workflowID string, run uuid.UUID) (taken exports.Export, ok bool, err error) {
 	taken = e
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5, fence = fence + 1
@@ -96,7 +97,7 @@ func TakeOverExport(ctx context.Context, db Beginner, e Export, workflowID strin
 }
 
 // DeferExport records until when an export waits; the zero time ends the wait.
-func DeferExport(ctx context.Context, db Beginner, o Owner, until time.Time) error {
+func DeferExport(ctx context.Context, db Beginner, o exports.Owner, until time.Time) error {
 	return asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
@@ -110,7 +111,7 @@ func DeferExport(ctx context.Context, db Beginner, o Owner, until time.Time) err
 
 // RecordCost stores what a pending export's run has cost so far, for its row and for
 // the run that may take it over. The numbers only grow.
-func RecordCost(ctx context.Context, db Beginner, e Export) error {
+func RecordCost(ctx context.Context, db Beginner, e exports.Export) error {
 	return asExportOwner(ctx, db, e.Owner(), func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log
 			SET requests = greatest(requests, $3), look_ups = greatest(look_ups, $4), isolating = greatest(isolating, $5)
@@ -123,14 +124,14 @@ func RecordCost(ctx context.Context, db Beginner, e Export) error {
 // and closes its row: failed if there is an error class or an entry's outcome
 // is open, otherwise complete. Closing again changes nothing. A run that does not
 // own a pending export gets [ErrNotOwner].
-func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err error) {
+func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exports.Export, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
 		if err := lockOwned(ctx, tx, e.Owner()); errors.Is(err, ErrNotOwner) {
 			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
-			if err == nil && len(found) > 0 && found[0].Status != Pending && found[0].RunID == e.RunID {
+			if err == nil && len(found) > 0 && found[0].Status != exports.Pending && found[0].RunID == e.RunID {
 				closed = found[0] // by an earlier try
 				return nil
 			}
@@ -167,7 +168,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 			return err
 		}
 		closed = found[0]
-		if tag.RowsAffected() == 0 || closed.Trigger == ByAdopting {
+		if tag.RowsAffected() == 0 || closed.Trigger == exports.ByAdopting {
 			return nil // it was closed, and people were notified, before; or it says nothing of the vendor
 		}
 		return tellOfExport(ctx, tx, closed)
@@ -177,7 +178,7 @@ func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err
 
 // tellOfExport queues what people should know of an export that has just been
 // closed.
-func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
+func tellOfExport(ctx context.Context, tx pgx.Tx, e exports.Export) error {
 	if _, err := UpdateIncidents(ctx, tx, e.OrganizationID, e.IntegrationID); err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func LateErrorsSince(ctx context.Context, db Beginner, organization, id uuid.UUI
 }
 
 // ListExports returns an organization's exports, newest first, at most limit.
-func ListExports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []Export, err error) {
+func ListExports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 ORDER BY started_at DESC, export_id LIMIT $2`, organization, limit)
 		return err
@@ -241,7 +242,7 @@ func ListExports(ctx context.Context, db Beginner, organization uuid.UUID, limit
 }
 
 // LoadExport returns one export of an organization.
-func LoadExport(ctx context.Context, db Beginner, organization, id uuid.UUID) (e Export, err error) {
+func LoadExport(ctx context.Context, db Beginner, organization, id uuid.UUID) (e exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, organization, id)
 		if err == nil && len(found) == 0 {
@@ -255,7 +256,7 @@ func LoadExport(ctx context.Context, db Beginner, organization, id uuid.UUID) (e
 	return e, err
 }
 
-func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Export, error) {
+func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]exports.Export, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
 		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown,
@@ -265,7 +266,7 @@ func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e exports.Export, err error) {
 		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
 			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown,
 			&e.LateErrors, &e.Attempts, &e.Chunks, &e.Requests, &e.LookUps, &e.Isolating, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
@@ -128,16 +129,16 @@ func UpdateIncidents(ctx context.Context, tx pgx.Tx, organization, integration u
 	type run struct {
 		ID     uuid.UUID
 		Period string
-		Status Status
+		Status exports.Status
 		Code   string
 	}
 	last, err := pgx.CollectRows(rows, pgx.RowToStructByPos[run])
 	switch {
 	case err != nil:
 		return false, err
-	case len(last) > 0 && last[0].Status == Complete:
+	case len(last) > 0 && last[0].Status == exports.Complete:
 		return CloseIncidents(ctx, tx, organization, integration)
-	case len(last) < 2 || last[1].Status == Complete:
+	case len(last) < 2 || last[1].Status == exports.Complete:
 		return false, nil
 	}
 	return OpenIncident(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Facts: notify.Facts{

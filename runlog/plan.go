@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/plain"
 )
@@ -167,7 +168,7 @@ func from(query, source string) string {
 }
 
 // planArgs are the parameters of [lines].
-func planArgs(e Export, x integrations.ExportSettings, most, size int) (source string, args []any) {
+func planArgs(e exports.Export, x integrations.ExportSettings, most, size int) (source string, args []any) {
 	var accounts any
 	if x.Accounts != nil {
 		accounts = x.Accounts
@@ -192,7 +193,7 @@ func planArgs(e Export, x integrations.ExportSettings, most, size int) (source s
 // know of it. The retry of a pending export plans nothing yet. Another source than
 // the default one is read through s first. A fault of the source is a [*SourceError]; a run that does not own the export
 // plans nothing into it and gets [ErrNotOwner].
-func PlanExport(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.ExportSettings, most, size int) (chunks int, err error) {
+func PlanExport(ctx context.Context, db Beginner, s *Sources, e exports.Export, x integrations.ExportSettings, most, size int) (chunks int, err error) {
 	source, args := planArgs(e, x, most, size)
 	if source != DefaultSource {
 		if due, err := planIsDue(ctx, db, e); err != nil {
@@ -214,7 +215,7 @@ const mayPlan = `organization_id = $1 AND export_id = $2 AND planned_at IS NULL 
 
 // planIsDue spares a source a reading for a plan that is made, or not to be made yet.
 // What counts is asked again under the lock.
-func planIsDue(ctx context.Context, db Beginner, e Export) (due bool, err error) {
+func planIsDue(ctx context.Context, db Beginner, e exports.Export) (due bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log WHERE `+mayPlan+`)`, e.OrganizationID, e.ID, e.ParentID).Scan(&due)
 	})
@@ -223,7 +224,7 @@ func planIsDue(ctx context.Context, db Beginner, e Export) (due bool, err error)
 
 // plan is one transaction of [PlanExport]; without a query it plans nothing, whatever has
 // become of e meanwhile.
-func plan(ctx context.Context, db Beginner, e Export, source, query string, args []any) (chunks int, err error) {
+func plan(ctx context.Context, db Beginner, e exports.Export, source, query string, args []any) (chunks int, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlan(ctx, tx, e); err != nil {
 			return err
@@ -264,7 +265,7 @@ func plan(ctx context.Context, db Beginner, e Export, source, query string, args
 
 // lockPlan lets one claim or plan of an integration happen at a time: two would
 // take the same entries.
-func lockPlan(ctx context.Context, tx pgx.Tx, e Export) error {
+func lockPlan(ctx context.Context, tx pgx.Tx, e exports.Export) error {
 	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('ledgerline.plan/' || $1, 0))`, e.IntegrationID.String())
 	return err
 }
@@ -299,7 +300,7 @@ type ExportPreview struct {
 
 // PreviewExport says what [Plan] would do, and does nothing: PostgreSQL holds it to
 // that. It refuses a user whom row-level security does not bind.
-func PreviewExport(ctx context.Context, db Beginner, s *Sources, e Export, x integrations.ExportSettings, chunkSize int) (p ExportPreview, err error) {
+func PreviewExport(ctx context.Context, db Beginner, s *Sources, e exports.Export, x integrations.ExportSettings, chunkSize int) (p ExportPreview, err error) {
 	source, args := planArgs(e, x, chunkSize, chunkSize)
 	const typed = ` AND $3::uuid IS NOT NULL AND $4::date IS NOT NULL` // PostgreSQL wants each parameter used
 	err = s.with(ctx, db, e, source, func(db Beginner, table string) error {

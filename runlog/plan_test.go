@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -53,15 +54,15 @@ func (b books) lines(lines ...string) {
 	}
 }
 
-func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
+func (b books) claim(period string, parent *uuid.UUID) exports.Export {
 	b.t.Helper()
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(b.t, err)
-	trigger := runlog.ByHand
+	trigger := exports.ByHand
 	if parent != nil {
-		trigger = runlog.ByRetry
+		trigger = exports.ByRetry
 	}
-	e, mine, err := runlog.ClaimExport(b.t.Context(), b.worker, runlog.Export{
+	e, mine, err := runlog.ClaimExport(b.t.Context(), b.worker, exports.Export{
 		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		Trigger: trigger, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
 	})
@@ -71,14 +72,14 @@ func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
 }
 
 // plan returns the entries of an export as "entry:chunk:state[:reason]".
-func (b books) plan(e runlog.Export, x integrations.ExportSettings, size int) []string {
+func (b books) plan(e exports.Export, x integrations.ExportSettings, size int) []string {
 	b.t.Helper()
 	_, err := runlog.PlanExport(b.t.Context(), b.worker, b.sources, e, x, size, size)
 	require.NoError(b.t, err)
 	return b.entries(e)
 }
 
-func (b books) entries(e runlog.Export) []string {
+func (b books) entries(e exports.Export) []string {
 	b.t.Helper()
 	rows, err := b.admin.Query(b.t.Context(), `SELECT entry_id || ':' || chunk || ':' || state || coalesce(':' || reason, '') || CASE WHEN late THEN ' (late)' ELSE '' END
 		FROM ledgerline.export_entries WHERE export_id = $1 ORDER BY entry_id`, e.ID)
@@ -104,7 +105,7 @@ func (b books) told() (causes []string) {
 }
 
 // settle sends a chunk and records that its entries have come to a state.
-func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names map[string]string) []runlog.ChunkEntry {
+func (b books) settle(e exports.Export, chunk int, state exports.EntryState, names map[string]string) []runlog.ChunkEntry {
 	b.t.Helper()
 	ctx, s := b.t.Context(), runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
 	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), chunk)
@@ -118,11 +119,11 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(b.t, err)
 	switch state {
-	case runlog.Exported:
+	case exports.Exported:
 		err = runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Done, false, names)
-	case runlog.Unknown:
+	case exports.Unknown:
 		err = runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []runlog.Sending{s})
-	case runlog.Rejected:
+	case exports.Rejected:
 		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
 		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused", true)
 	}
@@ -130,7 +131,7 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 	return entries
 }
 
-func (b books) close(e runlog.Export) runlog.Export {
+func (b books) close(e exports.Export) exports.Export {
 	b.t.Helper()
 	closed, err := runlog.CloseExport(b.t.Context(), b.worker, e)
 	require.NoError(b.t, err)
@@ -198,14 +199,14 @@ func TestPlanRefuses(t *testing.T) {
 	require.Empty(t, b.entries(e), "a preview plans nothing")
 
 	require.Len(t, b.plan(e, x, 500), 15)
-	taken := b.settle(e, 1, runlog.Exported, map[string]string{"a1": "4711"})
+	taken := b.settle(e, 1, exports.Exported, map[string]string{"a1": "4711"})
 	require.Len(t, taken, 7)
 	require.Equal(t, "19200", taken[0].Account)
 	require.Equal(t, "0.10", taken[0].Amount)
 	require.Equal(t, map[string]string{"project": "P1"}, taken[3].Dimensions)
 	require.Nil(t, taken[4].Dimensions)
 	require.Equal(t, "123456789012345678.99", taken[5].Amount)
-	record := func(asking runlog.Export, message string) int64 {
+	record := func(asking exports.Export, message string) int64 {
 		t.Helper()
 		n, err := runlog.RecordLateErrors(t.Context(), b.worker, b.org, b.spec.ID, asking.ID, map[string]string{"4711": message, "9": "another's"})
 		require.NoError(t, err)
@@ -222,7 +223,7 @@ func TestPlanRefuses(t *testing.T) {
 	require.EqualValues(t, 1, record(next, "account is locked"))
 	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.told(), "of an export that has closed")
 	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.LateErrors})
-	require.Equal(t, runlog.Complete, closed.Status)
+	require.Equal(t, exports.Complete, closed.Status)
 }
 
 // A voucher whose lines come one by one is refused until it is whole, then it
@@ -260,7 +261,7 @@ func TestPlanOnce(t *testing.T) {
 	require.Empty(t, b.plan(october, integrations.ExportSettings{}, 500))
 	b.lines("a1 a 2026-10-31 1920 10", "a2 a 2026-10-31 3000 -10")
 	require.Empty(t, b.plan(october, integrations.ExportSettings{}, 500))
-	require.Equal(t, runlog.Complete, b.close(october).Status)
+	require.Equal(t, exports.Complete, b.close(october).Status)
 	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned (late)"}, b.plan(b.claim("2026-11", nil), integrations.ExportSettings{}, 500))
 }
 
@@ -274,12 +275,12 @@ func TestPlanRetry(t *testing.T) {
 	}
 	e := b.claim("2026-10", nil)
 	b.plan(e, integrations.ExportSettings{}, 2)
-	for chunk, state := range map[int]runlog.EntryState{1: runlog.Exported, 2: runlog.Unknown, 3: runlog.Exported, 4: runlog.Rejected} {
+	for chunk, state := range map[int]exports.EntryState{1: exports.Exported, 2: exports.Unknown, 3: exports.Exported, 4: exports.Rejected} {
 		b.settle(e, chunk, state, nil)
 	}
 	retry := b.claim("2026-10", &e.ID)
 	require.Empty(t, b.plan(retry, integrations.ExportSettings{}, 2), "the parent is not over")
-	require.Equal(t, runlog.Failed, b.close(e).Status)
+	require.Equal(t, exports.Failed, b.close(e).Status)
 	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:3:planned", "e3-2:3:planned", "e4-1:2:planned", "e4-2:2:planned"}, b.plan(retry, integrations.ExportSettings{}, 2))
 	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = 'planned' WHERE entry_id = 'e0-1'`)
 	require.ErrorContains(t, err, "is exported")
@@ -291,8 +292,8 @@ func TestPlanRetryOfARetryThatFailed(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.vouchers(2)
-	b.settle(e, 1, runlog.Unknown, nil)
-	require.Equal(t, runlog.Failed, b.close(e).Status)
+	b.settle(e, 1, exports.Unknown, nil)
+	require.Equal(t, exports.Failed, b.close(e).Status)
 	parent := e.ID
 	for range 2 {
 		retry := b.claim("2026-10", &parent)
@@ -320,7 +321,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused", true)
 	require.NoError(t, err)
 	require.False(t, split)
-	require.Equal(t, runlog.Complete, b.close(e).Status)
+	require.Equal(t, exports.Complete, b.close(e).Status)
 	retry := b.claim("2026-10", &e.ID)
 	require.Equal(t, []string{"e0-2:1:planned"}, b.plan(retry, integrations.ExportSettings{}, 500))
 }
@@ -372,9 +373,9 @@ func TestClaimOverlap(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	october := b.claim("2026-10", nil)
-	start, end, err := integrations.Period("2026-W44") // 26 October to 1 November
+	start, end, err := exports.ParsePeriod("2026-W44") // 26 October to 1 November
 	require.NoError(t, err)
-	e := runlog.Export{
+	e := exports.Export{
 		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: "2026-W44", PeriodStart: start, PeriodEnd: end,
 		Trigger: "manual", TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(),
 	}
@@ -394,7 +395,7 @@ func TestClaimOverlap(t *testing.T) {
 func TestFaultsSince(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	since := func(of, want runlog.Export) {
+	since := func(of, want exports.Export) {
 		t.Helper()
 		at, err := runlog.LateErrorsSince(t.Context(), b.worker, b.org, of.ID)
 		require.NoError(t, err)
@@ -428,15 +429,15 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 	b := newBooks(t)
 	e := b.claim("2026-10", nil)
 	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
-	require.Equal(t, runlog.Failed, b.close(e).Status)
+	require.Equal(t, exports.Failed, b.close(e).Status)
 	require.Equal(t, []string{"credentials"}, b.told())
-	require.Equal(t, runlog.Complete, b.close(b.claim("2026-11", nil)).Status)
+	require.Equal(t, exports.Complete, b.close(b.claim("2026-11", nil)).Status)
 	require.Equal(t, []string{"credentials"}, b.told(), "nobody was asked, so nothing is known")
 	b.lines("a1 a 2026-12-01 1920 1", "a2 a 2026-12-01 3000 -1")
 	e = b.claim("2026-12", nil)
 	require.Len(t, b.plan(e, integrations.ExportSettings{}, 500), 2)
-	b.settle(e, 1, runlog.Exported, nil)
-	require.Equal(t, runlog.Complete, b.close(e).Status)
+	b.settle(e, 1, exports.Exported, nil)
+	require.Equal(t, exports.Complete, b.close(e).Status)
 	require.Equal(t, []string{"credentials", "recovered"}, b.told())
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -28,7 +29,7 @@ func TestResolve(t *testing.T) {
 	_, err = resolve("v0", false)
 	require.ErrorContains(t, err, "is pending")
 	closed := b.close(e)
-	require.Equal(t, runlog.Failed, closed.Status)
+	require.Equal(t, exports.Failed, closed.Status)
 	require.Equal(t, 4, closed.Unknown)
 	_, err = resolve("v0", false)
 	require.ErrorContains(t, err, "voucher v0 can still take effect")
@@ -86,7 +87,7 @@ func TestResolveMarksTheRest(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(2)
-	b.settle(e, 1, runlog.Unknown, nil)
+	b.settle(e, 1, exports.Unknown, nil)
 	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", There: true, Reason: "seen", Actor: "kari"})
 	require.NoError(t, err, "of a pending export too: it is a fact")
 	require.Equal(t, 2, n)

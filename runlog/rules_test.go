@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
@@ -321,8 +322,8 @@ func TestPeriodsOfOrganizationsAreApart(t *testing.T) {
 	b := newBase(t)
 	mine, integration := b.tenant(t)
 	theirs, other := b.tenant(t)
-	e := runlog.Export{OrganizationID: mine, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
-		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: runlog.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
+	e := exports.Export{OrganizationID: mine, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: exports.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
 	err := runlog.InOrganization(t.Context(), b.worker, theirs, func(tx pgx.Tx) error { // takes the key first
 		_, err := tx.Exec(t.Context(), `INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, integration_id, export_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
 			VALUES ($1, $2, gen_random_uuid(), 'xledger', '2026-10', '2026-10-01', '2026-11-01', $3, 'manual', 't', now(), 'w', gen_random_uuid())`, theirs, other, e.IdempotencyKey())

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -333,7 +334,7 @@ func sourcesLike(t *testing.T, b books, stager string) *runlog.Sources {
 }
 
 // exporting is an export of a period whose integration is another one each time.
-func (b books) exporting(period string, parent *uuid.UUID) runlog.Export {
+func (b books) exporting(period string, parent *uuid.UUID) exports.Export {
 	b.spec.ID, b.spec.Name = uuid.New(), uuid.NewString()
 	_, err := runlog.ApplyIntegrations(b.t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
 	require.NoError(b.t, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -83,7 +84,7 @@ func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
 // with calls fn with a database and a table in it that holds what an export of e may
 // take: db and the default source, or a connection of its own and what was staged on
 // it. fn may run as many transactions as it needs.
-func (s *Sources) with(ctx context.Context, db Beginner, e Export, source string, fn func(db Beginner, table string) error) error {
+func (s *Sources) with(ctx context.Context, db Beginner, e exports.Export, source string, fn func(db Beginner, table string) error) error {
 	if source == DefaultSource {
 		return fn(db, source)
 	}
@@ -143,7 +144,7 @@ const everRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.
 
 // stage fills [stagedTable] on a connection. Only making it needs more than a
 // read-only transaction.
-func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e Export, source string) error {
+func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, source string) error {
 	if err := refuseUnbound(ctx, conn); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 func texts[T ~string](list []T) (out []string) {
@@ -26,9 +26,9 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		table, constraint string
 		want              []string
 	}{
-		{"bufdir_export_audit_log", "status_is_known", texts(runlog.Statuses)},
-		{"bufdir_export_audit_log", "trigger_is_known", texts(runlog.Triggers)},
-		{"export_entries", "state_is_known", texts(runlog.EntryStates)},
+		{"bufdir_export_audit_log", "status_is_known", texts(exports.Statuses)},
+		{"bufdir_export_audit_log", "trigger_is_known", texts(exports.Triggers)},
+		{"export_entries", "state_is_known", texts(exports.EntryStates)},
 		{"export_entries", "effect_is_known", effects},
 		{"write_claims", "effect_is_known", effects},
 		{"integration_run_logs", "effect_is_known", effects},

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -70,7 +71,7 @@ func ListTicks(ctx context.Context, db Beginner, organization uuid.UUID, from, t
 
 // ListPendingExports returns an organization's exports that began before a time and
 // are not over. One that adopts has no run that could be gone.
-func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []Export, err error) {
+func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND status = 'pending' AND trigger <> 'adopt' AND started_at < $2 ORDER BY started_at`, organization, before)
 		return err
@@ -80,10 +81,10 @@ func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID
 
 // LoadExportOfPeriod finds the export of an integration's period, which is not a
 // retry, or nil.
-func LoadExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *Export, err error) {
+func LoadExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, organization,
-			Export{IntegrationID: integration, Period: period}.IdempotencyKey())
+			exports.Export{IntegrationID: integration, Period: period}.IdempotencyKey())
 		if err == nil && len(found) > 0 {
 			e = &found[0]
 		}

@@ -35,6 +35,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -51,8 +52,8 @@ type Watcher struct {
 	// Dead asks whether the run of a pending export is no more, and Stuck is told
 	// of such an export: its entries belong to it, so nobody else exports them,
 	// until somebody claims the period again. Both may be nil.
-	Dead  func(ctx context.Context, e runlog.Export) (bool, error)
-	Stuck func(ctx context.Context, e runlog.Export) error
+	Dead  func(ctx context.Context, e exports.Export) (bool, error)
+	Stuck func(ctx context.Context, e exports.Export) error
 	// Observe is told of each tick that was recorded. It may be nil.
 	Observe func(t runlog.Tick)
 }
@@ -217,7 +218,7 @@ func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s run
 
 // judge compares the start of an export with the time it was expected at. The
 // schedule's own run is never early: what looks so is the skew of two clocks.
-func judge(expected time.Time, e runlog.Export, limit time.Duration) (result string, lateBy time.Duration) {
+func judge(expected time.Time, e exports.Export, limit time.Duration) (result string, lateBy time.Duration) {
 	own := e.ScheduledAt != nil && e.ScheduledAt.Equal(expected)
 	switch late := e.StartedAt.Sub(expected); {
 	case late < 0 && !own:

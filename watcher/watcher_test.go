@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -105,11 +106,11 @@ func oslo(t *testing.T, s string) time.Time {
 }
 
 // export makes the row of a period's export that started at a time.
-func (c *clock) export(period, started string, scheduled *time.Time) runlog.Export {
+func (c *clock) export(period, started string, scheduled *time.Time) exports.Export {
 	c.t.Helper()
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(c.t, err)
-	e, _, err := runlog.ClaimExport(c.t.Context(), worker, runlog.Export{
+	e, _, err := runlog.ClaimExport(c.t.Context(), worker, exports.Export{
 		OrganizationID: c.org, ID: uuid.New(), IntegrationID: c.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		Trigger: "schedule", TriggeredBy: "test", StartedAt: oslo(c.t, started), ScheduledAt: scheduled, WorkflowID: "w", RunID: uuid.New(),
 	})
@@ -220,8 +221,8 @@ func TestStuck(t *testing.T) {
 	e := c.export("2026-10-19", "2026-10-20 06:00:00", nil)
 	var told []uuid.UUID
 	var away error
-	c.Dead = func(_ context.Context, of runlog.Export) (bool, error) { return of.ID == e.ID, away }
-	c.Stuck = func(_ context.Context, of runlog.Export) error { told = append(told, of.ID); return nil }
+	c.Dead = func(_ context.Context, of exports.Export) (bool, error) { return of.ID == e.ID, away }
+	c.Stuck = func(_ context.Context, of exports.Export) error { told = append(told, of.ID); return nil }
 	open, _ := c.pass("2026-10-20 06:09:00")
 	require.Zero(t, open)
 	away = errors.New("Temporal is away")

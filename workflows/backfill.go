@@ -8,8 +8,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // BackfillName is the workflow type of [Backfill].
@@ -72,12 +72,12 @@ func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]S
 			continue
 		}
 		seen[f.Period] = true
-		start, end, err := integrations.Period(f.Period)
+		start, end, err := exports.ParsePeriod(f.Period)
 		if err != nil {
 			return nil, err
 		}
 		run := syncInput(in)
-		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, runlog.ByBackfill, by
+		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, exports.ByBackfill, by
 		runs = append(runs, run)
 	}
 	return runs, nil

@@ -12,13 +12,13 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // step makes the item at hand as one invocation, with audit rows of its own, and
 // does what [decide] says. It returns false if the run has to end.
-func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error) {
-	item, ok, sleep := p.take(workflow.Now(ctx))
+func step(ctx workflow.Context, in SyncInput, p *exports.Progress) (goOn bool, err error) {
+	item, ok, sleep := p.Take(workflow.Now(ctx))
 	if !ok {
 		return waitAside(ctx, in, p, sleep)
 	}
@@ -42,7 +42,7 @@ func step(ctx workflow.Context, in SyncInput, p *Progress) (goOn bool, err error
 		return false, err
 	}
 	s := seenOf(inv, item, outcome, result)
-	s.cancelled = cancelled && !outcome.OK
+	s.Cancelled = cancelled && !outcome.OK
 	return apply(ctx, in, p, s)
 }
 
@@ -55,16 +55,16 @@ func VerifyPolicy() classify.Policy {
 }
 
 // invocation is the one that makes an item.
-func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID) activities.Invocation {
+func (in SyncInput) invocation(e exports.Export, item exports.Item, correlation uuid.UUID) activities.Invocation {
 	chunk := activities.Chunk{ExportID: e.ID, Chunk: item.Chunk, Fence: e.Fence, Step: item.Step}
 	policy := in.Policy.WithDefaults()
-	if item.Step == activities.VerifyStep {
+	if item.Step == exports.VerifyStep {
 		policy = VerifyPolicy()
 	}
 	return activities.Invocation{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, CorrelationID: correlation,
 		Operation: adapters.Export, Body: chunk.Body(), Policy: policy, Summary: summaryOf(e.Period, chunk),
-		OwnQueue: in.OwnQueue, ReadOnly: item.Step != activities.SendStep,
+		OwnQueue: in.OwnQueue, ReadOnly: item.Step != exports.SendStep,
 	}
 }
 
@@ -74,28 +74,28 @@ func (in SyncInput) invocation(e runlog.Export, item Item, correlation uuid.UUID
 const longestOpen = time.Hour + time.Minute
 
 // seenOf is what an invocation of an item has shown.
-func seenOf(in activities.Invocation, item Item, o Outcome, r activities.CallResult) seen {
+func seenOf(in activities.Invocation, item exports.Item, o Outcome, r activities.CallResult) exports.Result {
 	last := r.Trail.Last()
-	s := seen{item: item, ok: o.OK, left: r.Left, kind: last.Kind, class: last.Class, asking: last.Asking, retryIn: last.RetryAfter}
+	s := exports.Result{Item: item, OK: o.OK, Left: r.Left, Kind: last.Kind, Class: last.Class, Asking: last.Asking, RetryIn: last.RetryAfter}
 	var until time.Time
-	s.effect, s.ended, until = r.Trail.Effect()
+	s.Effect, s.Ended, until = r.Trail.Effect()
 	if !until.IsZero() {
-		s.openFor = min(max(0, until.Sub(last.EndedAt)), longestOpen)
+		s.OpenFor = min(max(0, until.Sub(last.EndedAt)), longestOpen)
 	}
 	if o.Failure != nil {
-		s.class, s.message = o.Failure.ErrorClass, o.Failure.Message
+		s.Class, s.Message = o.Failure.ErrorClass, o.Failure.Message
 	}
-	s.vouchers, s.entries, s.took, s.timeout = last.Vouchers, last.Entries, last.EndedAt.Sub(last.StartedAt), in.Policy.AttemptTimeout
+	s.Vouchers, s.Entries, s.Took, s.Timeout = last.Vouchers, last.Entries, last.EndedAt.Sub(last.StartedAt), in.Policy.AttemptTimeout
 	sent := false
 	for _, a := range r.Trail {
-		s.requests, s.lookUps = s.requests+a.Requests, s.lookUps+a.LookUps
+		s.Requests, s.LookUps = s.Requests+a.Requests, s.LookUps+a.LookUps
 		// What was found before anything was sent is of an earlier run, unless this one asks
 		// for what it has sent.
-		found := a.Found == classify.Done && (sent || item.Step == activities.AskStep)
-		s.accepted = s.accepted || a.Effect == classify.Done || found
+		found := a.Found == classify.Done && (sent || item.Step == exports.AskStep)
+		s.Accepted = s.Accepted || a.Effect == classify.Done || found
 		sent = sent || a.Effect != ""
 		if a.Effect != "" { // of its last sending
-			s.unanswered = a.Effect == classify.Open && slices.Contains(gaveUp, a.Kind)
+			s.Unanswered = a.Effect == classify.Open && slices.Contains(gaveUp, a.Kind)
 		}
 	}
 	return s
@@ -106,7 +106,7 @@ func seenOf(in activities.Invocation, item Item, o Outcome, r activities.CallRes
 var gaveUp = []classify.Kind{classify.AttemptTimeout, classify.RequestTimeout, classify.GatewayTimeout}
 
 // apply does what follows from an invocation.
-func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen) (goOn bool, err error) {
+func apply(ctx workflow.Context, in SyncInput, p *exports.Progress, s exports.Result) (goOn bool, err error) {
 	f := p.Follow(s, workflow.Now(ctx), in.DeferBase)
 	switch {
 	case f.Reclaim:
@@ -114,13 +114,13 @@ func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen) (goOn bool, 
 	case f.Split != nil:
 		durable, _ := workflow.NewDisconnectedContext(ctx)
 		var halved bool
-		if err := store(durable, activities.SplitName, summaries[halve], activities.SplitInput{Export: p.Export, Split: *f.Split}, &halved); err != nil {
+		if err := store(durable, activities.SplitName, summaries[exports.DoHalve], activities.SplitInput{Export: p.Export, Split: *f.Split}, &halved); err != nil {
 			return false, err
 		}
-		p.halved(f.Split, halved)
+		p.Halved(f.Split, halved)
 	case f.Sleep > 0:
 		if err := sleepDeferred(ctx, p, f.Sleep); err != nil {
-			p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.message)
+			p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.Message)
 			return false, nil
 		}
 	}
@@ -128,7 +128,7 @@ func apply(ctx workflow.Context, in SyncInput, p *Progress, s seen) (goOn bool, 
 }
 
 // waitAside sleeps until an item that was set aside is due. That is no deferral.
-func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration) (goOn bool, err error) {
+func waitAside(ctx workflow.Context, in SyncInput, p *exports.Progress, d time.Duration) (goOn bool, err error) {
 	title := in.AdapterName
 	if v, ok := vendors.Lookup(in.AdapterName); ok {
 		title = v.Title
@@ -138,7 +138,7 @@ func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration)
 		Summary: "waiting until " + until.UTC().Format(time.TimeOnly) + " for what " + title + " may still be doing",
 	}).Get(ctx, nil)
 	if err != nil {
-		p.fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for what "+title+" may still be doing")
+		p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for what "+title+" may still be doing")
 		return false, nil
 	}
 	return true, nil
@@ -146,20 +146,20 @@ func waitAside(ctx workflow.Context, in SyncInput, p *Progress, d time.Duration)
 
 func summaryOf(period string, c activities.Chunk) string {
 	switch c.Step {
-	case activities.PingStep:
+	case exports.PingStep:
 		return "export " + period + ", whether the vendor takes any request"
-	case activities.VerifyStep:
+	case exports.VerifyStep:
 		return "export " + period + ", the contract with the vendor"
-	case activities.LateErrorsStep:
+	case exports.LateErrorsStep:
 		return "export " + period + ", late errors"
-	case activities.AskStep:
+	case exports.AskStep:
 		return fmt.Sprintf("export %s, what the vendor has of chunk %d", period, c.Chunk)
 	}
 	return fmt.Sprintf("export %s, chunk %d", period, c.Chunk)
 }
 
 // sleepDeferred lets the run wait: a durable timer, visible on its row.
-func sleepDeferred(ctx workflow.Context, p *Progress, d time.Duration) error {
+func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) error {
 	err := store(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), p.Export, nil)
 	if err != nil {
 		return err
@@ -171,47 +171,47 @@ func sleepDeferred(ctx workflow.Context, p *Progress, d time.Duration) error {
 
 // arrangement is the activity of an item that is no invocation. done notes its result,
 // which it reads with the function that it is given.
-func arrangement(p *Progress, item Item) (name string, arg any, done func(result func(any) error) error) {
+func arrangement(p *exports.Progress, item exports.Item) (name string, arg any, done func(result func(any) error) error) {
 	switch item.Do {
-	case draw:
-		d := p.drawOf(item)
+	case exports.DoDraw:
+		d := p.Draw(item)
 		return activities.DrawName, activities.DrawInput{Export: p.Export, Draw: d}, func(result func(any) error) error {
-			var r runlog.DrawResult
+			var r exports.DrawResult
 			err := result(&r)
 			if err == nil {
-				p.drawn(d, r)
+				p.Drawn(d, r)
 			}
 			return err
 		}
-	case fit:
-		f := p.fitOf(item)
+	case exports.DoFit:
+		f := p.Fit(item)
 		return activities.FitName, activities.FitInput{Export: p.Export, Fit: f}, func(result func(any) error) error {
-			var r runlog.FitResult
+			var r exports.FitResult
 			err := result(&r)
 			if err == nil {
-				p.fitted(f, r, item)
+				p.Fitted(f, r, item)
 			}
 			return err
 		}
 	}
-	s := p.split(item)
+	s := p.Split(item)
 	return activities.SplitName, activities.SplitInput{Export: p.Export, Split: *s}, func(result func(any) error) error {
 		var halved bool
 		err := result(&halved)
 		if err == nil {
-			p.halved(s, halved)
+			p.Halved(s, halved)
 		}
 		return err
 	}
 }
 
 // summaries are what the Temporal UI shows of the activities that arrange chunks.
-var summaries = map[next]string{
-	draw: "refused: try a voucher alone", fit: "too much: make chunks smaller", halve: "refused: find the voucher",
+var summaries = map[exports.Action]string{
+	exports.DoDraw: "refused: try a voucher alone", exports.DoFit: "too much: make chunks smaller", exports.DoHalve: "refused: find the voucher",
 }
 
 // arrange runs the activity of an item that is no invocation.
-func arrange(ctx workflow.Context, p *Progress, item Item) error {
+func arrange(ctx workflow.Context, p *exports.Progress, item exports.Item) error {
 	durable, _ := workflow.NewDisconnectedContext(ctx)
 	name, arg, done := arrangement(p, item)
 	return done(func(result any) error { return store(durable, name, summaries[item.Do], arg, result) })

@@ -12,7 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
-	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -34,10 +34,10 @@ func (in SyncInput) Validate() error {
 	}
 	_, known := vendors.Lookup(in.AdapterName)
 	check(known, "adapterName: want one of %s", strings.Join(vendors.Names(), ", "))
-	check(slices.Contains(runlog.Triggers, in.Trigger) && in.Trigger != runlog.ByAdopting, "trigger: want schedule, manual, backfill or retry")
+	check(slices.Contains(exports.Triggers, in.Trigger) && in.Trigger != exports.ByAdopting, "trigger: want schedule, manual, backfill or retry")
 	check(in.DeferBase == 0 || in.DeferBase >= minDefer && in.DeferBase <= maxDefer, "deferBase: %v; want %v to %v", in.DeferBase, minDefer, maxDefer)
 	if in.Schedule == nil || in.Period != "" { // else the period is the schedule's
-		start, end, err := integrations.Period(in.Period)
+		start, end, err := exports.ParsePeriod(in.Period)
 		check(err == nil, "period: want a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23")
 		check(err != nil || start.Equal(in.PeriodStart) && end.Equal(in.PeriodEnd), "periodStart and periodEnd: want those of the period")
 	}

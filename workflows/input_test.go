@@ -19,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -168,7 +169,7 @@ func syncs() map[string]func(*workflows.SyncInput) {
 		"no integration":           func(in *workflows.SyncInput) { in.IntegrationID = uuid.Nil },
 		"no adapter":               func(in *workflows.SyncInput) { in.AdapterName = "" },
 		"trigger":                  func(in *workflows.SyncInput) { in.Trigger = "nobody" },
-		"adopting":                 func(in *workflows.SyncInput) { in.Trigger = runlog.ByAdopting },
+		"adopting":                 func(in *workflows.SyncInput) { in.Trigger = exports.ByAdopting },
 		"period beside a schedule": func(in *workflows.SyncInput) { in.Schedule, in.Period = &integrations.Schedule{}, "../x" },
 		"period":                   func(in *workflows.SyncInput) { in.Period = "../../2026-10" },
 		"start":                    func(in *workflows.SyncInput) { in.PeriodStart = time.Time{} },
@@ -180,7 +181,7 @@ func syncs() map[string]func(*workflows.SyncInput) {
 	}
 	for i, s := range texts {
 		cases[fmt.Sprintf("adapter %d", i)] = func(in *workflows.SyncInput) { in.AdapterName = s }
-		cases[fmt.Sprintf("trigger %d", i)] = func(in *workflows.SyncInput) { in.Trigger = runlog.Trigger(s) }
+		cases[fmt.Sprintf("trigger %d", i)] = func(in *workflows.SyncInput) { in.Trigger = exports.Trigger(s) }
 		cases[fmt.Sprintf("who %d", i)] = func(in *workflows.SyncInput) { in.TriggeredBy = s }
 		cases[fmt.Sprintf("period %d", i)] = func(in *workflows.SyncInput) { in.Period = s }
 	}
@@ -188,9 +189,9 @@ func syncs() map[string]func(*workflows.SyncInput) {
 }
 
 func anySync() workflows.SyncInput {
-	start, end, _ := integrations.Period("2026-10")
+	start, end, _ := exports.ParsePeriod("2026-10")
 	return workflows.SyncInput{OrganizationID: uuid.New(), IntegrationID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
-		Trigger: runlog.ByHand, TriggeredBy: "kari", Policy: classify.DefaultPolicy()}
+		Trigger: exports.ByHand, TriggeredBy: "kari", Policy: classify.DefaultPolicy()}
 }
 
 func TestHostileRuns(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
@@ -18,8 +19,8 @@ func TestOpenForIsBounded(t *testing.T) {
 	for until, want := range map[time.Time]time.Duration{
 		at.Add(17 * time.Minute): 17 * time.Minute, at.Add(10 * 24 * time.Hour): longestOpen, at.Add(-time.Hour): 0,
 	} {
-		s := seenOf(activities.Invocation{}, Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
-		require.Equal(t, want, s.openFor)
+		s := seenOf(activities.Invocation{}, exports.Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
+		require.Equal(t, want, s.OpenFor)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // ScheduleID is the ID of an integration's Temporal Schedule.
@@ -93,7 +93,7 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 // syncInput is what a schedule's firings start.
 func syncInput(in integrations.Integration) SyncInput {
 	return SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: runlog.BySchedule, TriggeredBy: "schedule",
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
 		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 }
@@ -143,7 +143,7 @@ func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowActio
 
 // RunClosed reports whether the run of a pending export no longer runs. One
 // that has continued as new does, under the same workflow ID.
-func RunClosed(ctx context.Context, c client.Client, e runlog.Export) (bool, error) {
+func RunClosed(ctx context.Context, c client.Client, e exports.Export) (bool, error) {
 	d, err := c.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {

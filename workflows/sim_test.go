@@ -15,7 +15,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // openness is until when the effect of a voucher's last sending is open.
@@ -46,8 +46,8 @@ type sim struct {
 	verified          bool
 	noise             int // percent of sends that go wrong
 	style             int
-	p                 Progress
-	plan              activities.PlanResult
+	p                 exports.Progress
+	plan              exports.Plan
 	log               []string
 }
 
@@ -61,7 +61,7 @@ func (x *sim) check(ok bool, f string, a ...any) {
 }
 
 // invoke is an invocation of one attempt.
-func (x *sim) invoke(item Item) (activities.CallResult, error) {
+func (x *sim) invoke(item exports.Item) (activities.CallResult, error) {
 	at := activities.Attempt{Number: 1, Class: classify.Success, Kind: classify.OK, StartedAt: x.now, EndedAt: x.now.Add(50 * time.Millisecond)}
 	left := 0
 	res := func() (activities.CallResult, error) {
@@ -76,18 +76,18 @@ func (x *sim) invoke(item Item) (activities.CallResult, error) {
 		return activities.CallResult{Trail: activities.Trail{at}, Left: left}, err
 	}
 	flaky := x.r.Intn(100) < x.noise
-	if item.Step == activities.VerifyStep || item.Step == activities.PingStep {
+	if item.Step == exports.VerifyStep || item.Step == exports.PingStep {
 		at.Requests, at.LookUps = 1, 1
 		if flaky {
 			at.Class, at.Kind, at.Message = classify.Transient, classify.Unavailable, "away"
 			return res()
 		}
-		if item.Step == activities.VerifyStep {
+		if item.Step == exports.VerifyStep {
 			x.verified = true
 		}
 		return res()
 	}
-	if item.Step == activities.LateErrorsStep {
+	if item.Step == exports.LateErrorsStep {
 		at.Requests, at.LookUps = 1, 1
 		return res()
 	}
@@ -136,15 +136,15 @@ func (x *sim) invoke(item Item) (activities.CallResult, error) {
 		at.Found = classify.None
 		if found {
 			at.Found = classify.Done
-			if item.Step == activities.AskStep {
+			if item.Step == exports.AskStep {
 				x.accepted = true
 			}
 		}
 		count(remaining)
 	}
 	left = len(remaining) * 2
-	if item.Step == activities.AskStep || len(remaining) == 0 {
-		if item.Step != activities.AskStep {
+	if item.Step == exports.AskStep || len(remaining) == 0 {
+		if item.Step != exports.AskStep {
 			left = 0
 		}
 		return res()
@@ -292,7 +292,7 @@ func (x *sim) do(arg any, into any) {
 			x.chunks[a.Chunk] = nil
 		}
 	case activities.DrawInput:
-		v, d := x.chunks[a.Chunk], into.(*runlog.DrawResult)
+		v, d := x.chunks[a.Chunk], into.(*exports.DrawResult)
 		var mov []int
 		for _, w := range v {
 			if _, ok := x.open[w]; !ok {
@@ -309,7 +309,7 @@ func (x *sim) do(arg any, into any) {
 		}
 		x.logf("draw of %d into %d: %+v", a.Chunk, a.Into, *d)
 	case activities.FitInput:
-		out := into.(*runlog.FitResult)
+		out := into.(*exports.FitResult)
 		out.Last = a.Into
 		if a.Chunk > 0 {
 			out.Halved = half(a.Chunk, a.Into)
@@ -347,8 +347,8 @@ func (x *sim) reset() {
 	// exported and rejected ones keep their chunk numbers: the highest ever
 	high = max(high, x.p.Last)
 	x.plan.Chunks = high
-	x.p = Progress{Plan: x.plan, LateErrors: true, Export: runlog.Export{Requests: e.Requests, LookUps: e.LookUps, Isolating: e.Isolating}}
-	x.p.begin()
+	x.p = exports.Progress{Plan: x.plan, LateErrors: true, Export: exports.Export{Requests: e.Requests, LookUps: e.LookUps, Isolating: e.Isolating}}
+	x.p.Begin()
 	x.accepted, x.verified, x.acceptedMax = false, false, 0
 	x.logf("RESET chunks=%d", high)
 }
@@ -359,7 +359,7 @@ func (x *sim) run(n, resets int, can bool) {
 	p := &x.p
 	bound := 20*n + 1500
 	steps := 0
-	for !p.over() {
+	for !p.Over() {
 		steps++
 		x.check(steps < 6*bound, "does not end in %d steps; queue=%+v aside=%d held=%d", steps, p.Queue, len(p.Aside), len(p.Held))
 		x.check(x.requests < bound, "too many requests: %d for %d", x.requests, n)
@@ -372,14 +372,14 @@ func (x *sim) run(n, resets int, can bool) {
 		if can && x.r.Intn(5) == 0 {
 			b, err := json.Marshal(*p)
 			x.check(err == nil, "%v", err)
-			var q Progress
+			var q exports.Progress
 			x.check(json.Unmarshal(b, &q) == nil, "unmarshal")
 			*p = q
 		}
-		item, ok, sleep := p.take(x.now)
+		item, ok, sleep := p.Take(x.now)
 		if !ok {
 			if sleep <= 0 {
-				x.check(p.over(), "spin")
+				x.check(p.Over(), "spin")
 				break
 			}
 			x.now = x.now.Add(sleep)
@@ -393,7 +393,7 @@ func (x *sim) run(n, resets int, can bool) {
 			}
 			continue
 		}
-		if item.Step == activities.LateErrorsStep {
+		if item.Step == exports.LateErrorsStep {
 			break
 		}
 		result, err := x.invoke(item)
@@ -407,10 +407,10 @@ func (x *sim) run(n, resets int, can bool) {
 		if f.Split != nil {
 			var halved bool
 			x.do(activities.SplitInput{Split: *f.Split}, &halved)
-			p.halved(f.Split, halved)
+			p.Halved(f.Split, halved)
 		}
 	}
-	p.finish()
+	p.Finish()
 	e := p.Export
 	x.logf("END %+v", e.ErrorMessage)
 	x.check(e.Requests == x.requests && e.LookUps == x.lookUps, "counts: %d %d, made %d %d", e.Requests, e.LookUps, x.requests, x.lookUps)
@@ -432,7 +432,7 @@ func simOf(t *rapid.T, maxN int) *sim {
 	x := &sim{t: t, r: rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed"))), now: time.Unix(1e6, 0),
 		chunks: map[int][]int{}, open: map[int]openness{}, stored: map[int]bool{}, exported: map[int]bool{}, rejected: map[int]bool{}, refused: map[int]string{}, kindOf: map[int]classify.Kind{}, alone: map[int]bool{}}
 	size := 2 * rapid.IntRange(1, 40).Draw(t, "size")
-	x.plan = activities.PlanResult{Size: size, Full: rapid.SampledFrom([]int{size, 4 * size}).Draw(t, "full"), Isolate: rapid.SampledFrom([]int{0, 10, 500, 10000}).Draw(t, "isolate"),
+	x.plan = exports.Plan{Size: size, Full: rapid.SampledFrom([]int{size, 4 * size}).Draw(t, "full"), Isolate: rapid.SampledFrom([]int{0, 10, 500, 10000}).Draw(t, "isolate"),
 		EqualRefusals: rapid.SampledFrom([]int{16, 16, 4}).Draw(t, "equal"), Ping: rapid.Bool().Draw(t, "ping"), Verify: rapid.Bool().Draw(t, "verify")}
 	x.largest = 2 * rapid.SampledFrom([]int{0, 0, 1, 3, 9}).Draw(t, "largest")
 	x.noise = rapid.SampledFrom([]int{0, 5, 20}).Draw(t, "noise")
@@ -449,8 +449,8 @@ func simOf(t *rapid.T, maxN int) *sim {
 			x.kindOf[v] = []classify.Kind{classify.Business, classify.RequestDocument}[x.r.Intn(kinds)]
 		}
 	}
-	x.p = Progress{Plan: x.plan, LateErrors: true}
-	x.p.begin()
+	x.p = exports.Progress{Plan: x.plan, LateErrors: true}
+	x.p.Begin()
 	// chunks with entries that an earlier run left open
 	earlier := rapid.SampledFrom([]int{0, 0, 3, 10}).Draw(t, "earlier")
 	for _, vs := range x.chunks {

@@ -12,14 +12,14 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // SyncName is the workflow type of [Sync].
 const SyncName = "Sync"
 
-// ProgressQuery asks a running [Sync] for its [Progress].
+// ProgressQuery asks a running [Sync] for its [exports.Progress].
 const ProgressQuery = "progress"
 
 // SyncInput says what a run exports.
@@ -30,13 +30,13 @@ type SyncInput struct {
 	Period         string                 `json:"period"` // by the schedule if there is one
 	PeriodStart    time.Time              `json:"periodStart"`
 	PeriodEnd      time.Time              `json:"periodEnd"`
-	Trigger        runlog.Trigger         `json:"trigger"`
+	Trigger        exports.Trigger        `json:"trigger"`
 	TriggeredBy    string                 `json:"triggeredBy"`
 	ParentID       *uuid.UUID             `json:"parentExportId,omitempty"` // of a retry
 	Schedule       *integrations.Schedule `json:"schedule,omitempty"`
 	Policy         classify.Policy        `json:"policy"`
 	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
-	Resume         *Progress              `json:"resume,omitempty"`    // where the run before this one in the chain stopped
+	Resume         *exports.Progress      `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 
 	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
 }
@@ -45,9 +45,9 @@ type SyncInput struct {
 // had its export before; then Export is that one and nobody was called. Refused
 // says why a period cannot be exported at all; then there is no export.
 type SyncResult struct {
-	AlreadyExported bool          `json:"alreadyExported"`
-	Refused         string        `json:"refused,omitempty"`
-	Export          runlog.Export `json:"export"`
+	AlreadyExported bool           `json:"alreadyExported"`
+	Refused         string         `json:"refused,omitempty"`
+	Export          exports.Export `json:"export"`
 }
 
 // SyncOptions are the options under which a run starts. Its ID is its period's:
@@ -77,8 +77,8 @@ func SyncOptions(in SyncInput) client.StartWorkflowOptions {
 // is not the owner any more, because it was reset or another one has taken the
 // export over, claims again.
 func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
-	var p Progress
-	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (Progress, error) { return p, nil }); err != nil {
+	var p exports.Progress
+	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (exports.Progress, error) { return p, nil }); err != nil {
 		return SyncResult{}, err
 	}
 	if err := in.Validate(); err != nil {
@@ -107,11 +107,11 @@ func lostOwnership(err error) bool {
 }
 
 // own claims an export and brings it to its end, as long as the run is the owner.
-func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
+func own(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncResult, error) {
 	goOn := true
 	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by who is cancelled
 	if in.Resume != nil {
-		if !in.Resume.handedOver(workflow.GetInfo(ctx).ContinuedExecutionRunID) {
+		if !in.Resume.HandedOver(workflow.GetInfo(ctx).ContinuedExecutionRunID) {
 			return SyncResult{}, errNotOwner
 		}
 		*p = *in.Resume
@@ -131,15 +131,15 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 		if err != nil || !claimed.Mine {
 			return SyncResult{AlreadyExported: true, Export: claimed.Export}, err
 		}
-		*p = Progress{Export: claimed.Export}
+		*p = exports.Progress{Export: claimed.Export}
 		err = store(durable, activities.PlanName, "plan", p.Export, &p.Plan)
 		if why := configurationFault(err); why != "" {
-			p.fail(classify.Permanent, classify.Configuration, why)
+			p.Fail(classify.Permanent, classify.Configuration, why)
 			goOn = false
 		} else if err != nil {
 			return SyncResult{}, err
 		}
-		p.begin()
+		p.Begin()
 		if p.Plan.Chunks > 0 {
 			w := warmUp(ctx, in)
 			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
@@ -151,9 +151,9 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 		// know, for that of the first chunk. It cannot replay this, and leaves the run to others.
 		workflow.GetVersion(ctx, "contract", workflow.DefaultVersion, 1)
 	}
-	for goOn && !p.over() {
+	for goOn && !p.Over() {
 		if ctx.Err() != nil {
-			p.fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")
+			p.Fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")
 			break
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -165,7 +165,7 @@ func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
 			return SyncResult{}, err
 		}
 	}
-	p.finish()
+	p.Finish()
 	result := SyncResult{}
 	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
 	return result, err
@@ -210,7 +210,7 @@ func claim(ctx workflow.Context, in SyncInput) (c activities.ClaimResult, err er
 	} else if in.Schedule != nil {
 		scheduled = &info.WorkflowStartTime // started by hand
 	}
-	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.ClaimInput{Schedule: in.Schedule, Export: runlog.Export{
+	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.ClaimInput{Schedule: in.Schedule, Export: exports.Export{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
 		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, // whose run it is, its activity knows

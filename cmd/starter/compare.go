@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -63,9 +64,9 @@ const (
 
 func groupOf(r runlog.EntryRecord) group {
 	switch r.State {
-	case runlog.Exported:
+	case exports.Exported:
 		return isExported
-	case runlog.Sent, runlog.Unknown:
+	case exports.Sent, exports.Unknown:
 		return isOpen
 	}
 	return isNot
@@ -74,12 +75,12 @@ func groupOf(r runlog.EntryRecord) group {
 // difference is an entry of which record and vendor do not say the same, or of
 // which the record does not know; then Agrees is null.
 type difference struct {
-	VoucherID string            `json:"voucherId"`
-	EntryID   string            `json:"entryId"`
-	State     runlog.EntryState `json:"state"` // on record; "" if it is not there
-	Agrees    *bool             `json:"agrees"`
-	Says      string            `json:"says"`
-	Found     *adapters.Found   `json:"found,omitempty"`
+	VoucherID string             `json:"voucherId"`
+	EntryID   string             `json:"entryId"`
+	State     exports.EntryState `json:"state"` // on record; "" if it is not there
+	Agrees    *bool              `json:"agrees"`
+	Says      string             `json:"says"`
+	Found     *adapters.Found    `json:"found,omitempty"`
 }
 
 // comparison is of a record with a vendor's books. A strict one is with a record

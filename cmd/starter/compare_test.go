@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -32,26 +33,26 @@ func TestCompare(t *testing.T) {
 		missing: {}, there: {Count: 1, Amount: "1.0", Reference: "4711"}, twice: {Count: 2, Amount: "1.0"}, otherwise: {Count: 1, Amount: "2"}, elsewhere: {Elsewhere: "document 7 has entries in the general ledger"},
 	}
 	for _, c := range []struct {
-		states      []runlog.EntryState
+		states      []exports.EntryState
 		s           sight
 		lax, strict string
 		doubt       bool // what is adopted is taken as unknown
 	}{
-		{[]runlog.EntryState{runlog.Exported}, missing, no, no, false},
-		{[]runlog.EntryState{runlog.Exported}, there, unlisted, unlisted, false},
-		{[]runlog.EntryState{runlog.Exported}, twice, no, no, false},
-		{[]runlog.EntryState{runlog.Exported}, otherwise, no, no, false},
-		{[]runlog.EntryState{runlog.Exported}, elsewhere, unlisted, unlisted, false},
-		{[]runlog.EntryState{runlog.Planned, runlog.Rejected, ""}, missing, unlisted, unlisted, false},
-		{[]runlog.EntryState{runlog.Planned, runlog.Rejected, ""}, there, no, no, false},
-		{[]runlog.EntryState{runlog.Planned, runlog.Rejected, ""}, twice, no, no, false},
-		{[]runlog.EntryState{runlog.Planned, runlog.Rejected, ""}, otherwise, no, no, true},
-		{[]runlog.EntryState{runlog.Planned, runlog.Rejected, ""}, elsewhere, no, no, true},
-		{[]runlog.EntryState{runlog.Sent, runlog.Unknown}, missing, unsaid, unsaid, false},
-		{[]runlog.EntryState{runlog.Sent, runlog.Unknown}, there, unsaid, no, false},
-		{[]runlog.EntryState{runlog.Sent, runlog.Unknown}, twice, no, no, false},
-		{[]runlog.EntryState{runlog.Sent, runlog.Unknown}, otherwise, no, no, true},
-		{[]runlog.EntryState{runlog.Sent, runlog.Unknown}, elsewhere, unsaid, no, true},
+		{[]exports.EntryState{exports.Exported}, missing, no, no, false},
+		{[]exports.EntryState{exports.Exported}, there, unlisted, unlisted, false},
+		{[]exports.EntryState{exports.Exported}, twice, no, no, false},
+		{[]exports.EntryState{exports.Exported}, otherwise, no, no, false},
+		{[]exports.EntryState{exports.Exported}, elsewhere, unlisted, unlisted, false},
+		{[]exports.EntryState{exports.Planned, exports.Rejected, ""}, missing, unlisted, unlisted, false},
+		{[]exports.EntryState{exports.Planned, exports.Rejected, ""}, there, no, no, false},
+		{[]exports.EntryState{exports.Planned, exports.Rejected, ""}, twice, no, no, false},
+		{[]exports.EntryState{exports.Planned, exports.Rejected, ""}, otherwise, no, no, true},
+		{[]exports.EntryState{exports.Planned, exports.Rejected, ""}, elsewhere, no, no, true},
+		{[]exports.EntryState{exports.Sent, exports.Unknown}, missing, unsaid, unsaid, false},
+		{[]exports.EntryState{exports.Sent, exports.Unknown}, there, unsaid, no, false},
+		{[]exports.EntryState{exports.Sent, exports.Unknown}, twice, no, no, false},
+		{[]exports.EntryState{exports.Sent, exports.Unknown}, otherwise, no, no, true},
+		{[]exports.EntryState{exports.Sent, exports.Unknown}, elsewhere, unsaid, no, true},
 	} {
 		for _, state := range c.states {
 			r := runlog.EntryRecord{EntryID: "e", VoucherID: "v", Amount: "1.00", State: state}
@@ -74,7 +75,7 @@ func TestCompare(t *testing.T) {
 			strict, _ := listed(true, false)
 			require.Equal(t, [2]string{c.lax, c.strict}, [2]string{lax, strict}, "%q %d", state, c.s)
 			adopting, got := listed(true, true)
-			if state == runlog.Exported || c.s == missing {
+			if state == exports.Exported || c.s == missing {
 				require.Empty(t, got.adoptions)
 				require.Equal(t, c.strict, adopting)
 				continue
@@ -91,7 +92,7 @@ func TestFindings(t *testing.T) {
 	fill := func(strict, adopts bool, keep int) *comparison {
 		c := &comparison{strict: strict, adopts: adopts, keep: keep}
 		for i, r := range []runlog.EntryRecord{
-			{State: runlog.Exported}, {State: runlog.Exported}, {State: runlog.Exported}, {State: runlog.Planned}, {State: ""}, {State: runlog.Unknown}, {State: runlog.Sent},
+			{State: exports.Exported}, {State: exports.Exported}, {State: exports.Exported}, {State: exports.Planned}, {State: ""}, {State: exports.Unknown}, {State: exports.Sent},
 		} {
 			r.EntryID, r.VoucherID, r.Amount = string(rune('a'+i)), "v", "1.00"
 			c.add(r, []adapters.Found{{Count: 1}, {}, {Elsewhere: "posted"}, {}, {Count: 1}, {Count: 1}, {}}[i])
@@ -126,8 +127,8 @@ func TestFindings(t *testing.T) {
 func TestPrintProof(t *testing.T) {
 	until := time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 	c := comparison{}
-	c.add(runlog.EntryRecord{EntryID: "e1", VoucherID: "v1", State: runlog.Exported, Amount: "1.00"}, adapters.Found{Count: 1, Amount: "1.50"})
-	c.add(runlog.EntryRecord{EntryID: "e2", VoucherID: "v2", State: runlog.Sent, Amount: "1.00", OpenUntil: &until}, adapters.Found{})
+	c.add(runlog.EntryRecord{EntryID: "e1", VoucherID: "v1", State: exports.Exported, Amount: "1.00"}, adapters.Found{Count: 1, Amount: "1.50"})
+	c.add(runlog.EntryRecord{EntryID: "e2", VoucherID: "v2", State: exports.Sent, Amount: "1.00", OpenUntil: &until}, adapters.Found{})
 	c.more = 3
 	var out bytes.Buffer
 	err := (&app{output: "table"}).printProof(&out, map[string]any{}, c.findings(), c)

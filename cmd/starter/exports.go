@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -30,7 +31,7 @@ func amountsOf(amounts map[string]string) string {
 	return strings.Join(list, ", ")
 }
 
-func exportTable(w io.Writer, list []runlog.Export) error {
+func exportTable(w io.Writer, list []exports.Export) error {
 	rows := [][]string{{"STARTED", "EXPORT", "PERIOD", "ADAPTER", "TRIGGER", "STATUS", "ENTRIES", "EXPORTED", "REJECTED", "UNKNOWN", "AMOUNTS", "ERROR"}}
 	for _, e := range list {
 		rows = append(rows, []string{
@@ -101,7 +102,7 @@ asked. An unknown one is for a person; see starter exports resolve.`,
 
 // exportSeen is what exports show prints.
 type exportSeen struct {
-	Export      runlog.Export       `json:"export"`
+	Export      exports.Export      `json:"export"`
 	Entries     runlog.Counts       `json:"entries"`             // as they are now
 	OpenUntil   *time.Time          `json:"openUntil,omitempty"` // something of it can take effect until then
 	Waiting     string              `json:"waiting,omitempty"`   // of a pending one, for what the vendor may still be doing
@@ -126,7 +127,7 @@ func (s *exportSeen) read(ctx context.Context, db runlog.Beginner) error {
 	if faults[4] = err; contract.ChunkSize < contract.ChunkFull {
 		s.ChunkSize = contract.ChunkSize
 	}
-	if s.OpenUntil != nil && s.Export.Status == runlog.Pending {
+	if s.OpenUntil != nil && s.Export.Status == exports.Pending {
 		s.Waiting = waitingFor(s.Export.AdapterName, *s.OpenUntil)
 	}
 	return errors.Join(faults[:]...)
@@ -183,8 +184,8 @@ type callNow struct {
 	Reason        string           `json:"reason,omitempty"` // why it waits
 }
 
-func (a *app) callNow(ctx context.Context, words io.Writer, e runlog.Export) *callNow {
-	if e.Status != runlog.Pending {
+func (a *app) callNow(ctx context.Context, words io.Writer, e exports.Export) *callNow {
+	if e.Status != exports.Pending {
 		return nil
 	}
 	temporal, _, err := a.temporal(ctx)
@@ -237,7 +238,7 @@ func (s exportSeen) describe(w io.Writer) error {
 		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
 		{"attempts", fmt.Sprintf("%d for %d chunks", e.Attempts, e.Chunks)}, {"requests", requestsOf(e)}, {"workflow", e.WorkflowID},
 	}
-	if e.Status != runlog.Pending && (n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown) {
+	if e.Status != exports.Pending && (n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown) {
 		rows = append(rows, []string{"now", fmt.Sprintf("%s; what changed after it had ended: facts that came later, words of people, a retry", countsOf(n))})
 	}
 	if e.ScheduledAt != nil {
@@ -277,7 +278,7 @@ func (s exportSeen) describe(w io.Writer) error {
 // counts are an export's entries: as they are now while it is pending, and then
 // as they were when it was closed.
 func (s exportSeen) counts() string {
-	if s.Export.Status == runlog.Pending {
+	if s.Export.Status == exports.Pending {
 		return countsOf(s.Entries)
 	}
 	e := s.Export
@@ -289,9 +290,9 @@ func (s exportSeen) counts() string {
 }
 
 // requestsOf is what an export has cost the vendor's quota.
-func requestsOf(e runlog.Export) string {
+func requestsOf(e exports.Export) string {
 	line := strconv.Itoa(e.Requests)
-	if e.Status == runlog.Pending {
+	if e.Status == exports.Pending {
 		line = "at least " + line
 	}
 	if e.LookUps > 0 {
@@ -318,26 +319,26 @@ func countsOf(n runlog.Counts) string {
 }
 
 // statusOf is the status, and until when a pending export waits.
-func statusOf(e runlog.Export) string {
-	if e.Status == runlog.Pending && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
+func statusOf(e exports.Export) string {
+	if e.Status == exports.Pending && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
 		return string(e.Status) + " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
 	}
 	return string(e.Status)
 }
 
 // findExport finds an export of an organization. The caller closes the pool.
-func (a *app) findExport(c *cobra.Command, org, which string) (runlog.Export, *pgxpool.Pool, error) {
+func (a *app) findExport(c *cobra.Command, org, which string) (exports.Export, *pgxpool.Pool, error) {
 	organization, err := parseUUID("--org", org)
 	if err != nil {
-		return runlog.Export{}, nil, err
+		return exports.Export{}, nil, err
 	}
 	id, err := parseUUID("EXPORT", which)
 	if err != nil {
-		return runlog.Export{}, nil, err
+		return exports.Export{}, nil, err
 	}
 	pool, err := a.database(c.Context())
 	if err != nil {
-		return runlog.Export{}, nil, err
+		return exports.Export{}, nil, err
 	}
 	e, err := runlog.LoadExport(c.Context(), pool, organization, id)
 	if err != nil {
@@ -368,11 +369,11 @@ whole period. An export has one retry; retry that one if need be.`,
 			switch {
 			case err != nil:
 				return err
-			case e.Status == runlog.Pending && e.Trigger == runlog.ByAdopting:
+			case e.Status == exports.Pending && e.Trigger == exports.ByAdopting:
 				return fmt.Errorf("export %s is not over yet; starter exports prove --period %s --adopt resumes it", e.ID, e.Period)
-			case e.Status == runlog.Pending:
+			case e.Status == exports.Pending:
 				return fmt.Errorf("export %s is not over yet; if its run is no more, starter sync of period %s goes on with it", e.ID, e.Period)
-			case n.Exported == n.Total && (e.Status == runlog.Complete || e.Total > 0): // a failed one without entries could not plan
+			case n.Exported == n.Total && (e.Status == exports.Complete || e.Total > 0): // a failed one without entries could not plan
 				say(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry; see starter exports list, and retry that one")
 				return nil
 			}
@@ -383,7 +384,7 @@ whole period. An export has one retry; retry that one if need be.`,
 			parent := e.ID
 			return a.runSync(c, pool, workflows.SyncInput{
 				OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
-				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: runlog.ByRetry, TriggeredBy: whoami(), ParentID: &parent,
+				Period: e.Period, PeriodStart: e.PeriodStart, PeriodEnd: e.PeriodEnd, Trigger: exports.ByRetry, TriggeredBy: whoami(), ParentID: &parent,
 			}, how)
 		},
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/plain"
@@ -174,10 +175,10 @@ notifications:
 	_, err = pool.Exec(ctx, `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text)
 		VALUES ($1, 'e1', 'v1', '2026-10-01', '1920', 7, 'NOK', 'x')`, in.OrganizationID)
 	require.NoError(t, err)
-	start, end, err := integrations.Period("2026-10")
+	start, end, err := exports.ParsePeriod("2026-10")
 	require.NoError(t, err)
-	e, _, err := runlog.ClaimExport(ctx, pool, runlog.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
-		Trigger: runlog.ByHand, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()})
+	e, _, err := runlog.ClaimExport(ctx, pool, exports.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
+		Trigger: exports.ByHand, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()})
 	require.NoError(t, err)
 	_, err = runlog.PlanExport(ctx, pool, nil, e, integrations.ExportSettings{}, 10, 10)
 	require.NoError(t, err)
@@ -310,14 +311,14 @@ var hostileCases = map[string][]hostileCase{
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
 	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { unbalanced(w, v); return nil })},
 	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
-	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
+	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []finding }) error {
 		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
 	})},
 	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
 		return onCommand(func(c *cobra.Command) { _ = (&app{}).printResolved(c, v) })(w)
 	})},
-	"exports retry":          {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
+	"exports retry":          {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
 	"exports show":           {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportSeen) error { return v.print(w) })},
 	"health":                 {reading("health"), printing(func(w io.Writer, v []runlog.HealthStatus) error { return (&app{}).printHealth(w, healthSeen{list: v}) }), printing(func(w io.Writer, v runlog.HealthStatus) error { return (&app{}).printChange(w, healthSeen{}, v) }), printing(colours)},
 	"health history":         {args("health", "history", "--integration", "HOSTILE"), printing(func(w io.Writer, v []runlog.HealthEntry) error { return table(w, historyTable(v)) })},
@@ -345,7 +346,7 @@ var hostileCases = map[string][]hostileCase{
 	"schedules resume":  {args("schedules", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v shown) error { return v.print(w) })},
-	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
+	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
 	"ticks list":        {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tick) error { return table(w, [][]string{{v[0].Name, v[0].Result, v[0].Period}}) })},
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -186,8 +187,8 @@ func (p *prover) close() {
 
 // workflow compares the audit row with the result that the workflow
 // still has, if Temporal still has the workflow.
-func (p *prover) workflow(ctx context.Context, e runlog.Export) finding {
-	if e.Trigger == runlog.ByAdopting {
+func (p *prover) workflow(ctx context.Context, e exports.Export) finding {
+	if e.Trigger == exports.ByAdopting {
 		return finding{"workflow", nil, "it had none: nothing was sent"}
 	}
 	d, err := p.temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, e.RunID.String())
@@ -196,7 +197,7 @@ func (p *prover) workflow(ctx context.Context, e runlog.Export) finding {
 	}
 	status := d.GetWorkflowExecutionInfo().GetStatus()
 	if status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED && status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
-		return compared("workflow", e.Status == runlog.Pending && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
+		return compared("workflow", e.Status == exports.Pending && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
 	}
 	var r workflows.SyncResult
 	if err := p.temporal.GetWorkflow(ctx, e.WorkflowID, e.RunID.String()).Get(ctx, &r); err != nil {
@@ -207,7 +208,7 @@ func (p *prover) workflow(ctx context.Context, e runlog.Export) finding {
 }
 
 // export proves one export.
-func (p *prover) export(ctx context.Context, e runlog.Export) ([]finding, error) {
+func (p *prover) export(ctx context.Context, e exports.Export) ([]finding, error) {
 	ev, later, err := p.recount(ctx, e)
 	if err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func (p *prover) export(ctx context.Context, e runlog.Export) ([]finding, error)
 		exported += fmt.Sprintf(", and %d that were found to be exported after it was closed", later)
 	}
 	all := []finding{
-		compared("the export is over", e.Status != runlog.Pending, "status %s", e.Status),
+		compared("the export is over", e.Status != exports.Pending, "status %s", e.Status),
 		compared("entries add up", e.Exported+e.Rejected+e.Unknown <= e.Total, "%d exported, %d rejected, %d unknown of %d", e.Exported, e.Rejected, e.Unknown, e.Total),
 		compared("exported entries", e.Exported == ev.Exported, "%s", exported),
 		compared("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %v, entry table %v", e.Amounts, ev.Amounts),
@@ -240,7 +241,7 @@ func (p *prover) export(ctx context.Context, e runlog.Export) ([]finding, error)
 
 // recount is the evidence for an export's row as it was closed, and how many
 // entries were found to be exported later.
-func (p *prover) recount(ctx context.Context, e runlog.Export) (ev runlog.Evidence, later int, err error) {
+func (p *prover) recount(ctx context.Context, e exports.Export) (ev runlog.Evidence, later int, err error) {
 	ev, err = runlog.Recount(ctx, p.pool, e)
 	if err != nil || e.FinishedAt == nil || ev.SHA256 == e.SHA256 {
 		return ev, 0, err
@@ -367,7 +368,7 @@ func keysOf(some []runlog.EntryRecord, control *runlog.Control) (k adapters.Keys
 
 // provePeriod proves a period from its source.
 func (a *app) provePeriod(c *cobra.Command, org, integration, period string, adopt bool) error {
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	if err != nil {
 		return usage("--period: %w", err)
 	}
@@ -389,9 +390,9 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 		say(p.words, "note: export %s of %s is pending; what its run sends meanwhile may seem not to be on record", e.ID, e.Period)
 	}
 	id := uuid.New()
-	e := runlog.Export{
+	e := exports.Export{
 		OrganizationID: organization, ID: id, IntegrationID: p.spec.ID, AdapterName: p.spec.Adapter, Period: period, PeriodStart: start, PeriodEnd: end,
-		Trigger: runlog.ByAdopting, TriggeredBy: whoami(), StartedAt: time.Now(), WorkflowID: "adopt/" + id.String(), RunID: id,
+		Trigger: exports.ByAdopting, TriggeredBy: whoami(), StartedAt: time.Now(), WorkflowID: "adopt/" + id.String(), RunID: id,
 	}
 	p.comparison.strict, p.comparison.adopts = true, adopt
 	adoption := adoption{prover: p, export: e}
@@ -410,7 +411,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 // with the first entry.
 type adoption struct {
 	*prover
-	export            runlog.Export
+	export            exports.Export
 	begun             bool
 	adopted, doubtful int
 }
@@ -437,7 +438,7 @@ func (a *adoption) take(ctx context.Context) error {
 
 // end closes the export, if there is one; failed is what kept it from going
 // through the whole period.
-func (a *adoption) end(ctx context.Context, failed error) (*runlog.Export, error) {
+func (a *adoption) end(ctx context.Context, failed error) (*exports.Export, error) {
 	if !a.begun {
 		return nil, nil
 	}

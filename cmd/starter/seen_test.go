@@ -13,6 +13,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -21,10 +22,10 @@ var until = time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 // People see what an export waits for, what is open, and what others have said.
 func TestExportSeen(t *testing.T) {
 	s := exportSeen{
-		Export:    runlog.Export{ID: uuid.New(), AdapterName: "xledger", Status: runlog.Pending, Period: "2026-10"},
+		Export:    exports.Export{ID: uuid.New(), AdapterName: "xledger", Status: exports.Pending, Period: "2026-10"},
 		Entries:   runlog.Counts{Total: 9, Exported: 2, Rejected: 1, Sent: 2, Planned: 4, Open: 2},
 		OpenUntil: &until, Waiting: waitingFor("xledger", until),
-		Problems:    []runlog.Problem{{VoucherID: "v1", EntryID: "e1", State: runlog.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: runlog.Unknown, Effect: classify.Open}},
+		Problems:    []runlog.Problem{{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}},
 		Resolutions: []runlog.Resolution{{VoucherID: "v3", There: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
 	}
 	var out bytes.Buffer
@@ -45,7 +46,7 @@ func TestExportSeen(t *testing.T) {
 	require.Contains(t, got, "call")
 
 	// After the end the row stands as it was closed, and what changed since is apart.
-	s.Export.Status, s.Export.Total, s.Export.Exported, s.Export.Unknown, s.Waiting = runlog.Failed, 9, 2, 2, ""
+	s.Export.Status, s.Export.Total, s.Export.Exported, s.Export.Unknown, s.Waiting = exports.Failed, 9, 2, 2, ""
 	s.Entries = runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}
 	out.Reset()
 	require.NoError(t, s.print(&out))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -37,7 +38,7 @@ up the rest; see starter exports show and starter exports retry.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			start, end, err := integrations.Period(period)
+			start, end, err := exports.ParsePeriod(period)
 			if err != nil {
 				return usage("--period: %w", err)
 			}
@@ -54,11 +55,11 @@ up the rest; see starter exports show and starter exports retry.`,
 				return err
 			}
 			if dryRun {
-				return a.previewSync(c, pool, spec, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, PeriodStart: start, PeriodEnd: end})
+				return a.previewSync(c, pool, spec, exports.Export{OrganizationID: organization, IntegrationID: spec.ID, PeriodStart: start, PeriodEnd: end})
 			}
 			return a.runSync(c, pool, workflows.SyncInput{
 				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
-				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: whoami(),
+				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: whoami(),
 			}, how)
 		},
 	}
@@ -72,7 +73,7 @@ up the rest; see starter exports show and starter exports retry.`,
 }
 
 // previewSync prints what an export would do.
-func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integrations.Integration, e runlog.Export) error {
+func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integrations.Integration, e exports.Export) error {
 	x, ok := activities.Adapters()[spec.Adapter].(adapters.Exporter)
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
@@ -139,7 +140,7 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 		return err
 	case result.Refused != "":
 		return errors.New(result.Refused)
-	case result.AlreadyExported && result.Export.Status == runlog.Pending:
+	case result.AlreadyExported && result.Export.Status == exports.Pending:
 		// Another run, such as the schedule's, is at it.
 		say(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one", result.Export.WorkflowID)
 		if err := temporal.GetWorkflow(c.Context(), result.Export.WorkflowID, result.Export.RunID.String()).Get(c.Context(), &result); err != nil {
@@ -152,9 +153,9 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 	if a.output == "json" {
 		err = printJSON(c.OutOrStdout(), result)
 	} else {
-		err = exportTable(c.OutOrStdout(), []runlog.Export{e})
+		err = exportTable(c.OutOrStdout(), []exports.Export{e})
 	}
-	if err == nil && how.exitStatus && (e.Status != runlog.Complete || e.Rejected+e.Unknown > 0) {
+	if err == nil && how.exitStatus && (e.Status != exports.Complete || e.Rejected+e.Unknown > 0) {
 		return exitError{code: exitPermanent}
 	}
 	return err
@@ -175,7 +176,7 @@ func showProgress(ctx context.Context, w io.Writer, temporal client.Client, db r
 		case <-tick.C:
 		}
 		value, err := temporal.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
-		var p workflows.Progress
+		var p exports.Progress
 		if err != nil || value.Get(&p) != nil || p.Export.ID == uuid.Nil {
 			continue
 		}

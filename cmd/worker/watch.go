@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -34,12 +35,12 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 			return workflows.SchedulePaused(ctx, temporal, organization, integration)
 		},
 	}
-	w.Dead = func(ctx context.Context, e runlog.Export) (bool, error) {
+	w.Dead = func(ctx context.Context, e exports.Export) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		return workflows.RunClosed(ctx, temporal, e)
 	}
-	w.Stuck = func(ctx context.Context, e runlog.Export) error {
+	w.Stuck = func(ctx context.Context, e exports.Export) error {
 		news, err := runlog.QueueNotification(ctx, pool, runlog.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: notify.Missed,
 			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt}})
 		if news {

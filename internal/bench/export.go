@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -147,18 +148,18 @@ func ledger(ctx context.Context, stack *devstack.Stack, n int) (workflows.SyncIn
 	if _, err := conn.Exec(ctx, "ANALYZE ledgerline.accounting_entries, ledgerline.export_entries"); err != nil {
 		return workflows.SyncInput{}, err
 	}
-	start, end, err := integrations.Period("2026-10")
+	start, end, err := exports.ParsePeriod("2026-10")
 	in := list["xledger-main"]
 	return workflows.SyncInput{
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: "2026-10",
-		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "bench",
+		PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: "bench",
 	}, err
 }
 
-func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (runlog.Export, error) {
-	e, _, err := runlog.ClaimExport(ctx, db, runlog.Export{
+func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (exports.Export, error) {
+	e, _, err := runlog.ClaimExport(ctx, db, exports.Export{
 		OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, Period: in.Period,
-		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: runlog.ByHand, TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
+		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: exports.ByHand, TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
 	})
 	return e, err
 }

@@ -9,10 +9,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/zones"
 )
 
@@ -80,15 +80,15 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	if d.worker, err = startWorker(ctx, d.workerBin, stack); err != nil {
 		return err
 	}
-	var e runlog.Export
+	var e exports.Export
 	err = until(ctx, 2*time.Minute, func() (bool, error) {
 		raw, err := d.quiet(ctx, "exports", "list", "--org", d.organization, "-o", "json")
-		var list []runlog.Export
+		var list []exports.Export
 		if err != nil || json.Unmarshal(raw, &list) != nil || len(list) != 1 {
 			return false, err
 		}
 		e = list[0]
-		return e.Status != runlog.Pending, nil
+		return e.Status != exports.Pending, nil
 	})
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	fmt.Fprintf(d.out, "   the vendor's own list: %d entries, each once\n", len(effects))
 	switch {
-	case e.Status != runlog.Complete || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != runlog.BySchedule:
+	case e.Status != exports.Complete || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != exports.BySchedule:
 		return fmt.Errorf("announced complete with %d exported and 4 rejected by schedule; it is %s with %d and %d by %s",
 			2*vouchers, e.Status, e.Exported, e.Rejected, e.Trigger)
 	case len(effects) != 2*vouchers || len(stack.Sandbox.Effects()) != 2*vouchers:

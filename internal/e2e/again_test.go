@@ -14,9 +14,9 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -163,8 +163,8 @@ func TestAdoptAfterRestore(t *testing.T) {
 	require.Contains(t, out, "and 1180 more")
 	out, words, code = starter(t, "", append(prove, "--adopt", "-o", "json")...)
 	require.Zero(t, code, "%s%s", words, out)
-	adopted := fromJSON[struct{ Export runlog.Export }](t, out).Export
-	require.Equal(t, []any{runlog.Complete, 1200, runlog.ByAdopting, e.SHA256, e.Amounts}, []any{adopted.Status, adopted.Exported, adopted.Trigger, adopted.SHA256, adopted.Amounts},
+	adopted := fromJSON[struct{ Export exports.Export }](t, out).Export
+	require.Equal(t, []any{exports.Complete, 1200, exports.ByAdopting, e.SHA256, e.Amounts}, []any{adopted.Status, adopted.Exported, adopted.Trigger, adopted.SHA256, adopted.Amounts},
 		"the same entries as before")
 	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
 	require.Zero(t, code, "%s%s", words, out)
@@ -208,7 +208,7 @@ func TestProvePosted(t *testing.T) {
 	require.NoError(t, err)
 	startWorker(t, "--dev-vendor-hosts", server.Listener.Addr().String())
 	org := b.id.String()
-	sync := func() runlog.Export {
+	sync := func() exports.Export {
 		t.Helper()
 		out, words, code := starter(t, "", "sync", "--org", org, "--integration", "erp", "--period", "2026-10", "-o", "json", "--exit-status")
 		require.Zero(t, code, "%s%s", out, words)
@@ -225,8 +225,8 @@ func TestProvePosted(t *testing.T) {
 	b.vouchers(t, "B", 1, "2026-10-16", "3000", "0")
 	out, words, code = starter(t, "", "exports", "prove", "--period", "2026-10", "--integration", "erp", "--org", org, "--adopt", "-o", "json")
 	require.Equal(t, 1, code, "%s%s", words, out)
-	adopted := fromJSON[struct{ Export runlog.Export }](t, out).Export
-	require.Equal(t, []any{runlog.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
+	adopted := fromJSON[struct{ Export exports.Export }](t, out).Export
+	require.Equal(t, []any{exports.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
 	require.Contains(t, adopted.ErrorMessage, "only a person can tell")
 	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")
 	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)

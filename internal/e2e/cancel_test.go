@@ -12,8 +12,8 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -148,12 +148,12 @@ func TestExportCancelledBetweenAttempts(t *testing.T) {
 	cancel(t, run)
 	e := result(t, run).Export
 	require.True(t, e.FinishedAt.Before(due), "the wait is not waited out")
-	require.Equal(t, []any{runlog.Failed, "cancelled", "cancelled by the caller", 2, 6},
+	require.Equal(t, []any{exports.Failed, "cancelled", "cancelled by the caller", 2, 6},
 		[]any{e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts, e.Unknown}, "%+v", e)
 	require.Equal(t, []string{"1 unavailable", "2 unavailable"}, queryStrings(t,
 		"SELECT attempt_number || ' ' || error_kind FROM ledgerline.integration_run_logs WHERE correlation_id = $1 ORDER BY attempt_number", e.LastCorrelationID))
 	retry := result(t, b.retryOf(t, e)).Export
-	require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
+	require.Equal(t, []any{exports.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
 	b.requireOnce(t, 6)
 }
 

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -59,11 +60,11 @@ func (b book) vouchers(t *testing.T, prefix string, n int, date, account, differ
 func (b book) input(t *testing.T, period string) workflows.SyncInput {
 	t.Helper()
 	in := b.integrations["xledger-main"]
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(t, err)
 	return workflows.SyncInput{
 		OrganizationID: b.id, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: period,
-		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
+		PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
 	}
 }
 
@@ -167,7 +168,7 @@ func TestExportShowsItsCall(t *testing.T) {
 		return strings.Contains(shown, "the next one is at")
 	}, 30*time.Second, 50*time.Millisecond)
 	require.Regexp(t, `call .*attempt \d failed \(transient rate_limited\), the next one is at .*: the vendor throttles`, shown)
-	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+	require.Equal(t, exports.Complete, result(t, run).Export.Status)
 	require.NotContains(t, show(), "the next one is at")
 }
 
@@ -185,7 +186,7 @@ func TestExportShowsItsWait(t *testing.T) {
 		require.Zero(t, code, words)
 		return regexp.MustCompile(`waiting +until \d\d:\d\d:\d\d for what Xledger may still be doing`).MatchString(out)
 	}, 10*time.Second, 20*time.Millisecond)
-	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+	require.Equal(t, exports.Complete, result(t, run).Export.Status)
 	b.requireOnce(t, 2)
 }
 
@@ -202,7 +203,7 @@ func TestExportRefusedAltogether(t *testing.T) {
 	before := len(vendor.Log())
 	vendor.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no such token"}]}`})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Failed, e.Status)
+	require.Equal(t, exports.Failed, e.Status)
 	require.Equal(t, string(classify.Business), e.ErrorCode)
 	require.Contains(t, e.ErrorMessage, "perhaps because of its token")
 	require.Zero(t, e.Rejected)
@@ -246,7 +247,7 @@ func TestExportOnce(t *testing.T) {
 	require.Equal(t, first.GetRunID(), second.GetRunID(), "the second joins the first")
 	r := result(t, first)
 	e := r.Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, []int{1210, 1200, 10, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 	require.Equal(t, map[string]string{"NOK": "60060.00"}, e.Amounts)
 	require.Len(t, e.SHA256, 64)
@@ -323,7 +324,7 @@ func TestExportWorkerKilled(t *testing.T) {
 	w.Kill()
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, 600, e.Exported)
 	b.requireOnce(t, 600)
 }
@@ -336,7 +337,7 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 6, Status: 503})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Complete, e.Status)
+	require.Equal(t, exports.Complete, e.Status)
 	require.NotNil(t, e.DeferredUntil, "that it was deferred stays on record")
 	b.requireOnce(t, 6)
 	require.Len(t, queryStrings(t, "SELECT error_kind FROM ledgerline.integration_run_logs WHERE organization_id = $1 AND error_class IS NOT NULL", b.id), 6,
@@ -345,13 +346,13 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	b.vouchers(t, "B", 3, "2026-11-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, Status: 401})
 	e = result(t, b.start(t, b.input(t, "2026-11"))).Export
-	require.Equal(t, runlog.Failed, e.Status)
+	require.Equal(t, exports.Failed, e.Status)
 	require.Equal(t, "unauthorized", e.ErrorCode)
 	b.requireOnce(t, 6)
 	in := b.input(t, "2026-11")
-	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 	e = result(t, b.start(t, in)).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	b.requireOnce(t, 12)
 }
 
@@ -362,13 +363,13 @@ func TestExportLookUpFails(t *testing.T) {
 	startWorker(t)
 	for name, c := range map[string]struct {
 		look   sandbox.Rule
-		status runlog.Status
+		status exports.Status
 		code   string
 	}{
-		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, runlog.Complete, ""},
-		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, runlog.Failed, "unauthorized"},
-		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, runlog.Failed, "business"},
-		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, runlog.Failed, "unauthorized"},
+		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, exports.Complete, ""},
+		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, exports.Failed, "unauthorized"},
+		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, exports.Failed, "business"},
+		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, exports.Failed, "unauthorized"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -388,13 +389,13 @@ func TestExportLookUpFails(t *testing.T) {
 			require.Equal(t, c.status, e.Status, "%+v", e)
 			require.Equal(t, c.code, e.ErrorCode)
 			b.requireOnce(t, 6)
-			if e.Status == runlog.Complete {
+			if e.Status == exports.Complete {
 				return
 			}
 			require.Equal(t, 6, e.Unknown)
-			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+			in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 			e = result(t, b.start(t, in)).Export
-			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+			require.Equal(t, exports.Complete, e.Status, "%+v", e)
 			b.requireOnce(t, 6)
 		})
 	}
@@ -418,7 +419,7 @@ func TestExportTakenOver(t *testing.T) {
 	next, err := temporal.ExecuteWorkflow(t.Context(), options, workflows.SyncName, in)
 	require.NoError(t, err)
 	e := result(t, next).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	b.requireOnce(t, 6)
 	_ = w
 }
@@ -431,7 +432,7 @@ func TestExportSourceMended(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.exportAs(t, integrations.ExportSettings{Source: "reporting.missing"})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, []any{runlog.Failed, "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
+	require.Equal(t, []any{exports.Failed, "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.True(t, result(t, b.start(t, b.input(t, "2026-10"))).AlreadyExported)
 
@@ -439,6 +440,6 @@ func TestExportSourceMended(t *testing.T) {
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported})
+	require.Equal(t, []any{exports.Complete, 6}, []any{retry.Status, retry.Exported})
 	b.requireOnce(t, 6)
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -96,7 +97,7 @@ func recordExports(t *testing.T) {
 			b.fault(sandbox.Rule{Times: 1, Status: 401})
 			e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 			in := b.input(t, "2026-10")
-			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+			in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 			return in
 		},
 		"continued": func(b book) workflows.SyncInput { // as new, so that it has several histories

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -55,7 +56,7 @@ func TestExportFromAnotherDatabase(t *testing.T) {
 	out, words, code = run(devstack.Operator, "sync", "-o", "json")
 	require.Zero(t, code, words)
 	e := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []any{runlog.Complete, 6}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{exports.Complete, 6}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 6)
 	out, words, code = run(devstack.Operator, "exports", "prove")
 	require.Zero(t, code, fmt.Sprint(out, words))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -33,7 +34,7 @@ func TestExportToEveryVendor(t *testing.T) {
 			spec := b.integrations[v.integration]
 			in.IntegrationID, in.AdapterName = spec.ID, spec.Adapter
 			e := result(t, b.start(t, in)).Export
-			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+			require.Equal(t, exports.Complete, e.Status, "%+v", e)
 			require.Equal(t, []int{4*v.chunk + 6, 4 * v.chunk, 6, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 			b.requireOnce(t, 4*v.chunk)
 			require.Equal(t, 5, e.Chunks)
@@ -58,7 +59,7 @@ func TestExportLateFaults(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.LateErrors})
 	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
 	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
@@ -83,8 +84,8 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.LateErrors})
 
 	in := b.input(t, "2026-10")
-	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
-	require.Equal(t, runlog.Complete, result(t, b.start(t, in)).Export.Status)
+	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
+	require.Equal(t, exports.Complete, result(t, b.start(t, in)).Export.Status)
 	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL", b.id), 2)
 	b.requireOnce(t, 4)
 }
@@ -125,7 +126,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, runlog.Complete, retry.Status, "%+v", retry)
+	require.Equal(t, exports.Complete, retry.Status, "%+v", retry)
 	require.Equal(t, 4, retry.Exported)
 	b.requireOnce(t, 4)
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -335,7 +336,7 @@ func (x *trial) make() (o outcome) {
 	// An earlier export, so that something is known to be there.
 	x.line("z000", "2026-09-05", "3000")
 	first := x.sync("2026-09", nil)
-	x.check(first.Export.Status == runlog.Complete, "the export before is %s: %s", first.Export.Status, first.Export.ErrorMessage)
+	x.check(first.Export.Status == exports.Complete, "the export before is %s: %s", first.Export.Status, first.Export.ErrorMessage)
 	x.stale = x.clock.now().Add(-time.Hour)
 	for i := range vouchers {
 		account := "3000"
@@ -348,7 +349,7 @@ func (x *trial) make() (o outcome) {
 	x.armed.Store(true)
 	r := x.scenario()
 	retries := 0
-	for r.Export.Status != runlog.Complete && retries < 3 && x.open() > 0 {
+	for r.Export.Status != exports.Complete && retries < 3 && x.open() > 0 {
 		retries++
 		id := r.Export.ID
 		r = x.sync("2026-10", &id)
@@ -385,12 +386,12 @@ func (x *trial) scenario() workflows.SyncResult {
 }
 
 // firstAttempt claims, plans and makes one attempt at the first chunk, and dies.
-func (x *trial) firstAttempt() runlog.Export {
+func (x *trial) firstAttempt() exports.Export {
 	ctx := context.Background()
-	from, to, _ := integrations.Period("2026-10")
-	e, _, err := runlog.ClaimExport(ctx, x.acts.DB, runlog.Export{
+	from, to, _ := exports.ParsePeriod("2026-10")
+	e, _, err := runlog.ClaimExport(ctx, x.acts.DB, exports.Export{
 		OrganizationID: x.org, ID: uuid.New(), IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: "2026-10", PeriodStart: from, PeriodEnd: to,
-		Trigger: runlog.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
+		Trigger: exports.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
 	})
 	must(e, err)
 	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
@@ -459,13 +460,13 @@ func (x *trial) sync(period string, parent *uuid.UUID) (r workflows.SyncResult) 
 	defer x.clock.follow(nil)
 	x.run = uuid.New()
 	workflows.Register(env, x.acts)
-	from, to, _ := integrations.Period(period)
+	from, to, _ := exports.ParsePeriod(period)
 	in := workflows.SyncInput{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
-		Trigger: runlog.ByHand, TriggeredBy: "matrix", ParentID: parent, Policy: x.spec.Policy,
+		Trigger: exports.ByHand, TriggeredBy: "matrix", ParentID: parent, Policy: x.spec.Policy,
 	}
 	if parent != nil {
-		in.Trigger = runlog.ByRetry
+		in.Trigger = exports.ByRetry
 	}
 	env.ExecuteWorkflow(workflows.SyncName, in)
 	must(0, env.GetWorkflowError())
@@ -500,14 +501,14 @@ func (x *trial) judge() (doubled bool, unknown int) {
 		switch {
 		case n > 1 && !x.doubles():
 			x.check(false, "%s is at the vendor %d times", e.ID, n)
-		case e.State == string(runlog.Unknown):
+		case e.State == string(exports.Unknown):
 			unknown++
 			x.check(x.unknownAllowed(), "%s is left to a person", e.ID)
 		case refused:
-			x.check(e.State == string(runlog.Rejected) && n == 0, "%s is %s, and there %d times", e.ID, e.State, n)
-		case e.State == string(runlog.Rejected) && (n == 0 || x.doubles()) && x.refuses():
+			x.check(e.State == string(exports.Rejected) && n == 0, "%s is %s, and there %d times", e.ID, e.State, n)
+		case e.State == string(exports.Rejected) && (n == 0 || x.doubles()) && x.refuses():
 		default:
-			x.check(e.State == string(runlog.Exported) && n >= 1, "%s is %s, and there %d times", e.ID, e.State, n)
+			x.check(e.State == string(exports.Exported) && n >= 1, "%s is %s, and there %d times", e.ID, e.State, n)
 		}
 	}
 	if x.doubles() && !x.cell.vendor.upserts && asks[x.ask].rule == nil && !x.refuses() {

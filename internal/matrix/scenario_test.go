@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/answers"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -107,7 +108,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	r := x.sync("2026-10", &closed.ID)
 	require.Zero(t, x.stored(elsewhere, "v000"))
 	require.Equal(t, []string{"sent", "sent"}, x.states("v000"))
-	require.Equal(t, []any{runlog.Failed, string(classify.Configuration)}, []any{r.Export.Status, r.Export.ErrorCode})
+	require.Equal(t, []any{exports.Failed, string(classify.Configuration)}, []any{r.Export.Status, r.Export.ErrorCode})
 	require.Contains(t, r.Export.ErrorMessage, here)
 
 	x.spec.BaseURL = here

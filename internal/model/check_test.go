@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -41,7 +42,7 @@ type entryRow struct {
 
 // summary is what of a closed row must never change.
 type summary struct {
-	status                             runlog.Status
+	status                             exports.Status
 	total, exported, rejected, unknown int
 	sha256                             string
 }
@@ -79,7 +80,7 @@ func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
 }
 
 // exports are the organization's.
-func (w *world) exports() []runlog.Export {
+func (w *world) exports() []exports.Export {
 	list, err := runlog.ListExports(context.Background(), w.worker, w.org, 1000)
 	require.NoError(w.t, err)
 	return list
@@ -212,7 +213,7 @@ func (w *world) checkExports(t *rapid.T) {
 			require.Equal(t, first, e.ID)
 		}
 		w.claimed[key] = e.ID
-		if e.Status == runlog.Pending {
+		if e.Status == exports.Pending {
 			continue
 		}
 		is := summary{e.Status, e.Total, e.Exported, e.Rejected, e.Unknown, e.SHA256}
@@ -318,7 +319,7 @@ func (w *world) unfinished() *run {
 	}
 	list := w.exports()
 	for _, e := range list {
-		if e.Status == runlog.Pending {
+		if e.Status == exports.Pending {
 			return w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, e.ParentID), "")
 		}
 	}
@@ -331,7 +332,7 @@ func (w *world) unfinished() *run {
 		}
 	}
 	for _, e := range list {
-		if open[e.ID] && !slices.ContainsFunc(list, func(other runlog.Export) bool { return other.ParentID != nil && *other.ParentID == e.ID }) {
+		if open[e.ID] && !slices.ContainsFunc(list, func(other exports.Export) bool { return other.ParentID != nil && *other.ParentID == e.ID }) {
 			return w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, &e.ID), "")
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -46,11 +47,11 @@ type run struct {
 // state is what a run's history brings back.
 type state struct {
 	phase    phase
-	progress workflows.Progress
+	progress exports.Progress
 	handed   bool // its export comes from the run before
 	claims   int
-	split    *runlog.Split
-	item     workflows.Item // whose activity is made, of arranging
+	split    *exports.Split
+	item     exports.Item // whose activity is made, of arranging
 }
 
 // phase is what a run is about to do.
@@ -69,7 +70,7 @@ const (
 // invocation is one that a run waits for.
 type invocation struct {
 	in        activities.Invocation
-	item      workflows.Item
+	item      exports.Item
 	attempts  int32 // that Temporal has made
 	scheduled time.Time
 	next      time.Time // when the next one is made
@@ -81,7 +82,7 @@ func (s state) copy() state {
 	if err != nil {
 		panic(err)
 	}
-	s.progress = workflows.Progress{}
+	s.progress = exports.Progress{}
 	if err := json.Unmarshal(raw, &s.progress); err != nil {
 		panic(err)
 	}
@@ -100,14 +101,14 @@ func (w *world) start(t *rapid.T) {
 }
 
 func (w *world) input(spec integrations.Integration, period string, parent *uuid.UUID) workflows.SyncInput {
-	from, to, err := integrations.Period(period)
+	from, to, err := exports.ParsePeriod(period)
 	require.NoError(w.t, err)
 	in := workflows.SyncInput{
 		OrganizationID: w.org, IntegrationID: spec.ID, AdapterName: spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
-		Trigger: runlog.ByHand, TriggeredBy: "model", ParentID: parent, Policy: policy,
+		Trigger: exports.ByHand, TriggeredBy: "model", ParentID: parent, Policy: policy,
 	}
 	if parent != nil {
-		in.Trigger = runlog.ByRetry
+		in.Trigger = exports.ByRetry
 	}
 	return in
 }
@@ -185,7 +186,7 @@ func (r *run) goOn(t *rapid.T) {
 		e := r.progress.Export
 		if !r.handed {
 			in := r.driver.Input
-			e = runlog.Export{
+			e = exports.Export{
 				OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(in.IntegrationID, []byte("export/"+r.id.String())), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 				Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy, ParentID: in.ParentID, StartedAt: r.started,
 			}
@@ -259,7 +260,7 @@ func (r *run) attempt(t *rapid.T) {
 	c.attempts++
 	k := r.newTask(t, activities.CallName, c.in)
 	k.attempt, k.scheduled, k.beat, k.correlation = c.attempts, c.scheduled, slices.Clone(c.beat), c.in.CorrelationID
-	if t != nil && c.item.Step != activities.LateErrorsStep {
+	if t != nil && c.item.Step != exports.LateErrorsStep {
 		v := w.vendors[w.place(k.integration)]
 		ask := v.drawAsk(t)
 		if keys, at := w.control(k.integration); ask.lies {
@@ -346,7 +347,7 @@ func (r *run) reclaim() {
 		r.over = true
 		return
 	}
-	r.phase, r.handed, r.progress, r.split = claiming, false, workflows.Progress{}, nil
+	r.phase, r.handed, r.progress, r.split = claiming, false, exports.Progress{}, nil
 }
 
 // did does what follows from an activity that keeps the record.
@@ -383,13 +384,13 @@ func (r *run) did(k *task) {
 	case arranging:
 		_, _, done := r.driver.Arrange(&r.progress, r.item)
 		require.NoError(r.w.t, done(func(into any) error { return k.result(into) }))
-		r.phase, r.item = stepping, workflows.Item{}
+		r.phase, r.item = stepping, exports.Item{}
 	case sleeping:
 		r.wakes = *r.progress.Export.DeferredUntil
 		r.progress.Export.DeferredUntil = nil
 		r.phase = stepping
 	case closing:
-		var closed runlog.Export
+		var closed exports.Export
 		require.NoError(r.w.t, k.result(&closed))
 		r.checkClosed(closed)
 		r.progress.Export, r.over = closed, true
@@ -415,7 +416,7 @@ func (r *run) claimed(c activities.ClaimResult) {
 	case !c.Mine:
 		r.over = true // already exported, or another run does
 	default:
-		r.progress = workflows.Progress{Export: c.Export}
+		r.progress = exports.Progress{Export: c.Export}
 		r.phase = planning
 	}
 }
@@ -456,7 +457,7 @@ func (r *run) requirePlanned(before, after map[entry]entryRow) {
 }
 
 // checkClosed compares a closed export's row with its entries.
-func (r *run) checkClosed(closed runlog.Export) {
+func (r *run) checkClosed(closed exports.Export) {
 	t, e := r.w.t, r.progress.Export
 	count := map[string]int{}
 	for _, row := range r.w.read() {
@@ -468,9 +469,9 @@ func (r *run) checkClosed(closed runlog.Export) {
 	if r.w.closed[closed.ID].status == "" { // by this task, or a try of it that was not heard
 		require.Equal(t, []int{count["total"], count["exported"], count["rejected"], count["unknown"] + count["sent"]},
 			[]int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown})
-		want := runlog.Complete
+		want := exports.Complete
 		if e.ErrorClass != "" || count["unknown"]+count["sent"]+count["planned"] > 0 {
-			want = runlog.Failed
+			want = exports.Failed
 		}
 		require.Equal(t, want, closed.Status)
 	}
@@ -564,7 +565,7 @@ func (w *world) continueAsNew(t *rapid.T) {
 	s := r.state.copy()
 	s.phase, s.claims = claiming, 1
 	if s.handed = s.progress.HandedOver(r.id.String()); !s.handed {
-		s.claims, s.progress, s.split = 2, workflows.Progress{}, nil
+		s.claims, s.progress, s.split = 2, exports.Progress{}, nil
 	}
 	r.over, r.continued = true, true
 	w.newRun(r.workflow, r.driver.Input, s).wakes = r.wakes
@@ -588,7 +589,7 @@ func (w *world) retry(t *rapid.T) {
 	if len(list) == 0 {
 		t.Skip()
 	}
-	e := pick(t, list, func(e runlog.Export) bool { return e.Status != runlog.Pending })
+	e := pick(t, list, func(e exports.Export) bool { return e.Status != exports.Pending })
 	if w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, &e.ID), "") == nil {
 		t.Skip()
 	}

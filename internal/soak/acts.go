@@ -16,9 +16,9 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -145,7 +145,7 @@ func takenOverTwice(ctx context.Context, s *soak, r *round, _ *devstack.Process)
 	if err != nil {
 		return err
 	}
-	in.Trigger = runlog.ByBackfill // the overlap is meant
+	in.Trigger = exports.ByBackfill // the overlap is meant
 	both := make(chan error, 2)
 	for _, name := range []string{"/one", "/other"} {
 		o := options

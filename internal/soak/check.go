@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // line is an entry as the database has it.
@@ -128,7 +128,7 @@ func (s *soak) equation(lines []line) {
 		for id := range found[b.id] {
 			s.violated("entries: %s %s was never imported", b.name, id)
 		}
-		open := n[string(runlog.Planned)] + n[string(runlog.Sent)] + n[string(runlog.Unknown)]
+		open := n[string(exports.Planned)] + n[string(exports.Sent)] + n[string(exports.Unknown)]
 		s.report.exported, s.report.rejected, s.report.never = s.report.exported+n[exported], s.report.rejected+n[rejected], s.report.never+n[never]
 		s.report.unknown += open
 		if sum := n[exported] + n[rejected] + n[never] + open; sum != len(b.entries) || open > 0 {
@@ -213,7 +213,7 @@ func (s *soak) audit(ctx context.Context, lines []line) error {
 		if b.organization != r.Organization || !strings.Contains(r.WorkflowID, b.organization.String()+"/"+b.id.String()) {
 			s.violated("I5 %s: organization %s, workflow %s", where, r.Organization, r.WorkflowID)
 		}
-		if r.Status == string(runlog.Pending) || !r.Finished {
+		if r.Status == string(exports.Pending) || !r.Finished {
 			s.violated("I10 %s is %s", where, r.Status)
 			continue
 		}
@@ -230,7 +230,7 @@ func (s *soak) audit(ctx context.Context, lines []line) error {
 		if got := r.Amounts["NOK"]; cmp.Or(got, "0.00") != debit || len(r.Amounts) > 1 {
 			s.violated("%s says %v; the source gives NOK %s", where, r.Amounts, debit)
 		}
-		if r.Status == string(runlog.Complete) && (r.Total != r.Exported+r.Rejected || r.Unknown > 0 || r.ErrorClass != "") {
+		if r.Status == string(exports.Complete) && (r.Total != r.Exported+r.Rejected || r.Unknown > 0 || r.ErrorClass != "") {
 			s.violated("%s is complete with %d entries, %d exported, %d rejected, %d unknown, error %q", where, r.Total, r.Exported, r.Rejected, r.Unknown, r.ErrorClass)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -147,7 +148,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	return s.schedule(b).Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 		changed := u.Description.Schedule
 		changed.Action.(*client.ScheduleWorkflowAction).Args = []any{workflows.SyncInput{
-			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: runlog.BySchedule, TriggeredBy: "schedule",
+			OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
 			Schedule: &schedule, Policy: policy, DeferBase: deferBase,
 		}}
 		return &client.ScheduleUpdate{Schedule: &changed}, nil
@@ -172,13 +173,13 @@ func (s *soak) store(ctx context.Context, r *round) error {
 
 // input is a book's run of a period, asked for by a person.
 func (b *book) input(period string) workflows.SyncInput {
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	if err != nil {
 		panic(err) // a period of our own
 	}
 	return workflows.SyncInput{
 		OrganizationID: b.organization, IntegrationID: b.id, AdapterName: b.vendor.adapter, Policy: policy, Period: period,
-		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "soak", DeferBase: deferBase,
+		PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: "soak", DeferBase: deferBase,
 	}
 }
 
@@ -189,11 +190,11 @@ func (s *soak) begin(ctx context.Context, r *round) error {
 	run := func(ctx context.Context) error { return s.run(ctx, options, in) }
 	switch r.start {
 	case "backfill":
-		in.Trigger = runlog.ByBackfill
+		in.Trigger = exports.ByBackfill
 	case "twice":
 		another, other := options, in
 		another.ID += "/another"
-		other.Trigger = runlog.ByBackfill
+		other.Trigger = exports.ByBackfill
 		both := make(chan error, 2)
 		for range 2 {
 			go func() { both <- insist(ctx, "start", run) }()
@@ -223,7 +224,7 @@ func (s *soak) run(ctx context.Context, o client.StartWorkflowOptions, in workfl
 // retry does what "starter exports retry" does.
 func (s *soak) retry(ctx context.Context, b *book, parent uuid.UUID, period string) error {
 	in := b.input(period)
-	in.ParentID, in.Trigger = &parent, runlog.ByRetry
+	in.ParentID, in.Trigger = &parent, exports.ByRetry
 	return insist(ctx, "retry", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) })
 }
 
@@ -234,13 +235,13 @@ func (s *soak) finish(ctx context.Context, r *round) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var id uuid.UUID
-	var status runlog.Status
+	var status exports.Status
 	over := until(ctx, 300*time.Millisecond, func() bool {
 		err := s.admin.QueryRow(ctx, `SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
 			WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL AND status <> 'pending'`, r.book.id, r.period).Scan(&id, &status)
 		return err == nil
 	})
-	if over && status == runlog.Failed {
+	if over && status == exports.Failed {
 		if err := s.retry(ctx, r.book, id, r.period); err != nil && ctx.Err() == nil {
 			s.say("retry of %s %s: %v", r.book.name, r.period, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -35,7 +35,7 @@ func (s *soak) settle(ctx context.Context) {
 	s.quiet(ctx)
 	for _, b := range s.plan.books {
 		in := b.input(month(b.rounds).Format("2006-01"))
-		in.Trigger = runlog.ByBackfill
+		in.Trigger = exports.ByBackfill
 		if err := s.last(ctx, b); err != nil {
 			s.violated("I10 %s: %v", b.name, err)
 		}
@@ -105,7 +105,7 @@ func (s *soak) revive(ctx context.Context, e stored) {
 	}
 	in := s.bookOf(e.Integration).input(e.Period)
 	if e.Parent != nil {
-		in.ParentID, in.Trigger = e.Parent, runlog.ByRetry
+		in.ParentID, in.Trigger = e.Parent, exports.ByRetry
 	}
 	_ = s.run(ctx, workflows.SyncOptions(in), in) // it is tried again
 }
@@ -140,7 +140,7 @@ func (s *soak) watch(ctx context.Context) {
 		there := make(map[uuid.UUID]bool)
 		for _, e := range now {
 			there[e.ID] = true
-			if was, ok := before[e.ID]; ok && was.Status != string(runlog.Pending) && was != e {
+			if was, ok := before[e.ID]; ok && was.Status != string(exports.Pending) && was != e {
 				s.violated("one way: export %s was %s and is %s, or was changed afterwards", e.ID, was.Status, e.Status)
 			}
 			before[e.ID] = e

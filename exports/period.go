@@ -1,4 +1,4 @@
-package integrations
+package exports
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 
 var week = regexp.MustCompile(`^(\d{4})-W(\d{2})$`)
 
-// Period reads an accounting period: a month "2026-10", an ISO week
+// ParsePeriod reads an accounting period: a month "2026-10", an ISO week
 // "2026-W45", or a day "2026-11-23". It returns its first day and the first
 // day after it, at 00:00 UTC: days of the calendar, which have no time zone.
-func Period(s string) (start, end time.Time, err error) {
+func ParsePeriod(s string) (start, end time.Time, err error) {
 	if t, err := time.Parse("2006-01-02", s); err == nil {
 		return t, t.AddDate(0, 0, 1), nil
 	}

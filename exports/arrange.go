@@ -1,4 +1,4 @@
-package runlog
+package exports
 
 // DrawResult is what came of [DrawVoucher].
 type DrawResult struct {

@@ -1,4 +1,4 @@
-package workflows
+package exports
 
 import (
 	"cmp"
@@ -10,9 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // A vendor that refuses a chunk may refuse one of its vouchers, or all that it will
@@ -55,9 +53,9 @@ type Sizes struct {
 	Slowed time.Duration `json:"slowed,omitempty"`
 }
 
-// begin notes that a run has its plan. The contract with the vendor comes first, if
+// Begin notes that a run has its plan. The contract with the vendor comes first, if
 // it has to be checked.
-func (p *Progress) begin() {
+func (p *Progress) Begin() {
 	p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
 	if p.Plan.Verify {
 		p.verify()
@@ -66,58 +64,58 @@ func (p *Progress) begin() {
 
 // verify has the contract with the vendor checked next.
 func (p *Progress) verify() {
-	p.Queue = append(p.Queue, Item{Step: activities.VerifyStep})
+	p.Queue = append(p.Queue, Item{Step: VerifyStep})
 }
 
-// isolation is what [decide] needs to know of it.
-func (p Progress) isolation() isolation {
-	return isolation{
+// terms is what [decide] needs to know of it.
+func (p Progress) terms() terms {
+	return terms{
 		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, accepted: p.Accepted, quiet: p.Plan.Ping, fits: p.Plan.Full > 0, proved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
 		spent: p.Plan.EqualRefusals > 0 && p.Export.Isolating >= p.Plan.Isolate,
 	}
 }
 
 // count notes what an invocation has cost and shown.
-func (p *Progress) count(s seen) {
-	p.Export.Requests += s.requests
-	p.Export.LookUps += s.lookUps
-	if s.item.Isolates {
-		p.Export.Isolating += s.requests
+func (p *Progress) count(s Result) {
+	p.Export.Requests += s.Requests
+	p.Export.LookUps += s.LookUps
+	if s.Item.Isolates {
+		p.Export.Isolating += s.Requests
 	}
 	switch {
-	case s.ok && s.item.Step == activities.VerifyStep:
+	case s.OK && s.Item.Step == VerifyStep:
 		p.Verified = true
-	case s.ok && s.item.Step == activities.PingStep:
+	case s.OK && s.Item.Step == PingStep:
 		p.reject()
-	case s.accepted && !p.Accepted:
+	case s.Accepted && !p.Accepted:
 		p.Accepted = true
 		p.trust()
-	case s.accepted:
+	case s.Accepted:
 		p.reject()
 	}
-	if s.run.fits && s.item.Step == activities.SendStep && s.ok {
+	if s.run.fits && s.Item.Step == SendStep && s.OK {
 		p.size(s)
 	}
 }
 
 // size notes what a chunk that was sent says of the size of chunks.
-func (p *Progress) size(s seen) {
+func (p *Progress) size(s Result) {
 	present := cmp.Or(p.Size, p.Plan.Size)
-	p.Fits = p.Fits || s.accepted && 2*s.entries > present
-	if s.lookUps > 0 {
+	p.Fits = p.Fits || s.Accepted && 2*s.Entries > present
+	if s.LookUps > 0 {
 		return // the attempt did more than send
 	}
-	p.Slow = p.Slow || s.took > s.timeout/4
+	p.Slow = p.Slow || s.Took > s.Timeout/4
 	switch {
-	case s.took <= s.timeout/2 || s.vouchers < 2 || 2*s.entries <= present || p.Slowed < 0:
-	case p.Slowed > 0 && s.took > p.Slowed*2/3: // that did not help: as many as before
+	case s.Took <= s.Timeout/2 || s.Vouchers < 2 || 2*s.Entries <= present || p.Slowed < 0:
+	case p.Slowed > 0 && s.Took > p.Slowed*2/3: // that did not help: as many as before
 		p.Slowed, p.Size, p.Fits = -1, p.Plan.Size, true
 		if p.Next <= p.Plan.Chunks {
-			p.Queue = append(p.Queue, Item{Do: fit})
+			p.Queue = append(p.Queue, Item{Do: DoFit})
 		}
-	case s.entries > s.run.floor:
-		p.Slowed = s.took
-		p.smaller(s.entries, Item{})
+	case s.Entries > s.run.floor:
+		p.Slowed = s.Took
+		p.smaller(s.Entries, Item{})
 	}
 }
 
@@ -132,7 +130,7 @@ func (p *Progress) reject() {
 			p.leaves(item)
 			continue
 		}
-		p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code})
+		p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoHalve, Reason: item.Reason, Code: item.Code})
 	}
 	p.Suspects = nil
 }
@@ -160,7 +158,7 @@ func (p *Progress) trust() {
 		case item.Less:
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
 		default:
-			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: halve, Reason: item.Reason, Code: item.Code, Isolates: true})
+			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoHalve, Reason: item.Reason, Code: item.Code, Isolates: true})
 		}
 	}
 	p.Held = nil
@@ -191,22 +189,22 @@ func (p *Progress) suspects(item Item) (over bool) {
 	if same < p.Plan.EqualRefusals {
 		return false
 	}
-	p.fail(classify.Permanent, item.Code, fmt.Sprintf(
+	p.Fail(classify.Permanent, item.Code, fmt.Sprintf(
 		"%d vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected: %s", same, item.Reason))
 	return true
 }
 
 // ping has the vendor asked for nothing next.
 func (p *Progress) ping() {
-	if !slices.ContainsFunc(p.Queue, func(i Item) bool { return i.Step == activities.PingStep }) {
-		p.Queue = append(p.Queue, Item{Step: activities.PingStep})
+	if !slices.ContainsFunc(p.Queue, func(i Item) bool { return i.Step == PingStep }) {
+		p.Queue = append(p.Queue, Item{Step: PingStep})
 	}
 }
 
 // first reports whether an item comes before what has waited: a question about the
 // vendor itself, or a voucher that is tried alone.
 func (i Item) first() bool {
-	return i.From > 0 || i.Do == draw || i.Step == activities.VerifyStep || i.Step == activities.PingStep
+	return i.From > 0 || i.Do == DoDraw || i.Step == VerifyStep || i.Step == PingStep
 }
 
 // drawNext has the next voucher tried alone, from another part of the plan: halves,
@@ -217,7 +215,7 @@ func (p *Progress) drawNext() {
 	if p.Trusted || slices.ContainsFunc(p.Queue, Item.first) || slices.ContainsFunc(p.Aside, Item.first) {
 		return
 	}
-	if p.isolation().spent {
+	if p.terms().spent {
 		for _, item := range slices.Concat(p.Held, p.Suspects) {
 			p.leaves(item)
 		}
@@ -242,7 +240,7 @@ func (p *Progress) drawNext() {
 			chunk = p.Held[i].Chunk
 		}
 		if held || !slices.Contains(p.Tried, chunk) {
-			p.Queue = append(p.Queue, Item{Chunk: chunk, Do: draw, Place: at - math.Floor(at)})
+			p.Queue = append(p.Queue, Item{Chunk: chunk, Do: DoDraw, Place: at - math.Floor(at)})
 			return
 		}
 	}
@@ -255,8 +253,8 @@ func (p *Progress) skipTried() {
 	}
 }
 
-// drawn notes what came of drawing a voucher of a chunk.
-func (p *Progress) drawn(asked runlog.Draw, d runlog.DrawResult) {
+// Drawn notes what came of drawing a voucher of a chunk.
+func (p *Progress) Drawn(asked Draw, d DrawResult) {
 	chunk, into := asked.Chunk, asked.Into
 	held := slices.IndexFunc(p.Held, func(i Item) bool { return i.Chunk == chunk })
 	planned := held < 0
@@ -287,12 +285,12 @@ func (p *Progress) leaves(item Item) {
 // leaveSpent leaves the chunks that would only serve to find more refused vouchers
 // once that has cost as much as it may.
 func (p *Progress) leaveSpent() {
-	if !p.isolation().spent {
+	if !p.terms().spent {
 		return
 	}
 	var rest []Item
 	for _, item := range p.Queue {
-		if item.Isolates && item.Step == activities.SendStep && item.Do != draw && item.Tries == 0 { // what was sent may have to be asked for
+		if item.Isolates && item.Step == SendStep && item.Do != DoDraw && item.Tries == 0 { // what was sent may have to be asked for
 			p.leaves(item)
 			continue
 		}
@@ -301,19 +299,19 @@ func (p *Progress) leaveSpent() {
 	p.Queue = rest
 }
 
-// finish notes what is to be on record of a run that goes to its close: what it has
+// Finish notes what is to be on record of a run that goes to its close: what it has
 // left, and the size of a request that worked.
-func (p *Progress) finish() {
+func (p *Progress) Finish() {
 	if p.LeftOver > 0 && p.Export.ErrorClass == "" {
 		code, why := p.LeftWhy.Code, p.LeftWhy.Reason
 		if why == "" {
 			code, why = classify.Business, "the vendor refuses some of their vouchers"
 		}
 		message := fmt.Sprintf("%d chunks were not sent: %s", p.LeftOver, why)
-		if p.isolation().spent {
+		if p.terms().spent {
 			message = fmt.Sprintf("finding refused vouchers has cost %d requests, and export.isolateRequests allows %d; %s", p.Export.Isolating, p.Plan.Isolate, message)
 		}
-		p.fail(classify.Permanent, code, message)
+		p.Fail(classify.Permanent, code, message)
 	}
 	p.Export.ChunkFull = p.Plan.Full
 	switch {
@@ -336,16 +334,16 @@ func (p *Progress) smaller(entries int, item Item) {
 	if item.Chunk == 0 && (only || p.Next > p.Plan.Chunks) {
 		return
 	}
-	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: fit, Only: only, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, From: item.From})
+	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoFit, Only: only, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, From: item.From})
 }
 
-// split is how a refused chunk is halved.
-func (p Progress) split(item Item) *runlog.Split {
-	return &runlog.Split{Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == halve && item.Isolates}
+// Split is how a refused chunk is halved.
+func (p Progress) Split(item Item) *Split {
+	return &Split{Chunk: item.Chunk, Into: p.Last + 1, Reason: item.Reason, Keep: item.Do == DoHalve && item.Isolates}
 }
 
-// fitted notes that chunks were made smaller.
-func (p *Progress) fitted(f runlog.Fit, out runlog.FitResult, item Item) {
+// Fitted notes that chunks were made smaller.
+func (p *Progress) Fitted(f Fit, out FitResult, item Item) {
 	for i := range out.Kept {
 		p.Queue = append(p.Queue, Item{Chunk: out.Kept[len(out.Kept)-1-i]})
 	}
@@ -362,15 +360,15 @@ func (p *Progress) fitted(f runlog.Fit, out runlog.FitResult, item Item) {
 	p.Queue = append(p.Queue, Item{Chunk: f.Chunk, Tries: item.Tries, Isolates: item.Isolates})
 }
 
-// drawOf is how a voucher of an item's chunk gets a chunk of its own.
-func (p Progress) drawOf(item Item) runlog.Draw {
-	return runlog.Draw{Chunk: item.Chunk, Into: p.Last + 1, Place: item.Place}
+// Draw is how a voucher of an item's chunk gets a chunk of its own.
+func (p Progress) Draw(item Item) Draw {
+	return Draw{Chunk: item.Chunk, Into: p.Last + 1, Place: item.Place}
 }
 
-// fitOf is how the chunks that are still to be made become smaller, and an item's chunk
+// Fit is how the chunks that are still to be made become smaller, and an item's chunk
 // with them.
-func (p Progress) fitOf(item Item) runlog.Fit {
-	f := runlog.Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
+func (p Progress) Fit(item Item) Fit {
+	f := Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
 	if item.Only {
 		f.From, f.To = 1, 0
 	}

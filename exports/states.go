@@ -1,4 +1,4 @@
-package runlog
+package exports
 
 // Status is where an export is. It goes one way.
 type Status string

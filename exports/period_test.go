@@ -1,12 +1,11 @@
-package integrations_test
+package exports_test
 
 import (
 	"testing"
 	"time"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/stretchr/testify/require"
-
-	"github.com/ledgerline/ledgerline/integrations"
 )
 
 func TestPeriod(t *testing.T) {
@@ -16,12 +15,12 @@ func TestPeriod(t *testing.T) {
 		"2026-W01": {"2025-12-29", "2026-01-05"}, "2026-W45": {"2026-11-02", "2026-11-09"}, "2026-W53": {"2026-12-28", "2027-01-04"},
 		"2027-W01": {"2027-01-04", "2027-01-11"},
 	} {
-		start, end, err := integrations.Period(s)
+		start, end, err := exports.ParsePeriod(s)
 		require.NoError(t, err, s)
 		require.Equal(t, want, [2]string{start.Format(time.DateOnly), end.Format(time.DateOnly)}, s)
 	}
 	for _, s := range []string{"", "2026", "2026-13", "2027-W53", "2026-W00", "2026-02-30", "2026-10-1", "oktober"} {
-		_, _, err := integrations.Period(s)
+		_, _, err := exports.ParsePeriod(s)
 		require.ErrorContains(t, err, "want a month", s)
 	}
 }

@@ -1,25 +1,23 @@
-package workflows
+package exports
 
 import (
 	"slices"
 	"time"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // Progress is how far a run is.
 type Progress struct {
-	Export     runlog.Export         `json:"export"`
-	Plan       activities.PlanResult `json:"plan"`
-	Next       int                   `json:"next"`                // the planned chunk to be sent next, from 1
-	Queue      []Item                `json:"queue,omitempty"`     // to be made before it, the last one first
-	Aside      []Item                `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
-	Last       int                   `json:"last"`                // the highest chunk number given out
-	LateErrors bool                  `json:"lateErrors"`          // late errors have been asked for
-	Deferrals  int                   `json:"deferrals"`           // in a row
-	Unwelcome  bool                  `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+	Export     Export `json:"export"`
+	Plan       Plan   `json:"plan"`
+	Next       int    `json:"next"`                // the planned chunk to be sent next, from 1
+	Queue      []Item `json:"queue,omitempty"`     // to be made before it, the last one first
+	Aside      []Item `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
+	Last       int    `json:"last"`                // the highest chunk number given out
+	LateErrors bool   `json:"lateErrors"`          // late errors have been asked for
+	Deferrals  int    `json:"deferrals"`           // in a row
+	Unwelcome  bool   `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
 
 	Isolation
 	Sizes
@@ -30,22 +28,22 @@ func (p Progress) Left() int {
 	return max(0, p.Plan.Chunks-p.Next+1) + len(p.Queue) + len(p.Aside) + len(p.Held) + len(p.Suspects)
 }
 
-// over reports whether nothing is left to ask the vendor. A retry with nothing to
+// Over reports whether nothing is left to ask the vendor. A retry with nothing to
 // send asks for late errors too: what it retries may have ended before it could.
-func (p Progress) over() bool {
+func (p Progress) Over() bool {
 	return p.Left() == 0 && (p.LateErrors || !p.Plan.LateErrors || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
 }
 
-// handedOver reports whether a run that continued as new was the owner of what it
+// HandedOver reports whether a run that continued as new was the owner of what it
 // hands over. One that was reset before it could notice is not: it remembers how far
 // another run was at some time, and that one has gone on since.
-func (p Progress) handedOver(by string) bool { return p.Export.RunID.String() == by }
+func (p Progress) HandedOver(by string) bool { return p.Export.RunID.String() == by }
 
-// take removes the item that is to be made next: one that has waited long enough,
+// Take removes the item that is to be made next: one that has waited long enough,
 // the last that was put first, or the next planned chunk; when none is left, the
 // question for late errors. If there are only items that wait, ok is false and
 // sleep is until the first of them is due.
-func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration) {
+func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration) {
 	for i, item := range slices.Backward(p.Queue) {
 		if item.first() {
 			p.Queue = slices.Delete(p.Queue, i, i+1)
@@ -72,14 +70,14 @@ func (p *Progress) take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
 	case p.Trusted && len(p.Suspects) > 0: // nothing was accepted since they were refused
 		p.ping()
-		return p.take(now)
+		return p.Take(now)
 	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted
 		p.drawNext()
-		return p.take(now)
+		return p.Take(now)
 	case !p.Plan.LateErrors && p.Plan.Full > 0:
 		return Item{}, false, 0 // what was left to be made is left as it is
 	}
-	return Item{Step: activities.LateErrorsStep}, true, 0
+	return Item{Step: LateErrorsStep}, true, 0
 }
 
 // enough reports whether so many chunks are refused or wait, and none was accepted,
@@ -111,7 +109,7 @@ func (p Progress) WaitsUntil() time.Time {
 // FollowUp is what is left to be done once a result is noted. The zero FollowUp is to
 // go on.
 type FollowUp struct {
-	Split   *runlog.Split // a chunk is to be halved; see [Progress.Halved]
+	Split   *Split        // a chunk is to be halved; see [Progress.Halved]
 	Sleep   time.Duration // the run waits
 	Over    bool          // the run goes to its close
 	Reclaim bool          // the run does not own its export any more, and has to claim it again
@@ -120,21 +118,21 @@ type FollowUp struct {
 // Follow notes what the invocation of an item has shown at a time, decides what
 // follows from it, and returns what is left to be done. base is the first wait of a
 // deferral, a minute if 0.
-func (p *Progress) Follow(s seen, now time.Time, base time.Duration) FollowUp {
-	s.deferrals, s.unwelcome, s.run = p.Deferrals, p.Unwelcome, p.isolation()
+func (p *Progress) Follow(s Result, now time.Time, base time.Duration) FollowUp {
+	s.deferrals, s.unwelcome, s.run = p.Deferrals, p.Unwelcome, p.terms()
 	return p.note(s, decide(s), now, base)
 }
 
 // note notes in a run's progress what was decided.
-func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) FollowUp {
-	if s.ok && s.item.Step != activities.LateErrorsStep {
+func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration) FollowUp {
+	if s.OK && s.Item.Step != LateErrorsStep {
 		p.Unwelcome, p.Deferrals = false, 0
 	}
 	p.count(s)
 	var f FollowUp
-	switch d.next {
+	switch d.Action {
 	case forward:
-		if s.item.Step == activities.LateErrorsStep {
+		if s.Item.Step == LateErrorsStep {
 			p.LateErrors = true
 			if d.item.Reason != "" {
 				p.Export.ErrorMessage = d.item.Reason
@@ -145,13 +143,13 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) F
 	case aside:
 		d.item.Until = now.Add(max(d.wait, minAside))
 		p.Aside = append(p.Aside, d.item)
-	case halve:
-		if p.Plan.Ping && !s.item.Isolates {
-			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: halve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.vouchers != 1}, Item{Step: activities.PingStep})
+	case DoHalve:
+		if p.Plan.Ping && !s.Item.Isolates {
+			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: DoHalve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.Vouchers != 1}, Item{Step: PingStep})
 			break
 		}
-		f.Split = p.split(d.item)
-		f.Split.Keep = p.Plan.EqualRefusals > 0 && s.vouchers != 1
+		f.Split = p.Split(d.item)
+		f.Split.Keep = p.Plan.EqualRefusals > 0 && s.Vouchers != 1
 	case keep:
 		held := Item{Chunk: d.item.Chunk, Code: d.item.Code}
 		if len(p.Held) == 0 {
@@ -165,31 +163,31 @@ func (p *Progress) note(s seen, d decision, now time.Time, base time.Duration) F
 		}
 		p.drawNext()
 	case shrink:
-		p.smaller(s.entries, d.item)
+		p.smaller(s.Entries, d.item)
 	case leave:
 		p.leaves(d.item)
 	case pause:
 		p.Queue = append(p.Queue, d.item)
-		s.retryIn = max(s.retryIn, d.wait)
+		s.RetryIn = max(s.RetryIn, d.wait)
 		f.Sleep = p.defers(s, now, base)
 	case reclaim:
 		return FollowUp{Reclaim: true}
 	case fail:
-		class, message := s.class, d.item.Reason
+		class, message := s.Class, d.item.Reason
 		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
 			class = classify.Permanent
 		}
-		if d.item.Code == classify.Business && (s.unwelcome || s.item.Step == activities.PingStep) {
+		if d.item.Code == classify.Business && (s.unwelcome || s.Item.Step == PingStep) {
 			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
 		}
-		p.fail(class, d.item.Code, message)
+		p.Fail(class, d.item.Code, message)
 		return FollowUp{Over: true}
 	}
 	return f
 }
 
-// halved notes that a chunk was halved, or that its only voucher was rejected.
-func (p *Progress) halved(s *runlog.Split, halved bool) {
+// Halved notes that a chunk was halved, or that its only voucher was rejected.
+func (p *Progress) Halved(s *Split, halved bool) {
 	if !halved && s.Keep { // its one voucher is tried alone first
 		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Isolates: true})
 	}
@@ -199,8 +197,8 @@ func (p *Progress) halved(s *runlog.Split, halved bool) {
 	}
 }
 
-// fail notes why a run ends before its work is done.
-func (p *Progress) fail(class classify.Class, code classify.Kind, message string) {
+// Fail notes why a run ends before its work is done.
+func (p *Progress) Fail(class classify.Class, code classify.Kind, message string) {
 	p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(class), string(code), message
 }
 
@@ -210,9 +208,9 @@ const minAside = 100 * time.Millisecond
 
 // defers notes that a run waits for a vendor, never for less than it asked for,
 // and returns for how long.
-func (p *Progress) defers(s seen, now time.Time, base time.Duration) time.Duration {
-	d := max(deferral(p.Deferrals, base), min(s.retryIn, 31*24*time.Hour))
-	if s.kind != classify.Paused { // which is nobody's failure
+func (p *Progress) defers(s Result, now time.Time, base time.Duration) time.Duration {
+	d := max(deferral(p.Deferrals, base), min(s.RetryIn, 31*24*time.Hour))
+	if s.Kind != classify.Paused { // which is nobody's failure
 		p.Deferrals++
 	}
 	until := now.Add(d)
