@@ -193,6 +193,12 @@ func (in Invocation) Validate() error {
 	return errors.Join(faults...)
 }
 
+// ChangesNothing reports whether an invocation can have no effect, so that an attempt
+// that was lost leaves nothing open.
+func (in Invocation) ChangesNothing() bool {
+	return in.ReadOnly || in.Operation == adapters.Ping || in.Operation == adapters.LookUp
+}
+
 // CallResult is a successful attempt.
 type CallResult struct {
 	Response Answer `json:"response"`

@@ -1,15 +1,11 @@
 package workflows
 
 import (
-	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/integrations"
 )
 
 // BackfillName is the workflow type of [Backfill].
@@ -40,9 +36,9 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 			done.Refused = append(done.Refused, onOneLine(err))
 			continue
 		}
-		o := SyncOptions(run)
 		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID: o.ID, TaskQueue: o.TaskQueue, Priority: o.Priority, StaticSummary: o.StaticSummary, TypedSearchAttributes: o.TypedSearchAttributes,
+			WorkflowID: SyncID(run), TaskQueue: activities.TaskQueue, Priority: Fairly(run.OrganizationID), StaticSummary: run.Summary(),
+			TypedSearchAttributes: Attributes(run.OrganizationID, run.IntegrationID, run.AdapterName),
 			WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON,
 			WaitForCancellation: true,
 		})
@@ -60,36 +56,4 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 		}
 	}
 	return done, nil
-}
-
-// BackfillRuns are the runs that make up for firings of an integration's
-// schedule.
-func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]SyncInput, error) {
-	var runs []SyncInput
-	seen := make(map[string]bool)
-	for _, f := range firings {
-		if seen[f.Period] {
-			continue
-		}
-		seen[f.Period] = true
-		start, end, err := exports.ParsePeriod(f.Period)
-		if err != nil {
-			return nil, err
-		}
-		run := syncInput(in)
-		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, exports.ByBackfill, by
-		runs = append(runs, run)
-	}
-	return runs, nil
-}
-
-// BackfillOptions are the options under which a backfill starts: one at a time
-// for an integration.
-func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID: "backfill/" + organization.String() + "/" + integration.String(), TaskQueue: activities.TaskQueue, Priority: fairly(organization),
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())),
-	}
 }

@@ -19,8 +19,8 @@ import (
 func InvokeOptions(in activities.Invocation) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       InvokeID(in.OrganizationID, in.CorrelationID),
-		TaskQueue:                startQueue(in),
-		Priority:                 fairly(in.OrganizationID),
+		TaskQueue:                StartQueue(in),
+		Priority:                 Fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            in.AdapterName + " " + string(in.Operation) + ": " + in.Summary,
@@ -64,7 +64,7 @@ func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation
 		return Outcome{}, err
 	}
 	if before != nil {
-		unknown := before.Effect == "" && !before.OK && !readOnly(in)
+		unknown := before.Effect == "" && !before.OK && !in.ChangesNothing()
 		if before.Effect != classify.Open && !unknown {
 			return *before, claimed(*before)
 		}
@@ -135,7 +135,7 @@ func execute(ctx context.Context, c client.Client, in activities.Invocation, aft
 	}
 	var refused *temporal.ApplicationError
 	switch {
-	case errors.As(err, &refused) && refused.Type() == otherRequest:
+	case errors.As(err, &refused) && refused.Type() == OtherRequest:
 		return Outcome{}, &OtherRequestError{in.CorrelationID}
 	case over(err):
 		// It ended without this update: started by a schedule or by another

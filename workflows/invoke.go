@@ -1,7 +1,10 @@
 package workflows
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,7 +13,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/redact"
 )
@@ -21,10 +23,12 @@ const InvokeName = "Invoke"
 // OutcomeUpdate is the update by which callers wait for the [Outcome]. It
 // returns as soon as the outcome is known, before the audit rows are written. Its
 // argument is the [SumOf] what the caller asks; "" if any request will do. One that
-// asks something else is refused with the error type otherRequest.
+// asks something else is refused with the error type OtherRequest.
 const OutcomeUpdate = "outcome"
 
-const otherRequest = "other_request"
+// OtherRequest is the error type of an [OutcomeUpdate] that asks something else than the
+// invocation did.
+const OtherRequest = "other_request"
 
 // reserve is what the workflow keeps of the budget for reporting.
 const reserve = time.Second
@@ -42,8 +46,8 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 		}
 		return *outcome, nil
 	}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, sum string) error {
-		if sum != "" && sum != sumOf(in) {
-			return temporal.NewNonRetryableApplicationError("this correlation ID stands for another request", otherRequest, nil)
+		if sum != "" && sum != SumOfArrived(in) {
+			return temporal.NewNonRetryableApplicationError("this correlation ID stands for another request", OtherRequest, nil)
 		}
 		return nil
 	}})
@@ -133,19 +137,13 @@ func hold(ctx workflow.Context) activities.HoldResult {
 func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Trail) error {
 	f := activities.MirrorInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-		AdapterName: in.AdapterName, Operation: string(in.Operation), Actor: in.Actor, ReadOnly: readOnly(in),
+		AdapterName: in.AdapterName, Operation: string(in.Operation), Actor: in.Actor, ReadOnly: in.ChangesNothing(),
 		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
 	}
 	if !f.Rows() {
 		return nil
 	}
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, f).Get(ctx, nil)
-}
-
-// readOnly reports whether an invocation can have no effect, so that an attempt
-// that was lost leaves nothing open.
-func readOnly(in activities.Invocation) bool {
-	return in.ReadOnly || in.Operation == adapters.Ping || in.Operation == adapters.LookUp
 }
 
 // callOptions are the retry policy of an invocation, as the Temporal UI shows
@@ -162,7 +160,7 @@ func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	queue, allowance := queueOf(in)
 	return workflow.ActivityOptions{
 		TaskQueue:              queue,
-		Priority:               fairly(in.OrganizationID),
+		Priority:               Fairly(in.OrganizationID),
 		StartToCloseTimeout:    p.AttemptTimeout,
 		ScheduleToCloseTimeout: p.Budget - min(reserve, p.Budget/10) + allowance,
 		WaitForCancellation:    true, // the attempt under way must be on record
@@ -242,4 +240,11 @@ func lostOne(err error, timedOut *temporal.TimeoutError) bool {
 func outOfAttempts(err error) bool {
 	var call *temporal.ActivityError
 	return errors.As(err, &call) && call.RetryState() == enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
+}
+
+// SumOfArrived identifies what an invocation asks, as it has arrived at a worker: to
+// tell whether a correlation ID is used again for something else.
+func SumOfArrived(in activities.Invocation) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, in.Body))
+	return hex.EncodeToString(sum[:])
 }

@@ -2,14 +2,10 @@ package workflows
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
@@ -21,7 +17,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // Status is an invocation as Temporal sees it.
@@ -83,7 +79,7 @@ func (live *Status) withoutWrites(ctx context.Context, c client.Client) error {
 		return err
 	}
 	var in activities.Invocation
-	if converter.GetDefaultDataConverter().FromPayloads(e.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in) != nil || !readOnly(in) {
+	if converter.GetDefaultDataConverter().FromPayloads(e.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in) != nil || !in.ChangesNothing() {
 		return nil
 	}
 	for i := range live.Trail {
@@ -168,56 +164,35 @@ func trailInHistory(ctx context.Context, c client.Client, workflowID, runID stri
 	return trail, nil
 }
 
-// memoSum is the memo's field with the sum of what was asked.
-const memoSum = "requestSha256"
-
-// SumOf identifies what an invocation asks, to tell whether a correlation ID is
-// used again for something else. Blanks between the members of a body do not count.
-func SumOf(in activities.Invocation) string {
-	if body, err := json.Marshal(in.Body); err == nil && len(in.Body) > 0 { // as it travels
-		in.Body = body
-	}
-	return sumOf(in)
+// reasons explain a failed attempt by its rule, or else by its kind, where more
+// is to be said than that the vendor failed.
+var reasons = map[string]string{
+	activities.RuleBreaker:          "the breaker of this integration is open: the vendor failed every time of late, and one attempt at a time finds out whether it is back",
+	activities.RuleBudget:           "the organization's budget for retries at this vendor is empty: too many attempts fail, so that none is repeated for now",
+	activities.RuleQuota:            "the month's limit of requests in the integration's file is used up: see starter quota",
+	string(classify.RateLimited):    "the vendor throttles: the wait is at least as long as it asks for",
+	string(classify.QuotaExhausted): "the vendor says that the paid-for requests are used up",
 }
 
-// sumOf is [SumOf] of an invocation as it has arrived.
-func sumOf(in activities.Invocation) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, in.Body))
-	return hex.EncodeToString(sum[:])
-}
-
-// RequestSum returns the [SumOf] that an invocation was started with.
-func RequestSum(d *workflowservice.DescribeWorkflowExecutionResponse) (string, bool) {
-	var sum string
-	p, ok := d.GetWorkflowExecutionInfo().GetMemo().GetFields()[memoSum]
-	if !ok || converter.GetDefaultDataConverter().FromPayload(p, &sum) != nil {
-		return "", false
-	}
-	return sum, true
-}
-
-// Describe returns the one-line summary of an invocation for the Temporal UI,
-// without any of its data.
-func Describe(in activities.Invocation) string {
-	summary, _ := DescribeRequest(in)
-	return summary
-}
-
-// DescribeRequest is [Describe], and whether the adapter knows that the request changes
-// nothing.
-func DescribeRequest(in activities.Invocation) (summary string, readOnly bool) {
-	adapter, ok := activities.Adapters()[in.AdapterName]
-	if !ok {
-		return string(in.Operation), false
-	}
-	plan, err := adapter.Describe(in.Operation, in.Body)
-	if err != nil {
-		return string(in.Operation) + " (malformed request)", false
-	}
-	return strings.Map(func(r rune) rune { // which an invocation's summary cannot hold
-		if activities.CheckLine("", string(r), utf8.UTFMax) != nil {
-			return -1
-		}
+// Reason says why an invocation waits after its last attempt, or was not tried
+// again. It is empty where the attempt's own message says it all.
+func Reason(last activities.Attempt) string {
+	if r, ok := reasons[last.Rule]; ok {
 		return r
-	}, plan.Summary), plan.Guard == adapters.ReadOnly
+	}
+	return reasons[string(last.Kind)]
+}
+
+// waitsFor says why a call that is not running does not run.
+func waitsFor(p *workflow.PendingActivityInfo, live Status) string {
+	due := live.NextAttemptAt == nil || !live.NextAttemptAt.After(time.Now())
+	switch {
+	case p.GetState() != enums.PENDING_ACTIVITY_STATE_SCHEDULED:
+		return ""
+	case due && strings.HasPrefix(p.GetActivityOptions().GetTaskQueue().GetName(), activities.TaskQueue+"/"):
+		return "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests; the latter needs a worker that reaches PostgreSQL"
+	case due:
+		return "it waits for a worker: all are busy, or none runs"
+	}
+	return Reason(live.Trail.Last())
 }

@@ -1,12 +1,9 @@
 package workflows
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -37,11 +34,6 @@ type MonitorProgress struct {
 	Watched   activities.InspectResult `json:"watched"`
 	WarmedFor time.Time                `json:"warmedFor,omitzero"` // the scheduled run that was warmed up for last
 	LookedAt  time.Time                `json:"lookedAt"`
-}
-
-// MonitorID is the workflow ID of an integration's monitor.
-func MonitorID(organization, integration uuid.UUID) string {
-	return "monitor/" + organization.String() + "/" + integration.String()
 }
 
 // lookAgain is how long a monitor goes without looking at its integration. It
@@ -267,41 +259,4 @@ func (m *monitor) record(ctx workflow.Context, seen ...health.Observation) error
 		u.ProbeInterval, _ = m.Record.Wait(m.Watched.Policy)
 	}
 	return store(ctx, activities.RecordHealthName, "health: "+string(m.Record.State), u, nil)
-}
-
-// monitorOptions are the options under which a monitor starts. There is at most
-// one of an integration.
-func monitorOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID: MonitorID(organization, integration), TaskQueue: activities.TaskQueue,
-		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "watches an integration",
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())),
-	}
-}
-
-// EnsureMonitor starts an integration's monitor if it is not running.
-func EnsureMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
-	_, err := c.ExecuteWorkflow(ctx, monitorOptions(organization, integration), MonitorName,
-		MonitorInput{OrganizationID: organization, IntegrationID: integration})
-	return err
-}
-
-// ReportObservations hands what traffic showed to an integration's monitor, and starts
-// it if it is not running. It is an [activities.Tell].
-func ReportObservations(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
-	return signalMonitor(ctx, c, organization, integration, ObservedSignal, seen)
-}
-
-// RefreshMonitor makes an integration's monitor look at its integration.
-func RefreshMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
-	return signalMonitor(ctx, c, organization, integration, ChangedSignal, nil)
-}
-
-func signalMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID, signal string, arg any) error {
-	o := monitorOptions(organization, integration)
-	_, err := c.SignalWithStartWorkflow(ctx, o.ID, signal, arg, o, MonitorName, MonitorInput{OrganizationID: organization, IntegrationID: integration})
-	return err
 }

@@ -45,7 +45,7 @@ type Failure struct {
 // retries that could help have been made.
 func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.HoldResult, answer activities.Answer, err error) Outcome {
 	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: trail.Last().Number}
-	if !readOnly(in) {
+	if !in.ChangesNothing() {
 		var ended bool
 		var until time.Time
 		out.Effect, ended, until = trail.Effect()

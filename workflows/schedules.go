@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/exports"
@@ -90,20 +89,11 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 	return "removed", nil
 }
 
-// syncInput is what a schedule's firings start.
-func syncInput(in integrations.Integration) SyncInput {
-	return SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
-		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
-	}
-}
-
 func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
-		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: fairly(in.OrganizationID),
-		StaticSummary: in.Adapter + " export, " + in.Schedule.String(),
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.ID.String()), AdapterName.ValueSet(in.Adapter)),
+		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: Fairly(in.OrganizationID),
+		StaticSummary:         in.Adapter + " export, " + in.Schedule.String(),
+		TypedSearchAttributes: Attributes(in.OrganizationID, in.ID, in.Adapter),
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -48,23 +46,6 @@ type SyncResult struct {
 	AlreadyExported bool           `json:"alreadyExported"`
 	Refused         string         `json:"refused,omitempty"`
 	Export          exports.Export `json:"export"`
-}
-
-// SyncOptions are the options under which a run starts. Its ID is its period's:
-// there is at most one run of a period at a time.
-func SyncOptions(in SyncInput) client.StartWorkflowOptions {
-	id := "export/" + in.OrganizationID.String() + "/" + in.IntegrationID.String() + "/" + in.Period
-	if in.ParentID != nil {
-		id += "/retry/" + in.ParentID.String()
-	}
-	return client.StartWorkflowOptions{
-		ID: id, TaskQueue: activities.TaskQueue, Priority: fairly(in.OrganizationID),
-		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            in.AdapterName + " export " + in.Period,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.IntegrationID.String()), AdapterName.ValueSet(in.AdapterName)),
-	}
 }
 
 // Sync exports a period once: claim it, plan which entries go in which chunk,

@@ -24,7 +24,6 @@ package workflows
 import (
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -46,12 +45,6 @@ var (
 // SearchAttributes are the names of all search attributes.
 func SearchAttributes() []string {
 	return []string{OrganizationID.GetName(), IntegrationID.GetName(), AdapterName.GetName(), CorrelationID.GetName(), ErrorClass.GetName()}
-}
-
-// InvokeID is the workflow ID of an invocation. The same correlation ID is the
-// same invocation.
-func InvokeID(organization, correlation uuid.UUID) string {
-	return "invoke/" + organization.String() + "/" + correlation.String()
 }
 
 // WorkerOptions returns the options that a worker must have.

@@ -1,0 +1,61 @@
+package workflows
+
+import (
+	"github.com/google/uuid"
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+)
+
+// SyncOptions are the options under which a run starts. Its ID is its period's:
+// there is at most one run of a period at a time.
+func SyncOptions(in SyncInput) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: SyncID(in), TaskQueue: activities.TaskQueue, Priority: Fairly(in.OrganizationID),
+		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		StaticSummary:            in.Summary(),
+		TypedSearchAttributes:    Attributes(in.OrganizationID, in.IntegrationID, in.AdapterName),
+	}
+}
+
+// BackfillRuns are the runs that make up for firings of an integration's
+// schedule.
+func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]SyncInput, error) {
+	var runs []SyncInput
+	seen := make(map[string]bool)
+	for _, f := range firings {
+		if seen[f.Period] {
+			continue
+		}
+		seen[f.Period] = true
+		start, end, err := exports.ParsePeriod(f.Period)
+		if err != nil {
+			return nil, err
+		}
+		run := syncInput(in)
+		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, exports.ByBackfill, by
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// BackfillOptions are the options under which a backfill starts: one at a time
+// for an integration.
+func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: BackfillID(organization, integration), TaskQueue: activities.TaskQueue, Priority: Fairly(organization),
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    Attributes(organization, integration, ""),
+	}
+}
+
+// syncInput is what a schedule's firings start.
+func syncInput(in integrations.Integration) SyncInput {
+	return SyncInput{
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
+		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
+	}
+}
