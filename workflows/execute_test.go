@@ -12,6 +12,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -43,7 +44,7 @@ func TestOutcomeIsOfTheSameRequest(t *testing.T) {
 	for i, c := range []struct {
 		into *answer
 		args []any
-	}{{&same, []any{workflows.SumOf(in)}}, {&also, []any{workflows.SumOf(spaced)}}, {&none, nil}, {&another, []any{workflows.SumOf(other)}}} {
+	}{{&same, []any{engine.SumOf(in)}}, {&also, []any{engine.SumOf(spaced)}}, {&none, nil}, {&another, []any{engine.SumOf(other)}}} {
 		b.env.RegisterDelayedCallback(func() {
 			b.env.UpdateWorkflow(workflows.OutcomeUpdate, string(rune('a'+i)), c.into, c.args...)
 		}, 0)
@@ -66,7 +67,7 @@ func TestSumOf(t *testing.T) {
 	encoded, err := json.Marshal(in)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(encoded, &travelled))
-	require.Equal(t, workflows.SumOf(in), workflows.SumOf(travelled))
+	require.Equal(t, engine.SumOf(in), engine.SumOf(travelled))
 	for name, change := range map[string]func(*activities.Invocation){
 		"integration": func(in *activities.Invocation) { in.IntegrationID = uuid.New() },
 		"operation":   func(in *activities.Invocation) { in.Operation = adapters.Call },
@@ -74,7 +75,7 @@ func TestSumOf(t *testing.T) {
 	} {
 		changed := in
 		change(&changed)
-		require.NotEqual(t, workflows.SumOf(in), workflows.SumOf(changed), name)
+		require.NotEqual(t, engine.SumOf(in), engine.SumOf(changed), name)
 	}
 }
 
@@ -95,7 +96,7 @@ func TestPlanned(t *testing.T) {
 	in := activities.Invocation{AdapterName: "xledger", Operation: adapters.Call}
 	for body, want := range map[string]bool{`{"query":"{ a }"}`: true, `{"query":"mutation { addProjects(inputs: []) { x } }"}`: false, `1`: false} {
 		in.Body = json.RawMessage(body)
-		_, readOnly := workflows.DescribeRequest(in)
+		_, readOnly := engine.DescribeRequest(in)
 		require.Equal(t, want, readOnly, body)
 	}
 }

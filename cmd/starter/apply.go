@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 func (a *app) integrationsApply() *cobra.Command {
@@ -83,11 +83,11 @@ type applied struct {
 }
 
 type appliedSchedule struct {
-	Action   string             `json:"action"` // created, updated, unchanged, removed
-	Schedule string             `json:"schedule,omitempty"`
-	Paused   bool               `json:"paused,omitempty"`
-	Next     []workflows.Firing `json:"next,omitempty"`
-	Remarks  []string           `json:"remarks,omitempty"`
+	Action   string          `json:"action"` // created, updated, unchanged, removed
+	Schedule string          `json:"schedule,omitempty"`
+	Paused   bool            `json:"paused,omitempty"`
+	Next     []engine.Firing `json:"next,omitempty"`
+	Remarks  []string        `json:"remarks,omitempty"`
 }
 
 // scheduleStep is something to do in Temporal.
@@ -235,7 +235,7 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal client.Client, dryRun bool) (err error) {
 	in := s.in
 	if s.remove {
-		s.result.Action, err = workflows.RemoveSchedule(ctx, temporal, in.OrganizationID, in.ID, dryRun)
+		s.result.Action, err = engine.RemoveSchedule(ctx, temporal, in.OrganizationID, in.ID, dryRun)
 		return err
 	}
 	// Asked now: a pause outlives the removal of its integration, and somebody
@@ -248,13 +248,13 @@ func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal cl
 	if p != nil {
 		note = noteOf(*p)
 	}
-	if s.result.Action, err = workflows.ApplySchedule(ctx, temporal, in, note, dryRun); err != nil || in.Schedule == nil {
+	if s.result.Action, err = engine.ApplySchedule(ctx, temporal, in, note, dryRun); err != nil || in.Schedule == nil {
 		return err
 	}
 	now := time.Now()
 	*s.result = appliedSchedule{
 		Action: s.result.Action, Schedule: in.Schedule.String(), Paused: p != nil,
-		Next: workflows.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
+		Next: engine.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
 	}
 	return nil
 }

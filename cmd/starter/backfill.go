@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 	"github.com/ledgerline/ledgerline/zones"
@@ -34,11 +35,11 @@ time zone, or RFC 3339. A period that was exported stays exported once.`,
 				return nil, err
 			}
 		}
-		runs, err := workflows.BackfillRuns(s.in, firings, whoami())
+		runs, err := engine.BackfillRuns(s.in, firings, whoami())
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.temporal.ExecuteWorkflow(c.Context(), workflows.BackfillOptions(s.in.OrganizationID, s.in.ID), workflows.BackfillName, workflows.BackfillInput{Runs: runs})
+		_, err = s.temporal.ExecuteWorkflow(c.Context(), engine.BackfillOptions(s.in.OrganizationID, s.in.ID), workflows.BackfillName, workflows.BackfillInput{Runs: runs})
 		if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 			return nil, fmt.Errorf("a backfill of %s is going on; see starter exports list, and start this one when it is over", s.in.Name)
 		}
@@ -54,7 +55,7 @@ time zone, or RFC 3339. A period that was exported stays exported once.`,
 }
 
 // backfillOf returns the firings in [from, to), or says what is wrong with them.
-func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]workflows.Firing, error) {
+func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]engine.Firing, error) {
 	start, err := timeIn(s.TimeZone, "--from", from)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]work
 	if len(times) == 0 {
 		return nil, usage("the schedule does not fire from %s to %s: %s", local(start), local(end), s)
 	}
-	return workflows.Firings(s, times), nil
+	return engine.Firings(s, times), nil
 }
 
 // timeIn reads a date, as midnight in a zone, or an RFC 3339 time.

@@ -17,6 +17,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -86,7 +87,7 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 			}
 			in.IntegrationID, in.AdapterName, in.Policy = spec.ID, spec.Adapter, spec.Policy
 			in.OwnQueue = spec.Limits.OwnQueue()
-			in.Summary, in.ReadOnly = workflows.DescribeRequest(in)
+			in.Summary, in.ReadOnly = engine.DescribeRequest(in)
 			temporal, _, err := a.temporal(ctx)
 			if err != nil {
 				return err
@@ -94,9 +95,9 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 			defer temporal.Close()
 
 			say(c.ErrOrStderr(), "correlation ID %s", in.CorrelationID)
-			execute := workflows.Execute
+			execute := engine.Execute
 			if correlation != "" {
-				execute = workflows.ExecuteAgain
+				execute = engine.ExecuteAgain
 			}
 			outcome, err := execute(ctx, temporal, in)
 			if err != nil {

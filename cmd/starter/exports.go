@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -194,7 +195,7 @@ func (a *app) callNow(ctx context.Context, words io.Writer, e exports.Export) *c
 		return nil
 	}
 	defer temporal.Close()
-	live, err := workflows.ExportStatus(ctx, temporal, e.WorkflowID)
+	live, err := engine.ExportStatus(ctx, temporal, e.WorkflowID)
 	if err != nil {
 		say(words, "note: Temporal does not say how its run is doing: %v", err)
 		return nil

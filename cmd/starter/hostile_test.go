@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -339,7 +340,7 @@ var hostileCases = map[string][]hostileCase{
 	"redact":             {args("redact"), args("redact", "HOSTILE")},
 	"schedules backfill": {args("schedules", "backfill", oneOrg, "--integration", "HOSTILE", "--from", "HOSTILE", "--to", "x"), printing(saying)},
 	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(describe)},
-	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v workflows.ScheduleState) error {
+	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v engine.ScheduleStatus) error {
 		return table(w, [][]string{{v.Name, v.Schedule, stateOfSchedule(v), v.Note}})
 	})},
 	"schedules pause":   {args("schedules", "pause", oneOrg, "--integration", "x", "--reason", "HOSTILE"), args("schedules", "pause", oneOrg, "--integration", "HOSTILE"), printing(saying)},
@@ -351,7 +352,7 @@ var hostileCases = map[string][]hostileCase{
 }
 
 // saying is a line of a command, as all are written.
-func saying(w io.Writer, v workflows.ScheduleState) error {
+func saying(w io.Writer, v engine.ScheduleStatus) error {
 	return say(w, "schedule of %s: %s (%v)", v.Name, v.Note, errors.New(v.Name))
 }
 

@@ -9,9 +9,9 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // step is what the steps of pausing and resuming work on.
@@ -35,7 +35,7 @@ func (s step) after(done string, schedule func(client.Client) error) error {
 		}
 	}
 	if err == nil {
-		err = workflows.RefreshMonitor(s.c.Context(), temporal, s.in.OrganizationID, s.in.ID)
+		err = engine.RefreshMonitor(s.c.Context(), temporal, s.in.OrganizationID, s.in.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w; run the command again", done, err)
@@ -45,7 +45,7 @@ func (s step) after(done string, schedule func(client.Client) error) error {
 }
 
 func (s step) handle(temporal client.Client) (client.ScheduleHandle, *client.ScheduleDescription, error) {
-	h := temporal.ScheduleClient().GetHandle(s.c.Context(), workflows.ScheduleID(s.in.OrganizationID, s.in.ID))
+	h := temporal.ScheduleClient().GetHandle(s.c.Context(), engine.ScheduleID(s.in.OrganizationID, s.in.ID))
 	d, err := h.Describe(s.c.Context())
 	var none *serviceerror.NotFound
 	if errors.As(err, &none) {

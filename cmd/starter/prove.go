@@ -21,6 +21,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -330,7 +331,7 @@ func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control 
 	if err != nil {
 		return nil, "", err
 	}
-	out, err := workflows.Execute(ctx, p.temporal, activities.Invocation{
+	out, err := engine.Execute(ctx, p.temporal, activities.Invocation{
 		OrganizationID: p.spec.OrganizationID, IntegrationID: p.spec.ID, AdapterName: p.spec.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.LookUp, Body: body, Policy: p.spec.Policy, Actor: whoami(), ReadOnly: true,
 		OwnQueue: p.spec.Limits.OwnQueue(), Summary: fmt.Sprintf("look-up of %d entries", len(keys.Keys)),

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 func (a *app) schedules() *cobra.Command {
@@ -40,13 +40,13 @@ func (a *app) schedulesList() *cobra.Command {
 				return err
 			}
 			defer temporal.Close()
-			states := []workflows.ScheduleState{}
+			states := []engine.ScheduleStatus{}
 			var faults []error
 			for _, in := range list {
 				if in.Schedule == nil {
 					continue
 				}
-				s, err := workflows.DescribeSchedule(c.Context(), temporal, in)
+				s, err := engine.DescribeSchedule(c.Context(), temporal, in)
 				if err != nil {
 					faults = append(faults, err)
 					continue
@@ -74,7 +74,7 @@ func (a *app) schedulesList() *cobra.Command {
 	return c
 }
 
-func stateOfSchedule(s workflows.ScheduleState) string {
+func stateOfSchedule(s engine.ScheduleStatus) string {
 	state := "active"
 	if s.Paused {
 		state = "paused"
@@ -91,7 +91,7 @@ type schedule struct {
 	pool     *pgxpool.Pool
 	temporal client.Client
 	handle   client.ScheduleHandle
-	state    workflows.ScheduleState
+	state    engine.ScheduleStatus
 }
 
 // onSchedule makes a command on one schedule, which exists when do is called.
@@ -115,8 +115,8 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, schedule) (an
 			return err
 		}
 		defer temporal.Close()
-		s := schedule{in: in, pool: pool, temporal: temporal, handle: temporal.ScheduleClient().GetHandle(c.Context(), workflows.ScheduleID(in.OrganizationID, in.ID))}
-		if s.state, err = workflows.DescribeSchedule(c.Context(), temporal, in); err != nil {
+		s := schedule{in: in, pool: pool, temporal: temporal, handle: temporal.ScheduleClient().GetHandle(c.Context(), engine.ScheduleID(in.OrganizationID, in.ID))}
+		if s.state, err = engine.DescribeSchedule(c.Context(), temporal, in); err != nil {
 			return err
 		}
 		result, err := do(c, s)
@@ -124,7 +124,7 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, schedule) (an
 			return err
 		}
 		if result == nil {
-			if result, err = workflows.DescribeSchedule(c.Context(), temporal, in); err != nil {
+			if result, err = engine.DescribeSchedule(c.Context(), temporal, in); err != nil {
 				return err
 			}
 		}
@@ -146,7 +146,7 @@ func (a *app) schedulesDescribe() *cobra.Command {
 	})
 }
 
-func describe(w io.Writer, s workflows.ScheduleState) error {
+func describe(w io.Writer, s engine.ScheduleStatus) error {
 	err := table(w, [][]string{
 		{"Integration", s.Name + " " + s.IntegrationID.String()},
 		{"Schedule", s.Schedule},
@@ -176,7 +176,7 @@ func describe(w io.Writer, s workflows.ScheduleState) error {
 	return firingTable(w, "NEXT FIRINGS", s.Next)
 }
 
-func firingTable(w io.Writer, title string, list []workflows.Firing) error {
+func firingTable(w io.Writer, title string, list []engine.Firing) error {
 	rows := [][]string{{title, "PERIOD"}}
 	for _, f := range list {
 		rows = append(rows, []string{local(f.At), f.Period})

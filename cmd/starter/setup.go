@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -57,7 +58,7 @@ make your own users members of them. After a restore it sets owners and rights a
 				return fmt.Errorf("%w (or --skip-temporal)", err)
 			}
 			defer temporal.Close()
-			added, err := workflows.AddSearchAttributes(ctx, temporal, namespace)
+			added, err := engine.AddSearchAttributes(ctx, temporal, namespace)
 			if err != nil {
 				return err
 			}

@@ -16,8 +16,8 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 func (a *app) show() *cobra.Command {
@@ -68,7 +68,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 		say(words, "note: %v; showing the audit record only", err)
 	} else {
 		defer temporal.Close()
-		live, err := workflows.InvocationStatus(ctx, temporal, organization, correlation)
+		live, err := engine.InvocationStatus(ctx, temporal, organization, correlation)
 		var notFound *serviceerror.NotFound
 		switch {
 		case errors.As(err, &notFound):
@@ -156,7 +156,7 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		s.Attempts = append(s.Attempts, at)
 		s.TotalAttempts = max(s.TotalAttempts, r.AttemptNumber)
 	}
-	s.Reason = workflows.Reason(s.Attempts.Last())
+	s.Reason = engine.Reason(s.Attempts.Last())
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -118,7 +119,7 @@ func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInp
 		return err
 	}
 	defer temporal.Close()
-	run, err := temporal.ExecuteWorkflow(c.Context(), workflows.SyncOptions(in), workflows.SyncName, in)
+	run, err := temporal.ExecuteWorkflow(c.Context(), engine.SyncOptions(in), workflows.SyncName, in)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -102,7 +103,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 // verify has a worker check the contract with an integration's vendor.
 func verify(ctx context.Context, temporal client.Client, spec integrations.Integration) (verified, error) {
 	v := verified{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
-	out, err := workflows.Execute(ctx, temporal, activities.Invocation{
+	out, err := engine.Execute(ctx, temporal, activities.Invocation{
 		OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: spec.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Verify, Policy: workflows.VerifyPolicy(), Actor: whoami(), ReadOnly: true,
 		OwnQueue: spec.Limits.OwnQueue(), Summary: "the contract with the vendor",

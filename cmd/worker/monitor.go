@@ -13,9 +13,9 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // How often the worker looks which integrations there are, how far apart it
@@ -48,7 +48,7 @@ type known struct {
 // ctx ends. It adds to the hooks of acts, so it must be called before work begins.
 func keepMonitors(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, acts *activities.Activities, log *slog.Logger) (wait func()) {
 	observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-		if err := workflows.ReportObservations(ctx, temporal, organization, integration, seen); err != nil {
+		if err := engine.ReportObservations(ctx, temporal, organization, integration, seen); err != nil {
 			return err
 		}
 		acts.NoteTraffic(ctx, organization, integration, seen)
@@ -120,9 +120,9 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 	var err error
 	switch {
 	case seen && was.version != in.Version:
-		err = workflows.RefreshMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = engine.RefreshMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	case !seen || in.Overdue || now.After(was.until):
-		err = workflows.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = engine.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	default:
 		return true
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
@@ -225,7 +226,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
 	}
-	missing, err := workflows.MissingSearchAttributes(ctx, dialed, options.Namespace)
+	missing, err := engine.MissingSearchAttributes(ctx, dialed, options.Namespace)
 	switch {
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)

@@ -13,12 +13,12 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/watcher"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // watchEvery is how long the watcher waits between two looks. Every worker
@@ -32,13 +32,13 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 		Paused: func(ctx context.Context, organization, integration uuid.UUID) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
-			return workflows.SchedulePaused(ctx, temporal, organization, integration)
+			return engine.SchedulePaused(ctx, temporal, organization, integration)
 		},
 	}
 	w.Dead = func(ctx context.Context, e exports.Export) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
-		return workflows.RunClosed(ctx, temporal, e)
+		return engine.RunClosed(ctx, temporal, e)
 	}
 	w.Stuck = func(ctx context.Context, e exports.Export) error {
 		news, err := runlog.QueueNotification(ctx, pool, runlog.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: notify.Missed,

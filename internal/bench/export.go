@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -99,7 +100,7 @@ func exportRun(ctx context.Context, stack *devstack.Stack, c client.Client, n in
 		return 0, 0, 0, err
 	}
 	began := time.Now()
-	run, err := c.ExecuteWorkflow(ctx, workflows.SyncOptions(in), workflows.SyncName, in)
+	run, err := c.ExecuteWorkflow(ctx, engine.SyncOptions(in), workflows.SyncName, in)
 	if err != nil {
 		return 0, 0, 0, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -81,7 +82,7 @@ func invocation(ctx context.Context, s *servers) error {
 	}
 	runOurs := func(ctx context.Context) error {
 		in := ping(organization, list["xledger-main"])
-		options := workflows.InvokeOptions(in)
+		options := engine.InvokeOptions(in)
 		options.EnableEagerStart = true
 		run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 		if err != nil {
@@ -108,7 +109,7 @@ func invocation(ctx context.Context, s *servers) error {
 	var waits []float64
 	for range 100 {
 		began := time.Now()
-		if _, err := workflows.Execute(ctx, c, ping(organization, list["xledger-main"])); err != nil {
+		if _, err := engine.Execute(ctx, c, ping(organization, list["xledger-main"])); err != nil {
 			return err
 		}
 		waits = append(waits, float64(time.Since(began).Microseconds())/1000)
@@ -129,7 +130,7 @@ func claims(ctx context.Context, c client.Client, acts *activities.Activities, o
 		in := ping(organization, spec)
 		in.Operation, in.Body = adapters.Call, []byte(body)
 		began := time.Now()
-		out, err := workflows.Execute(ctx, c, in)
+		out, err := engine.Execute(ctx, c, in)
 		if err == nil && !out.OK {
 			err = fmt.Errorf("a call failed: %s", out.Failure.Message)
 		}
@@ -226,7 +227,7 @@ func histories(ctx context.Context, c client.Client, stack *devstack.Stack, in a
 		in     activities.Invocation
 		target float64
 	}{{"history_events_success", in, 11}, {"history_events_exhausted", failing, 18}} {
-		run, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(h.in), workflows.InvokeName, h.in)
+		run, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(h.in), workflows.InvokeName, h.in)
 		if err != nil {
 			return err
 		}
@@ -249,6 +250,6 @@ func ping(organization uuid.UUID, in integrations.Integration) activities.Invoca
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
-	inv.Summary = workflows.Describe(inv)
+	inv.Summary = engine.Describe(inv)
 	return inv
 }

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -63,7 +64,7 @@ func isolation(ctx context.Context, s *servers) error {
 		return err
 	}
 	one := func(ctx context.Context) error {
-		out, err := workflows.Execute(ctx, c, ping(calm, list["xledger-main"]))
+		out, err := engine.Execute(ctx, c, ping(calm, list["xledger-main"]))
 		if err == nil && !out.OK {
 			err = fmt.Errorf("an invocation failed: %s", out.Failure.Message)
 		}
@@ -137,8 +138,8 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 			word = "works"
 		}
 		in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"query `+word+` { __typename }"}`)
-		in.Summary = workflows.Describe(in)
-		run, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(in), workflows.InvokeName, in)
+		in.Summary = engine.Describe(in)
+		run, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(in), workflows.InvokeName, in)
 		if err == nil {
 			mu.Lock()
 			started = append(started, run)

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -67,7 +68,7 @@ func counting(ctx context.Context, s *servers) error {
 		}
 		if watched {
 			observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-				return workflows.ReportObservations(ctx, c, organization, integration, seen)
+				return engine.ReportObservations(ctx, c, organization, integration, seen)
 			}, activities.ObserverOptions{}, quiet)
 			acts.Observe, acts.LastSuccess = observer.Observe, observer.LastSuccess
 			loops.Go(func() { observer.Run(ctx) })
@@ -76,7 +77,7 @@ func counting(ctx context.Context, s *servers) error {
 		workflows.Register(w, acts)
 		f := func(ctx context.Context) error {
 			in := ping(organization, list["xledger-main"])
-			options := workflows.InvokeOptions(in)
+			options := engine.InvokeOptions(in)
 			options.TaskQueue, options.EnableEagerStart = queue, true
 			run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 			if err != nil {
@@ -205,7 +206,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 	}
 	single := func() (float64, error) {
 		began := time.Now()
-		_, err := workflows.Execute(ctx, c, ping(b, other["xledger-main"]))
+		_, err := engine.Execute(ctx, c, ping(b, other["xledger-main"]))
 		return time.Since(began).Seconds(), err
 	}
 	w, err := start()
@@ -224,7 +225,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 	w.Kill()
 	_, err = many(ctx, func(ctx context.Context) error {
 		in := ping(a, mine)
-		_, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(in), workflows.InvokeName, in)
+		_, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(in), workflows.InvokeName, in)
 		return err
 	}, 32, settings.queued)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // schedules measures how late runs claim their period when 500 schedules fire
@@ -34,7 +34,7 @@ func schedules(ctx context.Context, s *servers) error {
 		}
 		in := list["xledger-main"]
 		in.Schedule = &integrations.Schedule{Every: "daily", Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
-		if _, err := workflows.ApplySchedule(ctx, c, in, "", false); err != nil {
+		if _, err := engine.ApplySchedule(ctx, c, in, "", false); err != nil {
 			return err
 		}
 	}

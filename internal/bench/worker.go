@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -81,7 +82,7 @@ func backoff(ctx context.Context, c client.Client, stack *devstack.Stack, w *dev
 		in := callers[int(next.Add(1))%len(callers)]
 		in.CorrelationID = uuid.New()
 		in.Policy.Budget = time.Hour
-		_, err := c.ExecuteWorkflow(ctx, workflows.InvokeOptions(in), workflows.InvokeName, in)
+		_, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(in), workflows.InvokeName, in)
 		return err
 	}, 32, waiting)
 	if err != nil {

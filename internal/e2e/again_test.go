@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -62,8 +63,8 @@ func TestCorrelationIDStandsForOneRequest(t *testing.T) {
 		_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.InvokeID(o.id, id), "")
 		return err == nil
 	}, 10*time.Second, 20*time.Millisecond)
-	_, err := workflows.Execute(t.Context(), temporal, in) // a ping
-	var other *workflows.OtherRequestError
+	_, err := engine.Execute(t.Context(), temporal, in) // a ping
+	var other *engine.OtherRequestError
 	require.ErrorAs(t, err, &other, "while it runs")
 	first := <-running
 	require.True(t, fromJSON[workflows.Outcome](t, first).OK, first)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -50,7 +51,7 @@ func TestCancelBetweenAttempts(t *testing.T) {
 	run := begin(t, in)
 	told := make(chan workflows.Outcome, 1)
 	go func() {
-		out, err := workflows.Execute(t.Context(), temporal, in) // as starter call does
+		out, err := engine.Execute(t.Context(), temporal, in) // as starter call does
 		if err != nil {
 			out.Failure = &workflows.Failure{Message: err.Error()}
 		}

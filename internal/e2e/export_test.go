@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -77,7 +78,7 @@ func (b book) verified(t *testing.T, integration string) {
 
 func (b book) start(t *testing.T, in workflows.SyncInput) client.WorkflowRun {
 	t.Helper()
-	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.SyncOptions(in), workflows.SyncName, in)
+	run, err := temporal.ExecuteWorkflow(t.Context(), engine.SyncOptions(in), workflows.SyncName, in)
 	require.NoError(t, err)
 	return run
 }
@@ -414,7 +415,7 @@ func TestExportTakenOver(t *testing.T) {
 	run := b.start(t, in)
 	b.deferred(t)
 	require.NoError(t, temporal.TerminateWorkflow(t.Context(), run.GetID(), "", "by hand"))
-	options := workflows.SyncOptions(in)
+	options := engine.SyncOptions(in)
 	options.ID += "/another"
 	next, err := temporal.ExecuteWorkflow(t.Context(), options, workflows.SyncName, in)
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -62,7 +63,7 @@ func all(t *testing.T, list []activities.Invocation) []workflows.Outcome {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			var err error
-			if out[i], err = workflows.Execute(ctx, temporal, in); err != nil {
+			if out[i], err = engine.Execute(ctx, temporal, in); err != nil {
 				t.Error(err)
 			}
 		})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -109,7 +110,7 @@ func (o tenant) ping(integration string) activities.Invocation {
 		OrganizationID: o.id, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
-	inv.Summary = workflows.Describe(inv)
+	inv.Summary = engine.Describe(inv)
 	return inv
 }
 
@@ -162,7 +163,7 @@ func execute(t *testing.T, in activities.Invocation) workflows.Outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	out, err := workflows.Execute(ctx, temporal, in)
+	out, err := engine.Execute(ctx, temporal, in)
 	require.NoError(t, err)
 	return out
 }
@@ -170,7 +171,7 @@ func execute(t *testing.T, in activities.Invocation) workflows.Outcome {
 // begin starts an invocation without waiting for it.
 func begin(t *testing.T, in activities.Invocation) client.WorkflowRun {
 	t.Helper()
-	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.InvokeOptions(in), workflows.InvokeName, in)
+	run, err := temporal.ExecuteWorkflow(t.Context(), engine.InvokeOptions(in), workflows.InvokeName, in)
 	require.NoError(t, err)
 	return run
 }

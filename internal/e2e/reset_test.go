@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -125,7 +126,7 @@ func TestExportStartedTwice(t *testing.T) {
 	b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, DelayMS: 1000})
 	in := b.input(t, "2026-10")
-	other := workflows.SyncOptions(in)
+	other := engine.SyncOptions(in)
 	other.ID += "/other"
 	runs := []client.WorkflowRun{b.start(t, in)}
 	second, err := temporal.ExecuteWorkflow(t.Context(), other, workflows.SyncName, in)

@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // file is an integration file with a section added to xledger-main.
@@ -42,7 +42,7 @@ func (o tenant) onMain(t *testing.T, command string, args ...string) (out, words
 // describeMain looks at the schedule of xledger-main in Temporal itself.
 func (o tenant) describeMain(t *testing.T) (*client.ScheduleDescription, error) {
 	t.Helper()
-	return temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(o.id, o.integrations["xledger-main"].ID)).Describe(t.Context())
+	return temporal.ScheduleClient().GetHandle(t.Context(), engine.ScheduleID(o.id, o.integrations["xledger-main"].ID)).Describe(t.Context())
 }
 
 func asAdmin(t *testing.T, sql string, args ...any) {
@@ -164,7 +164,7 @@ func TestApplyPrune(t *testing.T) {
 	// next, of whatever file.
 	in := o.integrations["xledger-main"]
 	in.Schedule = &integrations.Schedule{Every: "daily", TimeZone: "UTC"}
-	_, err = workflows.ApplySchedule(t.Context(), temporal, in, "", false)
+	_, err = engine.ApplySchedule(t.Context(), temporal, in, "", false)
 	require.NoError(t, err)
 	apply(t, without)
 	_, err = o.describeMain(t)
@@ -277,15 +277,15 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			in := integrations.Integration{OrganizationID: uuid.New(), ID: uuid.New(), Name: "x", Adapter: "xledger", Policy: classify.DefaultPolicy(), Schedule: &s}
-			action, err := workflows.ApplySchedule(t.Context(), temporal, in, "", false)
+			action, err := engine.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
 			require.Equal(t, "created", action)
-			action, err = workflows.ApplySchedule(t.Context(), temporal, in, "", false)
+			action, err = engine.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
 			require.Equal(t, "unchanged", action, "what Temporal made of it is what we asked for")
 			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 30, 0, time.UTC)
 			answer, err := temporal.WorkflowService().ListScheduleMatchingTimes(t.Context(), &workflowservice.ListScheduleMatchingTimesRequest{
-				Namespace: "default", ScheduleId: workflows.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
+				Namespace: "default", ScheduleId: engine.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
 			})
 			require.NoError(t, err)
 			var got, want []string
@@ -300,14 +300,14 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 				want = want[:len(got)] // the server lists the first thousand
 			}
 			require.Equal(t, want, got)
-			d, err := workflows.DescribeSchedule(t.Context(), temporal, in)
+			d, err := engine.DescribeSchedule(t.Context(), temporal, in)
 			require.NoError(t, err)
 			require.False(t, d.OutOfSync)
 			for i, at := range s.Next(time.Now(), len(d.Next)) {
 				require.True(t, at.Equal(d.Next[i].At), "%s and %s", at, d.Next[i].At)
 			}
 			require.NotEmpty(t, d.Next)
-			action, err = workflows.RemoveSchedule(t.Context(), temporal, in.OrganizationID, in.ID, false)
+			action, err = engine.RemoveSchedule(t.Context(), temporal, in.OrganizationID, in.ID, false)
 			require.NoError(t, err)
 			require.Equal(t, "removed", action)
 		})
@@ -329,7 +329,7 @@ func TestScheduleCommands(t *testing.T) {
 	require.Contains(t, words, "--reason is missing")
 	out, words, code = o.onMain(t, "pause", "--reason", "closing the year", "-o", "json")
 	require.Zero(t, code, words)
-	state := fromJSON[workflows.ScheduleState](t, out)
+	state := fromJSON[engine.ScheduleStatus](t, out)
 	require.True(t, state.Paused)
 	require.Contains(t, state.Note, ": closing the year")
 	require.Empty(t, queryStrings(t, "SELECT name FROM ledgerline.integrations WHERE organization_id = $1 AND paused_at IS NOT NULL", o.id), "calls go on")
@@ -338,7 +338,7 @@ func TestScheduleCommands(t *testing.T) {
 
 	// Lost in Temporal, it is made again by applying the file; the pause was the
 	// lost schedule's.
-	_, err := workflows.RemoveSchedule(t.Context(), temporal, o.id, o.integrations["xledger-main"].ID, false)
+	_, err := engine.RemoveSchedule(t.Context(), temporal, o.id, o.integrations["xledger-main"].ID, false)
 	require.NoError(t, err)
 	_, words, code = o.onMain(t, "trigger")
 	require.Equal(t, 1, code)
@@ -359,9 +359,9 @@ func TestScheduleCommands(t *testing.T) {
 	require.Contains(t, words, "triggered for "+due)
 	require.Eventually(t, func() bool {
 		out, _, _ = o.onMain(t, "describe", "-o", "json")
-		return len(fromJSON[workflows.ScheduleState](t, out).Running) == 1
+		return len(fromJSON[engine.ScheduleStatus](t, out).Running) == 1
 	}, 20*time.Second, 200*time.Millisecond)
-	fired := fromJSON[workflows.ScheduleState](t, out).Last[0]
+	fired := fromJSON[engine.ScheduleStatus](t, out).Last[0]
 	require.Equal(t, due, fired.Period)
 	require.True(t, strings.HasPrefix(fired.WorkflowID, "export/"+o.id.String()))
 	_, words, code = starter(t, "", "schedules", "trigger", "--org", o.id.String(), "--integration", "crm")

@@ -20,6 +20,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -101,7 +102,7 @@ func TestEightCallsAtOnce(t *testing.T) {
 	faults := make([]error, len(outcomes))
 	var all sync.WaitGroup
 	for i := range outcomes {
-		all.Go(func() { outcomes[i], faults[i] = workflows.Execute(ctx, temporal, in) })
+		all.Go(func() { outcomes[i], faults[i] = engine.Execute(ctx, temporal, in) })
 	}
 	all.Wait()
 	require.NoError(t, errors.Join(faults...))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -115,7 +116,7 @@ func (w *world) input(spec integrations.Integration, period string, parent *uuid
 
 // begins starts a run unless one of its workflow ID runs.
 func (w *world) begins(in workflows.SyncInput, other string) *run {
-	id := workflows.SyncOptions(in).ID + other
+	id := engine.SyncOptions(in).ID + other
 	if w.runs != nil && w.alive(id, uuid.Nil, uuid.Nil) {
 		return nil
 	}

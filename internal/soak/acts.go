@@ -16,10 +16,10 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // holder is the worker that has the call of a round's run, by its process ID in
@@ -47,7 +47,7 @@ func (s *soak) holds(ctx context.Context, r *round) *devstack.Process {
 
 // call is the call of a round's run; nil if there is none at hand.
 func (s *soak) call(ctx context.Context, r *round) *workflow.PendingActivityInfo {
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflows.SyncOptions(r.book.input(r.period)).ID, "")
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, engine.SyncOptions(r.book.input(r.period)).ID, "")
 	if err != nil {
 		return nil
 	}
@@ -105,7 +105,7 @@ func unreported(ctx context.Context, s *soak, _ *round, _ *devstack.Process) err
 // terminate ends a run without a word while its request is at the vendor, and
 // somebody starts the period again.
 func terminate(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
-	id := workflows.SyncOptions(r.book.input(r.period)).ID
+	id := engine.SyncOptions(r.book.input(r.period)).ID
 	err := insist(ctx, "terminate", func(ctx context.Context) error { return s.temporal.TerminateWorkflow(ctx, id, "", "soak") })
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func terminate(ctx context.Context, s *soak, r *round, _ *devstack.Process) erro
 // resetRun does what "temporal workflow reset" does while the run's request is at
 // the vendor: another run goes on from the last step and knows nothing of it.
 func resetRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
-	id := workflows.SyncOptions(r.book.input(r.period)).ID
+	id := engine.SyncOptions(r.book.input(r.period)).ID
 	return insist(ctx, "reset", func(ctx context.Context) error {
 		var point int64
 		for it := s.temporal.GetWorkflowHistory(ctx, id, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
@@ -140,7 +140,7 @@ func resetRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error
 // and two that know it dead try to go on with its export at once.
 func takenOverTwice(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
 	in := r.book.input(r.period)
-	options := workflows.SyncOptions(in)
+	options := engine.SyncOptions(in)
 	err := insist(ctx, "terminate", func(ctx context.Context) error { return s.temporal.TerminateWorkflow(ctx, options.ID, "", "soak") })
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func takenOverTwice(ctx context.Context, s *soak, r *round, _ *devstack.Process)
 }
 
 func cancelRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error {
-	id := workflows.SyncOptions(r.book.input(r.period)).ID
+	id := engine.SyncOptions(r.book.input(r.period)).ID
 	return insist(ctx, "cancel", func(ctx context.Context) error { return s.temporal.CancelWorkflow(ctx, id, "") })
 }
 

@@ -8,10 +8,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/answers"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Lanes of faults. Those of a lane never overlap, so that a fault which waits
@@ -310,7 +310,7 @@ func (s *soak) where(ctx context.Context, r *round) string {
 	var row string
 	err := s.admin.QueryRow(ctx, `SELECT b::text FROM ledgerline.bufdir_export_audit_log b WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL`,
 		r.book.id, r.period).Scan(&row)
-	d, other := s.temporal.DescribeWorkflowExecution(ctx, workflows.SyncOptions(r.book.input(r.period)).ID, "")
+	d, other := s.temporal.DescribeWorkflowExecution(ctx, engine.SyncOptions(r.book.input(r.period)).ID, "")
 	return fmt.Sprint(row, d.GetWorkflowExecutionInfo().GetStatus(), d.GetPendingActivities(), errors.Join(err, other))
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -141,7 +142,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
 		return err
 	}
-	if _, err := workflows.ApplySchedule(ctx, s.temporal, in, "", false); err != nil {
+	if _, err := engine.ApplySchedule(ctx, s.temporal, in, "", false); err != nil {
 		return err
 	}
 	// The same with short deferrals, which only this program has.
@@ -156,7 +157,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 }
 
 func (s *soak) schedule(b *book) client.ScheduleHandle {
-	return s.temporal.ScheduleClient().GetHandle(s.ctx, workflows.ScheduleID(b.organization, b.id))
+	return s.temporal.ScheduleClient().GetHandle(s.ctx, engine.ScheduleID(b.organization, b.id))
 }
 
 // store imports a round's entries.
@@ -186,7 +187,7 @@ func (b *book) input(period string) workflows.SyncInput {
 // begin starts a round's run, or asks for it in the way of the round.
 func (s *soak) begin(ctx context.Context, r *round) error {
 	in := r.book.input(r.period)
-	options := workflows.SyncOptions(in)
+	options := engine.SyncOptions(in)
 	run := func(ctx context.Context) error { return s.run(ctx, options, in) }
 	switch r.start {
 	case "backfill":
@@ -225,7 +226,7 @@ func (s *soak) run(ctx context.Context, o client.StartWorkflowOptions, in workfl
 func (s *soak) retry(ctx context.Context, b *book, parent uuid.UUID, period string) error {
 	in := b.input(period)
 	in.ParentID, in.Trigger = &parent, exports.ByRetry
-	return insist(ctx, "retry", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) })
+	return insist(ctx, "retry", func(ctx context.Context) error { return s.run(ctx, engine.SyncOptions(in), in) })
 }
 
 // finish waits until the export of a round's period is over, and retries it

@@ -8,8 +8,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // stored is an export's row as far as settling goes.
@@ -39,7 +39,7 @@ func (s *soak) settle(ctx context.Context) {
 		if err := s.last(ctx, b); err != nil {
 			s.violated("I10 %s: %v", b.name, err)
 		}
-		if err := insist(ctx, "last export", func(ctx context.Context) error { return s.run(ctx, workflows.SyncOptions(in), in) }); err != nil {
+		if err := insist(ctx, "last export", func(ctx context.Context) error { return s.run(ctx, engine.SyncOptions(in), in) }); err != nil {
 			s.violated("I10 %s: %v", b.name, err)
 		}
 	}
@@ -107,7 +107,7 @@ func (s *soak) revive(ctx context.Context, e stored) {
 	if e.Parent != nil {
 		in.ParentID, in.Trigger = e.Parent, exports.ByRetry
 	}
-	_ = s.run(ctx, workflows.SyncOptions(in), in) // it is tried again
+	_ = s.run(ctx, engine.SyncOptions(in), in) // it is tried again
 }
 
 func (s *soak) bookOf(integration uuid.UUID) *book {

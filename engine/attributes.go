@@ -1,10 +1,11 @@
-package workflows
+package engine
 
 import (
 	"context"
 	"fmt"
 	"slices"
 
+	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
@@ -19,7 +20,7 @@ func MissingSearchAttributes(ctx context.Context, c client.Client, namespace str
 		return nil, err
 	}
 	var missing []string
-	for _, name := range SearchAttributes() {
+	for _, name := range workflows.SearchAttributes() {
 		if t, ok := list.CustomAttributes[name]; !ok {
 			missing = append(missing, name)
 		} else if t != enums.INDEXED_VALUE_TYPE_KEYWORD {
@@ -37,7 +38,7 @@ func AddSearchAttributes(ctx context.Context, c client.Client, namespace string)
 	}
 	add := make(map[string]enums.IndexedValueType)
 	for _, name := range missing {
-		if slices.Contains(SearchAttributes(), name) {
+		if slices.Contains(workflows.SearchAttributes(), name) {
 			add[name] = enums.INDEXED_VALUE_TYPE_KEYWORD
 		}
 	}

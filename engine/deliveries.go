@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -38,7 +39,7 @@ func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, l
 		for _, k := range keys {
 			if err := startDelivery(ctx, c, db, k); err != nil {
 				// Temporal or the database is away, for the others too.
-				return errors.Join(append(faults, fmt.Errorf("%s: %w", NotifyID(k), err))...)
+				return errors.Join(append(faults, fmt.Errorf("%s: %w", workflows.NotifyID(k), err))...)
 			}
 			log.Info("notification handed over", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel)
 		}
@@ -48,13 +49,13 @@ func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, l
 
 func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k runlog.DeliveryKey) error {
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: NotifyID(k), TaskQueue: activities.TaskQueue,
+		ID: workflows.NotifyID(k), TaskQueue: activities.TaskQueue,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            "notification to " + k.Channel,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(OrganizationID.ValueSet(k.OrganizationID.String())),
-	}, NotifyName, k)
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.OrganizationID.ValueSet(k.OrganizationID.String())),
+	}, workflows.NotifyName, k)
 	var there *serviceerror.WorkflowExecutionAlreadyStarted
 	if err != nil && !errors.As(err, &there) {
 		return err

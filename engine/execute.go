@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"context"
@@ -13,22 +13,23 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // InvokeOptions are the options under which an invocation starts.
 func InvokeOptions(in activities.Invocation) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:                       InvokeID(in.OrganizationID, in.CorrelationID),
-		TaskQueue:                StartQueue(in),
-		Priority:                 Fairly(in.OrganizationID),
+		ID:                       workflows.InvokeID(in.OrganizationID, in.CorrelationID),
+		TaskQueue:                workflows.StartQueue(in),
+		Priority:                 workflows.Fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            in.AdapterName + " " + string(in.Operation) + ": " + in.Summary,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(in.OrganizationID.String()),
-			IntegrationID.ValueSet(in.IntegrationID.String()),
-			AdapterName.ValueSet(in.AdapterName),
-			CorrelationID.ValueSet(in.CorrelationID.String()),
+			workflows.OrganizationID.ValueSet(in.OrganizationID.String()),
+			workflows.IntegrationID.ValueSet(in.IntegrationID.String()),
+			workflows.AdapterName.ValueSet(in.AdapterName),
+			workflows.CorrelationID.ValueSet(in.CorrelationID.String()),
 		),
 		Memo: map[string]any{memoSum: SumOf(in)},
 		// No execution timeout: it would cut the audit off.
@@ -48,7 +49,7 @@ func (e *OtherRequestError) Error() string {
 // audit rows are written. If there has been an invocation with this
 // correlation ID, it returns that one's outcome and nobody is called; if that one
 // asked something else, the error is an [*OtherRequestError].
-func Execute(ctx context.Context, c client.Client, in activities.Invocation) (Outcome, error) {
+func Execute(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	return execute(ctx, c, in, "")
 }
 
@@ -58,10 +59,10 @@ func Execute(ctx context.Context, c client.Client, in activities.Invocation) (Ou
 // it was ended from outside and has no outcome. What an earlier run left open is on
 // the claim: the vendor is asked first, if it can be asked, and what is proved not to
 // have happened is sent.
-func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (Outcome, error) {
+func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	run, before, err := ended(ctx, c, in)
 	if err != nil {
-		return Outcome{}, err
+		return workflows.Outcome{}, err
 	}
 	if before != nil {
 		unknown := before.Effect == "" && !before.OK && !in.ChangesNothing()
@@ -75,8 +76,8 @@ func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation
 // ended returns the run of an invocation that has ended, "" if there is none, and
 // its outcome if it has one. The error is an [*OtherRequestError] if the
 // invocation, ended or not, asks something else.
-func ended(ctx context.Context, c client.Client, in activities.Invocation) (run string, outcome *Outcome, err error) {
-	id := InvokeID(in.OrganizationID, in.CorrelationID)
+func ended(ctx context.Context, c client.Client, in activities.Invocation) (run string, outcome *workflows.Outcome, err error) {
+	id := workflows.InvokeID(in.OrganizationID, in.CorrelationID)
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
@@ -85,12 +86,12 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 	if err != nil {
 		return "", nil, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
 	}
-	sum, ok := RequestSum(d)
+	sum, ok := SumInMemo(d)
 	other := ok && sum != SumOf(in)
 	info := d.GetWorkflowExecutionInfo()
 	run = info.GetExecution().GetRunId()
 	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
-		outcome = new(Outcome)
+		outcome = new(workflows.Outcome)
 		if err := c.GetWorkflow(ctx, id, run).Get(ctx, outcome); err != nil {
 			return "", nil, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
 		}
@@ -113,47 +114,47 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 
 // execute is [Execute]; with the run before, whose outcome is known, it starts
 // another one after it.
-func execute(ctx context.Context, c client.Client, in activities.Invocation, after string) (Outcome, error) {
+func execute(ctx context.Context, c client.Client, in activities.Invocation, after string) (workflows.Outcome, error) {
 	sum := SumOf(in)
 	options := InvokeOptions(in)
 	// An update with an ID that a run has answered is answered from there, also when
 	// that run asked something else or is over.
-	update := OutcomeUpdate + "/" + sum
+	update := workflows.OutcomeUpdate + "/" + sum
 	if after != "" {
 		options.WorkflowIDReusePolicy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 		update += "/after/" + after
 	}
 	handle, err := c.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: c.NewWithStartWorkflowOperation(options, InvokeName, in),
+		StartWorkflowOperation: c.NewWithStartWorkflowOperation(options, workflows.InvokeName, in),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateID: update, UpdateName: OutcomeUpdate, Args: []any{sum}, WaitForStage: client.WorkflowUpdateStageCompleted,
+			UpdateID: update, UpdateName: workflows.OutcomeUpdate, Args: []any{sum}, WaitForStage: client.WorkflowUpdateStageCompleted,
 		},
 	})
-	var outcome Outcome
+	var outcome workflows.Outcome
 	if err == nil {
 		err = handle.Get(ctx, &outcome)
 	}
 	var refused *temporal.ApplicationError
 	switch {
-	case errors.As(err, &refused) && refused.Type() == OtherRequest:
-		return Outcome{}, &OtherRequestError{in.CorrelationID}
+	case errors.As(err, &refused) && refused.Type() == workflows.OtherRequest:
+		return workflows.Outcome{}, &OtherRequestError{in.CorrelationID}
 	case over(err):
 		// It ended without this update: started by a schedule or by another
 		// client. Its result is the same outcome.
 		if _, _, err := ended(ctx, c, in); err != nil {
-			return Outcome{}, err
+			return workflows.Outcome{}, err
 		}
 		err = c.GetWorkflow(ctx, options.ID, "").Get(ctx, &outcome)
 	}
 	if err != nil {
-		return Outcome{}, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
+		return workflows.Outcome{}, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
 	}
 	return outcome, claimed(outcome)
 }
 
 // claimed is an [*OtherRequestError] if a worker found that the correlation ID
 // stands for another request, which Temporal no longer knows.
-func claimed(o Outcome) error {
+func claimed(o workflows.Outcome) error {
 	if o.Kind == classify.ClaimConflict {
 		return &OtherRequestError{o.CorrelationID}
 	}

@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // ScheduleID is the ID of an integration's Temporal Schedule.
@@ -91,9 +92,9 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 
 func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
-		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: Fairly(in.OrganizationID),
+		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: workflows.SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
 		StaticSummary:         in.Adapter + " export, " + in.Schedule.String(),
-		TypedSearchAttributes: Attributes(in.OrganizationID, in.ID, in.Adapter),
+		TypedSearchAttributes: workflows.Attributes(in.OrganizationID, in.ID, in.Adapter),
 	}
 }
 
@@ -127,7 +128,7 @@ func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowActio
 	if !ok {
 		return false
 	}
-	var is SyncInput
+	var is workflows.SyncInput
 	return converter.GetDefaultDataConverter().FromPayload(payload, &is) == nil && reflect.DeepEqual(is, want.Args[0])
 }
 

@@ -1,30 +1,31 @@
-package workflows
+package engine
 
 import (
 	"github.com/google/uuid"
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 )
 
 // SyncOptions are the options under which a run starts. Its ID is its period's:
 // there is at most one run of a period at a time.
-func SyncOptions(in SyncInput) client.StartWorkflowOptions {
+func SyncOptions(in workflows.SyncInput) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID: SyncID(in), TaskQueue: activities.TaskQueue, Priority: Fairly(in.OrganizationID),
+		ID: workflows.SyncID(in), TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            in.Summary(),
-		TypedSearchAttributes:    Attributes(in.OrganizationID, in.IntegrationID, in.AdapterName),
+		TypedSearchAttributes:    workflows.Attributes(in.OrganizationID, in.IntegrationID, in.AdapterName),
 	}
 }
 
 // BackfillRuns are the runs that make up for firings of an integration's
 // schedule.
-func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]SyncInput, error) {
-	var runs []SyncInput
+func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]workflows.SyncInput, error) {
+	var runs []workflows.SyncInput
 	seen := make(map[string]bool)
 	for _, f := range firings {
 		if seen[f.Period] {
@@ -46,15 +47,15 @@ func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]S
 // for an integration.
 func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID: BackfillID(organization, integration), TaskQueue: activities.TaskQueue, Priority: Fairly(organization),
+		ID: workflows.BackfillID(organization, integration), TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(organization),
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    Attributes(organization, integration, ""),
+		TypedSearchAttributes:                    workflows.Attributes(organization, integration, ""),
 	}
 }
 
 // syncInput is what a schedule's firings start.
-func syncInput(in integrations.Integration) SyncInput {
-	return SyncInput{
+func syncInput(in integrations.Integration) workflows.SyncInput {
+	return workflows.SyncInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
 		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}

@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 )
@@ -14,34 +15,34 @@ import (
 // one of an integration.
 func monitorOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID: MonitorID(organization, integration), TaskQueue: activities.TaskQueue,
+		ID: workflows.MonitorID(organization, integration), TaskQueue: activities.TaskQueue,
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            "watches an integration",
-		TypedSearchAttributes:    Attributes(organization, integration, ""),
+		TypedSearchAttributes:    workflows.Attributes(organization, integration, ""),
 	}
 }
 
 // EnsureMonitor starts an integration's monitor if it is not running.
 func EnsureMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
-	_, err := c.ExecuteWorkflow(ctx, monitorOptions(organization, integration), MonitorName,
-		MonitorInput{OrganizationID: organization, IntegrationID: integration})
+	_, err := c.ExecuteWorkflow(ctx, monitorOptions(organization, integration), workflows.MonitorName,
+		workflows.MonitorInput{OrganizationID: organization, IntegrationID: integration})
 	return err
 }
 
 // ReportObservations hands what traffic showed to an integration's monitor, and starts
 // it if it is not running. It is an [activities.Tell].
 func ReportObservations(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
-	return signalMonitor(ctx, c, organization, integration, ObservedSignal, seen)
+	return signalMonitor(ctx, c, organization, integration, workflows.ObservedSignal, seen)
 }
 
 // RefreshMonitor makes an integration's monitor look at its integration.
 func RefreshMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
-	return signalMonitor(ctx, c, organization, integration, ChangedSignal, nil)
+	return signalMonitor(ctx, c, organization, integration, workflows.ChangedSignal, nil)
 }
 
 func signalMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID, signal string, arg any) error {
 	o := monitorOptions(organization, integration)
-	_, err := c.SignalWithStartWorkflow(ctx, o.ID, signal, arg, o, MonitorName, MonitorInput{OrganizationID: organization, IntegrationID: integration})
+	_, err := c.SignalWithStartWorkflow(ctx, o.ID, signal, arg, o, workflows.MonitorName, workflows.MonitorInput{OrganizationID: organization, IntegrationID: integration})
 	return err
 }

@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/ledgerline/ledgerline/zones"
 )
 
-// ScheduleState is an integration's schedule as Temporal has it.
-type ScheduleState struct {
+// ScheduleStatus is an integration's schedule as Temporal has it.
+type ScheduleStatus struct {
 	IntegrationID  uuid.UUID    `json:"integrationId"`
 	Name           string       `json:"name"`
 	ScheduleID     string       `json:"scheduleId"` // in Temporal
@@ -70,23 +70,23 @@ func Firings(s integrations.Schedule, times []time.Time) []Firing {
 const shown = 5
 
 // DescribeSchedule returns the state of an integration's schedule.
-func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Integration) (ScheduleState, error) {
+func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Integration) (ScheduleStatus, error) {
 	if in.Schedule == nil {
-		return ScheduleState{}, fmt.Errorf("integration %s has no schedule; add one to its file and apply it", in.Name)
+		return ScheduleStatus{}, fmt.Errorf("integration %s has no schedule; add one to its file and apply it", in.Name)
 	}
 	d, err := c.ScheduleClient().GetHandle(ctx, ScheduleID(in.OrganizationID, in.ID)).Describe(ctx)
 	var none *serviceerror.NotFound
 	if errors.As(err, &none) {
-		return ScheduleState{}, fmt.Errorf("schedule of %s: it is not in Temporal; apply its file again", in.Name)
+		return ScheduleStatus{}, fmt.Errorf("schedule of %s: it is not in Temporal; apply its file again", in.Name)
 	}
 	if err != nil {
-		return ScheduleState{}, fmt.Errorf("schedule of %s: %w", in.Name, err)
+		return ScheduleStatus{}, fmt.Errorf("schedule of %s: %w", in.Name, err)
 	}
 	spec, err := specOf(*in.Schedule)
 	if err != nil {
-		return ScheduleState{}, fmt.Errorf("schedule of %s: %w", in.Name, err)
+		return ScheduleStatus{}, fmt.Errorf("schedule of %s: %w", in.Name, err)
 	}
-	s := ScheduleState{
+	s := ScheduleStatus{
 		IntegrationID: in.ID, Name: in.Name, ScheduleID: ScheduleID(in.OrganizationID, in.ID), Schedule: in.Schedule.String(), TimeZone: in.Schedule.TimeZone,
 		PeriodRule: in.Schedule.Rule(), Overlap: in.Schedule.OverlapRule(), CatchUp: integrations.Short(in.Schedule.CatchUpWindow()),
 		WarmUp: integrations.Short(in.Schedule.WarmUpLead()), DriftThreshold: integrations.Short(in.Schedule.DriftThresholdOrDefault()),

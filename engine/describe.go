@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
 )
@@ -20,11 +21,11 @@ func SumOf(in activities.Invocation) string {
 	if body, err := json.Marshal(in.Body); err == nil && len(in.Body) > 0 { // as it travels
 		in.Body = body
 	}
-	return SumOfArrived(in)
+	return workflows.SumOfArrived(in)
 }
 
-// RequestSum returns the [SumOf] that an invocation was started with.
-func RequestSum(d *workflowservice.DescribeWorkflowExecutionResponse) (string, bool) {
+// SumInMemo returns the [SumOf] that an invocation was started with.
+func SumInMemo(d *workflowservice.DescribeWorkflowExecutionResponse) (string, bool) {
 	var sum string
 	p, ok := d.GetWorkflowExecutionInfo().GetMemo().GetFields()[memoSum]
 	if !ok || converter.GetDefaultDataConverter().FromPayload(p, &sum) != nil {

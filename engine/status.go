@@ -1,4 +1,4 @@
-package workflows
+package engine
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Status is an invocation as Temporal sees it.
@@ -36,7 +37,7 @@ type Status struct {
 func InvocationStatus(ctx context.Context, c client.Client, organization, correlation uuid.UUID) (Status, error) {
 	if organization == uuid.Nil {
 		found, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Query: fmt.Sprintf("%s = '%s' AND WorkflowType = '%s'", CorrelationID.GetName(), correlation, InvokeName),
+			Query: fmt.Sprintf("%s = '%s' AND WorkflowType = '%s'", workflows.CorrelationID.GetName(), correlation, workflows.InvokeName),
 		})
 		if err != nil {
 			return Status{}, err
@@ -48,7 +49,7 @@ func InvocationStatus(ctx context.Context, c client.Client, organization, correl
 			return Status{}, err
 		}
 	}
-	live := Status{OrganizationID: organization, WorkflowID: InvokeID(organization, correlation), State: "running"}
+	live := Status{OrganizationID: organization, WorkflowID: workflows.InvokeID(organization, correlation), State: "running"}
 	d, err := c.DescribeWorkflowExecution(ctx, live.WorkflowID, "")
 	if err != nil {
 		return live, err
@@ -129,7 +130,7 @@ func (live *Status) pending(list []*workflow.PendingActivityInfo) bool {
 
 func organizationOf(e *workflow.WorkflowExecutionInfo) (uuid.UUID, error) {
 	var id string
-	p := e.GetSearchAttributes().GetIndexedFields()[OrganizationID.GetName()]
+	p := e.GetSearchAttributes().GetIndexedFields()[workflows.OrganizationID.GetName()]
 	if err := converter.GetDefaultDataConverter().FromPayload(p, &id); err != nil {
 		return uuid.Nil, err
 	}
