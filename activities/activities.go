@@ -100,7 +100,7 @@ type Activities struct {
 	// trouble that lasts, perhaps more than once, and after an error again. It may
 	// be nil.
 	LastSuccess func(organization, integration uuid.UUID) time.Time
-	OnHealth    func(ctx context.Context, u runlog.HealthUpdate) error
+	OnHealth    func(ctx context.Context, u RecordHealthInput) error
 
 	maskFor time.Duration // how long masking may go on after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
 

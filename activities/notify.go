@@ -32,22 +32,22 @@ const (
 // or refused for good is a result; what may go better later is an error, whose
 // type is its kind. Its input is names only: the message is made here, and the
 // secret read here.
-func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
+func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
 	attempt := int(activity.GetInfo(ctx).Attempt)
 	d, err := runlog.LoadDelivery(ctx, a.DB, k)
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
-		return runlog.DeliveryState{State: "failed", ErrorKind: classify.NotFound}, nil
+		return runlog.DeliveryStatus{State: runlog.DeliveryFailed, ErrorKind: classify.NotFound}, nil
 	case err != nil:
-		return runlog.DeliveryState{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
-	case d.State != "pending":
-		return runlog.DeliveryState{State: d.State}, nil // told before
+		return runlog.DeliveryStatus{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
+	case d.State != runlog.DeliveryPending:
+		return runlog.DeliveryStatus{State: d.State}, nil // told before
 	}
 	r := a.send(ctx, d)
-	s := runlog.DeliveryState{State: "pending", Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
+	s := runlog.DeliveryStatus{State: runlog.DeliveryPending, Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
 	switch {
 	case r.Delivered():
-		s.State = "delivered"
+		s.State = runlog.Delivered
 		if r.Kind == classify.OK {
 			s.ErrorKind, s.Status = "", 0
 		}
@@ -62,7 +62,7 @@ func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.
 	if err := runlog.RecordDelivery(ctx, a.DB, k, s); err != nil {
 		a.Log.Warn("an attempt to notify could not be recorded", "notification_id", k.NotificationID, "channel", k.Channel, "error", cut(err.Error()))
 	}
-	return runlog.DeliveryState{}, deliverLater(r, attempt)
+	return runlog.DeliveryStatus{}, deliverLater(r, attempt)
 }
 
 // send sends by the channel's way.
@@ -110,8 +110,8 @@ func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt 
 
 // RecordDeliveryInput is what became of a delivery, for [Activities.RecordDelivery].
 type RecordDeliveryInput struct {
-	Key   runlog.DeliveryKey   `json:"key"`
-	State runlog.DeliveryState `json:"state"`
+	Key   runlog.DeliveryKey    `json:"key"`
+	State runlog.DeliveryStatus `json:"state"`
 }
 
 // RecordDelivery stores what became of a delivery. It is idempotent and retried

@@ -30,7 +30,7 @@ const (
 // watched.
 type HealthStore struct {
 	Watch    func(ctx context.Context, organization, integration uuid.UUID) (runlog.MonitorTarget, error)
-	Save     func(ctx context.Context, u runlog.HealthUpdate) error
+	Save     func(ctx context.Context, organization, integration uuid.UUID, u health.Update) error
 	HostSeen func(ctx context.Context, host string) (time.Time, error) // when it was last reached by anybody
 	SawHost  func(ctx context.Context, host string, at time.Time) error
 	// SaveSecrets stores when secrets end, see [runlog.RecordSecretExpiries]. Without it
@@ -43,7 +43,9 @@ func newHealthStore(db runlog.Beginner) HealthStore {
 		Watch: func(ctx context.Context, organization, integration uuid.UUID) (runlog.MonitorTarget, error) {
 			return runlog.MonitoredIntegration(ctx, db, organization, integration)
 		},
-		Save: func(ctx context.Context, u runlog.HealthUpdate) error { return runlog.RecordHealth(ctx, db, u) },
+		Save: func(ctx context.Context, organization, integration uuid.UUID, u health.Update) error {
+			return runlog.RecordHealth(ctx, db, organization, integration, u)
+		},
 		HostSeen: func(ctx context.Context, host string) (time.Time, error) {
 			return runlog.HostLastReached(ctx, db, host)
 		},
@@ -220,10 +222,17 @@ func hostOf(baseURL string) string {
 	return u.Host
 }
 
+// RecordHealthInput is what came of observations of an integration.
+type RecordHealthInput struct {
+	OrganizationID uuid.UUID `json:"organizationId"`
+	IntegrationID  uuid.UUID `json:"integrationId"`
+	health.Update
+}
+
 // RecordHealth stores what came of observations and tells of changes. It is
 // idempotent; who is told may be told again.
-func (a *Activities) RecordHealth(ctx context.Context, u runlog.HealthUpdate) error {
-	if err := a.Health.Save(ctx, u); err != nil {
+func (a *Activities) RecordHealth(ctx context.Context, u RecordHealthInput) error {
+	if err := a.Health.Save(ctx, u.OrganizationID, u.IntegrationID, u.Update); err != nil {
 		if !runlog.IsTransient(err) && !errors.Is(err, context.Canceled) {
 			a.Log.Error("the database refuses an integration's health; it is tried again",
 				"organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "error", cut(err.Error()))

@@ -8,16 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/notify"
 )
-
-// DeliveryKey names one delivery: a notification to a channel.
-type DeliveryKey struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	NotificationID uuid.UUID `json:"notificationId"`
-	Channel        string    `json:"channel"`
-}
 
 // ListOrganizationsToNotify returns the organizations that have something to be
 // told now. It needs the worker's role.
@@ -64,7 +56,7 @@ func MarkDeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error 
 type Delivery struct {
 	Message notify.Message
 	Channel Channel
-	State   string // pending, delivered, failed
+	State   DeliveryState
 }
 
 // Removed reports whether the file does not have the channel any more.
@@ -101,18 +93,10 @@ func LoadDelivery(ctx context.Context, db Beginner, k DeliveryKey) (d Delivery, 
 	return d, d.Channel.read(kind, settings)
 }
 
-// DeliveryState is how far a delivery is.
-type DeliveryState struct {
-	State     string        `json:"state"`               // pending, delivered, failed
-	Attempts  int           `json:"attempts"`            // so far
-	ErrorKind classify.Kind `json:"errorKind,omitempty"` // of the last attempt that failed
-	Status    int           `json:"status,omitempty"`    // what was answered to it; 0 if nothing
-}
-
 // RecordDelivery stores how far a delivery is. It is idempotent: one that has
 // ended stays as it is, and attempts only grow. A receiver that is gone
 // disables its channel, and a test that arrives enables it.
-func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryState) error {
+func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryStatus) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		changed, err := tx.Exec(ctx, `
 			UPDATE ledgerline.notification_deliveries SET state = $4, attempts = greatest(attempts, $5),
@@ -127,7 +111,7 @@ func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryS
 		switch {
 		case s.ErrorKind == notify.Gone:
 			_, err = tx.Exec(ctx, `UPDATE ledgerline.notification_channels SET disabled_at = now() WHERE organization_id = $1 AND name = $2 AND disabled_at IS NULL`, k.OrganizationID, k.Channel)
-		case s.State == "delivered":
+		case s.State == Delivered:
 			_, err = tx.Exec(ctx, `UPDATE ledgerline.notification_channels SET disabled_at = NULL WHERE organization_id = $1 AND name = $2 AND disabled_at IS NOT NULL`, k.OrganizationID, k.Channel)
 		}
 		return err
@@ -145,7 +129,7 @@ type NotificationRecord struct {
 	Also           []string     `json:"also"`       // and their integrations
 	Facts          notify.Facts `json:"facts"`
 	Channel        string       `json:"channel,omitempty"` // "" if no channel wanted it
-	DeliveryState
+	DeliveryStatus
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
 }
 

@@ -98,25 +98,6 @@ func ListOrganizations(ctx context.Context, db Beginner) (all []uuid.UUID, err e
 	return all, err
 }
 
-// HealthUpdate is what came of observations. Storing one again, or one that is
-// older than what is stored, has no effect.
-type HealthUpdate struct {
-	OrganizationID uuid.UUID            `json:"organizationId"`
-	IntegrationID  uuid.UUID            `json:"integrationId"`
-	Record         health.Record        `json:"record"` // after them
-	Observations   []health.Observation `json:"observations,omitempty"`
-	Changes        []health.Change      `json:"changes,omitempty"`
-	ProbeInterval  time.Duration        `json:"probeInterval,omitempty"` // 0: no probe is due
-	NextProbeAt    time.Time            `json:"nextProbeAt,omitzero"`
-}
-
-// Lasts reports whether the last observation shows trouble that has lasted so
-// long that people must hear of it; see [health.Record.Lasts].
-func (u HealthUpdate) Lasts() bool {
-	n := len(u.Observations)
-	return n > 0 && u.Record.Lasts(u.Observations[n-1])
-}
-
 const upsertHealth = `
 INSERT INTO ledgerline.integration_health AS h (organization_id, integration_id, state, since, reason, last_success_at, last_failure_at, last_failure,
     failures, failed_probes, latency, evidence_at, probe_interval, next_probe_at, observations, changes)
@@ -140,19 +121,20 @@ WHERE h.number < excluded.number`
 // kept is how many observations the history holds, as its constraint says.
 const kept = 96
 
-// RecordHealth stores an update, in two round trips.
-func RecordHealth(ctx context.Context, db Beginner, u HealthUpdate) error {
+// RecordHealth stores an update of an integration, in two round trips. Storing one
+// again, or one that is older than what is stored, has no effect.
+func RecordHealth(ctx context.Context, db Beginner, organization, integration uuid.UUID, u health.Update) error {
 	r := u.Record
 	batch := &pgx.Batch{}
-	batch.Queue(setOrganization, u.OrganizationID.String())
-	batch.Queue(upsertHealth, u.OrganizationID, u.IntegrationID, r.State, r.Since, r.Reason, orNull(r.LastSuccessAt), orNull(r.LastFailureAt), r.LastFailure,
+	batch.Queue(setOrganization, organization.String())
+	batch.Queue(upsertHealth, organization, integration, r.State, r.Since, r.Reason, orNull(r.LastSuccessAt), orNull(r.LastFailureAt), r.LastFailure,
 		r.Failures, r.FailedProbes, r.Latency, r.Evidence, orNull(u.ProbeInterval), orNull(u.NextProbeAt), r.Observations, r.Changes)
 	for i, o := range u.Observations {
 		number := r.Observations - int64(len(u.Observations)-1-i)
-		batch.Queue(insertHistory, u.OrganizationID, u.IntegrationID, "observation", number%kept, number, o.At, o.Kind, "", "", o.Source, max(o.Count, 1), o.Latency)
+		batch.Queue(insertHistory, organization, integration, "observation", number%kept, number, o.At, o.Kind, "", "", o.Source, max(o.Count, 1), o.Latency)
 	}
 	for _, c := range u.Changes {
-		batch.Queue(insertHistory, u.OrganizationID, u.IntegrationID, "change", c.Number, c.Number, c.At, c.Reason, c.From, c.To, "", nil, nil)
+		batch.Queue(insertHistory, organization, integration, "change", c.Number, c.Number, c.At, c.Reason, c.From, c.To, "", nil, nil)
 	}
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 }

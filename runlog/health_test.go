@@ -17,9 +17,9 @@ import (
 )
 
 // watch applies an observation to a record and stores what came of it.
-func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.Record, seen ...health.Observation) (health.Record, runlog.HealthUpdate) {
+func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.Record, seen ...health.Observation) (health.Record, health.Update) {
 	t.Helper()
-	u := runlog.HealthUpdate{OrganizationID: organization, IntegrationID: integration, Observations: seen}
+	u := health.Update{Observations: seen}
 	for _, o := range seen {
 		var changes []health.Change
 		r, changes = r.Apply(o)
@@ -30,7 +30,7 @@ func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.R
 		u.NextProbeAt = at
 		u.ProbeInterval, _ = r.Wait(health.Policy{})
 	}
-	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, u))
+	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, organization, integration, u))
 	return r, u
 }
 
@@ -49,7 +49,7 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 	r, u := watch(t, b, organization, integration, health.New(now, health.Policy{}),
 		health.Observation{At: now, Kind: classify.OK, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
 		health.Observation{At: now.Add(time.Second), Kind: classify.Unavailable, Source: health.Probe, Latency: time.Second})
-	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, u), "again")
+	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, organization, integration, u), "again")
 	w, err = runlog.MonitoredIntegration(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.Equal(t, "xledger", w.Adapter)
@@ -84,8 +84,7 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 	_, err = runlog.MonitoredIntegration(t.Context(), b.worker, uuid.New(), integration)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
 	other, _ := b.tenant(t)
-	u.OrganizationID = other
-	require.Error(t, runlog.RecordHealth(t.Context(), b.worker, u), "another's integration")
+	require.Error(t, runlog.RecordHealth(t.Context(), b.worker, other, integration, u), "another's integration")
 }
 
 // The history keeps the last 96 observations and every change, and neither a
@@ -95,19 +94,19 @@ func TestHealthHistoryIsBounded(t *testing.T) {
 	organization, integration := b.tenant(t)
 	at := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
 	r := health.New(at, health.Policy{})
-	var late runlog.HealthUpdate
+	var late health.Update
 	for i := range 250 {
 		kind := classify.OK
 		if i%50 == 49 {
 			kind = classify.DNS
 		}
-		var u runlog.HealthUpdate
+		var u health.Update
 		r, u = watch(t, b, organization, integration, r, health.Observation{At: at.Add(time.Duration(i) * time.Second), Kind: kind, Source: health.Call})
 		if i == 100 {
 			late = u
 		}
 	}
-	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, late))
+	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, organization, integration, late))
 	history, err := runlog.ListHealthHistory(t.Context(), b.operator, organization, integration)
 	require.NoError(t, err)
 	count, least, changes := 0, int64(1000), 0

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/health"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // MonitorName is the workflow type of [Monitor].
@@ -247,7 +246,7 @@ func (m *monitor) warmUp(ctx workflow.Context, _ time.Time) error {
 
 // record applies observations and stores what comes of them.
 func (m *monitor) record(ctx workflow.Context, seen ...health.Observation) error {
-	u := runlog.HealthUpdate{OrganizationID: m.target.OrganizationID, IntegrationID: m.target.IntegrationID, Observations: seen}
+	u := activities.RecordHealthInput{OrganizationID: m.target.OrganizationID, IntegrationID: m.target.IntegrationID, Update: health.Update{Observations: seen}}
 	for _, o := range seen {
 		var changes []health.Change
 		m.Record, changes = m.Record.Apply(o)

@@ -48,7 +48,7 @@ type month struct {
 	limits  integrations.RequestLimits
 	gone    bool
 	noted   map[string]time.Time // hosts
-	updates []runlog.HealthUpdate
+	updates []health.Update
 	changes []string
 	lasts   []time.Duration // when trouble had lasted too long
 	asked   []time.Time     // when the vendor was asked, by the simulated clock
@@ -93,7 +93,7 @@ func newMonth(t *testing.T) *month {
 				}
 				return w, nil
 			},
-			Save: func(_ context.Context, u runlog.HealthUpdate) error {
+			Save: func(_ context.Context, _, _ uuid.UUID, u health.Update) error {
 				m.updates = append(m.updates, u)
 				return nil
 			},
@@ -108,7 +108,7 @@ func newMonth(t *testing.T) *month {
 				m.asked = append(m.asked, m.now())
 			}
 		},
-		OnHealth: func(_ context.Context, u runlog.HealthUpdate) error {
+		OnHealth: func(_ context.Context, u activities.RecordHealthInput) error {
 			for _, c := range u.Changes {
 				m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
 			}

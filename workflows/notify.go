@@ -27,16 +27,16 @@ const deliverWithin = 24 * time.Hour
 //	                     │
 //	                     └──► RecordDelivery ──► completed
 //	                            (without limit)
-func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
-	var s runlog.DeliveryState
+func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
+	var s runlog.DeliveryStatus
 	if err := validKey(k); err != nil {
 		return s, notValid(err)
 	}
 	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, k).Get(ctx, &s); err != nil {
-		s = runlog.DeliveryState{State: "failed", ErrorKind: lastKind(err)}
+		s = runlog.DeliveryStatus{State: runlog.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := store(ctx, activities.RecordDeliveryName, "record: "+s.State, activities.RecordDeliveryInput{Key: k, State: s}, nil)
+	err := store(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, State: s}, nil)
 	return s, err
 }
 

@@ -25,9 +25,9 @@ func TestNotifySchedule(t *testing.T) {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	var at []time.Time
-	env.RegisterActivityWithOptions(func(context.Context, runlog.DeliveryKey) (runlog.DeliveryState, error) {
+	env.RegisterActivityWithOptions(func(context.Context, runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
 		at = append(at, env.Now())
-		return runlog.DeliveryState{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
+		return runlog.DeliveryStatus{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
 	}, activity.RegisterOptions{Name: activities.DeliverName})
 	var ends []activities.RecordDeliveryInput
 	env.RegisterActivityWithOptions(func(_ context.Context, end activities.RecordDeliveryInput) error {
@@ -37,7 +37,7 @@ func TestNotifySchedule(t *testing.T) {
 	key := runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
 	env.ExecuteWorkflow(workflows.Notify, key)
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, State: runlog.DeliveryState{State: "failed", ErrorKind: classify.Unavailable}}}, ends)
+	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, State: runlog.DeliveryStatus{State: runlog.DeliveryFailed, ErrorKind: classify.Unavailable}}}, ends)
 	require.Len(t, at, 10)
 	for i, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560} {
 		require.Equal(t, wait*time.Second, at[i+1].Sub(at[i]).Round(time.Second), "wait %d", i+1)

@@ -58,9 +58,9 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Sync(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.SyncName})
-		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
 			if err := workflow.Sleep(ctx, 1); err != nil {
-				return runlog.DeliveryState{}, err
+				return runlog.DeliveryStatus{}, err
 			}
 			return workflows.Notify(ctx, k)
 		}, workflow.RegisterOptions{Name: workflows.NotifyName})

@@ -92,13 +92,13 @@ func (a *app) printTold(c *cobra.Command, list []runlog.NotificationRecord) erro
 		if t.Channel == "" {
 			state = "no channel"
 		}
-		rows = append(rows, []string{t.QueuedAt.UTC().Format(time.RFC3339), string(t.Cause), dash(t.Integration), suppressed, dash(t.Channel), state,
-			fmt.Sprint(t.Attempts), dash(lastError(t.DeliveryState))})
+		rows = append(rows, []string{t.QueuedAt.UTC().Format(time.RFC3339), string(t.Cause), dash(t.Integration), suppressed, dash(t.Channel), string(state),
+			fmt.Sprint(t.Attempts), dash(lastError(t.DeliveryStatus))})
 	}
 	return table(c.OutOrStdout(), rows)
 }
 
-func lastError(s runlog.DeliveryState) string {
+func lastError(s runlog.DeliveryStatus) string {
 	if s.Status != 0 {
 		return fmt.Sprintf("%s (%d)", s.ErrorKind, s.Status)
 	}
@@ -196,7 +196,7 @@ func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UU
 		}
 		open := false
 		for _, t := range list {
-			open = open || t.State == "pending" && t.Attempts == 0
+			open = open || t.State == runlog.DeliveryPending && t.Attempts == 0
 		}
 		if !open || time.Now().After(end) {
 			return list, nil
@@ -214,13 +214,13 @@ func undelivered(list []runlog.NotificationRecord) error {
 	var faults []string
 	for _, t := range list {
 		switch {
-		case t.State == "delivered":
-		case t.State == "pending" && t.Attempts == 0:
+		case t.State == runlog.Delivered:
+		case t.State == runlog.DeliveryPending && t.Attempts == 0:
 			faults = append(faults, t.Channel+": no attempt yet; is a worker running?")
-		case t.State == "pending":
-			faults = append(faults, t.Channel+": "+lastError(t.DeliveryState)+"; it is tried again for 24 hours")
+		case t.State == runlog.DeliveryPending:
+			faults = append(faults, t.Channel+": "+lastError(t.DeliveryStatus)+"; it is tried again for 24 hours")
 		default:
-			faults = append(faults, t.Channel+": "+lastError(t.DeliveryState))
+			faults = append(faults, t.Channel+": "+lastError(t.DeliveryStatus))
 		}
 	}
 	if len(faults) > 0 {

@@ -16,14 +16,14 @@ import (
 // tellPeople makes people hear of health, quotas and secrets that end. What exports and ticks
 // tell is part of their own transactions.
 func tellPeople(acts *activities.Activities, db runlog.Beginner) {
-	acts.OnHealth = func(ctx context.Context, u runlog.HealthUpdate) error { return tellOfHealth(ctx, db, u) }
+	acts.OnHealth = func(ctx context.Context, u activities.RecordHealthInput) error { return tellOfHealth(ctx, db, u) }
 	acts.OnQuota = tellOfQuota
 	acts.OnSecret = notifyOfSecret
 }
 
 // tellOfHealth tells of each change that concerns people, and of trouble that
 // lasts, each in a transaction of its own.
-func tellOfHealth(ctx context.Context, db runlog.Beginner, u runlog.HealthUpdate) error {
+func tellOfHealth(ctx context.Context, db runlog.Beginner, u activities.RecordHealthInput) error {
 	fail := func(cause notify.Cause, reason classify.Kind) error {
 		return runlog.InOrganization(ctx, db, u.OrganizationID, func(tx pgx.Tx) error {
 			_, err := runlog.OpenIncident(ctx, tx, runlog.Notification{OrganizationID: u.OrganizationID, IntegrationID: u.IntegrationID, Cause: cause,

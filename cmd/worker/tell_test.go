@@ -96,7 +96,7 @@ func TestTellPeople(t *testing.T) {
 		organization, integration := tenant()
 		r := health.New(time.Now().Add(-time.Hour), health.Policy{})
 		for _, o := range c.seen {
-			u := runlog.HealthUpdate{OrganizationID: organization, IntegrationID: integration, Observations: []health.Observation{o}}
+			u := activities.RecordHealthInput{OrganizationID: organization, IntegrationID: integration, Update: health.Update{Observations: []health.Observation{o}}}
 			r, u.Changes = r.Apply(o)
 			u.Record = r
 			for range 2 { // an activity may be repeated
