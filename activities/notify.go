@@ -32,22 +32,22 @@ const (
 // or refused for good is a result; what may go better later is an error, whose
 // type is its kind. Its input is names only: the message is made here, and the
 // secret read here.
-func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
+func (a *Activities) Deliver(ctx context.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
 	attempt := int(activity.GetInfo(ctx).Attempt)
 	d, err := runlog.LoadDelivery(ctx, a.DB, k)
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
-		return runlog.DeliveryStatus{State: runlog.DeliveryFailed, ErrorKind: classify.NotFound}, nil
+		return notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: classify.NotFound}, nil
 	case err != nil:
-		return runlog.DeliveryStatus{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
-	case d.State != runlog.DeliveryPending:
-		return runlog.DeliveryStatus{State: d.State}, nil // told before
+		return notify.DeliveryStatus{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
+	case d.State != notify.DeliveryPending:
+		return notify.DeliveryStatus{State: d.State}, nil // told before
 	}
 	r := a.send(ctx, d)
-	s := runlog.DeliveryStatus{State: runlog.DeliveryPending, Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
+	s := notify.DeliveryStatus{State: notify.DeliveryPending, Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
 	switch {
 	case r.Delivered():
-		s.State = runlog.Delivered
+		s.State = notify.Delivered
 		if r.Kind == classify.OK {
 			s.ErrorKind, s.Status = "", 0
 		}
@@ -62,7 +62,7 @@ func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.
 	if err := runlog.RecordDelivery(ctx, a.DB, k, s); err != nil {
 		a.Log.Warn("an attempt to notify could not be recorded", "notification_id", k.NotificationID, "channel", k.Channel, "error", cut(err.Error()))
 	}
-	return runlog.DeliveryStatus{}, deliverLater(r, attempt)
+	return notify.DeliveryStatus{}, deliverLater(r, attempt)
 }
 
 // send sends by the channel's way.
@@ -99,7 +99,7 @@ func deliverLater(r notify.Result, attempt int) error {
 	return temporal.NewApplicationErrorWithOptions(message, string(r.Kind), o)
 }
 
-func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt int) {
+func (a *Activities) logDelivery(k notify.DeliveryKey, r notify.Result, attempt int) {
 	words := ""
 	if r.Err != nil {
 		words = redact.New(r.Secrets...).Text(r.Err.Error())
@@ -110,8 +110,8 @@ func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt 
 
 // RecordDeliveryInput is what became of a delivery, for [Activities.RecordDelivery].
 type RecordDeliveryInput struct {
-	Key   runlog.DeliveryKey    `json:"key"`
-	State runlog.DeliveryStatus `json:"state"`
+	Key   notify.DeliveryKey    `json:"key"`
+	State notify.DeliveryStatus `json:"state"`
 }
 
 // RecordDelivery stores what became of a delivery. It is idempotent and retried

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
@@ -47,7 +48,7 @@ func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, l
 	return errors.Join(faults...)
 }
 
-func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k runlog.DeliveryKey) error {
+func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k notify.DeliveryKey) error {
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: workflows.NotifyID(k), TaskQueue: activities.TaskQueue,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,

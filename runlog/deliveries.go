@@ -27,7 +27,7 @@ func ListOrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UU
 
 // ListDeliveriesToStart returns deliveries of an organization that Temporal does
 // not have yet, at most 100.
-func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) (keys []DeliveryKey, err error) {
+func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) (keys []notify.DeliveryKey, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
@@ -35,14 +35,14 @@ func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.U
 		if err != nil {
 			return err
 		}
-		keys, err = pgx.CollectRows(rows, pgx.RowToStructByPos[DeliveryKey])
+		keys, err = pgx.CollectRows(rows, pgx.RowToStructByPos[notify.DeliveryKey])
 		return err
 	})
 	return keys, err
 }
 
 // MarkDeliveryStarted records that Temporal has a delivery's workflow.
-func MarkDeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error {
+func MarkDeliveryStarted(ctx context.Context, db Beginner, k notify.DeliveryKey) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE ledgerline.notification_deliveries SET started_at = now()
@@ -56,14 +56,14 @@ func MarkDeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error 
 type Delivery struct {
 	Message notify.Message
 	Channel Channel
-	State   DeliveryState
+	State   notify.DeliveryState
 }
 
 // Removed reports whether the file does not have the channel any more.
 func (d Delivery) Removed() bool { return d.Channel.removed }
 
 // LoadDelivery returns a delivery, or [ErrNotFound].
-func LoadDelivery(ctx context.Context, db Beginner, k DeliveryKey) (d Delivery, err error) {
+func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Delivery, err error) {
 	d.Message = notify.Message{ID: k.NotificationID, Notification: Notification{OrganizationID: k.OrganizationID}}
 	d.Channel.Name = k.Channel
 	n := &d.Message.Notification
@@ -96,7 +96,7 @@ func LoadDelivery(ctx context.Context, db Beginner, k DeliveryKey) (d Delivery, 
 // RecordDelivery stores how far a delivery is. It is idempotent: one that has
 // ended stays as it is, and attempts only grow. A receiver that is gone
 // disables its channel, and a test that arrives enables it.
-func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryStatus) error {
+func RecordDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey, s notify.DeliveryStatus) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		changed, err := tx.Exec(ctx, `
 			UPDATE ledgerline.notification_deliveries SET state = $4, attempts = greatest(attempts, $5),
@@ -111,7 +111,7 @@ func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryS
 		switch {
 		case s.ErrorKind == notify.Gone:
 			_, err = tx.Exec(ctx, `UPDATE ledgerline.notification_channels SET disabled_at = now() WHERE organization_id = $1 AND name = $2 AND disabled_at IS NULL`, k.OrganizationID, k.Channel)
-		case s.State == Delivered:
+		case s.State == notify.Delivered:
 			_, err = tx.Exec(ctx, `UPDATE ledgerline.notification_channels SET disabled_at = NULL WHERE organization_id = $1 AND name = $2 AND disabled_at IS NOT NULL`, k.OrganizationID, k.Channel)
 		}
 		return err
@@ -129,7 +129,7 @@ type NotificationRecord struct {
 	Also           []string     `json:"also"`       // and their integrations
 	Facts          notify.Facts `json:"facts"`
 	Channel        string       `json:"channel,omitempty"` // "" if no channel wanted it
-	DeliveryStatus
+	notify.DeliveryStatus
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
 }
 

@@ -403,14 +403,14 @@ func TestRecordDelivery(t *testing.T) {
 	again, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
 	require.Empty(t, again)
-	record := func(k runlog.DeliveryKey, s runlog.DeliveryStatus) {
+	record := func(k notify.DeliveryKey, s notify.DeliveryStatus) {
 		require.NoError(t, runlog.RecordDelivery(t.Context(), o.worker, k, s))
 	}
-	record(keys[0], runlog.DeliveryStatus{State: runlog.DeliveryPending, Attempts: 2, ErrorKind: classify.Unavailable, Status: 503})
-	record(keys[0], runlog.DeliveryStatus{State: runlog.DeliveryFailed, Attempts: 3, ErrorKind: notify.Gone, Status: 410})
-	record(keys[0], runlog.DeliveryStatus{State: runlog.Delivered, Attempts: 4})
+	record(keys[0], notify.DeliveryStatus{State: notify.DeliveryPending, Attempts: 2, ErrorKind: classify.Unavailable, Status: 503})
+	record(keys[0], notify.DeliveryStatus{State: notify.DeliveryFailed, Attempts: 3, ErrorKind: notify.Gone, Status: 410})
+	record(keys[0], notify.DeliveryStatus{State: notify.Delivered, Attempts: 4})
 	got := o.told(t)[0]
-	require.Equal(t, runlog.DeliveryStatus{State: runlog.DeliveryFailed, Attempts: 3, ErrorKind: notify.Gone, Status: 410}, got.DeliveryStatus)
+	require.Equal(t, notify.DeliveryStatus{State: notify.DeliveryFailed, Attempts: 3, ErrorKind: notify.Gone, Status: 410}, got.DeliveryStatus)
 
 	d, err := runlog.LoadDelivery(t.Context(), o.worker, keys[0])
 	require.NoError(t, err)
@@ -424,10 +424,10 @@ func TestRecordDelivery(t *testing.T) {
 	require.NoError(t, err, "but can be tried")
 	keys, err = runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
-	record(keys[0], runlog.DeliveryStatus{State: runlog.Delivered, Attempts: 1})
+	record(keys[0], notify.DeliveryStatus{State: notify.Delivered, Attempts: 1})
 	channels, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)
 	require.Nil(t, channels[1].DisabledAt)
-	_, err = runlog.LoadDelivery(t.Context(), o.worker, runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: keys[0].NotificationID, Channel: "ops"})
+	_, err = runlog.LoadDelivery(t.Context(), o.worker, notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: keys[0].NotificationID, Channel: "ops"})
 	require.ErrorIs(t, err, runlog.ErrNotFound, "another organization cannot see it")
 }

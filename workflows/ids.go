@@ -2,7 +2,7 @@ package workflows
 
 import (
 	"github.com/google/uuid"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -14,7 +14,7 @@ func InvokeID(organization, correlation uuid.UUID) string {
 
 // NotifyID is the workflow ID of a delivery: the same notification and channel
 // is the same delivery.
-func NotifyID(k runlog.DeliveryKey) string {
+func NotifyID(k notify.DeliveryKey) string {
 	return "notify/" + k.NotificationID.String() + "/" + k.Channel
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // Limits of what an input may ask for.
@@ -56,7 +56,7 @@ func (in BackfillInput) Validate() error {
 }
 
 // validKey says why a delivery cannot be made.
-func validKey(k runlog.DeliveryKey) error {
+func validKey(k notify.DeliveryKey) error {
 	return errors.Join(activities.CheckTarget(k.OrganizationID, k.NotificationID), activities.CheckLine("channel", k.Channel, maxName))
 }
 

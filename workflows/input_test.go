@@ -24,7 +24,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -222,8 +222,8 @@ func TestHostileRuns(t *testing.T) {
 }
 
 func TestHostileDeliveries(t *testing.T) {
-	ok := runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "mail"}
-	cases := []runlog.DeliveryKey{{}, {OrganizationID: ok.OrganizationID}, {NotificationID: ok.NotificationID, Channel: "mail"}}
+	ok := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "mail"}
+	cases := []notify.DeliveryKey{{}, {OrganizationID: ok.OrganizationID}, {NotificationID: ok.NotificationID, Channel: "mail"}}
 	for _, s := range texts {
 		k := ok
 		k.Channel = s

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // NotifyName is the workflow type of [Notify].
@@ -27,13 +27,13 @@ const deliverWithin = 24 * time.Hour
 //	                     │
 //	                     └──► RecordDelivery ──► completed
 //	                            (without limit)
-func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
-	var s runlog.DeliveryStatus
+func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
+	var s notify.DeliveryStatus
 	if err := validKey(k); err != nil {
 		return s, notValid(err)
 	}
 	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, k).Get(ctx, &s); err != nil {
-		s = runlog.DeliveryStatus{State: runlog.DeliveryFailed, ErrorKind: lastKind(err)}
+		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	err := store(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, State: s}, nil)
@@ -43,7 +43,7 @@ func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, 
 // deliverOptions bound an attempt of 10 s and what is around it, and all
 // attempts together. The waits are those of [activities.DeliverBase]; a
 // receiver that asks for a longer one gets it.
-func deliverOptions(k runlog.DeliveryKey) workflow.ActivityOptions {
+func deliverOptions(k notify.DeliveryKey) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout:    20 * time.Second,
 		ScheduleToCloseTimeout: deliverWithin,

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -25,19 +25,19 @@ func TestNotifySchedule(t *testing.T) {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	var at []time.Time
-	env.RegisterActivityWithOptions(func(context.Context, runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
+	env.RegisterActivityWithOptions(func(context.Context, notify.DeliveryKey) (notify.DeliveryStatus, error) {
 		at = append(at, env.Now())
-		return runlog.DeliveryStatus{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
+		return notify.DeliveryStatus{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
 	}, activity.RegisterOptions{Name: activities.DeliverName})
 	var ends []activities.RecordDeliveryInput
 	env.RegisterActivityWithOptions(func(_ context.Context, end activities.RecordDeliveryInput) error {
 		ends = append(ends, end)
 		return nil
 	}, activity.RegisterOptions{Name: activities.RecordDeliveryName})
-	key := runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
+	key := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
 	env.ExecuteWorkflow(workflows.Notify, key)
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, State: runlog.DeliveryStatus{State: runlog.DeliveryFailed, ErrorKind: classify.Unavailable}}}, ends)
+	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, State: notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: classify.Unavailable}}}, ends)
 	require.Len(t, at, 10)
 	for i, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560} {
 		require.Equal(t, wait*time.Second, at[i+1].Sub(at[i]).Round(time.Second), "wait %d", i+1)

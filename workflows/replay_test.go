@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -58,9 +58,9 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Sync(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.SyncName})
-		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryStatus, error) {
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
 			if err := workflow.Sleep(ctx, 1); err != nil {
-				return runlog.DeliveryStatus{}, err
+				return notify.DeliveryStatus{}, err
 			}
 			return workflows.Notify(ctx, k)
 		}, workflow.RegisterOptions{Name: workflows.NotifyName})

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -98,7 +99,7 @@ func (a *app) printTold(c *cobra.Command, list []runlog.NotificationRecord) erro
 	return table(c.OutOrStdout(), rows)
 }
 
-func lastError(s runlog.DeliveryStatus) string {
+func lastError(s notify.DeliveryStatus) string {
 	if s.Status != 0 {
 		return fmt.Sprintf("%s (%d)", s.ErrorKind, s.Status)
 	}
@@ -196,7 +197,7 @@ func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UU
 		}
 		open := false
 		for _, t := range list {
-			open = open || t.State == runlog.DeliveryPending && t.Attempts == 0
+			open = open || t.State == notify.DeliveryPending && t.Attempts == 0
 		}
 		if !open || time.Now().After(end) {
 			return list, nil
@@ -214,10 +215,10 @@ func undelivered(list []runlog.NotificationRecord) error {
 	var faults []string
 	for _, t := range list {
 		switch {
-		case t.State == runlog.Delivered:
-		case t.State == runlog.DeliveryPending && t.Attempts == 0:
+		case t.State == notify.Delivered:
+		case t.State == notify.DeliveryPending && t.Attempts == 0:
 			faults = append(faults, t.Channel+": no attempt yet; is a worker running?")
-		case t.State == runlog.DeliveryPending:
+		case t.State == notify.DeliveryPending:
 			faults = append(faults, t.Channel+": "+lastError(t.DeliveryStatus)+"; it is tried again for 24 hours")
 		default:
 			faults = append(faults, t.Channel+": "+lastError(t.DeliveryStatus))

@@ -347,7 +347,7 @@ func TestNotifyKeepsSecrets(t *testing.T) {
 	h.mu.Unlock()
 	texts.WriteString(w.Output())
 	for _, channel := range []string{"ops", "mail"} {
-		for _, e := range eventsOf(t, workflows.NotifyID(runlog.DeliveryKey{NotificationID: told.NotificationID, Channel: channel})) {
+		for _, e := range eventsOf(t, workflows.NotifyID(notify.DeliveryKey{NotificationID: told.NotificationID, Channel: channel})) {
 			texts.WriteString(protojson.Format(e))
 		}
 	}

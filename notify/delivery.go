@@ -1,4 +1,4 @@
-package runlog
+package notify
 
 import (
 	"github.com/google/uuid"
