@@ -73,10 +73,6 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ledgerline') THEN
         CREATE SCHEMA ledgerline AUTHORIZATION ledgerline_owner;
     END IF;
-    IF (SELECT coalesce(bool_or(relname = 'integrations'), false) AND NOT coalesce(bool_or(relname = 'goose_db_version'), false)
-        FROM pg_class WHERE relnamespace = 'ledgerline'::regnamespace) THEN -- to_regclass wants a right on the schema
-        ALTER TABLE public.goose_db_version SET SCHEMA ledgerline; -- where it was, and could be another program's
-    END IF;
     IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ledgerline' AND nspowner <> 'ledgerline_owner'::regrole) THEN
         GRANT ALL ON SCHEMA ledgerline TO ledgerline_owner;
     END IF;
