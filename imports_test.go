@@ -31,12 +31,14 @@ var arrows = []struct {
 	{"expiry", nil, "pure: when a secret ends; it sees secrets and must have nowhere to put them"},
 	{"adapters", []string{"adapters", "classify", "expiry", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
 	{"notify", []string{"adapters", "classify", "expiry"}, "messages and how they are sent; of adapters it needs the guarded client"},
-	{"integrations", []string{"adapters", "classify", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
+	{"integrations", []string{"adapters", "classify", "exports", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
 	{"secrets", []string{"integrations", "redact"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is, of redact what can be masked"},
-	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
-	{"watcher", []string{"integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
-	{"activities", []string{"adapters", "expiry", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
-	{"workflows", []string{"activities", "classify", "adapters", "health", "integrations", "redact", "runlog", "zones"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
+	{"exports", []string{"classify"}, "pure: what an export is and what its run does next, run again from a history"},
+	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
+	{"watcher", []string{"exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
+	{"activities", []string{"adapters", "expiry", "exports", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
+	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it has names, types and pure functions, and everything that acts is behind an activity"},
+	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal; it runs no workflow and makes no attempt"},
 }
 
 // forbidden are packages of others that must not be reached from here.
@@ -54,8 +56,16 @@ var forbidden = []struct{ from, what, why string }{
 	{"adapters", "github.com/jackc", "an adapter has no database"},
 	{"notify", "go.temporal.io", "Temporal's retries stand above the senders"},
 	{"notify", "github.com/jackc", "a message is made of facts that were read before"},
+	{"exports", "go.temporal.io", "it is also run without Temporal"},
+	{"exports", "github.com/jackc", "it has no database"},
+	{"exports", "net", "it has no I/O"},
+	{"exports", "os", "it has no I/O"},
+	{"workflows", "go.temporal.io/sdk/client", "what programs ask of Temporal is engine's"},
 	{"workflows", "github.com/jackc", "a workflow has no I/O"},
-	{"workflows", "net/http", "a workflow has no I/O"},
+	{"workflows", "database/sql", "a workflow has no I/O"},
+	{"workflows", "net", "a workflow has no I/O"},
+	{"workflows", "os", "a workflow has no I/O"},
+	{"engine", "github.com/jackc", "it hands what it needs of the database to runlog"},
 }
 
 type pkg struct {
