@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -75,19 +74,22 @@ type pkg struct {
 
 func packages(t *testing.T) []pkg { return goList[pkg](t, "-json=ImportPath,Doc,Imports") }
 
-// goList is what go list says of the module's packages, as JSON.
+// goList is what go list says of the packages of all [modules], as JSON. With -deps,
+// packages that several of them need are there several times.
 func goList[T any](t *testing.T, flags ...string) (all []T) {
 	t.Helper()
-	out, err := exec.Command("go", append(append([]string{"list"}, flags...), "./...")...).Output()
-	require.NoError(t, err)
-	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p T
-		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else {
-			require.NoError(t, err)
+	for _, folder := range modules {
+		out := goIn(t, folder, append(append([]string{"list"}, flags...), "./...")...)
+		require.NotEmpty(t, out, "go list found no package in %s", folder)
+		for d := json.NewDecoder(strings.NewReader(out)); ; {
+			var p T
+			if err := d.Decode(&p); errors.Is(err, io.EOF) {
+				break
+			} else {
+				require.NoError(t, err)
+			}
+			all = append(all, p)
 		}
-		all = append(all, p)
 	}
 	require.Greater(t, len(all), 10, "go list found too few packages to prove anything")
 	return all

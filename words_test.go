@@ -78,6 +78,9 @@ func load(t *testing.T) (all []typed) {
 	var list []listed
 	exports := make(map[string]string)
 	for _, p := range goList[listed](t, "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles") {
+		if _, seen := exports[p.ImportPath]; seen {
+			continue
+		}
 		exports[p.ImportPath] = p.Export
 		if path, ours := strings.CutPrefix(p.ImportPath, module); ours {
 			p.ImportPath = path

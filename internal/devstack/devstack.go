@@ -35,7 +35,8 @@ func PortFree(port int) bool {
 	return err == nil
 }
 
-// moduleRoot returns the folder of go.mod at or above the working directory.
+// moduleRoot returns the folder of the main module, at or above the working directory.
+// It is not the next go.mod, which may be that of internal/faults.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

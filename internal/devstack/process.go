@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Build compiles one of the module's programs, such as "./cmd/worker", and
+// Build compiles one of the main module's programs, such as "./cmd/worker", and
 // returns the binary. Go's build cache makes a second time quick. With race,
 // the binary reports data races.
 func Build(ctx context.Context, pkg string, race bool) (string, error) {
