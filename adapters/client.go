@@ -28,7 +28,7 @@ const (
 	// decompression.
 	MaxAnswer = 4 << 20
 	// MaxBody is the largest body that is passed on, in bytes once it is
-	// encoded, see [Passable]. A Temporal result may be 2 MB; the attempt trail
+	// encoded, see [passable]. A Temporal result may be 2 MB; the attempt trail
 	// and the envelope need the rest.
 	MaxBody = 1 << 20
 	// MaxRequest is the largest request body that is sent, in bytes.
@@ -172,7 +172,7 @@ func (r Request) unsent(v classify.Verdict) classify.Verdict {
 }
 
 // Answer is what came back. Its body may be larger than what is passed on: see
-// [Passable].
+// [passable].
 type Answer struct {
 	Status int
 	Header http.Header

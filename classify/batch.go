@@ -65,10 +65,10 @@ func part(s Seen, entry json.RawMessage) Seen {
 // part's failure and leaves the decision to that one.
 func ofParts(parts []Verdict, outer Verdict) Verdict {
 	causes := slices.DeleteFunc(slices.Clone(parts), func(v Verdict) bool { return v.HTTPStatus == http.StatusFailedDependency })
-	if len(causes) == 0 || Worst(causes).Class == Success {
+	if len(causes) == 0 || worstOf(causes).Class == Success {
 		causes = parts
 	}
-	worst := Worst(causes)
+	worst := worstOf(causes)
 	v := worst
 	v.Parts = parts
 	if worst.Class == Success {

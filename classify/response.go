@@ -141,7 +141,7 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Ve
 		switch string(name) {
 		case "errors":
 			if v, found := graphQLErrors(s, value, codes, a); found {
-				worst = Worst([]Verdict{worst, v})
+				worst = worstOf([]Verdict{worst, v})
 			}
 		case "data":
 			data, a.acted = value, true
@@ -183,7 +183,7 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Ve
 }
 
 // graphQLErrors judges each entry of an errors member and returns the one that
-// decides (see [Worst]). Whatever its JSON type, one that is not empty is an
+// decides (see [worstOf]). Whatever its JSON type, one that is not empty is an
 // error. What errors prove, each of them has to prove.
 func graphQLErrors(s Seen, errors json.RawMessage, codes Table, a *answer) (worst Verdict, found bool) {
 	if isEmpty(errors) {
@@ -391,10 +391,10 @@ func oAuth(_ Seen, object []byte, codes Table, byStatus Verdict, _ *answer) Verd
 	return byStatus
 }
 
-// Worst returns the verdict that decides over several that belong together: a
+// worstOf returns the verdict that decides over several that belong together: a
 // permanent failure, else the failure that asks for the longest wait, else a
 // success. It returns the zero Verdict for none.
-func Worst(all []Verdict) Verdict {
+func worstOf(all []Verdict) Verdict {
 	var worst Verdict
 	for _, v := range all {
 		if worse(v.Class, v.RetryAfter, worst.Class, worst.RetryAfter) {
@@ -404,7 +404,7 @@ func Worst(all []Verdict) Verdict {
 	return worst
 }
 
-// worse reports whether a failure decides over another, see [Worst].
+// worse reports whether a failure decides over another, see [worstOf].
 func worse(class Class, wait time.Duration, than Class, thanWait time.Duration) bool {
 	r, w := severity(class), severity(than)
 	return r > w || r == w && wait > thanWait

@@ -41,9 +41,6 @@ const (
 	Passive     State = "passive"     // throttled or out of credits: no probes until a call succeeds
 )
 
-// States returns every state.
-func States() []State { return []State{Unknown, Healthy, Degraded, Unreachable, Passive} }
-
 // Source says what an observation was seen by.
 type Source string
 

@@ -137,7 +137,7 @@ func TestRefusedIsNews(t *testing.T) {
 	require.Empty(t, changes)
 	wait, ok := r.Wait(health.Policy{})
 	require.True(t, ok)
-	require.Equal(t, health.DefaultMaxInterval, wait, "asking does not mend credentials")
+	require.Equal(t, 4*time.Hour, wait, "asking does not mend credentials")
 }
 
 // A vendor that says no to a probe is there: it is asked again after waits that
@@ -161,7 +161,7 @@ func TestAnswerToAProbe(t *testing.T) {
 		require.Len(t, changes, 1)
 		require.Equal(t, classify.Unauthorized, r.Reason)
 		wait, _ := r.Wait(health.Policy{})
-		require.Equal(t, health.DefaultMaxInterval, wait)
+		require.Equal(t, 4*time.Hour, wait)
 		r, changes = r.Apply(health.Observation{At: start, Kind: kind, Source: health.Probe})
 		require.Len(t, changes, 1, "they are not refused any more")
 		require.Equal(t, kind, r.Reason)
@@ -191,6 +191,9 @@ func TestPassiveIsNews(t *testing.T) {
 // Trouble that does not change the state is told of after an hour, while it is
 // seen, and not twice by two names.
 func TestLasts(t *testing.T) {
+	lasts := func(r health.Record, o health.Observation) bool {
+		return health.Update{Record: r, Observations: []health.Observation{o}}.Lasts()
+	}
 	for _, c := range []struct {
 		state  health.State
 		kind   classify.Kind
@@ -207,12 +210,12 @@ func TestLasts(t *testing.T) {
 		{health.Healthy, classify.OK, health.Call, false},
 	} {
 		r := in(t, c.state)
-		for after, want := range map[time.Duration]bool{health.LastsAfter - time.Second: false, health.LastsAfter: c.want} {
-			require.Equal(t, want, r.Lasts(health.Observation{At: r.Since.Add(after), Kind: c.kind, Source: c.source}), "%+v after %v", c, after)
+		for after, want := range map[time.Duration]bool{time.Hour - time.Second: false, time.Hour: c.want} {
+			require.Equal(t, want, lasts(r, health.Observation{At: r.Since.Add(after), Kind: c.kind, Source: c.source}), "%+v after %v", c, after)
 		}
 	}
 	r, _ := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
-	require.False(t, r.Lasts(health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "told as refused credentials")
+	require.False(t, lasts(r, health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "told as refused credentials")
 }
 
 func TestWaitDoubles(t *testing.T) {
@@ -271,7 +274,7 @@ func TestProven(t *testing.T) {
 	require.True(t, r.Proven(health.Policy{}, at, at.Add(-time.Minute)))
 	require.False(t, r.Proven(health.Policy{}, at, at.Add(-15*time.Minute)), "its own probe of an interval ago proves nothing")
 	require.False(t, r.Proven(health.Policy{}, at, time.Time{}))
-	at = start.Add(health.DefaultMaxInterval)
+	at = start.Add(4 * time.Hour)
 	require.False(t, r.Proven(health.Policy{}, at, at), "its credentials are tried every MaxInterval")
 	require.False(t, in(t, health.Unreachable).Proven(health.Policy{}, start.Add(time.Hour), start.Add(time.Hour)))
 }

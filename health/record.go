@@ -39,7 +39,7 @@ type Change struct {
 // New returns the record of an integration of which nothing is known. Its
 // first probe is due within an interval.
 func New(now time.Time, p Policy) Record {
-	return Record{State: Unknown, Since: now, Evidence: now.Add(-p.WithDefaults().Interval)}
+	return Record{State: Unknown, Since: now, Evidence: now.Add(-p.withDefaults().Interval)}
 }
 
 // Apply returns the record after an observation, and the changes that it made.
@@ -107,17 +107,17 @@ func (r Record) owedAnew(o Observation) bool {
 	return false
 }
 
-// LastsAfter is how long trouble may last before people must hear of it.
-const LastsAfter = time.Hour
+// lastsAfter is how long trouble may last before people must hear of it.
+const lastsAfter = time.Hour
 
-// Lasts reports whether an observation, the last one of the record, shows
+// lasts reports whether an observation, the last one of the record, shows
 // trouble that has lasted so long that people must hear of it although the state
 // does not change: a degraded integration that gets no proper answer, a passive
 // one whose calls are throttled on and on.
-func (r Record) Lasts(o Observation) bool {
+func (r Record) lasts(o Observation) bool {
 	s := o.Signal()
 	trouble := s == Failure || s == Throttled || o.wrong()
-	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= LastsAfter
+	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= lastsAfter
 }
 
 // refused reports whether the state is owed to refused credentials.

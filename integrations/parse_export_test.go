@@ -26,7 +26,7 @@ func TestExportInFile(t *testing.T) {
 		Source: "books.ledger", ChunkSize: 200, Accounts: map[string]string{"1920": "1920", "03000": "3000"},
 		Dimensions: map[string]string{"internal": ""}, Currencies: []string{"EUR"},
 	}, e)
-	require.Equal(t, []int{integrations.DefaultIsolateRequests, 0}, []int{e.Isolating(), e.EqualRefusals})
+	require.Equal(t, []int{500, 0}, []int{e.Isolating(), e.EqualRefusals})
 	e, err = parseExport(`{isolateRequests: 0, equalRefusals: 3}`)
 	require.NoError(t, err)
 	require.Equal(t, []int{0, 3}, []int{e.Isolating(), e.EqualRefusals})

@@ -9,9 +9,9 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 )
 
-// DefaultWarnAt is the percentage of a month's requests at which probes stop
+// defaultWarnAt is the percentage of a month's requests at which probes stop
 // and someone is told.
-const DefaultWarnAt = 80
+const defaultWarnAt = 80
 
 // RequestLimits bound what an integration asks of its vendor. The zero value bounds
 // nothing.
@@ -19,7 +19,7 @@ type RequestLimits struct {
 	RequestsPerMinute  int   `json:"requestsPerMinute,omitempty"`  // attempts, over all workers; 0 is no limit
 	ConcurrentRequests int   `json:"concurrentRequests,omitempty"` // attempts at the same time, over all workers; 0 is no limit
 	MonthlyRequests    int64 `json:"monthlyRequests,omitempty"`    // of every kind, in a calendar month, UTC; 0 is no limit
-	WarnAt             int   `json:"warnAt,omitempty"`             // percent of the month's requests; 0 is [DefaultWarnAt]
+	WarnAt             int   `json:"warnAt,omitempty"`             // percent of the month's requests; 0 is [defaultWarnAt]
 	RefuseAt100        bool  `json:"refuseAt100,omitempty"`        // at 100 % only exports go on
 }
 
@@ -28,7 +28,7 @@ func (l RequestLimits) OwnQueue() bool { return l.RequestsPerMinute > 0 || l.Con
 
 // Quota is the month's limit.
 func (l RequestLimits) Quota() limits.Quota {
-	return limits.Quota{Monthly: l.MonthlyRequests, WarnAt: cmp.Or(l.WarnAt, DefaultWarnAt), Refuse: l.RefuseAt100}
+	return limits.Quota{Monthly: l.MonthlyRequests, WarnAt: cmp.Or(l.WarnAt, defaultWarnAt), Refuse: l.RefuseAt100}
 }
 
 // Bounds of [RequestLimits]. Above the highest, a rate or a concurrency is no limit in

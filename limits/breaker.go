@@ -12,9 +12,9 @@ import (
 // When a breaker opens and for how long.
 const (
 	Failures    = 10               // in a row, over all invocations
-	Window      = time.Minute      // within which they must fall
+	window      = time.Minute      // within which they must fall
 	CoolDown    = 15 * time.Second // before one attempt is let through; doubled each time that fails
-	MaxCoolDown = 5 * time.Minute
+	maxCoolDown = 5 * time.Minute
 )
 
 // apart is the time between two attempts that come back to a breaker that
@@ -114,12 +114,12 @@ func (a Admission) Done(v classify.Verdict, now time.Time) (changed bool) {
 		}
 		switch {
 		case trial:
-			s.coolDown = min(2*s.coolDown, MaxCoolDown)
+			s.coolDown = min(2*s.coolDown, maxCoolDown)
 			s.until, s.refused = now.Add(s.coolDown), 0
 			return false
 		case s.coolDown > 0: // it was under way when the breaker opened
 			return false
-		case s.failures == 0 || now.Sub(s.since) > Window:
+		case s.failures == 0 || now.Sub(s.since) > window:
 			s.failures, s.since = 0, now
 		}
 		s.failures++

@@ -100,7 +100,7 @@ func (l *Ledger) Count(organization, integration uuid.UUID, p Purpose, now time.
 	l.open[Key{organization, integration, name, p}]++
 	u := l.month(month{organization, integration, name})
 	u.pending++
-	if crossed := u.quota.Crossed(u.stored + u.pending); len(crossed) > 0 && crossed[len(crossed)-1] > u.kicked {
+	if crossed := u.quota.crossed(u.stored + u.pending); len(crossed) > 0 && crossed[len(crossed)-1] > u.kicked {
 		u.kicked = crossed[len(crossed)-1]
 		select {
 		case l.wake() <- struct{}{}:
@@ -191,7 +191,7 @@ func (l *Ledger) Due(totals []Total) (due []Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, t := range totals {
-		for _, percent := range t.Quota.Crossed(t.Requests) {
+		for _, percent := range t.Quota.crossed(t.Requests) {
 			if percent > l.month(month{t.Organization, t.Integration, t.Month}).told {
 				due = append(due, Warning{t, percent})
 			}

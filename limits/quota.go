@@ -20,8 +20,8 @@ func (q Quota) Percent(used int64) int {
 	return int(min(used/q.Monthly*Full+used%q.Monthly*Full/q.Monthly, 1_000_000))
 }
 
-// Crossed returns the thresholds that are reached, the lower first.
-func (q Quota) Crossed(used int64) []int {
+// crossed returns the thresholds that are reached, the lower first.
+func (q Quota) crossed(used int64) []int {
 	var crossed []int
 	for _, threshold := range []int{q.WarnAt, Full} {
 		if q.Monthly > 0 && threshold > 0 && q.Percent(used) >= threshold && (len(crossed) == 0 || crossed[0] != threshold) {

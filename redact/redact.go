@@ -95,7 +95,7 @@ func (r *Redactor) Text(s string) string {
 	return Mark
 }
 
-// Exact masks only the exact secrets and does not cut. [Redactor.JSONContext] is for
+// Exact masks only the exact secrets and does not cut. [Redactor.JSON] is for
 // answers.
 func (r *Redactor) Exact(s string) string { return r.mask(s) }
 

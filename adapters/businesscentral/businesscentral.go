@@ -34,8 +34,8 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "businesscentral"
 
-// MaxBatch is how many operations one $batch may hold (docs/vendors.md#sources).
-const MaxBatch = 100
+// maxBatch is how many operations one $batch may hold (docs/vendors.md#sources).
+const maxBatch = 100
 
 // resource is Business Central's token audience; unlike Dataverse's it does
 // not depend on the environment (docs/vendors.md#sources).
@@ -54,7 +54,7 @@ var Vendor = adapters.Vendor{
 	// A batch is sent with "Isolation: snapshot", which rolls all back "unless AL
 	// commits" (docs/vendors.md#sources). Whether something in a company's own code
 	// commits cannot be known from here, so it is not all or nothing.
-	Export: adapters.ExportTerms{Entries: MaxBatch, Default: MaxBatch},
+	Export: adapters.ExportTerms{Entries: maxBatch, Default: maxBatch},
 	// It queues a request for up to 8 minutes and runs it for up to 8
 	// (docs/vendors.md#in-flight).
 	InFlight: 17 * time.Minute,
@@ -77,7 +77,7 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 		sought, err := adapters.ReadKeys(body)
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
 	}
-	r, err := odata.Parse(body, MaxBatch)
+	r, err := odata.Parse(body, maxBatch)
 	if err != nil {
 		return adapters.Description{}, err
 	}
@@ -163,7 +163,7 @@ func lineOf(r odata.Request) (l newLine) {
 // Do implements [adapters.Adapter].
 func (b Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	ping := odata.Request{Method: http.MethodGet, Path: "companies?$top=1&$select=id"}
-	return odata.Do(op, body, MaxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) })
+	return odata.Do(op, body, maxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) })
 }
 
 // call sends a raw request or a batch.

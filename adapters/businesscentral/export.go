@@ -115,7 +115,7 @@ func (Adapter) References(entries []adapters.Entry, answer adapters.Response) ma
 		keys[strings.ToUpper(e.Key)] = e.Key
 	}
 	out := make(map[string]string, len(entries))
-	bodies, err := parts(answer.Body, MaxBatch)
+	bodies, err := parts(answer.Body, maxBatch)
 	if err != nil {
 		return out
 	}

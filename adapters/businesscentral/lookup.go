@@ -151,7 +151,7 @@ func (b Adapter) posted(ctx context.Context, c *adapters.Conn, own string, sough
 func (b Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]odata.Record, classify.Verdict) {
 	var out [][]odata.Record
 	var v classify.Verdict
-	for some := range slices.Chunk(gets, MaxBatch) {
+	for some := range slices.Chunk(gets, maxBatch) {
 		var bodies [][]byte
 		if bodies, v = b.answers(ctx, c, some); v.Class != classify.Success {
 			return nil, v

@@ -32,9 +32,9 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// DefaultAuthority is where tokens come from unless an integration's setting
+// defaultAuthority is where tokens come from unless an integration's setting
 // "authority" says otherwise.
-const DefaultAuthority = "https://login.microsoftonline.com"
+const defaultAuthority = "https://login.microsoftonline.com"
 
 // expiryMargin is how long before its end a token is no longer used, so that
 // it cannot expire under way or because the clocks differ a little.
@@ -130,7 +130,7 @@ func config(c *adapters.Conn, scope string) (*clientcredentials.Config, *classif
 	}
 	authority := c.Settings["authority"]
 	if authority == "" {
-		authority = DefaultAuthority
+		authority = defaultAuthority
 	}
 	return &clientcredentials.Config{
 		ClientID:     c.Settings["clientId"],

@@ -131,8 +131,8 @@ func checkPath(p string) error {
 	return nil
 }
 
-// URL returns where a relative path leads.
-func URL(base *url.URL, relative string) *url.URL {
+// resolve returns where a relative path leads.
+func resolve(base *url.URL, relative string) *url.URL {
 	u := *base
 	rel, err := url.Parse(relative)
 	if err != nil { // Parse has refused it before
@@ -161,7 +161,7 @@ type Sender struct {
 // nothing was done: 401 of the answer proves it, 401 of a part of a batch does
 // not. A fresh token that is refused is a permanent failure.
 func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, method, relative string, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
-	return s.send(ctx, c, op, method, URL(c.BaseURL, relative), h, body)
+	return s.send(ctx, c, op, method, resolve(c.BaseURL, relative), h, body)
 }
 
 func (s Sender) send(ctx context.Context, c *adapters.Conn, op classify.Op, method string, to *url.URL, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {

@@ -51,7 +51,7 @@ func StartTemporal(ctx context.Context, o TemporalOptions) (*Temporal, error) {
 	t := &Temporal{options: o, bin: bin}
 	for try := 0; ; try++ {
 		for _, port := range []*int{&t.options.Port, &t.options.UIPort} {
-			if *port == 0 || !PortFree(*port) || try > 0 {
+			if *port == 0 || !portFree(*port) || try > 0 {
 				if *port, err = freePort(); err != nil {
 					return nil, err
 				}
