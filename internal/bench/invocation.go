@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -58,7 +57,7 @@ func invocation(ctx context.Context, s *servers) error {
 		return err
 	}
 	defer pool.Close()
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.DiscardHandler))
 	acts.Secrets = stack.SecretStore()
 	defer acts.Client.CloseIdle()
 	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -49,7 +48,7 @@ func counting(ctx context.Context, s *servers) error {
 	var loops sync.WaitGroup
 	defer loops.Wait()
 	defer stop()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	on := func(queue string, counted, watched bool) (func(context.Context) error, func(), error) {
 		acts := activities.New(pool, stack.DevHosts(), quiet)
 		acts.Secrets = stack.SecretStore()

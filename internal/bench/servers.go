@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -60,7 +59,7 @@ func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.C
 	if pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), 8); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.DiscardHandler))
 	acts.Secrets = stack.SecretStore()
 	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(w, acts)

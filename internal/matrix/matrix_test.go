@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -188,12 +189,8 @@ func (d timed) Begin(ctx context.Context) (pgx.Tx, error) {
 	return tx, err
 }
 
-type silent struct{}
-
-func (silent) Debug(string, ...any) {}
-func (silent) Info(string, ...any)  {}
-func (silent) Warn(string, ...any)  {}
-func (silent) Error(string, ...any) {}
+// silent drops what the SDK says.
+var silent = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 // vouchers of each cell; the last of a halved chunk is one that every vendor
 // refuses.
@@ -397,7 +394,7 @@ func (x *trial) firstAttempt() exports.Export {
 	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
 	must(runlog.PlanExport(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(x.acts.Call)
 	_, _ = env.ExecuteActivity(x.acts.Call, activities.Invocation{
@@ -453,7 +450,7 @@ func (x *trial) line(voucher, day, account string) {
 // sync runs the workflow to its end.
 func (x *trial) sync(period string, parent *uuid.UUID) (r workflows.SyncResult) {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	x.clock.follow(env)

@@ -124,7 +124,7 @@ const twoItems = `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportI
 // invoke runs an ad-hoc write, as a run of its own.
 func (x *trial) invoke(correlation uuid.UUID, body string) (out workflows.Outcome) {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	x.clock.follow(env)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,7 +127,7 @@ func (s *soak) connect(ctx context.Context) (err error) {
 	if s.operator, err = runlog.Open(ctx, s.stack.URL(devstack.Operator), 4); err != nil {
 		return err
 	}
-	s.temporal, err = client.Dial(client.Options{HostPort: s.stack.Temporal.HostPort(), Logger: quiet{}})
+	s.temporal, err = client.Dial(client.Options{HostPort: s.stack.Temporal.HostPort(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	return err
 }
 
@@ -236,13 +237,3 @@ func (s *soak) count(m map[string]int) (n int) {
 	}
 	return n
 }
-
-// quiet drops what the SDK says while the server is away.
-type quiet struct{}
-
-var _ log.Logger = quiet{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
