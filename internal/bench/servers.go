@@ -47,20 +47,32 @@ func (s *servers) client() (client.Client, error) {
 	return s.temporal, err
 }
 
+// connect starts everything but a worker. pool is what a worker would have.
+func (s *servers) connect(ctx context.Context, connections int32) (stack *devstack.Stack, c client.Client, pool *pgxpool.Pool, err error) {
+	if stack, err = s.start(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = s.client(); err != nil {
+		return nil, nil, nil, err
+	}
+	pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), connections)
+	return stack, c, pool, err
+}
+
+// newActivities are the activities of a worker in this process.
+func newActivities(stack *devstack.Stack, pool *pgxpool.Pool) *activities.Activities {
+	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.DiscardHandler))
+	acts.Secrets = stack.SecretStore()
+	return acts
+}
+
 // worker starts everything with a worker in this process, until stop is called.
 // pool is the worker's.
 func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.Client, pool *pgxpool.Pool, stop func(), err error) {
-	if stack, err = s.start(ctx); err != nil {
+	if stack, c, pool, err = s.connect(ctx, 8); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if c, err = s.client(); err != nil {
-		return nil, nil, nil, nil, err
-	}
-	if pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), 8); err != nil {
-		return nil, nil, nil, nil, err
-	}
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.DiscardHandler))
-	acts.Secrets = stack.SecretStore()
+	acts := newActivities(stack, pool)
 	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(w, acts)
 	if err = w.Start(); err != nil {
