@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,7 +85,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 	}
 	start := func() (*devstack.Process, error) {
 		env := append(stack.Env(devstack.Worker), "TEMPORAL_ADDRESS="+server.HostPort())
-		return devstack.StartProcess(ctx, bin, []string{"--concurrency", "20"}, env, func(line string) bool { return strings.Contains(line, "worker ready") })
+		return devstack.StartWorker(ctx, bin, []string{"--concurrency", "20"}, env)
 	}
 	single := func() (float64, error) {
 		began := time.Now()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
@@ -96,7 +95,7 @@ func (s *servers) process(ctx context.Context) (stack *devstack.Stack, c client.
 		return nil, nil, nil, nil, err
 	}
 	defer os.Remove(bin) // it runs on
-	w, err = devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	w, err = devstack.StartWorker(ctx, bin, nil, stack.Env(devstack.Worker))
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}

@@ -30,13 +30,13 @@ func vendorCalled(adapter string) vendor {
 
 // states are the states of a voucher's entries, in their order.
 func (x *trial) states(voucher string) []string {
-	rows := must(x.admin.Query(context.Background(), `SELECT state FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2 ORDER BY entry_id`, x.org, voucher))
+	rows := must(x.database.Admin.Query(context.Background(), `SELECT state FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2 ORDER BY entry_id`, x.org, voucher))
 	return must(pgx.CollectRows(rows, pgx.RowTo[string]))
 }
 
 // stored is how often a vendor has a voucher's entries.
 func (x *trial) stored(v *sandbox.Sandbox, voucher string) (n int) {
-	rows := must(x.admin.Query(context.Background(), `SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2`, x.org, voucher))
+	rows := must(x.database.Admin.Query(context.Background(), `SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2`, x.org, voucher))
 	for _, key := range must(pgx.CollectRows(rows, pgx.RowTo[string])) {
 		n += len(v.Records(key))
 	}

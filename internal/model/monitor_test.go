@@ -162,7 +162,7 @@ func (w *world) ordersOf(t *task) *orders {
 	}
 	var owner uuid.UUID
 	var pending bool
-	err := w.admin.QueryRow(context.Background(), `SELECT run_id, status = 'pending' FROM ledgerline.bufdir_export_audit_log WHERE export_id = $1`, id).Scan(&owner, &pending)
+	err := w.database.Admin.QueryRow(context.Background(), `SELECT run_id, status = 'pending' FROM ledgerline.bufdir_export_audit_log WHERE export_id = $1`, id).Scan(&owner, &pending)
 	if err == pgx.ErrNoRows || err == nil && owner == t.run && pending {
 		return nil
 	}

@@ -220,7 +220,7 @@ func (s store) Begin(ctx context.Context) (pgx.Tx, error) {
 		return nil, errDown
 	}
 	ctx = context.WithoutCancel(ctx)
-	tx, err := s.t.w.begin(ctx, s.t.w.worker)
+	tx, err := s.t.w.begin(ctx, s.t.w.database.Worker)
 	if err != nil {
 		return nil, err
 	}
