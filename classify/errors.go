@@ -17,7 +17,7 @@ import (
 // Err decides what an error of a call without a response means. It is total:
 // any error has a verdict, and nil is a success.
 //
-// The rules are docs/vendors.md#sources. The effect is that of a write whose
+// The rules are docs/vendors.md#http2-errors. The effect is that of a write whose
 // bytes may have left: [Open], unless the vendor said that it did not process
 // the request. That none left, and that it was no write, is for the caller to
 // add, who has seen it; the type of an error does not tell. Nor is an error

@@ -8,7 +8,7 @@ import (
 )
 
 // graphQL reads {"data": …, "errors": …}. Throttling and validation both come
-// inside HTTP 200 (docs/vendors.md#sources), so the code is all there is to go by.
+// inside HTTP 200 (docs/vendors.md#xledger-api), so the code is all there is to go by.
 func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
 	var worst Verdict
 	var data json.RawMessage
@@ -49,7 +49,7 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Ve
 		if isObject(value) {
 			for inner, skipped := range members(value) {
 				if string(inner) == "skippedDbIds" && !isEmpty(skipped) {
-					byStatus.Message = string(name) + " skipped " + string(skipped) // accepted, but not all of it (docs/vendors.md#sources)
+					byStatus.Message = string(name) + " skipped " + string(skipped) // accepted, but not all of it (docs/vendors.md#xledger-api)
 				}
 			}
 		}
@@ -142,11 +142,11 @@ func graphQLErrorOf(s Seen, entry json.RawMessage, codes Table) graphQLError {
 }
 
 // maxReset is the longest reset that is believed: credits are counted by the
-// month (docs/vendors.md#sources).
+// month (docs/vendors.md#xledger-api).
 const maxReset = 31 * 24 * time.Hour
 
 // untilReset reads extensions.resetAt, whose name is known and whose format is
-// not (docs/vendors.md#sources); RFC 3339 is assumed.
+// not (docs/vendors.md#xledger-api); RFC 3339 is assumed.
 func untilReset(resetAt string, s Seen) (time.Duration, bool) {
 	at, err := time.Parse(time.RFC3339, resetAt)
 	if err != nil {

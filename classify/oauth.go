@@ -1,7 +1,7 @@
 package classify
 
 // oAuth reads a token answer. The error member is a code at any status; the
-// AADSTS number in the description never decides (docs/vendors.md#sources).
+// AADSTS number in the description never decides (docs/vendors.md#entra-errors).
 func oAuth(object []byte, codes Table, byStatus Verdict) Verdict {
 	var code, description string
 	failed, token := false, false

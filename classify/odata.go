@@ -5,7 +5,7 @@ import (
 )
 
 // oData reads {"error": {"code", "message"}} and JSON batches. The code's
-// prefix is not its class (docs/vendors.md#sources): only the table counts.
+// prefix is not its class (docs/vendors.md#businesscentral-api): only the table counts.
 func oData(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
 	success := byStatus.Class == Success
 	var listed, business *Verdict

@@ -12,7 +12,7 @@ import (
 const maxRetryAfter = 24 * time.Hour
 
 // retryAfterHeaders are looked at in this order, the finer unit first. The
-// first two are Microsoft's (docs/vendors.md#sources).
+// first two are Microsoft's (docs/vendors.md#retry).
 var retryAfterHeaders = []struct {
 	name  string
 	unit  time.Duration

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// The numbers of AWS's standard retry mode (docs/vendors.md#sources): a full bucket pays
+// The numbers of AWS's standard retry mode (docs/vendors.md#retry): a full bucket pays
 // for 100 retries, or for 50 after a timeout.
 const (
 	Tokens      = 500 // in a full bucket

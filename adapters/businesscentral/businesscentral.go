@@ -2,7 +2,7 @@
 //
 // A call's body is a raw request or a batch, see package odata. A batch is
 // sent as a JSON $batch of at most 100 operations, with "Isolation: snapshot"
-// if it is atomic (docs/vendors.md#sources).
+// if it is atomic (docs/vendors.md#businesscentral-api).
 //
 // An export adds lines to a general journal, whose company and ID are settings,
 // and never posts it: that is for a person to do. A posted line has left the
@@ -34,11 +34,11 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "businesscentral"
 
-// maxBatch is how many operations one $batch may hold (docs/vendors.md#sources).
+// maxBatch is how many operations one $batch may hold (docs/vendors.md#businesscentral-api).
 const maxBatch = 100
 
 // resource is Business Central's token audience; unlike Dataverse's it does
-// not depend on the environment (docs/vendors.md#sources).
+// not depend on the environment (docs/vendors.md#businesscentral-permission-sets).
 const resource = "https://api.businesscentral.dynamics.com/.default"
 
 // Adapter implements [adapters.Exporter].
@@ -52,7 +52,7 @@ var Vendor = adapters.Vendor{
 	Credentials: []string{"clientSecret"},
 	Codes:       Codes,
 	// A batch is sent with "Isolation: snapshot", which rolls all back "unless AL
-	// commits" (docs/vendors.md#sources). Whether something in a company's own code
+	// commits" (docs/vendors.md#businesscentral-api). Whether something in a company's own code
 	// commits cannot be known from here, so it is not all or nothing.
 	Export: adapters.ExportTerms{Entries: maxBatch, Default: maxBatch},
 	// It queues a request for up to 8 minutes and runs it for up to 8

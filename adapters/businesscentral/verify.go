@@ -28,7 +28,7 @@ const (
 )
 
 // What to do about a right that is missing. Permission sets are named by the
-// vendor (docs/vendors.md#sources).
+// vendor (docs/vendors.md#businesscentral-permission-sets).
 const (
 	toRead  = "on the page Microsoft Entra Applications in Business Central, give the application a permission set that may read %s, such as D365 READ"
 	toWrite = "see that the application has a permission set that may insert general journal lines (table 81, Gen. Journal Line)"

@@ -3,7 +3,7 @@
 // A call's body is a raw request or a batch, see package odata. A batch is
 // sent as multipart/mixed: with "atomic" as one change set, in which all parts
 // happen or none; without it part by part, with "continueOnError" also past a
-// failed one (docs/vendors.md#sources).
+// failed one (docs/vendors.md#dataverse-api).
 //
 // An export upserts rows of a table that the customer has made for it, by an
 // alternate key, in one change set. The table's entity set and its publisher's
@@ -32,7 +32,7 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "dataverse"
 
-// maxBatch is how many requests one $batch may hold (docs/vendors.md#sources).
+// maxBatch is how many requests one $batch may hold (docs/vendors.md#dataverse-api).
 const maxBatch = 1000
 
 // Adapter implements [adapters.Exporter].

@@ -19,7 +19,7 @@ var _ adapters.Verifier = Adapter{}
 
 // latest are the headers of a verification: definitions and rights are cached for
 // up to 30 seconds otherwise, and whoever asks may have changed them just now
-// (docs/vendors.md#sources).
+// (docs/vendors.md#dataverse-consistency).
 var latest = http.Header{"Consistency": {"Strong"}}
 
 // unusedKey is a key that no entry has.

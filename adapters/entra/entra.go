@@ -3,7 +3,7 @@
 //
 // A token is fetched once and kept until shortly before it expires; all who
 // wait for the same token wait for one request, because Entra throttles an
-// application that asks too often (docs/vendors.md#sources) and every caller would
+// application that asks too often (docs/vendors.md#entra-errors) and every caller would
 // pay for it. A token that the vendor refused can be dropped with
 // [Tokens.Forget], after which the next caller fetches a fresh one.
 //

@@ -25,7 +25,7 @@ const (
 
 // standingOf reads the verdict on a request that asks about the contract. 403
 // with a code that means a server error is a refusal too: Business Central gives
-// Internal_ServerError for a permission that is missing (docs/vendors.md#sources).
+// Internal_ServerError for a permission that is missing (docs/vendors.md#businesscentral-missing-permissions).
 func standingOf(v classify.Verdict) Standing {
 	switch v.Kind {
 	case classify.OK:

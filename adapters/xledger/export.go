@@ -23,7 +23,7 @@ var texts = map[string]bool{"invoiceNumber": true, "paymentReference": true}
 // ExportBody implements [adapters.Exporter] with addGLImportItems: all entries
 // in one mutation, which Xledger takes as a whole or not at all. Lines of one
 // voucher share a trRegNumber, and extIdentifier is the key by which an entry is
-// found again (docs/vendors.md#sources). clientId is an entry's position, counted
+// found again (docs/vendors.md#xledger-api). clientId is an entry's position, counted
 // from 1, by which the answer names it. Nothing of the node takes a currency:
 // amounts are in that of the entity.
 func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte, error) {

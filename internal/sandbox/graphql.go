@@ -24,7 +24,7 @@ var (
 
 // xledgerScalars are the scalars of the schema.
 var xledgerScalars = map[string]graphql.Scalar{
-	// Public clients write amounts as texts and as numbers (docs/vendors.md#sources).
+	// Public clients write amounts as texts and as numbers (docs/vendors.md#xledger-api).
 	"DecimalString": func(v any) bool {
 		if n, ok := v.(json.Number); ok {
 			return numeral.MatchString(n.String())
