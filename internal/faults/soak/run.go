@@ -169,7 +169,7 @@ func (s *soak) soak(ctx context.Context) {
 // themselves, and their runs go on.
 func (s *soak) play(ctx context.Context, r *round, under *sync.WaitGroup) {
 	if err := s.store(ctx, r); err != nil {
-		s.violated("I10 %s: %v", r.fault.name, err)
+		s.violated("settled: %s: %v", r.fault.name, err)
 		return
 	}
 	if r.fault.rules == nil {
@@ -199,7 +199,7 @@ func (s *soak) play(ctx context.Context, r *round, under *sync.WaitGroup) {
 	}
 	s.mu.Unlock()
 	if err := s.begin(ctx, r); err != nil && ctx.Err() == nil {
-		s.violated("I10 %s: %v", r.fault.name, err)
+		s.violated("settled: %s: %v", r.fault.name, err)
 	}
 	s.finish(ctx, r)
 }
