@@ -84,7 +84,7 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 			r.Failures++
 		}
 		to := move(r.State, o, r.Failures)
-		if to == r.State && !r.owedAnew(o) {
+		if to == r.State && !r.hasNewReason(o) {
 			continue
 		}
 		r.Changes++
@@ -94,9 +94,9 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 	return r, changes
 }
 
-// owedAnew reports whether an observation that leaves the state as it is gives it
+// hasNewReason reports whether an observation that leaves the state as it is gives it
 // another reason, and one to act upon.
-func (r Record) owedAnew(o Observation) bool {
+func (r Record) hasNewReason(o Observation) bool {
 	s := o.Signal()
 	switch r.State {
 	case Degraded:
@@ -107,17 +107,17 @@ func (r Record) owedAnew(o Observation) bool {
 	return false
 }
 
-// lastsAfter is how long trouble may last before people must hear of it.
-const lastsAfter = time.Hour
+// persistsAfter is how long trouble may last before people must hear of it.
+const persistsAfter = time.Hour
 
-// lasts reports whether an observation, the last one of the record, shows
+// persists reports whether an observation, the last one of the record, shows
 // trouble that has lasted so long that people must hear of it although the state
 // does not change: a degraded integration that gets no proper answer, a passive
 // one whose calls are throttled on and on.
-func (r Record) lasts(o Observation) bool {
+func (r Record) persists(o Observation) bool {
 	s := o.Signal()
 	trouble := s == Failure || s == Throttled || o.wrong()
-	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= lastsAfter
+	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= persistsAfter
 }
 
 // refused reports whether the state is owed to refused credentials.

@@ -57,7 +57,7 @@ type Ledger struct {
 	number int64
 	open   map[Key]int64
 	taken  *Batch
-	months map[month]*used
+	months map[month]*monthUsage
 	kick   chan struct{}
 }
 
@@ -66,19 +66,19 @@ type month struct {
 	name                      string
 }
 
-// used is what is known of an integration's month.
-type used struct {
+// monthUsage is what is known of an integration's month.
+type monthUsage struct {
 	stored  int64 // by all workers, when it was last asked
 	pending int64 // by this one, not stored yet
 	quota   Quota
 	kicked  int // the threshold for which the loop was woken
-	told    int // the highest threshold that is known to have been told
+	warned  int // the highest threshold that is known to have been told
 }
 
 // know notes the quota. The thresholds of another limit have not been told.
-func (u *used) know(q Quota) {
+func (u *monthUsage) know(q Quota) {
 	if q.Monthly != u.quota.Monthly {
-		u.kicked, u.told = 0, 0
+		u.kicked, u.warned = 0, 0
 	}
 	u.quota = q
 }
@@ -192,7 +192,7 @@ func (l *Ledger) Due(totals []Total) (due []Warning) {
 	defer l.mu.Unlock()
 	for _, t := range totals {
 		for _, percent := range t.Quota.crossed(t.Requests) {
-			if percent > l.month(month{t.Organization, t.Integration, t.Month}).told {
+			if percent > l.month(month{t.Organization, t.Integration, t.Month}).warned {
 				due = append(due, Warning{t, percent})
 			}
 		}
@@ -208,7 +208,7 @@ func (l *Ledger) Told(w Warning) {
 	if w.Quota.Monthly != u.quota.Monthly {
 		return // of a limit that is another meanwhile
 	}
-	u.told = max(u.told, w.Percent)
+	u.warned = max(u.warned, w.Percent)
 }
 
 // Wake tells that a threshold was reached and should be stored at once.
@@ -225,13 +225,13 @@ func (l *Ledger) wake() chan struct{} {
 	return l.kick
 }
 
-func (l *Ledger) month(m month) *used {
+func (l *Ledger) month(m month) *monthUsage {
 	if l.months == nil {
-		l.months = make(map[month]*used)
+		l.months = make(map[month]*monthUsage)
 	}
 	u := l.months[m]
 	if u == nil {
-		u = &used{}
+		u = &monthUsage{}
 		l.months[m] = u
 	}
 	return u

@@ -399,7 +399,7 @@ func TestQuestionsOfCallsAreProved(t *testing.T) {
 	b.made(t, strings.NewReplacer("k1", "there1", "k2", "there2").Replace(mutation))
 	b.sandbox.Script(
 		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Act: true, Status: 500, Body: `{"errors":[{"message":"no"}]}`}, // its work has ended
-		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, LookUp: sandbox.Empty},
+		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, Lookup: sandbox.Empty},
 	)
 	in := b.invocation()
 	in.Operation, in.Body = adapters.Call, json.RawMessage(mutation)

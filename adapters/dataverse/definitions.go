@@ -10,29 +10,29 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 )
 
-// want is what a column must be.
-type want struct {
+// columnRule is what a column must be.
+type columnRule struct {
 	types  []string
 	length int // least, of a text
 	words  string
 }
 
-func wanted(suffix string) want {
+func ruleOf(suffix string) columnRule {
 	switch suffix {
 	case keyColumn:
-		return want{[]string{"String"}, keyLength, "single line of text, 32 characters"}
+		return columnRule{[]string{"String"}, keyLength, "single line of text, 32 characters"}
 	case "date":
-		return want{[]string{"DateTime"}, 0, "date only"}
+		return columnRule{[]string{"DateTime"}, 0, "date only"}
 	case "amount":
-		return want{[]string{"Decimal", "Money"}, 0, "decimal with two places"}
+		return columnRule{[]string{"Decimal", "Money"}, 0, "decimal with two places"}
 	case "currency":
-		return want{[]string{"String", "Memo"}, currencyLength, "single line of text, 3 characters"}
+		return columnRule{[]string{"String", "Memo"}, currencyLength, "single line of text, 3 characters"}
 	}
-	return want{[]string{"String", "Memo"}, 1, "single line of text, as long as your values are"}
+	return columnRule{[]string{"String", "Memo"}, 1, "single line of text, as long as your values are"}
 }
 
 // judge compares what only columns of a type have.
-func (d detail) judge(w want, kind string) adapters.Check {
+func (d detail) judge(w columnRule, kind string) adapters.Check {
 	assumed := func(remedy string) adapters.Check { return adapters.Check{State: adapters.Assumed, Remedy: remedy} }
 	switch {
 	case d.LogicalName == "":

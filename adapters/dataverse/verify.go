@@ -191,7 +191,7 @@ func (f *verification) details(ctx context.Context, suffixes []string) (map[stri
 
 // column checks one column. a is nil if the table has none of the name.
 func (f *verification) column(suffix string, a *attribute, d detail) adapters.Check {
-	want := wanted(suffix)
+	want := ruleOf(suffix)
 	if a == nil {
 		return adapters.Check{State: adapters.Differs, Found: "the table has no such column", Remedy: "add the column: " + want.words}
 	}

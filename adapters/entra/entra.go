@@ -154,11 +154,11 @@ func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.
 	token, err := cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: seen}))
 	switch {
 	case seen.verdict.Class != classify.Success && seen.verdict.Class != "":
-		return nil, refused{seen.verdict}
+		return nil, refusedError{seen.verdict}
 	case err != nil:
 		return nil, err
 	case len(token.AccessToken) > redact.MaxSecret:
-		return nil, refused{adapters.Fault(classify.InvalidResponse, "token:size",
+		return nil, refusedError{adapters.Fault(classify.InvalidResponse, "token:size",
 			fmt.Sprintf("the access token has %d bytes; at most %d are masked wherever they come back, so a longer one is not used", len(token.AccessToken), redact.MaxSecret))}
 	case token.Expiry.IsZero():
 		token.Expiry = time.Now().Add(expiryMargin + time.Minute) // no expires_in: use it briefly
@@ -186,7 +186,7 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		Adapter: "entra", Hosts: adapters.EntraHosts, Method: r.Method, URL: r.URL, Header: r.Header, Body: form, Op: classify.Token, Codes: Codes, Sent: e.sent,
 	})
 	if e.verdict.Class != classify.Success {
-		return nil, refused{e.verdict}
+		return nil, refusedError{e.verdict}
 	}
 	return &http.Response{
 		StatusCode: a.Status, Header: a.Header, Request: r, ProtoMajor: 1, ProtoMinor: 1,
@@ -194,14 +194,14 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// refused carries a verdict through the oauth2 package as an error.
-type refused struct{ verdict classify.Verdict }
+// refusedError carries a verdict through the oauth2 package as an error.
+type refusedError struct{ verdict classify.Verdict }
 
 // Error implements error.
-func (r refused) Error() string { return r.verdict.Message }
+func (r refusedError) Error() string { return r.verdict.Message }
 
 func verdictOf(err error) classify.Verdict {
-	var r refused
+	var r refusedError
 	if errors.As(err, &r) {
 		v := r.verdict
 		v.Message = "token endpoint: " + v.Message

@@ -230,12 +230,12 @@ func (x *trial) choose(e sandbox.LogEntry) (rule *sandbox.Rule) {
 	case e.Wrote && x.armed.Load() && x.meant(e) && x.fired.CompareAndSwap(0, int64(e.Seq)):
 		rule = new(x.answer.Rule)
 		x.effect.apply(rule)
-	case !e.Wrote && len(e.Asked) > 0 && x.fired.Load() > 0 && asks[x.ask].rule != nil && x.lies.Add(1) <= 2:
+	case !e.Wrote && len(e.LookupKeys) > 0 && x.fired.Load() > 0 && asks[x.ask].rule != nil && x.lies.Add(1) <= 2:
 		rule = new(*asks[x.ask].rule)
 		if rule.Stale {
 			rule.AsOf = x.stale
 		}
-		honest = x.harmless(*rule, e.Asked)
+		honest = x.harmless(*rule, e.LookupKeys)
 	}
 	x.monitor.arrived(e, honest)
 	return rule
@@ -253,7 +253,7 @@ func (x *trial) harmless(lie sandbox.Rule, asked []string) bool {
 			all++
 		}
 	}
-	switch lie.LookUp {
+	switch lie.Lookup {
 	case sandbox.Partial, sandbox.SecondPageMissing:
 		return there < 2
 	case sandbox.Empty:
@@ -332,7 +332,7 @@ func (x *trial) make() (o outcome) {
 	x.bounds(o, retries)
 	if os.Getenv("SHOW") != "" {
 		for _, e := range x.vendor.Log() {
-			fmt.Println(e.At.Format("15:04:05.000"), e.Operation, e.Wrote, len(e.Keys), len(e.Asked), e.Status, "rule", e.Rule, "effects", e.Effects, e.Done.Format("15:04:05.000"), e.Ended.Format("15:04:05.000"), e.Answer)
+			fmt.Println(e.At.Format("15:04:05.000"), e.Operation, e.Wrote, len(e.Keys), len(e.LookupKeys), e.Status, "rule", e.Rule, "effects", e.Effects, e.Done.Format("15:04:05.000"), e.Ended.Format("15:04:05.000"), e.Answer)
 		}
 		fmt.Println(len(x.vendor.Effects()), x.clock.now(), x.vendor.NextDue())
 	}

@@ -177,7 +177,7 @@ func TestAdHocWriteIsAskedForWhereItWasSent(t *testing.T) {
 		case e.Wrote:
 			return &sandbox.Rule{Drop: sandbox.AfterEffect, EffectDelayMS: int(later.Milliseconds())}
 		case lie != "":
-			return &sandbox.Rule{LookUp: lie}
+			return &sandbox.Rule{Lookup: lie}
 		}
 		return nil
 	}

@@ -75,7 +75,7 @@ func (w *world) observe(e sandbox.LogEntry) {
 		}
 		w.sends[key] = append(w.sends[key], r)
 	}
-	for _, key := range e.Asked {
+	for _, key := range e.LookupKeys {
 		w.asked[key] = append(w.asked[key], r)
 	}
 	w.mu.Unlock()
@@ -108,7 +108,7 @@ func (w *world) answered(e sandbox.LogEntry) {
 	if r == nil || !r.task.heard() {
 		return
 	}
-	r.told = len(e.Asked) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].LookUp != "" || r.fault.rules[0].Stale)
+	r.told = len(e.LookupKeys) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].Lookup != "" || r.fault.rules[0].Stale)
 	r.answered, r.proves = w.clock.Now(), honest(e)
 	if r.fault == nil || len(e.Keys) == 0 {
 		return

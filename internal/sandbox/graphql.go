@@ -55,20 +55,20 @@ func textOf(v any) string {
 	return ""
 }
 
-// asked is a request to the GraphQL API, as it was read when it came.
-type asked struct {
+// graphQLCall is a request to the GraphQL API, as it was read when it came.
+type graphQLCall struct {
 	operation *graphql.Operation
 	malformed error           // it is no GraphQL request, and there is no operation
 	fields    []graphql.Field // the root fields, as far as they can be read
 }
 
-func (s *Sandbox) ask(body []byte) *asked {
+func (s *Sandbox) ask(body []byte) *graphQLCall {
 	r, err := graphql.Parse(body)
 	if err != nil {
-		return &asked{malformed: err}
+		return &graphQLCall{malformed: err}
 	}
 	o := s.schema.Prepare(r)
-	return &asked{operation: o, fields: o.Fields()}
+	return &graphQLCall{operation: o, fields: o.Fields()}
 }
 
 // The media types of GraphQL answers. Without Accept, or if everything is

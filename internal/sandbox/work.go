@@ -128,7 +128,7 @@ func (s *Sandbox) start(j *job) {
 // later, acts.
 func (s *Sandbox) decide(j *job) {
 	c, r := j.call, j.rule
-	c.view, c.lookUp = s.shows(r), r.LookUp
+	c.view, c.lookUp = s.shows(r), r.Lookup
 	late := r.acts() && r.EffectDelayMS > 0
 	switch {
 	case late:
