@@ -58,7 +58,7 @@ type ClientOptions struct {
 // only public addresses (checked on the address that is dialled, so that a
 // name cannot be rebound after the check), TLS 1.2 or later, no proxy, no
 // redirect, no cookie, at most 64 KB of response headers and [MaxAnswer] of body.
-// It makes each request once; what happened is told by a verdict.
+// It makes each request once; a verdict says what happened.
 //
 // Writes have connections of their own, over HTTP/1.1: no byte of a write leaves
 // after its deadline, none is sent a second time, and when a write is given up,

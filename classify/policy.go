@@ -52,10 +52,10 @@ const (
 // Validate reports every field that is out of range, each with its value and
 // what would be right.
 func (p Policy) Validate() error {
-	var faults []error
+	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
 	check(p.BaseDelay >= minDelay && p.BaseDelay <= maxBudget, "baseDelay: %v; want %v to %v", p.BaseDelay, minDelay, maxBudget)
@@ -64,11 +64,11 @@ func (p Policy) Validate() error {
 	check(p.Jitter >= 0 && p.Jitter <= 0.9, "jitter: %v; want 0 to 0.9", p.Jitter)
 	check(p.AttemptTimeout >= minAttempt && p.AttemptTimeout <= maxBudget, "attemptTimeout: %v; want %v to %v", p.AttemptTimeout, minAttempt, maxBudget)
 	check(p.Budget > 0 && p.Budget <= maxBudget, "budget: %v; want more than 0 and at most %v", p.Budget, maxBudget)
-	if len(faults) == 0 {
+	if len(errs) == 0 {
 		check(p.worstCase() <= p.Budget, "budget: %v is less than the worst case of %v (%d attempts of %v and the waits between); lower maxRetries, attemptTimeout or baseDelay",
 			p.Budget, p.worstCase().Round(time.Millisecond), p.MaxAttempts(), p.AttemptTimeout)
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // MaxAttempts is how often an invocation is tried at most.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Dialect is how a vendor tells of an error in a body.
+// Dialect is how a vendor reports an error in a body.
 type Dialect string
 
 // The dialects.

@@ -98,7 +98,7 @@ func TestStates(t *testing.T) {
 			if want != c.from {
 				require.Equal(t, []health.Change{{Number: r.Changes + 1, At: start.Add(time.Hour), From: c.from, To: want, Reason: c.kind}}, changes, name)
 				require.Equal(t, start.Add(time.Hour), after.Since, name)
-			} else if after.Reason != r.Reason { // refused credentials, a probe that is told no, credits that are used up
+			} else if after.Reason != r.Reason { // refused credentials, a probe that is refused, credits that are used up
 				require.Equal(t, []health.Change{{Number: r.Changes + 1, At: start.Add(time.Hour), From: c.from, To: c.from, Reason: c.kind}}, changes, name)
 				require.Contains(t, []health.State{health.Degraded, health.Passive}, c.from, name)
 			} else {
@@ -110,7 +110,7 @@ func TestStates(t *testing.T) {
 }
 
 // One signal of many like failures is as good as many signals: both changes
-// are told.
+// are reported.
 func TestFoldedFailures(t *testing.T) {
 	r, changes := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unavailable, Source: health.Call, Count: 50})
 	require.Equal(t, health.Unreachable, r.State)
@@ -137,7 +137,7 @@ func TestRefusedIsNews(t *testing.T) {
 	require.Empty(t, changes)
 	wait, ok := r.Wait(health.Policy{})
 	require.True(t, ok)
-	require.Equal(t, 4*time.Hour, wait, "asking does not mend credentials")
+	require.Equal(t, 4*time.Hour, wait, "asking does not fix credentials")
 }
 
 // A vendor that says no to a probe is there: it is asked again after waits that
@@ -188,7 +188,7 @@ func TestPassiveIsNews(t *testing.T) {
 	}
 }
 
-// Trouble that does not change the state is told of after an hour, while it is
+// Trouble that does not change the state is reported after an hour, while it is
 // seen, and not twice by two names.
 func TestLasts(t *testing.T) {
 	lasts := func(r health.Record, o health.Observation) bool {
@@ -206,7 +206,7 @@ func TestLasts(t *testing.T) {
 		{health.Degraded, classify.Internal, health.Call, false},
 		{health.Passive, classify.RateLimited, health.Call, true},
 		{health.Passive, classify.NotFound, health.Call, false},
-		{health.Unreachable, classify.DNS, health.Probe, false}, // told at once
+		{health.Unreachable, classify.DNS, health.Probe, false}, // reported at once
 		{health.Healthy, classify.OK, health.Call, false},
 	} {
 		r := in(t, c.state)
@@ -215,7 +215,7 @@ func TestLasts(t *testing.T) {
 		}
 	}
 	r, _ := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
-	require.False(t, lasts(r, health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "told as refused credentials")
+	require.False(t, lasts(r, health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "reported as refused credentials")
 }
 
 func TestWaitDoubles(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 type Policy struct {
 	Interval    time.Duration `json:"interval,omitempty"`    // shortest time between two probes
 	MaxInterval time.Duration `json:"maxInterval,omitempty"` // longest, after failed probes; also between two probes of its own where others prove the host
-	NoProbes    bool          `json:"noProbes,omitempty"`    // only traffic tells
+	NoProbes    bool          `json:"noProbes,omitempty"`    // only traffic is observed
 }
 
 // Defaults and limits of a [Policy].
@@ -33,21 +33,21 @@ func (p Policy) withDefaults() Policy {
 // Validate reports every field that is out of range, each with its value and
 // what would be right.
 func (p Policy) Validate() error {
-	var faults []error
+	var errs []error
 	p = p.withDefaults()
 	if p.Interval < minInterval || p.Interval > longest {
-		faults = append(faults, fmt.Errorf("interval: %v; want %v to %v: vendors limit and bill probes", p.Interval, minInterval, longest))
+		errs = append(errs, fmt.Errorf("interval: %v; want %v to %v: vendors limit and bill probes", p.Interval, minInterval, longest))
 	}
 	if p.MaxInterval < p.Interval || p.MaxInterval > longest {
-		faults = append(faults, fmt.Errorf("maxInterval: %v; want the interval, %v, to %v", p.MaxInterval, p.Interval, longest))
+		errs = append(errs, fmt.Errorf("maxInterval: %v; want the interval, %v, to %v", p.MaxInterval, p.Interval, longest))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // Wait is how long after the last evidence a probe is due; false if none is.
 //
 // Each failed probe in a row doubles it, up to MaxInterval. Credentials that
-// were refused are tried at MaxInterval only: asking does not mend them, and
+// were refused are tried at MaxInterval only: asking does not fix them, and
 // vendors lock out who asks too often.
 func (r Record) Wait(p Policy) (time.Duration, bool) {
 	p = p.withDefaults()

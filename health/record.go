@@ -26,7 +26,7 @@ type Record struct {
 }
 
 // Change is a change of state, or of what a state is owed to that only a person
-// can mend: that credentials are refused, a probe is told no, or credits are
+// can fix: that credentials are refused, a probe is refused, or credits are
 // used up.
 type Change struct {
 	Number int64         `json:"number"` // 1, 2, 3, … of the integration
@@ -53,7 +53,7 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 		r.Evidence = o.At
 	}
 	if o.At.Before(r.Since) && r.State != Unknown {
-		// Older than what the state is owed to: another worker told of it later.
+		// Older than what the state is owed to: another worker reported it later.
 		if signal == Success {
 			r.LastSuccessAt = latest(r.LastSuccessAt, o.At)
 		}

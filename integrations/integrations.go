@@ -3,7 +3,7 @@
 // references by which it names its secrets.
 //
 // A file is YAML and strict. Everything that is wrong with it is reported at
-// once, each fault with line, column and what would be right, because the one
+// once, each error with line, column and what would be right, because the one
 // who reads it is about to fix it. Secrets never stand in a file: it names them
 // as env:NAME or file:NAME, and only the worker that makes a call reads them.
 //

@@ -38,16 +38,16 @@ func Parse(name string, src []byte, o Options) ([]Integration, error) {
 // File is what stands in an integration file.
 type File struct {
 	Integrations []Integration
-	// Channels are where organizations are told of trouble. An organization
+	// Channels are where organizations are notified of trouble. An organization
 	// without an entry has no notifications section, and keeps the channels it
 	// has; an empty list is none.
 	Channels map[uuid.UUID][]Channel
 }
 
 // ParseFile reads integration files: YAML, one organization a document. name
-// is the file's, for messages. The error joins the faults, each as
+// is the file's, for messages. The error joins all of them, each as
 // "name:line:column: field: what is wrong; want what is right" on one line: the
-// first [maxFaults], clipped, and how many more there are.
+// first [maxErrors], clipped, and how many more there are.
 func ParseFile(name string, src []byte, o Options) (File, error) {
 	name = plain.Line(name)
 	if len(src) > maxFile {
@@ -66,7 +66,7 @@ func ParseFile(name string, src []byte, o Options) (File, error) {
 			break
 		}
 		if err != nil {
-			return File{}, fmt.Errorf("%s: %s", name, plain.Line(plain.Clip(strings.TrimPrefix(err.Error(), "yaml: "), maxFault)))
+			return File{}, fmt.Errorf("%s: %s", name, plain.Line(plain.Clip(strings.TrimPrefix(err.Error(), "yaml: "), maxErrorLen)))
 		}
 		out.Integrations = append(out.Integrations, p.document(doc.Content[0])...)
 	}
@@ -85,15 +85,15 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 
 	if in.ID, node = p.uuid(n, m, at, "id"); node != nil {
 		if p.ids[in.ID] {
-			p.fault(node, at+".id", "%s stands here twice", in.ID)
+			p.errorf(node, at+".id", "duplicate ID %s", in.ID)
 		}
 		p.ids[in.ID] = true
 	}
 	if in.Name, node = p.text(n, m, at, "name", true); node != nil {
 		if !validName.MatchString(in.Name) {
-			p.fault(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(in.Name))
+			p.errorf(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(in.Name))
 		} else if names[in.Name] {
-			p.fault(node, at+".name", "%q stands here twice", in.Name)
+			p.errorf(node, at+".name", "duplicate name %q", in.Name)
 		}
 		names[in.Name] = true
 	}
@@ -101,7 +101,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 	vendor, known := vendors.Lookup(in.Adapter)
 	if node != nil && !known {
 		names := vendors.Names()
-		p.fault(node, at+".adapter", "%q%s; want %s", clip(in.Adapter), didYouMean(in.Adapter, names), strings.Join(names, ", "))
+		p.errorf(node, at+".adapter", "%q%s; want %s", clip(in.Adapter), didYouMean(in.Adapter, names), strings.Join(names, ", "))
 		return in // what follows depends on it
 	}
 	if in.BaseURL, node = p.text(n, m, at, "baseURL", true); node != nil {
@@ -141,7 +141,7 @@ func (p *parser) inFlight(parent *yaml.Node, m map[string]*yaml.Node, at string)
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil || d < 0 || d > maxInFlight {
-		p.fault(node, at+".inFlight", "%q; want a duration from 0s to 1h, such as 2m", clip(value))
+		p.errorf(node, at+".inFlight", "%q; want a duration from 0s to 1h, such as 2m", clip(value))
 		return nil
 	}
 	return &d
@@ -153,14 +153,14 @@ func (p *parser) address(n *yaml.Node, field, adapter string, hosts []string, ra
 	switch {
 	case err != nil || u.Host == "":
 		// The parse error would repeat the address, which may hold a password.
-		p.fault(n, field, "not a valid address; want https://host/path")
+		p.errorf(n, field, "not a valid address; want https://host/path")
 	case u.RawQuery != "" || u.ForceQuery:
-		p.fault(n, field, "has a query (?…); want https://host/path")
+		p.errorf(n, field, "has a query (?…); want https://host/path")
 	case u.Host != strings.ToLower(u.Host):
-		p.fault(n, field, "host %q; want lower case", u.Host)
+		p.errorf(n, field, "host %q; want lower case", u.Host)
 	default:
 		if err := adapters.CheckURL(adapter, hosts, u, p.options.DevHosts); err != nil {
-			p.fault(n, field, "%v", err)
+			p.errorf(n, field, "%v", err)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at string,
 	}
 	if len(v.Settings) == 0 {
 		if len(n.Content) > 0 {
-			p.fault(n, at+".settings", "adapter %s has no settings", v.Name)
+			p.errorf(n, at+".settings", "adapter %s has no settings", v.Name)
 		}
 		return nil
 	}
@@ -188,9 +188,9 @@ func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at string,
 			continue
 		}
 		if value == "" || len(value) > 256 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			p.fault(node, at+".settings."+s.Name, "want a text of 1 to 256 characters without blanks")
+			p.errorf(node, at+".settings."+s.Name, "want a text of 1 to 256 characters without blanks")
 		} else if err := s.Check(value); err != nil {
-			p.fault(node, at+".settings."+s.Name, "%q; want %v", clip(value), err)
+			p.errorf(node, at+".settings."+s.Name, "%q; want %v", clip(value), err)
 		}
 		if s.Hosts != nil {
 			p.address(node, at+".settings."+s.Name, "entra", s.Hosts, value)
@@ -204,7 +204,7 @@ func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at stri
 	n, ok := m["credentials"]
 	if !ok {
 		if m != nil {
-			p.fault(parent, at+".credentials", "missing; want %s: env:NAME or file:NAME", strings.Join(v.Credentials, ", "))
+			p.errorf(parent, at+".credentials", "missing; want %s: env:NAME or file:NAME", strings.Join(v.Credentials, ", "))
 		}
 		return nil
 	}
@@ -216,7 +216,7 @@ func (p *parser) credentials(parent *yaml.Node, m map[string]*yaml.Node, at stri
 			continue
 		}
 		if err := Ref(value).Validate(); err != nil {
-			p.fault(node, at+".credentials."+name, "%v", err)
+			p.errorf(node, at+".credentials."+name, "%v", err)
 		}
 		out[name] = Ref(value)
 	}
@@ -232,7 +232,7 @@ func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
 		if value, node := p.text(n, m, at, name, false); node != nil {
 			d, err := time.ParseDuration(value)
 			if err != nil {
-				p.fault(node, at+"."+name, "%q is not a duration; want a number with a unit, such as 1s or 500ms", clip(value))
+				p.errorf(node, at+"."+name, "%q is not a duration; want a number with a unit, such as 1s or 500ms", clip(value))
 			}
 			*into = d
 		}
@@ -240,7 +240,7 @@ func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
 	for name, into := range map[string]any{"coefficient": &policy.Coefficient, "jitter": &policy.Jitter, "maxRetries": &policy.MaxRetries} {
 		if node, ok := m[name]; ok {
 			if err := node.Decode(into); err != nil {
-				p.fault(node, at+"."+name, "%q is not a number", clip(node.Value))
+				p.errorf(node, at+"."+name, "%q is not a number", clip(node.Value))
 			}
 		}
 	}
@@ -254,7 +254,7 @@ func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
 			if own, ok := m[field]; ok {
 				node = own
 			}
-			p.fault(node, at, "%s", rest)
+			p.errorf(node, at, "%s", rest)
 		}
 	}
 	return policy

@@ -16,44 +16,44 @@ import (
 // Of what is wrong with a file, at most this is reported: a hostile one of 1 MB
 // made 57 MB of messages.
 const (
-	maxFaults = 50
-	maxFault  = 400 // characters of one
+	maxErrors   = 50
+	maxErrorLen = 400 // characters of one
 )
 
-// parser collects faults. It reads nodes itself, since a decoder would stop at
-// the first fault and forget where it was.
+// parser collects errors. It reads nodes itself, since a decoder would stop at
+// the first one and forget where it was.
 type parser struct {
 	name    string
 	options Options
-	faults  []fault // the first maxFaults
-	wrong   int     // all
+	errs    []fileError // the first maxFaults
+	wrong   int         // all
 	ids     map[uuid.UUID]bool
 
 	channels map[uuid.UUID][]Channel
 }
 
-type fault struct {
+type fileError struct {
 	line, column int
 	text         string
 }
 
-func (p *parser) fault(at *yaml.Node, field, format string, args ...any) {
-	if p.wrong++; p.wrong <= maxFaults {
-		text := plain.Clip(field, maxFault/4) + ": " + fmt.Sprintf(format, args...)
-		p.faults = append(p.faults, fault{at.Line, at.Column, plain.Line(plain.Clip(text, maxFault))})
+func (p *parser) errorf(at *yaml.Node, field, format string, args ...any) {
+	if p.wrong++; p.wrong <= maxErrors {
+		text := plain.Clip(field, maxErrorLen/4) + ": " + fmt.Sprintf(format, args...)
+		p.errs = append(p.errs, fileError{at.Line, at.Column, plain.Line(plain.Clip(text, maxErrorLen))})
 	}
 }
 
-// report joins the faults in the order of the file.
+// report joins the errors in the order of the file.
 func (p *parser) report() error {
-	slices.SortStableFunc(p.faults, func(a, b fault) int {
+	slices.SortStableFunc(p.errs, func(a, b fileError) int {
 		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column), strings.Compare(a.text, b.text))
 	})
-	all := make([]error, len(p.faults))
-	for i, f := range p.faults {
+	all := make([]error, len(p.errs))
+	for i, f := range p.errs {
 		all[i] = fmt.Errorf("%s:%d:%d: %s", p.name, f.line, f.column, f.text)
 	}
-	if more := p.wrong - len(p.faults); more > 0 {
+	if more := p.wrong - len(p.errs); more > 0 {
 		all = append(all, fmt.Errorf("%s: and %d more", p.name, more))
 	}
 	return errors.Join(all...)
@@ -62,7 +62,7 @@ func (p *parser) report() error {
 // fields reads a mapping whose keys must be among known, and returns its values.
 func (p *parser) fields(n *yaml.Node, at string, known ...string) map[string]*yaml.Node {
 	if n.Kind != yaml.MappingNode {
-		p.fault(n, at, "%s; want a mapping with %s", kindOf(n), strings.Join(known, ", "))
+		p.errorf(n, at, "%s; want a mapping with %s", kindOf(n), strings.Join(known, ", "))
 		return nil
 	}
 	out := make(map[string]*yaml.Node)
@@ -71,11 +71,11 @@ func (p *parser) fields(n *yaml.Node, at string, known ...string) map[string]*ya
 		field := join(at, key.Value)
 		switch {
 		case !slices.Contains(known, key.Value):
-			p.fault(key, field, "unknown field%s; known are %s", didYouMean(key.Value, known), strings.Join(known, ", "))
+			p.errorf(key, field, "unknown field%s; known are %s", didYouMean(key.Value, known), strings.Join(known, ", "))
 		case out[key.Value] != nil:
-			p.fault(key, field, "stands here twice; the first is in line %d", out[key.Value].Line)
+			p.errorf(key, field, "duplicate field (first on line %d)", out[key.Value].Line)
 		case value.Kind == yaml.AliasNode || value.Anchor != "":
-			p.fault(value, field, "anchors and aliases are not supported; write the value out")
+			p.errorf(value, field, "anchors and aliases are not supported; write the value out")
 		default:
 			out[key.Value] = value
 		}
@@ -89,16 +89,16 @@ func (p *parser) text(parent *yaml.Node, m map[string]*yaml.Node, at, name strin
 	n, ok := m[name]
 	if !ok {
 		if required && m != nil {
-			p.fault(parent, join(at, name), "missing")
+			p.errorf(parent, join(at, name), "missing")
 		}
 		return "", nil
 	}
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-		p.fault(n, join(at, name), "%s; want a text", kindOf(n))
+		p.errorf(n, join(at, name), "%s; want a text", kindOf(n))
 		return "", nil
 	}
 	if err := plain.Seen(n.Value); err != nil {
-		p.fault(n, join(at, name), "%v; want it without", err)
+		p.errorf(n, join(at, name), "%v; want it without", err)
 		return "", nil
 	}
 	return n.Value, n
@@ -111,7 +111,7 @@ func (p *parser) uuid(parent *yaml.Node, m map[string]*yaml.Node, at, name strin
 	}
 	id, err := uuid.Parse(s)
 	if err != nil || len(s) != 36 || id == uuid.Nil {
-		p.fault(n, join(at, name), "%q is not a UUID; want the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", clip(s))
+		p.errorf(n, join(at, name), "%q is not a UUID; want the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", clip(s))
 		return uuid.Nil, nil
 	}
 	return id, n
@@ -126,12 +126,12 @@ func (p *parser) document(n *yaml.Node) []Integration {
 	list, ok := m["integrations"]
 	if !ok {
 		if m != nil {
-			p.fault(n, "integrations", "missing")
+			p.errorf(n, "integrations", "missing")
 		}
 		return nil
 	}
 	if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
-		p.fault(list, "integrations", "%s; want a list with at least one integration", kindOf(list))
+		p.errorf(list, "integrations", "%s; want a list with at least one integration", kindOf(list))
 		return nil
 	}
 	names := make(map[string]bool)

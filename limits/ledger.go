@@ -72,10 +72,10 @@ type monthUsage struct {
 	pending int64 // by this one, not stored yet
 	quota   Quota
 	kicked  int // the threshold for which the loop was woken
-	warned  int // the highest threshold that is known to have been told
+	warned  int // the highest threshold that people are known to have been notified of
 }
 
-// know notes the quota. The thresholds of another limit have not been told.
+// know notes the quota. Nobody was notified of the thresholds of another limit.
 func (u *monthUsage) know(q Quota) {
 	if q.Monthly != u.quota.Monthly {
 		u.kicked, u.warned = 0, 0
@@ -120,7 +120,7 @@ func (l *Ledger) Used(organization, integration uuid.UUID, q Quota, now time.Tim
 	return u.stored + u.pending
 }
 
-// Take returns what is to be stored. Until [Ledger.Done] is told, it returns
+// Take returns what is to be stored. Until [Ledger.Done] is called, it returns
 // the same batch again: whether that one was stored may be unknown. ok is false
 // if there is nothing.
 func (l *Ledger) Take() (b Batch, ok bool) {
@@ -186,7 +186,7 @@ func (l *Ledger) learn(totals []Total) {
 }
 
 // Due returns the thresholds that totals have reached and that this process
-// does not know to have been told.
+// does not know people to have been notified of.
 func (l *Ledger) Due(totals []Total) (due []Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,7 +200,7 @@ func (l *Ledger) Due(totals []Total) (due []Warning) {
 	return due
 }
 
-// Told says that some worker has told of a threshold.
+// Told says that some worker has notified people of a threshold.
 func (l *Ledger) Told(w Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -211,7 +211,7 @@ func (l *Ledger) Told(w Warning) {
 	u.warned = max(u.warned, w.Percent)
 }
 
-// Wake tells that a threshold was reached and should be stored at once.
+// Wake says that a threshold was reached and should be stored at once.
 func (l *Ledger) Wake() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()

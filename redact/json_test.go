@@ -104,7 +104,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// equal tells whether a number is the other one but for its sign.
+// equal reports whether a number is the other one but for its sign.
 func equal(a, b string) bool {
 	x, errX := strconv.ParseFloat(strings.TrimPrefix(a, "-"), 64)
 	y, errY := strconv.ParseFloat(b, 64)

@@ -48,7 +48,7 @@ func TestNothingIsShownUnseen(t *testing.T) {
 	}
 }
 
-// shows tells whether 16 bytes of a form stand in a text.
+// shows reports whether 16 bytes of a form stand in a text.
 func shows(text, form string) bool {
 	for i := 0; i+16 <= len(form); i++ {
 		if strings.Contains(text, form[i:i+16]) {

@@ -70,7 +70,7 @@ const maxPages = 100
 // Records reads the answers to [LookUps], one for each request, and follows each
 // to its last page. What is missing from an answer would seem not to be there, so
 // a page that cannot be read or does not come, a link that leads elsewhere and a
-// count that does not agree are all [classify.Untrusted], or the fault that kept
+// count that does not agree are all [classify.Untrusted], or the error that kept
 // the page away.
 func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, answers [][]byte) ([][]Record, classify.Verdict) {
 	out := make([][]Record, len(answers))

@@ -238,15 +238,15 @@ func (s *Stack) File(name, content string) (string, error) {
 
 // Close ends everything and removes its data.
 func (s *Stack) Close() error {
-	var faults []error
+	var errs []error
 	if s.server != nil {
-		faults = append(faults, s.server.Close())
+		errs = append(errs, s.server.Close())
 	}
 	if s.Temporal != nil {
 		s.Temporal.Kill()
 	}
 	if s.Postgres != nil {
-		faults = append(faults, s.Postgres.Close())
+		errs = append(errs, s.Postgres.Close())
 	}
-	return errors.Join(append(faults, os.RemoveAll(s.Dir))...)
+	return errors.Join(append(errs, os.RemoveAll(s.Dir))...)
 }

@@ -39,7 +39,7 @@
 //	   the first time
 //
 // An effect's key is that of the entry: extIdentifier, externalDocumentNumber,
-// or the value of the alternate key. Dataverse's upserts are told apart: upsert
+// or the value of the alternate key. Dataverse's upserts are distinguished: upsert
 // is the first, upsert_again changed nothing, update changed something.
 package sandbox
 

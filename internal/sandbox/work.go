@@ -13,7 +13,7 @@ type event struct {
 	do func()
 }
 
-// job is a request that a vendor works on. It goes on when its client has gone.
+// job is a request that a vendor works on. It continues when its client has gone.
 type job struct {
 	call   *call
 	rule   Rule
