@@ -111,7 +111,7 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (ProbeResult, err
 		a.recordSecrets(ctx, in.Target, found)
 	}
 	skip := func(why string) (ProbeResult, error) { return ProbeResult{Inspected: inspected, Skipped: why}, nil }
-	host := hostOf(found.BaseURL)
+	host := HostOf(found.BaseURL)
 	switch {
 	case inspected.Gone:
 		return ProbeResult{Inspected: inspected}, nil
@@ -177,8 +177,8 @@ func (at Attempt) reached() bool {
 	return s == health.Success || s == health.Answer
 }
 
-// hostOf is the host of a base URL, which integrations may share.
-func hostOf(baseURL string) string {
+// HostOf is the host of a base URL, which integrations may share.
+func HostOf(baseURL string) string {
 	u, err := url.Parse(baseURL)
 	if err != nil {
 		return baseURL

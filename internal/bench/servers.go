@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -60,15 +60,17 @@ func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.C
 	if pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), 8); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	acts.Secrets = stack.SecretStore()
+	acts, err := activities.New(activities.Options{DB: pool, DevHosts: stack.DevHosts(), Secrets: stack.SecretStore(), Gate: new(limits.Gate)})
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
 	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(w, acts)
 	if err = w.Start(); err != nil {
 		pool.Close()
 		return nil, nil, nil, nil, err
 	}
-	return stack, c, pool, func() { w.Stop(); acts.Client.CloseIdle(); pool.Close() }, nil
+	return stack, c, pool, func() { w.Stop(); acts.CloseIdle(); pool.Close() }, nil
 }
 
 // process starts everything with the real program, with its default settings,
