@@ -134,7 +134,7 @@ type Activities struct {
 	options  Options
 	webhooks notify.Webhook
 
-	maskFor time.Duration // how long masking may go on after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
+	maskFor time.Duration // how long masking may take after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
 	warmUps sync.Map      // the last warm-up of each integration in this process, for the run that follows
 }
 

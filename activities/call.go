@@ -5,42 +5,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
-	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // minAttempt is the least time that a wait must leave of the budget: less
 // would not be an attempt.
 const minAttempt = 2 * time.Second
-
-// ruleUnknownIntegration marks the attempt of an invocation whose organization
-// has no such integration.
-const ruleUnknownIntegration = "integration:unknown"
-
-// rulePaused marks the attempt of an invocation whose integration is paused.
-const rulePaused = "integration:paused"
-
-// ruleCredentials marks the attempt of an invocation whose secrets could not be
-// read.
-const ruleCredentials = "integration:credentials"
 
 // CallName is the name under which [Activities.Call] is registered.
 const CallName = "Call"
@@ -147,7 +129,7 @@ type outcome struct {
 	adapter   string          // that the integration has stored; "" if it has none
 	most      int             // attempts that the integration allows; 0 if that is not known
 	found     classify.Effect // what the look-up proved of all that was sent before
-	asking    bool            // it ended in the question what is there
+	asking    bool            // it ended in the look-up of what is there
 	left      int             // entries of a chunk that was only looked up which are not there
 	trail     Trail           // with other numbers; nil if they stay
 
@@ -162,13 +144,6 @@ func (at *Attempt) apply(out outcome) {
 	at.Effect, at.Ended, at.OpenUntil = v.Effect, v.Ended, out.openUntil
 	at.Found, at.Asking = out.found, out.asking
 	at.Requests, at.LookUps, at.Entries, at.Vouchers = out.requests, out.lookUps, out.entries, out.vouchers
-}
-
-// destination is where an attempt leads.
-type destination struct {
-	adapter adapters.Adapter
-	spec    integrations.Integration // also if the attempt gets no further; zero if there is none
-	host    limits.Host              // zero until the connection is complete
 }
 
 // attempt resolves the integration and makes the call. It does not return an
@@ -262,73 +237,6 @@ func (c *requestCounts) count(p limits.Purpose) {
 	c.requests.Add(1)
 }
 
-// connect finds the integration and fills in the destination and the connection, or
-// returns why nothing is sent. The organization is checked before any secret is read.
-func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn, to *destination) *classify.Verdict {
-	refuse := func(k classify.Kind, rule, format string, args ...any) *classify.Verdict {
-		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
-		return &v
-	}
-	spec, err := a.options.Store.Integration(ctx, in.OrganizationID, in.IntegrationID)
-	to.spec = spec
-	switch {
-	case errors.Is(err, runlog.ErrNotFound):
-		return refuse(classify.Configuration, ruleUnknownIntegration,
-			"organization %s has no integration %s; see starter integrations list", in.OrganizationID, in.IntegrationID)
-	case err != nil:
-		return refuse(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
-	case spec.Adapter != in.AdapterName:
-		return refuse(classify.Configuration, "integration:adapter",
-			"integration %s uses adapter %s, not %s; nothing was sent", spec.Name, spec.Adapter, in.AdapterName)
-	}
-	pause, err := a.options.Store.Pause(ctx, in.OrganizationID, in.IntegrationID)
-	switch {
-	case err != nil:
-		return refuse(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
-	case pause != nil:
-		return refuse(classify.Paused, rulePaused, "integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
-			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, in.OrganizationID, spec.Name)
-	}
-	var ok bool
-	if to.adapter, ok = a.options.Adapters[spec.Adapter]; !ok {
-		return refuse(classify.Configuration, "integration:adapter", "this worker has no adapter %q; it has %s",
-			spec.Adapter, strings.Join(slices.Sorted(maps.Keys(a.options.Adapters)), ", "))
-	}
-	if conn.BaseURL, err = url.Parse(spec.BaseURL); err != nil {
-		return refuse(classify.Configuration, "integration:baseURL", "the integration's base URL is not valid")
-	}
-	if refusal := a.meter(in, spec, conn); refusal != nil {
-		return refusal
-	}
-	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
-	conn.Credentials, err = a.readSecrets(ctx, in.OrganizationID, spec.Credentials)
-	switch {
-	case errors.Is(err, secrets.ErrHangs): // it may pass, and the vendor has no part in it
-		return refuse(classify.Dependency, ruleCredentials, "%v", err)
-	case ctx.Err() != nil && err != nil:
-		v := classify.Err(ctx.Err())
-		return &v
-	case err != nil:
-		return refuse(classify.Credentials, ruleCredentials, "%v", err)
-	}
-	return nil
-}
-
-// readSecrets reads the secrets that an organization's references name.
-func (a *Activities) readSecrets(ctx context.Context, organization uuid.UUID, refs map[string]integrations.Ref) (map[string]string, error) {
-	values := make(map[string]string, len(refs))
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(refs)) {
-		value, err := a.options.Secrets.Resolve(ctx, organization, refs[name])
-		if err != nil {
-			errs = append(errs, fmt.Errorf("the credential named %s is not readable: %w", name, err))
-			continue
-		}
-		values[name] = value
-	}
-	return values, errors.Join(errs...)
-}
-
 // decide says of the last attempt whether another one follows, and when.
 func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activity.Info, received time.Time) {
 	last := &trail[len(trail)-1]
@@ -368,8 +276,8 @@ func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activi
 // turns the failed attempt into the one error that Temporal understands. The
 // category keeps expected failures of vendors out of the worker's error log.
 //
-// more says whether Temporal would try again by its own count; then it must be
-// told if that is not wanted.
+// more says whether Temporal would try again by its own count; then the error must
+// say so if that is not wanted.
 func translate(ctx context.Context, trail Trail, more bool) error {
 	last := trail.Last()
 	if last.Retryable {

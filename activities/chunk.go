@@ -91,7 +91,7 @@ func (x chunkAttempt) run(ctx context.Context) (out outcome) {
 	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
 		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
-			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
+			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has looked it up, or record what is there with starter exports resolve",
 			entries[moved].SentTo, x.owner.Place))
 		return out
 	}
@@ -196,35 +196,6 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 	return out, left
 }
 
-// withControl adds to a look-up what is known to be there.
-func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
-	if control == nil {
-		return sought
-	}
-	sought = slices.Clip(sought)
-	for _, k := range control.VendorKeys {
-		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
-	}
-	return sought
-}
-
-// controlMissing is the verdict on an answer that does not show what is known to be
-// there, and so proves nothing of what else it does not show; nil if it shows all
-// of it.
-func controlMissing(control *runlog.Control, found map[string]adapters.Found) *classify.Verdict {
-	if control == nil {
-		return nil
-	}
-	for _, k := range control.VendorKeys {
-		if found[k] == (adapters.Found{}) {
-			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
-			return &v
-		}
-	}
-	return nil
-}
-
 // unsettledUntil is the verdict on a look-up that came too early: what was not
 // found can still take effect.
 func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.Verdict {
@@ -237,51 +208,6 @@ func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.V
 
 func (x chunkAttempt) unsettled(wait time.Duration) classify.Verdict {
 	return x.unsettledUntil(x.exporter.Vendor().Title, wait)
-}
-
-// proof is what an answer to a look-up proves.
-type proof struct {
-	runlog.Answer
-	open int           // entries that stay open
-	wait time.Duration // until the last of them can be closed
-	why  string        // of an unknown one
-}
-
-// prove reads the vendor's answer to a look-up of open entries. What is there
-// is done, at any time. What is not there proves nothing before its time; after
-// it, the entries of one sending are taken together: where the vendor documents
-// a request as all or nothing and only some of it is there, a person must look,
-// and so must one where something that may be the entry is elsewhere.
-func prove(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic bool) proof {
-	p := proof{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
-	partly := make(map[runlog.Sending]int) // sendings of which something is there
-	whole := make(map[runlog.Sending]int)
-	for _, e := range open {
-		whole[e.SentIn]++
-		f := found[e.VendorKey]
-		if f.Count > 0 {
-			p.There[e.EntryID] = f.Reference
-			partly[e.SentIn]++
-		}
-	}
-	for _, e := range open {
-		f := found[e.VendorKey]
-		switch {
-		case f.Count > 0:
-		case e.Wait > 0:
-			p.open++
-			p.wait = max(p.wait, e.Wait)
-		case f.Elsewhere != "":
-			p.why = "not in the journal, and " + f.Elsewhere + "; if it is this voucher: starter exports resolve --there"
-			p.Unknown[e.EntryID] = p.why
-		case atomic && (partly[e.SentIn] > 0 || e.Partly):
-			p.why = fmt.Sprintf("%d of %d lines of a request that is all or nothing are at the vendor; see starter exports resolve", partly[e.SentIn], whole[e.SentIn])
-			p.Unknown[e.EntryID] = p.why
-		default:
-			p.None = append(p.None, e.EntryID)
-		}
-	}
-	return p
 }
 
 // send marks entries as open, sends them, and records what the answer proves.
@@ -395,12 +321,12 @@ func (x chunkAttempt) storeVerdict(err error, what string) classify.Verdict {
 
 // lateErrors asks what the vendor found wrong since then and records it against
 // the entries, also of earlier exports: they closed before it was found, or ended
-// before they could ask.
+// before the vendor could be asked.
 func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	x.conn.Purpose = limits.Lookup
 	since, err := runlog.LateErrorsSince(ctx, x.options.DB, x.in.OrganizationID, x.chunk.ExportID)
 	if err != nil {
-		out.verdict = x.storeVerdict(err, "since when to ask could not be read")
+		out.verdict = x.storeVerdict(err, "when late errors were last asked for could not be read")
 		return out
 	}
 	out.guard = adapters.ReadOnly

@@ -43,7 +43,7 @@ type ClaimResult struct {
 
 // ClaimExport makes the calling run the owner of an export: it makes the row of
 // its period, or takes over one that is pending and whose run has ended. What
-// the run before still asks for is refused from then on. Whatever the workflow says,
+// the run before still requests is refused from then on. Whatever the workflow says,
 // the owner is the run that Temporal names, so that a reset has to claim again.
 func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResult, error) {
 	e, run := in.Export, a.options.RunID(ctx)

@@ -14,7 +14,7 @@ import (
 // Rules of attempts that made no call, and of those that are not repeated.
 const (
 	RuleQuota   = "quota:limit"  // no call: the month's limit is reached
-	RuleBreaker = "breaker:open" // no call: the vendor failed every time of late
+	RuleBreaker = "breaker:open" // no call: the last calls to the vendor all failed
 	RuleBudget  = "budget:empty" // not repeated: too many attempts fail
 
 	// RuleSettled is of a success that made no call: the chunk was settled before.
@@ -98,7 +98,7 @@ func (a *Activities) affords(v classify.Verdict, host limits.Host) bool {
 }
 
 // spent is what an invocation's attempts and the waits between them took. In a
-// queue of its own, this and not the clock is held against the budget: the time
+// queue of its own, this and not the clock counts against the budget: the time
 // in the queue is not the invocation's.
 func (t Trail) spent(longest time.Duration) (total time.Duration) {
 	for _, at := range t {

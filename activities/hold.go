@@ -26,18 +26,18 @@ const HoldName = "Hold"
 type HoldResult struct {
 	Begun     int   `json:"begun"`           // attempts by Temporal's count, with one under way; 0 if there is no call
 	Trail     Trail `json:"trail,omitempty"` // what they left
-	Unread    bool  `json:"-"`               // Temporal could not be asked: nothing is known
+	Unread    bool  `json:"-"`               // Temporal did not answer: nothing is known
 	Cancelled bool  `json:"-"`               // it was held, or at least tried
 }
 
-// Hold makes the attempt at hand the last one of its workflow's call, and
+// Hold makes the current attempt the last one of its workflow's call, and
 // reads what the attempts before it left. Temporal forgets that when it cancels
 // a call that waits for its next attempt.
 //
 // The order closes the race: an attempt that begins, or ends, after the reading
 // ends the call, and its report has the whole trail. It changes nothing for an
 // attempt under way. A server that cannot change an activity's options leaves
-// the race open, for as long as the workflow task takes to go back to it.
+// the race open, for as long as the workflow task takes to return to it.
 func (a *Activities) Hold(ctx context.Context) (HoldResult, error) {
 	info, c := sdkactivity.GetInfo(ctx), sdkactivity.GetClient(ctx)
 	if err := makeLast(ctx, c, info); err != nil {
@@ -55,7 +55,7 @@ func (a *Activities) Hold(ctx context.Context) (HoldResult, error) {
 	return HoldResult{}, nil // it has just ended, or never begun
 }
 
-// makeLast lets no attempt follow the one at hand. The intervals keep one that
+// makeLast lets no attempt follow the current one. The intervals keep one that
 // waits from beginning: the server computes its time again when options change.
 func makeLast(ctx context.Context, c client.Client, info sdkactivity.Info) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)

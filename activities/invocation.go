@@ -17,7 +17,7 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// Invocation identifies one adapter operation and says what is asked. It is
+// Invocation identifies one adapter operation and says what is requested. It is
 // the workflow's input, so it must never hold a secret.
 type Invocation struct {
 	OrganizationID uuid.UUID          `json:"organizationId"`
@@ -34,7 +34,7 @@ type Invocation struct {
 	OwnQueue bool           `json:"ownQueue,omitempty"`
 	Purpose  limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work
 
-	Actor string `json:"actor,omitempty"` // who asked for it; "" for runs and monitors
+	Actor string `json:"actor,omitempty"` // who requested it; "" for runs and monitors
 	// Idempotent is the caller's word that a repeat of the request has no further
 	// effect, so that it may be sent again after any transient failure.
 	Idempotent bool `json:"idempotent,omitempty"`
@@ -75,7 +75,7 @@ func (in Invocation) ChangesNothing() bool {
 type CallResult struct {
 	Response Answer `json:"response"`
 	Trail    Trail  `json:"trail"`          // the last entry is the success
-	Left     int    `json:"left,omitempty"` // of a chunk that was only asked for: entries that are not at the vendor
+	Left     int    `json:"left,omitempty"` // of a chunk that was only looked up: entries that are not at the vendor
 }
 
 // maxResult is the largest encoded [CallResult], in bytes. Temporal takes 2 MB; a
@@ -105,7 +105,7 @@ type Answer struct {
 
 // margin is how long before the server's deadline a call is cut off, so that
 // the worker is still there to report: an error that is returned less than
-// about 30 ms before the deadline is lost (measured, temporal.md §3).
+// about 30 ms before the deadline is lost, by measurement.
 func margin(attempt time.Duration) time.Duration {
 	return min(max(attempt/20, 50*time.Millisecond), 500*time.Millisecond)
 }

@@ -53,9 +53,9 @@ const (
 // idempotent, so the workflow retries it without limit: an outage of the database
 // delays the audit record and never loses any of it.
 //
-// A row that the database refuses is stored in a reduced form that it takes, and
-// says so: one bad row must not keep the others out. Should that be refused too,
-// it is retried, slowly and loudly.
+// A row that the database refuses is stored in a reduced form that it accepts, and
+// that names the reason: one bad row must not keep the others out. Should that be
+// refused too, it is retried, slowly and with an error in the log.
 func (a *Activities) Mirror(ctx context.Context, in MirrorInput) error {
 	rows := in.rows(activity.GetInfo(ctx))
 	err := a.options.Store.InsertAttempts(ctx, in.OrganizationID, rows)

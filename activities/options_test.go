@@ -18,6 +18,6 @@ func TestOptions(t *testing.T) {
 	require.Nil(t, o.Client)
 	require.NotNil(t, complete.Client)
 	require.NotNil(t, complete.Store)
-	require.Equal(t, activities.Adapters(), complete.Adapters)
+	require.Len(t, complete.Adapters, len(activities.Adapters()))
 	require.Nil(t, complete.Gate, "nothing is counted")
 }

@@ -66,7 +66,7 @@ func (a *Activities) inspect(ctx context.Context, t Target) (InspectResult, runl
 	}
 	r := InspectResult{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
 	if s := found.Schedule; s != nil && s.WarmUpLead() > 0 {
-		// A run whose warm-up is past goes without.
+		// A run whose warm-up is past has none.
 		if due := s.FiringsBetween(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {
 			r.RunAt, r.WarmUp = due[0], due[0].Add(-s.WarmUpLead())
 		}
@@ -100,7 +100,7 @@ type ProbeResult struct {
 	Observation *health.Observation `json:"observation,omitempty"` // nil if skipped; the workflow says when
 }
 
-// Probe asks the vendor for a sign of life, with its lightest request, once.
+// Probe checks whether the vendor answers, with its lightest request, once.
 // It must not be retried: an attempt that was lost may have reached the vendor.
 func (a *Activities) Probe(ctx context.Context, in ProbeInput) (ProbeResult, error) {
 	inspected, found, err := a.inspect(ctx, in.Target)

@@ -11,16 +11,16 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// What a vendor says enters in this file and nowhere else: no other one calls what
-// asks an adapter, see words_test.go beside go.mod. Adapters and package classify hand
+// What a vendor says enters in this file and nowhere else: no other file calls an
+// adapter for it, see words_test.go beside go.mod. Adapters and package classify pass
 // its words on whole, because a cut could leave part of a secret that no mask finds;
-// what leaves this file has passed [redact.Redactor.Text], which masks first and cuts
-// then.
+// what leaves this file has passed [redact.Redactor.Text], which masks first and then
+// cuts.
 
-// maskVerdict returns a verdict with its words masked. Those of parts, which nobody
-// reads, are dropped.
+// maskVerdict returns a verdict with its words masked. Those of parts are dropped,
+// because nothing reads them.
 func maskVerdict(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
-	v.Message, v.Parts = conn.Masker().Text(v.Message), nil // nobody reads those of parts
+	v.Message, v.Parts = conn.Masker().Text(v.Message), nil
 	return v
 }
 
@@ -125,7 +125,7 @@ func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, soug
 	return found, maskVerdict(conn, v)
 }
 
-// findLateErrors asks what the vendor found faulty, see [adapters.Exporter]. Errors under
+// findLateErrors asks what the vendor found wrong later, see [adapters.Exporter]. Errors under
 // a name that is not kept as it came can be matched with no entry; unnamed is how
 // many these are.
 func findLateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, since time.Time) (list []adapters.LateError, unnamed int, v classify.Verdict) {

@@ -33,8 +33,7 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	return out
 }
 
-// contract asks a vendor, with requests that change nothing, and keeps what it says
-// of itself.
+// contract checks a vendor's contract, with requests that change nothing, and stores it.
 func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
 	verifier, ok := adapter.(adapters.Verifier)
 	if !ok {

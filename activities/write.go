@@ -101,7 +101,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		v.Effect = classify.None // nothing was sent
 	}
 	if request.Guard == adapters.Unsafe && v.Unhandled() {
-		// Nobody can be asked, and a server that answers 503 says that it did not
+		// It cannot be looked up, and a server that answers 503 says that it did not
 		// handle the request: docs/vendors.md names the risk.
 		v.Effect, v.Ended = classify.None, false
 	}

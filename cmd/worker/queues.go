@@ -46,7 +46,7 @@ type queues struct {
 	release func(context.Context, []uuid.UUID) error           // gives leases back; nil is all, for ever
 	start   func(uuid.UUID, role, func(error)) (stopper, error)
 
-	renewed    time.Time // before the leases that are held were asked for
+	renewed    time.Time // just before the leases that are held were renewed
 	running    map[uuid.UUID]*queue
 	unreadable map[uuid.UUID]bool // whose limits could not be read, which was logged
 	ended      chan struct{}      // a worker that was to stop has stopped
@@ -151,7 +151,7 @@ func (q *queues) update(ctx context.Context) {
 		}
 	}
 	for id := range q.running {
-		if !known[id] { // removed for so long that no call waits any more
+		if !known[id] { // removed for so long that no call waits any longer
 			q.end(id)
 		}
 	}

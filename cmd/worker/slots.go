@@ -16,7 +16,7 @@ import (
 var stuckAfter = 2 * classify.DefaultPolicy().AttemptTimeout
 
 // slots counts the activities under way in the shared queue. A worker whose slots
-// are all taken is busy; one that gets none of them back works for nobody, although
+// are all taken is busy; one that gets none of them back does no work, although
 // Temporal and PostgreSQL answer. A queue of an integration's own is another one's
 // trouble: it shows in temporal_worker_task_slots_used by task_queue, and the worker
 // stays ready for the others.
