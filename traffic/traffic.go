@@ -61,15 +61,15 @@ type Observer struct {
 	options  Options
 	report   Report
 	log      *slog.Logger
-	attempts chan observed
+	attempts chan sample
 	dropped  atomic.Int64
 
 	mu    sync.Mutex
 	known map[key]*history
 }
 
-// observed is what an attempt showed.
-type observed struct {
+// sample is what an attempt showed.
+type sample struct {
 	key
 	health.Observation
 }
@@ -96,7 +96,7 @@ const forgetAfter = time.Hour
 // NewObserver returns an observer; nothing is reported before [Observer.Run].
 func NewObserver(report Report, o Options, log *slog.Logger) *Observer {
 	o = o.WithDefaults()
-	return &Observer{options: o, report: report, log: log, attempts: make(chan observed, o.Backlog), known: make(map[key]*history)}
+	return &Observer{options: o, report: report, log: log, attempts: make(chan sample, o.Backlog), known: make(map[key]*history)}
 }
 
 // Observe takes note of a finished attempt. It never waits: with a full
@@ -111,7 +111,7 @@ func (o *Observer) Observe(in activities.Invocation, at activities.Attempt) {
 		return
 	}
 	select {
-	case o.attempts <- observed{k, at.Observation(health.Call)}:
+	case o.attempts <- sample{k, at.Observation(health.Call)}:
 	default:
 		o.dropped.Add(1)
 	}
@@ -229,7 +229,7 @@ func (o *Observer) drain(work chan<- key) {
 }
 
 // note adds an observation and says whether it is to be reported now.
-func (o *Observer) note(s observed, now time.Time) bool {
+func (o *Observer) note(s sample, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h, signal := o.historyOf(s.key, now), s.Signal()

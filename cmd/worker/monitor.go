@@ -36,11 +36,11 @@ type monitors struct {
 	temporal client.Client
 	observer *traffic.Observer
 	log      *slog.Logger
-	known    map[uuid.UUID]known // by integration
+	known    map[uuid.UUID]monitorCheck // by integration
 }
 
-// known is what is known of an integration since it was last listed.
-type known struct {
+// monitorCheck is the last check of an integration's monitor.
+type monitorCheck struct {
 	version string
 	until   time.Time // when to make sure of its monitor again
 }
@@ -80,7 +80,7 @@ func recordReached(ctx context.Context, store activities.Store, organization, in
 // keepMonitors keeps monitors running, and has the observer report to them, until ctx
 // ends. What is left is reported before wait returns.
 func keepMonitors(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, observer *traffic.Observer, log *slog.Logger) (wait func()) {
-	m := &monitors{pool: pool, temporal: temporal, observer: observer, log: log, known: make(map[uuid.UUID]known)}
+	m := &monitors{pool: pool, temporal: temporal, observer: observer, log: log, known: make(map[uuid.UUID]monitorCheck)}
 	go m.run(ctx)
 	reported := make(chan struct{})
 	go func() { observer.Run(ctx); close(reported) }()
@@ -154,7 +154,7 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 		var away *serviceerror.Unavailable
 		return !errors.As(err, &away) // one that cannot be started does not stop the others
 	}
-	m.known[in.IntegrationID] = known{in.Version, now.Add(sureFor + traffic.Share(in.IntegrationID, sureFor))}
+	m.known[in.IntegrationID] = monitorCheck{in.Version, now.Add(sureFor + traffic.Share(in.IntegrationID, sureFor))}
 	time.Sleep(startsApart)
 	return true
 }

@@ -70,17 +70,17 @@ func (s *slots) stuck() time.Duration {
 
 // InterceptActivity implements [interceptor.WorkerInterceptor].
 func (s *slots) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	return &counted{interceptor.ActivityInboundInterceptorBase{Next: next}, s}
+	return &slotCounter{interceptor.ActivityInboundInterceptorBase{Next: next}, s}
 }
 
-type counted struct {
+type slotCounter struct {
 	interceptor.ActivityInboundInterceptorBase
 	slots *slots
 }
 
 // ExecuteActivity implements [interceptor.ActivityInboundInterceptor]. Local
 // activities have slots of their own.
-func (c *counted) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+func (c *slotCounter) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if !activity.GetInfo(ctx).IsLocalActivity {
 		c.slots.take()
 		defer c.slots.free()
