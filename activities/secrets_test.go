@@ -1,7 +1,6 @@
 package activities_test
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ type keeper struct {
 func keep(t *testing.T, adapter, secret string) *keeper {
 	t.Helper()
 	k := &keeper{watching: watch(t, adapter)}
-	k.path = filepath.Join(k.acts.Secrets.Dir, k.target.OrganizationID.String(), "secret")
+	k.path = filepath.Join(k.secrets.Dir, k.target.OrganizationID.String(), "secret")
 	k.write(t, secret)
 	k.env.RegisterActivity(k.acts.Inspect)
 	name := "clientSecret"
@@ -53,7 +52,7 @@ func keep(t *testing.T, adapter, secret string) *keeper {
 	}
 	k.watched.Credentials = map[string]integrations.Ref{name: "file:secret"}
 	k.watched.Policy.NoProbes = true
-	k.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
+	k.saveSecrets = func(s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
 		if k.fails != nil {
 			return k.fails
 		}
@@ -66,7 +65,7 @@ func keep(t *testing.T, adapter, secret string) *keeper {
 		}
 		return nil
 	}
-	k.acts.OnSecret = func(_ context.Context, _ pgx.Tx, w runlog.SecretWarning) error {
+	k.onSecret = func(w runlog.SecretWarning) error {
 		k.noted = append(k.noted, w.Days)
 		return nil
 	}
@@ -84,7 +83,7 @@ func (k *keeper) look(t *testing.T, at time.Time) (seen []runlog.SecretExpiries)
 	k.saved = nil
 	target := k.target
 	target.Now = at
-	w := run[activities.InspectResult](t, k.watching, k.acts.Inspect, target)
+	w := run[activities.InspectResult](t, k.watching, k.acts.Inspect, activities.InspectInput{Target: target})
 	require.False(t, w.Gone)
 	for _, s := range k.saved {
 		require.Equal(t, []any{target.OrganizationID, target.IntegrationID}, []any{s.OrganizationID, s.IntegrationID})
@@ -171,17 +170,15 @@ func TestSecretsAreNotStored(t *testing.T) {
 	k := keep(t, "xledger", tokenOf(fmt.Sprintf(`{"exp":%d}`, secretEnd.Unix())))
 	k.fails = errors.New("away")
 	require.Empty(t, k.look(t, secretEnd))
-	require.Contains(t, k.log.String(), "the next look tries again")
+	require.Contains(t, k.log.String(), "the next inspection tries again")
 	require.NotContains(t, k.log.String(), "ALERT")
 	k.fails = nil
-	k.acts.OnSecret = func(context.Context, pgx.Tx, runlog.SecretWarning) error { return errors.New("nobody listens") }
+	k.onSecret = func(runlog.SecretWarning) error { return errors.New("nobody listens") }
 	k.look(t, secretEnd)
 	require.NotContains(t, k.log.String(), "ALERT", "what was rolled back is no alert")
-	k.acts.OnSecret = nil
+	k.onSecret = func(runlog.SecretWarning) error { return nil }
 	k.look(t, secretEnd)
 	require.Contains(t, k.log.String(), "ALERT: a secret expired today (2026-12-08)")
-	k.acts.Health.SaveSecrets = nil
-	require.Empty(t, k.look(t, secretEnd))
 }
 
 // A probe that is due looks too: where there are probes there may be no other

@@ -113,11 +113,11 @@ func apply(ctx workflow.Context, in SyncInput, p *exports.Progress, s exports.Re
 		return false, errNotOwner
 	case f.Split != nil:
 		durable, _ := workflow.NewDisconnectedContext(ctx)
-		var halved bool
-		if err := store(durable, activities.SplitName, summaries[exports.DoHalve], activities.SplitInput{Export: p.Export, Split: *f.Split}, &halved); err != nil {
+		var r activities.SplitResult
+		if err := store(durable, activities.SplitName, summaries[exports.DoHalve], activities.SplitInput{Export: p.Export, Split: *f.Split}, &r); err != nil {
 			return false, err
 		}
-		p.Halved(f.Split, halved)
+		p.Halved(f.Split, r.Halved)
 	case f.Sleep > 0:
 		if err := sleepDeferred(ctx, p, f.Sleep); err != nil {
 			p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.Message)
@@ -160,7 +160,7 @@ func summaryOf(period string, c activities.Chunk) string {
 
 // sleepDeferred lets the run wait: a durable timer, visible on its row.
 func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) error {
-	err := store(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), p.Export, nil)
+	err := store(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), activities.DeferInput{Export: p.Export}, nil)
 	if err != nil {
 		return err
 	}
@@ -196,10 +196,10 @@ func arrangement(p *exports.Progress, item exports.Item) (name string, arg any, 
 	}
 	s := p.Split(item)
 	return activities.SplitName, activities.SplitInput{Export: p.Export, Split: *s}, func(result func(any) error) error {
-		var halved bool
-		err := result(&halved)
+		var r activities.SplitResult
+		err := result(&r)
 		if err == nil {
-			p.Halved(s, halved)
+			p.Halved(s, r.Halved)
 		}
 		return err
 	}

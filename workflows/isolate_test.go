@@ -106,7 +106,7 @@ func (x *plan) do(arg any, into any) {
 	switch a := arg.(type) {
 	case activities.SplitInput:
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.rejected[v] = a.Reason
 			}

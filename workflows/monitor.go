@@ -152,7 +152,7 @@ func (m *monitor) next(now time.Time) (at time.Time, act func(workflow.Context, 
 // was stored last.
 func (m *monitor) look(ctx workflow.Context) error {
 	var w activities.InspectResult
-	if err := store(ctx, activities.InspectName, "look at the integration", m.at(ctx), &w); err != nil {
+	if err := store(ctx, activities.InspectName, "look at the integration", activities.InspectInput{Target: m.at(ctx)}, &w); err != nil {
 		return err
 	}
 	m.know(ctx, w)
@@ -212,7 +212,7 @@ func (m *monitor) probe(ctx workflow.Context, planned time.Time) error {
 	}
 	m.Record = m.Record.ProbeSent(planned)
 	if err == nil {
-		m.know(ctx, p.Watched)
+		m.know(ctx, p.Inspected)
 	} // else no worker, no database, or a worker that was lost: it shows nothing
 	switch {
 	case m.Watched.Gone:

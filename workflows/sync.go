@@ -113,7 +113,9 @@ func own(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncResult, e
 			return SyncResult{AlreadyExported: true, Export: claimed.Export}, err
 		}
 		*p = exports.Progress{Export: claimed.Export}
-		err = store(durable, activities.PlanName, "plan", p.Export, &p.Plan)
+		var planned activities.PlanResult
+		err = store(durable, activities.PlanName, "plan", activities.PlanInput{Export: p.Export}, &planned)
+		p.Plan = planned.Plan
 		if why := configurationFault(err); why != "" {
 			p.Fail(classify.Permanent, classify.Configuration, why)
 			goOn = false
@@ -147,9 +149,9 @@ func own(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncResult, e
 		}
 	}
 	p.Finish()
-	result := SyncResult{}
-	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
-	return result, err
+	var closed activities.CloseResult
+	err := store(durable, activities.CloseName, "close", activities.CloseInput{Export: p.Export}, &closed)
+	return SyncResult{Export: closed.Export}, err
 }
 
 // warmedBy is how recent traffic must be to leave a run's warm-up out.

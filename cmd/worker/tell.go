@@ -11,13 +11,14 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/usage"
 )
 
 // tellPeople makes people hear of health, quotas and secrets that end. What exports and ticks
 // tell is part of their own transactions.
-func tellPeople(acts *activities.Activities, db runlog.Beginner) {
+func tellPeople(acts *activities.Options, counts *usage.Options, db runlog.Beginner) {
 	acts.OnHealth = func(ctx context.Context, u activities.RecordHealthInput) error { return tellOfHealth(ctx, db, u) }
-	acts.OnQuota = tellOfQuota
+	counts.OnQuota = tellOfQuota
 	acts.OnSecret = notifyOfSecret
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
+	"github.com/ledgerline/ledgerline/usage"
 )
 
 var server *devstack.Postgres
@@ -52,8 +53,9 @@ func TestTellPeople(t *testing.T) {
 	defer db.Close()
 	_, _, err = runlog.Migrate(t.Context(), db)
 	require.NoError(t, err)
-	acts := &activities.Activities{}
-	tellPeople(acts, db)
+	var acts activities.Options
+	var counts usage.Options
+	tellPeople(&acts, &counts, db)
 
 	tenant := func() (organization, integration uuid.UUID) {
 		organization, integration = uuid.New(), uuid.New()
@@ -109,7 +111,7 @@ func TestTellPeople(t *testing.T) {
 	organization, integration := tenant()
 	for _, percent := range []int{60, 100} {
 		err := runlog.InOrganization(t.Context(), db, organization, func(tx pgx.Tx) error {
-			return acts.OnQuota(t.Context(), tx, limits.Warning{Percent: percent, Total: limits.Total{
+			return counts.OnQuota(t.Context(), tx, limits.Warning{Percent: percent, Total: limits.Total{
 				Organization: organization, Integration: integration, Month: "2026-11", Requests: 70, Quota: limits.Quota{Monthly: 70},
 			}})
 		})
@@ -144,9 +146,10 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&words, nil))
 	var workers []*activities.Activities
 	for range 2 {
-		acts := activities.New(db, nil, log)
-		acts.Secrets = store
-		tellPeople(acts, db)
+		o := activities.Options{DB: db, Secrets: store, Log: log}
+		tellPeople(&o, new(usage.Options), db)
+		acts, err := activities.New(o)
+		require.NoError(t, err)
 		workers = append(workers, acts)
 	}
 	look := func(at time.Time) {
@@ -154,7 +157,7 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 		var both sync.WaitGroup
 		for _, acts := range workers {
 			both.Go(func() {
-				if _, err := acts.Inspect(t.Context(), activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}); err != nil {
+				if _, err := acts.Inspect(t.Context(), activities.InspectInput{Target: activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}}); err != nil {
 					t.Error(err)
 				}
 			})

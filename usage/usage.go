@@ -1,0 +1,141 @@
+// Package usage stores the requests that a worker counts.
+//
+// Package limits counts in memory, because a request must not wait for the database.
+// A [Recorder] reads at the start what the month's requests are so far, stores what
+// was counted since, and notifies of each threshold of a quota that is reached.
+package usage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Options are a [Recorder]'s.
+type Options struct {
+	DB     runlog.Beginner
+	Ledger *limits.Ledger // in which the worker counts
+	Log    *slog.Logger   // discards if nil
+
+	// OnQuota is called once a month, over all workers, with each threshold of an
+	// integration's quota that is reached, in the transaction that records it. After
+	// an error it is called again. It may be nil.
+	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
+}
+
+// WithDefaults returns a copy in which zero values have their defaults.
+func (o Options) WithDefaults() Options {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.OnQuota == nil {
+		o.OnQuota = func(context.Context, pgx.Tx, limits.Warning) error { return nil }
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var errs []error
+	if o.DB == nil {
+		errs = append(errs, errors.New("usage.Options.DB: want the worker's database"))
+	}
+	if o.Ledger == nil {
+		errs = append(errs, errors.New("usage.Options.Ledger: want the ledger in which the worker counts"))
+	}
+	return errors.Join(errs...)
+}
+
+// Recorder stores what a ledger counts.
+type Recorder struct{ options Options }
+
+// New returns a recorder, and reads what this month's requests are so far, so that a
+// worker that starts knows a quota that is used up.
+func New(ctx context.Context, o Options) (*Recorder, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	r := &Recorder{options: o.WithDefaults()}
+	totals, err := runlog.ListLimitedUsage(ctx, o.DB, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	o.Ledger.Learn(totals)
+	// A worker that died may have stored what it counted without notifying of it.
+	if err := r.notify(ctx, totals); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Flush stores what was counted since the last time, and notifies of thresholds that
+// are reached, each once a month over all workers. After an error the same counts are
+// stored the next time, and never twice.
+func (r *Recorder) Flush(ctx context.Context) error {
+	b, ok := r.options.Ledger.Take()
+	if !ok {
+		return nil
+	}
+	totals, err := runlog.AddUsage(ctx, r.options.DB, b)
+	if err != nil {
+		return err
+	}
+	r.options.Ledger.Done(b, totals)
+	return r.notify(ctx, totals)
+}
+
+// notify notifies of thresholds that are reached.
+func (r *Recorder) notify(ctx context.Context, totals []limits.Total) error {
+	var errs []error
+	for _, w := range r.options.Ledger.Due(totals) {
+		err := runlog.RecordQuotaWarning(ctx, r.options.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
+			r.options.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
+				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
+			return r.options.OnQuota(ctx, tx, w)
+		})
+		if err == nil {
+			r.options.Ledger.Told(w)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Every is how often counts are stored, and so what a process that is killed loses
+// at most.
+const Every = 5 * time.Second
+
+// Run stores what is counted until ctx ends. What is counted after that is
+// [Recorder.FlushLast]'s.
+func (r *Recorder) Run(ctx context.Context) {
+	tick := time.NewTicker(Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-r.options.Ledger.Wake():
+		}
+		if err := r.Flush(ctx); err != nil && ctx.Err() == nil {
+			r.options.Log.Warn("counted requests could not be stored; they are kept and stored later", "error", err)
+		}
+	}
+}
+
+// FlushLast stores what was counted last, once all attempts have ended. It takes at
+// most two seconds, also if ctx has ended.
+func (r *Recorder) FlushLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	for range 2 { // a batch of which it is not known whether it was stored, and what came after it
+		if err := r.Flush(ctx); err != nil {
+			r.options.Log.Error("requests that were counted last could not be stored and are missing in starter quota", "error", err)
+			return
+		}
+	}
+}
