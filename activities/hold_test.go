@@ -13,7 +13,7 @@ import (
 )
 
 // Temporal's number is that of the attempt at hand, begun or not.
-func TestHeld(t *testing.T) {
+func TestHoldResultOf(t *testing.T) {
 	left := Trail{{Number: 1, Class: classify.Transient, Kind: classify.Unavailable}}
 	details, err := converter.GetDefaultDataConverter().ToPayloads(left)
 	require.NoError(t, err)
