@@ -27,7 +27,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
@@ -83,24 +82,13 @@ type Activities struct {
 	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
 	Drift    func(time.Duration)               // told of each scheduled export's, when it is claimed; may be nil
 	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
-	// OnQuota is told once a month, over all workers, of each threshold of an
-	// integration's quota that is reached, in the transaction that records it. After an error it is told again. It may be nil.
-	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
-
-	// OnSecret is called with each threshold of days that a secret has reached, once over
-	// all workers, in the transaction that records it. After an error it is called
-	// again by the next look. It may be nil.
-	OnSecret func(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error
 
 	Pause  Pauses      // nil: nothing is ever paused
 	Health HealthStore // of monitors and probes; calls do not use it
 
 	// LastSuccess is when this worker last saw an integration's call succeed; nil
-	// never. OnHealth is told of each update that changes the state or shows
-	// trouble that lasts, perhaps more than once, and after an error again. It may
-	// be nil.
+	// never.
 	LastSuccess func(organization, integration uuid.UUID) time.Time
-	OnHealth    func(ctx context.Context, u RecordHealthInput) error
 
 	maskFor time.Duration // how long masking may go on after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
 

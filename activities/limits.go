@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
@@ -128,13 +127,13 @@ func (a *Activities) LearnUsage(ctx context.Context) error {
 		return err
 	}
 	a.Gate.Ledger.Learn(totals)
-	// A worker that died may have stored what it counted and not told of it.
-	return a.tellUsage(ctx, totals)
+	// A worker that died may have stored what it counted and not recorded what was reached.
+	return a.recordThresholds(ctx, totals)
 }
 
-// FlushUsage stores what was counted since the last time, and tells of
-// thresholds that are reached, each once a month over all workers. After an
-// error the same counts are stored the next time, and never twice.
+// FlushUsage stores what was counted since the last time, and records thresholds
+// that are reached, each once a month over all workers. After an error the same
+// counts are stored the next time, and never twice.
 func (a *Activities) FlushUsage(ctx context.Context) error {
 	b, ok := a.Gate.Ledger.Take()
 	if !ok {
@@ -145,25 +144,23 @@ func (a *Activities) FlushUsage(ctx context.Context) error {
 		return err
 	}
 	a.Gate.Ledger.Done(b, totals)
-	return a.tellUsage(ctx, totals)
+	return a.recordThresholds(ctx, totals)
 }
 
-// tellUsage tells of thresholds that are reached, each once a month.
-func (a *Activities) tellUsage(ctx context.Context, totals []limits.Total) error {
-	var faults []error
+// recordThresholds records thresholds that are reached, of which people are
+// notified once a month.
+func (a *Activities) recordThresholds(ctx context.Context, totals []limits.Total) error {
+	var failed []error
 	for _, w := range a.Gate.Ledger.Due(totals) {
-		err := runlog.RecordQuotaWarning(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
+		recorded, err := runlog.RecordQuotaWarning(ctx, a.DB, w)
+		if recorded {
 			a.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
 				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
-			if a.OnQuota == nil {
-				return nil
-			}
-			return a.OnQuota(ctx, tx, w)
-		})
+		}
 		if err == nil {
 			a.Gate.Ledger.Told(w)
 		}
-		faults = append(faults, err)
+		failed = append(failed, err)
 	}
-	return errors.Join(faults...)
+	return errors.Join(failed...)
 }

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -33,9 +33,11 @@ type HealthStore struct {
 	Save     func(ctx context.Context, organization, integration uuid.UUID, u health.Update) error
 	HostSeen func(ctx context.Context, host string) (time.Time, error) // when it was last reached by anybody
 	SawHost  func(ctx context.Context, host string, at time.Time) error
+	// ReportEvent reports what people may have to know of, see [runlog.ReportEvent].
+	ReportEvent func(ctx context.Context, e notify.Event) (queued bool, err error)
 	// SaveSecrets stores when secrets end, see [runlog.RecordSecretExpiries]. Without it
 	// nobody looks at them.
-	SaveSecrets func(ctx context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error
+	SaveSecrets func(ctx context.Context, s runlog.SecretExpiries) (reached []runlog.SecretWarning, err error)
 }
 
 func newHealthStore(db runlog.Beginner) HealthStore {
@@ -52,8 +54,9 @@ func newHealthStore(db runlog.Beginner) HealthStore {
 		SawHost: func(ctx context.Context, host string, at time.Time) error {
 			return runlog.RecordHostReached(ctx, db, host, at)
 		},
-		SaveSecrets: func(ctx context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
-			return runlog.RecordSecretExpiries(ctx, db, s, notify)
+		ReportEvent: func(ctx context.Context, e notify.Event) (bool, error) { return runlog.ReportEvent(ctx, db, e) },
+		SaveSecrets: func(ctx context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
+			return runlog.RecordSecretExpiries(ctx, db, s)
 		},
 	}
 }
@@ -229,8 +232,8 @@ type RecordHealthInput struct {
 	health.Update
 }
 
-// RecordHealth stores what came of observations and tells of changes. It is
-// idempotent; who is told may be told again.
+// RecordHealth stores what came of observations, and reports it. It is idempotent,
+// and so is a report: what people know already is not notified again.
 func (a *Activities) RecordHealth(ctx context.Context, u RecordHealthInput) error {
 	if err := a.Health.Save(ctx, u.OrganizationID, u.IntegrationID, u.Update); err != nil {
 		if !runlog.IsTransient(err) && !errors.Is(err, context.Canceled) {
@@ -243,8 +246,10 @@ func (a *Activities) RecordHealth(ctx context.Context, u RecordHealthInput) erro
 	for _, c := range u.Changes {
 		a.Log.Info("health changed", "organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
 	}
-	if a.OnHealth != nil && (len(u.Changes) > 0 || u.Lasts()) {
-		return storeError(a.OnHealth(ctx, u))
+	for _, e := range notify.HealthEvents(u.OrganizationID, u.IntegrationID, u.Update) {
+		if _, err := a.Health.ReportEvent(ctx, e); err != nil {
+			return storeError(err)
+		}
 	}
 	return nil
 }

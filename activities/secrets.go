@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -24,20 +23,13 @@ func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Mon
 	if !news(seen, found.Secrets) {
 		return
 	}
-	var notified []runlog.SecretWarning
-	err := a.Health.SaveSecrets(ctx, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
-		notified = append(notified, w)
-		if a.OnSecret == nil {
-			return nil
-		}
-		return a.OnSecret(ctx, tx, w)
-	})
+	reached, err := a.Health.SaveSecrets(ctx, seen)
 	if err != nil {
 		a.Log.Warn("it could not be stored when an integration's secrets end; the next look tries again",
 			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID, "error", cut(err.Error()))
 		return
 	}
-	for _, w := range notified {
+	for _, w := range reached {
 		a.Log.Warn("ALERT: a secret "+w.When(w.At), "organization_id", w.OrganizationID, "integration_id", w.IntegrationID,
 			"credential", w.Credential, "expires_at", w.ExpiresAt, "source", w.Source)
 	}

@@ -188,33 +188,6 @@ func TestPassiveIsNews(t *testing.T) {
 	}
 }
 
-// Trouble that does not change the state is told of after an hour, while it is
-// seen, and not twice by two names.
-func TestLasts(t *testing.T) {
-	for _, c := range []struct {
-		state  health.State
-		kind   classify.Kind
-		source health.Source
-		want   bool
-	}{
-		{health.Degraded, classify.Unavailable, health.Call, true},
-		{health.Degraded, classify.Business, health.Probe, true},
-		{health.Degraded, classify.Business, health.Call, false}, // the vendor answers
-		{health.Degraded, classify.Internal, health.Call, false},
-		{health.Passive, classify.RateLimited, health.Call, true},
-		{health.Passive, classify.NotFound, health.Call, false},
-		{health.Unreachable, classify.DNS, health.Probe, false}, // told at once
-		{health.Healthy, classify.OK, health.Call, false},
-	} {
-		r := in(t, c.state)
-		for after, want := range map[time.Duration]bool{health.LastsAfter - time.Second: false, health.LastsAfter: c.want} {
-			require.Equal(t, want, r.Lasts(health.Observation{At: r.Since.Add(after), Kind: c.kind, Source: c.source}), "%+v after %v", c, after)
-		}
-	}
-	r, _ := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
-	require.False(t, r.Lasts(health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "told as refused credentials")
-}
-
 func TestWaitDoubles(t *testing.T) {
 	r := in(t, health.Healthy)
 	var waits []time.Duration

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -56,9 +55,7 @@ func newWorker(t *testing.T, token integrations.Ref) *worker {
 			},
 			HostSeen: func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
 			SawHost:  func(context.Context, string, time.Time) error { return nil },
-			SaveSecrets: func(context.Context, runlog.SecretExpiries, func(pgx.Tx, runlog.SecretWarning) error) error {
-				return nil
-			},
+			SaveSecrets: func(context.Context, runlog.SecretExpiries) ([]runlog.SecretWarning, error) { return nil, nil },
 		},
 	}
 	return w

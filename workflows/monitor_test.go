@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
@@ -30,6 +29,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -95,7 +95,16 @@ func newMonth(t *testing.T) *month {
 			},
 			Save: func(_ context.Context, _, _ uuid.UUID, u health.Update) error {
 				m.updates = append(m.updates, u)
+				for _, c := range u.Changes {
+					m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
+				}
 				return nil
+			},
+			ReportEvent: func(_ context.Context, e notify.Event) (bool, error) {
+				if e.Kind == notify.HealthObserved && len(e.Notifications()) > 0 {
+					m.lasts = append(m.lasts, m.now().Sub(m.began))
+				}
+				return false, nil
 			},
 			HostSeen: func(_ context.Context, host string) (time.Time, error) { return m.noted[host], nil },
 			SawHost: func(_ context.Context, host string, at time.Time) error {
@@ -107,15 +116,6 @@ func newMonth(t *testing.T) *month {
 			if done.Kind != classify.QuotaSpent { // no call was made
 				m.asked = append(m.asked, m.now())
 			}
-		},
-		OnHealth: func(_ context.Context, u activities.RecordHealthInput) error {
-			for _, c := range u.Changes {
-				m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
-			}
-			if u.Lasts() {
-				m.lasts = append(m.lasts, m.now().Sub(m.began))
-			}
-			return nil
 		},
 	}
 	return m
@@ -440,7 +440,7 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 		m.watched.Credentials = map[string]integrations.Ref{"token": devstack.WriteSecret(m.acts.Secrets.Dir, m.organization, "ends", "e30."+claims+".c2ln")}
 		stored, saves, last := false, 0, 31
 		var days []int
-		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretExpiries, _ func(pgx.Tx, runlog.SecretWarning) error) error {
+		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
 			saves++
 			require.Len(t, s.Known, 1)
 			require.True(t, s.Known[0].ExpiresAt.Equal(end))
@@ -449,7 +449,7 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 				last, days = n, append(days, n)
 				require.WithinRange(t, s.At, end.Add(-time.Duration(n)*24*time.Hour), end.Add(-time.Duration(n)*24*time.Hour+c.within), name)
 			}
-			return nil
+			return nil, nil
 		}
 		m.run(t, 32*24*time.Hour)
 		require.True(t, stored, name)

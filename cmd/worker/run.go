@@ -88,7 +88,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	acts.Observe, acts.Mail, acts.Secrets = metrics.observe, mail, store
 	acts.Drift = func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) }
-	tellPeople(acts, pool)
 	if c.monitors {
 		watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 		told := keepMonitors(watching, pool, temporal, acts, logger)
