@@ -22,7 +22,7 @@
 // It needs PostgreSQL and nothing else; Temporal is asked only whether a
 // schedule is paused or a run is dead, and if it is down too a tick is missed
 // all the same. A pass that does not happen cannot alert either: the time of the
-// last one is a metric, to be alerted on when it stands still.
+// last one is a metric; alert when it does not change.
 package watcher
 
 import (
