@@ -51,6 +51,10 @@ func openIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued
 	return queued, err
 }
 
+// unsettled is of an incident that has not ended, or of whose end nobody has been
+// notified yet; its unique index has the same words.
+const unsettled = `(closed_at IS NULL OR opening_notification_id IS NOT NULL AND closing_notification_id IS NULL)`
+
 // insertIncident makes an incident, or takes back the end of one that nobody was
 // notified of.
 func insertIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (opened bool, err error) {
@@ -62,14 +66,13 @@ func insertIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (open
 		made, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.incidents (organization_id, incident_id, integration_id, cause, error_kind, opened_at)
 			VALUES (@organization_id, @incident_id, @integration_id, @cause, @error_kind, @opened_at)
-			ON CONFLICT (organization_id, integration_id, cause) WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL DO NOTHING`, arguments)
+			ON CONFLICT (organization_id, integration_id, cause) WHERE `+unsettled+` DO NOTHING`, arguments)
 		if err != nil || made.RowsAffected() == 1 {
 			return err == nil, err
 		}
 		found, err := tx.Exec(ctx, `
 			UPDATE ledgerline.incidents SET closed_at = NULL
-			WHERE organization_id = @organization_id AND integration_id = @integration_id AND cause = @cause
-			  AND (closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL)`, arguments)
+			WHERE organization_id = @organization_id AND integration_id = @integration_id AND cause = @cause AND `+unsettled, arguments)
 		if err != nil || found.RowsAffected() == 1 {
 			return false, err
 		}
@@ -83,7 +86,7 @@ func insertIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (open
 func closeIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
 	rows, err := tx.Query(ctx, `
 		UPDATE ledgerline.incidents SET closed_at = greatest(now(), opened_at)
-		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL RETURNING failing_id IS NOT NULL`, n.OrganizationID, n.IntegrationID)
+		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL RETURNING opening_notification_id IS NOT NULL`, n.OrganizationID, n.IntegrationID)
 	if err != nil {
 		return false, err
 	}
@@ -139,9 +142,9 @@ func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 // notNotified are the incidents of which a cause has not notified people yet, and
 // the column that says that it has.
 var notNotified = map[notify.Cause]struct{ condition, column string }{
-	notify.Failing:     {"cause = 'failing' AND closed_at IS NULL AND failing_id IS NULL", "failing_id"},
-	notify.Credentials: {"cause = 'credentials' AND closed_at IS NULL AND failing_id IS NULL", "failing_id"},
-	notify.Recovered:   {"closed_at IS NOT NULL AND failing_id IS NOT NULL AND recovered_id IS NULL", "recovered_id"},
+	notify.Failing:     {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = 'failing'", "opening_notification_id"},
+	notify.Credentials: {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = 'credentials'", "opening_notification_id"},
+	notify.Recovered:   {"closed_at IS NOT NULL AND opening_notification_id IS NOT NULL AND closing_notification_id IS NULL", "closing_notification_id"},
 }
 
 // queueForIncidents queues one message for all incidents of which a cause has not

@@ -350,7 +350,7 @@ func TestIncidentStorm(t *testing.T) {
 	require.NotEmpty(t, failing)
 	require.ElementsMatch(t, failing, recovered)
 	var open int
-	require.NoError(t, o.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.incidents WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL").Scan(&open))
+	require.NoError(t, o.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.incidents WHERE closed_at IS NULL OR opening_notification_id IS NOT NULL AND closing_notification_id IS NULL").Scan(&open))
 	require.Zero(t, open)
 }
 
