@@ -34,7 +34,7 @@ var effects = map[notify.Effect]func(context.Context, pgx.Tx, notify.Notificatio
 // report is [ReportEvent] in a transaction of [InOrganization]: people are
 // notified exactly if what they are notified of is committed. Reports of one
 // cause wait for each other's commit, so make this the last statement of a
-// transaction, and if it reports several events, those of a lower cause first.
+// transaction, and report events of several causes in the order of [notify.Causes].
 func report(ctx context.Context, tx pgx.Tx, e notify.Event) (queued bool, err error) {
 	if err := readRuns(ctx, tx, &e); err != nil {
 		return false, err

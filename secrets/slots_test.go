@@ -53,8 +53,8 @@ func newWorker(t *testing.T, token integrations.Ref) *worker {
 			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
 				return runlog.MonitorTarget{Adapter: "xledger", BaseURL: sandbox.Addresses(server.URL)["xledger"], Credentials: credentials}, nil
 			},
-			HostSeen: func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
-			SawHost:  func(context.Context, string, time.Time) error { return nil },
+			HostSeen:    func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
+			SawHost:     func(context.Context, string, time.Time) error { return nil },
 			SaveSecrets: func(context.Context, runlog.SecretExpiries) ([]runlog.SecretWarning, error) { return nil, nil },
 		},
 	}
