@@ -59,9 +59,9 @@ type Run struct {
 	ErrorKind classify.Kind // "" if it did not fail
 }
 
-// LastsAfter is how long trouble that changes no state lasts before people are
+// lastsAfter is how long trouble that changes no state lasts before people are
 // notified.
-const LastsAfter = time.Hour
+const lastsAfter = time.Hour
 
 // policy says of what people are notified. Every line of an event's kind whose
 // condition holds is one notification, in the order of [Causes]. An event of
@@ -192,7 +192,7 @@ func troubleLasts(e Event) bool {
 	o := e.Observation
 	trouble := o.Signal() == health.Failure || o.Signal() == health.Throttled || o.Signal() == health.Answer && o.Source != health.Call
 	state := e.State == health.Passive || e.State == health.Degraded && e.Facts.ErrorKind.Signal() != health.Refused
-	return trouble && state && o.At.Sub(e.Since) >= LastsAfter
+	return trouble && state && o.At.Sub(e.Since) >= lastsAfter
 }
 
 func nearLimit(e Event) bool { return e.Facts.Quota != nil && e.Facts.Quota.Percent < 100 }
