@@ -29,7 +29,7 @@ var arrows = []struct {
 	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
 	{"expiry", nil, "pure: when a secret ends; it sees secrets and must have nowhere to put them"},
 	{"adapters", []string{"adapters", "classify", "expiry", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
-	{"notify", []string{"adapters", "classify", "expiry"}, "messages and how they are sent; of adapters it needs the guarded client"},
+	{"notify", []string{"adapters", "classify", "expiry", "exports", "health"}, "what people are notified of, and how; of adapters it needs the guarded client, of exports and health what is decided by"},
 	{"integrations", []string{"adapters", "classify", "exports", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
 	{"secrets", []string{"integrations", "redact"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is, of redact what can be masked"},
 	{"exports", []string{"classify"}, "pure: what an export is and what its run does next, run again from a history"},

@@ -27,7 +27,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
@@ -66,15 +65,6 @@ type Options struct {
 	// is nil, nobody knows: warm-ups are not left out, and calls log no cold start.
 	LastSuccess func(organization, integration uuid.UUID) time.Time
 
-	// OnHealth is called with each update that changes the state or shows trouble
-	// that lasts, perhaps more than once, and after an error again. It may be nil.
-	OnHealth func(ctx context.Context, u RecordHealthInput) error
-
-	// OnSecret is called with each threshold of days that a secret has reached, once over
-	// all workers, in the transaction that records it. After an error it is called
-	// again by the next inspection. It may be nil.
-	OnSecret func(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error
-
 	// Now is the clock of the trail, RunID the run ID of the calling activity's
 	// workflow, and Alive says whether a run has not ended. Nil is the wall clock, and
 	// as Temporal has it. Deadlines have a clock of their own. Tests without a server
@@ -102,12 +92,6 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.Drift == nil {
 		o.Drift = func(time.Duration) {}
-	}
-	if o.OnHealth == nil {
-		o.OnHealth = func(context.Context, RecordHealthInput) error { return nil }
-	}
-	if o.OnSecret == nil {
-		o.OnSecret = func(context.Context, pgx.Tx, runlog.SecretWarning) error { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

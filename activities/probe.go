@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -196,8 +197,8 @@ type RecordHealthInput struct {
 	health.Update
 }
 
-// RecordHealth stores what came of observations and reports changes to OnHealth. It is
-// idempotent; a change may be reported again.
+// RecordHealth stores what came of observations, and reports it. It is idempotent,
+// and so is a report: people are not notified again of what they know.
 func (a *Activities) RecordHealth(ctx context.Context, in RecordHealthInput) error {
 	if err := a.options.Store.RecordHealth(ctx, in.OrganizationID, in.IntegrationID, in.Update); err != nil {
 		if !runlog.IsTransient(err) && !errors.Is(err, context.Canceled) {
@@ -210,8 +211,10 @@ func (a *Activities) RecordHealth(ctx context.Context, in RecordHealthInput) err
 	for _, c := range in.Changes {
 		a.options.Log.Info("health changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
 	}
-	if len(in.Changes) > 0 || in.Lasts() {
-		return storeError(a.options.OnHealth(ctx, in))
+	for _, e := range notify.HealthEvents(in.OrganizationID, in.IntegrationID, in.Update) {
+		if _, err := a.options.Store.ReportEvent(ctx, e); err != nil {
+			return storeError(err)
+		}
 	}
 	return nil
 }

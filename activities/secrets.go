@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/redact"
@@ -22,17 +21,13 @@ func (a *Activities) recordSecrets(ctx context.Context, t Target, found runlog.M
 	if !toRecord(seen, found.Secrets) {
 		return
 	}
-	var notified []runlog.SecretWarning
-	err := a.options.Store.RecordSecretExpiries(ctx, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
-		notified = append(notified, w)
-		return a.options.OnSecret(ctx, tx, w)
-	})
+	reached, err := a.options.Store.RecordSecretExpiries(ctx, seen)
 	if err != nil {
 		a.options.Log.Warn("it could not be stored when an integration's secrets end; the next inspection tries again",
 			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID, "error", redact.Text(err.Error()))
 		return
 	}
-	for _, w := range notified {
+	for _, w := range reached {
 		a.options.Log.Warn("ALERT: a secret "+w.When(w.At), "organization_id", w.OrganizationID, "integration_id", w.IntegrationID,
 			"credential", w.Credential, "expires_at", w.ExpiresAt, "source", w.Source)
 	}

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -44,7 +44,8 @@ type Store interface {
 	RecordHealth(ctx context.Context, organization, integration uuid.UUID, u health.Update) error
 	HostLastReached(ctx context.Context, host string) (time.Time, error) // by anybody
 	RecordHostReached(ctx context.Context, host string, at time.Time) error
-	RecordSecretExpiries(ctx context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error
+	RecordSecretExpiries(ctx context.Context, s runlog.SecretExpiries) (reached []runlog.SecretWarning, err error)
+	ReportEvent(ctx context.Context, e notify.Event) (queued bool, err error)
 }
 
 // Freshness is how long a worker uses what it knows of an integration before it
@@ -112,8 +113,12 @@ func (d *database) RecordHostReached(ctx context.Context, host string, at time.T
 	return runlog.RecordHostReached(ctx, d.db, host, at)
 }
 
-func (d *database) RecordSecretExpiries(ctx context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
-	return runlog.RecordSecretExpiries(ctx, d.db, s, notify)
+func (d *database) RecordSecretExpiries(ctx context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
+	return runlog.RecordSecretExpiries(ctx, d.db, s)
+}
+
+func (d *database) ReportEvent(ctx context.Context, e notify.Event) (bool, error) {
+	return runlog.ReportEvent(ctx, d.db, e)
 }
 
 // lookup finds something that is known of an integration.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
@@ -47,8 +46,7 @@ type watching struct {
 	log     bytes.Buffer
 
 	lastSuccess time.Time
-	saveSecrets func(runlog.SecretExpiries, func(pgx.Tx, runlog.SecretWarning) error) error
-	onSecret    func(runlog.SecretWarning) error
+	saveSecrets func(runlog.SecretExpiries) ([]runlog.SecretWarning, error)
 }
 
 func (w *watching) Integration(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
@@ -72,8 +70,8 @@ func (w *watching) RecordHostReached(_ context.Context, _ string, at time.Time) 
 	return nil
 }
 
-func (w *watching) RecordSecretExpiries(_ context.Context, s runlog.SecretExpiries, notify func(pgx.Tx, runlog.SecretWarning) error) error {
-	return w.saveSecrets(s, notify)
+func (w *watching) RecordSecretExpiries(_ context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
+	return w.saveSecrets(s)
 }
 
 func watch(t *testing.T, adapter string) *watching {
@@ -83,8 +81,7 @@ func watch(t *testing.T, adapter string) *watching {
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
 	w.secrets, w.gate = &secrets.Store{Dir: t.TempDir()}, new(limits.Gate)
-	w.saveSecrets = func(runlog.SecretExpiries, func(pgx.Tx, runlog.SecretWarning) error) error { return nil }
-	w.onSecret = func(runlog.SecretWarning) error { return nil }
+	w.saveSecrets = func(runlog.SecretExpiries) ([]runlog.SecretWarning, error) { return nil, nil }
 	value := sandbox.DemoClientSecret
 	if adapter == "xledger" {
 		value = sandbox.DemoXledgerToken
@@ -103,7 +100,6 @@ func watch(t *testing.T, adapter string) *watching {
 	w.acts, err = activities.New(activities.Options{
 		Store: w, Client: client, Secrets: w.secrets, Gate: w.gate, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		LastSuccess: func(_, _ uuid.UUID) time.Time { return w.lastSuccess },
-		OnSecret:    func(_ context.Context, _ pgx.Tx, s runlog.SecretWarning) error { return w.onSecret(s) },
 	})
 	require.NoError(t, err)
 	var suite testsuite.WorkflowTestSuite

@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -23,19 +21,11 @@ type Options struct {
 	DB     runlog.Beginner
 	Ledger *limits.Ledger // in which the worker counts
 	Log    *slog.Logger   // discards if nil
-
-	// OnQuota is called once a month, over all workers, with each threshold of an
-	// integration's quota that is reached, in the transaction that records it. After
-	// an error it is called again. It may be nil.
-	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
 }
 
 // WithDefaults returns a copy in which zero values have their defaults.
 func (o Options) WithDefaults() Options {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if o.OnQuota == nil {
-		o.OnQuota = func(context.Context, pgx.Tx, limits.Warning) error { return nil }
-	}
 	return o
 }
 
@@ -66,7 +56,7 @@ func New(ctx context.Context, o Options) (*Recorder, error) {
 	}
 	o.Ledger.Learn(totals)
 	// A worker that died may have stored what it counted without notifying of it.
-	if err := r.notify(ctx, totals); err != nil {
+	if err := r.recordThresholds(ctx, totals); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -85,18 +75,18 @@ func (r *Recorder) Flush(ctx context.Context) error {
 		return err
 	}
 	r.options.Ledger.Done(b, totals)
-	return r.notify(ctx, totals)
+	return r.recordThresholds(ctx, totals)
 }
 
-// notify notifies of thresholds that are reached.
-func (r *Recorder) notify(ctx context.Context, totals []limits.Total) error {
+// recordThresholds records thresholds that are reached, of which people are notified.
+func (r *Recorder) recordThresholds(ctx context.Context, totals []limits.Total) error {
 	var errs []error
 	for _, w := range r.options.Ledger.Due(totals) {
-		err := runlog.RecordQuotaWarning(ctx, r.options.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
+		recorded, err := runlog.RecordQuotaWarning(ctx, r.options.DB, w)
+		if recorded {
 			r.options.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
 				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
-			return r.options.OnQuota(ctx, tx, w)
-		})
+		}
 		if err == nil {
 			r.options.Ledger.Told(w)
 		}

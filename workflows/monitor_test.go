@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
@@ -29,6 +28,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -50,7 +50,7 @@ type month struct {
 	gone    bool
 	noted   map[string]time.Time                 // hosts
 	reached func(host string) (time.Time, error) // when a host was last reached; from noted
-	secrets func(runlog.SecretExpiries) error    // stores when they end; drops it
+	secrets func(runlog.SecretExpiries)          // stores when they end; drops it
 	updates []health.Update
 	changes []string
 	lasts   []time.Duration // when trouble had lasted too long
@@ -78,7 +78,7 @@ func newMonth(t *testing.T) *month {
 	}
 	m.watched = runlog.MonitorTarget{Adapter: m.in.Adapter, BaseURL: m.in.BaseURL}
 	m.reached = func(host string) (time.Time, error) { return m.noted[host], nil }
-	m.secrets = func(runlog.SecretExpiries) error { return nil }
+	m.secrets = func(runlog.SecretExpiries) {}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
 	m.options = activities.Options{
@@ -87,15 +87,6 @@ func newMonth(t *testing.T) *month {
 			if done.Kind != classify.QuotaSpent { // no call was made
 				m.asked = append(m.asked, m.now())
 			}
-		},
-		OnHealth: func(_ context.Context, u activities.RecordHealthInput) error {
-			for _, c := range u.Changes {
-				m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
-			}
-			if u.Lasts() {
-				m.lasts = append(m.lasts, m.now().Sub(m.began))
-			}
-			return nil
 		},
 	}
 	return m
@@ -131,6 +122,9 @@ func (m *month) MonitorTarget(context.Context, uuid.UUID, uuid.UUID) (runlog.Mon
 
 func (m *month) RecordHealth(_ context.Context, _, _ uuid.UUID, u health.Update) error {
 	m.updates = append(m.updates, u)
+	for _, c := range u.Changes {
+		m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
+	}
 	return nil
 }
 
@@ -143,8 +137,16 @@ func (m *month) RecordHostReached(_ context.Context, host string, at time.Time) 
 	return nil
 }
 
-func (m *month) RecordSecretExpiries(_ context.Context, s runlog.SecretExpiries, _ func(pgx.Tx, runlog.SecretWarning) error) error {
-	return m.secrets(s)
+func (m *month) RecordSecretExpiries(_ context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
+	m.secrets(s)
+	return nil, nil
+}
+
+func (m *month) ReportEvent(_ context.Context, e notify.Event) (bool, error) {
+	if e.Kind == notify.HealthObserved && len(e.Notifications()) > 0 {
+		m.lasts = append(m.lasts, m.now().Sub(m.began))
+	}
+	return false, nil
 }
 
 // event is something that happens at a time since the start of the month.
@@ -466,7 +468,7 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 		m.watched.Credentials = map[string]integrations.Ref{"token": devstack.WriteSecret(m.options.Secrets.Dir, m.organization, "ends", "e30."+claims+".c2ln")}
 		stored, saves, last := false, 0, 31
 		var days []int
-		m.secrets = func(s runlog.SecretExpiries) error {
+		m.secrets = func(s runlog.SecretExpiries) {
 			saves++
 			require.Len(t, s.Known, 1)
 			require.True(t, s.Known[0].ExpiresAt.Equal(end))
@@ -475,7 +477,6 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 				last, days = n, append(days, n)
 				require.WithinRange(t, s.At, end.Add(-time.Duration(n)*24*time.Hour), end.Add(-time.Duration(n)*24*time.Hour+c.within), name)
 			}
-			return nil
 		}
 		m.run(t, 32*24*time.Hour)
 		require.True(t, stored, name)

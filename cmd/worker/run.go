@@ -94,8 +94,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		Observe: metrics.observe,
 		Drift:   func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
 	}
-	counts := usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger}
-	tellPeople(&options, &counts, pool)
 	if c.monitors {
 		observer := newObserver(temporal, store, logger)
 		options.LastSuccess = observer.LastSuccess
@@ -113,7 +111,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		return err
 	}
 	defer acts.CloseIdle()
-	recorder, err := usage.New(ctx, counts)
+	recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger})
 	if err != nil {
 		return err
 	}
