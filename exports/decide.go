@@ -27,9 +27,9 @@ type Item struct {
 	Isolates bool `json:"isolates,omitempty"`
 	// Less: a voucher that was drawn from the refused chunk was refused too, which may be
 	// why the chunk was.
-	Less bool `json:"less,omitempty"`
-	From int  `json:"from,omitempty"` // of a drawn voucher: the chunk that it was in
-	Only bool `json:"only,omitempty"` // of fit: the chunks that are still to be made stay as they are
+	Explained bool `json:"less,omitempty"`
+	DrawnFrom int  `json:"from,omitempty"` // of a drawn voucher: the chunk that it was in
+	OnlyThis  bool `json:"only,omitempty"` // of fit: the chunks that are still to be made stay as they are
 	// Do is what is to be done with the chunk's entries in place of an invocation:
 	// halve, draw or fit; "" if there is one.
 	Do    Action  `json:"do,omitempty"`
@@ -48,7 +48,7 @@ const (
 	fail    Action = "fail"    // the run ends
 	reclaim Action = "reclaim" // the run is not the owner any more, and has to claim again
 
-	keep    Action = "keep"    // it is refused and has several vouchers: others are tried alone before it is halved
+	hold    Action = "keep"    // it is refused and has several vouchers: others are tried alone before it is halved
 	suspect Action = "suspect" // its only voucher is refused; it is rejected once the vendor has accepted another
 	shrink  Action = "shrink"  // it is too much for the vendor: it is halved and nobody is rejected, and those after it become smaller
 	leave   Action = "leave"   // its entries stay as they are, and others are made
@@ -59,20 +59,20 @@ const (
 
 // Result is what an invocation of a chunk has shown.
 type Result struct {
-	Item      Item
-	OK        bool
-	Left      int // after a question: entries that are not at the vendor
-	Kind      classify.Kind
-	Class     classify.Class
-	Message   string
-	Asking    bool            // it ended in the question what is there
-	Effect    classify.Effect // of all that it sent
-	Ended     bool            // of an open effect: asking can close it at once
-	OpenFor   time.Duration   // of an open effect: until it can no longer take effect
-	RetryIn   time.Duration   // until an open effect can be closed, or the vendor takes calls again
-	deferrals int             // of the run, in a row
-	unwelcome bool            // the vendor refuses requests that ask for nothing, too
-	Cancelled bool
+	Item       Item
+	OK         bool
+	Left       int // after a question: entries that are not at the vendor
+	Kind       classify.Kind
+	Class      classify.Class
+	Message    string
+	Asking     bool            // it ended in the question what is there
+	Effect     classify.Effect // of all that it sent
+	Ended      bool            // of an open effect: asking can close it at once
+	OpenFor    time.Duration   // of an open effect: until it can no longer take effect
+	RetryIn    time.Duration   // until an open effect can be closed, or the vendor takes calls again
+	deferrals  int             // of the run, in a row
+	refusesAll bool            // the vendor refuses requests that ask for nothing, too
+	Cancelled  bool
 
 	Vouchers          int           // of the chunk that were sent, or would have been; 0 if that is not known
 	Entries           int           // the same of entries
@@ -80,20 +80,20 @@ type Result struct {
 	Took, Timeout     time.Duration // of its last attempt, and what it might have taken
 	Accepted          bool          // the vendor has something of it
 	Unanswered        bool          // it was sent, and the vendor gave up or did not answer in time
-	run               terms
+	run               conditions
 }
 
-// terms is how far a run is in finding the vouchers that its vendor refuses, and
+// conditions is how far a run is in finding the vouchers that its vendor refuses, and
 // what it may do about size.
-type terms struct {
-	quiet    bool // a refused token looks like a refused voucher
-	accepted bool // the vendor has something of this run
-	alike    bool // it tries vouchers alone before it halves or rejects
-	trusted  bool // something of this run was accepted, or enough others were tried: what is refused is to blame
-	spent    bool // it has cost as many requests as it may
-	fits     bool // it makes chunks smaller that are too much for the vendor
-	proved   bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
-	floor    int  // no answer is no reason to go below so many entries
+type conditions struct {
+	pings      bool // a refused token looks like a refused voucher
+	accepted   bool // the vendor has something of this run
+	cautious   bool // it tries vouchers alone before it halves or rejects
+	trusted    bool // something of this run was accepted, or enough others were tried: what is refused is to blame
+	spent      bool // it has cost as many requests as it may
+	shrinks    bool // it makes chunks smaller that are too much for the vendor
+	sizeProved bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
+	floor      int  // no answer is no reason to go below so many entries
 }
 
 // decision is what follows, with the item as it is to be made.
@@ -127,25 +127,25 @@ func decide(s Result) decision {
 	refuse := func() decision { // nothing of the chunk is there
 		unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.Accepted // not to blame yet
 		switch {
-		case !s.run.alike:
+		case !s.run.cautious:
 			return decision{Action: DoHalve, item: item}
 		case s.run.spent && (!trusted || s.Vouchers != 1), unread && trusted:
 			return decision{Action: leave, item: item}
-		case s.Vouchers == 1 && (!trusted || s.run.quiet):
+		case s.Vouchers == 1 && (!trusted || s.run.pings):
 			return decision{Action: suspect, item: item}
 		case s.Vouchers != 1 && !trusted:
-			return decision{Action: keep, item: item}
+			return decision{Action: hold, item: item}
 		}
 		return decision{Action: DoHalve, item: item}
 	}
 	// A vendor that is away gives no answer to a small request either, so only the third
 	// of several tries at a size of which nothing was accepted makes it smaller.
-	unanswered := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.proved || item.Tries%3 == 0)
-	away := s.run.fits && s.Unanswered && !s.run.proved && !unanswered // nobody else has to try as long
-	large := s.run.fits && (s.Kind == classify.PayloadTooLarge || unanswered)
+	unanswered := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.sizeProved || item.Tries%3 == 0)
+	away := s.run.shrinks && s.Unanswered && !s.run.sizeProved && !unanswered // nobody else has to try as long
+	large := s.run.shrinks && (s.Kind == classify.PayloadTooLarge || unanswered)
 	smaller := func() decision { // nothing of the chunk is there, and it was too much
 		switch {
-		case s.Vouchers == 1 && s.run.alike && !trusted && !s.run.spent:
+		case s.Vouchers == 1 && s.run.cautious && !trusted && !s.run.spent:
 			return decision{Action: suspect, item: item}
 		case s.Vouchers == 1:
 			return decision{Action: leave, item: item}
@@ -195,10 +195,10 @@ func decide(s Result) decision {
 		return decision{Action: aside, item: item, wait: s.RetryIn}
 	case s.Kind == classify.UnknownOutcome: // the entries say so
 		return decision{Action: forward}
-	case s.unwelcome && s.Kind == classify.Business, s.Kind.RefusesCaller(), permanent && s.Asking, exhausted:
+	case s.refusesAll && s.Kind == classify.Business, s.Kind.RefusesCaller(), permanent && s.Asking, exhausted:
 		return decision{Action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
 	case s.Kind == classify.Untrusted && item.Step != VerifyStep: // others may show what is known to be there
-		return decision{Action: aside, item: item, wait: deferral(item.Tries-1, 0)}
+		return decision{Action: aside, item: item, wait: deferralWait(item.Tries-1, 0)}
 	case s.Asking:
 		return decision{Action: pause, item: item}
 	case (item.Step == VerifyStep || item.Step == PingStep) && permanent:
@@ -225,8 +225,8 @@ func decide(s Result) decision {
 	return decision{Action: pause, item: send()}
 }
 
-// deferral is how long the n-th wait of a run is: a minute, doubling to twenty.
-func deferral(n int, base time.Duration) time.Duration {
+// deferralWait is how long the n-th wait of a run is: a minute, doubling to twenty.
+func deferralWait(n int, base time.Duration) time.Duration {
 	if base == 0 {
 		base = time.Minute
 	}

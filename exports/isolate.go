@@ -32,15 +32,15 @@ import (
 
 // Isolation is how far a run is in finding the vouchers that its vendor refuses.
 type Isolation struct {
-	Accepted bool   `json:"accepted,omitempty"` // the vendor has something of this run
-	Trusted  bool   `json:"trusted,omitempty"`  // that, or enough was tried: a voucher that is refused alone is rejected
-	Verified bool   `json:"verified,omitempty"` // the contract with the vendor was checked by this run
-	Held     []Item `json:"held,omitempty"`     // refused chunks that are not halved yet
-	Suspects []Item `json:"suspects,omitempty"` // chunks of one voucher that were refused, and are not rejected yet
-	Draws    int    `json:"draws,omitempty"`    // places that were drawn from
-	Tried    []int  `json:"tried,omitempty"`    // planned chunks that were made before their turn
-	LeftOver int    `json:"leftOver,omitempty"` // chunks that stay as they are
-	LeftWhy  Item   `json:"leftWhy,omitzero"`   // the reason of the first of them
+	Accepted   bool   `json:"accepted,omitempty"` // the vendor has something of this run
+	Trusted    bool   `json:"trusted,omitempty"`  // that, or enough was tried: a voucher that is refused alone is rejected
+	Verified   bool   `json:"verified,omitempty"` // the contract with the vendor was checked by this run
+	Held       []Item `json:"held,omitempty"`     // refused chunks that are not halved yet
+	Suspects   []Item `json:"suspects,omitempty"` // chunks of one voucher that were refused, and are not rejected yet
+	Draws      int    `json:"draws,omitempty"`    // places that were drawn from
+	Tried      []int  `json:"tried,omitempty"`    // planned chunks that were made before their turn
+	LeftOver   int    `json:"leftOver,omitempty"` // chunks that stay as they are
+	LeftReason Item   `json:"leftWhy,omitzero"`   // the reason of the first of them
 }
 
 // Sizes is how large a run's requests are.
@@ -67,10 +67,10 @@ func (p *Progress) verify() {
 	p.Queue = append(p.Queue, Item{Step: VerifyStep})
 }
 
-// terms is what [decide] needs to know of it.
-func (p Progress) terms() terms {
-	return terms{
-		alike: p.Plan.EqualRefusals > 0, trusted: p.Trusted, accepted: p.Accepted, quiet: p.Plan.Ping, fits: p.Plan.Full > 0, proved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
+// conditions is what [decide] needs to know of it.
+func (p Progress) conditions() conditions {
+	return conditions{
+		cautious: p.Plan.EqualRefusals > 0, trusted: p.Trusted, accepted: p.Accepted, pings: p.Plan.Ping, shrinks: p.Plan.Full > 0, sizeProved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
 		spent: p.Plan.EqualRefusals > 0 && p.Export.Isolating >= p.Plan.Isolate,
 	}
 }
@@ -93,13 +93,13 @@ func (p *Progress) count(s Result) {
 	case s.Accepted:
 		p.reject()
 	}
-	if s.run.fits && s.Item.Step == SendStep && s.OK {
-		p.size(s)
+	if s.run.shrinks && s.Item.Step == SendStep && s.OK {
+		p.noteSize(s)
 	}
 }
 
-// size notes what a chunk that was sent says of the size of chunks.
-func (p *Progress) size(s Result) {
+// noteSize notes what a chunk that was sent says of the size of chunks.
+func (p *Progress) noteSize(s Result) {
 	present := cmp.Or(p.Size, p.Plan.Size)
 	p.Fits = p.Fits || s.Accepted && 2*s.Entries > present
 	if s.LookUps > 0 {
@@ -115,7 +115,7 @@ func (p *Progress) size(s Result) {
 		}
 	case s.Entries > s.run.floor:
 		p.Slowed = s.Took
-		p.smaller(s.Entries, Item{})
+		p.shrink(s.Entries, Item{})
 	}
 }
 
@@ -127,7 +127,7 @@ func (p *Progress) reject() {
 	}
 	for _, item := range p.Suspects {
 		if p.blameless(item) {
-			p.leaves(item)
+			p.leave(item)
 			continue
 		}
 		p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoHalve, Reason: item.Reason, Code: item.Code})
@@ -154,8 +154,8 @@ func (p *Progress) trust() {
 	for _, item := range p.Held {
 		switch {
 		case p.blameless(item):
-			p.leaves(item)
-		case item.Less:
+			p.leave(item)
+		case item.Explained:
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Isolates: true})
 		default:
 			p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoHalve, Reason: item.Reason, Code: item.Code, Isolates: true})
@@ -165,10 +165,10 @@ func (p *Progress) trust() {
 	p.reject()
 }
 
-// suspects notes a voucher that was refused alone. It returns true if so many were
+// suspect notes a voucher that was refused alone. It returns true if so many were
 // refused for the same reason that the run has to end. Of a vendor whose refusal of a
 // token looks the same, it asks for nothing once so many were refused in a row.
-func (p *Progress) suspects(item Item) (over bool) {
+func (p *Progress) suspect(item Item) (over bool) {
 	p.Suspects = append(p.Suspects, Item{Chunk: item.Chunk, Reason: item.Reason, Code: item.Code})
 	if p.Trusted {
 		if len(p.Suspects) >= p.Plan.EqualRefusals {
@@ -177,12 +177,12 @@ func (p *Progress) suspects(item Item) (over bool) {
 		return false
 	}
 	for i := range p.Held {
-		p.Held[i].Less = p.Held[i].Less || p.Held[i].Chunk == item.From
+		p.Held[i].Explained = p.Held[i].Explained || p.Held[i].Chunk == item.DrawnFrom
 	}
 	same := 0
 	for _, s := range p.Suspects {
 		// What the vendor cannot read is one reason, whatever it says of it.
-		if s.Code == item.Code && (s.Code == classify.RequestDocument || masked(s.Reason) == masked(item.Reason)) {
+		if s.Code == item.Code && (s.Code == classify.RequestDocument || mask(s.Reason) == mask(item.Reason)) {
 			same++
 		}
 	}
@@ -201,10 +201,10 @@ func (p *Progress) ping() {
 	}
 }
 
-// first reports whether an item comes before what has waited: a question about the
+// isFirst reports whether an item comes before what has waited: a question about the
 // vendor itself, or a voucher that is tried alone.
-func (i Item) first() bool {
-	return i.From > 0 || i.Do == DoDraw || i.Step == VerifyStep || i.Step == PingStep
+func (i Item) isFirst() bool {
+	return i.DrawnFrom > 0 || i.Do == DoDraw || i.Step == VerifyStep || i.Step == PingStep
 }
 
 // drawNext has the next voucher tried alone, from another part of the plan: halves,
@@ -212,12 +212,12 @@ func (i Item) first() bool {
 // is being tried. When there is none left, or so many were tried for different
 // reasons, the search is over.
 func (p *Progress) drawNext() {
-	if p.Trusted || slices.ContainsFunc(p.Queue, Item.first) || slices.ContainsFunc(p.Aside, Item.first) {
+	if p.Trusted || slices.ContainsFunc(p.Queue, Item.isFirst) || slices.ContainsFunc(p.Aside, Item.isFirst) {
 		return
 	}
-	if p.terms().spent {
+	if p.conditions().spent {
 		for _, item := range slices.Concat(p.Held, p.Suspects) {
-			p.leaves(item)
+			p.leave(item)
 		}
 		p.Held, p.Suspects = nil, nil
 		return
@@ -261,10 +261,10 @@ func (p *Progress) Drawn(asked Draw, d DrawResult) {
 	switch {
 	case d.Moved:
 		p.Last = into
-		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true, From: chunk})
+		p.Queue = append(p.Queue, Item{Chunk: into, Isolates: true, DrawnFrom: chunk})
 		return
 	case d.Alone:
-		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true, From: chunk})
+		p.Queue = append(p.Queue, Item{Chunk: chunk, Isolates: true, DrawnFrom: chunk})
 	default: // something of it is open, and is asked for first
 		p.Queue = append(p.Queue, Item{Chunk: chunk})
 	}
@@ -275,23 +275,23 @@ func (p *Progress) Drawn(asked Draw, d DrawResult) {
 	}
 }
 
-// leaves leaves a chunk's entries as they are.
-func (p *Progress) leaves(item Item) {
+// leave leaves a chunk's entries as they are.
+func (p *Progress) leave(item Item) {
 	if p.LeftOver++; p.LeftOver == 1 {
-		p.LeftWhy = Item{Reason: item.Reason, Code: item.Code}
+		p.LeftReason = Item{Reason: item.Reason, Code: item.Code}
 	}
 }
 
-// leaveSpent leaves the chunks that would only serve to find more refused vouchers
+// leaveUnaffordable leaves the chunks that would only serve to find more refused vouchers
 // once that has cost as much as it may.
-func (p *Progress) leaveSpent() {
-	if !p.terms().spent {
+func (p *Progress) leaveUnaffordable() {
+	if !p.conditions().spent {
 		return
 	}
 	var rest []Item
 	for _, item := range p.Queue {
 		if item.Isolates && item.Step == SendStep && item.Do != DoDraw && item.Tries == 0 { // what was sent may have to be asked for
-			p.leaves(item)
+			p.leave(item)
 			continue
 		}
 		rest = append(rest, item)
@@ -303,12 +303,12 @@ func (p *Progress) leaveSpent() {
 // left, and the size of a request that worked.
 func (p *Progress) Finish() {
 	if p.LeftOver > 0 && p.Export.ErrorClass == "" {
-		code, why := p.LeftWhy.Code, p.LeftWhy.Reason
+		code, why := p.LeftReason.Code, p.LeftReason.Reason
 		if why == "" {
 			code, why = classify.Business, "the vendor refuses some of their vouchers"
 		}
 		message := fmt.Sprintf("%d chunks were not sent: %s", p.LeftOver, why)
-		if p.terms().spent {
+		if p.conditions().spent {
 			message = fmt.Sprintf("finding refused vouchers has cost %d requests, and export.isolateRequests allows %d; %s", p.Export.Isolating, p.Plan.Isolate, message)
 		}
 		p.Fail(classify.Permanent, code, message)
@@ -322,9 +322,9 @@ func (p *Progress) Finish() {
 	}
 }
 
-// smaller has a chunk halved that is too much for the vendor, and those after it made
+// shrink has a chunk halved that is too much for the vendor, and those after it made
 // smaller. Without a chunk only these are.
-func (p *Progress) smaller(entries int, item Item) {
+func (p *Progress) shrink(entries int, item Item) {
 	// One that is small beside the others says nothing of them.
 	size, present := max(1, (entries+1)/2), cmp.Or(p.Size, p.Plan.Size)
 	only := 2*entries <= present || size >= present
@@ -334,7 +334,7 @@ func (p *Progress) smaller(entries int, item Item) {
 	if item.Chunk == 0 && (only || p.Next > p.Plan.Chunks) {
 		return
 	}
-	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoFit, Only: only, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, From: item.From})
+	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoFit, OnlyThis: only, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, DrawnFrom: item.DrawnFrom})
 }
 
 // Split is how a refused chunk is halved.
@@ -369,7 +369,7 @@ func (p Progress) Draw(item Item) Draw {
 // with them.
 func (p Progress) Fit(item Item) Fit {
 	f := Fit{Size: max(1, p.Size), Chunk: item.Chunk, Into: p.Last + 1, From: p.Next, To: p.Plan.Chunks, Except: p.Tried}
-	if item.Only {
+	if item.OnlyThis {
 		f.From, f.To = 1, 0
 	}
 	return f
@@ -381,7 +381,7 @@ var variable = regexp.MustCompile(`[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA
 	`|"[^"]*"|'[^']*'|` + "`[^`]*`" + `|«[^»]*»|“[^”]*”|‘[^’]*’` +
 	`|[0-9](?:[0-9.,:\x{a0}\x{202f} -]*[0-9])?`)
 
-// masked is a message without what may be another in each about the same.
-func masked(message string) string {
+// mask is a message without what may be another in each about the same.
+func mask(message string) string {
 	return strings.TrimSpace(variable.ReplaceAllString(message, "#"))
 }

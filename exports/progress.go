@@ -17,7 +17,7 @@ type Progress struct {
 	Last       int    `json:"last"`                // the highest chunk number given out
 	LateErrors bool   `json:"lateErrors"`          // late errors have been asked for
 	Deferrals  int    `json:"deferrals"`           // in a row
-	Unwelcome  bool   `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+	RefusesAll bool   `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
 
 	Isolation
 	Sizes
@@ -45,7 +45,7 @@ func (p Progress) HandedOver(by string) bool { return p.Export.RunID.String() ==
 // sleep is until the first of them is due.
 func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration) {
 	for i, item := range slices.Backward(p.Queue) {
-		if item.first() {
+		if item.isFirst() {
 			p.Queue = slices.Delete(p.Queue, i, i+1)
 			return item, true, 0
 		}
@@ -56,14 +56,14 @@ func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		item.Until = time.Time{}
 		return item, true, 0
 	}
-	p.leaveSpent()
+	p.leaveUnaffordable()
 	p.skipTried()
 	switch n := len(p.Queue); {
 	case n > 0:
 		item = p.Queue[n-1]
 		p.Queue = p.Queue[:n-1]
 		return item, true, 0
-	case p.Next <= p.Plan.Chunks && !p.enough():
+	case p.Next <= p.Plan.Chunks && !p.holdsEnough():
 		p.Next++
 		return Item{Chunk: p.Next - 1}, true, 0
 	case len(p.Aside) > 0:
@@ -80,9 +80,9 @@ func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration)
 	return Item{Step: LateErrorsStep}, true, 0
 }
 
-// enough reports whether so many chunks are refused or wait, and none was accepted,
+// holdsEnough reports whether so many chunks are refused or wait, and none was accepted,
 // that the planned ones wait too.
-func (p Progress) enough() bool {
+func (p Progress) holdsEnough() bool {
 	return p.Plan.EqualRefusals > 0 && !p.Accepted && !p.Trusted && len(p.Held)+len(p.Aside) >= 64
 }
 
@@ -119,14 +119,14 @@ type FollowUp struct {
 // follows from it, and returns what is left to be done. base is the first wait of a
 // deferral, a minute if 0.
 func (p *Progress) Follow(s Result, now time.Time, base time.Duration) FollowUp {
-	s.deferrals, s.unwelcome, s.run = p.Deferrals, p.Unwelcome, p.terms()
-	return p.note(s, decide(s), now, base)
+	s.deferrals, s.refusesAll, s.run = p.Deferrals, p.RefusesAll, p.conditions()
+	return p.apply(s, decide(s), now, base)
 }
 
-// note notes in a run's progress what was decided.
-func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration) FollowUp {
+// apply notes in a run's progress what was decided.
+func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration) FollowUp {
 	if s.OK && s.Item.Step != LateErrorsStep {
-		p.Unwelcome, p.Deferrals = false, 0
+		p.RefusesAll, p.Deferrals = false, 0
 	}
 	p.count(s)
 	var f FollowUp
@@ -150,7 +150,7 @@ func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration)
 		}
 		f.Split = p.Split(d.item)
 		f.Split.Keep = p.Plan.EqualRefusals > 0 && s.Vouchers != 1
-	case keep:
+	case hold:
 		held := Item{Chunk: d.item.Chunk, Code: d.item.Code}
 		if len(p.Held) == 0 {
 			held.Reason = d.item.Reason // there can be many, and they say much the same
@@ -158,18 +158,18 @@ func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration)
 		p.Held = append(p.Held, held)
 		p.drawNext()
 	case suspect:
-		if p.suspects(d.item) {
+		if p.suspect(d.item) {
 			return FollowUp{Over: true}
 		}
 		p.drawNext()
 	case shrink:
-		p.smaller(s.Entries, d.item)
+		p.shrink(s.Entries, d.item)
 	case leave:
-		p.leaves(d.item)
+		p.leave(d.item)
 	case pause:
 		p.Queue = append(p.Queue, d.item)
 		s.RetryIn = max(s.RetryIn, d.wait)
-		f.Sleep = p.defers(s, now, base)
+		f.Sleep = p.deferFor(s, now, base)
 	case reclaim:
 		return FollowUp{Reclaim: true}
 	case fail:
@@ -177,7 +177,7 @@ func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration)
 		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
 			class = classify.Permanent
 		}
-		if d.item.Code == classify.Business && (s.unwelcome || s.Item.Step == PingStep) {
+		if d.item.Code == classify.Business && (s.refusesAll || s.Item.Step == PingStep) {
 			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
 		}
 		p.Fail(class, d.item.Code, message)
@@ -206,10 +206,10 @@ func (p *Progress) Fail(class classify.Class, code classify.Kind, message string
 // when it is due, and to ask it too often costs the vendor's requests.
 const minAside = 100 * time.Millisecond
 
-// defers notes that a run waits for a vendor, never for less than it asked for,
+// deferFor notes that a run waits for a vendor, never for less than it asked for,
 // and returns for how long.
-func (p *Progress) defers(s Result, now time.Time, base time.Duration) time.Duration {
-	d := max(deferral(p.Deferrals, base), min(s.RetryIn, 31*24*time.Hour))
+func (p *Progress) deferFor(s Result, now time.Time, base time.Duration) time.Duration {
+	d := max(deferralWait(p.Deferrals, base), min(s.RetryIn, 31*24*time.Hour))
 	if s.Kind != classify.Paused { // which is nobody's failure
 		p.Deferrals++
 	}

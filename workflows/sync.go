@@ -124,7 +124,7 @@ func own(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncResult, e
 		if p.Plan.Chunks > 0 {
 			w := warmUp(ctx, in)
 			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
-			p.Unwelcome = w.Skipped == "" && w.Kind == classify.Business
+			p.RefusesAll = w.Skipped == "" && w.Kind == classify.Business
 		}
 	}
 	if p.Plan.Full > 0 {
