@@ -21,19 +21,19 @@ func TestDecide(t *testing.T) {
 		wait time.Duration // of aside
 	}{
 		{name: "done", seen: Result{OK: true}, want: forward},
-		{name: "asked, and all of it is there", seen: Result{OK: true, Item: Item{Step: ask, Then: DoHalve}}, want: forward},
-		{name: "asked after a refusal, and some is not there", seen: Result{OK: true, Left: 2, Item: Item{Step: ask, Then: DoHalve}}, want: DoHalve, step: ask, then: DoHalve},
+		{name: "asked, and all of it is there", seen: Result{OK: true, Item: Item{Step: ask, Then: halve}}, want: forward},
+		{name: "asked after a refusal, and some is not there", seen: Result{OK: true, Left: 2, Item: Item{Step: ask, Then: halve}}, want: halve, step: ask, then: halve},
 		{name: "asked after another permanent failure", seen: Result{OK: true, Left: 2, Item: Item{Step: ask, Then: fail}}, want: fail, step: ask, then: fail},
 		{name: "asked, and it can be sent", seen: Result{OK: true, Left: 2, Item: Item{Step: ask}}, want: again, step: send},
-		{name: "asked too early", seen: Result{Kind: classify.Unsettled, Class: classify.Transient, Asking: true, RetryIn: 3 * time.Second, Item: Item{Step: ask, Then: DoHalve}},
-			want: aside, step: ask, then: DoHalve, wait: 3 * time.Second},
+		{name: "asked too early", seen: Result{Kind: classify.Unsettled, Class: classify.Transient, Asking: true, RetryIn: 3 * time.Second, Item: Item{Step: ask, Then: halve}},
+			want: aside, step: ask, then: halve, wait: 3 * time.Second},
 		{name: "only a person can tell", seen: Result{Kind: classify.UnknownOutcome, Class: classify.Permanent, Asking: true}, want: forward},
 
-		{name: "refused, and nothing was sent", seen: Result{Kind: classify.Transformation, Class: classify.Permanent}, want: DoHalve},
-		{name: "refused, and proved to have had no effect", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.None}, want: DoHalve},
-		{name: "refused, and the work has ended", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: DoHalve},
+		{name: "refused, and nothing was sent", seen: Result{Kind: classify.Transformation, Class: classify.Permanent}, want: halve},
+		{name: "refused, and proved to have had no effect", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.None}, want: halve},
+		{name: "refused, and the work has ended", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: halve},
 		{name: "refused by who knows whom", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
-			want: aside, step: ask, then: DoHalve, wait: time.Minute},
+			want: aside, step: ask, then: halve, wait: time.Minute},
 		{name: "not what was asked for", seen: Result{Kind: classify.InvalidResponse, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
 			want: aside, step: ask, then: fail, wait: time.Minute},
 		{name: "too large", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: fail},
@@ -48,20 +48,20 @@ func TestDecide(t *testing.T) {
 		{name: "credits are used up", seen: Result{Kind: classify.QuotaExhausted, Class: classify.Permanent, Effect: classify.None}, want: pause, step: send},
 		{name: "paused", seen: Result{Kind: classify.Paused, Class: classify.Permanent, deferrals: 1000}, want: pause, step: send},
 
-		{name: "the question was throttled", seen: Result{Kind: classify.RateLimited, Class: classify.Transient, Asking: true, Effect: classify.Open, Item: Item{Step: ask, Then: DoHalve}}, want: pause, step: ask, then: DoHalve},
+		{name: "the question was throttled", seen: Result{Kind: classify.RateLimited, Class: classify.Transient, Asking: true, Effect: classify.Open, Item: Item{Step: ask, Then: halve}}, want: pause, step: ask, then: halve},
 		{name: "the question was refused", seen: Result{Kind: classify.Unauthorized, Class: classify.Permanent, Asking: true, Effect: classify.Open}, want: fail},
 		{name: "a refused question is no refusal of content", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Asking: true, Effect: classify.Open}, want: fail},
 		{name: "the answer proves nothing", seen: Result{Kind: classify.Untrusted, Class: classify.Transient, Asking: true}, want: aside, step: send, wait: time.Minute},
 
 		{name: "refused before anything was accepted, several", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true}}, want: hold, step: send},
 		{name: "refused before anything was accepted, one", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true}}, want: suspect, step: send},
-		{name: "refused, and something was accepted", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true, trusted: true}}, want: DoHalve},
-		{name: "refused, and a part of it is there", seen: Result{OK: true, Left: 2, Vouchers: 1, Accepted: true, Item: Item{Step: ask, Then: DoHalve}, run: conditions{cautious: true}}, want: DoHalve, step: ask, then: DoHalve},
+		{name: "refused, and something was accepted", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true, trusted: true}}, want: halve},
+		{name: "refused, and a part of it is there", seen: Result{OK: true, Left: 2, Vouchers: 1, Accepted: true, Item: Item{Step: ask, Then: halve}, run: conditions{cautious: true}}, want: halve, step: ask, then: halve},
 		{name: "refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true, trusted: true, spent: true}}, want: leave, step: send},
-		{name: "one refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, spent: true}}, want: DoHalve},
-		{name: "asked after a refusal before anything was accepted", seen: Result{OK: true, Left: 18, Vouchers: 9, Item: Item{Step: ask, Then: DoHalve}, run: conditions{cautious: true}}, want: hold, step: ask, then: DoHalve},
+		{name: "one refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, spent: true}}, want: halve},
+		{name: "asked after a refusal before anything was accepted", seen: Result{OK: true, Left: 18, Vouchers: 9, Item: Item{Step: ask, Then: halve}, run: conditions{cautious: true}}, want: hold, step: ask, then: halve},
 		{name: "a document that cannot be read", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true}}, want: hold, step: send},
-		{name: "a document that cannot be read, of a run that has had others accepted", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, accepted: true}}, want: DoHalve},
+		{name: "a document that cannot be read, of a run that has had others accepted", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, accepted: true}}, want: halve},
 		{name: "a document that cannot be read, and nothing was accepted, whatever was tried", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true}}, want: leave, step: send},
 		{name: "one refused, which may be for the token", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, accepted: true, pings: true}}, want: suspect, step: send},
 		{name: "no such table or company", seen: Result{Kind: classify.NotFound, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true}}, want: fail},
@@ -94,10 +94,10 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := decide(c.seen)
-			require.Equal(t, c.want, got.Action)
+			require.Equal(t, c.want, got.action)
 			require.Equal(t, c.then, got.item.Then)
 			require.Equal(t, c.wait, got.wait)
-			if c.want != fail && c.want != DoHalve {
+			if c.want != fail && c.want != halve {
 				require.Equal(t, c.step, got.item.Step)
 			}
 		})
@@ -111,8 +111,8 @@ func TestDecideNeverWhileOpen(t *testing.T) {
 		for _, ended := range []bool{true, false} {
 			for _, step := range []Step{SendStep, AskStep} {
 				d := decide(Result{Kind: kind, Class: kind.Class(), Effect: classify.Open, Ended: ended, Item: Item{Step: step}, Vouchers: 9, run: conditions{cautious: true, shrinks: true, spent: true}, Unanswered: true})
-				require.NotContains(t, []Action{DoHalve, hold, suspect, shrink, leave}, d.Action, kind)
-				if d.Action == again {
+				require.NotContains(t, []Action{halve, hold, suspect, shrink, leave}, d.action, kind)
+				if d.action == again {
 					require.Equal(t, AskStep, d.item.Step, kind)
 				}
 			}

@@ -11,8 +11,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
@@ -26,14 +26,15 @@ const (
 
 // Validate says why a run cannot be made, all of it at once. It is pure.
 func (in SyncInput) Validate() error {
-	faults := []error{activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName)}
+	errs := []error{
+		activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName),
+		integrations.CheckAdapter(in.AdapterName),
+	}
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	_, known := vendors.Lookup(in.AdapterName)
-	check(known, "adapterName: want one of %s", strings.Join(vendors.Names(), ", "))
 	check(slices.Contains(exports.Triggers, in.Trigger) && in.Trigger != exports.ByAdopting, "trigger: want schedule, manual, backfill or retry")
 	check(in.DeferBase == 0 || in.DeferBase >= minDefer && in.DeferBase <= maxDefer, "deferBase: %v; want %v to %v", in.DeferBase, minDefer, maxDefer)
 	if in.Schedule == nil || in.Period != "" { // else the period is the schedule's
@@ -42,9 +43,9 @@ func (in SyncInput) Validate() error {
 		check(err != nil || start.Equal(in.PeriodStart) && end.Equal(in.PeriodEnd), "periodStart and periodEnd: want those of the period")
 	}
 	if err := in.Policy.WithDefaults().Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("policy: %w", err))
+		errs = append(errs, fmt.Errorf("policy: %w", err))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // Validate says why a backfill cannot be made. Its runs check themselves.

@@ -113,7 +113,7 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.C
 		held.Cancelled = held.Cancelled || ctx.Err() != nil
 		result.Trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
-	return outcomeOf(in, result.Trail, held, result.Response, err), result
+	return OutcomeOf(in, result, held, err), result
 }
 
 // hold reads what a call's attempts have left before it is cancelled. It is a

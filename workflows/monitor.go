@@ -152,7 +152,7 @@ func (m *monitor) next(now time.Time) (at time.Time, act func(workflow.Context, 
 // was stored last.
 func (m *monitor) look(ctx workflow.Context) error {
 	var w activities.InspectResult
-	if err := store(ctx, activities.InspectName, "look at the integration", m.at(ctx), &w); err != nil {
+	if err := runUntilDone(ctx, activities.InspectName, "look at the integration", m.at(ctx), &w); err != nil {
 		return err
 	}
 	m.know(ctx, w)
@@ -257,5 +257,5 @@ func (m *monitor) record(ctx workflow.Context, seen ...health.Observation) error
 		u.NextProbeAt = at
 		u.ProbeInterval, _ = m.Record.Wait(m.Watched.Policy)
 	}
-	return store(ctx, activities.RecordHealthName, "health: "+string(m.Record.State), u, nil)
+	return runUntilDone(ctx, activities.RecordHealthName, "health: "+string(m.Record.State), u, nil)
 }

@@ -36,7 +36,7 @@ func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, 
 		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := store(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, State: s}, nil)
+	err := runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, State: s}, nil)
 	return s, err
 }
 
