@@ -3,6 +3,7 @@ package workflows
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,19 +23,19 @@ const InvokeName = "Invoke"
 
 // OutcomeUpdate is the update by which callers wait for the [Outcome]. It
 // returns as soon as the outcome is known, before the audit rows are written. Its
-// argument is the [SumOf] what the caller asks; "" if any request will do. One that
-// asks something else is refused with the error type OtherRequest.
+// argument is the [RequestSum] of what the caller asks for; "" if any request will do. One
+// that asks for something else is refused with the error type OtherRequest.
 const OutcomeUpdate = "outcome"
 
-// OtherRequest is the error type of an [OutcomeUpdate] that asks something else than the
-// invocation did.
+// OtherRequest is the error type of an [OutcomeUpdate] that asks for something else than
+// the invocation did.
 const OtherRequest = "other_request"
 
 // reserve is what the workflow keeps of the budget for reporting.
 const reserve = time.Second
 
 // Invoke runs one invocation: call until it succeeds, cannot succeed, or may no
-// longer be tried; tell whoever waits; mirror the trail. A failure is a result:
+// longer be tried; answer those who wait; mirror the trail. A failure is a result:
 // the workflow completes with an [Outcome] whatever became of the call.
 func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	var outcome *Outcome
@@ -46,7 +47,7 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 		}
 		return *outcome, nil
 	}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, sum string) error {
-		if sum != "" && sum != SumOfArrived(in) {
+		if sum != "" && sum != RequestSum(in) {
 			return temporal.NewNonRetryableApplicationError("this correlation ID stands for another request", OtherRequest, nil)
 		}
 		return nil
@@ -242,9 +243,13 @@ func outOfAttempts(err error) bool {
 	return errors.As(err, &call) && call.RetryState() == enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
 }
 
-// SumOfArrived identifies what an invocation asks, as it has arrived at a worker: to
-// tell whether a correlation ID is used again for something else.
-func SumOfArrived(in activities.Invocation) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, in.Body))
+// RequestSum identifies what an invocation asks for, to notice a correlation ID that is
+// used again for something else. How the JSON of a body is written does not count.
+func RequestSum(in activities.Invocation) string {
+	body := in.Body
+	if encoded, err := json.Marshal(body); err == nil && len(body) > 0 { // as it arrives at a worker
+		body = encoded
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, body))
 	return hex.EncodeToString(sum[:])
 }
