@@ -20,11 +20,11 @@ import (
 const (
 	minDefer = 100 * time.Millisecond // the first wait of a deferral
 	maxDefer = 24 * time.Hour
-	maxName  = 200 // bytes of a name or of who asked
-	maxRuns  = 1000
+	maxName  = 200  // bytes of a channel's name, or of who started a run
+	maxRuns  = 1000 // of a backfill
 )
 
-// Validate says why a run cannot be made, all of it at once. It is pure.
+// Validate returns all reasons why a run cannot be made, joined.
 func (in SyncInput) Validate() error {
 	errs := []error{
 		activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName),
@@ -48,7 +48,8 @@ func (in SyncInput) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate says why a backfill cannot be made. Its runs check themselves.
+// Validate says why a backfill cannot be made. It does not look at its runs: each is
+// validated before it starts.
 func (in BackfillInput) Validate() error {
 	if len(in.Runs) > maxRuns {
 		return fmt.Errorf("runs: %d; want at most %d", len(in.Runs), maxRuns)
@@ -61,14 +62,15 @@ func validKey(k notify.DeliveryKey) error {
 	return errors.Join(activities.CheckTarget(k.OrganizationID, k.NotificationID), activities.CheckLine("channel", k.Channel, maxName))
 }
 
-// notValid ends a workflow whose input nobody can carry out.
+// notValid is the error of a workflow whose input is not valid.
 func notValid(err error) error {
 	return temporal.NewNonRetryableApplicationError("the input is not valid: "+onOneLine(err), "not_valid", nil)
 }
 
+// onOneLine joins the lines of an error.
 func onOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// continued reports whether a run was made by the one before it in its chain. Only
-// such a run has something to resume: what a first one is given to resume was not
-// handed over by anybody.
+// continued reports whether a run was started by the one before it in its chain, which
+// continued as new. Only such a run has something to resume: what a first run is given to
+// resume was not handed over by a run.
 func continued(ctx workflow.Context) bool { return workflow.GetInfo(ctx).ContinuedExecutionRunID != "" }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -87,7 +86,7 @@ func refused(in activities.Invocation) Outcome {
 	out := Outcome{CorrelationID: in.CorrelationID, AdapterName: adapter}
 	if err := in.Validate(); err != nil {
 		out.Failure = &Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, AdapterName: adapter,
-			Message: redact.Text("the invocation is not valid, and nothing was sent: " + strings.ReplaceAll(err.Error(), "\n", "; "))}
+			Message: redact.Text("the invocation is not valid, and nothing was sent: " + onOneLine(err))}
 	}
 	return out
 }
@@ -117,10 +116,10 @@ func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.C
 	return OutcomeOf(in, result, held, err), result
 }
 
-// hold reads what a call's attempts have left before it is cancelled. It is a
-// local activity, because it needs no more than this worker has, and the
-// cancellation goes out with the answer. Should Temporal not answer within 5 s,
-// the call is cancelled unread.
+// hold reads what a call's attempts have left before it is cancelled. It is a local
+// activity, because it needs no more than this worker has, and the cancellation goes out
+// with the answer. If Temporal does not answer within 5 s, the call is cancelled without
+// it.
 func hold(ctx workflow.Context) activities.HoldResult {
 	var held activities.HoldResult
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
@@ -176,8 +175,8 @@ func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	}
 }
 
-// mirrorOptions retry without limit: 1 s, 2 s, 4 s … up to 30 s, for ever. Each
-// try has 20 s. Nothing bounds the whole, or a long outage would cut rows off.
+// mirrorOptions retry without limit: 1 s, 2 s, 4 s … up to 30 s. Each attempt has 20 s.
+// Nothing bounds the whole, or a long outage would lose rows.
 func mirrorOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue:           activities.TaskQueue, // also of a workflow in its integration's own queue
@@ -187,9 +186,9 @@ func mirrorOptions() workflow.ActivityOptions {
 	}
 }
 
-// trailOf finds the trail in the error of a call, or in what was held of it. A
-// timeout must be looked for first: its cause is the failure of the attempt
-// before, whose trail lacks the attempt that was lost.
+// trailOf finds the trail in the error of a call, or in what was held of it. A timeout
+// comes first: its cause is the failure of the attempt before, whose trail lacks the
+// attempt that was lost.
 func trailOf(err error, held activities.HoldResult, p classify.Policy, began, now time.Time) activities.Trail {
 	var trail activities.Trail
 	var timedOut *temporal.TimeoutError
@@ -204,7 +203,7 @@ func trailOf(err error, held activities.HoldResult, p classify.Policy, began, no
 		if unrecorded := trail.Last().Class != "" || len(trail) == 0; unrecorded && lostOne(err, timedOut) {
 			n = max(n, len(trail)+1)
 		}
-		if outOfAttempts(err) && !held.Cancelled { // who is held has no more than it had
+		if outOfAttempts(err) && !held.Cancelled { // a call that was held has made no more than it had
 			n = max(n, p.MaxAttempts())
 		}
 		return trail.Lost(n, began, now)
@@ -219,15 +218,14 @@ func trailOf(err error, held activities.HoldResult, p classify.Policy, began, no
 		}
 		return held.Trail.Lost(begun, began, now)
 	}
-	if len(trail) == 0 { // it ended, and did not say how: a report that was refused, say
+	if len(trail) == 0 { // it ended without a report: it may have been refused
 		trail = held.Trail.Lost(max(1, held.Begun), began, now)
 	}
 	return trail
 }
 
-// lostOne reports whether the last attempt of a call that timed out was lost:
-// it was under way, or it is the reason why the call waited for another one
-// which no worker took.
+// lostOne reports whether the last attempt of a call that timed out was lost: it was
+// under way, or the call waited for another one after it, which no worker took.
 func lostOne(err error, timedOut *temporal.TimeoutError) bool {
 	var call *temporal.ActivityError
 	if errors.As(err, &call) && call.StartedEventID() != 0 {
@@ -237,7 +235,7 @@ func lostOne(err error, timedOut *temporal.TimeoutError) bool {
 	return errors.As(timedOut.Unwrap(), &before) && before.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE
 }
 
-// outOfAttempts reports whether Temporal gave a call up by its count.
+// outOfAttempts reports whether Temporal ended a call because it had made all its attempts.
 func outOfAttempts(err error) bool {
 	var call *temporal.ActivityError
 	return errors.As(err, &call) && call.RetryState() == enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED

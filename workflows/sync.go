@@ -39,6 +39,9 @@ type SyncInput struct {
 	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
+// Summary is what the Temporal UI shows of a run.
+func (in SyncInput) Summary() string { return in.AdapterName + " export " + in.Period }
+
 // SyncResult is what became of a run. AlreadyExported is true if the period had its
 // export before; then Export is that one, and the vendor was not called. Refused says why
 // a period cannot be exported at all; then there is no export.
