@@ -81,89 +81,40 @@ type decision struct {
 
 // decide says what follows from an invocation of a chunk. It changes nothing.
 //
-// Nothing is halved or rejected before it is proved that none of it is at the
-// vendor. A refusal of who asks, and not of what is sent, ends the run with its
-// entries as they are.
+// Nothing is halved or rejected before it is proved that none of it is at the vendor. A
+// refusal of who asks, and not of what is sent, ends the run with its entries as they
+// are. The first case that holds decides.
 func decide(s Result) decision {
 	item := s.Item
-	if !s.OK && !s.Kind.Passes() { // which is nobody's failure
+	if !s.OK && !s.Kind.Passes() { // what passes is nobody's failure
 		item.Tries++
 	}
 	permanent := s.Class == classify.Permanent && !s.Kind.Passes()
 	exhausted := (s.deferrals >= maxDeferrals || item.Tries > maxDeferrals) && s.Kind != classify.Paused
 	open := s.Effect == classify.Open && !s.Asking
-	ask := func(then Action) decision { // what is there, before anything follows
-		item.Step, item.Then, item.Reason, item.Code = AskStep, then, s.Message, s.Kind
-		if s.Ended {
-			return decision{action: again, item: item}
-		}
-		return decision{action: aside, item: item, wait: s.OpenFor}
-	}
-	trusted := s.run.trusted || s.Accepted
-	refuse := func() decision { // nothing of the chunk is there
-		unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.Accepted // not to blame yet
-		switch {
-		case !s.run.cautious:
-			return decision{action: halve, item: item}
-		case s.run.spent && (!trusted || s.Vouchers != 1), unread && trusted:
-			return decision{action: leave, item: item}
-		case s.Vouchers == 1 && (!trusted || s.run.pings):
-			return decision{action: suspect, item: item}
-		case s.Vouchers != 1 && !trusted:
-			return decision{action: hold, item: item}
-		}
-		return decision{action: halve, item: item}
-	}
-	// A vendor that is away gives no answer to a small request either, so only the third
-	// of several tries at a size of which nothing was accepted makes it smaller.
-	unanswered := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.sizeProved || item.Tries%3 == 0)
-	away := s.run.shrinks && s.Unanswered && !s.run.sizeProved && !unanswered // nobody else has to try as long
-	large := s.run.shrinks && (s.Kind == classify.PayloadTooLarge || unanswered)
-	smaller := func() decision { // nothing of the chunk is there, and it was too much
-		switch {
-		case s.Vouchers == 1 && s.run.cautious && !trusted && !s.run.spent:
-			return decision{action: suspect, item: item}
-		case s.Vouchers == 1:
-			return decision{action: leave, item: item}
-		}
-		return decision{action: shrink, item: item}
-	}
-	send := func() Item {
-		if item.Step == AskStep {
-			item.Step, item.Then = SendStep, ""
-		}
-		return item
-	}
+	large, away := s.size(item.Tries)
+	failed := decision{action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+
 	switch {
 	case s.Kind == classify.NotOwner:
 		return decision{action: reclaim}
 	case s.Cancelled:
 		return decision{action: fail, item: Item{Code: classify.Cancelled, Reason: s.Message}}
 	case s.OK && item.Step == AskStep && s.Left > 0:
-		switch item.Then {
-		case "":
-			return decision{action: again, item: send()}
-		case halve:
-			return refuse()
-		case shrink:
-			if s.Vouchers == 1 && item.Code != classify.PayloadTooLarge {
-				return decision{action: again, item: send()}
-			}
-			return smaller()
-		}
-		return decision{action: item.Then, item: item}
+		return s.missing(item)
 	case s.OK:
 		return decision{action: forward}
 	case item.Step == LateErrorsStep && (permanent || exhausted):
-		// The entries are where they should be; only what the vendor thinks of
-		// them could not be asked.
+		// The entries are at the vendor; only the errors that it has found since could not be
+		// asked for.
 		return decision{action: forward, item: Item{Reason: "late errors could not be asked for: " + s.Message}}
 	case s.Kind == classify.Unsettled:
 		if !s.Unanswered {
 			item.Tries-- // waiting is no failure
 		}
 		if large && item.Step == SendStep {
-			item.Step, item.Then, item.Reason, item.Code = AskStep, shrink, s.Message, s.Kind
+			item = item.because(s)
+			item.Step, item.Then = AskStep, shrink
 		}
 		if away {
 			return decision{action: pause, item: item, wait: s.RetryIn}
@@ -172,36 +123,118 @@ func decide(s Result) decision {
 	case s.Kind == classify.UnknownOutcome: // the entries say so
 		return decision{action: forward}
 	case s.refusesAll && s.Kind == classify.Business, s.Kind.RefusesCaller(), permanent && s.Asking, exhausted:
-		return decision{action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+		return failed
 	case s.Kind == classify.Untrusted && item.Step != VerifyStep: // others may show what is known to be there
 		return decision{action: aside, item: item, wait: deferralWait(item.Tries-1, 0)}
 	case s.Asking:
 		return decision{action: pause, item: item}
 	case (item.Step == VerifyStep || item.Step == PingStep) && permanent:
-		return decision{action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+		return failed
+
+	// What was sent failed.
 	case large && open:
-		return ask(shrink)
+		return s.askThen(shrink, item)
 	case large && s.Effect == classify.None:
-		item.Reason, item.Code = s.Message, s.Kind
-		return smaller()
+		return s.tooMuch(item.because(s))
 	case s.Kind.RefusesContent() && open:
-		return ask(halve)
+		return s.askThen(halve, item)
 	case permanent && open:
-		return ask(fail)
+		return s.askThen(fail, item)
 	case s.Kind.RefusesContent():
-		item.Reason, item.Code = s.Message, s.Kind
-		return refuse()
+		return s.refused(item.because(s))
 	case permanent:
-		return decision{action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+		return failed
 	case open && !s.Ended && away:
-		return decision{action: pause, item: send(), wait: s.OpenFor}
+		return decision{action: pause, item: item.toSend(), wait: s.OpenFor}
 	case open && !s.Ended:
-		return decision{action: aside, item: send(), wait: s.OpenFor}
+		return decision{action: aside, item: item.toSend(), wait: s.OpenFor}
 	}
-	return decision{action: pause, item: send()}
+	return decision{action: pause, item: item.toSend()}
 }
 
-// deferralWait is how long the n-th wait of a run is: a minute, doubling to twenty.
+// size says whether a chunk was too much for its vendor, and whether the vendor is away
+// instead: then no other chunk has to find that out by as long a wait.
+//
+// A vendor that is away gives no answer to a small request either. So where nothing of
+// the present size was accepted, only each third of several tries makes a chunk smaller.
+func (s Result) size(tries int) (large, away bool) {
+	if !s.run.shrinks {
+		return false, false
+	}
+	tooLong := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.sizeProved || tries%3 == 0)
+	return s.Kind == classify.PayloadTooLarge || tooLong, s.Unanswered && !s.run.sizeProved && !tooLong
+}
+
+// askThen asks what is at the vendor, before anything else follows.
+func (s Result) askThen(then Action, item Item) decision {
+	item = item.because(s)
+	item.Step, item.Then = AskStep, then
+	if s.Ended {
+		return decision{action: again, item: item}
+	}
+	return decision{action: aside, item: item, wait: s.OpenFor}
+}
+
+// missing is what follows from an answer that not all of a chunk is at the vendor.
+func (s Result) missing(item Item) decision {
+	switch item.Then {
+	case "":
+		return decision{action: again, item: item.toSend()}
+	case halve:
+		return s.refused(item)
+	case shrink:
+		if s.Vouchers == 1 && item.Code != classify.PayloadTooLarge {
+			return decision{action: again, item: item.toSend()}
+		}
+		return s.tooMuch(item)
+	}
+	return decision{action: item.Then, item: item}
+}
+
+// refused is what follows from a refusal of a chunk of which nothing is at the vendor.
+func (s Result) refused(item Item) decision {
+	trusted := s.run.trusted || s.Accepted
+	unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.Accepted // its vouchers are not to blame yet
+	switch {
+	case !s.run.cautious:
+		return decision{action: halve, item: item}
+	case s.run.spent && (!trusted || s.Vouchers != 1), unread && trusted:
+		return decision{action: leave, item: item}
+	case s.Vouchers == 1 && (!trusted || s.run.pings):
+		return decision{action: suspect, item: item}
+	case s.Vouchers != 1 && !trusted:
+		return decision{action: hold, item: item}
+	}
+	return decision{action: halve, item: item}
+}
+
+// tooMuch is what follows where a chunk was too much, and nothing of it is at the vendor.
+func (s Result) tooMuch(item Item) decision {
+	switch {
+	case s.Vouchers == 1 && s.run.cautious && !s.run.trusted && !s.Accepted && !s.run.spent:
+		return decision{action: suspect, item: item}
+	case s.Vouchers == 1:
+		return decision{action: leave, item: item}
+	}
+	return decision{action: shrink, item: item}
+}
+
+// because is the item with the reason why it was refused.
+func (i Item) because(s Result) Item {
+	i.Reason, i.Code = s.Message, s.Kind
+	return i
+}
+
+// toSend is the item as it is to be sent.
+func (i Item) toSend() Item {
+	if i.Step == AskStep {
+		i.Step, i.Then = SendStep, ""
+	}
+	return i
+}
+
+// deferralWait is how long the n-th wait of a run is, from 0: base, a minute if that is 0,
+// doubling up to twenty minutes.
 func deferralWait(n int, base time.Duration) time.Duration {
 	if base == 0 {
 		base = time.Minute

@@ -56,11 +56,11 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	}
 
 	in.Policy = in.Policy.WithDefaults()
-	known, result := refused(in), activities.CallResult{}
+	known, called := refused(in), activities.CallResult{}
 	if known.Failure == nil {
-		known, result = call(ctx, in)
+		known, called = call(ctx, in)
 	}
-	outcome = &known
+	outcome = &known // which answers those who wait
 
 	// What follows must happen even if the caller has cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -70,7 +70,7 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	if err := mirror(ctx, in, result.Trail); err != nil {
+	if err := mirror(ctx, in, called.Trail); err != nil {
 		return Outcome{}, err
 	}
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
@@ -79,8 +79,8 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	return known, nil
 }
 
-// refused is the outcome of an invocation that cannot be made at all; one without
-// a failure if it can.
+// refused is the outcome of an invocation whose input is not valid. Its Failure is nil if
+// the input is valid.
 func refused(in activities.Invocation) Outcome {
 	adapter := activities.AdapterLabel(in.AdapterName)
 	out := Outcome{CorrelationID: in.CorrelationID, AdapterName: adapter}
@@ -97,19 +97,19 @@ func refused(in activities.Invocation) Outcome {
 func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.CallResult) {
 	in.Policy = in.Policy.WithDefaults()
 	began := workflow.Now(ctx)
-	own, cancel := workflow.NewDisconnectedContext(ctx)
-	calling := workflow.ExecuteActivity(workflow.WithActivityOptions(own, callOptions(in)), activities.CallName, in)
+	durable, cancel := workflow.NewDisconnectedContext(ctx)
+	calling := workflow.ExecuteActivity(workflow.WithActivityOptions(durable, callOptions(in)), activities.CallName, in)
 	var held activities.HoldResult
-	if workflow.Await(ctx, calling.IsReady) != nil {
-		held = hold(own)
+	if workflow.Await(ctx, calling.IsReady) != nil { // the caller has cancelled
+		held = hold(durable)
 		held.Cancelled = true
 		cancel()
 	}
 	var result activities.CallResult
-	err := calling.Get(own, &result)
+	err := calling.Get(durable, &result)
 	if err != nil {
-		// Where the worker was lost while it held the call, the cancellation and the
-		// call's end come together, and nothing says that it was held.
+		// Where the worker was lost while it held the call, the cancellation and the call's
+		// end arrive together, and nothing shows that it was held.
 		held.Cancelled = held.Cancelled || ctx.Err() != nil
 		result.Trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
@@ -146,11 +146,10 @@ func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Tra
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, f).Get(ctx, nil)
 }
 
-// callOptions are the retry policy of an invocation, as the Temporal UI shows
-// it. With the default policy: waits of 1 s, 2 s and 4 s between four attempts
-// of at most 10 s, all within 59 s of the budget of 60 s. An attempt that
-// reports its failure asks for its slot's wait with jitter instead; the plain
-// waits apply after one that did not report.
+// callOptions are the retry policy of an invocation, as the Temporal UI shows it. With the
+// default policy: waits of 1 s, 2 s and 4 s between four attempts of at most 10 s, all
+// within 59 s of the budget of 60 s. An attempt that reports its failure sets the wait
+// after it itself, with jitter; these waits apply after one that did not report.
 func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	p := in.Policy
 	summary := in.Summary

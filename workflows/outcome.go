@@ -36,7 +36,7 @@ type Failure struct {
 	ErrorClass    classify.Class `json:"errorClass"` // transient, permanent or timeout
 	HTTPStatus    *int           `json:"httpStatus"` // null if there was no response
 	AdapterName   string         `json:"adapterName"`
-	Attempt       int            `json:"attempt"` // the last one; 0 if none was made
+	Attempt       int            `json:"attempt"` // the number of the last one; 0 if none was made
 	Message       string         `json:"message"` // redacted, at most 500 characters
 	IsRetryable   bool           `json:"isRetryable"`
 }
