@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -355,7 +354,6 @@ func (x *sim) reset() {
 
 // run makes a run of n vouchers to its end. can has it continue as new.
 func (x *sim) run(n, resets int, can bool) {
-	d := Driver{Input: SyncInput{Policy: classify.DefaultPolicy()}}
 	p := &x.p
 	bound := 20*n + 1500
 	steps := 0
@@ -387,17 +385,14 @@ func (x *sim) run(n, resets int, can bool) {
 		}
 		x.logf("%s item %+v next=%d/%d q=%d aside=%d held=%d susp=%d acc=%v tr=%v", x.now.UTC().Format("15:04:05"), item, p.Next, p.Plan.Chunks, len(p.Queue), len(p.Aside), len(p.Held), len(p.Suspects), p.Accepted, p.Trusted)
 		if item.Do != "" {
-			_, arg, done := d.Arrange(p, item)
-			if err := done(func(into any) error { x.do(arg, into); return nil }); err != nil {
-				x.check(false, "%v", err)
-			}
+			arrangeBy(x.do, p, item)
 			continue
 		}
 		if item.Step == exports.LateErrorsStep {
 			break
 		}
 		result, err := x.invoke(item)
-		f := p.Follow(d.Seen(d.Invocation(*p, item, uuid.New()), item, result, err), x.now, 0)
+		f := p.Follow(shown(*p, item, result, err), x.now, 0)
 		x.now = x.now.Add(f.Sleep)
 		x.check(p.Accepted == x.accepted || p.Accepted, "accepted is lost")
 		x.check(!f.Reclaim, "reclaim")

@@ -243,6 +243,6 @@ func ping(organization uuid.UUID, in integrations.Integration) activities.Invoca
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
-	inv.Summary = engine.Describe(inv)
+	inv.Summary, _ = engine.Describe(inv)
 	return inv
 }
