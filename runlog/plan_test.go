@@ -351,7 +351,7 @@ func TestPlanSource(t *testing.T) {
 		"nowhere.entries":    "no such table or view",
 		"reporting.closed":   `GRANT SELECT ON reporting.closed TO "s"`,
 		"reporting.short":    "column amount is missing; add it, as numeric",
-		"reporting.twice":    "an entry_id stands there twice",
+		"reporting.twice":    "duplicate entry_id",
 		"reporting.texts":    "in a view: amount::numeric AS amount",
 		`x"; DROP TABLE y; `: "not a name",
 	} {
