@@ -89,7 +89,7 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	left := entries
 	defer func() { out.entries, out.vouchers = len(left), vouchersOf(left) }()
 	elsewhere := func(e runlog.ChunkEntry) bool {
-		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands)
+		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.EarlierCanLand)
 	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
 		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
@@ -165,13 +165,13 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.ChunkEntry, cont
 	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
 	blind := notShown(control, found)
 	if blind != nil { // what it shows is there all the same
-		j.None, j.Unknown = nil, nil
+		j.Absent, j.Unknown = nil, nil
 	}
 	if err := runlog.RecordAnswer(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
 		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}
-	if blind != nil && len(j.There) < len(open) {
+	if blind != nil && len(j.Exported) < len(open) {
 		out.verdict = *blind
 		return out, nil
 	}
@@ -179,11 +179,11 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.ChunkEntry, cont
 		out.verdict = x.unsettled(j.wait)
 		return out, nil
 	}
-	if out.found = classify.None; len(j.There) > 0 {
+	if out.found = classify.None; len(j.Exported) > 0 {
 		out.found = classify.Done
 	}
 	for _, e := range open {
-		if slices.Contains(j.None, e.EntryID) {
+		if slices.Contains(j.Absent, e.EntryID) {
 			left = append(left, e)
 		}
 	}
@@ -255,14 +255,14 @@ type judged struct {
 // a request as all or nothing and only some of it is there, a person must look,
 // and so must one where something that may be the entry is elsewhere.
 func judge(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic bool) judged {
-	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
+	j := judged{Answer: runlog.Answer{Exported: map[string]string{}, Unknown: map[string]string{}}}
 	partly := make(map[runlog.Sending]int) // sendings of which something is there
 	whole := make(map[runlog.Sending]int)
 	for _, e := range open {
 		whole[e.SentIn]++
 		f := found[e.VendorKey]
 		if f.Count > 0 {
-			j.There[e.EntryID] = f.Reference
+			j.Exported[e.EntryID] = f.Reference
 			partly[e.SentIn]++
 		}
 	}
@@ -276,11 +276,11 @@ func judge(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic boo
 		case f.Elsewhere != "":
 			j.why = "not in the journal, and " + f.Elsewhere + "; if it is this voucher: starter exports resolve --there"
 			j.Unknown[e.EntryID] = j.why
-		case atomic && (partly[e.SentIn] > 0 || e.Partly):
+		case atomic && (partly[e.SentIn] > 0 || e.PartlyExported):
 			j.why = fmt.Sprintf("%d of %d lines of a request that is all or nothing are at the vendor; see starter exports resolve", partly[e.SentIn], whole[e.SentIn])
 			j.Unknown[e.EntryID] = j.why
 		default:
-			j.None = append(j.None, e.EntryID)
+			j.Absent = append(j.Absent, e.EntryID)
 		}
 	}
 	return j

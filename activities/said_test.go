@@ -95,7 +95,7 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 		Client:  client, Secrets: &secrets.Store{Dir: dir}, Log: slog.New(slog.NewJSONHandler(&c.kept, nil)),
 		Claims: ClaimStore{
 			Take: func(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.WriteClaimResult, error) {
-				return runlog.WriteClaimResult{Mine: true, Attempt: w.Attempt}, nil
+				return runlog.WriteClaimResult{MaySend: true, Attempt: w.Attempt}, nil
 			},
 			Settle: func(context.Context, uuid.UUID, uuid.UUID, int, classify.Effect, bool, int) error { return nil },
 		},

@@ -131,7 +131,7 @@ func TestAdoptWhatIsOnRecord(t *testing.T) {
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)
-	require.True(t, open[0].Partly, "something of the same sending is there")
+	require.True(t, open[0].PartlyExported, "something of the same sending is there")
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e3-1", "e3-2"}, sending(1), 0, runlog.InFlight{})
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "a run that has read it before does not send it")
 

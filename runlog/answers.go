@@ -14,9 +14,9 @@ import (
 // Answer is what the vendor's answer to a look-up says of the entries that were
 // asked for, by their entry IDs.
 type Answer struct {
-	There   map[string]string // and the vendor's own name of each, "" if it gives none
-	None    []string          // not there, and they were asked for when their time had passed
-	Unknown map[string]string // for a person, with the reason
+	Exported map[string]string // at the vendor, with its own reference to each; "" if it gives none
+	Absent   []string          // not at the vendor, and asked for when their time had passed
+	Unknown  map[string]string // only a person can say, with the reason for each
 }
 
 // RecordAnswer settles what an answer proves. That an entry is there is a fact,
@@ -27,22 +27,22 @@ func RecordAnswer(ctx context.Context, db Beginner, o exports.Owner, a Answer, a
 	for i, s := range asked {
 		correlationIDs[i], attempts[i] = s.CorrelationID, s.Attempt
 	}
-	if len(a.There) > 0 {
+	if len(a.Exported) > 0 {
 		err := InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
-			if err := recordExported(ctx, tx, o, a.There); err != nil {
+			if err := recordExported(ctx, tx, o, a.Exported); err != nil {
 				return err
 			}
-			return recordPartly(ctx, tx, o, slices.Collect(maps.Keys(a.There)), correlationIDs)
+			return recordPartly(ctx, tx, o, slices.Collect(maps.Keys(a.Exported)), correlationIDs)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	if len(a.None) == 0 && len(a.Unknown) == 0 {
+	if len(a.Absent) == 0 && len(a.Unknown) == 0 {
 		return nil
 	}
 	return asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
-		if err := recordAbsent(ctx, tx, o, a.None, correlationIDs, attempts); err != nil {
+		if err := recordAbsent(ctx, tx, o, a.Absent, correlationIDs, attempts); err != nil {
 			return err
 		}
 		return recordUnknown(ctx, tx, o, a.Unknown, correlationIDs, attempts)

@@ -59,12 +59,12 @@ type ChunkEntry struct {
 
 	// Open: it was sent, and not every sending is known to have ended without an
 	// effect. Then it must be asked for before it is sent.
-	Open   bool
-	SentIn Sending       `db:"-"` // that sent it last
-	Wait   time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
-	Partly bool          // something else of the same sending is at the vendor
-	Lands  bool          // an earlier sending can still take effect, though it was not there when it was asked for
-	SentTo string        // where it was sent last, see [Owner.Place]; "" if that is not known
+	Open           bool
+	SentIn         Sending       `db:"-"` // that sent it last
+	Wait           time.Duration // until an answer "not there" proves that nothing will come; 0 if it does now
+	PartlyExported bool          // something else of the same sending is at the vendor
+	EarlierCanLand bool          // an earlier sending can still take effect, though it was not there when it was asked for
+	SentTo         string        // where it was sent last, see [exports.Owner.Place]; "" if that is not known
 }
 
 // Control are entries of one voucher that are known to be at the vendor: a
@@ -111,7 +111,7 @@ func queryChunk(ctx context.Context, tx pgx.Tx, o exports.Owner, chunk int) ([]C
 		    effect IS NOT DISTINCT FROM 'open' AS open,
 		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000') AS correlation_id, coalesce(sent_attempt, 0) AS attempt,
 		    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END AS wait,
-		    partly, coalesce(sent_to, '') AS sent_to, coalesce(earlier_until > ledgerline.clock(), false) AS lands
+		    partly AS partly_exported, coalesce(sent_to, '') AS sent_to, coalesce(earlier_until > ledgerline.clock(), false) AS earlier_can_land
 		FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
 		ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
 	entries := make([]ChunkEntry, len(rows))

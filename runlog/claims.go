@@ -25,7 +25,7 @@ type WriteClaim struct {
 
 // WriteClaimResult is what is known of a write when its claim is taken.
 type WriteClaimResult struct {
-	Mine       bool // marked as open for this attempt: it may send
+	MaySend    bool // marked as open for this attempt
 	Repeats    bool // an earlier sending is open, whatever becomes of this attempt's
 	Effect     classify.Effect
 	Due        bool          // of an open one: an answer "not there" proves that nothing will come
@@ -34,9 +34,9 @@ type WriteClaimResult struct {
 	Attempt    int // the number of this attempt, after all those of earlier runs
 	Sent       int // the number of the last attempt that sent
 	HTTPStatus int // of the answer that settled it; 0 if there was none
-	// Moved is where an open one was sent, if that is not where the integration's
+	// SentElsewhere is where an open one was sent, if that is not where the integration's
 	// requests go now: nothing can be found out about it there.
-	Moved string
+	SentElsewhere string
 }
 
 // ConflictError is returned for a correlation ID that stands for another
@@ -51,7 +51,7 @@ func (e *ConflictError) Error() string {
 // ClaimWrite takes the claim of a write before its first byte leaves. A claim
 // that is new, or whose every sending is known to have had no effect, is marked
 // as open until the deadline of the call, which is left from now, and the time
-// that the vendor may take longer, inFlight; then Mine is true. One that is done
+// that the vendor may take longer, inFlight; then MaySend is true. One that is done
 // or open is left alone, unless repeat is set: then an open one that was sent to
 // the same place is marked again, for a request that has no further effect when
 // it is repeated. No claim, no send.
@@ -67,7 +67,7 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 			return err
 		}
 		if first {
-			result = WriteClaimResult{Mine: true, Effect: classify.Open, OpenUntil: openUntil, Attempt: c.Attempt, Sent: c.Attempt}
+			result = WriteClaimResult{MaySend: true, Effect: classify.Open, OpenUntil: openUntil, Attempt: c.Attempt, Sent: c.Attempt}
 			return nil
 		}
 		claim, err := lockClaim(ctx, tx, c)
@@ -85,7 +85,7 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		case max(claim.Attempts, claim.SentAttempt+1) > result.Attempt && !open:
 			return fmt.Errorf("attempt %d has been overtaken by attempt %d", result.Attempt, claim.Attempts)
 		}
-		result.Mine, result.Repeats, result.Effect, result.Sent = true, open, classify.Open, result.Attempt
+		result.MaySend, result.Repeats, result.Effect, result.Sent = true, open, classify.Open, result.Attempt
 		result.OpenUntil, err = claim.markOpen(ctx, tx, c, left+inFlight)
 		return err
 	})
@@ -167,7 +167,7 @@ func (s storedClaim) result(c WriteClaim) WriteClaimResult {
 		result.Wait = 0
 	}
 	if s.Effect == classify.Open && s.SentTo != c.Place {
-		result.Moved = s.SentTo
+		result.SentElsewhere = s.SentTo
 	}
 	return result
 }

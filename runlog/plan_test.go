@@ -316,7 +316,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	ids, s := []string{"e0-1", "e0-2"}, sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
-	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
+	answer := runlog.Answer{Exported: map[string]string{"e0-1": "1"}, Absent: []string{"e0-2"}}
 	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused", true)
 	require.NoError(t, err)
@@ -450,12 +450,12 @@ func TestOpenChunkKnowsWhatCanLand(t *testing.T) {
 	s := sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), []string{"e0-1", "e0-2"}, s, 0, runlog.InFlight{Changed: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.Answer{None: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
+	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.Answer{Absent: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
 	opened, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
 	entries := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	for _, x := range entries {
-		require.Equal(t, []bool{false, true}, []bool{x.Open, x.Lands})
+		require.Equal(t, []bool{false, true}, []bool{x.Open, x.EarlierCanLand})
 	}
 }

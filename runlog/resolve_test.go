@@ -98,5 +98,5 @@ func TestResolveMarksTheRest(t *testing.T) {
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)
-	require.True(t, open[0].Open && open[0].Partly)
+	require.True(t, open[0].Open && open[0].PartlyExported)
 }

@@ -104,7 +104,7 @@ func (b *bench) memory() activities.ClaimStore {
 			}
 			if k == nil || k.effect == classify.None || k.effect == classify.Open && again {
 				claims[c.CorrelationID] = &claim{WriteClaim: c, effect: classify.Open, until: until}
-				return runlog.WriteClaimResult{Mine: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
+				return runlog.WriteClaimResult{MaySend: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
 			}
 			due := k.ended || !k.until.After(now())
 			return runlog.WriteClaimResult{Effect: k.effect, Due: due, Wait: k.until.Sub(now()), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil
