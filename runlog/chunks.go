@@ -28,11 +28,14 @@ var ErrNotOwner = errors.New("the export belongs to another run, or has ended")
 
 // lockOwnedExport holds the export's row of its owner until the transaction ends: nobody takes it over
 // meanwhile.
-func lockOwnedExport(ctx context.Context, tx pgx.Tx, o exports.Owner) error {
-	var one int
+func lockOwnedExport(ctx context.Context, tx pgx.Tx, owner exports.Owner) error {
+	var found int
 	err := tx.QueryRow(ctx, `SELECT 1 FROM ledgerline.bufdir_export_audit_log
-		WHERE organization_id = $1 AND export_id = $2 AND fence = $3 AND run_id = $4 AND integration_id = $5 AND status = 'pending' FOR SHARE`,
-		o.OrganizationID, o.ExportID, o.Fence, o.RunID, o.IntegrationID).Scan(&one)
+		WHERE organization_id = @organization_id AND export_id = @export_id AND fence = @fence AND run_id = @run_id AND integration_id = @integration_id
+		  AND status = 'pending' FOR SHARE`, pgx.StrictNamedArgs{
+		"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID,
+		"fence": owner.Fence, "run_id": owner.RunID,
+	}).Scan(&found)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotOwner
 	}
@@ -40,10 +43,10 @@ func lockOwnedExport(ctx context.Context, tx pgx.Tx, o exports.Owner) error {
 }
 
 // asExportOwner runs fn in a transaction of the owner's organization, which holds the export's
-// row; the error is [ErrNotOwner] if the export is no longer o's.
-func asExportOwner(ctx context.Context, db Beginner, o exports.Owner, fn func(pgx.Tx) error) error {
-	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
-		if err := lockOwnedExport(ctx, tx, o); err != nil {
+// row; the error is [ErrNotOwner] if the export is no longer the owner's.
+func asExportOwner(ctx context.Context, db Beginner, owner exports.Owner, fn func(pgx.Tx) error) error {
+	return InOrganization(ctx, db, owner.OrganizationID, func(tx pgx.Tx) error {
+		if err := lockOwnedExport(ctx, tx, owner); err != nil {
 			return err
 		}
 		return fn(tx)
@@ -82,16 +85,16 @@ type ChunkContent struct {
 }
 
 // OpenChunk reads a chunk that is to be sent. It changes nothing.
-func OpenChunk(ctx context.Context, db Beginner, o exports.Owner, chunk int) (content ChunkContent, err error) {
-	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
-		if content.Entries, err = queryChunk(ctx, tx, o, chunk); err != nil {
+func OpenChunk(ctx context.Context, db Beginner, owner exports.Owner, chunk int) (content ChunkContent, err error) {
+	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
+		if content.Entries, err = queryChunk(ctx, tx, owner, chunk); err != nil {
 			return err
 		}
-		if content.Control, err = queryControl(ctx, tx, o.OrganizationID, o.IntegrationID, o.Place); err != nil {
+		if content.Control, err = queryControl(ctx, tx, owner.OrganizationID, owner.IntegrationID, owner.Place); err != nil {
 			return err
 		}
 		err = tx.QueryRow(ctx, `SELECT learnt FROM ledgerline.vendor_contracts WHERE organization_id = $1 AND integration_id = $2`,
-			o.OrganizationID, o.IntegrationID).Scan(&content.Learnt)
+			owner.OrganizationID, owner.IntegrationID).Scan(&content.Learnt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -101,7 +104,7 @@ func OpenChunk(ctx context.Context, db Beginner, o exports.Owner, chunk int) (co
 }
 
 // queryChunk returns the entries of a chunk that are to be sent or asked for, in the order of their vouchers.
-func queryChunk(ctx context.Context, tx pgx.Tx, o exports.Owner, chunk int) ([]ChunkEntry, error) {
+func queryChunk(ctx context.Context, tx pgx.Tx, owner exports.Owner, chunk int) ([]ChunkEntry, error) {
 	type row struct {
 		ChunkEntry
 		Sending
@@ -113,7 +116,7 @@ func queryChunk(ctx context.Context, tx pgx.Tx, o exports.Owner, chunk int) ([]C
 		    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END AS wait,
 		    partly AS partly_exported, coalesce(sent_to, '') AS sent_to, coalesce(earlier_until > ledgerline.clock(), false) AS earlier_can_land
 		FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
-		ORDER BY voucher_id, entry_id`, o.OrganizationID, o.ExportID, chunk)
+		ORDER BY voucher_id, entry_id`, owner.OrganizationID, owner.ExportID, chunk)
 	entries := make([]ChunkEntry, len(rows))
 	for i, r := range rows {
 		entries[i] = r.ChunkEntry
@@ -125,14 +128,14 @@ func queryChunk(ctx context.Context, tx pgx.Tx, o exports.Owner, chunk int) ([]C
 // SplitChunk moves the upper half of a refused chunk's vouchers to the chunk into, to find the one that the vendor
 // refuses. split is false if the chunk is one voucher; with reject, that is rejected with the reason. Entries whose
 // effect is open are neither moved nor rejected: they are an error. Doing it again is harmless.
-func SplitChunk(ctx context.Context, db Beginner, o exports.Owner, chunk, into int, reason string, reject bool) (split bool, err error) {
-	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
+func SplitChunk(ctx context.Context, db Beginner, owner exports.Owner, chunk, into int, reason string, reject bool) (split bool, err error) {
+	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		var vouchers, open, moved int
 		err := tx.QueryRow(ctx, `SELECT count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
 			    count(*) FILTER (WHERE chunk = $3 AND state = 'sent'), count(*) FILTER (WHERE chunk = $4)
 			FROM (SELECT voucher_id, chunk, state FROM ledgerline.export_entries
 			    WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4) FOR UPDATE) AS locked`,
-			o.OrganizationID, o.ExportID, chunk, into).Scan(&vouchers, &open, &moved)
+			owner.OrganizationID, owner.ExportID, chunk, into).Scan(&vouchers, &open, &moved)
 		if err != nil {
 			return err
 		}
@@ -144,9 +147,9 @@ func SplitChunk(ctx context.Context, db Beginner, o exports.Owner, chunk, into i
 			return openChunkError(chunk, open)
 		case vouchers > 1:
 			split = true
-			return moveUpperHalf(ctx, tx, o, chunk, into)
+			return moveUpperHalf(ctx, tx, owner, chunk, into)
 		case reject:
-			return rejectChunk(ctx, tx, o, chunk, reason)
+			return rejectChunk(ctx, tx, owner, chunk, reason)
 		}
 		return nil
 	})
@@ -160,12 +163,12 @@ func openChunkError(chunk, open int) error {
 }
 
 // rejectChunk rejects the entries of a chunk that are to be sent.
-func rejectChunk(ctx context.Context, tx pgx.Tx, o exports.Owner, chunk int, reason string) error {
+func rejectChunk(ctx context.Context, tx pgx.Tx, owner exports.Owner, chunk int, reason string) error {
 	_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries AS entry SET state = 'rejected', reason = nullif(left(CASE WHEN EXISTS (
 		    SELECT FROM ledgerline.export_entries AS other
 		    WHERE other.organization_id = $1 AND other.export_id = $2 AND other.chunk = $3 AND other.voucher_id = entry.voucher_id AND other.state = 'exported')
 		THEN 'other lines of this voucher are at the vendor: ' ELSE '' END || $4, 500), '')
-		WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, o.OrganizationID, o.ExportID, chunk, storable(reason))
+		WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned'`, owner.OrganizationID, owner.ExportID, chunk, storable(reason))
 	return err
 }
 

@@ -108,14 +108,14 @@ func TakeOverExport(ctx context.Context, db Beginner, e exports.Export, workflow
 }
 
 // DeferExport records until when an export waits; the zero time ends the wait.
-func DeferExport(ctx context.Context, db Beginner, o exports.Owner, until time.Time) error {
-	return asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
+func DeferExport(ctx context.Context, db Beginner, owner exports.Owner, until time.Time) error {
+	return asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
 			at = &until
 		}
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET deferred_until = $3
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, o.OrganizationID, o.ExportID, at)
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, owner.OrganizationID, owner.ExportID, at)
 		return err
 	})
 }

@@ -223,11 +223,11 @@ func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Ex
 		if due, err := planIsDue(ctx, db, e); err != nil {
 			return 0, err
 		} else if !due {
-			return lastPlannedChunk(ctx, db, e, nil)
+			return planAlone(ctx, db, e, nil)
 		}
 	}
 	err = sources.with(ctx, db, e, source, func(db Beginner, table string) error {
-		chunks, err = lastPlannedChunk(ctx, db, e, func(tx pgx.Tx) error {
+		chunks, err = planAlone(ctx, db, e, func(tx pgx.Tx) error {
 			return assignEntries(ctx, tx, e, source, table, args)
 		})
 		return err
@@ -248,10 +248,10 @@ func planIsDue(ctx context.Context, db Beginner, e exports.Export) (due bool, er
 	return due, err
 }
 
-// lastPlannedChunk runs assign as the export's owner, alone among the plans of its
+// planAlone runs assign as the export's owner, while nothing else is planned for its
 // integration, and returns the number of the export's last chunk. A nil assign plans nothing,
 // whatever has become of e meanwhile.
-func lastPlannedChunk(ctx context.Context, db Beginner, e exports.Export, assign func(pgx.Tx) error) (chunks int, err error) {
+func planAlone(ctx context.Context, db Beginner, e exports.Export, assign func(pgx.Tx) error) (chunks int, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlanning(ctx, tx, e.IntegrationID); err != nil {
 			return err

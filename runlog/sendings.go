@@ -43,12 +43,12 @@ func (e *TooSoonError) Error() string {
 // from now, and what the vendor may take longer. It refuses entries that are open already (their sending, or a later
 // one, must be asked about first), an attempt that a later one has overtaken, and one whose time is over; and with
 // a [*TooSoonError] entries of which an earlier content can still arrive. It returns until when they are open.
-func MarkChunk(ctx context.Context, db Beginner, o exports.Owner, ids []string, s Sending, left time.Duration, inFlight InFlight) (until time.Time, err error) {
+func MarkChunk(ctx context.Context, db Beginner, owner exports.Owner, ids []string, sending Sending, left time.Duration, inFlight InFlight) (until time.Time, err error) {
 	if left < 0 {
 		return until, errAttemptOver
 	}
-	err = asExportOwner(ctx, db, o, func(tx pgx.Tx) error {
-		if err := checkSendable(ctx, tx, o, ids, s, inFlight); err != nil {
+	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
+		if err := checkSendable(ctx, tx, owner, ids, sending, inFlight); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `
@@ -61,15 +61,15 @@ func MarkChunk(ctx context.Context, db Beginner, o exports.Owner, ids []string, 
 			    WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = @export_id AND entry_id = ANY(@entry_ids)
 			    RETURNING open_until
 			) SELECT max(open_until) FROM marked`, pgx.StrictNamedArgs{
-			"organization_id": o.OrganizationID, "integration_id": o.IntegrationID, "export_id": o.ExportID, "entry_ids": ids,
-			"correlation_id": s.CorrelationID, "attempt": s.Attempt, "place": o.Place, "same": left + inFlight.Same, "changed": left + inFlight.Changed,
+			"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID, "entry_ids": ids,
+			"correlation_id": sending.CorrelationID, "attempt": sending.Attempt, "place": owner.Place, "same": left + inFlight.Same, "changed": left + inFlight.Changed,
 		}).Scan(&until)
 	})
 	return until, err
 }
 
 // checkSendable locks entries and returns an error unless an attempt may send all of them now.
-func checkSendable(ctx context.Context, tx pgx.Tx, o exports.Owner, ids []string, s Sending, inFlight InFlight) error {
+func checkSendable(ctx context.Context, tx pgx.Tx, owner exports.Owner, ids []string, sending Sending, inFlight InFlight) error {
 	var ready int
 	var wait time.Duration
 	err := tx.QueryRow(ctx, `
@@ -78,8 +78,8 @@ func checkSendable(ctx context.Context, tx pgx.Tx, o exports.Owner, ids []string
 		FROM (SELECT * FROM ledgerline.export_entries
 		      WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = @export_id AND entry_id = ANY(@entry_ids)
 		      FOR UPDATE) AS locked`, pgx.StrictNamedArgs{
-		"organization_id": o.OrganizationID, "integration_id": o.IntegrationID, "export_id": o.ExportID, "entry_ids": ids,
-		"correlation_id": s.CorrelationID, "attempt": s.Attempt,
+		"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID, "entry_ids": ids,
+		"correlation_id": sending.CorrelationID, "attempt": sending.Attempt,
 		"changed_is_longer": inFlight.Changed - inFlight.Same, "changed_matters": inFlight.Changed > 0,
 	}).Scan(&ready, &wait)
 	switch {
@@ -96,17 +96,17 @@ func checkSendable(ctx context.Context, tx pgx.Tx, o exports.Owner, ids []string
 // RecordSend records what the answer to a sending proves of its entries: done, with the vendor's references to them
 // by entry ID; none; or, with ended, that the vendor's work is over. These are facts about that sending, so anybody's;
 // an entry that was sent again since is left alone unless it is done.
-func RecordSend(ctx context.Context, db Beginner, o exports.Owner, ids []string, s Sending, effect classify.Effect, ended bool, references map[string]string) error {
+func RecordSend(ctx context.Context, db Beginner, owner exports.Owner, ids []string, sending Sending, effect classify.Effect, ended bool, references map[string]string) error {
 	if effect != classify.Done && effect != classify.None && !ended {
 		return nil
 	}
-	return InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
+	return InOrganization(ctx, db, owner.OrganizationID, func(tx pgx.Tx) error {
 		if effect == classify.Done {
 			done := make(map[string]string, len(ids))
 			for _, id := range ids {
 				done[id] = references[id]
 			}
-			return recordExported(ctx, tx, o, done)
+			return recordExported(ctx, tx, owner, done)
 		}
 		proved := `ended = true`
 		if effect == classify.None {
@@ -115,8 +115,8 @@ func RecordSend(ctx context.Context, db Beginner, o exports.Owner, ids []string,
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.export_entries SET `+proved+`
 			WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = @export_id AND entry_id = ANY(@entry_ids)
 			  AND effect = 'open' AND sent_in = @correlation_id AND sent_attempt = @attempt`, pgx.StrictNamedArgs{
-			"organization_id": o.OrganizationID, "integration_id": o.IntegrationID, "export_id": o.ExportID, "entry_ids": ids,
-			"correlation_id": s.CorrelationID, "attempt": s.Attempt,
+			"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID, "entry_ids": ids,
+			"correlation_id": sending.CorrelationID, "attempt": sending.Attempt,
 		})
 		return err
 	})
@@ -125,7 +125,7 @@ func RecordSend(ctx context.Context, db Beginner, o exports.Owner, ids []string,
 // recordExported records that entries are at the vendor, with its references to them by entry ID, "" where it gives
 // none. That is a fact, which is accepted from any owner, after closing too, and wherever the entries have gone since.
 // Two lines of one voucher become the control; a single one does not take their place.
-func recordExported(ctx context.Context, tx pgx.Tx, o exports.Owner, exported map[string]string) error {
+func recordExported(ctx context.Context, tx pgx.Tx, owner exports.Owner, exported map[string]string) error {
 	ids := make([]string, 0, len(exported))
 	references := make(map[string]string, len(exported))
 	for id, reference := range exported {
@@ -149,7 +149,7 @@ func recordExported(ctx context.Context, tx pgx.Tx, o exports.Owner, exported ma
 		ON CONFLICT (organization_id, integration_id, place) DO UPDATE
 		SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
 		WHERE control.settled_at <= excluded.settled_at AND cardinality(control.vendor_keys) <= cardinality(excluded.vendor_keys)`, pgx.StrictNamedArgs{
-		"organization_id": o.OrganizationID, "integration_id": o.IntegrationID, "place": o.Place, "entry_ids": ids, "references": references,
+		"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "place": owner.Place, "entry_ids": ids, "references": references,
 	})
 	return err
 }
@@ -161,8 +161,8 @@ func recordExported(ctx context.Context, tx pgx.Tx, o exports.Owner, exported ma
 // because a repeat does no harm: the vendor may refuse the one while it works on the
 // other. Entries of which either can still land stay open until then, which is
 // returned; else it is the zero time.
-func RecordRefusal(ctx context.Context, db Beginner, o exports.Owner, ids []string, s Sending, effect classify.Effect, ended bool) (until time.Time, err error) {
-	err = InOrganization(ctx, db, o.OrganizationID, func(tx pgx.Tx) error {
+func RecordRefusal(ctx context.Context, db Beginner, owner exports.Owner, ids []string, sending Sending, effect classify.Effect, ended bool) (until time.Time, err error) {
+	err = InOrganization(ctx, db, owner.OrganizationID, func(tx pgx.Tx) error {
 		var openUntil *time.Time
 		err := tx.QueryRow(ctx, `
 			WITH refused AS (
@@ -181,8 +181,8 @@ func RecordRefusal(ctx context.Context, db Beginner, o exports.Owner, ids []stri
 			    WHERE entry.organization_id = @organization_id AND entry.integration_id = @integration_id AND entry.entry_id = sent.entry_id
 			    RETURNING entry.open_until, sent.can_land
 			) SELECT max(open_until) FILTER (WHERE can_land) FROM refused`, pgx.StrictNamedArgs{
-			"organization_id": o.OrganizationID, "integration_id": o.IntegrationID, "export_id": o.ExportID, "entry_ids": ids,
-			"correlation_id": s.CorrelationID, "attempt": s.Attempt, "effect": effect, "ended": ended || effect == classify.None,
+			"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID, "entry_ids": ids,
+			"correlation_id": sending.CorrelationID, "attempt": sending.Attempt, "effect": effect, "ended": ended || effect == classify.None,
 		}).Scan(&openUntil)
 		if err == nil && openUntil != nil {
 			until = *openUntil
