@@ -12,8 +12,8 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Change is what applying did to an integration.
-type Change struct {
+// IntegrationChange is what applying did to an integration.
+type IntegrationChange struct {
 	OrganizationID uuid.UUID `json:"organizationId"`
 	IntegrationID  uuid.UUID `json:"integrationId"`
 	Name           string    `json:"name"`
@@ -25,18 +25,18 @@ type Change struct {
 // file does not, and that is left alone.
 const NotInFile = "not in the file"
 
-// ApplyOptions are the switches of [ApplyFile].
+// ApplyOptions are the switches of [ApplyIntegrations].
 type ApplyOptions struct {
 	By     string // who applies
 	Prune  bool   // remove what the organizations of the list have besides
 	DryRun bool   // roll back at the end
 }
 
-// ApplyFile makes the integrations of the organizations in list what list says, all
+// ApplyIntegrations makes the integrations of the organizations in list what list says, all
 // or none, and says what changed: first the list, then what is not in it. What
 // is removed stays as a row, since the audit record refers to it, and is found
 // by nobody; applying it again brings it back.
-func ApplyFile(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []Change, err error) {
+func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func ApplyFile(ctx context.Context, db Beginner, list []integrations.Integration
 	for _, in := range list {
 		kept[in.ID] = true
 	}
-	var others []Change
+	var others []IntegrationChange
 	gone := make(map[uuid.UUID]bool) // removed before
 	seen := make(map[uuid.UUID]bool)
 	for _, in := range list {
@@ -68,7 +68,7 @@ func ApplyFile(ctx context.Context, db Beginner, list []integrations.Integration
 		if gone[in.ID] {
 			action = "created"
 		}
-		changes = append(changes, Change{in.OrganizationID, in.ID, in.Name, in.Adapter, action})
+		changes = append(changes, IntegrationChange{in.OrganizationID, in.ID, in.Name, in.Adapter, action})
 	}
 	changes = append(changes, others...)
 	if o.DryRun {
@@ -77,17 +77,10 @@ func ApplyFile(ctx context.Context, db Beginner, list []integrations.Integration
 	return changes, tx.Commit(ctx)
 }
 
-// ApplyIntegrations is [ApplyFile] without removing anything, and without a word of
-// what is not in the list.
-func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Integration, appliedBy string, dryRun bool) ([]Change, error) {
-	changes, err := ApplyFile(ctx, db, list, ApplyOptions{By: appliedBy, DryRun: dryRun})
-	return changes[:min(len(list), len(changes))], err
-}
-
 // besides removes, or with o.Prune unset only lists, what an organization has
 // and kept has not. It locks the organization's rows, so that two who apply
 // wait for each other, and notes in gone what was removed before.
-func besides(ctx context.Context, tx pgx.Tx, organization uuid.UUID, kept, gone map[uuid.UUID]bool, o ApplyOptions) (changes []Change, err error) {
+func besides(ctx context.Context, tx pgx.Tx, organization uuid.UUID, kept, gone map[uuid.UUID]bool, o ApplyOptions) (changes []IntegrationChange, err error) {
 	if _, err := tx.Exec(ctx, setOrganization, organization.String()); err != nil {
 		return nil, err
 	}
@@ -96,7 +89,7 @@ func besides(ctx context.Context, tx pgx.Tx, organization uuid.UUID, kept, gone 
 	if err != nil {
 		return nil, err
 	}
-	there, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Change])
+	there, err := pgx.CollectRows(rows, pgx.RowToStructByPos[IntegrationChange])
 	if err != nil {
 		return nil, err
 	}

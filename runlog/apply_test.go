@@ -15,7 +15,7 @@ import (
 func (b base) apply(t *testing.T, o runlog.ApplyOptions, list ...integrations.Integration) (changes []string) {
 	t.Helper()
 	o.By = "kari"
-	got, err := runlog.ApplyFile(t.Context(), b.operator, list, o)
+	got, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, o)
 	require.NoError(t, err)
 	for _, c := range got {
 		changes = append(changes, c.Name+": "+c.Action)
@@ -58,7 +58,7 @@ func TestPrune(t *testing.T) {
 	three := example(organization, uuid.New(), "two")
 	require.Equal(t, []string{"two: created", "one: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, three))
 	require.Equal(t, []string{"one: created", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one), "it comes back")
-	_, err = runlog.ApplyFile(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
 	require.ErrorContains(t, err, "another integration of that name; rename it, or remove it with --prune")
 	require.Equal(t, []string{"two: created", "one: removed", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, two))
 }

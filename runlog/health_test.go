@@ -218,7 +218,7 @@ func TestApplyHealth(t *testing.T) {
 	in := example(organization, integration, "main")
 	in.Health = health.Policy{Interval: time.Hour, NoProbes: true}
 	for _, want := range []string{"updated", "unchanged"} {
-		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "kari", false)
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "kari"})
 		require.NoError(t, err)
 		require.Equal(t, want, changes[0].Action)
 	}

@@ -32,7 +32,7 @@ func newTeller(t *testing.T, names ...string) teller {
 		o.integrations = append(o.integrations, uuid.New())
 		list = append(list, example(o.organization, o.integrations[len(o.integrations)-1], name))
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), o.operator, list, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), o.operator, list, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	o.apply(t, hook("ops"), integrations.Channel{Name: "finance", Email: &integrations.Email{To: []string{"a@example.com"}}, Causes: []notify.Cause{notify.Missed}})
 	return o

@@ -120,7 +120,7 @@ func sourcesOf(t *testing.T, database, user, stager string) *runlog.Sources {
 func (b base) tenant(t *testing.T) (organization, integration uuid.UUID) {
 	t.Helper()
 	organization, integration = uuid.New(), uuid.New()
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(organization, integration, "main")}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(organization, integration, "main")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return organization, integration
 }
@@ -353,7 +353,7 @@ func TestApplyIntegrations(t *testing.T) {
 	organization := uuid.New()
 	one, two := example(organization, uuid.New(), "one"), example(organization, uuid.New(), "two")
 	apply := func(dryRun bool, list ...integrations.Integration) (actions []string, err error) {
-		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, "kari", dryRun)
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, runlog.ApplyOptions{By: "kari", DryRun: dryRun})
 		for _, c := range changes {
 			actions = append(actions, c.Action)
 		}
@@ -385,7 +385,7 @@ func TestApplyIntegrations(t *testing.T) {
 	require.ErrorContains(t, err, "belongs to another organization")
 	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, three.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
-	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, "x", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, runlog.ApplyOptions{By: "x"})
 	require.ErrorContains(t, err, "ledgerline_operator")
 	three.Credentials = map[string]integrations.Ref{"token": "plain"}
 	_, err = apply(false, three)

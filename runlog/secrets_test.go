@@ -80,7 +80,7 @@ func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	look(t, b, organization, integration, now.Add(3*time.Hour), file)
 	other := example(organization, integration, "main")
 	other.Credentials = map[string]integrations.Ref{"clientSecret": "env:X"}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{other}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{other}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	require.Nil(t, shown())
 }
@@ -91,7 +91,7 @@ func TestFirstSecretToEnd(t *testing.T) {
 	organization, integration := uuid.New(), uuid.New()
 	two := example(organization, integration, "main")
 	two.Credentials = map[string]integrations.Ref{"token": "env:X", "clientSecret": "env:Y"}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two, example(organization, uuid.New(), "other")}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two, example(organization, uuid.New(), "other")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	first := expiry.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: secretEnd.Add(-day)}
 	require.Equal(t, []int{30, 30}, look(t, b, organization, integration, secretEnd.Add(-10*day), tokenUntil(secretEnd), first))

@@ -112,7 +112,7 @@ func TestHostileSource(t *testing.T) {
 	b := newBooks(t)
 	others := []uuid.UUID{uuid.New(), uuid.New()}
 	for _, o := range others {
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(o, uuid.New(), "victim")}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(o, uuid.New(), "victim")}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 	}
 	admin := func(sql string, args ...any) {
@@ -336,7 +336,7 @@ func sourcesLike(t *testing.T, b books, stager string) *runlog.Sources {
 // exporting is an export of a period whose integration is another one each time.
 func (b books) exporting(period string, parent *uuid.UUID) exports.Export {
 	b.spec.ID, b.spec.Name = uuid.New(), uuid.NewString()
-	_, err := runlog.ApplyIntegrations(b.t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(b.t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(b.t, err)
 	return b.claim(period, parent)
 }

@@ -257,7 +257,7 @@ func TestSourceEqualsDefault(t *testing.T) {
 		one.spec.OrganizationID, one.spec.ID, one.spec.Name = one.org, uuid.New(), "one"
 		two := one
 		two.spec.ID, two.spec.Name = uuid.New(), "two"
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{one.spec, two.spec}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{one.spec, two.spec}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 		x := integrations.ExportSettings{Accounts: map[string]string{"1920": "19200", "3000": "30000"}, Dimensions: map[string]string{"team": "T", "note": ""}}
 		y := x

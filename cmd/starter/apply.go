@@ -78,7 +78,7 @@ the same file again: it does what is left.`,
 
 // applied is what became of an integration and of its schedule.
 type applied struct {
-	runlog.Change
+	runlog.IntegrationChange
 	Schedule *appliedSchedule `json:"schedule,omitempty"`
 }
 
@@ -106,13 +106,13 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	}
 	dry := o
 	dry.DryRun = true
-	changes, err := runlog.ApplyFile(ctx, pool, list, dry)
+	changes, err := runlog.ApplyIntegrations(ctx, pool, list, dry)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
 	done := make([]applied, len(changes))
 	for i, c := range changes {
-		done[i].Change = c
+		done[i].IntegrationChange = c
 	}
 	steps, err := scheduleSteps(ctx, pool, list, done)
 	if err != nil {
@@ -133,11 +133,11 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	if o.DryRun {
 		return done, nil
 	}
-	if changes, err = runlog.ApplyFile(ctx, pool, list, o); err != nil {
+	if changes, err = runlog.ApplyIntegrations(ctx, pool, list, o); err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
 	for i, c := range changes[:min(len(changes), len(done))] {
-		done[i].Change = c // somebody else may have applied meanwhile
+		done[i].IntegrationChange = c // somebody else may have applied meanwhile
 	}
 	for i := range steps {
 		if err := steps[i].take(ctx, pool, temporal, false); err != nil {

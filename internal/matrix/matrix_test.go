@@ -428,7 +428,7 @@ func (x *trial) prepare() {
 	if x.moment == singleVoucher {
 		x.spec.Export.ChunkSize = 2
 	}
-	must(runlog.ApplyIntegrations(context.Background(), x.operator, []integrations.Integration{x.spec}, "matrix", false))
+	must(runlog.ApplyIntegrations(context.Background(), x.operator, []integrations.Integration{x.spec}, runlog.ApplyOptions{By: "matrix"}))
 	x.acts = &activities.Activities{
 		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return x.spec, nil },
 		Adapters: activities.Adapters(), Client: x.client, Secrets: x.secrets, DB: timed{x.worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,

@@ -139,7 +139,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	for _, ref := range in.Credentials {
 		s.stack.Secret(b.organization, strings.TrimPrefix(string(ref), "file:"), b.vendor.secret)
 	}
-	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
+	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "soak"}); err != nil {
 		return err
 	}
 	if _, err := engine.ApplySchedule(ctx, s.temporal, in, "", false); err != nil {
