@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// SourceEntry is an accounting entry to be stored.
-type SourceEntry struct {
+// AccountingEntry is an accounting entry to be stored.
+type AccountingEntry struct {
 	EntryID, VoucherID string
 	Date               time.Time
 	Account            string
@@ -27,14 +27,14 @@ var ErrEntryExists = errors.New("an entry with this ID is there with other conte
 
 // ImportResult is what storing entries came to.
 type ImportResult struct {
-	Added      int64        `json:"added"`
-	Unchanged  int64        `json:"unchanged"`  // were there, the same in everything
-	Unbalanced int64        `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
-	Examples   []Difference `json:"examples"`   // of those, at most five
+	Added      int64       `json:"added"`
+	Unchanged  int64       `json:"unchanged"`  // were there, the same in everything
+	Unbalanced int64       `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
+	Examples   []Imbalance `json:"examples"`   // of those, at most five
 }
 
-// Difference is what a voucher lacks to sum to zero.
-type Difference struct {
+// Imbalance is what a voucher lacks to sum to zero.
+type Imbalance struct {
 	VoucherID  string `json:"voucherId"`
 	Difference string `json:"difference"` // decimal
 }
@@ -44,22 +44,10 @@ type Difference struct {
 // keep little in memory.
 const importBatch = 5000
 
-// ImportEntries stores entries, all or none. One that is there already, the
-// same in everything, is left as it is. It returns how many were new.
-func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries []SourceEntry) (added int64, err error) {
-	done, err := ImportEntryStream(ctx, db, organization, func(yield func(SourceEntry, error) bool) {
-		for _, e := range entries {
-			if !yield(e, nil) {
-				return
-			}
-		}
-	})
-	return done.Added, err
-}
-
-// ImportEntryStream is [ImportEntries] for entries that are not all there at once.
-// The first error that entries yields ends it, and nothing is stored.
-func ImportEntryStream(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[SourceEntry, error]) (done ImportResult, err error) {
+// ImportEntries stores entries as they come, all or none: the first error that
+// entries yields ends it. An entry that is there already, the same in everything,
+// is left as it is.
+func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error]) (done ImportResult, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		// The source may be slow, and the last question looks at all entries.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
@@ -96,7 +84,7 @@ type entryColumns struct {
 	dates                                                           []time.Time
 }
 
-func (c *entryColumns) add(e SourceEntry) error {
+func (c *entryColumns) add(e AccountingEntry) error {
 	dimensions := []byte("{}")
 	if len(e.Dimensions) > 0 {
 		var err error
@@ -146,7 +134,7 @@ func (c *entryColumns) store(ctx context.Context, tx pgx.Tx, organization uuid.U
 // time is on their entries. A voucher counts with all its entries, also those
 // of earlier imports.
 func unbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *ImportResult) error {
-	done.Examples = []Difference{}
+	done.Examples = []Imbalance{}
 	if done.Added == 0 {
 		return nil
 	}
@@ -156,7 +144,7 @@ func unbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *Im
 	if err != nil {
 		return err
 	}
-	var d Difference
+	var d Imbalance
 	_, err = pgx.ForEachRow(rows, []any{&d.VoucherID, &d.Difference, &done.Unbalanced}, func() error {
 		done.Examples = append(done.Examples, d)
 		return nil

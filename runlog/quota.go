@@ -69,8 +69,8 @@ func RecordQuotaWarning(ctx context.Context, db Beginner, t limits.Total, percen
 	})
 }
 
-// UsageRow is what an integration has used in a month.
-type UsageRow struct {
+// MonthlyUsage is what an integration has used in a month.
+type MonthlyUsage struct {
 	IntegrationID uuid.UUID                  `json:"integrationId"`
 	Name          string                     `json:"integration"`
 	Adapter       string                     `json:"adapter"`
@@ -82,7 +82,7 @@ type UsageRow struct {
 
 // ListUsage returns what each of an organization's integrations has used in a
 // month ("2026-11"), by name; those without a request too.
-func ListUsage(ctx context.Context, db Beginner, organization uuid.UUID, month string) (list []UsageRow, err error) {
+func ListUsage(ctx context.Context, db Beginner, organization uuid.UUID, month string) (list []MonthlyUsage, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT i.integration_id, i.name, i.adapter, i.limits,
@@ -93,7 +93,7 @@ func ListUsage(ctx context.Context, db Beginner, organization uuid.UUID, month s
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u UsageRow, err error) {
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u MonthlyUsage, err error) {
 			u.Month = month
 			err = row.Scan(&u.IntegrationID, &u.Name, &u.Adapter, &u.Limits, &u.Requests, &u.Total)
 			return u, err

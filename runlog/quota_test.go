@@ -55,7 +55,7 @@ func TestUsage(t *testing.T) {
 
 	list, err := runlog.ListUsage(t.Context(), b.reader, orgA, "2026-11")
 	require.NoError(t, err)
-	require.Equal(t, []runlog.UsageRow{{
+	require.Equal(t, []runlog.MonthlyUsage{{
 		IntegrationID: intA, Name: "main", Adapter: "xledger", Month: "2026-11", Total: 15, Limits: limited.Limits,
 		Requests: map[limits.Purpose]int64{limits.Attempt: 8, limits.Token: 7},
 	}}, list, "nothing of the other organization, nothing of the next month")

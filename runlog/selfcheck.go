@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Check says what [SelfCheck] demands.
-type Check struct {
+// SelfCheckOptions says what [SelfCheck] demands.
+type SelfCheckOptions struct {
 	Role  string // that the current user must have, such as "ledgerline_worker"
 	Relax bool   // report an unsafe user or setting as a warning: development only
 }
@@ -22,7 +22,7 @@ type Check struct {
 // catalogue that differs from what the migrations make, a commit that can be
 // lost, a missing partition. It says everything that it finds. What Relax lets
 // pass comes back as warnings.
-func SelfCheck(ctx context.Context, pool *pgxpool.Pool, c Check) (warnings []string, err error) {
+func SelfCheck(ctx context.Context, pool *pgxpool.Pool, c SelfCheckOptions) (warnings []string, err error) {
 	schema, err := storedSchema(ctx, pool)
 	if err == nil {
 		err = schema.fits()

@@ -26,7 +26,7 @@ func TestEntriesImport(t *testing.T) {
 	out, words, code = starter(t, lines, "entries", "import", "--org", org, "-f", "-", "-o", "json")
 	require.Zero(t, code, words)
 	require.Contains(t, words, "warning: 1 vouchers do not sum to zero, and an export would reject them as they are: W by 0.10")
-	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Difference{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.ImportResult](t, out))
+	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.ImportResult](t, out))
 
 	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 1, code)
