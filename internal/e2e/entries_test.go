@@ -30,7 +30,7 @@ func TestEntriesImport(t *testing.T) {
 
 	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 1, code)
-	require.Contains(t, words, `entry "1": an entry with this ID is there with other contents`)
+	require.Contains(t, words, `entry "1" already exists with other contents`)
 	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 2, code)
 	for _, fault := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: entry_id "1" stands here twice; first in line 2`} {
