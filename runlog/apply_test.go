@@ -18,18 +18,19 @@ func (b base) apply(t *testing.T, o runlog.ApplyOptions, list ...integrations.In
 	got, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, o)
 	require.NoError(t, err)
 	for _, c := range got {
-		changes = append(changes, c.Name+": "+c.Action)
+		changes = append(changes, c.Name+": "+string(c.Action))
 	}
 	return changes
 }
 
-func (b base) known(t *testing.T, organization uuid.UUID) map[string]runlog.IntegrationRecord {
+// list returns an organization's integrations by their names.
+func (b base) list(t *testing.T, organization uuid.UUID) map[string]integrations.Integration {
 	t.Helper()
-	list, err := runlog.ListIntegrationRecords(t.Context(), b.worker, organization)
+	list, err := runlog.ListIntegrations(t.Context(), b.worker, organization)
 	require.NoError(t, err)
-	byName := make(map[string]runlog.IntegrationRecord)
-	for _, k := range list {
-		byName[k.Name] = k
+	byName := make(map[string]integrations.Integration)
+	for _, in := range list {
+		byName[in.Name] = in
 	}
 	return byName
 }
@@ -43,12 +44,12 @@ func TestPrune(t *testing.T) {
 
 	require.Equal(t, []string{"one: unchanged", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one))
 	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true, DryRun: true}, one))
-	require.Len(t, b.known(t, organization), 2, "a dry run changes nothing")
+	require.Len(t, b.list(t, organization), 2, "a dry run changes nothing")
 	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one))
 	_, err := runlog.LoadIntegration(t.Context(), b.worker, organization, two.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
-	require.Len(t, b.known(t, organization), 1)
-	require.Len(t, b.known(t, other), 1, "another organization's are its own")
+	require.Len(t, b.list(t, organization), 1)
+	require.Len(t, b.list(t, other), 1, "another organization's are its own")
 	removed, err := runlog.ListRemovedIntegrations(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Equal(t, two.ID, removed[0].ID)
@@ -68,31 +69,37 @@ func TestPrune(t *testing.T) {
 func TestScheduleSinceAndPause(t *testing.T) {
 	b := newBase(t)
 	in := example(uuid.New(), uuid.New(), "main")
-	look := func() runlog.IntegrationRecord { t.Helper(); return b.known(t, in.OrganizationID)["main"] }
+	since := func() (since *time.Time) {
+		t.Helper()
+		require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT schedule_since FROM ledgerline.integrations WHERE integration_id = $1", in.ID).Scan(&since))
+		return since
+	}
 	b.apply(t, runlog.ApplyOptions{}, in)
-	require.Nil(t, look().ScheduleSince)
+	require.Nil(t, since())
 
 	in.Schedule = &integrations.Schedule{Every: "daily", Hour: 6, TimeZone: "Europe/Oslo"}
 	in.Export = integrations.ExportSettings{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
 	b.apply(t, runlog.ApplyOptions{}, in)
-	first := look()
-	require.Equal(t, []any{in.Schedule, in.Export}, []any{first.Schedule, first.Export})
-	require.WithinDuration(t, time.Now(), *first.ScheduleSince, time.Minute)
+	stored, first := b.list(t, in.OrganizationID)["main"], since()
+	require.Equal(t, []any{in.Schedule, in.Export}, []any{stored.Schedule, stored.Export})
+	require.WithinDuration(t, time.Now(), *first, time.Minute)
 	require.Equal(t, []string{"main: unchanged"}, b.apply(t, runlog.ApplyOptions{}, in))
 	in.Policy.MaxRetries = 1
 	require.Equal(t, []string{"main: updated"}, b.apply(t, runlog.ApplyOptions{}, in))
-	require.Equal(t, first.ScheduleSince, look().ScheduleSince, "another change leaves it")
+	require.Equal(t, first, since(), "another change leaves it")
 
 	_, changed, err := runlog.PauseIntegration(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing")
 	require.NoError(t, err)
 	require.True(t, changed)
 	in.Schedule.Hour = 7
 	b.apply(t, runlog.ApplyOptions{}, in)
-	require.True(t, look().ScheduleSince.After(*first.ScheduleSince))
+	require.True(t, since().After(*first))
 	in.Schedule = nil
 	b.apply(t, runlog.ApplyOptions{}, in)
-	require.Nil(t, look().ScheduleSince)
-	require.Equal(t, []string{"kari", "closing"}, []string{look().PausedBy, look().PauseReason}, "a change does not resume it")
+	require.Nil(t, since())
+	pause, err := runlog.LoadPause(t.Context(), b.operator, in.OrganizationID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{"kari", "closing"}, []string{pause.By, pause.Reason}, "a change does not resume it")
 }
 
 func TestCheckSource(t *testing.T) {

@@ -85,19 +85,6 @@ func ListMonitorTargets(ctx context.Context, db Beginner, organization uuid.UUID
 	return list, err
 }
 
-// ListOrganizations returns every organization that has an integration.
-func ListOrganizations(ctx context.Context, db Beginner) (all []uuid.UUID, err error) {
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations()`)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		return err
-	})
-	return all, err
-}
-
 const upsertHealth = `
 INSERT INTO ledgerline.integration_health AS h (organization_id, integration_id, state, since, reason, last_success_at, last_failure_at, last_failure,
     failures, failed_probes, latency, evidence_at, probe_interval, next_probe_at, observations, changes)

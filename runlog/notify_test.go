@@ -364,7 +364,7 @@ func TestApplyChannels(t *testing.T) {
 	action := func(changes []runlog.ChannelChange) map[string]string {
 		m := make(map[string]string)
 		for _, c := range changes {
-			m[c.Name] = c.Action
+			m[c.Name] = string(c.Action)
 		}
 		return m
 	}

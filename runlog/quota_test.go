@@ -31,7 +31,7 @@ func TestUsage(t *testing.T) {
 	limited.Limits = integrations.RequestLimits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
 	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
-	require.Equal(t, "updated", changes[0].Action)
+	require.Equal(t, runlog.ActionUpdated, changes[0].Action)
 	same, err := runlog.LoadIntegration(t.Context(), b.worker, orgA, intA)
 	require.NoError(t, err)
 	require.Equal(t, limited.Limits, same.Limits)

@@ -355,7 +355,7 @@ func TestApplyIntegrations(t *testing.T) {
 	apply := func(dryRun bool, list ...integrations.Integration) (actions []string, err error) {
 		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, runlog.ApplyOptions{By: "kari", DryRun: dryRun})
 		for _, c := range changes {
-			actions = append(actions, c.Action)
+			actions = append(actions, string(c.Action))
 		}
 		return actions, err
 	}
