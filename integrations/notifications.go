@@ -42,9 +42,6 @@ const (
 	EmailChannel   ChannelKind = "email"
 )
 
-// ChannelKinds are all of them.
-var ChannelKinds = []ChannelKind{WebhookChannel, EmailChannel}
-
 // Kind says how the channel is reached.
 func (c Channel) Kind() ChannelKind {
 	if c.Webhook != nil {

@@ -7,7 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 func texts[T ~string](list []T) (out []string) {
@@ -21,6 +26,7 @@ func texts[T ~string](list []T) (out []string) {
 func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
+	healthStates := texts([]health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive})
 	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
 	for _, c := range []struct {
 		table, constraint string
@@ -32,6 +38,13 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		{"export_entries", "effect_is_known", effects},
 		{"write_claims", "effect_is_known", effects},
 		{"integration_run_logs", "effect_is_known", effects},
+		{"integration_run_logs", "error_class_is_known", texts([]classify.Class{classify.Transient, classify.Permanent, classify.Timeout})},
+		{"integration_health", "state_is_known", healthStates},
+		{"integration_health_history", "entry_is_known", texts([]runlog.HealthEntryType{runlog.HealthChange, runlog.HealthObservation})},
+		{"integration_pauses", "action_is_known", texts(runlog.PauseActions)},
+		{"integration_secrets", "source_is_known", texts([]expiry.Source{expiry.File, expiry.Token})},
+		{"notification_channels", "kind_is_known", texts([]integrations.ChannelKind{integrations.WebhookChannel, integrations.EmailChannel})},
+		{"quota_usage", "purpose_is_known", texts(limits.Purposes())},
 	} {
 		var definition string
 		err := b.admin.QueryRow(t.Context(), `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = ('ledgerline.' || $1)::regclass AND conname = $2`,
