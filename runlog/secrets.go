@@ -18,7 +18,7 @@ type SecretExpiries struct {
 	IntegrationID  uuid.UUID
 	At             time.Time       // when the worker looked; thresholds are compared with it
 	Known          []expiry.Secret // whose end is known
-	Endless        []string        // names of those that have no end that anybody knows
+	Endless        []string        // names of those whose end nobody knows
 }
 
 // SecretWarning is a threshold that a secret has reached.
@@ -93,26 +93,25 @@ func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries, no
 // known, the first to end first. A credential that an integration no longer has
 // is left out.
 func secretEnds(ctx context.Context, tx pgx.Tx, organization uuid.UUID, integration *uuid.UUID) (map[uuid.UUID][]expiry.Secret, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT s.integration_id, s.credential, s.source, s.issued_at, s.expires_at
-		FROM ledgerline.integration_secrets s JOIN ledgerline.integrations i USING (organization_id, integration_id)
-		WHERE s.organization_id = $1 AND ($2::uuid IS NULL OR s.integration_id = $2) AND s.expires_at IS NOT NULL AND i.credential_refs ? s.credential
-		ORDER BY s.expires_at, s.credential`, organization, integration)
-	if err != nil {
-		return nil, err
+	type row struct {
+		IntegrationID uuid.UUID
+		Credential    string
+		Source        expiry.Source
+		IssuedAt      *time.Time
+		ExpiresAt     time.Time
 	}
+	rows, err := queryRows[row](ctx, tx, `
+		SELECT integration_id, credential, source, issued_at, expires_at
+		FROM ledgerline.integration_secrets JOIN ledgerline.integrations USING (organization_id, integration_id)
+		WHERE organization_id = $1 AND ($2::uuid IS NULL OR integration_id = $2) AND expires_at IS NOT NULL AND credential_refs ? credential
+		ORDER BY expires_at, credential`, organization, integration)
 	ends := make(map[uuid.UUID][]expiry.Secret)
-	var id uuid.UUID
-	var k expiry.Secret
-	var issued *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &k.Credential, &k.Source, &issued, &k.ExpiresAt}, func() error {
-		k.IssuedAt = time.Time{}
-		if issued != nil {
-			k.IssuedAt = issued.UTC()
+	for _, row := range rows {
+		secret := expiry.Secret{Credential: row.Credential, Source: row.Source, ExpiresAt: row.ExpiresAt.UTC()}
+		if row.IssuedAt != nil {
+			secret.IssuedAt = row.IssuedAt.UTC()
 		}
-		k.ExpiresAt = k.ExpiresAt.UTC()
-		ends[id] = append(ends[id], k)
-		return nil
-	})
+		ends[row.IntegrationID] = append(ends[row.IntegrationID], secret)
+	}
 	return ends, err
 }
