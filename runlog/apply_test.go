@@ -121,7 +121,7 @@ func TestCheckSource(t *testing.T) {
 	for source, says := range map[string][]string{
 		"books.nothing":             {"source books.nothing: there is no such table or view in the database of LEDGERLINE_SOURCE_DATABASE_URL; create it, or correct export.source"},
 		"ledgerline.export_entries": {"a table or view of schema ledgerline cannot be a source"},
-		"books.numbers":             {"it is no table or view"},
+		"books.numbers":             {"it is not a table or view"},
 		"books.ledger":              {`its login may not read it: GRANT SELECT ON books.ledger TO "s"`},
 		"hidden.ledger":             {`GRANT USAGE ON SCHEMA hidden TO "s"`, "GRANT SELECT ON hidden.ledger"},
 		"books.bad": {

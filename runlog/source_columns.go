@@ -28,57 +28,71 @@ var sourceColumns = []struct {
 	{"created_at", []string{"timestamp with time zone"}},
 }
 
-// sourceFaults says everything that keeps a table or view, "schema.name", from being
+// sourceRelation is what the catalogue says of the table or view of a source.
+type sourceRelation struct {
+	OID     uint32
+	Kind    string // pg_class.relkind
+	Login   string
+	MayUse  bool // the login may use its schema
+	MayRead bool
+}
+
+const selectRelation = `
+SELECT relation.oid, relation.relkind::text AS kind, current_user AS login,
+    has_schema_privilege(relation.relnamespace, 'USAGE') AS may_use, has_table_privilege(relation.oid, 'SELECT') AS may_read
+FROM pg_catalog.pg_class AS relation JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = relation.relnamespace
+WHERE namespace.nspname = $1 AND relation.relname = $2`
+
+// checkSource returns everything that keeps a table or view, "schema.name", from being
 // a source of entries, each with its remedy. It asks the catalogue and runs nothing of
 // the source's.
-func sourceFaults(ctx context.Context, tx pgx.Tx, source string) (faults []string, err error) {
+func checkSource(ctx context.Context, tx pgx.Tx, source string) (problems []string, err error) {
 	schema, name, _ := strings.Cut(source, ".")
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if schema == "ledgerline" || schema == "information_schema" || strings.HasPrefix(schema, "pg_") {
-		fault("a table or view of schema %s cannot be a source; make a view of it elsewhere", schema)
-		return faults, nil
+		return []string{fmt.Sprintf("a table or view of schema %s cannot be a source; make a view of it elsewhere", schema)}, nil
 	}
-	var oid uint32
-	var kind, login string
-	var read, use bool
-	err = tx.QueryRow(ctx, `
-		SELECT c.oid, c.relkind::text, has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(n.oid, 'USAGE'), current_user
-		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`, schema, name).Scan(&oid, &kind, &read, &use, &login)
-	if errors.Is(err, pgx.ErrNoRows) {
-		fault("there is no such table or view in the database of %s; create it, or correct export.source", SourceVariable)
-		return faults, nil
+	relation, err := queryRow[sourceRelation](ctx, tx, selectRelation, schema, name)
+	if errors.Is(err, ErrNotFound) {
+		return []string{fmt.Sprintf("there is no such table or view in the database of %s; create it, or correct export.source", SourceVariable)}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !strings.Contains("rvmpf", kind) {
-		fault("it is no table or view")
-		return faults, nil
+	if !strings.Contains("rvmpf", relation.Kind) {
+		return []string{"it is not a table or view"}, nil
 	}
-	if !use {
-		fault("its login may not use its schema: GRANT USAGE ON SCHEMA %s TO %q", schema, login)
+	if !relation.MayUse {
+		problems = append(problems, fmt.Sprintf("its login may not use its schema: GRANT USAGE ON SCHEMA %s TO %q", schema, relation.Login))
 	}
-	if !read {
-		fault("its login may not read it: GRANT SELECT ON %s TO %q", source, login)
+	if !relation.MayRead {
+		problems = append(problems, fmt.Sprintf("its login may not read it: GRANT SELECT ON %s TO %q", source, relation.Login))
 	}
+	columns, err := checkSourceColumns(ctx, tx, relation.OID)
+	return append(problems, columns...), err
+}
+
+// checkSourceColumns compares the columns of a relation with [sourceColumns].
+func checkSourceColumns(ctx context.Context, tx pgx.Tx, relation uint32) (problems []string, err error) {
 	rows, err := tx.Query(ctx, `
-		SELECT a.attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`, oid)
+		SELECT attname, format_type(coalesce(nullif(typbasetype, 0), pg_type.oid), NULL)
+		FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type ON pg_type.oid = atttypid
+		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped`, relation)
 	if err != nil {
 		return nil, err
 	}
 	types := make(map[string]string)
-	var column, is string
-	if _, err = pgx.ForEachRow(rows, []any{&column, &is}, func() error { types[column] = is; return nil }); err != nil {
+	var column, found string
+	if _, err = pgx.ForEachRow(rows, []any{&column, &found}, func() error { types[column] = found; return nil }); err != nil {
 		return nil, err
 	}
 	for _, want := range sourceColumns {
-		switch is, there := types[want.name]; {
-		case !there:
-			fault("column %s is missing; add it, as %s", want.name, want.types[0])
-		case !slices.Contains(want.types, is):
-			fault("column %s is %.100q and must be %s; in a view: %s::%s AS %s", want.name, is, want.types[0], want.name, want.types[0], want.name)
+		switch found, ok := types[want.name]; {
+		case !ok:
+			problems = append(problems, fmt.Sprintf("column %s is missing; add it, as %s", want.name, want.types[0]))
+		case !slices.Contains(want.types, found):
+			problems = append(problems, fmt.Sprintf("column %s is %.100q and must be %s; in a view: %s::%s AS %s",
+				want.name, found, want.types[0], want.name, want.types[0], want.name))
 		}
 	}
-	return faults, nil
+	return problems, nil
 }

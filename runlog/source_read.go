@@ -45,12 +45,12 @@ func (s *Sources) read(ctx context.Context, source string, organization uuid.UUI
 	defer stop()
 	var ours error // of take, not of the source
 	err := s.look(limited, organization, func(tx pgx.Tx) error {
-		faults, err := sourceFaults(limited, tx, source)
+		problems, err := checkSource(limited, tx, source)
 		if err != nil {
 			return err
 		}
-		if len(faults) > 0 {
-			return &SourceError{source, joined(faults)}
+		if len(problems) > 0 {
+			return &SourceError{source, joined(problems)}
 		}
 		rows, err := tx.Query(limited, from(readSource, source), organization, before, also)
 		if err != nil {

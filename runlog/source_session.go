@@ -32,6 +32,17 @@ type guard struct {
 	conn  *pgx.Conn
 }
 
+// connectGuard connects a guard as the login of config.
+func connectGuard(ctx context.Context, config *pgx.ConnConfig) (*guard, error) {
+	login := config.Copy()
+	login.RuntimeParams["search_path"] = "pg_catalog, pg_temp" // nobody else's function answers for the login
+	conn, err := pgx.ConnectConfig(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{login, conn}, nil
+}
+
 // know returns which session conn is, which has run nothing yet, and whose end g can
 // see: two connections to one address need not reach the same server.
 func (g *guard) know(ctx context.Context, conn *pgx.Conn) (s session, err error) {

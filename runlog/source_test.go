@@ -87,7 +87,7 @@ func TestSourceLogin(t *testing.T) {
 func TestSourceLoginPerOrganization(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+runlog.PerOrganization+"@", 1)
+	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+"{organization}"+"@", 1)
 	sources, err := runlog.NewSources(address, server.URL(b.name, "w"))
 	require.NoError(t, err)
 	unfit, err := sources.CheckLogin(t.Context())

@@ -33,7 +33,7 @@ type Sources struct {
 	Bytes   int64         // most bytes of them; 4 GiB
 	Log     *slog.Logger  // of sessions that do not end; slog.Default()
 
-	address  string          // of the login; "" is none. See [PerOrganization]
+	address  string          // of the login; "" is none. See [perOrganization]
 	database *pgx.ConnConfig // where the rows are staged
 
 	places *semaphore.Weighted
@@ -44,10 +44,10 @@ type Sources struct {
 // SourceVariable names the address of the login that reads sources.
 const SourceVariable = "LEDGERLINE_SOURCE_DATABASE_URL"
 
-// PerOrganization, in the address of the login, stands for the organization's UUID, so
+// perOrganization, in the address of the login, stands for the organization's UUID, so
 // that each has a login of its own: what one login may read, the code of every view
 // that it reads may read.
-const PerOrganization = "{organization}"
+const perOrganization = "{organization}"
 
 // largestMessage bounds what a source can send at once, a row or the text of an
 // error, in bytes. A row within its limits is smaller.
@@ -70,7 +70,7 @@ func NewSources(sourceURL, databaseURL string) (*Sources, error) {
 
 // login is how to connect for an organization.
 func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
-	address := strings.ReplaceAll(s.address, PerOrganization, organization.String())
+	address := strings.ReplaceAll(s.address, perOrganization, organization.String())
 	c, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, addressError(SourceVariable, address, err)
@@ -85,7 +85,7 @@ func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
 // take: db and the default source, or a connection of its own and what was staged on
 // it. fn may run as many transactions as it needs.
 func (s *Sources) with(ctx context.Context, db Beginner, e exports.Export, source string, fn func(db Beginner, table string) error) error {
-	if source == DefaultSource {
+	if source == integrations.DefaultSource {
 		return fn(db, source)
 	}
 	if err := s.usable(source); err != nil {
@@ -225,17 +225,17 @@ func (s *Sources) Check(ctx context.Context, organization uuid.UUID, source stri
 	if err := s.usable(source); err != nil {
 		return err
 	}
-	var faults []string
+	var problems []string
 	err := s.look(ctx, organization, func(tx pgx.Tx) (err error) {
-		faults, err = sourceFaults(ctx, tx, source)
+		problems, err = checkSource(ctx, tx, source)
 		return err
 	})
 	if err != nil {
 		return readError(source, err)
 	}
 	var all []error
-	for _, f := range faults {
-		all = append(all, &SourceError{source, f})
+	for _, problem := range problems {
+		all = append(all, &SourceError{source, problem})
 	}
 	return errors.Join(all...)
 }
