@@ -21,9 +21,9 @@ import (
 // Sources reads entries from tables and views other than the default one. A view
 // runs the code of whoever made it, as whoever reads it. So it is read by a login
 // that has no right on Ledgerline's own tables, in a read-only transaction that is
-// never committed, on a connection that is used once and then ended. What comes back is copied, as
-// data, to a temporary table of ours, and is planned there. A nil *Sources has
-// no login: only the default source can be read.
+// never committed, on a connection that is used once and then closed. The rows are
+// copied, as data, to a temporary table of ours, and are planned there. A nil
+// *Sources has no login: only the default source can be read.
 //
 // A process reads four sources at a time, and one of an organization, on connections
 // besides those of its pool: a slow view delays no other organization's work.
@@ -36,12 +36,13 @@ type Sources struct {
 	address  string          // of the login; "" is none. See [perOrganization]
 	database *pgx.ConnConfig // where the rows are staged
 
-	places *semaphore.Weighted
-	busy   sync.Map // organization → *semaphore.Weighted
-	left   sync.Map // organization → session, which outlived its reading
+	places *semaphore.Weighted // of all readings of the process
+	busy   sync.Map            // organization → *semaphore.Weighted
+	left   sync.Map            // organization → session, which outlived its reading
 }
 
-// SourceVariable names the address of the login that reads sources.
+// SourceVariable is the environment variable with the address of the login that reads
+// sources.
 const SourceVariable = "LEDGERLINE_SOURCE_DATABASE_URL"
 
 // perOrganization, in the address of the login, stands for the organization's UUID, so
@@ -61,7 +62,10 @@ func NewSources(sourceURL, databaseURL string) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sources{address: strings.TrimSpace(sourceURL), Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, Log: slog.Default(), database: own.ConnConfig, places: semaphore.NewWeighted(4)}
+	s := &Sources{
+		Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, Log: slog.Default(),
+		address: strings.TrimSpace(sourceURL), database: own.ConnConfig, places: semaphore.NewWeighted(4),
+	}
 	if s.address != "" {
 		_, err = s.login(uuid.Nil)
 	}
@@ -133,13 +137,13 @@ func (s *Sources) enter(ctx context.Context, organization uuid.UUID) (leave func
 
 const stagedTable = "pg_temp.source_entries"
 
-// staged has the names and types of [sourceColumns] that a plan needs, and none of
-// another database's.
-const staged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organization_id uuid NOT NULL, entry_id text PRIMARY KEY, voucher_id text NOT NULL,
+// createStaged has the names and types of [sourceColumns] that a plan needs, and no
+// type of another database.
+const createStaged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organization_id uuid NOT NULL, entry_id text PRIMARY KEY, voucher_id text NOT NULL,
     entry_date date NOT NULL, account text, amount numeric, currency text, text text, dimensions jsonb)`
 
-// everRefused are the entries that a plan takes whatever their date, see [lines].
-const everRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
+// selectRefused returns the entries that a plan takes whatever their date, see [lines].
+const selectRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
 	WHERE organization_id = $1 AND integration_id = $2 AND (chunk = 0 OR state = 'rejected')`
 
 // stage fills [stagedTable] on a connection. Only making it needs more than a
@@ -148,7 +152,7 @@ func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, s
 	if err := refuseUnbound(ctx, conn); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, staged); err != nil {
+	if _, err := conn.Exec(ctx, createStaged); err != nil {
 		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "42501" {
 			c := s.database
 			return &SourceError{source, fmt.Sprintf("its rows cannot be staged: GRANT TEMPORARY ON DATABASE %q TO %q", c.Database, c.User)}
@@ -160,11 +164,11 @@ func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, s
 			return err
 		}
 		var also []string
-		if err := tx.QueryRow(ctx, everRefused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
+		if err := tx.QueryRow(ctx, selectRefused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
 			return err
 		}
 		if err := s.read(ctx, source, e.OrganizationID, e.PeriodEnd, also, func(rows *sourceRows) error {
-			_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "source_entries"}, stagedColumns, rows)
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "source_entries"}, stagedNames(), rows)
 			return sourceError(source, err)
 		}); err != nil {
 			return err
@@ -175,8 +179,8 @@ func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, s
 }
 
 // readOnly is [InOrganization] for what changes nothing: PostgreSQL refuses to write
-// to any table but a temporary one, whatever code runs, and with keep unset even that is rolled
-// back.
+// to any table but a temporary one, whatever code runs, and with keep unset even that
+// is rolled back.
 func readOnly(ctx context.Context, db Beginner, organization uuid.UUID, keep bool, fn func(pgx.Tx) error) error {
 	tx, err := db.Begin(ctx)
 	if err != nil {
@@ -195,7 +199,7 @@ func readOnly(ctx context.Context, db Beginner, organization uuid.UUID, keep boo
 	return tx.Commit(ctx)
 }
 
-// refuseUnbound refuses a user to which row-level security does not apply. It comes
+// refuseUnbound refuses a user to whom row-level security does not apply. Call it
 // before reading what others own.
 func refuseUnbound(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
