@@ -16,6 +16,6 @@ var (
 	PauseActions  = []pauseAction{actionPause, actionResume}
 )
 
-func Goosed(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*goose.Provider) error) error {
-	return goosed(ctx, pool, files, func(_ *sql.DB, p *goose.Provider) error { return fn(p) })
+func WithProvider(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*goose.Provider) error) error {
+	return withProvider(ctx, pool, files, func(_ *sql.DB, p *goose.Provider) error { return fn(p) })
 }

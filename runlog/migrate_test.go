@@ -69,7 +69,7 @@ func TestMigrateBack(t *testing.T) {
 		pool := openOn(t, server, b.name, "dba")
 		down := func(to int64) {
 			t.Helper()
-			require.NoError(t, runlog.Goosed(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
 				_, err := p.DownTo(t.Context(), to)
 				return err
 			}))
@@ -106,7 +106,7 @@ func TestMigrationsOfDataSeeAllRows(t *testing.T) {
 				files[e.Name()] = &fstest.MapFile{Data: content}
 			}
 			files[fmt.Sprintf("%05d_later.sql", runlog.SchemaVersion()+n)] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;\n")}
-			require.NoError(t, runlog.Goosed(t.Context(), pool, files, func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), pool, files, func(p *goose.Provider) error {
 				_, err := p.Up(t.Context())
 				return err
 			}))

@@ -340,11 +340,16 @@ func TestPartitions(t *testing.T) {
 	_, err = b.admin.Exec(t.Context(), "SELECT ledgerline.make_partitions(20, 0)")
 	require.NoError(t, err)
 	retention := open(t, b.name, "t")
-	dropped, err := runlog.DropPartitions(t.Context(), retention, 18)
+	drop := func(keep int) ([]string, error) {
+		rows, err := retention.Query(t.Context(), "SELECT ledgerline.drop_partitions($1)", keep)
+		require.NoError(t, err)
+		return pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	dropped, err := drop(18)
 	require.NoError(t, err)
 	require.Contains(t, dropped, "integration_run_logs_"+old)
 	require.NotContains(t, dropped, "integration_run_logs_"+time.Now().UTC().Format("2006_01"))
-	_, err = runlog.DropPartitions(t.Context(), retention, 0)
+	_, err = drop(0)
 	require.ErrorContains(t, err, "keep at least one month")
 }
 
@@ -395,7 +400,7 @@ func TestApplyIntegrations(t *testing.T) {
 func TestOpen(t *testing.T) {
 	for address, says := range map[string]string{
 		"":                                  "set DATABASE_URL",
-		"mysql://u:hunter2@h/d":             "its scheme is another one",
+		"mysql://u:hunter2@h/d":             "it has another scheme",
 		"postgres://u:hun%ter2@h/d":         "cannot be read",
 		"postgres://h/d?sslrootcert=/no/ca": "a file that does not exist",
 		"hunter2":                           "cannot be read",
