@@ -35,6 +35,50 @@ func (b base) list(t *testing.T, organization uuid.UUID) map[string]integrations
 	return byName
 }
 
+func TestApplyIntegrations(t *testing.T) {
+	b := newBase(t)
+	organization := uuid.New()
+	one, two := example(organization, uuid.New(), "one"), example(organization, uuid.New(), "two")
+	apply := func(dryRun bool, list ...integrations.Integration) (actions []string, err error) {
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, runlog.ApplyOptions{By: "kari", DryRun: dryRun})
+		for _, c := range changes {
+			actions = append(actions, string(c.Action))
+		}
+		return actions, err
+	}
+	got, err := apply(true, one, two)
+	require.NoError(t, err)
+	require.Equal(t, []string{"created", "created"}, got)
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, one.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound, "a dry run stores nothing")
+
+	_, err = apply(false, one, two)
+	require.NoError(t, err)
+	two.Policy.MaxRetries = 1
+	got, err = apply(false, one, two)
+	require.NoError(t, err)
+	require.Equal(t, []string{"unchanged", "updated"}, got)
+	stored, err := runlog.LoadIntegration(t.Context(), b.worker, organization, two.ID)
+	require.NoError(t, err)
+	require.Equal(t, 1, stored.Policy.MaxRetries)
+	all, err := runlog.ListIntegrations(t.Context(), b.operator, organization)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+
+	three := example(organization, uuid.New(), "three")
+	_, err = apply(false, three, example(organization, uuid.New(), "one"))
+	require.ErrorContains(t, err, "another integration of that name")
+	_, err = apply(false, three, example(uuid.New(), one.ID, "stolen"))
+	require.ErrorContains(t, err, "belongs to another organization")
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, three.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
+	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, runlog.ApplyOptions{By: "x"})
+	require.ErrorContains(t, err, "ledgerline_operator")
+	three.Credentials = map[string]integrations.Ref{"token": "plain"}
+	_, err = apply(false, three)
+	require.Error(t, err, "the database too refuses a secret in the place of a reference")
+}
+
 func TestPrune(t *testing.T) {
 	b := newBase(t)
 	organization, other := uuid.New(), uuid.New()
@@ -64,7 +108,7 @@ func TestPrune(t *testing.T) {
 	require.Equal(t, []string{"two: created", "one: removed", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, two))
 }
 
-// What a schedule should have done is asked from the time on since when it is
+// Runs are expected from the time on since when a schedule is
 // as it is; a pause outlives changes and ends with the schedule.
 func TestScheduleSinceAndPause(t *testing.T) {
 	b := newBase(t)

@@ -47,9 +47,9 @@ func TestImportEntries(t *testing.T) {
 		require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.accounting_entries WHERE organization_id = $1", organization).Scan(&n))
 		return n
 	}
-	fault := errors.New("line 12001 is wrong")
-	_, err := load(12000, nil, fault)
-	require.ErrorIs(t, err, fault)
+	wrong := errors.New("line 12001 is wrong")
+	_, err := load(12000, nil, wrong)
+	require.ErrorIs(t, err, wrong)
 	require.Zero(t, count(), "all or none, also after full batches")
 
 	done, err := load(12001, nil, nil)

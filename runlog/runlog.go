@@ -59,7 +59,7 @@ const setOrganization = `SELECT set_config('app.organization_id', $1, true)`
 // default. A statement is given up after 15 s and a wait for a lock after 5 s, since
 // callers try again.
 func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Pool, error) {
-	config, err := configOf(databaseURL)
+	config, err := poolConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Poo
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-func configOf(databaseURL string) (*pgxpool.Config, error) {
+func poolConfig(databaseURL string) (*pgxpool.Config, error) {
 	if strings.TrimSpace(databaseURL) == "" {
 		return nil, errors.New("no database address: set DATABASE_URL, such as postgres://user@host:5432/ledgerline, or --database-url")
 	}

@@ -40,7 +40,7 @@ func tokenUntil(end time.Time) expiry.Secret {
 }
 
 // What is stored comes back to monitors and to people, and is gone when the
-// secret has no end any more or the integration no such secret.
+// secret no longer has an end, or the integration no longer has the secret.
 func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)

@@ -31,7 +31,7 @@ type hostile struct {
 	transient bool   // and not a SourceError
 }
 
-// quietly is harm that goes on after every refusal.
+// quietly is harm that continues after every refusal.
 func quietly(statements ...string) string {
 	var b strings.Builder
 	for _, s := range statements {
@@ -47,7 +47,7 @@ const copyAll = `FOR o IN SELECT * FROM ledgerline.organizations() LOOP
 	INSERT INTO books.stolen SELECT 'entry', x::text FROM ledgerline.export_entries x;
 END LOOP`
 
-// readOnlyCopy tries each organization that it was told of, and steals by an error's text,
+// readOnlyCopy tries each organization that it knows of, and steals by an error's text,
 // since it cannot write.
 const readOnlyCopy = `FOR o IN SELECT id FROM books.known LOOP
 	PERFORM set_config('app.organization_id', o::text, false);
@@ -84,7 +84,7 @@ var attacks = map[string]hostile{
 	"says that memory is out":             {harm: "RAISE 'bye' USING ERRCODE = '53200';", transient: true},
 	"says that a lock is taken":           {harm: "RAISE 'bye' USING ERRCODE = '55P03';", transient: true},
 	"says that it lost against a standby": {harm: "RAISE E'bye\\r\\n' USING ERRCODE = '40001';", transient: true},
-	"sleeps for ever":                     {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
+	"sleeps forever":                     {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"sleeps and turns the clock off":      {harm: "PERFORM set_config('statement_timeout', '0', false); PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"cannot be cancelled":                 {harm: "PERFORM set_config('client_connection_check_interval', '0', false); LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;", refused: "reading it took longer than"},
 	"more rows than there may be":         {column: "rows", refused: "it has more than 1000 entries to read"},
@@ -179,13 +179,13 @@ func TestHostileSource(t *testing.T) {
 				_, err = runlog.PreviewExport(t.Context(), b.operator, sourcesLike(t, b, "o"), e, x, 500)
 			}
 			for _, err := range []error{err, planErr} {
-				var fault *runlog.SourceError
+				var sourceError *runlog.SourceError
 				switch {
 				case a.transient:
 					require.True(t, runlog.IsTransient(err), "%v", err)
-					require.False(t, errors.As(err, &fault))
+					require.False(t, errors.As(err, &sourceError))
 				case a.refused != "":
-					require.ErrorAs(t, err, &fault, "%v", err)
+					require.ErrorAs(t, err, &sourceError, "%v", err)
 					require.ErrorContains(t, err, a.refused)
 				default:
 					require.NoError(t, err)
@@ -294,12 +294,12 @@ func (c cling) test(t *testing.T, b books, server *devstack.Postgres) {
 		}, time.Minute, 200*time.Millisecond)
 		return
 	}
-	var fault *runlog.SourceError
-	require.ErrorAs(t, plan("bad"), &fault)
+	var sourceError *runlog.SourceError
+	require.ErrorAs(t, plan("bad"), &sourceError)
 	if c.left {
 		for _, view := range []string{"bad", "good"} {
 			err := plan(view)
-			require.ErrorAs(t, err, &fault)
+			require.ErrorAs(t, err, &sourceError)
 			require.ErrorContains(t, err, "and cannot be ended")
 			require.ErrorContains(t, err, "SELECT pg_terminate_backend(")
 			require.Equal(t, 1, running(), "sessions do not add up")

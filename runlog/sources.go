@@ -58,7 +58,7 @@ const largestMessage = 1 << 20
 // perhaps of another database; "" is none. databaseURL is Ledgerline's own, as
 // for [Open]. It connects to neither.
 func NewSources(sourceURL, databaseURL string) (*Sources, error) {
-	own, err := configOf(databaseURL)
+	own, err := poolConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}

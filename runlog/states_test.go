@@ -22,7 +22,7 @@ func texts[T ~string](list []T) (out []string) {
 	return out
 }
 
-// What the program calls a state is what the database takes for one.
+// Each type has the values that the CHECK of its column allows.
 func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
