@@ -84,7 +84,7 @@ var attacks = map[string]hostile{
 	"says that memory is out":             {harm: "RAISE 'bye' USING ERRCODE = '53200';", transient: true},
 	"says that a lock is taken":           {harm: "RAISE 'bye' USING ERRCODE = '55P03';", transient: true},
 	"says that it lost against a standby": {harm: "RAISE E'bye\\r\\n' USING ERRCODE = '40001';", transient: true},
-	"sleeps forever":                     {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
+	"sleeps forever":                      {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"sleeps and turns the clock off":      {harm: "PERFORM set_config('statement_timeout', '0', false); PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"cannot be cancelled":                 {harm: "PERFORM set_config('client_connection_check_interval', '0', false); LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;", refused: "reading it took longer than"},
 	"more rows than there may be":         {column: "rows", refused: "it has more than 1000 entries to read"},
