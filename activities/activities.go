@@ -233,7 +233,7 @@ type Answer struct {
 
 // margin is how long before the server's deadline a call is cut off, so that
 // the worker is still there to report: an error that is returned less than
-// about 30 ms before the deadline is lost (measured, temporal.md §3).
+// about 30 ms before the deadline is lost (measured on a dev server).
 func margin(attempt time.Duration) time.Duration {
 	return min(max(attempt/20, 50*time.Millisecond), 500*time.Millisecond)
 }

@@ -51,7 +51,7 @@ func (a *Activities) masked(ctx context.Context, r *redact.Redactor, answer Answ
 				done <- nil
 			}
 		}()
-		masked, _ := r.JSONContext(ctx, body)
+		masked, _ := r.JSON(ctx, body)
 		done <- masked
 	}()
 	select {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -105,19 +106,12 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 	}
 	c.in = Invocation{OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: adapter, Policy: classify.DefaultPolicy()}
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(discard{})
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	c.env = suite.NewTestActivityEnvironment()
 	c.env.RegisterActivity(c.acts.Call)
 	c.env.RegisterActivity(c.acts.Mirror)
 	return c
 }
-
-type discard struct{}
-
-func (discard) Debug(string, ...any) {}
-func (discard) Info(string, ...any)  {}
-func (discard) Warn(string, ...any)  {}
-func (discard) Error(string, ...any) {}
 
 func (c *careless) serve(conn net.Conn) {
 	defer conn.Close()

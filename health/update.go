@@ -12,8 +12,8 @@ type Update struct {
 }
 
 // Lasts reports whether the last observation shows trouble that has lasted so long
-// that people must hear of it; see [Record.Lasts].
+// that people must hear of it; see [Record.persists].
 func (u Update) Lasts() bool {
 	n := len(u.Observations)
-	return n > 0 && u.Record.Lasts(u.Observations[n-1])
+	return n > 0 && u.Record.persists(u.Observations[n-1])
 }

@@ -104,7 +104,7 @@ func TestHostileInvocations(t *testing.T) {
 // attempt makes one, as a workflow would that does not check its input.
 func attempt(b *bench, in activities.Invocation) error {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(b.acts.Call)
 	_, err := env.ExecuteActivity(b.acts.Call, in)
@@ -152,7 +152,7 @@ func TestInputAgainstTheIntegration(t *testing.T) {
 // the test.
 func environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	workflows.Register(env, &activities.Activities{})

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -76,7 +77,7 @@ func newBench(t *testing.T) *bench {
 		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
 	}
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
 	acts.Now, acts.Claims, b.acts = b.env.Now, b.memory(), acts
@@ -119,12 +120,8 @@ func (b *bench) memory() activities.ClaimStore {
 	}
 }
 
-type silent struct{}
-
-func (silent) Debug(string, ...any) {}
-func (silent) Info(string, ...any)  {}
-func (silent) Warn(string, ...any)  {}
-func (silent) Error(string, ...any) {}
+// silent drops what the SDK says.
+var silent = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 func (b *bench) invocation() activities.Invocation {
 	return activities.Invocation{
@@ -402,7 +399,7 @@ func TestQuestionsOfCallsAreProved(t *testing.T) {
 	b.made(t, strings.NewReplacer("k1", "there1", "k2", "there2").Replace(mutation))
 	b.sandbox.Script(
 		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Act: true, Status: 500, Body: `{"errors":[{"message":"no"}]}`}, // its work has ended
-		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, LookUp: sandbox.Empty},
+		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, Lookup: sandbox.Empty},
 	)
 	in := b.invocation()
 	in.Operation, in.Body = adapters.Call, json.RawMessage(mutation)
@@ -639,7 +636,7 @@ func TestPanicIsContained(t *testing.T) {
 		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
 	}
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	b.env = suite.NewTestWorkflowEnvironment()
 	workflows.Register(b.env, acts)
 	out := b.run(t, in)

@@ -141,7 +141,7 @@ func (m *month) run(t *testing.T, length time.Duration, events ...event) {
 	now, end := m.began, m.began.Add(length)
 	for !m.ended {
 		var suite testsuite.WorkflowTestSuite
-		suite.SetLogger(silent{})
+		suite.SetLogger(silent)
 		env := suite.NewTestWorkflowEnvironment()
 		env.SetTestTimeout(time.Minute)
 		env.SetStartTime(now)

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,26 +38,17 @@ func bare(ctx workflow.Context) error {
 // same server, same process, same concurrency, eager start and eager activities
 // for both. The invocations really call the vendor's sandbox over HTTP.
 func invocation(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, c, pool, err := s.connect(ctx, 4)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
+	defer pool.Close()
 	organization := uuid.New()
 	list, err := stack.Apply(ctx, organization, "{maxRetries: 3}")
 	if err != nil {
 		return err
 	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	acts.Secrets = stack.SecretStore()
+	acts := newActivities(stack, pool)
 	defer acts.Client.CloseIdle()
 	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(ours, acts)

@@ -479,11 +479,11 @@ func (r *run) checkClosed(closed exports.Export) {
 	if e.ErrorClass == "" {
 		require.Zero(t, count["planned"], "a run that went to its end has left entries: %+v", r.progress)
 	}
-	before, err := runlog.LoadExport(context.Background(), r.w.worker, r.w.org, closed.ID)
+	before, err := runlog.LoadExport(context.Background(), r.w.database.Worker, r.w.org, closed.ID)
 	require.NoError(t, err)
 	other := before
 	other.ErrorClass = "permanent"
-	again, err := runlog.CloseExport(context.Background(), r.w.worker, other)
+	again, err := runlog.CloseExport(context.Background(), r.w.database.Worker, other)
 	require.NoError(t, err)
 	require.Equal(t, before, again, "closing again changes nothing")
 }

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -100,7 +101,7 @@ func (t *task) start() bool {
 	t.cancel, t.at, t.on, t.done = cancel, make(chan string), make(chan struct{}), make(chan struct{})
 	t.began, t.real = t.w.clock.Now(), time.Now()
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
 	env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx, Interceptors: []interceptor.WorkerInterceptor{&informer{task: t}}})
 	acts := t.activities()
@@ -219,7 +220,7 @@ func (s store) Begin(ctx context.Context) (pgx.Tx, error) {
 		return nil, errDown
 	}
 	ctx = context.WithoutCancel(ctx)
-	tx, err := s.t.w.begin(ctx, s.t.w.worker)
+	tx, err := s.t.w.begin(ctx, s.t.w.database.Worker)
 	if err != nil {
 		return nil, err
 	}
@@ -381,11 +382,3 @@ func (o *outbound) GetHeartbeatDetails(_ context.Context, into ...any) error {
 	}
 	return json.Unmarshal(raw, into[0])
 }
-
-// quiet drops what the SDK says.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}

@@ -31,7 +31,7 @@ func (s *soak) clean(ctx context.Context, histories []told) error {
 		for _, list := range canaries {
 			for name, value := range list {
 				if i := strings.Index(text, value); i >= 0 {
-					s.violated("I6 %s holds %s: …%q", place, name, text[max(0, i-80):i])
+					s.violated("clean: %s holds %s: …%q", place, name, text[max(0, i-80):i])
 				}
 			}
 		}
@@ -41,7 +41,7 @@ func (s *soak) clean(ctx context.Context, histories []told) error {
 		look(place, text, secrets, texts)
 		for _, word := range []string{"DATA RACE", "panic:", "goroutine 1 [", "nondeterminis", "TMPRL1100", "ended by itself"} {
 			if i := strings.Index(text, word); i >= 0 {
-				s.violated("I14 %s: …%s", place, text[max(0, i-300):min(len(text), i+600)])
+				s.violated("clean: %s: …%s", place, text[max(0, i-300):min(len(text), i+600)])
 			}
 		}
 	}
