@@ -2,6 +2,7 @@ package runlog_test
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -27,6 +29,7 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
 	healthStates := texts([]health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive})
+	incidents := slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool { return c.Effect() != notify.OpensIncident })
 	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
 	for _, c := range []struct {
 		table, constraint string
@@ -45,6 +48,10 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		{"integration_secrets", "source_is_known", texts([]expiry.Source{expiry.File, expiry.Token})},
 		{"notification_channels", "kind_is_known", texts([]integrations.ChannelKind{integrations.WebhookChannel, integrations.EmailChannel})},
 		{"quota_usage", "purpose_is_known", texts(limits.Purposes())},
+		{"schedule_ticks", "result_is_known", texts(exports.TickResults)},
+		{"notification_deliveries", "state_is_known", texts(notify.DeliveryStates)},
+		{"notifications", "cause_is_known", texts(notify.Causes())},
+		{"incidents", "cause_has_an_end", texts(incidents)},
 	} {
 		var definition string
 		err := b.admin.QueryRow(t.Context(), `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = ('ledgerline.' || $1)::regclass AND conname = $2`,
