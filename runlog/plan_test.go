@@ -32,7 +32,7 @@ func booksOn(t *testing.T, server *devstack.Postgres) books {
 	b.spec = integrations.Integration{
 		OrganizationID: b.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(),
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return b
 }
