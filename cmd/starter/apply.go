@@ -50,7 +50,7 @@ the same file again: it does what is left.`,
 			o.By = whoami()
 			done, err := a.apply(c.Context(), pool, file.Integrations, o)
 			if err == nil || len(done) > 0 {
-				tellApplied(c.ErrOrStderr(), done, o)
+				printApplyNotes(c.ErrOrStderr(), done, o)
 			}
 			if err != nil {
 				return err
@@ -76,13 +76,13 @@ the same file again: it does what is left.`,
 	return c
 }
 
-// applied is what became of an integration and of its schedule.
-type applied struct {
+// applyResult is what became of an integration and of its schedule.
+type applyResult struct {
 	runlog.Change
-	Schedule *appliedSchedule `json:"schedule,omitempty"`
+	Schedule *scheduleResult `json:"schedule,omitempty"`
 }
 
-type appliedSchedule struct {
+type scheduleResult struct {
 	Action   string          `json:"action"` // created, updated, unchanged, removed
 	Schedule string          `json:"schedule,omitempty"`
 	Paused   bool            `json:"paused,omitempty"`
@@ -90,17 +90,17 @@ type appliedSchedule struct {
 	Remarks  []string        `json:"remarks,omitempty"`
 }
 
-// scheduleStep is something to do in Temporal.
-type scheduleStep struct {
+// scheduleChange is something to do in Temporal.
+type scheduleChange struct {
 	in     integrations.Integration
 	remove bool // also of an integration that was removed by an apply that was cut off
-	result *appliedSchedule
+	result *scheduleResult
 }
 
 // apply checks, stores and then lets Temporal follow. Rows come first because
 // they are the truth: a schedule without a row would start runs that nobody
 // knows, and a row without its schedule is set right by the next apply.
-func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applied, error) {
+func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applyResult, error) {
 	if err := a.checkSources(ctx, list); err != nil {
 		return nil, fmt.Errorf("nothing was applied:\n%w", err)
 	}
@@ -110,11 +110,11 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
-	done := make([]applied, len(changes))
+	done := make([]applyResult, len(changes))
 	for i, c := range changes {
 		done[i].Change = c
 	}
-	steps, err := scheduleSteps(ctx, pool, list, done)
+	steps, err := scheduleChanges(ctx, pool, list, done)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
@@ -126,7 +126,7 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 		defer temporal.Close()
 	}
 	for i := range steps {
-		if err := steps[i].take(ctx, pool, temporal, true); err != nil {
+		if err := steps[i].apply(ctx, pool, temporal, true); err != nil {
 			return nil, fmt.Errorf("nothing was applied: schedule of %s: %w", steps[i].in.Name, err)
 		}
 	}
@@ -140,8 +140,8 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 		done[i].Change = c // somebody else may have applied meanwhile
 	}
 	for i := range steps {
-		if err := steps[i].take(ctx, pool, temporal, false); err != nil {
-			return done, cutOff(steps, i, err)
+		if err := steps[i].apply(ctx, pool, temporal, false); err != nil {
+			return done, partialApplyError(steps, i, err)
 		}
 	}
 	return done, nil
@@ -182,9 +182,9 @@ func (a *app) checkSources(ctx context.Context, list []integrations.Integration)
 	return errors.Join(faults...)
 }
 
-// scheduleSteps lists what there may be to do in Temporal, what goes away
+// scheduleChanges lists what there may be to do in Temporal, what goes away
 // first, and hangs the results on the changes.
-func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.Integration, done []applied) (steps []scheduleStep, err error) {
+func scheduleChanges(ctx context.Context, db runlog.Beginner, list []integrations.Integration, done []applyResult) (steps []scheduleChange, err error) {
 	before := make(map[uuid.UUID]integrations.Integration)
 	var gone []runlog.IntegrationRecord
 	seen := make(map[uuid.UUID]bool)
@@ -206,7 +206,7 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 		}
 		gone = append(gone, removed...)
 	}
-	var makes []scheduleStep
+	var makes []scheduleChange
 	inFile := make(map[uuid.UUID]bool)
 	for i := range done {
 		was := before[done[i].IntegrationID]
@@ -215,24 +215,24 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 			inFile[list[i].ID] = true
 			// Also without a schedule before and now: one may be left over.
 			if list[i].Schedule != nil || was.Schedule != nil {
-				done[i].Schedule = &appliedSchedule{}
-				makes = append(makes, scheduleStep{in: list[i], result: done[i].Schedule})
+				done[i].Schedule = &scheduleResult{}
+				makes = append(makes, scheduleChange{in: list[i], result: done[i].Schedule})
 			}
 		case done[i].Action == "removed" && was.Schedule != nil:
-			done[i].Schedule = &appliedSchedule{}
-			steps = append(steps, scheduleStep{in: was, remove: true, result: done[i].Schedule})
+			done[i].Schedule = &scheduleResult{}
+			steps = append(steps, scheduleChange{in: was, remove: true, result: done[i].Schedule})
 		}
 	}
 	for _, k := range gone {
 		if k.Schedule != nil && !inFile[k.ID] {
-			steps = append(steps, scheduleStep{in: k.Integration, remove: true, result: &appliedSchedule{}})
+			steps = append(steps, scheduleChange{in: k.Integration, remove: true, result: &scheduleResult{}})
 		}
 	}
 	return append(steps, makes...), nil
 }
 
-// take does the step, or with dryRun finds out what it would do.
-func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal client.Client, dryRun bool) (err error) {
+// apply does the step, or with dryRun finds out what it would do.
+func (s *scheduleChange) apply(ctx context.Context, db runlog.Beginner, temporal client.Client, dryRun bool) (err error) {
 	in := s.in
 	if s.remove {
 		s.result.Action, err = engine.RemoveSchedule(ctx, temporal, in.OrganizationID, in.ID, dryRun)
@@ -252,16 +252,16 @@ func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal cl
 		return err
 	}
 	now := time.Now()
-	*s.result = appliedSchedule{
+	*s.result = scheduleResult{
 		Action: s.result.Action, Schedule: in.Schedule.String(), Paused: p != nil,
 		Next: engine.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
 	}
 	return nil
 }
 
-// cutOff says what is done and what is not after step i failed.
-func cutOff(steps []scheduleStep, i int, err error) error {
-	names := func(list []scheduleStep) string {
+// partialApplyError says what is done and what is not after step i failed.
+func partialApplyError(steps []scheduleChange, i int, err error) error {
+	names := func(list []scheduleChange) string {
 		var out []string
 		for _, s := range list {
 			out = append(out, s.in.Name)
@@ -275,8 +275,8 @@ func cutOff(steps []scheduleStep, i int, err error) error {
 		names(steps[:i]), names(steps[i:]), steps[i].in.Name, err)
 }
 
-// tellApplied says in words what the table does not show.
-func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
+// printApplyNotes says in words what the table does not show.
+func printApplyNotes(w io.Writer, done []applyResult, o runlog.ApplyOptions) {
 	if o.DryRun {
 		say(w, "dry run: nothing was changed")
 	}

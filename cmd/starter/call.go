@@ -81,7 +81,7 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 				return err
 			}
 			defer pool.Close()
-			spec, err := find(ctx, pool, organization, integration)
+			spec, err := findIntegration(ctx, pool, organization, integration)
 			if err != nil {
 				return err
 			}
@@ -110,7 +110,7 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 				return err
 			}
 			if exitStatus {
-				return status(outcome)
+				return outcomeStatus(outcome)
 			}
 			return nil
 		},
@@ -128,8 +128,8 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 	return c
 }
 
-// status maps a failure to an exit code.
-func status(o workflows.Outcome) error {
+// outcomeStatus maps a failure to an exit code.
+func outcomeStatus(o workflows.Outcome) error {
 	switch {
 	case o.OK:
 		return nil

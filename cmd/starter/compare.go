@@ -10,41 +10,41 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// sight is what the vendor is found to have of an entry.
-type sight int
+// match is what the vendor is found to have of an entry.
+type match int
 
 const (
-	missing   sight = iota
-	there           // once, with the same amount where the vendor gives it
-	twice           // or more often
-	otherwise       // with another amount
-	elsewhere       // not under its key, but something may be it, such as a posted line
+	matchNone        match = iota
+	matchExact             // once, with the same amount where the vendor gives it
+	matchDuplicate         // or more often
+	matchOtherAmount       // with another amount
+	matchElsewhere         // not under its key, but something may be it, such as a posted line
 )
 
-func sightOf(r runlog.EntryRecord, f adapters.Found) sight {
+func matchOf(r runlog.EntryRecord, f adapters.Found) match {
 	switch {
 	case f.Count > 1:
-		return twice
+		return matchDuplicate
 	case f.Count == 1 && f.Amount != "" && !adapters.SameAmount(r.Amount, f.Amount):
-		return otherwise
+		return matchOtherAmount
 	case f.Count == 1:
-		return there
+		return matchExact
 	case f.Elsewhere != "":
-		return elsewhere
+		return matchElsewhere
 	}
-	return missing
+	return matchNone
 }
 
-// says is what was found, for people.
-func (s sight) says(r runlog.EntryRecord, f adapters.Found) string {
+// describe is what was found, for people.
+func (s match) describe(r runlog.EntryRecord, f adapters.Found) string {
 	switch s {
-	case there:
+	case matchExact:
 		return "it is there"
-	case twice:
+	case matchDuplicate:
 		return fmt.Sprintf("it is there %d times", f.Count)
-	case otherwise:
+	case matchOtherAmount:
 		return fmt.Sprintf("it is there with amount %s, and here it has %s", f.Amount, r.Amount)
-	case elsewhere:
+	case matchElsewhere:
 		return "it is not there under its key, and " + f.Elsewhere
 	}
 	if r.OpenUntil != nil {
@@ -53,23 +53,23 @@ func (s sight) says(r runlog.EntryRecord, f adapters.Found) string {
 	return "it is not there"
 }
 
-// group is what the record holds of an entry, as far as it matters here.
-type group int
+// recordGroup is what the record holds of an entry, as far as it matters here.
+type recordGroup int
 
 const (
-	isExported group = iota
-	isOpen           // sent or unknown: only the vendor can tell
-	isNot            // planned, rejected or not on record: it must not be there
+	groupExported    recordGroup = iota
+	groupOpen                    // sent or unknown: only the vendor can tell
+	groupNotExported             // planned, rejected or not on record: it must not be there
 )
 
-func groupOf(r runlog.EntryRecord) group {
+func groupOf(r runlog.EntryRecord) recordGroup {
 	switch r.State {
 	case exports.Exported:
-		return isExported
+		return groupExported
 	case exports.Sent, exports.Unknown:
-		return isOpen
+		return groupOpen
 	}
-	return isNot
+	return groupNotExported
 }
 
 // difference is an entry of which record and vendor do not say the same, or of
@@ -83,12 +83,12 @@ type difference struct {
 	Found     *adapters.Found    `json:"found,omitempty"`
 }
 
-// comparison is of a record with a vendor's books. A strict one is with a record
+// vendorComparison is of a record with a vendor's books. A strict one is with a record
 // that may have lost what was exported: the vendor must not have more than it
 // says. One that adopts takes into the record what the vendor has more.
-type comparison struct {
+type vendorComparison struct {
 	strict, adopts bool
-	seen           map[group]map[sight]int
+	counts         map[recordGroup]map[match]int
 	differences    []difference
 	keep           int // most differences that are kept; 0 is all
 	more           int // that were not kept
@@ -96,32 +96,32 @@ type comparison struct {
 }
 
 // add compares an entry.
-func (c *comparison) add(r runlog.EntryRecord, f adapters.Found) {
-	g, s := groupOf(r), sightOf(r, f)
-	if c.seen == nil {
-		c.seen = map[group]map[sight]int{isExported: {}, isOpen: {}, isNot: {}}
+func (c *vendorComparison) add(r runlog.EntryRecord, f adapters.Found) {
+	g, s := groupOf(r), matchOf(r, f)
+	if c.counts == nil {
+		c.counts = map[recordGroup]map[match]int{groupExported: {}, groupOpen: {}, groupNotExported: {}}
 	}
-	c.seen[g][s]++
+	c.counts[g][s]++
 	switch {
-	case g == isExported && (s == there || s == elsewhere): // to be posted is the usual end of an entry
+	case g == groupExported && (s == matchExact || s == matchElsewhere): // to be posted is the usual end of an entry
 		return
-	case g == isNot && s == missing:
+	case g == groupNotExported && s == matchNone:
 		return
 	}
-	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: new(bool), Says: s.says(r, f)}
-	if g == isOpen && (s == missing || !c.strict && (s == there || s == elsewhere)) {
+	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: new(bool), Says: s.describe(r, f)}
+	if g == groupOpen && (s == matchNone || !c.strict && (s == matchExact || s == matchElsewhere)) {
 		d.Agrees = nil
 	}
 	if f != (adapters.Found{}) {
 		d.Found = &f
 	}
-	if c.adopts && g != isExported && s != missing {
+	if c.adopts && g != groupExported && s != matchNone {
 		a := runlog.Adoption{EntryRecord: r, Reference: f.Reference}
-		if s == otherwise || s == elsewhere {
+		if s == matchOtherAmount || s == matchElsewhere {
 			a.Doubt = d.Says
 		}
 		c.adoptions = append(c.adoptions, a)
-		if s == there {
+		if s == matchExact {
 			return
 		}
 	}
@@ -132,34 +132,34 @@ func (c *comparison) add(r runlog.EntryRecord, f adapters.Found) {
 	c.differences = append(c.differences, d)
 }
 
-// findings say what was counted.
-func (c *comparison) findings() []finding {
-	total := func(n map[sight]int) (sum int) {
+// checks say what was counted.
+func (c *vendorComparison) checks() []proofCheck {
+	total := func(n map[match]int) (sum int) {
 		for _, k := range n {
 			sum += k
 		}
 		return sum
 	}
-	counted := func(n map[sight]int, missed string) string {
-		s := fmt.Sprintf("%d of %d are there, %d %s, %d more than once, %d with another amount", n[there]+n[twice]+n[otherwise], total(n), n[missing], missed, n[twice], n[otherwise])
-		if n[elsewhere] > 0 {
-			s += fmt.Sprintf(", %d perhaps elsewhere", n[elsewhere])
+	counted := func(n map[match]int, missed string) string {
+		s := fmt.Sprintf("%d of %d are there, %d %s, %d more than once, %d with another amount", n[matchExact]+n[matchDuplicate]+n[matchOtherAmount], total(n), n[matchNone], missed, n[matchDuplicate], n[matchOtherAmount])
+		if n[matchElsewhere] > 0 {
+			s += fmt.Sprintf(", %d perhaps elsewhere", n[matchElsewhere])
 		}
 		return s
 	}
-	n := c.seen[isExported]
+	n := c.counts[groupExported]
 	evidence := counted(n, "missing")
-	if n[elsewhere] > 0 {
+	if n[matchElsewhere] > 0 {
 		evidence += ", such as posted lines, whose amounts are not compared"
 	}
-	all := []finding{compared("vendor", n[missing]+n[twice]+n[otherwise] == 0, "%s", evidence)}
-	if n = c.seen[isNot]; total(n) > 0 {
-		agrees := n[twice]+n[otherwise]+n[elsewhere] == 0 && (n[there] == 0 || c.adopts)
-		all = append(all, compared("not exported", agrees, "planned, rejected or not on record: %s", counted(n, "not there")))
+	all := []proofCheck{checked("vendor", n[matchNone]+n[matchDuplicate]+n[matchOtherAmount] == 0, "%s", evidence)}
+	if n = c.counts[groupNotExported]; total(n) > 0 {
+		agrees := n[matchDuplicate]+n[matchOtherAmount]+n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)
+		all = append(all, checked("not exported", agrees, "planned, rejected or not on record: %s", counted(n, "not there")))
 	}
-	if n = c.seen[isOpen]; total(n) > 0 {
-		f := compared("open", n[twice]+n[otherwise] == 0 && (!c.strict || n[elsewhere] == 0 && (n[there] == 0 || c.adopts)), "sent or unknown: %s", counted(n, "not there"))
-		if *f.Agrees && (n[missing] > 0 || !c.strict) {
+	if n = c.counts[groupOpen]; total(n) > 0 {
+		f := checked("open", n[matchDuplicate]+n[matchOtherAmount] == 0 && (!c.strict || n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)), "sent or unknown: %s", counted(n, "not there"))
+		if *f.Agrees && (n[matchNone] > 0 || !c.strict) {
 			f.Agrees = nil // the record does not say what should be there
 		}
 		all = append(all, f)
@@ -168,7 +168,7 @@ func (c *comparison) findings() []finding {
 }
 
 // table lists the differences for people.
-func (c *comparison) table() [][]string {
+func (c *vendorComparison) table() [][]string {
 	rows := [][]string{{"VOUCHER", "ENTRY", "ON RECORD", "AT THE VENDOR"}}
 	for _, d := range c.differences {
 		state := string(d.State)

@@ -40,7 +40,7 @@ Blanks around a value are dropped, also no-break ones; an ID, account or voucher
 with a character that does not show is refused.
 
 Everything that is wrong with a file is reported with line and column, the first
-` + fmt.Sprint(maxFaults) + ` at length. A voucher that does not sum to zero is stored and named: its
+` + fmt.Sprint(maxErrors) + ` at length. A voucher that does not sum to zero is stored and named: its
 other lines may come with another file.`,
 		Example: `  starter entries import --org $ORG --file entries.csv
   produce | starter entries import --org $ORG --file - --format jsonl`,
@@ -61,14 +61,14 @@ other lines may come with another file.`,
 				bar.set(bytes, fmt.Sprintf("%d entries", entries))
 			}))
 			bar.end()
-			var faults fileFaults
+			var faults fileError
 			switch {
 			case errors.As(err, &faults):
 				return usage("nothing was imported:\n%w", err)
 			case err != nil:
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
-			unbalanced(c.ErrOrStderr(), done)
+			warnUnbalanced(c.ErrOrStderr(), done)
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), done)
 			}
@@ -106,8 +106,8 @@ func openEntries(c *cobra.Command, file, format string) (in io.ReadCloser, size 
 	return f, size, nil
 }
 
-// checkedEntry is what entries check -o json prints of an entry.
-type checkedEntry struct {
+// entryJSON is what entries check -o json prints of an entry.
+type entryJSON struct {
 	EntryID    string            `json:"entryId"`
 	VoucherID  string            `json:"voucherId"`
 	Date       string            `json:"entryDate"` // 2026-10-31
@@ -133,17 +133,17 @@ Exit code 2 if anything is wrong with it.`,
 				return err
 			}
 			defer in.Close()
-			list := []checkedEntry{}
+			list := []entryJSON{}
 			rows := [][]string{{"ENTRY", "VOUCHER", "DATE", "ACCOUNT", "AMOUNT", "CURRENCY", "TEXT", "DIMENSIONS"}}
 			for e, err := range readEntries(file, format, in, func(int, int) {}) {
-				var faults fileFaults
+				var faults fileError
 				if errors.As(err, &faults) {
 					return usage("the file cannot be imported:\n%w", err)
 				} else if err != nil {
 					return err
 				}
 				date := e.Date.Format(time.DateOnly)
-				list = append(list, checkedEntry{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
+				list = append(list, entryJSON{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
 				dimensions := ""
 				for _, name := range slices.Sorted(maps.Keys(e.Dimensions)) {
 					dimensions += name + "=" + e.Dimensions[name] + " "
@@ -160,8 +160,8 @@ Exit code 2 if anything is wrong with it.`,
 	return c
 }
 
-// unbalanced warns of vouchers that an export would reject as they are.
-func unbalanced(w io.Writer, done runlog.ImportResult) {
+// warnUnbalanced warns of vouchers that an export would reject as they are.
+func warnUnbalanced(w io.Writer, done runlog.ImportResult) {
 	if done.Unbalanced == 0 {
 		return
 	}

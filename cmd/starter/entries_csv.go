@@ -15,7 +15,7 @@ import (
 // csv reads a file whose first line names the columns. It returns false if
 // nobody wants more.
 func (r *entryReader) csv(b *bufio.Reader) (goOn bool, err error) {
-	source := &record{Reader: b, left: maxRecord}
+	source := &recordReader{Reader: b, left: maxRecord}
 	in := csv.NewReader(source)
 	in.FieldsPerRecord, in.ReuseRecord = -1, true
 	head, err := in.Read()
@@ -28,18 +28,18 @@ func (r *entryReader) csv(b *bufio.Reader) (goOn bool, err error) {
 		name = strings.ToLower(plain.Trim(name))
 		switch {
 		case !slices.Contains(entryColumns, name):
-			r.fault(line, column, "column %q; known are %s", clip(name, 60), strings.Join(entryColumns, ", "))
+			r.errorf(line, column, "column %q; known are %s", clip(name, 60), strings.Join(entryColumns, ", "))
 		case slices.Contains(names, name):
-			r.fault(line, column, "column %s stands here twice", name)
+			r.errorf(line, column, "column %s stands here twice", name)
 		}
 		names = append(names, name)
 	}
 	for _, name := range required {
 		if !slices.Contains(names, name) {
-			r.fault(1, 1, "column %s is missing; the first line must name it", name)
+			r.errorf(1, 1, "column %s is missing; the first line must name it", name)
 		}
 	}
-	if len(r.faults) > 0 {
+	if len(r.errs) > 0 {
 		return true, nil // every line would be wrong
 	}
 	for line := 1; ; {
@@ -55,7 +55,7 @@ func (r *entryReader) csv(b *bufio.Reader) (goOn bool, err error) {
 		line, column = in.FieldPos(0)
 		if len(values) > len(names) {
 			line, column := in.FieldPos(len(names))
-			r.fault(line, column, "%d values for %d columns; quote a value that has a comma inside", len(values), len(names))
+			r.errorf(line, column, "%d values for %d columns; quote a value that has a comma inside", len(values), len(names))
 			continue
 		}
 		cells := make(map[string]cell, len(names))
@@ -65,7 +65,7 @@ func (r *entryReader) csv(b *bufio.Reader) (goOn bool, err error) {
 			if names[i] == "dimensions" && c.text != "" {
 				fields, bad := members([]byte(c.text))
 				if bad != nil {
-					r.fault(line, column, `dimensions: not a JSON object: %v; want one such as {"department": "10"}`, bad)
+					r.errorf(line, column, `dimensions: not a JSON object: %v; want one such as {"department": "10"}`, bad)
 					c.text = ""
 				} else {
 					c.kind = "object"
@@ -89,9 +89,9 @@ func (r *entryReader) csvError(line int, err error) error {
 	var parse *csv.ParseError
 	switch {
 	case errors.As(err, &parse):
-		r.fault(parse.Line, parse.Column, "%v; the rest of the file was not read", parse.Err)
+		r.errorf(parse.Line, parse.Column, "%v; the rest of the file was not read", parse.Err)
 	case errors.Is(err, errLong):
-		r.fault(line, 1, "%v; is a quote not closed? The rest of the file was not read", errLong)
+		r.errorf(line, 1, "%v; is a quote not closed? The rest of the file was not read", errLong)
 	default:
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
@@ -100,14 +100,14 @@ func (r *entryReader) csvError(line int, err error) error {
 
 var errLong = fmt.Errorf("an entry of more than %d bytes", maxRecord)
 
-// record ends with an error when one entry takes too much, so that a quote that
+// recordReader ends with an error when one entry takes too much, so that a quote that
 // is not closed does not bring the whole file into memory.
-type record struct {
+type recordReader struct {
 	io.Reader
 	left int
 }
 
-func (r *record) Read(p []byte) (int, error) {
+func (r *recordReader) Read(p []byte) (int, error) {
 	if r.left <= 0 {
 		return 0, errLong
 	}

@@ -21,7 +21,7 @@ func (r *entryReader) jsonLines(b *bufio.Reader) (goOn bool, err error) {
 		text, err := b.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			r.fault(line, 1, "%v; the rest of the file was not read", errLong)
+			r.errorf(line, 1, "%v; the rest of the file was not read", errLong)
 			return true, nil
 		case err != nil && !errors.Is(err, io.EOF):
 			return true, fmt.Errorf("%s: %w", r.name, err)
@@ -44,12 +44,12 @@ func (r *entryReader) jsonLine(line int, text []byte) (goOn bool) {
 				break
 			}
 		}
-		r.fault(line, at+1, "not valid UTF-8")
+		r.errorf(line, at+1, "not valid UTF-8")
 		return true
 	}
 	fields, bad := members(text)
 	if bad != nil {
-		r.fault(line, bad.at+1, "%v; want one JSON object in a line", bad)
+		r.errorf(line, bad.at+1, "%v; want one JSON object in a line", bad)
 		return true
 	}
 	cells := make(map[string]cell, len(fields))
@@ -59,10 +59,10 @@ func (r *entryReader) jsonLine(line int, text []byte) (goOn bool) {
 		_, twice := cells[m.name]
 		switch {
 		case !slices.Contains(entryColumns, m.name):
-			r.fault(line, m.key, "unknown field %q; known are %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
+			r.errorf(line, m.key, "unknown field %q; known are %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
 			continue
 		case twice:
-			r.fault(line, m.key, "field %s stands here twice", m.name)
+			r.errorf(line, m.key, "field %s stands here twice", m.name)
 			continue
 		}
 		cells[m.name] = m.cell
@@ -77,24 +77,24 @@ type member struct {
 	cell
 }
 
-// malformed says what is wrong with JSON, and at which byte of it, from 0.
-type malformed struct {
+// jsonError says what is wrong with JSON, and at which byte of it, from 0.
+type jsonError struct {
 	at   int
 	what string
 }
 
-func (m *malformed) Error() string { return m.what }
+func (m *jsonError) Error() string { return m.what }
 
 // members reads a JSON object. Numbers stay as they are written, to the digit.
-func members(text []byte) ([]member, *malformed) {
+func members(text []byte) ([]member, *jsonError) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	fail := func(err error) *malformed {
+	fail := func(err error) *jsonError {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return &malformed{max(0, int(syntax.Offset)-1), syntax.Error()}
+			return &jsonError{max(0, int(syntax.Offset)-1), syntax.Error()}
 		}
-		return &malformed{len(text), "it ends too early"}
+		return &jsonError{len(text), "it ends too early"}
 	}
 	// next is where the next token begins.
 	next := func() int {
@@ -109,7 +109,7 @@ func members(text []byte) ([]member, *malformed) {
 		return nil, fail(err)
 	}
 	if start != json.Delim('{') {
-		return nil, &malformed{0, "not an object"}
+		return nil, &jsonError{0, "not an object"}
 	}
 	var out []member
 	for d.More() {
@@ -155,7 +155,7 @@ func members(text []byte) ([]member, *malformed) {
 		return nil, fail(err)
 	}
 	if rest := bytes.TrimLeft(text[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		return nil, &malformed{len(text) - len(rest), "something follows the object"}
+		return nil, &jsonError{len(text) - len(rest), "something follows the object"}
 	}
 	return out, nil
 }

@@ -27,17 +27,17 @@ var entryColumns = []string{"entry_id", "voucher_id", "entry_date", "account", "
 var required = entryColumns[:5]
 
 const (
-	maxFaults = 20      // of a file that are shown
-	maxFault  = 400     // characters of one
-	maxRecord = 1 << 20 // bytes of one entry in a file
-	maxName   = 200     // characters of an ID or account
-	maxText   = 500     // characters of a text: what is stored of it
+	maxErrors    = 20      // of a file that are shown
+	maxErrorText = 400     // characters of one
+	maxRecord    = 1 << 20 // bytes of one entry in a file
+	maxName      = 200     // characters of an ID or account
+	maxText      = 500     // characters of a text: what is stored of it
 )
 
-// fileFaults is everything that is wrong with a file.
-type fileFaults struct{ error }
+// fileError is everything that is wrong with a file.
+type fileError struct{ error }
 
-func (f fileFaults) Unwrap() error { return f.error }
+func (f fileError) Unwrap() error { return f.error }
 
 // cell is a value in a file and where it stands; columns count bytes from 1.
 type cell struct {
@@ -50,22 +50,22 @@ type cell struct {
 // entryReader turns cells into entries and collects what is wrong. It keeps 20
 // bytes for each entry, to notice one that comes twice, and nothing else.
 type entryReader struct {
-	name   string
-	faults []error // the first maxFaults
-	more   int
-	lines  map[[16]byte]int32 // by hash of the entry's ID
-	read   int                // bytes
-	tell   func(bytes, entries int)
-	yield  func(runlog.SourceEntry, error) bool
+	name     string
+	errs     []error // the first maxFaults
+	more     int
+	lines    map[[16]byte]int32 // by hash of the entry's ID
+	read     int                // bytes
+	progress func(bytes, entries int)
+	yield    func(runlog.SourceEntry, error) bool
 }
 
-func (r *entryReader) fault(line, column int, format string, args ...any) {
-	if len(r.faults) == maxFaults {
+func (r *entryReader) errorf(line, column int, format string, args ...any) {
+	if len(r.errs) == maxErrors {
 		r.more++
 		return
 	}
-	text := plain.Line(plain.Clip(fmt.Sprintf(format, args...), maxFault))
-	r.faults = append(r.faults, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
+	text := plain.Line(plain.Clip(fmt.Sprintf(format, args...), maxErrorText))
+	r.errs = append(r.errs, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
 }
 
 // readEntries yields the entries of a file and, if anything is wrong with it,
@@ -74,8 +74,8 @@ func (r *entryReader) fault(line, column int, format string, args ...any) {
 // to go by the name and then the first character.
 func readEntries(name, format string, in io.Reader, tell func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
 	return func(yield func(runlog.SourceEntry, error) bool) {
-		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), tell: tell, yield: yield}
-		b := bufio.NewReaderSize(counter{in, &r.read}, maxRecord)
+		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), progress: tell, yield: yield}
+		b := bufio.NewReaderSize(byteCounter{in, &r.read}, maxRecord)
 		if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
 			_, _ = b.Discard(3) // of bytes that are there
 		}
@@ -93,14 +93,14 @@ func readEntries(name, format string, in io.Reader, tell func(bytes, entries int
 		case err != nil:
 			yield(runlog.SourceEntry{}, err)
 			return
-		case len(r.faults) == 0 && len(r.lines) == 0:
-			r.fault(1, 1, "no entries")
+		case len(r.errs) == 0 && len(r.lines) == 0:
+			r.errorf(1, 1, "no entries")
 		}
 		if r.more > 0 {
-			r.faults = append(r.faults, fmt.Errorf("%s: and %d more", r.name, r.more))
+			r.errs = append(r.errs, fmt.Errorf("%s: and %d more", r.name, r.more))
 		}
-		if len(r.faults) > 0 {
-			yield(runlog.SourceEntry{}, fileFaults{errors.Join(r.faults...)})
+		if len(r.errs) > 0 {
+			yield(runlog.SourceEntry{}, fileError{errors.Join(r.errs...)})
 		}
 	}
 }
@@ -120,12 +120,12 @@ func formatOf(name string, b *bufio.Reader) string {
 	return "csv"
 }
 
-type counter struct {
+type byteCounter struct {
 	io.Reader
 	n *int
 }
 
-func (c counter) Read(p []byte) (int, error) {
+func (c byteCounter) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	*c.n += n
 	return n, err
@@ -148,23 +148,23 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 				if at.line == 0 {
 					at.line, at.column = line, column
 				}
-				r.fault(at.line, at.column, "%s is missing: want %s", name, want)
+				r.errorf(at.line, at.column, "%s is missing: want %s", name, want)
 			}
 			return ""
 		case c.kind != "text" && !(c.kind == "number" && name == "amount"):
-			r.fault(c.line, c.column, "%s is a %s: want a text: %s", name, c.kind, want)
+			r.errorf(c.line, c.column, "%s is a %s: want a text: %s", name, c.kind, want)
 			return ""
 		}
-		bad := unclean(c.text) // of a text, which says more than a name
+		bad := badCharacter(c.text) // of a text, which says more than a name
 		if name != "text" {
 			if err := plain.Seen(c.text); err != nil {
 				bad = err.Error()
 			}
 		}
 		if bad != "" {
-			r.fault(c.line, c.column, "%s %s: want it without", name, bad)
+			r.errorf(c.line, c.column, "%s %s: want it without", name, bad)
 		} else if !ok(c.text) {
-			r.fault(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
+			r.errorf(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
 		}
 		return c.text
 	}
@@ -190,15 +190,15 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 		key := [16]byte(sum[:16])
 		at := cells["entry_id"]
 		if first, twice := r.lines[key]; twice {
-			r.fault(at.line, at.column, "entry_id %q stands here twice; first in line %d", clip(e.EntryID, 60), first)
+			r.errorf(at.line, at.column, "entry_id %q stands here twice; first in line %d", clip(e.EntryID, 60), first)
 		} else {
 			r.lines[key] = int32(line)
 		}
 	}
 	if n := len(r.lines); n%1000 == 0 {
-		r.tell(r.read, n)
+		r.progress(r.read, n)
 	}
-	return len(r.faults) > 0 || r.yield(e, nil)
+	return len(r.errs) > 0 || r.yield(e, nil)
 }
 
 // dimensions reads an object of texts.
@@ -207,7 +207,7 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 		return nil
 	}
 	if c.kind != "object" {
-		r.fault(c.line, c.column, `dimensions: want a JSON object of texts such as {"department": "10"}`)
+		r.errorf(c.line, c.column, `dimensions: want a JSON object of texts such as {"department": "10"}`)
 		return nil
 	}
 	out := make(map[string]string)
@@ -220,13 +220,13 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 		case at.kind == "":
 			continue // null
 		case at.kind != "text":
-			r.fault(c.line, at.column, "dimensions.%s is a %s: want a text", clip(m.name, 60), at.kind)
+			r.errorf(c.line, at.column, "dimensions.%s is a %s: want a text", clip(m.name, 60), at.kind)
 		case twice:
-			r.fault(c.line, at.column, "dimensions.%s stands here twice", clip(m.name, 60))
+			r.errorf(c.line, at.column, "dimensions.%s stands here twice", clip(m.name, 60))
 		case invisible != nil:
-			r.fault(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
+			r.errorf(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
 		case name == "" || !short(name) || !short(at.text):
-			r.fault(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", clip(name, 60))
+			r.errorf(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", clip(name, 60))
 		}
 		out[name] = at.text
 	}
@@ -235,10 +235,10 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 
 func short(s string) bool { return utf8.RuneCountInString(s) <= maxName }
 
-// unclean says which character keeps the text of an entry from being stored, and
+// badCharacter says which character keeps the text of an entry from being stored, and
 // where in it: one that is not UTF-8, controls something, or turns the
 // direction of what follows.
-func unclean(s string) string {
+func badCharacter(s string) string {
 	n := 0
 	for i, c := range s {
 		n++

@@ -118,7 +118,7 @@ func TestReadEntriesFaults(t *testing.T) {
 		_, err := readAll(c.name, "", c.text)
 		assert.ErrorContains(t, err, c.says)
 		assert.Less(t, len(err.Error()), 25*2000)
-		assert.ErrorAs(t, err, new(fileFaults))
+		assert.ErrorAs(t, err, new(fileError))
 	}
 }
 
@@ -141,7 +141,7 @@ func TestReadEntriesManyFaults(t *testing.T) {
 		for _, err = range readEntries(name, "", io.MultiReader(strings.NewReader(head[:0]), failing{broken}), func(int, int) {}) {
 		}
 		require.ErrorIs(t, err, broken)
-		require.False(t, errors.As(err, new(fileFaults)), "a file that cannot be read is not a faulty file")
+		require.False(t, errors.As(err, new(fileError)), "a file that cannot be read is not a faulty file")
 	}
 }
 
@@ -186,7 +186,7 @@ func FuzzReadEntries(f *testing.F) {
 			t.Error("neither entries nor a fault")
 		}
 		for _, e := range entries {
-			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || unclean(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
+			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || badCharacter(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
 				t.Errorf("passed: %+v", e)
 			}
 		}

@@ -21,8 +21,8 @@ import (
 // codeTables are the tables that explain knows, by adapter.
 var codeTables = vendors.Tables()
 
-// explained is a verdict for people and programs.
-type explained struct {
+// verdictReport is a verdict for people and programs.
+type verdictReport struct {
 	Class        classify.Class `json:"class"`
 	Kind         classify.Kind  `json:"kind"`
 	Rule         string         `json:"rule"`
@@ -110,7 +110,7 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 }
 
 func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
-	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Effect == classify.Open}
+	e := verdictReport{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Effect == classify.Open}
 	if v.Effect != "" {
 		effect := string(v.Effect)
 		e.Effect = &effect

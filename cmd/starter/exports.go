@@ -87,7 +87,7 @@ asked. An unknown one is for a person; see starter exports resolve.`,
 				return err
 			}
 			defer pool.Close()
-			s := exportSeen{Export: e, Call: a.callNow(c.Context(), c.ErrOrStderr(), e)}
+			s := exportReport{Export: e, Call: a.callStatus(c.Context(), c.ErrOrStderr(), e)}
 			if err := s.read(c.Context(), pool); err != nil {
 				return err
 			}
@@ -101,15 +101,15 @@ asked. An unknown one is for a person; see starter exports resolve.`,
 	return c
 }
 
-// exportSeen is what exports show prints.
-type exportSeen struct {
+// exportReport is what exports show prints.
+type exportReport struct {
 	Export      exports.Export      `json:"export"`
 	Entries     runlog.Counts       `json:"entries"`             // as they are now
 	OpenUntil   *time.Time          `json:"openUntil,omitempty"` // something of it can take effect until then
 	Waiting     string              `json:"waiting,omitempty"`   // of a pending one, for what the vendor may still be doing
 	Problems    []runlog.Problem    `json:"problems"`
 	Resolutions []runlog.Resolution `json:"resolutions"`
-	Call        *callNow            `json:"call"`
+	Call        *callStatus         `json:"call"`
 	ChunkSize   int                 `json:"chunkSize,omitempty"` // with which the integration's next run begins, if it is less than the file's
 }
 
@@ -117,7 +117,7 @@ type exportSeen struct {
 const maxProblems = 1000
 
 // read fills in what the database knows.
-func (s *exportSeen) read(ctx context.Context, db runlog.Beginner) error {
+func (s *exportReport) read(ctx context.Context, db runlog.Beginner) error {
 	organization, id := s.Export.OrganizationID, s.Export.ID
 	var faults [5]error
 	s.Entries, faults[0] = runlog.CountEntries(ctx, db, organization, id)
@@ -129,13 +129,13 @@ func (s *exportSeen) read(ctx context.Context, db runlog.Beginner) error {
 		s.ChunkSize = contract.ChunkSize
 	}
 	if s.OpenUntil != nil && s.Export.Status == exports.Pending {
-		s.Waiting = waitingFor(s.Export.AdapterName, *s.OpenUntil)
+		s.Waiting = waitReason(s.Export.AdapterName, *s.OpenUntil)
 	}
 	return errors.Join(faults[:]...)
 }
 
-// waitingFor says until when an adapter's vendor may still be doing something.
-func waitingFor(adapter string, until time.Time) string {
+// waitReason says until when an adapter's vendor may still be doing something.
+func waitReason(adapter string, until time.Time) string {
 	title := adapter
 	if v, ok := vendors.Lookup(adapter); ok {
 		title = v.Title
@@ -143,7 +143,7 @@ func waitingFor(adapter string, until time.Time) string {
 	return "until " + until.UTC().Format(time.TimeOnly) + " for what " + title + " may still be doing"
 }
 
-func (s exportSeen) print(w io.Writer) error {
+func (s exportReport) print(w io.Writer) error {
 	if err := s.describe(w); err != nil {
 		return err
 	}
@@ -176,16 +176,16 @@ func effectOf(effect classify.Effect, openUntil *time.Time) string {
 	return dash(string(effect))
 }
 
-// callNow is how the call of a pending export is doing; nil if it has none at
+// callStatus is how the call of a pending export is doing; nil if it has none at
 // the moment.
-type callNow struct {
+type callStatus struct {
 	State         string           `json:"state"` // running or waiting
 	Attempts      activities.Trail `json:"attempts"`
 	NextAttemptAt *time.Time       `json:"nextAttemptAt,omitempty"`
 	Reason        string           `json:"reason,omitempty"` // why it waits
 }
 
-func (a *app) callNow(ctx context.Context, words io.Writer, e exports.Export) *callNow {
+func (a *app) callStatus(ctx context.Context, words io.Writer, e exports.Export) *callStatus {
 	if e.Status != exports.Pending {
 		return nil
 	}
@@ -203,11 +203,11 @@ func (a *app) callNow(ctx context.Context, words io.Writer, e exports.Export) *c
 	if live.State != "running" && live.State != "waiting" {
 		return nil
 	}
-	return &callNow{live.State, live.Trail, live.NextAttemptAt, live.Reason}
+	return &callStatus{live.State, live.Trail, live.NextAttemptAt, live.Reason}
 }
 
 // String is one line of it.
-func (n callNow) String() string {
+func (n callStatus) String() string {
 	switch last := n.Attempts.Last(); {
 	case n.NextAttemptAt != nil:
 		s := fmt.Sprintf("attempt %d failed (%s %s), the next one is at %s", last.Number, last.Class, last.Kind, n.NextAttemptAt.UTC().Format(time.RFC3339))
@@ -223,7 +223,7 @@ func (n callNow) String() string {
 }
 
 // describe prints all there is to know of an export.
-func (s exportSeen) describe(w io.Writer) error {
+func (s exportReport) describe(w io.Writer) error {
 	e, n, now := s.Export, s.Entries, s.Call
 	at := func(t *time.Time) string {
 		if t == nil {
@@ -250,7 +250,7 @@ func (s exportSeen) describe(w io.Writer) error {
 		if e.ColdStart {
 			cold = ", a cold start"
 		}
-		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold + parts(e.WarmUpMS)})
+		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold + warmUpParts(e.WarmUpMS)})
 	}
 	if s.Waiting != "" {
 		rows = append(rows, []string{"waiting", s.Waiting})
@@ -278,7 +278,7 @@ func (s exportSeen) describe(w io.Writer) error {
 
 // counts are an export's entries: as they are now while it is pending, and then
 // as they were when it was closed.
-func (s exportSeen) counts() string {
+func (s exportReport) counts() string {
 	if s.Export.Status == exports.Pending {
 		return countsOf(s.Entries)
 	}
@@ -351,7 +351,7 @@ func (a *app) findExport(c *cobra.Command, org, which string) (exports.Export, *
 
 func (a *app) exportsRetry() *cobra.Command {
 	var org string
-	var how waiting
+	var how waitOptions
 	c := &cobra.Command{
 		Use: "retry EXPORT --org UUID", Short: "Send what an export did not get done, as an export of its own",
 		Long: `Makes a new export, with the given one as its parent, of the entries that the
@@ -378,7 +378,7 @@ whole period. An export has one retry; retry that one if need be.`,
 				say(c.ErrOrStderr(), "nothing to retry: every entry is exported, or has gone to a retry; see starter exports list, and retry that one")
 				return nil
 			}
-			spec, err := find(c.Context(), pool, e.OrganizationID, e.IntegrationID.String())
+			spec, err := findIntegration(c.Context(), pool, e.OrganizationID, e.IntegrationID.String())
 			if err != nil {
 				return err
 			}
@@ -394,8 +394,8 @@ whole period. An export has one retry; retry that one if need be.`,
 	return c
 }
 
-// parts are the parts of a warm-up in the order in which they come.
-func parts(ms map[string]int64) string {
+// warmUpParts are the parts of a warm-up in the order in which they come.
+func warmUpParts(ms map[string]int64) string {
 	var b strings.Builder
 	for _, p := range []struct{ name, says string }{
 		{"dns", "DNS"}, {"connect", "connect"}, {"tls", "TLS"}, {"token", "token"}, {"first_byte", "first byte"},

@@ -61,9 +61,9 @@ each change is a line. Ctrl-C ends it.`,
 				return err
 			}
 			defer pool.Close()
-			look := func(ctx context.Context) (seen healthSeen, err error) {
-				if seen.list, err = healths(ctx, pool, organizations); err == nil {
-					seen.used, err = quotas(ctx, pool, seen.list)
+			look := func(ctx context.Context) (seen healthReport, err error) {
+				if seen.list, err = loadHealth(ctx, pool, organizations); err == nil {
+					seen.used, err = loadQuotaUse(ctx, pool, seen.list)
 				}
 				seen.at = time.Now()
 				return seen, err
@@ -99,7 +99,7 @@ warm-ups. LATENCY is that of the last of them.`,
 				return err
 			}
 			defer pool.Close()
-			in, err := find(c.Context(), pool, organization, integration)
+			in, err := findIntegration(c.Context(), pool, organization, integration)
 			if err != nil {
 				return err
 			}
@@ -132,30 +132,30 @@ func historyTable(list []runlog.HealthEntry) [][]string {
 	return rows
 }
 
-// healthSeen is what one look shows.
-type healthSeen struct {
+// healthReport is what one look shows.
+type healthReport struct {
 	list []runlog.HealthStatus
-	used map[uuid.UUID]quotaUsed // by integration
-	at   time.Time               // days until secrets end count from it
+	used map[uuid.UUID]quotaUse // by integration
+	at   time.Time              // days until secrets end count from it
 }
 
-// quotaUsed is how much of this month's requests is used.
-type quotaUsed struct {
+// quotaUse is how much of this month's requests is used.
+type quotaUse struct {
 	Month    string `json:"month"` // UTC
 	Requests int64  `json:"requests"`
 	Limit    int64  `json:"limit,omitempty"`
 	Percent  *int   `json:"percent,omitempty"` // of the limit; absent without one
 }
 
-func (u quotaUsed) String() string {
+func (u quotaUse) String() string {
 	if u.Percent != nil {
 		return fmt.Sprintf("%d %%", *u.Percent)
 	}
 	return fmt.Sprint(u.Requests)
 }
 
-// healths reads the health of some organizations, or of all.
-func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID) ([]runlog.HealthStatus, error) {
+// loadHealth reads the health of some organizations, or of all.
+func loadHealth(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID) ([]runlog.HealthStatus, error) {
 	if organizations == nil {
 		var err error
 		if organizations, err = runlog.ListOrganizations(ctx, db); err != nil {
@@ -173,9 +173,9 @@ func healths(ctx context.Context, db runlog.Beginner, organizations []uuid.UUID)
 	return all, nil
 }
 
-// quotas says how much of this month's requests each integration has used.
-func quotas(ctx context.Context, db runlog.Beginner, list []runlog.HealthStatus) (map[uuid.UUID]quotaUsed, error) {
-	used, seen := make(map[uuid.UUID]quotaUsed), make(map[uuid.UUID]bool)
+// loadQuotaUse says how much of this month's requests each integration has used.
+func loadQuotaUse(ctx context.Context, db runlog.Beginner, list []runlog.HealthStatus) (map[uuid.UUID]quotaUse, error) {
+	used, seen := make(map[uuid.UUID]quotaUse), make(map[uuid.UUID]bool)
 	for _, h := range list {
 		if seen[h.OrganizationID] {
 			continue
@@ -186,14 +186,14 @@ func quotas(ctx context.Context, db runlog.Beginner, list []runlog.HealthStatus)
 			return nil, err
 		}
 		for _, u := range usage {
-			used[u.IntegrationID] = quotaUsed{u.Month, u.Total, u.Limits.MonthlyRequests, quotaOf(u).Percent}
+			used[u.IntegrationID] = quotaUse{u.Month, u.Total, u.Limits.MonthlyRequests, quotaOf(u).Percent}
 		}
 	}
 	return used, nil
 }
 
 // watchHealth shows health until the context ends, which is its way out.
-func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSeen, error)) error {
+func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthReport, error)) error {
 	out, ctx := c.OutOrStdout(), c.Context()
 	shown := make(map[uuid.UUID]string)
 	tick := time.NewTicker(watchEvery)
@@ -212,7 +212,7 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 			}
 		default:
 			for _, h := range seen.list {
-				if s := seenState(h) + seen.secretDue(h); shown[h.IntegrationID] != s {
+				if s := stateText(h) + seen.secretDue(h); shown[h.IntegrationID] != s {
 					shown[h.IntegrationID] = s
 					if err := a.printChange(out, seen, h); err != nil {
 						return err
@@ -229,7 +229,7 @@ func (a *app) watchHealth(c *cobra.Command, look func(context.Context) (healthSe
 }
 
 // printChange writes one line.
-func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.HealthStatus) error {
+func (a *app) printChange(out io.Writer, seen healthReport, h runlog.HealthStatus) error {
 	if a.output == "json" {
 		return printJSON(out, seen.json(h))
 	}
@@ -244,7 +244,7 @@ func (a *app) printChange(out io.Writer, seen healthSeen, h runlog.HealthStatus)
 	if seen.secretDue(h) != "" {
 		secret = "  secret " + seen.secret(h)
 	}
-	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, seenState(h), dash(reason), secret)
+	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, stateText(h), dash(reason), secret)
 }
 
 // healthJSON is what -o json prints of an integration.
@@ -252,7 +252,7 @@ type healthJSON struct {
 	State string `json:"state"`
 	Stale bool   `json:"stale"` // nobody keeps it up to date
 	runlog.HealthStatus
-	Quota  *quotaUsed  `json:"quota,omitempty"`
+	Quota  *quotaUse   `json:"quota,omitempty"`
 	Secret *secretJSON `json:"secret"` // null: no end is known
 }
 
@@ -266,7 +266,7 @@ type secretJSON struct {
 
 // secret is an integration's first secret to end in words; until its first
 // threshold only the date.
-func (seen healthSeen) secret(h runlog.HealthStatus) string {
+func (seen healthReport) secret(h runlog.HealthStatus) string {
 	switch {
 	case h.Secret == nil:
 		return "-"
@@ -278,7 +278,7 @@ func (seen healthSeen) secret(h runlog.HealthStatus) string {
 
 // secretDue is the threshold that the secret has reached, of this end; "" if
 // none.
-func (seen healthSeen) secretDue(h runlog.HealthStatus) string {
+func (seen healthReport) secretDue(h runlog.HealthStatus) string {
 	if h.Secret == nil {
 		return ""
 	}
@@ -289,7 +289,7 @@ func (seen healthSeen) secretDue(h runlog.HealthStatus) string {
 	return fmt.Sprintf(" %s %d %d", h.Secret.Credential, h.Secret.ExpiresAt.Unix(), days)
 }
 
-func (seen healthSeen) json(h runlog.HealthStatus) healthJSON {
+func (seen healthReport) json(h runlog.HealthStatus) healthJSON {
 	shown := healthJSON{State: stateOf(h), Stale: h.Stale(time.Now()), HealthStatus: h}
 	if u, ok := seen.used[h.IntegrationID]; ok {
 		shown.Quota = &u
@@ -300,8 +300,8 @@ func (seen healthSeen) json(h runlog.HealthStatus) healthJSON {
 	return shown
 }
 
-// seenState is the state, and whether it is stale.
-func seenState(h runlog.HealthStatus) string {
+// stateText is the state, and whether it is stale.
+func stateText(h runlog.HealthStatus) string {
 	if h.Stale(time.Now()) {
 		return stateOf(h) + " (stale)"
 	}
@@ -319,12 +319,12 @@ func stateOf(h runlog.HealthStatus) string {
 	return string(h.Record.State)
 }
 
-// lights are the colours of a traffic light, for terminals.
-var lights = map[string]string{
+// stateColours are the colours of a traffic light, for terminals.
+var stateColours = map[string]string{
 	"healthy": "\x1b[32m", "degraded": "\x1b[33m", "unreachable": "\x1b[31m", "passive": "\x1b[34m", "paused": "\x1b[90m", "unknown": "\x1b[90m",
 }
 
-func (a *app) printHealth(out io.Writer, seen healthSeen) error {
+func (a *app) printHealth(out io.Writer, seen healthReport) error {
 	list := seen.list
 	if a.output == "json" {
 		shown := []healthJSON{}
@@ -338,7 +338,7 @@ func (a *app) printHealth(out io.Writer, seen healthSeen) error {
 	rows := [][]string{{" ", "INTEGRATION", "ADAPTER", "STATE", "SINCE", "LAST SUCCESS", "LAST ERROR", "NEXT PROBE", "QUOTA", "SECRET"}}
 	for _, h := range list {
 		several = several || h.OrganizationID != list[0].OrganizationID
-		row := []string{"●", h.Name, h.Adapter, seenState(h), "-", "-", "-", "-", "-", seen.secret(h)}
+		row := []string{"●", h.Name, h.Adapter, stateText(h), "-", "-", "-", "-", "-", seen.secret(h)}
 		if r := h.Record; r != nil {
 			row[4], row[5] = ago(r.Since), ago(r.LastSuccessAt)
 			if r.LastFailure != "" {
@@ -383,7 +383,7 @@ func colourTable(out io.Writer, rows [][]string, list []runlog.HealthStatus) err
 			if list[i-1].Stale(time.Now()) {
 				state = string(health.Unknown)
 			}
-			control(out, lights[state]+light+"\x1b[0m")
+			control(out, stateColours[state]+light+"\x1b[0m")
 			line = " " + rest
 		}
 		if err := say(out, "%s", line); err != nil {

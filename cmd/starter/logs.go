@@ -18,11 +18,11 @@ import (
 // pollEvery is how often logs --follow looks for new rows.
 const pollEvery = time.Second
 
-// settle is how far behind the newest row logs --follow looks again: a row is
+// followOverlap is how far behind the newest row logs --follow looks again: a row is
 // written when its invocation is over, so it can be older than one that is
 // there already. The longest invocation takes a minute; an outage of the
 // database delays rows for longer, and those are only found without --follow.
-const settle = 2 * time.Minute
+const followOverlap = 2 * time.Minute
 
 func (a *app) logs() *cobra.Command {
 	var org, adapter, class, since, correlation string
@@ -62,7 +62,7 @@ once. EFFECT is what is known of a write: done, none, or open until a time. With
 				return err
 			}
 			defer pool.Close()
-			p := rowPrinter{app: a, command: c}
+			p := attemptPrinter{app: a, command: c}
 			if err := p.pages(c.Context(), pool, organization, f); err != nil || !follow {
 				return err
 			}
@@ -94,22 +94,22 @@ func parseSince(s string) (time.Time, error) {
 	return time.Time{}, usage("--since %q: want a duration such as 24h, or a time such as 2026-11-23T08:00:00Z", s)
 }
 
-// rowPrinter prints rows once each.
-type rowPrinter struct {
+// attemptPrinter prints rows once each.
+type attemptPrinter struct {
 	app     *app
 	command *cobra.Command
 	headed  bool
-	recent  map[rowKey]time.Time // printed, and new enough to come up again
+	recent  map[attemptKey]time.Time // printed, and new enough to come up again
 	newest  time.Time
 }
 
-type rowKey struct {
+type attemptKey struct {
 	correlation uuid.UUID
 	attempt     int
 }
 
 // pages prints all rows page by page, so that memory does not grow with them.
-func (p *rowPrinter) pages(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.AttemptFilter) error {
+func (p *attemptPrinter) pages(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.AttemptFilter) error {
 	for {
 		rows, next, err := runlog.ListAttempts(ctx, pool, organization, f)
 		if err != nil {
@@ -125,7 +125,7 @@ func (p *rowPrinter) pages(ctx context.Context, pool *pgxpool.Pool, organization
 	}
 }
 
-func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.AttemptFilter) error {
+func (p *attemptPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organization uuid.UUID, f runlog.AttemptFilter) error {
 	began := time.Now()
 	for {
 		select {
@@ -137,7 +137,7 @@ func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organizatio
 		if from.IsZero() {
 			from = began
 		}
-		if from = from.Add(-settle); from.After(f.Since) {
+		if from = from.Add(-followOverlap); from.After(f.Since) {
 			f.Since = from
 		}
 		if err := p.pages(ctx, pool, organization, f); err != nil {
@@ -154,17 +154,17 @@ func (p *rowPrinter) follow(ctx context.Context, pool *pgxpool.Pool, organizatio
 	}
 }
 
-func (p *rowPrinter) print(rows []runlog.AttemptRow) error {
+func (p *attemptPrinter) print(rows []runlog.AttemptRow) error {
 	if p.recent == nil {
-		p.recent = make(map[rowKey]time.Time)
+		p.recent = make(map[attemptKey]time.Time)
 	}
 	var fresh []runlog.AttemptRow
 	for _, r := range rows {
-		k := rowKey{r.CorrelationID, r.AttemptNumber}
+		k := attemptKey{r.CorrelationID, r.AttemptNumber}
 		if _, printed := p.recent[k]; printed {
 			continue
 		}
-		if time.Since(r.OccurredAt) < 2*settle {
+		if time.Since(r.OccurredAt) < 2*followOverlap {
 			p.recent[k] = r.OccurredAt
 		}
 		if r.OccurredAt.After(p.newest) {

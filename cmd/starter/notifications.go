@@ -72,7 +72,7 @@ not told by itself.`,
 			if err != nil {
 				return err
 			}
-			return a.printTold(c, list)
+			return a.printNotifications(c, list)
 		},
 	}
 	organizationFlag(c, &org)
@@ -80,7 +80,7 @@ not told by itself.`,
 	return c
 }
 
-func (a *app) printTold(c *cobra.Command, list []runlog.NotificationRecord) error {
+func (a *app) printNotifications(c *cobra.Command, list []runlog.NotificationRecord) error {
 	if a.output == "json" {
 		return printJSON(c.OutOrStdout(), append([]runlog.NotificationRecord{}, list...))
 	}
@@ -171,14 +171,14 @@ Exit code 1 if a channel does not have it after --wait; it is tried on then.`,
 			if err != nil {
 				return err
 			}
-			list, err := awaitTold(c.Context(), pool, organization, id, wait)
+			list, err := awaitDeliveries(c.Context(), pool, organization, id, wait)
 			if err != nil {
 				return err
 			}
-			if err := a.printTold(c, list); err != nil {
+			if err := a.printNotifications(c, list); err != nil {
 				return err
 			}
-			return undelivered(list)
+			return deliveryError(list)
 		},
 	}
 	organizationFlag(c, &org)
@@ -187,9 +187,9 @@ Exit code 1 if a channel does not have it after --wait; it is tried on then.`,
 	return c
 }
 
-// awaitTold waits until each delivery has ended, or an attempt has failed, or
+// awaitDeliveries waits until each delivery has ended, or an attempt has failed, or
 // the time is up.
-func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UUID, wait time.Duration) ([]runlog.NotificationRecord, error) {
+func awaitDeliveries(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UUID, wait time.Duration) ([]runlog.NotificationRecord, error) {
 	for end := time.Now().Add(wait); ; {
 		list, err := runlog.ListNotifications(ctx, pool, organization, time.Time{}, id)
 		if err != nil {
@@ -210,8 +210,8 @@ func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UU
 	}
 }
 
-// undelivered is an error if a channel does not have the notification.
-func undelivered(list []runlog.NotificationRecord) error {
+// deliveryError is an error if a channel does not have the notification.
+func deliveryError(list []runlog.NotificationRecord) error {
 	var faults []string
 	for _, t := range list {
 		switch {

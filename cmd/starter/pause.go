@@ -97,7 +97,7 @@ func (o *pauseOptions) on(a *app, c *cobra.Command, do func(step) error) error {
 		return err
 	}
 	defer pool.Close()
-	in, err := find(c.Context(), pool, organization, o.integration)
+	in, err := findIntegration(c.Context(), pool, organization, o.integration)
 	if err != nil {
 		return err
 	}

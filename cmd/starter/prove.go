@@ -28,16 +28,16 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// finding is one thing that was compared. Agrees is null where there was
+// proofCheck is one thing that was compared. Agrees is null where there was
 // nothing to compare with.
-type finding struct {
+type proofCheck struct {
 	What     string `json:"what"`
 	Agrees   *bool  `json:"agrees"`
 	Evidence string `json:"evidence"`
 }
 
-func compared(what string, agrees bool, format string, args ...any) finding {
-	return finding{what, &agrees, fmt.Sprintf(format, args...)}
+func checked(what string, agrees bool, format string, args ...any) proofCheck {
+	return proofCheck{what, &agrees, fmt.Sprintf(format, args...)}
 }
 
 // shownDifferences is how many differences the table lists.
@@ -106,7 +106,7 @@ pause), and begin with the oldest period.`,
 }
 
 // printProof prints what was found. Something that does not agree is an error.
-func (a *app) printProof(w io.Writer, about map[string]any, findings []finding, found comparison) error {
+func (a *app) printProof(w io.Writer, about map[string]any, findings []proofCheck, found vendorComparison) error {
 	agrees := true
 	rows := [][]string{{"AGREES", "WHAT", "EVIDENCE"}}
 	for _, f := range findings {
@@ -149,7 +149,7 @@ type prover struct {
 	temporal   client.Client
 	spec       integrations.Integration
 	words      io.Writer
-	comparison comparison
+	comparison vendorComparison
 	refused    string // why the vendor could not be asked for all entries
 }
 
@@ -162,7 +162,7 @@ func (a *app) newProver(c *cobra.Command, organization uuid.UUID, integration st
 	if p.pool, err = a.database(c.Context()); err != nil {
 		return nil, err
 	}
-	if p.spec, err = find(c.Context(), p.pool, organization, integration); err == nil {
+	if p.spec, err = findIntegration(c.Context(), p.pool, organization, integration); err == nil {
 		p.temporal, _, err = a.temporal(c.Context())
 	}
 	if err != nil {
@@ -188,28 +188,28 @@ func (p *prover) close() {
 
 // workflow compares the audit row with the result that the workflow
 // still has, if Temporal still has the workflow.
-func (p *prover) workflow(ctx context.Context, e exports.Export) finding {
+func (p *prover) workflow(ctx context.Context, e exports.Export) proofCheck {
 	if e.Trigger == exports.ByAdopting {
-		return finding{"workflow", nil, "it had none: nothing was sent"}
+		return proofCheck{"workflow", nil, "it had none: nothing was sent"}
 	}
 	d, err := p.temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, e.RunID.String())
 	if err != nil {
-		return finding{"workflow", nil, "Temporal no longer has it"}
+		return proofCheck{"workflow", nil, "Temporal no longer has it"}
 	}
 	status := d.GetWorkflowExecutionInfo().GetStatus()
 	if status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED && status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
-		return compared("workflow", e.Status == exports.Pending && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
+		return checked("workflow", e.Status == exports.Pending && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
 	}
 	var r workflows.SyncResult
 	if err := p.temporal.GetWorkflow(ctx, e.WorkflowID, e.RunID.String()).Get(ctx, &r); err != nil {
-		return finding{"workflow", nil, "its result cannot be read: " + err.Error()}
+		return proofCheck{"workflow", nil, "its result cannot be read: " + err.Error()}
 	}
-	return compared("workflow", r.Export.ID == e.ID && r.Export.Exported == e.Exported && r.Export.SHA256 == e.SHA256,
+	return checked("workflow", r.Export.ID == e.ID && r.Export.Exported == e.Exported && r.Export.SHA256 == e.SHA256,
 		"%s, its result has %d exported and %.12s…", status, r.Export.Exported, r.Export.SHA256)
 }
 
 // export proves one export.
-func (p *prover) export(ctx context.Context, e exports.Export) ([]finding, error) {
+func (p *prover) export(ctx context.Context, e exports.Export) ([]proofCheck, error) {
 	ev, later, err := p.recount(ctx, e)
 	if err != nil {
 		return nil, err
@@ -218,19 +218,19 @@ func (p *prover) export(ctx context.Context, e exports.Export) ([]finding, error
 	if later > 0 {
 		exported += fmt.Sprintf(", and %d that were found to be exported after it was closed", later)
 	}
-	all := []finding{
-		compared("the export is over", e.Status != exports.Pending, "status %s", e.Status),
-		compared("entries add up", e.Exported+e.Rejected+e.Unknown <= e.Total, "%d exported, %d rejected, %d unknown of %d", e.Exported, e.Rejected, e.Unknown, e.Total),
-		compared("exported entries", e.Exported == ev.Exported, "%s", exported),
-		compared("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %v, entry table %v", e.Amounts, ev.Amounts),
-		compared("SHA-256", e.SHA256 == ev.SHA256, "audit row %.12s…, entries %.12s…", e.SHA256, ev.SHA256),
+	all := []proofCheck{
+		checked("the export is over", e.Status != exports.Pending, "status %s", e.Status),
+		checked("entries add up", e.Exported+e.Rejected+e.Unknown <= e.Total, "%d exported, %d rejected, %d unknown of %d", e.Exported, e.Rejected, e.Unknown, e.Total),
+		checked("exported entries", e.Exported == ev.Exported, "%s", exported),
+		checked("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %v, entry table %v", e.Amounts, ev.Amounts),
+		checked("SHA-256", e.SHA256 == ev.SHA256, "audit row %.12s…, entries %.12s…", e.SHA256, ev.SHA256),
 	}
 	all = append(all, p.workflow(ctx, e))
 	logs, err := runlog.LoadAttemptStats(ctx, p.pool, e)
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, compared("run logs", logs.Failed <= e.Attempts && logs.Open == 0,
+	all = append(all, checked("run logs", logs.Failed <= e.Attempts && logs.Open == 0,
 		"%d failed attempts of %d on record, of %d invocations; %d without an end", logs.Failed, e.Attempts, logs.Invocations, logs.Open))
 	n, err := runlog.CountEntries(ctx, p.pool, e.OrganizationID, e.ID)
 	if err != nil {
@@ -259,7 +259,7 @@ const lookUpAtOnce = 500
 
 // vendor asks the vendor for entries, about total of them, compares them and
 // calls after, which may be nil, when some have been compared.
-func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog.EntryRecord, error], after func(context.Context) error) ([]finding, error) {
+func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog.EntryRecord, error], after func(context.Context) error) ([]proofCheck, error) {
 	control, err := runlog.LoadControl(ctx, p.pool, p.spec.OrganizationID, p.spec.ID, p.place())
 	if err != nil {
 		return nil, err
@@ -306,7 +306,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 			return nil, err
 		}
 	}
-	var all []finding
+	var all []proofCheck
 	if control != nil && done > 0 {
 		evidence := fmt.Sprintf("%d lines of voucher %s are known to be there, and ", len(control.VendorKeys), control.VoucherID)
 		if blind == 0 {
@@ -314,11 +314,11 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 		} else {
 			evidence += fmt.Sprintf("%d look-ups do not: they prove nothing of what they did not find", blind)
 		}
-		all = append(all, compared("control", blind == 0, "%s", evidence))
+		all = append(all, checked("control", blind == 0, "%s", evidence))
 	}
-	all = append(all, p.comparison.findings()...)
+	all = append(all, p.comparison.checks()...)
 	if p.refused = refused; refused != "" {
-		all = append(all, compared("asking", false, "the vendor could not be asked for all: %s", refused))
+		all = append(all, checked("asking", false, "the vendor could not be asked for all: %s", refused))
 	}
 	return all, nil
 }
@@ -396,29 +396,29 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 		Trigger: exports.ByAdopting, TriggeredBy: whoami(), StartedAt: time.Now(), WorkflowID: "adopt/" + id.String(), RunID: id,
 	}
 	p.comparison.strict, p.comparison.adopts = true, adopt
-	adoption := adoption{prover: p, export: e}
-	findings, err := p.vendor(ctx, 0, runlog.EntriesOfPeriod(ctx, p.pool, p.sources, e, p.spec.Export), adoption.take)
+	adoption := adopter{prover: p, export: e}
+	findings, err := p.vendor(ctx, 0, runlog.EntriesOfPeriod(ctx, p.pool, p.sources, e, p.spec.Export), adoption.adopt)
 	about := map[string]any{"integrationId": p.spec.ID, "period": period}
-	if closed, closeErr := adoption.end(ctx, err); closeErr != nil || err != nil {
+	if closed, closeErr := adoption.close(ctx, err); closeErr != nil || err != nil {
 		return errors.Join(err, closeErr)
 	} else if closed != nil {
-		findings = append(findings, finding{What: "adopted", Evidence: fmt.Sprintf("%d entries became exported, %d unknown: export %s", adoption.adopted, adoption.doubtful, closed.ID)})
+		findings = append(findings, proofCheck{What: "adopted", Evidence: fmt.Sprintf("%d entries became exported, %d unknown: export %s", adoption.adopted, adoption.doubtful, closed.ID)})
 		about["export"] = closed
 	}
 	return a.printProof(c.OutOrStdout(), about, findings, p.comparison)
 }
 
-// adoption takes into the record what a comparison has found. Its export begins
+// adopter takes into the record what a comparison has found. Its export begins
 // with the first entry.
-type adoption struct {
+type adopter struct {
 	*prover
 	export            exports.Export
 	begun             bool
 	adopted, doubtful int
 }
 
-// take adopts what the comparison has put aside.
-func (a *adoption) take(ctx context.Context) error {
+// adopt adopts what the comparison has put aside.
+func (a *adopter) adopt(ctx context.Context) error {
 	list := a.comparison.adoptions
 	if len(list) == 0 {
 		return nil
@@ -437,9 +437,9 @@ func (a *adoption) take(ctx context.Context) error {
 	return err
 }
 
-// end closes the export, if there is one; failed is what kept it from going
+// close closes the export, if there is one; failed is what kept it from going
 // through the whole period.
-func (a *adoption) end(ctx context.Context, failed error) (*exports.Export, error) {
+func (a *adopter) close(ctx context.Context, failed error) (*exports.Export, error) {
 	if !a.begun {
 		return nil, nil
 	}

@@ -17,33 +17,33 @@ import (
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
-// reference is a place in a file that names a secret.
-type reference struct {
+// secretReference is a place in a file that names a secret.
+type secretReference struct {
 	organization      uuid.UUID
 	owner, kind, name string // "crm", "dataverse", "clientSecret"
 	ref               integrations.Ref
 	check             func(secret string) error // nil takes any
 }
 
-// references lists what a file names, in its order.
-func references(file integrations.File) (list []reference) {
+// secretReferences lists what a file names, in its order.
+func secretReferences(file integrations.File) (list []secretReference) {
 	for _, in := range file.Integrations {
 		for _, name := range slices.Sorted(maps.Keys(in.Credentials)) {
-			list = append(list, reference{in.OrganizationID, in.Name, in.Adapter, name, in.Credentials[name], nil})
+			list = append(list, secretReference{in.OrganizationID, in.Name, in.Adapter, name, in.Credentials[name], nil})
 		}
 	}
 	for _, organization := range slices.SortedFunc(maps.Keys(file.Channels), func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) }) {
 		for _, ch := range file.Channels[organization] {
 			if ch.Webhook != nil {
-				list = append(list, reference{organization, ch.Name, "webhook", "secret", ch.Webhook.Secret, notify.CheckSecret})
+				list = append(list, secretReference{organization, ch.Name, "webhook", "secret", ch.Webhook.Secret, notify.CheckSecret})
 			}
 		}
 	}
 	return list
 }
 
-// readable says why a secret cannot be used here, or nil.
-func (r reference) readable(ctx context.Context, store *secrets.Store) error {
+// resolve says why a secret cannot be used here, or nil.
+func (r secretReference) resolve(ctx context.Context, store *secrets.Store) error {
 	secret, err := store.Resolve(ctx, r.organization, r.ref)
 	if err == nil && r.check != nil {
 		err = r.check(secret)
@@ -62,7 +62,7 @@ func checkReferences(words io.Writer, file integrations.File) error {
 	strict := &secrets.Store{Prefixes: store.Prefixes} // the switch for development relaxes nothing here
 	var faults []error
 	var unchecked []string
-	for _, r := range references(file) {
+	for _, r := range secretReferences(file) {
 		switch {
 		case !strings.HasPrefix(string(r.ref), "env:") || store.DevShared && store.Prefixes == nil:
 		case store.Prefixes == nil:

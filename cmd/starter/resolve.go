@@ -54,7 +54,7 @@ or user@host.`,
 			if r.Entries, err = runlog.ResolveVoucher(c.Context(), pool, organization, r); err != nil {
 				return err
 			}
-			return a.printResolved(c, r)
+			return a.printResolution(c, r)
 		},
 	}
 	organizationFlag(c, &org)
@@ -65,8 +65,8 @@ or user@host.`,
 	return c
 }
 
-// resolved is what exports resolve prints.
-type resolved struct {
+// resolutionReport is what exports resolve prints.
+type resolutionReport struct {
 	ExportID  uuid.UUID `json:"exportId"`
 	VoucherID string    `json:"voucherId"`
 	There     bool      `json:"there"`
@@ -75,9 +75,9 @@ type resolved struct {
 	Actor     string    `json:"actor"`
 }
 
-func (a *app) printResolved(c *cobra.Command, r runlog.Resolution) error {
+func (a *app) printResolution(c *cobra.Command, r runlog.Resolution) error {
 	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), resolved{r.ExportID, r.VoucherID, r.There, r.Entries, r.Reason, r.Actor})
+		return printJSON(c.OutOrStdout(), resolutionReport{r.ExportID, r.VoucherID, r.There, r.Entries, r.Reason, r.Actor})
 	}
 	then := "exported"
 	if !r.There {

@@ -59,7 +59,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries exported.`,
 			if a.output != "table" && a.output != "json" {
 				return usage("--output %q: want table or json", a.output)
 			}
-			if err := checkShown(c, args); err != nil {
+			if err := checkVisible(c, args); err != nil {
 				return err
 			}
 			return fromEnvironment(c)
@@ -78,17 +78,17 @@ sync and exports retry --exit-status: 3 failed, or not all entries exported.`,
 	return root
 }
 
-// variables are where a flag that was not given comes from. They are read when a
+// flagVariables are where a flag that was not given comes from. They are read when a
 // command runs, so that no help shows a value.
-var variables = map[string]string{
+var flagVariables = map[string]string{
 	"database-url": "DATABASE_URL", "source-database-url": runlog.SourceVariable, "ui-url": "LEDGERLINE_TEMPORAL_UI_URL", "dev-vendor-hosts": "LEDGERLINE_DEV_VENDOR_HOSTS", "org": "LEDGERLINE_ORG",
 }
 
 // fromEnvironment sets the flags that were not given. What it refuses it names
 // without the value.
 func fromEnvironment(c *cobra.Command) error {
-	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		variable := variables[name]
+	for _, name := range slices.Sorted(maps.Keys(flagVariables)) {
+		variable := flagVariables[name]
 		f, value := c.Flags().Lookup(name), os.Getenv(variable)
 		if f == nil || f.Changed || value == "" {
 			continue
@@ -108,19 +108,19 @@ func fromEnvironment(c *cobra.Command) error {
 	return nil
 }
 
-// free are the flags that take any text; vouchers are there as they were stored.
-var free = []string{"body", "reason", "file", "voucher", "database-url", "source-database-url", "ui-url", "header", "body-file"}
+// freeText are the flags that take any text; vouchers are there as they were stored.
+var freeText = []string{"body", "reason", "file", "voucher", "database-url", "source-database-url", "ui-url", "header", "body-file"}
 
-// checkShown refuses arguments with characters that do not show: what they name
+// checkVisible refuses arguments with characters that do not show: what they name
 // would not be found, and nobody would see why.
-func checkShown(c *cobra.Command, args []string) (err error) {
+func checkVisible(c *cobra.Command, args []string) (err error) {
 	for _, arg := range args {
 		if wrong := plain.Seen(arg); wrong != nil {
 			return usage("%q %w", arg, wrong)
 		}
 	}
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if wrong := plain.Seen(f.Value.String()); wrong != nil && err == nil && !slices.Contains(free, f.Name) {
+		if wrong := plain.Seen(f.Value.String()); wrong != nil && err == nil && !slices.Contains(freeText, f.Name) {
 			err = usage("--%s %q %w", f.Name, f.Value, wrong)
 		}
 	})
@@ -230,8 +230,8 @@ func parseUUID(flag, value string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// find resolves an integration by its UUID or its name in the organization.
-func find(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string) (integrations.Integration, error) {
+// findIntegration resolves an integration by its UUID or its name in the organization.
+func findIntegration(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string) (integrations.Integration, error) {
 	if which == "" {
 		return integrations.Integration{}, usage("--integration is missing: want the UUID or the name of an integration")
 	}
@@ -253,8 +253,8 @@ func unreadable(err error) bool {
 	return errors.As(err, &some)
 }
 
-// listed returns an organization's integrations, and says which cannot be read.
-func listed(c *cobra.Command, db runlog.Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
+// listIntegrations returns an organization's integrations, and says which cannot be read.
+func listIntegrations(c *cobra.Command, db runlog.Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
 	list, err := runlog.ListIntegrations(c.Context(), db, organization)
 	if unreadable(err) {
 		return list, say(c.ErrOrStderr(), "warning: %v", err)

@@ -31,7 +31,7 @@ func (a *app) schedulesList() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			list, err := listed(c, pool, organization)
+			list, err := listIntegrations(c, pool, organization)
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, schedule) (an
 			return err
 		}
 		defer pool.Close()
-		in, err := find(c.Context(), pool, organization, integration)
+		in, err := findIntegration(c.Context(), pool, organization, integration)
 		if err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func checkReason(reason string) error {
 	if len(reason) > maxReason {
 		return usage("--reason: %d bytes; want at most %d", len(reason), maxReason)
 	}
-	if bad := unclean(reason); bad != "" {
+	if bad := badCharacter(reason); bad != "" {
 		return usage("--reason %s: want it without", bad)
 	}
 	return nil

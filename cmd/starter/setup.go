@@ -165,9 +165,9 @@ see what the worker will see. No server is needed.`,
 			results := []result{}
 			rows := [][]string{{"NAME", "ADAPTER", "CREDENTIAL", "REFERENCE", "READABLE HERE"}}
 			store, _ := secrets.FromEnv(os.Getenv) // readFiles has checked it
-			for _, r := range references(file) {
+			for _, r := range secretReferences(file) {
 				state := "yes"
-				if err := r.readable(c.Context(), store); err != nil {
+				if err := r.resolve(c.Context(), store); err != nil {
 					state = "no: " + err.Error()
 				}
 				results = append(results, result{r.owner, r.kind, r.name, string(r.ref), state})
@@ -195,7 +195,7 @@ func (a *app) integrationsList() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			list, err := listed(c, pool, organization)
+			list, err := listIntegrations(c, pool, organization)
 			if err != nil {
 				return err
 			}

@@ -44,8 +44,8 @@ func (a *app) show() *cobra.Command {
 	return c
 }
 
-// shown is what show prints.
-type shown struct {
+// invocationReport is what show prints.
+type invocationReport struct {
 	CorrelationID  uuid.UUID        `json:"correlationId"`
 	OrganizationID uuid.UUID        `json:"organizationId"`
 	State          string           `json:"state"`  // running, waiting, recording, completed, or unknown without Temporal
@@ -62,7 +62,7 @@ type shown struct {
 }
 
 func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organization, correlation uuid.UUID) error {
-	s := shown{CorrelationID: correlation, OrganizationID: organization, State: "unknown", Attempts: activities.Trail{}}
+	s := invocationReport{CorrelationID: correlation, OrganizationID: organization, State: "unknown", Attempts: activities.Trail{}}
 	temporal, namespace, err := a.temporal(ctx)
 	if err != nil {
 		say(words, "note: %v; showing the audit record only", err)
@@ -79,13 +79,13 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 			s.OrganizationID, s.State, s.Source = live.OrganizationID, live.State, "temporal"
 			s.Attempts, s.NextAttemptAt, s.TotalAttempts = live.Trail, live.NextAttemptAt, len(live.Trail)
 			s.Reason = live.Reason
-			s.fold()
+			s.setEffect()
 			s.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"),
 				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
 		}
 	}
 	if s.State == "completed" || s.State == "unknown" {
-		if err := a.fromTable(ctx, words, &s); err != nil {
+		if err := a.readAuditRecord(ctx, words, &s); err != nil {
 			return err
 		}
 	}
@@ -102,8 +102,8 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 	return s.print(out)
 }
 
-// fold says what is known of a write over the attempts of a trail.
-func (s *shown) fold() {
+// setEffect says what is known of a write over the attempts of a trail.
+func (s *invocationReport) setEffect() {
 	var ended bool
 	var until time.Time
 	s.Effect, ended, until = s.Attempts.Effect()
@@ -115,9 +115,9 @@ func (s *shown) fold() {
 	}
 }
 
-// fromTable replaces the attempts by the audit record's, if it has any: an
+// readAuditRecord replaces the attempts by the audit record's, if it has any: an
 // invocation that succeeded at once has left none there.
-func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
+func (a *app) readAuditRecord(ctx context.Context, words io.Writer, s *invocationReport) error {
 	if s.OrganizationID == uuid.Nil {
 		return nil
 	}
@@ -160,7 +160,7 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 	return nil
 }
 
-func (s shown) print(w io.Writer) error {
+func (s invocationReport) print(w io.Writer) error {
 	say(w, "correlation   %s", s.CorrelationID)
 	say(w, "organization  %s", s.OrganizationID)
 	say(w, "state         %s (from %s)", s.State,

@@ -24,7 +24,7 @@ import (
 func (a *app) sync() *cobra.Command {
 	var org, integration, period string
 	var dryRun, unfinished bool
-	var how waiting
+	var how waitOptions
 	c := &cobra.Command{
 		Use:   "sync --org UUID --integration NAME --period PERIOD",
 		Short: "Export a period's accounting entries, once",
@@ -51,7 +51,7 @@ up the rest; see starter exports show and starter exports retry.`,
 				return err
 			}
 			defer pool.Close()
-			spec, err := find(c.Context(), pool, organization, integration)
+			spec, err := findIntegration(c.Context(), pool, organization, integration)
 			if err != nil {
 				return err
 			}
@@ -102,10 +102,10 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	return table(c.OutOrStdout(), rows)
 }
 
-// waiting says how a command deals with the run that it starts.
-type waiting struct{ wait, noWait, exitStatus bool }
+// waitOptions says how a command deals with the run that it starts.
+type waitOptions struct{ wait, noWait, exitStatus bool }
 
-func (w *waiting) flags(c *cobra.Command) {
+func (w *waitOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&w.wait, "wait", true, "wait for the end and show progress")
 	c.Flags().BoolVar(&w.noWait, "no-wait", false, "start it and do not wait for the end")
 	c.Flags().BoolVar(&w.exitStatus, "exit-status", false, "exit 3 if the export failed or has rejected or unknown entries")
@@ -113,7 +113,7 @@ func (w *waiting) flags(c *cobra.Command) {
 }
 
 // runSync starts a run, or joins the one of its period that is running.
-func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInput, how waiting) error {
+func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInput, how waitOptions) error {
 	temporal, _, err := a.temporal(c.Context())
 	if err != nil {
 		return err

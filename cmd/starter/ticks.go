@@ -57,15 +57,15 @@ with "not recorded". It needs the database and not Temporal.`,
 	return root
 }
 
-// tick is an expected firing and what came of it.
-type tick struct {
+// tickReport is an expected firing and what came of it.
+type tickReport struct {
 	runlog.Tick
 	Name     string `json:"integration"`
 	Recorded bool   `json:"recorded"` // by a worker
 }
 
 // ticksOf lists the ticks of an organization's schedules, by time within each.
-func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, now time.Time, since time.Duration) ([]tick, error) {
+func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, now time.Time, since time.Duration) ([]tickReport, error) {
 	schedules, err := runlog.ListScheduledIntegrations(ctx, db, organization)
 	if err != nil {
 		return nil, err
@@ -74,13 +74,13 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 	if err != nil {
 		return nil, err
 	}
-	list := []tick{}
+	list := []tickReport{}
 	for _, s := range schedules {
 		known := make(map[int64]bool)
 		for _, t := range recorded {
 			if t.IntegrationID == s.ID {
 				known[t.ExpectedAt.Unix()] = true
-				list = append(list, tick{t, s.Name, true})
+				list = append(list, tickReport{t, s.Name, true})
 			}
 		}
 		from := watcher.Since(s, now)
@@ -98,7 +98,7 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 			if t.Result == "" {
 				t.Result = "due"
 			}
-			list = append(list, tick{t, s.Name, false})
+			list = append(list, tickReport{t, s.Name, false})
 		}
 	}
 	return list, nil

@@ -17,15 +17,15 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// verified is what came of checking one integration.
-type verified struct {
+// verification is what came of checking one integration.
+type verification struct {
 	Integration string           `json:"integration"`
 	Adapter     string           `json:"adapter"`
 	Checks      []adapters.Check `json:"checks"`
 	Error       string           `json:"error,omitempty"` // why the vendor could not be asked
 }
 
-func (v verified) differs() bool {
+func (v verification) differs() bool {
 	return v.Error != "" || len(adapters.Contract{Checks: v.Checks}.Differing()) > 0
 }
 
@@ -57,10 +57,10 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 			defer pool.Close()
 			var list []integrations.Integration
 			if integration == "" {
-				list, err = listed(c, pool, organization)
+				list, err = listIntegrations(c, pool, organization)
 			} else {
 				list = make([]integrations.Integration, 1)
-				list[0], err = find(ctx, pool, organization, integration)
+				list[0], err = findIntegration(ctx, pool, organization, integration)
 			}
 			if err != nil {
 				return err
@@ -73,7 +73,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 				return err
 			}
 			defer temporal.Close()
-			all := make([]verified, len(list))
+			all := make([]verification, len(list))
 			bad := 0
 			for i, spec := range list {
 				say(c.ErrOrStderr(), "asking the vendor of %s; a worker does that", spec.Name)
@@ -87,7 +87,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 			if a.output == "json" {
 				err = printJSON(c.OutOrStdout(), all)
 			} else {
-				err = verifiedTable(c.OutOrStdout(), all)
+				err = verificationTable(c.OutOrStdout(), all)
 			}
 			if err == nil && bad > 0 {
 				err = fmt.Errorf("%d of %d integrations are not as exports need them, or could not be asked", bad, len(all))
@@ -101,8 +101,8 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 }
 
 // verify has a worker check the contract with an integration's vendor.
-func verify(ctx context.Context, temporal client.Client, spec integrations.Integration) (verified, error) {
-	v := verified{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
+func verify(ctx context.Context, temporal client.Client, spec integrations.Integration) (verification, error) {
+	v := verification{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
 	out, err := engine.Execute(ctx, temporal, activities.Invocation{
 		OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: spec.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Verify, Policy: workflows.VerifyPolicy(), Actor: whoami(), ReadOnly: true,
@@ -123,7 +123,7 @@ func verify(ctx context.Context, temporal client.Client, spec integrations.Integ
 	return v, nil
 }
 
-func verifiedTable(w io.Writer, all []verified) error {
+func verificationTable(w io.Writer, all []verification) error {
 	rows := [][]string{{"INTEGRATION", "WHAT", "STATE", "FOUND", "REMEDY"}}
 	for _, v := range all {
 		for _, c := range v.Checks {
