@@ -11,14 +11,14 @@ import (
 )
 
 // match is what the vendor is found to have of an entry.
-type match int
+type match string
 
 const (
-	matchNone        match = iota
-	matchExact             // once, with the same amount where the vendor gives it
-	matchDuplicate         // or more often
-	matchOtherAmount       // with another amount
-	matchElsewhere         // not under its key, but something may be it, such as a posted line
+	matchNone        match = "none"
+	matchExact       match = "exact"        // once, with the same amount if the vendor gives it
+	matchDuplicate   match = "duplicate"    // twice or more often
+	matchOtherAmount match = "other_amount" // once, with another amount
+	matchElsewhere   match = "elsewhere"    // not under its key, but something may be it, such as a posted line
 )
 
 func matchOf(r runlog.EntryRecord, f adapters.Found) match {
@@ -36,16 +36,16 @@ func matchOf(r runlog.EntryRecord, f adapters.Found) match {
 }
 
 // describe is what was found, for people.
-func (s match) describe(r runlog.EntryRecord, f adapters.Found) string {
-	switch s {
+func (m match) describe(r runlog.EntryRecord, f adapters.Found) string {
+	switch m {
 	case matchExact:
 		return "it is there"
 	case matchDuplicate:
 		return fmt.Sprintf("it is there %d times", f.Count)
 	case matchOtherAmount:
-		return fmt.Sprintf("it is there with amount %s, and here it has %s", f.Amount, r.Amount)
+		return fmt.Sprintf("it is there with amount %s, but %s on record", f.Amount, r.Amount)
 	case matchElsewhere:
-		return "it is not there under its key, and " + f.Elsewhere
+		return "it is not there under its key, but " + f.Elsewhere
 	}
 	if r.OpenUntil != nil {
 		return "it is not there, and can still take effect until " + r.OpenUntil.UTC().Format(time.TimeOnly)
@@ -53,13 +53,13 @@ func (s match) describe(r runlog.EntryRecord, f adapters.Found) string {
 	return "it is not there"
 }
 
-// recordGroup is what the record holds of an entry, as far as it matters here.
-type recordGroup int
+// recordGroup is what the record says of an entry, as far as a comparison needs it.
+type recordGroup string
 
 const (
-	groupExported    recordGroup = iota
-	groupOpen                    // sent or unknown: only the vendor can tell
-	groupNotExported             // planned, rejected or not on record: it must not be there
+	groupExported    recordGroup = "exported"
+	groupOpen        recordGroup = "open"         // sent or unknown: only the vendor can tell
+	groupNotExported recordGroup = "not exported" // planned, rejected or not on record: the vendor must not have it
 )
 
 func groupOf(r runlog.EntryRecord) recordGroup {
@@ -72,56 +72,55 @@ func groupOf(r runlog.EntryRecord) recordGroup {
 	return groupNotExported
 }
 
-// difference is an entry of which record and vendor do not say the same, or of
-// which the record does not know; then Agrees is null.
+// difference is an entry on which record and vendor do not agree or, if it is
+// undecided, on which the record does not say what the vendor should have.
 type difference struct {
 	VoucherID string             `json:"voucherId"`
 	EntryID   string             `json:"entryId"`
 	State     exports.EntryState `json:"state"` // on record; "" if it is not there
-	Agrees    *bool              `json:"agrees"`
+	Agrees    agreement          `json:"agrees"`
 	Says      string             `json:"says"`
 	Found     *adapters.Found    `json:"found,omitempty"`
 }
 
-// vendorComparison is of a record with a vendor's books. A strict one is with a record
-// that may have lost what was exported: the vendor must not have more than it
-// says. One that adopts takes into the record what the vendor has more.
+// vendorComparison compares the record with a vendor's books.
 type vendorComparison struct {
-	strict, adopts bool
-	counts         map[recordGroup]map[match]int
-	differences    []difference
-	keep           int // most differences that are kept; 0 is all
-	more           int // that were not kept
-	adoptions      []runlog.Adoption
+	strict      bool // the record may have lost what was exported: the vendor must not have more
+	adopts      bool // what the vendor has more is to be recorded
+	counts      map[recordGroup]map[match]int
+	differences []difference
+	keep        int // most differences that are kept; 0 is all
+	more        int // differences that were not kept
+	adoptions   []runlog.Adoption
 }
 
 // add compares an entry.
 func (c *vendorComparison) add(r runlog.EntryRecord, f adapters.Found) {
-	g, s := groupOf(r), matchOf(r, f)
+	g, m := groupOf(r), matchOf(r, f)
 	if c.counts == nil {
 		c.counts = map[recordGroup]map[match]int{groupExported: {}, groupOpen: {}, groupNotExported: {}}
 	}
-	c.counts[g][s]++
+	c.counts[g][m]++
 	switch {
-	case g == groupExported && (s == matchExact || s == matchElsewhere): // to be posted is the usual end of an entry
+	case g == groupExported && (m == matchExact || m == matchElsewhere): // an exported entry is usually posted in the end
 		return
-	case g == groupNotExported && s == matchNone:
+	case g == groupNotExported && m == matchNone:
 		return
 	}
-	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: new(bool), Says: s.describe(r, f)}
-	if g == groupOpen && (s == matchNone || !c.strict && (s == matchExact || s == matchElsewhere)) {
-		d.Agrees = nil
+	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: disagrees, Says: m.describe(r, f)}
+	if g == groupOpen && (m == matchNone || !c.strict && (m == matchExact || m == matchElsewhere)) {
+		d.Agrees = undecided
 	}
 	if f != (adapters.Found{}) {
 		d.Found = &f
 	}
-	if c.adopts && g != groupExported && s != matchNone {
+	if c.adopts && g != groupExported && m != matchNone {
 		a := runlog.Adoption{EntryRecord: r, Reference: f.Reference}
-		if s == matchOtherAmount || s == matchElsewhere {
+		if m == matchOtherAmount || m == matchElsewhere {
 			a.Doubt = d.Says
 		}
 		c.adoptions = append(c.adoptions, a)
-		if s == matchExact {
+		if m == matchExact {
 			return
 		}
 	}
@@ -132,39 +131,41 @@ func (c *vendorComparison) add(r runlog.EntryRecord, f adapters.Found) {
 	c.differences = append(c.differences, d)
 }
 
-// checks say what was counted.
+// checks returns a check of each group.
 func (c *vendorComparison) checks() []proofCheck {
-	total := func(n map[match]int) (sum int) {
-		for _, k := range n {
-			sum += k
-		}
-		return sum
-	}
-	counted := func(n map[match]int, missed string) string {
-		s := fmt.Sprintf("%d of %d are there, %d %s, %d more than once, %d with another amount", n[matchExact]+n[matchDuplicate]+n[matchOtherAmount], total(n), n[matchNone], missed, n[matchDuplicate], n[matchOtherAmount])
-		if n[matchElsewhere] > 0 {
-			s += fmt.Sprintf(", %d perhaps elsewhere", n[matchElsewhere])
-		}
-		return s
-	}
 	n := c.counts[groupExported]
-	evidence := counted(n, "missing")
+	evidence := evidenceOf(n, "missing")
 	if n[matchElsewhere] > 0 {
 		evidence += ", such as posted lines, whose amounts are not compared"
 	}
-	all := []proofCheck{checked("vendor", n[matchNone]+n[matchDuplicate]+n[matchOtherAmount] == 0, "%s", evidence)}
-	if n = c.counts[groupNotExported]; total(n) > 0 {
-		agrees := n[matchDuplicate]+n[matchOtherAmount]+n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)
-		all = append(all, checked("not exported", agrees, "planned, rejected or not on record: %s", counted(n, "not there")))
+	all := []proofCheck{newCheck("vendor", n[matchNone]+n[matchDuplicate]+n[matchOtherAmount] == 0, "%s", evidence)}
+	if n = c.counts[groupNotExported]; len(n) > 0 {
+		ok := n[matchDuplicate]+n[matchOtherAmount]+n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)
+		all = append(all, newCheck("not exported", ok, "planned, rejected or not on record: %s", evidenceOf(n, "not there")))
 	}
-	if n = c.counts[groupOpen]; total(n) > 0 {
-		f := checked("open", n[matchDuplicate]+n[matchOtherAmount] == 0 && (!c.strict || n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)), "sent or unknown: %s", counted(n, "not there"))
-		if *f.Agrees && (n[matchNone] > 0 || !c.strict) {
-			f.Agrees = nil // the record does not say what should be there
+	if n = c.counts[groupOpen]; len(n) > 0 {
+		ok := n[matchDuplicate]+n[matchOtherAmount] == 0 && (!c.strict || n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts))
+		open := newCheck("open", ok, "sent or unknown: %s", evidenceOf(n, "not there"))
+		if ok && (n[matchNone] > 0 || !c.strict) {
+			open.Agrees = undecided // the record does not say what should be there
 		}
-		all = append(all, f)
+		all = append(all, open)
 	}
 	return all
+}
+
+// evidenceOf is the count of each match.
+func evidenceOf(n map[match]int, none string) string {
+	total := 0
+	for _, k := range n {
+		total += k
+	}
+	s := fmt.Sprintf("%d of %d are there, %d %s, %d more than once, %d with another amount",
+		n[matchExact]+n[matchDuplicate]+n[matchOtherAmount], total, n[matchNone], none, n[matchDuplicate], n[matchOtherAmount])
+	if n[matchElsewhere] > 0 {
+		s += fmt.Sprintf(", %d perhaps elsewhere", n[matchElsewhere])
+	}
+	return s
 }
 
 // table lists the differences for people.

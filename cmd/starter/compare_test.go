@@ -64,25 +64,25 @@ func TestCompare(t *testing.T) {
 				switch {
 				case len(got.differences) == 0:
 					return unlisted, got
-				case got.differences[0].Agrees == nil:
+				case got.differences[0].Agrees == undecided:
 					return unsaid, got
-				case *got.differences[0].Agrees:
+				case got.differences[0].Agrees == agrees:
 					return yes, got
 				}
 				return no, got
 			}
 			lax, _ := listed(false, false)
 			strict, _ := listed(true, false)
-			require.Equal(t, [2]string{c.lax, c.strict}, [2]string{lax, strict}, "%q %d", state, c.s)
+			require.Equal(t, [2]string{c.lax, c.strict}, [2]string{lax, strict}, "%q %q", state, c.s)
 			adopting, got := listed(true, true)
 			if state == exports.Exported || c.s == matchNone {
 				require.Empty(t, got.adoptions)
 				require.Equal(t, c.strict, adopting)
 				continue
 			}
-			require.Len(t, got.adoptions, 1, "%q %d", state, c.s)
-			require.Equal(t, c.doubt, got.adoptions[0].Doubt != "", "%q %d", state, c.s)
-			require.Equal(t, c.s == matchExact, adopting == unlisted, "%q %d: what was taken into the record is no difference", state, c.s)
+			require.Len(t, got.adoptions, 1, "%q %q", state, c.s)
+			require.Equal(t, c.doubt, got.adoptions[0].Doubt != "", "%q %q", state, c.s)
+			require.Equal(t, c.s == matchExact, adopting == unlisted, "%q %q: what was taken into the record is no difference", state, c.s)
 		}
 	}
 }
@@ -101,11 +101,7 @@ func TestFindings(t *testing.T) {
 	}
 	agree := func(list []proofCheck) (out []string) {
 		for _, f := range list {
-			s := "-"
-			if f.Agrees != nil {
-				s = map[bool]string{true: "yes", false: "NO"}[*f.Agrees]
-			}
-			out = append(out, s+" "+f.What)
+			out = append(out, string(f.Agrees)+" "+f.What)
 		}
 		return out
 	}
@@ -133,7 +129,7 @@ func TestPrintProof(t *testing.T) {
 	var out bytes.Buffer
 	err := (&app{output: "table"}).printProof(&out, map[string]any{}, c.checks(), c)
 	require.EqualError(t, err, "something does not agree")
-	require.Contains(t, out.String(), "v1       e1     exported   there with amount 1.50, and here it has 1.00")
+	require.Contains(t, out.String(), "v1       e1     exported   there with amount 1.50, but 1.00 on record")
 	require.Contains(t, out.String(), "not there, and can still take effect until 12:34:56")
 	require.Contains(t, out.String(), "and 3 more; -o json lists all")
 
@@ -142,14 +138,14 @@ func TestPrintProof(t *testing.T) {
 	var got struct {
 		ExportID    string
 		Agrees      bool
-		Findings    []proofCheck
+		Findings    []map[string]any
 		Differences []map[string]any
 	}
 	require.NoError(t, json.Unmarshal(out.Bytes(), &got))
 	require.False(t, got.Agrees)
 	require.Len(t, got.Findings, 2)
 	require.Equal(t, map[string]any{"voucherId": "v1", "entryId": "e1", "state": "exported", "agrees": false,
-		"says": "it is there with amount 1.50, and here it has 1.00", "found": map[string]any{"count": 1.0, "amount": "1.50"}}, got.Differences[0])
+		"says": "it is there with amount 1.50, but 1.00 on record", "found": map[string]any{"count": 1.0, "amount": "1.50"}}, got.Differences[0])
 	require.Nil(t, got.Differences[1]["agrees"])
 
 	out.Reset()

@@ -39,26 +39,47 @@ type fileError struct{ error }
 
 func (f fileError) Unwrap() error { return f.error }
 
-// cell is a value in a file and where it stands; columns count bytes from 1.
+// cell is a value in a file and its place; columns count bytes from 1.
 type cell struct {
 	text         string
 	fields       []member // of a JSON object
-	kind         string   // text, number, object; "" if it is not there
+	kind         cellKind
 	line, column int
 }
 
+// cellKind is the type of a value.
+type cellKind string
+
+const (
+	cellAbsent  cellKind = "" // or null
+	cellText    cellKind = "text"
+	cellNumber  cellKind = "number"
+	cellBoolean cellKind = "boolean"
+	cellObject  cellKind = "object"
+	cellList    cellKind = "list"
+)
+
+// withArticle is the kind in a sentence.
+func (k cellKind) withArticle() string {
+	if k == cellObject {
+		return "an object"
+	}
+	return "a " + string(k)
+}
+
 // entryReader turns cells into entries and collects what is wrong. It keeps 20
-// bytes for each entry, to notice one that comes twice, and nothing else.
+// bytes for each entry, to notice a duplicate, and nothing else.
 type entryReader struct {
 	name     string
-	errs     []error // the first maxFaults
-	more     int
+	errs     []error            // the first maxErrors
+	more     int                // errors that are not in errs
 	lines    map[[16]byte]int32 // by hash of the entry's ID
 	read     int                // bytes
 	progress func(bytes, entries int)
 	yield    func(runlog.SourceEntry, error) bool
 }
 
+// errorf adds an error of the file.
 func (r *entryReader) errorf(line, column int, format string, args ...any) {
 	if len(r.errs) == maxErrors {
 		r.more++
@@ -68,13 +89,13 @@ func (r *entryReader) errorf(line, column int, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
 }
 
-// readEntries yields the entries of a file and, if anything is wrong with it,
-// one error that names everything as "file:line:column: what; want what".
-// From the first fault on it only looks for more. format is csv, jsonl, or ""
-// to go by the name and then the first character.
-func readEntries(name, format string, in io.Reader, tell func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
+// readEntries yields the entries of a file and, if anything is wrong with it, one
+// error that lists everything as "file:line:column: what; want what". After the first
+// error it only looks for more. format is csv, jsonl, or "" to go by the name and then
+// the first character.
+func readEntries(name, format string, in io.Reader, progress func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
 	return func(yield func(runlog.SourceEntry, error) bool) {
-		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), progress: tell, yield: yield}
+		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), progress: progress, yield: yield}
 		b := bufio.NewReaderSize(byteCounter{in, &r.read}, maxRecord)
 		if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
 			_, _ = b.Discard(3) // of bytes that are there
@@ -86,9 +107,9 @@ func readEntries(name, format string, in io.Reader, tell func(bytes, entries int
 		if format == "jsonl" {
 			read = r.jsonLines
 		}
-		goOn, err := read(b)
+		wanted, err := read(b)
 		switch {
-		case !goOn:
+		case !wanted:
 			return
 		case err != nil:
 			yield(runlog.SourceEntry{}, err)
@@ -136,13 +157,13 @@ var (
 	currency = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-// entry checks the cells of an entry and yields it if nothing is wrong with the
-// file so far. It returns false if nobody wants more.
+// entry checks the cells of an entry and yields it if the file has no error so far. It
+// returns false if the caller wants no more.
 func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 	get := func(name, want string, ok func(string) bool) string {
 		c := cells[name]
 		switch {
-		case c.kind == "" || c.text == "" && c.kind == "text":
+		case c.kind == cellAbsent || c.text == "" && c.kind == cellText:
 			if slices.Contains(required, name) {
 				at := c
 				if at.line == 0 {
@@ -151,11 +172,11 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 				r.errorf(at.line, at.column, "%s is missing: want %s", name, want)
 			}
 			return ""
-		case c.kind != "text" && !(c.kind == "number" && name == "amount"):
-			r.errorf(c.line, c.column, "%s is a %s: want a text: %s", name, c.kind, want)
+		case c.kind != cellText && !(c.kind == cellNumber && name == "amount"):
+			r.errorf(c.line, c.column, "%s is %s: want a text: %s", name, c.kind.withArticle(), want)
 			return ""
 		}
-		bad := badCharacter(c.text) // of a text, which says more than a name
+		bad := badCharacter(c.text) // a text may have more characters than a name
 		if name != "text" {
 			if err := plain.Seen(c.text); err != nil {
 				bad = err.Error()
@@ -190,7 +211,7 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 		key := [16]byte(sum[:16])
 		at := cells["entry_id"]
 		if first, twice := r.lines[key]; twice {
-			r.errorf(at.line, at.column, "entry_id %q stands here twice; first in line %d", clip(e.EntryID, 60), first)
+			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d)", clip(e.EntryID, 60), first)
 		} else {
 			r.lines[key] = int32(line)
 		}
@@ -203,10 +224,10 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 
 // dimensions reads an object of texts.
 func (r *entryReader) dimensions(c cell) map[string]string {
-	if c.kind == "" || c.kind == "text" && c.text == "" {
+	if c.kind == cellAbsent || c.kind == cellText && c.text == "" {
 		return nil
 	}
-	if c.kind != "object" {
+	if c.kind != cellObject {
 		r.errorf(c.line, c.column, `dimensions: want a JSON object of texts such as {"department": "10"}`)
 		return nil
 	}
@@ -217,12 +238,12 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 		_, twice := out[name]
 		invisible := cmp.Or(wrong, plain.Seen(at.text))
 		switch {
-		case at.kind == "":
-			continue // null
-		case at.kind != "text":
-			r.errorf(c.line, at.column, "dimensions.%s is a %s: want a text", clip(m.name, 60), at.kind)
+		case at.kind == cellAbsent:
+			continue
+		case at.kind != cellText:
+			r.errorf(c.line, at.column, "dimensions.%s is %s: want a text", clip(m.name, 60), at.kind.withArticle())
 		case twice:
-			r.errorf(c.line, at.column, "dimensions.%s stands here twice", clip(m.name, 60))
+			r.errorf(c.line, at.column, "duplicate dimension %s", clip(m.name, 60))
 		case invisible != nil:
 			r.errorf(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
 		case name == "" || !short(name) || !short(at.text):
@@ -235,9 +256,8 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 
 func short(s string) bool { return utf8.RuneCountInString(s) <= maxName }
 
-// badCharacter says which character keeps the text of an entry from being stored, and
-// where in it: one that is not UTF-8, controls something, or turns the
-// direction of what follows.
+// badCharacter says which character of a text cannot be stored, and where it is: one
+// that is not UTF-8, is a control character, or changes the direction of the text.
 func badCharacter(s string) string {
 	n := 0
 	for i, c := range s {

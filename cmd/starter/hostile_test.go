@@ -284,16 +284,6 @@ func printing[T any](print func(w io.Writer, v T) error) hostileCase {
 	}
 }
 
-func onCommand(print func(c *cobra.Command)) func(w io.Writer) error {
-	return func(w io.Writer) error {
-		c := &cobra.Command{}
-		c.SetOut(w)
-		c.SetErr(w)
-		print(c)
-		return nil
-	}
-}
-
 func fileNamed(name, content string, list ...string) hostileCase {
 	return func(t *testing.T, s, _, _ string) []string {
 		dir := t.TempDir()
@@ -312,14 +302,14 @@ var hostileCases = map[string][]hostileCase{
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
 	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { warnUnbalanced(w, v); return nil })},
 	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
-	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
+	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
 		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
 	})},
 	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
-		return onCommand(func(c *cobra.Command) { _ = (&app{}).printResolution(c, v) })(w)
+		return (&app{}).printResolution(w, v)
 	})},
-	"exports retry": {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
+	"exports retry": {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
 	"exports show":  {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportReport) error { return v.print(w) })},
 	"health": {reading("health"), printing(func(w io.Writer, v []runlog.HealthStatus) error {
 		return (&app{}).printHealth(w, healthReport{list: v})
@@ -330,26 +320,26 @@ var hostileCases = map[string][]hostileCase{
 	"integrations list":      {reading("integrations", "list", oneOrg)},
 	"integrations pause":     {args("integrations", "pause", oneOrg, "--integration", "HOSTILE", "--reason", "x"), reading("integrations", "pause", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--reason", "x", "--no-wait"), printing(saying)},
 	"integrations resume":    {args("integrations", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
-	"integrations verify":    {args("integrations", "verify", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v []verification) error { return verificationTable(w, v) })},
+	"integrations verify":    {args("integrations", "verify", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v []verification) error { return table(w, verificationTable(v)) })},
 	"logs":                   {reading("logs", oneOrg, "--since", "24h"), args("logs", oneOrg, "--adapter", "HOSTILE")},
 	"migrate":                {args("migrate", "HOSTILE"), printing(saying)},
 	"notifications channels": {reading("notifications", "channels", oneOrg)},
 	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
 	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.NotificationRecord) error {
-		return errors.Join(onCommand(func(c *cobra.Command) { _ = (&app{}).printNotifications(c, v) })(w), deliveryError(v))
+		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
 	})},
 	"quota":              {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
 	"redact":             {args("redact"), args("redact", "HOSTILE")},
 	"schedules backfill": {args("schedules", "backfill", oneOrg, "--integration", "HOSTILE", "--from", "HOSTILE", "--to", "x"), printing(saying)},
-	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(describe)},
+	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(printSchedule)},
 	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v engine.ScheduleStatus) error {
-		return table(w, [][]string{{v.Name, v.Schedule, stateOfSchedule(v), v.Note}})
+		return table(w, [][]string{{v.Name, v.Schedule, scheduleState(v), v.Note}})
 	})},
 	"schedules pause":   {args("schedules", "pause", oneOrg, "--integration", "x", "--reason", "HOSTILE"), args("schedules", "pause", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules resume":  {args("schedules", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v invocationReport) error { return v.print(w) })},
-	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
+	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
 	"ticks list": {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tickReport) error {
 		return table(w, [][]string{{v[0].Name, v[0].Result, v[0].Period}})
 	})},

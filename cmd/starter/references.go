@@ -25,7 +25,7 @@ type secretReference struct {
 	check             func(secret string) error // nil takes any
 }
 
-// secretReferences lists what a file names, in its order.
+// secretReferences lists the secrets that a file names, in its order.
 func secretReferences(file integrations.File) (list []secretReference) {
 	for _, in := range file.Integrations {
 		for _, name := range slices.Sorted(maps.Keys(in.Credentials)) {
@@ -42,7 +42,7 @@ func secretReferences(file integrations.File) (list []secretReference) {
 	return list
 }
 
-// resolve says why a secret cannot be used here, or nil.
+// resolve reads a secret here; the error says why it cannot be used.
 func (r secretReference) resolve(ctx context.Context, store *secrets.Store) error {
 	secret, err := store.Resolve(ctx, r.organization, r.ref)
 	if err == nil && r.check != nil {
@@ -51,16 +51,16 @@ func (r secretReference) resolve(ctx context.Context, store *secrets.Store) erro
 	return err
 }
 
-// checkReferences holds a file's env: references to the prefixes of their
-// organizations, if LEDGERLINE_ENV_SECRETS is set here as it is for the worker;
-// otherwise it warns that nobody has.
+// checkReferences checks that the env: references of a file have the prefixes of
+// their organizations, if LEDGERLINE_ENV_SECRETS is set here as it is for the
+// worker; otherwise it warns that this was not checked.
 func checkReferences(words io.Writer, file integrations.File) error {
 	store, err := secrets.FromEnv(os.Getenv)
 	if err != nil {
 		return usage("%w", err)
 	}
 	strict := &secrets.Store{Prefixes: store.Prefixes} // the switch for development relaxes nothing here
-	var faults []error
+	var errs []error
 	var unchecked []string
 	for _, r := range secretReferences(file) {
 		switch {
@@ -69,16 +69,16 @@ func checkReferences(words io.Writer, file integrations.File) error {
 			unchecked = append(unchecked, string(r.ref))
 		default:
 			if err := strict.Check(r.organization, r.ref); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %s: %w", r.owner, r.name, err))
+				errs = append(errs, fmt.Errorf("%s: %s: %w", r.owner, r.name, err))
 			}
 		}
 	}
-	if len(faults) > 0 {
-		return usage("the file cannot be used:\n%w", errors.Join(faults...))
+	if len(errs) > 0 {
+		return usage("the file cannot be used:\n%w", errors.Join(errs...))
 	}
 	if len(unchecked) > 0 {
 		slices.Sort(unchecked)
-		return say(words, "warning: LEDGERLINE_ENV_SECRETS is not set here, so it was not checked whether the worker may read %s; a worker whose LEDGERLINE_ENV_SECRETS gives the organization no prefix of it refuses",
+		return say(words, "warning: LEDGERLINE_ENV_SECRETS is not set here, so it was not checked whether the worker may read %s; the worker refuses unless its LEDGERLINE_ENV_SECRETS gives the organization a prefix of each",
 			strings.Join(slices.Compact(unchecked), ", "))
 	}
 	return nil

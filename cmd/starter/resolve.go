@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 
 	"github.com/google/uuid"
@@ -13,15 +14,15 @@ func (a *app) exportsResolve() *cobra.Command {
 	var org, voucher, reason string
 	var there, notThere bool
 	c := &cobra.Command{
-		Use: "resolve EXPORT --org UUID --voucher V --there|--not-there --reason TEXT", Short: "Say what became of a voucher whose outcome nobody could find out",
-		Long: `Ends what is open of a voucher, after you have looked at the vendor. With --there
-its entries are exported, and nothing sends them again. With --not-there a retry
-of the export sends them: if they are there all the same, they will be there
-twice. That is refused while the export is pending, and while the vendor may
-still be doing something; starter exports show says until when.
+		Use: "resolve EXPORT --org UUID --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
+		Long: `Closes the open entries of a voucher, after you have looked at the vendor. With
+--there they are exported, and nothing sends them again. With --not-there a retry of
+the export sends them: if they are there after all, they will be there twice. It is
+refused while the export is pending, and while the vendor may still be acting on a
+request; starter exports show says until when.
 
-What you say stays on record, with the reason and your identity: LEDGERLINE_ACTOR,
-or user@host.`,
+What you say is on record, with the reason and your identity: LEDGERLINE_ACTOR, or
+user@host.`,
 		Example: `  starter exports resolve $EXPORT --org $ORG --voucher 20201 --there --reason "posted as document 4711, seen by Kari"`,
 		Args:    exactly(1, "the UUID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -32,29 +33,25 @@ or user@host.`,
 			case there == notThere:
 				return usage("want --there or --not-there, as you have seen it at the vendor")
 			case reason == "":
-				return usage("--reason is missing: want what you have seen, and where")
+				return usage("--reason is missing: say what you have seen, and where")
 			}
 			if err := checkReason(reason); err != nil {
-				return err
-			}
-			organization, err := parseUUID("--org", org)
-			if err != nil {
 				return err
 			}
 			id, err := parseUUID("EXPORT", args[0])
 			if err != nil {
 				return err
 			}
-			pool, err := a.database(c.Context())
+			s, err := a.openOrganization(c, org)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
+			defer s.close()
 			r := runlog.Resolution{ExportID: id, VoucherID: voucher, There: there, Reason: reason, Actor: whoami()}
-			if r.Entries, err = runlog.ResolveVoucher(c.Context(), pool, organization, r); err != nil {
+			if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
 				return err
 			}
-			return a.printResolution(c, r)
+			return a.printResolution(c.OutOrStdout(), r)
 		},
 	}
 	organizationFlag(c, &org)
@@ -75,13 +72,13 @@ type resolutionReport struct {
 	Actor     string    `json:"actor"`
 }
 
-func (a *app) printResolution(c *cobra.Command, r runlog.Resolution) error {
+func (a *app) printResolution(w io.Writer, r runlog.Resolution) error {
 	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), resolutionReport{r.ExportID, r.VoucherID, r.There, r.Entries, r.Reason, r.Actor})
+		return printJSON(w, resolutionReport{r.ExportID, r.VoucherID, r.There, r.Entries, r.Reason, r.Actor})
 	}
-	then := "exported"
+	result := "exported"
 	if !r.There {
-		then = "to be sent again by starter exports retry " + r.ExportID.String()
+		result = "to be sent again by starter exports retry " + r.ExportID.String()
 	}
-	return say(c.OutOrStdout(), "%d entries of voucher %s are %s", r.Entries, r.VoucherID, then)
+	return say(w, "voucher %s: %s %s", r.VoucherID, count(r.Entries, "entry"), result)
 }

@@ -20,7 +20,7 @@ import (
 var until = time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 
 // People see what an export waits for, what is open, and what others have said.
-func TestExportSeen(t *testing.T) {
+func TestExportReport(t *testing.T) {
 	s := exportReport{
 		Export:    exports.Export{ID: uuid.New(), AdapterName: "xledger", Status: exports.Pending, Period: "2026-10"},
 		Entries:   runlog.Counts{Total: 9, Exported: 2, Rejected: 1, Sent: 2, Planned: 4, Open: 2},
@@ -51,11 +51,11 @@ func TestExportSeen(t *testing.T) {
 	out.Reset()
 	require.NoError(t, s.print(&out))
 	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown, 5 not sent\n`, out.String())
-	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; what changed`, out.String())
+	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; changed after it had ended`, out.String())
 	require.NotContains(t, out.String(), "waiting")
 }
 
-func TestShown(t *testing.T) {
+func TestInvocationReport(t *testing.T) {
 	s := invocationReport{CorrelationID: uuid.New(), State: "completed", Source: "table", Actor: "kari@example", Attempts: activities.Trail{
 		{Number: 1, EndedAt: until, Class: classify.Transient, Kind: classify.Unavailable, Effect: classify.Open, Ended: true, OpenUntil: until},
 		{Number: 2, EndedAt: until, Class: classify.Timeout, Kind: classify.RequestTimeout, Effect: classify.Open, OpenUntil: until.Add(time.Minute)},
@@ -114,17 +114,23 @@ func TestResolveAndProveFlags(t *testing.T) {
 	}
 }
 
-func TestPrintResolved(t *testing.T) {
-	c := newRoot()
+func TestPrintResolution(t *testing.T) {
 	var out bytes.Buffer
-	c.SetOut(&out)
 	r := runlog.Resolution{ExportID: uuid.New(), VoucherID: "v1", Entries: 2, Reason: "seen", Actor: "kari"}
-	require.NoError(t, (&app{output: "table"}).printResolution(c, r))
-	require.Contains(t, out.String(), "2 entries of voucher v1 are to be sent again by starter exports retry "+r.ExportID.String())
+	require.NoError(t, (&app{output: "table"}).printResolution(&out, r))
+	require.Equal(t, "voucher v1: 2 entries to be sent again by starter exports retry "+r.ExportID.String()+"\n", out.String())
 	out.Reset()
 	r.There = true
-	require.NoError(t, (&app{output: "json"}).printResolution(c, r))
+	require.NoError(t, (&app{output: "json"}).printResolution(&out, r))
 	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","there":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
+}
+
+func TestCount(t *testing.T) {
+	for want, got := range map[string]string{
+		"1 entry": count(1, "entry"), "0 entries": count(0, "entry"), "2 vouchers": count(2, "voucher"), "1 chunk": count(int64(1), "chunk"),
+	} {
+		require.Equal(t, want, got)
+	}
 }
 
 func TestWhoami(t *testing.T) {
