@@ -72,7 +72,7 @@ another file.`,
 			if a.output == "json" {
 				return printJSON(c.OutOrStdout(), result)
 			}
-			return say(c.OutOrStdout(), "%s added, %d stored before", count(result.Added, "entry"), result.Unchanged)
+			return say(c.OutOrStdout(), "%s added, %d unchanged", count(result.Added, "entry"), result.Unchanged)
 		},
 	}
 	organizationFlag(c, &org)
@@ -169,5 +169,5 @@ func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
 	if more := result.Unbalanced - int64(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	say(w, "warning: %s with a sum other than zero; an export would reject what is out of balance: %s", count(result.Unbalanced, "voucher"), strings.Join(list, ", "))
+	say(w, "warning: an export would reject vouchers that do not sum to zero: %s", strings.Join(list, ", "))
 }

@@ -59,10 +59,10 @@ object.`,
 	}
 	organizationFlag(c, &o.org)
 	f := c.Flags()
-	f.StringVar(&o.adapter, "adapter", "", "only of this adapter")
-	f.StringVar(&o.class, "class", "", "only of this class: transient, permanent, timeout or success")
+	f.StringVar(&o.adapter, "adapter", "", "only of this `adapter`")
+	f.StringVar(&o.class, "class", "", "only of this `class`: transient, permanent, timeout or success")
 	sinceFlag(c, &o.since)
-	f.StringVar(&o.correlation, "correlation-id", "", "only of this invocation")
+	f.StringVar(&o.correlation, "correlation-id", "", "only of the invocation with this `UUID`")
 	f.BoolVarP(&o.follow, "follow", "F", false, "print new rows too, until interrupted")
 	return c
 }

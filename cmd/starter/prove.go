@@ -227,7 +227,7 @@ func (a *adopter) closeExport(ctx context.Context, failed error) (*exports.Expor
 	case failed != nil || a.refused != "":
 		a.export.ErrorClass, a.export.ErrorMessage = string(classify.Permanent), "the period was not proved to its end: prove it again"
 	case a.doubtful > 0:
-		a.export.ErrorMessage = "only a person can decide what the vendor has of the unknown entries: starter exports resolve"
+		a.export.ErrorMessage = "only a person can tell what the vendor has of the unknown entries; see starter exports resolve"
 	}
 	closed, err := runlog.CloseExport(ctx, a.db, a.export)
 	return &closed, err

@@ -15,11 +15,11 @@ func (a *app) exportsResolve() *cobra.Command {
 	var there, notThere bool
 	c := &cobra.Command{
 		Use: "resolve EXPORT --org UUID --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
-		Long: `Closes the open entries of a voucher, after you have looked at the vendor. With
---there they are exported, and nothing sends them again. With --not-there a retry of
-the export sends them: if they are there after all, they will be there twice. It is
-refused while the export is pending, and while the vendor may still be acting on a
-request; starter exports show says until when.
+		Long: `Records the outcome of a voucher's open entries, after you have looked at the vendor.
+With --there they become exported, and nothing sends them again. With --not-there a
+retry of the export sends them: if they are there after all, they will be there twice.
+That is refused while the export is pending, and while the vendor may still be acting
+on a request; starter exports show says until when.
 
 What you say is on record, with the reason and your identity: LEDGERLINE_ACTOR, or
 user@host.`,

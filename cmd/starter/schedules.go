@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) schedules() *cobra.Command {
-	c := &cobra.Command{Use: "schedules", Short: "When exports run, and their schedules in Temporal"}
+	c := &cobra.Command{Use: "schedules", Short: "List, describe, pause, resume, trigger and backfill schedules"}
 	c.AddCommand(a.schedulesList(), a.schedulesDescribe(), a.schedulesPause(), a.schedulesResume(), a.schedulesTrigger(), a.schedulesBackfill())
 	return c
 }
