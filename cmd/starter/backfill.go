@@ -32,7 +32,7 @@ is not exported again.`,
 		if err != nil {
 			return nil, err
 		}
-		if a.output != "json" {
+		if a.output != outputJSON {
 			if err := firingTable(c.OutOrStdout(), "RUNS", firings); err != nil {
 				return nil, err
 			}

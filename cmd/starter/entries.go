@@ -23,7 +23,8 @@ func (a *app) entries() *cobra.Command {
 }
 
 func (a *app) entriesImport() *cobra.Command {
-	var org, file, format string
+	var org, file string
+	var format entryFormat
 	c := &cobra.Command{
 		Use:   "import --org UUID --file FILE",
 		Short: "Store accounting entries, all or none",
@@ -69,7 +70,7 @@ another file.`,
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			warnUnbalanced(c.ErrOrStderr(), result)
-			if a.output == "json" {
+			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), result)
 			}
 			return say(c.OutOrStdout(), "%s added, %d unchanged", count(result.Added, "entry"), result.Unchanged)
@@ -80,15 +81,15 @@ another file.`,
 	return c
 }
 
-func entriesFlags(c *cobra.Command, file, format *string) {
+func entriesFlags(c *cobra.Command, file *string, format *entryFormat) {
 	c.Flags().StringVarP(file, "file", "f", "", "CSV or JSON Lines `file`; - is standard input")
-	c.Flags().StringVar(format, "format", "", "csv or jsonl; if not given, by the file's name or its first character")
+	c.Flags().StringVar((*string)(format), "format", "", "csv or jsonl; if not given, by the file's name or its first character")
 }
 
 // openEntries opens what --file names. size is in bytes, 0 if it is not known.
-func openEntries(c *cobra.Command, file, format string) (in io.ReadCloser, size int, err error) {
+func openEntries(c *cobra.Command, file string, format entryFormat) (in io.ReadCloser, size int, err error) {
 	switch {
-	case format != "" && format != "csv" && format != "jsonl":
+	case format != "" && format != formatCSV && format != formatJSONLines:
 		return nil, 0, usage("--format %q: want csv or jsonl", format)
 	case file == "":
 		return nil, 0, usage("--file is missing: want a CSV or JSON Lines file, or - for standard input")
@@ -119,7 +120,8 @@ type entryJSON struct {
 
 // entriesCheck is the first half of import: it reads, without a database.
 func (a *app) entriesCheck() *cobra.Command {
-	var file, format string
+	var file string
+	var format entryFormat
 	c := &cobra.Command{
 		Use:   "check --file FILE",
 		Short: "Read a file of accounting entries and print what was read; nothing is stored",

@@ -89,11 +89,18 @@ func (r *entryReader) errorf(line, column int, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
 }
 
+// entryFormat is the format of a file; "" goes by its name or its first character.
+type entryFormat string
+
+const (
+	formatCSV       entryFormat = "csv"
+	formatJSONLines entryFormat = "jsonl"
+)
+
 // readEntries yields the entries of a file and, if anything is wrong with it, one
 // error that lists everything as "file:line:column: what; want what". After the first
-// error it only looks for more. format is csv, jsonl, or "" to go by the name and then
-// the first character.
-func readEntries(name, format string, in io.Reader, progress func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
+// error it only looks for more.
+func readEntries(name string, format entryFormat, in io.Reader, progress func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
 	return func(yield func(runlog.SourceEntry, error) bool) {
 		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), progress: progress, yield: yield}
 		b := bufio.NewReaderSize(byteCounter{in, &r.read}, maxRecord)
@@ -104,7 +111,7 @@ func readEntries(name, format string, in io.Reader, progress func(bytes, entries
 			format = formatOf(name, b)
 		}
 		read := r.csv
-		if format == "jsonl" {
+		if format == formatJSONLines {
 			read = r.jsonLines
 		}
 		wanted, err := read(b)
@@ -127,18 +134,18 @@ func readEntries(name, format string, in io.Reader, progress func(bytes, entries
 }
 
 // formatOf goes by a file's name, else by its first character.
-func formatOf(name string, b *bufio.Reader) string {
+func formatOf(name string, b *bufio.Reader) entryFormat {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".csv":
-		return "csv"
+		return formatCSV
 	case ".jsonl", ".ndjson":
-		return "jsonl"
+		return formatJSONLines
 	}
 	start, _ := b.Peek(512) // what there is, also of a short file
 	if start = bytes.TrimLeft(start, " \t\r\n"); len(start) > 0 && start[0] == '{' {
-		return "jsonl"
+		return formatJSONLines
 	}
-	return "csv"
+	return formatCSV
 }
 
 type byteCounter struct {

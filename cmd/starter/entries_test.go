@@ -16,7 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-func readAll(name, format, text string) (entries []runlog.SourceEntry, err error) {
+func readAll(name string, format entryFormat, text string) (entries []runlog.SourceEntry, err error) {
 	for e, err := range readEntries(name, format, strings.NewReader(text), func(int, int) {}) {
 		if err != nil {
 			return entries, err
@@ -37,7 +37,11 @@ func TestReadEntries(t *testing.T) {
 	jsonl := "\ufeff" + `{"entry_id": "1", "voucher_id": "V", "entry_date": "2026-10-31", "account": "1920", "amount": -1250.50, "text": "Kaffe, te og \"mer\"", "dimensions": {"department": "10", "none": null}}` + "\n\n" +
 		`{"entry_id":"2","voucher_id":"V","entry_date":"2026-10-31","account":"3000","amount":999999999999999999.99,"currency":"EUR","text":null,"dimensions":{}}` + "\r\n" +
 		` {"entry_id":"3","voucher_id":"W","entry_date":"2026-10-31","account":"3000","amount":"7"}`
-	for _, c := range []struct{ name, format, text string }{
+	for _, c := range []struct {
+		name   string
+		format entryFormat
+		text   string
+	}{
 		{"e.csv", "", csv}, {"-", "", csv}, {"e.jsonl", "csv", csv}, {"e.jsonl", "", jsonl}, {"e.NDJSON", "", jsonl}, {"-", "", jsonl}, {"e.csv", "jsonl", jsonl},
 	} {
 		entries, err := readAll(c.name, c.format, c.text)

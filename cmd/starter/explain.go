@@ -131,7 +131,7 @@ func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
 		ms := v.RetryAfter.Milliseconds()
 		e.RetryAfterMs = &ms
 	}
-	if a.output == "json" {
+	if a.output == outputJSON {
 		return printJSON(out, e)
 	}
 	wait := "-"

@@ -37,7 +37,7 @@ unknown entry needs a person; see starter exports resolve.`,
 			if err := r.read(c.Context(), s.db); err != nil {
 				return err
 			}
-			if a.output == "json" {
+			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), r)
 			}
 			return r.print(c.OutOrStdout())
@@ -107,7 +107,7 @@ func (s exportReport) print(w io.Writer) error {
 
 // describe prints the export itself.
 func (s exportReport) describe(w io.Writer) error {
-	e, n, now := s.Export, s.Entries, s.Call
+	e, n := s.Export, s.Entries
 	at := func(t *time.Time) string {
 		if t == nil {
 			return "-"
@@ -122,40 +122,23 @@ func (s exportReport) describe(w io.Writer) error {
 		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
 		{"attempts", fmt.Sprintf("%d for %s", e.Attempts, count(e.Chunks, "chunk"))}, {"requests", requestsOf(e)}, {"workflow", e.WorkflowID},
 	}
-	if e.Status != exports.Pending && (n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown) {
-		rows = append(rows, []string{"now", fmt.Sprintf("%s; changed after it had ended, by late results, starter exports resolve or a retry", countsOf(n))})
-	}
-	if e.ScheduledAt != nil {
-		rows = append(rows, []string{"drift", e.Drift().Round(time.Millisecond).String()})
-	}
-	if e.WarmUp > 0 {
-		cold := ""
-		if e.ColdStart {
-			cold = ", a cold start"
+	add := func(known bool, name, format string, value any) {
+		if known {
+			rows = append(rows, []string{name, fmt.Sprintf(format, value)})
 		}
-		rows = append(rows, []string{"warm-up", e.WarmUp.Round(time.Millisecond).String() + cold + warmUpParts(e.WarmUpMS)})
 	}
-	if s.Waiting != "" {
-		rows = append(rows, []string{"waiting", s.Waiting})
-	}
-	if now != nil {
-		rows = append(rows, []string{"call", now.String()})
-	}
-	if s.ChunkSize > 0 {
-		rows = append(rows, []string{"next run", fmt.Sprintf("begins with %s in a request, the size that worked", count(s.ChunkSize, "entry"))})
-	}
-	if e.DeferredUntil != nil {
-		rows = append(rows, []string{"deferred", "until " + at(e.DeferredUntil)})
-	}
-	if e.ParentID != nil {
-		rows = append(rows, []string{"retry of", e.ParentID.String()})
-	}
-	if e.LateErrors > 0 {
-		rows = append(rows, []string{"late errors", count(e.LateErrors, "exported entry") + " with an error at the vendor"})
-	}
-	if e.ErrorMessage != "" {
-		rows = append(rows, []string{"error", exportError(e)})
-	}
+	cold := map[bool]string{true: ", a cold start"}[e.ColdStart]
+	changed := n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown
+	add(e.Status != exports.Pending && changed, "now", "%s; changed after it had ended, by late results, starter exports resolve or a retry", countsOf(n))
+	add(e.ScheduledAt != nil, "drift", "%v", e.Drift().Round(time.Millisecond))
+	add(e.WarmUp > 0, "warm-up", "%s", e.WarmUp.Round(time.Millisecond).String()+cold+warmUpParts(e.WarmUpMS))
+	add(s.Waiting != "", "waiting", "%s", s.Waiting)
+	add(s.Call != nil, "call", "%s", s.Call)
+	add(s.ChunkSize > 0, "next run", "begins with %s in a request, the size that worked", count(s.ChunkSize, "entry"))
+	add(e.DeferredUntil != nil, "deferred", "until %s", at(e.DeferredUntil))
+	add(e.ParentID != nil, "retry of", "%s", e.ParentID)
+	add(e.LateErrors > 0, "late errors", "%s with an error at the vendor", count(e.LateErrors, "exported entry"))
+	add(e.ErrorMessage != "", "error", "%s", exportError(e))
 	return table(w, rows)
 }
 
@@ -166,11 +149,12 @@ func (s exportReport) counts() string {
 		return countsOf(s.Entries)
 	}
 	e := s.Export
-	line := fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown)
-	if n := e.Unsent(); n > 0 {
-		line += fmt.Sprintf(", %d not sent", n)
-	}
-	return line
+	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown) + ifAny(", %d not sent", e.Unsent())
+}
+
+func countsOf(n runlog.Counts) string {
+	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", n.Total, n.Exported, n.Rejected, n.Unknown) +
+		ifAny(", %d sent", n.Sent) + ifAny(", %d planned", n.Planned) + ifAny("; the effect of %d is open", n.Open)
 }
 
 // requestsOf is what an export has used of the vendor's quota.
@@ -182,24 +166,15 @@ func requestsOf(e exports.Export) string {
 	if e.LookUps > 0 {
 		line += ", of them " + count(e.LookUps, "look-up")
 	}
-	if e.Isolating > 0 {
-		line += fmt.Sprintf("; %d to find the vouchers that were refused", e.Isolating)
-	}
-	return line
+	return line + ifAny("; %d to find the vouchers that were refused", e.Isolating)
 }
 
-func countsOf(n runlog.Counts) string {
-	line := fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", n.Total, n.Exported, n.Rejected, n.Unknown)
-	if n.Sent > 0 {
-		line += fmt.Sprintf(", %d sent", n.Sent)
+// ifAny is part of a line, left out if there are none.
+func ifAny(format string, n int) string {
+	if n == 0 {
+		return ""
 	}
-	if n.Planned > 0 {
-		line += fmt.Sprintf(", %d planned", n.Planned)
-	}
-	if n.Open > 0 {
-		line += fmt.Sprintf("; the effect of %d is open", n.Open)
-	}
-	return line
+	return fmt.Sprintf(format, n)
 }
 
 // waitReason says until when an adapter's vendor may still be acting on a request.

@@ -118,7 +118,7 @@ func (a *app) watchHealth(c *cobra.Command, db runlog.Beginner, organizations []
 			return nil
 		case err != nil:
 			say(c.ErrOrStderr(), "note: health could not be read: %v; trying again", err)
-		case screen(out) && a.output == "table":
+		case screen(out) && a.output == outputTable:
 			control(out, "\x1b[H\x1b[2J")
 			if err := a.printHealth(out, r); err != nil {
 				return err

@@ -29,8 +29,8 @@ func (u quotaUse) String() string {
 
 // healthJSON is what -o json prints of an integration.
 type healthJSON struct {
-	State string `json:"state"`
-	Stale bool   `json:"stale"` // no worker keeps it up to date
+	State health.State `json:"state"`
+	Stale bool         `json:"stale"` // no worker keeps it up to date
 	runlog.HealthStatus
 	Quota  *quotaUse   `json:"quota,omitempty"`
 	Secret *secretJSON `json:"secret"` // null: no expiry is known
@@ -57,7 +57,7 @@ func (r healthReport) json(h runlog.HealthStatus) healthJSON {
 
 // printChange writes an integration's health on one line.
 func (a *app) printChange(out io.Writer, r healthReport, h runlog.HealthStatus) error {
-	if a.output == "json" {
+	if a.output == outputJSON {
 		return printJSON(out, r.json(h))
 	}
 	reason := ""
@@ -76,7 +76,7 @@ func (a *app) printChange(out io.Writer, r healthReport, h runlog.HealthStatus) 
 
 func (a *app) printHealth(out io.Writer, r healthReport) error {
 	list := r.list
-	if a.output == "json" {
+	if a.output == outputJSON {
 		all := []healthJSON{}
 		for _, h := range list {
 			all = append(all, r.json(h))
@@ -133,7 +133,7 @@ func colourTable(out io.Writer, rows [][]string, list []runlog.HealthStatus) err
 		if light, rest, ok := strings.Cut(line, " "); ok && i > 0 {
 			state := healthState(list[i-1])
 			if list[i-1].Stale(time.Now()) {
-				state = string(health.Unknown)
+				state = health.Unknown
 			}
 			control(out, stateColours[state]+light+"\x1b[0m")
 			line = " " + rest
@@ -145,28 +145,31 @@ func colourTable(out io.Writer, rows [][]string, list []runlog.HealthStatus) err
 	return nil
 }
 
+// statePaused is shown instead of the health of a paused integration.
+const statePaused health.State = "paused"
+
+// healthState is the state as people see it.
+func healthState(h runlog.HealthStatus) health.State {
+	switch {
+	case h.Pause != nil:
+		return statePaused
+	case h.Record == nil:
+		return health.Unknown
+	}
+	return h.Record.State
+}
+
 // stateText is the state, and whether it is stale.
 func stateText(h runlog.HealthStatus) string {
 	if h.Stale(time.Now()) {
-		return healthState(h) + " (stale)"
+		return string(healthState(h)) + " (stale)"
 	}
-	return healthState(h)
-}
-
-// healthState is the state as people see it.
-func healthState(h runlog.HealthStatus) string {
-	switch {
-	case h.Pause != nil:
-		return "paused"
-	case h.Record == nil:
-		return string(health.Unknown)
-	}
-	return string(h.Record.State)
+	return string(healthState(h))
 }
 
 // stateColours are the colours of a traffic light, for terminals.
-var stateColours = map[string]string{
-	"healthy": "\x1b[32m", "degraded": "\x1b[33m", "unreachable": "\x1b[31m", "passive": "\x1b[34m", "paused": "\x1b[90m", "unknown": "\x1b[90m",
+var stateColours = map[health.State]string{
+	health.Healthy: "\x1b[32m", health.Degraded: "\x1b[33m", health.Unreachable: "\x1b[31m", health.Passive: "\x1b[34m", statePaused: "\x1b[90m", health.Unknown: "\x1b[90m",
 }
 
 // secret describes the secret that expires first: only its date until it reaches the

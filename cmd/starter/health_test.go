@@ -32,13 +32,13 @@ func TestPrintHealth(t *testing.T) {
 	}
 	seen.used[seen.list[0].IntegrationID] = quotaUse{Month: "2026-11", Requests: 81, Limit: 100, Percent: &percent}
 	var out bytes.Buffer
-	require.NoError(t, (&app{output: "table"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputTable}).printHealth(&out, seen))
 	require.Regexp(t, `current +xledger +healthy +.* in 0s +81 %`, out.String())
 	require.Regexp(t, `dead +xledger +healthy \(stale\) +.* was due 3h ago`, out.String())
 	require.Regexp(t, `stopped +xledger +paused `, out.String())
 	require.Regexp(t, `unprobed +xledger +healthy +[^(]*\n`, out.String())
 	out.Reset()
-	require.NoError(t, (&app{output: "json"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputJSON}).printHealth(&out, seen))
 	var list []struct {
 		Name, State string
 		Stale       bool
@@ -73,7 +73,7 @@ func TestPrintSecrets(t *testing.T) {
 		seen.list = append(seen.list, h)
 	}
 	var out bytes.Buffer
-	require.NoError(t, (&app{output: "table"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputTable}).printHealth(&out, seen))
 	require.Regexp(t, `QUOTA +SECRET\n`, out.String())
 	require.Regexp(t, `soon .* clientSecret expires in 12 days \(2026-12-08\)\n`, out.String())
 	require.Regexp(t, `far .* clientSecret until 2027-06-01\n`, out.String())
@@ -81,7 +81,7 @@ func TestPrintSecrets(t *testing.T) {
 	require.Regexp(t, `unknown .* -\n`, out.String())
 
 	out.Reset()
-	require.NoError(t, (&app{output: "json"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputJSON}).printHealth(&out, seen))
 	var list []struct {
 		Secret *struct {
 			Credential, Source, Summary string
@@ -103,7 +103,7 @@ func TestPrintSecrets(t *testing.T) {
 	line := func(i int, at time.Time) string {
 		out.Reset()
 		seen.at = at
-		require.NoError(t, (&app{output: "table"}).printChange(&out, seen, seen.list[i]))
+		require.NoError(t, (&app{output: outputTable}).printChange(&out, seen, seen.list[i]))
 		return out.String()
 	}
 	require.Contains(t, line(0, now), "soon  healthy  -  secret clientSecret expires in 12 days (2026-12-08)\n")

@@ -28,7 +28,7 @@ func (a *app) integrationsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(list) == 0 && a.output != "json" {
+			if len(list) == 0 && a.output != outputJSON {
 				return s.say("organization %s has no integrations", s.organization)
 			}
 			rows := [][]string{{"NAME", "ADAPTER", "INTEGRATION", "BASE URL"}}

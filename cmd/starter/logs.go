@@ -168,7 +168,7 @@ func (p *attemptPrinter) follow(ctx context.Context, f runlog.AttemptFilter) err
 
 func (p *attemptPrinter) print(rows []runlog.AttemptRow) error {
 	out, fresh := p.command.OutOrStdout(), p.unprinted(rows)
-	if p.app.output == "json" {
+	if p.app.output == outputJSON {
 		for _, r := range fresh {
 			if err := printJSONLine(out, r); err != nil {
 				return err

@@ -129,7 +129,7 @@ func (a *app) printProof(w io.Writer, about map[string]any, checks []proofCheck,
 		rows = append(rows, []string{string(c.Agrees), c.What, c.Evidence})
 	}
 	var err error
-	if a.output == "json" {
+	if a.output == outputJSON {
 		about["agrees"], about["findings"], about["differences"] = ok, checks, append([]difference{}, found.differences...)
 		err = printJSON(w, about)
 	} else if err = table(w, rows); len(found.differences) > 0 {

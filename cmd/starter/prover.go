@@ -31,7 +31,7 @@ type prover struct {
 // newProver makes a prover of the session's integration.
 func newProver(s *session) (*prover, error) {
 	p := &prover{session: s}
-	if s.app.output != "json" {
+	if s.app.output != outputJSON {
 		p.comparison.keep = shownDifferences
 	}
 	var err error
@@ -75,7 +75,7 @@ func (p *prover) export(ctx context.Context, e exports.Export) ([]proofCheck, er
 	if err != nil {
 		return nil, err
 	}
-	vendor, err := p.vendor(ctx, n.Total, runlog.EntryRecords(ctx, p.db, e.OrganizationID, e.ID), nil)
+	vendor, err := p.vendor(ctx, n.Total, runlog.EntryRecords(ctx, p.db, e.OrganizationID, e.ID), func(context.Context) error { return nil })
 	return append(all, vendor...), err
 }
 
@@ -119,7 +119,7 @@ func (p *prover) recount(ctx context.Context, e exports.Export) (ev runlog.Evide
 const lookUpAtOnce = 500
 
 // vendor asks the vendor for entries, about total of them, and compares them. It
-// calls after, which may be nil, after each look-up.
+// calls after once each look-up is compared.
 func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog.EntryRecord, error], after func(context.Context) error) ([]proofCheck, error) {
 	control, err := runlog.LoadControl(ctx, p.db, p.integration.OrganizationID, p.integration.ID, p.place())
 	if err != nil {
@@ -128,10 +128,16 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 	bar := newProgress(p.command.ErrOrStderr(), "asking the vendor", total)
 	defer bar.end()
 	done, blind := 0, 0
-	ask := func(some []runlog.EntryRecord) (refused string, err error) {
+	for some, err := range batches(entries, lookUpAtOnce) {
+		if err != nil {
+			return nil, err
+		}
 		found, refused, err := p.lookUp(ctx, some, control)
-		if refused != "" || err != nil {
-			return refused, err
+		if err != nil {
+			return nil, err
+		}
+		if p.refused = refused; refused != "" {
+			break
 		}
 		if control != nil && slices.ContainsFunc(control.VendorKeys, func(k string) bool { return found[k] == (adapters.Found{}) }) {
 			blind++
@@ -141,29 +147,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 		}
 		done += len(some)
 		bar.set(done, count(done, "entry"))
-		if after != nil {
-			return "", after(ctx)
-		}
-		return "", nil
-	}
-	var refused string
-	some := make([]runlog.EntryRecord, 0, lookUpAtOnce)
-	for r, err := range entries {
-		if err != nil {
-			return nil, err
-		}
-		if some = append(some, r); len(some) < lookUpAtOnce {
-			continue
-		}
-		if refused, err = ask(some); err != nil {
-			return nil, err
-		}
-		if some = some[:0]; refused != "" {
-			break
-		}
-	}
-	if len(some) > 0 {
-		if refused, err = ask(some); err != nil {
+		if err := after(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -178,10 +162,32 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 		all = append(all, newCheck("control", blind == 0, "%s", evidence))
 	}
 	all = append(all, p.comparison.checks()...)
-	if p.refused = refused; refused != "" {
-		all = append(all, newCheck("asking", false, "the vendor could not be asked for all entries: %s", refused))
+	if p.refused != "" {
+		all = append(all, newCheck("asking", false, "the vendor could not be asked for all entries: %s", p.refused))
 	}
 	return all, nil
+}
+
+// batches yields up to n values at a time.
+func batches[T any](values iter.Seq2[T, error], n int) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		var some []T
+		for v, err := range values {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if some = append(some, v); len(some) == n {
+				if !yield(some, nil) {
+					return
+				}
+				some = nil
+			}
+		}
+		if len(some) > 0 {
+			yield(some, nil)
+		}
+	}
 }
 
 // lookUp asks the vendor for entries and for the control. refused is why it could not

@@ -3,8 +3,8 @@ package main
 import (
 	"io"
 	"strings"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/runlog"
@@ -62,19 +62,12 @@ user@host.`,
 	return c
 }
 
-// resolutionReport is what exports resolve prints.
-type resolutionReport struct {
-	ExportID  uuid.UUID `json:"exportId"`
-	VoucherID string    `json:"voucherId"`
-	There     bool      `json:"there"`
-	Entries   int       `json:"entries"`
-	Reason    string    `json:"reason"`
-	Actor     string    `json:"actor"`
-}
-
 func (a *app) printResolution(w io.Writer, r runlog.Resolution) error {
-	if a.output == "json" {
-		return printJSON(w, resolutionReport{r.ExportID, r.VoucherID, r.There, r.Entries, r.Reason, r.Actor})
+	if a.output == outputJSON {
+		return printJSON(w, struct {
+			runlog.Resolution
+			ResolvedAt *time.Time `json:"resolvedAt,omitempty"` // left out: the database sets it
+		}{Resolution: r})
 	}
 	result := "exported"
 	if !r.There {

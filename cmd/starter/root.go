@@ -20,9 +20,17 @@ type app struct {
 	databaseURL string
 	sourceURL   string
 	uiURL       string
-	output      string
+	output      outputFormat
 	devHosts    []string
 }
+
+// outputFormat is how a command prints its result.
+type outputFormat string
+
+const (
+	outputTable outputFormat = "table"
+	outputJSON  outputFormat = "json"
+)
 
 func newRoot() *cobra.Command {
 	a := &app{}
@@ -47,7 +55,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(c *cobra.Command, args []string) error {
-			if a.output != "table" && a.output != "json" {
+			if a.output != outputTable && a.output != outputJSON {
 				return usage("--output %q: want table or json", a.output)
 			}
 			if err := checkVisible(c, args); err != nil {
@@ -61,9 +69,9 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 	flags.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL `address`; $DATABASE_URL")
 	flags.StringVar(&a.sourceURL, "source-database-url", "", "`address`, with a user of its own, of the database with the other sources of entries; $"+runlog.SourceVariable)
 	flags.StringVar(&a.uiURL, "ui-url", "http://localhost:8233", "`address` of the Temporal UI; $LEDGERLINE_TEMPORAL_UI_URL")
-	flags.StringVarP(&a.output, "output", "o", "table", "`table` or json")
+	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json")
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
 		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications())
 	return root

@@ -105,7 +105,7 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSessi
 			return err
 		}
 		result, err := do(c, s)
-		if err != nil || a.output != "json" {
+		if err != nil || a.output != outputJSON {
 			return err
 		}
 		if result == nil {
@@ -124,7 +124,7 @@ func (a *app) schedulesDescribe() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
 		Use: "describe --org UUID --integration NAME", Short: "Show a schedule, its last and its next firings",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
-		if a.output == "json" {
+		if a.output == outputJSON {
 			return s.status, nil
 		}
 		return nil, printSchedule(c.OutOrStdout(), s.status)

@@ -117,11 +117,11 @@ func TestResolveAndProveFlags(t *testing.T) {
 func TestPrintResolution(t *testing.T) {
 	var out bytes.Buffer
 	r := runlog.Resolution{ExportID: uuid.New(), VoucherID: "v1", Entries: 2, Reason: "seen", Actor: "kari"}
-	require.NoError(t, (&app{output: "table"}).printResolution(&out, r))
+	require.NoError(t, (&app{output: outputTable}).printResolution(&out, r))
 	require.Equal(t, "voucher v1: 2 entries to be sent again by starter exports retry "+r.ExportID.String()+"\n", out.String())
 	out.Reset()
 	r.There = true
-	require.NoError(t, (&app{output: "json"}).printResolution(&out, r))
+	require.NoError(t, (&app{output: outputJSON}).printResolution(&out, r))
 	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","there":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
 }
 

@@ -40,7 +40,7 @@ func (a *app) show() *cobra.Command {
 			if err := a.readInvocation(c.Context(), c.ErrOrStderr(), &r); err != nil {
 				return err
 			}
-			if a.output == "json" {
+			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), r)
 			}
 			return r.print(c.OutOrStdout())

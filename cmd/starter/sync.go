@@ -91,7 +91,7 @@ func (a *app) previewSync(s *session, e exports.Export) error {
 		return err
 	}
 	s.say("dry run: nothing is planned or sent")
-	if a.output == "json" {
+	if a.output == outputJSON {
 		return printJSON(out, p)
 	}
 	say(out, "%s in %s and %s, %d of them late: %s", count(p.Entries, "entry"), count(p.Vouchers, "voucher"), count(p.Chunks, "chunk"), p.Late, dash(amountsOf(p.Amounts)))

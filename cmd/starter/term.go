@@ -61,7 +61,7 @@ func count[N int | int64](n N, thing string) string {
 
 // print writes a result: as JSON with -o json, otherwise as a table.
 func (a *app) print(w io.Writer, value any, rows [][]string) error {
-	if a.output == "json" {
+	if a.output == outputJSON {
 		return printJSON(w, value)
 	}
 	return table(w, rows)

@@ -310,7 +310,7 @@ func TestNotifyTest(t *testing.T) {
 	require.Equal(t, 1, code, "not used while it is disabled")
 	out, words, code = starter(t, "", "notifications", "test", "--org", org, "--channel", "ops", "-o", "json")
 	require.Equal(t, 0, code, words)
-	require.Equal(t, "delivered", fromJSON[[]runlog.NotificationRecord](t, out)[0].State)
+	require.Equal(t, notify.Delivered, fromJSON[[]runlog.NotificationRecord](t, out)[0].State)
 	_, words, code = starter(t, "", "notifications", "test", "--org", org)
 	require.Equal(t, 0, code, words)
 }
