@@ -202,28 +202,28 @@ func (a *app) printApplyResults(w io.Writer, results []applyResult) error {
 }
 
 // printApplyNotes prints what the table does not show.
-func printApplyNotes(w io.Writer, done []applyResult, o runlog.ApplyOptions) {
+func printApplyNotes(w io.Writer, results []applyResult, o runlog.ApplyOptions) {
 	if o.DryRun {
 		say(w, "dry run: nothing was changed")
 	}
-	for _, ch := range done {
-		if ch.Action == runlog.NotInFile {
-			say(w, "%s: not in the file; to remove it, add --prune", ch.Name)
+	for _, r := range results {
+		if r.Action == runlog.NotInFile {
+			say(w, "%s: not in the file; to remove it, add --prune", r.Name)
 		}
-		s := ch.Schedule
+		s := r.Schedule
 		switch {
 		case s == nil || s.Action == "":
 			continue
 		case s.Schedule == "":
-			say(w, "schedule %s: %s", ch.Name, s.Action)
+			say(w, "schedule %s: %s", r.Name, s.Action)
 			continue
 		case s.Paused:
-			say(w, "schedule %s: %s and paused, %s", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s and paused, %s", r.Name, s.Action, s.Schedule)
 		default:
-			say(w, "schedule %s: %s, %s", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s, %s", r.Name, s.Action, s.Schedule)
 		}
-		for _, r := range s.Remarks {
-			say(w, "  note: it %s", r)
+		for _, remark := range s.Remarks {
+			say(w, "  note: it %s", remark)
 		}
 		for _, f := range s.Next {
 			say(w, "  %s exports %s", local(f.At), f.Period)

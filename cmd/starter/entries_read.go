@@ -169,32 +169,10 @@ var (
 func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 	get := func(name, want string, ok func(string) bool) string {
 		c := cells[name]
-		switch {
-		case c.kind == cellAbsent || c.text == "" && c.kind == cellText:
-			if slices.Contains(required, name) {
-				at := c
-				if at.line == 0 {
-					at.line, at.column = line, column
-				}
-				r.errorf(at.line, at.column, "%s is missing: want %s", name, want)
-			}
-			return ""
-		case c.kind != cellText && !(c.kind == cellNumber && name == "amount"):
-			r.errorf(c.line, c.column, "%s is %s: want a text: %s", name, c.kind.withArticle(), want)
-			return ""
+		if c.line == 0 {
+			c.line, c.column = line, column
 		}
-		bad := badCharacter(c.text) // a text may have more characters than a name
-		if name != "text" {
-			if err := plain.Seen(c.text); err != nil {
-				bad = err.Error()
-			}
-		}
-		if bad != "" {
-			r.errorf(c.line, c.column, "%s %s: want it without", name, bad)
-		} else if !ok(c.text) {
-			r.errorf(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
-		}
-		return c.text
+		return r.value(name, c, want, ok)
 	}
 	e := runlog.SourceEntry{
 		EntryID:   get("entry_id", "a name of at most 200 characters", short),
@@ -227,6 +205,32 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 		r.progress(r.read, n)
 	}
 	return len(r.errs) > 0 || r.yield(e, nil)
+}
+
+// value checks a cell and returns its text.
+func (r *entryReader) value(name string, c cell, want string, ok func(string) bool) string {
+	switch {
+	case c.kind == cellAbsent || c.text == "" && c.kind == cellText:
+		if slices.Contains(required, name) {
+			r.errorf(c.line, c.column, "%s is missing: want %s", name, want)
+		}
+		return ""
+	case c.kind != cellText && !(c.kind == cellNumber && name == "amount"):
+		r.errorf(c.line, c.column, "%s is %s: want a text: %s", name, c.kind.withArticle(), want)
+		return ""
+	}
+	bad := badCharacter(c.text) // a text may have more characters than a name
+	if name != "text" {
+		if err := plain.Seen(c.text); err != nil {
+			bad = err.Error()
+		}
+	}
+	if bad != "" {
+		r.errorf(c.line, c.column, "%s %s: want it without", name, bad)
+	} else if !ok(c.text) {
+		r.errorf(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
+	}
+	return c.text
 }
 
 // dimensions reads an object of texts.

@@ -70,7 +70,7 @@ func (p *prover) export(ctx context.Context, e exports.Export) ([]proofCheck, er
 		return nil, err
 	}
 	all = append(all, newCheck("run logs", logs.Failed <= e.Attempts && logs.Open == 0,
-		"%d of %s failed and on record, of %s; %d without an end", logs.Failed, count(e.Attempts, "attempt"), count(logs.Invocations, "invocation"), logs.Open))
+		"%s on record, of %s in %s; %d without an end", count(logs.Failed, "failed attempt"), count(e.Attempts, "attempt"), count(logs.Invocations, "invocation"), logs.Open))
 	n, err := runlog.CountEntries(ctx, p.db, e.OrganizationID, e.ID)
 	if err != nil {
 		return nil, err
