@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -183,7 +185,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
-	options.Logger = quiet{}
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
 	options.Namespace = cmp.Or(options.Namespace, "default")
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -193,11 +195,3 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	}
 	return c, options.Namespace, nil
 }
-
-// quiet drops the SDK's log: a command prints its own messages.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
