@@ -200,7 +200,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	switch in.Operation {
 	case adapters.Export:
 		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
-	case adapters.LookUp:
+	case adapters.Lookup:
 		return a.behindBreaker(in, host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
 	case adapters.Verify:
 		return a.behindBreaker(in, host, func() outcome { return a.verify(ctx, adapter, conn, spec) })

@@ -146,14 +146,14 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.ChunkEntry, cont
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.ChunkEntry
 	var asked []runlog.Sending
-	sought := make([]adapters.Sought, 0, len(entries)+2)
+	sought := make([]adapters.LookupKey, 0, len(entries)+2)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
 			continue
 		}
 		open, asked = append(open, e), append(asked, e.SentIn)
-		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
+		sought = append(sought, adapters.LookupKey{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	back := x.conn.For(limits.Readback)
 	found, v := find(ctx, x.exporter, x.conn, withControl(sought, control))
@@ -199,13 +199,13 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.ChunkEntry, cont
 }
 
 // withControl adds to a question what is known to be there.
-func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
+func withControl(sought []adapters.LookupKey, control *runlog.Control) []adapters.LookupKey {
 	if control == nil {
 		return sought
 	}
 	sought = slices.Clip(sought)
 	for _, k := range control.VendorKeys {
-		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
+		sought = append(sought, adapters.LookupKey{Key: k, Voucher: control.VoucherID, Known: true})
 	}
 	return sought
 }
@@ -213,12 +213,12 @@ func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.S
 // notShown is the verdict on an answer that does not show what is known to be
 // there, and so proves nothing of what else it does not show; nil if it shows all
 // of it.
-func notShown(control *runlog.Control, found map[string]adapters.Found) *classify.Verdict {
+func notShown(control *runlog.Control, found map[string]adapters.LookupResult) *classify.Verdict {
 	if control == nil {
 		return nil
 	}
 	for _, k := range control.VendorKeys {
-		if found[k] == (adapters.Found{}) {
+		if found[k] == (adapters.LookupResult{}) {
 			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
 				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
 			return &v
@@ -254,7 +254,7 @@ type judged struct {
 // it, the entries of one sending are judged together: where the vendor documents
 // a request as all or nothing and only some of it is there, a person must look,
 // and so must one where something that may be the entry is elsewhere.
-func judge(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic bool) judged {
+func judge(open []runlog.ChunkEntry, found map[string]adapters.LookupResult, atomic bool) judged {
 	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
 	partly := make(map[runlog.Sending]int) // sendings of which something is there
 	whole := make(map[runlog.Sending]int)
@@ -429,7 +429,7 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	return out
 }
 
-// lookUp answers [adapters.LookUp].
+// lookUp answers [adapters.Lookup].
 func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn) (out outcome) {
 	out.guard = adapters.ReadOnly
 	finder, ok := adapter.(adapters.Finder)
@@ -437,7 +437,7 @@ func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters
 		out.verdict = adapters.Fault(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
 		return out
 	}
-	sought, err := adapters.ReadKeys(in.Body)
+	sought, err := adapters.ParseLookup(in.Body)
 	if err != nil {
 		out.verdict = adapters.Fault(classify.Transformation, "request:body", err.Error())
 		return out

@@ -35,7 +35,7 @@ const (
 func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
 // purposes of operations that are not attempts.
-var purposes = map[adapters.Operation]limits.Purpose{adapters.LookUp: limits.Lookup, adapters.Verify: limits.Lookup}
+var purposes = map[adapters.Operation]limits.Purpose{adapters.Lookup: limits.Lookup, adapters.Verify: limits.Lookup}
 
 // urgent operations go on when the month's requests are used up: a period that
 // is not exported in time is worse than a bill.
@@ -161,7 +161,7 @@ func (a *Activities) tellUsage(ctx context.Context, totals []limits.Total) error
 			return a.OnQuota(ctx, tx, w)
 		})
 		if err == nil {
-			a.Gate.Ledger.Told(w)
+			a.Gate.Ledger.Warned(w)
 		}
 		faults = append(faults, err)
 	}

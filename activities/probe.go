@@ -243,7 +243,7 @@ func (a *Activities) RecordHealth(ctx context.Context, u RecordHealthInput) erro
 	for _, c := range u.Changes {
 		a.Log.Info("health changed", "organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
 	}
-	if a.OnHealth != nil && (len(u.Changes) > 0 || u.Lasts()) {
+	if a.OnHealth != nil && (len(u.Changes) > 0 || u.Persists()) {
 		return storeError(a.OnHealth(ctx, u))
 	}
 	return nil

@@ -40,7 +40,7 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 	if !ok {
 		return adapters.Contract{}, adapters.Fault(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
 	}
-	contract, v := ofVendor(ctx, verifier, conn, adapters.Wanted{Dimensions: spec.Export.Fields()})
+	contract, v := ofVendor(ctx, verifier, conn, adapters.Requirements{Dimensions: spec.Export.Fields()})
 	v.Effect = ""
 	if v.Class != classify.Success {
 		return contract, v

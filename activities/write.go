@@ -153,7 +153,7 @@ var fromRecord = classify.Verdict{Class: classify.Success, Kind: classify.OK, Ru
 func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Description, c runlog.WriteClaimResult, out *outcome) (settled bool) {
 	out.asking = true
 	finder, ok := adapter.(adapters.Finder)
-	if !ok || len(plan.Sought) == 0 {
+	if !ok || len(plan.Lookup) == 0 {
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return true
 	}
@@ -166,14 +166,14 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		}
 	}
 	back := conn.For(limits.Readback)
-	found, v := find(ctx, finder, conn, withControl(plan.Sought, control))
+	found, v := find(ctx, finder, conn, withControl(plan.Lookup, control))
 	back()
 	v.Effect = "" // asking has none
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
 	there, elsewhere, other := 0, "", ""
-	for _, s := range plan.Sought {
+	for _, s := range plan.Lookup {
 		switch f := found[s.Key]; {
 		case f.Count > 1:
 			other = fmt.Sprintf("%s is at the vendor %d times", s.Key, f.Count)
@@ -199,7 +199,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	case other != "": // perhaps of another request
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
 		return true
-	case there == len(plan.Sought):
+	case there == len(plan.Lookup):
 		if settle(classify.Done) {
 			body, _ := json.Marshal(map[string]any{"found": found})
 			out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body, ReadBack: true}
@@ -213,7 +213,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		return true
 	case there > 0:
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
-			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
+			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Lookup)))
 		return true
 	case elsewhere != "":
 		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")

@@ -298,7 +298,7 @@ func judge(r Request, x httpResult) (Answer, classify.Verdict) {
 		return Answer{}, v
 	}
 	a := Answer{Status: x.status, Header: x.header, Body: x.body[:min(len(x.body), MaxAnswer)]}
-	return a, classify.Response(classify.Seen{
+	return a, classify.Response(classify.HTTPResponse{
 		Op: r.Op, Status: a.Status, Header: a.Header, Body: a.Body,
 		Truncated: x.cut != nil || large, Received: time.Now(),
 	}, r.Codes)

@@ -358,7 +358,7 @@ func TestSought(t *testing.T) {
 			p, err := b.Describe(adapters.Call, []byte(c.sought))
 			require.NoError(t, err)
 			require.Equal(t, adapters.Readback, p.Guard)
-			found, v := b.Find(t.Context(), b.conn(), p.Sought)
+			found, v := b.Find(t.Context(), b.conn(), p.Lookup)
 			require.Equal(t, classify.Success, v.Class, v.Message)
 			require.Len(t, found, c.want)
 			for _, key := range c.keys {

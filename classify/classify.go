@@ -54,6 +54,6 @@ func (v Verdict) Retry() bool {
 	return (v.Class == Transient || v.Class == Timeout) && v.Kind.Class() != Permanent
 }
 
-func verdict(k Kind, rule, message string) Verdict {
+func NewVerdict(k Kind, rule, message string) Verdict {
 	return Verdict{Class: k.Class(), Kind: k, Rule: rule, Message: message}
 }

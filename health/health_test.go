@@ -192,7 +192,7 @@ func TestPassiveIsNews(t *testing.T) {
 // seen, and not twice by two names.
 func TestLasts(t *testing.T) {
 	lasts := func(r health.Record, o health.Observation) bool {
-		return health.Update{Record: r, Observations: []health.Observation{o}}.Lasts()
+		return health.Update{Record: r, Observations: []health.Observation{o}}.Persists()
 	}
 	for _, c := range []struct {
 		state  health.State

@@ -11,9 +11,9 @@ type Update struct {
 	NextProbeAt   time.Time     `json:"nextProbeAt,omitzero"`
 }
 
-// Lasts reports whether the last observation shows trouble that has lasted so long
+// Persists reports whether the last observation shows trouble that has lasted so long
 // that people must hear of it; see [Record.persists].
-func (u Update) Lasts() bool {
+func (u Update) Persists() bool {
 	n := len(u.Observations)
 	return n > 0 && u.Record.persists(u.Observations[n-1])
 }

@@ -112,7 +112,7 @@ func newMonth(t *testing.T) *month {
 			for _, c := range u.Changes {
 				m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
 			}
-			if u.Lasts() {
+			if u.Persists() {
 				m.lasts = append(m.lasts, m.now().Sub(m.began))
 			}
 			return nil

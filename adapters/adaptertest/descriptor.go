@@ -179,7 +179,7 @@ func plan(c *checker) {
 	for _, body := range garbage {
 		c.unsure(w, try, []byte(body))
 	}
-	for _, op := range []adapters.Operation{adapters.LookUp, adapters.Export} {
+	for _, op := range []adapters.Operation{adapters.Lookup, adapters.Export} {
 		if _, v := w.do(op, bodies[0]); v.Class != classify.Permanent {
 			c.errorf("Do of a %s, which is not something to send, ends with %s", op, said(v))
 		}
@@ -206,12 +206,12 @@ func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapter
 
 // lookUpPlan checks the plan of a look-up.
 func (c *checker) lookUpPlan(try func(adapters.Operation, []byte) (adapters.Description, error)) {
-	p, err := try(adapters.LookUp, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
+	p, err := try(adapters.Lookup, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
 	if err != nil || p.Guard != adapters.ReadOnly {
 		c.errorf("Plan of a look-up: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
 	}
 	for _, body := range append([]string{`{"keys":[]}`, `{"keys":["' or 1 eq 1"]}`, `{"keys":["` + keyOf("p") + `"],"known":["` + keyOf("q") + `"]}`}, garbage...) {
-		if _, err := try(adapters.LookUp, []byte(body)); err == nil {
+		if _, err := try(adapters.Lookup, []byte(body)); err == nil {
 			c.errorf("Plan takes a look-up that asks for nothing: %s", short([]byte(body)))
 		}
 	}

@@ -68,7 +68,7 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 	held := t.held[key]
 	t.mu.Unlock()
 	if held != nil && time.Until(held.Expiry) > expiryMargin {
-		c.Used(held.AccessToken)
+		c.AddSecret(held.AccessToken)
 		return held.AccessToken, true, success
 	}
 
@@ -93,7 +93,7 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 			return "", false, verdictOf(r.Err)
 		}
 		got := r.Val.(*oauth2.Token)
-		c.Used(got.AccessToken)
+		c.AddSecret(got.AccessToken)
 		return got.AccessToken, false, success
 	}
 }

@@ -21,7 +21,7 @@ const (
 	elsewhere       // not under its key, but something may be it, such as a posted line
 )
 
-func sightOf(r runlog.EntryRecord, f adapters.Found) sight {
+func sightOf(r runlog.EntryRecord, f adapters.LookupResult) sight {
 	switch {
 	case f.Count > 1:
 		return twice
@@ -36,7 +36,7 @@ func sightOf(r runlog.EntryRecord, f adapters.Found) sight {
 }
 
 // says is what was found, for people.
-func (s sight) says(r runlog.EntryRecord, f adapters.Found) string {
+func (s sight) says(r runlog.EntryRecord, f adapters.LookupResult) string {
 	switch s {
 	case there:
 		return "it is there"
@@ -75,12 +75,12 @@ func groupOf(r runlog.EntryRecord) group {
 // difference is an entry of which record and vendor do not say the same, or of
 // which the record does not know; then Agrees is null.
 type difference struct {
-	VoucherID string             `json:"voucherId"`
-	EntryID   string             `json:"entryId"`
-	State     exports.EntryState `json:"state"` // on record; "" if it is not there
-	Agrees    *bool              `json:"agrees"`
-	Says      string             `json:"says"`
-	Found     *adapters.Found    `json:"found,omitempty"`
+	VoucherID string                 `json:"voucherId"`
+	EntryID   string                 `json:"entryId"`
+	State     exports.EntryState     `json:"state"` // on record; "" if it is not there
+	Agrees    *bool                  `json:"agrees"`
+	Says      string                 `json:"says"`
+	Found     *adapters.LookupResult `json:"found,omitempty"`
 }
 
 // comparison is of a record with a vendor's books. A strict one is with a record
@@ -96,7 +96,7 @@ type comparison struct {
 }
 
 // add compares an entry.
-func (c *comparison) add(r runlog.EntryRecord, f adapters.Found) {
+func (c *comparison) add(r runlog.EntryRecord, f adapters.LookupResult) {
 	g, s := groupOf(r), sightOf(r, f)
 	if c.seen == nil {
 		c.seen = map[group]map[sight]int{isExported: {}, isOpen: {}, isNot: {}}
@@ -112,7 +112,7 @@ func (c *comparison) add(r runlog.EntryRecord, f adapters.Found) {
 	if g == isOpen && (s == missing || !c.strict && (s == there || s == elsewhere)) {
 		d.Agrees = nil
 	}
-	if f != (adapters.Found{}) {
+	if f != (adapters.LookupResult{}) {
 		d.Found = &f
 	}
 	if c.adopts && g != isExported && s != missing {

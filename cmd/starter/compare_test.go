@@ -29,7 +29,7 @@ func TestSameAmount(t *testing.T) {
 // Each state on record against each thing that a vendor may have.
 func TestCompare(t *testing.T) {
 	const yes, no, unsaid, unlisted = "agrees", "NO", "-", ""
-	found := map[sight]adapters.Found{
+	found := map[sight]adapters.LookupResult{
 		missing: {}, there: {Count: 1, Amount: "1.0", Reference: "4711"}, twice: {Count: 2, Amount: "1.0"}, otherwise: {Count: 1, Amount: "2"}, elsewhere: {Elsewhere: "document 7 has entries in the general ledger"},
 	}
 	for _, c := range []struct {
@@ -95,7 +95,7 @@ func TestFindings(t *testing.T) {
 			{State: exports.Exported}, {State: exports.Exported}, {State: exports.Exported}, {State: exports.Planned}, {State: ""}, {State: exports.Unknown}, {State: exports.Sent},
 		} {
 			r.EntryID, r.VoucherID, r.Amount = string(rune('a'+i)), "v", "1.00"
-			c.add(r, []adapters.Found{{Count: 1}, {}, {Elsewhere: "posted"}, {}, {Count: 1}, {Count: 1}, {}}[i])
+			c.add(r, []adapters.LookupResult{{Count: 1}, {}, {Elsewhere: "posted"}, {}, {Count: 1}, {Count: 1}, {}}[i])
 		}
 		return c
 	}
@@ -127,8 +127,8 @@ func TestFindings(t *testing.T) {
 func TestPrintProof(t *testing.T) {
 	until := time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 	c := comparison{}
-	c.add(runlog.EntryRecord{EntryID: "e1", VoucherID: "v1", State: exports.Exported, Amount: "1.00"}, adapters.Found{Count: 1, Amount: "1.50"})
-	c.add(runlog.EntryRecord{EntryID: "e2", VoucherID: "v2", State: exports.Sent, Amount: "1.00", OpenUntil: &until}, adapters.Found{})
+	c.add(runlog.EntryRecord{EntryID: "e1", VoucherID: "v1", State: exports.Exported, Amount: "1.00"}, adapters.LookupResult{Count: 1, Amount: "1.50"})
+	c.add(runlog.EntryRecord{EntryID: "e2", VoucherID: "v2", State: exports.Sent, Amount: "1.00", OpenUntil: &until}, adapters.LookupResult{})
 	c.more = 3
 	var out bytes.Buffer
 	err := (&app{output: "table"}).printProof(&out, map[string]any{}, c.findings(), c)
@@ -161,7 +161,7 @@ func TestPrintProof(t *testing.T) {
 func TestKeysOf(t *testing.T) {
 	some := []runlog.EntryRecord{{VendorKey: "k1", VoucherID: "v1"}, {VendorKey: "k2", VoucherID: "v2"}}
 	k := keysOf(some, &runlog.Control{VendorKeys: []string{"k2", "k3"}, VoucherID: "v3"})
-	require.Equal(t, adapters.Keys{Keys: []string{"k1", "k2", "k3"}, Vouchers: []string{"v1", "v2", "v3"}, Known: []string{"k2", "k3"}}, k)
+	require.Equal(t, adapters.LookupRequest{Keys: []string{"k1", "k2", "k3"}, Vouchers: []string{"v1", "v2", "v3"}, Known: []string{"k2", "k3"}}, k)
 	require.Len(t, keysOf(some, nil).Keys, 2)
 	require.LessOrEqual(t, lookUpAtOnce+2, adapters.MaxKeys)
 }

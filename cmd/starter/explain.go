@@ -56,7 +56,7 @@ func (a *app) explain() *cobra.Command {
 			if !ok {
 				return usage("--adapter %q: want one of %s", adapter, strings.Join(slices.Sorted(maps.Keys(codeTables)), ", "))
 			}
-			seen := classify.Seen{Op: classify.Op(op), Status: status, Header: http.Header{}, Received: time.Now()}
+			seen := classify.HTTPResponse{Op: classify.Op(op), Status: status, Header: http.Header{}, Received: time.Now()}
 			if !slices.Contains([]classify.Op{classify.Read, classify.Write, classify.Token}, seen.Op) {
 				return usage("--op %q: want read, write or token", op)
 			}

@@ -272,7 +272,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 		if refused != "" || err != nil {
 			return refused, err
 		}
-		if control != nil && slices.ContainsFunc(control.VendorKeys, func(k string) bool { return found[k] == (adapters.Found{}) }) {
+		if control != nil && slices.ContainsFunc(control.VendorKeys, func(k string) bool { return found[k] == (adapters.LookupResult{}) }) {
 			blind++
 		}
 		for _, r := range some {
@@ -325,7 +325,7 @@ func (p *prover) vendor(ctx context.Context, total int, entries iter.Seq2[runlog
 
 // lookUp asks for entries and the control. refused is why the vendor could not be
 // asked.
-func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control *runlog.Control) (found map[string]adapters.Found, refused string, err error) {
+func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control *runlog.Control) (found map[string]adapters.LookupResult, refused string, err error) {
 	keys := keysOf(some, control)
 	body, err := json.Marshal(keys)
 	if err != nil {
@@ -333,7 +333,7 @@ func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control 
 	}
 	out, err := engine.Execute(ctx, p.temporal, activities.Invocation{
 		OrganizationID: p.spec.OrganizationID, IntegrationID: p.spec.ID, AdapterName: p.spec.Adapter, CorrelationID: uuid.New(),
-		Operation: adapters.LookUp, Body: body, Policy: p.spec.Policy, Actor: whoami(), ReadOnly: true,
+		Operation: adapters.Lookup, Body: body, Policy: p.spec.Policy, Actor: whoami(), ReadOnly: true,
 		OwnQueue: p.spec.Limits.OwnQueue(), Summary: fmt.Sprintf("look-up of %d entries", len(keys.Keys)),
 	})
 	if err != nil {
@@ -349,7 +349,7 @@ func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control 
 }
 
 // keysOf are the keys and vouchers of entries and of the control, each once.
-func keysOf(some []runlog.EntryRecord, control *runlog.Control) (k adapters.Keys) {
+func keysOf(some []runlog.EntryRecord, control *runlog.Control) (k adapters.LookupRequest) {
 	add := func(key, voucher string) {
 		k.Keys, k.Vouchers = append(k.Keys, key), append(k.Vouchers, voucher)
 	}

@@ -48,7 +48,7 @@ func tellOfHealth(ctx context.Context, db runlog.Beginner, u activities.RecordHe
 			return err
 		}
 	}
-	if u.Lasts() {
+	if u.Persists() {
 		return fail(notify.Failing, u.Record.Reason)
 	}
 	return nil
