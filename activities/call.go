@@ -169,7 +169,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	defer func() {
 		out.requests, out.lookUps = int(made.requests.Load()), int(made.lookUps.Load())
 		if r := recover(); r != nil {
-			out.verdict = adapters.Fault(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")
+			out.verdict = classify.NewVerdict(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")
 			if !out.openUntil.IsZero() || in.Operation == adapters.Call && !in.ReadOnly {
 				out.verdict.Effect = classify.Open
 			}
@@ -183,7 +183,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	}()
 
 	if err := in.Validate(); err != nil {
-		return outcome{verdict: adapters.Fault(classify.Configuration, "input:invalid",
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:invalid",
 			"the invocation is not valid, and nothing was sent: "+strings.ReplaceAll(err.Error(), "\n", "; "))}
 	}
 	adapter, spec, fault := a.connect(ctx, in, conn)
@@ -207,10 +207,10 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (o
 	}
 	plan, err := adapter.Describe(in.Operation, in.Body)
 	if err != nil {
-		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
+		return outcome{verdict: classify.NewVerdict(classify.Transformation, "request:body", err.Error())}
 	}
 	if in.ReadOnly && plan.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
-		return outcome{verdict: adapters.Fault(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
 	}
 	if plan.Guard == adapters.ReadOnly {
 		return a.behindBreaker(in, host, func() (out outcome) {
@@ -241,7 +241,7 @@ func (c *counts) count(p limits.Purpose) {
 func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
 	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
 	fault := func(k classify.Kind, rule, format string, args ...any) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
-		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
+		v := classify.NewVerdict(k, rule, fmt.Sprintf(format, args...))
 		return nil, spec, &v
 	}
 	switch {

@@ -39,12 +39,12 @@ type chunkAttempt struct {
 func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, trail Trail) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
+		out.verdict = classify.NewVerdict(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
 		return out
 	}
 	x := chunkAttempt{Activities: a, in: in, exporter: exporter, conn: conn, spec: spec}
 	if err := json.Unmarshal(in.Body, &x.chunk); err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "export:body", "the chunk's body cannot be read")
+		out.verdict = classify.NewVerdict(classify.Internal, "export:body", "the chunk's body cannot be read")
 		return out
 	}
 	switch x.chunk.Step {
@@ -92,7 +92,7 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands)
 	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
-		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
+		out.verdict = classify.NewVerdict(classify.Configuration, "export:moved", fmt.Sprintf(
 			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
 			entries[moved].SentTo, x.owner.Place))
 		return out
@@ -133,7 +133,7 @@ func lastMoment(deadline time.Time, p classify.Policy) time.Time {
 // leaves, see [adapters.SendBy].
 func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(lastMoment(deadline, p)) {
-		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
+		v := classify.NewVerdict(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
 		return &v
 	}
 	return nil
@@ -188,7 +188,7 @@ func (x chunkAttempt) ask(ctx context.Context, entries []runlog.ChunkEntry, cont
 		}
 	}
 	if len(j.Unknown) > 0 && len(left) == 0 {
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", j.why)
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:partial", j.why)
 		return out, nil
 	}
 	slices.SortFunc(left, func(a, b runlog.ChunkEntry) int { // whole vouchers stand together
@@ -219,7 +219,7 @@ func notShown(control *runlog.Control, found map[string]adapters.LookupResult) *
 	}
 	for _, k := range control.VendorKeys {
 		if found[k] == (adapters.LookupResult{}) {
-			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+			v := classify.NewVerdict(classify.Untrusted, "lookup:control", fmt.Sprintf(
 				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
 			return &v
 		}
@@ -231,7 +231,7 @@ func notShown(control *runlog.Control, found map[string]adapters.LookupResult) *
 // found can still take effect.
 func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.Verdict {
 	wait = max(wait, 50*time.Millisecond)
-	v := adapters.Fault(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
+	v := classify.NewVerdict(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
 		a.now().Add(wait).UTC().Format(time.TimeOnly), title))
 	v.RetryAfter = wait
 	return v
@@ -298,16 +298,16 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
 	switch {
 	case errors.Is(err, adapters.ErrTooLarge) && vouchersOf(entries) > 1: // the voucher is not to blame
-		out.verdict = adapters.Fault(classify.PayloadTooLarge, "export:size", err.Error())
+		out.verdict = classify.NewVerdict(classify.PayloadTooLarge, "export:size", err.Error())
 		out.verdict.Effect = classify.None
 		return out
 	case err != nil:
-		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
+		out.verdict = classify.NewVerdict(classify.Transformation, "export:body", err.Error())
 		return out
 	}
 	plan, err := x.exporter.Describe(adapters.Call, body)
 	if err != nil || plan.Guard == adapters.Unsafe || plan.Guard == adapters.ReadOnly {
-		out.verdict = adapters.Fault(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
+		out.verdict = classify.NewVerdict(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
 		return out
 	}
 	out.guard = plan.Guard
@@ -381,7 +381,7 @@ func confirmed(v classify.Verdict) classify.Verdict {
 	}
 	if v.Class == classify.Success && v.Effect != classify.Done {
 		status := v.HTTPStatus
-		v = adapters.Fault(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
+		v = classify.NewVerdict(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
 		v.HTTPStatus, v.Effect = status, classify.Open
 	}
 	return v
@@ -390,9 +390,9 @@ func confirmed(v classify.Verdict) classify.Verdict {
 // storeFault is the verdict on an order or a fact that the database did not take.
 func (x chunkAttempt) storeFault(err error, what string) classify.Verdict {
 	if errors.Is(err, runlog.ErrNotOwner) {
-		return adapters.Fault(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
+		return classify.NewVerdict(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
 	}
-	return adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
+	return classify.NewVerdict(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
 }
 
 // lateErrors asks what the vendor found faulty of late and records it against
@@ -434,12 +434,12 @@ func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters
 	out.guard = adapters.ReadOnly
 	finder, ok := adapter.(adapters.Finder)
 	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
+		out.verdict = classify.NewVerdict(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
 		return out
 	}
 	sought, err := adapters.ParseLookup(in.Body)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Transformation, "request:body", err.Error())
+		out.verdict = classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 		return out
 	}
 	found, v := find(ctx, finder, conn, sought)
@@ -454,7 +454,7 @@ func (out outcome) answered(value any, v classify.Verdict) outcome {
 	}
 	body, err := json.Marshal(value)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "answer:json", err.Error())
+		out.verdict = classify.NewVerdict(classify.Internal, "answer:json", err.Error())
 		return out
 	}
 	out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body}

@@ -58,7 +58,7 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 	if a.allowed(spec, conn.Purpose, urgent[in.Operation]) {
 		return nil
 	}
-	v := adapters.Fault(classify.QuotaSpent, RuleQuota, fmt.Sprintf(
+	v := classify.NewVerdict(classify.QuotaSpent, RuleQuota, fmt.Sprintf(
 		"the integration's limit of %d requests in %s is used up and no call was made; raise limits.monthlyRequests in its file, or wait for the next month (UTC)",
 		spec.Limits.MonthlyRequests, limits.Month(time.Now())))
 	return &v
@@ -79,7 +79,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 	}
 	admitted := a.Gate.Breakers.Admit(in.IntegrationID, time.Now())
 	if admitted.Open {
-		v := adapters.Fault(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
+		v := classify.NewVerdict(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
 			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
 			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
 		v.RetryAfter = max(0, time.Until(admitted.Back))

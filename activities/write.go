@@ -65,9 +65,9 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		conflict := (*runlog.ConflictError)(nil)
 		switch {
 		case errors.As(err, &conflict):
-			out.verdict = adapters.Fault(classify.ClaimConflict, "claim:other", conflict.Error())
+			out.verdict = classify.NewVerdict(classify.ClaimConflict, "claim:other", conflict.Error())
 		case err != nil:
-			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
 		default:
 			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
@@ -90,13 +90,13 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		}
 		out.found, out.openUntil = c.Effect, c.OpenUntil // unless asking shows more
 		if c.Moved != "" {
-			out.verdict = adapters.Fault(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
+			out.verdict = classify.NewVerdict(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
 				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.Moved, claim.Place))
 			out.asking = true
 			return out
 		}
 		if plan.Guard == adapters.Unsafe {
-			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
+			out.verdict = classify.NewVerdict(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 			out.asking = true
 			return out
@@ -154,14 +154,14 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	out.asking = true
 	finder, ok := adapter.(adapters.Finder)
 	if !ok || len(plan.Lookup) == 0 {
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return true
 	}
 	var control *runlog.Control
 	if a.Claims.Control != nil {
 		var err error
 		if control, err = a.Claims.Control(ctx, in.OrganizationID, in.IntegrationID, adapter.Vendor().Place(spec.BaseURL, spec.Settings)); err != nil {
-			out.verdict = adapters.Fault(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
 			return true
 		}
 	}
@@ -188,7 +188,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	settle := func(effect classify.Effect) bool {
 		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
 		if err != nil {
-			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false
 		}
 		out.found, out.openUntil, out.asking = effect, time.Time{}, false
@@ -197,7 +197,7 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 	blind := notShown(control, found)
 	switch {
 	case other != "": // perhaps of another request
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
 		return true
 	case there == len(plan.Lookup):
 		if settle(classify.Done) {
@@ -212,11 +212,11 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		out.verdict = *blind
 		return true
 	case there > 0:
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
 			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Lookup)))
 		return true
 	case elsewhere != "":
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
 		return true
 	}
 	return !settle(classify.None)

@@ -34,7 +34,7 @@ type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
 // something that a caller can ask for. A look-up is answered by an [Exporter]
-// with [Exporter.Find], and the question whether the vendor is as exports need it
+// with [Finder.Find], and the question whether the vendor is as exports need it
 // by a [Verifier].
 const (
 	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
@@ -148,7 +148,7 @@ type Entry struct {
 	Date       time.Time
 }
 
-// LookupRequest is the body of [LookUp]. Vouchers are the vouchers of the keys, in the
+// LookupRequest is the body of [Lookup]. Vouchers are the vouchers of the keys, in the
 // same order, where they are known; they help some vendors to find more. Known
 // are those of the keys that are known to be there, see [LookupKey].
 type LookupRequest struct {
@@ -168,7 +168,7 @@ type LookupKey struct {
 	Known bool
 }
 
-// LookupResult is what a vendor has under one key. The answer to [LookUp] is an object
+// LookupResult is what a vendor has under one key. The answer to [Lookup] is an object
 // of these by key; a key that is not at the vendor is not in it.
 type LookupResult struct {
 	Count     int    `json:"count"`               // more than 1: a duplicate
@@ -233,7 +233,7 @@ func (c *Conn) Counter() func() {
 func (c *Conn) Credential(name string) (string, *classify.Verdict) {
 	v := c.Credentials[name]
 	if v == "" {
-		verdict := Fault(classify.Credentials, "credentials."+name,
+		verdict := classify.NewVerdict(classify.Credentials, "credentials."+name,
 			fmt.Sprintf("the integration has no credential %q; add it to the integration file as env:NAME or file:/path", name))
 		return "", &verdict
 	}
@@ -264,14 +264,8 @@ func (c *Conn) Secrets() []string {
 	return all
 }
 
-// Fault is a verdict about something on our side of the wire: a request that
-// cannot be built, a setting that is missing. No call was made.
-func Fault(kind classify.Kind, rule, message string) classify.Verdict {
-	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
-}
-
-// LookupVerdict is the verdict on the answer to a look-up. One that is no answer to it
-// proves nothing, and the next one may: it is [classify.Untrusted].
+// LookupVerdict is the verdict on the answer to a look-up. What is no answer to it
+// proves nothing, and the next one may: it becomes [classify.Untrusted].
 func LookupVerdict(v classify.Verdict) classify.Verdict {
 	if v.Kind == classify.InvalidResponse {
 		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted

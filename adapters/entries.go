@@ -54,7 +54,7 @@ func CheckSize(size int) error {
 	return nil
 }
 
-// ParseLookup reads the body of [LookUp].
+// ParseLookup reads the body of [Lookup].
 func ParseLookup(body []byte) ([]LookupKey, error) {
 	var in LookupRequest
 	if err := Strict(body, &in, "keys", "vouchers", "known"); err != nil {

@@ -321,7 +321,7 @@ func TestPartialBatchIsNotRetried(t *testing.T) {
 }
 
 // What a request that was sent before did is found by its own keys.
-func TestSought(t *testing.T) {
+func TestLookupKeys(t *testing.T) {
 	line := func(journal, n string) string {
 		return fmt.Sprintf(`{"method":"POST","path":"companies(c)/journals(%s)/journalLines","body":{"externalDocumentNumber":%q,"documentNumber":"7","amount":1.50}}`, journal, n)
 	}

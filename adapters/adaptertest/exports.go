@@ -17,7 +17,7 @@ func calls(c *checker) {
 		w := c.warm(0)
 		p, err := w.adapter.Describe(adapters.Call, []byte(call.Body))
 		if err != nil {
-			c.errorf("Plan refuses a request: %v: %s", err, short([]byte(call.Body)))
+			c.errorf("Describe refuses a request: %v: %s", err, short([]byte(call.Body)))
 			continue
 		}
 		if p.Guard != call.Guard {

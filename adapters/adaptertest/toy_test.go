@@ -110,7 +110,7 @@ func (a toy) Describe(op adapters.Operation, body []byte) (adapters.Description,
 func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	p, err := a.Describe(op, body)
 	if err != nil || op != adapters.Ping && op != adapters.Call {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", fmt.Sprint("not something to send: ", err))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", fmt.Sprint("not something to send: ", err))
 	}
 	method, at := http.MethodGet, "status"
 	var r toyRequest
@@ -142,14 +142,14 @@ func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, bo
 	}
 	if v.Class == classify.Success && r.Lines != nil {
 		if stored := toyStored(answer.Body); len(stored) != len(r.Lines) && a.mistake != "takes a part for all" {
-			v = adapters.Fault(classify.IncompleteResponse, "body:stored", "the answer does not name each line")
+			v = classify.NewVerdict(classify.IncompleteResponse, "body:stored", "the answer does not name each line")
 			v.HTTPStatus, v.Effect = answer.Status, classify.Open
 		}
 	}
 	if v.Class == classify.Success {
 		out := adapters.ResponseOf(answer)
 		if out.Omitted != nil && p.Guard != adapters.ReadOnly && a.mistake == "takes a large answer for a failure" {
-			return adapters.Response{}, adapters.Fault(classify.PayloadTooLarge, "response:size", "the answer is too large").WithEffect(classify.None, false)
+			return adapters.Response{}, classify.NewVerdict(classify.PayloadTooLarge, "response:size", "the answer is too large").WithEffect(classify.None, false)
 		}
 		return out, v
 	}

@@ -54,14 +54,14 @@ func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.Looku
 			Next  *int
 		}
 		if json.Unmarshal(adapters.JSON(answer.Body), &page) != nil || page.Lines == nil || page.Next == nil {
-			return nil, adapters.Fault(classify.Untrusted, "search", "the answer is no page")
+			return nil, classify.NewVerdict(classify.Untrusted, "search", "the answer is no page")
 		}
 		for _, l := range *page.Lines {
 			if !asked[l.Key] {
 				if a.mistake == "trusts an answer whose filter was ignored" {
 					continue
 				}
-				return nil, adapters.Fault(classify.Untrusted, "search", "the answer has a line that was not asked for")
+				return nil, classify.NewVerdict(classify.Untrusted, "search", "the answer has a line that was not asked for")
 			}
 			if a.hasFailed(l.Key) {
 				continue
@@ -75,7 +75,7 @@ func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.Looku
 			break
 		}
 		if *page.Next <= after {
-			return nil, adapters.Fault(classify.Untrusted, "search", "the pages do not come to an end")
+			return nil, classify.NewVerdict(classify.Untrusted, "search", "the pages do not come to an end")
 		}
 		after = *page.Next
 	}

@@ -34,7 +34,7 @@ func (a toy) login(ctx context.Context, c *adapters.Conn) (string, classify.Verd
 	}
 	var got struct{ Token string }
 	if json.Unmarshal(answer.Body, &got) != nil || got.Token == "" {
-		return "", adapters.Fault(classify.InvalidResponse, "login", "the answer has no token")
+		return "", classify.NewVerdict(classify.InvalidResponse, "login", "the answer has no token")
 	}
 	if a.mistake != "does not note its token" {
 		c.AddSecret(got.Token)

@@ -117,7 +117,7 @@ func (w *world) body(list []adapters.Entry) ([]byte, adapters.Description) {
 	}
 	p, err := w.adapter.Describe(adapters.Call, body)
 	if err != nil {
-		w.fatalf("Plan refuses what ExportBody made: %v", err)
+		w.fatalf("Describe refuses what ExportBody made: %v", err)
 	}
 	return body, p
 }

@@ -37,7 +37,7 @@ func (b Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.L
 	if err := Vendor.NeedSettings(c.Settings); err == nil {
 		own = linesPath(c.Settings)
 	} else if slices.ContainsFunc(sought, func(s adapters.LookupKey) bool { return s.In == "" }) {
-		return nil, adapters.Fault(classify.Configuration, "settings", err.Error())
+		return nil, classify.NewVerdict(classify.Configuration, "settings", err.Error())
 	}
 	keys := make(map[line]string, len(sought)) // as they were sought
 	var paths []string                         // in their order, so that the same question makes the same request
@@ -180,7 +180,7 @@ func (b Adapter) answers(ctx context.Context, c *adapters.Conn, gets []odata.Req
 	}
 	found, err := parts(a.Body, len(gets))
 	if err != nil {
-		return nil, adapters.Fault(classify.Untrusted, "lookup:answer", err.Error())
+		return nil, classify.NewVerdict(classify.Untrusted, "lookup:answer", err.Error())
 	}
 	bodies := make([][]byte, len(found))
 	for i, body := range found {

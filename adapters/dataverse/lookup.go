@@ -15,7 +15,7 @@ import (
 // only be while its alternate key is not active.
 func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	if err := Vendor.NeedSettings(c.Settings); err != nil {
-		return nil, adapters.Fault(classify.Configuration, "settings", err.Error())
+		return nil, classify.NewVerdict(classify.Configuration, "settings", err.Error())
 	}
 	if len(sought) == 0 {
 		return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
@@ -73,7 +73,7 @@ func (d Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request
 	}
 	lists, err := bodies(a.Body, a.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, adapters.Fault(classify.Untrusted, "lookup:answer", err.Error())
+		return nil, classify.NewVerdict(classify.Untrusted, "lookup:answer", err.Error())
 	}
 	return lists, v
 }

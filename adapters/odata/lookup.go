@@ -19,7 +19,7 @@ import (
 // under 2,000 characters.
 const PerLookup = 20
 
-// SplitLookup are the groups of a question of which each takes one of [LookUps].
+// SplitLookup returns the groups of a question of which each takes one of [LookupRequests].
 func SplitLookup(sought []adapters.LookupKey) [][]adapters.LookupKey {
 	return adapters.SplitLookup(sought, PerLookup)
 }
@@ -134,7 +134,7 @@ func port(u *url.URL) string {
 
 // Untrusted is the verdict on an answer to a look-up that proves nothing.
 func Untrusted(message string) classify.Verdict {
-	return adapters.Fault(classify.Untrusted, "lookup:answer", message)
+	return classify.NewVerdict(classify.Untrusted, "lookup:answer", message)
 }
 
 // UnrequestedRecord is the verdict on an answer that holds what was not asked for: its
@@ -151,7 +151,7 @@ func WholeBatch(v classify.Verdict, op classify.Op, n int) classify.Verdict {
 	case len(v.Parts) == n:
 		return v
 	case v.Class == classify.Success:
-		short := adapters.Fault(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
+		short := classify.NewVerdict(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
 		short.HTTPStatus, short.Parts = v.HTTPStatus, v.Parts
 		if op == classify.Write {
 			short = short.WithEffect(classify.Open, false)
@@ -171,11 +171,11 @@ func Do(op adapters.Operation, body []byte, maxParts int, ping Request, call fun
 		return call(ping)
 	case adapters.Call:
 	default:
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	r, err := Parse(body, maxParts)
 	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 	}
 	return call(r)
 }

@@ -54,7 +54,7 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirem
 	var contract adapters.Contract
 	body, err := request("query{__typename}")
 	if err != nil {
-		return contract, adapters.Fault(classify.Internal, "verify:request", err.Error())
+		return contract, classify.NewVerdict(classify.Internal, "verify:request", err.Error())
 	}
 	_, v := post(ctx, c, classify.Read, body)
 	switch {

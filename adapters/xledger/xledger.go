@@ -117,18 +117,18 @@ func name(s string) string { return s[:min(len(s), 110)] }
 func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	p, err := x.Describe(op, body)
 	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 	}
 	switch op {
 	case adapters.Ping:
 		body = ping
 	case adapters.Call:
 	default: // a look-up's keys are no GraphQL
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
 	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Lookup)) {
-		v = adapters.Fault(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
+		v = classify.NewVerdict(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
 		v.HTTPStatus, v.Effect = a.Status, classify.Open
 	}
 	if v.Class != classify.Success {

@@ -2,8 +2,8 @@ package adapters
 
 import "github.com/ledgerline/ledgerline/classify"
 
-// SplitLookup are the requests that a question takes, of at most size records each.
-// Those that are known to be there are in every one.
+// SplitLookup returns the groups of keys that a look-up takes, a request for each, of
+// at most size keys. Those that are known to be there are in every one.
 func SplitLookup(sought []LookupKey, size int) (groups [][]LookupKey) {
 	var known, others []LookupKey
 	for _, s := range sought {
@@ -25,7 +25,7 @@ func SplitLookup(sought []LookupKey, size int) (groups [][]LookupKey) {
 	}
 }
 
-// MergeLookup puts the answers to the requests of a question together. A record that is
+// MergeLookup puts the answers to the requests of a look-up together. A record that is
 // known to be there and shows in some of them only proves that the others are not
 // to be trusted; then the verdict says so, and ok is false. It is counted as in the
 // answer that shows it most often: every request asks for it.
@@ -34,7 +34,7 @@ func MergeLookup(groups [][]LookupKey, answers []map[string]LookupResult) (found
 	for i, group := range groups {
 		for _, s := range group {
 			if s.Known && (answers[i][s.Key].Count > 0) != (answers[0][s.Key].Count > 0) {
-				return nil, Fault(classify.Untrusted, "lookup:control", "a part of the look-up does not show entry "+s.Key+", which another part shows"), false
+				return nil, classify.NewVerdict(classify.Untrusted, "lookup:control", "a part of the look-up does not show entry "+s.Key+", which another part shows"), false
 			}
 		}
 		for key, f := range answers[i] {
