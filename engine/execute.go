@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -16,7 +18,11 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// InvokeOptions are the options under which an invocation starts.
+// memoSum is the memo's field that holds the [workflows.RequestSum] of an invocation.
+const memoSum = "requestSha256"
+
+// InvokeOptions are the options under which an invocation starts, for callers who do not
+// wait for its outcome. The others use [Execute].
 func InvokeOptions(in activities.Invocation) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       workflows.InvokeID(in.OrganizationID, in.CorrelationID),
@@ -31,7 +37,7 @@ func InvokeOptions(in activities.Invocation) client.StartWorkflowOptions {
 			workflows.AdapterName.ValueSet(in.AdapterName),
 			workflows.CorrelationID.ValueSet(in.CorrelationID.String()),
 		),
-		Memo: map[string]any{memoSum: SumOf(in)},
+		Memo: map[string]any{memoSum: workflows.RequestSum(in)},
 		// No execution timeout: it would cut the audit off.
 	}
 }
@@ -45,20 +51,20 @@ func (e *OtherRequestError) Error() string {
 	return fmt.Sprintf("correlation ID %s was used before for another integration, operation or body, and stands for that; nothing was sent: use a new one", e.CorrelationID)
 }
 
-// Execute runs an invocation and waits for its outcome, which comes before the
-// audit rows are written. If there has been an invocation with this
-// correlation ID, it returns that one's outcome and nobody is called; if that one
-// asked something else, the error is an [*OtherRequestError].
+// Execute makes an invocation and waits for its outcome, which comes before the audit rows
+// are written. If there has been an invocation with this correlation ID, it returns that
+// one's outcome and the vendor is not called; if that one asked something else, the error
+// is an [*OtherRequestError]. Where ctx ends first, the invocation goes on.
 func Execute(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	return execute(ctx, c, in, "")
 }
 
-// ExecuteAgain is [Execute] for a correlation ID that may have been used before.
-// If that invocation has ended without saying whether a write happened, it runs
-// once more: its effect is open, or it failed before it could know (paused, say), or
-// it was ended from outside and has no outcome. What an earlier run left open is on
-// the claim: the vendor is asked first, if it can be asked, and what is proved not to
-// have happened is sent.
+// ExecuteAgain is [Execute] for a correlation ID that may have been used before. If that
+// invocation has ended without showing whether its write happened, it runs once more:
+// its effect is open, or it failed before it could know (it was paused, say), or it was
+// ended from outside and has no outcome. What an earlier run left open is on its claim:
+// the vendor is asked first, if it can be asked, and what is proved not to have happened
+// is sent.
 func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	run, before, err := ended(ctx, c, in)
 	if err != nil {
@@ -67,7 +73,7 @@ func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation
 	if before != nil {
 		unknown := before.Effect == "" && !before.OK && !in.ChangesNothing()
 		if before.Effect != classify.Open && !unknown {
-			return *before, claimed(*before)
+			return *before, conflictOf(*before)
 		}
 	}
 	return execute(ctx, c, in, run)
@@ -86,8 +92,8 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 	if err != nil {
 		return "", nil, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
 	}
-	sum, ok := SumInMemo(d)
-	other := ok && sum != SumOf(in)
+	sum, ok := sumInMemo(d)
+	other := ok && sum != workflows.RequestSum(in)
 	info := d.GetWorkflowExecutionInfo()
 	run = info.GetExecution().GetRunId()
 	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
@@ -112,10 +118,19 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 	return "", nil, nil
 }
 
-// execute is [Execute]; with the run before, whose outcome is known, it starts
-// another one after it.
+// sumInMemo is the sum that an invocation was started with.
+func sumInMemo(d *workflowservice.DescribeWorkflowExecutionResponse) (sum string, ok bool) {
+	p, ok := d.GetWorkflowExecutionInfo().GetMemo().GetFields()[memoSum]
+	if !ok || converter.GetDefaultDataConverter().FromPayload(p, &sum) != nil {
+		return "", false
+	}
+	return sum, true
+}
+
+// execute is [Execute]. With the ID of a run that has ended, it starts another run after
+// that one.
 func execute(ctx context.Context, c client.Client, in activities.Invocation, after string) (workflows.Outcome, error) {
-	sum := SumOf(in)
+	sum := workflows.RequestSum(in)
 	options := InvokeOptions(in)
 	// An update with an ID that a run has answered is answered from there, also when
 	// that run asked something else or is over.
@@ -138,7 +153,7 @@ func execute(ctx context.Context, c client.Client, in activities.Invocation, aft
 	switch {
 	case errors.As(err, &refused) && refused.Type() == workflows.OtherRequest:
 		return workflows.Outcome{}, &OtherRequestError{in.CorrelationID}
-	case over(err):
+	case tooLate(err):
 		// It ended without this update: started by a schedule or by another
 		// client. Its result is the same outcome.
 		if _, _, err := ended(ctx, c, in); err != nil {
@@ -149,20 +164,20 @@ func execute(ctx context.Context, c client.Client, in activities.Invocation, aft
 	if err != nil {
 		return workflows.Outcome{}, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
 	}
-	return outcome, claimed(outcome)
+	return outcome, conflictOf(outcome)
 }
 
-// claimed is an [*OtherRequestError] if a worker found that the correlation ID
-// stands for another request, which Temporal no longer knows.
-func claimed(o workflows.Outcome) error {
+// conflictOf is an [*OtherRequestError] if a worker found by its claim that the correlation
+// ID stands for another request, of which Temporal no longer knows.
+func conflictOf(o workflows.Outcome) error {
 	if o.Kind == classify.ClaimConflict {
 		return &OtherRequestError{o.CorrelationID}
 	}
 	return nil
 }
 
-// over reports whether an update came too late for its workflow.
-func over(err error) bool {
+// tooLate reports whether an update came after the end of its workflow.
+func tooLate(err error) bool {
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	var gone *serviceerror.NotFound
 	return errors.As(err, &started) || errors.As(err, &gone)

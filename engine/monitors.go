@@ -30,13 +30,14 @@ func EnsureMonitor(ctx context.Context, c client.Client, organization, integrati
 	return err
 }
 
-// ReportObservations hands what traffic showed to an integration's monitor, and starts
-// it if it is not running. It is an [activities.Tell].
+// ReportObservations hands what traffic showed to an integration's monitor, and starts the
+// monitor if it is not running. It is what package traffic calls a Report.
 func ReportObservations(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
 	return signalMonitor(ctx, c, organization, integration, workflows.ObservedSignal, seen)
 }
 
-// RefreshMonitor makes an integration's monitor look at its integration.
+// RefreshMonitor makes an integration's monitor read its integration again: the file was
+// applied, or somebody paused or resumed it.
 func RefreshMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
 	return signalMonitor(ctx, c, organization, integration, workflows.ChangedSignal, nil)
 }

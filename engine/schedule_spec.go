@@ -8,8 +8,8 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// specOf is when a schedule fires, as one calendar: also a cron, which programs
-// read differently.
+// specOf is when a schedule fires, as one calendar. A cron expression becomes one too,
+// because programs read such expressions differently.
 func specOf(s integrations.Schedule) (client.ScheduleSpec, error) {
 	c, err := s.Calendar()
 	if err != nil {
@@ -21,7 +21,7 @@ func specOf(s integrations.Schedule) (client.ScheduleSpec, error) {
 	}}}, nil
 }
 
-// ranges writes a sorted list as the runs that it is made of.
+// ranges writes a sorted list as ranges of consecutive numbers.
 func ranges(list []int) (out []client.ScheduleRange) {
 	for _, n := range list {
 		if last := len(out) - 1; last >= 0 && out[last].End == n-1 {
@@ -33,8 +33,8 @@ func ranges(list []int) (out []client.ScheduleRange) {
 	return out
 }
 
-// sameSpec compares when a schedule fires. Temporal gives a calendar back with
-// its defaults written out.
+// sameSpec reports whether two schedules fire at the same times. Temporal returns a
+// calendar with its defaults written out.
 func sameSpec(is *client.ScheduleSpec, want client.ScheduleSpec) bool {
 	if is == nil || len(is.Calendars) != 1 || len(is.Intervals)+len(is.CronExpressions)+len(is.Skip) > 0 ||
 		!is.StartAt.IsZero() || !is.EndAt.IsZero() || is.Jitter != 0 || is.TimeZoneName != want.TimeZoneName {
@@ -50,7 +50,7 @@ func sameSpec(is *client.ScheduleSpec, want client.ScheduleSpec) bool {
 		slices.Equal(numbers(a.DayOfWeek, 0, 6), numbers(b.DayOfWeek, 0, 6))
 }
 
-// numbers lists what ranges match; without any, what Temporal takes by default.
+// numbers lists what ranges match; without any, from first to last, Temporal's default.
 func numbers(list []client.ScheduleRange, first, last int) (out []int) {
 	if len(list) == 0 {
 		list = []client.ScheduleRange{{Start: first, End: last}}

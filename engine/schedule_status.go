@@ -28,8 +28,8 @@ type ScheduleStatus struct {
 	DriftThreshold string       `json:"driftThreshold"`
 	Paused         bool         `json:"paused"`
 	Note           string       `json:"note,omitempty"`
-	OutOfSync      bool         `json:"drifted"` // from the file that was applied: by hand, or an apply was cut off
-	Last           []PastFiring `json:"last"`    // newest first
+	OutOfSync      bool         `json:"outOfSync"` // differs from the file that was applied: changed by hand, or an apply was cut off
+	Last           []PastFiring `json:"last"`      // newest first
 	Next           []Firing     `json:"next"`
 	Created        time.Time    `json:"created"`
 	Updated        time.Time    `json:"updated,omitzero"`
@@ -44,7 +44,7 @@ type Firing struct {
 	Period string    `json:"period"`
 }
 
-// PastFiring is a firing that was.
+// PastFiring is a firing of the past, and the run that it started.
 type PastFiring struct {
 	Firing
 	StartedAt  time.Time `json:"startedAt"`
@@ -52,7 +52,7 @@ type PastFiring struct {
 	RunID      string    `json:"runId"`
 }
 
-// Firings gives times their periods.
+// Firings pairs the times at which a schedule fires with their periods.
 func Firings(s integrations.Schedule, times []time.Time) []Firing {
 	list := make([]Firing, len(times))
 	zone, err := zones.Load(s.TimeZone)
@@ -66,10 +66,11 @@ func Firings(s integrations.Schedule, times []time.Time) []Firing {
 	return list
 }
 
-// shown is how many firings are shown each way.
+// shown is how many past and how many future firings are listed.
 const shown = 5
 
-// DescribeSchedule returns the state of an integration's schedule.
+// DescribeSchedule returns an integration's schedule as Temporal has it. One that is
+// missing, from the file or from Temporal, is an error that says what to do.
 func DescribeSchedule(ctx context.Context, c client.Client, in integrations.Integration) (ScheduleStatus, error) {
 	if in.Schedule == nil {
 		return ScheduleStatus{}, fmt.Errorf("integration %s has no schedule; add one to its file and apply it", in.Name)

@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -23,19 +22,31 @@ func ScheduleID(organization, integration uuid.UUID) string {
 	return "export/" + organization.String() + "/" + integration.String()
 }
 
-// ApplySchedule makes an integration's Temporal Schedule what its file says and
-// returns what it did, or with dryRun would do: created, updated, unchanged,
-// removed if the file has none any more, or "" if it never had one. What was
-// changed by hand in Temporal is set right. A schedule of a paused integration
-// is paused, with the note paused, also one that is new; with "" whether it is
-// paused stays as it is.
-func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integration, paused string, dryRun bool) (action string, err error) {
+// ScheduleChange is what was done with an integration's Temporal Schedule.
+type ScheduleChange string
+
+// The changes of a schedule.
+const (
+	NoSchedule        ScheduleChange = "" // there was none, and there is none
+	ScheduleCreated   ScheduleChange = "created"
+	ScheduleUpdated   ScheduleChange = "updated"
+	ScheduleUnchanged ScheduleChange = "unchanged"
+	ScheduleRemoved   ScheduleChange = "removed"
+)
+
+// ApplySchedule makes an integration's Temporal Schedule what its file says, and returns
+// what it did, or with dryRun would do. What was changed by hand in Temporal is put
+// right. A schedule that the file no longer has is removed.
+//
+// A pauseNote pauses the schedule, also a new one, and is shown with it. With "", a
+// schedule that is paused stays paused.
+func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integration, pauseNote string, dryRun bool) (ScheduleChange, error) {
 	if in.Schedule == nil {
 		return RemoveSchedule(ctx, c, in.OrganizationID, in.ID, dryRun)
 	}
 	spec, err := specOf(*in.Schedule)
 	if err != nil {
-		return "", err
+		return NoSchedule, err
 	}
 	want := client.Schedule{Spec: &spec, Action: actionOf(in), Policy: policyOf(*in.Schedule)}
 	handle := c.ScheduleClient().GetHandle(ctx, ScheduleID(in.OrganizationID, in.ID))
@@ -44,36 +55,37 @@ func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integra
 	switch {
 	case errors.As(err, &none):
 		if dryRun {
-			return "created", nil
+			return ScheduleCreated, nil
 		}
 		_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
 			ID: ScheduleID(in.OrganizationID, in.ID), Spec: spec, Action: want.Action, Overlap: want.Policy.Overlap, CatchupWindow: want.Policy.CatchupWindow,
-			Paused: paused != "", Note: paused,
+			Paused: pauseNote != "", Note: pauseNote,
 		})
-		return "created", err
+		return ScheduleCreated, err
 	case err != nil:
-		return "", err
-	case sameSchedule(found.Schedule, want) && (paused == "" || found.Schedule.State != nil && found.Schedule.State.Paused):
-		return "unchanged", nil
+		return NoSchedule, err
+	case sameSchedule(found.Schedule, want) && (pauseNote == "" || found.Schedule.State != nil && found.Schedule.State.Paused):
+		return ScheduleUnchanged, nil
 	case dryRun:
-		return "updated", nil
+		return ScheduleUpdated, nil
 	}
-	return "updated", handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+	return ScheduleUpdated, handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 		s := want
 		s.State = &client.ScheduleState{}
 		if state := u.Description.Schedule.State; state != nil {
 			s.State.Paused, s.State.Note = state.Paused, state.Note
 		}
-		if paused != "" && !s.State.Paused {
-			s.State.Paused, s.State.Note = true, paused
+		if pauseNote != "" && !s.State.Paused {
+			s.State.Paused, s.State.Note = true, pauseNote
 		}
 		return &client.ScheduleUpdate{Schedule: &s}, nil
 	}})
 }
 
-// RemoveSchedule deletes an integration's Temporal Schedule and returns
-// removed, or "" if there was none. Runs that it has started go on.
-func RemoveSchedule(ctx context.Context, c client.Client, organization, integration uuid.UUID, dryRun bool) (action string, err error) {
+// RemoveSchedule deletes an integration's Temporal Schedule, and returns [ScheduleRemoved]
+// or [NoSchedule]. Runs that it has started go on.
+func RemoveSchedule(ctx context.Context, c client.Client, organization, integration uuid.UUID, dryRun bool) (ScheduleChange, error) {
+	var err error
 	handle := c.ScheduleClient().GetHandle(ctx, ScheduleID(organization, integration))
 	if dryRun {
 		_, err = handle.Describe(ctx)
@@ -83,13 +95,14 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 	var none *serviceerror.NotFound
 	switch {
 	case errors.As(err, &none):
-		return "", nil
+		return NoSchedule, nil
 	case err != nil:
-		return "", err
+		return NoSchedule, err
 	}
-	return "removed", nil
+	return ScheduleRemoved, nil
 }
 
+// actionOf is what an integration's schedule starts.
 func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
 		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: workflows.SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
@@ -98,25 +111,26 @@ func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	}
 }
 
-// overlaps are the rules of a file in Temporal's terms.
+// overlaps are the overlap rules of a file in Temporal's terms.
 var overlaps = map[string]enums.ScheduleOverlapPolicy{
 	"buffer_all": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
 	"buffer_one": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE,
 	"skip":       enums.SCHEDULE_OVERLAP_POLICY_SKIP,
 }
 
+// policyOf is what an integration's schedule does about overlapping and missed firings.
 func policyOf(s integrations.Schedule) *client.SchedulePolicies {
 	return &client.SchedulePolicies{Overlap: overlaps[s.OverlapRule()], CatchupWindow: s.CatchUpWindow()}
 }
 
-// sameSchedule compares a schedule that Temporal has with what it should be, in
-// all but its state of being paused.
+// sameSchedule reports whether a schedule that Temporal has is what it should be, paused or
+// not.
 func sameSchedule(is, want client.Schedule) bool {
 	return sameAction(is.Action, want.Action.(*client.ScheduleWorkflowAction)) && sameSpec(is.Spec, *want.Spec) &&
 		is.Policy != nil && *is.Policy == *want.Policy && (is.State == nil || !is.State.LimitedActions)
 }
 
-// sameAction compares what a schedule starts. Anything that Ledgerline did not
+// sameAction reports whether a schedule starts what it should. What Ledgerline did not
 // make is another action, whatever it is.
 func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowAction) bool {
 	a, ok := action.(*client.ScheduleWorkflowAction)
@@ -132,18 +146,7 @@ func sameAction(action client.ScheduleAction, want *client.ScheduleWorkflowActio
 	return converter.GetDefaultDataConverter().FromPayload(payload, &is) == nil && reflect.DeepEqual(is, want.Args[0])
 }
 
-// RunClosed reports whether the run of a pending export no longer runs. One
-// that has continued as new does, under the same workflow ID.
-func RunClosed(ctx context.Context, c client.Client, e exports.Export) (bool, error) {
-	d, err := c.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
-	var gone *serviceerror.NotFound
-	if errors.As(err, &gone) {
-		return true, nil
-	}
-	return err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING, err
-}
-
-// SchedulePaused asks Temporal whether an integration's schedule is paused.
+// SchedulePaused reports whether an integration's schedule is paused in Temporal.
 func SchedulePaused(ctx context.Context, c client.Client, organization, integration uuid.UUID) (bool, error) {
 	d, err := c.ScheduleClient().GetHandle(ctx, ScheduleID(organization, integration)).Describe(ctx)
 	if err != nil {

@@ -21,19 +21,30 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// Status is an invocation as Temporal sees it.
+// State is how far an invocation is.
+type State string
+
+// The states of an invocation.
+const (
+	Running   State = "running"   // an attempt is under way, or waits for a worker
+	Waiting   State = "waiting"   // for the time of the next attempt
+	Recording State = "recording" // the outcome is known, and audit rows are being written; of an export: it is between two calls, or sleeps
+	Completed State = "completed"
+)
+
+// Status is an invocation as Temporal has it.
 type Status struct {
-	OrganizationID    uuid.UUID
+	OrganizationID    uuid.UUID // not of an export
 	WorkflowID, RunID string
-	State             string // running, waiting (for the next attempt), recording (audit rows), completed
-	Trail             activities.Trail
-	NextAttemptAt     *time.Time
-	Reason            string // why it waits, or why nothing more was tried; "" if there is nothing to say
+	State             State
+	Trail             activities.Trail // its attempts so far
+	NextAttemptAt     *time.Time       // of one that is waiting
+	Reason            string           // why it waits, or why nothing more was tried; "" if there is nothing to say
 }
 
-// InvocationStatus finds an invocation. Without an organization it is searched by its
-// correlation ID, which takes a moment after the start. The error is a
-// *serviceerror.NotFound if there is none.
+// InvocationStatus finds an invocation. Without an organization (uuid.Nil) it is searched
+// by its correlation ID, which finds it about a second after its start. The error is a
+// [*serviceerror.NotFound] if there is none.
 func InvocationStatus(ctx context.Context, c client.Client, organization, correlation uuid.UUID) (Status, error) {
 	if organization == uuid.Nil {
 		found, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
@@ -49,29 +60,29 @@ func InvocationStatus(ctx context.Context, c client.Client, organization, correl
 			return Status{}, err
 		}
 	}
-	live := Status{OrganizationID: organization, WorkflowID: workflows.InvokeID(organization, correlation), State: "running"}
-	d, err := c.DescribeWorkflowExecution(ctx, live.WorkflowID, "")
+	s := Status{OrganizationID: organization, WorkflowID: workflows.InvokeID(organization, correlation), State: Running}
+	d, err := c.DescribeWorkflowExecution(ctx, s.WorkflowID, "")
 	if err != nil {
-		return live, err
+		return s, err
 	}
-	live.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	s.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		live.State = "completed"
+		s.State = Completed
 	}
-	if !live.pending(d.GetPendingActivities()) {
-		live.Trail, err = trailInHistory(ctx, c, live.WorkflowID, live.RunID)
-		live.Reason = Reason(live.Trail.Last())
+	if !s.readPending(d.GetPendingActivities()) {
+		s.Trail, err = trailInHistory(ctx, c, s.WorkflowID, s.RunID)
+		s.Reason = Reason(s.Trail.Last())
 	}
-	if err == nil && slices.ContainsFunc(live.Trail, func(a activities.Attempt) bool { return a.Effect != "" }) {
-		err = live.withoutWrites(ctx, c)
+	if err == nil && slices.ContainsFunc(s.Trail, func(a activities.Attempt) bool { return a.Effect != "" }) {
+		err = s.dropEffectsOfRead(ctx, c)
 	}
-	return live, err
+	return s, err
 }
 
-// withoutWrites takes the effects out of the trail of an invocation that can have
-// none: an attempt that was lost has an open one, whatever it was.
-func (live *Status) withoutWrites(ctx context.Context, c client.Client) error {
-	events := c.GetWorkflowHistory(ctx, live.WorkflowID, live.RunID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+// dropEffectsOfRead takes the effects out of the trail of an invocation that changes
+// nothing: an attempt that was lost has an open one, whatever it was.
+func (s *Status) dropEffectsOfRead(ctx context.Context, c client.Client) error {
+	events := c.GetWorkflowHistory(ctx, s.WorkflowID, s.RunID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	if !events.HasNext() {
 		return nil
 	}
@@ -83,51 +94,52 @@ func (live *Status) withoutWrites(ctx context.Context, c client.Client) error {
 	if converter.GetDefaultDataConverter().FromPayloads(e.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in) != nil || !in.ChangesNothing() {
 		return nil
 	}
-	for i := range live.Trail {
-		live.Trail[i].Effect, live.Trail[i].Ended, live.Trail[i].OpenUntil = "", false, time.Time{}
+	for i := range s.Trail {
+		s.Trail[i].Effect, s.Trail[i].Ended, s.Trail[i].OpenUntil = "", false, time.Time{}
 	}
 	return nil
 }
 
-// ExportStatus says how the call of a run of an export is doing. The state is
-// recording when the run is between two calls, or waits to go on later.
+// ExportStatus is the status of the invocation that a run of an export is making, by the
+// run's workflow ID. It is [Recording] when the run is between two of them, or sleeps.
 func ExportStatus(ctx context.Context, c client.Client, workflowID string) (Status, error) {
-	live := Status{WorkflowID: workflowID, State: "recording"}
+	s := Status{WorkflowID: workflowID, State: Recording}
 	d, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
-		return live, err
+		return s, err
 	}
-	live.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	s.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		live.State = "completed"
+		s.State = Completed
 	}
-	live.pending(d.GetPendingActivities())
-	return live, nil
+	s.readPending(d.GetPendingActivities())
+	return s, nil
 }
 
-// pending fills in what is to be known of a call that is not over, and reports
+// readPending fills in what Temporal knows about a call that has not ended, and reports
 // whether there is one.
-func (live *Status) pending(list []*workflow.PendingActivityInfo) bool {
+func (s *Status) readPending(list []*workflow.PendingActivityInfo) bool {
 	for _, p := range list {
 		if p.GetActivityType().GetName() != activities.CallName {
-			live.State = "recording"
+			s.State = Recording
 			continue
 		}
-		live.State = "running"
-		live.Trail, _ = activities.PendingTrail(p)
+		s.State = Running
+		s.Trail, _ = activities.PendingTrail(p)
 		// currentRetryInterval is wrong after timeouts; the schedule time is not.
 		if at := p.GetNextAttemptScheduleTime(); p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && at != nil && p.GetAttempt() > 1 {
 			next := at.AsTime()
-			live.State, live.NextAttemptAt = "waiting", &next
-		} else if p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED && len(live.Trail) < int(p.GetAttempt()) {
-			live.Trail = live.Trail.Begin(int(p.GetAttempt()), p.GetLastStartedTime().AsTime(), p.GetLastStartedTime().AsTime())
+			s.State, s.NextAttemptAt = Waiting, &next
+		} else if p.GetState() == enums.PENDING_ACTIVITY_STATE_STARTED && len(s.Trail) < int(p.GetAttempt()) {
+			s.Trail = s.Trail.Begin(int(p.GetAttempt()), p.GetLastStartedTime().AsTime(), p.GetLastStartedTime().AsTime())
 		}
-		live.Reason = waitsFor(p, *live)
+		s.Reason = waitReason(p, *s)
 		return true
 	}
 	return false
 }
 
+// organizationOf reads the organization from a workflow's search attributes.
 func organizationOf(e *workflow.WorkflowExecutionInfo) (uuid.UUID, error) {
 	var id string
 	p := e.GetSearchAttributes().GetIndexedFields()[workflows.OrganizationID.GetName()]
@@ -137,8 +149,8 @@ func organizationOf(e *workflow.WorkflowExecutionInfo) (uuid.UUID, error) {
 	return uuid.Parse(id)
 }
 
-// trailInHistory finds a finished trail: it is handed to Mirror, or came with
-// the result of a call that succeeded at once.
+// trailInHistory finds the trail of a call that has ended: it is in the input of Mirror,
+// or in the result of a call that succeeded at once.
 func trailInHistory(ctx context.Context, c client.Client, workflowID, runID string) (activities.Trail, error) {
 	decode := converter.GetDefaultDataConverter().FromPayloads
 	var trail activities.Trail
@@ -165,18 +177,20 @@ func trailInHistory(ctx context.Context, c client.Client, workflowID, runID stri
 	return trail, nil
 }
 
-// reasons explain a failed attempt by its rule, or else by its kind, where more
-// is to be said than that the vendor failed.
+// reasons explain a failed attempt by its rule, or else by its kind, where there is more
+// to say than that the vendor failed.
 var reasons = map[string]string{
-	activities.RuleBreaker:          "the breaker of this integration is open: the vendor failed every time of late, and one attempt at a time finds out whether it is back",
-	activities.RuleBudget:           "the organization's budget for retries at this vendor is empty: too many attempts fail, so that none is repeated for now",
+	activities.RuleBreaker: "the circuit breaker of this integration is open, because its recent attempts have failed: " +
+		"one attempt at a time finds out whether the vendor is back",
+	activities.RuleBudget: "the organization's budget for retries at this vendor is empty, because too many attempts fail: " +
+		"none is repeated for now",
 	activities.RuleQuota:            "the month's limit of requests in the integration's file is used up: see starter quota",
 	string(classify.RateLimited):    "the vendor throttles: the wait is at least as long as it asks for",
 	string(classify.QuotaExhausted): "the vendor says that the paid-for requests are used up",
 }
 
-// Reason says why an invocation waits after its last attempt, or was not tried
-// again. It is empty where the attempt's own message says it all.
+// Reason says why an invocation waits after its last attempt, or was not tried again. It
+// is "" where the attempt's own message says it all.
 func Reason(last activities.Attempt) string {
 	if r, ok := reasons[last.Rule]; ok {
 		return r
@@ -184,16 +198,16 @@ func Reason(last activities.Attempt) string {
 	return reasons[string(last.Kind)]
 }
 
-// waitsFor says why a call that is not running does not run.
-func waitsFor(p *workflow.PendingActivityInfo, live Status) string {
-	due := live.NextAttemptAt == nil || !live.NextAttemptAt.After(time.Now())
+// waitReason says why a call that is not running does not run.
+func waitReason(p *workflow.PendingActivityInfo, s Status) string {
+	due := s.NextAttemptAt == nil || !s.NextAttemptAt.After(time.Now())
 	switch {
 	case p.GetState() != enums.PENDING_ACTIVITY_STATE_SCHEDULED:
 		return ""
 	case due && strings.HasPrefix(p.GetActivityOptions().GetTaskQueue().GetName(), activities.TaskQueue+"/"):
-		return "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests; the latter needs a worker that reaches PostgreSQL"
+		return "its turn in the integration's own queue has not come: its requestsPerMinute or concurrentRequests sets the pace, and the latter needs a worker that reaches PostgreSQL"
 	case due:
-		return "it waits for a worker: all are busy, or none runs"
+		return "it waits for a worker: all are busy, or none is running"
 	}
-	return Reason(live.Trail.Last())
+	return Reason(s.Trail.Last())
 }

@@ -11,31 +11,6 @@ import (
 // minute to twenty, about fifteen hours.
 const maxDeferrals = 48
 
-// Item is a chunk that is to be made, and why.
-type Item struct {
-	Chunk int  `json:"chunk"`
-	Step  Step `json:"step,omitempty"`
-	// Then is what follows if nothing of the chunk is at the vendor, after an
-	// [AskStep]: "" to send it, or halve or fail.
-	Then   Action        `json:"then,omitempty"`
-	Reason string        `json:"reason,omitempty"` // why it was refused
-	Code   classify.Kind `json:"code,omitempty"`
-	Tries  int           `json:"tries,omitempty"` // invocations that failed
-	Until  time.Time     `json:"until,omitzero"`  // it waits until then
-
-	// Isolates: it serves to find the vouchers that the vendor refuses.
-	Isolates bool `json:"isolates,omitempty"`
-	// Less: a voucher that was drawn from the refused chunk was refused too, which may be
-	// why the chunk was.
-	Less bool `json:"less,omitempty"`
-	From int  `json:"from,omitempty"` // of a drawn voucher: the chunk that it was in
-	Only bool `json:"only,omitempty"` // of fit: the chunks that are still to be made stay as they are
-	// Do is what is to be done with the chunk's entries in place of an invocation:
-	// halve, draw or fit; "" if there is one.
-	Do    Action  `json:"do,omitempty"`
-	Place float64 `json:"place,omitempty"` // of draw
-}
-
 // Action is what follows from an invocation of a chunk.
 type Action string
 
@@ -43,21 +18,18 @@ const (
 	forward Action = "forward" // the chunk is finished
 	again   Action = "again"   // it is made again at once
 	aside   Action = "aside"   // it is made again later, and others are made meanwhile
-	DoHalve Action = "halve"   // it is halved to find the voucher that the vendor refuses, or that voucher is rejected
 	pause   Action = "pause"   // the run waits for the vendor, and then makes it again
 	fail    Action = "fail"    // the run ends
-	reclaim Action = "reclaim" // the run is not the owner any more, and has to claim again
+	reclaim Action = "reclaim" // the run no longer owns its export, and has to claim it again
 
-	keep    Action = "keep"    // it is refused and has several vouchers: others are tried alone before it is halved
+	halve   Action = "halve"   // it is halved to find the voucher that the vendor refuses, or that voucher is rejected
+	hold    Action = "hold"    // it is refused and has several vouchers: others are tried alone before it is halved
 	suspect Action = "suspect" // its only voucher is refused; it is rejected once the vendor has accepted another
 	shrink  Action = "shrink"  // it is too much for the vendor: it is halved and nobody is rejected, and those after it become smaller
 	leave   Action = "leave"   // its entries stay as they are, and others are made
-
-	DoDraw Action = "draw" // of an item: one voucher of the chunk gets a chunk of its own
-	DoFit  Action = "fit"  // of an item: the chunks that are still to be made become smaller, and it is halved
 )
 
-// Result is what an invocation of a chunk has shown.
+// Result is what an invocation of a chunk has shown, folded over its attempts.
 type Result struct {
 	Item      Item
 	OK        bool
@@ -65,14 +37,13 @@ type Result struct {
 	Kind      classify.Kind
 	Class     classify.Class
 	Message   string
-	Asking    bool            // it ended in the question what is there
-	Effect    classify.Effect // of all that it sent
-	Ended     bool            // of an open effect: asking can close it at once
-	OpenFor   time.Duration   // of an open effect: until it can no longer take effect
-	RetryIn   time.Duration   // until an open effect can be closed, or the vendor takes calls again
-	deferrals int             // of the run, in a row
-	unwelcome bool            // the vendor refuses requests that ask for nothing, too
 	Cancelled bool
+
+	Asking  bool            // it ended in the question what is there
+	Effect  classify.Effect // of all that it sent
+	Ended   bool            // of an open effect: asking can close it at once
+	OpenFor time.Duration   // of an open effect: until it can no longer take effect
+	RetryIn time.Duration   // until an open effect can be closed, or the vendor takes calls again
 
 	Vouchers          int           // of the chunk that were sent, or would have been; 0 if that is not known
 	Entries           int           // the same of entries
@@ -80,153 +51,191 @@ type Result struct {
 	Took, Timeout     time.Duration // of its last attempt, and what it might have taken
 	Accepted          bool          // the vendor has something of it
 	Unanswered        bool          // it was sent, and the vendor gave up or did not answer in time
-	run               terms
+
+	// What [Progress.Follow] adds of the run, before it decides.
+	run        conditions
+	deferrals  int  // in a row
+	refusesAll bool // the vendor refuses requests that ask for nothing, too
 }
 
-// terms is how far a run is in finding the vouchers that its vendor refuses, and
+// conditions is how far a run is in finding the vouchers that its vendor refuses, and
 // what it may do about size.
-type terms struct {
-	quiet    bool // a refused token looks like a refused voucher
+type conditions struct {
+	cautious bool // it tries vouchers alone before it halves or rejects
 	accepted bool // the vendor has something of this run
-	alike    bool // it tries vouchers alone before it halves or rejects
-	trusted  bool // something of this run was accepted, or enough others were tried: what is refused is to blame
-	spent    bool // it has cost as many requests as it may
-	fits     bool // it makes chunks smaller that are too much for the vendor
-	proved   bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
-	floor    int  // no answer is no reason to go below so many entries
+	trusted  bool // that, or enough others were tried: what is refused is to blame
+	pings    bool // a refused token looks like a refused voucher
+	spent    bool // finding refused vouchers has cost as many requests as it may
+
+	shrinks    bool // it makes chunks smaller that are too much for the vendor
+	sizeProved bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
+	floor      int  // no answer is no reason to go below so many entries
 }
 
 // decision is what follows, with the item as it is to be made.
 type decision struct {
-	Action
-	item Item
-	wait time.Duration // of aside and pause, at least
+	action Action
+	item   Item
+	wait   time.Duration // of aside and pause, at least
 }
 
 // decide says what follows from an invocation of a chunk. It changes nothing.
 //
-// Nothing is halved or rejected before it is proved that none of it is at the
-// vendor. A refusal of who asks, and not of what is sent, ends the run with its
-// entries as they are.
+// Nothing is halved or rejected before it is proved that none of it is at the vendor. A
+// refusal of who asks, and not of what is sent, ends the run with its entries as they
+// are. The first case that holds decides.
 func decide(s Result) decision {
 	item := s.Item
-	if !s.OK && !s.Kind.Passes() { // which is nobody's failure
+	if !s.OK && !s.Kind.Passes() { // what passes is nobody's failure
 		item.Tries++
 	}
 	permanent := s.Class == classify.Permanent && !s.Kind.Passes()
 	exhausted := (s.deferrals >= maxDeferrals || item.Tries > maxDeferrals) && s.Kind != classify.Paused
 	open := s.Effect == classify.Open && !s.Asking
-	ask := func(then Action) decision { // what is there, before anything follows
-		item.Step, item.Then, item.Reason, item.Code = AskStep, then, s.Message, s.Kind
-		if s.Ended {
-			return decision{Action: again, item: item}
-		}
-		return decision{Action: aside, item: item, wait: s.OpenFor}
-	}
-	trusted := s.run.trusted || s.Accepted
-	refuse := func() decision { // nothing of the chunk is there
-		unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.Accepted // not to blame yet
-		switch {
-		case !s.run.alike:
-			return decision{Action: DoHalve, item: item}
-		case s.run.spent && (!trusted || s.Vouchers != 1), unread && trusted:
-			return decision{Action: leave, item: item}
-		case s.Vouchers == 1 && (!trusted || s.run.quiet):
-			return decision{Action: suspect, item: item}
-		case s.Vouchers != 1 && !trusted:
-			return decision{Action: keep, item: item}
-		}
-		return decision{Action: DoHalve, item: item}
-	}
-	// A vendor that is away gives no answer to a small request either, so only the third
-	// of several tries at a size of which nothing was accepted makes it smaller.
-	unanswered := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.proved || item.Tries%3 == 0)
-	away := s.run.fits && s.Unanswered && !s.run.proved && !unanswered // nobody else has to try as long
-	large := s.run.fits && (s.Kind == classify.PayloadTooLarge || unanswered)
-	smaller := func() decision { // nothing of the chunk is there, and it was too much
-		switch {
-		case s.Vouchers == 1 && s.run.alike && !trusted && !s.run.spent:
-			return decision{Action: suspect, item: item}
-		case s.Vouchers == 1:
-			return decision{Action: leave, item: item}
-		}
-		return decision{Action: shrink, item: item}
-	}
-	send := func() Item {
-		if item.Step == AskStep {
-			item.Step, item.Then = SendStep, ""
-		}
-		return item
-	}
+	large, away := s.size(item.Tries)
+	failed := decision{action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+
 	switch {
 	case s.Kind == classify.NotOwner:
-		return decision{Action: reclaim}
+		return decision{action: reclaim}
 	case s.Cancelled:
-		return decision{Action: fail, item: Item{Code: classify.Cancelled, Reason: s.Message}}
+		return decision{action: fail, item: Item{Code: classify.Cancelled, Reason: s.Message}}
 	case s.OK && item.Step == AskStep && s.Left > 0:
-		switch item.Then {
-		case "":
-			return decision{Action: again, item: send()}
-		case DoHalve:
-			return refuse()
-		case shrink:
-			if s.Vouchers == 1 && item.Code != classify.PayloadTooLarge {
-				return decision{Action: again, item: send()}
-			}
-			return smaller()
-		}
-		return decision{Action: item.Then, item: item}
+		return s.missing(item)
 	case s.OK:
-		return decision{Action: forward}
+		return decision{action: forward}
 	case item.Step == LateErrorsStep && (permanent || exhausted):
-		// The entries are where they should be; only what the vendor thinks of
-		// them could not be asked.
-		return decision{Action: forward, item: Item{Reason: "late errors could not be asked for: " + s.Message}}
+		// The entries are at the vendor; only the errors that it has found since could not be
+		// asked for.
+		return decision{action: forward, item: Item{Reason: "late errors could not be asked for: " + s.Message}}
 	case s.Kind == classify.Unsettled:
 		if !s.Unanswered {
 			item.Tries-- // waiting is no failure
 		}
 		if large && item.Step == SendStep {
-			item.Step, item.Then, item.Reason, item.Code = AskStep, shrink, s.Message, s.Kind
+			item = item.because(s)
+			item.Step, item.Then = AskStep, shrink
 		}
 		if away {
-			return decision{Action: pause, item: item, wait: s.RetryIn}
+			return decision{action: pause, item: item, wait: s.RetryIn}
 		}
-		return decision{Action: aside, item: item, wait: s.RetryIn}
+		return decision{action: aside, item: item, wait: s.RetryIn}
 	case s.Kind == classify.UnknownOutcome: // the entries say so
-		return decision{Action: forward}
-	case s.unwelcome && s.Kind == classify.Business, s.Kind.RefusesCaller(), permanent && s.Asking, exhausted:
-		return decision{Action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+		return decision{action: forward}
+	case s.refusesAll && s.Kind == classify.Business, s.Kind.RefusesCaller(), permanent && s.Asking, exhausted:
+		return failed
 	case s.Kind == classify.Untrusted && item.Step != VerifyStep: // others may show what is known to be there
-		return decision{Action: aside, item: item, wait: deferral(item.Tries-1, 0)}
+		return decision{action: aside, item: item, wait: deferralWait(item.Tries-1, 0)}
 	case s.Asking:
-		return decision{Action: pause, item: item}
+		return decision{action: pause, item: item}
 	case (item.Step == VerifyStep || item.Step == PingStep) && permanent:
-		return decision{Action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+		return failed
+
+	// What was sent failed.
 	case large && open:
-		return ask(shrink)
+		return s.askThen(shrink, item)
 	case large && s.Effect == classify.None:
-		item.Reason, item.Code = s.Message, s.Kind
-		return smaller()
+		return s.tooMuch(item.because(s))
 	case s.Kind.RefusesContent() && open:
-		return ask(DoHalve)
+		return s.askThen(halve, item)
 	case permanent && open:
-		return ask(fail)
+		return s.askThen(fail, item)
 	case s.Kind.RefusesContent():
-		item.Reason, item.Code = s.Message, s.Kind
-		return refuse()
+		return s.refused(item.because(s))
 	case permanent:
-		return decision{Action: fail, item: Item{Code: s.Kind, Reason: s.Message}}
+		return failed
 	case open && !s.Ended && away:
-		return decision{Action: pause, item: send(), wait: s.OpenFor}
+		return decision{action: pause, item: item.toSend(), wait: s.OpenFor}
 	case open && !s.Ended:
-		return decision{Action: aside, item: send(), wait: s.OpenFor}
+		return decision{action: aside, item: item.toSend(), wait: s.OpenFor}
 	}
-	return decision{Action: pause, item: send()}
+	return decision{action: pause, item: item.toSend()}
 }
 
-// deferral is how long the n-th wait of a run is: a minute, doubling to twenty.
-func deferral(n int, base time.Duration) time.Duration {
+// size says whether a chunk was too much for its vendor, and whether the vendor is away
+// instead: then no other chunk has to find that out by as long a wait.
+//
+// A vendor that is away gives no answer to a small request either. So where nothing of
+// the present size was accepted, only each third of several tries makes a chunk smaller.
+func (s Result) size(tries int) (large, away bool) {
+	if !s.run.shrinks {
+		return false, false
+	}
+	tooLong := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.sizeProved || tries%3 == 0)
+	return s.Kind == classify.PayloadTooLarge || tooLong, s.Unanswered && !s.run.sizeProved && !tooLong
+}
+
+// askThen asks what is at the vendor, before anything else follows.
+func (s Result) askThen(then Action, item Item) decision {
+	item = item.because(s)
+	item.Step, item.Then = AskStep, then
+	if s.Ended {
+		return decision{action: again, item: item}
+	}
+	return decision{action: aside, item: item, wait: s.OpenFor}
+}
+
+// missing is what follows from an answer that not all of a chunk is at the vendor.
+func (s Result) missing(item Item) decision {
+	switch item.Then {
+	case "":
+		return decision{action: again, item: item.toSend()}
+	case halve:
+		return s.refused(item)
+	case shrink:
+		if s.Vouchers == 1 && item.Code != classify.PayloadTooLarge {
+			return decision{action: again, item: item.toSend()}
+		}
+		return s.tooMuch(item)
+	}
+	return decision{action: item.Then, item: item}
+}
+
+// refused is what follows from a refusal of a chunk of which nothing is at the vendor.
+func (s Result) refused(item Item) decision {
+	trusted := s.run.trusted || s.Accepted
+	unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.Accepted // its vouchers are not to blame yet
+	switch {
+	case !s.run.cautious:
+		return decision{action: halve, item: item}
+	case s.run.spent && (!trusted || s.Vouchers != 1), unread && trusted:
+		return decision{action: leave, item: item}
+	case s.Vouchers == 1 && (!trusted || s.run.pings):
+		return decision{action: suspect, item: item}
+	case s.Vouchers != 1 && !trusted:
+		return decision{action: hold, item: item}
+	}
+	return decision{action: halve, item: item}
+}
+
+// tooMuch is what follows where a chunk was too much, and nothing of it is at the vendor.
+func (s Result) tooMuch(item Item) decision {
+	switch {
+	case s.Vouchers == 1 && s.run.cautious && !s.run.trusted && !s.Accepted && !s.run.spent:
+		return decision{action: suspect, item: item}
+	case s.Vouchers == 1:
+		return decision{action: leave, item: item}
+	}
+	return decision{action: shrink, item: item}
+}
+
+// because is the item with the reason why it was refused.
+func (i Item) because(s Result) Item {
+	i.Reason, i.Code = s.Message, s.Kind
+	return i
+}
+
+// toSend is the item as it is to be sent.
+func (i Item) toSend() Item {
+	if i.Step == AskStep {
+		i.Step, i.Then = SendStep, ""
+	}
+	return i
+}
+
+// deferralWait is how long the n-th wait of a run is, from 0: base, a minute if that is 0,
+// doubling up to twenty minutes.
+func deferralWait(n int, base time.Duration) time.Duration {
 	if base == 0 {
 		base = time.Minute
 	}

@@ -21,25 +21,25 @@ func TestDecide(t *testing.T) {
 		wait time.Duration // of aside
 	}{
 		{name: "done", seen: Result{OK: true}, want: forward},
-		{name: "asked, and all of it is there", seen: Result{OK: true, Item: Item{Step: ask, Then: DoHalve}}, want: forward},
-		{name: "asked after a refusal, and some is not there", seen: Result{OK: true, Left: 2, Item: Item{Step: ask, Then: DoHalve}}, want: DoHalve, step: ask, then: DoHalve},
+		{name: "asked, and all of it is there", seen: Result{OK: true, Item: Item{Step: ask, Then: halve}}, want: forward},
+		{name: "asked after a refusal, and some is not there", seen: Result{OK: true, Left: 2, Item: Item{Step: ask, Then: halve}}, want: halve, step: ask, then: halve},
 		{name: "asked after another permanent failure", seen: Result{OK: true, Left: 2, Item: Item{Step: ask, Then: fail}}, want: fail, step: ask, then: fail},
 		{name: "asked, and it can be sent", seen: Result{OK: true, Left: 2, Item: Item{Step: ask}}, want: again, step: send},
-		{name: "asked too early", seen: Result{Kind: classify.Unsettled, Class: classify.Transient, Asking: true, RetryIn: 3 * time.Second, Item: Item{Step: ask, Then: DoHalve}},
-			want: aside, step: ask, then: DoHalve, wait: 3 * time.Second},
+		{name: "asked too early", seen: Result{Kind: classify.Unsettled, Class: classify.Transient, Asking: true, RetryIn: 3 * time.Second, Item: Item{Step: ask, Then: halve}},
+			want: aside, step: ask, then: halve, wait: 3 * time.Second},
 		{name: "only a person can tell", seen: Result{Kind: classify.UnknownOutcome, Class: classify.Permanent, Asking: true}, want: forward},
 
-		{name: "refused, and nothing was sent", seen: Result{Kind: classify.Transformation, Class: classify.Permanent}, want: DoHalve},
-		{name: "refused, and proved to have had no effect", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.None}, want: DoHalve},
-		{name: "refused, and the work has ended", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: DoHalve},
+		{name: "refused, and nothing was sent", seen: Result{Kind: classify.Transformation, Class: classify.Permanent}, want: halve},
+		{name: "refused, and proved to have had no effect", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.None}, want: halve},
+		{name: "refused, and the work has ended", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: halve},
 		{name: "refused by who knows whom", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
-			want: aside, step: ask, then: DoHalve, wait: time.Minute},
+			want: aside, step: ask, then: halve, wait: time.Minute},
 		{name: "not what was asked for", seen: Result{Kind: classify.InvalidResponse, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
 			want: aside, step: ask, then: fail, wait: time.Minute},
 		{name: "too large", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: fail},
 		{name: "refused token", seen: Result{Kind: classify.Unauthorized, Class: classify.Permanent, Effect: classify.None}, want: fail},
 		{name: "refused token in a part", seen: Result{Kind: classify.Unauthorized, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: fail},
-		{name: "refuses everything", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true, unwelcome: true}, want: fail},
+		{name: "refuses everything", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true, refusesAll: true}, want: fail},
 
 		{name: "no answer", seen: Result{Kind: classify.AttemptTimeout, Class: classify.Timeout, Effect: classify.Open, OpenFor: time.Minute}, want: aside, step: send, wait: time.Minute},
 		{name: "no answer, asked early within the invocation", seen: Result{Kind: classify.Network, Class: classify.Transient, Effect: classify.Open, Ended: false}, want: aside, step: send},
@@ -48,42 +48,42 @@ func TestDecide(t *testing.T) {
 		{name: "credits are used up", seen: Result{Kind: classify.QuotaExhausted, Class: classify.Permanent, Effect: classify.None}, want: pause, step: send},
 		{name: "paused", seen: Result{Kind: classify.Paused, Class: classify.Permanent, deferrals: 1000}, want: pause, step: send},
 
-		{name: "the question was throttled", seen: Result{Kind: classify.RateLimited, Class: classify.Transient, Asking: true, Effect: classify.Open, Item: Item{Step: ask, Then: DoHalve}}, want: pause, step: ask, then: DoHalve},
+		{name: "the question was throttled", seen: Result{Kind: classify.RateLimited, Class: classify.Transient, Asking: true, Effect: classify.Open, Item: Item{Step: ask, Then: halve}}, want: pause, step: ask, then: halve},
 		{name: "the question was refused", seen: Result{Kind: classify.Unauthorized, Class: classify.Permanent, Asking: true, Effect: classify.Open}, want: fail},
 		{name: "a refused question is no refusal of content", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Asking: true, Effect: classify.Open}, want: fail},
 		{name: "the answer proves nothing", seen: Result{Kind: classify.Untrusted, Class: classify.Transient, Asking: true}, want: aside, step: send, wait: time.Minute},
 
-		{name: "refused before anything was accepted, several", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: terms{alike: true}}, want: keep, step: send},
-		{name: "refused before anything was accepted, one", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{alike: true}}, want: suspect, step: send},
-		{name: "refused, and something was accepted", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: terms{alike: true, trusted: true}}, want: DoHalve},
-		{name: "refused, and a part of it is there", seen: Result{OK: true, Left: 2, Vouchers: 1, Accepted: true, Item: Item{Step: ask, Then: DoHalve}, run: terms{alike: true}}, want: DoHalve, step: ask, then: DoHalve},
-		{name: "refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: terms{alike: true, trusted: true, spent: true}}, want: leave, step: send},
-		{name: "one refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{alike: true, trusted: true, spent: true}}, want: DoHalve},
-		{name: "asked after a refusal before anything was accepted", seen: Result{OK: true, Left: 18, Vouchers: 9, Item: Item{Step: ask, Then: DoHalve}, run: terms{alike: true}}, want: keep, step: ask, then: DoHalve},
-		{name: "a document that cannot be read", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: terms{alike: true}}, want: keep, step: send},
-		{name: "a document that cannot be read, of a run that has had others accepted", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{alike: true, trusted: true, accepted: true}}, want: DoHalve},
-		{name: "a document that cannot be read, and nothing was accepted, whatever was tried", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{alike: true, trusted: true}}, want: leave, step: send},
-		{name: "one refused, which may be for the token", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{alike: true, trusted: true, accepted: true, quiet: true}}, want: suspect, step: send},
-		{name: "no such table or company", seen: Result{Kind: classify.NotFound, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: terms{alike: true}}, want: fail},
+		{name: "refused before anything was accepted, several", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true}}, want: hold, step: send},
+		{name: "refused before anything was accepted, one", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true}}, want: suspect, step: send},
+		{name: "refused, and something was accepted", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true, trusted: true}}, want: halve},
+		{name: "refused, and a part of it is there", seen: Result{OK: true, Left: 2, Vouchers: 1, Accepted: true, Item: Item{Step: ask, Then: halve}, run: conditions{cautious: true}}, want: halve, step: ask, then: halve},
+		{name: "refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true, trusted: true, spent: true}}, want: leave, step: send},
+		{name: "one refused, and it has cost enough", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, spent: true}}, want: halve},
+		{name: "asked after a refusal before anything was accepted", seen: Result{OK: true, Left: 18, Vouchers: 9, Item: Item{Step: ask, Then: halve}, run: conditions{cautious: true}}, want: hold, step: ask, then: halve},
+		{name: "a document that cannot be read", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true}}, want: hold, step: send},
+		{name: "a document that cannot be read, of a run that has had others accepted", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, accepted: true}}, want: halve},
+		{name: "a document that cannot be read, and nothing was accepted, whatever was tried", seen: Result{Kind: classify.RequestDocument, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true}}, want: leave, step: send},
+		{name: "one refused, which may be for the token", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{cautious: true, trusted: true, accepted: true, pings: true}}, want: suspect, step: send},
+		{name: "no such table or company", seen: Result{Kind: classify.NotFound, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{cautious: true}}, want: fail},
 		{name: "the vendor takes no request at all", seen: Result{Kind: classify.Business, Class: classify.Permanent, Item: Item{Step: PingStep}}, want: fail},
 		{name: "the contract differs", seen: Result{Kind: classify.Configuration, Class: classify.Permanent, Item: Item{Step: VerifyStep}}, want: fail},
 		{name: "the contract cannot be asked for", seen: Result{Kind: classify.Unavailable, Class: classify.Transient, Item: Item{Step: VerifyStep}}, want: pause, step: VerifyStep},
 		{name: "an answer about the contract that proves nothing", seen: Result{Kind: classify.Untrusted, Class: classify.Transient, Item: Item{Step: VerifyStep}}, want: pause, step: VerifyStep},
 		{name: "the contract is refused in the vendor's words", seen: Result{Kind: classify.Business, Class: classify.Permanent, Item: Item{Step: VerifyStep}}, want: fail},
 
-		{name: "too large, proved", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: terms{fits: true}}, want: shrink, step: send},
-		{name: "too large, and the work has ended", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.Open, Ended: true, Vouchers: 9, run: terms{fits: true}}, want: again, step: ask, then: shrink},
-		{name: "too large for one voucher, and nothing was accepted", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{fits: true, alike: true}}, want: suspect, step: send},
-		{name: "too large for one voucher", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: terms{fits: true}}, want: leave, step: send},
-		{name: "gave up", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: terms{fits: true, proved: true}}, want: aside, step: ask, then: shrink, wait: time.Minute},
-		{name: "gave up, and a question came too early", seen: Result{Kind: classify.Unsettled, Class: classify.Transient, Asking: true, Effect: classify.Open, RetryIn: time.Second, Unanswered: true, Vouchers: 9, Entries: 18, run: terms{fits: true, proved: true}}, want: aside, step: ask, then: shrink, wait: time.Second},
-		{name: "gave up at a size of which nothing was accepted", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: terms{fits: true}}, want: pause, step: send, wait: time.Minute},
-		{name: "gave up there for the third time", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: terms{fits: true}, Item: Item{Tries: 2}}, want: aside, step: ask, then: shrink, wait: time.Minute},
-		{name: "gave up with few entries", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: terms{fits: true, proved: true, floor: 31}}, want: aside, step: send, wait: time.Minute},
-		{name: "gave up with one voucher", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 1, run: terms{fits: true, proved: true}}, want: aside, step: send, wait: time.Minute},
-		{name: "gave up, asked, and nothing is there", seen: Result{OK: true, Left: 18, Vouchers: 9, Item: Item{Step: ask, Then: shrink, Code: classify.GatewayTimeout}, run: terms{fits: true}}, want: shrink, step: ask, then: shrink},
-		{name: "gave up, asked, and one is left", seen: Result{OK: true, Left: 2, Vouchers: 1, Item: Item{Step: ask, Then: shrink, Code: classify.GatewayTimeout}, run: terms{fits: true}}, want: again, step: send},
-		{name: "too large, asked, and one is left", seen: Result{OK: true, Left: 2, Vouchers: 1, Item: Item{Step: ask, Then: shrink, Code: classify.PayloadTooLarge}, run: terms{fits: true}}, want: leave, step: ask, then: shrink},
+		{name: "too large, proved", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.None, Vouchers: 9, run: conditions{shrinks: true}}, want: shrink, step: send},
+		{name: "too large, and the work has ended", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.Open, Ended: true, Vouchers: 9, run: conditions{shrinks: true}}, want: again, step: ask, then: shrink},
+		{name: "too large for one voucher, and nothing was accepted", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{shrinks: true, cautious: true}}, want: suspect, step: send},
+		{name: "too large for one voucher", seen: Result{Kind: classify.PayloadTooLarge, Class: classify.Permanent, Effect: classify.None, Vouchers: 1, run: conditions{shrinks: true}}, want: leave, step: send},
+		{name: "gave up", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: conditions{shrinks: true, sizeProved: true}}, want: aside, step: ask, then: shrink, wait: time.Minute},
+		{name: "gave up, and a question came too early", seen: Result{Kind: classify.Unsettled, Class: classify.Transient, Asking: true, Effect: classify.Open, RetryIn: time.Second, Unanswered: true, Vouchers: 9, Entries: 18, run: conditions{shrinks: true, sizeProved: true}}, want: aside, step: ask, then: shrink, wait: time.Second},
+		{name: "gave up at a size of which nothing was accepted", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: conditions{shrinks: true}}, want: pause, step: send, wait: time.Minute},
+		{name: "gave up there for the third time", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: conditions{shrinks: true}, Item: Item{Tries: 2}}, want: aside, step: ask, then: shrink, wait: time.Minute},
+		{name: "gave up with few entries", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 9, Entries: 18, run: conditions{shrinks: true, sizeProved: true, floor: 31}}, want: aside, step: send, wait: time.Minute},
+		{name: "gave up with one voucher", seen: Result{Kind: classify.GatewayTimeout, Class: classify.Transient, Effect: classify.Open, OpenFor: time.Minute, Unanswered: true, Vouchers: 1, run: conditions{shrinks: true, sizeProved: true}}, want: aside, step: send, wait: time.Minute},
+		{name: "gave up, asked, and nothing is there", seen: Result{OK: true, Left: 18, Vouchers: 9, Item: Item{Step: ask, Then: shrink, Code: classify.GatewayTimeout}, run: conditions{shrinks: true}}, want: shrink, step: ask, then: shrink},
+		{name: "gave up, asked, and one is left", seen: Result{OK: true, Left: 2, Vouchers: 1, Item: Item{Step: ask, Then: shrink, Code: classify.GatewayTimeout}, run: conditions{shrinks: true}}, want: again, step: send},
+		{name: "too large, asked, and one is left", seen: Result{OK: true, Left: 2, Vouchers: 1, Item: Item{Step: ask, Then: shrink, Code: classify.PayloadTooLarge}, run: conditions{shrinks: true}}, want: leave, step: ask, then: shrink},
 
 		{name: "not the owner", seen: Result{Kind: classify.NotOwner, Class: classify.Permanent, Effect: classify.Open}, want: reclaim},
 		{name: "cancelled", seen: Result{Kind: classify.Cancelled, Class: classify.Permanent, Cancelled: true, Effect: classify.Open}, want: fail},
@@ -94,10 +94,10 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := decide(c.seen)
-			require.Equal(t, c.want, got.Action)
+			require.Equal(t, c.want, got.action)
 			require.Equal(t, c.then, got.item.Then)
 			require.Equal(t, c.wait, got.wait)
-			if c.want != fail && c.want != DoHalve {
+			if c.want != fail && c.want != halve {
 				require.Equal(t, c.step, got.item.Step)
 			}
 		})
@@ -110,9 +110,9 @@ func TestDecideNeverWhileOpen(t *testing.T) {
 	for _, kind := range classify.Kinds() {
 		for _, ended := range []bool{true, false} {
 			for _, step := range []Step{SendStep, AskStep} {
-				d := decide(Result{Kind: kind, Class: kind.Class(), Effect: classify.Open, Ended: ended, Item: Item{Step: step}, Vouchers: 9, run: terms{alike: true, fits: true, spent: true}, Unanswered: true})
-				require.NotContains(t, []Action{DoHalve, keep, suspect, shrink, leave}, d.Action, kind)
-				if d.Action == again {
+				d := decide(Result{Kind: kind, Class: kind.Class(), Effect: classify.Open, Ended: ended, Item: Item{Step: step}, Vouchers: 9, run: conditions{cautious: true, shrinks: true, spent: true}, Unanswered: true})
+				require.NotContains(t, []Action{halve, hold, suspect, shrink, leave}, d.action, kind)
+				if d.action == again {
 					require.Equal(t, AskStep, d.item.Step, kind)
 				}
 			}

@@ -1,3 +1,23 @@
+// Package exports holds what an export is and what its run does next.
+//
+// An [Export] is one period of one integration, and its row in the audit record
+// (bufdir_export_audit_log). The run that owns it sends its entries in chunks.
+// [Progress] is how far that run is: a state machine, which the workflow Sync runs
+// again from its history and which tests run without Temporal.
+//
+//	Begin ──► Take an item ──► the caller makes it ──► Follow its Result ──┐
+//	             ▲                                                         │
+//	             ├──── Halved, Drawn, Fitted ◄──── chunks are arranged ◄───┤
+//	             └─────────────── it sleeps, or goes on at once ◄──────────┤
+//	                                                                       ▼
+//	                                                     Finish ◄── over, or failed
+//
+// What follows from a [Result] is decided by one function that changes nothing (decide.go).
+// Nothing is halved or rejected before it is proved that none of it is at the vendor,
+// and a refusal that is not about vouchers ends the run with its entries as they are.
+//
+// The package is pure: no I/O, no clock, no Temporal. It never holds entries, only the
+// numbers of their chunks.
 package exports
 
 import (
@@ -27,18 +47,18 @@ type Export struct {
 	Exported          int               `json:"entriesExported"`
 	Rejected          int               `json:"entriesRejected"`
 	Unknown           int               `json:"entriesUnknown"`
-	LateErrors        int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
-	Attempts          int               `json:"attempts"`            // of all the run's invocations
-	Chunks            int               `json:"chunks"`              // planned; attempts beyond them are retries, look-ups and halving
-	Requests          int               `json:"requests"`            // made to the vendor for them, look-ups included
-	LookUps           int               `json:"lookUps"`             // of those: what the vendor has, or found faulty, or is like
-	Isolating         int               `json:"isolating"`           // of those: to find the vouchers that it refuses
-	ChunkSize         int               `json:"chunkSize,omitempty"` // of a run that ends: most entries in a request that its integration keeps; 0 leaves it
-	ChunkFull         int               `json:"chunkFull,omitempty"` // and what the file says
-	WarmUp            time.Duration     `json:"warmUp"`              // how long the vendor's first answer took; 0 if it was not asked
-	ColdStart         bool              `json:"coldStart"`           // it had to connect or fetch a token first
-	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`  // where its time went, in ms
-	Amounts           map[string]string `json:"amounts"`             // sum of the positive amounts by currency
+	LateErrors        int               `json:"entriesWithLateErrors"` // of the exported ones: the vendor reported an error later
+	Attempts          int               `json:"attempts"`              // of all the run's invocations
+	Chunks            int               `json:"chunks"`                // planned; attempts beyond them are retries, look-ups and halving
+	Requests          int               `json:"requests"`              // made to the vendor for them, look-ups included
+	LookUps           int               `json:"lookUps"`               // of those: for what the vendor has, for late errors, for its contract
+	Isolating         int               `json:"isolating"`             // of those: to find the vouchers that it refuses
+	ChunkSize         int               `json:"chunkSize,omitempty"`   // of a run that ends: most entries in a request from now on; 0 changes nothing
+	ChunkFull         int               `json:"chunkFull,omitempty"`   // most entries by the file and the vendor
+	WarmUp            time.Duration     `json:"warmUp"`                // how long the vendor's first answer took; 0 if it was not asked
+	ColdStart         bool              `json:"coldStart"`             // it had to connect or fetch a token first
+	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`    // where its time went, in ms
+	Amounts           map[string]string `json:"amounts"`               // sum of the positive amounts by currency
 	SHA256            string            `json:"sha256,omitempty"`
 	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
 	ErrorClass        string            `json:"errorClass,omitempty"`
@@ -49,8 +69,8 @@ type Export struct {
 	Fence             int64             `json:"fence"`
 }
 
-// Unsent is how many entries of a closed export are as they were planned: its run
-// ended before it had sent them, or with the proof that nothing of them was done.
+// Unsent is how many entries of a closed export are as they were planned: its run ended
+// before it had sent them, or with the proof that the vendor has none of them.
 func (e Export) Unsent() int {
 	if e.Status == Pending {
 		return 0
@@ -64,7 +84,7 @@ func (e Export) Owner() Owner {
 }
 
 // IdempotencyKey is what makes a period of an integration one export, and the
-// retry of an export one retry. One that adopts stands for itself.
+// retry of an export one retry. Each adoption has a key of its own.
 func (e Export) IdempotencyKey() string {
 	key := e.IntegrationID.String() + "/" + e.Period
 	switch {
@@ -85,15 +105,15 @@ func (e Export) Drift() time.Duration {
 	return e.StartedAt.Sub(*e.ScheduledAt)
 }
 
-// Owner is the run that may give orders about an export: the one whose claim
-// came last. Fence grows with each owner; RunID is the run's own, as Temporal
-// gives it, so that a reset, which replays the old number, is seen.
+// Owner is the run that may give orders about an export: the one that claimed it last.
+// Fence grows with each owner. RunID is the run's own, as Temporal gives it, so that a
+// reset, which replays an old number, is noticed.
 type Owner struct {
 	OrganizationID, IntegrationID, ExportID uuid.UUID
 	Fence                                   int64
 	RunID                                   uuid.UUID
 
-	// Place is where the integration's entries go now: an answer there says nothing
-	// of what was sent elsewhere.
+	// Place is where the integration's entries go now: an answer from there says nothing
+	// about what was sent elsewhere.
 	Place string
 }

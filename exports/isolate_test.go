@@ -13,7 +13,7 @@ func TestMasked(t *testing.T) {
 		{"x  CorrelationId:  0a0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4e4e.", "x  CorrelationId:  1f0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4eff."},
 		{`field "a"`, `field "b \n c"`}, {"konto «3000» er sperret", "konto «abc» er sperret"},
 	} {
-		require.Equal(t, masked(same[0]), masked(same[1]))
+		require.Equal(t, mask(same[0]), mask(same[1]))
 	}
-	require.NotEqual(t, masked("the period is closed"), masked("the account is closed"))
+	require.NotEqual(t, mask("the period is closed"), mask("the account is closed"))
 }

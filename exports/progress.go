@@ -1,23 +1,27 @@
 package exports
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// Progress is how far a run is.
+// Progress is how far a run is. Its owner calls [Progress.Begin] once, then
+// [Progress.Take] and, with what came of the item, [Progress.Follow] or one of
+// [Progress.Halved], [Progress.Drawn] and [Progress.Fitted], until it is over or has
+// failed, and [Progress.Finish] at the end.
 type Progress struct {
 	Export     Export `json:"export"`
 	Plan       Plan   `json:"plan"`
-	Next       int    `json:"next"`                // the planned chunk to be sent next, from 1
-	Queue      []Item `json:"queue,omitempty"`     // to be made before it, the last one first
-	Aside      []Item `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
-	Last       int    `json:"last"`                // the highest chunk number given out
-	LateErrors bool   `json:"lateErrors"`          // late errors have been asked for
-	Deferrals  int    `json:"deferrals"`           // in a row
-	Unwelcome  bool   `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+	Next       int    `json:"next"`                 // the planned chunk to be sent next, from 1
+	Queue      []Item `json:"queue,omitempty"`      // to be made before it, the last one first
+	Aside      []Item `json:"aside,omitempty"`      // that wait until what was sent can no longer take effect
+	Last       int    `json:"last"`                 // the highest chunk number given out
+	LateErrors bool   `json:"lateErrors"`           // late errors have been asked for
+	Deferrals  int    `json:"deferrals"`            // in a row
+	RefusesAll bool   `json:"refusesAll,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
 
 	Isolation
 	Sizes
@@ -34,18 +38,35 @@ func (p Progress) Over() bool {
 	return p.Left() == 0 && (p.LateErrors || !p.Plan.LateErrors || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
 }
 
-// HandedOver reports whether a run that continued as new was the owner of what it
-// hands over. One that was reset before it could notice is not: it remembers how far
-// another run was at some time, and that one has gone on since.
+// Failed reports whether something has ended the run before its work was done.
+func (p Progress) Failed() bool { return p.Export.ErrorClass != "" }
+
+// HandedOver reports whether the run with this ID, which continued as new, owned the
+// export that it hands over. A run that was reset before it could notice does not: it
+// remembers how far another run was at some time, and that one has gone on since.
 func (p Progress) HandedOver(by string) bool { return p.Export.RunID.String() == by }
 
-// Take removes the item that is to be made next: one that has waited long enough,
-// the last that was put first, or the next planned chunk; when none is left, the
-// question for late errors. If there are only items that wait, ok is false and
-// sleep is until the first of them is due.
+// Begin notes that a run has its plan. The contract with the vendor comes first, if
+// it has to be checked.
+func (p *Progress) Begin() {
+	p.Next, p.Last, p.Export.Chunks = 1, p.Plan.Chunks, p.Plan.Chunks
+	if p.Plan.Verify {
+		p.queueVerify()
+	}
+}
+
+// queueVerify queues the check of the contract with the vendor.
+func (p *Progress) queueVerify() {
+	p.Queue = append(p.Queue, Item{Step: VerifyStep})
+}
+
+// Take removes the item that is to be made next: one that has waited long enough, the
+// last that was queued, or the next planned chunk; when none is left, the question for
+// late errors. If there are only items that wait, ok is false and sleep is how long
+// until the first of them is due.
 func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration) {
 	for i, item := range slices.Backward(p.Queue) {
-		if item.first() {
+		if item.isFirst() {
 			p.Queue = slices.Delete(p.Queue, i, i+1)
 			return item, true, 0
 		}
@@ -56,23 +77,23 @@ func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration)
 		item.Until = time.Time{}
 		return item, true, 0
 	}
-	p.leaveSpent()
+	p.leaveUnaffordable()
 	p.skipTried()
 	switch n := len(p.Queue); {
 	case n > 0:
 		item = p.Queue[n-1]
 		p.Queue = p.Queue[:n-1]
 		return item, true, 0
-	case p.Next <= p.Plan.Chunks && !p.enough():
+	case p.Next <= p.Plan.Chunks && !p.holdsEnough():
 		p.Next++
 		return Item{Chunk: p.Next - 1}, true, 0
 	case len(p.Aside) > 0:
 		return Item{}, false, p.Aside[p.firstAside()].Until.Sub(now)
 	case p.Trusted && len(p.Suspects) > 0: // nothing was accepted since they were refused
-		p.ping()
+		p.queuePing()
 		return p.Take(now)
 	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted
-		p.drawNext()
+		p.queueDraw()
 		return p.Take(now)
 	case !p.Plan.LateErrors && p.Plan.Full > 0:
 		return Item{}, false, 0 // what was left to be made is left as it is
@@ -80,9 +101,9 @@ func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration)
 	return Item{Step: LateErrorsStep}, true, 0
 }
 
-// enough reports whether so many chunks are refused or wait, and none was accepted,
+// holdsEnough reports whether so many chunks are refused or wait, and none was accepted,
 // that the planned ones wait too.
-func (p Progress) enough() bool {
+func (p Progress) holdsEnough() bool {
 	return p.Plan.EqualRefusals > 0 && !p.Accepted && !p.Trusted && len(p.Held)+len(p.Aside) >= 64
 }
 
@@ -106,31 +127,41 @@ func (p Progress) WaitsUntil() time.Time {
 	return time.Time{}
 }
 
-// FollowUp is what is left to be done once a result is noted. The zero FollowUp is to
-// go on.
+// FollowUp is what the caller has to do once a result is noted. The zero FollowUp is to
+// take the next item.
 type FollowUp struct {
 	Split   *Split        // a chunk is to be halved; see [Progress.Halved]
 	Sleep   time.Duration // the run waits
-	Over    bool          // the run goes to its close
-	Reclaim bool          // the run does not own its export any more, and has to claim it again
+	Over    bool          // the run has failed, and goes to its close
+	Reclaim bool          // the run no longer owns its export, and has to claim it again
 }
 
-// Follow notes what the invocation of an item has shown at a time, decides what
-// follows from it, and returns what is left to be done. base is the first wait of a
-// deferral, a minute if 0.
+// Follow notes what the invocation of an item has shown, decides what follows from it,
+// and returns what its caller has to do. base is the first wait of a deferral, a minute
+// if 0.
 func (p *Progress) Follow(s Result, now time.Time, base time.Duration) FollowUp {
-	s.deferrals, s.unwelcome, s.run = p.Deferrals, p.Unwelcome, p.terms()
-	return p.note(s, decide(s), now, base)
+	s.deferrals, s.refusesAll, s.run = p.Deferrals, p.RefusesAll, p.conditions()
+	return p.apply(s, decide(s), now, base)
 }
 
-// note notes in a run's progress what was decided.
-func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration) FollowUp {
+// conditions is what [decide] needs to know of the run.
+func (p Progress) conditions() conditions {
+	cautious := p.Plan.EqualRefusals > 0
+	return conditions{
+		cautious: cautious, trusted: p.Trusted, accepted: p.Accepted, pings: p.Plan.Ping,
+		spent:   cautious && p.Export.Isolating >= p.Plan.Isolate,
+		shrinks: p.Plan.Full > 0, sizeProved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
+	}
+}
+
+// apply notes in a run's progress what was decided.
+func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration) FollowUp {
 	if s.OK && s.Item.Step != LateErrorsStep {
-		p.Unwelcome, p.Deferrals = false, 0
+		p.RefusesAll, p.Deferrals = false, 0
 	}
 	p.count(s)
 	var f FollowUp
-	switch d.Action {
+	switch d.action {
 	case forward:
 		if s.Item.Step == LateErrorsStep {
 			p.LateErrors = true
@@ -143,33 +174,33 @@ func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration)
 	case aside:
 		d.item.Until = now.Add(max(d.wait, minAside))
 		p.Aside = append(p.Aside, d.item)
-	case DoHalve:
+	case halve:
 		if p.Plan.Ping && !s.Item.Isolates {
 			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: DoHalve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.Vouchers != 1}, Item{Step: PingStep})
 			break
 		}
 		f.Split = p.Split(d.item)
 		f.Split.Keep = p.Plan.EqualRefusals > 0 && s.Vouchers != 1
-	case keep:
+	case hold:
 		held := Item{Chunk: d.item.Chunk, Code: d.item.Code}
 		if len(p.Held) == 0 {
 			held.Reason = d.item.Reason // there can be many, and they say much the same
 		}
 		p.Held = append(p.Held, held)
-		p.drawNext()
+		p.queueDraw()
 	case suspect:
-		if p.suspects(d.item) {
+		if p.suspect(d.item) {
 			return FollowUp{Over: true}
 		}
-		p.drawNext()
+		p.queueDraw()
 	case shrink:
-		p.smaller(s.Entries, d.item)
+		p.queueFit(s.Entries, d.item)
 	case leave:
-		p.leaves(d.item)
+		p.leave(d.item)
 	case pause:
 		p.Queue = append(p.Queue, d.item)
 		s.RetryIn = max(s.RetryIn, d.wait)
-		f.Sleep = p.defers(s, now, base)
+		f.Sleep = p.deferFor(s, now, base)
 	case reclaim:
 		return FollowUp{Reclaim: true}
 	case fail:
@@ -177,24 +208,13 @@ func (p *Progress) note(s Result, d decision, now time.Time, base time.Duration)
 		if d.item.Code == classify.Cancelled || class == "" || class == classify.Success {
 			class = classify.Permanent
 		}
-		if d.item.Code == classify.Business && (s.unwelcome || s.Item.Step == PingStep) {
+		if d.item.Code == classify.Business && (s.refusesAll || s.Item.Step == PingStep) {
 			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
 		}
 		p.Fail(class, d.item.Code, message)
 		return FollowUp{Over: true}
 	}
 	return f
-}
-
-// Halved notes that a chunk was halved, or that its only voucher was rejected.
-func (p *Progress) Halved(s *Split, halved bool) {
-	if !halved && s.Keep { // its one voucher is tried alone first
-		p.Queue = append(p.Queue, Item{Chunk: s.Chunk, Isolates: true})
-	}
-	if halved {
-		p.Last = s.Into
-		p.Queue = append(p.Queue, Item{Chunk: s.Into, Isolates: true}, Item{Chunk: s.Chunk, Isolates: true})
-	}
 }
 
 // Fail notes why a run ends before its work is done.
@@ -206,14 +226,60 @@ func (p *Progress) Fail(class classify.Class, code classify.Kind, message string
 // when it is due, and to ask it too often costs the vendor's requests.
 const minAside = 100 * time.Millisecond
 
-// defers notes that a run waits for a vendor, never for less than it asked for,
+// deferFor notes that a run waits for a vendor, never for less than it asked for,
 // and returns for how long.
-func (p *Progress) defers(s Result, now time.Time, base time.Duration) time.Duration {
-	d := max(deferral(p.Deferrals, base), min(s.RetryIn, 31*24*time.Hour))
+func (p *Progress) deferFor(s Result, now time.Time, base time.Duration) time.Duration {
+	d := max(deferralWait(p.Deferrals, base), min(s.RetryIn, 31*24*time.Hour))
 	if s.Kind != classify.Paused { // which is nobody's failure
 		p.Deferrals++
 	}
 	until := now.Add(d)
 	p.Export.DeferredUntil = &until
 	return d
+}
+
+// count notes what an invocation has cost and shown.
+func (p *Progress) count(s Result) {
+	p.Export.Requests += s.Requests
+	p.Export.LookUps += s.LookUps
+	if s.Item.Isolates {
+		p.Export.Isolating += s.Requests
+	}
+	switch {
+	case s.OK && s.Item.Step == VerifyStep:
+		p.Verified = true
+	case s.OK && s.Item.Step == PingStep:
+		p.queueRejections()
+	case s.Accepted && !p.Accepted:
+		p.Accepted = true
+		p.trust()
+	case s.Accepted:
+		p.queueRejections()
+	}
+	if s.run.shrinks && s.Item.Step == SendStep && s.OK {
+		p.noteSize(s)
+	}
+}
+
+// Finish notes what is to be on record of a run that goes to its close: what it has
+// left, and the size of a request that worked.
+func (p *Progress) Finish() {
+	if p.LeftOver > 0 && !p.Failed() {
+		code, why := p.LeftReason.Code, p.LeftReason.Reason
+		if why == "" {
+			code, why = classify.Business, "the vendor refuses some of their vouchers"
+		}
+		message := fmt.Sprintf("%d chunks were not sent: %s", p.LeftOver, why)
+		if p.conditions().spent {
+			message = fmt.Sprintf("finding refused vouchers has cost %d requests, and export.isolateRequests allows %d; %s", p.Export.Isolating, p.Plan.Isolate, message)
+		}
+		p.Fail(classify.Permanent, code, message)
+	}
+	p.Export.ChunkFull = p.Plan.Full
+	switch {
+	case p.Size > 0 && p.Fits:
+		p.Export.ChunkSize = p.Size
+	case p.Size == 0 && p.Fits && !p.Slow && p.Plan.Size < p.Plan.Full: // try more next time
+		p.Export.ChunkSize = min(4*p.Plan.Size, p.Plan.Full)
+	}
 }

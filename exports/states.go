@@ -1,6 +1,6 @@
 package exports
 
-// Status is where an export is. It goes one way.
+// Status is how far an export is. It never goes back.
 type Status string
 
 // The statuses of an export.
@@ -10,7 +10,7 @@ const (
 	Failed   Status = "failed"
 )
 
-// Trigger is what made an export.
+// Trigger is what started an export.
 type Trigger string
 
 // The triggers.
@@ -18,11 +18,11 @@ const (
 	BySchedule Trigger = "schedule"
 	ByHand     Trigger = "manual"
 	ByBackfill Trigger = "backfill"
-	ByRetry    Trigger = "retry" // of what another export did not get done
+	ByRetry    Trigger = "retry" // of what another export left unsent, rejected or unknown
 	ByAdopting Trigger = "adopt" // nothing is sent: entries that the vendor has are taken into the record
 )
 
-// EntryState is what the record holds of an entry.
+// EntryState is what the record says about an entry.
 type EntryState string
 
 // The states of an entry.

@@ -188,36 +188,6 @@ func TestPassiveIsNews(t *testing.T) {
 	}
 }
 
-// Trouble that does not change the state is reported after an hour, while it is
-// seen, and not twice by two names.
-func TestLasts(t *testing.T) {
-	lasts := func(r health.Record, o health.Observation) bool {
-		return health.Update{Record: r, Observations: []health.Observation{o}}.Persists()
-	}
-	for _, c := range []struct {
-		state  health.State
-		kind   classify.Kind
-		source health.Source
-		want   bool
-	}{
-		{health.Degraded, classify.Unavailable, health.Call, true},
-		{health.Degraded, classify.Business, health.Probe, true},
-		{health.Degraded, classify.Business, health.Call, false}, // the vendor answers
-		{health.Degraded, classify.Internal, health.Call, false},
-		{health.Passive, classify.RateLimited, health.Call, true},
-		{health.Passive, classify.NotFound, health.Call, false},
-		{health.Unreachable, classify.DNS, health.Probe, false}, // reported at once
-		{health.Healthy, classify.OK, health.Call, false},
-	} {
-		r := in(t, c.state)
-		for after, want := range map[time.Duration]bool{time.Hour - time.Second: false, time.Hour: c.want} {
-			require.Equal(t, want, lasts(r, health.Observation{At: r.Since.Add(after), Kind: c.kind, Source: c.source}), "%+v after %v", c, after)
-		}
-	}
-	r, _ := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
-	require.False(t, lasts(r, health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "reported as refused credentials")
-}
-
 func TestWaitDoubles(t *testing.T) {
 	r := in(t, health.Healthy)
 	var waits []time.Duration

@@ -107,19 +107,6 @@ func (r Record) hasNewReason(o Observation) bool {
 	return false
 }
 
-// persistsAfter is how long trouble may last before people must hear of it.
-const persistsAfter = time.Hour
-
-// persists reports whether an observation, the last one of the record, shows
-// trouble that has lasted so long that people must hear of it although the state
-// does not change: a degraded integration that gets no proper answer, a passive
-// one whose calls are throttled on and on.
-func (r Record) persists(o Observation) bool {
-	s := o.Signal()
-	trouble := s == Failure || s == Throttled || o.wrong()
-	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= persistsAfter
-}
-
 // refused reports whether the state is owed to refused credentials.
 func (r Record) refused() bool { return r.State == Degraded && r.Reason.Signal() == Refused }
 

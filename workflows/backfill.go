@@ -19,14 +19,14 @@ type BackfillInput struct {
 // BackfillResult counts what became of the runs.
 type BackfillResult struct {
 	Exported int      `json:"exported"` // periods that had no export before
-	Before   int      `json:"before"`   // that had one, or whose run was going on
+	Before   int      `json:"before"`   // that had one, or whose run was under way
 	Refused  []string `json:"refused,omitempty"`
 }
 
-// Backfill exports periods one after the other, each by a run of its own that
-// says backfill on its row. Temporal's own backfill would start them as if the
-// schedule had fired, and raise an alert for each as late. The order matters: a
-// later period takes what is left of earlier ones.
+// Backfill exports periods one after the other, each by a run of its own, which has the
+// trigger backfill on its row. Temporal's own backfill would start them as if the schedule
+// had fired, and each would raise an alert as late. The order matters: a later period takes
+// what is left of earlier ones.
 func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err error) {
 	if err := in.Validate(); err != nil {
 		return BackfillResult{}, notValid(err)

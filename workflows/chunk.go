@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,40 +9,63 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// step makes the item at hand as one invocation, with audit rows of its own, and
-// does what [decide] says. It returns false if the run has to end.
-func step(ctx workflow.Context, in SyncInput, p *exports.Progress) (goOn bool, err error) {
+// makeNext makes the next item of a run: it waits for it, arranges chunks, or makes one
+// invocation, and then does what follows from that. What is next and what follows is
+// decided by [exports.Progress].
+func makeNext(ctx workflow.Context, in SyncInput, p *exports.Progress) error {
 	item, ok, sleep := p.Take(workflow.Now(ctx))
-	if !ok {
-		return waitAside(ctx, in, p, sleep)
+	switch {
+	case !ok:
+		waitForOpen(ctx, in, p, sleep)
+		return nil
+	case item.Do != "":
+		return arrange(ctx, p, item)
 	}
-	if item.Do != "" {
-		return true, arrange(ctx, p, item)
+	result, err := invoke(ctx, in, p, item)
+	if err != nil {
+		return err
 	}
+	followUp := p.Follow(result, workflow.Now(ctx), in.DeferBase)
+	switch {
+	case followUp.Reclaim:
+		return errNotOwner
+	case followUp.Split != nil:
+		return halve(ctx, p, followUp.Split)
+	case followUp.Sleep > 0:
+		if err := sleepDeferred(ctx, p, followUp.Sleep); err != nil {
+			p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+result.Message)
+		}
+	}
+	return nil
+}
+
+// invoke makes an item as one invocation, with a correlation ID and audit rows of its
+// own, and returns what it has shown.
+func invoke(ctx workflow.Context, in SyncInput, p *exports.Progress, item exports.Item) (exports.Result, error) {
 	var correlation uuid.UUID
-	err = workflow.SideEffect(ctx, func(workflow.Context) any {
+	err := workflow.SideEffect(ctx, func(workflow.Context) any {
 		return uuid.New() //workflowcheck:ignore
 	}).Get(&correlation)
 	if err != nil {
-		return false, err
+		return exports.Result{}, err
 	}
-	inv := in.invocation(p.Export, item, correlation)
-	outcome, result := call(ctx, inv)
-	p.Export.LastCorrelationID = &correlation
-	p.Export.Attempts += len(result.Trail)
+	inv := in.Invocation(p.Export, item, correlation)
+	outcome, called := call(ctx, inv)
 	cancelled := ctx.Err() != nil
+	p.Export.LastCorrelationID = &correlation
+	p.Export.Attempts += len(called.Trail)
 	durable, _ := workflow.NewDisconnectedContext(ctx)
-	if err := mirror(durable, inv, result.Trail); err != nil {
-		return false, err
+	if err := mirror(durable, inv, called.Trail); err != nil {
+		return exports.Result{}, err
 	}
-	s := seenOf(inv, item, outcome, result)
-	s.Cancelled = cancelled && !outcome.OK
-	return apply(ctx, in, p, s)
+	result := ResultOf(inv, item, outcome, called)
+	result.Cancelled = cancelled && !outcome.OK
+	return result, nil
 }
 
 // VerifyPolicy is the policy for checking a contract, which takes up to a dozen
@@ -54,8 +76,8 @@ func VerifyPolicy() classify.Policy {
 	return p
 }
 
-// invocation is the one that makes an item.
-func (in SyncInput) invocation(e exports.Export, item exports.Item, correlation uuid.UUID) activities.Invocation {
+// Invocation is the one that makes an item of an export.
+func (in SyncInput) Invocation(e exports.Export, item exports.Item, correlation uuid.UUID) activities.Invocation {
 	chunk := activities.Chunk{ExportID: e.ID, Chunk: item.Chunk, Fence: e.Fence, Step: item.Step}
 	policy := in.Policy.WithDefaults()
 	if item.Step == exports.VerifyStep {
@@ -68,82 +90,7 @@ func (in SyncInput) invocation(e exports.Export, item exports.Item, correlation 
 	}
 }
 
-// longestOpen is more than an effect can be open for: inFlight is at most an hour,
-// an attempt a minute. It is the difference of the database's time and a worker's,
-// whose clock may be wrong. A question that comes too early is refused and repeated.
-const longestOpen = time.Hour + time.Minute
-
-// seenOf is what an invocation of an item has shown.
-func seenOf(in activities.Invocation, item exports.Item, o Outcome, r activities.CallResult) exports.Result {
-	last := r.Trail.Last()
-	s := exports.Result{Item: item, OK: o.OK, Left: r.Left, Kind: last.Kind, Class: last.Class, Asking: last.Asking, RetryIn: last.RetryAfter}
-	var until time.Time
-	s.Effect, s.Ended, until = r.Trail.Effect()
-	if !until.IsZero() {
-		s.OpenFor = min(max(0, until.Sub(last.EndedAt)), longestOpen)
-	}
-	if o.Failure != nil {
-		s.Class, s.Message = o.Failure.ErrorClass, o.Failure.Message
-	}
-	s.Vouchers, s.Entries, s.Took, s.Timeout = last.Vouchers, last.Entries, last.EndedAt.Sub(last.StartedAt), in.Policy.AttemptTimeout
-	sent := false
-	for _, a := range r.Trail {
-		s.Requests, s.LookUps = s.Requests+a.Requests, s.LookUps+a.LookUps
-		// What was found before anything was sent is of an earlier run, unless this one asks
-		// for what it has sent.
-		found := a.Found == classify.Done && (sent || item.Step == exports.AskStep)
-		s.Accepted = s.Accepted || a.Effect == classify.Done || found
-		sent = sent || a.Effect != ""
-		if a.Effect != "" { // of its last sending
-			s.Unanswered = a.Effect == classify.Open && slices.Contains(gaveUp, a.Kind)
-		}
-	}
-	return s
-}
-
-// gaveUp are the kinds of a sending that may have been too much for the vendor: it
-// said so, or did not answer in time.
-var gaveUp = []classify.Kind{classify.AttemptTimeout, classify.RequestTimeout, classify.GatewayTimeout}
-
-// apply does what follows from an invocation.
-func apply(ctx workflow.Context, in SyncInput, p *exports.Progress, s exports.Result) (goOn bool, err error) {
-	f := p.Follow(s, workflow.Now(ctx), in.DeferBase)
-	switch {
-	case f.Reclaim:
-		return false, errNotOwner
-	case f.Split != nil:
-		durable, _ := workflow.NewDisconnectedContext(ctx)
-		var halved bool
-		if err := store(durable, activities.SplitName, summaries[exports.DoHalve], activities.SplitInput{Export: p.Export, Split: *f.Split}, &halved); err != nil {
-			return false, err
-		}
-		p.Halved(f.Split, halved)
-	case f.Sleep > 0:
-		if err := sleepDeferred(ctx, p, f.Sleep); err != nil {
-			p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+s.Message)
-			return false, nil
-		}
-	}
-	return !f.Over, nil
-}
-
-// waitAside sleeps until an item that was set aside is due. That is no deferral.
-func waitAside(ctx workflow.Context, in SyncInput, p *exports.Progress, d time.Duration) (goOn bool, err error) {
-	title := in.AdapterName
-	if v, ok := vendors.Lookup(in.AdapterName); ok {
-		title = v.Title
-	}
-	until := workflow.Now(ctx).Add(d)
-	err = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{
-		Summary: "waiting until " + until.UTC().Format(time.TimeOnly) + " for what " + title + " may still be doing",
-	}).Get(ctx, nil)
-	if err != nil {
-		p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for what "+title+" may still be doing")
-		return false, nil
-	}
-	return true, nil
-}
-
+// summaryOf is what the Temporal UI shows of an invocation of an export.
 func summaryOf(period string, c activities.Chunk) string {
 	switch c.Step {
 	case exports.PingStep:
@@ -158,9 +105,21 @@ func summaryOf(period string, c activities.Chunk) string {
 	return fmt.Sprintf("export %s, chunk %d", period, c.Chunk)
 }
 
-// sleepDeferred lets the run wait: a durable timer, visible on its row.
+// waitForOpen sleeps until an item that was set aside is due: what was sent of it can
+// then no longer take effect. Such a wait is no deferral.
+func waitForOpen(ctx workflow.Context, in SyncInput, p *exports.Progress, d time.Duration) {
+	what := "what " + integrations.VendorTitle(in.AdapterName) + " may still be doing"
+	err := workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{
+		Summary: "waiting until " + workflow.Now(ctx).Add(d).UTC().Format(time.TimeOnly) + " for " + what,
+	}).Get(ctx, nil)
+	if err != nil {
+		p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for "+what)
+	}
+}
+
+// sleepDeferred lets the run wait for its vendor: a durable timer, visible on its row.
 func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) error {
-	err := store(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), p.Export, nil)
+	err := runUntilDone(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), activities.DeferInput{Export: p.Export}, nil)
 	if err != nil {
 		return err
 	}
@@ -169,50 +128,35 @@ func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) e
 	return err
 }
 
-// arrangement is the activity of an item that is no invocation. done notes its result,
-// which it reads with the function that it is given.
-func arrangement(p *exports.Progress, item exports.Item) (name string, arg any, done func(result func(any) error) error) {
+// arrange has the database arrange an item's chunk.
+func arrange(ctx workflow.Context, p *exports.Progress, item exports.Item) error {
+	durable, _ := workflow.NewDisconnectedContext(ctx)
 	switch item.Do {
 	case exports.DoDraw:
-		d := p.Draw(item)
-		return activities.DrawName, activities.DrawInput{Export: p.Export, Draw: d}, func(result func(any) error) error {
-			var r exports.DrawResult
-			err := result(&r)
-			if err == nil {
-				p.Drawn(d, r)
-			}
-			return err
-		}
-	case exports.DoFit:
-		f := p.Fit(item)
-		return activities.FitName, activities.FitInput{Export: p.Export, Fit: f}, func(result func(any) error) error {
-			var r exports.FitResult
-			err := result(&r)
-			if err == nil {
-				p.Fitted(f, r, item)
-			}
-			return err
-		}
-	}
-	s := p.Split(item)
-	return activities.SplitName, activities.SplitInput{Export: p.Export, Split: *s}, func(result func(any) error) error {
-		var halved bool
-		err := result(&halved)
+		in, out := activities.DrawInput{Export: p.Export, Draw: p.Draw(item)}, exports.DrawResult{}
+		err := runUntilDone(durable, activities.DrawName, "refused: try a voucher alone", in, &out)
 		if err == nil {
-			p.Halved(s, halved)
+			p.Drawn(in.Draw, out)
+		}
+		return err
+	case exports.DoFit:
+		in, out := activities.FitInput{Export: p.Export, Fit: p.Fit(item)}, exports.FitResult{}
+		err := runUntilDone(durable, activities.FitName, "too much: make chunks smaller", in, &out)
+		if err == nil {
+			p.Fitted(in.Fit, out, item)
 		}
 		return err
 	}
+	return halve(ctx, p, p.Split(item))
 }
 
-// summaries are what the Temporal UI shows of the activities that arrange chunks.
-var summaries = map[exports.Action]string{
-	exports.DoDraw: "refused: try a voucher alone", exports.DoFit: "too much: make chunks smaller", exports.DoHalve: "refused: find the voucher",
-}
-
-// arrange runs the activity of an item that is no invocation.
-func arrange(ctx workflow.Context, p *exports.Progress, item exports.Item) error {
+// halve has the database halve a refused chunk, or reject its only voucher.
+func halve(ctx workflow.Context, p *exports.Progress, s *exports.Split) error {
 	durable, _ := workflow.NewDisconnectedContext(ctx)
-	name, arg, done := arrangement(p, item)
-	return done(func(result any) error { return store(durable, name, summaries[item.Do], arg, result) })
+	var out activities.SplitResult
+	err := runUntilDone(durable, activities.SplitName, "refused: find the voucher", activities.SplitInput{Export: p.Export, Split: *s}, &out)
+	if err == nil {
+		p.Halved(s, out.Halved)
+	}
+	return err
 }

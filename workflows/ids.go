@@ -2,8 +2,8 @@ package workflows
 
 import (
 	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/notify"
-	"go.temporal.io/sdk/temporal"
 )
 
 // InvokeID is the workflow ID of an invocation. The same correlation ID is the
@@ -38,16 +38,3 @@ func SyncID(in SyncInput) string {
 func BackfillID(organization, integration uuid.UUID) string {
 	return "backfill/" + organization.String() + "/" + integration.String()
 }
-
-// Attributes are the search attributes of a workflow that serves an integration.
-// adapter may be "".
-func Attributes(organization, integration uuid.UUID, adapter string) temporal.SearchAttributes {
-	list := []temporal.SearchAttributeUpdate{OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())}
-	if adapter != "" {
-		list = append(list, AdapterName.ValueSet(adapter))
-	}
-	return temporal.NewSearchAttributes(list...)
-}
-
-// Summary is what the Temporal UI shows of a run.
-func (in SyncInput) Summary() string { return in.AdapterName + " export " + in.Period }

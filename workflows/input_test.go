@@ -132,7 +132,7 @@ func TestInputAgainstTheIntegration(t *testing.T) {
 			b := newBench(t)
 			b.sandbox.Script(sandbox.Rule{Status: http.StatusServiceUnavailable})
 			labels := make(map[string]bool)
-			b.acts.Observe = func(in activities.Invocation, _ activities.Attempt) { labels[in.AdapterName] = true }
+			b.observe = func(in activities.Invocation, _ activities.Attempt) { labels[in.AdapterName] = true }
 			in := b.invocation()
 			c.change(&in)
 			out := b.run(t, in)
@@ -247,7 +247,7 @@ func TestHostileMonitors(t *testing.T) {
 		m.gone = true
 		env := environment(t)
 		env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) {})
-		env.RegisterActivityWithOptions(m.acts.Inspect, activity.RegisterOptions{Name: activities.InspectName, DisableAlreadyRegisteredCheck: true})
+		env.RegisterActivityWithOptions(m.activities(t).Inspect, activity.RegisterOptions{Name: activities.InspectName, DisableAlreadyRegisteredCheck: true})
 		env.ExecuteWorkflow(workflows.MonitorName, workflows.MonitorInput{OrganizationID: m.organization, IntegrationID: m.integration,
 			Resume: &workflows.MonitorProgress{Record: health.Record{State: health.Healthy}}})
 		require.NoError(t, env.GetWorkflowError(), "it looked, and there is no such integration")

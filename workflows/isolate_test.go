@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -106,7 +107,7 @@ func (x *plan) do(arg any, into any) {
 	switch a := arg.(type) {
 	case activities.SplitInput:
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.rejected[v] = a.Reason
 			}
@@ -145,6 +146,30 @@ func (x *plan) run(t require.TestingT) {
 	w := &world{plan: x, now: time.Unix(100, 0)}
 	w.makes(t)
 	require.Equal(t, time.Unix(100, 0), w.now)
+}
+
+// shown is what the invocation of an item has shown.
+func shown(p exports.Progress, item exports.Item, called activities.CallResult, err error) exports.Result {
+	in := SyncInput{}.Invocation(p.Export, item, uuid.New())
+	return ResultOf(in, item, OutcomeOf(in, called, activities.HoldResult{}, err), called)
+}
+
+// arrangeBy arranges an item's chunk as Sync does, in what stands for the database.
+func arrangeBy(do func(arg, result any), p *exports.Progress, item exports.Item) {
+	switch item.Do {
+	case exports.DoDraw:
+		draw, out := p.Draw(item), exports.DrawResult{}
+		do(activities.DrawInput{Draw: draw}, &out)
+		p.Drawn(draw, out)
+	case exports.DoFit:
+		fit, out := p.Fit(item), exports.FitResult{}
+		do(activities.FitInput{Fit: fit}, &out)
+		p.Fitted(fit, out, item)
+	default:
+		split, halved := p.Split(item), false
+		do(activities.SplitInput{Split: *split}, &halved)
+		p.Halved(split, halved)
+	}
 }
 
 func (x *plan) left() (n int) {

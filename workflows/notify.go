@@ -15,13 +15,12 @@ import (
 // NotifyName is the workflow type of [Notify].
 const NotifyName = "Notify"
 
-// deliverWithin is how long a notification is worth sending. What is older,
-// people have found out.
+// deliverWithin is how long a notification is worth sending. After a day, people know.
 const deliverWithin = 24 * time.Hour
 
 // Notify delivers one notification to one channel and records what came of it.
-// A worker that dies after it sent and before it could say so makes the next
-// one send again, with the same ID: at least once, and a receiver can tell.
+// If a worker dies after it sent and before it could report that, the next one sends
+// again, with the same ID: delivery is at least once, and a receiver can drop duplicates.
 //
 //	queued (table) ──► Deliver ──fails──► wait 10 s, 20 s … 1 h ──► Deliver …   (Temporal, for 24 h)
 //	                     │
@@ -32,17 +31,19 @@ func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, 
 	if err := validKey(k); err != nil {
 		return s, notValid(err)
 	}
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, k).Get(ctx, &s); err != nil {
+	var delivered activities.DeliverResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, activities.DeliverInput{Key: k}).Get(ctx, &delivered)
+	if s = delivered.Status; err != nil {
 		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := store(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, State: s}, nil)
+	err = runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
 	return s, err
 }
 
-// deliverOptions bound an attempt of 10 s and what is around it, and all
-// attempts together. The waits are those of [activities.DeliverBase]; a
-// receiver that asks for a longer one gets it.
+// deliverOptions give an attempt, which takes at most 10 s, 20 s with what is around it,
+// and bound all attempts together. The waits begin with [activities.DeliverBase]; a
+// receiver that asks for a longer wait gets it.
 func deliverOptions(k notify.DeliveryKey) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout:    20 * time.Second,
@@ -52,7 +53,7 @@ func deliverOptions(k notify.DeliveryKey) workflow.ActivityOptions {
 	}
 }
 
-// lastKind is why the last attempt failed that could say so.
+// lastKind is why the last attempt failed that could report it.
 func lastKind(err error) classify.Kind {
 	var failed *temporal.ApplicationError
 	var cancelled *temporal.CanceledError

@@ -9,9 +9,8 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 )
 
-// queueAllowance is how long an invocation may wait in its integration's own
-// queue, all its attempts together. At the lowest rate, one a minute, that is
-// 1,440 attempts that went before.
+// queueAllowance is how long an invocation may wait in its integration's own queue, all its
+// attempts together. At the lowest rate, one a minute, 1,440 attempts may be ahead of it.
 const queueAllowance = 24 * time.Hour
 
 // queueOf is where an invocation's attempts wait for a worker, and how long
@@ -25,8 +24,8 @@ func queueOf(in activities.Invocation) (queue string, allowance time.Duration) {
 }
 
 // StartQueue is where an invocation's workflow runs. That is its integration's
-// own queue too, if it has one: on a server that hands tasks out in order,
-// thousands of workflow tasks would otherwise stand before everyone else's.
+// own queue too, if it has one: on a server that hands tasks out in order, thousands of
+// workflow tasks would otherwise be ahead of everyone else's.
 func StartQueue(in activities.Invocation) string {
 	if !in.OwnQueue {
 		return activities.TaskQueue
@@ -34,14 +33,13 @@ func StartQueue(in activities.Invocation) string {
 	return activities.OwnQueue(in.IntegrationID)
 }
 
-// Fairly makes the server hand out tasks by organization in turn, so that one
-// with thousands of them does not hold up another with a single one. A server
-// that does not know fairness keys hands them out in order.
+// Fairly makes the server hand out tasks by organization in turn, so that an organization
+// with thousands of them does not delay another that has one. A server without fairness
+// keys hands them out in order.
 //
-// All have the same priority. A higher one would be served strictly first, and
-// the calls of one organization could keep the exports of all others from
-// starting; within an organization it would gain little, because an integration
-// exports one chunk at a time.
+// All tasks have the same priority. A higher one would be served strictly first, and the
+// calls of one organization could keep the exports of all others from starting. Within an
+// organization it would gain little, because an integration exports one chunk at a time.
 func Fairly(organization uuid.UUID) temporal.Priority {
 	return temporal.Priority{FairnessKey: organization.String()}
 }

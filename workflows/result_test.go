@@ -19,7 +19,7 @@ func TestOpenForIsBounded(t *testing.T) {
 	for until, want := range map[time.Time]time.Duration{
 		at.Add(17 * time.Minute): 17 * time.Minute, at.Add(10 * 24 * time.Hour): longestOpen, at.Add(-time.Hour): 0,
 	} {
-		s := seenOf(activities.Invocation{}, exports.Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
+		s := ResultOf(activities.Invocation{}, exports.Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
 		require.Equal(t, want, s.OpenFor)
 	}
 }

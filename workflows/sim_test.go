@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -281,7 +280,7 @@ func (x *sim) do(arg any, into any) {
 	case activities.SplitInput:
 		x.logf("split %d into %d keep=%v", a.Chunk, a.Into, a.Keep)
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.check(x.alone[v], "voucher %d rejected, never refused alone: %s", v, a.Reason)
 				x.check(x.refused[v] != "", "voucher %d rejected and fine", v)
@@ -355,7 +354,6 @@ func (x *sim) reset() {
 
 // run makes a run of n vouchers to its end. can has it continue as new.
 func (x *sim) run(n, resets int, can bool) {
-	d := Driver{Input: SyncInput{Policy: classify.DefaultPolicy()}}
 	p := &x.p
 	bound := 20*n + 1500
 	steps := 0
@@ -387,17 +385,14 @@ func (x *sim) run(n, resets int, can bool) {
 		}
 		x.logf("%s item %+v next=%d/%d q=%d aside=%d held=%d susp=%d acc=%v tr=%v", x.now.UTC().Format("15:04:05"), item, p.Next, p.Plan.Chunks, len(p.Queue), len(p.Aside), len(p.Held), len(p.Suspects), p.Accepted, p.Trusted)
 		if item.Do != "" {
-			_, arg, done := d.Arrange(p, item)
-			if err := done(func(into any) error { x.do(arg, into); return nil }); err != nil {
-				x.check(false, "%v", err)
-			}
+			arrangeBy(x.do, p, item)
 			continue
 		}
 		if item.Step == exports.LateErrorsStep {
 			break
 		}
 		result, err := x.invoke(item)
-		f := p.Follow(d.Seen(d.Invocation(*p, item, uuid.New()), item, result, err), x.now, 0)
+		f := p.Follow(shown(*p, item, result, err), x.now, 0)
 		x.now = x.now.Add(f.Sleep)
 		x.check(p.Accepted == x.accepted || p.Accepted, "accepted is lost")
 		x.check(!f.Reclaim, "reclaim")
@@ -405,9 +400,9 @@ func (x *sim) run(n, resets int, can bool) {
 			break
 		}
 		if f.Split != nil {
-			var halved bool
-			x.do(activities.SplitInput{Split: *f.Split}, &halved)
-			p.Halved(f.Split, halved)
+			var r activities.SplitResult
+			x.do(activities.SplitInput{Split: *f.Split}, &r)
+			p.Halved(f.Split, r.Halved)
 		}
 	}
 	p.Finish()

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -24,7 +23,6 @@ type world struct {
 
 // makes runs a run to its end.
 func (w *world) makes(t require.TestingT) *exports.Progress {
-	d := Driver{Input: SyncInput{}}
 	p := &w.progress
 	for steps := 0; !p.Over(); steps++ {
 		require.Less(t, steps, 200000, "it does not end")
@@ -34,8 +32,7 @@ func (w *world) makes(t require.TestingT) *exports.Progress {
 			w.now = w.now.Add(sleep)
 			continue
 		case item.Do != "":
-			_, arg, done := d.Arrange(p, item)
-			require.NoError(t, done(func(into any) error { w.do(arg, into); return nil }))
+			arrangeBy(w.do, p, item)
 			continue
 		}
 		var result activities.CallResult
@@ -58,15 +55,15 @@ func (w *world) makes(t require.TestingT) *exports.Progress {
 				delete(w.chunks, item.Chunk)
 			}
 		}
-		f := p.Follow(d.Seen(d.Invocation(*p, item, uuid.New()), item, result, err), w.now, 0)
+		f := p.Follow(shown(*p, item, result, err), w.now, 0)
 		w.now = w.now.Add(f.Sleep)
 		if f.Over {
 			break
 		}
 		if f.Split != nil {
-			var halved bool
-			w.do(activities.SplitInput{Split: *f.Split}, &halved)
-			p.Halved(f.Split, halved)
+			var r activities.SplitResult
+			w.do(activities.SplitInput{Split: *f.Split}, &r)
+			p.Halved(f.Split, r.Halved)
 		}
 	}
 	p.Finish()
@@ -285,8 +282,7 @@ func TestSplitKeeps(t *testing.T) {
 	for vouchers, keep := range map[int]bool{0: true, 1: false, 2: true} {
 		p := &exports.Progress{Plan: exports.Plan{EqualRefusals: 16, Isolate: 500}, Isolation: exports.Isolation{Trusted: true, Accepted: true}}
 		at := activities.Attempt{Number: 1, Class: classify.Permanent, Kind: classify.Business, Effect: classify.None, Vouchers: vouchers}
-		var d Driver
-		r := d.Seen(d.Invocation(*p, exports.Item{Chunk: 1}, uuid.New()), exports.Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
+		r := shown(*p, exports.Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
 		f := p.Follow(r, time.Now(), 0)
 		require.Equal(t, keep, f.Split.Keep, vouchers)
 	}

@@ -83,11 +83,11 @@ type applied struct {
 }
 
 type appliedSchedule struct {
-	Action   string          `json:"action"` // created, updated, unchanged, removed
-	Schedule string          `json:"schedule,omitempty"`
-	Paused   bool            `json:"paused,omitempty"`
-	Next     []engine.Firing `json:"next,omitempty"`
-	Remarks  []string        `json:"remarks,omitempty"`
+	Action   engine.ScheduleChange `json:"action"`
+	Schedule string                `json:"schedule,omitempty"`
+	Paused   bool                  `json:"paused,omitempty"`
+	Next     []engine.Firing       `json:"next,omitempty"`
+	Remarks  []string              `json:"remarks,omitempty"`
 }
 
 // scheduleStep is something to do in Temporal.
@@ -286,7 +286,7 @@ func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
 		}
 		s := ch.Schedule
 		switch {
-		case s == nil || s.Action == "":
+		case s == nil || s.Action == engine.NoSchedule:
 			continue
 		case s.Schedule == "":
 			say(w, "schedule %s: %s", ch.Name, s.Action)

@@ -87,7 +87,7 @@ Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
 			}
 			in.IntegrationID, in.AdapterName, in.Policy = spec.ID, spec.Adapter, spec.Policy
 			in.OwnQueue = spec.Limits.OwnQueue()
-			in.Summary, in.ReadOnly = engine.DescribeRequest(in)
+			in.Summary, in.ReadOnly = engine.Describe(in)
 			temporal, _, err := a.temporal(ctx)
 			if err != nil {
 				return err

@@ -179,7 +179,7 @@ func effectOf(effect classify.Effect, openUntil *time.Time) string {
 // callNow is how the call of a pending export is doing; nil if it has none at
 // the moment.
 type callNow struct {
-	State         string           `json:"state"` // running or waiting
+	State         engine.State     `json:"state"` // running or waiting
 	Attempts      activities.Trail `json:"attempts"`
 	NextAttemptAt *time.Time       `json:"nextAttemptAt,omitempty"`
 	Reason        string           `json:"reason,omitempty"` // why it waits
@@ -200,7 +200,7 @@ func (a *app) callNow(ctx context.Context, words io.Writer, e exports.Export) *c
 		say(words, "note: Temporal does not say how its run is doing: %v", err)
 		return nil
 	}
-	if live.State != "running" && live.State != "waiting" {
+	if live.State != engine.Running && live.State != engine.Waiting {
 		return nil
 	}
 	return &callNow{live.State, live.Trail, live.NextAttemptAt, live.Reason}

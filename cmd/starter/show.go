@@ -48,7 +48,7 @@ func (a *app) show() *cobra.Command {
 type shown struct {
 	CorrelationID  uuid.UUID        `json:"correlationId"`
 	OrganizationID uuid.UUID        `json:"organizationId"`
-	State          string           `json:"state"`  // running, waiting, recording, completed, or unknown without Temporal
+	State          engine.State     `json:"state"`  // running, waiting, recording, completed, or unknown without Temporal
 	Source         string           `json:"source"` // temporal or table
 	Attempts       activities.Trail `json:"attempts"`
 	NextAttemptAt  *time.Time       `json:"nextAttemptAt,omitempty"`
@@ -84,7 +84,7 @@ func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organiza
 				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
 		}
 	}
-	if s.State == "completed" || s.State == "unknown" {
+	if s.State == engine.Completed || s.State == "unknown" {
 		if err := a.fromTable(ctx, words, &s); err != nil {
 			return err
 		}

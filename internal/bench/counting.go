@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/worker"
@@ -12,6 +11,9 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/traffic"
+	"github.com/ledgerline/ledgerline/usage"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -34,26 +36,25 @@ func counting(ctx context.Context, s *servers) error {
 	defer loops.Wait()
 	defer stop()
 	on := func(queue string, counted, watched bool) (func(context.Context) error, func(), error) {
-		acts := newActivities(stack, pool)
+		options := activities.Options{DB: pool, DevHosts: stack.DevHosts(), Secrets: stack.SecretStore()}
 		if counted {
-			loops.Go(func() {
-				for tick := time.NewTicker(5 * time.Second); ctx.Err() == nil; {
-					select {
-					case <-ctx.Done():
-					case <-tick.C:
-						_ = acts.FlushUsage(ctx)
-					}
-				}
-			})
-		} else {
-			acts.Gate = nil
+			options.Gate = new(limits.Gate)
+			recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &options.Gate.Ledger})
+			if err != nil {
+				return nil, nil, err
+			}
+			loops.Go(func() { recorder.Run(ctx) })
 		}
 		if watched {
-			observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
+			observer := traffic.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
 				return engine.ReportObservations(ctx, c, organization, integration, seen)
-			}, activities.ObserverOptions{}, slog.New(slog.DiscardHandler))
-			acts.Observe, acts.LastSuccess = observer.Observe, observer.LastSuccess
+			}, traffic.Options{}, slog.New(slog.DiscardHandler))
+			options.Observe, options.LastSuccess = observer.Observe, observer.LastSuccess
 			loops.Go(func() { observer.Run(ctx) })
+		}
+		acts, err := activities.New(options)
+		if err != nil {
+			return nil, nil, err
 		}
 		w := worker.New(c, queue, workflows.WorkerOptions())
 		workflows.Register(w, acts)
@@ -67,7 +68,7 @@ func counting(ctx context.Context, s *servers) error {
 			}
 			return run.Get(ctx, nil)
 		}
-		return f, func() { w.Stop(); acts.Client.CloseIdle() }, w.Start()
+		return f, func() { w.Stop(); acts.CloseIdle() }, w.Start()
 	}
 	without, stopWithout, err := on("bench-without", false, false)
 	if err != nil {

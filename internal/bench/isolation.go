@@ -138,7 +138,7 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 			word = "works"
 		}
 		in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"query `+word+` { __typename }"}`)
-		in.Summary = engine.Describe(in)
+		in.Summary, _ = engine.Describe(in)
 		run, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(in), workflows.InvokeName, in)
 		if err == nil {
 			mu.Lock()

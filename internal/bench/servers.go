@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -59,10 +60,8 @@ func (s *servers) connect(ctx context.Context, connections int32) (stack *devsta
 }
 
 // newActivities are the activities of a worker in this process.
-func newActivities(stack *devstack.Stack, pool *pgxpool.Pool) *activities.Activities {
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.DiscardHandler))
-	acts.Secrets = stack.SecretStore()
-	return acts
+func newActivities(stack *devstack.Stack, pool *pgxpool.Pool) (*activities.Activities, error) {
+	return activities.New(activities.Options{DB: pool, DevHosts: stack.DevHosts(), Secrets: stack.SecretStore(), Gate: new(limits.Gate)})
 }
 
 // worker starts everything with a worker in this process, until stop is called.
@@ -71,14 +70,17 @@ func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.C
 	if stack, c, pool, err = s.connect(ctx, 8); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	acts := newActivities(stack, pool)
+	acts, err := newActivities(stack, pool)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
 	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(w, acts)
 	if err = w.Start(); err != nil {
 		pool.Close()
 		return nil, nil, nil, nil, err
 	}
-	return stack, c, pool, func() { w.Stop(); acts.Client.CloseIdle(); pool.Close() }, nil
+	return stack, c, pool, func() { w.Stop(); acts.CloseIdle(); pool.Close() }, nil
 }
 
 // process starts everything with the real program, with its default settings,

@@ -110,7 +110,7 @@ func (o tenant) ping(integration string) activities.Invocation {
 		OrganizationID: o.id, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
-	inv.Summary = engine.Describe(inv)
+	inv.Summary, _ = engine.Describe(inv)
 	return inv
 }
 

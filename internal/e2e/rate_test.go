@@ -24,7 +24,7 @@ func TestTurn(t *testing.T) {
 	begin(t, second)
 	require.Eventually(t, func() bool {
 		shown, _, _ := starter(t, "", "show", second.CorrelationID.String(), "--org", o.id.String())
-		return strings.Contains(shown, "its turn has not come in the integration's own queue, by its requestsPerMinute or concurrentRequests")
+		return strings.Contains(shown, "its turn in the integration's own queue has not come: its requestsPerMinute or concurrentRequests")
 	}, 20*time.Second, 50*time.Millisecond)
 	require.True(t, finish(t, first).OK)
 	require.True(t, finish(t, second).OK)

@@ -279,10 +279,10 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 			in := integrations.Integration{OrganizationID: uuid.New(), ID: uuid.New(), Name: "x", Adapter: "xledger", Policy: classify.DefaultPolicy(), Schedule: &s}
 			action, err := engine.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
-			require.Equal(t, "created", action)
+			require.Equal(t, engine.ScheduleCreated, action)
 			action, err = engine.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
-			require.Equal(t, "unchanged", action, "what Temporal made of it is what we asked for")
+			require.Equal(t, engine.ScheduleUnchanged, action, "what Temporal made of it is what we asked for")
 			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 30, 0, time.UTC)
 			answer, err := temporal.WorkflowService().ListScheduleMatchingTimes(t.Context(), &workflowservice.ListScheduleMatchingTimesRequest{
 				Namespace: "default", ScheduleId: engine.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
@@ -309,7 +309,7 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 			require.NotEmpty(t, d.Next)
 			action, err = engine.RemoveSchedule(t.Context(), temporal, in.OrganizationID, in.ID, false)
 			require.NoError(t, err)
-			require.Equal(t, "removed", action)
+			require.Equal(t, engine.ScheduleRemoved, action)
 		})
 	}
 }

@@ -179,7 +179,7 @@ type trial struct {
 	monitor *monitor
 	org     uuid.UUID
 	spec    integrations.Integration
-	acts    *activities.Activities
+	options activities.Options
 	run     uuid.UUID // the current run's
 	armed   atomic.Bool
 	fired   atomic.Int64 // the seq of the send that got the answer
@@ -350,7 +350,7 @@ func (x *trial) scenario() workflows.SyncResult {
 			return x.sync("2026-10", nil)
 		}
 		e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
-		closed := must(runlog.CloseExport(context.Background(), x.acts.DB, e))
+		closed := must(runlog.CloseExport(context.Background(), x.options.DB, e))
 		return x.sync("2026-10", &closed.ID)
 	}
 	return x.sync("2026-10", nil)
@@ -360,18 +360,19 @@ func (x *trial) scenario() workflows.SyncResult {
 func (x *trial) firstAttempt() exports.Export {
 	ctx := context.Background()
 	from, to, _ := exports.ParsePeriod("2026-10")
-	e, _, err := runlog.ClaimExport(ctx, x.acts.DB, exports.Export{
+	e, _, err := runlog.ClaimExport(ctx, x.options.DB, exports.Export{
 		OrganizationID: x.org, ID: uuid.New(), IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: "2026-10", PeriodStart: from, PeriodEnd: to,
 		Trigger: exports.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
 	})
 	must(e, err)
-	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
-	must(runlog.PlanExport(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
+	size := activities.ChunkSize(x.options.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
+	must(runlog.PlanExport(ctx, x.options.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent)
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(x.acts.Call)
-	_, _ = env.ExecuteActivity(x.acts.Call, activities.Invocation{
+	acts := x.activities()
+	env.RegisterActivity(acts.Call)
+	_, _ = env.ExecuteActivity(acts.Call, activities.Invocation{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, CorrelationID: uuid.New(), Operation: adapters.Export,
 		Body: activities.Chunk{ExportID: e.ID, Chunk: 1, Fence: e.Fence}.Body(), Policy: x.spec.Policy,
 	})
@@ -400,16 +401,35 @@ func (x *trial) prepare() {
 		x.spec.Export.ChunkSize = 2
 	}
 	must(runlog.ApplyIntegrations(context.Background(), x.database.Operator, []integrations.Integration{x.spec}, "matrix", false))
-	x.acts = &activities.Activities{
-		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return x.spec, nil },
-		Adapters: activities.Adapters(), Client: x.client, Secrets: x.secrets, DB: timed{x.database.Worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,
-		Audit: func(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil },
+	db := timed{x.database.Worker, x.clock.now}
+	x.options = activities.Options{
+		DB: db, Store: claims{activities.NewStore(db, slog.New(slog.DiscardHandler)), x}, Client: x.client, Adapters: activities.Adapters(), Secrets: x.secrets, Now: x.clock.now,
 		RunID: func(context.Context) uuid.UUID { return x.run },
 		Alive: func(context.Context, string, uuid.UUID) (bool, error) { return false, nil },
-		Health: activities.HealthStore{Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
-			return runlog.MonitorTarget{Paused: true}, nil
-		}},
 	}
+}
+
+// activities are a worker's.
+func (x *trial) activities() *activities.Activities { return must(activities.New(x.options)) }
+
+// claims are what calls keep in the database: the claims of writes. What the
+// integration is, the trial knows; nobody monitors it, and the audit record is not of
+// interest.
+type claims struct {
+	activities.Store
+	x *trial
+}
+
+func (c claims) Integration(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+	return c.x.spec, nil
+}
+
+func (claims) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (claims) InsertAttempts(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil }
+
+func (claims) MonitorTarget(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+	return runlog.MonitorTarget{Paused: true}, nil
 }
 
 // line is a voucher of two lines.
@@ -430,7 +450,7 @@ func (x *trial) sync(period string, parent *uuid.UUID) (r workflows.SyncResult) 
 	x.clock.follow(env)
 	defer x.clock.follow(nil)
 	x.run = uuid.New()
-	workflows.Register(env, x.acts)
+	workflows.Register(env, x.activities())
 	from, to, _ := exports.ParsePeriod(period)
 	in := workflows.SyncInput{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,

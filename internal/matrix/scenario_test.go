@@ -79,8 +79,8 @@ func movable(t *testing.T) (x *trial, elsewhere *sandbox.Sandbox, here, there st
 	x.prepare()
 	elsewhere = sandbox.New(sandbox.Options{Now: x.clock.now})
 	other.vendor.Store(elsewhere)
-	x.acts.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(old.address, "http://"), strings.TrimPrefix(other.address, "http://")}})
-	t.Cleanup(x.acts.Client.CloseIdle)
+	x.options.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(old.address, "http://"), strings.TrimPrefix(other.address, "http://")}})
+	t.Cleanup(x.options.Client.CloseIdle)
 	x.line("z000", "2026-09-05", "3000")
 	x.sync("2026-09", nil)
 	return x, elsewhere, x.spec.BaseURL, sandbox.Addresses(other.address)["xledger"]
@@ -103,7 +103,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	e := x.firstAttempt()
 	x.script = nil
 	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
-	closed := must(runlog.CloseExport(t.Context(), x.acts.DB, e))
+	closed := must(runlog.CloseExport(t.Context(), x.options.DB, e))
 	require.Equal(t, 2, x.stored(x.vendor, "v000"))
 
 	x.spec.BaseURL = there
@@ -136,19 +136,7 @@ func (x *trial) invoke(correlation uuid.UUID, body string) (out workflows.Outcom
 	x.clock.follow(env)
 	defer x.clock.follow(nil)
 	x.run = uuid.New()
-	db := x.acts.DB
-	x.acts.Claims = activities.ClaimStore{
-		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
-			return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
-		},
-		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
-			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
-		},
-		Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-			return runlog.LoadControl(ctx, db, organization, integration, place)
-		},
-	}
-	workflows.Register(env, x.acts)
+	workflows.Register(env, x.activities())
 	env.ExecuteWorkflow(workflows.InvokeName, activities.Invocation{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, CorrelationID: correlation, Operation: adapters.Call,
 		Body: json.RawMessage(body), Policy: x.spec.Policy, Actor: "matrix",

@@ -30,7 +30,7 @@ type run struct {
 	w        *world
 	id       uuid.UUID
 	workflow string
-	driver   workflows.Driver
+	input    workflows.SyncInput
 	skew     time.Duration // of the server's clock against the database's
 	started  time.Time
 
@@ -125,7 +125,7 @@ func (w *world) begins(in workflows.SyncInput, other string) *run {
 
 func (w *world) newRun(workflow string, in workflows.SyncInput, s state) *run {
 	r := &run{w: w, id: w.newID(), workflow: workflow, started: w.clock.Now(), state: s}
-	r.driver = workflows.Driver{Input: in}
+	r.input = in
 	w.runs = append(w.runs, r)
 	return r
 }
@@ -186,7 +186,7 @@ func (r *run) goOn(t *rapid.T) {
 	case claiming:
 		e := r.progress.Export
 		if !r.handed {
-			in := r.driver.Input
+			in := r.input
 			e = exports.Export{
 				OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(in.IntegrationID, []byte("export/"+r.id.String())), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 				Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy, ParentID: in.ParentID, StartedAt: r.started,
@@ -194,7 +194,7 @@ func (r *run) goOn(t *rapid.T) {
 		}
 		r.do(t, activities.ClaimName, activities.ClaimInput{Export: e, HandedOver: r.handed})
 	case planning:
-		r.do(t, activities.PlanName, r.progress.Export)
+		r.do(t, activities.PlanName, activities.PlanInput{Export: r.progress.Export})
 	case stepping:
 		item, ok, sleep := r.progress.Take(r.now())
 		if !ok {
@@ -207,30 +207,56 @@ func (r *run) goOn(t *rapid.T) {
 			r.arrange(t)
 			return
 		}
-		r.call = &invocation{item: item, in: r.driver.Invocation(r.progress, item, r.w.newID()), scheduled: r.now()}
+		r.call = &invocation{item: item, in: r.input.Invocation(r.progress.Export, item, r.w.newID()), scheduled: r.now()}
 		r.attempt(t)
 	case halving:
 		r.do(t, activities.SplitName, activities.SplitInput{Export: r.progress.Export, Split: *r.split})
 	case arranging:
 		r.arrange(t)
 	case sleeping:
-		r.do(t, activities.DeferName, r.progress.Export)
+		r.do(t, activities.DeferName, activities.DeferInput{Export: r.progress.Export})
 	case closing:
 		r.progress.Finish()
-		r.do(t, activities.CloseName, r.progress.Export)
+		r.do(t, activities.CloseName, activities.CloseInput{Export: r.progress.Export})
 	}
 }
 
 // arrange makes the activity of an item that is no invocation.
 func (r *run) arrange(t *rapid.T) {
-	name, arg, _ := r.driver.Arrange(&r.progress, r.item)
-	r.do(t, name, arg)
+	p := r.progress
+	switch r.item.Do {
+	case exports.DoDraw:
+		r.do(t, activities.DrawName, activities.DrawInput{Export: p.Export, Draw: p.Draw(r.item)})
+	case exports.DoFit:
+		r.do(t, activities.FitName, activities.FitInput{Export: p.Export, Fit: p.Fit(r.item)})
+	default:
+		r.do(t, activities.SplitName, activities.SplitInput{Export: p.Export, Split: *p.Split(r.item)})
+	}
+}
+
+// arranged notes what came of that activity.
+func (r *run) arranged(k *task) {
+	p := &r.progress
+	switch r.item.Do {
+	case exports.DoDraw:
+		var out exports.DrawResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Drawn(p.Draw(r.item), out)
+	case exports.DoFit:
+		var out exports.FitResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Fitted(p.Fit(r.item), out, r.item)
+	default:
+		var halved bool
+		require.NoError(r.w.t, k.result(&halved))
+		p.Halved(p.Split(r.item), halved)
+	}
 }
 
 func (r *run) newTask(t *rapid.T, name string, arg any) *task {
 	k := &task{
 		w: r.w, workflow: r.workflow, run: r.id, name: name, arg: arg, attempt: 1, scheduled: r.now(),
-		export: r.progress.Export.ID, integration: r.driver.Input.IntegrationID,
+		export: r.progress.Export.ID, integration: r.input.IntegrationID,
 	}
 	if t != nil {
 		k.skew = rapid.SampledFrom([]time.Duration{0, 0, time.Minute, -time.Minute}).Draw(t, "the worker's clock")
@@ -326,7 +352,8 @@ func (r *run) unheard(k *task) {
 func (r *run) called(result activities.CallResult, err error) {
 	c := r.call
 	r.call = nil
-	f := r.progress.Follow(r.driver.Seen(c.in, c.item, result, err), r.now(), r.driver.Input.DeferBase)
+	shown := workflows.ResultOf(c.in, c.item, workflows.OutcomeOf(c.in, result, activities.HoldResult{}, err), result)
+	f := r.progress.Follow(shown, r.now(), r.input.DeferBase)
 	switch {
 	case f.Reclaim:
 		r.reclaim()
@@ -355,7 +382,7 @@ func (r *run) reclaim() {
 func (r *run) did(k *task) {
 	var failed *temporal.ApplicationError
 	r.last = k.err
-	if r.driver.LostOwnership(k.err) {
+	if errors.As(k.err, &failed) && failed.Type() == string(classify.NotOwner) {
 		r.reclaim()
 		r.remember()
 		return
@@ -373,28 +400,28 @@ func (r *run) did(k *task) {
 		require.NoError(r.w.t, k.result(&c))
 		r.claimed(c)
 	case planning:
-		p := &r.progress
-		require.NoError(r.w.t, k.result(&p.Plan))
-		p.Begin()
+		var planned activities.PlanResult
+		require.NoError(r.w.t, k.result(&planned))
+		r.progress.Plan = planned.Plan
+		r.progress.Begin()
 		r.phase = stepping
 	case halving:
-		var halved bool
-		require.NoError(r.w.t, k.result(&halved))
-		r.progress.Halved(r.split, halved)
+		var split activities.SplitResult
+		require.NoError(r.w.t, k.result(&split))
+		r.progress.Halved(r.split, split.Halved)
 		r.phase, r.split = stepping, nil
 	case arranging:
-		_, _, done := r.driver.Arrange(&r.progress, r.item)
-		require.NoError(r.w.t, done(func(into any) error { return k.result(into) }))
+		r.arranged(k)
 		r.phase, r.item = stepping, exports.Item{}
 	case sleeping:
 		r.wakes = *r.progress.Export.DeferredUntil
 		r.progress.Export.DeferredUntil = nil
 		r.phase = stepping
 	case closing:
-		var closed exports.Export
+		var closed activities.CloseResult
 		require.NoError(r.w.t, k.result(&closed))
-		r.checkClosed(closed)
-		r.progress.Export, r.over = closed, true
+		r.checkClosed(closed.Export)
+		r.progress.Export, r.over = closed.Export, true
 		return // there is nothing to be reset to after its end
 	}
 	r.remember()
@@ -554,7 +581,7 @@ func (w *world) reset(t *rapid.T) {
 			other.over = true
 		}
 	}
-	n := w.newRun(r.workflow, r.driver.Input, s)
+	n := w.newRun(r.workflow, r.input, s)
 	n.history = append(n.history, r.history[:to+1]...)
 }
 
@@ -569,7 +596,7 @@ func (w *world) continueAsNew(t *rapid.T) {
 		s.claims, s.progress, s.split = 2, exports.Progress{}, nil
 	}
 	r.over, r.continued = true, true
-	w.newRun(r.workflow, r.driver.Input, s).wakes = r.wakes
+	w.newRun(r.workflow, r.input, s).wakes = r.wakes
 }
 
 // cancelRun cancels a run between two invocations.

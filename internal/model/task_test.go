@@ -22,7 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -285,27 +285,32 @@ func (x transaction) Commit(ctx context.Context) error {
 
 // activities are a worker's.
 func (t *task) activities() *activities.Activities {
-	db := store{t}
-	return &activities.Activities{
-		Resolve: t.w.resolve, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, DB: db, Log: slog.New(slog.DiscardHandler),
-		Audit: func(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil },
-		Now:   func() time.Time { return t.w.clock.Now().Add(t.skew) },
+	db, log := store{t}, slog.New(slog.DiscardHandler)
+	acts, err := activities.New(activities.Options{
+		DB: db, Store: claims{activities.NewStore(db, log), t.w}, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, Log: log,
+		Now: func() time.Time { return t.w.clock.Now().Add(t.skew) },
 		Alive: func(_ context.Context, workflow string, run uuid.UUID) (bool, error) {
 			return t.w.alive(workflow, run, t.run), nil
 		},
-		Claims: activities.ClaimStore{
-			Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
-				return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
-			},
-			Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
-				return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
-			},
-			Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-				return runlog.LoadControl(ctx, db, organization, integration, place)
-			},
-		},
-	}
+	})
+	require.NoError(t.w.t, err)
+	return acts
 }
+
+// claims are what calls keep in the database: the claims of writes. What an
+// integration is, the world knows, and the audit record is not of interest.
+type claims struct {
+	activities.Store
+	w *world
+}
+
+func (c claims) Integration(_ context.Context, _, id uuid.UUID) (integrations.Integration, error) {
+	return c.w.specs[c.w.place(id)], nil
+}
+
+func (claims) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (claims) InsertAttempts(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil }
 
 // result is what Temporal hears of a task: what it returned, or its error.
 func (t *task) result(into any) error {

@@ -266,10 +266,6 @@ func (p people) Begin(ctx context.Context) (pgx.Tx, error) {
 	return p.w.begin(ctx, p.w.database.Operator)
 }
 
-func (w *world) resolve(_ context.Context, _, id uuid.UUID) (integrations.Integration, error) {
-	return w.specs[w.place(id)], nil
-}
-
 // place is where an integration stands in the lists.
 func (w *world) place(id uuid.UUID) int {
 	return slices.IndexFunc(w.specs, func(s integrations.Integration) bool { return s.ID == id })

@@ -12,7 +12,6 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -30,8 +29,8 @@ func (a *answer) Complete(v any, err error) {
 	a.outcome, _ = v.(workflows.Outcome)
 }
 
-// Who waits for an outcome says what he asked: one that asked something else is
-// refused, however the bytes of the body are set.
+// A caller who waits for an outcome says what it asked for: one that asked for something
+// else is refused, however the bytes of the body are set.
 func TestOutcomeIsOfTheSameRequest(t *testing.T) {
 	b := newBench(t)
 	in := b.invocation()
@@ -44,7 +43,7 @@ func TestOutcomeIsOfTheSameRequest(t *testing.T) {
 	for i, c := range []struct {
 		into *answer
 		args []any
-	}{{&same, []any{engine.SumOf(in)}}, {&also, []any{engine.SumOf(spaced)}}, {&none, nil}, {&another, []any{engine.SumOf(other)}}} {
+	}{{&same, []any{workflows.RequestSum(in)}}, {&also, []any{workflows.RequestSum(spaced)}}, {&none, nil}, {&another, []any{workflows.RequestSum(other)}}} {
 		b.env.RegisterDelayedCallback(func() {
 			b.env.UpdateWorkflow(workflows.OutcomeUpdate, string(rune('a'+i)), c.into, c.args...)
 		}, 0)
@@ -61,13 +60,13 @@ func TestOutcomeIsOfTheSameRequest(t *testing.T) {
 	require.Empty(t, another.outcome)
 }
 
-func TestSumOf(t *testing.T) {
+func TestRequestSum(t *testing.T) {
 	in := activities.Invocation{IntegrationID: uuid.New(), Operation: adapters.Ping, AdapterName: "xledger"}
 	travelled := in
 	encoded, err := json.Marshal(in)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(encoded, &travelled))
-	require.Equal(t, engine.SumOf(in), engine.SumOf(travelled))
+	require.Equal(t, workflows.RequestSum(in), workflows.RequestSum(travelled))
 	for name, change := range map[string]func(*activities.Invocation){
 		"integration": func(in *activities.Invocation) { in.IntegrationID = uuid.New() },
 		"operation":   func(in *activities.Invocation) { in.Operation = adapters.Call },
@@ -75,7 +74,7 @@ func TestSumOf(t *testing.T) {
 	} {
 		changed := in
 		change(&changed)
-		require.NotEqual(t, engine.SumOf(in), engine.SumOf(changed), name)
+		require.NotEqual(t, workflows.RequestSum(in), workflows.RequestSum(changed), name)
 	}
 }
 
@@ -90,13 +89,4 @@ func TestOutcomeKind(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(encoded, &members))
 	require.Len(t, members.Failure, 7)
-}
-
-func TestPlanned(t *testing.T) {
-	in := activities.Invocation{AdapterName: "xledger", Operation: adapters.Call}
-	for body, want := range map[string]bool{`{"query":"{ a }"}`: true, `{"query":"mutation { addProjects(inputs: []) { x } }"}`: false, `1`: false} {
-		in.Body = json.RawMessage(body)
-		_, readOnly := engine.DescribeRequest(in)
-		require.Equal(t, want, readOnly, body)
-	}
 }

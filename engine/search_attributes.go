@@ -11,9 +11,9 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// MissingSearchAttributes lists the search attributes that a namespace lacks
-// or has with another type. Adding one again with another type returns no
-// error and changes nothing, so only looking tells.
+// MissingSearchAttributes lists the search attributes that a namespace lacks or has with
+// another type. Temporal accepts the addition of one that exists with another type and
+// changes nothing, so the list is the only way to know.
 func MissingSearchAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
 	list, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
@@ -30,7 +30,8 @@ func MissingSearchAttributes(ctx context.Context, c client.Client, namespace str
 	return missing, nil
 }
 
-// AddSearchAttributes adds what a namespace lacks and returns what was added.
+// AddSearchAttributes adds what a namespace lacks and returns what was added. One that is
+// there with another type is an error; it has to be removed by hand.
 func AddSearchAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
 	missing, err := MissingSearchAttributes(ctx, c, namespace)
 	if err != nil || len(missing) == 0 {
