@@ -63,8 +63,8 @@ the same file again: it does what is left.`,
 			}
 			rows := [][]string{{"ACTION", "NAME", "ADAPTER", "INTEGRATION", "ORGANIZATION"}}
 			for _, ch := range done {
-				if ch.Action != runlog.NotInFile && ch.Action != "" {
-					rows = append(rows, []string{ch.Action, ch.Name, ch.Adapter, ch.IntegrationID.String(), ch.OrganizationID.String()})
+				if ch.Action != runlog.ActionNotInFile && ch.Action != "" {
+					rows = append(rows, []string{string(ch.Action), ch.Name, ch.Adapter, ch.IntegrationID.String(), ch.OrganizationID.String()})
 				}
 			}
 			return table(c.OutOrStdout(), rows)
@@ -78,7 +78,7 @@ the same file again: it does what is left.`,
 
 // applied is what became of an integration and of its schedule.
 type applied struct {
-	runlog.Change
+	runlog.IntegrationChange
 	Schedule *appliedSchedule `json:"schedule,omitempty"`
 }
 
@@ -106,13 +106,13 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	}
 	dry := o
 	dry.DryRun = true
-	changes, err := runlog.ApplyFile(ctx, pool, list, dry)
+	changes, err := runlog.ApplyIntegrations(ctx, pool, list, dry)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
 	done := make([]applied, len(changes))
 	for i, c := range changes {
-		done[i].Change = c
+		done[i].IntegrationChange = c
 	}
 	steps, err := scheduleSteps(ctx, pool, list, done)
 	if err != nil {
@@ -133,11 +133,11 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	if o.DryRun {
 		return done, nil
 	}
-	if changes, err = runlog.ApplyFile(ctx, pool, list, o); err != nil {
+	if changes, err = runlog.ApplyIntegrations(ctx, pool, list, o); err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
 	for i, c := range changes[:min(len(changes), len(done))] {
-		done[i].Change = c // somebody else may have applied meanwhile
+		done[i].IntegrationChange = c // somebody else may have applied meanwhile
 	}
 	for i := range steps {
 		if err := steps[i].take(ctx, pool, temporal, false); err != nil {
@@ -186,7 +186,7 @@ func (a *app) checkSources(ctx context.Context, list []integrations.Integration)
 // first, and hangs the results on the changes.
 func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.Integration, done []applied) (steps []scheduleStep, err error) {
 	before := make(map[uuid.UUID]integrations.Integration)
-	var gone []runlog.IntegrationRecord
+	var gone []integrations.Integration
 	seen := make(map[uuid.UUID]bool)
 	for _, in := range list {
 		if seen[in.OrganizationID] {
@@ -218,14 +218,14 @@ func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.
 				done[i].Schedule = &appliedSchedule{}
 				makes = append(makes, scheduleStep{in: list[i], result: done[i].Schedule})
 			}
-		case done[i].Action == "removed" && was.Schedule != nil:
+		case done[i].Action == runlog.ActionRemoved && was.Schedule != nil:
 			done[i].Schedule = &appliedSchedule{}
 			steps = append(steps, scheduleStep{in: was, remove: true, result: done[i].Schedule})
 		}
 	}
 	for _, k := range gone {
 		if k.Schedule != nil && !inFile[k.ID] {
-			steps = append(steps, scheduleStep{in: k.Integration, remove: true, result: &appliedSchedule{}})
+			steps = append(steps, scheduleStep{in: k, remove: true, result: &appliedSchedule{}})
 		}
 	}
 	return append(steps, makes...), nil
@@ -281,7 +281,7 @@ func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
 		say(w, "dry run: nothing was changed")
 	}
 	for _, ch := range done {
-		if ch.Action == runlog.NotInFile {
+		if ch.Action == runlog.ActionNotInFile {
 			say(w, "%s: not in the file (use --prune to remove it)", ch.Name)
 		}
 		s := ch.Schedule

@@ -57,7 +57,7 @@ other lines may come with another file.`,
 			}
 			defer pool.Close()
 			bar := newProgress(c.ErrOrStderr(), "import", size)
-			done, err := runlog.ImportEntryStream(c.Context(), pool, organization, readEntries(file, format, in, func(bytes, entries int) {
+			done, err := runlog.ImportEntries(c.Context(), pool, organization, readEntries(file, format, in, func(bytes, entries int) {
 				bar.set(bytes, fmt.Sprintf("%d entries", entries))
 			}))
 			bar.end()

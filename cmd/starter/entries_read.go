@@ -56,7 +56,7 @@ type entryReader struct {
 	lines  map[[16]byte]int32 // by hash of the entry's ID
 	read   int                // bytes
 	tell   func(bytes, entries int)
-	yield  func(runlog.SourceEntry, error) bool
+	yield  func(runlog.AccountingEntry, error) bool
 }
 
 func (r *entryReader) fault(line, column int, format string, args ...any) {
@@ -72,8 +72,8 @@ func (r *entryReader) fault(line, column int, format string, args ...any) {
 // one error that names everything as "file:line:column: what; want what".
 // From the first fault on it only looks for more. format is csv, jsonl, or ""
 // to go by the name and then the first character.
-func readEntries(name, format string, in io.Reader, tell func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
-	return func(yield func(runlog.SourceEntry, error) bool) {
+func readEntries(name, format string, in io.Reader, tell func(bytes, entries int)) iter.Seq2[runlog.AccountingEntry, error] {
+	return func(yield func(runlog.AccountingEntry, error) bool) {
 		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), tell: tell, yield: yield}
 		b := bufio.NewReaderSize(counter{in, &r.read}, maxRecord)
 		if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
@@ -91,7 +91,7 @@ func readEntries(name, format string, in io.Reader, tell func(bytes, entries int
 		case !goOn:
 			return
 		case err != nil:
-			yield(runlog.SourceEntry{}, err)
+			yield(runlog.AccountingEntry{}, err)
 			return
 		case len(r.faults) == 0 && len(r.lines) == 0:
 			r.fault(1, 1, "no entries")
@@ -100,7 +100,7 @@ func readEntries(name, format string, in io.Reader, tell func(bytes, entries int
 			r.faults = append(r.faults, fmt.Errorf("%s: and %d more", r.name, r.more))
 		}
 		if len(r.faults) > 0 {
-			yield(runlog.SourceEntry{}, fileFaults{errors.Join(r.faults...)})
+			yield(runlog.AccountingEntry{}, fileFaults{errors.Join(r.faults...)})
 		}
 	}
 }
@@ -168,7 +168,7 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 		}
 		return c.text
 	}
-	e := runlog.SourceEntry{
+	e := runlog.AccountingEntry{
 		EntryID:   get("entry_id", "a name of at most 200 characters", short),
 		VoucherID: get("voucher_id", "a name of at most 200 characters", short),
 		Account:   get("account", "an account of at most 200 characters", short),

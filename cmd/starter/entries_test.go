@@ -16,7 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-func readAll(name, format, text string) (entries []runlog.SourceEntry, err error) {
+func readAll(name, format, text string) (entries []runlog.AccountingEntry, err error) {
 	for e, err := range readEntries(name, format, strings.NewReader(text), func(int, int) {}) {
 		if err != nil {
 			return entries, err

@@ -121,8 +121,8 @@ warm-ups. LATENCY is that of the last of them.`,
 func historyTable(list []runlog.HealthEntry) [][]string {
 	rows := [][]string{{"AT", "ENTRY", "KIND", "CHANGE", "SOURCE", "COUNT", "LATENCY"}}
 	for _, e := range list {
-		row := []string{e.At.UTC().Format(time.RFC3339), e.Entry, string(e.Kind), "-", dash(string(e.Source)), "-", "-"}
-		if e.Entry == "change" {
+		row := []string{e.At.UTC().Format(time.RFC3339), string(e.Type), string(e.Kind), "-", dash(string(e.Source)), "-", "-"}
+		if e.Type == runlog.HealthChange {
 			row[3] = string(e.From) + " > " + string(e.To)
 		} else {
 			row[5], row[6] = fmt.Sprint(e.Count), e.Latency.Round(time.Millisecond).String()

@@ -126,7 +126,7 @@ func TestHistoryTable(t *testing.T) {
 		{"2026-11-24T08:00:00Z", "observation", "dns", "-", "call", "3", "12ms"},
 		{"2026-11-24T08:00:00Z", "change", "dns", "healthy > degraded", "-", "-", "-"},
 	}, historyTable([]runlog.HealthEntry{
-		{Entry: "observation", At: at, Kind: classify.DNS, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
-		{Entry: "change", At: at, Kind: classify.DNS, From: health.Healthy, To: health.Degraded},
+		{Type: runlog.HealthObservation, At: at, Kind: classify.DNS, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
+		{Type: runlog.HealthChange, At: at, Kind: classify.DNS, From: health.Healthy, To: health.Degraded},
 	}))
 }

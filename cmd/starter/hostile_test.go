@@ -168,7 +168,7 @@ notifications:
   - {name: hook, webhook: {url: "https://hooks.example.com/x", secret: env:HOOK_SECRET}}
 `), integrations.Options{})
 	require.NoError(t, err)
-	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, "test", false)
+	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	_, err = runlog.ApplyChannels(ctx, pool, file.Channels, "test", false)
 	require.NoError(t, err)

@@ -140,7 +140,7 @@ func (a *app) notificationsChannels() *cobra.Command {
 				if ch.DisabledAt != nil {
 					state = "disabled since " + ch.DisabledAt.UTC().Format(time.RFC3339) + ": the receiver is gone (410)"
 				}
-				rows = append(rows, []string{ch.Name, ch.Kind(), to, strings.Join(causes, ", "), state})
+				rows = append(rows, []string{ch.Name, string(ch.Kind()), to, strings.Join(causes, ", "), state})
 			}
 			return table(c.OutOrStdout(), rows)
 		},

@@ -13,7 +13,7 @@ import (
 
 // quotaLine is an integration's month with what follows from it.
 type quotaLine struct {
-	runlog.UsageRow
+	runlog.MonthlyUsage
 	Percent  *int   `json:"percent,omitempty"`  // of the limit; absent without one
 	Estimate string `json:"estimate,omitempty"` // by the vendor's price list, "GBP 12.30"
 }
@@ -57,8 +57,8 @@ each further one is GBP 0.01.`,
 	return c
 }
 
-func quotaOf(u runlog.UsageRow) quotaLine {
-	line := quotaLine{UsageRow: u}
+func quotaOf(u runlog.MonthlyUsage) quotaLine {
+	line := quotaLine{MonthlyUsage: u}
 	if q := u.Limits.Quota(); q.Monthly > 0 {
 		percent := q.Percent(u.Total)
 		line.Percent = &percent

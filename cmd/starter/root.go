@@ -151,7 +151,7 @@ func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	// An operator at a keyboard may be a superuser; the worker may not.
-	if _, err := runlog.SelfCheck(ctx, pool, runlog.Check{Role: "ledgerline_operator", Relax: true}); err != nil {
+	if _, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: "ledgerline_operator", Relax: true}); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("the database is not fit for use: %w", err)
 	}

@@ -26,11 +26,11 @@ func TestEntriesImport(t *testing.T) {
 	out, words, code = starter(t, lines, "entries", "import", "--org", org, "-f", "-", "-o", "json")
 	require.Zero(t, code, words)
 	require.Contains(t, words, "warning: 1 vouchers do not sum to zero, and an export would reject them as they are: W by 0.10")
-	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Difference{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.ImportResult](t, out))
+	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.ImportResult](t, out))
 
 	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 1, code)
-	require.Contains(t, words, `entry "1": an entry with this ID is there with other contents`)
+	require.Contains(t, words, `entry "1" already exists with other contents`)
 	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 2, code)
 	for _, fault := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: entry_id "1" stands here twice; first in line 2`} {
