@@ -52,7 +52,7 @@ var cuts = map[string]string{
 	"classify.unquote":                             "without the quotes",
 	"classify.looksLikeHTML":                       "is looked at and not kept",
 	"adapters.judge":                               "a body at its limit of 4 MB, which counts as cut off",
-	"adapters.Groups":                              "keys of ours",
+	"adapters.SplitLookup":                         "keys of ours",
 	"adapters/businesscentral.document":            "a voucher of ours",
 	"adapters/businesscentral.cut":                 "a text of ours",
 	"adapters/businesscentral.verification.fields": "a list, whole",

@@ -164,7 +164,7 @@ func recovered(in Invocation, call func() outcome) (out outcome) {
 		if recover() == nil {
 			return
 		}
-		out = outcome{verdict: adapters.Fault(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")}
+		out = outcome{verdict: classify.NewVerdict(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")}
 		if in.Operation == adapters.Call && !in.ReadOnly {
 			out.verdict.Effect = classify.Open
 		}
@@ -190,7 +190,7 @@ func (a *Activities) finish(ctx context.Context, in Invocation, conn *adapters.C
 // dispatch makes what an invocation asks for.
 func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters.Conn, to *destination, trail Trail) outcome {
 	if err := in.Validate(); err != nil {
-		return outcome{verdict: adapters.Fault(classify.Configuration, "input:invalid",
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:invalid",
 			"the invocation is not valid, and nothing was sent: "+strings.ReplaceAll(err.Error(), "\n", "; "))}
 	}
 	if refusal := a.connect(ctx, in, conn, to); refusal != nil {
@@ -201,17 +201,17 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 	switch in.Operation {
 	case adapters.Export:
 		return a.behindBreaker(in, to.host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
-	case adapters.LookUp:
+	case adapters.Lookup:
 		return a.behindBreaker(in, to.host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
 	case adapters.Verify:
 		return a.behindBreaker(in, to.host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
 	}
 	request, err := adapter.Describe(in.Operation, in.Body)
 	if err != nil {
-		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
+		return outcome{verdict: classify.NewVerdict(classify.Transformation, "request:body", err.Error())}
 	}
 	if in.ReadOnly && request.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
-		return outcome{verdict: adapters.Fault(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
 	}
 	if request.Guard == adapters.ReadOnly {
 		return a.behindBreaker(in, to.host, func() (out outcome) {

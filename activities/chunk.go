@@ -39,12 +39,12 @@ type chunkAttempt struct {
 func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, trail Trail) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
+		out.verdict = classify.NewVerdict(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
 		return out
 	}
 	x := chunkAttempt{Activities: a, in: in, exporter: exporter, conn: conn, spec: spec}
 	if err := json.Unmarshal(in.Body, &x.chunk); err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "export:body", "the chunk's body cannot be read")
+		out.verdict = classify.NewVerdict(classify.Internal, "export:body", "the chunk's body cannot be read")
 		return out
 	}
 	switch x.chunk.Step {
@@ -90,7 +90,7 @@ func (x chunkAttempt) run(ctx context.Context) (out outcome) {
 		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.EarlierCanLand)
 	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
-		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
+		out.verdict = classify.NewVerdict(classify.Configuration, "export:moved", fmt.Sprintf(
 			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has looked it up, or record what is there with starter exports resolve",
 			entries[moved].SentTo, x.owner.Place))
 		return out
@@ -131,7 +131,7 @@ func lastMoment(deadline time.Time, p classify.Policy) time.Time {
 // leaves, see [adapters.SendBy].
 func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(lastMoment(deadline, p)) {
-		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
+		v := classify.NewVerdict(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
 		return &v
 	}
 	return nil
@@ -144,14 +144,14 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 	out.guard, out.asking = adapters.ReadOnly, true
 	var open []runlog.ChunkEntry
 	var sendings []runlog.Sending // in which the open ones were sent
-	sought := make([]adapters.Sought, 0, len(entries)+2)
+	sought := make([]adapters.LookupKey, 0, len(entries)+2)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
 			continue
 		}
 		open, sendings = append(open, e), append(sendings, e.SentIn)
-		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
+		sought = append(sought, adapters.LookupKey{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	back := x.conn.For(limits.Readback)
 	found, v := find(ctx, x.exporter, x.conn, withControl(sought, control))
@@ -186,7 +186,7 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 		}
 	}
 	if len(p.Unknown) > 0 && len(left) == 0 {
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", p.why)
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:partial", p.why)
 		return out, nil
 	}
 	slices.SortFunc(left, func(a, b runlog.ChunkEntry) int { // whole vouchers stand together
@@ -200,7 +200,7 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 // found can still take effect.
 func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.Verdict {
 	wait = max(wait, 50*time.Millisecond)
-	v := adapters.Fault(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
+	v := classify.NewVerdict(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
 		a.options.Now().Add(wait).UTC().Format(time.TimeOnly), title))
 	v.RetryAfter = wait
 	return v
@@ -222,16 +222,16 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
 	switch {
 	case errors.Is(err, adapters.ErrTooLarge) && vouchersOf(entries) > 1: // the voucher is not to blame
-		out.verdict = adapters.Fault(classify.PayloadTooLarge, "export:size", err.Error())
+		out.verdict = classify.NewVerdict(classify.PayloadTooLarge, "export:size", err.Error())
 		out.verdict.Effect = classify.None
 		return out
 	case err != nil:
-		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
+		out.verdict = classify.NewVerdict(classify.Transformation, "export:body", err.Error())
 		return out
 	}
 	request, err := x.exporter.Describe(adapters.Call, body)
 	if err != nil || request.Guard == adapters.Unsafe || request.Guard == adapters.ReadOnly {
-		out.verdict = adapters.Fault(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
+		out.verdict = classify.NewVerdict(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
 		return out
 	}
 	out.guard = request.Guard
@@ -305,7 +305,7 @@ func confirmed(v classify.Verdict) classify.Verdict {
 	}
 	if v.Class == classify.Success && v.Effect != classify.Done {
 		status := v.HTTPStatus
-		v = adapters.Fault(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
+		v = classify.NewVerdict(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
 		v.HTTPStatus, v.Effect = status, classify.Open
 	}
 	return v
@@ -314,9 +314,9 @@ func confirmed(v classify.Verdict) classify.Verdict {
 // storeVerdict is the verdict on a change or a fact that the database did not take.
 func (x chunkAttempt) storeVerdict(err error, what string) classify.Verdict {
 	if errors.Is(err, runlog.ErrNotOwner) {
-		return adapters.Fault(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
+		return classify.NewVerdict(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
 	}
-	return adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
+	return classify.NewVerdict(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
 }
 
 // lateErrors asks what the vendor found wrong since then and records it against
@@ -353,17 +353,17 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	return out
 }
 
-// lookUp answers [adapters.LookUp].
+// lookUp answers [adapters.Lookup].
 func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn) (out outcome) {
 	out.guard = adapters.ReadOnly
 	finder, ok := adapter.(adapters.Finder)
 	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
+		out.verdict = classify.NewVerdict(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
 		return out
 	}
-	sought, err := adapters.ReadKeys(in.Body)
+	sought, err := adapters.ParseLookup(in.Body)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Transformation, "request:body", err.Error())
+		out.verdict = classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 		return out
 	}
 	found, v := find(ctx, finder, conn, sought)
@@ -378,7 +378,7 @@ func (out outcome) answered(value any, v classify.Verdict) outcome {
 	}
 	body, err := json.Marshal(value)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "answer:json", err.Error())
+		out.verdict = classify.NewVerdict(classify.Internal, "answer:json", err.Error())
 		return out
 	}
 	out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body}

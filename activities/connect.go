@@ -38,7 +38,7 @@ type destination struct {
 // returns why nothing is sent. The organization is checked before any secret is read.
 func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn, to *destination) *classify.Verdict {
 	refuse := func(k classify.Kind, rule, format string, args ...any) *classify.Verdict {
-		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
+		v := classify.NewVerdict(k, rule, fmt.Sprintf(format, args...))
 		return &v
 	}
 	spec, err := a.options.Store.Integration(ctx, in.OrganizationID, in.IntegrationID)

@@ -22,7 +22,7 @@ const (
 )
 
 // purposes of operations that are not attempts.
-var purposes = map[adapters.Operation]limits.Purpose{adapters.LookUp: limits.Lookup, adapters.Verify: limits.Lookup}
+var purposes = map[adapters.Operation]limits.Purpose{adapters.Lookup: limits.Lookup, adapters.Verify: limits.Lookup}
 
 // urgent operations are made even when the month's requests are used up: a period that
 // is not exported in time is worse than a bill.
@@ -45,7 +45,7 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 	if a.allowed(spec, conn.Purpose, urgent[in.Operation]) {
 		return nil
 	}
-	v := adapters.Fault(classify.QuotaSpent, RuleQuota, fmt.Sprintf(
+	v := classify.NewVerdict(classify.QuotaSpent, RuleQuota, fmt.Sprintf(
 		"the integration's limit of %d requests in %s is used up and no call was made; raise limits.monthlyRequests in its file, or wait for the next month (UTC)",
 		spec.Limits.MonthlyRequests, limits.Month(time.Now())))
 	return &v
@@ -66,7 +66,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 	}
 	admitted := a.options.Gate.Breakers.Admit(in.IntegrationID, time.Now())
 	if admitted.Open {
-		v := adapters.Fault(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
+		v := classify.NewVerdict(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
 			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
 			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
 		v.RetryAfter = max(0, time.Until(admitted.Back))

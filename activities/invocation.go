@@ -56,7 +56,7 @@ func (in Invocation) Validate() error {
 	if _, ok := vendors.Lookup(in.AdapterName); !ok {
 		errs = append(errs, fmt.Errorf("adapterName: %q; want one of %s", redact.Text(in.AdapterName), strings.Join(vendors.Names(), ", ")))
 	}
-	if !slices.Contains([]adapters.Operation{adapters.Ping, adapters.Call, adapters.Export, adapters.LookUp, adapters.Verify}, in.Operation) {
+	if !slices.Contains([]adapters.Operation{adapters.Ping, adapters.Call, adapters.Export, adapters.Lookup, adapters.Verify}, in.Operation) {
 		errs = append(errs, fmt.Errorf("operation: %q; want ping or call", redact.Text(string(in.Operation))))
 	}
 	if err := in.Policy.Validate(); err != nil {
@@ -68,7 +68,7 @@ func (in Invocation) Validate() error {
 // ChangesNothing reports whether an invocation can have no effect, so that an attempt
 // that was lost leaves nothing open.
 func (in Invocation) ChangesNothing() bool {
-	return in.ReadOnly || in.Operation == adapters.Ping || in.Operation == adapters.LookUp
+	return in.ReadOnly || in.Operation == adapters.Ping || in.Operation == adapters.Lookup
 }
 
 // CallResult is a successful attempt.

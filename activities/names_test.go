@@ -68,7 +68,7 @@ func TestReferencesAreMasked(t *testing.T) {
 				c.says(sent, c.granted())
 				_, references, v := sendEntries(t.Context(), x, c.conn(t), body, lines())
 				c.says(found, c.granted())
-				there, w := find(t.Context(), x, c.conn(t), []adapters.Sought{{Key: lines()[0].Key, Voucher: "1"}})
+				there, w := find(t.Context(), x, c.conn(t), []adapters.LookupKey{{Key: lines()[0].Key, Voucher: "1"}})
 				require.Equal(t, classify.Success, w.Class, w.Message)
 				require.Equal(t, 1, there[lines()[0].Key].Count)
 				for _, kept := range []string{references[lines()[0].Key], there[lines()[0].Key].Reference, there[lines()[0].Key].Amount} {
@@ -130,7 +130,7 @@ func TestNoPartOfASecretIsKeptOfExports(t *testing.T) {
 			x := Adapters()[adapter].(adapters.Exporter)
 			body, err := x.ExportBody(adapters.Form{Settings: c.spec.Settings}, lines())
 			require.NoError(t, err)
-			sought := []adapters.Sought{{Key: lines()[0].Key, Voucher: "1"}, {Key: lines()[1].Key, Voucher: "1"}}
+			sought := []adapters.LookupKey{{Key: lines()[0].Key, Voucher: "1"}, {Key: lines()[1].Key, Voucher: "1"}}
 			asked := map[string]func(context.Context, *adapters.Conn) (any, classify.Verdict){
 				"send": func(ctx context.Context, conn *adapters.Conn) (any, classify.Verdict) {
 					_, names, v := sendEntries(ctx, x, conn, body, lines())
@@ -144,7 +144,7 @@ func TestNoPartOfASecretIsKeptOfExports(t *testing.T) {
 					return list, v
 				},
 				"verify": func(ctx context.Context, conn *adapters.Conn) (any, classify.Verdict) {
-					return anyOf(verifyVendor(ctx, x, conn, adapters.Wanted{}))
+					return anyOf(verifyVendor(ctx, x, conn, adapters.Requirements{}))
 				},
 			}
 			all := places(x.Vendor().Codes.Dialect)

@@ -23,7 +23,7 @@ type proof struct {
 // it, the entries of one sending are taken together: where the vendor documents
 // a request as all or nothing and only some of it is there, a person must look,
 // and so must one where something that may be the entry is elsewhere.
-func prove(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic bool) proof {
+func prove(open []runlog.ChunkEntry, found map[string]adapters.LookupResult, atomic bool) proof {
 	p := proof{Answer: runlog.Answer{Exported: map[string]string{}, Unknown: map[string]string{}}}
 	partly := make(map[runlog.Sending]int) // sendings of which something is there
 	whole := make(map[runlog.Sending]int)
@@ -56,13 +56,13 @@ func prove(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic boo
 }
 
 // withControl adds to a look-up what is known to be there.
-func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
+func withControl(sought []adapters.LookupKey, control *runlog.Control) []adapters.LookupKey {
 	if control == nil {
 		return sought
 	}
 	sought = slices.Clip(sought)
 	for _, k := range control.VendorKeys {
-		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
+		sought = append(sought, adapters.LookupKey{Key: k, Voucher: control.VoucherID, Known: true})
 	}
 	return sought
 }
@@ -70,13 +70,13 @@ func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.S
 // controlMissing is the verdict on an answer that does not show what is known to be
 // there, and so proves nothing of what else it does not show; nil if it shows all
 // of it.
-func controlMissing(control *runlog.Control, found map[string]adapters.Found) *classify.Verdict {
+func controlMissing(control *runlog.Control, found map[string]adapters.LookupResult) *classify.Verdict {
 	if control == nil {
 		return nil
 	}
 	for _, k := range control.VendorKeys {
-		if found[k] == (adapters.Found{}) {
-			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
+		if found[k] == (adapters.LookupResult{}) {
+			v := classify.NewVerdict(classify.Untrusted, "lookup:control", fmt.Sprintf(
 				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
 			return &v
 		}

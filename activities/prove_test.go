@@ -19,17 +19,17 @@ func TestProve(t *testing.T) {
 	entry := func(id string, in runlog.Sending, wait time.Duration) runlog.ChunkEntry {
 		return runlog.ChunkEntry{EntryID: id, VendorKey: "k" + id, SentIn: in, Open: true, Wait: wait}
 	}
-	there := func(ids ...string) map[string]adapters.Found {
-		found := map[string]adapters.Found{}
+	there := func(ids ...string) map[string]adapters.LookupResult {
+		found := map[string]adapters.LookupResult{}
 		for _, id := range ids {
-			found["k"+id] = adapters.Found{Count: 1, Reference: "r" + id}
+			found["k"+id] = adapters.LookupResult{Count: 1, Reference: "r" + id}
 		}
 		return found
 	}
 	for _, c := range []struct {
 		name                 string
 		open                 []runlog.ChunkEntry
-		found                map[string]adapters.Found
+		found                map[string]adapters.LookupResult
 		atomic               bool
 		there, none, unknown []string
 		stay                 int
@@ -41,9 +41,9 @@ func TestProve(t *testing.T) {
 		{"some of what may roll back", []runlog.ChunkEntry{entry("a", one, 0), entry("b", one, 0)}, there("a"), false, []string{"a"}, []string{"b"}, nil, 0},
 		{"sendings are judged apart", []runlog.ChunkEntry{entry("a", one, 0), entry("b", two, 0)}, there("a"), true, []string{"a"}, []string{"b"}, nil, 0},
 		{"the rest of one that was found before", []runlog.ChunkEntry{{EntryID: "b", VendorKey: "kb", SentIn: one, Open: true, PartlyExported: true}}, there(), true, nil, nil, []string{"b"}, 0},
-		{"elsewhere", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, []string{"a"}, 0},
-		{"elsewhere, before its time", []runlog.ChunkEntry{entry("a", one, time.Minute)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, nil, 1},
-		{"twice is there", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
+		{"elsewhere", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.LookupResult{"ka": {Elsewhere: "posted"}}, false, nil, nil, []string{"a"}, 0},
+		{"elsewhere, before its time", []runlog.ChunkEntry{entry("a", one, time.Minute)}, map[string]adapters.LookupResult{"ka": {Elsewhere: "posted"}}, false, nil, nil, nil, 1},
+		{"twice is there", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.LookupResult{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := prove(c.open, c.found, c.atomic)

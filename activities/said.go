@@ -111,7 +111,7 @@ func keptReference(r *redact.Redactor, name string) (kept string, own bool) {
 var decimal = regexp.MustCompile(`^-?[0-9]{1,30}(\.[0-9]{1,10})?$`)
 
 // find asks which records the vendor has, see [adapters.Finder].
-func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	found, v := finder.Find(ctx, conn, sought)
 	r := conn.Masker()
 	for key, f := range found {
@@ -150,7 +150,7 @@ func findLateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Con
 }
 
 // verifyVendor asks whether the vendor is as exports need it, see [adapters.Verifier].
-func verifyVendor(ctx context.Context, verifier adapters.Verifier, conn *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func verifyVendor(ctx context.Context, verifier adapters.Verifier, conn *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	contract, v := verifier.Verify(ctx, conn, w)
 	r := conn.Masker()
 	for i := range contract.Checks {

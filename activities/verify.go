@@ -27,7 +27,7 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	out.guard = adapters.ReadOnly
 	contract, v := x.contract(ctx, x.exporter, x.conn, x.spec)
 	if list := contract.Differing(); v.Class == classify.Success && len(list) > 0 {
-		v = adapters.Fault(classify.Configuration, RuleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
+		v = classify.NewVerdict(classify.Configuration, RuleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
 	}
 	out.verdict, out.answer = v, Answer{HTTPStatus: v.HTTPStatus}
 	return out
@@ -37,9 +37,9 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
 	verifier, ok := adapter.(adapters.Verifier)
 	if !ok {
-		return adapters.Contract{}, adapters.Fault(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
+		return adapters.Contract{}, classify.NewVerdict(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
 	}
-	contract, v := verifyVendor(ctx, verifier, conn, adapters.Wanted{Dimensions: spec.Export.Fields()})
+	contract, v := verifyVendor(ctx, verifier, conn, adapters.Requirements{Dimensions: spec.Export.Fields()})
 	v.Effect = ""
 	if v.Class != classify.Success {
 		return contract, v
@@ -48,7 +48,7 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if err := runlog.RecordContract(ctx, a.options.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
-		v = adapters.Fault(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+		v = classify.NewVerdict(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 	}
 	return contract, v
 }

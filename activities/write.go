@@ -41,9 +41,9 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		conflict := (*runlog.ConflictError)(nil)
 		switch {
 		case errors.As(err, &conflict):
-			out.verdict = adapters.Fault(classify.ClaimConflict, "claim:other", conflict.Error())
+			out.verdict = classify.NewVerdict(classify.ClaimConflict, "claim:other", conflict.Error())
 		case err != nil:
-			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
 		default:
 			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
@@ -66,13 +66,13 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		}
 		out.found, out.openUntil = c.Effect, c.OpenUntil // unless the look-up shows more
 		if c.SentElsewhere != "" {
-			out.verdict = adapters.Fault(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
+			out.verdict = classify.NewVerdict(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
 				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.SentElsewhere, claim.Place))
 			out.asking = true
 			return out
 		}
 		if request.Guard == adapters.Unsafe {
-			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
+			out.verdict = classify.NewVerdict(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 			out.asking = true
 			return out
@@ -129,24 +129,24 @@ var fromRecord = classify.Verdict{Class: classify.Success, Kind: classify.OK, Ru
 func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, request adapters.Description, c runlog.WriteClaimResult, out *outcome) (settled bool) {
 	out.asking = true
 	finder, ok := adapter.(adapters.Finder)
-	if !ok || len(request.Sought) == 0 {
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
+	if !ok || len(request.Lookup) == 0 {
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return true
 	}
 	control, err := a.options.Store.Control(ctx, in.OrganizationID, in.IntegrationID, adapter.Vendor().Place(spec.BaseURL, spec.Settings))
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
+		out.verdict = classify.NewVerdict(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
 		return true
 	}
 	back := conn.For(limits.Readback)
-	found, v := find(ctx, finder, conn, withControl(request.Sought, control))
+	found, v := find(ctx, finder, conn, withControl(request.Lookup, control))
 	back()
 	v.Effect = "" // a look-up has none
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
 	there, elsewhere, other := 0, "", ""
-	for _, s := range request.Sought {
+	for _, s := range request.Lookup {
 		switch f := found[s.Key]; {
 		case f.Count > 1:
 			other = fmt.Sprintf("%s is at the vendor %d times", s.Key, f.Count)
@@ -161,7 +161,7 @@ func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter ada
 	settle := func(effect classify.Effect) bool {
 		err := a.options.Store.SettleWrite(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
 		if err != nil {
-			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false
 		}
 		out.found, out.openUntil, out.asking = effect, time.Time{}, false
@@ -170,9 +170,9 @@ func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter ada
 	blind := controlMissing(control, found)
 	switch {
 	case other != "": // perhaps of another request
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
 		return true
-	case there == len(request.Sought):
+	case there == len(request.Lookup):
 		if settle(classify.Done) {
 			body, _ := json.Marshal(map[string]any{"found": found})
 			out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body, ReadBack: true}
@@ -185,11 +185,11 @@ func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter ada
 		out.verdict = *blind
 		return true
 	case there > 0:
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
-			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(request.Sought)))
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
+			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(request.Lookup)))
 		return true
 	case elsewhere != "":
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
 		return true
 	}
 	return !settle(classify.None)

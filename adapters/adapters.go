@@ -34,14 +34,14 @@ type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
 // something that a caller can ask for. A look-up is answered by an [Exporter]
-// with [Exporter.Find], and the question whether the vendor is as exports need it
+// with [Finder.Find], and the question whether the vendor is as exports need it
 // by a [Verifier].
 const (
 	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
 	Call   Operation = "call"   // a raw query or request, as the caller wrote it
 	Export Operation = "export" // one chunk of an export
 	Verify Operation = "verify" // whether the vendor is as exports need it: a [Contract]
-	LookUp Operation = "lookup" // which entries the vendor has: [Keys] to [Found] by key
+	Lookup Operation = "lookup" // which entries the vendor has: [LookupRequest] to [LookupResult] by key
 )
 
 // Guard says what may be done after an attempt whose outcome is unknown: the
@@ -77,8 +77,8 @@ func (g Guard) Op() classify.Op {
 // Description is what a request will do, found without calling anybody.
 type Description struct {
 	Guard   Guard
-	Summary string   // one line without data, such as "addGLImportItems, 2 items"
-	Sought  []Sought // with [Readback]: what to ask for to know whether it happened
+	Summary string      // one line without data, such as "addGLImportItems, 2 items"
+	Lookup  []LookupKey // with [Readback]: what to ask for to know whether it happened
 }
 
 // Adapter speaks to one vendor. Implementations are safe for concurrent use.
@@ -105,7 +105,7 @@ type Finder interface {
 	// Every page is read, and a record that was not asked for is an error: a filter
 	// that was passed over would make everything seem to be missing. What proves
 	// nothing has the kind [classify.Untrusted].
-	Find(ctx context.Context, c *Conn, sought []Sought) (map[string]Found, classify.Verdict)
+	Find(ctx context.Context, c *Conn, sought []LookupKey) (map[string]LookupResult, classify.Verdict)
 }
 
 // Exporter is a [Finder] that takes accounting entries, and can be asked whether it
@@ -148,17 +148,17 @@ type Entry struct {
 	Date       time.Time
 }
 
-// Keys is the body of [LookUp]. Vouchers are the vouchers of the keys, in the
+// LookupRequest is the body of [Lookup]. Vouchers are the vouchers of the keys, in the
 // same order, where they are known; they help some vendors to find more. Known
-// are those of the keys that are known to be there, see [Sought].
-type Keys struct {
+// are those of the keys that are known to be there, see [LookupKey].
+type LookupRequest struct {
 	Keys     []string `json:"keys"`
 	Vouchers []string `json:"vouchers,omitempty"`
 	Known    []string `json:"known,omitempty"`
 }
 
-// Sought is a record to ask for.
-type Sought struct {
+// LookupKey is a record to ask for.
+type LookupKey struct {
 	Key     string // its identity at the vendor
 	Voucher string // "" if it is not known
 	In      string // the collection, where it is another than the settings' own
@@ -168,9 +168,9 @@ type Sought struct {
 	Known bool
 }
 
-// Found is what a vendor has under one key. The answer to [LookUp] is an object
+// LookupResult is what a vendor has under one key. The answer to [Lookup] is an object
 // of these by key; a key that is not at the vendor is not in it.
-type Found struct {
+type LookupResult struct {
 	Count     int    `json:"count"`               // more than 1: a duplicate
 	Reference string `json:"reference,omitempty"` // the vendor's own name of it
 	Amount    string `json:"amount,omitempty"`    // decimal, as the vendor writes it; "" if it does not say
@@ -233,18 +233,18 @@ func (c *Conn) Counter() func() {
 func (c *Conn) Credential(name string) (string, *classify.Verdict) {
 	v := c.Credentials[name]
 	if v == "" {
-		verdict := Fault(classify.Credentials, "credentials."+name,
+		verdict := classify.NewVerdict(classify.Credentials, "credentials."+name,
 			fmt.Sprintf("the integration has no credential %q; add it to the integration file as env:NAME or file:/path", name))
 		return "", &verdict
 	}
-	c.Used(v)
+	c.AddSecret(v)
 	return v, nil
 }
 
-// Used notes a secret that came into play in this attempt, such as a token
+// AddSecret notes a secret that came into play in this attempt, such as a token
 // that was fetched on the way, so that it can be masked in everything the
 // attempt says.
-func (c *Conn) Used(secret string) { c.secrets, c.masker = append(c.secrets, secret), nil }
+func (c *Conn) AddSecret(secret string) { c.secrets, c.masker = append(c.secrets, secret), nil }
 
 // Masker masks the secrets of this attempt that are known until now.
 func (c *Conn) Masker() *redact.Redactor {
@@ -255,7 +255,7 @@ func (c *Conn) Masker() *redact.Redactor {
 }
 
 // Secrets returns every secret of this attempt: the integration's credentials
-// and those noted with [Conn.Used].
+// and those noted with [Conn.AddSecret].
 func (c *Conn) Secrets() []string {
 	all := append([]string(nil), c.secrets...)
 	for _, s := range c.Credentials {
@@ -264,15 +264,9 @@ func (c *Conn) Secrets() []string {
 	return all
 }
 
-// Fault is a verdict about something on our side of the wire: a request that
-// cannot be built, a setting that is missing. No call was made.
-func Fault(kind classify.Kind, rule, message string) classify.Verdict {
-	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
-}
-
-// WithoutEffect is the verdict on the answer to a look-up. One that is no answer to it
-// proves nothing, and the next one may: it is [classify.Untrusted].
-func WithoutEffect(v classify.Verdict) classify.Verdict {
+// LookupVerdict is the verdict on the answer to a look-up. What is no answer to it
+// proves nothing, and the next one may: it becomes [classify.Untrusted].
+func LookupVerdict(v classify.Verdict) classify.Verdict {
 	if v.Kind == classify.InvalidResponse {
 		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted
 	}

@@ -187,10 +187,10 @@ type Answer struct {
 // is open if one left and no answer came.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 	if err := CheckURL(r.Adapter, r.Hosts, r.URL, c.dev); err != nil {
-		return Answer{}, r.unsent(Fault(classify.InvalidRequest, "request:url", err.Error()))
+		return Answer{}, r.unsent(classify.NewVerdict(classify.InvalidRequest, "request:url", err.Error()))
 	}
 	if len(r.Body) > MaxRequest {
-		return Answer{}, r.unsent(Fault(classify.PayloadTooLarge, "request:size",
+		return Answer{}, r.unsent(classify.NewVerdict(classify.PayloadTooLarge, "request:size",
 			fmt.Sprintf("the request body is %d bytes; at most %d are sent", len(r.Body), MaxRequest)))
 	}
 	ctx, done := measured(ctx, r.Op == classify.Token)
@@ -287,18 +287,18 @@ func judge(r Request, x httpResult) (Answer, classify.Verdict) {
 	case ok && x.cut != nil:
 		return Answer{}, failed(r, x.cut, x)
 	case ok && large && r.Op == classify.Write:
-		v := Fault(classify.IncompleteResponse, "body:truncated",
+		v := classify.NewVerdict(classify.IncompleteResponse, "body:truncated",
 			fmt.Sprintf("the vendor answered HTTP %d with more than %d bytes; the answer was cut off", x.status, MaxAnswer))
 		v.HTTPStatus, v.Effect = x.status, classify.Open
 		return Answer{}, v
 	case ok && large:
-		v := Fault(classify.PayloadTooLarge, "response:size",
+		v := classify.NewVerdict(classify.PayloadTooLarge, "response:size",
 			fmt.Sprintf("the vendor answered HTTP %d with more than %d bytes; ask for less at a time", x.status, MaxAnswer))
 		v.HTTPStatus = x.status
 		return Answer{}, v
 	}
 	a := Answer{Status: x.status, Header: x.header, Body: x.body[:min(len(x.body), MaxAnswer)]}
-	return a, classify.Response(classify.Seen{
+	return a, classify.Response(classify.HTTPResponse{
 		Op: r.Op, Status: a.Status, Header: a.Header, Body: a.Body,
 		Truncated: x.cut != nil || large, Received: time.Now(),
 	}, r.Codes)
@@ -312,11 +312,11 @@ func failed(r Request, err error, x httpResult) classify.Verdict {
 	v := classify.Err(bare(err))
 	switch {
 	case errors.Is(err, errRequest):
-		v = Fault(classify.InvalidRequest, "request:invalid", err.Error())
+		v = classify.NewVerdict(classify.InvalidRequest, "request:invalid", err.Error())
 	case errors.Is(err, errLate):
-		v = Fault(classify.Late, "send:late", errLate.Error()+"; nothing was sent")
+		v = classify.NewVerdict(classify.Late, "send:late", errLate.Error()+"; nothing was sent")
 	case Prohibited(err):
-		v = Fault(classify.InvalidRequest, "dial:address",
+		v = classify.NewVerdict(classify.InvalidRequest, "dial:address",
 			fmt.Sprintf("host %q resolves to an address that must not be called", r.URL.Hostname()))
 	}
 	v.HTTPStatus = x.status

@@ -241,7 +241,7 @@ func TestAccepted(t *testing.T) {
 	} {
 		for _, over := range []int{-1, 0, 1} {
 			body := []byte(of(over))
-			got := adapters.Accepted(adapters.Answer{Status: 200, Body: body})
+			got := adapters.ResponseOf(adapters.Answer{Status: 200, Body: body})
 			passed, omitted := got.Body, got.Omitted
 			if over > 0 {
 				sum := sha256.Sum256(body)
@@ -257,7 +257,7 @@ func TestAccepted(t *testing.T) {
 			require.Len(t, encoded, adapters.MaxBody+over, name)
 		}
 	}
-	require.Equal(t, adapters.Response{Status: 204}, adapters.Accepted(adapters.Answer{Status: 204}))
+	require.Equal(t, adapters.Response{Status: 204}, adapters.ResponseOf(adapters.Answer{Status: 204}))
 }
 
 func TestWeaker(t *testing.T) {

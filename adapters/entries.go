@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// MaxKeys is how many keys one [LookUp] may ask for.
+// MaxKeys is how many keys one [Lookup] may ask for.
 const MaxKeys = 1000
 
 var (
@@ -54,9 +54,9 @@ func CheckSize(size int) error {
 	return nil
 }
 
-// ReadKeys reads the body of [LookUp].
-func ReadKeys(body []byte) ([]Sought, error) {
-	var in Keys
+// ParseLookup reads the body of [Lookup].
+func ParseLookup(body []byte) ([]LookupKey, error) {
+	var in LookupRequest
 	if err := Strict(body, &in, "keys", "vouchers", "known"); err != nil {
 		return nil, fmt.Errorf(`body: %w; want {"keys": ["…"]}`, err)
 	}
@@ -65,7 +65,7 @@ func ReadKeys(body []byte) ([]Sought, error) {
 		errs = append(errs, fmt.Errorf("vouchers: %d for %d keys; want one for each, or none", n, len(in.Keys)))
 		in.Vouchers = nil
 	}
-	sought := make([]Sought, len(in.Keys))
+	sought := make([]LookupKey, len(in.Keys))
 	if n := len(in.Keys); n == 0 || n > MaxKeys {
 		errs = append(errs, fmt.Errorf("keys: %d; want 1 to %d", n, MaxKeys))
 	}

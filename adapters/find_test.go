@@ -355,13 +355,13 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 	p, err := b.Describe(adapters.Call, []byte(call))
 	require.NoError(t, err)
 	c := b.bench.conn(b.name) // without the settings of exports
-	found, v := b.Find(t.Context(), c, p.Sought)
+	found, v := b.Find(t.Context(), c, p.Lookup)
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	require.Equal(t, 1, found["d-1"].Count)
 	b.Post(sandbox.DemoJournalID)
-	found, v = b.Find(t.Context(), c, p.Sought)
+	found, v = b.Find(t.Context(), c, p.Lookup)
 	require.Equal(t, classify.Success, v.Class, v.Message)
-	require.Equal(t, map[string]adapters.Found{"d-1": {Elsewhere: "document BILAG 7 has entries in the general ledger"}}, found)
+	require.Equal(t, map[string]adapters.LookupResult{"d-1": {Elsewhere: "document BILAG 7 has entries in the general ledger"}}, found)
 
 	// Blanks around a number are not kept, and a line without a document number may
 	// have been posted under any.
@@ -373,10 +373,10 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 		require.Equal(t, adapters.Readback, p.Guard)
 		_, v := b.call(t, call)
 		require.Equal(t, classify.Success, v.Class, v.Message)
-		found, v := b.Find(t.Context(), b.bench.conn(b.name), p.Sought)
+		found, v := b.Find(t.Context(), b.bench.conn(b.name), p.Lookup)
 		require.Equal(t, []any{classify.Success, 1}, []any{v.Class, found[c[0]].Count}, v.Message)
 		b.Post(sandbox.DemoJournalID)
-		found, v = b.Find(t.Context(), b.bench.conn(b.name), p.Sought)
+		found, v = b.Find(t.Context(), b.bench.conn(b.name), p.Lookup)
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.NotEmpty(t, found[c[0]].Elsewhere, "%q", c)
 	}

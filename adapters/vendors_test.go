@@ -321,7 +321,7 @@ func TestPartialBatchIsNotRetried(t *testing.T) {
 }
 
 // What a request that was sent before did is found by its own keys.
-func TestSought(t *testing.T) {
+func TestLookupKeys(t *testing.T) {
 	line := func(journal, n string) string {
 		return fmt.Sprintf(`{"method":"POST","path":"companies(c)/journals(%s)/journalLines","body":{"externalDocumentNumber":%q,"documentNumber":"7","amount":1.50}}`, journal, n)
 	}
@@ -358,7 +358,7 @@ func TestSought(t *testing.T) {
 			p, err := b.Describe(adapters.Call, []byte(c.sought))
 			require.NoError(t, err)
 			require.Equal(t, adapters.Readback, p.Guard)
-			found, v := b.Find(t.Context(), b.conn(), p.Sought)
+			found, v := b.Find(t.Context(), b.conn(), p.Lookup)
 			require.Equal(t, classify.Success, v.Class, v.Message)
 			require.Len(t, found, c.want)
 			for _, key := range c.keys {

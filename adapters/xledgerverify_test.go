@@ -45,7 +45,7 @@ func TestXledgerSchemaDiffers(t *testing.T) {
 				replaced += strings.Count(string(body), c.from)
 				return []byte(strings.ReplaceAll(string(body), c.from, c.to))
 			}})
-			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{Dimensions: []string{"glObject1"}})
+			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{Dimensions: []string{"glObject1"}})
 			require.Equal(t, classify.Success, v.Class, v.Message)
 			require.NotZero(t, replaced)
 			for _, check := range contract.Checks {
@@ -73,11 +73,11 @@ func TestXledgerRequiresMore(t *testing.T) {
 		}
 		return []byte(s)
 	}})
-	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{})
+	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{})
 	require.Equal(t, classify.Success, v.Class)
 	require.Contains(t, contract.Checks, adapters.Check{What: "field invoiceNumber", State: adapters.Differs,
 		Found: "it is required, and Ledgerline does not send it", Remedy: "map one of your dimensions to it in export.dimensions"})
-	contract, _ = xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{Dimensions: []string{"invoiceNumber"}})
+	contract, _ = xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{Dimensions: []string{"invoiceNumber"}})
 	require.Empty(t, contract.Differing())
 }
 
@@ -108,7 +108,7 @@ func TestXledgerVerifyAnswers(t *testing.T) {
 			b.send(t, vouchers("A", 2, "3000"))
 			before := len(b.Effects())
 			b.Script(c.rule)
-			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{})
+			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{})
 			require.Equal(t, c.class, v.Class, v.Message)
 			require.Len(t, b.Effects(), before, "nothing was changed")
 			for _, check := range contract.Checks {
@@ -122,7 +122,7 @@ func TestXledgerVerifyAnswers(t *testing.T) {
 		})
 	}
 	b := newBooks(t, xledger.Name, sandbox.Options{NoIntrospection: true})
-	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{})
+	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{})
 	require.Equal(t, classify.Success, v.Class)
 	require.Empty(t, contract.Differing())
 	require.Equal(t, adapters.Assumed, contract.Checks[1].State)

@@ -54,6 +54,7 @@ func (v Verdict) Retry() bool {
 	return (v.Class == Transient || v.Class == Timeout) && v.Kind.Class() != Permanent
 }
 
-func verdict(k Kind, rule, message string) Verdict {
+// NewVerdict returns the verdict of a kind, with the rule that decided.
+func NewVerdict(k Kind, rule, message string) Verdict {
 	return Verdict{Class: k.Class(), Kind: k, Rule: rule, Message: message}
 }

@@ -27,7 +27,7 @@ import (
 // and its rule "error:other" shows in the log that one is missing.
 func Err(err error) Verdict {
 	if err == nil {
-		return verdict(OK, "error:none", "")
+		return NewVerdict(OK, "error:none", "")
 	}
 	// A *url.Error is a net.Error whatever is in it, and prints the query.
 	var wrapped *url.Error
@@ -36,10 +36,10 @@ func Err(err error) Verdict {
 	}
 	for _, rule := range errorRules {
 		if rule.match(err) {
-			return verdict(rule.kind, "error:"+rule.name, err.Error()).WithEffect(effectOf(err), false)
+			return NewVerdict(rule.kind, "error:"+rule.name, err.Error()).WithEffect(effectOf(err), false)
 		}
 	}
-	return verdict(Network, "error:other", err.Error()).WithEffect(effectOf(err), false)
+	return NewVerdict(Network, "error:other", err.Error()).WithEffect(effectOf(err), false)
 }
 
 // unprocessed matches the errors of Go's HTTP/2 transport after which the

@@ -9,7 +9,7 @@ import (
 
 // graphQL reads {"data": …, "errors": …}. Throttling and validation both come
 // inside HTTP 200 (docs/vendors.md#xledger-api), so the code is all there is to go by.
-func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
+func graphQL(s HTTPResponse, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
 	var worst Verdict
 	var data json.RawMessage
 	for name, value := range members(object) {
@@ -60,7 +60,7 @@ func graphQL(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Ve
 // graphQLErrors judges each entry of an errors member and returns the one that
 // decides (see [worstOf]). Whatever its JSON type, one that is not empty is an
 // error. What errors prove, each of them has to prove.
-func graphQLErrors(s Seen, errors json.RawMessage, codes Table, a *answer) (worst Verdict, found bool) {
+func graphQLErrors(s HTTPResponse, errors json.RawMessage, codes Table, a *answer) (worst Verdict, found bool) {
 	if isEmpty(errors) {
 		return Verdict{}, false
 	}
@@ -94,12 +94,12 @@ func (e graphQLError) verdict() Verdict {
 	if e.canonical != "" {
 		rule = "code:" + e.canonical
 	}
-	v := verdict(e.kind, rule, say(text(e.code), text(e.message)))
+	v := NewVerdict(e.kind, rule, say(text(e.code), text(e.message)))
 	v.RetryAfter = e.rule.Wait
 	return v
 }
 
-func graphQLErrorOf(s Seen, entry json.RawMessage, codes Table) graphQLError {
+func graphQLErrorOf(s HTTPResponse, entry json.RawMessage, codes Table) graphQLError {
 	e := graphQLError{kind: Business, message: entry}
 	if !isObject(entry) {
 		return e
@@ -147,7 +147,7 @@ const maxReset = 31 * 24 * time.Hour
 
 // untilReset reads extensions.resetAt, whose name is known and whose format is
 // not (docs/vendors.md#xledger-api); RFC 3339 is assumed.
-func untilReset(resetAt string, s Seen) (time.Duration, bool) {
+func untilReset(resetAt string, s HTTPResponse) (time.Duration, bool) {
 	at, err := time.Parse(time.RFC3339, resetAt)
 	if err != nil {
 		return 0, false

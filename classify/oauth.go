@@ -20,12 +20,12 @@ func oAuth(object []byte, codes Table, byStatus Verdict) Verdict {
 	if failed {
 		message := say(code, description)
 		if rule, canonical, ok := codes.lookup(code); ok {
-			v := verdict(rule.Kind, "code:"+canonical, message)
+			v := NewVerdict(rule.Kind, "code:"+canonical, message)
 			v.RetryAfter = rule.Wait
 			return v
 		}
 		if success {
-			return verdict(Business, "body:oauth-error", message)
+			return NewVerdict(Business, "body:oauth-error", message)
 		}
 		byStatus.Message = message
 		return byStatus

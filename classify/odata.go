@@ -6,7 +6,7 @@ import (
 
 // oData reads {"error": {"code", "message"}} and JSON batches. The code's
 // prefix is not its class (docs/vendors.md#businesscentral-api): only the table counts.
-func oData(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
+func oData(s HTTPResponse, object []byte, codes Table, byStatus Verdict, a *answer) Verdict {
 	success := byStatus.Class == Success
 	var listed, business *Verdict
 	var batch json.RawMessage
@@ -18,11 +18,11 @@ func oData(s Seen, object []byte, codes Table, byStatus Verdict, a *answer) Verd
 			rule, canonical, ok := codes.lookup(code)
 			a.add(rule, shaped)
 			if ok && listed == nil {
-				v := verdict(rule.Kind, "code:"+canonical, say(code, words))
+				v := NewVerdict(rule.Kind, "code:"+canonical, say(code, words))
 				v.RetryAfter = rule.Wait
 				listed = &v
 			}
-			v := verdict(Business, "body:odata-error", say(code, words))
+			v := NewVerdict(Business, "body:odata-error", say(code, words))
 			business = &v
 		case string(name) == "responses":
 			batch, a.acted = value, true

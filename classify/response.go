@@ -19,8 +19,8 @@ const (
 	Token Op = "token" // an OAuth token request
 )
 
-// Seen is a response as it was received.
-type Seen struct {
+// HTTPResponse is a response as it was received.
+type HTTPResponse struct {
 	Op        Op
 	Status    int
 	Header    http.Header
@@ -34,12 +34,12 @@ type Seen struct {
 // The order: a listed vendor code; inside 2xx any other error in the body, and
 // whether the body is an answer at all; outside 2xx the status. The effect of a
 // write is decided beside it, from closed lists of its own.
-func Response(s Seen, codes Table) Verdict { return judge(s, codes, false) }
+func Response(s HTTPResponse, codes Table) Verdict { return judge(s, codes, false) }
 
 // judge is Response, also of a part of a batch. A batch in a part is not
 // followed: no vendor answers with one, and each level would read all those in it
 // again.
-func judge(s Seen, codes Table, part bool) Verdict {
+func judge(s HTTPResponse, codes Table, part bool) Verdict {
 	a := answer{dialect: codes.Dialect, status: s.Status, part: part}
 	v := decide(s, codes, &a)
 	v.HTTPStatus = s.Status
@@ -68,7 +68,7 @@ func judge(s Seen, codes Table, part bool) Verdict {
 }
 
 // decide returns the verdict and notes what the answer shows of a write.
-func decide(s Seen, codes Table, a *answer) Verdict {
+func decide(s HTTPResponse, codes Table, a *answer) Verdict {
 	byStatus := byStatusOf(s.Status)
 	body := bytes.TrimSpace(bytes.TrimPrefix(s.Body, bom))
 	success := byStatus.Class == Success
@@ -164,9 +164,9 @@ func severity(c Class) int {
 	return 0
 }
 
-func incomplete(rule, message string) Verdict { return verdict(IncompleteResponse, rule, message) }
+func incomplete(rule, message string) Verdict { return NewVerdict(IncompleteResponse, rule, message) }
 
-func invalid(rule, message string) Verdict { return verdict(InvalidResponse, rule, message) }
+func invalid(rule, message string) Verdict { return NewVerdict(InvalidResponse, rule, message) }
 
 // say joins a code and a message for people.
 func say(code, message string) string {

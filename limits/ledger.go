@@ -200,8 +200,8 @@ func (l *Ledger) Due(totals []Total) (due []Warning) {
 	return due
 }
 
-// Told says that some worker has notified people of a threshold.
-func (l *Ledger) Told(w Warning) {
+// Warned says that some worker has notified people of a threshold.
+func (l *Ledger) Warned(w Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.month(month{w.Organization, w.Integration, w.Month})

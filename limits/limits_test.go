@@ -291,17 +291,17 @@ func TestLedgerThresholds(t *testing.T) {
 	due := l.Due([]limits.Total{total})
 	require.Equal(t, []limits.Warning{{Total: total, Percent: 80}}, due)
 	require.Equal(t, due, l.Due([]limits.Total{total}), "until people are notified")
-	l.Told(due[0])
+	l.Warned(due[0])
 	require.Empty(t, l.Due([]limits.Total{total}))
 	total.Requests = 10
 	require.Equal(t, []limits.Warning{{Total: total, Percent: 100}}, l.Due([]limits.Total{total}))
 
-	l.Told(limits.Warning{Total: total, Percent: 100})
+	l.Warned(limits.Warning{Total: total, Percent: 100})
 	require.Empty(t, l.Due([]limits.Total{total}))
 	raised := total
 	raised.Quota.Monthly, raised.Requests = 20, 19
 	l.Learn([]limits.Total{raised})
 	require.Equal(t, []limits.Warning{{Total: raised, Percent: 80}}, l.Due([]limits.Total{raised}), "of another limit")
-	l.Told(limits.Warning{Total: total, Percent: 100}) // of the limit that was
+	l.Warned(limits.Warning{Total: total, Percent: 100}) // of the limit that was
 	require.Len(t, l.Due([]limits.Total{raised}), 1)
 }

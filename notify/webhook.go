@@ -146,7 +146,7 @@ func judge(status int, header http.Header, received time.Time) Result {
 	if status/100 == 2 {
 		return Result{Kind: classify.OK, Status: status}
 	}
-	v := classify.Response(classify.Seen{Op: classify.Write, Status: status, Header: header, Received: received}, classify.Table{})
+	v := classify.Response(classify.HTTPResponse{Op: classify.Write, Status: status, Header: header, Received: received}, classify.Table{})
 	r := Result{Kind: v.Kind, Status: status, Permanent: status/100 != 5 && !again[status]}
 	if status == http.StatusGone {
 		r.Kind = Gone

@@ -88,7 +88,7 @@ func (r *Recorder) recordThresholds(ctx context.Context, totals []limits.Total) 
 				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
 		}
 		if err == nil {
-			r.options.Ledger.Told(w)
+			r.options.Ledger.Warned(w)
 		}
 		errs = append(errs, err)
 	}

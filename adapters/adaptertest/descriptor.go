@@ -134,18 +134,18 @@ var garbage = []string{
 	`{"query":7}`, `{"method":7}`, strings.Repeat("[", 5000), strings.Repeat(`{"a":`, 5000),
 }
 
-func plan(c *checker) {
+func describe(c *checker) {
 	w := c.world(0)
 	try := func(op adapters.Operation, body []byte) (adapters.Description, error) {
 		p, err := w.adapter.Describe(op, body)
 		q, err2 := w.adapter.Describe(op, body)
 		if !reflect.DeepEqual(p, q) || fmt.Sprint(err) != fmt.Sprint(err2) {
-			c.errorf("Plan of a %s says another thing the second time: %s", op, short(body))
+			c.errorf("Describe of a %s says another thing the second time: %s", op, short(body))
 		}
 		return p, err
 	}
 	if p, err := try(adapters.Ping, nil); err != nil || p.Guard != adapters.ReadOnly {
-		c.errorf("Plan of a ping: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
+		c.errorf("Describe of a ping: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
 	}
 	bodies := make([][]byte, 0, len(c.s.Calls)+1)
 	for _, call := range c.s.Calls {
@@ -166,7 +166,7 @@ func plan(c *checker) {
 	for _, body := range bodies {
 		switch p, err := try(adapters.Call, body); {
 		case err != nil:
-			c.errorf("Plan refuses a request: %v: %s", err, short(body))
+			c.errorf("Describe refuses a request: %v: %s", err, short(body))
 		case p.Summary == "" || strings.Contains(p.Summary, "\n"):
 			c.errorf("Summary is %q; want one line: %s", p.Summary, short(body))
 		}
@@ -179,7 +179,7 @@ func plan(c *checker) {
 	for _, body := range garbage {
 		c.unsure(w, try, []byte(body))
 	}
-	for _, op := range []adapters.Operation{adapters.LookUp, adapters.Export} {
+	for _, op := range []adapters.Operation{adapters.Lookup, adapters.Export} {
 		if _, v := w.do(op, bodies[0]); v.Class != classify.Permanent {
 			c.errorf("Do of a %s, which is not something to send, ends with %s", op, said(v))
 		}
@@ -189,30 +189,30 @@ func plan(c *checker) {
 	}
 }
 
-// unsure holds a body that is no request to what a plan of it may say. What Plan
+// unsure holds a body that is no request to what a description of it may say. What Describe
 // refuses, Do refuses too.
 func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapters.Description, error), body []byte) {
 	p, err := try(adapters.Call, body)
 	if err == nil {
 		if p.Guard != adapters.Unsafe {
-			c.errorf("Plan of what is no request: guard %s, want an error or %s: %s", cmp.Or(p.Guard, `""`), adapters.Unsafe, short(body))
+			c.errorf("Describe of what is no request: guard %s, want an error or %s: %s", cmp.Or(p.Guard, `""`), adapters.Unsafe, short(body))
 		}
 		return
 	}
 	if _, v := w.do(adapters.Call, body); v.Class != classify.Permanent || v.Effect == classify.Done || v.Effect == classify.Open {
-		c.errorf("Do of what Plan refuses ends with %s: %s", said(v), short(body))
+		c.errorf("Do of what Describe refuses ends with %s: %s", said(v), short(body))
 	}
 }
 
 // lookUpPlan checks the plan of a look-up.
 func (c *checker) lookUpPlan(try func(adapters.Operation, []byte) (adapters.Description, error)) {
-	p, err := try(adapters.LookUp, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
+	p, err := try(adapters.Lookup, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
 	if err != nil || p.Guard != adapters.ReadOnly {
-		c.errorf("Plan of a look-up: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
+		c.errorf("Describe of a look-up: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
 	}
 	for _, body := range append([]string{`{"keys":[]}`, `{"keys":["' or 1 eq 1"]}`, `{"keys":["` + keyOf("p") + `"],"known":["` + keyOf("q") + `"]}`}, garbage...) {
-		if _, err := try(adapters.LookUp, []byte(body)); err == nil {
-			c.errorf("Plan takes a look-up that asks for nothing: %s", short([]byte(body)))
+		if _, err := try(adapters.Lookup, []byte(body)); err == nil {
+			c.errorf("Describe takes a look-up that asks for nothing: %s", short([]byte(body)))
 		}
 	}
 }

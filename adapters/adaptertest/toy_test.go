@@ -81,8 +81,8 @@ func (a toy) Describe(op adapters.Operation, body []byte) (adapters.Description,
 	switch op {
 	case adapters.Ping:
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: "status"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("search, %d keys", len(sought))}, err
 	}
 	r, err := a.read(body)
@@ -99,7 +99,7 @@ func (a toy) Describe(op adapters.Operation, body []byte) (adapters.Description,
 	}
 	p := adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("%d lines", len(r.Lines))}
 	for _, l := range r.Lines {
-		p.Sought = append(p.Sought, adapters.Sought{Key: l.Key, Voucher: l.Voucher, Amount: l.Amount})
+		p.Lookup = append(p.Lookup, adapters.LookupKey{Key: l.Key, Voucher: l.Voucher, Amount: l.Amount})
 	}
 	if a.mistake == "says idempotent" {
 		p = adapters.Description{Guard: adapters.Idempotent, Summary: p.Summary}
@@ -110,7 +110,7 @@ func (a toy) Describe(op adapters.Operation, body []byte) (adapters.Description,
 func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	p, err := a.Describe(op, body)
 	if err != nil || op != adapters.Ping && op != adapters.Call {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", fmt.Sprint("not something to send: ", err))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", fmt.Sprint("not something to send: ", err))
 	}
 	method, at := http.MethodGet, "status"
 	var r toyRequest
@@ -142,14 +142,14 @@ func (a toy) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, bo
 	}
 	if v.Class == classify.Success && r.Lines != nil {
 		if stored := toyStored(answer.Body); len(stored) != len(r.Lines) && a.mistake != "takes a part for all" {
-			v = adapters.Fault(classify.IncompleteResponse, "body:stored", "the answer does not name each line")
+			v = classify.NewVerdict(classify.IncompleteResponse, "body:stored", "the answer does not name each line")
 			v.HTTPStatus, v.Effect = answer.Status, classify.Open
 		}
 	}
 	if v.Class == classify.Success {
-		out := adapters.Accepted(answer)
+		out := adapters.ResponseOf(answer)
 		if out.Omitted != nil && p.Guard != adapters.ReadOnly && a.mistake == "takes a large answer for a failure" {
-			return adapters.Response{}, adapters.Fault(classify.PayloadTooLarge, "response:size", "the answer is too large").WithEffect(classify.None, false)
+			return adapters.Response{}, classify.NewVerdict(classify.PayloadTooLarge, "response:size", "the answer is too large").WithEffect(classify.None, false)
 		}
 		return out, v
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-func (a toy) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+func (a toy) Find(ctx context.Context, c *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	if a.mistake != "counts a known record in each request" || len(sought) == 0 {
 		return a.find(ctx, c, sought)
 	}
-	all := make(map[string]adapters.Found)
-	for _, group := range adapters.Groups(sought, 600) {
+	all := make(map[string]adapters.LookupResult)
+	for _, group := range adapters.SplitLookup(sought, 600) {
 		found, v := a.find(ctx, c, group)
 		if v.Class != classify.Success {
 			return nil, v
@@ -31,12 +31,12 @@ func (a toy) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sough
 	return all, classify.Verdict{Class: classify.Success, Kind: classify.OK}
 }
 
-func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	asked, keys := make(map[string]bool), make([]string, len(sought))
 	for i, s := range sought {
 		asked[s.Key], keys[i] = true, s.Key
 	}
-	found, v := make(map[string]adapters.Found), classify.Verdict{Class: classify.Success, Kind: classify.OK}
+	found, v := make(map[string]adapters.LookupResult), classify.Verdict{Class: classify.Success, Kind: classify.OK}
 	for after := 0; len(keys) > 0; {
 		body, _ := json.Marshal(map[string]any{"keys": keys, "after": after})
 		var answer adapters.Answer
@@ -47,21 +47,21 @@ func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.Sough
 			if v.Kind == classify.NotFound && after == 0 && a.mistake == "takes HTTP 404 for no records" {
 				return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK}
 			}
-			return nil, adapters.WithoutEffect(v)
+			return nil, adapters.LookupVerdict(v)
 		}
 		var page struct {
 			Lines *[]toyLine
 			Next  *int
 		}
 		if json.Unmarshal(adapters.JSON(answer.Body), &page) != nil || page.Lines == nil || page.Next == nil {
-			return nil, adapters.Fault(classify.Untrusted, "search", "the answer is no page")
+			return nil, classify.NewVerdict(classify.Untrusted, "search", "the answer is no page")
 		}
 		for _, l := range *page.Lines {
 			if !asked[l.Key] {
 				if a.mistake == "trusts an answer whose filter was ignored" {
 					continue
 				}
-				return nil, adapters.Fault(classify.Untrusted, "search", "the answer has a line that was not asked for")
+				return nil, classify.NewVerdict(classify.Untrusted, "search", "the answer has a line that was not asked for")
 			}
 			if a.hasFailed(l.Key) {
 				continue
@@ -75,7 +75,7 @@ func (a toy) find(ctx context.Context, c *adapters.Conn, sought []adapters.Sough
 			break
 		}
 		if *page.Next <= after {
-			return nil, adapters.Fault(classify.Untrusted, "search", "the pages do not come to an end")
+			return nil, classify.NewVerdict(classify.Untrusted, "search", "the pages do not come to an end")
 		}
 		after = *page.Next
 	}
@@ -124,7 +124,7 @@ func (a toy) LateErrors(ctx context.Context, c *adapters.Conn, _ time.Time) ([]a
 	return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK}
 }
 
-func (a toy) Verify(ctx context.Context, c *adapters.Conn, _ adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func (a toy) Verify(ctx context.Context, c *adapters.Conn, _ adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	var contract adapters.Contract
 	if a.mistake == "verifies by writing" {
 		a.send(ctx, c, classify.Write, http.MethodPost, "notes", []byte(`{"note":"does this work?"}`))

@@ -34,10 +34,10 @@ func (a toy) login(ctx context.Context, c *adapters.Conn) (string, classify.Verd
 	}
 	var got struct{ Token string }
 	if json.Unmarshal(answer.Body, &got) != nil || got.Token == "" {
-		return "", adapters.Fault(classify.InvalidResponse, "login", "the answer has no token")
+		return "", classify.NewVerdict(classify.InvalidResponse, "login", "the answer has no token")
 	}
 	if a.mistake != "does not note its token" {
-		c.Used(got.Token)
+		c.AddSecret(got.Token)
 	}
 	return got.Token, v
 }
@@ -101,5 +101,5 @@ func ownClient(ctx context.Context, r adapters.Request) (adapters.Answer, classi
 		return adapters.Answer{}, classify.Err(err).WithEffect("", false)
 	}
 	a := adapters.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}
-	return a, classify.Response(classify.Seen{Op: r.Op, Status: a.Status, Header: a.Header, Body: a.Body, Received: time.Now()}, r.Codes)
+	return a, classify.Response(classify.HTTPResponse{Op: r.Op, Status: a.Status, Header: a.Header, Body: a.Body, Received: time.Now()}, r.Codes)
 }

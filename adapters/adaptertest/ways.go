@@ -126,7 +126,7 @@ func (c *checker) verifiedEcho(why string, echo func(arrival) lie) {
 	})
 	conn := w.conn()
 	w.limited(func(ctx context.Context) {
-		contract, v := w.adapter.(adapters.Verifier).Verify(ctx, conn, adapters.Wanted{})
+		contract, v := w.adapter.(adapters.Verifier).Verify(ctx, conn, adapters.Requirements{})
 		texts := []string{v.Message}
 		for _, check := range contract.Checks {
 			texts = append(texts, check.What, check.Found, check.Remedy)
@@ -344,7 +344,7 @@ func verify(c *checker) {
 	}
 	ask := func() (contract adapters.Contract, v classify.Verdict) {
 		w.limited(func(ctx context.Context) {
-			contract, v = w.adapter.(adapters.Verifier).Verify(ctx, w.conn(), adapters.Wanted{})
+			contract, v = w.adapter.(adapters.Verifier).Verify(ctx, w.conn(), adapters.Requirements{})
 		})
 		return contract, v
 	}

@@ -117,7 +117,7 @@ func (w *world) body(list []adapters.Entry) ([]byte, adapters.Description) {
 	}
 	p, err := w.adapter.Describe(adapters.Call, body)
 	if err != nil {
-		w.fatalf("Plan refuses what ExportBody made: %v", err)
+		w.fatalf("Describe refuses what ExportBody made: %v", err)
 	}
 	return body, p
 }
@@ -133,13 +133,13 @@ func (w *world) store(list []adapters.Entry) adapters.Response {
 }
 
 // ask asks for records, and checks what holds of every answer.
-func (w *world) ask(sought []adapters.Sought) (found map[string]adapters.Found, v classify.Verdict) {
+func (w *world) ask(sought []adapters.LookupKey) (found map[string]adapters.LookupResult, v classify.Verdict) {
 	w.limited(func(ctx context.Context) { found, v = w.exporter().Find(ctx, w.conn(), sought) })
 	return found, v
 }
 
 // find asks for records when nothing keeps the answer away.
-func (w *world) find(sought []adapters.Sought) map[string]adapters.Found {
+func (w *world) find(sought []adapters.LookupKey) map[string]adapters.LookupResult {
 	found, v := w.ask(sought)
 	if v.Class != classify.Success {
 		w.fatalf("Find gets no answer from a vendor that works: %s", said(v))
@@ -248,9 +248,9 @@ func (c *checker) entries(prefix string, n int) (list []adapters.Entry) {
 }
 
 // soughtOf is what is asked for to find entries.
-func soughtOf(list []adapters.Entry) (sought []adapters.Sought) {
+func soughtOf(list []adapters.Entry) (sought []adapters.LookupKey) {
 	for _, e := range list {
-		sought = append(sought, adapters.Sought{Key: e.Key, Voucher: e.Voucher, Amount: e.Amount})
+		sought = append(sought, adapters.LookupKey{Key: e.Key, Voucher: e.Voucher, Amount: e.Amount})
 	}
 	return sought
 }

@@ -73,8 +73,8 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 	switch op {
 	case adapters.Ping:
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: "GET companies"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
 	}
 	r, err := odata.Parse(body, maxBatch)
@@ -83,22 +83,22 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 	}
 	p := adapters.Description{Guard: guard(r), Summary: r.Summary()}
 	if p.Guard == adapters.Readback {
-		p.Sought = sought(r)
+		p.Lookup = sought(r)
 	}
 	return p, nil
 }
 
 // sought are the lines that a request makes, to be asked for.
-func sought(r odata.Request) []adapters.Sought {
+func sought(r odata.Request) []adapters.LookupKey {
 	requests := r.Requests
 	if !r.Batch() {
 		requests = []odata.Request{r}
 	}
-	var out []adapters.Sought
+	var out []adapters.LookupKey
 	for _, p := range requests {
 		if l := lineOf(p); l.ExternalDocumentNumber != "" {
 			amount := strings.Trim(string(l.Amount), `"`)
-			out = append(out, adapters.Sought{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: amount})
+			out = append(out, adapters.LookupKey{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: amount})
 		}
 	}
 	return out
@@ -180,7 +180,7 @@ func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 		h.Set("Prefer", "odata.continue-on-error")
 	}
 	a, v := b.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, render(r))
-	v = odata.Whole(v, g.Op(), len(r.Requests))
+	v = odata.WholeBatch(v, g.Op(), len(r.Requests))
 	if !r.Atomic {
 		v = odata.Partial(v)
 	}

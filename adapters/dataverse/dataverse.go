@@ -76,8 +76,8 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 	switch op {
 	case adapters.Ping:
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(sought))}, err
 	}
 	r, err := odata.Parse(body, maxBatch)
@@ -124,7 +124,7 @@ func (d Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 		h.Set("Prefer", "odata.continue-on-error")
 	}
 	a, v := d.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, payload)
-	v = odata.Whole(v, g.Op(), len(r.Requests))
+	v = odata.WholeBatch(v, g.Op(), len(r.Requests))
 	switch {
 	case !r.Atomic:
 		v = odata.Partial(v)

@@ -33,7 +33,7 @@ const (
 // Verify implements [adapters.Verifier]: the token, a look-up in the table, the
 // table's definition, and the rights of the application user. It takes four
 // requests, and one for each type of column.
-func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	defer c.For(limits.Lookup)()
 	var contract adapters.Contract
 	who, v, ok := d.send.Open(ctx, c, &contract, latest, "WhoAmI",
@@ -45,7 +45,7 @@ func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted
 		send: d.send, conn: c, contract: &contract, set: c.Settings["table"], prefix: c.Settings["prefix"], dimensions: w.Dimensions,
 		user: userOf(who),
 	}
-	return odata.Verified(ctx, &contract, f.lookUp, f.definition, f.rights)
+	return odata.RunSteps(ctx, &contract, f.lookUp, f.definition, f.rights)
 }
 
 // verification is one that is under way. Its steps say whether the next one makes
@@ -76,17 +76,17 @@ func (f *verification) lookUp(ctx context.Context) (bool, classify.Verdict) {
 		}
 		f.contract.Add(what, adapters.Checked, "a key that is not there finds nothing", "")
 	case odata.Denied:
-		f.contract.Add("right to read "+f.set, adapters.Differs, odata.Said(v), f.role())
+		f.contract.Add("right to read "+f.set, adapters.Differs, odata.VendorMessage(v), f.role())
 	case odata.Absent:
-		f.contract.Add("table "+f.set, adapters.Differs, odata.Said(v),
+		f.contract.Add("table "+f.set, adapters.Differs, odata.VendorMessage(v),
 			"correct settings.table: it is the entity set name of the table, such as acme_ledgerlines, and neither its logical nor its display name")
-		return false, odata.Completed()
+		return false, odata.VerifyOK()
 	case odata.Unclear: // a column that is missing; the definition says which
-		f.contract.Add(what, adapters.Assumed, odata.Said(v), "")
+		f.contract.Add(what, adapters.Assumed, odata.VendorMessage(v), "")
 	default:
 		return false, v
 	}
-	return true, odata.Completed()
+	return true, odata.VerifyOK()
 }
 
 func (f *verification) role() string {
@@ -97,7 +97,7 @@ func (f *verification) role() string {
 func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) {
 	path := "EntityDefinitions?$select=LogicalName,EntitySetName,Privileges&$filter=EntitySetName%20eq%20'" + f.set + "'" +
 		"&$expand=Keys($select=KeyAttributes,EntityKeyIndexStatus),Attributes($select=LogicalName,AttributeType,IsValidForCreate,IsValidForUpdate,IsSecured)"
-	a, standing, v := f.send.Ask(ctx, f.conn, latest, path)
+	a, standing, v := f.send.Query(ctx, f.conn, latest, path)
 	var tables []definition
 	switch standing {
 	case odata.Answered:
@@ -112,10 +112,10 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 	if i < 0 {
 		found := "the vendor shows no definition of it"
 		if standing != odata.Answered {
-			found = odata.Said(v)
+			found = odata.VendorMessage(v)
 		}
 		f.unknown(found, "check settings.table, and give the application user a role that may read the definitions of tables, columns and keys; or compare them with docs/vendors.md by hand")
-		return true, odata.Completed()
+		return true, odata.VerifyOK()
 	}
 	f.table = tables[i]
 	f.contract.Add("table "+f.set, adapters.Checked, "logical name "+f.table.LogicalName, "")
@@ -123,7 +123,7 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 		return false, v
 	}
 	f.alternateKey()
-	return true, odata.Completed()
+	return true, odata.VerifyOK()
 }
 
 // unknown adds what a definition would have shown.
@@ -151,7 +151,7 @@ func (f *verification) columns(ctx context.Context) classify.Verdict {
 		check.What = "column " + name
 		f.contract.Checks = append(f.contract.Checks, check)
 	}
-	return odata.Completed()
+	return odata.VerifyOK()
 }
 
 // typed are the properties that only columns of a type have.
@@ -171,7 +171,7 @@ func (f *verification) details(ctx context.Context, suffixes []string) (map[stri
 	}
 	out := make(map[string]detail)
 	for _, name := range types {
-		a, standing, v := f.send.Ask(ctx, f.conn, latest, fmt.Sprintf(
+		a, standing, v := f.send.Query(ctx, f.conn, latest, fmt.Sprintf(
 			"EntityDefinitions(LogicalName='%s')/Attributes/Microsoft.Dynamics.CRM.%sAttributeMetadata?$select=LogicalName,%s", f.table.LogicalName, name, typed[name]))
 		switch standing {
 		case odata.Answered:
@@ -186,7 +186,7 @@ func (f *verification) details(ctx context.Context, suffixes []string) (map[stri
 			return nil, v
 		}
 	}
-	return out, odata.Completed()
+	return out, odata.VerifyOK()
 }
 
 // column checks one column. a is nil if the table has none of the name.
@@ -253,7 +253,7 @@ func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
 	found := "the vendor does not show it"
 	if len(names) == len(needed) && f.user != "" {
 		list, _ := json.Marshal(names)
-		a, standing, v := f.send.Ask(ctx, f.conn, latest,
+		a, standing, v := f.send.Query(ctx, f.conn, latest,
 			"systemusers("+f.user+")/Microsoft.Dynamics.CRM.RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@p)?@p="+url.QueryEscape(string(list)))
 		switch standing {
 		case odata.Answered:
@@ -268,14 +268,14 @@ func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
 					f.contract.Add(n.what, adapters.Differs, "privilege "+p.Name+" is missing", f.role())
 				}
 			}
-			return true, odata.Completed()
+			return true, odata.VerifyOK()
 		case odata.Failed:
 			return false, v
 		}
-		found = odata.Said(v)
+		found = odata.VendorMessage(v)
 	}
 	for _, n := range needed {
 		f.contract.Add(n.what, adapters.Assumed, found, f.role())
 	}
-	return true, odata.Completed()
+	return true, odata.VerifyOK()
 }

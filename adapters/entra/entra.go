@@ -68,7 +68,7 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 	held := t.held[key]
 	t.mu.Unlock()
 	if held != nil && time.Until(held.Expiry) > expiryMargin {
-		c.Used(held.AccessToken)
+		c.AddSecret(held.AccessToken)
 		return held.AccessToken, true, success
 	}
 
@@ -93,7 +93,7 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 			return "", false, verdictOf(r.Err)
 		}
 		got := r.Val.(*oauth2.Token)
-		c.Used(got.AccessToken)
+		c.AddSecret(got.AccessToken)
 		return got.AccessToken, false, success
 	}
 }
@@ -124,7 +124,7 @@ func config(c *adapters.Conn, scope string) (*clientcredentials.Config, *classif
 	}
 	for _, name := range []string{"tenantId", "clientId"} {
 		if c.Settings[name] == "" {
-			v := adapters.Fault(classify.Configuration, "settings."+name, "the integration has no setting "+name)
+			v := classify.NewVerdict(classify.Configuration, "settings."+name, "the integration has no setting "+name)
 			return nil, &v
 		}
 	}
@@ -158,7 +158,7 @@ func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.
 	case err != nil:
 		return nil, err
 	case len(token.AccessToken) > redact.MaxSecret:
-		return nil, refusedError{adapters.Fault(classify.InvalidResponse, "token:size",
+		return nil, refusedError{classify.NewVerdict(classify.InvalidResponse, "token:size",
 			fmt.Sprintf("the access token has %d bytes; at most %d are masked wherever they come back, so a longer one is not used", len(token.AccessToken), redact.MaxSecret))}
 	case token.Expiry.IsZero():
 		token.Expiry = time.Now().Add(expiryMargin + time.Minute) // no expires_in: use it briefly
@@ -207,5 +207,5 @@ func verdictOf(err error) classify.Verdict {
 		v.Message = "token endpoint: " + v.Message
 		return v
 	}
-	return adapters.Fault(classify.InvalidResponse, "token:response", "token endpoint: the answer holds no usable token")
+	return classify.NewVerdict(classify.InvalidResponse, "token:response", "token endpoint: the answer holds no usable token")
 }

@@ -99,7 +99,7 @@ func FuzzLookUps(f *testing.F) {
 	f.Add("' or 1 eq 1 or x eq '", "&$top=1#")
 	f.Add("100%+1", "æ\x00")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		for _, r := range LookUps("rows", "k", "k", [][]string{{a, b}}) {
+		for _, r := range LookupRequests("rows", "k", "k", [][]string{{a, b}}) {
 			u, err := url.Parse(r.Path)
 			if err != nil {
 				t.Fatal(err)

@@ -252,7 +252,7 @@ func Respond(a adapters.Answer, v classify.Verdict) (adapters.Response, classify
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Accepted(a), v
+	return adapters.ResponseOf(a), v
 }
 
 // Summary names a request in one line, without its keys and values.

@@ -45,23 +45,23 @@ func standingOf(v classify.Verdict) Standing {
 	return Failed
 }
 
-// Said is what the vendor said, for [adapters.Check.Found]: neither masked nor cut.
-func Said(v classify.Verdict) string {
+// VendorMessage is what the vendor said, for [adapters.Check.Found]: neither masked nor cut.
+func VendorMessage(v classify.Verdict) string {
 	if v.HTTPStatus == 0 {
 		return v.Message
 	}
 	return strings.TrimSuffix(fmt.Sprintf("HTTP %d: %s", v.HTTPStatus, v.Message), ": ")
 }
 
-// Completed is the verdict of a verification that came to its end.
-func Completed() classify.Verdict {
+// VerifyOK is the verdict of a verification that came to its end.
+func VerifyOK() classify.Verdict {
 	return classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "verify:asked"}
 }
 
-// Verified makes the steps of a verification, each of which adds to the contract and
+// RunSteps makes the steps of a verification, each of which adds to the contract and
 // says whether the next one makes sense. If the vendor could not be asked there is no
 // contract: half of one would be taken for the whole.
-func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(context.Context) (more bool, v classify.Verdict)) (adapters.Contract, classify.Verdict) {
+func RunSteps(ctx context.Context, contract *adapters.Contract, steps ...func(context.Context) (more bool, v classify.Verdict)) (adapters.Contract, classify.Verdict) {
 	for _, step := range steps {
 		more, v := step(ctx)
 		if v.Class != classify.Success {
@@ -71,13 +71,13 @@ func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(co
 			break
 		}
 	}
-	return *contract, Completed()
+	return *contract, VerifyOK()
 }
 
-// Ask makes a GET request about the contract.
-func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
+// Query makes a GET request about the contract.
+func (s Sender) Query(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
 	a, v := s.Send(ctx, c, classify.Read, http.MethodGet, path, h, nil)
-	v = adapters.WithoutEffect(v)
+	v = adapters.LookupVerdict(v)
 	return a, standingOf(v), v
 }
 
@@ -91,21 +91,21 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 	case Failed:
 		return nil, v.WithEffect("", false), false
 	default:
-		contract.Add("token", adapters.Differs, Said(v),
+		contract.Add("token", adapters.Differs, VendorMessage(v),
 			"check the settings tenantId and clientId and the credential clientSecret: Entra ID issues no token for them")
-		return nil, Completed(), false
+		return nil, VerifyOK(), false
 	}
-	a, standing, v := s.Ask(ctx, c, h, path)
+	a, standing, v := s.Query(ctx, c, h, path)
 	switch standing {
 	case Answered:
 		contract.Add("token", adapters.Checked, "accepted", "")
 		return a.Body, v, true
 	case Denied:
-		contract.Add("token", adapters.Differs, Said(v), remedy)
-		return nil, Completed(), false
+		contract.Add("token", adapters.Differs, VendorMessage(v), remedy)
+		return nil, VerifyOK(), false
 	case Absent:
-		contract.Add("address", adapters.Differs, Said(v), "check the integration's baseURL: nothing answers "+path+" there")
-		return nil, Completed(), false
+		contract.Add("address", adapters.Differs, VendorMessage(v), "check the integration's baseURL: nothing answers "+path+" there")
+		return nil, VerifyOK(), false
 	}
 	return nil, v, false
 }
@@ -114,7 +114,7 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 // to have. ignored says that records came back that have another one: the filter
 // was passed over.
 func (s Sender) Sample(ctx context.Context, c *adapters.Conn, h http.Header, path, column, selected, value string) (ignored bool, standing Standing, v classify.Verdict) {
-	a, standing, v := s.Ask(ctx, c, h, LookUps(path, column, selected, [][]string{{value}})[0].Path)
+	a, standing, v := s.Query(ctx, c, h, LookupRequests(path, column, selected, [][]string{{value}})[0].Path)
 	if standing != Answered {
 		return false, standing, v
 	}

@@ -137,6 +137,6 @@ func TestBodiesThatCanBeReadInTwoWays(t *testing.T) {
 		p, err := Adapter{}.Describe(adapters.Call, []byte(body))
 		require.NoError(t, err)
 		require.Equal(t, adapters.Readback, p.Guard, body)
-		require.Equal(t, "A", p.Sought[0].Key)
+		require.Equal(t, "A", p.Lookup[0].Key)
 	}
 }

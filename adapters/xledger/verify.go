@@ -49,12 +49,12 @@ func hows(f adapters.Form) map[string]string {
 // (GraphQL, October 2021, §4), and both look-ups are made, for something that is not
 // there. A server without introspection answers these at least, and what the
 // mutation needs is assumed.
-func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	defer c.For(limits.Lookup)()
 	var contract adapters.Contract
 	body, err := request("query{__typename}")
 	if err != nil {
-		return contract, adapters.Fault(classify.Internal, "verify:request", err.Error())
+		return contract, classify.NewVerdict(classify.Internal, "verify:request", err.Error())
 	}
 	_, v := post(ctx, c, classify.Read, body)
 	switch {

@@ -79,8 +79,8 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 	switch op {
 	case adapters.Ping:
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
 		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(sought))}, err
 	}
 	q, err := parse(body)
@@ -107,7 +107,7 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 	if len(ids) > MaxNodes {
 		return p, fmt.Errorf("inputs: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
-	return adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
+	return adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Lookup: ids}, nil
 }
 
 // name cuts a name, which is ASCII, to what a line has room for.
@@ -117,24 +117,24 @@ func name(s string) string { return s[:min(len(s), 110)] }
 func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	p, err := x.Describe(op, body)
 	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 	}
 	switch op {
 	case adapters.Ping:
 		body = ping
 	case adapters.Call:
 	default: // a look-up's keys are no GraphQL
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
-	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Sought)) {
-		v = adapters.Fault(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
+	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Lookup)) {
+		v = classify.NewVerdict(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
 		v.HTTPStatus, v.Effect = a.Status, classify.Open
 	}
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Accepted(a), v
+	return adapters.ResponseOf(a), v
 }
 
 // namesEach reports whether the answer to an import that asks for its edges has one

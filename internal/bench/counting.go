@@ -18,7 +18,7 @@ import (
 )
 
 // counting compares invocations that are counted, admitted and watched with the
-// same ones of a worker without ledger, budget, breakers and observer: in turn,
+// same ones of a worker without ledger, budget, circuit breakers and observer: in turn,
 // in one process.
 func counting(ctx context.Context, s *servers) error {
 	stack, c, pool, err := s.connect(ctx, 4)

@@ -18,7 +18,7 @@ import (
 
 // A storm: of 200 invocations of one organization, 90 % fail at each attempt.
 // Without limits the vendor would see 20 + 180×4 = 740 requests. The budget
-// pays for (500 + successes)/5 retries, and breakers only make it less.
+// pays for (500 + successes)/5 retries, and circuit breakers only make it less.
 //
 // Another organization is unharmed meanwhile: each of its invocations succeeds
 // with its first attempt.

@@ -43,7 +43,7 @@ func cancel(t *testing.T, run client.WorkflowRun) {
 }
 
 // An invocation that is cancelled while it waits for its next attempt ends
-// without it, with the rows of those before, and tells who waits.
+// without it, with the rows of those before, and notifies whoever waits.
 func TestCancelBetweenAttempts(t *testing.T) {
 	startWorker(t)
 	in := newTenant(t, patient).ping("xledger-main")
@@ -74,7 +74,7 @@ func TestCancelBetweenAttempts(t *testing.T) {
 }
 
 // Whenever an invocation is cancelled, each attempt has its row and the row
-// tells what became of it.
+// reports what became of it.
 func TestCancelAtAnyTime(t *testing.T) {
 	startWorker(t)
 	var all []activities.Invocation

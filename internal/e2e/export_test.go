@@ -311,7 +311,7 @@ func TestExportWorkerKilled(t *testing.T) {
 	b.fault(sandbox.Rule{Times: 1, DripMS: 1000}) // it has acted, and answers very slowly
 	b.fault(sandbox.Rule{Times: 1, Hang: true})   // it has not acted and never answers
 	run := b.start(t, b.input(t, "2026-10"))
-	// mutations tells whether so many chunks have been taken.
+	// mutations reports whether so many chunks have been taken.
 	mutations := func(n int) func() bool {
 		return func() bool {
 			found := queryStrings(t, "SELECT DISTINCT chunk::text FROM ledgerline.export_entries WHERE organization_id = $1 AND state IN ('sent', 'exported')", b.id)
@@ -336,7 +336,7 @@ func TestExportWorkerKilled(t *testing.T) {
 }
 
 // An outage that outlasts an invocation defers the run; credentials that are
-// refused end it, and a retry goes on from there.
+// refused end it, and a retry continues from there.
 func TestExportDeferredAndFailed(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
@@ -431,7 +431,7 @@ func TestExportTakenOver(t *testing.T) {
 }
 
 // A period whose source cannot be read fails with the remedy; when that is
-// mended, its retry exports what it would have.
+// fixed, its retry exports what it would have.
 func TestExportSourceMended(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)

@@ -134,7 +134,7 @@ func reached(in activities.Invocation) []sandbox.LogEntry {
 }
 
 // startWorker starts a worker process and ends it with the test. It does not
-// watch integrations unless told to: tests count the requests at the vendors.
+// watch integrations unless asked to: tests count the requests at the vendors.
 func startWorker(t *testing.T, args ...string) *devstack.Process {
 	t.Helper()
 	return startWorkerEnv(t, nil, args...)

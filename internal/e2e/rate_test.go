@@ -72,7 +72,7 @@ func TestRate(t *testing.T) {
 	require.LessOrEqual(t, float64(n+1), end.Sub(first).Seconds()*perSecond+burst(perSecond))
 }
 
-// A limit of concurrency holds over all workers, whatever becomes of them: of
+// A concurrency limit holds over all workers, whatever becomes of them: of
 // the one that makes the attempts, too. Waiting for it uses up neither an
 // attempt's time nor the invocation's budget of four seconds.
 func TestConcurrency(t *testing.T) {

@@ -21,12 +21,12 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// recording says which histories are to be made anew: invoke, export, or 1 for
-// all. A history stays as it is unless its workflow may no longer go on with it.
+// recording says which histories are to be recorded again: invoke, export, or 1 for
+// all. A history stays as it is unless its workflow may no longer continue with it.
 var recording = os.Getenv("RECORD")
 
 // TestRecordHistories writes the histories that package workflows replays. It
-// runs only when they are to be made anew: RECORD=1 go test ./internal/e2e.
+// runs only when they are to be recorded again: RECORD=1 go test ./internal/e2e.
 func TestRecordHistories(t *testing.T) {
 	switch recording {
 	case "":

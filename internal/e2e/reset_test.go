@@ -56,7 +56,7 @@ func idle(t *testing.T) {
 }
 
 // A run that is reset while a chunk is at the vendor replays the claim of the run
-// before. It has to claim anew, and asks for what one has sent: nothing is
+// before. It has to claim again, and asks for what one has sent: nothing is
 // sent twice, and everything arrives.
 func TestExportReset(t *testing.T) {
 	startWorker(t)

@@ -131,7 +131,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	b.requireOnce(t, 4)
 }
 
-// An integration that lacks a setting for exports is not told so by a million
+// An integration that lacks a setting for exports does not learn so from a million
 // rejected entries.
 func TestExportNeedsSettings(t *testing.T) {
 	startWorker(t)

@@ -48,7 +48,7 @@ type Rule struct {
 	// with "Data-Access-Intent: ReadWrite" for what there is, and never lag then.
 	Stale bool      `json:"stale,omitempty"`
 	AsOf  time.Time `json:"asOf,omitzero"`
-	// LookUp makes a look-up's answer a false one: see [Partial].
+	// Lookup makes a look-up's answer a false one: see [Partial].
 	Lookup string `json:"lookup,omitempty"`
 
 	DelayMS    int    `json:"delayMs,omitempty"`    // before anything happens

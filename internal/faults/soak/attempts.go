@@ -14,15 +14,15 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// told is a run's history.
-type told struct {
+// runHistory is a run's history.
+type runHistory struct {
 	workflowID, runID string
 	status            enums.WorkflowExecutionStatus
 	events            []*history.HistoryEvent
 }
 
 // histories reads every run's history.
-func (s *soak) histories(ctx context.Context) (all []told, err error) {
+func (s *soak) histories(ctx context.Context) (all []runHistory, err error) {
 	var token []byte
 	for {
 		page, err := s.temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: "WorkflowType = '" + workflows.SyncName + "'", NextPageToken: token})
@@ -30,7 +30,7 @@ func (s *soak) histories(ctx context.Context) (all []told, err error) {
 			return nil, err
 		}
 		for _, e := range page.GetExecutions() {
-			h := told{workflowID: e.GetExecution().GetWorkflowId(), runID: e.GetExecution().GetRunId(), status: e.GetStatus()}
+			h := runHistory{workflowID: e.GetExecution().GetWorkflowId(), runID: e.GetExecution().GetRunId(), status: e.GetStatus()}
 			it := s.temporal.GetWorkflowHistory(ctx, h.workflowID, h.runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 			for it.HasNext() {
 				event, err := it.Next()
@@ -50,7 +50,7 @@ func (s *soak) histories(ctx context.Context) (all []told, err error) {
 // invocation is what a history says of one.
 type invocation struct {
 	in       activities.Invocation
-	run      *told
+	run      *runHistory
 	attempts int  // 0 if the history does not say
 	ok       bool // the last one succeeded
 	closed   bool
@@ -59,7 +59,7 @@ type invocation struct {
 
 // invocations finds the calls in a history. The number of the last attempt
 // stands in the event of its start, which Temporal writes when the call is over.
-func (t *told) invocations() (all map[int64]*invocation) {
+func (t *runHistory) invocations() (all map[int64]*invocation) {
 	all = make(map[int64]*invocation)
 	for _, e := range t.events {
 		switch a := e.Attributes.(type) {
@@ -103,7 +103,7 @@ type logRow struct {
 
 // attempts compares the rows of attempts with the histories and the sandbox's
 // log: each failed attempt has its row, once, and there is no other.
-func (s *soak) attempts(ctx context.Context, histories []told) error {
+func (s *soak) attempts(ctx context.Context, histories []runHistory) error {
 	rows, err := rowsOf[logRow](ctx, s, `SELECT organization_id, integration_id, correlation_id, attempt_number, coalesce(error_class, ''), error_kind,
 		coalesce(total_attempts, 0), workflow_id FROM ledgerline.integration_run_logs ORDER BY correlation_id, attempt_number, run_started_at`)
 	if err != nil {

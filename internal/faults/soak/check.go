@@ -194,7 +194,7 @@ type auditRow struct {
 	Finished                           bool
 }
 
-// audit computes what each closed export's row says anew, from the source.
+// audit computes again, from the source, what each closed export's row says.
 func (s *soak) audit(ctx context.Context, lines []line) error {
 	rows, err := rowsOf[auditRow](ctx, s, `SELECT organization_id, integration_id, export_id, period, status, workflow_id, coalesce(sha256, ''),
 		entries_total, entries_exported, entries_rejected, entries_unknown, amounts, coalesce(error_class, ''), finished_at IS NOT NULL

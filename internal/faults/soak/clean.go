@@ -21,7 +21,7 @@ import (
 
 // clean looks for secrets everywhere, for entries' texts where they have no
 // place, and for what a worker must never say.
-func (s *soak) clean(ctx context.Context, histories []told) error {
+func (s *soak) clean(ctx context.Context, histories []runHistory) error {
 	secrets := map[string]string{"an access token": "sandbox."} // the beginning of each
 	maps.Copy(secrets, s.stack.Secrets())
 	texts := make(map[string]string)

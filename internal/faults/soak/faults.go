@@ -305,7 +305,7 @@ func (s *soak) asked(vendor string) (n int) {
 	return n
 }
 
-// where tells how far a round's run is.
+// where says how far a round's run is.
 func (s *soak) where(ctx context.Context, r *round) string {
 	var row string
 	err := s.admin.QueryRow(ctx, `SELECT b::text FROM ledgerline.bufdir_export_audit_log b WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL`,

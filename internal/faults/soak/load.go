@@ -32,7 +32,7 @@ type vendor struct {
 	credentials map[string]integrations.Ref
 	secret      string // the credential's value
 	tokens      bool   // the vendor wants access tokens, which can be revoked
-	late        bool   // it tells of some faults later
+	late        bool   // it reports some errors later
 	journal     bool   // entries wait in a journal until somebody posts it; each book has one of its own
 
 	send, look   sandbox.Match  // a chunk that is sent, and one that is looked up

@@ -15,7 +15,7 @@
 //	unknown = 0 once every failed export has been retried
 //	rows of failed attempts = failed attempts, each once, numbered 1 to n
 //
-// and each audit row agrees with amounts and a SHA-256 that are computed anew
+// and each audit row agrees with amounts and a SHA-256 that are computed again
 // from the source, went one way, and no secret stands anywhere.
 //
 // Everything is drawn from a seed: the same seed makes the same entries and the

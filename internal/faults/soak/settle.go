@@ -97,7 +97,7 @@ func (s *soak) quiet(ctx context.Context) {
 	}
 }
 
-// revive starts an export again whose workflow is no more.
+// revive starts an export again whose workflow has ended.
 func (s *soak) revive(ctx context.Context, e stored) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
 	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {

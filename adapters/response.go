@@ -45,8 +45,8 @@ func passable(a Answer) (json.RawMessage, *Omitted) {
 	return nil, Omit(a.Body, TooLarge)
 }
 
-// Accepted is the response of an adapter whose answer is the vendor's.
-func Accepted(a Answer) Response {
+// ResponseOf is the response of an adapter whose answer is the vendor's.
+func ResponseOf(a Answer) Response {
 	r := Response{Status: a.Status}
 	r.Body, r.Omitted = passable(a)
 	return r
