@@ -247,9 +247,9 @@ func (r *run) arranged(k *task) {
 		require.NoError(r.w.t, k.result(&out))
 		p.Fitted(p.Fit(r.item), out, r.item)
 	default:
-		var halved bool
-		require.NoError(r.w.t, k.result(&halved))
-		p.Halved(p.Split(r.item), halved)
+		var out activities.SplitResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Halved(p.Split(r.item), out.Halved)
 	}
 }
 
