@@ -46,7 +46,7 @@ var cuts = map[string]string{
 	"classify.graphQLErrorOf":                      "an empty list",
 	"classify.Table.lookupRaw":                     "without the quotes",
 	"classify.CanonicalCode":                       "the prefix of a number",
-	"classify.Policy.Delay":                        "a hash",
+	"classify.Policy.NextDelay":                    "a hash",
 	"classify.members":                             "a value, whole",
 	"classify.elements":                            "a value, whole",
 	"classify.unquote":                             "without the quotes",

@@ -86,7 +86,7 @@ type Adapter interface {
 	// Vendor describes the vendor, the same every time.
 	Vendor() Vendor
 
-	// Plan checks a request. Its error is a fault of the request itself
+	// Describe checks a request. Its error is one of the request itself
 	// (malformed body, forbidden path): permanent, and no call is made.
 	Describe(op Operation, body []byte) (Description, error)
 
@@ -124,7 +124,7 @@ type Exporter interface {
 	// are not in it.
 	References(entries []Entry, answer Response) map[string]string
 
-	// LateErrors asks what the vendor found faulty after accepting it, since a
+	// LateErrors asks what the vendor found wrong after accepting it, since a
 	// time. A vendor that refuses at once or not at all answers with none, and is
 	// not called.
 	LateErrors(ctx context.Context, c *Conn, since time.Time) ([]LateError, classify.Verdict)
@@ -171,7 +171,7 @@ type Sought struct {
 // Found is what a vendor has under one key. The answer to [LookUp] is an object
 // of these by key; a key that is not at the vendor is not in it.
 type Found struct {
-	Count     int    `json:"count"`               // more than 1: it is there twice
+	Count     int    `json:"count"`               // more than 1: a duplicate
 	Reference string `json:"reference,omitempty"` // the vendor's own name of it
 	Amount    string `json:"amount,omitempty"`    // decimal, as the vendor writes it; "" if it does not say
 	// Elsewhere: there is no record under the key, but one that may be it, such as
@@ -179,7 +179,7 @@ type Found struct {
 	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
-// LateError is something that a vendor accepted and found faulty later.
+// LateError is something that a vendor accepted and found wrong later.
 type LateError struct {
 	Reference string    // the vendor's name of the entry
 	Message   string    // not redacted
@@ -205,7 +205,7 @@ type Conn struct {
 	CorrelationID string            // UUID v4, sent in the header that the vendor knows
 
 	Purpose limits.Purpose       // of the requests that follow; "" is an attempt
-	Count   func(limits.Purpose) // told of each request that the vendor may bill; may be nil
+	Count   func(limits.Purpose) // called for each request that the vendor may bill; may be nil
 
 	secrets []string
 	masker  *redact.Redactor // of them; nil until it is needed

@@ -28,7 +28,7 @@ const (
 	// decompression.
 	MaxAnswer = 4 << 20
 	// MaxBody is the largest body that is passed on, in bytes once it is
-	// encoded, see [Passable]. A Temporal result may be 2 MB; the attempt trail
+	// encoded, see [passable]. A Temporal result may be 2 MB; the attempt trail
 	// and the envelope need the rest.
 	MaxBody = 1 << 20
 	// MaxRequest is the largest request body that is sent, in bytes.
@@ -58,7 +58,7 @@ type ClientOptions struct {
 // only public addresses (checked on the address that is dialled, so that a
 // name cannot be rebound after the check), TLS 1.2 or later, no proxy, no
 // redirect, no cookie, at most 64 KB of response headers and [MaxAnswer] of body.
-// It makes each request once; what happened is told by a verdict.
+// It makes each request once; a verdict says what happened.
 //
 // Writes have connections of their own, over HTTP/1.1: no byte of a write leaves
 // after its deadline, none is sent a second time, and when a write is given up,
@@ -172,7 +172,7 @@ func (r Request) unsent(v classify.Verdict) classify.Verdict {
 }
 
 // Answer is what came back. Its body may be larger than what is passed on: see
-// [Passable].
+// [passable].
 type Answer struct {
 	Status int
 	Header http.Header
@@ -219,8 +219,8 @@ var errEarly = errors.New("malformed HTTP response: it came before the request w
 // write makes a write. A kept connection may have ended while it was idle: if
 // that is noticed before a byte of the request was written, the request is made
 // once more, on a connection that is new.
-func (c *Client) write(ctx context.Context, r Request) seen {
-	try := func(over *http.Client) (seen, *sending) {
+func (c *Client) write(ctx context.Context, r Request) httpResult {
+	try := func(over *http.Client) (httpResult, *sending) {
 		s := newSending(ctx)
 		x := exchange(httptrace.WithClientTrace(ctx, s.trace()), over, r, s)
 		unsent, refused := s.stop()
@@ -240,8 +240,8 @@ func (c *Client) write(ctx context.Context, r Request) seen {
 	return x
 }
 
-// seen is what came of a request.
-type seen struct {
+// httpResult is what came of a request.
+type httpResult struct {
 	err    error // there is no answer
 	unsent bool  // a write, and no byte of it left
 
@@ -252,10 +252,10 @@ type seen struct {
 }
 
 // exchange sends a request and reads its answer. s is the try of a write.
-func exchange(ctx context.Context, over *http.Client, r Request, s *sending) seen {
+func exchange(ctx context.Context, over *http.Client, r Request, s *sending) httpResult {
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL.String(), bytes.NewReader(r.Body))
 	if err != nil {
-		return seen{err: fmt.Errorf("%w: %w", errRequest, err)}
+		return httpResult{err: fmt.Errorf("%w: %w", errRequest, err)}
 	}
 	req.Header = r.Header.Clone()
 	if s != nil {
@@ -263,10 +263,10 @@ func exchange(ctx context.Context, over *http.Client, r Request, s *sending) see
 	}
 	resp, err := over.Do(req)
 	if err != nil {
-		return seen{err: err}
+		return httpResult{err: err}
 	}
 	defer resp.Body.Close()
-	x := seen{status: resp.StatusCode, header: resp.Header}
+	x := httpResult{status: resp.StatusCode, header: resp.Header}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return x // what follows is the bare connection, and reading it knows no deadline
 	}
@@ -278,7 +278,7 @@ func exchange(ctx context.Context, over *http.Client, r Request, s *sending) see
 }
 
 // judge says what a request came to.
-func judge(r Request, x seen) (Answer, classify.Verdict) {
+func judge(r Request, x httpResult) (Answer, classify.Verdict) {
 	if x.err != nil {
 		return Answer{}, failed(r, x.err, x)
 	}
@@ -308,7 +308,7 @@ func judge(r Request, x seen) (Answer, classify.Verdict) {
 // effect goes by what the sockets wrote alone. An error's type or text proves
 // nothing: a refused certificate may be the vendor's answer to a request, and a
 // malformed answer is quoted in its error.
-func failed(r Request, err error, x seen) classify.Verdict {
+func failed(r Request, err error, x httpResult) classify.Verdict {
 	v := classify.Err(bare(err))
 	switch {
 	case errors.Is(err, errRequest):

@@ -194,7 +194,7 @@ func TestExporters(t *testing.T) {
 	})
 }
 
-// All faults of entries come at once, and none repeats what stands in them.
+// All errors of entries come at once, and none repeats what stands in them.
 func TestFaultyEntries(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 12, "3000")
@@ -214,7 +214,7 @@ func TestFaultyEntries(t *testing.T) {
 			entries[i].Text = strings.Repeat("lang tekst ", 1000)
 		}
 		if _, err = b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries); b.name != businesscentral.Name { // it cuts texts
-			require.ErrorContains(t, err, "send fewer entries", "too large is a fault of the chunk, which is halved then")
+			require.ErrorContains(t, err, "send fewer entries", "too large is an error of the chunk, which is halved then")
 		}
 	})
 }
@@ -277,7 +277,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// A look-up tells those that are there from the others.
+// A look-up distinguishes those that are there from the others.
 func TestPartlyThere(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 60, "3000")

@@ -84,7 +84,7 @@ func TestFindWithoutItsSecondPage(t *testing.T) {
 		"another page":  {sandbox.Rule{Status: 200, Body: `{"value":[{"acme_key":"x"}],"data":{"glImportItems":{"edges":[{"node":{"extIdentifier":"x"}}],"pageInfo":{"hasNextPage":false}}}}`}, classify.Untrusted},
 	}
 	everyLookUp(t, func(t *testing.T, b books, entries []adapters.Entry) {
-		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, LookUp: sandbox.SecondPageMissing, Times: 2})
+		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Lookup: sandbox.SecondPageMissing, Times: 2})
 		_, v := b.ask(t, entries)
 		require.Equal(t, classify.ServerError, v.Kind, v.Message)
 		for name, f := range failures {
@@ -120,7 +120,7 @@ func TestFindWithATokenThatEnds(t *testing.T) {
 // then those that it does not show prove nothing.
 func TestFindWithoutItsFilter(t *testing.T) {
 	everyLookUp(t, func(t *testing.T, b books, entries []adapters.Entry) {
-		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, LookUp: sandbox.FilterIgnored})
+		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Lookup: sandbox.FilterIgnored})
 		for _, sought := range [][]adapters.Entry{entries, vouchers("C", 2, "3000"), vouchers("C", 60, "3000")} {
 			_, v := b.ask(t, sought)
 			require.Equal(t, classify.Untrusted, v.Kind, v.Message)
@@ -336,8 +336,8 @@ func TestBusinessCentralPosted(t *testing.T) {
 			require.Empty(t, found[left[0].Key].Elsewhere)
 			require.NotEmpty(t, found[left[2].Key].Elsewhere)
 
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, PathContains: "generalLedgerEntries"}, LookUp: sandbox.FilterIgnored})
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, BodyContains: "generalLedgerEntries"}, LookUp: sandbox.FilterIgnored})
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, PathContains: "generalLedgerEntries"}, Lookup: sandbox.FilterIgnored})
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, BodyContains: "generalLedgerEntries"}, Lookup: sandbox.FilterIgnored})
 			_, v = b.ask(t, vouchers("D", n, "3000"))
 			require.Equal(t, classify.Untrusted, v.Kind, v.Message)
 			require.Contains(t, v.Message, "not asked for")
@@ -466,7 +466,7 @@ func TestFindChangesNothing(t *testing.T) {
 	everyLookUp(t, func(t *testing.T, b books, entries []adapters.Entry) {
 		before := b.Effects()
 		for _, how := range []string{sandbox.Partial, sandbox.Empty, sandbox.FilterIgnored, sandbox.SecondPageMissing} {
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, LookUp: how, Times: 1})
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Lookup: how, Times: 1})
 			b.ask(t, entries)
 		}
 		require.Equal(t, before, b.Effects())

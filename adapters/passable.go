@@ -31,10 +31,10 @@ func Omit(body []byte, why Reason) *Omitted {
 	return &Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: why}
 }
 
-// Passable returns an answer's body as [Response] holds it, or what stands for
+// passable returns an answer's body as [Response] holds it, or what stands for
 // it. The limit, [MaxBody], is on the encoded form: in a payload a < takes six
 // bytes, and so does a control character in a text.
-func Passable(a Answer) (json.RawMessage, *Omitted) {
+func passable(a Answer) (json.RawMessage, *Omitted) {
 	body := JSON(a.Body)
 	if !utf8.Valid(body) {
 		body = bytes.ToValidUTF8(body, []byte("\ufffd"))
@@ -48,7 +48,7 @@ func Passable(a Answer) (json.RawMessage, *Omitted) {
 // Accepted is the response of an adapter whose answer is the vendor's.
 func Accepted(a Answer) Response {
 	r := Response{Status: a.Status}
-	r.Body, r.Omitted = Passable(a)
+	r.Body, r.Omitted = passable(a)
 	return r
 }
 

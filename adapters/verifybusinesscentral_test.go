@@ -277,7 +277,7 @@ func TestVerifyIgnoredFilter(t *testing.T) {
 	for name, what := range map[string]string{dataverse.Name: "look-up in acme_ledgerlines", businesscentral.Name: "look-up in the journal's lines"} {
 		b := newBooks(t, name)
 		b.sent(t, vouchers("A", 4, "3000"))
-		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: name, Method: http.MethodGet}, LookUp: sandbox.FilterIgnored})
+		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: name, Method: http.MethodGet}, Lookup: sandbox.FilterIgnored})
 		contract, v := b.Exporter.(adapters.Verifier).Verify(t.Context(), b.conn(), adapters.Wanted{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		differs := contract.Differing()

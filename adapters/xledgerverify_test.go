@@ -98,7 +98,7 @@ func TestXledgerVerifyAnswers(t *testing.T) {
 		"no types":                   {sandbox.Rule{Match: sandbox.Match{BodyContains: "__type(name"}, Status: http.StatusBadRequest, Body: refused}, classify.Success, "schema", adapters.Assumed},
 		"items refused":              {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Status: http.StatusOK, Body: refused}, classify.Success, "look-up of import items by extIdentifier", adapters.Differs},
 		"errors refused":             {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItemErrors"}, Status: http.StatusForbidden, Body: refused}, classify.Success, "look-up of import errors", adapters.Assumed},
-		"the filter is ignored":      {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, LookUp: sandbox.FilterIgnored}, classify.Success, "look-up of import items by extIdentifier", adapters.Differs},
+		"the filter is ignored":      {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Lookup: sandbox.FilterIgnored}, classify.Success, "look-up of import items by extIdentifier", adapters.Differs},
 		"unavailable":                {sandbox.Rule{Status: http.StatusServiceUnavailable}, classify.Transient, "", ""},
 		"throttled at the schema":    {sandbox.Rule{Match: sandbox.Match{BodyContains: "__schema"}, Status: http.StatusTooManyRequests}, classify.Transient, "", ""},
 		"unavailable at the look-up": {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Status: http.StatusServiceUnavailable}, classify.Transient, "", ""},

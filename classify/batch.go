@@ -17,7 +17,7 @@ import (
 
 // oDataBatch judges a JSON $batch answer: {"responses": [{"id", "status",
 // "headers", "body"}]}. IDs may be null, so parts go by their position; a part
-// with status 204 has no body (docs/vendors.md#sources).
+// with status 204 has no body (docs/vendors.md#businesscentral-api).
 func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) Verdict {
 	if !isArray(responses) {
 		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
@@ -65,10 +65,10 @@ func part(s Seen, entry json.RawMessage) Seen {
 // part's failure and leaves the decision to that one.
 func ofParts(parts []Verdict, outer Verdict) Verdict {
 	causes := slices.DeleteFunc(slices.Clone(parts), func(v Verdict) bool { return v.HTTPStatus == http.StatusFailedDependency })
-	if len(causes) == 0 || Worst(causes).Class == Success {
+	if len(causes) == 0 || worstOf(causes).Class == Success {
 		causes = parts
 	}
-	worst := Worst(causes)
+	worst := worstOf(causes)
 	v := worst
 	v.Parts = parts
 	if worst.Class == Success {
@@ -94,7 +94,7 @@ func isMultipart(h http.Header) bool {
 // each part is an HTTP response, or a change set of them. There are none if the
 // answer failed as a whole. Without Prefer: odata.continue-on-error the outer
 // status is the failing part's and the body is multipart all the same
-// (docs/vendors.md#sources).
+// (docs/vendors.md#dataverse-api).
 func multiparts(s Seen, body []byte, codes Table) []Verdict {
 	parts, err := readParts(s, body, values(s.Header, "Content-Type")[0], codes, 2)
 	if err == nil && !s.Truncated && len(parts) > 0 {
@@ -111,7 +111,7 @@ func multiparts(s Seen, body []byte, codes Table) []Verdict {
 	return append(parts, cut)
 }
 
-// maxParts is more than any vendor allows in a batch (docs/vendors.md#sources: 1,000).
+// maxParts is more than any vendor allows in a batch (docs/vendors.md#dataverse-api: 1,000).
 const maxParts = 1100
 
 var errParts = errors.New("more parts than a batch can have")

@@ -17,13 +17,13 @@ import (
 // Err decides what an error of a call without a response means. It is total:
 // any error has a verdict, and nil is a success.
 //
-// The rules are docs/vendors.md#sources. The effect is that of a write whose
+// The rules are docs/vendors.md#http2-errors. The effect is that of a write whose
 // bytes may have left: [Open], unless the vendor said that it did not process
 // the request. That none left, and that it was no write, is for the caller to
-// add, who has seen it; the type of an error does not tell. Nor is an error
+// add, who has seen it; the type of an error does not say. Nor is an error
 // after the head of a response one of these: there the effect is Open.
 //
-// An error that no rule matches is a network fault: a capped retry does no harm,
+// An error that no rule matches is a network error: a capped retry does no harm,
 // and its rule "error:other" shows in the log that one is missing.
 func Err(err error) Verdict {
 	if err == nil {

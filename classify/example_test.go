@@ -9,7 +9,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// Xledger throttles inside HTTP 200; only the code tells.
+// Xledger throttles inside HTTP 200; only the code says so.
 func ExampleResponse() {
 	v := classify.Response(classify.Seen{
 		Op: classify.Write, Status: http.StatusOK, Received: time.Now(),

@@ -31,7 +31,7 @@ func EnsureMonitor(ctx context.Context, c client.Client, organization, integrati
 }
 
 // ReportObservations hands what traffic showed to an integration's monitor, and starts the
-// monitor if it is not running.
+// monitor if it is not running. It is what package traffic calls a Report.
 func ReportObservations(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
 	return signalMonitor(ctx, c, organization, integration, workflows.ObservedSignal, seen)
 }

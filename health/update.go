@@ -10,10 +10,3 @@ type Update struct {
 	ProbeInterval time.Duration `json:"probeInterval,omitempty"` // 0: no probe is due
 	NextProbeAt   time.Time     `json:"nextProbeAt,omitzero"`
 }
-
-// Lasts reports whether the last observation shows trouble that has lasted so long
-// that people must hear of it; see [Record.Lasts].
-func (u Update) Lasts() bool {
-	n := len(u.Observations)
-	return n > 0 && u.Record.Lasts(u.Observations[n-1])
-}

@@ -3,7 +3,7 @@
 // references by which it names its secrets.
 //
 // A file is YAML and strict. Everything that is wrong with it is reported at
-// once, each fault with line, column and what would be right, because the one
+// once, each error with line, column and what would be right, because the one
 // who reads it is about to fix it. Secrets never stand in a file: it names them
 // as env:NAME or file:NAME, and only the worker that makes a call reads them.
 //
@@ -54,13 +54,13 @@ type ExportSettings struct {
 	Dimensions map[string]string `json:"dimensions,omitempty"` // ours to the vendor's field, and no others; "" leaves one out
 	Currencies []string          `json:"currencies,omitempty"` // that the vendor takes; nil is NOK
 
-	IsolateRequests *int `json:"isolateRequests,omitempty"` // that a run may spend on finding refused vouchers; nil is [DefaultIsolateRequests]
+	IsolateRequests *int `json:"isolateRequests,omitempty"` // that a run may spend on finding refused vouchers; nil is [defaultIsolateRequests]
 	EqualRefusals   int  `json:"equalRefusals,omitempty"`   // so many vouchers refused for one reason end a run that has had nothing accepted; 0 is [DefaultEqualRefusals]
 }
 
 // What an export does about refusals unless its file says otherwise.
 const (
-	DefaultIsolateRequests = 500
+	defaultIsolateRequests = 500
 	DefaultEqualRefusals   = 16
 )
 
@@ -69,7 +69,7 @@ func (e ExportSettings) Isolating() int {
 	if e.IsolateRequests != nil {
 		return *e.IsolateRequests
 	}
-	return DefaultIsolateRequests
+	return defaultIsolateRequests
 }
 
 // ContractFile identifies what of an integration's file the contract with its

@@ -22,20 +22,20 @@ func (p *parser) schedule(n *yaml.Node, at string) *Schedule {
 	cron, byCron := m["cron"]
 	switch _, preset := m["every"]; {
 	case preset && byCron:
-		p.fault(cron, at+".cron", "stands beside every; want one of the two")
+		p.errorf(cron, at+".cron", "stands beside every; want one of the two")
 	case byCron:
 		p.cron(n, m, at, s)
 	case preset:
 		p.preset(n, m, at, s)
 	default:
-		p.fault(n, at+".every", "missing; want every (daily, weekly or monthly) or cron")
+		p.errorf(n, at+".every", "missing; want every (daily, weekly or monthly) or cron")
 	}
 	s.PeriodRule = p.oneOf(n, m, at, "period", "day", "week", "month")
 	s.Overlap = p.oneOf(n, m, at, "overlap", "buffer_all", "buffer_one", "skip")
 	s.TimeZone = DefaultTimeZone
 	if value, node := p.text(n, m, at, "timeZone", false); node != nil {
 		if _, err := zones.Load(value); err != nil {
-			p.fault(node, at+".timeZone", "%v", err)
+			p.errorf(node, at+".timeZone", "%v", err)
 		}
 		s.TimeZone = value
 	}
@@ -54,7 +54,7 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 	if value, node := p.text(n, m, at, "at", true); node != nil {
 		t, err := time.Parse("15:04", value)
 		if err != nil {
-			p.fault(node, at+".at", "%q; want a time of day in quotes such as \"06:30\"", clip(value))
+			p.errorf(node, at+".at", "%q; want a time of day in quotes such as \"06:30\"", clip(value))
 		}
 		s.Hour, s.Minute = t.Hour(), t.Minute()
 	}
@@ -72,11 +72,11 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 	case s.Every == "monthly" && err == nil && number >= 1 && number <= 28:
 		s.Day = number
 	case s.Every == "weekly":
-		p.fault(node, at+".day", "%q; want a day of the week such as monday", clip(value))
+		p.errorf(node, at+".day", "%q; want a day of the week such as monday", clip(value))
 	case s.Every == "monthly":
-		p.fault(node, at+".day", "%q; want a day from 1 to 28, which every month has", clip(value))
+		p.errorf(node, at+".day", "%q; want a day from 1 to 28, which every month has", clip(value))
 	case s.Every == "daily":
-		p.fault(node, at+".day", "a daily schedule has none")
+		p.errorf(node, at+".day", "a daily schedule has none")
 	}
 }
 
@@ -84,11 +84,11 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 func (p *parser) cron(n *yaml.Node, m map[string]*yaml.Node, at string, s *Schedule) {
 	for _, name := range []string{"at", "day"} {
 		if node, ok := m[name]; ok {
-			p.fault(node, at+"."+name, "belongs to every; a cron says it itself")
+			p.errorf(node, at+"."+name, "belongs to every; a cron says it itself")
 		}
 	}
 	if _, ok := m["period"]; !ok {
-		p.fault(n, at+".period", "missing; want day, week or month: which one before it a firing exports")
+		p.errorf(n, at+".period", "missing; want day, week or month: which one before it a firing exports")
 	}
 	value, node := p.text(n, m, at, "cron", true)
 	if node == nil {
@@ -96,7 +96,7 @@ func (p *parser) cron(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sched
 	}
 	s.Cron = strings.Join(strings.Fields(value), " ")
 	if _, err := parseCron(s.Cron); err != nil {
-		p.fault(node, at+".cron", "%q: %v", clip(value), err)
+		p.errorf(node, at+".cron", "%q: %v", clip(value), err)
 	}
 }
 
@@ -107,7 +107,7 @@ func (p *parser) oneOf(parent *yaml.Node, m map[string]*yaml.Node, at, name stri
 		return ""
 	}
 	if !slices.Contains(words, value) {
-		p.fault(node, join(at, name), "%q%s; want %s", clip(value), didYouMean(value, words), strings.Join(words, ", "))
+		p.errorf(node, join(at, name), "%q%s; want %s", clip(value), didYouMean(value, words), strings.Join(words, ", "))
 		return ""
 	}
 	return value
@@ -127,10 +127,10 @@ func (p *parser) duration(parent *yaml.Node, m map[string]*yaml.Node, at, name s
 	d, err := time.ParseDuration(value)
 	switch {
 	case err != nil:
-		p.fault(node, join(at, name), "%q is not a duration; want a number with a unit, s, m or h, from %s", clip(value), bounds)
+		p.errorf(node, join(at, name), "%q is not a duration; want a number with a unit, s, m or h, from %s", clip(value), bounds)
 		return 0
 	case d < least || d > most:
-		p.fault(node, join(at, name), "%s; want %s", clip(value), bounds)
+		p.errorf(node, join(at, name), "%s; want %s", clip(value), bounds)
 		return 0
 	}
 	return d

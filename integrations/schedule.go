@@ -23,16 +23,16 @@ type Schedule struct {
 	PeriodRule     string        `json:"period,omitempty"`  // day, week, month: the one that was over; "" follows from Every
 	Overlap        string        `json:"overlap,omitempty"` // buffer_all (""), buffer_one, skip: when a run is still going
 	CatchUp        time.Duration `json:"catchUp,omitempty"` // how far back missed firings are made up for; 0 is [DefaultCatchUp]
-	WarmUp         time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [DefaultWarmUp], [NoWarmUp] is never
-	DriftThreshold time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [DefaultDrift]
+	WarmUp         time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [defaultWarmUp], [NoWarmUp] is never
+	DriftThreshold time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [defaultDriftThreshold]
 }
 
 // Defaults of a [Schedule]. A file that writes one out is stored without it, so
 // that both mean, and compare, the same.
 const (
-	DefaultCatchUp = 30 * 24 * time.Hour
-	DefaultWarmUp  = 30 * time.Second
-	DefaultDrift   = 5 * time.Minute
+	DefaultCatchUp        = 30 * 24 * time.Hour
+	defaultWarmUp         = 30 * time.Second
+	defaultDriftThreshold = 5 * time.Minute
 )
 
 // NoWarmUp is [Schedule.WarmUp] where a file says 0s: 0 is the default in what
@@ -46,11 +46,11 @@ const DefaultTimeZone = "Europe/Oslo"
 func (s Schedule) CatchUpWindow() time.Duration { return cmp.Or(s.CatchUp, DefaultCatchUp) }
 
 // WarmUpLead is how long before its time the vendor is warmed up; 0 is never.
-func (s Schedule) WarmUpLead() time.Duration { return max(0, cmp.Or(s.WarmUp, DefaultWarmUp)) }
+func (s Schedule) WarmUpLead() time.Duration { return max(0, cmp.Or(s.WarmUp, defaultWarmUp)) }
 
 // DriftThresholdOrDefault is how late a run may start without an alert.
 func (s Schedule) DriftThresholdOrDefault() time.Duration {
-	return cmp.Or(s.DriftThreshold, DefaultDrift)
+	return cmp.Or(s.DriftThreshold, defaultDriftThreshold)
 }
 
 // OverlapRule is what happens to a firing while a run is still going:
@@ -92,7 +92,7 @@ func (s Schedule) canonical() Schedule {
 	if s.Overlap == "buffer_all" {
 		s.Overlap = ""
 	}
-	for d, standard := range map[*time.Duration]time.Duration{&s.CatchUp: DefaultCatchUp, &s.WarmUp: DefaultWarmUp, &s.DriftThreshold: DefaultDrift} {
+	for d, standard := range map[*time.Duration]time.Duration{&s.CatchUp: DefaultCatchUp, &s.WarmUp: defaultWarmUp, &s.DriftThreshold: defaultDriftThreshold} {
 		if *d == standard {
 			*d = 0
 		}

@@ -28,7 +28,7 @@ func TestClientSecretExpires(t *testing.T) {
 		`""`:           "x.yaml:12:63: integrations[1].settings.clientSecretExpires: want a text of 1 to 256 characters",
 		"[2027-01-31]": "a list; want a text",
 		"~":            "nothing; want a text",
-		"2027-01-31, clientSecretExpires: 2028-01-31": "stands here twice",
+		"2027-01-31, clientSecretExpires: 2028-01-31": "duplicate field (first on line",
 		"2027-01-31, clientSecretExpire: 2028-01-31":  "did you mean clientSecretExpires?",
 	} {
 		_, err := parse(value)

@@ -6,12 +6,12 @@
 //	          purpose, and knows how much of the month's quota is used
 //	Budget    bounds the retries of an organization at a vendor's host, so that
 //	          an outage cannot multiply the load
-//	Breakers  stop calling a vendor that fails every time, and let one attempt
+//	Breakers  circuit breakers: stop calling a vendor that fails every time, and let one attempt
 //	          through after a while to see whether it is back
 //
 // Each holds what one worker process has seen. The ledger's counts are handed
 // to the database in batches that can be repeated without harm, and come back
-// as the totals of all workers; budget and breakers are never shared: each
+// as the totals of all workers; budget and circuit breakers are never shared: each
 // process bounds what it does itself.
 //
 // The package is pure: no I/O and no clock; the time is always an argument.
@@ -36,7 +36,7 @@ const (
 	Readback Purpose = "readback" // what became of a write whose answer was lost
 	Probe    Purpose = "probe"    // whether the vendor is there
 	Token    Purpose = "token"    // an access token
-	Lookup   Purpose = "lookup"   // proving an export, and faults the vendor found later
+	Lookup   Purpose = "lookup"   // proving an export, and errors the vendor found later
 	WarmUp   Purpose = "warmup"   // before a scheduled run
 )
 

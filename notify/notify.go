@@ -1,5 +1,8 @@
-// Package notify is what people are told of trouble: the causes, the message
-// that each becomes, and the two ways in which it is sent.
+// Package notify decides what people are notified of, and sends it.
+//
+// Whoever sees something that people may have to know reports an [Event];
+// [Event.Notifications] says which notifications follow, by one table. Each has a
+// [Cause], a [Message] says it in words, and two ways lead to its receivers.
 //
 // The one idea: a message is made of facts, never of text that somebody else
 // wrote. A [Notification] has fields for names, periods, times, counts and the
@@ -9,9 +12,9 @@
 // who may.
 //
 // [Webhook.Send] and [MailServer.Send] make one attempt each and say what came
-// of it in a [Result]. They do not try again and keep nothing: when to try
-// again is Temporal's, and who was told is the database's. Every attempt at one
-// notification has the same ID, so that a receiver who gets it twice can tell.
+// of it in a [Result]. They do not try again and store nothing: when to try
+// again is Temporal's, and who was notified is the database's. Every attempt at
+// one notification has the same ID, so that a receiver recognises a duplicate.
 package notify
 
 import (
@@ -27,7 +30,7 @@ import (
 	"github.com/ledgerline/ledgerline/expiry"
 )
 
-// Cause is why people are told. It is stored and public.
+// Cause is why people are notified. It is stored and public.
 type Cause string
 
 // The causes.
@@ -107,7 +110,7 @@ type Secret struct {
 }
 
 // Earlier is what came within an hour after the cause's last notification and
-// was not told by itself.
+// was suppressed.
 type Earlier struct {
 	Count        int      `json:"count"`
 	Integrations []string `json:"integrations"` // at most [MaxNames]
@@ -123,13 +126,13 @@ var (
 	nameWord   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 )
 
-// Validate reports all that keeps a notification from being told. Its errors
+// Validate reports all that keeps a notification from being queued. Its errors
 // never repeat a value: one in the wrong place may be a secret.
 func (n Notification) Validate() error {
-	var faults []error
+	var wrong []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf("notification: "+format, args...))
+			wrong = append(wrong, fmt.Errorf("notification: "+format, args...))
 		}
 	}
 	known := slices.Contains(Causes(), n.Cause)
@@ -145,7 +148,7 @@ func (n Notification) Validate() error {
 	}
 	check(len(n.Facts.Others) <= MaxNames, "%d further integrations; want at most %d", len(n.Facts.Others), MaxNames)
 	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord.MatchString(s) }), "a further integration is not a name")
-	return errors.Join(faults...)
+	return errors.Join(wrong...)
 }
 
 // Result is what came of one attempt to send.

@@ -10,9 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/notify"
 )
 
 // OverlapError is returned by [ClaimExport] for a period that another one of the same
@@ -168,46 +166,13 @@ func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exp
 			return err
 		}
 		closed = found[0]
-		if tag.RowsAffected() == 0 || closed.Trigger == exports.ByAdopting {
-			return nil // it was closed, and people were notified, before; or it says nothing of the vendor
+		if tag.RowsAffected() == 0 {
+			return nil // it was closed, and reported, before
 		}
-		return tellOfExport(ctx, tx, closed)
+		_, err = report(ctx, tx, exportEvent(closed))
+		return err
 	})
 	return closed, err
-}
-
-// tellOfExport queues what people should know of an export that has just been
-// closed.
-func tellOfExport(ctx context.Context, tx pgx.Tx, e exports.Export) error {
-	if _, err := UpdateIncidents(ctx, tx, e.OrganizationID, e.IntegrationID); err != nil {
-		return err
-	}
-	kind := classify.Kind(e.ErrorCode)
-	for _, n := range []struct {
-		cause notify.Cause
-		so    bool
-	}{
-		{notify.Credentials, kind.Signal() == classify.SignalRefused},
-		{notify.Rejected, e.Rejected > 0},
-		{notify.Faulted, e.LateErrors > 0},
-		{notify.Unsent, e.Unsent() > 0 && kind != classify.Cancelled && kind.Signal() != classify.SignalRefused},
-	} {
-		if !n.so {
-			continue
-		}
-		tell := Notify
-		if n.cause == notify.Credentials { // an incident, whose end is told
-			tell = OpenIncident
-		}
-		_, err := tell(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
-			ErrorKind: kind, ExportID: &e.ID, Period: e.Period,
-			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.LateErrors, Unsent: e.Unsent()},
-		}})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // LateErrorsSince is since when a vendor is to be asked for late faults: since the

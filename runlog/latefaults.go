@@ -44,12 +44,10 @@ func RecordLateErrors(ctx context.Context, db Beginner, organization, integratio
 		}
 		for _, f := range of {
 			concerned += f.Entries
-			if f.Export == asking {
-				continue
-			}
-			_, err := Notify(ctx, tx, Notification{OrganizationID: organization, IntegrationID: integration, Cause: notify.Faulted, Facts: notify.Facts{
-				ExportID: &f.Export, Period: f.Period, Entries: &notify.Entries{Faulted: int(f.Entries)},
-			}})
+			_, err := report(ctx, tx, notify.Event{
+				Kind: notify.LateErrorsFound, OrganizationID: organization, IntegrationID: integration, Pending: f.Export == asking,
+				Facts: notify.Facts{ExportID: &f.Export, Period: f.Period, Entries: &notify.Entries{Faulted: int(f.Entries)}},
+			})
 			if err != nil {
 				return err
 			}

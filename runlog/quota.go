@@ -9,6 +9,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // AddUsage stores a batch of counts in one statement, for all organizations in
@@ -54,19 +55,27 @@ func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (t
 	return totals, err
 }
 
-// RecordQuotaWarning calls tell unless some worker has told of this threshold of the month and
-// its limit before, and records it in the same transaction. If tell fails, or the worker
-// dies in it, the threshold is told again.
-func RecordQuotaWarning(ctx context.Context, db Beginner, t limits.Total, percent int, tell func(pgx.Tx) error) error {
-	return InOrganization(ctx, db, t.Organization, func(tx pgx.Tx) error {
+// RecordQuotaWarning records that a threshold of the month's requests was
+// reached, and reports it in the same transaction. It returns false if some
+// worker has recorded this threshold of the month and its limit before. After an
+// error, record it again.
+func RecordQuotaWarning(ctx context.Context, db Beginner, w limits.Warning) (recorded bool, err error) {
+	err = InOrganization(ctx, db, w.Organization, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent, monthly)
-			VALUES ($1, $2, to_date($3, 'YYYY-MM'), $4, $5) ON CONFLICT DO NOTHING`, t.Organization, t.Integration, t.Month, percent, t.Quota.Monthly)
-		if err != nil || tag.RowsAffected() == 0 {
+			VALUES (@organization_id, @integration_id, to_date(@month, 'YYYY-MM'), @percent, @monthly) ON CONFLICT DO NOTHING`, pgx.StrictNamedArgs{
+			"organization_id": w.Organization, "integration_id": w.Integration, "month": w.Month, "percent": w.Percent, "monthly": w.Quota.Monthly,
+		})
+		if recorded = err == nil && tag.RowsAffected() == 1; !recorded {
 			return err
 		}
-		return tell(tx)
+		_, err = report(ctx, tx, notify.Event{
+			Kind: notify.QuotaReached, OrganizationID: w.Organization, IntegrationID: w.Integration,
+			Facts: notify.Facts{Quota: &notify.Quota{Month: w.Month, Used: w.Requests, Limit: w.Quota.Monthly, Percent: w.Percent}},
+		})
+		return err
 	})
+	return recorded && err == nil, err
 }
 
 // UsageRow is what an integration has used in a month.

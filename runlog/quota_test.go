@@ -1,13 +1,11 @@
 package runlog_test
 
 import (
-	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
@@ -79,27 +77,37 @@ func TestUsage(t *testing.T) {
 	require.Equal(t, []runlog.QueueLease{{IntegrationID: intA}}, queues, "calls may still wait there")
 }
 
-// A threshold is told once, by whoever is first, and again if telling failed.
-func TestWarn(t *testing.T) {
+// A threshold is recorded once, by whoever is first, together with its
+// notification, and again if that could not be stored.
+func TestQuotaWarningOnce(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
 	total := limits.Total{Organization: organization, Integration: integration, Month: "2026-11", Quota: limits.Quota{Monthly: 100, WarnAt: 80}}
-	told := 0
-	fails := errors.New("nobody listens")
-	warn := func(percent int, err error) error {
-		return runlog.RecordQuotaWarning(t.Context(), b.worker, total, percent, func(pgx.Tx) error { told++; return err })
+	notifications := func() (n int) {
+		t.Helper()
+		require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT count(*) + coalesce(sum(suppressed), 0) FROM ledgerline.notifications WHERE integration_id = $1`, integration).Scan(&n))
+		return n
 	}
-	require.ErrorIs(t, warn(80, fails), fails)
-	require.NoError(t, warn(80, nil))
-	require.NoError(t, warn(80, nil))
-	require.Equal(t, 2, told)
-	require.NoError(t, warn(100, nil))
-	require.Equal(t, 3, told)
+	warn := func(percent int) (recorded bool) {
+		t.Helper()
+		recorded, err := runlog.RecordQuotaWarning(t.Context(), b.worker, limits.Warning{Total: total, Percent: percent})
+		require.NoError(t, err)
+		return recorded
+	}
+	b.withoutNotifications(t, func() {
+		recorded, err := runlog.RecordQuotaWarning(t.Context(), b.worker, limits.Warning{Total: total, Percent: 80})
+		require.ErrorContains(t, err, "42501")
+		require.False(t, recorded)
+	})
+	require.True(t, warn(80))
+	require.False(t, warn(80))
+	require.Equal(t, 1, notifications())
+	require.True(t, warn(100))
+	require.Equal(t, 2, notifications())
 	total.Quota.Monthly = 200
-	for range 2 {
-		require.NoError(t, warn(80, nil))
-	}
-	require.Equal(t, 4, told, "80 % of another limit is another threshold")
+	require.True(t, warn(80), "80 % of another limit is another threshold")
+	require.False(t, warn(80))
+	require.Equal(t, 3, notifications())
 }
 
 // A worker process leaves a row behind; the next one removes old ones.

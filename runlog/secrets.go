@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // SecretExpiries is what a worker found out about an integration's secrets. It has
@@ -52,12 +53,12 @@ WHERE organization_id = $1 AND integration_id = $2 AND credential = $3 AND expir
 ON CONFLICT (organization_id, integration_id, credential, expires_at) DO UPDATE SET days = excluded.days, warned_at = now()
 WHERE w.days > excluded.days`
 
-// RecordSecretExpiries stores when an integration's secrets end. It calls notify for each
-// threshold that is reached, unless some worker has for this threshold or a
-// nearer one of the same end, and records it in the same transaction: if notify
-// fails, or the worker dies in it, the next look notifies.
-func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries, notify func(pgx.Tx, SecretWarning) error) error {
-	return InOrganization(ctx, db, s.OrganizationID, func(tx pgx.Tx) error {
+// RecordSecretExpiries stores when an integration's secrets end, and reports in the
+// same transaction each threshold that is reached, unless some worker has for this
+// threshold or a nearer one of the same end. It returns what it reported. After an
+// error, the next look reports.
+func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries) (reached []SecretWarning, err error) {
+	err = InOrganization(ctx, db, s.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, endlessSecrets, s.OrganizationID, s.IntegrationID, s.Endless, s.At); err != nil {
 			return err
 		}
@@ -66,7 +67,6 @@ func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries, no
 				return err
 			}
 		}
-		var due []SecretWarning
 		for _, k := range s.Known {
 			days, ok := k.Due(s.At)
 			if !ok {
@@ -77,16 +77,24 @@ func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries, no
 				return err
 			}
 			if tag.RowsAffected() == 1 {
-				due = append(due, SecretWarning{s.OrganizationID, s.IntegrationID, s.At, k, days})
+				reached = append(reached, SecretWarning{s.OrganizationID, s.IntegrationID, s.At, k, days})
 			}
 		}
-		for _, w := range due { // last, since those who notify of one cause wait for each other
-			if err := notify(tx, w); err != nil {
+		for _, w := range reached { // last, since reports of one cause wait for each other
+			_, err := report(ctx, tx, notify.Event{
+				Kind: notify.SecretExpires, OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, OccurredAt: w.At,
+				Facts: notify.Facts{Secret: &notify.Secret{Credential: w.Credential, Source: w.Source, ExpiresAt: w.ExpiresAt, Days: w.Days}},
+			})
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return reached, nil
 }
 
 // secretEnds returns the secrets of an organization's integrations whose end is

@@ -2,12 +2,14 @@ package runlog_test
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 func texts[T ~string](list []T) (out []string) {
@@ -21,6 +23,7 @@ func texts[T ~string](list []T) (out []string) {
 func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
+	incidents := slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool { return c.Effect() != notify.OpensIncident })
 	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
 	for _, c := range []struct {
 		table, constraint string
@@ -32,6 +35,10 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		{"export_entries", "effect_is_known", effects},
 		{"write_claims", "effect_is_known", effects},
 		{"integration_run_logs", "effect_is_known", effects},
+		{"schedule_ticks", "result_is_known", texts(exports.TickResults)},
+		{"notification_deliveries", "state_is_known", texts(notify.DeliveryStates)},
+		{"notifications", "cause_is_known", texts(notify.Causes())},
+		{"incidents", "cause_has_an_end", texts(incidents)},
 	} {
 		var definition string
 		err := b.admin.QueryRow(t.Context(), `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = ('ledgerline.' || $1)::regclass AND conname = $2`,

@@ -119,7 +119,7 @@ func waitForOpen(ctx workflow.Context, in SyncInput, p *exports.Progress, d time
 
 // sleepDeferred lets the run wait for its vendor: a durable timer, visible on its row.
 func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) error {
-	err := runUntilDone(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), p.Export, nil)
+	err := runUntilDone(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), activities.DeferInput{Export: p.Export}, nil)
 	if err != nil {
 		return err
 	}
@@ -153,10 +153,10 @@ func arrange(ctx workflow.Context, p *exports.Progress, item exports.Item) error
 // halve has the database halve a refused chunk, or reject its only voucher.
 func halve(ctx workflow.Context, p *exports.Progress, s *exports.Split) error {
 	durable, _ := workflow.NewDisconnectedContext(ctx)
-	var halved bool
-	err := runUntilDone(durable, activities.SplitName, "refused: find the voucher", activities.SplitInput{Export: p.Export, Split: *s}, &halved)
+	var r activities.SplitResult
+	err := runUntilDone(durable, activities.SplitName, "refused: find the voucher", activities.SplitInput{Export: p.Export, Split: *s}, &r)
 	if err == nil {
-		p.Halved(s, halved)
+		p.Halved(s, r.Halved)
 	}
 	return err
 }

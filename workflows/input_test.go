@@ -104,7 +104,7 @@ func TestHostileInvocations(t *testing.T) {
 // attempt makes one, as a workflow would that does not check its input.
 func attempt(b *bench, in activities.Invocation) error {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(b.acts.Call)
 	_, err := env.ExecuteActivity(b.acts.Call, in)
@@ -132,7 +132,7 @@ func TestInputAgainstTheIntegration(t *testing.T) {
 			b := newBench(t)
 			b.sandbox.Script(sandbox.Rule{Status: http.StatusServiceUnavailable})
 			labels := make(map[string]bool)
-			b.acts.Observe = func(in activities.Invocation, _ activities.Attempt) { labels[in.AdapterName] = true }
+			b.observe = func(in activities.Invocation, _ activities.Attempt) { labels[in.AdapterName] = true }
 			in := b.invocation()
 			c.change(&in)
 			out := b.run(t, in)
@@ -152,7 +152,7 @@ func TestInputAgainstTheIntegration(t *testing.T) {
 // the test.
 func environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	workflows.Register(env, &activities.Activities{})
@@ -247,7 +247,7 @@ func TestHostileMonitors(t *testing.T) {
 		m.gone = true
 		env := environment(t)
 		env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) {})
-		env.RegisterActivityWithOptions(m.acts.Inspect, activity.RegisterOptions{Name: activities.InspectName, DisableAlreadyRegisteredCheck: true})
+		env.RegisterActivityWithOptions(m.activities(t).Inspect, activity.RegisterOptions{Name: activities.InspectName, DisableAlreadyRegisteredCheck: true})
 		env.ExecuteWorkflow(workflows.MonitorName, workflows.MonitorInput{OrganizationID: m.organization, IntegrationID: m.integration,
 			Resume: &workflows.MonitorProgress{Record: health.Record{State: health.Healthy}}})
 		require.NoError(t, env.GetWorkflowError(), "it looked, and there is no such integration")

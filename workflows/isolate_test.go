@@ -107,7 +107,7 @@ func (x *plan) do(arg any, into any) {
 	switch a := arg.(type) {
 	case activities.SplitInput:
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.rejected[v] = a.Reason
 			}
@@ -166,9 +166,9 @@ func arrangeBy(do func(arg, result any), p *exports.Progress, item exports.Item)
 		do(activities.FitInput{Fit: fit}, &out)
 		p.Fitted(fit, out, item)
 	default:
-		split, halved := p.Split(item), false
-		do(activities.SplitInput{Split: *split}, &halved)
-		p.Halved(split, halved)
+		split, out := p.Split(item), activities.SplitResult{}
+		do(activities.SplitInput{Split: *split}, &out)
+		p.Halved(split, out.Halved)
 	}
 }
 

@@ -153,7 +153,7 @@ func (m *monitor) next(now time.Time) (at time.Time, act func(workflow.Context, 
 // last.
 func (m *monitor) inspect(ctx workflow.Context) error {
 	var w activities.InspectResult
-	if err := runUntilDone(ctx, activities.InspectName, "read the integration", m.targetNow(ctx), &w); err != nil {
+	if err := runUntilDone(ctx, activities.InspectName, "read the integration", activities.InspectInput{Target: m.targetNow(ctx)}, &w); err != nil {
 		return err
 	}
 	m.learn(ctx, w)
@@ -215,7 +215,7 @@ func (m *monitor) probe(ctx workflow.Context, planned time.Time) error {
 	}
 	m.Record = m.Record.ProbeSent(planned)
 	if err == nil {
-		m.learn(ctx, p.Watched)
+		m.learn(ctx, p.Inspected)
 	} // else there was no worker or no database, or a worker was lost: it shows nothing
 	switch {
 	case m.Integration.Gone:

@@ -31,12 +31,13 @@ func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, 
 	if err := validKey(k); err != nil {
 		return s, notValid(err)
 	}
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, k).Get(ctx, &s); err != nil {
+	var delivered activities.DeliverResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, activities.DeliverInput{Key: k}).Get(ctx, &delivered)
+	if s = delivered.Status; err != nil {
 		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, State: s}, nil)
-	return s, err
+	return s, runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
 }
 
 // deliverOptions give an attempt, which takes at most 10 s, 20 s with what is around it,

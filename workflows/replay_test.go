@@ -38,7 +38,7 @@ func TestReplay(t *testing.T) {
 		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
 		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
 		r.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
-		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
+		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
 	}
 }
 
@@ -70,6 +70,6 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Monitor(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.MonitorName})
-		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
+		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
 	}
 }

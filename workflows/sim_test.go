@@ -280,7 +280,7 @@ func (x *sim) do(arg any, into any) {
 	case activities.SplitInput:
 		x.logf("split %d into %d keep=%v", a.Chunk, a.Into, a.Keep)
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.check(x.alone[v], "voucher %d rejected, never refused alone: %s", v, a.Reason)
 				x.check(x.refused[v] != "", "voucher %d rejected and fine", v)
@@ -400,9 +400,9 @@ func (x *sim) run(n, resets int, can bool) {
 			break
 		}
 		if f.Split != nil {
-			var halved bool
-			x.do(activities.SplitInput{Split: *f.Split}, &halved)
-			p.Halved(f.Split, halved)
+			var r activities.SplitResult
+			x.do(activities.SplitInput{Split: *f.Split}, &r)
+			p.Halved(f.Split, r.Halved)
 		}
 	}
 	p.Finish()

@@ -122,9 +122,9 @@ func syncAsOwner(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncR
 		}
 	}
 	p.Finish()
-	var result SyncResult
-	err := runUntilDone(durable, activities.CloseName, "close", p.Export, &result.Export)
-	return result, err
+	var closed activities.CloseResult
+	err := runUntilDone(durable, activities.CloseName, "close", activities.CloseInput{Export: p.Export}, &closed)
+	return SyncResult{Export: closed.Export}, err
 }
 
 // resume takes over from the run before this one in the chain, which continued as new.
@@ -158,7 +158,9 @@ func begin(ctx workflow.Context, in SyncInput, p *exports.Progress) (result Sync
 		return SyncResult{AlreadyExported: true, Export: claimed.Export}, false, err
 	}
 	*p = exports.Progress{Export: claimed.Export}
-	err = runUntilDone(durable, activities.PlanName, "plan", p.Export, &p.Plan)
+	var planned activities.PlanResult
+	err = runUntilDone(durable, activities.PlanName, "plan", activities.PlanInput{Export: p.Export}, &planned)
+	p.Plan = planned.Plan
 	if why := configurationError(err); why != "" {
 		p.Fail(classify.Permanent, classify.Configuration, why)
 	} else if err != nil {

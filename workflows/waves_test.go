@@ -61,9 +61,9 @@ func (w *world) makes(t require.TestingT) *exports.Progress {
 			break
 		}
 		if f.Split != nil {
-			var halved bool
-			w.do(activities.SplitInput{Split: *f.Split}, &halved)
-			p.Halved(f.Split, halved)
+			var r activities.SplitResult
+			w.do(activities.SplitInput{Split: *f.Split}, &r)
+			p.Halved(f.Split, r.Halved)
 		}
 	}
 	p.Finish()

@@ -290,7 +290,7 @@ type checker struct {
 	worlds []*world
 }
 
-// errStop ends a check that cannot go on.
+// errStop ends a check that cannot continue.
 var errStop = errors.New("stop")
 
 func (c *checker) errorf(format string, args ...any) {

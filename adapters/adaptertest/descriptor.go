@@ -42,7 +42,7 @@ func descriptor(c *checker) {
 		must(validHost.MatchString(host) && adapters.CheckURL(v.Name, v.Hosts, u, nil) == nil, "Hosts: %q is no name that can be called", host)
 	}
 	must(len(v.Credentials) > 0, "Credentials: missing; who may be called without a secret?")
-	must(distinct(v.Credentials), "Credentials: one is there twice")
+	must(distinct(v.Credentials), "Credentials: a duplicate")
 	for _, name := range v.Credentials {
 		must(validKey.MatchString(name), "Credentials: %q: want a name such as clientSecret", name)
 		must(c.s.Credentials[name] != "", "Credentials: Subject has none with the name %q", name)
@@ -54,7 +54,7 @@ func descriptor(c *checker) {
 		must(!s.Required || !s.ForExport, "Settings: %s is required always and for exports", s.Name)
 		must(s.Want != "" || s.Pattern == nil && !s.ForExport, "Settings: %s does not say what it should look like", s.Name)
 	}
-	must(distinct(names), "Settings: one is there twice")
+	must(distinct(names), "Settings: a duplicate")
 	must(v.Codes.Name == v.Name, "Codes: the table's name is %q, and the vendor's %q", v.Codes.Name, v.Name)
 	must(slices.Contains([]classify.Dialect{classify.GraphQL, classify.OData, classify.OAuth}, v.Codes.Dialect), "Codes: dialect %q is not known", v.Codes.Dialect)
 	for code, rule := range v.Codes.Codes {
@@ -78,7 +78,7 @@ func (c *checker) terms(v adapters.Vendor, a adapters.Adapter, must func(bool, s
 	}
 	must(2 <= x.Default && x.Default <= x.Entries, "Export: Default is %d; want 2 (a voucher has two lines) to Entries, which is %d", x.Default, x.Entries)
 	must(x.Entries < adapters.MaxKeys, "Export: Entries is %d; all of a request and one that is known to be there are asked for at once: want less than %d", x.Entries, adapters.MaxKeys)
-	must(distinct(x.Dimensions), "Export: a dimension is there twice")
+	must(distinct(x.Dimensions), "Export: a duplicate dimension")
 	_, settings := c.s.Connect("http://127.0.0.1:1")
 	body, err := exporter.ExportBody(adapters.Form{Settings: settings}, c.entries("d", 2))
 	if err != nil {

@@ -56,7 +56,7 @@ func (c *checker) lostPage(w *world, sought []adapters.Sought, at int) {
 		{"an array", lie{answer: &Answer{Status: 200, Body: "[]"}}, ""},
 		{"an answer that is cut off", lie{how: cutBody, after: 20, rewrite: same}, classify.Network},
 	} {
-		w.wire.lie(func(s seen) *lie {
+		w.wire.lie(func(s arrival) *lie {
 			if s.n == at {
 				return &l.lie
 			}
@@ -74,7 +74,7 @@ func (c *checker) lostPage(w *world, sought []adapters.Sought, at int) {
 // endless answers each question for a further page with the first page.
 func (c *checker) endless(w *world, sought []adapters.Sought) {
 	var first *Answer
-	w.wire.lie(func(s seen) *lie {
+	w.wire.lie(func(s arrival) *lie {
 		return &lie{rewrite: func(a Answer) Answer {
 			if first == nil {
 				first = &a
@@ -97,7 +97,7 @@ func (c *checker) endless(w *world, sought []adapters.Sought) {
 
 // record keeps the answers to a question.
 func (w *world) record(sought []adapters.Sought) (answers []Answer) {
-	w.wire.lie(func(s seen) *lie {
+	w.wire.lie(func(s arrival) *lie {
 		return &lie{rewrite: func(a Answer) Answer {
 			answers = append(answers, a)
 			return a
@@ -109,7 +109,7 @@ func (w *world) record(sought []adapters.Sought) (answers []Answer) {
 
 // replay answers a question with the answers to another one.
 func (w *world) replay(answers []Answer) {
-	w.wire.lie(func(s seen) *lie {
+	w.wire.lie(func(s arrival) *lie {
 		if len(answers) == 0 {
 			return nil
 		}
@@ -170,7 +170,7 @@ func known(c *checker) {
 	}
 	nothing := w.record(empty)
 	for at := range asked {
-		w.wire.lie(func(s seen) *lie {
+		w.wire.lie(func(s arrival) *lie {
 			if s.n != at {
 				return nil
 			}

@@ -22,11 +22,11 @@ type line struct{ path, number string }
 func (l line) folded() line { return line{l.path, folded(l.number)} }
 
 // folded is a number as Business Central keeps it, whatever was sent: in capitals and
-// without blanks around it (docs/vendors.md#sources).
+// without blanks around it (docs/vendors.md#business-central).
 func folded(number string) string { return strings.ToUpper(strings.Trim(number, " ")) }
 
 // primary are the headers of a look-up: without them a read may be answered by a
-// replica that lags behind (docs/vendors.md#sources).
+// replica that lags behind (docs/vendors.md#businesscentral-copies).
 var primary = http.Header{"Data-Access-Intent": {"ReadWrite"}}
 
 // Find implements [adapters.Finder]. Lines are asked for in the journal, and those
@@ -151,7 +151,7 @@ func (b Adapter) posted(ctx context.Context, c *adapters.Conn, own string, sough
 func (b Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]odata.Record, classify.Verdict) {
 	var out [][]odata.Record
 	var v classify.Verdict
-	for some := range slices.Chunk(gets, MaxBatch) {
+	for some := range slices.Chunk(gets, maxBatch) {
 		var bodies [][]byte
 		if bodies, v = b.answers(ctx, c, some); v.Class != classify.Success {
 			return nil, v

@@ -28,7 +28,7 @@ const (
 )
 
 // What to do about a right that is missing. Permission sets are named by the
-// vendor (docs/vendors.md#sources).
+// vendor (docs/vendors.md#businesscentral-permission-sets).
 const (
 	toRead  = "on the page Microsoft Entra Applications in Business Central, give the application a permission set that may read %s, such as D365 READ"
 	toWrite = "see that the application has a permission set that may insert general journal lines (table 81, Gen. Journal Line)"
@@ -60,10 +60,10 @@ func (f verification) rights(context.Context) (bool, classify.Verdict) {
 // verification is one that is under way. Its steps say whether the next one makes
 // sense.
 type verification struct {
-	send     odata.Sender
-	conn     *adapters.Conn
-	contract *adapters.Contract
-	wanted   adapters.Wanted
+	send         odata.Sender
+	conn         *adapters.Conn
+	contract     *adapters.Contract
+	requirements adapters.Wanted
 }
 
 // record asks for one record by its ID.
@@ -175,7 +175,7 @@ func (f verification) lookUps(ctx context.Context) (bool, classify.Verdict) {
 // dimensions looks for the dimensions that entries have.
 func (f verification) dimensions(ctx context.Context) (bool, classify.Verdict) {
 	company, _, _ := strings.Cut(linesPath(f.conn.Settings), "/journals(")
-	for codes := range slices.Chunk(f.wanted.Dimensions, odata.PerLookUp) {
+	for codes := range slices.Chunk(f.requirements.Dimensions, odata.PerLookUp) {
 		a, standing, v := f.send.Ask(ctx, f.conn, primary, odata.LookUps(company+"/dimensions", "code", "code", [][]string{codes})[0].Path)
 		there := make(map[string]bool)
 		switch standing {
@@ -239,7 +239,7 @@ func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
 		return true, odata.Completed()
 	}
 	wanted := fields
-	if len(f.wanted.Dimensions) > 0 {
+	if len(f.requirements.Dimensions) > 0 {
 		wanted = append(wanted[:len(wanted):len(wanted)], field{"dimensionSetLines", "", 0})
 	}
 	for _, w := range wanted {

@@ -70,7 +70,7 @@ const maxPages = 100
 // Records reads the answers to [LookUps], one for each request, and follows each
 // to its last page. What is missing from an answer would seem not to be there, so
 // a page that cannot be read or does not come, a link that leads elsewhere and a
-// count that does not agree are all [classify.Untrusted], or the fault that kept
+// count that does not agree are all [classify.Untrusted], or the error that kept
 // the page away.
 func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, answers [][]byte) ([][]Record, classify.Verdict) {
 	out := make([][]Record, len(answers))
@@ -92,7 +92,7 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 			if n == maxPages {
 				return nil, Untrusted(fmt.Sprintf("the look-up's answer has more than %d pages", maxPages))
 			}
-			next, err := Next(c.BaseURL, p.Next)
+			next, err := nextPage(c.BaseURL, p.Next)
 			if err != nil {
 				return nil, Untrusted("the look-up's next page cannot be asked for: " + err.Error())
 			}
@@ -109,15 +109,15 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 	return out, ok
 }
 
-// Next returns where the link to a next page leads. It is followed as it is,
+// nextPage returns where the link to a next page leads. It is followed as it is,
 // since what is in it is the vendor's own affair (OData v4.01, part 1,
 // §11.2.6.7), but only to the host that gave it: whoever is asked gets the token.
-func Next(base *url.URL, link string) (*url.URL, error) {
+func nextPage(base *url.URL, link string) (*url.URL, error) {
 	u, err := url.Parse(link)
 	if err != nil {
 		return nil, errors.New("the link is not an address")
 	}
-	u = URL(base, "x").ResolveReference(u) // a relative link is relative to the service root
+	u = resolve(base, "x").ResolveReference(u) // a relative link is relative to the service root
 	if u.Scheme != base.Scheme || !strings.EqualFold(u.Hostname(), base.Hostname()) || port(u) != port(base) || u.User != nil || u.Fragment != "" {
 		return nil, errors.New("the link leads to another host")
 	}

@@ -23,10 +23,10 @@ const (
 	Failed   Standing = "failed"   // the vendor could not be asked, or the answer proves nothing
 )
 
-// StandingOf reads the verdict on a request that asks about the contract. 403
+// standingOf reads the verdict on a request that asks about the contract. 403
 // with a code that means a server error is a refusal too: Business Central gives
-// Internal_ServerError for a permission that is missing (docs/vendors.md#sources).
-func StandingOf(v classify.Verdict) Standing {
+// Internal_ServerError for a permission that is missing (docs/vendors.md#businesscentral-missing-permissions).
+func standingOf(v classify.Verdict) Standing {
 	switch v.Kind {
 	case classify.OK:
 		return Answered
@@ -78,7 +78,7 @@ func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(co
 func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
 	a, v := s.Send(ctx, c, classify.Read, http.MethodGet, path, h, nil)
 	v = adapters.WithoutEffect(v)
-	return a, StandingOf(v), v
+	return a, standingOf(v), v
 }
 
 // Open checks the token: whether there is one, and whether the vendor takes it for
@@ -86,7 +86,7 @@ func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path s
 // remedy says what to do if the vendor refuses a token that Entra has issued.
 func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.Contract, h http.Header, path, remedy string) (body []byte, v classify.Verdict, ok bool) {
 	_, _, v = s.Tokens.Token(ctx, c, s.Scope(c.BaseURL))
-	switch StandingOf(v) {
+	switch standingOf(v) {
 	case Answered:
 	case Failed:
 		return nil, v.WithEffect("", false), false

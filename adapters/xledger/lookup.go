@@ -88,7 +88,7 @@ func (q connection) document(after string) string {
 }
 
 // pages asks for a connection page after page and hands out its nodes. A cursor
-// that comes twice would never end (docs/vendors.md#sources), so it ends the call.
+// that comes twice would never end (docs/vendors.md#xledger-api), so it ends the call.
 // The answer is the last page's.
 func pages(ctx context.Context, c *adapters.Conn, q connection, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
 	field := q.field
@@ -194,7 +194,7 @@ func errorsSince(at time.Time) connection {
 }
 
 // vendorTime is Xledger's clock. Its times are in CET and have no zone
-// (docs/vendors.md#sources); whether that is one hour before UTC in summer too is not
+// (docs/vendors.md#xledger-api); whether that is one hour before UTC in summer too is not
 // known. This reading is never earlier than the other one, so that nothing is
 // taken for older than it is.
 var vendorTime = time.FixedZone("CET", 60*60)

@@ -24,7 +24,7 @@ const (
 )
 
 // numbered are the fields that are written as numbers unless the vendor's schema
-// says otherwise: as its public clients write them (docs/vendors.md#sources).
+// says otherwise: as its public clients write them (docs/vendors.md#xledger-api).
 var numbered = []string{"trRegNumber"}
 
 // hows says of each field how it is written, "" for text: as the schema says, else

@@ -1,6 +1,6 @@
 // Package xledger speaks to Xledger's GraphQL API.
 //
-// Three things set Xledger apart (docs/vendors.md#sources). Nearly every failure
+// Three things set Xledger apart (docs/vendors.md#xledger-api). Nearly every failure
 // comes inside HTTP 200: throttling, validation, refused tokens. The error code
 // stands at errors[].code, not in the extensions. And every request is billed,
 // so a look-up is made only when an outcome is really unknown.
@@ -37,7 +37,7 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "xledger"
 
-// MaxNodes is how many nodes one mutation may carry (docs/vendors.md#sources: mass
+// MaxNodes is how many nodes one mutation may carry (docs/vendors.md#xledger-api: mass
 // mutations take up to 500).
 const MaxNodes = 500
 
@@ -61,10 +61,10 @@ var Vendor = adapters.Vendor{
 		// Its answer to a token that has expired is not public, and comes inside HTTP 200
 		// perhaps, as that to a wrong header does.
 		QuietRefusal: true,
-		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
+		// docs/vendors.md#xledger-api. The first eight are objects and the last two are texts.
 		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 	},
-	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#sources)
+	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#xledger-api)
 	InFlight: 2 * time.Minute,                           // an assumption: docs/vendors.md#in-flight
 }
 
@@ -161,7 +161,7 @@ func namesEach(request, answer []byte, n int) bool {
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses
-// "Bearer …" (docs/vendors.md#sources).
+// "Bearer …" (docs/vendors.md#xledger-api).
 func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (adapters.Answer, classify.Verdict) {
 	token, missing := c.Credential("token")
 	if missing != nil {

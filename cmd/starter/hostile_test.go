@@ -348,7 +348,9 @@ var hostileCases = map[string][]hostileCase{
 	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v shown) error { return v.print(w) })},
 	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []exports.Export) error { return exportTable(w, v) })},
-	"ticks list":        {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tick) error { return table(w, [][]string{{v[0].Name, v[0].Result, v[0].Period}}) })},
+	"ticks list": {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tick) error {
+		return table(w, [][]string{{v[0].Name, string(v[0].Result), v[0].Period}})
+	})},
 }
 
 // saying is a line of a command, as all are written.

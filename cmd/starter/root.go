@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
@@ -192,7 +194,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
-	options.Logger = quiet{}
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command line speaks for itself
 	options.Namespace = cmp.Or(options.Namespace, "default")
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -202,14 +204,6 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	}
 	return c, options.Namespace, nil
 }
-
-// quiet drops the SDK's log: a command line speaks for itself.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
 
 // organizationFlag adds --org, required unless the environment names one.
 func organizationFlag(c *cobra.Command, into *string) {

@@ -36,7 +36,7 @@ with "not recorded". It needs the database and not Temporal.`,
 			}
 			rows := [][]string{{"EXPECTED", "INTEGRATION", "PERIOD", "RESULT", "EXPORT", "NOTE"}}
 			for _, t := range list {
-				result, export, note := t.Result, "", ""
+				result, export, note := string(t.Result), "", ""
 				if t.LateBy > 0 {
 					result += " by " + strconv.Itoa(int(t.LateBy.Round(time.Minute).Minutes())) + " min"
 				}

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -40,27 +39,21 @@ func bare(ctx workflow.Context) error {
 // same server, same process, same concurrency, eager start and eager activities
 // for both. The invocations really call the vendor's sandbox over HTTP.
 func invocation(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, c, pool, err := s.connect(ctx, 4)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
+	defer pool.Close()
 	organization := uuid.New()
 	list, err := stack.Apply(ctx, organization, "{maxRetries: 3}")
 	if err != nil {
 		return err
 	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
+	acts, err := newActivities(stack, pool)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	acts.Secrets = stack.SecretStore()
-	defer acts.Client.CloseIdle()
+	defer acts.CloseIdle()
 	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(ours, acts)
 	plain := worker.New(c, bareQueue, worker.Options{})
@@ -116,7 +109,7 @@ func invocation(ctx context.Context, s *servers) error {
 	}
 	fmt.Printf("# outcome by update-with-start: median %.1f ms\n", median(waits))
 
-	if err := claims(ctx, c, acts, organization, list["xledger-main"]); err != nil {
+	if err := claims(ctx, c, pool, organization, list["xledger-main"]); err != nil {
 		return err
 	}
 	return histories(ctx, c, stack, ping(organization, list["xledger-main"]))
@@ -125,7 +118,7 @@ func invocation(ctx context.Context, s *servers) error {
 // claims reports what it costs a write that its correlation ID is claimed: the
 // outcome of a write against that of a read to the same vendor, in turn, and the
 // claim's two transactions alone.
-func claims(ctx context.Context, c client.Client, acts *activities.Activities, organization uuid.UUID, spec integrations.Integration) error {
+func claims(ctx context.Context, c client.Client, pool *pgxpool.Pool, organization uuid.UUID, spec integrations.Integration) error {
 	call := func(body string) (float64, error) {
 		in := ping(organization, spec)
 		in.Operation, in.Body = adapters.Call, []byte(body)
@@ -150,10 +143,10 @@ func claims(ctx context.Context, c client.Client, acts *activities.Activities, o
 		claim := runlog.WriteClaim{OrganizationID: organization, CorrelationID: uuid.New(), IntegrationID: spec.ID, Operation: "call",
 			BodySHA256: fmt.Sprintf("%064x", i), RunID: uuid.New(), Attempt: 1}
 		began := time.Now()
-		if _, err := acts.Claims.Take(ctx, claim, time.Second, time.Minute, false); err != nil {
+		if _, err := runlog.ClaimWrite(ctx, pool, claim, time.Second, time.Minute, false); err != nil {
 			return err
 		}
-		if err := acts.Claims.Settle(ctx, organization, claim.CorrelationID, 1, classify.Done, false, 200); err != nil {
+		if err := runlog.SettleWrite(ctx, pool, organization, claim.CorrelationID, 1, classify.Done, false, 200); err != nil {
 			return err
 		}
 		reads, writes, ratios, alone = append(reads, read), append(writes, write), append(ratios, write/read), append(alone, float64(time.Since(began).Microseconds())/1000)

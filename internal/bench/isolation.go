@@ -71,7 +71,7 @@ func isolation(ctx context.Context, s *servers) error {
 		return err
 	}
 	defer stack.Sandbox.Reset()
-	alone := func() (timed, error) { return steadily(ctx, time.Second/quietPerSecond, quietSamples, one) }
+	alone := func() (latencies, error) { return steadily(ctx, time.Second/quietPerSecond, quietSamples, one) }
 	stack.Sandbox.Script(well)
 	if _, err := steadily(ctx, time.Second/quietPerSecond, quietSamples/4, one); err != nil { // warm up
 		return err
@@ -185,19 +185,19 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 // attemptsEnd is how long attempts under way take at most to end.
 const attemptsEnd = 11 * time.Second
 
-// timed is what [steadily] found: milliseconds, in order of size.
-type timed struct {
+// latencies is what [steadily] found: milliseconds, in order of size.
+type latencies struct {
 	took []float64
 	busy float64 // percent of all processors' time, the whole machine
 }
 
-func (t timed) at(percent int) float64 {
+func (t latencies) at(percent int) float64 {
 	return t.took[min(len(t.took)*percent/100, len(t.took)-1)]
 }
 
 // steadily starts f n times, so far apart, whether the ones before have ended or
 // not. It returns early if ctx ends, and waits for what was started.
-func steadily(ctx context.Context, apart time.Duration, n int, f func(context.Context) error) (t timed, err error) {
+func steadily(ctx context.Context, apart time.Duration, n int, f func(context.Context) error) (t latencies, err error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	usedBefore, allBefore, err := processors()

@@ -7,27 +7,22 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // mirror measures how fast audit rows are stored, durably, 100 to a batch, by
 // four writers at once as a busy worker has them, and by one.
 func mirror(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, _, pool, err := s.connect(ctx, 4)
 	if err != nil {
 		return err
 	}
+	defer pool.Close()
 	organization := uuid.New()
 	list, err := stack.Apply(ctx, organization, "")
 	if err != nil {
 		return err
 	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
 	integration := list["xledger-main"].ID
 
 	const batches, size = 100, 100

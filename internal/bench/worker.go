@@ -41,7 +41,7 @@ func workerProcess(ctx context.Context, s *servers) error {
 	var starts, memory []float64
 	for range 3 {
 		began := time.Now()
-		w, err := devstack.StartProcess(ctx, bin, []string{"--monitors=false"}, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+		w, err := devstack.StartWorker(ctx, bin, []string{"--monitors=false"}, stack.Env(devstack.Worker))
 		if err != nil {
 			return err
 		}

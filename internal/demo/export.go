@@ -77,7 +77,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	d.worker.Kill()
 	fmt.Fprintln(d.out, "   the worker is killed while the vendor answers the second chunk, and another one starts")
-	if d.worker, err = startWorker(ctx, d.workerBin, stack); err != nil {
+	if d.worker, err = devstack.StartWorker(ctx, d.workerBin, nil, stack.Env(devstack.Worker)); err != nil {
 		return err
 	}
 	var e exports.Export
@@ -150,9 +150,4 @@ func until(ctx context.Context, limit time.Duration, is func() (bool, error)) er
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// startWorker starts a worker and waits until it takes work.
-func startWorker(ctx context.Context, bin string, stack *devstack.Stack) (*devstack.Process, error) {
-	return devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
 }

@@ -26,8 +26,8 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// PortFree reports whether a port can be listened on.
-func PortFree(port int) bool {
+// portFree reports whether a port can be listened on.
+func portFree(port int) bool {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err == nil {
 		l.Close()

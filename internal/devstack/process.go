@@ -99,6 +99,11 @@ func StartProcess(ctx context.Context, bin string, args, env []string, ready fun
 	}
 }
 
+// StartWorker starts a worker and waits until it takes work.
+func StartWorker(ctx context.Context, bin string, args, env []string) (*Process, error) {
+	return StartProcess(ctx, bin, args, env, func(line string) bool { return strings.Contains(line, "worker ready") })
+}
+
 // start starts a command from a thread that lives as long as the program: the
 // kernel's parent of a child is the thread that made it, and Pdeathsig follows
 // that one.

@@ -220,7 +220,7 @@ func TestExportRefusedAltogether(t *testing.T) {
 		if len(e.Keys) > 0 {
 			require.Positive(t, asked, "sent again and not asked about")
 		}
-		asked += len(e.Asked)
+		asked += len(e.LookupKeys)
 	}
 	require.GreaterOrEqual(t, asked, 40)
 }

@@ -144,8 +144,7 @@ func startWorkerEnv(t *testing.T, env []string, args ...string) *devstack.Proces
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...),
-		func(line string) bool { return strings.Contains(line, "worker ready") })
+	p, err := devstack.StartWorker(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...))
 	require.NoError(t, err)
 	mu.Lock()
 	output = append(output, p)

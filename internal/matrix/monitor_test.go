@@ -46,7 +46,7 @@ func (m *monitor) arrived(e sandbox.LogEntry, honest bool) {
 	now := m.now()
 	if !e.Wrote {
 		if honest && e.Credential != "bad" {
-			for _, k := range e.Asked {
+			for _, k := range e.LookupKeys {
 				m.asked[fold(k)] = now
 			}
 		}

@@ -78,7 +78,7 @@ func TestAmounts(t *testing.T) {
 		sum := sha256.Sum256([]byte(strings.Join(canonical, "")))
 		require.Equal(rt, hex.EncodeToString(sum[:]), export.SHA256)
 
-		again, err := runlog.Recount(context.Background(), w.worker, export)
+		again, err := runlog.Recount(context.Background(), w.database.Worker, export)
 		require.NoError(rt, err)
 		require.Equal(rt, []any{len(want), export.SHA256, export.Amounts}, []any{again.Exported, again.SHA256, again.Amounts})
 	})

@@ -49,7 +49,7 @@ type summary struct {
 
 // read reads the entry table as a superuser, who sees everything.
 func (w *world) read() map[entry]entryRow {
-	rows, err := w.admin.Query(context.Background(), `SELECT integration_id, entry_id, export_id, chunk, vendor_key, state, late, coalesce(effect, ''),
+	rows, err := w.database.Admin.Query(context.Background(), `SELECT integration_id, entry_id, export_id, chunk, vendor_key, state, late, coalesce(effect, ''),
 		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly, changed
 		FROM ledgerline.export_entries WHERE organization_id = $1`, w.org)
 	require.NoError(w.t, err)
@@ -66,7 +66,7 @@ func (w *world) read() map[entry]entryRow {
 // control are the entries of an integration that are known to be there, and when
 // the first of them came there; none if there are none.
 func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
-	err := w.admin.QueryRow(context.Background(), `SELECT vendor_keys FROM ledgerline.vendor_controls WHERE integration_id = $1`, integration).Scan(&keys)
+	err := w.database.Admin.QueryRow(context.Background(), `SELECT vendor_keys FROM ledgerline.vendor_controls WHERE integration_id = $1`, integration).Scan(&keys)
 	if err == pgx.ErrNoRows {
 		return nil, at
 	}
@@ -81,7 +81,7 @@ func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
 
 // exports are the organization's.
 func (w *world) exports() []exports.Export {
-	list, err := runlog.ListExports(context.Background(), w.worker, w.org, 1000)
+	list, err := runlog.ListExports(context.Background(), w.database.Worker, w.org, 1000)
 	require.NoError(w.t, err)
 	return list
 }

@@ -75,7 +75,7 @@ func (w *world) observe(e sandbox.LogEntry) {
 		}
 		w.sends[key] = append(w.sends[key], r)
 	}
-	for _, key := range e.Asked {
+	for _, key := range e.LookupKeys {
 		w.asked[key] = append(w.asked[key], r)
 	}
 	w.mu.Unlock()
@@ -108,7 +108,7 @@ func (w *world) answered(e sandbox.LogEntry) {
 	if r == nil || !r.task.heard() {
 		return
 	}
-	r.told = len(e.Asked) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].LookUp != "" || r.fault.rules[0].Stale)
+	r.told = len(e.LookupKeys) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].Lookup != "" || r.fault.rules[0].Stale)
 	r.answered, r.proves = w.clock.Now(), honest(e)
 	if r.fault == nil || len(e.Keys) == 0 {
 		return
@@ -162,7 +162,7 @@ func (w *world) ordersOf(t *task) *orders {
 	}
 	var owner uuid.UUID
 	var pending bool
-	err := w.admin.QueryRow(context.Background(), `SELECT run_id, status = 'pending' FROM ledgerline.bufdir_export_audit_log WHERE export_id = $1`, id).Scan(&owner, &pending)
+	err := w.database.Admin.QueryRow(context.Background(), `SELECT run_id, status = 'pending' FROM ledgerline.bufdir_export_audit_log WHERE export_id = $1`, id).Scan(&owner, &pending)
 	if err == pgx.ErrNoRows || err == nil && owner == t.run && pending {
 		return nil
 	}

@@ -194,7 +194,7 @@ func (r *run) goOn(t *rapid.T) {
 		}
 		r.do(t, activities.ClaimName, activities.ClaimInput{Export: e, HandedOver: r.handed})
 	case planning:
-		r.do(t, activities.PlanName, r.progress.Export)
+		r.do(t, activities.PlanName, activities.PlanInput{Export: r.progress.Export})
 	case stepping:
 		item, ok, sleep := r.progress.Take(r.now())
 		if !ok {
@@ -214,10 +214,10 @@ func (r *run) goOn(t *rapid.T) {
 	case arranging:
 		r.arrange(t)
 	case sleeping:
-		r.do(t, activities.DeferName, r.progress.Export)
+		r.do(t, activities.DeferName, activities.DeferInput{Export: r.progress.Export})
 	case closing:
 		r.progress.Finish()
-		r.do(t, activities.CloseName, r.progress.Export)
+		r.do(t, activities.CloseName, activities.CloseInput{Export: r.progress.Export})
 	}
 }
 
@@ -247,9 +247,9 @@ func (r *run) arranged(k *task) {
 		require.NoError(r.w.t, k.result(&out))
 		p.Fitted(p.Fit(r.item), out, r.item)
 	default:
-		var halved bool
-		require.NoError(r.w.t, k.result(&halved))
-		p.Halved(p.Split(r.item), halved)
+		var out activities.SplitResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Halved(p.Split(r.item), out.Halved)
 	}
 }
 
@@ -400,14 +400,15 @@ func (r *run) did(k *task) {
 		require.NoError(r.w.t, k.result(&c))
 		r.claimed(c)
 	case planning:
-		p := &r.progress
-		require.NoError(r.w.t, k.result(&p.Plan))
-		p.Begin()
+		var planned activities.PlanResult
+		require.NoError(r.w.t, k.result(&planned))
+		r.progress.Plan = planned.Plan
+		r.progress.Begin()
 		r.phase = stepping
 	case halving:
-		var halved bool
-		require.NoError(r.w.t, k.result(&halved))
-		r.progress.Halved(r.split, halved)
+		var split activities.SplitResult
+		require.NoError(r.w.t, k.result(&split))
+		r.progress.Halved(r.split, split.Halved)
 		r.phase, r.split = stepping, nil
 	case arranging:
 		r.arranged(k)
@@ -417,10 +418,10 @@ func (r *run) did(k *task) {
 		r.progress.Export.DeferredUntil = nil
 		r.phase = stepping
 	case closing:
-		var closed exports.Export
+		var closed activities.CloseResult
 		require.NoError(r.w.t, k.result(&closed))
-		r.checkClosed(closed)
-		r.progress.Export, r.over = closed, true
+		r.checkClosed(closed.Export)
+		r.progress.Export, r.over = closed.Export, true
 		return // there is nothing to be reset to after its end
 	}
 	r.remember()
@@ -505,11 +506,11 @@ func (r *run) checkClosed(closed exports.Export) {
 	if e.ErrorClass == "" {
 		require.Zero(t, count["planned"], "a run that went to its end has left entries: %+v", r.progress)
 	}
-	before, err := runlog.LoadExport(context.Background(), r.w.worker, r.w.org, closed.ID)
+	before, err := runlog.LoadExport(context.Background(), r.w.database.Worker, r.w.org, closed.ID)
 	require.NoError(t, err)
 	other := before
 	other.ErrorClass = "permanent"
-	again, err := runlog.CloseExport(context.Background(), r.w.worker, other)
+	again, err := runlog.CloseExport(context.Background(), r.w.database.Worker, other)
 	require.NoError(t, err)
 	require.Equal(t, before, again, "closing again changes nothing")
 }

@@ -52,7 +52,7 @@ func TestKeys(t *testing.T) {
 		s.do(c.method, c.path, auth, c.body, "Content-Type", "multipart/mixed; boundary=b")
 		last := s.Log()[len(s.Log())-1]
 		require.Equal(t, c.keys, last.Keys, name)
-		require.Equal(t, c.asked, last.Asked, name)
+		require.Equal(t, c.asked, last.LookupKeys, name)
 		require.Equal(t, c.wrote, last.Wrote, name)
 	}
 	require.False(t, s.Log()[0].Wrote, "a token is no write")

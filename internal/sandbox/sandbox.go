@@ -39,7 +39,7 @@
 //	   the first time
 //
 // An effect's key is that of the entry: extIdentifier, externalDocumentNumber,
-// or the value of the alternate key. Dataverse's upserts are told apart: upsert
+// or the value of the alternate key. Dataverse's upserts are distinguished: upsert
 // is the first, upsert_again changed nothing, update changed something.
 package sandbox
 
@@ -130,18 +130,18 @@ type LogEntry struct {
 	Path          string    `json:"path"`
 	Operation     string    `json:"operation"` // GraphQL field, or the path's last segment
 	CorrelationID string    `json:"correlationId,omitempty"`
-	Wrote         bool      `json:"wrote,omitempty"`   // it, or a part of it, asks for a change
-	Keys          []string  `json:"keys,omitempty"`    // of the entries that it asks to store, as the sender wrote them
-	Asked         []string  `json:"asked,omitempty"`   // the keys and document numbers that it looks for
-	Attempt       int       `json:"attempt,omitempty"` // ordinal of the correlation at this vendor
-	Credential    string    `json:"credential"`        // ok, bad or none; never the value
-	Status        int       `json:"status"`            // 0 if the connection was dropped
-	Answer        string    `json:"answer,omitempty"`  // its beginning
-	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
-	Effects       int       `json:"effects"`           // how much of it was stored
-	Started       time.Time `json:"started,omitzero"`  // when the vendor began with it; zero while it waits in a queue
-	Done          time.Time `json:"done,omitzero"`     // when the answer was ready; zero while it is under way
-	Ended         time.Time `json:"ended,omitzero"`    // when the vendor's work on it ended, after which it stores nothing; zero until then
+	Wrote         bool      `json:"wrote,omitempty"`      // it, or a part of it, asks for a change
+	Keys          []string  `json:"keys,omitempty"`       // of the entries that it asks to store, as the sender wrote them
+	LookupKeys    []string  `json:"lookupKeys,omitempty"` // the keys and document numbers that it looks for
+	Attempt       int       `json:"attempt,omitempty"`    // ordinal of the correlation at this vendor
+	Credential    string    `json:"credential"`           // ok, bad or none; never the value
+	Status        int       `json:"status"`               // 0 if the connection was dropped
+	Answer        string    `json:"answer,omitempty"`     // its beginning
+	Rule          int       `json:"rule"`                 // which rule answered, counted from 1; 0 none
+	Effects       int       `json:"effects"`              // how much of it was stored
+	Started       time.Time `json:"started,omitzero"`     // when the vendor began with it; zero while it waits in a queue
+	Done          time.Time `json:"done,omitzero"`        // when the answer was ready; zero while it is under way
+	Ended         time.Time `json:"ended,omitzero"`       // when the vendor's work on it ended, after which it stores nothing; zero until then
 }
 
 // Effect is something that a vendor stored.
@@ -337,8 +337,8 @@ type call struct {
 	vendor string
 	answer answer
 	sb     *Sandbox
-	asked  *asked // by a GraphQL request
-	first  int    // how many parts of the request are carried out; 0 is all
+	asked  *graphQLCall // by a GraphQL request
+	first  int          // how many parts of the request are carried out; 0 is all
 
 	view   view   // what a look-up sees
 	lookUp string // how its answer is false

@@ -49,7 +49,7 @@ type Rule struct {
 	Stale bool      `json:"stale,omitempty"`
 	AsOf  time.Time `json:"asOf,omitzero"`
 	// LookUp makes a look-up's answer a false one: see [Partial].
-	LookUp string `json:"lookUp,omitempty"`
+	Lookup string `json:"lookup,omitempty"`
 
 	DelayMS    int    `json:"delayMs,omitempty"`    // before anything happens
 	Hang       bool   `json:"hang,omitempty"`       // no answer until the client has gone

@@ -55,8 +55,8 @@ func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 		c.asked = s.ask(body)
 	}
 	e.Operation = c.operation()
-	k := carries(c)
-	e.Wrote, e.Keys, e.Asked = k.wrote, k.keys, k.asked
+	k := contentsOf(c)
+	e.Wrote, e.Keys, e.LookupKeys = k.writes, k.keys, k.lookupKeys
 	s.lock()
 	defer s.unlock()
 	e.At = s.now()

@@ -13,7 +13,7 @@ type event struct {
 	do func()
 }
 
-// job is a request that a vendor works on. It goes on when its client has gone.
+// job is a request that a vendor works on. It continues when its client has gone.
 type job struct {
 	call   *call
 	rule   Rule
@@ -128,7 +128,7 @@ func (s *Sandbox) start(j *job) {
 // later, acts.
 func (s *Sandbox) decide(j *job) {
 	c, r := j.call, j.rule
-	c.view, c.lookUp = s.shows(r), r.LookUp
+	c.view, c.lookUp = s.shows(r), r.Lookup
 	late := r.acts() && r.EffectDelayMS > 0
 	switch {
 	case late:

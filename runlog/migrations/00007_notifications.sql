@@ -96,26 +96,26 @@ CREATE TABLE ledgerline.incidents (
     error_kind      text        NOT NULL DEFAULT '',
     opened_at       timestamptz NOT NULL,
     closed_at       timestamptz,
-    failing_id      uuid, -- the notification of its beginning; NULL: there was none
-    recovered_id    uuid, -- the notification of its end
+    opening_notification_id uuid, -- of its beginning; NULL: nobody was notified
+    closing_notification_id uuid, -- of its end
     PRIMARY KEY (organization_id, incident_id),
     CONSTRAINT incident_of_an_integration FOREIGN KEY (organization_id, integration_id)
         REFERENCES ledgerline.integrations (organization_id, integration_id),
-    CONSTRAINT failing_is_a_notification FOREIGN KEY (organization_id, failing_id)
+    CONSTRAINT opening_is_a_notification FOREIGN KEY (organization_id, opening_notification_id)
         REFERENCES ledgerline.notifications (organization_id, notification_id),
-    CONSTRAINT recovered_is_a_notification FOREIGN KEY (organization_id, recovered_id)
+    CONSTRAINT closing_is_a_notification FOREIGN KEY (organization_id, closing_notification_id)
         REFERENCES ledgerline.notifications (organization_id, notification_id),
     CONSTRAINT cause_has_an_end CHECK (cause IN ('failing', 'credentials')),
-    CONSTRAINT recovered_ends_what_was_told CHECK (recovered_id IS NULL OR failing_id IS NOT NULL AND closed_at IS NOT NULL)
+    CONSTRAINT closing_follows_opening CHECK (closing_notification_id IS NULL OR opening_notification_id IS NOT NULL AND closed_at IS NOT NULL)
 );
 -- Not settled: it has not ended, or nobody has been notified of its end yet.
 CREATE UNIQUE INDEX one_incident_at_a_time ON ledgerline.incidents (organization_id, integration_id, cause)
-    WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL;
+    WHERE closed_at IS NULL OR opening_notification_id IS NOT NULL AND closing_notification_id IS NULL;
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.incident_goes_one_way() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.recovered_id IS NOT NULL OR OLD.closed_at IS NOT NULL AND OLD.failing_id IS NULL
-       OR OLD.failing_id IS NOT NULL AND NEW.failing_id IS DISTINCT FROM OLD.failing_id THEN
+    IF OLD.closing_notification_id IS NOT NULL OR OLD.closed_at IS NOT NULL AND OLD.opening_notification_id IS NULL
+       OR OLD.opening_notification_id IS NOT NULL AND NEW.opening_notification_id IS DISTINCT FROM OLD.opening_notification_id THEN
         RAISE EXCEPTION 'incident % is settled', OLD.incident_id USING ERRCODE = 'check_violation', CONSTRAINT = 'incident_goes_one_way';
     END IF;
     RETURN NEW;
@@ -174,7 +174,7 @@ GRANT INSERT, UPDATE (state, started_at, attempts, error_kind, status_code, deli
 
 -- The organizations for which there is something to do now: a delivery to start,
 -- the beginning or end of an incident to notify of, or what the hour of a cause
--- kept back. To ask each organization every few seconds would cost a transaction
+-- suppressed. To ask each organization every few seconds would cost a transaction
 -- for each.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.organizations_to_notify() RETURNS SETOF uuid
@@ -185,7 +185,7 @@ CREATE FUNCTION ledgerline.organizations_to_notify() RETURNS SETOF uuid
     JOIN ledgerline.integrations g ON g.organization_id = i.organization_id AND g.integration_id = i.integration_id AND g.removed_at IS NULL
     LEFT JOIN ledgerline.notification_windows w ON w.organization_id = i.organization_id
         AND w.cause = CASE WHEN i.closed_at IS NULL THEN i.cause ELSE 'recovered' END
-    WHERE (i.closed_at IS NULL AND i.failing_id IS NULL OR i.closed_at IS NOT NULL AND i.failing_id IS NOT NULL AND i.recovered_id IS NULL)
+    WHERE (i.closed_at IS NULL AND i.opening_notification_id IS NULL OR i.closed_at IS NOT NULL AND i.opening_notification_id IS NOT NULL AND i.closing_notification_id IS NULL)
       AND (w.opened_at IS NULL OR w.opened_at <= now() - interval '1 hour')
     UNION
     SELECT w.organization_id FROM ledgerline.notification_windows w

@@ -130,7 +130,7 @@ func (s *soak) attempts(ctx context.Context, histories []told) error {
 		switch h.status {
 		case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enums.WORKFLOW_EXECUTION_STATUS_TERMINATED:
 		default:
-			s.violated("I10 run %s %s is %s: %s", h.workflowID, h.runID, h.status, last(h.events[len(h.events)-1].String(), 400))
+			s.violated("settled: run %s %s is %s: %s", h.workflowID, h.runID, h.status, last(h.events[len(h.events)-1].String(), 400))
 		}
 		for _, i := range h.invocations() {
 			known[i.in.CorrelationID] = true
@@ -139,11 +139,11 @@ func (s *soak) attempts(ctx context.Context, histories []told) error {
 		}
 	}
 	for id := range failedAtVendor {
-		s.violated("I3 the vendor was asked under correlation %s, which no history knows", id)
+		s.violated("phantom: the vendor was asked under correlation %s, which no history knows", id)
 	}
 	for id, list := range of {
 		if !known[id] {
-			s.violated("I3 phantom: %d rows of correlation %s, which no history knows", len(list), id)
+			s.violated("phantom: %d rows of correlation %s, which no history knows", len(list), id)
 		}
 	}
 	return nil
@@ -157,16 +157,16 @@ func (s *soak) invocation(i *invocation, rows []logRow, failedAtVendor int) {
 	failed := 0
 	for n, r := range rows {
 		if r.Attempt != n+1 {
-			s.violated("I2/I4 %s: row %d is of attempt %d", where, n+1, r.Attempt)
+			s.violated("attempts in order: %s: row %d is of attempt %d", where, n+1, r.Attempt)
 		}
 		if r.Class == "" && (n+1 != len(rows) || r.Total != r.Attempt) {
-			s.violated("I3 %s: attempt %d of %d succeeded, and others followed", where, r.Attempt, len(rows))
+			s.violated("attempts in order: %s: attempt %d of %d succeeded, and others followed", where, r.Attempt, len(rows))
 		} else if r.Class != "" {
 			failed++
 		}
 		if r.Organization != i.in.OrganizationID || r.Integration == nil || *r.Integration != i.in.IntegrationID || r.WorkflowID != i.run.workflowID ||
 			!strings.Contains(r.WorkflowID, r.Organization.String()) {
-			s.violated("I5 %s: row %d is of organization %s, workflow %s", where, n+1, r.Organization, r.WorkflowID)
+			s.violated("organizations apart: %s: row %d is of organization %s, workflow %s", where, n+1, r.Organization, r.WorkflowID)
 		}
 	}
 	s.report.failed += failed
@@ -178,9 +178,9 @@ func (s *soak) invocation(i *invocation, rows []logRow, failedAtVendor int) {
 		want = 0 // a success at once has no row
 	}
 	if i.closed && i.attempts > 0 && len(rows) != want {
-		s.violated("I1 %s: %d attempts, ok %v, ended by %s; %d rows: %+v", where, i.attempts, i.ok, i.end, len(rows), rows)
+		s.violated("a row for each attempt: %s: %d attempts, ok %v, ended by %s; %d rows: %+v", where, i.attempts, i.ok, i.end, len(rows), rows)
 	}
 	if failed < failedAtVendor {
-		s.violated("I1 %s: the vendor saw %d attempts fail; %d rows say so", where, failedAtVendor, failed)
+		s.violated("a row for each attempt: %s: the vendor saw %d attempts fail; %d rows say so", where, failedAtVendor, failed)
 	}
 }

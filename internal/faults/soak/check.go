@@ -88,7 +88,7 @@ func (s *soak) equation(lines []line) {
 		}
 		found[l.Integration][l.ID] = l
 		if b := s.bookOf(l.Integration); b.organization != l.Organization {
-			s.violated("I5 entry %s of %s is of organization %s", l.ID, b.name, l.Organization)
+			s.violated("organizations apart: entry %s of %s is of organization %s", l.ID, b.name, l.Organization)
 		}
 	}
 	ours := make(map[string]bool)
@@ -119,10 +119,10 @@ func (s *soak) equation(lines []line) {
 				s.report.duplicates += at - 1
 				if story := s.story(key); !twice[story] { // of each request one entry is enough
 					twice[story] = true
-					s.violated("I9 %s %s is at the vendor %d times: %s", b.name, id, at, story)
+					s.violated("exactly once: %s %s is at the vendor %d times: %s", b.name, id, at, story)
 				}
 			case (at == 1) != (state == exported):
-				s.violated("I9 %s %s is %s and %d times at the vendor: %s", b.name, id, state, at, s.story(key))
+				s.violated("exactly once: %s %s is %s and %d times at the vendor: %s", b.name, id, state, at, s.story(key))
 			}
 		}
 		for id := range found[b.id] {
@@ -137,7 +137,7 @@ func (s *soak) equation(lines []line) {
 	}
 	for key := range there {
 		if s.report.effects++; !ours[key] {
-			s.violated("I9 the vendor has a key that is no entry's: %s", key)
+			s.violated("exactly once: the vendor has a key that is no entry's: %s", key)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func (s *soak) asKept(b *book, e entry, l line) {
 		return
 	}
 	if len(records) != 1 {
-		s.violated("I9 %s is there %d times", where, len(records))
+		s.violated("exactly once: %s is there %d times", where, len(records))
 		return
 	}
 	content := string(records[0].Content)
@@ -211,10 +211,10 @@ func (s *soak) audit(ctx context.Context, lines []line) error {
 		b := s.bookOf(r.Integration)
 		where := fmt.Sprintf("audit row of %s %s (%s)", b.name, r.Period, r.ID)
 		if b.organization != r.Organization || !strings.Contains(r.WorkflowID, b.organization.String()+"/"+b.id.String()) {
-			s.violated("I5 %s: organization %s, workflow %s", where, r.Organization, r.WorkflowID)
+			s.violated("organizations apart: %s: organization %s, workflow %s", where, r.Organization, r.WorkflowID)
 		}
 		if r.Status == string(exports.Pending) || !r.Finished {
-			s.violated("I10 %s is %s", where, r.Status)
+			s.violated("settled: %s is %s", where, r.Status)
 			continue
 		}
 		var sent []line

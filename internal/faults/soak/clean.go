@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -31,7 +32,7 @@ func (s *soak) clean(ctx context.Context, histories []told) error {
 		for _, list := range canaries {
 			for name, value := range list {
 				if i := strings.Index(text, value); i >= 0 {
-					s.violated("I6 %s holds %s: …%q", place, name, text[max(0, i-80):i])
+					s.violated("clean: %s holds %s: …%q", place, name, text[max(0, i-80):i])
 				}
 			}
 		}
@@ -41,7 +42,7 @@ func (s *soak) clean(ctx context.Context, histories []told) error {
 		look(place, text, secrets, texts)
 		for _, word := range []string{"DATA RACE", "panic:", "goroutine 1 [", "nondeterminis", "TMPRL1100", "ended by itself"} {
 			if i := strings.Index(text, word); i >= 0 {
-				s.violated("I14 %s: …%s", place, text[max(0, i-300):min(len(text), i+600)])
+				s.violated("clean: %s: …%s", place, text[max(0, i-300):min(len(text), i+600)])
 			}
 		}
 	}
@@ -88,7 +89,7 @@ func (s *soak) ticks(ctx context.Context) error {
 		Integration  uuid.UUID
 		ExpectedAt   time.Time
 		Period       string
-		Result       string
+		Result       exports.TickResult
 		Export       *uuid.UUID
 		ExportPeriod *string
 		Schedule     integrations.Schedule
@@ -109,7 +110,7 @@ func (s *soak) ticks(ctx context.Context) error {
 		switch {
 		case !due || !at.After(s.began):
 			s.violated("ticks: %s is recorded at %s, when nothing was due", s.bookOf(t.Integration).name, at)
-		case t.Result != runlog.TickOnTime && t.Result != runlog.TickEarlier || t.Export == nil || t.ExportPeriod == nil || *t.ExportPeriod != t.Period:
+		case !t.Result.InTime() || t.Export == nil || t.ExportPeriod == nil || *t.ExportPeriod != t.Period:
 			s.violated("ticks: %s at %s for %s was %s", s.bookOf(t.Integration).name, at, t.Period, t.Result)
 		}
 	}

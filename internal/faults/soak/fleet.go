@@ -37,7 +37,7 @@ func newFleet(ctx context.Context, bin string, env []string, slots int) *fleet {
 func (f *fleet) keep(ctx context.Context, slot int) {
 	for ctx.Err() == nil {
 		begin, cancel := context.WithTimeout(ctx, 30*time.Second)
-		p, err := devstack.StartProcess(begin, f.bin, []string{"--monitors=false"}, f.env, func(line string) bool { return strings.Contains(line, "worker ready") })
+		p, err := devstack.StartWorker(begin, f.bin, []string{"--monitors=false"}, f.env)
 		cancel()
 		if err != nil {
 			f.note(err.Error())

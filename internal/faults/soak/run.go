@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,7 +127,7 @@ func (s *soak) connect(ctx context.Context) (err error) {
 	if s.operator, err = runlog.Open(ctx, s.stack.URL(devstack.Operator), 4); err != nil {
 		return err
 	}
-	s.temporal, err = client.Dial(client.Options{HostPort: s.stack.Temporal.HostPort(), Logger: quiet{}})
+	s.temporal, err = client.Dial(client.Options{HostPort: s.stack.Temporal.HostPort(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	return err
 }
 
@@ -168,7 +169,7 @@ func (s *soak) soak(ctx context.Context) {
 // themselves, and their runs go on.
 func (s *soak) play(ctx context.Context, r *round, under *sync.WaitGroup) {
 	if err := s.store(ctx, r); err != nil {
-		s.violated("I10 %s: %v", r.fault.name, err)
+		s.violated("settled: %s: %v", r.fault.name, err)
 		return
 	}
 	if r.fault.rules == nil {
@@ -198,7 +199,7 @@ func (s *soak) play(ctx context.Context, r *round, under *sync.WaitGroup) {
 	}
 	s.mu.Unlock()
 	if err := s.begin(ctx, r); err != nil && ctx.Err() == nil {
-		s.violated("I10 %s: %v", r.fault.name, err)
+		s.violated("settled: %s: %v", r.fault.name, err)
 	}
 	s.finish(ctx, r)
 }
@@ -236,13 +237,3 @@ func (s *soak) count(m map[string]int) (n int) {
 	}
 	return n
 }
-
-// quiet drops what the SDK says while the server is away.
-type quiet struct{}
-
-var _ log.Logger = quiet{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}

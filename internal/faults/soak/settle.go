@@ -37,21 +37,21 @@ func (s *soak) settle(ctx context.Context) {
 		in := b.input(month(b.rounds).Format("2006-01"))
 		in.Trigger = exports.ByBackfill
 		if err := s.last(ctx, b); err != nil {
-			s.violated("I10 %s: %v", b.name, err)
+			s.violated("settled: %s: %v", b.name, err)
 		}
 		if err := insist(ctx, "last export", func(ctx context.Context) error { return s.run(ctx, engine.SyncOptions(in), in) }); err != nil {
-			s.violated("I10 %s: %v", b.name, err)
+			s.violated("settled: %s: %v", b.name, err)
 		}
 	}
 	s.quiet(ctx)
 	for range maxRetries {
 		if err := s.look(ctx); err != nil {
-			s.violated("I10 people: %v", err)
+			s.violated("settled: people: %v", err)
 		}
 		open, err := rowsOf[stored](ctx, s, selectStored+`WHERE EXISTS (SELECT FROM ledgerline.export_entries x
 			WHERE x.organization_id = b.organization_id AND x.export_id = b.export_id AND x.state IN ('planned', 'sent', 'unknown'))`)
 		if err != nil {
-			s.violated("I10 settling: %v", err)
+			s.violated("settled: settling: %v", err)
 			return
 		}
 		if len(open) == 0 {
@@ -61,7 +61,7 @@ func (s *soak) settle(ctx context.Context) {
 		for _, e := range open {
 			s.say("  %s %s of %s: %s", e.Period, e.ID, s.bookOf(e.Integration).name, e.Ended)
 			if err := s.retry(ctx, s.bookOf(e.Integration), e.ID, e.Period); err != nil {
-				s.violated("I10 retry of %s: %v", e.ID, err)
+				s.violated("settled: retry of %s: %v", e.ID, err)
 			}
 		}
 		s.quiet(ctx)
@@ -93,7 +93,7 @@ func (s *soak) quiet(ctx context.Context) {
 		return still >= 3 // what was just started may not be listed yet
 	})
 	if !done {
-		s.violated("I10 after %v, %d exports are pending and %d runs are running: %+v", s.bound, len(pending), running, pending[:min(3, len(pending))])
+		s.violated("settled: after %v, %d exports are pending and %d runs are running: %+v", s.bound, len(pending), running, pending[:min(3, len(pending))])
 	}
 }
 

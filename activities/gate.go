@@ -2,42 +2,29 @@ package activities
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // Rules of attempts that made no call, and of those that are not repeated.
 const (
 	RuleQuota   = "quota:limit"  // no call: the month's limit is reached
-	RuleBreaker = "breaker:open" // no call: the vendor failed every time of late
+	RuleBreaker = "breaker:open" // no call: the last calls to the vendor all failed
 	RuleBudget  = "budget:empty" // not repeated: too many attempts fail
 
 	// RuleSettled is of a success that made no call: the chunk was settled before.
 	RuleSettled = "export:settled"
 )
 
-// OwnQueue is the task queue of an integration that has a rate or a limit of
-// concurrency. The server hands its attempts out at that rate, over all
-// workers, and with the other limit only one worker at a time takes them. An
-// attempt that waits there holds up nobody else's and uses up none of its own
-// time.
-func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
-
 // purposes of operations that are not attempts.
 var purposes = map[adapters.Operation]limits.Purpose{adapters.LookUp: limits.Lookup, adapters.Verify: limits.Lookup}
 
-// urgent operations go on when the month's requests are used up: a period that
+// urgent operations are made even when the month's requests are used up: a period that
 // is not exported in time is worse than a bill.
 var urgent = map[adapters.Operation]bool{adapters.Export: true}
 
@@ -47,13 +34,13 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 	if conn.Purpose == "" {
 		conn.Purpose = cmp.Or(in.Purpose, purposes[in.Operation])
 	}
-	if a.Gate == nil {
+	if a.options.Gate == nil {
 		return nil
 	}
 	made := conn.Count
 	conn.Count = func(p limits.Purpose) {
 		made(p)
-		a.Gate.Ledger.Count(in.OrganizationID, in.IntegrationID, p, time.Now())
+		a.options.Gate.Ledger.Count(in.OrganizationID, in.IntegrationID, p, time.Now())
 	}
 	if a.allowed(spec, conn.Purpose, urgent[in.Operation]) {
 		return nil
@@ -68,16 +55,16 @@ func (a *Activities) meter(in Invocation, spec integrations.Integration, conn *a
 // stop at the warning, before anything else does.
 func (a *Activities) allowed(spec integrations.Integration, p limits.Purpose, urgent bool) bool {
 	q := spec.Limits.Quota()
-	return q.Monthly == 0 || q.Allows(p, urgent, a.Gate.Ledger.Used(spec.OrganizationID, spec.ID, q, time.Now()))
+	return q.Monthly == 0 || q.Allows(p, urgent, a.options.Gate.Ledger.Used(spec.OrganizationID, spec.ID, q, time.Now()))
 }
 
-// behindBreaker calls the vendor unless the integration's breaker is open. An
+// behindBreaker calls the vendor unless the integration's circuit breaker is open. An
 // attempt that finds it open is on record like any other.
 func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() outcome) (out outcome) {
-	if a.Gate == nil {
+	if a.options.Gate == nil {
 		return call()
 	}
-	admitted := a.Gate.Breakers.Admit(in.IntegrationID, time.Now())
+	admitted := a.options.Gate.Breakers.Admit(in.IntegrationID, time.Now())
 	if admitted.Open {
 		v := adapters.Fault(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
 			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
@@ -91,11 +78,11 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 			v = classify.Verdict{} // it says nothing of the vendor
 		}
 		if v.Class == classify.Success {
-			a.Gate.Budget.Success(host)
+			a.options.Gate.Budget.Success(host)
 		}
 		if admitted.Done(v, time.Now()) {
-			open, until := a.Gate.Breakers.State(in.IntegrationID)
-			a.Log.Warn("the breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
+			a.options.Log.Warn("the breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
 				"open", open, "until", until)
 		}
 	}()
@@ -106,64 +93,16 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 // that made no call has put no load on the vendor: its retry is free. So is that
 // of a write of which something is open: it waits for its time first.
 func (a *Activities) affords(v classify.Verdict, host limits.Host) bool {
-	return a.Gate == nil || v.Kind == classify.BreakerOpen || v.Kind == classify.Dependency || v.Kind == classify.Unsettled ||
-		a.Gate.Budget.Retry(host, v.Class == classify.Timeout)
+	return a.options.Gate == nil || v.Kind == classify.BreakerOpen || v.Kind == classify.Dependency || v.Kind == classify.Unsettled ||
+		a.options.Gate.Budget.Retry(host, v.Class == classify.Timeout)
 }
 
 // spent is what an invocation's attempts and the waits between them took. In a
-// queue of its own, this and not the clock is held against the budget: the time
+// queue of its own, this and not the clock counts against the budget: the time
 // in the queue is not the invocation's.
 func (t Trail) spent(longest time.Duration) (total time.Duration) {
 	for _, at := range t {
 		total += min(at.EndedAt.Sub(at.StartedAt), longest) + at.Delay
 	}
 	return total
-}
-
-// LearnUsage reads what this month's requests are so far, so that a worker that
-// starts knows a quota that is used up.
-func (a *Activities) LearnUsage(ctx context.Context) error {
-	totals, err := runlog.ListLimitedUsage(ctx, a.DB, time.Now())
-	if err != nil {
-		return err
-	}
-	a.Gate.Ledger.Learn(totals)
-	// A worker that died may have stored what it counted and not told of it.
-	return a.tellUsage(ctx, totals)
-}
-
-// FlushUsage stores what was counted since the last time, and tells of
-// thresholds that are reached, each once a month over all workers. After an
-// error the same counts are stored the next time, and never twice.
-func (a *Activities) FlushUsage(ctx context.Context) error {
-	b, ok := a.Gate.Ledger.Take()
-	if !ok {
-		return nil
-	}
-	totals, err := runlog.AddUsage(ctx, a.DB, b)
-	if err != nil {
-		return err
-	}
-	a.Gate.Ledger.Done(b, totals)
-	return a.tellUsage(ctx, totals)
-}
-
-// tellUsage tells of thresholds that are reached, each once a month.
-func (a *Activities) tellUsage(ctx context.Context, totals []limits.Total) error {
-	var faults []error
-	for _, w := range a.Gate.Ledger.Due(totals) {
-		err := runlog.RecordQuotaWarning(ctx, a.DB, w.Total, w.Percent, func(tx pgx.Tx) error {
-			a.Log.Warn("an integration's requests reached a threshold", "organization_id", w.Organization, "integration_id", w.Integration,
-				"month", w.Month, "percent", w.Percent, "requests", w.Requests, "limit", w.Quota.Monthly)
-			if a.OnQuota == nil {
-				return nil
-			}
-			return a.OnQuota(ctx, tx, w)
-		})
-		if err == nil {
-			a.Gate.Ledger.Told(w)
-		}
-		faults = append(faults, err)
-	}
-	return errors.Join(faults...)
 }

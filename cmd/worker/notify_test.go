@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -44,16 +43,16 @@ func TestMain(m *testing.M) {
 	code = m.Run()
 }
 
-// What a worker's hooks make people hear of. Nobody listens, so what is on
-// record is what would have been sent.
-func TestTellPeople(t *testing.T) {
+// What people are notified of by a worker's activities. No channel is set up, so
+// what is on record is what would have been sent.
+func TestWorkerNotifies(t *testing.T) {
 	db, err := runlog.Open(t.Context(), server.URL("postgres", "postgres"), 2)
 	require.NoError(t, err)
 	defer db.Close()
 	_, _, err = runlog.Migrate(t.Context(), db)
 	require.NoError(t, err)
-	acts := &activities.Activities{}
-	tellPeople(acts, db)
+	acts, err := activities.New(activities.Options{DB: db})
+	require.NoError(t, err)
 
 	tenant := func() (organization, integration uuid.UUID) {
 		organization, integration = uuid.New(), uuid.New()
@@ -64,7 +63,7 @@ func TestTellPeople(t *testing.T) {
 		require.NoError(t, err)
 		return organization, integration
 	}
-	told := func(organization uuid.UUID) (list []string) {
+	notified := func(organization uuid.UUID) (list []string) {
 		all, err := runlog.ListNotifications(t.Context(), db, organization, time.Time{}, uuid.Nil)
 		require.NoError(t, err)
 		for _, n := range all {
@@ -82,14 +81,14 @@ func TestTellPeople(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		seen []health.Observation
-		told []string
+		want []string
 	}{
 		"one failure":       {[]health.Observation{seen(classify.DNS, health.Call, 0), seen(classify.OK, health.Call, 1)}, nil},
 		"unreachable":       {[]health.Observation{seen(classify.DNS, health.Call, 0), seen(classify.DNS, health.Probe, 1), seen(classify.OK, health.Call, 2)}, []string{"failing dns", "recovered "}},
-		"not told":          {[]health.Observation{seen(classify.RateLimited, health.Call, 0), seen(classify.OK, health.Call, 1)}, nil},
+		"throttled once":    {[]health.Observation{seen(classify.RateLimited, health.Call, 0), seen(classify.OK, health.Call, 1)}, nil},
 		"no credits":        {[]health.Observation{seen(classify.QuotaExhausted, health.Call, 0), seen(classify.OK, health.Call, 1), seen(classify.OK, health.Call, 2)}, []string{"failing quota_exhausted", "recovered "}},
 		"credentials":       {[]health.Observation{seen(classify.Forbidden, health.Call, 0), seen(classify.OK, health.Probe, 1)}, []string{"credentials forbidden", "recovered "}},
-		"told no for long":  {[]health.Observation{seen(classify.Business, health.Probe, 0), seen(classify.Business, health.Probe, time.Hour), seen(classify.Business, health.Probe, 2*time.Hour)}, []string{"failing business"}},
+		"refused for long":  {[]health.Observation{seen(classify.Business, health.Probe, 0), seen(classify.Business, health.Probe, time.Hour), seen(classify.Business, health.Probe, 2*time.Hour)}, []string{"failing business"}},
 		"throttled on":      {[]health.Observation{seen(classify.RateLimited, health.Call, 0), seen(classify.RateLimited, health.Call, 2*time.Hour), seen(classify.OK, health.Call, 3*time.Hour)}, []string{"failing rate_limited", "recovered "}},
 		"no, but answering": {[]health.Observation{seen(classify.DNS, health.Call, 0), seen(classify.NotFound, health.Call, 2*time.Hour)}, nil},
 	} {
@@ -100,22 +99,21 @@ func TestTellPeople(t *testing.T) {
 			r, u.Changes = r.Apply(o)
 			u.Record = r
 			for range 2 { // an activity may be repeated
-				require.NoError(t, acts.OnHealth(t.Context(), u), name)
+				require.NoError(t, acts.RecordHealth(t.Context(), u), name)
 			}
 		}
-		require.Equal(t, c.told, told(organization), name)
+		require.Equal(t, c.want, notified(organization), name)
 	}
 
 	organization, integration := tenant()
 	for _, percent := range []int{60, 100} {
-		err := runlog.InOrganization(t.Context(), db, organization, func(tx pgx.Tx) error {
-			return acts.OnQuota(t.Context(), tx, limits.Warning{Percent: percent, Total: limits.Total{
-				Organization: organization, Integration: integration, Month: "2026-11", Requests: 70, Quota: limits.Quota{Monthly: 70},
-			}})
-		})
+		recorded, err := runlog.RecordQuotaWarning(t.Context(), db, limits.Warning{Percent: percent, Total: limits.Total{
+			Organization: organization, Integration: integration, Month: "2026-11", Requests: 70, Quota: limits.Quota{Monthly: 70, WarnAt: 60},
+		}})
 		require.NoError(t, err)
+		require.True(t, recorded)
 	}
-	require.Equal(t, []string{"quota_80 60", "quota_100 100"}, told(organization))
+	require.Equal(t, []string{"quota_80 60", "quota_100 100"}, notified(organization))
 }
 
 // Two workers that look at one secret at the same moment notify once of each
@@ -144,9 +142,8 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&words, nil))
 	var workers []*activities.Activities
 	for range 2 {
-		acts := activities.New(db, nil, log)
-		acts.Secrets = store
-		tellPeople(acts, db)
+		acts, err := activities.New(activities.Options{DB: db, Secrets: store, Log: log})
+		require.NoError(t, err)
 		workers = append(workers, acts)
 	}
 	look := func(at time.Time) {
@@ -154,7 +151,7 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 		var both sync.WaitGroup
 		for _, acts := range workers {
 			both.Go(func() {
-				if _, err := acts.Inspect(t.Context(), activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}); err != nil {
+				if _, err := acts.Inspect(t.Context(), activities.InspectInput{Target: activities.Target{OrganizationID: organization, IntegrationID: integration, Now: at}}); err != nil {
 					t.Error(err)
 				}
 			})

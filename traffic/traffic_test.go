@@ -1,4 +1,4 @@
-package activities_test
+package traffic_test
 
 import (
 	"context"
@@ -17,16 +17,17 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/traffic"
 )
 
-// told is what monitors were told.
-type told struct {
+// reports are what was reported to monitors.
+type reports struct {
 	mu   sync.Mutex
 	list []string
 	fail bool
 }
 
-func (l *told) tell(_ context.Context, _, _ uuid.UUID, seen []health.Observation) error {
+func (l *reports) report(_ context.Context, _, _ uuid.UUID, seen []health.Observation) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail {
@@ -40,8 +41,8 @@ func (l *told) tell(_ context.Context, _, _ uuid.UUID, seen []health.Observation
 	return nil
 }
 
-// all returns what was told and forgets it.
-func (l *told) all() []string {
+// all returns what was reported and forgets it.
+func (l *reports) all() []string {
 	synctest.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,10 +52,10 @@ func (l *told) all() []string {
 }
 
 // observing runs an observer in a bubble whose clock jumps.
-func observing(t *testing.T, f func(t *testing.T, o *activities.Observer, l *told)) {
+func observing(t *testing.T, f func(t *testing.T, o *traffic.Observer, l *reports)) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &told{}
-		o := activities.NewObserver(l.tell, activities.ObserverOptions{}, slog.New(slog.DiscardHandler))
+		l := &reports{}
+		o := traffic.NewObserver(l.report, traffic.Options{}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { o.Run(ctx); close(done) }()
@@ -66,16 +67,16 @@ func observing(t *testing.T, f func(t *testing.T, o *activities.Observer, l *tol
 
 var in = activities.Invocation{OrganizationID: uuid.New(), IntegrationID: uuid.New()}
 
-func attempts(o *activities.Observer, n int, kind classify.Kind) {
+func attempts(o *traffic.Observer, n int, kind classify.Kind) {
 	for range n {
 		o.Observe(in, activities.Attempt{Kind: kind, StartedAt: time.Now(), EndedAt: time.Now()})
 	}
 }
 
-// A busy and healthy integration costs one message when it is first seen, and
+// A busy and healthy integration costs one report when it is first seen, and
 // one in five minutes or a little more.
 func TestSuccessesAreFolded(t *testing.T) {
-	observing(t, func(t *testing.T, o *activities.Observer, l *told) {
+	observing(t, func(t *testing.T, o *traffic.Observer, l *reports) {
 		attempts(o, 1, classify.OK)
 		require.Equal(t, []string{"ok×1 "}, l.all())
 		for range 60 {
@@ -94,9 +95,9 @@ func TestSuccessesAreFolded(t *testing.T) {
 	})
 }
 
-// What may change the state is told at once; what is of no interest never is.
-func TestChangesAreToldAtOnce(t *testing.T) {
-	observing(t, func(t *testing.T, o *activities.Observer, l *told) {
+// What may change the state is reported at once; what is of no interest never is.
+func TestChangesAreReportedAtOnce(t *testing.T) {
+	observing(t, func(t *testing.T, o *traffic.Observer, l *reports) {
 		attempts(o, 1, classify.OK)
 		require.Len(t, l.all(), 1)
 		attempts(o, 2, classify.OK)
@@ -125,13 +126,13 @@ func TestChangesAreToldAtOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.Equal(t, []string{"business×3 "}, l.all())
 		o.Observe(in, activities.Attempt{Kind: classify.RateLimited, Retryable: true})
-		require.Len(t, l.all(), 1, "throttling is told even if it is tried again")
+		require.Len(t, l.all(), 1, "throttling is reported even if it is tried again")
 	})
 }
 
-// An integration that flickers is told of a few times and then every 30 s.
+// An integration that flickers is reported a few times and then every 30 s.
 func TestFlickerIsBounded(t *testing.T) {
-	observing(t, func(t *testing.T, o *activities.Observer, l *told) {
+	observing(t, func(t *testing.T, o *traffic.Observer, l *reports) {
 		for range 600 {
 			attempts(o, 1, classify.OK)
 			attempts(o, 1, classify.Unavailable)
@@ -143,12 +144,12 @@ func TestFlickerIsBounded(t *testing.T) {
 	})
 }
 
-// A monitor that cannot be told is told later, of everything and in order; a
-// worker that stops tells what is left.
+// What cannot be reported is reported later, all of it and in order; a worker that
+// stops reports what is left.
 func TestNothingIsLostWhileTemporalIsAway(t *testing.T) {
-	l := &told{}
+	l := &reports{}
 	synctest.Test(t, func(t *testing.T) {
-		o := activities.NewObserver(l.tell, activities.ObserverOptions{}, slog.New(slog.DiscardHandler))
+		o := traffic.NewObserver(l.report, traffic.Options{}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { o.Run(ctx); close(done) }()
@@ -172,14 +173,14 @@ func TestNothingIsLostWhileTemporalIsAway(t *testing.T) {
 
 // With nobody looking, Observe neither waits nor grows.
 func TestObserveNeverWaits(t *testing.T) {
-	o := activities.NewObserver(nil, activities.ObserverOptions{Backlog: 10}, slog.New(slog.DiscardHandler))
+	o := traffic.NewObserver(nil, traffic.Options{Backlog: 10}, slog.New(slog.DiscardHandler))
 	attempts(o, 25, classify.OK)
 	require.EqualValues(t, 15, o.Dropped())
 }
 
 // A success is news where a monitor does not take the integration for healthy.
 func TestDoubt(t *testing.T) {
-	observing(t, func(t *testing.T, o *activities.Observer, l *told) {
+	observing(t, func(t *testing.T, o *traffic.Observer, l *reports) {
 		attempts(o, 1, classify.OK)
 		require.Len(t, l.all(), 1)
 		o.Doubt(in.OrganizationID, in.IntegrationID)
@@ -189,8 +190,8 @@ func TestDoubt(t *testing.T) {
 }
 
 func BenchmarkObserve(b *testing.B) {
-	o := activities.NewObserver(func(context.Context, uuid.UUID, uuid.UUID, []health.Observation) error { return nil },
-		activities.ObserverOptions{}, slog.New(slog.DiscardHandler))
+	o := traffic.NewObserver(func(context.Context, uuid.UUID, uuid.UUID, []health.Observation) error { return nil },
+		traffic.Options{}, slog.New(slog.DiscardHandler))
 	go o.Run(b.Context())
 	at := activities.Attempt{Kind: classify.OK}
 	b.ReportAllocs()

@@ -14,7 +14,7 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-func TestJudge(t *testing.T) {
+func TestProve(t *testing.T) {
 	one, two := runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}, runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
 	entry := func(id string, in runlog.Sending, wait time.Duration) runlog.ChunkEntry {
 		return runlog.ChunkEntry{EntryID: id, VendorKey: "k" + id, SentIn: in, Open: true, Wait: wait}
@@ -46,19 +46,19 @@ func TestJudge(t *testing.T) {
 		{"twice is there", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			j := judge(c.open, c.found, c.atomic)
-			require.Len(t, j.There, len(c.there))
+			p := prove(c.open, c.found, c.atomic)
+			require.Len(t, p.There, len(c.there))
 			for _, id := range c.there {
-				require.Contains(t, j.There, id)
+				require.Contains(t, p.There, id)
 			}
-			require.Equal(t, c.none, j.None)
-			require.Len(t, j.Unknown, len(c.unknown))
+			require.Equal(t, c.none, p.None)
+			require.Len(t, p.Unknown, len(c.unknown))
 			for _, id := range c.unknown {
-				require.NotEmpty(t, j.Unknown[id])
+				require.NotEmpty(t, p.Unknown[id])
 			}
-			require.Equal(t, c.stay, j.open)
+			require.Equal(t, c.stay, p.open)
 			if c.stay > 0 {
-				require.Positive(t, j.wait)
+				require.Positive(t, p.wait)
 			}
 		})
 	}

@@ -3,135 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
-	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
-
-// counting compares invocations that are counted, admitted and watched with the
-// same ones of a worker without ledger, budget, breakers and observer: in turn,
-// in one process.
-func counting(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
-	if err != nil {
-		return err
-	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return err
-	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	ctx, stop := context.WithCancel(ctx)
-	var loops sync.WaitGroup
-	defer loops.Wait()
-	defer stop()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	on := func(queue string, counted, watched bool) (func(context.Context) error, func(), error) {
-		acts := activities.New(pool, stack.DevHosts(), quiet)
-		acts.Secrets = stack.SecretStore()
-		if counted {
-			loops.Go(func() {
-				for tick := time.NewTicker(5 * time.Second); ctx.Err() == nil; {
-					select {
-					case <-ctx.Done():
-					case <-tick.C:
-						_ = acts.FlushUsage(ctx)
-					}
-				}
-			})
-		} else {
-			acts.Gate = nil
-		}
-		if watched {
-			observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-				return engine.ReportObservations(ctx, c, organization, integration, seen)
-			}, activities.ObserverOptions{}, quiet)
-			acts.Observe, acts.LastSuccess = observer.Observe, observer.LastSuccess
-			loops.Go(func() { observer.Run(ctx) })
-		}
-		w := worker.New(c, queue, workflows.WorkerOptions())
-		workflows.Register(w, acts)
-		f := func(ctx context.Context) error {
-			in := ping(organization, list["xledger-main"])
-			options := engine.InvokeOptions(in)
-			options.TaskQueue, options.EnableEagerStart = queue, true
-			run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
-			if err != nil {
-				return err
-			}
-			return run.Get(ctx, nil)
-		}
-		return f, func() { w.Stop(); acts.Client.CloseIdle() }, w.Start()
-	}
-	without, stopWithout, err := on("bench-without", false, false)
-	if err != nil {
-		return err
-	}
-	defer stopWithout()
-	kinds := []struct {
-		name             string
-		counted, watched bool
-		queue            string
-		ratios           []float64
-		run              func(context.Context) error
-	}{
-		{name: "ledger_throughput", counted: true, queue: "bench-counted"},
-		{name: "observer_throughput", watched: true, queue: "bench-watched"},
-		{name: "ledger_and_observer_throughput", counted: true, watched: true, queue: activities.TaskQueue}, // where monitors run
-	}
-	for i, k := range kinds {
-		run, stop, err := on(k.queue, k.counted, k.watched)
-		if err != nil {
-			return err
-		}
-		defer stop()
-		kinds[i].run = run
-	}
-	const concurrency, n = 32, 300
-	for round := range 10 {
-		o, err := many(ctx, without, concurrency, n)
-		if err != nil {
-			return err
-		}
-		for i := range kinds {
-			w, err := many(ctx, kinds[i].run, concurrency, n)
-			if err != nil {
-				return err
-			}
-			if round > 0 { // the first one warms up
-				kinds[i].ratios = append(kinds[i].ratios, o/w)
-			}
-		}
-	}
-	for _, k := range kinds {
-		report(k.name, median(k.ratios), "x_without", atLeast(0.95))
-	}
-	return nil
-}
 
 // fairness measures what a single invocation of one organization takes while
 // another's fill the queue of a server that hands tasks out by organization in
@@ -202,7 +85,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 	}
 	start := func() (*devstack.Process, error) {
 		env := append(stack.Env(devstack.Worker), "TEMPORAL_ADDRESS="+server.HostPort())
-		return devstack.StartProcess(ctx, bin, []string{"--concurrency", "20"}, env, func(line string) bool { return strings.Contains(line, "worker ready") })
+		return devstack.StartWorker(ctx, bin, []string{"--concurrency", "20"}, env)
 	}
 	single := func() (float64, error) {
 		began := time.Now()
