@@ -36,8 +36,8 @@ var arrows = []struct {
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
 	{"watcher", []string{"exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "expiry", "exports", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
-	{"traffic", []string{"activities", "health", "redact"}, "it hears of attempts, and where a report goes is its caller's"},
-	{"usage", []string{"limits", "runlog"}, "it stores what was counted, and who is notified is its caller's"},
+	{"traffic", []string{"activities", "health", "redact"}, "it gets attempts, and where a report goes is its caller's"},
+	{"usage", []string{"limits", "runlog"}, "it stores what was counted"},
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
 }

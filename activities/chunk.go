@@ -87,7 +87,7 @@ func (x chunkAttempt) run(ctx context.Context) (out outcome) {
 	left := entries
 	defer func() { out.entries, out.vouchers = len(left), vouchersOf(left) }()
 	elsewhere := func(e runlog.ChunkEntry) bool {
-		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands)
+		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.EarlierCanLand)
 	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
 		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
@@ -163,13 +163,13 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 	p := prove(open, found, x.exporter.Vendor().Export.Atomic)
 	blind := controlMissing(control, found)
 	if blind != nil { // what it shows is there all the same
-		p.None, p.Unknown = nil, nil
+		p.Absent, p.Unknown = nil, nil
 	}
 	if err := runlog.RecordAnswer(ctx, x.options.DB, x.owner, p.Answer, sendings); err != nil {
 		out.verdict = x.storeVerdict(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}
-	if blind != nil && len(p.There) < len(open) {
+	if blind != nil && len(p.Exported) < len(open) {
 		out.verdict = *blind
 		return out, nil
 	}
@@ -177,11 +177,11 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 		out.verdict = x.unsettled(p.wait)
 		return out, nil
 	}
-	if out.found = classify.None; len(p.There) > 0 {
+	if out.found = classify.None; len(p.Exported) > 0 {
 		out.found = classify.Done
 	}
 	for _, e := range open {
-		if slices.Contains(p.None, e.EntryID) {
+		if slices.Contains(p.Absent, e.EntryID) {
 			left = append(left, e)
 		}
 	}

@@ -24,14 +24,14 @@ type proof struct {
 // a request as all or nothing and only some of it is there, a person must look,
 // and so must one where something that may be the entry is elsewhere.
 func prove(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic bool) proof {
-	p := proof{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
+	p := proof{Answer: runlog.Answer{Exported: map[string]string{}, Unknown: map[string]string{}}}
 	partly := make(map[runlog.Sending]int) // sendings of which something is there
 	whole := make(map[runlog.Sending]int)
 	for _, e := range open {
 		whole[e.SentIn]++
 		f := found[e.VendorKey]
 		if f.Count > 0 {
-			p.There[e.EntryID] = f.Reference
+			p.Exported[e.EntryID] = f.Reference
 			partly[e.SentIn]++
 		}
 	}
@@ -45,11 +45,11 @@ func prove(open []runlog.ChunkEntry, found map[string]adapters.Found, atomic boo
 		case f.Elsewhere != "":
 			p.why = "not in the journal, and " + f.Elsewhere + "; if it is this voucher: starter exports resolve --there"
 			p.Unknown[e.EntryID] = p.why
-		case atomic && (partly[e.SentIn] > 0 || e.Partly):
+		case atomic && (partly[e.SentIn] > 0 || e.PartlyExported):
 			p.why = fmt.Sprintf("%d of %d lines of a request that is all or nothing are at the vendor; see starter exports resolve", partly[e.SentIn], whole[e.SentIn])
 			p.Unknown[e.EntryID] = p.why
 		default:
-			p.None = append(p.None, e.EntryID)
+			p.Absent = append(p.Absent, e.EntryID)
 		}
 	}
 	return p

@@ -40,18 +40,18 @@ func TestProve(t *testing.T) {
 		{"some of what is all or nothing", []runlog.ChunkEntry{entry("a", one, 0), entry("b", one, 0)}, there("a"), true, []string{"a"}, nil, []string{"b"}, 0},
 		{"some of what may roll back", []runlog.ChunkEntry{entry("a", one, 0), entry("b", one, 0)}, there("a"), false, []string{"a"}, []string{"b"}, nil, 0},
 		{"sendings are judged apart", []runlog.ChunkEntry{entry("a", one, 0), entry("b", two, 0)}, there("a"), true, []string{"a"}, []string{"b"}, nil, 0},
-		{"the rest of one that was found before", []runlog.ChunkEntry{{EntryID: "b", VendorKey: "kb", SentIn: one, Open: true, Partly: true}}, there(), true, nil, nil, []string{"b"}, 0},
+		{"the rest of one that was found before", []runlog.ChunkEntry{{EntryID: "b", VendorKey: "kb", SentIn: one, Open: true, PartlyExported: true}}, there(), true, nil, nil, []string{"b"}, 0},
 		{"elsewhere", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, []string{"a"}, 0},
 		{"elsewhere, before its time", []runlog.ChunkEntry{entry("a", one, time.Minute)}, map[string]adapters.Found{"ka": {Elsewhere: "posted"}}, false, nil, nil, nil, 1},
 		{"twice is there", []runlog.ChunkEntry{entry("a", one, 0)}, map[string]adapters.Found{"ka": {Count: 2}}, true, []string{"a"}, nil, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := prove(c.open, c.found, c.atomic)
-			require.Len(t, p.There, len(c.there))
+			require.Len(t, p.Exported, len(c.there))
 			for _, id := range c.there {
-				require.Contains(t, p.There, id)
+				require.Contains(t, p.Exported, id)
 			}
-			require.Equal(t, c.none, p.None)
+			require.Equal(t, c.none, p.Absent)
 			require.Len(t, p.Unknown, len(c.unknown))
 			for _, id := range c.unknown {
 				require.NotEmpty(t, p.Unknown[id])

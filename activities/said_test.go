@@ -116,7 +116,7 @@ func (c *careless) InsertAttempts(_ context.Context, _ uuid.UUID, rows []runlog.
 }
 
 func (*careless) ClaimWrite(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.WriteClaimResult, error) {
-	return runlog.WriteClaimResult{Mine: true, Attempt: w.Attempt}, nil
+	return runlog.WriteClaimResult{MaySend: true, Attempt: w.Attempt}, nil
 }
 
 func (c *careless) SettleWrite(_ context.Context, _, _ uuid.UUID, _ int, effect classify.Effect, _ bool, _ int) error {

@@ -58,16 +58,16 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	if !ok {
 		return out
 	}
-	if !c.Mine {
+	if !c.MaySend {
 		if c.Effect == classify.Done {
 			out.found, out.verdict = classify.Done, fromRecord
 			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
 			return out
 		}
 		out.found, out.openUntil = c.Effect, c.OpenUntil // unless the look-up shows more
-		if c.Moved != "" {
+		if c.SentElsewhere != "" {
 			out.verdict = adapters.Fault(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
-				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.Moved, claim.Place))
+				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.SentElsewhere, claim.Place))
 			out.asking = true
 			return out
 		}
@@ -87,7 +87,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		if c, ok = take(false); !ok {
 			return out
 		}
-		if !c.Mine { // another one, of a run that was reset, has taken it since it was looked up
+		if !c.MaySend { // another one, of a run that was reset, has taken it since it was looked up
 			out.verdict, out.asking = a.unsettledUntil(adapter.Vendor().Title, c.Wait), true
 			out.found, out.openUntil = c.Effect, c.OpenUntil
 			return out

@@ -26,10 +26,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// Export is one export operation: a row of bufdir_export_audit_log.
+// Export is one export operation: a row of bufdir_export_audit_log. A field is the column of its name, or of its db
+// tag.
 type Export struct {
 	OrganizationID    uuid.UUID         `json:"organizationId"`
-	ID                uuid.UUID         `json:"exportId"`
+	ID                uuid.UUID         `json:"exportId" db:"export_id"`
 	IntegrationID     uuid.UUID         `json:"integrationId"`
 	AdapterName       string            `json:"adapterName"`
 	Period            string            `json:"period"`
@@ -37,28 +38,28 @@ type Export struct {
 	PeriodEnd         time.Time         `json:"periodEnd"`   // the first day after it
 	Trigger           Trigger           `json:"trigger"`
 	TriggeredBy       string            `json:"triggeredBy"`
-	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
+	ParentID          *uuid.UUID        `json:"parentExportId,omitempty" db:"parent_export_id"` // of a retry
 	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
 	StartedAt         time.Time         `json:"startedAt"`
 	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
 	Status            Status            `json:"status"`
-	Total             int               `json:"entriesTotal"`
-	Exported          int               `json:"entriesExported"`
-	Rejected          int               `json:"entriesRejected"`
-	Unknown           int               `json:"entriesUnknown"`
-	LateErrors        int               `json:"entriesWithLateErrors"` // of the exported ones: the vendor reported an error later
-	Attempts          int               `json:"attempts"`              // of all the run's invocations
-	Chunks            int               `json:"chunks"`                // planned; attempts beyond them are retries, look-ups and halving
-	Requests          int               `json:"requests"`              // made to the vendor for them, look-ups included
-	LookUps           int               `json:"lookUps"`               // of those: for what the vendor has, for late errors, for its contract
-	Isolating         int               `json:"isolating"`             // of those: to find the vouchers that it refuses
-	ChunkSize         int               `json:"chunkSize,omitempty"`   // of a run that ends: most entries in a request from now on; 0 changes nothing
-	ChunkFull         int               `json:"chunkFull,omitempty"`   // most entries by the file and the vendor
-	WarmUp            time.Duration     `json:"warmUp"`                // how long the vendor's first answer took; 0 if it was not asked
-	ColdStart         bool              `json:"coldStart"`             // it had to connect or fetch a token first
-	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`    // where its time went, in ms
-	Amounts           map[string]string `json:"amounts"`               // sum of the positive amounts by currency
+	Total             int               `json:"entriesTotal" db:"entries_total"`
+	Exported          int               `json:"entriesExported" db:"entries_exported"`
+	Rejected          int               `json:"entriesRejected" db:"entries_rejected"`
+	Unknown           int               `json:"entriesUnknown" db:"entries_unknown"`
+	LateErrors        int               `json:"entriesWithLateErrors" db:"entries_faulted"` // of the exported ones: the vendor reported an error later
+	Attempts          int               `json:"attempts"`                                   // of all the run's invocations
+	Chunks            int               `json:"chunks"`                                     // planned; attempts beyond them are retries, look-ups and halving
+	Requests          int               `json:"requests"`                                   // made to the vendor for them, look-ups included
+	LookUps           int               `json:"lookUps"`                                    // of those: for what the vendor has, for late errors, for its contract
+	Isolating         int               `json:"isolating"`                                  // of those: to find the vouchers that it refuses
+	ChunkSize         int               `json:"chunkSize,omitempty" db:"-"`                 // of a run that ends: most entries in a request from now on; 0 changes nothing
+	ChunkFull         int               `json:"chunkFull,omitempty" db:"-"`                 // most entries by the file and the vendor
+	WarmUp            time.Duration     `json:"warmUp"`                                     // how long the vendor's first answer took; 0 if it was not asked
+	ColdStart         bool              `json:"coldStart"`                                  // it had to connect or fetch a token first
+	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`                         // where its time went, in ms
+	Amounts           map[string]string `json:"amounts"`                                    // sum of the positive amounts by currency
 	SHA256            string            `json:"sha256,omitempty"`
 	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
 	ErrorClass        string            `json:"errorClass,omitempty"`

@@ -33,12 +33,21 @@ type Email struct {
 	To []string `json:"to"`
 }
 
-// Kind is "webhook" or "email".
-func (c Channel) Kind() string {
+// ChannelKind is how a channel is reached. It is stored and shown.
+type ChannelKind string
+
+// The kinds of channel.
+const (
+	WebhookChannel ChannelKind = "webhook"
+	EmailChannel   ChannelKind = "email"
+)
+
+// Kind says how the channel is reached.
+func (c Channel) Kind() ChannelKind {
 	if c.Webhook != nil {
-		return "webhook"
+		return WebhookChannel
 	}
-	return "email"
+	return EmailChannel
 }
 
 // Bounds of a notifications section.

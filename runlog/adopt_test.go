@@ -69,7 +69,7 @@ func TestAdopt(t *testing.T) {
 	closed, err := runlog.CloseExport(ctx, b.operator, begun)
 	require.NoError(t, err)
 	require.Equal(t, []any{exports.Failed, 6, 4, 2, map[string]string{"NOK": "6.00"}}, []any{closed.Status, closed.Total, closed.Exported, closed.Unknown, closed.Amounts})
-	require.Empty(t, b.told(), "it says nothing of the vendor")
+	require.Empty(t, b.notifiedOf(), "it says nothing of the vendor")
 	require.Equal(t, []string{"e0-1:1:exported", "e0-2:1:exported", "e1-1:2:unknown:posted", "e1-2:2:unknown:posted", "f1:1:exported (late)", "f2:1:exported (late)"}, b.entries(begun))
 	ev, err := runlog.Recount(ctx, b.operator, closed)
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestAdoptWhatIsOnRecord(t *testing.T) {
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)
-	require.True(t, open[0].Partly, "something of the same sending is there")
+	require.True(t, open[0].PartlyExported, "something of the same sending is there")
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e3-1", "e3-2"}, sending(1), 0, runlog.InFlight{})
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "a run that has read it before does not send it")
 

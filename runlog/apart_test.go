@@ -302,7 +302,7 @@ func TestEightClaimsAtOnce(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				mine[got.Mine]++
+				mine[got.MaySend]++
 			})
 		}
 		close(start)

@@ -157,6 +157,6 @@ func TestUnsentIsNotified(t *testing.T) {
 		e.ErrorClass, e.ErrorCode, e.ErrorMessage = "permanent", string(kind), "no"
 		closed := b.close(e)
 		require.Equal(t, 2, closed.Unsent(), kind)
-		require.ElementsMatch(t, want, b.told(), kind)
+		require.ElementsMatch(t, want, b.notifiedOf(), kind)
 	}
 }

@@ -44,7 +44,7 @@ func TestPlanEdges(t *testing.T) {
 			b := base
 			b.t, b.org = t, uuid.New()
 			b.spec.OrganizationID, b.spec.ID = b.org, uuid.New()
-			_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+			_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 			require.NoError(t, err)
 			day := func(s string, add int) string {
 				d, err := time.Parse(time.DateOnly, s)

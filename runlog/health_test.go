@@ -74,7 +74,7 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 	require.NoError(t, err)
 	var told []string
 	for _, h := range history {
-		told = append(told, fmt.Sprintf("%s %d %s %s>%s %s %d %v", h.Entry, h.Number, h.Kind, h.From, h.To, h.Source, h.Count, h.Latency))
+		told = append(told, fmt.Sprintf("%s %d %s %s>%s %s %d %v", h.Type, h.Number, h.Kind, h.From, h.To, h.Source, h.Count, h.Latency))
 	}
 	require.Equal(t, []string{
 		"observation 1 ok > call 3 12ms", "change 1 ok unknown>healthy  0 0s",
@@ -111,7 +111,7 @@ func TestHealthHistoryIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	count, least, changes := 0, int64(1000), 0
 	for _, h := range history {
-		if h.Entry == "change" {
+		if h.Type == runlog.HealthChange {
 			changes++
 			continue
 		}
@@ -217,8 +217,8 @@ func TestApplyHealth(t *testing.T) {
 	organization, integration := b.tenant(t)
 	in := example(organization, integration, "main")
 	in.Health = health.Policy{Interval: time.Hour, NoProbes: true}
-	for _, want := range []string{"updated", "unchanged"} {
-		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "kari", false)
+	for _, want := range []runlog.Action{runlog.ActionUpdated, runlog.ActionUnchanged} {
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "kari"})
 		require.NoError(t, err)
 		require.Equal(t, want, changes[0].Action)
 	}

@@ -44,15 +44,15 @@ func asOwner(ctx context.Context, pool *pgxpool.Pool, fn func(*sql.DB) error) (e
 	return fn(db)
 }
 
-// prepare makes what is missing of the roles and the schema, and gives the
+// prepareOwner makes what is missing of the roles and the schema, and gives the
 // owner what it does not own: a database that was restored with --no-owner
-// belongs to who restored it. Roles are groups without a login: a deployment
+// belongs to whoever restored it. Roles are groups without a login: a deployment
 // creates its own users and makes them members. They belong to the cluster, so
 // another database may be creating them at this moment.
 //
-// Since PostgreSQL 16 who creates a role may grant it, and cannot act as it
+// Since PostgreSQL 16 a user who creates a role may grant it, and cannot act as it
 // before having granted it to itself; 15 lets CREATEROLE do both with any role.
-const prepare = `
+const prepareOwner = `
 DO $$
 DECLARE
     r     text;
@@ -95,9 +95,9 @@ BEGIN
 END
 $$`
 
-// tries is how often becomeOwner begins again because another database of the
+// maxTries is how often becomeOwner begins again because another database of the
 // cluster changes the same roles.
-const tries = 20
+const maxTries = 20
 
 // becomeOwner lets the session act as ledgerline_owner until it ends, and
 // reports whether the user has made itself a member for that.
@@ -107,8 +107,8 @@ func becomeOwner(ctx context.Context, conn *pgx.Conn) (granted bool, err error) 
 		return false, fmt.Errorf("waiting for another migration: %w", err)
 	}
 	for try := 1; ; try++ {
-		_, err = conn.Exec(ctx, prepare, pgx.QueryExecModeSimpleProtocol)
-		if try == tries || !contended(err) {
+		_, err = conn.Exec(ctx, prepareOwner, pgx.QueryExecModeSimpleProtocol)
+		if try == maxTries || !contended(err) {
 			break
 		}
 		time.Sleep(time.Duration(try) * 10 * time.Millisecond)
@@ -129,12 +129,12 @@ func contended(err error) bool {
 		pg.Code == "23505" || pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "42501" && pg.Message == `permission denied to set role "ledgerline_owner"`)
 }
 
-// installError says what the user lacks.
+// installError adds what the user lacks.
 func installError(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		return fmt.Errorf("%w (the user who migrates needs CREATEROLE, CREATE on the database, and either to have made the ledgerline_ roles or GRANT ledgerline_owner TO it WITH ADMIN OPTION; "+
-			"a database that was restored is migrated first by who restored it)", err)
+			"whoever restored a database migrates it first)", err)
 	}
 	return err
 }

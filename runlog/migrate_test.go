@@ -69,7 +69,7 @@ func TestMigrateBack(t *testing.T) {
 		pool := openOn(t, server, b.name, "dba")
 		down := func(to int64) {
 			t.Helper()
-			require.NoError(t, runlog.Goosed(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
 				_, err := p.DownTo(t.Context(), to)
 				return err
 			}))
@@ -82,7 +82,7 @@ func TestMigrateBack(t *testing.T) {
 		from, to, err := runlog.Migrate(t.Context(), pool)
 		require.NoError(t, err)
 		require.Equal(t, []int64{0, runlog.SchemaVersion()}, []int64{from, to})
-		_, err = runlog.SelfCheck(t.Context(), b.worker, runlog.Check{Role: "ledgerline_worker"})
+		_, err = runlog.SelfCheck(t.Context(), b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 		require.NoError(t, err)
 	})
 }
@@ -106,7 +106,7 @@ func TestMigrationsOfDataSeeAllRows(t *testing.T) {
 				files[e.Name()] = &fstest.MapFile{Data: content}
 			}
 			files[fmt.Sprintf("%05d_later.sql", runlog.SchemaVersion()+n)] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;\n")}
-			require.NoError(t, runlog.Goosed(t.Context(), pool, files, func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), pool, files, func(p *goose.Provider) error {
 				_, err := p.Up(t.Context())
 				return err
 			}))
@@ -197,13 +197,13 @@ func TestRestoredDatabase(t *testing.T) {
 		out, err := exec.Command(filepath.Join(programs, "pg_restore"), append(options, "--exit-on-error", "--dbname="+server.URL(name, "dba"), dump)...).CombinedOutput()
 		require.NoError(t, err, "%v: %s", options, out)
 		admin, worker := open(t, name, "postgres"), open(t, name, "w")
-		_, err = runlog.SelfCheck(t.Context(), admin, runlog.Check{Role: "ledgerline_worker", Relax: true})
+		_, err = runlog.SelfCheck(t.Context(), admin, runlog.SelfCheckOptions{Role: "ledgerline_worker", Relax: true})
 		require.ErrorContains(t, err, "changed: table integrations: owner dba", "%v", options)
 
 		from, to, err := runlog.Migrate(t.Context(), open(t, name, "dba"))
 		require.NoError(t, err, "%v", options)
 		require.Equal(t, from, to)
-		_, err = runlog.SelfCheck(t.Context(), worker, runlog.Check{Role: "ledgerline_worker"})
+		_, err = runlog.SelfCheck(t.Context(), worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 		require.NoError(t, err, "%v", options)
 		list, err := runlog.ListIntegrations(t.Context(), worker, organization)
 		require.NoError(t, err)

@@ -33,7 +33,7 @@ func newAudience(t *testing.T, names ...string) audience {
 		o.integrations = append(o.integrations, uuid.New())
 		list = append(list, example(o.organization, o.integrations[len(o.integrations)-1], name))
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), o.operator, list, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), o.operator, list, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	o.apply(t, hook("ops"), integrations.Channel{Name: "finance", Email: &integrations.Email{To: []string{"a@example.com"}}, Causes: []notify.Cause{notify.Missed}})
 	return o
@@ -407,7 +407,7 @@ func TestApplyChannels(t *testing.T) {
 	action := func(changes []runlog.ChannelChange) map[string]string {
 		m := make(map[string]string)
 		for _, c := range changes {
-			m[c.Name] = c.Action
+			m[c.Name] = string(c.Action)
 		}
 		return m
 	}

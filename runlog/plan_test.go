@@ -32,7 +32,7 @@ func booksOn(t *testing.T, server *devstack.Postgres) books {
 	b.spec = integrations.Integration{
 		OrganizationID: b.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(),
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return b
 }
@@ -62,12 +62,12 @@ func (b books) claim(period string, parent *uuid.UUID) exports.Export {
 	if parent != nil {
 		trigger = exports.ByRetry
 	}
-	e, mine, err := runlog.ClaimExport(b.t.Context(), b.worker, exports.Export{
+	e, owned, err := runlog.ClaimExport(b.t.Context(), b.worker, exports.Export{
 		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		Trigger: trigger, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
 	})
 	require.NoError(b.t, err)
-	require.True(b.t, mine)
+	require.True(b.t, owned)
 	return e
 }
 
@@ -94,8 +94,8 @@ func (b books) entries(e exports.Export) []string {
 	return list
 }
 
-// told are the causes that people were told of, in order.
-func (b books) told() (causes []string) {
+// notifiedOf returns the causes that people were notified of, in order.
+func (b books) notifiedOf() (causes []string) {
 	b.t.Helper()
 	rows, err := b.admin.Query(b.t.Context(), "SELECT cause FROM ledgerline.notifications ORDER BY queued_at")
 	require.NoError(b.t, err)
@@ -214,14 +214,14 @@ func TestPlanRefuses(t *testing.T) {
 	}
 	require.EqualValues(t, 1, record(e, "account is closed"))
 	require.Zero(t, record(e, "account is closed"), "no news")
-	require.Empty(t, b.told(), "it is told when its export closes")
+	require.Empty(t, b.notifiedOf(), "people are notified when its export closes")
 	closed := b.close(e)
-	require.Equal(t, []string{"rejected", "faulted"}, b.told())
+	require.Equal(t, []string{"rejected", "faulted"}, b.notifiedOf())
 	_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour'")
 	require.NoError(t, err)
 	next := b.claim("2026-11", nil)
 	require.EqualValues(t, 1, record(next, "account is locked"))
-	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.told(), "of an export that has closed")
+	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.notifiedOf(), "of an export that has closed")
 	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.LateErrors})
 	require.Equal(t, exports.Complete, closed.Status)
 }
@@ -316,7 +316,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	ids, s := []string{"e0-1", "e0-2"}, sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
-	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
+	answer := runlog.Answer{Exported: map[string]string{"e0-1": "1"}, Absent: []string{"e0-2"}}
 	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused", true)
 	require.NoError(t, err)
@@ -351,13 +351,13 @@ func TestPlanSource(t *testing.T) {
 		"nowhere.entries":    "no such table or view",
 		"reporting.closed":   `GRANT SELECT ON reporting.closed TO "s"`,
 		"reporting.short":    "column amount is missing; add it, as numeric",
-		"reporting.twice":    "an entry_id stands there twice",
+		"reporting.twice":    "duplicate entry_id",
 		"reporting.texts":    "in a view: amount::numeric AS amount",
 		`x"; DROP TABLE y; `: "not a name",
 	} {
 		_, err := runlog.PlanExport(t.Context(), b.worker, b.sources, e, integrations.ExportSettings{Source: source}, 500, 500)
-		var fault *runlog.SourceError
-		require.ErrorAs(t, err, &fault, source)
+		var sourceError *runlog.SourceError
+		require.ErrorAs(t, err, &sourceError, source)
 		require.ErrorContains(t, err, want)
 		require.Empty(t, b.entries(e))
 	}
@@ -384,9 +384,9 @@ func TestClaimOverlap(t *testing.T) {
 	require.ErrorAs(t, err, &overlap)
 	require.Equal(t, october.ID, overlap.Other.ID)
 	e.Trigger = "schedule"
-	_, mine, err := runlog.ClaimExport(t.Context(), b.worker, e)
+	_, owned, err := runlog.ClaimExport(t.Context(), b.worker, e)
 	require.NoError(t, err)
-	require.True(t, mine)
+	require.True(t, owned)
 	b.claim("2026-11-02", nil)
 }
 
@@ -414,7 +414,7 @@ func TestFaultsSince(t *testing.T) {
 	since(last, first)
 	third := b.claim("2026-11-01", nil)
 	since(third, first)
-	last.Chunks, last.ErrorMessage = 1, "late faults could not be asked for: away"
+	last.Chunks, last.ErrorMessage = 1, "late errors could not be asked for: away"
 	b.close(last)
 	since(third, first)
 	again.Chunks = 1
@@ -422,7 +422,7 @@ func TestFaultsSince(t *testing.T) {
 	since(third, again)
 }
 
-// A run that the vendor refuses to know is told as refused credentials, and the
+// A run that the vendor refuses to know is recorded as refused credentials, and the
 // next one that works as their end.
 func TestCloseTellsOfCredentials(t *testing.T) {
 	t.Parallel()
@@ -430,15 +430,15 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 	e := b.claim("2026-10", nil)
 	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
 	require.Equal(t, exports.Failed, b.close(e).Status)
-	require.Equal(t, []string{"credentials"}, b.told())
+	require.Equal(t, []string{"credentials"}, b.notifiedOf())
 	require.Equal(t, exports.Complete, b.close(b.claim("2026-11", nil)).Status)
-	require.Equal(t, []string{"credentials"}, b.told(), "nobody was asked, so nothing is known")
+	require.Equal(t, []string{"credentials"}, b.notifiedOf(), "nobody was asked, so nothing is known")
 	b.lines("a1 a 2026-12-01 1920 1", "a2 a 2026-12-01 3000 -1")
 	e = b.claim("2026-12", nil)
 	require.Len(t, b.plan(e, integrations.ExportSettings{}, 500), 2)
 	b.settle(e, 1, exports.Exported, nil)
 	require.Equal(t, exports.Complete, b.close(e).Status)
-	require.Equal(t, []string{"credentials", "recovered"}, b.told())
+	require.Equal(t, []string{"credentials", "recovered"}, b.notifiedOf())
 }
 
 // What was not there when it was asked for can land later where a repeat does no
@@ -450,12 +450,12 @@ func TestOpenChunkKnowsWhatCanLand(t *testing.T) {
 	s := sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), []string{"e0-1", "e0-2"}, s, 0, runlog.InFlight{Changed: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.Answer{None: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
+	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.Answer{Absent: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
 	opened, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
 	entries := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	for _, x := range entries {
-		require.Equal(t, []bool{false, true}, []bool{x.Open, x.Lands})
+		require.Equal(t, []bool{false, true}, []bool{x.Open, x.EarlierCanLand})
 	}
 }

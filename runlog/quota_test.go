@@ -27,9 +27,9 @@ func TestUsage(t *testing.T) {
 	orgB, intB := b.tenant(t)
 	limited := example(orgA, intA, "main")
 	limited.Limits = integrations.RequestLimits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
-	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
+	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
-	require.Equal(t, "updated", changes[0].Action)
+	require.Equal(t, runlog.ActionUpdated, changes[0].Action)
 	same, err := runlog.LoadIntegration(t.Context(), b.worker, orgA, intA)
 	require.NoError(t, err)
 	require.Equal(t, limited.Limits, same.Limits)
@@ -53,7 +53,7 @@ func TestUsage(t *testing.T) {
 
 	list, err := runlog.ListUsage(t.Context(), b.reader, orgA, "2026-11")
 	require.NoError(t, err)
-	require.Equal(t, []runlog.UsageRow{{
+	require.Equal(t, []runlog.MonthlyUsage{{
 		IntegrationID: intA, Name: "main", Adapter: "xledger", Month: "2026-11", Total: 15, Limits: limited.Limits,
 		Requests: map[limits.Purpose]int64{limits.Attempt: 8, limits.Token: 7},
 	}}, list, "nothing of the other organization, nothing of the next month")
@@ -70,7 +70,7 @@ func TestUsage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []runlog.QueueLease{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
 	limited.Limits = integrations.RequestLimits{}
-	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	queues, err = runlog.LeaseQueues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
@@ -159,7 +159,7 @@ func TestQueueLeases(t *testing.T) {
 	set := func(organization, integration uuid.UUID, l integrations.RequestLimits) {
 		in := example(organization, integration, "main")
 		in.Limits = l
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 	}
 	holder := make(map[uuid.UUID]uuid.UUID)

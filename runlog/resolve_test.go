@@ -67,7 +67,7 @@ func TestResolve(t *testing.T) {
 	_, err = runlog.ResolveVoucher(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
 	require.ErrorContains(t, err, "permission denied", "it is a person's word")
 
-	// The audit row says what was known when the export ended; the rest is told apart.
+	// The audit row says what was known when the export ended; the rest is counted apart.
 	then, err := runlog.RecountUntil(ctx, b.operator, closed, closed.FinishedAt)
 	require.NoError(t, err)
 	require.Equal(t, []any{closed.Exported, closed.SHA256, closed.Amounts}, []any{then.Exported, then.SHA256, then.Amounts})
@@ -98,5 +98,5 @@ func TestResolveMarksTheRest(t *testing.T) {
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)
-	require.True(t, open[0].Open && open[0].Partly)
+	require.True(t, open[0].Open && open[0].PartlyExported)
 }

@@ -153,7 +153,7 @@ func TestWhatFilesSayIsTaken(t *testing.T) {
 	in.Limits = integrations.RequestLimits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}
 	in.Health = health.Policy{Interval: 7 * 24 * time.Hour, MaxInterval: 7 * 24 * time.Hour, NoProbes: true}
 	in.Policy = classify.Policy{BaseDelay: time.Minute, Coefficient: 10, MaxRetries: 10, Jitter: 0.9, AttemptTimeout: time.Minute, Budget: time.Minute}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	got, err := runlog.LoadIntegration(t.Context(), b.worker, org, in.ID)
 	require.NoError(t, err)
@@ -207,7 +207,7 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 
 	// Should one be there all the same, it is left out and named.
 	more := uuid.New()
-	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(one, more, "more")}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(one, more, "more")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	for _, limits := range []string{`{"requestsPerMinute":"x"}`, `{"requestsPerMinute":99999999999}`, `{"concurrentRequests":1.5}`, `[]`, `"x"`} {
 		_, err := b.admin.Exec(t.Context(), "ALTER TABLE ledgerline.integrations DROP CONSTRAINT IF EXISTS limits_can_be_read")

@@ -40,7 +40,7 @@ func tokenUntil(end time.Time) expiry.Secret {
 }
 
 // What is stored comes back to monitors and to people, and is gone when the
-// secret has no end any more or the integration no such secret.
+// secret no longer has an end, or the integration no longer has the secret.
 func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
@@ -81,7 +81,7 @@ func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	look(t, b, organization, integration, now.Add(3*time.Hour), file)
 	other := example(organization, integration, "main")
 	other.Credentials = map[string]integrations.Ref{"clientSecret": "env:X"}
-	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{other}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{other}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	require.Nil(t, shown())
 }
@@ -92,7 +92,7 @@ func TestFirstSecretToEnd(t *testing.T) {
 	organization, integration := uuid.New(), uuid.New()
 	two := example(organization, integration, "main")
 	two.Credentials = map[string]integrations.Ref{"token": "env:X", "clientSecret": "env:Y"}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two, example(organization, uuid.New(), "other")}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two, example(organization, uuid.New(), "other")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	first := expiry.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: secretEnd.Add(-day)}
 	require.Equal(t, []int{30, 30}, look(t, b, organization, integration, secretEnd.Add(-10*day), tokenUntil(secretEnd), first))

@@ -100,8 +100,8 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 				}
 				exec(c.weaken)
 				pool := openOn(t, server, b.name, "w") // settings of a role count from the next connection on
-				_, err := runlog.SelfCheck(t.Context(), pool, runlog.Check{Role: "ledgerline_worker"})
-				warnings, relaxed := runlog.SelfCheck(t.Context(), pool, runlog.Check{Role: "ledgerline_worker", Relax: true})
+				_, err := runlog.SelfCheck(t.Context(), pool, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
+				warnings, relaxed := runlog.SelfCheck(t.Context(), pool, runlog.SelfCheckOptions{Role: "ledgerline_worker", Relax: true})
 				if c.restore != "" {
 					exec(c.restore)
 				}
@@ -114,7 +114,7 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 					require.ErrorContains(t, relaxed, says, "development excuses users and settings only")
 				}
 				if c.restore != "" {
-					_, err = runlog.SelfCheck(t.Context(), openOn(t, server, b.name, "w"), runlog.Check{Role: "ledgerline_worker"})
+					_, err = runlog.SelfCheck(t.Context(), openOn(t, server, b.name, "w"), runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 					require.NoError(t, err, "after it was restored")
 				}
 			})
@@ -125,7 +125,7 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 func TestSelfCheck(t *testing.T) {
 	b := newBase(t)
 	check := func(user, role string) error {
-		_, err := runlog.SelfCheck(t.Context(), open(t, b.name, user), runlog.Check{Role: role})
+		_, err := runlog.SelfCheck(t.Context(), open(t, b.name, user), runlog.SelfCheckOptions{Role: role})
 		return err
 	}
 	require.NoError(t, check("w", "ledgerline_worker"))
@@ -148,7 +148,7 @@ func TestSelfCheck(t *testing.T) {
 	}
 	_, err := b.admin.Exec(t.Context(), "REVOKE pg_monitor FROM w")
 	require.NoError(t, err)
-	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), runlog.Check{Role: "ledgerline_worker"})
+	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 	require.ErrorContains(t, err, "run starter migrate")
 }
 
@@ -157,7 +157,7 @@ func TestSelfCheck(t *testing.T) {
 func TestSchemaServes(t *testing.T) {
 	b := newBase(t)
 	check := func() error {
-		_, err := runlog.SelfCheck(t.Context(), b.worker, runlog.Check{Role: "ledgerline_worker"})
+		_, err := runlog.SelfCheck(t.Context(), b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 		return err
 	}
 	exec := func(sql string, args ...any) {

@@ -31,7 +31,7 @@ type hostile struct {
 	transient bool   // and not a SourceError
 }
 
-// quietly is harm that goes on after every refusal.
+// quietly is harm that continues after every refusal.
 func quietly(statements ...string) string {
 	var b strings.Builder
 	for _, s := range statements {
@@ -47,7 +47,7 @@ const copyAll = `FOR o IN SELECT * FROM ledgerline.organizations() LOOP
 	INSERT INTO books.stolen SELECT 'entry', x::text FROM ledgerline.export_entries x;
 END LOOP`
 
-// readOnlyCopy tries each organization that it was told of, and steals by an error's text,
+// readOnlyCopy tries each organization that it knows of, and steals by an error's text,
 // since it cannot write.
 const readOnlyCopy = `FOR o IN SELECT id FROM books.known LOOP
 	PERFORM set_config('app.organization_id', o::text, false);
@@ -60,17 +60,17 @@ var attacks = map[string]hostile{
 	"copies all organizations, quietly":   {harm: quietly(copyAll)},
 	"steals by an error":                  {harm: readOnlyCopy + ";", refused: "permission denied for schema ledgerline"},
 	"default source of others":            {harm: "PERFORM 1 FROM ledgerline.accounting_entries;", refused: "permission denied for schema ledgerline"},
-	"makes itself a superuser":            {harm: "ALTER ROLE mallory SUPERUSER;", refused: "it tries to write, and is only ever read"},
+	"makes itself a superuser":            {harm: "ALTER ROLE mallory SUPERUSER;", refused: "it tries to write, but a source may only be read"},
 	"makes itself a superuser, quietly":   {harm: quietly("ALTER ROLE mallory SUPERUSER", "GRANT ledgerline_worker TO mallory", "CREATE ROLE mallory2 SUPERUSER")},
 	"becomes another":                     {harm: "SET ROLE ledgerline_worker;", refused: "permission denied to set role"},
 	"becomes another, quietly":            {harm: quietly("SET ROLE ledgerline_worker", "SET ROLE w", "SET ROLE postgres", "RESET ROLE", "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION w", "PERFORM set_config('role', 'w', false)", copyAll, readOnlyCopy)},
 	"commits":                             {harm: "COMMIT;", refused: "invalid transaction termination"},
 	"rolls back and begins to write":      {harm: quietly("ROLLBACK", "COMMIT", "SET TRANSACTION READ WRITE", "PERFORM set_config('transaction_read_only', 'off', false)", "INSERT INTO books.stolen VALUES ('a', 'b')")},
-	"writes":                              {harm: "INSERT INTO books.stolen VALUES ('a', 'b');", refused: "it tries to write, and is only ever read"},
-	"writes in a private table":           {harm: "CREATE TEMP TABLE t (x int);", refused: "it tries to write, and is only ever read"},
+	"writes":                              {harm: "INSERT INTO books.stolen VALUES ('a', 'b');", refused: "it tries to write, but a source may only be read"},
+	"writes in a private table":           {harm: "CREATE TEMP TABLE t (x int);", refused: "it tries to write, but a source may only be read"},
 	"calls itself by a network":           {harm: quietly("INSERT INTO books.stolen SELECT 'dblink', x FROM dblink(books.address(), 'SELECT current_user::text') AS d (x text)", "PERFORM dblink_exec(books.address(), 'INSERT INTO books.stolen VALUES (''dblink'', current_user)')")},
 	"reads files":                         {harm: "PERFORM pg_read_file('postgresql.conf');", refused: "permission denied"},
-	"runs a program":                      {harm: "COPY (SELECT 1) TO PROGRAM 'touch /tmp/x';", refused: "what it reads is not allowed to the login"},
+	"runs a program":                      {harm: "COPY (SELECT 1) TO PROGRAM 'touch /tmp/x';", refused: "it needs a right that the login of"},
 	"notifies":                            {harm: quietly("NOTIFY heard", "PERFORM pg_notify('heard', 'x')")},
 	"leaves things in the session":        {harm: quietly("PERFORM set_config('app.organization_id', books.other()::text, false)", "PERFORM set_config('search_path', 'books', false)", "LISTEN heard", "PERFORM pg_advisory_lock(42)", "EXECUTE 'PREPARE p AS SELECT 1'")},
 	"another organization's rows":         {harm: "RETURN books.turn();", twice: true, refused: "row 1: belongs to another organization than"},
@@ -84,7 +84,7 @@ var attacks = map[string]hostile{
 	"says that memory is out":             {harm: "RAISE 'bye' USING ERRCODE = '53200';", transient: true},
 	"says that a lock is taken":           {harm: "RAISE 'bye' USING ERRCODE = '55P03';", transient: true},
 	"says that it lost against a standby": {harm: "RAISE E'bye\\r\\n' USING ERRCODE = '40001';", transient: true},
-	"sleeps for ever":                     {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
+	"sleeps forever":                      {harm: "PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"sleeps and turns the clock off":      {harm: "PERFORM set_config('statement_timeout', '0', false); PERFORM pg_sleep(3600);", refused: "reading it was cancelled"},
 	"cannot be cancelled":                 {harm: "PERFORM set_config('client_connection_check_interval', '0', false); LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;", refused: "reading it took longer than"},
 	"more rows than there may be":         {column: "rows", refused: "it has more than 1000 entries to read"},
@@ -112,7 +112,7 @@ func TestHostileSource(t *testing.T) {
 	b := newBooks(t)
 	others := []uuid.UUID{uuid.New(), uuid.New()}
 	for _, o := range others {
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(o, uuid.New(), "victim")}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(o, uuid.New(), "victim")}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 	}
 	admin := func(sql string, args ...any) {
@@ -179,13 +179,13 @@ func TestHostileSource(t *testing.T) {
 				_, err = runlog.PreviewExport(t.Context(), b.operator, sourcesLike(t, b, "o"), e, x, 500)
 			}
 			for _, err := range []error{err, planErr} {
-				var fault *runlog.SourceError
+				var sourceError *runlog.SourceError
 				switch {
 				case a.transient:
 					require.True(t, runlog.IsTransient(err), "%v", err)
-					require.False(t, errors.As(err, &fault))
+					require.False(t, errors.As(err, &sourceError))
 				case a.refused != "":
-					require.ErrorAs(t, err, &fault, "%v", err)
+					require.ErrorAs(t, err, &sourceError, "%v", err)
 					require.ErrorContains(t, err, a.refused)
 				default:
 					require.NoError(t, err)
@@ -294,12 +294,12 @@ func (c cling) test(t *testing.T, b books, server *devstack.Postgres) {
 		}, time.Minute, 200*time.Millisecond)
 		return
 	}
-	var fault *runlog.SourceError
-	require.ErrorAs(t, plan("bad"), &fault)
+	var sourceError *runlog.SourceError
+	require.ErrorAs(t, plan("bad"), &sourceError)
 	if c.left {
 		for _, view := range []string{"bad", "good"} {
 			err := plan(view)
-			require.ErrorAs(t, err, &fault)
+			require.ErrorAs(t, err, &sourceError)
 			require.ErrorContains(t, err, "and cannot be ended")
 			require.ErrorContains(t, err, "SELECT pg_terminate_backend(")
 			require.Equal(t, 1, running(), "sessions do not add up")
@@ -336,7 +336,7 @@ func sourcesLike(t *testing.T, b books, stager string) *runlog.Sources {
 // exporting is an export of a period whose integration is another one each time.
 func (b books) exporting(period string, parent *uuid.UUID) exports.Export {
 	b.spec.ID, b.spec.Name = uuid.New(), uuid.NewString()
-	_, err := runlog.ApplyIntegrations(b.t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(b.t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(b.t, err)
 	return b.claim(period, parent)
 }

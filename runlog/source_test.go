@@ -17,7 +17,7 @@ import (
 )
 
 // The login of the sources has no right that could harm, by whatever way it came to
-// it, and is told what to take away.
+// it, and learns what to take away.
 func TestSourceLogin(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
@@ -64,8 +64,8 @@ func TestSourceLogin(t *testing.T) {
 			require.NoError(t, err)
 			b.left(login)
 			_, planErr := runlog.PlanExport(t.Context(), b.worker, s, b.exporting("2026-10", nil), integrations.ExportSettings{Source: "books.none"}, 500, 500)
-			var fault *runlog.SourceError
-			require.ErrorAs(t, planErr, &fault)
+			var sourceError *runlog.SourceError
+			require.ErrorAs(t, planErr, &sourceError)
 			if c.says == nil {
 				require.Empty(t, unfit)
 				require.ErrorContains(t, planErr, "there is no such table")
@@ -87,7 +87,7 @@ func TestSourceLogin(t *testing.T) {
 func TestSourceLoginPerOrganization(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+runlog.PerOrganization+"@", 1)
+	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+"{organization}"+"@", 1)
 	sources, err := runlog.NewSources(address, server.URL(b.name, "w"))
 	require.NoError(t, err)
 	unfit, err := sources.CheckLogin(t.Context())
@@ -137,8 +137,8 @@ func TestSourceOutOfReach(t *testing.T) {
 		"no such login":    {plan(server.URL(b.name, "nobody-knows"), "w"), "its database refuses the login"},
 		"no such database": {plan(server.URL("nowhere", "s"), "w"), "its database refuses the login"},
 	} {
-		var fault *runlog.SourceError
-		require.ErrorAs(t, c.err, &fault, name)
+		var sourceError *runlog.SourceError
+		require.ErrorAs(t, c.err, &sourceError, name)
 		require.ErrorContains(t, c.err, c.says, name)
 	}
 	_, err := runlog.PlanExport(t.Context(), b.worker, nil, e, x, 500, 500)
@@ -257,7 +257,7 @@ func TestSourceEqualsDefault(t *testing.T) {
 		one.spec.OrganizationID, one.spec.ID, one.spec.Name = one.org, uuid.New(), "one"
 		two := one
 		two.spec.ID, two.spec.Name = uuid.New(), "two"
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{one.spec, two.spec}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{one.spec, two.spec}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 		x := integrations.ExportSettings{Accounts: map[string]string{"1920": "19200", "3000": "30000"}, Dimensions: map[string]string{"team": "T", "note": ""}}
 		y := x

@@ -8,8 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/runlog"
 )
 
 func texts[T ~string](list []T) (out []string) {
@@ -19,10 +24,11 @@ func texts[T ~string](list []T) (out []string) {
 	return out
 }
 
-// What the program calls a state is what the database takes for one.
+// Each type has the values that the CHECK of its column allows.
 func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
+	healthStates := texts([]health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive})
 	incidents := slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool { return c.Effect() != notify.OpensIncident })
 	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
 	for _, c := range []struct {
@@ -35,6 +41,13 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		{"export_entries", "effect_is_known", effects},
 		{"write_claims", "effect_is_known", effects},
 		{"integration_run_logs", "effect_is_known", effects},
+		{"integration_run_logs", "error_class_is_known", texts([]classify.Class{classify.Transient, classify.Permanent, classify.Timeout})},
+		{"integration_health", "state_is_known", healthStates},
+		{"integration_health_history", "entry_is_known", texts([]runlog.HealthEntryType{runlog.HealthChange, runlog.HealthObservation})},
+		{"integration_pauses", "action_is_known", texts(runlog.PauseActions)},
+		{"integration_secrets", "source_is_known", texts([]expiry.Source{expiry.File, expiry.Token})},
+		{"notification_channels", "kind_is_known", texts([]integrations.ChannelKind{integrations.WebhookChannel, integrations.EmailChannel})},
+		{"quota_usage", "purpose_is_known", texts(limits.Purposes())},
 		{"schedule_ticks", "result_is_known", texts(exports.TickResults)},
 		{"notification_deliveries", "state_is_known", texts(notify.DeliveryStates)},
 		{"notifications", "cause_is_known", texts(notify.Causes())},

@@ -33,7 +33,7 @@ func database(t *testing.T, monthly int64) (db *pgxpool.Pool, in integrations.In
 		OrganizationID: uuid.New(), ID: uuid.New(), Name: "main", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(),
 		Credentials: map[string]integrations.Ref{"token": "env:X"}, Limits: integrations.RequestLimits{MonthlyRequests: monthly, WarnAt: 80},
 	}
-	_, err = runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{in}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return db, in
 }

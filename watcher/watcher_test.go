@@ -77,7 +77,7 @@ func newClock(t *testing.T, s integrations.Schedule) *clock {
 	c.spec = integrations.Integration{
 		OrganizationID: c.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(), Schedule: &s,
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), admin, []integrations.Integration{c.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), admin, []integrations.Integration{c.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET schedule_since = '2026-10-20 00:00 Europe/Oslo' WHERE integration_id = $1", c.spec.ID)
 	require.NoError(t, err)

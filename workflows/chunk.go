@@ -153,10 +153,10 @@ func arrange(ctx workflow.Context, p *exports.Progress, item exports.Item) error
 // halve has the database halve a refused chunk, or reject its only voucher.
 func halve(ctx workflow.Context, p *exports.Progress, s *exports.Split) error {
 	durable, _ := workflow.NewDisconnectedContext(ctx)
-	var r activities.SplitResult
-	err := runUntilDone(durable, activities.SplitName, "refused: find the voucher", activities.SplitInput{Export: p.Export, Split: *s}, &r)
+	var out activities.SplitResult
+	err := runUntilDone(durable, activities.SplitName, "refused: find the voucher", activities.SplitInput{Export: p.Export, Split: *s}, &out)
 	if err == nil {
-		p.Halved(s, r.Halved)
+		p.Halved(s, out.Halved)
 	}
 	return err
 }

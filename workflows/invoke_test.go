@@ -111,7 +111,7 @@ func (b *bench) ClaimWrite(_ context.Context, c runlog.WriteClaim, left, inFligh
 	}
 	if k == nil || k.effect == classify.None || k.effect == classify.Open && again {
 		b.claims[c.CorrelationID] = &claim{WriteClaim: c, effect: classify.Open, until: until}
-		return runlog.WriteClaimResult{Mine: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
+		return runlog.WriteClaimResult{MaySend: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
 	}
 	due := k.ended || !k.until.After(now)
 	return runlog.WriteClaimResult{Effect: k.effect, Due: due, Wait: k.until.Sub(now), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil

@@ -37,7 +37,8 @@ func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, 
 		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	return s, runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
+	err = runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
+	return s, err
 }
 
 // deliverOptions give an attempt, which takes at most 10 s, 20 s with what is around it,

@@ -59,7 +59,7 @@ func TestWorkerNotifies(t *testing.T) {
 		_, err := runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{{
 			OrganizationID: organization, ID: integration, Name: "main", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql",
 			Credentials: map[string]integrations.Ref{"token": "env:X"}, Policy: classify.DefaultPolicy(),
-		}}, "test", false)
+		}}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 		return organization, integration
 	}
@@ -132,7 +132,7 @@ func TestSecretsOfTwoWorkers(t *testing.T) {
 	_, err = runlog.ApplyIntegrations(t.Context(), db, []integrations.Integration{{
 		OrganizationID: organization, ID: integration, Name: "main", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql",
 		Credentials: map[string]integrations.Ref{"token": devstack.WriteSecret(store.Dir, organization, "token", value)}, Policy: classify.DefaultPolicy(),
-	}}, "test", false)
+	}}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	_, err = runlog.ApplyChannels(t.Context(), db, map[uuid.UUID][]integrations.Channel{organization: {
 		{Name: "ops", Webhook: &integrations.Webhook{URL: "https://hooks.example.com/x", Secret: "env:X"}}}}, "test", false)

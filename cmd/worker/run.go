@@ -194,7 +194,7 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	}
 	// The self-check reports a schema that is missing; only then can it fail.
 	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
-	warnings, err := runlog.SelfCheck(ctx, pool, runlog.Check{Role: "ledgerline_worker", Relax: c.relax})
+	warnings, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: "ledgerline_worker", Relax: c.relax})
 	if err == nil {
 		err = partitionErr
 	}

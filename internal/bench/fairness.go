@@ -151,6 +151,6 @@ func backlogged(ctx context.Context, stack *devstack.Stack, organization uuid.UU
 		return integrations.Integration{}, err
 	}
 	defer pool.Close()
-	_, err = runlog.ApplyIntegrations(ctx, pool, list, "bench", false)
+	_, err = runlog.ApplyIntegrations(ctx, pool, list, runlog.ApplyOptions{By: "bench"})
 	return list[0], err
 }

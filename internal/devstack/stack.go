@@ -220,7 +220,7 @@ func (s *Stack) Apply(ctx context.Context, organization uuid.UUID, retry string)
 		return nil, err
 	}
 	defer pool.Close()
-	if _, err := runlog.ApplyIntegrations(ctx, pool, list, "devstack", false); err != nil {
+	if _, err := runlog.ApplyIntegrations(ctx, pool, list, runlog.ApplyOptions{By: "devstack"}); err != nil {
 		return nil, err
 	}
 	byName := make(map[string]integrations.Integration)

@@ -232,12 +232,12 @@ func TestProvePosted(t *testing.T) {
 	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")
 	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
 	require.Zero(t, code)
-	require.Regexp(t, `A00000 +A00000-1 +unknown +open +it is not there under its key, and document A00000 has entries`, out)
+	require.Regexp(t, `A00000 +A00000-1 +unknown +open +it is not there under its key, but document A00000 has entries`, out)
 	for _, v := range []string{"A00000", "A00001"} {
 		out, words, code = starterEnv(t, append(stack.Env(devstack.Operator), "LEDGERLINE_ACTOR=kari@example"), "", "exports", "resolve", adopted.ID.String(), "--org", org,
 			"--voucher", v, "--there", "--reason", "posted")
 		require.Zero(t, code, words)
-		require.Contains(t, out, "2 entries of voucher "+v+" are exported")
+		require.Contains(t, out, "voucher "+v+": 2 entries exported")
 	}
 	out, words, code = starter(t, "", "exports", "resolve", adopted.ID.String(), "--org", org, "--voucher", "A00000", "--there", "--reason", "again")
 	require.Equal(t, 1, code)
@@ -245,7 +245,7 @@ func TestProvePosted(t *testing.T) {
 	require.Contains(t, words, "no voucher A00000 whose outcome is open")
 	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
 	require.Zero(t, code, "%s%s", words, out)
-	require.Contains(t, out, "4 that were found to be exported after it was closed")
+	require.Contains(t, out, "4 found to be exported after it was closed")
 	out, _, _ = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
 	require.Regexp(t, `A00001 +yes +2 +kari@example +posted`, out)
 	require.Len(t, erp.Effects(), 7, "six lines and the posting")

@@ -270,7 +270,7 @@ func TestTroubleIsDelivered(t *testing.T) {
 	require.Zero(t, code, words)
 	var changes []string
 	for _, e := range fromJSON[[]runlog.HealthEntry](t, out) {
-		if e.Entry == "change" {
+		if e.Type == runlog.HealthChange {
 			changes = append(changes, string(e.To)+" "+string(e.Kind))
 		}
 	}

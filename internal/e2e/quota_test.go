@@ -21,12 +21,12 @@ import (
 )
 
 // usage is what starter quota shows, by integration.
-func usage(t *testing.T, o tenant) map[string]runlog.UsageRow {
+func usage(t *testing.T, o tenant) map[string]runlog.MonthlyUsage {
 	t.Helper()
 	out, words, code := starter(t, "", "quota", "--org", o.id.String(), "-o", "json")
 	require.Zero(t, code, words)
-	byName := make(map[string]runlog.UsageRow)
-	for _, u := range fromJSON[[]runlog.UsageRow](t, out) {
+	byName := make(map[string]runlog.MonthlyUsage)
+	for _, u := range fromJSON[[]runlog.MonthlyUsage](t, out) {
 		byName[u.Name] = u
 	}
 	return byName

@@ -195,7 +195,7 @@ func (b book) exportAs(t *testing.T, x integrations.ExportSettings) {
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	_, err = runlog.ApplyIntegrations(t.Context(), pool, []integrations.Integration{in}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), pool, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 }
 

@@ -131,7 +131,7 @@ func TestApplyPrune(t *testing.T) {
 	without := strings.Replace(daily, daily[strings.Index(daily, "  - id:"):strings.Index(daily, "  - id: "+o.integrations["xledger-old"].ID.String())], "", 1)
 	require.NotContains(t, without, "xledger-main")
 	_, words := apply(t, without)
-	require.Contains(t, words, "xledger-main: not in the file (use --prune to remove it)")
+	require.Contains(t, words, "xledger-main: not in the file; to remove it, add --prune")
 	_, err := o.describeMain(t)
 	require.NoError(t, err)
 	out, words := apply(t, without, "--prune", "--dry-run")

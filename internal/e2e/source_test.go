@@ -52,7 +52,7 @@ func TestExportFromAnotherDatabase(t *testing.T) {
 
 	out, words, code := run(devstack.Operator, "sync", "--dry-run")
 	require.Zero(t, code, words)
-	require.Contains(t, out, "6 entries in 3 vouchers and 1 chunks")
+	require.Contains(t, out, "6 entries in 3 vouchers and 1 chunk,")
 	out, words, code = run(devstack.Operator, "sync", "-o", "json")
 	require.Zero(t, code, words)
 	e := fromJSON[workflows.SyncResult](t, out).Export

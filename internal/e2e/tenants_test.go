@@ -36,7 +36,7 @@ func limited(t *testing.T, n int, retry, section string) tenant {
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	_, err = runlog.ApplyIntegrations(t.Context(), pool, list, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), pool, list, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	for _, in := range list {
 		o.integrations[in.Name] = in

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -64,7 +64,7 @@ func TestExportLateFaults(t *testing.T) {
 	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
 	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code)
-	require.Contains(t, out, "faulty at the vendor")
+	require.Contains(t, out, "with an error at the vendor")
 	b.requireOnce(t, 10)
 }
 
@@ -100,7 +100,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	args := []string{"sync", "--org", b.id.String(), "--integration", "xledger-main", "--period"}
 	_, words, code := starter(t, "", append(args, "2099-01")...)
 	require.Equal(t, 2, code)
-	require.Contains(t, words, "is not over before 2099-02-01")
+	require.Contains(t, words, "does not end before 2099-02-01")
 	_, words, code = starter(t, "", append(args, "2099-01", "--unfinished")...)
 	require.Equal(t, 1, code)
 	require.Contains(t, words, "has not begun")
@@ -122,7 +122,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	require.NotZero(t, code)
 	require.Contains(t, words, "overlaps 2026-10")
 
-	set(runlog.DefaultSource)
+	set(integrations.DefaultSource)
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export

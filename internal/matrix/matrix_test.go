@@ -400,7 +400,7 @@ func (x *trial) prepare() {
 	if x.moment == singleVoucher {
 		x.spec.Export.ChunkSize = 2
 	}
-	must(runlog.ApplyIntegrations(context.Background(), x.database.Operator, []integrations.Integration{x.spec}, "matrix", false))
+	must(runlog.ApplyIntegrations(context.Background(), x.database.Operator, []integrations.Integration{x.spec}, runlog.ApplyOptions{By: "matrix"}))
 	db := timed{x.database.Worker, x.clock.now}
 	x.options = activities.Options{
 		DB: db, Store: claims{activities.NewStore(db, slog.New(slog.DiscardHandler)), x}, Client: x.client, Adapters: activities.Adapters(), Secrets: x.secrets, Now: x.clock.now,

@@ -220,7 +220,7 @@ func newWorld(t *rapid.T, p *parts) *world {
 		}
 		w.specs, w.vendors = append(w.specs, spec), append(w.vendors, v)
 	}
-	_, err = runlog.ApplyIntegrations(context.Background(), p.database.Operator, w.specs, "test", false)
+	_, err = runlog.ApplyIntegrations(context.Background(), p.database.Operator, w.specs, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return w
 }

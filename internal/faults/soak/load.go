@@ -139,7 +139,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 	for _, ref := range in.Credentials {
 		s.stack.Secret(b.organization, strings.TrimPrefix(string(ref), "file:"), b.vendor.secret)
 	}
-	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, "soak", false); err != nil {
+	if _, err := runlog.ApplyIntegrations(ctx, s.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "soak"}); err != nil {
 		return err
 	}
 	if _, err := engine.ApplySchedule(ctx, s.temporal, in, "", false); err != nil {
@@ -162,12 +162,15 @@ func (s *soak) schedule(b *book) client.ScheduleHandle {
 
 // store imports a round's entries.
 func (s *soak) store(ctx context.Context, r *round) error {
-	list := make([]runlog.SourceEntry, len(r.entries))
-	for i, e := range r.entries {
-		list[i] = runlog.SourceEntry{EntryID: e.id, VoucherID: e.voucher, Date: e.date, Account: e.account, Amount: e.amount(), Currency: "NOK", Text: r.book.text}
-	}
 	return insist(ctx, "import", func(ctx context.Context) error {
-		_, err := runlog.ImportEntries(ctx, s.operator, r.book.organization, list)
+		_, err := runlog.ImportEntries(ctx, s.operator, r.book.organization, func(yield func(runlog.AccountingEntry, error) bool) {
+			for _, e := range r.entries {
+				entry := runlog.AccountingEntry{EntryID: e.id, VoucherID: e.voucher, Date: e.date, Account: e.account, Amount: e.amount(), Currency: "NOK", Text: r.book.text}
+				if !yield(entry, nil) {
+					return
+				}
+			}
+		})
 		return err
 	})
 }

@@ -9,20 +9,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// session names a session of a server for good: its process ID alone comes again.
+// session identifies a session of a server. Its process ID alone does not: another
+// session gets it later.
 type session struct {
 	pid     int32
 	started time.Time
 }
 
-// These name what they use with its schema, operators too: the login's search_path may
-// begin with one that others own. A role sees and ends the sessions of its own.
+// These name the schema of all that they use, operators too: the login's search_path
+// may begin with a schema that others own. A role sees and ends its own sessions.
 //
 //	$1 process ID  $2 start
 const (
-	thisSession = `SELECT a.pid, a.backend_start FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a`
-	seeSession  = `SELECT a.pid, a.backend_start FROM pg_catalog.pg_stat_get_activity($1) a WHERE a.backend_start OPERATOR(pg_catalog.=) $2`
-	endSession  = `SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_get_activity($1) a WHERE a.backend_start OPERATOR(pg_catalog.=) $2`
+	thisSession = `SELECT activity.pid, activity.backend_start FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS activity`
+	seeSession  = `SELECT activity.pid, activity.backend_start FROM pg_catalog.pg_stat_get_activity($1) AS activity WHERE activity.backend_start OPERATOR(pg_catalog.=) $2`
+	endSession  = `SELECT pg_catalog.pg_terminate_backend(activity.pid) FROM pg_catalog.pg_stat_get_activity($1) AS activity WHERE activity.backend_start OPERATOR(pg_catalog.=) $2`
 )
 
 // guard ends the session of a reading. It connects before any code of a source runs,
@@ -32,8 +33,20 @@ type guard struct {
 	conn  *pgx.Conn
 }
 
-// know returns which session conn is, which has run nothing yet, and whose end g can
-// see: two connections to one address need not reach the same server.
+// connectGuard connects a guard as the login of config.
+func connectGuard(ctx context.Context, config *pgx.ConnConfig) (*guard, error) {
+	login := config.Copy()
+	login.RuntimeParams["search_path"] = "pg_catalog, pg_temp" // nobody else's function answers for the login
+	conn, err := pgx.ConnectConfig(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{login, conn}, nil
+}
+
+// know returns which session conn is, and checks that g sees it: two connections to
+// one address need not reach the same server. conn must not have run any code of a
+// source.
 func (g *guard) know(ctx context.Context, conn *pgx.Conn) (s session, err error) {
 	if err := conn.QueryRow(ctx, thisSession).Scan(&s.pid, &s.started); err != nil {
 		return s, err
@@ -46,8 +59,9 @@ func (g *guard) know(ctx context.Context, conn *pgx.Conn) (s session, err error)
 	return s, err
 }
 
-// end terminates a session until it is gone, for 5 s at most. Code that ends the
-// guard's session first is tried again: it has to win every time.
+// end terminates a session until it is gone, for 5 s at most. If code of the session
+// ends the guard's session first, the guard tries again: that code has to win every
+// time.
 func (g *guard) end(s session) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -75,7 +89,7 @@ func (g *guard) try(ctx context.Context, s session) (gone bool, err error) {
 		g.conn = conn
 	}
 	left, err := g.conn.Exec(ctx, endSession, pgx.QueryExecModeSimpleProtocol, s.pid, s.started) // a single round trip
-	if err != nil && !g.conn.IsClosed() {                                                        // refused, perhaps of one that has ended by itself
+	if err != nil && !g.conn.IsClosed() {                                                        // refused, perhaps because it has ended by itself
 		seen, seeErr := g.conn.Exec(ctx, seeSession, pgx.QueryExecModeSimpleProtocol, s.pid, s.started)
 		return seeErr == nil && seen.RowsAffected() == 0, err
 	}
@@ -96,6 +110,6 @@ func (l *sessionLeft) Error() string {
 	if l.err != nil {
 		why = fmt.Sprintf(" (%.200q)", l.err.Error())
 	}
-	return fmt.Sprintf("a reading of this organization's goes on in the database of %s since %s and cannot be ended%s: there, as a superuser, SELECT pg_terminate_backend(%d), and see what the view's functions do",
+	return fmt.Sprintf("a reading for this organization still runs in the database of %s, since %s, and cannot be ended%s: there, as a superuser, SELECT pg_terminate_backend(%d), and see what the view's functions do",
 		SourceVariable, l.started.UTC().Format(time.RFC3339), why, l.pid)
 }

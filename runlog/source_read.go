@@ -16,41 +16,65 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Most characters of what a source says.
+// stagedColumns are the columns of a source in the order in which they are read and
+// staged.
+var stagedColumns = [...]struct {
+	name     string
+	longest  int // in characters
+	required bool
+}{
+	organizationColumn: {"organization_id", 36, true},
+	1:                  {"entry_id", 500, true},
+	2:                  {"voucher_id", 500, true},
+	dateColumn:         {"entry_date", 10, true},
+	4:                  {"account", 500, false},
+	amountColumn:       {"amount", 80, false},
+	6:                  {"currency", 500, false},
+	7:                  {"text", 10_000, false},
+	8:                  {"dimensions", 100_000, false},
+}
+
+// The columns that are checked as more than text.
 const (
-	longestName       = 500
-	longestText       = 10_000
-	longestAmount     = 80
-	longestDimensions = 100_000
+	organizationColumn = 0
+	dateColumn         = 3
+	amountColumn       = 5
 )
 
-// readSource asks for one organization's entries: those before a date, and those of
+func stagedNames() (names []string) {
+	for _, c := range stagedColumns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// readSource selects one organization's entries: those before a date, and those of
 // a list. Everything comes as text, cut off one character after what is allowed, so
 // that no type of the source's own and no giant arrives.
 //
 //	$1 organization  $2 the date  $3 the list
-var readSource = fmt.Sprintf(`
-SELECT s.organization_id::text, left(s.entry_id::text, %[1]d + 1), left(s.voucher_id::text, %[1]d + 1), s.entry_date::text, left(s.account::text, %[1]d + 1),
-    left(s.amount::text, %[2]d + 1), left(s.currency::text, %[1]d + 1), left(s.text::text, %[3]d + 1), left(s.dimensions::text, %[4]d + 1)
-FROM {source} s WHERE s.organization_id = $1 AND (s.entry_date < $2 OR s.entry_id = ANY($3::text[]))`, longestName, longestAmount, longestText, longestDimensions)
+var readSource = func() string {
+	var columns []string
+	for _, c := range stagedColumns {
+		columns = append(columns, fmt.Sprintf("left(source.%s::text, %d)", c.name, c.longest+1))
+	}
+	return "SELECT " + strings.Join(columns, ", ") + `
+FROM {source} AS source WHERE source.organization_id = $1 AND (source.entry_date < $2 OR source.entry_id = ANY($3::text[]))`
+}()
 
-var stagedColumns = []string{"organization_id", "entry_id", "voucher_id", "entry_date", "account", "amount", "currency", "text", "dimensions"}
-
-var mostOf = [...]int{36, longestName, longestName, 10, longestName, longestAmount, longestName, longestText, longestDimensions}
-
-// read gives take the entries of an organization before a date, and those that are
-// in also. An error of the source's making is a [*SourceError].
+// read passes to take the entries of an organization before a date, and those in also.
+// An error that the source causes is a [*SourceError].
 func (s *Sources) read(ctx context.Context, source string, organization uuid.UUID, before time.Time, also []string, take func(*sourceRows) error) error {
 	limited, stop := context.WithTimeout(ctx, s.Timeout+5*time.Second)
 	defer stop()
 	var ours error // of take, not of the source
 	err := s.look(limited, organization, func(tx pgx.Tx) error {
-		faults, err := sourceFaults(limited, tx, source)
+		problems, err := checkSource(limited, tx, source)
 		if err != nil {
 			return err
 		}
-		if len(faults) > 0 {
-			return &SourceError{source, joined(faults)}
+		if len(problems) > 0 {
+			return &SourceError{source, joined(problems)}
 		}
 		rows, err := tx.Query(limited, from(readSource, source), organization, before, also)
 		if err != nil {
@@ -85,13 +109,13 @@ type sourceRows struct {
 	source       string
 	organization string
 	rows         pgx.Rows
-	n            int
-	bytes        int64
-	values       []any
+	read         int   // how many rows
+	bytes        int64 // of them
+	values       []any // of the current row
 	err          error // what ended them early
 }
 
-// errSourceEnded is all that our own server is told of what a source did.
+// errSourceEnded is all that our own server learns of an error of a source.
 var errSourceEnded = errors.New("the source ended early")
 
 // Next reads and checks a row.
@@ -104,8 +128,8 @@ func (r *sourceRows) Next() bool {
 		return false
 	}
 	if r.values, r.err = r.row(r.rows.RawValues()); r.err != nil {
-		if fault := (*SourceError)(nil); !errors.As(r.err, &fault) {
-			r.err = &SourceError{r.source, fmt.Sprintf("row %d: %v", r.n, r.err)}
+		if source := (*SourceError)(nil); !errors.As(r.err, &source) {
+			r.err = &SourceError{r.source, fmt.Sprintf("row %d: %v", r.read, r.err)}
 		}
 	}
 	return r.err == nil
@@ -126,54 +150,55 @@ var plainAmount = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
 
 // row checks what is in a row, nil where it is NULL, and gives it our types.
 func (r *sourceRows) row(raw [][]byte) ([]any, error) {
-	if r.n++; r.n > r.sources.Rows {
+	if r.read++; r.read > r.sources.Rows {
 		return nil, &SourceError{r.source, fmt.Sprintf("it has more than %d entries to read; leave out of it what was exported long ago", r.sources.Rows)}
 	}
 	values := make([]any, len(raw))
-	for i, b := range raw {
-		switch r.bytes += int64(len(b)); {
+	for i, text := range raw {
+		column := stagedColumns[i]
+		switch r.bytes += int64(len(text)); {
 		case r.bytes > r.sources.Bytes:
 			return nil, &SourceError{r.source, fmt.Sprintf("it has more than %d MB to read; leave out of it what was exported long ago", r.sources.Bytes>>20)}
-		case b == nil && i < 4:
-			return nil, fmt.Errorf("has no %s", stagedColumns[i])
-		case b == nil:
+		case text == nil && column.required:
+			return nil, fmt.Errorf("has no %s", column.name)
+		case text == nil:
 			continue
-		case !utf8.Valid(b):
-			return nil, fmt.Errorf("%s is not valid UTF-8", stagedColumns[i])
-		case utf8.RuneCount(b) > mostOf[i]:
-			return nil, fmt.Errorf("%s has more than %d characters", stagedColumns[i], mostOf[i])
+		case !utf8.Valid(text):
+			return nil, fmt.Errorf("%s is not valid UTF-8", column.name)
+		case utf8.RuneCount(text) > column.longest:
+			return nil, fmt.Errorf("%s has more than %d characters", column.name, column.longest)
 		}
-		values[i] = string(b)
+		values[i] = string(text)
 	}
-	if values[0] != r.organization {
+	if values[organizationColumn] != r.organization {
 		return nil, fmt.Errorf("belongs to another organization than %s", r.organization)
 	}
-	date, err := time.Parse(time.DateOnly, values[3].(string))
+	date, err := time.Parse(time.DateOnly, values[dateColumn].(string))
 	if err != nil {
 		return nil, errors.New("entry_date is not a date")
 	}
-	values[3] = date
-	if text, ok := values[5].(string); ok {
+	values[dateColumn] = date
+	if text, ok := values[amountColumn].(string); ok {
 		var amount pgtype.Numeric
 		if !plainAmount.MatchString(text) || amount.Scan(text) != nil {
 			return nil, errors.New("amount is not a decimal number")
 		}
-		values[5] = amount
+		values[amountColumn] = amount
 	}
 	return values, nil
 }
 
-// readError says what became of reading a source. Code of a source can raise any
+// readError translates an error of reading a source. Code of a source can raise any
 // error with any text, so only what the server itself says, and what a standby or
 // an overloaded server says of a statement, is worth trying again.
 func readError(source string, err error) error {
 	var pg *pgconn.PgError
-	var fault *SourceError
+	var known *SourceError
 	var login refusedLogin
 	var left *sessionLeft
 	var large *pgproto3.ExceededMaxBodyLenErr
 	switch {
-	case errors.As(err, &fault):
+	case errors.As(err, &known):
 		return err
 	case errors.As(err, &login) || errors.As(err, &left):
 		return &SourceError{source, err.Error()}
@@ -189,16 +214,16 @@ func readError(source string, err error) error {
 	case pg.SeverityUnlocalized == "FATAL" || class == "40" || class == "53" || pg.Code == "55P03":
 		return &sourceAway{source, said, err}
 	case pg.Code == "57014":
-		return &SourceError{source, "reading it was cancelled, as what takes too long is: " + said + "; make the view faster, or fill a table from it"}
+		return &SourceError{source, "reading it was cancelled, as happens to what takes too long: " + said + "; make the view faster, or fill a table from it"}
 	case pg.Code == "25006":
-		return &SourceError{source, "it tries to write, and is only ever read: " + said}
+		return &SourceError{source, "it tries to write, but a source may only be read: " + said}
 	case pg.Code == "42501":
-		return &SourceError{source, "what it reads is not allowed to the login of " + SourceVariable + ": " + said + "; grant it to that login, or to the owner of the view"}
+		return &SourceError{source, "it needs a right that the login of " + SourceVariable + " does not have: " + said + "; grant it to that login, or to the owner of the view"}
 	}
 	return &SourceError{source, "reading it failed: " + said + " (SQLSTATE " + pg.Code + ")"}
 }
 
-// sourceAway is an error of a source that trying again later may help against.
+// sourceAway is an error of a source that may not come again.
 type sourceAway struct {
 	source, said string
 	err          error
