@@ -244,8 +244,9 @@ func outOfAttempts(err error) bool {
 // used again for something else. How the JSON of a body is written does not count.
 func RequestSum(in activities.Invocation) string {
 	body := in.Body
-	if len(body) > 0 { // as it arrives at a worker; the same JSON gives the same bytes
-		if encoded, err := json.Marshal(body); err == nil { //workflowcheck:ignore
+	if len(body) > 0 { // as it arrives at a worker
+		encoded, err := json.Marshal(body) //workflowcheck:ignore
+		if err == nil {
 			body = encoded
 		}
 	}

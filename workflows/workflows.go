@@ -26,7 +26,7 @@
 // there were, and two more if a caller waited by the update. Before a call is cancelled,
 // Hold reads what its attempts have left.
 //
-// A workflow completes with a result, also when its work has failed. Whoever reaches
+// A call or an export that fails is a result: its workflow completes. Whoever reaches
 // Temporal can start one, so each checks its own input first.
 package workflows
 
