@@ -166,9 +166,9 @@ func arrangeBy(do func(arg, result any), p *exports.Progress, item exports.Item)
 		do(activities.FitInput{Fit: fit}, &out)
 		p.Fitted(fit, out, item)
 	default:
-		split, halved := p.Split(item), false
-		do(activities.SplitInput{Split: *split}, &halved)
-		p.Halved(split, halved)
+		split, out := p.Split(item), activities.SplitResult{}
+		do(activities.SplitInput{Split: *split}, &out)
+		p.Halved(split, out.Halved)
 	}
 }
 
