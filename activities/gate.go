@@ -82,7 +82,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 		}
 		if admitted.Done(v, time.Now()) {
 			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
-			a.options.Log.Warn("the breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+			a.options.Log.Warn("the circuit breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
 				"open", open, "until", until)
 		}
 	}()

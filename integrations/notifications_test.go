@@ -36,7 +36,7 @@ func TestChannels(t *testing.T) {
 	require.NotContains(t, f.Channels, org, "not stated")
 }
 
-func TestChannelFaults(t *testing.T) {
+func TestChannelErrors(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, says string }{
 		"a secret in the file": {"env:HOOK", "whsec_s3cr3tvalue", "x.yaml:17:66: notifications[0].webhook.secret: a secret must not stand in the file"},
 		"plain http":           {"https://hooks", "http://hooks", "want https"},
