@@ -24,7 +24,7 @@ func maskVerdict(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
 	return v
 }
 
-// do makes a raw request. The answer to it is not masked: [masked] does that, once
+// do makes a raw request. The answer to it is not masked: [Activities.masked] does that, once
 // the attempt has ended.
 func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
 	resp, v := adapter.Do(ctx, conn, op, body)

@@ -51,7 +51,7 @@ func TestChannelErrors(t *testing.T) {
 		"same address":         {"b@example.com", "a@example.com", "duplicate address"},
 		"nobody":               {"[a@example.com, b@example.com]", "[]", "1 to 20 addresses"},
 		"unknown cause":        {"missed", "mised", "did you mean missed?"},
-		"no end":               {"missed", "failing", "must hear of its end"},
+		"no end":               {"missed", "failing", "are notified of the end too"},
 		"unknown field":        {"    email:", "    mail:", "did you mean email?"},
 		"a mail server":        {"{to:", "{smtp: x, to:", "unknown field"},
 		"no list":              {channels, "notifications: x\n", "want a list"},
