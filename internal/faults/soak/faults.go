@@ -159,8 +159,8 @@ var faults = []fault{
 	{name: "vendor/look-up-outage", lane: vendorLane, whole: true, rules: thenLook(always(sandbox.Rule{Times: 5, Status: 503}))},
 	{name: "vendor/look-up-401", lane: vendorLane, whole: true, rules: thenLook(unauthorized)},
 	{name: "vendor/look-up-refused", lane: vendorLane, whole: true, rules: thenLook(func(v vendor) sandbox.Rule { r := v.refusal; r.Times = 1; return r })},
-	{name: "vendor/late-faults-outage", lane: vendorLane, only: whereLate, rules: lateErrors(sandbox.Rule{Times: 5, Status: 503})},
-	{name: "vendor/late-faults-unheard", lane: vendorLane, only: whereLate, rules: lateErrors(sandbox.Rule{Times: 1, Hang: true}, sandbox.Rule{Times: 1, TruncateAt: 20})},
+	{name: "vendor/late-faults-outage", lane: vendorLane, only: whereLate, rules: lateFaults(sandbox.Rule{Times: 5, Status: 503})},
+	{name: "vendor/late-faults-unheard", lane: vendorLane, only: whereLate, rules: lateFaults(sandbox.Rule{Times: 1, Hang: true}, sandbox.Rule{Times: 1, TruncateAt: 20})},
 
 	{name: "table/none-1", lane: vendorLane, rules: tabled(noEffect)},
 	{name: "table/none-2", lane: vendorLane, rules: tabled(noEffect)},
@@ -265,9 +265,9 @@ func anyTime(act func(context.Context, *soak, *devstack.Process) error) func(con
 	}
 }
 
-// lateErrors are rules for the question for late errors. It
+// lateFaults are rules for the question which errors the vendor found later. It
 // names no entry: whichever run asks next meets them.
-func lateErrors(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
+func lateFaults(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
 	return func(vendor, string) []sandbox.Rule {
 		return match(sandbox.Match{Operation: "glImportItemErrors"}, rules...)
 	}
