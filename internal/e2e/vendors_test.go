@@ -61,7 +61,7 @@ func TestExportLateFaults(t *testing.T) {
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.LateErrors})
-	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
+	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late_error IS NOT NULL ORDER BY 1", b.id))
 	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code)
 	require.Contains(t, out, "with an error at the vendor")
@@ -86,7 +86,7 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	in := b.input(t, "2026-10")
 	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 	require.Equal(t, exports.Complete, result(t, b.start(t, in)).Export.Status)
-	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL", b.id), 2)
+	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late_error IS NOT NULL", b.id), 2)
 	b.requireOnce(t, 4)
 }
 

@@ -58,7 +58,7 @@ CREATE TABLE ledgerline.bufdir_export_audit_log (
     entries_exported    integer     NOT NULL DEFAULT 0,
     entries_rejected    integer     NOT NULL DEFAULT 0,
     entries_unknown     integer     NOT NULL DEFAULT 0,
-    entries_faulted     integer     NOT NULL DEFAULT 0, -- of the exported ones: the vendor found an error in them later
+    entries_with_late_errors integer     NOT NULL DEFAULT 0, -- of the exported ones: the vendor found an error in them later
     amounts             jsonb       NOT NULL DEFAULT '{}', -- debit per currency, as text
     sha256              text,
     last_correlation_id uuid,
@@ -147,7 +147,7 @@ CREATE TABLE ledgerline.export_entries (
     changed          boolean NOT NULL DEFAULT false, -- it was planned again with other content after it had been sent
     settled_at       timestamptz,                    -- when it was found to be exported
     vendor_reference text,                           -- the vendor's own name of the entry, where it gives one
-    vendor_fault     text,                           -- the error that the vendor found after it had accepted the entry
+    late_error       text,                           -- the error that the vendor found after it had accepted the entry
     PRIMARY KEY (organization_id, integration_id, entry_id),
     CONSTRAINT state_is_known CHECK (state IN ('planned', 'sent', 'exported', 'rejected', 'unknown')),
     CONSTRAINT effect_is_known CHECK (effect IN ('done', 'none', 'open')),
@@ -156,7 +156,7 @@ CREATE TABLE ledgerline.export_entries (
     CONSTRAINT planned_and_rejected_are_not_open CHECK (state NOT IN ('planned', 'rejected') OR effect IS DISTINCT FROM 'open'),
     CONSTRAINT open_has_its_sending CHECK (effect IS DISTINCT FROM 'open' OR (open_until IS NOT NULL AND sent_in IS NOT NULL AND sent_attempt IS NOT NULL)),
     CONSTRAINT reason_is_cut CHECK (length(reason) <= 500),
-    CONSTRAINT fault_is_cut CHECK (length(vendor_fault) <= 500),
+    CONSTRAINT late_error_is_cut CHECK (length(late_error) <= 500),
     CONSTRAINT dimensions_can_be_read CHECK (jsonb_typeof(dimensions) = 'object' AND NOT dimensions @? 'strict $.* ? (@.type() <> "string" && @.type() <> "null")')
 );
 CREATE INDEX export_entries_by_chunk ON ledgerline.export_entries (organization_id, export_id, chunk);
@@ -206,7 +206,7 @@ CREATE TRIGGER final BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXE
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.content_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.state = 'exported' AND (to_jsonb(NEW) - 'vendor_fault') <> (to_jsonb(OLD) - 'vendor_fault') THEN
+    IF OLD.state = 'exported' AND (to_jsonb(NEW) - 'late_error') <> (to_jsonb(OLD) - 'late_error') THEN
         RAISE EXCEPTION 'entry % is exported', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'exported_is_final';
     END IF;
     IF (NEW.organization_id, NEW.integration_id, NEW.entry_id, NEW.voucher_id, NEW.vendor_key)

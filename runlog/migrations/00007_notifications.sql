@@ -46,11 +46,11 @@ CREATE TABLE ledgerline.notifications (
     CONSTRAINT notification_of_an_integration FOREIGN KEY (organization_id, integration_id)
         REFERENCES ledgerline.integrations (organization_id, integration_id),
     CONSTRAINT cause_is_known CHECK (cause IN ('failing', 'recovered', 'late', 'missed', 'quota_80', 'quota_100',
-        'credentials', 'secret_ends', 'rejected', 'faulted', 'unsent', 'test')),
+        'credentials', 'secret_expires', 'rejected', 'late_errors', 'unsent', 'test')),
     CONSTRAINT facts_are_few CHECK (length(facts::text) <= 4000),
     CONSTRAINT facts_can_be_read CHECK (ledgerline.decodes_as(facts, '{"errorKind": "text", "exportId": "uuid", "period": "text", "scheduledAt": "time",
         "lateSeconds": [-100000000000, 100000000000], "since": "time", "others": "list", "earlier": {"count": [0, 1000000000], "integrations": "list"},
-        "entries": {"total": [0, 1000000000000], "exported": [0, 1000000000000], "rejected": [0, 1000000000000], "unknown": [0, 1000000000000], "faulted": [0, 1000000000000], "unsent": [0, 1000000000000]},
+        "entries": {"total": [0, 1000000000000], "exported": [0, 1000000000000], "rejected": [0, 1000000000000], "unknown": [0, 1000000000000], "lateErrors": [0, 1000000000000], "unsent": [0, 1000000000000]},
         "quota": {"month": "text", "used": [0, 100000000000000000], "limit": [0, 100000000000000000], "percent": [0, 1000000000]},
         "secret": {"credential": "text", "source": "text", "expiresAt": "time", "days": [-1000000, 1000000]}}')),
     CONSTRAINT also_is_bounded CHECK (cardinality(also) <= 20)

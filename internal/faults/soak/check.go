@@ -49,7 +49,7 @@ func beside(e sandbox.LogEntry) bool {
 // check compares everything with its oracle.
 func (s *soak) check(ctx context.Context) error {
 	lines, err := rowsOf[line](ctx, s, `SELECT organization_id, integration_id, entry_id, export_id, state, vendor_key,
-		coalesce(vendor_reference, ''), vendor_fault IS NOT NULL FROM ledgerline.export_entries`)
+		coalesce(vendor_reference, ''), late_error IS NOT NULL FROM ledgerline.export_entries`)
 	if err != nil {
 		return err
 	}
