@@ -29,7 +29,7 @@ type Contract struct {
 	Checks []Check `json:"checks"`
 	// Learnt is what exports have to go by, such as whether an amount is a number or
 	// a text, by names of the adapter's own. It is kept with the integration.
-	Learnt map[string]string `json:"learnt,omitempty"`
+	Learned map[string]string `json:"learned,omitempty"`
 }
 
 // Add appends a check.

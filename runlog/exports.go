@@ -150,7 +150,7 @@ func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exp
 		}
 		first, err := closeRow(ctx, tx, e)
 		if err == nil && e.ChunkSize > 0 {
-			err = keepSize(ctx, tx, e)
+			err = recordChunkSize(ctx, tx, e)
 		}
 		if err != nil {
 			return err

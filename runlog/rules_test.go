@@ -36,7 +36,7 @@ var decoded = []struct {
 	{"integrations", "health", health.Policy{}, `{}`},
 	{"notifications", "facts", notify.Facts{}, `{}`},
 	{"vendor_contracts", "checks", []adapters.Check{}, `[]`},
-	{"vendor_contracts", "learnt", map[string]string{}, `{}`},
+	{"vendor_contracts", "learned", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "warm_up_ms", map[string]int64{}, `{}`},
 	{"export_entries", "dimensions", map[string]string{}, `{}`},

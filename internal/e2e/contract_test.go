@@ -81,7 +81,7 @@ func TestRunVerifiesFirst(t *testing.T) {
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-09-15", "3000", "0")
 	contract := func() []string {
-		return queryStrings(t, `SELECT (checks @> '[{"state": "differs"}]') || ' ' || jsonb_array_length(checks) || ' ' || coalesce(learnt ->> 'amount', '')
+		return queryStrings(t, `SELECT (checks @> '[{"state": "differs"}]') || ' ' || jsonb_array_length(checks) || ' ' || coalesce(learned ->> 'amount', '')
 			FROM ledgerline.vendor_contracts WHERE organization_id = $1`, b.id)
 	}
 	refuse := stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "xledger", BodyContains: "extIdentifier_in:[\\\"ledgerline-verify"}, Times: 1,

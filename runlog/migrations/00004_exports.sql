@@ -143,7 +143,7 @@ CREATE TABLE ledgerline.export_entries (
     late_until       timestamptz,                    -- it can arrive until then, also where sending it again does no harm
     earlier_until    timestamptz,                    -- an earlier sending can arrive until then; NULL: none can
     ended            boolean NOT NULL DEFAULT false, -- an answer proves that the vendor's work has ended
-    partly           boolean NOT NULL DEFAULT false, -- the vendor has something of the same sending
+    partly_exported  boolean NOT NULL DEFAULT false, -- the vendor has something of the same sending
     changed          boolean NOT NULL DEFAULT false, -- it was planned again with other content after it had been sent
     settled_at       timestamptz,                    -- when it was found to be exported
     vendor_reference text,                           -- the vendor's own name of the entry, where it gives one
@@ -272,7 +272,7 @@ CREATE TABLE ledgerline.vendor_contracts (
     integration_id  uuid    NOT NULL,
     file            text    NOT NULL DEFAULT '', -- a hash of the part of the integration file that was checked; '': never
     checks          jsonb   NOT NULL DEFAULT '[]',
-    learnt          jsonb,
+    learned         jsonb,
     checked_at      timestamptz,
     chunk_size      integer, -- most entries in a request that worked last; NULL: as the file says
     chunk_full      integer, -- what the file said then; once it says another size, chunk_size is void
@@ -281,7 +281,7 @@ CREATE TABLE ledgerline.vendor_contracts (
         REFERENCES ledgerline.integrations (organization_id, integration_id),
     CONSTRAINT chunk_size_is_positive CHECK (chunk_size > 0),
     CONSTRAINT checks_can_be_read CHECK (ledgerline.decodes_as(checks, '["each", {"what": "text", "state": "text", "found": "text", "remedy": "text"}]')),
-    CONSTRAINT learnt_can_be_read CHECK (ledgerline.decodes_as(learnt, '"texts"'))
+    CONSTRAINT learned_can_be_read CHECK (ledgerline.decodes_as(learned, '"texts"'))
 );
 ALTER TABLE ledgerline.vendor_contracts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.vendor_contracts
