@@ -58,7 +58,7 @@ CREATE TABLE ledgerline.bufdir_export_audit_log (
     entries_exported    integer     NOT NULL DEFAULT 0,
     entries_rejected    integer     NOT NULL DEFAULT 0,
     entries_unknown     integer     NOT NULL DEFAULT 0,
-    entries_with_late_errors integer     NOT NULL DEFAULT 0, -- of the exported ones: the vendor found an error in them later
+    entries_with_late_errors integer NOT NULL DEFAULT 0, -- of the exported ones: the vendor found an error in them later
     amounts             jsonb       NOT NULL DEFAULT '{}', -- debit per currency, as text
     sha256              text,
     last_correlation_id uuid,
@@ -204,7 +204,7 @@ CREATE TRIGGER final BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXE
 -- again from its source, and only then may its content differ. An entry that the
 -- vendor has stays as it is, except for an error that the vendor finds later.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.content_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledgerline.content_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.state = 'exported' AND (to_jsonb(NEW) - 'late_error') <> (to_jsonb(OLD) - 'late_error') THEN
         RAISE EXCEPTION 'entry % is exported', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'exported_is_final';
@@ -216,13 +216,13 @@ BEGIN
     IF (OLD.state <> 'rejected' OR NEW.state NOT IN ('planned', 'rejected'))
        AND (NEW.entry_date, NEW.account, NEW.amount, NEW.currency, NEW.text, NEW.dimensions, NEW.late)
            IS DISTINCT FROM (OLD.entry_date, OLD.account, OLD.amount, OLD.currency, OLD.text, OLD.dimensions, OLD.late) THEN
-        RAISE EXCEPTION 'entry % is %: its content cannot be changed', OLD.entry_id, OLD.state USING ERRCODE = 'check_violation', CONSTRAINT = 'planned_content_stands';
+        RAISE EXCEPTION 'entry % is %: its content cannot be changed', OLD.entry_id, OLD.state USING ERRCODE = 'check_violation', CONSTRAINT = 'planned_content_is_final';
     END IF;
     RETURN NEW;
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER content_stands BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXECUTE FUNCTION ledgerline.content_stands();
+CREATE TRIGGER content_is_final BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXECUTE FUNCTION ledgerline.content_is_final();
 ALTER TABLE ledgerline.export_entries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.export_entries
     USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
@@ -314,4 +314,4 @@ GRANT INSERT, UPDATE ON ledgerline.vendor_controls TO ledgerline_worker;
 DROP TABLE ledgerline.vendor_controls, ledgerline.vendor_contracts, ledgerline.schedule_ticks, ledgerline.export_entries,
     ledgerline.bufdir_export_audit_log, ledgerline.accounting_entries;
 DROP FUNCTION ledgerline.tick_is_done_once(), ledgerline.entries_are_of_an_export(), ledgerline.exported_is_final(),
-    ledgerline.content_stands(), ledgerline.export_goes_one_way();
+    ledgerline.content_is_final(), ledgerline.export_goes_one_way();
