@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // Export is one export operation: a row of bufdir_export_audit_log. A field is the column of its name, or of its db
@@ -62,8 +63,8 @@ type Export struct {
 	Amounts           map[string]string `json:"amounts"`                                             // sum of the positive amounts by currency
 	SHA256            string            `json:"sha256,omitempty"`
 	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
-	ErrorClass        string            `json:"errorClass,omitempty"`
-	ErrorCode         string            `json:"errorCode,omitempty"`
+	ErrorClass        classify.Class    `json:"errorClass,omitempty"`
+	ErrorCode         classify.Kind     `json:"errorCode,omitempty"`
 	ErrorMessage      string            `json:"errorMessage,omitempty"`
 	WorkflowID        string            `json:"workflowId"`
 	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]

@@ -154,7 +154,7 @@ func TestUnsentIsNotified(t *testing.T) {
 	} {
 		b := newBooks(t)
 		e := b.vouchers(1)
-		e.ErrorClass, e.ErrorCode, e.ErrorMessage = "permanent", string(kind), "no"
+		e.ErrorClass, e.ErrorCode, e.ErrorMessage = classify.Permanent, kind, "no"
 		closed := b.close(e)
 		require.Equal(t, 2, closed.Unsent(), kind)
 		require.ElementsMatch(t, want, b.notifiedOf(), kind)

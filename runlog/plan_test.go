@@ -428,7 +428,7 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.claim("2026-10", nil)
-	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
+	e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Unauthorized
 	require.Equal(t, exports.Failed, b.close(e).Status)
 	require.Equal(t, []string{"credentials"}, b.notifiedOf())
 	require.Equal(t, exports.Complete, b.close(b.claim("2026-11", nil)).Status)

@@ -80,7 +80,7 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	require.Eventually(t, func() bool { return stack.Sandbox.Fired(number) == 1 }, 30*time.Second, 20*time.Millisecond)
 	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 	e := result(t, run).Export
-	require.Equal(t, []string{"failed", "cancelled"}, []string{string(e.Status), e.ErrorCode})
+	require.Equal(t, []string{"failed", "cancelled"}, []string{string(e.Status), string(e.ErrorCode)})
 	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.LateErrors})
 
 	in := b.input(t, "2026-10")
@@ -114,7 +114,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	out, _, code := starter(t, "", append(args, "2026-10", "-o", "json")...)
 	require.Zero(t, code, "an outcome was obtained")
 	e := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), e.ErrorClass, e.ErrorCode})
+	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), string(e.ErrorClass), string(e.ErrorCode)})
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.Zero(t, e.Total)
 
@@ -141,7 +141,7 @@ func TestExportNeedsSettings(t *testing.T) {
 	in := b.input(t, "2026-10")
 	in.IntegrationID, in.AdapterName = b.integrations["crm"].ID, "dataverse"
 	e := result(t, b.start(t, in)).Export
-	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), e.ErrorCode})
+	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), string(e.ErrorCode)})
 	require.Contains(t, e.ErrorMessage, "settings.table: missing")
 	require.Zero(t, e.Total)
 }
