@@ -336,7 +336,7 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 		return out
 	}
 	if unnamed > 0 {
-		x.options.Log.Warn("the vendor found something faulty under names that cannot be compared, because masking changes them",
+		x.options.Log.Warn("the vendor found errors in entries under names that cannot be compared, because masking changes them",
 			"correlation_id", x.in.CorrelationID, "organization_id", x.in.OrganizationID, "integration_id", x.in.IntegrationID, "errors", unnamed)
 	}
 	messages := make(map[string]string, len(list))

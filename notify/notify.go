@@ -37,7 +37,7 @@ type Cause string
 const (
 	Failing       Cause = "failing"        // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
 	Recovered     Cause = "recovered"      // a failing period is over
-	Late          Cause = "late"           // a scheduled run started later than its drift allows
+	Late          Cause = "late"           // a scheduled run started later than its drift threshold allows
 	Missed        Cause = "missed"         // a scheduled run did not happen
 	Quota80       Cause = "quota_80"       // as much of the month's requests is used as warnAt says, by default 80 %
 	Quota100      Cause = "quota_100"      // all of the month's requests are used

@@ -51,7 +51,7 @@ func TestExportToEveryVendor(t *testing.T) {
 	}
 }
 
-// What Xledger accepts and finds faulty later is recorded against its entries
+// What Xledger accepts and finds errors in later is recorded against its entries
 // before the run closes; it stays exported, for it is there.
 func TestExportLateFaults(t *testing.T) {
 	startWorker(t)
