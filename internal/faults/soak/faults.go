@@ -265,7 +265,7 @@ func anyTime(act func(context.Context, *soak, *devstack.Process) error) func(con
 	}
 }
 
-// lateFaults are rules for the question what the vendor found faulty later. It
+// lateFaults are rules for the question which errors the vendor found later. It
 // names no entry: whichever run asks next meets them.
 func lateFaults(rules ...sandbox.Rule) func(vendor, string) []sandbox.Rule {
 	return func(vendor, string) []sandbox.Rule {
