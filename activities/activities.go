@@ -10,9 +10,8 @@
 // [Activities.Mirror] copies a finished invocation's trail into
 // integration_run_logs, so that the table is the audit record.
 //
-// What an attempt says of itself travels as a [Trail]. A vendor's words enter in one
-// place, said.go, and pass package redact there; nothing here logs or stores a
-// secret.
+// What an attempt says of itself travels as a [Trail]. A vendor's words pass one file,
+// said.go, and package redact there; nothing here logs or stores a secret.
 //
 // PostgreSQL is reached by package runlog. What calls and monitors keep there goes
 // through [Store], the one seam that tests without a database replace.

@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -16,8 +17,11 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // minAttempt is the least time that a wait must leave of the budget: less
@@ -118,34 +122,6 @@ func deadline(received time.Time, info activity.Info, p classify.Policy) time.Ti
 	return received.Add(min(info.StartToCloseTimeout, p.AttemptTimeout) - margin(p.AttemptTimeout))
 }
 
-// outcome is what became of an attempt.
-type outcome struct {
-	verdict   classify.Verdict // its Effect is that of what this attempt sent
-	guard     adapters.Guard
-	message   string // redacted
-	answer    Answer
-	host      limits.Host     // that was called, or was to be
-	openUntil time.Time       // of what it sent
-	adapter   string          // that the integration has stored; "" if it has none
-	most      int             // attempts that the integration allows; 0 if that is not known
-	found     classify.Effect // what the look-up proved of all that was sent before
-	asking    bool            // it ended in the look-up of what is there
-	left      int             // entries of a chunk that was only looked up which are not there
-	trail     Trail           // with other numbers; nil if they stay
-
-	requests, lookUps int // that it made, those for tokens left out; look-ups are among them
-	entries, vouchers int // of a chunk: what it sent, or would have
-}
-
-// apply records in an attempt what became of it. When it ended is recorded before.
-func (at *Attempt) apply(out outcome) {
-	v := out.verdict
-	at.Class, at.Kind, at.Rule, at.HTTPStatus, at.Message, at.RetryAfter = v.Class, v.Kind, v.Rule, v.HTTPStatus, out.message, v.RetryAfter
-	at.Effect, at.Ended, at.OpenUntil = v.Effect, v.Ended, out.openUntil
-	at.Found, at.Asking = out.found, out.asking
-	at.Requests, at.LookUps, at.Entries, at.Vouchers = out.requests, out.lookUps, out.entries, out.vouchers
-}
-
 // attempt resolves the integration and makes the call. It does not return an
 // error: every error, and a panic too, is an outcome.
 func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) outcome {
@@ -155,21 +131,6 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) ou
 	out := recovered(in, func() outcome { return a.dispatch(ctx, in, conn, &to, trail) })
 	out.requests, out.lookUps = int(made.requests.Load()), int(made.lookUps.Load())
 	return a.finish(ctx, in, conn, to, out)
-}
-
-// recovered turns a panic into an outcome. Its value and stack, which may hold
-// anything, are reduced to where it happened.
-func recovered(in Invocation, call func() outcome) (out outcome) {
-	defer func() {
-		if recover() == nil {
-			return
-		}
-		out = outcome{verdict: classify.NewVerdict(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")}
-		if in.Operation == adapters.Call && !in.ReadOnly {
-			out.verdict.Effect = classify.Open
-		}
-	}()
-	return call()
 }
 
 // finish completes an outcome: with what is known of where it led, and masked. What
@@ -223,18 +184,112 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 	return a.behindBreaker(in, to.host, func() outcome { return a.write(ctx, in, adapter, conn, spec, request, trail) })
 }
 
-// requestCounts counts the requests of an attempt. A token may be fetched by another
-// goroutine, for several attempts.
-type requestCounts struct{ requests, lookUps atomic.Int32 }
+// Rules of attempts that made no call because of their integration.
+const (
+	ruleUnknownIntegration = "integration:unknown"     // the organization has no such integration
+	rulePaused             = "integration:paused"      // it is paused
+	ruleCredentials        = "integration:credentials" // its secrets could not be read
+)
 
-func (c *requestCounts) count(p limits.Purpose) {
-	switch p {
-	case limits.Token:
-		return
-	case limits.Readback, limits.Lookup:
-		c.lookUps.Add(1)
+// destination is where an attempt leads.
+type destination struct {
+	adapter adapters.Adapter
+	spec    integrations.Integration // also if the attempt gets no further; zero if there is none
+	host    limits.Host              // zero until the connection is complete
+}
+
+// connect finds the integration and fills in the destination and the connection, or
+// returns why nothing is sent. The organization is checked before any secret is read.
+func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn, to *destination) *classify.Verdict {
+	refuse := func(k classify.Kind, rule, format string, args ...any) *classify.Verdict {
+		v := classify.NewVerdict(k, rule, fmt.Sprintf(format, args...))
+		return &v
 	}
-	c.requests.Add(1)
+	spec, err := a.options.Store.Integration(ctx, in.OrganizationID, in.IntegrationID)
+	to.spec = spec
+	switch {
+	case errors.Is(err, runlog.ErrNotFound):
+		return refuse(classify.Configuration, ruleUnknownIntegration,
+			"organization %s has no integration %s; see starter integrations list", in.OrganizationID, in.IntegrationID)
+	case err != nil:
+		return refuse(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
+	case spec.Adapter != in.AdapterName:
+		return refuse(classify.Configuration, "integration:adapter",
+			"integration %s uses adapter %s, not %s; nothing was sent", spec.Name, spec.Adapter, in.AdapterName)
+	}
+	pause, err := a.options.Store.Pause(ctx, in.OrganizationID, in.IntegrationID)
+	switch {
+	case err != nil:
+		return refuse(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
+	case pause != nil:
+		return refuse(classify.Paused, rulePaused, "integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
+			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, in.OrganizationID, spec.Name)
+	}
+	var ok bool
+	if to.adapter, ok = a.options.Adapters[spec.Adapter]; !ok {
+		return refuse(classify.Configuration, "integration:adapter", "this worker has no adapter %q; it has %s",
+			spec.Adapter, strings.Join(slices.Sorted(maps.Keys(a.options.Adapters)), ", "))
+	}
+	if conn.BaseURL, err = url.Parse(spec.BaseURL); err != nil {
+		return refuse(classify.Configuration, "integration:baseURL", "the integration's base URL is not valid")
+	}
+	if refusal := a.meter(in, spec, conn); refusal != nil {
+		return refusal
+	}
+	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
+	conn.Credentials, err = a.readSecrets(ctx, in.OrganizationID, spec.Credentials)
+	switch {
+	case errors.Is(err, secrets.ErrHangs): // it may pass, and the vendor has no part in it
+		return refuse(classify.Dependency, ruleCredentials, "%v", err)
+	case ctx.Err() != nil && err != nil:
+		v := classify.Err(ctx.Err())
+		return &v
+	case err != nil:
+		return refuse(classify.Credentials, ruleCredentials, "%v", err)
+	}
+	return nil
+}
+
+// behindBreaker calls the vendor unless the integration's circuit breaker is open. An
+// attempt that finds it open is on record like any other.
+func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() outcome) (out outcome) {
+	if a.options.Gate == nil {
+		return call()
+	}
+	admitted := a.options.Gate.Breakers.Admit(in.IntegrationID, time.Now())
+	if admitted.Open {
+		v := classify.NewVerdict(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
+			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
+			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
+		v.RetryAfter = max(0, time.Until(admitted.Back))
+		return outcome{verdict: v}
+	}
+	defer func() {
+		v := out.verdict
+		if v.Rule == RuleSettled {
+			v = classify.Verdict{} // it says nothing of the vendor
+		}
+		if v.Class == classify.Success {
+			a.options.Gate.Budget.Success(host)
+		}
+		if admitted.Done(v, time.Now()) {
+			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
+			a.options.Log.Warn("the circuit breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+				"open", open, "until", until)
+		}
+	}()
+	return call()
+}
+
+// do makes a raw request. The answer to it is not masked: [Activities.masked] does
+// that, once the attempt has ended.
+func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
+	resp, v := adapter.Do(ctx, conn, op, body)
+	v = maskVerdict(conn, v)
+	if v.Class != classify.Success {
+		return Answer{}, v
+	}
+	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
 }
 
 // decide says of the last attempt whether another one follows, and when.
@@ -296,20 +351,4 @@ func (a *Activities) logFailure(in Invocation, at Attempt) {
 		"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
 		"adapter", in.AdapterName, "operation", in.Operation, "attempt", at.Number, "class", at.Class, "kind", at.Kind,
 		"rule", at.Rule, "http_status", at.HTTPStatus, "retryable", at.Retryable, "delay", at.Delay.String(), "message", at.Message)
-}
-
-// panicSite names the function and line that panicked, without its values.
-func panicSite() string {
-	var pcs [32]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, "runtime.") {
-			name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
-			return fmt.Sprintf("%s (line %d)", name, f.Line)
-		}
-		if !more {
-			return "an unknown place"
-		}
-	}
 }

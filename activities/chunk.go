@@ -117,7 +117,7 @@ func (x chunkAttempt) run(ctx context.Context) (out outcome) {
 		out.verdict = *late
 		return out
 	}
-	return x.send(ctx, left, opened.Learnt, out)
+	return x.send(ctx, left, opened.Learned, out)
 }
 
 // lastMoment is when a request must have begun, at the latest, for its answer to
@@ -211,7 +211,7 @@ func (x chunkAttempt) unsettled(wait time.Duration) classify.Verdict {
 }
 
 // send marks entries as open, sends them, and records what the answer proves.
-func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, learnt map[string]string, out outcome) outcome {
+func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, learned map[string]string, out outcome) outcome {
 	lines, ids := make([]adapters.Entry, len(entries)), make([]string, len(entries))
 	byKey := make(map[string]string, len(entries))
 	for i, e := range entries {
@@ -219,7 +219,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 			Text: e.Text, Dimensions: e.Dimensions, Date: e.Date}
 		ids[i], byKey[e.VendorKey] = e.EntryID, e.EntryID
 	}
-	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
+	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learned: learned}, lines)
 	switch {
 	case errors.Is(err, adapters.ErrTooLarge) && vouchersOf(entries) > 1: // the voucher is not to blame
 		out.verdict = classify.NewVerdict(classify.PayloadTooLarge, "export:size", err.Error())

@@ -58,37 +58,6 @@ func (a *Activities) allowed(spec integrations.Integration, p limits.Purpose, ur
 	return q.Monthly == 0 || q.Allows(p, urgent, a.options.Gate.Ledger.Used(spec.OrganizationID, spec.ID, q, time.Now()))
 }
 
-// behindBreaker calls the vendor unless the integration's circuit breaker is open. An
-// attempt that finds it open is on record like any other.
-func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() outcome) (out outcome) {
-	if a.options.Gate == nil {
-		return call()
-	}
-	admitted := a.options.Gate.Breakers.Admit(in.IntegrationID, time.Now())
-	if admitted.Open {
-		v := classify.NewVerdict(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
-			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
-			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
-		v.RetryAfter = max(0, time.Until(admitted.Back))
-		return outcome{verdict: v}
-	}
-	defer func() {
-		v := out.verdict
-		if v.Rule == RuleSettled {
-			v = classify.Verdict{} // it says nothing of the vendor
-		}
-		if v.Class == classify.Success {
-			a.options.Gate.Budget.Success(host)
-		}
-		if admitted.Done(v, time.Now()) {
-			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
-			a.options.Log.Warn("the circuit breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
-				"open", open, "until", until)
-		}
-	}()
-	return call()
-}
-
 // affords says whether the organization may retry at this host. An attempt
 // that made no call has put no load on the vendor: its retry is free. So is that
 // of a write of which something is open: it waits for its time first.

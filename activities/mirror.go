@@ -75,6 +75,11 @@ func (a *Activities) Mirror(ctx context.Context, in MirrorInput) error {
 		temporal.ApplicationErrorOptions{NextRetryDelay: time.Minute})
 }
 
+// InsertAttempts is the [Store]'s in production.
+func (d *database) InsertAttempts(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
+	return runlog.InsertAttempts(ctx, d.db, organization, rows)
+}
+
 // auditEach stores rows one by one, and in a reduced form those that are refused.
 func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
 	for _, r := range rows {

@@ -11,28 +11,17 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// What a vendor says enters in this file and nowhere else: no other file calls an
-// adapter for it, see words_test.go beside go.mod. Adapters and package classify pass
-// its words on whole, because a cut could leave part of a secret that no mask finds;
-// what leaves this file has passed [redact.Redactor.Text], which masks first and then
-// cuts.
+// What a vendor says passes this file, and nothing else sees it: an adapter is asked
+// here, or by do of call.go, which hands its verdict here at once; see words_test.go
+// beside go.mod. Adapters and package classify pass its words on whole, because a cut
+// could leave part of a secret that no mask finds; what leaves has passed
+// [redact.Redactor.Text], which masks first and then cuts.
 
 // maskVerdict returns a verdict with its words masked. Those of parts are dropped,
 // because nothing reads them.
 func maskVerdict(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
 	v.Message, v.Parts = conn.Masker().Text(v.Message), nil
 	return v
-}
-
-// do makes a raw request. The answer to it is not masked: [Activities.masked] does that, once
-// the attempt has ended.
-func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
-	resp, v := adapter.Do(ctx, conn, op, body)
-	v = maskVerdict(conn, v)
-	if v.Class != classify.Success {
-		return Answer{}, v
-	}
-	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
 }
 
 // masked masks the secrets of an attempt in its answer. Where that cannot be done,

@@ -2,12 +2,15 @@ package activities
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -81,4 +84,19 @@ func toRecord(seen runlog.SecretExpiries, stored []expiry.Secret) bool {
 
 func equal(a, b expiry.Secret) bool {
 	return a.Credential == b.Credential && a.Source == b.Source && a.IssuedAt.Equal(b.IssuedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
+}
+
+// readSecrets reads the secrets that an organization's references name.
+func (a *Activities) readSecrets(ctx context.Context, organization uuid.UUID, refs map[string]integrations.Ref) (map[string]string, error) {
+	values := make(map[string]string, len(refs))
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		value, err := a.options.Secrets.Resolve(ctx, organization, refs[name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the credential named %s is not readable: %w", name, err))
+			continue
+		}
+		values[name] = value
+	}
+	return values, errors.Join(errs...)
 }

@@ -81,10 +81,6 @@ func (d *database) Pause(ctx context.Context, organization, integration uuid.UUI
 	return d.pause(ctx, organization, integration)
 }
 
-func (d *database) InsertAttempts(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
-	return runlog.InsertAttempts(ctx, d.db, organization, rows)
-}
-
 func (d *database) ClaimWrite(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
 	return runlog.ClaimWrite(ctx, d.db, c, left, inFlight, again)
 }

@@ -133,7 +133,7 @@ type Exporter interface {
 // Form is how an integration's entries are written.
 type Form struct {
 	Settings map[string]string // of the integration
-	Learnt   map[string]string // see [Contract.Learnt]; nil if nothing was learnt
+	Learned  map[string]string // see [Contract.Learned]; nil if nothing was learned
 }
 
 // Entry is one line of a voucher on its way to a vendor.

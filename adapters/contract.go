@@ -27,9 +27,9 @@ type Check struct {
 // Contract is what a vendor says of what exports need of it.
 type Contract struct {
 	Checks []Check `json:"checks"`
-	// Learnt is what exports have to go by, such as whether an amount is a number or
+	// Learned is what exports have to go by, such as whether an amount is a number or
 	// a text, by names of the adapter's own. It is kept with the integration.
-	Learnt map[string]string `json:"learnt,omitempty"`
+	Learned map[string]string `json:"learned,omitempty"`
 }
 
 // Add appends a check.

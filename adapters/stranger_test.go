@@ -55,14 +55,14 @@ func TestXledgerWithDrawnTypes(t *testing.T) {
 			require.Empty(t, s.Items())
 			before := s.Requests()
 			require.Less(t, before, 12)
-			exportAndFind(t, c, s, contract.Learnt)
+			exportAndFind(t, c, s, contract.Learned)
 		})
 	}
 }
 
-func exportAndFind(t *testing.T, c *adapters.Conn, s *graphqlserver.Server, learnt map[string]string) {
+func exportAndFind(t *testing.T, c *adapters.Conn, s *graphqlserver.Server, learned map[string]string) {
 	entries := someVouchers(4)
-	body, err := xledger.Adapter{}.ExportBody(adapters.Form{Settings: c.Settings, Learnt: learnt}, entries)
+	body, err := xledger.Adapter{}.ExportBody(adapters.Form{Settings: c.Settings, Learned: learned}, entries)
 	require.NoError(t, err)
 	resp, v := xledger.Adapter{}.Do(t.Context(), c, adapters.Call, body)
 	require.Equal(t, classify.Success, v.Class, v)
@@ -101,7 +101,7 @@ func TestXledgerWithoutIntrospection(t *testing.T) {
 		contract, v := xledger.Adapter{}.Verify(t.Context(), c, adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v)
 		require.Empty(t, contract.Differing())
-		require.Nil(t, contract.Learnt)
+		require.Nil(t, contract.Learned)
 		require.Contains(t, contract.Checks, adapters.Check{What: "schema", State: adapters.Assumed,
 			Found:  "the vendor does not show its schema: " + `introspection is not allowed`,
 			Remedy: "nothing, if the first export arrives; if it is refused for its amounts, set settings.amounts to number"})

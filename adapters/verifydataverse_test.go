@@ -34,7 +34,7 @@ func verifyOData(t *testing.T, b books, c *adapters.Conn, w adapters.Requirement
 	if v.Class != classify.Success {
 		require.Empty(t, contract.Checks, "a half of it must not be taken for the whole")
 	}
-	require.Empty(t, contract.Learnt)
+	require.Empty(t, contract.Learned)
 	for _, check := range contract.Checks {
 		require.NotEmpty(t, check.What)
 		require.NotEmpty(t, check.Found, check.What)

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/ledgerline/ledgerline/classify"
 )
 
 // Export is one export operation: a row of bufdir_export_audit_log. A field is the column of its name, or of its db
@@ -48,22 +49,22 @@ type Export struct {
 	Exported          int               `json:"entriesExported" db:"entries_exported"`
 	Rejected          int               `json:"entriesRejected" db:"entries_rejected"`
 	Unknown           int               `json:"entriesUnknown" db:"entries_unknown"`
-	LateErrors        int               `json:"entriesWithLateErrors" db:"entries_faulted"` // of the exported ones: the vendor reported an error later
-	Attempts          int               `json:"attempts"`                                   // of all the run's invocations
-	Chunks            int               `json:"chunks"`                                     // planned; attempts beyond them are retries, look-ups and halving
-	Requests          int               `json:"requests"`                                   // made to the vendor for them, look-ups included
-	LookUps           int               `json:"lookUps"`                                    // of those: for what the vendor has, for late errors, for its contract
-	Isolating         int               `json:"isolating"`                                  // of those: to find the vouchers that it refuses
-	ChunkSize         int               `json:"chunkSize,omitempty" db:"-"`                 // of a run that ends: most entries in a request from now on; 0 changes nothing
-	ChunkFull         int               `json:"chunkFull,omitempty" db:"-"`                 // most entries by the file and the vendor
-	WarmUp            time.Duration     `json:"warmUp"`                                     // how long the vendor's first answer took; 0 if it was not asked
-	ColdStart         bool              `json:"coldStart"`                                  // it had to connect or fetch a token first
-	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`                         // where its time went, in ms
-	Amounts           map[string]string `json:"amounts"`                                    // sum of the positive amounts by currency
+	LateErrors        int               `json:"entriesWithLateErrors" db:"entries_with_late_errors"` // of the exported ones: the vendor reported an error later
+	Attempts          int               `json:"attempts"`                                            // of all the run's invocations
+	Chunks            int               `json:"chunks"`                                              // planned; attempts beyond them are retries, look-ups and halving
+	Requests          int               `json:"requests"`                                            // made to the vendor for them, look-ups included
+	LookUps           int               `json:"lookUps"`                                             // of those: for what the vendor has, for late errors, for its contract
+	Isolating         int               `json:"isolating"`                                           // of those: to find the vouchers that it refuses
+	ChunkSize         int               `json:"chunkSize,omitempty" db:"-"`                          // of a run that ends: most entries in a request from now on; 0 changes nothing
+	ChunkFull         int               `json:"chunkFull,omitempty" db:"-"`                          // most entries by the file and the vendor
+	WarmUp            time.Duration     `json:"warmUp"`                                              // how long the vendor's first answer took; 0 if it was not asked
+	ColdStart         bool              `json:"coldStart"`                                           // it had to connect or fetch a token first
+	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`                                  // where its time went, in ms
+	Amounts           map[string]string `json:"amounts"`                                             // sum of the positive amounts by currency
 	SHA256            string            `json:"sha256,omitempty"`
 	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
-	ErrorClass        string            `json:"errorClass,omitempty"`
-	ErrorCode         string            `json:"errorCode,omitempty"`
+	ErrorClass        classify.Class    `json:"errorClass,omitempty"`
+	ErrorCode         classify.Kind     `json:"errorCode,omitempty"`
 	ErrorMessage      string            `json:"errorMessage,omitempty"`
 	WorkflowID        string            `json:"workflowId"`
 	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]

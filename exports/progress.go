@@ -219,7 +219,7 @@ func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration
 
 // Fail notes why a run ends before its work is done.
 func (p *Progress) Fail(class classify.Class, code classify.Kind, message string) {
-	p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = string(class), string(code), message
+	p.Export.ErrorClass, p.Export.ErrorCode, p.Export.ErrorMessage = class, code, message
 }
 
 // minAside is the least time for which an item is set aside: PostgreSQL decides

@@ -20,11 +20,11 @@ type Schedule struct {
 	Cron     string `json:"cron,omitempty"`  // in place of Every and what belongs to it: five fields
 	TimeZone string `json:"timeZone"`        // of the IANA database
 
-	PeriodRule     string        `json:"period,omitempty"`  // day, week, month: the one that was over; "" follows from Every
-	Overlap        string        `json:"overlap,omitempty"` // buffer_all (""), buffer_one, skip: when a run is still going
-	CatchUp        time.Duration `json:"catchUp,omitempty"` // how far back missed firings are made up for; 0 is [DefaultCatchUp]
-	WarmUp         time.Duration `json:"warmUp,omitempty"`  // how long before its time the vendor is warmed up; 0 is [defaultWarmUp], [NoWarmUp] is never
-	DriftThreshold time.Duration `json:"drift,omitempty"`   // how late a run may start without an alert; 0 is [defaultDriftThreshold]
+	PeriodRule     string        `json:"period,omitempty"`         // day, week, month: the one that was over; "" follows from Every
+	Overlap        string        `json:"overlap,omitempty"`        // buffer_all (""), buffer_one, skip: when a run is still going
+	CatchUp        time.Duration `json:"catchUp,omitempty"`        // how far back missed firings are made up for; 0 is [DefaultCatchUp]
+	WarmUp         time.Duration `json:"warmUp,omitempty"`         // how long before its time the vendor is warmed up; 0 is [defaultWarmUp], [NoWarmUp] is never
+	DriftThreshold time.Duration `json:"driftThreshold,omitempty"` // how late a run may start without an alert; 0 is [defaultDriftThreshold]
 }
 
 // Defaults of a [Schedule]. A file that writes one out is stored without it, so

@@ -35,11 +35,11 @@ var wordings = []struct {
 		[]string{"starter quota --org {organization}"}},
 	{Credentials, "{integration}: the vendor refuses the credentials", "No call works until the secret is renewed where its reference points. You are notified when it works again.",
 		[]string{"starter logs --org {organization} --class permanent --since 24h"}},
-	{SecretEnds, "{integration}: {secret}", "Once a secret has expired, the vendor refuses it, and no call or export works until it is renewed. {remedy}",
+	{SecretExpires, "{integration}: {secret}", "Once a secret has expired, the vendor refuses it, and no call or export works until it is renewed. {remedy}",
 		[]string{"starter health --org {organization}"}},
 	{Rejected, "{integration} has rejected entries", "An export has ended, and some of its entries were rejected. The others are exported.",
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
-	{Faulted, "{integration} has faulty entries", "The vendor accepted entries and found errors in them later.",
+	{LateErrors, "{integration} has entries with late errors", "The vendor accepted entries and found errors in them later.",
 		[]string{"starter exports show {export} --org {organization}"}},
 	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Those that were not sent were not rejected. {unsent}",
 		[]string{"starter exports show {export} --org {organization}", "starter integrations verify --org {organization} --integration {integration}", "starter exports retry {export} --org {organization}"}},
@@ -207,7 +207,7 @@ func (m Message) Text() string {
 		line("late by", "%s", time.Duration(f.LateSeconds)*time.Second)
 	}
 	if e := f.Entries; e != nil {
-		line("entries", "%d: %d exported, %d rejected, %d unknown, %d not sent, %d faulty", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.Faulted)
+		line("entries", "%d: %d exported, %d rejected, %d unknown, %d not sent, %d with late errors", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.LateErrors)
 	}
 	if q := f.Quota; q != nil {
 		line("quota", "%d of %d requests in %s", q.Used, q.Limit, q.Month)

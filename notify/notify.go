@@ -35,18 +35,18 @@ type Cause string
 
 // The causes.
 const (
-	Failing     Cause = "failing"     // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
-	Recovered   Cause = "recovered"   // a failing period is over
-	Late        Cause = "late"        // a scheduled run started later than its drift allows
-	Missed      Cause = "missed"      // a scheduled run did not happen
-	Quota80     Cause = "quota_80"    // as much of the month's requests is used as warnAt says, by default 80 %
-	Quota100    Cause = "quota_100"   // all of the month's requests are used
-	Credentials Cause = "credentials" // the vendor refuses the credentials
-	SecretEnds  Cause = "secret_ends" // a secret expires in 30, 7 or 1 days, or has expired
-	Rejected    Cause = "rejected"    // an export has entries that were rejected
-	Faulted     Cause = "faulted"     // the vendor found accepted entries faulty
-	Unsent      Cause = "unsent"      // an export ended before it had sent all of its entries
-	Test        Cause = "test"        // somebody wants to see that it works
+	Failing       Cause = "failing"        // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
+	Recovered     Cause = "recovered"      // a failing period is over
+	Late          Cause = "late"           // a scheduled run started later than its drift threshold allows
+	Missed        Cause = "missed"         // a scheduled run did not happen
+	Quota80       Cause = "quota_80"       // as much of the month's requests is used as warnAt says, by default 80 %
+	Quota100      Cause = "quota_100"      // all of the month's requests are used
+	Credentials   Cause = "credentials"    // the vendor refuses the credentials
+	SecretExpires Cause = "secret_expires" // a secret expires in 30, 7 or 1 days, or has expired
+	Rejected      Cause = "rejected"       // an export has entries that were rejected
+	LateErrors    Cause = "late_errors"    // the vendor found errors in entries after it had accepted them
+	Unsent        Cause = "unsent"         // an export ended before it had sent all of its entries
+	Test          Cause = "test"           // somebody wants to see that it works
 )
 
 // Causes returns every cause, in the order of the documentation.
@@ -85,12 +85,12 @@ type Facts struct {
 
 // Entries counts the entries of an export by what became of them.
 type Entries struct {
-	Total    int `json:"total"`
-	Exported int `json:"exported"`
-	Rejected int `json:"rejected"`
-	Unknown  int `json:"unknown"`
-	Faulted  int `json:"faulted"` // of the exported ones
-	Unsent   int `json:"unsent"`  // not sent, or with the proof that nothing was done
+	Total      int `json:"total"`
+	Exported   int `json:"exported"`
+	Rejected   int `json:"rejected"`
+	Unknown    int `json:"unknown"`
+	LateErrors int `json:"lateErrors"` // of the exported ones
+	Unsent     int `json:"unsent"`     // not sent, or with the proof that nothing was done
 }
 
 // Quota is how much of a month's requests is used.

@@ -37,17 +37,17 @@ type EventKind string
 const (
 	ExportClosed    EventKind = "export_closed"     // a run has ended, or adopted entries
 	ExportAbandoned EventKind = "export_abandoned"  // an export is pending, and its run no longer exists
-	LateErrorsFound EventKind = "late_errors_found" // the vendor found entries of an export faulty after it had accepted them
+	LateErrorsFound EventKind = "late_errors_found" // the vendor found errors in entries of an export after it had accepted them
 	TickRecorded    EventKind = "tick_recorded"     // it is known what came of a time at which a schedule should have fired
 	HealthChanged   EventKind = "health_changed"    // an integration's state, or the reason for it
 	HealthObserved  EventKind = "health_observed"   // an outcome that may have changed nothing
 	QuotaReached    EventKind = "quota_reached"     // a threshold of the month's requests
-	SecretExpires   EventKind = "secret_expires"    // a threshold of days until a secret expires, or the expiry
+	SecretExpiring  EventKind = "secret_expiring"   // a threshold of days until a secret expires, or the expiry
 )
 
 // EventKinds are all of them.
 var EventKinds = []EventKind{
-	ExportClosed, ExportAbandoned, LateErrorsFound, TickRecorded, HealthChanged, HealthObserved, QuotaReached, SecretExpires,
+	ExportClosed, ExportAbandoned, LateErrorsFound, TickRecorded, HealthChanged, HealthObserved, QuotaReached, SecretExpiring,
 }
 
 // Run is a run that ended and that says something of the vendor: it failed, or
@@ -75,10 +75,10 @@ var policy = []struct {
 	{ExportClosed, latestRunSucceeded, Recovered},
 	{ExportClosed, refused, Credentials},
 	{ExportClosed, hasRejected, Rejected},
-	{ExportClosed, hasFaulted, Faulted},
+	{ExportClosed, hasLateErrors, LateErrors},
 	{ExportClosed, hasUnsent, Unsent},
 	{ExportAbandoned, always, Missed},
-	{LateErrorsFound, closedBefore, Faulted},
+	{LateErrorsFound, closedBefore, LateErrors},
 	{TickRecorded, late, Late},
 	{TickRecorded, notDone, Missed},
 	{HealthChanged, outOfReach, Failing},
@@ -87,7 +87,7 @@ var policy = []struct {
 	{HealthObserved, troubleLasts, Failing},
 	{QuotaReached, nearLimit, Quota80},
 	{QuotaReached, atLimit, Quota100},
-	{SecretExpires, always, SecretEnds},
+	{SecretExpiring, always, SecretExpires},
 }
 
 // Notifications returns what people are notified of because of an event, in the
@@ -160,7 +160,7 @@ func latestRunSucceeded(e Event) bool { return len(e.Runs) > 0 && !e.Runs[0].Fai
 
 func hasRejected(e Event) bool { return e.Facts.Entries != nil && e.Facts.Entries.Rejected > 0 }
 
-func hasFaulted(e Event) bool { return e.Facts.Entries != nil && e.Facts.Entries.Faulted > 0 }
+func hasLateErrors(e Event) bool { return e.Facts.Entries != nil && e.Facts.Entries.LateErrors > 0 }
 
 // hasUnsent: whoever cancelled a run knows, and refused credentials are notified
 // as such.

@@ -174,7 +174,7 @@ func TestExportClosedPolicy(t *testing.T) {
 		for name, runs := range latest {
 			for _, kind := range kinds {
 				for bits := range 8 {
-					rejected, faulted, unsent := bits&1, bits>>1&1, bits>>2
+					rejected, lateErrors, unsent := bits&1, bits>>1&1, bits>>2
 					want := slices.Clone(runs.want)
 					add := func(cause notify.Cause, so bool) {
 						if so {
@@ -183,7 +183,7 @@ func TestExportClosedPolicy(t *testing.T) {
 					}
 					add(notify.Credentials, refuses(kind))
 					add(notify.Rejected, rejected > 0)
-					add(notify.Faulted, faulted > 0)
+					add(notify.LateErrors, lateErrors > 0)
 					add(notify.Unsent, unsent > 0 && kind != classify.Cancelled && !refuses(kind))
 					if trigger == exports.ByAdopting {
 						want = nil
@@ -191,7 +191,7 @@ func TestExportClosedPolicy(t *testing.T) {
 					id := uuid.New()
 					e := notify.Event{
 						Kind: notify.ExportClosed, Trigger: trigger, Runs: runs.runs, Facts: notify.Facts{ErrorKind: kind, ExportID: &id, Period: "2026-11",
-							Entries: &notify.Entries{Total: 9, Rejected: rejected, Faulted: faulted, Unsent: unsent}},
+							Entries: &notify.Entries{Total: 9, Rejected: rejected, LateErrors: lateErrors, Unsent: unsent}},
 					}
 					require.Equal(t, want, causes(t, e), "%s of %s, %q, latest runs: %s, %b", trigger, e.Facts.Period, kind, name, bits)
 					for _, n := range e.Notifications() {
@@ -222,8 +222,8 @@ func TestOtherPolicies(t *testing.T) {
 	}
 	require.Equal(t, missed, causes(t, notify.Event{Kind: notify.ExportAbandoned}))
 	for _, days := range []int{30, 7, 1, 0} {
-		e := notify.Event{Kind: notify.SecretExpires, Facts: notify.Facts{Secret: &notify.Secret{Credential: "token", Source: expiry.Token, Days: days}}}
-		require.Equal(t, []notify.Cause{notify.SecretEnds}, causes(t, e))
+		e := notify.Event{Kind: notify.SecretExpiring, Facts: notify.Facts{Secret: &notify.Secret{Credential: "token", Source: expiry.Token, Days: days}}}
+		require.Equal(t, []notify.Cause{notify.SecretExpires}, causes(t, e))
 	}
 	for percent := 1; percent <= 110; percent++ {
 		want := []notify.Cause{notify.Quota80}
@@ -233,7 +233,7 @@ func TestOtherPolicies(t *testing.T) {
 		e := notify.Event{Kind: notify.QuotaReached, Facts: notify.Facts{Quota: &notify.Quota{Percent: percent}}}
 		require.Equal(t, want, causes(t, e), percent)
 	}
-	require.Equal(t, []notify.Cause{notify.Faulted}, causes(t, notify.Event{Kind: notify.LateErrorsFound}))
+	require.Equal(t, []notify.Cause{notify.LateErrors}, causes(t, notify.Event{Kind: notify.LateErrorsFound}))
 	require.Empty(t, causes(t, notify.Event{Kind: notify.LateErrorsFound, Pending: true}), "closing it notifies")
 }
 
@@ -247,8 +247,8 @@ func TestEveryCauseHasAnEvent(t *testing.T) {
 	led := map[notify.Cause]bool{notify.Test: true}
 	for _, e := range []notify.Event{
 		{Kind: notify.ExportClosed, Runs: []notify.Run{{Failed: true}, {Failed: true}}, Facts: notify.Facts{ErrorKind: classify.Forbidden}},
-		{Kind: notify.ExportClosed, Runs: []notify.Run{{}}, Facts: notify.Facts{Entries: &notify.Entries{Rejected: 1, Faulted: 1, Unsent: 1}}},
-		{Kind: notify.TickRecorded, Tick: exports.TickLate}, {Kind: notify.TickRecorded, Tick: exports.TickMissed}, {Kind: notify.SecretExpires},
+		{Kind: notify.ExportClosed, Runs: []notify.Run{{}}, Facts: notify.Facts{Entries: &notify.Entries{Rejected: 1, LateErrors: 1, Unsent: 1}}},
+		{Kind: notify.TickRecorded, Tick: exports.TickLate}, {Kind: notify.TickRecorded, Tick: exports.TickMissed}, {Kind: notify.SecretExpiring},
 		{Kind: notify.QuotaReached, Facts: notify.Facts{Quota: &notify.Quota{Percent: 80}}}, {Kind: notify.QuotaReached, Facts: notify.Facts{Quota: &notify.Quota{Percent: 100}}},
 	} {
 		for _, cause := range causes(t, e) {

@@ -192,7 +192,7 @@ func TestSecretEnds(t *testing.T) {
 		"suppressed": {nil, "a secret expires or has expired", "Create a new secret at the vendor"},
 	} {
 		m := message()
-		m.Notification.Cause, m.Notification.Facts = notify.SecretEnds, notify.Facts{Secret: c.secret}
+		m.Notification.Cause, m.Notification.Facts = notify.SecretExpires, notify.Facts{Secret: c.secret}
 		require.NoError(t, m.Notification.Validate())
 		require.Equal(t, "[Ledgerline] xledger-main: "+c.subject, m.Subject(), name)
 		body, err := m.JSON()

@@ -56,7 +56,7 @@ func EntriesOfPeriod(ctx context.Context, db Beginner, sources *Sources, e expor
 	args["page_size"] = recordsPerPage
 	return func(yield func(EntryRecord, error) bool) {
 		err := sources.with(ctx, db, e, source, func(db Beginner, table string) error {
-			if table == DefaultSource { // staging another one has asked
+			if table == integrations.DefaultSource { // staging another one has asked
 				err := readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error { return refuseUnbound(ctx, tx) })
 				if err != nil {
 					return err

@@ -86,7 +86,7 @@ func TestAdopt(t *testing.T) {
 	require.Equal(t, []string{"e0-1:exported", "e0-2:exported", "e1-1:unknown", "e1-2:unknown", "e2-1:planned", "e2-2:planned", "e3-1:planned", "e3-2:planned"}, short)
 
 	// A person tells of the doubtful ones.
-	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: begun.ID, VoucherID: "v1", There: true, Reason: "posted", Actor: "kari"})
+	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: begun.ID, VoucherID: "v1", AtVendor: true, Reason: "posted", Actor: "kari"})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	late, err := runlog.RecountUntil(ctx, b.operator, closed, closed.FinishedAt)

@@ -56,8 +56,8 @@ func recordPartly(ctx context.Context, tx pgx.Tx, owner exports.Owner, found []s
 		    SELECT chunk, sent_in FROM ledgerline.export_entries
 		    WHERE organization_id = @organization_id AND integration_id = @integration_id AND entry_id = ANY(@entry_ids)
 		)
-		UPDATE ledgerline.export_entries SET partly = true
-		WHERE organization_id = @organization_id AND export_id = @export_id AND effect = 'open' AND NOT partly AND sent_in = ANY(@correlation_ids)
+		UPDATE ledgerline.export_entries SET partly_exported = true
+		WHERE organization_id = @organization_id AND export_id = @export_id AND effect = 'open' AND NOT partly_exported AND sent_in = ANY(@correlation_ids)
 		  AND chunk IN (SELECT chunk FROM found) AND sent_in IN (SELECT sent_in FROM found)`, pgx.StrictNamedArgs{
 		"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID, "entry_ids": found, "correlation_ids": correlationIDs,
 	})

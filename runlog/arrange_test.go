@@ -122,7 +122,7 @@ func TestContracts(t *testing.T) {
 	closed := b.close(e)
 	require.Equal(t, []int{9, 4, 2}, []int{closed.Requests, closed.LookUps, closed.Isolating})
 
-	said := adapters.Contract{Checks: []adapters.Check{{What: "mutation", State: adapters.Checked}}, Learnt: map[string]string{"amount": "number"}}
+	said := adapters.Contract{Checks: []adapters.Check{{What: "mutation", State: adapters.Checked}}, Learned: map[string]string{"amount": "number"}}
 	require.NoError(t, runlog.RecordContract(ctx, b.worker, b.org, b.spec.ID, b.spec.ContractFile(), said))
 	c, err = runlog.LoadContract(ctx, b.worker, b.org, b.spec.ID)
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestUnsentIsNotified(t *testing.T) {
 	} {
 		b := newBooks(t)
 		e := b.vouchers(1)
-		e.ErrorClass, e.ErrorCode, e.ErrorMessage = "permanent", string(kind), "no"
+		e.ErrorClass, e.ErrorCode, e.ErrorMessage = classify.Permanent, kind, "no"
 		closed := b.close(e)
 		require.Equal(t, 2, closed.Unsent(), kind)
 		require.ElementsMatch(t, want, b.notifiedOf(), kind)

@@ -81,7 +81,7 @@ type Control struct {
 type ChunkContent struct {
 	Entries []ChunkEntry      // that are to be sent or asked for, in the order of their vouchers
 	Control *Control          // of the place to which they go; nil if it has none
-	Learnt  map[string]string // how they are written, see [adapters.Contract]; nil if nothing was learnt
+	Learned map[string]string // how they are written, see [adapters.Contract]; nil if nothing was learned
 }
 
 // OpenChunk reads a chunk that is to be sent. It changes nothing.
@@ -93,8 +93,8 @@ func OpenChunk(ctx context.Context, db Beginner, owner exports.Owner, chunk int)
 		if content.Control, err = queryControl(ctx, tx, owner.OrganizationID, owner.IntegrationID, owner.Place); err != nil {
 			return err
 		}
-		err = tx.QueryRow(ctx, `SELECT learnt FROM ledgerline.vendor_contracts WHERE organization_id = $1 AND integration_id = $2`,
-			owner.OrganizationID, owner.IntegrationID).Scan(&content.Learnt)
+		err = tx.QueryRow(ctx, `SELECT learned FROM ledgerline.vendor_contracts WHERE organization_id = $1 AND integration_id = $2`,
+			owner.OrganizationID, owner.IntegrationID).Scan(&content.Learned)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -114,7 +114,7 @@ func queryChunk(ctx context.Context, tx pgx.Tx, owner exports.Owner, chunk int) 
 		    effect IS NOT DISTINCT FROM 'open' AS open,
 		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000') AS correlation_id, coalesce(sent_attempt, 0) AS attempt,
 		    CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until - ledgerline.clock(), interval '0') ELSE interval '0' END AS wait,
-		    partly AS partly_exported, coalesce(sent_to, '') AS sent_to, coalesce(earlier_until > ledgerline.clock(), false) AS earlier_can_land
+		    partly_exported, coalesce(sent_to, '') AS sent_to, coalesce(earlier_until > ledgerline.clock(), false) AS earlier_can_land
 		FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state IN ('planned', 'sent')
 		ORDER BY voucher_id, entry_id`, owner.OrganizationID, owner.ExportID, chunk)
 	entries := make([]ChunkEntry, len(rows))

@@ -142,11 +142,11 @@ func TestClaimWrite(t *testing.T) {
 	settle(4, classify.Open, true)
 	settle(4, classify.None, false)
 	require.Equal(t, []any{classify.Open, false}, []any{take(reset, false).Effect, take(reset, false).Due}, "the repeat knows about itself only")
-	_, err := b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims DISABLE TRIGGER stands")
+	_, err := b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims DISABLE TRIGGER final")
 	require.NoError(t, err)
 	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET open_until = now()")
 	require.NoError(t, err)
-	_, err = b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims ENABLE TRIGGER stands")
+	_, err = b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims ENABLE TRIGGER final")
 	require.NoError(t, err)
 	settle(4, classify.None, true) // asked, after its time
 	reset.Attempt = 1
@@ -163,5 +163,5 @@ func TestClaimWrite(t *testing.T) {
 	settle(5, classify.None, true)
 	require.Equal(t, classify.Done, take(c, false).Effect, "done is final")
 	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
-	require.ErrorContains(t, err, "stands")
+	require.ErrorContains(t, err, "is final")
 }

@@ -30,7 +30,7 @@ func (c Contract) Holds(file string) bool { return c.File == file && len(c.Diffe
 func LoadContract(ctx context.Context, db Beginner, organization, integration uuid.UUID) (c Contract, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		c, err = queryRow[Contract](ctx, tx, `
-			SELECT file, checks, learnt, checked_at, coalesce(chunk_size, 0) AS chunk_size, coalesce(chunk_full, 0) AS chunk_full
+			SELECT file, checks, learned, checked_at, coalesce(chunk_size, 0) AS chunk_size, coalesce(chunk_full, 0) AS chunk_full
 			FROM ledgerline.vendor_contracts WHERE organization_id = $1 AND integration_id = $2`, organization, integration)
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -40,7 +40,7 @@ func LoadContract(ctx context.Context, db Beginner, organization, integration uu
 	return c, err
 }
 
-// RecordContract stores what a vendor's checks found. What was learnt from the vendor
+// RecordContract stores what a vendor's checks found. What was learned from the vendor
 // stays if it shows nothing this time, as while it refuses the token.
 func RecordContract(ctx context.Context, db Beginner, organization, integration uuid.UUID, file string, c adapters.Contract) error {
 	checks := make([]adapters.Check, len(c.Checks))
@@ -50,19 +50,19 @@ func RecordContract(ctx context.Context, db Beginner, organization, integration 
 	}
 	return InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO ledgerline.vendor_contracts AS stored (organization_id, integration_id, file, checks, learnt, checked_at)
-			VALUES (@organization_id, @integration_id, @file, @checks, @learnt, ledgerline.clock())
+			INSERT INTO ledgerline.vendor_contracts AS stored (organization_id, integration_id, file, checks, learned, checked_at)
+			VALUES (@organization_id, @integration_id, @file, @checks, @learned, ledgerline.clock())
 			ON CONFLICT (organization_id, integration_id) DO UPDATE SET file = excluded.file, checks = excluded.checks,
-			    learnt = CASE WHEN excluded.learnt IS NULL AND stored.file = excluded.file THEN stored.learnt ELSE excluded.learnt END,
+			    learned = CASE WHEN excluded.learned IS NULL AND stored.file = excluded.file THEN stored.learned ELSE excluded.learned END,
 			    checked_at = excluded.checked_at`, pgx.StrictNamedArgs{
-			"organization_id": organization, "integration_id": integration, "file": file, "checks": checks, "learnt": c.Learnt,
+			"organization_id": organization, "integration_id": integration, "file": file, "checks": checks, "learned": c.Learned,
 		})
 		return err
 	})
 }
 
-// keepSize records the size of a request that works, for the file as it is.
-func keepSize(ctx context.Context, tx pgx.Tx, e exports.Export) error {
+// recordChunkSize records the size of a request that works, for the file as it is.
+func recordChunkSize(ctx context.Context, tx pgx.Tx, e exports.Export) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id, chunk_size, chunk_full) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (organization_id, integration_id) DO UPDATE SET chunk_size = excluded.chunk_size, chunk_full = excluded.chunk_full`,

@@ -142,15 +142,15 @@ func RecordDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey, s no
 
 // NotificationRecord is a notification and what became of it at one channel.
 type NotificationRecord struct {
-	NotificationID uuid.UUID    `json:"notificationId"`
-	Cause          notify.Cause `json:"cause"`
-	Integration    string       `json:"integration,omitempty"`
-	OccurredAt     time.Time    `json:"occurredAt"`
-	QueuedAt       time.Time    `json:"queuedAt"`
-	Suppressed     int          `json:"suppressed"` // further ones within the hour
-	Also           []string     `json:"also"`       // and their integrations
-	Facts          notify.Facts `json:"facts"`
-	Channel        string       `json:"channel,omitempty"` // "" if no channel wanted it
+	NotificationID    uuid.UUID    `json:"notificationId"`
+	Cause             notify.Cause `json:"cause"`
+	Integration       string       `json:"integration,omitempty"`
+	OccurredAt        time.Time    `json:"occurredAt"`
+	QueuedAt          time.Time    `json:"queuedAt"`
+	Suppressed        int          `json:"suppressed"`        // further ones within the hour
+	OtherIntegrations []string     `json:"otherIntegrations"` // and their integrations
+	Facts             notify.Facts `json:"facts"`
+	Channel           string       `json:"channel,omitempty"` // "" if no channel wanted it
 	notify.DeliveryStatus
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
 }
@@ -162,7 +162,7 @@ func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID,
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT * FROM (
-			    SELECT notification_id, cause, coalesce(name, '') AS integration, occurred_at, queued_at, suppressed, also, facts, coalesce(channel, '') AS channel,
+			    SELECT notification_id, cause, coalesce(name, '') AS integration, occurred_at, queued_at, suppressed, other_integrations, facts, coalesce(channel, '') AS channel,
 			        coalesce(state, '') AS state, coalesce(attempts, 0) AS attempts, coalesce(delivery.error_kind, '') AS error_kind,
 			        coalesce(status_code, 0) AS status, delivered_at
 			    FROM ledgerline.notifications notification

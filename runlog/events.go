@@ -84,8 +84,8 @@ func readRuns(ctx context.Context, tx pgx.Tx, e *notify.Event) error {
 func exportEvent(e exports.Export) notify.Event {
 	return notify.Event{
 		Kind: notify.ExportClosed, OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Trigger: e.Trigger,
-		Facts: notify.Facts{ErrorKind: classify.Kind(e.ErrorCode), ExportID: &e.ID, Period: e.Period, Entries: &notify.Entries{
-			Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.LateErrors, Unsent: e.Unsent(),
+		Facts: notify.Facts{ErrorKind: e.ErrorCode, ExportID: &e.ID, Period: e.Period, Entries: &notify.Entries{
+			Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, LateErrors: e.LateErrors, Unsent: e.Unsent(),
 		}},
 	}
 }

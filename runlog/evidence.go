@@ -93,16 +93,16 @@ func CountEntries(ctx context.Context, db Beginner, organization, exportID uuid.
 	return counts, err
 }
 
-// Faulty is the state of a [Problem] that the vendor accepted and found an error in
+// LateError is the state of a [Problem] that the vendor accepted and found an error in
 // later.
-const Faulty exports.EntryState = "faulty"
+const LateError exports.EntryState = "late_error"
 
 // Problem is an entry of which people should know: it was not exported, or the
 // vendor found an error in it later.
 type Problem struct {
 	VoucherID string             `json:"voucherId"`
 	EntryID   string             `json:"entryId"`
-	State     exports.EntryState `json:"state"` // or [Faulty]
+	State     exports.EntryState `json:"state"` // or [LateError]
 	Reason    string             `json:"reason,omitempty"`
 	Effect    classify.Effect    `json:"effect,omitempty"`    // of its last sending; "" if it was never sent
 	OpenUntil *time.Time         `json:"openUntil,omitempty"` // of an open one, where the vendor's work has not ended: it can take effect until then
@@ -112,10 +112,10 @@ type Problem struct {
 // that the vendor found errors in later, in the order of their vouchers; at most limit.
 func ListProblems(ctx context.Context, db Beginner, organization, exportID uuid.UUID, limit int) ([]Problem, error) {
 	return queryInOrganization[Problem](ctx, db, organization, `
-		SELECT voucher_id, entry_id, CASE WHEN vendor_fault IS NULL THEN state ELSE 'faulty' END AS state, coalesce(vendor_fault, reason, '') AS reason,
+		SELECT voucher_id, entry_id, CASE WHEN late_error IS NULL THEN state ELSE 'late_error' END AS state, coalesce(late_error, reason, '') AS reason,
 		    coalesce(effect, '') AS effect, CASE WHEN effect = 'open' AND NOT ended THEN open_until END AS open_until
 		FROM ledgerline.export_entries
-		WHERE organization_id = $1 AND export_id = $2 AND (state <> 'exported' OR vendor_fault IS NOT NULL) ORDER BY voucher_id, entry_id LIMIT $3`,
+		WHERE organization_id = $1 AND export_id = $2 AND (state <> 'exported' OR late_error IS NOT NULL) ORDER BY voucher_id, entry_id LIMIT $3`,
 		organization, exportID, limit)
 }
 

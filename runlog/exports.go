@@ -150,7 +150,7 @@ func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exp
 		}
 		first, err := closeRow(ctx, tx, e)
 		if err == nil && e.ChunkSize > 0 {
-			err = keepSize(ctx, tx, e)
+			err = recordChunkSize(ctx, tx, e)
 		}
 		if err != nil {
 			return err
@@ -190,7 +190,7 @@ func closeRow(ctx context.Context, tx pgx.Tx, e exports.Export) (first bool, err
 		WITH counts AS (
 		    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'exported') AS exported,
 		        count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('unknown', 'sent')) AS unknown,
-		        count(*) FILTER (WHERE state = 'planned') AS planned, count(vendor_fault) AS late_errors
+		        count(*) FILTER (WHERE state = 'planned') AS planned, count(late_error) AS late_errors
 		    FROM ledgerline.export_entries WHERE organization_id = @organization_id AND export_id = @export_id
 		), debits AS (
 		    SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') AS amounts FROM (
@@ -198,7 +198,7 @@ func closeRow(ctx context.Context, tx pgx.Tx, e exports.Export) (first bool, err
 		        WHERE organization_id = @organization_id AND export_id = @export_id AND state = 'exported' GROUP BY currency) AS by_currency
 		)
 		UPDATE ledgerline.bufdir_export_audit_log AS export SET entries_total = counts.total, entries_exported = counts.exported,
-		    entries_rejected = counts.rejected, entries_unknown = counts.unknown, entries_faulted = counts.late_errors, amounts = debits.amounts, sha256 = @sha256,
+		    entries_rejected = counts.rejected, entries_unknown = counts.unknown, entries_with_late_errors = counts.late_errors, amounts = debits.amounts, sha256 = @sha256,
 		    last_correlation_id = @last_correlation_id, error_class = nullif(@error_class, ''), error_code = nullif(@error_code, ''), error_message = nullif(@error_message, ''),
 		    finished_at = ledgerline.clock(), attempts = @attempts, chunks = @chunks, requests = @requests, look_ups = @look_ups, isolating = @isolating,
 		    warm_up = nullif(@warm_up::interval, interval '0'), cold_start = @cold_start, warm_up_ms = @warm_up_ms,
@@ -275,7 +275,7 @@ func findExport(ctx context.Context, tx pgx.Tx, where string, args ...any) (foun
 func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]exports.Export, error) {
 	return queryRows[exports.Export](ctx, tx, `
 		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
-		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, entries_faulted,
+		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, entries_with_late_errors,
 		    attempts, chunks, requests, look_ups, isolating, coalesce(warm_up, interval '0') AS warm_up, cold_start, warm_up_ms, amounts, coalesce(sha256, '') AS sha256,
 		    last_correlation_id, coalesce(error_class, '') AS error_class, coalesce(error_code, '') AS error_code, coalesce(error_message, '') AS error_message,
 		    workflow_id, run_id, fence

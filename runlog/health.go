@@ -161,7 +161,7 @@ func ListHealth(ctx context.Context, db Beginner, organization uuid.UUID) (list 
 		for _, row := range stored {
 			byID[row.IntegrationID] = row
 		}
-		ends, err := secretEnds(ctx, tx, organization, nil)
+		ends, err := secretExpiries(ctx, tx, organization, nil)
 		if err != nil {
 			return err
 		}

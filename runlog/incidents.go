@@ -125,10 +125,10 @@ func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 		SELECT integration.integration_id FROM ledgerline.notification_windows hour
 		JOIN ledgerline.notifications last ON last.organization_id = hour.organization_id AND last.notification_id = hour.notification_id
 		JOIN ledgerline.integrations integration
-		    ON integration.organization_id = hour.organization_id AND integration.name = ANY (last.also) AND integration.removed_at IS NULL
+		    ON integration.organization_id = hour.organization_id AND integration.name = ANY (last.other_integrations) AND integration.removed_at IS NULL
 		WHERE hour.organization_id = $1 AND hour.cause = $2 AND last.suppressed > 0
 		  AND hour.opened_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
-		ORDER BY array_position(last.also, integration.name) LIMIT 1`, n.OrganizationID, n.Cause).Scan(&n.IntegrationID)
+		ORDER BY array_position(last.other_integrations, integration.name) LIMIT 1`, n.OrganizationID, n.Cause).Scan(&n.IntegrationID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}

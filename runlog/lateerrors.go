@@ -23,7 +23,7 @@ func RecordLateErrors(ctx context.Context, db Beginner, organization, integratio
 			concerned += export.Entries
 			_, err := report(ctx, tx, notify.Event{
 				Kind: notify.LateErrorsFound, OrganizationID: organization, IntegrationID: integration, Pending: export.ExportID == askingExport,
-				Facts: notify.Facts{ExportID: &export.ExportID, Period: export.Period, Entries: &notify.Entries{Faulted: int(export.Entries)}},
+				Facts: notify.Facts{ExportID: &export.ExportID, Period: export.Period, Entries: &notify.Entries{LateErrors: int(export.Entries)}},
 			})
 			if err != nil {
 				return err
@@ -49,10 +49,10 @@ func storeLateErrors(ctx context.Context, tx pgx.Tx, organization, integration u
 	}
 	return queryRows[lateErrors](ctx, tx, `
 		WITH stored AS (
-		    UPDATE ledgerline.export_entries AS entry SET vendor_fault = left(found.message, 500)
+		    UPDATE ledgerline.export_entries AS entry SET late_error = left(found.message, 500)
 		    FROM unnest(@references::text[], @messages::text[]) AS found (reference, message)
 		    WHERE entry.organization_id = @organization_id AND entry.integration_id = @integration_id AND entry.vendor_reference = found.reference
-		      AND entry.state = 'exported' AND entry.vendor_fault IS DISTINCT FROM left(found.message, 500)
+		      AND entry.state = 'exported' AND entry.late_error IS DISTINCT FROM left(found.message, 500)
 		    RETURNING entry.export_id
 		)
 		SELECT export.export_id, export.period, count(*) AS entries

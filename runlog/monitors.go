@@ -43,7 +43,7 @@ func MonitoredIntegration(ctx context.Context, db Beginner, organization, integr
 		if len(stored) == 1 {
 			target.Record = stored[0].record()
 		}
-		ends, err := secretEnds(ctx, tx, organization, &integration)
+		ends, err := secretExpiries(ctx, tx, organization, &integration)
 		target.Secrets = ends[integration]
 		return err
 	})

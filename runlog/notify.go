@@ -22,8 +22,8 @@ WHERE hour.opened_at <= excluded.opened_at - interval '1 hour'`
 const insertNotification = `
 INSERT INTO ledgerline.notifications (organization_id, notification_id, cause, integration_id, facts, occurred_at)
 SELECT @organization_id, @notification_id, @cause, @integration_id, @facts::jsonb || coalesce((
-    SELECT jsonb_build_object('earlier', jsonb_build_object('count', suppressed, 'integrations', also))
-    FROM (SELECT suppressed, also FROM ledgerline.notifications WHERE organization_id = @organization_id AND cause = @cause ORDER BY queued_at DESC LIMIT 1) last
+    SELECT jsonb_build_object('earlier', jsonb_build_object('count', suppressed, 'integrations', other_integrations))
+    FROM (SELECT suppressed, other_integrations FROM ledgerline.notifications WHERE organization_id = @organization_id AND cause = @cause ORDER BY queued_at DESC LIMIT 1) last
     WHERE suppressed > 0), '{}'), @occurred_at`
 
 // insertDeliveries makes the outbox rows. A test goes to every channel, or to
@@ -79,8 +79,9 @@ func queueOrSuppress(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 func suppress(ctx context.Context, tx pgx.Tx, n notify.Notification) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE ledgerline.notifications last SET suppressed = last.suppressed + 1,
-		    also = CASE WHEN integration.name IS NULL OR integration.name = ANY (last.also) OR cardinality(last.also) >= $4 THEN last.also
-		        ELSE last.also || integration.name END
+		    other_integrations = CASE
+		        WHEN integration.name IS NULL OR integration.name = ANY (last.other_integrations) OR cardinality(last.other_integrations) >= $4
+		        THEN last.other_integrations ELSE last.other_integrations || integration.name END
 		FROM ledgerline.notification_windows hour
 		LEFT JOIN ledgerline.integrations integration ON integration.organization_id = $1 AND integration.integration_id = $3
 		WHERE hour.organization_id = $1 AND hour.cause = $2 AND last.organization_id = $1 AND last.notification_id = hour.notification_id`,

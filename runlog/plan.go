@@ -16,10 +16,6 @@ import (
 	"github.com/ledgerline/ledgerline/plain"
 )
 
-// DefaultSource is where entries come from unless an integration names another
-// table or view with the same columns.
-const DefaultSource = integrations.DefaultSource
-
 // longStatements gives the statements that touch all entries of an export
 // nearly as long as their activity has, and memory for sorting.
 const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem = '64MB'"
@@ -205,7 +201,7 @@ func planArgs(e exports.Export, settings integrations.ExportSettings, mostOfVouc
 
 // sourceOf is the table or view that an integration's entries come from.
 func sourceOf(settings integrations.ExportSettings) string {
-	return cmp.Or(settings.Source, DefaultSource)
+	return cmp.Or(settings.Source, integrations.DefaultSource)
 }
 
 // PlanExport assigns entries to an export in one statement and returns the number of its
@@ -219,7 +215,7 @@ func sourceOf(settings integrations.ExportSettings) string {
 // [ErrNotOwner].
 func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, mostOfVoucher, chunkSize int) (chunks int, err error) {
 	source, args := sourceOf(settings), planArgs(e, settings, mostOfVoucher, chunkSize)
-	if source != DefaultSource {
+	if source != integrations.DefaultSource {
 		if due, err := planIsDue(ctx, db, e); err != nil {
 			return 0, err
 		} else if !due {

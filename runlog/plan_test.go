@@ -216,12 +216,12 @@ func TestPlanRefuses(t *testing.T) {
 	require.Zero(t, record(e, "account is closed"), "no news")
 	require.Empty(t, b.notifiedOf(), "people are notified when its export closes")
 	closed := b.close(e)
-	require.Equal(t, []string{"rejected", "faulted"}, b.notifiedOf())
+	require.Equal(t, []string{"rejected", "late_errors"}, b.notifiedOf())
 	_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour'")
 	require.NoError(t, err)
 	next := b.claim("2026-11", nil)
 	require.EqualValues(t, 1, record(next, "account is locked"))
-	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.notifiedOf(), "of an export that has closed")
+	require.Equal(t, []string{"rejected", "late_errors", "late_errors"}, b.notifiedOf(), "of an export that has closed")
 	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.LateErrors})
 	require.Equal(t, exports.Complete, closed.Status)
 }
@@ -428,7 +428,7 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.claim("2026-10", nil)
-	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
+	e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Unauthorized
 	require.Equal(t, exports.Failed, b.close(e).Status)
 	require.Equal(t, []string{"credentials"}, b.notifiedOf())
 	require.Equal(t, exports.Complete, b.close(b.claim("2026-11", nil)).Status)

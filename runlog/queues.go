@@ -23,7 +23,7 @@ type QueueLease struct {
 // free ones for it. It needs the worker's role.
 func LeaseQueues(ctx context.Context, db Beginner, process uuid.UUID, ttl time.Duration) (list []QueueLease, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		list, err = queryRows[QueueLease](ctx, tx, `SELECT * FROM ledgerline.own_queues($1, $2)`, process, ttl)
+		list, err = queryRows[QueueLease](ctx, tx, `SELECT * FROM ledgerline.lease_queues($1, $2)`, process, ttl)
 		return err
 	})
 	return list, err

@@ -33,7 +33,7 @@ func AddUsage(ctx context.Context, db Beginner, b limits.Batch) ([]limits.Total,
 // limit, for a worker that starts. It needs the worker's role.
 func ListLimitedUsage(ctx context.Context, db Beginner, now time.Time) ([]limits.Total, error) {
 	now = now.UTC()
-	return queryTotals(ctx, db, `SELECT * FROM ledgerline.limited_usage($1)`, time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
+	return queryTotals(ctx, db, `SELECT * FROM ledgerline.list_limited_usage($1)`, time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
 }
 
 func queryTotals(ctx context.Context, db Beginner, query string, args ...any) (totals []limits.Total, err error) {

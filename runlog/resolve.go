@@ -15,7 +15,7 @@ import (
 type Resolution struct {
 	ExportID   uuid.UUID `json:"exportId"`
 	VoucherID  string    `json:"voucherId"`
-	There      bool      `json:"there"` // at the vendor
+	AtVendor   bool      `json:"atVendor"`
 	Entries    int       `json:"entries"`
 	Reason     string    `json:"reason"`
 	Actor      string    `json:"actor"`
@@ -28,8 +28,8 @@ type Resolution struct {
 // how many entries it settled.
 func ResolveVoucher(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (entries int, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT ledgerline.resolve_voucher(@export_id, @voucher_id, @is_there, @reason, @actor)`, pgx.StrictNamedArgs{
-			"export_id": r.ExportID, "voucher_id": r.VoucherID, "is_there": r.There, "reason": storable(r.Reason), "actor": storable(r.Actor),
+		return tx.QueryRow(ctx, `SELECT ledgerline.resolve_voucher(@export_id, @voucher_id, @at_vendor, @reason, @actor)`, pgx.StrictNamedArgs{
+			"export_id": r.ExportID, "voucher_id": r.VoucherID, "at_vendor": r.AtVendor, "reason": storable(r.Reason), "actor": storable(r.Actor),
 		}).Scan(&entries)
 	})
 	if err := refusalOf(err); err != nil {
@@ -54,6 +54,6 @@ func refusalOf(err error) error {
 
 // ListResolutions returns what people have found out about an export's vouchers, oldest first.
 func ListResolutions(ctx context.Context, db Beginner, organization, exportID uuid.UUID) ([]Resolution, error) {
-	return queryInOrganization[Resolution](ctx, db, organization, `SELECT export_id, voucher_id, is_there AS there, entries, reason, actor, resolved_at
+	return queryInOrganization[Resolution](ctx, db, organization, `SELECT export_id, voucher_id, at_vendor, entries, reason, actor, resolved_at
 		FROM ledgerline.export_resolutions WHERE organization_id = $1 AND export_id = $2 ORDER BY resolved_at, voucher_id`, organization, exportID)
 }

@@ -23,7 +23,7 @@ func TestResolve(t *testing.T) {
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, sent, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
 	resolve := func(voucher string, there bool) (int, error) {
-		return runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, There: there, Reason: "seen in the ledger", Actor: "kari@example"})
+		return runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, AtVendor: there, Reason: "seen in the ledger", Actor: "kari@example"})
 	}
 
 	_, err = resolve("v0", false)
@@ -56,15 +56,15 @@ func TestResolve(t *testing.T) {
 	list, err := runlog.ListResolutions(ctx, b.operator, b.org, e.ID)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	require.Equal(t, []any{"v0", true, 2, "seen in the ledger", "kari@example"}, []any{list[0].VoucherID, list[0].There, list[0].Entries, list[0].Reason, list[0].Actor})
+	require.Equal(t, []any{"v0", true, 2, "seen in the ledger", "kari@example"}, []any{list[0].VoucherID, list[0].AtVendor, list[0].Entries, list[0].Reason, list[0].Actor})
 	require.WithinDuration(t, time.Now(), list[1].ResolvedAt, time.Minute)
 	other := uuid.New()
 	list, err = runlog.ListResolutions(ctx, b.operator, other, e.ID)
 	require.NoError(t, err)
 	require.Empty(t, list, "of another organization")
-	_, err = runlog.ResolveVoucher(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	_, err = runlog.ResolveVoucher(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", AtVendor: true, Reason: "x", Actor: "x"})
 	require.Error(t, err)
-	_, err = runlog.ResolveVoucher(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	_, err = runlog.ResolveVoucher(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", AtVendor: true, Reason: "x", Actor: "x"})
 	require.ErrorContains(t, err, "permission denied", "it is a person's word")
 
 	// The audit row says what was known when the export ended; the rest is counted apart.
@@ -88,7 +88,7 @@ func TestResolveMarksTheRest(t *testing.T) {
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(2)
 	b.settle(e, 1, exports.Unknown, nil)
-	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", There: true, Reason: "seen", Actor: "kari"})
+	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", AtVendor: true, Reason: "seen", Actor: "kari"})
 	require.NoError(t, err, "of a pending export too: it is a fact")
 	require.Equal(t, 2, n)
 	b.close(e)

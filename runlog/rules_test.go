@@ -36,7 +36,7 @@ var decoded = []struct {
 	{"integrations", "health", health.Policy{}, `{}`},
 	{"notifications", "facts", notify.Facts{}, `{}`},
 	{"vendor_contracts", "checks", []adapters.Check{}, `[]`},
-	{"vendor_contracts", "learnt", map[string]string{}, `{}`},
+	{"vendor_contracts", "learned", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "warm_up_ms", map[string]int64{}, `{}`},
 	{"export_entries", "dimensions", map[string]string{}, `{}`},
@@ -299,7 +299,7 @@ func TestContentOfEntriesStands(t *testing.T) {
 			}
 		}
 	}
-	for change, ok := range map[string]bool{"vendor_fault = 'later'": true, "vendor_reference = 'x'": false, "reason = 'x'": false, "chunk = 7": false, "sent_to = 'x'": false, "settled_at = now()": false} {
+	for change, ok := range map[string]bool{"late_error = 'later'": true, "vendor_reference = 'x'": false, "reason = 'x'": false, "chunk = 7": false, "sent_to = 'x'": false, "settled_at = now()": false} {
 		err := runlog.InOrganization(t.Context(), b.worker, org, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), "UPDATE ledgerline.export_entries SET "+change+" WHERE entry_id = 'exported'")
 			return err

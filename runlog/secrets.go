@@ -88,7 +88,7 @@ func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries) (r
 		}
 		for _, w := range reached { // last, since reports of one cause wait for each other
 			_, err := report(ctx, tx, notify.Event{
-				Kind: notify.SecretExpires, OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, OccurredAt: w.At,
+				Kind: notify.SecretExpiring, OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, OccurredAt: w.At,
 				Facts: notify.Facts{Secret: &notify.Secret{Credential: w.Credential, Source: w.Source, ExpiresAt: w.ExpiresAt, Days: w.Days}},
 			})
 			if err != nil {
@@ -103,10 +103,10 @@ func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries) (r
 	return reached, nil
 }
 
-// secretEnds returns the secrets of an organization's integrations whose end is
+// secretExpiries returns the secrets of an organization's integrations whose end is
 // known, the first to end first. A credential that an integration no longer has
 // is left out.
-func secretEnds(ctx context.Context, tx pgx.Tx, organization uuid.UUID, integration *uuid.UUID) (map[uuid.UUID][]expiry.Secret, error) {
+func secretExpiries(ctx context.Context, tx pgx.Tx, organization uuid.UUID, integration *uuid.UUID) (map[uuid.UUID][]expiry.Secret, error) {
 	type row struct {
 		IntegrationID uuid.UUID
 		Credential    string

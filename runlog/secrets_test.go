@@ -165,7 +165,7 @@ func TestSecretWarningOnce(t *testing.T) {
 		})
 		require.Equal(t, 1, notified, at)
 		o.hourLater(t)
-		n, of := o.notificationsOf(t, notify.SecretEnds)
+		n, of := o.notificationsOf(t, notify.SecretExpires)
 		require.Equal(t, round+1, n)
 		require.Equal(t, "a", of[0])
 	}
@@ -183,11 +183,11 @@ func TestSecretWarningsOfManyIntegrations(t *testing.T) {
 		require.Equal(t, []int{1}, look(t, o.base, o.organization, id, secretEnd.Add(-day), tokenUntil(secretEnd)))
 	}
 	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
-	n, _ := o.notificationsOf(t, notify.SecretEnds)
+	n, _ := o.notificationsOf(t, notify.SecretExpires)
 	require.Equal(t, 1, n)
 	o.hourLater(t)
 	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
-	n, of := o.notificationsOf(t, notify.SecretEnds)
+	n, of := o.notificationsOf(t, notify.SecretExpires)
 	require.Equal(t, 2, n)
 	require.Contains(t, of, "b")
 	for _, n := range o.notifications(t) {

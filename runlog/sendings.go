@@ -54,7 +54,7 @@ func MarkChunk(ctx context.Context, db Beginner, owner exports.Owner, ids []stri
 		return tx.QueryRow(ctx, `
 			WITH marked AS (
 			    UPDATE ledgerline.export_entries
-			    SET state = 'sent', effect = 'open', ended = false, partly = false, changed = false, reason = NULL,
+			    SET state = 'sent', effect = 'open', ended = false, partly_exported = false, changed = false, reason = NULL,
 			        sent_in = @correlation_id, sent_attempt = @attempt, sent_to = @place,
 			        open_until = greatest(open_until, ledgerline.clock() + @same::interval),
 			        late_until = greatest(open_until, ledgerline.clock() + @same::interval, ledgerline.clock() + @changed::interval)

@@ -194,7 +194,7 @@ func TestAllRefused(t *testing.T) {
 		require.Equal(t, 300, x.left())
 		require.LessOrEqual(t, x.requests, 50, size)
 		require.Equal(t, x.requests, x.progress.Export.Requests)
-		require.Equal(t, string(classify.Business), x.progress.Export.ErrorCode)
+		require.Equal(t, classify.Business, x.progress.Export.ErrorCode)
 		require.Contains(t, x.progress.Export.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected: the period is closed")
 	}
 }

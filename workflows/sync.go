@@ -103,11 +103,6 @@ func syncAsOwner(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncR
 	} else if result, begun, err := begin(ctx, in, p); !begun {
 		return result, err
 	}
-	if p.Plan.Full > 0 {
-		// A worker of an older version would take the answer to the check of the contract for
-		// that of the first chunk. It cannot replay this, and leaves the run to newer ones.
-		workflow.GetVersion(ctx, "contract", workflow.DefaultVersion, 1)
-	}
 	for !p.Failed() && !p.Over() {
 		if ctx.Err() != nil {
 			p.Fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")

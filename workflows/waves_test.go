@@ -228,7 +228,7 @@ func TestTooLargeForAll(t *testing.T) {
 	p := w.makes(t)
 	require.Empty(t, w.rejected)
 	require.Less(t, w.requests, 100)
-	require.Equal(t, string(classify.PayloadTooLarge), p.Export.ErrorCode)
+	require.Equal(t, classify.PayloadTooLarge, p.Export.ErrorCode)
 }
 
 // A token that dies in the middle of a run of a vendor whose refusal of it looks like

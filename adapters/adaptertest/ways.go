@@ -363,7 +363,7 @@ func verify(c *checker) {
 		c.errorf("Verify changed the vendor's books %d times", n-before)
 	}
 	if _, ok := w.adapter.(adapters.Exporter); ok {
-		w.learnt = contract.Learnt
+		w.learned = contract.Learned
 		w.store(c.entries("w", 2))
 	}
 	before = w.vendor.Changes()

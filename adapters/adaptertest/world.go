@@ -33,7 +33,7 @@ type world struct {
 	client   *adapters.Client
 	base     *url.URL
 	settings map[string]string
-	learnt   map[string]string // by Verify
+	learned  map[string]string // by Verify
 	label    string            // of the goroutines that the adapter starts
 }
 
@@ -107,7 +107,7 @@ func (w *world) do(op adapters.Operation, body []byte) (r adapters.Response, v c
 
 func (w *world) exporter() adapters.Exporter { return w.adapter.(adapters.Exporter) }
 
-func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings, Learnt: w.learnt} }
+func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings, Learned: w.learned} }
 
 // body is what sends entries, with the plan of it.
 func (w *world) body(list []adapters.Entry) ([]byte, adapters.Description) {

@@ -37,7 +37,7 @@ func hows(f adapters.Form) map[string]string {
 	if set := f.Settings["amounts"]; set != "" {
 		how["amount"] = set
 	}
-	for name, as := range f.Learnt {
+	for name, as := range f.Learned {
 		if name != "amount" || f.Settings["amounts"] == "" { // a person has the last word
 			how[name] = as
 		}
@@ -170,7 +170,7 @@ func writtenAs(of string, t typeRef) (how string, sure bool) {
 
 // judge compares the schema with what exports need of it.
 func (s *schema) judge(contract *adapters.Contract, dimensions []string, amounts string) {
-	contract.Learnt = make(map[string]string)
+	contract.Learned = make(map[string]string)
 	add := s.input(contract, dimensions, amounts)
 	if add != nil {
 		s.output(contract, "answer of addGLImportItems", add, map[string][]string{"edges": {"clientId", "node"}, "edges node": {"dbId"}})
@@ -265,7 +265,7 @@ func (s *schema) leaf(contract *adapters.Contract, in *typeInfo, what, name, of,
 		return
 	}
 	how, sure := writtenAs(of, t)
-	contract.Learnt[of] = how
+	contract.Learned[of] = how
 	found := "type " + t.Name + ", written as a " + how
 	switch {
 	case of == "amount" && set != "":

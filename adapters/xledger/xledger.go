@@ -12,7 +12,7 @@
 // [Adapter.LateErrors].
 //
 // Documents of our own have their values inline, see literal.go, and name no type.
-// What a value must look like is learnt through introspection, where the vendor
+// What a value must look like is learned through introspection, where the vendor
 // allows that: see [Adapter.Verify].
 //
 // Guards: a document with one operation, a query, is read. addGLImportItems is readback if its inputs come as

@@ -97,7 +97,7 @@ func exportStatus(e exports.Export) string {
 
 // exportError is the error of an export, with its code if it has one.
 func exportError(e exports.Export) string {
-	return strings.TrimPrefix(e.ErrorCode+": "+e.ErrorMessage, ": ")
+	return strings.TrimPrefix(string(e.ErrorCode)+": "+e.ErrorMessage, ": ")
 }
 
 // amountsOf lists sums by currency.

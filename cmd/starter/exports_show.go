@@ -97,7 +97,7 @@ func (s exportReport) print(w io.Writer) error {
 	if len(s.Resolutions) > 0 {
 		rows := [][]string{{"RESOLVED", "VOUCHER", "THERE", "ENTRIES", "BY", "REASON"}}
 		for _, r := range s.Resolutions {
-			rows = append(rows, []string{r.ResolvedAt.UTC().Format(time.RFC3339), r.VoucherID, map[bool]string{true: "yes", false: "no"}[r.There], strconv.Itoa(r.Entries), r.Actor, r.Reason})
+			rows = append(rows, []string{r.ResolvedAt.UTC().Format(time.RFC3339), r.VoucherID, map[bool]string{true: "yes", false: "no"}[r.AtVendor], strconv.Itoa(r.Entries), r.Actor, r.Reason})
 		}
 		say(w, "")
 		return table(w, rows)

@@ -56,7 +56,7 @@ func (a *app) printNotifications(w io.Writer, list []runlog.NotificationRecord) 
 	for _, n := range list {
 		suppressed, state := "-", string(n.State)
 		if n.Suppressed > 0 {
-			suppressed = strings.TrimSpace(fmt.Sprintf("%d %s", n.Suppressed, strings.Join(n.Also, ",")))
+			suppressed = strings.TrimSpace(fmt.Sprintf("%d %s", n.Suppressed, strings.Join(n.OtherIntegrations, ",")))
 		}
 		if n.Channel == "" {
 			state = "no channel"

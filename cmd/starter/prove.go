@@ -225,7 +225,7 @@ func (a *adopter) closeExport(ctx context.Context, failed error) (*exports.Expor
 	defer cancel()
 	switch {
 	case failed != nil || a.refused != "":
-		a.export.ErrorClass, a.export.ErrorMessage = string(classify.Permanent), "the period was not proved to its end: prove it again"
+		a.export.ErrorClass, a.export.ErrorMessage = classify.Permanent, "the period was not proved to its end: prove it again"
 	case a.doubtful > 0:
 		a.export.ErrorMessage = "only a person can tell what the vendor has of the unknown entries; see starter exports resolve"
 	}

@@ -47,7 +47,7 @@ user@host.`,
 				return err
 			}
 			defer s.close()
-			r := runlog.Resolution{ExportID: id, VoucherID: voucher, There: there, Reason: reason, Actor: whoami()}
+			r := runlog.Resolution{ExportID: id, VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()}
 			if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func (a *app) printResolution(w io.Writer, r runlog.Resolution) error {
 		}{Resolution: r})
 	}
 	result := "exported"
-	if !r.There {
+	if !r.AtVendor {
 		result = "to be sent again by starter exports retry " + r.ExportID.String()
 	}
 	return say(w, "voucher %s: %s %s", r.VoucherID, count(r.Entries, "entry"), result)

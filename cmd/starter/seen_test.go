@@ -26,7 +26,7 @@ func TestExportReport(t *testing.T) {
 		Entries:   runlog.Counts{Total: 9, Exported: 2, Rejected: 1, Sent: 2, Planned: 4, Open: 2},
 		OpenUntil: &until, Waiting: waitReason("xledger", until),
 		Problems:    []runlog.Problem{{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}},
-		Resolutions: []runlog.Resolution{{VoucherID: "v3", There: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
+		Resolutions: []runlog.Resolution{{VoucherID: "v3", AtVendor: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
 	}
 	var out bytes.Buffer
 	require.NoError(t, s.print(&out))
@@ -120,9 +120,9 @@ func TestPrintResolution(t *testing.T) {
 	require.NoError(t, (&app{output: outputTable}).printResolution(&out, r))
 	require.Equal(t, "voucher v1: 2 entries to be sent again by starter exports retry "+r.ExportID.String()+"\n", out.String())
 	out.Reset()
-	r.There = true
+	r.AtVendor = true
 	require.NoError(t, (&app{output: outputJSON}).printResolution(&out, r))
-	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","there":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
+	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","atVendor":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
 }
 
 func TestCount(t *testing.T) {

@@ -149,7 +149,7 @@ func TestExportCancelledBetweenAttempts(t *testing.T) {
 	cancel(t, run)
 	e := result(t, run).Export
 	require.True(t, e.FinishedAt.Before(due), "the wait is not waited out")
-	require.Equal(t, []any{exports.Failed, "cancelled", "cancelled by the caller", 2, 6},
+	require.Equal(t, []any{exports.Failed, classify.Cancelled, "cancelled by the caller", 2, 6},
 		[]any{e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts, e.Unknown}, "%+v", e)
 	require.Equal(t, []string{"1 unavailable", "2 unavailable"}, queryStrings(t,
 		"SELECT attempt_number || ' ' || error_kind FROM ledgerline.integration_run_logs WHERE correlation_id = $1 ORDER BY attempt_number", e.LastCorrelationID))

@@ -81,14 +81,14 @@ func TestRunVerifiesFirst(t *testing.T) {
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-09-15", "3000", "0")
 	contract := func() []string {
-		return queryStrings(t, `SELECT (checks @> '[{"state": "differs"}]') || ' ' || jsonb_array_length(checks) || ' ' || coalesce(learnt ->> 'amount', '')
+		return queryStrings(t, `SELECT (checks @> '[{"state": "differs"}]') || ' ' || jsonb_array_length(checks) || ' ' || coalesce(learned ->> 'amount', '')
 			FROM ledgerline.vendor_contracts WHERE organization_id = $1`, b.id)
 	}
 	refuse := stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "xledger", BodyContains: "extIdentifier_in:[\\\"ledgerline-verify"}, Times: 1,
 		Status: http.StatusForbidden, Body: `{"errors":[{"message":"Not allowed"}]}`})
 	e := result(t, b.start(t, b.input(t, "2026-09"))).Export
 	require.Equal(t, 1, stack.Sandbox.Fired(refuse))
-	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), e.ErrorCode})
+	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), string(e.ErrorCode)})
 	require.Contains(t, e.ErrorMessage, "the vendor is not as exports need it: look-up of import items by extIdentifier")
 	require.Contains(t, e.ErrorMessage, "give the token's user the right to read general ledger import items")
 	require.Equal(t, []int{6, 0, 0, 0, 6}, []int{e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent()})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -239,7 +240,7 @@ func TestExportCancelled(t *testing.T) {
 			}
 			require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 			e := result(t, run).Export
-			require.Equal(t, []any{exports.Failed, "cancelled", 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
+			require.Equal(t, []any{exports.Failed, classify.Cancelled, 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
 			require.Equal(t, c.fault.Status == 0, e.DeferredUntil == nil, "that it was deferred stays on record")
 			require.Equal(t, c.effects, b.effects(t))
 			retry := result(t, b.retryOf(t, e)).Export
@@ -262,7 +263,7 @@ func TestExportCancelledAtOnce(t *testing.T) {
 		require.NoError(t, run.Get(t.Context(), &r))
 		require.Contains(t, []exports.Status{exports.Complete, exports.Failed}, r.Export.Status)
 		if r.Export.Status == exports.Failed {
-			require.Equal(t, "cancelled", r.Export.ErrorCode)
+			require.Equal(t, classify.Cancelled, r.Export.ErrorCode)
 			require.Equal(t, exports.Complete, result(t, b.retryOf(t, r.Export)).Export.Status)
 		}
 		b.requireOnce(t, 2)

@@ -210,7 +210,7 @@ func TestExportRefusedAltogether(t *testing.T) {
 	vendor.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no such token"}]}`})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 	require.Equal(t, exports.Failed, e.Status)
-	require.Equal(t, string(classify.Business), e.ErrorCode)
+	require.Equal(t, classify.Business, e.ErrorCode)
 	require.Contains(t, e.ErrorMessage, "perhaps because of its token")
 	require.Zero(t, e.Rejected)
 	require.Len(t, vendor.Log()[before:], 2, "the warm-up and one chunk")
@@ -353,7 +353,7 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	b.fault(sandbox.Rule{Times: 1, Status: 401})
 	e = result(t, b.start(t, b.input(t, "2026-11"))).Export
 	require.Equal(t, exports.Failed, e.Status)
-	require.Equal(t, "unauthorized", e.ErrorCode)
+	require.Equal(t, classify.Unauthorized, e.ErrorCode)
 	b.requireOnce(t, 6)
 	in := b.input(t, "2026-11")
 	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
@@ -370,7 +370,7 @@ func TestExportLookUpFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		look   sandbox.Rule
 		status exports.Status
-		code   string
+		code   classify.Kind
 	}{
 		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, exports.Complete, ""},
 		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, exports.Failed, "unauthorized"},
@@ -438,7 +438,7 @@ func TestExportSourceMended(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.exportAs(t, integrations.ExportSettings{Source: "reporting.missing"})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, []any{exports.Failed, "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
+	require.Equal(t, []any{exports.Failed, classify.Configuration, 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.True(t, result(t, b.start(t, b.input(t, "2026-10"))).AlreadyExported)
 

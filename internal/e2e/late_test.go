@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 )
@@ -78,7 +79,7 @@ func TestExportDoneAllTheSame(t *testing.T) {
 					idle(t)
 					b.requireOnce(t, 8)
 					if rule.Status == http.StatusForbidden {
-						require.Equal(t, []any{exports.Failed, "forbidden", 0, 8}, []any{e.Status, e.ErrorCode, e.Rejected, e.Unknown}, "%+v", e)
+						require.Equal(t, []any{exports.Failed, classify.Forbidden, 0, 8}, []any{e.Status, e.ErrorCode, e.Rejected, e.Unknown}, "%+v", e)
 						e = result(t, b.retryOf(t, e)).Export
 						b.requireOnce(t, 8)
 					}

@@ -349,7 +349,7 @@ func (x *trial) scenario() workflows.SyncResult {
 		if x.moment == takenOver { // whose run is dead
 			return x.sync("2026-10", nil)
 		}
-		e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
+		e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Cancelled
 		closed := must(runlog.CloseExport(context.Background(), x.options.DB, e))
 		return x.sync("2026-10", &closed.ID)
 	}

@@ -102,7 +102,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	x.run = uuid.New()
 	e := x.firstAttempt()
 	x.script = nil
-	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
+	e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Cancelled
 	closed := must(runlog.CloseExport(t.Context(), x.options.DB, e))
 	require.Equal(t, 2, x.stored(x.vendor, "v000"))
 
@@ -114,7 +114,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	r := x.sync("2026-10", &closed.ID)
 	require.Zero(t, x.stored(elsewhere, "v000"))
 	require.Equal(t, []string{"sent", "sent"}, x.states("v000"))
-	require.Equal(t, []any{exports.Failed, string(classify.Configuration)}, []any{r.Export.Status, r.Export.ErrorCode})
+	require.Equal(t, []any{exports.Failed, classify.Configuration}, []any{r.Export.Status, r.Export.ErrorCode})
 	require.Contains(t, r.Export.ErrorMessage, here)
 
 	x.spec.BaseURL = here

@@ -27,17 +27,17 @@ type entry struct {
 
 // entryRow is what the entry table says of it.
 type entryRow struct {
-	Integration            uuid.UUID
-	ID                     string
-	Export                 uuid.UUID
-	Chunk                  int
-	Key, State             string
-	Late                   bool
-	Effect                 string
-	SentIn                 uuid.UUID
-	SentAttempt            int
-	OpenUntil              int64 // in µs; 0 if it was never sent
-	Ended, Partly, Changed bool
+	Integration                    uuid.UUID
+	ID                             string
+	Export                         uuid.UUID
+	Chunk                          int
+	Key, State                     string
+	Late                           bool
+	Effect                         string
+	SentIn                         uuid.UUID
+	SentAttempt                    int
+	OpenUntil                      int64 // in µs; 0 if it was never sent
+	Ended, PartlyExported, Changed bool
 }
 
 // summary is what of a closed row must never change.
@@ -50,7 +50,7 @@ type summary struct {
 // read reads the entry table as a superuser, who sees everything.
 func (w *world) read() map[entry]entryRow {
 	rows, err := w.database.Admin.Query(context.Background(), `SELECT integration_id, entry_id, export_id, chunk, vendor_key, state, late, coalesce(effect, ''),
-		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly, changed
+		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly_exported, changed
 		FROM ledgerline.export_entries WHERE organization_id = $1`, w.org)
 	require.NoError(w.t, err)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entryRow])

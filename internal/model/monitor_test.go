@@ -185,7 +185,7 @@ func (o *orders) check() {
 			continue
 		}
 		facts := was
-		facts.Partly = is.Partly
+		facts.PartlyExported = is.PartlyExported
 		if own {
 			facts.Ended = is.Ended
 			if is.State == "planned" && was.State == "sent" {

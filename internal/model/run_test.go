@@ -607,7 +607,7 @@ func (w *world) cancelRun(t *rapid.T) {
 
 func (r *run) giveUp() {
 	e := &r.progress.Export
-	e.ErrorClass, e.ErrorCode, e.ErrorMessage = string(classify.Permanent), string(classify.Cancelled), "cancelled by the caller"
+	e.ErrorClass, e.ErrorCode, e.ErrorMessage = classify.Permanent, classify.Cancelled, "cancelled by the caller"
 	r.phase = closing
 }
 

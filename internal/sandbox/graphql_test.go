@@ -270,7 +270,7 @@ func TestComposedDocuments(t *testing.T) {
 	require.Len(t, s.Effects(), 1)
 }
 
-// What a mutation names can be learnt, unless that is switched off.
+// What a mutation names can be learned, unless that is switched off.
 func TestIntrospection(t *testing.T) {
 	const document = `{__type(name:"AddGLImportItemsInputNode"){kind inputFields{name type{kind name ofType{name}}}}
 		__schema{mutationType{fields{name args{name type{kind ofType{kind ofType{kind ofType{name}}}}}}}}}`

@@ -48,7 +48,7 @@ CREATE TABLE ledgerline.integrations (
     CONSTRAINT export_can_be_read CHECK (ledgerline.decodes_as(export, '{"source": "text", "chunkSize": [0, 1000000], "accounts": "texts", "dimensions": "texts",
         "currencies": "list", "isolateRequests": [0, 1000000], "equalRefusals": [0, 1000000]}')),
     CONSTRAINT schedule_can_be_read CHECK (ledgerline.decodes_as(schedule, '{"every": "text", "hour": [0, 23], "minute": [0, 59], "day": [0, 28], "cron": "text",
-        "timeZone": "text", "period": "text", "overlap": "text", "catchUp": [0, 31622400000000000], "warmUp": [-1, 86400000000000], "drift": [0, 31622400000000000]}')),
+        "timeZone": "text", "period": "text", "overlap": "text", "catchUp": [0, 31622400000000000], "warmUp": [-1, 86400000000000], "driftThreshold": [0, 31622400000000000]}')),
     CONSTRAINT health_can_be_read CHECK (ledgerline.decodes_as(health, '{"interval": [0, 31622400000000000], "maxInterval": [0, 31622400000000000], "noProbes": "boolean"}'))
 );
 CREATE UNIQUE INDEX name_is_unique_in_organization ON ledgerline.integrations (organization_id, name) WHERE removed_at IS NULL;

@@ -144,18 +144,18 @@ CREATE TABLE ledgerline.write_claims (
 );
 -- What identifies a claim never changes, and what is known of it only grows.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.claim_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledgerline.claim_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.organization_id, NEW.correlation_id, NEW.integration_id, NEW.operation, NEW.body_sha256, NEW.actor, NEW.claimed_at)
        IS DISTINCT FROM (OLD.organization_id, OLD.correlation_id, OLD.integration_id, OLD.operation, OLD.body_sha256, OLD.actor, OLD.claimed_at)
        OR OLD.effect = 'done' AND NEW.effect <> 'done' OR NEW.open_until < OLD.open_until OR NEW.attempts < OLD.attempts OR NEW.sent_attempt < OLD.sent_attempt THEN
-        RAISE EXCEPTION 'the claim of % stands', OLD.correlation_id USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_stands';
+        RAISE EXCEPTION 'the claim of % is final', OLD.correlation_id USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_is_final';
     END IF;
     RETURN NEW;
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER stands BEFORE UPDATE ON ledgerline.write_claims FOR EACH ROW EXECUTE FUNCTION ledgerline.claim_stands();
+CREATE TRIGGER final BEFORE UPDATE ON ledgerline.write_claims FOR EACH ROW EXECUTE FUNCTION ledgerline.claim_is_final();
 ALTER TABLE ledgerline.write_claims ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.write_claims
     USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
@@ -164,4 +164,4 @@ GRANT INSERT, UPDATE ON ledgerline.write_claims TO ledgerline_worker;
 
 -- +goose Down
 DROP TABLE ledgerline.write_claims, ledgerline.integration_run_logs;
-DROP FUNCTION ledgerline.claim_stands(), ledgerline.make_partitions(integer, integer), ledgerline.drop_partitions(integer);
+DROP FUNCTION ledgerline.claim_is_final(), ledgerline.make_partitions(integer, integer), ledgerline.drop_partitions(integer);

@@ -58,7 +58,7 @@ CREATE TABLE ledgerline.bufdir_export_audit_log (
     entries_exported    integer     NOT NULL DEFAULT 0,
     entries_rejected    integer     NOT NULL DEFAULT 0,
     entries_unknown     integer     NOT NULL DEFAULT 0,
-    entries_faulted     integer     NOT NULL DEFAULT 0, -- of the exported ones: the vendor found an error in them later
+    entries_with_late_errors integer NOT NULL DEFAULT 0, -- of the exported ones: the vendor found an error in them later
     amounts             jsonb       NOT NULL DEFAULT '{}', -- debit per currency, as text
     sha256              text,
     last_correlation_id uuid,
@@ -143,11 +143,11 @@ CREATE TABLE ledgerline.export_entries (
     late_until       timestamptz,                    -- it can arrive until then, also where sending it again does no harm
     earlier_until    timestamptz,                    -- an earlier sending can arrive until then; NULL: none can
     ended            boolean NOT NULL DEFAULT false, -- an answer proves that the vendor's work has ended
-    partly           boolean NOT NULL DEFAULT false, -- the vendor has something of the same sending
+    partly_exported  boolean NOT NULL DEFAULT false, -- the vendor has something of the same sending
     changed          boolean NOT NULL DEFAULT false, -- it was planned again with other content after it had been sent
     settled_at       timestamptz,                    -- when it was found to be exported
     vendor_reference text,                           -- the vendor's own name of the entry, where it gives one
-    vendor_fault     text,                           -- the error that the vendor found after it had accepted the entry
+    late_error       text,                           -- the error that the vendor found after it had accepted the entry
     PRIMARY KEY (organization_id, integration_id, entry_id),
     CONSTRAINT state_is_known CHECK (state IN ('planned', 'sent', 'exported', 'rejected', 'unknown')),
     CONSTRAINT effect_is_known CHECK (effect IN ('done', 'none', 'open')),
@@ -156,7 +156,7 @@ CREATE TABLE ledgerline.export_entries (
     CONSTRAINT planned_and_rejected_are_not_open CHECK (state NOT IN ('planned', 'rejected') OR effect IS DISTINCT FROM 'open'),
     CONSTRAINT open_has_its_sending CHECK (effect IS DISTINCT FROM 'open' OR (open_until IS NOT NULL AND sent_in IS NOT NULL AND sent_attempt IS NOT NULL)),
     CONSTRAINT reason_is_cut CHECK (length(reason) <= 500),
-    CONSTRAINT fault_is_cut CHECK (length(vendor_fault) <= 500),
+    CONSTRAINT late_error_is_cut CHECK (length(late_error) <= 500),
     CONSTRAINT dimensions_can_be_read CHECK (jsonb_typeof(dimensions) = 'object' AND NOT dimensions @? 'strict $.* ? (@.type() <> "string" && @.type() <> "null")')
 );
 CREATE INDEX export_entries_by_chunk ON ledgerline.export_entries (organization_id, export_id, chunk);
@@ -204,9 +204,9 @@ CREATE TRIGGER final BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXE
 -- again from its source, and only then may its content differ. An entry that the
 -- vendor has stays as it is, except for an error that the vendor finds later.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.content_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledgerline.content_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.state = 'exported' AND (to_jsonb(NEW) - 'vendor_fault') <> (to_jsonb(OLD) - 'vendor_fault') THEN
+    IF OLD.state = 'exported' AND (to_jsonb(NEW) - 'late_error') <> (to_jsonb(OLD) - 'late_error') THEN
         RAISE EXCEPTION 'entry % is exported', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'exported_is_final';
     END IF;
     IF (NEW.organization_id, NEW.integration_id, NEW.entry_id, NEW.voucher_id, NEW.vendor_key)
@@ -216,13 +216,13 @@ BEGIN
     IF (OLD.state <> 'rejected' OR NEW.state NOT IN ('planned', 'rejected'))
        AND (NEW.entry_date, NEW.account, NEW.amount, NEW.currency, NEW.text, NEW.dimensions, NEW.late)
            IS DISTINCT FROM (OLD.entry_date, OLD.account, OLD.amount, OLD.currency, OLD.text, OLD.dimensions, OLD.late) THEN
-        RAISE EXCEPTION 'entry % is %: its content cannot be changed', OLD.entry_id, OLD.state USING ERRCODE = 'check_violation', CONSTRAINT = 'planned_content_stands';
+        RAISE EXCEPTION 'entry % is %: its content cannot be changed', OLD.entry_id, OLD.state USING ERRCODE = 'check_violation', CONSTRAINT = 'planned_content_is_final';
     END IF;
     RETURN NEW;
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER content_stands BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXECUTE FUNCTION ledgerline.content_stands();
+CREATE TRIGGER content_is_final BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW EXECUTE FUNCTION ledgerline.content_is_final();
 ALTER TABLE ledgerline.export_entries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.export_entries
     USING (organization_id = ledgerline.current_organization()) WITH CHECK (organization_id = ledgerline.current_organization());
@@ -272,7 +272,7 @@ CREATE TABLE ledgerline.vendor_contracts (
     integration_id  uuid    NOT NULL,
     file            text    NOT NULL DEFAULT '', -- a hash of the part of the integration file that was checked; '': never
     checks          jsonb   NOT NULL DEFAULT '[]',
-    learnt          jsonb,
+    learned         jsonb,
     checked_at      timestamptz,
     chunk_size      integer, -- most entries in a request that worked last; NULL: as the file says
     chunk_full      integer, -- what the file said then; once it says another size, chunk_size is void
@@ -281,7 +281,7 @@ CREATE TABLE ledgerline.vendor_contracts (
         REFERENCES ledgerline.integrations (organization_id, integration_id),
     CONSTRAINT chunk_size_is_positive CHECK (chunk_size > 0),
     CONSTRAINT checks_can_be_read CHECK (ledgerline.decodes_as(checks, '["each", {"what": "text", "state": "text", "found": "text", "remedy": "text"}]')),
-    CONSTRAINT learnt_can_be_read CHECK (ledgerline.decodes_as(learnt, '"texts"'))
+    CONSTRAINT learned_can_be_read CHECK (ledgerline.decodes_as(learned, '"texts"'))
 );
 ALTER TABLE ledgerline.vendor_contracts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_organization ON ledgerline.vendor_contracts
@@ -314,4 +314,4 @@ GRANT INSERT, UPDATE ON ledgerline.vendor_controls TO ledgerline_worker;
 DROP TABLE ledgerline.vendor_controls, ledgerline.vendor_contracts, ledgerline.schedule_ticks, ledgerline.export_entries,
     ledgerline.bufdir_export_audit_log, ledgerline.accounting_entries;
 DROP FUNCTION ledgerline.tick_is_done_once(), ledgerline.entries_are_of_an_export(), ledgerline.exported_is_final(),
-    ledgerline.content_stands(), ledgerline.export_goes_one_way();
+    ledgerline.content_is_final(), ledgerline.export_goes_one_way();

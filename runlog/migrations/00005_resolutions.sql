@@ -7,7 +7,7 @@ CREATE TABLE ledgerline.export_resolutions (
     resolution_id   uuid        NOT NULL DEFAULT gen_random_uuid(),
     export_id       uuid        NOT NULL,
     voucher_id      text        NOT NULL,
-    is_there        boolean     NOT NULL, -- at the vendor
+    at_vendor       boolean     NOT NULL, -- the vendor has the voucher
     entries         integer     NOT NULL,
     reason          text        NOT NULL,
     actor           text        NOT NULL,
@@ -47,11 +47,11 @@ BEGIN
         WHERE x.organization_id = org AND x.export_id = export AND x.voucher_id = voucher AND x.effect = 'open';
     GET DIAGNOSTICS n = ROW_COUNT;
     IF at_vendor THEN
-        UPDATE ledgerline.export_entries x SET partly = true WHERE x.organization_id = org AND x.export_id = export AND x.effect = 'open'
+        UPDATE ledgerline.export_entries x SET partly_exported = true WHERE x.organization_id = org AND x.export_id = export AND x.effect = 'open'
             AND x.sent_in IN (SELECT y.sent_in FROM ledgerline.export_entries y WHERE y.organization_id = org AND y.export_id = export AND y.voucher_id = voucher);
     END IF;
     IF n > 0 THEN
-        INSERT INTO ledgerline.export_resolutions (organization_id, export_id, voucher_id, is_there, entries, reason, actor)
+        INSERT INTO ledgerline.export_resolutions (organization_id, export_id, voucher_id, at_vendor, entries, reason, actor)
             VALUES (org, export, voucher, at_vendor, n, why, who);
     END IF;
     RETURN n;
@@ -87,10 +87,10 @@ BEGIN
         WHERE x.organization_id = org AND x.integration_id = integration AND x.entry_id = f.entry_id AND f.doubt IS NULL AND x.state <> 'exported';
     GET DIAGNOSTICS adopted = ROW_COUNT;
     IF adopted > 0 THEN -- what was sent with them is not nowhere either
-        UPDATE ledgerline.export_entries x SET partly = true
+        UPDATE ledgerline.export_entries x SET partly_exported = true
             FROM (SELECT DISTINCT y.export_id, y.chunk, y.sent_in FROM ledgerline.export_entries y JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text) USING (entry_id)
                   WHERE y.organization_id = org AND y.integration_id = integration AND y.state = 'exported') s
-            WHERE x.organization_id = org AND x.export_id = s.export_id AND x.chunk = s.chunk AND x.sent_in = s.sent_in AND x.effect = 'open' AND NOT x.partly;
+            WHERE x.organization_id = org AND x.export_id = s.export_id AND x.chunk = s.chunk AND x.sent_in = s.sent_in AND x.effect = 'open' AND NOT x.partly_exported;
     END IF;
     INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, effect, settled_at,
             vendor_reference, entry_date, account, amount, currency, text, dimensions)
@@ -124,7 +124,7 @@ BEGIN
             text text, dimensions jsonb, doubt text)
         WHERE f.doubt IS NOT NULL
         ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE SET export_id = excluded.export_id, chunk = excluded.chunk, state = 'unknown', reason = excluded.reason,
-            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, sent_to = excluded.sent_to, open_until = greatest(x.open_until, excluded.open_until), ended = true, partly = false
+            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, sent_to = excluded.sent_to, open_until = greatest(x.open_until, excluded.open_until), ended = true, partly_exported = false
         WHERE x.state IN ('planned', 'rejected');
     GET DIAGNOSTICS doubtful = ROW_COUNT;
 END

@@ -29,9 +29,9 @@ GRANT SELECT ON ledgerline.notification_channels TO ledgerline_worker, ledgerlin
 GRANT INSERT, UPDATE ON ledgerline.notification_channels TO ledgerline_operator;
 GRANT UPDATE (disabled_at) ON ledgerline.notification_channels TO ledgerline_worker;
 
--- What people are notified of. suppressed counts, and also names, what came within
--- the hour after it and got no notification of its own; the next notification of
--- the cause repeats them in its facts.
+-- What people are notified of. suppressed counts what came within the hour after it
+-- and got no notification of its own, and other_integrations names where it came
+-- from; the next notification of the cause repeats them in its facts.
 CREATE TABLE ledgerline.notifications (
     organization_id uuid        NOT NULL,
     notification_id uuid        NOT NULL, -- the webhook-id
@@ -41,19 +41,19 @@ CREATE TABLE ledgerline.notifications (
     occurred_at     timestamptz NOT NULL,
     queued_at       timestamptz NOT NULL DEFAULT now(),
     suppressed      integer     NOT NULL DEFAULT 0,
-    also            text[]      NOT NULL DEFAULT '{}',
+    other_integrations text[]   NOT NULL DEFAULT '{}',
     PRIMARY KEY (organization_id, notification_id),
     CONSTRAINT notification_of_an_integration FOREIGN KEY (organization_id, integration_id)
         REFERENCES ledgerline.integrations (organization_id, integration_id),
     CONSTRAINT cause_is_known CHECK (cause IN ('failing', 'recovered', 'late', 'missed', 'quota_80', 'quota_100',
-        'credentials', 'secret_ends', 'rejected', 'faulted', 'unsent', 'test')),
+        'credentials', 'secret_expires', 'rejected', 'late_errors', 'unsent', 'test')),
     CONSTRAINT facts_are_few CHECK (length(facts::text) <= 4000),
     CONSTRAINT facts_can_be_read CHECK (ledgerline.decodes_as(facts, '{"errorKind": "text", "exportId": "uuid", "period": "text", "scheduledAt": "time",
         "lateSeconds": [-100000000000, 100000000000], "since": "time", "others": "list", "earlier": {"count": [0, 1000000000], "integrations": "list"},
-        "entries": {"total": [0, 1000000000000], "exported": [0, 1000000000000], "rejected": [0, 1000000000000], "unknown": [0, 1000000000000], "faulted": [0, 1000000000000], "unsent": [0, 1000000000000]},
+        "entries": {"total": [0, 1000000000000], "exported": [0, 1000000000000], "rejected": [0, 1000000000000], "unknown": [0, 1000000000000], "lateErrors": [0, 1000000000000], "unsent": [0, 1000000000000]},
         "quota": {"month": "text", "used": [0, 100000000000000000], "limit": [0, 100000000000000000], "percent": [0, 1000000000]},
         "secret": {"credential": "text", "source": "text", "expiresAt": "time", "days": [-1000000, 1000000]}}')),
-    CONSTRAINT also_is_bounded CHECK (cardinality(also) <= 20)
+    CONSTRAINT other_integrations_are_bounded CHECK (cardinality(other_integrations) <= 20)
 );
 CREATE INDEX notifications_by_time ON ledgerline.notifications (organization_id, queued_at);
 CREATE INDEX notifications_by_cause ON ledgerline.notifications (organization_id, cause, queued_at);
@@ -63,7 +63,7 @@ CREATE POLICY own_organization ON ledgerline.notifications
 CREATE POLICY functions_of_the_owner ON ledgerline.notifications FOR SELECT TO ledgerline_owner USING (true);
 GRANT SELECT ON ledgerline.notifications TO ledgerline_worker, ledgerline_operator, ledgerline_reader;
 GRANT INSERT ON ledgerline.notifications TO ledgerline_operator; -- tests of a channel
-GRANT INSERT, UPDATE (suppressed, also) ON ledgerline.notifications TO ledgerline_worker;
+GRANT INSERT, UPDATE (suppressed, other_integrations) ON ledgerline.notifications TO ledgerline_worker;
 
 -- At most one notification per cause and hour: the row says which was the last
 -- one, and its lock makes those that come at the same time wait for each other.

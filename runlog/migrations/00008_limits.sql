@@ -54,14 +54,14 @@ CREATE POLICY functions_of_the_owner ON ledgerline.quota_batches TO ledgerline_o
 -- The row of a worker process is of use while the process may store its last batch
 -- again. A process that starts deletes the rows that are older than three months.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.old_batches_go() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledgerline.delete_old_batches() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM ledgerline.quota_batches WHERE stored_at < now() - interval '3 months';
     RETURN NULL;
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER old_batches_go AFTER INSERT ON ledgerline.quota_batches FOR EACH ROW EXECUTE FUNCTION ledgerline.old_batches_go();
+CREATE TRIGGER delete_old_batches AFTER INSERT ON ledgerline.quota_batches FOR EACH ROW EXECUTE FUNCTION ledgerline.delete_old_batches();
 
 -- Adds a batch of counts, of many organizations, and returns the month's total of
 -- each integration in the batch, with its limits. Counts only grow. A batch that is
@@ -90,7 +90,7 @@ $$;
 
 -- The month's totals of all integrations that have a quota, for a worker that
 -- starts.
-CREATE FUNCTION ledgerline.limited_usage(of_month date)
+CREATE FUNCTION ledgerline.list_limited_usage(of_month date)
     RETURNS TABLE (organization_id uuid, integration_id uuid, month date, requests bigint, limits jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         SELECT u.organization_id, u.integration_id, u.month, sum(u.requests)::bigint, i.limits
@@ -139,7 +139,7 @@ CREATE POLICY functions_of_the_owner ON ledgerline.queue_workers TO ledgerline_o
 -- never ends here before it ends for its worker, which counts from before its
 -- call.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.own_queues(worker uuid, ttl interval)
+CREATE FUNCTION ledgerline.lease_queues(worker uuid, ttl interval)
     RETURNS TABLE (integration_id uuid, requests_per_minute integer, concurrent_requests integer, held boolean, surplus boolean, unreadable boolean)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -184,14 +184,14 @@ CREATE FUNCTION ledgerline.release_queues(worker uuid, integrations uuid[]) RETU
     $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]), ledgerline.limited_usage(date),
-    ledgerline.own_queues(uuid, interval), ledgerline.release_queues(uuid, uuid[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]), ledgerline.limited_usage(date),
-    ledgerline.own_queues(uuid, interval), ledgerline.release_queues(uuid, uuid[]) TO ledgerline_worker;
+REVOKE ALL ON FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]), ledgerline.list_limited_usage(date),
+    ledgerline.lease_queues(uuid, interval), ledgerline.release_queues(uuid, uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]), ledgerline.list_limited_usage(date),
+    ledgerline.lease_queues(uuid, interval), ledgerline.release_queues(uuid, uuid[]) TO ledgerline_worker;
 
 -- +goose Down
-DROP FUNCTION ledgerline.release_queues(uuid, uuid[]), ledgerline.own_queues(uuid, interval), ledgerline.limited_usage(date),
+DROP FUNCTION ledgerline.release_queues(uuid, uuid[]), ledgerline.lease_queues(uuid, interval), ledgerline.list_limited_usage(date),
     ledgerline.add_usage(uuid, bigint, uuid[], uuid[], date[], text[], bigint[]);
 DROP VIEW ledgerline.queues;
 DROP TABLE ledgerline.queue_workers, ledgerline.queue_leases, ledgerline.quota_batches, ledgerline.quota_warnings, ledgerline.quota_usage;
-DROP FUNCTION ledgerline.old_batches_go();
+DROP FUNCTION ledgerline.delete_old_batches();

@@ -25,7 +25,7 @@ type line struct {
 	Export                    uuid.UUID
 	State, Key                string
 	Reference                 string
-	Faulty                    bool // the vendor said so later
+	LateError                 bool // the vendor found an error in it later
 }
 
 // effects are the sandbox's effects by key, and how often each was made. An
@@ -49,7 +49,7 @@ func beside(e sandbox.LogEntry) bool {
 // check compares everything with its oracle.
 func (s *soak) check(ctx context.Context) error {
 	lines, err := rowsOf[line](ctx, s, `SELECT organization_id, integration_id, entry_id, export_id, state, vendor_key,
-		coalesce(vendor_reference, ''), vendor_fault IS NOT NULL FROM ledgerline.export_entries`)
+		coalesce(vendor_reference, ''), late_error IS NOT NULL FROM ledgerline.export_entries`)
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,8 @@ func (s *soak) equation(lines []line) {
 }
 
 // asKept compares an exported entry with the record that the vendor has of it
-// now: one, under the name that was kept, of this amount on this account. What
-// the vendor found faulty later is known.
+// now: one, under the name that was kept, of this amount on this account. An error
+// that the vendor found later is known.
 func (s *soak) asKept(b *book, e entry, l line) {
 	where := fmt.Sprintf("vendor's record of %s %s", b.name, e.id)
 	records := s.stack.Sandbox.Records(l.Key)
@@ -163,8 +163,8 @@ func (s *soak) asKept(b *book, e entry, l line) {
 	if l.Reference != records[0].Reference && !(s.resolved[l.Key] && l.Reference == "") {
 		s.violated("%s is %s, and we know it as %q", where, records[0].Reference, l.Reference)
 	}
-	if faulty := b.vendor.late && strings.HasPrefix(e.account, "L"); faulty != l.Faulty {
-		s.violated("%s is faulty there: %v; known here: %v", where, faulty, l.Faulty)
+	if late := b.vendor.late && strings.HasPrefix(e.account, "L"); late != l.LateError {
+		s.violated("%s has a late error there: %v; known here: %v", where, late, l.LateError)
 	}
 }
 

@@ -93,7 +93,7 @@ func (s *soak) look(ctx context.Context) error {
 		if n != all[v] {
 			s.violated("people: voucher %s of %s is posted in part: %d of %d", v.id, v.book.name, n, all[v])
 		}
-		_, err := runlog.ResolveVoucher(ctx, s.operator, v.book.organization, runlog.Resolution{ExportID: v.export, VoucherID: v.id, There: true, Reason: "it is posted", Actor: "soak"})
+		_, err := runlog.ResolveVoucher(ctx, s.operator, v.book.organization, runlog.Resolution{ExportID: v.export, VoucherID: v.id, AtVendor: true, Reason: "it is posted", Actor: "soak"})
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", v.book.name, v.id, err)
 		}
