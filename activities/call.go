@@ -274,14 +274,14 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 		}
 		if admitted.Done(v, time.Now()) {
 			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
-			a.options.Log.Warn("the breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+			a.options.Log.Warn("the circuit breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
 				"open", open, "until", until)
 		}
 	}()
 	return call()
 }
 
-// do makes a raw request. The answer to it is not masked: [masked] does that, once
+// do makes a raw request. The answer to it is not masked: [Activities.masked] does that, once
 // the attempt has ended.
 func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
 	resp, v := adapter.Do(ctx, conn, op, body)

@@ -29,7 +29,7 @@ type Invocation struct {
 	Policy         classify.Policy    `json:"policy"`
 	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
 
-	// OwnQueue says that the integration had a rate or a limit of concurrency
+	// OwnQueue says that the integration had a rate or a concurrency limit
 	// when the invocation started: attempts go through [OwnQueue].
 	OwnQueue bool           `json:"ownQueue,omitempty"`
 	Purpose  limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work

@@ -183,7 +183,7 @@ type Answer struct {
 // bounds all of it, the body included.
 //
 // The verdict on a write says what is known of its effect. It is none if no byte
-// of the request left, which the sockets know and no error's type can tell; it
+// of the request left, which the sockets know and the type of an error does not show; it
 // is open if one left and no answer came.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 	if err := CheckURL(r.Adapter, r.Hosts, r.URL, c.dev); err != nil {

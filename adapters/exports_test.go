@@ -195,7 +195,7 @@ func TestExporters(t *testing.T) {
 }
 
 // All errors of entries come at once, and none repeats what stands in them.
-func TestFaultyEntries(t *testing.T) {
+func TestEntriesThatCannotBeSent(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 12, "3000")
 		for i, amount := range []string{"", "1,5", "1.234", "1e3", "+1", ".5", "NaN", "007", "1234567890123456789"} {

@@ -19,8 +19,8 @@ func BenchmarkStatus(b *testing.B) {
 }
 
 func BenchmarkGraphQL2KB(b *testing.B) {
-	fault := `{"message":"Account 1920 is not open for this period","path":["addGLImportItems","edges",0],"extensions":{"code":"BAD_REQUEST"}}`
-	body := `{"data":{"addGLImportItems":null},"errors":[` + strings.Repeat(fault+",", 2048/len(fault)) + fault + `]}`
+	one := `{"message":"Account 1920 is not open for this period","path":["addGLImportItems","edges",0],"extensions":{"code":"BAD_REQUEST"}}`
+	body := `{"data":{"addGLImportItems":null},"errors":[` + strings.Repeat(one+",", 2048/len(one)) + one + `]}`
 	seen := classify.HTTPResponse{Op: classify.Write, Status: http.StatusOK, Header: http.Header{}, Body: []byte(body), Received: time.Now()}
 	b.ReportAllocs()
 	for b.Loop() {

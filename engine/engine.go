@@ -18,7 +18,7 @@
 //
 // A failed invocation is no error: it is an outcome that has [workflows.Failure]. An error
 // means that Temporal could not be asked, or that the caller stopped waiting; the
-// invocation then goes on.
+// invocation then continues.
 //
 // The package makes no attempt and runs no workflow. It is given clients and database
 // pools, and closes none.

@@ -176,7 +176,7 @@ func (p *parser) causes(n *yaml.Node, at string) (causes []notify.Cause) {
 		causes = append(causes, notify.Cause(item.Value))
 	}
 	if slices.Contains(causes, notify.Failing) && !slices.Contains(causes, notify.Recovered) {
-		p.errorf(n, at, "has failing without recovered; who hears of trouble must hear of its end")
+		p.errorf(n, at, "has failing without recovered; add recovered, so that people are notified of the end too")
 	}
 	return causes
 }

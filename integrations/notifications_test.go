@@ -36,7 +36,7 @@ func TestChannels(t *testing.T) {
 	require.NotContains(t, f.Channels, org, "not stated")
 }
 
-func TestChannelFaults(t *testing.T) {
+func TestChannelErrors(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, says string }{
 		"a secret in the file": {"env:HOOK", "whsec_s3cr3tvalue", "x.yaml:17:66: notifications[0].webhook.secret: a secret must not stand in the file"},
 		"plain http":           {"https://hooks", "http://hooks", "want https"},
@@ -51,7 +51,7 @@ func TestChannelFaults(t *testing.T) {
 		"same address":         {"b@example.com", "a@example.com", "duplicate address"},
 		"nobody":               {"[a@example.com, b@example.com]", "[]", "1 to 20 addresses"},
 		"unknown cause":        {"missed", "mised", "did you mean missed?"},
-		"no end":               {"missed", "failing", "must hear of its end"},
+		"no end":               {"missed", "failing", "are notified of the end too"},
 		"unknown field":        {"    email:", "    mail:", "did you mean email?"},
 		"a mail server":        {"{to:", "{smtp: x, to:", "unknown field"},
 		"no list":              {channels, "notifications: x\n", "want a list"},

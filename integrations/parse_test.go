@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 }
 
 // Every error comes at once, in the order of the file, with line and column.
-func TestFaults(t *testing.T) {
+func TestErrors(t *testing.T) {
 	cases := []struct {
 		name, old, new string
 		says           []string

@@ -25,7 +25,7 @@ const (
 type parser struct {
 	name    string
 	options Options
-	errs    []fileError // the first maxFaults
+	errs    []fileError // the first maxErrors
 	wrong   int         // all
 	ids     map[uuid.UUID]bool
 

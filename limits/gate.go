@@ -6,13 +6,13 @@
 //	          purpose, and knows how much of the month's quota is used
 //	Budget    bounds the retries of an organization at a vendor's host, so that
 //	          an outage cannot multiply the load
-//	Breakers  circuit breakers: stop calling a vendor that fails every time, and let one attempt
-//	          through after a while to see whether it is back
+//	Breakers  circuit breakers: stop calling a vendor that fails every time, and
+//	          let one attempt through after a while to see whether it is back
 //
 // Each holds what one worker process has seen. The ledger's counts are handed
 // to the database in batches that can be repeated without harm, and come back
-// as the totals of all workers; budget and circuit breakers are never shared: each
-// process bounds what it does itself.
+// as the totals of all workers; budget and circuit breakers are never shared:
+// each process bounds what it does itself.
 //
 // The package is pure: no I/O and no clock; the time is always an argument.
 // A request of one integration never waits for another's.

@@ -72,14 +72,14 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 
 	history, err := runlog.ListHealthHistory(t.Context(), b.operator, organization, integration)
 	require.NoError(t, err)
-	var told []string
+	var entries []string
 	for _, h := range history {
-		told = append(told, fmt.Sprintf("%s %d %s %s>%s %s %d %v", h.Type, h.Number, h.Kind, h.From, h.To, h.Source, h.Count, h.Latency))
+		entries = append(entries, fmt.Sprintf("%s %d %s %s>%s %s %d %v", h.Type, h.Number, h.Kind, h.From, h.To, h.Source, h.Count, h.Latency))
 	}
 	require.Equal(t, []string{
 		"observation 1 ok > call 3 12ms", "change 1 ok unknown>healthy  0 0s",
 		"observation 2 unavailable > probe 1 1s", "change 2 unavailable healthy>degraded  0 0s",
-	}, told)
+	}, entries)
 
 	_, err = runlog.MonitoredIntegration(t.Context(), b.worker, uuid.New(), integration)
 	require.ErrorIs(t, err, runlog.ErrNotFound)

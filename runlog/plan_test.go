@@ -265,7 +265,7 @@ func TestPlanOnce(t *testing.T) {
 	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned (late)"}, b.plan(b.claim("2026-11", nil), integrations.ExportSettings{}, 500))
 }
 
-// A retry goes on with the chunks of its parent: what may be at the vendor is
+// A retry takes over the chunks of its parent: what may be at the vendor is
 // marked so, and chunk numbers have no gaps.
 func TestPlanRetry(t *testing.T) {
 	t.Parallel()
@@ -392,7 +392,7 @@ func TestClaimOverlap(t *testing.T) {
 
 // An export asks for what was found since the one before it began, and so does
 // its retry.
-func TestFaultsSince(t *testing.T) {
+func TestLateErrorsSince(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	since := func(of, want exports.Export) {

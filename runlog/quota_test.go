@@ -152,8 +152,8 @@ func TestUsageRights(t *testing.T) {
 	require.ErrorContains(t, err, "requests_count_up")
 }
 
-// Of several workers one at a time holds the lease of an integration with a
-// limit of concurrency, and all hold about as many.
+// One worker at a time holds the lease of an integration with a concurrency limit, and
+// all workers hold about as many leases.
 func TestQueueLeases(t *testing.T) {
 	b := newBase(t)
 	set := func(organization, integration uuid.UUID, l integrations.RequestLimits) {

@@ -312,7 +312,7 @@ func TestForeignIntegration(t *testing.T) {
 	require.Equal(t, classify.Configuration, b.rows[0].ErrorKind)
 }
 
-func TestPermanentFaultsOfOurs(t *testing.T) {
+func TestErrorsOfOurOwnArePermanent(t *testing.T) {
 	cases := map[string]struct {
 		change func(*bench, *activities.Invocation)
 		kind   classify.Kind
@@ -595,7 +595,7 @@ func TestInvalidInvocation(t *testing.T) {
 	}
 }
 
-// Hostile texts do not change what an answer means (faults 32 to 34).
+// Hostile texts do not change what an answer means.
 func TestHostileAnswers(t *testing.T) {
 	canary := sandbox.DemoXledgerToken
 	cases := map[string]struct {

@@ -322,7 +322,7 @@ func TestThrottledProbe(t *testing.T) {
 	require.Zero(t, last.NextProbeAt)
 }
 
-// While it is paused nobody is asked; when it is resumed, the monitor is told.
+// While it is paused nobody is asked; when it is resumed, the monitor gets a signal.
 func TestMonthOfAPausedIntegration(t *testing.T) {
 	m := newMonth(t)
 	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
@@ -350,7 +350,7 @@ func TestMonthOfRefusedCredentials(t *testing.T) {
 
 // A vendor that says no to every probe is there: it is asked as one that fails,
 // and refused credentials after that are news.
-func TestMonthOfProbesThatAreToldNo(t *testing.T) {
+func TestMonthOfProbesThatAreRefused(t *testing.T) {
 	m := newMonth(t)
 	m.sandbox.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no"}]}`})
 	m.run(t, days30, m.seen(20*24*time.Hour, classify.Unauthorized, 1))
@@ -358,7 +358,7 @@ func TestMonthOfProbesThatAreToldNo(t *testing.T) {
 	m.gaps(t, 30*time.Minute)
 	require.Equal(t, []string{"unknown>degraded business", "degraded>degraded unauthorized", "degraded>degraded business"}, m.changes)
 	require.Greater(t, m.lasts[0], time.Hour)
-	require.Less(t, m.lasts[0], 3*time.Hour, "it is told that this lasts")
+	require.Less(t, m.lasts[0], 3*time.Hour, "people are notified that this lasts")
 }
 
 // Others reach the host all the time: the integration's own credentials are

@@ -115,7 +115,7 @@ func entries(c *checker) {
 	if body, err := x.ExportBody(w.form(), long); err == nil && len(body) > adapters.MaxRequest {
 		c.errorf("ExportBody makes a body of %d bytes; at most %d are sent", len(body), adapters.MaxRequest)
 	}
-	c.faulty(w)
+	c.unsendable(w)
 }
 
 // soughtFits checks that a plan asks for what its request makes.
@@ -139,9 +139,9 @@ func (c *checker) soughtFits(p adapters.Description, list []adapters.Entry) {
 	}
 }
 
-// faulty checks that entries which cannot be sent are refused, in words that do not
+// unsendable checks that entries which cannot be sent are refused, in words that do not
 // repeat them.
-func (c *checker) faulty(w *world) {
+func (c *checker) unsendable(w *world) {
 	const marker = "zq7-marker"
 	for what, spoil := range map[string]func(*adapters.Entry){
 		"a key":                func(e *adapters.Entry) { e.Key = marker + "'); --" },

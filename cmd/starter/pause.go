@@ -16,7 +16,7 @@ import (
 )
 
 // pauseNotePrefix marks the note of a schedule that was paused with its
-// integration, which tells it from one that somebody paused by itself.
+// integration, which distinguishes it from one that somebody paused by itself.
 const pauseNotePrefix = "integration paused: "
 
 // pauseNote is the note of a schedule whose integration is paused.

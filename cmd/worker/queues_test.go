@@ -113,11 +113,11 @@ func TestLeaseIsGivenBackOnceAttemptsHaveEnded(t *testing.T) {
 	f.update(t.Context())
 	require.True(t, first.stopped)
 	require.Equal(t, []uuid.UUID{id}, f.given)
-	require.Equal(t, role{}, f.last().role, "it goes on with workflows")
+	require.Equal(t, role{}, f.last().role, "it still runs workflows")
 }
 
-// Without PostgreSQL a worker goes on with what it holds for as long as nobody
-// else may, and with everything else for ever.
+// Without PostgreSQL a worker keeps the leases that it holds until another worker may
+// take them, and everything else for ever.
 func TestLeaseThatCannotBeRenewed(t *testing.T) {
 	leased, shared := uuid.New(), uuid.New()
 	f := newFleet()

@@ -222,10 +222,10 @@ func steadily(ctx context.Context, apart time.Duration, n int, f func(context.Co
 		})
 	}
 	wg.Wait()
-	used, all, fault := processors()
+	used, all, unread := processors()
 	t.busy = 100 * float64(used-usedBefore) / float64(max(all-allBefore, 1))
 	slices.Sort(t.took)
-	return t, errors.Join(err, fault)
+	return t, errors.Join(err, unread)
 }
 
 // processors is the time that all processors together have worked, and all of

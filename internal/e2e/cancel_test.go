@@ -49,18 +49,18 @@ func TestCancelBetweenAttempts(t *testing.T) {
 	in := newTenant(t, patient).ping("xledger-main")
 	script(in, sandbox.Rule{Times: 1, Status: 503}, sandbox.Rule{Status: 502})
 	run := begin(t, in)
-	told := make(chan workflows.Outcome, 1)
+	heard := make(chan workflows.Outcome, 1)
 	go func() {
 		out, err := engine.Execute(t.Context(), temporal, in) // as starter call does
 		if err != nil {
 			out.Failure = &workflows.Failure{Message: err.Error()}
 		}
-		told <- out
+		heard <- out
 	}()
 	due := waiting(t, run.GetID(), 3).GetNextAttemptScheduleTime().AsTime()
 	cancel(t, run)
 	out := finish(t, in)
-	require.Equal(t, out, <-told)
+	require.Equal(t, out, <-heard)
 	require.Equal(t, 2, out.TotalAttempts)
 	require.Equal(t, workflows.Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, HTTPStatus: out.Failure.HTTPStatus,
 		AdapterName: "xledger", Attempt: 2, Message: "cancelled by the caller"}, *out.Failure)

@@ -33,8 +33,8 @@ func TestEntriesImport(t *testing.T) {
 	require.Contains(t, words, `entry "1" already exists with other contents`)
 	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 2, code)
-	for _, fault := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: duplicate entry_id "1" (first on line 2)`} {
-		require.Contains(t, words, fault)
+	for _, wrong := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: duplicate entry_id "1" (first on line 2)`} {
+		require.Contains(t, words, wrong)
 	}
 	for _, period := range []string{"", "2026-13", "oktober"} {
 		_, words, code = starter(t, "", "sync", "--org", org, "--integration", "x", "--period", period)

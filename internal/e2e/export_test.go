@@ -408,7 +408,7 @@ func TestExportLookUpFails(t *testing.T) {
 }
 
 // A run that was terminated leaves its row pending; the next one, under any
-// workflow ID, goes on with it.
+// workflow ID, resumes it.
 func TestExportTakenOver(t *testing.T) {
 	w := startWorker(t)
 	b := newBook(t)

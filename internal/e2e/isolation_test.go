@@ -65,7 +65,7 @@ func TestIsolation(t *testing.T) {
 	unharmed(under)
 
 	behind := hang(hasty, queued)
-	require.Eventually(t, func() bool { return strings.Contains(w.Output(), "the breaker of an integration changed") }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(w.Output(), "the circuit breaker of an integration changed") }, 30*time.Second, 50*time.Millisecond)
 	require.Contains(t, w.Output(), hasty.integrations["x0"].ID.String())
 	unharmed(append(under, behind...))
 	requests := 0

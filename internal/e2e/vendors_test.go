@@ -38,7 +38,7 @@ func TestExportToEveryVendor(t *testing.T) {
 			require.Equal(t, []int{4*v.chunk + 6, 4 * v.chunk, 6, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 			b.requireOnce(t, 4*v.chunk)
 			require.Equal(t, 5, e.Chunks)
-			require.Less(t, e.Attempts, e.Chunks+4+1+4*8, "four faults, one question for late faults, and halving to find two vouchers among %d", v.chunk/2)
+			require.Less(t, e.Attempts, e.Chunks+4+1+4*8, "four faults, one question for late errors, and halving to find two vouchers among %d", v.chunk/2)
 
 			out, words, code := starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
 			require.Zero(t, code, "%s%s", words, out)
@@ -53,7 +53,7 @@ func TestExportToEveryVendor(t *testing.T) {
 
 // What Xledger accepts and finds errors in later is recorded against its entries
 // before the run closes; it stays exported, for it is there.
-func TestExportLateFaults(t *testing.T) {
+func TestExportLateErrors(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
@@ -68,9 +68,9 @@ func TestExportLateFaults(t *testing.T) {
 	b.requireOnce(t, 10)
 }
 
-// A run that ends before it could ask for late faults leaves that to its retry,
+// A run that ends before it could ask for late errors leaves that to its retry,
 // also to one that has nothing to send.
-func TestLateFaultsOfARetry(t *testing.T) {
+func TestLateErrorsOfARetry(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")

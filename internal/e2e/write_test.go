@@ -99,13 +99,13 @@ func TestEightCallsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	outcomes := make([]workflows.Outcome, 8)
-	faults := make([]error, len(outcomes))
+	errs := make([]error, len(outcomes))
 	var all sync.WaitGroup
 	for i := range outcomes {
-		all.Go(func() { outcomes[i], faults[i] = engine.Execute(ctx, temporal, in) })
+		all.Go(func() { outcomes[i], errs[i] = engine.Execute(ctx, temporal, in) })
 	}
 	all.Wait()
-	require.NoError(t, errors.Join(faults...))
+	require.NoError(t, errors.Join(errs...))
 	for _, out := range outcomes {
 		require.True(t, out.OK)
 		require.Equal(t, outcomes[0], out)

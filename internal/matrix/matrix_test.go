@@ -153,7 +153,7 @@ func (c *clock) follow(env *testsuite.TestWorkflowEnvironment) {
 	}
 }
 
-// timed tells each transaction what time it is.
+// timed sets the time of each transaction.
 type timed struct {
 	runlog.Beginner
 	now func() time.Time
@@ -336,7 +336,7 @@ func (x *trial) make() (o outcome) {
 		}
 		fmt.Println(len(x.vendor.Effects()), x.clock.now(), x.vendor.NextDue())
 	}
-	o.fault = strings.Join(append(x.failed, x.monitor.faults...), "\n    ")
+	o.fault = strings.Join(append(x.failed, x.monitor.violations...), "\n    ")
 	return o
 }
 

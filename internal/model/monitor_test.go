@@ -22,7 +22,7 @@ type request struct {
 	proves           proof     // its answer; "" while there is none, or nobody heard it
 	answered         time.Time
 	recorded         bool // what its answer proves is in the database
-	told             bool // it asked, and an answer was heard that can be believed
+	believed         bool // it asked, and got an answer that can be believed
 }
 
 // closedAt is when a request can take effect no more, as far as its sender can
@@ -93,7 +93,7 @@ func (w *world) checkSend(key string, before, r *request) {
 		return
 	}
 	for _, ask := range w.asked[key] {
-		if ask.told && !ask.At.Before(closed) && ask.Seq > before.Seq {
+		if ask.believed && !ask.At.Before(closed) && ask.Seq > before.Seq {
 			return
 		}
 	}
@@ -108,7 +108,7 @@ func (w *world) answered(e sandbox.LogEntry) {
 	if r == nil || !r.task.heard() {
 		return
 	}
-	r.told = len(e.LookupKeys) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].Lookup != "" || r.fault.rules[0].Stale)
+	r.believed = len(e.LookupKeys) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].Lookup != "" || r.fault.rules[0].Stale)
 	r.answered, r.proves = w.clock.Now(), honest(e)
 	if r.fault == nil || len(e.Keys) == 0 {
 		return
@@ -223,7 +223,7 @@ func last[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
 // story is what was sent and asked of a key of late.
 func (w *world) story(key string) string {
 	var lines []string
-	tell := func(what string, r *request) {
+	add := func(what string, r *request) {
 		name := "no fault"
 		if r.fault != nil {
 			name = r.fault.name
@@ -231,10 +231,10 @@ func (w *world) story(key string) string {
 		lines = append(lines, fmt.Sprintf("%d %s at %s by %s (%s), proves %q to it at %s, recorded %v", r.Seq, what, clockOf(r.At), r.task.run, name, r.proves, clockOf(r.answered), r.recorded))
 	}
 	for _, r := range last(w.sends[key], 6) {
-		tell("sent", r)
+		add("sent", r)
 	}
 	for _, r := range last(w.asked[key], 6) {
-		tell("asked", r)
+		add("asked", r)
 	}
 	return strings.Join(lines, "; ")
 }

@@ -369,7 +369,7 @@ func (r *run) called(result activities.CallResult, err error) {
 
 func (r *run) remember() { r.history = append(r.history, r.state.copy()) }
 
-// reclaim has a run claim its export anew.
+// reclaim has a run claim its export again.
 func (r *run) reclaim() {
 	if r.claims++; r.claims > 10 {
 		r.over = true

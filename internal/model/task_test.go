@@ -77,9 +77,9 @@ const (
 	smooth = ""
 	hold   = "is held"
 	lost   = "is lost with its worker"
-	fails  = "finds that the database fails"                    // the transaction is not begun, or rolled back
-	unsaid = "is not told that its transaction was committed"   // and goes on
-	silent = "is lost after its transaction, before it is told" // with its worker
+	fails  = "finds that the database fails"                         // the transaction is not begun, or rolled back
+	unsaid = "does not learn that its transaction was committed"     // and is not lost
+	silent = "is lost after its transaction, before it learns of it" // with its worker
 )
 
 func drawTrouble(t *rapid.T) trouble {
@@ -332,7 +332,7 @@ func (t *task) called() (activities.CallResult, error) {
 	return r, err
 }
 
-// informer tells a task's activity what Temporal would.
+// informer gives a task's activity the information that Temporal would.
 type informer struct {
 	interceptor.WorkerInterceptorBase
 	task *task

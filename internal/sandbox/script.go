@@ -123,7 +123,7 @@ func (m Match) fits(e *LogEntry, said []byte) bool {
 		len(e.Keys) >= m.Keys
 }
 
-// Script adds rules and returns the number of the first one, as [Entry.Rule]
+// Script adds rules and returns the number of the first one, as [LogEntry.Rule]
 // has it; the others follow.
 func (s *Sandbox) Script(rules ...Rule) (first int) {
 	s.lock()

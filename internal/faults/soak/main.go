@@ -54,7 +54,7 @@ func main() {
 	os.Exit(program(ctx, os.Getenv, os.Stdout, os.Stderr))
 }
 
-// config is what a soak can be told.
+// config is what can be chosen for a soak.
 type config struct {
 	seed   uint64
 	length time.Duration // of the faults; settling and checking come on top

@@ -66,7 +66,7 @@ type unknown struct {
 }
 
 // look does what people do with vouchers whose outcome only the vendor's books
-// tell: they look there, and say so. Only a voucher that was posted needs it.
+// show: they look there, and resolve them. Only a voucher that was posted needs it.
 func (s *soak) look(ctx context.Context) error {
 	list, err := rowsOf[unknown](ctx, s, `SELECT integration_id, export_id, entry_id, vendor_key FROM ledgerline.export_entries WHERE state = 'unknown'`)
 	if err != nil {
