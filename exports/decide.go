@@ -61,13 +61,11 @@ type Result struct {
 // conditions is how far a run is in finding the vouchers that its vendor refuses, and
 // what it may do about size.
 type conditions struct {
-	cautious bool // it tries vouchers alone before it halves or rejects
 	accepted bool // the vendor has something of this run
 	trusted  bool // that, or enough others were tried: what is refused is to blame
 	pings    bool // a refused token looks like a refused voucher
 	spent    bool // finding refused vouchers has cost as many requests as it may
 
-	shrinks    bool // it makes chunks smaller that are too much for the vendor
 	sizeProved bool // the present size was accepted, or none was reduced: no answer is a reason to reduce it
 	floor      int  // no answer is no reason to go below so many entries
 }
@@ -158,9 +156,6 @@ func decide(s Result) decision {
 // A vendor that is away gives no answer to a small request either. So where nothing of
 // the present size was accepted, only each third of several tries makes a chunk smaller.
 func (s Result) size(tries int) (large, away bool) {
-	if !s.run.shrinks {
-		return false, false
-	}
 	tooLong := s.Unanswered && s.Vouchers != 1 && s.Entries > s.run.floor && (s.run.sizeProved || tries%3 == 0)
 	return s.Kind == classify.PayloadTooLarge || tooLong, s.Unanswered && !s.run.sizeProved && !tooLong
 }
@@ -196,8 +191,6 @@ func (s Result) refused(item Item) decision {
 	trusted := s.run.trusted || s.Accepted
 	unread := item.Code == classify.RequestDocument && !s.run.accepted && !s.Accepted // its vouchers are not to blame yet
 	switch {
-	case !s.run.cautious:
-		return decision{action: halve, item: item}
 	case s.run.spent && (!trusted || s.Vouchers != 1), unread && trusted:
 		return decision{action: leave, item: item}
 	case s.Vouchers == 1 && (!trusted || s.run.pings):
@@ -211,7 +204,7 @@ func (s Result) refused(item Item) decision {
 // tooMuch is what follows where a chunk was too much, and nothing of it is at the vendor.
 func (s Result) tooMuch(item Item) decision {
 	switch {
-	case s.Vouchers == 1 && s.run.cautious && !s.run.trusted && !s.Accepted && !s.run.spent:
+	case s.Vouchers == 1 && !s.run.trusted && !s.Accepted && !s.run.spent:
 		return decision{action: suspect, item: item}
 	case s.Vouchers == 1:
 		return decision{action: leave, item: item}

@@ -13,10 +13,10 @@ type Plan struct {
 
 	Verify        bool `json:"verify,omitempty"`        // the contract with the vendor has to be checked first
 	Size          int  `json:"size,omitempty"`          // most entries in a chunk
-	Full          int  `json:"full,omitempty"`          // most entries in a chunk by the file and the vendor; 0 in old plans, whose chunks stay as they are
+	Full          int  `json:"full,omitempty"`          // most entries in a chunk by the file and the vendor
 	Ping          bool `json:"ping,omitempty"`          // a refused token looks like a refused voucher
 	Isolate       int  `json:"isolate,omitempty"`       // requests that finding refused vouchers may cost
-	EqualRefusals int  `json:"equalRefusals,omitempty"` // so many vouchers refused for one reason end a run that has had nothing accepted; 0 in old plans
+	EqualRefusals int  `json:"equalRefusals,omitempty"` // so many vouchers refused for one reason end a run that has had nothing accepted
 }
 
 // Step is what an invocation of an export does.

@@ -95,7 +95,7 @@ func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration)
 	case len(p.Held)+len(p.Suspects) > 0: // nothing was accepted
 		p.queueDraw()
 		return p.Take(now)
-	case !p.Plan.LateErrors && p.Plan.Full > 0:
+	case !p.Plan.LateErrors:
 		return Item{}, false, 0 // what was left to be made is left as it is
 	}
 	return Item{Step: LateErrorsStep}, true, 0
@@ -104,7 +104,7 @@ func (p *Progress) Take(now time.Time) (item Item, ok bool, sleep time.Duration)
 // holdsEnough reports whether so many chunks are refused or wait, and none was accepted,
 // that the planned ones wait too.
 func (p Progress) holdsEnough() bool {
-	return p.Plan.EqualRefusals > 0 && !p.Accepted && !p.Trusted && len(p.Held)+len(p.Aside) >= 64
+	return !p.Accepted && !p.Trusted && len(p.Held)+len(p.Aside) >= 64
 }
 
 // firstAside is the place of the item that is due first; -1 if there is none.
@@ -146,11 +146,9 @@ func (p *Progress) Follow(s Result, now time.Time, base time.Duration) FollowUp 
 
 // conditions is what [decide] needs to know of the run.
 func (p Progress) conditions() conditions {
-	cautious := p.Plan.EqualRefusals > 0
 	return conditions{
-		cautious: cautious, trusted: p.Trusted, accepted: p.Accepted, pings: p.Plan.Ping,
-		spent:   cautious && p.Export.Isolating >= p.Plan.Isolate,
-		shrinks: p.Plan.Full > 0, sizeProved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
+		accepted: p.Accepted, trusted: p.Trusted, pings: p.Plan.Ping, spent: p.Export.Isolating >= p.Plan.Isolate,
+		sizeProved: p.Size == 0 || p.Fits, floor: p.Plan.Full / 16,
 	}
 }
 
@@ -180,7 +178,7 @@ func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration
 			break
 		}
 		f.Split = p.Split(d.item)
-		f.Split.Keep = p.Plan.EqualRefusals > 0 && s.Vouchers != 1
+		f.Split.Keep = s.Vouchers != 1
 	case hold:
 		held := Item{Chunk: d.item.Chunk, Code: d.item.Code}
 		if len(p.Held) == 0 {
@@ -256,7 +254,7 @@ func (p *Progress) count(s Result) {
 	case s.Accepted:
 		p.queueRejections()
 	}
-	if s.run.shrinks && s.Item.Step == SendStep && s.OK {
+	if s.Item.Step == SendStep && s.OK {
 		p.noteSize(s)
 	}
 }
