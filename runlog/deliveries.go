@@ -2,7 +2,6 @@ package runlog
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,18 +26,10 @@ func ListOrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UU
 
 // ListDeliveriesToStart returns deliveries of an organization that Temporal does
 // not have yet, at most 100.
-func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) (keys []notify.DeliveryKey, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
-			WHERE organization_id = $1 AND state = 'pending' AND started_at IS NULL ORDER BY notification_id, channel LIMIT 100`, organization)
-		if err != nil {
-			return err
-		}
-		keys, err = pgx.CollectRows(rows, pgx.RowToStructByPos[notify.DeliveryKey])
-		return err
-	})
-	return keys, err
+func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) ([]notify.DeliveryKey, error) {
+	return queryInOrganization[notify.DeliveryKey](ctx, db, organization, `
+		SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
+		WHERE organization_id = $1 AND state = 'pending' AND started_at IS NULL ORDER BY notification_id, channel LIMIT 100`, organization)
 }
 
 // MarkDeliveryStarted records that Temporal has a delivery's workflow.
@@ -82,25 +73,18 @@ type loadedDelivery struct {
 func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Delivery, err error) {
 	var loaded loadedDelivery
 	err = InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
+		loaded, err = queryRow[loadedDelivery](ctx, tx, `
 			SELECT notification.cause, coalesce(notification.integration_id, '00000000-0000-0000-0000-000000000000') AS integration_id,
 			    notification.facts, notification.occurred_at, coalesce(integration.name, '') AS integration, coalesce(integration.adapter, '') AS adapter,
 			    channel.kind, channel.settings::text, channel.causes, channel.disabled_at, channel.removed_at IS NOT NULL AS removed, delivery.state
-			FROM ledgerline.notification_deliveries delivery
-			JOIN ledgerline.notifications notification USING (organization_id, notification_id)
-			JOIN ledgerline.notification_channels channel ON channel.organization_id = delivery.organization_id AND channel.name = delivery.channel
-			LEFT JOIN ledgerline.integrations integration
+			FROM ledgerline.notification_deliveries AS delivery
+			JOIN ledgerline.notifications AS notification USING (organization_id, notification_id)
+			JOIN ledgerline.notification_channels AS channel ON channel.organization_id = delivery.organization_id AND channel.name = delivery.channel
+			LEFT JOIN ledgerline.integrations AS integration
 			    ON integration.organization_id = notification.organization_id AND integration.integration_id = notification.integration_id
 			WHERE delivery.organization_id = $1 AND delivery.notification_id = $2 AND delivery.channel = $3`, k.OrganizationID, k.NotificationID, k.Channel)
-		if err != nil {
-			return err
-		}
-		loaded, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[loadedDelivery])
 		return err
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return d, ErrNotFound
-	}
 	if err != nil {
 		return d, err
 	}
@@ -158,24 +142,16 @@ type NotificationRecord struct {
 // ListNotifications returns the newest notifications of an organization that were queued
 // since a time, oldest first, at most [MaxPage] rows: one for each channel. A
 // notification ID selects its rows alone.
-func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) (list []NotificationRecord, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT * FROM (
-			    SELECT notification_id, cause, coalesce(name, '') AS integration, occurred_at, queued_at, suppressed, other_integrations, facts, coalesce(channel, '') AS channel,
-			        coalesce(state, '') AS state, coalesce(attempts, 0) AS attempts, coalesce(delivery.error_kind, '') AS error_kind,
-			        coalesce(status_code, 0) AS status, delivered_at
-			    FROM ledgerline.notifications notification
-			    LEFT JOIN ledgerline.notification_deliveries delivery USING (organization_id, notification_id)
-			    LEFT JOIN ledgerline.integrations USING (organization_id, integration_id)
-			    WHERE organization_id = $1 AND queued_at >= $2 AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR notification_id = $3)
-			    ORDER BY queued_at DESC, notification_id, channel LIMIT $4) newest
-			ORDER BY queued_at, notification_id, channel`, organization, since, id, MaxPage)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[NotificationRecord])
-		return err
-	})
-	return list, err
+func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) ([]NotificationRecord, error) {
+	return queryInOrganization[NotificationRecord](ctx, db, organization, `
+		SELECT * FROM (
+		    SELECT notification_id, cause, coalesce(name, '') AS integration, occurred_at, queued_at, suppressed, other_integrations, facts, coalesce(channel, '') AS channel,
+		        coalesce(state, '') AS state, coalesce(attempts, 0) AS attempts, coalesce(delivery.error_kind, '') AS error_kind,
+		        coalesce(status_code, 0) AS status, delivered_at
+		    FROM ledgerline.notifications AS notification
+		    LEFT JOIN ledgerline.notification_deliveries AS delivery USING (organization_id, notification_id)
+		    LEFT JOIN ledgerline.integrations USING (organization_id, integration_id)
+		    WHERE organization_id = $1 AND queued_at >= $2 AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR notification_id = $3)
+		    ORDER BY queued_at DESC, notification_id, channel LIMIT $4) AS newest
+		ORDER BY queued_at, notification_id, channel`, organization, since, id, MaxPage)
 }

@@ -62,7 +62,7 @@ func hasRuns(e notify.Event) bool {
 
 // readRuns adds the integration's latest runs to an event. A complete one of
 // which the vendor took nothing says nothing of the vendor.
-func readRuns(ctx context.Context, tx pgx.Tx, e *notify.Event) error {
+func readRuns(ctx context.Context, tx pgx.Tx, e *notify.Event) (err error) {
 	if !hasRuns(*e) {
 		return nil
 	}
@@ -70,13 +70,9 @@ func readRuns(ctx context.Context, tx pgx.Tx, e *notify.Event) error {
 	if e.Kind == notify.HealthChanged {
 		return tx.QueryRow(ctx, `SELECT coalesce((SELECT status = 'failed' `+endedRuns+` ORDER BY started_at DESC LIMIT 1), false)`, arguments).Scan(&e.LatestRunFailed)
 	}
-	rows, err := tx.Query(ctx, `
+	e.Runs, err = queryRows[notify.Run](ctx, tx, `
 		SELECT export_id, period, status = 'failed' AS failed, coalesce(error_code, '') AS error_kind `+endedRuns+`
 		  AND (status = 'failed' OR entries_exported > 0) ORDER BY started_at DESC LIMIT 2`, arguments)
-	if err != nil {
-		return err
-	}
-	e.Runs, err = pgx.CollectRows(rows, pgx.RowToStructByName[notify.Run])
 	return err
 }
 

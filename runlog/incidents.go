@@ -122,9 +122,9 @@ func FlushSuppressed(ctx context.Context, db Beginner, organization uuid.UUID) e
 // found out.
 func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
 	err = tx.QueryRow(ctx, `
-		SELECT integration.integration_id FROM ledgerline.notification_windows hour
-		JOIN ledgerline.notifications last ON last.organization_id = hour.organization_id AND last.notification_id = hour.notification_id
-		JOIN ledgerline.integrations integration
+		SELECT integration.integration_id FROM ledgerline.notification_windows AS hour
+		JOIN ledgerline.notifications AS last ON last.organization_id = hour.organization_id AND last.notification_id = hour.notification_id
+		JOIN ledgerline.integrations AS integration
 		    ON integration.organization_id = hour.organization_id AND integration.name = ANY (last.other_integrations) AND integration.removed_at IS NULL
 		WHERE hour.organization_id = $1 AND hour.cause = $2 AND last.suppressed > 0
 		  AND hour.opened_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
@@ -139,12 +139,21 @@ func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 	return id != uuid.Nil, err
 }
 
-// notNotified are the incidents of which a cause has not notified people yet, and
-// the column that says that it has.
-var notNotified = map[notify.Cause]struct{ condition, column string }{
-	notify.Failing:     {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = 'failing'", "opening_notification_id"},
-	notify.Credentials: {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = 'credentials'", "opening_notification_id"},
-	notify.Recovered:   {"closed_at IS NOT NULL AND opening_notification_id IS NOT NULL AND closing_notification_id IS NULL", "closing_notification_id"},
+// notNotified are, by the effect of @cause, the incidents of which it has not
+// notified people yet, and the column that says that it has.
+var notNotified = map[notify.Effect]struct{ condition, column string }{
+	notify.OpensIncident:   {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = @cause", "opening_notification_id"},
+	notify.ClosesIncidents: {"closed_at IS NOT NULL AND opening_notification_id IS NOT NULL AND closing_notification_id IS NULL", "closing_notification_id"},
+}
+
+// incidentToNotify is an incident of which people are to be notified.
+type incidentToNotify struct {
+	IncidentID    uuid.UUID
+	IntegrationID uuid.UUID
+	Name          string
+	ErrorKind     classify.Kind
+	OpenedAt      time.Time
+	OccurredAt    time.Time
 }
 
 // queueForIncidents queues one message for all incidents of which a cause has not
@@ -152,23 +161,13 @@ var notNotified = map[notify.Cause]struct{ condition, column string }{
 // one's. It returns false if there are none, or the hour is taken. Incidents that
 // another transaction is at are left to it, so nobody waits for them.
 func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
-	rows, err := tx.Query(ctx, `
+	due := notNotified[n.Cause.Effect()]
+	list, err := queryRows[incidentToNotify](ctx, tx, `
 		SELECT incident_id, integration_id, name, error_kind, opened_at, coalesce(closed_at, opened_at) AS occurred_at
-		FROM ledgerline.incidents incident JOIN ledgerline.integrations USING (organization_id, integration_id)
-		WHERE organization_id = @organization_id AND `+notNotified[n.Cause].condition+` AND removed_at IS NULL
+		FROM ledgerline.incidents AS incident JOIN ledgerline.integrations USING (organization_id, integration_id)
+		WHERE organization_id = @organization_id AND `+due.condition+` AND removed_at IS NULL
 		ORDER BY integration_id <> @integration_id, opened_at LIMIT @most FOR UPDATE OF incident SKIP LOCKED`,
-		pgx.StrictNamedArgs{"organization_id": n.OrganizationID, "integration_id": n.IntegrationID, "most": 1 + notify.MaxNames})
-	if err != nil {
-		return false, err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[struct {
-		IncidentID    uuid.UUID
-		IntegrationID uuid.UUID
-		Name          string
-		ErrorKind     classify.Kind
-		OpenedAt      time.Time
-		OccurredAt    time.Time
-	}])
+		pgx.NamedArgs{"organization_id": n.OrganizationID, "integration_id": n.IntegrationID, "cause": n.Cause, "most": 1 + notify.MaxNames})
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
@@ -191,6 +190,6 @@ func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (q
 	if err != nil || id == uuid.Nil {
 		return false, err
 	}
-	_, err = tx.Exec(ctx, `UPDATE ledgerline.incidents SET `+notNotified[n.Cause].column+` = $3 WHERE organization_id = $1 AND incident_id = ANY ($2)`, n.OrganizationID, ids, id)
+	_, err = tx.Exec(ctx, `UPDATE ledgerline.incidents SET `+due.column+` = $3 WHERE organization_id = $1 AND incident_id = ANY ($2)`, n.OrganizationID, ids, id)
 	return err == nil, err
 }

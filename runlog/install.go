@@ -78,13 +78,13 @@ BEGIN
     END IF;
     FOR r IN
         SELECT format('ALTER %s ledgerline.%I OWNER TO ledgerline_owner',
-            CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.relname)
-        FROM pg_class c WHERE c.relnamespace = 'ledgerline'::regnamespace AND c.relowner <> 'ledgerline_owner'::regrole
-          AND (c.relkind IN ('r', 'p', 'v', 'm')
-            OR c.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i')))
+            CASE relation.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relation.relname)
+        FROM pg_class AS relation WHERE relation.relnamespace = 'ledgerline'::regnamespace AND relation.relowner <> 'ledgerline_owner'::regrole
+          AND (relation.relkind IN ('r', 'p', 'v', 'm')
+            OR relation.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend AS dependency WHERE dependency.objid = relation.oid AND dependency.deptype IN ('a', 'i')))
         UNION ALL
-        SELECT format('ALTER ROUTINE ledgerline.%I(%s) OWNER TO ledgerline_owner', p.proname, pg_get_function_identity_arguments(p.oid))
-        FROM pg_proc p WHERE p.pronamespace = 'ledgerline'::regnamespace AND p.proowner <> 'ledgerline_owner'::regrole
+        SELECT format('ALTER ROUTINE ledgerline.%I(%s) OWNER TO ledgerline_owner', routine.proname, pg_get_function_identity_arguments(routine.oid))
+        FROM pg_proc AS routine WHERE routine.pronamespace = 'ledgerline'::regnamespace AND routine.proowner <> 'ledgerline_owner'::regrole
         UNION ALL
         SELECT 'ALTER SCHEMA ledgerline OWNER TO ledgerline_owner'
         FROM pg_namespace WHERE nspname = 'ledgerline' AND nspowner <> 'ledgerline_owner'::regrole

@@ -45,7 +45,7 @@ func TestInvisibleInSource(t *testing.T) {
 
 	// PostgreSQL and Go agree on every character, but for those that PostgreSQL cannot store.
 	var hits []int32
-	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT array_agg(c) FROM generate_series(1, 65535) c WHERE c NOT BETWEEN 55296 AND 57343 AND chr(c) ~ $1`, plain.Class()).Scan(&hits))
+	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT array_agg(code) FROM generate_series(1, 65535) AS code WHERE code NOT BETWEEN 55296 AND 57343 AND chr(code) ~ $1`, plain.Class()).Scan(&hits))
 	refusedHere := make(map[int32]bool)
 	for _, c := range hits {
 		refusedHere[c] = true

@@ -23,7 +23,7 @@ const insertNotification = `
 INSERT INTO ledgerline.notifications (organization_id, notification_id, cause, integration_id, facts, occurred_at)
 SELECT @organization_id, @notification_id, @cause, @integration_id, @facts::jsonb || coalesce((
     SELECT jsonb_build_object('earlier', jsonb_build_object('count', suppressed, 'integrations', other_integrations))
-    FROM (SELECT suppressed, other_integrations FROM ledgerline.notifications WHERE organization_id = @organization_id AND cause = @cause ORDER BY queued_at DESC LIMIT 1) last
+    FROM (SELECT suppressed, other_integrations FROM ledgerline.notifications WHERE organization_id = @organization_id AND cause = @cause ORDER BY queued_at DESC LIMIT 1) AS last
     WHERE suppressed > 0), '{}'), @occurred_at`
 
 // insertDeliveries makes the outbox rows. A test goes to every channel, or to
@@ -78,12 +78,12 @@ func queueOrSuppress(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 // was, and names its integration there.
 func suppress(ctx context.Context, tx pgx.Tx, n notify.Notification) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE ledgerline.notifications last SET suppressed = last.suppressed + 1,
+		UPDATE ledgerline.notifications AS last SET suppressed = last.suppressed + 1,
 		    other_integrations = CASE
 		        WHEN integration.name IS NULL OR integration.name = ANY (last.other_integrations) OR cardinality(last.other_integrations) >= $4
 		        THEN last.other_integrations ELSE last.other_integrations || integration.name END
-		FROM ledgerline.notification_windows hour
-		LEFT JOIN ledgerline.integrations integration ON integration.organization_id = $1 AND integration.integration_id = $3
+		FROM ledgerline.notification_windows AS hour
+		LEFT JOIN ledgerline.integrations AS integration ON integration.organization_id = $1 AND integration.integration_id = $3
 		WHERE hour.organization_id = $1 AND hour.cause = $2 AND last.organization_id = $1 AND last.notification_id = hour.notification_id`,
 		n.OrganizationID, n.Cause, n.IntegrationID, notify.MaxNames)
 	return err

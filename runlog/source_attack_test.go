@@ -43,8 +43,8 @@ func quietly(statements ...string) string {
 // copyAll is the attack that brought 136 rows of three organizations.
 const copyAll = `FOR o IN SELECT * FROM ledgerline.organizations() LOOP
 	PERFORM set_config('app.organization_id', o::text, true);
-	INSERT INTO books.stolen SELECT 'integration', i::text FROM ledgerline.integrations i;
-	INSERT INTO books.stolen SELECT 'entry', x::text FROM ledgerline.export_entries x;
+	INSERT INTO books.stolen SELECT 'integration', integration::text FROM ledgerline.integrations AS integration;
+	INSERT INTO books.stolen SELECT 'entry', entry::text FROM ledgerline.export_entries AS entry;
 END LOOP`
 
 // readOnlyCopy tries each organization that it knows of, and steals by an error's text,
@@ -52,7 +52,7 @@ END LOOP`
 const readOnlyCopy = `FOR o IN SELECT id FROM books.known LOOP
 	PERFORM set_config('app.organization_id', o::text, false);
 	PERFORM 1 FROM ledgerline.integrations;
-	RAISE 'STOLEN: %', (SELECT string_agg(i::text, ',') FROM ledgerline.integrations i);
+	RAISE 'STOLEN: %', (SELECT string_agg(integration::text, ',') FROM ledgerline.integrations AS integration);
 END LOOP`
 
 var attacks = map[string]hostile{

@@ -33,33 +33,17 @@ type ScheduledIntegration struct {
 }
 
 // ListScheduledIntegrations returns an organization's integrations that have a schedule.
-func ListScheduledIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) (list []ScheduledIntegration, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT integration_id, name, adapter, schedule, coalesce(schedule_since, updated_at) AS since FROM ledgerline.integrations
-			WHERE organization_id = $1 AND schedule IS NOT NULL AND removed_at IS NULL ORDER BY name`, organization)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[ScheduledIntegration])
-		return err
-	})
-	return list, err
+func ListScheduledIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]ScheduledIntegration, error) {
+	return queryInOrganization[ScheduledIntegration](ctx, db, organization, `
+		SELECT integration_id, name, adapter, schedule, coalesce(schedule_since, updated_at) AS since FROM ledgerline.integrations
+		WHERE organization_id = $1 AND schedule IS NOT NULL AND removed_at IS NULL ORDER BY name`, organization)
 }
 
 // ListTicks returns the recorded ticks of an organization in [from, to), by time.
-func ListTicks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) (list []Tick, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT integration_id, expected_at, period, result, coalesce(late_by, interval '0') AS late_by, export_id FROM ledgerline.schedule_ticks
-			WHERE organization_id = $1 AND expected_at >= $2 AND expected_at < $3 ORDER BY expected_at, integration_id`, organization, from, to)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[Tick])
-		return err
-	})
-	return list, err
+func ListTicks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) ([]Tick, error) {
+	return queryInOrganization[Tick](ctx, db, organization, `
+		SELECT integration_id, expected_at, period, result, coalesce(late_by, interval '0') AS late_by, export_id FROM ledgerline.schedule_ticks
+		WHERE organization_id = $1 AND expected_at >= $2 AND expected_at < $3 ORDER BY expected_at, integration_id`, organization, from, to)
 }
 
 // ListPendingExports returns an organization's exports that began before a time and

@@ -63,13 +63,13 @@ DECLARE
 BEGIN
     CASE jsonb_typeof(wanted)
     WHEN 'object' THEN
-        RETURN is_a = 'object' AND coalesce((SELECT bool_and(wanted ? m.key AND ledgerline.decodes_as(m.value, wanted -> m.key))
-            FROM jsonb_each(CASE is_a WHEN 'object' THEN value END) m), true);
+        RETURN is_a = 'object' AND coalesce((SELECT bool_and(wanted ? member.key AND ledgerline.decodes_as(member.value, wanted -> member.key))
+            FROM jsonb_each(CASE is_a WHEN 'object' THEN value END) AS member), true);
     WHEN 'array' THEN
         CASE wanted ->> 0
         WHEN 'each' THEN
-            RETURN is_a = 'array' AND coalesce((SELECT bool_and(ledgerline.decodes_as(e.value, wanted -> 1))
-                FROM jsonb_array_elements(CASE is_a WHEN 'array' THEN value END) e), true);
+            RETURN is_a = 'array' AND coalesce((SELECT bool_and(ledgerline.decodes_as(element.value, wanted -> 1))
+                FROM jsonb_array_elements(CASE is_a WHEN 'array' THEN value END) AS element), true);
         WHEN 'number' THEN
             RETURN CASE WHEN is_a = 'number' THEN value::numeric BETWEEN (wanted -> 1)::numeric AND (wanted -> 2)::numeric ELSE false END;
         ELSE
@@ -85,11 +85,11 @@ BEGIN
                 RETURN is_a = 'string' AND (value #>> '{}') ~ '^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$'
                     AND (value #>> '{}')::timestamptz IS NOT NULL;
             EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
-                RETURN false; -- 30 February
+                RETURN false; -- such as 30 February
             END;
         WHEN 'texts' THEN RETURN is_a = 'object' AND NOT value @? 'strict $.* ? (@.type() <> "string")';
         WHEN 'texts or null' THEN RETURN is_a = 'object' AND NOT value @? 'strict $.* ? (@.type() <> "string" && @.type() <> "null")';
-        WHEN 'counts' THEN RETURN is_a = 'object' AND NOT EXISTS (SELECT FROM jsonb_each(CASE is_a WHEN 'object' THEN value END) m WHERE m.value::text !~ '^-?\d{1,18}$');
+        WHEN 'counts' THEN RETURN is_a = 'object' AND NOT EXISTS (SELECT FROM jsonb_each(CASE is_a WHEN 'object' THEN value END) AS member WHERE member.value::text !~ '^-?\d{1,18}$');
         WHEN 'list' THEN RETURN is_a = 'array' AND NOT value @? 'strict $[*] ? (@.type() <> "string")';
         END CASE;
     END CASE;

@@ -96,11 +96,11 @@ BEGIN
         RAISE EXCEPTION 'drop_partitions: keep at least one month';
     END IF;
     FOR partition IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'ledgerline.integration_run_logs'::regclass
-          AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month'
+        SELECT child.relname FROM pg_inherits AS parent JOIN pg_class AS child ON child.oid = parent.inhrelid
+        WHERE parent.inhparent = 'ledgerline.integration_run_logs'::regclass
+          AND to_date(right(child.relname, 7), 'YYYY_MM') + interval '1 month'
               <= date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => keep_months)
-        ORDER BY c.relname
+        ORDER BY child.relname
     LOOP
         EXECUTE format('DROP TABLE ledgerline.%I', partition);
         RETURN NEXT partition;

@@ -170,9 +170,9 @@ CREATE INDEX export_entries_refused ON ledgerline.export_entries (organization_i
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.entries_are_of_an_export() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM (SELECT DISTINCT organization_id, integration_id, export_id FROM added) a
-               WHERE NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log e
-                   WHERE e.organization_id = a.organization_id AND e.integration_id = a.integration_id AND e.export_id = a.export_id)) THEN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT organization_id, integration_id, export_id FROM added) AS named
+               WHERE NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
+                   WHERE export.organization_id = named.organization_id AND export.integration_id = named.integration_id AND export.export_id = named.export_id)) THEN
         RAISE EXCEPTION 'entries of an export that is not there' USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'entry_of_an_export';
     END IF;
     RETURN NULL;
@@ -191,8 +191,8 @@ BEGIN
     IF OLD.open_until IS NOT NULL AND (NEW.open_until IS NULL OR NEW.open_until < OLD.open_until) THEN
         RAISE EXCEPTION 'open_until of entry % never decreases', OLD.entry_id USING ERRCODE = 'check_violation', CONSTRAINT = 'open_until_never_decreases';
     END IF;
-    IF NEW.export_id <> OLD.export_id AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log e
-            WHERE e.organization_id = NEW.organization_id AND e.integration_id = NEW.integration_id AND e.export_id = NEW.export_id) THEN
+    IF NEW.export_id <> OLD.export_id AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
+            WHERE export.organization_id = NEW.organization_id AND export.integration_id = NEW.integration_id AND export.export_id = NEW.export_id) THEN
         RAISE EXCEPTION 'entry % of an export that is not there', OLD.entry_id USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'entry_of_an_export';
     END IF;
     RETURN NEW;

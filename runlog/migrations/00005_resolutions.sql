@@ -32,23 +32,24 @@ DECLARE
     org uuid := ledgerline.current_organization();
     n   integer;
 BEGIN
-    IF EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log b WHERE b.organization_id = org AND b.export_id = export AND b.status = 'pending')
+    IF EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log WHERE organization_id = org AND export_id = export AND status = 'pending')
        AND NOT at_vendor THEN
         RAISE EXCEPTION 'export % is pending: its run may still send; wait until it has ended', export USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    IF NOT at_vendor AND EXISTS (SELECT FROM ledgerline.export_entries x WHERE x.organization_id = org AND x.export_id = export AND x.voucher_id = voucher
-            AND x.effect = 'open' AND NOT x.ended AND x.open_until > ledgerline.clock()) THEN
+    IF NOT at_vendor AND EXISTS (SELECT FROM ledgerline.export_entries AS entry WHERE entry.organization_id = org AND entry.export_id = export AND entry.voucher_id = voucher
+            AND entry.effect = 'open' AND NOT entry.ended AND entry.open_until > ledgerline.clock()) THEN
         RAISE EXCEPTION 'voucher % can still take effect', voucher USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    UPDATE ledgerline.export_entries x SET
+    UPDATE ledgerline.export_entries AS entry SET
         state = CASE WHEN at_vendor THEN 'exported' ELSE 'planned' END, effect = CASE WHEN at_vendor THEN 'done' ELSE 'none' END,
         settled_at = CASE WHEN at_vendor THEN now() END, ended = NOT at_vendor,
-        earlier_until = CASE WHEN x.ended THEN x.earlier_until ELSE greatest(x.earlier_until, x.late_until) END, reason = left('resolved by ' || who || ': ' || why, 500)
-        WHERE x.organization_id = org AND x.export_id = export AND x.voucher_id = voucher AND x.effect = 'open';
+        earlier_until = CASE WHEN entry.ended THEN entry.earlier_until ELSE greatest(entry.earlier_until, entry.late_until) END, reason = left('resolved by ' || who || ': ' || why, 500)
+        WHERE entry.organization_id = org AND entry.export_id = export AND entry.voucher_id = voucher AND entry.effect = 'open';
     GET DIAGNOSTICS n = ROW_COUNT;
     IF at_vendor THEN
-        UPDATE ledgerline.export_entries x SET partly_exported = true WHERE x.organization_id = org AND x.export_id = export AND x.effect = 'open'
-            AND x.sent_in IN (SELECT y.sent_in FROM ledgerline.export_entries y WHERE y.organization_id = org AND y.export_id = export AND y.voucher_id = voucher);
+        UPDATE ledgerline.export_entries AS entry SET partly_exported = true WHERE entry.organization_id = org AND entry.export_id = export AND entry.effect = 'open'
+            AND entry.sent_in IN (SELECT resolved.sent_in FROM ledgerline.export_entries AS resolved
+                WHERE resolved.organization_id = org AND resolved.export_id = export AND resolved.voucher_id = voucher);
     END IF;
     IF n > 0 THEN
         INSERT INTO ledgerline.export_resolutions (organization_id, export_id, voucher_id, at_vendor, entries, reason, actor)
@@ -75,57 +76,63 @@ DECLARE
     last  integer;
     n     integer;
 BEGIN
-    SELECT b.period_start INTO since FROM ledgerline.bufdir_export_audit_log b WHERE b.organization_id = org AND b.export_id = export
-        AND b.integration_id = integration AND b.trigger = 'adopt' AND b.status = 'pending';
+    SELECT period_start INTO since FROM ledgerline.bufdir_export_audit_log WHERE organization_id = org AND export_id = export
+        AND integration_id = integration AND trigger = 'adopt' AND status = 'pending';
     IF since IS NULL THEN
         RAISE EXCEPTION 'export % does not adopt', export USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    -- Chunk 0 is of what was never sent, and is planned again when its voucher grows.
-    UPDATE ledgerline.export_entries x SET state = 'exported', effect = 'done', settled_at = ledgerline.clock(), reason = NULL, chunk = greatest(x.chunk, 1), sent_to = found_at,
-        vendor_reference = coalesce(f.vendor_reference, x.vendor_reference)
-        FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, vendor_reference text, doubt text)
-        WHERE x.organization_id = org AND x.integration_id = integration AND x.entry_id = f.entry_id AND f.doubt IS NULL AND x.state <> 'exported';
+    -- Chunk 0 holds entries that were never sent. They are planned again when their voucher grows.
+    UPDATE ledgerline.export_entries AS entry SET state = 'exported', effect = 'done', settled_at = ledgerline.clock(), reason = NULL,
+        chunk = greatest(entry.chunk, 1), sent_to = found_at, vendor_reference = coalesce(given.vendor_reference, entry.vendor_reference)
+        FROM jsonb_to_recordset(at_vendor) AS given (entry_id text, vendor_reference text, doubt text)
+        WHERE entry.organization_id = org AND entry.integration_id = integration AND entry.entry_id = given.entry_id AND given.doubt IS NULL AND entry.state <> 'exported';
     GET DIAGNOSTICS adopted = ROW_COUNT;
-    IF adopted > 0 THEN -- what was sent with them is not nowhere either
-        UPDATE ledgerline.export_entries x SET partly_exported = true
-            FROM (SELECT DISTINCT y.export_id, y.chunk, y.sent_in FROM ledgerline.export_entries y JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text) USING (entry_id)
-                  WHERE y.organization_id = org AND y.integration_id = integration AND y.state = 'exported') s
-            WHERE x.organization_id = org AND x.export_id = s.export_id AND x.chunk = s.chunk AND x.sent_in = s.sent_in AND x.effect = 'open' AND NOT x.partly_exported;
+    IF adopted > 0 THEN -- the vendor has something of each sending that they were in
+        UPDATE ledgerline.export_entries AS entry SET partly_exported = true
+            FROM (SELECT DISTINCT exported.export_id, exported.chunk, exported.sent_in FROM ledgerline.export_entries AS exported
+                  JOIN jsonb_to_recordset(at_vendor) AS given (entry_id text) USING (entry_id)
+                  WHERE exported.organization_id = org AND exported.integration_id = integration AND exported.state = 'exported') AS sending
+            WHERE entry.organization_id = org AND entry.export_id = sending.export_id AND entry.chunk = sending.chunk AND entry.sent_in = sending.sent_in
+              AND entry.effect = 'open' AND NOT entry.partly_exported;
     END IF;
     INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, effect, settled_at,
             vendor_reference, entry_date, account, amount, currency, text, dimensions)
-        SELECT org, integration, f.entry_id, export, f.voucher_id, 1, left(encode(sha256(convert_to(integration::text || '/' || f.entry_id, 'UTF8')), 'hex'), 32),
-            f.entry_date < since, 'exported', 'done', ledgerline.clock(), f.vendor_reference, f.entry_date, f.account, f.amount, f.currency, f.text, f.dimensions
-        FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
+        SELECT org, integration, given.entry_id, export, given.voucher_id, 1, left(encode(sha256(convert_to(integration::text || '/' || given.entry_id, 'UTF8')), 'hex'), 32),
+            given.entry_date < since, 'exported', 'done', ledgerline.clock(), given.vendor_reference, given.entry_date,
+            given.account, given.amount, given.currency, given.text, given.dimensions
+        FROM jsonb_to_recordset(at_vendor) AS given (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
             text text, dimensions jsonb, doubt text)
-        WHERE f.doubt IS NULL ON CONFLICT (organization_id, integration_id, entry_id) DO NOTHING;
+        WHERE given.doubt IS NULL ON CONFLICT (organization_id, integration_id, entry_id) DO NOTHING;
     GET DIAGNOSTICS n = ROW_COUNT;
     adopted := adopted + n;
     IF adopted > 0 THEN
-        INSERT INTO ledgerline.vendor_controls AS c (organization_id, integration_id, place, vendor_keys, voucher_id, settled_at)
-            SELECT org, integration, found_at, (array_agg(x.vendor_key ORDER BY x.entry_id))[1:2], x.voucher_id, max(x.settled_at) FROM ledgerline.export_entries x
-            JOIN jsonb_to_recordset(at_vendor) AS f (entry_id text, doubt text) USING (entry_id)
-            WHERE x.organization_id = org AND x.integration_id = integration AND x.state = 'exported' AND f.doubt IS NULL
-            GROUP BY x.voucher_id ORDER BY x.voucher_id DESC LIMIT 1
+        INSERT INTO ledgerline.vendor_controls AS control (organization_id, integration_id, place, vendor_keys, voucher_id, settled_at)
+            SELECT org, integration, found_at, (array_agg(entry.vendor_key ORDER BY entry.entry_id))[1:2], entry.voucher_id, max(entry.settled_at)
+            FROM ledgerline.export_entries AS entry
+            JOIN jsonb_to_recordset(at_vendor) AS given (entry_id text, doubt text) USING (entry_id)
+            WHERE entry.organization_id = org AND entry.integration_id = integration AND entry.state = 'exported' AND given.doubt IS NULL
+            GROUP BY entry.voucher_id ORDER BY entry.voucher_id DESC LIMIT 1
             ON CONFLICT (organization_id, integration_id, place) DO UPDATE SET vendor_keys = excluded.vendor_keys, voucher_id = excluded.voucher_id, settled_at = excluded.settled_at
-            WHERE c.settled_at <= excluded.settled_at;
+            WHERE control.settled_at <= excluded.settled_at;
     END IF;
-    SELECT coalesce(max(x.chunk), 1) INTO last FROM ledgerline.export_entries x WHERE x.organization_id = org AND x.export_id = export;
+    SELECT coalesce(max(chunk), 1) INTO last FROM ledgerline.export_entries WHERE organization_id = org AND export_id = export;
     -- A chunk for each voucher, so that a retry can send it whole.
-    INSERT INTO ledgerline.export_entries AS x (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason, effect, sent_in,
+    INSERT INTO ledgerline.export_entries AS entry (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state, reason, effect, sent_in,
             sent_attempt, sent_to, open_until, ended, vendor_reference, entry_date, account, amount, currency, text, dimensions)
-        SELECT org, integration, f.entry_id, export, f.voucher_id,
-            coalesce((SELECT max(y.chunk) FROM ledgerline.export_entries y WHERE y.organization_id = org AND y.export_id = export AND y.voucher_id = f.voucher_id AND y.state = 'unknown'),
-                last + dense_rank() OVER (ORDER BY f.voucher_id)),
-            left(encode(sha256(convert_to(integration::text || '/' || f.entry_id, 'UTF8')), 'hex'), 32),
-            f.entry_date < since, 'unknown', left(f.doubt, 500), 'open', export, 1, found_at, ledgerline.clock(), true, f.vendor_reference, f.entry_date, f.account, f.amount, f.currency,
-            f.text, f.dimensions
-        FROM jsonb_to_recordset(at_vendor) AS f (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
+        SELECT org, integration, given.entry_id, export, given.voucher_id,
+            coalesce((SELECT max(earlier.chunk) FROM ledgerline.export_entries AS earlier
+                WHERE earlier.organization_id = org AND earlier.export_id = export AND earlier.voucher_id = given.voucher_id AND earlier.state = 'unknown'),
+                last + dense_rank() OVER (ORDER BY given.voucher_id)),
+            left(encode(sha256(convert_to(integration::text || '/' || given.entry_id, 'UTF8')), 'hex'), 32),
+            given.entry_date < since, 'unknown', left(given.doubt, 500), 'open', export, 1, found_at, ledgerline.clock(), true, given.vendor_reference,
+            given.entry_date, given.account, given.amount, given.currency, given.text, given.dimensions
+        FROM jsonb_to_recordset(at_vendor) AS given (entry_id text, voucher_id text, vendor_reference text, entry_date date, account text, amount numeric, currency text,
             text text, dimensions jsonb, doubt text)
-        WHERE f.doubt IS NOT NULL
+        WHERE given.doubt IS NOT NULL
         ON CONFLICT (organization_id, integration_id, entry_id) DO UPDATE SET export_id = excluded.export_id, chunk = excluded.chunk, state = 'unknown', reason = excluded.reason,
-            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, sent_to = excluded.sent_to, open_until = greatest(x.open_until, excluded.open_until), ended = true, partly_exported = false
-        WHERE x.state IN ('planned', 'rejected');
+            effect = 'open', sent_in = excluded.sent_in, sent_attempt = 1, sent_to = excluded.sent_to,
+            open_until = greatest(entry.open_until, excluded.open_until), ended = true, partly_exported = false
+        WHERE entry.state IN ('planned', 'rejected');
     GET DIAGNOSTICS doubtful = ROW_COUNT;
 END
 $$;

@@ -181,17 +181,19 @@ CREATE FUNCTION ledgerline.organizations_to_notify() RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT organization_id FROM ledgerline.notification_deliveries WHERE state = 'pending' AND started_at IS NULL
     UNION
-    SELECT i.organization_id FROM ledgerline.incidents i
-    JOIN ledgerline.integrations g ON g.organization_id = i.organization_id AND g.integration_id = i.integration_id AND g.removed_at IS NULL
-    LEFT JOIN ledgerline.notification_windows w ON w.organization_id = i.organization_id
-        AND w.cause = CASE WHEN i.closed_at IS NULL THEN i.cause ELSE 'recovered' END
-    WHERE (i.closed_at IS NULL AND i.opening_notification_id IS NULL OR i.closed_at IS NOT NULL AND i.opening_notification_id IS NOT NULL AND i.closing_notification_id IS NULL)
-      AND (w.opened_at IS NULL OR w.opened_at <= now() - interval '1 hour')
+    SELECT incident.organization_id FROM ledgerline.incidents AS incident
+    JOIN ledgerline.integrations AS integration
+        ON integration.organization_id = incident.organization_id AND integration.integration_id = incident.integration_id AND integration.removed_at IS NULL
+    LEFT JOIN ledgerline.notification_windows AS hour ON hour.organization_id = incident.organization_id
+        AND hour.cause = CASE WHEN incident.closed_at IS NULL THEN incident.cause ELSE 'recovered' END
+    WHERE (incident.closed_at IS NULL AND incident.opening_notification_id IS NULL
+        OR incident.closed_at IS NOT NULL AND incident.opening_notification_id IS NOT NULL AND incident.closing_notification_id IS NULL)
+      AND (hour.opened_at IS NULL OR hour.opened_at <= now() - interval '1 hour')
     UNION
-    SELECT w.organization_id FROM ledgerline.notification_windows w
-    JOIN ledgerline.notifications n ON n.organization_id = w.organization_id AND n.notification_id = w.notification_id
-    WHERE n.suppressed > 0 AND w.cause NOT IN ('failing', 'recovered', 'credentials')
-      AND w.opened_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
+    SELECT hour.organization_id FROM ledgerline.notification_windows AS hour
+    JOIN ledgerline.notifications AS notification ON notification.organization_id = hour.organization_id AND notification.notification_id = hour.notification_id
+    WHERE notification.suppressed > 0 AND hour.cause NOT IN ('failing', 'recovered', 'credentials')
+      AND hour.opened_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
 $$;
 -- +goose StatementEnd
 REVOKE ALL ON FUNCTION ledgerline.organizations_to_notify() FROM PUBLIC;

@@ -72,17 +72,17 @@ CREATE FUNCTION ledgerline.add_usage(worker uuid, batch bigint, organizations uu
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    INSERT INTO ledgerline.quota_batches AS b (worker_id, number) VALUES (worker, batch)
-        ON CONFLICT (worker_id) DO UPDATE SET number = excluded.number, stored_at = now() WHERE b.number < excluded.number;
+    INSERT INTO ledgerline.quota_batches AS stored (worker_id, number) VALUES (worker, batch)
+        ON CONFLICT (worker_id) DO UPDATE SET number = excluded.number, stored_at = now() WHERE stored.number < excluded.number;
     IF FOUND THEN
-        INSERT INTO ledgerline.quota_usage AS u (organization_id, integration_id, month, purpose, requests)
+        INSERT INTO ledgerline.quota_usage AS usage (organization_id, integration_id, month, purpose, requests)
             SELECT * FROM unnest(organizations, integrations, months, purposes, counts)
-            ON CONFLICT (organization_id, integration_id, month, purpose) DO UPDATE SET requests = u.requests + excluded.requests;
+            ON CONFLICT (organization_id, integration_id, month, purpose) DO UPDATE SET requests = usage.requests + excluded.requests;
     END IF;
     RETURN QUERY
-        SELECT u.organization_id, u.integration_id, u.month, sum(u.requests)::bigint, i.limits
-        FROM ledgerline.quota_usage u JOIN ledgerline.integrations i USING (organization_id, integration_id)
-        WHERE (u.organization_id, u.integration_id, u.month) IN (SELECT * FROM unnest(organizations, integrations, months))
+        SELECT usage.organization_id, usage.integration_id, usage.month, sum(usage.requests)::bigint, integration.limits
+        FROM ledgerline.quota_usage AS usage JOIN ledgerline.integrations AS integration USING (organization_id, integration_id)
+        WHERE (usage.organization_id, usage.integration_id, usage.month) IN (SELECT * FROM unnest(organizations, integrations, months))
         GROUP BY 1, 2, 3, 5;
 END
 $$;
@@ -93,9 +93,9 @@ $$;
 CREATE FUNCTION ledgerline.list_limited_usage(of_month date)
     RETURNS TABLE (organization_id uuid, integration_id uuid, month date, requests bigint, limits jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-        SELECT u.organization_id, u.integration_id, u.month, sum(u.requests)::bigint, i.limits
-        FROM ledgerline.quota_usage u JOIN ledgerline.integrations i USING (organization_id, integration_id)
-        WHERE u.month = of_month AND i.limits ? 'monthlyRequests' GROUP BY 1, 2, 3, 5
+        SELECT usage.organization_id, usage.integration_id, usage.month, sum(usage.requests)::bigint, integration.limits
+        FROM ledgerline.quota_usage AS usage JOIN ledgerline.integrations AS integration USING (organization_id, integration_id)
+        WHERE usage.month = of_month AND integration.limits ? 'monthlyRequests' GROUP BY 1, 2, 3, 5
     $$;
 
 -- Integrations whose calls have a queue of their own. One that was removed keeps
@@ -147,7 +147,7 @@ DECLARE
     share bigint;
     mine  bigint;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('ledgerline.queue_leases')); -- one at a time: each touches the others' rows
+    PERFORM pg_advisory_xact_lock(hashtext('ledgerline.queue_leases')); -- one at a time: each changes rows of the others
     INSERT INTO ledgerline.queue_workers (worker_id, seen_at) VALUES (worker, now())
         ON CONFLICT (worker_id) DO UPDATE SET seen_at = excluded.seen_at;
     DELETE FROM ledgerline.queue_workers WHERE seen_at < now() - ttl / 2;
@@ -157,18 +157,18 @@ BEGIN
     SELECT ceil(count(*)::numeric / (SELECT count(*) FROM ledgerline.queue_workers)) INTO share
         FROM ledgerline.queues WHERE concurrent_requests > 0;
     IF mine < share THEN
-        INSERT INTO ledgerline.queue_leases AS l (organization_id, integration_id, worker_id, until)
-            SELECT q.organization_id, q.integration_id, worker, now() + ttl
-            FROM ledgerline.queues q LEFT JOIN ledgerline.queue_leases o USING (integration_id)
-            WHERE q.concurrent_requests > 0 AND coalesce(o.until < now(), true)
-            ORDER BY q.integration_id LIMIT share - mine
-            ON CONFLICT (integration_id) DO UPDATE SET worker_id = excluded.worker_id, until = excluded.until WHERE l.until < now();
+        INSERT INTO ledgerline.queue_leases AS lease (organization_id, integration_id, worker_id, until)
+            SELECT queue.organization_id, queue.integration_id, worker, now() + ttl
+            FROM ledgerline.queues AS queue LEFT JOIN ledgerline.queue_leases AS taken USING (integration_id)
+            WHERE queue.concurrent_requests > 0 AND coalesce(taken.until < now(), true)
+            ORDER BY queue.integration_id LIMIT share - mine
+            ON CONFLICT (integration_id) DO UPDATE SET worker_id = excluded.worker_id, until = excluded.until WHERE lease.until < now();
     END IF;
     RETURN QUERY
-        SELECT q.integration_id, q.requests_per_minute, q.concurrent_requests, l.worker_id IS NOT NULL,
-               l.worker_id IS NOT NULL AND row_number() OVER (PARTITION BY l.worker_id ORDER BY q.integration_id) = share + 1,
-               q.unreadable
-        FROM ledgerline.queues q LEFT JOIN ledgerline.queue_leases l ON l.integration_id = q.integration_id AND l.worker_id = worker
+        SELECT queue.integration_id, queue.requests_per_minute, queue.concurrent_requests, lease.worker_id IS NOT NULL,
+               lease.worker_id IS NOT NULL AND row_number() OVER (PARTITION BY lease.worker_id ORDER BY queue.integration_id) = share + 1,
+               queue.unreadable
+        FROM ledgerline.queues AS queue LEFT JOIN ledgerline.queue_leases AS lease ON lease.integration_id = queue.integration_id AND lease.worker_id = worker
         ORDER BY 1;
 END
 $$;
