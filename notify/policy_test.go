@@ -262,7 +262,7 @@ func TestEveryCauseHasAnEvent(t *testing.T) {
 
 // Two causes begin something that ends; one is its end.
 func TestEffects(t *testing.T) {
-	want := map[notify.Cause]notify.Effect{
+	want := map[notify.Cause]notify.Handling{
 		notify.Failing: notify.OpensIncident, notify.Credentials: notify.OpensIncident, notify.Recovered: notify.ClosesIncidents,
 	}
 	for _, cause := range notify.Causes() {
@@ -270,6 +270,6 @@ func TestEffects(t *testing.T) {
 		if !ok {
 			effect = notify.Queues
 		}
-		require.Equal(t, effect, cause.Effect(), cause)
+		require.Equal(t, effect, cause.Handling(), cause)
 	}
 }
