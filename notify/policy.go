@@ -111,7 +111,7 @@ func (e Event) Notifications() (list []Notification) {
 // Handling is what a notification of a cause does.
 type Handling string
 
-// The effects.
+// The handlings.
 const (
 	Queues          Handling = "queues"           // it is queued, whatever came before
 	OpensIncident   Handling = "opens_incident"   // it is queued if it is news, and its end is notified too
@@ -123,8 +123,8 @@ var handlings = map[Cause]Handling{Failing: OpensIncident, Credentials: OpensInc
 
 // Handling returns what a notification of the cause does.
 func (c Cause) Handling() Handling {
-	if e, ok := handlings[c]; ok {
-		return e
+	if h, ok := handlings[c]; ok {
+		return h
 	}
 	return Queues
 }
