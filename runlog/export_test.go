@@ -3,11 +3,10 @@ package runlog
 import (
 	"context"
 	"io/fs"
+	"database/sql"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
-
-	"database/sql"
 )
 
 // What tests need, which are in the package runlog_test.
