@@ -58,8 +58,8 @@ type Options struct {
 	Log      *slog.Logger                // discards if nil
 	Gate     *limits.Gate                // of this process; nil counts nothing and holds nothing back
 
-	Observe func(in Invocation, at Attempt) // gets each finished attempt, must not block; may be nil
-	Drift   func(time.Duration)             // gets how late each scheduled export is claimed; may be nil
+	Observe      func(in Invocation, at Attempt) // gets each finished attempt, must not block; may be nil
+	ObserveDrift func(time.Duration)             // gets how late each scheduled export is claimed; may be nil
 
 	// LastSuccess is when this worker last saw a call of an integration succeed. If it
 	// is nil, nobody knows: warm-ups are not left out, and calls log no cold start.
@@ -90,8 +90,8 @@ func (o Options) WithDefaults() Options {
 	if o.Observe == nil {
 		o.Observe = func(Invocation, Attempt) {}
 	}
-	if o.Drift == nil {
-		o.Drift = func(time.Duration) {}
+	if o.ObserveDrift == nil {
+		o.ObserveDrift = func(time.Duration) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

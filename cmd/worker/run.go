@@ -91,8 +91,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	store, gate := activities.NewStore(pool, logger), new(limits.Gate)
 	options := activities.Options{
 		DB: pool, Store: store, DevHosts: c.devHosts, Secrets: secretStore, Sources: sources, Mail: mail, Log: logger, Gate: gate,
-		Observe: metrics.observe,
-		Drift:   func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
+		Observe:      metrics.observe,
+		ObserveDrift: func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
 	}
 	if c.monitors {
 		observer := newObserver(temporal, store, logger)
