@@ -2,8 +2,8 @@ package runlog
 
 import (
 	"context"
-	"io/fs"
 	"database/sql"
+	"io/fs"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
