@@ -106,18 +106,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		defer reported() // what is left, once attempts under way have ended
 		defer unwatch()
 	}
+	// It teaches the Gate's ledger what was counted before, so it comes before all who count.
+	recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger})
+	if err != nil {
+		return err
+	}
 	acts, err := activities.New(options)
 	if err != nil {
 		return err
 	}
 	defer acts.CloseIdle()
-	recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger})
-	if err != nil {
-		return err
-	}
 	var loops sync.WaitGroup
-	defer func() { loops.Wait(); recorder.FlushLast(ctx) }()
-	worker.SetStickyWorkflowCacheSize(cachedWorkflows) // before any worker starts, those of the queues too
+	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
+	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
 	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency
