@@ -10,6 +10,10 @@
 // [Activities.Mirror] copies a finished invocation's trail into
 // integration_run_logs, so that the table is the audit record.
 //
+// Activities have inputs of their own, such as [MirrorInput]. Only Call takes an
+// [Invocation]: that is the domain's word for what is asked for, and the workflow, package
+// engine and programs pass it on as it is.
+//
 // What an attempt says of itself travels as a [Trail]. A vendor's words enter in one
 // place, said.go, and pass package redact there; nothing here logs or stores a
 // secret.
@@ -45,7 +49,8 @@ const TaskQueue = "ledgerline"
 // delays no other integration's and uses up none of its own time.
 func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
-// Options are what the activities of a worker need. Only DB has no default.
+// Options are what the activities of a worker need. DB has no default. It may be nil only
+// where Store is set and no export runs and nobody is notified, as in tests.
 type Options struct {
 	DB       runlog.Beginner             // of exports and notifications, and of the default Store
 	Store    Store                       // of calls and monitors; [NewStore] of DB if nil
