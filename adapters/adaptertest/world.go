@@ -33,7 +33,7 @@ type world struct {
 	client   *adapters.Client
 	base     *url.URL
 	settings map[string]string
-	learned   map[string]string // by Verify
+	learned  map[string]string // by Verify
 	label    string            // of the goroutines that the adapter starts
 }
 
