@@ -10,6 +10,10 @@
 // [Activities.Mirror] copies a finished invocation's trail into
 // integration_run_logs, so that the table is the audit record.
 //
+// Activities have inputs of their own, such as [MirrorInput]. Only Call takes an
+// [Invocation]: that is the domain's word for what is asked for, and the workflow, package
+// engine and programs pass it on as it is.
+//
 // What an attempt says of itself travels as a [Trail]. A vendor's words pass one file,
 // said.go, and package redact there; nothing here logs or stores a secret.
 //
@@ -44,7 +48,8 @@ const TaskQueue = "ledgerline"
 // delays no other integration's and uses up none of its own time.
 func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
-// Options are what the activities of a worker need. Only DB has no default.
+// Options are what the activities of a worker need. DB has no default. It may be nil only
+// where Store is set and no export runs and nobody is notified, as in tests.
 type Options struct {
 	DB       runlog.Beginner             // of exports and notifications, and of the default Store
 	Store    Store                       // of calls and monitors; [NewStore] of DB if nil
@@ -57,8 +62,8 @@ type Options struct {
 	Log      *slog.Logger                // discards if nil
 	Gate     *limits.Gate                // of this process; nil counts nothing and holds nothing back
 
-	Observe func(in Invocation, at Attempt) // gets each finished attempt, must not block; may be nil
-	Drift   func(time.Duration)             // gets how late each scheduled export is claimed; may be nil
+	Observe      func(in Invocation, at Attempt) // gets each finished attempt, must not block; may be nil
+	ObserveDrift func(time.Duration)             // gets how late each scheduled export is claimed; may be nil
 
 	// LastSuccess is when this worker last saw a call of an integration succeed. If it
 	// is nil, nobody knows: warm-ups are not left out, and calls log no cold start.
@@ -89,8 +94,8 @@ func (o Options) WithDefaults() Options {
 	if o.Observe == nil {
 		o.Observe = func(Invocation, Attempt) {}
 	}
-	if o.Drift == nil {
-		o.Drift = func(time.Duration) {}
+	if o.ObserveDrift == nil {
+		o.ObserveDrift = func(time.Duration) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -73,7 +73,7 @@ func runID(ctx context.Context) uuid.UUID {
 
 // run makes the attempt.
 func (x chunkAttempt) run(ctx context.Context) (out outcome) {
-	opened, err := runlog.OpenChunk(ctx, x.options.DB, x.owner, x.chunk.Chunk)
+	opened, err := runlog.LoadChunk(ctx, x.options.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
 		out.verdict = x.storeVerdict(err, "the entries could not be read")
 		return out
@@ -165,7 +165,7 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 	if blind != nil { // what it shows is there all the same
 		p.Absent, p.Unknown = nil, nil
 	}
-	if err := runlog.RecordAnswer(ctx, x.options.DB, x.owner, p.Answer, sendings); err != nil {
+	if err := runlog.RecordAnswer(ctx, x.options.DB, x.owner, p.LookupAnswer, sendings); err != nil {
 		out.verdict = x.storeVerdict(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}

@@ -70,7 +70,7 @@ func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResul
 		if err != nil {
 			return ClaimResult{}, configurationError(err)
 		}
-		a.options.Drift(e.Drift())
+		a.options.ObserveDrift(e.Drift())
 		if late := e.Drift(); late > in.Schedule.DriftThresholdOrDefault() {
 			a.options.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
 				"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())

@@ -100,7 +100,7 @@ type Answer struct {
 	Body       json.RawMessage `json:"body,omitempty"`
 	ReadBack   bool            `json:"readBack,omitempty"` // an earlier attempt had taken effect; nothing was sent again
 
-	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was not passed on, and why
+	Omitted *adapters.Omission `json:"omitted,omitempty"` // the body was not passed on, and why
 }
 
 // margin is how long before the server's deadline a call is cut off, so that

@@ -20,15 +20,15 @@ const MirrorName = "Mirror"
 
 // MirrorInput is an invocation that is over, for [Activities.Mirror].
 type MirrorInput struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	IntegrationID  uuid.UUID `json:"integrationId"`
-	CorrelationID  uuid.UUID `json:"correlationId"`
-	AdapterName    string    `json:"adapterName"`
-	Operation      string    `json:"operation"`
-	RunStartedAt   time.Time `json:"runStartedAt"`
-	Trail          Trail     `json:"trail"`
-	Actor          string    `json:"actor,omitempty"`
-	ReadOnly       bool      `json:"readOnly,omitempty"` // nothing is known of a write, because there was none
+	OrganizationID uuid.UUID          `json:"organizationId"`
+	IntegrationID  uuid.UUID          `json:"integrationId"`
+	CorrelationID  uuid.UUID          `json:"correlationId"`
+	AdapterName    string             `json:"adapterName"`
+	Operation      adapters.Operation `json:"operation"`
+	RunStartedAt   time.Time          `json:"runStartedAt"`
+	Trail          Trail              `json:"trail"`
+	Actor          string             `json:"actor,omitempty"`
+	ReadOnly       bool               `json:"readOnly,omitempty"` // nothing is known of a write, because there was none
 }
 
 // Rows reports whether an invocation leaves rows in the audit record: one for
@@ -40,7 +40,7 @@ func (in MirrorInput) Rows() bool {
 
 func (in MirrorInput) adHocWrite() bool {
 	effect, _, _ := in.Trail.Effect()
-	return in.Operation == string(adapters.Call) && effect != "" && in.Trail.Last().Class == classify.Success
+	return in.Operation == adapters.Call && effect != "" && in.Trail.Last().Class == classify.Success
 }
 
 // Error types of [Activities.Mirror], shown in the Temporal UI while it waits.
@@ -99,7 +99,7 @@ func (in MirrorInput) rows(info activity.Info) []runlog.AttemptRow {
 	row := func(at Attempt) runlog.AttemptRow {
 		r := runlog.AttemptRow{
 			OrganizationID: in.OrganizationID, RequestedIntegrationID: in.IntegrationID,
-			CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, Operation: in.Operation,
+			CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, Operation: string(in.Operation),
 			AttemptNumber: at.Number, ErrorClass: at.Class, ErrorKind: at.Kind, Rule: at.Rule, HTTPStatus: at.HTTPStatus,
 			ErrorMessage: at.Message, IsRetryable: at.Retryable, PlannedDelay: at.Delay, OccurredAt: at.EndedAt,
 			WorkflowID: info.WorkflowExecution.ID, RunID: run, RunStartedAt: in.RunStartedAt, Actor: in.Actor,

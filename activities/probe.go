@@ -85,19 +85,24 @@ type ProbeInput struct {
 	Record  health.Record `json:"record"`
 }
 
-// Reasons why a probe that was due was not made.
+// SkipReason is why a probe that was due, or a warm-up, was not made.
+type SkipReason string
+
+// The reasons. Of a warm-up they are SkippedPaused and the last two.
 const (
-	SkippedPaused  = "paused"
-	SkippedOff     = "off"     // the file has switched probes off
-	SkippedQuota   = "quota"   // too little of the quota is left
-	SkippedShared  = "shared"  // others reached the vendor's host
-	SkippedNothing = "nothing" // an error of ours: the vendor was not asked
+	SkippedPaused  SkipReason = "paused"
+	SkippedOff     SkipReason = "off"     // the file has switched probes off
+	SkippedQuota   SkipReason = "quota"   // too little of the quota is left
+	SkippedShared  SkipReason = "shared"  // others reached the vendor's host
+	SkippedNothing SkipReason = "nothing" // an error of ours: the vendor was not asked
+	SkippedTraffic SkipReason = "traffic" // traffic keeps the worker warm
+	skippedPassive SkipReason = "passive" // the vendor throttles
 )
 
 // ProbeResult is what came of a probe that was due.
 type ProbeResult struct {
 	Inspected   InspectResult       `json:"inspected"`
-	Skipped     string              `json:"skipped,omitempty"`
+	Skipped     SkipReason          `json:"skipped,omitempty"`
 	Observation *health.Observation `json:"observation,omitempty"` // nil if skipped; the workflow says when
 }
 
@@ -111,7 +116,7 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (ProbeResult, err
 	if !inspected.Gone {
 		a.recordSecrets(ctx, in.Target, found)
 	}
-	skip := func(why string) (ProbeResult, error) { return ProbeResult{Inspected: inspected, Skipped: why}, nil }
+	skip := func(why SkipReason) (ProbeResult, error) { return ProbeResult{Inspected: inspected, Skipped: why}, nil }
 	host := HostOf(found.BaseURL)
 	switch {
 	case inspected.Gone:

@@ -12,7 +12,7 @@ import (
 
 // proof is what an answer to a look-up proves.
 type proof struct {
-	runlog.Answer
+	runlog.LookupAnswer
 	open int           // entries that stay open
 	wait time.Duration // until the last of them can be closed
 	why  string        // of an unknown one
@@ -24,7 +24,7 @@ type proof struct {
 // a request as all or nothing and only some of it is there, a person must look,
 // and so must one where something that may be the entry is elsewhere.
 func prove(open []runlog.ChunkEntry, found map[string]adapters.LookupResult, atomic bool) proof {
-	p := proof{Answer: runlog.Answer{Exported: map[string]string{}, Unknown: map[string]string{}}}
+	p := proof{LookupAnswer: runlog.LookupAnswer{Exported: map[string]string{}, Unknown: map[string]string{}}}
 	partly := make(map[runlog.Sending]int) // sendings of which something is there
 	whole := make(map[runlog.Sending]int)
 	for _, e := range open {

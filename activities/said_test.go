@@ -183,7 +183,7 @@ func (c *careless) call(t *testing.T, write bool, say, sign []byte) (kept string
 		in.Body = json.RawMessage(`{"method":"POST","path":"rows","body":{}}`)
 	}
 	done := MirrorInput{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-		AdapterName: in.AdapterName, Operation: string(in.Operation), RunStartedAt: time.Now()}
+		AdapterName: in.AdapterName, Operation: in.Operation, RunStartedAt: time.Now()}
 	v, err := c.env.ExecuteActivity(c.acts.Call, in)
 	if err != nil {
 		require.True(t, errors.As(err, &failed), "%v", err)

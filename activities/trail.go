@@ -54,8 +54,8 @@ func (a Attempt) Until() time.Time {
 // before it left, adds itself, and hands on the whole.
 type Trail []Attempt
 
-// RuleLost marks an attempt that never reported.
-const RuleLost = "trail:gap"
+// ruleLost marks an attempt that never reported.
+const ruleLost = "trail:gap"
 
 // lostMessage is recorded for an attempt that never reported.
 const lostMessage = "the worker was lost during this attempt; nothing was reported"
@@ -135,7 +135,7 @@ func lost(n int, start, end time.Time) Attempt {
 	}
 	return Attempt{
 		Number: n, StartedAt: start, EndedAt: end, Class: classify.Timeout, Kind: classify.WorkerLost,
-		Rule: RuleLost, Message: lostMessage, Retryable: true, Effect: classify.Open,
+		Rule: ruleLost, Message: lostMessage, Retryable: true, Effect: classify.Open,
 	}
 }
 

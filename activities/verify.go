@@ -11,9 +11,9 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// RuleContract marks the attempt of a run that does not begin, because the vendor
+// ruleContract marks the attempt of a run that does not begin, because the vendor
 // is not as its exports need it.
-const RuleContract = "contract:differs"
+const ruleContract = "contract:differs"
 
 // verify checks the contract with a vendor. Its answer is the [adapters.Contract].
 func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
@@ -27,7 +27,7 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	out.guard = adapters.ReadOnly
 	contract, v := x.contract(ctx, x.exporter, x.conn, x.spec)
 	if list := contract.Differing(); v.Class == classify.Success && len(list) > 0 {
-		v = classify.NewVerdict(classify.Configuration, RuleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
+		v = classify.NewVerdict(classify.Configuration, ruleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
 	}
 	out.verdict, out.answer = v, Answer{HTTPStatus: v.HTTPStatus}
 	return out

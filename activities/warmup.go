@@ -25,7 +25,7 @@ type WarmUpInput struct {
 
 // WarmUpResult is how ready the worker was, and what it took to become so.
 type WarmUpResult struct {
-	Skipped     string              `json:"skipped,omitempty"` // why no request was made
+	Skipped     SkipReason          `json:"skipped,omitempty"` // why no request was made
 	Cold        bool                `json:"cold"`              // there was no live connection, or no token
 	Took        time.Duration       `json:"took"`              // all of it, to the vendor's answer
 	Parts       adapters.Parts      `json:"parts"`
@@ -56,12 +56,6 @@ func (r WarmUpResult) Milliseconds() map[string]int64 {
 	return ms
 }
 
-// SkippedTraffic is why a warm-up was left out: traffic keeps the worker warm.
-const SkippedTraffic = "traffic"
-
-// SkippedPassive is why a warm-up was left out: the vendor throttles.
-const SkippedPassive = "passive"
-
 // processStart is when the worker's process began, closely enough.
 var processStart = time.Now()
 
@@ -89,7 +83,7 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 	case inspected.Gone || inspected.Paused:
 		r.Skipped = SkippedPaused
 	case inspected.Record != nil && inspected.Record.State == health.Passive:
-		r.Skipped = SkippedPassive // a vendor that throttles is left alone
+		r.Skipped = skippedPassive // a vendor that throttles is left alone
 	case in.UnlessTraffic > 0 && a.options.LastSuccess != nil && time.Since(a.options.LastSuccess(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
 		if last, ok := a.warmUps.Load(in.IntegrationID); ok {
 			if last := last.(lastWarmUp); time.Since(last.at) < in.UnlessTraffic {

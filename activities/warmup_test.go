@@ -176,7 +176,7 @@ func TestProbe(t *testing.T) {
 }
 
 func TestProbeIsLeftOut(t *testing.T) {
-	for want, change := range map[string]func(w *watching, in *activities.ProbeInput){
+	for want, change := range map[activities.SkipReason]func(w *watching, in *activities.ProbeInput){
 		activities.SkippedPaused:  func(w *watching, _ *activities.ProbeInput) { w.watched.Paused = true },
 		activities.SkippedOff:     func(w *watching, _ *activities.ProbeInput) { w.watched.Policy.NoProbes = true },
 		activities.SkippedNothing: func(w *watching, _ *activities.ProbeInput) { w.pause = &runlog.Pause{By: "kari", Reason: "x"} },

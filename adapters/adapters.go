@@ -191,7 +191,7 @@ type Response struct {
 	Status int
 	Body   json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
 
-	Omitted *Omitted // the body, if it was too large to be passed on
+	Omitted *Omission // the body, if it was too large to be passed on
 }
 
 // Conn is one integration's connection for one attempt. It is not safe for

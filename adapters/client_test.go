@@ -246,7 +246,7 @@ func TestAccepted(t *testing.T) {
 			if over > 0 {
 				sum := sha256.Sum256(body)
 				require.Nil(t, passed, name)
-				require.Equal(t, &adapters.Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, omitted, name)
+				require.Equal(t, &adapters.Omission{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, omitted, name)
 				require.Equal(t, 200, got.Status)
 				continue
 			}

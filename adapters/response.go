@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Omitted stands for the body of a success that is not passed on. The success stays
+// Omission stands for the body of a success that is not passed on. The success stays
 // one.
-type Omitted struct {
+type Omission struct {
 	Bytes  int    `json:"bytes"`            // of the body, after decompression
 	SHA256 string `json:"sha256"`           // of the same, in hex
 	Reason Reason `json:"reason,omitempty"` // "" in results from before there were reasons: [TooLarge]
@@ -26,15 +26,15 @@ const (
 )
 
 // Omit stands for a body that is left out.
-func Omit(body []byte, why Reason) *Omitted {
+func Omit(body []byte, why Reason) *Omission {
 	sum := sha256.Sum256(body)
-	return &Omitted{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: why}
+	return &Omission{Bytes: len(body), SHA256: hex.EncodeToString(sum[:]), Reason: why}
 }
 
 // passable returns an answer's body as [Response] holds it, or what stands for
 // it. The limit, [MaxBody], is on the encoded form: in a payload a < takes six
 // bytes, and so does a control character in a text.
-func passable(a Answer) (json.RawMessage, *Omitted) {
+func passable(a Answer) (json.RawMessage, *Omission) {
 	body := JSON(a.Body)
 	if !utf8.Valid(body) {
 		body = bytes.ToValidUTF8(body, []byte("\ufffd"))

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/notify"
-	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // StartDeliveries makes one pass over the notifications that are waiting: it queues those

@@ -5,10 +5,26 @@
 // client and asks:
 //
 //	Execute, ExecuteAgain             make an invocation and wait for its outcome
+//	InvokeOptions                     how one starts that is not waited for
+//	Describe                          what an invocation says of itself in the Temporal UI
 //	InvocationStatus, ExportStatus    how far one is, while it runs and afterwards
-//	SyncOptions, BackfillOptions      how an export or a backfill starts
-//	ApplySchedule, DescribeSchedule   an integration's Temporal Schedule
-//	AddSearchAttributes               what a namespace needs before anything else
+//	Reason                            why an invocation waits, or was not tried again
+//	SyncOptions                       how an export starts
+//	BackfillRuns, BackfillOptions     the runs of a backfill, and how it starts
+//	ApplySchedule, RemoveSchedule     make an integration's Temporal Schedule as its file says
+//	DescribeSchedule, ScheduleID      what Temporal has, and under which ID
+//	Firings                           which periods a schedule exports at which times
+//	AddSearchAttributes,              what a namespace needs before anything else
+//	MissingSearchAttributes
+//
+// The rest is for Ledgerline's own programs:
+//
+//	StartDeliveries                   the worker: starts the deliveries of notifications
+//	EnsureMonitor                     the worker: starts the monitors that do not run
+//	ReportObservations                the worker: what traffic showed, for a monitor
+//	RefreshMonitor                    both: a file was applied, or somebody paused or resumed
+//	SchedulePaused                    the worker: whether that is why a firing did not come
+//	RunClosed                         the worker: whether a pending export has lost its run
 //
 // The one idea is that an ID says what is asked for: a correlation ID is one invocation, an
 // integration and a period are one export, an integration has one schedule and one

@@ -26,7 +26,7 @@ var (
 		OrganizationID: organization,
 		ID:             uuid.MustParse("0198f4a2-7c11-7b3e-9d55-1f6f2a7c0002"),
 		Name:           "xledger-main", Adapter: "xledger",
-		Schedule: &integrations.Schedule{Every: "monthly", Day: 2, Hour: 6, TimeZone: "Europe/Oslo"},
+		Schedule: &integrations.Schedule{Every: integrations.Monthly, Day: 2, Hour: 6, TimeZone: "Europe/Oslo"},
 	}
 )
 

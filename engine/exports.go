@@ -5,13 +5,14 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 )
 
 // SyncOptions are the options under which an export starts: the workflow is

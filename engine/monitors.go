@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/workflows"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 )
 
 // monitorOptions are the options under which a monitor starts. There is at most

@@ -17,7 +17,7 @@ func TestRanges(t *testing.T) {
 // What Temporal returns is what was asked for, with its defaults written out; anything
 // else is another schedule.
 func TestSameSpec(t *testing.T) {
-	want, err := specOf(integrations.Schedule{Every: "weekly", Day: 1, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"})
+	want, err := specOf(integrations.Schedule{Every: integrations.Weekly, Day: 1, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"})
 	require.NoError(t, err)
 	returned := func(change func(*client.ScheduleSpec, *client.ScheduleCalendarSpec)) *client.ScheduleSpec {
 		spec := want

@@ -16,26 +16,26 @@ import (
 
 // ScheduleStatus is an integration's schedule as Temporal has it.
 type ScheduleStatus struct {
-	IntegrationID  uuid.UUID    `json:"integrationId"`
-	Name           string       `json:"name"`
-	ScheduleID     string       `json:"scheduleId"` // in Temporal
-	Schedule       string       `json:"schedule"`   // for people
-	TimeZone       string       `json:"timeZone"`
-	PeriodRule     string       `json:"period"` // day, week, month
-	Overlap        string       `json:"overlap"`
-	CatchUp        string       `json:"catchUp"` // durations as in the file
-	WarmUp         string       `json:"warmUp"`
-	DriftThreshold string       `json:"driftThreshold"`
-	Paused         bool         `json:"paused"`
-	Note           string       `json:"note,omitempty"`
-	OutOfSync      bool         `json:"outOfSync"` // differs from the file that was applied: changed by hand, or an apply was cut off
-	Last           []PastFiring `json:"last"`      // newest first
-	Next           []Firing     `json:"next"`
-	Created        time.Time    `json:"created"`
-	Updated        time.Time    `json:"updated,omitzero"`
-	Running        []string     `json:"running"` // workflow IDs
-	MissedCatchUp  int          `json:"missedCatchUp"`
-	Skipped        int          `json:"skippedByOverlap"`
+	IntegrationID  uuid.UUID                `json:"integrationId"`
+	Name           string                   `json:"name"`
+	ScheduleID     string                   `json:"scheduleId"` // in Temporal
+	Schedule       string                   `json:"schedule"`   // for people
+	TimeZone       string                   `json:"timeZone"`
+	PeriodRule     integrations.PeriodRule  `json:"period"`
+	Overlap        integrations.OverlapRule `json:"overlap"`
+	CatchUp        string                   `json:"catchUp"` // durations as in the file
+	WarmUp         string                   `json:"warmUp"`
+	DriftThreshold string                   `json:"driftThreshold"`
+	Paused         bool                     `json:"paused"`
+	Note           string                   `json:"note,omitempty"`
+	OutOfSync      bool                     `json:"outOfSync"` // differs from the file that was applied: changed by hand, or an apply was cut off
+	Last           []PastFiring             `json:"last"`      // newest first
+	Next           []Firing                 `json:"next"`
+	Created        time.Time                `json:"created"`
+	Updated        time.Time                `json:"updated,omitzero"`
+	Running        []string                 `json:"running"` // workflow IDs
+	MissedCatchUp  int                      `json:"missedCatchUp"`
+	Skipped        int                      `json:"skippedByOverlap"`
 }
 
 // Firing is when a schedule fires, and what it exports then.

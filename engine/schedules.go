@@ -112,10 +112,10 @@ func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 }
 
 // overlaps are the overlap rules of a file in Temporal's terms.
-var overlaps = map[string]enums.ScheduleOverlapPolicy{
-	"buffer_all": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
-	"buffer_one": enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE,
-	"skip":       enums.SCHEDULE_OVERLAP_POLICY_SKIP,
+var overlaps = map[integrations.OverlapRule]enums.ScheduleOverlapPolicy{
+	integrations.BufferAll: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL,
+	integrations.BufferOne: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE,
+	integrations.Skip:      enums.SCHEDULE_OVERLAP_POLICY_SKIP,
 }
 
 // policyOf is what an integration's schedule does about overlapping and missed firings.

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/ledgerline/ledgerline/workflows"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // MissingSearchAttributes lists the search attributes that a namespace lacks or has with

@@ -11,22 +11,22 @@ import (
 // minute to twenty, about fifteen hours.
 const maxDeferrals = 48
 
-// Action is what follows from an invocation of a chunk.
-type Action string
+// action is what follows from an invocation of a chunk.
+type action string
 
 const (
-	forward Action = "forward" // the chunk is finished
-	again   Action = "again"   // it is made again at once
-	aside   Action = "aside"   // it is made again later, and others are made meanwhile
-	pause   Action = "pause"   // the run waits for the vendor, and then makes it again
-	fail    Action = "fail"    // the run ends
-	reclaim Action = "reclaim" // the run no longer owns its export, and has to claim it again
+	forward action = "forward" // the chunk is finished
+	again   action = "again"   // it is made again at once
+	aside   action = "aside"   // it is made again later, and others are made meanwhile
+	pause   action = "pause"   // the run waits for the vendor, and then makes it again
+	fail    action = "fail"    // the run ends
+	reclaim action = "reclaim" // the run no longer owns its export, and has to claim it again
 
-	halve   Action = "halve"   // it is halved to find the voucher that the vendor refuses, or that voucher is rejected
-	hold    Action = "hold"    // it is refused and has several vouchers: others are tried alone before it is halved
-	suspect Action = "suspect" // its only voucher is refused; it is rejected once the vendor has accepted another
-	shrink  Action = "shrink"  // it is too much for the vendor: it is halved and nobody is rejected, and those after it become smaller
-	leave   Action = "leave"   // its entries stay as they are, and others are made
+	halve   action = "halve"   // it is halved to find the voucher that the vendor refuses, or that voucher is rejected
+	hold    action = "hold"    // it is refused and has several vouchers: others are tried alone before it is halved
+	suspect action = "suspect" // its only voucher is refused; it is rejected once the vendor has accepted another
+	shrink  action = "shrink"  // it is too much for the vendor: it is halved and nobody is rejected, and those after it become smaller
+	leave   action = "leave"   // its entries stay as they are, and others are made
 )
 
 // Result is what an invocation of a chunk has shown, folded over its attempts.
@@ -72,7 +72,7 @@ type conditions struct {
 
 // decision is what follows, with the item as it is to be made.
 type decision struct {
-	action Action
+	action action
 	item   Item
 	wait   time.Duration // of aside and pause, at least
 }
@@ -161,7 +161,7 @@ func (s Result) size(tries int) (large, away bool) {
 }
 
 // askThen asks what is at the vendor, before anything else follows.
-func (s Result) askThen(then Action, item Item) decision {
+func (s Result) askThen(then action, item Item) decision {
 	item = item.because(s)
 	item.Step, item.Then = AskStep, then
 	if s.Ended {

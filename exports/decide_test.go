@@ -15,9 +15,9 @@ func TestDecide(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		seen Result
-		want Action
+		want action
 		step Step          // of the item
-		then Action        // of the item
+		then action        // of the item
 		wait time.Duration // of aside
 	}{
 		{name: "done", seen: Result{OK: true}, want: forward},
@@ -110,7 +110,7 @@ func TestDecideNeverWhileOpen(t *testing.T) {
 		for _, ended := range []bool{true, false} {
 			for _, step := range []Step{SendStep, AskStep} {
 				d := decide(Result{Kind: kind, Class: kind.Class(), Effect: classify.Open, Ended: ended, Item: Item{Step: step}, Vouchers: 9, run: conditions{spent: true}, Unanswered: true})
-				require.NotContains(t, []Action{halve, hold, suspect, shrink, leave}, d.action, kind)
+				require.NotContains(t, []action{halve, hold, suspect, shrink, leave}, d.action, kind)
 				if d.action == again {
 					require.Equal(t, AskStep, d.item.Step, kind)
 				}

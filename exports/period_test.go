@@ -4,8 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 func TestPeriod(t *testing.T) {

@@ -48,7 +48,7 @@ type Item struct {
 	Step  Step `json:"step,omitempty"`
 	// Then is what follows if nothing of the chunk is at the vendor, after an
 	// [AskStep]: "" to send it, or halve, shrink or fail.
-	Then   Action        `json:"then,omitempty"`
+	Then   action        `json:"then,omitempty"`
 	Reason string        `json:"reason,omitempty"` // why it was refused
 	Code   classify.Kind `json:"code,omitempty"`
 	Tries  int           `json:"tries,omitempty"` // invocations that failed

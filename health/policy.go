@@ -82,19 +82,20 @@ func (r Record) NextProbe(p Policy, key string, now time.Time) (time.Time, bool)
 	}
 	interval := p.withDefaults().Interval
 	due := latest(r.Evidence.Add(wait), now.Add(-punctual))
-	over := (due.UnixNano() - int64(phase(key, interval))) % int64(interval)
+	over := (due.UnixNano() - int64(Phase(key, interval))) % int64(interval)
 	if over == 0 {
 		return due, true
 	}
 	return due.Add(interval - time.Duration(over)), true
 }
 
-// phase is a moment within an interval, in whole milliseconds so that it
-// survives being stored.
-func phase(key string, interval time.Duration) time.Duration {
+// Phase is a moment within an interval, always the same for a key, so that what is
+// done for all integrations is spread over it. It is in whole milliseconds, so that
+// it survives being stored.
+func Phase(key string, interval time.Duration) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	return time.Duration(h.Sum64()%uint64(interval/time.Millisecond)) * time.Millisecond
+	return time.Duration(h.Sum64()%uint64(max(1, interval/time.Millisecond))) * time.Millisecond
 }
 
 // ProbeSent returns the record after a probe was due, whether a request was made

@@ -44,10 +44,10 @@ func (s Schedule) Calendar() (Calendar, error) {
 	}
 	c := Calendar{Minutes: []int{s.Minute}, Hours: []int{s.Hour}}
 	switch s.Every {
-	case "daily":
-	case "weekly":
+	case Daily:
+	case Weekly:
 		c.Weekdays = []int{s.Day % 7}
-	case "monthly":
+	case Monthly:
 		c.Days = []int{s.Day}
 	default:
 		return c, fmt.Errorf("schedule every %q: want daily, weekly or monthly, or a cron", s.Every)

@@ -30,8 +30,8 @@ func (p *parser) schedule(n *yaml.Node, at string) *Schedule {
 	default:
 		p.errorf(n, at+".every", "missing; want every (daily, weekly or monthly) or cron")
 	}
-	s.PeriodRule = p.oneOf(n, m, at, "period", "day", "week", "month")
-	s.Overlap = p.oneOf(n, m, at, "overlap", "buffer_all", "buffer_one", "skip")
+	s.PeriodRule = oneOf(p, n, m, at, "period", DayBefore, WeekBefore, MonthBefore)
+	s.Overlap = oneOf(p, n, m, at, "overlap", BufferAll, BufferOne, Skip)
 	s.TimeZone = DefaultTimeZone
 	if value, node := p.text(n, m, at, "timeZone", false); node != nil {
 		if _, err := zones.Load(value); err != nil {
@@ -50,7 +50,7 @@ func (p *parser) schedule(n *yaml.Node, at string) *Schedule {
 
 // preset reads what belongs to every.
 func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Schedule) {
-	s.Every = p.oneOf(n, m, at, "every", "daily", "weekly", "monthly")
+	s.Every = oneOf(p, n, m, at, "every", Daily, Weekly, Monthly)
 	if value, node := p.text(n, m, at, "at", true); node != nil {
 		t, err := time.Parse("15:04", value)
 		if err != nil {
@@ -58,7 +58,7 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 		}
 		s.Hour, s.Minute = t.Hour(), t.Minute()
 	}
-	if s.Every == "weekly" || s.Every == "monthly" {
+	if s.Every == Weekly || s.Every == Monthly {
 		s.Day = 1
 	}
 	value, node := p.text(n, m, at, "day", false)
@@ -67,15 +67,15 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 	}
 	number, err := strconv.Atoi(value)
 	switch {
-	case s.Every == "weekly" && slices.Contains(weekdays, strings.ToLower(value)):
+	case s.Every == Weekly && slices.Contains(weekdays, strings.ToLower(value)):
 		s.Day = 1 + slices.Index(weekdays, strings.ToLower(value))
-	case s.Every == "monthly" && err == nil && number >= 1 && number <= 28:
+	case s.Every == Monthly && err == nil && number >= 1 && number <= 28:
 		s.Day = number
-	case s.Every == "weekly":
+	case s.Every == Weekly:
 		p.errorf(node, at+".day", "%q; want a day of the week such as monday", clip(value))
-	case s.Every == "monthly":
+	case s.Every == Monthly:
 		p.errorf(node, at+".day", "%q; want a day from 1 to 28, which every month has", clip(value))
-	case s.Every == "daily":
+	case s.Every == Daily:
 		p.errorf(node, at+".day", "a daily schedule has none")
 	}
 }
@@ -101,16 +101,20 @@ func (p *parser) cron(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sched
 }
 
 // oneOf reads one of a few words; "" if it is not there or not one of them.
-func (p *parser) oneOf(parent *yaml.Node, m map[string]*yaml.Node, at, name string, words ...string) string {
+func oneOf[W ~string](p *parser, parent *yaml.Node, m map[string]*yaml.Node, at, name string, words ...W) W {
 	value, node := p.text(parent, m, at, name, false)
 	if node == nil {
 		return ""
 	}
-	if !slices.Contains(words, value) {
-		p.errorf(node, join(at, name), "%q%s; want %s", clip(value), didYouMean(value, words), strings.Join(words, ", "))
-		return ""
+	if slices.Contains(words, W(value)) {
+		return W(value)
 	}
-	return value
+	known := make([]string, len(words))
+	for i, w := range words {
+		known[i] = string(w)
+	}
+	p.errorf(node, join(at, name), "%q%s; want %s", clip(value), didYouMean(value, known), strings.Join(known, ", "))
+	return ""
 }
 
 // duration reads a duration within bounds; 0 if it is not there.

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/classify"
 )
 

@@ -108,23 +108,23 @@ func (e Event) Notifications() (list []Notification) {
 	return list
 }
 
-// Effect is what a notification of a cause does.
-type Effect string
+// Handling is what a notification of a cause does.
+type Handling string
 
-// The effects.
+// The handlings.
 const (
-	Queues          Effect = "queues"           // it is queued, whatever came before
-	OpensIncident   Effect = "opens_incident"   // it is queued if it is news, and its end is notified too
-	ClosesIncidents Effect = "closes_incidents" // it is queued if people were notified of what it ends
+	Queues          Handling = "queues"           // it is queued, whatever came before
+	OpensIncident   Handling = "opens_incident"   // it is queued if it is news, and its end is notified too
+	ClosesIncidents Handling = "closes_incidents" // it is queued if people were notified of what it ends
 )
 
-// effects are those of the causes that do more than queue.
-var effects = map[Cause]Effect{Failing: OpensIncident, Credentials: OpensIncident, Recovered: ClosesIncidents}
+// handlings are those of the causes that do more than queue.
+var handlings = map[Cause]Handling{Failing: OpensIncident, Credentials: OpensIncident, Recovered: ClosesIncidents}
 
-// Effect returns what a notification of the cause does.
-func (c Cause) Effect() Effect {
-	if e, ok := effects[c]; ok {
-		return e
+// Handling returns what a notification of the cause does.
+func (c Cause) Handling() Handling {
+	if h, ok := handlings[c]; ok {
+		return h
 	}
 	return Queues
 }

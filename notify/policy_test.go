@@ -261,15 +261,15 @@ func TestEveryCauseHasAnEvent(t *testing.T) {
 }
 
 // Two causes begin something that ends; one is its end.
-func TestEffects(t *testing.T) {
-	want := map[notify.Cause]notify.Effect{
+func TestHandlings(t *testing.T) {
+	want := map[notify.Cause]notify.Handling{
 		notify.Failing: notify.OpensIncident, notify.Credentials: notify.OpensIncident, notify.Recovered: notify.ClosesIncidents,
 	}
 	for _, cause := range notify.Causes() {
-		effect, ok := want[cause]
+		handling, ok := want[cause]
 		if !ok {
-			effect = notify.Queues
+			handling = notify.Queues
 		}
-		require.Equal(t, effect, cause.Effect(), cause)
+		require.Equal(t, handling, cause.Handling(), cause)
 	}
 }

@@ -127,7 +127,7 @@ func TestAdoptWhatIsOnRecord(t *testing.T) {
 	require.Equal(t, []string{"e0-1:1:exported", "e0-2:1:exported", "e1-1:1:sent", "e1-2:1:sent", "e2-1:1:exported", "e2-2:1:exported", "r1:1:exported"}, b.entries(e),
 		"what was sent is asked about by its own run")
 	require.Equal(t, []string{"e3-1:3:unknown:posted", "e3-2:3:unknown:posted"}, b.entries(begun))
-	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+	opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), 1)
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)

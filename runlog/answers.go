@@ -11,9 +11,9 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 )
 
-// Answer is what the vendor's answer to a look-up says of the entries that were
+// LookupAnswer is what the vendor's answer to a look-up says of the entries that were
 // asked for, by their entry IDs.
-type Answer struct {
+type LookupAnswer struct {
 	Exported map[string]string // at the vendor, with its own reference to each; "" if it gives none
 	Absent   []string          // not at the vendor, and asked for when their time had passed
 	Unknown  map[string]string // only a person can say, with the reason for each
@@ -22,7 +22,7 @@ type Answer struct {
 // RecordAnswer settles what an answer proves. That an entry is there is a fact,
 // recorded whoever owns the export. The rest are orders, and hold only for
 // entries that are still open by one of the very sendings that were asked about.
-func RecordAnswer(ctx context.Context, db Beginner, owner exports.Owner, a Answer, asked []Sending) error {
+func RecordAnswer(ctx context.Context, db Beginner, owner exports.Owner, a LookupAnswer, asked []Sending) error {
 	correlationIDs, attempts := make([]uuid.UUID, len(asked)), make([]int, len(asked))
 	for i, sending := range asked {
 		correlationIDs[i], attempts[i] = sending.CorrelationID, sending.Attempt

@@ -12,25 +12,25 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Action says what applying did to an integration or a channel.
-type Action string
+// ApplyAction says what applying did to an integration or a channel.
+type ApplyAction string
 
 // The actions.
 const (
-	ActionCreated   Action = "created" // also if it was removed before
-	ActionUpdated   Action = "updated"
-	ActionUnchanged Action = "unchanged"
-	ActionRemoved   Action = "removed"
-	ActionNotInFile Action = "not in the file" // the organization has it and the file does not, and it is left alone
+	ActionCreated   ApplyAction = "created" // also if it was removed before
+	ActionUpdated   ApplyAction = "updated"
+	ActionUnchanged ApplyAction = "unchanged"
+	ActionRemoved   ApplyAction = "removed"
+	ActionNotInFile ApplyAction = "not in the file" // the organization has it and the file does not, and it is left alone
 )
 
 // IntegrationChange is what applying did to an integration.
 type IntegrationChange struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	IntegrationID  uuid.UUID `json:"integrationId"`
-	Name           string    `json:"name"`
-	Adapter        string    `json:"adapter"`
-	Action         Action    `json:"action"`
+	OrganizationID uuid.UUID   `json:"organizationId"`
+	IntegrationID  uuid.UUID   `json:"integrationId"`
+	Name           string      `json:"name"`
+	Adapter        string      `json:"adapter"`
+	Action         ApplyAction `json:"action"`
 }
 
 // ApplyOptions are the switches of [ApplyIntegrations].
@@ -152,7 +152,7 @@ WHERE (stored.name, stored.adapter, stored.base_url, stored.settings, stored.cre
     OR stored.removed_at IS NOT NULL
 RETURNING xmax = 0`
 
-func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integration, by string) (Action, error) {
+func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integration, by string) (ApplyAction, error) {
 	if _, err := tx.Exec(ctx, setOrganization, in.OrganizationID.String()); err != nil {
 		return "", err
 	}
@@ -184,7 +184,7 @@ func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integrati
 
 // upsertAction returns what an upsert did that returns whether it inserted, and no
 // row if nothing differed.
-func upsertAction(row pgx.Row) (Action, error) {
+func upsertAction(row pgx.Row) (ApplyAction, error) {
 	var inserted bool
 	switch err := row.Scan(&inserted); {
 	case errors.Is(err, pgx.ErrNoRows):

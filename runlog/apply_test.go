@@ -121,7 +121,7 @@ func TestScheduleSinceAndPause(t *testing.T) {
 	b.apply(t, runlog.ApplyOptions{}, in)
 	require.Nil(t, since())
 
-	in.Schedule = &integrations.Schedule{Every: "daily", Hour: 6, TimeZone: "Europe/Oslo"}
+	in.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 6, TimeZone: "Europe/Oslo"}
 	in.Export = integrations.ExportSettings{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
 	b.apply(t, runlog.ApplyOptions{}, in)
 	stored, first := b.list(t, in.OrganizationID)["main"], since()

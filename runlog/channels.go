@@ -23,7 +23,7 @@ type ChannelChange struct {
 	OrganizationID uuid.UUID                `json:"organizationId"`
 	Name           string                   `json:"name"`
 	Kind           integrations.ChannelKind `json:"kind"`
-	Action         Action                   `json:"action"`
+	Action         ApplyAction              `json:"action"`
 }
 
 // upsertChannel brings a removed channel back. One that is disabled is enabled

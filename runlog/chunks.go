@@ -14,7 +14,7 @@ import (
 
 // An entry that is sent goes through these steps, each one transaction:
 //
-//	OpenChunk     what is to be sent, and what must be asked for first
+//	LoadChunk     what is to be sent, and what must be asked for first
 //	RecordAnswer  what the vendor's answer to that settles
 //	MarkChunk     open until T, before the first byte leaves
 //	RecordSend    what the answer proves: done, none, or nothing
@@ -84,8 +84,8 @@ type ChunkContent struct {
 	Learned map[string]string // how they are written, see [adapters.Contract]; nil if nothing was learned
 }
 
-// OpenChunk reads a chunk that is to be sent. It changes nothing.
-func OpenChunk(ctx context.Context, db Beginner, owner exports.Owner, chunk int) (content ChunkContent, err error) {
+// LoadChunk reads a chunk that is to be sent. It changes nothing.
+func LoadChunk(ctx context.Context, db Beginner, owner exports.Owner, chunk int) (content ChunkContent, err error) {
 	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		if content.Entries, err = queryChunk(ctx, tx, owner, chunk); err != nil {
 			return err

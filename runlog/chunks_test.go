@@ -39,7 +39,7 @@ func TestMarkAndSettle(t *testing.T) {
 	ids := []string{"e0-1", "e0-2"}
 	open := func() (entries []runlog.ChunkEntry) {
 		t.Helper()
-		opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+		opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), 1)
 		entries = opened.Entries
 		require.NoError(t, err)
 		return entries
@@ -60,7 +60,7 @@ func TestMarkAndSettle(t *testing.T) {
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, sending(1), time.Second, runlog.InFlight{})
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "it is open already")
 
-	none := runlog.Answer{Absent: ids}
+	none := runlog.LookupAnswer{Absent: ids}
 	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.True(t, open()[0].Open, "its time has not come: only PostgreSQL's clock says so")
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Open, true, nil))
@@ -105,11 +105,11 @@ func TestOwner(t *testing.T) {
 
 	for name, who := range map[string]exports.Export{"the run before": e, "a reset": reset} {
 		o := who.Owner()
-		_, err := runlog.OpenChunk(ctx, b.worker, o, 1)
+		_, err := runlog.LoadChunk(ctx, b.worker, o, 1)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.RecordAnswer(ctx, b.worker, o, runlog.Answer{Absent: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.RecordAnswer(ctx, b.worker, o, runlog.LookupAnswer{Absent: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
 		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no", true)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		require.ErrorIs(t, runlog.DeferExport(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
@@ -139,8 +139,8 @@ func TestPartlyThere(t *testing.T) {
 	s := sending(1)
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, s, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.Answer{Exported: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
-	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.LookupAnswer{Exported: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
+	opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), 1)
 	entries, control := opened.Entries, opened.Control
 	require.NoError(t, err)
 	require.Len(t, entries, 2)

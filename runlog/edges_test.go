@@ -18,9 +18,10 @@ func TestPlanEdges(t *testing.T) {
 	t.Parallel()
 	base := newBooks(t)
 	for name, c := range map[string]struct {
-		every, zone, at string // the firing, as people write it
-		period          string
-		first, last     string
+		every       integrations.Frequency
+		zone, at    string // the firing, as people write it
+		period      string
+		first, last string
 	}{
 		"month":                                  {"monthly", "Europe/Oslo", "2026-11-03T06:30:00+01:00", "2026-10", "2026-10-01", "2026-10-31"},
 		"month, a minute after midnight":         {"monthly", "Europe/Oslo", "2026-11-01T00:01:00+01:00", "2026-10", "2026-10-01", "2026-10-31"},

@@ -24,8 +24,8 @@ func ReportEvent(ctx context.Context, db Beginner, e notify.Event) (queued bool,
 	return queued, err
 }
 
-// effects carry out what a notification of a cause does.
-var effects = map[notify.Effect]func(context.Context, pgx.Tx, notify.Notification) (queued bool, err error){
+// handlings carry out what a notification of a cause does.
+var handlings = map[notify.Handling]func(context.Context, pgx.Tx, notify.Notification) (queued bool, err error){
 	notify.Queues:          queueOrSuppress,
 	notify.OpensIncident:   openIncident,
 	notify.ClosesIncidents: closeIncidents,
@@ -40,7 +40,7 @@ func report(ctx context.Context, tx pgx.Tx, e notify.Event) (queued bool, err er
 		return false, err
 	}
 	for _, n := range e.Notifications() { // in the order of causes
-		this, err := effects[n.Cause.Effect()](ctx, tx, n)
+		this, err := handlings[n.Cause.Handling()](ctx, tx, n)
 		if err != nil {
 			return false, err
 		}

@@ -2,12 +2,11 @@ package runlog
 
 import (
 	"context"
+	"database/sql"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
-
-	"database/sql"
 )
 
 // What tests need, which are in the package runlog_test.

@@ -217,7 +217,7 @@ func TestApplyHealth(t *testing.T) {
 	organization, integration := b.tenant(t)
 	in := example(organization, integration, "main")
 	in.Health = health.Policy{Interval: time.Hour, NoProbes: true}
-	for _, want := range []runlog.Action{runlog.ActionUpdated, runlog.ActionUnchanged} {
+	for _, want := range []runlog.ApplyAction{runlog.ActionUpdated, runlog.ActionUnchanged} {
 		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "kari"})
 		require.NoError(t, err)
 		require.Equal(t, want, changes[0].Action)

@@ -103,7 +103,7 @@ func closeIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queu
 func FlushSuppressed(ctx context.Context, db Beginner, organization uuid.UUID) error {
 	for _, cause := range notify.Causes() {
 		flush := queueSuppressed
-		if cause.Effect() != notify.Queues {
+		if cause.Handling() != notify.Queues {
 			flush = queueForIncidents
 		}
 		err := InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
@@ -176,7 +176,7 @@ func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (q
 	if n.OccurredAt.IsZero() {
 		n.OccurredAt = first.OccurredAt
 	}
-	if n.Facts.ErrorKind == "" && n.Cause.Effect() == notify.OpensIncident {
+	if n.Facts.ErrorKind == "" && n.Cause.Handling() == notify.OpensIncident {
 		n.Facts.ErrorKind = first.ErrorKind
 	}
 	var ids []uuid.UUID

@@ -108,7 +108,7 @@ func (b books) notifiedOf() (causes []string) {
 func (b books) settle(e exports.Export, chunk int, state exports.EntryState, names map[string]string) []runlog.ChunkEntry {
 	b.t.Helper()
 	ctx, s := b.t.Context(), runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
-	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), chunk)
+	opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), chunk)
 	entries := opened.Entries
 	require.NoError(b.t, err)
 	var ids []string
@@ -122,7 +122,7 @@ func (b books) settle(e exports.Export, chunk int, state exports.EntryState, nam
 	case exports.Exported:
 		err = runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Done, false, names)
 	case exports.Unknown:
-		err = runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []runlog.Sending{s})
+		err = runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.LookupAnswer{Unknown: unknown}, []runlog.Sending{s})
 	case exports.Rejected:
 		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
 		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused", true)
@@ -316,7 +316,7 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	ids, s := []string{"e0-1", "e0-2"}, sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
-	answer := runlog.Answer{Exported: map[string]string{"e0-1": "1"}, Absent: []string{"e0-2"}}
+	answer := runlog.LookupAnswer{Exported: map[string]string{"e0-1": "1"}, Absent: []string{"e0-2"}}
 	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused", true)
 	require.NoError(t, err)
@@ -443,15 +443,15 @@ func TestCloseTellsOfCredentials(t *testing.T) {
 
 // What was not there when it was asked for can land later where a repeat does no
 // harm: until then it is known, so that it does not go to another place.
-func TestOpenChunkKnowsWhatCanLand(t *testing.T) {
+func TestLoadChunkKnowsWhatCanLand(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.vouchers(1)
 	s := sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), []string{"e0-1", "e0-2"}, s, 0, runlog.InFlight{Changed: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.Answer{Absent: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
-	opened, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
+	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.LookupAnswer{Absent: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
+	opened, err := runlog.LoadChunk(t.Context(), b.worker, e.Owner(), 1)
 	entries := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, entries, 2)

@@ -94,7 +94,7 @@ func TestResolveMarksTheRest(t *testing.T) {
 	b.close(e)
 	retry := b.claim("2026-10", &e.ID)
 	b.plan(retry, integrations.ExportSettings{}, 500)
-	opened, err := runlog.OpenChunk(ctx, b.worker, retry.Owner(), 1)
+	opened, err := runlog.LoadChunk(ctx, b.worker, retry.Owner(), 1)
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)

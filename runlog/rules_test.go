@@ -147,7 +147,7 @@ func TestWhatFilesSayIsTaken(t *testing.T) {
 	isolate, inFlight := 10_000, time.Hour
 	in.InFlight = &inFlight
 	in.Settings = map[string]string{"authority": "https://login.microsoftonline.com", "x": "ø"}
-	in.Schedule = &integrations.Schedule{Every: "monthly", Hour: 23, Minute: 59, Day: 28, Cron: "", TimeZone: "Europe/Oslo", PeriodRule: "week", Overlap: "skip",
+	in.Schedule = &integrations.Schedule{Every: integrations.Monthly, Hour: 23, Minute: 59, Day: 28, Cron: "", TimeZone: "Europe/Oslo", PeriodRule: integrations.WeekBefore, Overlap: integrations.Skip,
 		CatchUp: 365 * 24 * time.Hour, WarmUp: integrations.NoWarmUp, DriftThreshold: 24 * time.Hour}
 	in.Export = integrations.ExportSettings{Source: "a.b", ChunkSize: 1000, Accounts: map[string]string{"1": "2"}, Dimensions: map[string]string{"d": ""}, Currencies: []string{"NOK"}, IsolateRequests: &isolate, EqualRefusals: 100}
 	in.Limits = integrations.RequestLimits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}

@@ -29,7 +29,7 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
 	healthStates := texts([]health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive})
-	incidents := slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool { return c.Effect() != notify.OpensIncident })
+	incidents := slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool { return c.Handling() != notify.OpensIncident })
 	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
 	for _, c := range []struct {
 		table, constraint string

@@ -9,7 +9,6 @@ package traffic
 import (
 	"cmp"
 	"context"
-	"hash/fnv"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -247,7 +246,7 @@ func (o *Observer) note(s sample, now time.Time) bool {
 	}
 	if !news {
 		if h.due.IsZero() {
-			h.due = now.Add(o.options.Fold + Share(s.integration, o.options.Fold/5))
+			h.due = now.Add(o.options.Fold + health.Phase(s.integration.String(), o.options.Fold/5))
 		}
 		return false
 	}
@@ -275,14 +274,6 @@ func (h *history) add(seen health.Observation) {
 		h.runs = append(h.runs[:0], h.runs[1:]...)
 	}
 	h.runs = append(h.runs, seen)
-}
-
-// Share is a part of most, always the same for an integration, so that what is done
-// for all of them is spread over the time.
-func Share(integration uuid.UUID, most time.Duration) time.Duration {
-	h := fnv.New32a()
-	h.Write(integration[:])
-	return most * time.Duration(h.Sum32()%1000) / 1000
 }
 
 // dueAt returns the integrations of which to report, and forgets old ones.

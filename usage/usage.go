@@ -95,14 +95,14 @@ func (r *Recorder) recordThresholds(ctx context.Context, totals []limits.Total) 
 	return errors.Join(errs...)
 }
 
-// Every is how often counts are stored, and so what a process that is killed loses
+// every is how often counts are stored, and so what a process that is killed loses
 // at most.
-const Every = 5 * time.Second
+const every = 5 * time.Second
 
 // Run stores what is counted until ctx ends. What is counted after that is
 // [Recorder.FlushLast]'s.
 func (r *Recorder) Run(ctx context.Context) {
-	tick := time.NewTicker(Every)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

@@ -214,7 +214,7 @@ func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s run
 			return t, nil
 		}
 	}
-	if s.Schedule.Overlap == "skip" || s.Schedule.Overlap == "buffer_one" {
+	if s.Schedule.Overlap == integrations.Skip || s.Schedule.Overlap == integrations.BufferOne {
 		was, err := runlog.WasExporting(ctx, db, organization, s.ID, at)
 		if err != nil {
 			return t, err

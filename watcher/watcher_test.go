@@ -167,7 +167,7 @@ func (c *clock) pass(now string) (open int, ticks []string) {
 	return open, ticks
 }
 
-var daily = integrations.Schedule{Every: "daily", Hour: 6}
+var daily = integrations.Schedule{Every: integrations.Daily, Hour: 6}
 
 // Five minutes late is on time; one second more is not, and alerts. The night
 // of 25 October has an hour more and changes nothing.
@@ -226,7 +226,7 @@ func TestMissedThenCaughtUp(t *testing.T) {
 // A schedule that was paused by hand does not fire, and that is said too; so is
 // a firing that the overlap rule left out. Temporal being away is no excuse.
 func TestPausedAndSkipped(t *testing.T) {
-	c := newClock(t, integrations.Schedule{Every: "daily", Hour: 6, Overlap: "skip", DriftThreshold: time.Minute})
+	c := newClock(t, integrations.Schedule{Every: integrations.Daily, Hour: 6, Overlap: integrations.Skip, DriftThreshold: time.Minute})
 	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return true, nil }
 	_, ticks := c.pass("2026-10-20 06:02:00")
 	require.Equal(t, []string{"2026-10-19 paused"}, ticks)
@@ -245,7 +245,7 @@ func TestPausedAndSkipped(t *testing.T) {
 
 // A schedule is not asked about times before it was as it is.
 func TestSince(t *testing.T) {
-	c := newClock(t, integrations.Schedule{Every: "weekly", Hour: 6, Day: 1})
+	c := newClock(t, integrations.Schedule{Every: integrations.Weekly, Hour: 6, Day: 1})
 	_, ticks := c.pass("2026-10-26 06:10:00")
 	require.Equal(t, []string{"2026-W43 missed"}, ticks)
 }

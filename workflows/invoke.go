@@ -137,7 +137,7 @@ func hold(ctx workflow.Context) activities.HoldResult {
 func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Trail) error {
 	f := activities.MirrorInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-		AdapterName: in.AdapterName, Operation: string(in.Operation), Actor: in.Actor, ReadOnly: in.ChangesNothing(),
+		AdapterName: in.AdapterName, Operation: in.Operation, Actor: in.Actor, ReadOnly: in.ChangesNothing(),
 		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
 	}
 	if !f.Rows() {

@@ -35,8 +35,8 @@ type MonitorProgress struct {
 	InspectedAt time.Time                `json:"inspectedAt"`
 }
 
-// inspectEvery is how long a monitor goes without reading its integration. It is notified
-// of changes; this is for the schedule ahead, and for changes that it was not notified of.
+// inspectEvery is how long a monitor goes without reading its integration. It gets a signal
+// of changes; this is for the schedule ahead, and for changes of which no signal came.
 const inspectEvery = 12 * time.Hour
 
 // wakesPerRun is after how many wakes a monitor continues as new: a day of

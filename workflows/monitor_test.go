@@ -300,7 +300,7 @@ func TestMonthOfAFailingIntegration(t *testing.T) {
 func TestMonthOfAThrottledIntegration(t *testing.T) {
 	for _, kind := range []classify.Kind{classify.RateLimited, classify.QuotaExhausted} {
 		m := newMonth(t)
-		m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+		m.watched.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 12, TimeZone: "UTC"}
 		m.run(t, days30,
 			m.seen(0, kind, 1), m.seen(24*time.Hour, classify.Unavailable, 5), m.seen(48*time.Hour, classify.Business, 1),
 			m.seen(20*24*time.Hour, kind, 3), m.seen(29*24*time.Hour, classify.OK, 1))
@@ -325,7 +325,7 @@ func TestThrottledProbe(t *testing.T) {
 // While it is paused nobody is asked; when it is resumed, the monitor gets a signal.
 func TestMonthOfAPausedIntegration(t *testing.T) {
 	m := newMonth(t)
-	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+	m.watched.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 12, TimeZone: "UTC"}
 	pause := func(at time.Duration, paused bool) event {
 		return event{at, func(signal func(string, any)) {
 			m.watched.Paused = paused
@@ -434,7 +434,7 @@ func TestMonitorFollowsItsIntegration(t *testing.T) {
 func TestWarmUpBeforeARun(t *testing.T) {
 	m := newMonth(t)
 	m.watched.Policy.NoProbes = true
-	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+	m.watched.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 12, TimeZone: "UTC"}
 	m.run(t, days30)
 	require.Len(t, m.asked, 30)
 	for i, at := range m.asked {

@@ -4,13 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // A worker whose clock is wrong by days does not make a run wait for days.

@@ -13,7 +13,7 @@ import (
 
 func TestBackfillFirings(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	daily := integrations.Schedule{Every: "daily", TimeZone: "Europe/Oslo"}
+	daily := integrations.Schedule{Every: integrations.Daily, TimeZone: "Europe/Oslo"}
 	list, err := backfillFirings(daily, "2026-10-24", "2026-10-27", now)
 	require.NoError(t, err)
 	var got []string
@@ -25,7 +25,7 @@ func TestBackfillFirings(t *testing.T) {
 	list, err = backfillFirings(daily, "2026-10-24T22:00:00Z", "2026-10-24T22:00:01Z", now)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
-	list, err = backfillFirings(integrations.Schedule{Cron: "0 * * * *", PeriodRule: "day", TimeZone: "UTC"}, "2026-11-01", "2026-11-17T16:00:00Z", now)
+	list, err = backfillFirings(integrations.Schedule{Cron: "0 * * * *", PeriodRule: integrations.DayBefore, TimeZone: "UTC"}, "2026-11-01", "2026-11-17T16:00:00Z", now)
 	require.NoError(t, err)
 	require.Len(t, list, maxBackfill)
 	for _, c := range []struct{ from, to, says string }{

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -108,7 +109,7 @@ func fromEnvironment(c *cobra.Command) error {
 				return usage("%s: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", variable)
 			}
 		case "dev-vendor-hosts": // blanks separate them too
-			value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }), ",")
+			value = strings.Join(environ.Split(value), ",")
 		}
 		if err := f.Value.Set(value); err != nil {
 			return usage("%s: want what --%s takes; see %s --help", variable, name, c.CommandPath())

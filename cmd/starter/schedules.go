@@ -139,7 +139,7 @@ func printSchedule(w io.Writer, s engine.ScheduleStatus) error {
 		{"State", scheduleState(s)},
 		{"Note", dash(s.Note)},
 		{"Time zone", s.TimeZone},
-		{"Exports", "the " + s.PeriodRule + " before"},
+		{"Exports", "the " + string(s.PeriodRule) + " before"},
 		{"Overlap", fmt.Sprintf("%s, %d skipped so far", s.Overlap, s.Skipped)},
 		{"Catch-up", fmt.Sprintf("%s, %d missed so far", s.CatchUp, s.MissedCatchUp)},
 		{"Warm-up", s.WarmUp},

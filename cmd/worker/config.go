@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -78,7 +79,7 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err
 	}
-	c.devHosts = splitHosts(*dev)
+	c.devHosts = environ.Split(*dev)
 	return c, c.validate(flags.Args())
 }
 
@@ -103,10 +104,6 @@ func fromEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func splitHosts(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func (c config) validate(rest []string) error {

@@ -154,7 +154,7 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 		var away *serviceerror.Unavailable
 		return !errors.As(err, &away) // one that cannot be started does not stop the others
 	}
-	m.known[in.IntegrationID] = monitorCheck{in.Version, now.Add(sureFor + traffic.Share(in.IntegrationID, sureFor))}
+	m.known[in.IntegrationID] = monitorCheck{in.Version, now.Add(sureFor + health.Phase(in.IntegrationID.String(), sureFor))}
 	time.Sleep(startsApart)
 	return true
 }

@@ -91,8 +91,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	store, gate := activities.NewStore(pool, logger), new(limits.Gate)
 	options := activities.Options{
 		DB: pool, Store: store, DevHosts: c.devHosts, Secrets: secretStore, Sources: sources, Mail: mail, Log: logger, Gate: gate,
-		Observe: metrics.observe,
-		Drift:   func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
+		Observe:      metrics.observe,
+		ObserveDrift: func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
 	}
 	if c.monitors {
 		observer := newObserver(temporal, store, logger)
@@ -106,18 +106,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		defer reported() // what is left, once attempts under way have ended
 		defer unwatch()
 	}
+	// It teaches the Gate's ledger what was counted before, so it comes before all who count.
+	recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger})
+	if err != nil {
+		return err
+	}
 	acts, err := activities.New(options)
 	if err != nil {
 		return err
 	}
 	defer acts.CloseIdle()
-	recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger})
-	if err != nil {
-		return err
-	}
 	var loops sync.WaitGroup
-	defer func() { loops.Wait(); recorder.FlushLast(ctx) }()
-	worker.SetStickyWorkflowCacheSize(cachedWorkflows) // before any worker starts, those of the queues too
+	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
+	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
 	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency

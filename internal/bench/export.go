@@ -177,7 +177,7 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 		return 0, err
 	}
 	for chunk := 1; chunk <= chunks; chunk++ {
-		opened, err := runlog.OpenChunk(ctx, db, e.Owner(), chunk)
+		opened, err := runlog.LoadChunk(ctx, db, e.Owner(), chunk)
 		entries := opened.Entries
 		if err != nil {
 			return 0, err

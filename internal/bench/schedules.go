@@ -33,7 +33,7 @@ func schedules(ctx context.Context, s *servers) error {
 			return err
 		}
 		in := list["xledger-main"]
-		in.Schedule = &integrations.Schedule{Every: "daily", Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
+		in.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
 		if _, err := engine.ApplySchedule(ctx, c, in, "", false); err != nil {
 			return err
 		}

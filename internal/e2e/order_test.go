@@ -62,7 +62,7 @@ func newMonthly(t *testing.T) monthly {
 	t.Helper()
 	m := monthly{book: newBook(t)}
 	spec := m.integrations["xledger-main"]
-	spec.Schedule = &integrations.Schedule{Every: "monthly", Day: 1, TimeZone: integrations.DefaultTimeZone}
+	spec.Schedule = &integrations.Schedule{Every: integrations.Monthly, Day: 1, TimeZone: integrations.DefaultTimeZone}
 	_, err := engine.ApplySchedule(t.Context(), temporal, spec, "", false)
 	require.NoError(t, err)
 	m.schedule = temporal.ScheduleClient().GetHandle(t.Context(), engine.ScheduleID(m.id, spec.ID))

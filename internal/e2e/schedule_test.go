@@ -163,7 +163,7 @@ func TestApplyPrune(t *testing.T) {
 	// A schedule that is left over from an apply that was cut off goes with the
 	// next, of whatever file.
 	in := o.integrations["xledger-main"]
-	in.Schedule = &integrations.Schedule{Every: "daily", TimeZone: "UTC"}
+	in.Schedule = &integrations.Schedule{Every: integrations.Daily, TimeZone: "UTC"}
 	_, err = engine.ApplySchedule(t.Context(), temporal, in, "", false)
 	require.NoError(t, err)
 	apply(t, without)
@@ -260,19 +260,19 @@ func TestApplyChangesNothingIfAnythingIsWrong(t *testing.T) {
 // change, at the turn of years, on leap days.
 func TestOccurrencesAreTemporals(t *testing.T) {
 	for _, s := range []integrations.Schedule{
-		{Every: "daily", Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Every: "daily", Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Every: "daily", TimeZone: "Europe/Oslo"},
-		{Every: "daily", Hour: 1, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Every: "daily", Hour: 1, Minute: 30, TimeZone: "America/New_York"},
-		{Every: "weekly", Day: 7, Hour: 6, TimeZone: "America/Havana"}, // whose clocks change at midnight
-		{Every: "weekly", Day: 7, Hour: 2, TimeZone: "Europe/Oslo"},
-		{Every: "weekly", Day: 1, Hour: 23, Minute: 59, TimeZone: "America/New_York"},
-		{Every: "monthly", Day: 28, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Cron: "*/20 0-4 * * sun", PeriodRule: "day", TimeZone: "Europe/Oslo"},
-		{Cron: "0 6 29 2 *", PeriodRule: "month", TimeZone: "UTC"},
-		{Cron: "15,45 */6 31 * *", PeriodRule: "month", TimeZone: "Europe/Oslo"},
-		{Cron: "0 1-3 * mar,oct 5-7", PeriodRule: "week", TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 1, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 1, Minute: 30, TimeZone: "America/New_York"},
+		{Every: integrations.Weekly, Day: 7, Hour: 6, TimeZone: "America/Havana"}, // whose clocks change at midnight
+		{Every: integrations.Weekly, Day: 7, Hour: 2, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Weekly, Day: 1, Hour: 23, Minute: 59, TimeZone: "America/New_York"},
+		{Every: integrations.Monthly, Day: 28, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Cron: "*/20 0-4 * * sun", PeriodRule: integrations.DayBefore, TimeZone: "Europe/Oslo"},
+		{Cron: "0 6 29 2 *", PeriodRule: integrations.MonthBefore, TimeZone: "UTC"},
+		{Cron: "15,45 */6 31 * *", PeriodRule: integrations.MonthBefore, TimeZone: "Europe/Oslo"},
+		{Cron: "0 1-3 * mar,oct 5-7", PeriodRule: integrations.WeekBefore, TimeZone: "Europe/Oslo"},
 	} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
@@ -354,7 +354,7 @@ func TestScheduleCommands(t *testing.T) {
 	require.Empty(t, queryStrings(t, "SELECT name FROM ledgerline.integrations WHERE organization_id = $1 AND paused_at IS NOT NULL", o.id))
 	out, words, code = o.onMain(t, "trigger", "-o", "json")
 	require.Zero(t, code, words)
-	due, err := (integrations.Schedule{Every: "daily", TimeZone: "Europe/Oslo"}).Period(time.Now())
+	due, err := (integrations.Schedule{Every: integrations.Daily, TimeZone: "Europe/Oslo"}).Period(time.Now())
 	require.NoError(t, err)
 	require.Contains(t, words, "triggered for "+due)
 	require.Eventually(t, func() bool {
@@ -404,7 +404,7 @@ func TestScheduleBackfill(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
-	schedule := integrations.Schedule{Every: "monthly", Day: 1, Minute: 1, TimeZone: "Europe/Oslo"}
+	schedule := integrations.Schedule{Every: integrations.Monthly, Day: 1, Minute: 1, TimeZone: "Europe/Oslo"}
 	apply(t, b.file("    schedule: {every: monthly, day: 1, at: \"00:01\"}\n"))
 	due, err := schedule.Period(time.Now())
 	require.NoError(t, err)

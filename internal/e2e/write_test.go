@@ -304,7 +304,7 @@ func TestLargeAnswers(t *testing.T) {
 				require.Empty(t, out.Response.Body)
 				require.NotNil(t, out.Response.Omitted)
 				sum := sha256.Sum256([]byte(answer))
-				require.Equal(t, adapters.Omitted{Bytes: len(answer), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, *out.Response.Omitted)
+				require.Equal(t, adapters.Omission{Bytes: len(answer), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, *out.Response.Omitted)
 				finish(t, in)
 				require.Len(t, reached(in), 1)
 				claim, rows := known(t, in)

@@ -24,7 +24,7 @@ import (
 )
 
 // run is one run of the workflow Sync, as Temporal knows it. What it makes next,
-// and what follows, is package workflows' own; here is what Temporal does for it:
+// and what follows, is package exports' own; here is what Temporal does for it:
 // it runs its activities, keeps its history and wakes it.
 type run struct {
 	w        *world

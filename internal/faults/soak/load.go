@@ -110,7 +110,7 @@ const inFlight = 3 * time.Second
 const deferBase = 500 * time.Millisecond
 
 // monthly is the schedule of every book but the clock's.
-var monthly = integrations.Schedule{Every: "monthly", Day: 3, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"}
+var monthly = integrations.Schedule{Every: integrations.Monthly, Day: 3, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"}
 
 // setUp stores a book's integration and makes its schedule.
 func (s *soak) setUp(ctx context.Context, b *book) error {
@@ -121,7 +121,7 @@ func (s *soak) setUp(ctx context.Context, b *book) error {
 			return err
 		}
 		at := time.Now().Add(65 * time.Second).In(zone)
-		schedule = integrations.Schedule{Every: "daily", Hour: at.Hour(), Minute: at.Minute(), TimeZone: schedule.TimeZone}
+		schedule = integrations.Schedule{Every: integrations.Daily, Hour: at.Hour(), Minute: at.Minute(), TimeZone: schedule.TimeZone}
 	}
 	settings := maps.Clone(b.vendor.settings)
 	if b.vendor.tokens {
