@@ -141,7 +141,7 @@ func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 
 // notNotified are, by the effect of @cause, the incidents of which it has not
 // notified people yet, and the column that says that it has.
-var notNotified = map[notify.Effect]struct{ condition, column string }{
+var notNotified = map[notify.Handling]struct{ condition, column string }{
 	notify.OpensIncident:   {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = @cause", "opening_notification_id"},
 	notify.ClosesIncidents: {"closed_at IS NOT NULL AND opening_notification_id IS NOT NULL AND closing_notification_id IS NULL", "closing_notification_id"},
 }
@@ -161,7 +161,7 @@ type incidentToNotify struct {
 // one's. It returns false if there are none, or the hour is taken. Incidents that
 // another transaction is at are left to it, so nobody waits for them.
 func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
-	due := notNotified[n.Cause.Effect()]
+	due := notNotified[n.Cause.Handling()]
 	list, err := queryRows[incidentToNotify](ctx, tx, `
 		SELECT incident_id, integration_id, name, error_kind, opened_at, coalesce(closed_at, opened_at) AS occurred_at
 		FROM ledgerline.incidents AS incident JOIN ledgerline.integrations USING (organization_id, integration_id)
