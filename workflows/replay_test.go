@@ -25,7 +25,7 @@ func recorded(t *testing.T) []string {
 // replay say less than it seems to.
 func TestRecordedWays(t *testing.T) {
 	files := recorded(t)
-	for _, way := range []string{"deferred", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside", "reset-1", "reset-2"} {
+	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"), "RECORD=export go test ./internal/e2e makes it")
 	}
 }

@@ -130,7 +130,7 @@ func TestExportStoppedBeforeSending(t *testing.T) {
 // does not know it yet.
 func (b book) marked(t *testing.T) (*devstack.Process, *wire) {
 	t.Helper()
-	held := afterCommit(t, "UPDATE ledgerline.export_entries SET state = 'sent'")
+	held := afterCommit(t, "SET state = 'sent', effect = 'open'")
 	return startWorkerEnv(t, []string{held.env()}), held
 }
 

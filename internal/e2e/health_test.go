@@ -135,7 +135,7 @@ func TestHealthIsRecorded(t *testing.T) {
 	require.Equal(t, story, changesOf(t, o, "xledger-main"))
 	shown("healthy")
 	end()
-	if os.Getenv("RECORD") == "1" {
+	if recording == "services" {
 		record(t, "monitor", eventsOf(t, workflows.MonitorID(o.id, o.integrations["xledger-main"].ID)))
 	}
 }

@@ -52,7 +52,7 @@ func setUp(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	atEvents := suggested
-	if recording != "" {
+	if recording != "" && recording != "services" {
 		atEvents = 60 // so that a recorded chain is short enough to read
 	}
 	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, InFlight: inFlight, Temporal: devstack.TemporalOptions{Config: map[string]string{

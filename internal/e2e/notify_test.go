@@ -214,6 +214,9 @@ func TestNotifyDelivers(t *testing.T) {
 	require.Contains(t, out, "rejected")
 	require.Contains(t, out, "delivered")
 	require.Contains(t, out, "unavailable (503)")
+	if recording == "services" {
+		record(t, "notify-delivered", eventsOf(t, workflows.NotifyID(notify.DeliveryKey{OrganizationID: o.id, NotificationID: rejected.NotificationID, Channel: done.Channel})))
+	}
 }
 
 // From the vendor, the clock and the count to the receiver: each kind of trouble

@@ -21,8 +21,9 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// recording says which histories are to be recorded again: invoke, export, or 1 for
-// all. A history stays as it is unless its workflow may no longer continue with it.
+// recording says which histories are to be recorded again: invoke, export, both with 1,
+// or services for the monitor's and a delivery's, which two other tests record. A history
+// stays as it is unless its workflow may no longer continue with it.
 var recording = os.Getenv("RECORD")
 
 // TestRecordHistories writes the histories that package workflows replays. It
@@ -31,6 +32,7 @@ func TestRecordHistories(t *testing.T) {
 	switch recording {
 	case "":
 		t.Skip("not recording; RECORD=1 does, RECORD=invoke and RECORD=export in part")
+	case "services":
 	case "invoke":
 		recordInvocations(t)
 	case "export":

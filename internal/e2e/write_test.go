@@ -259,7 +259,7 @@ func TestWriteWorkerKilled(t *testing.T) {
 		effects int // when it is killed
 	}{
 		"before it is sent":     {func(t *testing.T) *wire { return afterCommit(t, "INSERT INTO ledgerline.write_claims") }, 0},
-		"before it is recorded": {func(t *testing.T) *wire { return beforeIt(t, "UPDATE ledgerline.write_claims SET effect = $4") }, 2},
+		"before it is recorded": {func(t *testing.T) *wire { return beforeIt(t, "SET effect = $1, ended = ended OR") }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			held := c.wire(t)
