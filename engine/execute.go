@@ -54,7 +54,7 @@ func (e *OtherRequestError) Error() string {
 // Execute makes an invocation and waits for its outcome, which comes before the audit rows
 // are written. If there has been an invocation with this correlation ID, it returns that
 // one's outcome and the vendor is not called; if that one asked something else, the error
-// is an [*OtherRequestError]. Where ctx ends first, the invocation goes on.
+// is an [*OtherRequestError]. If ctx ends first, the invocation continues.
 func Execute(ctx context.Context, c client.Client, in activities.Invocation) (workflows.Outcome, error) {
 	return execute(ctx, c, in, "")
 }

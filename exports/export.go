@@ -8,7 +8,7 @@
 //	Begin ──► Take an item ──► the caller makes it ──► Follow its Result ──┐
 //	             ▲                                                         │
 //	             ├──── Halved, Drawn, Fitted ◄──── chunks are arranged ◄───┤
-//	             └─────────────── it sleeps, or goes on at once ◄──────────┤
+//	             └─────────────── it sleeps, or continues now ◄────────────┤
 //	                                                                       ▼
 //	                                                     Finish ◄── over, or failed
 //
