@@ -1,6 +1,8 @@
 # Ledgerline. `make` shows what there is.
 SHELL := /bin/bash
 BIN := .bin
+# A module of its own, which ./... does not reach.
+FAULTS := internal/faults
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
@@ -51,10 +53,11 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 
 test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
-	go test -race -p 2 -timeout 35m $$(go list ./... | grep -v -e /internal/soak -e /internal/matrix)
+	go vet -C $(FAULTS) ./...
+	go test -race -p 2 -timeout 35m $$(go list ./... | grep -v /internal/matrix)
 	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection; without -race, which it needs four times the time for
 	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
-	go test -race -timeout 10m ./internal/soak # by itself: its faults want a quiet machine
+	go test -C $(FAULTS) -race -p 1 -timeout 10m ./... # by itself: its faults want a quiet machine
 
 matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' for some (all: half an hour or more)
 	@set -e; for cells in $(if $(CELL),'$(CELL)','^xledger/' '^businesscentral/' '^dataverse/'); do \
@@ -62,7 +65,7 @@ matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' 
 	done # a process for each vendor: the test environment keeps some memory of each run
 
 soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
-	@go run ./internal/soak
+	@go run -C $(FAULTS) ./soak
 
 bench: tools ## measure; BENCH=mirror for one group (all: about half an hour)
 	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
@@ -70,7 +73,9 @@ bench: tools ## measure; BENCH=mirror for one group (all: about half an hour)
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi
 	go vet ./...
+	go vet -C $(FAULTS) ./...
 	$(BIN)/staticcheck ./...
+	cd $(FAULTS) && $(CURDIR)/$(BIN)/staticcheck ./...
 	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
 
 vuln: $(BIN)/govulncheck ## known vulnerabilities that the code reaches, where their database can be had
@@ -83,7 +88,7 @@ fuzz: ## each fuzz target for FUZZTIME (5s)
 	@set -e; found=0; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
 	    found=1; echo "== $$target ($$(dirname $$file))"; \
-	    run="go test -run ^$$ -fuzz ^$$target$$ -fuzztime $(FUZZTIME) $$(dirname $$file)"; $$run || $$run; \
+	    run="go test -C $$(dirname $$file) -run ^$$ -fuzz ^$$target$$ -fuzztime $(FUZZTIME) ."; $$run || $$run; \
 	  done; done; test $$found = 1
 
 ci: ## what CI runs

@@ -129,20 +129,18 @@ func values(names []string) map[string]string {
 func TestNoProgramShowsItsEnvironment(t *testing.T) {
 	names := variables(t)
 	bin := t.TempDir()
-	list, err := exec.Command("go", "list", "-f", `{{if eq .Name "main"}}{{.ImportPath}}{{end}}`, "./...").Output()
-	require.NoError(t, err)
-	mains := strings.Fields(string(list))
-	require.GreaterOrEqual(t, len(mains), 6)
 	programs := make(map[string]string)
-	for _, main := range mains {
-		name := filepath.Base(main)
-		if name == "cmd" {
-			name = filepath.Base(filepath.Dir(main))
+	for _, folder := range modules {
+		for _, main := range strings.Fields(goIn(t, folder, "list", "-f", `{{if eq .Name "main"}}{{.ImportPath}}{{end}}`, "./...")) {
+			name := filepath.Base(main)
+			if name == "cmd" {
+				name = filepath.Base(filepath.Dir(main))
+			}
+			programs[name] = filepath.Join(bin, name)
+			goIn(t, folder, "build", "-o", programs[name], main)
 		}
-		programs[name] = filepath.Join(bin, name)
-		out, err := exec.Command("go", "build", "-o", programs[name], main).CombinedOutput()
-		require.NoError(t, err, "%s", out)
 	}
+	require.GreaterOrEqual(t, len(programs), 6)
 	output := func(env map[string]string, program string, args ...string) string {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a vendor says enters through activities/said.go, where it is masked before it
-// is cut. Two rules hold that: only that file asks adapters, and whoever has a
-// vendor's words before cuts nothing.
+// What a vendor says passes activities/said.go, where it is masked before it is cut.
+// Two rules hold that: only the files of [hear] ask adapters or read what they said, and
+// whoever has a vendor's words before cuts nothing.
 
 // asking are the methods by which a vendor says something.
 var asking = []string{"Adapter.Do", "Finder.Find", "Exporter.References", "Exporter.LateErrors", "Verifier.Verify"}
@@ -34,7 +34,7 @@ var hear = map[string]string{
 	"activities/said.go":       "masks them",
 	"activities/notify.go":     "masks what a receiver says for the log",
 	"notify/mail.go":           "looks whether there is an error",
-	"activities/call.go":       "masks what an attempt says once more, with errors of our own in it",
+	"activities/call.go":       "hands what an attempt hears to said.go, and masks once more, with errors of our own in it",
 	"activities/chunk.go":      "records late errors, as said.go returns them",
 	"cmd/starter/explain.go":   "explains what somebody wrote, with shapes masked",
 	"internal/bench/export.go": "measures, and keeps nothing",
@@ -46,13 +46,13 @@ var cuts = map[string]string{
 	"classify.graphQLErrorOf":                      "an empty list",
 	"classify.Table.lookupRaw":                     "without the quotes",
 	"classify.CanonicalCode":                       "the prefix of a number",
-	"classify.Policy.Delay":                        "a hash",
+	"classify.Policy.NextDelay":                    "a hash",
 	"classify.members":                             "a value, whole",
 	"classify.elements":                            "a value, whole",
 	"classify.unquote":                             "without the quotes",
 	"classify.looksLikeHTML":                       "is looked at and not kept",
 	"adapters.judge":                               "a body at its limit of 4 MB, which counts as cut off",
-	"adapters.Groups":                              "keys of ours",
+	"adapters.SplitLookup":                         "keys of ours",
 	"adapters/businesscentral.document":            "a voucher of ours",
 	"adapters/businesscentral.cut":                 "a text of ours",
 	"adapters/businesscentral.verification.fields": "a list, whole",
@@ -78,6 +78,9 @@ func load(t *testing.T) (all []typed) {
 	var list []listed
 	exports := make(map[string]string)
 	for _, p := range goList[listed](t, "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles") {
+		if _, seen := exports[p.ImportPath]; seen {
+			continue
+		}
 		exports[p.ImportPath] = p.Export
 		if path, ours := strings.CutPrefix(p.ImportPath, module); ours {
 			p.ImportPath = path

@@ -10,29 +10,29 @@
 // [Activities.Mirror] copies a finished invocation's trail into
 // integration_run_logs, so that the table is the audit record.
 //
-// What an attempt says of itself travels as a [Trail]. A vendor's words enter in one
-// place, said.go, and pass package redact there; nothing here logs or stores a
-// secret.
+// Activities have inputs of their own, such as [MirrorInput]. Only Call takes an
+// [Invocation]: that is the domain's word for what is asked for, and the workflow, package
+// engine and programs pass it on as it is.
+//
+// What an attempt says of itself travels as a [Trail]. A vendor's words pass one file,
+// said.go, and package redact there; nothing here logs or stores a secret.
+//
+// PostgreSQL is reached by package runlog. What calls and monitors keep there goes
+// through [Store], the one seam that tests without a database replace.
 package activities
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
-	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -42,74 +42,103 @@ import (
 // TaskQueue is where workers take invocations from.
 const TaskQueue = "ledgerline"
 
-// Names under which the activities are registered, shown in the Temporal UI.
-const (
-	CallName   = "Call"
-	MirrorName = "Mirror"
-)
+// OwnQueue is the task queue of an integration that has a rate or a concurrency
+// limit. The server hands its attempts out at that rate, over all workers, and with
+// the other limit only one worker at a time takes them. An attempt that waits there
+// delays no other integration's and uses up none of its own time.
+func OwnQueue(integration uuid.UUID) string { return TaskQueue + "/" + integration.String() }
 
-// Resolver finds an integration by organization and ID. It returns
-// [runlog.ErrNotFound] where there is none, whoever else may have it; any other
-// error means that it could not be asked.
-type Resolver func(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error)
+// Options are what the activities of a worker need. DB has no default. It may be nil only
+// where Store is set and no export runs and nobody is notified, as in tests.
+type Options struct {
+	DB       runlog.Beginner             // of exports and notifications, and of the default Store
+	Store    Store                       // of calls and monitors; [NewStore] of DB if nil
+	Adapters map[string]adapters.Adapter // by name; [Adapters] if nil
+	DevHosts []string                    // development only: "host:port" that may be called over plain http
+	Client   *adapters.Client            // to vendors; one that may call DevHosts if nil
+	Secrets  *secrets.Store              // of organizations; nil holds none
+	Sources  *runlog.Sources             // other sources of entries than the default one; nil: none can be read
+	Mail     *notify.MailServer          // nil if the deployment has none
+	Log      *slog.Logger                // discards if nil
+	Gate     *limits.Gate                // of this process; nil counts nothing and holds nothing back
 
-// Audit stores rows in the audit record. Storing a row again has no effect.
-type Audit func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error
+	Observe      func(in Invocation, at Attempt) // gets each finished attempt, must not block; may be nil
+	ObserveDrift func(time.Duration)             // gets how late each scheduled export is claimed; may be nil
 
-// Pauses finds who paused an integration; nil if nobody did.
-type Pauses func(ctx context.Context, organization, integration uuid.UUID) (*runlog.Pause, error)
+	// LastSuccess is when this worker last saw a call of an integration succeed. If it
+	// is nil, nobody knows: warm-ups are not left out, and calls log no cold start.
+	LastSuccess func(organization, integration uuid.UUID) time.Time
 
-// Activities holds what the activities need. The fields down to Audit, and Log,
-// must be set; [New] sets all but the hooks for production, and secrets that hold nothing.
-type Activities struct {
-	Resolve  Resolver
-	Adapters map[string]adapters.Adapter // by name
-	Client   *adapters.Client
-	Secrets  *secrets.Store // of organizations
-	Audit    Audit
-	Claims   ClaimStore       // of ad-hoc writes; reads do not use it
-	DB       runlog.Beginner  // of exports and notifications; calls and audit rows do not use it
-	Sources  *runlog.Sources  // other sources of entries than the default one; nil: none can be read
-	Now      func() time.Time // of the trail; nil is the wall clock. Deadlines have their own
-
-	// RunID is the run ID of the calling activity's workflow, and Alive says whether
-	// a run has not ended; nil is as Temporal has it. Tests without a server set them.
+	// Now is the clock of the trail, RunID the run ID of the calling activity's
+	// workflow, and Alive says whether a run has not ended. Nil is the wall clock, and
+	// as Temporal has it. Deadlines have a clock of their own. Tests without a server
+	// set them.
+	Now   func() time.Time
 	RunID func(ctx context.Context) uuid.UUID
 	Alive func(ctx context.Context, workflowID string, run uuid.UUID) (bool, error)
-
-	Webhooks notify.Webhook
-	Mail     *notify.MailServer // nil if the deployment has none
-	Log      *slog.Logger
-	Observe  func(in Invocation, done Attempt) // told of each finished attempt, must not block; may be nil
-	Drift    func(time.Duration)               // told of each scheduled export's, when it is claimed; may be nil
-	Gate     *limits.Gate                      // of this process; nil counts nothing and holds nothing back
-	// OnQuota is told once a month, over all workers, of each threshold of an
-	// integration's quota that is reached, in the transaction that records it. After an error it is told again. It may be nil.
-	OnQuota func(ctx context.Context, tx pgx.Tx, w limits.Warning) error
-
-	// OnSecret is called with each threshold of days that a secret has reached, once over
-	// all workers, in the transaction that records it. After an error it is called
-	// again by the next look. It may be nil.
-	OnSecret func(ctx context.Context, tx pgx.Tx, w runlog.SecretWarning) error
-
-	Pause  Pauses      // nil: nothing is ever paused
-	Health HealthStore // of monitors and probes; calls do not use it
-
-	// LastSuccess is when this worker last saw an integration's call succeed; nil
-	// never. OnHealth is told of each update that changes the state or shows
-	// trouble that lasts, perhaps more than once, and after an error again. It may
-	// be nil.
-	LastSuccess func(organization, integration uuid.UUID) time.Time
-	OnHealth    func(ctx context.Context, u runlog.HealthUpdate) error
-
-	maskFor time.Duration // how long masking may go on after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
-
-	warmed sync.Map // the last warm-up of each integration in this process, for the run that follows
 }
 
-// Freshness is how long a worker uses what it knows of an integration before it
-// asks again, so how long it takes until a change or a pause holds everywhere.
-const Freshness = 10 * time.Second
+// WithDefaults returns a copy in which zero values have their defaults.
+func (o Options) WithDefaults() Options {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Secrets = cmp.Or(o.Secrets, new(secrets.Store))
+	if o.Store == nil {
+		o.Store = NewStore(o.DB, o.Log)
+	}
+	if o.Adapters == nil {
+		o.Adapters = Adapters()
+	}
+	if o.Client == nil {
+		o.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: o.DevHosts})
+	}
+	if o.Observe == nil {
+		o.Observe = func(Invocation, Attempt) {}
+	}
+	if o.ObserveDrift == nil {
+		o.ObserveDrift = func(time.Duration) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.RunID == nil {
+		o.RunID = runID
+	}
+	if o.Alive == nil {
+		o.Alive = alive
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	if o.DB == nil && o.Store == nil {
+		return errors.New("activities.Options.DB: want the worker's database")
+	}
+	return nil
+}
+
+// Activities are the activities of a worker. [New] makes them; the zero value can only
+// be registered, for its names.
+type Activities struct {
+	options  Options
+	webhooks notify.Webhook
+
+	maskFor time.Duration // how long masking may take after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
+	warmUps sync.Map      // the last warm-up of each integration in this process, for the run that follows
+}
+
+// New returns the activities of a worker.
+func New(o Options) (*Activities, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	return &Activities{
+		options:  o.WithDefaults(),
+		webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: o.DevHosts}), DevHosts: o.DevHosts},
+	}, nil
+}
+
+// CloseIdle closes connections to vendors that are not in use.
+func (a *Activities) CloseIdle() { a.options.Client.CloseIdle() }
 
 // Adapters returns every adapter by its name.
 func Adapters() map[string]adapters.Adapter {
@@ -118,116 +147,4 @@ func Adapters() map[string]adapters.Adapter {
 		byName[a.Vendor().Name] = a
 	}
 	return byName
-}
-
-// New returns the activities of a worker: every adapter, integrations and audit
-// rows in db, and devHosts ("host:port") open for plain http.
-func New(db runlog.Beginner, devHosts []string, log *slog.Logger) *Activities {
-	return &Activities{
-		Resolve: Cached(func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
-			return runlog.Integration(ctx, db, organization, id)
-		}, Freshness, log),
-		Adapters: Adapters(),
-		Client:   adapters.NewClient(adapters.ClientOptions{DevHosts: devHosts}),
-		Secrets:  new(secrets.Store),
-		Audit: func(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
-			return runlog.Insert(ctx, db, organization, rows)
-		},
-		Claims:   newClaimStore(db),
-		DB:       db,
-		Webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: devHosts}), DevHosts: devHosts},
-		Log:      log,
-		Gate:     new(limits.Gate),
-		Health:   newHealthStore(db),
-		Pause: cached(func(ctx context.Context, organization, id uuid.UUID) (*runlog.Pause, error) {
-			return runlog.Paused(ctx, db, organization, id)
-		}, Freshness, log),
-	}
-}
-
-// Invocation identifies one adapter operation and says what is asked. It is
-// the workflow's input, so it must never hold a secret.
-type Invocation struct {
-	OrganizationID uuid.UUID          `json:"organizationId"`
-	IntegrationID  uuid.UUID          `json:"integrationId"`
-	AdapterName    string             `json:"adapterName"`
-	CorrelationID  uuid.UUID          `json:"correlationId"` // v4
-	Operation      adapters.Operation `json:"operation"`
-	Body           json.RawMessage    `json:"body,omitempty"`
-	Policy         classify.Policy    `json:"policy"`
-	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
-
-	// OwnQueue says that the integration had a rate or a limit of concurrency
-	// when the invocation started: attempts go through [OwnQueue].
-	OwnQueue bool           `json:"ownQueue,omitempty"`
-	Purpose  limits.Purpose `json:"purpose,omitempty"` // "" for a caller's or a run's work
-
-	Actor string `json:"actor,omitempty"` // who asked for it; "" for runs and monitors
-	// Idempotent is the caller's word that a repeat of the request has no further
-	// effect, so that it may be sent again after any transient failure.
-	Idempotent bool `json:"idempotent,omitempty"`
-	// ReadOnly says that the request changes nothing, so that an attempt that was
-	// lost leaves nothing open.
-	ReadOnly bool `json:"readOnly,omitempty"`
-}
-
-// Validate says why an invocation cannot be made, all of it at once. It is pure:
-// workflows call it before anything else.
-func (in Invocation) Validate() error {
-	faults := []error{
-		CheckTarget(in.OrganizationID, in.IntegrationID), checkPurpose(in.Purpose),
-		CheckLine("summary", in.Summary, maxSummary), CheckLine("actor", in.Actor, maxActor),
-	}
-	if in.CorrelationID.Version() != 4 || in.CorrelationID.Variant() != uuid.RFC4122 {
-		faults = append(faults, fmt.Errorf("correlationId: %s; want a random UUID (version 4)", in.CorrelationID))
-	}
-	if _, ok := vendors.Lookup(in.AdapterName); !ok {
-		faults = append(faults, fmt.Errorf("adapterName: %q; want one of %s", cut(in.AdapterName), strings.Join(vendors.Names(), ", ")))
-	}
-	if !slices.Contains([]adapters.Operation{adapters.Ping, adapters.Call, adapters.Export, adapters.LookUp, adapters.Verify}, in.Operation) {
-		faults = append(faults, fmt.Errorf("operation: %q; want ping or call", cut(string(in.Operation))))
-	}
-	if err := in.Policy.Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("policy: %w", err))
-	}
-	return errors.Join(faults...)
-}
-
-// CallResult is a successful attempt.
-type CallResult struct {
-	Response Answer `json:"response"`
-	Trail    Trail  `json:"trail"`          // the last entry is the success
-	Left     int    `json:"left,omitempty"` // of a chunk that was only asked for: entries that are not at the vendor
-}
-
-// maxResult is the largest encoded [CallResult], in bytes. Temporal takes 2 MB; a
-// larger result would be refused after the vendor has acted.
-const maxResult = 1_900_000
-
-// fit leaves the body of a result out if it is too large once it is encoded, and
-// says so: a success stays a success.
-func (r CallResult) fit() CallResult {
-	encoded, err := json.Marshal(r)
-	if err == nil && len(encoded) <= maxResult {
-		return r
-	}
-	r.Response.Omitted = adapters.Omit(r.Response.Body, adapters.TooLarge)
-	r.Response.Body = nil
-	return r
-}
-
-// Answer is the vendor's answer as callers see it.
-type Answer struct {
-	HTTPStatus int             `json:"httpStatus"`
-	Body       json.RawMessage `json:"body,omitempty"`
-	ReadBack   bool            `json:"readBack,omitempty"` // an earlier attempt had taken effect; nothing was sent again
-
-	Omitted *adapters.Omitted `json:"omitted,omitempty"` // the body was not passed on, and why
-}
-
-// margin is how long before the server's deadline a call is cut off, so that
-// the worker is still there to report: an error that is returned less than
-// about 30 ms before the deadline is lost (measured, temporal.md §3).
-func margin(attempt time.Duration) time.Duration {
-	return min(max(attempt/20, 50*time.Millisecond), 500*time.Millisecond)
 }

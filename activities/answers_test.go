@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -56,7 +55,7 @@ func TestMaskingFailsNoWrite(t *testing.T) {
 
 // What is no JSON is left out, and said so.
 func TestMaskedLeavesOutWhatIsNoJSON(t *testing.T) {
-	acts, r := &Activities{Log: slog.New(slog.DiscardHandler)}, redact.New("a secret that is long enough")
+	acts, r := &Activities{options: Options{Log: slog.New(slog.DiscardHandler)}}, redact.New("a secret that is long enough")
 	for _, body := range []string{`{"a":`, `x`, "\xff", `"a secret that is long enough`} {
 		a := acts.masked(t.Context(), r, Answer{HTTPStatus: 200, Body: []byte(body)})
 		require.Nil(t, a.Body)
@@ -73,11 +72,6 @@ func TestDoneStaysDoneWithoutTimeToMask(t *testing.T) {
 		c := newCareless(t, adapter, random(26), "eyJ"+random(26))
 		// The time is up an hour before the deadline of the attempt.
 		c.acts.maskFor = -time.Hour
-		var settled []classify.Effect
-		c.acts.Claims.Settle = func(_ context.Context, _, _ uuid.UUID, _ int, effect classify.Effect, _ bool, _ int) error {
-			settled = append(settled, effect)
-			return nil
-		}
 		body := `{"data":{"rows":[],"store":{"id":"` + strings.Repeat("=56=56VVVVVVVV", 1000) + c.secret + `"}}}`
 		for _, write := range []bool{true, false} {
 			kept, result, failed := c.call(t, write, answer(200, body), c.granted())
@@ -88,7 +82,7 @@ func TestDoneStaysDoneWithoutTimeToMask(t *testing.T) {
 			require.Equal(t, adapters.Omit([]byte(body), adapters.NotMasked), result.Response.Omitted)
 			require.Empty(t, leaks(kept, c.secret, c.token))
 			if write {
-				require.Equal(t, []classify.Effect{classify.Done}, settled, "%s: what the claim says is what is reported", adapter)
+				require.Equal(t, []classify.Effect{classify.Done}, c.settled, "%s: what the claim says is what is reported", adapter)
 				require.Equal(t, classify.Done, last.Effect, adapter)
 			}
 		}
@@ -120,7 +114,7 @@ func TestMaskingHasABound(t *testing.T) {
 // A defect in masking is no failure of the write.
 func TestMaskingThatPanics(t *testing.T) {
 	var log bytes.Buffer
-	acts, body := &Activities{Log: slog.New(slog.NewJSONHandler(&log, nil))}, []byte(`{"a":"some text"}`)
+	acts, body := &Activities{options: Options{Log: slog.New(slog.NewJSONHandler(&log, nil))}}, []byte(`{"a":"some text"}`)
 	got := acts.masked(defect{t.Context()}, redact.New("a secret that is long enough"), Answer{HTTPStatus: 201, Body: body})
 	require.Equal(t, Answer{HTTPStatus: 201, Omitted: adapters.Omit(body, adapters.NotMasked)}, got)
 	require.Contains(t, log.String(), "defect.Err")

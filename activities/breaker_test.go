@@ -14,7 +14,7 @@ import (
 // A chunk that was settled before is a success without a call: it says nothing
 // of the vendor.
 func TestSettledSaysNothing(t *testing.T) {
-	a := &Activities{Gate: new(limits.Gate), Log: slog.New(slog.DiscardHandler)}
+	a := &Activities{options: Options{Gate: new(limits.Gate), Log: slog.New(slog.DiscardHandler)}}
 	in := Invocation{IntegrationID: uuid.New()}
 	call := func(v classify.Verdict) {
 		a.behindBreaker(in, limits.Host{}, func() outcome { return outcome{verdict: v} })
@@ -23,6 +23,6 @@ func TestSettledSaysNothing(t *testing.T) {
 		call(classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled})
 		call(classify.Verdict{Class: classify.Transient, Kind: classify.Unavailable, HTTPStatus: 503})
 	}
-	open, _ := a.Gate.Breakers.State(in.IntegrationID)
+	open, _ := a.options.Gate.Breakers.State(in.IntegrationID)
 	require.True(t, open)
 }

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -31,16 +28,8 @@ import (
 // would not be an attempt.
 const minAttempt = 2 * time.Second
 
-// ruleUnknownIntegration marks the attempt of an invocation whose organization
-// has no such integration.
-const ruleUnknownIntegration = "integration:unknown"
-
-// rulePaused marks the attempt of an invocation whose integration is paused.
-const rulePaused = "integration:paused"
-
-// ruleCredentials marks the attempt of an invocation whose secrets could not be
-// read.
-const ruleCredentials = "integration:credentials"
+// CallName is the name under which [Activities.Call] is registered.
+const CallName = "Call"
 
 // Call makes one attempt of an invocation. Its error is always a single,
 // top-level *temporal.ApplicationError whose type is the [classify.Kind] and
@@ -57,48 +46,40 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	end := deadline(received, info, in.Policy)
 	callCtx, cancel := context.WithDeadline(adapters.SendBy(ctx, lastMoment(end, in.Policy)), end)
 	defer cancel()
-	callCtx, measured := a.afterIdle(callCtx, in)
-	done := a.attempt(callCtx, in, trail)
-	if done.trail != nil {
-		trail = done.trail
+	callCtx, logIfCold := a.afterIdle(callCtx, in)
+	out := a.attempt(callCtx, in, trail)
+	if out.trail != nil {
+		trail = out.trail
 	}
-	if done.verdict.Kind == classify.Cancelled {
-		done.message = "cancelled by the caller"
+	if out.verdict.Kind == classify.Cancelled {
+		out.message = "cancelled by the caller"
 		if errors.Is(context.Cause(ctx), worker.ErrWorkerShutdown) {
 			// By a worker that stops: another one takes over.
-			effect := done.verdict.Effect
-			done.verdict = classify.Verdict{Class: classify.Timeout, Kind: classify.WorkerLost, Rule: "worker:stopped", Effect: effect}
-			done.message = "the worker was stopped during this attempt"
+			effect := out.verdict.Effect
+			out.verdict = classify.Verdict{Class: classify.Timeout, Kind: classify.WorkerLost, Rule: "worker:stopped", Effect: effect}
+			out.message = "the worker was stopped during this attempt"
 		}
 	}
 
 	last := &trail[len(trail)-1]
-	last.EndedAt = a.now()
-	last.Class, last.Kind, last.Rule = done.verdict.Class, done.verdict.Kind, done.verdict.Rule
-	last.HTTPStatus, last.Message = done.verdict.HTTPStatus, done.message
-	last.Effect, last.Ended, last.OpenUntil = done.verdict.Effect, done.verdict.Ended, done.openUntil
-	last.Found, last.Asking = done.found, done.asking
-	last.Requests, last.LookUps, last.Entries, last.Vouchers = done.requests, done.lookUps, done.entries, done.vouchers
-	last.RetryAfter = done.verdict.RetryAfter
-	measured(*last)
-	if a.Observe != nil {
-		in := in
-		in.AdapterName = cmp.Or(done.adapter, OtherAdapter)
-		defer func() { a.Observe(in, *last) }() // after decide, which may change the kind
+	last.EndedAt = a.options.Now()
+	last.apply(out)
+	logIfCold(*last)
+	if out.verdict.Class == classify.Success {
+		a.observe(in, out, *last)
+		return CallResult{Response: out.answer, Trail: trail, Left: out.left}.fit(), nil
 	}
-	if done.verdict.Class == classify.Success {
-		return CallResult{Response: done.answer, Trail: trail, Left: done.left}.fit(), nil
-	}
-	a.decide(trail, done, in, info, received)
+	a.decide(trail, out, in, info, received) // which may change the kind
+	a.observe(in, out, *last)
 	a.logFailure(in, *last)
 	return CallResult{}, translate(ctx, trail, int(info.Attempt) < in.Policy.MaxAttempts())
 }
 
-func (a *Activities) now() time.Time {
-	if a.Now != nil {
-		return a.Now()
-	}
-	return time.Now()
+// observe reports a finished attempt under the adapter that the integration has,
+// whatever the input says.
+func (a *Activities) observe(in Invocation, out outcome, at Attempt) {
+	in.AdapterName = cmp.Or(out.adapter, OtherAdapter)
+	a.options.Observe(in, at)
 }
 
 // detach returns a context that is cancelled when ctx is, and has no deadline.
@@ -124,10 +105,10 @@ func (a *Activities) begin(ctx context.Context, info activity.Info) Trail {
 	var trail Trail
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &trail); err != nil {
-			a.Log.Error("the attempt trail is unreadable and begins again", "error", cut(err.Error()))
+			a.options.Log.Error("the attempt trail is unreadable and begins again", "error", redact.Text(err.Error()))
 		}
 	}
-	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.now())
+	trail = trail.Begin(int(info.Attempt), info.ScheduledTime, a.options.Now())
 	if len(trail) > 1 {
 		activity.RecordHeartbeat(ctx, trail)
 	}
@@ -141,182 +122,189 @@ func deadline(received time.Time, info activity.Info, p classify.Policy) time.Ti
 	return received.Add(min(info.StartToCloseTimeout, p.AttemptTimeout) - margin(p.AttemptTimeout))
 }
 
-// outcome is what became of an attempt.
-type outcome struct {
-	verdict   classify.Verdict // its Effect is that of what this attempt sent
-	guard     adapters.Guard
-	message   string // redacted
-	answer    Answer
-	host      limits.Host     // that was called, or was to be
-	openUntil time.Time       // of what it sent
-	adapter   string          // that the integration has stored; "" if it has none
-	most      int             // attempts that the integration allows; 0 if that is not known
-	found     classify.Effect // what asking proved of all that was sent before
-	asking    bool            // it ended in the question what is there
-	left      int             // entries of a chunk that was asked for which are not there
-	trail     Trail           // with other numbers; nil if they stay
-
-	requests, lookUps int // that it made, those for tokens left out; look-ups are among them
-	entries, vouchers int // of a chunk: what it sent, or would have
+// attempt resolves the integration and makes the call. It does not return an
+// error: every error, and a panic too, is an outcome.
+func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) outcome {
+	var made requestCounts
+	var to destination
+	conn := &adapters.Conn{Client: a.options.Client, CorrelationID: in.CorrelationID.String(), Count: made.count}
+	out := recovered(in, func() outcome { return a.dispatch(ctx, in, conn, &to, trail) })
+	out.requests, out.lookUps = int(made.requests.Load()), int(made.lookUps.Load())
+	return a.finish(ctx, in, conn, to, out)
 }
 
-// attempt resolves the integration and makes the call. It does not return an
-// error: every fault is an outcome. A panic is one too, and its value and
-// stack, which may hold anything, are reduced to where it happened.
-func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) (out outcome) {
-	var made counts
-	conn := &adapters.Conn{Client: a.Client, CorrelationID: in.CorrelationID.String(), Count: made.count}
-	defer func() {
-		out.requests, out.lookUps = int(made.requests.Load()), int(made.lookUps.Load())
-		if r := recover(); r != nil {
-			out.verdict = adapters.Fault(classify.Internal, "panic", "the adapter failed at "+panicSite()+"; this is a defect of Ledgerline")
-			if !out.openUntil.IsZero() || in.Operation == adapters.Call && !in.ReadOnly {
-				out.verdict.Effect = classify.Open
-			}
-		}
-		// What the vendor said has passed masking before; our own errors pass it here,
-		// and so does the answer.
-		r := conn.Masker()
-		masking, cancel := a.maskBy(ctx, in.Policy)
-		defer cancel()
-		out.message, out.answer = r.Text(out.verdict.Message), a.masked(masking, r, out.answer)
-	}()
+// finish completes an outcome: with what is known of where it led, and masked. What
+// the vendor said has passed masking before; our own errors pass it here, and so does
+// the answer.
+func (a *Activities) finish(ctx context.Context, in Invocation, conn *adapters.Conn, to destination, out outcome) outcome {
+	out.adapter, out.host = to.spec.Adapter, to.host
+	if to.host != (limits.Host{}) && to.spec.Policy != (classify.Policy{}) {
+		out.most = to.spec.Policy.MaxAttempts()
+	}
+	r := conn.Masker()
+	masking, cancel := a.maskBy(ctx, in.Policy)
+	defer cancel()
+	out.message, out.answer = r.Text(out.verdict.Message), a.masked(masking, r, out.answer)
+	return out
+}
 
+// dispatch makes what an invocation asks for.
+func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters.Conn, to *destination, trail Trail) outcome {
 	if err := in.Validate(); err != nil {
-		return outcome{verdict: adapters.Fault(classify.Configuration, "input:invalid",
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:invalid",
 			"the invocation is not valid, and nothing was sent: "+strings.ReplaceAll(err.Error(), "\n", "; "))}
 	}
-	adapter, spec, fault := a.connect(ctx, in, conn)
-	if fault != nil {
-		return outcome{verdict: *fault, adapter: spec.Adapter}
+	if refusal := a.connect(ctx, in, conn, to); refusal != nil {
+		return outcome{verdict: *refusal}
 	}
-	host := limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
-	defer func() {
-		out.host, out.adapter = host, spec.Adapter
-		if spec.Policy != (classify.Policy{}) {
-			out.most = spec.Policy.MaxAttempts()
-		}
-	}()
+	adapter, spec := to.adapter, to.spec
+	to.host = limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
 	switch in.Operation {
 	case adapters.Export:
-		return a.behindBreaker(in, host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
-	case adapters.LookUp:
-		return a.behindBreaker(in, host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
+		return a.behindBreaker(in, to.host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
+	case adapters.Lookup:
+		return a.behindBreaker(in, to.host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
 	case adapters.Verify:
-		return a.behindBreaker(in, host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
+		return a.behindBreaker(in, to.host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
 	}
-	plan, err := adapter.Plan(in.Operation, in.Body)
+	request, err := adapter.Describe(in.Operation, in.Body)
 	if err != nil {
-		return outcome{verdict: adapters.Fault(classify.Transformation, "request:body", err.Error())}
+		return outcome{verdict: classify.NewVerdict(classify.Transformation, "request:body", err.Error())}
 	}
-	if in.ReadOnly && plan.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
-		return outcome{verdict: adapters.Fault(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
+	if in.ReadOnly && request.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
 	}
-	if plan.Guard == adapters.ReadOnly {
-		return a.behindBreaker(in, host, func() (out outcome) {
+	if request.Guard == adapters.ReadOnly {
+		return a.behindBreaker(in, to.host, func() (out outcome) {
 			out.guard = adapters.ReadOnly
 			out.answer, out.verdict = do(ctx, adapter, conn, in.Operation, in.Body)
 			return out
 		})
 	}
-	return a.behindBreaker(in, host, func() outcome { return a.write(ctx, in, adapter, conn, spec, plan, trail) })
+	return a.behindBreaker(in, to.host, func() outcome { return a.write(ctx, in, adapter, conn, spec, request, trail) })
 }
 
-// counts are the requests of an attempt. A token may be fetched by another
-// goroutine, for several attempts.
-type counts struct{ requests, lookUps atomic.Int32 }
+// Rules of attempts that made no call because of their integration.
+const (
+	ruleUnknownIntegration = "integration:unknown"     // the organization has no such integration
+	rulePaused             = "integration:paused"      // it is paused
+	ruleCredentials        = "integration:credentials" // its secrets could not be read
+)
 
-func (c *counts) count(p limits.Purpose) {
-	switch p {
-	case limits.Token:
-		return
-	case limits.Readback, limits.Lookup:
-		c.lookUps.Add(1)
-	}
-	c.requests.Add(1)
+// destination is where an attempt leads.
+type destination struct {
+	adapter adapters.Adapter
+	spec    integrations.Integration // also if the attempt gets no further; zero if there is none
+	host    limits.Host              // zero until the connection is complete
 }
 
-// connect finds the integration and fills in the connection. The organization
-// is checked before any secret is read.
-func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
-	spec, err := a.Resolve(ctx, in.OrganizationID, in.IntegrationID)
-	fault := func(k classify.Kind, rule, format string, args ...any) (adapters.Adapter, integrations.Integration, *classify.Verdict) {
-		v := adapters.Fault(k, rule, fmt.Sprintf(format, args...))
-		return nil, spec, &v
+// connect finds the integration and fills in the destination and the connection, or
+// returns why nothing is sent. The organization is checked before any secret is read.
+func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.Conn, to *destination) *classify.Verdict {
+	refuse := func(k classify.Kind, rule, format string, args ...any) *classify.Verdict {
+		v := classify.NewVerdict(k, rule, fmt.Sprintf(format, args...))
+		return &v
 	}
+	spec, err := a.options.Store.Integration(ctx, in.OrganizationID, in.IntegrationID)
+	to.spec = spec
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
-		return fault(classify.Configuration, ruleUnknownIntegration,
+		return refuse(classify.Configuration, ruleUnknownIntegration,
 			"organization %s has no integration %s; see starter integrations list", in.OrganizationID, in.IntegrationID)
 	case err != nil:
-		return fault(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
+		return refuse(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
 	case spec.Adapter != in.AdapterName:
-		return fault(classify.Configuration, "integration:adapter",
+		return refuse(classify.Configuration, "integration:adapter",
 			"integration %s uses adapter %s, not %s; nothing was sent", spec.Name, spec.Adapter, in.AdapterName)
 	}
-	if a.Pause != nil {
-		pause, err := a.Pause(ctx, in.OrganizationID, in.IntegrationID)
-		switch {
-		case err != nil:
-			return fault(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
-		case pause != nil:
-			return fault(classify.Paused, rulePaused, "integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
-				spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, in.OrganizationID, spec.Name)
-		}
+	pause, err := a.options.Store.Pause(ctx, in.OrganizationID, in.IntegrationID)
+	switch {
+	case err != nil:
+		return refuse(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
+	case pause != nil:
+		return refuse(classify.Paused, rulePaused, "integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
+			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, in.OrganizationID, spec.Name)
 	}
-	adapter, ok := a.Adapters[spec.Adapter]
-	if !ok {
-		return fault(classify.Configuration, "integration:adapter", "this worker has no adapter %q; it has %s",
-			spec.Adapter, strings.Join(slices.Sorted(maps.Keys(a.Adapters)), ", "))
+	var ok bool
+	if to.adapter, ok = a.options.Adapters[spec.Adapter]; !ok {
+		return refuse(classify.Configuration, "integration:adapter", "this worker has no adapter %q; it has %s",
+			spec.Adapter, strings.Join(slices.Sorted(maps.Keys(a.options.Adapters)), ", "))
 	}
 	if conn.BaseURL, err = url.Parse(spec.BaseURL); err != nil {
-		return fault(classify.Configuration, "integration:baseURL", "the integration's base URL is not valid")
+		return refuse(classify.Configuration, "integration:baseURL", "the integration's base URL is not valid")
 	}
-	if fault := a.meter(in, spec, conn); fault != nil {
-		return nil, spec, fault
+	if refusal := a.meter(in, spec, conn); refusal != nil {
+		return refusal
 	}
 	conn.Adapter, conn.Settings = spec.Adapter, spec.Settings
 	conn.Credentials, err = a.readSecrets(ctx, in.OrganizationID, spec.Credentials)
 	switch {
 	case errors.Is(err, secrets.ErrHangs): // it may pass, and the vendor has no part in it
-		return fault(classify.Dependency, ruleCredentials, "%v", err)
+		return refuse(classify.Dependency, ruleCredentials, "%v", err)
 	case ctx.Err() != nil && err != nil:
 		v := classify.Err(ctx.Err())
-		return nil, spec, &v
+		return &v
 	case err != nil:
-		return fault(classify.Credentials, ruleCredentials, "%v", err)
+		return refuse(classify.Credentials, ruleCredentials, "%v", err)
 	}
-	return adapter, spec, nil
+	return nil
 }
 
-// readSecrets reads the secrets that an organization's references name.
-func (a *Activities) readSecrets(ctx context.Context, organization uuid.UUID, refs map[string]integrations.Ref) (map[string]string, error) {
-	values := make(map[string]string, len(refs))
-	var faults []error
-	for _, name := range slices.Sorted(maps.Keys(refs)) {
-		value, err := a.Secrets.Resolve(ctx, organization, refs[name])
-		if err != nil {
-			faults = append(faults, fmt.Errorf("the credential named %s is not readable: %w", name, err))
-			continue
-		}
-		values[name] = value
+// behindBreaker calls the vendor unless the integration's circuit breaker is open. An
+// attempt that finds it open is on record like any other.
+func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() outcome) (out outcome) {
+	if a.options.Gate == nil {
+		return call()
 	}
-	return values, errors.Join(faults...)
+	admitted := a.options.Gate.Breakers.Admit(in.IntegrationID, time.Now())
+	if admitted.Open {
+		v := classify.NewVerdict(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
+			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
+			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
+		v.RetryAfter = max(0, time.Until(admitted.Back))
+		return outcome{verdict: v}
+	}
+	defer func() {
+		v := out.verdict
+		if v.Rule == RuleSettled {
+			v = classify.Verdict{} // it says nothing of the vendor
+		}
+		if v.Class == classify.Success {
+			a.options.Gate.Budget.Success(host)
+		}
+		if admitted.Done(v, time.Now()) {
+			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
+			a.options.Log.Warn("the circuit breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+				"open", open, "until", until)
+		}
+	}()
+	return call()
+}
+
+// do makes a raw request. The answer to it is not masked: [Activities.masked] does
+// that, once the attempt has ended.
+func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
+	resp, v := adapter.Do(ctx, conn, op, body)
+	v = maskVerdict(conn, v)
+	if v.Class != classify.Success {
+		return Answer{}, v
+	}
+	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
 }
 
 // decide says of the last attempt whether another one follows, and when.
-func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activity.Info, received time.Time) {
+func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activity.Info, received time.Time) {
 	last := &trail[len(trail)-1]
-	retry := done.verdict.Retry()
-	if retry && last.Effect == classify.Open && done.guard == adapters.Unsafe {
+	retry := out.verdict.Retry()
+	if retry && last.Effect == classify.Open && out.guard == adapters.Unsafe {
 		last.Kind = classify.UnknownOutcome
-		last.Message = cut("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
+		last.Message = redact.Text("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
 		return
 	}
-	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() || done.most > 0 && int(info.Attempt) >= done.most {
+	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() || out.most > 0 && int(info.Attempt) >= out.most {
 		return // whatever the input says, no more often than the integration's own policy
 	}
-	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), done.verdict.RetryAfter)
+	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), out.verdict.RetryAfter)
 	// By the server's clock as it was when it handed out the task.
 	left := info.ScheduleToCloseTimeout - info.StartedTime.Sub(info.ScheduledTime) - time.Since(received)
 	if in.OwnQueue {
@@ -326,28 +314,25 @@ func (a *Activities) decide(trail Trail, done outcome, in Invocation, info activ
 		if last.Kind == classify.Unsettled {
 			return // its message says until when it waits
 		}
-		last.Message = cut(fmt.Sprintf("the vendor takes calls again at %s, after this invocation's budget: %s",
+		last.Message = redact.Text(fmt.Sprintf("the vendor takes calls again at %s, after this invocation's budget: %s",
 			time.Now().Add(delay).UTC().Truncate(time.Second).Format(time.RFC3339), last.Message))
 		return
 	}
-	if !a.affords(done.verdict, done.host) {
+	if !a.affords(out.verdict, out.host) {
 		last.Rule = RuleBudget
-		last.Message = cut(fmt.Sprintf("not tried again: too many attempts of this organization at %s fail, and its budget for retries is empty: %s",
-			done.host.Name, last.Message))
+		last.Message = redact.Text(fmt.Sprintf("not tried again: too many attempts of this organization at %s fail, and its budget for retries is empty: %s",
+			out.host.Name, last.Message))
 		return
 	}
 	last.Retryable, last.Delay = true, delay
 }
 
-// cut keeps a message within the limit after words of ours came before it.
-func cut(s string) string { return redact.Text(s) }
-
 // translate is the last step: it records the trail for the next attempt and
 // turns the failed attempt into the one error that Temporal understands. The
 // category keeps expected failures of vendors out of the worker's error log.
 //
-// more says whether Temporal would try again by its own count; then it must be
-// told if that is not wanted.
+// more says whether Temporal would try again by its own count; then the error must
+// say so if that is not wanted.
 func translate(ctx context.Context, trail Trail, more bool) error {
 	last := trail.Last()
 	if last.Retryable {
@@ -362,24 +347,8 @@ func translate(ctx context.Context, trail Trail, more bool) error {
 }
 
 func (a *Activities) logFailure(in Invocation, at Attempt) {
-	a.Log.Warn("attempt failed",
+	a.options.Log.Warn("attempt failed",
 		"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
 		"adapter", in.AdapterName, "operation", in.Operation, "attempt", at.Number, "class", at.Class, "kind", at.Kind,
 		"rule", at.Rule, "http_status", at.HTTPStatus, "retryable", at.Retryable, "delay", at.Delay.String(), "message", at.Message)
-}
-
-// panicSite names the function and line that panicked, without its values.
-func panicSite() string {
-	var pcs [32]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, "runtime.") {
-			name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
-			return fmt.Sprintf("%s (line %d)", name, f.Line)
-		}
-		if !more {
-			return "an unknown place"
-		}
-	}
 }

@@ -14,20 +14,21 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // chunkAttempt is one attempt at a chunk of an export. It has one path, whoever
-// sent the entries before and however that ended: open the chunk, ask for what is
+// sent the entries before and however that ended: open the chunk, look up what is
 // open, settle what the answer proves, mark what is left, send it, record what the
 // answer proves.
 type chunkAttempt struct {
 	*Activities
 	in       Invocation
 	chunk    Chunk
-	owner    runlog.Owner
+	owner    exports.Owner
 	exporter adapters.Exporter
 	conn     *adapters.Conn
 	spec     integrations.Integration
@@ -38,45 +39,43 @@ type chunkAttempt struct {
 func (a *Activities) exportChunk(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, trail Trail) (out outcome) {
 	exporter, ok := adapter.(adapters.Exporter)
 	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
+		out.verdict = classify.NewVerdict(classify.Configuration, "export:adapter", "adapter "+in.AdapterName+" takes no exports")
 		return out
 	}
 	x := chunkAttempt{Activities: a, in: in, exporter: exporter, conn: conn, spec: spec}
 	if err := json.Unmarshal(in.Body, &x.chunk); err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "export:body", "the chunk's body cannot be read")
+		out.verdict = classify.NewVerdict(classify.Internal, "export:body", "the chunk's body cannot be read")
 		return out
 	}
 	switch x.chunk.Step {
-	case LateErrorsStep:
+	case exports.LateErrorsStep:
 		return x.lateErrors(ctx)
-	case VerifyStep:
+	case exports.VerifyStep:
 		return x.verifyBefore(ctx)
-	case PingStep:
+	case exports.PingStep:
 		defer conn.For(limits.Lookup)()
 		out.guard = adapters.ReadOnly
 		_, out.verdict = do(ctx, exporter, conn, adapters.Ping, nil)
 		out.verdict.Effect = ""
 		return out
 	}
-	x.owner = runlog.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.runOf(ctx),
+	x.owner = exports.Owner{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, ExportID: x.chunk.ExportID, Fence: x.chunk.Fence, RunID: a.options.RunID(ctx),
 		Place: exporter.Vendor().Place(spec.BaseURL, spec.Settings)}
 	x.sending = runlog.Sending{CorrelationID: in.CorrelationID, Attempt: trail.Last().Number}
-	return x.make(ctx)
+	return x.run(ctx)
 }
 
-// runOf is the run ID of an activity's workflow, as Temporal gives it.
-func (a *Activities) runOf(ctx context.Context) uuid.UUID {
-	if a.RunID != nil {
-		return a.RunID(ctx)
-	}
+// runID is the run ID of an activity's workflow, as Temporal gives it.
+func runID(ctx context.Context) uuid.UUID {
 	id, _ := uuid.Parse(activity.GetInfo(ctx).WorkflowExecution.RunID)
 	return id
 }
 
-func (x chunkAttempt) make(ctx context.Context) (out outcome) {
-	opened, err := runlog.OpenChunk(ctx, x.DB, x.owner, x.chunk.Chunk)
+// run makes the attempt.
+func (x chunkAttempt) run(ctx context.Context) (out outcome) {
+	opened, err := runlog.LoadChunk(ctx, x.options.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
-		out.verdict = x.storeFault(err, "the entries could not be read")
+		out.verdict = x.storeVerdict(err, "the entries could not be read")
 		return out
 	}
 	if len(opened.Entries) == 0 { // settled before, by an attempt that could not report it
@@ -87,23 +86,25 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 	entries, control := opened.Entries, opened.Control
 	left := entries
 	defer func() { out.entries, out.vouchers = len(left), vouchersOf(left) }()
-	elsewhere := func(e runlog.Entry) bool { return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.Lands) }
+	elsewhere := func(e runlog.ChunkEntry) bool {
+		return e.SentTo != "" && e.SentTo != x.owner.Place && (e.Open || e.EarlierCanLand)
+	}
 	if moved := slices.IndexFunc(entries, elsewhere); moved >= 0 {
-		out.verdict = adapters.Fault(classify.Configuration, "export:moved", fmt.Sprintf(
-			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has asked, or say what is there with starter exports resolve",
+		out.verdict = classify.NewVerdict(classify.Configuration, "export:moved", fmt.Sprintf(
+			"what was sent to %s may have taken effect there, and the integration leads to %s now: let it lead there again until a retry has looked it up, or record what is there with starter exports resolve",
 			entries[moved].SentTo, x.owner.Place))
 		return out
 	}
-	if slices.ContainsFunc(entries, func(e runlog.Entry) bool { return e.Open }) {
-		var asked []runlog.Entry
-		if out, asked = x.ask(ctx, entries, control); out.verdict.Class != classify.Success {
+	if slices.ContainsFunc(entries, func(e runlog.ChunkEntry) bool { return e.Open }) {
+		var rest []runlog.ChunkEntry
+		if out, rest = x.settleOpen(ctx, entries, control); out.verdict.Class != classify.Success {
 			return out
 		}
-		left = asked
+		left = rest
 	}
 	out.left = len(left)
 	switch {
-	case x.chunk.Step == AskStep:
+	case x.chunk.Step == exports.AskStep:
 		if out.verdict.Class == "" { // everything was settled before
 			out.verdict = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled}
 		}
@@ -116,7 +117,7 @@ func (x chunkAttempt) make(ctx context.Context) (out outcome) {
 		out.verdict = *late
 		return out
 	}
-	return x.send(ctx, left, opened.Learnt, out)
+	return x.send(ctx, left, opened.Learned, out)
 }
 
 // lastMoment is when a request must have begun, at the latest, for its answer to
@@ -130,106 +131,77 @@ func lastMoment(deadline time.Time, p classify.Policy) time.Time {
 // leaves, see [adapters.SendBy].
 func tooLate(ctx context.Context, p classify.Policy) *classify.Verdict {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(lastMoment(deadline, p)) {
-		v := adapters.Fault(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
+		v := classify.NewVerdict(classify.Late, "send:late", "what came before the request took more than half of the attempt's time; nothing was sent")
 		return &v
 	}
 	return nil
 }
 
-// ask asks the vendor which of the open entries it has and settles what the
+// settleOpen looks up which of the open entries the vendor has and settles what the
 // answer proves. left are the entries that are to be sent. The verdict is a
-// success if nothing is open any more.
-func (x chunkAttempt) ask(ctx context.Context, entries []runlog.Entry, control *runlog.Control) (out outcome, left []runlog.Entry) {
+// success if nothing is open any longer.
+func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntry, control *runlog.Control) (out outcome, left []runlog.ChunkEntry) {
 	out.guard, out.asking = adapters.ReadOnly, true
-	var open []runlog.Entry
-	var asked []runlog.Sending
-	sought := make([]adapters.Sought, 0, len(entries)+2)
+	var open []runlog.ChunkEntry
+	var sendings []runlog.Sending // in which the open ones were sent
+	sought := make([]adapters.LookupKey, 0, len(entries)+2)
 	for _, e := range entries {
 		if !e.Open {
 			left = append(left, e)
 			continue
 		}
-		open, asked = append(open, e), append(asked, e.SentIn)
-		sought = append(sought, adapters.Sought{Key: e.VendorKey, Voucher: e.VoucherID})
+		open, sendings = append(open, e), append(sendings, e.SentIn)
+		sought = append(sought, adapters.LookupKey{Key: e.VendorKey, Voucher: e.VoucherID})
 	}
 	back := x.conn.For(limits.Readback)
 	found, v := find(ctx, x.exporter, x.conn, withControl(sought, control))
 	back()
-	v.Effect = "" // asking has none
+	v.Effect = "" // a look-up has none
 	if out.verdict = v; v.Class != classify.Success {
 		return out, nil
 	}
-	j := judge(open, found, x.exporter.Vendor().Export.Atomic)
-	blind := notShown(control, found)
+	p := prove(open, found, x.exporter.Vendor().Export.Atomic)
+	blind := controlMissing(control, found)
 	if blind != nil { // what it shows is there all the same
-		j.None, j.Unknown = nil, nil
+		p.Absent, p.Unknown = nil, nil
 	}
-	if err := runlog.RecordAsk(ctx, x.DB, x.owner, j.Answer, asked); err != nil {
-		out.verdict = x.storeFault(err, "the vendor has answered and this could not be recorded")
+	if err := runlog.RecordAnswer(ctx, x.options.DB, x.owner, p.LookupAnswer, sendings); err != nil {
+		out.verdict = x.storeVerdict(err, "the vendor has answered and this could not be recorded")
 		return out, nil
 	}
-	if blind != nil && len(j.There) < len(open) {
+	if blind != nil && len(p.Exported) < len(open) {
 		out.verdict = *blind
 		return out, nil
 	}
-	if j.open > 0 {
-		out.verdict = x.unsettled(j.wait)
+	if p.open > 0 {
+		out.verdict = x.unsettled(p.wait)
 		return out, nil
 	}
-	if out.found = classify.None; len(j.There) > 0 {
+	if out.found = classify.None; len(p.Exported) > 0 {
 		out.found = classify.Done
 	}
 	for _, e := range open {
-		if slices.Contains(j.None, e.EntryID) {
+		if slices.Contains(p.Absent, e.EntryID) {
 			left = append(left, e)
 		}
 	}
-	if len(j.Unknown) > 0 && len(left) == 0 {
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", j.why)
+	if len(p.Unknown) > 0 && len(left) == 0 {
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:partial", p.why)
 		return out, nil
 	}
-	slices.SortFunc(left, func(a, b runlog.Entry) int { // whole vouchers stand together
+	slices.SortFunc(left, func(a, b runlog.ChunkEntry) int { // whole vouchers stand together
 		return cmp.Or(cmp.Compare(a.VoucherID, b.VoucherID), cmp.Compare(a.EntryID, b.EntryID))
 	})
 	out.asking = false
 	return out, left
 }
 
-// withControl adds to a question what is known to be there.
-func withControl(sought []adapters.Sought, control *runlog.Control) []adapters.Sought {
-	if control == nil {
-		return sought
-	}
-	sought = slices.Clip(sought)
-	for _, k := range control.VendorKeys {
-		sought = append(sought, adapters.Sought{Key: k, Voucher: control.VoucherID, Known: true})
-	}
-	return sought
-}
-
-// notShown is the verdict on an answer that does not show what is known to be
-// there, and so proves nothing of what else it does not show; nil if it shows all
-// of it.
-func notShown(control *runlog.Control, found map[string]adapters.Found) *classify.Verdict {
-	if control == nil {
-		return nil
-	}
-	for _, k := range control.VendorKeys {
-		if found[k] == (adapters.Found{}) {
-			v := adapters.Fault(classify.Untrusted, "lookup:control", fmt.Sprintf(
-				"the look-up does not show entry %s, which is known to be there, so it proves nothing of the others", k))
-			return &v
-		}
-	}
-	return nil
-}
-
-// unsettledUntil is the verdict on a question that came too early: what was not
+// unsettledUntil is the verdict on a look-up that came too early: what was not
 // found can still take effect.
 func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.Verdict {
 	wait = max(wait, 50*time.Millisecond)
-	v := adapters.Fault(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
-		a.now().Add(wait).UTC().Format(time.TimeOnly), title))
+	v := classify.NewVerdict(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
+		a.options.Now().Add(wait).UTC().Format(time.TimeOnly), title))
 	v.RetryAfter = wait
 	return v
 }
@@ -238,53 +210,8 @@ func (x chunkAttempt) unsettled(wait time.Duration) classify.Verdict {
 	return x.unsettledUntil(x.exporter.Vendor().Title, wait)
 }
 
-// judged is what an answer to a look-up proves.
-type judged struct {
-	runlog.Answer
-	open int           // entries that stay open
-	wait time.Duration // until the last of them can be closed
-	why  string        // of an unknown one
-}
-
-// judge reads the vendor's answer to a question about open entries. What is there
-// is done, at any time. What is not there proves nothing before its time; after
-// it, the entries of one sending are judged together: where the vendor documents
-// a request as all or nothing and only some of it is there, a person must look,
-// and so must one where something that may be the entry is elsewhere.
-func judge(open []runlog.Entry, found map[string]adapters.Found, atomic bool) judged {
-	j := judged{Answer: runlog.Answer{There: map[string]string{}, Unknown: map[string]string{}}}
-	partly := make(map[runlog.Sending]int) // sendings of which something is there
-	whole := make(map[runlog.Sending]int)
-	for _, e := range open {
-		whole[e.SentIn]++
-		f := found[e.VendorKey]
-		if f.Count > 0 {
-			j.There[e.EntryID] = f.Reference
-			partly[e.SentIn]++
-		}
-	}
-	for _, e := range open {
-		f := found[e.VendorKey]
-		switch {
-		case f.Count > 0:
-		case e.Wait > 0:
-			j.open++
-			j.wait = max(j.wait, e.Wait)
-		case f.Elsewhere != "":
-			j.why = "not in the journal, and " + f.Elsewhere + "; if it is this voucher: starter exports resolve --there"
-			j.Unknown[e.EntryID] = j.why
-		case atomic && (partly[e.SentIn] > 0 || e.Partly):
-			j.why = fmt.Sprintf("%d of %d lines of a request that is all or nothing are at the vendor; see starter exports resolve", partly[e.SentIn], whole[e.SentIn])
-			j.Unknown[e.EntryID] = j.why
-		default:
-			j.None = append(j.None, e.EntryID)
-		}
-	}
-	return j
-}
-
 // send marks entries as open, sends them, and records what the answer proves.
-func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt map[string]string, out outcome) outcome {
+func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, learned map[string]string, out outcome) outcome {
 	lines, ids := make([]adapters.Entry, len(entries)), make([]string, len(entries))
 	byKey := make(map[string]string, len(entries))
 	for i, e := range entries {
@@ -292,29 +219,29 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 			Text: e.Text, Dimensions: e.Dimensions, Date: e.Date}
 		ids[i], byKey[e.VendorKey] = e.EntryID, e.EntryID
 	}
-	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learnt: learnt}, lines)
+	body, err := x.exporter.ExportBody(adapters.Form{Settings: x.conn.Settings, Learned: learned}, lines)
 	switch {
 	case errors.Is(err, adapters.ErrTooLarge) && vouchersOf(entries) > 1: // the voucher is not to blame
-		out.verdict = adapters.Fault(classify.PayloadTooLarge, "export:size", err.Error())
+		out.verdict = classify.NewVerdict(classify.PayloadTooLarge, "export:size", err.Error())
 		out.verdict.Effect = classify.None
 		return out
 	case err != nil:
-		out.verdict = adapters.Fault(classify.Transformation, "export:body", err.Error())
+		out.verdict = classify.NewVerdict(classify.Transformation, "export:body", err.Error())
 		return out
 	}
-	plan, err := x.exporter.Plan(adapters.Call, body)
-	if err != nil || plan.Guard == adapters.Unsafe || plan.Guard == adapters.ReadOnly {
-		out.verdict = adapters.Fault(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
+	request, err := x.exporter.Describe(adapters.Call, body)
+	if err != nil || request.Guard == adapters.Unsafe || request.Guard == adapters.ReadOnly {
+		out.verdict = classify.NewVerdict(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
 		return out
 	}
-	out.guard = plan.Guard
+	out.guard = request.Guard
 	deadline, _ := ctx.Deadline()
-	out.openUntil, err = runlog.MarkChunk(ctx, x.DB, x.owner, ids, x.sending, time.Until(deadline), inFlightOf(x.exporter.Vendor(), x.spec.InFlight))
+	out.openUntil, err = runlog.MarkChunk(ctx, x.options.DB, x.owner, ids, x.sending, time.Until(deadline), inFlightOf(x.exporter.Vendor(), x.spec.InFlight))
 	if soon := (*runlog.TooSoonError)(nil); errors.As(err, &soon) {
 		out.verdict, out.asking = x.unsettled(soon.Wait), true
 		return out
 	} else if err != nil {
-		out.verdict = x.storeFault(err, "the entries could not be marked, so nothing was sent")
+		out.verdict = x.storeVerdict(err, "the entries could not be marked, so nothing was sent")
 		return out
 	}
 	status, references, v := sendEntries(ctx, x.exporter, x.conn, body, lines)
@@ -327,15 +254,15 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 	defer cancel()
 	if v.Kind.RefusesContent() {
 		var until time.Time
-		if until, err = runlog.RecordRefusal(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended); !until.IsZero() {
+		if until, err = runlog.RecordRefusal(recording, x.options.DB, x.owner, ids, x.sending, v.Effect, v.Ended); !until.IsZero() {
 			v.Effect, v.Ended, out.openUntil = classify.Open, false, until
 		}
 	} else {
-		err = runlog.RecordSend(recording, x.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names)
+		err = runlog.RecordSend(recording, x.options.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names)
 	}
 	if err != nil {
-		if v.Effect == classify.Done { // the vendor is asked again
-			v = x.storeFault(err, "the vendor has answered and this could not be recorded")
+		if v.Effect == classify.Done { // it is looked up again
+			v = x.storeVerdict(err, "the vendor has answered and this could not be recorded")
 		}
 		v.Effect, v.Ended = classify.Open, false
 	}
@@ -347,7 +274,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.Entry, learnt m
 }
 
 // vouchersOf counts the vouchers of entries.
-func vouchersOf(entries []runlog.Entry) int {
+func vouchersOf(entries []runlog.ChunkEntry) int {
 	ids := make(map[string]bool)
 	for _, e := range entries {
 		ids[e.VoucherID] = true
@@ -378,38 +305,38 @@ func confirmed(v classify.Verdict) classify.Verdict {
 	}
 	if v.Class == classify.Success && v.Effect != classify.Done {
 		status := v.HTTPStatus
-		v = adapters.Fault(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
+		v = classify.NewVerdict(classify.IncompleteResponse, "effect:unconfirmed", fmt.Sprintf("the vendor answered HTTP %d, which does not confirm that it is done", status))
 		v.HTTPStatus, v.Effect = status, classify.Open
 	}
 	return v
 }
 
-// storeFault is the verdict on an order or a fact that the database did not take.
-func (x chunkAttempt) storeFault(err error, what string) classify.Verdict {
+// storeVerdict is the verdict on a change or a fact that the database did not take.
+func (x chunkAttempt) storeVerdict(err error, what string) classify.Verdict {
 	if errors.Is(err, runlog.ErrNotOwner) {
-		return adapters.Fault(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
+		return classify.NewVerdict(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
 	}
-	return adapters.Fault(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
+	return classify.NewVerdict(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
 }
 
-// lateErrors asks what the vendor found faulty of late and records it against
+// lateErrors asks what the vendor found wrong since then and records it against
 // the entries, also of earlier exports: they closed before it was found, or ended
-// before they could ask.
+// before the vendor could be asked.
 func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	x.conn.Purpose = limits.Lookup
-	since, err := runlog.FaultsSince(ctx, x.DB, x.in.OrganizationID, x.chunk.ExportID)
+	since, err := runlog.LateErrorsSince(ctx, x.options.DB, x.in.OrganizationID, x.chunk.ExportID)
 	if err != nil {
-		out.verdict = x.storeFault(err, "since when to ask could not be read")
+		out.verdict = x.storeVerdict(err, "when late errors were last asked for could not be read")
 		return out
 	}
 	out.guard = adapters.ReadOnly
-	list, unnamed, v := lateErrors(ctx, x.exporter, x.conn, since)
+	list, unnamed, v := findLateErrors(ctx, x.exporter, x.conn, since)
 	v.Effect = ""
 	if out.verdict = v; v.Class != classify.Success {
 		return out
 	}
 	if unnamed > 0 {
-		x.Log.Warn("the vendor found something faulty under names that cannot be compared, because masking changes them",
+		x.options.Log.Warn("the vendor found errors in entries under names that cannot be compared, because masking changes them",
 			"correlation_id", x.in.CorrelationID, "organization_id", x.in.OrganizationID, "integration_id", x.in.IntegrationID, "errors", unnamed)
 	}
 	messages := make(map[string]string, len(list))
@@ -417,8 +344,8 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 		messages[e.Reference] = e.Message
 	}
 	if len(messages) > 0 {
-		if _, err := runlog.RecordFaults(ctx, x.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
-			out.verdict = x.storeFault(err, "the vendor's late errors could not be recorded")
+		if _, err := runlog.RecordLateErrors(ctx, x.options.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
+			out.verdict = x.storeVerdict(err, "the vendor's late errors could not be recorded")
 			return out
 		}
 	}
@@ -426,17 +353,17 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	return out
 }
 
-// lookUp answers [adapters.LookUp].
+// lookUp answers [adapters.Lookup].
 func (a *Activities) lookUp(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn) (out outcome) {
 	out.guard = adapters.ReadOnly
 	finder, ok := adapter.(adapters.Finder)
 	if !ok {
-		out.verdict = adapters.Fault(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
+		out.verdict = classify.NewVerdict(classify.Configuration, "lookup:adapter", "adapter "+in.AdapterName+" cannot be asked by key")
 		return out
 	}
-	sought, err := adapters.ReadKeys(in.Body)
+	sought, err := adapters.ParseLookup(in.Body)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Transformation, "request:body", err.Error())
+		out.verdict = classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 		return out
 	}
 	found, v := find(ctx, finder, conn, sought)
@@ -451,7 +378,7 @@ func (out outcome) answered(value any, v classify.Verdict) outcome {
 	}
 	body, err := json.Marshal(value)
 	if err != nil {
-		out.verdict = adapters.Fault(classify.Internal, "answer:json", err.Error())
+		out.verdict = classify.NewVerdict(classify.Internal, "answer:json", err.Error())
 		return out
 	}
 	out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body}

@@ -16,103 +16,91 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Names of the activities of an export, shown in the Temporal UI.
-const (
-	ClaimName = "ClaimExport"
-	PlanName  = "PlanExport"
-	SplitName = "SplitChunk"
-	DrawName  = "DrawVoucher"
-	FitName   = "FitChunks"
-	DeferName = "DeferExport"
-	CloseName = "CloseExport"
-)
+// ClaimName is the name under which [Activities.ClaimExport] is registered.
+const ClaimName = "ClaimExport"
 
-// Claimed is the answer of [Activities.ClaimExport].
-type Claimed struct {
-	Export    runlog.Export `json:"export"`
-	Mine      bool          `json:"mine"`
-	TakenOver bool          `json:"takenOver,omitempty"` // from a run that no longer runs
-}
-
-// Claim is what [Activities.ClaimExport] is to claim. With a schedule, the
+// ClaimInput is what [Activities.ClaimExport] is to claim. With a schedule, the
 // period is the one that was due at the export's scheduled time. With HandedOver
 // the export is the one that the run before in the same chain hands over.
-type Claim struct {
-	Export     runlog.Export          `json:"export"`
+type ClaimInput struct {
+	Export     exports.Export         `json:"export"`
 	Schedule   *integrations.Schedule `json:"schedule,omitempty"`
 	HandedOver bool                   `json:"handedOver,omitempty"`
 }
 
+// ClaimResult is the export as it is claimed, or as another run has it.
+type ClaimResult struct {
+	Export    exports.Export `json:"export"`
+	Mine      bool           `json:"mine"`
+	TakenOver bool           `json:"takenOver,omitempty"` // from a run that no longer runs
+}
+
 // ClaimExport makes the calling run the owner of an export: it makes the row of
 // its period, or takes over one that is pending and whose run has ended. What
-// the run before still orders is refused from then on. Whoever the workflow says
-// it is, the owner is the run that Temporal names, so that a reset has to claim
-// again.
-func (a *Activities) ClaimExport(ctx context.Context, c Claim) (Claimed, error) {
-	e := c.Export
-	if c.HandedOver {
-		taken, ok, err := runlog.TakeOver(ctx, a.DB, e, workflowOf(ctx), a.runOf(ctx))
+// the run before still requests is refused from then on. Whatever the workflow says,
+// the owner is the run that Temporal names, so that a reset has to claim again.
+func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResult, error) {
+	e, run := in.Export, a.options.RunID(ctx)
+	if in.HandedOver {
+		taken, ok, err := runlog.TakeOverExport(ctx, a.options.DB, e, workflowOf(ctx), run)
 		if ok || err != nil {
-			return Claimed{Export: taken, Mine: ok}, storeError(err)
+			return ClaimResult{Export: taken, Mine: ok}, storeError(err)
 		}
 		// It is mine by an earlier try of this step, or another run's.
-		found, err := runlog.ExportByID(ctx, a.DB, e.OrganizationID, e.ID)
+		found, err := runlog.LoadExport(ctx, a.options.DB, e.OrganizationID, e.ID)
 		if err != nil {
-			return Claimed{}, storeError(err)
+			return ClaimResult{}, storeError(err)
 		}
-		mine := found.RunID == a.runOf(ctx) && found.Status == runlog.Pending
-		return Claimed{Export: found, Mine: mine}, nil
+		mine := found.RunID == run && found.Status == exports.Pending
+		return ClaimResult{Export: found, Mine: mine}, nil
 	}
-	e.WorkflowID, e.RunID = workflowOf(ctx), a.runOf(ctx)
+	e.WorkflowID, e.RunID = workflowOf(ctx), run
 	e.ID = uuid.NewSHA1(e.IntegrationID, []byte("export/"+e.RunID.String()))
-	if c.Schedule != nil && e.ScheduledAt != nil {
+	if in.Schedule != nil && e.ScheduledAt != nil {
 		var err error
-		if e.Period, err = c.Schedule.Period(*e.ScheduledAt); err == nil {
-			e.PeriodStart, e.PeriodEnd, err = integrations.Period(e.Period)
+		if e.Period, err = in.Schedule.Period(*e.ScheduledAt); err == nil {
+			e.PeriodStart, e.PeriodEnd, err = exports.ParsePeriod(e.Period)
 		}
 		if err != nil {
-			return Claimed{}, configurationError(err)
+			return ClaimResult{}, configurationError(err)
 		}
-		if a.Drift != nil {
-			a.Drift(e.Drift())
-		}
-		if late := e.Drift(); late > c.Schedule.DriftLimit() {
-			a.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
+		a.options.ObserveDrift(e.Drift())
+		if late := e.Drift(); late > in.Schedule.DriftThresholdOrDefault() {
+			a.options.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
 				"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
 		}
 	}
 	if day := time.Now().Add(14 * time.Hour); e.PeriodStart.After(day) { // it is nowhere later than in UTC+14
-		return Claimed{}, configurationError(fmt.Errorf("period %s has not begun: nothing can be exported yet", e.Period))
+		return ClaimResult{}, configurationError(fmt.Errorf("period %s has not begun: nothing can be exported yet", e.Period))
 	}
-	claimed, mine, err := runlog.Claim(ctx, a.DB, e)
+	claimed, mine, err := runlog.ClaimExport(ctx, a.options.DB, e)
 	if overlap := (*runlog.OverlapError)(nil); errors.As(err, &overlap) {
-		return Claimed{}, configurationError(err)
+		return ClaimResult{}, configurationError(err)
 	}
-	if err != nil || claimed.Status != runlog.Pending || mine {
-		return Claimed{Export: claimed, Mine: mine && claimed.Status == runlog.Pending}, storeError(err)
+	if err != nil || claimed.Status != exports.Pending || mine {
+		return ClaimResult{Export: claimed, Mine: mine && claimed.Status == exports.Pending}, storeError(err)
 	}
-	alive, err := a.isAlive(ctx, claimed.WorkflowID, claimed.RunID)
-	if err != nil || alive {
-		return Claimed{Export: claimed}, storeError(err)
+	running, err := a.options.Alive(ctx, claimed.WorkflowID, claimed.RunID)
+	if err != nil || running {
+		return ClaimResult{Export: claimed}, storeError(err)
 	}
-	taken, ok, err := runlog.TakeOver(ctx, a.DB, claimed, e.WorkflowID, e.RunID)
+	taken, ok, err := runlog.TakeOverExport(ctx, a.options.DB, claimed, e.WorkflowID, e.RunID)
 	if !ok {
-		return Claimed{Export: claimed}, storeError(err)
+		return ClaimResult{Export: claimed}, storeError(err)
 	}
-	return Claimed{Export: taken, Mine: true, TakenOver: true}, nil
+	return ClaimResult{Export: taken, Mine: true, TakenOver: true}, nil
 }
 
-// isAlive reports whether a run has not ended. Only a closed status is an end:
-// a run that is paused is alive, and one that has continued as new lives on in
-// its successor.
-func (a *Activities) isAlive(ctx context.Context, workflowID string, run uuid.UUID) (bool, error) {
-	if a.Alive != nil {
-		return a.Alive(ctx, workflowID, run)
-	}
+// alive reports whether a run has not ended, as Temporal has it. Only a closed status
+// is an end: a run that is paused is alive, and one that has continued as new lives on
+// in its successor.
+func alive(ctx context.Context, workflowID string, run uuid.UUID) (bool, error) {
 	var gone *serviceerror.NotFound
 	for _, id := range []string{run.String(), ""} {
 		d, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, workflowID, id)
@@ -129,7 +117,7 @@ func (a *Activities) isAlive(ctx context.Context, workflowID string, run uuid.UU
 			enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
 			return false, nil
 		default:
-			return info.GetExecution().GetRunId() != a.runOf(ctx).String(), nil // the newest is this one itself
+			return info.GetExecution().GetRunId() != runID(ctx).String(), nil // the newest is this one itself
 		}
 	}
 	return false, nil
@@ -137,65 +125,66 @@ func (a *Activities) isAlive(ctx context.Context, workflowID string, run uuid.UU
 
 func workflowOf(ctx context.Context) string { return activity.GetInfo(ctx).WorkflowExecution.ID }
 
-// owner is the calling run as the owner of an export, with the number under which
+// owned is an export with the calling run as its owner, under the number under which
 // it claimed it.
-func (a *Activities) owner(ctx context.Context, e runlog.Export) runlog.Export {
-	e.RunID = a.runOf(ctx)
+func (a *Activities) owned(ctx context.Context, e exports.Export) exports.Export {
+	e.RunID = a.options.RunID(ctx)
 	return e
 }
 
-// Planned is the answer of [Activities.PlanExport].
-type Planned struct {
-	Chunks     int  `json:"chunks"`     // the number of the last one
-	LateErrors bool `json:"lateErrors"` // the vendor finds some errors only later
+// PlanName is the name under which [Activities.PlanExport] is registered.
+const PlanName = "PlanExport"
 
-	Verify        bool `json:"verify,omitempty"`        // the contract with the vendor has to be checked first
-	Size          int  `json:"size,omitempty"`          // most entries in a chunk
-	Full          int  `json:"full,omitempty"`          // most entries in a chunk by the file and the vendor; 0 in plans of old, whose chunks stay as they are
-	Ping          bool `json:"ping,omitempty"`          // a refused token looks like a refused voucher
-	Isolate       int  `json:"isolate,omitempty"`       // requests that finding refused vouchers may cost
-	EqualRefusals int  `json:"equalRefusals,omitempty"` // so many vouchers refused for one reason end a run that has had nothing accepted; 0 in plans of old
+// PlanInput is the export that [Activities.PlanExport] is to plan.
+type PlanInput struct {
+	Export exports.Export `json:"export"`
+}
+
+// PlanResult is the plan of an export.
+type PlanResult struct {
+	Plan exports.Plan `json:"plan"`
 }
 
 // PlanExport assigns entries to chunks. A source that cannot be planned from is
 // a permanent failure, of type [classify.Configuration].
-func (a *Activities) PlanExport(ctx context.Context, e runlog.Export) (Planned, error) {
-	defer goingOn(ctx)()
-	spec, err := runlog.Integration(ctx, a.DB, e.OrganizationID, e.IntegrationID)
+func (a *Activities) PlanExport(ctx context.Context, in PlanInput) (PlanResult, error) {
+	defer heartbeats(ctx)()
+	e := in.Export
+	spec, err := runlog.LoadIntegration(ctx, a.options.DB, e.OrganizationID, e.IntegrationID)
 	if errors.Is(err, runlog.ErrNotFound) {
-		return Planned{}, configurationError(err)
+		return PlanResult{}, configurationError(err)
 	} else if err != nil {
-		return Planned{}, storeError(err)
+		return PlanResult{}, storeError(err)
 	}
 	if spec.Adapter != e.AdapterName {
-		return Planned{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
+		return PlanResult{}, configurationError(fmt.Errorf("integration %s uses adapter %s, not %s", spec.Name, spec.Adapter, AdapterLabel(e.AdapterName)))
 	}
-	exporter, ok := a.Adapters[spec.Adapter].(adapters.Exporter)
+	exporter, ok := a.options.Adapters[spec.Adapter].(adapters.Exporter)
 	if !ok {
-		return Planned{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
+		return PlanResult{}, configurationError(fmt.Errorf("this worker has no adapter %q that takes exports", spec.Adapter))
 	}
 	vendor := exporter.Vendor()
 	if err := vendor.NeedSettings(spec.Settings); err != nil {
-		return Planned{}, configurationError(err)
+		return PlanResult{}, configurationError(err)
 	}
-	contract, err := runlog.ContractOf(ctx, a.DB, e.OrganizationID, e.IntegrationID)
+	contract, err := runlog.LoadContract(ctx, a.options.DB, e.OrganizationID, e.IntegrationID)
 	if err != nil {
-		return Planned{}, storeError(err)
+		return PlanResult{}, storeError(err)
 	}
 	full := ChunkSize(vendor, spec.Export)
 	size := contract.SizeFor(full)
-	chunks, err := runlog.Plan(ctx, a.DB, a.Sources, a.owner(ctx, e), spec.Export, full, size)
+	chunks, err := runlog.PlanExport(ctx, a.options.DB, a.options.Sources, a.owned(ctx, e), spec.Export, full, size)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
-		return Planned{}, configurationError(err)
+		return PlanResult{}, configurationError(err)
 	}
-	return Planned{
+	return PlanResult{exports.Plan{
 		Chunks: chunks, LateErrors: vendor.Export.LateErrors, Verify: chunks > 0 && !contract.Holds(spec.ContractFile()),
 		Size: size, Full: full, Ping: vendor.Export.QuietRefusal, Isolate: spec.Export.Isolating(), EqualRefusals: cmp.Or(spec.Export.EqualRefusals, integrations.DefaultEqualRefusals),
-	}, storeError(err)
+	}}, storeError(err)
 }
 
-// goingOn reports that an activity goes on, until it is stopped.
-func goingOn(ctx context.Context) (stop func()) {
+// heartbeats reports that an activity is under way, until it is stopped.
+func heartbeats(ctx context.Context) (stop func()) {
 	over := make(chan struct{})
 	go func() {
 		tick := time.NewTicker(2 * time.Second)
@@ -215,103 +204,123 @@ func goingOn(ctx context.Context) (stop func()) {
 }
 
 // ChunkSize is how many entries a request of an integration carries.
-func ChunkSize(v adapters.Vendor, e integrations.Export) int {
+func ChunkSize(v adapters.Vendor, e integrations.ExportSettings) int {
 	if e.ChunkSize > 0 {
 		return min(e.ChunkSize, v.Export.Entries)
 	}
 	return v.Export.Default
 }
 
-// order gives an order about an export as its owner, and stores what the run has cost
-// so far.
-func order[T any](ctx context.Context, a *Activities, e runlog.Export, give func(runlog.Owner) (T, error)) (T, error) {
-	owned := a.owner(ctx, e)
-	result, err := give(owned.Owner())
+// asOwner changes an export as its owner, and stores what the run has cost so far.
+func asOwner[T any](ctx context.Context, a *Activities, e exports.Export, change func(exports.Owner) (T, error)) (T, error) {
+	owned := a.owned(ctx, e)
+	result, err := change(owned.Owner())
 	if err == nil {
-		err = runlog.RecordCost(ctx, a.DB, owned)
+		err = runlog.RecordCost(ctx, a.options.DB, owned)
 	}
 	return result, storeError(err)
 }
 
-// Split asks to halve a refused chunk.
-type Split struct {
-	Export runlog.Export `json:"export"`
-	Chunk  int           `json:"chunk"`
-	Into   int           `json:"into"` // the number of the upper half
-	Reason string        `json:"reason,omitempty"`
-	Keep   bool          `json:"keep,omitempty"` // an only voucher is not rejected: it was not refused alone
+// SplitName is the name under which [Activities.SplitChunk] is registered.
+const SplitName = "SplitChunk"
+
+// SplitInput asks to halve a refused chunk.
+type SplitInput struct {
+	Export exports.Export `json:"export"`
+	exports.Split
 }
 
-// SplitChunk halves a refused chunk, or rejects its only voucher. It returns
-// whether it was halved.
-func (a *Activities) SplitChunk(ctx context.Context, s Split) (bool, error) {
-	return order(ctx, a, s.Export, func(o runlog.Owner) (bool, error) {
-		return runlog.SplitChunk(ctx, a.DB, o, s.Chunk, s.Into, s.Reason, !s.Keep)
+// SplitResult is what came of it.
+type SplitResult struct {
+	Halved bool `json:"halved"` // false if it is one voucher, which is rejected unless it is kept
+}
+
+// SplitChunk halves a refused chunk, or rejects its only voucher.
+func (a *Activities) SplitChunk(ctx context.Context, in SplitInput) (SplitResult, error) {
+	return asOwner(ctx, a, in.Export, func(o exports.Owner) (SplitResult, error) {
+		halved, err := runlog.SplitChunk(ctx, a.options.DB, o, in.Chunk, in.Into, in.Reason, !in.Keep)
+		return SplitResult{Halved: halved}, err
 	})
 }
 
-// Draw asks to move one voucher to a chunk of its own.
-type Draw struct {
-	Export runlog.Export `json:"export"`
-	Chunk  int           `json:"chunk"`
-	Into   int           `json:"into"`
-	Place  float64       `json:"place"` // in the chunk, from 0 to less than 1
+// DrawName is the name under which [Activities.DrawVoucher] is registered.
+const DrawName = "DrawVoucher"
+
+// DrawInput asks to move one voucher to a chunk of its own.
+type DrawInput struct {
+	Export exports.Export `json:"export"`
+	exports.Draw
 }
 
 // DrawVoucher moves one voucher of a chunk to a chunk of its own.
-func (a *Activities) DrawVoucher(ctx context.Context, d Draw) (runlog.Drawn, error) {
-	return order(ctx, a, d.Export, func(o runlog.Owner) (runlog.Drawn, error) {
-		return runlog.DrawVoucher(ctx, a.DB, o, d.Chunk, d.Into, d.Place)
+func (a *Activities) DrawVoucher(ctx context.Context, in DrawInput) (exports.DrawResult, error) {
+	return asOwner(ctx, a, in.Export, func(o exports.Owner) (exports.DrawResult, error) {
+		return runlog.DrawVoucher(ctx, a.options.DB, o, in.Chunk, in.Into, in.Place)
 	})
 }
 
-// Fit asks for smaller chunks.
-type Fit struct {
-	Export runlog.Export `json:"export"`
-	runlog.Fit
+// FitName is the name under which [Activities.FitChunks] is registered.
+const FitName = "FitChunks"
+
+// FitInput asks for smaller chunks.
+type FitInput struct {
+	Export exports.Export `json:"export"`
+	exports.Fit
 }
 
 // FitChunks makes chunks smaller that were too much for the vendor.
-func (a *Activities) FitChunks(ctx context.Context, f Fit) (runlog.Fitted, error) {
-	defer goingOn(ctx)()
-	return order(ctx, a, f.Export, func(o runlog.Owner) (runlog.Fitted, error) {
-		return runlog.FitChunks(ctx, a.DB, o, f.Fit)
+func (a *Activities) FitChunks(ctx context.Context, in FitInput) (exports.FitResult, error) {
+	defer heartbeats(ctx)()
+	return asOwner(ctx, a, in.Export, func(o exports.Owner) (exports.FitResult, error) {
+		return runlog.FitChunks(ctx, a.options.DB, o, in.Fit)
 	})
 }
 
+// DeferName is the name under which [Activities.DeferExport] is registered.
+const DeferName = "DeferExport"
+
+// DeferInput is an export that waits until its DeferredUntil.
+type DeferInput struct {
+	Export exports.Export `json:"export"`
+}
+
 // DeferExport records until when an export waits.
-func (a *Activities) DeferExport(ctx context.Context, e runlog.Export) error {
+func (a *Activities) DeferExport(ctx context.Context, in DeferInput) error {
 	var until time.Time
-	if e.DeferredUntil != nil {
-		until = *e.DeferredUntil
+	if in.Export.DeferredUntil != nil {
+		until = *in.Export.DeferredUntil
 	}
-	_, err := order(ctx, a, e, func(o runlog.Owner) (any, error) { return nil, runlog.Defer(ctx, a.DB, o, until) })
+	_, err := asOwner(ctx, a, in.Export, func(o exports.Owner) (any, error) { return nil, runlog.DeferExport(ctx, a.options.DB, o, until) })
 	return err
 }
 
-// CloseExport counts and closes an export.
-func (a *Activities) CloseExport(ctx context.Context, e runlog.Export) (runlog.Export, error) {
-	defer goingOn(ctx)()
-	closed, err := runlog.CloseExport(ctx, a.DB, a.owner(ctx, e))
-	return closed, storeError(err)
+// CloseName is the name under which [Activities.CloseExport] is registered.
+const CloseName = "CloseExport"
+
+// CloseInput is an export that has ended, with what became of it.
+type CloseInput struct {
+	Export exports.Export `json:"export"`
 }
 
-// Steps of a [Chunk].
-const (
-	SendStep       = ""            // ask for what is open, then send what is left
-	AskStep        = "ask"         // ask for what is open and send nothing
-	PingStep       = "ping"        // ask for nothing, to see whether the vendor takes any request; the chunk is 0
-	VerifyStep     = "verify"      // check the contract with the vendor; the chunk is 0
-	LateErrorsStep = "late-errors" // ask what the vendor found faulty of late; the chunk is 0
-)
+// CloseResult is the export as it is on record.
+type CloseResult struct {
+	Export exports.Export `json:"export"`
+}
+
+// CloseExport counts and closes an export.
+func (a *Activities) CloseExport(ctx context.Context, in CloseInput) (CloseResult, error) {
+	defer heartbeats(ctx)()
+	closed, err := runlog.CloseExport(ctx, a.options.DB, a.owned(ctx, in.Export))
+	return CloseResult{Export: closed}, storeError(err)
+}
 
 // Chunk is the body of an invocation that exports: which entries, not the
 // entries. They never travel through Temporal.
 type Chunk struct {
-	ExportID uuid.UUID `json:"exportId"`
-	Chunk    int       `json:"chunk"`
-	Fence    int64     `json:"fence,omitempty"` // of the run that owns the export
-	Step     string    `json:"step,omitempty"`
+	ExportID uuid.UUID    `json:"exportId"`
+	Chunk    int          `json:"chunk"`
+	Fence    int64        `json:"fence,omitempty"` // of the run that owns the export
+	Step     exports.Step `json:"step,omitempty"`
 }
 
 // Body is the chunk as JSON. It is written by hand because workflows call it,
@@ -329,7 +338,7 @@ func (c Chunk) Body() json.RawMessage {
 
 // configurationError ends an export: somebody has to fix the set-up.
 func configurationError(err error) error {
-	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), string(classify.Configuration),
+	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), string(classify.Configuration),
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
@@ -339,12 +348,12 @@ func storeError(err error) error {
 		return nil
 	}
 	if errors.Is(err, runlog.ErrNotOwner) { // the run has to claim again
-		return temporal.NewApplicationErrorWithOptions(cut(err.Error()), string(classify.NotOwner),
+		return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), string(classify.NotOwner),
 			temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 	}
 	kind := auditRefused
 	if runlog.IsTransient(err) {
 		kind = auditUnavailable
 	}
-	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), kind, temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
+	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), kind, temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 }

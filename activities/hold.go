@@ -15,46 +15,48 @@ import (
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/ledgerline/ledgerline/redact"
 )
 
-// HoldName is the name of [Activities.Hold].
+// HoldName is the name under which [Activities.Hold] is registered.
 const HoldName = "Hold"
 
-// Held is a call that is about to be cancelled.
-type Held struct {
-	Begun  int   `json:"begun"`           // attempts by Temporal's count, with one under way; 0 if there is no call
-	Trail  Trail `json:"trail,omitempty"` // what they left
-	Unread bool  `json:"-"`               // Temporal could not be asked: nothing is known
-	Asked  bool  `json:"-"`               // it was held, or at least tried
+// HoldResult is a call that is about to be cancelled.
+type HoldResult struct {
+	Begun     int   `json:"begun"`           // attempts by Temporal's count, with one under way; 0 if there is no call
+	Trail     Trail `json:"trail,omitempty"` // what they left
+	Unread    bool  `json:"-"`               // Temporal did not answer: nothing is known
+	Cancelled bool  `json:"-"`               // it was held, or at least tried
 }
 
-// Hold makes the attempt at hand the last one of its workflow's call, and
+// Hold makes the current attempt the last one of its workflow's call, and
 // reads what the attempts before it left. Temporal forgets that when it cancels
 // a call that waits for its next attempt.
 //
 // The order closes the race: an attempt that begins, or ends, after the reading
 // ends the call, and its report has the whole trail. It changes nothing for an
 // attempt under way. A server that cannot change an activity's options leaves
-// the race open, for as long as the workflow task takes to go back to it.
-func (a *Activities) Hold(ctx context.Context) (Held, error) {
+// the race open, for as long as the workflow task takes to return to it.
+func (a *Activities) Hold(ctx context.Context) (HoldResult, error) {
 	info, c := sdkactivity.GetInfo(ctx), sdkactivity.GetClient(ctx)
 	if err := makeLast(ctx, c, info); err != nil {
-		a.Log.Warn("a call could not be held before it is cancelled", "workflow_id", info.WorkflowExecution.ID, "error", cut(err.Error()))
+		a.options.Log.Warn("a call could not be held before it is cancelled", "workflow_id", info.WorkflowExecution.ID, "error", redact.Text(err.Error()))
 	}
 	d, err := c.DescribeWorkflowExecution(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
 	if err != nil {
-		return Held{}, err
+		return HoldResult{}, err
 	}
 	for _, p := range d.GetPendingActivities() {
 		if p.GetActivityType().GetName() == CallName {
-			return held(p)
+			return holdResultOf(p)
 		}
 	}
-	return Held{}, nil // it has just ended, or never begun
+	return HoldResult{}, nil // it has just ended, or never begun
 }
 
-// makeLast lets no attempt follow the one at hand. The intervals keep one that
-// waits from beginning: the server reckons its time anew when options change.
+// makeLast lets no attempt follow the current one. The intervals keep one that
+// waits from beginning: the server computes its time again when options change.
 func makeLast(ctx context.Context, c client.Client, info sdkactivity.Info) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -70,7 +72,8 @@ func makeLast(ctx context.Context, c client.Client, info sdkactivity.Info) error
 	return err
 }
 
-func held(p *workflow.PendingActivityInfo) (h Held, err error) {
+// holdResultOf reads what a pending call has done so far.
+func holdResultOf(p *workflow.PendingActivityInfo) (h HoldResult, err error) {
 	h.Begun = int(p.GetAttempt())
 	switch p.GetState() {
 	case enums.PENDING_ACTIVITY_STATE_SCHEDULED, enums.PENDING_ACTIVITY_STATE_PAUSED: // the number is that of the next one

@@ -13,7 +13,7 @@ import (
 )
 
 // Temporal's number is that of the attempt at hand, begun or not.
-func TestHeld(t *testing.T) {
+func TestHoldResultOf(t *testing.T) {
 	left := Trail{{Number: 1, Class: classify.Transient, Kind: classify.Unavailable}}
 	details, err := converter.GetDefaultDataConverter().ToPayloads(left)
 	require.NoError(t, err)
@@ -21,13 +21,13 @@ func TestHeld(t *testing.T) {
 		enums.PENDING_ACTIVITY_STATE_SCHEDULED: 1, enums.PENDING_ACTIVITY_STATE_PAUSED: 1,
 		enums.PENDING_ACTIVITY_STATE_STARTED: 2, enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: 2, enums.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: 2,
 	} {
-		h, err := held(&workflow.PendingActivityInfo{State: state, Attempt: 2, HeartbeatDetails: details})
+		h, err := holdResultOf(&workflow.PendingActivityInfo{State: state, Attempt: 2, HeartbeatDetails: details})
 		require.NoError(t, err)
-		require.Equal(t, Held{Begun: begun, Trail: left}, h, state)
+		require.Equal(t, HoldResult{Begun: begun, Trail: left}, h, state)
 	}
-	h, err := held(&workflow.PendingActivityInfo{State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1})
+	h, err := holdResultOf(&workflow.PendingActivityInfo{State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1})
 	require.NoError(t, err)
-	require.Equal(t, Held{}, h, "no attempt was made")
-	_, err = held(&workflow.PendingActivityInfo{Attempt: 1, HeartbeatDetails: &common.Payloads{Payloads: []*common.Payload{{Data: []byte("?")}}}})
+	require.Equal(t, HoldResult{}, h, "no attempt was made")
+	_, err = holdResultOf(&workflow.PendingActivityInfo{Attempt: 1, HeartbeatDetails: &common.Payloads{Payloads: []*common.Payload{{Data: []byte("?")}}}})
 	require.ErrorContains(t, err, "unreadable")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
+	"github.com/ledgerline/ledgerline/redact"
 )
 
 // The input of a workflow is written by whoever reaches Temporal, who need not be
@@ -61,5 +62,5 @@ func checkPurpose(p limits.Purpose) error {
 	if p == "" || slices.Contains(limits.Purposes(), p) {
 		return nil
 	}
-	return fmt.Errorf("purpose: %q; want one of %v", cut(string(p)), limits.Purposes())
+	return fmt.Errorf("purpose: %q; want one of %v", redact.Text(string(p)), limits.Purposes())
 }

@@ -11,72 +11,81 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Finished is an invocation that is over, for [Activities.Mirror].
-type Finished struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	IntegrationID  uuid.UUID `json:"integrationId"`
-	CorrelationID  uuid.UUID `json:"correlationId"`
-	AdapterName    string    `json:"adapterName"`
-	Operation      string    `json:"operation"`
-	RunStartedAt   time.Time `json:"runStartedAt"`
-	Trail          Trail     `json:"trail"`
-	Actor          string    `json:"actor,omitempty"`
-	ReadOnly       bool      `json:"readOnly,omitempty"` // nothing is known of a write, because there was none
+// MirrorName is the name under which [Activities.Mirror] is registered.
+const MirrorName = "Mirror"
+
+// MirrorInput is an invocation that is over, for [Activities.Mirror].
+type MirrorInput struct {
+	OrganizationID uuid.UUID          `json:"organizationId"`
+	IntegrationID  uuid.UUID          `json:"integrationId"`
+	CorrelationID  uuid.UUID          `json:"correlationId"`
+	AdapterName    string             `json:"adapterName"`
+	Operation      adapters.Operation `json:"operation"`
+	RunStartedAt   time.Time          `json:"runStartedAt"`
+	Trail          Trail              `json:"trail"`
+	Actor          string             `json:"actor,omitempty"`
+	ReadOnly       bool               `json:"readOnly,omitempty"` // nothing is known of a write, because there was none
 }
 
 // Rows reports whether an invocation leaves rows in the audit record: one for
 // each failed attempt, one for a success after a failure, and one for an ad-hoc
 // write that succeeded at once.
-func (f Finished) Rows() bool {
-	return len(f.Trail.Failures()) > 0 || f.adHocWrite()
+func (in MirrorInput) Rows() bool {
+	return len(in.Trail.Failures()) > 0 || in.adHocWrite()
 }
 
-func (f Finished) adHocWrite() bool {
-	effect, _, _ := f.Trail.Effect()
-	return f.Operation == string(adapters.Call) && effect != "" && f.Trail.Last().Class == classify.Success
+func (in MirrorInput) adHocWrite() bool {
+	effect, _, _ := in.Trail.Effect()
+	return in.Operation == adapters.Call && effect != "" && in.Trail.Last().Class == classify.Success
 }
 
 // Error types of [Activities.Mirror], shown in the Temporal UI while it waits.
 const (
-	auditUnavailable = "audit_unavailable" // the database is away: it goes on when it is back
+	auditUnavailable = "audit_unavailable" // the database is away: it is tried again until it is back
 	auditRefused     = "audit_refused"     // the database refuses the rows: someone must look
 )
 
-// Mirror copies a trail into integration_run_logs, see [Finished.Rows]. It is
+// Mirror copies a trail into integration_run_logs, see [MirrorInput.Rows]. It is
 // idempotent, so the workflow retries it without limit: an outage of the database
 // delays the audit record and never loses any of it.
 //
-// A row that the database refuses is stored in a reduced form that it takes, and
-// says so: one bad row must not keep the others out. Should that be refused too,
-// it is retried, slowly and loudly.
-func (a *Activities) Mirror(ctx context.Context, f Finished) error {
-	rows := f.rows(activity.GetInfo(ctx))
-	err := a.Audit(ctx, f.OrganizationID, rows)
+// A row that the database refuses is stored in a reduced form that it accepts, and
+// that names the reason: one bad row must not keep the others out. Should that be
+// refused too, it is retried, slowly and with an error in the log.
+func (a *Activities) Mirror(ctx context.Context, in MirrorInput) error {
+	rows := in.rows(activity.GetInfo(ctx))
+	err := a.options.Store.InsertAttempts(ctx, in.OrganizationID, rows)
 	if err != nil && !errors.Is(err, context.Canceled) && !runlog.IsTransient(err) {
-		a.Log.Error("the database refuses audit rows; what it refuses is stored in a reduced form",
-			"correlation_id", f.CorrelationID, "organization_id", f.OrganizationID, "error", cut(err.Error()))
-		err = a.auditEach(ctx, f.OrganizationID, rows)
+		a.options.Log.Error("the database refuses audit rows; what it refuses is stored in a reduced form",
+			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "error", redact.Text(err.Error()))
+		err = a.auditEach(ctx, in.OrganizationID, rows)
 	}
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		return err
 	case runlog.IsTransient(err):
-		return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditUnavailable,
+		return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), auditUnavailable,
 			temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 	}
-	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditRefused,
+	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), auditRefused,
 		temporal.ApplicationErrorOptions{NextRetryDelay: time.Minute})
 }
 
+// InsertAttempts is the [Store]'s in production.
+func (d *database) InsertAttempts(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
+	return runlog.InsertAttempts(ctx, d.db, organization, rows)
+}
+
 // auditEach stores rows one by one, and in a reduced form those that are refused.
-func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows []runlog.Row) error {
+func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
 	for _, r := range rows {
-		err := a.Audit(ctx, organization, []runlog.Row{r})
+		err := a.options.Store.InsertAttempts(ctx, organization, []runlog.AttemptRow{r})
 		if err != nil && !runlog.IsTransient(err) {
-			err = a.Audit(ctx, organization, []runlog.Row{r.Reduced(err)})
+			err = a.options.Store.InsertAttempts(ctx, organization, []runlog.AttemptRow{r.Reduced(err)})
 		}
 		if err != nil {
 			return err
@@ -85,17 +94,17 @@ func (a *Activities) auditEach(ctx context.Context, organization uuid.UUID, rows
 	return nil
 }
 
-func (f Finished) rows(info activity.Info) []runlog.Row {
+func (in MirrorInput) rows(info activity.Info) []runlog.AttemptRow {
 	run, _ := uuid.Parse(info.WorkflowExecution.RunID)
-	row := func(at Attempt) runlog.Row {
-		r := runlog.Row{
-			OrganizationID: f.OrganizationID, RequestedIntegrationID: f.IntegrationID,
-			CorrelationID: f.CorrelationID, AdapterName: f.AdapterName, Operation: f.Operation,
+	row := func(at Attempt) runlog.AttemptRow {
+		r := runlog.AttemptRow{
+			OrganizationID: in.OrganizationID, RequestedIntegrationID: in.IntegrationID,
+			CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, Operation: string(in.Operation),
 			AttemptNumber: at.Number, ErrorClass: at.Class, ErrorKind: at.Kind, Rule: at.Rule, HTTPStatus: at.HTTPStatus,
 			ErrorMessage: at.Message, IsRetryable: at.Retryable, PlannedDelay: at.Delay, OccurredAt: at.EndedAt,
-			WorkflowID: info.WorkflowExecution.ID, RunID: run, RunStartedAt: f.RunStartedAt, Actor: f.Actor,
+			WorkflowID: info.WorkflowExecution.ID, RunID: run, RunStartedAt: in.RunStartedAt, Actor: in.Actor,
 		}
-		if !f.ReadOnly {
+		if !in.ReadOnly {
 			r.Effect = at.Effect
 		}
 		if until := at.Until(); r.Effect == classify.Open && !until.IsZero() {
@@ -103,15 +112,15 @@ func (f Finished) rows(info activity.Info) []runlog.Row {
 		}
 		return r
 	}
-	failures := f.Trail.Failures()
-	rows := make([]runlog.Row, 0, len(failures)+1)
+	failures := in.Trail.Failures()
+	rows := make([]runlog.AttemptRow, 0, len(failures)+1)
 	for _, at := range failures {
 		rows = append(rows, row(at))
 	}
-	if last := f.Trail.Last(); last.Class == classify.Success && f.Rows() {
+	if last := in.Trail.Last(); last.Class == classify.Success && in.Rows() {
 		r := row(last)
 		r.ErrorClass, r.TotalAttempts = "", last.Number
-		if r.Effect == "" && f.adHocWrite() { // it was found to be done
+		if r.Effect == "" && in.adHocWrite() { // it was found to be done
 			r.Effect = classify.Done
 		}
 		rows = append(rows, r)

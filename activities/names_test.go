@@ -68,13 +68,13 @@ func TestReferencesAreMasked(t *testing.T) {
 				c.says(sent, c.granted())
 				_, references, v := sendEntries(t.Context(), x, c.conn(t), body, lines())
 				c.says(found, c.granted())
-				there, w := find(t.Context(), x, c.conn(t), []adapters.Sought{{Key: lines()[0].Key, Voucher: "1"}})
+				there, w := find(t.Context(), x, c.conn(t), []adapters.LookupKey{{Key: lines()[0].Key, Voucher: "1"}})
 				require.Equal(t, classify.Success, w.Class, w.Message)
 				require.Equal(t, 1, there[lines()[0].Key].Count)
 				for _, kept := range []string{references[lines()[0].Key], there[lines()[0].Key].Reference, there[lines()[0].Key].Amount} {
 					require.Empty(t, leaks(kept, c.secret, c.token), "%q", name)
 					require.NotContains(t, kept, "kari")
-					require.LessOrEqual(t, utf8.RuneCountInString(kept), 500+len(changed))
+					require.LessOrEqual(t, utf8.RuneCountInString(kept), 500+len(changedMark))
 					require.False(t, strings.ContainsFunc(kept, func(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }), "%q", kept)
 				}
 				harmless := adapter != "dataverse" && (name == "25023441" || name[0] == 'W') || name == guid
@@ -83,7 +83,7 @@ func TestReferencesAreMasked(t *testing.T) {
 					require.Equal(t, name, references[lines()[0].Key])
 					require.Equal(t, name, there[lines()[0].Key].Reference)
 				} else if kept := references[lines()[0].Key]; kept != "" {
-					require.True(t, strings.HasSuffix(kept, changed), "%q", kept)
+					require.True(t, strings.HasSuffix(kept, changedMark), "%q", kept)
 				}
 			}
 		})
@@ -97,7 +97,7 @@ func TestLateErrorsAreMatchedByNamesThatAreKept(t *testing.T) {
 	node := `{"cursor":"1","node":{"dbId":"1","createdAt":"2026-11-23T10:00:00","message":"%s","errorLevel":{"code":"ERROR"},"transactionDbId":"%s"}}`
 	c.says(answer(200, `{"data":{"glImportItemErrors":{"edges":[`+fmt.Sprintf(node, "locked "+c.secret, "25023441")+","+fmt.Sprintf(node, "x", c.secret)+","+
 		fmt.Sprintf(node, "x", `1\u202e`)+`],"pageInfo":{"hasNextPage":false}}}}`), nil)
-	list, unnamed, v := lateErrors(t.Context(), Adapters()["xledger"].(adapters.Exporter), c.conn(t), time.Now())
+	list, unnamed, v := findLateErrors(t.Context(), Adapters()["xledger"].(adapters.Exporter), c.conn(t), time.Now())
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	require.Equal(t, 2, unnamed)
 	require.Len(t, list, 1)
@@ -110,12 +110,12 @@ func TestLateErrorsAreBounded(t *testing.T) {
 	edge := `{"cursor":"1","node":{"dbId":"1","createdAt":"2026-11-23T10:00:00","message":"x","errorLevel":{"code":"ERROR"},"transactionDbId":"25023441"}}`
 	c.says(answer(200, `{"data":{"glImportItemErrors":{"edges":[`+strings.Repeat(edge+",", 500)+edge+`],"pageInfo":{"hasNextPage":false}}}}`), nil)
 	x := Adapters()["xledger"].(adapters.Exporter)
-	list, _, v := lateErrors(t.Context(), x, c.conn(t), time.Now())
+	list, _, v := findLateErrors(t.Context(), x, c.conn(t), time.Now())
 	require.Equal(t, classify.Untrusted, v.Kind, v.Message)
 	require.Empty(t, list)
 
 	c.says(answer(200, `{"data":{"glImportItemErrors":{"edges":[`+edge+`],"pageInfo":{"hasNextPage":false}}}}`), nil)
-	list, _, v = lateErrors(t.Context(), x, c.conn(t), time.Now())
+	list, _, v = findLateErrors(t.Context(), x, c.conn(t), time.Now())
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	require.Len(t, list, 1)
 }
@@ -130,7 +130,7 @@ func TestNoPartOfASecretIsKeptOfExports(t *testing.T) {
 			x := Adapters()[adapter].(adapters.Exporter)
 			body, err := x.ExportBody(adapters.Form{Settings: c.spec.Settings}, lines())
 			require.NoError(t, err)
-			sought := []adapters.Sought{{Key: lines()[0].Key, Voucher: "1"}, {Key: lines()[1].Key, Voucher: "1"}}
+			sought := []adapters.LookupKey{{Key: lines()[0].Key, Voucher: "1"}, {Key: lines()[1].Key, Voucher: "1"}}
 			asked := map[string]func(context.Context, *adapters.Conn) (any, classify.Verdict){
 				"send": func(ctx context.Context, conn *adapters.Conn) (any, classify.Verdict) {
 					_, names, v := sendEntries(ctx, x, conn, body, lines())
@@ -140,11 +140,11 @@ func TestNoPartOfASecretIsKeptOfExports(t *testing.T) {
 					return anyOf(find(ctx, x, conn, sought))
 				},
 				"late errors": func(ctx context.Context, conn *adapters.Conn) (any, classify.Verdict) {
-					list, _, v := lateErrors(ctx, x, conn, time.Now())
+					list, _, v := findLateErrors(ctx, x, conn, time.Now())
 					return list, v
 				},
 				"verify": func(ctx context.Context, conn *adapters.Conn) (any, classify.Verdict) {
-					return anyOf(ofVendor(ctx, x, conn, adapters.Wanted{}))
+					return anyOf(verifyVendor(ctx, x, conn, adapters.Requirements{}))
 				},
 			}
 			all := places(x.Vendor().Codes.Dialect)

@@ -16,11 +16,8 @@ import (
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
-// Names of the activities that deliver notifications.
-const (
-	DeliverName        = "Deliver"
-	RecordDeliveryName = "RecordDelivery"
-)
+// DeliverName is the name under which [Activities.Deliver] is registered.
+const DeliverName = "Deliver"
 
 // The waits between attempts to deliver: 10 s, 20 s, 40 s … up to an hour.
 const (
@@ -28,62 +25,77 @@ const (
 	DeliverMax  = time.Hour
 )
 
+// DeliverInput says what [Activities.Deliver] is to deliver.
+type DeliverInput struct {
+	Key notify.DeliveryKey `json:"key"`
+}
+
+// DeliverResult is what became of a delivery.
+type DeliverResult struct {
+	Status notify.DeliveryStatus `json:"status"`
+}
+
 // Deliver makes one attempt to deliver a notification to a channel. Delivered
-// or refused for good is a result; what may go better later is an error, whose
+// or refused for good is a result; what may succeed later is an error, whose
 // type is its kind. Its input is names only: the message is made here, and the
 // secret read here.
-func (a *Activities) Deliver(ctx context.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
+func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
+	status, err := a.deliver(ctx, in.Key)
+	return DeliverResult{Status: status}, err
+}
+
+func (a *Activities) deliver(ctx context.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
 	attempt := int(activity.GetInfo(ctx).Attempt)
-	d, err := runlog.LoadDelivery(ctx, a.DB, k)
+	d, err := runlog.LoadDelivery(ctx, a.options.DB, k)
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
-		return runlog.DeliveryState{State: "failed", ErrorKind: classify.NotFound}, nil
+		return notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: classify.NotFound}, nil
 	case err != nil:
-		return runlog.DeliveryState{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
-	case d.State != "pending":
-		return runlog.DeliveryState{State: d.State}, nil // told before
+		return notify.DeliveryStatus{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
+	case d.State != notify.DeliveryPending:
+		return notify.DeliveryStatus{State: d.State}, nil // it was delivered, or given up, before
 	}
 	r := a.send(ctx, d)
-	s := runlog.DeliveryState{State: "pending", Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
+	s := notify.DeliveryStatus{State: notify.DeliveryPending, Attempts: attempt, ErrorKind: r.Kind, Status: r.Status}
 	switch {
 	case r.Delivered():
-		s.State = "delivered"
+		s.State = notify.Delivered
 		if r.Kind == classify.OK {
 			s.ErrorKind, s.Status = "", 0
 		}
 		return s, nil
 	case r.Permanent:
-		s.State = "failed"
+		s.State = notify.DeliveryFailed
 		a.logDelivery(k, r, attempt)
 		return s, nil
 	}
 	a.logDelivery(k, r, attempt)
-	// So that people see why it takes so long; the end is recorded for certain.
-	if err := runlog.RecordDelivery(ctx, a.DB, k, s); err != nil {
-		a.Log.Warn("an attempt to notify could not be recorded", "notification_id", k.NotificationID, "channel", k.Channel, "error", cut(err.Error()))
+	// So that people see why it takes so long; RecordDelivery records the end for certain.
+	if err := runlog.RecordDelivery(ctx, a.options.DB, k, s); err != nil {
+		a.options.Log.Warn("an attempt to notify could not be recorded", "notification_id", k.NotificationID, "channel", k.Channel, "error", redact.Text(err.Error()))
 	}
-	return runlog.DeliveryState{}, deliverLater(r, attempt)
+	return notify.DeliveryStatus{}, deliverLater(r, attempt)
 }
 
-// send sends by the channel's way.
+// send sends a message in the way of its channel.
 func (a *Activities) send(ctx context.Context, d runlog.Delivery) notify.Result {
 	test := d.Message.Notification.Cause == notify.Test
 	switch {
 	case d.Removed():
 		return notify.Result{Kind: notify.ChannelRemoved, Permanent: true}
-	case d.Channel.DisabledAt != nil && !test: // a test may find it back
+	case d.Channel.DisabledAt != nil && !test: // a test may find that it works again
 		return notify.Result{Kind: notify.ChannelDisabled, Permanent: true}
 	case d.Channel.Webhook != nil:
-		secret, err := a.Secrets.Resolve(ctx, d.Message.Notification.OrganizationID, d.Channel.Webhook.Secret)
+		secret, err := a.options.Secrets.Resolve(ctx, d.Message.Notification.OrganizationID, d.Channel.Webhook.Secret)
 		if errors.Is(err, secrets.ErrHangs) {
 			return notify.Result{Kind: classify.Dependency, Err: err}
 		}
 		if err != nil {
 			return notify.Result{Kind: classify.Credentials, Err: err}
 		}
-		return a.Webhooks.Send(ctx, d.Channel.Webhook.URL, secret, d.Message)
+		return a.webhooks.Send(ctx, d.Channel.Webhook.URL, secret, d.Message)
 	}
-	return a.Mail.Send(ctx, d.Channel.Email.To, d.Message)
+	return a.options.Mail.Send(ctx, d.Channel.Email.To, d.Message)
 }
 
 // deliverLater asks for another attempt, and never before the receiver wants one.
@@ -99,28 +111,31 @@ func deliverLater(r notify.Result, attempt int) error {
 	return temporal.NewApplicationErrorWithOptions(message, string(r.Kind), o)
 }
 
-func (a *Activities) logDelivery(k runlog.DeliveryKey, r notify.Result, attempt int) {
+func (a *Activities) logDelivery(k notify.DeliveryKey, r notify.Result, attempt int) {
 	words := ""
 	if r.Err != nil {
 		words = redact.New(r.Secrets...).Text(r.Err.Error())
 	}
-	a.Log.Warn("a notification was not delivered", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel,
+	a.options.Log.Warn("a notification was not delivered", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel,
 		"attempt", attempt, "kind", r.Kind, "status", r.Status, "final", r.Permanent, "error", words)
 }
 
-// DeliveryEnd is what became of a delivery, for [Activities.RecordDelivery].
-type DeliveryEnd struct {
-	Key   runlog.DeliveryKey   `json:"key"`
-	State runlog.DeliveryState `json:"state"`
+// RecordDeliveryName is the name under which [Activities.RecordDelivery] is registered.
+const RecordDeliveryName = "RecordDelivery"
+
+// RecordDeliveryInput is what became of a delivery, for [Activities.RecordDelivery].
+type RecordDeliveryInput struct {
+	Key    notify.DeliveryKey    `json:"key"`
+	Status notify.DeliveryStatus `json:"status"`
 }
 
 // RecordDelivery stores what became of a delivery. It is idempotent and retried
 // without limit: a database that is away never makes a message go out twice.
-func (a *Activities) RecordDelivery(ctx context.Context, end DeliveryEnd) error {
-	err := runlog.RecordDelivery(ctx, a.DB, end.Key, end.State)
+func (a *Activities) RecordDelivery(ctx context.Context, in RecordDeliveryInput) error {
+	err := runlog.RecordDelivery(ctx, a.options.DB, in.Key, in.Status)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditUnavailable,
+	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), auditUnavailable,
 		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 }

@@ -1,67 +1,39 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/url"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// Names of the activities of a monitor, shown in the Temporal UI.
-const (
-	WatchName  = "Watch"
-	ProbeName  = "Probe"
-	WarmUpName = "WarmUp"
-	RecordName = "RecordHealth"
-)
-
-// HealthStore keeps what monitors know. [New] sets it; without it nothing is
-// watched.
-type HealthStore struct {
-	Watch    func(ctx context.Context, organization, integration uuid.UUID) (runlog.Watched, error)
-	Save     func(ctx context.Context, u runlog.HealthUpdate) error
-	HostSeen func(ctx context.Context, host string) (time.Time, error) // when it was last reached by anybody
-	SawHost  func(ctx context.Context, host string, at time.Time) error
-	// SaveSecrets stores when secrets end, see [runlog.SaveSecrets]. Without it
-	// nobody looks at them.
-	SaveSecrets func(ctx context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error
-}
-
-func newHealthStore(db runlog.Beginner) HealthStore {
-	return HealthStore{
-		Watch: func(ctx context.Context, organization, integration uuid.UUID) (runlog.Watched, error) {
-			return runlog.Watch(ctx, db, organization, integration)
-		},
-		Save:     func(ctx context.Context, u runlog.HealthUpdate) error { return runlog.SaveHealth(ctx, db, u) },
-		HostSeen: func(ctx context.Context, host string) (time.Time, error) { return runlog.HostSeen(ctx, db, host) },
-		SawHost:  func(ctx context.Context, host string, at time.Time) error { return runlog.SawHost(ctx, db, host, at) },
-		SaveSecrets: func(ctx context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error {
-			return runlog.SaveSecrets(ctx, db, s, notify)
-		},
-	}
-}
-
-// Target is the integration that a monitor watches, and when it looks.
+// Target is the integration that a monitor watches, and the time by the workflow's clock.
 type Target struct {
 	OrganizationID uuid.UUID `json:"organizationId"`
 	IntegrationID  uuid.UUID `json:"integrationId"`
 	Now            time.Time `json:"now"`
 }
 
-// Watched is what a monitor acts on. Gone means that there is no such
-// integration any more.
-type Watched struct {
+// InspectName is the name under which [Activities.Inspect] is registered.
+const InspectName = "Inspect"
+
+// InspectInput says which integration to inspect.
+type InspectInput struct{ Target }
+
+// InspectResult is what a monitor acts on. Gone means that the integration no longer
+// exists.
+type InspectResult struct {
 	Gone   bool           `json:"gone,omitempty"`
 	Paused bool           `json:"paused,omitempty"`
 	Policy health.Policy  `json:"policy"`
@@ -70,38 +42,41 @@ type Watched struct {
 	RunAt  time.Time      `json:"runAt,omitzero"`   // when that run is due
 }
 
-// lookahead is how far ahead a monitor knows the schedule. It looks again more
-// often than that.
+// lookahead is how far ahead a monitor knows the schedule. It inspects its integration
+// more often than that.
 const lookahead = 26 * time.Hour
 
-// Watch reads what a monitor acts on. As every probe that is due does, it also
+// Inspect reads what a monitor acts on. As every probe that is due does, it also
 // looks at when the secrets end: a monitor does one or the other at least twice a
 // day, also while its integration is paused or not probed.
-func (a *Activities) Watch(ctx context.Context, t Target) (Watched, error) {
-	w, found, err := a.watch(ctx, t)
-	if err == nil && !w.Gone {
-		a.noteSecrets(ctx, t, found)
+func (a *Activities) Inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
+	r, found, err := a.inspect(ctx, in.Target)
+	if err == nil && !r.Gone {
+		a.recordSecrets(ctx, in.Target, found)
 	}
-	return w, storeError(err)
+	return r, storeError(err)
 }
 
-func (a *Activities) watch(ctx context.Context, t Target) (Watched, runlog.Watched, error) {
-	found, err := a.Health.Watch(ctx, t.OrganizationID, t.IntegrationID)
+func (a *Activities) inspect(ctx context.Context, t Target) (InspectResult, runlog.MonitorTarget, error) {
+	found, err := a.options.Store.MonitorTarget(ctx, t.OrganizationID, t.IntegrationID)
 	if errors.Is(err, runlog.ErrNotFound) {
-		return Watched{Gone: true}, found, nil
+		return InspectResult{Gone: true}, found, nil
 	}
 	if err != nil {
-		return Watched{}, found, err
+		return InspectResult{}, found, err
 	}
-	w := Watched{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
+	r := InspectResult{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
 	if s := found.Schedule; s != nil && s.WarmUpLead() > 0 {
-		// A run whose warm-up is past goes without.
-		if due := s.Occurrences(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {
-			w.RunAt, w.WarmUp = due[0], due[0].Add(-s.WarmUpLead())
+		// A run whose warm-up is past has none.
+		if due := s.FiringsBetween(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {
+			r.RunAt, r.WarmUp = due[0], due[0].Add(-s.WarmUpLead())
 		}
 	}
-	return w, found, nil
+	return r, found, nil
 }
+
+// ProbeName is the name under which [Activities.Probe] is registered.
+const ProbeName = "Probe"
 
 // ProbeInput asks for a probe.
 type ProbeInput struct {
@@ -110,69 +85,74 @@ type ProbeInput struct {
 	Record  health.Record `json:"record"`
 }
 
-// Reasons why a probe that was due was not made.
+// SkipReason is why a probe that was due, or a warm-up, was not made.
+type SkipReason string
+
+// The reasons. Of a warm-up they are SkippedPaused and the last two.
 const (
-	SkippedPaused  = "paused"
-	SkippedOff     = "off"     // the file switched probes off meanwhile
-	SkippedQuota   = "quota"   // too little of the quota is left
-	SkippedShared  = "shared"  // others reached the vendor's host
-	SkippedNothing = "nothing" // a fault of ours: the vendor was not asked
+	SkippedPaused  SkipReason = "paused"
+	SkippedOff     SkipReason = "off"     // the file has switched probes off
+	SkippedQuota   SkipReason = "quota"   // too little of the quota is left
+	SkippedShared  SkipReason = "shared"  // others reached the vendor's host
+	SkippedNothing SkipReason = "nothing" // an error of ours: the vendor was not asked
+	SkippedTraffic SkipReason = "traffic" // traffic keeps the worker warm
+	skippedPassive SkipReason = "passive" // the vendor throttles
 )
 
-// Probed is what came of a probe that was due.
-type Probed struct {
-	Watched     Watched             `json:"watched"`
-	Skipped     string              `json:"skipped,omitempty"`
+// ProbeResult is what came of a probe that was due.
+type ProbeResult struct {
+	Inspected   InspectResult       `json:"inspected"`
+	Skipped     SkipReason          `json:"skipped,omitempty"`
 	Observation *health.Observation `json:"observation,omitempty"` // nil if skipped; the workflow says when
 }
 
-// Probe asks the vendor for a sign of life, with its lightest request, once.
+// Probe checks whether the vendor answers, with its lightest request, once.
 // It must not be retried: an attempt that was lost may have reached the vendor.
-func (a *Activities) Probe(ctx context.Context, in ProbeInput) (Probed, error) {
-	w, found, err := a.watch(ctx, in.Target)
+func (a *Activities) Probe(ctx context.Context, in ProbeInput) (ProbeResult, error) {
+	inspected, found, err := a.inspect(ctx, in.Target)
 	if err != nil {
-		return Probed{}, storeError(err)
+		return ProbeResult{}, storeError(err)
 	}
-	if !w.Gone {
-		a.noteSecrets(ctx, in.Target, found)
+	if !inspected.Gone {
+		a.recordSecrets(ctx, in.Target, found)
 	}
-	skip := func(why string) (Probed, error) { return Probed{Watched: w, Skipped: why}, nil }
-	host := hostOf(found.BaseURL)
+	skip := func(why SkipReason) (ProbeResult, error) { return ProbeResult{Inspected: inspected, Skipped: why}, nil }
+	host := HostOf(found.BaseURL)
 	switch {
-	case w.Gone:
-		return Probed{Watched: w}, nil
-	case w.Paused:
+	case inspected.Gone:
+		return ProbeResult{Inspected: inspected}, nil
+	case inspected.Paused:
 		return skip(SkippedPaused)
-	case w.Policy.NoProbes:
+	case inspected.Policy.NoProbes:
 		return skip(SkippedOff)
 	}
-	seen, err := a.Health.HostSeen(ctx, host)
+	reached, err := a.options.Store.HostLastReached(ctx, host)
 	if err != nil {
-		return Probed{}, storeError(err)
+		return ProbeResult{}, storeError(err)
 	}
-	if in.Record.Proven(w.Policy, in.Planned, seen) {
+	if in.Record.Proven(inspected.Policy, in.Planned, reached) {
 		return skip(SkippedShared)
 	}
-	done := a.ask(ctx, in.Target, found.Adapter, limits.Probe)
-	if done.Kind == classify.QuotaSpent {
+	at := a.ping(ctx, in.Target, found.Adapter, limits.Probe)
+	if at.Kind == classify.QuotaSpent {
 		return skip(SkippedQuota)
 	}
-	o := done.observation(health.Probe)
+	o := at.Observation(health.Probe)
 	if o.Signal() == health.Nothing {
 		return skip(SkippedNothing)
 	}
-	if done.reached() {
+	if at.reached() {
 		// The planned time, so that this integration's next probe does not take
 		// this one for somebody else's.
-		if err := a.Health.SawHost(ctx, host, in.Planned); err != nil {
-			a.Log.Warn("a vendor's host could not be noted as reached", "error", cut(err.Error()))
+		if err := a.options.Store.RecordHostReached(ctx, host, in.Planned); err != nil {
+			a.options.Log.Warn("a vendor's host could not be noted as reached", "error", redact.Text(err.Error()))
 		}
 	}
-	return Probed{Watched: w, Observation: &o}, nil
+	return ProbeResult{Inspected: inspected, Observation: &o}, nil
 }
 
-// ask makes one ping. It is observed like every attempt, with its purpose.
-func (a *Activities) ask(ctx context.Context, t Target, adapter string, purpose limits.Purpose) Attempt {
+// ping makes one ping. It is observed like every attempt, with its purpose.
+func (a *Activities) ping(ctx context.Context, t Target, adapter string, purpose limits.Purpose) Attempt {
 	in := Invocation{
 		OrganizationID: t.OrganizationID, IntegrationID: t.IntegrationID, AdapterName: adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: classify.DefaultPolicy(), Purpose: purpose,
@@ -180,23 +160,19 @@ func (a *Activities) ask(ctx context.Context, t Target, adapter string, purpose 
 	ctx, cancel := context.WithTimeout(ctx, in.Policy.AttemptTimeout)
 	defer cancel()
 	at := Attempt{Number: 1, StartedAt: time.Now()}
-	done := a.attempt(ctx, in, Trail{at})
+	out := a.attempt(ctx, in, Trail{at})
 	at.EndedAt = time.Now()
-	at.Class, at.Kind, at.Rule, at.HTTPStatus, at.Message = done.verdict.Class, done.verdict.Kind, done.verdict.Rule, done.verdict.HTTPStatus, done.message
-	if a.Observe != nil {
-		in := in
-		in.AdapterName = cmp.Or(done.adapter, OtherAdapter)
-		a.Observe(in, at)
-	}
+	at.apply(out)
+	a.observe(in, out, at)
 	if at.Class != classify.Success {
-		a.Log.Info(string(purpose)+" failed", "correlation_id", in.CorrelationID, "organization_id", t.OrganizationID, "integration_id", t.IntegrationID,
+		a.options.Log.Info(string(purpose)+" failed", "correlation_id", in.CorrelationID, "organization_id", t.OrganizationID, "integration_id", t.IntegrationID,
 			"adapter", adapter, "class", at.Class, "kind", at.Kind, "rule", at.Rule, "http_status", at.HTTPStatus, "message", at.Message)
 	}
 	return at
 }
 
-// observation is what an attempt shows of an integration's health.
-func (at Attempt) observation(source health.Source) health.Observation {
+// Observation is what an attempt shows of an integration's health.
+func (at Attempt) Observation(source health.Source) health.Observation {
 	return health.Observation{At: at.EndedAt, Kind: at.Kind, Source: source, Count: 1, Latency: at.EndedAt.Sub(at.StartedAt)}
 }
 
@@ -207,8 +183,8 @@ func (at Attempt) reached() bool {
 	return s == health.Success || s == health.Answer
 }
 
-// hostOf is the host of a base URL, which integrations may share.
-func hostOf(baseURL string) string {
+// HostOf is the host of a base URL, which integrations may share.
+func HostOf(baseURL string) string {
 	u, err := url.Parse(baseURL)
 	if err != nil {
 		return baseURL
@@ -216,22 +192,34 @@ func hostOf(baseURL string) string {
 	return u.Host
 }
 
-// RecordHealth stores what came of observations and tells of changes. It is
-// idempotent; who is told may be told again.
-func (a *Activities) RecordHealth(ctx context.Context, u runlog.HealthUpdate) error {
-	if err := a.Health.Save(ctx, u); err != nil {
+// RecordHealthName is the name under which [Activities.RecordHealth] is registered.
+const RecordHealthName = "RecordHealth"
+
+// RecordHealthInput is what came of observations of an integration.
+type RecordHealthInput struct {
+	OrganizationID uuid.UUID `json:"organizationId"`
+	IntegrationID  uuid.UUID `json:"integrationId"`
+	health.Update
+}
+
+// RecordHealth stores what came of observations, and reports it. It is idempotent,
+// and so is a report: people are not notified again of what they know.
+func (a *Activities) RecordHealth(ctx context.Context, in RecordHealthInput) error {
+	if err := a.options.Store.RecordHealth(ctx, in.OrganizationID, in.IntegrationID, in.Update); err != nil {
 		if !runlog.IsTransient(err) && !errors.Is(err, context.Canceled) {
-			a.Log.Error("the database refuses an integration's health; it is tried again",
-				"organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "error", cut(err.Error()))
-			return temporal.NewApplicationErrorWithOptions(cut(err.Error()), auditRefused, temporal.ApplicationErrorOptions{NextRetryDelay: 5 * time.Minute})
+			a.options.Log.Error("the database refuses an integration's health; it is tried again",
+				"organization_id", in.OrganizationID, "integration_id", in.IntegrationID, "error", redact.Text(err.Error()))
+			return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), auditRefused, temporal.ApplicationErrorOptions{NextRetryDelay: 5 * time.Minute})
 		}
 		return storeError(err)
 	}
-	for _, c := range u.Changes {
-		a.Log.Info("health changed", "organization_id", u.OrganizationID, "integration_id", u.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
+	for _, c := range in.Changes {
+		a.options.Log.Info("health changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID, "from", c.From, "to", c.To, "reason", c.Reason)
 	}
-	if a.OnHealth != nil && (len(u.Changes) > 0 || u.Lasts()) {
-		return storeError(a.OnHealth(ctx, u))
+	for _, e := range notify.HealthEvents(in.OrganizationID, in.IntegrationID, in.Update) {
+		if _, err := a.options.Store.ReportEvent(ctx, e); err != nil {
+			return storeError(err)
+		}
 	}
 	return nil
 }

@@ -60,8 +60,8 @@ func (c *careless) encrypted(t *testing.T, protocol string, serve func(net.Conn)
 	require.NoError(t, err)
 	host := "localhost:" + port
 	c.spec.BaseURL = "https://" + host + "/api"
-	c.acts.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{host}, TLS: &tls.Config{RootCAs: trusted}})
-	t.Cleanup(c.acts.Client.CloseIdle)
+	c.acts.options.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{host}, TLS: &tls.Config{RootCAs: trusted}})
+	t.Cleanup(c.acts.options.Client.CloseIdle)
 }
 
 // Go quotes what stands below HTTP too: the names of a certificate, and the reason for

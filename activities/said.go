@@ -11,28 +11,17 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// What a vendor says enters in this file and nowhere else: no other one calls what
-// asks an adapter, see words_test.go beside go.mod. Adapters and package classify hand
-// its words on whole, because a cut could leave part of a secret that no mask finds;
-// what leaves this file has passed [redact.Redactor.Text], which masks first and cuts
-// then.
+// What a vendor says passes this file, and nothing else sees it: an adapter is asked
+// here, or by do of call.go, which hands its verdict here at once; see words_test.go
+// beside go.mod. Adapters and package classify pass its words on whole, because a cut
+// could leave part of a secret that no mask finds; what leaves has passed
+// [redact.Redactor.Text], which masks first and then cuts.
 
-// heard returns a verdict with its words masked. Those of parts, which nobody
-// reads, are dropped.
-func heard(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
-	v.Message, v.Parts = conn.Masker().Text(v.Message), nil // nobody reads those of parts
+// maskVerdict returns a verdict with its words masked. Those of parts are dropped,
+// because nothing reads them.
+func maskVerdict(conn *adapters.Conn, v classify.Verdict) classify.Verdict {
+	v.Message, v.Parts = conn.Masker().Text(v.Message), nil
 	return v
-}
-
-// do makes a raw request. The answer to it is not masked: [masked] does that, once
-// the attempt has ended.
-func do(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, op adapters.Operation, body []byte) (Answer, classify.Verdict) {
-	resp, v := adapter.Do(ctx, conn, op, body)
-	v = heard(conn, v)
-	if v.Class != classify.Success {
-		return Answer{}, v
-	}
-	return Answer{HTTPStatus: resp.Status, Body: resp.Body, Omitted: resp.Omitted}, v
 }
 
 // masked masks the secrets of an attempt in its answer. Where that cannot be done,
@@ -47,11 +36,11 @@ func (a *Activities) masked(ctx context.Context, r *redact.Redactor, answer Answ
 	go func() { // it stops soon after ctx, and that may be too late to report
 		defer func() {
 			if recover() != nil {
-				a.Log.Error("an answer could not be masked; this is a defect of Ledgerline", "at", panicSite())
+				a.options.Log.Error("an answer could not be masked; this is a defect of Ledgerline", "at", panicSite())
 				done <- nil
 			}
 		}()
-		masked, _ := r.JSONContext(ctx, body)
+		masked, _ := r.JSON(ctx, body)
 		done <- masked
 	}()
 	select {
@@ -79,31 +68,31 @@ func (a *Activities) maskBy(ctx context.Context, p classify.Policy) (context.Con
 }
 
 // sendEntries sends the body of an export. references are the vendor's names of
-// entries by their keys, see [reference].
+// entries by their keys, see [keptReference].
 func sendEntries(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, body []byte, lines []adapters.Entry) (status int, references map[string]string, v classify.Verdict) {
 	resp, v := x.Do(ctx, conn, adapters.Call, body)
 	if v.Effect == classify.Done {
 		references = x.References(lines, resp)
 		r := conn.Masker()
 		for key, name := range references {
-			references[key], _ = reference(r, name)
+			references[key], _ = keptReference(r, name)
 		}
 	}
-	return resp.Status, references, heard(conn, v)
+	return resp.Status, references, maskVerdict(conn, v)
 }
 
-// changed follows a reference that is not as the vendor wrote it, so that nobody
+// changedMark follows a reference that is not as the vendor wrote it, so that nobody
 // looks for it there and it is never taken for that of something else.
-const changed = " (changed)"
+const changedMark = " (changed)"
 
-// reference returns a vendor's own name of an entry as it is kept. Numbers, GUIDs
+// keptReference returns a vendor's own name of an entry as it is kept. Numbers, GUIDs
 // and the like stay as they are; own is false if it had to be changed.
-func reference(r *redact.Redactor, name string) (kept string, own bool) {
+func keptReference(r *redact.Redactor, name string) (kept string, own bool) {
 	kept = r.Text(name)
 	if kept == name {
 		return kept, true
 	}
-	return kept + changed, false
+	return kept + changedMark, false
 }
 
 // decimal is an amount that is compared as the vendor wrote it. It leaves an attempt
@@ -111,27 +100,27 @@ func reference(r *redact.Redactor, name string) (kept string, own bool) {
 var decimal = regexp.MustCompile(`^-?[0-9]{1,30}(\.[0-9]{1,10})?$`)
 
 // find asks which records the vendor has, see [adapters.Finder].
-func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+func find(ctx context.Context, finder adapters.Finder, conn *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	found, v := finder.Find(ctx, conn, sought)
 	r := conn.Masker()
 	for key, f := range found {
-		f.Reference, _ = reference(r, f.Reference)
+		f.Reference, _ = keptReference(r, f.Reference)
 		f.Elsewhere = r.Text(f.Elsewhere)
 		if !decimal.MatchString(f.Amount) {
 			f.Amount = r.Text(f.Amount)
 		}
 		found[key] = f
 	}
-	return found, heard(conn, v)
+	return found, maskVerdict(conn, v)
 }
 
-// lateErrors asks what the vendor found faulty, see [adapters.Exporter]. Errors under
+// findLateErrors asks what the vendor found wrong later, see [adapters.Exporter]. Errors under
 // a name that is not kept as it came can be matched with no entry; unnamed is how
 // many these are.
-func lateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, since time.Time) (list []adapters.LateError, unnamed int, v classify.Verdict) {
+func findLateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, since time.Time) (list []adapters.LateError, unnamed int, v classify.Verdict) {
 	all, v := x.LateErrors(ctx, conn, since)
 	if v.Class != classify.Success {
-		return nil, 0, heard(conn, v)
+		return nil, 0, maskVerdict(conn, v)
 	}
 	r := conn.Masker()
 	for _, e := range all {
@@ -139,23 +128,23 @@ func lateErrors(ctx context.Context, x adapters.Exporter, conn *adapters.Conn, s
 			return nil, 0, classify.Err(ctx.Err())
 		}
 		own := false
-		if e.Reference, own = reference(r, e.Reference); !own {
+		if e.Reference, own = keptReference(r, e.Reference); !own {
 			unnamed++
 			continue
 		}
 		e.Message = r.Text(e.Message)
 		list = append(list, e)
 	}
-	return list, unnamed, heard(conn, v)
+	return list, unnamed, maskVerdict(conn, v)
 }
 
-// ofVendor asks whether the vendor is as exports need it, see [adapters.Verifier].
-func ofVendor(ctx context.Context, verifier adapters.Verifier, conn *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+// verifyVendor asks whether the vendor is as exports need it, see [adapters.Verifier].
+func verifyVendor(ctx context.Context, verifier adapters.Verifier, conn *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	contract, v := verifier.Verify(ctx, conn, w)
 	r := conn.Masker()
 	for i := range contract.Checks {
 		c := &contract.Checks[i]
 		c.What, c.Found, c.Remedy = r.Text(c.What), r.Text(c.Found), r.Text(c.Remedy)
 	}
-	return contract, heard(conn, v)
+	return contract, maskVerdict(conn, v)
 }

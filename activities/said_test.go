@@ -23,6 +23,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -37,6 +38,7 @@ import (
 // careless is a vendor made of sockets, with a token endpoint. It says what a test
 // wants, byte by byte, and the test looks for secrets in all that is kept of it.
 type careless struct {
+	Store
 	acts   *Activities
 	spec   integrations.Integration
 	env    *testsuite.TestActivityEnvironment
@@ -44,6 +46,8 @@ type careless struct {
 	secret string // the credential of the integration
 	token  string // what the token endpoint gives for it
 	kept   bytes.Buffer
+
+	settled []classify.Effect // of writes
 
 	mu        sync.Mutex
 	say, sign []byte // the answer of the vendor, and of the token endpoint
@@ -90,34 +94,39 @@ func newCareless(t *testing.T, adapter, secret, token string) *careless {
 		running.Wait()
 	})
 	c.spec = spec
-	c.acts = &Activities{
-		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return c.spec, nil },
-		Client:  client, Secrets: &secrets.Store{Dir: dir}, Log: slog.New(slog.NewJSONHandler(&c.kept, nil)),
-		Claims: ClaimStore{
-			Take: func(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.Claimed, error) {
-				return runlog.Claimed{Mine: true, Attempt: w.Attempt}, nil
-			},
-			Settle: func(context.Context, uuid.UUID, uuid.UUID, int, classify.Effect, bool, int) error { return nil },
-		},
-		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
-			return json.NewEncoder(&c.kept).Encode(rows)
-		},
-	}
+	c.acts, err = New(Options{Store: c, Client: client, Secrets: &secrets.Store{Dir: dir}, Log: slog.New(slog.NewJSONHandler(&c.kept, nil))})
+	require.NoError(t, err)
 	c.in = Invocation{OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: adapter, Policy: classify.DefaultPolicy()}
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(discard{})
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	c.env = suite.NewTestActivityEnvironment()
 	c.env.RegisterActivity(c.acts.Call)
 	c.env.RegisterActivity(c.acts.Mirror)
 	return c
 }
 
-type discard struct{}
+func (c *careless) Integration(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+	return c.spec, nil
+}
 
-func (discard) Debug(string, ...any) {}
-func (discard) Info(string, ...any)  {}
-func (discard) Warn(string, ...any)  {}
-func (discard) Error(string, ...any) {}
+func (*careless) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (c *careless) InsertAttempts(_ context.Context, _ uuid.UUID, rows []runlog.AttemptRow) error {
+	return json.NewEncoder(&c.kept).Encode(rows)
+}
+
+func (*careless) ClaimWrite(_ context.Context, w runlog.WriteClaim, _, _ time.Duration, _ bool) (runlog.WriteClaimResult, error) {
+	return runlog.WriteClaimResult{MaySend: true, Attempt: w.Attempt}, nil
+}
+
+func (c *careless) SettleWrite(_ context.Context, _, _ uuid.UUID, _ int, effect classify.Effect, _ bool, _ int) error {
+	c.settled = append(c.settled, effect)
+	return nil
+}
+
+func (*careless) Control(context.Context, uuid.UUID, uuid.UUID, string) (*runlog.Control, error) {
+	return nil, nil
+}
 
 func (c *careless) serve(conn net.Conn) {
 	defer conn.Close()
@@ -151,7 +160,7 @@ func (c *careless) conn(t *testing.T) *adapters.Conn {
 	t.Helper()
 	base, err := url.Parse(c.spec.BaseURL)
 	require.NoError(t, err)
-	return &adapters.Conn{Client: c.acts.Client, Adapter: c.spec.Adapter, BaseURL: base, Settings: c.spec.Settings, CorrelationID: uuid.NewString(),
+	return &adapters.Conn{Client: c.acts.options.Client, Adapter: c.spec.Adapter, BaseURL: base, Settings: c.spec.Settings, CorrelationID: uuid.NewString(),
 		Credentials: map[string]string{"token": c.secret, "clientSecret": c.secret}}
 }
 
@@ -161,7 +170,7 @@ func (c *careless) call(t *testing.T, write bool, say, sign []byte) (kept string
 	t.Helper()
 	c.says(say, sign)
 	c.kept.Reset()
-	c.acts.Adapters = Adapters() // without tokens from before
+	c.acts.options.Adapters = Adapters() // without tokens from before
 	in := c.in
 	in.CorrelationID, in.Operation, in.ReadOnly = uuid.New(), adapters.Call, !write
 	in.Body = json.RawMessage(`{"method":"GET","path":"rows"}`)
@@ -173,8 +182,8 @@ func (c *careless) call(t *testing.T, write bool, say, sign []byte) (kept string
 	case write:
 		in.Body = json.RawMessage(`{"method":"POST","path":"rows","body":{}}`)
 	}
-	done := Finished{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-		AdapterName: in.AdapterName, Operation: string(in.Operation), RunStartedAt: time.Now()}
+	done := MirrorInput{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
+		AdapterName: in.AdapterName, Operation: in.Operation, RunStartedAt: time.Now()}
 	v, err := c.env.ExecuteActivity(c.acts.Call, in)
 	if err != nil {
 		require.True(t, errors.As(err, &failed), "%v", err)

@@ -2,62 +2,55 @@ package activities
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// noteSecrets stores when an integration's secrets end, and notifies of
+// recordSecrets stores when an integration's secrets end, and notifies of
 // thresholds that are reached. It makes no request to the vendor. A failure is
-// logged and no more: the next look does it, and a monitor has other work.
-func (a *Activities) noteSecrets(ctx context.Context, t Target, found runlog.Watched) {
-	if a.Health.SaveSecrets == nil {
-		return
-	}
-	seen := a.lookAtSecrets(ctx, t.OrganizationID, found)
+// only logged: the next inspection tries again, and a monitor has other work.
+func (a *Activities) recordSecrets(ctx context.Context, t Target, found runlog.MonitorTarget) {
+	seen := a.secretExpiries(ctx, t.OrganizationID, found)
 	seen.OrganizationID, seen.IntegrationID, seen.At = t.OrganizationID, t.IntegrationID, t.Now
-	if !news(seen, found.Secrets) {
+	if !toRecord(seen, found.Secrets) {
 		return
 	}
-	var notified []runlog.SecretWarning
-	err := a.Health.SaveSecrets(ctx, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
-		notified = append(notified, w)
-		if a.OnSecret == nil {
-			return nil
-		}
-		return a.OnSecret(ctx, tx, w)
-	})
+	reached, err := a.options.Store.RecordSecretExpiries(ctx, seen)
 	if err != nil {
-		a.Log.Warn("it could not be stored when an integration's secrets end; the next look tries again",
-			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID, "error", cut(err.Error()))
+		a.options.Log.Warn("it could not be stored when an integration's secrets end; the next inspection tries again",
+			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID, "error", redact.Text(err.Error()))
 		return
 	}
-	for _, w := range notified {
-		a.Log.Warn("ALERT: a secret "+w.When(w.At), "organization_id", w.OrganizationID, "integration_id", w.IntegrationID,
+	for _, w := range reached {
+		a.options.Log.Warn("ALERT: a secret "+w.When(w.At), "organization_id", w.OrganizationID, "integration_id", w.IntegrationID,
 			"credential", w.Credential, "expires_at", w.ExpiresAt, "source", w.Source)
 	}
 }
 
-// lookAtSecrets finds out when secrets end, from the settings and from the
+// secretExpiries finds out when secrets end, from the settings and from the
 // secrets themselves. The values stay here. What a monitor does next does not wait
 // for a file that does not answer.
-func (a *Activities) lookAtSecrets(ctx context.Context, organization uuid.UUID, found runlog.Watched) (seen runlog.SecretsSeen) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+func (a *Activities) secretExpiries(ctx context.Context, organization uuid.UUID, found runlog.MonitorTarget) (seen runlog.SecretExpiries) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	ends := make(map[string]expiry.Secret)
-	if adapter, ok := a.Adapters[found.Adapter]; ok {
+	if adapter, ok := a.options.Adapters[found.Adapter]; ok {
 		for _, s := range adapter.Vendor().Ends(found.Settings) {
 			ends[s.Credential] = s
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found.Credentials)) {
 		end, known := ends[name]
-		value, err := a.Secrets.Resolve(ctx, organization, found.Credentials[name])
+		value, err := a.options.Secrets.Resolve(ctx, organization, found.Credentials[name])
 		if err == nil {
 			s := expiry.Secret{Credential: name, Source: expiry.Token}
 			var ok bool
@@ -75,9 +68,9 @@ func (a *Activities) lookAtSecrets(ctx context.Context, organization uuid.UUID, 
 	return seen
 }
 
-// news reports whether what was seen differs from what is stored, or a threshold
-// is reached. Most looks end here, without a transaction.
-func news(seen runlog.SecretsSeen, stored []expiry.Secret) bool {
+// toRecord reports whether what was seen differs from what is stored, or a threshold
+// is reached. Most inspections end here, without a transaction.
+func toRecord(seen runlog.SecretExpiries, stored []expiry.Secret) bool {
 	for _, s := range stored {
 		if slices.Contains(seen.Endless, s.Credential) {
 			return true
@@ -85,10 +78,25 @@ func news(seen runlog.SecretsSeen, stored []expiry.Secret) bool {
 	}
 	return slices.ContainsFunc(seen.Known, func(k expiry.Secret) bool {
 		_, due := k.Due(seen.At)
-		return due || !slices.ContainsFunc(stored, func(s expiry.Secret) bool { return same(s, k) })
+		return due || !slices.ContainsFunc(stored, func(s expiry.Secret) bool { return equal(s, k) })
 	})
 }
 
-func same(a, b expiry.Secret) bool {
+func equal(a, b expiry.Secret) bool {
 	return a.Credential == b.Credential && a.Source == b.Source && a.IssuedAt.Equal(b.IssuedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
+}
+
+// readSecrets reads the secrets that an organization's references name.
+func (a *Activities) readSecrets(ctx context.Context, organization uuid.UUID, refs map[string]integrations.Ref) (map[string]string, error) {
+	values := make(map[string]string, len(refs))
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		value, err := a.options.Secrets.Resolve(ctx, organization, refs[name])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("the credential named %s is not readable: %w", name, err))
+			continue
+		}
+		values[name] = value
+	}
+	return values, errors.Join(errs...)
 }

@@ -1,7 +1,6 @@
 package activities_test
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -36,7 +34,7 @@ func tokenOf(claims string) string {
 type keeper struct {
 	*watching
 	path  string // of the secret
-	saved []runlog.SecretsSeen
+	saved []runlog.SecretExpiries
 	fails error
 	noted []int
 }
@@ -44,31 +42,28 @@ type keeper struct {
 func keep(t *testing.T, adapter, secret string) *keeper {
 	t.Helper()
 	k := &keeper{watching: watch(t, adapter)}
-	k.path = filepath.Join(k.acts.Secrets.Dir, k.target.OrganizationID.String(), "secret")
+	k.path = filepath.Join(k.secrets.Dir, k.target.OrganizationID.String(), "secret")
 	k.write(t, secret)
-	k.env.RegisterActivity(k.acts.Watch)
+	k.env.RegisterActivity(k.acts.Inspect)
 	name := "clientSecret"
 	if adapter == "xledger" {
 		name = "token"
 	}
 	k.watched.Credentials = map[string]integrations.Ref{name: "file:secret"}
 	k.watched.Policy.NoProbes = true
-	k.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, notify func(pgx.Tx, runlog.SecretWarning) error) error {
+	k.saveSecrets = func(s runlog.SecretExpiries) (reached []runlog.SecretWarning, err error) {
 		if k.fails != nil {
-			return k.fails
+			return nil, k.fails
 		}
 		k.saved = append(k.saved, s)
 		k.watched.Secrets = s.Known
 		for _, known := range s.Known {
 			if days, due := known.Due(s.At); due {
-				return notify(nil, runlog.SecretWarning{OrganizationID: s.OrganizationID, IntegrationID: s.IntegrationID, At: s.At, Secret: known, Days: days})
+				k.noted = append(k.noted, days)
+				reached = append(reached, runlog.SecretWarning{OrganizationID: s.OrganizationID, IntegrationID: s.IntegrationID, At: s.At, Secret: known, Days: days})
 			}
 		}
-		return nil
-	}
-	k.acts.OnSecret = func(_ context.Context, _ pgx.Tx, w runlog.SecretWarning) error {
-		k.noted = append(k.noted, w.Days)
-		return nil
+		return reached, nil
 	}
 	return k
 }
@@ -79,12 +74,12 @@ func (k *keeper) write(t *testing.T, secret string) {
 }
 
 // look lets a monitor look at a time, and returns what was stored.
-func (k *keeper) look(t *testing.T, at time.Time) (seen []runlog.SecretsSeen) {
+func (k *keeper) look(t *testing.T, at time.Time) (seen []runlog.SecretExpiries) {
 	t.Helper()
 	k.saved = nil
 	target := k.target
 	target.Now = at
-	w := run[activities.Watched](t, k.watching, k.acts.Watch, target)
+	w := run[activities.InspectResult](t, k.watching, k.acts.Inspect, activities.InspectInput{Target: target})
 	require.False(t, w.Gone)
 	for _, s := range k.saved {
 		require.Equal(t, []any{target.OrganizationID, target.IntegrationID}, []any{s.OrganizationID, s.IntegrationID})
@@ -165,23 +160,16 @@ func TestSecretIsRenewed(t *testing.T) {
 	}
 }
 
-// A database that is away, and people who cannot be notified, keep no monitor
-// from its work.
+// A database that is away keeps no monitor from its work.
 func TestSecretsAreNotStored(t *testing.T) {
 	k := keep(t, "xledger", tokenOf(fmt.Sprintf(`{"exp":%d}`, secretEnd.Unix())))
 	k.fails = errors.New("away")
 	require.Empty(t, k.look(t, secretEnd))
-	require.Contains(t, k.log.String(), "the next look tries again")
+	require.Contains(t, k.log.String(), "the next inspection tries again")
 	require.NotContains(t, k.log.String(), "ALERT")
 	k.fails = nil
-	k.acts.OnSecret = func(context.Context, pgx.Tx, runlog.SecretWarning) error { return errors.New("nobody listens") }
-	k.look(t, secretEnd)
-	require.NotContains(t, k.log.String(), "ALERT", "what was rolled back is no alert")
-	k.acts.OnSecret = nil
 	k.look(t, secretEnd)
 	require.Contains(t, k.log.String(), "ALERT: a secret expired today (2026-12-08)")
-	k.acts.Health.SaveSecrets = nil
-	require.Empty(t, k.look(t, secretEnd))
 }
 
 // A probe that is due looks too: where there are probes there may be no other
@@ -196,7 +184,7 @@ func TestProbeLooksAtSecrets(t *testing.T) {
 		k.watched.Paused, k.watched.Policy = c.paused, c.policy
 		target := k.target
 		target.Now = secretEnd.Add(-hour)
-		run[activities.Probed](t, k.watching, k.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
+		run[activities.ProbeResult](t, k.watching, k.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
 		require.Equal(t, []int{1}, k.noted, name)
 		require.Len(t, k.sandbox.Log(), c.requests, name)
 	}

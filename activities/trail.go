@@ -23,17 +23,17 @@ type Attempt struct {
 	Delay      time.Duration  `json:"delay,omitempty"`      // planned wait before the next attempt, in ns
 	RetryAfter time.Duration  `json:"retryAfter,omitempty"` // wait that the vendor asked for, or until an open effect can be closed, in ns
 
-	// Effect is that of its own sending; "" if it sent nothing. An attempt may ask
-	// first what earlier ones have done: Found is what is known then of all of them, ""
-	// if nothing. Asking is true if it ended in that question.
+	// Effect is that of its own sending; "" if it sent nothing. An attempt may first
+	// look up what earlier ones have done: Found is what is known then of all of them, ""
+	// if nothing. Asking is true if it ended in that look-up.
 	Effect    classify.Effect `json:"effect,omitempty"`
-	Ended     bool            `json:"ended,omitempty"`    // of an open effect: asking can close it at once
+	Ended     bool            `json:"ended,omitempty"`    // of an open effect: a look-up can close it at once
 	OpenUntil time.Time       `json:"openUntil,omitzero"` // of an open effect, by PostgreSQL's clock; zero if it is not known
 	Found     classify.Effect `json:"found,omitempty"`
 	Asking    bool            `json:"asking,omitempty"`
 
 	Requests int `json:"requests,omitempty"` // that it made to the vendor, those for tokens left out
-	LookUps  int `json:"lookUps,omitempty"`  // of those: to ask what is there, or what the vendor is like
+	LookUps  int `json:"lookUps,omitempty"`  // of those: what is there, or what the vendor is like
 	Entries  int `json:"entries,omitempty"`  // of a chunk: those that it sent, or would have
 	Vouchers int `json:"vouchers,omitempty"` // and their vouchers
 }
@@ -54,10 +54,10 @@ func (a Attempt) Until() time.Time {
 // before it left, adds itself, and hands on the whole.
 type Trail []Attempt
 
-// RuleLost marks an attempt of which nothing was heard.
-const RuleLost = "trail:gap"
+// ruleLost marks an attempt that never reported.
+const ruleLost = "trail:gap"
 
-// lostMessage is recorded for an attempt of which nothing was heard.
+// lostMessage is recorded for an attempt that never reported.
 const lostMessage = "the worker was lost during this attempt; nothing was reported"
 
 // Begin returns the trail with attempt number n begun at now, having filled
@@ -135,7 +135,7 @@ func lost(n int, start, end time.Time) Attempt {
 	}
 	return Attempt{
 		Number: n, StartedAt: start, EndedAt: end, Class: classify.Timeout, Kind: classify.WorkerLost,
-		Rule: RuleLost, Message: lostMessage, Retryable: true, Effect: classify.Open,
+		Rule: ruleLost, Message: lostMessage, Retryable: true, Effect: classify.Open,
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// RuleContract marks the attempt of a run that does not begin, because the vendor
+// ruleContract marks the attempt of a run that does not begin, because the vendor
 // is not as its exports need it.
-const RuleContract = "contract:differs"
+const ruleContract = "contract:differs"
 
 // verify checks the contract with a vendor. Its answer is the [adapters.Contract].
 func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
@@ -27,20 +27,19 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	out.guard = adapters.ReadOnly
 	contract, v := x.contract(ctx, x.exporter, x.conn, x.spec)
 	if list := contract.Differing(); v.Class == classify.Success && len(list) > 0 {
-		v = adapters.Fault(classify.Configuration, RuleContract, "the vendor is not as exports need it: "+words(list)+"; see starter integrations verify")
+		v = classify.NewVerdict(classify.Configuration, ruleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
 	}
 	out.verdict, out.answer = v, Answer{HTTPStatus: v.HTTPStatus}
 	return out
 }
 
-// contract asks a vendor, with requests that change nothing, and keeps what it says
-// of itself.
+// contract checks a vendor's contract, with requests that change nothing, and stores it.
 func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
 	verifier, ok := adapter.(adapters.Verifier)
 	if !ok {
-		return adapters.Contract{}, adapters.Fault(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
+		return adapters.Contract{}, classify.NewVerdict(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
 	}
-	contract, v := ofVendor(ctx, verifier, conn, adapters.Wanted{Dimensions: spec.Export.Fields()})
+	contract, v := verifyVendor(ctx, verifier, conn, adapters.Requirements{Dimensions: spec.Export.Fields()})
 	v.Effect = ""
 	if v.Class != classify.Success {
 		return contract, v
@@ -48,14 +47,14 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 	if err := adapter.Vendor().NeedSettings(spec.Settings); err != nil {
 		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	if err := runlog.RecordContract(ctx, a.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
-		v = adapters.Fault(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+	if err := runlog.RecordContract(ctx, a.options.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
+		v = classify.NewVerdict(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 	}
 	return contract, v
 }
 
-// words are checks in one line: what differs, and the remedy of the first.
-func words(list []adapters.Check) string {
+// describeChecks puts checks in one line: what differs, and the remedy of the first.
+func describeChecks(list []adapters.Check) string {
 	var all []string
 	for i, c := range list {
 		said := c.What

@@ -12,6 +12,9 @@ import (
 	"github.com/ledgerline/ledgerline/limits"
 )
 
+// WarmUpName is the name under which [Activities.WarmUp] is registered.
+const WarmUpName = "WarmUp"
+
 // WarmUpInput asks to make an integration ready on the worker that takes it.
 type WarmUpInput struct {
 	Target
@@ -22,7 +25,7 @@ type WarmUpInput struct {
 
 // WarmUpResult is how ready the worker was, and what it took to become so.
 type WarmUpResult struct {
-	Skipped     string              `json:"skipped,omitempty"` // why no request was made
+	Skipped     SkipReason          `json:"skipped,omitempty"` // why no request was made
 	Cold        bool                `json:"cold"`              // there was no live connection, or no token
 	Took        time.Duration       `json:"took"`              // all of it, to the vendor's answer
 	Parts       adapters.Parts      `json:"parts"`
@@ -53,17 +56,11 @@ func (r WarmUpResult) Milliseconds() map[string]int64 {
 	return ms
 }
 
-// SkippedTraffic is why a warm-up was left out: traffic keeps the worker warm.
-const SkippedTraffic = "traffic"
+// processStart is when the worker's process began, closely enough.
+var processStart = time.Now()
 
-// SkippedPassive is why a warm-up was left out: the vendor throttles.
-const SkippedPassive = "passive"
-
-// started is when the worker's process began, as near as it matters.
-var started = time.Now()
-
-// warmed is the last warm-up of an integration in this process.
-type warmed struct {
+// lastWarmUp is the last warm-up of an integration in this process.
+type lastWarmUp struct {
 	at time.Time
 	WarmUpResult
 }
@@ -71,25 +68,25 @@ type warmed struct {
 // WarmUp fetches the token, opens the connection and pings the vendor, with
 // one request of its own. Connections belong to a process: with several
 // workers it warms the one that takes it. A failure is a result; what the run
-// does about it is its own affair.
+// does about it is up to the run.
 //
 // When the traffic for which it is left out may be an earlier warm-up, the
-// result is that one's: a run that was warmed up before its time has it on
+// result is that of the earlier one: a run that was warmed up before its time has it on
 // record.
 func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, error) {
-	w, found, err := a.watch(ctx, in.Target)
+	inspected, found, err := a.inspect(ctx, in.Target)
 	if err != nil {
 		return WarmUpResult{}, storeError(err)
 	}
-	r := WarmUpResult{Uptime: time.Since(started)}
+	r := WarmUpResult{Uptime: time.Since(processStart)}
 	switch {
-	case w.Gone || w.Paused:
+	case inspected.Gone || inspected.Paused:
 		r.Skipped = SkippedPaused
-	case w.Record != nil && w.Record.State == health.Passive:
-		r.Skipped = SkippedPassive // a vendor that throttles is left alone
-	case in.UnlessTraffic > 0 && a.LastSuccess != nil && time.Since(a.LastSuccess(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
-		if last, ok := a.warmed.Load(in.IntegrationID); ok {
-			if last := last.(warmed); time.Since(last.at) < in.UnlessTraffic {
+	case inspected.Record != nil && inspected.Record.State == health.Passive:
+		r.Skipped = skippedPassive // a vendor that throttles is left alone
+	case in.UnlessTraffic > 0 && a.options.LastSuccess != nil && time.Since(a.options.LastSuccess(in.OrganizationID, in.IntegrationID)) < in.UnlessTraffic:
+		if last, ok := a.warmUps.Load(in.IntegrationID); ok {
+			if last := last.(lastWarmUp); time.Since(last.at) < in.UnlessTraffic {
 				r = last.WarmUpResult
 				r.Observation, r.Before = nil, time.Since(last.at)
 			}
@@ -100,41 +97,40 @@ func (a *Activities) WarmUp(ctx context.Context, in WarmUpInput) (WarmUpResult, 
 		return r, nil
 	}
 	var timing adapters.Timing
-	done := a.ask(adapters.WithTiming(ctx, &timing), in.Target, found.Adapter, limits.WarmUp)
-	o := done.observation(health.WarmUp)
-	r.Parts, r.Took, r.Kind, r.Observation = timing.Parts(), o.Latency, done.Kind, &o
+	at := a.ping(adapters.WithTiming(ctx, &timing), in.Target, found.Adapter, limits.WarmUp)
+	o := at.Observation(health.WarmUp)
+	r.Parts, r.Took, r.Kind, r.Observation = timing.Parts(), o.Latency, at.Kind, &o
 	r.Cold = r.Parts.Cold()
-	a.warmed.Store(in.IntegrationID, warmed{time.Now(), r})
+	a.warmUps.Store(in.IntegrationID, lastWarmUp{time.Now(), r})
 	a.logColdStart(limits.WarmUp, in.OrganizationID, in.IntegrationID, found.Adapter, r.Took, r.Parts, r.Kind)
 	return r, nil
 }
 
-// idle is after how long without traffic a call is the first one again, whose
+// idleAfter is after how long without traffic a call is the first one again, whose
 // cold start is logged if it succeeds.
-const idle = time.Minute
+const idleAfter = time.Minute
 
 // afterIdle makes an attempt measured if it is the first one after the
-// integration was idle here. The result is to be called when it is over.
+// integration was idle here. The result is to be called when it has ended.
 func (a *Activities) afterIdle(ctx context.Context, in Invocation) (context.Context, func(Attempt)) {
-	if a.LastSuccess == nil || time.Since(a.LastSuccess(in.OrganizationID, in.IntegrationID)) < idle {
+	if a.options.LastSuccess == nil || time.Since(a.options.LastSuccess(in.OrganizationID, in.IntegrationID)) < idleAfter {
 		return ctx, func(Attempt) {}
 	}
 	var timing adapters.Timing
-	return adapters.WithTiming(ctx, &timing), func(done Attempt) {
-		if done.Class != classify.Success {
+	return adapters.WithTiming(ctx, &timing), func(at Attempt) {
+		if at.Class != classify.Success {
 			return
 		}
-		a.logColdStart(limits.Attempt, in.OrganizationID, in.IntegrationID, in.AdapterName, done.EndedAt.Sub(done.StartedAt), timing.Parts(), done.Kind)
+		a.logColdStart(limits.Attempt, in.OrganizationID, in.IntegrationID, in.AdapterName, at.EndedAt.Sub(at.StartedAt), timing.Parts(), at.Kind)
 	}
 }
 
-// logColdStart says where the time of a cold start went; of a warm one there is
-// nothing to say.
+// logColdStart logs where the time of a cold start went. A warm one is not logged.
 func (a *Activities) logColdStart(purpose limits.Purpose, organization, integration uuid.UUID, adapter string, took time.Duration, p adapters.Parts, kind classify.Kind) {
 	if !p.Cold() {
 		return
 	}
-	a.Log.Info("cold start", "purpose", purpose, "organization_id", organization, "integration_id", integration, "adapter", adapter,
+	a.options.Log.Info("cold start", "purpose", purpose, "organization_id", organization, "integration_id", integration, "adapter", adapter,
 		"took", took.String(), "dns", p.DNS.String(), "connect", p.Connect.String(), "tls", p.TLS.String(), "token", p.Token.String(),
-		"first_byte", p.FirstByte.String(), "worker_uptime", time.Since(started).Round(time.Second).String(), "kind", kind)
+		"first_byte", p.FirstByte.String(), "worker_uptime", time.Since(processStart).Round(time.Second).String(), "kind", kind)
 }

@@ -28,18 +28,50 @@ import (
 )
 
 // watching is an integration at the sandbox, with activities whose database is
-// replaced by fields.
+// replaced by the watching, which is the store of monitors.
 type watching struct {
+	activities.Store
 	acts    *activities.Activities
 	env     *testsuite.TestActivityEnvironment
 	sandbox *sandbox.Sandbox
+	secrets *secrets.Store
 	target  activities.Target
-	watched runlog.Watched
-	limits  integrations.Limits
+	in      integrations.Integration
+	watched runlog.MonitorTarget
+	gate    *limits.Gate
 	pause   *runlog.Pause
-	seen    time.Time
+	reached time.Time // the host, at last by anybody
+	away    error     // it cannot be known when
 	saw     []time.Time
 	log     bytes.Buffer
+
+	lastSuccess time.Time
+	saveSecrets func(runlog.SecretExpiries) ([]runlog.SecretWarning, error)
+}
+
+func (w *watching) Integration(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+	return w.in, nil
+}
+
+func (w *watching) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) {
+	return w.pause, nil
+}
+
+func (w *watching) MonitorTarget(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+	return w.watched, nil
+}
+
+func (w *watching) HostLastReached(context.Context, string) (time.Time, error) {
+	return w.reached, w.away
+}
+
+func (w *watching) RecordHostReached(_ context.Context, _ string, at time.Time) error {
+	w.saw = append(w.saw, at)
+	return nil
+}
+
+func (w *watching) RecordSecretExpiries(_ context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
+	return w.saveSecrets(s)
 }
 
 func watch(t *testing.T, adapter string) *watching {
@@ -48,34 +80,28 @@ func watch(t *testing.T, adapter string) *watching {
 	server := httptest.NewServer(w.sandbox)
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
-	store := &secrets.Store{Dir: t.TempDir()}
+	w.secrets, w.gate = &secrets.Store{Dir: t.TempDir()}, new(limits.Gate)
+	w.saveSecrets = func(runlog.SecretExpiries) ([]runlog.SecretWarning, error) { return nil, nil }
 	value := sandbox.DemoClientSecret
 	if adapter == "xledger" {
 		value = sandbox.DemoXledgerToken
 	}
-	ref := devstack.WriteSecret(store.Dir, w.target.OrganizationID, "secret", value)
+	ref := devstack.WriteSecret(w.secrets.Dir, w.target.OrganizationID, "secret", value)
 	addresses := sandbox.Addresses(server.URL)
-	in := integrations.Integration{
+	w.in = integrations.Integration{
 		OrganizationID: w.target.OrganizationID, ID: w.target.IntegrationID, Name: "x", Adapter: adapter, BaseURL: addresses[adapter],
 		Settings:    map[string]string{"tenantId": sandbox.DemoTenantID, "clientId": sandbox.DemoClientID, "authority": addresses["entra"]},
 		Credentials: map[string]integrations.Ref{"token": ref, "clientSecret": ref},
 	}
-	w.watched = runlog.Watched{Adapter: adapter, BaseURL: in.BaseURL}
+	w.watched = runlog.MonitorTarget{Adapter: adapter, BaseURL: w.in.BaseURL}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
-	w.acts = &activities.Activities{
-		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
-			in.Limits = w.limits
-			return in, nil
-		},
-		Adapters: activities.Adapters(), Client: client, Secrets: store, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
-		Pause: func(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return w.pause, nil },
-		Health: activities.HealthStore{
-			Watch:    func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) { return w.watched, nil },
-			HostSeen: func(context.Context, string) (time.Time, error) { return w.seen, nil },
-			SawHost:  func(_ context.Context, _ string, at time.Time) error { w.saw = append(w.saw, at); return nil },
-		},
-	}
+	var err error
+	w.acts, err = activities.New(activities.Options{
+		Store: w, Client: client, Secrets: w.secrets, Gate: w.gate, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		LastSuccess: func(_, _ uuid.UUID) time.Time { return w.lastSuccess },
+	})
+	require.NoError(t, err)
 	var suite testsuite.WorkflowTestSuite
 	w.env = suite.NewTestActivityEnvironment()
 	w.env.RegisterActivity(w.acts.WarmUp)
@@ -110,7 +136,7 @@ func TestWarmUp(t *testing.T) {
 		require.Zero(t, second.Parts.Connect+second.Parts.Token)
 
 		n := len(w.sandbox.Log())
-		w.acts.LastSuccess = func(_, _ uuid.UUID) time.Time { return time.Now() }
+		w.lastSuccess = time.Now()
 		third := run[activities.WarmUpResult](t, w, w.acts.WarmUp, activities.WarmUpInput{Target: w.target, UnlessTraffic: time.Minute})
 		require.Equal(t, activities.SkippedTraffic, third.Skipped)
 		require.Equal(t, second.Parts, third.Parts, "it stands for the one before")
@@ -142,7 +168,7 @@ func TestProbe(t *testing.T) {
 		w := watch(t, "xledger")
 		w.sandbox.Script(c.rule)
 		in := activities.ProbeInput{Target: w.target, Planned: w.target.Now, Record: health.New(w.target.Now, health.Policy{})}
-		p := run[activities.Probed](t, w, w.acts.Probe, in)
+		p := run[activities.ProbeResult](t, w, w.acts.Probe, in)
 		require.Equal(t, c.kind, p.Observation.Kind)
 		require.Equal(t, c.reached, len(w.saw) == 1, "%s", c.kind)
 		require.Len(t, w.sandbox.Log(), 1, "%s", c.kind)
@@ -150,29 +176,29 @@ func TestProbe(t *testing.T) {
 }
 
 func TestProbeIsLeftOut(t *testing.T) {
-	for want, change := range map[string]func(w *watching, in *activities.ProbeInput){
+	for want, change := range map[activities.SkipReason]func(w *watching, in *activities.ProbeInput){
 		activities.SkippedPaused:  func(w *watching, _ *activities.ProbeInput) { w.watched.Paused = true },
 		activities.SkippedOff:     func(w *watching, _ *activities.ProbeInput) { w.watched.Policy.NoProbes = true },
 		activities.SkippedNothing: func(w *watching, _ *activities.ProbeInput) { w.pause = &runlog.Pause{By: "kari", Reason: "x"} },
 		activities.SkippedQuota: func(w *watching, _ *activities.ProbeInput) {
-			w.limits, w.acts.Gate = integrations.Limits{MonthlyRequests: 1}, new(limits.Gate)
-			w.acts.Gate.Ledger.Count(w.target.OrganizationID, w.target.IntegrationID, limits.Attempt, time.Now())
+			w.in.Limits = integrations.RequestLimits{MonthlyRequests: 1}
+			w.gate.Ledger.Count(w.target.OrganizationID, w.target.IntegrationID, limits.Attempt, time.Now())
 		},
 		activities.SkippedShared: func(w *watching, in *activities.ProbeInput) {
-			w.seen = in.Planned.Add(-time.Minute)
+			w.reached = in.Planned.Add(-time.Minute)
 			in.Record, _ = in.Record.Apply(health.Observation{At: in.Planned.Add(-time.Hour), Kind: classify.OK, Source: health.Call})
 		},
 	} {
 		w := watch(t, "xledger")
 		in := activities.ProbeInput{Target: w.target, Planned: w.target.Now, Record: health.New(w.target.Now, health.Policy{})}
 		change(w, &in)
-		p := run[activities.Probed](t, w, w.acts.Probe, in)
+		p := run[activities.ProbeResult](t, w, w.acts.Probe, in)
 		require.Equal(t, want, p.Skipped)
 		require.Nil(t, p.Observation)
 		require.Empty(t, w.sandbox.Log(), want)
 	}
 	w := watch(t, "xledger")
-	w.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
+	w.away = errors.New("away")
 	_, err := w.env.ExecuteActivity(w.acts.Probe, activities.ProbeInput{Target: w.target, Planned: w.target.Now})
 	require.Error(t, err)
 	require.Empty(t, w.sandbox.Log(), "nobody is asked if it cannot be known who was")

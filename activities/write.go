@@ -11,63 +11,39 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
-
-// ClaimStore keeps what correlation IDs of ad-hoc writes stand for, and what is
-// known of the writes. [New] sets it.
-type ClaimStore struct {
-	Take   func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error)
-	Settle func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error
-	// Control is what an integration's exports know to be at a place; nil of none.
-	Control func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error)
-}
-
-func newClaimStore(db runlog.Beginner) ClaimStore {
-	return ClaimStore{
-		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
-			return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
-		},
-		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
-			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, httpStatus)
-		},
-		Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-			return runlog.ControlOf(ctx, db, organization, integration, place)
-		},
-	}
-}
 
 // write makes one attempt at an ad-hoc write. Its correlation ID is claimed before
 // the first byte leaves, so that it stands for this request for good, whatever
 // becomes of the workflow: without a claim nothing is sent, a claim that is done
-// is answered from the record, and an open one is asked about.
-func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, trail Trail) (out outcome) {
-	if in.Idempotent && plan.Guard != adapters.Idempotent {
-		plan.Guard = adapters.Idempotent
+// is answered from the record, and an open one is looked up.
+func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, request adapters.Description, trail Trail) (out outcome) {
+	if in.Idempotent && request.Guard != adapters.Idempotent {
+		request.Guard = adapters.Idempotent
 	}
-	out.guard = plan.Guard
+	out.guard = request.Guard
 	deadline, _ := ctx.Deadline()
 	same, _ := adapter.Vendor().InFlightOf(spec.InFlight)
 	sum := sha256.Sum256(in.Body)
 	claim := runlog.WriteClaim{
 		OrganizationID: in.OrganizationID, CorrelationID: in.CorrelationID, IntegrationID: in.IntegrationID, Operation: string(in.Operation),
-		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.runOf(ctx), Attempt: trail.Last().Number - trail.before(),
+		BodySHA256: hex.EncodeToString(sum[:]), Actor: in.Actor, RunID: a.options.RunID(ctx), Attempt: trail.Last().Number - trail.before(),
 		Place: adapter.Vendor().Address(spec.BaseURL, spec.Settings),
 	}
-	take := func(again bool) (runlog.Claimed, bool) {
-		c, err := a.Claims.Take(ctx, claim, time.Until(deadline), same, again)
+	take := func(again bool) (runlog.WriteClaimResult, bool) {
+		c, err := a.options.Store.ClaimWrite(ctx, claim, time.Until(deadline), same, again)
 		conflict := (*runlog.ConflictError)(nil)
 		switch {
 		case errors.As(err, &conflict):
-			out.verdict = adapters.Fault(classify.ClaimConflict, "claim:other", conflict.Error())
+			out.verdict = classify.NewVerdict(classify.ClaimConflict, "claim:other", conflict.Error())
 		case err != nil:
-			out.verdict = adapters.Fault(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
 		default:
 			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
@@ -78,30 +54,30 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		out.verdict = *late
 		return out
 	}
-	c, ok := take(plan.Guard == adapters.Idempotent)
+	c, ok := take(request.Guard == adapters.Idempotent)
 	if !ok {
 		return out
 	}
-	if !c.Mine {
+	if !c.MaySend {
 		if c.Effect == classify.Done {
 			out.found, out.verdict = classify.Done, fromRecord
 			out.answer = Answer{HTTPStatus: cmp.Or(c.HTTPStatus, http.StatusOK), ReadBack: true}
 			return out
 		}
-		out.found, out.openUntil = c.Effect, c.OpenUntil // unless asking shows more
-		if c.Moved != "" {
-			out.verdict = adapters.Fault(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
-				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.Moved, claim.Place))
+		out.found, out.openUntil = c.Effect, c.OpenUntil // unless the look-up shows more
+		if c.SentElsewhere != "" {
+			out.verdict = classify.NewVerdict(classify.UnknownOutcome, "claim:moved", fmt.Sprintf(
+				"it was sent to %s and may have taken effect there, and the integration leads to %s now; nothing was sent", c.SentElsewhere, claim.Place))
 			out.asking = true
 			return out
 		}
-		if plan.Guard == adapters.Unsafe {
-			out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe",
+		if request.Guard == adapters.Unsafe {
+			out.verdict = classify.NewVerdict(classify.UnknownOutcome, "guard:unsafe",
 				"an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 			out.asking = true
 			return out
 		}
-		if settled := a.askWrite(ctx, in, adapter, conn, spec, plan, c, &out); settled {
+		if settled := a.settleWrite(ctx, in, adapter, conn, spec, request, c, &out); settled {
 			return out
 		}
 		if late := tooLate(ctx, in.Policy); late != nil {
@@ -111,7 +87,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		if c, ok = take(false); !ok {
 			return out
 		}
-		if !c.Mine { // another one, of a run that was reset, has taken it since it was asked about
+		if !c.MaySend { // another one, of a run that was reset, has taken it since it was looked up
 			out.verdict, out.asking = a.unsettledUntil(adapter.Vendor().Title, c.Wait), true
 			out.found, out.openUntil = c.Effect, c.OpenUntil
 			return out
@@ -124,8 +100,8 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	if v.Effect == "" {
 		v.Effect = classify.None // nothing was sent
 	}
-	if plan.Guard == adapters.Unsafe && v.Unhandled() {
-		// Nobody can be asked, and a server that answers 503 says that it did not
+	if request.Guard == adapters.Unsafe && v.Unhandled() {
+		// It cannot be looked up, and a server that answers 503 says that it did not
 		// handle the request: docs/vendors.md names the risk.
 		v.Effect, v.Ended = classify.None, false
 	}
@@ -135,9 +111,9 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	}
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
-	if err := a.Claims.Settle(recording, in.OrganizationID, in.CorrelationID, c.Attempt, v.Effect, v.Ended, v.HTTPStatus); err != nil {
-		a.Log.Warn("what is known of a write could not be recorded; its claim stays open",
-			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "effect", v.Effect, "error", cut(err.Error()))
+	if err := a.options.Store.SettleWrite(recording, in.OrganizationID, in.CorrelationID, c.Attempt, v.Effect, v.Ended, v.HTTPStatus); err != nil {
+		a.options.Log.Warn("what is known of a write could not be recorded; its claim stays open",
+			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "effect", v.Effect, "error", redact.Text(err.Error()))
 		if v.Effect == classify.None { // the next attempt finds it open
 			out.verdict.Effect = classify.Open
 		}
@@ -148,32 +124,29 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 // fromRecord is the verdict on a write that was done before.
 var fromRecord = classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "claim:done"}
 
-// askWrite asks whether an open write has happened. settled is false if it is
+// settleWrite looks up whether an open write has happened. settled is false if it is
 // proved that it has not and will not: then it may be sent.
-func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, plan adapters.Plan, c runlog.Claimed, out *outcome) (settled bool) {
+func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, request adapters.Description, c runlog.WriteClaimResult, out *outcome) (settled bool) {
 	out.asking = true
 	finder, ok := adapter.(adapters.Finder)
-	if !ok || len(plan.Sought) == 0 {
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
+	if !ok || len(request.Lookup) == 0 {
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "guard:unsafe", "an earlier attempt may have taken effect and this request cannot be looked up; it was not sent again")
 		return true
 	}
-	var control *runlog.Control
-	if a.Claims.Control != nil {
-		var err error
-		if control, err = a.Claims.Control(ctx, in.OrganizationID, in.IntegrationID, adapter.Vendor().Place(spec.BaseURL, spec.Settings)); err != nil {
-			out.verdict = adapters.Fault(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
-			return true
-		}
+	control, err := a.options.Store.Control(ctx, in.OrganizationID, in.IntegrationID, adapter.Vendor().Place(spec.BaseURL, spec.Settings))
+	if err != nil {
+		out.verdict = classify.NewVerdict(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
+		return true
 	}
 	back := conn.For(limits.Readback)
-	found, v := find(ctx, finder, conn, withControl(plan.Sought, control))
+	found, v := find(ctx, finder, conn, withControl(request.Lookup, control))
 	back()
-	v.Effect = "" // asking has none
+	v.Effect = "" // a look-up has none
 	if out.verdict = v; v.Class != classify.Success {
 		return true
 	}
 	there, elsewhere, other := 0, "", ""
-	for _, s := range plan.Sought {
+	for _, s := range request.Lookup {
 		switch f := found[s.Key]; {
 		case f.Count > 1:
 			other = fmt.Sprintf("%s is at the vendor %d times", s.Key, f.Count)
@@ -186,20 +159,20 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		}
 	}
 	settle := func(effect classify.Effect) bool {
-		err := a.Claims.Settle(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
+		err := a.options.Store.SettleWrite(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
 		if err != nil {
-			out.verdict = adapters.Fault(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+			out.verdict = classify.NewVerdict(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 			return false
 		}
 		out.found, out.openUntil, out.asking = effect, time.Time{}, false
 		return true
 	}
-	blind := notShown(control, found)
+	blind := controlMissing(control, found)
 	switch {
 	case other != "": // perhaps of another request
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:other", other+"; it may have been there before, and nothing was sent")
 		return true
-	case there == len(plan.Sought):
+	case there == len(request.Lookup):
 		if settle(classify.Done) {
 			body, _ := json.Marshal(map[string]any{"found": found})
 			out.answer = Answer{HTTPStatus: v.HTTPStatus, Body: body, ReadBack: true}
@@ -212,11 +185,11 @@ func (a *Activities) askWrite(ctx context.Context, in Invocation, adapter adapte
 		out.verdict = *blind
 		return true
 	case there > 0:
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
-			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(plan.Sought)))
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:partial", fmt.Sprintf(
+			"%d of %d records are at the vendor after an attempt whose outcome is unknown; nothing more was sent", there, len(request.Lookup)))
 		return true
 	case elsewhere != "":
-		out.verdict = adapters.Fault(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
+		out.verdict = classify.NewVerdict(classify.UnknownOutcome, "ask:elsewhere", elsewhere+"; nothing was sent, since that may be this request")
 		return true
 	}
 	return !settle(classify.None)

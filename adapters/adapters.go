@@ -34,14 +34,14 @@ type Operation string
 
 // The operations. An export is planned by a run and sent in chunks; it is not
 // something that a caller can ask for. A look-up is answered by an [Exporter]
-// with [Exporter.Find], and the question whether the vendor is as exports need it
+// with [Finder.Find], and the question whether the vendor is as exports need it
 // by a [Verifier].
 const (
 	Ping   Operation = "ping"   // the vendor's cheapest authenticated request
 	Call   Operation = "call"   // a raw query or request, as the caller wrote it
 	Export Operation = "export" // one chunk of an export
 	Verify Operation = "verify" // whether the vendor is as exports need it: a [Contract]
-	LookUp Operation = "lookup" // which entries the vendor has: [Keys] to [Found] by key
+	Lookup Operation = "lookup" // which entries the vendor has: [LookupRequest] to [LookupResult] by key
 )
 
 // Guard says what may be done after an attempt whose outcome is unknown: the
@@ -74,11 +74,11 @@ func (g Guard) Op() classify.Op {
 	return classify.Write
 }
 
-// Plan is what a request will do, found without calling anybody.
-type Plan struct {
+// Description is what a request will do, found without calling anybody.
+type Description struct {
 	Guard   Guard
-	Summary string   // one line without data, such as "addGLImportItems, 2 items"
-	Sought  []Sought // with [Readback]: what to ask for to know whether it happened
+	Summary string      // one line without data, such as "addGLImportItems, 2 items"
+	Lookup  []LookupKey // with [Readback]: what to ask for to know whether it happened
 }
 
 // Adapter speaks to one vendor. Implementations are safe for concurrent use.
@@ -86,9 +86,9 @@ type Adapter interface {
 	// Vendor describes the vendor, the same every time.
 	Vendor() Vendor
 
-	// Plan checks a request. Its error is a fault of the request itself
+	// Describe checks a request. Its error is one of the request itself
 	// (malformed body, forbidden path): permanent, and no call is made.
-	Plan(op Operation, body []byte) (Plan, error)
+	Describe(op Operation, body []byte) (Description, error)
 
 	// Do makes one attempt at a [Ping] or [Call]. The verdict is a success exactly
 	// if the vendor accepted the request; then Response holds its answer. It never
@@ -105,7 +105,7 @@ type Finder interface {
 	// Every page is read, and a record that was not asked for is an error: a filter
 	// that was passed over would make everything seem to be missing. What proves
 	// nothing has the kind [classify.Untrusted].
-	Find(ctx context.Context, c *Conn, sought []Sought) (map[string]Found, classify.Verdict)
+	Find(ctx context.Context, c *Conn, sought []LookupKey) (map[string]LookupResult, classify.Verdict)
 }
 
 // Exporter is a [Finder] that takes accounting entries, and can be asked whether it
@@ -124,7 +124,7 @@ type Exporter interface {
 	// are not in it.
 	References(entries []Entry, answer Response) map[string]string
 
-	// LateErrors asks what the vendor found faulty after accepting it, since a
+	// LateErrors asks what the vendor found wrong after accepting it, since a
 	// time. A vendor that refuses at once or not at all answers with none, and is
 	// not called.
 	LateErrors(ctx context.Context, c *Conn, since time.Time) ([]LateError, classify.Verdict)
@@ -133,7 +133,7 @@ type Exporter interface {
 // Form is how an integration's entries are written.
 type Form struct {
 	Settings map[string]string // of the integration
-	Learnt   map[string]string // see [Contract.Learnt]; nil if nothing was learnt
+	Learned  map[string]string // see [Contract.Learned]; nil if nothing was learned
 }
 
 // Entry is one line of a voucher on its way to a vendor.
@@ -148,17 +148,17 @@ type Entry struct {
 	Date       time.Time
 }
 
-// Keys is the body of [LookUp]. Vouchers are the vouchers of the keys, in the
+// LookupRequest is the body of [Lookup]. Vouchers are the vouchers of the keys, in the
 // same order, where they are known; they help some vendors to find more. Known
-// are those of the keys that are known to be there, see [Sought].
-type Keys struct {
+// are those of the keys that are known to be there, see [LookupKey].
+type LookupRequest struct {
 	Keys     []string `json:"keys"`
 	Vouchers []string `json:"vouchers,omitempty"`
 	Known    []string `json:"known,omitempty"`
 }
 
-// Sought is a record to ask for.
-type Sought struct {
+// LookupKey is a record to ask for.
+type LookupKey struct {
 	Key     string // its identity at the vendor
 	Voucher string // "" if it is not known
 	In      string // the collection, where it is another than the settings' own
@@ -168,10 +168,10 @@ type Sought struct {
 	Known bool
 }
 
-// Found is what a vendor has under one key. The answer to [LookUp] is an object
+// LookupResult is what a vendor has under one key. The answer to [Lookup] is an object
 // of these by key; a key that is not at the vendor is not in it.
-type Found struct {
-	Count     int    `json:"count"`               // more than 1: it is there twice
+type LookupResult struct {
+	Count     int    `json:"count"`               // more than 1: a duplicate
 	Reference string `json:"reference,omitempty"` // the vendor's own name of it
 	Amount    string `json:"amount,omitempty"`    // decimal, as the vendor writes it; "" if it does not say
 	// Elsewhere: there is no record under the key, but one that may be it, such as
@@ -179,7 +179,7 @@ type Found struct {
 	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
-// LateError is something that a vendor accepted and found faulty later.
+// LateError is something that a vendor accepted and found wrong later.
 type LateError struct {
 	Reference string    // the vendor's name of the entry
 	Message   string    // not redacted
@@ -191,7 +191,7 @@ type Response struct {
 	Status int
 	Body   json.RawMessage // JSON; a text answer comes as a JSON string; nil if there was none
 
-	Omitted *Omitted // the body, if it was too large to be passed on
+	Omitted *Omission // the body, if it was too large to be passed on
 }
 
 // Conn is one integration's connection for one attempt. It is not safe for
@@ -205,7 +205,7 @@ type Conn struct {
 	CorrelationID string            // UUID v4, sent in the header that the vendor knows
 
 	Purpose limits.Purpose       // of the requests that follow; "" is an attempt
-	Count   func(limits.Purpose) // told of each request that the vendor may bill; may be nil
+	Count   func(limits.Purpose) // called for each request that the vendor may bill; may be nil
 
 	secrets []string
 	masker  *redact.Redactor // of them; nil until it is needed
@@ -233,18 +233,18 @@ func (c *Conn) Counter() func() {
 func (c *Conn) Credential(name string) (string, *classify.Verdict) {
 	v := c.Credentials[name]
 	if v == "" {
-		verdict := Fault(classify.Credentials, "credentials."+name,
+		verdict := classify.NewVerdict(classify.Credentials, "credentials."+name,
 			fmt.Sprintf("the integration has no credential %q; add it to the integration file as env:NAME or file:/path", name))
 		return "", &verdict
 	}
-	c.Used(v)
+	c.AddSecret(v)
 	return v, nil
 }
 
-// Used notes a secret that came into play in this attempt, such as a token
+// AddSecret notes a secret that came into play in this attempt, such as a token
 // that was fetched on the way, so that it can be masked in everything the
 // attempt says.
-func (c *Conn) Used(secret string) { c.secrets, c.masker = append(c.secrets, secret), nil }
+func (c *Conn) AddSecret(secret string) { c.secrets, c.masker = append(c.secrets, secret), nil }
 
 // Masker masks the secrets of this attempt that are known until now.
 func (c *Conn) Masker() *redact.Redactor {
@@ -255,7 +255,7 @@ func (c *Conn) Masker() *redact.Redactor {
 }
 
 // Secrets returns every secret of this attempt: the integration's credentials
-// and those noted with [Conn.Used].
+// and those noted with [Conn.AddSecret].
 func (c *Conn) Secrets() []string {
 	all := append([]string(nil), c.secrets...)
 	for _, s := range c.Credentials {
@@ -264,15 +264,9 @@ func (c *Conn) Secrets() []string {
 	return all
 }
 
-// Fault is a verdict about something on our side of the wire: a request that
-// cannot be built, a setting that is missing. No call was made.
-func Fault(kind classify.Kind, rule, message string) classify.Verdict {
-	return classify.Verdict{Class: kind.Class(), Kind: kind, Rule: rule, Message: message}
-}
-
-// Asked is the verdict on the answer to a look-up. One that is no answer to it
-// proves nothing, and the next one may: it is [classify.Untrusted].
-func Asked(v classify.Verdict) classify.Verdict {
+// LookupVerdict is the verdict on the answer to a look-up. What is no answer to it
+// proves nothing, and the next one may: it becomes [classify.Untrusted].
+func LookupVerdict(v classify.Verdict) classify.Verdict {
 	if v.Kind == classify.InvalidResponse {
 		v.Class, v.Kind = classify.Untrusted.Class(), classify.Untrusted
 	}

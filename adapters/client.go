@@ -28,7 +28,7 @@ const (
 	// decompression.
 	MaxAnswer = 4 << 20
 	// MaxBody is the largest body that is passed on, in bytes once it is
-	// encoded, see [Passable]. A Temporal result may be 2 MB; the attempt trail
+	// encoded, see [passable]. A Temporal result may be 2 MB; the attempt trail
 	// and the envelope need the rest.
 	MaxBody = 1 << 20
 	// MaxRequest is the largest request body that is sent, in bytes.
@@ -58,7 +58,7 @@ type ClientOptions struct {
 // only public addresses (checked on the address that is dialled, so that a
 // name cannot be rebound after the check), TLS 1.2 or later, no proxy, no
 // redirect, no cookie, at most 64 KB of response headers and [MaxAnswer] of body.
-// It makes each request once; what happened is told by a verdict.
+// It makes each request once; a verdict says what happened.
 //
 // Writes have connections of their own, over HTTP/1.1: no byte of a write leaves
 // after its deadline, none is sent a second time, and when a write is given up,
@@ -172,7 +172,7 @@ func (r Request) unsent(v classify.Verdict) classify.Verdict {
 }
 
 // Answer is what came back. Its body may be larger than what is passed on: see
-// [Passable].
+// [passable].
 type Answer struct {
 	Status int
 	Header http.Header
@@ -183,14 +183,14 @@ type Answer struct {
 // bounds all of it, the body included.
 //
 // The verdict on a write says what is known of its effect. It is none if no byte
-// of the request left, which the sockets know and no error's type can tell; it
+// of the request left, which the sockets know and the type of an error does not show; it
 // is open if one left and no answer came.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 	if err := CheckURL(r.Adapter, r.Hosts, r.URL, c.dev); err != nil {
-		return Answer{}, r.unsent(Fault(classify.InvalidRequest, "request:url", err.Error()))
+		return Answer{}, r.unsent(classify.NewVerdict(classify.InvalidRequest, "request:url", err.Error()))
 	}
 	if len(r.Body) > MaxRequest {
-		return Answer{}, r.unsent(Fault(classify.PayloadTooLarge, "request:size",
+		return Answer{}, r.unsent(classify.NewVerdict(classify.PayloadTooLarge, "request:size",
 			fmt.Sprintf("the request body is %d bytes; at most %d are sent", len(r.Body), MaxRequest)))
 	}
 	ctx, done := measured(ctx, r.Op == classify.Token)
@@ -219,8 +219,8 @@ var errEarly = errors.New("malformed HTTP response: it came before the request w
 // write makes a write. A kept connection may have ended while it was idle: if
 // that is noticed before a byte of the request was written, the request is made
 // once more, on a connection that is new.
-func (c *Client) write(ctx context.Context, r Request) seen {
-	try := func(over *http.Client) (seen, *sending) {
+func (c *Client) write(ctx context.Context, r Request) httpResult {
+	try := func(over *http.Client) (httpResult, *sending) {
 		s := newSending(ctx)
 		x := exchange(httptrace.WithClientTrace(ctx, s.trace()), over, r, s)
 		unsent, refused := s.stop()
@@ -240,8 +240,8 @@ func (c *Client) write(ctx context.Context, r Request) seen {
 	return x
 }
 
-// seen is what came of a request.
-type seen struct {
+// httpResult is what came of a request.
+type httpResult struct {
 	err    error // there is no answer
 	unsent bool  // a write, and no byte of it left
 
@@ -252,10 +252,10 @@ type seen struct {
 }
 
 // exchange sends a request and reads its answer. s is the try of a write.
-func exchange(ctx context.Context, over *http.Client, r Request, s *sending) seen {
+func exchange(ctx context.Context, over *http.Client, r Request, s *sending) httpResult {
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL.String(), bytes.NewReader(r.Body))
 	if err != nil {
-		return seen{err: fmt.Errorf("%w: %w", errRequest, err)}
+		return httpResult{err: fmt.Errorf("%w: %w", errRequest, err)}
 	}
 	req.Header = r.Header.Clone()
 	if s != nil {
@@ -263,10 +263,10 @@ func exchange(ctx context.Context, over *http.Client, r Request, s *sending) see
 	}
 	resp, err := over.Do(req)
 	if err != nil {
-		return seen{err: err}
+		return httpResult{err: err}
 	}
 	defer resp.Body.Close()
-	x := seen{status: resp.StatusCode, header: resp.Header}
+	x := httpResult{status: resp.StatusCode, header: resp.Header}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return x // what follows is the bare connection, and reading it knows no deadline
 	}
@@ -278,7 +278,7 @@ func exchange(ctx context.Context, over *http.Client, r Request, s *sending) see
 }
 
 // judge says what a request came to.
-func judge(r Request, x seen) (Answer, classify.Verdict) {
+func judge(r Request, x httpResult) (Answer, classify.Verdict) {
 	if x.err != nil {
 		return Answer{}, failed(r, x.err, x)
 	}
@@ -287,18 +287,18 @@ func judge(r Request, x seen) (Answer, classify.Verdict) {
 	case ok && x.cut != nil:
 		return Answer{}, failed(r, x.cut, x)
 	case ok && large && r.Op == classify.Write:
-		v := Fault(classify.IncompleteResponse, "body:truncated",
+		v := classify.NewVerdict(classify.IncompleteResponse, "body:truncated",
 			fmt.Sprintf("the vendor answered HTTP %d with more than %d bytes; the answer was cut off", x.status, MaxAnswer))
 		v.HTTPStatus, v.Effect = x.status, classify.Open
 		return Answer{}, v
 	case ok && large:
-		v := Fault(classify.PayloadTooLarge, "response:size",
+		v := classify.NewVerdict(classify.PayloadTooLarge, "response:size",
 			fmt.Sprintf("the vendor answered HTTP %d with more than %d bytes; ask for less at a time", x.status, MaxAnswer))
 		v.HTTPStatus = x.status
 		return Answer{}, v
 	}
 	a := Answer{Status: x.status, Header: x.header, Body: x.body[:min(len(x.body), MaxAnswer)]}
-	return a, classify.Response(classify.Seen{
+	return a, classify.Response(classify.HTTPResponse{
 		Op: r.Op, Status: a.Status, Header: a.Header, Body: a.Body,
 		Truncated: x.cut != nil || large, Received: time.Now(),
 	}, r.Codes)
@@ -308,15 +308,15 @@ func judge(r Request, x seen) (Answer, classify.Verdict) {
 // effect goes by what the sockets wrote alone. An error's type or text proves
 // nothing: a refused certificate may be the vendor's answer to a request, and a
 // malformed answer is quoted in its error.
-func failed(r Request, err error, x seen) classify.Verdict {
+func failed(r Request, err error, x httpResult) classify.Verdict {
 	v := classify.Err(bare(err))
 	switch {
 	case errors.Is(err, errRequest):
-		v = Fault(classify.InvalidRequest, "request:invalid", err.Error())
+		v = classify.NewVerdict(classify.InvalidRequest, "request:invalid", err.Error())
 	case errors.Is(err, errLate):
-		v = Fault(classify.Late, "send:late", errLate.Error()+"; nothing was sent")
+		v = classify.NewVerdict(classify.Late, "send:late", errLate.Error()+"; nothing was sent")
 	case Prohibited(err):
-		v = Fault(classify.InvalidRequest, "dial:address",
+		v = classify.NewVerdict(classify.InvalidRequest, "dial:address",
 			fmt.Sprintf("host %q resolves to an address that must not be called", r.URL.Hostname()))
 	}
 	v.HTTPStatus = x.status

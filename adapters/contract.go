@@ -27,9 +27,9 @@ type Check struct {
 // Contract is what a vendor says of what exports need of it.
 type Contract struct {
 	Checks []Check `json:"checks"`
-	// Learnt is what exports have to go by, such as whether an amount is a number or
+	// Learned is what exports have to go by, such as whether an amount is a number or
 	// a text, by names of the adapter's own. It is kept with the integration.
-	Learnt map[string]string `json:"learnt,omitempty"`
+	Learned map[string]string `json:"learned,omitempty"`
 }
 
 // Add appends a check.
@@ -47,8 +47,8 @@ func (c Contract) Differing() (list []Check) {
 	return list
 }
 
-// Wanted is what an integration's exports need besides its settings.
-type Wanted struct {
+// Requirements is what an integration's exports need besides its settings.
+type Requirements struct {
 	Dimensions []string // the vendor's fields to which entries' dimensions go, sorted
 }
 
@@ -62,5 +62,5 @@ type Verifier interface {
 	// [Differs]. The verdict is a success unless the vendor could not be asked, and a
 	// later try may be able to. Without the settings that exports need, only the
 	// token is checked.
-	Verify(ctx context.Context, c *Conn, w Wanted) (Contract, classify.Verdict)
+	Verify(ctx context.Context, c *Conn, w Requirements) (Contract, classify.Verdict)
 }

@@ -176,7 +176,7 @@ func TestDocuments(t *testing.T) {
 	others, count := somebodyElse(t)
 	before := 0
 	for _, d := range documents {
-		p, err := xledger.Adapter{}.Plan(adapters.Call, []byte(d.body))
+		p, err := xledger.Adapter{}.Describe(adapters.Call, []byte(d.body))
 		got := p.Guard
 		if err != nil {
 			got = refused

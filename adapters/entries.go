@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// MaxKeys is how many keys one [LookUp] may ask for.
+// MaxKeys is how many keys one [Lookup] may ask for.
 const MaxKeys = 1000
 
 var (
@@ -19,28 +19,28 @@ var (
 // once. Amounts are checked as text, because they are sent as they are written.
 // No message repeats what stands in an entry.
 func (x ExportTerms) Check(entries []Entry) error {
-	var faults []error
+	var errs []error
 	if n := len(entries); n == 0 || n > x.Entries {
-		faults = append(faults, fmt.Errorf("%d entries; want 1 to %d in one request", n, x.Entries))
+		errs = append(errs, fmt.Errorf("%d entries; want 1 to %d in one request", n, x.Entries))
 	}
 	keys := make(map[string]int, len(entries))
 	for i, e := range entries {
 		first, twice := keys[e.Key]
 		switch {
 		case !validKey.MatchString(e.Key):
-			faults = append(faults, fmt.Errorf("entries[%d].key: want 32 hex digits in lower case", i))
+			errs = append(errs, fmt.Errorf("entries[%d].key: want 32 hex digits in lower case", i))
 		case twice:
-			faults = append(faults, fmt.Errorf("entries[%d].key: is that of entries[%d] too", i, first))
+			errs = append(errs, fmt.Errorf("entries[%d].key: duplicate of entries[%d].key", i, first))
 		}
 		keys[e.Key] = i
 		if !validAmount.MatchString(e.Amount) {
-			faults = append(faults, fmt.Errorf("entries[%d].amount: want a decimal with at most 18 digits and 2 places, such as -100.50", i))
+			errs = append(errs, fmt.Errorf("entries[%d].amount: want a decimal with at most 18 digits and 2 places, such as -100.50", i))
 		}
 		if e.Account == "" || e.Voucher == "" || e.Date.IsZero() {
-			faults = append(faults, fmt.Errorf("entries[%d]: want an account, a voucher and a date", i))
+			errs = append(errs, fmt.Errorf("entries[%d]: want an account, a voucher and a date", i))
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // ErrTooLarge is the error of [CheckSize].
@@ -54,24 +54,24 @@ func CheckSize(size int) error {
 	return nil
 }
 
-// ReadKeys reads the body of [LookUp].
-func ReadKeys(body []byte) ([]Sought, error) {
-	var in Keys
+// ParseLookup reads the body of [Lookup].
+func ParseLookup(body []byte) ([]LookupKey, error) {
+	var in LookupRequest
 	if err := Strict(body, &in, "keys", "vouchers", "known"); err != nil {
 		return nil, fmt.Errorf(`body: %w; want {"keys": ["…"]}`, err)
 	}
-	var faults []error
+	var errs []error
 	if n := len(in.Vouchers); n > 0 && n != len(in.Keys) {
-		faults = append(faults, fmt.Errorf("vouchers: %d for %d keys; want one for each, or none", n, len(in.Keys)))
+		errs = append(errs, fmt.Errorf("vouchers: %d for %d keys; want one for each, or none", n, len(in.Keys)))
 		in.Vouchers = nil
 	}
-	sought := make([]Sought, len(in.Keys))
+	sought := make([]LookupKey, len(in.Keys))
 	if n := len(in.Keys); n == 0 || n > MaxKeys {
-		faults = append(faults, fmt.Errorf("keys: %d; want 1 to %d", n, MaxKeys))
+		errs = append(errs, fmt.Errorf("keys: %d; want 1 to %d", n, MaxKeys))
 	}
 	for i, k := range in.Keys {
 		if !validKey.MatchString(k) {
-			faults = append(faults, fmt.Errorf("keys[%d]: want 32 hex digits in lower case", i))
+			errs = append(errs, fmt.Errorf("keys[%d]: want 32 hex digits in lower case", i))
 		}
 		sought[i].Key, sought[i].Known = k, slices.Contains(in.Known, k)
 		if in.Vouchers != nil {
@@ -80,8 +80,8 @@ func ReadKeys(body []byte) ([]Sought, error) {
 	}
 	for i, k := range in.Known {
 		if !slices.Contains(in.Keys, k) {
-			faults = append(faults, fmt.Errorf("known[%d]: want one of the keys", i))
+			errs = append(errs, fmt.Errorf("known[%d]: want one of the keys", i))
 		}
 	}
-	return sought, errors.Join(faults...)
+	return sought, errors.Join(errs...)
 }

@@ -74,7 +74,7 @@ func (b books) send(t *testing.T, entries []adapters.Entry) (adapters.Response, 
 	t.Helper()
 	body, err := b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries)
 	require.NoError(t, err)
-	p, err := b.Plan(adapters.Call, body)
+	p, err := b.Describe(adapters.Call, body)
 	require.NoError(t, err)
 	require.Contains(t, []adapters.Guard{adapters.Readback, adapters.Idempotent}, p.Guard)
 	return b.call(t, string(body))
@@ -88,7 +88,7 @@ func (b books) sent(t *testing.T, entries []adapters.Entry) adapters.Response {
 }
 
 // ask asks for entries, and checks what holds of every answer.
-func (b books) ask(t *testing.T, entries []adapters.Entry) (map[string]adapters.Found, classify.Verdict) {
+func (b books) ask(t *testing.T, entries []adapters.Entry) (map[string]adapters.LookupResult, classify.Verdict) {
 	t.Helper()
 	found, v := b.Find(t.Context(), b.conn(), soughtOf(entries))
 	require.Empty(t, v.Effect, "asking has none")
@@ -98,7 +98,7 @@ func (b books) ask(t *testing.T, entries []adapters.Entry) (map[string]adapters.
 	return found, v
 }
 
-func (b books) find(t *testing.T, entries []adapters.Entry) map[string]adapters.Found {
+func (b books) find(t *testing.T, entries []adapters.Entry) map[string]adapters.LookupResult {
 	t.Helper()
 	found, v := b.ask(t, entries)
 	require.Equal(t, classify.Success, v.Class, v.Message)
@@ -137,9 +137,9 @@ func keyOf(id string) string {
 }
 
 // soughtOf is what an attempt asks for to find entries.
-func soughtOf(entries []adapters.Entry) (list []adapters.Sought) {
+func soughtOf(entries []adapters.Entry) (list []adapters.LookupKey) {
 	for _, e := range entries {
-		list = append(list, adapters.Sought{Key: e.Key, Voucher: e.Voucher})
+		list = append(list, adapters.LookupKey{Key: e.Key, Voucher: e.Voucher})
 	}
 	return list
 }
@@ -194,8 +194,8 @@ func TestExporters(t *testing.T) {
 	})
 }
 
-// All faults of entries come at once, and none repeats what stands in them.
-func TestFaultyEntries(t *testing.T) {
+// All errors of entries come at once, and none repeats what stands in them.
+func TestEntriesThatCannotBeSent(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 12, "3000")
 		for i, amount := range []string{"", "1,5", "1.234", "1e3", "+1", ".5", "NaN", "007", "1234567890123456789"} {
@@ -214,7 +214,7 @@ func TestFaultyEntries(t *testing.T) {
 			entries[i].Text = strings.Repeat("lang tekst ", 1000)
 		}
 		if _, err = b.ExportBody(adapters.Form{Settings: settings[b.name]}, entries); b.name != businesscentral.Name { // it cuts texts
-			require.ErrorContains(t, err, "send fewer entries", "too large is a fault of the chunk, which is halved then")
+			require.ErrorContains(t, err, "send fewer entries", "too large is an error of the chunk, which is halved then")
 		}
 	})
 }
@@ -222,25 +222,25 @@ func TestFaultyEntries(t *testing.T) {
 // The body of a look-up is checked before anybody is called, and a look-up is not
 // something that an adapter sends.
 func TestLookUpBodies(t *testing.T) {
-	many, err := json.Marshal(adapters.Keys{Keys: slices.Repeat([]string{keyOf("a")}, adapters.MaxKeys+1)})
+	many, err := json.Marshal(adapters.LookupRequest{Keys: slices.Repeat([]string{keyOf("a")}, adapters.MaxKeys+1)})
 	require.NoError(t, err)
-	good, err := json.Marshal(adapters.Keys{Keys: []string{keyOf("a"), keyOf("b")}, Vouchers: []string{"A", ""}, Known: []string{keyOf("b")}})
+	good, err := json.Marshal(adapters.LookupRequest{Keys: []string{keyOf("a"), keyOf("b")}, Vouchers: []string{"A", ""}, Known: []string{keyOf("b")}})
 	require.NoError(t, err)
-	sought, err := adapters.ReadKeys(good)
+	sought, err := adapters.ParseLookup(good)
 	require.NoError(t, err)
-	require.Equal(t, []adapters.Sought{{Key: keyOf("a"), Voucher: "A"}, {Key: keyOf("b"), Known: true}}, sought)
+	require.Equal(t, []adapters.LookupKey{{Key: keyOf("a"), Voucher: "A"}, {Key: keyOf("b"), Known: true}}, sought)
 	everyExporter(t, func(t *testing.T, b books) {
 		for _, body := range []string{
 			``, `{}`, `{"keys":[]}`, `{"keys":["k"]}`, `{"keys":["' or 1 eq 1"]}`, `{"kyes":[]}`, string(many), `{"keys":["` + keyOf("a") + `"]} {}`, `{"keys":["` + keyOf("a") + `"]}}`,
 			`{"keys":["` + keyOf("a") + `"],"vouchers":["A","B"]}`, `{"keys":["` + keyOf("a") + `"],"known":["` + keyOf("b") + `"]}`,
 		} {
-			_, err := b.Plan(adapters.LookUp, []byte(body))
+			_, err := b.Describe(adapters.Lookup, []byte(body))
 			require.Error(t, err, body)
 		}
-		p, err := b.Plan(adapters.LookUp, good)
+		p, err := b.Describe(adapters.Lookup, good)
 		require.NoError(t, err)
 		require.Equal(t, adapters.ReadOnly, p.Guard)
-		for _, op := range []adapters.Operation{adapters.LookUp, adapters.Export} {
+		for _, op := range []adapters.Operation{adapters.Lookup, adapters.Export} {
 			_, v := b.Do(t.Context(), b.conn(), op, good)
 			require.Equal(t, classify.Transformation, v.Kind, "%s: %s", op, v.Message)
 		}
@@ -277,7 +277,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// A look-up tells those that are there from the others.
+// A look-up distinguishes those that are there from the others.
 func TestPartlyThere(t *testing.T) {
 	everyExporter(t, func(t *testing.T, b books) {
 		entries := vouchers("A", 60, "3000")
@@ -285,7 +285,7 @@ func TestPartlyThere(t *testing.T) {
 		found := b.find(t, entries)
 		require.Len(t, found, 30)
 		for _, e := range entries[:30] {
-			require.Equal(t, adapters.Found{Count: 1, Reference: references[e.Key], Amount: e.Amount}, found[e.Key])
+			require.Equal(t, adapters.LookupResult{Count: 1, Reference: references[e.Key], Amount: e.Amount}, found[e.Key])
 		}
 	})
 }

@@ -84,7 +84,7 @@ func TestFindWithoutItsSecondPage(t *testing.T) {
 		"another page":  {sandbox.Rule{Status: 200, Body: `{"value":[{"acme_key":"x"}],"data":{"glImportItems":{"edges":[{"node":{"extIdentifier":"x"}}],"pageInfo":{"hasNextPage":false}}}}`}, classify.Untrusted},
 	}
 	everyLookUp(t, func(t *testing.T, b books, entries []adapters.Entry) {
-		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, LookUp: sandbox.SecondPageMissing, Times: 2})
+		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Lookup: sandbox.SecondPageMissing, Times: 2})
 		_, v := b.ask(t, entries)
 		require.Equal(t, classify.ServerError, v.Kind, v.Message)
 		for name, f := range failures {
@@ -120,7 +120,7 @@ func TestFindWithATokenThatEnds(t *testing.T) {
 // then those that it does not show prove nothing.
 func TestFindWithoutItsFilter(t *testing.T) {
 	everyLookUp(t, func(t *testing.T, b books, entries []adapters.Entry) {
-		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, LookUp: sandbox.FilterIgnored})
+		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Lookup: sandbox.FilterIgnored})
 		for _, sought := range [][]adapters.Entry{entries, vouchers("C", 2, "3000"), vouchers("C", 60, "3000")} {
 			_, v := b.ask(t, sought)
 			require.Equal(t, classify.Untrusted, v.Kind, v.Message)
@@ -336,8 +336,8 @@ func TestBusinessCentralPosted(t *testing.T) {
 			require.Empty(t, found[left[0].Key].Elsewhere)
 			require.NotEmpty(t, found[left[2].Key].Elsewhere)
 
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, PathContains: "generalLedgerEntries"}, LookUp: sandbox.FilterIgnored})
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, BodyContains: "generalLedgerEntries"}, LookUp: sandbox.FilterIgnored})
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, PathContains: "generalLedgerEntries"}, Lookup: sandbox.FilterIgnored})
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name, BodyContains: "generalLedgerEntries"}, Lookup: sandbox.FilterIgnored})
 			_, v = b.ask(t, vouchers("D", n, "3000"))
 			require.Equal(t, classify.Untrusted, v.Kind, v.Message)
 			require.Contains(t, v.Message, "not asked for")
@@ -352,35 +352,35 @@ func TestBusinessCentralPostedCalls(t *testing.T) {
 		"body":{"externalDocumentNumber":"d-1","documentNumber":"bilag 7","amount":1.50}}`
 	_, v := b.call(t, call)
 	require.Equal(t, classify.Success, v.Class, v.Message)
-	p, err := b.Plan(adapters.Call, []byte(call))
+	p, err := b.Describe(adapters.Call, []byte(call))
 	require.NoError(t, err)
 	c := b.bench.conn(b.name) // without the settings of exports
-	found, v := b.Find(t.Context(), c, p.Sought)
+	found, v := b.Find(t.Context(), c, p.Lookup)
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	require.Equal(t, 1, found["d-1"].Count)
 	b.Post(sandbox.DemoJournalID)
-	found, v = b.Find(t.Context(), c, p.Sought)
+	found, v = b.Find(t.Context(), c, p.Lookup)
 	require.Equal(t, classify.Success, v.Class, v.Message)
-	require.Equal(t, map[string]adapters.Found{"d-1": {Elsewhere: "document BILAG 7 has entries in the general ledger"}}, found)
+	require.Equal(t, map[string]adapters.LookupResult{"d-1": {Elsewhere: "document BILAG 7 has entries in the general ledger"}}, found)
 
 	// Blanks around a number are not kept, and a line without a document number may
 	// have been posted under any.
 	for _, c := range [][2]string{{" d-2", " bilag 8 "}, {"d-3 ", ""}, {"d-4", "  "}} {
 		call := fmt.Sprintf(`{"method":"POST","path":"companies(`+sandbox.DemoCompanyID+`)/journals(`+sandbox.DemoJournalID+`)/journalLines",
 			"body":{"externalDocumentNumber":"%s","documentNumber":"%s","amount":1.50}}`, c[0], c[1])
-		p, err := b.Plan(adapters.Call, []byte(call))
+		p, err := b.Describe(adapters.Call, []byte(call))
 		require.NoError(t, err)
 		require.Equal(t, adapters.Readback, p.Guard)
 		_, v := b.call(t, call)
 		require.Equal(t, classify.Success, v.Class, v.Message)
-		found, v := b.Find(t.Context(), b.bench.conn(b.name), p.Sought)
+		found, v := b.Find(t.Context(), b.bench.conn(b.name), p.Lookup)
 		require.Equal(t, []any{classify.Success, 1}, []any{v.Class, found[c[0]].Count}, v.Message)
 		b.Post(sandbox.DemoJournalID)
-		found, v = b.Find(t.Context(), b.bench.conn(b.name), p.Sought)
+		found, v = b.Find(t.Context(), b.bench.conn(b.name), p.Lookup)
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.NotEmpty(t, found[c[0]].Elsewhere, "%q", c)
 	}
-	p, err = b.Plan(adapters.Call, []byte(strings.Replace(call, "d-1", " ", 1)))
+	p, err = b.Describe(adapters.Call, []byte(strings.Replace(call, "d-1", " ", 1)))
 	require.NoError(t, err)
 	require.Equal(t, adapters.Unsafe, p.Guard)
 }
@@ -466,7 +466,7 @@ func TestFindChangesNothing(t *testing.T) {
 	everyLookUp(t, func(t *testing.T, b books, entries []adapters.Entry) {
 		before := b.Effects()
 		for _, how := range []string{sandbox.Partial, sandbox.Empty, sandbox.FilterIgnored, sandbox.SecondPageMissing} {
-			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, LookUp: how, Times: 1})
+			b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Lookup: how, Times: 1})
 			b.ask(t, entries)
 		}
 		require.Equal(t, before, b.Effects())

@@ -92,7 +92,7 @@ func TestRawRequests(t *testing.T) {
 			want adapters.Guard
 		}{{dv, r.dv}, {bc, r.bc}} {
 			vendor := a.Vendor().Name
-			p, err := a.Plan(adapters.Call, []byte(r.body))
+			p, err := a.Describe(adapters.Call, []byte(r.body))
 			got := p.Guard
 			if err != nil {
 				got = refused

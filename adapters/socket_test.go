@@ -97,7 +97,7 @@ func TestSendingEnds(t *testing.T) {
 	require.Contains(t, newSending(wall).deadline.String(), "m=", "a deadline of the wall clock becomes one of the monotonic clock")
 }
 
-// A request that has begun in time goes on.
+// A request that has begun in time continues.
 func TestOnlyTheFirstByteIsTooLate(t *testing.T) {
 	s := newSending(SendBy(t.Context(), time.Now().Add(time.Hour)))
 	require.NoError(t, s.begin())

@@ -49,20 +49,20 @@ func TestXledgerWithDrawnTypes(t *testing.T) {
 		s := graphqlserver.New(seed)
 		t.Run(fmt.Sprint(seed, s.Types), func(t *testing.T) {
 			c := stranger(t, s)
-			contract, v := xledger.Adapter{}.Verify(t.Context(), c, adapters.Wanted{Dimensions: []string{"glObject1"}})
+			contract, v := xledger.Adapter{}.Verify(t.Context(), c, adapters.Requirements{Dimensions: []string{"glObject1"}})
 			require.Equal(t, classify.Success, v.Class, v)
 			require.Empty(t, contract.Differing())
 			require.Empty(t, s.Items())
 			before := s.Requests()
 			require.Less(t, before, 12)
-			exportAndFind(t, c, s, contract.Learnt)
+			exportAndFind(t, c, s, contract.Learned)
 		})
 	}
 }
 
-func exportAndFind(t *testing.T, c *adapters.Conn, s *graphqlserver.Server, learnt map[string]string) {
+func exportAndFind(t *testing.T, c *adapters.Conn, s *graphqlserver.Server, learned map[string]string) {
 	entries := someVouchers(4)
-	body, err := xledger.Adapter{}.ExportBody(adapters.Form{Settings: c.Settings, Learnt: learnt}, entries)
+	body, err := xledger.Adapter{}.ExportBody(adapters.Form{Settings: c.Settings, Learned: learned}, entries)
 	require.NoError(t, err)
 	resp, v := xledger.Adapter{}.Do(t.Context(), c, adapters.Call, body)
 	require.Equal(t, classify.Success, v.Class, v)
@@ -70,7 +70,7 @@ func exportAndFind(t *testing.T, c *adapters.Conn, s *graphqlserver.Server, lear
 	require.Len(t, xledger.Adapter{}.References(entries, resp), len(entries))
 	items := s.Items()
 	require.Len(t, items, len(entries))
-	var sought []adapters.Sought
+	var sought []adapters.LookupKey
 	for i, e := range entries {
 		require.Equal(t, e.Key, items[i].ExtIdentifier)
 		require.Equal(t, e.Text, items[i].Text)
@@ -79,9 +79,9 @@ func exportAndFind(t *testing.T, c *adapters.Conn, s *graphqlserver.Server, lear
 		got, ok := new(big.Rat).SetString(items[i].Amount)
 		require.True(t, ok)
 		require.Equal(t, e.Amount, got.FloatString(2))
-		sought = append(sought, adapters.Sought{Key: e.Key})
+		sought = append(sought, adapters.LookupKey{Key: e.Key})
 	}
-	found, v := xledger.Adapter{}.Find(t.Context(), c, append(sought, adapters.Sought{Key: "not-there"}))
+	found, v := xledger.Adapter{}.Find(t.Context(), c, append(sought, adapters.LookupKey{Key: "not-there"}))
 	require.Equal(t, classify.Success, v.Class, v)
 	require.Len(t, found, len(entries))
 	for _, e := range entries {
@@ -98,10 +98,10 @@ func TestXledgerWithoutIntrospection(t *testing.T) {
 		s := graphqlserver.New(seed)
 		s.NoIntrospection = true
 		c := stranger(t, s)
-		contract, v := xledger.Adapter{}.Verify(t.Context(), c, adapters.Wanted{})
+		contract, v := xledger.Adapter{}.Verify(t.Context(), c, adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v)
 		require.Empty(t, contract.Differing())
-		require.Nil(t, contract.Learnt)
+		require.Nil(t, contract.Learned)
 		require.Contains(t, contract.Checks, adapters.Check{What: "schema", State: adapters.Assumed,
 			Found:  "the vendor does not show its schema: " + `introspection is not allowed`,
 			Remedy: "nothing, if the first export arrives; if it is refused for its amounts, set settings.amounts to number"})

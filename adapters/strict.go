@@ -60,7 +60,7 @@ func unique(d *json.Decoder, depth int, known []string) error {
 			}
 			folded := strings.ToLower(strings.ToUpper(name)) // ſ is an s to encoding/json
 			if seen[folded] {
-				return fmt.Errorf("key %q is there twice in one object", name)
+				return fmt.Errorf("duplicate key %q in one object", name)
 			}
 			seen[folded] = true
 		}

@@ -126,18 +126,18 @@ func (v Vendor) where(baseURL string, settings map[string]string, counts func(Se
 // once. Adapters call it before an export; for everything else they can do
 // without them.
 func (v Vendor) NeedSettings(settings map[string]string) error {
-	var faults []error
+	var errs []error
 	for _, s := range v.Settings {
 		if !s.ForExport {
 			continue
 		}
 		if settings[s.Name] == "" {
-			faults = append(faults, fmt.Errorf("settings.%s: missing; exports need it: add %s to the integration file", s.Name, s.Want))
+			errs = append(errs, fmt.Errorf("settings.%s: missing; exports need it: add %s to the integration file", s.Name, s.Want))
 		} else if err := s.Check(settings[s.Name]); err != nil {
-			faults = append(faults, fmt.Errorf("settings.%s: want %w", s.Name, err))
+			errs = append(errs, fmt.Errorf("settings.%s: want %w", s.Name, err))
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // Check returns what the setting must look like if a value does not. The message

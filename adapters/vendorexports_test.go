@@ -245,7 +245,7 @@ func TestShortAnswerToAnExport(t *testing.T) {
 	}
 }
 
-// A caller who does not ask for the edges gets none, and that is no fault.
+// A caller who does not ask for the edges gets none, and that is no error.
 func TestAnswerWithoutEdges(t *testing.T) {
 	b := newBooks(t, xledger.Name)
 	b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: b.name}, Times: 1, Status: 200, Body: `{"data":{"addGLImportItems":{"__typename":"X"}}}`})

@@ -110,7 +110,7 @@ func TestPingIsLight(t *testing.T) {
 		_, v := a.Do(t.Context(), b.conn(name), adapters.Ping, nil)
 		require.Equal(t, classify.Success, v.Class, "%s: %s", name, v.Message)
 		require.Equal(t, 1, b.asked(name))
-		p, err := a.Plan(adapters.Ping, nil)
+		p, err := a.Describe(adapters.Ping, nil)
 		require.NoError(t, err)
 		require.Equal(t, adapters.ReadOnly, p.Guard)
 	}
@@ -158,7 +158,7 @@ func TestGuards(t *testing.T) {
 		{xledger.Adapter{}, `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportItems(inputs:$in){x} addProjects{x}}","variables":{"in":[{"node":{"extIdentifier":"1"}}]}}`, adapters.Unsafe},
 	}
 	for _, c := range cases {
-		p, err := c.adapter.Plan(adapters.Call, []byte(c.body))
+		p, err := c.adapter.Describe(adapters.Call, []byte(c.body))
 		require.NoError(t, err, c.body)
 		require.Equal(t, c.guard, p.Guard, c.body)
 		require.NotEmpty(t, p.Summary)
@@ -188,7 +188,7 @@ func TestMalformedRequests(t *testing.T) {
 		{xl, `{"query":" "}`, "empty"}, {xl, `{"quer":""}`, "quer"}, {xl, `nonsense`, "body"},
 	}
 	for _, c := range cases {
-		_, err := c.adapter.Plan(adapters.Call, []byte(c.body))
+		_, err := c.adapter.Describe(adapters.Call, []byte(c.body))
 		require.ErrorContains(t, err, c.says, c.body)
 		_, v := c.adapter.Do(t.Context(), &adapters.Conn{}, adapters.Call, []byte(c.body))
 		require.Equal(t, classify.Transformation, v.Kind)
@@ -321,7 +321,7 @@ func TestPartialBatchIsNotRetried(t *testing.T) {
 }
 
 // What a request that was sent before did is found by its own keys.
-func TestSought(t *testing.T) {
+func TestLookupKeys(t *testing.T) {
 	line := func(journal, n string) string {
 		return fmt.Sprintf(`{"method":"POST","path":"companies(c)/journals(%s)/journalLines","body":{"externalDocumentNumber":%q,"documentNumber":"7","amount":1.50}}`, journal, n)
 	}
@@ -355,10 +355,10 @@ func TestSought(t *testing.T) {
 			b := newBooks(t, c.vendor)
 			_, v := b.call(t, c.sent)
 			require.Equal(t, classify.Success, v.Class, v.Message)
-			p, err := b.Plan(adapters.Call, []byte(c.sought))
+			p, err := b.Describe(adapters.Call, []byte(c.sought))
 			require.NoError(t, err)
 			require.Equal(t, adapters.Readback, p.Guard)
-			found, v := b.Find(t.Context(), b.conn(), p.Sought)
+			found, v := b.Find(t.Context(), b.conn(), p.Lookup)
 			require.Equal(t, classify.Success, v.Class, v.Message)
 			require.Len(t, found, c.want)
 			for _, key := range c.keys {

@@ -66,7 +66,7 @@ func TestVerifyBusinessCentralSettings(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		c := b.conn()
 		c.Settings["companyId"] = other
-		contract, v := verifyOData(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		requireOneDiffers(t, contract, adapters.Check{What: "company " + other, State: adapters.Differs,
 			Found: "not there; there are Sandbox (" + sandbox.DemoCompanyID + ")", Remedy: "correct settings.companyId"})
@@ -83,7 +83,7 @@ func TestVerifyBusinessCentralSettings(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		c := b.conn()
 		c.Settings["companyId"] = strings.ToUpper(sandbox.DemoCompanyID)
-		contract, v := verifyOData(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.Empty(t, contract.Differing())
 	})
@@ -91,7 +91,7 @@ func TestVerifyBusinessCentralSettings(t *testing.T) {
 		b := newBooks(t, businesscentral.Name)
 		c := b.conn()
 		c.Settings["journalId"] = other
-		contract, v := verifyOData(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		found := checkOf(t, contract, "journal "+other).Found
 		require.Contains(t, found, "HTTP 404: Internal_RecordNotFound: The journal does not exist.")
@@ -199,7 +199,7 @@ func TestVerifyToken(t *testing.T) {
 	everyODataVerifier(t, func(t *testing.T, b books) {
 		c := b.conn()
 		c.Credentials["clientSecret"] = "expired"
-		contract, v := verifyOData(t, b, c, adapters.Wanted{})
+		contract, v := verifyOData(t, b, c, adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.Len(t, contract.Checks, 1)
 		check := contract.Checks[0]
@@ -209,13 +209,13 @@ func TestVerifyToken(t *testing.T) {
 		require.Zero(t, b.asked(b.name))
 
 		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "entra"}, Status: http.StatusServiceUnavailable})
-		contract, v = verifyOData(t, b, b.conn(), adapters.Wanted{})
+		contract, v = verifyOData(t, b, b.conn(), adapters.Requirements{})
 		require.Equal(t, classify.Unavailable, v.Kind)
 		require.Empty(t, contract.Checks)
 
 		c = b.conn()
 		delete(c.Credentials, "clientSecret")
-		_, v = verifyOData(t, b, c, adapters.Wanted{})
+		_, v = verifyOData(t, b, c, adapters.Requirements{})
 		require.Equal(t, classify.Credentials, v.Kind, "nobody was asked")
 	})
 	everyODataVerifier(t, func(t *testing.T, b books) { // a token that was revoked before its time
@@ -228,7 +228,7 @@ func TestVerifyToken(t *testing.T) {
 // Without the settings that exports need, only the token can be checked.
 func TestVerifyWithoutSettings(t *testing.T) {
 	everyODataVerifier(t, func(t *testing.T, b books) {
-		contract, v := verifyOData(t, b, b.bench.conn(b.name), adapters.Wanted{})
+		contract, v := verifyOData(t, b, b.bench.conn(b.name), adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		require.Equal(t, []adapters.Check{{What: "token", State: adapters.Checked, Found: "accepted"}}, contract.Checks)
 		require.Equal(t, 1, b.asked(b.name))
@@ -261,7 +261,7 @@ func TestVerifyCannotAsk(t *testing.T) {
 				}
 				f.rule.Match = sandbox.Match{Vendor: b.name, Operation: operation}
 				number := b.Script(f.rule)
-				contract, v := verifyOData(t, b, b.conn(), adapters.Wanted{Dimensions: []string{"project"}})
+				contract, v := verifyOData(t, b, b.conn(), adapters.Requirements{Dimensions: []string{"project"}})
 				require.NotZero(t, b.Fired(number), operation)
 				require.Equal(t, f.kind, v.Kind, "request %d, %s, %s: %s", i, operation, name, v.Message)
 				require.Empty(t, contract.Checks)
@@ -277,8 +277,8 @@ func TestVerifyIgnoredFilter(t *testing.T) {
 	for name, what := range map[string]string{dataverse.Name: "look-up in acme_ledgerlines", businesscentral.Name: "look-up in the journal's lines"} {
 		b := newBooks(t, name)
 		b.sent(t, vouchers("A", 4, "3000"))
-		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: name, Method: http.MethodGet}, LookUp: sandbox.FilterIgnored})
-		contract, v := b.Exporter.(adapters.Verifier).Verify(t.Context(), b.conn(), adapters.Wanted{})
+		b.Script(sandbox.Rule{Match: sandbox.Match{Vendor: name, Method: http.MethodGet}, Lookup: sandbox.FilterIgnored})
+		contract, v := b.Exporter.(adapters.Verifier).Verify(t.Context(), b.conn(), adapters.Requirements{})
 		require.Equal(t, classify.Success, v.Class, v.Message)
 		differs := contract.Differing()
 		require.Len(t, differs, 1)

@@ -15,7 +15,7 @@ import (
 
 // verifyOData asks a vendor, and checks what holds of every verification: each request
 // is a GET, counted as a look-up, and nothing is stored.
-func verifyOData(t *testing.T, b books, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func verifyOData(t *testing.T, b books, c *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	t.Helper()
 	counted, before := map[limits.Purpose]int{}, b.asked(b.name)
 	c.Count = func(p limits.Purpose) { counted[p]++ }
@@ -34,7 +34,7 @@ func verifyOData(t *testing.T, b books, c *adapters.Conn, w adapters.Wanted) (ad
 	if v.Class != classify.Success {
 		require.Empty(t, contract.Checks, "a half of it must not be taken for the whole")
 	}
-	require.Empty(t, contract.Learnt)
+	require.Empty(t, contract.Learned)
 	for _, check := range contract.Checks {
 		require.NotEmpty(t, check.What)
 		require.NotEmpty(t, check.Found, check.What)
@@ -47,7 +47,7 @@ func verifyOData(t *testing.T, b books, c *adapters.Conn, w adapters.Wanted) (ad
 // verifiedOData is the contract of a vendor that could be asked.
 func verifiedOData(t *testing.T, b books, dimensions ...string) adapters.Contract {
 	t.Helper()
-	contract, v := verifyOData(t, b, b.conn(), adapters.Wanted{Dimensions: dimensions})
+	contract, v := verifyOData(t, b, b.conn(), adapters.Requirements{Dimensions: dimensions})
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	return contract
 }
@@ -290,7 +290,7 @@ func TestVerifyDataverseWrongTable(t *testing.T) {
 		Body: `{"error":{"code":"0x8006088a","message":"Resource not found for the segment 'acme_ledgerline'."}}`})
 	c := b.conn()
 	c.Settings["table"] = "acme_ledgerline" // its logical name
-	contract, v := verifyOData(t, b, c, adapters.Wanted{})
+	contract, v := verifyOData(t, b, c, adapters.Requirements{})
 	require.Equal(t, classify.Success, v.Class, v.Message)
 	requireOneDiffers(t, contract, adapters.Check{What: "table acme_ledgerline", State: adapters.Differs,
 		Found:  "HTTP 404: 0x8006088a: Resource not found for the segment 'acme_ledgerline'.",

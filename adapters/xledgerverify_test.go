@@ -45,7 +45,7 @@ func TestXledgerSchemaDiffers(t *testing.T) {
 				replaced += strings.Count(string(body), c.from)
 				return []byte(strings.ReplaceAll(string(body), c.from, c.to))
 			}})
-			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{Dimensions: []string{"glObject1"}})
+			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{Dimensions: []string{"glObject1"}})
 			require.Equal(t, classify.Success, v.Class, v.Message)
 			require.NotZero(t, replaced)
 			for _, check := range contract.Checks {
@@ -73,11 +73,11 @@ func TestXledgerRequiresMore(t *testing.T) {
 		}
 		return []byte(s)
 	}})
-	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{})
+	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{})
 	require.Equal(t, classify.Success, v.Class)
 	require.Contains(t, contract.Checks, adapters.Check{What: "field invoiceNumber", State: adapters.Differs,
 		Found: "it is required, and Ledgerline does not send it", Remedy: "map one of your dimensions to it in export.dimensions"})
-	contract, _ = xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{Dimensions: []string{"invoiceNumber"}})
+	contract, _ = xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{Dimensions: []string{"invoiceNumber"}})
 	require.Empty(t, contract.Differing())
 }
 
@@ -98,7 +98,7 @@ func TestXledgerVerifyAnswers(t *testing.T) {
 		"no types":                   {sandbox.Rule{Match: sandbox.Match{BodyContains: "__type(name"}, Status: http.StatusBadRequest, Body: refused}, classify.Success, "schema", adapters.Assumed},
 		"items refused":              {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Status: http.StatusOK, Body: refused}, classify.Success, "look-up of import items by extIdentifier", adapters.Differs},
 		"errors refused":             {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItemErrors"}, Status: http.StatusForbidden, Body: refused}, classify.Success, "look-up of import errors", adapters.Assumed},
-		"the filter is ignored":      {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, LookUp: sandbox.FilterIgnored}, classify.Success, "look-up of import items by extIdentifier", adapters.Differs},
+		"the filter is ignored":      {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Lookup: sandbox.FilterIgnored}, classify.Success, "look-up of import items by extIdentifier", adapters.Differs},
 		"unavailable":                {sandbox.Rule{Status: http.StatusServiceUnavailable}, classify.Transient, "", ""},
 		"throttled at the schema":    {sandbox.Rule{Match: sandbox.Match{BodyContains: "__schema"}, Status: http.StatusTooManyRequests}, classify.Transient, "", ""},
 		"unavailable at the look-up": {sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Status: http.StatusServiceUnavailable}, classify.Transient, "", ""},
@@ -108,7 +108,7 @@ func TestXledgerVerifyAnswers(t *testing.T) {
 			b.send(t, vouchers("A", 2, "3000"))
 			before := len(b.Effects())
 			b.Script(c.rule)
-			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{})
+			contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{})
 			require.Equal(t, c.class, v.Class, v.Message)
 			require.Len(t, b.Effects(), before, "nothing was changed")
 			for _, check := range contract.Checks {
@@ -122,7 +122,7 @@ func TestXledgerVerifyAnswers(t *testing.T) {
 		})
 	}
 	b := newBooks(t, xledger.Name, sandbox.Options{NoIntrospection: true})
-	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Wanted{})
+	contract, v := xledger.Adapter{}.Verify(t.Context(), b.conn(), adapters.Requirements{})
 	require.Equal(t, classify.Success, v.Class)
 	require.Empty(t, contract.Differing())
 	require.Equal(t, adapters.Assumed, contract.Checks[1].State)

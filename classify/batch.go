@@ -17,8 +17,8 @@ import (
 
 // oDataBatch judges a JSON $batch answer: {"responses": [{"id", "status",
 // "headers", "body"}]}. IDs may be null, so parts go by their position; a part
-// with status 204 has no body (docs/vendors.md#sources).
-func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) Verdict {
+// with status 204 has no body (docs/vendors.md#businesscentral-api).
+func oDataBatch(s HTTPResponse, responses json.RawMessage, codes Table, outer Verdict) Verdict {
 	if !isArray(responses) {
 		return invalid("body:batch", "the answer to a batch has no parts: nothing proves success")
 	}
@@ -37,8 +37,8 @@ func oDataBatch(s Seen, responses json.RawMessage, codes Table, outer Verdict) V
 
 // part reads one entry of a JSON batch. What it does not find stays zero, and
 // status 0 is not an answer.
-func part(s Seen, entry json.RawMessage) Seen {
-	p := Seen{Op: s.Op, Header: http.Header{}, Received: s.Received}
+func part(s HTTPResponse, entry json.RawMessage) HTTPResponse {
+	p := HTTPResponse{Op: s.Op, Header: http.Header{}, Received: s.Received}
 	if !isObject(entry) {
 		return p
 	}
@@ -65,10 +65,10 @@ func part(s Seen, entry json.RawMessage) Seen {
 // part's failure and leaves the decision to that one.
 func ofParts(parts []Verdict, outer Verdict) Verdict {
 	causes := slices.DeleteFunc(slices.Clone(parts), func(v Verdict) bool { return v.HTTPStatus == http.StatusFailedDependency })
-	if len(causes) == 0 || Worst(causes).Class == Success {
+	if len(causes) == 0 || worstOf(causes).Class == Success {
 		causes = parts
 	}
-	worst := Worst(causes)
+	worst := worstOf(causes)
 	v := worst
 	v.Parts = parts
 	if worst.Class == Success {
@@ -94,8 +94,8 @@ func isMultipart(h http.Header) bool {
 // each part is an HTTP response, or a change set of them. There are none if the
 // answer failed as a whole. Without Prefer: odata.continue-on-error the outer
 // status is the failing part's and the body is multipart all the same
-// (docs/vendors.md#sources).
-func multiparts(s Seen, body []byte, codes Table) []Verdict {
+// (docs/vendors.md#dataverse-api).
+func multiparts(s HTTPResponse, body []byte, codes Table) []Verdict {
 	parts, err := readParts(s, body, values(s.Header, "Content-Type")[0], codes, 2)
 	if err == nil && !s.Truncated && len(parts) > 0 {
 		return parts
@@ -111,12 +111,12 @@ func multiparts(s Seen, body []byte, codes Table) []Verdict {
 	return append(parts, cut)
 }
 
-// maxParts is more than any vendor allows in a batch (docs/vendors.md#sources: 1,000).
+// maxParts is more than any vendor allows in a batch (docs/vendors.md#dataverse-api: 1,000).
 const maxParts = 1100
 
 var errParts = errors.New("more parts than a batch can have")
 
-func readParts(s Seen, body []byte, contentType string, codes Table, depth int) ([]Verdict, error) {
+func readParts(s HTTPResponse, body []byte, contentType string, codes Table, depth int) ([]Verdict, error) {
 	_, params, err := mime.ParseMediaType(contentType)
 	if err != nil || params["boundary"] == "" || depth == 0 {
 		return nil, fmt.Errorf("no boundary in %q", contentType)
@@ -152,7 +152,7 @@ func readParts(s Seen, body []byte, contentType string, codes Table, depth int) 
 		}
 		content, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		seen := Seen{Op: s.Op, Status: resp.StatusCode, Header: resp.Header, Body: content, Truncated: err != nil, Received: s.Received}
+		seen := HTTPResponse{Op: s.Op, Status: resp.StatusCode, Header: resp.Header, Body: content, Truncated: err != nil, Received: s.Received}
 		out = append(out, judge(seen, codes, true))
 	}
 }

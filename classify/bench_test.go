@@ -11,7 +11,7 @@ import (
 )
 
 func BenchmarkStatus(b *testing.B) {
-	seen := classify.Seen{Op: classify.Read, Status: http.StatusServiceUnavailable, Header: http.Header{}, Received: time.Now()}
+	seen := classify.HTTPResponse{Op: classify.Read, Status: http.StatusServiceUnavailable, Header: http.Header{}, Received: time.Now()}
 	b.ReportAllocs()
 	for b.Loop() {
 		classify.Response(seen, xledger.Codes)
@@ -19,9 +19,9 @@ func BenchmarkStatus(b *testing.B) {
 }
 
 func BenchmarkGraphQL2KB(b *testing.B) {
-	fault := `{"message":"Account 1920 is not open for this period","path":["addGLImportItems","edges",0],"extensions":{"code":"BAD_REQUEST"}}`
-	body := `{"data":{"addGLImportItems":null},"errors":[` + strings.Repeat(fault+",", 2048/len(fault)) + fault + `]}`
-	seen := classify.Seen{Op: classify.Write, Status: http.StatusOK, Header: http.Header{}, Body: []byte(body), Received: time.Now()}
+	one := `{"message":"Account 1920 is not open for this period","path":["addGLImportItems","edges",0],"extensions":{"code":"BAD_REQUEST"}}`
+	body := `{"data":{"addGLImportItems":null},"errors":[` + strings.Repeat(one+",", 2048/len(one)) + one + `]}`
+	seen := classify.HTTPResponse{Op: classify.Write, Status: http.StatusOK, Header: http.Header{}, Body: []byte(body), Received: time.Now()}
 	b.ReportAllocs()
 	for b.Loop() {
 		classify.Response(seen, xledger.Codes)

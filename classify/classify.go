@@ -1,7 +1,7 @@
 // Package classify decides what a failed vendor call means.
 //
 // Vendors fail in countless ways, but a caller can only do a few things about
-// it: try again soon, wait, or stop and tell someone. [Response] and [Err] turn
+// it: try again soon, wait, or stop and notify someone. [Response] and [Err] turn
 // what was seen into a [Verdict]; everyone above acts on the verdict and never
 // reads a message.
 //
@@ -49,11 +49,12 @@ type Verdict struct {
 }
 
 // Retry reports whether trying again can help. A [Partial] or [UnknownOutcome]
-// keeps the class of the fault behind it, and must not be tried again.
+// keeps the class of the failure behind it, and must not be tried again.
 func (v Verdict) Retry() bool {
 	return (v.Class == Transient || v.Class == Timeout) && v.Kind.Class() != Permanent
 }
 
-func verdict(k Kind, rule, message string) Verdict {
+// NewVerdict returns the verdict of a kind, with the rule that decided.
+func NewVerdict(k Kind, rule, message string) Verdict {
 	return Verdict{Class: k.Class(), Kind: k, Rule: rule, Message: message}
 }

@@ -39,7 +39,7 @@ func TestCorpus(t *testing.T) {
 			}
 			table, ok := tables[c.Vendor]
 			require.True(t, ok, "no table for vendor %s", c.Vendor)
-			got := classify.Response(classify.Seen{
+			got := classify.Response(classify.HTTPResponse{
 				Op: classify.Op(c.Op), Status: c.Status, Header: h, Body: []byte(c.Body),
 				Received: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 			}, table)

@@ -105,7 +105,7 @@ func (a answer) effect() (effect Effect, ended bool) {
 // fold returns the effect of a batch. Its parts decide, unless the answer
 // around them says otherwise.
 func (a answer) fold(parts []Verdict) (effect Effect, ended bool) {
-	effect, ended = FoldEffects(parts)
+	effect, ended = foldEffects(parts)
 	switch {
 	case finished[a.status]:
 		return Open, effect != Open || ended
@@ -115,13 +115,13 @@ func (a answer) fold(parts []Verdict) (effect Effect, ended bool) {
 	return effect, ended
 }
 
-// FoldEffects returns the effect of a request from those of its parts, and
+// foldEffects returns the effect of a request from those of its parts, and
 // whether the vendor's work on it has ended. It is [Done] or [None] if that is
 // the effect of every part. It is [Open] for anything else, a mixture of those
 // two included: nobody may send the whole again, and asking closes it, at once
 // if the work on every open part has ended. Parts without an effect, such as
 // reads, do not count; if none has one, the effect is "".
-func FoldEffects(parts []Verdict) (effect Effect, ended bool) {
+func foldEffects(parts []Verdict) (effect Effect, ended bool) {
 	ended = true
 	for _, p := range parts {
 		switch {

@@ -30,15 +30,15 @@ func effectOf(v classify.Verdict) string {
 }
 
 // seen is an answer to a write.
-func seen(status int, body string) classify.Seen {
-	return classify.Seen{Op: classify.Write, Status: status, Header: http.Header{}, Body: []byte(body), Received: time.Unix(1e9, 0)}
+func seen(status int, body string) classify.HTTPResponse {
+	return classify.HTTPResponse{Op: classify.Write, Status: status, Header: http.Header{}, Body: []byte(body), Received: time.Unix(1e9, 0)}
 }
 
-func cut(s classify.Seen) classify.Seen { s.Truncated = true; return s }
+func cut(s classify.HTTPResponse) classify.HTTPResponse { s.Truncated = true; return s }
 
 type effectCase struct {
 	name   string
-	seen   classify.Seen
+	seen   classify.HTTPResponse
 	effect string
 }
 
@@ -46,7 +46,7 @@ type effectCase struct {
 // nothing to read.
 func anywhere() []effectCase {
 	var cases []effectCase
-	add := func(effect, name string, s classify.Seen) { cases = append(cases, effectCase{name, s, effect}) }
+	add := func(effect, name string, s classify.HTTPResponse) { cases = append(cases, effectCase{name, s, effect}) }
 	const html = "<html><body>setTimeout(f, 1)</body></html>"
 	for status, effect := range map[int]string{
 		401: none, 429: none, 503: ended, 202: open, 203: open, 206: open, 302: open, 304: open, 307: open, 400: open, 403: open, 404: open, 405: open,
@@ -177,7 +177,7 @@ func oDataCases() []effectCase {
 }
 
 // batch returns the answer to a JSON batch.
-func batch(parts ...string) classify.Seen {
+func batch(parts ...string) classify.HTTPResponse {
 	return seen(200, `{"responses":[`+strings.Join(parts, ",")+`]}`)
 }
 
@@ -209,13 +209,13 @@ func batchCases(unrouted string) []effectCase {
 		{"batch: without parts", batch(), open},
 		{"batch: parts null", seen(200, `{"responses":null}`), open},
 		{"batch: cut off", cut(batch(part(201, stored))), open},
-		{"batch: accepted and not yet done", func() classify.Seen { s := batch(part(204, "")); s.Status = 202; return s }(), open},
+		{"batch: accepted and not yet done", func() classify.HTTPResponse { s := batch(part(204, "")); s.Status = 202; return s }(), open},
 	}
 }
 
 // multi returns an answer in Dataverse's format of a batch. The last part may be
 // cut.
-func multi(status int, parts ...string) classify.Seen {
+func multi(status int, parts ...string) classify.HTTPResponse {
 	s := seen(status, "")
 	s.Header.Set("Content-Type", "multipart/mixed; boundary=b")
 	var b strings.Builder
@@ -247,7 +247,7 @@ func multipartCases() []effectCase {
 		{"multipart: one refused", multi(400, refused), ended},
 		{"multipart: the vendor gave up", multi(500, timedOut), open},
 		{"multipart: 401 of a part, and of the whole", multi(401, made, "401 Unauthorized\r\n\r\n"), ended},
-		{"multipart: 401 of the whole that cannot be read", func() classify.Seen { s := multi(401); s.Body = []byte("--"); return s }(), open},
+		{"multipart: 401 of the whole that cannot be read", func() classify.HTTPResponse { s := multi(401); s.Body = []byte("--"); return s }(), open},
 		{"multipart: failed as a whole, and no part says so", multi(500, made, made), open},
 		{"multipart: cut off", unfinished, open},
 		{"multipart: refused and cut off", refusedAndCut, open},
@@ -397,7 +397,7 @@ func TestFoldEffects(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
-		seen    classify.Seen
+		seen    classify.HTTPResponse
 		refused bool
 	}{
 		{seen(400, odata("X")), true},
@@ -445,7 +445,7 @@ func TestDeepAnswersAreRefusedAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, op := range []classify.Op{classify.Read, classify.Write} {
 				start := time.Now()
-				v := classify.Response(classify.Seen{Op: op, Status: 200, Body: c.body}, tables["dataverse"])
+				v := classify.Response(classify.HTTPResponse{Op: op, Status: 200, Body: c.body}, tables["dataverse"])
 				require.Less(t, time.Since(start), time.Second, "of a megabyte; a few milliseconds are usual")
 				require.Equal(t, classify.InvalidResponse, v.Kind)
 				require.Equal(t, c.rule, v.Rule)
@@ -453,7 +453,7 @@ func TestDeepAnswersAreRefusedAtOnce(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, classify.Success, classify.Response(classify.Seen{
+	require.Equal(t, classify.Success, classify.Response(classify.HTTPResponse{
 		Op: classify.Read, Status: 200, Body: []byte(`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`),
 	}, tables["dataverse"]).Class, "64 levels are read")
 }
@@ -463,7 +463,7 @@ func TestMessagesAreNeverCut(t *testing.T) {
 	for name, text := range map[string]string{
 		"no UTF-8 at all": strings.Repeat("\x80", 1200), "letters": strings.Repeat("x", 1<<20), "four bytes each": strings.Repeat("𝄞", 400),
 	} {
-		v := classify.Response(classify.Seen{Op: classify.Read, Status: 503, Body: []byte(`{"errors":[{"message":"` + text + `"}]}`)}, tables["xledger"])
+		v := classify.Response(classify.HTTPResponse{Op: classify.Read, Status: 503, Body: []byte(`{"errors":[{"message":"` + text + `"}]}`)}, tables["xledger"])
 		require.True(t, text == v.Message, name)
 		v = classify.Err(errors.New(text))
 		require.True(t, text == v.Message, name)

@@ -17,17 +17,17 @@ import (
 // Err decides what an error of a call without a response means. It is total:
 // any error has a verdict, and nil is a success.
 //
-// The rules are docs/vendors.md#sources. The effect is that of a write whose
+// The rules are docs/vendors.md#http2-errors. The effect is that of a write whose
 // bytes may have left: [Open], unless the vendor said that it did not process
 // the request. That none left, and that it was no write, is for the caller to
-// add, who has seen it; the type of an error does not tell. Nor is an error
+// add, who has seen it; the type of an error does not say. Nor is an error
 // after the head of a response one of these: there the effect is Open.
 //
-// An error that no rule matches is a network fault: a capped retry does no harm,
+// An error that no rule matches is a network error: a capped retry does no harm,
 // and its rule "error:other" shows in the log that one is missing.
 func Err(err error) Verdict {
 	if err == nil {
-		return verdict(OK, "error:none", "")
+		return NewVerdict(OK, "error:none", "")
 	}
 	// A *url.Error is a net.Error whatever is in it, and prints the query.
 	var wrapped *url.Error
@@ -36,10 +36,10 @@ func Err(err error) Verdict {
 	}
 	for _, rule := range errorRules {
 		if rule.match(err) {
-			return verdict(rule.kind, "error:"+rule.name, err.Error()).WithEffect(effectOf(err), false)
+			return NewVerdict(rule.kind, "error:"+rule.name, err.Error()).WithEffect(effectOf(err), false)
 		}
 	}
-	return verdict(Network, "error:other", err.Error()).WithEffect(effectOf(err), false)
+	return NewVerdict(Network, "error:other", err.Error()).WithEffect(effectOf(err), false)
 }
 
 // unprocessed matches the errors of Go's HTTP/2 transport after which the

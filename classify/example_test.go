@@ -9,9 +9,9 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// Xledger throttles inside HTTP 200; only the code tells.
+// Xledger throttles inside HTTP 200; only the code says so.
 func ExampleResponse() {
-	v := classify.Response(classify.Seen{
+	v := classify.Response(classify.HTTPResponse{
 		Op: classify.Write, Status: http.StatusOK, Received: time.Now(),
 		Body: []byte(`{"errors":[{"message":"slow down","code":"BAD_REQUEST.BURST_RATE_LIMIT_REACHED"}]}`),
 	}, xledger.Codes)

@@ -66,7 +66,7 @@ func TestUnprocessedStreams(t *testing.T) {
 	}
 }
 
-// The type of an error does not tell whether bytes left, and what a vendor wrote
+// The type of an error does not say whether bytes left, and what a vendor wrote
 // into one proves nothing.
 func TestErrorsLeaveTheEffectOpen(t *testing.T) {
 	const refused = "stream error: stream ID 1; REFUSED_STREAM; received from peer"

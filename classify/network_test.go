@@ -152,24 +152,29 @@ func refused(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// raw serves connections by hand; each is closed afterwards.
+// serveConns hands each connection to handle, and closes it afterwards.
+func serveConns(t *testing.T, l net.Listener, handle func(net.Conn)) {
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				handle(c)
+			}()
+		}
+	}()
+}
+
+// raw serves connections by hand.
 func raw(handle func(*net.TCPConn)) func(*testing.T) string {
 	return func(t *testing.T) string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer c.Close()
-					handle(c.(*net.TCPConn))
-				}()
-			}
-		}()
+		serveConns(t, l, func(c net.Conn) { handle(c.(*net.TCPConn)) })
 		return "http://" + l.Addr().String()
 	}
 }
@@ -251,19 +256,7 @@ func oldTLS(t *testing.T) string {
 func serveTLS(t *testing.T, config *tls.Config) string {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_ = c.(*tls.Conn).Handshake()
-			}()
-		}
-	}()
+	serveConns(t, l, func(c net.Conn) { _ = c.(*tls.Conn).Handshake() })
 	return "https://" + l.Addr().String()
 }
 
@@ -275,34 +268,24 @@ func http2Server(misbehave func(f *http2.Framer, c net.Conn, stream uint32)) fun
 			Certificates: []tls.Certificate{certificate(t, time.Now().Add(time.Hour), "127.0.0.1")}, NextProtos: []string{"h2"},
 		})
 		require.NoError(t, err)
-		t.Cleanup(func() { l.Close() })
-		go func() {
+		serveConns(t, l, func(c net.Conn) {
+			preface := make([]byte, len(http2.ClientPreface))
+			if _, err := io.ReadFull(c, preface); err != nil {
+				return
+			}
+			f := http2.NewFramer(c, c)
+			_ = f.WriteSettings()
 			for {
-				c, err := l.Accept()
+				frame, err := f.ReadFrame()
 				if err != nil {
 					return
 				}
-				go func() {
-					defer c.Close()
-					preface := make([]byte, len(http2.ClientPreface))
-					if _, err := io.ReadFull(c, preface); err != nil {
-						return
-					}
-					f := http2.NewFramer(c, c)
-					_ = f.WriteSettings()
-					for {
-						frame, err := f.ReadFrame()
-						if err != nil {
-							return
-						}
-						if data, ok := frame.(*http2.DataFrame); ok && data.StreamEnded() {
-							misbehave(f, c, data.StreamID)
-							return
-						}
-					}
-				}()
+				if data, ok := frame.(*http2.DataFrame); ok && data.StreamEnded() {
+					misbehave(f, c, data.StreamID)
+					return
+				}
 			}
-		}()
+		})
 		return "https://" + l.Addr().String()
 	}
 }

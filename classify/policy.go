@@ -52,10 +52,10 @@ const (
 // Validate reports every field that is out of range, each with its value and
 // what would be right.
 func (p Policy) Validate() error {
-	var faults []error
+	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
 	check(p.BaseDelay >= minDelay && p.BaseDelay <= maxBudget, "baseDelay: %v; want %v to %v", p.BaseDelay, minDelay, maxBudget)
@@ -64,19 +64,19 @@ func (p Policy) Validate() error {
 	check(p.Jitter >= 0 && p.Jitter <= 0.9, "jitter: %v; want 0 to 0.9", p.Jitter)
 	check(p.AttemptTimeout >= minAttempt && p.AttemptTimeout <= maxBudget, "attemptTimeout: %v; want %v to %v", p.AttemptTimeout, minAttempt, maxBudget)
 	check(p.Budget > 0 && p.Budget <= maxBudget, "budget: %v; want more than 0 and at most %v", p.Budget, maxBudget)
-	if len(faults) == 0 {
-		check(p.WorstCase() <= p.Budget, "budget: %v is less than the worst case of %v (%d attempts of %v and the waits between); lower maxRetries, attemptTimeout or baseDelay",
-			p.Budget, p.WorstCase().Round(time.Millisecond), p.MaxAttempts(), p.AttemptTimeout)
+	if len(errs) == 0 {
+		check(p.worstCase() <= p.Budget, "budget: %v is less than the worst case of %v (%d attempts of %v and the waits between); lower maxRetries, attemptTimeout or baseDelay",
+			p.Budget, p.worstCase().Round(time.Millisecond), p.MaxAttempts(), p.AttemptTimeout)
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // MaxAttempts is how often an invocation is tried at most.
 func (p Policy) MaxAttempts() int { return p.MaxRetries + 1 }
 
-// WorstCase is how long an invocation takes if every attempt times out and
+// worstCase is how long an invocation takes if every attempt times out and
 // every wait is drawn at its longest.
-func (p Policy) WorstCase() time.Duration {
+func (p Policy) worstCase() time.Duration {
 	total := float64(p.MaxAttempts()) * float64(p.AttemptTimeout)
 	for slot := 1; slot <= p.MaxRetries; slot++ {
 		total += float64(p.Wait(slot)) * (1 + p.Jitter)
@@ -90,20 +90,15 @@ func (p Policy) Wait(slot int) time.Duration {
 	return duration(float64(p.BaseDelay) * math.Pow(p.Coefficient, float64(slot-1)))
 }
 
-// Delay returns the wait of a retry slot with its jitter. The factor is derived
-// from SHA-256 of correlation ID and slot: one computation per slot, the same
-// whoever computes it, and different for invocations that failed together.
-func (p Policy) Delay(correlationID string, slot int) time.Duration {
+// NextDelay returns the wait of a retry slot with its jitter, or what the vendor
+// asks for if that is longer. The jitter's factor is derived from SHA-256 of
+// correlation ID and slot: one computation per slot, the same whoever computes
+// it, and different for invocations that failed together.
+func (p Policy) NextDelay(correlationID string, slot int, retryAfter time.Duration) time.Duration {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(correlationID), uint64(slot)))
 	// 53 bits make a float64 in [0, 1).
 	unit := float64(binary.BigEndian.Uint64(sum[:8])>>11) / (1 << 53)
-	return duration(float64(p.Wait(slot)) * (1 - p.Jitter + 2*p.Jitter*unit))
-}
-
-// NextDelay returns the larger of the slot's wait and what the vendor asks
-// for. Jitter never goes below what the vendor asks.
-func (p Policy) NextDelay(correlationID string, slot int, retryAfter time.Duration) time.Duration {
-	return max(p.Delay(correlationID, slot), retryAfter)
+	return max(duration(float64(p.Wait(slot))*(1-p.Jitter+2*p.Jitter*unit)), retryAfter)
 }
 
 // duration converts without overflow: a float outside the range of a Duration

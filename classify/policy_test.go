@@ -14,9 +14,9 @@ import (
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"0": 0, "5": 5 * time.Second, " 5": 5 * time.Second, "315360000": classify.MaxRetryAfter, "99999999999999999999": classify.MaxRetryAfter,
+		"0": 0, "5": 5 * time.Second, " 5": 5 * time.Second, "315360000": 24 * time.Hour, "99999999999999999999": 24 * time.Hour,
 		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, "Monday, 23-Nov-26 12:00:30 GMT": 30 * time.Second, "Mon Nov 23 12:00:30 2026": 30 * time.Second,
-		"Sat, 23 Nov 2069 12:00:00 GMT": classify.MaxRetryAfter,
+		"Sat, 23 Nov 2069 12:00:00 GMT": 24 * time.Hour,
 	} {
 		d, ok := classify.RetryAfter(http.Header{"Retry-After": {value}}, now)
 		require.True(t, ok, value)
@@ -35,11 +35,15 @@ func TestRetryAfter(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	p := classify.DefaultPolicy()
 	require.NoError(t, p.Validate())
-	require.Equal(t, 48400*time.Millisecond, p.WorstCase())
+	tight := p
+	tight.Budget = 48400 * time.Millisecond
+	require.NoError(t, tight.Validate())
+	tight.Budget--
+	require.ErrorContains(t, tight.Validate(), "worst case of 48.4s (4 attempts of")
 	id := uuid.NewString()
 	for slot, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
-		d := p.Delay(id, slot+1)
-		require.Equal(t, d, p.Delay(id, slot+1), "reproducible")
+		d := p.NextDelay(id, slot+1, 0)
+		require.Equal(t, d, p.NextDelay(id, slot+1, 0), "reproducible")
 		require.GreaterOrEqual(t, d, want*8/10)
 		require.LessOrEqual(t, d, want*12/10)
 		require.Equal(t, time.Minute, p.NextDelay(id, slot+1, time.Minute))

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// MaxRetryAfter is the longest wait that is believed. A vendor that names a
+// maxRetryAfter is the longest wait that is believed. A vendor that names a
 // longer one has made a mistake or is gone; a day later someone should look.
-const MaxRetryAfter = 24 * time.Hour
+const maxRetryAfter = 24 * time.Hour
 
 // retryAfterHeaders are looked at in this order, the finer unit first. The
-// first two are Microsoft's (docs/vendors.md#sources).
+// first two are Microsoft's (docs/vendors.md#retry).
 var retryAfterHeaders = []struct {
 	name  string
 	unit  time.Duration
@@ -24,7 +24,7 @@ var retryAfterHeaders = []struct {
 }
 
 // RetryAfter returns how long the vendor asks to wait, at most
-// [MaxRetryAfter]. ok is false if it does not ask, or asks for something that
+// [maxRetryAfter]. ok is false if it does not ask, or asks for something that
 // is not a wait: a negative or fractional number, a date that has passed.
 //
 // A date counts from the response's own Date header, so that clocks need not
@@ -73,8 +73,8 @@ func count(value string, unit time.Duration) (time.Duration, bool) {
 		}
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n > int64(MaxRetryAfter/unit) {
-		return MaxRetryAfter, true
+	if err != nil || n > int64(maxRetryAfter/unit) {
+		return maxRetryAfter, true
 	}
 	return time.Duration(n) * unit, true
 }
@@ -95,5 +95,5 @@ func until(value string, h http.Header, received time.Time) (time.Duration, bool
 		return 0, false
 	}
 	// Sub saturates instead of overflowing.
-	return min(at.Sub(now), MaxRetryAfter), true
+	return min(at.Sub(now), maxRetryAfter), true
 }

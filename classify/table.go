@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Dialect is how a vendor tells of an error in a body.
+// Dialect is how a vendor reports an error in a body.
 type Dialect string
 
 // The dialects.
@@ -68,7 +68,7 @@ func (t Table) lookupRaw(value json.RawMessage) (rule Rule, canonical string, ok
 // CanonicalCode is the form in which codes stand in a [Table]: without blanks,
 // and an HRESULT as 0x and eight lower-case hex digits however it came.
 // Dataverse writes hex in the Web API and signed decimal in its SDK
-// (docs/vendors.md#sources); both name the same error.
+// (docs/vendors.md#dataverse-codes); both name the same error.
 func CanonicalCode(code string) string {
 	code = strings.TrimSpace(code)
 	if len(code) >= 2 && (code[:2] == "0x" || code[:2] == "0X") {

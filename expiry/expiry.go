@@ -1,9 +1,9 @@
-// Package expiry says when a secret ends, and whether people should hear of it.
+// Package expiry says when a secret expires, and when people are notified of it.
 //
-// Two sources know the end before the vendor refuses the secret. An integration
-// file can say it, where the vendor does not let a program ask: [Date] reads such
-// a setting. And a secret that is a JSON Web Token (RFC 7519) says it itself:
-// [JWT] reads the token's exp. It does not verify the signature. Only the vendor
+// Two sources know that before the vendor refuses the secret. An integration file
+// can say it, where the vendor does not let a program ask: [Date] reads such a
+// setting. And a secret that is a JSON Web Token (RFC 7519) says it itself: [JWT]
+// reads the token's exp. It does not verify the signature, because only the vendor
 // has the key, and nothing depends on the answer but a warning.
 //
 // [Secret.Due] is the one rule of when people are notified, and [Secret.When] the

@@ -41,9 +41,6 @@ const (
 	Passive     State = "passive"     // throttled or out of credits: no probes until a call succeeds
 )
 
-// States returns every state.
-func States() []State { return []State{Unknown, Healthy, Degraded, Unreachable, Passive} }
-
 // Source says what an observation was seen by.
 type Source string
 
@@ -99,7 +96,7 @@ func (o Observation) Bounded(now time.Time) Observation {
 }
 
 // wrong reports whether a request of ours, which asks for nothing but a sign of
-// life, was told no: the vendor is there, and yet something is wrong with what
+// life, was refused: the vendor is there, and yet something is wrong with what
 // we are to it.
 func (o Observation) wrong() bool { return o.Source != Call && o.Signal() == Answer }
 
@@ -127,7 +124,7 @@ func move(from State, o Observation, failures int) State {
 	case !ok:
 		return from
 	case from == Passive && o.Source != Call:
-		return from // one request of ours got through; that is not yet leave to go on
+		return from // one request of ours got through; that is not yet leave to continue
 	case to == Unreachable && o.Source != Probe && failures < UnreachableAfter:
 		return from
 	}

@@ -98,7 +98,7 @@ func TestStates(t *testing.T) {
 			if want != c.from {
 				require.Equal(t, []health.Change{{Number: r.Changes + 1, At: start.Add(time.Hour), From: c.from, To: want, Reason: c.kind}}, changes, name)
 				require.Equal(t, start.Add(time.Hour), after.Since, name)
-			} else if after.Reason != r.Reason { // refused credentials, a probe that is told no, credits that are used up
+			} else if after.Reason != r.Reason { // refused credentials, a probe that is refused, credits that are used up
 				require.Equal(t, []health.Change{{Number: r.Changes + 1, At: start.Add(time.Hour), From: c.from, To: c.from, Reason: c.kind}}, changes, name)
 				require.Contains(t, []health.State{health.Degraded, health.Passive}, c.from, name)
 			} else {
@@ -110,7 +110,7 @@ func TestStates(t *testing.T) {
 }
 
 // One signal of many like failures is as good as many signals: both changes
-// are told.
+// are reported.
 func TestFoldedFailures(t *testing.T) {
 	r, changes := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unavailable, Source: health.Call, Count: 50})
 	require.Equal(t, health.Unreachable, r.State)
@@ -137,7 +137,7 @@ func TestRefusedIsNews(t *testing.T) {
 	require.Empty(t, changes)
 	wait, ok := r.Wait(health.Policy{})
 	require.True(t, ok)
-	require.Equal(t, health.DefaultMaxInterval, wait, "asking does not mend credentials")
+	require.Equal(t, 4*time.Hour, wait, "asking does not fix credentials")
 }
 
 // A vendor that says no to a probe is there: it is asked again after waits that
@@ -161,7 +161,7 @@ func TestAnswerToAProbe(t *testing.T) {
 		require.Len(t, changes, 1)
 		require.Equal(t, classify.Unauthorized, r.Reason)
 		wait, _ := r.Wait(health.Policy{})
-		require.Equal(t, health.DefaultMaxInterval, wait)
+		require.Equal(t, 4*time.Hour, wait)
 		r, changes = r.Apply(health.Observation{At: start, Kind: kind, Source: health.Probe})
 		require.Len(t, changes, 1, "they are not refused any more")
 		require.Equal(t, kind, r.Reason)
@@ -186,33 +186,6 @@ func TestPassiveIsNews(t *testing.T) {
 		require.Equal(t, c.news, len(changes) == 1, c.kind)
 		require.Equal(t, health.Passive, r.State)
 	}
-}
-
-// Trouble that does not change the state is told of after an hour, while it is
-// seen, and not twice by two names.
-func TestLasts(t *testing.T) {
-	for _, c := range []struct {
-		state  health.State
-		kind   classify.Kind
-		source health.Source
-		want   bool
-	}{
-		{health.Degraded, classify.Unavailable, health.Call, true},
-		{health.Degraded, classify.Business, health.Probe, true},
-		{health.Degraded, classify.Business, health.Call, false}, // the vendor answers
-		{health.Degraded, classify.Internal, health.Call, false},
-		{health.Passive, classify.RateLimited, health.Call, true},
-		{health.Passive, classify.NotFound, health.Call, false},
-		{health.Unreachable, classify.DNS, health.Probe, false}, // told at once
-		{health.Healthy, classify.OK, health.Call, false},
-	} {
-		r := in(t, c.state)
-		for after, want := range map[time.Duration]bool{health.LastsAfter - time.Second: false, health.LastsAfter: c.want} {
-			require.Equal(t, want, r.Lasts(health.Observation{At: r.Since.Add(after), Kind: c.kind, Source: c.source}), "%+v after %v", c, after)
-		}
-	}
-	r, _ := in(t, health.Healthy).Apply(health.Observation{At: start, Kind: classify.Unauthorized, Source: health.Call})
-	require.False(t, r.Lasts(health.Observation{At: start.Add(2 * time.Hour), Kind: classify.Unavailable, Source: health.Call}), "told as refused credentials")
 }
 
 func TestWaitDoubles(t *testing.T) {
@@ -251,7 +224,7 @@ func TestProbesAreSpread(t *testing.T) {
 		require.False(t, first.Before(start))
 		require.Less(t, first.Sub(start), 15*time.Minute)
 		perMinute[int(first.Sub(start)/time.Minute)]++
-		r = r.Asked(first)
+		r = r.ProbeSent(first)
 		second, _ := r.NextProbe(health.Policy{}, key, first)
 		require.Equal(t, 15*time.Minute, second.Sub(first))
 		now := second.Add(20 * time.Second) // a little late
@@ -271,7 +244,7 @@ func TestProven(t *testing.T) {
 	require.True(t, r.Proven(health.Policy{}, at, at.Add(-time.Minute)))
 	require.False(t, r.Proven(health.Policy{}, at, at.Add(-15*time.Minute)), "its own probe of an interval ago proves nothing")
 	require.False(t, r.Proven(health.Policy{}, at, time.Time{}))
-	at = start.Add(health.DefaultMaxInterval)
+	at = start.Add(4 * time.Hour)
 	require.False(t, r.Proven(health.Policy{}, at, at), "its credentials are tried every MaxInterval")
 	require.False(t, in(t, health.Unreachable).Proven(health.Policy{}, start.Add(time.Hour), start.Add(time.Hour)))
 }

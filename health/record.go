@@ -26,7 +26,7 @@ type Record struct {
 }
 
 // Change is a change of state, or of what a state is owed to that only a person
-// can mend: that credentials are refused, a probe is told no, or credits are
+// can fix: that credentials are refused, a probe is refused, or credits are
 // used up.
 type Change struct {
 	Number int64         `json:"number"` // 1, 2, 3, … of the integration
@@ -39,7 +39,7 @@ type Change struct {
 // New returns the record of an integration of which nothing is known. Its
 // first probe is due within an interval.
 func New(now time.Time, p Policy) Record {
-	return Record{State: Unknown, Since: now, Evidence: now.Add(-p.WithDefaults().Interval)}
+	return Record{State: Unknown, Since: now, Evidence: now.Add(-p.withDefaults().Interval)}
 }
 
 // Apply returns the record after an observation, and the changes that it made.
@@ -49,11 +49,11 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 	if signal == Nothing {
 		return r, nil
 	}
-	if o.Source != Probe && o.At.After(r.Evidence) { // a probe's planned time counts, see [Record.Asked]
+	if o.Source != Probe && o.At.After(r.Evidence) { // a probe's planned time counts, see [Record.ProbeSent]
 		r.Evidence = o.At
 	}
 	if o.At.Before(r.Since) && r.State != Unknown {
-		// Older than what the state is owed to: another worker told of it later.
+		// Older than what the state is owed to: another worker reported it later.
 		if signal == Success {
 			r.LastSuccessAt = latest(r.LastSuccessAt, o.At)
 		}
@@ -84,7 +84,7 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 			r.Failures++
 		}
 		to := move(r.State, o, r.Failures)
-		if to == r.State && !r.owedAnew(o) {
+		if to == r.State && !r.hasNewReason(o) {
 			continue
 		}
 		r.Changes++
@@ -94,9 +94,9 @@ func (r Record) Apply(o Observation) (Record, []Change) {
 	return r, changes
 }
 
-// owedAnew reports whether an observation that leaves the state as it is gives it
+// hasNewReason reports whether an observation that leaves the state as it is gives it
 // another reason, and one to act upon.
-func (r Record) owedAnew(o Observation) bool {
+func (r Record) hasNewReason(o Observation) bool {
 	s := o.Signal()
 	switch r.State {
 	case Degraded:
@@ -105,19 +105,6 @@ func (r Record) owedAnew(o Observation) bool {
 		return s == Refused && r.Reason.Signal() != s || o.Kind == classify.QuotaExhausted && r.Reason != o.Kind
 	}
 	return false
-}
-
-// LastsAfter is how long trouble may last before people must hear of it.
-const LastsAfter = time.Hour
-
-// Lasts reports whether an observation, the last one of the record, shows
-// trouble that has lasted so long that people must hear of it although the state
-// does not change: a degraded integration that gets no proper answer, a passive
-// one whose calls are throttled on and on.
-func (r Record) Lasts(o Observation) bool {
-	s := o.Signal()
-	trouble := s == Failure || s == Throttled || o.wrong()
-	return trouble && (r.State == Degraded && !r.refused() || r.State == Passive) && o.At.Sub(r.Since) >= LastsAfter
 }
 
 // refused reports whether the state is owed to refused credentials.

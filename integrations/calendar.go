@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/zones"
 )
 
@@ -43,10 +44,10 @@ func (s Schedule) Calendar() (Calendar, error) {
 	}
 	c := Calendar{Minutes: []int{s.Minute}, Hours: []int{s.Hour}}
 	switch s.Every {
-	case "daily":
-	case "weekly":
+	case Daily:
+	case Weekly:
 		c.Weekdays = []int{s.Day % 7}
-	case "monthly":
+	case Monthly:
 		c.Days = []int{s.Day}
 	default:
 		return c, fmt.Errorf("schedule every %q: want daily, weekly or monthly, or a cron", s.Every)
@@ -122,8 +123,8 @@ func (c Calendar) next(after time.Time) time.Time {
 	return time.Time{}
 }
 
-// Occurrences returns when the schedule fires in [from, to).
-func (s Schedule) Occurrences(from, to time.Time) (all []time.Time) {
+// FiringsBetween returns when the schedule fires in [from, to).
+func (s Schedule) FiringsBetween(from, to time.Time) (all []time.Time) {
 	for at := range s.Firings(from) {
 		if !at.Before(to) {
 			break
@@ -162,7 +163,7 @@ func (s Schedule) Remarks(from time.Time) (remarks []string) {
 		if err != nil {
 			return nil
 		}
-		start, end, err := Period(period)
+		start, end, err := exports.ParsePeriod(period)
 		if err != nil {
 			return nil
 		}

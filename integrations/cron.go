@@ -67,7 +67,7 @@ func parseCron(text string) (c Calendar, err error) {
 // list where [Calendar] has a meaning for that.
 func cronField(i int, text string) ([]int, error) {
 	f := cronFields[i]
-	fault := func(part string) error {
+	invalid := func(part string) error {
 		return fmt.Errorf("%s %q; want %d to %d, *, a range 1-5, a step */2 or 1-5/2, or a list of these", f.name, part, f.min, f.max)
 	}
 	number := func(s string) (int, bool) {
@@ -90,13 +90,13 @@ func cronField(i int, text string) ([]int, error) {
 				last, okLast = number(b)
 			}
 			if !ok || !okLast || last < first || stepped && !isRange {
-				return nil, fault(part)
+				return nil, invalid(part)
 			}
 		}
 		if stepped {
 			n, err := strconv.Atoi(stepText)
 			if err != nil || n < 1 || n > f.max || len(stepText) > 2 {
-				return nil, fault(part)
+				return nil, invalid(part)
 			}
 			step = n
 		}

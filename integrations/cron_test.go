@@ -69,7 +69,7 @@ func FuzzCron(f *testing.F) {
 		c, err := integrations.Schedule{Cron: s}.Calendar()
 		if err != nil {
 			if err.Error() == "" {
-				t.Error("a fault without words")
+				t.Error("an error without words")
 			}
 			return
 		}

@@ -21,13 +21,13 @@ func (p *parser) health(n *yaml.Node, at string) health.Policy {
 		}
 		d, err := time.ParseDuration(value)
 		if err != nil || d <= 0 {
-			p.fault(node, at+"."+name, "%q is not a duration; want a number with a unit, such as 15m or 4h", clip(value))
+			p.errorf(node, at+"."+name, "%q is not a duration; want a number with a unit, such as 15m or 4h", clip(value))
 		}
 		*into = d
 	}
 	if value, node := p.text(n, m, at, "probes", false); node != nil {
 		if value != "true" && value != "false" {
-			p.fault(node, at+".probes", "%q; want true or false", clip(value))
+			p.errorf(node, at+".probes", "%q; want true or false", clip(value))
 		}
 		policy.NoProbes = value == "false"
 	}
@@ -41,7 +41,7 @@ func (p *parser) health(n *yaml.Node, at string) health.Policy {
 			if own, ok := m[field]; ok {
 				node = own
 			}
-			p.fault(node, at+"."+field, "%s", rest)
+			p.errorf(node, at+"."+field, "%s", rest)
 		}
 	}
 	return policy

@@ -11,7 +11,7 @@ import (
 )
 
 // What is wrong with a file is bounded, however much it is: 1 MB made 57 MB.
-func TestFaultsAreBounded(t *testing.T) {
+func TestErrorsAreBounded(t *testing.T) {
 	var keys, long, items, alike strings.Builder
 	for i := range 60_000 {
 		fmt.Fprintf(&keys, "k%d: 1\n", i)

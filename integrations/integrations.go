@@ -3,7 +3,7 @@
 // references by which it names its secrets.
 //
 // A file is YAML and strict. Everything that is wrong with it is reported at
-// once, each fault with line, column and what would be right, because the one
+// once, each error with line, column and what would be right, because the one
 // who reads it is about to fix it. Secrets never stand in a file: it names them
 // as env:NAME or file:NAME, and only the worker that makes a call reads them.
 //
@@ -40,36 +40,36 @@ type Integration struct {
 	Credentials    map[string]Ref    `json:"credentials"`        // by name: token, clientSecret
 	Policy         classify.Policy   `json:"retry"`
 	Schedule       *Schedule         `json:"schedule,omitempty"` // nil if nothing is exported by itself
-	Export         Export            `json:"export,omitzero"`
-	Limits         Limits            `json:"limits,omitzero"`
+	Export         ExportSettings    `json:"export,omitzero"`
+	Limits         RequestLimits     `json:"limits,omitzero"`
 	Health         health.Policy     `json:"health,omitzero"` // how it is watched
 }
 
-// Export says which entries an integration exports and how they become the
+// ExportSettings says which entries an integration exports and how they become the
 // vendor's. The zero value takes everything as it is.
-type Export struct {
+type ExportSettings struct {
 	Source     string            `json:"source,omitempty"`     // table or view, "schema.name"; "" is ledgerline.accounting_entries
 	ChunkSize  int               `json:"chunkSize,omitempty"`  // most entries in a request; 0 is the adapter's own limit
 	Accounts   map[string]string `json:"accounts,omitempty"`   // ours to the vendor's, and no others; nil takes all as they are
 	Dimensions map[string]string `json:"dimensions,omitempty"` // ours to the vendor's field, and no others; "" leaves one out
 	Currencies []string          `json:"currencies,omitempty"` // that the vendor takes; nil is NOK
 
-	IsolateRequests *int `json:"isolateRequests,omitempty"` // that a run may spend on finding refused vouchers; nil is [DefaultIsolateRequests]
+	IsolateRequests *int `json:"isolateRequests,omitempty"` // that a run may spend on finding refused vouchers; nil is [defaultIsolateRequests]
 	EqualRefusals   int  `json:"equalRefusals,omitempty"`   // so many vouchers refused for one reason end a run that has had nothing accepted; 0 is [DefaultEqualRefusals]
 }
 
 // What an export does about refusals unless its file says otherwise.
 const (
-	DefaultIsolateRequests = 500
+	defaultIsolateRequests = 500
 	DefaultEqualRefusals   = 16
 )
 
 // Isolating is how many requests a run may spend on finding refused vouchers.
-func (e Export) Isolating() int {
+func (e ExportSettings) Isolating() int {
 	if e.IsolateRequests != nil {
 		return *e.IsolateRequests
 	}
-	return DefaultIsolateRequests
+	return defaultIsolateRequests
 }
 
 // ContractFile identifies what of an integration's file the contract with its
@@ -92,7 +92,7 @@ func (i Integration) ContractFile() string {
 }
 
 // Fields are the vendor's fields to which dimensions go, sorted.
-func (e Export) Fields() []string {
+func (e ExportSettings) Fields() []string {
 	var fields []string
 	for _, field := range e.Dimensions {
 		if field != "" && !slices.Contains(fields, field) {

@@ -13,7 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// Channel is where an organization is told of trouble. Exactly one of Webhook
+// Channel is where an organization is notified of trouble. Exactly one of Webhook
 // and Email is set.
 type Channel struct {
 	Name    string         `json:"name"` // unique in the organization: lower-case letters, digits and dashes
@@ -33,12 +33,21 @@ type Email struct {
 	To []string `json:"to"`
 }
 
-// Kind is "webhook" or "email".
-func (c Channel) Kind() string {
+// ChannelKind is how a channel is reached. It is stored and shown.
+type ChannelKind string
+
+// The kinds of channel.
+const (
+	WebhookChannel ChannelKind = "webhook"
+	EmailChannel   ChannelKind = "email"
+)
+
+// Kind says how the channel is reached.
+func (c Channel) Kind() ChannelKind {
 	if c.Webhook != nil {
-		return "webhook"
+		return WebhookChannel
 	}
-	return "email"
+	return EmailChannel
 }
 
 // Bounds of a notifications section.
@@ -50,11 +59,11 @@ const (
 // notifications reads an organization's channels.
 func (p *parser) notifications(n *yaml.Node, org uuid.UUID) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) > maxChannels {
-		p.fault(n, "notifications", "%s; want a list of at most %d channels, or [] for none", kindOf(n), maxChannels)
+		p.errorf(n, "notifications", "%s; want a list of at most %d channels, or [] for none", kindOf(n), maxChannels)
 		return
 	}
 	if _, twice := p.channels[org]; twice && org != uuid.Nil {
-		p.fault(n, "notifications", "the organization has a notifications section above; want one for all of its channels")
+		p.errorf(n, "notifications", "the organization has a notifications section above; want one for all of its channels")
 		return
 	}
 	p.channels[org] = []Channel{}
@@ -69,16 +78,16 @@ func (p *parser) channel(n *yaml.Node, at string, names map[string]bool) (c Chan
 	var node *yaml.Node
 	if c.Name, node = p.text(n, m, at, "name", true); node != nil {
 		if !validName.MatchString(c.Name) {
-			p.fault(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(c.Name))
+			p.errorf(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(c.Name))
 		} else if names[c.Name] {
-			p.fault(node, at+".name", "%q stands here twice", c.Name)
+			p.errorf(node, at+".name", "duplicate name %q", c.Name)
 		}
 		names[c.Name] = true
 	}
 	webhook, hasWebhook := m["webhook"]
 	email, hasEmail := m["email"]
 	if m != nil && hasWebhook == hasEmail {
-		p.fault(n, at, "want either webhook or email")
+		p.errorf(n, at, "want either webhook or email")
 	}
 	if hasWebhook {
 		c.Webhook = p.webhook(webhook, at+".webhook")
@@ -101,12 +110,12 @@ func (p *parser) webhook(n *yaml.Node, at string) *Webhook {
 		switch {
 		case err != nil || u.Host == "":
 			// The parse error would repeat the address, which may hold a password.
-			p.fault(node, at+".url", "not a valid address; want https://host/path")
+			p.errorf(node, at+".url", "not a valid address; want https://host/path")
 		case u.RawQuery != "" || u.ForceQuery:
-			p.fault(node, at+".url", "has a query (?…), where secrets end up; the signature proves who sends")
+			p.errorf(node, at+".url", "has a query (?…), where secrets end up; the signature proves who sends")
 		default:
 			if err := adapters.CheckPublicURL(u, p.options.DevHosts); err != nil {
-				p.fault(node, at+".url", "%v", err)
+				p.errorf(node, at+".url", "%v", err)
 			}
 		}
 	}
@@ -114,7 +123,7 @@ func (p *parser) webhook(n *yaml.Node, at string) *Webhook {
 	secret, node := p.text(n, m, at, "secret", true)
 	if node != nil {
 		if err := Ref(secret).Validate(); err != nil {
-			p.fault(node, at+".secret", "%v", err)
+			p.errorf(node, at+".secret", "%v", err)
 		}
 	}
 	w.Secret = Ref(secret)
@@ -127,47 +136,47 @@ func (p *parser) email(n *yaml.Node, at string) *Email {
 	list, ok := m["to"]
 	if !ok {
 		if m != nil {
-			p.fault(n, at+".to", "missing")
+			p.errorf(n, at+".to", "missing")
 		}
 		return e
 	}
 	if list.Kind != yaml.SequenceNode || len(list.Content) == 0 || len(list.Content) > maxRecipients {
-		p.fault(list, at+".to", "%s; want a list of 1 to %d addresses", kindOf(list), maxRecipients)
+		p.errorf(list, at+".to", "%s; want a list of 1 to %d addresses", kindOf(list), maxRecipients)
 		return e
 	}
 	for i, item := range list.Content {
 		field := fmt.Sprintf("%s.to[%d]", at, i)
 		if item.Kind != yaml.ScalarNode {
-			p.fault(item, field, "%s; want an address", kindOf(item))
+			p.errorf(item, field, "%s; want an address", kindOf(item))
 		} else if err := notify.CheckAddress(item.Value); err != nil {
-			p.fault(item, field, "%q: %v", clip(item.Value), err)
+			p.errorf(item, field, "%q: %v", clip(item.Value), err)
 		} else if slices.Contains(e.To, item.Value) {
-			p.fault(item, field, "%q stands here twice", clip(item.Value))
+			p.errorf(item, field, "duplicate address %q", clip(item.Value))
 		}
 		e.To = append(e.To, item.Value)
 	}
 	return e
 }
 
-// causes reads which causes a channel is told of. Who hears of trouble hears
-// of its end.
+// causes reads which causes a channel is notified of. Whoever is notified of
+// trouble is notified of its end.
 func (p *parser) causes(n *yaml.Node, at string) (causes []notify.Cause) {
 	var known []string
 	for _, c := range notify.Causes() {
 		known = append(known, string(c))
 	}
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		p.fault(n, at, "%s; want a list of %s; left out, it is all of them", kindOf(n), strings.Join(known, ", "))
+		p.errorf(n, at, "%s; want a list of %s; left out, it is all of them", kindOf(n), strings.Join(known, ", "))
 		return nil
 	}
 	for i, item := range n.Content {
 		if item.Kind != yaml.ScalarNode || !slices.Contains(known, item.Value) {
-			p.fault(item, fmt.Sprintf("%s[%d]", at, i), "%q%s; want %s", clip(item.Value), didYouMean(item.Value, known), strings.Join(known, ", "))
+			p.errorf(item, fmt.Sprintf("%s[%d]", at, i), "%q%s; want %s", clip(item.Value), didYouMean(item.Value, known), strings.Join(known, ", "))
 		}
 		causes = append(causes, notify.Cause(item.Value))
 	}
 	if slices.Contains(causes, notify.Failing) && !slices.Contains(causes, notify.Recovered) {
-		p.fault(n, at, "has failing without recovered; who hears of trouble must hear of its end")
+		p.errorf(n, at, "has failing without recovered; add recovered, so that people are notified of the end too")
 	}
 	return causes
 }

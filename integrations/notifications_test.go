@@ -36,22 +36,22 @@ func TestChannels(t *testing.T) {
 	require.NotContains(t, f.Channels, org, "not stated")
 }
 
-func TestChannelFaults(t *testing.T) {
+func TestChannelErrors(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, says string }{
 		"a secret in the file": {"env:HOOK", "whsec_s3cr3tvalue", "x.yaml:17:66: notifications[0].webhook.secret: a secret must not stand in the file"},
 		"plain http":           {"https://hooks", "http://hooks", "want https"},
 		"an address inside":    {"hooks.example.com", "10.0.0.1", "want a public name"},
 		"a query":              {"https://hooks.example.com/ledgerline", `"https://hooks.example.com/?token=s3cr3tvalue"`, "has a query"},
 		"a password":           {"https://hooks", "https://u:s3cr3tvalue@hooks", "user or password"},
-		"same name":            {"name: finance", "name: ops", "stands here twice"},
+		"same name":            {"name: finance", "name: ops", "duplicate name"},
 		"bad name":             {"name: finance", "name: Finance!", "lower-case"},
 		"both ways":            {"    causes: [missed, rejected]\n", "    webhook: {url: https://hooks.example.com/, secret: env:HOOK}\n", "either webhook or email"},
 		"no way":               {"    email: {to: [a@example.com, b@example.com]}\n", "", "either webhook or email"},
 		"bad address":          {"a@example.com", `"a@example.com\r\nBcc: x@example.com"`, "not a plain e-mail address"},
-		"same address":         {"b@example.com", "a@example.com", "stands here twice"},
+		"same address":         {"b@example.com", "a@example.com", "duplicate address"},
 		"nobody":               {"[a@example.com, b@example.com]", "[]", "1 to 20 addresses"},
 		"unknown cause":        {"missed", "mised", "did you mean missed?"},
-		"no end":               {"missed", "failing", "must hear of its end"},
+		"no end":               {"missed", "failing", "are notified of the end too"},
 		"unknown field":        {"    email:", "    mail:", "did you mean email?"},
 		"a mail server":        {"{to:", "{smtp: x, to:", "unknown field"},
 		"no list":              {channels, "notifications: x\n", "want a list"},

@@ -23,11 +23,11 @@ var (
 )
 
 // export reads which entries an integration exports and how.
-func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
+func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e ExportSettings) {
 	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies", "isolateRequests", "equalRefusals")
 	if value, node := p.text(n, m, at, "source", false); node != nil {
 		if !validSource.MatchString(value) {
-			p.fault(node, at+".source", "%q; want a table or view as schema.name, in lower-case letters, digits and _", clip(value))
+			p.errorf(node, at+".source", "%q; want a table or view as schema.name, in lower-case letters, digits and _", clip(value))
 		} else if value != DefaultSource {
 			e.Source = value
 		}
@@ -36,21 +36,21 @@ func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
 		most := v.Export.Entries
 		size, err := strconv.Atoi(value)
 		if err != nil || size < 1 || size > most {
-			p.fault(node, at+".chunkSize", "%q; want 1 to %d, the most entries that adapter %s sends in a request", clip(value), most, v.Name)
+			p.errorf(node, at+".chunkSize", "%q; want 1 to %d, the most entries that adapter %s sends in a request", clip(value), most, v.Name)
 		}
 		e.ChunkSize = size
 	}
 	if value, node := p.text(n, m, at, "isolateRequests", false); node != nil {
 		most, err := strconv.Atoi(value)
 		if err != nil || most < 0 || most > 10000 {
-			p.fault(node, at+".isolateRequests", "%q; want 0 to 10000, the most requests that a run spends on finding refused vouchers", clip(value))
+			p.errorf(node, at+".isolateRequests", "%q; want 0 to 10000, the most requests that a run spends on finding refused vouchers", clip(value))
 		}
 		e.IsolateRequests = &most
 	}
 	if value, node := p.text(n, m, at, "equalRefusals", false); node != nil {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > 100 {
-			p.fault(node, at+".equalRefusals", "%q; want 1 to 100, the number of vouchers refused for one reason that end a run", clip(value))
+			p.errorf(node, at+".equalRefusals", "%q; want 1 to 100, the number of vouchers refused for one reason that end a run", clip(value))
 		}
 		e.EqualRefusals = n
 	}
@@ -75,17 +75,17 @@ func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e Export) {
 	if node, ok := m["currencies"]; ok {
 		e.Currencies = p.currencies(node, at+".currencies")
 		if len(e.Currencies) > 1 && !v.Export.Currencies {
-			p.fault(node, at+".currencies", "adapter %s takes no currency: amounts are in the company's own; want that one", v.Name)
+			p.errorf(node, at+".currencies", "adapter %s takes no currency: amounts are in the company's own; want that one", v.Name)
 		}
 	}
 	return e
 }
 
 // names reads a mapping of names to names. A value may be empty only if check
-// is given, and then what check says of it is a fault unless it is "".
+// is given, and then what check says of it is an error unless it is "".
 func (p *parser) names(n *yaml.Node, at, what string, check func(string) string) map[string]string {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
-		p.fault(n, at, "%s; want a mapping of %s", emptyOr(n), what)
+		p.errorf(n, at, "%s; want a mapping of %s", emptyOr(n), what)
 		return nil
 	}
 	out := make(map[string]string)
@@ -94,25 +94,25 @@ func (p *parser) names(n *yaml.Node, at, what string, check func(string) string)
 		key, value := n.Content[i], n.Content[i+1]
 		field := at + "." + clip(key.Value)
 		if wrong := badName(key); wrong != "" {
-			p.fault(key, at, "%s", wrong)
+			p.errorf(key, at, "%s", wrong)
 			continue
 		}
 		if first, twice := lines[key.Value]; twice {
-			p.fault(key, field, "stands here twice; the first is in line %d", first)
+			p.errorf(key, field, "duplicate field (first on line %d)", first)
 			continue
 		}
 		lines[key.Value] = key.Line
 		switch {
 		case value.Kind == yaml.AliasNode || value.Anchor != "":
-			p.fault(value, field, "anchors and aliases are not supported; write the value out")
+			p.errorf(value, field, "anchors and aliases are not supported; write the value out")
 		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
-			p.fault(value, field, "%s; want a text%s", kindOf(value), map[bool]string{true: `, "" to leave it out`}[check != nil])
+			p.errorf(value, field, "%s; want a text%s", kindOf(value), map[bool]string{true: `, "" to leave it out`}[check != nil])
 		case !(check != nil && value.Value == "") && badName(value) != "":
-			p.fault(value, field, "%s", badName(value))
+			p.errorf(value, field, "%s", badName(value))
 		default:
 			if check != nil {
-				if fault := check(value.Value); fault != "" {
-					p.fault(value, field, "%s", fault)
+				if wrong := check(value.Value); wrong != "" {
+					p.errorf(value, field, "%s", wrong)
 				}
 			}
 			out[key.Value] = value.Value
@@ -135,16 +135,16 @@ func badName(n *yaml.Node) string {
 
 func (p *parser) currencies(n *yaml.Node, at string) []string {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		p.fault(n, at, "%s; want a list such as [NOK, EUR]", kindOf(n))
+		p.errorf(n, at, "%s; want a list such as [NOK, EUR]", kindOf(n))
 		return nil
 	}
 	var out []string
 	for i, c := range n.Content {
 		switch field := fmt.Sprintf("%s[%d]", at, i); {
 		case c.Kind != yaml.ScalarNode || !validCurrency.MatchString(c.Value):
-			p.fault(c, field, "%q; want three capital letters such as NOK", clip(c.Value))
+			p.errorf(c, field, "%q; want three capital letters such as NOK", clip(c.Value))
 		case slices.Contains(out, c.Value):
-			p.fault(c, field, "%s stands here twice", c.Value)
+			p.errorf(c, field, "duplicate currency %s", c.Value)
 		default:
 			out = append(out, c.Value)
 		}

@@ -10,11 +10,11 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-func parseExport(export string) (integrations.Export, error) {
+func parseExport(export string) (integrations.ExportSettings, error) {
 	src := strings.Replace(good, "    credentials: {token", "    export: "+export+"\n    credentials: {token", 1)
 	list, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
 	if err != nil {
-		return integrations.Export{}, err
+		return integrations.ExportSettings{}, err
 	}
 	return list[0].Export, nil
 }
@@ -22,11 +22,11 @@ func parseExport(export string) (integrations.Export, error) {
 func TestExportInFile(t *testing.T) {
 	e, err := parseExport(`{source: books.ledger, chunkSize: 200, accounts: {"1920": "1920", 03000: 3000}, dimensions: {internal: ""}, currencies: [EUR]}`)
 	require.NoError(t, err)
-	require.Equal(t, integrations.Export{
+	require.Equal(t, integrations.ExportSettings{
 		Source: "books.ledger", ChunkSize: 200, Accounts: map[string]string{"1920": "1920", "03000": "3000"},
 		Dimensions: map[string]string{"internal": ""}, Currencies: []string{"EUR"},
 	}, e)
-	require.Equal(t, []int{integrations.DefaultIsolateRequests, 0}, []int{e.Isolating(), e.EqualRefusals})
+	require.Equal(t, []int{500, 0}, []int{e.Isolating(), e.EqualRefusals})
 	e, err = parseExport(`{isolateRequests: 0, equalRefusals: 3}`)
 	require.NoError(t, err)
 	require.Equal(t, []int{0, 3}, []int{e.Isolating(), e.EqualRefusals})
@@ -54,7 +54,7 @@ func TestExportInFile(t *testing.T) {
 		`{accounts: {"1": ""}}`:                "x.yaml:7:30: integrations[0].export.accounts.1: want a name",
 		`{accounts: {"1": }}`:                  "export.accounts.1: nothing; want a text",
 		`{accounts: {"1": [2]}}`:               "export.accounts.1: a list; want a text",
-		`{accounts: {"1": "2", 1: "3"}}`:       "export.accounts.1: stands here twice; the first is in line 7",
+		`{accounts: {"1": "2", 1: "3"}}`:       "export.accounts.1: duplicate field (first on line 7)",
 		`{accounts: {"1": &a "2"}}`:            "anchors",
 		`{accounts: {" 1": "2"}}`:              "blanks around it",
 		"{accounts: {\"1\": \"2\\e\"}}":        "control character U+001B at its character 2",
@@ -63,7 +63,7 @@ func TestExportInFile(t *testing.T) {
 		`{currencies: []}`:                     "an empty list",
 		`{currencies: NOK}`:                    "a single value; want a list",
 		`{currencies: [nok]}`:                  `export.currencies[0]: "nok"; want three capital letters`,
-		`{currencies: [NOK, NOK]}`:             "export.currencies[1]: NOK stands here twice",
+		`{currencies: [NOK, NOK]}`:             "export.currencies[1]: duplicate currency NOK",
 		`{chunkSize: 0, currencies: [kroner]}`: "export.currencies[0]",
 	} {
 		_, err := parseExport(text)

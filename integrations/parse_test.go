@@ -39,8 +39,8 @@ func TestParse(t *testing.T) {
 	require.Equal(t, integrations.Ref("file:crm/secret"), list[1].Credentials["clientSecret"])
 }
 
-// Every fault comes at once, in the order of the file, with line and column.
-func TestFaults(t *testing.T) {
+// Every error comes at once, in the order of the file, with line and column.
+func TestErrors(t *testing.T) {
 	cases := []struct {
 		name, old, new string
 		says           []string
@@ -50,8 +50,8 @@ func TestFaults(t *testing.T) {
 		{"absolute path", "file:crm/secret", "file:/run/s3cr3tvalue", []string{"absolute path", "file:NAME", "$LEDGERLINE_SECRETS"}},
 		{"out of the folder", "file:crm/secret", "file:../s3cr3tvalue", []string{"name of a file in the organization's folder"}},
 		{"bad UUID", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "17", []string{`x.yaml:3:9: integrations[0].id: "17" is not a UUID`}},
-		{"same ID", "8f002", "8f001", []string{"x.yaml:8:9: integrations[1].id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001 stands here twice"}},
-		{"same name", "name: crm", "name: xledger-main", []string{"stands here twice"}},
+		{"same ID", "8f002", "8f001", []string{"x.yaml:8:9: integrations[1].id: duplicate ID 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"}},
+		{"same name", "name: crm", "name: xledger-main", []string{`duplicate name "xledger-main"`}},
 		{"bad name", "name: crm", "name: CRM!", []string{"lower-case"}},
 		{"unknown adapter", "adapter: dataverse", "adapter: Dataverse", []string{"did you mean dataverse?"}},
 		{"foreign host", "www.xledger.net", "evil.example", []string{`host "evil.example" is not one that adapter xledger may call`}},
@@ -62,9 +62,9 @@ func TestFaults(t *testing.T) {
 		{"not a duration", "500ms", "500", []string{`"500" is not a duration`}},
 		{"too many retries", "maxRetries: 1", "maxRetries: 7", []string{"maxRetries"}},
 		{"missing setting", "tenantId: t, ", "", []string{"integrations[1].settings.tenantId: missing"}},
-		{"two faults", "{token: env:XLEDGER_TOKEN}\n", "{tok: x}\n    retry: {budget: 9m}\n", []string{"credentials.token: missing", "credentials.tok: unknown field", "retry.budget"}},
+		{"two errors", "{token: env:XLEDGER_TOKEN}\n", "{tok: x}\n    retry: {budget: 9m}\n", []string{"credentials.token: missing", "credentials.tok: unknown field", "retry.budget"}},
 		{"alias", "{token: env:XLEDGER_TOKEN}", "&a {token: env:XLEDGER_TOKEN}", []string{"anchors and aliases"}},
-		{"twice", "    name: crm\n", "    name: crm\n    name: crm2\n", []string{"stands here twice; the first is in line 9"}},
+		{"twice", "    name: crm\n", "    name: crm\n    name: crm2\n", []string{"duplicate field (first on line 9)"}},
 		{"no list", "integrations:\n", "integrations: []\nx:\n", []string{"an empty list"}},
 		{"not YAML", "integrations:\n", "integrations: [\n", []string{"x.yaml: line"}},
 		{"organization missing", "organization: 7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10\n", "", []string{"organization: missing"}},
@@ -129,7 +129,7 @@ func TestInFlight(t *testing.T) {
 		"[2m]":                 "x.yaml:7:15: integrations[0].inFlight: a list; want a text",
 		"{a: b}":               "x.yaml:7:15: integrations[0].inFlight: a mapping; want a text",
 		"&a 2m":                "x.yaml:7:15: integrations[0].inFlight: anchors and aliases are not supported; write the value out",
-		"2m\n    inFlight: 3m": "x.yaml:8:5: integrations[0].inFlight: stands here twice; the first is in line 7",
+		"2m\n    inFlight: 3m": "x.yaml:8:5: integrations[0].inFlight: duplicate field (first on line 7)",
 		"2m\n    inflight: 3m": "x.yaml:8:5: integrations[0].inflight: unknown field (did you mean inFlight?)",
 	} {
 		_, err := parse(value)
@@ -165,7 +165,7 @@ func FuzzParse(f *testing.F) {
 		list, err := integrations.Parse("x", src, integrations.Options{})
 		if err != nil {
 			if err.Error() == "" {
-				t.Error("a fault without words")
+				t.Error("an error without words")
 			}
 			return
 		}

@@ -11,18 +11,18 @@ import (
 )
 
 func TestParseLimits(t *testing.T) {
-	parse := func(section string) (integrations.Limits, error) {
+	parse := func(section string) (integrations.RequestLimits, error) {
 		src := strings.Replace(good, "    retry: {maxRetries: 1, baseDelay: 500ms, budget: 30s}\n", "    limits: "+section+"\n", 1)
 		list, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
 		if err != nil {
-			return integrations.Limits{}, err
+			return integrations.RequestLimits{}, err
 		}
 		require.Zero(t, list[0].Limits, "no section bounds nothing")
 		return list[1].Limits, nil
 	}
 	l, err := parse("{requestsPerMinute: 60, concurrentRequests: 5, monthlyRequests: 5000, warnAt: 90, refuseAt100: true}")
 	require.NoError(t, err)
-	require.Equal(t, integrations.Limits{RequestsPerMinute: 60, ConcurrentRequests: 5, MonthlyRequests: 5000, WarnAt: 90, RefuseAt100: true}, l)
+	require.Equal(t, integrations.RequestLimits{RequestsPerMinute: 60, ConcurrentRequests: 5, MonthlyRequests: 5000, WarnAt: 90, RefuseAt100: true}, l)
 	require.Equal(t, limits.Quota{Monthly: 5000, WarnAt: 90, Refuse: true}, l.Quota())
 	l, err = parse("{monthlyRequests: 5000}")
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -21,7 +22,10 @@ func instant(t *testing.T, s string) time.Time {
 // The period of a scheduled time, by the calendar of Oslo: also in the nights
 // in which an hour is missing or comes twice, and around midnight UTC.
 func TestSchedulePeriod(t *testing.T) {
-	for _, c := range []struct{ every, at, want string }{
+	for _, c := range []struct {
+		every    integrations.Frequency
+		at, want string
+	}{
 		{"daily", "2026-11-23T05:30:00Z", "2026-11-22"},
 		{"daily", "2026-11-22T23:30:00Z", "2026-11-22"}, // half past midnight in Oslo
 		{"daily", "2026-03-29T00:30:00Z", "2026-03-28"}, // the clocks go forward
@@ -46,10 +50,10 @@ func TestSchedulePeriod(t *testing.T) {
 		got, err := integrations.Schedule{Every: c.every, TimeZone: "Europe/Oslo"}.Period(instant(t, c.at))
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%s at %s", c.every, c.at)
-		_, _, err = integrations.Period(got)
+		_, _, err = exports.ParsePeriod(got)
 		require.NoError(t, err)
 	}
-	_, err := integrations.Schedule{Every: "daily", TimeZone: "Mars/Base"}.Period(time.Now())
+	_, err := integrations.Schedule{Every: integrations.Daily, TimeZone: "Mars/Base"}.Period(time.Now())
 	require.Error(t, err)
 	_, err = integrations.Schedule{Every: "hourly", TimeZone: "UTC"}.Period(time.Now())
 	require.Error(t, err)
@@ -58,9 +62,11 @@ func TestSchedulePeriod(t *testing.T) {
 // What a cron or a preset exports is a rule of its own.
 func TestPeriodRule(t *testing.T) {
 	at := instant(t, "2027-01-04T05:30:00Z")
-	for rule, want := range map[string]string{"day": "2027-01-03", "week": "2026-W53", "month": "2026-12"} {
+	for rule, want := range map[integrations.PeriodRule]string{
+		integrations.DayBefore: "2027-01-03", integrations.WeekBefore: "2026-W53", integrations.MonthBefore: "2026-12",
+	} {
 		for _, s := range []integrations.Schedule{
-			{Cron: "30 6 * * 1-5", TimeZone: "Europe/Oslo", PeriodRule: rule}, {Every: "daily", TimeZone: "Europe/Oslo", PeriodRule: rule},
+			{Cron: "30 6 * * 1-5", TimeZone: "Europe/Oslo", PeriodRule: rule}, {Every: integrations.Daily, TimeZone: "Europe/Oslo", PeriodRule: rule},
 		} {
 			got, err := s.Period(at)
 			require.NoError(t, err)
@@ -77,8 +83,8 @@ func TestScheduleOfBefore(t *testing.T) {
 	var s integrations.Schedule
 	require.NoError(t, json.Unmarshal([]byte(`{"every":"monthly","hour":6,"minute":30,"day":3,"timeZone":"Europe/Oslo"}`), &s))
 	require.Equal(t, "monthly on day 3 at 06:30 Europe/Oslo", s.String())
-	require.Equal(t, []any{"month", "buffer_all", 720 * time.Hour, 30 * time.Second, 5 * time.Minute},
-		[]any{s.Rule(), s.OverlapRule(), s.CatchUpWindow(), s.WarmUpLead(), s.DriftLimit()})
+	require.Equal(t, []any{integrations.MonthBefore, integrations.BufferAll, 720 * time.Hour, 30 * time.Second, 5 * time.Minute},
+		[]any{s.Rule(), s.OverlapRule(), s.CatchUpWindow(), s.WarmUpLead(), s.DriftThresholdOrDefault()})
 	require.Equal(t, "2026-12-03 06:30", s.Next(instant(t, "2026-11-24T00:00:00Z"), 1)[0].Format("2006-01-02 15:04"))
 	again, err := json.Marshal(s)
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ func TestClientSecretExpires(t *testing.T) {
 		`""`:           "x.yaml:12:63: integrations[1].settings.clientSecretExpires: want a text of 1 to 256 characters",
 		"[2027-01-31]": "a list; want a text",
 		"~":            "nothing; want a text",
-		"2027-01-31, clientSecretExpires: 2028-01-31": "stands here twice",
+		"2027-01-31, clientSecretExpires: 2028-01-31": "duplicate field (first on line",
 		"2027-01-31, clientSecretExpire: 2028-01-31":  "did you mean clientSecretExpires?",
 	} {
 		_, err := parse(value)
@@ -76,7 +76,7 @@ func TestContractFile(t *testing.T) {
 	in := func() integrations.Integration {
 		return integrations.Integration{
 			Adapter: "dataverse", BaseURL: "https://x.crm4.dynamics.com", Settings: map[string]string{"table": "a", "clientSecretExpires": "2027-01-31"},
-			Credentials: map[string]integrations.Ref{"clientSecret": "env:S"}, Export: integrations.Export{Dimensions: map[string]string{"d": "dep"}},
+			Credentials: map[string]integrations.Ref{"clientSecret": "env:S"}, Export: integrations.ExportSettings{Dimensions: map[string]string{"d": "dep"}},
 		}
 	}
 	base := in().ContractFile()

@@ -9,12 +9,12 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// When a breaker opens and for how long.
+// When a circuit breaker opens and for how long.
 const (
 	Failures    = 10               // in a row, over all invocations
-	Window      = time.Minute      // within which they must fall
+	window      = time.Minute      // within which they must fall
 	CoolDown    = 15 * time.Second // before one attempt is let through; doubled each time that fails
-	MaxCoolDown = 5 * time.Minute
+	maxCoolDown = 5 * time.Minute
 )
 
 // apart is the time between two attempts that come back to a breaker that
@@ -22,7 +22,7 @@ const (
 // everyone. Within CoolDown all of them are back.
 const apart = 50 * time.Millisecond
 
-// Breakers are the breakers of integrations. The zero value has all of them
+// Breakers are the circuit breakers of integrations. The zero value has all of them
 // closed.
 //
 //	closed ──10 failures in a row within 1 min──► open
@@ -48,7 +48,7 @@ type breaker struct {
 	trials   int
 }
 
-// Admission is what an attempt was told.
+// Admission is the answer to an attempt that asks.
 type Admission struct {
 	breakers    *Breakers
 	integration uuid.UUID
@@ -86,7 +86,7 @@ func (s *breaker) turn() time.Duration {
 	return after
 }
 
-// Done tells what became of the attempt. changed is true if that opened or
+// Done reports what became of the attempt. changed is true if that opened or
 // closed the breaker.
 func (a Admission) Done(v classify.Verdict, now time.Time) (changed bool) {
 	b := a.breakers
@@ -114,12 +114,12 @@ func (a Admission) Done(v classify.Verdict, now time.Time) (changed bool) {
 		}
 		switch {
 		case trial:
-			s.coolDown = min(2*s.coolDown, MaxCoolDown)
+			s.coolDown = min(2*s.coolDown, maxCoolDown)
 			s.until, s.refused = now.Add(s.coolDown), 0
 			return false
 		case s.coolDown > 0: // it was under way when the breaker opened
 			return false
-		case s.failures == 0 || now.Sub(s.since) > Window:
+		case s.failures == 0 || now.Sub(s.since) > window:
 			s.failures, s.since = 0, now
 		}
 		s.failures++

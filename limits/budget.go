@@ -6,12 +6,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// The numbers of AWS's standard retry mode (docs/vendors.md#sources): a full bucket pays
+// The numbers of AWS's standard retry mode (docs/vendors.md#retry): a full bucket pays
 // for 100 retries, or for 50 after a timeout.
 const (
 	Tokens      = 500 // in a full bucket
 	RetryCost   = 5
-	TimeoutCost = 10
+	timeoutCost = 10
 	Refund      = 1 // for each success
 )
 
@@ -37,7 +37,7 @@ type Budget struct {
 func (b *Budget) Retry(h Host, timeout bool) bool {
 	cost := RetryCost
 	if timeout {
-		cost = TimeoutCost
+		cost = timeoutCost
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,11 +61,4 @@ func (b *Budget) Success(h Host) {
 	case missing > 0:
 		delete(b.missing, h)
 	}
-}
-
-// Left is how many tokens there are.
-func (b *Budget) Left(h Host) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return Tokens - b.missing[h]
 }

@@ -57,7 +57,7 @@ type Ledger struct {
 	number int64
 	open   map[Key]int64
 	taken  *Batch
-	months map[month]*used
+	months map[month]*monthUsage
 	kick   chan struct{}
 }
 
@@ -66,19 +66,19 @@ type month struct {
 	name                      string
 }
 
-// used is what is known of an integration's month.
-type used struct {
+// monthUsage is what is known of an integration's month.
+type monthUsage struct {
 	stored  int64 // by all workers, when it was last asked
 	pending int64 // by this one, not stored yet
 	quota   Quota
 	kicked  int // the threshold for which the loop was woken
-	told    int // the highest threshold that is known to have been told
+	warned  int // the highest threshold that people are known to have been notified of
 }
 
-// know notes the quota. The thresholds of another limit have not been told.
-func (u *used) know(q Quota) {
+// know notes the quota. Nobody was notified of the thresholds of another limit.
+func (u *monthUsage) know(q Quota) {
 	if q.Monthly != u.quota.Monthly {
-		u.kicked, u.told = 0, 0
+		u.kicked, u.warned = 0, 0
 	}
 	u.quota = q
 }
@@ -100,7 +100,7 @@ func (l *Ledger) Count(organization, integration uuid.UUID, p Purpose, now time.
 	l.open[Key{organization, integration, name, p}]++
 	u := l.month(month{organization, integration, name})
 	u.pending++
-	if crossed := u.quota.Crossed(u.stored + u.pending); len(crossed) > 0 && crossed[len(crossed)-1] > u.kicked {
+	if crossed := u.quota.crossed(u.stored + u.pending); len(crossed) > 0 && crossed[len(crossed)-1] > u.kicked {
 		u.kicked = crossed[len(crossed)-1]
 		select {
 		case l.wake() <- struct{}{}:
@@ -120,7 +120,7 @@ func (l *Ledger) Used(organization, integration uuid.UUID, q Quota, now time.Tim
 	return u.stored + u.pending
 }
 
-// Take returns what is to be stored. Until [Ledger.Done] is told, it returns
+// Take returns what is to be stored. Until [Ledger.Done] is called, it returns
 // the same batch again: whether that one was stored may be unknown. ok is false
 // if there is nothing.
 func (l *Ledger) Take() (b Batch, ok bool) {
@@ -186,13 +186,13 @@ func (l *Ledger) learn(totals []Total) {
 }
 
 // Due returns the thresholds that totals have reached and that this process
-// does not know to have been told.
+// does not know people to have been notified of.
 func (l *Ledger) Due(totals []Total) (due []Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, t := range totals {
-		for _, percent := range t.Quota.Crossed(t.Requests) {
-			if percent > l.month(month{t.Organization, t.Integration, t.Month}).told {
+		for _, percent := range t.Quota.crossed(t.Requests) {
+			if percent > l.month(month{t.Organization, t.Integration, t.Month}).warned {
 				due = append(due, Warning{t, percent})
 			}
 		}
@@ -200,18 +200,18 @@ func (l *Ledger) Due(totals []Total) (due []Warning) {
 	return due
 }
 
-// Told says that some worker has told of a threshold.
-func (l *Ledger) Told(w Warning) {
+// Warned says that some worker has notified people of a threshold.
+func (l *Ledger) Warned(w Warning) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.month(month{w.Organization, w.Integration, w.Month})
 	if w.Quota.Monthly != u.quota.Monthly {
 		return // of a limit that is another meanwhile
 	}
-	u.told = max(u.told, w.Percent)
+	u.warned = max(u.warned, w.Percent)
 }
 
-// Wake tells that a threshold was reached and should be stored at once.
+// Wake says that a threshold was reached and should be stored at once.
 func (l *Ledger) Wake() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -225,13 +225,13 @@ func (l *Ledger) wake() chan struct{} {
 	return l.kick
 }
 
-func (l *Ledger) month(m month) *used {
+func (l *Ledger) month(m month) *monthUsage {
 	if l.months == nil {
-		l.months = make(map[month]*used)
+		l.months = make(map[month]*monthUsage)
 	}
 	u := l.months[m]
 	if u == nil {
-		u = &used{}
+		u = &monthUsage{}
 		l.months[m] = u
 	}
 	return u

@@ -120,11 +120,11 @@ func TestBreakerHalfOpens(t *testing.T) {
 		require.False(t, trial.Open)
 		require.True(t, b.Admit(id, at).Open, "one at a time")
 		require.False(t, trial.Done(down, at))
-		coolDown = min(2*coolDown, limits.MaxCoolDown)
+		coolDown = min(2*coolDown, 5*time.Minute)
 		_, until := b.State(id)
 		require.Equal(t, at.Add(coolDown), until)
 	}
-	require.Equal(t, limits.MaxCoolDown, coolDown)
+	require.Equal(t, 5*time.Minute, coolDown)
 	at = at.Add(coolDown)
 
 	trial := b.Admit(id, at)
@@ -133,7 +133,7 @@ func TestBreakerHalfOpens(t *testing.T) {
 	require.False(t, trial.Open)
 	require.True(t, trial.Done(ok, at))
 	require.Zero(t, b.Open())
-	require.Equal(t, limits.Failures, attempts(&b, id, at, times(50, down)...), "it starts anew")
+	require.Equal(t, limits.Failures, attempts(&b, id, at, times(50, down)...), "it starts again")
 }
 
 // Attempts that were under way when the breaker opened neither close it nor
@@ -232,7 +232,7 @@ func TestQuota(t *testing.T) {
 	require.True(t, limits.Quota{Monthly: 10, WarnAt: 80}.Allows(limits.Attempt, false, 50), "only counted")
 	require.False(t, limits.Quota{Monthly: 10, WarnAt: 80}.Allows(limits.Probe, false, 50), "probes stop all the same")
 	require.True(t, limits.Quota{}.Allows(limits.Probe, false, 1<<40), "no limit")
-	require.Equal(t, []int{100}, limits.Quota{Monthly: 10, WarnAt: 100}.Crossed(10), "told once")
+	require.Equal(t, []int{100}, limits.Quota{Monthly: 10, WarnAt: 100}.Crossed(10), "notified once")
 	require.Positive(t, limits.Quota{Monthly: 3}.Percent(1<<62), "no overflow")
 }
 
@@ -270,8 +270,8 @@ func TestLedger(t *testing.T) {
 	require.Equal(t, second, again)
 }
 
-// The loop is woken when a threshold is reached, and each is due until it is
-// told.
+// The loop is woken when a threshold is reached, and each is due until people are
+// notified of it.
 func TestLedgerThresholds(t *testing.T) {
 	var l limits.Ledger
 	org, id := uuid.New(), uuid.New()
@@ -290,18 +290,18 @@ func TestLedgerThresholds(t *testing.T) {
 	total := limits.Total{Organization: org, Integration: id, Month: "2026-11", Requests: 9, Quota: quota}
 	due := l.Due([]limits.Total{total})
 	require.Equal(t, []limits.Warning{{Total: total, Percent: 80}}, due)
-	require.Equal(t, due, l.Due([]limits.Total{total}), "until it is told")
-	l.Told(due[0])
+	require.Equal(t, due, l.Due([]limits.Total{total}), "until people are notified")
+	l.Warned(due[0])
 	require.Empty(t, l.Due([]limits.Total{total}))
 	total.Requests = 10
 	require.Equal(t, []limits.Warning{{Total: total, Percent: 100}}, l.Due([]limits.Total{total}))
 
-	l.Told(limits.Warning{Total: total, Percent: 100})
+	l.Warned(limits.Warning{Total: total, Percent: 100})
 	require.Empty(t, l.Due([]limits.Total{total}))
 	raised := total
 	raised.Quota.Monthly, raised.Requests = 20, 19
 	l.Learn([]limits.Total{raised})
 	require.Equal(t, []limits.Warning{{Total: raised, Percent: 80}}, l.Due([]limits.Total{raised}), "of another limit")
-	l.Told(limits.Warning{Total: total, Percent: 100}) // of the limit that was
+	l.Warned(limits.Warning{Total: total, Percent: 100}) // of the limit that was
 	require.Len(t, l.Due([]limits.Total{raised}), 1)
 }

@@ -4,8 +4,8 @@ package limits
 // value is no limit.
 type Quota struct {
 	Monthly int64 // requests in a calendar month, UTC; 0 is no limit
-	WarnAt  int   // percent at which probes stop and someone is told
-	Refuse  bool  // at 100 % only exports go on
+	WarnAt  int   // percent at which probes stop and someone is notified
+	Refuse  bool  // at 100 % only exports continue
 }
 
 // Full is the percentage at which the quota is used up.
@@ -20,8 +20,8 @@ func (q Quota) Percent(used int64) int {
 	return int(min(used/q.Monthly*Full+used%q.Monthly*Full/q.Monthly, 1_000_000))
 }
 
-// Crossed returns the thresholds that are reached, the lower first.
-func (q Quota) Crossed(used int64) []int {
+// crossed returns the thresholds that are reached, the lower first.
+func (q Quota) crossed(used int64) []int {
 	var crossed []int
 	for _, threshold := range []int{q.WarnAt, Full} {
 		if q.Monthly > 0 && threshold > 0 && q.Percent(used) >= threshold && (len(crossed) == 0 || crossed[0] != threshold) {
@@ -33,7 +33,7 @@ func (q Quota) Crossed(used int64) []int {
 
 // Allows says whether another request may be made. Probes go first: they stop
 // at the warning. Then, if so configured, everything that can wait for the next
-// month or for a larger quota. What is urgent goes on: chunks of exports, with
+// month or for a larger quota. What is urgent continues: chunks of exports, with
 // the look-ups and tokens that they need.
 func (q Quota) Allows(p Purpose, urgent bool, used int64) bool {
 	switch {

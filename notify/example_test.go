@@ -24,7 +24,7 @@ func ExampleMessage() {
 	// Output:
 	// [Ledgerline] xledger-main has used 60 % of its requests
 	// xledger-main has used 60 % of its requests.
-	// The month's quota may not last. Health probes stop first.
+	// This month's quota may run out. Health probes stop first.
 	//
 	// when          2026-11-24T08:00:00Z
 	// integration   xledger-main (xledger, 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001)
@@ -32,6 +32,6 @@ func ExampleMessage() {
 	// organization  7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10
 	// notification  7f6c2a52-0a51-4d0c-9c53-0c4f6a3a1f10
 	//
-	// Look with:
+	// To see more:
 	//   starter quota --org 7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10
 }

@@ -18,8 +18,8 @@ import (
 )
 
 // MailServer sends e-mail by SMTP. It belongs to the deployment, like the
-// database: were it named in an organization's file, whoever writes files could
-// have any secret of the worker sent to a server of his own.
+// database: if an organization's file named it, whoever writes files could have
+// any secret of the worker sent to a server of their own.
 type MailServer struct {
 	Host     string // name or address, without the port
 	Port     string
@@ -125,7 +125,7 @@ func (s *MailServer) noting(secrets *[]string) *MailServer {
 }
 
 // connect returns a connection that is encrypted unless it must not be, and
-// authenticated if there is a user. Nothing is said on a plain one but EHLO.
+// authenticated if there is a user. Nothing but EHLO is sent on a plain one.
 func (s *MailServer) connect(ctx context.Context) (*smtp.Client, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, s.Port))
 	if err != nil {
@@ -201,7 +201,7 @@ func mailFailed(err error) Result {
 	}
 	switch {
 	case errors.As(err, &credentials):
-		// Someone can mend it within a day, so it is tried again.
+		// Someone can fix it within a day, so it is tried again.
 		r.Kind = classify.Credentials
 		if !hasReply {
 			r.Err = err
@@ -217,9 +217,9 @@ func mailFailed(err error) Result {
 }
 
 // compose writes the message. The Message-ID is the notification's and the date
-// the day it happened, so that a repeat can be recognised as one. What stands
-// in the headers is addresses that were checked and words of our own; a line
-// break could come from nowhere, and is dropped all the same.
+// the day it happened, so that a repeat can be recognised as one. The headers
+// hold addresses that were checked and words of our own; a line break could come
+// from nowhere, and is dropped all the same.
 func (s *MailServer) compose(to []string, m Message) string {
 	_, domain, _ := strings.Cut(s.From, "@")
 	var b strings.Builder

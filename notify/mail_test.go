@@ -210,7 +210,7 @@ func TestMailResults(t *testing.T) {
 		b.server.Password = func(context.Context) (string, error) { return "other", nil }
 		got := b.server.Send(t.Context(), []string{"a@example.com"}, message())
 		require.Equal(t, classify.Credentials, got.Kind)
-		require.False(t, got.Permanent, "someone can mend it")
+		require.False(t, got.Permanent, "someone can fix it")
 	})
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
@@ -267,7 +267,7 @@ func TestParseMailServer(t *testing.T) {
 	for raw, says := range map[string]string{
 		"smtp://":  "cannot be read",
 		"mail:587": "cannot be read",
-		"smtp://u:" + hidden + "@h?from=l@example.com&password=env:X": "must not stand in the address",
+		"smtp://u:" + hidden + "@h?from=l@example.com&password=env:X": "must not contain a password",
 		"http://h?from=l@example.com":                                 "smtp or smtps",
 		"smtp://h":                                                    "from:",
 		"smtp://u@h?from=l@example.com":                               "go together",

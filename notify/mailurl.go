@@ -17,8 +17,8 @@ import (
 // The scheme is smtp, with STARTTLS and port 587, or smtps, with TLS from the
 // start and port 465. password is a reference; secret checks it and returns
 // what reads it. starttls=none is for a relay that is reached without a
-// network, and goes with no user. The error joins every fault and repeats no
-// value.
+// network, and goes with no user. The error names all that is wrong and
+// repeats no value.
 func ParseMailServer(raw string, secret func(ref string) (read func(context.Context) (string, error), err error)) (*MailServer, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
@@ -29,14 +29,14 @@ func ParseMailServer(raw string, secret func(ref string) (read func(context.Cont
 		Host: u.Hostname(), Port: cmp.Or(u.Port(), map[string]string{"smtp": "587", "smtps": "465"}[u.Scheme]),
 		Implicit: u.Scheme == "smtps", Plain: q.Get("starttls") == "none", Username: u.User.Username(), From: q.Get("from"),
 	}
-	var faults []error
+	var wrong []error
 	check := func(ok bool, text string) {
 		if !ok {
-			faults = append(faults, fmt.Errorf("LEDGERLINE_SMTP_URL: %s", text))
+			wrong = append(wrong, fmt.Errorf("LEDGERLINE_SMTP_URL: %s", text))
 		}
 	}
 	_, inside := u.User.Password()
-	check(!inside, "a password must not stand in the address; want password=env:NAME or password=file:/path")
+	check(!inside, "the address must not contain a password; want password=env:NAME or password=file:/path")
 	check(u.Scheme == "smtp" || u.Scheme == "smtps", "want the scheme smtp or smtps")
 	check(strings.Trim(u.Path, "/") == "", "has a path; want smtp://host:port?…")
 	for name := range q {
@@ -54,5 +54,5 @@ func ParseMailServer(raw string, secret func(ref string) (read func(context.Cont
 			check(false, "password: "+err.Error())
 		}
 	}
-	return s, errors.Join(faults...)
+	return s, errors.Join(wrong...)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/classify"
-
 	"github.com/ledgerline/ledgerline/expiry"
 )
 
@@ -22,38 +21,38 @@ var wordings = []struct {
 	means    string
 	commands []string
 }{
-	{Failing, "{integration} is failing", "Two runs in a row failed, or the vendor cannot be reached, fails for long, or has no credits left. Runs go on trying; you are told when it works again.",
+	{Failing, "{integration} is failing", "Two runs in a row failed, or the vendor cannot be reached, fails for long, or has no credits left. Ledgerline keeps trying. You are notified when it works again.",
 		[]string{"starter health --org {organization}", "starter exports show {export} --org {organization}", "starter exports list --org {organization}", "starter logs --org {organization} --since 24h"}},
 	{Recovered, "{integration} works again", "The failing period is over.",
 		[]string{"starter exports list --org {organization}"}},
-	{Late, "{integration} started its run late", "A scheduled run started later than its schedule allows. It exports the right period all the same.",
+	{Late, "{integration} started a run late", "A scheduled run started later than its schedule allows. It exports the right period all the same.",
 		[]string{"starter exports show {export} --org {organization}", "starter ticks list --org {organization}"}},
-	{Missed, "{integration} missed a scheduled run", "A scheduled run did not happen, so its period is not exported.",
+	{Missed, "{integration} missed a scheduled run", "A scheduled run did not happen, so its period has not been exported.",
 		[]string{"starter ticks list --org {organization}", "starter schedules list --org {organization}"}},
-	{Quota80, "{integration} has used {percent} of its requests", "The month's quota may not last. Health probes stop first.",
+	{Quota80, "{integration} has used {percent} of its requests", "This month's quota may run out. Health probes stop first.",
 		[]string{"starter quota --org {organization}"}},
-	{Quota100, "{integration} has used all of its requests", "Calls beyond the month's quota are refused if the integration is set so, or cost extra.",
+	{Quota100, "{integration} has used all of its requests", "Calls beyond this month's quota are refused if the integration file says so; otherwise they cost extra.",
 		[]string{"starter quota --org {organization}"}},
-	{Credentials, "{integration} has its credentials refused", "No call works until the secret is renewed where its reference points. You are told when it works again.",
+	{Credentials, "{integration}: the vendor refuses the credentials", "No call works until the secret is renewed where its reference points. You are notified when it works again.",
 		[]string{"starter logs --org {organization} --class permanent --since 24h"}},
-	{SecretEnds, "{integration}: {secret}", "Once a secret has expired the vendor refuses it, and no call or export works until it is renewed. {remedy}",
+	{SecretExpires, "{integration}: {secret}", "Once a secret has expired, the vendor refuses it, and no call or export works until it is renewed. {remedy}",
 		[]string{"starter health --org {organization}"}},
-	{Rejected, "{integration} has rejected entries", "An export is done, and some of its entries were rejected. The others are exported.",
+	{Rejected, "{integration} has rejected entries", "An export has ended, and some of its entries were rejected. The others are exported.",
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
-	{Faulted, "{integration} has faulty entries", "The vendor had accepted entries and found them faulty later.",
+	{LateErrors, "{integration} has entries with late errors", "The vendor accepted entries and found errors in them later.",
 		[]string{"starter exports show {export} --org {organization}"}},
-	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Nothing was rejected for that. {unsent}",
+	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Those that were not sent were not rejected. {unsent}",
 		[]string{"starter exports show {export} --org {organization}", "starter integrations verify --org {organization} --integration {integration}", "starter exports retry {export} --org {organization}"}},
-	{Test, "test notification", "Somebody wants to see that notifications arrive. There is nothing to do.",
+	{Test, "test notification", "Somebody is testing whether notifications arrive. There is nothing to do.",
 		[]string{"starter notifications list --org {organization}"}},
 }
 
 // remedies say how a secret is renewed, by who says when it ends. The one that
 // a file says is Entra's.
 var remedies = map[expiry.Source]string{
-	expiry.File:  "Make a new client secret at Entra, put it where the reference points, then change clientSecretExpires in the integration file and apply it.",
-	expiry.Token: "Get a new token from the vendor and put it where the reference points.",
-	"":           "Make a new secret at the vendor, put it where the reference points, and change clientSecretExpires in the integration file if it is there.",
+	expiry.File:  "Create a new client secret in Entra, store it where the reference points, then change clientSecretExpires in the integration file and apply it.",
+	expiry.Token: "Get a new token from the vendor and store it where the reference points.",
+	"":           "Create a new secret at the vendor, store it where the reference points, and change clientSecretExpires in the integration file if it is set there.",
 }
 
 // unsent says what to do about an export that ended before it had sent all, by the
@@ -61,13 +60,13 @@ var remedies = map[expiry.Source]string{
 func unsent(kind classify.Kind) string {
 	switch kind {
 	case classify.Configuration, classify.RequestDocument, classify.NotFound:
-		return "The vendor is not as exports need it: do what starter integrations verify shows beside what differs, then retry."
+		return "The vendor is not set up as exports need it: do what starter integrations verify says about each difference, then retry."
 	case classify.Business, classify.BadRequest, classify.Unprocessable, classify.Duplicate:
-		return "The vendor refuses whatever it is sent, or too many vouchers, such as for a period that is closed there: correct what its words name, then retry."
+		return "The vendor refuses every request, or too many vouchers, for example because the period is closed there: correct what its message names, then retry."
 	case classify.PayloadTooLarge:
-		return "Requests are too large for the vendor or a proxy on the way: have its limit raised, or lower export.chunkSize, then retry."
+		return "Requests are too large for the vendor or for a proxy on the way: have that limit raised, or lower export.chunkSize, then retry."
 	}
-	return "Its error says why: correct that, then retry."
+	return "The error says why: correct that, then retry."
 }
 
 // Message is a notification ready to be sent. The same notification is the
@@ -88,7 +87,7 @@ func (m Message) words() (subject, means string, commands []string) {
 	if id := m.Notification.Facts.ExportID; id != nil {
 		export = id.String()
 	}
-	percent := "much" // in a message for what came within the hour
+	percent := "a large part" // in a message for what was suppressed
 	if q := m.Notification.Facts.Quota; q != nil {
 		percent = fmt.Sprintf("%d %%", q.Percent)
 	}
@@ -208,7 +207,7 @@ func (m Message) Text() string {
 		line("late by", "%s", time.Duration(f.LateSeconds)*time.Second)
 	}
 	if e := f.Entries; e != nil {
-		line("entries", "%d: %d exported, %d rejected, %d unknown, %d not sent, %d faulty", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.Faulted)
+		line("entries", "%d: %d exported, %d rejected, %d unknown, %d not sent, %d with late errors", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.LateErrors)
 	}
 	if q := f.Quota; q != nil {
 		line("quota", "%d of %d requests in %s", q.Used, q.Limit, q.Month)
@@ -222,12 +221,12 @@ func (m Message) Text() string {
 		line("expires", "%s, according to %s", at(s.ExpiresAt), says)
 	}
 	if e := f.Earlier; e != nil && e.Count > 0 {
-		line("not told", "%d more of this cause in the hour after the last notification: %s", e.Count, strings.Join(e.Integrations, ", "))
+		line("earlier", "%d more of this cause in the hour after the last notification: %s", e.Count, strings.Join(e.Integrations, ", "))
 	}
 	line("organization", "%s", n.OrganizationID)
 	line("notification", "%s", m.ID)
 	if len(commands) > 0 {
-		fmt.Fprintf(&b, "\nLook with:\n  %s\n", strings.Join(commands, "\n  "))
+		fmt.Fprintf(&b, "\nTo see more:\n  %s\n", strings.Join(commands, "\n  "))
 	}
 	return b.String()
 }

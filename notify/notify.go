@@ -1,5 +1,8 @@
-// Package notify is what people are told of trouble: the causes, the message
-// that each becomes, and the two ways in which it is sent.
+// Package notify decides what people are notified of, and sends it.
+//
+// Whoever sees something that people may have to know reports an [Event];
+// [Event.Notifications] says which notifications follow, by one table. Each has a
+// [Cause], a [Message] says it in words, and two ways lead to its receivers.
 //
 // The one idea: a message is made of facts, never of text that somebody else
 // wrote. A [Notification] has fields for names, periods, times, counts and the
@@ -9,9 +12,9 @@
 // who may.
 //
 // [Webhook.Send] and [MailServer.Send] make one attempt each and say what came
-// of it in a [Result]. They do not try again and keep nothing: when to try
-// again is Temporal's, and who was told is the database's. Every attempt at one
-// notification has the same ID, so that a receiver who gets it twice can tell.
+// of it in a [Result]. They do not try again and store nothing: when to try
+// again is Temporal's, and who was notified is the database's. Every attempt at
+// one notification has the same ID, so that a receiver recognises a duplicate.
 package notify
 
 import (
@@ -27,23 +30,23 @@ import (
 	"github.com/ledgerline/ledgerline/expiry"
 )
 
-// Cause is why people are told. It is stored and public.
+// Cause is why people are notified. It is stored and public.
 type Cause string
 
 // The causes.
 const (
-	Failing     Cause = "failing"     // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
-	Recovered   Cause = "recovered"   // a failing period is over
-	Late        Cause = "late"        // a scheduled run started later than its drift allows
-	Missed      Cause = "missed"      // a scheduled run did not happen
-	Quota80     Cause = "quota_80"    // as much of the month's requests is used as warnAt says, by default 80 %
-	Quota100    Cause = "quota_100"   // all of the month's requests are used
-	Credentials Cause = "credentials" // the vendor refuses the credentials
-	SecretEnds  Cause = "secret_ends" // a secret expires in 30, 7 or 1 days, or has expired
-	Rejected    Cause = "rejected"    // an export has entries that were rejected
-	Faulted     Cause = "faulted"     // the vendor found accepted entries faulty
-	Unsent      Cause = "unsent"      // an export ended before it had sent all of its entries
-	Test        Cause = "test"        // somebody wants to see that it works
+	Failing       Cause = "failing"        // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
+	Recovered     Cause = "recovered"      // a failing period is over
+	Late          Cause = "late"           // a scheduled run started later than its drift threshold allows
+	Missed        Cause = "missed"         // a scheduled run did not happen
+	Quota80       Cause = "quota_80"       // as much of the month's requests is used as warnAt says, by default 80 %
+	Quota100      Cause = "quota_100"      // all of the month's requests are used
+	Credentials   Cause = "credentials"    // the vendor refuses the credentials
+	SecretExpires Cause = "secret_expires" // a secret expires in 30, 7 or 1 days, or has expired
+	Rejected      Cause = "rejected"       // an export has entries that were rejected
+	LateErrors    Cause = "late_errors"    // the vendor found errors in entries after it had accepted them
+	Unsent        Cause = "unsent"         // an export ended before it had sent all of its entries
+	Test          Cause = "test"           // somebody wants to see that it works
 )
 
 // Causes returns every cause, in the order of the documentation.
@@ -82,12 +85,12 @@ type Facts struct {
 
 // Entries counts the entries of an export by what became of them.
 type Entries struct {
-	Total    int `json:"total"`
-	Exported int `json:"exported"`
-	Rejected int `json:"rejected"`
-	Unknown  int `json:"unknown"`
-	Faulted  int `json:"faulted"` // of the exported ones
-	Unsent   int `json:"unsent"`  // not sent, or with the proof that nothing was done
+	Total      int `json:"total"`
+	Exported   int `json:"exported"`
+	Rejected   int `json:"rejected"`
+	Unknown    int `json:"unknown"`
+	LateErrors int `json:"lateErrors"` // of the exported ones
+	Unsent     int `json:"unsent"`     // not sent, or with the proof that nothing was done
 }
 
 // Quota is how much of a month's requests is used.
@@ -107,7 +110,7 @@ type Secret struct {
 }
 
 // Earlier is what came within an hour after the cause's last notification and
-// was not told by itself.
+// was suppressed.
 type Earlier struct {
 	Count        int      `json:"count"`
 	Integrations []string `json:"integrations"` // at most [MaxNames]
@@ -123,13 +126,13 @@ var (
 	nameWord   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 )
 
-// Validate reports all that keeps a notification from being told. Its errors
+// Validate reports all that keeps a notification from being queued. Its errors
 // never repeat a value: one in the wrong place may be a secret.
 func (n Notification) Validate() error {
-	var faults []error
+	var wrong []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf("notification: "+format, args...))
+			wrong = append(wrong, fmt.Errorf("notification: "+format, args...))
 		}
 	}
 	known := slices.Contains(Causes(), n.Cause)
@@ -145,7 +148,7 @@ func (n Notification) Validate() error {
 	}
 	check(len(n.Facts.Others) <= MaxNames, "%d further integrations; want at most %d", len(n.Facts.Others), MaxNames)
 	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord.MatchString(s) }), "a further integration is not a name")
-	return errors.Join(faults...)
+	return errors.Join(wrong...)
 }
 
 // Result is what came of one attempt to send.

@@ -55,7 +55,7 @@ func (w Webhook) Send(ctx context.Context, address, secret string, m Message) Re
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	if err := CheckSecret(secret); err != nil {
-		return Result{Kind: classify.Credentials, Err: err} // someone can mend it within a day
+		return Result{Kind: classify.Credentials, Err: err} // someone can fix it within a day
 	}
 	req, err := w.request(ctx, address, secret, m)
 	if err != nil {
@@ -124,7 +124,7 @@ func (w Webhook) request(ctx context.Context, address, secret string, m Message)
 }
 
 // failed is a transport error. All but an address that must not be called may
-// mend itself or be mended within a day, a certificate too.
+// pass or be fixed within a day, a certificate too.
 func failed(err error) Result {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -146,7 +146,7 @@ func judge(status int, header http.Header, received time.Time) Result {
 	if status/100 == 2 {
 		return Result{Kind: classify.OK, Status: status}
 	}
-	v := classify.Response(classify.Seen{Op: classify.Write, Status: status, Header: header, Received: received}, classify.Table{})
+	v := classify.Response(classify.HTTPResponse{Op: classify.Write, Status: status, Header: header, Received: received}, classify.Table{})
 	r := Result{Kind: v.Kind, Status: status, Permanent: status/100 != 5 && !again[status]}
 	if status == http.StatusGone {
 		r.Kind = Gone

@@ -187,12 +187,12 @@ func TestSecretEnds(t *testing.T) {
 		secret        *notify.Secret
 		subject, does string
 	}{
-		"ahead":   {&notify.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: end, Days: 30}, "secret clientSecret expires in 14 days (2026-12-08)", "Make a new client secret at Entra"},
-		"expired": {&notify.Secret{Credential: "token", Source: expiry.Token, ExpiresAt: end.AddDate(0, 0, -15)}, "secret token expired yesterday (2026-11-23)", "Get a new token"},
-		"kept":    {nil, "a secret expires or has expired", "Make a new secret at the vendor"},
+		"ahead":      {&notify.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: end, Days: 30}, "secret clientSecret expires in 14 days (2026-12-08)", "Create a new client secret in Entra"},
+		"expired":    {&notify.Secret{Credential: "token", Source: expiry.Token, ExpiresAt: end.AddDate(0, 0, -15)}, "secret token expired yesterday (2026-11-23)", "Get a new token"},
+		"suppressed": {nil, "a secret expires or has expired", "Create a new secret at the vendor"},
 	} {
 		m := message()
-		m.Notification.Cause, m.Notification.Facts = notify.SecretEnds, notify.Facts{Secret: c.secret}
+		m.Notification.Cause, m.Notification.Facts = notify.SecretExpires, notify.Facts{Secret: c.secret}
 		require.NoError(t, m.Notification.Validate())
 		require.Equal(t, "[Ledgerline] xledger-main: "+c.subject, m.Subject(), name)
 		body, err := m.JSON()

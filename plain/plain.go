@@ -8,7 +8,6 @@
 //   - [Line] for what stands on one line: a cell of a table, a value in a message
 //   - [Writer] around an output, so that no caller can forget; it keeps line ends
 //   - [JSON] for JSON, which stays valid and means the same
-//   - [Cell] for a cell of a CSV file, which a spreadsheet would run as a formula
 //
 // What does not show is shown as an escape such as \u202e. Everything else stays
 // as it is, in any script. HTML is html/template's.
@@ -70,8 +69,8 @@ func Line(s string) string {
 	})
 }
 
-// Lines is [Line] for a text of several lines: line ends and tabs stay.
-func Lines(s string) string {
+// lines is [Line] for a text of several lines: line ends and tabs stay.
+func lines(s string) string {
 	return escape(s, "\n\t", func(c rune, size int, raw byte) string {
 		if c == utf8.RuneError && size == 1 {
 			return Line(string([]byte{raw}))
@@ -114,13 +113,13 @@ func escape(s, keep string, as func(c rune, size int, raw byte) string) string {
 	return b.String()
 }
 
-// Writer passes everything through [Lines]. Each write is a text of its own: a
+// Writer passes everything through [lines]. Each write is a text of its own: a
 // character that is split over two writes is shown as its bytes.
 type Writer struct{ Raw io.Writer }
 
 // Write implements [io.Writer].
 func (w Writer) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(w.Raw, Lines(string(p))); err != nil {
+	if _, err := io.WriteString(w.Raw, lines(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

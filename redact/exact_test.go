@@ -157,7 +157,7 @@ func TestSecretInLatin1(t *testing.T) {
 		r := redact.New(secret)
 		require.Equal(t, "login [REDACTED] failed", r.Text("login "+secret+" failed"))
 		require.Equal(t, "login [REDACTED] failed", r.Exact("login "+secret+" failed"))
-		got, ok := r.JSON(must(json.Marshal([]string{secret})))
+		got, ok := r.JSON(t.Context(), must(json.Marshal([]string{secret})))
 		require.True(t, ok)
 		require.Equal(t, `["[REDACTED]"]`, string(got))
 	}

@@ -15,14 +15,10 @@ import (
 // written, or has part of one with at least [longSecret] digits. Everything else
 // stays byte for byte. If body is no valid JSON, ok is false and nothing is
 // returned: half a document cannot be trusted to show where its strings end.
-func (r *Redactor) JSON(body []byte) (masked []byte, ok bool) {
-	return r.JSONContext(context.Background(), body)
-}
-
-// JSONContext is [Redactor.JSON] for as long as there is time: ok is false too if
-// ctx is done before all of body was looked at. It notices within about 100 ms
-// for each MB of the longest string.
-func (r *Redactor) JSONContext(ctx context.Context, body []byte) (masked []byte, ok bool) {
+//
+// ok is false too if ctx is done before all of body was looked at. It notices
+// within about 100 ms for each MB of the longest string.
+func (r *Redactor) JSON(ctx context.Context, body []byte) (masked []byte, ok bool) {
 	if !json.Valid(body) {
 		return nil, false
 	}

@@ -38,25 +38,25 @@ func TestJSON(t *testing.T) {
 		"a secret across values": {`["42","42"]`, `["42","42"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := r.JSON([]byte(c.body))
+			got, ok := r.JSON(t.Context(), []byte(c.body))
 			require.True(t, ok)
 			require.Equal(t, c.want, string(got))
 			require.True(t, json.Valid(got))
 		})
 	}
 	for _, body := range []string{"", "{", `{"a":4242`, "<html>" + long, `{"a":"` + long, "{} {}", `"\x"`} {
-		got, ok := r.JSON([]byte(body))
+		got, ok := r.JSON(t.Context(), []byte(body))
 		require.False(t, ok, body)
 		require.Nil(t, got)
 	}
-	got, ok := (*redact.Redactor)(nil).JSON([]byte(`{"a": 4242}`))
+	got, ok := (*redact.Redactor)(nil).JSON(t.Context(), []byte(`{"a": 4242}`))
 	require.True(t, ok)
 	require.Equal(t, `{"a": 4242}`, string(got))
 }
 
 // A literal whose spelling is a secret is one.
 func TestJSONLiteral(t *testing.T) {
-	got, ok := redact.New("null").JSON([]byte(`[null,"nullify"]`))
+	got, ok := redact.New("null").JSON(t.Context(), []byte(`[null,"nullify"]`))
 	require.True(t, ok)
 	require.Equal(t, `["[REDACTED]","nullify"]`, string(got))
 }
@@ -70,7 +70,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	r := redact.New(pin, long)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, ok := r.JSON(bytes.Clone(body))
+		got, ok := r.JSON(t.Context(), bytes.Clone(body))
 		if ok != json.Valid(body) {
 			t.Fatalf("ok is %v for %q", ok, body)
 		}
@@ -104,7 +104,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// equal tells whether a number is the other one but for its sign.
+// equal reports whether a number is the other one but for its sign.
 func equal(a, b string) bool {
 	x, errX := strconv.ParseFloat(strings.TrimPrefix(a, "-"), 64)
 	y, errY := strconv.ParseFloat(b, 64)
@@ -147,7 +147,7 @@ func BenchmarkJSON1MB(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
-				r.JSON(body)
+				r.JSON(b.Context(), body)
 			}
 		})
 	}

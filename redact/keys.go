@@ -260,7 +260,7 @@ var isLiteral = map[string]bool{"null": true, "true": true, "false": true, `""`:
 // mayBeNumber are keys of a customer as often as of a program.
 var mayBeNumber = map[string]bool{"clientkey": true, "client_key": true, "client key": true, "servicekey": true, "accountkey": true, "account_key": true, "account key": true}
 
-// isSentence are words with which a sentence about passwords goes on, and no
+// isSentence are words with which a sentence about passwords continues, and no
 // password: "passord: minst 8 tegn kreves", "the flag --token is required".
 var isSentence = set("a an and any are as at be by can cannot cant contains does expired expires failed for from has have if in incorrect invalid is length " +
 	"may maximum minimum mismatch missing must needs not of on only option or parameter policy required requires rules shall should the to together too " +

@@ -3,7 +3,7 @@
 //
 // Two things are masked: the exact secrets of a call, which the caller knows,
 // however they are encoded where they are echoed; and shapes, which give away a
-// secret or a person that nobody told us of. The order matters, and is the same
+// secret or a person that nobody named to us. The order matters, and is the same
 // for every text: bound at 64 KB (hostile text must not cost time), make valid
 // UTF-8, strip what is invisible (it could split a secret or forge a log line),
 // mask exact secrets, bound at 4 KB, mask shapes, and only then cut to [MaxLen],
@@ -95,7 +95,7 @@ func (r *Redactor) Text(s string) string {
 	return Mark
 }
 
-// Exact masks only the exact secrets and does not cut. [Redactor.JSONContext] is for
+// Exact masks only the exact secrets and does not cut. [Redactor.JSON] is for
 // answers.
 func (r *Redactor) Exact(s string) string { return r.mask(s) }
 

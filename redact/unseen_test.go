@@ -37,7 +37,7 @@ func TestNothingIsShownUnseen(t *testing.T) {
 						require.False(t, shows(got, enc), "%d times %s with %d of %q: %q", depth, name, n, pad, got)
 						body, err := json.Marshal([]string{text, "seen"})
 						require.NoError(t, err)
-						masked, ok := r.JSON(body)
+						masked, ok := r.JSON(t.Context(), body)
 						require.True(t, ok && json.Valid(masked))
 						require.False(t, shows(string(masked), enc), "%d times %s with %d of %q: %.300s", depth, name, n, pad, masked)
 						require.True(t, strings.HasSuffix(string(masked), `,"seen"]`), "only what is dear is masked")
@@ -48,7 +48,7 @@ func TestNothingIsShownUnseen(t *testing.T) {
 	}
 }
 
-// shows tells whether 16 bytes of a form stand in a text.
+// shows reports whether 16 bytes of a form stand in a text.
 func shows(text, form string) bool {
 	for i := 0; i+16 <= len(form); i++ {
 		if strings.Contains(text, form[i:i+16]) {
@@ -91,22 +91,22 @@ func TestLongTextsAreSeen(t *testing.T) {
 		}
 		body, err := json.Marshal(map[string]string{"text": text})
 		require.NoError(t, err)
-		masked, ok := r.JSON(body)
+		masked, ok := r.JSON(t.Context(), body)
 		require.True(t, ok)
 		require.Equal(t, string(masked) == string(body), text == r.Exact(text), name)
 	}
 }
 
 // Without time nothing is given out.
-func TestJSONContext(t *testing.T) {
+func TestJSONEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := redact.New(join("kD93mf", "Lq02Zx8T", "tYbVw71P"))
 	body := []byte(`{"a":["nothing in it",1]}`)
-	got, ok := r.JSONContext(ctx, body)
+	got, ok := r.JSON(ctx, body)
 	require.True(t, ok)
 	require.Equal(t, string(body), string(got))
 	cancel()
-	got, ok = r.JSONContext(ctx, body)
+	got, ok = r.JSON(ctx, body)
 	require.False(t, ok)
 	require.Nil(t, got)
 }

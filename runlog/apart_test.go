@@ -43,9 +43,9 @@ type relation struct {
 // columns are: keys and checks are off, and what is new is filled too.
 func filled(t *testing.T, b base, organizations ...uuid.UUID) []relation {
 	t.Helper()
-	found, err := b.admin.Query(t.Context(), `SELECT c.relname, c.relispartition,
-			EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id')
-		FROM pg_class c WHERE c.relnamespace = 'ledgerline'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1`)
+	found, err := b.admin.Query(t.Context(), `SELECT relname, relispartition,
+			EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'organization_id')
+		FROM pg_class WHERE relnamespace = 'ledgerline'::regnamespace AND relkind IN ('r', 'p') ORDER BY 1`)
 	require.NoError(t, err)
 	relations, err := pgx.CollectRows(found, func(r pgx.CollectableRow) (out relation, err error) {
 		return out, r.Scan(&out.name, &out.partition, &out.ofOrg)
@@ -263,8 +263,8 @@ func TestRolesStayWhatTheyAre(t *testing.T) {
 		}
 	}
 
-	found, err := b.admin.Query(t.Context(), `SELECT p.oid::regprocedure::text, coalesce(array_to_string(p.proconfig, ';'), ''), p.prosrc, has_function_privilege('public', p.oid, 'EXECUTE')
-		FROM pg_proc p WHERE p.pronamespace = 'ledgerline'::regnamespace AND p.prosecdef`)
+	found, err := b.admin.Query(t.Context(), `SELECT oid::regprocedure::text, coalesce(array_to_string(proconfig, ';'), ''), prosrc, has_function_privilege('public', oid, 'EXECUTE')
+		FROM pg_proc WHERE pronamespace = 'ledgerline'::regnamespace AND prosecdef`)
 	require.NoError(t, err)
 	var name, config, source string
 	var open bool
@@ -302,7 +302,7 @@ func TestEightClaimsAtOnce(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				mine[got.Mine]++
+				mine[got.MaySend]++
 			})
 		}
 		close(start)

@@ -12,63 +12,57 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Change is what applying did to an integration.
-type Change struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	IntegrationID  uuid.UUID `json:"integrationId"`
-	Name           string    `json:"name"`
-	Adapter        string    `json:"adapter"`
-	Action         string    `json:"action"` // created, updated, unchanged, removed, or NotInFile
+// ApplyAction says what applying did to an integration or a channel.
+type ApplyAction string
+
+// The actions.
+const (
+	ActionCreated   ApplyAction = "created" // also if it was removed before
+	ActionUpdated   ApplyAction = "updated"
+	ActionUnchanged ApplyAction = "unchanged"
+	ActionRemoved   ApplyAction = "removed"
+	ActionNotInFile ApplyAction = "not in the file" // the organization has it and the file does not, and it is left alone
+)
+
+// IntegrationChange is what applying did to an integration.
+type IntegrationChange struct {
+	OrganizationID uuid.UUID   `json:"organizationId"`
+	IntegrationID  uuid.UUID   `json:"integrationId"`
+	Name           string      `json:"name"`
+	Adapter        string      `json:"adapter"`
+	Action         ApplyAction `json:"action"`
 }
 
-// NotInFile is the action of an integration that an organization has and the
-// file does not, and that is left alone.
-const NotInFile = "not in the file"
-
-// ApplyOptions are the switches of [Apply].
+// ApplyOptions are the switches of [ApplyIntegrations].
 type ApplyOptions struct {
 	By     string // who applies
 	Prune  bool   // remove what the organizations of the list have besides
 	DryRun bool   // roll back at the end
 }
 
-// Apply makes the integrations of the organizations in list what list says, all
+// ApplyIntegrations makes the integrations of the organizations in list what list says, all
 // or none, and says what changed: first the list, then what is not in it. What
-// is removed stays as a row, since the audit record refers to it, and is found
-// by nobody; applying it again brings it back.
-func Apply(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []Change, err error) {
+// is removed stays as a row, since the audit record refers to it, and is no longer
+// found; applying it again brings it back.
+func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	kept := make(map[uuid.UUID]bool)
-	for _, in := range list {
-		kept[in.ID] = true
-	}
-	var others []Change
-	gone := make(map[uuid.UUID]bool) // removed before
-	seen := make(map[uuid.UUID]bool)
-	for _, in := range list {
-		if seen[in.OrganizationID] {
-			continue
-		}
-		seen[in.OrganizationID] = true
-		more, err := besides(ctx, tx, in.OrganizationID, kept, gone, o)
-		if err != nil {
-			return nil, applyError(in, err)
-		}
-		others = append(others, more...)
+	others, removedBefore, err := applyAbsent(ctx, tx, list, o)
+	if err != nil {
+		return nil, err
 	}
 	for _, in := range list {
 		action, err := upsertIntegration(ctx, tx, in, o.By)
 		if err != nil {
 			return nil, applyError(in, err)
 		}
-		if gone[in.ID] {
-			action = "created"
+		if removedBefore[in.ID] {
+			action = ActionCreated
 		}
-		changes = append(changes, Change{in.OrganizationID, in.ID, in.Name, in.Adapter, action})
+		changes = append(changes, IntegrationChange{in.OrganizationID, in.ID, in.Name, in.Adapter, action})
 	}
 	changes = append(changes, others...)
 	if o.DryRun {
@@ -77,69 +71,88 @@ func Apply(ctx context.Context, db Beginner, list []integrations.Integration, o 
 	return changes, tx.Commit(ctx)
 }
 
-// ApplyIntegrations is [Apply] without removing anything, and without a word of
-// what is not in the list.
-func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Integration, appliedBy string, dryRun bool) ([]Change, error) {
-	changes, err := Apply(ctx, db, list, ApplyOptions{By: appliedBy, DryRun: dryRun})
-	return changes[:min(len(list), len(changes))], err
+// applyAbsent removes, or with o.Prune unset only returns, what the organizations in
+// list have and list does not. It also says what was removed before. It comes first,
+// since the name of what is removed is free from then on.
+func applyAbsent(ctx context.Context, tx pgx.Tx, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, removedBefore map[uuid.UUID]bool, err error) {
+	inFile, seen := make(map[uuid.UUID]bool), make(map[uuid.UUID]bool)
+	for _, in := range list {
+		inFile[in.ID] = true
+	}
+	removedBefore = make(map[uuid.UUID]bool)
+	for _, in := range list {
+		if seen[in.OrganizationID] {
+			continue
+		}
+		seen[in.OrganizationID] = true
+		stored, err := lockIntegrations(ctx, tx, in.OrganizationID)
+		if err != nil {
+			return nil, nil, applyError(in, err)
+		}
+		for _, row := range stored {
+			change := IntegrationChange{in.OrganizationID, row.IntegrationID, row.Name, row.Adapter, ActionNotInFile}
+			switch {
+			case row.Removed:
+				removedBefore[row.IntegrationID] = true
+				continue
+			case inFile[row.IntegrationID]:
+				continue
+			case o.Prune:
+				change.Action = ActionRemoved
+				if _, err := tx.Exec(ctx, removeIntegration, in.OrganizationID, row.IntegrationID, o.By); err != nil {
+					return nil, nil, applyError(in, err)
+				}
+			}
+			changes = append(changes, change)
+		}
+	}
+	return changes, removedBefore, nil
 }
 
-// besides removes, or with o.Prune unset only lists, what an organization has
-// and kept has not. It locks the organization's rows, so that two who apply
-// wait for each other, and notes in gone what was removed before.
-func besides(ctx context.Context, tx pgx.Tx, organization uuid.UUID, kept, gone map[uuid.UUID]bool, o ApplyOptions) (changes []Change, err error) {
+const removeIntegration = `
+UPDATE ledgerline.integrations SET removed_at = now(), removed_by = $3, schedule_since = NULL
+WHERE organization_id = $1 AND integration_id = $2`
+
+type lockedIntegration struct {
+	IntegrationID uuid.UUID
+	Name, Adapter string
+	Removed       bool
+}
+
+// lockIntegrations returns what an organization has and had. It locks the rows, so
+// that two who apply wait for each other.
+func lockIntegrations(ctx context.Context, tx pgx.Tx, organization uuid.UUID) ([]lockedIntegration, error) {
 	if _, err := tx.Exec(ctx, setOrganization, organization.String()); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, `SELECT organization_id, integration_id, name, adapter, CASE WHEN removed_at IS NULL THEN '' ELSE 'gone' END
+	return queryRows[lockedIntegration](ctx, tx, `
+		SELECT integration_id, name, adapter, removed_at IS NOT NULL AS removed
 		FROM ledgerline.integrations WHERE organization_id = $1 ORDER BY name, integration_id FOR UPDATE`, organization)
-	if err != nil {
-		return nil, err
-	}
-	there, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Change])
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range there {
-		switch {
-		case c.Action != "":
-			gone[c.IntegrationID] = true
-			continue
-		case kept[c.IntegrationID]:
-			continue
-		case !o.Prune:
-			c.Action = NotInFile
-		default:
-			c.Action = "removed"
-			_, err := tx.Exec(ctx, `UPDATE ledgerline.integrations SET removed_at = now(), removed_by = $3, schedule_since = NULL
-				WHERE organization_id = $1 AND integration_id = $2`, organization, c.IntegrationID, o.By)
-			if err != nil {
-				return nil, err
-			}
-		}
-		changes = append(changes, c)
-	}
-	return changes, nil
 }
 
-// upsert tells what it did: xmax is 0 on a row that was inserted, and no row
-// comes back when nothing differed. What a schedule should have done is asked
-// from schedule_since on. A pause outlives every change of the file.
-const upsert = `
-INSERT INTO ledgerline.integrations AS i (organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, applied_by, schedule, export, schedule_since, limits, own_queue, health, in_flight)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $10::jsonb IS NOT NULL THEN now() END, $12, $13, $14, $15)
+// upsertIntegrationRow returns whether it inserted: xmax is 0 on such a row. No row
+// comes back when nothing differed. Runs are expected from schedule_since on. A pause
+// outlives every change of the file.
+const upsertIntegrationRow = `
+INSERT INTO ledgerline.integrations AS stored (organization_id, integration_id, name, adapter, base_url, settings, credential_refs,
+    policy, schedule, schedule_since, export, limits, own_queue, health, in_flight, applied_by)
+VALUES (@organization_id, @integration_id, @name, @adapter, @base_url, @settings, @credential_refs,
+    @policy, @schedule, CASE WHEN @schedule::jsonb IS NOT NULL THEN now() END, @export, @limits, @own_queue, @health, @in_flight, @applied_by)
 ON CONFLICT (organization_id, integration_id) DO UPDATE
 SET name = excluded.name, adapter = excluded.adapter, base_url = excluded.base_url, settings = excluded.settings,
     credential_refs = excluded.credential_refs, policy = excluded.policy, schedule = excluded.schedule, export = excluded.export,
-    limits = excluded.limits, health = excluded.health, in_flight = excluded.in_flight, own_queue = i.own_queue OR excluded.own_queue,
+    limits = excluded.limits, health = excluded.health, in_flight = excluded.in_flight, own_queue = stored.own_queue OR excluded.own_queue,
     applied_by = excluded.applied_by, updated_at = now(), removed_at = NULL, removed_by = NULL,
-    schedule_since = CASE WHEN i.schedule IS NOT DISTINCT FROM excluded.schedule AND i.removed_at IS NULL THEN i.schedule_since ELSE excluded.schedule_since END
-WHERE (i.name, i.adapter, i.base_url, i.settings, i.credential_refs, i.policy, i.schedule, i.export, i.limits, i.health, i.in_flight)
-    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule, excluded.export, excluded.limits, excluded.health, excluded.in_flight)
-    OR i.removed_at IS NOT NULL
+    schedule_since = CASE WHEN stored.schedule IS NOT DISTINCT FROM excluded.schedule AND stored.removed_at IS NULL
+        THEN stored.schedule_since ELSE excluded.schedule_since END
+WHERE (stored.name, stored.adapter, stored.base_url, stored.settings, stored.credential_refs, stored.policy, stored.schedule, stored.export,
+        stored.limits, stored.health, stored.in_flight)
+    IS DISTINCT FROM (excluded.name, excluded.adapter, excluded.base_url, excluded.settings, excluded.credential_refs, excluded.policy, excluded.schedule,
+        excluded.export, excluded.limits, excluded.health, excluded.in_flight)
+    OR stored.removed_at IS NOT NULL
 RETURNING xmax = 0`
 
-func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integration, by string) (action string, err error) {
+func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integration, by string) (ApplyAction, error) {
 	if _, err := tx.Exec(ctx, setOrganization, in.OrganizationID.String()); err != nil {
 		return "", err
 	}
@@ -150,18 +163,38 @@ func upsertIntegration(ctx context.Context, tx pgx.Tx, in integrations.Integrati
 	if refs == nil {
 		refs = map[string]integrations.Ref{}
 	}
-	var created bool
-	err = tx.QueryRow(ctx, upsert, in.OrganizationID, in.ID, in.Name, in.Adapter, in.BaseURL, settings, refs, in.Policy, by, in.Schedule, in.Export,
-		in.Limits, in.Limits.OwnQueue(), in.Health, in.InFlight).Scan(&created)
-	switch {
+	return upsertAction(tx.QueryRow(ctx, upsertIntegrationRow, pgx.StrictNamedArgs{
+		"organization_id": in.OrganizationID,
+		"integration_id":  in.ID,
+		"name":            in.Name,
+		"adapter":         in.Adapter,
+		"base_url":        in.BaseURL,
+		"settings":        settings,
+		"credential_refs": refs,
+		"policy":          in.Policy,
+		"schedule":        in.Schedule,
+		"export":          in.Export,
+		"limits":          in.Limits,
+		"own_queue":       in.Limits.OwnQueue(),
+		"health":          in.Health,
+		"in_flight":       in.InFlight,
+		"applied_by":      by,
+	}))
+}
+
+// upsertAction returns what an upsert did that returns whether it inserted, and no
+// row if nothing differed.
+func upsertAction(row pgx.Row) (ApplyAction, error) {
+	var inserted bool
+	switch err := row.Scan(&inserted); {
 	case errors.Is(err, pgx.ErrNoRows):
-		return "unchanged", nil
+		return ActionUnchanged, nil
 	case err != nil:
 		return "", err
-	case created:
-		return "created", nil
+	case inserted:
+		return ActionCreated, nil
 	}
-	return "updated", nil
+	return ActionUpdated, nil
 }
 
 // applyError puts a violated constraint into words.

@@ -15,23 +15,68 @@ import (
 func (b base) apply(t *testing.T, o runlog.ApplyOptions, list ...integrations.Integration) (changes []string) {
 	t.Helper()
 	o.By = "kari"
-	got, err := runlog.Apply(t.Context(), b.operator, list, o)
+	got, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, o)
 	require.NoError(t, err)
 	for _, c := range got {
-		changes = append(changes, c.Name+": "+c.Action)
+		changes = append(changes, c.Name+": "+string(c.Action))
 	}
 	return changes
 }
 
-func (b base) known(t *testing.T, organization uuid.UUID) map[string]runlog.Known {
+// list returns an organization's integrations by their names.
+func (b base) list(t *testing.T, organization uuid.UUID) map[string]integrations.Integration {
 	t.Helper()
-	list, err := runlog.KnownIntegrations(t.Context(), b.worker, organization)
+	list, err := runlog.ListIntegrations(t.Context(), b.worker, organization)
 	require.NoError(t, err)
-	byName := make(map[string]runlog.Known)
-	for _, k := range list {
-		byName[k.Name] = k
+	byName := make(map[string]integrations.Integration)
+	for _, in := range list {
+		byName[in.Name] = in
 	}
 	return byName
+}
+
+func TestApplyIntegrations(t *testing.T) {
+	b := newBase(t)
+	organization := uuid.New()
+	one, two := example(organization, uuid.New(), "one"), example(organization, uuid.New(), "two")
+	apply := func(dryRun bool, list ...integrations.Integration) (actions []string, err error) {
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, runlog.ApplyOptions{By: "kari", DryRun: dryRun})
+		for _, c := range changes {
+			actions = append(actions, string(c.Action))
+		}
+		return actions, err
+	}
+	got, err := apply(true, one, two)
+	require.NoError(t, err)
+	require.Equal(t, []string{"created", "created"}, got)
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, one.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound, "a dry run stores nothing")
+
+	_, err = apply(false, one, two)
+	require.NoError(t, err)
+	two.Policy.MaxRetries = 1
+	got, err = apply(false, one, two)
+	require.NoError(t, err)
+	require.Equal(t, []string{"unchanged", "updated"}, got)
+	stored, err := runlog.LoadIntegration(t.Context(), b.worker, organization, two.ID)
+	require.NoError(t, err)
+	require.Equal(t, 1, stored.Policy.MaxRetries)
+	all, err := runlog.ListIntegrations(t.Context(), b.operator, organization)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+
+	three := example(organization, uuid.New(), "three")
+	_, err = apply(false, three, example(organization, uuid.New(), "one"))
+	require.ErrorContains(t, err, "another integration of that name")
+	_, err = apply(false, three, example(uuid.New(), one.ID, "stolen"))
+	require.ErrorContains(t, err, "belongs to another organization")
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, three.ID)
+	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
+	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, runlog.ApplyOptions{By: "x"})
+	require.ErrorContains(t, err, "ledgerline_operator")
+	three.Credentials = map[string]integrations.Ref{"token": "plain"}
+	_, err = apply(false, three)
+	require.Error(t, err, "the database too refuses a secret in the place of a reference")
 }
 
 func TestPrune(t *testing.T) {
@@ -43,13 +88,13 @@ func TestPrune(t *testing.T) {
 
 	require.Equal(t, []string{"one: unchanged", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one))
 	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true, DryRun: true}, one))
-	require.Len(t, b.known(t, organization), 2, "a dry run changes nothing")
+	require.Len(t, b.list(t, organization), 2, "a dry run changes nothing")
 	require.Equal(t, []string{"one: unchanged", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one))
-	_, err := runlog.Integration(t.Context(), b.worker, organization, two.ID)
+	_, err := runlog.LoadIntegration(t.Context(), b.worker, organization, two.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
-	require.Len(t, b.known(t, organization), 1)
-	require.Len(t, b.known(t, other), 1, "another organization's are its own")
-	removed, err := runlog.RemovedIntegrations(t.Context(), b.operator, organization)
+	require.Len(t, b.list(t, organization), 1)
+	require.Len(t, b.list(t, other), 1, "another organization's are its own")
+	removed, err := runlog.ListRemovedIntegrations(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Equal(t, two.ID, removed[0].ID)
 	require.Equal(t, []string{"one: unchanged"}, b.apply(t, runlog.ApplyOptions{Prune: true}, one), "it is removed once")
@@ -58,41 +103,47 @@ func TestPrune(t *testing.T) {
 	three := example(organization, uuid.New(), "two")
 	require.Equal(t, []string{"two: created", "one: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, three))
 	require.Equal(t, []string{"one: created", "two: not in the file"}, b.apply(t, runlog.ApplyOptions{}, one), "it comes back")
-	_, err = runlog.Apply(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two}, runlog.ApplyOptions{})
 	require.ErrorContains(t, err, "another integration of that name; rename it, or remove it with --prune")
 	require.Equal(t, []string{"two: created", "one: removed", "two: removed"}, b.apply(t, runlog.ApplyOptions{Prune: true}, two))
 }
 
-// What a schedule should have done is asked from the time on since when it is
+// Runs are expected from the time on since when a schedule is
 // as it is; a pause outlives changes and ends with the schedule.
 func TestScheduleSinceAndPause(t *testing.T) {
 	b := newBase(t)
 	in := example(uuid.New(), uuid.New(), "main")
-	look := func() runlog.Known { t.Helper(); return b.known(t, in.OrganizationID)["main"] }
+	since := func() (since *time.Time) {
+		t.Helper()
+		require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT schedule_since FROM ledgerline.integrations WHERE integration_id = $1", in.ID).Scan(&since))
+		return since
+	}
 	b.apply(t, runlog.ApplyOptions{}, in)
-	require.Nil(t, look().ScheduleSince)
+	require.Nil(t, since())
 
-	in.Schedule = &integrations.Schedule{Every: "daily", Hour: 6, TimeZone: "Europe/Oslo"}
-	in.Export = integrations.Export{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
+	in.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 6, TimeZone: "Europe/Oslo"}
+	in.Export = integrations.ExportSettings{Source: "a.b", Dimensions: map[string]string{"internal": ""}, Currencies: []string{"NOK"}}
 	b.apply(t, runlog.ApplyOptions{}, in)
-	first := look()
-	require.Equal(t, []any{in.Schedule, in.Export}, []any{first.Schedule, first.Export})
-	require.WithinDuration(t, time.Now(), *first.ScheduleSince, time.Minute)
+	stored, first := b.list(t, in.OrganizationID)["main"], since()
+	require.Equal(t, []any{in.Schedule, in.Export}, []any{stored.Schedule, stored.Export})
+	require.WithinDuration(t, time.Now(), *first, time.Minute)
 	require.Equal(t, []string{"main: unchanged"}, b.apply(t, runlog.ApplyOptions{}, in))
 	in.Policy.MaxRetries = 1
 	require.Equal(t, []string{"main: updated"}, b.apply(t, runlog.ApplyOptions{}, in))
-	require.Equal(t, first.ScheduleSince, look().ScheduleSince, "another change leaves it")
+	require.Equal(t, first, since(), "another change leaves it")
 
 	_, changed, err := runlog.PauseIntegration(t.Context(), b.operator, in.OrganizationID, in.ID, "kari", "closing")
 	require.NoError(t, err)
 	require.True(t, changed)
 	in.Schedule.Hour = 7
 	b.apply(t, runlog.ApplyOptions{}, in)
-	require.True(t, look().ScheduleSince.After(*first.ScheduleSince))
+	require.True(t, since().After(*first))
 	in.Schedule = nil
 	b.apply(t, runlog.ApplyOptions{}, in)
-	require.Nil(t, look().ScheduleSince)
-	require.Equal(t, []string{"kari", "closing"}, []string{look().PausedBy, look().PauseReason}, "a change does not resume it")
+	require.Nil(t, since())
+	pause, err := runlog.LoadPause(t.Context(), b.operator, in.OrganizationID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{"kari", "closing"}, []string{pause.By, pause.Reason}, "a change does not resume it")
 }
 
 func TestCheckSource(t *testing.T) {
@@ -114,7 +165,7 @@ func TestCheckSource(t *testing.T) {
 	for source, says := range map[string][]string{
 		"books.nothing":             {"source books.nothing: there is no such table or view in the database of LEDGERLINE_SOURCE_DATABASE_URL; create it, or correct export.source"},
 		"ledgerline.export_entries": {"a table or view of schema ledgerline cannot be a source"},
-		"books.numbers":             {"it is no table or view"},
+		"books.numbers":             {"it is not a table or view"},
 		"books.ledger":              {`its login may not read it: GRANT SELECT ON books.ledger TO "s"`},
 		"hidden.ledger":             {`GRANT USAGE ON SCHEMA hidden TO "s"`, "GRANT SELECT ON hidden.ledger"},
 		"books.bad": {

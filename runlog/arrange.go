@@ -2,121 +2,122 @@ package runlog
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/exports"
 )
 
-// Drawn is what came of [DrawVoucher].
-type Drawn struct {
-	Moved bool `json:"moved,omitempty"` // the voucher has a chunk of its own
-	Alone bool `json:"alone,omitempty"` // it had that before: it is the chunk's only one
-}
-
-// DrawVoucher moves one voucher of a chunk to a chunk of its own, into: the one at a
-// place in it, from 0 to less than 1. It moves none of which a line is open or
-// settled. Doing it again is harmless.
-func DrawVoucher(ctx context.Context, db Beginner, o Owner, chunk, into int, place float64) (d Drawn, err error) {
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+// DrawVoucher moves one voucher of a chunk to a chunk of its own, into: the one at a place in it, from 0 to less
+// than 1. It moves none of which a line is open or settled. Doing it again is harmless.
+func DrawVoucher(ctx context.Context, db Beginner, owner exports.Owner, chunk, into int, place float64) (result exports.DrawResult, err error) {
+	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		var vouchers int
-		if err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state IN ('planned', 'sent'))
+		err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(chunk = $4), false), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state IN ('planned', 'sent'))
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk IN ($3, $4)`,
-			o.OrganizationID, o.ExportID, chunk, into).Scan(&d.Moved, &vouchers); err != nil || d.Moved {
+			owner.OrganizationID, owner.ExportID, chunk, into).Scan(&result.Moved, &vouchers)
+		if err != nil || result.Moved {
 			return err
 		}
-		if d.Alone = vouchers == 1; vouchers < 2 {
+		result.Alone = vouchers == 1
+		if vouchers < 2 {
 			return nil
 		}
 		tag, err := tx.Exec(ctx, `
 			WITH vouchers AS (
-			    SELECT voucher_id, row_number() OVER (ORDER BY voucher_id) - 1 AS i, count(*) OVER () AS n
-			    FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk = $3
+			    SELECT voucher_id, row_number() OVER (ORDER BY voucher_id) - 1 AS position, count(*) OVER () AS vouchers
+			    FROM ledgerline.export_entries WHERE organization_id = @organization_id AND export_id = @export_id AND chunk = @chunk
 			    GROUP BY voucher_id HAVING bool_and(state = 'planned')
 			)
-			UPDATE ledgerline.export_entries x SET chunk = $4 FROM vouchers v
-			WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.voucher_id = v.voucher_id AND v.i = floor($5::float8 * v.n)`,
-			o.OrganizationID, o.ExportID, chunk, into, place)
-		d.Moved = tag.RowsAffected() > 0
+			UPDATE ledgerline.export_entries AS entry SET chunk = @into FROM vouchers AS drawn
+			WHERE entry.organization_id = @organization_id AND entry.export_id = @export_id AND entry.chunk = @chunk
+			  AND entry.voucher_id = drawn.voucher_id AND drawn.position = floor(@place::float8 * drawn.vouchers)`, pgx.StrictNamedArgs{
+			"organization_id": owner.OrganizationID, "export_id": owner.ExportID, "chunk": chunk, "into": into, "place": place,
+		})
+		result.Moved = tag.RowsAffected() > 0
 		return err
 	})
-	return d, err
-}
-
-// Fit asks for smaller chunks.
-type Fit struct {
-	Size   int   `json:"size"`             // most entries in a chunk from now on
-	Chunk  int   `json:"chunk,omitempty"`  // is halved; 0 if none is
-	Into   int   `json:"into"`             // the number of its upper half; what is made smaller comes after it
-	From   int   `json:"from"`             // the chunks that are still to be made, as they are numbered: from
-	To     int   `json:"to"`               // and to
-	Except []int `json:"except,omitempty"` // of these, those that are left alone
-}
-
-// Fitted is what came of a [Fit].
-type Fitted struct {
-	Halved bool  `json:"halved"` // the chunk; false if it is one voucher
-	Last   int   `json:"last"`   // the number of the last chunk; that of Into if no others were made smaller
-	Kept   []int `json:"kept"`   // chunks from From to To that stay as they are, since something of them is open
+	return result, err
 }
 
 // FitChunks halves a chunk of which nothing is at the vendor, and makes those that
-// are still to be made smaller, with whole vouchers in each. Nobody is rejected.
+// are still to be made smaller, with whole vouchers in each. Nothing is rejected.
 // Doing it again is harmless.
-func FitChunks(ctx context.Context, db Beginner, o Owner, f Fit) (out Fitted, err error) {
-	err = o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+func FitChunks(ctx context.Context, db Beginner, owner exports.Owner, fit exports.Fit) (result exports.FitResult, err error) {
+	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		except := append([]int{}, f.Except...) // not NULL
+		fit.Except = append([]int{}, fit.Except...) // not NULL
 		var open, vouchers int
 		var done bool
-		if err := tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE chunk = $3 AND state = 'sent'), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
+		err := tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE chunk = $3 AND state = 'sent'), count(DISTINCT voucher_id) FILTER (WHERE chunk = $3 AND state = 'planned'),
 			    coalesce(max(chunk), 0) >= $4, coalesce(bool_or(chunk = $4), false)
-			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, o.OrganizationID, o.ExportID, f.Chunk, f.Into).Scan(&open, &vouchers, &done, &out.Halved); err != nil {
+			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`,
+			owner.OrganizationID, owner.ExportID, fit.Chunk, fit.Into).Scan(&open, &vouchers, &done, &result.Halved)
+		if err != nil {
 			return err
 		}
+		if !done && open > 0 {
+			return openChunkError(fit.Chunk, open)
+		}
 		if !done {
-			if open > 0 {
-				return fmt.Errorf("chunk %d has %d entries whose effect is open; ask before it is halved: %w", f.Chunk, open, ErrNotOwner)
-			}
-			if out.Halved = vouchers > 1; out.Halved {
-				if err := moveHalf(ctx, tx, o, f.Chunk, f.Into); err != nil {
+			if result.Halved = vouchers > 1; result.Halved {
+				if err := moveUpperHalf(ctx, tx, owner, fit.Chunk, fit.Into); err != nil {
 					return err
 				}
 			}
-			if _, err := tx.Exec(ctx, `
-				WITH free AS (
-				    SELECT chunk FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND chunk BETWEEN $3 AND $4 AND chunk <> ALL($7)
-				    GROUP BY chunk HAVING bool_and(state = 'planned')
-				), vouchers AS (
-				    SELECT chunk, voucher_id, count(*)::int AS n FROM ledgerline.export_entries
-				    WHERE organization_id = $1 AND export_id = $2 AND chunk IN (SELECT chunk FROM free) GROUP BY chunk, voucher_id
-				), placed AS (
-				    SELECT chunk, voucher_id, dense_rank() OVER (ORDER BY `+placeOf("$5::int")+`) AS place
-				    FROM (SELECT *, sum(n) OVER (PARTITION BY `+small("$5::int")+` ORDER BY chunk, voucher_id) AS upto, row_number() OVER (ORDER BY chunk, voucher_id) AS nth,
-				              max(n) FILTER (WHERE `+small("$5::int")+`) OVER () AS most FROM vouchers) v
-				)
-				UPDATE ledgerline.export_entries x SET chunk = $6 + p.place FROM placed p
-				WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = p.chunk AND x.voucher_id = p.voucher_id AND x.state = 'planned'`,
-				o.OrganizationID, o.ExportID, f.From, f.To, f.Size, f.Into, except); err != nil {
+			if err := makeSmaller(ctx, tx, owner, fit); err != nil {
 				return err
 			}
 		}
-		return tx.QueryRow(ctx, `SELECT greatest($5, coalesce(max(chunk), 0)), coalesce(array_agg(DISTINCT chunk ORDER BY chunk) FILTER (WHERE chunk BETWEEN $3 AND $4 AND chunk <> ALL($6)), '{}')
-			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2 AND (chunk >= $5 OR chunk BETWEEN $3 AND $4 AND state IN ('planned', 'sent'))`,
-			o.OrganizationID, o.ExportID, f.From, f.To, f.Into, except).Scan(&out.Last, &out.Kept)
+		return tx.QueryRow(ctx, `
+			SELECT greatest(@into, coalesce(max(chunk), 0)),
+			    coalesce(array_agg(DISTINCT chunk ORDER BY chunk) FILTER (WHERE chunk BETWEEN @from AND @to AND chunk <> ALL(@except)), '{}')
+			FROM ledgerline.export_entries
+			WHERE organization_id = @organization_id AND export_id = @export_id
+			  AND (chunk >= @into OR chunk BETWEEN @from AND @to AND state IN ('planned', 'sent'))`, pgx.StrictNamedArgs{
+			"organization_id": owner.OrganizationID, "export_id": owner.ExportID, "from": fit.From, "to": fit.To, "into": fit.Into, "except": fit.Except,
+		}).Scan(&result.Last, &result.Kept)
 	})
-	return out, err
+	return result, err
 }
 
-// moveHalf moves the upper half of a chunk's vouchers.
-func moveHalf(ctx context.Context, tx pgx.Tx, o Owner, chunk, into int) error {
+// makeSmaller gives the vouchers of the chunks that are still to be made new chunks, after the number into. A chunk
+// stays as it is if anything of it was sent.
+func makeSmaller(ctx context.Context, tx pgx.Tx, owner exports.Owner, fit exports.Fit) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE ledgerline.export_entries x SET chunk = $4
+		WITH untouched AS (
+		    SELECT chunk FROM ledgerline.export_entries
+		    WHERE organization_id = @organization_id AND export_id = @export_id AND chunk BETWEEN @from AND @to AND chunk <> ALL(@except)
+		    GROUP BY chunk HAVING bool_and(state = 'planned')
+		), vouchers AS (
+		    SELECT chunk, voucher_id, count(*)::int AS line_count FROM ledgerline.export_entries
+		    WHERE organization_id = @organization_id AND export_id = @export_id AND chunk IN (SELECT chunk FROM untouched) GROUP BY chunk, voucher_id
+		), placed AS (
+		    SELECT chunk, voucher_id, dense_rank() OVER (ORDER BY `+chunkOrder("@size::int")+`) AS place
+		    FROM (SELECT *, row_number() OVER (ORDER BY chunk, voucher_id) AS voucher_number,
+		              sum(line_count) OVER (PARTITION BY `+sharesChunk("@size::int")+` ORDER BY chunk, voucher_id) AS lines_so_far,
+		              max(line_count) FILTER (WHERE `+sharesChunk("@size::int")+`) OVER () AS largest
+		          FROM vouchers) AS counted
+		)
+		UPDATE ledgerline.export_entries AS entry SET chunk = @into + placed.place FROM placed
+		WHERE entry.organization_id = @organization_id AND entry.export_id = @export_id AND entry.chunk = placed.chunk
+		  AND entry.voucher_id = placed.voucher_id AND entry.state = 'planned'`, pgx.StrictNamedArgs{
+		"organization_id": owner.OrganizationID, "export_id": owner.ExportID, "from": fit.From, "to": fit.To, "size": fit.Size, "into": fit.Into, "except": fit.Except,
+	})
+	return err
+}
+
+// moveUpperHalf moves the upper half of a chunk's vouchers.
+func moveUpperHalf(ctx context.Context, tx pgx.Tx, owner exports.Owner, chunk, into int) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE ledgerline.export_entries AS entry SET chunk = $4
 		FROM (SELECT voucher_id, ntile(2) OVER (ORDER BY voucher_id) AS half
 		      FROM (SELECT DISTINCT voucher_id FROM ledgerline.export_entries
-		            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned') d) v
-		WHERE x.organization_id = $1 AND x.export_id = $2 AND x.chunk = $3 AND x.state = 'planned' AND x.voucher_id = v.voucher_id AND v.half = 2`,
-		o.OrganizationID, o.ExportID, chunk, into)
+		            WHERE organization_id = $1 AND export_id = $2 AND chunk = $3 AND state = 'planned') AS vouchers) AS halved
+		WHERE entry.organization_id = $1 AND entry.export_id = $2 AND entry.chunk = $3 AND entry.state = 'planned'
+		  AND entry.voucher_id = halved.voucher_id AND halved.half = 2`,
+		owner.OrganizationID, owner.ExportID, chunk, into)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -23,12 +24,12 @@ func TestDrawVoucher(t *testing.T) {
 	for range 2 {
 		d, err := runlog.DrawVoucher(ctx, b.worker, e.Owner(), 1, 9, 0.5)
 		require.NoError(t, err)
-		require.Equal(t, runlog.Drawn{Moved: true}, d)
+		require.Equal(t, exports.DrawResult{Moved: true}, d)
 	}
 	require.Equal(t, []string{"e0-1:1:planned", "e0-2:1:planned", "e1-1:1:planned", "e1-2:1:planned", "e2-1:9:planned", "e2-2:9:planned", "e3-1:1:planned", "e3-2:1:planned"}, b.entries(e))
 	d, err := runlog.DrawVoucher(ctx, b.worker, e.Owner(), 9, 10, 0)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Drawn{Alone: true}, d)
+	require.Equal(t, exports.DrawResult{Alone: true}, d)
 	d, err = runlog.DrawVoucher(ctx, b.worker, e.Owner(), 7, 10, 0)
 	require.NoError(t, err)
 	require.Zero(t, d, "there is no such chunk")
@@ -37,7 +38,7 @@ func TestDrawVoucher(t *testing.T) {
 	d, err = runlog.DrawVoucher(ctx, b.worker, e.Owner(), 1, 11, 0)
 	require.NoError(t, err)
 	require.Zero(t, d, "they are open")
-	b.settle(e, 9, runlog.Exported, nil)
+	b.settle(e, 9, exports.Exported, nil)
 	d, err = runlog.DrawVoucher(ctx, b.worker, e.Owner(), 1, 9, 0)
 	require.NoError(t, err)
 	require.True(t, d.Moved, "it was moved before, and is settled by now: no other one takes its place")
@@ -60,23 +61,23 @@ func TestFitChunks(t *testing.T) {
 	}
 	b.lines(rows...)
 	e := b.claim("2026-10", nil)
-	require.Contains(t, b.plan(e, integrations.Export{}, 5), "h2:4:planned", "four chunks of two vouchers")
+	require.Contains(t, b.plan(e, integrations.ExportSettings{}, 5), "h2:4:planned", "four chunks of two vouchers")
 	s := sending(1)
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e1", "e2"}, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
-	f := runlog.Fit{Size: 2, Chunk: 1, Into: 5, From: 2, To: 4}
+	f := exports.Fit{Size: 2, Chunk: 1, Into: 5, From: 2, To: 4}
 	for range 2 {
 		out, err := runlog.FitChunks(ctx, b.worker, e.Owner(), f)
 		require.NoError(t, err)
-		require.Equal(t, runlog.Fitted{Halved: true, Last: 9, Kept: []int{3}}, out)
+		require.Equal(t, exports.FitResult{Halved: true, Last: 9, Kept: []int{3}}, out)
 	}
 	require.Equal(t, []string{"a1:1:planned", "a2:1:planned", "b1:5:planned", "b2:5:planned", "c1:6:planned", "c2:6:planned", "d1:7:planned", "d2:7:planned",
 		"e1:3:sent", "e2:3:sent", "f1:3:planned", "f2:3:planned", "g1:8:planned", "g2:8:planned", "h1:9:planned", "h2:9:planned"}, b.entries(e))
-	_, err = runlog.FitChunks(ctx, b.worker, e.Owner(), runlog.Fit{Size: 1, Chunk: 3, Into: 10, From: 11, To: 10})
+	_, err = runlog.FitChunks(ctx, b.worker, e.Owner(), exports.Fit{Size: 1, Chunk: 3, Into: 10, From: 11, To: 10})
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "something of it is open")
-	out, err := runlog.FitChunks(ctx, b.worker, e.Owner(), runlog.Fit{Size: 1, Chunk: 1, Into: 10, From: 6, To: 9, Except: []int{7}})
+	out, err := runlog.FitChunks(ctx, b.worker, e.Owner(), exports.Fit{Size: 1, Chunk: 1, Into: 10, From: 6, To: 9, Except: []int{7}})
 	require.NoError(t, err)
-	require.Equal(t, runlog.Fitted{Last: 13, Kept: []int{}}, out, "one voucher is not halved, nor rejected")
+	require.Equal(t, exports.FitResult{Last: 13, Kept: []int{}}, out, "one voucher is not halved, nor rejected")
 	require.Contains(t, b.entries(e), "d1:7:planned", "it was left alone")
 }
 
@@ -93,10 +94,10 @@ func TestFitWithALargeVoucher(t *testing.T) {
 	}
 	b.lines(rows...)
 	e := b.claim("2026-10", nil)
-	b.plan(e, integrations.Export{}, 20)
-	out, err := runlog.FitChunks(t.Context(), b.worker, e.Owner(), runlog.Fit{Size: 4, Into: 3, From: 1, To: 2})
+	b.plan(e, integrations.ExportSettings{}, 20)
+	out, err := runlog.FitChunks(t.Context(), b.worker, e.Owner(), exports.Fit{Size: 4, Into: 3, From: 1, To: 2})
 	require.NoError(t, err)
-	require.Equal(t, runlog.Fitted{Last: 8, Kept: []int{}}, out)
+	require.Equal(t, exports.FitResult{Last: 8, Kept: []int{}}, out)
 	chunks := make(map[string]int)
 	for _, entry := range b.entries(e) {
 		chunks[strings.Split(entry, ":")[1]]++
@@ -110,20 +111,20 @@ func TestContracts(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	ctx := t.Context()
-	c, err := runlog.ContractOf(ctx, b.worker, b.org, b.spec.ID)
+	c, err := runlog.LoadContract(ctx, b.worker, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.False(t, c.Holds(b.spec.ContractFile()))
 	require.Nil(t, c.CheckedAt)
 
 	e := b.vouchers(1)
-	b.settle(e, 1, runlog.Exported, nil)
+	b.settle(e, 1, exports.Exported, nil)
 	e.ChunkSize, e.ChunkFull, e.Requests, e.LookUps, e.Isolating = 40, 500, 9, 4, 2
 	closed := b.close(e)
 	require.Equal(t, []int{9, 4, 2}, []int{closed.Requests, closed.LookUps, closed.Isolating})
 
-	said := adapters.Contract{Checks: []adapters.Check{{What: "mutation", State: adapters.Checked}}, Learnt: map[string]string{"amount": "number"}}
+	said := adapters.Contract{Checks: []adapters.Check{{What: "mutation", State: adapters.Checked}}, Learned: map[string]string{"amount": "number"}}
 	require.NoError(t, runlog.RecordContract(ctx, b.worker, b.org, b.spec.ID, b.spec.ContractFile(), said))
-	c, err = runlog.ContractOf(ctx, b.worker, b.org, b.spec.ID)
+	c, err = runlog.LoadContract(ctx, b.worker, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.Equal(t, said, c.Contract)
 	require.Equal(t, []int{40, 300, 500}, []int{c.SizeFor(500), c.SizeFor(300), runlog.Contract{}.SizeFor(500)}, "another size in the file makes it void")
@@ -138,7 +139,7 @@ func TestContracts(t *testing.T) {
 
 	said.Add("field amount", adapters.Differs, "there is none", "")
 	require.NoError(t, runlog.RecordContract(ctx, b.worker, b.org, b.spec.ID, b.spec.ContractFile(), said))
-	c, err = runlog.ContractOf(ctx, b.operator, b.org, b.spec.ID)
+	c, err = runlog.LoadContract(ctx, b.operator, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.False(t, c.Holds(b.spec.ContractFile()), "what differs is checked again")
 	require.Error(t, runlog.RecordContract(ctx, b.operator, b.org, b.spec.ID, "", said), "only workers say so")
@@ -153,9 +154,9 @@ func TestUnsentIsNotified(t *testing.T) {
 	} {
 		b := newBooks(t)
 		e := b.vouchers(1)
-		e.ErrorClass, e.ErrorCode, e.ErrorMessage = "permanent", string(kind), "no"
+		e.ErrorClass, e.ErrorCode, e.ErrorMessage = classify.Permanent, kind, "no"
 		closed := b.close(e)
 		require.Equal(t, 2, closed.Unsent(), kind)
-		require.ElementsMatch(t, want, b.told(), kind)
+		require.ElementsMatch(t, want, b.notifiedOf(), kind)
 	}
 }

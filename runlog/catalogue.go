@@ -20,7 +20,7 @@ import (
 // -update.
 var (
 	//go:embed catalogue.sql
-	catalogueQuery string
+	selectCatalogue string
 	//go:embed catalogue.txt
 	catalogue string
 )
@@ -31,49 +31,57 @@ func readCatalogue(ctx context.Context, db Beginner) (lines []string, err error)
 		if _, err := tx.Exec(ctx, `SET LOCAL search_path = ''`); err != nil {
 			return err
 		}
-		lines, err = names(ctx, tx, catalogueQuery)
+		lines, err = queryNames(ctx, tx, selectCatalogue)
 		return err
 	})
 	slices.Sort(lines) // the server's order depends on its locale
 	return lines, err
 }
 
-type querier interface {
+// queryNames returns the rows of a query that has one column.
+func queryNames(ctx context.Context, db interface {
 	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}, query string,
+) ([]string, error) {
+	rows, err := db.Query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// month is the name of a partition. There are as many as months, all alike.
-var month = regexp.MustCompile(`\bintegration_run_logs_\d{4}_\d{2}\b`)
+// partition is the name of a partition. There is one for each month, all alike.
+var partition = regexp.MustCompile(`\bintegration_run_logs_\d{4}_\d{2}\b`)
 
-// thing is what a line is about: "policy own_organization on integrations". A
-// right is about itself.
-func thing(line string) string {
+// subject is what a line is about: "policy own_organization on integrations". A
+// right is its own subject.
+func subject(line string) string {
 	name, _, _ := strings.Cut(line, ": ")
-	return month.ReplaceAllString(name, "integration_run_logs_YYYY_MM")
+	return partition.ReplaceAllString(name, "integration_run_logs_YYYY_MM")
 }
 
 // differences says how a database differs from what it should be, a line for
-// each thing. Indexes and constraints that somebody has added make no rule
-// weaker, and are none.
-func differences(want, is []string) (all []string) {
-	wanted, seen := make(map[string]string, len(want)), make(map[string]bool, len(is))
+// each subject. Indexes and constraints that somebody has added make no rule
+// weaker, and do not count.
+func differences(want, found []string) (all []string) {
+	wanted, seen := make(map[string]string, len(want)), make(map[string]bool, len(found))
 	for _, line := range want {
-		wanted[thing(line)] = line
+		wanted[subject(line)] = line
 	}
-	for _, line := range is {
-		w, ok := wanted[thing(line)]
-		seen[thing(line)] = true
+	for _, line := range found {
+		expected, ok := wanted[subject(line)]
+		seen[subject(line)] = true
 		kind, _, _ := strings.Cut(line, " ")
 		switch {
 		case !ok && (kind == "index" || kind == "constraint"):
 		case !ok:
 			all = append(all, "not of the schema: "+line)
-		case month.ReplaceAllString(line, "integration_run_logs_YYYY_MM") != month.ReplaceAllString(w, "integration_run_logs_YYYY_MM"):
-			all = append(all, "changed: "+line+"; the schema has: "+strings.TrimPrefix(w, thing(w)+": "))
+		case partition.ReplaceAllString(line, "integration_run_logs_YYYY_MM") != partition.ReplaceAllString(expected, "integration_run_logs_YYYY_MM"):
+			all = append(all, "changed: "+line+"; the schema has: "+strings.TrimPrefix(expected, subject(expected)+": "))
 		}
 	}
 	for _, line := range want {
-		if !seen[thing(line)] && !month.MatchString(line) {
+		if !seen[subject(line)] && !partition.MatchString(line) {
 			all = append(all, "missing: "+line)
 		}
 	}
@@ -82,10 +90,10 @@ func differences(want, is []string) (all []string) {
 
 func linesOf(text string) []string { return strings.Split(strings.TrimSpace(text), "\n") }
 
-// setRights grants what the schema grants and the database lacks, as after a
-// restore with --no-acl, which also leaves everybody what PostgreSQL gives by
-// default. Other rights that somebody has granted stay, and [SelfCheck] names
-// them. db must act as the owner.
+// setRights grants what the schema grants and the database lacks, and revokes what
+// PostgreSQL gives to everybody by default, as after a restore with --no-acl. Other
+// rights that somebody has granted stay, and [SelfCheck] names them. db must act as
+// the owner.
 func setRights(ctx context.Context, db *sql.DB) error {
 	c, err := db.Conn(ctx)
 	if err != nil {
@@ -94,24 +102,24 @@ func setRights(ctx context.Context, db *sql.DB) error {
 	defer c.Close()
 	return c.Raw(func(driver any) error {
 		conn := driver.(*stdlib.Conn).Conn()
-		is, err := readCatalogue(ctx, conn)
+		found, err := readCatalogue(ctx, conn)
 		if err != nil {
 			return err
 		}
 		want := linesOf(catalogue)
-		var run []string
+		var statements []string
 		for _, line := range want {
-			if strings.HasPrefix(line, "GRANT ") && !slices.Contains(is, line) {
-				run = append(run, line)
+			if strings.HasPrefix(line, "GRANT ") && !slices.Contains(found, line) {
+				statements = append(statements, line)
 			}
 		}
-		for _, line := range is {
+		for _, line := range found {
 			if right, everybody := strings.CutSuffix(line, " TO PUBLIC"); everybody && !slices.Contains(want, line) {
-				run = append(run, "REVOKE"+strings.TrimPrefix(right, "GRANT")+" FROM PUBLIC")
+				statements = append(statements, "REVOKE"+strings.TrimPrefix(right, "GRANT")+" FROM PUBLIC")
 			}
 		}
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			for _, statement := range run {
+			for _, statement := range statements {
 				if _, err := tx.Exec(ctx, statement); err != nil {
 					return fmt.Errorf("%s: %w", statement, err)
 				}

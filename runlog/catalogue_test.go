@@ -23,7 +23,7 @@ func TestCatalogue(t *testing.T) {
 		for _, user := range []string{"dba", "postgres"} {
 			name := emptyBaseOn(t, server)
 			// Not by Migrate, which makes the rights what the catalogue says.
-			require.NoError(t, runlog.Goosed(t.Context(), openOn(t, server, name, user), os.DirFS("migrations"), func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), openOn(t, server, name, user), os.DirFS("migrations"), func(p *goose.Provider) error {
 				_, err := p.Up(t.Context())
 				return err
 			}), user)

@@ -15,24 +15,26 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // ChannelChange is what applying did to a channel.
 type ChannelChange struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	Name           string    `json:"name"`
-	Kind           string    `json:"kind"`
-	Action         string    `json:"action"` // created, updated, unchanged, removed
+	OrganizationID uuid.UUID                `json:"organizationId"`
+	Name           string                   `json:"name"`
+	Kind           integrations.ChannelKind `json:"kind"`
+	Action         ApplyAction              `json:"action"`
 }
 
 // upsertChannel brings a removed channel back. One that is disabled is enabled
 // when it changes; nothing else says that its receiver is back.
 const upsertChannel = `
-INSERT INTO ledgerline.notification_channels AS c (organization_id, name, kind, settings, causes, applied_by) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO ledgerline.notification_channels AS stored (organization_id, name, kind, settings, causes, applied_by)
+VALUES (@organization_id, @name, @kind, @settings, @causes, @applied_by)
 ON CONFLICT (organization_id, name) DO UPDATE
 SET kind = excluded.kind, settings = excluded.settings, causes = excluded.causes, applied_by = excluded.applied_by, updated_at = now(),
     removed_at = NULL, disabled_at = NULL
-WHERE c.removed_at IS NOT NULL OR (c.kind, c.settings, c.causes) IS DISTINCT FROM (excluded.kind, excluded.settings, excluded.causes)
+WHERE stored.removed_at IS NOT NULL OR (stored.kind, stored.settings, stored.causes) IS DISTINCT FROM (excluded.kind, excluded.settings, excluded.causes)
 RETURNING xmax = 0`
 
 // ApplyChannels makes the channels of each organization what its list says, all
@@ -65,41 +67,32 @@ func applyChannels(ctx context.Context, tx pgx.Tx, organization uuid.UUID, list 
 	names := []string{}
 	for _, ch := range list {
 		names = append(names, ch.Name)
-		change := ChannelChange{organization, ch.Name, ch.Kind(), "updated"}
 		var settings any = ch.Webhook
 		if ch.Email != nil {
 			settings = ch.Email
 		}
-		causes := []string{}
-		for _, c := range ch.Causes {
-			causes = append(causes, string(c))
-		}
-		var created bool
-		err := tx.QueryRow(ctx, upsertChannel, organization, ch.Name, ch.Kind(), settings, causes, appliedBy).Scan(&created)
+		action, err := upsertAction(tx.QueryRow(ctx, upsertChannel, pgx.StrictNamedArgs{
+			"organization_id": organization,
+			"name":            ch.Name,
+			"kind":            ch.Kind(),
+			"settings":        settings,
+			"causes":          append([]notify.Cause{}, ch.Causes...),
+			"applied_by":      appliedBy,
+		}))
 		var pg *pgconn.PgError
 		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			change.Action = "unchanged"
 		case errors.As(err, &pg) && pg.Code == "42501":
 			return nil, fmt.Errorf("channel %s: the database user may not apply channels: it needs the role ledgerline_operator", ch.Name)
 		case err != nil:
 			return nil, fmt.Errorf("channel %s: %w", ch.Name, err)
-		case created:
-			change.Action = "created"
 		}
-		changes = append(changes, change)
+		changes = append(changes, ChannelChange{organization, ch.Name, ch.Kind(), action})
 	}
-	rows, err := tx.Query(ctx, `
-		UPDATE ledgerline.notification_channels SET removed_at = now(), applied_by = $3
-		WHERE organization_id = $1 AND removed_at IS NULL AND name <> ALL ($2) RETURNING name, kind`, organization, names, appliedBy)
-	if err != nil {
-		return nil, err
-	}
-	removed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ChannelChange, error) {
-		change := ChannelChange{OrganizationID: organization, Action: "removed"}
-		err := row.Scan(&change.Name, &change.Kind)
-		return change, err
-	})
+	removed, err := queryRows[ChannelChange](ctx, tx, `
+		UPDATE ledgerline.notification_channels SET removed_at = now(), applied_by = @applied_by
+		WHERE organization_id = @organization AND removed_at IS NULL AND name <> ALL (@names)
+		RETURNING organization_id, name, kind, @removed AS action`,
+		pgx.StrictNamedArgs{"organization": organization, "names": names, "applied_by": appliedBy, "removed": ActionRemoved})
 	return append(changes, removed...), err
 }
 
@@ -112,29 +105,32 @@ type Channel struct {
 
 // read takes the settings of a kind of channel.
 func (c *Channel) read(kind, settings string) error {
-	if kind == "webhook" {
+	if integrations.ChannelKind(kind) == integrations.WebhookChannel {
 		return json.Unmarshal([]byte(settings), &c.Webhook)
 	}
 	return json.Unmarshal([]byte(settings), &c.Email)
 }
 
-// Channels returns an organization's channels by name.
-func Channels(ctx context.Context, db Beginner, organization uuid.UUID) (list []Channel, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT name, kind, settings::text, causes, disabled_at FROM ledgerline.notification_channels
-			WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name`, organization)
-		if err != nil {
-			return err
+// ListChannels returns an organization's channels by name.
+func ListChannels(ctx context.Context, db Beginner, organization uuid.UUID) (list []Channel, err error) {
+	type row struct {
+		Name, Kind, Settings string
+		Causes               []notify.Cause
+		DisabledAt           *time.Time
+	}
+	rows, err := queryInOrganization[row](ctx, db, organization, `
+		SELECT name, kind, settings::text, causes, disabled_at FROM ledgerline.notification_channels
+		WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name`, organization)
+	if err != nil {
+		return nil, err
+	}
+	list = []Channel{}
+	for _, row := range rows {
+		channel := Channel{Channel: integrations.Channel{Name: row.Name, Causes: row.Causes}, DisabledAt: row.DisabledAt}
+		if err := channel.read(row.Kind, row.Settings); err != nil {
+			return nil, err
 		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Channel, err error) {
-			var kind, settings string
-			if err := row.Scan(&c.Name, &kind, &settings, &c.Causes, &c.DisabledAt); err != nil {
-				return c, err
-			}
-			return c, c.read(kind, settings)
-		})
-		return err
-	})
-	return list, err
+		list = append(list, channel)
+	}
+	return list, nil
 }

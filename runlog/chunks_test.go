@@ -9,19 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // vouchers makes n vouchers of two lines and a planned export of them, in one
 // chunk.
-func (b books) vouchers(n int) runlog.Export {
+func (b books) vouchers(n int) exports.Export {
 	b.t.Helper()
 	for i := range n {
 		b.lines(fmt.Sprintf("e%d-1 v%d 2026-10-01 1920 1", i, i), fmt.Sprintf("e%d-2 v%d 2026-10-01 3000 -1", i, i))
 	}
 	e := b.claim("2026-10", nil)
-	require.Len(b.t, b.plan(e, integrations.Export{}, 500), 2*n)
+	require.Len(b.t, b.plan(e, integrations.ExportSettings{}, 500), 2*n)
 	return e
 }
 
@@ -36,9 +37,9 @@ func TestMarkAndSettle(t *testing.T) {
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(1)
 	ids := []string{"e0-1", "e0-2"}
-	open := func() (entries []runlog.Entry) {
+	open := func() (entries []runlog.ChunkEntry) {
 		t.Helper()
-		opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+		opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), 1)
 		entries = opened.Entries
 		require.NoError(t, err)
 		return entries
@@ -59,14 +60,14 @@ func TestMarkAndSettle(t *testing.T) {
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, sending(1), time.Second, runlog.InFlight{})
 	require.ErrorIs(t, err, runlog.ErrNotOwner, "it is open already")
 
-	none := runlog.Answer{None: ids}
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
+	none := runlog.LookupAnswer{Absent: ids}
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.True(t, open()[0].Open, "its time has not come: only PostgreSQL's clock says so")
 	require.NoError(t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Open, true, nil))
 	require.Zero(t, open()[0].Wait, "an answer proves that the vendor's work has ended")
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{sending(1)}))
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{sending(1)}))
 	require.True(t, open()[0].Open, "the question was about another sending")
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), none, []runlog.Sending{s}))
 	require.False(t, open()[0].Open)
 
 	// A later attempt's mark refuses an earlier one, and open_until never decreases.
@@ -94,25 +95,25 @@ func TestOwner(t *testing.T) {
 
 	reset := e
 	reset.RunID = uuid.New() // the same number, another run: a reset
-	taken, ok, err := runlog.TakeOver(ctx, b.worker, e, "w2", uuid.New())
+	taken, ok, err := runlog.TakeOverExport(ctx, b.worker, e, "w2", uuid.New())
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, e.Fence+1, taken.Fence)
-	_, ok, err = runlog.TakeOver(ctx, b.worker, e, "w3", uuid.New())
+	_, ok, err = runlog.TakeOverExport(ctx, b.worker, e, "w3", uuid.New())
 	require.NoError(t, err)
 	require.False(t, ok, "somebody else was quicker")
 
-	for name, who := range map[string]runlog.Export{"the run before": e, "a reset": reset} {
+	for name, who := range map[string]exports.Export{"the run before": e, "a reset": reset} {
 		o := who.Owner()
-		_, err := runlog.OpenChunk(ctx, b.worker, o, 1)
+		_, err := runlog.LoadChunk(ctx, b.worker, o, 1)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.MarkChunk(ctx, b.worker, o, ids, sending(1), 0, runlog.InFlight{})
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.RecordAsk(ctx, b.worker, o, runlog.Answer{None: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.RecordAnswer(ctx, b.worker, o, runlog.LookupAnswer{Absent: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
 		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no", true)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.Defer(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
-		_, err = runlog.Plan(ctx, b.worker, nil, who, integrations.Export{}, 500, 500)
+		require.ErrorIs(t, runlog.DeferExport(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
+		_, err = runlog.PlanExport(ctx, b.worker, nil, who, integrations.ExportSettings{}, 500, 500)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.CloseExport(ctx, b.worker, who)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
@@ -138,13 +139,13 @@ func TestPartlyThere(t *testing.T) {
 	s := sending(1)
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, s, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{There: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
-	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), 1)
+	require.NoError(t, runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.LookupAnswer{Exported: map[string]string{"e0-1": "1", "e0-2": "2"}}, []runlog.Sending{s}))
+	opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), 1)
 	entries, control := opened.Entries, opened.Control
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	for _, x := range entries {
-		require.True(t, x.Partly, x.EntryID)
+		require.True(t, x.PartlyExported, x.EntryID)
 	}
 	require.NotNil(t, control, "what was found can prove later look-ups")
 }
@@ -155,12 +156,12 @@ func TestChangedContent(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(1)
-	b.settle(e, 1, runlog.Rejected, nil)
+	b.settle(e, 1, exports.Rejected, nil)
 	b.close(e)
 	_, err := b.admin.Exec(ctx, "UPDATE ledgerline.accounting_entries SET account = '1921' WHERE entry_id = 'e0-1'")
 	require.NoError(t, err)
 	retry := b.claim("2026-10", &e.ID)
-	require.Len(t, b.plan(retry, integrations.Export{}, 500), 2)
+	require.Len(t, b.plan(retry, integrations.ExportSettings{}, 500), 2)
 	ids := []string{"e0-1", "e0-2"}
 	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Changed: time.Hour})
 	var soon *runlog.TooSoonError
@@ -171,85 +172,4 @@ func TestChangedContent(t *testing.T) {
 	require.InDelta(t, 2400, soon.Wait.Seconds(), 60, "the time until which it was open has the other 20 minutes in it")
 	_, err = runlog.MarkChunk(ctx, b.worker, retry.Owner(), ids, sending(1), 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err, "nothing is replaced")
-}
-
-func TestClaimWrite(t *testing.T) {
-	t.Parallel()
-	b := newBooks(t)
-	ctx := t.Context()
-	c := runlog.WriteClaim{OrganizationID: b.org, CorrelationID: uuid.New(), IntegrationID: b.spec.ID, Operation: "call",
-		BodySHA256: fmt.Sprintf("%064x", 1), Actor: "kari@host", RunID: uuid.New(), Attempt: 1}
-	take := func(c runlog.WriteClaim, again bool) runlog.Claimed {
-		t.Helper()
-		got, err := runlog.ClaimWrite(ctx, b.worker, c, 0, time.Hour, again)
-		require.NoError(t, err)
-		return got
-	}
-	settle := func(attempt int, effect classify.Effect, ended bool) {
-		t.Helper()
-		require.NoError(t, runlog.SettleWrite(ctx, b.worker, b.org, c.CorrelationID, attempt, effect, ended, 200))
-	}
-	first := take(c, false)
-	require.True(t, first.Mine)
-	require.WithinDuration(t, time.Now().Add(time.Hour), first.OpenUntil, 5*time.Second)
-
-	for what, change := range map[string]func(*runlog.WriteClaim){
-		"operation": func(c *runlog.WriteClaim) { c.Operation = "ping" }, "request body": func(c *runlog.WriteClaim) { c.BodySHA256 = fmt.Sprintf("%064x", 2) },
-		"integration": func(c *runlog.WriteClaim) { c.IntegrationID = uuid.New() },
-	} {
-		other := c
-		change(&other)
-		_, err := runlog.ClaimWrite(ctx, b.worker, other, 0, 0, true)
-		var conflict *runlog.ConflictError
-		require.ErrorAs(t, err, &conflict, what)
-		require.Equal(t, what, conflict.What)
-	}
-
-	c.Attempt = 2
-	open := take(c, false)
-	require.Equal(t, []any{false, classify.Open, false}, []any{open.Mine, open.Effect, open.Due})
-	require.InDelta(t, 3600, open.Wait.Seconds(), 60)
-	settle(1, classify.Open, true)
-	require.True(t, take(c, false).Due)
-	settle(1, classify.None, true)
-	second := take(c, false)
-	require.Equal(t, []any{true, 2}, []any{second.Mine, second.Attempt})
-	settle(1, classify.None, true)
-	require.Equal(t, classify.Open, take(c, false).Effect, "what was asked before it was sent says nothing of it")
-	settle(1, classify.None, true)
-	require.False(t, take(c, false).Mine, "the attempt before knows about its own sending only")
-
-	// Another run of the same workflow, after a reset, counts on.
-	reset := c
-	reset.RunID, reset.Attempt = uuid.New(), 1
-	require.Equal(t, 3, take(reset, false).Attempt, "one that only asks has a number too")
-	reset.Attempt = 2
-	require.Equal(t, 4, take(reset, true).Attempt)
-	settle(2, classify.None, false)
-	require.Equal(t, classify.Open, take(reset, false).Effect, "the attempt before knows about its own sending only")
-	settle(4, classify.Open, true)
-	settle(4, classify.None, false)
-	require.Equal(t, []any{classify.Open, false}, []any{take(reset, false).Effect, take(reset, false).Due}, "the repeat knows about itself only")
-	_, err := b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims DISABLE TRIGGER stands")
-	require.NoError(t, err)
-	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET open_until = now()")
-	require.NoError(t, err)
-	_, err = b.admin.Exec(ctx, "ALTER TABLE ledgerline.write_claims ENABLE TRIGGER stands")
-	require.NoError(t, err)
-	settle(4, classify.None, true) // asked, after its time
-	reset.Attempt = 1
-	_, err = runlog.ClaimWrite(ctx, b.worker, reset, 0, 0, false)
-	require.ErrorContains(t, err, "attempt 3 has been overtaken by attempt 4")
-	reset.Attempt = 3
-	require.Equal(t, 5, take(reset, false).Attempt)
-	settle(5, classify.Done, false)
-	again := reset
-	again.RunID, again.Attempt = uuid.New(), 1
-	require.Equal(t, 6, take(again, false).Attempt)
-	done := take(c, true)
-	require.Equal(t, []any{false, classify.Done, 200}, []any{done.Mine, done.Effect, done.HTTPStatus})
-	settle(5, classify.None, true)
-	require.Equal(t, classify.Done, take(c, false).Effect, "done is final")
-	_, err = b.admin.Exec(ctx, "UPDATE ledgerline.write_claims SET effect = 'none'")
-	require.ErrorContains(t, err, "stands")
 }

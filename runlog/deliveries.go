@@ -2,26 +2,17 @@ package runlog
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// DeliveryKey names one delivery: a notification to a channel.
-type DeliveryKey struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	NotificationID uuid.UUID `json:"notificationId"`
-	Channel        string    `json:"channel"`
-}
-
-// OrganizationsToNotify returns the organizations that have something to be
-// told now. It needs the worker's role.
-func OrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UUID, err error) {
+// ListOrganizationsToNotify returns the organizations that have something to be
+// notified of now. It needs the worker's role.
+func ListOrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UUID, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations_to_notify()`)
 		if err != nil {
@@ -33,24 +24,16 @@ func OrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UUID, 
 	return list, err
 }
 
-// DeliveriesToStart returns deliveries of an organization that Temporal does
+// ListDeliveriesToStart returns deliveries of an organization that Temporal does
 // not have yet, at most 100.
-func DeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) (keys []DeliveryKey, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
-			WHERE organization_id = $1 AND state = 'pending' AND started_at IS NULL ORDER BY notification_id, channel LIMIT 100`, organization)
-		if err != nil {
-			return err
-		}
-		keys, err = pgx.CollectRows(rows, pgx.RowToStructByPos[DeliveryKey])
-		return err
-	})
-	return keys, err
+func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) ([]notify.DeliveryKey, error) {
+	return queryInOrganization[notify.DeliveryKey](ctx, db, organization, `
+		SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
+		WHERE organization_id = $1 AND state = 'pending' AND started_at IS NULL ORDER BY notification_id, channel LIMIT 100`, organization)
 }
 
-// DeliveryStarted records that Temporal has a delivery's workflow.
-func DeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error {
+// MarkDeliveryStarted records that Temporal has a delivery's workflow.
+func MarkDeliveryStarted(ctx context.Context, db Beginner, k notify.DeliveryKey) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE ledgerline.notification_deliveries SET started_at = now()
@@ -64,115 +47,111 @@ func DeliveryStarted(ctx context.Context, db Beginner, k DeliveryKey) error {
 type Delivery struct {
 	Message notify.Message
 	Channel Channel
-	State   string // pending, delivered, failed
+	State   notify.DeliveryState
 }
 
 // Removed reports whether the file does not have the channel any more.
 func (d Delivery) Removed() bool { return d.Channel.removed }
 
+// loadedDelivery is a row of [LoadDelivery].
+type loadedDelivery struct {
+	Cause         notify.Cause
+	IntegrationID uuid.UUID
+	Facts         notify.Facts
+	OccurredAt    time.Time
+	Integration   string
+	Adapter       string
+	Kind          string
+	Settings      string
+	Causes        []notify.Cause
+	DisabledAt    *time.Time
+	Removed       bool
+	State         notify.DeliveryState
+}
+
 // LoadDelivery returns a delivery, or [ErrNotFound].
-func LoadDelivery(ctx context.Context, db Beginner, k DeliveryKey) (d Delivery, err error) {
-	d.Message = notify.Message{ID: k.NotificationID, Notification: Notification{OrganizationID: k.OrganizationID}}
-	d.Channel.Name = k.Channel
-	n := &d.Message.Notification
-	var integration *uuid.UUID
-	var kind, settings string
+func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Delivery, err error) {
+	var loaded loadedDelivery
 	err = InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `
-			SELECT n.cause, n.integration_id, n.facts, n.occurred_at, coalesce(i.name, ''), coalesce(i.adapter, ''),
-			    c.kind, c.settings::text, c.causes, c.disabled_at, c.removed_at IS NOT NULL, d.state
-			FROM ledgerline.notification_deliveries d
-			JOIN ledgerline.notifications n USING (organization_id, notification_id)
-			JOIN ledgerline.notification_channels c ON c.organization_id = d.organization_id AND c.name = d.channel
-			LEFT JOIN ledgerline.integrations i ON i.organization_id = n.organization_id AND i.integration_id = n.integration_id
-			WHERE d.organization_id = $1 AND d.notification_id = $2 AND d.channel = $3`, k.OrganizationID, k.NotificationID, k.Channel).
-			Scan(&n.Cause, &integration, &n.Facts, &n.OccurredAt, &d.Message.Integration, &d.Message.Adapter,
-				&kind, &settings, &d.Channel.Causes, &d.Channel.DisabledAt, &d.Channel.removed, &d.State)
+		loaded, err = queryRow[loadedDelivery](ctx, tx, `
+			SELECT notification.cause, coalesce(notification.integration_id, '00000000-0000-0000-0000-000000000000') AS integration_id,
+			    notification.facts, notification.occurred_at, coalesce(integration.name, '') AS integration, coalesce(integration.adapter, '') AS adapter,
+			    channel.kind, channel.settings::text, channel.causes, channel.disabled_at, channel.removed_at IS NOT NULL AS removed, delivery.state
+			FROM ledgerline.notification_deliveries AS delivery
+			JOIN ledgerline.notifications AS notification USING (organization_id, notification_id)
+			JOIN ledgerline.notification_channels AS channel ON channel.organization_id = delivery.organization_id AND channel.name = delivery.channel
+			LEFT JOIN ledgerline.integrations AS integration
+			    ON integration.organization_id = notification.organization_id AND integration.integration_id = notification.integration_id
+			WHERE delivery.organization_id = $1 AND delivery.notification_id = $2 AND delivery.channel = $3`, k.OrganizationID, k.NotificationID, k.Channel)
+		return err
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return d, ErrNotFound
-	}
 	if err != nil {
 		return d, err
 	}
-	if integration != nil {
-		n.IntegrationID = *integration
-	}
-	return d, d.Channel.read(kind, settings)
-}
-
-// DeliveryState is how far a delivery is.
-type DeliveryState struct {
-	State     string        `json:"state"`               // pending, delivered, failed
-	Attempts  int           `json:"attempts"`            // so far
-	ErrorKind classify.Kind `json:"errorKind,omitempty"` // of the last attempt that failed
-	Status    int           `json:"status,omitempty"`    // what was answered to it; 0 if nothing
+	d.State = loaded.State
+	d.Message = notify.Message{ID: k.NotificationID, Integration: loaded.Integration, Adapter: loaded.Adapter, Notification: notify.Notification{
+		OrganizationID: k.OrganizationID, IntegrationID: loaded.IntegrationID, Cause: loaded.Cause, OccurredAt: loaded.OccurredAt, Facts: loaded.Facts,
+	}}
+	d.Channel.Name, d.Channel.Causes, d.Channel.DisabledAt, d.Channel.removed = k.Channel, loaded.Causes, loaded.DisabledAt, loaded.Removed
+	return d, d.Channel.read(loaded.Kind, loaded.Settings)
 }
 
 // RecordDelivery stores how far a delivery is. It is idempotent: one that has
 // ended stays as it is, and attempts only grow. A receiver that is gone
 // disables its channel, and a test that arrives enables it.
-func RecordDelivery(ctx context.Context, db Beginner, k DeliveryKey, s DeliveryState) error {
+func RecordDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey, s notify.DeliveryStatus) error {
 	return InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		changed, err := tx.Exec(ctx, `
-			UPDATE ledgerline.notification_deliveries SET state = $4, attempts = greatest(attempts, $5),
-			    error_kind = coalesce(nullif($6, ''), error_kind), status_code = CASE WHEN $6 = '' THEN status_code ELSE nullif($7, 0) END,
+			UPDATE ledgerline.notification_deliveries SET state = @state, attempts = greatest(attempts, @attempts),
+			    error_kind = coalesce(nullif(@error_kind, ''), error_kind),
+			    status_code = CASE WHEN @error_kind = '' THEN status_code ELSE nullif(@status_code::integer, 0) END,
 			    started_at = coalesce(started_at, now()),
-			    finished_at = CASE WHEN $4 <> 'pending' THEN now() END, delivered_at = CASE WHEN $4 = 'delivered' THEN now() END
-			WHERE organization_id = $1 AND notification_id = $2 AND channel = $3 AND state = 'pending'`,
-			k.OrganizationID, k.NotificationID, k.Channel, s.State, s.Attempts, string(s.ErrorKind), s.Status)
+			    finished_at = CASE WHEN @state <> 'pending' THEN now() END, delivered_at = CASE WHEN @state = 'delivered' THEN now() END
+			WHERE organization_id = @organization_id AND notification_id = @notification_id AND channel = @channel AND state = 'pending'`, pgx.StrictNamedArgs{
+			"organization_id": k.OrganizationID, "notification_id": k.NotificationID, "channel": k.Channel,
+			"state": s.State, "attempts": s.Attempts, "error_kind": string(s.ErrorKind), "status_code": s.Status,
+		})
 		if err != nil || changed.RowsAffected() == 0 {
 			return err
 		}
 		switch {
 		case s.ErrorKind == notify.Gone:
 			_, err = tx.Exec(ctx, `UPDATE ledgerline.notification_channels SET disabled_at = now() WHERE organization_id = $1 AND name = $2 AND disabled_at IS NULL`, k.OrganizationID, k.Channel)
-		case s.State == "delivered":
+		case s.State == notify.Delivered:
 			_, err = tx.Exec(ctx, `UPDATE ledgerline.notification_channels SET disabled_at = NULL WHERE organization_id = $1 AND name = $2 AND disabled_at IS NOT NULL`, k.OrganizationID, k.Channel)
 		}
 		return err
 	})
 }
 
-// Told is a notification and what became of it at one channel.
-type Told struct {
-	NotificationID uuid.UUID    `json:"notificationId"`
-	Cause          notify.Cause `json:"cause"`
-	Integration    string       `json:"integration,omitempty"`
-	OccurredAt     time.Time    `json:"occurredAt"`
-	QueuedAt       time.Time    `json:"queuedAt"`
-	Suppressed     int          `json:"suppressed"` // further ones within the hour
-	Also           []string     `json:"also"`       // and their integrations
-	Facts          notify.Facts `json:"facts"`
-	Channel        string       `json:"channel,omitempty"` // "" if no channel wanted it
-	DeliveryState
+// NotificationRecord is a notification and what became of it at one channel.
+type NotificationRecord struct {
+	NotificationID    uuid.UUID    `json:"notificationId"`
+	Cause             notify.Cause `json:"cause"`
+	Integration       string       `json:"integration,omitempty"`
+	OccurredAt        time.Time    `json:"occurredAt"`
+	QueuedAt          time.Time    `json:"queuedAt"`
+	Suppressed        int          `json:"suppressed"`        // further ones within the hour
+	OtherIntegrations []string     `json:"otherIntegrations"` // and their integrations
+	Facts             notify.Facts `json:"facts"`
+	Channel           string       `json:"channel,omitempty"` // "" if no channel wanted it
+	notify.DeliveryStatus
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
 }
 
-// ListTold returns the newest notifications of an organization that were queued
+// ListNotifications returns the newest notifications of an organization that were queued
 // since a time, oldest first, at most [MaxPage] rows: one for each channel. A
 // notification ID selects its rows alone.
-func ListTold(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) (list []Told, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT * FROM (
-			    SELECT n.notification_id, n.cause, coalesce(i.name, ''), n.occurred_at, n.queued_at, n.suppressed, n.also, n.facts, coalesce(d.channel, ''),
-			        coalesce(d.state, ''), coalesce(d.attempts, 0), coalesce(d.error_kind, ''), coalesce(d.status_code, 0), d.delivered_at
-			    FROM ledgerline.notifications n
-			    LEFT JOIN ledgerline.notification_deliveries d USING (organization_id, notification_id)
-			    LEFT JOIN ledgerline.integrations i USING (organization_id, integration_id)
-			    WHERE n.organization_id = $1 AND n.queued_at >= $2 AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR n.notification_id = $3)
-			    ORDER BY n.queued_at DESC, n.notification_id, d.channel LIMIT $4) newest
-			ORDER BY 5, 1, 9`, organization, since, id, MaxPage)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Told, err error) {
-			err = row.Scan(&t.NotificationID, &t.Cause, &t.Integration, &t.OccurredAt, &t.QueuedAt, &t.Suppressed, &t.Also, &t.Facts, &t.Channel,
-				&t.State, &t.Attempts, &t.ErrorKind, &t.Status, &t.DeliveredAt)
-			return t, err
-		})
-		return err
-	})
-	return list, err
+func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) ([]NotificationRecord, error) {
+	return queryInOrganization[NotificationRecord](ctx, db, organization, `
+		SELECT * FROM (
+		    SELECT notification_id, cause, coalesce(name, '') AS integration, occurred_at, queued_at, suppressed, other_integrations, facts, coalesce(channel, '') AS channel,
+		        coalesce(state, '') AS state, coalesce(attempts, 0) AS attempts, coalesce(delivery.error_kind, '') AS error_kind,
+		        coalesce(status_code, 0) AS status, delivered_at
+		    FROM ledgerline.notifications AS notification
+		    LEFT JOIN ledgerline.notification_deliveries AS delivery USING (organization_id, notification_id)
+		    LEFT JOIN ledgerline.integrations USING (organization_id, integration_id)
+		    WHERE organization_id = $1 AND queued_at >= $2 AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR notification_id = $3)
+		    ORDER BY queued_at DESC, notification_id, channel LIMIT $4) AS newest
+		ORDER BY queued_at, notification_id, channel`, organization, since, id, MaxPage)
 }

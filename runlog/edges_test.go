@@ -18,9 +18,10 @@ func TestPlanEdges(t *testing.T) {
 	t.Parallel()
 	base := newBooks(t)
 	for name, c := range map[string]struct {
-		every, zone, at string // the firing, as people write it
-		period          string
-		first, last     string
+		every       integrations.Frequency
+		zone, at    string // the firing, as people write it
+		period      string
+		first, last string
 	}{
 		"month":                                  {"monthly", "Europe/Oslo", "2026-11-03T06:30:00+01:00", "2026-10", "2026-10-01", "2026-10-31"},
 		"month, a minute after midnight":         {"monthly", "Europe/Oslo", "2026-11-01T00:01:00+01:00", "2026-10", "2026-10-01", "2026-10-31"},
@@ -44,7 +45,7 @@ func TestPlanEdges(t *testing.T) {
 			b := base
 			b.t, b.org = t, uuid.New()
 			b.spec.OrganizationID, b.spec.ID = b.org, uuid.New()
-			_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+			_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 			require.NoError(t, err)
 			day := func(s string, add int) string {
 				d, err := time.Parse(time.DateOnly, s)
@@ -61,7 +62,7 @@ func TestPlanEdges(t *testing.T) {
 			require.Equal(t, c.period, period)
 			require.Equal(t, []string{
 				"before-1:1:planned (late)", "before-2:1:planned (late)", "first-1:1:planned", "first-2:1:planned", "last-1:1:planned", "last-2:1:planned",
-			}, b.plan(b.claim(period, nil), integrations.Export{}, 500))
+			}, b.plan(b.claim(period, nil), integrations.ExportSettings{}, 500))
 		})
 	}
 }

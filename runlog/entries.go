@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// SourceEntry is an accounting entry to be stored.
-type SourceEntry struct {
+// AccountingEntry is an accounting entry to be stored.
+type AccountingEntry struct {
 	EntryID, VoucherID string
 	Date               time.Time
 	Account            string
@@ -22,131 +22,127 @@ type SourceEntry struct {
 	Dimensions         map[string]string
 }
 
-// ErrEntryExists is returned for an entry that is there with other contents.
-var ErrEntryExists = errors.New("an entry with this ID is there with other contents")
-
-// Import is what storing entries came to.
-type Import struct {
-	Added      int64        `json:"added"`
-	Unchanged  int64        `json:"unchanged"`  // were there, the same in everything
-	Unbalanced int64        `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
-	Examples   []Difference `json:"examples"`   // of those, at most five
+// ImportResult is what an import came to.
+type ImportResult struct {
+	Added      int64       `json:"added"`
+	Unchanged  int64       `json:"unchanged"`  // were there, the same in everything
+	Unbalanced int64       `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
+	Examples   []Imbalance `json:"examples"`   // of those, at most five
 }
 
-// Difference is what a voucher lacks to sum to zero.
-type Difference struct {
+// Imbalance is what a voucher lacks to sum to zero.
+type Imbalance struct {
 	VoucherID  string `json:"voucherId"`
 	Difference string `json:"difference"` // decimal
 }
 
 // importBatch is how many entries go in one statement: enough to be as fast as
-// it gets without COPY, which row-level security refuses, and few enough to
+// possible without COPY, which row-level security refuses, and few enough to
 // keep little in memory.
 const importBatch = 5000
 
-// ImportEntries stores entries, all or none. One that is there already, the
-// same in everything, is left as it is. It returns how many were new.
-func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries []SourceEntry) (added int64, err error) {
-	done, err := ImportStream(ctx, db, organization, func(yield func(SourceEntry, error) bool) {
-		for _, e := range entries {
-			if !yield(e, nil) {
-				return
-			}
-		}
-	})
-	return done.Added, err
-}
-
-// ImportStream is [ImportEntries] for entries that are not all there at once.
-// The first error that entries yields ends it, and nothing is stored.
-func ImportStream(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[SourceEntry, error]) (done Import, err error) {
+// ImportEntries stores entries as they come, all or none: the first error that
+// entries yields ends it. An entry that is there already, the same in everything,
+// is left as it is.
+func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error]) (done ImportResult, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		// The source may be slow, and the last question looks at all entries.
+		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
 			return err
 		}
-		var batch entryColumns
+		batch := make([]AccountingEntry, 0, importBatch)
 		for e, err := range entries {
 			if err != nil {
 				return err
 			}
-			if err := batch.add(e); err != nil {
-				return err
-			}
-			if len(batch.ids) == importBatch {
-				if err := batch.store(ctx, tx, organization, &done); err != nil {
+			if batch = append(batch, e); len(batch) == importBatch {
+				if err := insertEntries(ctx, tx, organization, batch, &done); err != nil {
 					return err
 				}
+				batch = batch[:0]
 			}
 		}
-		if err := batch.store(ctx, tx, organization, &done); err != nil {
+		if err := insertEntries(ctx, tx, organization, batch, &done); err != nil {
 			return err
 		}
-		return unbalanced(ctx, tx, organization, &done)
+		return findUnbalanced(ctx, tx, organization, &done)
 	})
 	if err != nil {
-		return Import{}, err
+		return ImportResult{}, err
 	}
 	return done, nil
 }
 
-// entryColumns are entries, column by column.
-type entryColumns struct {
-	ids, vouchers, accounts, amounts, currencies, texts, dimensions []string
-	dates                                                           []time.Time
-}
+const (
+	// importedEntries are the entries of a batch, as rows.
+	importedEntries = `(
+    SELECT entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions::jsonb AS dimensions
+    FROM unnest(@entry_id::text[], @voucher_id::text[], @entry_date::date[], @account::text[], @amount::numeric[], @currency::text[], @text::text[], @dimensions::text[])
+        AS columns (entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions)) AS imported`
 
-func (c *entryColumns) add(e SourceEntry) error {
-	dimensions := []byte("{}")
-	if len(e.Dimensions) > 0 {
-		var err error
-		if dimensions, err = json.Marshal(e.Dimensions); err != nil {
-			return err
-		}
+	insertImported = `
+INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions)
+SELECT @organization, entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions FROM ` + importedEntries + ` ON CONFLICT DO NOTHING`
+
+	// selectDifferent finds an entry that is stored with other contents. LATERAL and
+	// OFFSET: one look at the key for each entry, whatever the planner thinks of a
+	// table that is being filled.
+	selectDifferent = `
+SELECT imported.entry_id FROM ` + importedEntries + ` CROSS JOIN LATERAL (
+    SELECT * FROM ledgerline.accounting_entries WHERE organization_id = @organization AND entry_id = imported.entry_id OFFSET 0) AS stored
+WHERE (stored.voucher_id, stored.entry_date, stored.account, stored.amount, stored.currency, stored.text, stored.dimensions)
+    IS DISTINCT FROM (imported.voucher_id, imported.entry_date, imported.account, imported.amount, imported.currency, imported.text, imported.dimensions)
+ORDER BY 1 LIMIT 1`
+)
+
+// insertEntries stores the entries of a batch that are not there yet.
+func insertEntries(ctx context.Context, tx pgx.Tx, organization uuid.UUID, batch []AccountingEntry, done *ImportResult) error {
+	args := pgx.StrictNamedArgs{
+		"organization": organization,
+		"entry_id":     column(batch, func(e AccountingEntry) string { return e.EntryID }),
+		"voucher_id":   column(batch, func(e AccountingEntry) string { return e.VoucherID }),
+		"entry_date":   column(batch, func(e AccountingEntry) time.Time { return e.Date }),
+		"account":      column(batch, func(e AccountingEntry) string { return e.Account }),
+		"amount":       column(batch, func(e AccountingEntry) string { return e.Amount }),
+		"currency":     column(batch, func(e AccountingEntry) string { return e.Currency }),
+		"text":         column(batch, func(e AccountingEntry) string { return storable(e.Text) }),
+		"dimensions":   column(batch, AccountingEntry.dimensionsJSON),
 	}
-	c.ids, c.vouchers, c.dates = append(c.ids, e.EntryID), append(c.vouchers, e.VoucherID), append(c.dates, e.Date)
-	c.accounts, c.amounts, c.currencies = append(c.accounts, e.Account), append(c.amounts, e.Amount), append(c.currencies, e.Currency)
-	c.texts, c.dimensions = append(c.texts, storable(e.Text)), append(c.dimensions, string(dimensions))
-	return nil
-}
-
-// store inserts the entries and forgets them.
-func (c *entryColumns) store(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *Import) error {
-	const given = `(SELECT id, v, d, a, m, c, t, x::jsonb AS x FROM unnest($2::text[], $3::text[], $4::date[], $5::text[], $6::numeric[], $7::text[], $8::text[], $9::text[])
-		AS u (id, v, d, a, m, c, t, x)) AS given`
-	args := []any{organization, c.ids, c.vouchers, c.dates, c.accounts, c.amounts, c.currencies, c.texts, c.dimensions}
-	tag, err := tx.Exec(ctx, `
-		INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions)
-		SELECT $1, id, v, d, a, m, c, t, x FROM `+given+` ON CONFLICT DO NOTHING`, args...)
+	inserted, err := tx.Exec(ctx, insertImported, args)
 	if err != nil {
 		return err
 	}
-	there := int64(len(c.ids)) - tag.RowsAffected()
-	done.Added, done.Unchanged = done.Added+tag.RowsAffected(), done.Unchanged+there
-	if there > 0 {
-		var other string
-		// LATERAL and OFFSET: one look at the key for each entry, whatever the
-		// planner thinks of a table that is being filled.
-		err = tx.QueryRow(ctx, `SELECT id FROM `+given+` CROSS JOIN LATERAL (
-				SELECT * FROM ledgerline.accounting_entries WHERE organization_id = $1 AND entry_id = id OFFSET 0) e
-			WHERE (e.voucher_id, e.entry_date, e.account, e.amount, e.currency, e.text, e.dimensions) IS DISTINCT FROM (v, d, a, m, c, t, x)
-			ORDER BY 1 LIMIT 1`, args...).Scan(&other)
-		if err == nil {
-			return fmt.Errorf("entry %q: %w", other, ErrEntryExists)
-		}
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
+	there := int64(len(batch)) - inserted.RowsAffected()
+	done.Added, done.Unchanged = done.Added+inserted.RowsAffected(), done.Unchanged+there
+	if there == 0 {
+		return nil
 	}
-	*c = entryColumns{c.ids[:0], c.vouchers[:0], c.accounts[:0], c.amounts[:0], c.currencies[:0], c.texts[:0], c.dimensions[:0], c.dates[:0]}
-	return nil
+	var different string
+	switch err := tx.QueryRow(ctx, selectDifferent, args).Scan(&different); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("entry %q already exists with other contents", different)
 }
 
-// unbalanced looks at the vouchers that got an entry in this transaction, whose
-// time is on their entries. A voucher counts with all its entries, also those
-// of earlier imports.
-func unbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *Import) error {
-	done.Examples = []Difference{}
+func (e AccountingEntry) dimensionsJSON() string {
+	if len(e.Dimensions) == 0 {
+		return "{}"
+	}
+	text, err := json.Marshal(e.Dimensions)
+	if err != nil {
+		panic(err) // a map of strings
+	}
+	return string(text)
+}
+
+// findUnbalanced adds the vouchers that got an entry in this transaction, whose time
+// is on their entries, and do not sum to zero. A voucher counts with all its entries,
+// also those of earlier imports.
+func findUnbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *ImportResult) error {
+	done.Examples = []Imbalance{}
 	if done.Added == 0 {
 		return nil
 	}
@@ -156,9 +152,9 @@ func unbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *Im
 	if err != nil {
 		return err
 	}
-	var d Difference
-	_, err = pgx.ForEachRow(rows, []any{&d.VoucherID, &d.Difference, &done.Unbalanced}, func() error {
-		done.Examples = append(done.Examples, d)
+	var voucher Imbalance
+	_, err = pgx.ForEachRow(rows, []any{&voucher.VoucherID, &voucher.Difference, &done.Unbalanced}, func() error {
+		done.Examples = append(done.Examples, voucher)
 		return nil
 	})
 	return err

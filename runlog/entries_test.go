@@ -12,22 +12,22 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-func entry(i int) runlog.SourceEntry {
+func entry(i int) runlog.AccountingEntry {
 	amount := "10.50"
 	if i%2 == 1 {
 		amount = "-10.50"
 	}
-	return runlog.SourceEntry{
+	return runlog.AccountingEntry{
 		EntryID: fmt.Sprint("e", i), VoucherID: fmt.Sprint("v", i/2), Date: time.Date(2026, 10, 31, 0, 0, 0, 0, time.UTC), Account: "1920",
 		Amount: amount, Currency: "NOK", Text: "t", Dimensions: map[string]string{"department": "10", "project": "å"},
 	}
 }
 
-func TestImportStream(t *testing.T) {
+func TestImportEntries(t *testing.T) {
 	b := newBase(t)
 	organization := uuid.New()
-	load := func(n int, change func(*runlog.SourceEntry), end error) (runlog.Import, error) {
-		return runlog.ImportStream(t.Context(), b.operator, organization, func(yield func(runlog.SourceEntry, error) bool) {
+	load := func(n int, change func(*runlog.AccountingEntry), end error) (runlog.ImportResult, error) {
+		return runlog.ImportEntries(t.Context(), b.operator, organization, func(yield func(runlog.AccountingEntry, error) bool) {
 			for i := range n {
 				e := entry(i)
 				if change != nil {
@@ -38,7 +38,7 @@ func TestImportStream(t *testing.T) {
 				}
 			}
 			if end != nil {
-				yield(runlog.SourceEntry{}, end)
+				yield(runlog.AccountingEntry{}, end)
 			}
 		})
 	}
@@ -47,37 +47,38 @@ func TestImportStream(t *testing.T) {
 		require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.accounting_entries WHERE organization_id = $1", organization).Scan(&n))
 		return n
 	}
-	fault := errors.New("line 12001 is wrong")
-	_, err := load(12000, nil, fault)
-	require.ErrorIs(t, err, fault)
+	wrong := errors.New("line 12001 is wrong")
+	_, err := load(12000, nil, wrong)
+	require.ErrorIs(t, err, wrong)
 	require.Zero(t, count(), "all or none, also after full batches")
 
 	done, err := load(12001, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Import{Added: 12001, Unbalanced: 1, Examples: []runlog.Difference{{VoucherID: "v6000", Difference: "10.50"}}}, done)
+	require.Equal(t, runlog.ImportResult{Added: 12001, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "v6000", Difference: "10.50"}}}, done)
 	done, err = load(12002, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Import{Added: 1, Unchanged: 12001, Examples: []runlog.Difference{}}, done, "the voucher is whole now, over two imports")
+	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 12001, Examples: []runlog.Imbalance{}}, done, "the voucher is whole now, over two imports")
 
-	for name, change := range map[string]func(*runlog.SourceEntry){
-		"amount": func(e *runlog.SourceEntry) { e.Amount = "10.51" }, "dimension": func(e *runlog.SourceEntry) { e.Dimensions["department"] = "11" },
-		"no dimension": func(e *runlog.SourceEntry) { e.Dimensions = nil },
+	for name, change := range map[string]func(*runlog.AccountingEntry){
+		"amount": func(e *runlog.AccountingEntry) { e.Amount = "10.51" }, "dimension": func(e *runlog.AccountingEntry) { e.Dimensions["department"] = "11" },
+		"no dimension": func(e *runlog.AccountingEntry) { e.Dimensions = nil },
 	} {
-		_, err = load(12003, func(e *runlog.SourceEntry) {
+		_, err = load(12003, func(e *runlog.AccountingEntry) {
 			if e.EntryID == "e11000" {
 				change(e)
 			}
 		}, nil)
-		require.ErrorIs(t, err, runlog.ErrEntryExists, name)
-		require.ErrorContains(t, err, `entry "e11000"`, name)
+		require.ErrorContains(t, err, `entry "e11000" already exists with other contents`, name)
 	}
 	require.Equal(t, 12002, count())
-	_, err = load(20, func(e *runlog.SourceEntry) { e.Amount, e.EntryID = "1", "new"+e.EntryID }, nil)
+	_, err = load(20, func(e *runlog.AccountingEntry) { e.Amount, e.EntryID = "1", "new"+e.EntryID }, nil)
 	require.NoError(t, err)
-	done, err = load(12, func(e *runlog.SourceEntry) { e.Amount, e.EntryID, e.VoucherID = "0.01", "x"+e.EntryID, "x"+e.EntryID }, nil)
+	done, err = load(12, func(e *runlog.AccountingEntry) {
+		e.Amount, e.EntryID, e.VoucherID = "0.01", "x"+e.EntryID, "x"+e.EntryID
+	}, nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 12, done.Unbalanced)
 	require.Len(t, done.Examples, 5)
-	_, err = runlog.ImportStream(t.Context(), b.worker, organization, func(yield func(runlog.SourceEntry, error) bool) { yield(entry(99999), nil) })
+	_, err = runlog.ImportEntries(t.Context(), b.worker, organization, func(yield func(runlog.AccountingEntry, error) bool) { yield(entry(99999), nil) })
 	require.Error(t, err, "a worker stores no entries")
 }

@@ -2,17 +2,19 @@ package runlog
 
 import (
 	"context"
+	"database/sql"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
-
-	"database/sql"
 )
 
-// What the tests of migrations need, which are in the package runlog_test.
-var ReadCatalogue = readCatalogue
+// What tests need, which are in the package runlog_test.
+var (
+	ReadCatalogue = readCatalogue
+	PauseActions  = []pauseAction{actionPause, actionResume}
+)
 
-func Goosed(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*goose.Provider) error) error {
-	return goosed(ctx, pool, files, func(_ *sql.DB, p *goose.Provider) error { return fn(p) })
+func WithProvider(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*goose.Provider) error) error {
+	return withProvider(ctx, pool, files, func(_ *sql.DB, p *goose.Provider) error { return fn(p) })
 }

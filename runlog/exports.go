@@ -1,7 +1,6 @@
 package runlog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,86 +9,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
-// Export is one export operation: a row of bufdir_export_audit_log.
-type Export struct {
-	OrganizationID    uuid.UUID         `json:"organizationId"`
-	ID                uuid.UUID         `json:"exportId"`
-	IntegrationID     uuid.UUID         `json:"integrationId"`
-	AdapterName       string            `json:"adapterName"`
-	Period            string            `json:"period"`
-	PeriodStart       time.Time         `json:"periodStart"` // a day, at 00:00 UTC
-	PeriodEnd         time.Time         `json:"periodEnd"`   // the first day after it
-	Trigger           Trigger           `json:"trigger"`
-	TriggeredBy       string            `json:"triggeredBy"`
-	ParentID          *uuid.UUID        `json:"parentExportId,omitempty"` // of a retry
-	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
-	StartedAt         time.Time         `json:"startedAt"`
-	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
-	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
-	Status            ExportStatus      `json:"status"`
-	Total             int               `json:"entriesTotal"`
-	Exported          int               `json:"entriesExported"`
-	Rejected          int               `json:"entriesRejected"`
-	Unknown           int               `json:"entriesUnknown"`
-	Faulted           int               `json:"entriesFaulted"`      // of the exported ones: the vendor found them faulty later
-	Attempts          int               `json:"attempts"`            // of all the run's invocations
-	Chunks            int               `json:"chunks"`              // planned; attempts beyond them are retries, look-ups and halving
-	Requests          int               `json:"requests"`            // made to the vendor for them, look-ups included
-	LookUps           int               `json:"lookUps"`             // of those: what the vendor has, or found faulty, or is like
-	Isolating         int               `json:"isolating"`           // of those: to find the vouchers that it refuses
-	ChunkSize         int               `json:"chunkSize,omitempty"` // of a run that ends: most entries in a request that its integration keeps; 0 leaves it
-	ChunkFull         int               `json:"chunkFull,omitempty"` // and what the file says
-	WarmUp            time.Duration     `json:"warmUp"`              // how long the vendor's first answer took; 0 if it was not asked
-	ColdStart         bool              `json:"coldStart"`           // it had to connect or fetch a token first
-	WarmUpMS          map[string]int64  `json:"warmUpMS,omitempty"`  // where its time went, in ms
-	Amounts           map[string]string `json:"amounts"`             // sum of the positive amounts by currency
-	SHA256            string            `json:"sha256,omitempty"`
-	LastCorrelationID *uuid.UUID        `json:"lastCorrelationId,omitempty"`
-	ErrorClass        string            `json:"errorClass,omitempty"`
-	ErrorCode         string            `json:"errorCode,omitempty"`
-	ErrorMessage      string            `json:"errorMessage,omitempty"`
-	WorkflowID        string            `json:"workflowId"`
-	RunID             uuid.UUID         `json:"runId"` // of the owner, see [Owner]
-	Fence             int64             `json:"fence"`
-}
-
-// Unsent is how many entries of a closed export are as they were planned: its run
-// ended before it had sent them, or with the proof that nothing of them was done.
-func (e Export) Unsent() int {
-	if e.Status == Pending {
-		return 0
-	}
-	return e.Total - e.Exported - e.Rejected - e.Unknown
-}
-
-// Owner is the run that the export belongs to.
-func (e Export) Owner() Owner {
-	return Owner{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, ExportID: e.ID, Fence: e.Fence, RunID: e.RunID}
-}
-
-// IdempotencyKey is what makes a period of an integration one export, and the
-// retry of an export one retry. One that adopts stands for itself.
-func (e Export) IdempotencyKey() string {
-	key := e.IntegrationID.String() + "/" + e.Period
-	switch {
-	case e.Trigger == ByAdopting:
-		key += "/adopt/" + e.ID.String()
-	case e.ParentID != nil:
-		key += "/retry/" + e.ParentID.String()
-	}
-	return key
-}
-
-// OverlapError is returned by [Claim] for a period that another one of the same
-// integration covers in part. Nothing would be sent twice, but nobody could say
-// any more which export an entry belongs to.
+// OverlapError is returned by [ClaimExport] for a period that another one of the same
+// integration covers in part. Nothing would be sent twice, but nobody could
+// say which export an entry belongs to.
 type OverlapError struct {
 	Period string
-	Other  Export
+	Other  exports.Export
 }
 
 // Error says which export has the period, and what becomes of new entries.
@@ -97,221 +25,219 @@ func (e *OverlapError) Error() string {
 	return fmt.Sprintf("period %s overlaps %s, which export %s has; entries that came since go with the next period of that kind", e.Period, e.Other.Period, e.Other.ID)
 }
 
-// Claim makes an export's row, or finds the one that its period has already.
-// mine is true if the row belongs to e's own run: to this claim, or to an earlier
-// try of it. A period asked for by hand that overlaps another is an [*OverlapError];
-// a scheduled one is not, so that a schedule can change from days to months.
-func Claim(ctx context.Context, db Beginner, e Export) (claimed Export, mine bool, err error) {
+// ClaimExport makes an export's row, or finds the one that its period has already. owned is true if the row
+// belongs to e's own run: to this claim, or to an earlier try of it. A period asked for by hand that overlaps
+// another is an [*OverlapError]; a scheduled one is not, so that a schedule can change from days to months.
+func ClaimExport(ctx context.Context, db Beginner, e exports.Export) (claimed exports.Export, owned bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		if err := lockPlan(ctx, tx, e); err != nil {
+		if err := lockPlanning(ctx, tx, e.IntegrationID); err != nil {
 			return err
 		}
-		mineOrFirst := func() (bool, error) {
-			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, e.OrganizationID, e.IdempotencyKey())
-			if err == nil && len(found) > 0 {
-				claimed = found[0]
-			}
-			return len(found) > 0, err
-		}
-		if found, err := mineOrFirst(); found || err != nil {
+		var found bool
+		if claimed, found, err = exportWithKey(ctx, tx, e); found || err != nil {
 			return err
 		}
-		if e.Trigger == ByHand {
-			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND integration_id = $2 AND parent_export_id IS NULL
-				AND trigger <> 'adopt' AND period_start < $4 AND period_end > $3 ORDER BY period_start LIMIT 1`, e.OrganizationID, e.IntegrationID, e.PeriodStart, e.PeriodEnd)
-			if err != nil {
+		if e.Trigger == exports.ByHand {
+			if err := refuseOverlap(ctx, tx, e); err != nil {
 				return err
-			}
-			if len(found) > 0 {
-				return &OverlapError{e.Period, found[0]}
 			}
 		}
 		if err := insertExport(ctx, tx, e); err != nil {
 			return err
 		}
-		_, err := mineOrFirst()
+		claimed, _, err = exportWithKey(ctx, tx, e)
 		return err
 	})
 	return claimed, claimed.RunID == e.RunID, err
 }
 
-// insertExport makes an export's row, unless there is one with its key.
-func insertExport(ctx context.Context, tx pgx.Tx, e Export) error {
-	_, err := tx.Exec(ctx, `
-		INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
-		    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (organization_id, idempotency_key) DO NOTHING`,
-		e.OrganizationID, e.ID, e.IntegrationID, e.AdapterName, e.Period, e.PeriodStart, e.PeriodEnd, e.IdempotencyKey(),
-		e.Trigger, e.TriggeredBy, e.StartedAt, e.WorkflowID, e.RunID, e.ParentID, e.ScheduledAt)
+// exportWithKey finds the export that has e's idempotency key.
+func exportWithKey(ctx context.Context, tx pgx.Tx, e exports.Export) (found exports.Export, ok bool, err error) {
+	return findExport(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, e.OrganizationID, e.IdempotencyKey())
+}
+
+// refuseOverlap returns an [*OverlapError] if another export covers a part of e's period.
+func refuseOverlap(ctx context.Context, tx pgx.Tx, e exports.Export) error {
+	other, found, err := findExport(ctx, tx, `WHERE organization_id = @organization_id AND integration_id = @integration_id AND parent_export_id IS NULL
+		AND trigger <> 'adopt' AND period_start < @period_end AND period_end > @period_start ORDER BY period_start LIMIT 1`, pgx.StrictNamedArgs{
+		"organization_id": e.OrganizationID, "integration_id": e.IntegrationID, "period_start": e.PeriodStart, "period_end": e.PeriodEnd,
+	})
+	if err == nil && found {
+		err = &OverlapError{e.Period, other}
+	}
 	return err
 }
 
-// TakeOver makes a pending export that of another run, whose fencing number is
-// one higher: what the run before still orders is refused from then on. It
-// returns false if somebody else was quicker.
-func TakeOver(ctx context.Context, db Beginner, e Export, workflowID string, run uuid.UUID) (taken Export, ok bool, err error) {
+// insertExport makes an export's row, unless there is one with its key.
+func insertExport(ctx context.Context, tx pgx.Tx, e exports.Export) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end,
+		    idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id, parent_export_id, scheduled_at)
+		VALUES (@organization_id, @export_id, @integration_id, @adapter_name, @period, @period_start, @period_end,
+		    @idempotency_key, @trigger, @triggered_by, @started_at, @workflow_id, @run_id, @parent_export_id, @scheduled_at)
+		ON CONFLICT (organization_id, idempotency_key) DO NOTHING`, pgx.StrictNamedArgs{
+		"organization_id": e.OrganizationID, "export_id": e.ID, "integration_id": e.IntegrationID, "adapter_name": e.AdapterName,
+		"period": e.Period, "period_start": e.PeriodStart, "period_end": e.PeriodEnd, "idempotency_key": e.IdempotencyKey(),
+		"trigger": e.Trigger, "triggered_by": e.TriggeredBy, "started_at": e.StartedAt, "workflow_id": e.WorkflowID, "run_id": e.RunID,
+		"parent_export_id": e.ParentID, "scheduled_at": e.ScheduledAt,
+	})
+	return err
+}
+
+// TakeOverExport makes a pending export that of another run, whose fencing number is one higher: orders of the
+// run before are refused from then on. ok is false if another run was quicker, or the export has ended.
+func TakeOverExport(ctx context.Context, db Beginner, e exports.Export, workflowID string, runID uuid.UUID) (taken exports.Export, ok bool, err error) {
 	taken = e
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = $4, run_id = $5, fence = fence + 1
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' AND fence = $3 AND run_id = $6 RETURNING fence`,
-			e.OrganizationID, e.ID, e.Fence, workflowID, run, e.RunID).Scan(&taken.Fence)
+		err := tx.QueryRow(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET workflow_id = @workflow_id, run_id = @run_id, fence = fence + 1
+			WHERE organization_id = @organization_id AND export_id = @export_id AND status = 'pending' AND fence = @old_fence AND run_id = @old_run_id
+			RETURNING fence`, pgx.StrictNamedArgs{
+			"organization_id": e.OrganizationID, "export_id": e.ID, "old_fence": e.Fence, "old_run_id": e.RunID,
+			"workflow_id": workflowID, "run_id": runID,
+		}).Scan(&taken.Fence)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		ok = err == nil
 		return err
 	})
-	taken.WorkflowID, taken.RunID = workflowID, run
+	taken.WorkflowID, taken.RunID = workflowID, runID
 	return taken, ok, err
 }
 
-// Drift is how much later than scheduled an export started; 0 if it was not
-// scheduled.
-func (e Export) Drift() time.Duration {
-	if e.ScheduledAt == nil {
-		return 0
-	}
-	return e.StartedAt.Sub(*e.ScheduledAt)
-}
-
-// Defer records until when an export waits; the zero time ends the wait.
-func Defer(ctx context.Context, db Beginner, o Owner, until time.Time) error {
-	return o.inOrganization(ctx, db, func(tx pgx.Tx) error {
+// DeferExport records until when an export waits; the zero time ends the wait.
+func DeferExport(ctx context.Context, db Beginner, owner exports.Owner, until time.Time) error {
+	return asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
 			at = &until
 		}
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET deferred_until = $3
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, o.OrganizationID, o.ExportID, at)
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, owner.OrganizationID, owner.ExportID, at)
 		return err
 	})
 }
 
 // RecordCost stores what a pending export's run has cost so far, for its row and for
 // the run that may take it over. The numbers only grow.
-func RecordCost(ctx context.Context, db Beginner, e Export) error {
-	return e.Owner().inOrganization(ctx, db, func(tx pgx.Tx) error {
+func RecordCost(ctx context.Context, db Beginner, e exports.Export) error {
+	return asExportOwner(ctx, db, e.Owner(), func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log
-			SET requests = greatest(requests, $3), look_ups = greatest(look_ups, $4), isolating = greatest(isolating, $5)
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, e.OrganizationID, e.ID, e.Requests, e.LookUps, e.Isolating)
+			SET requests = greatest(requests, @requests), look_ups = greatest(look_ups, @look_ups), isolating = greatest(isolating, @isolating)
+			WHERE organization_id = @organization_id AND export_id = @export_id AND status = 'pending'`, pgx.StrictNamedArgs{
+			"organization_id": e.OrganizationID, "export_id": e.ID, "requests": e.Requests, "look_ups": e.LookUps, "isolating": e.Isolating,
+		})
 		return err
 	})
 }
 
-// CloseExport counts what became of an export's entries, sums and hashes them,
-// and closes its row: failed if there is an error class or an entry's outcome
-// is open, otherwise complete. Closing again changes nothing. A run that does not
-// own a pending export gets [ErrNotOwner].
-func CloseExport(ctx context.Context, db Beginner, e Export) (closed Export, err error) {
+// CloseExport counts what became of an export's entries, sums and hashes them, and closes its row: failed if
+// there is an error class or an entry's outcome is open, otherwise complete. People are notified in the same
+// transaction. Closing again changes nothing and returns the row as it was closed. A run that does not own a
+// pending export gets [ErrNotOwner].
+func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exports.Export, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		if err := e.Owner().lock(ctx, tx); errors.Is(err, ErrNotOwner) {
-			found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
-			if err == nil && len(found) > 0 && found[0].Status != Pending && found[0].RunID == e.RunID {
-				closed = found[0] // by an earlier try
-				return nil
-			}
-			return cmp.Or(err, error(ErrNotOwner))
-		} else if err != nil {
+		err := lockOwnedExport(ctx, tx, e.Owner())
+		if errors.Is(err, ErrNotOwner) {
+			closed, err = closedBefore(ctx, tx, e)
 			return err
 		}
-		sum, err := canonicalSum(ctx, tx, e, nil)
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `
-			WITH n AS (
-			    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'exported') AS exported,
-			        count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('unknown', 'sent')) AS unknown,
-			        count(*) FILTER (WHERE state = 'planned') AS planned, count(vendor_fault) AS faulted
-			    FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2
-			), m AS (`+debits+`)
-			UPDATE ledgerline.bufdir_export_audit_log b SET entries_total = n.total, entries_exported = n.exported,
-			    entries_rejected = n.rejected, entries_unknown = n.unknown, entries_faulted = n.faulted, amounts = m.amounts, sha256 = $3,
-			    last_correlation_id = $4, error_class = nullif($5, ''), error_code = nullif($6, ''), error_message = nullif($7, ''),
-			    finished_at = ledgerline.clock(), attempts = $8, chunks = $9, requests = $13, look_ups = $14, isolating = $15, warm_up = nullif($10::interval, interval '0'), cold_start = $11, warm_up_ms = $12,
-			    status = CASE WHEN $5 <> '' OR n.unknown > 0 OR n.planned > 0 THEN 'failed' ELSE 'complete' END
-			FROM n, m WHERE b.organization_id = $1 AND b.export_id = $2 AND b.status = 'pending'`,
-			e.OrganizationID, e.ID, sum, e.LastCorrelationID, e.ErrorClass, e.ErrorCode, storable(e.ErrorMessage), e.Attempts, e.Chunks, e.WarmUp, e.ColdStart, e.WarmUpMS, e.Requests, e.LookUps, e.Isolating)
+		first, err := closeRow(ctx, tx, e)
 		if err == nil && e.ChunkSize > 0 {
-			err = keepSize(ctx, tx, e)
+			err = recordChunkSize(ctx, tx, e)
 		}
 		if err != nil {
 			return err
 		}
-		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, e.OrganizationID, e.ID)
-		if err != nil || len(found) == 0 {
+		if closed, _, err = exportWithID(ctx, tx, e.OrganizationID, e.ID); err != nil {
 			return err
 		}
-		closed = found[0]
-		if tag.RowsAffected() == 0 || closed.Trigger == ByAdopting {
-			return nil // it was closed, and people were notified, before; or it says nothing of the vendor
+		if !first {
+			return nil // it was closed, and reported, before
 		}
-		return tellOfExport(ctx, tx, closed)
+		_, err = report(ctx, tx, exportEvent(closed))
+		return err
 	})
 	return closed, err
 }
 
-// tellOfExport queues what people should know of an export that has just been
-// closed.
-func tellOfExport(ctx context.Context, tx pgx.Tx, e Export) error {
-	if _, err := RunEnded(ctx, tx, e.OrganizationID, e.IntegrationID); err != nil {
-		return err
+// closedBefore returns the export as an earlier try of the same run has closed it, or [ErrNotOwner].
+func closedBefore(ctx context.Context, tx pgx.Tx, e exports.Export) (exports.Export, error) {
+	closed, found, err := exportWithID(ctx, tx, e.OrganizationID, e.ID)
+	if err != nil {
+		return exports.Export{}, err
 	}
-	kind := classify.Kind(e.ErrorCode)
-	for _, n := range []struct {
-		cause notify.Cause
-		so    bool
-	}{
-		{notify.Credentials, kind.Signal() == classify.SignalRefused},
-		{notify.Rejected, e.Rejected > 0},
-		{notify.Faulted, e.Faulted > 0},
-		{notify.Unsent, e.Unsent() > 0 && kind != classify.Cancelled && kind.Signal() != classify.SignalRefused},
-	} {
-		if !n.so {
-			continue
-		}
-		tell := Notify
-		if n.cause == notify.Credentials { // an incident, whose end is told
-			tell = Fail
-		}
-		_, err := tell(ctx, tx, Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.cause, Facts: notify.Facts{
-			ErrorKind: kind, ExportID: &e.ID, Period: e.Period,
-			Entries: &notify.Entries{Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, Faulted: e.Faulted, Unsent: e.Unsent()},
-		}})
-		if err != nil {
-			return err
-		}
+	if !found || closed.Status == exports.Pending || closed.RunID != e.RunID {
+		return exports.Export{}, ErrNotOwner
 	}
-	return nil
+	return closed, nil
 }
 
-// FaultsSince is since when a vendor is to be asked for late faults: since the
-// start of the integration's export before this one that asked, for what was
-// found after that one had closed; if none did, since the first one's. A retry
-// counts as a part of what it retries.
-func FaultsSince(ctx context.Context, db Beginner, organization, id uuid.UUID) (at time.Time, err error) {
+// closeRow closes the row of a pending export with what its run found and what its entries came to. first is
+// false if it was not pending.
+func closeRow(ctx context.Context, tx pgx.Tx, e exports.Export) (first bool, err error) {
+	sum, err := canonicalSum(ctx, tx, e, nil)
+	if err != nil {
+		return false, err
+	}
+	tag, err := tx.Exec(ctx, `
+		WITH counts AS (
+		    SELECT count(*) AS total, count(*) FILTER (WHERE state = 'exported') AS exported,
+		        count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('unknown', 'sent')) AS unknown,
+		        count(*) FILTER (WHERE state = 'planned') AS planned, count(late_error) AS late_errors
+		    FROM ledgerline.export_entries WHERE organization_id = @organization_id AND export_id = @export_id
+		), debits AS (
+		    SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}') AS amounts FROM (
+		        SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM ledgerline.export_entries
+		        WHERE organization_id = @organization_id AND export_id = @export_id AND state = 'exported' GROUP BY currency) AS by_currency
+		)
+		UPDATE ledgerline.bufdir_export_audit_log AS export SET entries_total = counts.total, entries_exported = counts.exported,
+		    entries_rejected = counts.rejected, entries_unknown = counts.unknown, entries_with_late_errors = counts.late_errors, amounts = debits.amounts, sha256 = @sha256,
+		    last_correlation_id = @last_correlation_id, error_class = nullif(@error_class, ''), error_code = nullif(@error_code, ''), error_message = nullif(@error_message, ''),
+		    finished_at = ledgerline.clock(), attempts = @attempts, chunks = @chunks, requests = @requests, look_ups = @look_ups, isolating = @isolating,
+		    warm_up = nullif(@warm_up::interval, interval '0'), cold_start = @cold_start, warm_up_ms = @warm_up_ms,
+		    status = CASE WHEN @error_class <> '' OR counts.unknown > 0 OR counts.planned > 0 THEN 'failed' ELSE 'complete' END
+		FROM counts, debits WHERE export.organization_id = @organization_id AND export.export_id = @export_id AND export.status = 'pending'`, pgx.StrictNamedArgs{
+		"organization_id": e.OrganizationID, "export_id": e.ID, "sha256": sum, "last_correlation_id": e.LastCorrelationID,
+		"error_class": e.ErrorClass, "error_code": e.ErrorCode, "error_message": storable(e.ErrorMessage),
+		"attempts": e.Attempts, "chunks": e.Chunks, "requests": e.Requests, "look_ups": e.LookUps, "isolating": e.Isolating,
+		"warm_up": e.WarmUp, "cold_start": e.ColdStart, "warm_up_ms": e.WarmUpMS,
+	})
+	return tag.RowsAffected() > 0, err
+}
+
+// LateErrorsSince is since when a vendor is to be asked for errors that it found after it had accepted something:
+// since the start of the integration's last export before this one that asked, for what was found after that one
+// had closed; if none did, since the start of the first. A retry counts as a part of what it retries.
+func LateErrorsSince(ctx context.Context, db Beginner, organization, exportID uuid.UUID) (since time.Time, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			WITH RECURSIVE chain AS (
 			    SELECT integration_id, parent_export_id, started_at FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2
 			    UNION ALL
-			    SELECT b.integration_id, b.parent_export_id, b.started_at FROM ledgerline.bufdir_export_audit_log b JOIN chain c ON b.export_id = c.parent_export_id
-			    WHERE b.organization_id = $1
-			), own AS (SELECT min(started_at) AS at FROM chain)
-			SELECT coalesce(max(b.started_at) FILTER (WHERE b.status = 'complete' AND b.chunks > 0 AND b.error_message IS NULL), min(b.started_at), own.at, now())
-			FROM own LEFT JOIN ledgerline.bufdir_export_audit_log b ON b.organization_id = $1 AND b.started_at < own.at
-			    AND b.integration_id = (SELECT integration_id FROM chain LIMIT 1)
-			GROUP BY own.at`,
-			organization, id).Scan(&at)
+			    SELECT parent.integration_id, parent.parent_export_id, parent.started_at
+			    FROM ledgerline.bufdir_export_audit_log AS parent JOIN chain AS retry ON parent.export_id = retry.parent_export_id
+			    WHERE parent.organization_id = $1
+			), own AS (SELECT min(started_at) AS started_at FROM chain)
+			SELECT coalesce(
+			    max(earlier.started_at) FILTER (WHERE earlier.status = 'complete' AND earlier.chunks > 0 AND earlier.error_message IS NULL),
+			    min(earlier.started_at), own.started_at, now())
+			FROM own LEFT JOIN ledgerline.bufdir_export_audit_log AS earlier ON earlier.organization_id = $1 AND earlier.started_at < own.started_at
+			    AND earlier.integration_id = (SELECT integration_id FROM chain LIMIT 1)
+			GROUP BY own.started_at`,
+			organization, exportID).Scan(&since)
 	})
-	return at, err
+	return since, err
 }
 
-// Exports returns an organization's exports, newest first, at most limit.
-func Exports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []Export, err error) {
+// ListExports returns an organization's exports, newest first, at most limit.
+func ListExports(ctx context.Context, db Beginner, organization uuid.UUID, limit int) (list []exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 ORDER BY started_at DESC, export_id LIMIT $2`, organization, limit)
 		return err
@@ -319,36 +245,39 @@ func Exports(ctx context.Context, db Beginner, organization uuid.UUID, limit int
 	return list, err
 }
 
-// ExportByID returns one export of an organization.
-func ExportByID(ctx context.Context, db Beginner, organization, id uuid.UUID) (e Export, err error) {
+// LoadExport returns one export of an organization; none is an error that names its ID.
+func LoadExport(ctx context.Context, db Beginner, organization, exportID uuid.UUID) (e exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, organization, id)
-		if err == nil && len(found) == 0 {
-			err = fmt.Errorf("the organization has no export %s", id)
-		}
-		if err == nil {
-			e = found[0]
+		var found bool
+		e, found, err = exportWithID(ctx, tx, organization, exportID)
+		if err == nil && !found {
+			err = fmt.Errorf("the organization has no export %s", exportID)
 		}
 		return err
 	})
 	return e, err
 }
 
-func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]Export, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
-		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown,
-		    entries_faulted, attempts, chunks, requests, look_ups, isolating, coalesce(warm_up, interval '0'), cold_start, warm_up_ms, amounts,
-		    coalesce(sha256, ''), last_correlation_id, coalesce(error_class, ''), coalesce(error_code, ''), coalesce(error_message, ''), workflow_id, run_id, fence
-		FROM ledgerline.bufdir_export_audit_log `+where, args...)
-	if err != nil {
-		return nil, err
+func exportWithID(ctx context.Context, tx pgx.Tx, organization, exportID uuid.UUID) (found exports.Export, ok bool, err error) {
+	return findExport(ctx, tx, `WHERE organization_id = $1 AND export_id = $2`, organization, exportID)
+}
+
+// findExport returns the first export that a WHERE clause selects; ok is false if there is none.
+func findExport(ctx context.Context, tx pgx.Tx, where string, args ...any) (found exports.Export, ok bool, err error) {
+	list, err := queryExports(ctx, tx, where, args...)
+	if err != nil || len(list) == 0 {
+		return found, false, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Export, err error) {
-		err = row.Scan(&e.OrganizationID, &e.ID, &e.IntegrationID, &e.AdapterName, &e.Period, &e.PeriodStart, &e.PeriodEnd, &e.Trigger, &e.TriggeredBy, &e.ParentID,
-			&e.ScheduledAt, &e.StartedAt, &e.DeferredUntil, &e.FinishedAt, &e.Status, &e.Total, &e.Exported, &e.Rejected, &e.Unknown,
-			&e.Faulted, &e.Attempts, &e.Chunks, &e.Requests, &e.LookUps, &e.Isolating, &e.WarmUp, &e.ColdStart, &e.WarmUpMS, &e.Amounts,
-			&e.SHA256, &e.LastCorrelationID, &e.ErrorClass, &e.ErrorCode, &e.ErrorMessage, &e.WorkflowID, &e.RunID, &e.Fence)
-		return e, err
-	})
+	return list[0], true, nil
+}
+
+// queryExports returns the exports that a WHERE clause selects.
+func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]exports.Export, error) {
+	return queryRows[exports.Export](ctx, tx, `
+		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
+		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, entries_with_late_errors,
+		    attempts, chunks, requests, look_ups, isolating, coalesce(warm_up, interval '0') AS warm_up, cold_start, warm_up_ms, amounts, coalesce(sha256, '') AS sha256,
+		    last_correlation_id, coalesce(error_class, '') AS error_class, coalesce(error_code, '') AS error_code, coalesce(error_message, '') AS error_message,
+		    workflow_id, run_id, fence
+		FROM ledgerline.bufdir_export_audit_log `+where, args...)
 }

@@ -2,7 +2,6 @@ package runlog
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,163 +10,84 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
-	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Watched is what a monitor must know of its integration.
-type Watched struct {
-	Adapter  string                 `json:"adapter"`
-	BaseURL  string                 `json:"baseURL"`
-	Policy   health.Policy          `json:"policy"`
-	Schedule *integrations.Schedule `json:"schedule,omitempty"`
-	Paused   bool                   `json:"paused"`
-	Record   *health.Record         `json:"record,omitempty"` // as it was stored last; nil if nothing was seen yet
-
-	Settings    map[string]string           `json:"settings,omitempty"`
-	Credentials map[string]integrations.Ref `json:"credentials,omitempty"`
-	Secrets     []expiry.Secret             `json:"secrets,omitempty"` // as they were stored last: those whose end is known
-}
-
-// Watch returns what a monitor must know, or [ErrNotFound] where there is no
-// such integration any more.
-func Watch(ctx context.Context, db Beginner, organization, integration uuid.UUID) (w Watched, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `
-			SELECT adapter, base_url, health, schedule, paused_at IS NOT NULL, settings, credential_refs FROM ledgerline.integrations
-			WHERE organization_id = $1 AND integration_id = $2 AND removed_at IS NULL`, organization, integration).
-			Scan(&w.Adapter, &w.BaseURL, &w.Policy, &w.Schedule, &w.Paused, &w.Settings, &w.Credentials)
-		if err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, selectHealth+` AND h.integration_id = $2`, organization, integration)
-		if err != nil {
-			return err
-		}
-		list, err := pgx.CollectRows(rows, scanHealth)
-		if len(list) == 1 {
-			w.Record = list[0].Record
-		}
-		if err != nil {
-			return err
-		}
-		ends, err := secretEnds(ctx, tx, organization, &integration)
-		w.Secrets = ends[integration]
-		return err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = ErrNotFound
-	}
-	return w, err
-}
-
-// Listed is an integration as the loop sees it that starts monitors.
-type Listed struct {
-	IntegrationID uuid.UUID
-	Version       string // changes when a monitor must look again
-	Doubtful      bool   // its last state is not healthy: the next success is news
-	Overdue       bool   // its probe was due minutes ago: does its monitor run?
-}
-
-// Listing returns an organization's integrations that are to be watched.
-func Listing(ctx context.Context, db Beginner, organization uuid.UUID) (list []Listed, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT i.integration_id, i.updated_at::text || coalesce(' ' || i.paused_at::text, ''), coalesce(h.state <> 'healthy', true),
-			       coalesce(i.paused_at IS NULL AND h.next_probe_at < now() - interval '3 minutes', false)
-			FROM ledgerline.integrations i LEFT JOIN ledgerline.integration_health h USING (organization_id, integration_id)
-			WHERE i.organization_id = $1 AND i.removed_at IS NULL ORDER BY 1`, organization)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Listed])
-		return err
-	})
-	return list, err
-}
-
-// Organizations returns every organization that has an integration.
-func Organizations(ctx context.Context, db Beginner) (all []uuid.UUID, err error) {
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations()`)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		return err
-	})
-	return all, err
-}
-
-// HealthUpdate is what came of observations. Storing one again, or one that is
-// older than what is stored, has no effect.
-type HealthUpdate struct {
-	OrganizationID uuid.UUID            `json:"organizationId"`
-	IntegrationID  uuid.UUID            `json:"integrationId"`
-	Record         health.Record        `json:"record"` // after them
-	Observations   []health.Observation `json:"observations,omitempty"`
-	Changes        []health.Change      `json:"changes,omitempty"`
-	ProbeInterval  time.Duration        `json:"probeInterval,omitempty"` // 0: no probe is due
-	NextProbeAt    time.Time            `json:"nextProbeAt,omitzero"`
-}
-
-// Lasts reports whether the last observation shows trouble that has lasted so
-// long that people must hear of it; see [health.Record.Lasts].
-func (u HealthUpdate) Lasts() bool {
-	n := len(u.Observations)
-	return n > 0 && u.Record.Lasts(u.Observations[n-1])
-}
-
 const upsertHealth = `
-INSERT INTO ledgerline.integration_health AS h (organization_id, integration_id, state, since, reason, last_success_at, last_failure_at, last_failure,
+INSERT INTO ledgerline.integration_health AS stored (organization_id, integration_id, state, since, reason, last_success_at, last_failure_at, last_failure,
     failures, failed_probes, latency, evidence_at, probe_interval, next_probe_at, observations, changes)
-VALUES ($1, $2, $3, $4, nullif($5, ''), $6, $7, nullif($8, ''), $9, $10, $11, $12, $13, $14, $15, $16)
+VALUES (@organization_id, @integration_id, @state, @since, nullif(@reason, ''), @last_success_at, @last_failure_at, nullif(@last_failure, ''),
+    @failures, @failed_probes, @latency, @evidence_at, @probe_interval, @next_probe_at, @observations, @changes)
 ON CONFLICT (organization_id, integration_id) DO UPDATE
 SET state = excluded.state, since = excluded.since, reason = excluded.reason, last_success_at = excluded.last_success_at,
     last_failure_at = excluded.last_failure_at, last_failure = excluded.last_failure, failures = excluded.failures,
     failed_probes = excluded.failed_probes, latency = excluded.latency, evidence_at = excluded.evidence_at,
     probe_interval = excluded.probe_interval, next_probe_at = excluded.next_probe_at,
     observations = excluded.observations, changes = excluded.changes, updated_at = now()
-WHERE h.observations <= excluded.observations`
+WHERE stored.observations <= excluded.observations`
 
-const insertHistory = `
-INSERT INTO ledgerline.integration_health_history AS h
+const upsertHistory = `
+INSERT INTO ledgerline.integration_health_history AS stored
     (organization_id, integration_id, entry, slot, number, at, kind, from_state, to_state, source, count, latency)
-VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), nullif($9, ''), nullif($10, ''), $11, $12)
+VALUES (@organization_id, @integration_id, @entry, @slot, @number, @at, @kind, @from_state, @to_state, @source, @count, @latency)
 ON CONFLICT (organization_id, integration_id, entry, slot) DO UPDATE
 SET number = excluded.number, at = excluded.at, kind = excluded.kind, source = excluded.source, count = excluded.count, latency = excluded.latency
-WHERE h.number < excluded.number`
+WHERE stored.number < excluded.number`
 
-// kept is how many observations the history holds, as its constraint says.
-const kept = 96
+// keptObservations is how many observations the history holds, as its constraint says.
+const keptObservations = 96
 
-// SaveHealth stores an update, in two round trips.
-func SaveHealth(ctx context.Context, db Beginner, u HealthUpdate) error {
+// RecordHealth stores an update of an integration, in two round trips. Storing one
+// again, or one that is older than what is stored, has no effect.
+func RecordHealth(ctx context.Context, db Beginner, organization, integration uuid.UUID, u health.Update) error {
 	r := u.Record
 	batch := &pgx.Batch{}
-	batch.Queue(setOrganization, u.OrganizationID.String())
-	batch.Queue(upsertHealth, u.OrganizationID, u.IntegrationID, r.State, r.Since, r.Reason, orNull(r.LastSuccessAt), orNull(r.LastFailureAt), r.LastFailure,
-		r.Failures, r.FailedProbes, r.Latency, r.Evidence, orNull(u.ProbeInterval), orNull(u.NextProbeAt), r.Observations, r.Changes)
+	batch.Queue(setOrganization, organization.String())
+	batch.Queue(upsertHealth, pgx.StrictNamedArgs{
+		"organization_id": organization, "integration_id": integration,
+		"state": r.State, "since": r.Since, "reason": r.Reason,
+		"last_success_at": orNull(r.LastSuccessAt), "last_failure_at": orNull(r.LastFailureAt), "last_failure": r.LastFailure,
+		"failures": r.Failures, "failed_probes": r.FailedProbes, "latency": r.Latency, "evidence_at": r.Evidence,
+		"probe_interval": orNull(u.ProbeInterval), "next_probe_at": orNull(u.NextProbeAt),
+		"observations": r.Observations, "changes": r.Changes,
+	})
 	for i, o := range u.Observations {
 		number := r.Observations - int64(len(u.Observations)-1-i)
-		batch.Queue(insertHistory, u.OrganizationID, u.IntegrationID, "observation", number%kept, number, o.At, o.Kind, "", "", o.Source, max(o.Count, 1), o.Latency)
+		batch.Queue(upsertHistory, pgx.StrictNamedArgs{
+			"organization_id": organization, "integration_id": integration,
+			"entry": HealthObservation, "slot": number % keptObservations, "number": number, "at": o.At, "kind": o.Kind,
+			"source": o.Source, "count": max(o.Count, 1), "latency": o.Latency, "from_state": nil, "to_state": nil,
+		})
 	}
 	for _, c := range u.Changes {
-		batch.Queue(insertHistory, u.OrganizationID, u.IntegrationID, "change", c.Number, c.Number, c.At, c.Reason, c.From, c.To, "", nil, nil)
+		batch.Queue(upsertHistory, pgx.StrictNamedArgs{
+			"organization_id": organization, "integration_id": integration,
+			"entry": HealthChange, "slot": c.Number, "number": c.Number, "at": c.At, "kind": c.Reason,
+			"source": nil, "count": nil, "latency": nil, "from_state": c.From, "to_state": c.To,
+		})
 	}
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 }
 
-// orNull stores what is zero as NULL.
-func orNull[T comparable](v T) *T {
+// orNull stores a zero value as NULL.
+func orNull[T comparable](value T) *T {
 	var zero T
-	if v == zero {
+	if value == zero {
 		return nil
 	}
-	return &v
+	return &value
 }
 
-// Health is an integration's health as people see it.
-type Health struct {
+// orZero reads NULL as a zero value.
+func orZero[T any](value *T) T {
+	if value == nil {
+		var zero T
+		return zero
+	}
+	return *value
+}
+
+// HealthStatus is an integration's health as people see it.
+type HealthStatus struct {
 	OrganizationID uuid.UUID      `json:"organizationId"`
 	IntegrationID  uuid.UUID      `json:"integrationId"`
 	Name           string         `json:"name"`
@@ -179,137 +99,118 @@ type Health struct {
 	Secret         *expiry.Secret `json:"secret"`      // the first of its secrets to end; null: no end is known
 }
 
-// staleAfter is how long a probe may be overdue. Its monitor asks at once, and a
-// worker starts one that does not run within minutes.
+// staleAfter is how long a probe may be overdue. Its monitor probes at once, and a
+// worker starts a monitor that does not run within minutes.
 const staleAfter = 10 * time.Minute
 
 // Stale reports whether nobody keeps the health up to date: a probe is long
-// overdue. Of an integration that is not probed nobody can say.
-func (h Health) Stale(now time.Time) bool {
+// overdue. Nothing is known about an integration that is not probed.
+func (h HealthStatus) Stale(now time.Time) bool {
 	return h.Pause == nil && h.NextProbeAt != nil && now.Sub(*h.NextProbeAt) > staleAfter
 }
 
-const selectHealth = `
-SELECT h.organization_id, h.integration_id, state, since, coalesce(reason, ''), last_success_at, last_failure_at, coalesce(last_failure, ''), failures,
-    failed_probes, latency, evidence_at, observations, changes, probe_interval, next_probe_at
-FROM ledgerline.integration_health h WHERE h.organization_id = $1`
-
-func scanHealth(row pgx.CollectableRow) (h Health, err error) {
-	r := &health.Record{}
-	var success, failure *time.Time
-	var interval *time.Duration
-	err = row.Scan(&h.OrganizationID, &h.IntegrationID, &r.State, &r.Since, &r.Reason, &success, &failure, &r.LastFailure, &r.Failures,
-		&r.FailedProbes, &r.Latency, &r.Evidence, &r.Observations, &r.Changes, &interval, &h.NextProbeAt)
-	if success != nil {
-		r.LastSuccessAt = *success
-	}
-	if failure != nil {
-		r.LastFailureAt = *failure
-	}
-	if interval != nil {
-		h.ProbeInterval = *interval
-	}
-	h.Record = r
-	return h, err
+// healthRow is an integration's health as it is stored.
+type healthRow struct {
+	IntegrationID                uuid.UUID
+	State                        health.State
+	Since                        time.Time
+	Reason                       classify.Kind
+	LastSuccessAt, LastFailureAt *time.Time
+	LastFailure                  classify.Kind
+	Failures, FailedProbes       int
+	Latency                      time.Duration
+	EvidenceAt                   time.Time
+	Observations, Changes        int64
+	ProbeInterval                *time.Duration
+	NextProbeAt                  *time.Time
 }
 
-// Healths returns the health of an organization's integrations by name.
-func Healths(ctx context.Context, db Beginner, organization uuid.UUID) (list []Health, err error) {
+const selectHealth = `
+SELECT integration_id, state, since, coalesce(reason, '') AS reason, last_success_at, last_failure_at, coalesce(last_failure, '') AS last_failure,
+    failures, failed_probes, latency, evidence_at, observations, changes, probe_interval, next_probe_at
+FROM ledgerline.integration_health WHERE organization_id = $1`
+
+func (row healthRow) record() *health.Record {
+	return &health.Record{
+		State: row.State, Since: row.Since, Reason: row.Reason,
+		LastSuccessAt: orZero(row.LastSuccessAt), LastFailureAt: orZero(row.LastFailureAt), LastFailure: row.LastFailure,
+		Failures: row.Failures, FailedProbes: row.FailedProbes, Latency: row.Latency, Evidence: row.EvidenceAt,
+		Observations: row.Observations, Changes: row.Changes,
+	}
+}
+
+// ListHealth returns the health of an organization's integrations by name.
+func ListHealth(ctx context.Context, db Beginner, organization uuid.UUID) (list []HealthStatus, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT organization_id, integration_id, name, adapter, paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '')
+		type row struct {
+			IntegrationID uuid.UUID
+			Name, Adapter string
+			pauseRow
+		}
+		rows, err := queryRows[row](ctx, tx, `
+			SELECT integration_id, name, adapter, `+pauseColumns+`
 			FROM ledgerline.integrations WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name`, organization)
 		if err != nil {
 			return err
 		}
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (h Health, err error) {
-			var at *time.Time
-			var p Pause
-			err = row.Scan(&h.OrganizationID, &h.IntegrationID, &h.Name, &h.Adapter, &at, &p.By, &p.Reason)
-			if at != nil {
-				p.At = *at
-				h.Pause = &p
-			}
-			return h, err
-		})
+		stored, err := queryRows[healthRow](ctx, tx, selectHealth, organization)
 		if err != nil {
 			return err
 		}
-		if rows, err = tx.Query(ctx, selectHealth, organization); err != nil {
-			return err
+		byID := make(map[uuid.UUID]healthRow)
+		for _, row := range stored {
+			byID[row.IntegrationID] = row
 		}
-		seen, err := pgx.CollectRows(rows, scanHealth)
-		for _, s := range seen {
-			for i := range list {
-				if list[i].IntegrationID == s.IntegrationID {
-					list[i].Record, list[i].ProbeInterval, list[i].NextProbeAt = s.Record, s.ProbeInterval, s.NextProbeAt
-				}
-			}
-		}
+		ends, err := secretExpiries(ctx, tx, organization, nil)
 		if err != nil {
 			return err
 		}
-		ends, err := secretEnds(ctx, tx, organization, nil)
-		for i := range list {
-			if first := ends[list[i].IntegrationID]; len(first) > 0 {
-				list[i].Secret = &first[0]
+		list = make([]HealthStatus, len(rows))
+		for i, row := range rows {
+			list[i] = HealthStatus{
+				OrganizationID: organization, IntegrationID: row.IntegrationID, Name: row.Name, Adapter: row.Adapter, Pause: row.pause(),
+			}
+			if known, ok := byID[row.IntegrationID]; ok {
+				list[i].Record, list[i].ProbeInterval, list[i].NextProbeAt = known.record(), orZero(known.ProbeInterval), known.NextProbeAt
+			}
+			if secrets := ends[row.IntegrationID]; len(secrets) > 0 {
+				list[i].Secret = &secrets[0]
 			}
 		}
-		return err
+		return nil
 	})
 	return list, err
 }
+
+// HealthEntryType says what an entry of the history is. It is stored and shown.
+type HealthEntryType string
+
+// The types of entry.
+const (
+	HealthChange      HealthEntryType = "change"
+	HealthObservation HealthEntryType = "observation"
+)
 
 // HealthEntry is an entry of the history: a change, with both states, or an
 // observation, with source, count and latency.
 type HealthEntry struct {
-	Entry   string        `json:"entry"`
-	Number  int64         `json:"number"`
-	At      time.Time     `json:"at"`
-	Kind    classify.Kind `json:"kind"`
-	From    health.State  `json:"from,omitempty"`
-	To      health.State  `json:"to,omitempty"`
-	Source  health.Source `json:"source,omitempty"`
-	Count   int           `json:"count,omitempty"`
-	Latency time.Duration `json:"latencyNs,omitempty"`
+	Type    HealthEntryType `json:"entry"`
+	Number  int64           `json:"number"`
+	At      time.Time       `json:"at"`
+	Kind    classify.Kind   `json:"kind"`
+	From    health.State    `json:"from,omitempty"`
+	To      health.State    `json:"to,omitempty"`
+	Source  health.Source   `json:"source,omitempty"`
+	Count   int             `json:"count,omitempty"`
+	Latency time.Duration   `json:"latencyNs,omitempty"`
 }
 
-// HealthHistory returns every change of an integration and its last
+// ListHealthHistory returns every change of an integration and its last
 // observations, oldest first.
-func HealthHistory(ctx context.Context, db Beginner, organization, integration uuid.UUID) (list []HealthEntry, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT entry, number, at, kind, coalesce(from_state, ''), coalesce(to_state, ''), coalesce(source, ''), coalesce(count, 0), coalesce(latency, interval '0')
-			FROM ledgerline.integration_health_history WHERE organization_id = $1 AND integration_id = $2
-			ORDER BY at, entry DESC, number`, organization, integration)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[HealthEntry])
-		return err
-	})
-	return list, err
-}
-
-// HostSeen returns when a host was last reached by anybody; the zero time if
-// never.
-func HostSeen(ctx context.Context, db Beginner, host string) (at time.Time, err error) {
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT reachable_at FROM ledgerline.vendor_hosts WHERE host = $1`, host).Scan(&at)
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
-	}
-	return at, err
-}
-
-// SawHost records that a host was reached. Within a minute of what is recorded
-// it writes nothing.
-func SawHost(ctx context.Context, db Beginner, host string, at time.Time) error {
-	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO ledgerline.vendor_hosts AS h (host, reachable_at) VALUES ($1, $2)
-			ON CONFLICT (host) DO UPDATE SET reachable_at = excluded.reachable_at WHERE h.reachable_at < excluded.reachable_at - interval '1 minute'`, host, at)
-		return err
-	})
+func ListHealthHistory(ctx context.Context, db Beginner, organization, integration uuid.UUID) ([]HealthEntry, error) {
+	return queryInOrganization[HealthEntry](ctx, db, organization, `
+		SELECT entry AS type, number, at, kind, coalesce(from_state, '') AS "from", coalesce(to_state, '') AS "to",
+		    coalesce(source, '') AS source, coalesce(count, 0) AS count, coalesce(latency, interval '0') AS latency
+		FROM ledgerline.integration_health_history WHERE organization_id = $1 AND integration_id = $2
+		ORDER BY at, entry DESC, number`, organization, integration)
 }

@@ -17,9 +17,9 @@ import (
 )
 
 // watch applies an observation to a record and stores what came of it.
-func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.Record, seen ...health.Observation) (health.Record, runlog.HealthUpdate) {
+func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.Record, seen ...health.Observation) (health.Record, health.Update) {
 	t.Helper()
-	u := runlog.HealthUpdate{OrganizationID: organization, IntegrationID: integration, Observations: seen}
+	u := health.Update{Observations: seen}
 	for _, o := range seen {
 		var changes []health.Change
 		r, changes = r.Apply(o)
@@ -30,17 +30,17 @@ func watch(t *testing.T, b base, organization, integration uuid.UUID, r health.R
 		u.NextProbeAt = at
 		u.ProbeInterval, _ = r.Wait(health.Policy{})
 	}
-	require.NoError(t, runlog.SaveHealth(t.Context(), b.worker, u))
+	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, organization, integration, u))
 	return r, u
 }
 
 func TestHealthComesBackAsItWas(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	w, err := runlog.Watch(t.Context(), b.worker, organization, integration)
+	w, err := runlog.MonitoredIntegration(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.Nil(t, w.Record)
-	list, err := runlog.Healths(t.Context(), b.operator, organization)
+	list, err := runlog.ListHealth(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Nil(t, list[0].Record)
@@ -49,15 +49,15 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 	r, u := watch(t, b, organization, integration, health.New(now, health.Policy{}),
 		health.Observation{At: now, Kind: classify.OK, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
 		health.Observation{At: now.Add(time.Second), Kind: classify.Unavailable, Source: health.Probe, Latency: time.Second})
-	require.NoError(t, runlog.SaveHealth(t.Context(), b.worker, u), "again")
-	w, err = runlog.Watch(t.Context(), b.worker, organization, integration)
+	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, organization, integration, u), "again")
+	w, err = runlog.MonitoredIntegration(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.Equal(t, "xledger", w.Adapter)
 	for _, at := range []*time.Time{&w.Record.Since, &w.Record.LastSuccessAt, &w.Record.LastFailureAt, &w.Record.Evidence} {
 		*at = at.UTC()
 	}
 	require.Equal(t, r, *w.Record)
-	list, err = runlog.Healths(t.Context(), b.reader, organization)
+	list, err = runlog.ListHealth(t.Context(), b.reader, organization)
 	require.NoError(t, err)
 	require.Equal(t, 30*time.Minute, list[0].ProbeInterval)
 	require.WithinDuration(t, u.NextProbeAt, *list[0].NextProbeAt, time.Millisecond)
@@ -65,27 +65,26 @@ func TestHealthComesBackAsItWas(t *testing.T) {
 	for late, want := range map[string]bool{"1 minute": false, "4 minutes": true} {
 		_, err := b.admin.Exec(t.Context(), "UPDATE ledgerline.integration_health SET next_probe_at = now() - $1::text::interval", late)
 		require.NoError(t, err)
-		listed, err := runlog.Listing(t.Context(), b.worker, organization)
+		listed, err := runlog.ListMonitorTargets(t.Context(), b.worker, organization)
 		require.NoError(t, err)
 		require.Equal(t, want, listed[0].Overdue, late)
 	}
 
-	history, err := runlog.HealthHistory(t.Context(), b.operator, organization, integration)
+	history, err := runlog.ListHealthHistory(t.Context(), b.operator, organization, integration)
 	require.NoError(t, err)
-	var told []string
+	var entries []string
 	for _, h := range history {
-		told = append(told, fmt.Sprintf("%s %d %s %s>%s %s %d %v", h.Entry, h.Number, h.Kind, h.From, h.To, h.Source, h.Count, h.Latency))
+		entries = append(entries, fmt.Sprintf("%s %d %s %s>%s %s %d %v", h.Type, h.Number, h.Kind, h.From, h.To, h.Source, h.Count, h.Latency))
 	}
 	require.Equal(t, []string{
 		"observation 1 ok > call 3 12ms", "change 1 ok unknown>healthy  0 0s",
 		"observation 2 unavailable > probe 1 1s", "change 2 unavailable healthy>degraded  0 0s",
-	}, told)
+	}, entries)
 
-	_, err = runlog.Watch(t.Context(), b.worker, uuid.New(), integration)
+	_, err = runlog.MonitoredIntegration(t.Context(), b.worker, uuid.New(), integration)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
 	other, _ := b.tenant(t)
-	u.OrganizationID = other
-	require.Error(t, runlog.SaveHealth(t.Context(), b.worker, u), "another's integration")
+	require.Error(t, runlog.RecordHealth(t.Context(), b.worker, other, integration, u), "another's integration")
 }
 
 // The history keeps the last 96 observations and every change, and neither a
@@ -95,24 +94,24 @@ func TestHealthHistoryIsBounded(t *testing.T) {
 	organization, integration := b.tenant(t)
 	at := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
 	r := health.New(at, health.Policy{})
-	var late runlog.HealthUpdate
+	var late health.Update
 	for i := range 250 {
 		kind := classify.OK
 		if i%50 == 49 {
 			kind = classify.DNS
 		}
-		var u runlog.HealthUpdate
+		var u health.Update
 		r, u = watch(t, b, organization, integration, r, health.Observation{At: at.Add(time.Duration(i) * time.Second), Kind: kind, Source: health.Call})
 		if i == 100 {
 			late = u
 		}
 	}
-	require.NoError(t, runlog.SaveHealth(t.Context(), b.worker, late))
-	history, err := runlog.HealthHistory(t.Context(), b.operator, organization, integration)
+	require.NoError(t, runlog.RecordHealth(t.Context(), b.worker, organization, integration, late))
+	history, err := runlog.ListHealthHistory(t.Context(), b.operator, organization, integration)
 	require.NoError(t, err)
 	count, least, changes := 0, int64(1000), 0
 	for _, h := range history {
-		if h.Entry == "change" {
+		if h.Type == runlog.HealthChange {
 			changes++
 			continue
 		}
@@ -120,7 +119,7 @@ func TestHealthHistoryIsBounded(t *testing.T) {
 		least = min(least, h.Number)
 	}
 	require.Equal(t, []any{96, int64(155), 10}, []any{count, least, changes})
-	list, err := runlog.Healths(t.Context(), b.operator, organization)
+	list, err := runlog.ListHealth(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.EqualValues(t, 250, list[0].Record.Observations, "the late update changed nothing")
 
@@ -149,13 +148,13 @@ func TestHealthHistoryIsBounded(t *testing.T) {
 
 func TestVendorHosts(t *testing.T) {
 	b := newBase(t)
-	at, err := runlog.HostSeen(t.Context(), b.worker, "www.xledger.net")
+	at, err := runlog.HostLastReached(t.Context(), b.worker, "www.xledger.net")
 	require.NoError(t, err)
 	require.Zero(t, at)
 	now := time.Now().UTC().Truncate(time.Second)
 	for _, c := range []struct{ saw, want time.Duration }{{0, 0}, {30 * time.Second, 0}, {2 * time.Minute, 2 * time.Minute}, {time.Minute, 2 * time.Minute}} {
-		require.NoError(t, runlog.SawHost(t.Context(), b.worker, "www.xledger.net", now.Add(c.saw)))
-		at, err = runlog.HostSeen(t.Context(), b.worker, "www.xledger.net")
+		require.NoError(t, runlog.RecordHostReached(t.Context(), b.worker, "www.xledger.net", now.Add(c.saw)))
+		at, err = runlog.HostLastReached(t.Context(), b.worker, "www.xledger.net")
 		require.NoError(t, err)
 		require.Equal(t, now.Add(c.want), at.UTC())
 	}
@@ -164,7 +163,7 @@ func TestVendorHosts(t *testing.T) {
 func TestPause(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	before, err := runlog.Listing(t.Context(), b.worker, organization)
+	before, err := runlog.ListMonitorTargets(t.Context(), b.worker, organization)
 	require.NoError(t, err)
 	require.Len(t, before, 1)
 	require.True(t, before[0].Doubtful)
@@ -177,14 +176,14 @@ func TestPause(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, changed)
 	require.Equal(t, "kari", again.By)
-	got, err := runlog.Paused(t.Context(), b.worker, organization, integration)
+	got, err := runlog.LoadPause(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.Equal(t, []string{p.By, p.Reason}, []string{got.By, got.Reason})
 	require.True(t, p.At.Equal(got.At))
-	during, err := runlog.Listing(t.Context(), b.worker, organization)
+	during, err := runlog.ListMonitorTargets(t.Context(), b.worker, organization)
 	require.NoError(t, err)
 	require.NotEqual(t, before[0].Version, during[0].Version, "its monitor must look again")
-	w, err := runlog.Watch(t.Context(), b.worker, organization, integration)
+	w, err := runlog.MonitoredIntegration(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.True(t, w.Paused)
 
@@ -194,7 +193,7 @@ func TestPause(t *testing.T) {
 	was, err = runlog.ResumeIntegration(t.Context(), b.operator, organization, integration, "ola", "done")
 	require.NoError(t, err)
 	require.Nil(t, was)
-	got, err = runlog.Paused(t.Context(), b.worker, organization, integration)
+	got, err = runlog.LoadPause(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.Nil(t, got)
 
@@ -204,7 +203,7 @@ func TestPause(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"pause kari: month end", "resume ola: done"}, audit)
 
-	_, err = runlog.Paused(t.Context(), b.worker, uuid.New(), integration)
+	_, err = runlog.LoadPause(t.Context(), b.worker, uuid.New(), integration)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
 	_, _, err = runlog.PauseIntegration(t.Context(), b.operator, uuid.New(), integration, "x", "y")
 	require.ErrorIs(t, err, runlog.ErrNotFound)
@@ -218,15 +217,15 @@ func TestApplyHealth(t *testing.T) {
 	organization, integration := b.tenant(t)
 	in := example(organization, integration, "main")
 	in.Health = health.Policy{Interval: time.Hour, NoProbes: true}
-	for _, want := range []string{"updated", "unchanged"} {
-		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "kari", false)
+	for _, want := range []runlog.ApplyAction{runlog.ActionUpdated, runlog.ActionUnchanged} {
+		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "kari"})
 		require.NoError(t, err)
 		require.Equal(t, want, changes[0].Action)
 	}
-	stored, err := runlog.Integration(t.Context(), b.worker, organization, integration)
+	stored, err := runlog.LoadIntegration(t.Context(), b.worker, organization, integration)
 	require.NoError(t, err)
 	require.Equal(t, in.Health, stored.Health)
-	all, err := runlog.Organizations(t.Context(), b.operator)
+	all, err := runlog.ListOrganizations(t.Context(), b.operator)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{organization}, all)
 }

@@ -44,15 +44,15 @@ func asOwner(ctx context.Context, pool *pgxpool.Pool, fn func(*sql.DB) error) (e
 	return fn(db)
 }
 
-// prepare makes what is missing of the roles and the schema, and gives the
+// prepareOwner makes what is missing of the roles and the schema, and gives the
 // owner what it does not own: a database that was restored with --no-owner
-// belongs to who restored it. Roles are groups without a login: a deployment
+// belongs to whoever restored it. Roles are groups without a login: a deployment
 // creates its own users and makes them members. They belong to the cluster, so
 // another database may be creating them at this moment.
 //
-// Since PostgreSQL 16 who creates a role may grant it, and cannot act as it
+// Since PostgreSQL 16 a user who creates a role may grant it, and cannot act as it
 // before having granted it to itself; 15 lets CREATEROLE do both with any role.
-const prepare = `
+const prepareOwner = `
 DO $$
 DECLARE
     r     text;
@@ -73,22 +73,18 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ledgerline') THEN
         CREATE SCHEMA ledgerline AUTHORIZATION ledgerline_owner;
     END IF;
-    IF (SELECT coalesce(bool_or(relname = 'integrations'), false) AND NOT coalesce(bool_or(relname = 'goose_db_version'), false)
-        FROM pg_class WHERE relnamespace = 'ledgerline'::regnamespace) THEN -- to_regclass wants a right on the schema
-        ALTER TABLE public.goose_db_version SET SCHEMA ledgerline; -- where it was, and could be another program's
-    END IF;
     IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'ledgerline' AND nspowner <> 'ledgerline_owner'::regrole) THEN
         GRANT ALL ON SCHEMA ledgerline TO ledgerline_owner;
     END IF;
     FOR r IN
         SELECT format('ALTER %s ledgerline.%I OWNER TO ledgerline_owner',
-            CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.relname)
-        FROM pg_class c WHERE c.relnamespace = 'ledgerline'::regnamespace AND c.relowner <> 'ledgerline_owner'::regrole
-          AND (c.relkind IN ('r', 'p', 'v', 'm')
-            OR c.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i')))
+            CASE relation.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relation.relname)
+        FROM pg_class AS relation WHERE relation.relnamespace = 'ledgerline'::regnamespace AND relation.relowner <> 'ledgerline_owner'::regrole
+          AND (relation.relkind IN ('r', 'p', 'v', 'm')
+            OR relation.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend AS dependency WHERE dependency.objid = relation.oid AND dependency.deptype IN ('a', 'i')))
         UNION ALL
-        SELECT format('ALTER ROUTINE ledgerline.%I(%s) OWNER TO ledgerline_owner', p.proname, pg_get_function_identity_arguments(p.oid))
-        FROM pg_proc p WHERE p.pronamespace = 'ledgerline'::regnamespace AND p.proowner <> 'ledgerline_owner'::regrole
+        SELECT format('ALTER ROUTINE ledgerline.%I(%s) OWNER TO ledgerline_owner', routine.proname, pg_get_function_identity_arguments(routine.oid))
+        FROM pg_proc AS routine WHERE routine.pronamespace = 'ledgerline'::regnamespace AND routine.proowner <> 'ledgerline_owner'::regrole
         UNION ALL
         SELECT 'ALTER SCHEMA ledgerline OWNER TO ledgerline_owner'
         FROM pg_namespace WHERE nspname = 'ledgerline' AND nspowner <> 'ledgerline_owner'::regrole
@@ -99,9 +95,9 @@ BEGIN
 END
 $$`
 
-// tries is how often becomeOwner begins again because another database of the
+// maxTries is how often becomeOwner begins again because another database of the
 // cluster changes the same roles.
-const tries = 20
+const maxTries = 20
 
 // becomeOwner lets the session act as ledgerline_owner until it ends, and
 // reports whether the user has made itself a member for that.
@@ -111,8 +107,8 @@ func becomeOwner(ctx context.Context, conn *pgx.Conn) (granted bool, err error) 
 		return false, fmt.Errorf("waiting for another migration: %w", err)
 	}
 	for try := 1; ; try++ {
-		_, err = conn.Exec(ctx, prepare, pgx.QueryExecModeSimpleProtocol)
-		if try == tries || !contended(err) {
+		_, err = conn.Exec(ctx, prepareOwner, pgx.QueryExecModeSimpleProtocol)
+		if try == maxTries || !contended(err) {
 			break
 		}
 		time.Sleep(time.Duration(try) * 10 * time.Millisecond)
@@ -133,12 +129,12 @@ func contended(err error) bool {
 		pg.Code == "23505" || pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "42501" && pg.Message == `permission denied to set role "ledgerline_owner"`)
 }
 
-// installError says what the user lacks.
+// installError adds what the user lacks.
 func installError(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		return fmt.Errorf("%w (the user who migrates needs CREATEROLE, CREATE on the database, and either to have made the ledgerline_ roles or GRANT ledgerline_owner TO it WITH ADMIN OPTION; "+
-			"a database that was restored is migrated first by who restored it)", err)
+			"whoever restored a database migrates it first)", err)
 	}
 	return err
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
@@ -20,22 +18,49 @@ import (
 // whoever else may have one, and where it was removed.
 var ErrNotFound = errors.New("the organization has no such integration")
 
-// Known is an integration with what is known of it besides its file.
-type Known struct {
-	integrations.Integration
-	ScheduleSince *time.Time `json:"scheduleSince,omitempty"` // since when its schedule is as it is; nil without one
-	PausedAt      *time.Time `json:"pausedAt,omitempty"`      // nil unless it is paused
-	PausedBy      string     `json:"pausedBy,omitempty"`
-	PauseReason   string     `json:"pauseReason,omitempty"`
+// integrationRow is an integration as it is stored.
+type integrationRow struct {
+	OrganizationID, IntegrationID                                      uuid.UUID
+	Name, Adapter, BaseURL                                             string
+	InFlight                                                           *time.Duration
+	Settings, CredentialRefs, Policy, Schedule, Export, Limits, Health []byte // JSON; nil where the column is NULL
 }
 
 const selectIntegrations = `
-SELECT organization_id, integration_id, name, adapter, base_url, settings, credential_refs, policy, schedule, export, limits, health, in_flight,
-       schedule_since, paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '')
+SELECT organization_id, integration_id, name, adapter, base_url, in_flight,
+    settings, credential_refs, policy, schedule, export, limits, health
 FROM ledgerline.integrations WHERE organization_id = $1 AND `
 
-// Integration returns one integration of an organization, or [ErrNotFound].
-func Integration(ctx context.Context, db Beginner, organization, id uuid.UUID) (integrations.Integration, error) {
+// decode returns the integration, or the name of the column that cannot be decoded.
+func (row integrationRow) decode() (in integrations.Integration, unreadable string) {
+	in = integrations.Integration{
+		OrganizationID: row.OrganizationID, ID: row.IntegrationID, Name: row.Name, Adapter: row.Adapter, BaseURL: row.BaseURL, InFlight: row.InFlight,
+	}
+	for _, column := range []struct {
+		name string
+		json []byte
+		into any
+	}{
+		{"settings", row.Settings, &in.Settings},
+		{"credential_refs", row.CredentialRefs, &in.Credentials},
+		{"policy", row.Policy, &in.Policy},
+		{"schedule", row.Schedule, &in.Schedule},
+		{"export", row.Export, &in.Export},
+		{"limits", row.Limits, &in.Limits},
+		{"health", row.Health, &in.Health},
+	} {
+		if column.json == nil {
+			continue
+		}
+		if err := json.Unmarshal(column.json, column.into); err != nil {
+			return in, column.name
+		}
+	}
+	return in, ""
+}
+
+// LoadIntegration returns one integration of an organization, or [ErrNotFound].
+func LoadIntegration(ctx context.Context, db Beginner, organization, id uuid.UUID) (integrations.Integration, error) {
 	list, err := queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NULL AND integration_id = $2`, organization, id)
 	if err == nil && len(list) == 0 {
 		err = ErrNotFound
@@ -43,31 +68,35 @@ func Integration(ctx context.Context, db Beginner, organization, id uuid.UUID) (
 	if err != nil {
 		return integrations.Integration{}, err
 	}
-	return list[0].Integration, nil
+	return list[0], nil
 }
 
-// Integrations returns an organization's integrations by name.
-func Integrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
-	known, err := KnownIntegrations(ctx, db, organization)
-	list := make([]integrations.Integration, len(known))
-	for i, k := range known {
-		list[i] = k.Integration
-	}
-	return list, err
-}
-
-// KnownIntegrations is [Integrations] with what is known of each.
-func KnownIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]Known, error) {
+// ListIntegrations returns an organization's integrations by name.
+func ListIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
 	return queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NULL ORDER BY name`, organization)
 }
 
-// RemovedIntegrations returns what an organization had, by name.
-func RemovedIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]Known, error) {
+// ListRemovedIntegrations returns the integrations that an organization no longer has, by name.
+func ListRemovedIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]integrations.Integration, error) {
 	return queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NOT NULL ORDER BY name, integration_id`, organization)
 }
 
+// ListOrganizations returns every organization that has an integration.
+func ListOrganizations(ctx context.Context, db Beginner) (all []uuid.UUID, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT ledgerline.organizations()`)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	return all, err
+}
+
 // UnreadableError names integrations whose rows cannot be decoded: somebody wrote
-// them past the rules of the schema. What comes with it lacks them, and nothing else.
+// them past the rules of the schema. The list that is returned with it lacks these
+// integrations and no others.
 type UnreadableError struct{ Rows []string }
 
 // Error names the rows and the remedy.
@@ -77,40 +106,23 @@ func (e *UnreadableError) Error() string {
 
 // queryIntegrations returns the integrations that can be read, and with an
 // [*UnreadableError] which others there are.
-func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) (list []Known, err error) {
-	var unreadable UnreadableError
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		list, unreadable.Rows = nil, nil
-		var k Known
-		var settings, credentials, policy, schedule, export, limits, watch []byte
-		_, err = pgx.ForEachRow(rows, []any{&k.OrganizationID, &k.ID, &k.Name, &k.Adapter, &k.BaseURL, &settings, &credentials, &policy, &schedule, &export, &limits, &watch, &k.InFlight,
-			&k.ScheduleSince, &k.PausedAt, &k.PausedBy, &k.PauseReason}, func() error {
-			k.Settings, k.Credentials, k.Policy, k.Schedule, k.Export, k.Limits, k.Health = nil, nil, classify.Policy{}, nil, integrations.Export{}, integrations.Limits{}, health.Policy{}
-			for _, column := range []struct {
-				name string
-				text []byte
-				into any
-			}{{"settings", settings, &k.Settings}, {"credential_refs", credentials, &k.Credentials}, {"policy", policy, &k.Policy}, {"schedule", schedule, &k.Schedule},
-				{"export", export, &k.Export}, {"limits", limits, &k.Limits}, {"health", watch, &k.Health}} {
-				if column.text == nil {
-					continue
-				}
-				if err := json.Unmarshal(column.text, column.into); err != nil {
-					unreadable.Rows = append(unreadable.Rows, fmt.Sprintf("%q (%s)", k.Name, column.name))
-					return nil
-				}
-			}
-			list = append(list, k)
-			return nil
-		})
-		return err
-	})
-	if err == nil && unreadable.Rows != nil {
-		err = &unreadable
+func queryIntegrations(ctx context.Context, db Beginner, organization uuid.UUID, query string, args ...any) ([]integrations.Integration, error) {
+	rows, err := queryInOrganization[integrationRow](ctx, db, organization, query, args...)
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	var list []integrations.Integration
+	var unreadable UnreadableError
+	for _, row := range rows {
+		in, column := row.decode()
+		if column != "" {
+			unreadable.Rows = append(unreadable.Rows, fmt.Sprintf("%q (%s)", row.Name, column))
+			continue
+		}
+		list = append(list, in)
+	}
+	if unreadable.Rows != nil {
+		return list, &unreadable
+	}
+	return list, nil
 }

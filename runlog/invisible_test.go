@@ -31,7 +31,7 @@ func TestInvisibleInSource(t *testing.T) {
 	}
 	add("Ærlig 1", "bilag 2", "1920", `{"a": "Ålesund"}`)
 	e := b.claim("2026-10", nil)
-	entries := b.plan(e, integrations.Export{Dimensions: map[string]string{"a": "glObject1"}}, 500)
+	entries := b.plan(e, integrations.ExportSettings{Dimensions: map[string]string{"a": "glObject1"}}, 500)
 	require.Len(t, entries, 21)
 	refused := 0
 	for _, line := range entries {
@@ -45,7 +45,7 @@ func TestInvisibleInSource(t *testing.T) {
 
 	// PostgreSQL and Go agree on every character, but for those that PostgreSQL cannot store.
 	var hits []int32
-	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT array_agg(c) FROM generate_series(1, 65535) c WHERE c NOT BETWEEN 55296 AND 57343 AND chr(c) ~ $1`, plain.Class()).Scan(&hits))
+	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT array_agg(code) FROM generate_series(1, 65535) AS code WHERE code NOT BETWEEN 55296 AND 57343 AND chr(code) ~ $1`, plain.Class()).Scan(&hits))
 	refusedHere := make(map[int32]bool)
 	for _, c := range hits {
 		refusedHere[c] = true

@@ -69,7 +69,7 @@ func TestMigrateBack(t *testing.T) {
 		pool := openOn(t, server, b.name, "dba")
 		down := func(to int64) {
 			t.Helper()
-			require.NoError(t, runlog.Goosed(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
 				_, err := p.DownTo(t.Context(), to)
 				return err
 			}))
@@ -82,7 +82,7 @@ func TestMigrateBack(t *testing.T) {
 		from, to, err := runlog.Migrate(t.Context(), pool)
 		require.NoError(t, err)
 		require.Equal(t, []int64{0, runlog.SchemaVersion()}, []int64{from, to})
-		_, err = runlog.SelfCheck(t.Context(), b.worker, runlog.Check{Role: "ledgerline_worker"})
+		_, err = runlog.SelfCheck(t.Context(), b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 		require.NoError(t, err)
 	})
 }
@@ -106,7 +106,7 @@ func TestMigrationsOfDataSeeAllRows(t *testing.T) {
 				files[e.Name()] = &fstest.MapFile{Data: content}
 			}
 			files[fmt.Sprintf("%05d_later.sql", runlog.SchemaVersion()+n)] = &fstest.MapFile{Data: []byte("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;\n")}
-			require.NoError(t, runlog.Goosed(t.Context(), pool, files, func(p *goose.Provider) error {
+			require.NoError(t, runlog.WithProvider(t.Context(), pool, files, func(p *goose.Provider) error {
 				_, err := p.Up(t.Context())
 				return err
 			}))
@@ -125,55 +125,6 @@ func TestMigrationsOfDataSeeAllRows(t *testing.T) {
 	})
 }
 
-// The migrations of data that there are have changed rows of both organizations.
-func TestEarlierMigrationsOfDataSawAllRows(t *testing.T) {
-	name := emptyBase(t)
-	pool, admin := open(t, name, "dba"), open(t, name, "postgres")
-	up := func(to int64) {
-		t.Helper()
-		require.NoError(t, runlog.Goosed(t.Context(), pool, os.DirFS("migrations"), func(p *goose.Provider) error {
-			_, err := p.UpTo(t.Context(), to)
-			return err
-		}))
-	}
-	count := func(query string) (n int) {
-		t.Helper()
-		require.NoError(t, admin.QueryRow(t.Context(), query).Scan(&n))
-		return n
-	}
-	up(2)
-	for range 2 {
-		org, integration, export := uuid.New(), uuid.New(), uuid.New()
-		for _, q := range []string{
-			`INSERT INTO ledgerline.integrations (organization_id, integration_id, name, adapter, base_url, policy, applied_by, schedule) VALUES ($1, $2, 'a', 'xledger', 'https://x.example', '{}', 't', '{"every": "daily", "timeZone": "UTC"}')`,
-			`INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount) SELECT $1, e, 'v', '2026-10-01', '1', 1 FROM unnest(ARRAY['1', '2']) e WHERE $2::uuid IS NOT NULL`,
-			`INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
-				VALUES ($1, '` + export.String() + `', $2, 'xledger', '2026-10', '2026-10-01', '2026-11-01', $2::uuid || '/2026-10', 'manual', 't', now(), 'w', gen_random_uuid())`,
-			`INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, late, state)
-				VALUES ($1, $2, '1', '` + export.String() + `', 'v', 1, 'k1', false, 'exported'), ($1, $2, '2', '` + export.String() + `', 'v', 1, 'k2', false, 'sent')`,
-		} {
-			_, err := admin.Exec(t.Context(), q, org, integration)
-			require.NoError(t, err, q)
-		}
-	}
-	up(3)
-	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.integrations WHERE schedule_since IS NOT NULL"))
-	require.Equal(t, 4, count("SELECT count(*) FROM ledgerline.export_entries WHERE amount = 1"))
-	up(5)
-	_, err := admin.Exec(t.Context(), `UPDATE ledgerline.integrations SET limits = '{"monthlyRequests": 100}'; INSERT INTO ledgerline.quota_warnings (organization_id, integration_id, month, percent)
-		SELECT organization_id, integration_id, '2026-10-01', 80 FROM ledgerline.integrations`)
-	require.NoError(t, err)
-	up(9)
-	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.quota_warnings WHERE monthly = 100"))
-	up(10)
-	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.export_entries WHERE effect = 'done' AND settled_at IS NOT NULL"))
-	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.export_entries WHERE effect = 'open'"))
-	require.Equal(t, 2, count("SELECT count(*) FROM ledgerline.bufdir_export_audit_log WHERE planned_at IS NOT NULL"))
-	_, to, err := runlog.Migrate(t.Context(), pool)
-	require.NoError(t, err)
-	require.Equal(t, runlog.SchemaVersion(), to)
-}
-
 var (
 	names      = regexp.MustCompile(`^\d{5}_[a-z_]+\.sql$`)
 	statements = regexp.MustCompile(`(?s)-- \+goose StatementBegin.*?-- \+goose StatementEnd`)
@@ -187,24 +138,49 @@ func TestMigrationsKeepTheRules(t *testing.T) {
 	entries, err := os.ReadDir("migrations")
 	require.NoError(t, err)
 	require.NotEmpty(t, entries)
-	for _, e := range entries {
+	for i, e := range entries {
 		require.Regexp(t, names, e.Name())
+		require.Equal(t, fmt.Sprintf("%05d", i+1), e.Name()[:5])
 		content, err := fs.ReadFile(os.DirFS("migrations"), e.Name())
 		require.NoError(t, err)
-		text := comment.ReplaceAllString(statements.ReplaceAllString(string(content), ""), "")
-		for _, at := range data.FindAllStringIndex(text, -1) {
-			for _, m := range table.FindAllStringSubmatch(text[at[0]:at[1]]+" ", -1) {
-				if m[1] == "schema_serves" { // nobody's rows
-					continue
-				}
-				before, after := text[:at[0]], text[at[1]:]
-				no := "ALTER TABLE ledgerline." + m[1] + " NO FORCE ROW LEVEL SECURITY"
-				yes := "ALTER TABLE ledgerline." + m[1] + " FORCE ROW LEVEL SECURITY"
-				require.Greater(t, strings.LastIndex(before, no), strings.LastIndex(before, yes), "%s: %s: this sees no rows of %s without %s before it", e.Name(), text[at[0]:at[1]], m[1], no)
-				require.Contains(t, after, yes, "%s: %s", e.Name(), text[at[0]:at[1]])
+		require.Empty(t, blindStatements(string(content)), e.Name())
+	}
+
+	const lift, force = "ALTER TABLE ledgerline.a NO FORCE ROW LEVEL SECURITY;\n", "ALTER TABLE ledgerline.a FORCE ROW LEVEL SECURITY;\n"
+	const update, both = "UPDATE ledgerline.a SET x = 1;\n", "UPDATE ledgerline.a SET x = b.x FROM ledgerline.b WHERE b.y = a.y;\n"
+	for text, blind := range map[string]int{
+		lift + update + force:          0,
+		lift + update + update + force: 0,
+		update:                         1,
+		lift + force + update:          1,
+		lift + update:                  1,
+		lift + both + force:            1,
+		"DELETE FROM ledgerline.a;\n":  1,
+		"UPDATE ledgerline.schema_serves SET serves_from = 9;\n": 0,
+		"-- " + update: 0,
+	} {
+		require.Len(t, blindStatements(text), blind, text)
+	}
+}
+
+// blindStatements are the statements of a migration that see no rows of a table,
+// since they do not lift its row-level security and force it again.
+func blindStatements(migration string) (all []string) {
+	text := comment.ReplaceAllString(statements.ReplaceAllString(migration, ""), "")
+	for _, at := range data.FindAllStringIndex(text, -1) {
+		for _, m := range table.FindAllStringSubmatch(text[at[0]:at[1]]+" ", -1) {
+			if m[1] == "schema_serves" { // it has no row-level security
+				continue
+			}
+			before, after := text[:at[0]], text[at[1]:]
+			lift := "ALTER TABLE ledgerline." + m[1] + " NO FORCE ROW LEVEL SECURITY"
+			force := "ALTER TABLE ledgerline." + m[1] + " FORCE ROW LEVEL SECURITY"
+			if strings.LastIndex(before, lift) <= strings.LastIndex(before, force) || !strings.Contains(after, force) {
+				all = append(all, m[1]+" in "+text[at[0]:at[1]])
 			}
 		}
 	}
+	return all
 }
 
 // A database that was restored belongs to who restored it. Migrating it once more,
@@ -221,15 +197,15 @@ func TestRestoredDatabase(t *testing.T) {
 		out, err := exec.Command(filepath.Join(programs, "pg_restore"), append(options, "--exit-on-error", "--dbname="+server.URL(name, "dba"), dump)...).CombinedOutput()
 		require.NoError(t, err, "%v: %s", options, out)
 		admin, worker := open(t, name, "postgres"), open(t, name, "w")
-		_, err = runlog.SelfCheck(t.Context(), admin, runlog.Check{Role: "ledgerline_worker", Relax: true})
+		_, err = runlog.SelfCheck(t.Context(), admin, runlog.SelfCheckOptions{Role: "ledgerline_worker", Relax: true})
 		require.ErrorContains(t, err, "changed: table integrations: owner dba", "%v", options)
 
 		from, to, err := runlog.Migrate(t.Context(), open(t, name, "dba"))
 		require.NoError(t, err, "%v", options)
 		require.Equal(t, from, to)
-		_, err = runlog.SelfCheck(t.Context(), worker, runlog.Check{Role: "ledgerline_worker"})
+		_, err = runlog.SelfCheck(t.Context(), worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 		require.NoError(t, err, "%v", options)
-		list, err := runlog.Integrations(t.Context(), worker, organization)
+		list, err := runlog.ListIntegrations(t.Context(), worker, organization)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		_, err = runlog.EnsurePartitions(t.Context(), worker)

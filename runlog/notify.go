@@ -3,7 +3,6 @@ package runlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,58 +11,20 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// Notification is what people are to be told; see [notify.Notification].
-type Notification = notify.Notification
-
-// Notify queues a notification for each of the organization's channels that
-// wants its cause, in a transaction of [InOrganization]: it is told exactly if
-// what it tells of is committed.
-//
-// At most one is queued per cause and hour, an hour from the last one on. What
-// comes within it is counted and named on the row of that one, and told when the
-// hour is over, by [TellKept]; queued is then false. Callers of one cause wait
-// for each other's commit, so make this the last statement of a transaction,
-// and where it tells of several causes, tell them in the order of
-// [notify.Causes].
-//
-// Failing, credentials and recovered have a memory of their own: see [Fail] and
-// [Recover]. What was suppressed of the other causes is told when the hour is
-// over: see [TellKept].
-func Notify(ctx context.Context, tx pgx.Tx, n Notification) (queued bool, err error) {
-	switch n.Cause {
-	case notify.Failing, notify.Credentials, notify.Recovered, notify.Test:
-		return false, fmt.Errorf("notification: %s is queued by Fail, Recover or QueueTest", n.Cause)
-	}
-	id, err := queue(ctx, tx, n)
-	if err != nil || id != uuid.Nil {
-		return err == nil, err
-	}
-	return false, suppress(ctx, tx, n)
-}
-
-// QueueNotification is [Notify] in a transaction of its own.
-func QueueNotification(ctx context.Context, db Beginner, n Notification) (queued bool, err error) {
-	err = InOrganization(ctx, db, n.OrganizationID, func(tx pgx.Tx) error {
-		queued, err = Notify(ctx, tx, n)
-		return err
-	})
-	return queued, err
-}
-
 // takeWindow waits for whoever is taking it, and affects a row only if the last
 // notification of the cause is an hour old.
 const takeWindow = `
-INSERT INTO ledgerline.notification_windows AS w (organization_id, cause, opened_at, notification_id) VALUES ($1, $2, now(), $3)
+INSERT INTO ledgerline.notification_windows AS hour (organization_id, cause, opened_at, notification_id) VALUES ($1, $2, now(), $3)
 ON CONFLICT (organization_id, cause) DO UPDATE SET opened_at = excluded.opened_at, notification_id = excluded.notification_id
-WHERE w.opened_at <= excluded.opened_at - interval '1 hour'`
+WHERE hour.opened_at <= excluded.opened_at - interval '1 hour'`
 
 // insertNotification adds what was suppressed since the last one of the cause.
 const insertNotification = `
 INSERT INTO ledgerline.notifications (organization_id, notification_id, cause, integration_id, facts, occurred_at)
-SELECT $1, $2, $3, $4, $5::jsonb || coalesce((
-    SELECT jsonb_build_object('earlier', jsonb_build_object('count', suppressed, 'integrations', also))
-    FROM (SELECT suppressed, also FROM ledgerline.notifications WHERE organization_id = $1 AND cause = $3 ORDER BY queued_at DESC LIMIT 1) last
-    WHERE suppressed > 0), '{}'), $6`
+SELECT @organization_id, @notification_id, @cause, @integration_id, @facts::jsonb || coalesce((
+    SELECT jsonb_build_object('earlier', jsonb_build_object('count', suppressed, 'integrations', other_integrations))
+    FROM (SELECT suppressed, other_integrations FROM ledgerline.notifications WHERE organization_id = @organization_id AND cause = @cause ORDER BY queued_at DESC LIMIT 1) AS last
+    WHERE suppressed > 0), '{}'), @occurred_at`
 
 // insertDeliveries makes the outbox rows. A test goes to every channel, or to
 // the one that is named even if it is disabled: that is how it is tried again.
@@ -73,9 +34,9 @@ SELECT organization_id, $2, name FROM ledgerline.notification_channels
 WHERE organization_id = $1 AND removed_at IS NULL
   AND (disabled_at IS NULL AND $4 = '' AND (causes = '{}' OR $3 = ANY (causes) OR $3 = 'test') OR name = $4)`
 
-// queue stores a notification with its deliveries, or returns [uuid.Nil] if
-// its cause was told of within the hour.
-func queue(ctx context.Context, tx pgx.Tx, n Notification) (uuid.UUID, error) {
+// queue stores a notification with its deliveries, at most one per cause and
+// hour: it returns [uuid.Nil] if the last one of the cause is younger.
+func queue(ctx context.Context, tx pgx.Tx, n notify.Notification) (uuid.UUID, error) {
 	if err := n.Validate(); err != nil {
 		return uuid.Nil, err
 	}
@@ -83,33 +44,47 @@ func queue(ctx context.Context, tx pgx.Tx, n Notification) (uuid.UUID, error) {
 	if taken, err := tx.Exec(ctx, takeWindow, n.OrganizationID, n.Cause, id); err != nil || taken.RowsAffected() == 0 {
 		return uuid.Nil, err
 	}
-	return id, insert(ctx, tx, id, n, "")
+	return id, store(ctx, tx, id, n, "")
 }
 
-func insert(ctx context.Context, tx pgx.Tx, id uuid.UUID, n Notification, channel string) error {
-	var integration *uuid.UUID
-	if n.IntegrationID != uuid.Nil {
-		integration = &n.IntegrationID
-	}
+// store stores a notification, and its deliveries to all channels that want it
+// or to one.
+func store(ctx context.Context, tx pgx.Tx, id uuid.UUID, n notify.Notification, channel string) error {
 	if n.OccurredAt.IsZero() {
 		n.OccurredAt = time.Now()
 	}
-	if _, err := tx.Exec(ctx, insertNotification, n.OrganizationID, id, n.Cause, integration, n.Facts, n.OccurredAt); err != nil {
+	_, err := tx.Exec(ctx, insertNotification, pgx.StrictNamedArgs{
+		"organization_id": n.OrganizationID, "notification_id": id, "cause": n.Cause, "integration_id": orNull(n.IntegrationID),
+		"facts": n.Facts, "occurred_at": n.OccurredAt,
+	})
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, insertDeliveries, n.OrganizationID, id, n.Cause, channel)
+	_, err = tx.Exec(ctx, insertDeliveries, n.OrganizationID, id, n.Cause, channel)
 	return err
 }
 
-// suppress counts a notification that is not told by itself on the one that
+// queueOrSuppress queues a notification. If the hour of its cause is taken, it is
+// counted, and [FlushSuppressed] notifies of it when the hour is over.
+func queueOrSuppress(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
+	id, err := queue(ctx, tx, n)
+	if err != nil || id != uuid.Nil {
+		return err == nil, err
+	}
+	return false, suppress(ctx, tx, n)
+}
+
+// suppress counts a notification that is not queued by itself on the one that
 // was, and names its integration there.
-func suppress(ctx context.Context, tx pgx.Tx, n Notification) error {
+func suppress(ctx context.Context, tx pgx.Tx, n notify.Notification) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE ledgerline.notifications n SET suppressed = n.suppressed + 1,
-		    also = CASE WHEN i.name IS NULL OR i.name = ANY (n.also) OR cardinality(n.also) >= $4 THEN n.also ELSE n.also || i.name END
-		FROM ledgerline.notification_windows w
-		LEFT JOIN ledgerline.integrations i ON i.organization_id = $1 AND i.integration_id = $3
-		WHERE w.organization_id = $1 AND w.cause = $2 AND n.organization_id = $1 AND n.notification_id = w.notification_id`,
+		UPDATE ledgerline.notifications AS last SET suppressed = last.suppressed + 1,
+		    other_integrations = CASE
+		        WHEN integration.name IS NULL OR integration.name = ANY (last.other_integrations) OR cardinality(last.other_integrations) >= $4
+		        THEN last.other_integrations ELSE last.other_integrations || integration.name END
+		FROM ledgerline.notification_windows AS hour
+		LEFT JOIN ledgerline.integrations AS integration ON integration.organization_id = $1 AND integration.integration_id = $3
+		WHERE hour.organization_id = $1 AND hour.cause = $2 AND last.organization_id = $1 AND last.notification_id = hour.notification_id`,
 		n.OrganizationID, n.Cause, n.IntegrationID, notify.MaxNames)
 	return err
 }
@@ -123,7 +98,7 @@ var ErrNoChannel = errors.New("the organization has no such channel that is in u
 func QueueTest(ctx context.Context, db Beginner, organization uuid.UUID, channel string) (id uuid.UUID, err error) {
 	id = uuid.New()
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		if err := insert(ctx, tx, id, Notification{OrganizationID: organization, Cause: notify.Test}, channel); err != nil {
+		if err := store(ctx, tx, id, notify.Notification{OrganizationID: organization, Cause: notify.Test}, channel); err != nil {
 			return err
 		}
 		var deliveries int

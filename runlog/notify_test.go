@@ -1,82 +1,86 @@
 package runlog_test
 
 import (
-	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// teller is an organization with integrations and channels.
-type teller struct {
+// audience is an organization with integrations and channels.
+type audience struct {
 	base
 	organization uuid.UUID
 	integrations []uuid.UUID
 }
 
-func newTeller(t *testing.T, names ...string) teller {
+func newAudience(t *testing.T, names ...string) audience {
 	t.Helper()
-	o := teller{base: newBase(t), organization: uuid.New()}
+	o := audience{base: newBase(t), organization: uuid.New()}
 	var list []integrations.Integration
 	for _, name := range names {
 		o.integrations = append(o.integrations, uuid.New())
 		list = append(list, example(o.organization, o.integrations[len(o.integrations)-1], name))
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), o.operator, list, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), o.operator, list, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	o.apply(t, hook("ops"), integrations.Channel{Name: "finance", Email: &integrations.Email{To: []string{"a@example.com"}}, Causes: []notify.Cause{notify.Missed}})
 	return o
+}
+
+// withoutNotifications runs f while the worker cannot store notifications.
+func (b base) withoutNotifications(t *testing.T, f func()) {
+	t.Helper()
+	_, err := b.admin.Exec(t.Context(), "REVOKE INSERT ON ledgerline.notifications FROM ledgerline_worker")
+	require.NoError(t, err)
+	f()
+	_, err = b.admin.Exec(t.Context(), "GRANT INSERT ON ledgerline.notifications TO ledgerline_worker")
+	require.NoError(t, err)
 }
 
 func hook(name string) integrations.Channel {
 	return integrations.Channel{Name: name, Webhook: &integrations.Webhook{URL: "https://hooks.example.com/x", Secret: "env:X"}}
 }
 
-func (o teller) apply(t *testing.T, list ...integrations.Channel) []runlog.ChannelChange {
+func (o audience) apply(t *testing.T, list ...integrations.Channel) []runlog.ChannelChange {
 	t.Helper()
 	changes, err := runlog.ApplyChannels(t.Context(), o.operator, map[uuid.UUID][]integrations.Channel{o.organization: list}, "test", false)
 	require.NoError(t, err)
 	return changes
 }
 
-func (o teller) in(t *testing.T, f func(context.Context, pgx.Tx) (bool, error)) (queued bool) {
-	require.NoError(t, runlog.InOrganization(t.Context(), o.worker, o.organization, func(tx pgx.Tx) (err error) {
-		queued, err = f(t.Context(), tx)
-		return err
-	}))
-	return queued
+// event is an event of an integration that leads to a cause.
+func (o audience) event(cause notify.Cause, n int) notify.Event {
+	e := map[notify.Cause]notify.Event{
+		notify.Failing:     {Kind: notify.HealthChanged, State: health.Unreachable, Facts: notify.Facts{ErrorKind: classify.Unavailable}},
+		notify.Recovered:   {Kind: notify.HealthChanged, State: health.Healthy, Facts: notify.Facts{ErrorKind: classify.OK}},
+		notify.Credentials: {Kind: notify.HealthChanged, State: health.Degraded, Facts: notify.Facts{ErrorKind: classify.Unauthorized}},
+		notify.Missed:      {Kind: notify.TickRecorded, Tick: exports.TickMissed},
+		notify.Late:        {Kind: notify.TickRecorded, Tick: exports.TickLate},
+	}[cause]
+	e.OrganizationID, e.IntegrationID = o.organization, o.integrations[n]
+	return e
 }
 
-func (o teller) fail(t *testing.T, n int) bool {
-	return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		return runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Facts: notify.Facts{ErrorKind: classify.Unavailable}})
-	})
-}
-
-func (o teller) recover(t *testing.T, n int) bool {
-	return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		return runlog.Recover(ctx, tx, o.organization, o.integrations[n])
-	})
-}
-
-func (o teller) notify(t *testing.T, cause notify.Cause, n int) bool {
-	queued, err := runlog.QueueNotification(t.Context(), o.worker, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Cause: cause})
+func (o audience) report(t *testing.T, cause notify.Cause, n int) (queued bool) {
+	queued, err := runlog.ReportEvent(t.Context(), o.worker, o.event(cause, n))
 	require.NoError(t, err)
 	return queued
 }
 
 // hourLater makes the hour of every cause pass.
-func (o teller) hourLater(t *testing.T) {
+func (o audience) hourLater(t *testing.T) {
 	for _, sql := range []string{
 		"UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour'",
 		"UPDATE ledgerline.notifications SET queued_at = queued_at - interval '1 hour'",
@@ -86,21 +90,21 @@ func (o teller) hourLater(t *testing.T) {
 	}
 }
 
-func (o teller) told(t *testing.T) []runlog.Told {
-	list, err := runlog.ListTold(t.Context(), o.reader, o.organization, time.Time{}, uuid.Nil)
+func (o audience) notifications(t *testing.T) []runlog.NotificationRecord {
+	list, err := runlog.ListNotifications(t.Context(), o.reader, o.organization, time.Time{}, uuid.Nil)
 	require.NoError(t, err)
 	return list
 }
 
-// toldOf counts the notifications of a cause; each integration that one is of
-// or names is in the list.
-func (o teller) toldOf(t *testing.T, cause notify.Cause) (n int, of []string) {
+// notificationsOf counts the notifications of a cause; each integration that one
+// is of or names is in the list.
+func (o audience) notificationsOf(t *testing.T, cause notify.Cause) (n int, of []string) {
 	seen := make(map[uuid.UUID]bool)
-	for _, told := range o.told(t) {
-		if told.Cause == cause && !seen[told.NotificationID] {
-			seen[told.NotificationID] = true
+	for _, r := range o.notifications(t) {
+		if r.Cause == cause && !seen[r.NotificationID] {
+			seen[r.NotificationID] = true
 			n++
-			of = append(append(of, told.Integration), told.Facts.Others...)
+			of = append(append(of, r.Integration), r.Facts.Others...)
 		}
 	}
 	return n, of
@@ -125,246 +129,285 @@ func concurrently(n int, f func(i int) bool) int {
 // and the next one repeats them.
 func TestOnePerCauseAndHour(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main", "crm", "erp")
-	require.Equal(t, 1, concurrently(50, func(i int) bool { return o.notify(t, notify.Missed, i%3) }))
-	list := o.told(t)
+	o := newAudience(t, "main", "crm", "erp")
+	require.Equal(t, 1, concurrently(50, func(i int) bool { return o.report(t, notify.Missed, i%3) }))
+	list := o.notifications(t)
 	require.Len(t, list, 2, "one for each channel that wants it")
 	require.Equal(t, 49, list[0].Suppressed)
-	require.Subset(t, []string{"main", "crm", "erp"}, list[0].Also)
-	require.GreaterOrEqual(t, len(list[0].Also), 2)
-	require.True(t, o.notify(t, notify.Late, 0), "another cause has an hour of its own")
-	require.Len(t, o.told(t), 3, "and is not what finance wants")
+	require.Subset(t, []string{"main", "crm", "erp"}, list[0].OtherIntegrations)
+	require.GreaterOrEqual(t, len(list[0].OtherIntegrations), 2)
+	require.True(t, o.report(t, notify.Late, 0), "another cause has an hour of its own")
+	require.Len(t, o.notifications(t), 3, "and is not what finance wants")
 
-	other := newTeller(t, "main")
-	require.True(t, other.notify(t, notify.Missed, 0), "another organization too")
+	other := newAudience(t, "main")
+	require.True(t, other.report(t, notify.Missed, 0), "another organization too")
 
 	o.hourLater(t)
-	require.True(t, o.notify(t, notify.Missed, 0))
-	list = o.told(t)
+	require.True(t, o.report(t, notify.Missed, 0))
+	list = o.notifications(t)
 	require.Equal(t, 49, list[len(list)-1].Facts.Earlier.Count)
 	o.hourLater(t)
-	require.True(t, o.notify(t, notify.Missed, 0))
-	list = o.told(t)
+	require.True(t, o.report(t, notify.Missed, 0))
+	list = o.notifications(t)
 	require.Nil(t, list[len(list)-1].Facts.Earlier, "repeated once")
 }
 
-// What is rolled back is not told, and does not take the hour.
-func TestNotifyIsPartOfTheTransaction(t *testing.T) {
+// What is rolled back is not notified, and does not take the hour.
+func TestReportIsPartOfTheTransaction(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main")
-	err := runlog.InOrganization(t.Context(), o.worker, o.organization, func(tx pgx.Tx) error {
-		queued, err := runlog.Notify(t.Context(), tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: notify.Missed})
-		require.True(t, queued)
+	o := newAudience(t, "main")
+	tx, err := o.worker.Begin(t.Context())
+	require.NoError(t, err)
+	for _, cause := range []notify.Cause{notify.Missed, notify.Failing} {
+		queued, err := runlog.ReportEvent(t.Context(), tx, o.event(cause, 0))
 		require.NoError(t, err)
-		return context.Canceled
-	})
-	require.ErrorIs(t, err, context.Canceled)
-	require.Empty(t, o.told(t))
-	require.True(t, o.notify(t, notify.Missed, 0))
-	_, err = runlog.QueueNotification(t.Context(), o.worker, runlog.Notification{OrganizationID: o.organization, IntegrationID: uuid.New(), Cause: notify.Late})
-	require.Error(t, err, "the foreign key refuses another's integration")
-	for _, cause := range []notify.Cause{notify.Failing, notify.Credentials, notify.Recovered, notify.Test, "x"} {
-		_, err = runlog.QueueNotification(t.Context(), o.worker, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: cause})
-		require.Error(t, err)
+		require.True(t, queued)
 	}
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Empty(t, o.notifications(t))
+	require.True(t, o.report(t, notify.Missed, 0))
+	require.True(t, o.report(t, notify.Failing, 0))
+	foreign := o.event(notify.Late, 0)
+	foreign.IntegrationID = uuid.New()
+	_, err = runlog.ReportEvent(t.Context(), o.worker, foreign)
+	require.Error(t, err, "the foreign key refuses another's integration")
 }
 
-// A failing period is told of once, and its end exactly once, whoever calls and
+// A late run that had been missed before is notified as both, each with its tick.
+func TestTicksAreReported(t *testing.T) {
+	t.Parallel()
+	o := newAudience(t, "main")
+	at := time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)
+	record := func(tick runlog.Tick) bool {
+		recorded, err := runlog.RecordTick(t.Context(), o.worker, o.organization, tick)
+		require.NoError(t, err)
+		return recorded
+	}
+	tick := runlog.Tick{IntegrationID: o.integrations[0], ExpectedAt: at, Period: "2026-10", Result: exports.TickMissed}
+	o.withoutNotifications(t, func() {
+		recorded, err := runlog.RecordTick(t.Context(), o.worker, o.organization, tick)
+		require.ErrorContains(t, err, "42501")
+		require.False(t, recorded)
+	})
+	require.Equal(t, 1, concurrently(8, func(int) bool { return record(tick) }))
+	id := uuid.New()
+	tick.Result, tick.LateBy, tick.ExportID = exports.TickLate, 90*time.Minute, &id
+	require.True(t, record(tick))
+	require.False(t, record(tick))
+	tick.ExpectedAt, tick.Result, tick.LateBy = at.AddDate(0, 1, 0), exports.TickOnTime, 0
+	require.True(t, record(tick))
+	var got []string
+	for _, n := range o.notifications(t) {
+		if n.Channel == "ops" {
+			require.True(t, at.Equal(*n.Facts.ScheduledAt))
+			require.Equal(t, "2026-10", n.Facts.Period)
+			got = append(got, fmt.Sprint(n.Cause, " ", n.Facts.LateSeconds))
+		}
+	}
+	require.Equal(t, []string{"missed 0", "late 5400"}, got)
+}
+
+// A failing period is notified once, and its end exactly once, whoever reports and
 // however often.
 func TestIncident(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main")
-	require.False(t, o.recover(t, 0), "nothing was failing")
-	require.Equal(t, 1, concurrently(50, func(int) bool { return o.fail(t, 0) }))
-	require.Equal(t, 1, concurrently(50, func(int) bool { return o.recover(t, 0) }))
-	require.False(t, o.recover(t, 0))
-	failing, _ := o.toldOf(t, notify.Failing)
-	recovered, _ := o.toldOf(t, notify.Recovered)
+	o := newAudience(t, "main")
+	require.False(t, o.report(t, notify.Recovered, 0), "nothing was failing")
+	require.Equal(t, 1, concurrently(50, func(int) bool { return o.report(t, notify.Failing, 0) }))
+	require.Equal(t, 1, concurrently(50, func(int) bool { return o.report(t, notify.Recovered, 0) }))
+	require.False(t, o.report(t, notify.Recovered, 0))
+	failing, _ := o.notificationsOf(t, notify.Failing)
+	recovered, _ := o.notificationsOf(t, notify.Recovered)
 	require.Equal(t, []int{1, 1}, []int{failing, recovered})
-	require.Zero(t, o.told(t)[0].Suppressed, "the same incident again is nothing new")
+	require.Zero(t, o.notifications(t)[0].Suppressed, "the same incident again is nothing new")
 
-	// Within the hour: nobody is told, so nobody hears of the end.
-	require.False(t, o.fail(t, 0))
-	require.Equal(t, 1, o.told(t)[0].Suppressed)
-	require.False(t, o.recover(t, 0))
+	// Within the hour: nobody is notified, so nobody is notified of the end.
+	require.False(t, o.report(t, notify.Failing, 0))
+	require.Equal(t, 1, o.notifications(t)[0].Suppressed)
+	require.False(t, o.report(t, notify.Recovered, 0))
 	o.hourLater(t)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	require.Len(t, o.told(t), 2)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	require.Len(t, o.notifications(t), 2)
 }
 
-// Refused credentials are told of once and so is their end; with a failing
+// Refused credentials are notified once and so is their end; with a failing
 // period of the same integration they end in one message.
 func TestIncidentOfCredentials(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main", "crm")
-	refused := func(n int) bool {
-		return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-			return runlog.Fail(ctx, tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[n], Cause: notify.Credentials,
-				Facts: notify.Facts{ErrorKind: classify.Unauthorized}})
-		})
-	}
+	o := newAudience(t, "main", "crm")
+	refused := func(n int) bool { return o.report(t, notify.Credentials, n) }
 	require.True(t, refused(0))
 	require.False(t, refused(0))
-	require.True(t, o.fail(t, 0), "another cause")
-	require.False(t, refused(1), "kept for the hour")
-	require.True(t, o.recover(t, 0))
-	require.False(t, o.recover(t, 0))
-	n, of := o.toldOf(t, notify.Recovered)
+	require.True(t, o.report(t, notify.Failing, 0), "another cause")
+	require.False(t, refused(1), "suppressed for the hour")
+	require.True(t, o.report(t, notify.Recovered, 0))
+	require.False(t, o.report(t, notify.Recovered, 0))
+	n, of := o.notificationsOf(t, notify.Recovered)
 	require.Equal(t, 1, n)
 	require.Equal(t, []string{"main"}, of)
 
 	o.hourLater(t)
-	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, of = o.toldOf(t, notify.Credentials)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, of = o.notificationsOf(t, notify.Credentials)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
-	list := o.told(t)
+	list := o.notifications(t)
 	require.Equal(t, classify.Unauthorized, list[len(list)-1].Facts.ErrorKind)
-	require.True(t, o.recover(t, 1))
-	n, _ = o.toldOf(t, notify.Failing)
+	require.True(t, o.report(t, notify.Recovered, 1))
+	n, _ = o.notificationsOf(t, notify.Failing)
 	require.Equal(t, 1, n)
-	for _, cause := range []notify.Cause{notify.Recovered, notify.Missed} {
-		err := runlog.InOrganization(t.Context(), o.worker, o.organization, func(tx pgx.Tx) error {
-			_, err := runlog.Fail(t.Context(), tx, runlog.Notification{OrganizationID: o.organization, IntegrationID: o.integrations[0], Cause: cause})
-			return err
-		})
-		require.Error(t, err, cause)
-	}
 }
 
-// What came within the hour is told when it is over, once, whoever looks.
-func TestSuppressedIsTold(t *testing.T) {
+// What came within the hour is notified when it is over, once, whoever looks.
+func TestSuppressedIsNotified(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main", "crm", "erp")
+	o := newAudience(t, "main", "crm", "erp")
 	for _, n := range []int{0, 1, 2, 1} {
-		o.notify(t, notify.Missed, n)
+		o.report(t, notify.Missed, n)
 	}
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, _ := o.toldOf(t, notify.Missed)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, _ := o.notificationsOf(t, notify.Missed)
 	require.Equal(t, 1, n, "not before the hour is over")
 	o.hourLater(t)
-	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellKept(t.Context(), o.worker, o.organization) != nil }))
-	n, of := o.toldOf(t, notify.Missed)
+	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.FlushSuppressed(t.Context(), o.worker, o.organization) != nil }))
+	n, of := o.notificationsOf(t, notify.Missed)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
-	list := o.told(t)
+	list := o.notifications(t)
 	require.Equal(t, &notify.Earlier{Count: 3, Integrations: []string{"crm", "erp"}}, list[len(list)-1].Facts.Earlier)
 	o.hourLater(t)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, _ = o.toldOf(t, notify.Missed)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, _ = o.notificationsOf(t, notify.Missed)
 	require.Equal(t, 2, n)
 }
 
-// The hour delays what is still true, and then one message tells all of it.
+// The hour delays what is still true, and then one message has all of it.
 func TestIncidentsOfSeveral(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main", "crm", "erp")
-	require.True(t, o.fail(t, 0))
-	require.False(t, o.fail(t, 1))
-	require.False(t, o.fail(t, 2))
-	require.Equal(t, []string{"crm", "erp"}, o.told(t)[0].Also)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	require.Len(t, o.told(t), 1, "not before the hour is over")
+	o := newAudience(t, "main", "crm", "erp")
+	require.True(t, o.report(t, notify.Failing, 0))
+	require.False(t, o.report(t, notify.Failing, 1))
+	require.False(t, o.report(t, notify.Failing, 2))
+	require.Equal(t, []string{"crm", "erp"}, o.notifications(t)[0].OtherIntegrations)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	require.Len(t, o.notifications(t), 1, "not before the hour is over")
 	o.hourLater(t)
-	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.TellKept(t.Context(), o.worker, o.organization) != nil }))
-	n, of := o.toldOf(t, notify.Failing)
+	require.Equal(t, 0, concurrently(8, func(int) bool { return runlog.FlushSuppressed(t.Context(), o.worker, o.organization) != nil }))
+	n, of := o.notificationsOf(t, notify.Failing)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm", "erp"}, of)
 
-	require.True(t, o.recover(t, 0))
-	require.False(t, o.recover(t, 1), "kept for the hour")
-	require.False(t, o.recover(t, 2))
-	require.False(t, o.fail(t, 2), "and taken back")
+	require.True(t, o.report(t, notify.Recovered, 0))
+	require.False(t, o.report(t, notify.Recovered, 1), "suppressed for the hour")
+	require.False(t, o.report(t, notify.Recovered, 2))
+	require.False(t, o.report(t, notify.Failing, 2), "and taken back")
 	o.hourLater(t)
-	waiting, err := runlog.OrganizationsToNotify(t.Context(), o.worker)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), o.worker)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{o.organization}, waiting)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, of = o.toldOf(t, notify.Recovered)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, of = o.notificationsOf(t, notify.Recovered)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"main", "crm"}, of)
 	o.hourLater(t)
-	require.True(t, o.recover(t, 2))
-	n, of = o.toldOf(t, notify.Recovered)
+	require.True(t, o.report(t, notify.Recovered, 2))
+	n, of = o.notificationsOf(t, notify.Recovered)
 	require.Equal(t, 3, n)
 	require.Equal(t, []string{"main", "crm", "erp"}, of)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, _ = o.toldOf(t, notify.Failing)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, _ = o.notificationsOf(t, notify.Failing)
 	require.Equal(t, 2, n)
 }
 
-// Fail and Recover at once, many times: as many ends as beginnings, each once.
+// Beginnings and ends at once, many times: as many ends as beginnings, each once.
 func TestIncidentStorm(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main", "crm")
+	o := newAudience(t, "main", "crm")
 	for range 5 {
 		concurrently(24, func(i int) bool {
 			if i%3 == 0 {
-				return o.recover(t, i%2)
+				return o.report(t, notify.Recovered, i%2)
 			}
-			return o.fail(t, i%2)
+			return o.report(t, notify.Failing, i%2)
 		})
 		o.hourLater(t)
-		require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+		require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	}
 	for range 3 {
-		o.recover(t, 0)
-		o.recover(t, 1)
+		o.report(t, notify.Recovered, 0)
+		o.report(t, notify.Recovered, 1)
 		o.hourLater(t)
-		require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
+		require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
 	}
-	_, failing := o.toldOf(t, notify.Failing)
-	_, recovered := o.toldOf(t, notify.Recovered)
+	_, failing := o.notificationsOf(t, notify.Failing)
+	_, recovered := o.notificationsOf(t, notify.Recovered)
 	require.NotEmpty(t, failing)
 	require.ElementsMatch(t, failing, recovered)
 	var open int
-	require.NoError(t, o.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.incidents WHERE closed_at IS NULL OR failing_id IS NOT NULL AND recovered_id IS NULL").Scan(&open))
+	require.NoError(t, o.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.incidents WHERE closed_at IS NULL OR opening_notification_id IS NOT NULL AND closing_notification_id IS NULL").Scan(&open))
 	require.Zero(t, open)
 }
 
-// Two failed runs in a row are failing; a complete one ends it.
-func TestRunEnded(t *testing.T) {
+// Two failed runs in a row are failing; a complete one ends it, and a vendor that
+// answers again does not, if the latest run failed.
+func TestLatestRuns(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main")
+	o := newAudience(t, "main")
 	exported := 1
-	run := func(status, code string) bool {
+	closing := notify.Event{Kind: notify.ExportClosed, OrganizationID: o.organization, IntegrationID: o.integrations[0]}
+	runOf := func(trigger exports.Trigger, status exports.Status, code classify.Kind) bool {
 		_, err := o.admin.Exec(t.Context(), `
 			INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, idempotency_key,
 			    trigger, triggered_by, started_at, finished_at, status, error_code, entries_total, entries_exported, workflow_id, run_id)
-			VALUES ($1, gen_random_uuid(), $2, 'xledger', '2026-10', '2026-10-01', '2026-11-01', gen_random_uuid()::text, 'manual', 'test', clock_timestamp(), now(), $3, nullif($4, ''), $5, $5, 'x', gen_random_uuid())`,
-			o.organization, o.integrations[0], status, code, exported)
+			VALUES ($1, gen_random_uuid(), $2, 'xledger', '2026-10', '2026-10-01', '2026-11-01', gen_random_uuid()::text, $6, 'test', clock_timestamp(), now(), $3, nullif($4, ''), $5, $5, 'x', gen_random_uuid())`,
+			o.organization, o.integrations[0], status, code, exported, trigger)
 		require.NoError(t, err)
-		return o.in(t, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-			return runlog.RunEnded(ctx, tx, o.organization, o.integrations[0])
-		})
+		queued, err := runlog.ReportEvent(t.Context(), o.worker, closing)
+		require.NoError(t, err)
+		return queued
 	}
-	require.False(t, run("failed", "unavailable"), "one is not enough")
-	require.False(t, run("complete", ""))
-	require.False(t, run("failed", "unavailable"))
-	require.False(t, run("failed", "cancelled"), "somebody stopped it")
-	require.True(t, run("failed", "unauthorized"))
-	require.False(t, run("failed", "unauthorized"))
+	run := func(status exports.Status, code classify.Kind) bool { return runOf(exports.ByHand, status, code) }
+	require.False(t, run(exports.Failed, classify.Unavailable), "one is not enough")
+	require.False(t, run(exports.Complete, ""))
+	require.False(t, run(exports.Failed, classify.Unavailable))
+	require.False(t, run(exports.Failed, classify.Cancelled), "somebody stopped it")
+	require.False(t, runOf(exports.ByAdopting, exports.Failed, classify.Unavailable), "nothing was sent")
+	require.True(t, run(exports.Failed, classify.Unauthorized))
+	require.False(t, run(exports.Failed, classify.Unauthorized))
+	require.False(t, o.report(t, notify.Recovered, 0), "the vendor answers, and the latest run failed")
 	exported = 0
-	require.False(t, run("complete", ""), "of which the vendor took nothing")
+	require.False(t, run(exports.Complete, ""), "of which the vendor took nothing")
 	exported = 1
-	require.True(t, run("complete", ""))
-	require.False(t, run("complete", ""))
-	require.Equal(t, classify.Unauthorized, o.told(t)[0].Facts.ErrorKind)
+	require.True(t, run(exports.Complete, ""))
+	require.False(t, run(exports.Complete, ""))
+	first := o.notifications(t)[0]
+	require.Equal(t, classify.Unauthorized, first.Facts.ErrorKind)
+	require.Equal(t, "2026-10", first.Facts.Period)
+	require.NotNil(t, first.Facts.ExportID)
+
+	o.hourLater(t)
+	require.True(t, o.report(t, notify.Failing, 0))
+	require.False(t, run(exports.Failed, classify.Unavailable))
+	require.False(t, run(exports.Failed, classify.Cancelled))
+	require.False(t, o.report(t, notify.Recovered, 0))
+	exported = 0
+	require.False(t, run(exports.Complete, ""))
+	require.True(t, o.report(t, notify.Recovered, 0), "the latest run did not fail")
 }
 
 func TestApplyChannels(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main")
+	o := newAudience(t, "main")
 	action := func(changes []runlog.ChannelChange) map[string]string {
 		m := make(map[string]string)
 		for _, c := range changes {
-			m[c.Name] = c.Action
+			m[c.Name] = string(c.Action)
 		}
 		return m
 	}
@@ -372,13 +415,13 @@ func TestApplyChannels(t *testing.T) {
 	moved := hook("ops")
 	moved.Webhook.URL += "/y"
 	require.Equal(t, map[string]string{"ops": "updated", "finance": "updated"}, action(o.apply(t, moved, hook("finance"))), "removed ones come back, as what they are now")
-	list, err := runlog.Channels(t.Context(), o.reader, o.organization)
+	list, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	require.Equal(t, integrations.Ref("env:X"), list[0].Webhook.Secret)
 	require.Equal(t, map[string]string{"ops": "removed", "finance": "removed"}, action(o.apply(t)))
-	require.True(t, o.notify(t, notify.Missed, 0))
-	require.Empty(t, o.told(t)[0].Channel, "on record, though nobody is told")
+	require.True(t, o.report(t, notify.Missed, 0))
+	require.Empty(t, o.notifications(t)[0].Channel, "on record, though nobody is notified")
 	_, err = runlog.QueueTest(t.Context(), o.operator, o.organization, "")
 	require.ErrorIs(t, err, runlog.ErrNoChannel)
 
@@ -394,40 +437,40 @@ func TestApplyChannels(t *testing.T) {
 // test that arrives enables it.
 func TestRecordDelivery(t *testing.T) {
 	t.Parallel()
-	o := newTeller(t, "main")
-	require.True(t, o.notify(t, notify.Late, 0))
-	keys, err := runlog.DeliveriesToStart(t.Context(), o.worker, o.organization)
+	o := newAudience(t, "main")
+	require.True(t, o.report(t, notify.Late, 0))
+	keys, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
-	require.NoError(t, runlog.DeliveryStarted(t.Context(), o.worker, keys[0]))
-	again, err := runlog.DeliveriesToStart(t.Context(), o.worker, o.organization)
+	require.NoError(t, runlog.MarkDeliveryStarted(t.Context(), o.worker, keys[0]))
+	again, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
 	require.Empty(t, again)
-	record := func(k runlog.DeliveryKey, s runlog.DeliveryState) {
+	record := func(k notify.DeliveryKey, s notify.DeliveryStatus) {
 		require.NoError(t, runlog.RecordDelivery(t.Context(), o.worker, k, s))
 	}
-	record(keys[0], runlog.DeliveryState{State: "pending", Attempts: 2, ErrorKind: classify.Unavailable, Status: 503})
-	record(keys[0], runlog.DeliveryState{State: "failed", Attempts: 3, ErrorKind: notify.Gone, Status: 410})
-	record(keys[0], runlog.DeliveryState{State: "delivered", Attempts: 4})
-	got := o.told(t)[0]
-	require.Equal(t, runlog.DeliveryState{State: "failed", Attempts: 3, ErrorKind: notify.Gone, Status: 410}, got.DeliveryState)
+	record(keys[0], notify.DeliveryStatus{State: notify.DeliveryPending, Attempts: 2, ErrorKind: classify.Unavailable, Status: 503})
+	record(keys[0], notify.DeliveryStatus{State: notify.DeliveryFailed, Attempts: 3, ErrorKind: notify.Gone, Status: 410})
+	record(keys[0], notify.DeliveryStatus{State: notify.Delivered, Attempts: 4})
+	got := o.notifications(t)[0]
+	require.Equal(t, notify.DeliveryStatus{State: notify.DeliveryFailed, Attempts: 3, ErrorKind: notify.Gone, Status: 410}, got.DeliveryStatus)
 
 	d, err := runlog.LoadDelivery(t.Context(), o.worker, keys[0])
 	require.NoError(t, err)
 	require.NotNil(t, d.Channel.DisabledAt)
 	require.Equal(t, "main", d.Message.Integration)
 	o.hourLater(t)
-	require.True(t, o.notify(t, notify.Late, 0))
-	list := o.told(t)
+	require.True(t, o.report(t, notify.Late, 0))
+	list := o.notifications(t)
 	require.Empty(t, list[len(list)-1].Channel, "a disabled channel is not used")
 	_, err = runlog.QueueTest(t.Context(), o.operator, o.organization, "ops")
 	require.NoError(t, err, "but can be tried")
-	keys, err = runlog.DeliveriesToStart(t.Context(), o.worker, o.organization)
+	keys, err = runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
 	require.NoError(t, err)
-	record(keys[0], runlog.DeliveryState{State: "delivered", Attempts: 1})
-	channels, err := runlog.Channels(t.Context(), o.reader, o.organization)
+	record(keys[0], notify.DeliveryStatus{State: notify.Delivered, Attempts: 1})
+	channels, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)
 	require.Nil(t, channels[1].DisabledAt)
-	_, err = runlog.LoadDelivery(t.Context(), o.worker, runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: keys[0].NotificationID, Channel: "ops"})
+	_, err = runlog.LoadDelivery(t.Context(), o.worker, notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: keys[0].NotificationID, Channel: "ops"})
 	require.ErrorIs(t, err, runlog.ErrNotFound, "another organization cannot see it")
 }

@@ -2,59 +2,87 @@ package runlog
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// Pause says who stopped an integration, when and why. Nobody calls its vendor
-// until someone resumes it.
+// Pause says who paused an integration, when and why. Its vendor is not called until
+// it is resumed.
 type Pause struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
 }
 
-// Paused returns an integration's pause, nil if it has none, or [ErrNotFound].
-func Paused(ctx context.Context, db Beginner, organization, integration uuid.UUID) (p *Pause, err error) {
+// pauseRow is a pause as it is stored with its integration.
+type pauseRow struct {
+	PausedAt              *time.Time
+	PausedBy, PauseReason string
+}
+
+const pauseColumns = `paused_at, coalesce(paused_by, '') AS paused_by, coalesce(pause_reason, '') AS pause_reason`
+
+// pause returns nil for an integration that is not paused.
+func (row pauseRow) pause() *Pause {
+	if row.PausedAt == nil {
+		return nil
+	}
+	return &Pause{*row.PausedAt, row.PausedBy, row.PauseReason}
+}
+
+// LoadPause returns an integration's pause, nil if it has none, or [ErrNotFound].
+func LoadPause(ctx context.Context, db Beginner, organization, integration uuid.UUID) (p *Pause, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		p, err = pauseOf(ctx, tx, organization, integration, "")
+		p, err = queryPause(ctx, tx, organization, integration, "")
 		return err
 	})
 	return p, err
 }
 
-func pauseOf(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, lock string) (*Pause, error) {
-	var at *time.Time
-	var p Pause
-	err := tx.QueryRow(ctx, `
-		SELECT paused_at, coalesce(paused_by, ''), coalesce(pause_reason, '') FROM ledgerline.integrations
-		WHERE organization_id = $1 AND integration_id = $2`+lock, organization, integration).Scan(&at, &p.By, &p.Reason)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil, ErrNotFound
-	case err != nil || at == nil:
-		return nil, err
-	}
-	p.At = *at
-	return &p, nil
+// queryPause appends lock, such as FOR UPDATE, to its query.
+func queryPause(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, lock string) (*Pause, error) {
+	row, err := queryRow[pauseRow](ctx, tx, `
+		SELECT `+pauseColumns+` FROM ledgerline.integrations
+		WHERE organization_id = $1 AND integration_id = $2`+lock, organization, integration)
+	return row.pause(), err
 }
 
-const setPause = `
-UPDATE ledgerline.integrations SET paused_at = $3, paused_by = $4, pause_reason = $5
-WHERE organization_id = $1 AND integration_id = $2`
+// pauseAction is what somebody did to the pause of an integration. It is stored.
+type pauseAction string
 
-const insertPause = `
-INSERT INTO ledgerline.integration_pauses (organization_id, integration_id, at, action, actor, reason)
-VALUES ($1, $2, clock_timestamp(), $3, $4, left($5, 500))`
+const (
+	actionPause  pauseAction = "pause"
+	actionResume pauseAction = "resume"
+)
+
+// storePause stores a pause with its integration, or with nil that there is none.
+func storePause(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, p *Pause) error {
+	args := pgx.NamedArgs{"organization_id": organization, "integration_id": integration} // what is missing is NULL
+	if p != nil {
+		args["at"], args["by"], args["reason"] = p.At, p.By, p.Reason
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE ledgerline.integrations SET paused_at = @at, paused_by = @by, pause_reason = @reason
+		WHERE organization_id = @organization_id AND integration_id = @integration_id`, args)
+	return err
+}
+
+func recordPauseAction(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, action pauseAction, actor, reason string) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO ledgerline.integration_pauses (organization_id, integration_id, at, action, actor, reason)
+		VALUES (@organization_id, @integration_id, clock_timestamp(), @action, @actor, left(@reason, 500))`, pgx.StrictNamedArgs{
+		"organization_id": organization, "integration_id": integration, "action": action, "actor": actor, "reason": reason,
+	})
+	return err
+}
 
 // PauseIntegration pauses an integration and records by whom and why. One that
 // is paused stays as it is; its pause comes back with changed false.
 func PauseIntegration(ctx context.Context, db Beginner, organization, integration uuid.UUID, by, reason string) (p Pause, changed bool, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		was, err := pauseOf(ctx, tx, organization, integration, " FOR UPDATE")
+		was, err := queryPause(ctx, tx, organization, integration, " FOR UPDATE")
 		if err != nil {
 			return err
 		}
@@ -63,11 +91,10 @@ func PauseIntegration(ctx context.Context, db Beginner, organization, integratio
 			return nil
 		}
 		p, changed = Pause{At: time.Now().UTC().Truncate(time.Microsecond), By: storable(by), Reason: storable(reason)}, true
-		if _, err := tx.Exec(ctx, setPause, organization, integration, p.At, p.By, p.Reason); err != nil {
+		if err := storePause(ctx, tx, organization, integration, &p); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, insertPause, organization, integration, "pause", p.By, p.Reason)
-		return err
+		return recordPauseAction(ctx, tx, organization, integration, actionPause, p.By, p.Reason)
 	})
 	return p, changed, err
 }
@@ -76,14 +103,13 @@ func PauseIntegration(ctx context.Context, db Beginner, organization, integratio
 // if there was none.
 func ResumeIntegration(ctx context.Context, db Beginner, organization, integration uuid.UUID, by, reason string) (was *Pause, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		if was, err = pauseOf(ctx, tx, organization, integration, " FOR UPDATE"); err != nil || was == nil {
+		if was, err = queryPause(ctx, tx, organization, integration, " FOR UPDATE"); err != nil || was == nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, setPause, organization, integration, nil, nil, nil); err != nil {
+		if err := storePause(ctx, tx, organization, integration, nil); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, insertPause, organization, integration, "resume", storable(by), storable(reason))
-		return err
+		return recordPauseAction(ctx, tx, organization, integration, actionResume, storable(by), storable(reason))
 	})
 	return was, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -31,7 +32,7 @@ func booksOn(t *testing.T, server *devstack.Postgres) books {
 	b.spec = integrations.Integration{
 		OrganizationID: b.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(),
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{b.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return b
 }
@@ -53,32 +54,32 @@ func (b books) lines(lines ...string) {
 	}
 }
 
-func (b books) claim(period string, parent *uuid.UUID) runlog.Export {
+func (b books) claim(period string, parent *uuid.UUID) exports.Export {
 	b.t.Helper()
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(b.t, err)
-	trigger := runlog.ByHand
+	trigger := exports.ByHand
 	if parent != nil {
-		trigger = runlog.ByRetry
+		trigger = exports.ByRetry
 	}
-	e, mine, err := runlog.Claim(b.t.Context(), b.worker, runlog.Export{
+	e, owned, err := runlog.ClaimExport(b.t.Context(), b.worker, exports.Export{
 		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		Trigger: trigger, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
 	})
 	require.NoError(b.t, err)
-	require.True(b.t, mine)
+	require.True(b.t, owned)
 	return e
 }
 
 // plan returns the entries of an export as "entry:chunk:state[:reason]".
-func (b books) plan(e runlog.Export, x integrations.Export, size int) []string {
+func (b books) plan(e exports.Export, x integrations.ExportSettings, size int) []string {
 	b.t.Helper()
-	_, err := runlog.Plan(b.t.Context(), b.worker, b.sources, e, x, size, size)
+	_, err := runlog.PlanExport(b.t.Context(), b.worker, b.sources, e, x, size, size)
 	require.NoError(b.t, err)
 	return b.entries(e)
 }
 
-func (b books) entries(e runlog.Export) []string {
+func (b books) entries(e exports.Export) []string {
 	b.t.Helper()
 	rows, err := b.admin.Query(b.t.Context(), `SELECT entry_id || ':' || chunk || ':' || state || coalesce(':' || reason, '') || CASE WHEN late THEN ' (late)' ELSE '' END
 		FROM ledgerline.export_entries WHERE export_id = $1 ORDER BY entry_id`, e.ID)
@@ -93,8 +94,8 @@ func (b books) entries(e runlog.Export) []string {
 	return list
 }
 
-// told are the causes that people were told of, in order.
-func (b books) told() (causes []string) {
+// notifiedOf returns the causes that people were notified of, in order.
+func (b books) notifiedOf() (causes []string) {
 	b.t.Helper()
 	rows, err := b.admin.Query(b.t.Context(), "SELECT cause FROM ledgerline.notifications ORDER BY queued_at")
 	require.NoError(b.t, err)
@@ -104,10 +105,10 @@ func (b books) told() (causes []string) {
 }
 
 // settle sends a chunk and records that its entries have come to a state.
-func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names map[string]string) []runlog.Entry {
+func (b books) settle(e exports.Export, chunk int, state exports.EntryState, names map[string]string) []runlog.ChunkEntry {
 	b.t.Helper()
 	ctx, s := b.t.Context(), runlog.Sending{CorrelationID: uuid.New(), Attempt: 1}
-	opened, err := runlog.OpenChunk(ctx, b.worker, e.Owner(), chunk)
+	opened, err := runlog.LoadChunk(ctx, b.worker, e.Owner(), chunk)
 	entries := opened.Entries
 	require.NoError(b.t, err)
 	var ids []string
@@ -118,11 +119,11 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 	_, err = runlog.MarkChunk(ctx, b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(b.t, err)
 	switch state {
-	case runlog.Exported:
+	case exports.Exported:
 		err = runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.Done, false, names)
-	case runlog.Unknown:
-		err = runlog.RecordAsk(ctx, b.worker, e.Owner(), runlog.Answer{Unknown: unknown}, []runlog.Sending{s})
-	case runlog.Rejected:
+	case exports.Unknown:
+		err = runlog.RecordAnswer(ctx, b.worker, e.Owner(), runlog.LookupAnswer{Unknown: unknown}, []runlog.Sending{s})
+	case exports.Rejected:
 		require.NoError(b.t, runlog.RecordSend(ctx, b.worker, e.Owner(), ids, s, classify.None, false, nil))
 		_, err = runlog.SplitChunk(ctx, b.worker, e.Owner(), chunk, 1000+chunk, "refused", true)
 	}
@@ -130,7 +131,7 @@ func (b books) settle(e runlog.Export, chunk int, state runlog.EntryState, names
 	return entries
 }
 
-func (b books) close(e runlog.Export) runlog.Export {
+func (b books) close(e exports.Export) exports.Export {
 	b.t.Helper()
 	closed, err := runlog.CloseExport(b.t.Context(), b.worker, e)
 	require.NoError(b.t, err)
@@ -149,7 +150,7 @@ func TestPlanChunks(t *testing.T) {
 		b.lines(fmt.Sprintf("e%d-x v%d 2026-10-01 3000 -%d.%d0", v, v, n-1, n-1))
 	}
 	e := b.claim("2026-10", nil)
-	b.plan(e, integrations.Export{}, 6)
+	b.plan(e, integrations.ExportSettings{}, 6)
 	rows, err := b.admin.Query(t.Context(), `SELECT voucher_id, count(DISTINCT chunk), min(chunk) FROM ledgerline.export_entries GROUP BY 1 ORDER BY 1`)
 	require.NoError(t, err)
 	var chunks []int
@@ -165,7 +166,7 @@ func TestPlanChunks(t *testing.T) {
 	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT max(n) FROM (SELECT count(*) AS n FROM ledgerline.export_entries GROUP BY chunk) c`).Scan(&most))
 	require.LessOrEqual(t, most, 6)
 
-	require.Len(t, b.plan(e, integrations.Export{}, 6), 17, "planning again adds nothing")
+	require.Len(t, b.plan(e, integrations.ExportSettings{}, 6), 17, "planning again adds nothing")
 }
 
 // What is refused here costs no call and names the line and the remedy; amounts
@@ -180,12 +181,12 @@ func TestPlanRefuses(t *testing.T) {
 		"e1 e 2026-10-01 1920 5 EUR", "e2 e 2026-10-01 3000 -5 EUR",
 		`f1 f 2026-10-01 1920 5 NOK {"project":"P1","note":"n"}`, "f2 f 2026-10-01 3000 -5",
 		"g1 g 2026-10-01 1920 123456789012345678.99", "g2 g 2026-10-01 3000 -123456789012345678.99")
-	x := integrations.Export{
+	x := integrations.ExportSettings{
 		Accounts:   map[string]string{"1920": "19200", "3000": "30000"},
 		Dimensions: map[string]string{"project": "project", "note": ""},
 	}
 	e := b.claim("2026-10", nil)
-	p, err := runlog.PreviewPlan(t.Context(), b.operator, b.sources, e, x, 500)
+	p, err := runlog.PreviewExport(t.Context(), b.operator, b.sources, e, x, 500)
 	require.NoError(t, err)
 	require.Equal(t, []int{7, 3, 1}, []int{p.Entries, p.Vouchers, p.Chunks})
 	require.Equal(t, map[string]string{"NOK": "123456789012345684.29"}, p.Amounts)
@@ -198,31 +199,31 @@ func TestPlanRefuses(t *testing.T) {
 	require.Empty(t, b.entries(e), "a preview plans nothing")
 
 	require.Len(t, b.plan(e, x, 500), 15)
-	taken := b.settle(e, 1, runlog.Exported, map[string]string{"a1": "4711"})
+	taken := b.settle(e, 1, exports.Exported, map[string]string{"a1": "4711"})
 	require.Len(t, taken, 7)
 	require.Equal(t, "19200", taken[0].Account)
 	require.Equal(t, "0.10", taken[0].Amount)
 	require.Equal(t, map[string]string{"project": "P1"}, taken[3].Dimensions)
 	require.Nil(t, taken[4].Dimensions)
 	require.Equal(t, "123456789012345678.99", taken[5].Amount)
-	record := func(asking runlog.Export, message string) int64 {
+	record := func(asking exports.Export, message string) int64 {
 		t.Helper()
-		n, err := runlog.RecordFaults(t.Context(), b.worker, b.org, b.spec.ID, asking.ID, map[string]string{"4711": message, "9": "another's"})
+		n, err := runlog.RecordLateErrors(t.Context(), b.worker, b.org, b.spec.ID, asking.ID, map[string]string{"4711": message, "9": "another's"})
 		require.NoError(t, err)
 		return n
 	}
 	require.EqualValues(t, 1, record(e, "account is closed"))
 	require.Zero(t, record(e, "account is closed"), "no news")
-	require.Empty(t, b.told(), "it is told when its export closes")
+	require.Empty(t, b.notifiedOf(), "people are notified when its export closes")
 	closed := b.close(e)
-	require.Equal(t, []string{"rejected", "faulted"}, b.told())
+	require.Equal(t, []string{"rejected", "late_errors"}, b.notifiedOf())
 	_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour'")
 	require.NoError(t, err)
 	next := b.claim("2026-11", nil)
 	require.EqualValues(t, 1, record(next, "account is locked"))
-	require.Equal(t, []string{"rejected", "faulted", "faulted"}, b.told(), "of an export that has closed")
-	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.Faulted})
-	require.Equal(t, runlog.Complete, closed.Status)
+	require.Equal(t, []string{"rejected", "late_errors", "late_errors"}, b.notifiedOf(), "of an export that has closed")
+	require.Equal(t, []int{15, 7, 8, 0, 1}, []int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown, closed.LateErrors})
+	require.Equal(t, exports.Complete, closed.Status)
 }
 
 // A voucher whose lines come one by one is refused until it is whole, then it
@@ -236,18 +237,18 @@ func TestPlanHeals(t *testing.T) {
 		"a1:0:rejected:the voucher does not sum to zero: difference 10.00",
 		"b1:0:rejected:the voucher does not sum to zero: difference 7.00",
 		"c1:0:rejected:the voucher does not sum to zero: difference 1.00",
-	}, b.plan(october, integrations.Export{}, 500))
+	}, b.plan(october, integrations.ExportSettings{}, 500))
 	closed := b.close(october)
 	require.Equal(t, []int{3, 0, 3}, []int{closed.Total, closed.Exported, closed.Rejected})
 
 	b.lines("b2 b 2026-10-30 3000 -7") // late
 	november := b.claim("2026-11", nil)
-	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned", "b1:1:planned (late)", "b2:1:planned (late)"}, b.plan(november, integrations.Export{}, 500))
+	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned", "b1:1:planned (late)", "b2:1:planned (late)"}, b.plan(november, integrations.ExportSettings{}, 500))
 	require.Equal(t, []string{"c1:0:rejected:the voucher does not sum to zero: difference 1.00"}, b.entries(october))
 
 	b.lines("c2 c 2026-10-30 3000 -1", "d1 d 2026-10-30 1920 1", "d2 d 2026-10-30 3000 -1")
 	retry := b.claim("2026-10", &october.ID)
-	require.Equal(t, []string{"c1:1:planned", "c2:1:planned"}, b.plan(retry, integrations.Export{}, 500), "a retry takes its parent's and no others")
+	require.Equal(t, []string{"c1:1:planned", "c2:1:planned"}, b.plan(retry, integrations.ExportSettings{}, 500), "a retry takes its parent's and no others")
 }
 
 // An export is planned once, also if there was nothing to plan: a second try of
@@ -257,14 +258,14 @@ func TestPlanOnce(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	october := b.claim("2026-10", nil)
-	require.Empty(t, b.plan(october, integrations.Export{}, 500))
+	require.Empty(t, b.plan(october, integrations.ExportSettings{}, 500))
 	b.lines("a1 a 2026-10-31 1920 10", "a2 a 2026-10-31 3000 -10")
-	require.Empty(t, b.plan(october, integrations.Export{}, 500))
-	require.Equal(t, runlog.Complete, b.close(october).Status)
-	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned (late)"}, b.plan(b.claim("2026-11", nil), integrations.Export{}, 500))
+	require.Empty(t, b.plan(october, integrations.ExportSettings{}, 500))
+	require.Equal(t, exports.Complete, b.close(october).Status)
+	require.Equal(t, []string{"a1:1:planned (late)", "a2:1:planned (late)"}, b.plan(b.claim("2026-11", nil), integrations.ExportSettings{}, 500))
 }
 
-// A retry goes on with the chunks of its parent: what may be at the vendor is
+// A retry takes over the chunks of its parent: what may be at the vendor is
 // marked so, and chunk numbers have no gaps.
 func TestPlanRetry(t *testing.T) {
 	t.Parallel()
@@ -273,14 +274,14 @@ func TestPlanRetry(t *testing.T) {
 		b.lines(fmt.Sprintf("e%d-1 v%d 2026-10-01 1920 1", i, i), fmt.Sprintf("e%d-2 v%d 2026-10-01 3000 -1", i, i))
 	}
 	e := b.claim("2026-10", nil)
-	b.plan(e, integrations.Export{}, 2)
-	for chunk, state := range map[int]runlog.EntryState{1: runlog.Exported, 2: runlog.Unknown, 3: runlog.Exported, 4: runlog.Rejected} {
+	b.plan(e, integrations.ExportSettings{}, 2)
+	for chunk, state := range map[int]exports.EntryState{1: exports.Exported, 2: exports.Unknown, 3: exports.Exported, 4: exports.Rejected} {
 		b.settle(e, chunk, state, nil)
 	}
 	retry := b.claim("2026-10", &e.ID)
-	require.Empty(t, b.plan(retry, integrations.Export{}, 2), "the parent is not over")
-	require.Equal(t, runlog.Failed, b.close(e).Status)
-	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:3:planned", "e3-2:3:planned", "e4-1:2:planned", "e4-2:2:planned"}, b.plan(retry, integrations.Export{}, 2))
+	require.Empty(t, b.plan(retry, integrations.ExportSettings{}, 2), "the parent is not over")
+	require.Equal(t, exports.Failed, b.close(e).Status)
+	require.Equal(t, []string{"e1-1:1:sent", "e1-2:1:sent", "e3-1:3:planned", "e3-2:3:planned", "e4-1:2:planned", "e4-2:2:planned"}, b.plan(retry, integrations.ExportSettings{}, 2))
 	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = 'planned' WHERE entry_id = 'e0-1'`)
 	require.ErrorContains(t, err, "is exported")
 }
@@ -291,19 +292,19 @@ func TestPlanRetryOfARetryThatFailed(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.vouchers(2)
-	b.settle(e, 1, runlog.Unknown, nil)
-	require.Equal(t, runlog.Failed, b.close(e).Status)
+	b.settle(e, 1, exports.Unknown, nil)
+	require.Equal(t, exports.Failed, b.close(e).Status)
 	parent := e.ID
 	for range 2 {
 		retry := b.claim("2026-10", &parent)
-		_, err := runlog.Plan(t.Context(), b.worker, b.sources, retry, integrations.Export{Source: "nowhere.entries"}, 500, 500)
+		_, err := runlog.PlanExport(t.Context(), b.worker, b.sources, retry, integrations.ExportSettings{Source: "nowhere.entries"}, 500, 500)
 		var source *runlog.SourceError
 		require.ErrorAs(t, err, &source)
 		b.close(retry)
 		parent = retry.ID
 	}
 	retry := b.claim("2026-10", &parent)
-	require.Len(t, b.plan(retry, integrations.Export{}, 500), 4)
+	require.Len(t, b.plan(retry, integrations.ExportSettings{}, 500), 4)
 }
 
 // A voucher of which the vendor has a part is whole with that part: its rest can be
@@ -315,14 +316,14 @@ func TestPlanRetryOfTheRest(t *testing.T) {
 	ids, s := []string{"e0-1", "e0-2"}, sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), ids, s, 0, runlog.InFlight{})
 	require.NoError(t, err)
-	answer := runlog.Answer{There: map[string]string{"e0-1": "1"}, None: []string{"e0-2"}}
-	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
+	answer := runlog.LookupAnswer{Exported: map[string]string{"e0-1": "1"}, Absent: []string{"e0-2"}}
+	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), answer, []runlog.Sending{s}))
 	split, err := runlog.SplitChunk(t.Context(), b.worker, e.Owner(), 1, 2, "refused", true)
 	require.NoError(t, err)
 	require.False(t, split)
-	require.Equal(t, runlog.Complete, b.close(e).Status)
+	require.Equal(t, exports.Complete, b.close(e).Status)
 	retry := b.claim("2026-10", &e.ID)
-	require.Equal(t, []string{"e0-2:1:planned"}, b.plan(retry, integrations.Export{}, 500))
+	require.Equal(t, []string{"e0-2:1:planned"}, b.plan(retry, integrations.ExportSettings{}, 500))
 }
 
 // Entries can come from any view that has the columns. What is wrong with it is
@@ -350,20 +351,20 @@ func TestPlanSource(t *testing.T) {
 		"nowhere.entries":    "no such table or view",
 		"reporting.closed":   `GRANT SELECT ON reporting.closed TO "s"`,
 		"reporting.short":    "column amount is missing; add it, as numeric",
-		"reporting.twice":    "an entry_id stands there twice",
+		"reporting.twice":    "duplicate entry_id",
 		"reporting.texts":    "in a view: amount::numeric AS amount",
 		`x"; DROP TABLE y; `: "not a name",
 	} {
-		_, err := runlog.Plan(t.Context(), b.worker, b.sources, e, integrations.Export{Source: source}, 500, 500)
-		var fault *runlog.SourceError
-		require.ErrorAs(t, err, &fault, source)
+		_, err := runlog.PlanExport(t.Context(), b.worker, b.sources, e, integrations.ExportSettings{Source: source}, 500, 500)
+		var sourceError *runlog.SourceError
+		require.ErrorAs(t, err, &sourceError, source)
 		require.ErrorContains(t, err, want)
 		require.Empty(t, b.entries(e))
 	}
-	p, err := runlog.PreviewPlan(t.Context(), b.operator, b.sources, e, integrations.Export{Source: "reporting.fine"}, 500)
+	p, err := runlog.PreviewExport(t.Context(), b.operator, b.sources, e, integrations.ExportSettings{Source: "reporting.fine"}, 500)
 	require.NoError(t, err)
 	require.Contains(t, p.Rejected[0].Reason, "has more than two decimals")
-	require.Len(t, b.plan(e, integrations.Export{Source: "reporting.entries"}, 500), 2)
+	require.Len(t, b.plan(e, integrations.ExportSettings{Source: "reporting.entries"}, 500), 2)
 }
 
 // Periods asked for by hand do not overlap; a schedule that changes its kind
@@ -372,31 +373,31 @@ func TestClaimOverlap(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	october := b.claim("2026-10", nil)
-	start, end, err := integrations.Period("2026-W44") // 26 October to 1 November
+	start, end, err := exports.ParsePeriod("2026-W44") // 26 October to 1 November
 	require.NoError(t, err)
-	e := runlog.Export{
+	e := exports.Export{
 		OrganizationID: b.org, ID: uuid.New(), IntegrationID: b.spec.ID, AdapterName: "xledger", Period: "2026-W44", PeriodStart: start, PeriodEnd: end,
 		Trigger: "manual", TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(),
 	}
-	_, _, err = runlog.Claim(t.Context(), b.worker, e)
+	_, _, err = runlog.ClaimExport(t.Context(), b.worker, e)
 	var overlap *runlog.OverlapError
 	require.ErrorAs(t, err, &overlap)
 	require.Equal(t, october.ID, overlap.Other.ID)
 	e.Trigger = "schedule"
-	_, mine, err := runlog.Claim(t.Context(), b.worker, e)
+	_, owned, err := runlog.ClaimExport(t.Context(), b.worker, e)
 	require.NoError(t, err)
-	require.True(t, mine)
+	require.True(t, owned)
 	b.claim("2026-11-02", nil)
 }
 
 // An export asks for what was found since the one before it began, and so does
 // its retry.
-func TestFaultsSince(t *testing.T) {
+func TestLateErrorsSince(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	since := func(of, want runlog.Export) {
+	since := func(of, want exports.Export) {
 		t.Helper()
-		at, err := runlog.FaultsSince(t.Context(), b.worker, b.org, of.ID)
+		at, err := runlog.LateErrorsSince(t.Context(), b.worker, b.org, of.ID)
 		require.NoError(t, err)
 		require.WithinDuration(t, want.StartedAt, at, time.Microsecond)
 	}
@@ -413,7 +414,7 @@ func TestFaultsSince(t *testing.T) {
 	since(last, first)
 	third := b.claim("2026-11-01", nil)
 	since(third, first)
-	last.Chunks, last.ErrorMessage = 1, "late faults could not be asked for: away"
+	last.Chunks, last.ErrorMessage = 1, "late errors could not be asked for: away"
 	b.close(last)
 	since(third, first)
 	again.Chunks = 1
@@ -421,40 +422,40 @@ func TestFaultsSince(t *testing.T) {
 	since(third, again)
 }
 
-// A run that the vendor refuses to know is told as refused credentials, and the
+// A run that the vendor refuses to know is recorded as refused credentials, and the
 // next one that works as their end.
 func TestCloseTellsOfCredentials(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.claim("2026-10", nil)
-	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Unauthorized)
-	require.Equal(t, runlog.Failed, b.close(e).Status)
-	require.Equal(t, []string{"credentials"}, b.told())
-	require.Equal(t, runlog.Complete, b.close(b.claim("2026-11", nil)).Status)
-	require.Equal(t, []string{"credentials"}, b.told(), "nobody was asked, so nothing is known")
+	e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Unauthorized
+	require.Equal(t, exports.Failed, b.close(e).Status)
+	require.Equal(t, []string{"credentials"}, b.notifiedOf())
+	require.Equal(t, exports.Complete, b.close(b.claim("2026-11", nil)).Status)
+	require.Equal(t, []string{"credentials"}, b.notifiedOf(), "nobody was asked, so nothing is known")
 	b.lines("a1 a 2026-12-01 1920 1", "a2 a 2026-12-01 3000 -1")
 	e = b.claim("2026-12", nil)
-	require.Len(t, b.plan(e, integrations.Export{}, 500), 2)
-	b.settle(e, 1, runlog.Exported, nil)
-	require.Equal(t, runlog.Complete, b.close(e).Status)
-	require.Equal(t, []string{"credentials", "recovered"}, b.told())
+	require.Len(t, b.plan(e, integrations.ExportSettings{}, 500), 2)
+	b.settle(e, 1, exports.Exported, nil)
+	require.Equal(t, exports.Complete, b.close(e).Status)
+	require.Equal(t, []string{"credentials", "recovered"}, b.notifiedOf())
 }
 
 // What was not there when it was asked for can land later where a repeat does no
 // harm: until then it is known, so that it does not go to another place.
-func TestOpenChunkKnowsWhatCanLand(t *testing.T) {
+func TestLoadChunkKnowsWhatCanLand(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	e := b.vouchers(1)
 	s := sending(1)
 	_, err := runlog.MarkChunk(t.Context(), b.worker, e.Owner(), []string{"e0-1", "e0-2"}, s, 0, runlog.InFlight{Changed: time.Hour})
 	require.NoError(t, err)
-	require.NoError(t, runlog.RecordAsk(t.Context(), b.worker, e.Owner(), runlog.Answer{None: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
-	opened, err := runlog.OpenChunk(t.Context(), b.worker, e.Owner(), 1)
+	require.NoError(t, runlog.RecordAnswer(t.Context(), b.worker, e.Owner(), runlog.LookupAnswer{Absent: []string{"e0-1", "e0-2"}}, []runlog.Sending{s, s}))
+	opened, err := runlog.LoadChunk(t.Context(), b.worker, e.Owner(), 1)
 	entries := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
 	for _, x := range entries {
-		require.Equal(t, []bool{false, true}, []bool{x.Open, x.Lands})
+		require.Equal(t, []bool{false, true}, []bool{x.Open, x.EarlierCanLand})
 	}
 }

@@ -1,13 +1,11 @@
 package runlog_test
 
 import (
-	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
@@ -28,11 +26,11 @@ func TestUsage(t *testing.T) {
 	orgA, intA := b.tenant(t)
 	orgB, intB := b.tenant(t)
 	limited := example(orgA, intA, "main")
-	limited.Limits = integrations.Limits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
-	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
+	limited.Limits = integrations.RequestLimits{MonthlyRequests: 100, WarnAt: 75, RefuseAt100: true, RequestsPerMinute: 30}
+	changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
-	require.Equal(t, "updated", changes[0].Action)
-	same, err := runlog.Integration(t.Context(), b.worker, orgA, intA)
+	require.Equal(t, runlog.ActionUpdated, changes[0].Action)
+	same, err := runlog.LoadIntegration(t.Context(), b.worker, orgA, intA)
 	require.NoError(t, err)
 	require.Equal(t, limited.Limits, same.Limits)
 
@@ -44,7 +42,7 @@ func TestUsage(t *testing.T) {
 		require.NoError(t, err)
 		require.ElementsMatch(t, []limits.Total{
 			{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 14, Quota: limited.Limits.Quota()},
-			{Organization: orgB, Integration: intB, Month: "2026-11", Requests: 5, Quota: integrations.Limits{}.Quota()},
+			{Organization: orgB, Integration: intB, Month: "2026-11", Requests: 5, Quota: integrations.RequestLimits{}.Quota()},
 		}, totals)
 	}
 	totals, err := runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: two, Number: 1, Counts: counts(orgA, intA, "2026-11", 1, limits.Attempt)})
@@ -53,53 +51,63 @@ func TestUsage(t *testing.T) {
 	_, err = runlog.AddUsage(t.Context(), b.worker, limits.Batch{Worker: one, Number: 2, Counts: counts(orgA, intA, "2026-12", 3, limits.Attempt)})
 	require.NoError(t, err)
 
-	list, err := runlog.Usage(t.Context(), b.reader, orgA, "2026-11")
+	list, err := runlog.ListUsage(t.Context(), b.reader, orgA, "2026-11")
 	require.NoError(t, err)
-	require.Equal(t, []runlog.UsageRow{{
+	require.Equal(t, []runlog.MonthlyUsage{{
 		IntegrationID: intA, Name: "main", Adapter: "xledger", Month: "2026-11", Total: 15, Limits: limited.Limits,
 		Requests: map[limits.Purpose]int64{limits.Attempt: 8, limits.Token: 7},
 	}}, list, "nothing of the other organization, nothing of the next month")
-	list, err = runlog.Usage(t.Context(), b.reader, orgA, "2026-10")
+	list, err = runlog.ListUsage(t.Context(), b.reader, orgA, "2026-10")
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Zero(t, list[0].Total)
 
-	known, err := runlog.LimitedUsage(t.Context(), b.worker, time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC))
+	known, err := runlog.ListLimitedUsage(t.Context(), b.worker, time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC))
 	require.NoError(t, err)
 	require.Equal(t, []limits.Total{{Organization: orgA, Integration: intA, Month: "2026-11", Requests: 15, Quota: limited.Limits.Quota()}}, known)
 
-	queues, err := runlog.Queues(t.Context(), b.worker, one, time.Minute)
+	queues, err := runlog.LeaseQueues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
-	require.Equal(t, []runlog.Queue{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
-	limited.Limits = integrations.Limits{}
-	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, "test", false)
+	require.Equal(t, []runlog.QueueLease{{IntegrationID: intA, RequestsPerMinute: 30}}, queues)
+	limited.Limits = integrations.RequestLimits{}
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{limited}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
-	queues, err = runlog.Queues(t.Context(), b.worker, one, time.Minute)
+	queues, err = runlog.LeaseQueues(t.Context(), b.worker, one, time.Minute)
 	require.NoError(t, err)
-	require.Equal(t, []runlog.Queue{{IntegrationID: intA}}, queues, "calls may still wait there")
+	require.Equal(t, []runlog.QueueLease{{IntegrationID: intA}}, queues, "calls may still wait there")
 }
 
-// A threshold is told once, by whoever is first, and again if telling failed.
-func TestWarn(t *testing.T) {
+// A threshold is recorded once, by whoever is first, together with its
+// notification, and again if that could not be stored.
+func TestQuotaWarningOnce(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
 	total := limits.Total{Organization: organization, Integration: integration, Month: "2026-11", Quota: limits.Quota{Monthly: 100, WarnAt: 80}}
-	told := 0
-	fails := errors.New("nobody listens")
-	warn := func(percent int, err error) error {
-		return runlog.Warn(t.Context(), b.worker, total, percent, func(pgx.Tx) error { told++; return err })
+	notifications := func() (n int) {
+		t.Helper()
+		require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT count(*) + coalesce(sum(suppressed), 0) FROM ledgerline.notifications WHERE integration_id = $1`, integration).Scan(&n))
+		return n
 	}
-	require.ErrorIs(t, warn(80, fails), fails)
-	require.NoError(t, warn(80, nil))
-	require.NoError(t, warn(80, nil))
-	require.Equal(t, 2, told)
-	require.NoError(t, warn(100, nil))
-	require.Equal(t, 3, told)
+	warn := func(percent int) (recorded bool) {
+		t.Helper()
+		recorded, err := runlog.RecordQuotaWarning(t.Context(), b.worker, limits.Warning{Total: total, Percent: percent})
+		require.NoError(t, err)
+		return recorded
+	}
+	b.withoutNotifications(t, func() {
+		recorded, err := runlog.RecordQuotaWarning(t.Context(), b.worker, limits.Warning{Total: total, Percent: 80})
+		require.ErrorContains(t, err, "42501")
+		require.False(t, recorded)
+	})
+	require.True(t, warn(80))
+	require.False(t, warn(80))
+	require.Equal(t, 1, notifications())
+	require.True(t, warn(100))
+	require.Equal(t, 2, notifications())
 	total.Quota.Monthly = 200
-	for range 2 {
-		require.NoError(t, warn(80, nil))
-	}
-	require.Equal(t, 4, told, "80 % of another limit is another threshold")
+	require.True(t, warn(80), "80 % of another limit is another threshold")
+	require.False(t, warn(80))
+	require.Equal(t, 3, notifications())
 }
 
 // A worker process leaves a row behind; the next one removes old ones.
@@ -144,14 +152,14 @@ func TestUsageRights(t *testing.T) {
 	require.ErrorContains(t, err, "requests_count_up")
 }
 
-// Of several workers one at a time holds the lease of an integration with a
-// limit of concurrency, and all hold about as many.
+// One worker at a time holds the lease of an integration with a concurrency limit, and
+// all workers hold about as many leases.
 func TestQueueLeases(t *testing.T) {
 	b := newBase(t)
-	set := func(organization, integration uuid.UUID, l integrations.Limits) {
+	set := func(organization, integration uuid.UUID, l integrations.RequestLimits) {
 		in := example(organization, integration, "main")
 		in.Limits = l
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
 	}
 	holder := make(map[uuid.UUID]uuid.UUID)
@@ -159,7 +167,7 @@ func TestQueueLeases(t *testing.T) {
 	var lastOf uuid.UUID
 	for range 5 {
 		organization, integration := b.tenant(t)
-		set(organization, integration, integrations.Limits{ConcurrentRequests: 2})
+		set(organization, integration, integrations.RequestLimits{ConcurrentRequests: 2})
 		holder[integration] = uuid.Nil
 		if integration.String() > last.String() {
 			last, lastOf = integration, organization
@@ -168,7 +176,7 @@ func TestQueueLeases(t *testing.T) {
 	a, c := uuid.New(), uuid.New()
 	ask := func(process uuid.UUID) (held, surplus []uuid.UUID) {
 		t.Helper()
-		list, err := runlog.Queues(t.Context(), b.worker, process, time.Minute)
+		list, err := runlog.LeaseQueues(t.Context(), b.worker, process, time.Minute)
 		require.NoError(t, err)
 		for _, q := range list {
 			if q.Held {
@@ -241,7 +249,7 @@ func TestQueueLeases(t *testing.T) {
 		process := uuid.New()
 		all.Go(func() {
 			<-start
-			list, err := runlog.Queues(t.Context(), b.worker, process, time.Minute)
+			list, err := runlog.LeaseQueues(t.Context(), b.worker, process, time.Minute)
 			if err != nil {
 				t.Error(err)
 			}
@@ -263,10 +271,10 @@ func TestQueueLeases(t *testing.T) {
 	require.NotEmpty(t, seen)
 
 	// A lease ends with its limit, and the queue stays.
-	set(lastOf, last, integrations.Limits{})
-	list, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+	set(lastOf, last, integrations.RequestLimits{})
+	list, err := runlog.LeaseQueues(t.Context(), b.worker, uuid.New(), time.Minute)
 	require.NoError(t, err)
-	require.Equal(t, runlog.Queue{IntegrationID: last}, list[4])
+	require.Equal(t, runlog.QueueLease{IntegrationID: last}, list[4])
 
 	_, err = b.worker.Exec(t.Context(), `UPDATE ledgerline.queue_leases SET until = now()`)
 	require.ErrorContains(t, err, "permission denied")

@@ -15,41 +15,45 @@ import (
 type Resolution struct {
 	ExportID   uuid.UUID `json:"exportId"`
 	VoucherID  string    `json:"voucherId"`
-	There      bool      `json:"there"` // at the vendor
+	AtVendor   bool      `json:"atVendor"`
 	Entries    int       `json:"entries"`
 	Reason     string    `json:"reason"`
 	Actor      string    `json:"actor"`
 	ResolvedAt time.Time `json:"resolvedAt"`
 }
 
-// Resolve records a person's word on a voucher whose outcome is open: it is at
-// the vendor, and exported; or it is not, and a retry sends it. The word stays on
-// record with the person's identity. It is refused while the voucher can still
-// take effect, and where the export has no such voucher that is open.
-func Resolve(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (entries int, err error) {
+// ResolveVoucher records what a person found out about a voucher whose outcome is open: it is at the vendor, and
+// exported; or it is not, and a retry sends it. The resolution stays on record with the person's identity. It is
+// refused while the voucher can still take effect, and where the export has no such voucher that is open. It returns
+// how many entries it settled.
+func ResolveVoucher(ctx context.Context, db Beginner, organization uuid.UUID, r Resolution) (entries int, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT ledgerline.resolve_voucher($1, $2, $3, $4, $5)`, r.ExportID, r.VoucherID, r.There, storable(r.Reason), storable(r.Actor)).Scan(&entries)
+		return tx.QueryRow(ctx, `SELECT ledgerline.resolve_voucher(@export_id, @voucher_id, @at_vendor, @reason, @actor)`, pgx.StrictNamedArgs{
+			"export_id": r.ExportID, "voucher_id": r.VoucherID, "at_vendor": r.AtVendor, "reason": storable(r.Reason), "actor": storable(r.Actor),
+		}).Scan(&entries)
 	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "55000" {
-		return 0, errors.New(pg.Message)
+	if err := refusalOf(err); err != nil {
+		return 0, err
 	}
-	if err == nil && entries == 0 {
+	if entries == 0 {
 		err = fmt.Errorf("export %s has no voucher %s whose outcome is open", r.ExportID, r.VoucherID)
 	}
 	return entries, err
 }
 
-// Resolutions returns what people have said of an export's vouchers, oldest first.
-func Resolutions(ctx context.Context, db Beginner, organization, export uuid.UUID) (list []Resolution, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT export_id, voucher_id, is_there, entries, reason, actor, resolved_at
-			FROM ledgerline.export_resolutions WHERE organization_id = $1 AND export_id = $2 ORDER BY resolved_at, voucher_id`, organization, export)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Resolution])
-		return err
-	})
-	return list, err
+// refusalOf is the message alone where a function of the schema refuses what an operator asks for; other errors pass
+// as they are.
+func refusalOf(err error) error {
+	const notInPrerequisiteState = "55000"
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == notInPrerequisiteState {
+		return errors.New(pg.Message)
+	}
+	return err
+}
+
+// ListResolutions returns what people have found out about an export's vouchers, oldest first.
+func ListResolutions(ctx context.Context, db Beginner, organization, exportID uuid.UUID) ([]Resolution, error) {
+	return queryInOrganization[Resolution](ctx, db, organization, `SELECT export_id, voucher_id, at_vendor, entries, reason, actor, resolved_at
+		FROM ledgerline.export_resolutions WHERE organization_id = $1 AND export_id = $2 ORDER BY resolved_at, voucher_id`, organization, exportID)
 }

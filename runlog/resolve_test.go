@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -22,13 +23,13 @@ func TestResolve(t *testing.T) {
 	_, err := runlog.MarkChunk(ctx, b.worker, e.Owner(), []string{"e0-1", "e0-2", "e1-1", "e1-2"}, sent, 0, runlog.InFlight{Same: time.Hour})
 	require.NoError(t, err)
 	resolve := func(voucher string, there bool) (int, error) {
-		return runlog.Resolve(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, There: there, Reason: "seen in the ledger", Actor: "kari@example"})
+		return runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: voucher, AtVendor: there, Reason: "seen in the ledger", Actor: "kari@example"})
 	}
 
 	_, err = resolve("v0", false)
 	require.ErrorContains(t, err, "is pending")
 	closed := b.close(e)
-	require.Equal(t, runlog.Failed, closed.Status)
+	require.Equal(t, exports.Failed, closed.Status)
 	require.Equal(t, 4, closed.Unknown)
 	_, err = resolve("v0", false)
 	require.ErrorContains(t, err, "voucher v0 can still take effect")
@@ -52,21 +53,21 @@ func TestResolve(t *testing.T) {
 		"e2-1:1:planned", "e2-2:1:planned",
 	}, b.entries(e))
 
-	list, err := runlog.Resolutions(ctx, b.operator, b.org, e.ID)
+	list, err := runlog.ListResolutions(ctx, b.operator, b.org, e.ID)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	require.Equal(t, []any{"v0", true, 2, "seen in the ledger", "kari@example"}, []any{list[0].VoucherID, list[0].There, list[0].Entries, list[0].Reason, list[0].Actor})
+	require.Equal(t, []any{"v0", true, 2, "seen in the ledger", "kari@example"}, []any{list[0].VoucherID, list[0].AtVendor, list[0].Entries, list[0].Reason, list[0].Actor})
 	require.WithinDuration(t, time.Now(), list[1].ResolvedAt, time.Minute)
 	other := uuid.New()
-	list, err = runlog.Resolutions(ctx, b.operator, other, e.ID)
+	list, err = runlog.ListResolutions(ctx, b.operator, other, e.ID)
 	require.NoError(t, err)
 	require.Empty(t, list, "of another organization")
-	_, err = runlog.Resolve(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	_, err = runlog.ResolveVoucher(ctx, b.operator, other, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", AtVendor: true, Reason: "x", Actor: "x"})
 	require.Error(t, err)
-	_, err = runlog.Resolve(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", There: true, Reason: "x", Actor: "x"})
+	_, err = runlog.ResolveVoucher(ctx, b.worker, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", AtVendor: true, Reason: "x", Actor: "x"})
 	require.ErrorContains(t, err, "permission denied", "it is a person's word")
 
-	// The audit row says what was known when the export ended; the rest is told apart.
+	// The audit row says what was known when the export ended; the rest is counted apart.
 	then, err := runlog.RecountUntil(ctx, b.operator, closed, closed.FinishedAt)
 	require.NoError(t, err)
 	require.Equal(t, []any{closed.Exported, closed.SHA256, closed.Amounts}, []any{then.Exported, then.SHA256, then.Amounts})
@@ -77,7 +78,7 @@ func TestResolve(t *testing.T) {
 
 	// A retry sends what is not there, and only that.
 	retry := b.claim("2026-10", &e.ID)
-	require.Equal(t, []string{"e1-1:1:planned", "e1-2:1:planned", "e2-1:1:planned", "e2-2:1:planned"}, b.plan(retry, integrations.Export{}, 500))
+	require.Equal(t, []string{"e1-1:1:planned", "e1-2:1:planned", "e2-1:1:planned", "e2-2:1:planned"}, b.plan(retry, integrations.ExportSettings{}, 500))
 }
 
 // Of a request that is all or nothing, a part that a person has seen speaks for
@@ -86,16 +87,16 @@ func TestResolveMarksTheRest(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	ctx, e := t.Context(), b.vouchers(2)
-	b.settle(e, 1, runlog.Unknown, nil)
-	n, err := runlog.Resolve(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", There: true, Reason: "seen", Actor: "kari"})
+	b.settle(e, 1, exports.Unknown, nil)
+	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v0", AtVendor: true, Reason: "seen", Actor: "kari"})
 	require.NoError(t, err, "of a pending export too: it is a fact")
 	require.Equal(t, 2, n)
 	b.close(e)
 	retry := b.claim("2026-10", &e.ID)
-	b.plan(retry, integrations.Export{}, 500)
-	opened, err := runlog.OpenChunk(ctx, b.worker, retry.Owner(), 1)
+	b.plan(retry, integrations.ExportSettings{}, 500)
+	opened, err := runlog.LoadChunk(ctx, b.worker, retry.Owner(), 1)
 	open := opened.Entries
 	require.NoError(t, err)
 	require.Len(t, open, 2)
-	require.True(t, open[0].Open && open[0].Partly)
+	require.True(t, open[0].Open && open[0].PartlyExported)
 }

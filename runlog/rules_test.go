@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
@@ -30,12 +31,12 @@ var decoded = []struct {
 	{"integrations", "settings", map[string]string{}, `{"a": "b"}`},
 	{"integrations", "policy", classify.Policy{}, `{}`},
 	{"integrations", "schedule", integrations.Schedule{}, `{"every": "daily", "timeZone": "UTC"}`},
-	{"integrations", "export", integrations.Export{}, `{}`},
-	{"integrations", "limits", integrations.Limits{}, `{}`},
+	{"integrations", "export", integrations.ExportSettings{}, `{}`},
+	{"integrations", "limits", integrations.RequestLimits{}, `{}`},
 	{"integrations", "health", health.Policy{}, `{}`},
 	{"notifications", "facts", notify.Facts{}, `{}`},
 	{"vendor_contracts", "checks", []adapters.Check{}, `[]`},
-	{"vendor_contracts", "learnt", map[string]string{}, `{}`},
+	{"vendor_contracts", "learned", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "warm_up_ms", map[string]int64{}, `{}`},
 	{"export_entries", "dimensions", map[string]string{}, `{}`},
@@ -146,15 +147,15 @@ func TestWhatFilesSayIsTaken(t *testing.T) {
 	isolate, inFlight := 10_000, time.Hour
 	in.InFlight = &inFlight
 	in.Settings = map[string]string{"authority": "https://login.microsoftonline.com", "x": "ø"}
-	in.Schedule = &integrations.Schedule{Every: "monthly", Hour: 23, Minute: 59, Day: 28, Cron: "", TimeZone: "Europe/Oslo", PeriodRule: "week", Overlap: "skip",
-		CatchUp: 365 * 24 * time.Hour, WarmUp: integrations.NoWarmUp, Drift: 24 * time.Hour}
-	in.Export = integrations.Export{Source: "a.b", ChunkSize: 1000, Accounts: map[string]string{"1": "2"}, Dimensions: map[string]string{"d": ""}, Currencies: []string{"NOK"}, IsolateRequests: &isolate, EqualRefusals: 100}
-	in.Limits = integrations.Limits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}
+	in.Schedule = &integrations.Schedule{Every: integrations.Monthly, Hour: 23, Minute: 59, Day: 28, Cron: "", TimeZone: "Europe/Oslo", PeriodRule: integrations.WeekBefore, Overlap: integrations.Skip,
+		CatchUp: 365 * 24 * time.Hour, WarmUp: integrations.NoWarmUp, DriftThreshold: 24 * time.Hour}
+	in.Export = integrations.ExportSettings{Source: "a.b", ChunkSize: 1000, Accounts: map[string]string{"1": "2"}, Dimensions: map[string]string{"d": ""}, Currencies: []string{"NOK"}, IsolateRequests: &isolate, EqualRefusals: 100}
+	in.Limits = integrations.RequestLimits{RequestsPerMinute: 60_000, ConcurrentRequests: 1000, MonthlyRequests: 1_000_000_000, WarnAt: 100, RefuseAt100: true}
 	in.Health = health.Policy{Interval: 7 * 24 * time.Hour, MaxInterval: 7 * 24 * time.Hour, NoProbes: true}
 	in.Policy = classify.Policy{BaseDelay: time.Minute, Coefficient: 10, MaxRetries: 10, Jitter: 0.9, AttemptTimeout: time.Minute, Budget: time.Minute}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
-	got, err := runlog.Integration(t.Context(), b.worker, org, in.ID)
+	got, err := runlog.LoadIntegration(t.Context(), b.worker, org, in.ID)
 	require.NoError(t, err)
 	require.Equal(t, in, got)
 }
@@ -170,10 +171,10 @@ func TestOddEntriesStopNoPlan(t *testing.T) {
 		CREATE VIEW odd.numbers AS SELECT organization_id, entry_id, voucher_id, entry_date, account, 'NaN'::numeric AS amount, currency, text, dimensions, created_at FROM odd.entries;
 		GRANT SELECT ON ALL TABLES IN SCHEMA odd TO s`)
 	require.NoError(t, err)
-	x := integrations.Export{Source: "odd.entries", Dimensions: map[string]string{"d": "field"}}
+	x := integrations.ExportSettings{Source: "odd.entries", Dimensions: map[string]string{"d": "field"}}
 	require.Equal(t, []string{"good:1:planned"}, b.plan(b.claim("2026-10", nil), x, 10))
 	x.Source = "odd.numbers"
-	_, err = runlog.Plan(t.Context(), b.worker, b.sources, b.claim("2026-11", nil), x, 10, 10)
+	_, err = runlog.PlanExport(t.Context(), b.worker, b.sources, b.claim("2026-11", nil), x, 10, 10)
 	require.ErrorContains(t, err, "row 1: amount is not a decimal number")
 	for _, dimensions := range []string{`[]`, `"x"`, `null`, `{"a": {}}`, `{"a": ["b"]}`} {
 		_, err := b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, dimensions) VALUES ($1, 'bad', 'v', '2026-10-01', '1', 0, $2::text::jsonb)`, org, dimensions)
@@ -198,27 +199,27 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 		require.ErrorAs(t, err, &pg, limits)
 		require.Equal(t, "limits_can_be_read", pg.ConstraintName, limits)
 	}
-	queues, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+	queues, err := runlog.LeaseQueues(t.Context(), b.worker, uuid.New(), time.Minute)
 	require.NoError(t, err)
 	require.Len(t, queues, 2)
-	_, err = runlog.Integration(t.Context(), b.worker, two, ours)
+	_, err = runlog.LoadIntegration(t.Context(), b.worker, two, ours)
 	require.NoError(t, err)
 
 	// Should one be there all the same, it is left out and named.
 	more := uuid.New()
-	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(one, more, "more")}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(one, more, "more")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	for _, limits := range []string{`{"requestsPerMinute":"x"}`, `{"requestsPerMinute":99999999999}`, `{"concurrentRequests":1.5}`, `[]`, `"x"`} {
 		_, err := b.admin.Exec(t.Context(), "ALTER TABLE ledgerline.integrations DROP CONSTRAINT IF EXISTS limits_can_be_read")
 		require.NoError(t, err)
 		_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET own_queue = true, limits = $2::text::jsonb WHERE integration_id = $1", theirs, limits)
 		require.NoError(t, err)
-		queues, err := runlog.Queues(t.Context(), b.worker, uuid.New(), time.Minute)
+		queues, err := runlog.LeaseQueues(t.Context(), b.worker, uuid.New(), time.Minute)
 		require.NoError(t, err, limits)
 		for _, q := range queues {
 			require.Equal(t, q.IntegrationID == theirs && strings.HasPrefix(limits, "{"), q.Unreadable, limits)
 		}
-		list, err := runlog.Integrations(t.Context(), b.operator, one)
+		list, err := runlog.ListIntegrations(t.Context(), b.operator, one)
 		if strings.Contains(limits, "999") { // Go's numbers are longer than the database's
 			require.NoError(t, err)
 			continue
@@ -229,7 +230,7 @@ func TestOneRowStopsNobodyElse(t *testing.T) {
 		require.Contains(t, unreadable.Rows[0], "(limits)")
 		require.Len(t, list, 1, limits)
 		require.Equal(t, more, list[0].ID)
-		_, err = runlog.Integration(t.Context(), b.worker, one, theirs)
+		_, err = runlog.LoadIntegration(t.Context(), b.worker, one, theirs)
 		require.ErrorAs(t, err, &unreadable)
 	}
 }
@@ -298,7 +299,7 @@ func TestContentOfEntriesStands(t *testing.T) {
 			}
 		}
 	}
-	for change, ok := range map[string]bool{"vendor_fault = 'later'": true, "vendor_reference = 'x'": false, "reason = 'x'": false, "chunk = 7": false, "sent_to = 'x'": false, "settled_at = now()": false} {
+	for change, ok := range map[string]bool{"late_error = 'later'": true, "vendor_reference = 'x'": false, "reason = 'x'": false, "chunk = 7": false, "sent_to = 'x'": false, "settled_at = now()": false} {
 		err := runlog.InOrganization(t.Context(), b.worker, org, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), "UPDATE ledgerline.export_entries SET "+change+" WHERE entry_id = 'exported'")
 			return err
@@ -321,21 +322,21 @@ func TestPeriodsOfOrganizationsAreApart(t *testing.T) {
 	b := newBase(t)
 	mine, integration := b.tenant(t)
 	theirs, other := b.tenant(t)
-	e := runlog.Export{OrganizationID: mine, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
-		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: runlog.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
+	e := exports.Export{OrganizationID: mine, IntegrationID: integration, ID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Trigger: exports.ByHand, TriggeredBy: "t", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()}
 	err := runlog.InOrganization(t.Context(), b.worker, theirs, func(tx pgx.Tx) error { // takes the key first
 		_, err := tx.Exec(t.Context(), `INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, integration_id, export_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
 			VALUES ($1, $2, gen_random_uuid(), 'xledger', '2026-10', '2026-10-01', '2026-11-01', $3, 'manual', 't', now(), 'w', gen_random_uuid())`, theirs, other, e.IdempotencyKey())
 		return err
 	})
 	require.NoError(t, err)
-	claimed, own, err := runlog.Claim(t.Context(), b.worker, e)
+	claimed, own, err := runlog.ClaimExport(t.Context(), b.worker, e)
 	require.NoError(t, err)
 	require.True(t, own)
 	require.Equal(t, e.ID, claimed.ID)
 	again := e
 	again.ID, again.RunID = uuid.New(), uuid.New()
-	claimed, own, err = runlog.Claim(t.Context(), b.worker, again)
+	claimed, own, err = runlog.ClaimExport(t.Context(), b.worker, again)
 	require.NoError(t, err)
 	require.False(t, own)
 	require.Equal(t, e.ID, claimed.ID)

@@ -54,11 +54,12 @@ func InOrganization(ctx context.Context, db Beginner, organization uuid.UUID, fn
 
 const setOrganization = `SELECT set_config('app.organization_id', $1, true)`
 
-// Open connects to a database. It does not wait for it: the first query tells.
-// maxConns bounds the pool; 0 leaves pgx's default. A waiting statement is
-// given up after 15 s and a lock after 5 s, since a caller tries again.
+// Open returns a pool of connections to a database. It does not wait for one: the
+// first query fails if there is no database. maxConns bounds the pool; 0 leaves pgx's
+// default. A statement is given up after 15 s and a wait for a lock after 5 s, since
+// callers try again.
 func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Pool, error) {
-	config, err := configOf(databaseURL)
+	config, err := poolConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func Open(ctx context.Context, databaseURL string, maxConns int32) (*pgxpool.Poo
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-func configOf(databaseURL string) (*pgxpool.Config, error) {
+func poolConfig(databaseURL string) (*pgxpool.Config, error) {
 	if strings.TrimSpace(databaseURL) == "" {
 		return nil, errors.New("no database address: set DATABASE_URL, such as postgres://user@host:5432/ledgerline, or --database-url")
 	}
@@ -95,7 +96,7 @@ func addressError(variable, databaseURL string, err error) error {
 	if u, parseErr := url.Parse(databaseURL); parseErr != nil && strings.Contains(databaseURL, "://") {
 		reason = "not a valid URL; a password with special characters must be percent-encoded"
 	} else if u != nil && u.Scheme != "" && u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		reason = "its scheme is another one; want postgres"
+		reason = "it has another scheme; want postgres"
 	} else if errors.Is(err, os.ErrNotExist) {
 		reason = "it names a file that does not exist (a certificate or password file)"
 	}
@@ -103,8 +104,8 @@ func addressError(variable, databaseURL string, err error) error {
 }
 
 // IsTransient reports whether trying again later can help: the server is away,
-// busy, locked, full or read-only. Everything else is a fault of the data or
-// of the program.
+// busy, locked, full or read-only. Everything else is an error in the data or
+// in the program.
 func IsTransient(err error) bool {
 	if err == nil {
 		return false
@@ -130,8 +131,8 @@ func IsTransient(err error) bool {
 		errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
 }
 
-// isMissingPartition tells "no partition of relation … found for row", which
-// shares its code with every violated CHECK, by the constraint it lacks.
+// isMissingPartition recognizes "no partition of relation … found for row", which
+// shares its code with every violated CHECK, by the constraint that it does not name.
 func isMissingPartition(err *pgconn.PgError) bool {
 	return err.Code == "23514" && err.ConstraintName == ""
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-
 	"testing"
 	"time"
 
@@ -120,7 +119,7 @@ func sourcesOf(t *testing.T, database, user, stager string) *runlog.Sources {
 func (b base) tenant(t *testing.T) (organization, integration uuid.UUID) {
 	t.Helper()
 	organization, integration = uuid.New(), uuid.New()
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(organization, integration, "main")}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{example(organization, integration, "main")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return organization, integration
 }
@@ -132,9 +131,9 @@ func example(organization, id uuid.UUID, name string) integrations.Integration {
 	}
 }
 
-func row(organization, integration uuid.UUID) runlog.Row {
+func row(organization, integration uuid.UUID) runlog.AttemptRow {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	return runlog.Row{
+	return runlog.AttemptRow{
 		OrganizationID: organization, RequestedIntegrationID: integration, CorrelationID: uuid.New(),
 		AdapterName: "xledger", Operation: "call", AttemptNumber: 1, ErrorClass: classify.Transient, ErrorKind: classify.Unavailable,
 		Rule: "status:503", HTTPStatus: 503, ErrorMessage: "HTTP 503", IsRetryable: true, PlannedDelay: 1100 * time.Millisecond,
@@ -142,34 +141,11 @@ func row(organization, integration uuid.UUID) runlog.Row {
 	}
 }
 
-func list(t *testing.T, db runlog.Beginner, organization uuid.UUID, f runlog.Filter) []runlog.Row {
+func list(t *testing.T, db runlog.Beginner, organization uuid.UUID, f runlog.AttemptFilter) []runlog.AttemptRow {
 	t.Helper()
-	rows, _, err := runlog.List(t.Context(), db, organization, f)
+	rows, _, err := runlog.ListAttempts(t.Context(), db, organization, f)
 	require.NoError(t, err)
 	return rows
-}
-
-func TestRowsComeBackAsTheyWere(t *testing.T) {
-	b := newBase(t)
-	organization, integration := b.tenant(t)
-	failed := row(organization, integration)
-	done := failed
-	done.AttemptNumber, done.ErrorClass, done.ErrorKind, done.IsRetryable, done.TotalAttempts, done.PlannedDelay = 2, "", classify.OK, false, 2, 0
-	done.HTTPStatus, done.ErrorMessage, done.Rule = 200, "", "status:2xx"
-	done.OccurredAt = failed.OccurredAt.Add(time.Second)
-	rows := []runlog.Row{failed, done}
-	for range 2 { // a second time has no effect
-		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, rows))
-	}
-	got := list(t, b.operator, organization, runlog.Filter{})
-	require.Len(t, got, 2)
-	for i := range got {
-		got[i].OccurredAt, got[i].RunStartedAt = got[i].OccurredAt.UTC(), got[i].RunStartedAt.UTC()
-		require.Equal(t, &integration, got[i].IntegrationID)
-		got[i].IntegrationID = nil
-	}
-	require.Equal(t, rows, got)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, nil))
 }
 
 // Two organizations cannot see each other's rows, nor write any for each other.
@@ -177,19 +153,19 @@ func TestOrganizationsAreApart(t *testing.T) {
 	b := newBase(t)
 	org1, int1 := b.tenant(t)
 	org2, int2 := b.tenant(t)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org1, int1)}))
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, org2, []runlog.Row{row(org2, int2)}))
-	require.Len(t, list(t, b.reader, org1, runlog.Filter{}), 1)
-	require.Len(t, list(t, b.reader, org2, runlog.Filter{}), 1)
-	require.Empty(t, list(t, b.reader, uuid.New(), runlog.Filter{}))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, org1, []runlog.AttemptRow{row(org1, int1)}))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, org2, []runlog.AttemptRow{row(org2, int2)}))
+	require.Len(t, list(t, b.reader, org1, runlog.AttemptFilter{}), 1)
+	require.Len(t, list(t, b.reader, org2, runlog.AttemptFilter{}), 1)
+	require.Empty(t, list(t, b.reader, uuid.New(), runlog.AttemptFilter{}))
 
-	_, err := runlog.Integration(t.Context(), b.worker, org1, int2)
+	_, err := runlog.LoadIntegration(t.Context(), b.worker, org1, int2)
 	require.ErrorIs(t, err, runlog.ErrNotFound)
-	require.Error(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{row(org2, int2)}), "a row of another organization")
+	require.Error(t, runlog.InsertAttempts(t.Context(), b.worker, org1, []runlog.AttemptRow{row(org2, int2)}), "a row of another organization")
 	other := row(org1, int2)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, org1, []runlog.Row{other}))
-	for _, r := range list(t, b.reader, org1, runlog.Filter{CorrelationID: other.CorrelationID}) {
-		require.Nil(t, r.IntegrationID, "another's integration is named as what was asked for only")
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, org1, []runlog.AttemptRow{other}))
+	for _, r := range list(t, b.reader, org1, runlog.AttemptFilter{CorrelationID: other.CorrelationID}) {
+		require.Nil(t, r.IntegrationID, "another's integration is only the requested one")
 		require.Equal(t, int2, r.RequestedIntegrationID)
 	}
 
@@ -208,7 +184,7 @@ func TestOrganizationsAreApart(t *testing.T) {
 func TestRights(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{row(organization, integration)}))
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{row(organization, integration)}))
 	partition := "ledgerline.integration_run_logs_" + time.Now().UTC().Format("2006_01")
 	for _, c := range []struct {
 		who string
@@ -236,166 +212,39 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// Text that PostgreSQL refuses must not keep a row out of the record.
-func TestPoisonText(t *testing.T) {
-	b := newBase(t)
-	organization, integration := b.tenant(t)
-	for i, text := range []string{"a\x00b", "a\xff\xfeb", strings.Repeat("å", 600), "\ufeff", strings.Repeat("\x00", 1000)} {
-		r := row(organization, integration)
-		r.ErrorMessage, r.Rule, r.Operation = text, text, text
-		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "%q", text)
-		require.Len(t, list(t, b.reader, organization, runlog.Filter{}), i+1)
-	}
-}
-
 func TestConstraints(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	for name, change := range map[string]func(*runlog.Row){
-		"correlation_id_is_v4":                    func(r *runlog.Row) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
-		"attempt_counts_from_one":                 func(r *runlog.Row) { r.AttemptNumber = 0 },
-		"error_class_is_known":                    func(r *runlog.Row) { r.ErrorClass = "odd" },
-		"success_has_total_attempts":              func(r *runlog.Row) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
-		"success_is_not_retryable":                func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
-		"http_status_is_a_status":                 func(r *runlog.Row) { r.HTTPStatus = 12 },
-		"effect_is_known":                         func(r *runlog.Row) { r.Effect = "odd" },
-		"success_follows_a_failure_or_is_a_write": func(r *runlog.Row) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
+	for name, change := range map[string]func(*runlog.AttemptRow){
+		"correlation_id_is_v4":                    func(r *runlog.AttemptRow) { r.CorrelationID = uuid.MustParse("00000000-0000-1000-8000-000000000000") },
+		"attempt_counts_from_one":                 func(r *runlog.AttemptRow) { r.AttemptNumber = 0 },
+		"error_class_is_known":                    func(r *runlog.AttemptRow) { r.ErrorClass = "odd" },
+		"success_has_total_attempts":              func(r *runlog.AttemptRow) { r.AttemptNumber, r.TotalAttempts = 4, 4 },
+		"success_is_not_retryable":                func(r *runlog.AttemptRow) { r.ErrorClass, r.TotalAttempts, r.AttemptNumber = "", 2, 2 },
+		"http_status_is_a_status":                 func(r *runlog.AttemptRow) { r.HTTPStatus = 12 },
+		"effect_is_known":                         func(r *runlog.AttemptRow) { r.Effect = "odd" },
+		"success_follows_a_failure_or_is_a_write": func(r *runlog.AttemptRow) { r.ErrorClass, r.TotalAttempts, r.IsRetryable = "", 1, false },
 	} {
 		r := row(organization, integration)
 		change(&r)
-		err := runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r})
+		err := runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{r})
 		var pg *pgconn.PgError
 		require.ErrorAs(t, err, &pg, name)
 		require.Equal(t, name, pg.ConstraintName)
 		require.False(t, runlog.IsTransient(err), "a defect must not be retried in silence")
 		reduced := r.Reduced(err)
-		require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{reduced}), name)
+		require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{reduced}), name)
 		require.Contains(t, reduced.ErrorMessage, name)
 	}
 	r := row(organization, integration)
 	r.RequestedIntegrationID = uuid.New()
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r}), "what was asked for is on record")
-}
-
-func TestPaging(t *testing.T) {
-	b := newBase(t)
-	organization, integration := b.tenant(t)
-	began := time.Now().UTC().Truncate(time.Second)
-	var rows []runlog.Row
-	for i := range 25 {
-		r := row(organization, integration)
-		r.OccurredAt = began.Add(time.Duration(i/5) * time.Second) // five at the same moment
-		r.AdapterName = []string{"xledger", "dataverse"}[i%2]
-		rows = append(rows, r)
-	}
-	require.NoError(t, runlog.Insert(t.Context(), b.worker, organization, rows))
-	for _, newest := range []bool{false, true} {
-		seen := make(map[uuid.UUID]bool)
-		f := runlog.Filter{Limit: 4, Newest: newest}
-		var last time.Time
-		for {
-			page, next, err := runlog.List(t.Context(), b.reader, organization, f)
-			require.NoError(t, err)
-			for _, r := range page {
-				require.False(t, seen[r.CorrelationID], "a row on two pages")
-				seen[r.CorrelationID] = true
-				if !last.IsZero() {
-					require.Equal(t, newest, !r.OccurredAt.After(last) && newest)
-				}
-				last = r.OccurredAt
-			}
-			if f.After = next; len(page) < 4 {
-				break
-			}
-		}
-		require.Len(t, seen, 25)
-	}
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{Adapter: "dataverse"}), 12)
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{Since: began.Add(2 * time.Second), Until: began.Add(4 * time.Second)}), 10)
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{CorrelationID: rows[3].CorrelationID}), 1)
-	require.Empty(t, list(t, b.reader, organization, runlog.Filter{Class: classify.Success}))
-	require.Len(t, list(t, b.reader, organization, runlog.Filter{Class: classify.Transient}), 25)
-	require.Empty(t, list(t, b.reader, organization, runlog.Filter{Adapter: "' OR true --"}))
-}
-
-func TestPartitions(t *testing.T) {
-	b := newBase(t)
-	organization, integration := b.tenant(t)
-	for months, want := range map[int]bool{-2: true, 4: true, 6: false} {
-		r := row(organization, integration)
-		r.RunStartedAt = time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()+10).AddDate(0, months, 0)
-		err := runlog.Insert(t.Context(), b.worker, organization, []runlog.Row{r})
-		if want {
-			require.NoError(t, err)
-			continue
-		}
-		require.ErrorContains(t, err, "no partition")
-		require.True(t, runlog.IsTransient(err), "the row waits until there is one")
-	}
-	made, err := runlog.EnsurePartitions(t.Context(), b.worker)
-	require.NoError(t, err)
-	require.Zero(t, made)
-
-	old := time.Now().UTC().AddDate(0, -20, 0).Format("2006_01")
-	_, err = b.admin.Exec(t.Context(), "SELECT ledgerline.make_partitions(20, 0)")
-	require.NoError(t, err)
-	retention := open(t, b.name, "t")
-	dropped, err := runlog.DropPartitions(t.Context(), retention, 18)
-	require.NoError(t, err)
-	require.Contains(t, dropped, "integration_run_logs_"+old)
-	require.NotContains(t, dropped, "integration_run_logs_"+time.Now().UTC().Format("2006_01"))
-	_, err = runlog.DropPartitions(t.Context(), retention, 0)
-	require.ErrorContains(t, err, "keep at least one month")
-}
-
-func TestApplyIntegrations(t *testing.T) {
-	b := newBase(t)
-	organization := uuid.New()
-	one, two := example(organization, uuid.New(), "one"), example(organization, uuid.New(), "two")
-	apply := func(dryRun bool, list ...integrations.Integration) (actions []string, err error) {
-		changes, err := runlog.ApplyIntegrations(t.Context(), b.operator, list, "kari", dryRun)
-		for _, c := range changes {
-			actions = append(actions, c.Action)
-		}
-		return actions, err
-	}
-	got, err := apply(true, one, two)
-	require.NoError(t, err)
-	require.Equal(t, []string{"created", "created"}, got)
-	_, err = runlog.Integration(t.Context(), b.worker, organization, one.ID)
-	require.ErrorIs(t, err, runlog.ErrNotFound, "a dry run stores nothing")
-
-	_, err = apply(false, one, two)
-	require.NoError(t, err)
-	two.Policy.MaxRetries = 1
-	got, err = apply(false, one, two)
-	require.NoError(t, err)
-	require.Equal(t, []string{"unchanged", "updated"}, got)
-	stored, err := runlog.Integration(t.Context(), b.worker, organization, two.ID)
-	require.NoError(t, err)
-	require.Equal(t, 1, stored.Policy.MaxRetries)
-	all, err := runlog.Integrations(t.Context(), b.operator, organization)
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-
-	three := example(organization, uuid.New(), "three")
-	_, err = apply(false, three, example(organization, uuid.New(), "one"))
-	require.ErrorContains(t, err, "another integration of that name")
-	_, err = apply(false, three, example(uuid.New(), one.ID, "stolen"))
-	require.ErrorContains(t, err, "belongs to another organization")
-	_, err = runlog.Integration(t.Context(), b.worker, organization, three.ID)
-	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
-	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, "x", false)
-	require.ErrorContains(t, err, "ledgerline_operator")
-	three.Credentials = map[string]integrations.Ref{"token": "plain"}
-	_, err = apply(false, three)
-	require.Error(t, err, "the database too refuses a secret in the place of a reference")
+	require.NoError(t, runlog.InsertAttempts(t.Context(), b.worker, organization, []runlog.AttemptRow{r}), "what was requested is on record")
 }
 
 func TestOpen(t *testing.T) {
 	for address, says := range map[string]string{
 		"":                                  "set DATABASE_URL",
-		"mysql://u:hunter2@h/d":             "its scheme is another one",
+		"mysql://u:hunter2@h/d":             "it has another scheme",
 		"postgres://u:hun%ter2@h/d":         "cannot be read",
 		"postgres://h/d?sslrootcert=/no/ca": "a file that does not exist",
 		"hunter2":                           "cannot be read",

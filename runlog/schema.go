@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"strconv"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
@@ -32,17 +31,17 @@ func SchemaVersion() int64 {
 	return last
 }
 
-// Migrate brings the schema to [SchemaVersion] and says where it was and is.
-// Where there is nothing to migrate, it still gives the owner what a restore has
-// given to another user, and the roles their rights. It is safe to run at several
-// places at once. It needs a user who may create roles and the schema, and no
-// superuser; it refuses a schema that is newer than it knows.
+// Migrate brings the schema to [SchemaVersion] and returns the versions before and
+// after. If there is nothing to migrate, it still gives the owner what a restore has
+// given to another user, and the roles their rights. It is safe to run in several
+// places at once. It needs a user who may create roles and the schema, but no
+// superuser. It refuses a schema that is newer than it knows.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) (from, to int64, err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return 0, 0, err
 	}
-	err = goosed(ctx, pool, files, func(db *sql.DB, p *goose.Provider) error {
+	err = withProvider(ctx, pool, files, func(db *sql.DB, p *goose.Provider) error {
 		if from, err = p.GetDBVersion(ctx); err != nil {
 			return err
 		}
@@ -60,9 +59,9 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) (from, to int64, err error
 	return from, to, err
 }
 
-// goosed runs fn as the owner with a provider of migrations. Which of them have
-// been applied stands in the schema itself, where no other program looks.
-func goosed(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*sql.DB, *goose.Provider) error) error {
+// withProvider runs fn as the owner with a provider of migrations. The table of those
+// that have been applied is in the schema itself, where no other program looks.
+func withProvider(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*sql.DB, *goose.Provider) error) error {
 	return asOwner(ctx, pool, func(db *sql.DB) error {
 		p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("ledgerline.goose_db_version"))
 		if err != nil {
@@ -76,23 +75,23 @@ func tooNew(version int64) error {
 	return fmt.Errorf("the database schema has version %d and this program knows %d: use a newer ledgerline", version, SchemaVersion())
 }
 
-// stored is what a database says of its schema.
-type stored struct {
+// schemaState is what a database says of its schema.
+type schemaState struct {
 	version    int64  // 0 if there is none
 	servesFrom int64  // the schema of the oldest program that can work with it; 0 if it does not say
 	catalogue  string // what [catalogue] was when the migration ended
 }
 
-func storedSchema(ctx context.Context, pool *pgxpool.Pool) (s stored, err error) {
-	var there, says bool
+func loadSchemaState(ctx context.Context, pool *pgxpool.Pool) (s schemaState, err error) {
+	var migrated, hasServes bool
 	// Not to_regclass, which fails for a user who may not look into the schema.
 	const tables = `SELECT coalesce(bool_or(relname = 'goose_db_version'), false), coalesce(bool_or(relname = 'schema_serves'), false)
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'ledgerline'`
-	if err := pool.QueryRow(ctx, tables).Scan(&there, &says); err != nil || !there {
+		FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = 'ledgerline'`
+	if err := pool.QueryRow(ctx, tables).Scan(&migrated, &hasServes); err != nil || !migrated {
 		return s, err
 	}
 	err = pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM ledgerline.goose_db_version WHERE is_applied`).Scan(&s.version)
-	if err == nil && says {
+	if err == nil && hasServes {
 		err = pool.QueryRow(ctx, `SELECT serves_from, catalogue FROM ledgerline.schema_serves`).Scan(&s.servesFrom, &s.catalogue)
 	}
 	var pg *pgconn.PgError
@@ -102,10 +101,10 @@ func storedSchema(ctx context.Context, pool *pgxpool.Pool) (s stored, err error)
 	return s, err
 }
 
-// fits says whether this program can work with a schema. An older program works
+// check refuses a schema with which this program cannot work. An older program works
 // with a newer schema that says so: while programs are replaced one by one, old
 // and new ones run beside each other.
-func (s stored) fits() error {
+func (s schemaState) check() error {
 	switch {
 	case s.version < SchemaVersion():
 		return fmt.Errorf("the database schema has version %d and this program needs %d: run starter migrate", s.version, SchemaVersion())
@@ -115,27 +114,9 @@ func (s stored) fits() error {
 	return nil
 }
 
-func names(ctx context.Context, db querier, query string, args ...any) ([]string, error) {
-	rows, err := db.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
 // EnsurePartitions makes the partitions of the months around now: two back,
 // for runs that started before, and four ahead. It needs the worker's role.
 func EnsurePartitions(ctx context.Context, pool *pgxpool.Pool) (made int, err error) {
 	err = pool.QueryRow(ctx, `SELECT ledgerline.make_partitions(2, 4)`).Scan(&made)
 	return made, err
-}
-
-// DropPartitions drops the months that ended more than keep months ago and
-// returns the names of the tables. It needs the retention role.
-func DropPartitions(ctx context.Context, pool *pgxpool.Pool, keep int) ([]string, error) {
-	rows, err := pool.Query(ctx, `SELECT ledgerline.drop_partitions($1)`, keep)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -8,17 +8,18 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
-// SecretsSeen is what a worker found out about an integration's secrets. It has
+// SecretExpiries is what a worker found out about an integration's secrets. It has
 // their names and times, never a value. A secret that could not be read is in
 // neither list: what is stored of it stays.
-type SecretsSeen struct {
+type SecretExpiries struct {
 	OrganizationID uuid.UUID
 	IntegrationID  uuid.UUID
 	At             time.Time       // when the worker looked; thresholds are compared with it
 	Known          []expiry.Secret // whose end is known
-	Endless        []string        // names of those that have no end that anybody knows
+	Endless        []string        // names of those whose end nobody knows
 }
 
 // SecretWarning is a threshold that a secret has reached.
@@ -30,13 +31,14 @@ type SecretWarning struct {
 	Days int // 30, 7, 1, or 0 once it has expired
 }
 
-// upsertSecret writes only what differs, and nothing that an earlier look found.
+// upsertSecret writes only what differs, and nothing over what was found later.
 const upsertSecret = `
-INSERT INTO ledgerline.integration_secrets AS s (organization_id, integration_id, credential, source, issued_at, expires_at, noted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO ledgerline.integration_secrets AS stored (organization_id, integration_id, credential, source, issued_at, expires_at, noted_at)
+VALUES (@organization_id, @integration_id, @credential, @source, @issued_at, @expires_at, @noted_at)
 ON CONFLICT (organization_id, integration_id, credential) DO UPDATE
 SET source = excluded.source, issued_at = excluded.issued_at, expires_at = excluded.expires_at, noted_at = excluded.noted_at
-WHERE s.noted_at <= excluded.noted_at AND (s.source, s.issued_at, s.expires_at) IS DISTINCT FROM (excluded.source, excluded.issued_at, excluded.expires_at)`
+WHERE stored.noted_at <= excluded.noted_at
+    AND (stored.source, stored.issued_at, stored.expires_at) IS DISTINCT FROM (excluded.source, excluded.issued_at, excluded.expires_at)`
 
 const endlessSecrets = `
 UPDATE ledgerline.integration_secrets SET source = NULL, issued_at = NULL, expires_at = NULL, noted_at = $4
@@ -46,73 +48,84 @@ WHERE organization_id = $1 AND integration_id = $2 AND credential = ANY ($3) AND
 // one so far. It waits for whoever is at the same one. Of an end that is not what
 // is stored, nobody is notified.
 const insertSecretWarning = `
-INSERT INTO ledgerline.secret_warnings AS w (organization_id, integration_id, credential, expires_at, days)
-SELECT organization_id, integration_id, credential, expires_at, $5 FROM ledgerline.integration_secrets
-WHERE organization_id = $1 AND integration_id = $2 AND credential = $3 AND expires_at = $4
+INSERT INTO ledgerline.secret_warnings AS stored (organization_id, integration_id, credential, expires_at, days)
+SELECT organization_id, integration_id, credential, expires_at, @days FROM ledgerline.integration_secrets
+WHERE organization_id = @organization_id AND integration_id = @integration_id AND credential = @credential AND expires_at = @expires_at
 ON CONFLICT (organization_id, integration_id, credential, expires_at) DO UPDATE SET days = excluded.days, warned_at = now()
-WHERE w.days > excluded.days`
+WHERE stored.days > excluded.days`
 
-// SaveSecrets stores when an integration's secrets end. It calls notify for each
-// threshold that is reached, unless some worker has for this threshold or a
-// nearer one of the same end, and records it in the same transaction: if notify
-// fails, or the worker dies in it, the next look notifies.
-func SaveSecrets(ctx context.Context, db Beginner, s SecretsSeen, notify func(pgx.Tx, SecretWarning) error) error {
-	return InOrganization(ctx, db, s.OrganizationID, func(tx pgx.Tx) error {
+// RecordSecretExpiries stores when an integration's secrets end, and reports in the
+// same transaction each threshold that is reached, unless some worker has for this
+// threshold or a nearer one of the same end. It returns what it reported. After an
+// error, the next look reports.
+func RecordSecretExpiries(ctx context.Context, db Beginner, s SecretExpiries) (reached []SecretWarning, err error) {
+	err = InOrganization(ctx, db, s.OrganizationID, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, endlessSecrets, s.OrganizationID, s.IntegrationID, s.Endless, s.At); err != nil {
 			return err
 		}
 		for _, k := range s.Known {
-			if _, err := tx.Exec(ctx, upsertSecret, s.OrganizationID, s.IntegrationID, k.Credential, k.Source, orNull(k.IssuedAt), k.ExpiresAt, s.At); err != nil {
+			if _, err := tx.Exec(ctx, upsertSecret, pgx.StrictNamedArgs{
+				"organization_id": s.OrganizationID, "integration_id": s.IntegrationID, "credential": k.Credential,
+				"source": k.Source, "issued_at": orNull(k.IssuedAt), "expires_at": k.ExpiresAt, "noted_at": s.At,
+			}); err != nil {
 				return err
 			}
 		}
-		var due []SecretWarning
 		for _, k := range s.Known {
 			days, ok := k.Due(s.At)
 			if !ok {
 				continue
 			}
-			tag, err := tx.Exec(ctx, insertSecretWarning, s.OrganizationID, s.IntegrationID, k.Credential, k.ExpiresAt, days)
+			tag, err := tx.Exec(ctx, insertSecretWarning, pgx.StrictNamedArgs{
+				"organization_id": s.OrganizationID, "integration_id": s.IntegrationID, "credential": k.Credential, "expires_at": k.ExpiresAt, "days": days,
+			})
 			if err != nil {
 				return err
 			}
 			if tag.RowsAffected() == 1 {
-				due = append(due, SecretWarning{s.OrganizationID, s.IntegrationID, s.At, k, days})
+				reached = append(reached, SecretWarning{s.OrganizationID, s.IntegrationID, s.At, k, days})
 			}
 		}
-		for _, w := range due { // last, since those who notify of one cause wait for each other
-			if err := notify(tx, w); err != nil {
+		for _, w := range reached { // last, since reports of one cause wait for each other
+			_, err := report(ctx, tx, notify.Event{
+				Kind: notify.SecretExpiring, OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, OccurredAt: w.At,
+				Facts: notify.Facts{Secret: &notify.Secret{Credential: w.Credential, Source: w.Source, ExpiresAt: w.ExpiresAt, Days: w.Days}},
+			})
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-// secretEnds returns the secrets of an organization's integrations whose end is
-// known, the first to end first. A credential that an integration no longer has
-// is left out.
-func secretEnds(ctx context.Context, tx pgx.Tx, organization uuid.UUID, integration *uuid.UUID) (map[uuid.UUID][]expiry.Secret, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT s.integration_id, s.credential, s.source, s.issued_at, s.expires_at
-		FROM ledgerline.integration_secrets s JOIN ledgerline.integrations i USING (organization_id, integration_id)
-		WHERE s.organization_id = $1 AND ($2::uuid IS NULL OR s.integration_id = $2) AND s.expires_at IS NOT NULL AND i.credential_refs ? s.credential
-		ORDER BY s.expires_at, s.credential`, organization, integration)
 	if err != nil {
 		return nil, err
 	}
+	return reached, nil
+}
+
+// secretExpiries returns the secrets of an organization's integrations whose end is
+// known, the first to end first. A credential that an integration no longer has
+// is left out.
+func secretExpiries(ctx context.Context, tx pgx.Tx, organization uuid.UUID, integration *uuid.UUID) (map[uuid.UUID][]expiry.Secret, error) {
+	type row struct {
+		IntegrationID uuid.UUID
+		Credential    string
+		Source        expiry.Source
+		IssuedAt      *time.Time
+		ExpiresAt     time.Time
+	}
+	rows, err := queryRows[row](ctx, tx, `
+		SELECT integration_id, credential, source, issued_at, expires_at
+		FROM ledgerline.integration_secrets JOIN ledgerline.integrations USING (organization_id, integration_id)
+		WHERE organization_id = $1 AND ($2::uuid IS NULL OR integration_id = $2) AND expires_at IS NOT NULL AND credential_refs ? credential
+		ORDER BY expires_at, credential`, organization, integration)
 	ends := make(map[uuid.UUID][]expiry.Secret)
-	var id uuid.UUID
-	var k expiry.Secret
-	var issued *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &k.Credential, &k.Source, &issued, &k.ExpiresAt}, func() error {
-		k.IssuedAt = time.Time{}
-		if issued != nil {
-			k.IssuedAt = issued.UTC()
+	for _, row := range rows {
+		secret := expiry.Secret{Credential: row.Credential, Source: row.Source, ExpiresAt: row.ExpiresAt.UTC()}
+		if row.IssuedAt != nil {
+			secret.IssuedAt = row.IssuedAt.UTC()
 		}
-		k.ExpiresAt = k.ExpiresAt.UTC()
-		ends[id] = append(ends[id], k)
-		return nil
-	})
+		ends[row.IntegrationID] = append(ends[row.IntegrationID], secret)
+	}
 	return ends, err
 }

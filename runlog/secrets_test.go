@@ -2,12 +2,10 @@ package runlog_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/expiry"
@@ -21,17 +19,19 @@ const day = 24 * time.Hour
 var secretEnd = time.Date(2026, 12, 8, 0, 0, 0, 0, time.UTC)
 
 // look stores what a worker sees of an integration's one secret, and returns the
-// thresholds that were notified.
+// thresholds that were reported.
 func look(t *testing.T, b base, organization, integration uuid.UUID, at time.Time, known ...expiry.Secret) (days []int) {
 	t.Helper()
-	seen := runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: at, Known: known}
+	seen := runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: at, Known: known}
 	if len(known) == 0 {
 		seen.Endless = []string{"token"}
 	}
-	require.NoError(t, runlog.SaveSecrets(t.Context(), b.worker, seen, func(_ pgx.Tx, w runlog.SecretWarning) error {
+	reached, err := runlog.RecordSecretExpiries(t.Context(), b.worker, seen)
+	require.NoError(t, err)
+	for _, w := range reached {
+		require.Equal(t, []uuid.UUID{organization, integration}, []uuid.UUID{w.OrganizationID, w.IntegrationID})
 		days = append(days, w.Days)
-		return nil
-	}))
+	}
 	return days
 }
 
@@ -40,15 +40,15 @@ func tokenUntil(end time.Time) expiry.Secret {
 }
 
 // What is stored comes back to monitors and to people, and is gone when the
-// secret has no end any more or the integration no such secret.
+// secret no longer has an end, or the integration no longer has the secret.
 func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
 	shown := func() *expiry.Secret {
 		t.Helper()
-		w, err := runlog.Watch(t.Context(), b.worker, organization, integration)
+		w, err := runlog.MonitoredIntegration(t.Context(), b.worker, organization, integration)
 		require.NoError(t, err)
-		list, err := runlog.Healths(t.Context(), b.reader, organization)
+		list, err := runlog.ListHealth(t.Context(), b.reader, organization)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		if list[0].Secret == nil {
@@ -72,7 +72,8 @@ func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	look(t, b, organization, integration, now, full)
 	require.Equal(t, &file, shown(), "what an earlier look found comes too late")
 
-	require.NoError(t, runlog.SaveSecrets(t.Context(), b.worker, runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: now.Add(2 * time.Hour)}, nil))
+	_, err := runlog.RecordSecretExpiries(t.Context(), b.worker, runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: now.Add(2 * time.Hour)})
+	require.NoError(t, err)
 	require.Equal(t, &file, shown(), "it could not be read")
 	look(t, b, organization, integration, now.Add(2*time.Hour))
 	require.Nil(t, shown())
@@ -80,7 +81,7 @@ func TestSecretsComeBackAsTheyWere(t *testing.T) {
 	look(t, b, organization, integration, now.Add(3*time.Hour), file)
 	other := example(organization, integration, "main")
 	other.Credentials = map[string]integrations.Ref{"clientSecret": "env:X"}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{other}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{other}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	require.Nil(t, shown())
 }
@@ -91,11 +92,11 @@ func TestFirstSecretToEnd(t *testing.T) {
 	organization, integration := uuid.New(), uuid.New()
 	two := example(organization, integration, "main")
 	two.Credentials = map[string]integrations.Ref{"token": "env:X", "clientSecret": "env:Y"}
-	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two, example(organization, uuid.New(), "other")}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{two, example(organization, uuid.New(), "other")}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	first := expiry.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: secretEnd.Add(-day)}
 	require.Equal(t, []int{30, 30}, look(t, b, organization, integration, secretEnd.Add(-10*day), tokenUntil(secretEnd), first))
-	list, err := runlog.Healths(t.Context(), b.operator, organization)
+	list, err := runlog.ListHealth(t.Context(), b.operator, organization)
 	require.NoError(t, err)
 	require.Equal(t, &first, list[0].Secret)
 	require.Nil(t, list[1].Secret)
@@ -135,68 +136,63 @@ func TestSecretWarnings(t *testing.T) {
 	require.Equal(t, 2, rows, "one of each end")
 }
 
-// A threshold whose notification failed is notified by the next look.
+// A threshold whose notification could not be stored is notified by the next look.
 func TestSecretWarningFails(t *testing.T) {
 	b := newBase(t)
 	organization, integration := b.tenant(t)
-	seen := runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
-	fails := errors.New("nobody listens")
-	require.ErrorIs(t, runlog.SaveSecrets(t.Context(), b.worker, seen, func(pgx.Tx, runlog.SecretWarning) error { return fails }), fails)
+	seen := runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
+	b.withoutNotifications(t, func() {
+		reached, err := runlog.RecordSecretExpiries(t.Context(), b.worker, seen)
+		require.ErrorContains(t, err, "42501")
+		require.Empty(t, reached)
+	})
 	require.Equal(t, []int{1}, look(t, b, organization, integration, seen.At, seen.Known...))
 }
 
 // Of many workers that look at the same moment one notifies, and each channel
 // gets it once.
 func TestSecretWarningOnce(t *testing.T) {
-	o := newTeller(t, "a", "b")
+	o := newAudience(t, "a", "b")
 	for round, at := range []time.Time{secretEnd.Add(-30 * day), secretEnd.Add(-7 * day), secretEnd.Add(-day), secretEnd} {
 		notified := concurrently(8, func(i int) bool {
-			told := false
 			s := tokenUntil(secretEnd)
-			seen := runlog.SecretsSeen{OrganizationID: o.organization, IntegrationID: o.integrations[0], At: at.Add(time.Duration(i) * time.Millisecond), Known: []expiry.Secret{s}}
-			err := runlog.SaveSecrets(context.WithoutCancel(t.Context()), o.worker, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
-				told = true
-				_, err := runlog.Notify(t.Context(), tx, runlog.Notification{OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, Cause: notify.SecretEnds,
-					OccurredAt: w.At, Facts: notify.Facts{Secret: &notify.Secret{Credential: w.Credential, Source: w.Source, ExpiresAt: w.ExpiresAt, Days: w.Days}}})
-				return err
-			})
+			seen := runlog.SecretExpiries{OrganizationID: o.organization, IntegrationID: o.integrations[0], At: at.Add(time.Duration(i) * time.Millisecond), Known: []expiry.Secret{s}}
+			reached, err := runlog.RecordSecretExpiries(context.WithoutCancel(t.Context()), o.worker, seen)
 			if err != nil {
 				t.Error(err)
 			}
-			return told
+			return len(reached) > 0
 		})
 		require.Equal(t, 1, notified, at)
 		o.hourLater(t)
-		n, of := o.toldOf(t, notify.SecretEnds)
+		n, of := o.notificationsOf(t, notify.SecretExpires)
 		require.Equal(t, round+1, n)
 		require.Equal(t, "a", of[0])
 	}
+	facts := o.notifications(t)[0].Facts
+	require.Equal(t, notify.Secret{Credential: "token", Source: expiry.Token, ExpiresAt: secretEnd, Days: 30}, *facts.Secret)
 	var deliveries int
 	require.NoError(t, o.admin.QueryRow(t.Context(), `SELECT count(*) FROM ledgerline.notification_deliveries`).Scan(&deliveries))
 	require.Equal(t, 4, deliveries, "the channel that wants every cause")
 }
 
-// What the hour of the cause keeps back is notified when it is over.
+// What the hour of the cause suppresses is notified when it is over.
 func TestSecretWarningsOfManyIntegrations(t *testing.T) {
-	o := newTeller(t, "a", "b", "c")
+	o := newAudience(t, "a", "b", "c")
 	for _, id := range o.integrations {
-		seen := runlog.SecretsSeen{OrganizationID: o.organization, IntegrationID: id, At: secretEnd.Add(-day), Known: []expiry.Secret{tokenUntil(secretEnd)}}
-		require.NoError(t, runlog.SaveSecrets(t.Context(), o.worker, seen, func(tx pgx.Tx, w runlog.SecretWarning) error {
-			_, err := runlog.Notify(t.Context(), tx, runlog.Notification{OrganizationID: w.OrganizationID, IntegrationID: w.IntegrationID, Cause: notify.SecretEnds})
-			return err
-		}))
+		require.Equal(t, []int{1}, look(t, o.base, o.organization, id, secretEnd.Add(-day), tokenUntil(secretEnd)))
 	}
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, _ := o.toldOf(t, notify.SecretEnds)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, _ := o.notificationsOf(t, notify.SecretExpires)
 	require.Equal(t, 1, n)
 	o.hourLater(t)
-	require.NoError(t, runlog.TellKept(t.Context(), o.worker, o.organization))
-	n, of := o.toldOf(t, notify.SecretEnds)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), o.worker, o.organization))
+	n, of := o.notificationsOf(t, notify.SecretExpires)
 	require.Equal(t, 2, n)
 	require.Contains(t, of, "b")
-	for _, told := range o.told(t) {
-		if told.Integration == "b" {
-			require.Equal(t, []string{"b", "c"}, told.Facts.Earlier.Integrations)
+	for _, n := range o.notifications(t) {
+		if n.Integration == "b" {
+			require.Equal(t, []string{"b", "c"}, n.Facts.Earlier.Integrations)
 		}
 	}
 }
@@ -210,12 +206,12 @@ func TestSecretTables(t *testing.T) {
 		{Credential: "token", Source: "vendor", ExpiresAt: secretEnd},
 		{Credential: "token", Source: expiry.Token, IssuedAt: secretEnd, ExpiresAt: secretEnd},
 	} {
-		err := runlog.SaveSecrets(t.Context(), b.worker, runlog.SecretsSeen{OrganizationID: organization, IntegrationID: integration, At: secretEnd, Known: []expiry.Secret{s}}, nil)
+		_, err := runlog.RecordSecretExpiries(t.Context(), b.worker, runlog.SecretExpiries{OrganizationID: organization, IntegrationID: integration, At: secretEnd, Known: []expiry.Secret{s}})
 		require.ErrorContains(t, err, "23514")
 	}
 	look(t, b, organization, integration, secretEnd.Add(-day), tokenUntil(secretEnd))
 	other, _ := b.tenant(t)
-	err := runlog.SaveSecrets(t.Context(), b.worker, runlog.SecretsSeen{OrganizationID: other, IntegrationID: integration, At: secretEnd.Add(-60 * day), Known: []expiry.Secret{tokenUntil(secretEnd)}}, nil)
+	_, err := runlog.RecordSecretExpiries(t.Context(), b.worker, runlog.SecretExpiries{OrganizationID: other, IntegrationID: integration, At: secretEnd.Add(-60 * day), Known: []expiry.Secret{tokenUntil(secretEnd)}})
 	require.ErrorContains(t, err, "secret_belongs_to_integration")
 	for _, sql := range []string{"DELETE FROM ledgerline.integration_secrets", "DELETE FROM ledgerline.secret_warnings"} {
 		_, err := b.worker.Exec(t.Context(), sql)

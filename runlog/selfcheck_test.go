@@ -52,7 +52,7 @@ var weakened = []struct {
 	{name: "replaced function", weaken: "CREATE OR REPLACE FUNCTION ledgerline.current_organization() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT null::uuid'",
 		restore: "CREATE OR REPLACE FUNCTION ledgerline.current_organization() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE RETURN NULLIF(current_setting('app.organization_id', true), '')::uuid",
 		says:    "changed: function ledgerline.current_organization()"},
-	{name: "rights of a function", weaken: "ALTER FUNCTION ledgerline.claim_stands() SECURITY DEFINER", restore: "ALTER FUNCTION ledgerline.claim_stands() SECURITY INVOKER", says: "changed: function ledgerline.claim_stands()"},
+	{name: "rights of a function", weaken: "ALTER FUNCTION ledgerline.claim_is_final() SECURITY DEFINER", restore: "ALTER FUNCTION ledgerline.claim_is_final() SECURITY INVOKER", says: "changed: function ledgerline.claim_is_final()"},
 	{name: "search path of a function", weaken: "ALTER FUNCTION ledgerline.organizations() SET search_path = public", restore: "ALTER FUNCTION ledgerline.organizations() SET search_path = pg_catalog, pg_temp", says: "changed: function ledgerline.organizations()"},
 	{name: "another function", weaken: "CREATE FUNCTION ledgerline.all_of_it() RETURNS SETOF ledgerline.integrations SECURITY DEFINER LANGUAGE sql AS 'TABLE ledgerline.integrations'", restore: "DROP FUNCTION ledgerline.all_of_it()", says: "not of the schema: function ledgerline.all_of_it()"},
 	{name: "overloaded function", weaken: "CREATE FUNCTION ledgerline.current_organization(x int) RETURNS uuid LANGUAGE sql AS 'SELECT null::uuid'", restore: "DROP FUNCTION ledgerline.current_organization(int)", says: "not of the schema: function ledgerline.current_organization(x integer)"},
@@ -60,7 +60,7 @@ var weakened = []struct {
 	{name: "disabled trigger", weaken: "ALTER TABLE ledgerline.export_entries DISABLE TRIGGER final", restore: "ALTER TABLE ledgerline.export_entries ENABLE TRIGGER final", says: "changed: trigger final on export_entries"},
 	{name: "disabled foreign keys", weaken: "ALTER TABLE ledgerline.quota_usage DISABLE TRIGGER ALL", restore: "ALTER TABLE ledgerline.quota_usage ENABLE TRIGGER ALL", says: "trigger of constraint usage_belongs_to_integration on quota_usage: does not fire"},
 	{name: "trigger for replicas only", weaken: "ALTER TABLE ledgerline.export_entries ENABLE REPLICA TRIGGER final", restore: "ALTER TABLE ledgerline.export_entries ENABLE TRIGGER final", says: "changed: trigger final on export_entries"},
-	{name: "another trigger", weaken: "CREATE TRIGGER spy AFTER INSERT ON ledgerline.integrations FOR EACH ROW EXECUTE FUNCTION ledgerline.old_batches_go()", restore: "DROP TRIGGER spy ON ledgerline.integrations", says: "not of the schema: trigger spy"},
+	{name: "another trigger", weaken: "CREATE TRIGGER spy AFTER INSERT ON ledgerline.integrations FOR EACH ROW EXECUTE FUNCTION ledgerline.delete_old_batches()", restore: "DROP TRIGGER spy ON ledgerline.integrations", says: "not of the schema: trigger spy"},
 	{name: "rule", weaken: "CREATE RULE gone AS ON INSERT TO ledgerline.integration_run_logs DO INSTEAD NOTHING", restore: "DROP RULE gone ON ledgerline.integration_run_logs", says: "not of the schema: rule gone on integration_run_logs"},
 	{name: "view", weaken: "CREATE VIEW ledgerline.everything AS SELECT * FROM ledgerline.integrations", restore: "DROP VIEW ledgerline.everything", says: "not of the schema: view everything"},
 	{name: "replaced view", weaken: "CREATE OR REPLACE VIEW ledgerline.queues AS SELECT organization_id, integration_id, 1 AS requests_per_minute, 1 AS concurrent_requests, false AS unreadable FROM ledgerline.integrations",
@@ -100,8 +100,8 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 				}
 				exec(c.weaken)
 				pool := openOn(t, server, b.name, "w") // settings of a role count from the next connection on
-				_, err := runlog.SelfCheck(t.Context(), pool, runlog.Check{Role: "ledgerline_worker"})
-				warnings, relaxed := runlog.SelfCheck(t.Context(), pool, runlog.Check{Role: "ledgerline_worker", Relax: true})
+				_, err := runlog.SelfCheck(t.Context(), pool, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
+				warnings, relaxed := runlog.SelfCheck(t.Context(), pool, runlog.SelfCheckOptions{Role: "ledgerline_worker", Relax: true})
 				if c.restore != "" {
 					exec(c.restore)
 				}
@@ -114,7 +114,7 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 					require.ErrorContains(t, relaxed, says, "development excuses users and settings only")
 				}
 				if c.restore != "" {
-					_, err = runlog.SelfCheck(t.Context(), openOn(t, server, b.name, "w"), runlog.Check{Role: "ledgerline_worker"})
+					_, err = runlog.SelfCheck(t.Context(), openOn(t, server, b.name, "w"), runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 					require.NoError(t, err, "after it was restored")
 				}
 			})
@@ -125,7 +125,7 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 func TestSelfCheck(t *testing.T) {
 	b := newBase(t)
 	check := func(user, role string) error {
-		_, err := runlog.SelfCheck(t.Context(), open(t, b.name, user), runlog.Check{Role: role})
+		_, err := runlog.SelfCheck(t.Context(), open(t, b.name, user), runlog.SelfCheckOptions{Role: role})
 		return err
 	}
 	require.NoError(t, check("w", "ledgerline_worker"))
@@ -148,7 +148,7 @@ func TestSelfCheck(t *testing.T) {
 	}
 	_, err := b.admin.Exec(t.Context(), "REVOKE pg_monitor FROM w")
 	require.NoError(t, err)
-	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), runlog.Check{Role: "ledgerline_worker"})
+	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 	require.ErrorContains(t, err, "run starter migrate")
 }
 
@@ -157,7 +157,7 @@ func TestSelfCheck(t *testing.T) {
 func TestSchemaServes(t *testing.T) {
 	b := newBase(t)
 	check := func() error {
-		_, err := runlog.SelfCheck(t.Context(), b.worker, runlog.Check{Role: "ledgerline_worker"})
+		_, err := runlog.SelfCheck(t.Context(), b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 		return err
 	}
 	exec := func(sql string, args ...any) {

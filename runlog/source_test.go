@@ -17,7 +17,7 @@ import (
 )
 
 // The login of the sources has no right that could harm, by whatever way it came to
-// it, and is told what to take away.
+// it, and learns what to take away.
 func TestSourceLogin(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
@@ -63,9 +63,9 @@ func TestSourceLogin(t *testing.T) {
 			unfit, err := s.CheckLogin(t.Context())
 			require.NoError(t, err)
 			b.left(login)
-			_, planErr := runlog.Plan(t.Context(), b.worker, s, b.exporting("2026-10", nil), integrations.Export{Source: "books.none"}, 500, 500)
-			var fault *runlog.SourceError
-			require.ErrorAs(t, planErr, &fault)
+			_, planErr := runlog.PlanExport(t.Context(), b.worker, s, b.exporting("2026-10", nil), integrations.ExportSettings{Source: "books.none"}, 500, 500)
+			var sourceError *runlog.SourceError
+			require.ErrorAs(t, planErr, &sourceError)
 			if c.says == nil {
 				require.Empty(t, unfit)
 				require.ErrorContains(t, planErr, "there is no such table")
@@ -87,7 +87,7 @@ func TestSourceLogin(t *testing.T) {
 func TestSourceLoginPerOrganization(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+runlog.PerOrganization+"@", 1)
+	address := strings.Replace(server.URL(b.name, "s"), "//s@", "//"+"{organization}"+"@", 1)
 	sources, err := runlog.NewSources(address, server.URL(b.name, "w"))
 	require.NoError(t, err)
 	unfit, err := sources.CheckLogin(t.Context())
@@ -104,10 +104,10 @@ func TestSourceLoginPerOrganization(t *testing.T) {
 	for i, says := range []string{"", "permission denied for view ledger0"} {
 		b.org = both[i]
 		b.spec.OrganizationID = b.org
-		x := integrations.Export{Source: fmt.Sprintf("books.ledger%d", i)}
+		x := integrations.ExportSettings{Source: fmt.Sprintf("books.ledger%d", i)}
 		require.NoError(t, sources.Check(t.Context(), b.org, x.Source))
 		require.ErrorContains(t, sources.Check(t.Context(), both[1-i], x.Source), "GRANT SELECT")
-		_, err := runlog.Plan(t.Context(), b.worker, sources, b.exporting("2026-10", nil), x, 500, 500)
+		_, err := runlog.PlanExport(t.Context(), b.worker, sources, b.exporting("2026-10", nil), x, 500, 500)
 		if says == "" {
 			require.NoError(t, err)
 		} else {
@@ -121,12 +121,12 @@ func TestSourceLoginPerOrganization(t *testing.T) {
 func TestSourceOutOfReach(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
-	x := integrations.Export{Source: "books.ledger"}
+	x := integrations.ExportSettings{Source: "books.ledger"}
 	e := b.claim("2026-10", nil)
 	plan := func(sourceURL, user string) error {
 		s, err := runlog.NewSources(sourceURL, server.URL(b.name, user))
 		require.NoError(t, err)
-		_, err = runlog.Plan(t.Context(), b.worker, s, e, x, 500, 500)
+		_, err = runlog.PlanExport(t.Context(), b.worker, s, e, x, 500, 500)
 		return err
 	}
 	for name, c := range map[string]struct {
@@ -137,16 +137,16 @@ func TestSourceOutOfReach(t *testing.T) {
 		"no such login":    {plan(server.URL(b.name, "nobody-knows"), "w"), "its database refuses the login"},
 		"no such database": {plan(server.URL("nowhere", "s"), "w"), "its database refuses the login"},
 	} {
-		var fault *runlog.SourceError
-		require.ErrorAs(t, c.err, &fault, name)
+		var sourceError *runlog.SourceError
+		require.ErrorAs(t, c.err, &sourceError, name)
 		require.ErrorContains(t, c.err, c.says, name)
 	}
-	_, err := runlog.Plan(t.Context(), b.worker, nil, e, x, 500, 500)
+	_, err := runlog.PlanExport(t.Context(), b.worker, nil, e, x, 500, 500)
 	require.ErrorContains(t, err, "set LEDGERLINE_SOURCE_DATABASE_URL")
 	require.True(t, runlog.IsTransient(plan("postgres://s@127.0.0.1:1/x?sslmode=disable", "w")), "a server that is away is waited for")
 	require.ErrorContains(t, plan(server.URL(b.name, "s"), "postgres"), `database user "postgres" is a superuser`)
 
-	_, err = runlog.PreviewPlan(t.Context(), b.admin, b.sources, e, integrations.Export{}, 500)
+	_, err = runlog.PreviewExport(t.Context(), b.admin, b.sources, e, integrations.ExportSettings{}, 500)
 	require.ErrorContains(t, err, "use a login with the role ledgerline_operator", "of the default source too")
 	_, err = runlog.NewSources("postgres://s:hunter%zz2@x/y", server.URL(b.name, "w"))
 	require.ErrorContains(t, err, "LEDGERLINE_SOURCE_DATABASE_URL")
@@ -167,9 +167,9 @@ func TestDryRunIsReadOnly(t *testing.T) {
 		CREATE POLICY seeing ON ledgerline.accounting_entries AS RESTRICTIVE FOR SELECT USING (public.see(organization_id))`)
 	require.NoError(t, err)
 	e := b.claim("2026-10", nil)
-	_, err = runlog.PreviewPlan(t.Context(), b.operator, b.sources, e, integrations.Export{}, 500)
+	_, err = runlog.PreviewExport(t.Context(), b.operator, b.sources, e, integrations.ExportSettings{}, 500)
 	require.ErrorContains(t, err, "read-only transaction")
-	for _, err := range runlog.EntriesOfPeriod(t.Context(), b.operator, b.sources, e, integrations.Export{}) {
+	for _, err := range runlog.EntriesOfPeriod(t.Context(), b.operator, b.sources, e, integrations.ExportSettings{}) {
 		require.ErrorContains(t, err, "read-only transaction")
 	}
 	var n int
@@ -192,7 +192,7 @@ func TestSourceKnowsWhoAsks(t *testing.T) {
 		b.org, b.spec.OrganizationID = uuid.New(), b.org
 		b.spec.OrganizationID = b.org
 		e := b.exporting("2026-10", nil)
-		require.Equal(t, []string{"e1:1:planned", "e2:1:planned"}, b.plan(e, integrations.Export{Source: "books.mine"}, 500))
+		require.Equal(t, []string{"e1:1:planned", "e2:1:planned"}, b.plan(e, integrations.ExportSettings{Source: "books.mine"}, 500))
 		rows, err := b.admin.Query(t.Context(), "SELECT text FROM ledgerline.export_entries WHERE organization_id = $1 ORDER BY entry_id", b.org)
 		require.NoError(t, err)
 		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -221,7 +221,7 @@ func TestSourcePlaces(t *testing.T) {
 	for range readers {
 		e := b.exporting("2026-10", nil)
 		go func() {
-			_, err := runlog.Plan(t.Context(), b.worker, b.sources, e, integrations.Export{Source: "books.slow"}, 500, 500)
+			_, err := runlog.PlanExport(t.Context(), b.worker, b.sources, e, integrations.ExportSettings{Source: "books.slow"}, 500, 500)
 			done <- err
 		}()
 	}
@@ -234,7 +234,7 @@ func TestSourcePlaces(t *testing.T) {
 	other.org = uuid.New()
 	other.spec.OrganizationID = other.org
 	other.lines("a1 a 2026-10-01 1920 10", "a2 a 2026-10-01 3000 -10")
-	require.Len(t, other.plan(other.exporting("2026-10", nil), integrations.Export{}, 500), 2, "the worker's pool of four serves others")
+	require.Len(t, other.plan(other.exporting("2026-10", nil), integrations.ExportSettings{}, 500), 2, "the worker's pool of four serves others")
 	require.Equal(t, 1, reading())
 	require.NoError(t, hold.Rollback(t.Context()))
 	for range readers {
@@ -257,9 +257,9 @@ func TestSourceEqualsDefault(t *testing.T) {
 		one.spec.OrganizationID, one.spec.ID, one.spec.Name = one.org, uuid.New(), "one"
 		two := one
 		two.spec.ID, two.spec.Name = uuid.New(), "two"
-		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{one.spec, two.spec}, "test", false)
+		_, err := runlog.ApplyIntegrations(t.Context(), b.operator, []integrations.Integration{one.spec, two.spec}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
-		x := integrations.Export{Accounts: map[string]string{"1920": "19200", "3000": "30000"}, Dimensions: map[string]string{"team": "T", "note": ""}}
+		x := integrations.ExportSettings{Accounts: map[string]string{"1920": "19200", "3000": "30000"}, Dimensions: map[string]string{"team": "T", "note": ""}}
 		y := x
 		y.Source = "books.same"
 		size := rapid.IntRange(1, 6).Draw(rt, "size")
@@ -276,9 +276,9 @@ func TestSourceEqualsDefault(t *testing.T) {
 			one.lines(lines...)
 			e, f := one.claim(period, nil), two.claim(period, nil)
 			for retry := 0; ; retry++ {
-				p, err := runlog.PreviewPlan(t.Context(), b.operator, b.sources, e, x, size)
+				p, err := runlog.PreviewExport(t.Context(), b.operator, b.sources, e, x, size)
 				require.NoError(t, err)
-				q, err := runlog.PreviewPlan(t.Context(), b.operator, b.sources, f, y, size)
+				q, err := runlog.PreviewExport(t.Context(), b.operator, b.sources, f, y, size)
 				require.NoError(t, err)
 				require.Equal(rt, p, q)
 				require.Equal(rt, one.plan(e, x, size), two.plan(f, y, size), "%s, retry %d", period, retry)

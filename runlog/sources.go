@@ -14,15 +14,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
 // Sources reads entries from tables and views other than the default one. A view
 // runs the code of whoever made it, as whoever reads it. So it is read by a login
 // that has no right on Ledgerline's own tables, in a read-only transaction that is
-// never committed, on a connection that is used once and then ended. What comes back is copied, as
-// data, to a temporary table of ours, and is planned there. A nil *Sources has
-// no login: only the default source can be read.
+// never committed, on a connection that is used once and then closed. The rows are
+// copied, as data, to a temporary table of ours, and are planned there. A nil
+// *Sources has no login: only the default source can be read.
 //
 // A process reads four sources at a time, and one of an organization, on connections
 // besides those of its pool: a slow view delays no other organization's work.
@@ -32,21 +33,22 @@ type Sources struct {
 	Bytes   int64         // most bytes of them; 4 GiB
 	Log     *slog.Logger  // of sessions that do not end; slog.Default()
 
-	address  string          // of the login; "" is none. See [PerOrganization]
+	address  string          // of the login; "" is none. See [perOrganization]
 	database *pgx.ConnConfig // where the rows are staged
 
-	places *semaphore.Weighted
-	busy   sync.Map // organization → *semaphore.Weighted
-	left   sync.Map // organization → session, which outlived its reading
+	places *semaphore.Weighted // of all readings of the process
+	busy   sync.Map            // organization → *semaphore.Weighted
+	left   sync.Map            // organization → session, which outlived its reading
 }
 
-// SourceVariable names the address of the login that reads sources.
+// SourceVariable is the environment variable with the address of the login that reads
+// sources.
 const SourceVariable = "LEDGERLINE_SOURCE_DATABASE_URL"
 
-// PerOrganization, in the address of the login, stands for the organization's UUID, so
+// perOrganization, in the address of the login, stands for the organization's UUID, so
 // that each has a login of its own: what one login may read, the code of every view
 // that it reads may read.
-const PerOrganization = "{organization}"
+const perOrganization = "{organization}"
 
 // largestMessage bounds what a source can send at once, a row or the text of an
 // error, in bytes. A row within its limits is smaller.
@@ -56,11 +58,14 @@ const largestMessage = 1 << 20
 // perhaps of another database; "" is none. databaseURL is Ledgerline's own, as
 // for [Open]. It connects to neither.
 func NewSources(sourceURL, databaseURL string) (*Sources, error) {
-	own, err := configOf(databaseURL)
+	own, err := poolConfig(databaseURL)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sources{address: strings.TrimSpace(sourceURL), Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, Log: slog.Default(), database: own.ConnConfig, places: semaphore.NewWeighted(4)}
+	s := &Sources{
+		Timeout: 100 * time.Second, Rows: 5_000_000, Bytes: 4 << 30, Log: slog.Default(),
+		address: strings.TrimSpace(sourceURL), database: own.ConnConfig, places: semaphore.NewWeighted(4),
+	}
 	if s.address != "" {
 		_, err = s.login(uuid.Nil)
 	}
@@ -69,7 +74,7 @@ func NewSources(sourceURL, databaseURL string) (*Sources, error) {
 
 // login is how to connect for an organization.
 func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
-	address := strings.ReplaceAll(s.address, PerOrganization, organization.String())
+	address := strings.ReplaceAll(s.address, perOrganization, organization.String())
 	c, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, addressError(SourceVariable, address, err)
@@ -83,8 +88,8 @@ func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
 // with calls fn with a database and a table in it that holds what an export of e may
 // take: db and the default source, or a connection of its own and what was staged on
 // it. fn may run as many transactions as it needs.
-func (s *Sources) with(ctx context.Context, db Beginner, e Export, source string, fn func(db Beginner, table string) error) error {
-	if source == DefaultSource {
+func (s *Sources) with(ctx context.Context, db Beginner, e exports.Export, source string, fn func(db Beginner, table string) error) error {
+	if source == integrations.DefaultSource {
 		return fn(db, source)
 	}
 	if err := s.usable(source); err != nil {
@@ -132,22 +137,22 @@ func (s *Sources) enter(ctx context.Context, organization uuid.UUID) (leave func
 
 const stagedTable = "pg_temp.source_entries"
 
-// staged has the names and types of [sourceColumns] that a plan needs, and none of
-// another database's.
-const staged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organization_id uuid NOT NULL, entry_id text PRIMARY KEY, voucher_id text NOT NULL,
+// createStaged has the names and types of [sourceColumns] that a plan needs, and no
+// type of another database.
+const createStaged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organization_id uuid NOT NULL, entry_id text PRIMARY KEY, voucher_id text NOT NULL,
     entry_date date NOT NULL, account text, amount numeric, currency text, text text, dimensions jsonb)`
 
-// everRefused are the entries that a plan takes whatever their date, see [lines].
-const everRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
+// selectRefused returns the entries that a plan takes whatever their date, see [lines].
+const selectRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
 	WHERE organization_id = $1 AND integration_id = $2 AND (chunk = 0 OR state = 'rejected')`
 
 // stage fills [stagedTable] on a connection. Only making it needs more than a
 // read-only transaction.
-func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e Export, source string) error {
+func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, source string) error {
 	if err := refuseUnbound(ctx, conn); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, staged); err != nil {
+	if _, err := conn.Exec(ctx, createStaged); err != nil {
 		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "42501" {
 			c := s.database
 			return &SourceError{source, fmt.Sprintf("its rows cannot be staged: GRANT TEMPORARY ON DATABASE %q TO %q", c.Database, c.User)}
@@ -159,11 +164,11 @@ func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e Export, source st
 			return err
 		}
 		var also []string
-		if err := tx.QueryRow(ctx, everRefused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
+		if err := tx.QueryRow(ctx, selectRefused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
 			return err
 		}
 		if err := s.read(ctx, source, e.OrganizationID, e.PeriodEnd, also, func(rows *sourceRows) error {
-			_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "source_entries"}, stagedColumns, rows)
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "source_entries"}, stagedNames(), rows)
 			return sourceError(source, err)
 		}); err != nil {
 			return err
@@ -174,8 +179,8 @@ func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e Export, source st
 }
 
 // readOnly is [InOrganization] for what changes nothing: PostgreSQL refuses to write
-// to any table but a temporary one, whatever code runs, and with keep unset even that is rolled
-// back.
+// to any table but a temporary one, whatever code runs, and with keep unset even that
+// is rolled back.
 func readOnly(ctx context.Context, db Beginner, organization uuid.UUID, keep bool, fn func(pgx.Tx) error) error {
 	tx, err := db.Begin(ctx)
 	if err != nil {
@@ -194,7 +199,7 @@ func readOnly(ctx context.Context, db Beginner, organization uuid.UUID, keep boo
 	return tx.Commit(ctx)
 }
 
-// refuseUnbound refuses a user to which row-level security does not apply. It comes
+// refuseUnbound refuses a user to whom row-level security does not apply. Call it
 // before reading what others own.
 func refuseUnbound(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -224,17 +229,17 @@ func (s *Sources) Check(ctx context.Context, organization uuid.UUID, source stri
 	if err := s.usable(source); err != nil {
 		return err
 	}
-	var faults []string
+	var problems []string
 	err := s.look(ctx, organization, func(tx pgx.Tx) (err error) {
-		faults, err = sourceFaults(ctx, tx, source)
+		problems, err = checkSource(ctx, tx, source)
 		return err
 	})
 	if err != nil {
 		return readError(source, err)
 	}
 	var all []error
-	for _, f := range faults {
-		all = append(all, &SourceError{source, f})
+	for _, problem := range problems {
+		all = append(all, &SourceError{source, problem})
 	}
 	return errors.Join(all...)
 }

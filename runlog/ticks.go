@@ -7,70 +7,48 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-)
-
-// Results of a [Tick].
-const (
-	TickOnTime  = "on time" // the period's export started within the drift threshold
-	TickEarlier = "earlier" // it had been exported before, by hand or by an earlier firing
-	TickLate    = "late"
-	TickMissed  = "missed"  // nothing had started when the threshold passed
-	TickSkipped = "skipped" // as the schedule's overlap rule says: a run was still going
-	TickPaused  = "paused"  // the schedule was paused
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // Tick is a time at which a schedule should have started an export, and what
 // came of it.
 type Tick struct {
-	IntegrationID uuid.UUID     `json:"integrationId"`
-	ExpectedAt    time.Time     `json:"expectedAt"`
-	Period        string        `json:"period"`
-	Result        string        `json:"result"` // "" while it is open
-	LateBy        time.Duration `json:"lateBy,omitempty"`
-	ExportID      *uuid.UUID    `json:"exportId,omitempty"`
+	IntegrationID uuid.UUID          `json:"integrationId"`
+	ExpectedAt    time.Time          `json:"expectedAt"`
+	Period        string             `json:"period"`
+	Result        exports.TickResult `json:"result"` // "" while it is open
+	LateBy        time.Duration      `json:"lateBy,omitempty"`
+	ExportID      *uuid.UUID         `json:"exportId,omitempty"`
 }
 
-// Scheduled is an integration with a schedule, and since when it is as it is.
-type Scheduled struct {
-	ID       uuid.UUID
+// ScheduledIntegration is an integration with a schedule, and since when it is as it is.
+type ScheduledIntegration struct {
+	ID       uuid.UUID `db:"integration_id"`
 	Name     string
 	Adapter  string
 	Schedule integrations.Schedule
 	Since    time.Time
 }
 
-// Schedules returns an organization's integrations that have a schedule.
-func Schedules(ctx context.Context, db Beginner, organization uuid.UUID) (list []Scheduled, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT integration_id, name, adapter, schedule, coalesce(schedule_since, updated_at) FROM ledgerline.integrations
-			WHERE organization_id = $1 AND schedule IS NOT NULL AND removed_at IS NULL ORDER BY name`, organization)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Scheduled])
-		return err
-	})
-	return list, err
+// ListScheduledIntegrations returns an organization's integrations that have a schedule.
+func ListScheduledIntegrations(ctx context.Context, db Beginner, organization uuid.UUID) ([]ScheduledIntegration, error) {
+	return queryInOrganization[ScheduledIntegration](ctx, db, organization, `
+		SELECT integration_id, name, adapter, schedule, coalesce(schedule_since, updated_at) AS since FROM ledgerline.integrations
+		WHERE organization_id = $1 AND schedule IS NOT NULL AND removed_at IS NULL ORDER BY name`, organization)
 }
 
-// Ticks returns the recorded ticks of an organization in [from, to), by time.
-func Ticks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) (list []Tick, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT integration_id, expected_at, period, result, coalesce(late_by, interval '0'), export_id FROM ledgerline.schedule_ticks
-			WHERE organization_id = $1 AND expected_at >= $2 AND expected_at < $3 ORDER BY expected_at, integration_id`, organization, from, to)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Tick])
-		return err
-	})
-	return list, err
+// ListTicks returns the recorded ticks of an organization in [from, to), by time.
+func ListTicks(ctx context.Context, db Beginner, organization uuid.UUID, from, to time.Time) ([]Tick, error) {
+	return queryInOrganization[Tick](ctx, db, organization, `
+		SELECT integration_id, expected_at, period, result, coalesce(late_by, interval '0') AS late_by, export_id FROM ledgerline.schedule_ticks
+		WHERE organization_id = $1 AND expected_at >= $2 AND expected_at < $3 ORDER BY expected_at, integration_id`, organization, from, to)
 }
 
-// PendingExports returns an organization's exports that began before a time and
+// ListPendingExports returns an organization's exports that began before a time and
 // are not over. One that adopts has no run that could be gone.
-func PendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []Export, err error) {
+func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID, before time.Time) (list []exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND status = 'pending' AND trigger <> 'adopt' AND started_at < $2 ORDER BY started_at`, organization, before)
 		return err
@@ -78,12 +56,12 @@ func PendingExports(ctx context.Context, db Beginner, organization uuid.UUID, be
 	return list, err
 }
 
-// ExportOfPeriod finds the export of an integration's period, which is not a
+// LoadExportOfPeriod finds the export of an integration's period, which is not a
 // retry, or nil.
-func ExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *Export, err error) {
+func LoadExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, organization,
-			Export{IntegrationID: integration, Period: period}.IdempotencyKey())
+			exports.Export{IntegrationID: integration, Period: period}.IdempotencyKey())
 		if err == nil && len(found) > 0 {
 			e = &found[0]
 		}
@@ -103,27 +81,28 @@ func WasExporting(ctx context.Context, db Beginner, organization, integration uu
 	return was, err
 }
 
-// RecordTick stores what came of a tick, and runs with in the same transaction
-// if that is news: the tick had no row, or one that says it was not done.
-func RecordTick(ctx context.Context, db Beginner, organization uuid.UUID, t Tick, with func(pgx.Tx) error) (news bool, err error) {
+// RecordTick stores what came of a tick, and reports it in the same transaction.
+// It returns false if that is not new: the tick has a row, and not one that says
+// it was not done while now it is.
+func RecordTick(ctx context.Context, db Beginner, organization uuid.UUID, t Tick) (recorded bool, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		var late *time.Duration
-		if t.LateBy > 0 {
-			late = &t.LateBy
-		}
-		tag, err := tx.Exec(ctx, `INSERT INTO ledgerline.schedule_ticks AS k (organization_id, integration_id, expected_at, period, result, late_by, export_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO ledgerline.schedule_ticks AS tick (organization_id, integration_id, expected_at, period, result, late_by, export_id)
+			VALUES (@organization_id, @integration_id, @expected_at, @period, @result, @late_by, @export_id)
 			ON CONFLICT (organization_id, integration_id, expected_at) DO UPDATE SET result = excluded.result, late_by = excluded.late_by,
 			    export_id = excluded.export_id, recorded_at = now()
-			WHERE k.export_id IS NULL AND excluded.export_id IS NOT NULL`,
-			organization, t.IntegrationID, t.ExpectedAt, t.Period, t.Result, late, t.ExportID)
-		if err != nil {
+			WHERE tick.export_id IS NULL AND excluded.export_id IS NOT NULL`, pgx.StrictNamedArgs{
+			"organization_id": organization, "integration_id": t.IntegrationID, "expected_at": t.ExpectedAt, "period": t.Period,
+			"result": t.Result, "late_by": orNull(t.LateBy), "export_id": t.ExportID,
+		})
+		if recorded = err == nil && tag.RowsAffected() == 1; !recorded {
 			return err
 		}
-		if news = tag.RowsAffected() == 1; news && with != nil {
-			return with(tx)
-		}
-		return nil
+		_, err = report(ctx, tx, notify.Event{
+			Kind: notify.TickRecorded, OrganizationID: organization, IntegrationID: t.IntegrationID, Tick: t.Result,
+			Facts: notify.Facts{Period: t.Period, ScheduledAt: &t.ExpectedAt, LateSeconds: int64(t.LateBy.Seconds()), ExportID: t.ExportID},
+		})
+		return err
 	})
-	return news, err
+	return recorded && err == nil, err
 }

@@ -27,25 +27,25 @@ var prefixShape = regexp.MustCompile(`^[A-Z][A-Z0-9_]*_$`)
 //	LEDGERLINE_ENV_SECRETS         <organization UUID>=PREFIX_, comma-separated
 //	LEDGERLINE_DEV_SHARED_SECRETS  true, for development only
 //
-// The error joins every fault.
+// The error joins every error.
 func FromEnv(getenv func(string) string) (*Store, error) {
 	s := &Store{Dir: getenv("LEDGERLINE_SECRETS")}
-	var faults []error
+	var errs []error
 	if s.Dir != "" && (!filepath.IsAbs(s.Dir) || filepath.Clean(s.Dir) != s.Dir) {
-		faults = append(faults, errors.New("LEDGERLINE_SECRETS: want the absolute path of a folder, such as /run/ledgerline/secrets"))
+		errs = append(errs, errors.New("LEDGERLINE_SECRETS: want the absolute path of a folder, such as /run/ledgerline/secrets"))
 	}
 	switch getenv("LEDGERLINE_DEV_SHARED_SECRETS") {
 	case "", "false":
 	case "true":
 		s.DevShared = true
 	default:
-		faults = append(faults, errors.New("LEDGERLINE_DEV_SHARED_SECRETS: want true or false"))
+		errs = append(errs, errors.New("LEDGERLINE_DEV_SHARED_SECRETS: want true or false"))
 	}
 	var err error
 	if s.Prefixes, err = parsePrefixes(getenv("LEDGERLINE_ENV_SECRETS")); err != nil {
-		faults = append(faults, err)
+		errs = append(errs, err)
 	}
-	return s, errors.Join(faults...)
+	return s, errors.Join(errs...)
 }
 
 // parsePrefixes reads LEDGERLINE_ENV_SECRETS; "" is nil. Entries are named by
@@ -55,38 +55,38 @@ func parsePrefixes(list string) (map[uuid.UUID]string, error) {
 		return nil, nil
 	}
 	prefixes := make(map[uuid.UUID]string)
-	var faults []error
+	var errs []error
 	for i, entry := range strings.Split(list, ",") {
-		fault := func(format string, args ...any) {
-			faults = append(faults, fmt.Errorf("LEDGERLINE_ENV_SECRETS: entry %d: %s", i+1, fmt.Sprintf(format, args...)))
+		wrong := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("LEDGERLINE_ENV_SECRETS: entry %d: %s", i+1, fmt.Sprintf(format, args...)))
 		}
 		id, prefix, ok := strings.Cut(strings.TrimSpace(entry), "=")
 		organization, err := uuid.Parse(id)
 		if !ok || err != nil || len(id) != 36 || organization == uuid.Nil {
-			fault("want <organization UUID>=PREFIX_")
+			wrong("want <organization UUID>=PREFIX_")
 			continue
 		}
 		if !prefixShape.MatchString(prefix) {
-			fault("want a prefix of capital letters, digits and underscores that ends in an underscore, such as ACME_")
+			wrong("want a prefix of capital letters, digits and underscores that ends in an underscore, such as ACME_")
 			continue
 		}
 		if _, twice := prefixes[organization]; twice {
-			fault("organization %s has a prefix already; want one for each", organization)
+			wrong("organization %s has a prefix already; want one for each", organization)
 			continue
 		}
 		for _, r := range reserved {
 			if overlap(prefix, r) {
-				fault("prefix %s reaches %s…, which the programs themselves read; want another one", prefix, r)
+				wrong("prefix %s reaches %s…, which the programs themselves read; want another one", prefix, r)
 			}
 		}
 		for other, taken := range prefixes {
 			if overlap(prefix, taken) {
-				fault("prefix %s of organization %s and prefix %s of organization %s reach the same variables; want prefixes of which none begins with another", prefix, organization, taken, other)
+				wrong("prefix %s of organization %s and prefix %s of organization %s reach the same variables; want prefixes of which none begins with another", prefix, organization, taken, other)
 			}
 		}
 		prefixes[organization] = prefix
 	}
-	return prefixes, errors.Join(faults...)
+	return prefixes, errors.Join(errs...)
 }
 
 func overlap(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }

@@ -12,9 +12,9 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Patience is how long anybody waits for a secret. A regular file takes
+// patience is how long anybody waits for a secret. A regular file takes
 // microseconds, so one that takes longer is on a mount that does not answer.
-const Patience = 5 * time.Second
+const patience = 5 * time.Second
 
 // How many files are read at a time. A read that was abandoned keeps its place,
 // and its thread, until the mount answers; those of one organization never take
@@ -60,7 +60,7 @@ func (s *Store) Stuck() int {
 	return s.reads.all.stuck
 }
 
-// bounded reads in a goroutine, and returns when that, ctx or [Patience] ends.
+// bounded reads in a goroutine, and returns when that, ctx or [patience] ends.
 func (s *Store) bounded(ctx context.Context, organization uuid.UUID, ref integrations.Ref, read func() ([]byte, error)) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -76,7 +76,7 @@ func (s *Store) bounded(ctx context.Context, organization uuid.UUID, ref integra
 		return nil, fmt.Errorf("not read, because %d earlier reads of secrets have not ended: %w", allStuck, ErrHangs)
 	}
 
-	within, cancel := context.WithTimeout(ctx, Patience)
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for i, p := range []*places{own, all} {
 		select {

@@ -45,7 +45,7 @@ type Store struct {
 }
 
 // Resolve reads the secret that an organization's reference names. It returns
-// when ctx ends, or after [Patience], whatever the file does. An error that is
+// when ctx ends, or after [patience], whatever the file does. An error that is
 // [ErrHangs] may pass by itself.
 func (s *Store) Resolve(ctx context.Context, organization uuid.UUID, ref integrations.Ref) (string, error) {
 	if err := s.Check(organization, ref); err != nil {

@@ -50,8 +50,8 @@ func (h home) link(t *testing.T, target, name string) {
 	require.NoError(t, os.Symlink(target, filepath.Join(h.acme, name)))
 }
 
-// refused says that an organization does not get a secret, and why, without
-// telling anything of it.
+// refused requires that an organization does not get a secret, and that the error says
+// why and shows nothing of the secret.
 func (h home) refused(t *testing.T, organization uuid.UUID, ref integrations.Ref, says string) {
 	t.Helper()
 	got, err := h.Resolve(t.Context(), organization, ref)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -27,12 +26,18 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
+// noDatabase is what the worker's store, which is the worker, does not have.
+type noDatabase = activities.Store
+
 // worker is the activities of one, at a vendor that counts its requests.
 type worker struct {
 	home
-	acts    *activities.Activities
-	sandbox *sandbox.Sandbox
-	log     bytes.Buffer
+	noDatabase
+	acts        *activities.Activities
+	sandbox     *sandbox.Sandbox
+	address     string
+	credentials map[string]integrations.Ref
+	log         bytes.Buffer
 }
 
 // newWorker makes activities for an integration of acme's with these credentials.
@@ -44,23 +49,24 @@ func newWorker(t *testing.T, token integrations.Ref) *worker {
 	t.Cleanup(server.Close)
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
-	credentials := map[string]integrations.Ref{"token": token}
-	w.acts = &activities.Activities{
-		Resolve: func(_ context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
-			return integrations.Integration{OrganizationID: organization, ID: id, Name: "x", Adapter: "xledger", BaseURL: sandbox.Addresses(server.URL)["xledger"], Credentials: credentials}, nil
-		},
-		Adapters: activities.Adapters(), Client: client, Secrets: w.Store, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
-		Health: activities.HealthStore{
-			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
-				return runlog.Watched{Adapter: "xledger", BaseURL: sandbox.Addresses(server.URL)["xledger"], Credentials: credentials}, nil
-			},
-			HostSeen:    func(context.Context, string) (time.Time, error) { return time.Time{}, nil },
-			SawHost:     func(context.Context, string, time.Time) error { return nil },
-			SaveSecrets: func(context.Context, runlog.SecretsSeen, func(pgx.Tx, runlog.SecretWarning) error) error { return nil },
-		},
-	}
+	w.address, w.credentials = sandbox.Addresses(server.URL)["xledger"], map[string]integrations.Ref{"token": token}
+	var err error
+	w.acts, err = activities.New(activities.Options{Store: w, Client: client, Secrets: w.Store, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	require.NoError(t, err)
 	return w
 }
+
+func (w *worker) Integration(_ context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
+	return integrations.Integration{OrganizationID: organization, ID: id, Name: "x", Adapter: "xledger", BaseURL: w.address, Credentials: w.credentials}, nil
+}
+
+func (*worker) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (w *worker) MonitorTarget(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+	return runlog.MonitorTarget{Adapter: "xledger", BaseURL: w.address, Credentials: w.credentials}, nil
+}
+
+func (*worker) HostLastReached(context.Context, string) (time.Time, error) { return time.Time{}, nil }
 
 // call makes an attempt of acme's as a worker does.
 func (w *worker) call(timeout time.Duration) error {
@@ -112,14 +118,14 @@ func TestHangingSecretsLeaveTheirSlots(t *testing.T) {
 	// A monitor's looks and probes are held up no longer.
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(w.acts.Watch)
+	env.RegisterActivity(w.acts.Inspect)
 	env.RegisterActivity(w.acts.Probe)
 	target := activities.Target{OrganizationID: bravo, IntegrationID: uuid.New(), Now: time.Now()}
-	_, err := env.ExecuteActivity(w.acts.Watch, target)
+	_, err := env.ExecuteActivity(w.acts.Inspect, activities.InspectInput{Target: target})
 	require.NoError(t, err)
 	probed, err := env.ExecuteActivity(w.acts.Probe, activities.ProbeInput{Target: target, Planned: target.Now})
 	require.NoError(t, err)
-	var p activities.Probed
+	var p activities.ProbeResult
 	require.NoError(t, probed.Get(&p))
 	require.Equal(t, activities.SkippedNothing, p.Skipped, "the vendor was not asked, and nothing is said of it")
 

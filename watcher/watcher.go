@@ -15,14 +15,14 @@
 //	              a run still going ───► skipped    ALERT ─┼─► late, once it is made up for
 //	              otherwise ───────────► missed     ALERT ─┘
 //
-// It also looks for exports that are pending although their run is no more, by
-// a hand that terminated it or with a namespace that was lost.
+// It also looks for exports that are pending although their run no longer exists:
+// somebody terminated it, or its namespace was lost. Of what it finds, package
+// notify decides who is notified.
 //
 // It needs PostgreSQL and nothing else; Temporal is asked only whether a
 // schedule is paused or a run is dead, and if it is down too a tick is missed
-// all the same. A
-// pass that does not happen cannot alert either: the time of the last one is a
-// metric, to be alerted on when it stands still.
+// all the same. A pass that does not happen cannot alert either: the time of the
+// last one is a metric; alert when it does not change.
 package watcher
 
 import (
@@ -33,9 +33,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -43,66 +44,62 @@ import (
 type Watcher struct {
 	DB  runlog.Beginner
 	Log *slog.Logger
-	// Paused asks whether a schedule is paused. An error counts as no.
+	// Paused asks whether a schedule is paused. An error counts as no. It may be
+	// nil.
 	Paused func(ctx context.Context, organization, integration uuid.UUID) (bool, error)
-	// Alert is told in the transaction that records a tick which was late or
-	// not done. It may be nil.
-	Alert func(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error
-	// Dead asks whether the run of a pending export is no more, and Stuck is told
-	// of such an export: its entries belong to it, so nobody else exports them,
-	// until somebody claims the period again. Both may be nil.
-	Dead  func(ctx context.Context, e runlog.Export) (bool, error)
-	Stuck func(ctx context.Context, e runlog.Export) error
-	// Observe is told of each tick that was recorded. It may be nil.
+	// Dead asks whether the run of a pending export no longer exists. If it is nil,
+	// nobody looks for abandoned exports.
+	Dead func(ctx context.Context, e exports.Export) (bool, error)
+	// Observe is called with each tick that was recorded. It may be nil.
 	Observe func(t runlog.Tick)
 }
 
 // Pass looks once at everything that should have happened until now. It returns
 // how many ticks are not done.
 func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) {
-	organizations, err := runlog.Organizations(ctx, w.DB)
+	organizations, err := runlog.ListOrganizations(ctx, w.DB)
 	if err != nil {
 		return 0, err
 	}
-	var faults []error
+	var failed []error
 	for _, organization := range organizations {
 		n, err := w.organization(ctx, organization, now)
 		open += n
 		if err != nil {
-			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
+			failed = append(failed, fmt.Errorf("organization %s: %w", organization, err))
 		}
 	}
-	return open, errors.Join(faults...)
+	return open, errors.Join(failed...)
 }
 
 // organization looks at one organization. What goes wrong with an export or an
 // integration is reported and does not stop the others.
 func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now time.Time) (open int, err error) {
-	var faults []error
-	if open, err = w.stuck(ctx, organization, now); err != nil {
-		faults = append(faults, err)
+	var failed []error
+	if open, err = w.abandoned(ctx, organization, now); err != nil {
+		failed = append(failed, err)
 	}
-	schedules, err := runlog.Schedules(ctx, w.DB, organization)
+	schedules, err := runlog.ListScheduledIntegrations(ctx, w.DB, organization)
 	if err != nil {
-		return open, errors.Join(append(faults, err)...)
+		return open, errors.Join(append(failed, err)...)
 	}
 	for _, s := range schedules {
 		n, err := w.schedule(ctx, organization, s, now)
 		open += n
 		if err != nil {
-			faults = append(faults, fmt.Errorf("integration %s (%s): %w", s.Name, s.ID, err))
+			failed = append(failed, fmt.Errorf("integration %s (%s): %w", s.Name, s.ID, err))
 		}
 	}
-	return open, errors.Join(faults...)
+	return open, errors.Join(failed...)
 }
 
-func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.Scheduled, now time.Time) (open int, err error) {
-	if err := s.Schedule.Usable(); err != nil { // nobody can tell what it should have done: counted as overdue
+func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.ScheduledIntegration, now time.Time) (open int, err error) {
+	if err := s.Schedule.Usable(); err != nil { // what it should have done is not known: counted as overdue
 		w.Log.Error("the schedule of an integration does not fire; correct its file and apply it", "organization_id", organization, "integration_id", s.ID, "integration", s.Name, "error", err)
 		return 1, nil
 	}
 	from := Since(s, now)
-	recorded, err := runlog.Ticks(ctx, w.DB, organization, from, now.Add(time.Second))
+	recorded, err := runlog.ListTicks(ctx, w.DB, organization, from, now.Add(time.Second))
 	if err != nil {
 		return 0, err
 	}
@@ -112,7 +109,7 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 			done[t.ExpectedAt.Unix()] = true
 		}
 	}
-	for _, at := range s.Schedule.Occurrences(from, now.Add(time.Second)) {
+	for _, at := range s.Schedule.FiringsBetween(from, now.Add(time.Second)) {
 		if done[at.Unix()] {
 			continue
 		}
@@ -136,35 +133,49 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 // restless is how old a pending export is before its run is asked about.
 const restless = 10 * time.Minute
 
-// stuck counts and tells of pending exports whose runs are no more.
-func (w Watcher) stuck(ctx context.Context, organization uuid.UUID, now time.Time) (n int, err error) {
-	if w.Dead == nil || w.Stuck == nil {
+// abandoned counts and reports pending exports whose runs no longer exist. Their
+// entries belong to them, so nobody else exports these until somebody claims the
+// period again.
+func (w Watcher) abandoned(ctx context.Context, organization uuid.UUID, now time.Time) (n int, err error) {
+	if w.Dead == nil {
 		return 0, nil
 	}
-	pending, err := runlog.PendingExports(ctx, w.DB, organization, now.Add(-restless))
+	pending, err := runlog.ListPendingExports(ctx, w.DB, organization, now.Add(-restless))
 	if err != nil {
 		return 0, err
 	}
-	var faults []error
+	var failed []error
 	for _, e := range pending {
 		dead, err := w.Dead(ctx, e)
 		if err != nil {
-			break // Temporal is away: nobody can tell
+			break // Temporal is away, so it is not known
 		}
 		if !dead {
 			continue
 		}
 		n++
-		if err := w.Stuck(ctx, e); err != nil {
-			faults = append(faults, fmt.Errorf("export %s: %w", e.ID, err))
+		if err := w.reportAbandoned(ctx, e); err != nil {
+			failed = append(failed, fmt.Errorf("export %s: %w", e.ID, err))
 		}
 	}
-	return n, errors.Join(faults...)
+	return n, errors.Join(failed...)
+}
+
+func (w Watcher) reportAbandoned(ctx context.Context, e exports.Export) error {
+	queued, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
+		Kind: notify.ExportAbandoned, OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID,
+		Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt},
+	})
+	if err == nil && queued {
+		w.Log.Error("ALERT: an export is pending and its run no longer exists; starter sync of its period resumes it",
+			"organization_id", e.OrganizationID, "integration_id", e.IntegrationID, "export_id", e.ID, "period", e.Period, "workflow_id", e.WorkflowID)
+	}
+	return err
 }
 
 // Since is from when on a schedule's ticks are looked at: as long as they are
 // made up for, and a while longer, but not from before it was as it is.
-func Since(s runlog.Scheduled, now time.Time) time.Time {
+func Since(s runlog.ScheduledIntegration, now time.Time) time.Time {
 	catchUp := s.Schedule.CatchUp
 	if catchUp == 0 {
 		catchUp = integrations.DefaultCatchUp
@@ -178,38 +189,38 @@ func Since(s runlog.Scheduled, now time.Time) time.Time {
 
 // Look says what came of one tick. The result is "" while it may still be on
 // time.
-func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s runlog.Scheduled, at, now time.Time,
+func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s runlog.ScheduledIntegration, at, now time.Time,
 	paused func(context.Context, uuid.UUID, uuid.UUID) (bool, error)) (t runlog.Tick, err error) {
 	t = runlog.Tick{IntegrationID: s.ID, ExpectedAt: at}
 	if t.Period, err = s.Schedule.Period(at); err != nil {
 		return t, err
 	}
-	e, err := runlog.ExportOfPeriod(ctx, db, organization, s.ID, t.Period)
+	e, err := runlog.LoadExportOfPeriod(ctx, db, organization, s.ID, t.Period)
 	if err != nil {
 		return t, err
 	}
 	if e != nil {
 		t.ExportID = &e.ID
-		t.Result, t.LateBy = judge(at, *e, s.Schedule.DriftLimit())
+		t.Result, t.LateBy = judge(at, *e, s.Schedule.DriftThresholdOrDefault())
 		return t, nil
 	}
-	if now.Sub(at) <= s.Schedule.DriftLimit() {
+	if now.Sub(at) <= s.Schedule.DriftThresholdOrDefault() {
 		return t, nil
 	}
-	t.Result = runlog.TickMissed
+	t.Result = exports.TickMissed
 	if paused != nil {
 		if is, err := paused(ctx, organization, s.ID); err == nil && is {
-			t.Result = runlog.TickPaused
+			t.Result = exports.TickPaused
 			return t, nil
 		}
 	}
-	if s.Schedule.Overlap == "skip" || s.Schedule.Overlap == "buffer_one" {
+	if s.Schedule.Overlap == integrations.Skip || s.Schedule.Overlap == integrations.BufferOne {
 		was, err := runlog.WasExporting(ctx, db, organization, s.ID, at)
 		if err != nil {
 			return t, err
 		}
 		if was {
-			t.Result = runlog.TickSkipped
+			t.Result = exports.TickSkipped
 		}
 	}
 	return t, nil
@@ -217,31 +228,25 @@ func Look(ctx context.Context, db runlog.Beginner, organization uuid.UUID, s run
 
 // judge compares the start of an export with the time it was expected at. The
 // schedule's own run is never early: what looks so is the skew of two clocks.
-func judge(expected time.Time, e runlog.Export, limit time.Duration) (result string, lateBy time.Duration) {
+func judge(expected time.Time, e exports.Export, limit time.Duration) (result exports.TickResult, lateBy time.Duration) {
 	own := e.ScheduledAt != nil && e.ScheduledAt.Equal(expected)
 	switch late := e.StartedAt.Sub(expected); {
 	case late < 0 && !own:
-		return runlog.TickEarlier, 0
+		return exports.TickEarlier, 0
 	case late <= limit:
-		return runlog.TickOnTime, 0
+		return exports.TickOnTime, 0
 	default:
-		return runlog.TickLate, late
+		return exports.TickLate, late
 	}
 }
 
-func (w Watcher) record(ctx context.Context, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error {
-	alert := t.Result != runlog.TickOnTime && t.Result != runlog.TickEarlier
-	news, err := runlog.RecordTick(ctx, w.DB, organization, t, func(tx pgx.Tx) error {
-		if alert && w.Alert != nil {
-			return w.Alert(ctx, tx, organization, s, t)
-		}
-		return nil
-	})
-	if err != nil || !news {
+func (w Watcher) record(ctx context.Context, organization uuid.UUID, s runlog.ScheduledIntegration, t runlog.Tick) error {
+	recorded, err := runlog.RecordTick(ctx, w.DB, organization, t)
+	if err != nil || !recorded {
 		return err
 	}
-	if alert {
-		w.Log.Error("ALERT: a scheduled export was "+t.Result, "organization_id", organization, "integration_id", s.ID, "integration", s.Name,
+	if !t.Result.InTime() {
+		w.Log.Error("ALERT: a scheduled export was "+string(t.Result), "organization_id", organization, "integration_id", s.ID, "integration", s.Name,
 			"period", t.Period, "expected_at", t.ExpectedAt, "late_by", t.LateBy.String())
 	}
 	if w.Observe != nil {

@@ -4,19 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -63,10 +63,12 @@ func setUp(m *testing.M) (int, error) {
 // 2026, and the one who watches it.
 type clock struct {
 	watcher.Watcher
-	t      *testing.T
-	org    uuid.UUID
-	spec   integrations.Integration
-	alerts []string
+	t    *testing.T
+	org  uuid.UUID
+	spec integrations.Integration
+
+	mu     sync.Mutex
+	alerts []string // logged: the integration, the period and what happened
 }
 
 func newClock(t *testing.T, s integrations.Schedule) *clock {
@@ -75,24 +77,55 @@ func newClock(t *testing.T, s integrations.Schedule) *clock {
 	c.spec = integrations.Integration{
 		OrganizationID: c.org, ID: uuid.New(), Name: "x", Adapter: "xledger", BaseURL: "https://www.xledger.net/graphql", Policy: classify.DefaultPolicy(), Schedule: &s,
 	}
-	_, err := runlog.ApplyIntegrations(t.Context(), admin, []integrations.Integration{c.spec}, "test", false)
+	_, err := runlog.ApplyIntegrations(t.Context(), admin, []integrations.Integration{c.spec}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET schedule_since = '2026-10-20 00:00 Europe/Oslo' WHERE integration_id = $1", c.spec.ID)
 	require.NoError(t, err)
-	var mu sync.Mutex
-	c.Watcher = watcher.Watcher{DB: worker, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Alert: func(_ context.Context, _ pgx.Tx, organization uuid.UUID, s runlog.Scheduled, tick runlog.Tick) error {
-			mu.Lock()
-			defer mu.Unlock()
-			require.Equal(t, c.org, organization)
-			c.alerts = append(c.alerts, s.Name+" "+tick.Period+" "+tick.Result)
-			return nil
-		}}
+	c.Watcher = watcher.Watcher{DB: worker, Log: slog.New(alertHandler{slog.DiscardHandler, c})}
 	t.Cleanup(func() {
 		_, err := admin.Exec(context.Background(), "UPDATE ledgerline.integrations SET removed_at = now() WHERE integration_id = $1", c.spec.ID)
 		require.NoError(t, err)
 	})
 	return c
+}
+
+// alertHandler keeps what is logged as an alert.
+type alertHandler struct {
+	slog.Handler
+	clock *clock
+}
+
+func (h alertHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h alertHandler) Handle(_ context.Context, r slog.Record) error {
+	says, ok := strings.CutPrefix(r.Message, "ALERT: a scheduled export was ")
+	if !ok {
+		return nil
+	}
+	line := says
+	r.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case "integration", "period":
+			line = a.Value.String() + " " + line
+		}
+		return true
+	})
+	h.clock.mu.Lock()
+	defer h.clock.mu.Unlock()
+	h.clock.alerts = append(h.clock.alerts, line)
+	return nil
+}
+
+// notifications are what people are notified of: each cause and period, and how
+// often more within the hour.
+func (c *clock) notifications() (list []string) {
+	c.t.Helper()
+	all, err := runlog.ListNotifications(c.t.Context(), worker, c.org, time.Time{}, uuid.Nil)
+	require.NoError(c.t, err)
+	for _, n := range all {
+		list = append(list, fmt.Sprintf("%s %s, and %d more", n.Cause, n.Facts.Period, n.Suppressed))
+	}
+	return list
 }
 
 func oslo(t *testing.T, s string) time.Time {
@@ -105,11 +138,11 @@ func oslo(t *testing.T, s string) time.Time {
 }
 
 // export makes the row of a period's export that started at a time.
-func (c *clock) export(period, started string, scheduled *time.Time) runlog.Export {
+func (c *clock) export(period, started string, scheduled *time.Time) exports.Export {
 	c.t.Helper()
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(c.t, err)
-	e, _, err := runlog.Claim(c.t.Context(), worker, runlog.Export{
+	e, _, err := runlog.ClaimExport(c.t.Context(), worker, exports.Export{
 		OrganizationID: c.org, ID: uuid.New(), IntegrationID: c.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
 		Trigger: "schedule", TriggeredBy: "test", StartedAt: oslo(c.t, started), ScheduledAt: scheduled, WorkflowID: "w", RunID: uuid.New(),
 	})
@@ -122,10 +155,10 @@ func (c *clock) pass(now string) (open int, ticks []string) {
 	c.t.Helper()
 	open, err := c.Pass(c.t.Context(), oslo(c.t, now))
 	require.NoError(c.t, err)
-	list, err := runlog.Ticks(c.t.Context(), worker, c.org, time.Unix(0, 0), oslo(c.t, now))
+	list, err := runlog.ListTicks(c.t.Context(), worker, c.org, time.Unix(0, 0), oslo(c.t, now))
 	require.NoError(c.t, err)
 	for _, t := range list {
-		s := t.Period + " " + t.Result
+		s := t.Period + " " + string(t.Result)
 		if t.LateBy > 0 {
 			s += " by " + t.LateBy.String()
 		}
@@ -134,7 +167,7 @@ func (c *clock) pass(now string) (open int, ticks []string) {
 	return open, ticks
 }
 
-var daily = integrations.Schedule{Every: "daily", Hour: 6}
+var daily = integrations.Schedule{Every: integrations.Daily, Hour: 6}
 
 // Five minutes late is on time; one second more is not, and alerts. The night
 // of 25 October has an hour more and changes nothing.
@@ -152,9 +185,10 @@ func TestOnTimeAndLate(t *testing.T) {
 	require.Equal(t, []string{
 		"2026-10-19 on time", "2026-10-20 late by 5m1s", "2026-10-21 earlier", "2026-10-22 on time", "2026-10-23 on time", "2026-10-24 on time",
 	}, ticks)
-	require.Equal(t, []string{"x 2026-10-20 late"}, c.alerts)
+	require.Equal(t, []string{"2026-10-20 x late"}, c.alerts)
 	c.pass("2026-10-25 07:01:00")
 	require.Len(t, c.alerts, 1, "an alert comes once")
+	require.Equal(t, []string{"late 2026-10-20, and 0 more"}, c.notifications())
 }
 
 // Nothing ran at all: three periods are missed, each is alerted once however
@@ -174,13 +208,17 @@ func TestMissedThenCaughtUp(t *testing.T) {
 	open, ticks := c.pass("2026-10-22 08:00:00")
 	require.Equal(t, 3, open)
 	require.Equal(t, []string{"2026-10-19 missed", "2026-10-20 missed", "2026-10-21 missed"}, ticks)
-	require.ElementsMatch(t, []string{"x 2026-10-19 missed", "x 2026-10-20 missed", "x 2026-10-21 missed"}, c.alerts)
+	require.ElementsMatch(t, []string{"2026-10-19 x missed", "2026-10-20 x missed", "2026-10-21 x missed"}, c.alerts)
 	for _, period := range []string{"2026-10-19", "2026-10-20", "2026-10-21"} {
 		c.export(period, "2026-10-22 08:30:00", nil)
 	}
 	open, ticks = c.pass("2026-10-22 09:00:00")
 	require.Zero(t, open)
 	require.Equal(t, []string{"2026-10-19 late by 50h30m0s", "2026-10-20 late by 26h30m0s", "2026-10-21 late by 2h30m0s"}, ticks)
+	got := c.notifications()
+	require.Len(t, got, 2)
+	require.Regexp(t, "^missed .*, and 2 more$", got[0])
+	require.Regexp(t, "^late .*, and 2 more$", got[1])
 	_, err := admin.Exec(t.Context(), "UPDATE ledgerline.schedule_ticks SET result = 'on time', late_by = NULL WHERE organization_id = $1", c.org)
 	require.ErrorContains(t, err, "is recorded", "what was late stays late")
 }
@@ -188,7 +226,7 @@ func TestMissedThenCaughtUp(t *testing.T) {
 // A schedule that was paused by hand does not fire, and that is said too; so is
 // a firing that the overlap rule left out. Temporal being away is no excuse.
 func TestPausedAndSkipped(t *testing.T) {
-	c := newClock(t, integrations.Schedule{Every: "daily", Hour: 6, Overlap: "skip", Drift: time.Minute})
+	c := newClock(t, integrations.Schedule{Every: integrations.Daily, Hour: 6, Overlap: integrations.Skip, DriftThreshold: time.Minute})
 	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return true, nil }
 	_, ticks := c.pass("2026-10-20 06:02:00")
 	require.Equal(t, []string{"2026-10-19 paused"}, ticks)
@@ -202,37 +240,38 @@ func TestPausedAndSkipped(t *testing.T) {
 	c.export("2026-10-15", "2026-10-22 05:00:00", nil) // long, and still going
 	_, ticks = c.pass("2026-10-22 06:02:00")
 	require.Equal(t, []string{"2026-10-19 paused", "2026-10-20 missed", "2026-10-21 skipped"}, ticks)
-	require.Equal(t, []string{"x 2026-10-19 paused", "x 2026-10-20 missed", "x 2026-10-21 skipped"}, c.alerts)
+	require.Equal(t, []string{"2026-10-19 x paused", "2026-10-20 x missed", "2026-10-21 x skipped"}, c.alerts)
 }
 
 // A schedule is not asked about times before it was as it is.
 func TestSince(t *testing.T) {
-	c := newClock(t, integrations.Schedule{Every: "weekly", Hour: 6, Day: 1})
+	c := newClock(t, integrations.Schedule{Every: integrations.Weekly, Hour: 6, Day: 1})
 	_, ticks := c.pass("2026-10-26 06:10:00")
 	require.Equal(t, []string{"2026-W43 missed"}, ticks)
 }
 
-// An export that is pending although its run is no more keeps its entries from
-// everybody; it is told of, once it is old enough, and not while Temporal is
+// An export that is pending although its run no longer exists keeps its entries
+// from everybody; it is reported once it is old enough, and not while Temporal is
 // away.
-func TestStuck(t *testing.T) {
+func TestAbandoned(t *testing.T) {
 	c := newClock(t, daily)
 	e := c.export("2026-10-19", "2026-10-20 06:00:00", nil)
-	var told []uuid.UUID
 	var away error
-	c.Dead = func(_ context.Context, of runlog.Export) (bool, error) { return of.ID == e.ID, away }
-	c.Stuck = func(_ context.Context, of runlog.Export) error { told = append(told, of.ID); return nil }
+	c.Dead = func(_ context.Context, of exports.Export) (bool, error) { return of.ID == e.ID, away }
 	open, _ := c.pass("2026-10-20 06:09:00")
 	require.Zero(t, open)
 	away = errors.New("Temporal is away")
 	open, _ = c.pass("2026-10-20 06:11:00")
 	require.Zero(t, open)
-	require.Empty(t, told)
+	require.Empty(t, c.notifications())
 	away = nil
 	open, ticks := c.pass("2026-10-20 06:12:00")
 	require.Equal(t, 1, open)
-	require.Equal(t, []uuid.UUID{e.ID}, told)
+	require.Equal(t, []string{"missed 2026-10-19, and 0 more"}, c.notifications())
 	require.Equal(t, []string{"2026-10-19 on time"}, ticks, "it did start on time")
+	list, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
+	require.NoError(t, err)
+	require.Equal(t, e.ID, *list[0].Facts.ExportID)
 }
 
 // An integration whose schedule was stored by other means, and can never fire, is

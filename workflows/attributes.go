@@ -1,54 +1,31 @@
 package workflows
 
 import (
-	"context"
-	"fmt"
-	"slices"
-
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/operatorservice/v1"
-	"go.temporal.io/sdk/client"
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
 )
 
-// MissingSearchAttributes lists the search attributes that a namespace lacks
-// or has with another type. Adding one again with another type returns no
-// error and changes nothing, so only looking tells.
-func MissingSearchAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
-	list, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
-	if err != nil {
-		return nil, err
-	}
-	var missing []string
-	for _, name := range SearchAttributes() {
-		if t, ok := list.CustomAttributes[name]; !ok {
-			missing = append(missing, name)
-		} else if t != enums.INDEXED_VALUE_TYPE_KEYWORD {
-			missing = append(missing, fmt.Sprintf("%s (there as %s, needed as Keyword)", name, t))
-		}
-	}
-	return missing, nil
+// Search attributes, all keywords. ErrorClass is set when an invocation has failed, the
+// others at the start.
+var (
+	OrganizationID = temporal.NewSearchAttributeKeyKeyword("OrganizationId")
+	IntegrationID  = temporal.NewSearchAttributeKeyKeyword("IntegrationId")
+	AdapterName    = temporal.NewSearchAttributeKeyKeyword("AdapterName")
+	CorrelationID  = temporal.NewSearchAttributeKeyKeyword("CorrelationId")
+	ErrorClass     = temporal.NewSearchAttributeKeyKeyword("ErrorClass")
+)
+
+// SearchAttributes are the names of all search attributes.
+func SearchAttributes() []string {
+	return []string{OrganizationID.GetName(), IntegrationID.GetName(), AdapterName.GetName(), CorrelationID.GetName(), ErrorClass.GetName()}
 }
 
-// AddSearchAttributes adds what a namespace lacks and returns what was added.
-func AddSearchAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
-	missing, err := MissingSearchAttributes(ctx, c, namespace)
-	if err != nil || len(missing) == 0 {
-		return nil, err
+// Attributes are the search attributes of a workflow that serves an integration.
+// adapter may be "".
+func Attributes(organization, integration uuid.UUID, adapter string) temporal.SearchAttributes {
+	list := []temporal.SearchAttributeUpdate{OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())}
+	if adapter != "" {
+		list = append(list, AdapterName.ValueSet(adapter))
 	}
-	add := make(map[string]enums.IndexedValueType)
-	for _, name := range missing {
-		if slices.Contains(SearchAttributes(), name) {
-			add[name] = enums.INDEXED_VALUE_TYPE_KEYWORD
-		}
-	}
-	if len(add) > 0 {
-		if _, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: add}); err != nil {
-			return nil, fmt.Errorf("add search attributes: %w; on Temporal Cloud add them with its own tools: %v as Keyword", err, missing)
-		}
-	}
-	still, err := MissingSearchAttributes(ctx, c, namespace)
-	if err == nil && len(still) > 0 {
-		err = fmt.Errorf("search attributes of another type are in the way: %v", still)
-	}
-	return missing, err
+	return temporal.NewSearchAttributes(list...)
 }

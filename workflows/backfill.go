@@ -1,15 +1,11 @@
 package workflows
 
 import (
-	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // BackfillName is the workflow type of [Backfill].
@@ -20,29 +16,29 @@ type BackfillInput struct {
 	Runs []SyncInput `json:"runs"`
 }
 
-// Backfilled counts what became of the runs.
-type Backfilled struct {
+// BackfillResult counts what became of the runs.
+type BackfillResult struct {
 	Exported int      `json:"exported"` // periods that had no export before
-	Before   int      `json:"before"`   // that had one, or whose run was going on
+	Before   int      `json:"before"`   // that had one, or whose run was under way
 	Refused  []string `json:"refused,omitempty"`
 }
 
-// Backfill exports periods one after the other, each by a run of its own that
-// says backfill on its row. Temporal's own backfill would start them as if the
-// schedule had fired, and raise an alert for each as late. The order matters: a
-// later period takes what is left of earlier ones.
-func Backfill(ctx workflow.Context, in BackfillInput) (done Backfilled, err error) {
+// Backfill exports periods one after the other, each by a run of its own, which has the
+// trigger backfill on its row. Temporal's own backfill would start them as if the schedule
+// had fired, and each would raise an alert as late. The order matters: a later period takes
+// what is left of earlier ones.
+func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err error) {
 	if err := in.Validate(); err != nil {
-		return Backfilled{}, notValid(err)
+		return BackfillResult{}, notValid(err)
 	}
 	for _, run := range in.Runs {
 		if err := run.Validate(); err != nil { // before its period becomes part of an ID
 			done.Refused = append(done.Refused, onOneLine(err))
 			continue
 		}
-		o := SyncOptions(run)
 		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID: o.ID, TaskQueue: o.TaskQueue, Priority: o.Priority, StaticSummary: o.StaticSummary, TypedSearchAttributes: o.TypedSearchAttributes,
+			WorkflowID: SyncID(run), TaskQueue: activities.TaskQueue, Priority: Fairly(run.OrganizationID), StaticSummary: run.Summary(),
+			TypedSearchAttributes: Attributes(run.OrganizationID, run.IntegrationID, run.AdapterName),
 			WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON,
 			WaitForCancellation: true,
 		})
@@ -60,36 +56,4 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done Backfilled, err erro
 		}
 	}
 	return done, nil
-}
-
-// BackfillRuns are the runs that make up for firings of an integration's
-// schedule.
-func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]SyncInput, error) {
-	var runs []SyncInput
-	seen := make(map[string]bool)
-	for _, f := range firings {
-		if seen[f.Period] {
-			continue
-		}
-		seen[f.Period] = true
-		start, end, err := integrations.Period(f.Period)
-		if err != nil {
-			return nil, err
-		}
-		run := syncInput(in)
-		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, runlog.ByBackfill, by
-		runs = append(runs, run)
-	}
-	return runs, nil
-}
-
-// BackfillOptions are the options under which a backfill starts: one at a time
-// for an integration.
-func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID: "backfill/" + organization.String() + "/" + integration.String(), TaskQueue: activities.TaskQueue, Priority: fairly(organization),
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())),
-	}
 }

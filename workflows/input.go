@@ -11,43 +11,45 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters/vendors"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // Limits of what an input may ask for.
 const (
 	minDefer = 100 * time.Millisecond // the first wait of a deferral
 	maxDefer = 24 * time.Hour
-	maxName  = 200 // bytes of a name or of who asked
-	maxRuns  = 1000
+	maxName  = 200  // bytes of a channel's name, or of who started a run
+	maxRuns  = 1000 // of a backfill
 )
 
-// Validate says why a run cannot be made, all of it at once. It is pure.
+// Validate returns all reasons why a run cannot be made, joined.
 func (in SyncInput) Validate() error {
-	faults := []error{activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName)}
+	errs := []error{
+		activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName),
+		integrations.CheckAdapter(in.AdapterName),
+	}
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, fmt.Errorf(format, args...))
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	_, known := vendors.Lookup(in.AdapterName)
-	check(known, "adapterName: want one of %s", strings.Join(vendors.Names(), ", "))
-	check(slices.Contains(runlog.Triggers, in.Trigger) && in.Trigger != runlog.ByAdopting, "trigger: want schedule, manual, backfill or retry")
+	check(slices.Contains(exports.Triggers, in.Trigger) && in.Trigger != exports.ByAdopting, "trigger: want schedule, manual, backfill or retry")
 	check(in.DeferBase == 0 || in.DeferBase >= minDefer && in.DeferBase <= maxDefer, "deferBase: %v; want %v to %v", in.DeferBase, minDefer, maxDefer)
 	if in.Schedule == nil || in.Period != "" { // else the period is the schedule's
-		start, end, err := integrations.Period(in.Period)
+		start, end, err := exports.ParsePeriod(in.Period)
 		check(err == nil, "period: want a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23")
 		check(err != nil || start.Equal(in.PeriodStart) && end.Equal(in.PeriodEnd), "periodStart and periodEnd: want those of the period")
 	}
 	if err := in.Policy.WithDefaults().Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("policy: %w", err))
+		errs = append(errs, fmt.Errorf("policy: %w", err))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// Validate says why a backfill cannot be made. Its runs check themselves.
+// Validate says why a backfill cannot be made. It does not look at its runs: each is
+// validated before it starts.
 func (in BackfillInput) Validate() error {
 	if len(in.Runs) > maxRuns {
 		return fmt.Errorf("runs: %d; want at most %d", len(in.Runs), maxRuns)
@@ -56,18 +58,19 @@ func (in BackfillInput) Validate() error {
 }
 
 // validKey says why a delivery cannot be made.
-func validKey(k runlog.DeliveryKey) error {
+func validKey(k notify.DeliveryKey) error {
 	return errors.Join(activities.CheckTarget(k.OrganizationID, k.NotificationID), activities.CheckLine("channel", k.Channel, maxName))
 }
 
-// notValid ends a workflow whose input nobody can carry out.
+// notValid is the error of a workflow whose input is not valid.
 func notValid(err error) error {
 	return temporal.NewNonRetryableApplicationError("the input is not valid: "+onOneLine(err), "not_valid", nil)
 }
 
+// onOneLine joins the lines of an error.
 func onOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// continued reports whether a run was made by the one before it in its chain. Only
-// such a run has something to resume: what a first one is given to resume was not
-// handed over by anybody.
+// continued reports whether a run was started by the one before it in its chain, which
+// continued as new. Only such a run has something to resume: what a first run is given to
+// resume was not handed over by a run.
 func continued(ctx workflow.Context) bool { return workflow.GetInfo(ctx).ContinuedExecutionRunID != "" }

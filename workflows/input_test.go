@@ -19,11 +19,12 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -103,7 +104,7 @@ func TestHostileInvocations(t *testing.T) {
 // attempt makes one, as a workflow would that does not check its input.
 func attempt(b *bench, in activities.Invocation) error {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(b.acts.Call)
 	_, err := env.ExecuteActivity(b.acts.Call, in)
@@ -131,7 +132,7 @@ func TestInputAgainstTheIntegration(t *testing.T) {
 			b := newBench(t)
 			b.sandbox.Script(sandbox.Rule{Status: http.StatusServiceUnavailable})
 			labels := make(map[string]bool)
-			b.acts.Observe = func(in activities.Invocation, _ activities.Attempt) { labels[in.AdapterName] = true }
+			b.observe = func(in activities.Invocation, _ activities.Attempt) { labels[in.AdapterName] = true }
 			in := b.invocation()
 			c.change(&in)
 			out := b.run(t, in)
@@ -151,7 +152,7 @@ func TestInputAgainstTheIntegration(t *testing.T) {
 // the test.
 func environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	workflows.Register(env, &activities.Activities{})
@@ -168,7 +169,7 @@ func syncs() map[string]func(*workflows.SyncInput) {
 		"no integration":           func(in *workflows.SyncInput) { in.IntegrationID = uuid.Nil },
 		"no adapter":               func(in *workflows.SyncInput) { in.AdapterName = "" },
 		"trigger":                  func(in *workflows.SyncInput) { in.Trigger = "nobody" },
-		"adopting":                 func(in *workflows.SyncInput) { in.Trigger = runlog.ByAdopting },
+		"adopting":                 func(in *workflows.SyncInput) { in.Trigger = exports.ByAdopting },
 		"period beside a schedule": func(in *workflows.SyncInput) { in.Schedule, in.Period = &integrations.Schedule{}, "../x" },
 		"period":                   func(in *workflows.SyncInput) { in.Period = "../../2026-10" },
 		"start":                    func(in *workflows.SyncInput) { in.PeriodStart = time.Time{} },
@@ -180,7 +181,7 @@ func syncs() map[string]func(*workflows.SyncInput) {
 	}
 	for i, s := range texts {
 		cases[fmt.Sprintf("adapter %d", i)] = func(in *workflows.SyncInput) { in.AdapterName = s }
-		cases[fmt.Sprintf("trigger %d", i)] = func(in *workflows.SyncInput) { in.Trigger = runlog.Trigger(s) }
+		cases[fmt.Sprintf("trigger %d", i)] = func(in *workflows.SyncInput) { in.Trigger = exports.Trigger(s) }
 		cases[fmt.Sprintf("who %d", i)] = func(in *workflows.SyncInput) { in.TriggeredBy = s }
 		cases[fmt.Sprintf("period %d", i)] = func(in *workflows.SyncInput) { in.Period = s }
 	}
@@ -188,9 +189,9 @@ func syncs() map[string]func(*workflows.SyncInput) {
 }
 
 func anySync() workflows.SyncInput {
-	start, end, _ := integrations.Period("2026-10")
+	start, end, _ := exports.ParsePeriod("2026-10")
 	return workflows.SyncInput{OrganizationID: uuid.New(), IntegrationID: uuid.New(), AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
-		Trigger: runlog.ByHand, TriggeredBy: "kari", Policy: classify.DefaultPolicy()}
+		Trigger: exports.ByHand, TriggeredBy: "kari", Policy: classify.DefaultPolicy()}
 }
 
 func TestHostileRuns(t *testing.T) {
@@ -209,7 +210,7 @@ func TestHostileRuns(t *testing.T) {
 			env = environment(t)
 			env.ExecuteWorkflow(workflows.BackfillName, workflows.BackfillInput{Runs: []workflows.SyncInput{in}})
 			require.NoError(t, env.GetWorkflowError())
-			var done workflows.Backfilled
+			var done workflows.BackfillResult
 			require.NoError(t, env.GetWorkflowResult(&done))
 			require.Len(t, done.Refused, 1)
 			requireTame(t, done.Refused[0])
@@ -221,8 +222,8 @@ func TestHostileRuns(t *testing.T) {
 }
 
 func TestHostileDeliveries(t *testing.T) {
-	ok := runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "mail"}
-	cases := []runlog.DeliveryKey{{}, {OrganizationID: ok.OrganizationID}, {NotificationID: ok.NotificationID, Channel: "mail"}}
+	ok := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "mail"}
+	cases := []notify.DeliveryKey{{}, {OrganizationID: ok.OrganizationID}, {NotificationID: ok.NotificationID, Channel: "mail"}}
 	for _, s := range texts {
 		k := ok
 		k.Channel = s
@@ -246,9 +247,9 @@ func TestHostileMonitors(t *testing.T) {
 		m.gone = true
 		env := environment(t)
 		env.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) {})
-		env.RegisterActivityWithOptions(m.acts.Watch, activity.RegisterOptions{Name: activities.WatchName, DisableAlreadyRegisteredCheck: true})
+		env.RegisterActivityWithOptions(m.activities(t).Inspect, activity.RegisterOptions{Name: activities.InspectName, DisableAlreadyRegisteredCheck: true})
 		env.ExecuteWorkflow(workflows.MonitorName, workflows.MonitorInput{OrganizationID: m.organization, IntegrationID: m.integration,
-			Resume: &workflows.Watching{Record: health.Record{State: health.Healthy}}})
+			Resume: &workflows.MonitorProgress{Record: health.Record{State: health.Healthy}}})
 		require.NoError(t, env.GetWorkflowError(), "it looked, and there is no such integration")
 	})
 	t.Run("signals", func(t *testing.T) {

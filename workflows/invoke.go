@@ -1,8 +1,11 @@
 package workflows
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"strings"
+	"fmt"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -10,7 +13,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/redact"
 )
@@ -20,17 +22,19 @@ const InvokeName = "Invoke"
 
 // OutcomeUpdate is the update by which callers wait for the [Outcome]. It
 // returns as soon as the outcome is known, before the audit rows are written. Its
-// argument is the [SumOf] what the caller asks; "" if any request will do. One that
-// asks something else is refused with the error type otherRequest.
+// argument is the [RequestSum] of what the caller asks for; "" if any request will do. One
+// that asks for something else is refused with the error type OtherRequest.
 const OutcomeUpdate = "outcome"
 
-const otherRequest = "other_request"
+// OtherRequest is the error type of an [OutcomeUpdate] that asks for something else than
+// the invocation did.
+const OtherRequest = "other_request"
 
 // reserve is what the workflow keeps of the budget for reporting.
 const reserve = time.Second
 
 // Invoke runs one invocation: call until it succeeds, cannot succeed, or may no
-// longer be tried; tell whoever waits; mirror the trail. A failure is a result:
+// longer be tried; answer those who wait; mirror the trail. A failure is a result:
 // the workflow completes with an [Outcome] whatever became of the call.
 func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	var outcome *Outcome
@@ -42,8 +46,8 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 		}
 		return *outcome, nil
 	}, workflow.UpdateHandlerOptions{Validator: func(_ workflow.Context, sum string) error {
-		if sum != "" && sum != sumOf(in) {
-			return temporal.NewNonRetryableApplicationError("this correlation ID stands for another request", otherRequest, nil)
+		if sum != "" && sum != RequestSum(in) {
+			return temporal.NewNonRetryableApplicationError("this correlation ID stands for another request", OtherRequest, nil)
 		}
 		return nil
 	}})
@@ -52,11 +56,11 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	}
 
 	in.Policy = in.Policy.WithDefaults()
-	known, result := refused(in), activities.CallResult{}
+	known, called := refused(in), activities.CallResult{}
 	if known.Failure == nil {
-		known, result = call(ctx, in)
+		known, called = call(ctx, in)
 	}
-	outcome = &known
+	outcome = &known // which answers those who wait
 
 	// What follows must happen even if the caller has cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -66,7 +70,7 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	if err := mirror(ctx, in, result.Trail); err != nil {
+	if err := mirror(ctx, in, called.Trail); err != nil {
 		return Outcome{}, err
 	}
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
@@ -75,14 +79,14 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	return known, nil
 }
 
-// refused is the outcome of an invocation that cannot be made at all; one without
-// a failure if it can.
+// refused is the outcome of an invocation whose input is not valid. Its Failure is nil if
+// the input is valid.
 func refused(in activities.Invocation) Outcome {
 	adapter := activities.AdapterLabel(in.AdapterName)
 	out := Outcome{CorrelationID: in.CorrelationID, AdapterName: adapter}
 	if err := in.Validate(); err != nil {
 		out.Failure = &Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, AdapterName: adapter,
-			Message: redact.Text("the invocation is not valid, and nothing was sent: " + strings.ReplaceAll(err.Error(), "\n", "; "))}
+			Message: redact.Text("the invocation is not valid, and nothing was sent: " + onOneLine(err))}
 	}
 	return out
 }
@@ -93,31 +97,31 @@ func refused(in activities.Invocation) Outcome {
 func call(ctx workflow.Context, in activities.Invocation) (Outcome, activities.CallResult) {
 	in.Policy = in.Policy.WithDefaults()
 	began := workflow.Now(ctx)
-	own, cancel := workflow.NewDisconnectedContext(ctx)
-	calling := workflow.ExecuteActivity(workflow.WithActivityOptions(own, callOptions(in)), activities.CallName, in)
-	var held activities.Held
-	if workflow.Await(ctx, calling.IsReady) != nil {
-		held = hold(own)
-		held.Asked = true
+	durable, cancel := workflow.NewDisconnectedContext(ctx)
+	calling := workflow.ExecuteActivity(workflow.WithActivityOptions(durable, callOptions(in)), activities.CallName, in)
+	var held activities.HoldResult
+	if workflow.Await(ctx, calling.IsReady) != nil { // the caller has cancelled
+		held = hold(durable)
+		held.Cancelled = true
 		cancel()
 	}
 	var result activities.CallResult
-	err := calling.Get(own, &result)
+	err := calling.Get(durable, &result)
 	if err != nil {
-		// Where the worker was lost while it held the call, the cancellation and the
-		// call's end come together, and nothing says that it was held.
-		held.Asked = held.Asked || ctx.Err() != nil
+		// Where the worker was lost while it held the call, the cancellation and the call's
+		// end arrive together, and nothing shows that it was held.
+		held.Cancelled = held.Cancelled || ctx.Err() != nil
 		result.Trail = trailOf(err, held, in.Policy, began, workflow.Now(ctx))
 	}
-	return outcomeOf(in, result.Trail, held, result.Response, err), result
+	return OutcomeOf(in, result, held, err), result
 }
 
-// hold reads what a call's attempts have left before it is cancelled. It is a
-// local activity, because it needs no more than this worker has, and the
-// cancellation goes out with the answer. Should Temporal not answer within 5 s,
-// the call is cancelled unread.
-func hold(ctx workflow.Context) activities.Held {
-	var held activities.Held
+// hold reads what a call's attempts have left before it is cancelled. It is a local
+// activity, because it needs no more than this worker has, and the cancellation goes out
+// with the answer. If Temporal does not answer within 5 s, the call is cancelled without
+// it.
+func hold(ctx workflow.Context) activities.HoldResult {
+	var held activities.HoldResult
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: 2 * time.Second, ScheduleToCloseTimeout: 5 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: time.Second},
@@ -131,9 +135,9 @@ func hold(ctx workflow.Context) activities.Held {
 
 // mirror copies a trail into the audit record, if it leaves rows there.
 func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Trail) error {
-	f := activities.Finished{
+	f := activities.MirrorInput{
 		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, CorrelationID: in.CorrelationID,
-		AdapterName: in.AdapterName, Operation: string(in.Operation), Actor: in.Actor, ReadOnly: readOnly(in),
+		AdapterName: in.AdapterName, Operation: in.Operation, Actor: in.Actor, ReadOnly: in.ChangesNothing(),
 		RunStartedAt: workflow.GetInfo(ctx).WorkflowStartTime, Trail: trail,
 	}
 	if !f.Rows() {
@@ -142,17 +146,10 @@ func mirror(ctx workflow.Context, in activities.Invocation, trail activities.Tra
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, mirrorOptions()), activities.MirrorName, f).Get(ctx, nil)
 }
 
-// readOnly reports whether an invocation can have no effect, so that an attempt
-// that was lost leaves nothing open.
-func readOnly(in activities.Invocation) bool {
-	return in.ReadOnly || in.Operation == adapters.Ping || in.Operation == adapters.LookUp
-}
-
-// callOptions are the retry policy of an invocation, as the Temporal UI shows
-// it. With the default policy: waits of 1 s, 2 s and 4 s between four attempts
-// of at most 10 s, all within 59 s of the budget of 60 s. An attempt that
-// reports its failure asks for its slot's wait with jitter instead; the plain
-// waits apply after one that did not report.
+// callOptions are the retry policy of an invocation, as the Temporal UI shows it. With the
+// default policy: waits of 1 s, 2 s and 4 s between four attempts of at most 10 s, all
+// within 59 s of the budget of 60 s. An attempt that reports its failure sets the wait
+// after it itself, with jitter; these waits apply after one that did not report.
 func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	p := in.Policy
 	summary := in.Summary
@@ -162,7 +159,7 @@ func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	queue, allowance := queueOf(in)
 	return workflow.ActivityOptions{
 		TaskQueue:              queue,
-		Priority:               fairly(in.OrganizationID),
+		Priority:               Fairly(in.OrganizationID),
 		StartToCloseTimeout:    p.AttemptTimeout,
 		ScheduleToCloseTimeout: p.Budget - min(reserve, p.Budget/10) + allowance,
 		WaitForCancellation:    true, // the attempt under way must be on record
@@ -177,8 +174,8 @@ func callOptions(in activities.Invocation) workflow.ActivityOptions {
 	}
 }
 
-// mirrorOptions retry without limit: 1 s, 2 s, 4 s … up to 30 s, for ever. Each
-// try has 20 s. Nothing bounds the whole, or a long outage would cut rows off.
+// mirrorOptions retry without limit: 1 s, 2 s, 4 s … up to 30 s. Each attempt has 20 s.
+// Nothing bounds the whole, or a long outage would lose rows.
 func mirrorOptions() workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue:           activities.TaskQueue, // also of a workflow in its integration's own queue
@@ -188,10 +185,10 @@ func mirrorOptions() workflow.ActivityOptions {
 	}
 }
 
-// trailOf finds the trail in the error of a call, or in what was held of it. A
-// timeout must be looked for first: its cause is the failure of the attempt
-// before, whose trail lacks the attempt that was lost.
-func trailOf(err error, held activities.Held, p classify.Policy, began, now time.Time) activities.Trail {
+// trailOf finds the trail in the error of a call, or in what was held of it. A timeout
+// comes first: its cause is the failure of the attempt before, whose trail lacks the
+// attempt that was lost.
+func trailOf(err error, held activities.HoldResult, p classify.Policy, began, now time.Time) activities.Trail {
 	var trail activities.Trail
 	var timedOut *temporal.TimeoutError
 	var failed *temporal.ApplicationError
@@ -205,7 +202,7 @@ func trailOf(err error, held activities.Held, p classify.Policy, began, now time
 		if unrecorded := trail.Last().Class != "" || len(trail) == 0; unrecorded && lostOne(err, timedOut) {
 			n = max(n, len(trail)+1)
 		}
-		if outOfAttempts(err) && !held.Asked { // who is held has no more than it had
+		if outOfAttempts(err) && !held.Cancelled { // a call that was held has made no more than it had
 			n = max(n, p.MaxAttempts())
 		}
 		return trail.Lost(n, began, now)
@@ -220,15 +217,14 @@ func trailOf(err error, held activities.Held, p classify.Policy, began, now time
 		}
 		return held.Trail.Lost(begun, began, now)
 	}
-	if len(trail) == 0 { // it ended, and did not say how: a report that was refused, say
+	if len(trail) == 0 { // it ended without a report: it may have been refused
 		trail = held.Trail.Lost(max(1, held.Begun), began, now)
 	}
 	return trail
 }
 
-// lostOne reports whether the last attempt of a call that timed out was lost:
-// it was under way, or it is the reason why the call waited for another one
-// which no worker took.
+// lostOne reports whether the last attempt of a call that timed out was lost: it was
+// under way, or the call waited for another one after it, which no worker took.
 func lostOne(err error, timedOut *temporal.TimeoutError) bool {
 	var call *temporal.ActivityError
 	if errors.As(err, &call) && call.StartedEventID() != 0 {
@@ -238,8 +234,22 @@ func lostOne(err error, timedOut *temporal.TimeoutError) bool {
 	return errors.As(timedOut.Unwrap(), &before) && before.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE
 }
 
-// outOfAttempts reports whether Temporal gave a call up by its count.
+// outOfAttempts reports whether Temporal ended a call because it had made all its attempts.
 func outOfAttempts(err error) bool {
 	var call *temporal.ActivityError
 	return errors.As(err, &call) && call.RetryState() == enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
+}
+
+// RequestSum identifies what an invocation asks for, to notice a correlation ID that is
+// used again for something else. How the JSON of a body is written does not count.
+func RequestSum(in activities.Invocation) string {
+	body := in.Body
+	if len(body) > 0 { // as it arrives at a worker
+		encoded, err := json.Marshal(body) //workflowcheck:ignore
+		if err == nil {
+			body = encoded
+		}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %s", in.IntegrationID, in.Operation, in.AdapterName, body))
+	return hex.EncodeToString(sum[:])
 }

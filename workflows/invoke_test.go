@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -33,22 +34,35 @@ import (
 
 // bench is the real workflow with the real activities against the sandbox, in
 // Temporal's test environment, which skips the waits. Only the database is
-// replaced, by a list.
+// replaced, by the bench, which is the store of calls.
 type bench struct {
+	activities.Store
 	secrets      *secrets.Store
 	env          *testsuite.TestWorkflowEnvironment
 	sandbox      *sandbox.Sandbox
 	organization uuid.UUID
 	integration  integrations.Integration
-	rows         []runlog.Row
+	rows         []runlog.AttemptRow
 	control      *runlog.Control // of the integration
+	claims       map[uuid.UUID]*claim
 	log          bytes.Buffer
+	observe      func(activities.Invocation, activities.Attempt)
 	acts         *activities.Activities
+}
+
+// claim is what is known of an ad-hoc write.
+type claim struct {
+	runlog.WriteClaim
+	effect classify.Effect
+	until  time.Time
+	ended  bool
+	status int
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{sandbox: sandbox.New(sandbox.Options{}), organization: uuid.New()}
+	b := &bench{sandbox: sandbox.New(sandbox.Options{}), organization: uuid.New(), claims: make(map[uuid.UUID]*claim)}
+	b.observe = func(activities.Invocation, activities.Attempt) {}
 	server := httptest.NewServer(b.sandbox)
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
@@ -59,72 +73,63 @@ func newBench(t *testing.T) *bench {
 	}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
-	acts := &activities.Activities{
-		Resolve: func(_ context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
-			if organization != b.organization || id != b.integration.ID {
-				return integrations.Integration{}, runlog.ErrNotFound
-			}
-			return b.integration, nil
-		},
-		Adapters: activities.Adapters(),
-		Client:   client,
-		Secrets:  b.secrets,
-		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
-			b.rows = append(b.rows, rows...)
-			return nil
-		},
-		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
-	}
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	b.env = suite.NewTestWorkflowEnvironment()
 	b.env.SetTestTimeout(time.Minute)
-	acts.Now, acts.Claims, b.acts = b.env.Now, b.memory(), acts
-	workflows.Register(b.env, acts)
+	var err error
+	b.acts, err = activities.New(activities.Options{
+		Store: b, Client: client, Secrets: b.secrets, Log: slog.New(slog.NewJSONHandler(&b.log, nil)), Now: b.env.Now,
+		Observe: func(in activities.Invocation, at activities.Attempt) { b.observe(in, at) },
+	})
+	require.NoError(t, err)
+	workflows.Register(b.env, b.acts)
 	return b
 }
 
-// memory keeps claims as PostgreSQL does, for a single run at a time.
-func (b *bench) memory() activities.ClaimStore {
-	now := b.env.Now
-	type claim struct {
-		runlog.WriteClaim
-		effect classify.Effect
-		until  time.Time
-		ended  bool
-		status int
+func (b *bench) Integration(_ context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
+	if organization != b.organization || id != b.integration.ID {
+		return integrations.Integration{}, runlog.ErrNotFound
 	}
-	claims := make(map[uuid.UUID]*claim)
-	return activities.ClaimStore{
-		Take: func(_ context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
-			until := now().Add(left + inFlight)
-			k := claims[c.CorrelationID]
-			if k != nil && k.BodySHA256 != c.BodySHA256 {
-				return runlog.Claimed{}, &runlog.ConflictError{What: "request body"}
-			}
-			if k == nil || k.effect == classify.None || k.effect == classify.Open && again {
-				claims[c.CorrelationID] = &claim{WriteClaim: c, effect: classify.Open, until: until}
-				return runlog.Claimed{Mine: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
-			}
-			due := k.ended || !k.until.After(now())
-			return runlog.Claimed{Effect: k.effect, Due: due, Wait: k.until.Sub(now()), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil
-		},
-		Settle: func(_ context.Context, _, correlation uuid.UUID, _ int, effect classify.Effect, ended bool, status int) error {
-			if k := claims[correlation]; k.effect == classify.Open {
-				k.effect, k.ended, k.status = effect, k.ended || ended, status
-			}
-			return nil
-		},
-		Control: func(context.Context, uuid.UUID, uuid.UUID, string) (*runlog.Control, error) { return b.control, nil },
-	}
+	return b.integration, nil
 }
 
-type silent struct{}
+func (b *bench) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
 
-func (silent) Debug(string, ...any) {}
-func (silent) Info(string, ...any)  {}
-func (silent) Warn(string, ...any)  {}
-func (silent) Error(string, ...any) {}
+func (b *bench) InsertAttempts(_ context.Context, _ uuid.UUID, rows []runlog.AttemptRow) error {
+	b.rows = append(b.rows, rows...)
+	return nil
+}
+
+// ClaimWrite keeps claims as PostgreSQL does, for a single run at a time.
+func (b *bench) ClaimWrite(_ context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
+	now := b.env.Now()
+	until := now.Add(left + inFlight)
+	k := b.claims[c.CorrelationID]
+	if k != nil && k.BodySHA256 != c.BodySHA256 {
+		return runlog.WriteClaimResult{}, &runlog.ConflictError{What: "request body"}
+	}
+	if k == nil || k.effect == classify.None || k.effect == classify.Open && again {
+		b.claims[c.CorrelationID] = &claim{WriteClaim: c, effect: classify.Open, until: until}
+		return runlog.WriteClaimResult{MaySend: true, Effect: classify.Open, OpenUntil: until, Attempt: c.Attempt}, nil
+	}
+	due := k.ended || !k.until.After(now)
+	return runlog.WriteClaimResult{Effect: k.effect, Due: due, Wait: k.until.Sub(now), OpenUntil: k.until, Attempt: c.Attempt, HTTPStatus: k.status}, nil
+}
+
+func (b *bench) SettleWrite(_ context.Context, _, correlation uuid.UUID, _ int, effect classify.Effect, ended bool, status int) error {
+	if k := b.claims[correlation]; k.effect == classify.Open {
+		k.effect, k.ended, k.status = effect, k.ended || ended, status
+	}
+	return nil
+}
+
+func (b *bench) Control(context.Context, uuid.UUID, uuid.UUID, string) (*runlog.Control, error) {
+	return b.control, nil
+}
+
+// silent drops what the SDK says.
+var silent = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 func (b *bench) invocation() activities.Invocation {
 	return activities.Invocation{
@@ -307,7 +312,7 @@ func TestForeignIntegration(t *testing.T) {
 	require.Equal(t, classify.Configuration, b.rows[0].ErrorKind)
 }
 
-func TestPermanentFaultsOfOurs(t *testing.T) {
+func TestErrorsOfOurOwnArePermanent(t *testing.T) {
 	cases := map[string]struct {
 		change func(*bench, *activities.Invocation)
 		kind   classify.Kind
@@ -337,7 +342,7 @@ func TestPermanentFaultsOfOurs(t *testing.T) {
 
 // cancelled runs an invocation that is cancelled while it waits for its third
 // attempt, with what can be known of the first two.
-func (b *bench) cancelled(t *testing.T, held activities.Held, err error) workflows.Outcome {
+func (b *bench) cancelled(t *testing.T, held activities.HoldResult, err error) workflows.Outcome {
 	t.Helper()
 	b.sandbox.Script(sandbox.Rule{Status: http.StatusBadGateway})
 	b.env.OnActivity(activities.HoldName, mock.Anything).Return(held, err)
@@ -352,7 +357,7 @@ func (b *bench) cancelled(t *testing.T, held activities.Held, err error) workflo
 func TestCancelledCallIsHeld(t *testing.T) {
 	b := newBench(t)
 	first := activities.Attempt{Number: 1, Class: classify.Transient, Kind: classify.BadGateway, HTTPStatus: 502, Retryable: true, EndedAt: time.Now()}
-	out := b.cancelled(t, activities.Held{Begun: 2, Trail: activities.Trail{first}}, nil)
+	out := b.cancelled(t, activities.HoldResult{Begun: 2, Trail: activities.Trail{first}}, nil)
 	require.Equal(t, []any{2, 2, classify.Permanent, "cancelled by the caller", false},
 		[]any{out.TotalAttempts, out.Failure.Attempt, out.Failure.ErrorClass, out.Failure.Message, out.Failure.IsRetryable})
 	require.Len(t, b.rows, 2)
@@ -365,7 +370,7 @@ func TestCancelledCallIsHeld(t *testing.T) {
 // is missing.
 func TestCancelledCallIsUnread(t *testing.T) {
 	b := newBench(t)
-	out := b.cancelled(t, activities.Held{}, temporal.NewNonRetryableApplicationError("away", "away", nil))
+	out := b.cancelled(t, activities.HoldResult{}, temporal.NewNonRetryableApplicationError("away", "away", nil))
 	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
 	require.Contains(t, out.Failure.Message, "Temporal could not be asked for the attempts before")
 	require.Len(t, b.rows, 1)
@@ -402,7 +407,7 @@ func TestQuestionsOfCallsAreProved(t *testing.T) {
 	b.made(t, strings.NewReplacer("k1", "there1", "k2", "there2").Replace(mutation))
 	b.sandbox.Script(
 		sandbox.Rule{Match: sandbox.Match{Operation: "addGLImportItems"}, Times: 1, Act: true, Status: 500, Body: `{"errors":[{"message":"no"}]}`}, // its work has ended
-		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, LookUp: sandbox.Empty},
+		sandbox.Rule{Match: sandbox.Match{Operation: "glImportItems"}, Times: 1, Lookup: sandbox.Empty},
 	)
 	in := b.invocation()
 	in.Operation, in.Body = adapters.Call, json.RawMessage(mutation)
@@ -590,7 +595,7 @@ func TestInvalidInvocation(t *testing.T) {
 	}
 }
 
-// Hostile texts do not change what an answer means (faults 32 to 34).
+// Hostile texts do not change what an answer means.
 func TestHostileAnswers(t *testing.T) {
 	canary := sandbox.DemoXledgerToken
 	cases := map[string]struct {
@@ -626,20 +631,12 @@ func TestPanicIsContained(t *testing.T) {
 	canary := strings.Join([]string{"panic", "canary", "77"}, "-")
 	b := newBench(t)
 	in := b.invocation()
-	acts := &activities.Activities{
-		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
-			return b.integration, nil
-		},
-		Adapters: map[string]adapters.Adapter{"xledger": broken{canary}},
-		Secrets:  b.secrets,
-		Audit: func(_ context.Context, _ uuid.UUID, rows []runlog.Row) error {
-			b.rows = rows
-			return nil
-		},
-		Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
-	}
+	acts, err := activities.New(activities.Options{
+		Store: b, Adapters: map[string]adapters.Adapter{"xledger": broken{canary}}, Secrets: b.secrets, Log: slog.New(slog.NewJSONHandler(&b.log, nil)),
+	})
+	require.NoError(t, err)
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	b.env = suite.NewTestWorkflowEnvironment()
 	workflows.Register(b.env, acts)
 	out := b.run(t, in)
@@ -653,8 +650,8 @@ func TestPanicIsContained(t *testing.T) {
 type broken struct{ canary string }
 
 func (broken) Vendor() adapters.Vendor { return adapters.Vendor{} }
-func (broken) Plan(adapters.Operation, []byte) (adapters.Plan, error) {
-	return adapters.Plan{Guard: adapters.ReadOnly}, nil
+func (broken) Describe(adapters.Operation, []byte) (adapters.Description, error) {
+	return adapters.Description{Guard: adapters.ReadOnly}, nil
 }
 func (b broken) Do(context.Context, *adapters.Conn, adapters.Operation, []byte) (adapters.Response, classify.Verdict) {
 	panic(b.canary)

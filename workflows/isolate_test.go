@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // plan is what a database holds of a run, and a vendor's answers to it.
@@ -32,23 +33,23 @@ type plan struct {
 	accepted   []int
 	rejected   map[int]string
 	requests   int
-	progress   Progress
+	progress   exports.Progress
 }
 
-func newPlan(vouchers, size int, p activities.Planned) *plan {
+func newPlan(vouchers, size int, p exports.Plan) *plan {
 	x := &plan{chunks: make(map[int][]int), refused: make(map[int]string), rejected: make(map[int]string), made: make(map[int]bool)}
 	for v := range vouchers {
 		p.Chunks = 1 + v*2/size
 		x.chunks[p.Chunks] = append(x.chunks[p.Chunks], v)
 	}
-	x.progress = Progress{Plan: p, LateErrors: true}
-	x.progress.begin()
+	x.progress = exports.Progress{Plan: p, LateErrors: true}
+	x.progress.Begin()
 	return x
 }
 
 // invoke is an invocation of a chunk: it sends it, and asks for it in the next one
 // if it was refused.
-func (x *plan) invoke(item Item) (activities.CallResult, error) {
+func (x *plan) invoke(item exports.Item) (activities.CallResult, error) {
 	vouchers := x.chunks[item.Chunk]
 	at := activities.Attempt{Number: 1, Class: classify.Success, Kind: classify.OK, Vouchers: len(vouchers), Entries: 2 * len(vouchers), StartedAt: time.Unix(0, 0), EndedAt: time.Unix(0, 0).Add(x.took)}
 	if x.each {
@@ -57,12 +58,12 @@ func (x *plan) invoke(item Item) (activities.CallResult, error) {
 	result := func() activities.CallResult {
 		return activities.CallResult{Trail: activities.Trail{at}, Left: 2 * len(vouchers)}
 	}
-	if item.Step == activities.PingStep && x.dead != nil && x.dead() {
+	if item.Step == exports.PingStep && x.dead != nil && x.dead() {
 		at.Class, at.Kind, at.Message = classify.Permanent, classify.Business, "not allowed"
 		return activities.CallResult{Trail: activities.Trail{at}}, errors.New(at.Message)
 	}
 	x.made[item.Chunk] = true
-	if item.Step == activities.VerifyStep {
+	if item.Step == exports.VerifyStep {
 		if x.verified++; x.differs {
 			at.Class, at.Kind, at.Message = classify.Permanent, classify.Configuration, "the vendor is not as exports need it"
 			return activities.CallResult{Trail: activities.Trail{at}}, errors.New(at.Message)
@@ -72,7 +73,7 @@ func (x *plan) invoke(item Item) (activities.CallResult, error) {
 		return activities.CallResult{Trail: activities.Trail{at}}, nil
 	}
 	x.requests, at.Requests = x.requests+1, 1
-	if item.Step == activities.AskStep {
+	if item.Step == exports.AskStep {
 		at.Found, at.LookUps = classify.None, 1
 		return result(), nil
 	}
@@ -104,16 +105,16 @@ func (x *plan) do(arg any, into any) {
 		return true
 	}
 	switch a := arg.(type) {
-	case activities.Split:
+	case activities.SplitInput:
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.rejected[v] = a.Reason
 			}
 			delete(x.chunks, a.Chunk)
 		}
-	case activities.Draw:
-		v, d := x.chunks[a.Chunk], into.(*runlog.Drawn)
+	case activities.DrawInput:
+		v, d := x.chunks[a.Chunk], into.(*exports.DrawResult)
 		if x.undrawable != nil && x.undrawable(a.Chunk) {
 			return
 		}
@@ -122,8 +123,8 @@ func (x *plan) do(arg any, into any) {
 			x.chunks[a.Into] = []int{v[i]}
 			x.chunks[a.Chunk] = slices.Delete(slices.Clone(v), i, i+1)
 		}
-	case activities.Fit:
-		out := into.(*runlog.Fitted)
+	case activities.FitInput:
+		out := into.(*exports.FitResult)
 		out.Halved, out.Last = half(a.Chunk, a.Into), a.Into
 		var rest []int
 		for c := a.From; c <= a.To; c++ {
@@ -147,6 +148,30 @@ func (x *plan) run(t require.TestingT) {
 	require.Equal(t, time.Unix(100, 0), w.now)
 }
 
+// shown is what the invocation of an item has shown.
+func shown(p exports.Progress, item exports.Item, called activities.CallResult, err error) exports.Result {
+	in := SyncInput{}.Invocation(p.Export, item, uuid.New())
+	return ResultOf(in, item, OutcomeOf(in, called, activities.HoldResult{}, err), called)
+}
+
+// arrangeBy arranges an item's chunk as Sync does, in what stands for the database.
+func arrangeBy(do func(arg, result any), p *exports.Progress, item exports.Item) {
+	switch item.Do {
+	case exports.DoDraw:
+		draw, out := p.Draw(item), exports.DrawResult{}
+		do(activities.DrawInput{Draw: draw}, &out)
+		p.Drawn(draw, out)
+	case exports.DoFit:
+		fit, out := p.Fit(item), exports.FitResult{}
+		do(activities.FitInput{Fit: fit}, &out)
+		p.Fitted(fit, out, item)
+	default:
+		split, out := p.Split(item), activities.SplitResult{}
+		do(activities.SplitInput{Split: *split}, &out)
+		p.Halved(split, out.Halved)
+	}
+}
+
 func (x *plan) left() (n int) {
 	for _, v := range x.chunks {
 		n += len(v)
@@ -154,7 +179,7 @@ func (x *plan) left() (n int) {
 	return n
 }
 
-var terms = activities.Planned{Size: 200, Full: 200, Isolate: 500, EqualRefusals: 16}
+var terms = exports.Plan{Size: 200, Full: 200, Isolate: 500, EqualRefusals: 16}
 
 // 300 vouchers that are all refused for one reason end a run, and none is rejected.
 func TestAllRefused(t *testing.T) {
@@ -169,7 +194,7 @@ func TestAllRefused(t *testing.T) {
 		require.Equal(t, 300, x.left())
 		require.LessOrEqual(t, x.requests, 50, size)
 		require.Equal(t, x.requests, x.progress.Export.Requests)
-		require.Equal(t, string(classify.Business), x.progress.Export.ErrorCode)
+		require.Equal(t, classify.Business, x.progress.Export.ErrorCode)
 		require.Contains(t, x.progress.Export.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected: the period is closed")
 	}
 }
@@ -261,24 +286,24 @@ func TestSizes(t *testing.T) {
 	require.Equal(t, 50, x.progress.Export.ChunkSize)
 	require.LessOrEqual(t, x.requests, 800/50+2*2+6, "each size is refused and asked for once")
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 200, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, exports.Plan{Size: 50, Full: 200, Isolate: 500, EqualRefusals: 16})
 	x.run(t)
 	require.Equal(t, 200, x.progress.Export.ChunkSize)
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, exports.Plan{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 6 * time.Second // more than half of an attempt's time
 	x.run(t)
 	require.Len(t, x.accepted, 400)
 	require.Equal(t, 50, x.progress.Export.ChunkSize, "smaller ones take as long, so they are of no use")
 	require.Less(t, x.requests, 22)
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, exports.Plan{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 120 * time.Millisecond // for each entry
 	x.each = true
 	x.run(t)
 	require.Equal(t, 25, x.progress.Export.ChunkSize, "a slow chunk makes the next ones smaller")
 
-	x = newPlan(400, 50, activities.Planned{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
+	x = newPlan(400, 50, exports.Plan{Size: 50, Full: 500, Isolate: 500, EqualRefusals: 16})
 	x.took = 4 * time.Second
 	x.run(t)
 	require.Zero(t, x.progress.Export.ChunkSize, "it is neither slow nor quick")
@@ -289,16 +314,4 @@ func TestSizes(t *testing.T) {
 	require.Empty(t, x.rejected, "nobody is rejected for the size of a request")
 	require.Equal(t, 3, x.left())
 	require.Contains(t, x.progress.Export.ErrorMessage, "3 chunks were not sent")
-}
-
-func TestMasked(t *testing.T) {
-	for _, same := range [][]string{
-		{"Voucher 7 does not balance: difference 10.00", "Voucher 12345 does not balance: difference 1 234,50"},
-		{"Account '3000' is locked", "Account 'X-17 b' is locked"},
-		{"x  CorrelationId:  0a0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4e4e.", "x  CorrelationId:  1f0a0a0a-1b1b-4c2c-8d3d-4e4e4e4e4eff."},
-		{`field "a"`, `field "b \n c"`}, {"konto «3000» er sperret", "konto «abc» er sperret"},
-	} {
-		require.Equal(t, masked(same[0]), masked(same[1]))
-	}
-	require.NotEqual(t, masked("the period is closed"), masked("the account is closed"))
 }

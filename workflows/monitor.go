@@ -1,18 +1,14 @@
 package workflows
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/health"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // MonitorName is the workflow type of [Monitor].
@@ -21,50 +17,45 @@ const MonitorName = "Monitor"
 // Signals of a [Monitor].
 const (
 	ObservedSignal = "observed" // []health.Observation: what traffic showed
-	ChangedSignal  = "changed"  // the integration was changed, paused, resumed or removed: look again
+	ChangedSignal  = "changed"  // the integration was changed, paused, resumed or removed: read it again
 )
 
 // MonitorInput says which integration to watch.
 type MonitorInput struct {
-	OrganizationID uuid.UUID `json:"organizationId"`
-	IntegrationID  uuid.UUID `json:"integrationId"`
-	Resume         *Watching `json:"resume,omitempty"` // where the run before this one in the chain stopped
+	OrganizationID uuid.UUID        `json:"organizationId"`
+	IntegrationID  uuid.UUID        `json:"integrationId"`
+	Resume         *MonitorProgress `json:"resume,omitempty"` // where the run before this one in the chain stopped
 }
 
-// Watching is what a monitor knows.
-type Watching struct {
-	Record    health.Record      `json:"record"`
-	Watched   activities.Watched `json:"watched"`
-	WarmedFor time.Time          `json:"warmedFor,omitzero"` // the scheduled run that was warmed up for last
-	LookedAt  time.Time          `json:"lookedAt"`
+// MonitorProgress is what a monitor knows.
+type MonitorProgress struct {
+	Record      health.Record            `json:"record"`
+	Integration activities.InspectResult `json:"integration"`
+	WarmedFor   time.Time                `json:"warmedFor,omitzero"` // the scheduled run that was warmed up for last
+	InspectedAt time.Time                `json:"inspectedAt"`
 }
 
-// MonitorID is the workflow ID of an integration's monitor.
-func MonitorID(organization, integration uuid.UUID) string {
-	return "monitor/" + organization.String() + "/" + integration.String()
-}
+// inspectEvery is how long a monitor goes without reading its integration. It gets a signal
+// of changes; this is for the schedule ahead, and for changes of which no signal came.
+const inspectEvery = 12 * time.Hour
 
-// lookAgain is how long a monitor goes without looking at its integration. It
-// is told of changes; this is for the schedule ahead, and if nobody tells.
-const lookAgain = 12 * time.Hour
-
-// stepsPerRun is after how many wakes a monitor continues as new: a day of
+// wakesPerRun is after how many wakes a monitor continues as new: a day of
 // probes, about 1,500 events.
-const stepsPerRun = 96
+const wakesPerRun = 96
 
 // idleFor is how long an integration must have been without traffic on a worker
 // to be worth a warm-up.
 const idleFor = time.Minute
 
-// Monitor watches one integration for as long as there is one: it takes in what
-// traffic shows, probes when that shows nothing for a while, and warms up
-// before a scheduled run. What it concludes is package health's; what it knows
-// outlives it in PostgreSQL, so that a monitor that was ended goes on.
+// Monitor watches one integration for as long as it exists: it records what traffic shows,
+// probes when that has shown nothing for a while, and warms up before a scheduled run.
+// Package health decides what follows from it. What a monitor knows is in PostgreSQL too,
+// where the next one finds it if a monitor is ended.
 //
 //	         ┌── observed: apply, record ◄── workers, when something may change
 //	wait ────┼── probe is due: probe, apply, record
 //	  ▲      ├── warm-up is due: warm up, apply, record
-//	  │      └── changed, or 12 hours: look at the integration again
+//	  │      └── changed, or 12 hours: read the integration again
 //	  └──────────────┘
 func Monitor(ctx workflow.Context, in MonitorInput) error {
 	m := monitor{target: activities.Target{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID}}
@@ -73,22 +64,22 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 		return notValid(err)
 	}
 	if in.Resume != nil && continued(ctx) {
-		m.Watching = *in.Resume
-	} else if err := m.look(ctx); err != nil {
+		m.MonitorProgress = *in.Resume
+	} else if err := m.inspect(ctx); err != nil {
 		return err
 	}
-	var timer workflow.Future // the one that is running; when it fires; how it is ended
-	var fires time.Time
+	var timer workflow.Future // the one that is running, if any
+	var fires time.Time       // when it does
 	endTimer := func() {}
-	for step := 0; !m.Watched.Gone; step++ {
-		if seen, look := received(observed, changed, workflow.Now(ctx)); len(seen) > 0 || look {
-			if err := m.take(ctx, seen, look); err != nil {
+	for wakes := 0; !m.Integration.Gone; wakes++ {
+		if seen, inspect := received(observed, changed, workflow.Now(ctx)); len(seen) > 0 || inspect {
+			if err := m.handle(ctx, seen, inspect); err != nil {
 				return err
 			}
 			continue
 		}
-		if step >= stepsPerRun || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
-			in.Resume = &m.Watching
+		if wakes >= wakesPerRun || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			in.Resume = &m.MonitorProgress
 			return workflow.NewContinueAsNewError(ctx, MonitorName, in)
 		}
 		at, act := m.next(workflow.Now(ctx))
@@ -98,8 +89,8 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 			}
 			continue
 		}
-		// A timer that fires too early is left: traffic puts probes off all the
-		// time, and another timer would be two events each time.
+		// A timer that fires too early is left running: traffic defers probes all the time,
+		// and another timer would be two events each time.
 		if timer == nil || at.Before(fires) {
 			endTimer()
 			var timerCtx workflow.Context
@@ -118,8 +109,9 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 	return nil
 }
 
-// received drains the signals, which anybody may have sent who reaches Temporal.
-func received(observed, changed workflow.ReceiveChannel, now time.Time) (seen []health.Observation, look bool) {
+// received drains the signals. Whoever reaches Temporal may have sent them, so what they
+// say is bounded.
+func received(observed, changed workflow.ReceiveChannel, now time.Time) (seen []health.Observation, inspect bool) {
 	for {
 		var some []health.Observation
 		if !observed.ReceiveAsync(&some) {
@@ -130,46 +122,47 @@ func received(observed, changed workflow.ReceiveChannel, now time.Time) (seen []
 		}
 	}
 	for changed.ReceiveAsync(nil) {
-		look = true
+		inspect = true
 	}
-	return seen, look
+	return seen, inspect
 }
 
 // monitor is a running [Monitor].
 type monitor struct {
-	Watching
+	MonitorProgress
 	target activities.Target
 }
 
 // next is what a monitor does next, and when.
 func (m *monitor) next(now time.Time) (at time.Time, act func(workflow.Context, time.Time) error) {
-	at, act = m.LookedAt.Add(lookAgain), func(ctx workflow.Context, _ time.Time) error { return m.look(ctx) }
-	if m.Watched.Paused {
+	at, act = m.InspectedAt.Add(inspectEvery), func(ctx workflow.Context, _ time.Time) error { return m.inspect(ctx) }
+	if m.Integration.Paused {
 		return at, act
 	}
-	if probe, ok := m.Record.NextProbe(m.Watched.Policy, m.target.IntegrationID.String(), now); ok && probe.Before(at) {
+	if probe, ok := m.Record.NextProbe(m.Integration.Policy, m.target.IntegrationID.String(), now); ok && probe.Before(at) {
 		at, act = probe, m.probe
 	}
-	warm := m.Watched.WarmUp
-	if !warm.IsZero() && m.Record.State != health.Passive && m.Watched.RunAt.After(m.WarmedFor) && warm.Before(at) {
+	warm := m.Integration.WarmUp
+	if !warm.IsZero() && m.Record.State != health.Passive && m.Integration.RunAt.After(m.WarmedFor) && warm.Before(at) {
 		at, act = warm, m.warmUp
 	}
 	return at, act
 }
 
-// look reads the integration. A monitor that is new takes the record up that
-// was stored last.
-func (m *monitor) look(ctx workflow.Context) error {
-	var w activities.Watched
-	if err := store(ctx, activities.WatchName, "look at the integration", m.at(ctx), &w); err != nil {
+// inspect reads the integration. A new monitor continues from the record that was stored
+// last.
+func (m *monitor) inspect(ctx workflow.Context) error {
+	var w activities.InspectResult
+	if err := runUntilDone(ctx, activities.InspectName, "read the integration", activities.InspectInput{Target: m.targetNow(ctx)}, &w); err != nil {
 		return err
 	}
-	m.know(ctx, w)
+	m.learn(ctx, w)
 	return nil
 }
 
-func (m *monitor) know(ctx workflow.Context, w activities.Watched) {
-	m.LookedAt = workflow.Now(ctx)
+// learn notes what was read of the integration.
+func (m *monitor) learn(ctx workflow.Context, w activities.InspectResult) {
+	m.InspectedAt = workflow.Now(ctx)
 	if m.Record.State == "" && !w.Gone {
 		m.Record = health.New(workflow.Now(ctx), w.Policy)
 		if w.Record != nil {
@@ -177,32 +170,33 @@ func (m *monitor) know(ctx workflow.Context, w activities.Watched) {
 		}
 	}
 	w.Record = nil
-	m.Watched = w
+	m.Integration = w
 }
 
-func (m *monitor) at(ctx workflow.Context) activities.Target {
+// targetNow is the integration, with the present time of the workflow.
+func (m *monitor) targetNow(ctx workflow.Context) activities.Target {
 	m.target.Now = workflow.Now(ctx)
 	return m.target
 }
 
-// take acts on signals.
-func (m *monitor) take(ctx workflow.Context, seen []health.Observation, look bool) error {
+// handle acts on signals.
+func (m *monitor) handle(ctx workflow.Context, seen []health.Observation, inspect bool) error {
 	if len(seen) > 0 {
 		if err := m.record(ctx, seen...); err != nil {
 			return err
 		}
 	}
-	if look {
-		if err := m.look(ctx); err != nil || m.Watched.Gone || m.Record.Observations == 0 {
+	if inspect {
+		if err := m.inspect(ctx); err != nil || m.Integration.Gone || m.Record.Observations == 0 {
 			return err
 		}
-		return m.record(ctx) // the next probe may be another
+		return m.record(ctx) // the next probe may be at another time
 	}
 	return nil
 }
 
-// probeOptions allow one attempt: one that was lost may have reached the
-// vendor, and the next probe is soon enough.
+// probeOptions allow one attempt: one that was lost may have reached the vendor, and the
+// next probe is soon enough.
 func probeOptions(summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout: 20 * time.Second, ScheduleToStartTimeout: time.Minute, Summary: summary,
@@ -213,18 +207,18 @@ func probeOptions(summary string) workflow.ActivityOptions {
 // probe asks the vendor. Whatever comes of it, the next probe's wait counts
 // from now.
 func (m *monitor) probe(ctx workflow.Context, planned time.Time) error {
-	var p activities.Probed
-	in := activities.ProbeInput{Target: m.at(ctx), Planned: planned, Record: m.Record}
+	var p activities.ProbeResult
+	in := activities.ProbeInput{Target: m.targetNow(ctx), Planned: planned, Record: m.Record}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, probeOptions("probe")), activities.ProbeName, in).Get(ctx, &p)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	m.Record = m.Record.Asked(planned)
+	m.Record = m.Record.ProbeSent(planned)
 	if err == nil {
-		m.know(ctx, p.Watched)
-	} // else no worker, no database, or a worker that was lost: it shows nothing
+		m.learn(ctx, p.Inspected)
+	} // else there was no worker or no database, or a worker was lost: it shows nothing
 	switch {
-	case m.Watched.Gone:
+	case m.Integration.Gone:
 		return nil
 	case p.Observation != nil:
 		p.Observation.At = workflow.Now(ctx)
@@ -237,9 +231,9 @@ func (m *monitor) probe(ctx workflow.Context, planned time.Time) error {
 
 // warmUp makes a worker ready for a run.
 func (m *monitor) warmUp(ctx workflow.Context, _ time.Time) error {
-	m.WarmedFor = m.Watched.RunAt
+	m.WarmedFor = m.Integration.RunAt
 	var r activities.WarmUpResult
-	in := activities.WarmUpInput{Target: m.at(ctx), UnlessTraffic: idleFor}
+	in := activities.WarmUpInput{Target: m.targetNow(ctx), UnlessTraffic: idleFor}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, probeOptions("warm-up for "+m.WarmedFor.UTC().Format(time.RFC3339))), activities.WarmUpName, in).Get(ctx, &r)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -250,58 +244,21 @@ func (m *monitor) warmUp(ctx workflow.Context, _ time.Time) error {
 			return err
 		}
 	}
-	return m.look(ctx) // for the run after this one
+	return m.inspect(ctx) // for the run after this one
 }
 
 // record applies observations and stores what comes of them.
 func (m *monitor) record(ctx workflow.Context, seen ...health.Observation) error {
-	u := runlog.HealthUpdate{OrganizationID: m.target.OrganizationID, IntegrationID: m.target.IntegrationID, Observations: seen}
+	u := activities.RecordHealthInput{OrganizationID: m.target.OrganizationID, IntegrationID: m.target.IntegrationID, Update: health.Update{Observations: seen}}
 	for _, o := range seen {
 		var changes []health.Change
 		m.Record, changes = m.Record.Apply(o)
 		u.Changes = append(u.Changes, changes...)
 	}
 	u.Record = m.Record
-	if at, ok := m.Record.NextProbe(m.Watched.Policy, m.target.IntegrationID.String(), workflow.Now(ctx)); ok && !m.Watched.Paused {
+	if at, ok := m.Record.NextProbe(m.Integration.Policy, m.target.IntegrationID.String(), workflow.Now(ctx)); ok && !m.Integration.Paused {
 		u.NextProbeAt = at
-		u.ProbeInterval, _ = m.Record.Wait(m.Watched.Policy)
+		u.ProbeInterval, _ = m.Record.Wait(m.Integration.Policy)
 	}
-	return store(ctx, activities.RecordName, "health: "+string(m.Record.State), u, nil)
-}
-
-// monitorOptions are the options under which a monitor starts. There is at most
-// one of an integration.
-func monitorOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
-		ID: MonitorID(organization, integration), TaskQueue: activities.TaskQueue,
-		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "watches an integration",
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(organization.String()), IntegrationID.ValueSet(integration.String())),
-	}
-}
-
-// EnsureMonitor starts an integration's monitor if it is not running.
-func EnsureMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
-	_, err := c.ExecuteWorkflow(ctx, monitorOptions(organization, integration), MonitorName,
-		MonitorInput{OrganizationID: organization, IntegrationID: integration})
-	return err
-}
-
-// TellMonitor hands what traffic showed to an integration's monitor, and starts
-// it if it is not running. It is an [activities.Tell].
-func TellMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID, seen []health.Observation) error {
-	return signalMonitor(ctx, c, organization, integration, ObservedSignal, seen)
-}
-
-// WakeMonitor makes an integration's monitor look at its integration.
-func WakeMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID) error {
-	return signalMonitor(ctx, c, organization, integration, ChangedSignal, nil)
-}
-
-func signalMonitor(ctx context.Context, c client.Client, organization, integration uuid.UUID, signal string, arg any) error {
-	o := monitorOptions(organization, integration)
-	_, err := c.SignalWithStartWorkflow(ctx, o.ID, signal, arg, o, MonitorName, MonitorInput{OrganizationID: organization, IntegrationID: integration})
-	return err
+	return runUntilDone(ctx, activities.RecordHealthName, "health: "+string(m.Record.State), u, nil)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
@@ -30,6 +28,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -37,18 +36,22 @@ import (
 
 // month is a simulated month of one integration: the real monitor with the real
 // activities against the sandbox, in an environment that skips the waits. Only
-// the database is replaced, by fields.
+// the database is replaced, by the month, which is the store of monitors.
 type month struct {
-	acts         *activities.Activities
+	activities.Store
+	options      activities.Options
+	acts         *activities.Activities // of options, once they are used
 	sandbox      *sandbox.Sandbox
 	organization uuid.UUID
 	integration  uuid.UUID
 
-	watched runlog.Watched
-	limits  integrations.Limits
+	in      integrations.Integration
+	watched runlog.MonitorTarget
 	gone    bool
-	noted   map[string]time.Time // hosts
-	updates []runlog.HealthUpdate
+	noted   map[string]time.Time                 // hosts
+	reached func(host string) (time.Time, error) // when a host was last reached; from noted
+	secrets func(runlog.SecretExpiries)          // stores when they end; drops it
+	updates []health.Update
 	changes []string
 	lasts   []time.Duration // when trouble had lasted too long
 	asked   []time.Time     // when the vendor was asked, by the simulated clock
@@ -69,56 +72,81 @@ func newMonth(t *testing.T) *month {
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
 	store := &secrets.Store{Dir: t.TempDir()}
-	in := integrations.Integration{
+	m.in = integrations.Integration{
 		OrganizationID: m.organization, ID: m.integration, Name: "x", Adapter: "xledger", BaseURL: server.URL + "/xledger/graphql",
 		Credentials: map[string]integrations.Ref{"token": devstack.WriteSecret(store.Dir, m.organization, "token", sandbox.DemoXledgerToken)}, Policy: classify.DefaultPolicy(),
 	}
-	m.watched = runlog.Watched{Adapter: in.Adapter, BaseURL: in.BaseURL}
+	m.watched = runlog.MonitorTarget{Adapter: m.in.Adapter, BaseURL: m.in.BaseURL}
+	m.reached = func(host string) (time.Time, error) { return m.noted[host], nil }
+	m.secrets = func(runlog.SecretExpiries) {}
 	client := adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(server.URL, "http://")}})
 	t.Cleanup(client.CloseIdle)
-	m.acts = &activities.Activities{
-		Resolve: func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
-			in.Limits = m.limits
-			return in, nil
-		},
-		Adapters: activities.Adapters(), Client: client, Secrets: store, Log: slog.New(slog.DiscardHandler),
-		Health: activities.HealthStore{
-			Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
-				if m.gone {
-					return runlog.Watched{}, runlog.ErrNotFound
-				}
-				w := m.watched
-				if n := len(m.updates); n > 0 {
-					w.Record = &m.updates[n-1].Record
-				}
-				return w, nil
-			},
-			Save: func(_ context.Context, u runlog.HealthUpdate) error {
-				m.updates = append(m.updates, u)
-				return nil
-			},
-			HostSeen: func(_ context.Context, host string) (time.Time, error) { return m.noted[host], nil },
-			SawHost: func(_ context.Context, host string, at time.Time) error {
-				m.noted[host] = at
-				return nil
-			},
-		},
+	m.options = activities.Options{
+		Store: m, Client: client, Secrets: store,
 		Observe: func(_ activities.Invocation, done activities.Attempt) {
 			if done.Kind != classify.QuotaSpent { // no call was made
 				m.asked = append(m.asked, m.now())
 			}
 		},
-		OnHealth: func(_ context.Context, u runlog.HealthUpdate) error {
-			for _, c := range u.Changes {
-				m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
-			}
-			if u.Lasts() {
-				m.lasts = append(m.lasts, m.now().Sub(m.began))
-			}
-			return nil
-		},
 	}
 	return m
+}
+
+// activities are those of the month's options, which are used from now on.
+func (m *month) activities(t *testing.T) *activities.Activities {
+	t.Helper()
+	if m.acts == nil {
+		var err error
+		m.acts, err = activities.New(m.options)
+		require.NoError(t, err)
+	}
+	return m.acts
+}
+
+func (m *month) Integration(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+	return m.in, nil
+}
+
+func (m *month) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (m *month) MonitorTarget(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+	if m.gone {
+		return runlog.MonitorTarget{}, runlog.ErrNotFound
+	}
+	w := m.watched
+	if n := len(m.updates); n > 0 {
+		w.Record = &m.updates[n-1].Record
+	}
+	return w, nil
+}
+
+func (m *month) RecordHealth(_ context.Context, _, _ uuid.UUID, u health.Update) error {
+	m.updates = append(m.updates, u)
+	for _, c := range u.Changes {
+		m.changes = append(m.changes, fmt.Sprintf("%s>%s %s", c.From, c.To, c.Reason))
+	}
+	return nil
+}
+
+func (m *month) HostLastReached(_ context.Context, host string) (time.Time, error) {
+	return m.reached(host)
+}
+
+func (m *month) RecordHostReached(_ context.Context, host string, at time.Time) error {
+	m.noted[host] = at
+	return nil
+}
+
+func (m *month) RecordSecretExpiries(_ context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
+	m.secrets(s)
+	return nil, nil
+}
+
+func (m *month) ReportEvent(_ context.Context, e notify.Event) (bool, error) {
+	if e.Kind == notify.HealthObserved && len(e.Notifications()) > 0 {
+		m.lasts = append(m.lasts, m.now().Sub(m.began))
+	}
+	return false, nil
 }
 
 // event is something that happens at a time since the start of the month.
@@ -141,13 +169,13 @@ func (m *month) run(t *testing.T, length time.Duration, events ...event) {
 	now, end := m.began, m.began.Add(length)
 	for !m.ended {
 		var suite testsuite.WorkflowTestSuite
-		suite.SetLogger(silent{})
+		suite.SetLogger(silent)
 		env := suite.NewTestWorkflowEnvironment()
 		env.SetTestTimeout(time.Minute)
 		env.SetStartTime(now)
 		turn := &turns{}
 		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{turn}})
-		workflows.Register(env, m.acts)
+		workflows.Register(env, m.activities(t))
 		m.now = env.Now
 		over := false
 		env.RegisterDelayedCallback(func() { over = true; env.CancelWorkflow() }, end.Sub(now))
@@ -272,7 +300,7 @@ func TestMonthOfAFailingIntegration(t *testing.T) {
 func TestMonthOfAThrottledIntegration(t *testing.T) {
 	for _, kind := range []classify.Kind{classify.RateLimited, classify.QuotaExhausted} {
 		m := newMonth(t)
-		m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+		m.watched.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 12, TimeZone: "UTC"}
 		m.run(t, days30,
 			m.seen(0, kind, 1), m.seen(24*time.Hour, classify.Unavailable, 5), m.seen(48*time.Hour, classify.Business, 1),
 			m.seen(20*24*time.Hour, kind, 3), m.seen(29*24*time.Hour, classify.OK, 1))
@@ -294,10 +322,10 @@ func TestThrottledProbe(t *testing.T) {
 	require.Zero(t, last.NextProbeAt)
 }
 
-// While it is paused nobody is asked; when it is resumed, the monitor is told.
+// While it is paused nobody is asked; when it is resumed, the monitor gets a signal.
 func TestMonthOfAPausedIntegration(t *testing.T) {
 	m := newMonth(t)
-	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+	m.watched.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 12, TimeZone: "UTC"}
 	pause := func(at time.Duration, paused bool) event {
 		return event{at, func(signal func(string, any)) {
 			m.watched.Paused = paused
@@ -322,7 +350,7 @@ func TestMonthOfRefusedCredentials(t *testing.T) {
 
 // A vendor that says no to every probe is there: it is asked as one that fails,
 // and refused credentials after that are news.
-func TestMonthOfProbesThatAreToldNo(t *testing.T) {
+func TestMonthOfProbesThatAreRefused(t *testing.T) {
 	m := newMonth(t)
 	m.sandbox.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no"}]}`})
 	m.run(t, days30, m.seen(20*24*time.Hour, classify.Unauthorized, 1))
@@ -330,21 +358,21 @@ func TestMonthOfProbesThatAreToldNo(t *testing.T) {
 	m.gaps(t, 30*time.Minute)
 	require.Equal(t, []string{"unknown>degraded business", "degraded>degraded unauthorized", "degraded>degraded business"}, m.changes)
 	require.Greater(t, m.lasts[0], time.Hour)
-	require.Less(t, m.lasts[0], 3*time.Hour, "it is told that this lasts")
+	require.Less(t, m.lasts[0], 3*time.Hour, "people are notified that this lasts")
 }
 
 // Others reach the host all the time: the integration's own credentials are
 // tried every four hours, and that is all.
 func TestMonthOnASharedHost(t *testing.T) {
 	m := newMonth(t)
-	m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return m.now().Add(-time.Minute), nil }
+	m.reached = func(string) (time.Time, error) { return m.now().Add(-time.Minute), nil }
 	m.run(t, days30)
 	require.InDelta(t, 180, len(m.asked), 1)
 	m.gaps(t, 4*time.Hour)
 
 	// It is only for the healthy: trouble is looked at by everyone.
 	failing := newMonth(t)
-	failing.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return failing.now().Add(-time.Minute), nil }
+	failing.reached = func(string) (time.Time, error) { return failing.now().Add(-time.Minute), nil }
 	failing.sandbox.Script(sandbox.Rule{Status: 503})
 	failing.run(t, days30)
 	require.Len(t, failing.asked, 183)
@@ -354,12 +382,12 @@ func TestMonthOnASharedHost(t *testing.T) {
 func TestProbesThatAreNotMade(t *testing.T) {
 	for name, stop := range map[string]func(m *month){
 		"quota": func(m *month) {
-			m.limits, m.acts.Gate = integrations.Limits{MonthlyRequests: 1}, new(limits.Gate)
-			m.acts.Gate.Ledger.Count(m.organization, m.integration, limits.Attempt, time.Now())
+			m.in.Limits, m.options.Gate = integrations.RequestLimits{MonthlyRequests: 1}, new(limits.Gate)
+			m.options.Gate.Ledger.Count(m.organization, m.integration, limits.Attempt, time.Now())
 		},
 		"file": func(m *month) { m.watched.Policy.NoProbes = true },
 		"database": func(m *month) {
-			m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
+			m.reached = func(string) (time.Time, error) { return time.Time{}, errors.New("away") }
 		},
 	} {
 		m := newMonth(t)
@@ -374,7 +402,7 @@ func TestProbesThatAreNotMade(t *testing.T) {
 func TestProbesThatErr(t *testing.T) {
 	m := newMonth(t)
 	m.run(t, 48*time.Hour, event{24 * time.Hour, func(func(string, any)) {
-		m.acts.Health.HostSeen = func(context.Context, string) (time.Time, error) { return time.Time{}, errors.New("away") }
+		m.reached = func(string) (time.Time, error) { return time.Time{}, errors.New("away") }
 	}})
 	require.Len(t, m.asked, 96)
 	require.Equal(t, []string{"unknown>healthy ok"}, m.changes)
@@ -406,7 +434,7 @@ func TestMonitorFollowsItsIntegration(t *testing.T) {
 func TestWarmUpBeforeARun(t *testing.T) {
 	m := newMonth(t)
 	m.watched.Policy.NoProbes = true
-	m.watched.Schedule = &integrations.Schedule{Every: "daily", Hour: 12, TimeZone: "UTC"}
+	m.watched.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: 12, TimeZone: "UTC"}
 	m.run(t, days30)
 	require.Len(t, m.asked, 30)
 	for i, at := range m.asked {
@@ -416,7 +444,7 @@ func TestWarmUpBeforeARun(t *testing.T) {
 	busy := newMonth(t)
 	busy.watched = m.watched
 	busy.watched.BaseURL = "http://127.0.0.1:1"
-	busy.acts.LastSuccess = func(_, _ uuid.UUID) time.Time { return time.Now().Add(-10 * time.Second) }
+	busy.options.LastSuccess = func(_, _ uuid.UUID) time.Time { return time.Now().Add(-10 * time.Second) }
 	busy.run(t, days30)
 	require.Empty(t, busy.asked)
 }
@@ -426,21 +454,21 @@ func TestWarmUpBeforeARun(t *testing.T) {
 // hours of an integration that is not probed, which costs no request.
 func TestMonthOfASecretThatEnds(t *testing.T) {
 	for name, c := range map[string]struct {
-		watched runlog.Watched
+		watched runlog.MonitorTarget
 		within  time.Duration
 	}{
-		"probed":     {runlog.Watched{}, 15 * time.Minute},
-		"not probed": {runlog.Watched{Policy: health.Policy{NoProbes: true}}, 12 * time.Hour},
-		"paused":     {runlog.Watched{Paused: true}, 12 * time.Hour},
+		"probed":     {runlog.MonitorTarget{}, 15 * time.Minute},
+		"not probed": {runlog.MonitorTarget{Policy: health.Policy{NoProbes: true}}, 12 * time.Hour},
+		"paused":     {runlog.MonitorTarget{Paused: true}, 12 * time.Hour},
 	} {
 		m := newMonth(t)
 		end := m.began.Add(31*24*time.Hour + time.Hour)
 		claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, end.Unix()))
 		m.watched.Paused, m.watched.Policy = c.watched.Paused, c.watched.Policy
-		m.watched.Credentials = map[string]integrations.Ref{"token": devstack.WriteSecret(m.acts.Secrets.Dir, m.organization, "ends", "e30."+claims+".c2ln")}
+		m.watched.Credentials = map[string]integrations.Ref{"token": devstack.WriteSecret(m.options.Secrets.Dir, m.organization, "ends", "e30."+claims+".c2ln")}
 		stored, saves, last := false, 0, 31
 		var days []int
-		m.acts.Health.SaveSecrets = func(_ context.Context, s runlog.SecretsSeen, _ func(pgx.Tx, runlog.SecretWarning) error) error {
+		m.secrets = func(s runlog.SecretExpiries) {
 			saves++
 			require.Len(t, s.Known, 1)
 			require.True(t, s.Known[0].ExpiresAt.Equal(end))
@@ -449,7 +477,6 @@ func TestMonthOfASecretThatEnds(t *testing.T) {
 				last, days = n, append(days, n)
 				require.WithinRange(t, s.At, end.Add(-time.Duration(n)*24*time.Hour), end.Add(-time.Duration(n)*24*time.Hour+c.within), name)
 			}
-			return nil
 		}
 		m.run(t, 32*24*time.Hour)
 		require.True(t, stored, name)

@@ -1,61 +1,50 @@
 package workflows
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 )
 
 // NotifyName is the workflow type of [Notify].
 const NotifyName = "Notify"
 
-// deliverWithin is how long a notification is worth sending. What is older,
-// people have found out.
+// deliverWithin is how long a notification is worth sending. After a day, people know.
 const deliverWithin = 24 * time.Hour
 
-// NotifyID is the workflow ID of a delivery: the same notification and channel
-// is the same delivery.
-func NotifyID(k runlog.DeliveryKey) string {
-	return "notify/" + k.NotificationID.String() + "/" + k.Channel
-}
-
 // Notify delivers one notification to one channel and records what came of it.
-// A worker that dies after it sent and before it could say so makes the next
-// one send again, with the same ID: at least once, and a receiver can tell.
+// If a worker dies after it sent and before it could report that, the next one sends
+// again, with the same ID: delivery is at least once, and a receiver can drop duplicates.
 //
 //	queued (table) ──► Deliver ──fails──► wait 10 s, 20 s … 1 h ──► Deliver …   (Temporal, for 24 h)
 //	                     │
 //	                     └──► RecordDelivery ──► completed
 //	                            (without limit)
-func Notify(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
-	var s runlog.DeliveryState
+func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
+	var s notify.DeliveryStatus
 	if err := validKey(k); err != nil {
 		return s, notValid(err)
 	}
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, k).Get(ctx, &s); err != nil {
-		s = runlog.DeliveryState{State: "failed", ErrorKind: lastKind(err)}
+	var delivered activities.DeliverResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, activities.DeliverInput{Key: k}).Get(ctx, &delivered)
+	if s = delivered.Status; err != nil {
+		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := store(ctx, activities.RecordDeliveryName, "record: "+s.State, activities.DeliveryEnd{Key: k, State: s}, nil)
+	err = runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
 	return s, err
 }
 
-// deliverOptions bound an attempt of 10 s and what is around it, and all
-// attempts together. The waits are those of [activities.DeliverBase]; a
-// receiver that asks for a longer one gets it.
-func deliverOptions(k runlog.DeliveryKey) workflow.ActivityOptions {
+// deliverOptions give an attempt, which takes at most 10 s, 20 s with what is around it,
+// and bound all attempts together. The waits begin with [activities.DeliverBase]; a
+// receiver that asks for a longer wait gets it.
+func deliverOptions(k notify.DeliveryKey) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout:    20 * time.Second,
 		ScheduleToCloseTimeout: deliverWithin,
@@ -64,7 +53,7 @@ func deliverOptions(k runlog.DeliveryKey) workflow.ActivityOptions {
 	}
 }
 
-// lastKind is why the last attempt failed that could say so.
+// lastKind is why the last attempt failed that could report it.
 func lastKind(err error) classify.Kind {
 	var failed *temporal.ApplicationError
 	var cancelled *temporal.CanceledError
@@ -75,52 +64,4 @@ func lastKind(err error) classify.Kind {
 		return classify.Kind(failed.Type())
 	}
 	return classify.AttemptTimeout
-}
-
-// DrainNotifications makes one pass over what waits to be told: it queues what
-// the hour of its cause kept back, and starts a workflow for each delivery that
-// Temporal does not have. Any number of workers may do so at once, and it may
-// stop anywhere: a delivery that was started and not marked is started again,
-// which Temporal refuses. One organization's fault does not keep the others.
-func DrainNotifications(ctx context.Context, c client.Client, db runlog.Beginner, log *slog.Logger) error {
-	organizations, err := runlog.OrganizationsToNotify(ctx, db)
-	if err != nil {
-		return err
-	}
-	var faults []error
-	for _, organization := range organizations {
-		if err := runlog.TellKept(ctx, db, organization); err != nil {
-			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
-			continue
-		}
-		keys, err := runlog.DeliveriesToStart(ctx, db, organization)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("organization %s: %w", organization, err))
-			continue
-		}
-		for _, k := range keys {
-			if err := startDelivery(ctx, c, db, k); err != nil {
-				// Temporal or the database is away, for the others too.
-				return errors.Join(append(faults, fmt.Errorf("%s: %w", NotifyID(k), err))...)
-			}
-			log.Info("notification handed over", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel)
-		}
-	}
-	return errors.Join(faults...)
-}
-
-func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k runlog.DeliveryKey) error {
-	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: NotifyID(k), TaskQueue: activities.TaskQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            "notification to " + k.Channel,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(OrganizationID.ValueSet(k.OrganizationID.String())),
-	}, NotifyName, k)
-	var there *serviceerror.WorkflowExecutionAlreadyStarted
-	if err != nil && !errors.As(err, &there) {
-		return err
-	}
-	return runlog.DeliveryStarted(ctx, db, k)
 }

@@ -13,31 +13,31 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // A receiver that stays away is tried after 10 s, 20 s, 40 s …, and in the end
-// what was its fault is recorded once. The test environment ends after ten
+// why it failed is recorded once. The test environment ends after ten
 // attempts, before the waits reach their hour.
 func TestNotifySchedule(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	var at []time.Time
-	env.RegisterActivityWithOptions(func(context.Context, runlog.DeliveryKey) (runlog.DeliveryState, error) {
+	env.RegisterActivityWithOptions(func(context.Context, activities.DeliverInput) (activities.DeliverResult, error) {
 		at = append(at, env.Now())
-		return runlog.DeliveryState{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
+		return activities.DeliverResult{}, temporal.NewApplicationError("not delivered", string(classify.Unavailable))
 	}, activity.RegisterOptions{Name: activities.DeliverName})
-	var ends []activities.DeliveryEnd
-	env.RegisterActivityWithOptions(func(_ context.Context, end activities.DeliveryEnd) error {
+	var ends []activities.RecordDeliveryInput
+	env.RegisterActivityWithOptions(func(_ context.Context, end activities.RecordDeliveryInput) error {
 		ends = append(ends, end)
 		return nil
 	}, activity.RegisterOptions{Name: activities.RecordDeliveryName})
-	key := runlog.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
+	key := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
 	env.ExecuteWorkflow(workflows.Notify, key)
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, []activities.DeliveryEnd{{Key: key, State: runlog.DeliveryState{State: "failed", ErrorKind: classify.Unavailable}}}, ends)
+	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, Status: notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: classify.Unavailable}}}, ends)
 	require.Len(t, at, 10)
 	for i, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 2560} {
 		require.Equal(t, wait*time.Second, at[i+1].Sub(at[i]).Round(time.Second), "wait %d", i+1)

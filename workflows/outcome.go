@@ -36,16 +36,18 @@ type Failure struct {
 	ErrorClass    classify.Class `json:"errorClass"` // transient, permanent or timeout
 	HTTPStatus    *int           `json:"httpStatus"` // null if there was no response
 	AdapterName   string         `json:"adapterName"`
-	Attempt       int            `json:"attempt"` // the last one; 0 if none was made
+	Attempt       int            `json:"attempt"` // the number of the last one; 0 if none was made
 	Message       string         `json:"message"` // redacted, at most 500 characters
 	IsRetryable   bool           `json:"isRetryable"`
 }
 
-// outcomeOf turns a trail into an outcome. isRetryable is always false: the
-// retries that could help have been made.
-func outcomeOf(in activities.Invocation, trail activities.Trail, held activities.Held, answer activities.Answer, err error) Outcome {
+// OutcomeOf is the outcome of a call that ended with err, nil if it succeeded, and with a
+// result that has the whole trail. held is what was read of a call before it was
+// cancelled. IsRetryable is always false: the retries that could help have been made.
+func OutcomeOf(in activities.Invocation, called activities.CallResult, held activities.HoldResult, err error) Outcome {
+	trail := called.Trail
 	out := Outcome{OK: err == nil, CorrelationID: in.CorrelationID, AdapterName: in.AdapterName, TotalAttempts: trail.Last().Number}
-	if !readOnly(in) {
+	if !in.ChangesNothing() {
 		var ended bool
 		var until time.Time
 		out.Effect, ended, until = trail.Effect()
@@ -57,7 +59,7 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 		}
 	}
 	if out.OK {
-		out.Response = &answer
+		out.Response = &called.Response
 		return out
 	}
 	last := trail.Last()
@@ -78,7 +80,7 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller; Temporal could not be asked for the attempts before: the audit record has one, of which nothing is known"
 	case errors.As(err, &cancelled):
 		f.ErrorClass, f.Message = classify.Permanent, "cancelled by the caller"
-	case untaken(err) && last.Kind == classify.WorkerLost:
+	case neverTaken(err) && last.Kind == classify.WorkerLost:
 		f.Message += "; no worker took the next one within the budget"
 	case len(trail) == 0:
 		f.ErrorClass, f.Message = classify.Timeout, "no worker took the call within its budget; is a worker running on this task queue?"
@@ -87,8 +89,8 @@ func outcomeOf(in activities.Invocation, trail activities.Trail, held activities
 	return out
 }
 
-// untaken reports whether a call's time was up while it waited for a worker.
-func untaken(err error) bool {
+// neverTaken reports whether a call's time was up while it waited for a worker.
+func neverTaken(err error) bool {
 	var timedOut *temporal.TimeoutError
 	var call *temporal.ActivityError
 	return errors.As(err, &timedOut) && timedOut.TimeoutType() == enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE && errors.As(err, &call) && call.StartedEventID() == 0

@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -25,7 +25,7 @@ func recorded(t *testing.T) []string {
 // replay say less than it seems to.
 func TestRecordedWays(t *testing.T) {
 	files := recorded(t)
-	for _, way := range []string{"deferred", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside", "reset-1", "reset-2"} {
+	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"), "RECORD=export go test ./internal/e2e makes it")
 	}
 }
@@ -38,7 +38,7 @@ func TestReplay(t *testing.T) {
 		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
 		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
 		r.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
-		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
+		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
 	}
 }
 
@@ -58,9 +58,9 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Sync(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.SyncName})
-		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k runlog.DeliveryKey) (runlog.DeliveryState, error) {
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
 			if err := workflow.Sleep(ctx, 1); err != nil {
-				return runlog.DeliveryState{}, err
+				return notify.DeliveryStatus{}, err
 			}
 			return workflows.Notify(ctx, k)
 		}, workflow.RegisterOptions{Name: workflows.NotifyName})
@@ -70,6 +70,6 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Monitor(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.MonitorName})
-		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent{}, file), file)
+		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
 	}
 }

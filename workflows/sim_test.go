@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // openness is until when the effect of a voucher's last sending is open.
@@ -46,8 +45,8 @@ type sim struct {
 	verified          bool
 	noise             int // percent of sends that go wrong
 	style             int
-	p                 Progress
-	plan              activities.Planned
+	p                 exports.Progress
+	plan              exports.Plan
 	log               []string
 }
 
@@ -61,7 +60,7 @@ func (x *sim) check(ok bool, f string, a ...any) {
 }
 
 // invoke is an invocation of one attempt.
-func (x *sim) invoke(item Item) (activities.CallResult, error) {
+func (x *sim) invoke(item exports.Item) (activities.CallResult, error) {
 	at := activities.Attempt{Number: 1, Class: classify.Success, Kind: classify.OK, StartedAt: x.now, EndedAt: x.now.Add(50 * time.Millisecond)}
 	left := 0
 	res := func() (activities.CallResult, error) {
@@ -76,18 +75,18 @@ func (x *sim) invoke(item Item) (activities.CallResult, error) {
 		return activities.CallResult{Trail: activities.Trail{at}, Left: left}, err
 	}
 	flaky := x.r.Intn(100) < x.noise
-	if item.Step == activities.VerifyStep || item.Step == activities.PingStep {
+	if item.Step == exports.VerifyStep || item.Step == exports.PingStep {
 		at.Requests, at.LookUps = 1, 1
 		if flaky {
 			at.Class, at.Kind, at.Message = classify.Transient, classify.Unavailable, "away"
 			return res()
 		}
-		if item.Step == activities.VerifyStep {
+		if item.Step == exports.VerifyStep {
 			x.verified = true
 		}
 		return res()
 	}
-	if item.Step == activities.LateErrorsStep {
+	if item.Step == exports.LateErrorsStep {
 		at.Requests, at.LookUps = 1, 1
 		return res()
 	}
@@ -136,15 +135,15 @@ func (x *sim) invoke(item Item) (activities.CallResult, error) {
 		at.Found = classify.None
 		if found {
 			at.Found = classify.Done
-			if item.Step == activities.AskStep {
+			if item.Step == exports.AskStep {
 				x.accepted = true
 			}
 		}
 		count(remaining)
 	}
 	left = len(remaining) * 2
-	if item.Step == activities.AskStep || len(remaining) == 0 {
-		if item.Step != activities.AskStep {
+	if item.Step == exports.AskStep || len(remaining) == 0 {
+		if item.Step != exports.AskStep {
 			left = 0
 		}
 		return res()
@@ -278,10 +277,10 @@ func (x *sim) do(arg any, into any) {
 		return true
 	}
 	switch a := arg.(type) {
-	case activities.Split:
+	case activities.SplitInput:
 		x.logf("split %d into %d keep=%v", a.Chunk, a.Into, a.Keep)
 		split := half(a.Chunk, a.Into)
-		if *into.(*bool) = split; !split && !a.Keep {
+		if into.(*activities.SplitResult).Halved = split; !split && !a.Keep {
 			for _, v := range x.chunks[a.Chunk] {
 				x.check(x.alone[v], "voucher %d rejected, never refused alone: %s", v, a.Reason)
 				x.check(x.refused[v] != "", "voucher %d rejected and fine", v)
@@ -291,8 +290,8 @@ func (x *sim) do(arg any, into any) {
 			}
 			x.chunks[a.Chunk] = nil
 		}
-	case activities.Draw:
-		v, d := x.chunks[a.Chunk], into.(*runlog.Drawn)
+	case activities.DrawInput:
+		v, d := x.chunks[a.Chunk], into.(*exports.DrawResult)
 		var mov []int
 		for _, w := range v {
 			if _, ok := x.open[w]; !ok {
@@ -308,8 +307,8 @@ func (x *sim) do(arg any, into any) {
 			x.chunks[a.Chunk] = slices.DeleteFunc(slices.Clone(v), func(u int) bool { return u == w })
 		}
 		x.logf("draw of %d into %d: %+v", a.Chunk, a.Into, *d)
-	case activities.Fit:
-		out := into.(*runlog.Fitted)
+	case activities.FitInput:
+		out := into.(*exports.FitResult)
 		out.Last = a.Into
 		if a.Chunk > 0 {
 			out.Halved = half(a.Chunk, a.Into)
@@ -347,19 +346,18 @@ func (x *sim) reset() {
 	// exported and rejected ones keep their chunk numbers: the highest ever
 	high = max(high, x.p.Last)
 	x.plan.Chunks = high
-	x.p = Progress{Plan: x.plan, LateErrors: true, Export: runlog.Export{Requests: e.Requests, LookUps: e.LookUps, Isolating: e.Isolating}}
-	x.p.begin()
+	x.p = exports.Progress{Plan: x.plan, LateErrors: true, Export: exports.Export{Requests: e.Requests, LookUps: e.LookUps, Isolating: e.Isolating}}
+	x.p.Begin()
 	x.accepted, x.verified, x.acceptedMax = false, false, 0
 	x.logf("RESET chunks=%d", high)
 }
 
 // run makes a run of n vouchers to its end. can has it continue as new.
 func (x *sim) run(n, resets int, can bool) {
-	d := Driver{Now: func() time.Time { return x.now }, Input: SyncInput{Policy: classify.DefaultPolicy()}}
 	p := &x.p
 	bound := 20*n + 1500
 	steps := 0
-	for !d.Over(*p) {
+	for !p.Over() {
 		steps++
 		x.check(steps < 6*bound, "does not end in %d steps; queue=%+v aside=%d held=%d", steps, p.Queue, len(p.Aside), len(p.Held))
 		x.check(x.requests < bound, "too many requests: %d for %d", x.requests, n)
@@ -372,14 +370,14 @@ func (x *sim) run(n, resets int, can bool) {
 		if can && x.r.Intn(5) == 0 {
 			b, err := json.Marshal(*p)
 			x.check(err == nil, "%v", err)
-			var q Progress
+			var q exports.Progress
 			x.check(json.Unmarshal(b, &q) == nil, "unmarshal")
 			*p = q
 		}
-		item, ok, sleep := d.Take(p)
+		item, ok, sleep := p.Take(x.now)
 		if !ok {
 			if sleep <= 0 {
-				x.check(d.Over(*p), "spin")
+				x.check(p.Over(), "spin")
 				break
 			}
 			x.now = x.now.Add(sleep)
@@ -387,17 +385,14 @@ func (x *sim) run(n, resets int, can bool) {
 		}
 		x.logf("%s item %+v next=%d/%d q=%d aside=%d held=%d susp=%d acc=%v tr=%v", x.now.UTC().Format("15:04:05"), item, p.Next, p.Plan.Chunks, len(p.Queue), len(p.Aside), len(p.Held), len(p.Suspects), p.Accepted, p.Trusted)
 		if item.Do != "" {
-			_, arg, done := d.Arrange(p, item)
-			if err := done(func(into any) error { x.do(arg, into); return nil }); err != nil {
-				x.check(false, "%v", err)
-			}
+			arrangeBy(x.do, p, item)
 			continue
 		}
-		if item.Step == activities.LateErrorsStep {
+		if item.Step == exports.LateErrorsStep {
 			break
 		}
 		result, err := x.invoke(item)
-		f := d.Follow(p, d.Invocation(*p, item, uuid.New()), item, result, err)
+		f := p.Follow(shown(*p, item, result, err), x.now, 0)
 		x.now = x.now.Add(f.Sleep)
 		x.check(p.Accepted == x.accepted || p.Accepted, "accepted is lost")
 		x.check(!f.Reclaim, "reclaim")
@@ -405,12 +400,12 @@ func (x *sim) run(n, resets int, can bool) {
 			break
 		}
 		if f.Split != nil {
-			var halved bool
-			x.do(*f.Split, &halved)
-			d.Halved(p, f.Split, halved)
+			var r activities.SplitResult
+			x.do(activities.SplitInput{Split: *f.Split}, &r)
+			p.Halved(f.Split, r.Halved)
 		}
 	}
-	d.Finish(p)
+	p.Finish()
 	e := p.Export
 	x.logf("END %+v", e.ErrorMessage)
 	x.check(e.Requests == x.requests && e.LookUps == x.lookUps, "counts: %d %d, made %d %d", e.Requests, e.LookUps, x.requests, x.lookUps)
@@ -432,7 +427,7 @@ func simOf(t *rapid.T, maxN int) *sim {
 	x := &sim{t: t, r: rand.New(rand.NewSource(rapid.Int64().Draw(t, "seed"))), now: time.Unix(1e6, 0),
 		chunks: map[int][]int{}, open: map[int]openness{}, stored: map[int]bool{}, exported: map[int]bool{}, rejected: map[int]bool{}, refused: map[int]string{}, kindOf: map[int]classify.Kind{}, alone: map[int]bool{}}
 	size := 2 * rapid.IntRange(1, 40).Draw(t, "size")
-	x.plan = activities.Planned{Size: size, Full: rapid.SampledFrom([]int{size, 4 * size}).Draw(t, "full"), Isolate: rapid.SampledFrom([]int{0, 10, 500, 10000}).Draw(t, "isolate"),
+	x.plan = exports.Plan{Size: size, Full: rapid.SampledFrom([]int{size, 4 * size}).Draw(t, "full"), Isolate: rapid.SampledFrom([]int{0, 10, 500, 10000}).Draw(t, "isolate"),
 		EqualRefusals: rapid.SampledFrom([]int{16, 16, 4}).Draw(t, "equal"), Ping: rapid.Bool().Draw(t, "ping"), Verify: rapid.Bool().Draw(t, "verify")}
 	x.largest = 2 * rapid.SampledFrom([]int{0, 0, 1, 3, 9}).Draw(t, "largest")
 	x.noise = rapid.SampledFrom([]int{0, 5, 20}).Draw(t, "noise")
@@ -449,8 +444,8 @@ func simOf(t *rapid.T, maxN int) *sim {
 			x.kindOf[v] = []classify.Kind{classify.Business, classify.RequestDocument}[x.r.Intn(kinds)]
 		}
 	}
-	x.p = Progress{Plan: x.plan, LateErrors: true}
-	x.p.begin()
+	x.p = exports.Progress{Plan: x.plan, LateErrors: true}
+	x.p.Begin()
 	// chunks with entries that an earlier run left open
 	earlier := rapid.SampledFrom([]int{0, 0, 3, 10}).Draw(t, "earlier")
 	for _, vs := range x.chunks {

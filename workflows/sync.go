@@ -5,21 +5,19 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // SyncName is the workflow type of [Sync].
 const SyncName = "Sync"
 
-// ProgressQuery asks a running [Sync] for its [Progress].
+// ProgressQuery asks a running [Sync] for its [exports.Progress].
 const ProgressQuery = "progress"
 
 // SyncInput says what a run exports.
@@ -30,83 +28,51 @@ type SyncInput struct {
 	Period         string                 `json:"period"` // by the schedule if there is one
 	PeriodStart    time.Time              `json:"periodStart"`
 	PeriodEnd      time.Time              `json:"periodEnd"`
-	Trigger        runlog.Trigger         `json:"trigger"`
+	Trigger        exports.Trigger        `json:"trigger"`
 	TriggeredBy    string                 `json:"triggeredBy"`
 	ParentID       *uuid.UUID             `json:"parentExportId,omitempty"` // of a retry
 	Schedule       *integrations.Schedule `json:"schedule,omitempty"`
 	Policy         classify.Policy        `json:"policy"`
 	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
-	Resume         *Progress              `json:"resume,omitempty"`    // where the run before this one in the chain stopped
+	Resume         *exports.Progress      `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 
 	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
-// Progress is how far a run is.
-type Progress struct {
-	Export     runlog.Export      `json:"export"`
-	Plan       activities.Planned `json:"plan"`
-	Next       int                `json:"next"`                // the planned chunk to be sent next, from 1
-	Queue      []Item             `json:"queue,omitempty"`     // to be made before it, the last one first
-	Aside      []Item             `json:"aside,omitempty"`     // that wait until what was sent can no longer take effect
-	Last       int                `json:"last"`                // the highest chunk number given out
-	LateErrors bool               `json:"lateErrors"`          // late errors have been asked for
-	Deferrals  int                `json:"deferrals"`           // in a row
-	Unwelcome  bool               `json:"unwelcome,omitempty"` // the vendor refused a request that asked for nothing, and has taken none since
+// Summary is what the Temporal UI shows of a run.
+func (in SyncInput) Summary() string { return in.AdapterName + " export " + in.Period }
 
-	Isolation
-	Sizes
-}
-
-// Left is how many chunks are still to be sent.
-func (p Progress) Left() int {
-	return max(0, p.Plan.Chunks-p.Next+1) + len(p.Queue) + len(p.Aside) + len(p.Held) + len(p.Suspects)
-}
-
-// SyncResult is what became of a run. AlreadyExported is true if the period
-// had its export before; then Export is that one and nobody was called. Refused
-// says why a period cannot be exported at all; then there is no export.
+// SyncResult is what became of a run. AlreadyExported is true if the period had its
+// export before; then Export is that one, and the vendor was not called. Refused says why
+// a period cannot be exported at all; then there is no export.
 type SyncResult struct {
-	AlreadyExported bool          `json:"alreadyExported"`
-	Refused         string        `json:"refused,omitempty"`
-	Export          runlog.Export `json:"export"`
+	AlreadyExported bool           `json:"alreadyExported"`
+	Refused         string         `json:"refused,omitempty"`
+	Export          exports.Export `json:"export"`
 }
 
-// SyncOptions are the options under which a run starts. Its ID is its period's:
-// there is at most one run of a period at a time.
-func SyncOptions(in SyncInput) client.StartWorkflowOptions {
-	id := "export/" + in.OrganizationID.String() + "/" + in.IntegrationID.String() + "/" + in.Period
-	if in.ParentID != nil {
-		id += "/retry/" + in.ParentID.String()
-	}
-	return client.StartWorkflowOptions{
-		ID: id, TaskQueue: activities.TaskQueue, Priority: fairly(in.OrganizationID),
-		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            in.AdapterName + " export " + in.Period,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			OrganizationID.ValueSet(in.OrganizationID.String()), IntegrationID.ValueSet(in.IntegrationID.String()), AdapterName.ValueSet(in.AdapterName)),
-	}
-}
-
-// Sync exports a period once: claim it, plan which entries go in which chunk,
-// send the chunks, ask what the vendor found faulty, close. PostgreSQL holds
-// what was claimed, planned, sent and exported, so that whatever is killed in
-// between, the next one goes on from there; entries never travel through
-// Temporal.
+// Sync exports a period once: claim it, plan which entries go in which chunk, send
+// the chunks, ask for late errors, close. PostgreSQL holds what was claimed, planned,
+// sent and exported, so that whatever is killed in between, the next run continues
+// from there. Entries never travel through Temporal.
 //
-// Only the run that owns the export gives orders about it. One that finds that it
-// is not the owner any more, because it was reset or another one has taken the
-// export over, claims again.
+//	claim ──► plan ──► warm up ──► next item ──► close
+//	  ▲                             │  ▲  │
+//	  └──── no longer the owner ────┘  └──┘ until nothing is left, or the run fails
+//
+// Only the run that owns the export gives orders about it. A run that finds that it is
+// no longer the owner, because it was reset or another run has taken the export over,
+// claims again.
 func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
-	var p Progress
-	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (Progress, error) { return p, nil }); err != nil {
+	var p exports.Progress
+	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (exports.Progress, error) { return p, nil }); err != nil {
 		return SyncResult{}, err
 	}
 	if err := in.Validate(); err != nil {
 		return SyncResult{Refused: "the run is not valid, and nothing was sent: " + onOneLine(err)}, nil
 	}
 	for claims := 1; ; claims++ {
-		result, err := own(ctx, in, &p)
+		result, err := syncAsOwner(ctx, in, &p)
 		if !lostOwnership(err) || claims == maxClaims {
 			return result, err
 		}
@@ -119,7 +85,7 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 const maxClaims = 10
 
 // errNotOwner ends what a run does as the owner of its export.
-var errNotOwner = errors.New("the run does not own its export any more")
+var errNotOwner = errors.New("the run no longer owns its export")
 
 // lostOwnership reports whether an error means that the run has to claim again.
 func lostOwnership(err error) bool {
@@ -127,81 +93,110 @@ func lostOwnership(err error) bool {
 	return errors.Is(err, errNotOwner) || errors.As(err, &failed) && failed.Type() == string(classify.NotOwner)
 }
 
-// own claims an export and brings it to its end, as long as the run is the owner.
-func own(ctx workflow.Context, in SyncInput, p *Progress) (SyncResult, error) {
-	goOn := true
-	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by who is cancelled
+// syncAsOwner brings an export to its end, as long as the run is its owner.
+func syncAsOwner(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncResult, error) {
+	durable, _ := workflow.NewDisconnectedContext(ctx) // what is claimed must be closed, also by a run that was cancelled
 	if in.Resume != nil {
-		if !in.Resume.handedOver(workflow.GetInfo(ctx).ContinuedExecutionRunID) {
-			return SyncResult{}, errNotOwner
-		}
-		*p = *in.Resume
-		var c activities.Claimed
-		if err := store(durable, activities.ClaimName, "resume "+p.Export.Period, activities.Claim{Export: p.Export, HandedOver: true}, &c); err != nil {
+		if err := resume(durable, in, p); err != nil {
 			return SyncResult{}, err
 		}
-		if !c.Mine {
-			return SyncResult{}, errNotOwner
-		}
-		p.Export.WorkflowID, p.Export.RunID, p.Export.Fence = c.Export.WorkflowID, c.Export.RunID, c.Export.Fence
-	} else {
-		claimed, err := claim(durable, in)
-		if why := configurationFault(err); why != "" {
-			return SyncResult{Refused: why}, nil
-		}
-		if err != nil || !claimed.Mine {
-			return SyncResult{AlreadyExported: true, Export: claimed.Export}, err
-		}
-		*p = Progress{Export: claimed.Export}
-		err = store(durable, activities.PlanName, "plan", p.Export, &p.Plan)
-		if why := configurationFault(err); why != "" {
-			p.fail(classify.Permanent, classify.Configuration, why)
-			goOn = false
-		} else if err != nil {
-			return SyncResult{}, err
-		}
-		p.begin()
-		if p.Plan.Chunks > 0 {
-			w := warmUp(ctx, in)
-			p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
-			p.Unwelcome = w.Skipped == "" && w.Kind == classify.Business
-		}
+	} else if result, begun, err := begin(ctx, in, p); !begun {
+		return result, err
 	}
-	if p.Plan.Full > 0 {
-		// A worker of before would take the answer to the first step, which it does not
-		// know, for that of the first chunk. It cannot replay this, and leaves the run to others.
-		workflow.GetVersion(ctx, "contract", workflow.DefaultVersion, 1)
-	}
-	for goOn && !p.over() {
+	for !p.Failed() && !p.Over() {
 		if ctx.Err() != nil {
-			p.fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")
+			p.Fail(classify.Permanent, classify.Cancelled, "cancelled by the caller")
 			break
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			in.Resume = p
 			return SyncResult{}, workflow.NewContinueAsNewError(ctx, SyncName, in)
 		}
-		var err error
-		if goOn, err = step(ctx, in, p); err != nil {
+		if err := makeNext(ctx, in, p); err != nil {
 			return SyncResult{}, err
 		}
 	}
-	p.finish()
-	result := SyncResult{}
-	err := store(durable, activities.CloseName, "close", p.Export, &result.Export)
-	return result, err
+	p.Finish()
+	var closed activities.CloseResult
+	err := runUntilDone(durable, activities.CloseName, "close", activities.CloseInput{Export: p.Export}, &closed)
+	return SyncResult{Export: closed.Export}, err
 }
 
-// handedOver reports whether a run that continued as new was the owner of what it
-// hands over. One that was reset before it could notice is not: it remembers how far
-// another run was at some time, and that one has gone on since.
-func (p Progress) handedOver(by string) bool { return p.Export.RunID.String() == by }
+// resume takes over from the run before this one in the chain, which continued as new.
+func resume(ctx workflow.Context, in SyncInput, p *exports.Progress) error {
+	if !in.Resume.HandedOver(workflow.GetInfo(ctx).ContinuedExecutionRunID) {
+		return errNotOwner
+	}
+	*p = *in.Resume
+	var claimed activities.ClaimResult
+	err := runUntilDone(ctx, activities.ClaimName, "resume "+p.Export.Period, activities.ClaimInput{Export: p.Export, HandedOver: true}, &claimed)
+	if err != nil {
+		return err
+	}
+	if !claimed.Mine {
+		return errNotOwner
+	}
+	p.Export.WorkflowID, p.Export.RunID, p.Export.Fence = claimed.Export.WorkflowID, claimed.Export.RunID, claimed.Export.Fence
+	return nil
+}
 
-// warmedBy is how recent traffic must be to leave a run's warm-up out.
+// begin claims an export, plans it and warms up. Where there is nothing to be done,
+// begun is false and result is the run's. A plan that only a person can put right fails
+// the export, which then goes to its close.
+func begin(ctx workflow.Context, in SyncInput, p *exports.Progress) (result SyncResult, begun bool, err error) {
+	durable, _ := workflow.NewDisconnectedContext(ctx)
+	claimed, err := claim(durable, in)
+	if why := configurationError(err); why != "" {
+		return SyncResult{Refused: why}, false, nil
+	}
+	if err != nil || !claimed.Mine {
+		return SyncResult{AlreadyExported: true, Export: claimed.Export}, false, err
+	}
+	*p = exports.Progress{Export: claimed.Export}
+	var planned activities.PlanResult
+	err = runUntilDone(durable, activities.PlanName, "plan", activities.PlanInput{Export: p.Export}, &planned)
+	p.Plan = planned.Plan
+	if why := configurationError(err); why != "" {
+		p.Fail(classify.Permanent, classify.Configuration, why)
+	} else if err != nil {
+		return SyncResult{}, false, err
+	}
+	p.Begin()
+	if p.Plan.Chunks > 0 {
+		w := warmUp(ctx, in)
+		p.Export.WarmUp, p.Export.ColdStart, p.Export.WarmUpMS = w.Took, w.Cold, w.Milliseconds()
+		p.RefusesAll = w.Skipped == "" && w.Kind == classify.Business
+	}
+	return SyncResult{}, true, nil
+}
+
+// scheduledStart is set by Temporal Schedules: the nominal time, also when late.
+var scheduledStart = temporal.NewSearchAttributeKeyTime("TemporalScheduledStartTime")
+
+// claim makes the run's row, or finds the one that its period has. Whose run it is, the
+// activity knows from Temporal.
+func claim(ctx workflow.Context, in SyncInput) (c activities.ClaimResult, err error) {
+	info := workflow.GetInfo(ctx)
+	var scheduled *time.Time
+	if at, ok := workflow.GetTypedSearchAttributes(ctx).GetTime(scheduledStart); ok && in.Schedule != nil {
+		scheduled = &at
+	} else if in.Schedule != nil {
+		scheduled = &info.WorkflowStartTime // started by hand
+	}
+	err = runUntilDone(ctx, activities.ClaimName, "claim "+in.Period, activities.ClaimInput{Schedule: in.Schedule, Export: exports.Export{
+		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
+		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
+		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime,
+	}}, &c)
+	return c, err
+}
+
+// warmedBy is how recent traffic must be for a run to skip its warm-up.
 const warmedBy = time.Minute
 
-// warmUp makes a worker ready for a run. It is one try of ten seconds: a vendor
-// who is away will be found so by the first chunk, which can wait.
+// warmUp makes a worker ready for a run: token, connection, the vendor's first answer.
+// It is one attempt of ten seconds. If the vendor is away, the first chunk will show it,
+// and a chunk can wait.
 func warmUp(ctx workflow.Context, in SyncInput) (r activities.WarmUpResult) {
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 12 * time.Second, ScheduleToCloseTimeout: 20 * time.Second, Summary: "warm up", RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -214,15 +209,9 @@ func warmUp(ctx workflow.Context, in SyncInput) (r activities.WarmUpResult) {
 	return r
 }
 
-// over reports whether nothing is left to ask the vendor. A retry with nothing to
-// send asks for late errors too: what it retries may have ended before it could.
-func (p Progress) over() bool {
-	return p.Left() == 0 && (p.LateErrors || !p.Plan.LateErrors || p.Plan.Chunks == 0 && p.Export.ParentID == nil)
-}
-
-// configurationFault is the message of an activity's error that only a person
-// can mend, or "".
-func configurationFault(err error) string {
+// configurationError is the message of an activity's error that only a person can put
+// right, or "".
+func configurationError(err error) string {
 	var failed *temporal.ApplicationError
 	if errors.As(err, &failed) && failed.Type() == string(classify.Configuration) {
 		return failed.Message()
@@ -230,33 +219,13 @@ func configurationFault(err error) string {
 	return ""
 }
 
-// scheduledStart is set by Temporal Schedules: the nominal time, also when late.
-var scheduledStart = temporal.NewSearchAttributeKeyTime("TemporalScheduledStartTime")
-
-// claim makes the run's row, or finds the one that its period has.
-func claim(ctx workflow.Context, in SyncInput) (c activities.Claimed, err error) {
-	info := workflow.GetInfo(ctx)
-	var scheduled *time.Time
-	if at, ok := workflow.GetTypedSearchAttributes(ctx).GetTime(scheduledStart); ok && in.Schedule != nil {
-		scheduled = &at
-	} else if in.Schedule != nil {
-		scheduled = &info.WorkflowStartTime // started by hand
-	}
-	err = store(ctx, activities.ClaimName, "claim "+in.Period, activities.Claim{Schedule: in.Schedule, Export: runlog.Export{
-		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
-		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy,
-		ParentID: in.ParentID, ScheduledAt: scheduled, StartedAt: info.WorkflowStartTime, // whose run it is, its activity knows
-	}}, &c)
-	return c, err
-}
-
-// store runs one of the activities that keep an export's record. They are
-// retried without limit, like the audit rows.
+// runUntilDone runs one of the activities that keep a record. Like the audit rows, they
+// are retried without limit.
 //
-// Planning, closing and making chunks smaller touch every entry and may take minutes. They report that
-// they go on, so that a worker that is lost in one is missed after 10 s; in the
-// others it is after the 20 s that they may take.
-func store(ctx workflow.Context, name, summary string, arg, result any) error {
+// Planning, closing and making chunks smaller touch every entry and may take minutes.
+// They send heartbeats, so that a worker that is lost in one is noticed after 10 s; in
+// the others it is after the 20 s that they may take.
+func runUntilDone(ctx workflow.Context, name, summary string, arg, result any) error {
 	o := mirrorOptions()
 	o.Summary = summary
 	if name == activities.PlanName || name == activities.CloseName || name == activities.FitName {

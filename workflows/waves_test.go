@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // world is a plan with a clock, whose vendor answers as it is given, or as the plan
@@ -18,23 +18,21 @@ import (
 type world struct {
 	*plan
 	now    time.Time
-	answer func(w *world, item Item, vouchers []int) *activities.Attempt
+	answer func(w *world, item exports.Item, vouchers []int) *activities.Attempt
 }
 
 // makes runs a run to its end.
-func (w *world) makes(t require.TestingT) *Progress {
-	d := Driver{Now: func() time.Time { return w.now }, Input: SyncInput{}}
+func (w *world) makes(t require.TestingT) *exports.Progress {
 	p := &w.progress
-	for steps := 0; !d.Over(*p); steps++ {
+	for steps := 0; !p.Over(); steps++ {
 		require.Less(t, steps, 200000, "it does not end")
-		item, ok, sleep := d.Take(p)
+		item, ok, sleep := p.Take(w.now)
 		switch {
 		case !ok:
 			w.now = w.now.Add(sleep)
 			continue
 		case item.Do != "":
-			_, arg, done := d.Arrange(p, item)
-			require.NoError(t, done(func(into any) error { w.do(arg, into); return nil }))
+			arrangeBy(w.do, p, item)
 			continue
 		}
 		var result activities.CallResult
@@ -57,24 +55,24 @@ func (w *world) makes(t require.TestingT) *Progress {
 				delete(w.chunks, item.Chunk)
 			}
 		}
-		f := d.Follow(p, d.Invocation(*p, item, uuid.New()), item, result, err)
+		f := p.Follow(shown(*p, item, result, err), w.now, 0)
 		w.now = w.now.Add(f.Sleep)
 		if f.Over {
 			break
 		}
 		if f.Split != nil {
-			var halved bool
-			w.do(*f.Split, &halved)
-			d.Halved(p, f.Split, halved)
+			var r activities.SplitResult
+			w.do(activities.SplitInput{Split: *f.Split}, &r)
+			p.Halved(f.Split, r.Halved)
 		}
 	}
-	d.Finish(p)
+	p.Finish()
 	return p
 }
 
-func newWorld(vouchers, size, full int, answer func(w *world, item Item, vouchers []int) *activities.Attempt) *world {
+func newWorld(vouchers, size, full int, answer func(w *world, item exports.Item, vouchers []int) *activities.Attempt) *world {
 	w := &world{now: time.Unix(1e6, 0), answer: answer}
-	w.plan = newPlan(vouchers, size, activities.Planned{Size: size, Full: full, Isolate: 500, EqualRefusals: 16})
+	w.plan = newPlan(vouchers, size, exports.Plan{Size: size, Full: full, Isolate: 500, EqualRefusals: 16})
 	return w
 }
 
@@ -85,9 +83,9 @@ func (w *world) at(took time.Duration) *activities.Attempt {
 
 // fails is an attempt that leaves its effect open for two minutes, and in between the
 // vendor answers questions: nothing is there.
-func (w *world) fails(item Item, class classify.Class, kind classify.Kind) *activities.Attempt {
+func (w *world) fails(item exports.Item, class classify.Class, kind classify.Kind) *activities.Attempt {
 	a := w.at(time.Second)
-	if item.Step == activities.AskStep {
+	if item.Step == exports.AskStep {
 		a.Effect, a.Found, a.LookUps = "", classify.None, 1
 		return a
 	}
@@ -100,7 +98,7 @@ func (w *world) fails(item Item, class classify.Class, kind classify.Kind) *acti
 func TestRefusalsThatWait(t *testing.T) {
 	for _, chunks := range []int{1, 17, 18, 20, 31, 32, 33, 40, 66, 400} {
 		for _, size := range []int{2, 20, 200} {
-			w := newWorld(chunks*size/2, size, size, func(w *world, item Item, v []int) *activities.Attempt {
+			w := newWorld(chunks*size/2, size, size, func(w *world, item exports.Item, v []int) *activities.Attempt {
 				if len(v) == 0 {
 					return nil
 				}
@@ -132,7 +130,7 @@ func TestSpentBeforeAnythingWasAccepted(t *testing.T) {
 
 // What was found there of an earlier run is not accepted by this one.
 func TestFoundIsNotAccepted(t *testing.T) {
-	w := newWorld(200, 20, 20, func(w *world, item Item, v []int) *activities.Attempt {
+	w := newWorld(200, 20, 20, func(w *world, item exports.Item, v []int) *activities.Attempt {
 		if item.Chunk == 1 && len(v) == 10 {
 			a := w.at(time.Second)
 			a.Effect, a.Found = "", classify.Done
@@ -155,7 +153,7 @@ func TestOutages(t *testing.T) {
 	for _, minutes := range []int{5, 30, 120} {
 		t.Run(fmt.Sprint(minutes), func(t *testing.T) {
 			start := time.Unix(1e6, 0)
-			w := newWorld(5000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+			w := newWorld(5000, 500, 500, func(w *world, item exports.Item, v []int) *activities.Attempt {
 				if len(v) == 0 || w.now.Sub(start) > time.Duration(minutes)*time.Minute {
 					return nil
 				}
@@ -167,7 +165,7 @@ func TestOutages(t *testing.T) {
 			require.GreaterOrEqual(t, p.Export.ChunkSize, 16)
 		})
 	}
-	w := newWorld(2000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+	w := newWorld(2000, 500, 500, func(w *world, item exports.Item, v []int) *activities.Attempt {
 		if len(v) == 0 {
 			return nil
 		}
@@ -182,7 +180,7 @@ func TestOutages(t *testing.T) {
 // One small chunk that is slow or gets no answer says nothing of the large ones.
 func TestSmallChunksSayNothing(t *testing.T) {
 	once := false
-	w := newWorld(2001, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
+	w := newWorld(2001, 500, 500, func(w *world, item exports.Item, v []int) *activities.Attempt {
 		if len(v) == 1 {
 			return w.at(6 * time.Second)
 		}
@@ -191,8 +189,8 @@ func TestSmallChunksSayNothing(t *testing.T) {
 	p := w.makes(t)
 	require.Zero(t, p.Export.ChunkSize)
 
-	w = newWorld(20000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
-		if len(v) == 2 && item.Step == activities.SendStep && !once {
+	w = newWorld(20000, 500, 500, func(w *world, item exports.Item, v []int) *activities.Attempt {
+		if len(v) == 2 && item.Step == exports.SendStep && !once {
 			once = true
 			return w.fails(item, classify.Transient, classify.GatewayTimeout)
 		}
@@ -208,8 +206,8 @@ func TestSmallChunksSayNothing(t *testing.T) {
 
 // One small chunk that is too large in bytes says nothing of how many entries fit.
 func TestOneHeavyChunk(t *testing.T) {
-	w := newWorld(20000, 500, 500, func(w *world, item Item, v []int) *activities.Attempt {
-		if len(v) > 1 && len(v) < 10 && item.Step == activities.SendStep {
+	w := newWorld(20000, 500, 500, func(w *world, item exports.Item, v []int) *activities.Attempt {
+		if len(v) > 1 && len(v) < 10 && item.Step == exports.SendStep {
 			a := w.at(time.Second)
 			a.Class, a.Kind, a.Effect, a.Message = classify.Permanent, classify.PayloadTooLarge, classify.None, "413"
 			return a
@@ -230,14 +228,14 @@ func TestTooLargeForAll(t *testing.T) {
 	p := w.makes(t)
 	require.Empty(t, w.rejected)
 	require.Less(t, w.requests, 100)
-	require.Equal(t, string(classify.PayloadTooLarge), p.Export.ErrorCode)
+	require.Equal(t, classify.PayloadTooLarge, p.Export.ErrorCode)
 }
 
 // A token that dies in the middle of a run of a vendor whose refusal of it looks like
 // that of a voucher: nobody is rejected for it, whenever it dies.
 func TestTokenDies(t *testing.T) {
 	for after := range 60 {
-		w := newWorld(200, 40, 40, func(w *world, item Item, v []int) *activities.Attempt {
+		w := newWorld(200, 40, 40, func(w *world, item exports.Item, v []int) *activities.Attempt {
 			if w.requests < after || len(v) == 0 {
 				return nil
 			}
@@ -261,7 +259,7 @@ func TestTokenDies(t *testing.T) {
 
 // A token that dies while a large chunk is taken apart ends that soon.
 func TestTokenDiesInALargeChunk(t *testing.T) {
-	w := newWorld(2000, 1000, 1000, func(w *world, item Item, v []int) *activities.Attempt {
+	w := newWorld(2000, 1000, 1000, func(w *world, item exports.Item, v []int) *activities.Attempt {
 		if !item.Isolates || len(v) == 0 {
 			return nil
 		}
@@ -282,10 +280,10 @@ func TestTokenDiesInALargeChunk(t *testing.T) {
 // one.
 func TestSplitKeeps(t *testing.T) {
 	for vouchers, keep := range map[int]bool{0: true, 1: false, 2: true} {
-		p := &Progress{Plan: activities.Planned{EqualRefusals: 16, Isolate: 500}, Isolation: Isolation{Trusted: true, Accepted: true}}
+		p := &exports.Progress{Plan: exports.Plan{EqualRefusals: 16, Isolate: 500}, Isolation: exports.Isolation{Trusted: true, Accepted: true}}
 		at := activities.Attempt{Number: 1, Class: classify.Permanent, Kind: classify.Business, Effect: classify.None, Vouchers: vouchers}
-		d := Driver{Now: time.Now}
-		f := d.Follow(p, d.Invocation(*p, Item{Chunk: 1}, uuid.New()), Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
+		r := shown(*p, exports.Item{Chunk: 1}, activities.CallResult{Trail: activities.Trail{at}}, errors.New("no"))
+		f := p.Follow(r, time.Now(), 0)
 		require.Equal(t, keep, f.Split.Keep, vouchers)
 	}
 }
@@ -310,7 +308,7 @@ func TestWhatSaysNothing(t *testing.T) {
 	require.Zero(t, w.makes(t).Export.ChunkSize)
 
 	paused := 0
-	w = newWorld(20, 50, 50, func(w *world, item Item, v []int) *activities.Attempt {
+	w = newWorld(20, 50, 50, func(w *world, item exports.Item, v []int) *activities.Attempt {
 		a := w.at(time.Second)
 		if paused++; paused > 61 {
 			return nil

@@ -1,11 +1,20 @@
-// Package workflows says how long and in what order; package classify says
-// whether, and package activities does the work. Everything in a workflow is
-// deterministic: it is run again from its history whenever a worker has to
-// remember where it was.
+// Package workflows says how long and in what order. Package classify says whether, package
+// exports what an export's run does next, and package activities does the work.
 //
-// [Invoke] is one adapter call with its retries. Temporal retries the activity
-// by the retry policy that the workflow gives it, so waiting costs nothing and
-// survives everything; the workflow only says when it is over.
+//	Invoke    one call to a vendor, with its retries, and its audit rows
+//	Sync      one export of one period, chunk by chunk
+//	Backfill  exports of several periods, one after the other
+//	Monitor   the health of one integration, for as long as there is one
+//	Notify    the delivery of one notification to one channel
+//
+// A workflow is deterministic: Temporal runs it again from its history whenever a worker
+// has to remember where it was. So this package has no I/O, no clock and no Temporal
+// client. Programs start workflows and ask about them by package engine. What both need
+// is here: inputs, results, IDs, search attributes.
+//
+// [Invoke] is the one to read first. Temporal retries its activity by the retry policy
+// that the workflow gives it, so that waiting costs nothing and survives everything; the
+// workflow only says when it is over.
 //
 //	           Call ──fails──► wait 1 s, 2 s, 4 s ± 20 % ──► Call …      (Temporal)
 //	             │
@@ -13,57 +22,34 @@
 //	                       │              (without limit)
 //	caller ◄── update ─────┘
 //
-// A history has 11 events when a call succeeds, 18 when it fails, however many
-// attempts there were, and two more if a caller waited by the update. Before a
-// call is cancelled, Hold reads what its attempts have left.
+// A history has 11 events when a call succeeds, 18 when it fails, however many attempts
+// there were, and two more if a caller waited by the update. Before a call is cancelled,
+// Hold reads what its attempts have left.
 //
-// The package also holds the client's side, [Execute], and the names that both
-// sides share, so that no string is built twice.
+// A call or an export that fails is a result: its workflow completes. Whoever reaches
+// Temporal can start one, so each checks its own input first.
 package workflows
 
 import (
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
 )
 
-// Search attributes, all keywords. The first four are set at the start; the
-// last one when an invocation has failed.
-var (
-	OrganizationID = temporal.NewSearchAttributeKeyKeyword("OrganizationId")
-	IntegrationID  = temporal.NewSearchAttributeKeyKeyword("IntegrationId")
-	AdapterName    = temporal.NewSearchAttributeKeyKeyword("AdapterName")
-	CorrelationID  = temporal.NewSearchAttributeKeyKeyword("CorrelationId")
-	ErrorClass     = temporal.NewSearchAttributeKeyKeyword("ErrorClass")
-)
-
-// SearchAttributes are the names of all search attributes.
-func SearchAttributes() []string {
-	return []string{OrganizationID.GetName(), IntegrationID.GetName(), AdapterName.GetName(), CorrelationID.GetName(), ErrorClass.GetName()}
-}
-
-// InvokeID is the workflow ID of an invocation. The same correlation ID is the
-// same invocation.
-func InvokeID(organization, correlation uuid.UUID) string {
-	return "invoke/" + organization.String() + "/" + correlation.String()
-}
-
 // WorkerOptions returns the options that a worker must have.
 //
-// The heartbeat throttle is longer than any attempt. The SDK sends an attempt's
-// first heartbeat at once and keeps the next one until the throttle has passed
-// or the attempt ends, when it sends it before the failure. Should the throttle
-// pass while one is kept, the SDK sends it beside the failure, and the server
-// may take the failure first: then the trail lacks its last entry.
+// The heartbeat throttle is longer than any attempt. The SDK sends an attempt's first
+// heartbeat at once and keeps the next one until the throttle has passed or the attempt
+// ends, when it sends it before the failure. If the throttle passed while one is kept, the
+// SDK would send it beside the failure, and the server might take the failure first: then
+// the trail would lack its last entry.
 //
-// A stopping worker gives attempts under way the time to finish (the SDK's
-// default is none), which is 2 s more than the default attempt timeout.
+// A worker that stops gives attempts under way 12 s to finish, 2 s more than the default
+// attempt timeout. The SDK's default is none.
 func WorkerOptions() worker.Options {
 	return worker.Options{
 		DefaultHeartbeatThrottleInterval: 70 * time.Second,
@@ -74,21 +60,18 @@ func WorkerOptions() worker.Options {
 
 // Register makes a worker run the workflows and activities.
 func Register(w worker.Registry, a *activities.Activities) {
-	w.RegisterWorkflowWithOptions(Invoke, workflow.RegisterOptions{Name: InvokeName})
-	w.RegisterWorkflowWithOptions(Sync, workflow.RegisterOptions{Name: SyncName})
-	w.RegisterWorkflowWithOptions(Backfill, workflow.RegisterOptions{Name: BackfillName})
-	w.RegisterWorkflowWithOptions(Notify, workflow.RegisterOptions{Name: NotifyName})
-	w.RegisterWorkflowWithOptions(Monitor, workflow.RegisterOptions{Name: MonitorName})
 	for name, f := range map[string]any{
+		InvokeName: Invoke, SyncName: Sync, BackfillName: Backfill, MonitorName: Monitor, NotifyName: Notify,
+	} {
+		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+	}
+	for name, f := range map[string]any{
+		activities.CallName: a.Call, activities.HoldName: a.Hold, activities.MirrorName: a.Mirror,
+		activities.ClaimName: a.ClaimExport, activities.PlanName: a.PlanExport, activities.DeferName: a.DeferExport, activities.CloseName: a.CloseExport,
+		activities.SplitName: a.SplitChunk, activities.DrawName: a.DrawVoucher, activities.FitName: a.FitChunks,
+		activities.InspectName: a.Inspect, activities.ProbeName: a.Probe, activities.WarmUpName: a.WarmUp, activities.RecordHealthName: a.RecordHealth,
 		activities.DeliverName: a.Deliver, activities.RecordDeliveryName: a.RecordDelivery,
-		activities.ClaimName: a.ClaimExport, activities.PlanName: a.PlanExport, activities.SplitName: a.SplitChunk,
-		activities.DrawName: a.DrawVoucher, activities.FitName: a.FitChunks,
-		activities.DeferName: a.DeferExport, activities.CloseName: a.CloseExport,
-		activities.WatchName: a.Watch, activities.ProbeName: a.Probe, activities.WarmUpName: a.WarmUp, activities.RecordName: a.RecordHealth,
 	} {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
-	w.RegisterActivityWithOptions(a.Call, activity.RegisterOptions{Name: activities.CallName})
-	w.RegisterActivityWithOptions(a.Hold, activity.RegisterOptions{Name: activities.HoldName})
-	w.RegisterActivityWithOptions(a.Mirror, activity.RegisterOptions{Name: activities.MirrorName})
 }

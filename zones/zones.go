@@ -73,8 +73,8 @@ func Load(name string) (*time.Location, error) {
 	return z, nil
 }
 
-// Names returns every name, sorted.
-func Names() []string {
+// names returns every name, sorted.
+func names() []string {
 	var out []string
 	for name := range data() {
 		out = append(out, name)
@@ -102,7 +102,7 @@ func hint(name string) string {
 	if strings.HasSuffix(strings.ToLower(name), " standard time") {
 		return ": it is Windows' name; want one such as Europe/Oslo"
 	}
-	for _, known := range Names() {
+	for _, known := range names() {
 		if strings.EqualFold(name, known) || strings.EqualFold(strings.TrimPrefix(strings.TrimPrefix(name, "posix/"), "right/"), known) {
 			return "; want " + known
 		}

@@ -87,7 +87,7 @@ type Vendor struct {
 // Call is a request as a caller writes it.
 type Call struct {
 	Body  string
-	Guard adapters.Guard // what [adapters.Adapter.Plan] must say of it
+	Guard adapters.Guard // what [adapters.Adapter.Describe] must say of it
 	// Key is the key of the record that a write makes, where the vendor's books know
 	// it by one.
 	Key string
@@ -210,7 +210,7 @@ const (
 // docs/adding-a-vendor.md has the same list.
 var promises = []promise{
 	{"descriptor", everyAdapter, "The descriptor is complete, agrees with itself and with what the adapter implements, and names the credentials and settings without which nothing is sent.", descriptor},
-	{"plan", everyAdapter, "Plan says the same every time. What it cannot read is an error or unsafe, and is not sent.", plan},
+	{"describe", everyAdapter, "Describe says the same every time. What it cannot read is an error or unsafe, and is not sent.", describe},
 	{"calls", everyAdapter, "A request has the guard that it should have. A read changes nothing. A write that is accepted is in the vendor's books, and with readback it is found there.", calls},
 	{"entries", exporters, "The same entries make the same body. What does not fit the terms is refused, and no message repeats the values of an entry.", entries},
 	{"export", exporters, "Entries that were accepted are in the vendor's books once and are found again, with their amounts and references. Others are not found.", export},
@@ -290,7 +290,7 @@ type checker struct {
 	worlds []*world
 }
 
-// errStop ends a check that cannot go on.
+// errStop ends a check that cannot continue.
 var errStop = errors.New("stop")
 
 func (c *checker) errorf(format string, args ...any) {

@@ -42,7 +42,7 @@ func descriptor(c *checker) {
 		must(validHost.MatchString(host) && adapters.CheckURL(v.Name, v.Hosts, u, nil) == nil, "Hosts: %q is no name that can be called", host)
 	}
 	must(len(v.Credentials) > 0, "Credentials: missing; who may be called without a secret?")
-	must(distinct(v.Credentials), "Credentials: one is there twice")
+	must(distinct(v.Credentials), "Credentials: a duplicate")
 	for _, name := range v.Credentials {
 		must(validKey.MatchString(name), "Credentials: %q: want a name such as clientSecret", name)
 		must(c.s.Credentials[name] != "", "Credentials: Subject has none with the name %q", name)
@@ -54,7 +54,7 @@ func descriptor(c *checker) {
 		must(!s.Required || !s.ForExport, "Settings: %s is required always and for exports", s.Name)
 		must(s.Want != "" || s.Pattern == nil && !s.ForExport, "Settings: %s does not say what it should look like", s.Name)
 	}
-	must(distinct(names), "Settings: one is there twice")
+	must(distinct(names), "Settings: a duplicate")
 	must(v.Codes.Name == v.Name, "Codes: the table's name is %q, and the vendor's %q", v.Codes.Name, v.Name)
 	must(slices.Contains([]classify.Dialect{classify.GraphQL, classify.OData, classify.OAuth}, v.Codes.Dialect), "Codes: dialect %q is not known", v.Codes.Dialect)
 	for code, rule := range v.Codes.Codes {
@@ -78,14 +78,14 @@ func (c *checker) terms(v adapters.Vendor, a adapters.Adapter, must func(bool, s
 	}
 	must(2 <= x.Default && x.Default <= x.Entries, "Export: Default is %d; want 2 (a voucher has two lines) to Entries, which is %d", x.Default, x.Entries)
 	must(x.Entries < adapters.MaxKeys, "Export: Entries is %d; all of a request and one that is known to be there are asked for at once: want less than %d", x.Entries, adapters.MaxKeys)
-	must(distinct(x.Dimensions), "Export: a dimension is there twice")
+	must(distinct(x.Dimensions), "Export: a duplicate dimension")
 	_, settings := c.s.Connect("http://127.0.0.1:1")
 	body, err := exporter.ExportBody(adapters.Form{Settings: settings}, c.entries("d", 2))
 	if err != nil {
 		c.errorf("ExportBody refuses two entries: %v", err)
 		return
 	}
-	if p, err := a.Plan(adapters.Call, body); err == nil && p.Guard != adapters.Idempotent {
+	if p, err := a.Describe(adapters.Call, body); err == nil && p.Guard != adapters.Idempotent {
 		must(v.InFlight > 0, "InFlight is 0, and an export's request has the guard %s: only a repeat that changes nothing can arrive at any time", p.Guard)
 	}
 }
@@ -134,18 +134,18 @@ var garbage = []string{
 	`{"query":7}`, `{"method":7}`, strings.Repeat("[", 5000), strings.Repeat(`{"a":`, 5000),
 }
 
-func plan(c *checker) {
+func describe(c *checker) {
 	w := c.world(0)
-	try := func(op adapters.Operation, body []byte) (adapters.Plan, error) {
-		p, err := w.adapter.Plan(op, body)
-		q, err2 := w.adapter.Plan(op, body)
+	try := func(op adapters.Operation, body []byte) (adapters.Description, error) {
+		p, err := w.adapter.Describe(op, body)
+		q, err2 := w.adapter.Describe(op, body)
 		if !reflect.DeepEqual(p, q) || fmt.Sprint(err) != fmt.Sprint(err2) {
-			c.errorf("Plan of a %s says another thing the second time: %s", op, short(body))
+			c.errorf("Describe of a %s says another thing the second time: %s", op, short(body))
 		}
 		return p, err
 	}
 	if p, err := try(adapters.Ping, nil); err != nil || p.Guard != adapters.ReadOnly {
-		c.errorf("Plan of a ping: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
+		c.errorf("Describe of a ping: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
 	}
 	bodies := make([][]byte, 0, len(c.s.Calls)+1)
 	for _, call := range c.s.Calls {
@@ -166,7 +166,7 @@ func plan(c *checker) {
 	for _, body := range bodies {
 		switch p, err := try(adapters.Call, body); {
 		case err != nil:
-			c.errorf("Plan refuses a request: %v: %s", err, short(body))
+			c.errorf("Describe refuses a request: %v: %s", err, short(body))
 		case p.Summary == "" || strings.Contains(p.Summary, "\n"):
 			c.errorf("Summary is %q; want one line: %s", p.Summary, short(body))
 		}
@@ -179,7 +179,7 @@ func plan(c *checker) {
 	for _, body := range garbage {
 		c.unsure(w, try, []byte(body))
 	}
-	for _, op := range []adapters.Operation{adapters.LookUp, adapters.Export} {
+	for _, op := range []adapters.Operation{adapters.Lookup, adapters.Export} {
 		if _, v := w.do(op, bodies[0]); v.Class != classify.Permanent {
 			c.errorf("Do of a %s, which is not something to send, ends with %s", op, said(v))
 		}
@@ -189,30 +189,30 @@ func plan(c *checker) {
 	}
 }
 
-// unsure holds a body that is no request to what a plan of it may say. What Plan
+// unsure holds a body that is no request to what a description of it may say. What Describe
 // refuses, Do refuses too.
-func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapters.Plan, error), body []byte) {
+func (c *checker) unsure(w *world, try func(adapters.Operation, []byte) (adapters.Description, error), body []byte) {
 	p, err := try(adapters.Call, body)
 	if err == nil {
 		if p.Guard != adapters.Unsafe {
-			c.errorf("Plan of what is no request: guard %s, want an error or %s: %s", cmp.Or(p.Guard, `""`), adapters.Unsafe, short(body))
+			c.errorf("Describe of what is no request: guard %s, want an error or %s: %s", cmp.Or(p.Guard, `""`), adapters.Unsafe, short(body))
 		}
 		return
 	}
 	if _, v := w.do(adapters.Call, body); v.Class != classify.Permanent || v.Effect == classify.Done || v.Effect == classify.Open {
-		c.errorf("Do of what Plan refuses ends with %s: %s", said(v), short(body))
+		c.errorf("Do of what Describe refuses ends with %s: %s", said(v), short(body))
 	}
 }
 
 // lookUpPlan checks the plan of a look-up.
-func (c *checker) lookUpPlan(try func(adapters.Operation, []byte) (adapters.Plan, error)) {
-	p, err := try(adapters.LookUp, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
+func (c *checker) lookUpPlan(try func(adapters.Operation, []byte) (adapters.Description, error)) {
+	p, err := try(adapters.Lookup, fmt.Appendf(nil, `{"keys":[%q]}`, keyOf("p")))
 	if err != nil || p.Guard != adapters.ReadOnly {
-		c.errorf("Plan of a look-up: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
+		c.errorf("Describe of a look-up: guard %q, error %v; want %s", p.Guard, err, adapters.ReadOnly)
 	}
 	for _, body := range append([]string{`{"keys":[]}`, `{"keys":["' or 1 eq 1"]}`, `{"keys":["` + keyOf("p") + `"],"known":["` + keyOf("q") + `"]}`}, garbage...) {
-		if _, err := try(adapters.LookUp, []byte(body)); err == nil {
-			c.errorf("Plan takes a look-up that asks for nothing: %s", short([]byte(body)))
+		if _, err := try(adapters.Lookup, []byte(body)); err == nil {
+			c.errorf("Describe takes a look-up that asks for nothing: %s", short([]byte(body)))
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 func calls(c *checker) {
 	for _, call := range c.s.Calls {
 		w := c.warm(0)
-		p, err := w.adapter.Plan(adapters.Call, []byte(call.Body))
+		p, err := w.adapter.Describe(adapters.Call, []byte(call.Body))
 		if err != nil {
-			c.errorf("Plan refuses a request: %v: %s", err, short([]byte(call.Body)))
+			c.errorf("Describe refuses a request: %v: %s", err, short([]byte(call.Body)))
 			continue
 		}
 		if p.Guard != call.Guard {
@@ -41,13 +41,13 @@ func calls(c *checker) {
 			c.errorf("the vendor's books have %q %d times: %s", call.Key, w.vendor.Count(call.Key), short([]byte(call.Body)))
 		}
 		if call.Guard == adapters.Readback {
-			c.readback(w, call, p.Sought)
+			c.readback(w, call, p.Lookup)
 		}
 	}
 }
 
 // readback checks that what a call made is found with what its plan says.
-func (c *checker) readback(w *world, call Call, sought []adapters.Sought) {
+func (c *checker) readback(w *world, call Call, sought []adapters.LookupKey) {
 	f, ok := w.adapter.(adapters.Finder)
 	if !ok || len(sought) == 0 || len(sought) > adapters.MaxKeys {
 		c.errorf("guard %s, with %d records to ask for, and Find: %v: %s", adapters.Readback, len(sought), ok, short([]byte(call.Body)))
@@ -115,22 +115,22 @@ func entries(c *checker) {
 	if body, err := x.ExportBody(w.form(), long); err == nil && len(body) > adapters.MaxRequest {
 		c.errorf("ExportBody makes a body of %d bytes; at most %d are sent", len(body), adapters.MaxRequest)
 	}
-	c.faulty(w)
+	c.unsendable(w)
 }
 
 // soughtFits checks that a plan asks for what its request makes.
-func (c *checker) soughtFits(p adapters.Plan, list []adapters.Entry) {
+func (c *checker) soughtFits(p adapters.Description, list []adapters.Entry) {
 	if p.Guard != adapters.Readback {
 		return
 	}
 	amounts := make(map[string]string)
-	for _, s := range p.Sought {
+	for _, s := range p.Lookup {
 		amounts[s.Key] = s.Amount
 	}
 	for _, e := range list {
 		switch amount, ok := amounts[e.Key]; {
-		case !ok || len(p.Sought) != len(list):
-			c.errorf("the plan of a request of %d entries asks for %d records, and for that of each entry: %v", len(list), len(p.Sought), ok)
+		case !ok || len(p.Lookup) != len(list):
+			c.errorf("the plan of a request of %d entries asks for %d records, and for that of each entry: %v", len(list), len(p.Lookup), ok)
 			return
 		case amount != "" && !adapters.SameAmount(amount, e.Amount):
 			c.errorf("the plan asks for an entry of %s with the amount %s", e.Amount, amount)
@@ -139,9 +139,9 @@ func (c *checker) soughtFits(p adapters.Plan, list []adapters.Entry) {
 	}
 }
 
-// faulty checks that entries which cannot be sent are refused, in words that do not
+// unsendable checks that entries which cannot be sent are refused, in words that do not
 // repeat them.
-func (c *checker) faulty(w *world) {
+func (c *checker) unsendable(w *world) {
 	const marker = "zq7-marker"
 	for what, spoil := range map[string]func(*adapters.Entry){
 		"a key":                func(e *adapters.Entry) { e.Key = marker + "'); --" },
@@ -179,7 +179,7 @@ func export(c *checker) {
 		c.fatalf("a vendor that works took %d entries, and the verdict is %s", n, said(v))
 	}
 	w.booked(list, 1)
-	found := make(map[string]adapters.Found)
+	found := make(map[string]adapters.LookupResult)
 	for some := range slices.Chunk(soughtOf(append(slices.Clone(list), others...)), adapters.MaxKeys) {
 		for key, f := range w.find(some) {
 			found[key] = f
@@ -206,7 +206,7 @@ func (c *checker) amounts() []adapters.Entry {
 }
 
 // sameAsBooks compares what Find found of entries with the vendor's books.
-func (w *world) sameAsBooks(found map[string]adapters.Found, list []adapters.Entry) {
+func (w *world) sameAsBooks(found map[string]adapters.LookupResult, list []adapters.Entry) {
 	known := make(map[string]bool)
 	for _, e := range list {
 		known[e.Key] = true
@@ -233,7 +233,7 @@ func (w *world) sameAsBooks(found map[string]adapters.Found, list []adapters.Ent
 }
 
 // references checks the vendor's names of entries that were accepted.
-func (w *world) references(list []adapters.Entry, r adapters.Response, found map[string]adapters.Found) {
+func (w *world) references(list []adapters.Entry, r adapters.Response, found map[string]adapters.LookupResult) {
 	keys := make(map[string]bool)
 	for _, e := range list {
 		keys[e.Key] = true

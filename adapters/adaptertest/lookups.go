@@ -39,7 +39,7 @@ func pages(c *checker) {
 }
 
 // lostPage keeps a page of an answer away.
-func (c *checker) lostPage(w *world, sought []adapters.Sought, at int) {
+func (c *checker) lostPage(w *world, sought []adapters.LookupKey, at int) {
 	d := w.adapter.Vendor().Codes.Dialect
 	for _, l := range []struct {
 		name string
@@ -56,7 +56,7 @@ func (c *checker) lostPage(w *world, sought []adapters.Sought, at int) {
 		{"an array", lie{answer: &Answer{Status: 200, Body: "[]"}}, ""},
 		{"an answer that is cut off", lie{how: cutBody, after: 20, rewrite: same}, classify.Network},
 	} {
-		w.wire.lie(func(s seen) *lie {
+		w.wire.lie(func(s arrival) *lie {
 			if s.n == at {
 				return &l.lie
 			}
@@ -72,9 +72,9 @@ func (c *checker) lostPage(w *world, sought []adapters.Sought, at int) {
 }
 
 // endless answers each question for a further page with the first page.
-func (c *checker) endless(w *world, sought []adapters.Sought) {
+func (c *checker) endless(w *world, sought []adapters.LookupKey) {
 	var first *Answer
-	w.wire.lie(func(s seen) *lie {
+	w.wire.lie(func(s arrival) *lie {
 		return &lie{rewrite: func(a Answer) Answer {
 			if first == nil {
 				first = &a
@@ -96,8 +96,8 @@ func (c *checker) endless(w *world, sought []adapters.Sought) {
 }
 
 // record keeps the answers to a question.
-func (w *world) record(sought []adapters.Sought) (answers []Answer) {
-	w.wire.lie(func(s seen) *lie {
+func (w *world) record(sought []adapters.LookupKey) (answers []Answer) {
+	w.wire.lie(func(s arrival) *lie {
 		return &lie{rewrite: func(a Answer) Answer {
 			answers = append(answers, a)
 			return a
@@ -109,7 +109,7 @@ func (w *world) record(sought []adapters.Sought) (answers []Answer) {
 
 // replay answers a question with the answers to another one.
 func (w *world) replay(answers []Answer) {
-	w.wire.lie(func(s seen) *lie {
+	w.wire.lie(func(s arrival) *lie {
 		if len(answers) == 0 {
 			return nil
 		}
@@ -154,23 +154,23 @@ func known(c *checker) {
 	control.Known = true
 
 	// It is asked for in each request that the question takes, and counted once.
-	var sought []adapters.Sought
+	var sought []adapters.LookupKey
 	for _, e := range c.entries("absent", adapters.MaxKeys-len(there)) {
-		sought = append(sought, adapters.Sought{Key: e.Key})
+		sought = append(sought, adapters.LookupKey{Key: e.Key})
 	}
-	sought = append(append([]adapters.Sought{control}, sought...), soughtOf(there)[1:]...)
+	sought = append(append([]adapters.LookupKey{control}, sought...), soughtOf(there)[1:]...)
 	w.wire.lie(nil)
 	w.sameAsBooks(w.find(sought), there)
 	asked := w.wire.asked()
 
 	// One of the requests is answered as if nothing were there.
-	var empty []adapters.Sought
+	var empty []adapters.LookupKey
 	for _, e := range c.entries("empty", adapters.MaxKeys) {
-		empty = append(empty, adapters.Sought{Key: e.Key})
+		empty = append(empty, adapters.LookupKey{Key: e.Key})
 	}
 	nothing := w.record(empty)
 	for at := range asked {
-		w.wire.lie(func(s seen) *lie {
+		w.wire.lie(func(s arrival) *lie {
 			if s.n != at {
 				return nil
 			}
@@ -190,8 +190,8 @@ func known(c *checker) {
 
 	// It is not there any more, or never was.
 	w.wire.lie(nil)
-	absent := adapters.Sought{Key: c.entries("never", 1)[0].Key, Known: true}
-	if found, v := w.ask([]adapters.Sought{absent, soughtOf(there)[1]}); v.Class == classify.Success && found[absent.Key].Count > 0 {
+	absent := adapters.LookupKey{Key: c.entries("never", 1)[0].Key, Known: true}
+	if found, v := w.ask([]adapters.LookupKey{absent, soughtOf(there)[1]}); v.Class == classify.Success && found[absent.Key].Count > 0 {
 		c.errorf("a record that is said to be there and is not is in what Find found")
 	}
 	if found, v := w.ask(nil); v.Class != classify.Success || len(found) > 0 || v.Effect != "" {

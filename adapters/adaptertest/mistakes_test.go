@@ -39,7 +39,7 @@ func TestToy(t *testing.T) { adaptertest.Test(t, toySubject("")) }
 // mistakes are what an adapter can do wrong, and the promises that it breaks so.
 var mistakes = map[mistake][]string{
 	"says that nothing can arrive late":           {"descriptor"},
-	"passes over what follows a request":          {"plan"},
+	"passes over what follows a request":          {"describe"},
 	"takes a note for a read":                     {"calls"},
 	"writes dimensions in the order of a map":     {"entries"},
 	"makes an amount a float":                     {"export"},

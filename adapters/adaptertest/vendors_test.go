@@ -120,7 +120,7 @@ func serve(pageSize int) adaptertest.Vendor {
 		Handler:       sb,
 		Count:         func(key string) int { return len(sb.Records(key)) },
 		Changes:       func() int { return len(sb.Effects()) },
-		IgnoreFilters: func() { sb.Script(sandbox.Rule{LookUp: sandbox.FilterIgnored}) },
+		IgnoreFilters: func() { sb.Script(sandbox.Rule{Lookup: sandbox.FilterIgnored}) },
 	}
 }
 

@@ -40,7 +40,7 @@ func redirect(c *checker) {
 	// So is that of a token's request, which carries the secret in its body.
 	for _, a := range c.world(0).attempts("t") {
 		fresh := c.world(0)
-		fresh.wire.lieOfAll(func(s seen) *lie {
+		fresh.wire.lieOfAll(func(s arrival) *lie {
 			if s.vendor {
 				return nil
 			}
@@ -82,25 +82,25 @@ func secrets(c *checker) {
 	echoes := []struct {
 		name  string
 		token bool // it is said to a request for a token
-		lie   func(seen) lie
+		lie   func(arrival) lie
 	}{
-		{"an error inside HTTP 200", false, func(s seen) lie { return say(200, failure(d, "Unlisted", echo(s))) }},
-		{"HTTP 400", false, func(s seen) lie { return say(400, failure(d, "Unlisted", echo(s))) }},
-		{"HTTP 401", false, func(s seen) lie { return say(401, failure(d, "Unlisted", echo(s))) }},
-		{"HTTP 500", false, func(s seen) lie { return say(500, failure(d, "Unlisted", echo(s))) }},
-		{"a code that is the secret", false, func(s seen) lie { return say(400, failure(d, strings.Join(s.secrets(), " "), "no")) }},
-		{"a long error", false, func(s seen) lie { return say(400, failure(d, "Unlisted", longError)) }},
-		{"a gateway's text", false, func(s seen) lie { return say(502, "<html>"+echo(s)+"</html>") }},
-		{"a reset", false, func(seen) lie { return lie{how: reset} }},
-		{"nothing", false, func(seen) lie { return lie{rewrite: same} }},
-		{"an error of the token's request", true, func(s seen) lie { return say(400, failure(classify.OAuth, "invalid_client", echo(s))) }},
-		{"a token's answer without a token", true, func(s seen) lie { return say(200, failure(classify.OAuth, "", echo(s))) }},
+		{"an error inside HTTP 200", false, func(s arrival) lie { return say(200, failure(d, "Unlisted", echo(s))) }},
+		{"HTTP 400", false, func(s arrival) lie { return say(400, failure(d, "Unlisted", echo(s))) }},
+		{"HTTP 401", false, func(s arrival) lie { return say(401, failure(d, "Unlisted", echo(s))) }},
+		{"HTTP 500", false, func(s arrival) lie { return say(500, failure(d, "Unlisted", echo(s))) }},
+		{"a code that is the secret", false, func(s arrival) lie { return say(400, failure(d, strings.Join(s.secrets(), " "), "no")) }},
+		{"a long error", false, func(s arrival) lie { return say(400, failure(d, "Unlisted", longError)) }},
+		{"a gateway's text", false, func(s arrival) lie { return say(502, "<html>"+echo(s)+"</html>") }},
+		{"a reset", false, func(arrival) lie { return lie{how: reset} }},
+		{"nothing", false, func(arrival) lie { return lie{rewrite: same} }},
+		{"an error of the token's request", true, func(s arrival) lie { return say(400, failure(classify.OAuth, "invalid_client", echo(s))) }},
+		{"a token's answer without a token", true, func(s arrival) lie { return say(200, failure(classify.OAuth, "", echo(s))) }},
 	}
 	for _, e := range echoes {
 		for i := range c.world(0).attempts("s") {
 			w := c.world(0)
 			a := w.attempts("s")[i]
-			w.wire.lieOfAll(func(s seen) *lie {
+			w.wire.lieOfAll(func(s arrival) *lie {
 				if s.vendor == e.token {
 					return nil
 				}
@@ -118,15 +118,15 @@ func secrets(c *checker) {
 }
 
 // verifiedEcho looks for secrets in what a verification says.
-func (c *checker) verifiedEcho(why string, echo func(seen) lie) {
+func (c *checker) verifiedEcho(why string, echo func(arrival) lie) {
 	w := c.world(0)
-	w.wire.lie(func(s seen) *lie {
+	w.wire.lie(func(s arrival) *lie {
 		l := echo(s)
 		return &l
 	})
 	conn := w.conn()
 	w.limited(func(ctx context.Context) {
-		contract, v := w.adapter.(adapters.Verifier).Verify(ctx, conn, adapters.Wanted{})
+		contract, v := w.adapter.(adapters.Verifier).Verify(ctx, conn, adapters.Requirements{})
 		texts := []string{v.Message}
 		for _, check := range contract.Checks {
 			texts = append(texts, check.What, check.Found, check.Remedy)
@@ -155,7 +155,7 @@ func (w *world) echoed(why string, a attempt) {
 
 // masked checks that a connection knows every secret that was sent over it, so
 // that masking them leaves none in texts.
-func (w *world) masked(why, name string, conn *adapters.Conn, sent []seen, texts []string) {
+func (w *world) masked(why, name string, conn *adapters.Conn, sent []arrival, texts []string) {
 	travelled := slices.Collect(maps.Values(w.s.Credentials))
 	for _, s := range sent {
 		for _, secret := range s.secrets() {
@@ -186,7 +186,7 @@ func say(status int, body string) lie {
 var longError = "The vendor has much to say of a request:" + strings.Repeat(" one thing and another,", 1000) + " and that is all"
 
 // echo repeats the secrets of a request, as a careless vendor does.
-func echo(s seen) string {
+func echo(s arrival) string {
 	text := "Refused " + strings.Join(s.secrets(), " ")
 	for _, name := range secretHeaders {
 		text += " " + strings.Join(s.Header.Values(name), " ")
@@ -294,7 +294,7 @@ func concurrent(c *checker) {
 			if !exporter {
 				return
 			}
-			_, _ = w.adapter.Plan(adapters.Call, u.body)
+			_, _ = w.adapter.Describe(adapters.Call, u.body)
 			_, v = w.adapter.Do(ctx, w.conn(), adapters.Call, u.body)
 			check("a write", v)
 			found, v := w.exporter().Find(ctx, w.conn(), soughtOf(u.list))
@@ -344,7 +344,7 @@ func verify(c *checker) {
 	}
 	ask := func() (contract adapters.Contract, v classify.Verdict) {
 		w.limited(func(ctx context.Context) {
-			contract, v = w.adapter.(adapters.Verifier).Verify(ctx, w.conn(), adapters.Wanted{})
+			contract, v = w.adapter.(adapters.Verifier).Verify(ctx, w.conn(), adapters.Requirements{})
 		})
 		return contract, v
 	}
@@ -363,7 +363,7 @@ func verify(c *checker) {
 		c.errorf("Verify changed the vendor's books %d times", n-before)
 	}
 	if _, ok := w.adapter.(adapters.Exporter); ok {
-		w.learnt = contract.Learnt
+		w.learned = contract.Learned
 		w.store(c.entries("w", 2))
 	}
 	before = w.vendor.Changes()

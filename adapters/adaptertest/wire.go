@@ -23,13 +23,13 @@ type wire struct {
 	stop   chan struct{} // closed at the end
 
 	mu    sync.Mutex
-	seen  []seen
-	lies  func(seen) *lie // nil: none
+	seen  []arrival
+	lies  func(arrival) *lie // nil: none
 	conns map[net.Conn]bool
 }
 
-// seen is a request that arrived, whole.
-type seen struct {
+// arrival is a request that arrived, whole.
+type arrival struct {
 	*http.Request
 	body   []byte
 	vendor bool // it is for the vendor, and not for a token
@@ -83,8 +83,8 @@ func (w *wire) close() {
 
 // lie makes the wire lie about the requests to the vendor for which lies returns
 // something; nil ends that.
-func (w *wire) lie(lies func(seen) *lie) {
-	w.lieOfAll(func(s seen) *lie {
+func (w *wire) lie(lies func(arrival) *lie) {
+	w.lieOfAll(func(s arrival) *lie {
 		if lies == nil || !s.vendor {
 			return nil
 		}
@@ -93,20 +93,20 @@ func (w *wire) lie(lies func(seen) *lie) {
 }
 
 // lieOfAll is lie, also about requests for tokens.
-func (w *wire) lieOfAll(lies func(seen) *lie) {
+func (w *wire) lieOfAll(lies func(arrival) *lie) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen, w.lies = nil, lies
 }
 
 // say makes the wire answer every request to the vendor in the same way.
-func (w *wire) say(l lie) { w.lie(func(seen) *lie { return &l }) }
+func (w *wire) say(l lie) { w.lie(func(arrival) *lie { return &l }) }
 
 // all returns what arrived since the wire was last asked to lie.
-func (w *wire) all() []seen {
+func (w *wire) all() []arrival {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]seen(nil), w.seen...)
+	return append([]arrival(nil), w.seen...)
 }
 
 // asked counts the requests to the vendor among them.
@@ -120,7 +120,7 @@ func (w *wire) asked() (n int) {
 }
 
 // after returns what arrived after the first request to the vendor.
-func (w *wire) after() []seen {
+func (w *wire) after() []arrival {
 	all := w.all()
 	for i, s := range all {
 		if s.vendor {
@@ -137,10 +137,10 @@ func (w *wire) connections() int {
 	return len(w.conns)
 }
 
-func (w *wire) arrive(r *http.Request, body []byte) (seen, *lie) {
+func (w *wire) arrive(r *http.Request, body []byte) (arrival, *lie) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := seen{Request: r.Clone(context.Background()), body: body, vendor: strings.HasPrefix(r.URL.Path, w.base)}
+	s := arrival{Request: r.Clone(context.Background()), body: body, vendor: strings.HasPrefix(r.URL.Path, w.base)}
 	for _, before := range w.seen {
 		if before.vendor {
 			s.n++
@@ -211,7 +211,7 @@ func (w *wire) serve(rw http.ResponseWriter, r *http.Request) {
 }
 
 // ask lets the vendor act. It does not notice whether the client is still there.
-func (w *wire) ask(s seen) Answer {
+func (w *wire) ask(s arrival) Answer {
 	r := s.Clone(context.Background())
 	r.Body = io.NopCloser(bytes.NewReader(s.body))
 	r.ContentLength = int64(len(s.body))
@@ -251,7 +251,7 @@ var secretHeaders = []string{"Authorization", "Proxy-Authorization", "X-Api-Key"
 
 // secrets are those that a request carries in its headers: a token without the
 // word before it, a password without the user.
-func (s seen) secrets() (list []string) {
+func (s arrival) secrets() (list []string) {
 	for _, name := range secretHeaders {
 		for _, value := range s.Header.Values(name) {
 			words := strings.Fields(value)
@@ -269,4 +269,4 @@ func (s seen) secrets() (list []string) {
 }
 
 // String names a request in a message.
-func (s seen) String() string { return s.Method + " " + s.URL.Path }
+func (s arrival) String() string { return s.Method + " " + s.URL.Path }

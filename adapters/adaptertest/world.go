@@ -33,7 +33,7 @@ type world struct {
 	client   *adapters.Client
 	base     *url.URL
 	settings map[string]string
-	learnt   map[string]string // by Verify
+	learned  map[string]string // by Verify
 	label    string            // of the goroutines that the adapter starts
 }
 
@@ -107,17 +107,17 @@ func (w *world) do(op adapters.Operation, body []byte) (r adapters.Response, v c
 
 func (w *world) exporter() adapters.Exporter { return w.adapter.(adapters.Exporter) }
 
-func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings, Learnt: w.learnt} }
+func (w *world) form() adapters.Form { return adapters.Form{Settings: w.settings, Learned: w.learned} }
 
 // body is what sends entries, with the plan of it.
-func (w *world) body(list []adapters.Entry) ([]byte, adapters.Plan) {
+func (w *world) body(list []adapters.Entry) ([]byte, adapters.Description) {
 	body, err := w.exporter().ExportBody(w.form(), list)
 	if err != nil {
 		w.fatalf("ExportBody refuses %d entries: %v", len(list), err)
 	}
-	p, err := w.adapter.Plan(adapters.Call, body)
+	p, err := w.adapter.Describe(adapters.Call, body)
 	if err != nil {
-		w.fatalf("Plan refuses what ExportBody made: %v", err)
+		w.fatalf("Describe refuses what ExportBody made: %v", err)
 	}
 	return body, p
 }
@@ -133,13 +133,13 @@ func (w *world) store(list []adapters.Entry) adapters.Response {
 }
 
 // ask asks for records, and checks what holds of every answer.
-func (w *world) ask(sought []adapters.Sought) (found map[string]adapters.Found, v classify.Verdict) {
+func (w *world) ask(sought []adapters.LookupKey) (found map[string]adapters.LookupResult, v classify.Verdict) {
 	w.limited(func(ctx context.Context) { found, v = w.exporter().Find(ctx, w.conn(), sought) })
 	return found, v
 }
 
 // find asks for records when nothing keeps the answer away.
-func (w *world) find(sought []adapters.Sought) map[string]adapters.Found {
+func (w *world) find(sought []adapters.LookupKey) map[string]adapters.LookupResult {
 	found, v := w.ask(sought)
 	if v.Class != classify.Success {
 		w.fatalf("Find gets no answer from a vendor that works: %s", said(v))
@@ -248,9 +248,9 @@ func (c *checker) entries(prefix string, n int) (list []adapters.Entry) {
 }
 
 // soughtOf is what is asked for to find entries.
-func soughtOf(list []adapters.Entry) (sought []adapters.Sought) {
+func soughtOf(list []adapters.Entry) (sought []adapters.LookupKey) {
 	for _, e := range list {
-		sought = append(sought, adapters.Sought{Key: e.Key, Voucher: e.Voucher, Amount: e.Amount})
+		sought = append(sought, adapters.LookupKey{Key: e.Key, Voucher: e.Voucher, Amount: e.Amount})
 	}
 	return sought
 }

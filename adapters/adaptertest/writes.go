@@ -188,7 +188,7 @@ func unsent(c *checker) {
 		w.run(a)
 		break
 	}
-	if !slices.ContainsFunc(w.wire.all(), func(s seen) bool { return !s.vendor }) {
+	if !slices.ContainsFunc(w.wire.all(), func(s arrival) bool { return !s.vendor }) {
 		return // it fetches none
 	}
 	for i, r := range failures(classify.OAuth) {
@@ -200,7 +200,7 @@ func unsent(c *checker) {
 			if !a.write {
 				continue
 			}
-			fresh.wire.lieOfAll(func(s seen) *lie {
+			fresh.wire.lieOfAll(func(s arrival) *lie {
 				if s.vendor {
 					return nil
 				}

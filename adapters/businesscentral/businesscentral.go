@@ -2,7 +2,7 @@
 //
 // A call's body is a raw request or a batch, see package odata. A batch is
 // sent as a JSON $batch of at most 100 operations, with "Isolation: snapshot"
-// if it is atomic (docs/vendors.md#sources).
+// if it is atomic (docs/vendors.md#businesscentral-api).
 //
 // An export adds lines to a general journal, whose company and ID are settings,
 // and never posts it: that is for a person to do. A posted line has left the
@@ -34,11 +34,11 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "businesscentral"
 
-// MaxBatch is how many operations one $batch may hold (docs/vendors.md#sources).
-const MaxBatch = 100
+// maxBatch is how many operations one $batch may hold (docs/vendors.md#businesscentral-api).
+const maxBatch = 100
 
 // resource is Business Central's token audience; unlike Dataverse's it does
-// not depend on the environment (docs/vendors.md#sources).
+// not depend on the environment (docs/vendors.md#businesscentral-permission-sets).
 const resource = "https://api.businesscentral.dynamics.com/.default"
 
 // Adapter implements [adapters.Exporter].
@@ -52,9 +52,9 @@ var Vendor = adapters.Vendor{
 	Credentials: []string{"clientSecret"},
 	Codes:       Codes,
 	// A batch is sent with "Isolation: snapshot", which rolls all back "unless AL
-	// commits" (docs/vendors.md#sources). Whether something in a company's own code
+	// commits" (docs/vendors.md#businesscentral-api). Whether something in a company's own code
 	// commits cannot be known from here, so it is not all or nothing.
-	Export: adapters.ExportTerms{Entries: MaxBatch, Default: MaxBatch},
+	Export: adapters.ExportTerms{Entries: maxBatch, Default: maxBatch},
 	// It queues a request for up to 8 minutes and runs it for up to 8
 	// (docs/vendors.md#in-flight).
 	InFlight: 17 * time.Minute,
@@ -68,37 +68,37 @@ func New(tokens *entra.Tokens) Adapter {
 // Vendor implements [adapters.Adapter].
 func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
-// Plan implements [adapters.Adapter].
-func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+// Describe implements [adapters.Adapter].
+func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET companies"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "GET companies"}, nil
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET journalLines, %d keys", len(sought))}, err
 	}
-	r, err := odata.Parse(body, MaxBatch)
+	r, err := odata.Parse(body, maxBatch)
 	if err != nil {
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	}
-	p := adapters.Plan{Guard: guard(r), Summary: r.Summary()}
+	p := adapters.Description{Guard: guard(r), Summary: r.Summary()}
 	if p.Guard == adapters.Readback {
-		p.Sought = sought(r)
+		p.Lookup = sought(r)
 	}
 	return p, nil
 }
 
 // sought are the lines that a request makes, to be asked for.
-func sought(r odata.Request) []adapters.Sought {
+func sought(r odata.Request) []adapters.LookupKey {
 	requests := r.Requests
 	if !r.Batch() {
 		requests = []odata.Request{r}
 	}
-	var out []adapters.Sought
+	var out []adapters.LookupKey
 	for _, p := range requests {
 		if l := lineOf(p); l.ExternalDocumentNumber != "" {
 			amount := strings.Trim(string(l.Amount), `"`)
-			out = append(out, adapters.Sought{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: amount})
+			out = append(out, adapters.LookupKey{Key: l.ExternalDocumentNumber, Voucher: l.DocumentNumber, In: p.Path, Amount: amount})
 		}
 	}
 	return out
@@ -163,7 +163,7 @@ func lineOf(r odata.Request) (l newLine) {
 // Do implements [adapters.Adapter].
 func (b Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	ping := odata.Request{Method: http.MethodGet, Path: "companies?$top=1&$select=id"}
-	return odata.Do(op, body, MaxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) })
+	return odata.Do(op, body, maxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return b.call(ctx, c, r) })
 }
 
 // call sends a raw request or a batch.
@@ -180,7 +180,7 @@ func (b Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 		h.Set("Prefer", "odata.continue-on-error")
 	}
 	a, v := b.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, render(r))
-	v = odata.Whole(v, g.Op(), len(r.Requests))
+	v = odata.WholeBatch(v, g.Op(), len(r.Requests))
 	if !r.Atomic {
 		v = odata.Partial(v)
 	}

@@ -3,7 +3,7 @@ package businesscentral
 import "github.com/ledgerline/ledgerline/classify"
 
 // Codes are the Business Central error codes that mean something else than
-// their status or their prefix (docs/vendors.md#sources): Application_ is business logic
+// their status or their prefix (docs/vendors.md#businesscentral-api): Application_ is business logic
 // except for throttling, and Internal_ is worth another attempt except where
 // it names an error of the data.
 var Codes = classify.Table{

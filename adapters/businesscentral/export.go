@@ -39,18 +39,18 @@ func linesPath(settings map[string]string) string {
 // takes a currency: amounts are in that of the company.
 func (Adapter) ExportBody(f adapters.Form, entries []adapters.Entry) ([]byte, error) {
 	settings := f.Settings
-	faults := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
+	errs := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		if n := len([]rune(e.Account)); n > maxAccount {
-			faults = append(faults, fmt.Errorf("entries[%d].account: %d characters; Business Central takes %d", i, n, maxAccount))
+			errs = append(errs, fmt.Errorf("entries[%d].account: %d characters; Business Central takes %d", i, n, maxAccount))
 		}
 		for code, value := range e.Dimensions {
 			if len([]rune(code)) > maxDimension || len([]rune(value)) > maxDimension {
-				faults = append(faults, fmt.Errorf("entries[%d].dimensions: Business Central takes %d characters for a dimension's code and for its value", i, maxDimension))
+				errs = append(errs, fmt.Errorf("entries[%d].dimensions: Business Central takes %d characters for a dimension's code and for its value", i, maxDimension))
 			}
 		}
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	type dimension struct {
@@ -115,7 +115,7 @@ func (Adapter) References(entries []adapters.Entry, answer adapters.Response) ma
 		keys[strings.ToUpper(e.Key)] = e.Key
 	}
 	out := make(map[string]string, len(entries))
-	bodies, err := parts(answer.Body, MaxBatch)
+	bodies, err := parts(answer.Body, maxBatch)
 	if err != nil {
 		return out
 	}

@@ -15,7 +15,7 @@ func FuzzParts(f *testing.F) {
 		f.Add([]byte(s), 3)
 	}
 	f.Fuzz(func(t *testing.T, answer []byte, n int) {
-		n = max(0, min(n, MaxBatch))
+		n = max(0, min(n, maxBatch))
 		out, err := parts(answer, n)
 		if err == nil && len(out) != n {
 			t.Errorf("%d parts, want %d", len(out), n)

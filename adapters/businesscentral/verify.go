@@ -28,7 +28,7 @@ const (
 )
 
 // What to do about a right that is missing. Permission sets are named by the
-// vendor (docs/vendors.md#sources).
+// vendor (docs/vendors.md#businesscentral-permission-sets).
 const (
 	toRead  = "on the page Microsoft Entra Applications in Business Central, give the application a permission set that may read %s, such as D365 READ"
 	toWrite = "see that the application has a permission set that may insert general journal lines (table 81, Gen. Journal Line)"
@@ -38,7 +38,7 @@ const (
 // look-ups in its lines and in the general ledger, the dimensions, and the types of
 // what is written. It takes five requests, one more for twenty dimensions, and one
 // for a company that is not listed.
-func (b Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func (b Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	defer c.For(limits.Lookup)()
 	var contract adapters.Contract
 	listed, v, ok := b.send.Open(ctx, c, &contract, nil, "companies?$select=id,name",
@@ -48,27 +48,27 @@ func (b Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted
 	}
 	f := verification{b.send, c, &contract, w}
 	company := func(ctx context.Context) (bool, classify.Verdict) { return f.company(ctx, listed) }
-	return odata.Verified(ctx, &contract, company, f.journal, f.lookUps, f.dimensions, f.fields, f.rights)
+	return odata.RunSteps(ctx, &contract, company, f.journal, f.lookUps, f.dimensions, f.fields, f.rights)
 }
 
 // rights says what cannot be asked for.
 func (f verification) rights(context.Context) (bool, classify.Verdict) {
 	f.contract.Add("right to add journal lines", adapters.Assumed, "Business Central shows it only when something is written", toWrite)
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 // verification is one that is under way. Its steps say whether the next one makes
 // sense.
 type verification struct {
-	send     odata.Sender
-	conn     *adapters.Conn
-	contract *adapters.Contract
-	wanted   adapters.Wanted
+	send         odata.Sender
+	conn         *adapters.Conn
+	contract     *adapters.Contract
+	requirements adapters.Requirements
 }
 
 // record asks for one record by its ID.
 func (f verification) record(ctx context.Context, h http.Header, path, id string) (r odata.Record, standing odata.Standing, v classify.Verdict) {
-	a, standing, v := f.send.Ask(ctx, f.conn, h, path)
+	a, standing, v := f.send.Query(ctx, f.conn, h, path)
 	if standing != odata.Answered {
 		return nil, standing, v
 	}
@@ -91,7 +91,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 	for _, r := range *list.Value {
 		if strings.EqualFold(r.Text("id"), id) {
 			f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
-			return true, odata.Asked()
+			return true, odata.VerifyOK()
 		}
 		names = append(names, r.Text("name")+" ("+r.Text("id")+")")
 	}
@@ -101,7 +101,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 		f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
 		return true, v
 	case odata.Denied:
-		f.contract.Add(what, adapters.Differs, odata.Said(v), "give the application permissions in this company")
+		f.contract.Add(what, adapters.Differs, odata.VendorMessage(v), "give the application permissions in this company")
 	case odata.Failed:
 		return false, v
 	default:
@@ -111,7 +111,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 		}
 		f.contract.Add(what, adapters.Differs, found, "correct settings.companyId")
 	}
-	return false, odata.Asked()
+	return false, odata.VerifyOK()
 }
 
 // journal asks for the journal.
@@ -130,17 +130,17 @@ func (f verification) journal(ctx context.Context) (bool, classify.Verdict) {
 		f.contract.Add("document numbers when the journal is posted", adapters.Assumed, "Business Central does not show the journal's number series",
 			"leave Posting No. Series of journal "+r.Text("code")+" empty: posted lines are found by the document number that was sent")
 	case odata.Denied:
-		f.contract.Add(what, adapters.Differs, odata.Said(v), fmt.Sprintf(toRead, "general journals (table 232, Gen. Journal Batch)"))
-		return false, odata.Asked()
+		f.contract.Add(what, adapters.Differs, odata.VendorMessage(v), fmt.Sprintf(toRead, "general journals (table 232, Gen. Journal Batch)"))
+		return false, odata.VerifyOK()
 	case odata.Absent:
-		f.contract.Add(what, adapters.Differs, odata.Said(v), "correct settings.journalId: it is the ID of a general journal of this company")
-		return false, odata.Asked()
+		f.contract.Add(what, adapters.Differs, odata.VendorMessage(v), "correct settings.journalId: it is the ID of a general journal of this company")
+		return false, odata.VerifyOK()
 	case odata.Unclear:
-		f.contract.Add(what, adapters.Assumed, odata.Said(v), "see that settings.journalId is the ID of a general journal of this company")
+		f.contract.Add(what, adapters.Assumed, odata.VendorMessage(v), "see that settings.journalId is the ID of a general journal of this company")
 	default:
 		return false, v
 	}
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 // lookUps makes the requests with which an export asks what is there.
@@ -160,23 +160,23 @@ func (f verification) lookUps(ctx context.Context) (bool, classify.Verdict) {
 			}
 			f.contract.Add(l.what, adapters.Checked, "can be read; a number that is not there finds nothing", "")
 		case odata.Denied:
-			f.contract.Add(l.what, adapters.Differs, odata.Said(v), fmt.Sprintf(toRead, l.table))
+			f.contract.Add(l.what, adapters.Differs, odata.VendorMessage(v), fmt.Sprintf(toRead, l.table))
 		case odata.Absent:
-			f.contract.Add(l.what, adapters.Differs, odata.Said(v), "check the integration's baseURL: it must be that of the API v2.0")
+			f.contract.Add(l.what, adapters.Differs, odata.VendorMessage(v), "check the integration's baseURL: it must be that of the API v2.0")
 		case odata.Unclear:
-			f.contract.Add(l.what, adapters.Assumed, odata.Said(v), "")
+			f.contract.Add(l.what, adapters.Assumed, odata.VendorMessage(v), "")
 		default:
 			return false, v
 		}
 	}
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 // dimensions looks for the dimensions that entries have.
 func (f verification) dimensions(ctx context.Context) (bool, classify.Verdict) {
 	company, _, _ := strings.Cut(linesPath(f.conn.Settings), "/journals(")
-	for codes := range slices.Chunk(f.wanted.Dimensions, odata.PerLookUp) {
-		a, standing, v := f.send.Ask(ctx, f.conn, primary, odata.LookUps(company+"/dimensions", "code", "code", [][]string{codes})[0].Path)
+	for codes := range slices.Chunk(f.requirements.Dimensions, odata.PerLookup) {
+		a, standing, v := f.send.Query(ctx, f.conn, primary, odata.LookupRequests(company+"/dimensions", "code", "code", [][]string{codes})[0].Path)
 		there := make(map[string]bool)
 		switch standing {
 		case odata.Answered:
@@ -193,7 +193,7 @@ func (f verification) dimensions(ctx context.Context) (bool, classify.Verdict) {
 		for _, code := range codes {
 			switch what := "dimension " + code; {
 			case standing != odata.Answered:
-				f.contract.Add(what, adapters.Assumed, odata.Said(v), "see that the company has a dimension with the code "+code)
+				f.contract.Add(what, adapters.Assumed, odata.VendorMessage(v), "see that the company has a dimension with the code "+code)
 			case there[folded(code)]:
 				f.contract.Add(what, adapters.Checked, "the company has it", "")
 			default:
@@ -201,7 +201,7 @@ func (f verification) dimensions(ctx context.Context) (bool, classify.Verdict) {
 			}
 		}
 	}
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 // field is what an export writes to a line. length is the least of a text.
@@ -223,8 +223,8 @@ var fields = []field{
 // metadata document that is too large, refused or unreadable shows nothing: all of
 // this is in the vendor's reference, too.
 func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
-	a, standing, v := f.send.Ask(ctx, f.conn, http.Header{"Accept": {"application/xml"}}, "$metadata")
-	why := odata.Said(v)
+	a, standing, v := f.send.Query(ctx, f.conn, http.Header{"Accept": {"application/xml"}}, "$metadata")
+	why := odata.VendorMessage(v)
 	var line entityType
 	if a.Status == http.StatusOK { // XML is no success for those who expect JSON
 		var err error
@@ -236,10 +236,10 @@ func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
 	}
 	if line == nil {
 		f.contract.Add("fields of journal lines", adapters.Assumed, why, "")
-		return true, odata.Asked()
+		return true, odata.VerifyOK()
 	}
 	wanted := fields
-	if len(f.wanted.Dimensions) > 0 {
+	if len(f.requirements.Dimensions) > 0 {
 		wanted = append(wanted[:len(wanted):len(wanted)], field{"dimensionSetLines", "", 0})
 	}
 	for _, w := range wanted {
@@ -263,7 +263,7 @@ func (f verification) fields(ctx context.Context) (bool, classify.Verdict) {
 			f.contract.Add(what, adapters.Checked, found, "")
 		}
 	}
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 // entityType is what a metadata document says of the properties of a type.

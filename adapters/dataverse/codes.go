@@ -3,7 +3,7 @@ package dataverse
 import "github.com/ledgerline/ledgerline/classify"
 
 // Codes are the Dataverse error codes that mean something else than their
-// status, or that prove something of a write (docs/vendors.md#sources). The Web
+// status, or that prove something of a write (docs/vendors.md#dataverse-codes). The Web
 // API writes them in hex, the SDK in decimal; the table takes both.
 var Codes = classify.Table{
 	Name:    Name,
@@ -32,6 +32,6 @@ var Codes = classify.Table{
 }
 
 // FinanceOperations is the table of Dynamics 365 Finance & Operations, which
-// has no codes of its own that matter: throttling is a 429 (docs/vendors.md#sources). No
+// has no codes of its own that matter: throttling is a 429 (docs/vendors.md#dataverse-api). No
 // adapter uses it yet; starter explain knows it.
 var FinanceOperations = classify.Table{Name: "financeoperations", Dialect: classify.OData}

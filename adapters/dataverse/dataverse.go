@@ -3,7 +3,7 @@
 // A call's body is a raw request or a batch, see package odata. A batch is
 // sent as multipart/mixed: with "atomic" as one change set, in which all parts
 // happen or none; without it part by part, with "continueOnError" also past a
-// failed one (docs/vendors.md#sources).
+// failed one (docs/vendors.md#dataverse-api).
 //
 // An export upserts rows of a table that the customer has made for it, by an
 // alternate key, in one change set. The table's entity set and its publisher's
@@ -32,8 +32,8 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "dataverse"
 
-// MaxBatch is how many requests one $batch may hold (docs/vendors.md#sources).
-const MaxBatch = 1000
+// maxBatch is how many requests one $batch may hold (docs/vendors.md#dataverse-api).
+const maxBatch = 1000
 
 // Adapter implements [adapters.Exporter].
 type Adapter struct{ send odata.Sender }
@@ -71,20 +71,20 @@ func scope(base *url.URL) string { return base.Scheme + "://" + base.Host + "/.d
 // Vendor implements [adapters.Adapter].
 func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
-// Plan implements [adapters.Adapter].
-func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+// Describe implements [adapters.Adapter].
+func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "GET WhoAmI"}, nil
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("GET rows, %d keys", len(sought))}, err
 	}
-	r, err := odata.Parse(body, MaxBatch)
+	r, err := odata.Parse(body, maxBatch)
 	if err != nil {
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	}
-	return adapters.Plan{Guard: guard(r), Summary: r.Summary()}, nil
+	return adapters.Description{Guard: guard(r), Summary: r.Summary()}, nil
 }
 
 func guard(r odata.Request) adapters.Guard {
@@ -109,7 +109,7 @@ func guard(r odata.Request) adapters.Guard {
 // Do implements [adapters.Adapter].
 func (d Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
 	ping := odata.Request{Method: http.MethodGet, Path: "WhoAmI"}
-	return odata.Do(op, body, MaxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return d.call(ctx, c, r) })
+	return odata.Do(op, body, maxBatch, ping, func(r odata.Request) (adapters.Response, classify.Verdict) { return d.call(ctx, c, r) })
 }
 
 // call sends a raw request or a batch.
@@ -124,7 +124,7 @@ func (d Adapter) call(ctx context.Context, c *adapters.Conn, r odata.Request) (a
 		h.Set("Prefer", "odata.continue-on-error")
 	}
 	a, v := d.send.Send(ctx, c, g.Op(), http.MethodPost, "$batch", h, payload)
-	v = odata.Whole(v, g.Op(), len(r.Requests))
+	v = odata.WholeBatch(v, g.Op(), len(r.Requests))
 	switch {
 	case !r.Atomic:
 		v = odata.Partial(v)

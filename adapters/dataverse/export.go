@@ -32,16 +32,16 @@ var validColumn = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 // digits of the entry.
 func (Adapter) ExportBody(f adapters.Form, entries []adapters.Entry) ([]byte, error) {
 	settings := f.Settings
-	faults := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
+	errs := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		for field := range e.Dimensions {
 			if !validColumn.MatchString(field) || slices.Contains(columns, field) {
-				faults = append(faults, fmt.Errorf(
+				errs = append(errs, fmt.Errorf(
 					"entries[%d].dimensions: %q cannot be a column; want lower-case letters, digits and underscores, and none of %s", i, field, strings.Join(columns, ", ")))
 			}
 		}
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	prefix := settings["prefix"]

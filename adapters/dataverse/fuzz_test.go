@@ -84,13 +84,13 @@ func FuzzDetails(f *testing.F) {
 			t.Errorf("%v, and %d columns", err, len(list))
 		}
 		for _, d := range list {
-			if d.judge(wanted(keyColumn), "String").State == adapters.Checked && *d.MaxLength < keyLength {
+			if d.judge(ruleOf(keyColumn), "String").State == adapters.Checked && *d.MaxLength < keyLength {
 				t.Errorf("a key of %d characters passes", *d.MaxLength)
 			}
-			if d.judge(wanted("amount"), "Decimal").State == adapters.Checked && *d.Precision < 2 {
+			if d.judge(ruleOf("amount"), "Decimal").State == adapters.Checked && *d.Precision < 2 {
 				t.Errorf("an amount of %d places passes", *d.Precision)
 			}
-			if d.judge(wanted("date"), "DateTime").State == adapters.Checked && d.behavior() != "DateOnly" {
+			if d.judge(ruleOf("date"), "DateTime").State == adapters.Checked && d.behavior() != "DateOnly" {
 				t.Errorf("a date with %q passes", d.behavior())
 			}
 			for kind := range typed {

@@ -13,15 +13,15 @@ import (
 // Find implements [adapters.Finder] by filters on the key column. Up to twenty
 // keys take one GET, more take one $batch of GETs. That a key is there twice can
 // only be while its alternate key is not active.
-func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	if err := Vendor.NeedSettings(c.Settings); err != nil {
-		return nil, adapters.Fault(classify.Configuration, "settings", err.Error())
+		return nil, classify.NewVerdict(classify.Configuration, "settings", err.Error())
 	}
 	if len(sought) == 0 {
 		return nil, classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
 	}
 	column, amount := c.Settings["prefix"]+keyColumn, c.Settings["prefix"]+"amount"
-	groups := odata.Groups(sought)
+	groups := odata.SplitLookup(sought)
 	keys := make([][]string, len(groups))
 	asked := make(map[string]bool, len(sought))
 	for i, group := range groups {
@@ -29,7 +29,7 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 			keys[i], asked[s.Key] = append(keys[i], s.Key), true
 		}
 	}
-	bodies, v := d.ask(ctx, c, odata.LookUps(c.Settings["table"], column, column+","+amount, keys))
+	bodies, v := d.ask(ctx, c, odata.LookupRequests(c.Settings["table"], column, column+","+amount, keys))
 	if v.Class != classify.Success {
 		return nil, v
 	}
@@ -37,13 +37,13 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 	if v.Class != classify.Success {
 		return nil, v
 	}
-	answers := make([]map[string]adapters.Found, len(lists))
+	answers := make([]map[string]adapters.LookupResult, len(lists))
 	for i, list := range lists {
-		answers[i] = make(map[string]adapters.Found)
+		answers[i] = make(map[string]adapters.LookupResult)
 		for _, r := range list {
 			key := strings.ToLower(r.Text(column)) // Dataverse compares without case
 			if !asked[key] {
-				return nil, odata.Unasked()
+				return nil, odata.UnrequestedRecord()
 			}
 			f := answers[i][key]
 			if f.Count++; f.Reference == "" {
@@ -52,7 +52,7 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 			answers[i][key] = f
 		}
 	}
-	found, w, ok := adapters.Proved(groups, answers)
+	found, w, ok := adapters.MergeLookup(groups, answers)
 	if !ok {
 		return nil, w
 	}
@@ -63,17 +63,17 @@ func (d Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.S
 func (d Adapter) ask(ctx context.Context, c *adapters.Conn, gets []odata.Request) ([][]byte, classify.Verdict) {
 	if len(gets) == 1 {
 		a, v := d.send.Send(ctx, c, classify.Read, http.MethodGet, gets[0].Path, nil, nil)
-		return [][]byte{a.Body}, adapters.Asked(v)
+		return [][]byte{a.Body}, adapters.LookupVerdict(v)
 	}
 	payload, contentType := render(odata.Request{Requests: gets})
 	h := http.Header{"Content-Type": {contentType}, "Accept": {"multipart/mixed"}}
 	a, v := d.send.Send(ctx, c, classify.Read, http.MethodPost, "$batch", h, payload)
-	if v = odata.Whole(v, classify.Read, len(gets)); v.Class != classify.Success {
-		return nil, adapters.Asked(v)
+	if v = odata.WholeBatch(v, classify.Read, len(gets)); v.Class != classify.Success {
+		return nil, adapters.LookupVerdict(v)
 	}
 	lists, err := bodies(a.Body, a.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, adapters.Fault(classify.Untrusted, "lookup:answer", err.Error())
+		return nil, classify.NewVerdict(classify.Untrusted, "lookup:answer", err.Error())
 	}
 	return lists, v
 }

@@ -3,11 +3,9 @@ package dataverse
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -21,7 +19,7 @@ var _ adapters.Verifier = Adapter{}
 
 // latest are the headers of a verification: definitions and rights are cached for
 // up to 30 seconds otherwise, and whoever asks may have changed them just now
-// (docs/vendors.md#sources).
+// (docs/vendors.md#dataverse-consistency).
 var latest = http.Header{"Consistency": {"Strong"}}
 
 // unusedKey is a key that no entry has.
@@ -35,7 +33,7 @@ const (
 // Verify implements [adapters.Verifier]: the token, a look-up in the table, the
 // table's definition, and the rights of the application user. It takes four
 // requests, and one for each type of column.
-func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	defer c.For(limits.Lookup)()
 	var contract adapters.Contract
 	who, v, ok := d.send.Open(ctx, c, &contract, latest, "WhoAmI",
@@ -47,7 +45,7 @@ func (d Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted
 		send: d.send, conn: c, contract: &contract, set: c.Settings["table"], prefix: c.Settings["prefix"], dimensions: w.Dimensions,
 		user: userOf(who),
 	}
-	return odata.Verified(ctx, &contract, f.lookUp, f.definition, f.rights)
+	return odata.RunSteps(ctx, &contract, f.lookUp, f.definition, f.rights)
 }
 
 // verification is one that is under way. Its steps say whether the next one makes
@@ -78,17 +76,17 @@ func (f *verification) lookUp(ctx context.Context) (bool, classify.Verdict) {
 		}
 		f.contract.Add(what, adapters.Checked, "a key that is not there finds nothing", "")
 	case odata.Denied:
-		f.contract.Add("right to read "+f.set, adapters.Differs, odata.Said(v), f.role())
+		f.contract.Add("right to read "+f.set, adapters.Differs, odata.VendorMessage(v), f.role())
 	case odata.Absent:
-		f.contract.Add("table "+f.set, adapters.Differs, odata.Said(v),
+		f.contract.Add("table "+f.set, adapters.Differs, odata.VendorMessage(v),
 			"correct settings.table: it is the entity set name of the table, such as acme_ledgerlines, and neither its logical nor its display name")
-		return false, odata.Asked()
+		return false, odata.VerifyOK()
 	case odata.Unclear: // a column that is missing; the definition says which
-		f.contract.Add(what, adapters.Assumed, odata.Said(v), "")
+		f.contract.Add(what, adapters.Assumed, odata.VendorMessage(v), "")
 	default:
 		return false, v
 	}
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 func (f *verification) role() string {
@@ -99,7 +97,7 @@ func (f *verification) role() string {
 func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) {
 	path := "EntityDefinitions?$select=LogicalName,EntitySetName,Privileges&$filter=EntitySetName%20eq%20'" + f.set + "'" +
 		"&$expand=Keys($select=KeyAttributes,EntityKeyIndexStatus),Attributes($select=LogicalName,AttributeType,IsValidForCreate,IsValidForUpdate,IsSecured)"
-	a, standing, v := f.send.Ask(ctx, f.conn, latest, path)
+	a, standing, v := f.send.Query(ctx, f.conn, latest, path)
 	var tables []definition
 	switch standing {
 	case odata.Answered:
@@ -114,10 +112,10 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 	if i < 0 {
 		found := "the vendor shows no definition of it"
 		if standing != odata.Answered {
-			found = odata.Said(v)
+			found = odata.VendorMessage(v)
 		}
 		f.unknown(found, "check settings.table, and give the application user a role that may read the definitions of tables, columns and keys; or compare them with docs/vendors.md by hand")
-		return true, odata.Asked()
+		return true, odata.VerifyOK()
 	}
 	f.table = tables[i]
 	f.contract.Add("table "+f.set, adapters.Checked, "logical name "+f.table.LogicalName, "")
@@ -125,7 +123,7 @@ func (f *verification) definition(ctx context.Context) (bool, classify.Verdict) 
 		return false, v
 	}
 	f.alternateKey()
-	return true, odata.Asked()
+	return true, odata.VerifyOK()
 }
 
 // unknown adds what a definition would have shown.
@@ -153,7 +151,7 @@ func (f *verification) columns(ctx context.Context) classify.Verdict {
 		check.What = "column " + name
 		f.contract.Checks = append(f.contract.Checks, check)
 	}
-	return odata.Asked()
+	return odata.VerifyOK()
 }
 
 // typed are the properties that only columns of a type have.
@@ -173,7 +171,7 @@ func (f *verification) details(ctx context.Context, suffixes []string) (map[stri
 	}
 	out := make(map[string]detail)
 	for _, name := range types {
-		a, standing, v := f.send.Ask(ctx, f.conn, latest, fmt.Sprintf(
+		a, standing, v := f.send.Query(ctx, f.conn, latest, fmt.Sprintf(
 			"EntityDefinitions(LogicalName='%s')/Attributes/Microsoft.Dynamics.CRM.%sAttributeMetadata?$select=LogicalName,%s", f.table.LogicalName, name, typed[name]))
 		switch standing {
 		case odata.Answered:
@@ -188,12 +186,12 @@ func (f *verification) details(ctx context.Context, suffixes []string) (map[stri
 			return nil, v
 		}
 	}
-	return out, odata.Asked()
+	return out, odata.VerifyOK()
 }
 
 // column checks one column. a is nil if the table has none of the name.
 func (f *verification) column(suffix string, a *attribute, d detail) adapters.Check {
-	want := wanted(suffix)
+	want := ruleOf(suffix)
 	if a == nil {
 		return adapters.Check{State: adapters.Differs, Found: "the table has no such column", Remedy: "add the column: " + want.words}
 	}
@@ -215,65 +213,6 @@ func (f *verification) column(suffix string, a *attribute, d detail) adapters.Ch
 }
 
 func no(b *bool) bool { return b != nil && !*b }
-
-// want is what a column must be.
-type want struct {
-	types  []string
-	length int // least, of a text
-	words  string
-}
-
-func wanted(suffix string) want {
-	switch suffix {
-	case keyColumn:
-		return want{[]string{"String"}, keyLength, "single line of text, 32 characters"}
-	case "date":
-		return want{[]string{"DateTime"}, 0, "date only"}
-	case "amount":
-		return want{[]string{"Decimal", "Money"}, 0, "decimal with two places"}
-	case "currency":
-		return want{[]string{"String", "Memo"}, currencyLength, "single line of text, 3 characters"}
-	}
-	return want{[]string{"String", "Memo"}, 1, "single line of text, as long as your values are"}
-}
-
-// judge compares what only columns of a type have.
-func (d detail) judge(w want, kind string) adapters.Check {
-	assumed := func(remedy string) adapters.Check { return adapters.Check{State: adapters.Assumed, Remedy: remedy} }
-	switch {
-	case d.LogicalName == "":
-		return assumed("see that it is " + w.words)
-	case kind == "DateTime" && d.behavior() != "DateOnly":
-		return assumed("make its behaviour (time zone adjustment) Date only: with any other one, a date can show as the day before")
-	case kind == "Money" && (d.PrecisionSource == nil || *d.PrecisionSource != 0):
-		return assumed("see that the currency of the rows has two decimal places, or make it decimal with two places")
-	case (kind == "Decimal" || kind == "Money") && d.Precision == nil, w.length > 0 && d.MaxLength == nil:
-		return assumed("see that it is " + w.words)
-	case (kind == "Decimal" || kind == "Money") && *d.Precision < 2, w.length > 0 && *d.MaxLength < w.length:
-		return adapters.Check{State: adapters.Differs, Remedy: "make it " + w.words}
-	}
-	return adapters.Check{State: adapters.Checked}
-}
-
-// describe says what a column is, such as "type String, 100 characters".
-func (d detail) describe(kind string) string {
-	said := "type " + kind
-	if d.MaxLength != nil {
-		said += fmt.Sprintf(", %d characters", *d.MaxLength)
-	}
-	if kind == "Money" && d.PrecisionSource != nil && *d.PrecisionSource != 0 {
-		said += ", as many decimal places as the " + map[bool]string{true: "organization's prices have", false: "currency has"}[*d.PrecisionSource == 1]
-	} else if d.Precision != nil {
-		said += fmt.Sprintf(", %d decimal places", *d.Precision)
-	}
-	if d.MinValue != "" && d.MaxValue != "" {
-		said += fmt.Sprintf(", from %s to %s", d.MinValue, d.MaxValue)
-	}
-	if d.behavior() != "" {
-		said += ", behaviour " + d.behavior()
-	}
-	return said
-}
 
 // alternateKey looks for a key of the key column alone.
 func (f *verification) alternateKey() {
@@ -314,7 +253,7 @@ func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
 	found := "the vendor does not show it"
 	if len(names) == len(needed) && f.user != "" {
 		list, _ := json.Marshal(names)
-		a, standing, v := f.send.Ask(ctx, f.conn, latest,
+		a, standing, v := f.send.Query(ctx, f.conn, latest,
 			"systemusers("+f.user+")/Microsoft.Dynamics.CRM.RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@p)?@p="+url.QueryEscape(string(list)))
 		switch standing {
 		case odata.Answered:
@@ -329,119 +268,14 @@ func (f *verification) rights(ctx context.Context) (bool, classify.Verdict) {
 					f.contract.Add(n.what, adapters.Differs, "privilege "+p.Name+" is missing", f.role())
 				}
 			}
-			return true, odata.Asked()
+			return true, odata.VerifyOK()
 		case odata.Failed:
 			return false, v
 		}
-		found = odata.Said(v)
+		found = odata.VendorMessage(v)
 	}
 	for _, n := range needed {
 		f.contract.Add(n.what, adapters.Assumed, found, f.role())
 	}
-	return true, odata.Asked()
-}
-
-// definition is a table as EntityDefinitions shows it.
-type definition struct {
-	LogicalName, EntitySetName string
-	Keys                       []struct {
-		KeyAttributes        []string
-		EntityKeyIndexStatus string
-	}
-	Attributes []attribute
-	Privileges []privilege
-}
-
-// attribute is what columns of every type have.
-type attribute struct {
-	LogicalName, AttributeType                    string
-	IsValidForCreate, IsValidForUpdate, IsSecured *bool
-}
-
-// privilege is a right to do something with the rows of a table; of a user's,
-// PrivilegeType is empty and the name is in PrivilegeName.
-type privilege struct{ Name, PrivilegeName, PrivilegeID, PrivilegeType string }
-
-// is reports whether a user's privilege is p.
-func (p privilege) is(held privilege) bool {
-	return p.PrivilegeID != "" && strings.EqualFold(p.PrivilegeID, held.PrivilegeID) || strings.EqualFold(p.Name, held.PrivilegeName)
-}
-
-func (t definition) column(name string) *attribute {
-	for i, a := range t.Attributes {
-		if a.LogicalName == name {
-			return &t.Attributes[i]
-		}
-	}
-	return nil
-}
-
-func (t definition) privilege(kind string) privilege {
-	for _, p := range t.Privileges {
-		if p.PrivilegeType == kind {
-			return p
-		}
-	}
-	return privilege{}
-}
-
-// logicalName is that of a table or column.
-var logicalName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
-
-// readDefinitions reads an answer of EntityDefinitions. What it returns can be put
-// into an address.
-func readDefinitions(body []byte) ([]definition, error) {
-	var answer struct{ Value *[]definition }
-	if json.Unmarshal(adapters.JSON(body), &answer) != nil || answer.Value == nil {
-		return nil, errors.New("the answer to EntityDefinitions is not a list of tables")
-	}
-	for _, t := range *answer.Value {
-		if !logicalName.MatchString(t.LogicalName) || t.EntitySetName == "" || t.Attributes == nil {
-			return nil, errors.New("the answer to EntityDefinitions has a table without a name or without its columns")
-		}
-	}
-	return *answer.Value, nil
-}
-
-// detail is what only columns of a type have.
-type detail struct {
-	LogicalName                           string
-	MaxLength, Precision, PrecisionSource *int
-	MinValue, MaxValue                    json.Number
-	Format                                string
-	DateTimeBehavior                      *struct{ Value string }
-}
-
-func (d detail) behavior() string {
-	if d.DateTimeBehavior == nil {
-		return ""
-	}
-	return d.DateTimeBehavior.Value
-}
-
-// readDetails reads the columns of one type.
-func readDetails(body []byte) ([]detail, error) {
-	var answer struct{ Value *[]detail }
-	if json.Unmarshal(adapters.JSON(body), &answer) != nil || answer.Value == nil {
-		return nil, errors.New("the answer to EntityDefinitions is not a list of columns")
-	}
-	return *answer.Value, nil
-}
-
-// readPrivileges reads the privileges of a user.
-func readPrivileges(body []byte) ([]privilege, error) {
-	var answer struct{ RolePrivileges *[]privilege }
-	if json.Unmarshal(adapters.JSON(body), &answer) != nil || answer.RolePrivileges == nil {
-		return nil, errors.New("the answer to RetrieveUserSetOfPrivilegesByNames is not a list of privileges")
-	}
-	return *answer.RolePrivileges, nil
-}
-
-// userOf is the application user that WhoAmI names, "" if it names none.
-func userOf(body []byte) string {
-	var answer struct{ UserID string }
-	if json.Unmarshal(adapters.JSON(body), &answer) != nil || !guid.MatchString(answer.UserID) {
-		return ""
-	}
-	return answer.UserID
+	return true, odata.VerifyOK()
 }

@@ -2,7 +2,7 @@ package entra
 
 import "github.com/ledgerline/ledgerline/classify"
 
-// Codes are the values of the OAuth error member (docs/vendors.md#sources). They decide
+// Codes are the values of the OAuth error member (docs/vendors.md#entra-errors). They decide
 // at any status; the AADSTS numbers in the description are not a stable
 // interface and decide nothing.
 var Codes = classify.Table{

@@ -3,7 +3,7 @@
 //
 // A token is fetched once and kept until shortly before it expires; all who
 // wait for the same token wait for one request, because Entra throttles an
-// application that asks too often (docs/vendors.md#sources) and every caller would
+// application that asks too often (docs/vendors.md#entra-errors) and every caller would
 // pay for it. A token that the vendor refused can be dropped with
 // [Tokens.Forget], after which the next caller fetches a fresh one.
 //
@@ -32,9 +32,9 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 )
 
-// DefaultAuthority is where tokens come from unless an integration's setting
+// defaultAuthority is where tokens come from unless an integration's setting
 // "authority" says otherwise.
-const DefaultAuthority = "https://login.microsoftonline.com"
+const defaultAuthority = "https://login.microsoftonline.com"
 
 // expiryMargin is how long before its end a token is no longer used, so that
 // it cannot expire under way or because the clocks differ a little.
@@ -68,7 +68,7 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 	held := t.held[key]
 	t.mu.Unlock()
 	if held != nil && time.Until(held.Expiry) > expiryMargin {
-		c.Used(held.AccessToken)
+		c.AddSecret(held.AccessToken)
 		return held.AccessToken, true, success
 	}
 
@@ -93,7 +93,7 @@ func (t *Tokens) Token(ctx context.Context, c *adapters.Conn, scope string) (tok
 			return "", false, verdictOf(r.Err)
 		}
 		got := r.Val.(*oauth2.Token)
-		c.Used(got.AccessToken)
+		c.AddSecret(got.AccessToken)
 		return got.AccessToken, false, success
 	}
 }
@@ -124,13 +124,13 @@ func config(c *adapters.Conn, scope string) (*clientcredentials.Config, *classif
 	}
 	for _, name := range []string{"tenantId", "clientId"} {
 		if c.Settings[name] == "" {
-			v := adapters.Fault(classify.Configuration, "settings."+name, "the integration has no setting "+name)
+			v := classify.NewVerdict(classify.Configuration, "settings."+name, "the integration has no setting "+name)
 			return nil, &v
 		}
 	}
 	authority := c.Settings["authority"]
 	if authority == "" {
-		authority = DefaultAuthority
+		authority = defaultAuthority
 	}
 	return &clientcredentials.Config{
 		ClientID:     c.Settings["clientId"],
@@ -154,11 +154,11 @@ func fetch(ctx context.Context, client *adapters.Client, cfg *clientcredentials.
 	token, err := cfg.Token(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: seen}))
 	switch {
 	case seen.verdict.Class != classify.Success && seen.verdict.Class != "":
-		return nil, refused{seen.verdict}
+		return nil, refusedError{seen.verdict}
 	case err != nil:
 		return nil, err
 	case len(token.AccessToken) > redact.MaxSecret:
-		return nil, refused{adapters.Fault(classify.InvalidResponse, "token:size",
+		return nil, refusedError{classify.NewVerdict(classify.InvalidResponse, "token:size",
 			fmt.Sprintf("the access token has %d bytes; at most %d are masked wherever they come back, so a longer one is not used", len(token.AccessToken), redact.MaxSecret))}
 	case token.Expiry.IsZero():
 		token.Expiry = time.Now().Add(expiryMargin + time.Minute) // no expires_in: use it briefly
@@ -186,7 +186,7 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		Adapter: "entra", Hosts: adapters.EntraHosts, Method: r.Method, URL: r.URL, Header: r.Header, Body: form, Op: classify.Token, Codes: Codes, Sent: e.sent,
 	})
 	if e.verdict.Class != classify.Success {
-		return nil, refused{e.verdict}
+		return nil, refusedError{e.verdict}
 	}
 	return &http.Response{
 		StatusCode: a.Status, Header: a.Header, Request: r, ProtoMajor: 1, ProtoMinor: 1,
@@ -194,18 +194,18 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// refused carries a verdict through the oauth2 package as an error.
-type refused struct{ verdict classify.Verdict }
+// refusedError carries a verdict through the oauth2 package as an error.
+type refusedError struct{ verdict classify.Verdict }
 
 // Error implements error.
-func (r refused) Error() string { return r.verdict.Message }
+func (r refusedError) Error() string { return r.verdict.Message }
 
 func verdictOf(err error) classify.Verdict {
-	var r refused
+	var r refusedError
 	if errors.As(err, &r) {
 		v := r.verdict
 		v.Message = "token endpoint: " + v.Message
 		return v
 	}
-	return adapters.Fault(classify.InvalidResponse, "token:response", "token endpoint: the answer holds no usable token")
+	return classify.NewVerdict(classify.InvalidResponse, "token:response", "token endpoint: the answer holds no usable token")
 }

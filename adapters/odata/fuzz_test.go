@@ -1,4 +1,4 @@
-package odata_test
+package odata
 
 import (
 	"encoding/json"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/entra"
-	"github.com/ledgerline/ledgerline/adapters/odata"
 	"github.com/ledgerline/ledgerline/classify"
 )
 
@@ -24,7 +23,7 @@ func FuzzParse(f *testing.F) {
 	}
 	base, _ := url.Parse("https://org.crm4.dynamics.com/api/data/v9.2/")
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := odata.Parse(body, 100)
+		r, err := Parse(body, 100)
 		if err != nil {
 			return
 		}
@@ -33,7 +32,7 @@ func FuzzParse(f *testing.F) {
 			if part.Batch() {
 				continue
 			}
-			u := odata.URL(base, part.Path)
+			u := resolve(base, part.Path)
 			if u.Host != base.Host || u.Scheme != "https" || !strings.HasPrefix(u.Path, "/api/data/v9.2/") || strings.Contains(u.Path+"/", "/../") {
 				t.Errorf("%q leads to %s", part.Path, u)
 			}
@@ -51,7 +50,7 @@ func FuzzRecords(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	base, _ := url.Parse("https://org.crm4.dynamics.com/api/data/v9.2/")
-	send := odata.Sender{Tokens: entra.NewTokens(), Scope: func(*url.URL) string { return "s" }}
+	send := Sender{Tokens: entra.NewTokens(), Scope: func(*url.URL) string { return "s" }}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		lists, v := send.Records(t.Context(), &adapters.Conn{BaseURL: base}, nil, [][]byte{body})
 		if v.Class != classify.Success {
@@ -86,7 +85,7 @@ func FuzzNext(f *testing.F) {
 	}
 	base, _ := url.Parse("https://org.crm4.dynamics.com/api/data/v9.2/")
 	f.Fuzz(func(t *testing.T, link string) {
-		u, err := odata.Next(base, link)
+		u, err := nextPage(base, link)
 		if err == nil && (u.Scheme != "https" || u.Host != base.Host || u.User != nil || u.Opaque != "") {
 			t.Errorf("%q leads to %s", link, u)
 		}
@@ -100,7 +99,7 @@ func FuzzLookUps(f *testing.F) {
 	f.Add("' or 1 eq 1 or x eq '", "&$top=1#")
 	f.Add("100%+1", "æ\x00")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		for _, r := range odata.LookUps("rows", "k", "k", [][]string{{a, b}}) {
+		for _, r := range LookupRequests("rows", "k", "k", [][]string{{a, b}}) {
 			u, err := url.Parse(r.Path)
 			if err != nil {
 				t.Fatal(err)

@@ -15,17 +15,19 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 )
 
-// PerLookUp is how many values one filter asks for. It keeps the address well
+// PerLookup is how many values one filter asks for. It keeps the address well
 // under 2,000 characters.
-const PerLookUp = 20
+const PerLookup = 20
 
-// Groups are the groups of a question of which each takes one of [LookUps].
-func Groups(sought []adapters.Sought) [][]adapters.Sought { return adapters.Groups(sought, PerLookUp) }
+// SplitLookup returns the groups of a question of which each takes one of [LookupRequests].
+func SplitLookup(sought []adapters.LookupKey) [][]adapters.LookupKey {
+	return adapters.SplitLookup(sought, PerLookup)
+}
 
-// LookUps are the requests that ask a collection for the records whose column
+// LookupRequests are the requests that ask a collection for the records whose column
 // has one of the values of a group. selected are the columns that are wanted. The
 // vendor is asked to count them, so that an answer that lacks some shows.
-func LookUps(path, column, selected string, groups [][]string) []Request {
+func LookupRequests(path, column, selected string, groups [][]string) []Request {
 	var out []Request
 	for _, some := range groups {
 		terms := make([]string, len(some))
@@ -57,7 +59,7 @@ func (r Record) Amount(column string) string {
 	return string(n)
 }
 
-// page is one page of the answer to one of [LookUps].
+// page is one page of the answer to one of [LookupRequests].
 type page struct {
 	Value *[]Record    `json:"value"`
 	Count *json.Number `json:"@odata.count"` // of all pages
@@ -67,10 +69,10 @@ type page struct {
 // maxPages bounds how many pages of a look-up are followed.
 const maxPages = 100
 
-// Records reads the answers to [LookUps], one for each request, and follows each
+// Records reads the answers to [LookupRequests], one for each request, and follows each
 // to its last page. What is missing from an answer would seem not to be there, so
 // a page that cannot be read or does not come, a link that leads elsewhere and a
-// count that does not agree are all [classify.Untrusted], or the fault that kept
+// count that does not agree are all [classify.Untrusted], or the error that kept
 // the page away.
 func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, answers [][]byte) ([][]Record, classify.Verdict) {
 	out := make([][]Record, len(answers))
@@ -92,13 +94,13 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 			if n == maxPages {
 				return nil, Untrusted(fmt.Sprintf("the look-up's answer has more than %d pages", maxPages))
 			}
-			next, err := Next(c.BaseURL, p.Next)
+			next, err := nextPage(c.BaseURL, p.Next)
 			if err != nil {
 				return nil, Untrusted("the look-up's next page cannot be asked for: " + err.Error())
 			}
 			a, v := s.send(ctx, c, classify.Read, http.MethodGet, next, h, nil)
 			if v.Class != classify.Success {
-				return nil, adapters.Asked(v)
+				return nil, adapters.LookupVerdict(v)
 			}
 			body = a.Body
 		}
@@ -109,15 +111,15 @@ func (s Sender) Records(ctx context.Context, c *adapters.Conn, h http.Header, an
 	return out, ok
 }
 
-// Next returns where the link to a next page leads. It is followed as it is,
+// nextPage returns where the link to a next page leads. It is followed as it is,
 // since what is in it is the vendor's own affair (OData v4.01, part 1,
 // §11.2.6.7), but only to the host that gave it: whoever is asked gets the token.
-func Next(base *url.URL, link string) (*url.URL, error) {
+func nextPage(base *url.URL, link string) (*url.URL, error) {
 	u, err := url.Parse(link)
 	if err != nil {
 		return nil, errors.New("the link is not an address")
 	}
-	u = URL(base, "x").ResolveReference(u) // a relative link is relative to the service root
+	u = resolve(base, "x").ResolveReference(u) // a relative link is relative to the service root
 	if u.Scheme != base.Scheme || !strings.EqualFold(u.Hostname(), base.Hostname()) || port(u) != port(base) || u.User != nil || u.Fragment != "" {
 		return nil, errors.New("the link leads to another host")
 	}
@@ -132,24 +134,24 @@ func port(u *url.URL) string {
 
 // Untrusted is the verdict on an answer to a look-up that proves nothing.
 func Untrusted(message string) classify.Verdict {
-	return adapters.Fault(classify.Untrusted, "lookup:answer", message)
+	return classify.NewVerdict(classify.Untrusted, "lookup:answer", message)
 }
 
-// Unasked is the verdict on an answer that holds what was not asked for: its
+// UnrequestedRecord is the verdict on an answer that holds what was not asked for: its
 // filter was passed over, and then nothing of it can be trusted.
-func Unasked() classify.Verdict {
+func UnrequestedRecord() classify.Verdict {
 	return Untrusted("the look-up answered with a record that was not asked for; its filter was passed over")
 }
 
-// Whole is the verdict on a batch that was asked for n answers. One that was
+// WholeBatch is the verdict on a batch that was asked for n answers. One that was
 // accepted and has fewer says nothing of the rest; neither does one that was
 // refused where the parts in it got nothing done.
-func Whole(v classify.Verdict, op classify.Op, n int) classify.Verdict {
+func WholeBatch(v classify.Verdict, op classify.Op, n int) classify.Verdict {
 	switch {
 	case len(v.Parts) == n:
 		return v
 	case v.Class == classify.Success:
-		short := adapters.Fault(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
+		short := classify.NewVerdict(classify.IncompleteResponse, "body:batch-short", fmt.Sprintf("the answer to a batch of %d has %d parts", n, len(v.Parts)))
 		short.HTTPStatus, short.Parts = v.HTTPStatus, v.Parts
 		if op == classify.Write {
 			short = short.WithEffect(classify.Open, false)
@@ -169,11 +171,11 @@ func Do(op adapters.Operation, body []byte, maxParts int, ping Request, call fun
 		return call(ping)
 	case adapters.Call:
 	default:
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	r, err := Parse(body, maxParts)
 	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 	}
 	return call(r)
 }

@@ -50,7 +50,7 @@ var methods = []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.M
 // headers that a raw request may set; the rest are ours.
 var headers = []string{"Accept", "Accept-Language", "If-Match", "If-None-Match", "Prefer", "Isolation", "Mscrm.*"}
 
-// Parse reads a raw request and reports all its faults at once. A batch may
+// Parse reads a raw request and reports all its errors at once. A batch may
 // hold at most maxParts requests.
 func Parse(body []byte, maxParts int) (Request, error) {
 	var r Request
@@ -60,30 +60,30 @@ func Parse(body []byte, maxParts int) (Request, error) {
 	if !r.Batch() {
 		return r, r.validate("")
 	}
-	var faults []error
+	var errs []error
 	if r.Method != "" || r.Path != "" || r.Body != nil || r.Headers != nil {
-		faults = append(faults, errors.New("body: a batch has requests and no method, path, headers or body of its own"))
+		errs = append(errs, errors.New("body: a batch has requests and no method, path, headers or body of its own"))
 	}
 	if n := len(r.Requests); n == 0 || n > maxParts {
-		faults = append(faults, fmt.Errorf("requests: %d; want 1 to %d", n, maxParts))
+		errs = append(errs, fmt.Errorf("requests: %d; want 1 to %d", n, maxParts))
 	}
 	for i, part := range r.Requests {
 		if part.Batch() {
-			faults = append(faults, fmt.Errorf("requests[%d]: a batch in a batch", i))
+			errs = append(errs, fmt.Errorf("requests[%d]: a batch in a batch", i))
 			continue
 		}
-		faults = append(faults, part.validate(fmt.Sprintf("requests[%d].", i)))
+		errs = append(errs, part.validate(fmt.Sprintf("requests[%d].", i)))
 	}
-	return r, errors.Join(faults...)
+	return r, errors.Join(errs...)
 }
 
 func (r Request) validate(at string) error {
-	var faults []error
+	var errs []error
 	if !slices.Contains(methods, r.Method) {
-		faults = append(faults, fmt.Errorf("%smethod: %q; want one of %s", at, r.Method, strings.Join(methods, ", ")))
+		errs = append(errs, fmt.Errorf("%smethod: %q; want one of %s", at, r.Method, strings.Join(methods, ", ")))
 	}
 	if err := checkPath(r.Path); err != nil {
-		faults = append(faults, fmt.Errorf("%spath: %w", at, err))
+		errs = append(errs, fmt.Errorf("%spath: %w", at, err))
 	}
 	for name, value := range r.Headers {
 		canonical := http.CanonicalHeaderKey(name)
@@ -91,16 +91,16 @@ func (r Request) validate(at string) error {
 			prefix, wild := strings.CutSuffix(h, "*")
 			return canonical == h || wild && strings.HasPrefix(canonical, prefix)
 		}) {
-			faults = append(faults, fmt.Errorf("%sheaders: %q cannot be set; can be: %s", at, name, strings.Join(headers, ", ")))
+			errs = append(errs, fmt.Errorf("%sheaders: %q cannot be set; can be: %s", at, name, strings.Join(headers, ", ")))
 		}
 		if !httpguts.ValidHeaderFieldValue(value) {
-			faults = append(faults, fmt.Errorf("%sheaders: the value of %q has a line break or another control character", at, name))
+			errs = append(errs, fmt.Errorf("%sheaders: the value of %q has a line break or another control character", at, name))
 		}
 	}
 	if r.Method == http.MethodGet && len(r.Body) > 0 {
-		faults = append(faults, fmt.Errorf("%sbody: GET has none", at))
+		errs = append(errs, fmt.Errorf("%sbody: GET has none", at))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // checkPath refuses whatever could lead away from the base URL.
@@ -131,8 +131,8 @@ func checkPath(p string) error {
 	return nil
 }
 
-// URL returns where a relative path leads.
-func URL(base *url.URL, relative string) *url.URL {
+// resolve returns where a relative path leads.
+func resolve(base *url.URL, relative string) *url.URL {
 	u := *base
 	rel, err := url.Parse(relative)
 	if err != nil { // Parse has refused it before
@@ -161,7 +161,7 @@ type Sender struct {
 // nothing was done: 401 of the answer proves it, 401 of a part of a batch does
 // not. A fresh token that is refused is a permanent failure.
 func (s Sender) Send(ctx context.Context, c *adapters.Conn, op classify.Op, method, relative string, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
-	return s.send(ctx, c, op, method, URL(c.BaseURL, relative), h, body)
+	return s.send(ctx, c, op, method, resolve(c.BaseURL, relative), h, body)
 }
 
 func (s Sender) send(ctx context.Context, c *adapters.Conn, op classify.Op, method string, to *url.URL, h http.Header, body []byte) (adapters.Answer, classify.Verdict) {
@@ -252,7 +252,7 @@ func Respond(a adapters.Answer, v classify.Verdict) (adapters.Response, classify
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Accepted(a), v
+	return adapters.ResponseOf(a), v
 }
 
 // Summary names a request in one line, without its keys and values.

@@ -23,10 +23,10 @@ const (
 	Failed   Standing = "failed"   // the vendor could not be asked, or the answer proves nothing
 )
 
-// StandingOf reads the verdict on a request that asks about the contract. 403
+// standingOf reads the verdict on a request that asks about the contract. 403
 // with a code that means a server error is a refusal too: Business Central gives
-// Internal_ServerError for a permission that is missing (docs/vendors.md#sources).
-func StandingOf(v classify.Verdict) Standing {
+// Internal_ServerError for a permission that is missing (docs/vendors.md#businesscentral-missing-permissions).
+func standingOf(v classify.Verdict) Standing {
 	switch v.Kind {
 	case classify.OK:
 		return Answered
@@ -45,23 +45,23 @@ func StandingOf(v classify.Verdict) Standing {
 	return Failed
 }
 
-// Said is what the vendor said, for [adapters.Check.Found]: neither masked nor cut.
-func Said(v classify.Verdict) string {
+// VendorMessage is what the vendor said, for [adapters.Check.Found]: neither masked nor cut.
+func VendorMessage(v classify.Verdict) string {
 	if v.HTTPStatus == 0 {
 		return v.Message
 	}
 	return strings.TrimSuffix(fmt.Sprintf("HTTP %d: %s", v.HTTPStatus, v.Message), ": ")
 }
 
-// Asked is the verdict of a verification that came to its end.
-func Asked() classify.Verdict {
+// VerifyOK is the verdict of a verification that came to its end.
+func VerifyOK() classify.Verdict {
 	return classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "verify:asked"}
 }
 
-// Verified makes the steps of a verification, each of which adds to the contract and
+// RunSteps makes the steps of a verification, each of which adds to the contract and
 // says whether the next one makes sense. If the vendor could not be asked there is no
 // contract: half of one would be taken for the whole.
-func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(context.Context) (more bool, v classify.Verdict)) (adapters.Contract, classify.Verdict) {
+func RunSteps(ctx context.Context, contract *adapters.Contract, steps ...func(context.Context) (more bool, v classify.Verdict)) (adapters.Contract, classify.Verdict) {
 	for _, step := range steps {
 		more, v := step(ctx)
 		if v.Class != classify.Success {
@@ -71,14 +71,14 @@ func Verified(ctx context.Context, contract *adapters.Contract, steps ...func(co
 			break
 		}
 	}
-	return *contract, Asked()
+	return *contract, VerifyOK()
 }
 
-// Ask makes a GET request about the contract.
-func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
+// Query makes a GET request about the contract.
+func (s Sender) Query(ctx context.Context, c *adapters.Conn, h http.Header, path string) (adapters.Answer, Standing, classify.Verdict) {
 	a, v := s.Send(ctx, c, classify.Read, http.MethodGet, path, h, nil)
-	v = adapters.Asked(v)
-	return a, StandingOf(v), v
+	v = adapters.LookupVerdict(v)
+	return a, standingOf(v), v
 }
 
 // Open checks the token: whether there is one, and whether the vendor takes it for
@@ -86,26 +86,26 @@ func (s Sender) Ask(ctx context.Context, c *adapters.Conn, h http.Header, path s
 // remedy says what to do if the vendor refuses a token that Entra has issued.
 func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.Contract, h http.Header, path, remedy string) (body []byte, v classify.Verdict, ok bool) {
 	_, _, v = s.Tokens.Token(ctx, c, s.Scope(c.BaseURL))
-	switch StandingOf(v) {
+	switch standingOf(v) {
 	case Answered:
 	case Failed:
 		return nil, v.WithEffect("", false), false
 	default:
-		contract.Add("token", adapters.Differs, Said(v),
+		contract.Add("token", adapters.Differs, VendorMessage(v),
 			"check the settings tenantId and clientId and the credential clientSecret: Entra ID issues no token for them")
-		return nil, Asked(), false
+		return nil, VerifyOK(), false
 	}
-	a, standing, v := s.Ask(ctx, c, h, path)
+	a, standing, v := s.Query(ctx, c, h, path)
 	switch standing {
 	case Answered:
 		contract.Add("token", adapters.Checked, "accepted", "")
 		return a.Body, v, true
 	case Denied:
-		contract.Add("token", adapters.Differs, Said(v), remedy)
-		return nil, Asked(), false
+		contract.Add("token", adapters.Differs, VendorMessage(v), remedy)
+		return nil, VerifyOK(), false
 	case Absent:
-		contract.Add("address", adapters.Differs, Said(v), "check the integration's baseURL: nothing answers "+path+" there")
-		return nil, Asked(), false
+		contract.Add("address", adapters.Differs, VendorMessage(v), "check the integration's baseURL: nothing answers "+path+" there")
+		return nil, VerifyOK(), false
 	}
 	return nil, v, false
 }
@@ -114,7 +114,7 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 // to have. ignored says that records came back that have another one: the filter
 // was passed over.
 func (s Sender) Sample(ctx context.Context, c *adapters.Conn, h http.Header, path, column, selected, value string) (ignored bool, standing Standing, v classify.Verdict) {
-	a, standing, v := s.Ask(ctx, c, h, LookUps(path, column, selected, [][]string{{value}})[0].Path)
+	a, standing, v := s.Query(ctx, c, h, LookupRequests(path, column, selected, [][]string{{value}})[0].Path)
 	if standing != Answered {
 		return false, standing, v
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // Codes are Xledger's error codes, from errors[].code and, of the last two,
-// extensions.code (docs/vendors.md#sources). The official client's enum has only
+// extensions.code (docs/vendors.md#xledger-api). The official client's enum has only
 // the first three; the waits are the ones it uses. What is not listed is a
 // business error: many validation errors have no code.
 //

@@ -23,7 +23,7 @@ var texts = map[string]bool{"invoiceNumber": true, "paymentReference": true}
 // ExportBody implements [adapters.Exporter] with addGLImportItems: all entries
 // in one mutation, which Xledger takes as a whole or not at all. Lines of one
 // voucher share a trRegNumber, and extIdentifier is the key by which an entry is
-// found again (docs/vendors.md#sources). clientId is an entry's position, counted
+// found again (docs/vendors.md#xledger-api). clientId is an entry's position, counted
 // from 1, by which the answer names it. Nothing of the node takes a currency:
 // amounts are in that of the entity.
 func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte, error) {
@@ -48,7 +48,7 @@ func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte,
 		for _, name := range slices.Sorted(maps.Keys(e.Dimensions)) {
 			switch value := e.Dimensions[name]; {
 			case !slices.Contains(Vendor.Export.Dimensions, name):
-				w.fault("dimensions", fmt.Sprintf("Xledger's import has no field %q; it has %s", name, strings.Join(Vendor.Export.Dimensions, ", ")))
+				w.errorf("dimensions", fmt.Sprintf("Xledger's import has no field %q; it has %s", name, strings.Join(Vendor.Export.Dimensions, ", ")))
 			case value == "":
 			case texts[name]:
 				node = append(node, w.field(name, value))
@@ -58,8 +58,8 @@ func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte,
 		}
 		inputs[i] = object{w.field("clientId", strconv.Itoa(i+1)), {"node", node}}
 	}
-	if len(w.faults) > 0 {
-		return nil, errors.Join(w.faults...)
+	if len(w.errs) > 0 {
+		return nil, errors.Join(w.errs...)
 	}
 	var b strings.Builder
 	b.WriteString("mutation{addGLImportItems(inputs:")
@@ -74,13 +74,13 @@ func (Adapter) ExportBody(form adapters.Form, entries []adapters.Entry) ([]byte,
 
 // writer writes the fields of entries as the vendor takes them.
 type writer struct {
-	how    map[string]string
-	entry  int
-	faults []error
+	how   map[string]string
+	entry int
+	errs  []error
 }
 
-func (w *writer) fault(of, message string) {
-	w.faults = append(w.faults, fmt.Errorf("entries[%d].%s: %s", w.entry, of, message))
+func (w *writer) errorf(of, message string) {
+	w.errs = append(w.errs, fmt.Errorf("entries[%d].%s: %s", w.entry, of, message))
 }
 
 // field writes a value by the name of its field.
@@ -94,7 +94,7 @@ func (w *writer) coded(name, value string) field {
 func (w *writer) value(of, value string) any {
 	v, ok := written(w.how[of], value)
 	if !ok {
-		w.fault(of, "is not a number, and Xledger takes nothing else there")
+		w.errorf(of, "is not a number, and Xledger takes nothing else there")
 	}
 	return v
 }

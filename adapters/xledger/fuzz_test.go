@@ -109,7 +109,7 @@ func TestBodiesThatCanBeReadInTwoWays(t *testing.T) {
 		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"A"},"node":{"amount":2}}]}}`,
 		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":[{"node":{"extIdentifier":"A","EXTIDENTIFIER":"B"}}]}}`,
 	} {
-		_, err := Adapter{}.Plan(adapters.Call, []byte(body))
+		_, err := Adapter{}.Describe(adapters.Call, []byte(body))
 		require.Error(t, err, body)
 	}
 	const one = `[{"node":{"extIdentifier":"A"}}]`
@@ -127,16 +127,16 @@ func TestBodiesThatCanBeReadInTwoWays(t *testing.T) {
 		`{"query":"mutation{addGLImportItems(inputs:[{node:{extIdentifier:\"A\"}}]) @skip(if:true){x}}"}`,
 		`{"query":"mutation($n:X){addGLImportItems(inputs:[{node:{extIdentifier:\"A\"}},$n]){x}}","variables":{"n":{"node":{"extIdentifier":"B"}}}}`,
 	} {
-		p, err := Adapter{}.Plan(adapters.Call, []byte(body))
+		p, err := Adapter{}.Describe(adapters.Call, []byte(body))
 		require.True(t, err != nil || p.Guard == adapters.Unsafe, "%s is %s", body, p.Guard)
 	}
 	for _, body := range []string{
 		`{"query":"mutation($in:[X!]!){addGLImportItems(inputs:$in){x}}","variables":{"in":` + one + `}}`,
 		`{"query":"mutation{a: addGLImportItems(inputs:[{clientId:\"1\",node:{extIdentifier:\"A\",amount:-12.5}}]){x}}"}`,
 	} {
-		p, err := Adapter{}.Plan(adapters.Call, []byte(body))
+		p, err := Adapter{}.Describe(adapters.Call, []byte(body))
 		require.NoError(t, err)
 		require.Equal(t, adapters.Readback, p.Guard, body)
-		require.Equal(t, "A", p.Sought[0].Key)
+		require.Equal(t, "A", p.Lookup[0].Key)
 	}
 }

@@ -93,7 +93,7 @@ func disputed(r rune) bool {
 // sends, with its amount. They come as literals or as its one variable. ok is
 // false unless every node has one and no two are the same: without that, a look-up
 // could not tell what is missing.
-func identifiers(s shape, variables json.RawMessage) (ids []adapters.Sought, ok bool) {
+func identifiers(s shape, variables json.RawMessage) (ids []adapters.LookupKey, ok bool) {
 	f := s.only
 	if f == nil || len(f.Arguments) != 1 || f.Arguments[0].Name != "inputs" {
 		return nil, false
@@ -121,7 +121,7 @@ func identifiers(s shape, variables json.RawMessage) (ids []adapters.Sought, ok 
 
 // identifiersOf reads the inputs of a variable, which is the only one. Maps know the
 // case of their keys, as a vendor does and structs do not.
-func identifiersOf(variables json.RawMessage, name string) (ids []adapters.Sought, ok bool) {
+func identifiersOf(variables json.RawMessage, name string) (ids []adapters.LookupKey, ok bool) {
 	var all map[string][]map[string]json.RawMessage
 	if json.Unmarshal(variables, &all) != nil || len(all) != 1 {
 		return nil, false
@@ -132,20 +132,20 @@ func identifiersOf(variables json.RawMessage, name string) (ids []adapters.Sough
 		if json.Unmarshal(in["node"], &node) != nil || json.Unmarshal(node["extIdentifier"], &id) != nil {
 			return nil, false
 		}
-		ids = append(ids, adapters.Sought{Key: id, Amount: strings.Trim(string(node["amount"]), `"`)})
+		ids = append(ids, adapters.LookupKey{Key: id, Amount: strings.Trim(string(node["amount"]), `"`)})
 	}
 	return ids, true
 }
 
 // identifiersIn reads a list of literals.
-func identifiersIn(inputs *ast.Value) (ids []adapters.Sought, ok bool) {
+func identifiersIn(inputs *ast.Value) (ids []adapters.LookupKey, ok bool) {
 	for _, in := range inputs.Children {
 		node, one := child(in.Value, "node")
 		id, two := child(node, "extIdentifier")
 		if !one || !two || id.Kind != ast.StringValue {
 			return nil, false
 		}
-		sought := adapters.Sought{Key: id.Raw}
+		sought := adapters.LookupKey{Key: id.Raw}
 		if amount, ok := child(node, "amount"); ok && amount.Kind != ast.Variable {
 			sought.Amount = amount.Raw
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // Values are literals in a document: the names of Xledger's types, which a
-// document with variables needs, are not public (docs/vendors.md#sources).
+// document with variables needs, are not public (docs/vendors.md#xledger-api).
 
 // object is an input object whose fields keep their order.
 type object []field

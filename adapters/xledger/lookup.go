@@ -88,12 +88,12 @@ func (q connection) document(after string) string {
 }
 
 // pages asks for a connection page after page and hands out its nodes. A cursor
-// that comes twice would never end (docs/vendors.md#sources), so it ends the call.
+// that comes twice would never end (docs/vendors.md#xledger-api), so it ends the call.
 // The answer is the last page's.
 func pages(ctx context.Context, c *adapters.Conn, q connection, each func(node json.RawMessage) error) (adapters.Answer, classify.Verdict) {
 	field := q.field
 	invalid := func(a adapters.Answer, err error) (adapters.Answer, classify.Verdict) {
-		v := adapters.Fault(classify.Untrusted, "pages:"+field, err.Error())
+		v := classify.NewVerdict(classify.Untrusted, "pages:"+field, err.Error())
 		v.HTTPStatus = a.Status
 		return a, v
 	}
@@ -105,7 +105,7 @@ func pages(ctx context.Context, c *adapters.Conn, q connection, each func(node j
 		}
 		a, v := post(ctx, c, classify.Read, body)
 		if v.Class != classify.Success {
-			return a, adapters.Asked(v)
+			return a, adapters.LookupVerdict(v)
 		}
 		p, err := parsePage(a.Body, field)
 		if err != nil {
@@ -138,19 +138,19 @@ func items(ids []string) connection {
 	return connection{"glImportItems", 2 * len(ids), object{{"extIdentifier_in", ids}}, "dbId extIdentifier amount"}
 }
 
-// perLookUp is how many identifiers one look-up asks for: those of a whole
+// perLookup is how many identifiers one look-up asks for: those of a whole
 // mutation, and one that is known to be there. That one only proves something of
 // the answer that it is in.
-const perLookUp = MaxNodes + 2
+const perLookup = MaxNodes + 2
 
 // Find implements [adapters.Finder] with the import items of an extIdentifier. The
 // filter extIdentifier_in is an assumption: the vendor's reference is not public.
-func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sought) (map[string]adapters.Found, classify.Verdict) {
+func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.LookupKey) (map[string]adapters.LookupResult, classify.Verdict) {
 	v := classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: "lookup:nothing"}
-	groups := adapters.Groups(sought, perLookUp)
-	var answers []map[string]adapters.Found
+	groups := adapters.SplitLookup(sought, perLookup)
+	var answers []map[string]adapters.LookupResult
 	for _, some := range groups {
-		here := make(map[string]adapters.Found)
+		here := make(map[string]adapters.LookupResult)
 		answers = append(answers, here)
 		asked := make(map[string]bool, len(some))
 		ids := make([]string, len(some))
@@ -180,7 +180,7 @@ func (Adapter) Find(ctx context.Context, c *adapters.Conn, sought []adapters.Sou
 			return nil, v
 		}
 	}
-	found, w, ok := adapters.Proved(groups, answers)
+	found, w, ok := adapters.MergeLookup(groups, answers)
 	if !ok {
 		return nil, w
 	}
@@ -194,7 +194,7 @@ func errorsSince(at time.Time) connection {
 }
 
 // vendorTime is Xledger's clock. Its times are in CET and have no zone
-// (docs/vendors.md#sources); whether that is one hour before UTC in summer too is not
+// (docs/vendors.md#xledger-api); whether that is one hour before UTC in summer too is not
 // known. This reading is never earlier than the other one, so that nothing is
 // taken for older than it is.
 var vendorTime = time.FixedZone("CET", 60*60)

@@ -196,7 +196,7 @@ func (s *schema) load(paths []path) *classify.Verdict {
 func (s *schema) ask(document string, into any) *classify.Verdict {
 	body, err := request(document)
 	if err != nil {
-		v := adapters.Fault(classify.Internal, "verify:request", err.Error())
+		v := classify.NewVerdict(classify.Internal, "verify:request", err.Error())
 		return &v
 	}
 	a, v := post(s.ctx, s.conn, classify.Read, body)

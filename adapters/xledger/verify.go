@@ -24,7 +24,7 @@ const (
 )
 
 // numbered are the fields that are written as numbers unless the vendor's schema
-// says otherwise: as its public clients write them (docs/vendors.md#sources).
+// says otherwise: as its public clients write them (docs/vendors.md#xledger-api).
 var numbered = []string{"trRegNumber"}
 
 // hows says of each field how it is written, "" for text: as the schema says, else
@@ -37,7 +37,7 @@ func hows(f adapters.Form) map[string]string {
 	if set := f.Settings["amounts"]; set != "" {
 		how["amount"] = set
 	}
-	for name, as := range f.Learnt {
+	for name, as := range f.Learned {
 		if name != "amount" || f.Settings["amounts"] == "" { // a person has the last word
 			how[name] = as
 		}
@@ -49,12 +49,12 @@ func hows(f adapters.Form) map[string]string {
 // (GraphQL, October 2021, §4), and both look-ups are made, for something that is not
 // there. A server without introspection answers these at least, and what the
 // mutation needs is assumed.
-func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Wanted) (adapters.Contract, classify.Verdict) {
+func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirements) (adapters.Contract, classify.Verdict) {
 	defer c.For(limits.Lookup)()
 	var contract adapters.Contract
 	body, err := request("query{__typename}")
 	if err != nil {
-		return contract, adapters.Fault(classify.Internal, "verify:request", err.Error())
+		return contract, classify.NewVerdict(classify.Internal, "verify:request", err.Error())
 	}
 	_, v := post(ctx, c, classify.Read, body)
 	switch {
@@ -170,7 +170,7 @@ func writtenAs(of string, t typeRef) (how string, sure bool) {
 
 // judge compares the schema with what exports need of it.
 func (s *schema) judge(contract *adapters.Contract, dimensions []string, amounts string) {
-	contract.Learnt = make(map[string]string)
+	contract.Learned = make(map[string]string)
 	add := s.input(contract, dimensions, amounts)
 	if add != nil {
 		s.output(contract, "answer of addGLImportItems", add, map[string][]string{"edges": {"clientId", "node"}, "edges node": {"dbId"}})
@@ -265,7 +265,7 @@ func (s *schema) leaf(contract *adapters.Contract, in *typeInfo, what, name, of,
 		return
 	}
 	how, sure := writtenAs(of, t)
-	contract.Learnt[of] = how
+	contract.Learned[of] = how
 	found := "type " + t.Name + ", written as a " + how
 	switch {
 	case of == "amount" && set != "":

@@ -1,6 +1,6 @@
 // Package xledger speaks to Xledger's GraphQL API.
 //
-// Three things set Xledger apart (docs/vendors.md#sources). Nearly every failure
+// Three things set Xledger apart (docs/vendors.md#xledger-api). Nearly every failure
 // comes inside HTTP 200: throttling, validation, refused tokens. The error code
 // stands at errors[].code, not in the extensions. And every request is billed,
 // so a look-up is made only when an outcome is really unknown.
@@ -12,7 +12,7 @@
 // [Adapter.LateErrors].
 //
 // Documents of our own have their values inline, see literal.go, and name no type.
-// What a value must look like is learnt through introspection, where the vendor
+// What a value must look like is learned through introspection, where the vendor
 // allows that: see [Adapter.Verify].
 //
 // Guards: a document with one operation, a query, is read. addGLImportItems is readback if its inputs come as
@@ -37,7 +37,7 @@ import (
 // Name is the adapter's name in integration files, logs and outcomes.
 const Name = "xledger"
 
-// MaxNodes is how many nodes one mutation may carry (docs/vendors.md#sources: mass
+// MaxNodes is how many nodes one mutation may carry (docs/vendors.md#xledger-api: mass
 // mutations take up to 500).
 const MaxNodes = 500
 
@@ -61,10 +61,10 @@ var Vendor = adapters.Vendor{
 		// Its answer to a token that has expired is not public, and comes inside HTTP 200
 		// perhaps, as that to a wrong header does.
 		QuietRefusal: true,
-		// docs/vendors.md#sources. The first eight are objects and the last two are texts.
+		// docs/vendors.md#xledger-api. The first eight are objects and the last two are texts.
 		Dimensions: []string{"glObject1", "glObject2", "glObject3", "glObject4", "glObject5", "project", "taxRule", "company", "invoiceNumber", "paymentReference"},
 	},
-	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#sources)
+	Price:    &adapters.Price{Included: 5000, Pence: 1}, // for the United Kingdom (docs/vendors.md#xledger-api)
 	InFlight: 2 * time.Minute,                           // an assumption: docs/vendors.md#in-flight
 }
 
@@ -74,18 +74,18 @@ type Adapter struct{}
 // Vendor implements [adapters.Adapter].
 func (Adapter) Vendor() adapters.Vendor { return Vendor }
 
-// Plan implements [adapters.Adapter].
-func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
+// Describe implements [adapters.Adapter].
+func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Description, error) {
 	switch op {
 	case adapters.Ping:
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil
-	case adapters.LookUp:
-		sought, err := adapters.ReadKeys(body)
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(sought))}, err
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "query __typename"}, nil
+	case adapters.Lookup:
+		sought, err := adapters.ParseLookup(body)
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: fmt.Sprintf("query glImportItems, %d keys", len(sought))}, err
 	}
 	q, err := parse(body)
 	if err != nil {
-		return adapters.Plan{}, err
+		return adapters.Description{}, err
 	}
 	s := inspect(q.Query)
 	what := strings.Join(s.fields, ", ")
@@ -94,9 +94,9 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	}
 	what = name(what)
 	if !s.mutation {
-		return adapters.Plan{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
+		return adapters.Description{Guard: adapters.ReadOnly, Summary: "query " + what}, nil
 	}
-	p := adapters.Plan{Guard: adapters.Unsafe, Summary: "mutation " + what}
+	p := adapters.Description{Guard: adapters.Unsafe, Summary: "mutation " + what}
 	if s.only == nil || s.only.Name != "addGLImportItems" {
 		return p, nil
 	}
@@ -107,7 +107,7 @@ func (Adapter) Plan(op adapters.Operation, body []byte) (adapters.Plan, error) {
 	if len(ids) > MaxNodes {
 		return p, fmt.Errorf("inputs: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
-	return adapters.Plan{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Sought: ids}, nil
+	return adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Lookup: ids}, nil
 }
 
 // name cuts a name, which is ASCII, to what a line has room for.
@@ -115,26 +115,26 @@ func name(s string) string { return s[:min(len(s), 110)] }
 
 // Do implements [adapters.Adapter].
 func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	p, err := x.Plan(op, body)
+	p, err := x.Describe(op, body)
 	if err != nil {
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:body", err.Error())
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 	}
 	switch op {
 	case adapters.Ping:
 		body = ping
 	case adapters.Call:
 	default: // a look-up's keys are no GraphQL
-		return adapters.Response{}, adapters.Fault(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
+		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
-	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Sought)) {
-		v = adapters.Fault(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
+	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Lookup)) {
+		v = classify.NewVerdict(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
 		v.HTTPStatus, v.Effect = a.Status, classify.Open
 	}
 	if v.Class != classify.Success {
 		return adapters.Response{}, v
 	}
-	return adapters.Accepted(a), v
+	return adapters.ResponseOf(a), v
 }
 
 // namesEach reports whether the answer to an import that asks for its edges has one
@@ -161,7 +161,7 @@ func namesEach(request, answer []byte, n int) bool {
 }
 
 // post sends one GraphQL request. The header is "token …": Xledger refuses
-// "Bearer …" (docs/vendors.md#sources).
+// "Bearer …" (docs/vendors.md#xledger-api).
 func post(ctx context.Context, c *adapters.Conn, op classify.Op, body []byte) (adapters.Answer, classify.Verdict) {
 	token, missing := c.Credential("token")
 	if missing != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 func (a *app) integrationsApply() *cobra.Command {
@@ -24,16 +25,16 @@ func (a *app) integrationsApply() *cobra.Command {
 	var o runlog.ApplyOptions
 	c := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Make integrations and their schedules what a file says",
-		Long: `Makes an organization's integrations, and their Temporal Schedules, what a file
-says: created, updated, unchanged. What the organization has besides is named
-and left alone, or removed with --prune: its past stays on record, it is not
-called any more, and applying it again brings it back.
+		Short: "Make integrations and their schedules match a file",
+		Long: `Makes an organization's integrations, and their Temporal Schedules, match a file.
+An integration that the file does not have is reported and left alone, or removed
+with --prune: it is no longer called, its records are kept, and it comes back when
+it is applied again.
 
-Everything that can be known is checked first: the file, the source of entries
-and the worker's right to read it, the database's rules, Temporal. Then the rows
-are stored, all or none, and the schedules follow. Should that be cut off, apply
-the same file again: it does what is left.`,
+Everything that can be checked is checked first: the file, the sources of entries
+and the worker's right to read them, the rules of the database, Temporal. Then the
+rows are stored, all or none, and then the schedules. If that is interrupted, apply
+the same file again: it does the rest.`,
 		Example: `  starter integrations apply -f integrations.yaml --dry-run
   starter integrations apply -f integrations.yaml --prune`,
 		Args: noArgs,
@@ -48,9 +49,9 @@ the same file again: it does what is left.`,
 			}
 			defer pool.Close()
 			o.By = whoami()
-			done, err := a.apply(c.Context(), pool, file.Integrations, o)
-			if err == nil || len(done) > 0 {
-				tellApplied(c.ErrOrStderr(), done, o)
+			results, err := a.apply(c.Context(), pool, file.Integrations, o)
+			if err == nil || len(results) > 0 {
+				printApplyNotes(c.ErrOrStderr(), results, o)
 			}
 			if err != nil {
 				return err
@@ -58,246 +59,171 @@ the same file again: it does what is left.`,
 			if err := a.applyChannels(c, pool, file, o.DryRun); err != nil {
 				return err
 			}
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), done)
-			}
-			rows := [][]string{{"ACTION", "NAME", "ADAPTER", "INTEGRATION", "ORGANIZATION"}}
-			for _, ch := range done {
-				if ch.Action != runlog.NotInFile && ch.Action != "" {
-					rows = append(rows, []string{ch.Action, ch.Name, ch.Adapter, ch.IntegrationID.String(), ch.OrganizationID.String()})
-				}
-			}
-			return table(c.OutOrStdout(), rows)
+			return a.printApplyResults(c.OutOrStdout(), results)
 		},
 	}
 	c.Flags().StringSliceVarP(&files, "file", "f", nil, "integration `file`; - is standard input")
-	c.Flags().BoolVar(&o.Prune, "prune", false, "remove what the organization has and the file has not")
-	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would change and change nothing")
+	c.Flags().BoolVar(&o.Prune, "prune", false, "remove the integrations that the file does not have")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would change and change nothing")
 	return c
 }
 
-// applied is what became of an integration and of its schedule.
-type applied struct {
-	runlog.Change
-	Schedule *appliedSchedule `json:"schedule,omitempty"`
+// applyResult is what was done to an integration and to its schedule.
+type applyResult struct {
+	runlog.IntegrationChange
+	Schedule *scheduleResult `json:"schedule,omitempty"`
 }
 
-type appliedSchedule struct {
-	Action   string             `json:"action"` // created, updated, unchanged, removed
-	Schedule string             `json:"schedule,omitempty"`
-	Paused   bool               `json:"paused,omitempty"`
-	Next     []workflows.Firing `json:"next,omitempty"`
-	Remarks  []string           `json:"remarks,omitempty"`
-}
-
-// scheduleStep is something to do in Temporal.
-type scheduleStep struct {
-	in     integrations.Integration
-	remove bool // also of an integration that was removed by an apply that was cut off
-	result *appliedSchedule
-}
-
-// apply checks, stores and then lets Temporal follow. Rows come first because
-// they are the truth: a schedule without a row would start runs that nobody
-// knows, and a row without its schedule is set right by the next apply.
-func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applied, error) {
+// apply checks everything, stores the rows and then changes the schedules. Rows
+// come first because they decide: a schedule without a row would start runs of an
+// unknown integration, and a row without its schedule gets it from the next apply.
+func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applyResult, error) {
 	if err := a.checkSources(ctx, list); err != nil {
 		return nil, fmt.Errorf("nothing was applied:\n%w", err)
 	}
-	dry := o
-	dry.DryRun = true
-	changes, err := runlog.Apply(ctx, pool, list, dry)
+	plan := o
+	plan.DryRun = true
+	changes, err := runlog.ApplyIntegrations(ctx, pool, list, plan)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
-	done := make([]applied, len(changes))
+	results := make([]applyResult, len(changes))
 	for i, c := range changes {
-		done[i].Change = c
+		results[i].IntegrationChange = c
 	}
-	steps, err := scheduleSteps(ctx, pool, list, done)
+	schedules, err := scheduleChanges(ctx, pool, list, results)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
 	var temporal client.Client
-	if len(steps) > 0 {
+	if len(schedules) > 0 {
 		if temporal, _, err = a.temporal(ctx); err != nil {
 			return nil, fmt.Errorf("nothing was applied: %w", err)
 		}
 		defer temporal.Close()
 	}
-	for i := range steps {
-		if err := steps[i].take(ctx, pool, temporal, true); err != nil {
-			return nil, fmt.Errorf("nothing was applied: schedule of %s: %w", steps[i].in.Name, err)
+	for i := range schedules {
+		if err := schedules[i].apply(ctx, pool, temporal, true); err != nil {
+			return nil, fmt.Errorf("nothing was applied: schedule of %s: %w", schedules[i].in.Name, err)
 		}
 	}
 	if o.DryRun {
-		return done, nil
+		return results, nil
 	}
-	if changes, err = runlog.Apply(ctx, pool, list, o); err != nil {
+	if changes, err = runlog.ApplyIntegrations(ctx, pool, list, o); err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
 	}
-	for i, c := range changes[:min(len(changes), len(done))] {
-		done[i].Change = c // somebody else may have applied meanwhile
+	for i, c := range changes[:min(len(changes), len(results))] {
+		results[i].IntegrationChange = c // somebody else may have applied a file in between
 	}
-	for i := range steps {
-		if err := steps[i].take(ctx, pool, temporal, false); err != nil {
-			return done, cutOff(steps, i, err)
+	for i := range schedules {
+		if err := schedules[i].apply(ctx, pool, temporal, false); err != nil {
+			return results, partialApplyError(schedules, i, err)
 		}
 	}
-	return done, nil
+	return results, nil
 }
 
-// checkSources says everything that is wrong with the sources of entries.
+// checkSources returns everything that is wrong with the sources of entries.
 func (a *app) checkSources(ctx context.Context, list []integrations.Integration) error {
 	sources, err := a.sources()
 	if err != nil {
 		return err
 	}
-	var faults []error
+	var errs []error
 	type place struct {
 		organization uuid.UUID
 		source       string
 	}
-	asked := make(map[place]error)
+	checked := make(map[place]error)
 	for _, in := range list {
 		if in.Export.Source == "" {
 			continue
 		}
 		at := place{in.OrganizationID, in.Export.Source}
-		err, known := asked[at]
+		err, known := checked[at]
 		if !known {
 			err = sources.Check(ctx, at.organization, at.source)
-			asked[at] = err
+			checked[at] = err
 		}
-		var fault *runlog.SourceError
-		if err != nil && !errors.As(err, &fault) {
-			faults = append(faults, fmt.Errorf("integration %s: export.source %s: its database cannot be asked: %s; check %s and that the server is up",
+		var wrong *runlog.SourceError
+		if err != nil && !errors.As(err, &wrong) {
+			errs = append(errs, fmt.Errorf("integration %s: export.source %s: cannot ask its database: %s; check %s and that the server is up",
 				in.Name, in.Export.Source, environ.Cause(err), runlog.SourceVariable))
 		} else if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
-				faults = append(faults, fmt.Errorf("integration %s: export.%s", in.Name, line))
+				errs = append(errs, fmt.Errorf("integration %s: export.%s", in.Name, line))
 			}
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// scheduleSteps lists what there may be to do in Temporal, what goes away
-// first, and hangs the results on the changes.
-func scheduleSteps(ctx context.Context, db runlog.Beginner, list []integrations.Integration, done []applied) (steps []scheduleStep, err error) {
-	before := make(map[uuid.UUID]integrations.Integration)
-	var gone []runlog.Known
+// applyChannels makes the channels match the file, and reports those of an
+// organization for which the file has no notifications section.
+func (a *app) applyChannels(c *cobra.Command, pool *pgxpool.Pool, file integrations.File, dryRun bool) error {
+	words := c.ErrOrStderr()
+	changes, err := runlog.ApplyChannels(c.Context(), pool, file.Channels, whoami(), dryRun)
+	if err != nil && !dryRun {
+		return fmt.Errorf("the integrations are stored, the notification channels are not: %w; apply the same file again", err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, ch := range changes {
+		say(words, "notifications to %s (%s): %s", ch.Name, ch.Kind, ch.Action)
+	}
 	seen := make(map[uuid.UUID]bool)
-	for _, in := range list {
-		if seen[in.OrganizationID] {
+	for _, in := range file.Integrations {
+		if _, stated := file.Channels[in.OrganizationID]; stated || seen[in.OrganizationID] {
 			continue
 		}
 		seen[in.OrganizationID] = true
-		known, err := runlog.Integrations(ctx, db, in.OrganizationID)
-		if err != nil && !unreadable(err) { // applying is what repairs a row
-			return nil, err
+		list, err := runlog.ListChannels(c.Context(), pool, in.OrganizationID)
+		if err != nil {
+			return err
 		}
-		for _, k := range known {
-			before[k.ID] = k
+		if len(list) > 0 {
+			say(words, "organization %s: the file has no notifications section, so %s left as before; to remove them, write notifications: []", in.OrganizationID, count(len(list), "channel"))
 		}
-		removed, err := runlog.RemovedIntegrations(ctx, db, in.OrganizationID)
-		if err != nil && !unreadable(err) {
-			return nil, err
-		}
-		gone = append(gone, removed...)
-	}
-	var makes []scheduleStep
-	inFile := make(map[uuid.UUID]bool)
-	for i := range done {
-		was := before[done[i].IntegrationID]
-		switch {
-		case i < len(list):
-			inFile[list[i].ID] = true
-			// Also without a schedule before and now: one may be left over.
-			if list[i].Schedule != nil || was.Schedule != nil {
-				done[i].Schedule = &appliedSchedule{}
-				makes = append(makes, scheduleStep{in: list[i], result: done[i].Schedule})
-			}
-		case done[i].Action == "removed" && was.Schedule != nil:
-			done[i].Schedule = &appliedSchedule{}
-			steps = append(steps, scheduleStep{in: was, remove: true, result: done[i].Schedule})
-		}
-	}
-	for _, k := range gone {
-		if k.Schedule != nil && !inFile[k.ID] {
-			steps = append(steps, scheduleStep{in: k.Integration, remove: true, result: &appliedSchedule{}})
-		}
-	}
-	return append(steps, makes...), nil
-}
-
-// take does the step, or with dryRun finds out what it would do.
-func (s *scheduleStep) take(ctx context.Context, db runlog.Beginner, temporal client.Client, dryRun bool) (err error) {
-	in := s.in
-	if s.remove {
-		s.result.Action, err = workflows.RemoveSchedule(ctx, temporal, in.OrganizationID, in.ID, dryRun)
-		return err
-	}
-	// Asked now: a pause outlives the removal of its integration, and somebody
-	// may have paused it since the file was read.
-	p, err := runlog.Paused(ctx, db, in.OrganizationID, in.ID)
-	if err != nil && !errors.Is(err, runlog.ErrNotFound) {
-		return err
-	}
-	note := ""
-	if p != nil {
-		note = noteOf(*p)
-	}
-	if s.result.Action, err = workflows.ApplySchedule(ctx, temporal, in, note, dryRun); err != nil || in.Schedule == nil {
-		return err
-	}
-	now := time.Now()
-	*s.result = appliedSchedule{
-		Action: s.result.Action, Schedule: in.Schedule.String(), Paused: p != nil,
-		Next: workflows.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
 	}
 	return nil
 }
 
-// cutOff says what is done and what is not after step i failed.
-func cutOff(steps []scheduleStep, i int, err error) error {
-	names := func(list []scheduleStep) string {
-		var out []string
-		for _, s := range list {
-			out = append(out, s.in.Name)
+// printApplyResults prints what was done to each integration of the file.
+func (a *app) printApplyResults(w io.Writer, results []applyResult) error {
+	rows := [][]string{{"ACTION", "NAME", "ADAPTER", "INTEGRATION", "ORGANIZATION"}}
+	for _, r := range results {
+		if r.Action != runlog.ActionNotInFile && r.Action != "" {
+			rows = append(rows, []string{string(r.Action), r.Name, r.Adapter, r.IntegrationID.String(), r.OrganizationID.String()})
 		}
-		if len(out) == 0 {
-			return "none"
-		}
-		return strings.Join(out, ", ")
 	}
-	return fmt.Errorf("the integrations are stored, and of their schedules these are done: %s; these are not: %s. Apply the same file again, and it does what is left: schedule of %s: %w",
-		names(steps[:i]), names(steps[i:]), steps[i].in.Name, err)
+	return a.print(w, results, rows)
 }
 
-// tellApplied says in words what the table does not show.
-func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
+// printApplyNotes prints what the table does not show.
+func printApplyNotes(w io.Writer, results []applyResult, o runlog.ApplyOptions) {
 	if o.DryRun {
 		say(w, "dry run: nothing was changed")
 	}
-	for _, ch := range done {
-		if ch.Action == runlog.NotInFile {
-			say(w, "%s: not in the file (use --prune to remove it)", ch.Name)
+	for _, r := range results {
+		if r.Action == runlog.ActionNotInFile {
+			say(w, "%s: not in the file; to remove it, add --prune", r.Name)
 		}
-		s := ch.Schedule
+		s := r.Schedule
 		switch {
-		case s == nil || s.Action == "":
+		case s == nil || s.Action == engine.NoSchedule:
 			continue
 		case s.Schedule == "":
-			say(w, "schedule %s: %s", ch.Name, s.Action)
+			say(w, "schedule %s: %s", r.Name, s.Action)
 			continue
 		case s.Paused:
-			say(w, "schedule %s: %s and paused, %s", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s and paused, %s", r.Name, s.Action, s.Schedule)
 		default:
-			say(w, "schedule %s: %s, %s", ch.Name, s.Action, s.Schedule)
+			say(w, "schedule %s: %s, %s", r.Name, s.Action, s.Schedule)
 		}
-		for _, r := range s.Remarks {
-			say(w, "  note: it %s", r)
+		for _, remark := range s.Remarks {
+			say(w, "  note: it %s", remark)
 		}
 		for _, f := range s.Next {
 			say(w, "  %s exports %s", local(f.At), f.Period)
@@ -307,3 +233,110 @@ func tellApplied(w io.Writer, done []applied, o runlog.ApplyOptions) {
 
 // local shows a time to people, in its own zone.
 func local(t time.Time) string { return t.Format("Mon 2006-01-02 15:04 MST") }
+
+// scheduleResult is what was done to a schedule.
+type scheduleResult struct {
+	Action   engine.ScheduleChange `json:"action"`
+	Schedule string                `json:"schedule,omitempty"`
+	Paused   bool                  `json:"paused,omitempty"`
+	Next     []engine.Firing       `json:"next,omitempty"`
+	Remarks  []string              `json:"remarks,omitempty"`
+}
+
+// scheduleChange makes a schedule match the file.
+type scheduleChange struct {
+	in     integrations.Integration
+	remove bool // also of an integration that an interrupted apply has removed
+	result *scheduleResult
+}
+
+// scheduleChanges lists what there may be to do in Temporal, removals first, and
+// points the results to it.
+func scheduleChanges(ctx context.Context, db runlog.Beginner, list []integrations.Integration, results []applyResult) (changes []scheduleChange, err error) {
+	before := make(map[uuid.UUID]integrations.Integration)
+	var removed []integrations.Integration
+	seen := make(map[uuid.UUID]bool)
+	for _, in := range list {
+		if seen[in.OrganizationID] {
+			continue
+		}
+		seen[in.OrganizationID] = true
+		known, err := runlog.ListIntegrations(ctx, db, in.OrganizationID)
+		if err != nil && !unreadable(err) { // applying is what repairs a row
+			return nil, err
+		}
+		for _, k := range known {
+			before[k.ID] = k
+		}
+		rows, err := runlog.ListRemovedIntegrations(ctx, db, in.OrganizationID)
+		if err != nil && !unreadable(err) {
+			return nil, err
+		}
+		removed = append(removed, rows...)
+	}
+	var updates []scheduleChange
+	inFile := make(map[uuid.UUID]bool)
+	for i := range results {
+		was := before[results[i].IntegrationID]
+		switch {
+		case i < len(list):
+			inFile[list[i].ID] = true
+			// Also if it had no schedule and has none now: one may be left over.
+			if list[i].Schedule != nil || was.Schedule != nil {
+				results[i].Schedule = &scheduleResult{}
+				updates = append(updates, scheduleChange{in: list[i], result: results[i].Schedule})
+			}
+		case results[i].Action == runlog.ActionRemoved && was.Schedule != nil:
+			results[i].Schedule = &scheduleResult{}
+			changes = append(changes, scheduleChange{in: was, remove: true, result: results[i].Schedule})
+		}
+	}
+	for _, k := range removed {
+		if k.Schedule != nil && !inFile[k.ID] {
+			changes = append(changes, scheduleChange{in: k, remove: true, result: &scheduleResult{}})
+		}
+	}
+	return append(changes, updates...), nil
+}
+
+// apply makes the change, or with dryRun finds out what it would do.
+func (s *scheduleChange) apply(ctx context.Context, db runlog.Beginner, temporal client.Client, dryRun bool) (err error) {
+	in := s.in
+	if s.remove {
+		s.result.Action, err = engine.RemoveSchedule(ctx, temporal, in.OrganizationID, in.ID, dryRun)
+		return err
+	}
+	// Read now: a pause outlives the removal of its integration, and somebody may
+	// have paused it since the file was read.
+	p, err := runlog.LoadPause(ctx, db, in.OrganizationID, in.ID)
+	if err != nil && !errors.Is(err, runlog.ErrNotFound) {
+		return err
+	}
+	note := ""
+	if p != nil {
+		note = pauseNote(*p)
+	}
+	if s.result.Action, err = engine.ApplySchedule(ctx, temporal, in, note, dryRun); err != nil || in.Schedule == nil {
+		return err
+	}
+	now := time.Now()
+	*s.result = scheduleResult{
+		Action: s.result.Action, Schedule: in.Schedule.String(), Paused: p != nil,
+		Next: engine.Firings(*in.Schedule, in.Schedule.Next(now, 5)), Remarks: in.Schedule.Remarks(now),
+	}
+	return nil
+}
+
+// partialApplyError says which schedules are changed and which are not after change
+// i has failed.
+func partialApplyError(changes []scheduleChange, i int, err error) error {
+	names := func(list []scheduleChange) string {
+		var out []string
+		for _, s := range list {
+			out = append(out, s.in.Name)
+		}
+		return cmp.Or(strings.Join(out, ", "), "none")
+	}
+	return fmt.Errorf("the integrations are stored; their schedules are only changed in part (done: %s; not done: %s). Apply the same file again, which does the rest: schedule of %s: %w",
+		names(changes[:i]), names(changes[i:]), changes[i].in.Name, err)
+}

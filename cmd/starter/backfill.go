@@ -7,54 +7,57 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 	"github.com/ledgerline/ledgerline/zones"
 )
 
-// maxBackfill is how many firings are made up for at once: more than a year of
-// days, and few enough for one history.
+// maxBackfill is the most firings of one backfill: more than a year of days, and few
+// enough for one workflow history.
 const maxBackfill = 400
 
 func (a *app) schedulesBackfill() *cobra.Command {
 	var from, to string
 	c := a.onSchedule(&cobra.Command{
-		Use: "backfill --org UUID --integration NAME --from TIME --to TIME", Short: "Run what a schedule would have run",
-		Long: `Runs what a schedule would have run from --from on and before --to, one after the
-other, and prints it first. A time is a date, from midnight in the schedule's
-time zone, or RFC 3339. A period that was exported stays exported once.`,
+		Use: "backfill --org UUID --integration NAME --from TIME --to TIME", Short: "Make up for the runs that a schedule has missed",
+		Long: `Runs what the schedule would have run from --from (inclusive) to --to (exclusive),
+one run after the other, and prints the runs first. A time is a date, which is
+midnight in the schedule's time zone, or RFC 3339. A period that is exported already
+is not exported again.`,
 		Example: "  starter schedules backfill --org $ORG --integration xledger-main --from 2026-10-01 --to 2026-11-01",
-	}, func(c *cobra.Command, s schedule) (any, error) {
-		firings, err := backfillOf(*s.in.Schedule, from, to, time.Now())
+	}, func(c *cobra.Command, s scheduleSession) (any, error) {
+		in := s.integration
+		firings, err := backfillFirings(*in.Schedule, from, to, time.Now())
 		if err != nil {
 			return nil, err
 		}
-		if a.output != "json" {
+		if a.output != outputJSON {
 			if err := firingTable(c.OutOrStdout(), "RUNS", firings); err != nil {
 				return nil, err
 			}
 		}
-		runs, err := workflows.BackfillRuns(s.in, firings, whoami())
+		runs, err := engine.BackfillRuns(in, firings, whoami())
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.temporal.ExecuteWorkflow(c.Context(), workflows.BackfillOptions(s.in.OrganizationID, s.in.ID), workflows.BackfillName, workflows.BackfillInput{Runs: runs})
+		_, err = s.temporal.ExecuteWorkflow(c.Context(), engine.BackfillOptions(in.OrganizationID, in.ID), workflows.BackfillName, workflows.BackfillInput{Runs: runs})
 		if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-			return nil, fmt.Errorf("a backfill of %s is going on; see starter exports list, and start this one when it is over", s.in.Name)
+			return nil, fmt.Errorf("another backfill of %s is running; see starter exports list, and start this one when that has ended", in.Name)
 		}
 		if err != nil {
 			return nil, err
 		}
-		say(c.ErrOrStderr(), "schedule of %s: %d runs are started, one after the other", s.in.Name, len(runs))
+		s.say("schedule of %s: backfill of %s started, one after the other", in.Name, count(len(runs), "run"))
 		return map[string]any{"firings": firings}, nil
 	})
-	c.Flags().StringVar(&from, "from", "", "first `time`: 2026-10-01 in the schedule's time zone, or RFC 3339")
-	c.Flags().StringVar(&to, "to", "", "`time` before which it ends")
+	c.Flags().StringVar(&from, "from", "", "start `time`, inclusive: 2026-10-01 in the schedule's time zone, or RFC 3339")
+	c.Flags().StringVar(&to, "to", "", "end `time`, exclusive")
 	return c
 }
 
-// backfillOf returns the firings in [from, to), or says what is wrong with them.
-func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]workflows.Firing, error) {
+// backfillFirings returns the firings in [from, to), or a usage error.
+func backfillFirings(s integrations.Schedule, from, to string, now time.Time) ([]engine.Firing, error) {
 	start, err := timeIn(s.TimeZone, "--from", from)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]work
 		return nil, usage("--to %s: want a time after --from %s", to, from)
 	}
 	if end.After(now) {
-		return nil, usage("--to %s is in the future, where the schedule runs by itself; want at most %s", to, now.UTC().Format(time.RFC3339))
+		return nil, usage("--to %s is in the future, when the schedule runs by itself; want %s or earlier", to, now.UTC().Format(time.RFC3339))
 	}
 	var times []time.Time
 	for at := range s.Firings(start) {
@@ -75,14 +78,14 @@ func backfillOf(s integrations.Schedule, from, to string, now time.Time) ([]work
 			break
 		}
 		if len(times) == maxBackfill {
-			return nil, usage("--from and --to hold more than %d runs; want fewer: --to %s has the first %d", maxBackfill, at.UTC().Format(time.RFC3339), maxBackfill)
+			return nil, usage("--from and --to span more than %d runs; want fewer: --to %s has the first %d", maxBackfill, at.UTC().Format(time.RFC3339), maxBackfill)
 		}
 		times = append(times, at)
 	}
 	if len(times) == 0 {
 		return nil, usage("the schedule does not fire from %s to %s: %s", local(start), local(end), s)
 	}
-	return workflows.Firings(s, times), nil
+	return engine.Firings(s, times), nil
 }
 
 // timeIn reads a date, as midnight in a zone, or an RFC 3339 time.

@@ -17,118 +17,124 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
+// callOptions are the flags of call.
+type callOptions struct {
+	org, integration, operation, body, correlation string
+	timeout                                        time.Duration
+	exitStatus, idempotent                         bool
+}
+
 func (a *app) call() *cobra.Command {
-	var org, integration, operation, body, correlation string
-	var timeout time.Duration
-	var exitStatus, idempotent bool
+	var o callOptions
 	c := &cobra.Command{
 		Use:   "call --org UUID --integration NAME",
 		Short: "Make one call, with its retries, and print the outcome",
 		Long: `Makes one call through an integration, with its retries, and prints the outcome
-as JSON. A failure is an outcome too: look at failure.isRetryable, not at the
-exit code, unless you ask for it with --exit-status.
+as JSON. A failure is an outcome too: look at failure.isRetryable, not at the exit
+code, unless you ask for it with --exit-status.
 
-A correlation ID stands for one request for good. The same --correlation-id again
-returns the outcome of the first time and calls nobody. If it was not known then
-whether a write had happened ("effect": "open") and its invocation has ended, it
-is made again: the vendor is asked first, where it can be asked, and the write is
-sent only if it is proved that it did not happen and will not. With another
-integration, operation or body it is an error.
+A correlation ID stands for one request forever. With the same --correlation-id
+again, the outcome of the first time is returned and the vendor is not called. If
+that outcome is a write that may or may not have happened ("effect": "open"), and
+the invocation has ended, it is made again: the vendor is asked first, if it can be
+asked, and the write is sent only if it is proved that it did not happen and will
+not. With another integration, operation or body it is an error.
 
-Who asked is on record: LEDGERLINE_ACTOR, or user@host.`,
+The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 		Example: `  starter call --org $ORG --integration xledger-main --operation ping
   starter call --org $ORG --integration xledger-main --body '{"query":"{ projects { edges { node { dbId } } } }"}'
   starter call --org $ORG --integration crm --body @request.json`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			organization, err := parseUUID("--org", org)
+			in, err := o.invocation(c.InOrStdin())
 			if err != nil {
 				return err
 			}
-			in := activities.Invocation{OrganizationID: organization, CorrelationID: uuid.New(), Operation: adapters.Operation(operation),
-				Actor: whoami(), Idempotent: idempotent}
-			if correlation != "" {
-				if in.CorrelationID, err = parseUUID("--correlation-id", correlation); err != nil {
-					return err
-				}
-				if in.CorrelationID.Version() != 4 {
-					return usage("--correlation-id %s: want a random UUID (version 4), this is version %d", correlation, in.CorrelationID.Version())
-				}
-			}
-			switch in.Operation {
-			case adapters.Ping:
-				if body != "" {
-					return usage("--body: a ping has none")
-				}
-				if idempotent {
-					return usage("--idempotent: a ping changes nothing anyway")
-				}
-			case adapters.Call:
-				if in.Body, err = readBody(body, c.InOrStdin()); err != nil {
-					return err
-				}
-			default:
-				return usage("--operation %q: want call or ping", operation)
-			}
-			ctx, cancel := context.WithTimeout(c.Context(), timeout)
+			ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 			defer cancel()
-			pool, err := a.database(ctx)
+			c.SetContext(ctx)
+			s, err := a.openIntegration(c, o.org, o.integration)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			spec, err := find(ctx, pool, organization, integration)
+			defer s.close()
+			if err := s.connect(); err != nil {
+				return err
+			}
+			in.OrganizationID, in.IntegrationID, in.AdapterName = s.organization, s.integration.ID, s.integration.Adapter
+			in.Policy, in.OwnQueue = s.integration.Policy, s.integration.Limits.OwnQueue()
+			in.Summary, in.ReadOnly = engine.Describe(in)
+			s.say("correlation ID %s", in.CorrelationID)
+			execute := engine.Execute
+			if o.correlation != "" {
+				execute = engine.ExecuteAgain
+			}
+			outcome, err := execute(ctx, s.temporal, in)
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
+				return fmt.Errorf("no outcome within %v; the call continues: starter show %s --org %s", o.timeout, in.CorrelationID, s.organization)
+			}
 			if err != nil {
 				return err
 			}
-			in.IntegrationID, in.AdapterName, in.Policy = spec.ID, spec.Adapter, spec.Policy
-			in.OwnQueue = spec.Limits.OwnQueue()
-			in.Summary, in.ReadOnly = workflows.Planned(in)
-			temporal, _, err := a.temporal(ctx)
-			if err != nil {
+			if err := printJSON(c.OutOrStdout(), outcome); err != nil || !o.exitStatus {
 				return err
 			}
-			defer temporal.Close()
-
-			say(c.ErrOrStderr(), "correlation ID %s", in.CorrelationID)
-			execute := workflows.Execute
-			if correlation != "" {
-				execute = workflows.ExecuteAgain
-			}
-			outcome, err := execute(ctx, temporal, in)
-			if err != nil {
-				if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-					return fmt.Errorf("no outcome within %v; the call goes on, see: starter show %s --org %s", timeout, in.CorrelationID, organization)
-				}
-				return err
-			}
-			if err := printJSON(c.OutOrStdout(), outcome); err != nil {
-				return err
-			}
-			if exitStatus {
-				return status(outcome)
-			}
-			return nil
+			return outcomeStatus(outcome)
 		},
 	}
-	organizationFlag(c, &org)
-	f := c.Flags()
-	f.StringVar(&integration, "integration", "", "`name` or UUID of the integration")
-	f.StringVar(&operation, "operation", "call", "call or ping")
-	f.StringVar(&body, "body", "", "the request: JSON, @file, or - for standard input")
-	f.StringVar(&correlation, "correlation-id", "", "version 4 `UUID`; made if left out")
-	f.BoolVar(&idempotent, "idempotent", false, "you vouch that a repeat of this write has no further effect: it is sent again after any transient failure, and nobody asks first whether it happened")
-	f.DurationVar(&timeout, "timeout", 90*time.Second, "how long to wait for the outcome; the call itself goes on")
-	f.BoolVar(&exitStatus, "exit-status", false, "exit 3 if the call failed for good, 4 if it was tried as often as allowed")
-	_ = c.RegisterFlagCompletionFunc("operation", cobra.FixedCompletions([]string{"call", "ping"}, cobra.ShellCompDirectiveNoFileComp))
+	o.flags(c)
 	return c
 }
 
-// status maps a failure to an exit code.
-func status(o workflows.Outcome) error {
+func (o *callOptions) flags(c *cobra.Command) {
+	organizationFlag(c, &o.org)
+	integrationFlag(c, &o.integration)
+	f := c.Flags()
+	f.StringVar(&o.operation, "operation", "call", "call or ping")
+	f.StringVar(&o.body, "body", "", "the request: JSON, @file, or - for standard input")
+	f.StringVar(&o.correlation, "correlation-id", "", "version 4 `UUID`; random if not given")
+	f.BoolVar(&o.idempotent, "idempotent", false, "you guarantee that repeating this write has no further effect: it is sent again after any transient failure, without asking first whether it happened")
+	f.DurationVar(&o.timeout, "timeout", 90*time.Second, "how long to wait for the outcome; the call itself continues")
+	f.BoolVar(&o.exitStatus, "exit-status", false, "exit 3 if the call failed permanently, 4 if its last allowed attempt failed")
+	_ = c.RegisterFlagCompletionFunc("operation", cobra.FixedCompletions([]string{"call", "ping"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// invocation is what the flags ask for, without the integration.
+func (o *callOptions) invocation(stdin io.Reader) (in activities.Invocation, err error) {
+	if _, err := parseUUID("--org", o.org); err != nil {
+		return in, err
+	}
+	in = activities.Invocation{CorrelationID: uuid.New(), Operation: adapters.Operation(o.operation), Actor: whoami(), Idempotent: o.idempotent}
+	if o.correlation != "" {
+		if in.CorrelationID, err = parseUUID("--correlation-id", o.correlation); err != nil {
+			return in, err
+		}
+		if in.CorrelationID.Version() != 4 {
+			return in, usage("--correlation-id %s: want a random UUID (version 4), this is version %d", o.correlation, in.CorrelationID.Version())
+		}
+	}
+	switch in.Operation {
+	case adapters.Ping:
+		if o.body != "" {
+			return in, usage("--body: a ping has none")
+		}
+		if o.idempotent {
+			return in, usage("--idempotent: a ping changes nothing anyway")
+		}
+	case adapters.Call:
+		in.Body, err = readBody(o.body, stdin)
+	default:
+		return in, usage("--operation %q: want call or ping", o.operation)
+	}
+	return in, err
+}
+
+// outcomeStatus maps a failure to an exit code.
+func outcomeStatus(o workflows.Outcome) error {
 	switch {
 	case o.OK:
 		return nil
@@ -138,8 +144,8 @@ func status(o workflows.Outcome) error {
 	return exitError{code: exitExhausted}
 }
 
-// readBody reads a request from an argument, a file or standard input. It
-// checks that it is JSON; the adapter checks the rest, and that is on record.
+// readBody reads a request from an argument, a file or standard input. It checks
+// only that it is JSON: what the adapter refuses is on record.
 func readBody(arg string, stdin io.Reader) (json.RawMessage, error) {
 	var body []byte
 	var err error

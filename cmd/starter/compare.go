@@ -6,45 +6,46 @@ import (
 	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// sight is what the vendor is found to have of an entry.
-type sight int
+// match is what the vendor is found to have of an entry.
+type match string
 
 const (
-	missing   sight = iota
-	there           // once, with the same amount where the vendor gives it
-	twice           // or more often
-	otherwise       // with another amount
-	elsewhere       // not under its key, but something may be it, such as a posted line
+	matchNone        match = "none"
+	matchExact       match = "exact"        // once, with the same amount if the vendor gives it
+	matchDuplicate   match = "duplicate"    // twice or more often
+	matchOtherAmount match = "other_amount" // once, with another amount
+	matchElsewhere   match = "elsewhere"    // not under its key, but something may be it, such as a posted line
 )
 
-func sightOf(r runlog.Recorded, f adapters.Found) sight {
+func matchOf(r runlog.EntryRecord, f adapters.LookupResult) match {
 	switch {
 	case f.Count > 1:
-		return twice
+		return matchDuplicate
 	case f.Count == 1 && f.Amount != "" && !adapters.SameAmount(r.Amount, f.Amount):
-		return otherwise
+		return matchOtherAmount
 	case f.Count == 1:
-		return there
+		return matchExact
 	case f.Elsewhere != "":
-		return elsewhere
+		return matchElsewhere
 	}
-	return missing
+	return matchNone
 }
 
-// says is what was found, for people.
-func (s sight) says(r runlog.Recorded, f adapters.Found) string {
-	switch s {
-	case there:
+// describe is what was found, for people.
+func (m match) describe(r runlog.EntryRecord, f adapters.LookupResult) string {
+	switch m {
+	case matchExact:
 		return "it is there"
-	case twice:
+	case matchDuplicate:
 		return fmt.Sprintf("it is there %d times", f.Count)
-	case otherwise:
-		return fmt.Sprintf("it is there with amount %s, and here it has %s", f.Amount, r.Amount)
-	case elsewhere:
-		return "it is not there under its key, and " + f.Elsewhere
+	case matchOtherAmount:
+		return fmt.Sprintf("it is there with amount %s, but %s on record", f.Amount, r.Amount)
+	case matchElsewhere:
+		return "it is not there under its key, but " + f.Elsewhere
 	}
 	if r.OpenUntil != nil {
 		return "it is not there, and can still take effect until " + r.OpenUntil.UTC().Format(time.TimeOnly)
@@ -52,75 +53,74 @@ func (s sight) says(r runlog.Recorded, f adapters.Found) string {
 	return "it is not there"
 }
 
-// group is what the record holds of an entry, as far as it matters here.
-type group int
+// recordGroup is what the record says of an entry, as far as a comparison needs it.
+type recordGroup string
 
 const (
-	isExported group = iota
-	isOpen           // sent or unknown: only the vendor can tell
-	isNot            // planned, rejected or not on record: it must not be there
+	groupExported    recordGroup = "exported"
+	groupOpen        recordGroup = "open"         // sent or unknown: only the vendor can tell
+	groupNotExported recordGroup = "not exported" // planned, rejected or not on record: the vendor must not have it
 )
 
-func groupOf(r runlog.Recorded) group {
+func groupOf(r runlog.EntryRecord) recordGroup {
 	switch r.State {
-	case runlog.Exported:
-		return isExported
-	case runlog.Sent, runlog.Unknown:
-		return isOpen
+	case exports.Exported:
+		return groupExported
+	case exports.Sent, exports.Unknown:
+		return groupOpen
 	}
-	return isNot
+	return groupNotExported
 }
 
-// difference is an entry of which record and vendor do not say the same, or of
-// which the record does not know; then Agrees is null.
+// difference is an entry on which record and vendor do not agree or, if it is
+// undecided, on which the record does not say what the vendor should have.
 type difference struct {
-	VoucherID string            `json:"voucherId"`
-	EntryID   string            `json:"entryId"`
-	State     runlog.EntryState `json:"state"` // on record; "" if it is not there
-	Agrees    *bool             `json:"agrees"`
-	Says      string            `json:"says"`
-	Found     *adapters.Found   `json:"found,omitempty"`
+	VoucherID string                 `json:"voucherId"`
+	EntryID   string                 `json:"entryId"`
+	State     exports.EntryState     `json:"state"` // on record; "" if it is not there
+	Agrees    agreement              `json:"agrees"`
+	Says      string                 `json:"says"`
+	Found     *adapters.LookupResult `json:"found,omitempty"`
 }
 
-// comparison is of a record with a vendor's books. A strict one is with a record
-// that may have lost what was exported: the vendor must not have more than it
-// says. One that adopts takes into the record what the vendor has more.
-type comparison struct {
-	strict, adopts bool
-	seen           map[group]map[sight]int
-	differences    []difference
-	keep           int // most differences that are kept; 0 is all
-	more           int // that were not kept
-	adoptions      []runlog.Adoption
+// vendorComparison compares the record with a vendor's books.
+type vendorComparison struct {
+	strict      bool // the record may have lost what was exported: the vendor must not have more
+	adopts      bool // what the vendor has more is to be recorded
+	counts      map[recordGroup]map[match]int
+	differences []difference
+	keep        int // most differences that are kept; 0 is all
+	more        int // differences that were not kept
+	adoptions   []runlog.Adoption
 }
 
 // add compares an entry.
-func (c *comparison) add(r runlog.Recorded, f adapters.Found) {
-	g, s := groupOf(r), sightOf(r, f)
-	if c.seen == nil {
-		c.seen = map[group]map[sight]int{isExported: {}, isOpen: {}, isNot: {}}
+func (c *vendorComparison) add(r runlog.EntryRecord, f adapters.LookupResult) {
+	g, m := groupOf(r), matchOf(r, f)
+	if c.counts == nil {
+		c.counts = map[recordGroup]map[match]int{groupExported: {}, groupOpen: {}, groupNotExported: {}}
 	}
-	c.seen[g][s]++
+	c.counts[g][m]++
 	switch {
-	case g == isExported && (s == there || s == elsewhere): // to be posted is the usual end of an entry
+	case g == groupExported && (m == matchExact || m == matchElsewhere): // an exported entry is usually posted in the end
 		return
-	case g == isNot && s == missing:
+	case g == groupNotExported && m == matchNone:
 		return
 	}
-	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: new(bool), Says: s.says(r, f)}
-	if g == isOpen && (s == missing || !c.strict && (s == there || s == elsewhere)) {
-		d.Agrees = nil
+	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: disagrees, Says: m.describe(r, f)}
+	if g == groupOpen && (m == matchNone || !c.strict && (m == matchExact || m == matchElsewhere)) {
+		d.Agrees = undecided
 	}
-	if f != (adapters.Found{}) {
+	if f != (adapters.LookupResult{}) {
 		d.Found = &f
 	}
-	if c.adopts && g != isExported && s != missing {
-		a := runlog.Adoption{Recorded: r, Reference: f.Reference}
-		if s == otherwise || s == elsewhere {
+	if c.adopts && g != groupExported && m != matchNone {
+		a := runlog.Adoption{EntryRecord: r, Reference: f.Reference}
+		if m == matchOtherAmount || m == matchElsewhere {
 			a.Doubt = d.Says
 		}
 		c.adoptions = append(c.adoptions, a)
-		if s == there {
+		if m == matchExact {
 			return
 		}
 	}
@@ -131,43 +131,45 @@ func (c *comparison) add(r runlog.Recorded, f adapters.Found) {
 	c.differences = append(c.differences, d)
 }
 
-// findings say what was counted.
-func (c *comparison) findings() []finding {
-	total := func(n map[sight]int) (sum int) {
-		for _, k := range n {
-			sum += k
-		}
-		return sum
-	}
-	counted := func(n map[sight]int, missed string) string {
-		s := fmt.Sprintf("%d of %d are there, %d %s, %d more than once, %d with another amount", n[there]+n[twice]+n[otherwise], total(n), n[missing], missed, n[twice], n[otherwise])
-		if n[elsewhere] > 0 {
-			s += fmt.Sprintf(", %d perhaps elsewhere", n[elsewhere])
-		}
-		return s
-	}
-	n := c.seen[isExported]
-	evidence := counted(n, "missing")
-	if n[elsewhere] > 0 {
+// checks returns a check of each group.
+func (c *vendorComparison) checks() []proofCheck {
+	n := c.counts[groupExported]
+	evidence := evidenceOf(n, "missing")
+	if n[matchElsewhere] > 0 {
 		evidence += ", such as posted lines, whose amounts are not compared"
 	}
-	all := []finding{compared("vendor", n[missing]+n[twice]+n[otherwise] == 0, "%s", evidence)}
-	if n = c.seen[isNot]; total(n) > 0 {
-		agrees := n[twice]+n[otherwise]+n[elsewhere] == 0 && (n[there] == 0 || c.adopts)
-		all = append(all, compared("not exported", agrees, "planned, rejected or not on record: %s", counted(n, "not there")))
+	all := []proofCheck{newCheck("vendor", n[matchNone]+n[matchDuplicate]+n[matchOtherAmount] == 0, "%s", evidence)}
+	if n = c.counts[groupNotExported]; len(n) > 0 {
+		ok := n[matchDuplicate]+n[matchOtherAmount]+n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)
+		all = append(all, newCheck("not exported", ok, "planned, rejected or not on record: %s", evidenceOf(n, "not there")))
 	}
-	if n = c.seen[isOpen]; total(n) > 0 {
-		f := compared("open", n[twice]+n[otherwise] == 0 && (!c.strict || n[elsewhere] == 0 && (n[there] == 0 || c.adopts)), "sent or unknown: %s", counted(n, "not there"))
-		if *f.Agrees && (n[missing] > 0 || !c.strict) {
-			f.Agrees = nil // the record does not say what should be there
+	if n = c.counts[groupOpen]; len(n) > 0 {
+		ok := n[matchDuplicate]+n[matchOtherAmount] == 0 && (!c.strict || n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts))
+		open := newCheck("open", ok, "sent or unknown: %s", evidenceOf(n, "not there"))
+		if ok && (n[matchNone] > 0 || !c.strict) {
+			open.Agrees = undecided // the record does not say what should be there
 		}
-		all = append(all, f)
+		all = append(all, open)
 	}
 	return all
 }
 
+// evidenceOf is the count of each match.
+func evidenceOf(n map[match]int, none string) string {
+	total := 0
+	for _, k := range n {
+		total += k
+	}
+	s := fmt.Sprintf("%d of %d are there, %d %s, %d more than once, %d with another amount",
+		n[matchExact]+n[matchDuplicate]+n[matchOtherAmount], total, n[matchNone], none, n[matchDuplicate], n[matchOtherAmount])
+	if n[matchElsewhere] > 0 {
+		s += fmt.Sprintf(", %d perhaps elsewhere", n[matchElsewhere])
+	}
+	return s
+}
+
 // table lists the differences for people.
-func (c *comparison) table() [][]string {
+func (c *vendorComparison) table() [][]string {
 	rows := [][]string{{"VOUCHER", "ENTRY", "ON RECORD", "AT THE VENDOR"}}
 	for _, d := range c.differences {
 		state := string(d.State)

@@ -17,31 +17,32 @@ import (
 
 // entries is the group of commands on accounting entries.
 func (a *app) entries() *cobra.Command {
-	c := &cobra.Command{Use: "entries", Short: "Accounting entries that wait for export"}
+	c := &cobra.Command{Use: "entries", Short: "Check and import accounting entries"}
 	c.AddCommand(a.entriesCheck(), a.entriesImport())
 	return c
 }
 
 func (a *app) entriesImport() *cobra.Command {
-	var org, file, format string
+	var org, file string
+	var format entryFormat
 	c := &cobra.Command{
 		Use:   "import --org UUID --file FILE",
 		Short: "Store accounting entries, all or none",
-		Long: `Stores accounting entries from a CSV file or a file of JSON Lines, all or none.
-The first line of a CSV file names the columns, and each line of JSON Lines is
-an object with them: ` + strings.Join(entryColumns, ", ") + `;
+		Long: `Stores accounting entries from a CSV file or a file of JSON Lines, all or none. The
+first line of a CSV file names the columns, and each line of JSON Lines is an object
+with them: ` + strings.Join(entryColumns, ", ") + `;
 currency (NOK), text and dimensions may be left out.
 
-Dates are 2026-10-31. Amounts are decimal with a point and at most two places;
-in JSON a number or a text. Dimensions are a JSON object of texts, in CSV in one
-cell. An entry that is there already, the same in everything, is left alone.
+Dates are written 2026-10-31. Amounts are decimal with a point and at most two
+places; in JSON a number or a text. Dimensions are a JSON object of texts, in CSV in
+one cell. An entry that is stored already with the same values is left alone.
 
-Blanks around a value are dropped, also no-break ones; an ID, account or voucher
-with a character that does not show is refused.
+Blanks around a value are dropped, also no-break ones; an ID, account or voucher with
+an invisible character is refused.
 
-Everything that is wrong with a file is reported with line and column, the first
-` + fmt.Sprint(maxFaults) + ` at length. A voucher that does not sum to zero is stored and named: its
-other lines may come with another file.`,
+Errors in a file are reported with line and column, the first ` + fmt.Sprint(maxErrors) + ` at length. A voucher
+that does not sum to zero is stored with a warning: its other lines may come with
+another file.`,
 		Example: `  starter entries import --org $ORG --file entries.csv
   produce | starter entries import --org $ORG --file - --format jsonl`,
 		Args: noArgs,
@@ -51,29 +52,28 @@ other lines may come with another file.`,
 				return err
 			}
 			defer in.Close()
-			organization, pool, err := a.organization(c, org)
+			s, err := a.openOrganization(c, org)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
+			defer s.close()
 			bar := newProgress(c.ErrOrStderr(), "import", size)
-			done, err := runlog.ImportStream(c.Context(), pool, organization, readEntries(file, format, in, func(bytes, entries int) {
-				bar.set(bytes, fmt.Sprintf("%d entries", entries))
+			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, readEntries(file, format, in, func(bytes, entries int) {
+				bar.set(bytes, count(entries, "entry"))
 			}))
 			bar.end()
-			var faults fileFaults
+			var wrong fileError
 			switch {
-			case errors.As(err, &faults):
+			case errors.As(err, &wrong):
 				return usage("nothing was imported:\n%w", err)
 			case err != nil:
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
-			unbalanced(c.ErrOrStderr(), done)
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), done)
+			warnUnbalanced(c.ErrOrStderr(), result)
+			if a.output == outputJSON {
+				return printJSON(c.OutOrStdout(), result)
 			}
-			say(c.OutOrStdout(), "%d added, %d there before", done.Added, done.Unchanged)
-			return nil
+			return say(c.OutOrStdout(), "%s added, %d unchanged", count(result.Added, "entry"), result.Unchanged)
 		},
 	}
 	organizationFlag(c, &org)
@@ -81,15 +81,15 @@ other lines may come with another file.`,
 	return c
 }
 
-func entriesFlags(c *cobra.Command, file, format *string) {
+func entriesFlags(c *cobra.Command, file *string, format *entryFormat) {
 	c.Flags().StringVarP(file, "file", "f", "", "CSV or JSON Lines `file`; - is standard input")
-	c.Flags().StringVar(format, "format", "", "csv or jsonl; by the file's name or its first character if not given")
+	c.Flags().StringVar((*string)(format), "format", "", "csv or jsonl; if not given, by the file's name or its first character")
 }
 
-// openEntries opens what --file names. size is in bytes, 0 if nobody knows it.
-func openEntries(c *cobra.Command, file, format string) (in io.ReadCloser, size int, err error) {
+// openEntries opens what --file names. size is in bytes, 0 if it is not known.
+func openEntries(c *cobra.Command, file string, format entryFormat) (in io.ReadCloser, size int, err error) {
 	switch {
-	case format != "" && format != "csv" && format != "jsonl":
+	case format != "" && format != formatCSV && format != formatJSONLines:
 		return nil, 0, usage("--format %q: want csv or jsonl", format)
 	case file == "":
 		return nil, 0, usage("--file is missing: want a CSV or JSON Lines file, or - for standard input")
@@ -106,8 +106,8 @@ func openEntries(c *cobra.Command, file, format string) (in io.ReadCloser, size 
 	return f, size, nil
 }
 
-// checkedEntry is what entries check -o json prints of an entry.
-type checkedEntry struct {
+// entryJSON is an entry as entries check -o json prints it.
+type entryJSON struct {
 	EntryID    string            `json:"entryId"`
 	VoucherID  string            `json:"voucherId"`
 	Date       string            `json:"entryDate"` // 2026-10-31
@@ -118,13 +118,14 @@ type checkedEntry struct {
 	Dimensions map[string]string `json:"dimensions"`
 }
 
-// entriesCheck is the first half of import: reading, without a database.
+// entriesCheck is the first half of import: it reads, without a database.
 func (a *app) entriesCheck() *cobra.Command {
-	var file, format string
+	var file string
+	var format entryFormat
 	c := &cobra.Command{
 		Use:   "check --file FILE",
 		Short: "Read a file of accounting entries and print what was read; nothing is stored",
-		Long: `Reads a file as entries import does and prints what it read, without a database.
+		Long: `Reads a file as entries import does, without a database, and prints what it read.
 Exit code 2 if anything is wrong with it.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -133,44 +134,42 @@ Exit code 2 if anything is wrong with it.`,
 				return err
 			}
 			defer in.Close()
-			list := []checkedEntry{}
+			list := []entryJSON{}
 			rows := [][]string{{"ENTRY", "VOUCHER", "DATE", "ACCOUNT", "AMOUNT", "CURRENCY", "TEXT", "DIMENSIONS"}}
 			for e, err := range readEntries(file, format, in, func(int, int) {}) {
-				var faults fileFaults
-				if errors.As(err, &faults) {
+				var wrong fileError
+				if errors.As(err, &wrong) {
 					return usage("the file cannot be imported:\n%w", err)
-				} else if err != nil {
+				}
+				if err != nil {
 					return err
 				}
 				date := e.Date.Format(time.DateOnly)
-				list = append(list, checkedEntry{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
+				list = append(list, entryJSON{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
 				dimensions := ""
 				for _, name := range slices.Sorted(maps.Keys(e.Dimensions)) {
 					dimensions += name + "=" + e.Dimensions[name] + " "
 				}
 				rows = append(rows, []string{e.EntryID, e.VoucherID, date, e.Account, e.Amount, e.Currency, dash(e.Text), dash(strings.TrimSpace(dimensions))})
 			}
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), map[string]any{"entries": list})
-			}
-			return table(c.OutOrStdout(), rows)
+			return a.print(c.OutOrStdout(), map[string]any{"entries": list}, rows)
 		},
 	}
 	entriesFlags(c, &file, &format)
 	return c
 }
 
-// unbalanced warns of vouchers that an export would reject as they are.
-func unbalanced(w io.Writer, done runlog.Import) {
-	if done.Unbalanced == 0 {
+// warnUnbalanced warns of vouchers that an export would reject as they are.
+func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
+	if result.Unbalanced == 0 {
 		return
 	}
 	var list []string
-	for _, d := range done.Examples {
+	for _, d := range result.Examples {
 		list = append(list, fmt.Sprintf("%s by %s", d.VoucherID, d.Difference))
 	}
-	if more := done.Unbalanced - int64(len(list)); more > 0 {
+	if more := result.Unbalanced - int64(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	say(w, "warning: %d vouchers do not sum to zero, and an export would reject them as they are: %s", done.Unbalanced, strings.Join(list, ", "))
+	say(w, "warning: an export would reject vouchers that do not sum to zero: %s", strings.Join(list, ", "))
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/ledgerline/ledgerline/plain"
 )
 
-// jsonLines reads a file with a JSON object in each line. It returns false if
-// nobody wants more.
-func (r *entryReader) jsonLines(b *bufio.Reader) (goOn bool, err error) {
+// jsonLines reads a file with a JSON object in each line. It returns false if the caller
+// wants no more.
+func (r *entryReader) jsonLines(b *bufio.Reader) (wanted bool, err error) {
 	for line := 1; ; line++ {
 		text, err := b.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			r.fault(line, 1, "%v; the rest of the file was not read", errLong)
+			r.errorf(line, 1, "%v; the rest of the file was not read", errLong)
 			return true, nil
 		case err != nil && !errors.Is(err, io.EOF):
 			return true, fmt.Errorf("%s: %w", r.name, err)
@@ -35,7 +35,7 @@ func (r *entryReader) jsonLines(b *bufio.Reader) (goOn bool, err error) {
 	}
 }
 
-func (r *entryReader) jsonLine(line int, text []byte) (goOn bool) {
+func (r *entryReader) jsonLine(line int, text []byte) (wanted bool) {
 	if !utf8.Valid(text) {
 		at := 0
 		for size := 0; ; at += size {
@@ -44,12 +44,12 @@ func (r *entryReader) jsonLine(line int, text []byte) (goOn bool) {
 				break
 			}
 		}
-		r.fault(line, at+1, "not valid UTF-8")
+		r.errorf(line, at+1, "not valid UTF-8")
 		return true
 	}
 	fields, bad := members(text)
 	if bad != nil {
-		r.fault(line, bad.at+1, "%v; want one JSON object in a line", bad)
+		r.errorf(line, bad.at+1, "%v; want one JSON object in a line", bad)
 		return true
 	}
 	cells := make(map[string]cell, len(fields))
@@ -59,10 +59,10 @@ func (r *entryReader) jsonLine(line int, text []byte) (goOn bool) {
 		_, twice := cells[m.name]
 		switch {
 		case !slices.Contains(entryColumns, m.name):
-			r.fault(line, m.key, "unknown field %q; known are %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
+			r.errorf(line, m.key, "unknown field %q; want one of %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
 			continue
 		case twice:
-			r.fault(line, m.key, "field %s stands here twice", m.name)
+			r.errorf(line, m.key, "duplicate field %s", m.name)
 			continue
 		}
 		cells[m.name] = m.cell
@@ -77,25 +77,26 @@ type member struct {
 	cell
 }
 
-// malformed says what is wrong with JSON, and at which byte of it, from 0.
-type malformed struct {
+// jsonError is an error in JSON, at a byte of it, from 0.
+type jsonError struct {
 	at   int
 	what string
 }
 
-func (m *malformed) Error() string { return m.what }
+func (m *jsonError) Error() string { return m.what }
+
+func newJSONError(text []byte, err error) *jsonError {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return &jsonError{max(0, int(syntax.Offset)-1), syntax.Error()}
+	}
+	return &jsonError{len(text), "it ends too early"}
+}
 
 // members reads a JSON object. Numbers stay as they are written, to the digit.
-func members(text []byte) ([]member, *malformed) {
+func members(text []byte) ([]member, *jsonError) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	fail := func(err error) *malformed {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return &malformed{max(0, int(syntax.Offset)-1), syntax.Error()}
-		}
-		return &malformed{len(text), "it ends too early"}
-	}
 	// next is where the next token begins.
 	next := func() int {
 		at := int(d.InputOffset())
@@ -106,56 +107,64 @@ func members(text []byte) ([]member, *malformed) {
 	}
 	start, err := d.Token()
 	if err != nil {
-		return nil, fail(err)
+		return nil, newJSONError(text, err)
 	}
 	if start != json.Delim('{') {
-		return nil, &malformed{0, "not an object"}
+		return nil, &jsonError{0, "not an object"}
 	}
 	var out []member
 	for d.More() {
 		m := member{key: next() + 1}
 		name, err := d.Token()
 		if err != nil {
-			return nil, fail(err)
+			return nil, newJSONError(text, err)
 		}
-		m.name = name.(string) // the decoder takes nothing else for a name
+		m.name = name.(string) // the decoder accepts nothing else as a name
 		m.column = next() + 1
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
-			return nil, fail(err)
+			return nil, newJSONError(text, err)
 		}
-		switch value[0] {
-		case '"':
-			m.kind = "text"
-			if err := json.Unmarshal(value, &m.text); err != nil {
-				return nil, fail(err)
-			}
-			m.text = plain.Trim(m.text)
-		case '{':
-			m.kind = "object"
-			inner, bad := members(value)
-			if bad != nil {
-				return nil, bad
-			}
-			for i := range inner {
-				inner[i].column += m.column - 1
-			}
-			m.fields = inner
-		case '[':
-			m.kind = "list"
-		case 't', 'f':
-			m.kind = "boolean"
-		case 'n':
-		default:
-			m.kind, m.text = "number", string(value)
+		if bad := m.read(value); bad != nil {
+			return nil, bad
 		}
 		out = append(out, m)
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, fail(err)
+		return nil, newJSONError(text, err)
 	}
 	if rest := bytes.TrimLeft(text[d.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		return nil, &malformed{len(text) - len(rest), "something follows the object"}
+		return nil, &jsonError{len(text) - len(rest), "text after the object"}
 	}
 	return out, nil
+}
+
+// read sets the member to a value.
+func (m *member) read(value json.RawMessage) *jsonError {
+	switch value[0] {
+	case '"':
+		m.kind = cellText
+		if err := json.Unmarshal(value, &m.text); err != nil {
+			return newJSONError(value, err)
+		}
+		m.text = plain.Trim(m.text)
+	case '{':
+		m.kind = cellObject
+		inner, bad := members(value)
+		if bad != nil {
+			return bad
+		}
+		for i := range inner {
+			inner[i].column += m.column - 1
+		}
+		m.fields = inner
+	case '[':
+		m.kind = cellList
+	case 't', 'f':
+		m.kind = cellBoolean
+	case 'n':
+	default:
+		m.kind, m.text = cellNumber, string(value)
+	}
+	return nil
 }

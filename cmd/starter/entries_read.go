@@ -27,55 +27,83 @@ var entryColumns = []string{"entry_id", "voucher_id", "entry_date", "account", "
 var required = entryColumns[:5]
 
 const (
-	maxFaults = 20      // of a file that are shown
-	maxFault  = 400     // characters of one
-	maxRecord = 1 << 20 // bytes of one entry in a file
-	maxName   = 200     // characters of an ID or account
-	maxText   = 500     // characters of a text: what is stored of it
+	maxErrors    = 20      // of a file that are shown
+	maxErrorText = 400     // characters of one
+	maxRecord    = 1 << 20 // bytes of one entry in a file
+	maxName      = 200     // characters of an ID or account
+	maxText      = 500     // characters of a text: what is stored of it
 )
 
-// fileFaults is everything that is wrong with a file.
-type fileFaults struct{ error }
+// fileError is everything that is wrong with a file.
+type fileError struct{ error }
 
-func (f fileFaults) Unwrap() error { return f.error }
+func (f fileError) Unwrap() error { return f.error }
 
-// cell is a value in a file and where it stands; columns count bytes from 1.
+// cell is a value in a file and its place; columns count bytes from 1.
 type cell struct {
 	text         string
 	fields       []member // of a JSON object
-	kind         string   // text, number, object; "" if it is not there
+	kind         cellKind
 	line, column int
 }
 
-// entryReader turns cells into entries and collects what is wrong. It keeps 20
-// bytes for each entry, to notice one that comes twice, and nothing else.
-type entryReader struct {
-	name   string
-	faults []error // the first maxFaults
-	more   int
-	lines  map[[16]byte]int32 // by hash of the entry's ID
-	read   int                // bytes
-	tell   func(bytes, entries int)
-	yield  func(runlog.SourceEntry, error) bool
+// cellKind is the type of a value.
+type cellKind string
+
+const (
+	cellAbsent  cellKind = "" // or null
+	cellText    cellKind = "text"
+	cellNumber  cellKind = "number"
+	cellBoolean cellKind = "boolean"
+	cellObject  cellKind = "object"
+	cellList    cellKind = "list"
+)
+
+// withArticle is the kind in a sentence.
+func (k cellKind) withArticle() string {
+	if k == cellObject {
+		return "an object"
+	}
+	return "a " + string(k)
 }
 
-func (r *entryReader) fault(line, column int, format string, args ...any) {
-	if len(r.faults) == maxFaults {
+// entryReader turns cells into entries and collects what is wrong. It keeps 20
+// bytes for each entry, to notice a duplicate, and nothing else.
+type entryReader struct {
+	name     string
+	errs     []error            // the first maxErrors
+	more     int                // errors that are not in errs
+	lines    map[[16]byte]int32 // by hash of the entry's ID
+	read     int                // bytes
+	progress func(bytes, entries int)
+	yield    func(runlog.AccountingEntry, error) bool
+}
+
+// errorf adds an error of the file.
+func (r *entryReader) errorf(line, column int, format string, args ...any) {
+	if len(r.errs) == maxErrors {
 		r.more++
 		return
 	}
-	text := plain.Line(plain.Clip(fmt.Sprintf(format, args...), maxFault))
-	r.faults = append(r.faults, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
+	text := plain.Line(plain.Clip(fmt.Sprintf(format, args...), maxErrorText))
+	r.errs = append(r.errs, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
 }
 
-// readEntries yields the entries of a file and, if anything is wrong with it,
-// one error that names everything as "file:line:column: what; want what".
-// From the first fault on it only looks for more. format is csv, jsonl, or ""
-// to go by the name and then the first character.
-func readEntries(name, format string, in io.Reader, tell func(bytes, entries int)) iter.Seq2[runlog.SourceEntry, error] {
-	return func(yield func(runlog.SourceEntry, error) bool) {
-		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), tell: tell, yield: yield}
-		b := bufio.NewReaderSize(counter{in, &r.read}, maxRecord)
+// entryFormat is the format of a file; "" goes by its name or its first character.
+type entryFormat string
+
+const (
+	formatCSV       entryFormat = "csv"
+	formatJSONLines entryFormat = "jsonl"
+)
+
+// readEntries yields the entries of a file and, if anything is wrong with it, one
+// error that lists everything as "file:line:column: what; want what". After the first
+// error it only looks for more.
+func readEntries(name string, format entryFormat, in io.Reader, progress func(bytes, entries int)) iter.Seq2[runlog.AccountingEntry, error] {
+	return func(yield func(runlog.AccountingEntry, error) bool) {
+		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), progress: progress, yield: yield}
+		b := bufio.NewReaderSize(byteCounter{in, &r.read}, maxRecord)
 		if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
 			_, _ = b.Discard(3) // of bytes that are there
 		}
@@ -83,49 +111,49 @@ func readEntries(name, format string, in io.Reader, tell func(bytes, entries int
 			format = formatOf(name, b)
 		}
 		read := r.csv
-		if format == "jsonl" {
+		if format == formatJSONLines {
 			read = r.jsonLines
 		}
-		goOn, err := read(b)
+		wanted, err := read(b)
 		switch {
-		case !goOn:
+		case !wanted:
 			return
 		case err != nil:
-			yield(runlog.SourceEntry{}, err)
+			yield(runlog.AccountingEntry{}, err)
 			return
-		case len(r.faults) == 0 && len(r.lines) == 0:
-			r.fault(1, 1, "no entries")
+		case len(r.errs) == 0 && len(r.lines) == 0:
+			r.errorf(1, 1, "no entries")
 		}
 		if r.more > 0 {
-			r.faults = append(r.faults, fmt.Errorf("%s: and %d more", r.name, r.more))
+			r.errs = append(r.errs, fmt.Errorf("%s: and %d more", r.name, r.more))
 		}
-		if len(r.faults) > 0 {
-			yield(runlog.SourceEntry{}, fileFaults{errors.Join(r.faults...)})
+		if len(r.errs) > 0 {
+			yield(runlog.AccountingEntry{}, fileError{errors.Join(r.errs...)})
 		}
 	}
 }
 
 // formatOf goes by a file's name, else by its first character.
-func formatOf(name string, b *bufio.Reader) string {
+func formatOf(name string, b *bufio.Reader) entryFormat {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".csv":
-		return "csv"
+		return formatCSV
 	case ".jsonl", ".ndjson":
-		return "jsonl"
+		return formatJSONLines
 	}
 	start, _ := b.Peek(512) // what there is, also of a short file
 	if start = bytes.TrimLeft(start, " \t\r\n"); len(start) > 0 && start[0] == '{' {
-		return "jsonl"
+		return formatJSONLines
 	}
-	return "csv"
+	return formatCSV
 }
 
-type counter struct {
+type byteCounter struct {
 	io.Reader
 	n *int
 }
 
-func (c counter) Read(p []byte) (int, error) {
+func (c byteCounter) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	*c.n += n
 	return n, err
@@ -136,39 +164,17 @@ var (
 	currency = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-// entry checks the cells of an entry and yields it if nothing is wrong with the
-// file so far. It returns false if nobody wants more.
+// entry checks the cells of an entry and yields it if the file has no error so far. It
+// returns false if the caller wants no more.
 func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 	get := func(name, want string, ok func(string) bool) string {
 		c := cells[name]
-		switch {
-		case c.kind == "" || c.text == "" && c.kind == "text":
-			if slices.Contains(required, name) {
-				at := c
-				if at.line == 0 {
-					at.line, at.column = line, column
-				}
-				r.fault(at.line, at.column, "%s is missing: want %s", name, want)
-			}
-			return ""
-		case c.kind != "text" && !(c.kind == "number" && name == "amount"):
-			r.fault(c.line, c.column, "%s is a %s: want a text: %s", name, c.kind, want)
-			return ""
+		if c.line == 0 {
+			c.line, c.column = line, column
 		}
-		bad := unclean(c.text) // of a text, which says more than a name
-		if name != "text" {
-			if err := plain.Seen(c.text); err != nil {
-				bad = err.Error()
-			}
-		}
-		if bad != "" {
-			r.fault(c.line, c.column, "%s %s: want it without", name, bad)
-		} else if !ok(c.text) {
-			r.fault(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
-		}
-		return c.text
+		return r.value(name, c, want, ok)
 	}
-	e := runlog.SourceEntry{
+	e := runlog.AccountingEntry{
 		EntryID:   get("entry_id", "a name of at most 200 characters", short),
 		VoucherID: get("voucher_id", "a name of at most 200 characters", short),
 		Account:   get("account", "an account of at most 200 characters", short),
@@ -190,24 +196,50 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 		key := [16]byte(sum[:16])
 		at := cells["entry_id"]
 		if first, twice := r.lines[key]; twice {
-			r.fault(at.line, at.column, "entry_id %q stands here twice; first in line %d", clip(e.EntryID, 60), first)
+			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d)", clip(e.EntryID, 60), first)
 		} else {
 			r.lines[key] = int32(line)
 		}
 	}
 	if n := len(r.lines); n%1000 == 0 {
-		r.tell(r.read, n)
+		r.progress(r.read, n)
 	}
-	return len(r.faults) > 0 || r.yield(e, nil)
+	return len(r.errs) > 0 || r.yield(e, nil)
+}
+
+// value checks a cell and returns its text.
+func (r *entryReader) value(name string, c cell, want string, ok func(string) bool) string {
+	switch {
+	case c.kind == cellAbsent || c.text == "" && c.kind == cellText:
+		if slices.Contains(required, name) {
+			r.errorf(c.line, c.column, "%s is missing: want %s", name, want)
+		}
+		return ""
+	case c.kind != cellText && !(c.kind == cellNumber && name == "amount"):
+		r.errorf(c.line, c.column, "%s is %s: want a text: %s", name, c.kind.withArticle(), want)
+		return ""
+	}
+	bad := badCharacter(c.text) // a text may have more characters than a name
+	if name != "text" {
+		if err := plain.Seen(c.text); err != nil {
+			bad = err.Error()
+		}
+	}
+	if bad != "" {
+		r.errorf(c.line, c.column, "%s %s: want it without", name, bad)
+	} else if !ok(c.text) {
+		r.errorf(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
+	}
+	return c.text
 }
 
 // dimensions reads an object of texts.
 func (r *entryReader) dimensions(c cell) map[string]string {
-	if c.kind == "" || c.kind == "text" && c.text == "" {
+	if c.kind == cellAbsent || c.kind == cellText && c.text == "" {
 		return nil
 	}
-	if c.kind != "object" {
-		r.fault(c.line, c.column, `dimensions: want a JSON object of texts such as {"department": "10"}`)
+	if c.kind != cellObject {
+		r.errorf(c.line, c.column, `dimensions: want a JSON object of texts such as {"department": "10"}`)
 		return nil
 	}
 	out := make(map[string]string)
@@ -217,16 +249,16 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 		_, twice := out[name]
 		invisible := cmp.Or(wrong, plain.Seen(at.text))
 		switch {
-		case at.kind == "":
-			continue // null
-		case at.kind != "text":
-			r.fault(c.line, at.column, "dimensions.%s is a %s: want a text", clip(m.name, 60), at.kind)
+		case at.kind == cellAbsent:
+			continue
+		case at.kind != cellText:
+			r.errorf(c.line, at.column, "dimensions.%s is %s: want a text", clip(m.name, 60), at.kind.withArticle())
 		case twice:
-			r.fault(c.line, at.column, "dimensions.%s stands here twice", clip(m.name, 60))
+			r.errorf(c.line, at.column, "duplicate dimension %s", clip(m.name, 60))
 		case invisible != nil:
-			r.fault(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
+			r.errorf(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
 		case name == "" || !short(name) || !short(at.text):
-			r.fault(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", clip(name, 60))
+			r.errorf(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", clip(name, 60))
 		}
 		out[name] = at.text
 	}
@@ -235,10 +267,9 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 
 func short(s string) bool { return utf8.RuneCountInString(s) <= maxName }
 
-// unclean says which character keeps the text of an entry from being stored, and
-// where in it: one that is not UTF-8, controls something, or turns the
-// direction of what follows.
-func unclean(s string) string {
+// badCharacter says which character of a text cannot be stored, and where it is: one
+// that is not UTF-8, is a control character, or changes the direction of the text.
+func badCharacter(s string) string {
 	n := 0
 	for i, c := range s {
 		n++

@@ -16,7 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-func readAll(name, format, text string) (entries []runlog.SourceEntry, err error) {
+func readAll(name string, format entryFormat, text string) (entries []runlog.AccountingEntry, err error) {
 	for e, err := range readEntries(name, format, strings.NewReader(text), func(int, int) {}) {
 		if err != nil {
 			return entries, err
@@ -37,7 +37,11 @@ func TestReadEntries(t *testing.T) {
 	jsonl := "\ufeff" + `{"entry_id": "1", "voucher_id": "V", "entry_date": "2026-10-31", "account": "1920", "amount": -1250.50, "text": "Kaffe, te og \"mer\"", "dimensions": {"department": "10", "none": null}}` + "\n\n" +
 		`{"entry_id":"2","voucher_id":"V","entry_date":"2026-10-31","account":"3000","amount":999999999999999999.99,"currency":"EUR","text":null,"dimensions":{}}` + "\r\n" +
 		` {"entry_id":"3","voucher_id":"W","entry_date":"2026-10-31","account":"3000","amount":"7"}`
-	for _, c := range []struct{ name, format, text string }{
+	for _, c := range []struct {
+		name   string
+		format entryFormat
+		text   string
+	}{
 		{"e.csv", "", csv}, {"-", "", csv}, {"e.jsonl", "csv", csv}, {"e.jsonl", "", jsonl}, {"e.NDJSON", "", jsonl}, {"-", "", jsonl}, {"e.csv", "jsonl", jsonl},
 	} {
 		entries, err := readAll(c.name, c.format, c.text)
@@ -53,15 +57,15 @@ func TestReadEntries(t *testing.T) {
 	}
 }
 
-func TestReadEntriesFaults(t *testing.T) {
+func TestReadEntriesErrors(t *testing.T) {
 	object := func(change ...string) string {
 		return strings.NewReplacer(change...).Replace(`{"entry_id":"1","voucher_id":"V","entry_date":"2026-10-31","account":"3000","amount":7,"text":"x"}`)
 	}
 	for _, c := range []struct{ name, text, says string }{
 		{"e.csv", "", "e.csv:1:1: column entry_id is missing"},
 		{"e.csv", head, "e.csv:1:1: no entries"},
-		{"e.csv", "entry_id,konto\n", `e.csv:1:10: column "konto"; known are entry_id`},
-		{"e.csv", strings.Replace(head, "text", "entry_id", 1), "e.csv:1:56: column entry_id stands here twice"},
+		{"e.csv", "entry_id,konto\n", `e.csv:1:10: unknown column "konto"; want one of entry_id`},
+		{"e.csv", strings.Replace(head, "text", "entry_id", 1), "e.csv:1:56: duplicate column entry_id"},
 		{"e.csv", head + "1,V,31.10.2026,3000,7\n", `e.csv:2:5: entry_date "31.10.2026": want a date such as 2026-10-31`},
 		{"e.csv", head + "1,V,2026-02-29,3000,7\n", `e.csv:2:5: entry_date "2026-02-29"`},
 		{"e.csv", head + "1,,2026-10-31,3000,7\n", "e.csv:2:3: voucher_id is missing"},
@@ -81,7 +85,7 @@ func TestReadEntriesFaults(t *testing.T) {
 		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,,y\n", "e.csv:2:30: 9 values for 8 columns"},
 		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,\"x\n", `extraneous or missing " in quoted-field; the rest of the file was not read`},
 		{"e.csv", head + "1,V,2026-10-31,3000,7\n2,V,2026-10-31,3000,7,NOK,\"x\n" + strings.Repeat("3,V,2026-10-31,3000,7\n", 100_000), "e.csv:3:1: an entry of more than 1048576 bytes; is a quote not closed?"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7\n2,V,2026-10-31,3000,7\n1,W,2026-10-31,3000,7\n", `e.csv:4:1: entry_id "1" stands here twice; first in line 2`},
+		{"e.csv", head + "1,V,2026-10-31,3000,7\n2,V,2026-10-31,3000,7\n1,W,2026-10-31,3000,7\n", `e.csv:4:1: duplicate entry_id "1" (first on line 2)`},
 		{"e.jsonl", object(`"7"`, ``, `7,`, `"x",`), `e.jsonl:1:86: amount "x"`},
 		{"e.jsonl", object(`7,`, `1e2,`), `e.jsonl:1:86: amount "1e2"`},
 		{"e.jsonl", object(`7,`, `7.001,`), `amount "7.001"`},
@@ -89,19 +93,19 @@ func TestReadEntriesFaults(t *testing.T) {
 		{"e.jsonl", object(`"amount":7,`, ``), "e.jsonl:1:1: amount is missing"},
 		{"e.jsonl", object(`"V"`, `12`), "e.jsonl:1:30: voucher_id is a number: want a text"},
 		{"e.jsonl", object(`"text"`, `"konto"`), `unknown field "konto"`},
-		{"e.jsonl", object(`"text"`, `"account"`), "field account stands here twice"},
+		{"e.jsonl", object(`"text"`, `"account"`), "duplicate field account"},
 		{"e.jsonl", object(`"x"`, "\"a\xffb\""), "e.jsonl:1:97: not valid UTF-8"},
 		{"e.jsonl", object(`"x"`, `"a\u0000b"`), "text has the control character U+0000 at its character 2"},
 		{"e.jsonl", object(`"x"`, `"\ud800"`), "text is not valid UTF-8"},
-		{"e.jsonl", object(`"x"`, `"x","dimensions":{"a":{"b":"c"}}`), "dimensions.a is a object: want a text"},
-		{"e.jsonl", object(`"x"`, `"x","dimensions":{"a":"b","a":"c"}`), "dimensions.a stands here twice"},
+		{"e.jsonl", object(`"x"`, `"x","dimensions":{"a":{"b":"c"}}`), "dimensions.a is an object: want a text"},
+		{"e.jsonl", object(`"x"`, `"x","dimensions":{"a":"b","a":"c"}`), "duplicate dimension a"},
 		{"e.jsonl", object(`"x"`, `"x","dimensions":"a"`), "dimensions: want a JSON object of texts"},
 		{"e.jsonl", "[" + object() + "]", "e.jsonl:1:1: not an object; want one JSON object in a line"},
 		{"e.jsonl", object() + ",", "e.jsonl:1:"},
-		{"e.jsonl", object() + " {}", "something follows the object"},
+		{"e.jsonl", object() + " {}", "text after the object"},
 		{"e.jsonl", object()[:30], "e.jsonl:1:31: it ends too early"},
 		{"e.jsonl", object(`:"V"`, `;"V"`), "e.jsonl:1:28: expected colon after object key"},
-		{"e.jsonl", object() + "\n" + object(), `e.jsonl:2:13: entry_id "1" stands here twice; first in line 1`},
+		{"e.jsonl", object() + "\n" + object(), `e.jsonl:2:13: duplicate entry_id "1" (first on line 1)`},
 		{"e.jsonl", `{"a":"` + strings.Repeat("x", 1<<20), "e.jsonl:1:1: an entry of more than 1048576 bytes"},
 		{"e.jsonl", "\n \n", "no entries"},
 		{"e.csv", head + "1\u00a02,V,2026-10-31,3000,7\n", "e.csv:2:1: entry_id has the invisible character U+00A0 (no-break space) at its character 2: want it without"},
@@ -111,26 +115,25 @@ func TestReadEntriesFaults(t *testing.T) {
 		{"e.csv", head + "1,V,2026-10-31,\u00a0,7\n", "account is missing"},
 		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\u2060\"\": \"\"b\"\"}\"\n", "U+2060 (word joiner)"},
 		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\"\": \"\"b\u202e\"\"}\"\n", "U+202E (text direction)"},
-		{"e.csv", head + "E1,V,2026-10-31,3000,7\n\u202fE1\ufeff,V,2026-10-31,3000,7\n", `e.csv:3:1: entry_id "E1" stands here twice; first in line 2`},
-		{"e.jsonl", object() + "\n" + object(`"1"`, "\"1\u00a0\""), `e.jsonl:2:13: entry_id "1" stands here twice`},
+		{"e.csv", head + "E1,V,2026-10-31,3000,7\n\u202fE1\ufeff,V,2026-10-31,3000,7\n", `e.csv:3:1: duplicate entry_id "E1" (first on line 2)`},
+		{"e.jsonl", object() + "\n" + object(`"1"`, "\"1\u00a0\""), `e.jsonl:2:13: duplicate entry_id "1" (first on line`},
 		{"e.jsonl", object(`"V"`, `"V\u3164"`), "voucher_id has the invisible character U+3164"},
 	} {
 		_, err := readAll(c.name, "", c.text)
 		assert.ErrorContains(t, err, c.says)
 		assert.Less(t, len(err.Error()), 25*2000)
-		assert.ErrorAs(t, err, new(fileFaults))
+		assert.ErrorAs(t, err, new(fileError))
 	}
 }
 
-// All faults are counted, twenty are shown, and nothing is yielded after the
-// first.
-func TestReadEntriesManyFaults(t *testing.T) {
+// All errors are counted, twenty are shown, and nothing is yielded after the first.
+func TestReadEntriesManyErrors(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(head + "0,V,2026-10-31,3000,7\n")
 	for i := range 1000 {
 		fmt.Fprintf(&b, "%d,V,2026-10-31,3000,x\n", i+1)
 	}
-	b.WriteString("1,V,2026-10-31,3000,7\n") // a duplicate of a faulty line
+	b.WriteString("1,V,2026-10-31,3000,7\n") // a duplicate of a wrong line
 	entries, err := readAll("e.csv", "", b.String())
 	require.Len(t, entries, 1)
 	require.ErrorContains(t, err, "e.csv: and 981 more")
@@ -141,7 +144,7 @@ func TestReadEntriesManyFaults(t *testing.T) {
 		for _, err = range readEntries(name, "", io.MultiReader(strings.NewReader(head[:0]), failing{broken}), func(int, int) {}) {
 		}
 		require.ErrorIs(t, err, broken)
-		require.False(t, errors.As(err, new(fileFaults)), "a file that cannot be read is not a faulty file")
+		require.False(t, errors.As(err, new(fileError)), "a file that cannot be read is not a file with errors")
 	}
 }
 
@@ -149,8 +152,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// A long file takes little memory: some bytes for each ID, to notice one that
-// comes twice.
+// A long file takes little memory: some bytes for each ID, to notice a duplicate.
 func TestReadEntriesMemory(t *testing.T) {
 	const lines = 200_000
 	in, out := io.Pipe()
@@ -183,10 +185,10 @@ func FuzzReadEntries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, text string) {
 		entries, err := readAll(name, "", text)
 		if err == nil && len(entries) == 0 {
-			t.Error("neither entries nor a fault")
+			t.Error("neither entries nor an error")
 		}
 		for _, e := range entries {
-			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || unclean(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
+			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || badCharacter(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
 				t.Errorf("passed: %+v", e)
 			}
 		}

@@ -21,8 +21,8 @@ import (
 // codeTables are the tables that explain knows, by adapter.
 var codeTables = vendors.Tables()
 
-// explained is a verdict for people and programs.
-type explained struct {
+// verdictReport is what explain prints.
+type verdictReport struct {
 	Class        classify.Class `json:"class"`
 	Kind         classify.Kind  `json:"kind"`
 	Rule         string         `json:"rule"`
@@ -34,58 +34,70 @@ type explained struct {
 	Unknown      bool           `json:"unknown,omitempty"` // the effect is open
 }
 
-// effects are what the effects of a write are for people.
+// effects describes the effects of a write.
 var effects = map[classify.Effect]string{
 	classify.Done: "done: the vendor confirmed it",
 	classify.None: "none: nothing was done; it may be sent again",
 	classify.Open: "open: ask before it is sent again",
 }
 
+// responseOptions are the flags of explain, which describe a response.
+type responseOptions struct {
+	adapter, op, bodyFile string
+	status                int
+	headers               []string
+}
+
 func (a *app) explain() *cobra.Command {
-	var adapter, op, bodyFile string
-	var status int
-	var headers []string
+	var o responseOptions
+	names := slices.Sorted(maps.Keys(codeTables))
 	c := &cobra.Command{
 		Use:   "explain --adapter NAME --status N",
-		Short: "Say what the classifier would decide about a response, and why; needs no server",
+		Short: "Show how a response would be classified, and why; needs no server",
 		Example: `  starter explain --adapter dataverse --op write --status 429 --header 'Retry-After: 37'
   starter explain --adapter xledger --op read --status 200 --body-file answer.json -o json`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			codes, ok := codeTables[adapter]
+			codes, ok := codeTables[o.adapter]
 			if !ok {
-				return usage("--adapter %q: want one of %s", adapter, strings.Join(slices.Sorted(maps.Keys(codeTables)), ", "))
+				return usage("--adapter %q: want one of %s", o.adapter, strings.Join(names, ", "))
 			}
-			seen := classify.Seen{Op: classify.Op(op), Status: status, Header: http.Header{}, Received: time.Now()}
-			if !slices.Contains([]classify.Op{classify.Read, classify.Write, classify.Token}, seen.Op) {
-				return usage("--op %q: want read, write or token", op)
-			}
-			if status < 100 || status > 999 {
-				return usage("--status %d: want an HTTP status, 100 to 999", status)
-			}
-			for _, h := range headers {
-				name, value, ok := strings.Cut(h, ":")
-				if !ok || strings.TrimSpace(name) == "" {
-					return usage("--header %q: want 'Name: value'", h)
-				}
-				seen.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-			}
-			var err error
-			if seen.Body, seen.Truncated, err = readAnswer(bodyFile, c.InOrStdin()); err != nil {
+			response, err := o.response(c.InOrStdin())
+			if err != nil {
 				return err
 			}
-			return a.printVerdict(c.OutOrStdout(), classify.Response(seen, codes))
+			return a.printVerdict(c.OutOrStdout(), classify.Response(response, codes))
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&adapter, "adapter", "", "whose codes apply: "+strings.Join(slices.Sorted(maps.Keys(codeTables)), ", "))
-	f.StringVar(&op, "op", "read", "what the call was: read, write or token")
-	f.IntVar(&status, "status", 0, "HTTP status of the response")
-	f.StringArrayVar(&headers, "header", nil, "a response header, 'Name: value'; may be repeated")
-	f.StringVar(&bodyFile, "body-file", "", "`file` with the response body; - is standard input")
-	_ = c.RegisterFlagCompletionFunc("adapter", cobra.FixedCompletions(slices.Sorted(maps.Keys(codeTables)), cobra.ShellCompDirectiveNoFileComp))
+	f.StringVar(&o.adapter, "adapter", "", "whose codes apply: "+strings.Join(names, ", "))
+	f.StringVar(&o.op, "op", "read", "what the call was: read, write or token")
+	f.IntVar(&o.status, "status", 0, "HTTP status of the response")
+	f.StringArrayVar(&o.headers, "header", nil, "a response header, 'Name: value'; may be repeated")
+	f.StringVar(&o.bodyFile, "body-file", "", "`file` with the response body; - is standard input")
+	_ = c.RegisterFlagCompletionFunc("adapter", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("op", cobra.FixedCompletions([]string{"read", "write", "token"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+// response is the response that the flags describe.
+func (o *responseOptions) response(stdin io.Reader) (r classify.HTTPResponse, err error) {
+	r = classify.HTTPResponse{Op: classify.Op(o.op), Status: o.status, Header: http.Header{}, Received: time.Now()}
+	if !slices.Contains([]classify.Op{classify.Read, classify.Write, classify.Token}, r.Op) {
+		return r, usage("--op %q: want read, write or token", o.op)
+	}
+	if o.status < 100 || o.status > 999 {
+		return r, usage("--status %d: want an HTTP status, 100 to 999", o.status)
+	}
+	for _, h := range o.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return r, usage("--header %q: want 'Name: value'", h)
+		}
+		r.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	r.Body, r.Truncated, err = readAnswer(o.bodyFile, stdin)
+	return r, err
 }
 
 // readAnswer reads as much of a body as the client would.
@@ -110,7 +122,7 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 }
 
 func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
-	e := explained{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Effect == classify.Open}
+	e := verdictReport{Class: v.Class, Kind: v.Kind, Rule: v.Rule, Retry: v.Retry(), Message: redact.Text(v.Message), Ended: v.Ended, Unknown: v.Effect == classify.Open}
 	if v.Effect != "" {
 		effect := string(v.Effect)
 		e.Effect = &effect
@@ -119,7 +131,7 @@ func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
 		ms := v.RetryAfter.Milliseconds()
 		e.RetryAfterMs = &ms
 	}
-	if a.output == "json" {
+	if a.output == outputJSON {
 		return printJSON(out, e)
 	}
 	wait := "-"

@@ -20,8 +20,8 @@ import (
 func TestPrintHealth(t *testing.T) {
 	at := func(d time.Duration) *time.Time { at := time.Now().Add(d); return &at }
 	percent := 81
-	seen := healthSeen{used: make(map[uuid.UUID]quotaUsed)}
-	for _, h := range []runlog.Health{
+	seen := healthReport{used: make(map[uuid.UUID]quotaUse)}
+	for _, h := range []runlog.HealthStatus{
 		{Name: "current", NextProbeAt: at(-time.Minute)},
 		{Name: "dead", NextProbeAt: at(-3 * time.Hour)},
 		{Name: "stopped", NextProbeAt: at(-3 * time.Hour), Pause: &runlog.Pause{By: "kari", Reason: "x"}},
@@ -30,19 +30,19 @@ func TestPrintHealth(t *testing.T) {
 		h.IntegrationID, h.Adapter, h.Record = uuid.New(), "xledger", &health.Record{State: health.Healthy, Since: time.Now()}
 		seen.list = append(seen.list, h)
 	}
-	seen.used[seen.list[0].IntegrationID] = quotaUsed{Month: "2026-11", Requests: 81, Limit: 100, Percent: &percent}
+	seen.used[seen.list[0].IntegrationID] = quotaUse{Month: "2026-11", Requests: 81, Limit: 100, Percent: &percent}
 	var out bytes.Buffer
-	require.NoError(t, (&app{output: "table"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputTable}).printHealth(&out, seen))
 	require.Regexp(t, `current +xledger +healthy +.* in 0s +81 %`, out.String())
 	require.Regexp(t, `dead +xledger +healthy \(stale\) +.* was due 3h ago`, out.String())
 	require.Regexp(t, `stopped +xledger +paused `, out.String())
 	require.Regexp(t, `unprobed +xledger +healthy +[^(]*\n`, out.String())
 	out.Reset()
-	require.NoError(t, (&app{output: "json"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputJSON}).printHealth(&out, seen))
 	var list []struct {
 		Name, State string
 		Stale       bool
-		Quota       *quotaUsed
+		Quota       *quotaUse
 	}
 	require.NoError(t, json.Unmarshal(out.Bytes(), &list))
 	for i, want := range []bool{false, true, false, false} {
@@ -62,8 +62,8 @@ func TestPrintSecrets(t *testing.T) {
 		require.NoError(t, err)
 		return &expiry.Secret{Credential: "clientSecret", Source: expiry.File, ExpiresAt: end}
 	}
-	seen := healthSeen{at: now}
-	for _, h := range []runlog.Health{
+	seen := healthReport{at: now}
+	for _, h := range []runlog.HealthStatus{
 		{Name: "soon", Secret: until("2026-12-08")},
 		{Name: "far", Secret: until("2027-06-01")},
 		{Name: "late", Secret: until("2026-11-23"), Pause: &runlog.Pause{By: "kari", Reason: "x"}},
@@ -73,7 +73,7 @@ func TestPrintSecrets(t *testing.T) {
 		seen.list = append(seen.list, h)
 	}
 	var out bytes.Buffer
-	require.NoError(t, (&app{output: "table"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputTable}).printHealth(&out, seen))
 	require.Regexp(t, `QUOTA +SECRET\n`, out.String())
 	require.Regexp(t, `soon .* clientSecret expires in 12 days \(2026-12-08\)\n`, out.String())
 	require.Regexp(t, `far .* clientSecret until 2027-06-01\n`, out.String())
@@ -81,7 +81,7 @@ func TestPrintSecrets(t *testing.T) {
 	require.Regexp(t, `unknown .* -\n`, out.String())
 
 	out.Reset()
-	require.NoError(t, (&app{output: "json"}).printHealth(&out, seen))
+	require.NoError(t, (&app{output: outputJSON}).printHealth(&out, seen))
 	var list []struct {
 		Secret *struct {
 			Credential, Source, Summary string
@@ -103,14 +103,14 @@ func TestPrintSecrets(t *testing.T) {
 	line := func(i int, at time.Time) string {
 		out.Reset()
 		seen.at = at
-		require.NoError(t, (&app{output: "table"}).printChange(&out, seen, seen.list[i]))
+		require.NoError(t, (&app{output: outputTable}).printChange(&out, seen, seen.list[i]))
 		return out.String()
 	}
 	require.Contains(t, line(0, now), "soon  healthy  -  secret clientSecret expires in 12 days (2026-12-08)\n")
 	require.NotContains(t, line(1, now), "secret")
 	// A line is written when a threshold is reached, and not each day.
 	due := func(days int) string {
-		return healthSeen{at: until("2026-12-08").ExpiresAt.AddDate(0, 0, -days)}.secretDue(seen.list[0])
+		return healthReport{at: until("2026-12-08").ExpiresAt.AddDate(0, 0, -days)}.secretDue(seen.list[0])
 	}
 	require.Empty(t, due(31))
 	require.Equal(t, due(30), due(8))
@@ -126,7 +126,7 @@ func TestHistoryTable(t *testing.T) {
 		{"2026-11-24T08:00:00Z", "observation", "dns", "-", "call", "3", "12ms"},
 		{"2026-11-24T08:00:00Z", "change", "dns", "healthy > degraded", "-", "-", "-"},
 	}, historyTable([]runlog.HealthEntry{
-		{Entry: "observation", At: at, Kind: classify.DNS, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
-		{Entry: "change", At: at, Kind: classify.DNS, From: health.Healthy, To: health.Degraded},
+		{Type: runlog.HealthObservation, At: at, Kind: classify.DNS, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
+		{Type: runlog.HealthChange, At: at, Kind: classify.DNS, From: health.Healthy, To: health.Degraded},
 	}))
 }

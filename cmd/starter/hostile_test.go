@@ -21,6 +21,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/plain"
@@ -166,7 +168,7 @@ notifications:
   - {name: hook, webhook: {url: "https://hooks.example.com/x", secret: env:HOOK_SECRET}}
 `), integrations.Options{})
 	require.NoError(t, err)
-	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, "test", false)
+	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	_, err = runlog.ApplyChannels(ctx, pool, file.Channels, "test", false)
 	require.NoError(t, err)
@@ -174,19 +176,19 @@ notifications:
 	_, err = pool.Exec(ctx, `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text)
 		VALUES ($1, 'e1', 'v1', '2026-10-01', '1920', 7, 'NOK', 'x')`, in.OrganizationID)
 	require.NoError(t, err)
-	start, end, err := integrations.Period("2026-10")
+	start, end, err := exports.ParsePeriod("2026-10")
 	require.NoError(t, err)
-	e, _, err := runlog.Claim(ctx, pool, runlog.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
-		Trigger: runlog.ByHand, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()})
+	e, _, err := runlog.ClaimExport(ctx, pool, exports.Export{OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.ID, AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
+		Trigger: exports.ByHand, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New()})
 	require.NoError(t, err)
-	_, err = runlog.Plan(ctx, pool, nil, e, integrations.Export{}, 10, 10)
+	_, err = runlog.PlanExport(ctx, pool, nil, e, integrations.ExportSettings{}, 10, 10)
 	require.NoError(t, err)
 	_, err = runlog.QueueTest(ctx, pool, in.OrganizationID, "")
 	require.NoError(t, err)
 	_, _, err = runlog.PauseIntegration(ctx, pool, in.OrganizationID, in.ID, "kari", "x")
 	require.NoError(t, err)
 	now := time.Now()
-	require.NoError(t, runlog.Insert(ctx, pool, in.OrganizationID, []runlog.Row{{OrganizationID: in.OrganizationID, RequestedIntegrationID: in.ID, CorrelationID: uuid.New(), AdapterName: "xledger", Operation: "call",
+	require.NoError(t, runlog.InsertAttempts(ctx, pool, in.OrganizationID, []runlog.AttemptRow{{OrganizationID: in.OrganizationID, RequestedIntegrationID: in.ID, CorrelationID: uuid.New(), AdapterName: "xledger", Operation: "call",
 		AttemptNumber: 1, ErrorClass: "transient", ErrorKind: "unavailable", Rule: "status:503", HTTPStatus: 503, ErrorMessage: "x", OccurredAt: now, WorkflowID: "w", RunID: uuid.New(), RunStartedAt: now}}))
 
 	// Then every text that the rules do not keep from it.
@@ -282,16 +284,6 @@ func printing[T any](print func(w io.Writer, v T) error) hostileCase {
 	}
 }
 
-func onCommand(print func(c *cobra.Command)) func(w io.Writer) error {
-	return func(w io.Writer) error {
-		c := &cobra.Command{}
-		c.SetOut(w)
-		c.SetErr(w)
-		print(c)
-		return nil
-	}
-}
-
 func fileNamed(name, content string, list ...string) hostileCase {
 	return func(t *testing.T, s, _, _ string) []string {
 		dir := t.TempDir()
@@ -308,60 +300,64 @@ const oneOrg = "--org=" + books
 var hostileCases = map[string][]hostileCase{
 	"call":           {args("call", oneOrg, "--integration", "HOSTILE", "--operation", "HOSTILE"), args("call", oneOrg, "--body", "@HOSTILE"), printing(func(w io.Writer, v workflows.Outcome) error { return printJSON(w, v) })},
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
-	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.Import) error { unbalanced(w, v); return nil })},
+	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { warnUnbalanced(w, v); return nil })},
 	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
-	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
-	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []finding }) error {
+	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
+	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
 		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
 	})},
 	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
-		return onCommand(func(c *cobra.Command) { _ = (&app{}).printResolved(c, v) })(w)
+		return (&app{}).printResolution(w, v)
 	})},
-	"exports retry":          {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
-	"exports show":           {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportSeen) error { return v.print(w) })},
-	"health":                 {reading("health"), printing(func(w io.Writer, v []runlog.Health) error { return (&app{}).printHealth(w, healthSeen{list: v}) }), printing(func(w io.Writer, v runlog.Health) error { return (&app{}).printChange(w, healthSeen{}, v) }), printing(colours)},
+	"exports retry": {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
+	"exports show":  {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportReport) error { return v.print(w) })},
+	"health": {reading("health"), printing(func(w io.Writer, v []runlog.HealthStatus) error {
+		return (&app{}).printHealth(w, healthReport{list: v})
+	}), printing(func(w io.Writer, v runlog.HealthStatus) error { return (&app{}).printChange(w, healthReport{}, v) }), printing(colours)},
 	"health history":         {args("health", "history", "--integration", "HOSTILE"), printing(func(w io.Writer, v []runlog.HealthEntry) error { return table(w, historyTable(v)) })},
-	"integrations apply":     {fileNamed("HOSTILE.yaml", "\"HOSTILE\": 1\n", "integrations", "apply", "-f"), printing(func(w io.Writer, v []applied) error { tellApplied(w, v, runlog.ApplyOptions{}); return nil })},
+	"integrations apply":     {fileNamed("HOSTILE.yaml", "\"HOSTILE\": 1\n", "integrations", "apply", "-f"), printing(func(w io.Writer, v []applyResult) error { printApplyNotes(w, v, runlog.ApplyOptions{}); return nil })},
 	"integrations check":     {fileNamed("HOSTILE.yaml", "HOSTILE: 1\n", "integrations", "check", "-f"), fileNamed("x.yaml", "organization: \"HOSTILE\"\nintegrations: [{name: HOSTILE}]\n", "integrations", "check", "-f")},
 	"integrations list":      {reading("integrations", "list", oneOrg)},
 	"integrations pause":     {args("integrations", "pause", oneOrg, "--integration", "HOSTILE", "--reason", "x"), reading("integrations", "pause", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--reason", "x", "--no-wait"), printing(saying)},
 	"integrations resume":    {args("integrations", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
-	"integrations verify":    {args("integrations", "verify", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v []verified) error { return verifiedTable(w, v) })},
+	"integrations verify":    {args("integrations", "verify", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v []verification) error { return table(w, verificationTable(v)) })},
 	"logs":                   {reading("logs", oneOrg, "--since", "24h"), args("logs", oneOrg, "--adapter", "HOSTILE")},
 	"migrate":                {args("migrate", "HOSTILE"), printing(saying)},
 	"notifications channels": {reading("notifications", "channels", oneOrg)},
 	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
-	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.Told) error {
-		return errors.Join(onCommand(func(c *cobra.Command) { _ = (&app{}).printTold(c, v) })(w), undelivered(v))
+	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.NotificationRecord) error {
+		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
 	})},
 	"quota":              {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
 	"redact":             {args("redact"), args("redact", "HOSTILE")},
 	"schedules backfill": {args("schedules", "backfill", oneOrg, "--integration", "HOSTILE", "--from", "HOSTILE", "--to", "x"), printing(saying)},
-	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(describe)},
-	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v workflows.ScheduleState) error {
-		return table(w, [][]string{{v.Name, v.Schedule, stateOfSchedule(v), v.Note}})
+	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(printSchedule)},
+	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v engine.ScheduleStatus) error {
+		return table(w, [][]string{{v.Name, v.Schedule, scheduleState(v), v.Note}})
 	})},
 	"schedules pause":   {args("schedules", "pause", oneOrg, "--integration", "x", "--reason", "HOSTILE"), args("schedules", "pause", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules resume":  {args("schedules", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
-	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v shown) error { return v.print(w) })},
-	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []runlog.Export) error { return exportTable(w, v) })},
-	"ticks list":        {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tick) error { return table(w, [][]string{{v[0].Name, v[0].Result, v[0].Period}}) })},
+	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v invocationReport) error { return v.print(w) })},
+	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
+	"ticks list": {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tickReport) error {
+		return table(w, [][]string{{v[0].Name, string(v[0].Result), v[0].Period}})
+	})},
 }
 
 // saying is a line of a command, as all are written.
-func saying(w io.Writer, v workflows.ScheduleState) error {
+func saying(w io.Writer, v engine.ScheduleStatus) error {
 	return say(w, "schedule of %s: %s (%v)", v.Name, v.Note, errors.New(v.Name))
 }
 
-func filledComparison() comparison {
-	c := comparison{}
+func filledComparison() vendorComparison {
+	c := vendorComparison{}
 	v := filled[struct{ D []difference }](stored)
 	c.differences = v.D
 	return c
 }
 
-func colours(w io.Writer, v []runlog.Health) error {
+func colours(w io.Writer, v []runlog.HealthStatus) error {
 	rows := [][]string{{" ", "INTEGRATION"}}
 	for _, h := range v {
 		rows = append(rows, []string{"●", h.Name})

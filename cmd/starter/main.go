@@ -1,14 +1,15 @@
-// Command starter is the operator's command line: it sets the database up,
-// applies integrations, makes ad-hoc calls and shows what became of them.
+// Command starter is the operator's command line: it sets up the database, applies
+// integrations, makes ad-hoc calls and shows their outcomes.
 //
-// Results go to stdout, words to stderr. Exit codes:
+// Results go to stdout, messages to stderr. Exit codes:
 //
-//	0  done; for call: an outcome was obtained, also that of a failure
-//	1  it could not be done: something is unreachable, missing or refused; exports
-//	   prove: or something does not agree
+//	0  done; call: there is an outcome, which may be that of a failure
+//	1  not done: something is unreachable, missing or refused; exports prove and
+//	   integrations verify: or something does not agree
 //	2  the command line or a file is wrong
-//	3  call --exit-status: the call failed for good
-//	4  call --exit-status: the call was tried as often as allowed and failed
+//	3  call --exit-status: the call failed permanently; sync and exports retry
+//	   --exit-status: the export failed, or not all of its entries are exported
+//	4  call --exit-status: the last allowed attempt failed
 package main
 
 import (
@@ -40,7 +41,7 @@ const (
 	exitExhausted
 )
 
-// exitError carries an exit code. An empty text says nothing more.
+// exitError carries an exit code. Without an error it prints nothing.
 type exitError struct {
 	code int
 	err  error
@@ -55,7 +56,7 @@ func (e exitError) Error() string {
 
 func (e exitError) Unwrap() error { return e.err }
 
-// usage marks an error of the command line or of a file.
+// usage is an error in the command line or in a file.
 func usage(format string, args ...any) error {
 	return exitError{exitUsage, fmt.Errorf(format, args...)}
 }

@@ -3,47 +3,19 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// applyChannels makes the channels what the file says, and tells of those that
-// it says nothing of.
-func (a *app) applyChannels(c *cobra.Command, pool *pgxpool.Pool, file integrations.File, dryRun bool) error {
-	words := c.ErrOrStderr()
-	changes, err := runlog.ApplyChannels(c.Context(), pool, file.Channels, whoami(), dryRun)
-	if err != nil {
-		return fmt.Errorf("the integrations are stored, the notification channels are not: %w", err)
-	}
-	for _, ch := range changes {
-		say(words, "notifications to %s (%s): %s", ch.Name, ch.Kind, ch.Action)
-	}
-	seen := make(map[uuid.UUID]bool)
-	for _, in := range file.Integrations {
-		if _, stated := file.Channels[in.OrganizationID]; stated || seen[in.OrganizationID] {
-			continue
-		}
-		seen[in.OrganizationID] = true
-		list, err := runlog.Channels(c.Context(), pool, in.OrganizationID)
-		if err != nil {
-			return err
-		}
-		if len(list) > 0 {
-			say(words, "organization %s: its file has no notifications section, so its %d channels stay; notifications: [] removes them", in.OrganizationID, len(list))
-		}
-	}
-	return nil
-}
-
 func (a *app) notifications() *cobra.Command {
-	c := &cobra.Command{Use: "notifications", Short: "What an organization was told of trouble, and where", Args: noArgs}
+	c := &cobra.Command{Use: "notifications", Short: "List and test an organization's notifications", Args: noArgs}
 	c.AddCommand(a.notificationsList(), a.notificationsChannels(), a.notificationsTest())
 	return c
 }
@@ -52,53 +24,50 @@ func (a *app) notificationsList() *cobra.Command {
 	var org, since string
 	c := &cobra.Command{
 		Use:   "list --org UUID",
-		Short: "Notifications and what became of each at each channel, oldest first",
-		Long: `Prints the newest 1000 notifications of an organization and what became of each
-at each channel. SUPPRESSED counts what came within the hour after it and was
-not told by itself.`,
+		Short: "List notifications and their delivery to each channel, oldest first",
+		Long: `Prints the newest 1000 notifications of an organization and their delivery to each
+channel. SUPPRESSED counts the events of the hour after it that were not notified on
+their own.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := parseSince(since)
 			if err != nil {
 				return err
 			}
-			organization, pool, err := a.organization(c, org)
+			s, err := a.openOrganization(c, org)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			list, err := runlog.ListTold(c.Context(), pool, organization, from, uuid.Nil)
+			defer s.close()
+			list, err := runlog.ListNotifications(c.Context(), s.db, s.organization, from, uuid.Nil)
 			if err != nil {
 				return err
 			}
-			return a.printTold(c, list)
+			return a.printNotifications(c.OutOrStdout(), list)
 		},
 	}
 	organizationFlag(c, &org)
-	c.Flags().StringVar(&since, "since", "", "only from then on: a `duration` such as 24h, or a time such as 2026-11-23T08:00:00Z")
+	sinceFlag(c, &since)
 	return c
 }
 
-func (a *app) printTold(c *cobra.Command, list []runlog.Told) error {
-	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), append([]runlog.Told{}, list...))
-	}
+func (a *app) printNotifications(w io.Writer, list []runlog.NotificationRecord) error {
 	rows := [][]string{{"QUEUED AT", "CAUSE", "INTEGRATION", "SUPPRESSED", "CHANNEL", "STATE", "ATTEMPTS", "LAST ERROR"}}
-	for _, t := range list {
-		suppressed, state := "-", t.State
-		if t.Suppressed > 0 {
-			suppressed = strings.TrimSpace(fmt.Sprintf("%d %s", t.Suppressed, strings.Join(t.Also, ",")))
+	for _, n := range list {
+		suppressed, state := "-", string(n.State)
+		if n.Suppressed > 0 {
+			suppressed = strings.TrimSpace(fmt.Sprintf("%d %s", n.Suppressed, strings.Join(n.OtherIntegrations, ",")))
 		}
-		if t.Channel == "" {
+		if n.Channel == "" {
 			state = "no channel"
 		}
-		rows = append(rows, []string{t.QueuedAt.UTC().Format(time.RFC3339), string(t.Cause), dash(t.Integration), suppressed, dash(t.Channel), state,
-			fmt.Sprint(t.Attempts), dash(lastError(t.DeliveryState))})
+		rows = append(rows, []string{n.QueuedAt.UTC().Format(time.RFC3339), string(n.Cause), dash(n.Integration), suppressed, dash(n.Channel), state,
+			fmt.Sprint(n.Attempts), dash(lastError(n.DeliveryStatus))})
 	}
-	return table(c.OutOrStdout(), rows)
+	return a.print(w, append([]runlog.NotificationRecord{}, list...), rows)
 }
 
-func lastError(s runlog.DeliveryState) string {
+func lastError(s notify.DeliveryStatus) string {
 	if s.Status != 0 {
 		return fmt.Sprintf("%s (%d)", s.ErrorKind, s.Status)
 	}
@@ -108,44 +77,40 @@ func lastError(s runlog.DeliveryState) string {
 func (a *app) notificationsChannels() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "channels --org UUID", Short: "Where an organization is told, and whether that is in use", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			organization, pool, err := a.organization(c, org)
+		Use: "channels --org UUID", Short: "List an organization's channels, and whether they are in use", Args: noArgs,
+		RunE: a.onOrganization(&org, func(s *session) error {
+			list, err := runlog.ListChannels(s.command.Context(), s.db, s.organization)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			list, err := runlog.Channels(c.Context(), pool, organization)
-			if err != nil {
-				return err
-			}
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), append([]runlog.Channel{}, list...))
-			}
-			rows := [][]string{{"NAME", "KIND", "TO", "CAUSES", "STATE"}}
-			for _, ch := range list {
-				to, causes, state := "", []string{}, "in use"
-				if ch.Webhook != nil {
-					to = ch.Webhook.URL
-				} else {
-					to = strings.Join(ch.Email.To, ", ")
-				}
-				for _, cause := range ch.Causes {
-					causes = append(causes, string(cause))
-				}
-				if len(causes) == 0 {
-					causes = []string{"all"}
-				}
-				if ch.DisabledAt != nil {
-					state = "disabled since " + ch.DisabledAt.UTC().Format(time.RFC3339) + ": the receiver is gone (410)"
-				}
-				rows = append(rows, []string{ch.Name, ch.Kind(), to, strings.Join(causes, ", "), state})
-			}
-			return table(c.OutOrStdout(), rows)
-		},
+			return a.print(s.command.OutOrStdout(), append([]runlog.Channel{}, list...), channelTable(list))
+		}),
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+func channelTable(list []runlog.Channel) [][]string {
+	rows := [][]string{{"NAME", "KIND", "TO", "CAUSES", "STATE"}}
+	for _, ch := range list {
+		to, causes, state := "", []string{}, "in use"
+		if ch.Webhook != nil {
+			to = ch.Webhook.URL
+		} else {
+			to = strings.Join(ch.Email.To, ", ")
+		}
+		for _, cause := range ch.Causes {
+			causes = append(causes, string(cause))
+		}
+		if len(causes) == 0 {
+			causes = []string{"all"}
+		}
+		if ch.DisabledAt != nil {
+			state = "disabled since " + ch.DisabledAt.UTC().Format(time.RFC3339) + ": the receiver no longer exists (410)"
+		}
+		rows = append(rows, []string{ch.Name, string(ch.Kind()), to, strings.Join(causes, ", "), state})
+	}
+	return rows
 }
 
 func (a *app) notificationsTest() *cobra.Command {
@@ -153,32 +118,27 @@ func (a *app) notificationsTest() *cobra.Command {
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "test --org UUID",
-		Short: "Send a test notification now and wait for what becomes of it",
-		Long: `Sends a test notification to every channel of an organization that is in use, or
-to one. A channel that is disabled is tried if it is named, and enabled if the
-test arrives. A worker must be running: it is what sends.
+		Short: "Send a test notification now and wait for the result",
+		Long: `Sends a test notification to every channel of an organization that is in use, or to
+one. A disabled channel is tried if it is named, and enabled if the test arrives. A
+worker must be running: it sends.
 
-Exit code 1 if a channel does not have it after --wait; it is tried on then.`,
+Exit code 1 if it has not arrived at a channel after --wait; it is still retried.`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			organization, pool, err := a.organization(c, org)
+		RunE: a.onOrganization(&org, func(s *session) error {
+			id, err := runlog.QueueTest(s.command.Context(), s.db, s.organization, channel)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			id, err := runlog.QueueTest(c.Context(), pool, organization, channel)
+			list, err := s.awaitDeliveries(s.command.Context(), id, wait)
 			if err != nil {
 				return err
 			}
-			list, err := awaitTold(c.Context(), pool, organization, id, wait)
-			if err != nil {
+			if err := a.printNotifications(s.command.OutOrStdout(), list); err != nil {
 				return err
 			}
-			if err := a.printTold(c, list); err != nil {
-				return err
-			}
-			return undelivered(list)
-		},
+			return deliveryError(list)
+		}),
 	}
 	organizationFlag(c, &org)
 	c.Flags().StringVar(&channel, "channel", "", "only this `channel`, also if it is disabled")
@@ -186,17 +146,17 @@ Exit code 1 if a channel does not have it after --wait; it is tried on then.`,
 	return c
 }
 
-// awaitTold waits until each delivery has ended, or an attempt has failed, or
-// the time is up.
-func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UUID, wait time.Duration) ([]runlog.Told, error) {
+// awaitDeliveries waits until each delivery has ended or had an attempt, or the time
+// is up.
+func (s *session) awaitDeliveries(ctx context.Context, id uuid.UUID, wait time.Duration) ([]runlog.NotificationRecord, error) {
 	for end := time.Now().Add(wait); ; {
-		list, err := runlog.ListTold(ctx, pool, organization, time.Time{}, id)
+		list, err := runlog.ListNotifications(ctx, s.db, s.organization, time.Time{}, id)
 		if err != nil {
 			return nil, err
 		}
 		open := false
 		for _, t := range list {
-			open = open || t.State == "pending" && t.Attempts == 0
+			open = open || t.State == notify.DeliveryPending && t.Attempts == 0
 		}
 		if !open || time.Now().After(end) {
 			return list, nil
@@ -209,22 +169,22 @@ func awaitTold(ctx context.Context, pool *pgxpool.Pool, organization, id uuid.UU
 	}
 }
 
-// undelivered is an error if a channel does not have the notification.
-func undelivered(list []runlog.Told) error {
-	var faults []string
+// deliveryError names the channels at which the notification has not arrived.
+func deliveryError(list []runlog.NotificationRecord) error {
+	var missing []string
 	for _, t := range list {
 		switch {
-		case t.State == "delivered":
-		case t.State == "pending" && t.Attempts == 0:
-			faults = append(faults, t.Channel+": no attempt yet; is a worker running?")
-		case t.State == "pending":
-			faults = append(faults, t.Channel+": "+lastError(t.DeliveryState)+"; it is tried again for 24 hours")
+		case t.State == notify.Delivered:
+		case t.State == notify.DeliveryPending && t.Attempts == 0:
+			missing = append(missing, t.Channel+": no attempt yet; is a worker running?")
+		case t.State == notify.DeliveryPending:
+			missing = append(missing, t.Channel+": "+lastError(t.DeliveryStatus)+"; it is retried for 24 hours")
 		default:
-			faults = append(faults, t.Channel+": "+lastError(t.DeliveryState))
+			missing = append(missing, t.Channel+": "+lastError(t.DeliveryStatus))
 		}
 	}
-	if len(faults) > 0 {
-		return fmt.Errorf("not delivered: %s", strings.Join(faults, "; "))
+	if len(missing) > 0 {
+		return fmt.Errorf("not delivered: %s", strings.Join(missing, "; "))
 	}
 	return nil
 }

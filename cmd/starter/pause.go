@@ -1,25 +1,30 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// pauseNote begins the note of a schedule that was paused with its integration,
-// which tells it from one that somebody paused by hand.
-const pauseNote = "integration paused: "
+// pauseNotePrefix marks the note of a schedule that was paused with its
+// integration, which distinguishes it from one that somebody paused by itself.
+const pauseNotePrefix = "integration paused: "
 
-// noteOf is the note of a schedule whose integration is paused.
-func noteOf(p runlog.Pause) string { return pauseNote + p.By + ": " + p.Reason }
+// pauseNote is the note of a schedule whose integration is paused.
+func pauseNote(p runlog.Pause) string { return pauseNotePrefix + p.By + ": " + p.Reason }
 
-// integrationsPause and integrationsResume stop and restart all that calls an
-// integration's vendor. Each of their steps can be repeated: after a failure in
-// between the command is run again.
+// integrationsPause and integrationsResume stop and restart everything that calls
+// an integration's vendor. Each step can be repeated: after an error in between,
+// the command is run again.
 func (a *app) integrationsPause() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
@@ -28,15 +33,15 @@ func (a *app) integrationsPause() *cobra.Command {
 		Long: `Stops an integration: calls are refused, its schedule does not fire, and its
 vendor is not probed, until it is resumed. Who paused it and why is recorded.
 
-Workers notice within 10 seconds; the command waits for that, so that nobody is
-called any more once it has ended. Attempts under way are finished.`,
+Workers notice within 10 seconds. The command waits for that, so that the vendor is
+no longer called once it has ended. Attempts under way are finished.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.reason == "" {
 				return usage("--reason is missing: say why, for those who find it paused")
 			}
-			return o.on(a, c, func(s step) error {
-				p, changed, err := runlog.PauseIntegration(c.Context(), s.db, s.in.OrganizationID, s.in.ID, whoami(), o.reason)
+			return o.run(a, c, func(s *session) error {
+				p, changed, err := runlog.PauseIntegration(c.Context(), s.db, s.organization, s.integration.ID, whoami(), o.reason)
 				if err != nil {
 					return err
 				}
@@ -45,9 +50,7 @@ called any more once it has ended. Attempts under way are finished.`,
 				} else {
 					s.say("calls: paused already, by %s at %s: %s", p.By, p.At.UTC().Format(time.RFC3339), p.Reason)
 				}
-				return s.after("calls are paused, the rest is not", func(temporal client.Client) error {
-					return s.pauseSchedule(temporal, noteOf(p))
-				})
+				return s.applyPause("calls are paused; the schedule and the probes may not be", func() error { return s.pauseSchedule(pauseNote(p)) })
 			})
 		},
 	}
@@ -58,10 +61,10 @@ called any more once it has ended. Attempts under way are finished.`,
 func (a *app) integrationsResume() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use: "resume --org UUID --integration NAME", Short: "Go on with an integration that was paused", Args: noArgs,
+		Use: "resume --org UUID --integration NAME", Short: "Resume an integration that was paused", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.on(a, c, func(s step) error {
-				was, err := runlog.ResumeIntegration(c.Context(), s.db, s.in.OrganizationID, s.in.ID, whoami(), o.reason)
+			return o.run(a, c, func(s *session) error {
+				was, err := runlog.ResumeIntegration(c.Context(), s.db, s.organization, s.integration.ID, whoami(), o.reason)
 				if err != nil {
 					return err
 				}
@@ -70,7 +73,7 @@ func (a *app) integrationsResume() *cobra.Command {
 				} else {
 					s.say("calls: were not paused")
 				}
-				return s.after("calls are resumed, the rest is not", s.resumeSchedule)
+				return s.applyPause("calls are resumed; the schedule and the probes may not be", s.resumeSchedule)
 			})
 		},
 	}
@@ -86,28 +89,85 @@ type pauseOptions struct {
 
 func (o *pauseOptions) flags(c *cobra.Command) {
 	organizationFlag(c, &o.org)
-	c.Flags().StringVar(&o.integration, "integration", "", "`name` or UUID of the integration")
+	integrationFlag(c, &o.integration)
 	c.Flags().StringVar(&o.reason, "reason", "", "why, for those who look later")
 	c.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait until all workers have noticed")
 }
 
-func (o *pauseOptions) on(a *app, c *cobra.Command, do func(step) error) error {
-	organization, pool, err := a.organization(c, o.org)
+// run changes an integration with do and waits until all workers have noticed.
+func (o *pauseOptions) run(a *app, c *cobra.Command, do func(*session) error) error {
+	s, err := a.openIntegration(c, o.org, o.integration)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	in, err := find(c.Context(), pool, organization, o.integration)
-	if err != nil {
-		return err
-	}
-	if err := do(step{app: a, c: c, db: pool, in: in}); err != nil || o.noWait {
+	defer s.close()
+	if err := do(s); err != nil || o.noWait {
 		return err
 	}
 	select {
 	case <-time.After(activities.Freshness):
 	case <-c.Context().Done():
 	}
-	say(c.ErrOrStderr(), "all workers have noticed")
+	s.say("all workers have noticed")
 	return nil
+}
+
+// applyPause does what needs Temporal: the schedule, then the monitor. done says
+// what is done already if that fails.
+func (s *session) applyPause(done string, schedule func() error) error {
+	err := s.connect()
+	if err == nil && s.integration.Schedule != nil {
+		err = schedule()
+	}
+	if err == nil {
+		err = engine.RefreshMonitor(s.command.Context(), s.temporal, s.organization, s.integration.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w; run the command again", done, err)
+	}
+	s.say("probes: notified")
+	return nil
+}
+
+// scheduleHandle returns the integration's schedule, or nil if Temporal has none.
+func (s *session) scheduleHandle() (client.ScheduleHandle, *client.ScheduleDescription, error) {
+	h := s.temporal.ScheduleClient().GetHandle(s.command.Context(), engine.ScheduleID(s.organization, s.integration.ID))
+	d, err := h.Describe(s.command.Context())
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		s.say("schedule: Temporal does not have it; apply the integration's file again")
+		return nil, nil, nil
+	}
+	return h, d, err
+}
+
+func (s *session) pauseSchedule(note string) error {
+	h, d, err := s.scheduleHandle()
+	if err != nil || h == nil {
+		return err
+	}
+	if state := d.Schedule.State; state != nil && state.Paused {
+		s.say("schedule: paused already: %s", state.Note)
+		return nil
+	}
+	s.say("schedule: paused")
+	return h.Pause(s.command.Context(), client.SchedulePauseOptions{Note: note})
+}
+
+// resumeSchedule leaves a schedule alone that was paused by itself.
+func (s *session) resumeSchedule() error {
+	h, d, err := s.scheduleHandle()
+	if err != nil || h == nil {
+		return err
+	}
+	switch state := d.Schedule.State; {
+	case state == nil || !state.Paused:
+		s.say("schedule: is not paused")
+		return nil
+	case !strings.HasPrefix(state.Note, pauseNotePrefix):
+		s.say("schedule: stays paused, since it was paused by itself: %s; to resume it, run starter schedules resume", state.Note)
+		return nil
+	}
+	s.say("schedule: resumed")
+	return h.Unpause(s.command.Context(), client.ScheduleUnpauseOptions{Note: "integration resumed by " + whoami()})
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/ledgerline/ledgerline/plain"
 )
 
-// progress shows how far something long is: a bar where a terminal is, else a
-// line every few seconds, and nothing at all if it was quick.
+// progress shows how far a long operation is: a bar on a terminal, elsewhere a line
+// every few seconds, and nothing at all if it is quick.
 type progress struct {
 	w     io.Writer
 	label string
-	total int // 0 if nobody knows
+	total int // 0 if it is not known
 	width int // of the terminal, 0 if there is none
 	drawn time.Time
 }
@@ -34,7 +34,7 @@ func newProgress(w io.Writer, label string, total int) *progress {
 	return p
 }
 
-// set says that done steps are done, and what more there is to say.
+// set shows how many steps are done, with a note.
 func (p *progress) set(done int, note string) {
 	pause := 5 * time.Second
 	if p.width > 0 {
@@ -71,7 +71,7 @@ func (p *progress) line(done int, note string) string {
 	return line
 }
 
-// end removes the bar: the result says the rest.
+// end removes the bar.
 func (p *progress) end() {
 	if p.width > 0 {
 		control(p.w, "\r\x1b[K")

@@ -11,9 +11,10 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// quotaLine is an integration's month with what follows from it.
+// quotaLine is an integration's requests of a month, their share of the limit and
+// their price.
 type quotaLine struct {
-	runlog.UsageRow
+	runlog.MonthlyUsage
 	Percent  *int   `json:"percent,omitempty"`  // of the limit; absent without one
 	Estimate string `json:"estimate,omitempty"` // by the vendor's price list, "GBP 12.30"
 }
@@ -21,23 +22,21 @@ type quotaLine struct {
 func (a *app) quota() *cobra.Command {
 	var org, month string
 	c := &cobra.Command{
-		Use: "quota --org UUID", Short: "Requests of a month by integration and purpose, against the limits",
-		Long: `Shows how many requests each integration has sent in a month (UTC), what for, and
-how much of its limit that is. Workers store what they count every 5 seconds; a
-worker that was killed leaves out what it counted since. The estimate is by
-Xledger's price list for the United Kingdom: 5,000 requests a month are included,
-each further one is GBP 0.01.`,
+		Use: "quota --org UUID", Short: "Show the requests of a month by integration and purpose, and the limits",
+		Long: `Shows how many requests each integration has sent in a month (UTC), for which
+purposes, and how much of its limit that is. Workers store their counts every 5
+seconds; what a killed worker had not stored is missing. The estimate uses Xledger's
+price list for the United Kingdom: 5,000 requests a month are included, each further
+one is GBP 0.01.`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		PreRunE: func(*cobra.Command, []string) error {
 			if _, err := time.Parse("2006-01", month); err != nil {
 				return usage("--month %q: want a month such as 2026-11", month)
 			}
-			organization, pool, err := a.organization(c, org)
-			if err != nil {
-				return err
-			}
-			defer pool.Close()
-			list, err := runlog.Usage(c.Context(), pool, organization, month)
+			return nil
+		},
+		RunE: a.onOrganization(&org, func(s *session) error {
+			list, err := runlog.ListUsage(s.command.Context(), s.db, s.organization, month)
 			if err != nil {
 				return err
 			}
@@ -45,11 +44,8 @@ each further one is GBP 0.01.`,
 			for i, u := range list {
 				lines[i] = quotaOf(u)
 			}
-			if a.output == "json" {
-				return printJSON(c.OutOrStdout(), lines)
-			}
-			return table(c.OutOrStdout(), quotaTable(lines))
-		},
+			return a.print(s.command.OutOrStdout(), lines, quotaTable(lines))
+		}),
 	}
 	organizationFlag(c, &org)
 	c.Flags().StringVar(&month, "month", limits.Month(time.Now()), "calendar `month`, UTC")
@@ -57,8 +53,8 @@ each further one is GBP 0.01.`,
 	return c
 }
 
-func quotaOf(u runlog.UsageRow) quotaLine {
-	line := quotaLine{UsageRow: u}
+func quotaOf(u runlog.MonthlyUsage) quotaLine {
+	line := quotaLine{MonthlyUsage: u}
 	if q := u.Limits.Quota(); q.Monthly > 0 {
 		percent := q.Percent(u.Total)
 		line.Percent = &percent

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"io"
 	"strings"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/runlog"
@@ -13,15 +14,15 @@ func (a *app) exportsResolve() *cobra.Command {
 	var org, voucher, reason string
 	var there, notThere bool
 	c := &cobra.Command{
-		Use: "resolve EXPORT --org UUID --voucher V --there|--not-there --reason TEXT", Short: "Say what became of a voucher whose outcome nobody could find out",
-		Long: `Ends what is open of a voucher, after you have looked at the vendor. With --there
-its entries are exported, and nothing sends them again. With --not-there a retry
-of the export sends them: if they are there all the same, they will be there
-twice. That is refused while the export is pending, and while the vendor may
-still be doing something; starter exports show says until when.
+		Use: "resolve EXPORT --org UUID --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
+		Long: `Records the outcome of a voucher's open entries, after you have looked at the vendor.
+With --there they become exported, and nothing sends them again. With --not-there a
+retry of the export sends them: if they are there after all, they will be there twice.
+That is refused while the export is pending, and while the vendor may still be acting
+on a request; starter exports show says until when.
 
-What you say stays on record, with the reason and your identity: LEDGERLINE_ACTOR,
-or user@host.`,
+What you say is on record, with the reason and your identity: LEDGERLINE_ACTOR, or
+user@host.`,
 		Example: `  starter exports resolve $EXPORT --org $ORG --voucher 20201 --there --reason "posted as document 4711, seen by Kari"`,
 		Args:    exactly(1, "the UUID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -32,29 +33,25 @@ or user@host.`,
 			case there == notThere:
 				return usage("want --there or --not-there, as you have seen it at the vendor")
 			case reason == "":
-				return usage("--reason is missing: want what you have seen, and where")
+				return usage("--reason is missing: say what you have seen, and where")
 			}
 			if err := checkReason(reason); err != nil {
-				return err
-			}
-			organization, err := parseUUID("--org", org)
-			if err != nil {
 				return err
 			}
 			id, err := parseUUID("EXPORT", args[0])
 			if err != nil {
 				return err
 			}
-			pool, err := a.database(c.Context())
+			s, err := a.openOrganization(c, org)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			r := runlog.Resolution{ExportID: id, VoucherID: voucher, There: there, Reason: reason, Actor: whoami()}
-			if r.Entries, err = runlog.Resolve(c.Context(), pool, organization, r); err != nil {
+			defer s.close()
+			r := runlog.Resolution{ExportID: id, VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()}
+			if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
 				return err
 			}
-			return a.printResolved(c, r)
+			return a.printResolution(c.OutOrStdout(), r)
 		},
 	}
 	organizationFlag(c, &org)
@@ -65,23 +62,16 @@ or user@host.`,
 	return c
 }
 
-// resolved is what exports resolve prints.
-type resolved struct {
-	ExportID  uuid.UUID `json:"exportId"`
-	VoucherID string    `json:"voucherId"`
-	There     bool      `json:"there"`
-	Entries   int       `json:"entries"`
-	Reason    string    `json:"reason"`
-	Actor     string    `json:"actor"`
-}
-
-func (a *app) printResolved(c *cobra.Command, r runlog.Resolution) error {
-	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), resolved{r.ExportID, r.VoucherID, r.There, r.Entries, r.Reason, r.Actor})
+func (a *app) printResolution(w io.Writer, r runlog.Resolution) error {
+	if a.output == outputJSON {
+		return printJSON(w, struct {
+			runlog.Resolution
+			ResolvedAt *time.Time `json:"resolvedAt,omitempty"` // left out: the database sets it
+		}{Resolution: r})
 	}
-	then := "exported"
-	if !r.There {
-		then = "to be sent again by starter exports retry " + r.ExportID.String()
+	result := "exported"
+	if !r.AtVendor {
+		result = "to be sent again by starter exports retry " + r.ExportID.String()
 	}
-	return say(c.OutOrStdout(), "%d entries of voucher %s are %s", r.Entries, r.VoucherID, then)
+	return say(w, "voucher %s: %s %s", r.VoucherID, count(r.Entries, "entry"), result)
 }

@@ -13,19 +13,20 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 var until = time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 
 // People see what an export waits for, what is open, and what others have said.
-func TestExportSeen(t *testing.T) {
-	s := exportSeen{
-		Export:    runlog.Export{ID: uuid.New(), AdapterName: "xledger", Status: runlog.Pending, Period: "2026-10"},
+func TestExportReport(t *testing.T) {
+	s := exportReport{
+		Export:    exports.Export{ID: uuid.New(), AdapterName: "xledger", Status: exports.Pending, Period: "2026-10"},
 		Entries:   runlog.Counts{Total: 9, Exported: 2, Rejected: 1, Sent: 2, Planned: 4, Open: 2},
-		OpenUntil: &until, Waiting: waitingFor("xledger", until),
-		Problems:    []runlog.Problem{{VoucherID: "v1", EntryID: "e1", State: runlog.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: runlog.Unknown, Effect: classify.Open}},
-		Resolutions: []runlog.Resolution{{VoucherID: "v3", There: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
+		OpenUntil: &until, Waiting: waitReason("xledger", until),
+		Problems:    []runlog.Problem{{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}},
+		Resolutions: []runlog.Resolution{{VoucherID: "v3", AtVendor: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
 	}
 	var out bytes.Buffer
 	require.NoError(t, s.print(&out))
@@ -45,21 +46,21 @@ func TestExportSeen(t *testing.T) {
 	require.Contains(t, got, "call")
 
 	// After the end the row stands as it was closed, and what changed since is apart.
-	s.Export.Status, s.Export.Total, s.Export.Exported, s.Export.Unknown, s.Waiting = runlog.Failed, 9, 2, 2, ""
+	s.Export.Status, s.Export.Total, s.Export.Exported, s.Export.Unknown, s.Waiting = exports.Failed, 9, 2, 2, ""
 	s.Entries = runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}
 	out.Reset()
 	require.NoError(t, s.print(&out))
 	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown, 5 not sent\n`, out.String())
-	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; what changed`, out.String())
+	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; changed after it had ended`, out.String())
 	require.NotContains(t, out.String(), "waiting")
 }
 
-func TestShown(t *testing.T) {
-	s := shown{CorrelationID: uuid.New(), State: "completed", Source: "table", Actor: "kari@example", Attempts: activities.Trail{
+func TestInvocationReport(t *testing.T) {
+	s := invocationReport{CorrelationID: uuid.New(), State: "completed", Source: "table", Actor: "kari@example", Attempts: activities.Trail{
 		{Number: 1, EndedAt: until, Class: classify.Transient, Kind: classify.Unavailable, Effect: classify.Open, Ended: true, OpenUntil: until},
 		{Number: 2, EndedAt: until, Class: classify.Timeout, Kind: classify.RequestTimeout, Effect: classify.Open, OpenUntil: until.Add(time.Minute)},
 	}}
-	s.fold()
+	s.setEffect()
 	var out bytes.Buffer
 	require.NoError(t, s.print(&out))
 	require.Regexp(t, `effect +open until 12:35:56`, out.String())
@@ -72,16 +73,16 @@ func TestShown(t *testing.T) {
 	require.Equal(t, []any{"open", "2026-11-23T12:35:56Z", "kari@example"}, []any{got["effect"], got["openUntil"], got["actor"]})
 	require.Equal(t, "open", got["attempts"].([]any)[0].(map[string]any)["effect"])
 
-	ended := shown{Attempts: activities.Trail{
+	ended := invocationReport{Attempts: activities.Trail{
 		{Number: 1, EndedAt: until, Class: classify.Permanent, Kind: classify.Business, Effect: classify.Open, Ended: true, OpenUntil: until.Add(time.Hour)},
 	}}
-	ended.fold()
+	ended.setEffect()
 	out.Reset()
 	require.NoError(t, ended.print(&out))
 	require.Equal(t, 2, strings.Count(out.String(), "open until 12:34:56"), "no longer than until the answer, as in the outcome and the record: %s", out.String())
 
-	read := shown{Attempts: activities.Trail{{Number: 1, Class: classify.Transient}}}
-	read.fold()
+	read := invocationReport{Attempts: activities.Trail{{Number: 1, Class: classify.Transient}}}
+	read.setEffect()
 	require.Empty(t, read.Effect, "a read has none")
 }
 
@@ -113,17 +114,23 @@ func TestResolveAndProveFlags(t *testing.T) {
 	}
 }
 
-func TestPrintResolved(t *testing.T) {
-	c := newRoot()
+func TestPrintResolution(t *testing.T) {
 	var out bytes.Buffer
-	c.SetOut(&out)
 	r := runlog.Resolution{ExportID: uuid.New(), VoucherID: "v1", Entries: 2, Reason: "seen", Actor: "kari"}
-	require.NoError(t, (&app{output: "table"}).printResolved(c, r))
-	require.Contains(t, out.String(), "2 entries of voucher v1 are to be sent again by starter exports retry "+r.ExportID.String())
+	require.NoError(t, (&app{output: outputTable}).printResolution(&out, r))
+	require.Equal(t, "voucher v1: 2 entries to be sent again by starter exports retry "+r.ExportID.String()+"\n", out.String())
 	out.Reset()
-	r.There = true
-	require.NoError(t, (&app{output: "json"}).printResolved(c, r))
-	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","there":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
+	r.AtVendor = true
+	require.NoError(t, (&app{output: outputJSON}).printResolution(&out, r))
+	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","atVendor":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
+}
+
+func TestCount(t *testing.T) {
+	for want, got := range map[string]string{
+		"1 entry": count(1, "entry"), "0 entries": count(0, "entry"), "2 vouchers": count(2, "voucher"), "1 chunk": count(int64(1), "chunk"),
+	} {
+		require.Equal(t, want, got)
+	}
 }
 
 func TestWhoami(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 func (a *app) show() *cobra.Command {
@@ -27,29 +27,48 @@ func (a *app) show() *cobra.Command {
 		Short: "Show an invocation's attempts: live while it runs, from the audit record afterwards",
 		Args:  exactly(1, "one correlation ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			correlation, err := parseUUID("CORRELATION-ID", args[0])
-			if err != nil {
+			r := invocationReport{State: stateUnknown, Attempts: activities.Trail{}}
+			var err error
+			if r.CorrelationID, err = parseUUID("CORRELATION-ID", args[0]); err != nil {
 				return err
 			}
-			var organization uuid.UUID
 			if org != "" {
-				if organization, err = parseUUID("--org", org); err != nil {
+				if r.OrganizationID, err = parseUUID("--org", org); err != nil {
 					return err
 				}
 			}
-			return a.showInvocation(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), organization, correlation)
+			if err := a.readInvocation(c.Context(), c.ErrOrStderr(), &r); err != nil {
+				return err
+			}
+			if a.output == outputJSON {
+				return printJSON(c.OutOrStdout(), r)
+			}
+			return r.print(c.OutOrStdout())
 		},
 	}
 	organizationFlag(c, &org)
 	return c
 }
 
-// shown is what show prints.
-type shown struct {
+// States of an invocation besides running, waiting and recording.
+const (
+	stateUnknown engine.State = "unknown" // Temporal cannot be reached or no longer has it
+)
+
+// reportSource is where the attempts of a report come from.
+type reportSource string
+
+const (
+	fromTemporal reportSource = "temporal"
+	fromTable    reportSource = "table"
+)
+
+// invocationReport is what show prints.
+type invocationReport struct {
 	CorrelationID  uuid.UUID        `json:"correlationId"`
 	OrganizationID uuid.UUID        `json:"organizationId"`
-	State          string           `json:"state"`  // running, waiting, recording, completed, or unknown without Temporal
-	Source         string           `json:"source"` // temporal or table
+	State          engine.State     `json:"state"` // running, waiting, recording, completed, or unknown without Temporal
+	Source         reportSource     `json:"source"`
 	Attempts       activities.Trail `json:"attempts"`
 	NextAttemptAt  *time.Time       `json:"nextAttemptAt,omitempty"`
 	Reason         string           `json:"reason,omitempty"` // why it waits, or why nothing more was tried
@@ -58,52 +77,52 @@ type shown struct {
 	OpenUntil      *time.Time       `json:"openUntil,omitempty"` // of an open one
 	Actor          string           `json:"actor,omitempty"`     // who asked for it
 	UI             string           `json:"ui,omitempty"`
-	note           string
 }
 
-func (a *app) showInvocation(ctx context.Context, out, words io.Writer, organization, correlation uuid.UUID) error {
-	s := shown{CorrelationID: correlation, OrganizationID: organization, State: "unknown", Attempts: activities.Trail{}}
+// readInvocation fills in what Temporal and the audit record have.
+func (a *app) readInvocation(ctx context.Context, words io.Writer, r *invocationReport) error {
+	organization := r.OrganizationID
+	if err := a.readTemporal(ctx, words, r); err != nil {
+		return err
+	}
+	if r.State == engine.Completed || r.State == stateUnknown {
+		if err := a.readAuditRecord(ctx, words, r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.Source != "":
+		return nil
+	case organization == uuid.Nil:
+		return fmt.Errorf("no invocation %s is known; to search the audit record too, add --org", r.CorrelationID)
+	}
+	return fmt.Errorf("no invocation %s is known", r.CorrelationID)
+}
+
+// readTemporal fills in what Temporal has. That it cannot be reached is only a note.
+func (a *app) readTemporal(ctx context.Context, words io.Writer, r *invocationReport) error {
 	temporal, namespace, err := a.temporal(ctx)
 	if err != nil {
-		say(words, "note: %v; showing the audit record only", err)
-	} else {
-		defer temporal.Close()
-		live, err := workflows.Look(ctx, temporal, organization, correlation)
-		var notFound *serviceerror.NotFound
-		switch {
-		case errors.As(err, &notFound):
-			s.note = "Temporal no longer knows it"
-		case err != nil:
-			return err
-		default:
-			s.OrganizationID, s.State, s.Source = live.OrganizationID, live.State, "temporal"
-			s.Attempts, s.NextAttemptAt, s.TotalAttempts = live.Trail, live.NextAttemptAt, len(live.Trail)
-			s.Reason = live.Reason
-			s.fold()
-			s.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"),
-				url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
-		}
+		return say(words, "note: %v; showing the audit record only", err)
 	}
-	if s.State == "completed" || s.State == "unknown" {
-		if err := a.fromTable(ctx, words, &s); err != nil {
-			return err
-		}
+	defer temporal.Close()
+	live, err := engine.InvocationStatus(ctx, temporal, r.OrganizationID, r.CorrelationID)
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return nil
 	}
-	if s.Source == "" {
-		hint := ""
-		if organization == uuid.Nil {
-			hint = "; with --org the audit record is searched too"
-		}
-		return fmt.Errorf("no invocation %s is known%s", correlation, hint)
+	if err != nil {
+		return err
 	}
-	if a.output == "json" {
-		return printJSON(out, s)
-	}
-	return s.print(out)
+	r.OrganizationID, r.State, r.Source = live.OrganizationID, live.State, fromTemporal
+	r.Attempts, r.NextAttemptAt, r.TotalAttempts, r.Reason = live.Trail, live.NextAttemptAt, len(live.Trail), live.Reason
+	r.setEffect()
+	r.UI = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", strings.TrimRight(a.uiURL, "/"), url.PathEscape(namespace), url.PathEscape(live.WorkflowID), live.RunID)
+	return nil
 }
 
-// fold says what is known of a write over the attempts of a trail.
-func (s *shown) fold() {
+// setEffect sets what is known of a write over all attempts.
+func (s *invocationReport) setEffect() {
 	var ended bool
 	var until time.Time
 	s.Effect, ended, until = s.Attempts.Effect()
@@ -115,9 +134,9 @@ func (s *shown) fold() {
 	}
 }
 
-// fromTable replaces the attempts by the audit record's, if it has any: an
-// invocation that succeeded at once has left none there.
-func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
+// readAuditRecord replaces the attempts by those of the audit record, if it has any: a
+// read that succeeded at once has left none there.
+func (a *app) readAuditRecord(ctx context.Context, words io.Writer, s *invocationReport) error {
 	if s.OrganizationID == uuid.Nil {
 		return nil
 	}
@@ -130,16 +149,16 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		return err
 	}
 	defer pool.Close()
-	if claim, err := runlog.WriteStateOf(ctx, pool, s.OrganizationID, s.CorrelationID); err != nil {
+	if claim, err := runlog.LoadWriteState(ctx, pool, s.OrganizationID, s.CorrelationID); err != nil {
 		return err
-	} else if claim != nil { // of all runs, with what was found by asking
+	} else if claim != nil { // of all runs, with what the vendor said when it was asked
 		s.Effect, s.OpenUntil, s.Actor = claim.Effect, claim.OpenUntil, claim.Actor
 	}
-	rows, _, err := runlog.List(ctx, pool, s.OrganizationID, runlog.Filter{CorrelationID: s.CorrelationID})
+	rows, _, err := runlog.ListAttempts(ctx, pool, s.OrganizationID, runlog.AttemptFilter{CorrelationID: s.CorrelationID})
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	s.Source, s.Attempts = "table", nil
+	s.Source, s.Attempts = fromTable, nil
 	for _, r := range rows {
 		at := activities.Attempt{
 			Number: r.AttemptNumber, EndedAt: r.OccurredAt, Class: r.ErrorClass, Kind: r.ErrorKind, Rule: r.Rule,
@@ -156,15 +175,15 @@ func (a *app) fromTable(ctx context.Context, words io.Writer, s *shown) error {
 		s.Attempts = append(s.Attempts, at)
 		s.TotalAttempts = max(s.TotalAttempts, r.AttemptNumber)
 	}
-	s.Reason = workflows.Reason(s.Attempts.Last())
+	s.Reason = engine.Reason(s.Attempts.Last())
 	return nil
 }
 
-func (s shown) print(w io.Writer) error {
+func (s invocationReport) print(w io.Writer) error {
 	say(w, "correlation   %s", s.CorrelationID)
 	say(w, "organization  %s", s.OrganizationID)
 	say(w, "state         %s (from %s)", s.State,
-		map[string]string{"temporal": "Temporal", "table": "integration_run_logs"}[s.Source])
+		map[reportSource]string{fromTemporal: "Temporal", fromTable: "integration_run_logs"}[s.Source])
 	if s.NextAttemptAt != nil {
 		say(w, "next attempt  %s, in %v", s.NextAttemptAt.Format(time.RFC3339), max(0, time.Until(*s.NextAttemptAt)).Round(100*time.Millisecond))
 	}

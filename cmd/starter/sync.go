@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -14,7 +13,8 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
-	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -22,57 +22,62 @@ import (
 func (a *app) sync() *cobra.Command {
 	var org, integration, period string
 	var dryRun, unfinished bool
-	var how waiting
+	var wait waitOptions
 	c := &cobra.Command{
 		Use:   "sync --org UUID --integration NAME --period PERIOD",
 		Short: "Export a period's accounting entries, once",
 		Long: `Exports every accounting entry up to the end of the period that no export has
-taken yet: a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23. A period
-is exported once: the second time prints the first export and sends nothing.
-A period that is not over yet needs --unfinished: entries that come later go
-with the next one.
+taken yet. A period is a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23. It
+is exported once: the second time, the first export is printed and nothing is sent.
+A period that has not ended yet needs --unfinished: entries that come later are
+exported with the next one.
 
-Entries that the vendor refuses are rejected voucher by voucher and do not hold
-up the rest; see starter exports show and starter exports retry.`,
+Entries that the vendor refuses are rejected voucher by voucher, and the others are
+exported; see starter exports show and starter exports retry.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			start, end, err := integrations.Period(period)
+			start, end, err := exports.ParsePeriod(period)
 			if err != nil {
 				return usage("--period: %w", err)
 			}
-			if now := time.Now(); end.After(now) && !unfinished {
-				return usage("--period %s is not over before %s; entries that come later would go with the next period: wait, or add --unfinished", period, end.Format(time.DateOnly))
+			if end.After(time.Now()) && !unfinished {
+				return usage("--period %s does not end before %s; entries that come later would be exported with the next period: wait, or add --unfinished", period, end.Format(time.DateOnly))
 			}
-			organization, pool, err := a.organization(c, org)
+			s, err := a.openIntegration(c, org, integration)
 			if err != nil {
 				return err
 			}
-			defer pool.Close()
-			spec, err := find(c.Context(), pool, organization, integration)
-			if err != nil {
-				return err
-			}
+			defer s.close()
+			in := syncInput(s, period, start, end)
 			if dryRun {
-				return a.previewSync(c, pool, spec, runlog.Export{OrganizationID: organization, IntegrationID: spec.ID, PeriodStart: start, PeriodEnd: end})
+				return a.previewSync(s, exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, PeriodStart: start, PeriodEnd: end})
 			}
-			return a.runSync(c, pool, workflows.SyncInput{
-				OrganizationID: organization, IntegrationID: spec.ID, AdapterName: spec.Adapter, Policy: spec.Policy, OwnQueue: spec.Limits.OwnQueue(),
-				Period: period, PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: whoami(),
-			}, how)
+			in.Trigger = exports.ByHand
+			return a.runSync(s, in, wait)
 		},
 	}
 	organizationFlag(c, &org)
-	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration")
+	integrationFlag(c, &integration)
 	c.Flags().StringVar(&period, "period", "", "what to export: 2026-10, 2026-W45 or 2026-11-23")
-	c.Flags().BoolVar(&unfinished, "unfinished", false, "export a period that is not over yet")
-	how.flags(c)
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what refused, and call nobody")
+	c.Flags().BoolVar(&unfinished, "unfinished", false, "export a period that has not ended yet")
+	wait.flags(c)
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
 	return c
 }
 
+// syncInput is a run of the session's integration for a period.
+func syncInput(s *session, period string, start, end time.Time) workflows.SyncInput {
+	in := s.integration
+	return workflows.SyncInput{
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
+		Period: period, PeriodStart: start, PeriodEnd: end, TriggeredBy: whoami(),
+	}
+}
+
 // previewSync prints what an export would do.
-func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integrations.Integration, e runlog.Export) error {
+func (a *app) previewSync(s *session, e exports.Export) error {
+	out, spec := s.command.OutOrStdout(), s.integration
 	x, ok := activities.Adapters()[spec.Adapter].(adapters.Exporter)
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
@@ -81,15 +86,15 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	if err != nil {
 		return err
 	}
-	p, err := runlog.PreviewPlan(c.Context(), db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
+	p, err := runlog.PreviewExport(s.command.Context(), s.db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
 	if err != nil {
 		return err
 	}
-	say(c.ErrOrStderr(), "dry run: nothing is planned or sent")
-	if a.output == "json" {
-		return printJSON(c.OutOrStdout(), p)
+	s.say("dry run: nothing is planned or sent")
+	if a.output == outputJSON {
+		return printJSON(out, p)
 	}
-	say(c.OutOrStdout(), "%d entries in %d vouchers and %d chunks, %d of them late: %s", p.Entries, p.Vouchers, p.Chunks, p.Late, dash(amountsOf(p.Amounts)))
+	say(out, "%s in %s and %s, %d of them late: %s", count(p.Entries, "entry"), count(p.Vouchers, "voucher"), count(p.Chunks, "chunk"), p.Late, dash(amountsOf(p.Amounts)))
 	if len(p.Rejected) == 0 {
 		return nil
 	}
@@ -97,72 +102,74 @@ func (a *app) previewSync(c *cobra.Command, db runlog.Beginner, spec integration
 	for _, r := range p.Rejected {
 		rows = append(rows, []string{r.VoucherID, r.Reason})
 	}
-	return table(c.OutOrStdout(), rows)
+	return table(out, rows)
 }
 
-// waiting says how a command deals with the run that it starts.
-type waiting struct{ wait, noWait, exitStatus bool }
+// waitOptions are the flags of a command that starts a run.
+type waitOptions struct{ wait, noWait, exitStatus bool }
 
-func (w *waiting) flags(c *cobra.Command) {
-	c.Flags().BoolVar(&w.wait, "wait", true, "wait for the end and show progress")
-	c.Flags().BoolVar(&w.noWait, "no-wait", false, "start it and do not wait for the end")
-	c.Flags().BoolVar(&w.exitStatus, "exit-status", false, "exit 3 if the export failed or has rejected or unknown entries")
+func (o *waitOptions) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&o.wait, "wait", true, "wait for the end and show progress")
+	c.Flags().BoolVar(&o.noWait, "no-wait", false, "start the run and do not wait for its end")
+	c.Flags().BoolVar(&o.exitStatus, "exit-status", false, "exit 3 if the export failed or has rejected or unknown entries")
 	c.MarkFlagsMutuallyExclusive("wait", "no-wait")
 }
 
 // runSync starts a run, or joins the one of its period that is running.
-func (a *app) runSync(c *cobra.Command, db runlog.Beginner, in workflows.SyncInput, how waiting) error {
-	temporal, _, err := a.temporal(c.Context())
+func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
+	if err := s.connect(); err != nil {
+		return err
+	}
+	ctx, out := s.command.Context(), s.command.OutOrStdout()
+	run, err := s.temporal.ExecuteWorkflow(ctx, engine.SyncOptions(in), workflows.SyncName, in)
 	if err != nil {
 		return err
 	}
-	defer temporal.Close()
-	run, err := temporal.ExecuteWorkflow(c.Context(), workflows.SyncOptions(in), workflows.SyncName, in)
-	if err != nil {
-		return err
-	}
-	say(c.ErrOrStderr(), "run %s", run.GetID())
-	if how.noWait || !how.wait {
+	s.say("run %s", run.GetID())
+	if o.noWait || !o.wait {
 		return nil
 	}
-	watched, stop := context.WithCancel(c.Context())
-	var watching sync.WaitGroup
-	watching.Go(func() { showProgress(watched, c.ErrOrStderr(), temporal, db, in.OrganizationID, run.GetID()) })
-	var result workflows.SyncResult
-	err = run.Get(c.Context(), &result)
-	stop()
-	watching.Wait()
-	switch {
-	case c.Context().Err() != nil:
-		return fmt.Errorf("no longer waiting; the run goes on: starter exports list --org %s", in.OrganizationID)
-	case err != nil:
+	result, err := s.awaitSync(run)
+	if err != nil {
 		return err
-	case result.Refused != "":
-		return errors.New(result.Refused)
-	case result.AlreadyExported && result.Export.Status == runlog.Pending:
-		// Another run, such as the schedule's, is at it.
-		say(c.ErrOrStderr(), "this period is being exported by %s; waiting for that one", result.Export.WorkflowID)
-		if err := temporal.GetWorkflow(c.Context(), result.Export.WorkflowID, result.Export.RunID.String()).Get(c.Context(), &result); err != nil {
-			return err
-		}
-	case result.AlreadyExported:
-		say(c.ErrOrStderr(), "this period has its export already; nothing was sent now")
 	}
 	e := result.Export
-	if a.output == "json" {
-		err = printJSON(c.OutOrStdout(), result)
-	} else {
-		err = exportTable(c.OutOrStdout(), []runlog.Export{e})
-	}
-	if err == nil && how.exitStatus && (e.Status != runlog.Complete || e.Rejected+e.Unknown > 0) {
+	err = a.print(out, result, exportTable([]exports.Export{e}))
+	if err == nil && o.exitStatus && (e.Status != exports.Complete || e.Rejected+e.Unknown > 0) {
 		return exitError{code: exitPermanent}
 	}
 	return err
 }
 
-// showProgress shows how far a run is until ctx ends. Chunks come from the run
-// and entries from the database, which knows them.
-func showProgress(ctx context.Context, w io.Writer, temporal client.Client, db runlog.Beginner, organization uuid.UUID, workflowID string) {
+// awaitSync waits for the end of a run, and for that of another run if the period
+// is being exported by that one. It shows progress.
+func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult, err error) {
+	ctx := s.command.Context()
+	watching, stop := context.WithCancel(ctx)
+	var shown sync.WaitGroup
+	shown.Go(func() { s.showProgress(watching, run.GetID()) })
+	err = run.Get(ctx, &result)
+	stop()
+	shown.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return result, fmt.Errorf("no longer waiting; the run continues: starter exports list --org %s", s.organization)
+	case err != nil:
+		return result, err
+	case result.Refused != "":
+		return result, errors.New(result.Refused)
+	case result.AlreadyExported && result.Export.Status == exports.Pending: // by another run, such as the schedule's
+		s.say("this period is being exported by %s; waiting for that run", result.Export.WorkflowID)
+		err = s.temporal.GetWorkflow(ctx, result.Export.WorkflowID, result.Export.RunID.String()).Get(ctx, &result)
+	case result.AlreadyExported:
+		s.say("this period is exported already; nothing was sent now")
+	}
+	return result, err
+}
+
+// showProgress shows how far a run is until ctx ends. The number of chunks comes
+// from the run and that of entries from the database.
+func (s *session) showProgress(ctx context.Context, workflowID string) {
 	var bar *progress
 	for tick := time.NewTicker(500 * time.Millisecond); ; {
 		select {
@@ -174,19 +181,19 @@ func showProgress(ctx context.Context, w io.Writer, temporal client.Client, db r
 			return
 		case <-tick.C:
 		}
-		value, err := temporal.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
-		var p workflows.Progress
+		value, err := s.temporal.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
+		var p exports.Progress
 		if err != nil || value.Get(&p) != nil || p.Export.ID == uuid.Nil {
 			continue
 		}
-		n, err := runlog.CountEntries(ctx, db, organization, p.Export.ID)
+		n, err := runlog.CountEntries(ctx, s.db, s.organization, p.Export.ID)
 		if err != nil || n.Total == 0 {
 			continue
 		}
 		if bar == nil {
-			bar = newProgress(w, "exporting", n.Total)
+			bar = newProgress(s.command.ErrOrStderr(), "exporting", n.Total)
 		}
-		note := fmt.Sprintf("%d of %d entries, %d chunks left", n.Exported, n.Total, p.Left())
+		note := fmt.Sprintf("%d of %s, %s left", n.Exported, count(n.Total, "entry"), count(p.Left(), "chunk"))
 		if n.Rejected > 0 {
 			note += fmt.Sprintf(", %d rejected", n.Rejected)
 		}

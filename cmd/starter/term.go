@@ -17,12 +17,12 @@ import (
 	"github.com/ledgerline/ledgerline/plain"
 )
 
-// All output is written here, and to the writers that [run] has wrapped: what
-// others wrote can neither steer a terminal nor forge a line. A test holds the
-// other files to it.
+// All output is written by this file, to the writers that [run] has wrapped: a text
+// from outside can neither control a terminal nor forge a line. A test checks that
+// the other files write nothing by themselves.
 
-// maxCell is the most that is shown in a cell of a table, in characters: all
-// cells of a column are as wide as the widest.
+// maxCell is the longest text of a cell, in characters: all cells of a column are
+// as wide as the widest.
 const maxCell = 600
 
 // say writes one line.
@@ -31,12 +31,12 @@ func say(w io.Writer, format string, args ...any) error {
 	return err
 }
 
-// sayError writes an error. Only the first line begins with the program's name,
-// so that no text can bring a line that looks like another message.
+// sayError writes an error. Only its first line begins with the program's name, so
+// that no text can add a line that looks like another message.
 func sayError(w io.Writer, err error) {
 	text := environ.Hide(err.Error())
 	var path *fs.PathError
-	if errors.As(err, &path) && path.Path != "" { // a file's name can have line ends
+	if errors.As(err, &path) && path.Path != "" { // a file name can contain line ends
 		text = strings.ReplaceAll(text, path.Path, plain.Line(path.Path))
 	}
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -46,6 +46,25 @@ func sayError(w io.Writer, err error) {
 			say(w, "  %s", line)
 		}
 	}
+}
+
+// count is a number of things: "1 entry", "2 vouchers".
+func count[N int | int64](n N, thing string) string {
+	if n != 1 {
+		if stem, ok := strings.CutSuffix(thing, "y"); ok {
+			thing = stem + "ie"
+		}
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
+// print writes a result: as JSON with -o json, otherwise as a table.
+func (a *app) print(w io.Writer, value any, rows [][]string) error {
+	if a.output == outputJSON {
+		return printJSON(w, value)
+	}
+	return table(w, rows)
 }
 
 // table writes rows in columns. The first row is the heading.
@@ -79,7 +98,7 @@ func encode(w io.Writer, v any, indent string) error {
 	return err
 }
 
-// control writes a sequence of our own that a terminal obeys.
+// control writes one of our own control sequences to a terminal.
 func control(w io.Writer, sequence string) {
 	if p, ok := w.(plain.Writer); ok {
 		w = p.Raw
@@ -87,7 +106,7 @@ func control(w io.Writer, sequence string) {
 	_, _ = io.WriteString(w, sequence)
 }
 
-// terminal returns the terminal that w writes to, or nil: a file or a pipe.
+// terminal returns the terminal that w writes to, or nil if it is a file or a pipe.
 func terminal(w io.Writer) *os.File {
 	if p, ok := w.(plain.Writer); ok {
 		w = p.Raw
@@ -97,3 +116,6 @@ func terminal(w io.Writer) *os.File {
 	}
 	return nil
 }
+
+// screen reports whether w is a terminal that can also move the cursor and colour.
+func screen(w io.Writer) bool { return terminal(w) != nil && os.Getenv("TERM") != "dumb" }

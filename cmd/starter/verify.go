@@ -12,97 +12,78 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// verified is what came of checking one integration.
-type verified struct {
+// verification is the result of checking one integration.
+type verification struct {
 	Integration string           `json:"integration"`
 	Adapter     string           `json:"adapter"`
 	Checks      []adapters.Check `json:"checks"`
 	Error       string           `json:"error,omitempty"` // why the vendor could not be asked
 }
 
-func (v verified) differs() bool {
+func (v verification) differs() bool {
 	return v.Error != "" || len(adapters.Contract{Checks: v.Checks}.Differing()) > 0
 }
 
 func (a *app) integrationsVerify() *cobra.Command {
 	var org, integration string
 	c := &cobra.Command{
-		Use: "verify --org UUID", Short: "Check live whether the vendors are as exports need them", Args: noArgs,
-		Long: `Asks the vendors of an organization's integrations, or of one, whether everything
-is there that an export needs: that the token works; mutation, fields, look-ups
+		Use: "verify --org UUID", Short: "Ask the vendors whether they are as exports need them", Args: noArgs,
+		Long: `Asks the vendors of an organization's integrations, or of one, whether they have
+everything that an export needs: that the token works; mutation, fields, look-ups
 and errors at Xledger; table, columns, their types and the alternate key at
 Dataverse; company, journal and general ledger at Business Central. A worker asks,
 since it has the secrets, with requests that change nothing. They count as look-ups.
 
-Each line is checked (the vendor says that it is so), differs (it is not, and an
-export would be refused: the remedy is beside it) or assumed (the vendor does
-not say); not asked is an integration whose vendor could not be asked, such as one
-that is paused. Workers use what they know of an integration for up to 10 s: wait so
-long after starter integrations apply. A run does the same before an integration's first export and after its
-file has changed, and does not begin if something differs.
+The state of a line is checked (the vendor says that it is so), differs (it is not,
+and an export would be refused: the remedy is beside it) or assumed (the vendor does
+not say). It is "not asked" if the vendor could not be asked, for example because
+the integration is paused. Workers use what they know of an integration for up to
+10 s: after starter integrations apply, wait that long. A run makes the same checks
+before an integration's first export and after its file has changed, and does not
+begin if something differs.
 
 Exits 1 if something differs, or a vendor could not be asked.`,
 		Example: "  starter integrations verify --org $ORG --integration xledger-main",
-		RunE: func(c *cobra.Command, _ []string) error {
-			ctx := c.Context()
-			organization, pool, err := a.organization(c, org)
-			if err != nil {
-				return err
-			}
-			defer pool.Close()
+		RunE: a.onOrganization(&org, func(s *session) (err error) {
 			var list []integrations.Integration
 			if integration == "" {
-				list, err = listed(c, pool, organization)
-			} else {
-				list = make([]integrations.Integration, 1)
-				list[0], err = find(ctx, pool, organization, integration)
+				list, err = s.list()
+			} else if err = s.find(integration); err == nil {
+				list = append(list, s.integration)
 			}
 			if err != nil {
 				return err
 			}
 			if len(list) == 0 {
-				return fmt.Errorf("organization %s has no integrations", organization)
+				return fmt.Errorf("organization %s has no integrations", s.organization)
 			}
-			temporal, _, err := a.temporal(ctx)
-			if err != nil {
+			if err := s.connect(); err != nil {
 				return err
 			}
-			defer temporal.Close()
-			all := make([]verified, len(list))
-			bad := 0
-			for i, spec := range list {
-				say(c.ErrOrStderr(), "asking the vendor of %s; a worker does that", spec.Name)
-				if all[i], err = verify(ctx, temporal, spec); err != nil {
+			all := make([]verification, len(list))
+			for i, in := range list {
+				s.say("asking the vendor of %s; a worker does that", in.Name)
+				if all[i], err = verify(s.command.Context(), s.temporal, in); err != nil {
 					return err
 				}
-				if all[i].differs() {
-					bad++
-				}
 			}
-			if a.output == "json" {
-				err = printJSON(c.OutOrStdout(), all)
-			} else {
-				err = verifiedTable(c.OutOrStdout(), all)
-			}
-			if err == nil && bad > 0 {
-				err = fmt.Errorf("%d of %d integrations are not as exports need them, or could not be asked", bad, len(all))
-			}
-			return err
-		},
+			return a.printVerifications(s.command.OutOrStdout(), all)
+		}),
 	}
 	organizationFlag(c, &org)
 	c.Flags().StringVar(&integration, "integration", "", "only this one, by `name` or UUID")
 	return c
 }
 
-// verify has a worker check the contract with an integration's vendor.
-func verify(ctx context.Context, temporal client.Client, spec integrations.Integration) (verified, error) {
-	v := verified{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
-	out, err := workflows.Execute(ctx, temporal, activities.Invocation{
+// verify makes a worker check the contract with an integration's vendor.
+func verify(ctx context.Context, temporal client.Client, spec integrations.Integration) (verification, error) {
+	v := verification{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
+	out, err := engine.Execute(ctx, temporal, activities.Invocation{
 		OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: spec.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Verify, Policy: workflows.VerifyPolicy(), Actor: whoami(), ReadOnly: true,
 		OwnQueue: spec.Limits.OwnQueue(), Summary: "the contract with the vendor",
@@ -122,15 +103,30 @@ func verify(ctx context.Context, temporal client.Client, spec integrations.Integ
 	return v, nil
 }
 
-func verifiedTable(w io.Writer, all []verified) error {
+// printVerifications prints the checks. Something that differs is an error.
+func (a *app) printVerifications(w io.Writer, all []verification) error {
+	bad := 0
+	for _, v := range all {
+		if v.differs() {
+			bad++
+		}
+	}
+	err := a.print(w, all, verificationTable(all))
+	if err == nil && bad > 0 {
+		err = fmt.Errorf("%d of %s failed: the vendor differs from what exports need, or could not be asked", bad, count(len(all), "integration"))
+	}
+	return err
+}
+
+func verificationTable(all []verification) [][]string {
 	rows := [][]string{{"INTEGRATION", "WHAT", "STATE", "FOUND", "REMEDY"}}
 	for _, v := range all {
 		for _, c := range v.Checks {
 			rows = append(rows, []string{v.Integration, c.What, string(c.State), dash(c.Found), dash(c.Remedy)})
 		}
 		if v.Error != "" {
-			rows = append(rows, []string{v.Integration, "vendor", "not asked", v.Error, "do what is found says, and ask again"})
+			rows = append(rows, []string{v.Integration, "vendor", "not asked", v.Error, "fix what FOUND says, and ask again"})
 		}
 	}
-	return table(w, rows)
+	return rows
 }

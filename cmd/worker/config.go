@@ -12,10 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// config is what the worker can be told.
+// config is what the flags and the environment say.
 type config struct {
 	databaseURL string
 	sourceURL   string
@@ -29,7 +30,7 @@ type config struct {
 	logLevel    slog.Level
 }
 
-// usageError is a fault of the command line.
+// usageError is an error of the command line or the environment.
 type usageError struct{ error }
 
 // parse reads flags, and for what they leave out the environment.
@@ -64,8 +65,8 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 	flags.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` of /livez, /readyz and /metrics, which need no credentials; :8080 is every interface, as containers need it; $LEDGERLINE_LISTEN")
 	dev := flags.String("dev-vendor-hosts", "", "development only: `host:port` pairs, comma-separated, that may be called over plain http and at private addresses; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	flags.BoolVar(&c.relax, "relax-database-checks", false, "development only: warn about an unsafe database user or setting instead of refusing; $LEDGERLINE_RELAX_DATABASE_CHECKS=true")
-	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a limit of concurrency")
-	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and tell them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
+	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a concurrency limit")
+	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and report to them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
@@ -78,7 +79,7 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err
 	}
-	c.devHosts = splitHosts(*dev)
+	c.devHosts = environ.Split(*dev)
 	return c, c.validate(flags.Args())
 }
 
@@ -93,27 +94,23 @@ var variables = map[string]string{
 func fromEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
 	given := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	var faults []error
+	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		variable := variables[name]
 		if value := getenv(variable); value != "" && !given[name] {
 			if flags.Set(name, value) != nil {
-				faults = append(faults, usageError{fmt.Errorf("%s: want what --%s takes; see worker --help", variable, name)})
+				errs = append(errs, usageError{fmt.Errorf("%s: want what --%s takes; see worker --help", variable, name)})
 			}
 		}
 	}
-	return errors.Join(faults...)
-}
-
-func splitHosts(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	return errors.Join(errs...)
 }
 
 func (c config) validate(rest []string) error {
-	var faults []error
+	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
-			faults = append(faults, usageError{fmt.Errorf(format, args...)})
+			errs = append(errs, usageError{fmt.Errorf(format, args...)})
 		}
 	}
 	check(len(rest) == 0, "unexpected argument %q", strings.Join(rest, " "))
@@ -125,5 +122,5 @@ func (c config) validate(rest []string) error {
 		host, port, err := net.SplitHostPort(h)
 		check(err == nil && host != "" && port != "", "--dev-vendor-hosts or LEDGERLINE_DEV_VENDOR_HOSTS: number %d: want host:port", i+1)
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }

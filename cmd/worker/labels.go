@@ -24,7 +24,7 @@ func knownTypes() sdkmetric.View {
 	return sdkmetric.NewView(sdkmetric.Instrument{Name: "*"}, sdkmetric.Stream{AttributeFilter: keep})
 }
 
-// types notes what is registered.
+// types records the names that are registered.
 type types struct {
 	worker.Registry
 	known map[string]bool

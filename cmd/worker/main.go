@@ -5,7 +5,7 @@
 // on SIGTERM finishes the attempts that are under way. Any number of workers
 // can run at once.
 //
-// Exit codes: 0 after a signal, 1 if it could not start or go on, 2 for a flag
+// Exit codes: 0 after a signal, 1 if it could not start or failed, 2 for a flag
 // it does not know.
 package main
 
@@ -31,7 +31,7 @@ func main() {
 	os.Exit(code(run(ctx, os.Args[1:], os.Getenv, os.Stderr)))
 }
 
-// code maps an error to an exit code and says it.
+// code maps an error to an exit code and prints it.
 func code(err error) int {
 	var usage usageError
 	if err == nil || errors.Is(err, flag.ErrHelp) {

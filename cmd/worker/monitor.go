@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"log/slog"
 	"time"
 
@@ -13,15 +12,17 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
+	"github.com/ledgerline/ledgerline/traffic"
 )
 
-// How often the worker looks which integrations there are, how far apart it
-// starts their monitors, so that a fleet's start is no storm, and after how
-// long it makes sure again of one that it knows: 6 to 12 hours, by integration.
-// One whose probe is overdue is looked after at once.
+// How often the worker lists the integrations, how far apart it starts their
+// monitors, so that a fleet's start is no storm, and after how long it makes sure
+// again of one that it knows: 6 to 12 hours, by integration. A monitor whose probe is
+// overdue is checked at once.
 const (
 	monitorsEvery = time.Minute
 	startsApart   = 20 * time.Millisecond
@@ -33,45 +34,64 @@ const (
 type monitors struct {
 	pool     *pgxpool.Pool
 	temporal client.Client
-	observer *activities.Observer
+	observer *traffic.Observer
 	log      *slog.Logger
-	known    map[uuid.UUID]known // by integration
+	known    map[uuid.UUID]monitorCheck // by integration
 }
 
-// known is what the last look showed of an integration.
-type known struct {
+// monitorCheck is the last check of an integration's monitor.
+type monitorCheck struct {
 	version string
 	until   time.Time // when to make sure of its monitor again
 }
 
-// keepMonitors wires what traffic shows to the monitors, and keeps these running until
-// ctx ends. It adds to the hooks of acts, so it must be called before work begins.
-func keepMonitors(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, acts *activities.Activities, log *slog.Logger) (wait func()) {
-	observer := activities.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-		if err := workflows.TellMonitor(ctx, temporal, organization, integration, seen); err != nil {
+// newObserver returns an observer that reports to monitors what traffic shows.
+func newObserver(temporal client.Client, store activities.Store, log *slog.Logger) *traffic.Observer {
+	return traffic.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, observations []health.Observation) error {
+		if err := engine.ReportObservations(ctx, temporal, organization, integration, observations); err != nil {
 			return err
 		}
-		acts.NoteTraffic(ctx, organization, integration, seen)
+		if err := recordReached(ctx, store, organization, integration, observations); err != nil {
+			log.Debug("a vendor's host could not be noted as reached", "error", redact.Text(err.Error()))
+		}
 		return nil
-	}, activities.ObserverOptions{}, log)
-	count := acts.Observe
-	acts.Observe = func(in activities.Invocation, done activities.Attempt) {
-		count(in, done)
-		observer.Observe(in, done)
+	}, traffic.Options{}, log)
+}
+
+// recordReached records that an integration's host was reached, if observations show
+// that.
+func recordReached(ctx context.Context, store activities.Store, organization, integration uuid.UUID, observations []health.Observation) error {
+	var at time.Time
+	for _, o := range observations {
+		if s := o.Signal(); (s == health.Success || s == health.Answer) && o.At.After(at) {
+			at = o.At
+		}
 	}
-	acts.LastSuccess = observer.LastSuccess
-	w := &monitors{pool: pool, temporal: temporal, observer: observer, log: log, known: make(map[uuid.UUID]known)}
-	go w.run(ctx)
-	told := make(chan struct{})
-	go func() { observer.Run(ctx); close(told) }()
-	return func() { <-told }
+	if at.IsZero() {
+		return nil
+	}
+	spec, err := store.Integration(ctx, organization, integration)
+	if err != nil {
+		return err
+	}
+	return store.RecordHostReached(ctx, activities.HostOf(spec.BaseURL), at)
+}
+
+// keepMonitors keeps monitors running, and has the observer report to them, until ctx
+// ends. What is left is reported before wait returns.
+func keepMonitors(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, observer *traffic.Observer, log *slog.Logger) (wait func()) {
+	m := &monitors{pool: pool, temporal: temporal, observer: observer, log: log, known: make(map[uuid.UUID]monitorCheck)}
+	go m.run(ctx)
+	reported := make(chan struct{})
+	go func() { observer.Run(ctx); close(reported) }()
+	return func() { <-reported }
 }
 
 func (m *monitors) run(ctx context.Context) {
 	for tick := time.NewTicker(monitorsEvery); ; {
-		m.look(ctx)
+		m.ensureAll(ctx)
 		if n := m.observer.Dropped(); n > 0 {
-			m.log.Debug("attempts that health was not told of, since the start", "count", n)
+			m.log.Debug("attempts that no monitor learned of, since the start", "count", n)
 		}
 		select {
 		case <-ctx.Done():
@@ -82,23 +102,23 @@ func (m *monitors) run(ctx context.Context) {
 	}
 }
 
-// look goes through all integrations once.
-func (m *monitors) look(ctx context.Context) {
-	organizations, err := runlog.Organizations(ctx, m.pool)
+// ensureAll goes through all integrations once.
+func (m *monitors) ensureAll(ctx context.Context) {
+	organizations, err := runlog.ListOrganizations(ctx, m.pool)
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		m.log.Warn("integrations could not be listed; their monitors are looked after in a minute", "error", err)
+		m.log.Warn("integrations could not be listed; their monitors are checked in a minute", "error", err)
 		return
 	}
 	for _, organization := range organizations {
-		list, err := runlog.Listing(ctx, m.pool, organization)
+		list, err := runlog.ListMonitorTargets(ctx, m.pool, organization)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil { // does not stop the others
-			m.log.Warn("integrations could not be listed; their monitors are looked after in a minute", "organization_id", organization, "error", err)
+			m.log.Warn("integrations could not be listed; their monitors are checked in a minute", "organization_id", organization, "error", err)
 			continue
 		}
 		for _, in := range list {
@@ -113,16 +133,16 @@ func (m *monitors) look(ctx context.Context) {
 }
 
 // ensure makes sure of one monitor, and that it knows of a change. It returns
-// false if Temporal cannot be asked.
-func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog.Listed) bool {
+// false if Temporal is unavailable.
+func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog.MonitorListing) bool {
 	now := time.Now()
 	was, seen := m.known[in.IntegrationID]
 	var err error
 	switch {
 	case seen && was.version != in.Version:
-		err = workflows.WakeMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = engine.RefreshMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	case !seen || in.Overdue || now.After(was.until):
-		err = workflows.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = engine.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
 	default:
 		return true
 	}
@@ -134,14 +154,7 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 		var away *serviceerror.Unavailable
 		return !errors.As(err, &away) // one that cannot be started does not stop the others
 	}
-	m.known[in.IntegrationID] = known{in.Version, now.Add(sureFor + share(in.IntegrationID, sureFor))}
+	m.known[in.IntegrationID] = monitorCheck{in.Version, now.Add(sureFor + health.Phase(in.IntegrationID.String(), sureFor))}
 	time.Sleep(startsApart)
 	return true
-}
-
-// share is a part of most, the same for an integration at all times.
-func share(id uuid.UUID, most time.Duration) time.Duration {
-	h := fnv.New32a()
-	h.Write(id[:])
-	return most * time.Duration(h.Sum32()%1000) / 1000
 }

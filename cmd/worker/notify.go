@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/secrets"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // mailServer reads LEDGERLINE_SMTP_URL. It returns nil if there is none. Its
@@ -44,7 +44,7 @@ func drainNotifications(ctx context.Context, temporal client.Client, pool *pgxpo
 		case <-time.After(wait):
 		}
 		wait = drainEvery
-		if err := workflows.DrainNotifications(ctx, temporal, pool, logger); err != nil && ctx.Err() == nil {
+		if err := engine.StartDeliveries(ctx, temporal, pool, logger); err != nil && ctx.Err() == nil {
 			logger.Warn("notifications wait: they could not be handed to Temporal", "error", err)
 			wait = drainBackoff
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -22,33 +23,33 @@ import (
 //
 //	renewed ──keepFor 12 s──► stops ──at most 12 s──► all ended … leaseFor 35 s ──► another's
 const (
-	lookEvery  = 5 * time.Second
-	lookWithin = 3 * time.Second
-	keepFor    = 12 * time.Second
-	leaseFor   = 35 * time.Second
+	updateEvery  = 5 * time.Second
+	updateWithin = 3 * time.Second
+	keepFor      = 12 * time.Second
+	leaseFor     = 35 * time.Second
 )
 
 // sharedSlots are how many attempts at a time this process makes for an
-// integration that has a rate and no limit of concurrency.
+// integration that has a rate and no concurrency limit.
 const sharedSlots = 20
 
 // queues are the workers of the integrations that have a queue of their own.
 //
 // The server hands out as many attempts as TaskQueueActivitiesPerSecond says
-// over all workers. A limit of concurrency nobody holds over all workers, so
-// only the one that has the lease takes attempts, with as many slots. Either
-// way an attempt that waits is still with the server, and its time has not
-// begun. Workflows of the queue run on every worker.
+// over all workers. It keeps no concurrency limit over all workers, so only the
+// worker that has the lease takes attempts, with as many slots. Either way an
+// attempt that waits is still with the server, and its time has not begun.
+// Workflows of the queue run on every worker.
 type queues struct {
-	logger *slog.Logger
-	list   func(context.Context) ([]runlog.Queue, error) // which renews and takes leases
-	give   func(context.Context, []uuid.UUID) error      // them back; nil for all and for ever
-	start  func(uuid.UUID, role, func(error)) (stopper, error)
+	logger  *slog.Logger
+	lease   func(context.Context) ([]runlog.QueueLease, error) // lists, renews and takes leases
+	release func(context.Context, []uuid.UUID) error           // gives leases back; nil is all, for ever
+	start   func(uuid.UUID, role, func(error)) (stopper, error)
 
-	renewed    time.Time // before the leases that are held were asked for
+	renewed    time.Time // just before the leases that are held were renewed
 	running    map[uuid.UUID]*queue
-	unreadable map[uuid.UUID]bool // of which it has been said
-	ended      chan struct{}      // a worker that was to stop has
+	unreadable map[uuid.UUID]bool // whose limits could not be read, which was logged
+	ended      chan struct{}      // a worker that was to stop has stopped
 }
 
 // stopper is a started worker.
@@ -68,20 +69,35 @@ type queue struct {
 	ended  chan struct{} // nil, or closed once it has stopped
 }
 
-func newQueues(acts *activities.Activities, temporal client.Client, logger *slog.Logger) *queues {
+// keepQueues works on the queues of integrations that have one of their own, until stop
+// is called, which waits for attempts in those queues.
+func keepQueues(ctx context.Context, pool *pgxpool.Pool, acts *activities.Activities, temporal client.Client, logger *slog.Logger) (stop func()) {
+	q := newQueues(pool, acts, temporal, logger)
+	q.update(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan struct{})
+	go func() { q.keep(ctx); close(stopped) }()
+	return func() {
+		cancel()
+		<-stopped
+		q.stop()
+	}
+}
+
+func newQueues(pool *pgxpool.Pool, acts *activities.Activities, temporal client.Client, logger *slog.Logger) *queues {
 	process := uuid.New()
 	return &queues{
 		logger: logger, running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
-		list: func(ctx context.Context) ([]runlog.Queue, error) {
-			return runlog.Queues(ctx, acts.DB, process, leaseFor)
+		lease: func(ctx context.Context) ([]runlog.QueueLease, error) {
+			return runlog.LeaseQueues(ctx, pool, process, leaseFor)
 		},
-		give: func(ctx context.Context, held []uuid.UUID) error {
-			return runlog.ReleaseQueues(ctx, acts.DB, process, held)
+		release: func(ctx context.Context, held []uuid.UUID) error {
+			return runlog.ReleaseQueues(ctx, pool, process, held)
 		},
 		start: func(integration uuid.UUID, r role, failed func(error)) (stopper, error) {
 			options := workflows.WorkerOptions()
 			options.OnFatalError = failed
-			options.DisableEagerActivities = true // they would pass the limits by
+			options.DisableEagerActivities = true // they would bypass the limits
 			options.MaxConcurrentActivityTaskPollers, options.MaxConcurrentWorkflowTaskPollers = 2, 2
 			if r.slots > 0 {
 				options.MaxConcurrentActivityExecutionSize = r.slots
@@ -97,7 +113,7 @@ func newQueues(acts *activities.Activities, temporal client.Client, logger *slog
 }
 
 func (q *queues) keep(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(updateEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -106,49 +122,49 @@ func (q *queues) keep(ctx context.Context) {
 		case <-tick.C:
 		case <-q.ended:
 		}
-		q.look(ctx)
+		q.update(ctx)
 	}
 }
 
-// look takes the role in each queue that leases and limits give. A queue stays
+// update takes the role in each queue that leases and limits give. A queue stays
 // open after its integration has lost its limits: calls may still wait there.
-func (q *queues) look(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, lookWithin)
+func (q *queues) update(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, updateWithin)
 	defer cancel()
-	asked := time.Now()
-	list, err := q.list(within)
+	began := time.Now()
+	list, err := q.lease(within)
 	if err != nil {
 		if ctx.Err() == nil {
-			q.logger.Warn("integrations with a queue of their own could not be looked up; going on with what is known", "error", err)
+			q.logger.Warn("integrations with a queue of their own could not be looked up; what is known of them is used", "error", err)
 			q.doubt(time.Since(q.renewed))
 		}
 		return
 	}
-	q.renewed = asked
+	q.renewed = began
 	var released []uuid.UUID
 	known := make(map[uuid.UUID]bool, len(list))
 	for _, l := range list {
 		known[l.IntegrationID] = true
-		q.report(l)
+		q.logUnreadable(l)
 		if q.become(l.IntegrationID, roleOf(l)) && l.Surplus {
 			released = append(released, l.IntegrationID)
 		}
 	}
 	for id := range q.running {
-		if !known[id] { // removed for so long that no call waits any more
+		if !known[id] { // removed for so long that no call waits any longer
 			q.end(id)
 		}
 	}
 	if len(released) > 0 {
-		if err := q.give(within, released); err != nil {
+		if err := q.release(within, released); err != nil {
 			q.logger.Warn("a lease could not be given back; another worker takes it when it ends", "error", err)
 		}
 	}
 }
 
-// report says once that an integration's limits cannot be read. Its calls wait; those
-// of others do not.
-func (q *queues) report(l runlog.Queue) {
+// logUnreadable logs once that an integration's limits cannot be read. Its calls wait;
+// those of others do not.
+func (q *queues) logUnreadable(l runlog.QueueLease) {
 	if l.Unreadable && !q.unreadable[l.IntegrationID] {
 		q.logger.Error("an integration's limits cannot be read, so none of its calls is made: apply its file again", "integration_id", l.IntegrationID)
 	}
@@ -156,7 +172,7 @@ func (q *queues) report(l runlog.Queue) {
 }
 
 // roleOf is what to do in a queue.
-func roleOf(l runlog.Queue) role {
+func roleOf(l runlog.QueueLease) role {
 	switch {
 	case l.Unreadable: // no limit that could be kept
 		return role{}
@@ -176,7 +192,7 @@ func (q *queues) doubt(since time.Duration) {
 	}
 	for id, r := range q.running {
 		if r.leased {
-			q.logger.Warn("the limit of concurrency of an integration can no longer be held: no attempt of it is made here until PostgreSQL can be asked", "integration_id", id)
+			q.logger.Warn("the concurrency limit of an integration can no longer be held: no attempt of it is made here until PostgreSQL answers", "integration_id", id)
 			q.become(id, role{})
 		}
 	}
@@ -194,7 +210,7 @@ func (q *queues) become(id uuid.UUID, want role) bool {
 	}
 	r := &queue{role: want}
 	w, err := q.start(id, want, func(err error) {
-		q.logger.Error("the worker of an integration's queue cannot go on; it is started anew", "integration_id", id, "error", err)
+		q.logger.Error("the worker of an integration's queue has failed; it is started again", "integration_id", id, "error", err)
 		r.failed.Store(true)
 	})
 	if err != nil {
@@ -239,7 +255,7 @@ func (q *queues) stop() {
 	all.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := q.give(ctx, nil); err != nil {
+	if err := q.release(ctx, nil); err != nil {
 		q.logger.Warn("leases could not be given back; other workers take them when they end", "error", err)
 	}
 }

@@ -33,7 +33,7 @@ func (w *fakeWorker) Stop() {
 // fleet is queues without servers.
 type fleet struct {
 	*queues
-	now     []runlog.Queue // what the database says
+	now     []runlog.QueueLease // what the database says
 	err     error
 	given   []uuid.UUID
 	left    bool
@@ -44,8 +44,8 @@ func newFleet() *fleet {
 	f := &fleet{}
 	f.queues = &queues{
 		logger: slog.New(slog.NewTextHandler(io.Discard, nil)), running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
-		list: func(context.Context) ([]runlog.Queue, error) { return f.now, f.err },
-		give: func(_ context.Context, held []uuid.UUID) error {
+		lease: func(context.Context) ([]runlog.QueueLease, error) { return f.now, f.err },
+		release: func(_ context.Context, held []uuid.UUID) error {
 			f.given, f.left = append(f.given, held...), held == nil
 			return nil
 		},
@@ -61,13 +61,13 @@ func newFleet() *fleet {
 // settle looks until what was to stop has stopped.
 func (f *fleet) settle(t *testing.T) {
 	t.Helper()
-	f.look(t.Context())
+	f.update(t.Context())
 	select {
 	case <-f.ended:
 	case <-time.After(10 * time.Second):
 		t.Fatal("no worker stopped")
 	}
-	f.look(t.Context())
+	f.update(t.Context())
 }
 
 func (f *fleet) last() *fakeWorker { return f.started[len(f.started)-1] }
@@ -75,21 +75,21 @@ func (f *fleet) last() *fakeWorker { return f.started[len(f.started)-1] }
 func TestQueueRoles(t *testing.T) {
 	id := uuid.New()
 	for _, c := range []struct {
-		is   runlog.Queue
+		is   runlog.QueueLease
 		want role
 	}{
-		{runlog.Queue{RequestsPerMinute: 30}, role{perMinute: 30, slots: sharedSlots}},
-		{runlog.Queue{}, role{slots: sharedSlots}},
-		{runlog.Queue{ConcurrentRequests: 2, Held: true}, role{slots: 2, leased: true}},
-		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30, Held: true}, role{perMinute: 30, slots: 2, leased: true}},
-		{runlog.Queue{ConcurrentRequests: 2, RequestsPerMinute: 30}, role{}},
-		{runlog.Queue{ConcurrentRequests: 2, Held: true, Surplus: true}, role{}},
-		{runlog.Queue{Unreadable: true}, role{}}, // no limit that could be kept
+		{runlog.QueueLease{RequestsPerMinute: 30}, role{perMinute: 30, slots: sharedSlots}},
+		{runlog.QueueLease{}, role{slots: sharedSlots}},
+		{runlog.QueueLease{ConcurrentRequests: 2, Held: true}, role{slots: 2, leased: true}},
+		{runlog.QueueLease{ConcurrentRequests: 2, RequestsPerMinute: 30, Held: true}, role{perMinute: 30, slots: 2, leased: true}},
+		{runlog.QueueLease{ConcurrentRequests: 2, RequestsPerMinute: 30}, role{}},
+		{runlog.QueueLease{ConcurrentRequests: 2, Held: true, Surplus: true}, role{}},
+		{runlog.QueueLease{Unreadable: true}, role{}}, // no limit that could be kept
 	} {
 		f := newFleet()
 		c.is.IntegrationID = id
-		f.now = []runlog.Queue{c.is}
-		f.look(t.Context())
+		f.now = []runlog.QueueLease{c.is}
+		f.update(t.Context())
 		require.Equal(t, c.want, f.last().role, "%+v", c.is)
 	}
 }
@@ -99,32 +99,32 @@ func TestQueueRoles(t *testing.T) {
 func TestLeaseIsGivenBackOnceAttemptsHaveEnded(t *testing.T) {
 	id := uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: id, ConcurrentRequests: 2, Held: true}}
-	f.look(t.Context())
+	f.now = []runlog.QueueLease{{IntegrationID: id, ConcurrentRequests: 2, Held: true}}
+	f.update(t.Context())
 	first := f.last()
 	first.let = make(chan struct{})
 	f.now[0].Surplus = true
-	f.look(t.Context())
-	f.look(t.Context())
+	f.update(t.Context())
+	f.update(t.Context())
 	require.Empty(t, f.given)
 	require.Len(t, f.started, 1)
 	close(first.let)
 	<-f.ended
-	f.look(t.Context())
+	f.update(t.Context())
 	require.True(t, first.stopped)
 	require.Equal(t, []uuid.UUID{id}, f.given)
-	require.Equal(t, role{}, f.last().role, "it goes on with workflows")
+	require.Equal(t, role{}, f.last().role, "it still runs workflows")
 }
 
-// Without PostgreSQL a worker goes on with what it holds for as long as nobody
-// else may, and with everything else for ever.
+// Without PostgreSQL a worker keeps the leases that it holds until another worker may
+// take them, and everything else for ever.
 func TestLeaseThatCannotBeRenewed(t *testing.T) {
 	leased, shared := uuid.New(), uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: leased, ConcurrentRequests: 2, Held: true}, {IntegrationID: shared, RequestsPerMinute: 60}}
-	f.look(t.Context())
+	f.now = []runlog.QueueLease{{IntegrationID: leased, ConcurrentRequests: 2, Held: true}, {IntegrationID: shared, RequestsPerMinute: 60}}
+	f.update(t.Context())
 	f.err = errors.New("away")
-	f.look(t.Context())
+	f.update(t.Context())
 	require.Len(t, f.running, 2)
 	require.False(t, f.started[0].stopped)
 	f.renewed = time.Now().Add(-keepFor)
@@ -136,16 +136,16 @@ func TestLeaseThatCannotBeRenewed(t *testing.T) {
 	f.settle(t)
 	require.Equal(t, role{slots: 2, leased: true}, f.running[leased].role)
 
-	require.Less(t, keepFor+lookEvery+lookWithin+workflows.WorkerOptions().WorkerStopTimeout, leaseFor, "all attempts have ended when another one may take the lease")
+	require.Less(t, keepFor+updateEvery+updateWithin+workflows.WorkerOptions().WorkerStopTimeout, leaseFor, "all attempts have ended when another one may take the lease")
 }
 
-// A worker that failed is started anew, one whose integration is long gone is
+// A worker that failed is started again, one whose integration is long gone is
 // ended, and another limit replaces it.
 func TestQueuesFollow(t *testing.T) {
 	id := uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: id, RequestsPerMinute: 60}}
-	f.look(t.Context())
+	f.now = []runlog.QueueLease{{IntegrationID: id, RequestsPerMinute: 60}}
+	f.update(t.Context())
 	f.last().failed(errors.New("namespace not found"))
 	f.settle(t)
 	require.Len(t, f.started, 2)
@@ -161,8 +161,8 @@ func TestQueuesFollow(t *testing.T) {
 func TestStopGivesLeasesBack(t *testing.T) {
 	id := uuid.New()
 	f := newFleet()
-	f.now = []runlog.Queue{{IntegrationID: id, ConcurrentRequests: 1, Held: true}, {IntegrationID: uuid.New(), ConcurrentRequests: 1}}
-	f.look(t.Context())
+	f.now = []runlog.QueueLease{{IntegrationID: id, ConcurrentRequests: 1, Held: true}, {IntegrationID: uuid.New(), ConcurrentRequests: 1}}
+	f.update(t.Context())
 	f.stop()
 	require.True(t, f.started[0].stopped)
 	require.True(t, f.started[1].stopped)

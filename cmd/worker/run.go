@@ -21,16 +21,19 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
+	"github.com/ledgerline/ledgerline/usage"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // cachedWorkflows is how many workflows are kept in memory, about 50 KB each.
-// One that is not is read from its history when it goes on: monitors that wait
+// One that is not is read from its history when it is resumed: monitors that wait
 // for hours need not be.
 const cachedWorkflows = 2500
 
@@ -40,14 +43,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	if err != nil {
 		return err
 	}
-	store, err := secrets.FromEnv(getenv)
-	mail, mailErr := mailServer(getenv, store)
+	secretStore, err := secrets.FromEnv(getenv)
+	mail, mailErr := mailServer(getenv, secretStore)
 	if err != nil || mailErr != nil {
 		return usageError{errors.Join(err, mailErr)}
 	}
 	logger := newLogger(c, words)
-	store.Log = logger
-	if store.DevShared {
+	secretStore.Log = logger
+	if secretStore.DevShared {
 		logger.Warn("DEVELOPMENT: every organization can read the secrets of all, and this program's own (LEDGERLINE_DEV_SHARED_SECRETS)")
 	}
 	if len(c.devHosts) > 0 {
@@ -60,7 +63,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer pool.Close()
 
-	metrics, err := newMetrics(store)
+	metrics, err := newMetrics(secretStore)
 	if err != nil {
 		return err
 	}
@@ -81,32 +84,48 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 
-	acts := activities.New(pool, c.devHosts, logger)
-	if acts.Sources, err = openSources(ctx, c, logger); err != nil {
-		return err
-	}
-	acts.Observe, acts.Mail, acts.Secrets = metrics.observe, mail, store
-	acts.Drift = func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) }
-	tellPeople(acts, pool)
-	if c.monitors {
-		watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-		told := keepMonitors(watching, pool, temporal, acts, logger)
-		defer told() // of what is left, once attempts under way have ended
-		defer unwatch()
-	}
-	defer acts.Client.CloseIdle()
-	worker.SetStickyWorkflowCacheSize(cachedWorkflows) // before any worker starts, those of the limits too
-	stopQueues, flush, err := keepLimits(ctx, acts, temporal, logger)
+	sources, err := openSources(ctx, c, logger)
 	if err != nil {
 		return err
 	}
-	defer flush()
-	options := workflows.WorkerOptions()
-	options.MaxConcurrentActivityExecutionSize = c.concurrency
-	options.Interceptors = append(options.Interceptors, shared)
+	store, gate := activities.NewStore(pool, logger), new(limits.Gate)
+	options := activities.Options{
+		DB: pool, Store: store, DevHosts: c.devHosts, Secrets: secretStore, Sources: sources, Mail: mail, Log: logger, Gate: gate,
+		Observe:      metrics.observe,
+		ObserveDrift: func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
+	}
+	if c.monitors {
+		observer := newObserver(temporal, store, logger)
+		options.LastSuccess = observer.LastSuccess
+		options.Observe = func(in activities.Invocation, at activities.Attempt) {
+			metrics.observe(in, at)
+			observer.Observe(in, at)
+		}
+		watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+		reported := keepMonitors(watching, pool, temporal, observer, logger)
+		defer reported() // what is left, once attempts under way have ended
+		defer unwatch()
+	}
+	// It teaches the Gate's ledger what was counted before, so it comes before all who count.
+	recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &gate.Ledger, Log: logger})
+	if err != nil {
+		return err
+	}
+	acts, err := activities.New(options)
+	if err != nil {
+		return err
+	}
+	defer acts.CloseIdle()
+	var loops sync.WaitGroup
+	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
+	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
+	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
+	workerOptions := workflows.WorkerOptions()
+	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency
+	workerOptions.Interceptors = append(workerOptions.Interceptors, shared)
 	fatal := make(chan error, 1)
-	options.OnFatalError = func(err error) { fatal <- err }
-	w := worker.New(temporal, activities.TaskQueue, options)
+	workerOptions.OnFatalError = func(err error) { fatal <- err }
+	w := worker.New(temporal, activities.TaskQueue, workerOptions)
 	workflows.Register(w, acts)
 	if err := w.Start(); err != nil {
 		stopQueues()
@@ -122,16 +141,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go keepPartitions(upkeep, pool, logger)
+	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 
 	select {
 	case <-ctx.Done():
-		logger.Info("stopping: attempts under way are finished first", "at_most", options.WorkerStopTimeout.String())
+		logger.Info("stopping: attempts under way are finished first", "at_most", workerOptions.WorkerStopTimeout.String())
 		return nil
 	case err := <-fatal:
-		return fmt.Errorf("the Temporal worker cannot go on: %w", err)
+		return fmt.Errorf("the Temporal worker has failed: %w", err)
 	}
 }
 
@@ -175,7 +195,7 @@ func openDatabase(ctx context.Context, c config, logger *slog.Logger) (*pgxpool.
 	}
 	// The self-check reports a schema that is missing; only then can it fail.
 	_, partitionErr := runlog.EnsurePartitions(ctx, pool)
-	warnings, err := runlog.SelfCheck(ctx, pool, runlog.Check{Role: "ledgerline_worker", Relax: c.relax})
+	warnings, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: "ledgerline_worker", Relax: c.relax})
 	if err == nil {
 		err = partitionErr
 	}
@@ -225,7 +245,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
 	}
-	missing, err := workflows.MissingSearchAttributes(ctx, dialed, options.Namespace)
+	missing, err := engine.MissingSearchAttributes(ctx, dialed, options.Namespace)
 	switch {
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)

@@ -16,7 +16,7 @@ import (
 var stuckAfter = 2 * classify.DefaultPolicy().AttemptTimeout
 
 // slots counts the activities under way in the shared queue. A worker whose slots
-// are all taken is busy; one that gets none of them back works for nobody, although
+// are all taken is busy; one that gets none of them back does no work, although
 // Temporal and PostgreSQL answer. A queue of an integration's own is another one's
 // trouble: it shows in temporal_worker_task_slots_used by task_queue, and the worker
 // stays ready for the others.
@@ -70,17 +70,17 @@ func (s *slots) stuck() time.Duration {
 
 // InterceptActivity implements [interceptor.WorkerInterceptor].
 func (s *slots) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	return &counted{interceptor.ActivityInboundInterceptorBase{Next: next}, s}
+	return &slotCounter{interceptor.ActivityInboundInterceptorBase{Next: next}, s}
 }
 
-type counted struct {
+type slotCounter struct {
 	interceptor.ActivityInboundInterceptorBase
 	slots *slots
 }
 
 // ExecuteActivity implements [interceptor.ActivityInboundInterceptor]. Local
 // activities have slots of their own.
-func (c *counted) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+func (c *slotCounter) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if !activity.GetInfo(ctx).IsLocalActivity {
 		c.slots.take()
 		defer c.slots.free()

@@ -7,46 +7,40 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.temporal.io/sdk/client"
 
-	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/watcher"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // watchEvery is how long the watcher waits between two looks. Every worker
-// looks; what it finds is recorded once.
-const watchEvery = 20 * time.Second
+// looks; what it finds is recorded once. Temporal has a moment to answer: the
+// watcher does its work without it too.
+const (
+	watchEvery     = 20 * time.Second
+	askTemporalFor = 3 * time.Second
+)
 
 // watch looks at the schedules until ctx ends.
 func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *metrics, logger *slog.Logger) {
 	w := watcher.Watcher{
-		DB: pool, Log: logger, Observe: m.tick, Alert: tellOfTick,
+		DB: pool, Log: logger, Observe: m.tick,
 		Paused: func(ctx context.Context, organization, integration uuid.UUID) (bool, error) {
-			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+			ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
 			defer cancel()
-			return workflows.SchedulePaused(ctx, temporal, organization, integration)
+			return engine.SchedulePaused(ctx, temporal, organization, integration)
 		},
-	}
-	w.Dead = func(ctx context.Context, e runlog.Export) (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		return workflows.RunIsDead(ctx, temporal, e)
-	}
-	w.Stuck = func(ctx context.Context, e runlog.Export) error {
-		news, err := runlog.QueueNotification(ctx, pool, runlog.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: notify.Missed,
-			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt}})
-		if news {
-			logger.Error("ALERT: an export is pending and its run is no more; starter sync of its period goes on with it",
-				"organization_id", e.OrganizationID, "integration_id", e.IntegrationID, "export_id", e.ID, "period", e.Period, "workflow_id", e.WorkflowID)
-		}
-		return err
+		Dead: func(ctx context.Context, e exports.Export) (bool, error) {
+			ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
+			defer cancel()
+			return engine.RunClosed(ctx, temporal, e)
+		},
 	}
 	for {
 		open, err := w.Pass(ctx, time.Now())
@@ -67,19 +61,7 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 	}
 }
 
-// tellOfTick queues that a run was late or did not happen.
-func tellOfTick(ctx context.Context, tx pgx.Tx, organization uuid.UUID, s runlog.Scheduled, t runlog.Tick) error {
-	cause := notify.Missed
-	if t.Result == runlog.TickLate {
-		cause = notify.Late
-	}
-	_, err := runlog.Notify(ctx, tx, runlog.Notification{OrganizationID: organization, IntegrationID: s.ID, Cause: cause, Facts: notify.Facts{
-		Period: t.Period, ScheduledAt: &t.ExpectedAt, LateSeconds: int64(t.LateBy.Seconds()), ExportID: t.ExportID,
-	}})
-	return err
-}
-
 // tick counts a recorded tick.
 func (m *metrics) tick(t runlog.Tick) {
-	m.ticks.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", t.Result)))
+	m.ticks.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", string(t.Result))))
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/xledger"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -44,7 +46,7 @@ func export(ctx context.Context, s *servers) error {
 			return err
 		}
 		began := time.Now()
-		if _, err := runlog.Plan(ctx, pool, nil, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes); err != nil {
+		if _, err := runlog.PlanExport(ctx, pool, nil, e, integrations.ExportSettings{}, xledger.MaxNodes, xledger.MaxNodes); err != nil {
 			return err
 		}
 		plans = append(plans, time.Since(began).Seconds())
@@ -98,7 +100,7 @@ func exportRun(ctx context.Context, stack *devstack.Stack, c client.Client, n in
 		return 0, 0, 0, err
 	}
 	began := time.Now()
-	run, err := c.ExecuteWorkflow(ctx, workflows.SyncOptions(in), workflows.SyncName, in)
+	run, err := c.ExecuteWorkflow(ctx, engine.SyncOptions(in), workflows.SyncName, in)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -147,18 +149,18 @@ func ledger(ctx context.Context, stack *devstack.Stack, n int) (workflows.SyncIn
 	if _, err := conn.Exec(ctx, "ANALYZE ledgerline.accounting_entries, ledgerline.export_entries"); err != nil {
 		return workflows.SyncInput{}, err
 	}
-	start, end, err := integrations.Period("2026-10")
+	start, end, err := exports.ParsePeriod("2026-10")
 	in := list["xledger-main"]
 	return workflows.SyncInput{
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: "2026-10",
-		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "bench",
+		PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: "bench",
 	}, err
 }
 
-func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (runlog.Export, error) {
-	e, _, err := runlog.Claim(ctx, db, runlog.Export{
+func claimed(ctx context.Context, db runlog.Beginner, in workflows.SyncInput) (exports.Export, error) {
+	e, _, err := runlog.ClaimExport(ctx, db, exports.Export{
 		OrganizationID: in.OrganizationID, ID: uuid.New(), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName, Period: in.Period,
-		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: runlog.ByHand, TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
+		PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: exports.ByHand, TriggeredBy: "bench", StartedAt: time.Now(), WorkflowID: "bench", RunID: uuid.New(),
 	})
 	return e, err
 }
@@ -170,12 +172,12 @@ func plainLoop(ctx context.Context, stack *devstack.Stack, db runlog.Beginner, i
 	if err != nil {
 		return 0, err
 	}
-	chunks, err := runlog.Plan(ctx, db, nil, e, integrations.Export{}, xledger.MaxNodes, xledger.MaxNodes)
+	chunks, err := runlog.PlanExport(ctx, db, nil, e, integrations.ExportSettings{}, xledger.MaxNodes, xledger.MaxNodes)
 	if err != nil {
 		return 0, err
 	}
 	for chunk := 1; chunk <= chunks; chunk++ {
-		opened, err := runlog.OpenChunk(ctx, db, e.Owner(), chunk)
+		opened, err := runlog.LoadChunk(ctx, db, e.Owner(), chunk)
 		entries := opened.Entries
 		if err != nil {
 			return 0, err

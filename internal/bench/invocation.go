@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -19,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -39,27 +39,21 @@ func bare(ctx workflow.Context) error {
 // same server, same process, same concurrency, eager start and eager activities
 // for both. The invocations really call the vendor's sandbox over HTTP.
 func invocation(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, c, pool, err := s.connect(ctx, 4)
 	if err != nil {
 		return err
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
+	defer pool.Close()
 	organization := uuid.New()
 	list, err := stack.Apply(ctx, organization, "{maxRetries: 3}")
 	if err != nil {
 		return err
 	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
+	acts, err := newActivities(stack, pool)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	acts.Secrets = stack.SecretStore()
-	defer acts.Client.CloseIdle()
+	defer acts.CloseIdle()
 	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(ours, acts)
 	plain := worker.New(c, bareQueue, worker.Options{})
@@ -81,7 +75,7 @@ func invocation(ctx context.Context, s *servers) error {
 	}
 	runOurs := func(ctx context.Context) error {
 		in := ping(organization, list["xledger-main"])
-		options := workflows.StartOptions(in)
+		options := engine.InvokeOptions(in)
 		options.EnableEagerStart = true
 		run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 		if err != nil {
@@ -108,14 +102,14 @@ func invocation(ctx context.Context, s *servers) error {
 	var waits []float64
 	for range 100 {
 		began := time.Now()
-		if _, err := workflows.Execute(ctx, c, ping(organization, list["xledger-main"])); err != nil {
+		if _, err := engine.Execute(ctx, c, ping(organization, list["xledger-main"])); err != nil {
 			return err
 		}
 		waits = append(waits, float64(time.Since(began).Microseconds())/1000)
 	}
 	fmt.Printf("# outcome by update-with-start: median %.1f ms\n", median(waits))
 
-	if err := claims(ctx, c, acts, organization, list["xledger-main"]); err != nil {
+	if err := claims(ctx, c, pool, organization, list["xledger-main"]); err != nil {
 		return err
 	}
 	return histories(ctx, c, stack, ping(organization, list["xledger-main"]))
@@ -124,12 +118,12 @@ func invocation(ctx context.Context, s *servers) error {
 // claims reports what it costs a write that its correlation ID is claimed: the
 // outcome of a write against that of a read to the same vendor, in turn, and the
 // claim's two transactions alone.
-func claims(ctx context.Context, c client.Client, acts *activities.Activities, organization uuid.UUID, spec integrations.Integration) error {
+func claims(ctx context.Context, c client.Client, pool *pgxpool.Pool, organization uuid.UUID, spec integrations.Integration) error {
 	call := func(body string) (float64, error) {
 		in := ping(organization, spec)
 		in.Operation, in.Body = adapters.Call, []byte(body)
 		began := time.Now()
-		out, err := workflows.Execute(ctx, c, in)
+		out, err := engine.Execute(ctx, c, in)
 		if err == nil && !out.OK {
 			err = fmt.Errorf("a call failed: %s", out.Failure.Message)
 		}
@@ -149,10 +143,10 @@ func claims(ctx context.Context, c client.Client, acts *activities.Activities, o
 		claim := runlog.WriteClaim{OrganizationID: organization, CorrelationID: uuid.New(), IntegrationID: spec.ID, Operation: "call",
 			BodySHA256: fmt.Sprintf("%064x", i), RunID: uuid.New(), Attempt: 1}
 		began := time.Now()
-		if _, err := acts.Claims.Take(ctx, claim, time.Second, time.Minute, false); err != nil {
+		if _, err := runlog.ClaimWrite(ctx, pool, claim, time.Second, time.Minute, false); err != nil {
 			return err
 		}
-		if err := acts.Claims.Settle(ctx, organization, claim.CorrelationID, 1, classify.Done, false, 200); err != nil {
+		if err := runlog.SettleWrite(ctx, pool, organization, claim.CorrelationID, 1, classify.Done, false, 200); err != nil {
 			return err
 		}
 		reads, writes, ratios, alone = append(reads, read), append(writes, write), append(ratios, write/read), append(alone, float64(time.Since(began).Microseconds())/1000)
@@ -226,7 +220,7 @@ func histories(ctx context.Context, c client.Client, stack *devstack.Stack, in a
 		in     activities.Invocation
 		target float64
 	}{{"history_events_success", in, 11}, {"history_events_exhausted", failing, 18}} {
-		run, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(h.in), workflows.InvokeName, h.in)
+		run, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(h.in), workflows.InvokeName, h.in)
 		if err != nil {
 			return err
 		}
@@ -249,6 +243,6 @@ func ping(organization uuid.UUID, in integrations.Integration) activities.Invoca
 		OrganizationID: organization, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
-	inv.Summary = workflows.Describe(inv)
+	inv.Summary, _ = engine.Describe(inv)
 	return inv
 }

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -63,14 +64,14 @@ func isolation(ctx context.Context, s *servers) error {
 		return err
 	}
 	one := func(ctx context.Context) error {
-		out, err := workflows.Execute(ctx, c, ping(calm, list["xledger-main"]))
+		out, err := engine.Execute(ctx, c, ping(calm, list["xledger-main"]))
 		if err == nil && !out.OK {
 			err = fmt.Errorf("an invocation failed: %s", out.Failure.Message)
 		}
 		return err
 	}
 	defer stack.Sandbox.Reset()
-	alone := func() (timed, error) { return steadily(ctx, time.Second/quietPerSecond, quietSamples, one) }
+	alone := func() (latencies, error) { return steadily(ctx, time.Second/quietPerSecond, quietSamples, one) }
 	stack.Sandbox.Script(well)
 	if _, err := steadily(ctx, time.Second/quietPerSecond, quietSamples/4, one); err != nil { // warm up
 		return err
@@ -137,8 +138,8 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 			word = "works"
 		}
 		in.Operation, in.Body = adapters.Call, json.RawMessage(`{"query":"query `+word+` { __typename }"}`)
-		in.Summary = workflows.Describe(in)
-		run, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
+		in.Summary, _ = engine.Describe(in)
+		run, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(in), workflows.InvokeName, in)
 		if err == nil {
 			mu.Lock()
 			started = append(started, run)
@@ -184,19 +185,19 @@ func (t trouble) begin(ctx context.Context, stack *devstack.Stack, c client.Clie
 // attemptsEnd is how long attempts under way take at most to end.
 const attemptsEnd = 11 * time.Second
 
-// timed is what [steadily] found: milliseconds, in order of size.
-type timed struct {
+// latencies is what [steadily] found: milliseconds, in order of size.
+type latencies struct {
 	took []float64
 	busy float64 // percent of all processors' time, the whole machine
 }
 
-func (t timed) at(percent int) float64 {
+func (t latencies) at(percent int) float64 {
 	return t.took[min(len(t.took)*percent/100, len(t.took)-1)]
 }
 
 // steadily starts f n times, so far apart, whether the ones before have ended or
 // not. It returns early if ctx ends, and waits for what was started.
-func steadily(ctx context.Context, apart time.Duration, n int, f func(context.Context) error) (t timed, err error) {
+func steadily(ctx context.Context, apart time.Duration, n int, f func(context.Context) error) (t latencies, err error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	usedBefore, allBefore, err := processors()
@@ -221,10 +222,10 @@ func steadily(ctx context.Context, apart time.Duration, n int, f func(context.Co
 		})
 	}
 	wg.Wait()
-	used, all, fault := processors()
+	used, all, unread := processors()
 	t.busy = 100 * float64(used-usedBefore) / float64(max(all-allBefore, 1))
 	slices.Sort(t.took)
-	return t, errors.Join(err, fault)
+	return t, errors.Join(err, unread)
 }
 
 // processors is the time that all processors together have worked, and all of

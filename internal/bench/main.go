@@ -69,7 +69,7 @@ var groups = []group{
 	{"pure", "classification and redaction", func(context.Context, *servers) error { pure(); return nil }},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
-	{"counting", "what ledger, retry budget, breakers and observer cost, alone and together", counting},
+	{"counting", "what ledger, retry budget, circuit breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},

@@ -7,27 +7,22 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // mirror measures how fast audit rows are stored, durably, 100 to a batch, by
 // four writers at once as a busy worker has them, and by one.
 func mirror(ctx context.Context, s *servers) error {
-	stack, err := s.start(ctx)
+	stack, _, pool, err := s.connect(ctx, 4)
 	if err != nil {
 		return err
 	}
+	defer pool.Close()
 	organization := uuid.New()
 	list, err := stack.Apply(ctx, organization, "")
 	if err != nil {
 		return err
 	}
-	pool, err := runlog.Open(ctx, stack.URL(devstack.Worker), 4)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
 	integration := list["xledger-main"].ID
 
 	const batches, size = 100, 100
@@ -38,7 +33,7 @@ func mirror(ctx context.Context, s *servers) error {
 		var rates []float64
 		for range 5 {
 			took, err := many(ctx, func(ctx context.Context) error {
-				return runlog.Insert(ctx, pool, organization, auditRows(organization, integration, size))
+				return runlog.InsertAttempts(ctx, pool, organization, auditRows(organization, integration, size))
 			}, m.writers, batches)
 			if err != nil {
 				return err
@@ -50,12 +45,12 @@ func mirror(ctx context.Context, s *servers) error {
 	return nil
 }
 
-func auditRows(organization, integration uuid.UUID, n int) []runlog.Row {
-	rows := make([]runlog.Row, 0, n)
+func auditRows(organization, integration uuid.UUID, n int) []runlog.AttemptRow {
+	rows := make([]runlog.AttemptRow, 0, n)
 	now := time.Now().UTC()
 	for i := range n {
 		id := uuid.New()
-		rows = append(rows, runlog.Row{
+		rows = append(rows, runlog.AttemptRow{
 			OrganizationID: organization, IntegrationID: &integration, RequestedIntegrationID: integration, CorrelationID: id,
 			AdapterName: "xledger", Operation: "call", AttemptNumber: 1 + i%4, ErrorClass: classify.Transient,
 			ErrorKind: classify.Unavailable, Rule: "status 503", HTTPStatus: 503, ErrorMessage: "HTTP 503: the service is unavailable",

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -51,7 +52,7 @@ func probes(ctx context.Context, stack *devstack.Stack, c client.Client) error {
 	if _, err := conn.Exec(ctx, `UPDATE ledgerline.integrations SET health = '{"interval": 1000000000, "maxInterval": 1000000000}' WHERE integration_id = $1`, id); err != nil {
 		return err
 	}
-	if err := workflows.EnsureMonitor(ctx, c, organization, id); err != nil {
+	if err := engine.EnsureMonitor(ctx, c, organization, id); err != nil {
 		return err
 	}
 	time.Sleep(20 * time.Second)
@@ -67,7 +68,7 @@ func probes(ctx context.Context, stack *devstack.Stack, c client.Client) error {
 		switch {
 		case e.GetTimerFiredEventAttributes() != nil:
 			fired = e.GetEventTime().AsTime()
-		case e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == activities.RecordName:
+		case e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == activities.RecordHealthName:
 			records[e.GetEventId()] = true
 		case records[e.GetActivityTaskCompletedEventAttributes().GetScheduledEventId()] && !fired.IsZero():
 			costs = append(costs, float64(e.GetEventTime().AsTime().Sub(fired).Microseconds())/1000)
@@ -113,7 +114,7 @@ func watch(ctx context.Context, stack *devstack.Stack, c client.Client, n int, h
 	for _, id := range ids {
 		next <- id
 	}
-	_, err = many(ctx, func(ctx context.Context) error { return workflows.EnsureMonitor(ctx, c, organization, <-next) }, 32, len(ids))
+	_, err = many(ctx, func(ctx context.Context) error { return engine.EnsureMonitor(ctx, c, organization, <-next) }, 32, len(ids))
 	return err
 }
 

@@ -13,14 +13,14 @@ import (
 
 // pure measures what needs no server.
 func pure() {
-	status := classify.Seen{Op: classify.Op("read"), Status: http.StatusServiceUnavailable, Header: http.Header{}, Received: time.Now()}
+	status := classify.HTTPResponse{Op: classify.Op("read"), Status: http.StatusServiceUnavailable, Header: http.Header{}, Received: time.Now()}
 	ns, allocs := measure(func() { classify.Response(status, xledger.Codes) })
 	report("classify_status", ns, "ns", atMost(500))
 	report("classify_status_allocs", allocs, "allocs", atMost(2))
 
-	fault := `{"message":"Account 1920 is not open for this period","path":["addGLImportItems","edges",0],"extensions":{"code":"BAD_REQUEST"}}`
-	body := `{"data":{"addGLImportItems":null},"errors":[` + strings.Repeat(fault+",", 2048/len(fault)) + fault + `]}`
-	graphQL := classify.Seen{Op: classify.Op("write"), Status: http.StatusOK, Header: http.Header{}, Body: []byte(body), Received: time.Now()}
+	one := `{"message":"Account 1920 is not open for this period","path":["addGLImportItems","edges",0],"extensions":{"code":"BAD_REQUEST"}}`
+	body := `{"data":{"addGLImportItems":null},"errors":[` + strings.Repeat(one+",", 2048/len(one)) + one + `]}`
+	graphQL := classify.HTTPResponse{Op: classify.Op("write"), Status: http.StatusOK, Header: http.Header{}, Body: []byte(body), Received: time.Now()}
 	ns, _ = measure(func() { classify.Response(graphQL, xledger.Codes) })
 	report("classify_graphql_2kb", ns/1000, "us", atMost(25))
 

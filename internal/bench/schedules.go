@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // schedules measures how late runs claim their period when 500 schedules fire
@@ -33,8 +33,8 @@ func schedules(ctx context.Context, s *servers) error {
 			return err
 		}
 		in := list["xledger-main"]
-		in.Schedule = &integrations.Schedule{Every: "daily", Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
-		if _, err := workflows.ApplySchedule(ctx, c, in, "", false); err != nil {
+		in.Schedule = &integrations.Schedule{Every: integrations.Daily, Hour: fires.Hour(), Minute: fires.Minute(), TimeZone: "Etc/UTC"}
+		if _, err := engine.ApplySchedule(ctx, c, in, "", false); err != nil {
 			return err
 		}
 	}

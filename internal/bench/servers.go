@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -48,27 +47,40 @@ func (s *servers) client() (client.Client, error) {
 	return s.temporal, err
 }
 
+// connect starts everything but a worker. pool is what a worker would have.
+func (s *servers) connect(ctx context.Context, connections int32) (stack *devstack.Stack, c client.Client, pool *pgxpool.Pool, err error) {
+	if stack, err = s.start(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = s.client(); err != nil {
+		return nil, nil, nil, err
+	}
+	pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), connections)
+	return stack, c, pool, err
+}
+
+// newActivities are the activities of a worker in this process.
+func newActivities(stack *devstack.Stack, pool *pgxpool.Pool) (*activities.Activities, error) {
+	return activities.New(activities.Options{DB: pool, DevHosts: stack.DevHosts(), Secrets: stack.SecretStore(), Gate: new(limits.Gate)})
+}
+
 // worker starts everything with a worker in this process, until stop is called.
 // pool is the worker's.
 func (s *servers) worker(ctx context.Context) (stack *devstack.Stack, c client.Client, pool *pgxpool.Pool, stop func(), err error) {
-	if stack, err = s.start(ctx); err != nil {
+	if stack, c, pool, err = s.connect(ctx, 8); err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if c, err = s.client(); err != nil {
+	acts, err := newActivities(stack, pool)
+	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	if pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), 8); err != nil {
-		return nil, nil, nil, nil, err
-	}
-	acts := activities.New(pool, stack.DevHosts(), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	acts.Secrets = stack.SecretStore()
 	w := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(w, acts)
 	if err = w.Start(); err != nil {
 		pool.Close()
 		return nil, nil, nil, nil, err
 	}
-	return stack, c, pool, func() { w.Stop(); acts.Client.CloseIdle(); pool.Close() }, nil
+	return stack, c, pool, func() { w.Stop(); acts.CloseIdle(); pool.Close() }, nil
 }
 
 // process starts everything with the real program, with its default settings,
@@ -85,7 +97,7 @@ func (s *servers) process(ctx context.Context) (stack *devstack.Stack, c client.
 		return nil, nil, nil, nil, err
 	}
 	defer os.Remove(bin) // it runs on
-	w, err = devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+	w, err = devstack.StartWorker(ctx, bin, nil, stack.Env(devstack.Worker))
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}

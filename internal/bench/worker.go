@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -40,7 +41,7 @@ func workerProcess(ctx context.Context, s *servers) error {
 	var starts, memory []float64
 	for range 3 {
 		began := time.Now()
-		w, err := devstack.StartProcess(ctx, bin, []string{"--monitors=false"}, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
+		w, err := devstack.StartWorker(ctx, bin, []string{"--monitors=false"}, stack.Env(devstack.Worker))
 		if err != nil {
 			return err
 		}
@@ -81,7 +82,7 @@ func backoff(ctx context.Context, c client.Client, stack *devstack.Stack, w *dev
 		in := callers[int(next.Add(1))%len(callers)]
 		in.CorrelationID = uuid.New()
 		in.Policy.Budget = time.Hour
-		_, err := c.ExecuteWorkflow(ctx, workflows.StartOptions(in), workflows.InvokeName, in)
+		_, err := c.ExecuteWorkflow(ctx, engine.InvokeOptions(in), workflows.InvokeName, in)
 		return err
 	}, 32, waiting)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/zones"
 )
 
@@ -77,18 +77,18 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	d.worker.Kill()
 	fmt.Fprintln(d.out, "   the worker is killed while the vendor answers the second chunk, and another one starts")
-	if d.worker, err = startWorker(ctx, d.workerBin, stack); err != nil {
+	if d.worker, err = devstack.StartWorker(ctx, d.workerBin, nil, stack.Env(devstack.Worker)); err != nil {
 		return err
 	}
-	var e runlog.Export
+	var e exports.Export
 	err = until(ctx, 2*time.Minute, func() (bool, error) {
 		raw, err := d.quiet(ctx, "exports", "list", "--org", d.organization, "-o", "json")
-		var list []runlog.Export
+		var list []exports.Export
 		if err != nil || json.Unmarshal(raw, &list) != nil || len(list) != 1 {
 			return false, err
 		}
 		e = list[0]
-		return e.Status != runlog.Pending, nil
+		return e.Status != exports.Pending, nil
 	})
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	fmt.Fprintf(d.out, "   the vendor's own list: %d entries, each once\n", len(effects))
 	switch {
-	case e.Status != runlog.Complete || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != runlog.BySchedule:
+	case e.Status != exports.Complete || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != exports.BySchedule:
 		return fmt.Errorf("announced complete with %d exported and 4 rejected by schedule; it is %s with %d and %d by %s",
 			2*vouchers, e.Status, e.Exported, e.Rejected, e.Trigger)
 	case len(effects) != 2*vouchers || len(stack.Sandbox.Effects()) != 2*vouchers:
@@ -150,9 +150,4 @@ func until(ctx context.Context, limit time.Duration, is func() (bool, error)) er
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// startWorker starts a worker and waits until it takes work.
-func startWorker(ctx context.Context, bin string, stack *devstack.Stack) (*devstack.Process, error) {
-	return devstack.StartProcess(ctx, bin, nil, stack.Env(devstack.Worker), func(line string) bool { return strings.Contains(line, "worker ready") })
 }

@@ -108,7 +108,7 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	}
 	fmt.Fprintf(out, "  starter      %s\n", starter)
 	d := &demo{out: out, starter: starter, workerBin: worker, env: stack.Env(devstack.Operator), organization: uuid.NewString()}
-	if d.worker, err = startWorker(ctx, worker, stack); err != nil {
+	if d.worker, err = devstack.StartWorker(ctx, worker, nil, stack.Env(devstack.Worker)); err != nil {
 		return err
 	}
 	defer func() { d.worker.Stop(15 * time.Second) }()

@@ -26,8 +26,8 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// PortFree reports whether a port can be listened on.
-func PortFree(port int) bool {
+// portFree reports whether a port can be listened on.
+func portFree(port int) bool {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err == nil {
 		l.Close()
@@ -35,7 +35,8 @@ func PortFree(port int) bool {
 	return err == nil
 }
 
-// moduleRoot returns the folder of go.mod at or above the working directory.
+// moduleRoot returns the folder of the main module, at or above the working directory.
+// It is not the next go.mod, which may be that of internal/faults.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -84,7 +84,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	}
 	for try := 0; ; try++ {
 		p.port = o.Port
-		if o.Port == 0 || !PortFree(o.Port) {
+		if o.Port == 0 || !portFree(o.Port) {
 			if p.port, err = freePort(); err != nil {
 				return nil, errors.Join(err, p.Close())
 			}

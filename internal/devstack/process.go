@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Build compiles one of the module's programs, such as "./cmd/worker", and
+// Build compiles one of the main module's programs, such as "./cmd/worker", and
 // returns the binary. Go's build cache makes a second time quick. With race,
 // the binary reports data races.
 func Build(ctx context.Context, pkg string, race bool) (string, error) {
@@ -97,6 +97,11 @@ func StartProcess(ctx context.Context, bin string, args, env []string, ready fun
 		p.Kill()
 		return nil, fmt.Errorf("%s is not ready: %w: %s", filepath.Base(bin), ctx.Err(), tail([]byte(p.Output())))
 	}
+}
+
+// StartWorker starts a worker and waits until it takes work.
+func StartWorker(ctx context.Context, bin string, args, env []string) (*Process, error) {
+	return StartProcess(ctx, bin, args, env, func(line string) bool { return strings.Contains(line, "worker ready") })
 }
 
 // start starts a command from a thread that lives as long as the program: the

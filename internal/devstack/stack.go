@@ -58,7 +58,7 @@ const (
 	Reader   = "app_reader"
 	Source   = "app_source"
 	Admin    = "postgres"
-	Migrator = "app_migrator"
+	migrator = "app_migrator"
 )
 
 // Password is in the database addresses of programs. The cluster asks for none; a
@@ -105,12 +105,12 @@ func (s *Stack) prepare(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
-	for _, statement := range []string{"CREATE ROLE " + Migrator + " LOGIN CREATEROLE", "CREATE DATABASE " + Database + " OWNER " + Migrator} {
+	for _, statement := range []string{"CREATE ROLE " + migrator + " LOGIN CREATEROLE", "CREATE DATABASE " + Database + " OWNER " + migrator} {
 		if _, err := admin.Exec(ctx, statement); err != nil {
 			return err
 		}
 	}
-	pool, err := runlog.Open(ctx, s.URL(Migrator), 2)
+	pool, err := runlog.Open(ctx, s.URL(migrator), 2)
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (s *Stack) Apply(ctx context.Context, organization uuid.UUID, retry string)
 		return nil, err
 	}
 	defer pool.Close()
-	if _, err := runlog.ApplyIntegrations(ctx, pool, list, "devstack", false); err != nil {
+	if _, err := runlog.ApplyIntegrations(ctx, pool, list, runlog.ApplyOptions{By: "devstack"}); err != nil {
 		return nil, err
 	}
 	byName := make(map[string]integrations.Integration)
@@ -238,15 +238,15 @@ func (s *Stack) File(name, content string) (string, error) {
 
 // Close ends everything and removes its data.
 func (s *Stack) Close() error {
-	var faults []error
+	var errs []error
 	if s.server != nil {
-		faults = append(faults, s.server.Close())
+		errs = append(errs, s.server.Close())
 	}
 	if s.Temporal != nil {
 		s.Temporal.Kill()
 	}
 	if s.Postgres != nil {
-		faults = append(faults, s.Postgres.Close())
+		errs = append(errs, s.Postgres.Close())
 	}
-	return errors.Join(append(faults, os.RemoveAll(s.Dir))...)
+	return errors.Join(append(errs, os.RemoveAll(s.Dir))...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +52,7 @@ func StartTemporal(ctx context.Context, o TemporalOptions) (*Temporal, error) {
 	t := &Temporal{options: o, bin: bin}
 	for try := 0; ; try++ {
 		for _, port := range []*int{&t.options.Port, &t.options.UIPort} {
-			if *port == 0 || !PortFree(*port) || try > 0 {
+			if *port == 0 || !portFree(*port) || try > 0 {
 				if *port, err = freePort(); err != nil {
 					return nil, err
 				}
@@ -125,7 +126,7 @@ func (t *Temporal) Start(ctx context.Context) error {
 func (t *Temporal) healthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	c, err := client.DialContext(ctx, client.Options{HostPort: t.HostPort(), Logger: quiet{}})
+	c, err := client.DialContext(ctx, client.Options{HostPort: t.HostPort(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		return err
 	}
@@ -133,16 +134,6 @@ func (t *Temporal) healthy(ctx context.Context) error {
 	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: "default"})
 	return err
 }
-
-// quiet drops the SDK's log while the server is not up yet.
-type quiet struct{}
-
-var _ log.Logger = quiet{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
 
 // HostPort is the address of the server's frontend.
 func (t *Temporal) HostPort() string { return fmt.Sprintf("127.0.0.1:%d", t.options.Port) }

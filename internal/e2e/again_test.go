@@ -14,9 +14,10 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -62,8 +63,8 @@ func TestCorrelationIDStandsForOneRequest(t *testing.T) {
 		_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.InvokeID(o.id, id), "")
 		return err == nil
 	}, 10*time.Second, 20*time.Millisecond)
-	_, err := workflows.Execute(t.Context(), temporal, in) // a ping
-	var other *workflows.OtherRequestError
+	_, err := engine.Execute(t.Context(), temporal, in) // a ping
+	var other *engine.OtherRequestError
 	require.ErrorAs(t, err, &other, "while it runs")
 	first := <-running
 	require.True(t, fromJSON[workflows.Outcome](t, first).OK, first)
@@ -163,8 +164,8 @@ func TestAdoptAfterRestore(t *testing.T) {
 	require.Contains(t, out, "and 1180 more")
 	out, words, code = starter(t, "", append(prove, "--adopt", "-o", "json")...)
 	require.Zero(t, code, "%s%s", words, out)
-	adopted := fromJSON[struct{ Export runlog.Export }](t, out).Export
-	require.Equal(t, []any{runlog.Complete, 1200, runlog.ByAdopting, e.SHA256, e.Amounts}, []any{adopted.Status, adopted.Exported, adopted.Trigger, adopted.SHA256, adopted.Amounts},
+	adopted := fromJSON[struct{ Export exports.Export }](t, out).Export
+	require.Equal(t, []any{exports.Complete, 1200, exports.ByAdopting, e.SHA256, e.Amounts}, []any{adopted.Status, adopted.Exported, adopted.Trigger, adopted.SHA256, adopted.Amounts},
 		"the same entries as before")
 	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
 	require.Zero(t, code, "%s%s", words, out)
@@ -208,7 +209,7 @@ func TestProvePosted(t *testing.T) {
 	require.NoError(t, err)
 	startWorker(t, "--dev-vendor-hosts", server.Listener.Addr().String())
 	org := b.id.String()
-	sync := func() runlog.Export {
+	sync := func() exports.Export {
 		t.Helper()
 		out, words, code := starter(t, "", "sync", "--org", org, "--integration", "erp", "--period", "2026-10", "-o", "json", "--exit-status")
 		require.Zero(t, code, "%s%s", out, words)
@@ -225,18 +226,18 @@ func TestProvePosted(t *testing.T) {
 	b.vouchers(t, "B", 1, "2026-10-16", "3000", "0")
 	out, words, code = starter(t, "", "exports", "prove", "--period", "2026-10", "--integration", "erp", "--org", org, "--adopt", "-o", "json")
 	require.Equal(t, 1, code, "%s%s", words, out)
-	adopted := fromJSON[struct{ Export runlog.Export }](t, out).Export
-	require.Equal(t, []any{runlog.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
+	adopted := fromJSON[struct{ Export exports.Export }](t, out).Export
+	require.Equal(t, []any{exports.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
 	require.Contains(t, adopted.ErrorMessage, "only a person can tell")
 	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")
 	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
 	require.Zero(t, code)
-	require.Regexp(t, `A00000 +A00000-1 +unknown +open +it is not there under its key, and document A00000 has entries`, out)
+	require.Regexp(t, `A00000 +A00000-1 +unknown +open +it is not there under its key, but document A00000 has entries`, out)
 	for _, v := range []string{"A00000", "A00001"} {
 		out, words, code = starterEnv(t, append(stack.Env(devstack.Operator), "LEDGERLINE_ACTOR=kari@example"), "", "exports", "resolve", adopted.ID.String(), "--org", org,
 			"--voucher", v, "--there", "--reason", "posted")
 		require.Zero(t, code, words)
-		require.Contains(t, out, "2 entries of voucher "+v+" are exported")
+		require.Contains(t, out, "voucher "+v+": 2 entries exported")
 	}
 	out, words, code = starter(t, "", "exports", "resolve", adopted.ID.String(), "--org", org, "--voucher", "A00000", "--there", "--reason", "again")
 	require.Equal(t, 1, code)
@@ -244,7 +245,7 @@ func TestProvePosted(t *testing.T) {
 	require.Contains(t, words, "no voucher A00000 whose outcome is open")
 	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
 	require.Zero(t, code, "%s%s", words, out)
-	require.Contains(t, out, "4 that were found to be exported after it was closed")
+	require.Contains(t, out, "4 found to be exported after it was closed")
 	out, _, _ = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
 	require.Regexp(t, `A00001 +yes +2 +kari@example +posted`, out)
 	require.Len(t, erp.Effects(), 7, "six lines and the posting")

@@ -12,8 +12,9 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -42,24 +43,24 @@ func cancel(t *testing.T, run client.WorkflowRun) {
 }
 
 // An invocation that is cancelled while it waits for its next attempt ends
-// without it, with the rows of those before, and tells who waits.
+// without it, with the rows of those before, and notifies whoever waits.
 func TestCancelBetweenAttempts(t *testing.T) {
 	startWorker(t)
 	in := newTenant(t, patient).ping("xledger-main")
 	script(in, sandbox.Rule{Times: 1, Status: 503}, sandbox.Rule{Status: 502})
 	run := begin(t, in)
-	told := make(chan workflows.Outcome, 1)
+	heard := make(chan workflows.Outcome, 1)
 	go func() {
-		out, err := workflows.Execute(t.Context(), temporal, in) // as starter call does
+		out, err := engine.Execute(t.Context(), temporal, in) // as starter call does
 		if err != nil {
 			out.Failure = &workflows.Failure{Message: err.Error()}
 		}
-		told <- out
+		heard <- out
 	}()
 	due := waiting(t, run.GetID(), 3).GetNextAttemptScheduleTime().AsTime()
 	cancel(t, run)
 	out := finish(t, in)
-	require.Equal(t, out, <-told)
+	require.Equal(t, out, <-heard)
 	require.Equal(t, 2, out.TotalAttempts)
 	require.Equal(t, workflows.Failure{CorrelationID: in.CorrelationID, ErrorClass: classify.Permanent, HTTPStatus: out.Failure.HTTPStatus,
 		AdapterName: "xledger", Attempt: 2, Message: "cancelled by the caller"}, *out.Failure)
@@ -73,7 +74,7 @@ func TestCancelBetweenAttempts(t *testing.T) {
 }
 
 // Whenever an invocation is cancelled, each attempt has its row and the row
-// tells what became of it.
+// reports what became of it.
 func TestCancelAtAnyTime(t *testing.T) {
 	startWorker(t)
 	var all []activities.Invocation
@@ -148,12 +149,12 @@ func TestExportCancelledBetweenAttempts(t *testing.T) {
 	cancel(t, run)
 	e := result(t, run).Export
 	require.True(t, e.FinishedAt.Before(due), "the wait is not waited out")
-	require.Equal(t, []any{runlog.Failed, "cancelled", "cancelled by the caller", 2, 6},
+	require.Equal(t, []any{exports.Failed, classify.Cancelled, "cancelled by the caller", 2, 6},
 		[]any{e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts, e.Unknown}, "%+v", e)
 	require.Equal(t, []string{"1 unavailable", "2 unavailable"}, queryStrings(t,
 		"SELECT attempt_number || ' ' || error_kind FROM ledgerline.integration_run_logs WHERE correlation_id = $1 ORDER BY attempt_number", e.LastCorrelationID))
 	retry := result(t, b.retryOf(t, e)).Export
-	require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
+	require.Equal(t, []any{exports.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
 	b.requireOnce(t, 6)
 }
 

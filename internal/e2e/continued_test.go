@@ -12,8 +12,8 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -86,7 +86,7 @@ func TestExportLarge(t *testing.T) {
 			peak = max(peak, heap(t, w))
 			select {
 			case r := <-over:
-				require.Equal(t, []any{runlog.Complete, entries}, []any{r.Export.Status, r.Export.Exported}, "%+v", r.Export)
+				require.Equal(t, []any{exports.Complete, entries}, []any{r.Export.Status, r.Export.Exported}, "%+v", r.Export)
 				require.NotEqual(t, uuid.Nil, r.Export.ID)
 				b.requireOnce(t, entries)
 				for _, list := range chain(t, started.GetID(), first) {

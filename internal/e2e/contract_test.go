@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/graphqlserver"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -42,7 +42,7 @@ func TestVerify(t *testing.T) {
 	before := len(stack.Sandbox.Effects())
 	out, words, code := starter(t, "", "integrations", "verify", "--org", b.id.String(), "-o", "json")
 	require.Equal(t, 1, code, words)
-	require.Contains(t, words, "1 of 4 integrations are not as exports need them, or could not be asked")
+	require.Contains(t, words, "1 of 4 integrations failed: the vendor differs from what exports need, or could not be asked")
 	all := fromJSON[[]seen](t, out)
 	require.Len(t, all, 4)
 	for _, s := range all {
@@ -81,14 +81,14 @@ func TestRunVerifiesFirst(t *testing.T) {
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-09-15", "3000", "0")
 	contract := func() []string {
-		return queryStrings(t, `SELECT (checks @> '[{"state": "differs"}]') || ' ' || jsonb_array_length(checks) || ' ' || coalesce(learnt ->> 'amount', '')
+		return queryStrings(t, `SELECT (checks @> '[{"state": "differs"}]') || ' ' || jsonb_array_length(checks) || ' ' || coalesce(learned ->> 'amount', '')
 			FROM ledgerline.vendor_contracts WHERE organization_id = $1`, b.id)
 	}
 	refuse := stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{Vendor: "xledger", BodyContains: "extIdentifier_in:[\\\"ledgerline-verify"}, Times: 1,
 		Status: http.StatusForbidden, Body: `{"errors":[{"message":"Not allowed"}]}`})
 	e := result(t, b.start(t, b.input(t, "2026-09"))).Export
 	require.Equal(t, 1, stack.Sandbox.Fired(refuse))
-	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), e.ErrorCode})
+	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), string(e.ErrorCode)})
 	require.Contains(t, e.ErrorMessage, "the vendor is not as exports need it: look-up of import items by extIdentifier")
 	require.Contains(t, e.ErrorMessage, "give the token's user the right to read general ledger import items")
 	require.Equal(t, []int{6, 0, 0, 0, 6}, []int{e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent()})
@@ -96,9 +96,9 @@ func TestRunVerifiesFirst(t *testing.T) {
 	require.Regexp(t, "^true ", contract()[0])
 
 	in := b.input(t, "2026-09")
-	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 	e = result(t, b.start(t, in)).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, 6, e.Exported)
 	require.Regexp(t, "^false .* text$", contract()[0])
 	require.Greater(t, e.LookUps, 4)
@@ -106,16 +106,16 @@ func TestRunVerifiesFirst(t *testing.T) {
 
 	b.vouchers(t, "B", 3, "2026-10-15", "3000", "0")
 	e = result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Complete, e.Status)
+	require.Equal(t, exports.Complete, e.Status)
 	require.Less(t, e.Requests, first, "the contract holds")
 	require.Equal(t, 1, e.LookUps, "late errors were asked for")
 	out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
-	require.Regexp(t, `requests +2, of them 1 look-ups`, out)
+	require.Regexp(t, `requests +2, of them 1 look-up`, out)
 
 	queryStrings(t, `UPDATE ledgerline.integrations SET settings = '{"amounts": "number"}' WHERE organization_id = $1 AND name = 'xledger-main' RETURNING name`, b.id)
 	b.vouchers(t, "C", 3, "2026-11-15", "3000", "0")
 	e = result(t, b.start(t, b.input(t, "2026-11"))).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Greater(t, e.LookUps, 4, "the file has changed")
 	b.requireOnce(t, 18)
 }
@@ -142,7 +142,7 @@ func TestExportToAStranger(t *testing.T) {
 			out, words, code = starterEnv(t, operator, "", "sync", "--org", b.id.String(), "--integration", "stranger", "--period", "2026-10", "-o", "json")
 			require.Zero(t, code, words)
 			e := fromJSON[workflows.SyncResult](t, out).Export
-			require.Equal(t, runlog.Complete, e.Status, "%s: %+v", s.Types, e)
+			require.Equal(t, exports.Complete, e.Status, "%s: %+v", s.Types, e)
 			require.Equal(t, []int{120, 120}, []int{e.Total, e.Exported})
 			items, sum := s.Items(), new(big.Rat)
 			require.Len(t, items, 120)
@@ -183,14 +183,14 @@ func TestAllRefusedForOneReason(t *testing.T) {
 			spec := b.integrations[v.integration]
 			in.IntegrationID, in.AdapterName = spec.ID, spec.Adapter
 			e := result(t, b.start(t, in)).Export
-			require.Equal(t, runlog.Failed, e.Status, "%+v", e)
+			require.Equal(t, exports.Failed, e.Status, "%+v", e)
 			require.Equal(t, []int{600, 0, 0, 0, 600}, []int{e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent()})
 			require.Contains(t, e.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected")
 			require.LessOrEqual(t, e.Requests, 100)
 			require.NotZero(t, e.Isolating)
 			require.Equal(t, []string{"unsent"}, queryStrings(t, "SELECT cause FROM ledgerline.notifications WHERE organization_id = $1", b.id))
 			out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
-			require.Regexp(t, `requests +\d+, of them \d+ look-ups; \d+ were spent on finding the vouchers that were refused`, out)
+			require.Regexp(t, `requests +\d+, of them \d+ look-ups?; \d+ to find the vouchers that were refused`, out)
 			require.Contains(t, out, "600 not sent")
 			b.requireOnce(t, 0)
 		})
@@ -215,7 +215,7 @@ func TestChunksFitTheVendor(t *testing.T) {
 			fault.Match.Keys = 31
 			b.fault(fault)
 			e := result(t, b.start(t, b.input(t, "2026-09"))).Export
-			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+			require.Equal(t, exports.Complete, e.Status, "%+v", e)
 			require.Equal(t, []int{200, 200, 0}, []int{e.Total, e.Exported, e.Rejected})
 			b.requireOnce(t, 200)
 			size := queryStrings(t, "SELECT chunk_size::text FROM ledgerline.vendor_contracts WHERE organization_id = $1", b.id)
@@ -226,7 +226,7 @@ func TestChunksFitTheVendor(t *testing.T) {
 			b.vouchers(t, "B", 50, "2026-10-15", "3000", "0")
 			before := len(b.sends(t))
 			e = result(t, b.start(t, b.input(t, "2026-10"))).Export
-			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+			require.Equal(t, exports.Complete, e.Status, "%+v", e)
 			require.Equal(t, 100, e.Exported)
 			for _, s := range b.sends(t)[before:] {
 				require.LessOrEqual(t, len(s.Keys), 25)

@@ -10,9 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -50,10 +51,10 @@ func (b book) effects(t *testing.T) (n int) {
 }
 
 // retryOf starts the retry of an export.
-func (b book) retryOf(t *testing.T, e runlog.Export) client.WorkflowRun {
+func (b book) retryOf(t *testing.T, e exports.Export) client.WorkflowRun {
 	t.Helper()
 	in := b.input(t, e.Period)
-	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 	return b.start(t, in)
 }
 
@@ -71,7 +72,7 @@ func TestExportCrashBeforeEffect(t *testing.T) {
 	require.Zero(t, b.effects(t))
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{exports.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
 }
 
@@ -89,7 +90,7 @@ func TestExportCrashBeforeSending(t *testing.T) {
 	require.Empty(t, b.sends(t))
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{exports.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	require.Len(t, b.sends(t), 1)
 	require.False(t, b.sends(t)[0].At.Before(until), "it was not waited for what may have been sent")
 	b.requireOnce(t, 40)
@@ -110,14 +111,14 @@ func TestExportStoppedBeforeSending(t *testing.T) {
 			held.release()
 			if another {
 				startWorker(t)
-				require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+				require.Equal(t, exports.Complete, result(t, run).Export.Status)
 			} else {
 				time.Sleep(2500 * time.Millisecond)
 				require.Empty(t, b.sends(t))
 			}
 			require.NoError(t, w.Signal(syscall.SIGCONT))
 			e := result(t, run).Export
-			require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+			require.Equal(t, []any{exports.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 			time.Sleep(500 * time.Millisecond) // so that it has gone on
 			require.Len(t, b.sends(t), 1)
 			b.requireOnce(t, 40)
@@ -129,7 +130,7 @@ func TestExportStoppedBeforeSending(t *testing.T) {
 // does not know it yet.
 func (b book) marked(t *testing.T) (*devstack.Process, *wire) {
 	t.Helper()
-	held := afterCommit(t, "UPDATE ledgerline.export_entries SET state = 'sent'")
+	held := afterCommit(t, "SET state = 'sent', effect = 'open'")
 	return startWorkerEnv(t, []string{held.env()}), held
 }
 
@@ -173,7 +174,7 @@ func TestExportCrashBeforeRecord(t *testing.T) {
 
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, []any{runlog.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{exports.Complete, 40}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 40)
 }
 
@@ -184,12 +185,12 @@ func TestExportDoubtStays(t *testing.T) {
 	for name, c := range map[string]struct {
 		retries int          // of an invocation
 		ask     sandbox.Rule // what becomes of the question in the invocation after the one that is in doubt
-		status  runlog.ExportStatus
+		status  exports.Status
 	}{
-		"unavailable":  {1, sandbox.Rule{Times: 2, Status: 503}, runlog.Complete},
-		"throttled":    {1, sandbox.Rule{Times: 2, Status: 429}, runlog.Complete},
-		"unauthorized": {0, sandbox.Rule{Times: 1, Status: 401}, runlog.Failed},
-		"refused":      {0, sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"no"}]}`}, runlog.Failed},
+		"unavailable":  {1, sandbox.Rule{Times: 2, Status: 503}, exports.Complete},
+		"throttled":    {1, sandbox.Rule{Times: 2, Status: 429}, exports.Complete},
+		"unauthorized": {0, sandbox.Rule{Times: 1, Status: 401}, exports.Failed},
+		"refused":      {0, sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"no"}]}`}, exports.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)
@@ -202,11 +203,11 @@ func TestExportDoubtStays(t *testing.T) {
 			in.Policy.MaxRetries = c.retries
 			e := result(t, b.start(t, in)).Export
 			require.Equal(t, c.status, e.Status, "%+v", e)
-			if e.Status == runlog.Failed {
+			if e.Status == exports.Failed {
 				require.Equal(t, []int{0, 0, 2}, []int{e.Exported, e.Rejected, e.Unknown}, "%+v", e)
 				e = result(t, b.retryOf(t, e)).Export
 			}
-			require.Equal(t, []any{runlog.Complete, 2}, []any{e.Status, e.Exported}, "%+v", e)
+			require.Equal(t, []any{exports.Complete, 2}, []any{e.Status, e.Exported}, "%+v", e)
 			b.requireOnce(t, 2)
 		})
 	}
@@ -239,11 +240,11 @@ func TestExportCancelled(t *testing.T) {
 			}
 			require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 			e := result(t, run).Export
-			require.Equal(t, []any{runlog.Failed, "cancelled", 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
+			require.Equal(t, []any{exports.Failed, classify.Cancelled, 6}, []any{e.Status, e.ErrorCode, e.Unknown}, "%+v", e)
 			require.Equal(t, c.fault.Status == 0, e.DeferredUntil == nil, "that it was deferred stays on record")
 			require.Equal(t, c.effects, b.effects(t))
 			retry := result(t, b.retryOf(t, e)).Export
-			require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
+			require.Equal(t, []any{exports.Complete, 6}, []any{retry.Status, retry.Exported}, "%+v", retry)
 			b.requireOnce(t, 6)
 		})
 	}
@@ -260,10 +261,10 @@ func TestExportCancelledAtOnce(t *testing.T) {
 		require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 		var r workflows.SyncResult
 		require.NoError(t, run.Get(t.Context(), &r))
-		require.Contains(t, []runlog.ExportStatus{runlog.Complete, runlog.Failed}, r.Export.Status)
-		if r.Export.Status == runlog.Failed {
-			require.Equal(t, "cancelled", r.Export.ErrorCode)
-			require.Equal(t, runlog.Complete, result(t, b.retryOf(t, r.Export)).Export.Status)
+		require.Contains(t, []exports.Status{exports.Complete, exports.Failed}, r.Export.Status)
+		if r.Export.Status == exports.Failed {
+			require.Equal(t, classify.Cancelled, r.Export.ErrorCode)
+			require.Equal(t, exports.Complete, result(t, b.retryOf(t, r.Export)).Export.Status)
 		}
 		b.requireOnce(t, 2)
 	}

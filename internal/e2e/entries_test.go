@@ -17,7 +17,7 @@ func TestEntriesImport(t *testing.T) {
 	file := "entry_id,voucher_id,entry_date,account,amount,dimensions\n1,V,2026-10-01,1920,10.50,\"{\"\"department\"\":\"\"10\"\"}\"\n2,V,2026-10-01,3000,-10.50,\n"
 	out, words, code := starter(t, file, "entries", "import", "--org", org, "-f", "-")
 	require.Zero(t, code, words)
-	require.Equal(t, "2 added, 0 there before\n", out)
+	require.Equal(t, "2 entries added, 0 unchanged\n", out)
 	require.Empty(t, words, "no terminal, no bar")
 	require.Equal(t, []string{`{"department": "10"}`, `{}`}, queryStrings(t, "SELECT dimensions::text FROM ledgerline.accounting_entries WHERE organization_id = $1 ORDER BY entry_id", org))
 	lines := `{"entry_id":"1","voucher_id":"V","entry_date":"2026-10-01","account":"1920","amount":10.5,"dimensions":{"department":"10"}}
@@ -25,16 +25,16 @@ func TestEntriesImport(t *testing.T) {
 `
 	out, words, code = starter(t, lines, "entries", "import", "--org", org, "-f", "-", "-o", "json")
 	require.Zero(t, code, words)
-	require.Contains(t, words, "warning: 1 vouchers do not sum to zero, and an export would reject them as they are: W by 0.10")
-	require.Equal(t, runlog.Import{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Difference{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.Import](t, out))
+	require.Contains(t, words, "warning: an export would reject vouchers that do not sum to zero: W by 0.10")
+	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.ImportResult](t, out))
 
 	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 1, code)
-	require.Contains(t, words, `entry "1": an entry with this ID is there with other contents`)
+	require.Contains(t, words, `entry "1" already exists with other contents`)
 	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 2, code)
-	for _, fault := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: entry_id "1" stands here twice; first in line 2`} {
-		require.Contains(t, words, fault)
+	for _, wrong := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: duplicate entry_id "1" (first on line 2)`} {
+		require.Contains(t, words, wrong)
 	}
 	for _, period := range []string{"", "2026-13", "oktober"} {
 		_, words, code = starter(t, "", "sync", "--org", org, "--integration", "x", "--period", period)
@@ -70,7 +70,7 @@ func TestEntriesImportIsAllOrNothing(t *testing.T) {
 	require.Equal(t, "0", count())
 	out, words, code := load(b.String())
 	require.Zero(t, code, words)
-	require.Equal(t, "30000 added, 0 there before\n", out)
+	require.Equal(t, "30000 entries added, 0 unchanged\n", out)
 	require.Empty(t, words, "every voucher sums to zero")
 	require.Equal(t, "30000", count())
 }

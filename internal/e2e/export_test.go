@@ -15,6 +15,8 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -38,32 +40,37 @@ func (b book) vouchers(t *testing.T, prefix string, n int, date, account, differ
 	t.Helper()
 	day, err := time.Parse(time.DateOnly, date)
 	require.NoError(t, err)
-	var entries []runlog.SourceEntry
+	var entries []runlog.AccountingEntry
 	for i := range n {
 		voucher := fmt.Sprintf("%s%05d", prefix, i)
 		entries = append(entries,
-			runlog.SourceEntry{EntryID: voucher + "-1", VoucherID: voucher, Date: day, Account: "1920", Amount: "100.10", Currency: "NOK", Text: b.text},
-			runlog.SourceEntry{EntryID: voucher + "-2", VoucherID: voucher, Date: day, Account: account, Amount: "-100.1" + difference, Currency: "NOK", Text: b.text})
+			runlog.AccountingEntry{EntryID: voucher + "-1", VoucherID: voucher, Date: day, Account: "1920", Amount: "100.10", Currency: "NOK", Text: b.text},
+			runlog.AccountingEntry{EntryID: voucher + "-2", VoucherID: voucher, Date: day, Account: account, Amount: "-100.1" + difference, Currency: "NOK", Text: b.text})
 	}
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	added, err := runlog.ImportEntries(t.Context(), pool, b.id, entries)
-	require.NoError(t, err)
-	require.EqualValues(t, len(entries), added)
-	added, err = runlog.ImportEntries(t.Context(), pool, b.id, entries)
-	require.NoError(t, err)
-	require.Zero(t, added, "a second time adds nothing")
+	for _, added := range []int{len(entries), 0} { // a second time adds nothing
+		done, err := runlog.ImportEntries(t.Context(), pool, b.id, func(yield func(runlog.AccountingEntry, error) bool) {
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, added, done.Added)
+	}
 }
 
 func (b book) input(t *testing.T, period string) workflows.SyncInput {
 	t.Helper()
 	in := b.integrations["xledger-main"]
-	start, end, err := integrations.Period(period)
+	start, end, err := exports.ParsePeriod(period)
 	require.NoError(t, err)
 	return workflows.SyncInput{
 		OrganizationID: b.id, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, Period: period,
-		PeriodStart: start, PeriodEnd: end, Trigger: runlog.ByHand, TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
+		PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: "test", DeferBase: 500 * time.Millisecond,
 	}
 }
 
@@ -76,7 +83,7 @@ func (b book) verified(t *testing.T, integration string) {
 
 func (b book) start(t *testing.T, in workflows.SyncInput) client.WorkflowRun {
 	t.Helper()
-	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.SyncOptions(in), workflows.SyncName, in)
+	run, err := temporal.ExecuteWorkflow(t.Context(), engine.SyncOptions(in), workflows.SyncName, in)
 	require.NoError(t, err)
 	return run
 }
@@ -107,7 +114,7 @@ func (b book) requireOnce(t *testing.T, n int) {
 	slices.Sort(keys)
 	require.Equal(t, n, len(slices.Compact(keys)), "an entry is at the vendor twice")
 
-	before := make(map[string]sandbox.Entry) // the last request with a key
+	before := make(map[string]sandbox.LogEntry) // the last request with a key
 	for _, e := range stack.Sandbox.Log() {
 		if e.Vendor == "dataverse" {
 			continue // a repeated upsert of the same content is harmless
@@ -123,7 +130,7 @@ func (b book) requireOnce(t *testing.T, n int) {
 }
 
 // sends are the requests at the vendors that carry entries of the book.
-func (b book) sends(t *testing.T) (list []sandbox.Entry) {
+func (b book) sends(t *testing.T) (list []sandbox.LogEntry) {
 	t.Helper()
 	mine := make(map[string]bool)
 	for _, k := range queryStrings(t, "SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1", b.id) {
@@ -167,7 +174,7 @@ func TestExportShowsItsCall(t *testing.T) {
 		return strings.Contains(shown, "the next one is at")
 	}, 30*time.Second, 50*time.Millisecond)
 	require.Regexp(t, `call .*attempt \d failed \(transient rate_limited\), the next one is at .*: the vendor throttles`, shown)
-	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+	require.Equal(t, exports.Complete, result(t, run).Export.Status)
 	require.NotContains(t, show(), "the next one is at")
 }
 
@@ -185,7 +192,7 @@ func TestExportShowsItsWait(t *testing.T) {
 		require.Zero(t, code, words)
 		return regexp.MustCompile(`waiting +until \d\d:\d\d:\d\d for what Xledger may still be doing`).MatchString(out)
 	}, 10*time.Second, 20*time.Millisecond)
-	require.Equal(t, runlog.Complete, result(t, run).Export.Status)
+	require.Equal(t, exports.Complete, result(t, run).Export.Status)
 	b.requireOnce(t, 2)
 }
 
@@ -202,8 +209,8 @@ func TestExportRefusedAltogether(t *testing.T) {
 	before := len(vendor.Log())
 	vendor.Script(sandbox.Rule{Status: 200, Body: `{"errors":[{"message":"no such token"}]}`})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Failed, e.Status)
-	require.Equal(t, string(classify.Business), e.ErrorCode)
+	require.Equal(t, exports.Failed, e.Status)
+	require.Equal(t, classify.Business, e.ErrorCode)
 	require.Contains(t, e.ErrorMessage, "perhaps because of its token")
 	require.Zero(t, e.Rejected)
 	require.Len(t, vendor.Log()[before:], 2, "the warm-up and one chunk")
@@ -218,7 +225,7 @@ func TestExportRefusedAltogether(t *testing.T) {
 		if len(e.Keys) > 0 {
 			require.Positive(t, asked, "sent again and not asked about")
 		}
-		asked += len(e.Asked)
+		asked += len(e.LookupKeys)
 	}
 	require.GreaterOrEqual(t, asked, 40)
 }
@@ -246,7 +253,7 @@ func TestExportOnce(t *testing.T) {
 	require.Equal(t, first.GetRunID(), second.GetRunID(), "the second joins the first")
 	r := result(t, first)
 	e := r.Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, []int{1210, 1200, 10, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 	require.Equal(t, map[string]string{"NOK": "60060.00"}, e.Amounts)
 	require.Len(t, e.SHA256, 64)
@@ -304,7 +311,7 @@ func TestExportWorkerKilled(t *testing.T) {
 	b.fault(sandbox.Rule{Times: 1, DripMS: 1000}) // it has acted, and answers very slowly
 	b.fault(sandbox.Rule{Times: 1, Hang: true})   // it has not acted and never answers
 	run := b.start(t, b.input(t, "2026-10"))
-	// mutations tells whether so many chunks have been taken.
+	// mutations reports whether so many chunks have been taken.
 	mutations := func(n int) func() bool {
 		return func() bool {
 			found := queryStrings(t, "SELECT DISTINCT chunk::text FROM ledgerline.export_entries WHERE organization_id = $1 AND state IN ('sent', 'exported')", b.id)
@@ -323,20 +330,20 @@ func TestExportWorkerKilled(t *testing.T) {
 	w.Kill()
 	startWorker(t)
 	e := result(t, run).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	require.Equal(t, 600, e.Exported)
 	b.requireOnce(t, 600)
 }
 
 // An outage that outlasts an invocation defers the run; credentials that are
-// refused end it, and a retry goes on from there.
+// refused end it, and a retry continues from there.
 func TestExportDeferredAndFailed(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 6, Status: 503})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Complete, e.Status)
+	require.Equal(t, exports.Complete, e.Status)
 	require.NotNil(t, e.DeferredUntil, "that it was deferred stays on record")
 	b.requireOnce(t, 6)
 	require.Len(t, queryStrings(t, "SELECT error_kind FROM ledgerline.integration_run_logs WHERE organization_id = $1 AND error_class IS NOT NULL", b.id), 6,
@@ -345,13 +352,13 @@ func TestExportDeferredAndFailed(t *testing.T) {
 	b.vouchers(t, "B", 3, "2026-11-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, Status: 401})
 	e = result(t, b.start(t, b.input(t, "2026-11"))).Export
-	require.Equal(t, runlog.Failed, e.Status)
-	require.Equal(t, "unauthorized", e.ErrorCode)
+	require.Equal(t, exports.Failed, e.Status)
+	require.Equal(t, classify.Unauthorized, e.ErrorCode)
 	b.requireOnce(t, 6)
 	in := b.input(t, "2026-11")
-	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 	e = result(t, b.start(t, in)).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	b.requireOnce(t, 12)
 }
 
@@ -362,13 +369,13 @@ func TestExportLookUpFails(t *testing.T) {
 	startWorker(t)
 	for name, c := range map[string]struct {
 		look   sandbox.Rule
-		status runlog.ExportStatus
-		code   string
+		status exports.Status
+		code   classify.Kind
 	}{
-		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, runlog.Complete, ""},
-		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, runlog.Failed, "unauthorized"},
-		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, runlog.Failed, "business"},
-		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, runlog.Failed, "unauthorized"},
+		"outage that outlasts the invocation": {sandbox.Rule{Times: 5, Status: 503}, exports.Complete, ""},
+		"unauthorized":                        {sandbox.Rule{Times: 1, Status: 401}, exports.Failed, "unauthorized"},
+		"refused":                             {sandbox.Rule{Times: 1, Status: 200, Body: `{"errors":[{"message":"not now"}]}`}, exports.Failed, "business"},
+		"unauthorized in a later invocation":  {sandbox.Rule{Times: 4, Status: 503}, exports.Failed, "unauthorized"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -388,20 +395,20 @@ func TestExportLookUpFails(t *testing.T) {
 			require.Equal(t, c.status, e.Status, "%+v", e)
 			require.Equal(t, c.code, e.ErrorCode)
 			b.requireOnce(t, 6)
-			if e.Status == runlog.Complete {
+			if e.Status == exports.Complete {
 				return
 			}
 			require.Equal(t, 6, e.Unknown)
-			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+			in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 			e = result(t, b.start(t, in)).Export
-			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+			require.Equal(t, exports.Complete, e.Status, "%+v", e)
 			b.requireOnce(t, 6)
 		})
 	}
 }
 
 // A run that was terminated leaves its row pending; the next one, under any
-// workflow ID, goes on with it.
+// workflow ID, resumes it.
 func TestExportTakenOver(t *testing.T) {
 	w := startWorker(t)
 	b := newBook(t)
@@ -413,32 +420,32 @@ func TestExportTakenOver(t *testing.T) {
 	run := b.start(t, in)
 	b.deferred(t)
 	require.NoError(t, temporal.TerminateWorkflow(t.Context(), run.GetID(), "", "by hand"))
-	options := workflows.SyncOptions(in)
+	options := engine.SyncOptions(in)
 	options.ID += "/another"
 	next, err := temporal.ExecuteWorkflow(t.Context(), options, workflows.SyncName, in)
 	require.NoError(t, err)
 	e := result(t, next).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
 	b.requireOnce(t, 6)
 	_ = w
 }
 
 // A period whose source cannot be read fails with the remedy; when that is
-// mended, its retry exports what it would have.
+// fixed, its retry exports what it would have.
 func TestExportSourceMended(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
-	b.exportAs(t, integrations.Export{Source: "reporting.missing"})
+	b.exportAs(t, integrations.ExportSettings{Source: "reporting.missing"})
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, []any{runlog.Failed, "configuration", 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
+	require.Equal(t, []any{exports.Failed, classify.Configuration, 0}, []any{e.Status, e.ErrorCode, e.Total}, "%+v", e)
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.True(t, result(t, b.start(t, b.input(t, "2026-10"))).AlreadyExported)
 
-	b.exportAs(t, integrations.Export{})
+	b.exportAs(t, integrations.ExportSettings{})
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []any{runlog.Complete, 6}, []any{retry.Status, retry.Exported})
+	require.Equal(t, []any{exports.Complete, 6}, []any{retry.Status, retry.Exported})
 	b.requireOnce(t, 6)
 }

@@ -23,7 +23,7 @@ import (
 
 // watchClosely gives an integration a vendor of its own, which only it calls,
 // and lets it be probed every second, and every two after failures. No file may
-// ask for that; only the database can be told so. It returns the vendor, and
+// ask for that, so the row is changed. It returns the vendor, and
 // what a worker must be started with.
 func watchClosely(t *testing.T, o tenant, name string) (vendor *sandbox.Sandbox, args []string) {
 	t.Helper()
@@ -84,8 +84,8 @@ func changesOf(t *testing.T, o tenant, name string) string {
 }
 
 // The vendor goes down, comes back, throttles and comes back again, and the
-// record tells exactly that.
-func TestHealthTellsATrueStory(t *testing.T) {
+// record shows exactly that.
+func TestHealthIsRecorded(t *testing.T) {
 	o := newTenant(t, quick)
 	vendor, args := watchClosely(t, o, "xledger-main")
 	w := startWorker(t, args...)
@@ -95,7 +95,7 @@ func TestHealthTellsATrueStory(t *testing.T) {
 
 	lines, end := watching(t, o)
 	at := 0
-	told := func(state string) { // once the watcher has said so: it looks every two seconds
+	shown := func(state string) { // by starter health --watch, which looks every two seconds
 		t.Helper()
 		require.Eventually(t, func() bool {
 			i := strings.Index(lines()[at:], "  xledger-main  "+state+"  ")
@@ -105,21 +105,21 @@ func TestHealthTellsATrueStory(t *testing.T) {
 			return i >= 0
 		}, 30*time.Second, 100*time.Millisecond, "%s", state)
 	}
-	told("healthy")
+	shown("healthy")
 	vendor.Script(sandbox.Rule{Status: 503})
 	h = become(t, o, "xledger-main", "unreachable")
-	told("unreachable")
+	shown("unreachable")
 	require.Equal(t, "unavailable", h.Health.Reason)
 	w.Kill() // and a worker that dies changes nothing
 	startWorker(t, args...)
 	vendor.Reset()
 	become(t, o, "xledger-main", "healthy")
-	told("healthy")
+	shown("healthy")
 
 	vendor.Script(sandbox.Rule{Status: 429})
 	require.False(t, execute(t, o.ping("xledger-main")).OK)
 	h = become(t, o, "xledger-main", "passive")
-	told("passive")
+	shown("passive")
 	require.Nil(t, h.NextProbeAt)
 	before := len(vendor.Log())
 	time.Sleep(3 * time.Second)
@@ -133,9 +133,9 @@ func TestHealthTellsATrueStory(t *testing.T) {
 	story := "unknown>healthy ok, healthy>degraded unavailable, degraded>unreachable unavailable, unreachable>healthy ok, " +
 		"healthy>passive rate_limited, passive>healthy ok"
 	require.Equal(t, story, changesOf(t, o, "xledger-main"))
-	told("healthy")
+	shown("healthy")
 	end()
-	if os.Getenv("RECORD") == "1" {
+	if recording == "services" {
 		record(t, "monitor", eventsOf(t, workflows.MonitorID(o.id, o.integrations["xledger-main"].ID)))
 	}
 }
@@ -193,7 +193,7 @@ func TestPauseAndResume(t *testing.T) {
 	require.Contains(t, words, "--reason")
 	_, words, code = starter(t, "", append([]string{"integrations", "pause", "--reason", "month end"}, args...)...)
 	require.Equal(t, 0, code, words)
-	for _, s := range []string{"calls: paused", "schedule: paused", "probes: told", "all workers have noticed"} {
+	for _, s := range []string{"calls: paused", "schedule: paused", "probes: notified", "all workers have noticed"} {
 		require.Contains(t, words, s)
 	}
 	before := len(vendor.Log())

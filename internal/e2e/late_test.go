@@ -9,8 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // faulty answers something else than what the vendor has done, which it did.
@@ -78,11 +79,11 @@ func TestExportDoneAllTheSame(t *testing.T) {
 					idle(t)
 					b.requireOnce(t, 8)
 					if rule.Status == http.StatusForbidden {
-						require.Equal(t, []any{runlog.Failed, "forbidden", 0, 8}, []any{e.Status, e.ErrorCode, e.Rejected, e.Unknown}, "%+v", e)
+						require.Equal(t, []any{exports.Failed, classify.Forbidden, 0, 8}, []any{e.Status, e.ErrorCode, e.Rejected, e.Unknown}, "%+v", e)
 						e = result(t, b.retryOf(t, e)).Export
 						b.requireOnce(t, 8)
 					}
-					require.Equal(t, []any{runlog.Complete, 8, 0, 0}, []any{e.Status, e.Exported, e.Rejected, e.Unknown}, "%+v", e)
+					require.Equal(t, []any{exports.Complete, 8, 0, 0}, []any{e.Status, e.Exported, e.Rejected, e.Unknown}, "%+v", e)
 				})
 			}
 		}
@@ -116,7 +117,7 @@ func TestExportLate(t *testing.T) {
 				first := run.GetRunID()
 				e := result(t, run).Export
 				idle(t)
-				require.Equal(t, []any{runlog.Complete, 300, 0, 0}, []any{e.Status, e.Exported, e.Rejected, e.Unknown}, "%+v", e)
+				require.Equal(t, []any{exports.Complete, 300, 0, 0}, []any{e.Status, e.Exported, e.Rejected, e.Unknown}, "%+v", e)
 				require.Nil(t, e.DeferredUntil, "such a wait is no deferral")
 				b.requireOnce(t, 300)
 

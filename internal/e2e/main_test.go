@@ -20,6 +20,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -51,7 +52,7 @@ func setUp(m *testing.M) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	atEvents := suggested
-	if recording != "" {
+	if recording != "" && recording != "services" {
 		atEvents = 60 // so that a recorded chain is short enough to read
 	}
 	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, InFlight: inFlight, Temporal: devstack.TemporalOptions{Config: map[string]string{
@@ -109,7 +110,7 @@ func (o tenant) ping(integration string) activities.Invocation {
 		OrganizationID: o.id, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: adapters.Ping, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
-	inv.Summary = workflows.Describe(inv)
+	inv.Summary, _ = engine.Describe(inv)
 	return inv
 }
 
@@ -122,8 +123,8 @@ func script(in activities.Invocation, rules ...sandbox.Rule) {
 }
 
 // reached returns the requests of one invocation that reached a vendor.
-func reached(in activities.Invocation) []sandbox.Entry {
-	var out []sandbox.Entry
+func reached(in activities.Invocation) []sandbox.LogEntry {
+	var out []sandbox.LogEntry
 	for _, e := range stack.Sandbox.Log() {
 		if e.CorrelationID == in.CorrelationID.String() {
 			out = append(out, e)
@@ -133,7 +134,7 @@ func reached(in activities.Invocation) []sandbox.Entry {
 }
 
 // startWorker starts a worker process and ends it with the test. It does not
-// watch integrations unless told to: tests count the requests at the vendors.
+// watch integrations unless asked to: tests count the requests at the vendors.
 func startWorker(t *testing.T, args ...string) *devstack.Process {
 	t.Helper()
 	return startWorkerEnv(t, nil, args...)
@@ -143,8 +144,7 @@ func startWorkerEnv(t *testing.T, env []string, args ...string) *devstack.Proces
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p, err := devstack.StartProcess(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...),
-		func(line string) bool { return strings.Contains(line, "worker ready") })
+	p, err := devstack.StartWorker(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...))
 	require.NoError(t, err)
 	mu.Lock()
 	output = append(output, p)
@@ -162,7 +162,7 @@ func execute(t *testing.T, in activities.Invocation) workflows.Outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	out, err := workflows.Execute(ctx, temporal, in)
+	out, err := engine.Execute(ctx, temporal, in)
 	require.NoError(t, err)
 	return out
 }
@@ -170,7 +170,7 @@ func execute(t *testing.T, in activities.Invocation) workflows.Outcome {
 // begin starts an invocation without waiting for it.
 func begin(t *testing.T, in activities.Invocation) client.WorkflowRun {
 	t.Helper()
-	run, err := temporal.ExecuteWorkflow(t.Context(), workflows.StartOptions(in), workflows.InvokeName, in)
+	run, err := temporal.ExecuteWorkflow(t.Context(), engine.InvokeOptions(in), workflows.InvokeName, in)
 	require.NoError(t, err)
 	return run
 }

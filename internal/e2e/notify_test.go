@@ -137,32 +137,40 @@ func applyHooks(t *testing.T, o tenant, h *hooks) {
 	require.Contains(t, words, "notifications to ops (webhook): created")
 }
 
-func (o tenant) tell(t *testing.T, cause notify.Cause, facts notify.Facts) runlog.Told {
+// report reports an event of an integration that leads to a notification, and
+// returns that.
+func (o tenant) report(t *testing.T, e notify.Event) runlog.NotificationRecord {
 	t.Helper()
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Worker), 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	queued, err := runlog.QueueNotification(t.Context(), pool, runlog.Notification{OrganizationID: o.id, IntegrationID: o.integrations["xledger-main"].ID, Cause: cause, Facts: facts})
+	e.OrganizationID, e.IntegrationID = o.id, o.integrations["xledger-main"].ID
+	queued, err := runlog.ReportEvent(t.Context(), pool, e)
 	require.NoError(t, err)
 	require.True(t, queued)
-	list, err := runlog.ListTold(t.Context(), pool, o.id, time.Time{}, uuid.Nil)
+	list, err := runlog.ListNotifications(t.Context(), pool, o.id, time.Time{}, uuid.Nil)
 	require.NoError(t, err)
 	return list[len(list)-1]
 }
 
+// hasRejected is an export that has closed with a rejected entry.
+func hasRejected(kind classify.Kind) notify.Event {
+	return notify.Event{Kind: notify.ExportClosed, Facts: notify.Facts{ErrorKind: kind, Period: "2026-10", Entries: &notify.Entries{Total: 2, Rejected: 1}}}
+}
+
 // ended waits until a delivery has ended.
-func (o tenant) ended(t *testing.T, id uuid.UUID) (told runlog.Told) {
+func (o tenant) ended(t *testing.T, id uuid.UUID) (n runlog.NotificationRecord) {
 	t.Helper()
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Reader), 1)
 	require.NoError(t, err)
 	defer pool.Close()
 	require.Eventually(t, func() bool {
-		list, err := runlog.ListTold(t.Context(), pool, o.id, time.Time{}, id)
+		list, err := runlog.ListNotifications(t.Context(), pool, o.id, time.Time{}, id)
 		require.NoError(t, err)
-		told = list[0]
-		return told.State != "pending"
+		n = list[0]
+		return n.State != notify.DeliveryPending
 	}, 90*time.Second, 100*time.Millisecond)
-	return told
+	return n
 }
 
 // A receiver that is away gets it when it is back; one that took it from a
@@ -185,7 +193,7 @@ func TestNotifyDelivers(t *testing.T) {
 	})
 	first := notifyWorker(t, h)
 	applyHooks(t, o, h)
-	told := o.tell(t, notify.Rejected, notify.Facts{Period: "2026-10", Entries: &notify.Entries{Total: 2, Rejected: 1}})
+	rejected := o.report(t, hasRejected(""))
 	select {
 	case <-taken:
 	case <-time.After(time.Minute):
@@ -194,10 +202,10 @@ func TestNotifyDelivers(t *testing.T) {
 	first.Kill() // it was taken, and nobody could say so
 	close(release)
 	notifyWorker(t, h)
-	done := o.ended(t, told.NotificationID)
-	require.Equal(t, "delivered", done.State)
+	done := o.ended(t, rejected.NotificationID)
+	require.Equal(t, notify.Delivered, done.State)
 	require.Equal(t, classify.Unavailable, done.ErrorKind)
-	attempts, accepted := h.counts(told.NotificationID.String())
+	attempts, accepted := h.counts(rejected.NotificationID.String())
 	require.Equal(t, 3, attempts)
 	require.Equal(t, 1, accepted)
 	require.Empty(t, h.refused, "the library's verifier takes every attempt")
@@ -206,10 +214,13 @@ func TestNotifyDelivers(t *testing.T) {
 	require.Contains(t, out, "rejected")
 	require.Contains(t, out, "delivered")
 	require.Contains(t, out, "unavailable (503)")
+	if recording == "services" {
+		record(t, "notify-delivered", eventsOf(t, workflows.NotifyID(notify.DeliveryKey{OrganizationID: o.id, NotificationID: rejected.NotificationID, Channel: done.Channel})))
+	}
 }
 
 // From the vendor, the clock and the count to the receiver: each kind of trouble
-// is delivered and verified, and each that was told has one end.
+// is delivered and verified, and each that was notified has one end.
 func TestTroubleIsDelivered(t *testing.T) {
 	o := newTenant(t, quick)
 	h := newHooks(t, func(http.ResponseWriter, string, int) {})
@@ -262,7 +273,7 @@ func TestTroubleIsDelivered(t *testing.T) {
 	require.Zero(t, code, words)
 	var changes []string
 	for _, e := range fromJSON[[]runlog.HealthEntry](t, out) {
-		if e.Entry == "change" {
+		if e.Type == runlog.HealthChange {
 			changes = append(changes, string(e.To)+" "+string(e.Kind))
 		}
 	}
@@ -310,7 +321,7 @@ func TestNotifyTest(t *testing.T) {
 	require.Equal(t, 1, code, "not used while it is disabled")
 	out, words, code = starter(t, "", "notifications", "test", "--org", org, "--channel", "ops", "-o", "json")
 	require.Equal(t, 0, code, words)
-	require.Equal(t, "delivered", fromJSON[[]runlog.Told](t, out)[0].State)
+	require.Equal(t, notify.Delivered, fromJSON[[]runlog.NotificationRecord](t, out)[0].State)
 	_, words, code = starter(t, "", "notifications", "test", "--org", org)
 	require.Equal(t, 0, code, words)
 }
@@ -332,10 +343,10 @@ func TestNotifyKeepsSecrets(t *testing.T) {
 	}}, "test", false)
 	require.NoError(t, err)
 	b.vouchers(t, "c", 1, "2026-10-05", "X"+canary, "")
-	told := b.tell(t, notify.Rejected, notify.Facts{ErrorKind: classify.Business, Period: "2026-10"})
-	var webhook runlog.Told
+	rejected := b.report(t, hasRejected(classify.Business))
+	var webhook runlog.NotificationRecord
 	require.Eventually(t, func() bool {
-		list, err := runlog.ListTold(t.Context(), pool, b.id, time.Time{}, told.NotificationID)
+		list, err := runlog.ListNotifications(t.Context(), pool, b.id, time.Time{}, rejected.NotificationID)
 		require.NoError(t, err)
 		require.Len(t, list, 2)
 		webhook = list[1]
@@ -347,14 +358,14 @@ func TestNotifyKeepsSecrets(t *testing.T) {
 	h.mu.Unlock()
 	texts.WriteString(w.Output())
 	for _, channel := range []string{"ops", "mail"} {
-		for _, e := range eventsOf(t, workflows.NotifyID(runlog.DeliveryKey{NotificationID: told.NotificationID, Channel: channel})) {
+		for _, e := range eventsOf(t, workflows.NotifyID(notify.DeliveryKey{NotificationID: rejected.NotificationID, Channel: channel})) {
 			texts.WriteString(protojson.Format(e))
 		}
 	}
 	for _, table := range []string{"notifications", "notification_deliveries", "notification_channels", "notification_windows", "incidents"} {
 		texts.WriteString(strings.Join(queryStrings(t, "SELECT to_jsonb(x)::text FROM ledgerline."+table+" x WHERE organization_id = $1", b.id), "\n"))
 	}
-	require.Contains(t, texts.String(), told.NotificationID.String())
+	require.Contains(t, texts.String(), rejected.NotificationID.String())
 	for _, secret := range []string{canary, hookSecret, strings.TrimPrefix(hookSecret, "whsec_")} {
 		require.NotContains(t, texts.String(), secret)
 	}
@@ -366,14 +377,14 @@ func TestSecretEndsIsDelivered(t *testing.T) {
 	o := newTenant(t, quick)
 	h := newHooks(t, func(http.ResponseWriter, string, int) {})
 	end := time.Now().UTC().AddDate(0, 0, 20).Format(time.DateOnly)
-	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - {name: ops, webhook: {url: %s/hook, secret: %s}, causes: [secret_ends]}\n", h.URL, stack.Secret(o.id, "hook-secret", hookSecret))
+	src := stack.Integrations(o.id, quick) + fmt.Sprintf("notifications:\n  - {name: ops, webhook: {url: %s/hook, secret: %s}, causes: [secret_expires]}\n", h.URL, stack.Secret(o.id, "hook-secret", hookSecret))
 	src = strings.NewReplacer("    inFlight:", "    health: {probes: false}\n    inFlight:", "table: led_entries", "clientSecretExpires: "+end+", table: led_entries").Replace(src)
 	hosts := strings.Join(append(stack.DevHosts(), h.Listener.Addr().String()), ",")
 	_, words, code := starter(t, src, "integrations", "apply", "-f", "-", "--dev-vendor-hosts", hosts)
 	require.Zero(t, code, words)
 	worker := startWorker(t, "--monitors", "--dev-vendor-hosts", hosts)
 
-	got := h.hears(t, "secret_ends", 1)
+	got := h.hears(t, "secret_expires", 1)
 	require.Equal(t, "crm", got.Data.Integration)
 	require.Equal(t, []any{"clientSecret", 30}, []any{got.Data.Secret.Credential, got.Data.Secret.Days})
 	shown := healthOf(t, o, "crm")

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -40,7 +41,7 @@ var ways = map[string]func(*testing.T, monthly){
 	},
 	"direct": func(t *testing.T, m monthly) { // under a workflow ID of its own, which nothing protects
 		in := m.input(t, m.period)
-		options := workflows.SyncOptions(in)
+		options := engine.SyncOptions(in)
 		options.ID += "/direct"
 		run, err := temporal.ExecuteWorkflow(t.Context(), options, workflows.SyncName, in)
 		require.NoError(t, err)
@@ -61,13 +62,13 @@ func newMonthly(t *testing.T) monthly {
 	t.Helper()
 	m := monthly{book: newBook(t)}
 	spec := m.integrations["xledger-main"]
-	spec.Schedule = &integrations.Schedule{Every: "monthly", Day: 1, TimeZone: integrations.DefaultTimeZone}
-	_, err := workflows.ApplySchedule(t.Context(), temporal, spec, "", false)
+	spec.Schedule = &integrations.Schedule{Every: integrations.Monthly, Day: 1, TimeZone: integrations.DefaultTimeZone}
+	_, err := engine.ApplySchedule(t.Context(), temporal, spec, "", false)
 	require.NoError(t, err)
-	m.schedule = temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(m.id, spec.ID))
+	m.schedule = temporal.ScheduleClient().GetHandle(t.Context(), engine.ScheduleID(m.id, spec.ID))
 	t.Cleanup(func() { require.NoError(t, m.schedule.Delete(context.Background())) })
 	now := time.Now()
-	fired := spec.Schedule.Occurrences(now.AddDate(0, 0, -40), now)
+	fired := spec.Schedule.FiringsBetween(now.AddDate(0, 0, -40), now)
 	m.firing = fired[len(fired)-1]
 	m.period, err = spec.Schedule.Period(now)
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -20,16 +21,18 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// recording says which histories are to be made anew: invoke, export, or 1 for
-// all. A history stays as it is unless its workflow may no longer go on with it.
+// recording says which histories are to be recorded again: invoke, export, both with 1,
+// or services for the monitor's and a delivery's, which two other tests record. A history
+// stays as it is unless its workflow may no longer continue with it.
 var recording = os.Getenv("RECORD")
 
 // TestRecordHistories writes the histories that package workflows replays. It
-// runs only when they are to be made anew: RECORD=1 go test ./internal/e2e.
+// runs only when they are to be recorded again: RECORD=1 go test ./internal/e2e.
 func TestRecordHistories(t *testing.T) {
 	switch recording {
 	case "":
 		t.Skip("not recording; RECORD=1 does, RECORD=invoke and RECORD=export in part")
+	case "services":
 	case "invoke":
 		recordInvocations(t)
 	case "export":
@@ -96,11 +99,11 @@ func recordExports(t *testing.T) {
 			b.fault(sandbox.Rule{Times: 1, Status: 401})
 			e := result(t, b.start(t, b.input(t, "2026-10"))).Export
 			in := b.input(t, "2026-10")
-			in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
+			in.ParentID, in.Trigger = &e.ID, exports.ByRetry
 			return in
 		},
 		"continued": func(b book) workflows.SyncInput { // as new, so that it has several histories
-			b.exportAs(t, integrations.Export{ChunkSize: 2})
+			b.exportAs(t, integrations.ExportSettings{ChunkSize: 2})
 			b.vouchers(t, "A", 12, "2026-10-15", "3000", "0")
 			return b.input(t, "2026-10")
 		},
@@ -128,7 +131,7 @@ func recordExports(t *testing.T) {
 			return b.input(t, "2026-10")
 		},
 		"aside": func(b book) workflows.SyncInput { // until what was sent can take effect no more
-			b.exportAs(t, integrations.Export{ChunkSize: 2})
+			b.exportAs(t, integrations.ExportSettings{ChunkSize: 2})
 			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
 			b.fault(sandbox.Rule{Times: 1, Reset: sandbox.BeforeEffect})
 			in := b.input(t, "2026-10")
@@ -187,14 +190,14 @@ func (b book) deferred(t *testing.T) {
 }
 
 // exportAs changes how the book is exported.
-func (b book) exportAs(t *testing.T, x integrations.Export) {
+func (b book) exportAs(t *testing.T, x integrations.ExportSettings) {
 	t.Helper()
 	in := b.integrations["xledger-main"]
 	in.Export = x
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
 	require.NoError(t, err)
 	defer pool.Close()
-	_, err = runlog.ApplyIntegrations(t.Context(), pool, []integrations.Integration{in}, "test", false)
+	_, err = runlog.ApplyIntegrations(t.Context(), pool, []integrations.Integration{in}, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 }
 

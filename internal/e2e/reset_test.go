@@ -12,8 +12,9 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -55,7 +56,7 @@ func idle(t *testing.T) {
 }
 
 // A run that is reset while a chunk is at the vendor replays the claim of the run
-// before. It has to claim anew, and asks for what one has sent: nothing is
+// before. It has to claim again, and asks for what one has sent: nothing is
 // sent twice, and everything arrives.
 func TestExportReset(t *testing.T) {
 	startWorker(t)
@@ -87,7 +88,7 @@ func TestExportReset(t *testing.T) {
 			}
 			r := result(t, run)
 			require.False(t, r.AlreadyExported)
-			require.Equal(t, []any{runlog.Complete, 40}, []any{r.Export.Status, r.Export.Exported}, "%+v", r.Export)
+			require.Equal(t, []any{exports.Complete, 40}, []any{r.Export.Status, r.Export.Exported}, "%+v", r.Export)
 			require.Equal(t, run.GetRunID(), r.Export.RunID.String(), "the run that was made by the reset owns it")
 			require.Greater(t, r.Export.Fence, int64(1))
 			idle(t)
@@ -104,14 +105,14 @@ func TestExportResetAfterItsEnd(t *testing.T) {
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	run := b.start(t, b.input(t, "2026-10"))
 	e := result(t, run).Export
-	require.Equal(t, runlog.Complete, e.Status)
+	require.Equal(t, exports.Complete, e.Status)
 	run = temporal.GetWorkflow(t.Context(), run.GetID(), run.GetRunID()) // and not the newest
 	list := points(t, run)
 	for _, point := range list {
 		asked := len(b.sends(t))
 		r := result(t, reset(t, run, point))
 		require.Equal(t, point != list[len(list)-1], r.AlreadyExported, "from event %d; after its last step only the result is given again", point)
-		require.Equal(t, []any{e.ID, runlog.Complete, 6}, []any{r.Export.ID, r.Export.Status, r.Export.Exported})
+		require.Equal(t, []any{e.ID, exports.Complete, 6}, []any{r.Export.ID, r.Export.Status, r.Export.Exported})
 		require.Len(t, b.sends(t), asked)
 	}
 	b.requireOnce(t, 6)
@@ -125,7 +126,7 @@ func TestExportStartedTwice(t *testing.T) {
 	b.vouchers(t, "A", 20, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, DelayMS: 1000})
 	in := b.input(t, "2026-10")
-	other := workflows.SyncOptions(in)
+	other := engine.SyncOptions(in)
 	other.ID += "/other"
 	runs := []client.WorkflowRun{b.start(t, in)}
 	second, err := temporal.ExecuteWorkflow(t.Context(), other, workflows.SyncName, in)
@@ -135,11 +136,11 @@ func TestExportStartedTwice(t *testing.T) {
 		r := result(t, run)
 		if r.AlreadyExported {
 			found++
-			require.Equal(t, runlog.Pending, r.Export.Status, "it does not wait for the other one")
+			require.Equal(t, exports.Pending, r.Export.Status, "it does not wait for the other one")
 			continue
 		}
 		did++
-		require.Equal(t, []any{runlog.Complete, 40}, []any{r.Export.Status, r.Export.Exported}, "%+v", r.Export)
+		require.Equal(t, []any{exports.Complete, 40}, []any{r.Export.Status, r.Export.Exported}, "%+v", r.Export)
 	}
 	require.Equal(t, []int{1, 1}, []int{did, found})
 	b.requireOnce(t, 40)
@@ -166,7 +167,7 @@ func TestExportTakenOverWhileSending(t *testing.T) {
 			require.NoError(t, temporal.TerminateWorkflow(context.Background(), run.GetID(), run.GetRunID(), "tested"))
 			r := result(t, b.start(t, in))
 			require.False(t, r.AlreadyExported)
-			require.Equal(t, []any{runlog.Complete, 40, int64(2)}, []any{r.Export.Status, r.Export.Exported, r.Export.Fence}, "%+v", r.Export)
+			require.Equal(t, []any{exports.Complete, 40, int64(2)}, []any{r.Export.Status, r.Export.Exported, r.Export.Fence}, "%+v", r.Export)
 			idle(t)
 			b.requireOnce(t, 40)
 		})

@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // file is an integration file with a section added to xledger-main.
@@ -42,7 +42,7 @@ func (o tenant) onMain(t *testing.T, command string, args ...string) (out, words
 // describeMain looks at the schedule of xledger-main in Temporal itself.
 func (o tenant) describeMain(t *testing.T) (*client.ScheduleDescription, error) {
 	t.Helper()
-	return temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(o.id, o.integrations["xledger-main"].ID)).Describe(t.Context())
+	return temporal.ScheduleClient().GetHandle(t.Context(), engine.ScheduleID(o.id, o.integrations["xledger-main"].ID)).Describe(t.Context())
 }
 
 func asAdmin(t *testing.T, sql string, args ...any) {
@@ -131,7 +131,7 @@ func TestApplyPrune(t *testing.T) {
 	without := strings.Replace(daily, daily[strings.Index(daily, "  - id:"):strings.Index(daily, "  - id: "+o.integrations["xledger-old"].ID.String())], "", 1)
 	require.NotContains(t, without, "xledger-main")
 	_, words := apply(t, without)
-	require.Contains(t, words, "xledger-main: not in the file (use --prune to remove it)")
+	require.Contains(t, words, "xledger-main: not in the file; to remove it, add --prune")
 	_, err := o.describeMain(t)
 	require.NoError(t, err)
 	out, words := apply(t, without, "--prune", "--dry-run")
@@ -163,8 +163,8 @@ func TestApplyPrune(t *testing.T) {
 	// A schedule that is left over from an apply that was cut off goes with the
 	// next, of whatever file.
 	in := o.integrations["xledger-main"]
-	in.Schedule = &integrations.Schedule{Every: "daily", TimeZone: "UTC"}
-	_, err = workflows.ApplySchedule(t.Context(), temporal, in, "", false)
+	in.Schedule = &integrations.Schedule{Every: integrations.Daily, TimeZone: "UTC"}
+	_, err = engine.ApplySchedule(t.Context(), temporal, in, "", false)
 	require.NoError(t, err)
 	apply(t, without)
 	_, err = o.describeMain(t)
@@ -260,39 +260,39 @@ func TestApplyChangesNothingIfAnythingIsWrong(t *testing.T) {
 // change, at the turn of years, on leap days.
 func TestOccurrencesAreTemporals(t *testing.T) {
 	for _, s := range []integrations.Schedule{
-		{Every: "daily", Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Every: "daily", Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Every: "daily", TimeZone: "Europe/Oslo"},
-		{Every: "daily", Hour: 1, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Every: "daily", Hour: 1, Minute: 30, TimeZone: "America/New_York"},
-		{Every: "weekly", Day: 7, Hour: 6, TimeZone: "America/Havana"}, // whose clocks change at midnight
-		{Every: "weekly", Day: 7, Hour: 2, TimeZone: "Europe/Oslo"},
-		{Every: "weekly", Day: 1, Hour: 23, Minute: 59, TimeZone: "America/New_York"},
-		{Every: "monthly", Day: 28, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
-		{Cron: "*/20 0-4 * * sun", PeriodRule: "day", TimeZone: "Europe/Oslo"},
-		{Cron: "0 6 29 2 *", PeriodRule: "month", TimeZone: "UTC"},
-		{Cron: "15,45 */6 31 * *", PeriodRule: "month", TimeZone: "Europe/Oslo"},
-		{Cron: "0 1-3 * mar,oct 5-7", PeriodRule: "week", TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 1, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Daily, Hour: 1, Minute: 30, TimeZone: "America/New_York"},
+		{Every: integrations.Weekly, Day: 7, Hour: 6, TimeZone: "America/Havana"}, // whose clocks change at midnight
+		{Every: integrations.Weekly, Day: 7, Hour: 2, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Weekly, Day: 1, Hour: 23, Minute: 59, TimeZone: "America/New_York"},
+		{Every: integrations.Monthly, Day: 28, Hour: 2, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Cron: "*/20 0-4 * * sun", PeriodRule: integrations.DayBefore, TimeZone: "Europe/Oslo"},
+		{Cron: "0 6 29 2 *", PeriodRule: integrations.MonthBefore, TimeZone: "UTC"},
+		{Cron: "15,45 */6 31 * *", PeriodRule: integrations.MonthBefore, TimeZone: "Europe/Oslo"},
+		{Cron: "0 1-3 * mar,oct 5-7", PeriodRule: integrations.WeekBefore, TimeZone: "Europe/Oslo"},
 	} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			in := integrations.Integration{OrganizationID: uuid.New(), ID: uuid.New(), Name: "x", Adapter: "xledger", Policy: classify.DefaultPolicy(), Schedule: &s}
-			action, err := workflows.ApplySchedule(t.Context(), temporal, in, "", false)
+			action, err := engine.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
-			require.Equal(t, "created", action)
-			action, err = workflows.ApplySchedule(t.Context(), temporal, in, "", false)
+			require.Equal(t, engine.ScheduleCreated, action)
+			action, err = engine.ApplySchedule(t.Context(), temporal, in, "", false)
 			require.NoError(t, err)
-			require.Equal(t, "unchanged", action, "what Temporal made of it is what we asked for")
+			require.Equal(t, engine.ScheduleUnchanged, action, "what Temporal made of it is what we asked for")
 			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 30, 0, time.UTC)
 			answer, err := temporal.WorkflowService().ListScheduleMatchingTimes(t.Context(), &workflowservice.ListScheduleMatchingTimesRequest{
-				Namespace: "default", ScheduleId: workflows.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
+				Namespace: "default", ScheduleId: engine.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
 			})
 			require.NoError(t, err)
 			var got, want []string
 			for _, at := range answer.StartTime {
 				got = append(got, at.AsTime().Format(time.RFC3339))
 			}
-			for _, at := range s.Occurrences(from, to) {
+			for _, at := range s.FiringsBetween(from, to) {
 				want = append(want, at.UTC().Format(time.RFC3339))
 			}
 			require.NotEmpty(t, got)
@@ -300,16 +300,16 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 				want = want[:len(got)] // the server lists the first thousand
 			}
 			require.Equal(t, want, got)
-			d, err := workflows.DescribeSchedule(t.Context(), temporal, in)
+			d, err := engine.DescribeSchedule(t.Context(), temporal, in)
 			require.NoError(t, err)
-			require.False(t, d.Drifted)
+			require.False(t, d.OutOfSync)
 			for i, at := range s.Next(time.Now(), len(d.Next)) {
 				require.True(t, at.Equal(d.Next[i].At), "%s and %s", at, d.Next[i].At)
 			}
 			require.NotEmpty(t, d.Next)
-			action, err = workflows.RemoveSchedule(t.Context(), temporal, in.OrganizationID, in.ID, false)
+			action, err = engine.RemoveSchedule(t.Context(), temporal, in.OrganizationID, in.ID, false)
 			require.NoError(t, err)
-			require.Equal(t, "removed", action)
+			require.Equal(t, engine.ScheduleRemoved, action)
 		})
 	}
 }
@@ -329,7 +329,7 @@ func TestScheduleCommands(t *testing.T) {
 	require.Contains(t, words, "--reason is missing")
 	out, words, code = o.onMain(t, "pause", "--reason", "closing the year", "-o", "json")
 	require.Zero(t, code, words)
-	state := fromJSON[workflows.ScheduleState](t, out)
+	state := fromJSON[engine.ScheduleStatus](t, out)
 	require.True(t, state.Paused)
 	require.Contains(t, state.Note, ": closing the year")
 	require.Empty(t, queryStrings(t, "SELECT name FROM ledgerline.integrations WHERE organization_id = $1 AND paused_at IS NOT NULL", o.id), "calls go on")
@@ -338,7 +338,7 @@ func TestScheduleCommands(t *testing.T) {
 
 	// Lost in Temporal, it is made again by applying the file; the pause was the
 	// lost schedule's.
-	_, err := workflows.RemoveSchedule(t.Context(), temporal, o.id, o.integrations["xledger-main"].ID, false)
+	_, err := engine.RemoveSchedule(t.Context(), temporal, o.id, o.integrations["xledger-main"].ID, false)
 	require.NoError(t, err)
 	_, words, code = o.onMain(t, "trigger")
 	require.Equal(t, 1, code)
@@ -354,14 +354,14 @@ func TestScheduleCommands(t *testing.T) {
 	require.Empty(t, queryStrings(t, "SELECT name FROM ledgerline.integrations WHERE organization_id = $1 AND paused_at IS NOT NULL", o.id))
 	out, words, code = o.onMain(t, "trigger", "-o", "json")
 	require.Zero(t, code, words)
-	due, err := (integrations.Schedule{Every: "daily", TimeZone: "Europe/Oslo"}).Period(time.Now())
+	due, err := (integrations.Schedule{Every: integrations.Daily, TimeZone: "Europe/Oslo"}).Period(time.Now())
 	require.NoError(t, err)
 	require.Contains(t, words, "triggered for "+due)
 	require.Eventually(t, func() bool {
 		out, _, _ = o.onMain(t, "describe", "-o", "json")
-		return len(fromJSON[workflows.ScheduleState](t, out).Running) == 1
+		return len(fromJSON[engine.ScheduleStatus](t, out).Running) == 1
 	}, 20*time.Second, 200*time.Millisecond)
-	fired := fromJSON[workflows.ScheduleState](t, out).Last[0]
+	fired := fromJSON[engine.ScheduleStatus](t, out).Last[0]
 	require.Equal(t, due, fired.Period)
 	require.True(t, strings.HasPrefix(fired.WorkflowID, "export/"+o.id.String()))
 	_, words, code = starter(t, "", "schedules", "trigger", "--org", o.id.String(), "--integration", "crm")
@@ -404,7 +404,7 @@ func TestScheduleBackfill(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
-	schedule := integrations.Schedule{Every: "monthly", Day: 1, Minute: 1, TimeZone: "Europe/Oslo"}
+	schedule := integrations.Schedule{Every: integrations.Monthly, Day: 1, Minute: 1, TimeZone: "Europe/Oslo"}
 	apply(t, b.file("    schedule: {every: monthly, day: 1, at: \"00:01\"}\n"))
 	due, err := schedule.Period(time.Now())
 	require.NoError(t, err)
@@ -413,7 +413,7 @@ func TestSchedule(t *testing.T) {
 		_, words, code := b.onMain(t, command[0], command[1:]...)
 		require.Zero(t, code, words)
 	}
-	last := schedule.Occurrences(time.Now().AddDate(0, 0, -31), time.Now())
+	last := schedule.FiringsBetween(time.Now().AddDate(0, 0, -31), time.Now())
 	require.NotEmpty(t, last)
 	at := last[len(last)-1]
 	_, words, code := b.onMain(t, "backfill", "--from", at.Add(-time.Minute).Format(time.RFC3339), "--to", at.Add(time.Second).Format(time.RFC3339))

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -32,7 +33,7 @@ func TestExportFromAnotherDatabase(t *testing.T) {
 	}
 	source := runlog.SourceVariable + "=" + stack.Postgres.URL("erp", devstack.Source)
 	startWorkerEnv(t, []string{source})
-	b.exportAs(t, integrations.Export{Source: "books.ledger"})
+	b.exportAs(t, integrations.ExportSettings{Source: "books.ledger"})
 	run := func(user string, args ...string) (string, string, int) {
 		t.Helper()
 		return starterEnv(t, append(stack.Env(user), source), "", append(args, "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10")...)
@@ -51,11 +52,11 @@ func TestExportFromAnotherDatabase(t *testing.T) {
 
 	out, words, code := run(devstack.Operator, "sync", "--dry-run")
 	require.Zero(t, code, words)
-	require.Contains(t, out, "6 entries in 3 vouchers and 1 chunks")
+	require.Contains(t, out, "6 entries in 3 vouchers and 1 chunk,")
 	out, words, code = run(devstack.Operator, "sync", "-o", "json")
 	require.Zero(t, code, words)
 	e := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []any{runlog.Complete, 6}, []any{e.Status, e.Exported}, "%+v", e)
+	require.Equal(t, []any{exports.Complete, 6}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 6)
 	out, words, code = run(devstack.Operator, "exports", "prove")
 	require.Zero(t, code, fmt.Sprint(out, words))

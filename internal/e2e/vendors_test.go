@@ -6,8 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -33,11 +34,11 @@ func TestExportToEveryVendor(t *testing.T) {
 			spec := b.integrations[v.integration]
 			in.IntegrationID, in.AdapterName = spec.ID, spec.Adapter
 			e := result(t, b.start(t, in)).Export
-			require.Equal(t, runlog.Complete, e.Status, "%+v", e)
+			require.Equal(t, exports.Complete, e.Status, "%+v", e)
 			require.Equal(t, []int{4*v.chunk + 6, 4 * v.chunk, 6, 0}, []int{e.Total, e.Exported, e.Rejected, e.Unknown})
 			b.requireOnce(t, 4*v.chunk)
 			require.Equal(t, 5, e.Chunks)
-			require.Less(t, e.Attempts, e.Chunks+4+1+4*8, "four faults, one question for late faults, and halving to find two vouchers among %d", v.chunk/2)
+			require.Less(t, e.Attempts, e.Chunks+4+1+4*8, "four faults, one question for late errors, and halving to find two vouchers among %d", v.chunk/2)
 
 			out, words, code := starter(t, "", "exports", "prove", e.ID.String(), "--org", b.id.String())
 			require.Zero(t, code, "%s%s", words, out)
@@ -50,26 +51,26 @@ func TestExportToEveryVendor(t *testing.T) {
 	}
 }
 
-// What Xledger accepts and finds faulty later is recorded against its entries
+// What Xledger accepts and finds errors in later is recorded against its entries
 // before the run closes; it stays exported, for it is there.
-func TestExportLateFaults(t *testing.T) {
+func TestExportLateErrors(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
 	e := result(t, b.start(t, b.input(t, "2026-10"))).Export
-	require.Equal(t, runlog.Complete, e.Status, "%+v", e)
-	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.Faulted})
-	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL ORDER BY 1", b.id))
+	require.Equal(t, exports.Complete, e.Status, "%+v", e)
+	require.Equal(t, []int{10, 10, 2}, []int{e.Total, e.Exported, e.LateErrors})
+	require.Equal(t, []string{"L00000-2", "L00001-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late_error IS NOT NULL ORDER BY 1", b.id))
 	out, _, code := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
 	require.Zero(t, code)
-	require.Contains(t, out, "faulty at the vendor")
+	require.Contains(t, out, "with an error at the vendor")
 	b.requireOnce(t, 10)
 }
 
-// A run that ends before it could ask for late faults leaves that to its retry,
+// A run that ends before it could ask for late errors leaves that to its retry,
 // also to one that has nothing to send.
-func TestLateFaultsOfARetry(t *testing.T) {
+func TestLateErrorsOfARetry(t *testing.T) {
 	startWorker(t)
 	b := newBook(t)
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
@@ -79,13 +80,13 @@ func TestLateFaultsOfARetry(t *testing.T) {
 	require.Eventually(t, func() bool { return stack.Sandbox.Fired(number) == 1 }, 30*time.Second, 20*time.Millisecond)
 	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 	e := result(t, run).Export
-	require.Equal(t, []string{"failed", "cancelled"}, []string{string(e.Status), e.ErrorCode})
-	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.Faulted})
+	require.Equal(t, []string{"failed", "cancelled"}, []string{string(e.Status), string(e.ErrorCode)})
+	require.Equal(t, []int{4, 4, 0}, []int{e.Total, e.Exported, e.LateErrors})
 
 	in := b.input(t, "2026-10")
-	in.ParentID, in.Trigger = &e.ID, runlog.ByRetry
-	require.Equal(t, runlog.Complete, result(t, b.start(t, in)).Export.Status)
-	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND vendor_fault IS NOT NULL", b.id), 2)
+	in.ParentID, in.Trigger = &e.ID, exports.ByRetry
+	require.Equal(t, exports.Complete, result(t, b.start(t, in)).Export.Status)
+	require.Len(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late_error IS NOT NULL", b.id), 2)
 	b.requireOnce(t, 4)
 }
 
@@ -99,7 +100,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	args := []string{"sync", "--org", b.id.String(), "--integration", "xledger-main", "--period"}
 	_, words, code := starter(t, "", append(args, "2099-01")...)
 	require.Equal(t, 2, code)
-	require.Contains(t, words, "is not over before 2099-02-01")
+	require.Contains(t, words, "does not end before 2099-02-01")
 	_, words, code = starter(t, "", append(args, "2099-01", "--unfinished")...)
 	require.Equal(t, 1, code)
 	require.Contains(t, words, "has not begun")
@@ -113,7 +114,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	out, _, code := starter(t, "", append(args, "2026-10", "-o", "json")...)
 	require.Zero(t, code, "an outcome was obtained")
 	e := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), e.ErrorClass, e.ErrorCode})
+	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), string(e.ErrorClass), string(e.ErrorCode)})
 	require.Contains(t, e.ErrorMessage, "no such table or view")
 	require.Zero(t, e.Total)
 
@@ -121,16 +122,16 @@ func TestExportRefusedAndMended(t *testing.T) {
 	require.NotZero(t, code)
 	require.Contains(t, words, "overlaps 2026-10")
 
-	set(runlog.DefaultSource)
+	set(integrations.DefaultSource)
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
 	retry := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, runlog.Complete, retry.Status, "%+v", retry)
+	require.Equal(t, exports.Complete, retry.Status, "%+v", retry)
 	require.Equal(t, 4, retry.Exported)
 	b.requireOnce(t, 4)
 }
 
-// An integration that lacks a setting for exports is not told so by a million
+// An integration that lacks a setting for exports does not learn so from a million
 // rejected entries.
 func TestExportNeedsSettings(t *testing.T) {
 	startWorker(t)
@@ -140,7 +141,7 @@ func TestExportNeedsSettings(t *testing.T) {
 	in := b.input(t, "2026-10")
 	in.IntegrationID, in.AdapterName = b.integrations["crm"].ID, "dataverse"
 	e := result(t, b.start(t, in)).Export
-	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), e.ErrorCode})
+	require.Equal(t, []string{"failed", "configuration"}, []string{string(e.Status), string(e.ErrorCode)})
 	require.Contains(t, e.ErrorMessage, "settings.table: missing")
 	require.Zero(t, e.Total)
 }

@@ -27,8 +27,8 @@ type wire struct {
 	free         chan struct{} // closed to let it go on
 }
 
-// afterCommit catches a worker when a statement has been committed and nothing
-// has been told of it.
+// afterCommit catches a worker when a statement has been committed and the worker
+// does not know it yet.
 func afterCommit(t *testing.T, statement string) *wire { return newWire(t, statement, false) }
 
 // beforeIt catches a worker when it is about to make a statement.

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -141,7 +142,7 @@ func TestWorkerWithoutSlots(t *testing.T) {
 
 // devstack does not import workflows, and must make the same search attributes.
 func TestSearchAttributes(t *testing.T) {
-	missing, err := workflows.MissingSearchAttributes(t.Context(), temporal, "default")
+	missing, err := engine.MissingSearchAttributes(t.Context(), temporal, "default")
 	require.NoError(t, err)
 	require.Empty(t, missing)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -98,13 +99,13 @@ func TestEightCallsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	outcomes := make([]workflows.Outcome, 8)
-	faults := make([]error, len(outcomes))
+	errs := make([]error, len(outcomes))
 	var all sync.WaitGroup
 	for i := range outcomes {
-		all.Go(func() { outcomes[i], faults[i] = workflows.Execute(ctx, temporal, in) })
+		all.Go(func() { outcomes[i], errs[i] = engine.Execute(ctx, temporal, in) })
 	}
 	all.Wait()
-	require.NoError(t, errors.Join(faults...))
+	require.NoError(t, errors.Join(errs...))
 	for _, out := range outcomes {
 		require.True(t, out.OK)
 		require.Equal(t, outcomes[0], out)
@@ -258,7 +259,7 @@ func TestWriteWorkerKilled(t *testing.T) {
 		effects int // when it is killed
 	}{
 		"before it is sent":     {func(t *testing.T) *wire { return afterCommit(t, "INSERT INTO ledgerline.write_claims") }, 0},
-		"before it is recorded": {func(t *testing.T) *wire { return beforeIt(t, "UPDATE ledgerline.write_claims SET effect = $4") }, 2},
+		"before it is recorded": {func(t *testing.T) *wire { return beforeIt(t, "SET effect = $1, ended = ended OR") }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			held := c.wire(t)
@@ -303,7 +304,7 @@ func TestLargeAnswers(t *testing.T) {
 				require.Empty(t, out.Response.Body)
 				require.NotNil(t, out.Response.Omitted)
 				sum := sha256.Sum256([]byte(answer))
-				require.Equal(t, adapters.Omitted{Bytes: len(answer), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, *out.Response.Omitted)
+				require.Equal(t, adapters.Omission{Bytes: len(answer), SHA256: hex.EncodeToString(sum[:]), Reason: adapters.TooLarge}, *out.Response.Omitted)
 				finish(t, in)
 				require.Len(t, reached(in), 1)
 				claim, rows := known(t, in)

@@ -125,6 +125,11 @@ func secrets(value string) (list []string) {
 	return append(list, query(u, true)...)
 }
 
+// Split returns the members of a list, which commas and blanks separate.
+func Split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // parts are all parts of an address, a list of addresses or of key=value pairs.
 func parts(value string) (list []string) {
 	if u, err := url.Parse(value); err == nil && u.Host != "" {
@@ -133,7 +138,7 @@ func parts(value string) (list []string) {
 		return append(list, query(u, false)...)
 	}
 	list = keyed(value, false)
-	for _, one := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, one := range Split(value) {
 		if host, _, err := net.SplitHostPort(one); err == nil {
 			list = append(list, host)
 		}

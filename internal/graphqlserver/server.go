@@ -187,17 +187,17 @@ func (s *Server) build() {
 		"extIdentifier_in": field(graphql.NewList(s.maybe(key))), "dbId_gt": field(graphql.Int)}})
 	errorFilter := graphql.NewInputObject(graphql.InputObjectConfig{Name: s.name("Filter"), Fields: graphql.InputObjectConfigFieldMap{"createdAt_gte": field(date)}})
 	level := object("Level", graphql.Fields{"code": &graphql.Field{Type: graphql.String}, "name": &graphql.Field{Type: graphql.String}})
-	fault := object("Fault", graphql.Fields{"dbId": &graphql.Field{Type: graphql.Int}, "createdAt": &graphql.Field{Type: date}, "message": &graphql.Field{Type: graphql.String},
+	lateError := object("Error", graphql.Fields{"dbId": &graphql.Field{Type: graphql.Int}, "createdAt": &graphql.Field{Type: date}, "message": &graphql.Field{Type: graphql.String},
 		"errorLevel": &graphql.Field{Type: level}, "transactionDbId": &graphql.Field{Type: graphql.Int}})
-	faultEdges := object("Edge", graphql.Fields{"cursor": &graphql.Field{Type: graphql.String}, "node": &graphql.Field{Type: fault}})
-	faults := object("Connection", graphql.Fields{"edges": &graphql.Field{Type: graphql.NewList(faultEdges)}, "pageInfo": &graphql.Field{Type: pageInfo}})
+	errorEdges := object("Edge", graphql.Fields{"cursor": &graphql.Field{Type: graphql.String}, "node": &graphql.Field{Type: lateError}})
+	lateErrors := object("Connection", graphql.Fields{"edges": &graphql.Field{Type: graphql.NewList(errorEdges)}, "pageInfo": &graphql.Field{Type: pageInfo}})
 	arguments := func(filter graphql.Input) graphql.FieldConfigArgument {
 		return graphql.FieldConfigArgument{"first": {Type: graphql.Int}, "after": {Type: graphql.String}, "last": {Type: graphql.Int}, "filter": {Type: filter}}
 	}
 	schema, err := graphql.NewSchema(graphql.SchemaConfig{
 		Query: graphql.NewObject(graphql.ObjectConfig{Name: s.name("Query"), Fields: graphql.Fields{
 			"glImportItems": &graphql.Field{Type: connection, Args: arguments(filter), Resolve: s.find},
-			"glImportItemErrors": &graphql.Field{Type: faults, Args: arguments(errorFilter), Resolve: func(graphql.ResolveParams) (any, error) {
+			"glImportItemErrors": &graphql.Field{Type: lateErrors, Args: arguments(errorFilter), Resolve: func(graphql.ResolveParams) (any, error) {
 				return map[string]any{"edges": []any{}, "pageInfo": map[string]any{"hasNextPage": false}}, nil
 			}},
 		}}),

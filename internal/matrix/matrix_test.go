@@ -20,13 +20,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -93,40 +94,19 @@ func TestMatrix(t *testing.T) {
 		min(len(cells), int(next.Load())), total, time.Since(began).Round(time.Second), doubled.Load(), unknown.Load(), requests, time.Duration(took.(int64)))
 }
 
-// parts are what all cells share: a database, whose one function that gives the
-// time is told it by each transaction.
+// parts are what all cells share: a database whose time is that of each
+// transaction, and a folder of secrets.
 type parts struct {
-	worker, operator, admin *pgxpool.Pool
-	secrets                 *secrets.Store
+	database *devstack.SimulatedDatabase
+	secrets  *secrets.Store
 }
 
 func newParts(t *testing.T) *parts {
 	t.Helper()
-	p := &parts{}
-	server, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{
-		Log: os.Stderr, Settings: map[string]string{"fsync": "off", "synchronous_commit": "off"}, // nobody pulls the plug here
-	})
+	database, err := devstack.StartSimulatedDatabase(t.Context(), 8, os.Stderr)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	open := func(user string) *pgxpool.Pool {
-		pool, err := runlog.Open(t.Context(), server.URL("postgres", user), 8)
-		require.NoError(t, err)
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	p.admin = open("postgres")
-	_, _, err = runlog.Migrate(t.Context(), p.admin)
-	require.NoError(t, err)
-	for user, role := range map[string]string{"w": "worker", "o": "operator"} {
-		_, err := p.admin.Exec(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN IN ROLE ledgerline_%s", user, role))
-		require.NoError(t, err)
-	}
-	_, err = p.admin.Exec(t.Context(), `CREATE OR REPLACE FUNCTION ledgerline.clock() RETURNS timestamptz LANGUAGE sql VOLATILE
-		RETURN coalesce(nullif(current_setting('ledgerline.now', true), '')::timestamptz, clock_timestamp())`)
-	require.NoError(t, err)
-	p.worker, p.operator = open("w"), open("o")
-	p.secrets = &secrets.Store{Dir: t.TempDir()}
-	return p
+	t.Cleanup(func() { require.NoError(t, database.Close()) })
+	return &parts{database: database, secrets: &secrets.Store{Dir: t.TempDir()}}
 }
 
 // server is what the cells of one goroutine share.
@@ -173,26 +153,18 @@ func (c *clock) follow(env *testsuite.TestWorkflowEnvironment) {
 	}
 }
 
-// timed tells each transaction what time it is.
+// timed sets the time of each transaction.
 type timed struct {
 	runlog.Beginner
 	now func() time.Time
 }
 
 func (d timed) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := d.Beginner.Begin(ctx)
-	if err == nil {
-		_, err = tx.Exec(ctx, `SELECT set_config('ledgerline.now', $1, true)`, d.now().Format(time.RFC3339Nano))
-	}
-	return tx, err
+	return devstack.BeginAt(ctx, d.Beginner, d.now())
 }
 
-type silent struct{}
-
-func (silent) Debug(string, ...any) {}
-func (silent) Info(string, ...any)  {}
-func (silent) Warn(string, ...any)  {}
-func (silent) Error(string, ...any) {}
+// silent drops what the SDK says.
+var silent = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 
 // vouchers of each cell; the last of a halved chunk is one that every vendor
 // refuses.
@@ -207,7 +179,7 @@ type trial struct {
 	monitor *monitor
 	org     uuid.UUID
 	spec    integrations.Integration
-	acts    *activities.Activities
+	options activities.Options
 	run     uuid.UUID // the current run's
 	armed   atomic.Bool
 	fired   atomic.Int64 // the seq of the send that got the answer
@@ -215,7 +187,7 @@ type trial struct {
 	stale   time.Time
 	failed  []string
 	// script decides instead of the cell, for those who need more than one answer.
-	script func(sandbox.Entry) *sandbox.Rule
+	script func(sandbox.LogEntry) *sandbox.Rule
 }
 
 // outcome is what a cell came to.
@@ -246,7 +218,7 @@ func (s *server) run(c cell) (o outcome) {
 }
 
 // choose decides what the vendor does with a request that has just arrived.
-func (x *trial) choose(e sandbox.Entry) (rule *sandbox.Rule) {
+func (x *trial) choose(e sandbox.LogEntry) (rule *sandbox.Rule) {
 	if e.Vendor == "entra" {
 		return nil
 	}
@@ -258,12 +230,12 @@ func (x *trial) choose(e sandbox.Entry) (rule *sandbox.Rule) {
 	case e.Wrote && x.armed.Load() && x.meant(e) && x.fired.CompareAndSwap(0, int64(e.Seq)):
 		rule = new(x.answer.Rule)
 		x.effect.apply(rule)
-	case !e.Wrote && len(e.Asked) > 0 && x.fired.Load() > 0 && asks[x.ask].rule != nil && x.lies.Add(1) <= 2:
+	case !e.Wrote && len(e.LookupKeys) > 0 && x.fired.Load() > 0 && asks[x.ask].rule != nil && x.lies.Add(1) <= 2:
 		rule = new(*asks[x.ask].rule)
 		if rule.Stale {
 			rule.AsOf = x.stale
 		}
-		honest = x.harmless(*rule, e.Asked)
+		honest = x.harmless(*rule, e.LookupKeys)
 	}
 	x.monitor.arrived(e, honest)
 	return rule
@@ -281,7 +253,7 @@ func (x *trial) harmless(lie sandbox.Rule, asked []string) bool {
 			all++
 		}
 	}
-	switch lie.LookUp {
+	switch lie.Lookup {
 	case sandbox.Partial, sandbox.SecondPageMissing:
 		return there < 2
 	case sandbox.Empty:
@@ -293,7 +265,7 @@ func (x *trial) harmless(lie sandbox.Rule, asked []string) bool {
 }
 
 // meant reports whether a write is the one that the moment is about.
-func (x *trial) meant(e sandbox.Entry) bool {
+func (x *trial) meant(e sandbox.LogEntry) bool {
 	switch x.moment {
 	case halvedChunk:
 		return len(e.Keys) == vouchers // half of two lines for each voucher; one alone was tried before
@@ -301,7 +273,7 @@ func (x *trial) meant(e sandbox.Entry) bool {
 	return true
 }
 
-func (x *trial) answered(e sandbox.Entry) {
+func (x *trial) answered(e sandbox.LogEntry) {
 	if !e.Wrote || e.Vendor == "entra" {
 		return
 	}
@@ -335,7 +307,7 @@ func (x *trial) make() (o outcome) {
 	// An earlier export, so that something is known to be there.
 	x.line("z000", "2026-09-05", "3000")
 	first := x.sync("2026-09", nil)
-	x.check(first.Export.Status == runlog.Complete, "the export before is %s: %s", first.Export.Status, first.Export.ErrorMessage)
+	x.check(first.Export.Status == exports.Complete, "the export before is %s: %s", first.Export.Status, first.Export.ErrorMessage)
 	x.stale = x.clock.now().Add(-time.Hour)
 	for i := range vouchers {
 		account := "3000"
@@ -348,7 +320,7 @@ func (x *trial) make() (o outcome) {
 	x.armed.Store(true)
 	r := x.scenario()
 	retries := 0
-	for r.Export.Status != runlog.Complete && retries < 3 && x.open() > 0 {
+	for r.Export.Status != exports.Complete && retries < 3 && x.open() > 0 {
 		retries++
 		id := r.Export.ID
 		r = x.sync("2026-10", &id)
@@ -360,11 +332,11 @@ func (x *trial) make() (o outcome) {
 	x.bounds(o, retries)
 	if os.Getenv("SHOW") != "" {
 		for _, e := range x.vendor.Log() {
-			fmt.Println(e.At.Format("15:04:05.000"), e.Operation, e.Wrote, len(e.Keys), len(e.Asked), e.Status, "rule", e.Rule, "effects", e.Effects, e.Done.Format("15:04:05.000"), e.Ended.Format("15:04:05.000"), e.Answer)
+			fmt.Println(e.At.Format("15:04:05.000"), e.Operation, e.Wrote, len(e.Keys), len(e.LookupKeys), e.Status, "rule", e.Rule, "effects", e.Effects, e.Done.Format("15:04:05.000"), e.Ended.Format("15:04:05.000"), e.Answer)
 		}
 		fmt.Println(len(x.vendor.Effects()), x.clock.now(), x.vendor.NextDue())
 	}
-	o.fault = strings.Join(append(x.failed, x.monitor.faults...), "\n    ")
+	o.fault = strings.Join(append(x.failed, x.monitor.violations...), "\n    ")
 	return o
 }
 
@@ -377,29 +349,30 @@ func (x *trial) scenario() workflows.SyncResult {
 		if x.moment == takenOver { // whose run is dead
 			return x.sync("2026-10", nil)
 		}
-		e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
-		closed := must(runlog.CloseExport(context.Background(), x.acts.DB, e))
+		e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Cancelled
+		closed := must(runlog.CloseExport(context.Background(), x.options.DB, e))
 		return x.sync("2026-10", &closed.ID)
 	}
 	return x.sync("2026-10", nil)
 }
 
 // firstAttempt claims, plans and makes one attempt at the first chunk, and dies.
-func (x *trial) firstAttempt() runlog.Export {
+func (x *trial) firstAttempt() exports.Export {
 	ctx := context.Background()
-	from, to, _ := integrations.Period("2026-10")
-	e, _, err := runlog.Claim(ctx, x.acts.DB, runlog.Export{
+	from, to, _ := exports.ParsePeriod("2026-10")
+	e, _, err := runlog.ClaimExport(ctx, x.options.DB, exports.Export{
 		OrganizationID: x.org, ID: uuid.New(), IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: "2026-10", PeriodStart: from, PeriodEnd: to,
-		Trigger: runlog.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
+		Trigger: exports.ByHand, TriggeredBy: "matrix", StartedAt: x.clock.now(), WorkflowID: "before", RunID: x.run,
 	})
 	must(e, err)
-	size := activities.ChunkSize(x.acts.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
-	must(runlog.Plan(ctx, x.acts.DB, nil, e, x.spec.Export, size, size))
+	size := activities.ChunkSize(x.options.Adapters[x.spec.Adapter].Vendor(), x.spec.Export)
+	must(runlog.PlanExport(ctx, x.options.DB, nil, e, x.spec.Export, size, size))
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestActivityEnvironment()
-	env.RegisterActivity(x.acts.Call)
-	_, _ = env.ExecuteActivity(x.acts.Call, activities.Invocation{
+	acts := x.activities()
+	env.RegisterActivity(acts.Call)
+	_, _ = env.ExecuteActivity(acts.Call, activities.Invocation{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, CorrelationID: uuid.New(), Operation: adapters.Export,
 		Body: activities.Chunk{ExportID: e.ID, Chunk: 1, Fence: e.Fence}.Body(), Policy: x.spec.Policy,
 	})
@@ -427,23 +400,42 @@ func (x *trial) prepare() {
 	if x.moment == singleVoucher {
 		x.spec.Export.ChunkSize = 2
 	}
-	must(runlog.ApplyIntegrations(context.Background(), x.operator, []integrations.Integration{x.spec}, "matrix", false))
-	x.acts = &activities.Activities{
-		Resolve:  func(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) { return x.spec, nil },
-		Adapters: activities.Adapters(), Client: x.client, Secrets: x.secrets, DB: timed{x.worker, x.clock.now}, Log: slog.New(slog.DiscardHandler), Now: x.clock.now,
-		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
+	must(runlog.ApplyIntegrations(context.Background(), x.database.Operator, []integrations.Integration{x.spec}, runlog.ApplyOptions{By: "matrix"}))
+	db := timed{x.database.Worker, x.clock.now}
+	x.options = activities.Options{
+		DB: db, Store: claims{activities.NewStore(db, slog.New(slog.DiscardHandler)), x}, Client: x.client, Adapters: activities.Adapters(), Secrets: x.secrets, Now: x.clock.now,
 		RunID: func(context.Context) uuid.UUID { return x.run },
 		Alive: func(context.Context, string, uuid.UUID) (bool, error) { return false, nil },
-		Health: activities.HealthStore{Watch: func(context.Context, uuid.UUID, uuid.UUID) (runlog.Watched, error) {
-			return runlog.Watched{Paused: true}, nil
-		}},
 	}
+}
+
+// activities are a worker's.
+func (x *trial) activities() *activities.Activities { return must(activities.New(x.options)) }
+
+// claims are what calls keep in the database: the claims of writes. What the
+// integration is, the trial knows; nobody monitors it, and the audit record is not of
+// interest.
+type claims struct {
+	activities.Store
+	x *trial
+}
+
+func (c claims) Integration(context.Context, uuid.UUID, uuid.UUID) (integrations.Integration, error) {
+	return c.x.spec, nil
+}
+
+func (claims) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (claims) InsertAttempts(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil }
+
+func (claims) MonitorTarget(context.Context, uuid.UUID, uuid.UUID) (runlog.MonitorTarget, error) {
+	return runlog.MonitorTarget{Paused: true}, nil
 }
 
 // line is a voucher of two lines.
 func (x *trial) line(voucher, day, account string) {
 	for i, amount := range []string{"10.10", "-10.10"} {
-		_, err := x.admin.Exec(context.Background(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
+		_, err := x.database.Admin.Exec(context.Background(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
 			VALUES ($1, $2, $3, $4::text::date, $5, $6::text::numeric)`, x.org, fmt.Sprintf("%s-%d", voucher, i), voucher, day, account, amount)
 		must(0, err)
 	}
@@ -452,20 +444,20 @@ func (x *trial) line(voucher, day, account string) {
 // sync runs the workflow to its end.
 func (x *trial) sync(period string, parent *uuid.UUID) (r workflows.SyncResult) {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	x.clock.follow(env)
 	defer x.clock.follow(nil)
 	x.run = uuid.New()
-	workflows.Register(env, x.acts)
-	from, to, _ := integrations.Period(period)
+	workflows.Register(env, x.activities())
+	from, to, _ := exports.ParsePeriod(period)
 	in := workflows.SyncInput{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
-		Trigger: runlog.ByHand, TriggeredBy: "matrix", ParentID: parent, Policy: x.spec.Policy,
+		Trigger: exports.ByHand, TriggeredBy: "matrix", ParentID: parent, Policy: x.spec.Policy,
 	}
 	if parent != nil {
-		in.Trigger = runlog.ByRetry
+		in.Trigger = exports.ByRetry
 	}
 	env.ExecuteWorkflow(workflows.SyncName, in)
 	must(0, env.GetWorkflowError())
@@ -476,7 +468,7 @@ func (x *trial) sync(period string, parent *uuid.UUID) (r workflows.SyncResult) 
 
 // open counts the entries that are not settled.
 func (x *trial) open() (n int) {
-	must(0, x.admin.QueryRow(context.Background(), `SELECT count(*) FROM ledgerline.export_entries
+	must(0, x.database.Admin.QueryRow(context.Background(), `SELECT count(*) FROM ledgerline.export_entries
 		WHERE organization_id = $1 AND state IN ('planned', 'sent')`, x.org).Scan(&n))
 	return n
 }
@@ -489,7 +481,7 @@ func (x *trial) judge() (doubled bool, unknown int) {
 			stored[fold(e.Key)]++
 		}
 	}
-	rows := must(x.admin.Query(context.Background(), `SELECT entry_id, vendor_key, state FROM ledgerline.export_entries WHERE organization_id = $1`, x.org))
+	rows := must(x.database.Admin.Query(context.Background(), `SELECT entry_id, vendor_key, state FROM ledgerline.export_entries WHERE organization_id = $1`, x.org))
 	type entry struct{ ID, Key, State string }
 	list := must(pgx.CollectRows(rows, pgx.RowToStructByPos[entry]))
 	x.check(len(list) == 2*vouchers+2, "%d entries on record", len(list))
@@ -500,14 +492,14 @@ func (x *trial) judge() (doubled bool, unknown int) {
 		switch {
 		case n > 1 && !x.doubles():
 			x.check(false, "%s is at the vendor %d times", e.ID, n)
-		case e.State == string(runlog.Unknown):
+		case e.State == string(exports.Unknown):
 			unknown++
 			x.check(x.unknownAllowed(), "%s is left to a person", e.ID)
 		case refused:
-			x.check(e.State == string(runlog.Rejected) && n == 0, "%s is %s, and there %d times", e.ID, e.State, n)
-		case e.State == string(runlog.Rejected) && (n == 0 || x.doubles()) && x.refuses():
+			x.check(e.State == string(exports.Rejected) && n == 0, "%s is %s, and there %d times", e.ID, e.State, n)
+		case e.State == string(exports.Rejected) && (n == 0 || x.doubles()) && x.refuses():
 		default:
-			x.check(e.State == string(runlog.Exported) && n >= 1, "%s is %s, and there %d times", e.ID, e.State, n)
+			x.check(e.State == string(exports.Exported) && n >= 1, "%s is %s, and there %d times", e.ID, e.State, n)
 		}
 	}
 	if x.doubles() && !x.cell.vendor.upserts && asks[x.ask].rule == nil && !x.refuses() {

@@ -17,12 +17,12 @@ type monitor struct {
 	left     time.Duration // at least, of an attempt when it sends: half of it
 	upserts  bool
 
-	mu     sync.Mutex
-	sends  map[string]send      // the last one of each key
-	asked  map[string]time.Time // when it was last asked for, and honestly answered
-	faults []string
-	seen   int // requests
-	began  time.Time
+	mu         sync.Mutex
+	sends      map[string]send      // the last one of each key
+	asked      map[string]time.Time // when it was last asked for, and honestly answered
+	violations []string
+	seen       int // requests
+	began      time.Time
 }
 
 // send is a request that carried a key.
@@ -38,15 +38,16 @@ func newMonitor(now func() time.Time, v vendor, attempt time.Duration) *monitor 
 	return &monitor{now: now, inFlight: v.inFlight, left: attempt * 2 / 5, upserts: v.upserts, sends: map[string]send{}, asked: map[string]time.Time{}, began: now()}
 }
 
-// arrived is told of each request. honest is whether a look-up is answered so.
-func (m *monitor) arrived(e sandbox.Entry, honest bool) {
+// arrived takes each request that reaches the vendor. honest says whether a look-up is
+// answered honestly.
+func (m *monitor) arrived(e sandbox.LogEntry, honest bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seen++
 	now := m.now()
 	if !e.Wrote {
 		if honest && e.Credential != "bad" {
-			for _, k := range e.Asked {
+			for _, k := range e.LookupKeys {
 				m.asked[fold(k)] = now
 			}
 		}
@@ -56,7 +57,7 @@ func (m *monitor) arrived(e sandbox.Entry, honest bool) {
 		k = fold(k)
 		if before, ok := m.sends[k]; ok {
 			if why := m.mayNot(before, m.asked[k], now); why != "" {
-				m.faults = append(m.faults, fmt.Sprintf("%s was sent again at %v: %s", k, now.Sub(m.began), why))
+				m.violations = append(m.violations, fmt.Sprintf("%s was sent again at %v: %s", k, now.Sub(m.began), why))
 			}
 		}
 		m.sends[k] = send{at: now, seq: e.Seq}
@@ -81,7 +82,7 @@ func (m *monitor) mayNot(before send, asked, now time.Time) string {
 }
 
 // answered notes what the answer to a send proves.
-func (m *monitor) answered(e sandbox.Entry, p proof, done bool) {
+func (m *monitor) answered(e sandbox.LogEntry, p proof, done bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range e.Keys {

@@ -16,6 +16,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/answers"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -29,13 +30,13 @@ func vendorCalled(adapter string) vendor {
 
 // states are the states of a voucher's entries, in their order.
 func (x *trial) states(voucher string) []string {
-	rows := must(x.admin.Query(context.Background(), `SELECT state FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2 ORDER BY entry_id`, x.org, voucher))
+	rows := must(x.database.Admin.Query(context.Background(), `SELECT state FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2 ORDER BY entry_id`, x.org, voucher))
 	return must(pgx.CollectRows(rows, pgx.RowTo[string]))
 }
 
 // stored is how often a vendor has a voucher's entries.
 func (x *trial) stored(v *sandbox.Sandbox, voucher string) (n int) {
-	rows := must(x.admin.Query(context.Background(), `SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2`, x.org, voucher))
+	rows := must(x.database.Admin.Query(context.Background(), `SELECT vendor_key FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2`, x.org, voucher))
 	for _, key := range must(pgx.CollectRows(rows, pgx.RowTo[string])) {
 		n += len(v.Records(key))
 	}
@@ -51,7 +52,7 @@ func TestRefusedWhileTheFirstIsAtWork(t *testing.T) {
 	x.sync("2026-09", nil)
 	x.line("v000", "2026-10-05", "3000")
 	sent := 0
-	x.script = func(e sandbox.Entry) *sandbox.Rule {
+	x.script = func(e sandbox.LogEntry) *sandbox.Rule {
 		if !e.Wrote {
 			return nil
 		}
@@ -69,24 +70,30 @@ func TestRefusedWhileTheFirstIsAtWork(t *testing.T) {
 	require.Equal(t, []string{"exported", "exported"}, x.states("v000"), "%+v", r.Export)
 }
 
+// movable is a trial whose integration can be led from one vendor to another: from
+// here to there, where elsewhere answers. It has exported an entry.
+func movable(t *testing.T) (x *trial, elsewhere *sandbox.Sandbox, here, there string) {
+	p := newParts(t)
+	old, other := p.server(t), p.server(t)
+	x = old.trial(cell{vendor: vendorCalled("xledger"), moment: firstChunk})
+	x.prepare()
+	elsewhere = sandbox.New(sandbox.Options{Now: x.clock.now})
+	other.vendor.Store(elsewhere)
+	x.options.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(old.address, "http://"), strings.TrimPrefix(other.address, "http://")}})
+	t.Cleanup(x.options.Client.CloseIdle)
+	x.line("z000", "2026-09-05", "3000")
+	x.sync("2026-09", nil)
+	return x, elsewhere, x.spec.BaseURL, sandbox.Addresses(other.address)["xledger"]
+}
+
 // Where entries were sent is asked, and not where the integration leads by now: an
 // answer of another place, which may be proved by what is known to be there, says
 // nothing of them.
 func TestAskedWhereItWasSent(t *testing.T) {
-	p := newParts(t)
-	old, other := p.server(t), p.server(t)
-	x := old.trial(cell{vendor: vendorCalled("xledger"), moment: firstChunk})
-	x.prepare()
-	elsewhere := sandbox.New(sandbox.Options{Now: x.clock.now})
-	other.vendor.Store(elsewhere)
-	x.acts.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(old.address, "http://"), strings.TrimPrefix(other.address, "http://")}})
-	t.Cleanup(x.acts.Client.CloseIdle)
-	here := x.spec.BaseURL
-	x.line("z000", "2026-09-05", "3000")
-	x.sync("2026-09", nil)
+	x, elsewhere, here, there := movable(t)
 
 	x.line("v000", "2026-10-05", "3000")
-	x.script = func(e sandbox.Entry) *sandbox.Rule {
+	x.script = func(e sandbox.LogEntry) *sandbox.Rule {
 		if e.Wrote {
 			return &sandbox.Rule{Drop: sandbox.AfterEffect}
 		}
@@ -95,11 +102,11 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	x.run = uuid.New()
 	e := x.firstAttempt()
 	x.script = nil
-	e.ErrorClass, e.ErrorCode = string(classify.Permanent), string(classify.Cancelled)
-	closed := must(runlog.CloseExport(t.Context(), x.acts.DB, e))
+	e.ErrorClass, e.ErrorCode = classify.Permanent, classify.Cancelled
+	closed := must(runlog.CloseExport(t.Context(), x.options.DB, e))
 	require.Equal(t, 2, x.stored(x.vendor, "v000"))
 
-	x.spec.BaseURL = sandbox.Addresses(other.address)["xledger"]
+	x.spec.BaseURL = there
 	x.line("w000", "2026-11-05", "3000")
 	x.sync("2026-11", nil)
 	require.Equal(t, 2, x.stored(elsewhere, "w000"), "what was never sent goes where the integration leads")
@@ -107,7 +114,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	r := x.sync("2026-10", &closed.ID)
 	require.Zero(t, x.stored(elsewhere, "v000"))
 	require.Equal(t, []string{"sent", "sent"}, x.states("v000"))
-	require.Equal(t, []any{runlog.Failed, string(classify.Configuration)}, []any{r.Export.Status, r.Export.ErrorCode})
+	require.Equal(t, []any{exports.Failed, classify.Configuration}, []any{r.Export.Status, r.Export.ErrorCode})
 	require.Contains(t, r.Export.ErrorMessage, here)
 
 	x.spec.BaseURL = here
@@ -123,25 +130,13 @@ const twoItems = `{"query":"mutation($in:[AddGLImportItemsInput!]!){addGLImportI
 // invoke runs an ad-hoc write, as a run of its own.
 func (x *trial) invoke(correlation uuid.UUID, body string) (out workflows.Outcome) {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
+	suite.SetLogger(silent)
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	x.clock.follow(env)
 	defer x.clock.follow(nil)
 	x.run = uuid.New()
-	db := x.acts.DB
-	x.acts.Claims = activities.ClaimStore{
-		Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
-			return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
-		},
-		Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
-			return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
-		},
-		Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-			return runlog.ControlOf(ctx, db, organization, integration, place)
-		},
-	}
-	workflows.Register(env, x.acts)
+	workflows.Register(env, x.activities())
 	env.ExecuteWorkflow(workflows.InvokeName, activities.Invocation{
 		OrganizationID: x.org, IntegrationID: x.spec.ID, AdapterName: x.spec.Adapter, CorrelationID: correlation, Operation: adapters.Call,
 		Body: json.RawMessage(body), Policy: x.spec.Policy, Actor: "matrix",
@@ -161,26 +156,16 @@ func (x *trial) wait() {
 // A look-up that does not show what exports know to be there does not send an
 // ad-hoc write again, and neither does one that is made somewhere else.
 func TestAdHocWriteIsAskedForWhereItWasSent(t *testing.T) {
-	p := newParts(t)
-	old, other := p.server(t), p.server(t)
-	x := old.trial(cell{vendor: vendorCalled("xledger"), moment: firstChunk})
-	x.prepare()
-	elsewhere := sandbox.New(sandbox.Options{Now: x.clock.now})
-	other.vendor.Store(elsewhere)
-	x.acts.Client = adapters.NewClient(adapters.ClientOptions{DevHosts: []string{strings.TrimPrefix(old.address, "http://"), strings.TrimPrefix(other.address, "http://")}})
-	t.Cleanup(x.acts.Client.CloseIdle)
-	here := x.spec.BaseURL
-	x.line("z000", "2026-09-05", "3000")
-	x.sync("2026-09", nil)
+	x, elsewhere, here, there := movable(t)
 	before := len(x.vendor.Effects())
 
 	lie := ""
-	x.script = func(e sandbox.Entry) *sandbox.Rule {
+	x.script = func(e sandbox.LogEntry) *sandbox.Rule {
 		switch {
 		case e.Wrote:
 			return &sandbox.Rule{Drop: sandbox.AfterEffect, EffectDelayMS: int(later.Milliseconds())}
 		case lie != "":
-			return &sandbox.Rule{LookUp: lie}
+			return &sandbox.Rule{Lookup: lie}
 		}
 		return nil
 	}
@@ -194,7 +179,7 @@ func TestAdHocWriteIsAskedForWhereItWasSent(t *testing.T) {
 	require.Equal(t, []any{classify.Open, classify.Untrusted}, []any{out.Effect, out.Kind}, "%+v", out)
 	require.Len(t, x.vendor.Effects(), before+2)
 
-	x.spec.BaseURL = sandbox.Addresses(other.address)["xledger"]
+	x.spec.BaseURL = there
 	out = x.invoke(correlation, twoItems)
 	require.Equal(t, []any{classify.Open, classify.UnknownOutcome}, []any{out.Effect, out.Kind}, "%+v", out)
 	require.Contains(t, out.Failure.Message, here)

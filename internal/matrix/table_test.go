@@ -72,10 +72,10 @@ var asks = []struct {
 }{
 	{"honest", nil},
 	{"stale", &sandbox.Rule{Stale: true}}, // as of before what is known to be there
-	{"partial", &sandbox.Rule{LookUp: sandbox.Partial}},
-	{"empty", &sandbox.Rule{LookUp: sandbox.Empty}},
-	{"second page missing", &sandbox.Rule{LookUp: sandbox.SecondPageMissing}},
-	{"filter ignored", &sandbox.Rule{LookUp: sandbox.FilterIgnored}},
+	{"partial", &sandbox.Rule{Lookup: sandbox.Partial}},
+	{"empty", &sandbox.Rule{Lookup: sandbox.Empty}},
+	{"second page missing", &sandbox.Rule{Lookup: sandbox.SecondPageMissing}},
+	{"filter ignored", &sandbox.Rule{Lookup: sandbox.FilterIgnored}},
 	{"429", &sandbox.Rule{Status: http.StatusTooManyRequests}},
 	{"401", &sandbox.Rule{Status: http.StatusUnauthorized, Body: `{}`}},
 }

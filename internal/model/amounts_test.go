@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -70,14 +71,14 @@ func TestAmounts(t *testing.T) {
 		r := w.begins(w.input(w.specs[0], "2026-08", nil), "")
 		w.finish(r)
 		export := r.progress.Export
-		require.Equal(rt, runlog.Complete, export.Status)
+		require.Equal(rt, exports.Complete, export.Status)
 		require.Equal(rt, want, w.stored(want))
 		require.Equal(rt, map[string]string{"NOK": cents(debit)}, export.Amounts)
 		slices.Sort(canonical)
 		sum := sha256.Sum256([]byte(strings.Join(canonical, "")))
 		require.Equal(rt, hex.EncodeToString(sum[:]), export.SHA256)
 
-		again, err := runlog.Recount(context.Background(), w.worker, export)
+		again, err := runlog.Recount(context.Background(), w.database.Worker, export)
 		require.NoError(rt, err)
 		require.Equal(rt, []any{len(want), export.SHA256, export.Amounts}, []any{again.Exported, again.SHA256, again.Amounts})
 	})

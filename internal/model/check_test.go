@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -26,30 +27,30 @@ type entry struct {
 
 // entryRow is what the entry table says of it.
 type entryRow struct {
-	Integration            uuid.UUID
-	ID                     string
-	Export                 uuid.UUID
-	Chunk                  int
-	Key, State             string
-	Late                   bool
-	Effect                 string
-	SentIn                 uuid.UUID
-	SentAttempt            int
-	OpenUntil              int64 // in µs; 0 if it was never sent
-	Ended, Partly, Changed bool
+	Integration                    uuid.UUID
+	ID                             string
+	Export                         uuid.UUID
+	Chunk                          int
+	Key, State                     string
+	Late                           bool
+	Effect                         string
+	SentIn                         uuid.UUID
+	SentAttempt                    int
+	OpenUntil                      int64 // in µs; 0 if it was never sent
+	Ended, PartlyExported, Changed bool
 }
 
 // summary is what of a closed row must never change.
 type summary struct {
-	status                             runlog.ExportStatus
+	status                             exports.Status
 	total, exported, rejected, unknown int
 	sha256                             string
 }
 
 // read reads the entry table as a superuser, who sees everything.
 func (w *world) read() map[entry]entryRow {
-	rows, err := w.admin.Query(context.Background(), `SELECT integration_id, entry_id, export_id, chunk, vendor_key, state, late, coalesce(effect, ''),
-		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly, changed
+	rows, err := w.database.Admin.Query(context.Background(), `SELECT integration_id, entry_id, export_id, chunk, vendor_key, state, late, coalesce(effect, ''),
+		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly_exported, changed
 		FROM ledgerline.export_entries WHERE organization_id = $1`, w.org)
 	require.NoError(w.t, err)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entryRow])
@@ -65,7 +66,7 @@ func (w *world) read() map[entry]entryRow {
 // control are the entries of an integration that are known to be there, and when
 // the first of them came there; none if there are none.
 func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
-	err := w.admin.QueryRow(context.Background(), `SELECT vendor_keys FROM ledgerline.vendor_controls WHERE integration_id = $1`, integration).Scan(&keys)
+	err := w.database.Admin.QueryRow(context.Background(), `SELECT vendor_keys FROM ledgerline.vendor_controls WHERE integration_id = $1`, integration).Scan(&keys)
 	if err == pgx.ErrNoRows {
 		return nil, at
 	}
@@ -79,8 +80,8 @@ func (w *world) control(integration uuid.UUID) (keys []string, at time.Time) {
 }
 
 // exports are the organization's.
-func (w *world) exports() []runlog.Export {
-	list, err := runlog.Exports(context.Background(), w.worker, w.org, 1000)
+func (w *world) exports() []exports.Export {
+	list, err := runlog.ListExports(context.Background(), w.database.Worker, w.org, 1000)
 	require.NoError(w.t, err)
 	return list
 }
@@ -212,7 +213,7 @@ func (w *world) checkExports(t *rapid.T) {
 			require.Equal(t, first, e.ID)
 		}
 		w.claimed[key] = e.ID
-		if e.Status == runlog.Pending {
+		if e.Status == exports.Pending {
 			continue
 		}
 		is := summary{e.Status, e.Total, e.Exported, e.Rejected, e.Unknown, e.SHA256}
@@ -318,7 +319,7 @@ func (w *world) unfinished() *run {
 	}
 	list := w.exports()
 	for _, e := range list {
-		if e.Status == runlog.Pending {
+		if e.Status == exports.Pending {
 			return w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, e.ParentID), "")
 		}
 	}
@@ -331,7 +332,7 @@ func (w *world) unfinished() *run {
 		}
 	}
 	for _, e := range list {
-		if open[e.ID] && !slices.ContainsFunc(list, func(other runlog.Export) bool { return other.ParentID != nil && *other.ParentID == e.ID }) {
+		if open[e.ID] && !slices.ContainsFunc(list, func(other exports.Export) bool { return other.ParentID != nil && *other.ParentID == e.ID }) {
 			return w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, &e.ID), "")
 		}
 	}

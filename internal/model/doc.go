@@ -3,8 +3,8 @@
 // the vendors' sandbox, compared after each step with what must hold.
 //
 // It takes the place of Temporal: it decides when an attempt is made, which is
-// lost, which comes late, and when a run dies. What a run does next it decides
-// as package workflows does; everything below is the real thing.
+// lost, which comes late, and when a run dies. What a run does next is decided by
+// package exports, as in the workflow; everything below is the real thing.
 //
 //	go test ./internal/model                      80 cases
 //	go test ./internal/model -rapid.checks 2000   longer

@@ -262,12 +262,12 @@ func (v vendor) asks() []*fault {
 	all = append(all, v.answered(200, "HTML"), v.answered(200, "foreign"), v.answered(200, "shaped"),
 		&fault{name: "200 []", rules: []sandbox.Rule{{Status: 200, Body: `[]`}}},
 		&fault{name: "200 {}", rules: []sandbox.Rule{{Status: 200, Body: `{}`}}},
-		&fault{name: "its second page is missing", rules: []sandbox.Rule{{LookUp: sandbox.SecondPageMissing}, {Match: sandbox.Match{BodyContains: secondPage}, LookUp: sandbox.SecondPageMissing}}},
+		&fault{name: "its second page is missing", rules: []sandbox.Rule{{Lookup: sandbox.SecondPageMissing}, {Match: sandbox.Match{BodyContains: secondPage}, Lookup: sandbox.SecondPageMissing}}},
 		&fault{name: "its second page is lost", rules: []sandbox.Rule{{Match: sandbox.Match{BodyContains: secondPage}, Drop: sandbox.AfterEffect}}},
-		&fault{name: "its filter is ignored", rules: []sandbox.Rule{{LookUp: sandbox.FilterIgnored}}},
-		&fault{name: "it is empty", rules: []sandbox.Rule{{LookUp: sandbox.Empty}}, lies: true},
+		&fault{name: "its filter is ignored", rules: []sandbox.Rule{{Lookup: sandbox.FilterIgnored}}},
+		&fault{name: "it is empty", rules: []sandbox.Rule{{Lookup: sandbox.Empty}}, lies: true},
 		&fault{name: "it is stale", rules: []sandbox.Rule{{Stale: true}}, lies: true},
-		&fault{name: "it is partial", rules: []sandbox.Rule{{LookUp: sandbox.Partial}}, lies: true, needsTwo: true},
+		&fault{name: "it is partial", rules: []sandbox.Rule{{Lookup: sandbox.Partial}}, lies: true, needsTwo: true},
 	)
 	return all
 }

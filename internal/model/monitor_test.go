@@ -15,14 +15,14 @@ import (
 
 // request is one that reached a vendor, by the monitor's own reckoning.
 type request struct {
-	sandbox.Entry // as it came
-	task          *task
-	fault         *fault
-	bound         time.Time // the earliest time after which nobody may hold it against the sender that it takes effect
-	proves        proof     // its answer; "" while there is none, or nobody heard it
-	answered      time.Time
-	recorded      bool // what its answer proves is in the database
-	told          bool // it asked, and an answer was heard that can be believed
+	sandbox.LogEntry // as it came
+	task             *task
+	fault            *fault
+	bound            time.Time // the earliest time after which nobody may hold it against the sender that it takes effect
+	proves           proof     // its answer; "" while there is none, or nobody heard it
+	answered         time.Time
+	recorded         bool // what its answer proves is in the database
+	believed         bool // it asked, and got an answer that can be believed
 }
 
 // closedAt is when a request can take effect no more, as far as its sender can
@@ -50,9 +50,9 @@ func (p *parts) serve(rw http.ResponseWriter, r *http.Request) {
 // observe is the send monitor: no request that carries a key comes while an
 // earlier one with that key is open, nor before the vendor was asked whether that
 // one was done, unless its answer proved that it was not.
-func (w *world) observe(e sandbox.Entry) {
+func (w *world) observe(e sandbox.LogEntry) {
 	t := w.running.Load()
-	r := &request{Entry: e, task: t}
+	r := &request{LogEntry: e, task: t}
 	w.mu.Lock()
 	r.fault = w.scripted[e.Rule]
 	w.requests[e.Seq] = r
@@ -75,7 +75,7 @@ func (w *world) observe(e sandbox.Entry) {
 		}
 		w.sends[key] = append(w.sends[key], r)
 	}
-	for _, key := range e.Asked {
+	for _, key := range e.LookupKeys {
 		w.asked[key] = append(w.asked[key], r)
 	}
 	w.mu.Unlock()
@@ -93,7 +93,7 @@ func (w *world) checkSend(key string, before, r *request) {
 		return
 	}
 	for _, ask := range w.asked[key] {
-		if ask.told && !ask.At.Before(closed) && ask.Seq > before.Seq {
+		if ask.believed && !ask.At.Before(closed) && ask.Seq > before.Seq {
 			return
 		}
 	}
@@ -101,14 +101,14 @@ func (w *world) checkSend(key string, before, r *request) {
 }
 
 // answered notes what an answer proves to whoever hears it.
-func (w *world) answered(e sandbox.Entry) {
+func (w *world) answered(e sandbox.LogEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.requests[e.Seq]
 	if r == nil || !r.task.heard() {
 		return
 	}
-	r.told = len(e.Asked) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].LookUp != "" || r.fault.rules[0].Stale)
+	r.believed = len(e.LookupKeys) > 0 && e.Status == http.StatusOK && (r.fault == nil || r.fault.rules[0].Lookup != "" || r.fault.rules[0].Stale)
 	r.answered, r.proves = w.clock.Now(), honest(e)
 	if r.fault == nil || len(e.Keys) == 0 {
 		return
@@ -121,7 +121,7 @@ func (w *world) answered(e sandbox.Entry) {
 }
 
 // honest is what an answer proves that is the sandbox's own.
-func honest(e sandbox.Entry) proof {
+func honest(e sandbox.LogEntry) proof {
 	switch {
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusTooManyRequests:
 		return nothing
@@ -162,7 +162,7 @@ func (w *world) ordersOf(t *task) *orders {
 	}
 	var owner uuid.UUID
 	var pending bool
-	err := w.admin.QueryRow(context.Background(), `SELECT run_id, status = 'pending' FROM ledgerline.bufdir_export_audit_log WHERE export_id = $1`, id).Scan(&owner, &pending)
+	err := w.database.Admin.QueryRow(context.Background(), `SELECT run_id, status = 'pending' FROM ledgerline.bufdir_export_audit_log WHERE export_id = $1`, id).Scan(&owner, &pending)
 	if err == pgx.ErrNoRows || err == nil && owner == t.run && pending {
 		return nil
 	}
@@ -185,7 +185,7 @@ func (o *orders) check() {
 			continue
 		}
 		facts := was
-		facts.Partly = is.Partly
+		facts.PartlyExported = is.PartlyExported
 		if own {
 			facts.Ended = is.Ended
 			if is.State == "planned" && was.State == "sent" {
@@ -223,7 +223,7 @@ func last[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
 // story is what was sent and asked of a key of late.
 func (w *world) story(key string) string {
 	var lines []string
-	tell := func(what string, r *request) {
+	add := func(what string, r *request) {
 		name := "no fault"
 		if r.fault != nil {
 			name = r.fault.name
@@ -231,10 +231,10 @@ func (w *world) story(key string) string {
 		lines = append(lines, fmt.Sprintf("%d %s at %s by %s (%s), proves %q to it at %s, recorded %v", r.Seq, what, clockOf(r.At), r.task.run, name, r.proves, clockOf(r.answered), r.recorded))
 	}
 	for _, r := range last(w.sends[key], 6) {
-		tell("sent", r)
+		add("sent", r)
 	}
 	for _, r := range last(w.asked[key], 6) {
-		tell("asked", r)
+		add("asked", r)
 	}
 	return strings.Join(lines, "; ")
 }

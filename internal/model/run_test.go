@@ -15,6 +15,8 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -22,13 +24,13 @@ import (
 )
 
 // run is one run of the workflow Sync, as Temporal knows it. What it makes next,
-// and what follows, is package workflows' own; here is what Temporal does for it:
+// and what follows, is package exports' own; here is what Temporal does for it:
 // it runs its activities, keeps its history and wakes it.
 type run struct {
 	w        *world
 	id       uuid.UUID
 	workflow string
-	driver   workflows.Driver
+	input    workflows.SyncInput
 	skew     time.Duration // of the server's clock against the database's
 	started  time.Time
 
@@ -46,11 +48,11 @@ type run struct {
 // state is what a run's history brings back.
 type state struct {
 	phase    phase
-	progress workflows.Progress
+	progress exports.Progress
 	handed   bool // its export comes from the run before
 	claims   int
-	split    *activities.Split
-	item     workflows.Item // whose activity is made, of arranging
+	split    *exports.Split
+	item     exports.Item // whose activity is made, of arranging
 }
 
 // phase is what a run is about to do.
@@ -69,7 +71,7 @@ const (
 // invocation is one that a run waits for.
 type invocation struct {
 	in        activities.Invocation
-	item      workflows.Item
+	item      exports.Item
 	attempts  int32 // that Temporal has made
 	scheduled time.Time
 	next      time.Time // when the next one is made
@@ -81,7 +83,7 @@ func (s state) copy() state {
 	if err != nil {
 		panic(err)
 	}
-	s.progress = workflows.Progress{}
+	s.progress = exports.Progress{}
 	if err := json.Unmarshal(raw, &s.progress); err != nil {
 		panic(err)
 	}
@@ -100,21 +102,21 @@ func (w *world) start(t *rapid.T) {
 }
 
 func (w *world) input(spec integrations.Integration, period string, parent *uuid.UUID) workflows.SyncInput {
-	from, to, err := integrations.Period(period)
+	from, to, err := exports.ParsePeriod(period)
 	require.NoError(w.t, err)
 	in := workflows.SyncInput{
 		OrganizationID: w.org, IntegrationID: spec.ID, AdapterName: spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
-		Trigger: runlog.ByHand, TriggeredBy: "model", ParentID: parent, Policy: policy,
+		Trigger: exports.ByHand, TriggeredBy: "model", ParentID: parent, Policy: policy,
 	}
 	if parent != nil {
-		in.Trigger = runlog.ByRetry
+		in.Trigger = exports.ByRetry
 	}
 	return in
 }
 
 // begins starts a run unless one of its workflow ID runs.
 func (w *world) begins(in workflows.SyncInput, other string) *run {
-	id := workflows.SyncOptions(in).ID + other
+	id := engine.SyncOptions(in).ID + other
 	if w.runs != nil && w.alive(id, uuid.Nil, uuid.Nil) {
 		return nil
 	}
@@ -123,7 +125,7 @@ func (w *world) begins(in workflows.SyncInput, other string) *run {
 
 func (w *world) newRun(workflow string, in workflows.SyncInput, s state) *run {
 	r := &run{w: w, id: w.newID(), workflow: workflow, started: w.clock.Now(), state: s}
-	r.driver = workflows.Driver{Input: in, Now: r.now}
+	r.input = in
 	w.runs = append(w.runs, r)
 	return r
 }
@@ -177,24 +179,24 @@ func (r *run) goOn(t *rapid.T) {
 	case r.call != nil:
 		r.attempt(t)
 		return
-	case r.phase == stepping && r.driver.Over(r.progress):
+	case r.phase == stepping && r.progress.Over():
 		r.phase = closing
 	}
 	switch r.phase {
 	case claiming:
 		e := r.progress.Export
 		if !r.handed {
-			in := r.driver.Input
-			e = runlog.Export{
+			in := r.input
+			e = exports.Export{
 				OrganizationID: in.OrganizationID, ID: uuid.NewSHA1(in.IntegrationID, []byte("export/"+r.id.String())), IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
 				Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, TriggeredBy: in.TriggeredBy, ParentID: in.ParentID, StartedAt: r.started,
 			}
 		}
-		r.do(t, activities.ClaimName, activities.Claim{Export: e, HandedOver: r.handed})
+		r.do(t, activities.ClaimName, activities.ClaimInput{Export: e, HandedOver: r.handed})
 	case planning:
-		r.do(t, activities.PlanName, r.progress.Export)
+		r.do(t, activities.PlanName, activities.PlanInput{Export: r.progress.Export})
 	case stepping:
-		item, ok, sleep := r.driver.Take(&r.progress)
+		item, ok, sleep := r.progress.Take(r.now())
 		if !ok {
 			r.wakes = r.now().Add(sleep)
 			return
@@ -205,30 +207,56 @@ func (r *run) goOn(t *rapid.T) {
 			r.arrange(t)
 			return
 		}
-		r.call = &invocation{item: item, in: r.driver.Invocation(r.progress, item, r.w.newID()), scheduled: r.now()}
+		r.call = &invocation{item: item, in: r.input.Invocation(r.progress.Export, item, r.w.newID()), scheduled: r.now()}
 		r.attempt(t)
 	case halving:
-		r.do(t, activities.SplitName, *r.split)
+		r.do(t, activities.SplitName, activities.SplitInput{Export: r.progress.Export, Split: *r.split})
 	case arranging:
 		r.arrange(t)
 	case sleeping:
-		r.do(t, activities.DeferName, r.progress.Export)
+		r.do(t, activities.DeferName, activities.DeferInput{Export: r.progress.Export})
 	case closing:
-		r.driver.Finish(&r.progress)
-		r.do(t, activities.CloseName, r.progress.Export)
+		r.progress.Finish()
+		r.do(t, activities.CloseName, activities.CloseInput{Export: r.progress.Export})
 	}
 }
 
 // arrange makes the activity of an item that is no invocation.
 func (r *run) arrange(t *rapid.T) {
-	name, arg, _ := r.driver.Arrange(&r.progress, r.item)
-	r.do(t, name, arg)
+	p := r.progress
+	switch r.item.Do {
+	case exports.DoDraw:
+		r.do(t, activities.DrawName, activities.DrawInput{Export: p.Export, Draw: p.Draw(r.item)})
+	case exports.DoFit:
+		r.do(t, activities.FitName, activities.FitInput{Export: p.Export, Fit: p.Fit(r.item)})
+	default:
+		r.do(t, activities.SplitName, activities.SplitInput{Export: p.Export, Split: *p.Split(r.item)})
+	}
+}
+
+// arranged notes what came of that activity.
+func (r *run) arranged(k *task) {
+	p := &r.progress
+	switch r.item.Do {
+	case exports.DoDraw:
+		var out exports.DrawResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Drawn(p.Draw(r.item), out)
+	case exports.DoFit:
+		var out exports.FitResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Fitted(p.Fit(r.item), out, r.item)
+	default:
+		var out activities.SplitResult
+		require.NoError(r.w.t, k.result(&out))
+		p.Halved(p.Split(r.item), out.Halved)
+	}
 }
 
 func (r *run) newTask(t *rapid.T, name string, arg any) *task {
 	k := &task{
 		w: r.w, workflow: r.workflow, run: r.id, name: name, arg: arg, attempt: 1, scheduled: r.now(),
-		export: r.progress.Export.ID, integration: r.driver.Input.IntegrationID,
+		export: r.progress.Export.ID, integration: r.input.IntegrationID,
 	}
 	if t != nil {
 		k.skew = rapid.SampledFrom([]time.Duration{0, 0, time.Minute, -time.Minute}).Draw(t, "the worker's clock")
@@ -259,7 +287,7 @@ func (r *run) attempt(t *rapid.T) {
 	c.attempts++
 	k := r.newTask(t, activities.CallName, c.in)
 	k.attempt, k.scheduled, k.beat, k.correlation = c.attempts, c.scheduled, slices.Clone(c.beat), c.in.CorrelationID
-	if t != nil && c.item.Step != activities.LateErrorsStep {
+	if t != nil && c.item.Step != exports.LateErrorsStep {
 		v := w.vendors[w.place(k.integration)]
 		ask := v.drawAsk(t)
 		if keys, at := w.control(k.integration); ask.lies {
@@ -324,7 +352,8 @@ func (r *run) unheard(k *task) {
 func (r *run) called(result activities.CallResult, err error) {
 	c := r.call
 	r.call = nil
-	f := r.driver.Follow(&r.progress, c.in, c.item, result, err)
+	shown := workflows.ResultOf(c.in, c.item, workflows.OutcomeOf(c.in, result, activities.HoldResult{}, err), result)
+	f := r.progress.Follow(shown, r.now(), r.input.DeferBase)
 	switch {
 	case f.Reclaim:
 		r.reclaim()
@@ -340,20 +369,20 @@ func (r *run) called(result activities.CallResult, err error) {
 
 func (r *run) remember() { r.history = append(r.history, r.state.copy()) }
 
-// reclaim has a run claim its export anew.
+// reclaim has a run claim its export again.
 func (r *run) reclaim() {
 	if r.claims++; r.claims > 10 {
 		r.over = true
 		return
 	}
-	r.phase, r.handed, r.progress, r.split = claiming, false, workflows.Progress{}, nil
+	r.phase, r.handed, r.progress, r.split = claiming, false, exports.Progress{}, nil
 }
 
 // did does what follows from an activity that keeps the record.
 func (r *run) did(k *task) {
 	var failed *temporal.ApplicationError
 	r.last = k.err
-	if r.driver.LostOwnership(k.err) {
+	if errors.As(k.err, &failed) && failed.Type() == string(classify.NotOwner) {
 		r.reclaim()
 		r.remember()
 		return
@@ -367,38 +396,38 @@ func (r *run) did(k *task) {
 	}
 	switch r.phase {
 	case claiming:
-		var c activities.Claimed
+		var c activities.ClaimResult
 		require.NoError(r.w.t, k.result(&c))
 		r.claimed(c)
 	case planning:
-		p := &r.progress
-		require.NoError(r.w.t, k.result(&p.Plan))
-		r.driver.Begin(p)
+		var planned activities.PlanResult
+		require.NoError(r.w.t, k.result(&planned))
+		r.progress.Plan = planned.Plan
+		r.progress.Begin()
 		r.phase = stepping
 	case halving:
-		var halved bool
-		require.NoError(r.w.t, k.result(&halved))
-		r.driver.Halved(&r.progress, r.split, halved)
+		var split activities.SplitResult
+		require.NoError(r.w.t, k.result(&split))
+		r.progress.Halved(r.split, split.Halved)
 		r.phase, r.split = stepping, nil
 	case arranging:
-		_, _, done := r.driver.Arrange(&r.progress, r.item)
-		require.NoError(r.w.t, done(func(into any) error { return k.result(into) }))
-		r.phase, r.item = stepping, workflows.Item{}
+		r.arranged(k)
+		r.phase, r.item = stepping, exports.Item{}
 	case sleeping:
 		r.wakes = *r.progress.Export.DeferredUntil
 		r.progress.Export.DeferredUntil = nil
 		r.phase = stepping
 	case closing:
-		var closed runlog.Export
+		var closed activities.CloseResult
 		require.NoError(r.w.t, k.result(&closed))
-		r.checkClosed(closed)
-		r.progress.Export, r.over = closed, true
+		r.checkClosed(closed.Export)
+		r.progress.Export, r.over = closed.Export, true
 		return // there is nothing to be reset to after its end
 	}
 	r.remember()
 }
 
-func (r *run) claimed(c activities.Claimed) {
+func (r *run) claimed(c activities.ClaimResult) {
 	key := c.Export.IdempotencyKey()
 	first, known := r.w.claimed[key]
 	if known {
@@ -415,7 +444,7 @@ func (r *run) claimed(c activities.Claimed) {
 	case !c.Mine:
 		r.over = true // already exported, or another run does
 	default:
-		r.progress = workflows.Progress{Export: c.Export}
+		r.progress = exports.Progress{Export: c.Export}
 		r.phase = planning
 	}
 }
@@ -456,7 +485,7 @@ func (r *run) requirePlanned(before, after map[entry]entryRow) {
 }
 
 // checkClosed compares a closed export's row with its entries.
-func (r *run) checkClosed(closed runlog.Export) {
+func (r *run) checkClosed(closed exports.Export) {
 	t, e := r.w.t, r.progress.Export
 	count := map[string]int{}
 	for _, row := range r.w.read() {
@@ -468,20 +497,20 @@ func (r *run) checkClosed(closed runlog.Export) {
 	if r.w.closed[closed.ID].status == "" { // by this task, or a try of it that was not heard
 		require.Equal(t, []int{count["total"], count["exported"], count["rejected"], count["unknown"] + count["sent"]},
 			[]int{closed.Total, closed.Exported, closed.Rejected, closed.Unknown})
-		want := runlog.Complete
+		want := exports.Complete
 		if e.ErrorClass != "" || count["unknown"]+count["sent"]+count["planned"] > 0 {
-			want = runlog.Failed
+			want = exports.Failed
 		}
 		require.Equal(t, want, closed.Status)
 	}
 	if e.ErrorClass == "" {
 		require.Zero(t, count["planned"], "a run that went to its end has left entries: %+v", r.progress)
 	}
-	before, err := runlog.ExportByID(context.Background(), r.w.worker, r.w.org, closed.ID)
+	before, err := runlog.LoadExport(context.Background(), r.w.database.Worker, r.w.org, closed.ID)
 	require.NoError(t, err)
 	other := before
 	other.ErrorClass = "permanent"
-	again, err := runlog.CloseExport(context.Background(), r.w.worker, other)
+	again, err := runlog.CloseExport(context.Background(), r.w.database.Worker, other)
 	require.NoError(t, err)
 	require.Equal(t, before, again, "closing again changes nothing")
 }
@@ -552,22 +581,22 @@ func (w *world) reset(t *rapid.T) {
 			other.over = true
 		}
 	}
-	n := w.newRun(r.workflow, r.driver.Input, s)
+	n := w.newRun(r.workflow, r.input, s)
 	n.history = append(n.history, r.history[:to+1]...)
 }
 
 // continueAsNew lets a run go on in another one with an empty history.
 func (w *world) continueAsNew(t *rapid.T) {
 	r := pick(t, w.runs, func(r *run) bool {
-		return !r.over && r.phase == stepping && r.call == nil && r.task == nil && !r.driver.Over(r.progress)
+		return !r.over && r.phase == stepping && r.call == nil && r.task == nil && !r.progress.Over()
 	})
 	s := r.state.copy()
 	s.phase, s.claims = claiming, 1
-	if s.handed = r.driver.HandedOver(s.progress, r.id); !s.handed {
-		s.claims, s.progress, s.split = 2, workflows.Progress{}, nil
+	if s.handed = s.progress.HandedOver(r.id.String()); !s.handed {
+		s.claims, s.progress, s.split = 2, exports.Progress{}, nil
 	}
 	r.over, r.continued = true, true
-	w.newRun(r.workflow, r.driver.Input, s).wakes = r.wakes
+	w.newRun(r.workflow, r.input, s).wakes = r.wakes
 }
 
 // cancelRun cancels a run between two invocations.
@@ -578,7 +607,7 @@ func (w *world) cancelRun(t *rapid.T) {
 
 func (r *run) giveUp() {
 	e := &r.progress.Export
-	e.ErrorClass, e.ErrorCode, e.ErrorMessage = string(classify.Permanent), string(classify.Cancelled), "cancelled by the caller"
+	e.ErrorClass, e.ErrorCode, e.ErrorMessage = classify.Permanent, classify.Cancelled, "cancelled by the caller"
 	r.phase = closing
 }
 
@@ -588,7 +617,7 @@ func (w *world) retry(t *rapid.T) {
 	if len(list) == 0 {
 		t.Skip()
 	}
-	e := pick(t, list, func(e runlog.Export) bool { return e.Status != runlog.Pending })
+	e := pick(t, list, func(e exports.Export) bool { return e.Status != exports.Pending })
 	if w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, &e.ID), "") == nil {
 		t.Skip()
 	}

@@ -15,13 +15,14 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"pgregory.net/rapid"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -76,9 +77,9 @@ const (
 	smooth = ""
 	hold   = "is held"
 	lost   = "is lost with its worker"
-	fails  = "finds that the database fails"                    // the transaction is not begun, or rolled back
-	unsaid = "is not told that its transaction was committed"   // and goes on
-	silent = "is lost after its transaction, before it is told" // with its worker
+	fails  = "finds that the database fails"                         // the transaction is not begun, or rolled back
+	unsaid = "does not learn that its transaction was committed"     // and is not lost
+	silent = "is lost after its transaction, before it learns of it" // with its worker
 )
 
 func drawTrouble(t *rapid.T) trouble {
@@ -100,7 +101,7 @@ func (t *task) start() bool {
 	t.cancel, t.at, t.on, t.done = cancel, make(chan string), make(chan struct{}), make(chan struct{})
 	t.began, t.real = t.w.clock.Now(), time.Now()
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
 	env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx, Interceptors: []interceptor.WorkerInterceptor{&informer{task: t}}})
 	acts := t.activities()
@@ -219,7 +220,7 @@ func (s store) Begin(ctx context.Context) (pgx.Tx, error) {
 		return nil, errDown
 	}
 	ctx = context.WithoutCancel(ctx)
-	tx, err := s.t.w.begin(ctx, s.t.w.worker)
+	tx, err := s.t.w.begin(ctx, s.t.w.database.Worker)
 	if err != nil {
 		return nil, err
 	}
@@ -284,27 +285,32 @@ func (x transaction) Commit(ctx context.Context) error {
 
 // activities are a worker's.
 func (t *task) activities() *activities.Activities {
-	db := store{t}
-	return &activities.Activities{
-		Resolve: t.w.resolve, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, DB: db, Log: slog.New(slog.DiscardHandler),
-		Audit: func(context.Context, uuid.UUID, []runlog.Row) error { return nil },
-		Now:   func() time.Time { return t.w.clock.Now().Add(t.skew) },
+	db, log := store{t}, slog.New(slog.DiscardHandler)
+	acts, err := activities.New(activities.Options{
+		DB: db, Store: claims{activities.NewStore(db, log), t.w}, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, Log: log,
+		Now: func() time.Time { return t.w.clock.Now().Add(t.skew) },
 		Alive: func(_ context.Context, workflow string, run uuid.UUID) (bool, error) {
 			return t.w.alive(workflow, run, t.run), nil
 		},
-		Claims: activities.ClaimStore{
-			Take: func(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.Claimed, error) {
-				return runlog.ClaimWrite(ctx, db, c, left, inFlight, again)
-			},
-			Settle: func(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, status int) error {
-				return runlog.SettleWrite(ctx, db, organization, correlation, attempt, effect, ended, status)
-			},
-			Control: func(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
-				return runlog.ControlOf(ctx, db, organization, integration, place)
-			},
-		},
-	}
+	})
+	require.NoError(t.w.t, err)
+	return acts
 }
+
+// claims are what calls keep in the database: the claims of writes. What an
+// integration is, the world knows, and the audit record is not of interest.
+type claims struct {
+	activities.Store
+	w *world
+}
+
+func (c claims) Integration(_ context.Context, _, id uuid.UUID) (integrations.Integration, error) {
+	return c.w.specs[c.w.place(id)], nil
+}
+
+func (claims) Pause(context.Context, uuid.UUID, uuid.UUID) (*runlog.Pause, error) { return nil, nil }
+
+func (claims) InsertAttempts(context.Context, uuid.UUID, []runlog.AttemptRow) error { return nil }
 
 // result is what Temporal hears of a task: what it returned, or its error.
 func (t *task) result(into any) error {
@@ -326,7 +332,7 @@ func (t *task) called() (activities.CallResult, error) {
 	return r, err
 }
 
-// informer tells a task's activity what Temporal would.
+// informer gives a task's activity the information that Temporal would.
 type informer struct {
 	interceptor.WorkerInterceptorBase
 	task *task
@@ -381,11 +387,3 @@ func (o *outbound) GetHeartbeatDetails(_ context.Context, into ...any) error {
 	}
 	return json.Unmarshal(raw, into[0])
 }
-
-// quiet drops what the SDK says.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}

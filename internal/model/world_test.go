@@ -19,7 +19,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -41,41 +40,20 @@ const checks, steps, seed = "80", "60", "20261126"
 // parts are what all cases share: a database whose time is the case's, a way to
 // the vendors' server that each case has of its own, and a client.
 type parts struct {
-	admin, worker, operator *pgxpool.Pool
-	address                 string
-	secrets                 *secrets.Store
-	world                   atomic.Pointer[world]
-	client                  *adapters.Client
+	database *devstack.SimulatedDatabase
+	address  string
+	secrets  *secrets.Store
+	world    atomic.Pointer[world]
+	client   *adapters.Client
 }
-
-// clockInUse replaces the one function that gives the database's time.
-const clockInUse = `CREATE OR REPLACE FUNCTION ledgerline.clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-	$$ SELECT coalesce(nullif(current_setting('ledgerline.now', true), '')::timestamptz, clock_timestamp()) $$`
 
 func newParts(t *testing.T) *parts {
 	t.Helper()
 	p := &parts{}
-	server, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{
-		Log: os.Stderr, Settings: map[string]string{"fsync": "off", "synchronous_commit": "off"}, // nobody pulls the plug here
-	})
+	var err error
+	p.database, err = devstack.StartSimulatedDatabase(t.Context(), 4, os.Stderr)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	open := func(user string) *pgxpool.Pool {
-		pool, err := runlog.Open(t.Context(), server.URL("postgres", user), 4)
-		require.NoError(t, err)
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	p.admin = open("postgres")
-	_, _, err = runlog.Migrate(t.Context(), p.admin)
-	require.NoError(t, err)
-	_, err = p.admin.Exec(t.Context(), clockInUse)
-	require.NoError(t, err)
-	for user, role := range map[string]string{"w": "worker", "o": "operator"} {
-		_, err := p.admin.Exec(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN IN ROLE ledgerline_%s", user, role))
-		require.NoError(t, err)
-	}
-	p.worker, p.operator = open("w"), open("o")
+	t.Cleanup(func() { require.NoError(t, p.database.Close()) })
 
 	vendor := httptest.NewServer(http.HandlerFunc(p.serve))
 	vendor.Config.ErrorLog = log.New(io.Discard, "", 0) // connections are cut all the time
@@ -217,7 +195,7 @@ func newWorld(t *rapid.T, p *parts) *world {
 	w.org = w.newID()
 	// A case that fails must fail again the same way, so that every ID is the same
 	// and nothing is left of other cases.
-	_, err := p.admin.Exec(context.Background(), emptied)
+	_, err := p.database.Admin.Exec(context.Background(), emptied)
 	require.NoError(t, err)
 	// Pages are so small that the look-up of a chunk has several.
 	w.vendor = sandbox.New(sandbox.Options{Now: w.clock.Now, PageSize: 3, Observe: w.observe, Answered: w.answered})
@@ -231,7 +209,7 @@ func newWorld(t *rapid.T, p *parts) *world {
 		maps.Copy(settings, v.settings)
 		spec := integrations.Integration{
 			OrganizationID: w.org, ID: w.newID(), Name: name, Adapter: v.adapter, BaseURL: at[v.adapter], Policy: policy, Settings: settings,
-			Export: integrations.Export{ChunkSize: chunkSize},
+			Export: integrations.ExportSettings{ChunkSize: chunkSize},
 			Credentials: map[string]integrations.Ref{
 				"token":        devstack.WriteSecret(p.secrets.Dir, w.org, "token", sandbox.DemoXledgerToken),
 				"clientSecret": devstack.WriteSecret(p.secrets.Dir, w.org, "secret", sandbox.DemoClientSecret),
@@ -242,7 +220,7 @@ func newWorld(t *rapid.T, p *parts) *world {
 		}
 		w.specs, w.vendors = append(w.specs, spec), append(w.vendors, v)
 	}
-	_, err = runlog.ApplyIntegrations(context.Background(), p.operator, w.specs, "test", false)
+	_, err = runlog.ApplyIntegrations(context.Background(), p.database.Operator, w.specs, runlog.ApplyOptions{By: "test"})
 	require.NoError(t, err)
 	return w
 }
@@ -278,23 +256,14 @@ func (w *world) heldTasks() (all []*task) {
 
 // begin starts a transaction at the clock's time.
 func (w *world) begin(ctx context.Context, db runlog.Beginner) (pgx.Tx, error) {
-	tx, err := db.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = tx.Exec(ctx, `SELECT set_config('ledgerline.now', $1, true)`, w.clock.Now().Format(time.RFC3339Nano)); err != nil {
-		_ = tx.Rollback(ctx)
-	}
-	return tx, err
+	return devstack.BeginAt(ctx, db, w.clock.Now())
 }
 
 // people are the operator's transactions.
 type people struct{ w *world }
 
-func (p people) Begin(ctx context.Context) (pgx.Tx, error) { return p.w.begin(ctx, p.w.operator) }
-
-func (w *world) resolve(_ context.Context, _, id uuid.UUID) (integrations.Integration, error) {
-	return w.specs[w.place(id)], nil
+func (p people) Begin(ctx context.Context) (pgx.Tx, error) {
+	return p.w.begin(ctx, p.w.database.Operator)
 }
 
 // place is where an integration stands in the lists.
@@ -458,7 +427,7 @@ func (w *world) complete(t *rapid.T) {
 
 func (w *world) add(lines ...line) {
 	for _, l := range lines {
-		_, err := w.admin.Exec(context.Background(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
+		_, err := w.database.Admin.Exec(context.Background(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
 			VALUES ($1, $2, $3, $4, $5, $6::text::numeric)`, w.org, l.id, l.id[:4], l.day, l.account, l.amount)
 		require.NoError(w.t, err)
 	}

@@ -337,7 +337,7 @@ func (m *writes) check(t *rapid.T) {
 }
 
 func (m *writes) claim(correlation uuid.UUID) (row claimRow) {
-	err := m.admin.QueryRow(context.Background(), `SELECT effect, (extract(epoch FROM open_until) * 1e6)::bigint, attempts FROM ledgerline.write_claims WHERE correlation_id = $1`, correlation).
+	err := m.database.Admin.QueryRow(context.Background(), `SELECT effect, (extract(epoch FROM open_until) * 1e6)::bigint, attempts FROM ledgerline.write_claims WHERE correlation_id = $1`, correlation).
 		Scan(&row.Effect, &row.OpenUntil, &row.Attempts)
 	if err != pgx.ErrNoRows {
 		require.NoError(m.t, err)

@@ -60,7 +60,7 @@ var (
 	postPath     = regexp.MustCompile(`^companies\(([^)]*)\)/journals\(([^)]*)\)/Microsoft\.NAV\.post$`)
 )
 
-// businessCentral serves the API v2.0 (docs/vendors.md#sources).
+// businessCentral serves the API v2.0 (docs/vendors.md#businesscentral-api).
 func (s *Sandbox) businessCentral(c *call) {
 	if !s.bearer(c) {
 		return

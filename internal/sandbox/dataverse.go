@@ -64,7 +64,7 @@ func rowID(set, column, value string) string {
 	return set + "(" + column + "='" + strings.ReplaceAll(value, "'", "''") + "')"
 }
 
-// dataverse serves the Web API (docs/vendors.md#sources).
+// dataverse serves the Web API (docs/vendors.md#dataverse-api).
 func (s *Sandbox) dataverse(c *call) {
 	c.answer.header.Set("OData-Version", "4.0")
 	c.answer.header.Set("X-Ms-Service-Request-Id", rand.Text())

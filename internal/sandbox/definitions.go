@@ -149,7 +149,7 @@ var (
 )
 
 // definitions serves EntityDefinitions and the user's privileges
-// (docs/vendors.md#sources). It returns false for every other request. Any set is a
+// (docs/vendors.md#dataverse-definitions). It returns false for every other request. Any set is a
 // table, as long as its name ends in s.
 func (s *Sandbox) definitions(method, relative string, query url.Values, done func(int, any) answer, fail func(int, string, string) answer) (answer, bool) {
 	d := s.options.Dataverse

@@ -39,7 +39,7 @@ func TestEntityDefinitions(t *testing.T) {
 	_, body = get("EntityDefinitions?$filter=EntitySetName%20eq%20'acme_line'")
 	require.JSONEq(t, `{"value":[]}`, body, "that is its logical name")
 	for _, e := range s.Log() {
-		require.Empty(t, e.Asked, "no row is asked for")
+		require.Empty(t, e.LookupKeys, "no row is asked for")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// entra serves the token endpoint for client credentials (docs/vendors.md#sources).
+// entra serves the token endpoint for client credentials (docs/vendors.md#entra-errors).
 func (s *Sandbox) entra(c *call) {
 	refuse := func(status int, code, description string, number int) {
 		c.entry.Credential = "bad"

@@ -24,7 +24,7 @@ var (
 
 // xledgerScalars are the scalars of the schema.
 var xledgerScalars = map[string]graphql.Scalar{
-	// Public clients write amounts as texts and as numbers (docs/vendors.md#sources).
+	// Public clients write amounts as texts and as numbers (docs/vendors.md#xledger-api).
 	"DecimalString": func(v any) bool {
 		if n, ok := v.(json.Number); ok {
 			return numeral.MatchString(n.String())
@@ -55,20 +55,20 @@ func textOf(v any) string {
 	return ""
 }
 
-// asked is a request to the GraphQL API, as it was read when it came.
-type asked struct {
+// graphQLCall is a request to the GraphQL API, as it was read when it came.
+type graphQLCall struct {
 	operation *graphql.Operation
 	malformed error           // it is no GraphQL request, and there is no operation
 	fields    []graphql.Field // the root fields, as far as they can be read
 }
 
-func (s *Sandbox) ask(body []byte) *asked {
+func (s *Sandbox) ask(body []byte) *graphQLCall {
 	r, err := graphql.Parse(body)
 	if err != nil {
-		return &asked{malformed: err}
+		return &graphQLCall{malformed: err}
 	}
 	o := s.schema.Prepare(r)
-	return &asked{operation: o, fields: o.Fields()}
+	return &graphQLCall{operation: o, fields: o.Fields()}
 }
 
 // The media types of GraphQL answers. Without Accept, or if everything is

@@ -230,7 +230,7 @@ func TestInline(t *testing.T) {
 	_, body = s.graphQL(asGraphQL(`query{glImportItems(first:4,after:"3",filter:{extIdentifier_in:["i","j"]}){edges{cursor node{amount text}} pageInfo{hasNextPage}}}`, ""))
 	require.JSONEq(t, `{"data":{"glImportItems":{"edges":[{"cursor":"4","node":{"amount":-12.50,"text":null}}],"pageInfo":{"hasNextPage":false}}}}`, body)
 	log = s.Log()
-	require.Equal(t, []string{"i", "j", "x"}, log[2].Asked)
+	require.Equal(t, []string{"i", "j", "x"}, log[2].LookupKeys)
 	require.False(t, log[2].Wrote)
 	_, body = s.graphQL(asGraphQL(`{glImportItemErrors(first:500,filter:{createdAt_gte:"2026-11-25T12:00:00"}){edges{cursor} pageInfo{hasNextPage}}}`, ""))
 	require.JSONEq(t, `{"data":{"glImportItemErrors":{"edges":[],"pageInfo":{"hasNextPage":false}}}}`, body)
@@ -270,7 +270,7 @@ func TestComposedDocuments(t *testing.T) {
 	require.Len(t, s.Effects(), 1)
 }
 
-// What a mutation names can be learnt, unless that is switched off.
+// What a mutation names can be learned, unless that is switched off.
 func TestIntrospection(t *testing.T) {
 	const document = `{__type(name:"AddGLImportItemsInputNode"){kind inputFields{name type{kind name ofType{name}}}}
 		__schema{mutationType{fields{name args{name type{kind ofType{kind ofType{kind ofType{name}}}}}}}}}`

@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// carried is what a request carries, read from it before anything is done: the
+// contents is what a request carries, read from it before anything is done: the
 // keys of the entries that it would store, and the values that it asks for.
-type carried struct {
-	keys, asked []string
-	wrote       bool
+type contents struct {
+	keys, lookupKeys []string
+	writes           bool
 }
 
-// carries reads what a request carries.
-func carries(c *call) (k carried) {
+// contentsOf reads what a request carries.
+func contentsOf(c *call) (k contents) {
 	r, body := c.Request, c.body
 	switch c.vendor {
 	case "xledger":
@@ -48,8 +48,8 @@ func carries(c *call) (k carried) {
 	return k
 }
 
-func (k *carried) graphQL(a *asked) {
-	k.wrote = a.malformed == nil && a.operation.Mutates()
+func (k *contents) graphQL(a *graphQLCall) {
+	k.writes = a.malformed == nil && a.operation.Mutates()
 	for _, f := range a.fields {
 		switch f.Name {
 		case "addGLImportItems":
@@ -64,7 +64,7 @@ func (k *carried) graphQL(a *asked) {
 			filter, _ := f.Arguments["filter"].(map[string]any)
 			for _, v := range listOf(filter["extIdentifier_in"]) {
 				if key, ok := v.(string); ok {
-					k.asked = append(k.asked, key)
+					k.lookupKeys = append(k.lookupKeys, key)
 				}
 			}
 		}
@@ -82,17 +82,17 @@ func listOf(v any) []any {
 
 // read notes a request that asks. It returns false for one that changes
 // something.
-func (k *carried) read(method string, query url.Values) bool {
+func (k *contents) read(method string, query url.Values) bool {
 	if method != http.MethodGet && method != http.MethodHead {
-		k.wrote = true
+		k.writes = true
 		return false
 	}
 	_, values, _ := valuesOf(query.Get("$filter"))
-	k.asked = append(k.asked, values...)
+	k.lookupKeys = append(k.lookupKeys, values...)
 	return true
 }
 
-func (k *carried) journal(method, relative string, query url.Values, body []byte) {
+func (k *contents) journal(method, relative string, query url.Values, body []byte) {
 	if k.read(method, query) || !linesPath.MatchString(relative) {
 		return
 	}
@@ -102,7 +102,7 @@ func (k *carried) journal(method, relative string, query url.Values, body []byte
 	}
 }
 
-func (k *carried) row(method, relative string, query url.Values) {
+func (k *contents) row(method, relative string, query url.Values) {
 	if method == http.MethodGet && strings.HasPrefix(relative, "EntityDefinitions") {
 		return // it asks for no row
 	}
@@ -113,14 +113,14 @@ func (k *carried) row(method, relative string, query url.Values) {
 		return
 	}
 	if value := strings.ReplaceAll(m[2], "''", "'"); read {
-		k.asked = append(k.asked, value)
+		k.lookupKeys = append(k.lookupKeys, value)
 	} else {
 		k.keys = append(k.keys, value)
 	}
 }
 
 // multipart reads a batch, or a change set in it.
-func (k *carried) multipart(r io.Reader, contentType string) {
+func (k *contents) multipart(r io.Reader, contentType string) {
 	_, params, err := mime.ParseMediaType(contentType)
 	if err != nil || params["boundary"] == "" {
 		return

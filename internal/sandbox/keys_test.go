@@ -52,7 +52,7 @@ func TestKeys(t *testing.T) {
 		s.do(c.method, c.path, auth, c.body, "Content-Type", "multipart/mixed; boundary=b")
 		last := s.Log()[len(s.Log())-1]
 		require.Equal(t, c.keys, last.Keys, name)
-		require.Equal(t, c.asked, last.Asked, name)
+		require.Equal(t, c.asked, last.LookupKeys, name)
 		require.Equal(t, c.wrote, last.Wrote, name)
 	}
 	require.False(t, s.Log()[0].Wrote, "a token is no write")
@@ -64,8 +64,8 @@ func TestWatching(t *testing.T) {
 	var s *sandbox.Sandbox
 	var mu sync.Mutex
 	var heard []string
-	note := func(what string) func(sandbox.Entry) {
-		return func(e sandbox.Entry) {
+	note := func(what string) func(sandbox.LogEntry) {
+		return func(e sandbox.LogEntry) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard = append(heard, fmt.Sprintf("%s %d %v: %d, %d of it, %d in all", what, e.Seq, e.Keys, e.Status, e.Effects, len(s.Effects())))

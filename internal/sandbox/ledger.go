@@ -95,5 +95,5 @@ func (s *Sandbox) Post(journalID string) int {
 
 // somebody is a call of one who works at a vendor by hand.
 func (s *Sandbox) somebody(vendor string) *call {
-	return &call{sb: s, vendor: vendor, entry: &Entry{}}
+	return &call{sb: s, vendor: vendor, entry: &LogEntry{}}
 }

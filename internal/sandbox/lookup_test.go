@@ -161,7 +161,7 @@ func TestFalseLookUps(t *testing.T) {
 			for i := range 6 {
 				v.store(fmt.Sprint("k", i))
 			}
-			script := func(how string) { s.Script(sandbox.Rule{Times: 1, LookUp: how, Match: v.match}) }
+			script := func(how string) { s.Script(sandbox.Rule{Times: 1, Lookup: how, Match: v.match}) }
 			ask := func(how string) string {
 				script(how)
 				return v.ask()
@@ -192,7 +192,7 @@ func TestPartialBatch(t *testing.T) {
 		s.do("POST", bcRoot+bcLines, token, line(fmt.Sprint("k", i)))
 		parts = append(parts, fmt.Sprintf(`{"id":"%d","method":"GET","url":"%s?$filter=externalDocumentNumber%%20eq%%20'k%d'"}`, i, bcLines, i))
 	}
-	s.Script(sandbox.Rule{LookUp: sandbox.Partial})
+	s.Script(sandbox.Rule{Lookup: sandbox.Partial})
 	_, body, _ := s.do("POST", bcRoot+"$batch", token, `{"requests":[`+strings.Join(parts, ",")+`]}`)
 	require.Equal(t, []string{"k0", "k2"}, has(body))
 }

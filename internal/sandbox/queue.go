@@ -8,7 +8,7 @@ import (
 
 // queue is Business Central's of one user: so many requests are carried out at
 // a time, the others wait in the order in which they came, whether their
-// clients wait or not (docs/vendors.md#sources). The sandbox has one user.
+// clients wait or not (docs/vendors.md#businesscentral-api). The sandbox has one user.
 type queue struct {
 	running int
 	waiting []*job

@@ -10,7 +10,7 @@
 //	/businesscentral/v2.0/sandbox/api/v2.0/ Business Central API
 //	/entra/{tenant}/oauth2/v2.0/token       Entra token endpoint
 //
-// It keeps two append-only lists. [Entry]: every request that reached it, with
+// It keeps two append-only lists. [LogEntry]: every request that reached it, with
 // the answer. [Effect]: everything that was stored. Together they are the
 // oracle for "called once" and "took effect once". Neither holds a credential.
 //
@@ -39,7 +39,7 @@
 //	   the first time
 //
 // An effect's key is that of the entry: extIdentifier, externalDocumentNumber,
-// or the value of the alternate key. Dataverse's upserts are told apart: upsert
+// or the value of the alternate key. Dataverse's upserts are distinguished: upsert
 // is the first, upsert_again changed nothing, update changed something.
 package sandbox
 
@@ -47,13 +47,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/ledgerline/ledgerline/internal/sandbox/graphql"
 )
@@ -94,11 +91,11 @@ type Options struct {
 	// Observe is called with a request that has arrived, before anything else
 	// happens to it, and Answered when its answer is known, before it is sent.
 	// Both may call the sandbox.
-	Observe, Answered func(Entry)
+	Observe, Answered func(LogEntry)
 
 	// Choose is asked, after Observe, for the rule of a request; nil leaves it to
 	// the script. It is for those who decide by what a request carries.
-	Choose func(Entry) *Rule
+	Choose func(LogEntry) *Rule
 
 	// NoIntrospection takes __schema and __type from the GraphQL API, as vendors may.
 	NoIntrospection bool
@@ -121,8 +118,8 @@ const (
 	DemoJournalID = "5f5f5f5f-6a6a-4b7b-8c8c-9d9d9d9d9d9d"
 )
 
-// Entry is a request that reached the sandbox.
-type Entry struct {
+// LogEntry is a request that reached the sandbox.
+type LogEntry struct {
 	Seq           int       `json:"seq"`
 	At            time.Time `json:"at"`
 	Vendor        string    `json:"vendor"`
@@ -130,18 +127,18 @@ type Entry struct {
 	Path          string    `json:"path"`
 	Operation     string    `json:"operation"` // GraphQL field, or the path's last segment
 	CorrelationID string    `json:"correlationId,omitempty"`
-	Wrote         bool      `json:"wrote,omitempty"`   // it, or a part of it, asks for a change
-	Keys          []string  `json:"keys,omitempty"`    // of the entries that it asks to store, as the sender wrote them
-	Asked         []string  `json:"asked,omitempty"`   // the keys and document numbers that it looks for
-	Attempt       int       `json:"attempt,omitempty"` // ordinal of the correlation at this vendor
-	Credential    string    `json:"credential"`        // ok, bad or none; never the value
-	Status        int       `json:"status"`            // 0 if the connection was dropped
-	Answer        string    `json:"answer,omitempty"`  // its beginning
-	Rule          int       `json:"rule"`              // which rule answered, counted from 1; 0 none
-	Effects       int       `json:"effects"`           // how much of it was stored
-	Started       time.Time `json:"started,omitzero"`  // when the vendor began with it; zero while it waits in a queue
-	Done          time.Time `json:"done,omitzero"`     // when the answer was ready; zero while it is under way
-	Ended         time.Time `json:"ended,omitzero"`    // when the vendor's work on it ended, after which it stores nothing; zero until then
+	Wrote         bool      `json:"wrote,omitempty"`      // it, or a part of it, asks for a change
+	Keys          []string  `json:"keys,omitempty"`       // of the entries that it asks to store, as the sender wrote them
+	LookupKeys    []string  `json:"lookupKeys,omitempty"` // the keys and document numbers that it looks for
+	Attempt       int       `json:"attempt,omitempty"`    // ordinal of the correlation at this vendor
+	Credential    string    `json:"credential"`           // ok, bad or none; never the value
+	Status        int       `json:"status"`               // 0 if the connection was dropped
+	Answer        string    `json:"answer,omitempty"`     // its beginning
+	Rule          int       `json:"rule"`                 // which rule answered, counted from 1; 0 none
+	Effects       int       `json:"effects"`              // how much of it was stored
+	Started       time.Time `json:"started,omitzero"`     // when the vendor began with it; zero while it waits in a queue
+	Done          time.Time `json:"done,omitzero"`        // when the answer was ready; zero while it is under way
+	Ended         time.Time `json:"ended,omitzero"`       // when the vendor's work on it ended, after which it stores nothing; zero until then
 }
 
 // Effect is something that a vendor stored.
@@ -167,9 +164,9 @@ type Sandbox struct {
 	epoch    chan struct{} // closed by the next Reset
 	agenda   []*event      // what vendors still have to do, in order
 	queue    queue         // Business Central's
-	unheard  []Entry       // answers that became known with nobody waiting
+	unheard  []LogEntry    // answers that became known with nobody waiting
 	rules    []*Rule
-	log      []Entry
+	log      []LogEntry
 	effects  []Effect
 	attempts map[string]int
 	state
@@ -240,10 +237,10 @@ func (s *Sandbox) Reset() {
 }
 
 // Log returns the requests that reached the sandbox, in order.
-func (s *Sandbox) Log() []Entry {
+func (s *Sandbox) Log() []LogEntry {
 	s.lock()
 	defer s.unlock()
-	return append([]Entry(nil), s.log...)
+	return append([]LogEntry(nil), s.log...)
 }
 
 // Effects returns what was stored, in order.
@@ -314,7 +311,7 @@ func (s *Sandbox) Forget(key string) {
 }
 
 func (s *Sandbox) handleLog(w http.ResponseWriter, r *http.Request) {
-	out := []Entry{}
+	out := []LogEntry{}
 	for _, e := range s.Log() {
 		q := r.URL.Query()
 		if (q.Get("correlation") == "" || q.Get("correlation") == e.CorrelationID) && (q.Get("vendor") == "" || q.Get("vendor") == e.Vendor) {
@@ -326,91 +323,6 @@ func (s *Sandbox) handleLog(w http.ResponseWriter, r *http.Request) {
 
 func (s *Sandbox) handleEffects(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, append([]Effect{}, s.Effects()...))
-}
-
-// call is a request on its way through a vendor. Handlers run with the mutex
-// held.
-type call struct {
-	*http.Request
-	body   []byte
-	entry  *Entry
-	vendor string
-	answer answer
-	sb     *Sandbox
-	asked  *asked // by a GraphQL request
-	first  int    // how many parts of the request are carried out; 0 is all
-
-	view   view   // what a look-up sees
-	lookUp string // how its answer is false
-	passed int    // rows that the answer had so far
-
-	admitted   bool // its access token was good when it came
-	rehearsing bool
-	guids      names[string]
-	numbers    names[int]
-
-	undos                []func() // how to take back what was done
-	mark, effects, noted int      // how much there was when the transaction began
-}
-
-// begin starts a transaction, or a new one in place of that which is open.
-func (c *call) begin() {
-	c.mark, c.effects, c.noted = len(c.undos), len(c.sb.effects), c.entry.Effects
-}
-
-// undo notes how to take back what was just done.
-func (c *call) undo(f func()) { c.undos = append(c.undos, f) }
-
-func (c *call) takeBack(mark int) {
-	for _, f := range slices.Backward(c.undos[mark:]) {
-		f()
-	}
-	c.undos = c.undos[:mark]
-}
-
-// rollBack takes back everything since begin, its effects included.
-func (c *call) rollBack() {
-	c.takeBack(c.mark)
-	c.sb.effects, c.entry.Effects = c.sb.effects[:c.effects], c.noted
-}
-
-// cut is true if a request is carried out up to its n-th part only.
-func (c *call) cut(n int) bool { return c.first > 0 && n >= c.first }
-
-// guid names something new.
-func (c *call) guid() string { return c.guids.next(uuid.NewString) }
-
-// answer is what a vendor says.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-func newAnswer() answer { return answer{status: http.StatusOK, header: http.Header{}} }
-
-// effect notes that something was stored.
-func (c *call) effect(kind, key string) {
-	c.entry.Effects++
-	c.sb.effects = append(c.sb.effects, Effect{
-		Seq: len(c.sb.effects) + 1, At: c.sb.now(), Vendor: c.vendor, Kind: kind, Key: key, CorrelationID: c.entry.CorrelationID,
-	})
-}
-
-// json answers with a JSON body.
-func (c *call) json(status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // values of our own
-	}
-	c.answer.status, c.answer.body = status, body
-	c.answer.header.Set("Content-Type", "application/json")
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
 }
 
 // Addresses returns the base URL of each vendor, and of the admin, for a

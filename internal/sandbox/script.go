@@ -48,8 +48,8 @@ type Rule struct {
 	// with "Data-Access-Intent: ReadWrite" for what there is, and never lag then.
 	Stale bool      `json:"stale,omitempty"`
 	AsOf  time.Time `json:"asOf,omitzero"`
-	// LookUp makes a look-up's answer a false one: see [Partial].
-	LookUp string `json:"lookUp,omitempty"`
+	// Lookup makes a look-up's answer a false one: see [Partial].
+	Lookup string `json:"lookup,omitempty"`
 
 	DelayMS    int    `json:"delayMs,omitempty"`    // before anything happens
 	Hang       bool   `json:"hang,omitempty"`       // no answer until the client has gone
@@ -113,7 +113,7 @@ const (
 	AfterEffect  = "after-effect"
 )
 
-func (m Match) fits(e *Entry, said []byte) bool {
+func (m Match) fits(e *LogEntry, said []byte) bool {
 	return (m.Vendor == "" || m.Vendor == e.Vendor) &&
 		(m.Method == "" || m.Method == e.Method) &&
 		strings.Contains(e.Path, m.PathContains) &&
@@ -123,7 +123,7 @@ func (m Match) fits(e *Entry, said []byte) bool {
 		len(e.Keys) >= m.Keys
 }
 
-// Script adds rules and returns the number of the first one, as [Entry.Rule]
+// Script adds rules and returns the number of the first one, as [LogEntry.Rule]
 // has it; the others follow.
 func (s *Sandbox) Script(rules ...Rule) (first int) {
 	s.lock()
@@ -179,7 +179,7 @@ func (s *Sandbox) handleScript(w http.ResponseWriter, r *http.Request) {
 }
 
 // pick returns the rule for a request, and its number.
-func (s *Sandbox) pick(e *Entry, said []byte) (Rule, int) {
+func (s *Sandbox) pick(e *LogEntry, said []byte) (Rule, int) {
 	for i, r := range s.rules {
 		if r.over || r.Times > 0 && r.used >= r.Times || !r.Match.fits(e, said) {
 			continue

@@ -40,7 +40,7 @@ func (s *Sandbox) vendor(name, pattern string, handle func(*call)) {
 
 // arrive notes a request and chooses its rule.
 func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
-	e := &Entry{
+	e := &LogEntry{
 		Vendor: vendor, Method: r.Method, Path: r.URL.Path, CorrelationID: r.Header.Get("X-Ms-Client-Request-Id"), Credential: "none",
 	}
 	if e.CorrelationID == "" {
@@ -55,8 +55,8 @@ func (s *Sandbox) arrive(vendor string, r *http.Request, body []byte) *job {
 		c.asked = s.ask(body)
 	}
 	e.Operation = c.operation()
-	k := carries(c)
-	e.Wrote, e.Keys, e.Asked = k.wrote, k.keys, k.asked
+	k := contentsOf(c)
+	e.Wrote, e.Keys, e.LookupKeys = k.writes, k.keys, k.lookupKeys
 	s.lock()
 	defer s.unlock()
 	e.At = s.now()

@@ -13,7 +13,7 @@ type event struct {
 	do func()
 }
 
-// job is a request that a vendor works on. It goes on when its client has gone.
+// job is a request that a vendor works on. It continues when its client has gone.
 type job struct {
 	call   *call
 	rule   Rule
@@ -25,8 +25,8 @@ type job struct {
 	known    chan struct{} // closed when the answer is known
 	limited  bool          // it takes a place of its user's
 	answer   answer
-	said     Entry // as it was when the answer became known
-	attended bool  // its client waits for the answer
+	said     LogEntry // as it was when the answer became known
+	attended bool     // its client waits for the answer
 }
 
 // now is the moment at which something happens: that at which it was due, if it
@@ -128,7 +128,7 @@ func (s *Sandbox) start(j *job) {
 // later, acts.
 func (s *Sandbox) decide(j *job) {
 	c, r := j.call, j.rule
-	c.view, c.lookUp = s.shows(r), r.LookUp
+	c.view, c.lookUp = s.shows(r), r.Lookup
 	late := r.acts() && r.EffectDelayMS > 0
 	switch {
 	case late:

@@ -29,7 +29,7 @@ type itemFault struct {
 	message string
 }
 
-// vendorClock is Xledger's: times have no zone and are in CET (docs/vendors.md#sources).
+// vendorClock is Xledger's: times have no zone and are in CET (docs/vendors.md#xledger-api).
 var vendorClock = time.FixedZone("CET", 60*60)
 
 const vendorTime = "2006-01-02T15:04:05"
@@ -44,7 +44,7 @@ func invalid(format string, args ...any) *graphql.Error {
 	return &graphql.Error{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": "INVALID_VALUE"}}
 }
 
-// xledger serves the GraphQL API (docs/vendors.md#sources).
+// xledger serves the GraphQL API (docs/vendors.md#xledger-api).
 func (s *Sandbox) xledger(c *call) {
 	token, ok := strings.CutPrefix(c.Header.Get("Authorization"), "token ")
 	switch {

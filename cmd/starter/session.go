@@ -1,0 +1,197 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// connectTimeout bounds how long a command tries to reach a server.
+const connectTimeout = 8 * time.Second
+
+// session is what a command works with: the organization of --org, the database
+// and, if the command needs them, an integration and Temporal. The command that
+// opens it closes it.
+type session struct {
+	app          *app
+	command      *cobra.Command
+	organization uuid.UUID
+	integration  integrations.Integration // after find
+	db           *pgxpool.Pool
+	temporal     client.Client // after connect
+}
+
+// onOrganization is the body of a command on the organization of --org.
+func (a *app) onOrganization(org *string, do func(*session) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		s, err := a.openOrganization(c, *org)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		return do(s)
+	}
+}
+
+// openOrganization opens a session for a command on an organization.
+func (a *app) openOrganization(c *cobra.Command, org string) (*session, error) {
+	organization, err := parseUUID("--org", org)
+	if err != nil {
+		return nil, err
+	}
+	db, err := a.database(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	return &session{app: a, command: c, organization: organization, db: db}, nil
+}
+
+// openIntegration opens a session for a command on one integration, by its UUID or
+// its name.
+func (a *app) openIntegration(c *cobra.Command, org, which string) (*session, error) {
+	s, err := a.openOrganization(c, org)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.find(which); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openExport opens a session for a command on an export.
+func (a *app) openExport(c *cobra.Command, org, which string) (*session, exports.Export, error) {
+	id, err := parseUUID("EXPORT", which)
+	if err != nil {
+		return nil, exports.Export{}, err
+	}
+	s, err := a.openOrganization(c, org)
+	if err != nil {
+		return nil, exports.Export{}, err
+	}
+	e, err := runlog.LoadExport(c.Context(), s.db, s.organization, id)
+	if err != nil {
+		s.close()
+		return nil, e, err
+	}
+	return s, e, nil
+}
+
+// find sets the session's integration, by its UUID or its name.
+func (s *session) find(which string) error {
+	if which == "" {
+		return usage("--integration is missing: want the name or the UUID of an integration")
+	}
+	list, err := runlog.ListIntegrations(s.command.Context(), s.db, s.organization)
+	for _, in := range list {
+		if in.Name == which || in.ID.String() == which {
+			s.integration = in
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, s.organization)
+}
+
+// list returns the organization's integrations, and warns of those that cannot be
+// read.
+func (s *session) list() ([]integrations.Integration, error) {
+	list, err := runlog.ListIntegrations(s.command.Context(), s.db, s.organization)
+	if unreadable(err) {
+		return list, s.say("warning: %v", err)
+	}
+	return list, err
+}
+
+// unreadable reports whether an error is about some integrations of a list only.
+func unreadable(err error) bool {
+	var some *runlog.UnreadableError
+	return errors.As(err, &some)
+}
+
+// connect connects to Temporal.
+func (s *session) connect() (err error) {
+	s.temporal, _, err = s.app.temporal(s.command.Context())
+	return err
+}
+
+func (s *session) close() {
+	if s.temporal != nil {
+		s.temporal.Close()
+	}
+	s.db.Close()
+}
+
+// say writes a message to stderr.
+func (s *session) say(format string, args ...any) error {
+	return say(s.command.ErrOrStderr(), format, args...)
+}
+
+// database connects as an operator and checks that the schema fits.
+func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// An operator at a keyboard may be a superuser; the worker may not.
+	if _, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: "ledgerline_operator", Relax: true}); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("the database cannot be used: %w", err)
+	}
+	return pool, nil
+}
+
+// open connects to the database, whatever its schema.
+func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := runlog.Open(ctx, a.databaseURL, 2)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("cannot reach PostgreSQL: %s; check DATABASE_URL and that the server is up", environ.RootCause(err))
+	}
+	return pool, nil
+}
+
+// sources returns the reader of the sources of entries other than the default one.
+func (a *app) sources() (*runlog.Sources, error) {
+	return runlog.NewSources(a.sourceURL, a.databaseURL)
+}
+
+// temporal connects and returns the namespace too.
+func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+	}
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
+	options.Namespace = cmp.Or(options.Namespace, "default")
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	c, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
+	}
+	return c, options.Namespace, nil
+}

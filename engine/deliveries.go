@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// StartDeliveries makes one pass over the notifications that are waiting: it queues those
+// that were suppressed until the hour of their cause is over, and starts a workflow for
+// each delivery that Temporal does not have. Any number of workers may do so at once, and
+// it may stop anywhere: a delivery that was started and not marked is started again, which
+// Temporal refuses. An error of one organization does not stop the others.
+func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, log *slog.Logger) error {
+	organizations, err := runlog.ListOrganizationsToNotify(ctx, db)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, organization := range organizations {
+		if err := runlog.FlushSuppressed(ctx, db, organization); err != nil {
+			errs = append(errs, fmt.Errorf("organization %s: %w", organization, err))
+			continue
+		}
+		keys, err := runlog.ListDeliveriesToStart(ctx, db, organization)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("organization %s: %w", organization, err))
+			continue
+		}
+		for _, k := range keys {
+			if err := startDelivery(ctx, c, db, k); err != nil {
+				// Temporal or the database is away, for the others too.
+				return errors.Join(append(errs, fmt.Errorf("%s: %w", workflows.NotifyID(k), err))...)
+			}
+			log.Info("notification handed over", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// startDelivery starts the workflow of a delivery, if there is none, and marks it as started.
+func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k notify.DeliveryKey) error {
+	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: workflows.NotifyID(k), TaskQueue: activities.TaskQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            "notification to " + k.Channel,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.OrganizationID.ValueSet(k.OrganizationID.String())),
+	}, workflows.NotifyName, k)
+	var there *serviceerror.WorkflowExecutionAlreadyStarted
+	if err != nil && !errors.As(err, &there) {
+		return err
+	}
+	return runlog.MarkDeliveryStarted(ctx, db, k)
+}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/workflows"
+)
+
+// SyncOptions are the options under which an export starts: the workflow is
+// [workflows.SyncName], its argument in. Its ID is its period's, so that there is at most
+// one run of a period at a time.
+func SyncOptions(in workflows.SyncInput) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: workflows.SyncID(in), TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
+		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		StaticSummary:            in.Summary(),
+		TypedSearchAttributes:    workflows.Attributes(in.OrganizationID, in.IntegrationID, in.AdapterName),
+	}
+}
+
+// BackfillRuns are the runs that make up for firings of an integration's schedule, one of
+// each period. by is who asked for them.
+func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]workflows.SyncInput, error) {
+	var runs []workflows.SyncInput
+	seen := make(map[string]bool)
+	for _, f := range firings {
+		if seen[f.Period] {
+			continue
+		}
+		seen[f.Period] = true
+		start, end, err := exports.ParsePeriod(f.Period)
+		if err != nil {
+			return nil, err
+		}
+		run := syncInput(in)
+		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, exports.ByBackfill, by
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// BackfillOptions are the options under which a backfill starts: the workflow is
+// [workflows.BackfillName]. There is at most one of an integration at a time; the error of
+// a second one is known by [temporal.IsWorkflowExecutionAlreadyStartedError].
+func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: workflows.BackfillID(organization, integration), TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(organization),
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    workflows.Attributes(organization, integration, ""),
+	}
+}
+
+// syncInput is what a schedule's firings start.
+func syncInput(in integrations.Integration) workflows.SyncInput {
+	return workflows.SyncInput{
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
+		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
+	}
+}
+
+// RunClosed reports whether the run of a pending export has ended. One that has continued
+// as new has not: it runs under the same workflow ID.
+func RunClosed(ctx context.Context, c client.Client, e exports.Export) (bool, error) {
+	d, err := c.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return true, nil
+	}
+	return err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING, err
+}

@@ -1,0 +1,41 @@
+package workflows
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+)
+
+// A worker whose clock is wrong by days does not make a run wait for days.
+func TestOpenForIsBounded(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for until, want := range map[time.Time]time.Duration{
+		at.Add(17 * time.Minute): 17 * time.Minute, at.Add(10 * 24 * time.Hour): longestOpen, at.Add(-time.Hour): 0,
+	} {
+		s := ResultOf(activities.Invocation{}, exports.Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
+		require.Equal(t, want, s.OpenFor)
+	}
+}
+
+// Temporal's word that a call is out of attempts is its own only if nobody has held
+// the call: holding it takes the attempts that it had not made.
+func TestHeldCallHasNoMoreAttempts(t *testing.T) {
+	err := temporal.GetDefaultFailureConverter().FailureToError(&failure.Failure{
+		FailureInfo: &failure.Failure_ActivityFailureInfo{ActivityFailureInfo: &failure.ActivityFailureInfo{StartedEventId: 7, RetryState: enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED}},
+		Cause: &failure.Failure{FailureInfo: &failure.Failure_TimeoutFailureInfo{
+			TimeoutFailureInfo: &failure.TimeoutFailureInfo{TimeoutType: enums.TIMEOUT_TYPE_START_TO_CLOSE},
+		}},
+	})
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	p := classify.Policy{}.WithDefaults()
+	require.Len(t, trailOf(err, activities.HoldResult{}, p, at, at), p.MaxAttempts())
+	require.Len(t, trailOf(err, activities.HoldResult{Cancelled: true}, p, at, at), 1)
+}

@@ -1,0 +1,4 @@
+package zones
+
+// Names are all names, for a test that loads each.
+var Names = names
