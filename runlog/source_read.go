@@ -89,10 +89,11 @@ func (s *Sources) read(ctx context.Context, source string, organization uuid.UUI
 		}
 		return r.err
 	})
+	var left *sessionLeft // ending it may have taken all the time, and is the reason
 	switch {
 	case err == nil || ctx.Err() != nil || ours != nil:
 		return err
-	case errors.Is(limited.Err(), context.DeadlineExceeded):
+	case errors.Is(limited.Err(), context.DeadlineExceeded) && !errors.As(err, &left):
 		return slow(source, s.Timeout)
 	}
 	return readError(source, err)
