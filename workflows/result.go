@@ -27,7 +27,9 @@ func ResultOf(in activities.Invocation, item exports.Item, o Outcome, called act
 		Vouchers: last.Vouchers, Entries: last.Entries, Took: last.EndedAt.Sub(last.StartedAt), Timeout: in.Policy.AttemptTimeout,
 	}
 	var until time.Time
-	r.Effect, r.Ended, until = called.Trail.Effect()
+	if !in.ChangesNothing() { // an attempt that was lost has an open effect, whatever it was
+		r.Effect, r.Ended, until = called.Trail.Effect()
+	}
 	if !until.IsZero() {
 		r.OpenFor = min(max(0, until.Sub(last.EndedAt)), longestOpen)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
@@ -22,6 +23,25 @@ func TestOpenForIsBounded(t *testing.T) {
 	} {
 		s := ResultOf(activities.Invocation{}, exports.Item{}, Outcome{}, activities.CallResult{Trail: activities.Trail{{Number: 1, EndedAt: at, Effect: classify.Open, OpenUntil: until}}})
 		require.Equal(t, want, s.OpenFor)
+	}
+}
+
+// A question that is lost with its worker leaves nothing open, and is asked again before
+// anything that waits for its answer.
+func TestLostQuestionIsAskedAgain(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for _, step := range []exports.Step{exports.PingStep, exports.VerifyStep} {
+		question := exports.Item{Step: step}
+		p := &exports.Progress{Plan: exports.Plan{Chunks: 3}, Next: 1, Queue: []exports.Item{{Chunk: 1, Do: exports.DoHalve}, question}}
+		item, ok, _ := p.Take(at)
+		require.True(t, ok)
+		require.Equal(t, question, item)
+		r := ResultOf(SyncInput{}.Invocation(p.Export, item, uuid.New()), item, Outcome{}, activities.CallResult{Trail: activities.Trail{}.Lost(1, at, at)})
+		require.Empty(t, r.Effect)
+		require.Positive(t, p.Follow(r, at, 0).Sleep)
+		item, ok, _ = p.Take(at)
+		require.True(t, ok)
+		require.Equal(t, step, item.Step)
 	}
 }
 
