@@ -97,9 +97,18 @@ func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResul
 	return ClaimResult{Export: taken, Mine: true, TakenOver: true}, nil
 }
 
-// alive reports whether a run has not ended, as Temporal has it. Only a closed status
-// is an end: a run that is paused is alive, and one that has continued as new lives on
-// in its successor.
+// Closed reports whether a status of a run is an end. A run that is paused has not ended,
+// and one that has continued as new lives on in its successor.
+func Closed(s enums.WorkflowExecutionStatus) bool {
+	switch s {
+	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
+		enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return true
+	}
+	return false
+}
+
+// alive reports whether a run has not ended, as Temporal has it.
 func alive(ctx context.Context, workflowID string, run uuid.UUID) (bool, error) {
 	var gone *serviceerror.NotFound
 	for _, id := range []string{run.String(), ""} {
@@ -110,15 +119,11 @@ func alive(ctx context.Context, workflowID string, run uuid.UUID) (bool, error) 
 		if err != nil {
 			return false, err
 		}
-		switch info := d.GetWorkflowExecutionInfo(); info.GetStatus() {
-		case enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
+		info := d.GetWorkflowExecutionInfo()
+		if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
 			continue // look at the newest of the chain
-		case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
-			enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
-			return false, nil
-		default:
-			return info.GetExecution().GetRunId() != runID(ctx).String(), nil // the newest is this one itself
 		}
+		return !Closed(info.GetStatus()) && info.GetExecution().GetRunId() != runID(ctx).String(), nil // the newest may be this one itself
 	}
 	return false, nil
 }

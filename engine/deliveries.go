@@ -40,8 +40,11 @@ func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, l
 		}
 		for _, k := range keys {
 			if err := startDelivery(ctx, c, db, k); err != nil {
-				// Temporal or the database is away, for the others too.
-				return errors.Join(append(errs, fmt.Errorf("%s: %w", workflows.NotifyID(k), err))...)
+				errs = append(errs, fmt.Errorf("%s: %w", workflows.NotifyID(k), err))
+				if away := (*serviceerror.Unavailable)(nil); ctx.Err() != nil || errors.As(err, &away) || runlog.IsTransient(err) {
+					return errors.Join(errs...) // Temporal or the database is away, for the others too
+				}
+				continue
 			}
 			log.Info("notification handed over", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel)
 		}

@@ -108,12 +108,8 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 	if other {
 		return "", nil, &OtherRequestError{in.CorrelationID}
 	}
-	switch info.GetStatus() {
-	case enums.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+	if activities.Closed(info.GetStatus()) {
 		return run, outcome, nil
-	case enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, enums.WORKFLOW_EXECUTION_STATUS_FAILED, enums.WORKFLOW_EXECUTION_STATUS_CANCELED,
-		enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
-		return run, nil, nil
 	}
 	return "", nil, nil
 }

@@ -76,5 +76,5 @@ func RunClosed(ctx context.Context, c client.Client, e exports.Export) (bool, er
 	if errors.As(err, &gone) {
 		return true, nil
 	}
-	return err == nil && d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING, err
+	return err == nil && activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()), err
 }

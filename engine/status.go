@@ -66,7 +66,7 @@ func InvocationStatus(ctx context.Context, c client.Client, organization, correl
 		return s, err
 	}
 	s.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()) {
 		s.State = Completed
 	}
 	if !s.readPending(d.GetPendingActivities()) {
@@ -109,7 +109,7 @@ func ExportStatus(ctx context.Context, c client.Client, workflowID string) (Stat
 		return s, err
 	}
 	s.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	if d.GetWorkflowExecutionInfo().GetStatus() != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()) {
 		s.State = Completed
 	}
 	s.readPending(d.GetPendingActivities())
