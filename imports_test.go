@@ -86,6 +86,21 @@ var excepted = []struct{ from, what, why string }{
 	{"limits", "github.com/google/uuid", "IDs are UUIDs"},
 }
 
+// A rule whose folder has been renamed would hold for nothing.
+func TestRulesHavePackages(t *testing.T) {
+	all := packages(t)
+	folders := slices.Clone(pure)
+	for _, rule := range arrows {
+		folders = append(folders, rule.from)
+	}
+	for _, rule := range forbidden {
+		folders = append(folders, rule.from)
+	}
+	for _, folder := range folders {
+		require.True(t, slices.ContainsFunc(all, func(p pkg) bool { return within(p.ImportPath, folder) }), "%s has no package", folder)
+	}
+}
+
 type pkg struct {
 	ImportPath, Doc string
 	Imports         []string

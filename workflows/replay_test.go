@@ -21,12 +21,16 @@ func recorded(t *testing.T) []string {
 	return files
 }
 
-// Every way that an export can take is recorded: a lost file would make the
+// Every way that a workflow can take is recorded: a lost file would make the
 // replay say less than it seems to.
 func TestRecordedWays(t *testing.T) {
 	files := recorded(t)
 	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2"} {
-		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"), "RECORD=export go test ./internal/e2e makes it")
+		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"))
+	}
+	for _, name := range []string{"success", "success-with-waiter", "permanent", "permanent-with-waiter", "exhausted", "exhausted-with-waiter",
+		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "notify-delivered"} {
+		require.Contains(t, files, filepath.Join("testdata", "histories", name+".json"))
 	}
 }
 

@@ -258,7 +258,8 @@ func digest(b *book, sent []line) (sum, debit string) {
 	return hex.EncodeToString(h.Sum(nil)), total.FloatString(2)
 }
 
-// faultsFired: every fault that was planned has met something.
+// faultsFired: every fault that was planned has met something, but for a few that were
+// too late for their runs.
 func (s *soak) faultsFired() {
 	for name, numbers := range s.scripted {
 		each := len(numbers) / s.planned[name]
@@ -274,4 +275,7 @@ func (s *soak) faultsFired() {
 		}
 	}
 	s.report.fired = s.count(s.fired)
+	if all := s.count(s.planned) + s.report.overtaken; 10*s.report.overtaken >= all {
+		s.violated("%d of %d faults were too late for their runs, which had failed by others", s.report.overtaken, all)
+	}
 }

@@ -21,8 +21,8 @@
 // Everything is drawn from a seed: the same seed makes the same entries and the
 // same faults in the same order. When they strike, to the millisecond, is the
 // machine's; so a seed that fails may need several runs to fail again. A fault
-// that was planned and never met anything fails the run too: a soak that tests
-// nothing must not be ok.
+// that was planned and never met anything fails the run too, unless its run had
+// failed by another one: a soak that tests nothing must not be ok.
 //
 // The last line on standard output is
 //

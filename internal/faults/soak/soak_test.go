@@ -20,7 +20,6 @@ func TestSoak(t *testing.T) {
 		want += inCycle(f)
 	}
 	require.Equal(t, want, r.fired+r.overtaken, "%d met a run, %d were too late for theirs", r.fired, r.overtaken)
-	require.Less(t, r.overtaken, want/10)
 }
 
 // inCycle is how often a fault is planned in a cycle.
