@@ -136,6 +136,5 @@ func (a *Activities) RecordDelivery(ctx context.Context, in RecordDeliveryInput)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), auditUnavailable,
-		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
+	return storeError(err)
 }

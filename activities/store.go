@@ -60,7 +60,7 @@ type database struct {
 }
 
 // NewStore returns a store that keeps all in db. It reads an integration, and whether
-// it is paused, at most once in [Freshness].
+// it is paused, again if what it knows is older than [Freshness].
 func NewStore(db runlog.Beginner, log *slog.Logger) Store {
 	return &database{
 		db: db,

@@ -24,7 +24,7 @@ import (
 // becomes of the workflow: without a claim nothing is sent, a claim that is done
 // is answered from the record, and an open one is looked up.
 func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration, request adapters.Description, trail Trail) (out outcome) {
-	if in.Idempotent && request.Guard != adapters.Idempotent {
+	if in.Idempotent {
 		request.Guard = adapters.Idempotent
 	}
 	out.guard = request.Guard

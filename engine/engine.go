@@ -4,6 +4,7 @@
 // All work is done by workflows (package workflows), on workers. A program holds a Temporal
 // client and asks:
 //
+//	NewInvocation, NewSync            what is asked of an integration, as its file says
 //	Execute, ExecuteAgain             make an invocation and wait for its outcome
 //	InvokeOptions                     how one starts that is not waited for
 //	Describe                          what an invocation says of itself in the Temporal UI

@@ -10,16 +10,14 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/engine"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// The organization and integration of the examples: rows in the database, put there by
-// starter integrations apply. Their IDs are in its output.
+// The integration of the examples, as [runlog.LoadIntegration] returns it: a row in the
+// database, put there by starter integrations apply.
 var (
 	organization = uuid.MustParse("0198f4a2-7c11-7b3e-9d55-1f6f2a7c0001")
 	integration  = integrations.Integration{
@@ -41,16 +39,12 @@ func ExampleExecute() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 
-	call := activities.Invocation{
-		OrganizationID: organization, IntegrationID: integration.ID, AdapterName: integration.Adapter,
-		CorrelationID: uuid.New(), // keep it: it is what the outcome and the audit rows are found by
-		Operation:     adapters.Call, Body: json.RawMessage(`{"query": "{ viewer { name } }"}`),
-	}
-	call.Summary, call.ReadOnly = engine.Describe(call)
+	call := engine.NewInvocation(integration, adapters.Call, json.RawMessage(`{"query": "{ viewer { name } }"}`))
+	fmt.Println("correlation ID", call.CorrelationID) // keep it: the outcome and the audit rows are found by it
 
 	outcome, err := engine.Execute(ctx, c, call)
 	switch {
-	case err != nil: // Temporal could not be asked, or did not answer in time: the call goes on
+	case err != nil: // Temporal could not be asked, or did not answer in time: the call continues
 		log.Fatal(err)
 	case !outcome.OK: // a failed call is an outcome
 		fmt.Println(outcome.Failure.ErrorClass, outcome.Failure.Message)
@@ -67,13 +61,9 @@ func ExampleSyncOptions() {
 	}
 	defer c.Close()
 
-	start, end, err := exports.ParsePeriod("2026-10")
+	in, err := engine.NewSync(integration, "2026-10", "month-end job")
 	if err != nil {
 		log.Fatal(err)
-	}
-	in := workflows.SyncInput{
-		OrganizationID: organization, IntegrationID: integration.ID, AdapterName: integration.Adapter,
-		Period: "2026-10", PeriodStart: start, PeriodEnd: end, Trigger: exports.ByHand, TriggeredBy: "month-end job",
 	}
 	run, err := c.ExecuteWorkflow(context.Background(), engine.SyncOptions(in), workflows.SyncName, in)
 	if err != nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,12 +15,26 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // memoSum is the memo's field that holds the [workflows.RequestSum] of an invocation.
 const memoSum = "requestSha256"
+
+// NewInvocation is an operation of an integration under a new correlation ID, with what
+// the integration's file says of retries and limits. Without these, calls would pass by
+// the queue of an integration that has a rate or a concurrency limit.
+func NewInvocation(in integrations.Integration, operation adapters.Operation, body json.RawMessage) activities.Invocation {
+	inv := activities.Invocation{
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
+		Operation: operation, Body: body, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
+	}
+	inv.Summary, inv.ReadOnly = Describe(inv)
+	return inv
+}
 
 // InvokeOptions are the options under which an invocation starts, for callers who do not
 // wait for its outcome. The others use [Execute].

@@ -38,12 +38,11 @@ func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]w
 			continue
 		}
 		seen[f.Period] = true
-		start, end, err := exports.ParsePeriod(f.Period)
+		run, err := NewSync(in, f.Period, by)
 		if err != nil {
 			return nil, err
 		}
-		run := syncInput(in)
-		run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, f.Period, start, end, exports.ByBackfill, by
+		run.Trigger = exports.ByBackfill
 		runs = append(runs, run)
 	}
 	return runs, nil
@@ -58,6 +57,15 @@ func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOp
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    workflows.Attributes(organization, integration, ""),
 	}
+}
+
+// NewSync is an export of a period of an integration, such as 2026-10, with what the
+// integration's file says of retries and limits. by is who asks for it.
+func NewSync(in integrations.Integration, period, by string) (workflows.SyncInput, error) {
+	start, end, err := exports.ParsePeriod(period)
+	run := syncInput(in)
+	run.Schedule, run.Period, run.PeriodStart, run.PeriodEnd, run.Trigger, run.TriggeredBy = nil, period, start, end, exports.ByHand, by
+	return run, err
 }
 
 // syncInput is what a schedule's firings start.

@@ -83,7 +83,7 @@ func ApplySchedule(ctx context.Context, c client.Client, in integrations.Integra
 }
 
 // RemoveSchedule deletes an integration's Temporal Schedule, and returns [ScheduleRemoved]
-// or [NoSchedule]. Runs that it has started go on.
+// or [NoSchedule]. Runs that it has started continue.
 func RemoveSchedule(ctx context.Context, c client.Client, organization, integration uuid.UUID, dryRun bool) (ScheduleChange, error) {
 	var err error
 	handle := c.ScheduleClient().GetHandle(ctx, ScheduleID(organization, integration))

@@ -32,7 +32,7 @@ func TestDecide(t *testing.T) {
 		{name: "refused, and nothing was sent", seen: Result{Kind: classify.Transformation, Class: classify.Permanent, run: conditions{trusted: true}}, want: halve},
 		{name: "refused, and proved to have had no effect", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.None, run: conditions{trusted: true}}, want: halve},
 		{name: "refused, and the work has ended", seen: Result{Kind: classify.Business, Class: classify.Permanent, Effect: classify.Open, Ended: true}, want: again, step: ask, then: halve},
-		{name: "refused by who knows whom", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
+		{name: "refused by an unknown party", seen: Result{Kind: classify.BadRequest, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
 			want: aside, step: ask, then: halve, wait: time.Minute},
 		{name: "not what was asked for", seen: Result{Kind: classify.InvalidResponse, Class: classify.Permanent, Effect: classify.Open, OpenFor: time.Minute},
 			want: aside, step: ask, then: fail, wait: time.Minute},

@@ -85,7 +85,7 @@ func TestAdopt(t *testing.T) {
 	_, short = b.period(a, x)
 	require.Equal(t, []string{"e0-1:exported", "e0-2:exported", "e1-1:unknown", "e1-2:unknown", "e2-1:planned", "e2-2:planned", "e3-1:planned", "e3-2:planned"}, short)
 
-	// A person tells of the doubtful ones.
+	// A person decides about the doubtful ones.
 	n, err := runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: begun.ID, VoucherID: "v1", AtVendor: true, Reason: "posted", Actor: "kari"})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)

@@ -69,7 +69,7 @@ FROM unnest(@requested_integration_id::uuid[], @correlation_id::uuid[], @adapter
 LEFT JOIN ledgerline.integrations ON integrations.organization_id = @organization_id AND integrations.integration_id = requested_integration_id
 ON CONFLICT DO NOTHING`
 
-// InsertAttempts stores rows of one organization, all or none, in two round trips.
+// InsertAttempts stores rows of one organization, all or none, in three round trips.
 // A row that is there already is left as it is, so a caller who does not know
 // whether an insert arrived makes it again.
 func InsertAttempts(ctx context.Context, db Beginner, organization uuid.UUID, rows []AttemptRow) error {
@@ -81,7 +81,7 @@ func InsertAttempts(ctx context.Context, db Beginner, organization uuid.UUID, ro
 			return fmt.Errorf("a row of organization %s among those of %s", r.OrganizationID, organization)
 		}
 	}
-	// Sent together: begin and setting, insert, commit.
+	// Begin; setting and insert together; commit.
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		batch.Queue(setOrganization, organization.String())
@@ -140,7 +140,7 @@ func storable(s string) string {
 	return s
 }
 
-// MaxPage is the most rows that [ListAttempts] returns at once.
+// MaxPage is the most rows that a list returns at once.
 const MaxPage = 1000
 
 // AttemptFilter selects rows. The zero value selects all of an organization's.

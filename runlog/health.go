@@ -36,7 +36,7 @@ WHERE stored.number < excluded.number`
 // keptObservations is how many observations the history holds, as its constraint says.
 const keptObservations = 96
 
-// RecordHealth stores an update of an integration, in two round trips. Storing one
+// RecordHealth stores an update of an integration, in three round trips. Storing one
 // again, or one that is older than what is stored, has no effect.
 func RecordHealth(ctx context.Context, db Beginner, organization, integration uuid.UUID, u health.Update) error {
 	r := u.Record

@@ -139,7 +139,7 @@ func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 	return id != uuid.Nil, err
 }
 
-// notNotified are, by the effect of @cause, the incidents of which it has not
+// notNotified are, by the handling of @cause, the incidents of which it has not
 // notified people yet, and the column that says that it has.
 var notNotified = map[notify.Handling]struct{ condition, column string }{
 	notify.OpensIncident:   {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = @cause", "opening_notification_id"},

@@ -33,7 +33,7 @@ FROM vouchers WHERE problem IS NOT NULL ORDER BY voucher_id LIMIT 1000`
 )
 
 // PreviewExport returns what [PlanExport] would do, and does nothing: PostgreSQL enforces that.
-// It refuses a user whom row-level security does not bind. An error of the source is a
+// It refuses a user to whom row-level security does not apply. An error of the source is a
 // [*SourceError].
 func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, chunkSize int) (preview ExportPreview, err error) {
 	source, args := sourceOf(settings), planArgs(e, settings, chunkSize, chunkSize)

@@ -232,7 +232,7 @@ func TestQueueLeases(t *testing.T) {
 	require.Empty(t, held, "it was only away, and another has them now")
 	require.Empty(t, surplus)
 
-	// Who leaves counts no more.
+	// A process that has left no longer counts.
 	require.NoError(t, runlog.ReleaseQueues(t.Context(), b.worker, c, nil))
 	for id := range holder {
 		holder[id] = uuid.Nil

@@ -4,19 +4,19 @@
 // The database carries the rules, so that a defect in the program cannot break
 // them: row-level security, forced on the owner too, keeps organizations apart;
 // a composite foreign key refuses a row of one organization that names
-// another's integration; the writer can insert and nothing else; a unique key
-// makes writing a row again harmless.
+// another's integration; the worker cannot change an attempt that it has recorded; a
+// unique key makes writing a row again harmless.
 //
 // Four roles share the work, none of which owns anything:
 //
-//	ledgerline_worker     reads integrations, inserts rows, makes partitions
+//	ledgerline_worker     reads integrations; records attempts, exports, health and notifications; makes partitions
 //	ledgerline_operator   applies integrations, reads rows, resolves and adopts entries (the starter)
 //	ledgerline_reader     reads
 //	ledgerline_retention  drops old partitions
 //
-// Every query on an organization's data runs in [InOrganization]; there is no
-// other way to see a row. A pool is borrowed, never owned. The package does not
-// know Temporal.
+// Every query on an organization's data runs in a transaction that names it, see
+// [InOrganization]; functions that work for all organizations run with the owner's
+// rights. A pool is borrowed, never owned. The package does not know Temporal.
 package runlog
 
 import (

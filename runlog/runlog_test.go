@@ -25,20 +25,14 @@ import (
 var server *devstack.Postgres
 
 func TestMain(m *testing.M) {
-	code := 1
-	defer func() { os.Exit(code) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	var err error
-	if server, err = devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return
-	}
-	defer server.Close()
-	code = m.Run()
-	if newest, _ := server18(); newest != nil {
-		newest.Close()
-	}
+	os.Exit(devstack.WithPostgres(func(p *devstack.Postgres) int {
+		server = p
+		code := m.Run()
+		if started18 != nil {
+			started18.Close()
+		}
+		return code
+	}))
 }
 
 // base is a database with pools for each user of it.

@@ -173,7 +173,7 @@ func (role userRole) unsafe() (all []string) {
 		applies bool
 		what    string
 	}{
-		{role.Super, "is a superuser, whom row-level security does not bind"},
+		{role.Super, "is a superuser, to whom row-level security does not apply"},
 		{role.BypassRLS && !role.Super, "has BYPASSRLS"},
 		{role.CreateRole && !role.Super, "has CREATEROLE and could become ledgerline_owner"},
 		{role.Replication && !role.Super, "has REPLICATION and could copy all rows"},

@@ -11,14 +11,18 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 )
 
-// server18 is a PostgreSQL 18, or nil on a machine that has none.
-var server18 = sync.OnceValues(func() (*devstack.Postgres, error) {
+// server18 is a PostgreSQL 18, or nil on a machine that has none. It starts for the first
+// test that wants it; started18 is that one, to be closed in the end.
+var server18 = sync.OnceValues(func() (_ *devstack.Postgres, err error) {
 	programs, err := devstack.Programs18(os.Stderr)
 	if err != nil || programs == "" {
 		return nil, err
 	}
-	return devstack.StartPostgres(context.Background(), devstack.PostgresOptions{Programs: programs})
+	started18, err = devstack.StartPostgres(context.Background(), devstack.PostgresOptions{Programs: programs})
+	return started18, err
 })
+
+var started18 *devstack.Postgres
 
 // eachServer runs a test on the machine's PostgreSQL and on 18.
 func eachServer(t *testing.T, test func(t *testing.T, server *devstack.Postgres)) {

@@ -60,10 +60,9 @@ func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID
 // retry, or nil.
 func LoadExportOfPeriod(ctx context.Context, db Beginner, organization, integration uuid.UUID, period string) (e *exports.Export, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		found, err := queryExports(ctx, tx, `WHERE organization_id = $1 AND idempotency_key = $2`, organization,
-			exports.Export{IntegrationID: integration, Period: period}.IdempotencyKey())
-		if err == nil && len(found) > 0 {
-			e = &found[0]
+		found, ok, err := exportWithKey(ctx, tx, exports.Export{OrganizationID: organization, IntegrationID: integration, Period: period})
+		if ok {
+			e = &found
 		}
 		return err
 	})

@@ -176,11 +176,7 @@ func (w Watcher) reportAbandoned(ctx context.Context, e exports.Export) error {
 // Since is from when on a schedule's ticks are looked at: as long as they are
 // made up for, and a while longer, but not from before it was as it is.
 func Since(s runlog.ScheduledIntegration, now time.Time) time.Time {
-	catchUp := s.Schedule.CatchUp
-	if catchUp == 0 {
-		catchUp = integrations.DefaultCatchUp
-	}
-	from := now.Add(-catchUp - 10*24*time.Hour)
+	from := now.Add(-s.Schedule.CatchUpWindow() - 10*24*time.Hour)
 	if s.Since.After(from) {
 		return s.Since
 	}

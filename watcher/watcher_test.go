@@ -26,22 +26,18 @@ import (
 var admin, worker *pgxpool.Pool
 
 func TestMain(m *testing.M) {
-	code, err := setUp(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(devstack.WithPostgres(func(server *devstack.Postgres) int {
+		code, err := setUp(m, server)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
+	}))
 }
 
-func setUp(m *testing.M) (int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	server, err := devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr})
-	if err != nil {
-		return 1, err
-	}
-	defer server.Close()
+func setUp(m *testing.M, server *devstack.Postgres) (_ int, err error) {
+	ctx := context.Background()
 	if admin, err = runlog.Open(ctx, server.URL("postgres", "postgres"), 4); err != nil {
 		return 1, err
 	}

@@ -39,8 +39,8 @@ type MonitorProgress struct {
 // of changes; this is for the schedule ahead, and for changes of which no signal came.
 const inspectEvery = 12 * time.Hour
 
-// wakesPerRun is after how many wakes a monitor continues as new: a day of
-// probes, about 1,500 events.
+// wakesPerRun is after how many wakes a monitor continues as new: half a day
+// of probes, about 800 events.
 const wakesPerRun = 96
 
 // idleFor is how long an integration must have been without traffic on a worker

@@ -65,9 +65,9 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			if err := s.connect(); err != nil {
 				return err
 			}
-			in.OrganizationID, in.IntegrationID, in.AdapterName = s.organization, s.integration.ID, s.integration.Adapter
-			in.Policy, in.OwnQueue = s.integration.Policy, s.integration.Limits.OwnQueue()
-			in.Summary, in.ReadOnly = engine.Describe(in)
+			asked := in
+			in = engine.NewInvocation(s.integration, asked.Operation, asked.Body)
+			in.CorrelationID, in.Actor, in.Idempotent = asked.CorrelationID, asked.Actor, asked.Idempotent
 			s.say("correlation ID %s", in.CorrelationID)
 			execute := engine.Execute
 			if o.correlation != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -66,7 +67,10 @@ exported. An export has one retry; to retry again, retry that one.`,
 			if err := s.find(e.IntegrationID.String()); err != nil {
 				return err
 			}
-			in := syncInput(s, e.Period, e.PeriodStart, e.PeriodEnd)
+			in, err := engine.NewSync(s.integration, e.Period, whoami())
+			if err != nil {
+				return err
+			}
 			in.Trigger, in.ParentID = exports.ByRetry, &e.ID
 			return a.runSync(s, in, wait)
 		},

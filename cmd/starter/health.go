@@ -158,7 +158,7 @@ with the latency of the last.`,
 			if err != nil {
 				return err
 			}
-			return a.print(s.command.OutOrStdout(), append([]runlog.HealthEntry{}, list...), historyTable(list))
+			return a.print(s.command.OutOrStdout(), list, historyTable(list))
 		}),
 	}
 	organizationFlag(c, &org)

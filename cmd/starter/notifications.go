@@ -64,7 +64,7 @@ func (a *app) printNotifications(w io.Writer, list []runlog.NotificationRecord) 
 		rows = append(rows, []string{n.QueuedAt.UTC().Format(time.RFC3339), string(n.Cause), dash(n.Integration), suppressed, dash(n.Channel), state,
 			fmt.Sprint(n.Attempts), dash(lastError(n.DeliveryStatus))})
 	}
-	return a.print(w, append([]runlog.NotificationRecord{}, list...), rows)
+	return a.print(w, list, rows)
 }
 
 func lastError(s notify.DeliveryStatus) string {
@@ -83,7 +83,7 @@ func (a *app) notificationsChannels() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(s.command.OutOrStdout(), append([]runlog.Channel{}, list...), channelTable(list))
+			return a.print(s.command.OutOrStdout(), list, channelTable(list))
 		}),
 	}
 	organizationFlag(c, &org)

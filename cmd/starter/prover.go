@@ -8,10 +8,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/engine"
@@ -198,11 +196,9 @@ func (p *prover) lookUp(ctx context.Context, some []runlog.EntryRecord, control 
 	if err != nil {
 		return nil, "", err
 	}
-	out, err := engine.Execute(ctx, p.temporal, activities.Invocation{
-		OrganizationID: p.integration.OrganizationID, IntegrationID: p.integration.ID, AdapterName: p.integration.Adapter, CorrelationID: uuid.New(),
-		Operation: adapters.Lookup, Body: body, Policy: p.integration.Policy, Actor: whoami(), ReadOnly: true,
-		OwnQueue: p.integration.Limits.OwnQueue(), Summary: "look-up of " + count(len(keys.Keys), "entry"),
-	})
+	in := engine.NewInvocation(p.integration, adapters.Lookup, body)
+	in.Actor, in.ReadOnly, in.Summary = whoami(), true, "look-up of "+count(len(keys.Keys), "entry")
+	out, err := engine.Execute(ctx, p.temporal, in)
 	if err != nil {
 		return nil, "", err
 	}

@@ -50,10 +50,9 @@ func (a *app) show() *cobra.Command {
 	return c
 }
 
-// States of an invocation besides running, waiting and recording.
-const (
-	stateUnknown engine.State = "unknown" // Temporal cannot be reached or no longer has it
-)
+// stateUnknown is the state of an invocation that Temporal cannot be asked for or no
+// longer has.
+const stateUnknown engine.State = "unknown"
 
 // reportSource is where the attempts of a report come from.
 type reportSource string

@@ -37,7 +37,7 @@ exported; see starter exports show and starter exports retry.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			start, end, err := exports.ParsePeriod(period)
+			_, end, err := exports.ParsePeriod(period)
 			if err != nil {
 				return usage("--period: %w", err)
 			}
@@ -49,11 +49,13 @@ exported; see starter exports show and starter exports retry.`,
 				return err
 			}
 			defer s.close()
-			in := syncInput(s, period, start, end)
-			if dryRun {
-				return a.previewSync(s, exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, PeriodStart: start, PeriodEnd: end})
+			in, err := engine.NewSync(s.integration, period, whoami())
+			if err != nil {
+				return err
 			}
-			in.Trigger = exports.ByHand
+			if dryRun {
+				return a.previewSync(s, exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd})
+			}
 			return a.runSync(s, in, wait)
 		},
 	}
@@ -64,15 +66,6 @@ exported; see starter exports show and starter exports retry.`,
 	wait.flags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
 	return c
-}
-
-// syncInput is a run of the session's integration for a period.
-func syncInput(s *session, period string, start, end time.Time) workflows.SyncInput {
-	in := s.integration
-	return workflows.SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
-		Period: period, PeriodStart: start, PeriodEnd: end, TriggeredBy: whoami(),
-	}
 }
 
 // previewSync prints what an export would do.

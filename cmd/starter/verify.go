@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -83,11 +81,9 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 // verify makes a worker check the contract with an integration's vendor.
 func verify(ctx context.Context, temporal client.Client, spec integrations.Integration) (verification, error) {
 	v := verification{Integration: spec.Name, Adapter: spec.Adapter, Checks: []adapters.Check{}}
-	out, err := engine.Execute(ctx, temporal, activities.Invocation{
-		OrganizationID: spec.OrganizationID, IntegrationID: spec.ID, AdapterName: spec.Adapter, CorrelationID: uuid.New(),
-		Operation: adapters.Verify, Policy: workflows.VerifyPolicy(), Actor: whoami(), ReadOnly: true,
-		OwnQueue: spec.Limits.OwnQueue(), Summary: "the contract with the vendor",
-	})
+	in := engine.NewInvocation(spec, adapters.Verify, nil)
+	in.Policy, in.Actor, in.ReadOnly, in.Summary = workflows.VerifyPolicy(), whoami(), true, "the contract with the vendor"
+	out, err := engine.Execute(ctx, temporal, in)
 	switch {
 	case err != nil:
 		return v, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -30,17 +29,7 @@ import (
 var server *devstack.Postgres
 
 func TestMain(m *testing.M) {
-	code := 1
-	defer func() { os.Exit(code) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	var err error
-	if server, err = devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return
-	}
-	defer server.Close()
-	code = m.Run()
+	os.Exit(devstack.WithPostgres(func(p *devstack.Postgres) int { server = p; return m.Run() }))
 }
 
 // What people are notified of by a worker's activities. No channel is set up, so
