@@ -70,11 +70,6 @@ func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResul
 		if err != nil {
 			return ClaimResult{}, configurationError(err)
 		}
-		a.options.ObserveDrift(e.Drift())
-		if late := e.Drift(); late > in.Schedule.DriftThresholdOrDefault() {
-			a.options.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
-				"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
-		}
 	}
 	if day := time.Now().Add(14 * time.Hour); e.PeriodStart.After(day) { // it is nowhere later than in UTC+14
 		return ClaimResult{}, configurationError(fmt.Errorf("period %s has not begun: nothing can be exported yet", e.Period))
@@ -83,8 +78,12 @@ func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResul
 	if overlap := (*runlog.OverlapError)(nil); errors.As(err, &overlap) {
 		return ClaimResult{}, configurationError(err)
 	}
+	mine = mine && err == nil && claimed.Status == exports.Pending
+	if mine && in.Schedule != nil && e.ScheduledAt != nil {
+		a.reportDrift(e, in.Schedule.DriftThresholdOrDefault())
+	}
 	if err != nil || claimed.Status != exports.Pending || mine {
-		return ClaimResult{Export: claimed, Mine: mine && claimed.Status == exports.Pending}, storeError(err)
+		return ClaimResult{Export: claimed, Mine: mine}, storeError(err)
 	}
 	running, err := a.options.Alive(ctx, claimed.WorkflowID, claimed.RunID)
 	if err != nil || running {
@@ -95,6 +94,16 @@ func (a *Activities) ClaimExport(ctx context.Context, in ClaimInput) (ClaimResul
 		return ClaimResult{Export: claimed}, storeError(err)
 	}
 	return ClaimResult{Export: taken, Mine: true, TakenOver: true}, nil
+}
+
+// reportDrift says how late a scheduled export is that has just been claimed.
+func (a *Activities) reportDrift(e exports.Export, threshold time.Duration) {
+	late := e.Drift()
+	a.options.ObserveDrift(late)
+	if late > threshold {
+		a.options.Log.Error("ALERT: a scheduled export started late", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
+			"period", e.Period, "scheduled_at", *e.ScheduledAt, "drift", late.String())
+	}
 }
 
 // Closed reports whether a status of a run is an end. A run that is paused has not ended,

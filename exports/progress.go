@@ -128,11 +128,10 @@ func (p Progress) WaitsUntil() time.Time {
 }
 
 // FollowUp is what the caller has to do once a result is noted. The zero FollowUp is to
-// take the next item.
+// take the next item, unless the run has failed.
 type FollowUp struct {
 	Split   *Split        // a chunk is to be halved; see [Progress.Halved]
 	Sleep   time.Duration // the run waits
-	Over    bool          // the run has failed, and goes to its close
 	Reclaim bool          // the run no longer owns its export, and has to claim it again
 }
 
@@ -188,7 +187,7 @@ func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration
 		p.queueDraw()
 	case suspect:
 		if p.suspect(d.item) {
-			return FollowUp{Over: true}
+			return FollowUp{}
 		}
 		p.queueDraw()
 	case shrink:
@@ -210,7 +209,7 @@ func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration
 			message = "the vendor refuses every request, also one that asks for nothing, perhaps because of its token: " + message
 		}
 		p.Fail(class, d.item.Code, message)
-		return FollowUp{Over: true}
+		return FollowUp{}
 	}
 	return f
 }

@@ -396,7 +396,7 @@ func (x *sim) run(n, resets int, can bool) {
 		x.now = x.now.Add(f.Sleep)
 		x.check(p.Accepted == x.accepted || p.Accepted, "accepted is lost")
 		x.check(!f.Reclaim, "reclaim")
-		if f.Over {
+		if p.Failed() {
 			break
 		}
 		if f.Split != nil {

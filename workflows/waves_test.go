@@ -57,7 +57,7 @@ func (w *world) makes(t require.TestingT) *exports.Progress {
 		}
 		f := p.Follow(shown(*p, item, result, err), w.now, 0)
 		w.now = w.now.Add(f.Sleep)
-		if f.Over {
+		if p.Failed() {
 			break
 		}
 		if f.Split != nil {

@@ -357,7 +357,7 @@ func (r *run) called(result activities.CallResult, err error) {
 	switch {
 	case f.Reclaim:
 		r.reclaim()
-	case f.Over:
+	case r.progress.Failed():
 		r.phase = closing
 	case f.Split != nil:
 		r.phase, r.split = halving, f.Split
