@@ -15,10 +15,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
-	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -90,46 +87,6 @@ func (s state) copy() state {
 	return s
 }
 
-// start starts a run of a period, under its workflow ID or another: by a schedule,
-// by a person, or by both at once.
-func (w *world) start(t *rapid.T) {
-	spec := w.specs[rapid.IntRange(0, len(w.specs)-1).Draw(t, "integration")]
-	period := rapid.SampledFrom(months).Draw(t, "period")
-	other := rapid.SampledFrom([]string{"", "", "", "/another"}).Draw(t, "workflow")
-	if w.begins(w.input(spec, period, nil), other) == nil {
-		t.Skip()
-	}
-}
-
-func (w *world) input(spec integrations.Integration, period string, parent *uuid.UUID) workflows.SyncInput {
-	from, to, err := exports.ParsePeriod(period)
-	require.NoError(w.t, err)
-	in := workflows.SyncInput{
-		OrganizationID: w.org, IntegrationID: spec.ID, AdapterName: spec.Adapter, Period: period, PeriodStart: from, PeriodEnd: to,
-		Trigger: exports.ByHand, TriggeredBy: "model", ParentID: parent, Policy: policy,
-	}
-	if parent != nil {
-		in.Trigger = exports.ByRetry
-	}
-	return in
-}
-
-// begins starts a run unless one of its workflow ID runs.
-func (w *world) begins(in workflows.SyncInput, other string) *run {
-	id := engine.SyncOptions(in).ID + other
-	if w.runs != nil && w.alive(id, uuid.Nil, uuid.Nil) {
-		return nil
-	}
-	return w.newRun(id, in, state{phase: claiming, claims: 1})
-}
-
-func (w *world) newRun(workflow string, in workflows.SyncInput, s state) *run {
-	r := &run{w: w, id: w.newID(), workflow: workflow, started: w.clock.Now(), state: s}
-	r.input = in
-	w.runs = append(w.runs, r)
-	return r
-}
-
 func (r *run) now() time.Time { return r.w.clock.Now().Add(r.skew) }
 
 // alive answers as Temporal does, to a run that asks for another: only a closed
@@ -146,19 +103,6 @@ func (w *world) alive(workflow string, id, asking uuid.UUID) bool {
 		return !r.over && r.id != asking
 	}
 	return false
-}
-
-// goOn lets a run do the next thing.
-func (w *world) goOn(t *rapid.T) {
-	r := pick(t, w.runs, func(r *run) bool { return !r.over && r.task == nil })
-	if wait := r.wait(); wait > 0 && !rapid.SampledFrom([]bool{false, false, false, true}).Draw(t, "too early") {
-		w.pass(wait)
-		if r.over || r.task != nil {
-			return
-		}
-	}
-	r.wakes = time.Time{}
-	r.goOn(t)
 }
 
 // wait is how long a run waits until it goes on.
@@ -251,101 +195,6 @@ func (r *run) arranged(k *task) {
 		require.NoError(r.w.t, k.result(&out))
 		p.Halved(p.Split(r.item), out.Halved)
 	}
-}
-
-func (r *run) newTask(t *rapid.T, name string, arg any) *task {
-	k := &task{
-		w: r.w, workflow: r.workflow, run: r.id, name: name, arg: arg, attempt: 1, scheduled: r.now(),
-		export: r.progress.Export.ID, integration: r.input.IntegrationID,
-	}
-	if t != nil {
-		k.skew = rapid.SampledFrom([]time.Duration{0, 0, time.Minute, -time.Minute}).Draw(t, "the worker's clock")
-		k.trouble = drawTrouble(t)
-	}
-	return k
-}
-
-// do makes an activity that Temporal retries without limit.
-func (r *run) do(t *rapid.T, name string, arg any) {
-	w, e := r.w, r.progress.Export
-	first := name == activities.PlanName && e.ParentID == nil && !w.planned[e.ID]
-	w.planned[e.ID] = w.planned[e.ID] || name == activities.PlanName
-	before := w.read()
-	k := r.newTask(t, name, arg)
-	r.task = k
-	if k.start() {
-		r.taskOver()
-		if first && k.err == nil && k.trouble.what == smooth {
-			r.requirePlanned(before, w.read())
-		}
-	}
-}
-
-// attempt makes the next attempt of an invocation.
-func (r *run) attempt(t *rapid.T) {
-	c, w := r.call, r.w
-	c.attempts++
-	k := r.newTask(t, activities.CallName, c.in)
-	k.attempt, k.scheduled, k.beat, k.correlation = c.attempts, c.scheduled, slices.Clone(c.beat), c.in.CorrelationID
-	if t != nil && c.item.Step != exports.LateErrorsStep {
-		v := w.vendors[w.place(k.integration)]
-		ask := v.drawAsk(t)
-		if keys, at := w.control(k.integration); ask.lies {
-			if len(keys) == 0 || ask.needsTwo && len(keys) < 2 {
-				ask = none // where there is no control, a false answer is believed: docs/vendors.md says so
-			}
-			ask = ask.with(func(r *sandbox.Rule) { r.AsOf = at.Add(-time.Microsecond) })
-			k.trouble = trouble{} // or the control would be another one when the question comes
-		}
-		w.script(ask, v, v.look, c.in.CorrelationID)
-		w.script(v.drawSend(t, v.inFlight+lateFor), v, v.send, c.in.CorrelationID)
-	}
-	r.task = k
-	if k.start() {
-		r.taskOver()
-	}
-}
-
-// taskOver does what Temporal does, and then the run, once a task is over.
-func (r *run) taskOver() {
-	k := r.task
-	r.task = nil
-	if !k.heard() {
-		r.unheard(k)
-		return
-	}
-	if r.call != nil {
-		result, err := k.called()
-		last := result.Trail.Last()
-		if err != nil && last.Retryable && r.call.attempts < int32(policy.MaxAttempts()) {
-			r.call.beat, r.call.next = result.Trail, r.now().Add(last.Delay)
-			return
-		}
-		r.called(result, err)
-		return
-	}
-	r.did(k)
-}
-
-// unheard is what follows from a task that Temporal hears nothing of: it is given
-// up when its time is up, and made again.
-func (r *run) unheard(k *task) {
-	c := r.call
-	if c == nil {
-		r.wakes = r.now().Add(20 * time.Second)
-		return
-	}
-	k.mu.Lock()
-	c.beat = slices.Clone(k.beat)
-	k.mu.Unlock()
-	given := k.began.Add(r.skew + policy.AttemptTimeout)
-	wait := policy.Wait(int(c.attempts))
-	if c.attempts < int32(policy.MaxAttempts()) && given.Add(wait).Before(c.scheduled.Add(policy.Budget-time.Second)) {
-		c.next = given.Add(wait)
-		return
-	}
-	r.wakes = given
-	r.called(activities.CallResult{Trail: c.beat.Lost(int(c.attempts), c.scheduled, given)}, errLost)
 }
 
 // called does what follows from an invocation.
@@ -513,114 +362,6 @@ func (r *run) checkClosed(closed exports.Export) {
 	again, err := runlog.CloseExport(context.Background(), r.w.database.Worker, other)
 	require.NoError(t, err)
 	require.Equal(t, before, again, "closing again changes nothing")
-}
-
-// wake lets something go on that was held.
-func (w *world) wake(t *rapid.T) {
-	k := pick(t, w.heldTasks(), func(*task) bool { return true })
-	fate := drawTrouble(t)
-	if fate.what == lost {
-		k.lose()
-	} else if !k.resume(fate) {
-		return
-	}
-	w.freed(k)
-}
-
-// freed does what follows from a task that was held and is over.
-func (w *world) freed(k *task) {
-	for _, r := range w.runs {
-		if r.task == k {
-			r.taskOver()
-			return
-		}
-	}
-	w.loners = slices.DeleteFunc(w.loners, func(other *task) bool { return other == k })
-}
-
-// alone leaves the task of a run alone: nobody waits for it any more.
-func (r *run) alone() (k *task) {
-	if k = r.task; k != nil {
-		r.task = nil
-		r.w.loners = append(r.w.loners, k)
-	}
-	return k
-}
-
-// timeOut lets Temporal give up an activity that is held; it may go on later.
-func (w *world) timeOut(t *rapid.T) {
-	r := pick(t, w.runs, func(r *run) bool { return r.task != nil })
-	k := r.task
-	w.pass(k.began.Add(policy.AttemptTimeout).Sub(w.clock.Now()))
-	if r.task == nil { // it ended meanwhile
-		return
-	}
-	r.alone()
-	r.unheard(k)
-}
-
-// terminate ends a run without a word. Its activity may go on.
-func (w *world) terminate(t *rapid.T) {
-	r := pick(t, w.runs, func(r *run) bool { return !r.over })
-	r.alone()
-	r.over = true
-}
-
-// reset resets a workflow to a point in the history of one of its runs, which may
-// have ended long ago. The run that was the current one is terminated.
-func (w *world) reset(t *rapid.T) {
-	r := pick(t, w.runs, func(r *run) bool { return len(r.history) > 0 })
-	to := rapid.IntRange(-1, len(r.history)-1).Draw(t, "to")
-	s := state{phase: claiming, claims: 1}
-	if to >= 0 {
-		s = r.history[to].copy()
-	}
-	for _, other := range w.runs {
-		if other.workflow == r.workflow && !other.over {
-			other.alone()
-			other.over = true
-		}
-	}
-	n := w.newRun(r.workflow, r.input, s)
-	n.history = append(n.history, r.history[:to+1]...)
-}
-
-// continueAsNew lets a run go on in another one with an empty history.
-func (w *world) continueAsNew(t *rapid.T) {
-	r := pick(t, w.runs, func(r *run) bool {
-		return !r.over && r.phase == stepping && r.call == nil && r.task == nil && !r.progress.Over()
-	})
-	s := r.state.copy()
-	s.phase, s.claims = claiming, 1
-	if s.handed = s.progress.HandedOver(r.id.String()); !s.handed {
-		s.claims, s.progress, s.split = 2, exports.Progress{}, nil
-	}
-	r.over, r.continued = true, true
-	w.newRun(r.workflow, r.input, s).wakes = r.wakes
-}
-
-// cancelRun cancels a run between two invocations.
-func (w *world) cancelRun(t *rapid.T) {
-	r := pick(t, w.runs, func(r *run) bool { return !r.over && r.phase == stepping && r.call == nil && r.task == nil })
-	r.giveUp()
-}
-
-func (r *run) giveUp() {
-	e := &r.progress.Export
-	e.ErrorClass, e.ErrorCode, e.ErrorMessage = classify.Permanent, classify.Cancelled, "cancelled by the caller"
-	r.phase = closing
-}
-
-// retry starts a retry of a closed export.
-func (w *world) retry(t *rapid.T) {
-	list := w.exports()
-	if len(list) == 0 {
-		t.Skip()
-	}
-	e := pick(t, list, func(e exports.Export) bool { return e.Status != exports.Pending })
-	if w.begins(w.input(w.specs[w.place(e.IntegrationID)], e.Period, &e.ID), "") == nil {
-		t.Skip()
-	}
 }
 
 func (r *run) String() string {
