@@ -172,7 +172,8 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 		return outcome{verdict: classify.NewVerdict(classify.Transformation, "request:body", err.Error())}
 	}
 	if in.ReadOnly && request.Guard != adapters.ReadOnly { // its audit rows would say nothing of what it did
-		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:readOnly", "the invocation says that it changes nothing, and its request may; nothing was sent")}
+		return outcome{verdict: classify.NewVerdict(classify.Configuration, "input:readOnly",
+			"the invocation says that it changes nothing, and its request may; nothing was sent")}
 	}
 	if request.Guard == adapters.ReadOnly {
 		return a.behindBreaker(in, to.host, func() (out outcome) {
@@ -222,7 +223,8 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 	case err != nil:
 		return refuse(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
 	case pause != nil:
-		return refuse(classify.Paused, rulePaused, "integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
+		return refuse(classify.Paused, rulePaused,
+			"integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",
 			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, in.OrganizationID, spec.Name)
 	}
 	var ok bool
@@ -274,8 +276,8 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 		}
 		if admitted.Done(v, time.Now()) {
 			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
-			a.options.Log.Warn("the circuit breaker of an integration changed", "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
-				"open", open, "until", until)
+			a.options.Log.Warn("the circuit breaker of an integration changed",
+				"organization_id", in.OrganizationID, "integration_id", in.IntegrationID, "open", open, "until", until)
 		}
 	}()
 	return call()
@@ -320,7 +322,8 @@ func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activi
 	}
 	if !a.affords(out.verdict, out.host) {
 		last.Rule = RuleBudget
-		last.Message = redact.Text(fmt.Sprintf("not tried again: too many attempts of this organization at %s fail, and its budget for retries is empty: %s",
+		last.Message = redact.Text(fmt.Sprintf(
+			"not tried again: too many attempts of this organization at %s fail, and its budget for retries is empty: %s",
 			out.host.Name, last.Message))
 		return
 	}

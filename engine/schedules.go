@@ -105,7 +105,8 @@ func RemoveSchedule(ctx context.Context, c client.Client, organization, integrat
 // actionOf is what an integration's schedule starts.
 func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
-		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: workflows.SyncName, Args: []any{syncInput(in)}, TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
+		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: workflows.SyncName, Args: []any{syncInput(in)},
+		TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
 		StaticSummary:         in.Adapter + " export, " + in.Schedule.String(),
 		TypedSearchAttributes: workflows.Attributes(in.OrganizationID, in.ID, in.Adapter),
 	}

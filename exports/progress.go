@@ -173,7 +173,8 @@ func (p *Progress) apply(s Result, d decision, now time.Time, base time.Duration
 		p.Aside = append(p.Aside, d.item)
 	case halve:
 		if p.Plan.Ping && !s.Item.Isolates {
-			p.Queue = append(p.Queue, Item{Chunk: d.item.Chunk, Do: DoHalve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.Vouchers != 1}, Item{Step: PingStep})
+			rejection := Item{Chunk: d.item.Chunk, Do: DoHalve, Reason: d.item.Reason, Code: d.item.Code, Isolates: s.Vouchers != 1}
+			p.Queue = append(p.Queue, rejection, Item{Step: PingStep}) // the last one comes first
 			break
 		}
 		f.Split = p.Split(d.item)

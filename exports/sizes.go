@@ -48,5 +48,8 @@ func (p *Progress) queueFit(entries int, item Item) {
 	if item.Chunk == 0 && (only || p.Next > p.Plan.Chunks) {
 		return
 	}
-	p.Queue = append(p.Queue, Item{Chunk: item.Chunk, Do: DoFit, OnlyThis: only, Tries: item.Tries, Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, DrawnFrom: item.DrawnFrom})
+	p.Queue = append(p.Queue, Item{
+		Chunk: item.Chunk, Do: DoFit, OnlyThis: only, Tries: item.Tries,
+		Reason: item.Reason, Code: item.Code, Isolates: item.Isolates, DrawnFrom: item.DrawnFrom,
+	})
 }
