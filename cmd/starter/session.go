@@ -1,20 +1,21 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	"github.com/ledgerline/ledgerline/codec"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
@@ -129,7 +130,7 @@ func unreadable(err error) bool {
 
 // connect connects to Temporal.
 func (s *session) connect() (err error) {
-	s.temporal, _, err = s.app.temporal(s.command.Context())
+	s.temporal, err = s.app.temporalToWrite(s.command.Context(), s.db)
 	return err
 }
 
@@ -179,19 +180,32 @@ func (a *app) sources() (*runlog.Sources, error) {
 	return runlog.NewSources(a.sourceURL, a.databaseURL)
 }
 
-// temporal connects and returns the namespace too.
+// temporal connects and returns the namespace too. What only reads needs no more than that;
+// the others use [app.temporalToWrite].
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+	keys, err := codec.FromEnv(os.Getenv)
 	if err != nil {
-		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+		return nil, "", usage("%w", err)
 	}
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
-	options.Namespace = cmp.Or(options.Namespace, "default")
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	c, err := client.DialContext(ctx, options)
+	return dial(ctx, keys)
+}
+
+// temporalToWrite connects for what starts something. It refuses if it could not read what
+// workers answer, or no worker what it would encrypt.
+func (a *app) temporalToWrite(ctx context.Context, db *pgxpool.Pool) (client.Client, error) {
+	keys, err := codec.FromEnv(os.Getenv)
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
+		return nil, usage("%w", err)
 	}
-	return c, options.Namespace, nil
+	if err := usePayloadKeys(ctx, db, keys); err != nil {
+		return nil, err
+	}
+	c, _, err := dial(ctx, keys)
+	return c, err
+}
+
+func dial(ctx context.Context, keys *codec.Keys) (client.Client, string, error) {
+	return engine.Dial(ctx, engine.DialOptions{Within: connectTimeout, Keys: keys, Configure: func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
+	}})
 }

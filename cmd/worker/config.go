@@ -53,6 +53,11 @@ program with the prefix that LEDGERLINE_ENV_SECRETS gives the organization
 LEDGERLINE_DEV_SHARED_SECRETS=true lets every organization name any variable,
 and files by their path.
 
+What Temporal stores is encrypted if LEDGERLINE_PAYLOAD_KEYS names a folder with a
+file for each key (32 bytes, base64 or hexadecimal; its name is the key's ID) and
+LEDGERLINE_PAYLOAD_KEY the one that encrypts. The others decrypt. A worker that
+lacks a key in use takes no tasks, and /readyz says so.
+
 Notifications by e-mail go through the server in LEDGERLINE_SMTP_URL, such as
 smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +14,12 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/limits"
@@ -45,8 +44,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	secretStore, err := secrets.FromEnv(getenv)
 	mail, mailErr := mailServer(getenv, secretStore)
-	if err != nil || mailErr != nil {
-		return usageError{errors.Join(err, mailErr)}
+	keys, keysErr := codec.FromEnv(getenv)
+	if err != nil || mailErr != nil || keysErr != nil {
+		return usageError{errors.Join(err, mailErr, keysErr)}
 	}
 	logger := newLogger(c, words)
 	secretStore.Log = logger
@@ -69,7 +69,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer metrics.close()
 
-	temporal, err := dialTemporal(ctx, c, logger, metrics)
+	encrypted := newPayloads(keys, pool, logger)
+	temporal, err := dialTemporal(ctx, c, logger, metrics, encrypted)
 	if err != nil {
 		return err
 	}
@@ -80,9 +81,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		return fmt.Errorf("--listen or LEDGERLINE_LISTEN: %s", environ.Cause(err))
 	}
 	shared := newSlots(c.concurrency)
-	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
+
+	// Before anything is encrypted, and before any poll. A signal meanwhile ends it as it would later.
+	if encrypted.admit(ctx) != nil {
+		return nil
+	}
+	defer encrypted.leave() // after the last task
 
 	sources, err := openSources(ctx, c, logger)
 	if err != nil {
@@ -140,6 +147,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
+	go encrypted.keep(upkeep)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger)
@@ -230,28 +238,24 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 }
 
 // dialTemporal connects and checks that the search attributes are there.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, encrypted *payloads) (client.Client, error) {
+	dialed, namespace, err := engine.Dial(ctx, engine.DialOptions{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(logger)
+		o.MetricsHandler = m.handler
+		o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
+	}})
 	if err != nil {
-		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+		return nil, err
 	}
-	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
-	options.Logger = log.NewStructuredLogger(logger)
-	options.MetricsHandler = m.handler
-	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
-	dialed, err := client.DialContext(ctx, options)
-	if err != nil {
-		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
-	}
-	missing, err := engine.MissingSearchAttributes(ctx, dialed, options.Namespace)
+	missing, err := engine.MissingSearchAttributes(ctx, dialed, namespace)
 	switch {
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)
 	case len(missing) > 0:
 		dialed.Close()
-		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", options.Namespace, strings.Join(missing, ", "))
+		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", namespace, strings.Join(missing, ", "))
 	}
 	return dialed, nil
 }
