@@ -28,6 +28,8 @@ var shared = map[string]string{
 	"vendor_hosts":     "when a vendor's host was last reached, by whomever",
 	"quota_batches":    "which counts a worker has stored; only the owner's functions use it",
 	"queue_workers":    "which process serves a queue; only the owner's functions use it",
+	"payload_keys":     "which keys encrypt what Temporal stores; only the owner's functions use it",
+	"payload_readers":  "which keys a worker has; only the owner's functions use it",
 }
 
 // openToAll are those of them that every role reads.
