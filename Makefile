@@ -71,8 +71,8 @@ matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' 
 soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
 	@go run -C $(FAULTS) ./soak
 
-bench: tools ## measure; BENCH=mirror for one group (all: about half an hour)
-	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
+bench: tools ## measure; BENCH='mirror|export' for some groups (all: about half an hour)
+	@go run ./internal/bench -json $(BIN)/bench.json $(if $(BENCH),-only '$(firstword $(BENCH))' $(wordlist 2,99,$(BENCH)))
 
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi

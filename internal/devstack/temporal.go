@@ -288,6 +288,9 @@ func (t *Temporal) HostPort() string {
 	return fmt.Sprintf("127.0.0.1:%d", t.options.Port)
 }
 
+// DatabaseURL is the address of the server's database, for its superuser.
+func (t *Temporal) DatabaseURL() string { return t.postgres.URL(temporalDatabase, "postgres") }
+
 // ClientOptions are those with which a program reaches the namespace. The client logs nothing.
 func (t *Temporal) ClientOptions() client.Options {
 	o := t.options.Client
