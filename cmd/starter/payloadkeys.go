@@ -105,8 +105,12 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 	switch {
 	case i < 0:
 		return fmt.Errorf("key %q is not in use; see starter payload-keys list", id)
-	case list[i].Name == keys.Current():
-		return fmt.Errorf("key %s still encrypts here: set %s to another one first", id, codec.CurrentVariable)
+	case list[i].Name == keys.Current() || len(list) == 1 && keys.Current() == "":
+		return fmt.Errorf("key %s stays in use: set %s to another key first", id, codec.CurrentVariable)
+	}
+	until := list[i].LastUse.Add(lastUseAccuracy)
+	if time.Now().Before(until) {
+		return fmt.Errorf("key %s stays in use: something encrypts with it, the last time at %s; set %s to another key everywhere", id, list[i].LastUse.UTC().Format(time.RFC3339), codec.CurrentVariable)
 	}
 	temporal, err := a.temporalToWrite(ctx, db)
 	if err != nil {
@@ -118,7 +122,6 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 		return fmt.Errorf("key %s stays in use: schedules: %w", id, err)
 	}
 	say(words, "%s encrypted again", count(n, "schedule"))
-	until := list[i].LastUse.Add(lastUseAccuracy)
 	older, err := engine.CountStartedBefore(ctx, temporal, until)
 	if err != nil {
 		return err

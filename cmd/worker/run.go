@@ -84,6 +84,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
+	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
 
 	// Before anything is encrypted, and before any poll. A signal meanwhile ends it as it would later.
 	if encrypted.admit(ctx) != nil {
