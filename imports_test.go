@@ -40,7 +40,7 @@ var arrows = []struct {
 	{"traffic", []string{"activities", "health", "redact"}, "it is given attempts; where a report goes is for its caller to say"},
 	{"usage", []string{"limits", "runlog"}, "it stores what was counted"},
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
-	{"engine", []string{"activities", "adapters", "classify", "codec", "exports", "health", "integrations", "internal/environ", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
+	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
 }
 
 // forbidden are packages that must not be imported from a folder, nor those below them.

@@ -15,9 +15,9 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/codec"
-	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -187,7 +187,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	if err != nil {
 		return nil, "", usage("%w", err)
 	}
-	return dial(ctx, keys)
+	return connectTemporal(ctx, keys)
 }
 
 // temporalToWrite connects for what starts something. It refuses if it could not read what
@@ -200,12 +200,12 @@ func (a *app) temporalToWrite(ctx context.Context, db *pgxpool.Pool) (client.Cli
 	if err := usePayloadKeys(ctx, db, keys); err != nil {
 		return nil, err
 	}
-	c, _, err := dial(ctx, keys)
+	c, _, err := connectTemporal(ctx, keys)
 	return c, err
 }
 
-func dial(ctx context.Context, keys *codec.Keys) (client.Client, string, error) {
-	return engine.Dial(ctx, engine.DialOptions{Within: connectTimeout, Keys: keys, Configure: func(o *client.Options) {
+func connectTemporal(ctx context.Context, keys *codec.Keys) (client.Client, string, error) {
+	return dial.Temporal(ctx, dial.Options{Within: connectTimeout, Keys: keys, Configure: func(o *client.Options) {
 		o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
 	}})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
@@ -240,7 +241,7 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 
 // dialTemporal connects and checks that the search attributes are there.
 func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, encrypted *payloads) (client.Client, error) {
-	dialed, namespace, err := engine.Dial(ctx, engine.DialOptions{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
+	dialed, namespace, err := dial.Temporal(ctx, dial.Options{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
 		o.Logger = log.NewStructuredLogger(logger)
 		o.MetricsHandler = m.handler
 		o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))

@@ -73,6 +73,7 @@ var groups = []group{
 	{"storage", "commits and bytes in both databases, for each invocation and each 1,000 entries", storage},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
+	{"codec", "invocations whose payloads are encrypted, against the same in clear", encryption},
 	{"counting", "what ledger, retry budget, circuit breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},

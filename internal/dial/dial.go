@@ -1,4 +1,6 @@
-package engine
+// Package dial is how the module's programs reach Temporal: each client of worker and starter
+// is made here, so that all read what the others encrypt.
+package dial
 
 import (
 	"cmp"
@@ -13,18 +15,17 @@ import (
 	"github.com/ledgerline/ledgerline/internal/environ"
 )
 
-// DialOptions are how a program reaches Temporal.
-type DialOptions struct {
+// Options are how a program reaches Temporal.
+type Options struct {
 	Within    time.Duration         // how long it tries
 	Configure func(*client.Options) // what the environment does not say; nil is nothing
 	Keys      *codec.Keys           // encrypt and decrypt payloads; nil are none
 	Gate      *codec.Gate           // of a worker; nil otherwise
 }
 
-// Dial connects to Temporal as its own variables and profile file say, and returns the
-// namespace too. Each client of the module's programs is made here, so that all read what
-// the others encrypt.
-func Dial(ctx context.Context, o DialOptions) (client.Client, string, error) {
+// Temporal connects as Temporal's own variables and profile file say, and returns the
+// namespace too.
+func Temporal(ctx context.Context, o Options) (client.Client, string, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
