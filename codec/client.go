@@ -15,6 +15,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
@@ -75,7 +77,7 @@ func (g *Gate) pass(ctx context.Context) bool {
 // A worker that is handed a task which it cannot read gives it back: it fails the activity's
 // attempt at once and allows one attempt more in its place, so that the invocation has as many
 // as before; a workflow task is simply handed out again. Without that an attempt would be
-// lost by its timeout.
+// lost by its timeout. A payload that was changed costs an attempt: nobody could read it.
 //
 // It is done at the wire and not by a data converter, so that raw answers, of which the
 // module reads some (histories, memos, schedules, pending activities), are decrypted too.
@@ -113,13 +115,16 @@ func (g *Gate) intercept(ctx context.Context, method string, req, reply any, cc 
 	}
 	err := invoke(ctx, method, req, reply, cc, opts...)
 	var unknown *UnknownKeyError
-	if !poll || !errors.As(err, &unknown) {
+	lacks := errors.As(err, &unknown)
+	switch {
+	case !lacks && !errors.Is(err, ErrTampered):
 		return err
-	}
-	if g.Unreadable != nil {
+	case !poll:
+		return status.Error(codes.FailedPrecondition, err.Error()) // which is not tried again
+	case lacks && g.Unreadable != nil:
 		g.Unreadable(unknown.ID)
 	}
-	err = giveBack(workflowservice.NewWorkflowServiceClient(cc), req, reply, unknown)
+	err = giveBack(workflowservice.NewWorkflowServiceClient(cc), req, reply, err, lacks)
 	proto.Reset(reply.(proto.Message))
 	return err
 }
@@ -130,8 +135,9 @@ const (
 	retryIn        = time.Second
 )
 
-// giveBack gives a task back that cannot be read. The context of the poll may be about to end.
-func giveBack(service workflowservice.WorkflowServiceClient, req, reply any, why *UnknownKeyError) error {
+// giveBack gives a task back that cannot be read. If another worker may be able to, it costs no
+// attempt. The context of the poll may be about to end.
+func giveBack(service workflowservice.WorkflowServiceClient, req, reply any, why error, free bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), giveBackWithin)
 	defer cancel()
 	cause := &failure.Failure{Message: "given back unread: " + why.Error(), Source: "GoSDK"}
@@ -152,7 +158,7 @@ func giveBack(service workflowservice.WorkflowServiceClient, req, reply any, why
 	case *workflowservice.PollActivityTaskQueueResponse:
 		poll := req.(*workflowservice.PollActivityTaskQueueRequest)
 		var errs []error
-		if most := task.GetRetryPolicy().GetMaximumAttempts(); most > 0 {
+		if most := task.GetRetryPolicy().GetMaximumAttempts(); most > 0 && free {
 			_, err := service.UpdateActivityOptions(ctx, &workflowservice.UpdateActivityOptionsRequest{
 				Namespace: poll.GetNamespace(), Execution: task.GetWorkflowExecution(), Identity: poll.GetIdentity(),
 				Activity:        &workflowservice.UpdateActivityOptionsRequest_Id{Id: task.GetActivityId()},

@@ -60,14 +60,18 @@ func (a *app) payloadKeysList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := [][]string{{"KEY", "CHECK", "FIRST USE", "LAST USE"}}
-			for _, k := range list {
-				id, check, _ := strings.Cut(k.Name, "/")
-				rows = append(rows, []string{id, check, local(k.FirstUse), local(k.LastUse)})
-			}
-			return a.print(c.OutOrStdout(), list, rows)
+			return a.print(c.OutOrStdout(), list, payloadKeyTable(list))
 		},
 	}
+}
+
+func payloadKeyTable(list []runlog.PayloadKey) [][]string {
+	rows := [][]string{{"KEY", "CHECK", "FIRST USE", "LAST USE"}}
+	for _, k := range list {
+		id, check, _ := strings.Cut(k.Name, "/")
+		rows = append(rows, []string{id, check, local(k.FirstUse), local(k.LastUse)})
+	}
+	return rows
 }
 
 func (a *app) payloadKeysRetire() *cobra.Command {

@@ -150,11 +150,13 @@ func (s *sealed) call() activities.Invocation {
 
 // load makes invocations all the time, of which every third fails once.
 type load struct {
-	s      *sealed
-	client atomic.Pointer[client.Client]
-	done   atomic.Int64
-	stop   context.CancelFunc
-	all    sync.WaitGroup
+	s    *sealed
+	done atomic.Int64
+	stop context.CancelFunc
+	all  sync.WaitGroup
+
+	using  sync.RWMutex // client, by each invocation under way
+	client client.Client
 
 	mu     sync.Mutex
 	wanted map[string]int // requests by correlation ID
@@ -176,7 +178,9 @@ func (s *sealed) load(t *testing.T) *load {
 				}
 				l.expect(in, want)
 				within, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-				out, err := engine.Execute(within, *l.client.Load(), in)
+				l.using.RLock()
+				out, err := engine.Execute(within, l.client, in)
+				l.using.RUnlock()
 				cancel()
 				if err != nil || !out.OK || out.TotalAttempts != want {
 					l.mu.Lock()
@@ -191,7 +195,12 @@ func (s *sealed) load(t *testing.T) *load {
 	return l
 }
 
-func (l *load) with(c client.Client) { l.client.Store(&c) }
+// with uses another client, once nobody waits with the one before.
+func (l *load) with(c client.Client) {
+	l.using.Lock()
+	defer l.using.Unlock()
+	l.client = c
+}
 
 func (l *load) expect(in activities.Invocation, requests int) {
 	l.mu.Lock()
@@ -226,7 +235,7 @@ func (l *load) slow(t *testing.T) activities.Invocation {
 	in := l.s.call()
 	l.s.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: in.CorrelationID.String()}, Times: 4, Status: 503, Body: canary})
 	l.expect(in, 5)
-	_, err := (*l.client.Load()).ExecuteWorkflow(t.Context(), engine.InvokeOptions(in), workflows.InvokeName, in)
+	_, err := l.client.ExecuteWorkflow(t.Context(), engine.InvokeOptions(in), workflows.InvokeName, in)
 	require.NoError(t, err)
 	return in
 }
@@ -290,6 +299,7 @@ func TestPayloadKeys(t *testing.T) {
 	require.Equal(t, 503, status)
 	require.Contains(t, body, "cannot encrypt yet, because 1 of the workers lack it")
 	decoding := s.worker(t, takesTasks, "", "k1")
+	l.with(s.client(t, "", "k1"))
 	stop(t, bare)
 	require.Eventually(t, func() bool { return strings.Contains(early.Output(), takesTasks) }, time.Minute, 50*time.Millisecond)
 	l.more(t, 10)
@@ -328,6 +338,7 @@ func TestPayloadKeys(t *testing.T) {
 	stop(t, early)
 	waiting = append(waiting, l.slow(t))
 	l.more(t, 10)
+	l.with(s.client(t, "k1", "k1", "k2"))
 	current := s.worker(t, takesTasks, "k2", "k1", "k2")
 	l.more(t, 10) // answers under either key
 	l.with(s.client(t, "k2", "k1", "k2"))
