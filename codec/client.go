@@ -89,7 +89,8 @@ func (k *Keys) Secure(o *client.Options, gate *Gate) error {
 	if err != nil {
 		return err
 	}
-	payloads, err := converter.NewPayloadCodecGRPCClientInterceptor(converter.PayloadCodecGRPCClientInterceptorOptions{Codecs: []converter.PayloadCodec{k}})
+	payloads, err := converter.NewPayloadCodecGRPCClientInterceptor(
+		converter.PayloadCodecGRPCClientInterceptorOptions{Codecs: []converter.PayloadCodec{k}})
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,8 @@ func (k *Keys) Secure(o *client.Options, gate *Gate) error {
 }
 
 // intercept is the outermost of the chain.
-func (g *Gate) intercept(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+func (g *Gate) intercept(ctx context.Context, method string, req, reply any,
+	cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	poll := strings.Contains(method, "/Poll") && strings.HasSuffix(method, "TaskQueue")
 	if poll && !g.pass(ctx) {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -146,7 +148,8 @@ func giveBack(service workflowservice.WorkflowServiceClient, req, reply any, why
 		poll := req.(*workflowservice.PollWorkflowTaskQueueRequest)
 		if task.GetQuery() != nil {
 			_, err := service.RespondQueryTaskCompleted(ctx, &workflowservice.RespondQueryTaskCompletedRequest{
-				TaskToken: task.GetTaskToken(), Namespace: poll.GetNamespace(), CompletedType: enums.QUERY_RESULT_TYPE_FAILED, ErrorMessage: cause.Message, Failure: cause,
+				TaskToken: task.GetTaskToken(), Namespace: poll.GetNamespace(),
+				CompletedType: enums.QUERY_RESULT_TYPE_FAILED, ErrorMessage: cause.Message, Failure: cause,
 			})
 			return err
 		}

@@ -43,7 +43,8 @@ func FromEnv(getenv func(string) string) (*Keys, error) {
 	byID := make(map[string][]byte)
 	for _, id := range slices.Sorted(maps.Keys(files)) {
 		if !idShape.MatchString(id) {
-			errs = append(errs, fmt.Errorf("%s: the name %.80q is no key ID: want at most 63 letters, digits, dots, dashes and underscores, such as 2026-11", FolderVariable, id))
+			errs = append(errs, fmt.Errorf("%s: the name %.80q is no key ID: want at most 63 letters, digits, dots, dashes and underscores, such as 2026-11",
+				FolderVariable, id))
 			continue
 		}
 		secret, err := parseKey(files[id])
@@ -54,7 +55,8 @@ func FromEnv(getenv func(string) string) (*Keys, error) {
 		byID[id] = secret
 	}
 	if _, ok := byID[current]; !ok && current != "" && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%s: there is no file %s in the folder of %s, which has %d keys", CurrentVariable, current, FolderVariable, len(byID)))
+		errs = append(errs, fmt.Errorf("%s: there is no file %s in the folder of %s, which has %d keys",
+			CurrentVariable, current, FolderVariable, len(byID)))
 	}
 	if len(byID) == 0 && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("%s: the folder has no key; make one with openssl rand -base64 32", FolderVariable))

@@ -46,11 +46,13 @@ func NewServer(o ServerOptions) (*http.Server, error) {
 		errs = append(errs, fmt.Errorf("there is no key: set %s", FolderVariable))
 	}
 	if len(o.Token) < minToken {
-		errs = append(errs, fmt.Errorf("the token has %d characters; want at least %d: make one with openssl rand -hex 32", len(o.Token), minToken))
+		errs = append(errs, fmt.Errorf("the token has %d characters; want at least %d: make one with openssl rand -hex 32",
+			len(o.Token), minToken))
 	}
 	for _, origin := range o.Origins {
-		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin || strings.Contains(origin, "*") {
-			errs = append(errs, fmt.Errorf("origin %q: want scheme, host and port of the Temporal UI as the browser shows them, such as https://temporal.example.com", origin))
+		if !isOrigin(origin) {
+			errs = append(errs, fmt.Errorf("origin %q: want scheme, host and port of the Temporal UI as the browser shows them, "+
+				"such as https://temporal.example.com", origin))
 		}
 	}
 	if len(errs) > 0 {
@@ -61,6 +63,13 @@ func NewServer(o ServerOptions) (*http.Server, error) {
 		Handler: http.MaxBytesHandler(s, maxBody), ReadHeaderTimeout: readWithin, ReadTimeout: readWithin, WriteTimeout: answerWithin,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 	}, nil
+}
+
+// isOrigin reports whether a text is an origin as browsers write them.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.Scheme+"://"+u.Host == text &&
+		strings.ToLower(text) == text && !strings.Contains(text, "*")
 }
 
 type server struct {

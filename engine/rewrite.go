@@ -21,10 +21,11 @@ func RewriteSchedules(ctx context.Context, c client.Client) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		err = c.ScheduleClient().GetHandle(ctx, s.ID).Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+		same := func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			return &client.ScheduleUpdate{Schedule: &u.Description.Schedule}, nil
-		}})
-		if err != nil {
+		}
+		handle := c.ScheduleClient().GetHandle(ctx, s.ID)
+		if err := handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: same}); err != nil {
 			return n, fmt.Errorf("%s: %w", s.ID, err)
 		}
 		n++

@@ -53,8 +53,10 @@ proxy with TLS in front of it where it listens beyond this machine.
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8082", "`address` to listen on")
-	c.Flags().StringSliceVar(&origins, "origin", nil, "`origin` of a Temporal UI, such as https://temporal.example.com; may be repeated; $LEDGERLINE_CODEC_ORIGINS, comma-separated")
-	c.Flags().StringVar(&tokenFile, "token-file", "", "`path` of the file with the token, which others must not be able to read; $LEDGERLINE_CODEC_TOKEN_FILE")
+	c.Flags().StringSliceVar(&origins, "origin", nil,
+		"`origin` of a Temporal UI, such as https://temporal.example.com; may be repeated; $LEDGERLINE_CODEC_ORIGINS, comma-separated")
+	c.Flags().StringVar(&tokenFile, "token-file", "",
+		"`path` of the file with the token, which others must not be able to read; $LEDGERLINE_CODEC_TOKEN_FILE")
 	return c
 }
 

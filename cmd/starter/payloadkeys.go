@@ -25,7 +25,8 @@ func usePayloadKeys(ctx context.Context, db *pgxpool.Pool, keys *codec.Keys) err
 		return err
 	}
 	if len(lacks) > 0 {
-		return fmt.Errorf("payloads are encrypted with %s, which is not there: put it into the folder of %s", codec.Words(lacks...), codec.FolderVariable)
+		return fmt.Errorf("payloads are encrypted with %s, which is not there: put it into the folder of %s",
+			codec.Words(lacks...), codec.FolderVariable)
 	}
 	if keys.Current() == "" {
 		return nil
@@ -35,7 +36,8 @@ func usePayloadKeys(ctx context.Context, db *pgxpool.Pool, keys *codec.Keys) err
 		return err
 	}
 	if len(lacking) > 0 {
-		return fmt.Errorf("nothing was sent: %s cannot encrypt yet, because workers lack it: %s; give it to them first, or stop them: one that has crashed counts for ten minutes",
+		return fmt.Errorf("nothing was sent: %s cannot encrypt yet, because workers lack it: %s; "+
+			"give it to them first, or stop them: one that has crashed counts for ten minutes",
 			codec.Words(keys.Current()), runlog.ReaderWords(lacking))
 	}
 	return nil
@@ -114,7 +116,8 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 	}
 	until := list[i].LastUse.Add(lastUseAccuracy)
 	if time.Now().Before(until) {
-		return fmt.Errorf("key %s stays in use: something encrypts with it, the last time at %s; set %s to another key everywhere", id, list[i].LastUse.UTC().Format(time.RFC3339), codec.CurrentVariable)
+		return fmt.Errorf("key %s stays in use: something encrypts with it, the last time at %s; set %s to another key everywhere",
+			id, list[i].LastUse.UTC().Format(time.RFC3339), codec.CurrentVariable)
 	}
 	temporal, err := a.temporalToWrite(ctx, db)
 	if err != nil {
@@ -131,7 +134,8 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 		return err
 	}
 	if older > 0 {
-		return fmt.Errorf("key %s stays in use: Temporal has %s that were started before %s, when it was used for the last time; try again when the namespace's retention has passed",
+		return fmt.Errorf("key %s stays in use: Temporal has %s that were started before %s, when it was used for the last time; "+
+			"try again when the namespace's retention has passed",
 			id, count(int(older), "workflow"), until.UTC().Format(time.RFC3339))
 	}
 	if _, err := runlog.RetirePayloadKey(ctx, db, list[i].Name); err != nil {

@@ -70,7 +70,8 @@ func (p *payloads) look(ctx context.Context) (reason, workers string, err error)
 	case err != nil:
 		return "", "", err
 	case len(lacks) > 0:
-		return fmt.Sprintf("payloads are encrypted with %s, which this worker lacks: put it into %s and start the worker again", codec.Words(lacks...), codec.FolderVariable), "", nil
+		return fmt.Sprintf("payloads are encrypted with %s, which this worker lacks: put it into %s and start the worker again",
+			codec.Words(lacks...), codec.FolderVariable), "", nil
 	case p.keys.Current() == "":
 		return "", "", nil
 	}
@@ -78,7 +79,8 @@ func (p *payloads) look(ctx context.Context) (reason, workers string, err error)
 	if err != nil || len(lacking) == 0 {
 		return "", "", err
 	}
-	return fmt.Sprintf("%s cannot encrypt yet, because %d of the workers lack it: give it to them first, or stop them; one that has crashed counts for ten minutes",
+	return fmt.Sprintf("%s cannot encrypt yet, because %d of the workers lack it: give it to them first, or stop them; "+
+		"one that has crashed counts for ten minutes",
 		codec.Words(p.keys.Current()), len(lacking)), runlog.ReaderWords(lacking), nil
 }
 
@@ -136,6 +138,6 @@ func (p *payloads) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := runlog.StopReadingPayloads(ctx, p.pool, p.process); err != nil {
-		p.logger.Warn("that this worker has ended could not be recorded; until ten minutes have passed no key can come into use that it lacks", "error", err)
+		p.logger.Warn("that this worker has ended could not be recorded; for ten minutes no key can come into use that it lacks", "error", err)
 	}
 }

@@ -74,7 +74,8 @@ func encryption(ctx context.Context, s *servers) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# concurrency 32: in clear %.0f/s, looking for what is encrypted %.0f/s, encrypted %.0f/s\n", 300/median(took[0]), 300/median(took[1]), 300/median(took[2]))
+	fmt.Printf("# concurrency 32: in clear %.0f/s, looking for what is encrypted %.0f/s, encrypted %.0f/s\n",
+		300/median(took[0]), 300/median(took[1]), 300/median(took[2]))
 	report("codec_throughput", median(ratios(took[0], took[2])), "x_plain", atLeast(0.95))
 	return nil
 }
