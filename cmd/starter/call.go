@@ -73,7 +73,9 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			if o.correlation != "" {
 				execute = engine.ExecuteAgain
 			}
-			outcome, err := execute(ctx, s.temporal, in)
+			traced, end := a.traces.Begin(ctx, "starter call", in)
+			outcome, err := execute(traced, s.temporal, in)
+			end(outcome, err)
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
 				return fmt.Errorf("no outcome within %v; the call continues: starter show %s --org %s", o.timeout, in.CorrelationID, s.organization)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -129,7 +130,12 @@ func unreadable(err error) bool {
 
 // connect connects to Temporal.
 func (s *session) connect() (err error) {
-	s.temporal, _, err = s.app.temporal(s.command.Context())
+	a := s.app
+	a.traces, err = tracing.Start(s.command.Context(), tracing.Options{Service: "ledgerline-starter", Log: slog.New(slog.DiscardHandler), OneTry: true})
+	if err != nil {
+		s.say("warning: there are no traces: %s", environ.Cause(err))
+	}
+	s.temporal, _, err = a.temporal(s.command.Context())
 	return err
 }
 
@@ -187,6 +193,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	}
 	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
 	options.Namespace = cmp.Or(options.Namespace, "default")
+	options.Interceptors = a.traces.Interceptors()
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
