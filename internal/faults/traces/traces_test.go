@@ -226,7 +226,7 @@ func (r *ran) call(t *testing.T, env []string) (id string, outcome func()) {
 	var both sync.WaitGroup
 	both.Go(func() {
 		out, said, code := r.start(t, env, "", "call", "--integration", "xledger-main", "--correlation-id", id,
-			"--body", `{"query":"query `+words(request)+` { projects { edges { node { dbId } } } }"}`)
+			"--body", `{"query":"query `+words(request)+` { glImportItems(first: 1) { edges { node { dbId } } } }"}`)
 		if code != 0 || !strings.Contains(out, `"ok": true`) {
 			t.Errorf("%d: %s%s", code, out, said)
 		}
@@ -345,7 +345,7 @@ func TestTraces(t *testing.T) {
 	require.GreaterOrEqual(t, correlated, 2, scheduled.tree(""))
 
 	text := c.text(t)
-	for _, hidden := range append(secrets(r.stack), words(request), words(answer), words(entry), "projects", "graphql") {
+	for _, hidden := range append(secrets(r.stack), words(request), words(answer), words(entry), "glImportItems", "graphql") {
 		require.NotContains(t, text, hidden)
 	}
 }
