@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"errors"
+	"log/slog"
 	"reflect"
 	"testing"
 
@@ -148,15 +149,44 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// Off is nil, and nil does nothing.
+// Off is nil, and nil does nothing. What cannot be read is off too, and says so.
 func TestOff(t *testing.T) {
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-	traces, err := Start(t.Context(), Options{})
-	require.NoError(t, err)
-	require.Nil(t, traces)
-	require.Empty(t, traces.Interceptors())
-	ctx, end := traces.Begin(t.Context(), "x", nil)
-	require.Equal(t, t.Context(), ctx)
-	end(nil, nil)
-	traces.Close()
+	const endpoint, all = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	for name, c := range map[string]struct {
+		env map[string]string
+		on  bool
+		err string
+	}{
+		"nothing":        {},
+		"a protocol":     {env: map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}},
+		"an endpoint":    {env: map[string]string{endpoint: "http://127.0.0.1:1"}, on: true},
+		"of traces only": {env: map[string]string{all: "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, on: true},
+		"disabled":       {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "True"}},
+		"no exporter":    {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"}},
+		"another":        {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "zipkin"}, err: "want otlp or none"},
+		"not a way":      {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, err: "want grpc or http/protobuf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, variable := range []string{endpoint, all} {
+				t.Setenv(variable, "")
+			}
+			for variable, value := range c.env {
+				t.Setenv(variable, value)
+			}
+			traces, err := Start(t.Context(), Options{Log: slog.New(slog.DiscardHandler), OneTry: true})
+			if c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+			require.Equal(t, c.on, traces != nil)
+			if !c.on {
+				require.Empty(t, traces.Interceptors())
+			}
+			ctx, end := traces.Begin(t.Context(), "x", nil)
+			require.Equal(t, c.on, ctx != t.Context())
+			end(nil, nil)
+			traces.Close()
+		})
+	}
 }
