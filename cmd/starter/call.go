@@ -57,14 +57,11 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 			defer cancel()
 			c.SetContext(ctx)
-			s, err := a.openIntegration(c, o.org, o.integration)
+			s, err := a.openCall(c, o.org, o.integration)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			if err := s.connect(); err != nil {
-				return err
-			}
 			asked := in
 			in = engine.NewInvocation(s.integration, asked.Operation, asked.Body)
 			in.CorrelationID, in.Actor, in.Idempotent = asked.CorrelationID, asked.Actor, asked.Idempotent
