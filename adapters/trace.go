@@ -22,9 +22,10 @@ func startSpan(ctx context.Context, r Request) (context.Context, trace.Span) {
 	if !above.IsRecording() {
 		return ctx, noSpan
 	}
-	return above.TracerProvider().Tracer("github.com/ledgerline/ledgerline/adapters").Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(r.Method), semconv.ServerAddress(r.URL.Hostname()),
-			attribute.String("ledgerline.request", string(r.Op))))
+	tracer := above.TracerProvider().Tracer("github.com/ledgerline/ledgerline/adapters")
+	return tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		semconv.HTTPRequestMethodKey.String(r.Method), semconv.ServerAddress(r.URL.Hostname()),
+		attribute.String("ledgerline.request", string(r.Op))))
 }
 
 // endSpan ends it with what came of the request. Of a failure it has class and kind, never

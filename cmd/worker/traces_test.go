@@ -16,7 +16,8 @@ import (
 func TestTracesLogNoValue(t *testing.T) {
 	for name, value := range map[string]string{
 		"ENDPOINT": "http://cnryuser:cnrypass@cnryhost.invalid:1/cnrypath", "HEADERS": "cnry1,cnry2=%zzcnry3,authorization=cnry4",
-		"CERTIFICATE": "/cnry/file", "CLIENT_CERTIFICATE": "/cnry/cert", "CLIENT_KEY": "/cnry/key", "TIMEOUT": "cnry5", "COMPRESSION": "cnry6", "INSECURE": "cnry7",
+		"CERTIFICATE": "/cnry/file", "CLIENT_CERTIFICATE": "/cnry/cert", "CLIENT_KEY": "/cnry/key",
+		"TIMEOUT": "cnry5", "COMPRESSION": "cnry6", "INSECURE": "cnry7",
 		"TRACES_HEADERS": "cnry8", "TRACES_TIMEOUT": "cnry9",
 	} {
 		t.Setenv("OTEL_EXPORTER_OTLP_"+name, value)

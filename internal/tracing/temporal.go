@@ -118,7 +118,8 @@ func (t *tracer) StartSpan(o *interceptor.TracerStartSpanOptions) (interceptor.T
 			attributes = append(attributes, attribute.String(key, value))
 		}
 	}
-	_, s := t.spans.Start(ctx, o.Operation+":"+o.Name, trace.WithTimestamp(o.Time), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
+	_, s := t.spans.Start(ctx, o.Operation+":"+o.Name,
+		trace.WithTimestamp(o.Time), trace.WithSpanKind(kind), trace.WithAttributes(attributes...))
 	return &span{Span: s, run: o.Operation == "RunWorkflow"}, nil
 }
 
@@ -221,7 +222,9 @@ func seeded(ctx context.Context) (sum [32]byte) {
 type describer struct{ interceptor.InterceptorBase }
 
 // InterceptClient implements [interceptor.ClientInterceptor].
-func (*describer) InterceptClient(next interceptor.ClientOutboundInterceptor) interceptor.ClientOutboundInterceptor {
+func (*describer) InterceptClient(
+	next interceptor.ClientOutboundInterceptor,
+) interceptor.ClientOutboundInterceptor {
 	return &describedClient{interceptor.ClientOutboundInterceptorBase{Next: next}}
 }
 
@@ -230,13 +233,17 @@ type describedClient struct {
 }
 
 // ExecuteWorkflow implements [interceptor.ClientOutboundInterceptor].
-func (c *describedClient) ExecuteWorkflow(ctx context.Context, in *interceptor.ClientExecuteWorkflowInput) (client.WorkflowRun, error) {
+func (c *describedClient) ExecuteWorkflow(
+	ctx context.Context, in *interceptor.ClientExecuteWorkflowInput,
+) (client.WorkflowRun, error) {
 	trace.SpanFromContext(ctx).SetAttributes(attributesOf(in.Args...)...)
 	return c.Next.ExecuteWorkflow(ctx, in)
 }
 
 // InterceptWorkflow implements [interceptor.WorkerInterceptor].
-func (*describer) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+func (*describer) InterceptWorkflow(
+	_ workflow.Context, next interceptor.WorkflowInboundInterceptor,
+) interceptor.WorkflowInboundInterceptor {
 	return &describedRun{interceptor.WorkflowInboundInterceptorBase{Next: next}}
 }
 
@@ -262,7 +269,9 @@ func (r *describedRun) ExecuteWorkflow(ctx workflow.Context, in *interceptor.Exe
 }
 
 // InterceptActivity implements [interceptor.WorkerInterceptor].
-func (*describer) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+func (*describer) InterceptActivity(
+	_ context.Context, next interceptor.ActivityInboundInterceptor,
+) interceptor.ActivityInboundInterceptor {
 	return &describedActivity{interceptor.ActivityInboundInterceptorBase{Next: next}}
 }
 

@@ -72,7 +72,8 @@ func TestEveryInputHasASubject(t *testing.T) {
 		about := attribute.NewSet(attributesOf(v.Interface())...)
 		require.True(t, about.HasValue(organizationKey), "%s takes a %s without an organization", name, input)
 	}
-	require.Equal(t, []attribute.KeyValue{adapterKey.String(activities.OtherAdapter)}, attributesOf(activities.Invocation{AdapterName: "anything"}))
+	require.Equal(t, []attribute.KeyValue{adapterKey.String(activities.OtherAdapter)},
+		attributesOf(activities.Invocation{AdapterName: "anything"}))
 	require.Empty(t, attributesOf(nil, 1, "x", activities.Invocation{}, workflows.BackfillInput{}))
 }
 
@@ -80,6 +81,12 @@ func TestEveryInputHasASubject(t *testing.T) {
 func TestFailures(t *testing.T) {
 	const secret = "canary of an error"
 	application := func(kind classify.Kind) error { return temporal.NewApplicationError(secret, string(kind)) }
+	failed := func(kind classify.Kind, class classify.Class) workflows.Outcome {
+		return workflows.Outcome{Kind: kind, Failure: &workflows.Failure{ErrorClass: class, Message: secret}}
+	}
+	export := func(s exports.Status, kind classify.Kind) workflows.SyncResult {
+		return workflows.SyncResult{Export: exports.Export{Status: s, ErrorCode: kind, ErrorMessage: secret}}
+	}
 	for name, c := range map[string]struct {
 		result any
 		err    error
@@ -88,10 +95,10 @@ func TestFailures(t *testing.T) {
 	}{
 		"done":             {nil, nil, "", ""},
 		"ok":               {workflows.Outcome{OK: true}, nil, "", ""},
-		"failed":           {workflows.Outcome{Kind: classify.Unavailable, Failure: &workflows.Failure{ErrorClass: classify.Transient}}, nil, "unavailable", classify.Transient},
-		"not valid":        {workflows.Outcome{Failure: &workflows.Failure{ErrorClass: classify.Permanent, Message: secret}}, nil, "_OTHER", classify.Permanent},
-		"exported":         {workflows.SyncResult{Export: exports.Export{Status: exports.Complete}}, nil, "", ""},
-		"not exported":     {workflows.SyncResult{Export: exports.Export{Status: exports.Failed, ErrorCode: classify.Forbidden}}, nil, "forbidden", classify.Permanent},
+		"failed":           {failed(classify.Unavailable, classify.Transient), nil, "unavailable", classify.Transient},
+		"not valid":        {failed("", classify.Permanent), nil, "_OTHER", classify.Permanent},
+		"exported":         {export(exports.Complete, ""), nil, "", ""},
+		"not exported":     {export(exports.Failed, classify.Forbidden), nil, "forbidden", classify.Permanent},
 		"refused":          {workflows.SyncResult{Refused: secret}, nil, "_OTHER", ""},
 		"attempt":          {nil, application(classify.RateLimited), "rate_limited", classify.RateLimited.Class()},
 		"of another type":  {nil, application(secret), "_OTHER", ""},
@@ -109,7 +116,7 @@ func TestFailures(t *testing.T) {
 		class, _ := set.Value(classKey)
 		require.Equal(t, c.kind, kind.AsString(), name)
 		require.Equal(t, string(c.class), class.AsString(), name)
-		require.Equal(t, map[bool]codes.Code{true: codes.Error, false: codes.Unset}[c.kind != ""], s.Status().Code, name)
+		require.Equal(t, c.kind != "", s.Status().Code == codes.Error, name)
 		require.Equal(t, c.kind, s.Status().Description, name)
 		require.Empty(t, s.Events(), name)
 	}
@@ -118,13 +125,19 @@ func TestFailures(t *testing.T) {
 // A header that is no span, whoever wrote it, begins a new trace and is no error.
 func TestHeaders(t *testing.T) {
 	tr := &tracer{spans: started().tracer}
-	for _, header := range []map[string]string{nil, {}, {"traceparent": ""}, {"traceparent": "00-x"}, {"traceparent": "00-" + string(make([]byte, 1<<16)), "baggage": "x=y"}} {
+	for _, header := range []map[string]string{
+		nil, {}, {"traceparent": ""}, {"traceparent": "00-x"}, {"traceparent": "00-" + string(make([]byte, 1<<16)), "baggage": "x=y"},
+	} {
 		ref, err := tr.UnmarshalSpan(header)
 		require.NoError(t, err)
 		require.Nil(t, ref)
 	}
 	run := func(parent interceptor.TracerSpanRef, operation, name string) *span {
-		s, err := tr.StartSpan(&interceptor.TracerStartSpanOptions{Parent: parent, Operation: operation, Name: name, IdempotencyKey: map[bool]string{true: "run"}[operation == "RunWorkflow"]})
+		o := &interceptor.TracerStartSpanOptions{Parent: parent, Operation: operation, Name: name}
+		if operation == "RunWorkflow" {
+			o.IdempotencyKey = "run"
+		}
+		s, err := tr.StartSpan(o)
 		require.NoError(t, err)
 		return s.(*span)
 	}
@@ -140,8 +153,11 @@ func TestHeaders(t *testing.T) {
 	require.Equal(t, first.SpanContext().SpanID(), attempt.Span.(sdktrace.ReadOnlySpan).Parent().SpanID())
 
 	// What has no trace leaves none behind.
-	for _, nothing := range []*span{run(first, "CreateSchedule", "x"), run(first, "HandleUpdate", "x"), run(first, "StartWorkflow", workflows.MonitorName),
-		run(nil, "RunWorkflow", workflows.MonitorName), run(nil, "StartActivity", activities.ProbeName), run(nil, "RunActivity", activities.ProbeName)} {
+	for _, nothing := range []*span{
+		run(first, "CreateSchedule", "x"), run(first, "HandleUpdate", "x"), run(first, "StartWorkflow", workflows.MonitorName),
+		run(nil, "RunWorkflow", workflows.MonitorName), run(nil, "StartActivity", activities.ProbeName),
+		run(nil, "RunActivity", activities.ProbeName),
+	} {
 		header, err := tr.MarshalSpan(nothing)
 		require.NoError(t, err)
 		require.Empty(t, header)

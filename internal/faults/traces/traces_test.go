@@ -91,7 +91,8 @@ func (s *span) attribute(name string) string {
 // tree is the span with all below it, one a line, indented.
 func (s *span) tree(indent string) string {
 	line := indent + s.Name()
-	for _, name := range []string{"ledgerline.attempt", "ledgerline.request", "http.response.status_code", "error.type", "ledgerline.error.class"} {
+	for _, name := range []string{"ledgerline.attempt", "ledgerline.request", "http.response.status_code",
+		"error.type", "ledgerline.error.class"} {
 		if v := s.attribute(name); v != "" {
 			line += " " + v
 		}
@@ -242,7 +243,8 @@ func (o tenant) done(t *testing.T, env []string, stdin string, args ...string) (
 func (o tenant) call(t *testing.T, env []string) (id string, outcome func()) {
 	t.Helper()
 	id = uuid.NewString()
-	stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: id}, Times: 1, Status: http.StatusServiceUnavailable, Body: `{"message":"` + words(answer) + `"}`})
+	stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: id}, Times: 1,
+		Status: http.StatusServiceUnavailable, Body: `{"message":"` + words(answer) + `"}`})
 	var both sync.WaitGroup
 	both.Go(func() {
 		out, said, code := o.start(t, env, "", "call", "--integration", "xledger-main", "--correlation-id", id,
@@ -291,8 +293,9 @@ func (o tenant) closed(t *testing.T, id string) {
 // that anybody wrote. No span of a run is there twice, although the second worker replays it.
 func TestTraces(t *testing.T) {
 	o := newTenant()
+	const credentials = "    credentials: {token: file:xledger-token}\n"
 	file := strings.Replace(o.file("{baseDelay: 3s, attemptTimeout: 5s}"),
-		"    credentials: {token: file:xledger-token}\n", "    credentials: {token: file:xledger-token}\n    schedule: {every: monthly, day: 3, at: \"06:30\"}\n", 1)
+		credentials, credentials+"    schedule: {every: monthly, day: 3, at: \"06:30\"}\n", 1)
 
 	c := newCollector(t)
 	o.done(t, c.toGRPC(), file, "integrations", "apply", "-f", "-") // its schedule's runs are not in its trace
@@ -305,7 +308,8 @@ func TestTraces(t *testing.T) {
 	o.closed(t, id)
 
 	date := time.Now().AddDate(0, -2, 0).Format("2006-01-02")
-	o.done(t, nil, "entry_id,voucher_id,entry_date,account,amount,text\n1,V,"+date+",1920,7,"+words(entry)+"\n2,V,"+date+",3000,-7,"+words(entry)+"\n", "entries", "import", "--file", "-")
+	entries := fmt.Sprintf("entry_id,voucher_id,entry_date,account,amount,text\n1,V,%s,1920,7,%s\n2,V,%[1]s,3000,-7,%[2]s\n", date, words(entry))
+	o.done(t, nil, entries, "entries", "import", "--file", "-")
 	o.done(t, c.toGRPC(), "", "schedules", "trigger", "--integration", "xledger-main")
 	require.Eventually(t, func() bool {
 		return strings.Contains(o.done(t, nil, "", "exports", "list", "-o", "json"), `"complete"`)
@@ -388,7 +392,8 @@ func TestTracesDisturbNothing(t *testing.T) {
 	c := newCollector(t)
 	for name, env := range map[string][]string{
 		"sampled off": append(c.toGRPC(), "OTEL_TRACES_SAMPLER=always_off"),
-		"away":        {"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + freeAddress(t), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_EXPORTER_OTLP_TIMEOUT=300"},
+		"away": {"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + freeAddress(t), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+			"OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_EXPORTER_OTLP_TIMEOUT=300"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			worker := startWorker(t, env)
