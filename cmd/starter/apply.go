@@ -97,7 +97,10 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	}
 	var temporal client.Client
 	if len(schedules) > 0 {
-		if temporal, err = a.temporalToWrite(ctx, pool); err != nil {
+		if err := usePayloadKeys(ctx, pool); err != nil {
+			return nil, fmt.Errorf("nothing was applied: %w", err)
+		}
+		if temporal, _, err = a.temporal(ctx); err != nil {
 			return nil, fmt.Errorf("nothing was applied: %w", err)
 		}
 		defer temporal.Close()

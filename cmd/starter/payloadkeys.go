@@ -19,7 +19,11 @@ import (
 
 // usePayloadKeys checks that this command can read what workers answer, and takes its key
 // into use if every worker has it.
-func usePayloadKeys(ctx context.Context, db *pgxpool.Pool, keys *codec.Keys) error {
+func usePayloadKeys(ctx context.Context, db *pgxpool.Pool) error {
+	keys, err := codec.FromEnv(os.Getenv)
+	if err != nil {
+		return usage("%w", err)
+	}
 	lacks, err := runlog.LackedPayloadKeys(ctx, db, keys.Names())
 	if err != nil {
 		return err
@@ -119,7 +123,10 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 		return fmt.Errorf("key %s stays in use: something encrypts with it, the last time at %s; set %s to another key everywhere",
 			id, list[i].LastUse.UTC().Format(time.RFC3339), codec.CurrentVariable)
 	}
-	temporal, err := a.temporalToWrite(ctx, db)
+	if err := usePayloadKeys(ctx, db); err != nil {
+		return err
+	}
+	temporal, _, err := a.temporal(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -23,6 +24,7 @@ type app struct {
 	uiURL       string
 	output      outputFormat
 	devHosts    []string
+	traces      *tracing.Traces // of what a command starts; nil is off
 }
 
 // outputFormat is how a command prints its result.
@@ -33,8 +35,7 @@ const (
 	outputJSON  outputFormat = "json"
 )
 
-func newRoot() *cobra.Command {
-	a := &app{}
+func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "starter",
 		Short: "Set up Ledgerline, make calls, and see their outcomes",
@@ -48,6 +49,9 @@ other than the default one are read as the user in LEDGERLINE_SOURCE_DATABASE_UR
 
 What Temporal stores is encrypted if LEDGERLINE_PAYLOAD_KEYS names a folder of keys
 and LEDGERLINE_PAYLOAD_KEY the one that encrypts; see starter payload-keys.
+
+What call, sync and schedules backfill start is traced if OTEL_EXPORTER_OTLP_ENDPOINT
+is set, as OpenTelemetry's own variables say.
 
 Changes are recorded under LEDGERLINE_ACTOR, or user@host if that is not set. Set
 it where several people share a login.

@@ -19,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -70,6 +71,40 @@ func (a *app) openIntegration(c *cobra.Command, org, which string) (*session, er
 		return nil, err
 	}
 	if err := s.find(which); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openCall is [app.openIntegration] with Temporal, to which it connects meanwhile. A call
+// only reads what its integration is; whether the schema is as it was made is checked by
+// the commands that change it, and by the worker that makes the attempts.
+func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
+	organization, err := parseUUID("--org", org)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{app: a, command: c, organization: organization}
+	dialing, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	dialed := make(chan error, 1)
+	go func() { dialed <- s.connectWithin(dialing) }()
+	if s.db, err = a.checked(c.Context(), func(pool *pgxpool.Pool) error {
+		return runlog.CheckVersion(c.Context(), pool, operatorRole)
+	}); err == nil {
+		err = s.find(which)
+	}
+	if err != nil {
+		cancel() // this error is the one to show
+	}
+	if dialErr := <-dialed; err == nil {
+		err = dialErr
+	}
+	if err == nil {
+		err = usePayloadKeys(c.Context(), s.db)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -129,8 +164,20 @@ func unreadable(err error) bool {
 }
 
 // connect connects to Temporal.
-func (s *session) connect() (err error) {
-	s.temporal, err = s.app.temporalToWrite(s.command.Context(), s.db)
+func (s *session) connect() error {
+	if err := usePayloadKeys(s.command.Context(), s.db); err != nil {
+		return err
+	}
+	return s.connectWithin(s.command.Context())
+}
+
+func (s *session) connectWithin(ctx context.Context) (err error) {
+	a := s.app
+	a.traces, err = tracing.Start(ctx, tracing.Options{Service: "ledgerline-starter", Log: slog.New(slog.DiscardHandler), OneTry: true})
+	if err != nil {
+		s.say("warning: there are no traces: %s", environ.Cause(err))
+	}
+	s.temporal, _, err = a.temporal(ctx)
 	return err
 }
 
@@ -138,7 +185,9 @@ func (s *session) close() {
 	if s.temporal != nil {
 		s.temporal.Close()
 	}
-	s.db.Close()
+	if s.db != nil {
+		s.db.Close()
+	}
 }
 
 // say writes a message to stderr.
@@ -146,14 +195,24 @@ func (s *session) say(format string, args ...any) error {
 	return say(s.command.ErrOrStderr(), format, args...)
 }
 
+const operatorRole = "ledgerline_operator"
+
 // database connects as an operator and checks that the schema fits.
 func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
+	return a.checked(ctx, func(pool *pgxpool.Pool) error {
+		// An operator at a keyboard may be a superuser; the worker may not.
+		_, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: operatorRole, Relax: true})
+		return err
+	})
+}
+
+// checked connects to a database that passes the check.
+func (a *app) checked(ctx context.Context, check func(*pgxpool.Pool) error) (*pgxpool.Pool, error) {
 	pool, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// An operator at a keyboard may be a superuser; the worker may not.
-	if _, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: "ledgerline_operator", Relax: true}); err != nil {
+	if err := check(pool); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("the database cannot be used: %w", err)
 	}
@@ -180,32 +239,15 @@ func (a *app) sources() (*runlog.Sources, error) {
 	return runlog.NewSources(a.sourceURL, a.databaseURL)
 }
 
-// temporal connects and returns the namespace too. What only reads needs no more than that;
-// the others use [app.temporalToWrite].
+// temporal connects and returns the namespace too. What starts something calls
+// [usePayloadKeys] before.
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	keys, err := codec.FromEnv(os.Getenv)
 	if err != nil {
 		return nil, "", usage("%w", err)
 	}
-	return connectTemporal(ctx, keys)
-}
-
-// temporalToWrite connects for what starts something. It refuses if it could not read what
-// workers answer, or no worker what it would encrypt.
-func (a *app) temporalToWrite(ctx context.Context, db *pgxpool.Pool) (client.Client, error) {
-	keys, err := codec.FromEnv(os.Getenv)
-	if err != nil {
-		return nil, usage("%w", err)
-	}
-	if err := usePayloadKeys(ctx, db, keys); err != nil {
-		return nil, err
-	}
-	c, _, err := connectTemporal(ctx, keys)
-	return c, err
-}
-
-func connectTemporal(ctx context.Context, keys *codec.Keys) (client.Client, string, error) {
 	return dial.Temporal(ctx, dial.Options{Within: connectTimeout, Keys: keys, Configure: func(o *client.Options) {
 		o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
+		o.Interceptors = a.traces.Interceptors()
 	}})
 }

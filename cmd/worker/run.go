@@ -23,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
@@ -71,7 +72,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	defer metrics.close()
 
 	encrypted := newPayloads(keys, pool, logger)
-	temporal, err := dialTemporal(ctx, c, logger, metrics, encrypted)
+	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
+	if err != nil {
+		logger.Warn("there are no traces", "error", err)
+	}
+	defer traces.Close() // once attempts under way have ended
+
+	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, encrypted)
 	if err != nil {
 		return err
 	}
@@ -240,10 +247,11 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 }
 
 // dialTemporal connects and checks that the search attributes are there.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, encrypted *payloads) (client.Client, error) {
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, encrypted *payloads) (client.Client, error) {
 	dialed, namespace, err := dial.Temporal(ctx, dial.Options{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
 		o.Logger = log.NewStructuredLogger(logger)
 		o.MetricsHandler = m.handler
+		o.Interceptors = traces.Interceptors()
 		o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	}})
 	if err != nil {
