@@ -73,6 +73,7 @@ var groups = []group{
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
+	{"planning", "planning new entries after five million that were exported", planning},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
 	{"monitors", "a probe, and monitors that wait", monitors},

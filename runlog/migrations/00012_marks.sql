@@ -16,6 +16,8 @@
 -- looks at everything. A column with a constant default rewrites nothing.
 ALTER TABLE ledgerline.accounting_entries ADD COLUMN imported_in xid8 NOT NULL DEFAULT '0'; -- the transaction that stored or changed it
 ALTER TABLE ledgerline.accounting_entries ALTER COLUMN imported_in DROP DEFAULT;            -- so that a way around the trigger is an error
+-- Whoever looks for an import looks for one that came after the statistics were taken.
+ALTER TABLE ledgerline.accounting_entries ALTER COLUMN imported_in SET (n_distinct = -1);
 CREATE INDEX accounting_entries_by_import ON ledgerline.accounting_entries (organization_id, imported_in) WHERE imported_in <> '0';
 
 CREATE TABLE ledgerline.entry_imports (
