@@ -174,6 +174,10 @@ func (e *SourceError) Error() string { return "source " + e.Source + ": " + e.Re
 
 var sourceName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
+// manyEntries are enough for a chunk's statements to be slow where they read all entries of
+// the export.
+const manyEntries = 5000
+
 // from puts a source's quoted name into a query.
 func from(query, source string) string {
 	return strings.ReplaceAll(query, "{source}", pgx.Identifier(strings.Split(source, ".")).Sanitize())
@@ -306,8 +310,17 @@ func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, tab
 			return err
 		}
 	}
-	if _, err = tx.Exec(ctx, r.fresh(planEntries, table, args), pgx.StrictNamedArgs(args)); err != nil || retried != nil {
-		return sourceError(source, err) // a retry does not take everything
+	planned, err := tx.Exec(ctx, r.fresh(planEntries, table, args), pgx.StrictNamedArgs(args))
+	if err != nil {
+		return sourceError(source, err)
+	}
+	if n := planned.RowsAffected(); n >= manyEntries {
+		if _, err := tx.Exec(ctx, `SELECT ledgerline.analyze_planned($1)`, n); err != nil {
+			return err
+		}
+	}
+	if retried != nil { // a retry does not take everything
+		return nil
 	}
 	return r.record(ctx, tx, e, source)
 }

@@ -105,7 +105,24 @@ CREATE TRIGGER all_marks_end AFTER TRUNCATE ON ledgerline.export_entries
     FOR EACH STATEMENT EXECUTE FUNCTION ledgerline.marks_end();
 REVOKE ALL ON FUNCTION ledgerline.import_is_new(), ledgerline.marks_end() FROM PUBLIC;
 
+-- What the server knows of a table is brought up to date by autovacuum within a minute
+-- or so. Until then a query that marks 500 entries of a million that were just planned
+-- may read them all, so a large plan does it at once. Only an owner may.
+-- +goose StatementBegin
+CREATE FUNCTION ledgerline.analyze_planned(entries bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF entries > (SELECT greatest(reltuples, 0) / 10 FROM pg_catalog.pg_class WHERE oid = 'ledgerline.export_entries'::regclass) THEN
+        ANALYZE (SKIP_LOCKED) ledgerline.export_entries;
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION ledgerline.analyze_planned(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledgerline.analyze_planned(bigint) TO ledgerline_worker;
+
 -- +goose Down
+DROP FUNCTION ledgerline.analyze_planned(bigint);
 DROP TRIGGER all_marks_end ON ledgerline.export_entries;
 DROP TRIGGER marks_end ON ledgerline.export_entries;
 DROP TRIGGER change_is_new ON ledgerline.accounting_entries;
