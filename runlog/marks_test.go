@@ -317,3 +317,24 @@ func TestMarkOfAnEarlierPeriod(t *testing.T) {
 	later, _ := mark()
 	require.Greater(t, later, position)
 }
+
+// A retry takes what belongs to its parent and leaves the rest, so it moves no mark; and a
+// preview sees what no plan has seen.
+func TestRetryMovesNoMark(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.lines("a1 a 2026-10-01 1920 1")
+	october := b.claim("2026-10", nil)
+	require.Len(t, b.plan(october, integrations.ExportSettings{}, 500), 1)
+	b.close(october)
+	b.lines("a2 a 2026-10-01 3000 -1", "b1 b 2026-10-01 1920 1", "b2 b 2026-10-01 3000 -1")
+	retry := b.claim("2026-10", &october.ID)
+	require.Equal(t, []string{"a1:1:planned", "a2:1:planned"}, b.plan(retry, integrations.ExportSettings{}, 500))
+	b.close(retry)
+	b.lines("c1 c 2026-10-01 1920 1", "c2 c 2026-10-01 3000 -1")
+	november := b.claim("2026-11", nil)
+	preview, err := runlog.PreviewExport(t.Context(), b.operator, b.sources, november, integrations.ExportSettings{}, 500)
+	require.NoError(t, err)
+	require.Equal(t, 4, preview.Entries)
+	require.Len(t, b.plan(november, integrations.ExportSettings{}, 500), 4)
+}
