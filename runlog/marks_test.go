@@ -338,3 +338,28 @@ func TestRetryMovesNoMark(t *testing.T) {
 	require.Equal(t, 4, preview.Entries)
 	require.Len(t, b.plan(november, integrations.ExportSettings{}, 500), 4)
 }
+
+// Whatever brings an entry before the mark makes the next plan look at it.
+func TestBeforeTheMark(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.lines("a1 a 2026-08-01 1920 1", "a2 a 2026-08-01 3000 -1", "z1 z 2027-12-01 1920 1", "z2 z 2027-12-01 3000 -1")
+	require.Len(t, b.plan(b.claim("2026-09", nil), integrations.ExportSettings{}, 500), 2)
+	months := []string{"2026-10", "2026-11", "2026-12", "2027-01", "2027-02"}
+	for i, c := range []struct{ name, sql string }{
+		{"it is late", `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
+			VALUES ($1, 'b1', 'b', '2026-08-01', '1920', 1), ($1, 'b2', 'b', '2026-08-01', '3000', -1)`},
+		{"it names an import that was planned", `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, imported_in)
+			SELECT $1, v.id, 'c', '2026-08-01', '1920', v.amount, imported_in FROM ledgerline.accounting_entries, (VALUES ('c1', 1), ('c2', -1)) AS v (id, amount) WHERE entry_id = 'a1'`},
+		{"its date is changed", `UPDATE ledgerline.accounting_entries SET entry_date = '2026-08-01' WHERE organization_id = $1 AND voucher_id = 'z'`},
+		{"what was exported is lost", `DELETE FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = 'a'`},
+		{"it is deleted and stored again", `WITH gone AS (DELETE FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = 'b' RETURNING entry_id)
+			UPDATE ledgerline.accounting_entries SET text = 'again' WHERE organization_id = $1 AND entry_id IN (SELECT entry_id FROM gone)`},
+	} {
+		e := b.claim(months[i], nil)
+		_, err := b.admin.Exec(t.Context(), c.sql, b.org)
+		require.NoError(t, err, c.name)
+		require.Len(t, b.plan(e, integrations.ExportSettings{}, 500), 2, c.name)
+	}
+	require.Empty(t, b.plan(b.claim("2027-03", nil), integrations.ExportSettings{}, 500))
+}
