@@ -41,7 +41,10 @@ var lines = `
 WITH fresh AS ({fresh}
 ), held AS (
     SELECT source.* FROM (
-        SELECT refused.entry_id FROM (SELECT DISTINCT voucher_id FROM fresh WHERE @parent_id::uuid IS NULL) AS grown CROSS JOIN LATERAL (
+        SELECT refused.entry_id FROM (
+            SELECT DISTINCT voucher_id FROM fresh WHERE @parent_id::uuid IS NULL
+              AND EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = @organization_id AND integration_id = @integration_id AND chunk = 0)
+        ) AS grown CROSS JOIN LATERAL (
             SELECT entry_id FROM ledgerline.export_entries
             WHERE organization_id = @organization_id AND integration_id = @integration_id AND voucher_id = grown.voucher_id AND chunk = 0 OFFSET 0) AS refused
         UNION ALL
