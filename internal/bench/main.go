@@ -79,6 +79,7 @@ var groups = []group{
 	{"in-order", "the same on a server without fairness", inOrder},
 	{"key-rates", "the server's rates for each fairness key, which Ledgerline does not use", keyRates},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
+	{"planning", "planning new entries after five million that were exported", planning},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
 	{"monitors", "a probe, and monitors that wait", monitors},
