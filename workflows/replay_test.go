@@ -25,11 +25,11 @@ func recorded(t *testing.T) []string {
 // replay say less than it seems to.
 func TestRecordedWays(t *testing.T) {
 	files := recorded(t)
-	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2"} {
+	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2", "fitted-1", "fitted-2", "halved-1", "halved-2"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"))
 	}
 	for _, name := range []string{"success", "success-with-waiter", "permanent", "permanent-with-waiter", "exhausted", "exhausted-with-waiter",
-		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "notify-delivered"} {
+		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "monitor-due-1", "monitor-due-2", "notify-delivered", "backfill"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", name+".json"))
 	}
 }
@@ -38,11 +38,18 @@ func TestRecordedWays(t *testing.T) {
 func TestReplay(t *testing.T) {
 	for _, file := range recorded(t) {
 		r := worker.NewWorkflowReplayer()
-		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
-		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
-		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
-		r.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
-		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
+		register(r)
+		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), "%s: %s", filepath.Base(file), howToGuard)
+	}
+}
+
+// register makes a replayer run the workflows.
+func register(r worker.WorkflowReplayer) {
+	for name, f := range map[string]any{
+		workflows.InvokeName: workflows.Invoke, workflows.SyncName: workflows.Sync, workflows.BackfillName: workflows.Backfill,
+		workflows.MonitorName: workflows.Monitor, workflows.NotifyName: workflows.Notify,
+	} {
+		r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}
 }
 
@@ -74,6 +81,12 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Monitor(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.MonitorName})
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.BackfillInput) (workflows.BackfillResult, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return workflows.BackfillResult{}, err
+			}
+			return workflows.Backfill(ctx, in)
+		}, workflow.RegisterOptions{Name: workflows.BackfillName})
 		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
 	}
 }
