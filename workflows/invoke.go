@@ -56,16 +56,18 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	}
 
 	in.Policy = in.Policy.WithDefaults()
+	show(ctx, in.IntegrationName, "the call is under way; Pending Activities shows its attempts and when the next one is")
 	known, called := refused(in), activities.CallResult{}
 	if known.Failure == nil {
 		known, called = call(ctx, in)
 	}
 	outcome = &known // which answers those who wait
+	show(ctx, in.IntegrationName, "%s", known.words())
 
 	// What follows must happen even if the caller has cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if !known.OK {
-		err := workflow.UpsertTypedSearchAttributes(ctx, ErrorClass.ValueSet(string(known.Failure.ErrorClass)))
+		err := workflow.UpsertTypedSearchAttributes(ctx, ErrorClass.ValueSet(string(known.Failure.ErrorClass)), outcomeOf(known.Ending()))
 		if err != nil {
 			return Outcome{}, err
 		}

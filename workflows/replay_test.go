@@ -25,11 +25,11 @@ func recorded(t *testing.T) []string {
 // replay say less than it seems to.
 func TestRecordedWays(t *testing.T) {
 	files := recorded(t)
-	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2", "fitted-1", "fitted-2", "halved-1", "halved-2"} {
+	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2", "fitted-1", "fitted-2", "halved-1", "halved-2", "failed", "not-valid"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"))
 	}
 	for _, name := range []string{"success", "success-with-waiter", "permanent", "permanent-with-waiter", "exhausted", "exhausted-with-waiter",
-		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "monitor-due-1", "monitor-due-2", "notify-delivered", "backfill"} {
+		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "monitor-due-1", "monitor-due-2", "notify-delivered", "notify-failed", "backfill", "backfill-refused"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", name+".json"))
 	}
 }

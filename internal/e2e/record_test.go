@@ -28,11 +28,12 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// recording says which histories that are missing are to be recorded: invoke, export, monitor, all
+// recording says which histories that are missing are to be recorded: invoke, export, monitor, outcome, all
 // with 1, or services for the monitor's and a delivery's, which two other tests record.
 var recording = os.Getenv("RECORD")
 
@@ -40,9 +41,9 @@ var recording = os.Getenv("RECORD")
 // runs only when some are to be recorded: RECORD=1 go test ./internal/e2e.
 func TestRecordHistories(t *testing.T) {
 	if recording == "" {
-		t.Skip("not recording; RECORD=1 does, RECORD=invoke, RECORD=export and RECORD=monitor in part")
+		t.Skip("not recording; RECORD=1 does, RECORD=invoke, export, monitor and outcome in part")
 	}
-	for name, record := range map[string]func(*testing.T){"invoke": recordInvocations, "export": recordExports, "monitor": recordMonitor} {
+	for name, record := range map[string]func(*testing.T){"invoke": recordInvocations, "export": recordExports, "monitor": recordMonitor, "outcome": recordOutcomes} {
 		if recording == name || recording == "1" {
 			t.Run(name, record) // each with workers of its own
 		}
@@ -212,6 +213,46 @@ func recordExports(t *testing.T) {
 	cancel(t, run)
 	result(t, run)
 	recordChain(t, "export-cancelled-between", chain(t, run.GetID(), run.GetRunID()))
+}
+
+// recordOutcomes records how what did not succeed sets the search attribute Outcome.
+func recordOutcomes(t *testing.T) {
+	t.Run("exports", func(t *testing.T) {
+		startWorker(t)
+		b := newBook(t)
+		b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+		b.fault(sandbox.Rule{Times: 1, Status: 401})
+		failed := b.start(t, b.input(t, "2026-10"))
+		require.Equal(t, workflows.EndedFailed, result(t, failed).Ending())
+		record(t, "export-failed", eventsOf(t, failed.GetID()))
+
+		in := b.input(t, "2026-11")
+		in.Trigger = "whim"
+		invalid := b.start(t, in)
+		require.Equal(t, workflows.EndedRefused, result(t, invalid).Ending())
+		record(t, "export-not-valid", eventsOf(t, invalid.GetID()))
+
+		refused, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.id, b.integrations["xledger-main"].ID), workflows.BackfillName,
+			workflows.BackfillInput{Runs: []workflows.SyncInput{in}})
+		require.NoError(t, err)
+		require.NoError(t, refused.Get(t.Context(), nil))
+		record(t, "backfill-refused", eventsOf(t, refused.GetID()))
+	})
+
+	w := worker.New(temporal, activities.TaskQueue, workflows.WorkerOptions())
+	w.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
+	w.RegisterActivityWithOptions(func(context.Context, activities.DeliverInput) (r activities.DeliverResult, err error) {
+		r.Status = notify.DeliveryStatus{State: notify.DeliveryFailed, Attempts: 1, ErrorKind: classify.Unauthorized, Status: http.StatusGone}
+		return r, nil
+	}, activity.RegisterOptions{Name: activities.DeliverName})
+	w.RegisterActivityWithOptions(func(context.Context, activities.RecordDeliveryInput) error { return nil }, activity.RegisterOptions{Name: activities.RecordDeliveryName})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	key := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "books"}
+	run, err := temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.NotifyID(key), TaskQueue: activities.TaskQueue}, workflows.NotifyName, key)
+	require.NoError(t, err)
+	require.NoError(t, run.Get(t.Context(), nil))
+	record(t, "notify-failed", eventsOf(t, run.GetID()))
 }
 
 // recordMonitor records a monitor to which everything happens that takes hours otherwise:
