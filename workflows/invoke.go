@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/redact"
 )
 
@@ -56,7 +57,8 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	}
 
 	in.Policy = in.Policy.WithDefaults()
-	show(ctx, in.IntegrationName, "the call is under way; Pending Activities shows its attempts and when the next one is")
+	show(ctx, in.IntegrationName, "the call is under way: at most %s of %s within %s; Pending Activities shows them and when the next one is",
+		count(in.Policy.MaxAttempts(), "attempt"), integrations.Short(in.Policy.AttemptTimeout), integrations.Short(in.Policy.Budget))
 	known, called := refused(in), activities.CallResult{}
 	if known.Failure == nil {
 		known, called = call(ctx, in)
