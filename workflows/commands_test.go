@@ -149,10 +149,10 @@ func (r *replayed) note(input any) {
 }
 
 // replay runs a history again, and returns what it has sent.
-func replay(t *testing.T, file string) *replayed {
+func replay(t *testing.T, file string, others ...interceptor.WorkerInterceptor) *replayed {
 	t.Helper()
 	r := new(replayed)
-	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{Interceptors: []interceptor.WorkerInterceptor{&onWorker{replayed: r}}})
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{Interceptors: append(others, &onWorker{replayed: r})})
 	require.NoError(t, err)
 	register(replayer)
 	require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(silent, file), "%s: %s", filepath.Base(file), howToGuard)

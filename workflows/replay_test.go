@@ -1,14 +1,17 @@
 package workflows_test
 
 import (
+	"log/slog"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -37,9 +40,23 @@ func TestRecordedWays(t *testing.T) {
 // What runs now must be able to go on with today's code.
 func TestReplay(t *testing.T) {
 	for _, file := range recorded(t) {
-		r := worker.NewWorkflowReplayer()
-		register(r)
-		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), "%s: %s", filepath.Base(file), howToGuard)
+		replay(t, file)
+	}
+}
+
+// What was recorded without traces must be able to go on with them.
+func TestReplayTraced(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	traces, err := tracing.Start(t.Context(), tracing.Options{Service: "test", Log: slog.New(slog.DiscardHandler), OneTry: true})
+	require.NoError(t, err)
+	defer traces.Close()
+	var interceptors []interceptor.WorkerInterceptor
+	for _, i := range traces.Interceptors() {
+		interceptors = append(interceptors, i.(interceptor.WorkerInterceptor))
+	}
+	require.NotEmpty(t, interceptors)
+	for _, file := range recorded(t) {
+		replay(t, file, interceptors...)
 	}
 }
 
