@@ -23,9 +23,6 @@ const (
 	EndedCancelled Ending = "cancelled" // and nothing is open
 )
 
-// Endings are all of them that a workflow can have.
-var Endings = []Ending{EndedFailed, EndedOpen, EndedPartly, EndedRefused, EndedCancelled}
-
 // Ending is how an invocation has ended.
 func (o Outcome) Ending() Ending {
 	switch {
