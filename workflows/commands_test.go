@@ -26,7 +26,7 @@ import (
 )
 
 // howToGuard is what a test says of a change that running workflows cannot follow.
-const howToGuard = "a running workflow cannot follow a change of its commands: guard it with workflow.GetVersion; CONTRIBUTING.md, Changing a workflow, says how"
+const howToGuard = "a running workflow cannot follow a change of its commands: guard it with workflow.GetVersion; the contributing guide (Changing a workflow) says how"
 
 // harmless are the functions of package workflow that send the server no command. Whatever
 // else is called there does, until it is added here.
@@ -260,7 +260,7 @@ func TestEveryCommandIsReplayed(t *testing.T) {
 		}
 		at := fmt.Sprintf("%s:%d: %s", s.file, s.first, s.name)
 		if !ran {
-			t.Errorf("%s: no recorded history runs it; record one as CONTRIBUTING.md says. If workflows could be there before, %s", at, howToGuard)
+			t.Errorf("%s: no recorded history runs it; record one as the contributing guide says. If workflows could be there before, %s", at, howToGuard)
 		}
 		i := slices.Index(unguarded, s.name)
 		if i >= 0 {

@@ -1,6 +1,6 @@
 package workflows
 
-// Change IDs of workflow.GetVersion. CONTRIBUTING.md, Changing a workflow, says how they
+// Change IDs of workflow.GetVersion. The contributing guide (Changing a workflow) says how they
 // are named and retired.
 const (
 	syncOutcome     = "sync-outcome"     // 1: the search attribute Outcome
