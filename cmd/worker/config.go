@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -28,6 +31,16 @@ type config struct {
 	startup     time.Duration
 	logFormat   string
 	logLevel    slog.Level
+	version     worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
+}
+
+// versioning is the part of a worker's options that says which version it is. Runs follow
+// the current version: monitors never end, and an export may wait for a month.
+func (c config) versioning() worker.DeploymentOptions {
+	if c.version == (worker.WorkerDeploymentVersion{}) {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{UseVersioning: true, Version: c.version, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
 }
 
 // usageError is an error of the command line or the environment.
@@ -44,7 +57,9 @@ func parse(args []string, getenv func(string) string, words io.Writer) (config, 
 Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
-TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
+TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE. With
+TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID the worker is versioned, and
+gets no task until somebody makes its version current.
 
 Secrets of an organization are read from its own space: file:NAME is
 $LEDGERLINE_SECRETS/<organization UUID>/NAME, and env:NAME is a variable of this
@@ -89,6 +104,7 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 		return c, err
 	}
 	c.devHosts = environ.Split(*dev)
+	c.version = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
 	return c, c.validate(flags.Args())
 }
 
@@ -126,6 +142,7 @@ func (c config) validate(rest []string) error {
 	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
 	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
+	check((c.version.DeploymentName == "") == (c.version.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
 	for i, h := range c.devHosts { // not shown: it may come from the environment
 		host, port, err := net.SplitHostPort(h)

@@ -135,9 +135,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	var loops sync.WaitGroup
 	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
-	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
+	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
-	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency
+	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
 	workerOptions.Interceptors = append(workerOptions.Interceptors, shared)
 	fatal := make(chan error, 1)
 	workerOptions.OnFatalError = func(err error) { fatal <- err }
