@@ -124,7 +124,7 @@ func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) e
 		return err
 	}
 	err = workflow.Sleep(ctx, d)
-	p.Export.DeferredUntil = nil
+	p.Export.DeferredUntil, p.Export.DeferredFor = nil, ""
 	return err
 }
 
