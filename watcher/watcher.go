@@ -41,7 +41,6 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -55,7 +54,8 @@ type Watcher struct {
 	// Dead asks whether the run of a pending export no longer exists. An error, or a nil
 	// function, counts as no.
 	Dead func(ctx context.Context, e exports.Export) (bool, error)
-	// Stuck lists the workflows of all organizations whose tasks fail. It may be nil.
+	// Stuck lists the workflows of all organizations whose tasks fail. An error, or a nil
+	// function, counts as not known: then nothing is reported of any.
 	Stuck func(ctx context.Context) ([]StuckWorkflow, error)
 	// PendingLimit is how long an export may be pending; 0 is [notify.PendingLimit].
 	PendingLimit time.Duration
@@ -227,8 +227,7 @@ func (w Watcher) stuck(ctx context.Context, organizations []uuid.UUID) error {
 	}
 	list, err := w.Stuck(ctx)
 	if err != nil {
-		w.Log.Warn("workflows whose tasks fail could not be looked for", "error", redact.Text(err.Error()))
-		return nil
+		return nil // not known, which is for whoever asked to say
 	}
 	var failed []error
 	for _, s := range list {

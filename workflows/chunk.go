@@ -57,15 +57,28 @@ func invoke(ctx workflow.Context, in SyncInput, p *exports.Progress, item export
 	inv := in.Invocation(p.Export, item, correlation)
 	outcome, called := call(ctx, inv)
 	cancelled := ctx.Err() != nil
-	p.Export.LastCorrelationID = &correlation
-	p.Export.Attempts += len(called.Trail)
-	durable, _ := workflow.NewDisconnectedContext(ctx)
-	if err := mirror(durable, inv, called.Trail); err != nil {
-		return exports.Result{}, err
+	if !onlyLooked(ctx, called.Trail) {
+		p.Export.LastCorrelationID = &correlation
+		p.Export.Attempts += len(called.Trail)
+		durable, _ := workflow.NewDisconnectedContext(ctx)
+		if err := mirror(durable, inv, called.Trail); err != nil {
+			return exports.Result{}, err
+		}
 	}
 	result := ResultOf(inv, item, outcome, called)
 	result.Cancelled = cancelled && !outcome.OK
 	return result, nil
+}
+
+// onlyLooked reports whether an invocation of an export found no more than that its
+// integration is paused. That is no attempt to call anybody, and leaves no row.
+func onlyLooked(ctx workflow.Context, trail activities.Trail) bool {
+	for _, a := range trail {
+		if a.Kind != classify.Paused {
+			return false
+		}
+	}
+	return len(trail) > 0 && workflow.GetVersion(ctx, "a look at a pause leaves no row", workflow.DefaultVersion, 1) > workflow.DefaultVersion
 }
 
 // VerifyPolicy is the policy for checking a contract, which takes up to a dozen
@@ -123,8 +136,30 @@ func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) e
 	if err != nil {
 		return err
 	}
-	err = workflow.Sleep(ctx, d)
+	err = sleepUnlessResumed(ctx, p, d)
 	p.Export.DeferredUntil, p.Export.DeferredFor = nil, ""
+	return err
+}
+
+// sleepUnlessResumed waits, and where the integration was paused no longer than until it is
+// resumed and every worker has noticed that. A signal that came before the wait ends it too.
+func sleepUnlessResumed(ctx workflow.Context, p *exports.Progress, d time.Duration) error {
+	if p.Export.DeferredFor != classify.Paused {
+		return workflow.Sleep(ctx, d)
+	}
+	resumed := workflow.GetSignalChannel(ctx, ResumedSignal)
+	timed, stop := workflow.WithCancel(ctx)
+	defer stop()
+	var err error
+	selector := workflow.NewSelector(ctx)
+	selector.AddFuture(workflow.NewTimer(timed, d), func(f workflow.Future) { err = f.Get(ctx, nil) })
+	selector.AddReceive(resumed, func(workflow.ReceiveChannel, bool) {
+		stop()
+		for resumed.ReceiveAsync(nil) {
+		}
+		err = workflow.Sleep(ctx, activities.Freshness+time.Second)
+	})
+	selector.Select(ctx)
 	return err
 }
 
