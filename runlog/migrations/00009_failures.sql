@@ -39,7 +39,12 @@ CREATE TABLE ledgerline.subject_incidents (
     CONSTRAINT export_is_an_id CHECK (cause = 'workflow_failing' OR subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'),
     CONSTRAINT subject_is_a_name CHECK (length(subject) BETWEEN 1 AND 250),
     CONSTRAINT facts_are_few CHECK (length(facts::text) <= 4000),
-    CONSTRAINT facts_are_an_object CHECK (jsonb_typeof(facts) = 'object'),
+    CONSTRAINT facts_can_be_read CHECK (ledgerline.decodes_as(facts, '{"errorKind": "text", "exportId": "uuid", "period": "text", "scheduledAt": "time",
+        "lateSeconds": [-100000000000, 100000000000], "since": "time", "others": "list", "earlier": {"count": [0, 1000000000], "integrations": "list"},
+        "entries": {"total": [0, 1000000000000], "exported": [0, 1000000000000], "rejected": [0, 1000000000000], "unknown": [0, 1000000000000], "lateErrors": [0, 1000000000000], "unsent": [0, 1000000000000]},
+        "quota": {"month": "text", "used": [0, 100000000000000000], "limit": [0, 100000000000000000], "percent": [0, 1000000000]},
+        "secret": {"credential": "text", "source": "text", "expiresAt": "time", "days": [-1000000, 1000000]},
+        "waiting": {"for": "text", "until": "time"}, "workflow": {"type": "text", "id": "text"}}')),
     CONSTRAINT closing_follows_opening CHECK (closing_notification_id IS NULL OR opening_notification_id IS NOT NULL AND closed_at IS NOT NULL)
 );
 CREATE UNIQUE INDEX one_incident_of_a_subject ON ledgerline.subject_incidents (organization_id, integration_id, cause, subject)
