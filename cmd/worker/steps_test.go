@@ -100,6 +100,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.overdue.Record(ctx, 1)
 	m.lastWatch.Record(ctx, 1)
 	m.closed.Add(ctx, 1)
+	m.traceFailed()
 	m.stuck.Record(ctx, 1)
 	m.refusals.Add(ctx, 1)
 	s.mirrored(activities.MirrorInput{}, nil)

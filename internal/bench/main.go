@@ -76,11 +76,13 @@ var groups = []group{
 	{"counting", "what ledger, retry budget, circuit breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
+	{"key-rates", "the server's rates for each fairness key, which Ledgerline does not use", keyRates},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
 	{"monitors", "a probe, and monitors that wait", monitors},
 	{"spread", "how evenly a fleet's first probes come", spread},
+	{"starter", "starter call, from the start of its process to its outcome", starterCall},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }
 

@@ -114,7 +114,8 @@ func TestStuckWorkflow(t *testing.T) {
 	for name, broken := range map[string]func(workflow.Context) error{
 		"workflow_worker_unhandled_failure": func(workflow.Context) error { panic("broken") },
 		"non_deterministic_error": func(ctx workflow.Context) error {
-			return workflow.UpsertMemo(ctx, map[string]any{"a": "b"})
+			ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
+			return workflow.ExecuteActivity(ctx, "none").Get(ctx, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
