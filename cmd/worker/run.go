@@ -138,7 +138,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
-	workerOptions.Interceptors = append(workerOptions.Interceptors, shared)
+	workerOptions.Interceptors = append(workerOptions.Interceptors, shared, newSteps(metrics, logger))
 	fatal := make(chan error, 1)
 	workerOptions.OnFatalError = func(err error) { fatal <- err }
 	w := worker.New(temporal, activities.TaskQueue, workerOptions)
@@ -159,7 +159,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	go encrypted.keep(upkeep)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
-	go watch(upkeep, pool, temporal, metrics, logger)
+	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)
+	go measure(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 
