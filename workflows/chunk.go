@@ -79,7 +79,7 @@ func onlyLooked(ctx workflow.Context, trail activities.Trail) bool {
 			return false
 		}
 	}
-	return len(trail) > 0 && workflow.GetVersion(ctx, "a look at a pause leaves no row", workflow.DefaultVersion, 1) > workflow.DefaultVersion
+	return len(trail) > 0 && workflow.GetVersion(ctx, pausedWithoutRow, workflow.DefaultVersion, 1) >= 1
 }
 
 // VerifyPolicy is the policy for checking a contract, which takes up to a dozen
