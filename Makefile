@@ -3,6 +3,8 @@ SHELL := /bin/bash
 BIN := .bin
 # A module of its own, which ./... does not reach.
 FAULTS := internal/faults
+# What is compiled and vetted beside the machine itself.
+PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
@@ -70,12 +72,15 @@ soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=
 bench: tools ## measure; BENCH=mirror for one group (all: about half an hour)
 	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
 
-lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
+lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other platforms), staticcheck, workflowcheck
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi
 	go vet ./...
 	go vet -C $(FAULTS) ./...
 	$(BIN)/staticcheck ./...
 	cd $(FAULTS) && $(CURDIR)/$(BIN)/staticcheck ./...
+	@set -e; for platform in $(PLATFORMS); do for module in . $(FAULTS); do \
+	  echo "vet for $$platform: $$module"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet -C $$module ./...; \
+	done; done
 	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
 
 vuln: $(BIN)/govulncheck ## known vulnerabilities that the code reaches, where their database can be had
