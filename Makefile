@@ -1,8 +1,9 @@
 # Ledgerline. `make` shows what there is.
 SHELL := /bin/bash
 BIN := .bin
-# A module of its own, which ./... does not reach.
+# Modules of their own, which ./... does not reach.
 FAULTS := internal/faults
+MANIFESTS := internal/manifests
 # What is compiled and vetted beside the machine itself.
 PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
@@ -56,6 +57,7 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go vet -C $(FAULTS) ./...
+	go test -C $(MANIFESTS) -timeout 10m ./...
 	go test -race -p 2 -timeout 35m $$(go list ./... | grep -v /internal/matrix)
 	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection; without -race, which it needs four times the time for
 	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
@@ -76,8 +78,10 @@ lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other plat
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi
 	go vet ./...
 	go vet -C $(FAULTS) ./...
+	go vet -C $(MANIFESTS) ./...
 	$(BIN)/staticcheck ./...
 	cd $(FAULTS) && $(CURDIR)/$(BIN)/staticcheck ./...
+	cd $(MANIFESTS) && $(CURDIR)/$(BIN)/staticcheck ./...
 	@set -e; for platform in $(PLATFORMS); do for module in . $(FAULTS); do \
 	  echo "vet for $$platform: $$module"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet -C $$module ./...; \
 	done; done
