@@ -150,9 +150,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	go watch(upkeep, pool, temporal, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
+	notifySystemd(getenv, notifyReady, logger)
 
 	select {
 	case <-ctx.Done():
+		notifySystemd(getenv, notifyStopping, logger)
 		logger.Info("stopping: attempts under way are finished first", "at_most", workerOptions.WorkerStopTimeout.String())
 		return nil
 	case err := <-fatal:
