@@ -78,7 +78,7 @@ soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=
 bench: tools ## measure; BENCH='mirror|export' for some groups (all: about half an hour)
 	@go run ./internal/bench -json $(BIN)/bench.json $(if $(BENCH),-only '$(firstword $(BENCH))' $(wordlist 2,99,$(BENCH)))
 
-lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other platforms), staticcheck, workflowcheck
+lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other platforms), staticcheck, workflowcheck, files of deploy
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi
 	go vet ./...
 	go vet -C $(FAULTS) ./...
@@ -89,6 +89,7 @@ lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other plat
 	@set -e; for platform in $(PLATFORMS); do for module in . $(FAULTS); do \
 	  echo "vet for $$platform: $$module"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet -C $$module ./...; \
 	done; done
+	@tools/lint/deploy.sh
 	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
 
 vuln: $(BIN)/govulncheck ## known vulnerabilities that the code reaches, where their database can be had
