@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.temporal.io/sdk/activity"
@@ -15,13 +17,21 @@ import (
 // a worker runs the type. Whoever reaches Temporal can start a workflow of any type,
 // and the SDK counts it under that name: a name for each start would be a series for
 // each.
+//
+// The SDK's latencies get the worker's buckets: OpenTelemetry's own are for milliseconds.
 func knownTypes() sdkmetric.View {
 	names := types{known: make(map[string]bool)}
 	workflows.Register(&names, new(activities.Activities))
 	keep := func(kv attribute.KeyValue) bool {
 		return kv.Key != "workflow_type" && kv.Key != "activity_type" || names.known[kv.Value.AsString()]
 	}
-	return sdkmetric.NewView(sdkmetric.Instrument{Name: "*"}, sdkmetric.Stream{AttributeFilter: keep})
+	return func(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
+		s := sdkmetric.Stream{Name: i.Name, Description: i.Description, Unit: i.Unit, AttributeFilter: keep}
+		if i.Kind == sdkmetric.InstrumentKindHistogram && strings.HasPrefix(i.Name, "temporal_") {
+			s.Aggregation = sdkmetric.AggregationExplicitBucketHistogram{Boundaries: latencies}
+		}
+		return s, true
+	}
 }
 
 // types records the names that are registered.

@@ -148,6 +148,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger)
+	go watchQuotas(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 	notifySystemd(getenv, notifyReady, logger)
