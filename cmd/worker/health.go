@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -73,6 +74,11 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 			o.Observe(int64(store.Stuck()))
 			return nil
 		}))
+	if m.ticks != nil { // a rate sees the first one only if there was a zero before
+		for _, result := range exports.TickResults {
+			m.ticks.Add(context.Background(), 0, metric.WithAttributes(attribute.String("result", string(result))))
+		}
+	}
 	return m, errors.Join(append(errs, m.workerGauges(meter))...)
 }
 

@@ -33,3 +33,9 @@ if have systemd-analyze systemd "deploy/systemd"; then
   done
   echo "deploy/systemd: ok"
 fi
+
+if have promtool prometheus "deploy/prometheus"; then
+  promtool check config deploy/prometheus/prometheus.yaml >/dev/null
+  promtool test rules deploy/prometheus/ledgerline.test.yaml
+  echo "deploy/prometheus: ok"
+fi
