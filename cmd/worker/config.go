@@ -18,6 +18,8 @@ import (
 
 // config is what the flags and the environment say.
 type config struct {
+	version bool // say which build this is, and end
+
 	databaseURL string
 	sourceURL   string
 	listen      string
@@ -28,7 +30,6 @@ type config struct {
 	startup     time.Duration
 	logFormat   string
 	logLevel    slog.Level
-	version     bool // say which build this is, and end
 }
 
 // usageError is an error of the command line or the environment.

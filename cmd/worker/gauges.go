@@ -6,24 +6,31 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// workerGauges adds what is looked up when metrics are read or from time to time.
-func (m *metrics) workerGauges(meter metric.Meter) error {
+// states are metrics that say how something is now.
+type states struct {
+	endpoints atomic.Pointer[http.Handler] // what the worker serves, once it does
+	quotas    metric.Int64Gauge
+}
+
+func (m *states) register(meter metric.Meter) error {
 	var errs [2]error
 	_, errs[0] = meter.Int64ObservableGauge("ledgerline_worker_ready", metric.WithDescription("What /readyz answers: 1 if the worker can work, 0 if not."),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			if readiness := m.ready.Load(); readiness != nil {
-				o.Observe(answers(ctx, *readiness))
+			if h := m.endpoints.Load(); h != nil {
+				o.Observe(ready200(ctx, *h))
 			}
 			return nil
 		}))
@@ -31,9 +38,9 @@ func (m *metrics) workerGauges(meter metric.Meter) error {
 	return errors.Join(errs[:]...)
 }
 
-// answers returns 1 if a handler answers with 200, and 0 if not.
-func answers(ctx context.Context, h http.Handler) int64 {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+// ready200 returns 1 if /readyz answers with 200, and 0 if not.
+func ready200(ctx context.Context, h http.Handler) int64 {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)
 	if err != nil {
 		return 0
 	}
@@ -80,7 +87,7 @@ func useOf(t limits.Total) quotaUse {
 const quotasEvery = time.Minute
 
 // watchQuotas counts integrations by their use of the month's limit, until ctx ends.
-func watchQuotas(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.Logger) {
+func watchQuotas(ctx context.Context, pool *pgxpool.Pool, m *states, logger *slog.Logger) {
 	for {
 		totals, err := runlog.ListLimitedUsage(ctx, pool, time.Now())
 		switch {
@@ -100,12 +107,20 @@ func watchQuotas(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *sl
 }
 
 // countQuotas sets the gauge of every use, also of those that none has.
-func (m *metrics) countQuotas(ctx context.Context, totals []limits.Total) {
+func (m *states) countQuotas(ctx context.Context, totals []limits.Total) {
 	count := map[quotaUse]int64{quotaBelow: 0, quotaWarning: 0, quotaSpent: 0}
 	for _, t := range totals {
 		count[useOf(t)]++
 	}
 	for use, n := range count {
 		m.quotas.Record(ctx, n, metric.WithAttributes(attribute.String("used", string(use))))
+	}
+}
+
+// startAtZero serves a zero for each result of a tick: a rate sees the first one of them
+// only if there was a zero before.
+func (m *metrics) startAtZero() {
+	for _, result := range exports.TickResults {
+		m.ticks.Add(context.Background(), 0, metric.WithAttributes(attribute.String("result", string(result))))
 	}
 }

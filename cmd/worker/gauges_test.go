@@ -44,7 +44,7 @@ func TestReadyGauge(t *testing.T) {
 	var temporal, postgres error
 	asks := func(err *error) func(context.Context) error { return func(context.Context) error { return *err } }
 	handler := ready(asks(&temporal), asks(&postgres), newSlots(1))
-	m.ready.Store(&handler)
+	m.endpoints.Store(&handler)
 	require.Equal(t, map[string]float64{"": 1}, gauge(t, m, "ledgerline_worker_ready"))
 	postgres = errors.New("away")
 	require.Equal(t, map[string]float64{"": 0}, gauge(t, m, "ledgerline_worker_ready"))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,12 +19,13 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
 // metrics are the worker's own and the SDK's, for Prometheus.
 type metrics struct {
+	states
+
 	registry *prometheus.Registry
 	provider *sdkmetric.MeterProvider
 	handler  client.MetricsHandler
@@ -36,16 +36,7 @@ type metrics struct {
 	drift     metric.Float64Histogram
 	overdue   metric.Int64Gauge
 	lastWatch metric.Float64Gauge
-	quotas    metric.Int64Gauge
-	ready     atomic.Pointer[http.Handler] // what /readyz serves, once it does
 }
-
-// Upper bounds of histograms' buckets, in seconds. Those of drift have the five minutes
-// after which a run counts as late.
-var (
-	latencies = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
-	drifts    = []float64{1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600}
-)
 
 func newMetrics(store *secrets.Store) (*metrics, error) {
 	m := &metrics{registry: prometheus.NewRegistry()}
@@ -60,13 +51,16 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 		OnError: func(error) {}, // the default panics; a metric is not worth a worker
 	})
 	meter := m.provider.Meter("ledgerline")
+	if err := m.register(meter); err != nil {
+		return nil, err
+	}
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}
 	errs := make([]error, 6)
-	m.duration, errs[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."), metric.WithExplicitBucketBoundaries(latencies...))
+	m.duration, errs[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
 	m.ticks, errs[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
-	m.drift, errs[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."), metric.WithExplicitBucketBoundaries(drifts...))
+	m.drift, errs[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."))
 	m.overdue, errs[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
 	m.lastWatch, errs[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
 	_, errs[5] = meter.Int64ObservableGauge("ledgerline_secret_reads_stuck", metric.WithDescription("Reads of secrets that were abandoned because the file does not answer."),
@@ -74,12 +68,7 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 			o.Observe(int64(store.Stuck()))
 			return nil
 		}))
-	if m.ticks != nil { // a rate sees the first one only if there was a zero before
-		for _, result := range exports.TickResults {
-			m.ticks.Add(context.Background(), 0, metric.WithAttributes(attribute.String("result", string(result))))
-		}
-	}
-	return m, errors.Join(append(errs, m.workerGauges(meter))...)
+	return m, errors.Join(errs...)
 }
 
 func (m *metrics) close() { _ = m.provider.Shutdown(context.Background()) }
@@ -97,12 +86,10 @@ func (m *metrics) observe(in activities.Invocation, a activities.Attempt) {
 func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	readiness := ready(func(ctx context.Context) error {
+	mux.Handle("GET /readyz", ready(func(ctx context.Context) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
-	}, pool.Ping, s)
-	m.ready.Store(&readiness)
-	mux.Handle("GET /readyz", readiness)
+	}, pool.Ping, s))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	return mux
 }

@@ -73,6 +73,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 		return err
 	}
 	defer metrics.close()
+	metrics.startAtZero()
 
 	temporal, err := dialTemporal(ctx, c, logger, metrics)
 	if err != nil {
@@ -86,6 +87,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	shared := newSlots(c.concurrency)
 	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared), ReadHeaderTimeout: 5 * time.Second}
+	metrics.endpoints.Store(&server.Handler)
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 
@@ -145,10 +147,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
+	go watchQuotas(upkeep, pool, &metrics.states, logger)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger)
-	go watchQuotas(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 	notifySystemd(getenv, notifyReady, logger)
