@@ -88,3 +88,15 @@ func TestDockerfile(t *testing.T) {
 	}
 	require.Regexp(t, `^[1-9][0-9]*(:[1-9][0-9]*)?$`, user, "a number, which Kubernetes can check with runAsNonRoot")
 }
+
+// The image's programs know which commit they are of: .git is there when they are built,
+// and not in the image.
+func TestImageKnowsItsVersion(t *testing.T) {
+	ignored, err := os.ReadFile(".dockerignore")
+	require.NoError(t, err)
+	require.NotContains(t, strings.Fields(string(ignored)), ".git")
+	raw, err := os.ReadFile("Dockerfile")
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "-buildvcs=false")
+	require.Regexp(t, `(?s)COPY \. \.\n.*go build.*\nFROM [^\n]*slim\n.*COPY --from=build /out/ `, string(raw))
+}

@@ -28,6 +28,7 @@ type config struct {
 	startup     time.Duration
 	logFormat   string
 	logLevel    slog.Level
+	version     bool // say which build this is, and end
 }
 
 // usageError is an error of the command line or the environment.
@@ -70,11 +71,15 @@ smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	flags.BoolVar(&c.version, "version", false, "print which build this is, and end")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err
 		}
 		return c, usageError{errors.New("see worker --help")}
+	}
+	if c.version {
+		return c, nil
 	}
 	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err

@@ -23,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
@@ -37,10 +38,14 @@ import (
 // for hours need not be.
 const cachedWorkflows = 2500
 
-// run is the program. It returns nil after a signal.
-func run(ctx context.Context, args []string, getenv func(string) string, words io.Writer) error {
+// run is the program. It returns nil after a signal. Only --version writes to out.
+func run(ctx context.Context, args []string, getenv func(string) string, out, words io.Writer) error {
 	c, err := parse(args, getenv, plain.Writer{Raw: words})
 	if err != nil {
+		return err
+	}
+	if c.version {
+		_, err := fmt.Fprintln(out, version.Line("worker"))
 		return err
 	}
 	secretStore, err := secrets.FromEnv(getenv)
