@@ -41,7 +41,7 @@ type Examined struct {
 type Lack struct {
 	OrganizationID uuid.UUID `json:"organizationId"`
 	Owner          string    `json:"owner"` // the integration or channel that needs it
-	What           string    `json:"what"`  // the credential's name, "mail server" or "source"
+	What           string    `json:"what"`  // see [Need]
 	Why            string    `json:"why"`
 }
 
@@ -70,19 +70,19 @@ func RecordHeartbeat(ctx context.Context, db Beginner, h Heartbeat) error {
 	})
 }
 
-// Need is something that a file names and only a worker can use: a secret, the mail
-// server (What is "mail server") or the login of a source ("source").
+// Need is something that a file names and only a worker can use.
 type Need struct {
 	OrganizationID uuid.UUID
 	Owner          string // the integration or channel
-	What           string // the credential's name
+	What           string // the credential's name, or one of those below
 	Reference      string // of a secret; otherwise ""
 }
 
-// What a need is besides a secret.
+// What a need is besides an integration's credential.
 const (
-	NeedMailServer = "mail server"
-	NeedSource     = "source"
+	NeedSigningSecret = "signing secret" // of a webhook
+	NeedMailServer    = "mail server"
+	NeedSource        = "source" // the login of sources
 )
 
 // ListNeeds returns what the workers need, of all organizations. It needs the worker's

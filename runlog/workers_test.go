@@ -134,7 +134,7 @@ func TestNeeds(t *testing.T) {
 	for _, need := range list {
 		what[need.What] = need.Reference
 	}
-	require.Equal(t, "file:hook", what["secret"])
+	require.Equal(t, "file:hook", what[runlog.NeedSigningSecret])
 	require.Contains(t, what, runlog.NeedMailServer)
 	require.Contains(t, what, runlog.NeedSource)
 	_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET removed_at = now(), paused_at = NULL")

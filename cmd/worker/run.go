@@ -74,7 +74,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	defer metrics.close()
 
-	temporal, err := dialTemporal(ctx, c, logger, metrics)
+	self := newSelf()
+	temporal, err := dialTemporal(ctx, c, logger, metrics, &self)
 	if err != nil {
 		return err
 	}
@@ -124,6 +125,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	var loops sync.WaitGroup
 	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
+	heart := newHeart(pool, self, examination{pool: pool, secrets: secretStore, mail: mail != nil, source: c.sourceURL != ""}.run, logger)
+	defer heart.stop() // once all that is below has ended
 	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency
@@ -149,10 +152,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
+	heart.start(context.WithoutCancel(ctx))
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 
 	select {
 	case <-ctx.Done():
+		heart.stopping()
 		logger.Info("stopping: attempts under way are finished first", "at_most", workerOptions.WorkerStopTimeout.String())
 		return nil
 	case err := <-fatal:
@@ -234,13 +239,15 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 	return sources, nil
 }
 
-// dialTemporal connects and checks that the search attributes are there.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
+// dialTemporal connects and checks that the search attributes are there. self learns how
+// Temporal sees the worker.
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, self *runlog.Heartbeat) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
 	}
 	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	options.Identity, self.Namespace = self.Identity, options.Namespace
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))

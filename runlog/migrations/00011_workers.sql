@@ -77,7 +77,7 @@ CREATE FUNCTION ledgerline.worker_needs() RETURNS TABLE (organization_id uuid, o
         SELECT integration.organization_id, integration.name, 'source', '' FROM ledgerline.integrations AS integration
         WHERE integration.removed_at IS NULL AND coalesce(integration.export ->> 'source', '') <> ''
         UNION ALL
-        SELECT channel.organization_id, channel.name, CASE channel.kind WHEN 'email' THEN 'mail server' ELSE 'secret' END, coalesce(channel.settings ->> 'secret', '')
+        SELECT channel.organization_id, channel.name, CASE channel.kind WHEN 'email' THEN 'mail server' ELSE 'signing secret' END, coalesce(channel.settings ->> 'secret', '')
         FROM ledgerline.notification_channels AS channel WHERE channel.removed_at IS NULL AND channel.disabled_at IS NULL
         ORDER BY 1, 2, 3
     $$;
