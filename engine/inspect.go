@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,17 +15,10 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// Poller is who asked Temporal for work of a task queue in the last five minutes, which
-// may be a worker that has ended since.
-type Poller struct {
-	Identity              string
-	Workflows, Activities bool      // what it asked for
-	SeenAt                time.Time // by Temporal's clock; a poll waits for a minute
-}
-
-// Pollers returns those of a task queue, by identity. Each partition of the queue knows
-// its own; where they are not listed, only the first is asked.
-func Pollers(ctx context.Context, c client.Client, namespace, taskQueue string) ([]Poller, error) {
+// Pollers returns the identities of those who asked Temporal for work of a task queue in
+// the last five minutes. A worker that has ended since may be among them. Each partition of
+// the queue knows its own; where they are not listed, only the first is asked.
+func Pollers(ctx context.Context, c client.Client, namespace, taskQueue string) ([]string, error) {
 	partitions := map[enums.TaskQueueType][]string{enums.TASK_QUEUE_TYPE_WORKFLOW: {taskQueue}, enums.TASK_QUEUE_TYPE_ACTIVITY: {taskQueue}}
 	all, err := c.WorkflowService().ListTaskQueuePartitions(ctx, &workflowservice.ListTaskQueuePartitionsRequest{
 		Namespace: namespace, TaskQueue: &taskqueue.TaskQueue{Name: taskQueue, Kind: enums.TASK_QUEUE_KIND_NORMAL},
@@ -45,7 +36,7 @@ func Pollers(ctx context.Context, c client.Client, namespace, taskQueue string) 
 	} else if !noOperator(err) {
 		return nil, err
 	}
-	found := make(map[string]Poller)
+	var found []string
 	for kind, names := range partitions {
 		for _, name := range names {
 			d, err := c.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
@@ -55,18 +46,12 @@ func Pollers(ctx context.Context, c client.Client, namespace, taskQueue string) 
 				return nil, err
 			}
 			for _, p := range d.GetPollers() {
-				one := found[p.GetIdentity()]
-				one.Identity = p.GetIdentity()
-				one.Workflows = one.Workflows || kind == enums.TASK_QUEUE_TYPE_WORKFLOW
-				one.Activities = one.Activities || kind == enums.TASK_QUEUE_TYPE_ACTIVITY
-				if at := p.GetLastAccessTime().AsTime(); at.After(one.SeenAt) {
-					one.SeenAt = at
-				}
-				found[one.Identity] = one
+				found = append(found, p.GetIdentity())
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Values(found), func(a, b Poller) int { return strings.Compare(a.Identity, b.Identity) }), nil
+	slices.Sort(found)
+	return slices.Compact(found), nil
 }
 
 // clockQueue is a sticky queue that nobody starts anything in: it is in one place, and
@@ -77,7 +62,7 @@ const clockQueue = "ledgerline-clock"
 // that is. No call of Temporal's returns the time. But it notes when somebody asks a queue
 // for work, so this asks a queue of its own and looks at the note. Nothing is started.
 func ClockOffset(ctx context.Context, c client.Client, namespace string) (offset, within time.Duration, err error) {
-	polling, cancel := context.WithTimeout(ctx, 8*time.Second) // the server refuses shorter ones
+	polling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second) // the server refuses short ones
 	defer cancel()
 	queue := &taskqueue.TaskQueue{Name: clockQueue, Kind: enums.TASK_QUEUE_KIND_STICKY, NormalName: clockQueue}
 	identity := uuid.NewString()
@@ -88,7 +73,7 @@ func ClockOffset(ctx context.Context, c client.Client, namespace string) (offset
 		refused <- err
 	}()
 	for {
-		d, err := c.WorkflowService().DescribeTaskQueue(polling, &workflowservice.DescribeTaskQueueRequest{
+		d, err := c.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
 			Namespace: namespace, TaskQueue: queue, TaskQueueType: enums.TASK_QUEUE_TYPE_WORKFLOW,
 		})
 		if err != nil {

@@ -181,17 +181,29 @@ func (a *app) sources() (*runlog.Sources, error) {
 
 // temporal connects and returns the namespace too.
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+	options, err := temporalOptions()
 	if err != nil {
-		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+		return nil, "", err
 	}
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
-	options.Namespace = cmp.Or(options.Namespace, "default")
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
+		return nil, "", fmt.Errorf("cannot reach Temporal: %s; %s", environ.Cause(err), dialRemedy(err))
 	}
 	return c, options.Namespace, nil
 }
+
+// temporalOptions are how to reach Temporal. The error repeats no value.
+func temporalOptions() (client.Options, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return options, fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+	}
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	return options, nil
+}
+
+// dialRemedy is what to do if Temporal cannot be reached.
+func dialRemedy(error) string { return "check TEMPORAL_ADDRESS and that the server is up" }
