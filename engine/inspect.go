@@ -13,6 +13,8 @@ import (
 	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+
+	"github.com/ledgerline/ledgerline/activities"
 )
 
 // Pollers returns the identities of those who asked Temporal for work of a task queue in
@@ -64,7 +66,7 @@ const clockQueue = "ledgerline-clock"
 func ClockOffset(ctx context.Context, c client.Client, namespace string) (offset, within time.Duration, err error) {
 	polling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second) // the server refuses short ones
 	defer cancel()
-	queue := &taskqueue.TaskQueue{Name: clockQueue, Kind: enums.TASK_QUEUE_KIND_STICKY, NormalName: clockQueue}
+	queue := &taskqueue.TaskQueue{Name: clockQueue, Kind: enums.TASK_QUEUE_KIND_STICKY, NormalName: activities.TaskQueue}
 	identity := uuid.NewString()
 	began := time.Now()
 	refused := make(chan error, 1)
