@@ -122,21 +122,21 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 			strangers = append(strangers, p)
 		}
 	}
-	some := func(list []string) string {
-		return strings.Join(list[:min(len(list), 5)], ", ") + map[bool]string{true: fmt.Sprintf(" and %d more", len(list)-5)}[len(list) > 5]
-	}
 	switch {
 	case len(serving) > 0 && len(silent)+len(strangers) == 0:
 		return check{checkWorkers, checkOK, count(len(serving), "worker") + ": " + some(serving), ""}
 	case !listed && len(pollers) > 0:
 		return check{checkWorkers, checkAssumed, count(len(pollers), "poller") + " in the last five minutes, which may have ended", "ask again when the database can be used"}
 	case len(silent) > 0:
-		return check{checkWorkers, map[bool]checkState{true: checkWarn, false: checkFailed}[len(serving) > 0],
-			fmt.Sprintf("%s not ask Temporal here for work: %s", map[bool]string{true: "one does", false: fmt.Sprintf("%d do", len(silent))}[len(silent) == 1], some(silent)),
+		state := checkFailed
+		if len(serving) > 0 {
+			state = checkWarn
+		}
+		return check{checkWorkers, state,
+			fmt.Sprintf("%s without a poll here: %s", count(len(silent), "worker"), some(silent)),
 			"compare TEMPORAL_ADDRESS of the worker and of this program; see /readyz and the log of the worker"}
 	case len(strangers) > 0:
-		return check{checkWorkers, checkWarn, fmt.Sprintf("%d running; Temporal lists %s that %s not in this database: %s", len(serving), count(len(strangers), "poller"),
-			map[bool]string{true: "is", false: "are"}[len(strangers) == 1], some(strangers)),
+		return check{checkWorkers, checkWarn, fmt.Sprintf("%d running; Temporal lists %s unknown to this database: %s", len(serving), count(len(strangers), "poller"), some(strangers)),
 			"workers of an older build, with another DATABASE_URL, or without PostgreSQL: see /readyz. One that was killed is listed for five minutes"}
 	}
 	last := "none has in the last week"
@@ -146,6 +146,14 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 		last = fmt.Sprintf("the last one, on %s, is %s, and was seen %v ago", list[0].Host, list[0].State(), list[0].Ago.Round(time.Second))
 	}
 	return check{checkWorkers, checkFailed, "none runs: " + last, "start a worker; if one runs, compare its DATABASE_URL, TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE with this program's"}
+}
+
+// some names the first five.
+func some(list []string) string {
+	if n := len(list) - 5; n > 0 {
+		return strings.Join(list[:5], ", ") + fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(list, ", ")
 }
 
 // builds compares the workers' builds with each other and with this program's.
@@ -179,7 +187,11 @@ func workerClocks(running []runlog.Worker) check {
 	worst := slices.MaxFunc(running, func(a, b runlog.Worker) int { return cmp.Compare(a.ClockOffset.Abs(), b.ClockOffset.Abs()) })
 	c := check{checkWorkerClocks, clockState(worst.ClockOffset), fmt.Sprintf("at most %.2f s from PostgreSQL's", worst.ClockOffset.Abs().Seconds()), ""}
 	if c.State != checkOK {
-		c.Found = fmt.Sprintf("%s is %+.2f s ahead of PostgreSQL", worst.Host, worst.ClockOffset.Seconds())
+		way := "ahead of"
+		if worst.ClockOffset < 0 {
+			way = "behind"
+		}
+		c.Found = fmt.Sprintf("%s is %.2f s %s PostgreSQL", worst.Host, worst.ClockOffset.Abs().Seconds(), way)
 		c.Remedy = clockRemedy + " on " + worst.Host + ", or on PostgreSQL's machine"
 	}
 	return c
@@ -211,8 +223,12 @@ func lacking(running []runlog.Worker) []check {
 		if len(where[l]) < len(running) {
 			on = " on " + strings.Join(where[l], ", ")
 		}
+		section := "secrets"
+		if l.What == runlog.NeedSource {
+			section = "sources"
+		}
 		failed = append(failed, check{checkSecrets, checkFailed, fmt.Sprintf("organization %s: %s: %s%s: %s", l.OrganizationID, l.Owner, l.What, on, l.Why),
-			"correct it where the worker runs, by docs/operations.md#" + map[bool]string{true: "sources", false: "secrets"}[l.What == runlog.NeedSource] + "; workers try again each minute"})
+			"correct it where the worker runs: docs/operations.md#" + section + "; workers try again each minute"})
 	}
 	if more > 0 {
 		failed = append(failed, check{checkSecrets, checkFailed, fmt.Sprintf("and %d more that workers did not name", more), ""})
