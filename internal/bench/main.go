@@ -76,6 +76,7 @@ var groups = []group{
 	{"counting", "what ledger, retry budget, circuit breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
+	{"key-rates", "the server's rates for each fairness key, which Ledgerline does not use", keyRates},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
