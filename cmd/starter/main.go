@@ -5,7 +5,7 @@
 //
 //	0  done; call: there is an outcome, which may be that of a failure
 //	1  not done: something is unreachable, missing or refused; exports prove and
-//	   integrations verify: or something does not agree
+//	   integrations verify: or something does not agree; doctor: a check fails
 //	2  the command line or a file is wrong
 //	3  call --exit-status: the call failed permanently; sync and exports retry
 //	   --exit-status: the export failed, or not all of its entries are exported

@@ -51,7 +51,7 @@ Changes are recorded under LEDGERLINE_ACTOR, or user@host if that is not set. Se
 it where several people share a login.
 
 Exit codes: 0 done; 1 not done (exports prove, integrations verify: or something
-does not agree); 2 wrong command line or file.
+does not agree; doctor: a check fails); 2 wrong command line or file.
 call --exit-status: 3 the call failed permanently, 4 its last allowed attempt failed.
 sync and exports retry --exit-status: 3 failed, or not all entries are exported.`,
 		Version:       version.Line("starter"),
