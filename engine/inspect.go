@@ -89,7 +89,7 @@ func ClockOffset(ctx context.Context, c client.Client, namespace string) (offset
 		}
 		select {
 		case err := <-refused:
-			return 0, 0, errors.Join(errors.New("Temporal noted no poll"), err)
+			return 0, 0, errors.Join(errors.New("no poll was noted"), err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -28,7 +28,7 @@ func (t *temporalSide) checks(ctx context.Context) []check {
 	t.namespace = options.Namespace
 	within, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	if t.client, err = client.DialContext(within, options); err != nil {
+	if t.client, err = engine.Dial(within, options); err != nil {
 		return []check{{checkTemporal, checkFailed, "cannot be reached: " + environ.Cause(err), dialRemedy(err)}}
 	}
 	encrypted := options.ConnectionOptions.TLS != nil || options.Credentials != nil && !options.ConnectionOptions.TLSDisabled
@@ -92,7 +92,7 @@ func (t *temporalSide) described(ctx context.Context) []check {
 			"set TEMPORAL_NAMESPACE, or make it: temporal operator namespace create --retention 720h --namespace " + shown}}
 	case errors.As(err, &denied):
 		return []check{{checkNamespace, checkFailed, shown + ": Temporal refuses this caller, or it does not exist",
-			"check TEMPORAL_NAMESPACE, and give the certificate or API key rights on it: write, for workers and starter"}}
+			engine.Refused(err)}}
 	case err != nil:
 		return []check{{checkNamespace, checkFailed, shown + ": " + environ.Cause(err), "see the message"}}
 	}

@@ -21,8 +21,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -74,6 +76,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer)
 		return exitOK
 	}
 	if err.Error() != "" {
+		if remedy := engine.Refused(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
+			err = fmt.Errorf("%w; %s", err, remedy)
+		}
 		sayError(words, err)
 	}
 	var exit exitError

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
@@ -187,7 +188,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	c, err := client.DialContext(ctx, options)
+	c, err := engine.Dial(ctx, options)
 	if err != nil {
 		return nil, "", fmt.Errorf("cannot reach Temporal: %s; %s", environ.Cause(err), dialRemedy(err))
 	}
@@ -206,4 +207,10 @@ func temporalOptions() (client.Options, error) {
 }
 
 // dialRemedy is what to do if Temporal cannot be reached.
-func dialRemedy(error) string { return "check TEMPORAL_ADDRESS and that the server is up" }
+func dialRemedy(err error) string {
+	var dial *engine.DialError
+	if errors.As(err, &dial) {
+		return dial.Remedy
+	}
+	return cmp.Or(engine.Refused(err), "check TEMPORAL_ADDRESS and that the server is up")
+}

@@ -253,12 +253,15 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
-	dialed, err := client.DialContext(ctx, options)
-	if err != nil {
-		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
+	dialed, err := engine.Dial(ctx, options)
+	if dial := (*engine.DialError)(nil); errors.As(err, &dial) {
+		return nil, fmt.Errorf("cannot reach Temporal: %s; %s", environ.Cause(dial.Err), dial.Remedy)
 	}
 	missing, err := engine.MissingSearchAttributes(ctx, dialed, options.Namespace)
 	switch {
+	case engine.Refused(err) != "":
+		dialed.Close()
+		return nil, fmt.Errorf("the worker is refused by Temporal: %s; %s", environ.Cause(err), engine.Refused(err))
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)
 	case len(missing) > 0:
