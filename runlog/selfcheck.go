@@ -86,11 +86,7 @@ func Diagnose(ctx context.Context, pool *pgxpool.Pool, role string) (problems []
 	if err != nil {
 		return nil, err
 	}
-	problems = append(unsafe, session.unsafe()...)
-	if !session.HasRole {
-		problems = append(problems, Unfit{TopicRole, fmt.Sprintf("database user %q lacks the role %s", session.User, role),
-			"use a login that has it, or GRANT it to one that has no other"})
-	}
+	problems = append(append(unsafe, session.unsafe()...), session.lacks(role)...)
 	found, err := readCatalogue(ctx, pool)
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalogue: %w", err)
@@ -111,6 +107,34 @@ func Diagnose(ctx context.Context, pool *pgxpool.Pool, role string) (problems []
 			"the worker makes them at start; SELECT ledgerline.make_partitions(2, 4)"})
 	}
 	return problems, nil
+}
+
+// CheckVersion is the part of [SelfCheck] for a command that reads a row and changes none:
+// it refuses a schema that this program does not fit, and a user without the role.
+func CheckVersion(ctx context.Context, pool *pgxpool.Pool, role string) error {
+	schema, err := loadSchemaState(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if p := schema.check(); p != nil {
+		return *p
+	}
+	session, err := loadSessionState(ctx, pool, role)
+	if err != nil {
+		return err
+	}
+	for _, p := range session.lacks(role) {
+		return p
+	}
+	return nil
+}
+
+// lacks is a problem if the user does not have the role.
+func (s sessionState) lacks(role string) []Unfit {
+	if s.HasRole {
+		return nil
+	}
+	return []Unfit{{TopicRole, fmt.Sprintf("database user %q lacks the role %s", s.User, role), "use a login that has it, or GRANT it to one that has no other"}}
 }
 
 // selectMissingPartitions returns this month and the next, if they have no partition.

@@ -9,8 +9,6 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-const operatorRole = "ledgerline_operator"
-
 func (d *databaseSide) checks(ctx context.Context) []check {
 	pool, err := runlog.Open(ctx, d.app.databaseURL, 4)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
@@ -74,8 +75,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	defer metrics.close()
 
+	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
+	if err != nil {
+		logger.Warn("there are no traces", "error", err)
+	}
+	defer traces.Close() // once attempts under way have ended
+
 	self := newSelf()
-	temporal, err := dialTemporal(ctx, c, logger, metrics, &self)
+	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, &self)
 	if err != nil {
 		return err
 	}
@@ -241,7 +248,7 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 
 // dialTemporal connects and checks that the search attributes are there. self learns how
 // Temporal sees the worker.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, self *runlog.Heartbeat) (client.Client, error) {
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, self *runlog.Heartbeat) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
@@ -250,6 +257,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	options.Identity, self.Namespace = self.Identity, options.Namespace
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
+	options.Interceptors = traces.Interceptors()
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
