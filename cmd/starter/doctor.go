@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -74,23 +75,27 @@ Exits 1 if a check fails.`,
 			if timeout <= 0 {
 				return usage("--timeout %v: want more than 0", timeout)
 			}
-			all := a.diagnose(c.Context(), timeout)
-			rows, failed := [][]string{{"CHECK", "STATE", "FOUND", "REMEDY"}}, 0
-			for _, one := range all {
-				if one.State == checkFailed {
-					failed++
-				}
-				rows = append(rows, []string{one.Name, string(one.State), one.Found, dash(one.Remedy)})
-			}
-			err := a.print(c.OutOrStdout(), all, rows)
-			if err == nil && failed > 0 {
-				err = fmt.Errorf("%d of %s failed", failed, count(len(all), "check"))
-			}
-			return err
+			return a.printChecks(c.OutOrStdout(), a.diagnose(c.Context(), timeout))
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", connectTimeout, "how long each check may take")
 	return c
+}
+
+// printChecks prints the checks. One that failed is an error.
+func (a *app) printChecks(w io.Writer, all []check) error {
+	rows, failed := [][]string{{"CHECK", "STATE", "FOUND", "REMEDY"}}, 0
+	for _, one := range all {
+		if one.State == checkFailed {
+			failed++
+		}
+		rows = append(rows, []string{one.Name, string(one.State), one.Found, dash(one.Remedy)})
+	}
+	err := a.print(w, all, rows)
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d of %s failed", failed, count(len(all), "check"))
+	}
+	return err
 }
 
 // diagnose makes all checks. It takes a few times the timeout at most, whatever does not
