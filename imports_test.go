@@ -32,6 +32,7 @@ var arrows = []struct {
 	{"notify", []string{"adapters", "classify", "expiry", "exports", "health"}, "what people are notified of, and how; of adapters it needs the guarded client, of exports and health the states by which it decides"},
 	{"integrations", []string{"adapters", "classify", "exports", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
 	{"secrets", []string{"integrations", "redact"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is, of redact what can be masked"},
+	{"codec", []string{"secrets"}, "it has keys, and must have nowhere to put them; of secrets it needs how their files are read"},
 	{"exports", []string{"classify"}, "pure: what an export is and what its run does next, run again from a history"},
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
 	{"watcher", []string{"exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},

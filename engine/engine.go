@@ -15,6 +15,8 @@
 //	ApplySchedule, RemoveSchedule     make an integration's Temporal Schedule as its file says
 //	DescribeSchedule, ScheduleID      what Temporal has, and under which ID
 //	Firings                           which periods a schedule exports at which times
+//	RewriteSchedules,                 what a key of payloads needs before it is retired
+//	CountStartedBefore
 //	AddSearchAttributes,              what a namespace needs before anything else
 //	MissingSearchAttributes
 //

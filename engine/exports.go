@@ -71,7 +71,7 @@ func NewSync(in integrations.Integration, period, by string) (workflows.SyncInpu
 // syncInput is what a schedule's firings start.
 func syncInput(in integrations.Integration) workflows.SyncInput {
 	return workflows.SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, IntegrationName: in.Name, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
 		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 }

@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -21,21 +24,24 @@ import (
 const leastRetention = 24 * time.Hour
 
 func (t *temporalSide) checks(ctx context.Context) []check {
-	options, err := temporalOptions()
-	if err != nil {
+	var options client.Options
+	temporal, namespace, err := dial.Temporal(ctx, dial.Options{Within: t.timeout, Configure: func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+		options = *o
+	}})
+	t.namespace = options.Namespace // known also if it cannot be reached
+	var away *dial.Error
+	switch {
+	case errors.As(err, &away):
+		return []check{{checkTemporal, checkFailed, "cannot be reached: " + away.What, away.Remedy}}
+	case err != nil:
 		return []check{{checkTemporal, checkFailed, err.Error(), "correct the variable or the file"}}
 	}
-	t.namespace = options.Namespace
-	within, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
-	if t.client, err = engine.Dial(within, options); err != nil {
-		return []check{{checkTemporal, checkFailed, "cannot be reached: " + environ.Cause(err), dialRemedy(err)}}
-	}
+	t.client, t.namespace = temporal, namespace
 	encrypted := options.ConnectionOptions.TLS != nil || options.Credentials != nil && !options.ConnectionOptions.TLSDisabled
 	reached := beside(ctx, t.timeout, func(ctx context.Context) []check { return []check{t.reached(ctx, options)} })
 	all := append(reached, tlsCheck(checkTemporalTLS, encrypted, loopback(cmp.Or(options.HostPort, client.DefaultHostPort)), "TEMPORAL_TLS"))
-	namespace := beside(ctx, t.timeout, t.described)
-	all = append(all, namespace...)
+	all = append(all, beside(ctx, t.timeout, t.described)...)
 	if !t.usable {
 		return all
 	}
@@ -47,7 +53,7 @@ func (t *temporalSide) checks(ctx context.Context) []check {
 func (t *temporalSide) reached(ctx context.Context, options client.Options) check {
 	version, err := engine.ServerVersion(ctx, t.client)
 	if err != nil {
-		return check{checkTemporal, checkFailed, environ.Cause(err), dialRemedy(err)}
+		return check{checkTemporal, checkFailed, environ.Cause(err), cmp.Or(dial.Refused(err), "see the message")}
 	}
 	how := ""
 	if options.Credentials != nil {
@@ -92,7 +98,7 @@ func (t *temporalSide) described(ctx context.Context) []check {
 			"set TEMPORAL_NAMESPACE, or make it: temporal operator namespace create --retention 720h --namespace " + shown}}
 	case errors.As(err, &denied):
 		return []check{{checkNamespace, checkFailed, shown + ": Temporal refuses this caller, or it does not exist",
-			engine.Refused(err)}}
+			dial.Refused(err)}}
 	case err != nil:
 		return []check{{checkNamespace, checkFailed, shown + ": " + environ.Cause(err), "see the message"}}
 	}

@@ -24,7 +24,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer)
 		return exitOK
 	}
 	if err.Error() != "" {
-		if remedy := engine.Refused(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
+		if remedy := dial.Refused(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
 			err = fmt.Errorf("%w; %s", err, remedy)
 		}
 		sayError(words, err)

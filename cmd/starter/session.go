@@ -1,23 +1,23 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
-	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -101,6 +101,9 @@ func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
 	if dialErr := <-dialed; err == nil {
 		err = dialErr
 	}
+	if err == nil {
+		err = usePayloadKeys(c.Context(), s.db)
+	}
 	if err != nil {
 		s.close()
 		return nil, err
@@ -161,7 +164,12 @@ func unreadable(err error) bool {
 }
 
 // connect connects to Temporal.
-func (s *session) connect() error { return s.connectWithin(s.command.Context()) }
+func (s *session) connect() error {
+	if err := usePayloadKeys(s.command.Context(), s.db); err != nil {
+		return err
+	}
+	return s.connectWithin(s.command.Context())
+}
 
 func (s *session) connectWithin(ctx context.Context) (err error) {
 	a := s.app
@@ -231,38 +239,15 @@ func (a *app) sources() (*runlog.Sources, error) {
 	return runlog.NewSources(a.sourceURL, a.databaseURL)
 }
 
-// temporal connects and returns the namespace too.
+// temporal connects and returns the namespace too. What starts something calls
+// [usePayloadKeys] before.
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
-	options, err := temporalOptions()
+	keys, err := codec.FromEnv(os.Getenv)
 	if err != nil {
-		return nil, "", err
+		return nil, "", usage("%w", err)
 	}
-	options.Interceptors = a.traces.Interceptors()
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	c, err := engine.Dial(ctx, options)
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot reach Temporal: %s; %s", environ.Cause(err), dialRemedy(err))
-	}
-	return c, options.Namespace, nil
-}
-
-// temporalOptions are how to reach Temporal. The error repeats no value.
-func temporalOptions() (client.Options, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
-	if err != nil {
-		return options, fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
-	}
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
-	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
-	return options, nil
-}
-
-// dialRemedy is what to do if Temporal cannot be reached.
-func dialRemedy(err error) string {
-	var dial *engine.DialError
-	if errors.As(err, &dial) {
-		return dial.Remedy
-	}
-	return cmp.Or(engine.Refused(err), "check TEMPORAL_ADDRESS and that the server is up")
+	return dial.Temporal(ctx, dial.Options{Within: connectTimeout, Keys: keys, Configure: func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
+		o.Interceptors = a.traces.Interceptors()
+	}})
 }

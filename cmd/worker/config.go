@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -28,7 +31,17 @@ type config struct {
 	startup     time.Duration
 	logFormat   string
 	logLevel    slog.Level
-	version     bool // say which build this is, and end
+	showBuild   bool                           // say which build this is, and end
+	version     worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
+}
+
+// versioning is the part of a worker's options that says which version it is. Runs follow
+// the current version: monitors never end, and an export may wait for a month.
+func (c config) versioning() worker.DeploymentOptions {
+	if c.version == (worker.WorkerDeploymentVersion{}) {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{UseVersioning: true, Version: c.version, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
 }
 
 // usageError is an error of the command line or the environment.
@@ -45,7 +58,9 @@ func parse(args []string, getenv func(string) string, words io.Writer) (config, 
 Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
-TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
+TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE. With
+TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID the worker is versioned, and
+gets no task until somebody makes its version current.
 
 Secrets of an organization are read from its own space: file:NAME is
 $LEDGERLINE_SECRETS/<organization UUID>/NAME, and env:NAME is a variable of this
@@ -53,6 +68,11 @@ program with the prefix that LEDGERLINE_ENV_SECRETS gives the organization
 (<organization UUID>=PREFIX_, comma-separated). Development only:
 LEDGERLINE_DEV_SHARED_SECRETS=true lets every organization name any variable,
 and files by their path.
+
+What Temporal stores is encrypted if LEDGERLINE_PAYLOAD_KEYS names a folder with a
+file for each key (32 bytes, base64 or hexadecimal; its name is the key's ID) and
+LEDGERLINE_PAYLOAD_KEY the one that encrypts. The others decrypt. A worker that
+lacks a key in use takes no tasks, and /readyz says so.
 
 Notifications by e-mail go through the server in LEDGERLINE_SMTP_URL, such as
 smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
@@ -75,20 +95,21 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
-	flags.BoolVar(&c.version, "version", false, "print which build this is, and end")
+	flags.BoolVar(&c.showBuild, "version", false, "print which build this is, and end")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err
 		}
 		return c, usageError{errors.New("see worker --help")}
 	}
-	if c.version {
+	if c.showBuild {
 		return c, nil
 	}
 	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err
 	}
 	c.devHosts = environ.Split(*dev)
+	c.version = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
 	return c, c.validate(flags.Args())
 }
 
@@ -126,6 +147,7 @@ func (c config) validate(rest []string) error {
 	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
 	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
+	check((c.version.DeploymentName == "") == (c.version.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
 	for i, h := range c.devHosts { // not shown: it may come from the environment
 		host, port, err := net.SplitHostPort(h)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -82,20 +84,20 @@ func (m *metrics) observe(in activities.Invocation, a activities.Attempt) {
 }
 
 // endpoints serve /livez: the process runs; /readyz: Temporal and PostgreSQL
-// answer, and attempts come to an end; /metrics.
-func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots) http.Handler {
+// answer, attempts come to an end, and payloads can be read; /metrics.
+func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots, gate *codec.Gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", ready(func(ctx context.Context) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
-	}, pool.Ping, s))
+	}, pool.Ping, s, gate))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	return mux
 }
 
 // ready answers 200 if the worker can work, and 503 with the reason if not.
-func ready(temporal, postgres func(context.Context) error, s *slots) http.Handler {
+func ready(temporal, postgres func(context.Context) error, s *slots, gate *codec.Gate) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
@@ -103,10 +105,11 @@ func ready(temporal, postgres func(context.Context) error, s *slots) http.Handle
 		if stuck > 0 {
 			taken = fmt.Sprintf("all %d taken for %s, and none came free", s.size, stuck.Round(time.Second))
 		}
-		if temporalErr != nil || databaseErr != nil || stuck > 0 {
+		unreadable := gate.Reason()
+		if temporalErr != nil || databaseErr != nil || stuck > 0 || unreadable != "" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\nslots: %s\n", okOr(temporalErr), okOr(databaseErr), taken)
+		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\nslots: %s\npayloads: %s\n", okOr(temporalErr), okOr(databaseErr), taken, cmp.Or(unreadable, "ok"))
 	})
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +14,14 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/internal/version"
@@ -45,14 +45,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	if err != nil {
 		return err
 	}
-	if c.version {
+	if c.showBuild {
 		_, err := fmt.Fprintln(out, version.Line("worker"))
 		return err
 	}
 	secretStore, err := secrets.FromEnv(getenv)
 	mail, mailErr := mailServer(getenv, secretStore)
-	if err != nil || mailErr != nil {
-		return usageError{errors.Join(err, mailErr)}
+	keys, keysErr := codec.FromEnv(getenv)
+	if err != nil || mailErr != nil || keysErr != nil {
+		return usageError{errors.Join(err, mailErr, keysErr)}
 	}
 	logger := newLogger(c, words)
 	secretStore.Log = logger
@@ -75,6 +76,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	defer metrics.close()
 
+	encrypted := newPayloads(keys, pool, logger)
 	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
 	if err != nil {
 		logger.Warn("there are no traces", "error", err)
@@ -82,7 +84,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	defer traces.Close() // once attempts under way have ended
 
 	self := newSelf()
-	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, &self)
+	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, encrypted, &self)
 	if err != nil {
 		return err
 	}
@@ -93,9 +95,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 		return fmt.Errorf("--listen or LEDGERLINE_LISTEN: %s", environ.Cause(err))
 	}
 	shared := newSlots(c.concurrency)
-	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
+	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
+
+	// Before anything is encrypted, and before any poll. A signal meanwhile ends it as it would later.
+	if encrypted.admit(ctx) != nil {
+		return nil
+	}
+	defer encrypted.leave() // after the last task
 
 	sources, err := openSources(ctx, c, logger)
 	if err != nil {
@@ -134,9 +143,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
 	heart := newHeart(pool, self, examination{pool: pool, secrets: secretStore, mail: mail != nil, source: c.sourceURL != ""}.run, logger)
 	defer heart.stop() // once all that is below has ended
-	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
+	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
-	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency
+	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
 	workerOptions.Interceptors = append(workerOptions.Interceptors, shared)
 	fatal := make(chan error, 1)
 	workerOptions.OnFatalError = func(err error) { fatal <- err }
@@ -155,6 +164,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
+	go encrypted.keep(upkeep)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger)
@@ -248,33 +258,29 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 
 // dialTemporal connects and checks that the search attributes are there. self learns how
 // Temporal sees the worker.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, self *runlog.Heartbeat) (client.Client, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, encrypted *payloads, self *runlog.Heartbeat) (client.Client, error) {
+	dialed, namespace, err := dial.Temporal(ctx, dial.Options{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
+		o.Identity, self.Namespace = self.Identity, o.Namespace
+		o.Logger = log.NewStructuredLogger(logger)
+		o.MetricsHandler = m.handler
+		o.Interceptors = traces.Interceptors()
+		o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
+	}})
 	if err != nil {
-		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+		return nil, err
 	}
-	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
-	options.Identity, self.Namespace = self.Identity, options.Namespace
-	options.Logger = log.NewStructuredLogger(logger)
-	options.MetricsHandler = m.handler
-	options.Interceptors = traces.Interceptors()
-	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
-	dialed, err := engine.Dial(ctx, options)
-	if dial := (*engine.DialError)(nil); errors.As(err, &dial) {
-		return nil, fmt.Errorf("cannot reach Temporal: %s; %s", environ.Cause(dial.Err), dial.Remedy)
-	}
-	missing, err := engine.MissingSearchAttributes(ctx, dialed, options.Namespace)
+	missing, err := engine.MissingSearchAttributes(ctx, dialed, namespace)
 	switch {
-	case engine.Refused(err) != "":
+	case dial.Refused(err) != "":
 		dialed.Close()
-		return nil, fmt.Errorf("the worker is refused by Temporal: %s; %s", environ.Cause(err), engine.Refused(err))
+		return nil, fmt.Errorf("the worker is refused by Temporal: %s; %s", environ.Cause(err), dial.Refused(err))
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)
 	case len(missing) > 0:
 		dialed.Close()
-		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", options.Namespace, strings.Join(missing, ", "))
+		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", namespace, strings.Join(missing, ", "))
 	}
 	return dialed, nil
 }

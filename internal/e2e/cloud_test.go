@@ -212,7 +212,7 @@ func TestNoOperatorService(t *testing.T) {
 					}
 					return invoke(ctx, method, in, out, conn, o...)
 				}))
-			c, err := engine.Dial(t.Context(), options)
+			c, err := client.DialContext(t.Context(), options)
 			require.NoError(t, err)
 			defer c.Close()
 			missing, err := engine.MissingSearchAttributes(t.Context(), c, stack.Temporal.Namespace)

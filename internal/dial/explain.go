@@ -1,4 +1,4 @@
-package engine
+package dial
 
 import (
 	"cmp"
@@ -15,35 +15,26 @@ import (
 	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/ledgerline/ledgerline/internal/environ"
 )
 
-// DialError is why Temporal could not be reached, and what to do.
-type DialError struct {
-	Err    error
-	Remedy string
-}
+// Error is why Temporal could not be reached, and what to do.
+type Error struct{ What, Remedy string }
 
-func (e *DialError) Error() string { return e.Err.Error() }
+func (e *Error) Error() string { return "cannot reach Temporal: " + e.What + "; " + e.Remedy }
 
-// Unwrap returns the cause.
-func (e *DialError) Unwrap() error { return e.Err }
-
-// Dial connects to Temporal. Its error is a [*DialError]. A server that refuses a client
-// certificate says so after the handshake, when the client has begun to write: gRPC then
-// has "broken pipe" or "EOF". So a failed connection is tried once more without gRPC, to
-// see why.
-func Dial(ctx context.Context, options client.Options) (client.Client, error) {
-	c, err := client.DialContext(ctx, options)
-	if err == nil {
-		return c, nil
-	}
+// explain returns why a connection failed. A server that refuses a client certificate says
+// so after the handshake, when the client has begun to write: gRPC then has "broken pipe"
+// or "EOF". So the connection is tried once more without gRPC, to see why.
+func explain(ctx context.Context, options client.Options, err error) *Error {
 	if remedy := Refused(err); remedy != "" {
-		return nil, &DialError{err, remedy}
+		return &Error{environ.Cause(err), remedy}
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), handshakeWithin)
 	defer cancel()
 	remedy, seen := handshake(within, cmp.Or(options.HostPort, client.DefaultHostPort), options.ConnectionOptions.TLS)
-	return nil, &DialError{cmp.Or(seen, err), remedy}
+	return &Error{environ.Cause(cmp.Or(seen, err)), remedy}
 }
 
 const (
