@@ -35,7 +35,7 @@ var arrows = []struct {
 	{"codec", []string{"secrets"}, "it has keys, and must have nowhere to put them; of secrets it needs how their files are read"},
 	{"exports", []string{"classify"}, "pure: what an export is and what its run does next, run again from a history"},
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
-	{"watcher", []string{"exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
+	{"watcher", []string{"classify", "exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "expiry", "exports", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"traffic", []string{"activities", "health", "redact"}, "it is given attempts; where a report goes is for its caller to say"},
 	{"usage", []string{"limits", "runlog"}, "it stores what was counted"},

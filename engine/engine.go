@@ -28,6 +28,8 @@
 //	RefreshMonitor                    both: a file was applied, or somebody paused or resumed
 //	SchedulePaused                    the worker: whether that is why a firing did not come
 //	RunClosed                         the worker: whether a pending export has lost its run
+//	StuckWorkflows                    the worker: those that cannot continue, because their code fails
+//	WakeExports                       the starter: a paused integration was resumed
 //
 // The one idea is that an ID says what is asked for: a correlation ID is one invocation, an
 // integration and a period are one export, an integration has one schedule and one

@@ -76,6 +76,18 @@ func syncInput(in integrations.Integration) workflows.SyncInput {
 	}
 }
 
+// WakeExports makes the pending exports of an integration that wait because it was paused
+// look again now, and not within the hour. One whose run no longer exists is left alone.
+func WakeExports(ctx context.Context, c client.Client, pending []exports.Export) error {
+	var gone *serviceerror.NotFound
+	for _, e := range pending {
+		if err := c.SignalWorkflow(ctx, e.WorkflowID, "", workflows.ResumedSignal, nil); err != nil && !errors.As(err, &gone) {
+			return err
+		}
+	}
+	return nil
+}
+
 // RunClosed reports whether the run of a pending export has ended. One that has continued
 // as new has not: it runs under the same workflow ID.
 func RunClosed(ctx context.Context, c client.Client, e exports.Export) (bool, error) {

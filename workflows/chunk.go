@@ -58,15 +58,28 @@ func invoke(ctx workflow.Context, in SyncInput, p *exports.Progress, item export
 	inv := in.Invocation(p.Export, item, correlation)
 	outcome, called := call(ctx, inv)
 	cancelled := ctx.Err() != nil
-	p.Export.LastCorrelationID = &correlation
-	p.Export.Attempts += len(called.Trail)
-	durable, _ := workflow.NewDisconnectedContext(ctx)
-	if err := mirror(durable, inv, called.Trail); err != nil {
-		return exports.Result{}, activities.Attempt{}, err
+	if !onlyLooked(ctx, called.Trail) {
+		p.Export.LastCorrelationID = &correlation
+		p.Export.Attempts += len(called.Trail)
+		durable, _ := workflow.NewDisconnectedContext(ctx)
+		if err := mirror(durable, inv, called.Trail); err != nil {
+			return exports.Result{}, activities.Attempt{}, err
+		}
 	}
 	result := ResultOf(inv, item, outcome, called)
 	result.Cancelled = cancelled && !outcome.OK
 	return result, called.Trail.Last(), nil
+}
+
+// onlyLooked reports whether an invocation of an export found no more than that its
+// integration is paused. That is no attempt to call anybody, and leaves no row.
+func onlyLooked(ctx workflow.Context, trail activities.Trail) bool {
+	for _, a := range trail {
+		if a.Kind != classify.Paused {
+			return false
+		}
+	}
+	return len(trail) > 0 && workflow.GetVersion(ctx, pausedWithoutRow, workflow.DefaultVersion, 1) >= 1
 }
 
 // VerifyPolicy is the policy for checking a contract, which takes up to a dozen
@@ -112,7 +125,7 @@ func waitForOpen(ctx workflow.Context, in SyncInput, p *exports.Progress, d time
 	what := "what " + integrations.VendorTitle(in.AdapterName) + " may still be doing"
 	until := clock(workflow.Now(ctx).Add(d), workflow.Now(ctx))
 	show(ctx, in.IntegrationName, "waiting until %s for %s; %s", until, what, sent(p))
-	err := workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: "waiting until " + until + " for " + what}).Get(ctx, nil)
+	err := sleep(ctx, d, "waiting until "+until+" for "+what)
 	if err != nil {
 		p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for "+what)
 	}
@@ -127,10 +140,38 @@ func sleepDeferred(ctx workflow.Context, in SyncInput, p *exports.Progress, d ti
 	if err != nil {
 		return err
 	}
-	err = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{
-		Summary: "waiting for " + integrations.VendorTitle(in.AdapterName) + " until " + until + ": " + why,
-	}).Get(ctx, nil)
-	p.Export.DeferredUntil = nil
+	summary := "waiting for " + integrations.VendorTitle(in.AdapterName) + " until " + until + ": " + why
+	if p.Export.DeferredFor == classify.Paused {
+		err = sleepUnlessResumed(ctx, d, summary)
+	} else {
+		err = sleep(ctx, d, summary)
+	}
+	p.Export.DeferredUntil, p.Export.DeferredFor = nil, ""
+	return err
+}
+
+// sleep waits, and the Temporal UI shows why.
+func sleep(ctx workflow.Context, d time.Duration, summary string) error {
+	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// sleepUnlessResumed waits no longer than until the integration is resumed and every worker
+// has noticed that. A signal that came before the wait ends it too.
+func sleepUnlessResumed(ctx workflow.Context, d time.Duration, summary string) error {
+	resumed := workflow.GetSignalChannel(ctx, ResumedSignal)
+	timed, stop := workflow.WithCancel(ctx)
+	defer stop()
+	var err error
+	selector := workflow.NewSelector(ctx)
+	paused := workflow.NewTimerWithOptions(timed, d, workflow.TimerOptions{Summary: summary})
+	selector.AddFuture(paused, func(f workflow.Future) { err = f.Get(ctx, nil) })
+	selector.AddReceive(resumed, func(workflow.ReceiveChannel, bool) {
+		stop()
+		for resumed.ReceiveAsync(nil) {
+		}
+		err = sleep(ctx, activities.Freshness+time.Second, "until every worker has seen that it was resumed")
+	})
+	selector.Select(ctx)
 	return err
 }
 

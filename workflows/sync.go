@@ -21,6 +21,9 @@ const SyncName = "Sync"
 // ProgressQuery asks a running [Sync] for its [exports.Progress].
 const ProgressQuery = "progress"
 
+// ResumedSignal makes a [Sync] that waits because its integration was paused look again.
+const ResumedSignal = "resumed"
+
 // SyncInput says what a run exports.
 type SyncInput struct {
 	OrganizationID uuid.UUID `json:"organizationId"`

@@ -16,11 +16,14 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // config is what the flags and the environment say.
 type config struct {
+	version bool // say which build this is, and end
+
 	databaseURL string
 	sourceURL   string
 	listen      string
@@ -29,19 +32,20 @@ type config struct {
 	concurrency int
 	monitors    bool
 	startup     time.Duration
-	logFormat   string
-	logLevel    slog.Level
-	showBuild   bool                           // say which build this is, and end
-	version     worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
+	deployed    worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
+
+	pendingLimit, remindAfter time.Duration // of exports; 0 is what package notify says
+	logFormat                 string
+	logLevel                  slog.Level
 }
 
 // versioning is the part of a worker's options that says which version it is. Runs follow
 // the current version: monitors never end, and an export may wait for a month.
 func (c config) versioning() worker.DeploymentOptions {
-	if c.version == (worker.WorkerDeploymentVersion{}) {
+	if c.deployed == (worker.WorkerDeploymentVersion{}) {
 		return worker.DeploymentOptions{}
 	}
-	return worker.DeploymentOptions{UseVersioning: true, Version: c.version, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
+	return worker.DeploymentOptions{UseVersioning: true, Version: c.deployed, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
 }
 
 // usageError is an error of the command line or the environment.
@@ -93,23 +97,25 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a concurrency limit")
 	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and report to them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
+	flags.DurationVar(&c.pendingLimit, "pending-limit", 0, "how long an export may be pending before people are notified; 0 is half its period, at most 24h; $LEDGERLINE_PENDING_LIMIT")
+	flags.DurationVar(&c.remindAfter, "remind-after", notify.RemindAfter, "after how long people are notified again of an export that is still pending; $LEDGERLINE_REMIND_AFTER")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
-	flags.BoolVar(&c.showBuild, "version", false, "print which build this is, and end")
+	flags.BoolVar(&c.version, "version", false, "print which build this is, and end")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err
 		}
 		return c, usageError{errors.New("see worker --help")}
 	}
-	if c.showBuild {
+	if c.version {
 		return c, nil
 	}
 	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err
 	}
 	c.devHosts = environ.Split(*dev)
-	c.version = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
+	c.deployed = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
 	return c, c.validate(flags.Args())
 }
 
@@ -117,6 +123,7 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 var variables = map[string]string{
 	"database-url": "DATABASE_URL", "source-database-url": runlog.SourceVariable, "listen": "LEDGERLINE_LISTEN",
 	"dev-vendor-hosts": "LEDGERLINE_DEV_VENDOR_HOSTS", "relax-database-checks": "LEDGERLINE_RELAX_DATABASE_CHECKS",
+	"pending-limit": "LEDGERLINE_PENDING_LIMIT", "remind-after": "LEDGERLINE_REMIND_AFTER",
 }
 
 // fromEnvironment sets the flags that were not given. What it refuses it names
@@ -147,7 +154,9 @@ func (c config) validate(rest []string) error {
 	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
 	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
-	check((c.version.DeploymentName == "") == (c.version.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
+	check((c.deployed.DeploymentName == "") == (c.deployed.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
+	check(c.pendingLimit >= 0, "--pending-limit %v: want 0 or more", c.pendingLimit)
+	check(c.remindAfter > 0, "--remind-after %v: want more than 0", c.remindAfter)
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
 	for i, h := range c.devHosts { // not shown: it may come from the environment
 		host, port, err := net.SplitHostPort(h)

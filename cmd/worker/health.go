@@ -26,6 +26,8 @@ import (
 
 // metrics are the worker's own and the SDK's, for Prometheus.
 type metrics struct {
+	states
+
 	registry *prometheus.Registry
 	provider *sdkmetric.MeterProvider
 	handler  client.MetricsHandler
@@ -37,6 +39,13 @@ type metrics struct {
 	overdue   metric.Int64Gauge
 	lastWatch metric.Float64Gauge
 	traces    metric.Int64Counter
+
+	refusals   metric.Int64Counter // of steps, by the database
+	closed     metric.Int64Counter // exports
+	lag        metric.Float64Histogram
+	unrecorded func() time.Duration // how old the oldest outcome is that could not be mirrored; nil is 0
+	stuck      metric.Int64Gauge
+	measured   measured
 }
 
 func newMetrics(store *secrets.Store) (*metrics, error) {
@@ -52,21 +61,38 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 		OnError: func(error) {}, // the default panics; a metric is not worth a worker
 	})
 	meter := m.provider.Meter("ledgerline")
+	if err := m.register(meter); err != nil {
+		return nil, err
+	}
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}
-	errs := make([]error, 7)
+	errs := make([]error, 13)
 	m.duration, errs[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
 	m.ticks, errs[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
 	m.drift, errs[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."))
 	m.overdue, errs[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
 	m.lastWatch, errs[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
-	m.traces, errs[6] = meter.Int64Counter("ledgerline_trace_export_failures", metric.WithDescription("Exports of traces that failed."))
+	m.traces, errs[12] = meter.Int64Counter("ledgerline_trace_export_failures", metric.WithDescription("Exports of traces that failed."))
 	_, errs[5] = meter.Int64ObservableGauge("ledgerline_secret_reads_stuck", metric.WithDescription("Reads of secrets that were abandoned because the file does not answer."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(store.Stuck()))
 			return nil
 		}))
+	m.refusals, errs[6] = meter.Int64Counter("ledgerline_store_refusals", metric.WithDescription("Activities whose record PostgreSQL did not take, by activity and reason; each is tried again."))
+	m.closed, errs[7] = meter.Int64Counter("ledgerline_exports_closed", metric.WithDescription("Exports that ended, by status and trigger."))
+	m.lag, errs[8] = meter.Float64Histogram("ledgerline_mirror_lag", metric.WithUnit("s"), metric.WithDescription("How long after an invocation's last attempt its audit rows were stored."),
+		metric.WithExplicitBucketBoundaries(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600))
+	m.stuck, errs[9] = meter.Int64Gauge("ledgerline_workflows_stuck", metric.WithDescription("Workflows whose tasks fail, by type."))
+	_, errs[10] = meter.Float64ObservableGauge("ledgerline_mirror_oldest_unrecorded", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest outcome whose audit rows this worker tried to store and could not; 0 if there is none."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			if m.unrecorded != nil {
+				o.Observe(m.unrecorded().Seconds())
+			}
+			return nil
+		}))
+	errs[11] = m.gauges(meter)
 	return m, errors.Join(errs...)
 }
 

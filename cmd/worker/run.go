@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	if err != nil {
 		return err
 	}
-	if c.showBuild {
+	if c.version {
 		_, err := fmt.Fprintln(out, version.Line("worker"))
 		return err
 	}
@@ -75,6 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 		return err
 	}
 	defer metrics.close()
+	metrics.startAtZero()
 
 	encrypted := newPayloads(keys, pool, logger)
 	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
@@ -96,6 +97,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	shared := newSlots(c.concurrency)
 	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
+	metrics.endpoints.Store(&server.Handler)
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
@@ -146,7 +148,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
-	workerOptions.Interceptors = append(workerOptions.Interceptors, shared)
+	workerOptions.Interceptors = append(workerOptions.Interceptors, shared, newSteps(metrics, logger))
 	fatal := make(chan error, 1)
 	workerOptions.OnFatalError = func(err error) { fatal <- err }
 	w := worker.New(temporal, activities.TaskQueue, workerOptions)
@@ -165,16 +167,20 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go encrypted.keep(upkeep)
+	go watchQuotas(upkeep, pool, &metrics.states, logger)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
-	go watch(upkeep, pool, temporal, metrics, logger)
+	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)
+	go measure(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	heart.start(context.WithoutCancel(ctx))
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
+	notifySystemd(getenv, notifyReady, logger)
 
 	select {
 	case <-ctx.Done():
 		heart.stopping()
+		notifySystemd(getenv, notifyStopping, logger)
 		logger.Info("stopping: attempts under way are finished first", "at_most", workerOptions.WorkerStopTimeout.String())
 		return nil
 	case err := <-fatal:

@@ -59,6 +59,8 @@ func setUp(m *testing.M) (code int, err error) {
 		// Waits below a second are exact; they are rounded up otherwise.
 		"history.timerProcessorMaxTimeShift":      `"50ms"`,
 		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
+		// A workflow whose tasks fail is reported after 10 s and not after a minute.
+		"system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2",
 	}}})
 	if err != nil {
 		return 1, err

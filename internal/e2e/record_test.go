@@ -33,7 +33,7 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// recording says which histories that are missing are to be recorded: invoke, export, monitor, outcome, all
+// recording says which histories that are missing are to be recorded: invoke, export, monitor, outcome, paused, all
 // with 1, or services for the monitor's and a delivery's, which two other tests record.
 var recording = os.Getenv("RECORD")
 
@@ -41,9 +41,9 @@ var recording = os.Getenv("RECORD")
 // runs only when some are to be recorded: RECORD=1 go test ./internal/e2e.
 func TestRecordHistories(t *testing.T) {
 	if recording == "" {
-		t.Skip("not recording; RECORD=1 does, RECORD=invoke, export, monitor and outcome in part")
+		t.Skip("not recording; RECORD=1 does, RECORD=invoke, export, monitor, outcome and paused in part")
 	}
-	for name, record := range map[string]func(*testing.T){"invoke": recordInvocations, "export": recordExports, "monitor": recordMonitor, "outcome": recordOutcomes} {
+	for name, record := range map[string]func(*testing.T){"invoke": recordInvocations, "export": recordExports, "monitor": recordMonitor, "outcome": recordOutcomes, "paused": recordPaused} {
 		if recording == name || recording == "1" {
 			t.Run(name, record) // each with workers of its own
 		}
@@ -213,6 +213,25 @@ func recordExports(t *testing.T) {
 	cancel(t, run)
 	result(t, run)
 	recordChain(t, "export-cancelled-between", chain(t, run.GetID(), run.GetRunID()))
+}
+
+// recordPaused records a run that finds its integration paused, and goes on when it is resumed.
+func recordPaused(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.verified(t, "xledger-main")
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	args := []string{"--org", b.id.String(), "--integration", "xledger-main"}
+	_, words, code := starter(t, "", append([]string{"integrations", "pause", "--reason", "month end"}, args...)...)
+	require.Zero(t, code, words)
+	in := b.input(t, "2026-10")
+	in.DeferBase = 0
+	run := b.start(t, in)
+	b.deferred(t)
+	_, words, code = starter(t, "", append([]string{"integrations", "resume"}, args...)...)
+	require.Zero(t, code, words)
+	result(t, run)
+	recordChain(t, "export-paused", chain(t, run.GetID(), run.GetRunID()))
 }
 
 // recordOutcomes records how what did not succeed sets the search attribute Outcome.
