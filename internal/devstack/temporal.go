@@ -36,7 +36,11 @@ type TemporalOptions struct {
 	Config map[string]string // dynamic configuration over the defaults: YAML values by key
 	Server map[string]any    // the server's configuration file, merged over the defaults
 	Client client.Options    // with what this program reaches the server: TLS and credentials
-	Log    io.Writer         // what is being done, for people
+
+	// InternalFrontend gives the server's own workers a way in of their own, which they
+	// need where Server has TLS or an authorizer for all others.
+	InternalFrontend bool
+	Log              io.Writer // what is being done, for people
 }
 
 // Temporal is a Temporal server on a PostgreSQL of its own, so that tests can stop
@@ -164,6 +168,9 @@ func (t *Temporal) configure() error {
 		"dcRedirectionPolicy": map[string]any{"policy": "noop"},
 		"dynamicConfigClient": map[string]any{"filepath": t.file("dynamic.yaml"), "pollInterval": "10s"},
 	}
+	if t.options.InternalFrontend {
+		server["services"].(map[string]any)["internal-frontend"] = service(lowPort())
+	}
 	merge(server, t.options.Server)
 	ui := map[string]any{
 		"host": "127.0.0.1", "port": t.options.UIPort, "enableUi": true, "temporalGrpcAddress": t.HostPort(),
@@ -206,6 +213,9 @@ func (t *Temporal) Start(ctx context.Context) (err error) {
 		return errNotOurs
 	}
 	args := []string{"--config-file", t.file("server.yaml"), "--allow-no-auth", "start"}
+	if t.options.InternalFrontend {
+		args = append(args, "--service", "frontend", "--service", "internal-frontend", "--service", "history", "--service", "matching", "--service", "worker")
+	}
 	if t.server, err = StartProcess(ctx, t.programs.server, args, nil, nil); err != nil {
 		return err
 	}
