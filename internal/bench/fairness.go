@@ -49,7 +49,7 @@ func inOrder(ctx context.Context, s *servers) error {
 	if err != nil {
 		return err
 	}
-	defer server.Kill()
+	defer server.Close()
 	for _, m := range []struct {
 		name string
 		rate int // a minute
@@ -69,7 +69,7 @@ func behind(ctx context.Context, stack *devstack.Stack, server *devstack.Tempora
 		return 0, err
 	}
 	defer os.Remove(bin)
-	c, err := client.Dial(client.Options{HostPort: server.HostPort()})
+	c, err := client.Dial(server.ClientOptions())
 	if err != nil {
 		return 0, err
 	}

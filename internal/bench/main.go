@@ -2,6 +2,8 @@
 //
 //	bench NAME VALUE UNIT target TARGET ok|miss
 //
+// The first line says what it is measured on; -json writes all of it to a file.
+//
 // A ratio is the median of at least three rounds and compares two things that
 // are measured in turn in the same run, on the same servers; only ratios carry
 // over to another machine. A target that is missed is printed as
@@ -11,13 +13,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,7 @@ import (
 func main() {
 	testing.Init() // testing.Benchmark reads its flags
 	only := flag.String("only", "", "run the groups whose name matches this `expression`")
+	file := flag.String("json", "", "write the figures to this `file` too")
 	flag.IntVar(&settings.queued, "queued", 2000, "fairness, in-order: invocations that wait")
 	flag.IntVar(&settings.watched, "watched", 2000, "monitors: how many wait")
 	flag.Func("trouble", "isolation: only the troubles whose name matches this `expression`", func(v string) (err error) {
@@ -47,7 +49,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *only); err != nil {
+	figures.begin()
+	if err := errors.Join(run(ctx, *only), figures.write(*file)); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -67,11 +70,13 @@ type group struct {
 
 var groups = []group{
 	{"pure", "classification and redaction", func(context.Context, *servers) error { pure(); return nil }},
+	{"storage", "commits and bytes in both databases, for each invocation and each 1,000 entries", storage},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
 	{"counting", "what ledger, retry budget, circuit breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},
 	{"in-order", "the same on a server without fairness", inOrder},
+	{"key-rates", "the server's rates for each fairness key, which Ledgerline does not use", keyRates},
 	{"isolation", "one organization's invocations while another's fail or hang", isolation},
 	{"export", "planning and sending entries", export},
 	{"schedules", "500 schedules that fire in the same minute", schedules},
@@ -96,41 +101,4 @@ func run(ctx context.Context, only string) error {
 		}
 	}
 	return nil
-}
-
-// bound is a target: at least or at most a limit.
-type bound struct {
-	limit float64
-	least bool
-}
-
-func atLeast(v float64) bound { return bound{v, true} }
-func atMost(v float64) bound  { return bound{v, false} }
-
-// report prints a figure.
-func report(name string, value float64, unit string, target bound) {
-	sign, verdict := "<=", "ok"
-	if target.least {
-		sign = ">="
-	}
-	if target.least && value < target.limit || !target.least && value > target.limit {
-		verdict = "miss"
-	}
-	fmt.Printf("bench %s %s %s target %s%s %s\n", name, number(value), unit, sign, number(target.limit), verdict)
-}
-
-// number prints three significant digits, and whole numbers whole.
-func number(v float64) string {
-	if v >= 100 || v == float64(int64(v)) {
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
-}
-
-// median of the values, which must not be empty.
-func median(values []float64) float64 {
-	values = slices.Clone(values)
-	slices.Sort(values)
-	n := len(values)
-	return (values[(n-1)/2] + values[n/2]) / 2
 }

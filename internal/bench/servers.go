@@ -40,10 +40,9 @@ func (s *servers) client() (client.Client, error) {
 		return s.temporal, nil
 	}
 	var err error
-	s.temporal, err = client.Dial(client.Options{
-		HostPort: s.stack.Temporal.HostPort(),
-		Logger:   log.NewStructuredLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))),
-	})
+	options := s.stack.Temporal.ClientOptions()
+	options.Logger = log.NewStructuredLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	s.temporal, err = client.Dial(options)
 	return s.temporal, err
 }
 

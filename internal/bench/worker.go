@@ -60,7 +60,7 @@ func workerProcess(ctx context.Context, s *servers) error {
 
 // backoff fills a worker with invocations whose vendor asks them to come back
 // in ten minutes, and returns the worker's memory once all of them wait. The
-// budget is raised for it: a dev server on a small machine takes minutes to
+// budget is raised for it: a server on a small machine takes minutes to
 // start that many, and none may come back before the last one waits.
 func backoff(ctx context.Context, c client.Client, stack *devstack.Stack, w *devstack.Process) (float64, error) {
 	// Each organization's budget pays for a hundred retries. Throttling opens no

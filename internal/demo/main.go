@@ -150,7 +150,7 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	if _, err := d.run(ctx, "logs", "--org", d.organization); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\neverything in the Temporal UI: %s/namespaces/default/workflows\n", stack.Temporal.UIURL())
+	fmt.Fprintf(out, "\neverything in the Temporal UI: %s/namespaces/%s/workflows\n", stack.Temporal.UIURL(), stack.Temporal.Namespace)
 	if different > 0 {
 		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+2)
 	}

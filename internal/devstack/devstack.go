@@ -1,5 +1,5 @@
 // Package devstack runs the real parts that Ledgerline needs, for the demo, the
-// tests and the benchmark: a private PostgreSQL cluster, a Temporal dev server,
+// tests and the benchmark: a private PostgreSQL cluster, a Temporal server on another,
 // and Ledgerline's own programs as child processes.
 //
 // Everything listens on loopback at ports that are free, keeps its data in a

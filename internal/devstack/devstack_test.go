@@ -2,6 +2,7 @@ package devstack_test
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
 )
@@ -68,4 +71,41 @@ func TestProcess(t *testing.T) {
 	_, err = devstack.StartProcess(t.Context(), "/bin/sh", []string{"-c", "echo no luck; exit 3"}, nil, func(string) bool { return false })
 	require.ErrorContains(t, err, "exit status 3")
 	require.ErrorContains(t, err, "no luck")
+}
+
+// A server that has crashed goes on with what it had, on the same ports; its database
+// is not Ledgerline's.
+func TestTemporal(t *testing.T) {
+	server, err := devstack.StartTemporal(t.Context(), devstack.TemporalOptions{UI: true, Log: os.Stderr})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Close()) }()
+	address := server.HostPort()
+	c, err := client.DialContext(t.Context(), server.ClientOptions())
+	require.NoError(t, err)
+	defer c.Close()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: "nobody"}, "waits")
+	require.NoError(t, err)
+
+	server.Kill()
+	require.NoError(t, server.Start(t.Context()))
+	require.Equal(t, address, server.HostPort())
+	d, err := c.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
+	require.NoError(t, err)
+	require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, d.Status)
+	require.Eventually(t, func() bool {
+		answer, err := http.Get(server.UIURL() + "/api/v1/namespaces/default/workflows")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	}, 20*time.Second, 50*time.Millisecond, "the web interface reaches the server")
+
+	theirs, err := devstack.StartTemporal(t.Context(), devstack.TemporalOptions{Address: address})
+	require.NoError(t, err)
+	require.NotEqual(t, server.Namespace, theirs.Namespace)
+	require.Error(t, theirs.Stop(), "a server that somebody else runs is left alone")
+	require.NoError(t, theirs.Close())
+	_, err = c.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
+	require.NoError(t, err)
 }

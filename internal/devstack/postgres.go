@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ type PostgresOptions struct {
 	Port     int               // 0 picks a free one
 	Settings map[string]string // of the server, over the defaults
 	Programs string            // folder of the server's programs; "" is the newest on this machine
+	Template string            // folder of a stopped cluster to begin with, a copy of it; "" is an empty one
 	Log      io.Writer         // what is being done, for people
 }
 
@@ -78,9 +80,8 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 		}
 		p.bin = filepath.Join(copied, filepath.Base(o.Programs))
 	}
-	out, err := p.run(ctx, "initdb", "-D", p.data(), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync").CombinedOutput()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), p.Close())
+	if err := p.create(ctx, o.Template); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	for try := 0; ; try++ {
 		p.port = o.Port
@@ -96,6 +97,30 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 			return nil, errors.Join(err, p.Close())
 		}
 	}
+}
+
+// create makes the cluster, empty or as a copy of another.
+func (p *Postgres) create(ctx context.Context, template string) error {
+	if template == "" {
+		out, err := p.run(ctx, "initdb", "-D", p.data(), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("initdb: %w: %s", err, out)
+		}
+		return nil
+	}
+	if err := os.CopyFS(p.data(), os.DirFS(template)); err != nil {
+		return err
+	}
+	// The server refuses a folder that others can read, or that is another user's.
+	return filepath.WalkDir(p.data(), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			err = os.Chmod(path, 0o700)
+		}
+		if err == nil && p.cred != nil {
+			err = os.Chown(path, int(p.cred.Uid), int(p.cred.Gid))
+		}
+		return err
+	})
 }
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }

@@ -136,7 +136,7 @@ func (s *Stack) Env(user string) []string {
 		"DATABASE_URL=" + strings.Replace(s.URL(user), "@", ":"+Password+"@", 1),
 		runlog.SourceVariable + "=" + strings.Replace(s.URL(Source), "@", ":"+Password+"@", 1),
 		"TEMPORAL_ADDRESS=" + s.Temporal.HostPort(),
-		"TEMPORAL_NAMESPACE=default",
+		"TEMPORAL_NAMESPACE=" + s.Temporal.Namespace,
 		"LEDGERLINE_DEV_VENDOR_HOSTS=" + s.vendorHost,
 		"LEDGERLINE_LISTEN=127.0.0.1:0",
 		"LEDGERLINE_TEMPORAL_UI_URL=" + s.Temporal.UIURL(),
@@ -243,7 +243,7 @@ func (s *Stack) Close() error {
 		errs = append(errs, s.server.Close())
 	}
 	if s.Temporal != nil {
-		s.Temporal.Kill()
+		errs = append(errs, s.Temporal.Close())
 	}
 	if s.Postgres != nil {
 		errs = append(errs, s.Postgres.Close())

@@ -1,191 +1,338 @@
 package devstack
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // TemporalOptions configure [StartTemporal]. The zero value works.
 type TemporalOptions struct {
-	DBFile string            // "" keeps everything in memory
-	Port   int               // 0, or taken: a free one
+	// Address is that of a server which somebody else runs, "host:port". A namespace is
+	// made there; Config and Server are not applied, and the server is not stopped.
+	Address string
+
+	Port   int               // of the frontend; 0, or taken: a free one
 	UIPort int               // 0, or taken: a free one
 	UI     bool              // serve the web interface
-	Config map[string]string // dynamic configuration, over the defaults
+	Config map[string]string // dynamic configuration over the defaults: YAML values by key
+	Server map[string]any    // the server's configuration file, merged over the defaults
+	Client client.Options    // with what this program reaches the server: TLS and credentials
 	Log    io.Writer         // what is being done, for people
 }
 
-// Temporal is a dev server with Ledgerline's search attributes.
+// Temporal is a Temporal server on a PostgreSQL of its own, so that tests can stop
+// Ledgerline's and not Temporal with it. It has a namespace with Ledgerline's search
+// attributes.
 type Temporal struct {
-	options TemporalOptions
-	bin     string
-	cmd     *exec.Cmd
-	out     *bytes.Buffer
-	done    chan struct{}
+	Namespace string
+
+	options  TemporalOptions
+	dir      string
+	programs temporalPrograms
+	postgres *Postgres
+	server   *Process
+	ui       *Process
 }
 
-// StartTemporal starts the dev server that tools/ pins. The first time it is
-// built, which takes minutes.
-func StartTemporal(ctx context.Context, o TemporalOptions) (*Temporal, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return nil, err
-	}
-	bin, err := buildOnce(ctx, filepath.Join(root, "tools"), "github.com/temporalio/cli/cmd/temporal", filepath.Join(root, ".bin", "temporal"), logTo(o.Log))
-	if err != nil {
-		return nil, err
-	}
-	t := &Temporal{options: o, bin: bin}
-	for try := 0; ; try++ {
-		for _, port := range []*int{&t.options.Port, &t.options.UIPort} {
-			if *port == 0 || !portFree(*port) || try > 0 {
-				if *port, err = freePort(); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if err = t.Start(ctx); err == nil {
-			return t, nil
-		}
-		if ctx.Err() != nil || try == 4 {
-			return nil, err
-		}
-	}
-}
+// The namespace of a server that this package starts, and the databases of that server.
+const (
+	ownNamespace       = "default"
+	temporalDatabase   = "temporal"
+	visibilityDatabase = "temporal_visibility"
+)
 
 // searchAttributes are those of package workflows, which this package does not
 // import; a test there compares them.
 var searchAttributes = []string{"OrganizationId", "IntegrationId", "AdapterName", "CorrelationId", "ErrorClass"}
 
-// Start starts the server on its ports and waits until it answers.
-func (t *Temporal) Start(ctx context.Context) error {
-	args := []string{"server", "start-dev", "--ip", "127.0.0.1", "--log-level", "error",
-		"--port", fmt.Sprint(t.options.Port), "--ui-port", fmt.Sprint(t.options.UIPort)}
-	if !t.options.UI {
-		args = append(args, "--headless")
+// StartTemporal starts the server that tools/ pins. The first time it is built, which
+// takes minutes.
+func StartTemporal(ctx context.Context, o TemporalOptions) (t *Temporal, err error) {
+	t = &Temporal{Namespace: ownNamespace, options: o}
+	if o.Address != "" {
+		t.Namespace = "ledgerline-" + uuid.NewString()
+		return t, until(ctx, func() error { return t.ready(ctx) })
 	}
-	if t.options.DBFile != "" {
-		args = append(args, "--db-filename", t.options.DBFile)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}()
+	if t.programs, err = buildTemporal(ctx, logTo(o.Log)); err != nil {
+		return t, err
 	}
-	config := map[string]string{
-		"system.enableActivityEagerExecution": "true",
-		"system.enableEagerWorkflowStart":     "true",
-		"matching.useNewMatcher":              "true", // priorities
-		"matching.enableFairness":             "true", // organizations in turn
+	template, err := temporalTemplate(ctx, t.programs, o.Log)
+	if err != nil {
+		return t, err
 	}
-	for k, v := range t.options.Config {
-		config[k] = v
+	if t.postgres, err = StartPostgres(ctx, PostgresOptions{Log: o.Log, Template: template}); err != nil {
+		return t, err
 	}
-	for k, v := range config {
-		args = append(args, "--dynamic-config-value", k+"="+v)
-	}
-	for _, name := range searchAttributes {
-		args = append(args, "--search-attribute", name+"=Keyword")
-	}
-	t.out, t.done = &bytes.Buffer{}, make(chan struct{})
-	t.cmd = exec.Command(t.bin, args...)
-	t.cmd.Stdout, t.cmd.Stderr = t.out, t.out
-	t.cmd.SysProcAttr = dieWithParent()
-	if err := start(t.cmd); err != nil {
+	return t, t.begin(ctx)
+}
+
+// begin starts the server for the first time: on the ports that were asked for, and if
+// one is taken, on others.
+func (t *Temporal) begin(ctx context.Context) (err error) {
+	if t.dir, err = os.MkdirTemp("", "ledgerline-temporal-"); err != nil {
 		return err
 	}
-	go func() {
-		t.cmd.Wait()
-		close(t.done)
-	}()
-	for {
-		err := t.healthy(ctx)
-		if err == nil {
+	for try := 0; ; try++ {
+		for _, port := range []*int{&t.options.Port, &t.options.UIPort} {
+			if *port == 0 || !portFree(*port) || try > 0 {
+				*port = lowPort()
+			}
+		}
+		if err = t.configure(); err != nil {
+			return err
+		}
+		if err = t.Start(ctx); err == nil {
 			return nil
 		}
+		if ctx.Err() != nil || try == 4 {
+			return err
+		}
+	}
+}
+
+// lowPort returns a port that is free now and below those that the kernel gives away.
+// Temporal keeps its gRPC ports in a smallint.
+func lowPort() int {
+	for {
+		if port := 10_000 + rand.IntN(22_000); portFree(port) {
+			return port
+		}
+	}
+}
+
+// shards is the number of history shards of a development server. It is fixed when the
+// database is made.
+const shards = 4
+
+// configure writes the files of the server and of the web interface. JSON is YAML.
+func (t *Temporal) configure() error {
+	datastore := func(database string, connections int) map[string]any {
+		return map[string]any{"sql": map[string]any{
+			"pluginName": "postgres12_pgx", "databaseName": database, "user": "postgres", "connectProtocol": "tcp",
+			"connectAddr": fmt.Sprintf("127.0.0.1:%d", t.postgres.Port()), "maxConns": connections, "maxIdleConns": connections,
+		}}
+	}
+	service := func(port int) map[string]any {
+		return map[string]any{"rpc": map[string]any{"grpcPort": port, "membershipPort": lowPort(), "bindOnLocalHost": true}}
+	}
+	dynamic := map[string][]map[string]json.RawMessage{}
+	config := map[string]string{"matching.enableFairness": "true"} // organizations in turn
+	maps.Copy(config, t.options.Config)
+	for key, value := range config {
+		dynamic[key] = []map[string]json.RawMessage{{"value": json.RawMessage(value)}}
+	}
+	server := map[string]any{
+		"log": map[string]any{"stdout": true, "level": "error"},
+		"persistence": map[string]any{
+			"defaultStore": "main", "visibilityStore": "visibility", "numHistoryShards": shards,
+			"datastores": map[string]any{"main": datastore(temporalDatabase, 40), "visibility": datastore(visibilityDatabase, 20)},
+		},
+		"global": map[string]any{"membership": map[string]any{"maxJoinDuration": "30s", "broadcastAddress": "127.0.0.1"}},
+		"services": map[string]any{
+			"frontend": service(t.options.Port), "matching": service(lowPort()), "history": service(lowPort()), "worker": service(lowPort()),
+		},
+		"clusterMetadata": map[string]any{
+			"enableGlobalNamespace": false, "failoverVersionIncrement": 10, "masterClusterName": "active", "currentClusterName": "active",
+			"clusterInformation": map[string]any{"active": map[string]any{
+				"enabled": true, "initialFailoverVersion": 1, "rpcName": "frontend", "rpcAddress": t.HostPort(),
+			}},
+		},
+		"dcRedirectionPolicy": map[string]any{"policy": "noop"},
+		"dynamicConfigClient": map[string]any{"filepath": t.file("dynamic.yaml"), "pollInterval": "10s"},
+	}
+	merge(server, t.options.Server)
+	ui := map[string]any{
+		"host": "127.0.0.1", "port": t.options.UIPort, "enableUi": true, "temporalGrpcAddress": t.HostPort(),
+		"defaultNamespace": ownNamespace, "disableNewsFetch": true, "notifyOnNewVersion": false,
+		"cors": map[string]any{"allowOrigins": []string{t.UIURL()}},
+	}
+	for name, content := range map[string]any{"server.yaml": server, "dynamic.yaml": dynamic, "ui.yaml": ui} {
+		text, err := json.Marshal(content)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(t.file(name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Temporal) file(name string) string { return filepath.Join(t.dir, name) }
+
+// merge sets what over has in into, section by section.
+func merge(into, over map[string]any) {
+	for key, value := range over {
+		section, isSection := value.(map[string]any)
+		there, both := into[key].(map[string]any)
+		if isSection && both {
+			merge(there, section)
+			continue
+		}
+		into[key] = value
+	}
+}
+
+// errNotOurs is the answer to stopping a server that somebody else runs.
+var errNotOurs = errors.New("somebody else runs this Temporal server")
+
+// Start starts the server on its ports and waits until it takes work.
+func (t *Temporal) Start(ctx context.Context) (err error) {
+	if t.options.Address != "" {
+		return errNotOurs
+	}
+	args := []string{"--config-file", t.file("server.yaml"), "--allow-no-auth", "start"}
+	if t.server, err = StartProcess(ctx, t.programs.server, args, nil, nil); err != nil {
+		return err
+	}
+	for {
+		err := t.ready(ctx)
+		if err == nil {
+			break
+		}
 		select {
-		case <-t.done:
-			return fmt.Errorf("the Temporal dev server ended: %s", tail(t.out.Bytes()))
+		case <-t.server.done:
+			return fmt.Errorf("the Temporal server ended: %s", tail([]byte(t.server.Output())))
 		case <-ctx.Done():
 			t.Kill()
 			return errors.Join(err, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+	if !t.options.UI || t.ui != nil {
+		return nil
+	}
+	t.ui, err = StartProcess(ctx, t.programs.ui, []string{"--root", t.dir, "--config", ".", "--env", "ui", "start"}, nil, nil)
+	return err
 }
 
-func (t *Temporal) healthy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// ready makes the namespace with Ledgerline's search attributes, if it is not there, and
+// reports whether the server takes work in it. A namespace is described before anything
+// can be started in it, so a schedule is made, which needs every part.
+func (t *Temporal) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	c, err := client.DialContext(ctx, client.Options{HostPort: t.HostPort(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	c, err := client.DialContext(ctx, t.ClientOptions())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: "default"})
-	return err
+	_, err = c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+		Namespace: t.Namespace, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+	})
+	if there := (*serviceerror.NamespaceAlreadyExists)(nil); err != nil && !errors.As(err, &there) {
+		return err
+	}
+	attributes := make(map[string]enums.IndexedValueType)
+	for _, name := range searchAttributes {
+		attributes[name] = enums.INDEXED_VALUE_TYPE_KEYWORD
+	}
+	if _, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace: t.Namespace, SearchAttributes: attributes,
+	}); err != nil {
+		return err
+	}
+	s, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{ID: "devstack-" + uuid.NewString(), Paused: true, Action: &client.ScheduleWorkflowAction{
+		ID: "devstack", Workflow: "none", TaskQueue: "none",
+	}})
+	if err != nil {
+		return err
+	}
+	return s.Delete(ctx)
+}
+
+// until repeats what fails, until ctx ends.
+func until(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // HostPort is the address of the server's frontend.
-func (t *Temporal) HostPort() string { return fmt.Sprintf("127.0.0.1:%d", t.options.Port) }
+func (t *Temporal) HostPort() string {
+	if t.options.Address != "" {
+		return t.options.Address
+	}
+	return fmt.Sprintf("127.0.0.1:%d", t.options.Port)
+}
+
+// DatabaseURL is the address of the server's database, for its superuser.
+func (t *Temporal) DatabaseURL() string { return t.postgres.URL(temporalDatabase, "postgres") }
+
+// ClientOptions are those with which a program reaches the namespace. The client logs nothing.
+func (t *Temporal) ClientOptions() client.Options {
+	o := t.options.Client
+	o.HostPort, o.Namespace = t.HostPort(), t.Namespace
+	o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	return o
+}
 
 // UIURL is the address of the web interface.
 func (t *Temporal) UIURL() string { return fmt.Sprintf("http://127.0.0.1:%d", t.options.UIPort) }
 
 // Stop ends the server in order.
-func (t *Temporal) Stop() {
-	t.cmd.Process.Signal(syscall.SIGTERM)
+func (t *Temporal) Stop() error {
+	if t.options.Address != "" {
+		return errNotOurs
+	}
+	_ = t.server.Signal(syscall.SIGTERM) // it may have ended
 	select {
-	case <-t.done:
-	case <-time.After(10 * time.Second):
-		t.Kill()
+	case <-t.server.done:
+	case <-time.After(20 * time.Second):
+		t.server.Kill()
 	}
+	return nil
 }
 
-// Kill ends the server at once.
+// Kill ends the server at once. Its database goes on.
 func (t *Temporal) Kill() {
-	t.cmd.Process.Kill()
-	<-t.done
+	if t.server != nil {
+		t.server.Kill()
+	}
 }
 
-var building sync.Mutex
-
-// buildOnce builds a program unless it is there and newer than its go.sum. A
-// lock file keeps test packages that run side by side from building it twice.
-func buildOnce(ctx context.Context, dir, pkg, out string, log io.Writer) (string, error) {
-	building.Lock()
-	defer building.Unlock()
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return "", err
+// Close ends everything and removes its data.
+func (t *Temporal) Close() error {
+	for _, p := range []*Process{t.ui, t.server} {
+		if p != nil {
+			p.Kill()
+		}
 	}
-	lock, err := os.OpenFile(out+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", err
+	var err error
+	if t.postgres != nil {
+		err = t.postgres.Close()
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", err
-	}
-	built, err := os.Stat(out)
-	pinned, pinErr := os.Stat(filepath.Join(dir, "go.sum"))
-	if err == nil && pinErr == nil && built.ModTime().After(pinned.ModTime()) {
-		return out, nil
-	}
-	fmt.Fprintf(log, "building %s; the first time this takes some minutes …\n", filepath.Base(out))
-	c := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
-	c.Dir = dir
-	if text, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", pkg, err, tail(text))
-	}
-	now := time.Now() // a cached build keeps its old time
-	return out, os.Chtimes(out, now, now)
+	return errors.Join(err, os.RemoveAll(t.dir))
 }

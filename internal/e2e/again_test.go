@@ -32,7 +32,7 @@ func item() (key, body string) {
 func forget(t *testing.T, in activities.Invocation) {
 	t.Helper()
 	_, err := temporal.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
-		Namespace: "default", WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflows.InvokeID(in.OrganizationID, in.CorrelationID)},
+		Namespace: stack.Temporal.Namespace, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflows.InvokeID(in.OrganizationID, in.CorrelationID)},
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {

@@ -55,7 +55,7 @@ func setUp(m *testing.M) (code int, err error) {
 	if recording != "" && recording != "services" {
 		atEvents = 60 // so that a recorded chain is short enough to read
 	}
-	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, InFlight: inFlight, Temporal: devstack.TemporalOptions{Config: map[string]string{
+	stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, InFlight: inFlight, Temporal: devstack.TemporalOptions{Address: os.Getenv("TEMPORAL_ADDRESS"), Config: map[string]string{
 		// Waits below a second are exact; they are rounded up otherwise.
 		"history.timerProcessorMaxTimeShift":      `"50ms"`,
 		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
@@ -74,7 +74,7 @@ func setUp(m *testing.M) (code int, err error) {
 	if starterBin, err = devstack.Build(ctx, "./cmd/starter", true); err != nil {
 		return 1, err
 	}
-	if temporal, err = client.Dial(client.Options{HostPort: stack.Temporal.HostPort()}); err != nil {
+	if temporal, err = client.Dial(stack.Temporal.ClientOptions()); err != nil {
 		return 1, err
 	}
 	defer temporal.Close()

@@ -36,7 +36,7 @@ func points(t *testing.T, run client.WorkflowRun) (list []int64) {
 func reset(t *testing.T, run client.WorkflowRun, point int64) client.WorkflowRun {
 	t.Helper()
 	answer, err := temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
-		Namespace: "default", RequestId: uuid.NewString(), Reason: "tested", WorkflowTaskFinishEventId: point,
+		Namespace: stack.Temporal.Namespace, RequestId: uuid.NewString(), Reason: "tested", WorkflowTaskFinishEventId: point,
 		WorkflowExecution: &common.WorkflowExecution{WorkflowId: run.GetID(), RunId: run.GetRunID()},
 	})
 	require.NoError(t, err)

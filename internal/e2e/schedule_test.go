@@ -285,7 +285,7 @@ func TestOccurrencesAreTemporals(t *testing.T) {
 			require.Equal(t, engine.ScheduleUnchanged, action, "what Temporal made of it is what we asked for")
 			from, to := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 3, 31, 0, 0, 30, 0, time.UTC)
 			answer, err := temporal.WorkflowService().ListScheduleMatchingTimes(t.Context(), &workflowservice.ListScheduleMatchingTimesRequest{
-				Namespace: "default", ScheduleId: engine.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
+				Namespace: stack.Temporal.Namespace, ScheduleId: engine.ScheduleID(in.OrganizationID, in.ID), StartTime: timestamppb.New(from.Add(-time.Second)), EndTime: timestamppb.New(to),
 			})
 			require.NoError(t, err)
 			var got, want []string

@@ -16,7 +16,7 @@ import (
 func resetActivity(t *testing.T, run client.WorkflowRun) {
 	t.Helper()
 	_, err := temporal.WorkflowService().ResetActivity(t.Context(), &workflowservice.ResetActivityRequest{
-		Namespace: "default",
+		Namespace: stack.Temporal.Namespace,
 		Execution: &common.WorkflowExecution{WorkflowId: run.GetID(), RunId: run.GetRunID()},
 		Activity:  &workflowservice.ResetActivityRequest_Type{Type: activities.CallName},
 	})

@@ -142,7 +142,7 @@ func TestWorkerWithoutSlots(t *testing.T) {
 
 // devstack does not import workflows, and must make the same search attributes.
 func TestSearchAttributes(t *testing.T) {
-	missing, err := engine.MissingSearchAttributes(t.Context(), temporal, "default")
+	missing, err := engine.MissingSearchAttributes(t.Context(), temporal, stack.Temporal.Namespace)
 	require.NoError(t, err)
 	require.Empty(t, missing)
 }

@@ -129,7 +129,7 @@ func resetRun(ctx context.Context, s *soak, r *round, _ *devstack.Process) error
 			}
 		}
 		_, err := s.temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
-			Namespace: "default", RequestId: uuid.NewString(), Reason: "soak", WorkflowTaskFinishEventId: point,
+			Namespace: s.stack.Temporal.Namespace, RequestId: uuid.NewString(), Reason: "soak", WorkflowTaskFinishEventId: point,
 			WorkflowExecution: &common.WorkflowExecution{WorkflowId: id},
 		})
 		return err
@@ -191,7 +191,7 @@ func crashPostgres(ctx context.Context, s *soak, r *round) (bool, error) {
 	return true, s.stack.Postgres.Start(context.WithoutCancel(ctx))
 }
 
-// crashTemporal kills the Temporal server and starts it again on its file.
+// crashTemporal kills the Temporal server and starts it again on its database.
 func crashTemporal(ctx context.Context, s *soak, r *round) (bool, error) {
 	if err := s.begin(ctx, r); err != nil {
 		return false, err
@@ -199,7 +199,7 @@ func crashTemporal(ctx context.Context, s *soak, r *round) (bool, error) {
 	pause(ctx, r.moment)
 	s.stack.Temporal.Kill()
 	pause(ctx, 500*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	return true, s.stack.Temporal.Start(ctx)
 }

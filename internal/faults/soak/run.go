@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -60,13 +58,8 @@ func run(ctx context.Context, c config, words io.Writer) report {
 }
 
 func (s *soak) do(ctx context.Context) (err error) {
-	dir, err := os.MkdirTemp("", "ledgerline-soak-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	s.stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: s.words, Temporal: devstack.TemporalOptions{
-		DBFile: filepath.Join(dir, "temporal.db"), Config: map[string]string{"history.timerProcessorMaxTimeShift": `"50ms"`},
+		Config: map[string]string{"history.timerProcessorMaxTimeShift": `"50ms"`},
 	}})
 	if err != nil {
 		return err
@@ -127,7 +120,7 @@ func (s *soak) connect(ctx context.Context) (err error) {
 	if s.operator, err = runlog.Open(ctx, s.stack.URL(devstack.Operator), 4); err != nil {
 		return err
 	}
-	s.temporal, err = client.Dial(client.Options{HostPort: s.stack.Temporal.HostPort(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	s.temporal, err = client.Dial(s.stack.Temporal.ClientOptions())
 	return err
 }
 
