@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,7 +21,6 @@ import (
 	"go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
@@ -44,6 +42,9 @@ type stage struct {
 	imported map[uuid.UUID]map[string]string // by organization, what must become of each entry
 }
 
+// somebodysServer is a Temporal server that somebody else runs; "" if the test has its own.
+var somebodysServer = os.Getenv("TEMPORAL_ADDRESS")
+
 // database is the one that is upgraded. That of the stack has the present schema already.
 const database = "upgraded"
 
@@ -53,12 +54,12 @@ func newStage(t *testing.T) *stage {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var err error
-	s.stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{Config: map[string]string{
+	s.stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{Address: somebodysServer, Config: map[string]string{
 		"limit.historyCount.suggestContinueAsNew": "100", // so that a run of some chunks continues as new
 	}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.stack.Close()) })
-	s.temporal, err = client.Dial(client.Options{HostPort: s.stack.Temporal.HostPort(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	s.temporal, err = client.Dial(s.stack.Temporal.ClientOptions())
 	require.NoError(t, err)
 	t.Cleanup(s.temporal.Close)
 	s.admin, err = runlog.Open(ctx, s.stack.URL(devstack.Admin), 1)
