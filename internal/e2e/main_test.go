@@ -59,6 +59,7 @@ func setUp(m *testing.M) (code int, err error) {
 		// Waits below a second are exact; they are rounded up otherwise.
 		"history.timerProcessorMaxTimeShift":      `"50ms"`,
 		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
+		"frontend.WorkflowPauseEnabled":           "true", // off by default
 	}}})
 	if err != nil {
 		return 1, err
