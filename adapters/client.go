@@ -185,7 +185,7 @@ type Answer struct {
 // The verdict on a write says what is known of its effect. It is none if no byte
 // of the request left, which the sockets know and the type of an error does not show; it
 // is open if one left and no answer came.
-func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
+func (c *Client) Do(ctx context.Context, r Request) (a Answer, v classify.Verdict) {
 	if err := CheckURL(r.Adapter, r.Hosts, r.URL, c.dev); err != nil {
 		return Answer{}, r.unsent(classify.NewVerdict(classify.InvalidRequest, "request:url", err.Error()))
 	}
@@ -193,6 +193,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, classify.Verdict) {
 		return Answer{}, r.unsent(classify.NewVerdict(classify.PayloadTooLarge, "request:size",
 			fmt.Sprintf("the request body is %d bytes; at most %d are sent", len(r.Body), MaxRequest)))
 	}
+	ctx, span := startSpan(ctx, r)
+	defer func() { endSpan(span, v) }()
 	ctx, done := measured(ctx, r.Op == classify.Token)
 	defer done()
 	var sent atomic.Bool

@@ -75,9 +75,7 @@ func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (war
 			problems = append(problems, errors.New(u))
 		}
 	}
-	if !session.HasRole {
-		problems = append(problems, fmt.Errorf("database user %q lacks the role %s: use a login that has it, or GRANT it to one that has no other", session.User, o.Role))
-	}
+	problems = append(problems, session.lacks(o.Role)) // nil is dropped
 	found, err := readCatalogue(ctx, pool)
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalogue: %w", err)
@@ -97,6 +95,31 @@ func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (war
 		problems = append(problems, fmt.Errorf("integration_run_logs has no partition for %s: the worker makes them at start; SELECT ledgerline.make_partitions(2, 4)", strings.Join(missing, ", ")))
 	}
 	return warnings, errors.Join(problems...)
+}
+
+// CheckVersion is the part of [SelfCheck] for a command that reads a row and changes none:
+// it refuses a schema that this program does not fit, and a user without the role.
+func CheckVersion(ctx context.Context, pool *pgxpool.Pool, role string) error {
+	schema, err := loadSchemaState(ctx, pool)
+	if err == nil {
+		err = schema.check()
+	}
+	if err != nil {
+		return err
+	}
+	session, err := loadSessionState(ctx, pool, role)
+	if err != nil {
+		return err
+	}
+	return session.lacks(role)
+}
+
+// lacks is an error if the user does not have the role.
+func (s sessionState) lacks(role string) error {
+	if s.HasRole {
+		return nil
+	}
+	return fmt.Errorf("database user %q lacks the role %s: use a login that has it, or GRANT it to one that has no other", s.User, role)
 }
 
 // selectMissingPartitions returns this month and the next, if they have no partition.

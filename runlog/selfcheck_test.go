@@ -150,6 +150,11 @@ func TestSelfCheck(t *testing.T) {
 	require.NoError(t, err)
 	_, err = runlog.SelfCheck(t.Context(), open(t, emptyBase(t), "postgres"), runlog.SelfCheckOptions{Role: "ledgerline_worker"})
 	require.ErrorContains(t, err, "run starter migrate")
+
+	// A command that reads a row looks at version and role only.
+	require.NoError(t, runlog.CheckVersion(t.Context(), open(t, b.name, "o"), "ledgerline_operator"))
+	require.ErrorContains(t, runlog.CheckVersion(t.Context(), open(t, b.name, "r"), "ledgerline_operator"), `"r" lacks the role ledgerline_operator`)
+	require.ErrorContains(t, runlog.CheckVersion(t.Context(), open(t, emptyBase(t), "postgres"), "ledgerline_operator"), "run starter migrate")
 }
 
 // A newer schema says from which program on it is good. An older program checks

@@ -1,14 +1,17 @@
 package workflows_test
 
 import (
+	"log/slog"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -35,9 +38,27 @@ func TestRecordedWays(t *testing.T) {
 }
 
 // What runs now must be able to go on with today's code.
-func TestReplay(t *testing.T) {
+func TestReplay(t *testing.T) { replay(t) }
+
+// What was recorded without traces must be able to go on with them.
+func TestReplayTraced(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	traces, err := tracing.Start(t.Context(), tracing.Options{Service: "test", Log: slog.New(slog.DiscardHandler), OneTry: true})
+	require.NoError(t, err)
+	defer traces.Close()
+	var interceptors []interceptor.WorkerInterceptor
+	for _, i := range traces.Interceptors() {
+		interceptors = append(interceptors, i.(interceptor.WorkerInterceptor))
+	}
+	require.NotEmpty(t, interceptors)
+	replay(t, interceptors...)
+}
+
+func replay(t *testing.T, interceptors ...interceptor.WorkerInterceptor) {
+	t.Helper()
 	for _, file := range recorded(t) {
-		r := worker.NewWorkflowReplayer()
+		r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{Interceptors: interceptors})
+		require.NoError(t, err)
 		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
 		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
 		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})

@@ -57,14 +57,11 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 			defer cancel()
 			c.SetContext(ctx)
-			s, err := a.openIntegration(c, o.org, o.integration)
+			s, err := a.openCall(c, o.org, o.integration)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			if err := s.connect(); err != nil {
-				return err
-			}
 			asked := in
 			in = engine.NewInvocation(s.integration, asked.Operation, asked.Body)
 			in.CorrelationID, in.Actor, in.Idempotent = asked.CorrelationID, asked.Actor, asked.Idempotent
@@ -73,7 +70,9 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			if o.correlation != "" {
 				execute = engine.ExecuteAgain
 			}
-			outcome, err := execute(ctx, s.temporal, in)
+			traced, end := a.traces.Begin(ctx, "starter call", in)
+			outcome, err := execute(traced, s.temporal, in)
+			end(outcome, err)
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
 				return fmt.Errorf("no outcome within %v; the call continues: starter show %s --org %s", o.timeout, in.CorrelationID, s.organization)
 			}

@@ -387,7 +387,7 @@ func TestHostileTexts(t *testing.T) {
 			walk(k)
 		}
 	}
-	walk(newRoot())
+	walk(newRoot(new(app)))
 	for command, cases := range hostileCases {
 		require.True(t, known[command], "there is no command %s", command)
 		t.Run(command, func(t *testing.T) {

@@ -63,7 +63,9 @@ func usage(format string, args ...any) error {
 
 // run is the program.
 func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer) int {
-	root := newRoot()
+	a := new(app)
+	defer func() { a.traces.Close() }()
+	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(in)
 	out, words = plain.Writer{Raw: out}, plain.Writer{Raw: words}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -23,6 +24,7 @@ type app struct {
 	uiURL       string
 	output      outputFormat
 	devHosts    []string
+	traces      *tracing.Traces // of what a command starts; nil is off
 }
 
 // outputFormat is how a command prints its result.
@@ -33,8 +35,7 @@ const (
 	outputJSON  outputFormat = "json"
 )
 
-func newRoot() *cobra.Command {
-	a := &app{}
+func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "starter",
 		Short: "Set up Ledgerline, make calls, and see their outcomes",
@@ -45,6 +46,9 @@ TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
 PostgreSQL is found by DATABASE_URL, as a user with the role
 ledgerline_operator; migrate needs one who may create roles. Sources of entries
 other than the default one are read as the user in LEDGERLINE_SOURCE_DATABASE_URL.
+
+What call, sync and schedules backfill start is traced if OTEL_EXPORTER_OTLP_ENDPOINT
+is set, as OpenTelemetry's own variables say.
 
 Changes are recorded under LEDGERLINE_ACTOR, or user@host if that is not set. Set
 it where several people share a login.

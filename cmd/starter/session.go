@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -69,6 +70,37 @@ func (a *app) openIntegration(c *cobra.Command, org, which string) (*session, er
 		return nil, err
 	}
 	if err := s.find(which); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openCall is [app.openIntegration] with Temporal, to which it connects meanwhile. A call
+// only reads what its integration is; whether the schema is as it was made is checked by
+// the commands that change it, and by the worker that makes the attempts.
+func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
+	organization, err := parseUUID("--org", org)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{app: a, command: c, organization: organization}
+	dialing, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	dialed := make(chan error, 1)
+	go func() { dialed <- s.connectWithin(dialing) }()
+	if s.db, err = a.checked(c.Context(), func(pool *pgxpool.Pool) error {
+		return runlog.CheckVersion(c.Context(), pool, operatorRole)
+	}); err == nil {
+		err = s.find(which)
+	}
+	if err != nil {
+		cancel() // this error is the one to show
+	}
+	if dialErr := <-dialed; err == nil {
+		err = dialErr
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -128,8 +160,15 @@ func unreadable(err error) bool {
 }
 
 // connect connects to Temporal.
-func (s *session) connect() (err error) {
-	s.temporal, _, err = s.app.temporal(s.command.Context())
+func (s *session) connect() error { return s.connectWithin(s.command.Context()) }
+
+func (s *session) connectWithin(ctx context.Context) (err error) {
+	a := s.app
+	a.traces, err = tracing.Start(ctx, tracing.Options{Service: "ledgerline-starter", Log: slog.New(slog.DiscardHandler), OneTry: true})
+	if err != nil {
+		s.say("warning: there are no traces: %s", environ.Cause(err))
+	}
+	s.temporal, _, err = a.temporal(ctx)
 	return err
 }
 
@@ -137,7 +176,9 @@ func (s *session) close() {
 	if s.temporal != nil {
 		s.temporal.Close()
 	}
-	s.db.Close()
+	if s.db != nil {
+		s.db.Close()
+	}
 }
 
 // say writes a message to stderr.
@@ -145,14 +186,24 @@ func (s *session) say(format string, args ...any) error {
 	return say(s.command.ErrOrStderr(), format, args...)
 }
 
+const operatorRole = "ledgerline_operator"
+
 // database connects as an operator and checks that the schema fits.
 func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
+	return a.checked(ctx, func(pool *pgxpool.Pool) error {
+		// An operator at a keyboard may be a superuser; the worker may not.
+		_, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: operatorRole, Relax: true})
+		return err
+	})
+}
+
+// checked connects to a database that passes the check.
+func (a *app) checked(ctx context.Context, check func(*pgxpool.Pool) error) (*pgxpool.Pool, error) {
 	pool, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// An operator at a keyboard may be a superuser; the worker may not.
-	if _, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: "ledgerline_operator", Relax: true}); err != nil {
+	if err := check(pool); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("the database cannot be used: %w", err)
 	}
@@ -187,6 +238,7 @@ func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
 	}
 	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
 	options.Namespace = cmp.Or(options.Namespace, "default")
+	options.Interceptors = a.traces.Interceptors()
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	c, err := client.DialContext(ctx, options)

@@ -56,6 +56,10 @@ and files by their path.
 Notifications by e-mail go through the server in LEDGERLINE_SMTP_URL, such as
 smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
 
+Traces are exported by OTLP if OTEL_EXPORTER_OTLP_ENDPOINT is set, as
+OpenTelemetry's own variables say: OTEL_EXPORTER_OTLP_…, OTEL_TRACES_SAMPLER and
+OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
+
 `)
 		flags.PrintDefaults()
 	}

@@ -34,6 +34,7 @@ type metrics struct {
 	drift     metric.Float64Histogram
 	overdue   metric.Int64Gauge
 	lastWatch metric.Float64Gauge
+	traces    metric.Int64Counter
 }
 
 func newMetrics(store *secrets.Store) (*metrics, error) {
@@ -52,12 +53,13 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}
-	errs := make([]error, 6)
+	errs := make([]error, 7)
 	m.duration, errs[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
 	m.ticks, errs[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
 	m.drift, errs[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."))
 	m.overdue, errs[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
 	m.lastWatch, errs[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
+	m.traces, errs[6] = meter.Int64Counter("ledgerline_trace_export_failures", metric.WithDescription("Exports of traces that failed."))
 	_, errs[5] = meter.Int64ObservableGauge("ledgerline_secret_reads_stuck", metric.WithDescription("Reads of secrets that were abandoned because the file does not answer."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(store.Stuck()))
@@ -65,6 +67,9 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 		}))
 	return m, errors.Join(errs...)
 }
+
+// traceFailed counts a failed export of traces.
+func (m *metrics) traceFailed() { m.traces.Add(context.Background(), 1) }
 
 func (m *metrics) close() { _ = m.provider.Shutdown(context.Background()) }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
@@ -69,7 +70,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer metrics.close()
 
-	temporal, err := dialTemporal(ctx, c, logger, metrics)
+	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
+	if err != nil {
+		logger.Warn("there are no traces", "error", err)
+	}
+	defer traces.Close() // once attempts under way have ended
+
+	temporal, err := dialTemporal(ctx, c, logger, metrics, traces)
 	if err != nil {
 		return err
 	}
@@ -230,7 +237,7 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 }
 
 // dialTemporal connects and checks that the search attributes are there.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics) (client.Client, error) {
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
@@ -238,6 +245,7 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
 	options.Logger = log.NewStructuredLogger(logger)
 	options.MetricsHandler = m.handler
+	options.Interceptors = traces.Interceptors()
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()

@@ -82,6 +82,7 @@ var groups = []group{
 	{"schedules", "500 schedules that fire in the same minute", schedules},
 	{"monitors", "a probe, and monitors that wait", monitors},
 	{"spread", "how evenly a fleet's first probes come", spread},
+	{"starter", "starter call, from the start of its process to its outcome", starterCall},
 	{"worker", "a worker's start, and its memory with calls waiting", workerProcess},
 }
 

@@ -23,11 +23,13 @@ import (
 
 // ours reports whether our programs, or the libraries in them, read a variable.
 func ours(name string) bool {
-	return name == "DATABASE_URL" || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "TEMPORAL_") || strings.HasPrefix(name, "LEDGERLINE_")
+	return name == "DATABASE_URL" || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "TEMPORAL_") || strings.HasPrefix(name, "LEDGERLINE_") ||
+		strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_")
 }
 
 // plainWords are values that say nothing, and that texts have of themselves.
-var plainWords = []string{"true", "false", "default", "localhost", "127.0.0.1", "postgres", "postgresql", "ledgerline", "disable", "prefer", "require", "allow", "verify-ca", "verify-full"}
+var plainWords = []string{"true", "false", "default", "localhost", "127.0.0.1", "postgres", "postgresql", "ledgerline", "disable", "prefer", "require", "allow", "verify-ca", "verify-full",
+	"grpc", "http/protobuf", "gzip"}
 
 // Hide replaces the values of our variables in a text by $NAME.
 func Hide(text string) string { return Hider()(text) }
