@@ -122,6 +122,7 @@ func values(names []string) map[string]string {
 	out["LEDGERLINE_SOURCE_DATABASE_URL"] = strings.ReplaceAll(out["DATABASE_URL"], "user", "source")
 	out["LEDGERLINE_SECRETS"], out["LEDGERLINE_ENV_SECRETS"] = "/"+canary+"secrets", out["LEDGERLINE_ORG"]+"="+strings.ToUpper(canary)+"_"
 	out["LEDGERLINE_RELAX_DATABASE_CHECKS"], out["LEDGERLINE_DEV_SHARED_SECRETS"] = "true", "false"
+	out["LEDGERLINE_PAYLOAD_KEYS"], out["LEDGERLINE_PAYLOAD_KEY"] = "", "" // what is wrong with them is said before all else
 	return out
 }
 
@@ -190,6 +191,13 @@ func TestNoProgramShowsItsEnvironment(t *testing.T) {
 	}
 	require.Contains(t, silent(good, "starter", "health"), "cannot reach PostgreSQL")
 	require.Contains(t, silent(good, "starter", "show", id), "cannot reach Temporal")
+	// What is wrong with the keys of payloads is said, by their variables.
+	keyed := values(names)
+	for _, folder := range []string{canary + "/keys", "/" + canary + "/keys"} {
+		keyed["LEDGERLINE_PAYLOAD_KEYS"], keyed["LEDGERLINE_PAYLOAD_KEY"] = folder, canary
+		require.Contains(t, silent(keyed, "worker", "--log-format", "json"), "LEDGERLINE_PAYLOAD_KEYS: ")
+		require.Contains(t, silent(keyed, "starter", "codec-server"), "LEDGERLINE_PAYLOAD_KEYS: ")
+	}
 	// The worker says so of each of its variables, and of the database.
 	require.Contains(t, silent(good, "worker", "x"), "unexpected argument")
 	for unset, says := range map[string]string{"": "LEDGERLINE_SMTP_URL", "LEDGERLINE_SMTP_URL": "cannot reach PostgreSQL"} {

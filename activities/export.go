@@ -304,7 +304,9 @@ func (a *Activities) DeferExport(ctx context.Context, in DeferInput) error {
 	if in.Export.DeferredUntil != nil {
 		until = *in.Export.DeferredUntil
 	}
-	_, err := asOwner(ctx, a, in.Export, func(o exports.Owner) (any, error) { return nil, runlog.DeferExport(ctx, a.options.DB, o, until) })
+	_, err := asOwner(ctx, a, in.Export, func(o exports.Owner) (any, error) {
+		return nil, runlog.DeferExport(ctx, a.options.DB, o, until, in.Export.DeferredFor)
+	})
 	return err
 }
 

@@ -20,14 +20,15 @@ import (
 // Invocation identifies one adapter operation and says what is requested. It is
 // the workflow's input, so it must never hold a secret.
 type Invocation struct {
-	OrganizationID uuid.UUID          `json:"organizationId"`
-	IntegrationID  uuid.UUID          `json:"integrationId"`
-	AdapterName    string             `json:"adapterName"`
-	CorrelationID  uuid.UUID          `json:"correlationId"` // v4
-	Operation      adapters.Operation `json:"operation"`
-	Body           json.RawMessage    `json:"body,omitempty"`
-	Policy         classify.Policy    `json:"policy"`
-	Summary        string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
+	OrganizationID  uuid.UUID          `json:"organizationId"`
+	IntegrationID   uuid.UUID          `json:"integrationId"`
+	IntegrationName string             `json:"integrationName,omitempty"` // for people
+	AdapterName     string             `json:"adapterName"`
+	CorrelationID   uuid.UUID          `json:"correlationId"` // v4
+	Operation       adapters.Operation `json:"operation"`
+	Body            json.RawMessage    `json:"body,omitempty"`
+	Policy          classify.Policy    `json:"policy"`
+	Summary         string             `json:"summary,omitempty"` // one line for the Temporal UI, without data
 
 	// OwnQueue says that the integration had a rate or a concurrency limit
 	// when the invocation started: attempts go through [OwnQueue].
@@ -48,7 +49,7 @@ type Invocation struct {
 func (in Invocation) Validate() error {
 	errs := []error{
 		CheckTarget(in.OrganizationID, in.IntegrationID), checkPurpose(in.Purpose),
-		CheckLine("summary", in.Summary, maxSummary), CheckLine("actor", in.Actor, maxActor),
+		CheckLine("integrationName", in.IntegrationName, maxSummary), CheckLine("summary", in.Summary, maxSummary), CheckLine("actor", in.Actor, maxActor),
 	}
 	if in.CorrelationID.Version() != 4 || in.CorrelationID.Variant() != uuid.RFC4122 {
 		errs = append(errs, fmt.Errorf("correlationId: %s; want a random UUID (version 4)", in.CorrelationID))

@@ -43,11 +43,17 @@ func (in MirrorInput) adHocWrite() bool {
 	return in.Operation == adapters.Call && effect != "" && in.Trail.Last().Class == classify.Success
 }
 
-// Error types of [Activities.Mirror], shown in the Temporal UI while it waits.
+// Error types of activities that keep a record, shown in the Temporal UI while one waits.
 const (
 	auditUnavailable = "audit_unavailable" // the database is away: it is tried again until it is back
 	auditRefused     = "audit_refused"     // the database refuses the rows: someone must look
 )
+
+// IsStoreError reports whether an error of this type is of an activity whose record the
+// database did not take.
+func IsStoreError(errorType string) bool {
+	return errorType == auditUnavailable || errorType == auditRefused
+}
 
 // Mirror copies a trail into integration_run_logs, see [MirrorInput.Rows]. It is
 // idempotent, so the workflow retries it without limit: an outage of the database

@@ -34,6 +34,7 @@ type InspectInput struct{ Target }
 // InspectResult is what a monitor acts on. Gone means that the integration no longer
 // exists.
 type InspectResult struct {
+	Name   string         `json:"name,omitempty"` // of the integration
 	Gone   bool           `json:"gone,omitempty"`
 	Paused bool           `json:"paused,omitempty"`
 	Policy health.Policy  `json:"policy"`
@@ -65,7 +66,7 @@ func (a *Activities) inspect(ctx context.Context, t Target) (InspectResult, runl
 	if err != nil {
 		return InspectResult{}, found, err
 	}
-	r := InspectResult{Paused: found.Paused, Policy: found.Policy, Record: found.Record}
+	r := InspectResult{Name: found.Name, Paused: found.Paused, Policy: found.Policy, Record: found.Record}
 	if s := found.Schedule; s != nil && s.WarmUpLead() > 0 {
 		// A run whose warm-up is past has none.
 		if due := s.FiringsBetween(t.Now.Add(s.WarmUpLead()), t.Now.Add(lookahead)); len(due) > 0 {

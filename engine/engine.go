@@ -15,6 +15,8 @@
 //	ApplySchedule, RemoveSchedule     make an integration's Temporal Schedule as its file says
 //	DescribeSchedule, ScheduleID      what Temporal has, and under which ID
 //	Firings                           which periods a schedule exports at which times
+//	RewriteSchedules,                 what a key of payloads needs before it is retired
+//	CountStartedBefore
 //	AddSearchAttributes,              what a namespace needs before anything else
 //	MissingSearchAttributes
 //
@@ -26,6 +28,8 @@
 //	RefreshMonitor                    both: a file was applied, or somebody paused or resumed
 //	SchedulePaused                    the worker: whether that is why a firing did not come
 //	RunClosed                         the worker: whether a pending export has lost its run
+//	StuckWorkflows                    the worker: those that cannot continue, because their code fails
+//	WakeExports                       the starter: a paused integration was resumed
 //
 // The one idea is that an ID says what is asked for: a correlation ID is one invocation, an
 // integration and a period are one export, an integration has one schedule and one

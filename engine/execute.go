@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ const memoSum = "requestSha256"
 // the queue of an integration that has a rate or a concurrency limit.
 func NewInvocation(in integrations.Integration, operation adapters.Operation, body json.RawMessage) activities.Invocation {
 	inv := activities.Invocation{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, CorrelationID: uuid.New(),
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, IntegrationName: in.Name, AdapterName: in.Adapter, CorrelationID: uuid.New(),
 		Operation: operation, Body: body, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
 	inv.Summary, inv.ReadOnly = Describe(inv)
@@ -45,7 +46,7 @@ func InvokeOptions(in activities.Invocation) client.StartWorkflowOptions {
 		Priority:                 workflows.Fairly(in.OrganizationID),
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            in.AdapterName + " " + string(in.Operation) + ": " + in.Summary,
+		StaticSummary:            workflows.Line(cmp.Or(in.IntegrationName, in.AdapterName) + " " + string(in.Operation) + ": " + in.Summary),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			workflows.OrganizationID.ValueSet(in.OrganizationID.String()),
 			workflows.IntegrationID.ValueSet(in.IntegrationID.String()),

@@ -71,9 +71,21 @@ func NewSync(in integrations.Integration, period, by string) (workflows.SyncInpu
 // syncInput is what a schedule's firings start.
 func syncInput(in integrations.Integration) workflows.SyncInput {
 	return workflows.SyncInput{
-		OrganizationID: in.OrganizationID, IntegrationID: in.ID, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
+		OrganizationID: in.OrganizationID, IntegrationID: in.ID, IntegrationName: in.Name, AdapterName: in.Adapter, Trigger: exports.BySchedule, TriggeredBy: "schedule",
 		Schedule: in.Schedule, Policy: in.Policy, OwnQueue: in.Limits.OwnQueue(),
 	}
+}
+
+// WakeExports makes the pending exports of an integration that wait because it was paused
+// look again now, and not within the hour. One whose run no longer exists is left alone.
+func WakeExports(ctx context.Context, c client.Client, pending []exports.Export) error {
+	var gone *serviceerror.NotFound
+	for _, e := range pending {
+		if err := c.SignalWorkflow(ctx, e.WorkflowID, "", workflows.ResumedSignal, nil); err != nil && !errors.As(err, &gone) {
+			return err
+		}
+	}
+	return nil
 }
 
 // RunClosed reports whether the run of a pending export has ended. One that has continued

@@ -107,7 +107,7 @@ func actionOf(in integrations.Integration) *client.ScheduleWorkflowAction {
 	return &client.ScheduleWorkflowAction{
 		ID: ScheduleID(in.OrganizationID, in.ID), Workflow: workflows.SyncName, Args: []any{syncInput(in)},
 		TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
-		StaticSummary:         in.Adapter + " export, " + in.Schedule.String(),
+		StaticSummary:         workflows.Line(in.Name + " export, " + in.Schedule.String()),
 		TypedSearchAttributes: workflows.Attributes(in.OrganizationID, in.ID, in.Adapter),
 	}
 }

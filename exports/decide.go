@@ -226,6 +226,15 @@ func (i Item) toSend() Item {
 	return i
 }
 
+// pausedWait is how long a run waits before it looks again whether its integration is
+// still paused: an hour, or sixty times base.
+func pausedWait(base time.Duration) time.Duration {
+	if base == 0 {
+		base = time.Minute
+	}
+	return 60 * base
+}
+
 // deferralWait is how long the n-th wait of a run is, from 0: base, a minute if that is 0,
 // doubling up to twenty minutes.
 func deferralWait(n int, base time.Duration) time.Duration {

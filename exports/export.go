@@ -44,6 +44,7 @@ type Export struct {
 	ScheduledAt       *time.Time        `json:"scheduledAt,omitempty"`
 	StartedAt         time.Time         `json:"startedAt"`
 	DeferredUntil     *time.Time        `json:"deferredUntil,omitempty"`
+	DeferredFor       classify.Kind     `json:"deferredFor,omitempty"` // the kind of the error that it waits for to pass
 	FinishedAt        *time.Time        `json:"finishedAt,omitempty"`
 	Status            Status            `json:"status"`
 	Total             int               `json:"entriesTotal" db:"entries_total"`

@@ -228,11 +228,13 @@ const minAside = 100 * time.Millisecond
 // and returns for how long.
 func (p *Progress) deferFor(s Result, now time.Time, base time.Duration) time.Duration {
 	d := max(deferralWait(p.Deferrals, base), min(s.RetryIn, 31*24*time.Hour))
-	if s.Kind != classify.Paused { // which is nobody's failure
+	if s.Kind == classify.Paused { // which is nobody's failure, and asks no vendor
+		d = pausedWait(base)
+	} else {
 		p.Deferrals++
 	}
 	until := now.Add(d)
-	p.Export.DeferredUntil = &until
+	p.Export.DeferredUntil, p.Export.DeferredFor = &until, s.Kind
 	return d
 }
 

@@ -175,8 +175,10 @@ func (p *parser) causes(n *yaml.Node, at string) (causes []notify.Cause) {
 		}
 		causes = append(causes, notify.Cause(item.Value))
 	}
-	if slices.Contains(causes, notify.Failing) && !slices.Contains(causes, notify.Recovered) {
-		p.errorf(n, at, "has failing without recovered; add recovered, so that people are notified of the end too")
+	for _, c := range causes {
+		if end := c.EndedBy(); end != "" && c != notify.Credentials && !slices.Contains(causes, end) { // files with credentials alone have always been taken
+			p.errorf(n, at, "has %s without %s; add %s, so that people are notified of the end too", c, end, end)
+		}
 	}
 	return causes
 }

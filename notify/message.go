@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -24,6 +25,18 @@ var wordings = []struct {
 	{Failing, "{integration} is failing", "Two runs in a row failed, or the vendor cannot be reached, fails for long, or has no credits left. Ledgerline keeps trying. You are notified when it works again.",
 		[]string{"starter health --org {organization}", "starter exports show {export} --org {organization}", "starter exports list --org {organization}", "starter logs --org {organization} --since 24h"}},
 	{Recovered, "{integration} works again", "The failing period is over.",
+		[]string{"starter exports list --org {organization}"}},
+	{ExportFailed, "{integration}: the export of {period} failed", "A scheduled export has ended before all of it was exported. {unsent} You are notified when nothing of it is left.",
+		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}", "starter logs --org {organization} --since 24h"}},
+	{ExportRecovered, "{integration}: nothing is left of the export of {period}", "A later run has exported what was left of an export that failed.",
+		[]string{"starter exports show {export} --org {organization}", "starter exports list --org {organization}"}},
+	{ExportOverdue, "{integration}: the export of {period} is still pending", "An export takes longer than it should. {waiting} You are notified every day, and when it has ended.",
+		[]string{"starter exports show {export} --org {organization}", "starter health --org {organization}"}},
+	{ExportEnded, "{integration}: the export of {period} has ended", "An export that was pending for too long is no longer pending.",
+		[]string{"starter exports show {export} --org {organization}"}},
+	{WorkflowFailing, "{integration}: a workflow cannot continue", "The code of a workflow fails whenever a worker continues it, so nothing of it happens until that is fixed. Run the version of the worker that it began with, or one with a fix. You are notified when it continues.",
+		[]string{"starter exports list --org {organization}"}},
+	{WorkflowRecovered, "{integration}: a workflow continues", "A workflow whose code failed continues, or has ended.",
 		[]string{"starter exports list --org {organization}"}},
 	{Late, "{integration} started a run late", "A scheduled run started later than its schedule allows. It exports the right period all the same.",
 		[]string{"starter exports show {export} --org {organization}", "starter ticks list --org {organization}"}},
@@ -69,6 +82,24 @@ func unsent(kind classify.Kind) string {
 	return "The error says why: correct that, then retry."
 }
 
+// waitingFor says what a pending export waits for, and what to do.
+func waitingFor(w *Waiting) string {
+	if w == nil {
+		return "starter exports show says what it waits for."
+	}
+	switch w.For {
+	case ForRun:
+		return "Its run no longer exists, and its entries belong to it: resume it with starter sync of its period."
+	case ForResume:
+		return "The integration is paused: resume it with starter integrations resume."
+	case ForVendor:
+		return "The vendor takes no requests, and the run tries again by itself: see starter health."
+	case ForWrites:
+		return "What was sent may still take effect, and nothing is sent again before that is over."
+	}
+	return "Its run waits for nothing: it is under way, or no worker takes its tasks."
+}
+
 // Message is a notification ready to be sent. The same notification is the
 // same message, however often it is made.
 type Message struct {
@@ -96,7 +127,9 @@ func (m Message) words() (subject, means string, commands []string) {
 		secret = "secret " + s.Credential + " " + expiry.Secret{ExpiresAt: s.ExpiresAt}.When(m.Notification.OccurredAt)
 		remedy = remedies[s.Source]
 	}
+	period := cmp.Or(m.Notification.Facts.Period, "a period")
 	put := strings.NewReplacer(
+		"{period}", period, "{waiting}", waitingFor(m.Notification.Facts.Waiting),
 		"{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{unsent}", unsent(m.Notification.Facts.ErrorKind),
 		"{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String(),
 	)
@@ -199,6 +232,15 @@ func (m Message) Text() string {
 	}
 	if f.Period != "" {
 		line("period", "%s", f.Period)
+	}
+	if w := f.Waiting; w != nil {
+		line("waits for", "%s", w.For)
+		if w.Until != nil {
+			line("until", "%s", at(*w.Until))
+		}
+	}
+	if w := f.Workflow; w != nil {
+		line("workflow", "%s %s", w.Type, w.ID)
 	}
 	if f.ScheduledAt != nil {
 		line("scheduled", "%s", at(*f.ScheduledAt))

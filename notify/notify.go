@@ -37,6 +37,9 @@ type Cause string
 const (
 	Failing       Cause = "failing"        // two runs in a row failed, the vendor cannot be reached or throttles or fails for long, or credits are used up
 	Recovered     Cause = "recovered"      // a failing period is over
+	ExportFailed  Cause = "export_failed"  // a scheduled export failed
+	ExportOverdue Cause = "export_overdue" // an export has been pending for too long, or its run no longer exists
+	ExportEnded   Cause = "export_ended"   // an overdue export is no longer pending
 	Late          Cause = "late"           // a scheduled run started later than its drift threshold allows
 	Missed        Cause = "missed"         // a scheduled run did not happen
 	Quota80       Cause = "quota_80"       // as much of the month's requests is used as warnAt says, by default 80 %
@@ -47,6 +50,10 @@ const (
 	LateErrors    Cause = "late_errors"    // the vendor found errors in entries after it had accepted them
 	Unsent        Cause = "unsent"         // an export ended before it had sent all of its entries
 	Test          Cause = "test"           // somebody wants to see that it works
+
+	ExportRecovered   Cause = "export_recovered"   // nothing is left of an export that failed
+	WorkflowFailing   Cause = "workflow_failing"   // a workflow cannot continue, because its code fails
+	WorkflowRecovered Cause = "workflow_recovered" // it continues, or has ended
 )
 
 // Causes returns every cause, in the order of the documentation.
@@ -66,6 +73,7 @@ type Notification struct {
 	Cause          Cause
 	OccurredAt     time.Time // the zero value is now
 	Facts          Facts
+	RemindAfter    time.Duration // of one that opens an incident: it is queued again whenever the incident has lasted as long; 0 is never
 }
 
 // Facts are what is known beyond the cause. They are stored as they are.
@@ -79,8 +87,10 @@ type Facts struct {
 	Entries     *Entries      `json:"entries,omitempty"` // of an export
 	Quota       *Quota        `json:"quota,omitempty"`
 	Secret      *Secret       `json:"secret,omitempty"`
-	Others      []string      `json:"others,omitempty"`  // further integrations of which the same is true
-	Earlier     *Earlier      `json:"earlier,omitempty"` // set by the database
+	Waiting     *Waiting      `json:"waiting,omitempty"`  // of an export that is overdue
+	Workflow    *Workflow     `json:"workflow,omitempty"` // whose tasks fail
+	Others      []string      `json:"others,omitempty"`   // further integrations of which the same is true
+	Earlier     *Earlier      `json:"earlier,omitempty"`  // set by the database
 }
 
 // Entries counts the entries of an export by what became of them.
@@ -109,6 +119,37 @@ type Secret struct {
 	Days       int           `json:"days"` // the threshold that is reached: 30, 7, 1, or 0 once it has expired
 }
 
+// Waiting is why an export is still pending.
+type Waiting struct {
+	For   WaitReason `json:"for"`
+	Until *time.Time `json:"until,omitempty"` // nil: not known
+}
+
+// WaitReason is what an export waits for.
+type WaitReason string
+
+// The reasons, the first that holds.
+const (
+	ForRun      WaitReason = "run"         // its run no longer exists, so somebody has to resume it
+	ForResume   WaitReason = "resume"      // its integration is paused
+	ForVendor   WaitReason = "vendor"      // it is deferred; the error kind says why, breaker_open for one
+	ForWrites   WaitReason = "open_writes" // for what was sent and may still take effect
+	ForProgress WaitReason = "progress"    // nothing: it is under way, or no worker takes it
+)
+
+// WaitReasons are all of them.
+var WaitReasons = []WaitReason{ForRun, ForResume, ForVendor, ForWrites, ForProgress}
+
+// Workflow is a workflow of Temporal.
+type Workflow struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+// Valid reports whether its names are words of ours. Whoever reaches Temporal can
+// start a workflow under any ID.
+func (w Workflow) Valid() bool { return credential.MatchString(w.Type) && workflowID.MatchString(w.ID) }
+
 // Earlier is what came within an hour after the cause's last notification and
 // was suppressed.
 type Earlier struct {
@@ -124,6 +165,7 @@ var (
 	periodWord = regexp.MustCompile(`^([0-9]{4}-(W?[0-9]{2}|[0-9]{2}-[0-9]{2}))?$`)
 	credential = regexp.MustCompile(`^[A-Za-z]{1,40}$`)
 	nameWord   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	workflowID = regexp.MustCompile(`^[A-Za-z0-9/:._+-]{1,250}$`)
 )
 
 // Validate reports all that keeps a notification from being queued. Its errors
@@ -146,6 +188,8 @@ func (n Notification) Validate() error {
 		check(credential.MatchString(s.Credential), "the secret's name is not one word; want that of a credential")
 		check(s.Source == expiry.File || s.Source == expiry.Token, "the secret's source is none; want file or jwt")
 	}
+	check(n.Facts.Waiting == nil || slices.Contains(WaitReasons, n.Facts.Waiting.For), "what it waits for is not known; want one of %v", WaitReasons)
+	check(n.Facts.Workflow == nil || n.Facts.Workflow.Valid(), "the workflow's type or ID is no name of ours")
 	check(len(n.Facts.Others) <= MaxNames, "%d further integrations; want at most %d", len(n.Facts.Others), MaxNames)
 	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord.MatchString(s) }), "a further integration is not a name")
 	return errors.Join(wrong...)

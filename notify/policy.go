@@ -26,7 +26,11 @@ type Event struct {
 	LatestRunFailed bool               // of a HealthChanged: the integration's latest run, unless it was cancelled, failed
 	Runs            []Run              // of an ExportClosed: the integration's latest runs, newest first
 	Trigger         exports.Trigger    // of an ExportClosed
+	Status          exports.Status     // of an ExportClosed
 	Pending         bool               // of a LateErrorsFound: the export has not been closed yet
+	PendingFor      time.Duration      // of an ExportPending: since the export started
+	Limit           time.Duration      // of an ExportPending: how long it may be pending
+	RemindAfter     time.Duration      // of an ExportPending: people are notified again whenever it has lasted as long
 	Tick            exports.TickResult // of a TickRecorded
 }
 
@@ -36,18 +40,21 @@ type EventKind string
 // The kinds of events.
 const (
 	ExportClosed    EventKind = "export_closed"     // a run has ended, or adopted entries
-	ExportAbandoned EventKind = "export_abandoned"  // an export is pending, and its run no longer exists
+	ExportPending   EventKind = "export_pending"    // an export is pending, and it is known why
 	LateErrorsFound EventKind = "late_errors_found" // the vendor found errors in entries of an export after it had accepted them
 	TickRecorded    EventKind = "tick_recorded"     // it is known what came of a time at which a schedule should have fired
 	HealthChanged   EventKind = "health_changed"    // an integration's state, or the reason for it
 	HealthObserved  EventKind = "health_observed"   // an outcome that may have changed nothing
 	QuotaReached    EventKind = "quota_reached"     // a threshold of the month's requests
 	SecretExpiring  EventKind = "secret_expiring"   // a threshold of days until a secret expires, or the expiry
+	WorkflowStuck   EventKind = "workflow_stuck"    // the tasks of a workflow fail, so it cannot continue
+	WorkflowResumed EventKind = "workflow_resumed"  // they work again, or it has ended
 )
 
 // EventKinds are all of them.
 var EventKinds = []EventKind{
-	ExportClosed, ExportAbandoned, LateErrorsFound, TickRecorded, HealthChanged, HealthObserved, QuotaReached, SecretExpiring,
+	ExportClosed, ExportPending, LateErrorsFound, TickRecorded, HealthChanged, HealthObserved, QuotaReached, SecretExpiring,
+	WorkflowStuck, WorkflowResumed,
 }
 
 // Run is a run that ended and that says something of the vendor: it failed, or
@@ -63,6 +70,16 @@ type Run struct {
 // notified.
 const lastsAfter = time.Hour
 
+// PendingLimit is how long an export may be pending before people are notified: half its
+// period, at most a day.
+func PendingLimit(e exports.Export) time.Duration {
+	return min(e.PeriodEnd.Sub(e.PeriodStart)/2, 24*time.Hour)
+}
+
+// RemindAfter is how long an export that is overdue stays so before people are notified
+// again.
+const RemindAfter = 24 * time.Hour
+
 // policy says of what people are notified. Every line of an event's kind whose
 // condition holds is one notification, in the order of [Causes]. An event of
 // which no line holds concerns nobody.
@@ -73,11 +90,14 @@ var policy = []struct {
 }{
 	{ExportClosed, twoRunsFailed, Failing},
 	{ExportClosed, latestRunSucceeded, Recovered},
+	{ExportClosed, scheduledOneFailed, ExportFailed},
+	{ExportClosed, isComplete, ExportRecovered},
+	{ExportClosed, always, ExportEnded},
 	{ExportClosed, refused, Credentials},
 	{ExportClosed, hasRejected, Rejected},
 	{ExportClosed, hasLateErrors, LateErrors},
 	{ExportClosed, hasUnsent, Unsent},
-	{ExportAbandoned, always, Missed},
+	{ExportPending, overdue, ExportOverdue},
 	{LateErrorsFound, closedBefore, LateErrors},
 	{TickRecorded, late, Late},
 	{TickRecorded, notDone, Missed},
@@ -88,6 +108,8 @@ var policy = []struct {
 	{QuotaReached, nearLimit, Quota80},
 	{QuotaReached, atLimit, Quota100},
 	{SecretExpiring, always, SecretExpires},
+	{WorkflowStuck, always, WorkflowFailing},
+	{WorkflowResumed, always, WorkflowRecovered},
 }
 
 // Notifications returns what people are notified of because of an event, in the
@@ -98,7 +120,7 @@ func (e Event) Notifications() (list []Notification) {
 	}
 	for _, line := range policy {
 		if line.kind == e.Kind && line.when(e) {
-			n := Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: line.cause, OccurredAt: e.OccurredAt, Facts: e.Facts}
+			n := Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: line.cause, OccurredAt: e.OccurredAt, Facts: e.Facts, RemindAfter: e.RemindAfter}
 			if e.Kind == ExportClosed && line.cause == Failing { // it is about the runs, and another one may be the latest
 				n.Facts = Facts{ErrorKind: e.Runs[0].ErrorKind, ExportID: &e.Runs[0].ExportID, Period: e.Runs[0].Period}
 			}
@@ -118,15 +140,88 @@ const (
 	ClosesIncidents Handling = "closes_incidents" // it is queued if people were notified of what it ends
 )
 
-// handlings are those of the causes that do more than queue.
-var handlings = map[Cause]Handling{Failing: OpensIncident, Credentials: OpensIncident, Recovered: ClosesIncidents}
+// incidents are what begins and ends: the cause of the beginning, that of the end,
+// and what it is about, if that is not the integration as such. There is one at a time
+// of each beginning and subject.
+var incidents = []struct {
+	begins, ends Cause
+	subject      func(Facts) string
+}{
+	{Failing, Recovered, nil},
+	{Credentials, Recovered, nil},
+	{ExportFailed, ExportRecovered, export},
+	{ExportOverdue, ExportEnded, export},
+	{WorkflowFailing, WorkflowRecovered, workflow},
+}
+
+func export(f Facts) string {
+	if f.ExportID == nil {
+		return ""
+	}
+	return f.ExportID.String()
+}
+
+func workflow(f Facts) string {
+	if f.Workflow == nil {
+		return ""
+	}
+	return f.Workflow.ID
+}
 
 // Handling returns what a notification of the cause does.
 func (c Cause) Handling() Handling {
-	if h, ok := handlings[c]; ok {
-		return h
+	for _, i := range incidents {
+		switch c {
+		case i.begins:
+			return OpensIncident
+		case i.ends:
+			return ClosesIncidents
+		}
 	}
 	return Queues
+}
+
+// Ends returns the causes of the incidents that a notification of the cause closes.
+func (c Cause) Ends() (list []Cause) {
+	for _, i := range incidents {
+		if i.ends == c {
+			list = append(list, i.begins)
+		}
+	}
+	return list
+}
+
+// EndedBy returns the cause that notifies of the end of what the cause begins; "" if
+// it begins nothing.
+func (c Cause) EndedBy() Cause {
+	for _, i := range incidents {
+		if i.begins == c {
+			return i.ends
+		}
+	}
+	return ""
+}
+
+// OfIntegration reports whether the incidents that the cause begins or ends are of an
+// integration as such, and not of an export or a workflow.
+func (c Cause) OfIntegration() bool {
+	for _, i := range incidents {
+		if c == i.begins || c == i.ends {
+			return i.subject == nil
+		}
+	}
+	return false
+}
+
+// Subject names what the incident of a notification is about: an export or a workflow;
+// "" if that is its integration as such, or nothing.
+func (n Notification) Subject() string {
+	for _, i := range incidents {
+		if i.subject != nil && (n.Cause == i.begins || n.Cause == i.ends) {
+			return i.subject(n.Facts)
+		}
+	}
+	return ""
 }
 
 // HealthEvents returns the events of an update of an integration's health: its
@@ -162,10 +257,23 @@ func hasRejected(e Event) bool { return e.Facts.Entries != nil && e.Facts.Entrie
 
 func hasLateErrors(e Event) bool { return e.Facts.Entries != nil && e.Facts.Entries.LateErrors > 0 }
 
-// hasUnsent: whoever cancelled a run knows, and refused credentials are notified
-// as such.
+// scheduledOneFailed: one that somebody started, that person watches; one that was
+// cancelled, that person knows of.
+func scheduledOneFailed(e Event) bool {
+	return e.Trigger == exports.BySchedule && e.Status == exports.Failed && e.Facts.ErrorKind != classify.Cancelled
+}
+
+func isComplete(e Event) bool { return e.Status == exports.Complete }
+
+// overdue: where the run no longer exists, waiting for the limit helps nobody.
+func overdue(e Event) bool {
+	return e.PendingFor >= e.Limit || e.Facts.Waiting != nil && e.Facts.Waiting.For == ForRun
+}
+
+// hasUnsent: whoever cancelled a run knows, and refused credentials and a scheduled
+// export that failed are notified as such.
 func hasUnsent(e Event) bool {
-	return e.Facts.Entries != nil && e.Facts.Entries.Unsent > 0 && e.Facts.ErrorKind != classify.Cancelled && !refused(e)
+	return e.Facts.Entries != nil && e.Facts.Entries.Unsent > 0 && e.Facts.ErrorKind != classify.Cancelled && !refused(e) && !scheduledOneFailed(e)
 }
 
 // closedBefore: of an export that is still pending, closing it notifies.

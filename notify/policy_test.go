@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func causes(t *testing.T, e notify.Event) (list []notify.Cause) {
 		at := slices.Index(notify.Causes(), n.Cause)
 		require.Greater(t, at, last, "%+v", e)
 		last = at
-		require.Equal(t, notify.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.Cause, OccurredAt: e.OccurredAt, Facts: n.Facts}, n)
+		require.Equal(t, notify.Notification{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Cause: n.Cause, OccurredAt: e.OccurredAt, Facts: n.Facts, RemindAfter: e.RemindAfter}, n)
 		list = append(list, n.Cause)
 	}
 	return list
@@ -154,7 +155,8 @@ func TestHealthEvents(t *testing.T) {
 	require.Empty(t, notify.HealthEvents(organization, integration, health.Update{}), "nothing was seen")
 }
 
-// Every outcome of an export for every error, after every two latest runs.
+// Every outcome of an export of every trigger and status for every error, after every
+// two latest runs.
 func TestExportClosedPolicy(t *testing.T) {
 	failed := notify.Run{ExportID: uuid.New(), Period: "2026-10", Failed: true, ErrorKind: classify.Unavailable}
 	done := notify.Run{ExportID: uuid.New(), Period: "2026-09"}
@@ -173,24 +175,28 @@ func TestExportClosedPolicy(t *testing.T) {
 	for _, trigger := range exports.Triggers {
 		for name, runs := range latest {
 			for _, kind := range kinds {
-				for bits := range 8 {
-					rejected, lateErrors, unsent := bits&1, bits>>1&1, bits>>2
+				for bits := range 8 * len(exports.Statuses) {
+					rejected, lateErrors, unsent, status := bits&1, bits>>1&1, bits>>2&1, exports.Statuses[bits>>3]
+					scheduledFailed := trigger == exports.BySchedule && status == exports.Failed && kind != classify.Cancelled
 					want := slices.Clone(runs.want)
 					add := func(cause notify.Cause, so bool) {
 						if so {
 							want = append(want, cause)
 						}
 					}
+					add(notify.ExportFailed, scheduledFailed)
+					add(notify.ExportRecovered, status == exports.Complete)
+					add(notify.ExportEnded, true)
 					add(notify.Credentials, refuses(kind))
 					add(notify.Rejected, rejected > 0)
 					add(notify.LateErrors, lateErrors > 0)
-					add(notify.Unsent, unsent > 0 && kind != classify.Cancelled && !refuses(kind))
+					add(notify.Unsent, unsent > 0 && kind != classify.Cancelled && !refuses(kind) && !scheduledFailed)
 					if trigger == exports.ByAdopting {
 						want = nil
 					}
 					id := uuid.New()
 					e := notify.Event{
-						Kind: notify.ExportClosed, Trigger: trigger, Runs: runs.runs, Facts: notify.Facts{ErrorKind: kind, ExportID: &id, Period: "2026-11",
+						Kind: notify.ExportClosed, Trigger: trigger, Status: status, Runs: runs.runs, Facts: notify.Facts{ErrorKind: kind, ExportID: &id, Period: "2026-11",
 							Entries: &notify.Entries{Total: 9, Rejected: rejected, LateErrors: lateErrors, Unsent: unsent}},
 					}
 					require.Equal(t, want, causes(t, e), "%s of %s, %q, latest runs: %s, %b", trigger, e.Facts.Period, kind, name, bits)
@@ -220,7 +226,8 @@ func TestOtherPolicies(t *testing.T) {
 	for result, want := range ticks {
 		require.Equal(t, want, causes(t, notify.Event{Kind: notify.TickRecorded, Tick: result}), result)
 	}
-	require.Equal(t, missed, causes(t, notify.Event{Kind: notify.ExportAbandoned}))
+	require.Equal(t, []notify.Cause{notify.WorkflowFailing}, causes(t, notify.Event{Kind: notify.WorkflowStuck}))
+	require.Equal(t, []notify.Cause{notify.WorkflowRecovered}, causes(t, notify.Event{Kind: notify.WorkflowResumed}))
 	for _, days := range []int{30, 7, 1, 0} {
 		e := notify.Event{Kind: notify.SecretExpiring, Facts: notify.Facts{Secret: &notify.Secret{Credential: "token", Source: expiry.Token, Days: days}}}
 		require.Equal(t, []notify.Cause{notify.SecretExpires}, causes(t, e))
@@ -237,6 +244,28 @@ func TestOtherPolicies(t *testing.T) {
 	require.Empty(t, causes(t, notify.Event{Kind: notify.LateErrorsFound, Pending: true}), "closing it notifies")
 }
 
+// Every reason why an export waits, and none, before its limit and from then on: people
+// are notified once it is reached, or at once where the run no longer exists.
+func TestExportPendingPolicy(t *testing.T) {
+	for _, limit := range []time.Duration{time.Second, 12 * time.Hour, 24 * time.Hour} {
+		for _, reason := range append([]notify.WaitReason{""}, notify.WaitReasons...) {
+			for _, pending := range []time.Duration{0, limit - 1, limit, limit + 1, 100 * limit} {
+				for _, remind := range []time.Duration{0, 24 * time.Hour} {
+					e := notify.Event{Kind: notify.ExportPending, PendingFor: pending, Limit: limit, RemindAfter: remind}
+					if reason != "" {
+						e.Facts.Waiting = &notify.Waiting{For: reason}
+					}
+					var want []notify.Cause
+					if pending >= limit || reason == notify.ForRun {
+						want = []notify.Cause{notify.ExportOverdue}
+					}
+					require.Equal(t, want, causes(t, e), "%s of %s, %q", pending, limit, reason)
+				}
+			}
+		}
+	}
+}
+
 // Each cause but a test is led to by some event, and an event without its facts
 // is no panic in a transaction.
 func TestEveryCauseHasAnEvent(t *testing.T) {
@@ -246,8 +275,9 @@ func TestEveryCauseHasAnEvent(t *testing.T) {
 	require.Empty(t, causes(t, notify.Event{Kind: "another"}))
 	led := map[notify.Cause]bool{notify.Test: true}
 	for _, e := range []notify.Event{
-		{Kind: notify.ExportClosed, Runs: []notify.Run{{Failed: true}, {Failed: true}}, Facts: notify.Facts{ErrorKind: classify.Forbidden}},
-		{Kind: notify.ExportClosed, Runs: []notify.Run{{}}, Facts: notify.Facts{Entries: &notify.Entries{Rejected: 1, LateErrors: 1, Unsent: 1}}},
+		{Kind: notify.ExportClosed, Runs: []notify.Run{{Failed: true}, {Failed: true}}, Facts: notify.Facts{ErrorKind: classify.Forbidden}, Trigger: exports.BySchedule, Status: exports.Failed},
+		{Kind: notify.ExportPending}, {Kind: notify.WorkflowStuck}, {Kind: notify.WorkflowResumed},
+		{Kind: notify.ExportClosed, Status: exports.Complete, Runs: []notify.Run{{}}, Facts: notify.Facts{Entries: &notify.Entries{Rejected: 1, LateErrors: 1, Unsent: 1}}},
 		{Kind: notify.TickRecorded, Tick: exports.TickLate}, {Kind: notify.TickRecorded, Tick: exports.TickMissed}, {Kind: notify.SecretExpiring},
 		{Kind: notify.QuotaReached, Facts: notify.Facts{Quota: &notify.Quota{Percent: 80}}}, {Kind: notify.QuotaReached, Facts: notify.Facts{Quota: &notify.Quota{Percent: 100}}},
 	} {
@@ -260,16 +290,56 @@ func TestEveryCauseHasAnEvent(t *testing.T) {
 	}
 }
 
-// Two causes begin something that ends; one is its end.
+// What begins and what ends it, in words of this test.
+var ends = map[notify.Cause]notify.Cause{
+	notify.Failing: notify.Recovered, notify.Credentials: notify.Recovered,
+	notify.ExportFailed: notify.ExportRecovered, notify.ExportOverdue: notify.ExportEnded, notify.WorkflowFailing: notify.WorkflowRecovered,
+}
+
+// Every cause: what begins has one end, what ends it begins nothing, and the rest is
+// queued. Only an export and a workflow are subjects.
 func TestHandlings(t *testing.T) {
-	want := map[notify.Cause]notify.Handling{
-		notify.Failing: notify.OpensIncident, notify.Credentials: notify.OpensIncident, notify.Recovered: notify.ClosesIncidents,
-	}
+	id := uuid.New()
+	facts := notify.Facts{ExportID: &id, Workflow: &notify.Workflow{Type: "Sync", ID: "export/x"}}
 	for _, cause := range notify.Causes() {
-		handling, ok := want[cause]
-		if !ok {
-			handling = notify.Queues
+		handling, subject := notify.Queues, ""
+		var ended []notify.Cause
+		for _, begins := range notify.Causes() {
+			if ends[begins] == cause {
+				handling, ended = notify.ClosesIncidents, append(ended, begins)
+			}
+		}
+		if ends[cause] != "" {
+			handling = notify.OpensIncident
+		}
+		switch cause {
+		case notify.ExportFailed, notify.ExportRecovered, notify.ExportOverdue, notify.ExportEnded:
+			subject = id.String()
+		case notify.WorkflowFailing, notify.WorkflowRecovered:
+			subject = "export/x"
 		}
 		require.Equal(t, handling, cause.Handling(), cause)
+		require.ElementsMatch(t, ended, cause.Ends(), cause)
+		require.Equal(t, ends[cause], cause.EndedBy(), cause)
+		require.Equal(t, handling != notify.Queues && subject == "", cause.OfIntegration(), cause)
+		require.Equal(t, subject, notify.Notification{Cause: cause, Facts: facts}.Subject(), cause)
+		require.Empty(t, notify.Notification{Cause: cause}.Subject(), cause)
+	}
+}
+
+// What a message says of a new fact is a word of ours, whatever it is made of.
+func TestFactsAreWords(t *testing.T) {
+	n := notify.Notification{OrganizationID: uuid.New(), IntegrationID: uuid.New(), Cause: notify.ExportOverdue}
+	for _, reason := range notify.WaitReasons {
+		n.Facts.Waiting = &notify.Waiting{For: reason}
+		require.NoError(t, n.Validate())
+	}
+	n.Facts.Waiting = &notify.Waiting{For: "the vendor said: 1234"}
+	require.ErrorContains(t, n.Validate(), "what it waits for")
+	n.Facts = notify.Facts{Workflow: &notify.Workflow{Type: "Sync", ID: "export/1-2026-10-01T06:00:00Z"}}
+	require.NoError(t, n.Validate())
+	for _, w := range []notify.Workflow{{"Sync", ""}, {"", "x"}, {"Sync", "a b"}, {"Sync\n", "x"}, {"Sync", "<x>"}, {"Sync", strings.Repeat("x", 251)}} {
+		n.Facts.Workflow = &w
+		require.ErrorContains(t, n.Validate(), "no name of ours", "%q", w)
 	}
 }

@@ -137,7 +137,7 @@ func TestBody(t *testing.T) {
 
 // Every cause has words, and none shows a place that was not filled.
 func TestWordings(t *testing.T) {
-	require.Len(t, notify.Causes(), 12)
+	require.Len(t, notify.Causes(), 18)
 	for _, cause := range notify.Causes() {
 		for _, export := range []bool{true, false} {
 			m := message()

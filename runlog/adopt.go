@@ -55,7 +55,7 @@ func EntriesOfPeriod(ctx context.Context, db Beginner, sources *Sources, e expor
 	source, args := sourceOf(settings), planArgs(e, settings, 1, 1)
 	args["page_size"] = recordsPerPage
 	return func(yield func(EntryRecord, error) bool) {
-		err := sources.with(ctx, db, e, source, func(db Beginner, table string) error {
+		err := sources.with(ctx, db, e, source, false, func(db Beginner, table string, _ reading) error {
 			if table == integrations.DefaultSource { // staging another one has asked
 				err := readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error { return refuseUnbound(ctx, tx) })
 				if err != nil {

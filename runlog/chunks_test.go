@@ -112,7 +112,7 @@ func TestOwner(t *testing.T) {
 		require.ErrorIs(t, runlog.RecordAnswer(ctx, b.worker, o, runlog.LookupAnswer{Absent: ids}, []runlog.Sending{s}), runlog.ErrNotOwner, name)
 		_, err = runlog.SplitChunk(ctx, b.worker, o, 1, 2, "no", true)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
-		require.ErrorIs(t, runlog.DeferExport(ctx, b.worker, o, time.Now()), runlog.ErrNotOwner, name)
+		require.ErrorIs(t, runlog.DeferExport(ctx, b.worker, o, time.Now(), classify.Unavailable), runlog.ErrNotOwner, name)
 		_, err = runlog.PlanExport(ctx, b.worker, nil, who, integrations.ExportSettings{}, 500, 500)
 		require.ErrorIs(t, err, runlog.ErrNotOwner, name)
 		_, err = runlog.CloseExport(ctx, b.worker, who)

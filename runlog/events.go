@@ -79,7 +79,7 @@ func readRuns(ctx context.Context, tx pgx.Tx, e *notify.Event) (err error) {
 // exportEvent is the closing of an export.
 func exportEvent(e exports.Export) notify.Event {
 	return notify.Event{
-		Kind: notify.ExportClosed, OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Trigger: e.Trigger,
+		Kind: notify.ExportClosed, OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, Trigger: e.Trigger, Status: e.Status,
 		Facts: notify.Facts{ErrorKind: e.ErrorCode, ExportID: &e.ID, Period: e.Period, Entries: &notify.Entries{
 			Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, LateErrors: e.LateErrors, Unsent: e.Unsent(),
 		}},

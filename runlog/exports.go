@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 )
 
@@ -105,15 +106,16 @@ func TakeOverExport(ctx context.Context, db Beginner, e exports.Export, workflow
 	return taken, ok, err
 }
 
-// DeferExport records until when an export waits; the zero time ends the wait.
-func DeferExport(ctx context.Context, db Beginner, owner exports.Owner, until time.Time) error {
+// DeferExport records until when an export waits, and for what kind of error to pass, "" if
+// that is not known; the zero time ends the wait.
+func DeferExport(ctx context.Context, db Beginner, owner exports.Owner, until time.Time, why classify.Kind) error {
 	return asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
 		var at *time.Time
 		if !until.IsZero() {
 			at = &until
 		}
-		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET deferred_until = $3
-			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, owner.OrganizationID, owner.ExportID, at)
+		_, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET deferred_until = $3, deferred_for = nullif($4, '')
+			WHERE organization_id = $1 AND export_id = $2 AND status = 'pending'`, owner.OrganizationID, owner.ExportID, at, why)
 		return err
 	})
 }
@@ -275,7 +277,7 @@ func findExport(ctx context.Context, tx pgx.Tx, where string, args ...any) (foun
 func queryExports(ctx context.Context, tx pgx.Tx, where string, args ...any) ([]exports.Export, error) {
 	return queryRows[exports.Export](ctx, tx, `
 		SELECT organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, trigger, triggered_by, parent_export_id, scheduled_at, started_at,
-		    deferred_until, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, entries_with_late_errors,
+		    deferred_until, coalesce(deferred_for, '') AS deferred_for, finished_at, status, entries_total, entries_exported, entries_rejected, entries_unknown, entries_with_late_errors,
 		    attempts, chunks, requests, look_ups, isolating, coalesce(warm_up, interval '0') AS warm_up, cold_start, warm_up_ms, amounts, coalesce(sha256, '') AS sha256,
 		    last_correlation_id, coalesce(error_class, '') AS error_class, coalesce(error_code, '') AS error_code, coalesce(error_message, '') AS error_message,
 		    workflow_id, run_id, fence

@@ -9,12 +9,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
-// An incident is a failing period of an integration, or a time in which its
-// credentials are refused. What people are notified of it:
+// An incident is a failing period of an integration, a time in which its
+// credentials are refused, or trouble of one subject: an export or a workflow. What
+// people are notified of it:
 //
 //	          openIncident                closeIncidents
 //	  (none) ─────────────► open, not notified ─────────► closed: nobody knew, nobody is notified
@@ -28,7 +28,35 @@ import (
 // notifies later of what is still true then, all of it in one message. A unique
 // index keeps an integration to one unsettled incident of each cause, so that
 // its beginning is notified once and its end exactly once, whoever reports and
-// how often. Two that end together are one message.
+// how often. Two that end together are one message. One with a time to remind after is
+// notified again, with what is known then, when it is reported after that time.
+
+// incidentTable is where incidents of a cause are stored. Those of a subject have a
+// table of their own: there are several of an integration at a time.
+type incidentTable struct{ name, key, subject, facts, columns, values, update, reminder, notified string }
+
+var (
+	incidentsOfIntegrations = incidentTable{
+		name: "ledgerline.incidents", key: "organization_id, integration_id, cause", subject: "''",
+		facts: "jsonb_strip_nulls(jsonb_build_object('errorKind', nullif(error_kind, '')))", columns: "error_kind", values: "@error_kind",
+		update: "closed_at = NULL", reminder: "false", notified: "opening_notification_id = $3",
+	}
+	incidentsOfSubjects = incidentTable{
+		name: "ledgerline.subject_incidents", key: "organization_id, integration_id, cause, subject", subject: "subject",
+		facts: "facts", columns: "subject, facts", values: "@subject, @facts",
+		update: `closed_at = NULL, facts = @facts, reminder_due = reminder_due OR coalesce(opening_notification_id IS NOT NULL
+			AND @remind_after::interval > interval '0' AND notified_at <= now() - @remind_after::interval, false)`,
+		reminder: "reminder_due", notified: "opening_notification_id = coalesce(opening_notification_id, $3), notified_at = now(), reminder_due = false",
+	}
+)
+
+// tableOf is where the incidents are that a cause begins or ends.
+func tableOf(c notify.Cause) incidentTable {
+	if c.OfIntegration() {
+		return incidentsOfIntegrations
+	}
+	return incidentsOfSubjects
+}
 
 // openIncident opens an incident of the cause unless one is open, and queues the
 // notification of it unless the hour is taken.
@@ -39,11 +67,10 @@ func openIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued
 	if err := n.Validate(); err != nil {
 		return false, err
 	}
-	opened, err := insertIncident(ctx, tx, n)
-	if err != nil || !opened {
+	news, err := insertIncident(ctx, tx, n)
+	if err != nil || !news {
 		return false, err
 	}
-	n.Facts.Since = &n.OccurredAt
 	queued, err = queueForIncidents(ctx, tx, n)
 	if err == nil && !queued {
 		err = suppress(ctx, tx, n)
@@ -56,37 +83,60 @@ func openIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued
 const unsettled = `(closed_at IS NULL OR opening_notification_id IS NOT NULL AND closing_notification_id IS NULL)`
 
 // insertIncident makes an incident, or takes back the end of one that nobody was
-// notified of.
-func insertIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (opened bool, err error) {
+// notified of. news is true if people are to be notified: it was made, or they are to
+// be reminded of it.
+func insertIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (news bool, err error) {
+	table := tableOf(n.Cause)
 	arguments := pgx.NamedArgs{
 		"organization_id": n.OrganizationID, "incident_id": uuid.New(), "integration_id": n.IntegrationID, "cause": n.Cause,
-		"error_kind": n.Facts.ErrorKind, "opened_at": n.OccurredAt,
+		"error_kind": n.Facts.ErrorKind, "opened_at": n.OccurredAt, "subject": n.Subject(), "facts": n.Facts, "remind_after": n.RemindAfter,
 	}
 	for {
 		made, err := tx.Exec(ctx, `
-			INSERT INTO ledgerline.incidents (organization_id, incident_id, integration_id, cause, error_kind, opened_at)
-			VALUES (@organization_id, @incident_id, @integration_id, @cause, @error_kind, @opened_at)
-			ON CONFLICT (organization_id, integration_id, cause) WHERE `+unsettled+` DO NOTHING`, arguments)
+			INSERT INTO `+table.name+` (organization_id, incident_id, integration_id, cause, opened_at, `+table.columns+`)
+			VALUES (@organization_id, @incident_id, @integration_id, @cause, @opened_at, `+table.values+`)
+			ON CONFLICT (`+table.key+`) WHERE `+unsettled+` DO NOTHING`, arguments)
 		if err != nil || made.RowsAffected() == 1 {
 			return err == nil, err
 		}
-		found, err := tx.Exec(ctx, `
-			UPDATE ledgerline.incidents SET closed_at = NULL
-			WHERE organization_id = @organization_id AND integration_id = @integration_id AND cause = @cause AND `+unsettled, arguments)
-		if err != nil || found.RowsAffected() == 1 {
-			return false, err
+		err = tx.QueryRow(ctx, `
+			UPDATE `+table.name+` SET `+table.update+`
+			WHERE organization_id = @organization_id AND integration_id = @integration_id AND cause = @cause AND `+table.subject+` = @subject AND `+unsettled+`
+			RETURNING `+table.reminder, arguments).Scan(&news)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return news, err
 		}
 		// It was settled between the two statements: it is over, so try again.
 	}
 }
 
-// closeIncidents closes the integration's open incidents. If people were notified
-// of one, they are notified of its end, exactly once; else nothing is queued. An
+// leftNothing holds for the incident of an export of which nothing is left to be
+// exported: neither it nor a retry of it has or may get an entry that is not done.
+const leftNothing = `NOT EXISTS (
+	WITH RECURSIVE chain AS (
+	    SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
+	    WHERE organization_id = $1 AND export_id = CASE cause WHEN 'export_failed' THEN subject::uuid END
+	    UNION ALL
+	    SELECT retry.export_id, retry.status FROM ledgerline.bufdir_export_audit_log AS retry JOIN chain ON retry.parent_export_id = chain.export_id
+	    WHERE retry.organization_id = $1)
+	SELECT FROM chain WHERE status = 'pending' OR EXISTS (SELECT FROM ledgerline.export_entries AS entry
+	    WHERE entry.organization_id = $1 AND entry.export_id = chain.export_id AND entry.state NOT IN ('exported', 'rejected')))`
+
+// closeIncidents closes the open incidents that n ends. If people were notified of
+// one, they are notified of its end, exactly once; else nothing is queued. An
 // integration without an incident costs one statement.
+//
+// That nothing is left of an export may be so of others than the one that n is of.
 func closeIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
+	table := tableOf(n.Cause)
+	which := table.subject + ` = $4`
+	if n.Cause == notify.ExportRecovered {
+		which = `$4 <> '' AND ` + leftNothing
+	}
 	rows, err := tx.Query(ctx, `
-		UPDATE ledgerline.incidents SET closed_at = greatest(now(), opened_at)
-		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL RETURNING opening_notification_id IS NOT NULL`, n.OrganizationID, n.IntegrationID)
+		UPDATE `+table.name+` SET closed_at = greatest(now(), opened_at)
+		WHERE organization_id = $1 AND integration_id = $2 AND closed_at IS NULL AND cause = ANY ($3) AND `+which+`
+		RETURNING opening_notification_id IS NOT NULL`, n.OrganizationID, n.IntegrationID, n.Cause.Ends(), n.Subject())
 	if err != nil {
 		return false, err
 	}
@@ -94,7 +144,8 @@ func closeIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queu
 	if err != nil || !slices.Contains(notified, true) {
 		return false, err
 	}
-	return queueForIncidents(ctx, tx, notify.Notification{OrganizationID: n.OrganizationID, IntegrationID: n.IntegrationID, Cause: n.Cause})
+	n.OccurredAt = time.Time{}
+	return queueForIncidents(ctx, tx, n)
 }
 
 // FlushSuppressed queues what the hour suppressed: incidents that are still open,
@@ -139,11 +190,14 @@ func queueSuppressed(ctx context.Context, tx pgx.Tx, n notify.Notification) (que
 	return id != uuid.Nil, err
 }
 
-// notNotified are, by the handling of @cause, the incidents of which it has not
-// notified people yet, and the column that says that it has.
-var notNotified = map[notify.Handling]struct{ condition, column string }{
-	notify.OpensIncident:   {"closed_at IS NULL AND opening_notification_id IS NULL AND cause = @cause", "opening_notification_id"},
-	notify.ClosesIncidents: {"closed_at IS NOT NULL AND opening_notification_id IS NOT NULL AND closing_notification_id IS NULL", "closing_notification_id"},
+// notNotified selects the incidents of which a cause has not notified people yet, and
+// says how it is noted that it has.
+func notNotified(c notify.Cause) (condition, noted string) {
+	table := tableOf(c)
+	if c.Handling() == notify.OpensIncident {
+		return "closed_at IS NULL AND (opening_notification_id IS NULL OR " + table.reminder + ") AND cause = @cause", table.notified
+	}
+	return "closed_at IS NOT NULL AND opening_notification_id IS NOT NULL AND closing_notification_id IS NULL AND cause = ANY (@ended)", "closing_notification_id = $3"
 }
 
 // incidentToNotify is an incident of which people are to be notified.
@@ -151,9 +205,19 @@ type incidentToNotify struct {
 	IncidentID    uuid.UUID
 	IntegrationID uuid.UUID
 	Name          string
-	ErrorKind     classify.Kind
+	Subject       string
+	Facts         notify.Facts
 	OpenedAt      time.Time
 	OccurredAt    time.Time
+}
+
+// facts are those of a message of a cause that comes first for this incident: of a
+// beginning what was known then, of an end only what it is about.
+func (i incidentToNotify) facts(c notify.Cause) notify.Facts {
+	if c.Handling() == notify.OpensIncident {
+		return i.Facts
+	}
+	return notify.Facts{ExportID: i.Facts.ExportID, Period: i.Facts.Period, Workflow: i.Facts.Workflow}
 }
 
 // queueForIncidents queues one message for all incidents of which a cause has not
@@ -161,23 +225,29 @@ type incidentToNotify struct {
 // one's. It returns false if there are none, or the hour is taken. Incidents that
 // another transaction is at are left to it, so nobody waits for them.
 func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
-	due := notNotified[n.Cause.Handling()]
+	table := tableOf(n.Cause)
+	condition, noted := notNotified(n.Cause)
 	list, err := queryRows[incidentToNotify](ctx, tx, `
-		SELECT incident_id, integration_id, name, error_kind, opened_at, coalesce(closed_at, opened_at) AS occurred_at
-		FROM ledgerline.incidents AS incident JOIN ledgerline.integrations USING (organization_id, integration_id)
-		WHERE organization_id = @organization_id AND `+due.condition+` AND removed_at IS NULL
-		ORDER BY integration_id <> @integration_id, opened_at LIMIT @most FOR UPDATE OF incident SKIP LOCKED`,
-		pgx.NamedArgs{"organization_id": n.OrganizationID, "integration_id": n.IntegrationID, "cause": n.Cause, "most": 1 + notify.MaxNames})
+		SELECT incident_id, integration_id, name, `+table.subject+` AS subject, `+table.facts+` AS facts, opened_at,
+		    coalesce(closed_at, CASE WHEN `+table.reminder+` THEN now() END, opened_at) AS occurred_at
+		FROM `+table.name+` AS incident JOIN ledgerline.integrations USING (organization_id, integration_id)
+		WHERE organization_id = @organization_id AND `+condition+` AND removed_at IS NULL
+		ORDER BY integration_id <> @integration_id, `+table.subject+` <> @subject, opened_at LIMIT @most FOR UPDATE OF incident SKIP LOCKED`,
+		pgx.NamedArgs{
+			"organization_id": n.OrganizationID, "integration_id": n.IntegrationID, "subject": n.Subject(), "cause": n.Cause,
+			"ended": n.Cause.Ends(), "most": 1 + notify.MaxNames,
+		})
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
 	first := list[0]
+	own := first.IntegrationID == n.IntegrationID && first.Subject == n.Subject()
+	if !own || n.Cause == notify.Recovered { // what ended it says nothing of the others
+		n.Facts = first.facts(n.Cause)
+	}
 	n.IntegrationID, n.Facts.Since = first.IntegrationID, &first.OpenedAt
 	if n.OccurredAt.IsZero() {
 		n.OccurredAt = first.OccurredAt
-	}
-	if n.Facts.ErrorKind == "" && n.Cause.Handling() == notify.OpensIncident {
-		n.Facts.ErrorKind = first.ErrorKind
 	}
 	var ids []uuid.UUID
 	for _, i := range list {
@@ -190,6 +260,6 @@ func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (q
 	if err != nil || id == uuid.Nil {
 		return false, err
 	}
-	_, err = tx.Exec(ctx, `UPDATE ledgerline.incidents SET `+due.column+` = $3 WHERE organization_id = $1 AND incident_id = ANY ($2)`, n.OrganizationID, ids, id)
+	_, err = tx.Exec(ctx, `UPDATE `+table.name+` SET `+noted+` WHERE organization_id = $1 AND incident_id = ANY ($2)`, n.OrganizationID, ids, id)
 	return err == nil, err
 }

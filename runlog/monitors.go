@@ -13,6 +13,7 @@ import (
 
 // MonitorTarget is what a monitor must know of its integration.
 type MonitorTarget struct {
+	Name     string                 `json:"name"`
 	Adapter  string                 `json:"adapter"`
 	BaseURL  string                 `json:"baseURL"`
 	Policy   health.Policy          `json:"policy"`
@@ -30,7 +31,7 @@ type MonitorTarget struct {
 func MonitoredIntegration(ctx context.Context, db Beginner, organization, integration uuid.UUID) (target MonitorTarget, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		target, err = queryRow[MonitorTarget](ctx, tx, `
-			SELECT adapter, base_url, health AS policy, schedule, paused_at IS NOT NULL AS paused, settings, credential_refs AS credentials
+			SELECT name, adapter, base_url, health AS policy, schedule, paused_at IS NOT NULL AS paused, settings, credential_refs AS credentials
 			FROM ledgerline.integrations
 			WHERE organization_id = $1 AND integration_id = $2 AND removed_at IS NULL`, organization, integration)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -18,31 +19,41 @@ import (
 
 // longStatements gives the statements that touch all entries of an export
 // nearly as long as their activity has, and memory for sorting.
-const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem = '64MB'"
+const longStatements = "SET LOCAL statement_timeout = '170s'; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off"
+
+// planStatements are for [lines]. Where rows are looked up one by one, the query says so
+// with LATERAL and OFFSET 0; anything else would be one row by every row, on the word of
+// statistics that do not know of a table that was just filled.
+const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 
 // lines are the entries that an export takes: every one up to the end of its
 // period that no export has taken yet, and with them those that were refused
 // here before, were never sent, and belong to a voucher that has got new lines:
 // it may be whole now. These come whatever their date, or a voucher whose later
 // month was exported first would never be whole. A retry takes what its parent refused here, and what has
-// come to the same vouchers. Of a voucher that is at the vendor in part, as where
+// come to the same vouchers. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
 // code of a company commits in the middle of a request, the rest sums to zero
 // together with that part.
 //
 // Each line is checked and turned into the vendor's words. problem says what is
 // wrong with it, for people; NULL if nothing is. [planArgs] has the parameters.
 var lines = `
-WITH fresh AS (
-    SELECT source.* FROM {source} AS source
-    WHERE source.organization_id = @organization_id AND source.entry_date < @period_end
-      AND NOT EXISTS (SELECT FROM ledgerline.export_entries AS taken
-          WHERE taken.organization_id = @organization_id AND taken.integration_id = @integration_id AND taken.entry_id = source.entry_id)
+WITH fresh AS ({fresh}
 ), held AS (
-    SELECT source.* FROM {source} AS source JOIN ledgerline.export_entries AS refused ON refused.entry_id = source.entry_id
-    WHERE source.organization_id = @organization_id AND refused.organization_id = @organization_id AND refused.integration_id = @integration_id
-      AND (@parent_id::uuid IS NULL AND refused.chunk = 0 AND refused.voucher_id IN (SELECT voucher_id FROM fresh) OR refused.export_id = @parent_id AND refused.state = 'rejected'
+    SELECT source.* FROM (
+        SELECT refused.entry_id FROM (
+            SELECT DISTINCT voucher_id FROM fresh WHERE @parent_id::uuid IS NULL
+              AND EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = @organization_id AND integration_id = @integration_id AND chunk = 0)
+        ) AS grown CROSS JOIN LATERAL (
+            SELECT entry_id FROM ledgerline.export_entries
+            WHERE organization_id = @organization_id AND integration_id = @integration_id AND voucher_id = grown.voucher_id AND chunk = 0 OFFSET 0) AS refused
+        UNION ALL
+        SELECT entry_id FROM ledgerline.export_entries
+        WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = @parent_id AND state = 'rejected'
           AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent
-              WHERE parent.organization_id = @organization_id AND parent.export_id = @parent_id AND parent.status <> 'pending'))
+              WHERE parent.organization_id = @organization_id AND parent.export_id = @parent_id AND parent.status <> 'pending')
+    ) AS refused CROSS JOIN LATERAL (
+        SELECT * FROM {source} AS source WHERE source.organization_id = @organization_id AND source.entry_id = refused.entry_id OFFSET 0) AS source
 ), lines AS (
     SELECT ` + translatedColumns + `
     FROM (SELECT * FROM fresh WHERE @parent_id::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) AS source
@@ -166,6 +177,10 @@ func (e *SourceError) Error() string { return "source " + e.Source + ": " + e.Re
 
 var sourceName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
+// manyEntries are enough for a chunk's statements to be slow where they read all entries of
+// the export.
+const manyEntries = 5000
+
 // from puts a source's quoted name into a query.
 func from(query, source string) string {
 	return strings.ReplaceAll(query, "{source}", pgx.Identifier(strings.Split(source, ".")).Sanitize())
@@ -210,21 +225,30 @@ func sourceOf(settings integrations.ExportSettings) string {
 // was nothing the first time: what came since would be planned into an export whose run does
 // not know of it. The retry of a pending export plans nothing yet.
 //
-// Another source than the default one is read through sources first. An error of the source
-// is a [*SourceError]; a run that does not own the export plans nothing into it and gets
-// [ErrNotOwner].
+// It looks at what its source has got since the last plan, see [mark]. Another source than
+// the default one is read through sources first. An error of the source is a [*SourceError];
+// a run that does not own the export plans nothing into it and gets [ErrNotOwner].
 func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, mostOfVoucher, chunkSize int) (chunks int, err error) {
 	source, args := sourceOf(settings), planArgs(e, settings, mostOfVoucher, chunkSize)
-	if source != integrations.DefaultSource {
-		if due, err := planIsDue(ctx, db, e); err != nil {
-			return 0, err
-		} else if !due {
-			return planAlone(ctx, db, e, nil)
-		}
+	if due, err := planIsDue(ctx, db, e); err != nil {
+		return 0, err
+	} else if !due {
+		return planAlone(ctx, db, e, nil)
 	}
-	err = sources.with(ctx, db, e, source, func(db Beginner, table string) error {
+	err = sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
+		if table == integrations.DefaultSource {
+			if r.seen.Position, err = positionImports(ctx, db, e.OrganizationID); err != nil {
+				return err
+			}
+			r.seen.WholeAt = time.Now()
+		}
 		chunks, err = planAlone(ctx, db, e, func(tx pgx.Tx) error {
-			return assignEntries(ctx, tx, e, source, table, args)
+			if table == integrations.DefaultSource {
+				if r.since, err = loadMark(ctx, tx, e, source); err != nil {
+					return err
+				}
+			}
+			return assignEntries(ctx, tx, e, source, table, r, args)
 		})
 		return err
 	})
@@ -235,7 +259,7 @@ func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Ex
 const planCanBeMade = `organization_id = $1 AND export_id = $2 AND planned_at IS NULL AND NOT EXISTS (
 	SELECT FROM ledgerline.bufdir_export_audit_log AS parent WHERE parent.organization_id = $1 AND parent.export_id = $3 AND parent.status = 'pending')`
 
-// planIsDue saves reading a source for a plan that has been made, or must not be made yet.
+// planIsDue saves preparing for a plan that has been made, or must not be made yet.
 // What counts is asked again under the lock.
 func planIsDue(ctx context.Context, db Beginner, e exports.Export) (due bool, err error) {
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
@@ -268,16 +292,16 @@ func planAlone(ctx context.Context, db Beginner, e exports.Export, assign func(p
 
 // assignEntries plans an export once: a retry's entries are those of what it retries, and
 // what is new comes from a table that holds the entries of its source.
-func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, table string, args pgx.NamedArgs) error {
+func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, table string, r reading, args pgx.NamedArgs) error {
 	marked, err := tx.Exec(ctx, `UPDATE ledgerline.bufdir_export_audit_log SET planned_at = now() WHERE `+planCanBeMade, e.OrganizationID, e.ID, e.ParentID)
 	if err != nil || marked.RowsAffected() == 0 {
 		return err
 	}
-	if _, err := tx.Exec(ctx, longStatements); err != nil {
+	if _, err := tx.Exec(ctx, planStatements); err != nil {
 		return err
 	}
+	var retried *uuid.UUID
 	if e.ParentID != nil {
-		var retried *uuid.UUID
 		if err := tx.QueryRow(ctx, retriedExport, e.OrganizationID, *e.ParentID).Scan(&retried); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
@@ -289,8 +313,19 @@ func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, tab
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, from(planEntries, table), pgx.StrictNamedArgs(args))
-	return sourceError(source, err)
+	planned, err := tx.Exec(ctx, r.fresh(planEntries, table, args), pgx.StrictNamedArgs(args))
+	if err != nil {
+		return sourceError(source, err)
+	}
+	if n := planned.RowsAffected(); n >= manyEntries {
+		if _, err := tx.Exec(ctx, `SELECT ledgerline.analyze_planned($1)`, n); err != nil {
+			return err
+		}
+	}
+	if retried != nil { // a retry does not take everything
+		return nil
+	}
+	return r.record(ctx, tx, e, source)
 }
 
 // lastChunk is the number of an export's last chunk; 0 if it has none.

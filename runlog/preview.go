@@ -37,18 +37,23 @@ FROM vouchers WHERE problem IS NOT NULL ORDER BY voucher_id LIMIT 1000`
 // [*SourceError].
 func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, chunkSize int) (preview ExportPreview, err error) {
 	source, args := sourceOf(settings), planArgs(e, settings, chunkSize, chunkSize)
-	err = sources.with(ctx, db, e, source, func(db Beginner, table string) error {
+	err = sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
 		return readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error {
 			if err := refuseUnbound(ctx, tx); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, longStatements); err != nil {
+			if _, err := tx.Exec(ctx, planStatements); err != nil {
 				return err
 			}
-			if preview, err = queryRow[ExportPreview](ctx, tx, from(previewSums, table), args); err != nil {
+			if table == integrations.DefaultSource {
+				if r.since, err = loadMark(ctx, tx, e, source); err != nil {
+					return err
+				}
+			}
+			if preview, err = queryRow[ExportPreview](ctx, tx, r.fresh(previewSums, table, args), args); err != nil {
 				return sourceError(source, err)
 			}
-			preview.Rejected, err = queryRows[Problem](ctx, tx, from(previewRejected, table), args)
+			preview.Rejected, err = queryRows[Problem](ctx, tx, r.fresh(previewRejected, table, args), args)
 			return err
 		})
 	})

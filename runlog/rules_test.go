@@ -35,6 +35,7 @@ var decoded = []struct {
 	{"integrations", "limits", integrations.RequestLimits{}, `{}`},
 	{"integrations", "health", health.Policy{}, `{}`},
 	{"notifications", "facts", notify.Facts{}, `{}`},
+	{"subject_incidents", "facts", notify.Facts{}, `{}`},
 	{"vendor_contracts", "checks", []adapters.Check{}, `[]`},
 	{"vendor_contracts", "learned", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
@@ -55,6 +56,7 @@ func TestWhatIsStoredCanBeRead(t *testing.T) {
 	for _, q := range []string{
 		`INSERT INTO ledgerline.vendor_contracts (organization_id, integration_id) VALUES ($1, $2)`,
 		fmt.Sprintf(`INSERT INTO ledgerline.notifications (organization_id, integration_id, notification_id, cause, occurred_at) VALUES ($1, $2, '%s', 'test', now())`, notification),
+		`INSERT INTO ledgerline.subject_incidents (organization_id, integration_id, incident_id, cause, subject, facts, opened_at) VALUES ($1, $2, $1, 'workflow_failing', 'w', '{}', now())`,
 		fmt.Sprintf(`INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, integration_id, export_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
 			VALUES ($1, $2, '%s', 'xledger', '2026-10', '2026-10-01', '2026-11-01', 'k', 'manual', 't', now(), 'w', gen_random_uuid())`, export),
 		fmt.Sprintf(`INSERT INTO ledgerline.export_entries (organization_id, integration_id, export_id, entry_id, voucher_id, chunk, vendor_key, late, state, entry_date, account, amount, currency, text)

@@ -28,6 +28,10 @@ var sourceColumns = []struct {
 	{"created_at", []string{"timestamp with time zone"}},
 }
 
+// markedColumn is one that a source can have besides: the transaction in which the row
+// came into it, or changed. Then only what is new is read, see [mark].
+const markedColumn = "changed_in"
+
 // sourceRelation is what the catalogue says of the table or view of a source.
 type sourceRelation struct {
 	OID     uint32
@@ -44,22 +48,22 @@ FROM pg_catalog.pg_class AS relation JOIN pg_catalog.pg_namespace AS namespace O
 WHERE namespace.nspname = $1 AND relation.relname = $2`
 
 // checkSource returns everything that keeps a table or view, "schema.name", from being
-// a source of entries, each with its remedy. It asks the catalogue and runs nothing of
-// the source's.
-func checkSource(ctx context.Context, tx pgx.Tx, source string) (problems []string, err error) {
+// a source of entries, each with its remedy, and whether it has the [markedColumn]. It
+// asks the catalogue and runs nothing of the source's.
+func checkSource(ctx context.Context, tx pgx.Tx, source string) (problems []string, hasMarks bool, err error) {
 	schema, name, _ := strings.Cut(source, ".")
 	if schema == "ledgerline" || schema == "information_schema" || strings.HasPrefix(schema, "pg_") {
-		return []string{fmt.Sprintf("a table or view of schema %s cannot be a source; make a view of it elsewhere", schema)}, nil
+		return []string{fmt.Sprintf("a table or view of schema %s cannot be a source; make a view of it elsewhere", schema)}, false, nil
 	}
 	relation, err := queryRow[sourceRelation](ctx, tx, selectRelation, schema, name)
 	if errors.Is(err, ErrNotFound) {
-		return []string{fmt.Sprintf("there is no such table or view in the database of %s; create it, or correct export.source", SourceVariable)}, nil
+		return []string{fmt.Sprintf("there is no such table or view in the database of %s; create it, or correct export.source", SourceVariable)}, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if !strings.Contains("rvmpf", relation.Kind) {
-		return []string{"it is not a table or view"}, nil
+		return []string{"it is not a table or view"}, false, nil
 	}
 	if !relation.MayUse {
 		problems = append(problems, fmt.Sprintf("its login may not use its schema: GRANT USAGE ON SCHEMA %s TO %q", schema, relation.Login))
@@ -67,23 +71,23 @@ func checkSource(ctx context.Context, tx pgx.Tx, source string) (problems []stri
 	if !relation.MayRead {
 		problems = append(problems, fmt.Sprintf("its login may not read it: GRANT SELECT ON %s TO %q", source, relation.Login))
 	}
-	columns, err := checkSourceColumns(ctx, tx, relation.OID)
-	return append(problems, columns...), err
+	columns, hasMarks, err := checkSourceColumns(ctx, tx, relation.OID)
+	return append(problems, columns...), hasMarks, err
 }
 
-// checkSourceColumns compares the columns of a relation with [sourceColumns].
-func checkSourceColumns(ctx context.Context, tx pgx.Tx, relation uint32) (problems []string, err error) {
+// checkSourceColumns compares the columns of a relation with [sourceColumns] and [markedColumn].
+func checkSourceColumns(ctx context.Context, tx pgx.Tx, relation uint32) (problems []string, hasMarks bool, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT attname, format_type(coalesce(nullif(typbasetype, 0), pg_type.oid), NULL)
 		FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type ON pg_type.oid = atttypid
 		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped`, relation)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	types := make(map[string]string)
 	var column, found string
 	if _, err = pgx.ForEachRow(rows, []any{&column, &found}, func() error { types[column] = found; return nil }); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, want := range sourceColumns {
 		switch found, ok := types[want.name]; {
@@ -94,5 +98,9 @@ func checkSourceColumns(ctx context.Context, tx pgx.Tx, relation uint32) (proble
 				want.name, found, want.types[0], want.name, want.types[0], want.name))
 		}
 	}
-	return problems, nil
+	found, hasMarks = types[markedColumn]
+	if hasMarks && found != "xid8" {
+		problems = append(problems, fmt.Sprintf("column %s is %.100q and must be xid8, as of pg_current_xact_id(); see docs/operations.md#sources", markedColumn, found))
+	}
+	return problems, hasMarks, nil
 }

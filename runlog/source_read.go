@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -59,35 +60,49 @@ var readSource = func() string {
 		columns = append(columns, fmt.Sprintf("left(source.%s::text, %d)", c.name, c.longest+1))
 	}
 	return "SELECT " + strings.Join(columns, ", ") + `
-FROM {source} AS source WHERE source.organization_id = $1 AND (source.entry_date < $2 OR source.entry_id = ANY($3::text[]))`
+FROM {source} AS source WHERE source.organization_id = $1 AND (source.entry_date < $2{since} OR source.entry_id = ANY($3::text[]))`
 }()
 
-// read passes to take the entries of an organization before a date, and those in also.
-// An error that the source causes is a [*SourceError].
-func (s *Sources) read(ctx context.Context, source string, organization uuid.UUID, before time.Time, also []string, take func(*sourceRows) error) error {
+// sinceMark leaves out of [readSource] what came before a mark.
+//
+//	$4 its position  $5 its date
+const sinceMark = ` AND (source.entry_date >= $5 OR source.` + markedColumn + ` >= $4::text::xid8 OR source.` + markedColumn + ` IS NULL)`
+
+// read passes to take the entries of an organization before a date, and those in also. It
+// may leave out what came before r.since; then r.since stays, and r.seen is what the next
+// reading can begin with. An error that the source causes is a [*SourceError].
+func (s *Sources) read(ctx context.Context, source string, organization uuid.UUID, before time.Time, also []string, r *reading, take func(*sourceRows) error) error {
 	limited, stop := context.WithTimeout(ctx, s.Timeout+5*time.Second)
 	defer stop()
 	var ours error // of take, not of the source
 	err := s.look(limited, organization, func(tx pgx.Tx) error {
-		problems, err := checkSource(limited, tx, source)
+		problems, hasMarks, err := checkSource(limited, tx, source)
 		if err != nil {
 			return err
 		}
 		if len(problems) > 0 {
 			return &SourceError{source, joined(problems)}
 		}
-		rows, err := tx.Query(limited, from(readSource, source), organization, before, also)
+		if err := r.begin(limited, tx, hasMarks); err != nil {
+			return err
+		}
+		query, args := strings.Replace(readSource, "{since}", "", 1), []any{organization, before, also}
+		if r.since != nil {
+			query = strings.Replace(readSource, "{since}", sinceMark, 1)
+			args = append(args, strconv.FormatInt(r.since.Position, 10), r.since.Before)
+		}
+		rows, err := tx.Query(limited, from(query, source), args...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		defer stop() // before Close, which would read all that is left
-		r := &sourceRows{sources: s, source: source, organization: organization.String(), rows: rows}
-		if err := take(r); err != nil && r.err == nil {
+		taken := &sourceRows{sources: s, source: source, organization: organization.String(), rows: rows}
+		if err := take(taken); err != nil && taken.err == nil {
 			ours = err
 			return err
 		}
-		return r.err
+		return taken.err
 	})
 	var left *sessionLeft // ending it may have taken all the time, and is the reason
 	switch {

@@ -87,10 +87,11 @@ func (s *Sources) login(organization uuid.UUID) (*pgx.ConnConfig, error) {
 
 // with calls fn with a database and a table in it that holds what an export of e may
 // take: db and the default source, or a connection of its own and what was staged on
-// it. fn may run as many transactions as it needs.
-func (s *Sources) with(ctx context.Context, db Beginner, e exports.Export, source string, fn func(db Beginner, table string) error) error {
+// it. With marked, what came before the source's [mark] may be left out of that; without,
+// it holds all that e's period has. fn may run as many transactions as it needs.
+func (s *Sources) with(ctx context.Context, db Beginner, e exports.Export, source string, marked bool, fn func(db Beginner, table string, r reading) error) error {
 	if source == integrations.DefaultSource {
-		return fn(db, source)
+		return fn(db, source, reading{})
 	}
 	if err := s.usable(source); err != nil {
 		return err
@@ -105,10 +106,11 @@ func (s *Sources) with(ctx context.Context, db Beginner, e exports.Export, sourc
 		return err
 	}
 	defer closeConn(conn)
-	if err := s.stage(ctx, conn, e, source); err != nil {
+	r, err := s.stage(ctx, conn, e, source, marked)
+	if err != nil {
 		return err
 	}
-	return fn(conn, stagedTable)
+	return fn(conn, stagedTable, r)
 }
 
 func (s *Sources) usable(source string) error {
@@ -143,31 +145,45 @@ const createStaged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organizatio
     entry_date date NOT NULL, account text, amount numeric, currency text, text text, dimensions jsonb)`
 
 // selectRefused returns the entries that a plan takes whatever their date, see [lines].
-const selectRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
+// Only a retry takes those that the vendor refused.
+const (
+	selectRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
+	WHERE organization_id = $1 AND integration_id = $2 AND chunk = 0`
+	selectRefusedToo = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
 	WHERE organization_id = $1 AND integration_id = $2 AND (chunk = 0 OR state = 'rejected')`
+)
 
-// stage fills [stagedTable] on a connection. Only making it needs more than a
-// read-only transaction.
-func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, source string) error {
+// stage fills [stagedTable] on a connection, with what came since the source's mark if
+// marked is set. Only making it needs more than a read-only transaction.
+func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, source string, marked bool) (r reading, err error) {
 	if err := refuseUnbound(ctx, conn); err != nil {
-		return err
+		return r, err
 	}
 	if _, err := conn.Exec(ctx, createStaged); err != nil {
 		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "42501" {
 			c := s.database
-			return &SourceError{source, fmt.Sprintf("its rows cannot be staged: GRANT TEMPORARY ON DATABASE %q TO %q", c.Database, c.User)}
+			return r, &SourceError{source, fmt.Sprintf("its rows cannot be staged: GRANT TEMPORARY ON DATABASE %q TO %q", c.Database, c.User)}
 		}
-		return err
+		return r, err
 	}
-	return readOnly(ctx, conn, e.OrganizationID, true, func(tx pgx.Tx) error {
+	err = readOnly(ctx, conn, e.OrganizationID, true, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, longStatements+`; SET LOCAL idle_in_transaction_session_timeout = '170s'`); err != nil {
 			return err
 		}
+		if marked {
+			if r.since, err = loadMark(ctx, tx, e, source); err != nil {
+				return err
+			}
+		}
 		var also []string
-		if err := tx.QueryRow(ctx, selectRefused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
+		refused := selectRefused
+		if e.ParentID != nil {
+			refused = selectRefusedToo
+		}
+		if err := tx.QueryRow(ctx, refused, e.OrganizationID, e.IntegrationID).Scan(&also); err != nil {
 			return err
 		}
-		if err := s.read(ctx, source, e.OrganizationID, e.PeriodEnd, also, func(rows *sourceRows) error {
+		if err := s.read(ctx, source, e.OrganizationID, e.PeriodEnd, also, &r, func(rows *sourceRows) error {
 			_, err := tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "source_entries"}, stagedNames(), rows)
 			return sourceError(source, err)
 		}); err != nil {
@@ -176,6 +192,7 @@ func (s *Sources) stage(ctx context.Context, conn *pgx.Conn, e exports.Export, s
 		_, err := tx.Exec(ctx, "ANALYZE pg_temp.source_entries")
 		return err
 	})
+	return r, err
 }
 
 // readOnly is [InOrganization] for what changes nothing: PostgreSQL refuses to write
@@ -231,7 +248,7 @@ func (s *Sources) Check(ctx context.Context, organization uuid.UUID, source stri
 	}
 	var problems []string
 	err := s.look(ctx, organization, func(tx pgx.Tx) (err error) {
-		problems, err = checkSource(ctx, tx, source)
+		problems, _, err = checkSource(ctx, tx, source)
 		return err
 	})
 	if err != nil {

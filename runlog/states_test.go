@@ -29,7 +29,11 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
 	healthStates := texts([]health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive})
-	incidents := slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool { return c.Handling() != notify.OpensIncident })
+	opening := func(ofIntegration bool) []notify.Cause {
+		return slices.DeleteFunc(notify.Causes(), func(c notify.Cause) bool {
+			return c.Handling() != notify.OpensIncident || c.OfIntegration() != ofIntegration
+		})
+	}
 	effects := texts([]classify.Effect{classify.Done, classify.None, classify.Open})
 	for _, c := range []struct {
 		table, constraint string
@@ -51,7 +55,8 @@ func TestStatesAreThoseOfTheSchema(t *testing.T) {
 		{"schedule_ticks", "result_is_known", texts(exports.TickResults)},
 		{"notification_deliveries", "state_is_known", texts(notify.DeliveryStates)},
 		{"notifications", "cause_is_known", texts(notify.Causes())},
-		{"incidents", "cause_has_an_end", texts(incidents)},
+		{"incidents", "cause_has_an_end", texts(opening(true))},
+		{"subject_incidents", "cause_has_a_subject", texts(opening(false))},
 	} {
 		var definition string
 		err := b.admin.QueryRow(t.Context(), `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = ('ledgerline.' || $1)::regclass AND conname = $2`,

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
@@ -54,6 +55,52 @@ func ListPendingExports(ctx context.Context, db Beginner, organization uuid.UUID
 		return err
 	})
 	return list, err
+}
+
+// ListReportedSubjects returns the subjects of an organization's open incidents of a cause.
+// Those of which people were notified longer ago than remindAfter are left out, unless it
+// is 0: they are to be reported again.
+func ListReportedSubjects(ctx context.Context, db Beginner, organization uuid.UUID, cause notify.Cause, remindAfter time.Duration) ([]ReportedSubject, error) {
+	return queryInOrganization[ReportedSubject](ctx, db, organization, `
+		SELECT integration_id, subject, facts FROM ledgerline.subject_incidents WHERE organization_id = $1 AND cause = $2 AND closed_at IS NULL
+		  AND ($3::interval = interval '0' OR reminder_due OR notified_at IS NULL OR notified_at > now() - $3::interval)`, organization, cause, remindAfter)
+}
+
+// tryWithin is how long after a deferral its next try may still be under way.
+const tryWithin = 2 * time.Minute
+
+// ReportedSubject is what an open incident is about.
+type ReportedSubject struct {
+	IntegrationID uuid.UUID
+	Subject       string // see [notify.Notification.Subject]
+	Facts         notify.Facts
+}
+
+// LoadWaiting says what a pending export waits for by its record, and when its run is
+// known to be there: the first of [notify.WaitReasons] that holds.
+func LoadWaiting(ctx context.Context, db Beginner, e exports.Export) (w notify.Waiting, err error) {
+	var paused bool
+	var writes *time.Time
+	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT (SELECT paused_at IS NOT NULL FROM ledgerline.integrations WHERE organization_id = $1 AND integration_id = $2),
+			    (SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $3 AND effect = 'open' AND open_until > ledgerline.clock())`,
+			e.OrganizationID, e.IntegrationID, e.ID).Scan(&paused, &writes)
+	})
+	switch {
+	case err != nil:
+	case paused:
+		w.For = notify.ForResume
+	case e.DeferredUntil != nil && e.DeferredFor == classify.Paused: // resumed, and it looks again then
+		w = notify.Waiting{For: notify.ForProgress, Until: e.DeferredUntil}
+	case e.DeferredUntil != nil && time.Since(*e.DeferredUntil) < tryWithin:
+		w = notify.Waiting{For: notify.ForVendor, Until: e.DeferredUntil}
+	case writes != nil:
+		w = notify.Waiting{For: notify.ForWrites, Until: writes}
+	default:
+		w.For = notify.ForProgress
+	}
+	return w, err
 }
 
 // LoadExportOfPeriod finds the export of an integration's period, which is not a

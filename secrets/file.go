@@ -55,11 +55,19 @@ func readInRoot(dir, name string, shared bool) ([]byte, error) {
 		func() (fs.FileInfo, error) { return root.Stat(name) },
 		func() (*os.File, error) { return root.OpenFile(name, openFlags, 0) },
 		func(m fs.FileMode) error {
-			if open(m) && !shared {
-				return fmt.Errorf("everybody on its machine has access to it (mode %#o); run chmod o= on it, or mount it with mode 0440", m.Perm())
+			if shared {
+				return nil
 			}
-			return nil
+			return closed(m)
 		})
+}
+
+// closed refuses a file that everybody on its machine can read or change.
+func closed(m fs.FileMode) error {
+	if open(m) {
+		return fmt.Errorf("everybody on its machine has access to it (mode %#o); run chmod o= on it, or mount it with mode 0440", m.Perm())
+	}
+	return nil
 }
 
 // open reports whether everybody on the machine can read or change a file.

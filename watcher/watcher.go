@@ -15,9 +15,10 @@
 //	              a run still going ───► skipped    ALERT ─┼─► late, once it is made up for
 //	              otherwise ───────────► missed     ALERT ─┘
 //
-// It also looks for exports that are pending although their run no longer exists:
-// somebody terminated it, or its namespace was lost. Of what it finds, package
-// notify decides who is notified.
+// It also looks at exports that are pending. One whose run no longer exists, because
+// somebody terminated it or its namespace was lost, cannot say so, and one whose run
+// never ends does not. And it asks Temporal for workflows whose code fails. Of what it
+// finds, package notify decides who is notified.
 //
 // It needs PostgreSQL and nothing else; Temporal is asked only whether a
 // schedule is paused or a run is dead, and if it is down too a tick is missed
@@ -26,14 +27,17 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
@@ -47,21 +51,40 @@ type Watcher struct {
 	// Paused asks whether a schedule is paused. An error counts as no. It may be
 	// nil.
 	Paused func(ctx context.Context, organization, integration uuid.UUID) (bool, error)
-	// Dead asks whether the run of a pending export no longer exists. If it is nil,
-	// nobody looks for abandoned exports.
+	// Dead asks whether the run of a pending export no longer exists. An error, or a nil
+	// function, counts as no.
 	Dead func(ctx context.Context, e exports.Export) (bool, error)
+	// Stuck lists the workflows of all organizations whose tasks fail. An error, or a nil
+	// function, counts as not known: then nothing is reported of any.
+	Stuck func(ctx context.Context) ([]StuckWorkflow, error)
+	// PendingLimit is how long an export may be pending; 0 is [notify.PendingLimit].
+	PendingLimit time.Duration
+	// RemindAfter is after how long people are notified again of one that is overdue; 0
+	// is [notify.RemindAfter].
+	RemindAfter time.Duration
 	// Observe is called with each tick that was recorded. It may be nil.
 	Observe func(t runlog.Tick)
 }
 
+// StuckWorkflow is a workflow that cannot continue: its code fails whenever a worker
+// runs it. Cause is a word of Temporal's, such as non_deterministic_error.
+type StuckWorkflow struct {
+	OrganizationID, IntegrationID uuid.UUID
+	Workflow                      notify.Workflow
+	Cause                         classify.Kind
+}
+
 // Pass looks once at everything that should have happened until now. It returns
-// how many ticks are not done.
+// how many ticks are not done, and exports without a run.
 func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) {
 	organizations, err := runlog.ListOrganizations(ctx, w.DB)
 	if err != nil {
 		return 0, err
 	}
 	var failed []error
+	if err := w.stuck(ctx, organizations); err != nil {
+		failed = append(failed, err)
+	}
 	for _, organization := range organizations {
 		n, err := w.organization(ctx, organization, now)
 		open += n
@@ -76,7 +99,7 @@ func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) 
 // integration is reported and does not stop the others.
 func (w Watcher) organization(ctx context.Context, organization uuid.UUID, now time.Time) (open int, err error) {
 	var failed []error
-	if open, err = w.abandoned(ctx, organization, now); err != nil {
+	if open, err = w.pending(ctx, organization, now); err != nil {
 		failed = append(failed, err)
 	}
 	schedules, err := runlog.ListScheduledIntegrations(ctx, w.DB, organization)
@@ -133,44 +156,111 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 // restless is how old a pending export is before its run is asked about.
 const restless = 10 * time.Minute
 
-// abandoned counts and reports pending exports whose runs no longer exist. Their
-// entries belong to them, so nobody else exports these until somebody claims the
-// period again.
-func (w Watcher) abandoned(ctx context.Context, organization uuid.UUID, now time.Time) (n int, err error) {
-	if w.Dead == nil {
-		return 0, nil
+// pending reports the exports that are pending, and counts those whose runs no longer
+// exist. Their entries belong to them, so nobody else exports these until somebody claims
+// the period again. What people know of already is not looked at again for a day.
+func (w Watcher) pending(ctx context.Context, organization uuid.UUID, now time.Time) (dead int, err error) {
+	remindAfter := cmp.Or(w.RemindAfter, notify.RemindAfter)
+	list, err := runlog.ListPendingExports(ctx, w.DB, organization, now.Add(-min(restless, cmp.Or(w.PendingLimit, restless))))
+	if err != nil || len(list) == 0 {
+		return 0, err
 	}
-	pending, err := runlog.ListPendingExports(ctx, w.DB, organization, now.Add(-restless))
+	known, err := runlog.ListReportedSubjects(ctx, w.DB, organization, notify.ExportOverdue, remindAfter)
 	if err != nil {
 		return 0, err
 	}
 	var failed []error
-	for _, e := range pending {
-		dead, err := w.Dead(ctx, e)
-		if err != nil {
-			break // Temporal is away, so it is not known
+	asks := w.Dead != nil
+	for _, e := range list {
+		event := notify.Event{
+			Kind: notify.ExportPending, OrganizationID: organization, IntegrationID: e.IntegrationID, OccurredAt: now,
+			PendingFor: now.Sub(e.StartedAt), Limit: cmp.Or(w.PendingLimit, notify.PendingLimit(e)), RemindAfter: remindAfter,
+			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt},
 		}
-		if !dead {
+		if asks && event.PendingFor >= restless {
+			gone, err := w.Dead(ctx, e)
+			asks = err == nil // Temporal is away, so it is not known of the others either
+			if gone && err == nil {
+				dead++
+				event.Facts.Waiting = &notify.Waiting{For: notify.ForRun}
+			}
+		}
+		if slices.ContainsFunc(known, func(k runlog.ReportedSubject) bool { return k.Subject == e.ID.String() }) {
 			continue
 		}
-		n++
-		if err := w.reportAbandoned(ctx, e); err != nil {
+		if err := w.reportPending(ctx, e, event); err != nil {
 			failed = append(failed, fmt.Errorf("export %s: %w", e.ID, err))
 		}
 	}
-	return n, errors.Join(failed...)
+	return dead, errors.Join(failed...)
 }
 
-func (w Watcher) reportAbandoned(ctx context.Context, e exports.Export) error {
-	queued, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
-		Kind: notify.ExportAbandoned, OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID,
-		Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt},
-	})
+// reportPending reports a pending export, with what it waits for if people are notified.
+func (w Watcher) reportPending(ctx context.Context, e exports.Export, event notify.Event) error {
+	if len(event.Notifications()) == 0 {
+		return nil
+	}
+	if event.Facts.Waiting == nil {
+		waiting, err := runlog.LoadWaiting(ctx, w.DB, e)
+		if err != nil {
+			return err
+		}
+		event.Facts.Waiting = &waiting
+		if waiting.For == notify.ForVendor {
+			event.Facts.ErrorKind = e.DeferredFor
+		}
+	}
+	queued, err := runlog.ReportEvent(ctx, w.DB, event)
 	if err == nil && queued {
-		w.Log.Error("ALERT: an export is pending and its run no longer exists; starter sync of its period resumes it",
-			"organization_id", e.OrganizationID, "integration_id", e.IntegrationID, "export_id", e.ID, "period", e.Period, "workflow_id", e.WorkflowID)
+		w.Log.Error("ALERT: an export is pending for too long", "organization_id", e.OrganizationID, "integration_id", e.IntegrationID,
+			"export_id", e.ID, "period", e.Period, "workflow_id", e.WorkflowID, "pending_for", event.PendingFor.String(),
+			"waits_for", string(event.Facts.Waiting.For), "error_kind", string(event.Facts.ErrorKind))
 	}
 	return err
+}
+
+// stuck reports the workflows that are stuck, and those that no longer are. Where Temporal
+// cannot say, nothing is known of either.
+func (w Watcher) stuck(ctx context.Context, organizations []uuid.UUID) error {
+	if w.Stuck == nil {
+		return nil
+	}
+	list, err := w.Stuck(ctx)
+	if err != nil {
+		return nil // not known, which is for whoever asked to say
+	}
+	var failed []error
+	for _, s := range list {
+		queued, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
+			Kind: notify.WorkflowStuck, OrganizationID: s.OrganizationID, IntegrationID: s.IntegrationID,
+			Facts: notify.Facts{ErrorKind: s.Cause, Workflow: &s.Workflow},
+		})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("workflow %s: %w", s.Workflow.ID, err))
+		} else if queued {
+			w.Log.Error("ALERT: a workflow cannot continue, because its code fails", "organization_id", s.OrganizationID, "integration_id", s.IntegrationID,
+				"workflow_type", s.Workflow.Type, "workflow_id", s.Workflow.ID, "cause", string(s.Cause))
+		}
+	}
+	for _, organization := range organizations {
+		open, err := runlog.ListReportedSubjects(ctx, w.DB, organization, notify.WorkflowFailing, 0)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("organization %s: %w", organization, err))
+			continue
+		}
+		for _, o := range open {
+			if slices.ContainsFunc(list, func(s StuckWorkflow) bool { return s.OrganizationID == organization && s.Workflow.ID == o.Subject }) {
+				continue
+			}
+			_, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
+				Kind: notify.WorkflowResumed, OrganizationID: organization, IntegrationID: o.IntegrationID, Facts: notify.Facts{Workflow: o.Facts.Workflow},
+			})
+			if err != nil {
+				failed = append(failed, fmt.Errorf("workflow %s: %w", o.Subject, err))
+			}
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // Since is from when on a schedule's ticks are looked at: as long as they are

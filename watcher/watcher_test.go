@@ -19,6 +19,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/watcher"
 )
@@ -169,6 +170,7 @@ var daily = integrations.Schedule{Every: integrations.Daily, Hour: 6}
 // of 25 October has an hour more and changes nothing.
 func TestOnTimeAndLate(t *testing.T) {
 	c := newClock(t, daily)
+	c.PendingLimit = 365 * 24 * time.Hour // none of them ends here
 	skewed := oslo(t, "2026-10-23 06:00:00")
 	c.export("2026-10-19", "2026-10-20 06:05:00", nil)
 	c.export("2026-10-20", "2026-10-21 06:05:01", nil)
@@ -261,13 +263,174 @@ func TestAbandoned(t *testing.T) {
 	require.Zero(t, open)
 	require.Empty(t, c.notifications())
 	away = nil
-	open, ticks := c.pass("2026-10-20 06:12:00")
-	require.Equal(t, 1, open)
-	require.Equal(t, []string{"missed 2026-10-19, and 0 more"}, c.notifications())
-	require.Equal(t, []string{"2026-10-19 on time"}, ticks, "it did start on time")
+	for _, now := range []string{"2026-10-20 06:12:00", "2026-10-20 06:12:20"} {
+		open, ticks := c.pass(now)
+		require.Equal(t, 1, open)
+		require.Equal(t, []string{"export_overdue 2026-10-19, and 0 more"}, c.notifications(), "once")
+		require.Equal(t, []string{"2026-10-19 on time"}, ticks, "it did start on time")
+	}
 	list, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
 	require.NoError(t, err)
 	require.Equal(t, e.ID, *list[0].Facts.ExportID)
+	require.Equal(t, notify.ForRun, list[0].Facts.Waiting.For)
+}
+
+// What an export waits for, by its record; what is over or was said of another counts for
+// nothing. The first that holds is said.
+func TestOverdue(t *testing.T) {
+	soon := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	for name, c := range map[string]struct {
+		sql   string
+		until *time.Time
+		want  notify.WaitReason
+		kind  classify.Kind
+	}{
+		"under way":           {"", nil, notify.ForProgress, ""},
+		"paused":              {"UPDATE ledgerline.integrations SET paused_at = now(), paused_by = 'a', pause_reason = 'b' WHERE integration_id = $1 AND $2::uuid = $2 AND $3::timestamptz = $3", nil, notify.ForResume, ""},
+		"deferred":            {deferred("unavailable", "$3"), &soon, notify.ForVendor, classify.Unavailable},
+		"circuit breaker":     {deferred("breaker_open", "$3"), &soon, notify.ForVendor, classify.BreakerOpen},
+		"deferred for naught": {deferred("unavailable", "$3::timestamptz - interval '2 hours'"), nil, notify.ForProgress, ""},
+		"resumed":             {deferred("paused", "$3"), &soon, notify.ForProgress, ""},
+		"open writes":         {openEntry("$3"), &soon, notify.ForWrites, ""},
+		"writes that ended":   {openEntry("$3::timestamptz - interval '2 hours'"), nil, notify.ForProgress, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := newClock(t, daily)
+			e := clock.export("2026-10-19", "2026-10-20 06:00:00", nil)
+			if c.sql != "" {
+				_, err := admin.Exec(t.Context(), c.sql, clock.spec.ID, e.ID, soon)
+				require.NoError(t, err)
+			}
+			clock.pass("2026-10-20 17:59:59")
+			require.Empty(t, clock.notifications())
+			clock.pass("2026-10-20 18:00:00")
+			require.Equal(t, []string{"export_overdue 2026-10-19, and 0 more"}, clock.notifications(), "half a day is half its period")
+			list, err := runlog.ListNotifications(t.Context(), worker, clock.org, time.Time{}, uuid.Nil)
+			require.NoError(t, err)
+			w := list[0].Facts.Waiting
+			require.Equal(t, c.want, w.For)
+			require.Equal(t, c.kind, list[0].Facts.ErrorKind)
+			require.Equal(t, c.until == nil, w.Until == nil)
+			if c.until != nil {
+				require.WithinDuration(t, *c.until, *w.Until, 0)
+			}
+		})
+	}
+}
+
+func deferred(kind, until string) string {
+	return "UPDATE ledgerline.bufdir_export_audit_log SET deferred_for = '" + kind + "', deferred_until = " + until + " WHERE integration_id = $1 AND export_id = $2 AND $3::timestamptz = $3::timestamptz"
+}
+
+func openEntry(until string) string {
+	return `INSERT INTO ledgerline.export_entries (organization_id, integration_id, entry_id, export_id, voucher_id, chunk, vendor_key, entry_date, late, account, amount, currency, text, dimensions,
+		state, effect, sent_in, sent_attempt, open_until) SELECT organization_id, $1, 'e', $2, 'v', 1, 'k', '2026-10-19', false, '1', 1, 'NOK', '', '{}', 'sent', 'open', $2, 1, ` + until + `
+		FROM ledgerline.integrations WHERE integration_id = $1 AND $3::timestamptz = $3`
+}
+
+// However many workers look, an export that is overdue is notified once, then again each
+// day with what it waits for then, and its end once. Those of a month have a day.
+func TestOverdueIsRepeated(t *testing.T) {
+	c := newClock(t, integrations.Schedule{Every: integrations.Monthly, Hour: 6, Day: 1})
+	e := c.export("2026-09", "2026-10-20 06:00:00", nil)
+	pass := func(now string) {
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() {
+				_, err := c.Pass(context.Background(), oslo(t, now))
+				require.NoError(t, err)
+			})
+		}
+		wait.Wait()
+	}
+	reasons := func() (list []notify.WaitReason) {
+		all, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
+		require.NoError(t, err)
+		for _, n := range all {
+			if n.Cause == notify.ExportOverdue {
+				list = append(list, n.Facts.Waiting.For)
+			}
+		}
+		return list
+	}
+	aDayPasses := func() {
+		for _, sql := range []string{
+			"UPDATE ledgerline.subject_incidents SET notified_at = notified_at - interval '1 day' WHERE organization_id = $1",
+			"UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 day' WHERE organization_id = $1",
+			"UPDATE ledgerline.notifications SET queued_at = queued_at - interval '1 day' WHERE organization_id = $1",
+		} {
+			_, err := admin.Exec(t.Context(), sql, c.org)
+			require.NoError(t, err)
+		}
+	}
+	pass("2026-10-21 05:59:59")
+	require.Empty(t, reasons())
+	pass("2026-10-21 06:00:00")
+	pass("2026-10-21 06:00:20")
+	require.Equal(t, []notify.WaitReason{notify.ForProgress}, reasons())
+	_, err := admin.Exec(t.Context(), deferred("unavailable", "$3"), c.spec.ID, e.ID, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	aDayPasses()
+	pass("2026-10-22 06:00:00")
+	pass("2026-10-22 06:00:20")
+	require.Equal(t, []notify.WaitReason{notify.ForProgress, notify.ForVendor}, reasons())
+
+	// Another one's notification takes the hour: the reminder is not lost.
+	aDayPasses()
+	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = now() WHERE organization_id = $1", c.org)
+	require.NoError(t, err)
+	pass("2026-10-23 06:00:00")
+	require.Len(t, reasons(), 2)
+	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = now() - interval '1 hour' WHERE organization_id = $1", c.org)
+	require.NoError(t, err)
+	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), worker)
+	require.NoError(t, err)
+	require.Contains(t, waiting, c.org)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), worker, c.org))
+	require.Len(t, reasons(), 3)
+	require.NoError(t, runlog.FlushSuppressed(t.Context(), worker, c.org))
+	require.Len(t, reasons(), 3)
+
+	_, err = runlog.CloseExport(t.Context(), worker, e)
+	require.NoError(t, err)
+	pass("2026-10-24 07:00:00")
+	got := c.notifications()
+	require.Equal(t, "export_ended 2026-09, and 0 more", got[len(got)-1])
+	require.Len(t, reasons(), 3)
+}
+
+// What an operator sets goes before what an export's period says.
+func TestPendingLimit(t *testing.T) {
+	c := newClock(t, daily)
+	c.PendingLimit, c.RemindAfter = time.Minute, time.Hour
+	c.export("2026-10-19", "2026-10-20 06:00:00", nil)
+	c.pass("2026-10-20 06:00:59")
+	require.Empty(t, c.notifications())
+	c.pass("2026-10-20 06:01:01")
+	require.Len(t, c.notifications(), 1)
+}
+
+// A workflow that is stuck is reported once, and so is that it continues; where Temporal
+// cannot say, nothing is known of either.
+func TestStuckWorkflows(t *testing.T) {
+	c := newClock(t, integrations.Schedule{Every: integrations.Weekly, Hour: 6, Day: 1})
+	list := []watcher.StuckWorkflow{{c.org, c.spec.ID, notify.Workflow{Type: "Sync", ID: "export/1"}, "non_deterministic_error"}}
+	var away error
+	c.Stuck = func(context.Context) ([]watcher.StuckWorkflow, error) { return list, away }
+	c.pass("2026-10-20 06:00:00")
+	c.pass("2026-10-20 06:00:20")
+	require.Equal(t, []string{"workflow_failing , and 0 more"}, c.notifications())
+	all, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
+	require.NoError(t, err)
+	require.Equal(t, notify.Workflow{Type: "Sync", ID: "export/1"}, *all[0].Facts.Workflow)
+	require.Equal(t, classify.Kind("non_deterministic_error"), all[0].Facts.ErrorKind)
+	list, away = nil, errors.New("Temporal is away")
+	c.pass("2026-10-20 06:00:40")
+	require.Len(t, c.notifications(), 1)
+	away = nil
+	c.pass("2026-10-20 06:01:00")
+	c.pass("2026-10-20 06:01:20")
+	require.Equal(t, []string{"workflow_failing , and 0 more", "workflow_recovered , and 0 more"}, c.notifications())
 }
 
 // An integration whose schedule was stored by other means, and can never fire, is

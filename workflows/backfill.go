@@ -31,17 +31,18 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 	if err := in.Validate(); err != nil {
 		return BackfillResult{}, notValid(err)
 	}
-	for _, run := range in.Runs {
+	for i, run := range in.Runs {
 		if err := run.Validate(); err != nil { // before its period becomes part of an ID
 			done.Refused = append(done.Refused, onOneLine(err))
 			continue
 		}
 		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID: SyncID(run), TaskQueue: activities.TaskQueue, Priority: Fairly(run.OrganizationID), StaticSummary: run.Summary(),
+			WorkflowID: SyncID(run), TaskQueue: activities.TaskQueue, Priority: Fairly(run.OrganizationID), StaticSummary: Line(run.Summary()),
 			TypedSearchAttributes: Attributes(run.OrganizationID, run.IntegrationID, run.AdapterName),
 			WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON,
 			WaitForCancellation: true,
 		})
+		show(ctx, run.IntegrationName, "exporting %s, period %d of %d", run.Period, i+1, len(in.Runs))
 		var r SyncResult
 		err := workflow.ExecuteChildWorkflow(child, SyncName, run).Get(ctx, &r)
 		switch {
@@ -55,5 +56,6 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 			done.Exported++
 		}
 	}
-	return done, nil
+	show(ctx, "", "%d exported, %d exported before, %d refused", done.Exported, done.Before, len(done.Refused))
+	return done, noteEnding(ctx, backfillOutcome, done.Ending())
 }

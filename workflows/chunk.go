@@ -26,7 +26,8 @@ func makeNext(ctx workflow.Context, in SyncInput, p *exports.Progress) error {
 	case item.Do != "":
 		return arrange(ctx, p, item)
 	}
-	result, err := invoke(ctx, in, p, item)
+	show(ctx, in.IntegrationName, "%s; %s", summaryOf(in.Period, activities.Chunk{Chunk: item.Chunk, Step: item.Step}), sent(p))
+	result, last, err := invoke(ctx, in, p, item)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func makeNext(ctx workflow.Context, in SyncInput, p *exports.Progress) error {
 	case followUp.Split != nil:
 		return halve(ctx, p, followUp.Split)
 	case followUp.Sleep > 0:
-		if err := sleepDeferred(ctx, p, followUp.Sleep); err != nil {
+		if err := sleepDeferred(ctx, in, p, followUp.Sleep, said(in.AdapterName, last)); err != nil {
 			p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited: "+result.Message)
 		}
 	}
@@ -45,27 +46,40 @@ func makeNext(ctx workflow.Context, in SyncInput, p *exports.Progress) error {
 }
 
 // invoke makes an item as one invocation, with a correlation ID and audit rows of its
-// own, and returns what it has shown.
-func invoke(ctx workflow.Context, in SyncInput, p *exports.Progress, item exports.Item) (exports.Result, error) {
+// own, and returns what it has shown and its last attempt.
+func invoke(ctx workflow.Context, in SyncInput, p *exports.Progress, item exports.Item) (exports.Result, activities.Attempt, error) {
 	var correlation uuid.UUID
 	err := workflow.SideEffect(ctx, func(workflow.Context) any {
 		return uuid.New() //workflowcheck:ignore
 	}).Get(&correlation)
 	if err != nil {
-		return exports.Result{}, err
+		return exports.Result{}, activities.Attempt{}, err
 	}
 	inv := in.Invocation(p.Export, item, correlation)
 	outcome, called := call(ctx, inv)
 	cancelled := ctx.Err() != nil
-	p.Export.LastCorrelationID = &correlation
-	p.Export.Attempts += len(called.Trail)
-	durable, _ := workflow.NewDisconnectedContext(ctx)
-	if err := mirror(durable, inv, called.Trail); err != nil {
-		return exports.Result{}, err
+	if !onlyLooked(ctx, called.Trail) {
+		p.Export.LastCorrelationID = &correlation
+		p.Export.Attempts += len(called.Trail)
+		durable, _ := workflow.NewDisconnectedContext(ctx)
+		if err := mirror(durable, inv, called.Trail); err != nil {
+			return exports.Result{}, activities.Attempt{}, err
+		}
 	}
 	result := ResultOf(inv, item, outcome, called)
 	result.Cancelled = cancelled && !outcome.OK
-	return result, nil
+	return result, called.Trail.Last(), nil
+}
+
+// onlyLooked reports whether an invocation of an export found no more than that its
+// integration is paused. That is no attempt to call anybody, and leaves no row.
+func onlyLooked(ctx workflow.Context, trail activities.Trail) bool {
+	for _, a := range trail {
+		if a.Kind != classify.Paused {
+			return false
+		}
+	}
+	return len(trail) > 0 && workflow.GetVersion(ctx, pausedWithoutRow, workflow.DefaultVersion, 1) >= 1
 }
 
 // VerifyPolicy is the policy for checking a contract, which takes up to a dozen
@@ -109,22 +123,55 @@ func summaryOf(period string, c activities.Chunk) string {
 // then no longer take effect. Such a wait is no deferral.
 func waitForOpen(ctx workflow.Context, in SyncInput, p *exports.Progress, d time.Duration) {
 	what := "what " + integrations.VendorTitle(in.AdapterName) + " may still be doing"
-	err := workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{
-		Summary: "waiting until " + workflow.Now(ctx).Add(d).UTC().Format(time.TimeOnly) + " for " + what,
-	}).Get(ctx, nil)
+	until := clock(workflow.Now(ctx).Add(d), workflow.Now(ctx))
+	show(ctx, in.IntegrationName, "waiting until %s for %s; %s", until, what, sent(p))
+	err := sleep(ctx, d, "waiting until "+until+" for "+what)
 	if err != nil {
 		p.Fail(classify.Permanent, classify.Cancelled, "cancelled while it waited for "+what)
 	}
 }
 
-// sleepDeferred lets the run wait for its vendor: a durable timer, visible on its row.
-func sleepDeferred(ctx workflow.Context, p *exports.Progress, d time.Duration) error {
-	err := runUntilDone(ctx, activities.DeferName, "deferred until "+p.Export.DeferredUntil.UTC().Format(time.RFC3339), activities.DeferInput{Export: p.Export}, nil)
+// sleepDeferred lets the run wait for its vendor, and shows why: a durable timer, visible
+// on its row.
+func sleepDeferred(ctx workflow.Context, in SyncInput, p *exports.Progress, d time.Duration, why string) error {
+	until := clock(*p.Export.DeferredUntil, workflow.Now(ctx))
+	show(ctx, in.IntegrationName, "%s; next try %s; %s", why, until, sent(p))
+	err := runUntilDone(ctx, activities.DeferName, "deferred until "+until+": "+why, activities.DeferInput{Export: p.Export}, nil)
 	if err != nil {
 		return err
 	}
-	err = workflow.Sleep(ctx, d)
-	p.Export.DeferredUntil = nil
+	summary := "waiting for " + integrations.VendorTitle(in.AdapterName) + " until " + until + ": " + why
+	if p.Export.DeferredFor == classify.Paused {
+		err = sleepUnlessResumed(ctx, d, summary)
+	} else {
+		err = sleep(ctx, d, summary)
+	}
+	p.Export.DeferredUntil, p.Export.DeferredFor = nil, ""
+	return err
+}
+
+// sleep waits, and the Temporal UI shows why.
+func sleep(ctx workflow.Context, d time.Duration, summary string) error {
+	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// sleepUnlessResumed waits no longer than until the integration is resumed and every worker
+// has noticed that. A signal that came before the wait ends it too.
+func sleepUnlessResumed(ctx workflow.Context, d time.Duration, summary string) error {
+	resumed := workflow.GetSignalChannel(ctx, ResumedSignal)
+	timed, stop := workflow.WithCancel(ctx)
+	defer stop()
+	var err error
+	selector := workflow.NewSelector(ctx)
+	paused := workflow.NewTimerWithOptions(timed, d, workflow.TimerOptions{Summary: summary})
+	selector.AddFuture(paused, func(f workflow.Future) { err = f.Get(ctx, nil) })
+	selector.AddReceive(resumed, func(workflow.ReceiveChannel, bool) {
+		stop()
+		for resumed.ReceiveAsync(nil) {
+		}
+		err = sleep(ctx, activities.Freshness+time.Second, "until every worker has seen that it was resumed")
+	})
+	selector.Select(ctx)
 	return err
 }
 

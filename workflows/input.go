@@ -27,7 +27,7 @@ const (
 // Validate returns all reasons why a run cannot be made, joined.
 func (in SyncInput) Validate() error {
 	errs := []error{
-		activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName),
+		activities.CheckTarget(in.OrganizationID, in.IntegrationID), activities.CheckLine("triggeredBy", in.TriggeredBy, maxName), activities.CheckLine("integrationName", in.IntegrationName, maxName),
 		integrations.CheckAdapter(in.AdapterName),
 	}
 	check := func(ok bool, format string, args ...any) {

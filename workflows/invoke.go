@@ -14,6 +14,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/redact"
 )
 
@@ -56,16 +57,19 @@ func Invoke(ctx workflow.Context, in activities.Invocation) (Outcome, error) {
 	}
 
 	in.Policy = in.Policy.WithDefaults()
+	show(ctx, in.IntegrationName, "the call is under way: at most %s of %s within %s; Pending Activities shows them and when the next one is",
+		count(in.Policy.MaxAttempts(), "attempt"), integrations.Short(in.Policy.AttemptTimeout), integrations.Short(in.Policy.Budget))
 	known, called := refused(in), activities.CallResult{}
 	if known.Failure == nil {
 		known, called = call(ctx, in)
 	}
 	outcome = &known // which answers those who wait
+	show(ctx, in.IntegrationName, "%s", known.words())
 
 	// What follows must happen even if the caller has cancelled.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if !known.OK {
-		err := workflow.UpsertTypedSearchAttributes(ctx, ErrorClass.ValueSet(string(known.Failure.ErrorClass)))
+		err := workflow.UpsertTypedSearchAttributes(ctx, ErrorClass.ValueSet(string(known.Failure.ErrorClass)), outcomeOf(known.Ending()))
 		if err != nil {
 			return Outcome{}, err
 		}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,7 +83,9 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 			in.Resume = &m.MonitorProgress
 			return workflow.NewContinueAsNewError(ctx, MonitorName, in)
 		}
-		at, act := m.next(workflow.Now(ctx))
+		at, what, act := m.next(workflow.Now(ctx))
+		until := clock(at, workflow.Now(ctx))
+		show(ctx, m.Integration.Name, "%s; %s at %s", cmp.Or(string(m.Record.State), "unknown"), what, until)
 		if wait := at.Sub(workflow.Now(ctx)); wait <= 0 {
 			if err := act(ctx, at); err != nil {
 				return err
@@ -95,7 +98,8 @@ func Monitor(ctx workflow.Context, in MonitorInput) error {
 			endTimer()
 			var timerCtx workflow.Context
 			timerCtx, endTimer = workflow.WithCancel(ctx)
-			timer, fires = workflow.NewTimer(timerCtx, at.Sub(workflow.Now(ctx))), at
+			summary := Line("until " + until + ": " + what + " of " + cmp.Or(m.Integration.Name, "the integration"))
+			timer, fires = workflow.NewTimerWithOptions(timerCtx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: summary}), at
 		}
 		woken := workflow.NewSelector(ctx)
 		woken.AddFuture(timer, func(f workflow.Future) { timer = nil })
@@ -133,20 +137,20 @@ type monitor struct {
 	target activities.Target
 }
 
-// next is what a monitor does next, and when.
-func (m *monitor) next(now time.Time) (at time.Time, act func(workflow.Context, time.Time) error) {
-	at, act = m.InspectedAt.Add(inspectEvery), func(ctx workflow.Context, _ time.Time) error { return m.inspect(ctx) }
+// next is what a monitor does next, in words too, and when.
+func (m *monitor) next(now time.Time) (at time.Time, what string, act func(workflow.Context, time.Time) error) {
+	at, what, act = m.InspectedAt.Add(inspectEvery), "reading", func(ctx workflow.Context, _ time.Time) error { return m.inspect(ctx) }
 	if m.Integration.Paused {
-		return at, act
+		return at, what, act
 	}
 	if probe, ok := m.Record.NextProbe(m.Integration.Policy, m.target.IntegrationID.String(), now); ok && probe.Before(at) {
-		at, act = probe, m.probe
+		at, what, act = probe, "probe", m.probe
 	}
 	warm := m.Integration.WarmUp
 	if !warm.IsZero() && m.Record.State != health.Passive && m.Integration.RunAt.After(m.WarmedFor) && warm.Before(at) {
-		at, act = warm, m.warmUp
+		at, what, act = warm, "warm-up", m.warmUp
 	}
-	return at, act
+	return at, what, act
 }
 
 // inspect reads the integration. A new monitor continues from the record that was stored

@@ -38,6 +38,9 @@ func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, 
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	err = runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
+	if err == nil && s.State == notify.DeliveryFailed {
+		err = noteEnding(ctx, notifyOutcome, EndedFailed)
+	}
 	return s, err
 }
 

@@ -28,17 +28,21 @@ func recorded(t *testing.T) []string {
 // replay say less than it seems to.
 func TestRecordedWays(t *testing.T) {
 	files := recorded(t)
-	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2"} {
+	for _, way := range []string{"deferred-1", "deferred-2", "refused-1", "refused-2", "retry", "continued-1", "continued-2", "taken-over", "cancelled", "cancelled-between", "unknown", "asked", "aside-1", "aside-2", "reset-1", "reset-2", "fitted-1", "fitted-2", "halved-1", "halved-2", "failed", "not-valid"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", "export-"+way+".json"))
 	}
 	for _, name := range []string{"success", "success-with-waiter", "permanent", "permanent-with-waiter", "exhausted", "exhausted-with-waiter",
-		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "notify-delivered"} {
+		"recovered", "recovered-with-waiter", "cancelled", "write", "not-valid", "monitor", "monitor-due-1", "monitor-due-2", "notify-delivered", "notify-failed", "backfill", "backfill-refused"} {
 		require.Contains(t, files, filepath.Join("testdata", "histories", name+".json"))
 	}
 }
 
 // What runs now must be able to go on with today's code.
-func TestReplay(t *testing.T) { replay(t) }
+func TestReplay(t *testing.T) {
+	for _, file := range recorded(t) {
+		replay(t, file)
+	}
+}
 
 // What was recorded without traces must be able to go on with them.
 func TestReplayTraced(t *testing.T) {
@@ -51,19 +55,18 @@ func TestReplayTraced(t *testing.T) {
 		interceptors = append(interceptors, i.(interceptor.WorkerInterceptor))
 	}
 	require.NotEmpty(t, interceptors)
-	replay(t, interceptors...)
+	for _, file := range recorded(t) {
+		replay(t, file, interceptors...)
+	}
 }
 
-func replay(t *testing.T, interceptors ...interceptor.WorkerInterceptor) {
-	t.Helper()
-	for _, file := range recorded(t) {
-		r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{Interceptors: interceptors})
-		require.NoError(t, err)
-		r.RegisterWorkflowWithOptions(workflows.Invoke, workflow.RegisterOptions{Name: workflows.InvokeName})
-		r.RegisterWorkflowWithOptions(workflows.Sync, workflow.RegisterOptions{Name: workflows.SyncName})
-		r.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
-		r.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
-		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
+// register makes a replayer run the workflows.
+func register(r worker.WorkflowReplayer) {
+	for name, f := range map[string]any{
+		workflows.InvokeName: workflows.Invoke, workflows.SyncName: workflows.Sync, workflows.BackfillName: workflows.Backfill,
+		workflows.MonitorName: workflows.Monitor, workflows.NotifyName: workflows.Notify,
+	} {
+		r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}
 }
 
@@ -95,6 +98,12 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Monitor(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.MonitorName})
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.BackfillInput) (workflows.BackfillResult, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return workflows.BackfillResult{}, err
+			}
+			return workflows.Backfill(ctx, in)
+		}, workflow.RegisterOptions{Name: workflows.BackfillName})
 		require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(silent, file), file)
 	}
 }

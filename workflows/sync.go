@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -20,27 +21,34 @@ const SyncName = "Sync"
 // ProgressQuery asks a running [Sync] for its [exports.Progress].
 const ProgressQuery = "progress"
 
+// ResumedSignal makes a [Sync] that waits because its integration was paused look again.
+const ResumedSignal = "resumed"
+
 // SyncInput says what a run exports.
 type SyncInput struct {
-	OrganizationID uuid.UUID              `json:"organizationId"`
-	IntegrationID  uuid.UUID              `json:"integrationId"`
-	AdapterName    string                 `json:"adapterName"`
-	Period         string                 `json:"period"` // by the schedule if there is one
-	PeriodStart    time.Time              `json:"periodStart"`
-	PeriodEnd      time.Time              `json:"periodEnd"`
-	Trigger        exports.Trigger        `json:"trigger"`
-	TriggeredBy    string                 `json:"triggeredBy"`
-	ParentID       *uuid.UUID             `json:"parentExportId,omitempty"` // of a retry
-	Schedule       *integrations.Schedule `json:"schedule,omitempty"`
-	Policy         classify.Policy        `json:"policy"`
-	DeferBase      time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
-	Resume         *exports.Progress      `json:"resume,omitempty"`    // where the run before this one in the chain stopped
+	OrganizationID uuid.UUID `json:"organizationId"`
+	IntegrationID  uuid.UUID `json:"integrationId"`
+	// IntegrationName is shown to people; "" in runs of schedules that were applied before there was one.
+	IntegrationName string                 `json:"integrationName,omitempty"`
+	AdapterName     string                 `json:"adapterName"`
+	Period          string                 `json:"period"` // by the schedule if there is one
+	PeriodStart     time.Time              `json:"periodStart"`
+	PeriodEnd       time.Time              `json:"periodEnd"`
+	Trigger         exports.Trigger        `json:"trigger"`
+	TriggeredBy     string                 `json:"triggeredBy"`
+	ParentID        *uuid.UUID             `json:"parentExportId,omitempty"` // of a retry
+	Schedule        *integrations.Schedule `json:"schedule,omitempty"`
+	Policy          classify.Policy        `json:"policy"`
+	DeferBase       time.Duration          `json:"deferBase,omitempty"` // the first wait of a deferral; a minute if 0
+	Resume          *exports.Progress      `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 
 	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
 }
 
 // Summary is what the Temporal UI shows of a run.
-func (in SyncInput) Summary() string { return in.AdapterName + " export " + in.Period }
+func (in SyncInput) Summary() string {
+	return Line(cmp.Or(in.IntegrationName, in.AdapterName) + " export " + in.Period)
+}
 
 // SyncResult is what became of a run. AlreadyExported is true if the period had its
 // export before; then Export is that one, and the vendor was not called. Refused says why
@@ -69,15 +77,25 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 		return SyncResult{}, err
 	}
 	if err := in.Validate(); err != nil {
-		return SyncResult{Refused: "the run is not valid, and nothing was sent: " + onOneLine(err)}, nil
+		return ended(ctx, in, SyncResult{Refused: "the run is not valid, and nothing was sent: " + onOneLine(err)})
 	}
 	for claims := 1; ; claims++ {
 		result, err := syncAsOwner(ctx, in, &p)
-		if !lostOwnership(err) || claims == maxClaims {
+		switch {
+		case err == nil:
+			return ended(ctx, in, result)
+		case !lostOwnership(err) || claims == maxClaims:
 			return result, err
 		}
 		in.Resume = nil
 	}
+}
+
+// ended is the last thing that a run does.
+func ended(ctx workflow.Context, in SyncInput, r SyncResult) (SyncResult, error) {
+	e := r.Export
+	show(ctx, in.IntegrationName, "%s; %d of %d entries exported, %d rejected, %d unknown", cmp.Or(string(r.Ending()), "done"), e.Exported, e.Total, e.Rejected, e.Unknown)
+	return r, noteEnding(ctx, syncOutcome, r.Ending())
 }
 
 // maxClaims bounds how often a run claims its export. Each time somebody else
@@ -117,6 +135,7 @@ func syncAsOwner(ctx workflow.Context, in SyncInput, p *exports.Progress) (SyncR
 		}
 	}
 	p.Finish()
+	show(ctx, in.IntegrationName, "%s; the export is being closed", sent(p))
 	var closed activities.CloseResult
 	err := runUntilDone(durable, activities.CloseName, "close", activities.CloseInput{Export: p.Export}, &closed)
 	return SyncResult{Export: closed.Export}, err
@@ -145,6 +164,7 @@ func resume(ctx workflow.Context, in SyncInput, p *exports.Progress) error {
 // the export, which then goes to its close.
 func begin(ctx workflow.Context, in SyncInput, p *exports.Progress) (result SyncResult, begun bool, err error) {
 	durable, _ := workflow.NewDisconnectedContext(ctx)
+	show(ctx, in.IntegrationName, "its entries are being planned")
 	claimed, err := claim(durable, in)
 	if why := configurationError(err); why != "" {
 		return SyncResult{Refused: why}, false, nil

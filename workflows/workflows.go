@@ -31,6 +31,8 @@
 package workflows
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -58,11 +60,15 @@ func WorkerOptions() worker.Options {
 	}
 }
 
+// types are the workflows by their type.
+var types = map[string]any{InvokeName: Invoke, SyncName: Sync, BackfillName: Backfill, MonitorName: Monitor, NotifyName: Notify}
+
+// Types returns the types of all workflows.
+func Types() []string { return slices.Sorted(maps.Keys(types)) }
+
 // Register makes a worker run the workflows and activities.
 func Register(w worker.Registry, a *activities.Activities) {
-	for name, f := range map[string]any{
-		InvokeName: Invoke, SyncName: Sync, BackfillName: Backfill, MonitorName: Monitor, NotifyName: Notify,
-	} {
+	for name, f := range types {
 		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}
 	for name, f := range map[string]any{

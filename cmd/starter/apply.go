@@ -97,6 +97,9 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	}
 	var temporal client.Client
 	if len(schedules) > 0 {
+		if err := usePayloadKeys(ctx, pool); err != nil {
+			return nil, fmt.Errorf("nothing was applied: %w", err)
+		}
 		if temporal, _, err = a.temporal(ctx); err != nil {
 			return nil, fmt.Errorf("nothing was applied: %w", err)
 		}

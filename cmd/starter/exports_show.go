@@ -136,6 +136,7 @@ func (s exportReport) describe(w io.Writer) error {
 	add(s.Call != nil, "call", "%s", s.Call)
 	add(s.ChunkSize > 0, "next run", "begins with %s in a request, the size that worked", count(s.ChunkSize, "entry"))
 	add(e.DeferredUntil != nil, "deferred", "until %s", at(e.DeferredUntil))
+	add(e.DeferredUntil != nil && e.DeferredFor != "", "deferred for", "%s", e.DeferredFor)
 	add(e.ParentID != nil, "retry of", "%s", e.ParentID)
 	add(e.LateErrors > 0, "late errors", "%s with an error at the vendor", count(e.LateErrors, "exported entry"))
 	add(e.ErrorMessage != "", "error", "%s", exportError(e))

@@ -328,10 +328,13 @@ var hostileCases = map[string][]hostileCase{
 	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.NotificationRecord) error {
 		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
 	})},
-	"quota":              {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
-	"redact":             {args("redact"), args("redact", "HOSTILE")},
-	"schedules backfill": {args("schedules", "backfill", oneOrg, "--integration", "HOSTILE", "--from", "HOSTILE", "--to", "x"), printing(saying)},
-	"schedules describe": {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(printSchedule)},
+	"codec-server":        {args("codec-server", "HOSTILE"), args("codec-server", "--listen", "HOSTILE")},
+	"payload-keys list":   {args("payload-keys", "list", "HOSTILE"), printing(func(w io.Writer, v []runlog.PayloadKey) error { return table(w, payloadKeyTable(v)) })},
+	"payload-keys retire": {args("payload-keys", "retire", "HOSTILE", "x"), args("payload-keys", "retire", "HOSTILE"), printing(saying)},
+	"quota":               {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
+	"redact":              {args("redact"), args("redact", "HOSTILE")},
+	"schedules backfill":  {args("schedules", "backfill", oneOrg, "--integration", "HOSTILE", "--from", "HOSTILE", "--to", "x"), printing(saying)},
+	"schedules describe":  {args("schedules", "describe", oneOrg, "--integration", "HOSTILE"), printing(printSchedule)},
 	"schedules list": {args("schedules", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v engine.ScheduleStatus) error {
 		return table(w, [][]string{{v.Name, v.Schedule, scheduleState(v), v.Note}})
 	})},

@@ -73,7 +73,10 @@ func (a *app) integrationsResume() *cobra.Command {
 				} else {
 					s.say("calls: were not paused")
 				}
-				return s.applyPause("calls are resumed; the schedule and the probes may not be", s.resumeSchedule)
+				if err := s.applyPause("calls are resumed; the schedule and the probes may not be", s.resumeSchedule); err != nil {
+					return err
+				}
+				return s.wakeExports()
 			})
 		},
 	}
@@ -126,6 +129,21 @@ func (s *session) applyPause(done string, schedule func() error) error {
 		return fmt.Errorf("%s: %w; run the command again", done, err)
 	}
 	s.say("probes: notified")
+	return nil
+}
+
+// wakeExports makes exports that wait because the integration was paused look again.
+func (s *session) wakeExports() error {
+	pending, err := runlog.ListPendingExportsOf(s.command.Context(), s.db, s.organization, s.integration.ID)
+	if err == nil {
+		err = engine.WakeExports(s.command.Context(), s.temporal, pending)
+	}
+	if err != nil {
+		return fmt.Errorf("calls are resumed; exports that wait look again within the hour: %w; or run the command again", err)
+	}
+	if len(pending) > 0 {
+		s.say("exports that wait: notified")
+	}
 	return nil
 }
 

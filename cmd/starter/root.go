@@ -47,6 +47,9 @@ PostgreSQL is found by DATABASE_URL, as a user with the role
 ledgerline_operator; migrate needs one who may create roles. Sources of entries
 other than the default one are read as the user in LEDGERLINE_SOURCE_DATABASE_URL.
 
+What Temporal stores is encrypted if LEDGERLINE_PAYLOAD_KEYS names a folder of keys
+and LEDGERLINE_PAYLOAD_KEY the one that encrypts; see starter payload-keys.
+
 What call, sync and schedules backfill start is traced if OTEL_EXPORTER_OTLP_ENDPOINT
 is set, as OpenTelemetry's own variables say.
 
@@ -78,7 +81,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
-		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications())
+		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer())
 	return root
 }
 
@@ -96,6 +99,7 @@ func integrationFlag(c *cobra.Command, into *string) {
 // when a command runs, so that no help shows a value.
 var flagVariables = map[string]string{
 	"database-url": "DATABASE_URL", "source-database-url": runlog.SourceVariable, "ui-url": "LEDGERLINE_TEMPORAL_UI_URL", "dev-vendor-hosts": "LEDGERLINE_DEV_VENDOR_HOSTS", "org": "LEDGERLINE_ORG",
+	"token-file": "LEDGERLINE_CODEC_TOKEN_FILE", "origin": "LEDGERLINE_CODEC_ORIGINS",
 }
 
 // fromEnvironment sets the flags that were not given. Its errors name a variable
@@ -112,7 +116,7 @@ func fromEnvironment(c *cobra.Command) error {
 			if _, err := parseUUID(variable, value); err != nil {
 				return usage("%s: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", variable)
 			}
-		case "dev-vendor-hosts": // blanks separate them too
+		case "dev-vendor-hosts", "origin": // blanks separate them too
 			value = strings.Join(environ.Split(value), ",")
 		}
 		if err := f.Value.Set(value); err != nil {
@@ -123,7 +127,7 @@ func fromEnvironment(c *cobra.Command) error {
 }
 
 // freeText are the flags that take any text. A voucher is named as it was stored.
-var freeText = []string{"body", "reason", "file", "voucher", "database-url", "source-database-url", "ui-url", "header", "body-file"}
+var freeText = []string{"body", "reason", "file", "voucher", "database-url", "source-database-url", "ui-url", "header", "body-file", "token-file", "origin"}
 
 // checkVisible refuses arguments with invisible characters: nothing would be found
 // by such a name, and nobody would see why.

@@ -1,22 +1,23 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -100,6 +101,9 @@ func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
 	if dialErr := <-dialed; err == nil {
 		err = dialErr
 	}
+	if err == nil {
+		err = usePayloadKeys(c.Context(), s.db)
+	}
 	if err != nil {
 		s.close()
 		return nil, err
@@ -160,7 +164,12 @@ func unreadable(err error) bool {
 }
 
 // connect connects to Temporal.
-func (s *session) connect() error { return s.connectWithin(s.command.Context()) }
+func (s *session) connect() error {
+	if err := usePayloadKeys(s.command.Context(), s.db); err != nil {
+		return err
+	}
+	return s.connectWithin(s.command.Context())
+}
 
 func (s *session) connectWithin(ctx context.Context) (err error) {
 	a := s.app
@@ -230,20 +239,15 @@ func (a *app) sources() (*runlog.Sources, error) {
 	return runlog.NewSources(a.sourceURL, a.databaseURL)
 }
 
-// temporal connects and returns the namespace too.
+// temporal connects and returns the namespace too. What starts something calls
+// [usePayloadKeys] before.
 func (a *app) temporal(ctx context.Context) (client.Client, string, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+	keys, err := codec.FromEnv(os.Getenv)
 	if err != nil {
-		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+		return nil, "", usage("%w", err)
 	}
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
-	options.Namespace = cmp.Or(options.Namespace, "default")
-	options.Interceptors = a.traces.Interceptors()
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	c, err := client.DialContext(ctx, options)
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
-	}
-	return c, options.Namespace, nil
+	return dial.Temporal(ctx, dial.Options{Within: connectTimeout, Keys: keys, Configure: func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler)) // a command prints its own messages
+		o.Interceptors = a.traces.Interceptors()
+	}})
 }

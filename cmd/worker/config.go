@@ -12,7 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -26,8 +30,20 @@ type config struct {
 	concurrency int
 	monitors    bool
 	startup     time.Duration
-	logFormat   string
-	logLevel    slog.Level
+	version     worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
+
+	pendingLimit, remindAfter time.Duration // of exports; 0 is what package notify says
+	logFormat                 string
+	logLevel                  slog.Level
+}
+
+// versioning is the part of a worker's options that says which version it is. Runs follow
+// the current version: monitors never end, and an export may wait for a month.
+func (c config) versioning() worker.DeploymentOptions {
+	if c.version == (worker.WorkerDeploymentVersion{}) {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{UseVersioning: true, Version: c.version, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
 }
 
 // usageError is an error of the command line or the environment.
@@ -44,7 +60,9 @@ func parse(args []string, getenv func(string) string, words io.Writer) (config, 
 Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
-TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
+TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE. With
+TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID the worker is versioned, and
+gets no task until somebody makes its version current.
 
 Secrets of an organization are read from its own space: file:NAME is
 $LEDGERLINE_SECRETS/<organization UUID>/NAME, and env:NAME is a variable of this
@@ -52,6 +70,11 @@ program with the prefix that LEDGERLINE_ENV_SECRETS gives the organization
 (<organization UUID>=PREFIX_, comma-separated). Development only:
 LEDGERLINE_DEV_SHARED_SECRETS=true lets every organization name any variable,
 and files by their path.
+
+What Temporal stores is encrypted if LEDGERLINE_PAYLOAD_KEYS names a folder with a
+file for each key (32 bytes, base64 or hexadecimal; its name is the key's ID) and
+LEDGERLINE_PAYLOAD_KEY the one that encrypts. The others decrypt. A worker that
+lacks a key in use takes no tasks, and /readyz says so.
 
 Notifications by e-mail go through the server in LEDGERLINE_SMTP_URL, such as
 smtp://user@host:587?from=name@example.com&password=file:/run/secrets/smtp.
@@ -72,6 +95,8 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	flags.IntVar(&c.concurrency, "concurrency", 200, "attempts at once, besides those in queues of integrations with a rate or a concurrency limit")
 	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and report to them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
+	flags.DurationVar(&c.pendingLimit, "pending-limit", 0, "how long an export may be pending before people are notified; 0 is half its period, at most 24h; $LEDGERLINE_PENDING_LIMIT")
+	flags.DurationVar(&c.remindAfter, "remind-after", notify.RemindAfter, "after how long people are notified again of an export that is still pending; $LEDGERLINE_REMIND_AFTER")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
 	if err := flags.Parse(args); err != nil {
@@ -84,6 +109,7 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 		return c, err
 	}
 	c.devHosts = environ.Split(*dev)
+	c.version = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
 	return c, c.validate(flags.Args())
 }
 
@@ -91,6 +117,7 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 var variables = map[string]string{
 	"database-url": "DATABASE_URL", "source-database-url": runlog.SourceVariable, "listen": "LEDGERLINE_LISTEN",
 	"dev-vendor-hosts": "LEDGERLINE_DEV_VENDOR_HOSTS", "relax-database-checks": "LEDGERLINE_RELAX_DATABASE_CHECKS",
+	"pending-limit": "LEDGERLINE_PENDING_LIMIT", "remind-after": "LEDGERLINE_REMIND_AFTER",
 }
 
 // fromEnvironment sets the flags that were not given. What it refuses it names
@@ -121,6 +148,9 @@ func (c config) validate(rest []string) error {
 	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
 	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
+	check((c.version.DeploymentName == "") == (c.version.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
+	check(c.pendingLimit >= 0, "--pending-limit %v: want 0 or more", c.pendingLimit)
+	check(c.remindAfter > 0, "--remind-after %v: want more than 0", c.remindAfter)
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)
 	for i, h := range c.devHosts { // not shown: it may come from the environment
 		host, port, err := net.SplitHostPort(h)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -35,6 +37,13 @@ type metrics struct {
 	overdue   metric.Int64Gauge
 	lastWatch metric.Float64Gauge
 	traces    metric.Int64Counter
+
+	refusals   metric.Int64Counter // of steps, by the database
+	closed     metric.Int64Counter // exports
+	lag        metric.Float64Histogram
+	unrecorded func() time.Duration // how old the oldest outcome is that could not be mirrored; nil is 0
+	stuck      metric.Int64Gauge
+	measured   measured
 }
 
 func newMetrics(store *secrets.Store) (*metrics, error) {
@@ -53,18 +62,32 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}
-	errs := make([]error, 7)
+	errs := make([]error, 13)
 	m.duration, errs[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
 	m.ticks, errs[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
 	m.drift, errs[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."))
 	m.overdue, errs[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
 	m.lastWatch, errs[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
-	m.traces, errs[6] = meter.Int64Counter("ledgerline_trace_export_failures", metric.WithDescription("Exports of traces that failed."))
+	m.traces, errs[12] = meter.Int64Counter("ledgerline_trace_export_failures", metric.WithDescription("Exports of traces that failed."))
 	_, errs[5] = meter.Int64ObservableGauge("ledgerline_secret_reads_stuck", metric.WithDescription("Reads of secrets that were abandoned because the file does not answer."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(store.Stuck()))
 			return nil
 		}))
+	m.refusals, errs[6] = meter.Int64Counter("ledgerline_store_refusals", metric.WithDescription("Activities whose record PostgreSQL did not take, by activity and reason; each is tried again."))
+	m.closed, errs[7] = meter.Int64Counter("ledgerline_exports_closed", metric.WithDescription("Exports that ended, by status and trigger."))
+	m.lag, errs[8] = meter.Float64Histogram("ledgerline_mirror_lag", metric.WithUnit("s"), metric.WithDescription("How long after an invocation's last attempt its audit rows were stored."),
+		metric.WithExplicitBucketBoundaries(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600))
+	m.stuck, errs[9] = meter.Int64Gauge("ledgerline_workflows_stuck", metric.WithDescription("Workflows whose tasks fail, by type."))
+	_, errs[10] = meter.Float64ObservableGauge("ledgerline_mirror_oldest_unrecorded", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest outcome whose audit rows this worker tried to store and could not; 0 if there is none."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			if m.unrecorded != nil {
+				o.Observe(m.unrecorded().Seconds())
+			}
+			return nil
+		}))
+	errs[11] = m.gauges(meter)
 	return m, errors.Join(errs...)
 }
 
@@ -82,20 +105,20 @@ func (m *metrics) observe(in activities.Invocation, a activities.Attempt) {
 }
 
 // endpoints serve /livez: the process runs; /readyz: Temporal and PostgreSQL
-// answer, and attempts come to an end; /metrics.
-func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots) http.Handler {
+// answer, attempts come to an end, and payloads can be read; /metrics.
+func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots, gate *codec.Gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", ready(func(ctx context.Context) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
-	}, pool.Ping, s))
+	}, pool.Ping, s, gate))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	return mux
 }
 
 // ready answers 200 if the worker can work, and 503 with the reason if not.
-func ready(temporal, postgres func(context.Context) error, s *slots) http.Handler {
+func ready(temporal, postgres func(context.Context) error, s *slots, gate *codec.Gate) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
@@ -103,10 +126,11 @@ func ready(temporal, postgres func(context.Context) error, s *slots) http.Handle
 		if stuck > 0 {
 			taken = fmt.Sprintf("all %d taken for %s, and none came free", s.size, stuck.Round(time.Second))
 		}
-		if temporalErr != nil || databaseErr != nil || stuck > 0 {
+		unreadable := gate.Reason()
+		if temporalErr != nil || databaseErr != nil || stuck > 0 || unreadable != "" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\nslots: %s\n", okOr(temporalErr), okOr(databaseErr), taken)
+		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\nslots: %s\npayloads: %s\n", okOr(temporalErr), okOr(databaseErr), taken, cmp.Or(unreadable, "ok"))
 	})
 }
 

@@ -71,8 +71,8 @@ type queue struct {
 
 // keepQueues works on the queues of integrations that have one of their own, until stop
 // is called, which waits for attempts in those queues.
-func keepQueues(ctx context.Context, pool *pgxpool.Pool, acts *activities.Activities, temporal client.Client, logger *slog.Logger) (stop func()) {
-	q := newQueues(pool, acts, temporal, logger)
+func keepQueues(ctx context.Context, pool *pgxpool.Pool, acts *activities.Activities, temporal client.Client, version worker.DeploymentOptions, logger *slog.Logger) (stop func()) {
+	q := newQueues(pool, acts, temporal, version, logger)
 	q.update(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stopped := make(chan struct{})
@@ -84,7 +84,7 @@ func keepQueues(ctx context.Context, pool *pgxpool.Pool, acts *activities.Activi
 	}
 }
 
-func newQueues(pool *pgxpool.Pool, acts *activities.Activities, temporal client.Client, logger *slog.Logger) *queues {
+func newQueues(pool *pgxpool.Pool, acts *activities.Activities, temporal client.Client, version worker.DeploymentOptions, logger *slog.Logger) *queues {
 	process := uuid.New()
 	return &queues{
 		logger: logger, running: make(map[uuid.UUID]*queue), unreadable: make(map[uuid.UUID]bool), ended: make(chan struct{}, 1),
@@ -96,7 +96,7 @@ func newQueues(pool *pgxpool.Pool, acts *activities.Activities, temporal client.
 		},
 		start: func(integration uuid.UUID, r role, failed func(error)) (stopper, error) {
 			options := workflows.WorkerOptions()
-			options.OnFatalError = failed
+			options.OnFatalError, options.DeploymentOptions = failed, version
 			options.DisableEagerActivities = true // they would bypass the limits
 			options.MaxConcurrentActivityTaskPollers, options.MaxConcurrentWorkflowTaskPollers = 2, 2
 			if r.slots > 0 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +14,14 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/limits"
@@ -46,8 +46,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	secretStore, err := secrets.FromEnv(getenv)
 	mail, mailErr := mailServer(getenv, secretStore)
-	if err != nil || mailErr != nil {
-		return usageError{errors.Join(err, mailErr)}
+	keys, keysErr := codec.FromEnv(getenv)
+	if err != nil || mailErr != nil || keysErr != nil {
+		return usageError{errors.Join(err, mailErr, keysErr)}
 	}
 	logger := newLogger(c, words)
 	secretStore.Log = logger
@@ -70,13 +71,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	defer metrics.close()
 
+	encrypted := newPayloads(keys, pool, logger)
 	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
 	if err != nil {
 		logger.Warn("there are no traces", "error", err)
 	}
 	defer traces.Close() // once attempts under way have ended
 
-	temporal, err := dialTemporal(ctx, c, logger, metrics, traces)
+	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, encrypted)
 	if err != nil {
 		return err
 	}
@@ -87,9 +89,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		return fmt.Errorf("--listen or LEDGERLINE_LISTEN: %s", environ.Cause(err))
 	}
 	shared := newSlots(c.concurrency)
-	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
+	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
+
+	// Before anything is encrypted, and before any poll. A signal meanwhile ends it as it would later.
+	if encrypted.admit(ctx) != nil {
+		return nil
+	}
+	defer encrypted.leave() // after the last task
 
 	sources, err := openSources(ctx, c, logger)
 	if err != nil {
@@ -126,10 +135,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	var loops sync.WaitGroup
 	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
-	stopQueues := keepQueues(ctx, pool, acts, temporal, logger)
+	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
-	workerOptions.MaxConcurrentActivityExecutionSize = c.concurrency
-	workerOptions.Interceptors = append(workerOptions.Interceptors, shared)
+	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
+	workerOptions.Interceptors = append(workerOptions.Interceptors, shared, newSteps(metrics, logger))
 	fatal := make(chan error, 1)
 	workerOptions.OnFatalError = func(err error) { fatal <- err }
 	w := worker.New(temporal, activities.TaskQueue, workerOptions)
@@ -147,9 +156,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
+	go encrypted.keep(upkeep)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
-	go watch(upkeep, pool, temporal, metrics, logger)
+	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)
+	go measure(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 
@@ -237,29 +248,25 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 }
 
 // dialTemporal connects and checks that the search attributes are there.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces) (client.Client, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, encrypted *payloads) (client.Client, error) {
+	dialed, namespace, err := dial.Temporal(ctx, dial.Options{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
+		o.Logger = log.NewStructuredLogger(logger)
+		o.MetricsHandler = m.handler
+		o.Interceptors = traces.Interceptors()
+		o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
+	}})
 	if err != nil {
-		return nil, fmt.Errorf("settings of Temporal (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+		return nil, err
 	}
-	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
-	options.Logger = log.NewStructuredLogger(logger)
-	options.MetricsHandler = m.handler
-	options.Interceptors = traces.Interceptors()
-	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(activities.LocalClock(logger)))
 	ctx, cancel := context.WithTimeout(ctx, c.startup)
 	defer cancel()
-	dialed, err := client.DialContext(ctx, options)
-	if err != nil {
-		return nil, fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
-	}
-	missing, err := engine.MissingSearchAttributes(ctx, dialed, options.Namespace)
+	missing, err := engine.MissingSearchAttributes(ctx, dialed, namespace)
 	switch {
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)
 	case len(missing) > 0:
 		dialed.Close()
-		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", options.Namespace, strings.Join(missing, ", "))
+		return nil, fmt.Errorf("the Temporal namespace %q lacks search attributes: %s; run starter migrate", namespace, strings.Join(missing, ", "))
 	}
 	return dialed, nil
 }

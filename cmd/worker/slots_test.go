@@ -12,6 +12,8 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
+
+	"github.com/ledgerline/ledgerline/codec"
 )
 
 // A worker is stuck when all of its slots have been taken for longer than two
@@ -81,26 +83,31 @@ func TestSlotsCountActivities(t *testing.T) {
 // /readyz says why a worker is not ready, and no more.
 func TestReady(t *testing.T) {
 	answers, away := func(context.Context) error { return nil }, func(context.Context) error { return errors.New("dial 10.0.0.1: password hunter2") }
-	s := newSlots(1)
+	s, gate := newSlots(1), new(codec.Gate)
 	now := time.Now()
 	s.now = func() time.Time { return now }
 	ask := func(temporal, postgres func(context.Context) error) (int, string) {
 		w := httptest.NewRecorder()
-		ready(temporal, postgres, s).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+		ready(temporal, postgres, s, gate).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
 		return w.Code, w.Body.String()
 	}
 	status, said := ask(answers, answers)
 	require.Equal(t, 200, status)
-	require.Equal(t, "temporal: ok\npostgresql: ok\nslots: ok\n", said)
+	require.Equal(t, "temporal: ok\npostgresql: ok\nslots: ok\npayloads: ok\n", said)
 	status, said = ask(away, away)
 	require.Equal(t, 503, status)
-	require.Equal(t, "temporal: unavailable\npostgresql: unavailable\nslots: ok\n", said)
+	require.Equal(t, "temporal: unavailable\npostgresql: unavailable\nslots: ok\npayloads: ok\n", said)
 	s.take()
 	now = now.Add(stuckAfter + 5*time.Second)
 	status, said = ask(answers, answers)
 	require.Equal(t, 503, status)
-	require.Equal(t, "temporal: ok\npostgresql: ok\nslots: all 1 taken for 25s, and none came free\n", said)
+	require.Equal(t, "temporal: ok\npostgresql: ok\nslots: all 1 taken for 25s, and none came free\npayloads: ok\n", said)
 	s.free()
+	gate.Set("key x is not there")
+	status, said = ask(answers, answers)
+	require.Equal(t, 503, status)
+	require.Equal(t, "temporal: ok\npostgresql: ok\nslots: ok\npayloads: key x is not there\n", said)
+	gate.Set("")
 	status, _ = ask(answers, answers)
 	require.Equal(t, 200, status)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/watcher"
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // watchEvery is how long the watcher waits between two looks. Every worker
@@ -28,9 +29,9 @@ const (
 )
 
 // watch looks at the schedules until ctx ends.
-func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *metrics, logger *slog.Logger) {
+func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *metrics, logger *slog.Logger, pendingLimit, remindAfter time.Duration) {
 	w := watcher.Watcher{
-		DB: pool, Log: logger, Observe: m.tick,
+		DB: pool, Log: logger, Observe: m.tick, PendingLimit: pendingLimit, RemindAfter: remindAfter, Stuck: stuckWorkflows(temporal, m, logger),
 		Paused: func(ctx context.Context, organization, integration uuid.UUID) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
 			defer cancel()
@@ -58,6 +59,37 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 			return
 		case <-time.After(watchEvery + rand.N(watchEvery/4)):
 		}
+	}
+}
+
+// stuckWorkflows asks for workflows whose tasks fail. That it cannot ask is logged when it
+// begins and not at each pass.
+func stuckWorkflows(temporal client.Client, m *metrics, logger *slog.Logger) func(context.Context) ([]watcher.StuckWorkflow, error) {
+	asked := true
+	return func(ctx context.Context) ([]watcher.StuckWorkflow, error) {
+		ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
+		defer cancel()
+		found, err := engine.StuckWorkflows(ctx, temporal)
+		if err != nil && asked {
+			logger.Warn("workflows whose tasks fail cannot be looked for; a server before 1.32 does not report them", "error", redact.Text(err.Error()))
+		}
+		if asked = err == nil; !asked {
+			return nil, err
+		}
+		count := make(map[string]int64)
+		var list []watcher.StuckWorkflow
+		for _, s := range found {
+			count[s.Workflow.Type]++
+			if s.OrganizationID == uuid.Nil || s.IntegrationID == uuid.Nil { // the delivery of a notification, which cannot be notified
+				logger.Error("ALERT: a workflow cannot continue, because its code fails", "workflow_type", s.Workflow.Type, "workflow_id", s.Workflow.ID, "cause", string(s.Cause))
+				continue
+			}
+			list = append(list, watcher.StuckWorkflow(s))
+		}
+		for _, name := range workflows.Types() {
+			m.stuck.Record(ctx, count[name], metric.WithAttributes(attribute.String("workflow_type", name)))
+		}
+		return list, nil
 	}
 }
 

@@ -69,7 +69,7 @@ const (
 
 // searchAttributes are those of package workflows, which this package does not
 // import; a test there compares them.
-var searchAttributes = []string{"OrganizationId", "IntegrationId", "AdapterName", "CorrelationId", "ErrorClass"}
+var searchAttributes = []string{"OrganizationId", "IntegrationId", "AdapterName", "CorrelationId", "ErrorClass", "Outcome"}
 
 // StartTemporal starts the server that tools/ pins. The first time it is built, which
 // takes minutes.

@@ -60,6 +60,8 @@ func setUp(m *testing.M) (code int, err error) {
 		"history.timerProcessorMaxTimeShift":      `"50ms"`,
 		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
 		"frontend.WorkflowPauseEnabled":           "true", // off by default
+		// A workflow whose tasks fail is reported after 10 s and not after a minute.
+		"system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2",
 	}}})
 	if err != nil {
 		return 1, err

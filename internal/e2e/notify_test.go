@@ -49,6 +49,9 @@ type heard struct {
 		ErrorKind   classify.Kind
 		Quota       *notify.Quota
 		Secret      *notify.Secret
+		Period      string
+		Waiting     *notify.Waiting
+		Workflow    *notify.Workflow
 	}
 }
 

@@ -1,44 +1,52 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// recording says which histories that are missing are to be recorded: invoke, export, both
+// recording says which histories that are missing are to be recorded: invoke, export, monitor, outcome, paused, all
 // with 1, or services for the monitor's and a delivery's, which two other tests record.
 var recording = os.Getenv("RECORD")
 
 // TestRecordHistories writes the histories that package workflows replays. It
 // runs only when some are to be recorded: RECORD=1 go test ./internal/e2e.
 func TestRecordHistories(t *testing.T) {
-	switch recording {
-	case "":
-		t.Skip("not recording; RECORD=1 does, RECORD=invoke and RECORD=export in part")
-	case "services":
-	case "invoke":
-		recordInvocations(t)
-	case "export":
-		recordExports(t)
-	default:
-		recordInvocations(t)
-		recordExports(t)
+	if recording == "" {
+		t.Skip("not recording; RECORD=1 does, RECORD=invoke, export, monitor, outcome and paused in part")
+	}
+	for name, record := range map[string]func(*testing.T){"invoke": recordInvocations, "export": recordExports, "monitor": recordMonitor, "outcome": recordOutcomes, "paused": recordPaused} {
+		if recording == name || recording == "1" {
+			t.Run(name, record) // each with workers of its own
+		}
 	}
 }
 
@@ -137,6 +145,23 @@ func recordExports(t *testing.T) {
 			in.Policy.MaxRetries = 0
 			return in
 		},
+		"fitted": func(b book) workflows.SyncInput { // the vendor takes no request of that size
+			b.exportAs(t, integrations.ExportSettings{ChunkSize: 4})
+			b.vouchers(t, "A", 3, "2026-10-15", "3000", "0")
+			b.fault(sandbox.Rule{Status: http.StatusRequestEntityTooLarge, Match: sandbox.Match{Keys: 3}})
+			return b.input(t, "2026-10")
+		},
+		"halved": func(b book) workflows.SyncInput { // of a vendor that need not be asked who is refused
+			in := b.integrations["crm"]
+			in.Export.ChunkSize = 4
+			b.applied(t, in)
+			b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+			b.vouchers(t, "H", 2, "2026-10-16", "3000", "0")
+			stack.Sandbox.Script(sandbox.Rule{Status: http.StatusBadRequest, Body: `{"error":{"code":"0x80040203","message":"no"}}`, Match: sandbox.Match{BodyContains: "2026-10-16"}})
+			run := b.input(t, "2026-10")
+			run.IntegrationID, run.AdapterName = in.ID, in.Adapter
+			return run
+		},
 	} {
 		b := newBook(t)
 		run := b.start(t, prepare(b))
@@ -146,6 +171,16 @@ func recordExports(t *testing.T) {
 	}
 
 	b := newBook(t)
+	b.vouchers(t, "A", 1, "2026-09-15", "3000", "0")
+	backfill := workflows.BackfillInput{Runs: []workflows.SyncInput{b.input(t, "2026-09"), b.input(t, "2026-10"), {Period: "2026-11"}}}
+	filled, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.id, b.integrations["xledger-main"].ID), workflows.BackfillName, backfill)
+	require.NoError(t, err)
+	var done workflows.BackfillResult
+	require.NoError(t, filled.Get(t.Context(), &done))
+	require.Equal(t, 2, done.Exported, "%+v", done)
+	record(t, "backfill", eventsOf(t, filled.GetID()))
+
+	b = newBook(t)
 	b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
 	b.fault(sandbox.Rule{Times: 1, DelayMS: 1000})
 	in := b.input(t, "2026-10")
@@ -180,6 +215,125 @@ func recordExports(t *testing.T) {
 	recordChain(t, "export-cancelled-between", chain(t, run.GetID(), run.GetRunID()))
 }
 
+// recordPaused records a run that finds its integration paused, and goes on when it is resumed.
+func recordPaused(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.verified(t, "xledger-main")
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	args := []string{"--org", b.id.String(), "--integration", "xledger-main"}
+	_, words, code := starter(t, "", append([]string{"integrations", "pause", "--reason", "month end"}, args...)...)
+	require.Zero(t, code, words)
+	in := b.input(t, "2026-10")
+	in.DeferBase = 0
+	run := b.start(t, in)
+	b.deferred(t)
+	_, words, code = starter(t, "", append([]string{"integrations", "resume"}, args...)...)
+	require.Zero(t, code, words)
+	result(t, run)
+	recordChain(t, "export-paused", chain(t, run.GetID(), run.GetRunID()))
+}
+
+// recordOutcomes records how what did not succeed sets the search attribute Outcome.
+func recordOutcomes(t *testing.T) {
+	t.Run("exports", func(t *testing.T) {
+		startWorker(t)
+		b := newBook(t)
+		b.vouchers(t, "A", 1, "2026-10-15", "3000", "0")
+		b.fault(sandbox.Rule{Times: 1, Status: 401})
+		failed := b.start(t, b.input(t, "2026-10"))
+		require.Equal(t, workflows.EndedFailed, result(t, failed).Ending())
+		record(t, "export-failed", eventsOf(t, failed.GetID()))
+
+		in := b.input(t, "2026-11")
+		in.Trigger = "whim"
+		invalid := b.start(t, in)
+		require.Equal(t, workflows.EndedRefused, result(t, invalid).Ending())
+		record(t, "export-not-valid", eventsOf(t, invalid.GetID()))
+
+		refused, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.id, b.integrations["xledger-main"].ID), workflows.BackfillName,
+			workflows.BackfillInput{Runs: []workflows.SyncInput{in}})
+		require.NoError(t, err)
+		require.NoError(t, refused.Get(t.Context(), nil))
+		record(t, "backfill-refused", eventsOf(t, refused.GetID()))
+	})
+
+	w := worker.New(temporal, activities.TaskQueue, workflows.WorkerOptions())
+	w.RegisterWorkflowWithOptions(workflows.Notify, workflow.RegisterOptions{Name: workflows.NotifyName})
+	w.RegisterActivityWithOptions(func(context.Context, activities.DeliverInput) (r activities.DeliverResult, err error) {
+		r.Status = notify.DeliveryStatus{State: notify.DeliveryFailed, Attempts: 1, ErrorKind: classify.Unauthorized, Status: http.StatusGone}
+		return r, nil
+	}, activity.RegisterOptions{Name: activities.DeliverName})
+	w.RegisterActivityWithOptions(func(context.Context, activities.RecordDeliveryInput) error { return nil }, activity.RegisterOptions{Name: activities.RecordDeliveryName})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	key := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "books"}
+	run, err := temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.NotifyID(key), TaskQueue: activities.TaskQueue}, workflows.NotifyName, key)
+	require.NoError(t, err)
+	require.NoError(t, run.Get(t.Context(), nil))
+	record(t, "notify-failed", eventsOf(t, run.GetID()))
+}
+
+// recordMonitor records a monitor to which everything happens that takes hours otherwise:
+// its activities say so, and a run before it in its chain has left it a past.
+func recordMonitor(t *testing.T) {
+	integration := activities.Target{OrganizationID: uuid.New(), IntegrationID: uuid.New()}
+	asLong := health.Observation{Kind: classify.OK, Source: health.Call}
+	var inspected atomic.Int32
+	w := worker.New(temporal, activities.TaskQueue, workflows.WorkerOptions())
+	for name, f := range map[string]any{
+		activities.InspectName: func(context.Context, activities.InspectInput) (r activities.InspectResult, err error) {
+			r.Policy.NoProbes = true
+			switch n := inspected.Add(1); {
+			case n == 1:
+				r.WarmUp, r.RunAt = time.Now(), time.Now().Add(time.Minute)
+			case n > 7:
+				r.Gone = true
+			}
+			return r, nil
+		},
+		activities.ProbeName: func(context.Context, activities.ProbeInput) (r activities.ProbeResult, err error) {
+			return r, errors.New("no database")
+		},
+		activities.WarmUpName: func(context.Context, activities.WarmUpInput) (activities.WarmUpResult, error) {
+			return activities.WarmUpResult{Observation: &asLong}, nil
+		},
+		activities.RecordHealthName: func(context.Context, activities.RecordHealthInput) error { return nil },
+	} {
+		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	}
+	w.RegisterWorkflowWithOptions(workflows.Monitor, workflow.RegisterOptions{Name: workflows.MonitorName})
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.MonitorInput) error {
+		return workflow.NewContinueAsNewError(ctx, workflows.MonitorName, in)
+	}, workflow.RegisterOptions{Name: "Before"})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+
+	due := time.Now().Add(5 * time.Second) // a probe comes then, and the look at the integration after it
+	past := &workflows.MonitorProgress{InspectedAt: due.Add(time.Second - 12*time.Hour)}
+	past.Record = health.New(due.Add(-24*time.Hour), past.Integration.Policy)
+	asLong.At = due.Add(-24 * time.Hour)
+	past.Record, _ = past.Record.Apply(asLong)
+	for {
+		integration.IntegrationID = uuid.New()
+		at, _ := past.Record.NextProbe(past.Integration.Policy, integration.IntegrationID.String(), time.Now())
+		if at.Before(due) {
+			break
+		}
+	}
+	run, err := temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.MonitorID(integration.OrganizationID, integration.IntegrationID), TaskQueue: activities.TaskQueue},
+		"Before", workflows.MonitorInput{OrganizationID: integration.OrganizationID, IntegrationID: integration.IntegrationID, Resume: past})
+	require.NoError(t, err)
+	first := run.GetRunID()
+	require.Eventually(t, func() bool { return inspected.Load() >= 2 }, 30*time.Second, 10*time.Millisecond, "it is due, and after a warm-up")
+	for n := int32(3); n <= 8; n++ {
+		require.NoError(t, temporal.SignalWorkflow(t.Context(), run.GetID(), "", workflows.ChangedSignal, nil))
+		require.Eventually(t, func() bool { return inspected.Load() >= n }, 30*time.Second, 10*time.Millisecond)
+	}
+	require.NoError(t, run.Get(t.Context(), nil))
+	recordChain(t, "monitor-due", chain(t, run.GetID(), first)[1:])
+}
+
 // deferred waits until the book's export waits for the vendor.
 func (b book) deferred(t *testing.T) {
 	t.Helper()
@@ -193,6 +347,12 @@ func (b book) exportAs(t *testing.T, x integrations.ExportSettings) {
 	t.Helper()
 	in := b.integrations["xledger-main"]
 	in.Export = x
+	b.applied(t, in)
+}
+
+// applied stores an integration as a file would.
+func (b book) applied(t *testing.T, in integrations.Integration) {
+	t.Helper()
 	pool, err := runlog.Open(t.Context(), stack.URL(devstack.Operator), 1)
 	require.NoError(t, err)
 	defer pool.Close()

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/notify"
+	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// How often a worker counts what all organizations have, and how long such a count is
+// shown. Every worker counts: each of them may be the one that is left.
+const (
+	measureEvery = 30 * time.Second
+	measuredFor  = 3 * time.Minute
+)
+
+// measured is the last count. A count that is too old is not shown: a metric that is
+// absent can be noticed, and one that stands still cannot.
+type measured struct {
+	mu sync.Mutex
+	runlog.Measurements
+	at time.Time // zero: never
+}
+
+func (m *measured) set(of runlog.Measurements, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Measurements, m.at = of, at
+}
+
+// last returns the last count; fresh is false if it is too old.
+func (m *measured) last() (of runlog.Measurements, fresh bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Measurements, !m.at.IsZero() && time.Since(m.at) < measuredFor
+}
+
+// measure counts until ctx ends.
+func measure(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.Logger) {
+	for {
+		counted, err := runlog.Measure(ctx, pool)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			logger.Error("exports and entries could not be counted, so their metrics are absent after a while", "error", redact.Text(err.Error()))
+		default:
+			m.measured.set(counted, time.Now())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(measureEvery + rand.N(measureEvery/4)):
+		}
+	}
+}
+
+// gauges serves the last count. Every value of a label is there, also with none.
+func (m *metrics) gauges(meter metric.Meter) error {
+	gauge := func(name, description string, options ...metric.Float64ObservableGaugeOption) (g metric.Float64ObservableGauge, err error) {
+		return meter.Float64ObservableGauge(name, append(options, metric.WithDescription(description))...)
+	}
+	errs := make([]error, 6)
+	var pending, oldest, entries, writes, incidents metric.Float64ObservableGauge
+	pending, errs[0] = gauge("ledgerline_exports", "Exports that are pending, and those that failed and were not retried.")
+	oldest, errs[1] = gauge("ledgerline_export_oldest_pending", "Since when the oldest pending export is under way; 0 if there is none.", metric.WithUnit("s"))
+	entries, errs[2] = gauge("ledgerline_export_entries", "Entries of exports that are pending, or failed and were not retried, by state.")
+	writes, errs[3] = gauge("ledgerline_open_writes", "Requests of calls and entries of exports that were sent and can still take effect.")
+	incidents, errs[4] = gauge("ledgerline_incidents", "Trouble that has not ended, by the cause of its notification.")
+	_, errs[5] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		last, fresh := m.measured.last()
+		if !fresh {
+			return nil
+		}
+		show := func(g metric.Float64Observable, value float64, label, of string) {
+			o.ObserveFloat64(g, value, metric.WithAttributes(attribute.String(label, of)))
+		}
+		for _, s := range []exports.Status{exports.Pending, exports.Failed} {
+			show(pending, last.Exports[s], "status", string(s))
+		}
+		o.ObserveFloat64(oldest, last.OldestPending)
+		for _, s := range exports.EntryStates {
+			show(entries, last.Entries[s], "state", string(s))
+		}
+		for _, s := range []runlog.WriteSource{runlog.WriteOfCall, runlog.WriteOfExport} {
+			show(writes, last.OpenWrites[s], "source", string(s))
+		}
+		for _, c := range notify.Causes() {
+			if c.EndedBy() != "" {
+				show(incidents, last.Incidents[c], "cause", string(c))
+			}
+		}
+		return nil
+	}, pending, oldest, entries, writes, incidents)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/secrets"
+)
+
+// What the database does not take is counted each time and logged now and then; other
+// errors are not its.
+func TestStepsRefused(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	var log strings.Builder
+	s := newSteps(m, slog.New(slog.NewTextHandler(&log, nil)))
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	info := activity.Info{ActivityType: activity.Type{Name: activities.CloseName}}
+	for _, kind := range []string{"audit_unavailable", "audit_refused", "audit_refused", string(classify.NotOwner), string(classify.Unavailable)} {
+		s.refused(info, temporal.NewApplicationError("no", kind))
+	}
+	s.refused(info, nil)
+	s.refused(info, errors.New("audit_refused"))
+	require.Equal(t, map[string]float64{"audit_unavailable": 1, "audit_refused": 2}, values(t, m, "ledgerline_store_refusals_total", "reason"))
+	require.Equal(t, 2, strings.Count(log.String(), "did not take"))
+	now = now.Add(logSteps)
+	s.refused(info, temporal.NewApplicationError("no", "audit_refused"))
+	require.Equal(t, 3, strings.Count(log.String(), "did not take"))
+}
+
+// The age is that of the oldest outcome that is not stored, until it is stored or another
+// worker has it.
+func TestOldestUnrecorded(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	s := newSteps(m, slog.New(slog.DiscardHandler))
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	ended := func(ago time.Duration) activities.MirrorInput {
+		return activities.MirrorInput{CorrelationID: uuid.New(), Trail: activities.Trail{{Number: 1, EndedAt: now.Add(-ago)}}}
+	}
+	require.Zero(t, s.oldest())
+	old, young := ended(time.Minute), ended(time.Second)
+	s.mirrored(old, errors.New("away"))
+	s.mirrored(young, errors.New("away"))
+	require.Equal(t, time.Minute, s.oldest())
+	s.mirrored(old, nil)
+	require.Equal(t, time.Second, s.oldest())
+	now = now.Add(retriedWithin + 1)
+	require.Zero(t, s.oldest(), "it is another worker's")
+	require.Empty(t, s.unrecorded)
+}
+
+// values are those of a metric by a label.
+func values(t *testing.T, m *metrics, name, label string) map[string]float64 {
+	t.Helper()
+	families, err := m.registry.Gather()
+	require.NoError(t, err)
+	got := make(map[string]float64)
+	for _, f := range families {
+		for _, one := range f.GetMetric() {
+			for _, l := range one.GetLabel() {
+				if f.GetName() == name && l.GetName() == label {
+					got[l.GetValue()] += one.GetCounter().GetValue() + one.GetGauge().GetValue()
+				}
+			}
+		}
+	}
+	return got
+}
+
+// The table of metrics in docs/operations.md has exactly those that a worker serves, and a
+// count that is too old is not served.
+func TestMetricsAreDocumented(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	s := newSteps(m, slog.New(slog.DiscardHandler))
+	ctx := t.Context()
+	m.observe(activities.Invocation{AdapterName: "xledger"}, activities.Attempt{})
+	m.tick(runlog.Tick{})
+	m.drift.Record(ctx, 1)
+	m.overdue.Record(ctx, 1)
+	m.lastWatch.Record(ctx, 1)
+	m.closed.Add(ctx, 1)
+	m.traceFailed()
+	m.stuck.Record(ctx, 1)
+	m.refusals.Add(ctx, 1)
+	s.mirrored(activities.MirrorInput{}, nil)
+	served := func() (names []string) {
+		families, err := m.registry.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			if strings.HasPrefix(f.GetName(), "ledgerline_") {
+				names = append(names, f.GetName())
+			}
+		}
+		return names
+	}
+	require.NotContains(t, served(), "ledgerline_exports")
+	m.measured.set(runlog.Measurements{}, time.Now().Add(-measuredFor))
+	require.NotContains(t, served(), "ledgerline_exports")
+	m.measured.set(runlog.Measurements{}, time.Now())
+	require.Equal(t, map[string]float64{"pending": 0, "failed": 0}, values(t, m, "ledgerline_exports", "status"))
+	require.Len(t, values(t, m, "ledgerline_incidents", "cause"), 5)
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	var documented []string
+	for _, match := range regexp.MustCompile("(?m)^\\| `(ledgerline_[a-z_]+)` \\| (counter|gauge|histogram)").FindAllStringSubmatch(string(text), -1) {
+		documented = append(documented, match[1])
+	}
+	slices.Sort(documented)
+	require.Equal(t, served(), documented)
+}

@@ -1,0 +1,47 @@
+// Package dial is how the module's programs reach Temporal: each client of worker and starter
+// is made here, so that all read what the others encrypt.
+package dial
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+
+	"github.com/ledgerline/ledgerline/codec"
+	"github.com/ledgerline/ledgerline/internal/environ"
+)
+
+// Options are how a program reaches Temporal.
+type Options struct {
+	Within    time.Duration         // how long it tries
+	Configure func(*client.Options) // what the environment does not say; nil is nothing
+	Keys      *codec.Keys           // encrypt and decrypt payloads; nil are none
+	Gate      *codec.Gate           // of a worker; nil otherwise
+}
+
+// Temporal connects as Temporal's own variables and profile file say, and returns the
+// namespace too.
+func Temporal(ctx context.Context, o Options) (client.Client, string, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, "", fmt.Errorf("the Temporal settings (TEMPORAL_… or the profile file): %s", environ.Cause(err))
+	}
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	if o.Configure != nil {
+		o.Configure(&options)
+	}
+	if err := o.Keys.Secure(&options, o.Gate); err != nil {
+		return nil, "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Within)
+	defer cancel()
+	c, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
+	}
+	return c, options.Namespace, nil
+}
