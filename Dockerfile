@@ -2,6 +2,7 @@ FROM golang:1.26.10 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
+# With .git, from which the build takes what worker --version and starter --version say.
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -o /out/ ./cmd/worker ./cmd/starter && CGO_ENABLED=0 go build -trimpath -o /out/sandbox ./internal/sandbox/cmd
 

@@ -1,8 +1,11 @@
 # Ledgerline. `make` shows what there is.
 SHELL := /bin/bash
 BIN := .bin
-# A module of its own, which ./... does not reach.
+# Modules of their own, which ./... does not reach.
 FAULTS := internal/faults
+MANIFESTS := internal/manifests
+# What is compiled and vetted beside the machine itself.
+PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
@@ -58,6 +61,7 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go vet -C $(FAULTS) ./...
+	go test -C $(MANIFESTS) -timeout 10m ./...
 	go test -race -p 2 -timeout 35m $$(go list ./... | grep -v /internal/matrix)
 	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection; without -race, which it needs four times the time for
 	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
@@ -77,12 +81,18 @@ cluster-test: tools ## the soak on Temporal's four services, each killed in turn
 bench: tools ## measure; BENCH='mirror|export' for some groups (all: about half an hour)
 	@go run ./internal/bench -json $(BIN)/bench.json $(if $(BENCH),-only '$(firstword $(BENCH))' $(wordlist 2,99,$(BENCH)))
 
-lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet, staticcheck, workflowcheck
+lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other platforms), staticcheck, workflowcheck, files of deploy
 	@out=$$(gofmt -s -l .); if [ -n "$$out" ]; then echo "not gofmt -s clean:"; echo "$$out"; exit 1; fi
 	go vet ./...
 	go vet -C $(FAULTS) ./...
+	go vet -C $(MANIFESTS) ./...
 	$(BIN)/staticcheck ./...
 	cd $(FAULTS) && $(CURDIR)/$(BIN)/staticcheck ./...
+	cd $(MANIFESTS) && $(CURDIR)/$(BIN)/staticcheck ./...
+	@set -e; for platform in $(PLATFORMS); do for module in . $(FAULTS); do \
+	  echo "vet for $$platform: $$module"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet -C $$module ./...; \
+	done; done
+	@tools/lint/deploy.sh
 	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
 
 vuln: $(BIN)/govulncheck ## known vulnerabilities that the code reaches, where their database can be had

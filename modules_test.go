@@ -10,7 +10,7 @@ import (
 
 // modules are the folders of the Go modules that hold our code. The tests here read
 // the packages of all of them.
-var modules = []string{".", "internal/faults"}
+var modules = []string{".", "internal/faults", "internal/manifests"}
 
 // goIn runs the go command in a module's folder and returns what it prints.
 func goIn(t *testing.T, folder string, args ...string) string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/tracing"
+	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -60,6 +61,7 @@ Exit codes: 0 done; 1 not done (exports prove, integrations verify: or something
 does not agree); 2 wrong command line or file.
 call --exit-status: 3 the call failed permanently, 4 its last allowed attempt failed.
 sync and exports retry --exit-status: 3 failed, or not all entries are exported.`,
+		Version:       version.Line("starter"),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(c *cobra.Command, args []string) error {
@@ -72,6 +74,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 			return fromEnvironment(c)
 		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%w; see %s --help", err, c.CommandPath()) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL `address`; $DATABASE_URL")

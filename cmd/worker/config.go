@@ -22,6 +22,8 @@ import (
 
 // config is what the flags and the environment say.
 type config struct {
+	version bool // say which build this is, and end
+
 	databaseURL string
 	sourceURL   string
 	listen      string
@@ -30,7 +32,7 @@ type config struct {
 	concurrency int
 	monitors    bool
 	startup     time.Duration
-	version     worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
+	deployed    worker.WorkerDeploymentVersion // of Worker Versioning; the zero one is none
 
 	pendingLimit, remindAfter time.Duration // of exports; 0 is what package notify says
 	logFormat                 string
@@ -40,10 +42,10 @@ type config struct {
 // versioning is the part of a worker's options that says which version it is. Runs follow
 // the current version: monitors never end, and an export may wait for a month.
 func (c config) versioning() worker.DeploymentOptions {
-	if c.version == (worker.WorkerDeploymentVersion{}) {
+	if c.deployed == (worker.WorkerDeploymentVersion{}) {
 		return worker.DeploymentOptions{}
 	}
-	return worker.DeploymentOptions{UseVersioning: true, Version: c.version, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
+	return worker.DeploymentOptions{UseVersioning: true, Version: c.deployed, DefaultVersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
 }
 
 // usageError is an error of the command line or the environment.
@@ -99,17 +101,21 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	flags.DurationVar(&c.remindAfter, "remind-after", notify.RemindAfter, "after how long people are notified again of an export that is still pending; $LEDGERLINE_REMIND_AFTER")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	flags.BoolVar(&c.version, "version", false, "print which build this is, and end")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err
 		}
 		return c, usageError{errors.New("see worker --help")}
 	}
+	if c.version {
+		return c, nil
+	}
 	if err := fromEnvironment(flags, getenv); err != nil {
 		return c, err
 	}
 	c.devHosts = environ.Split(*dev)
-	c.version = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
+	c.deployed = worker.WorkerDeploymentVersion{DeploymentName: getenv("TEMPORAL_DEPLOYMENT_NAME"), BuildID: getenv("TEMPORAL_WORKER_BUILD_ID")}
 	return c, c.validate(flags.Args())
 }
 
@@ -148,7 +154,7 @@ func (c config) validate(rest []string) error {
 	check(c.databaseURL != "", "DATABASE_URL is not set: want postgres://user@host:5432/database")
 	check(c.concurrency >= 1 && c.concurrency <= 10000, "--concurrency %d: want 1 to 10000", c.concurrency)
 	check(c.logFormat == "json" || c.logFormat == "text", "--log-format %q: want json or text", c.logFormat)
-	check((c.version.DeploymentName == "") == (c.version.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
+	check((c.deployed.DeploymentName == "") == (c.deployed.BuildID == ""), "TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID: want both, for Worker Versioning, or neither")
 	check(c.pendingLimit >= 0, "--pending-limit %v: want 0 or more", c.pendingLimit)
 	check(c.remindAfter > 0, "--remind-after %v: want more than 0", c.remindAfter)
 	check(c.startup > 0, "--startup-timeout %v: want more than 0", c.startup)

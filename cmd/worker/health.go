@@ -26,6 +26,8 @@ import (
 
 // metrics are the worker's own and the SDK's, for Prometheus.
 type metrics struct {
+	states
+
 	registry *prometheus.Registry
 	provider *sdkmetric.MeterProvider
 	handler  client.MetricsHandler
@@ -59,6 +61,9 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 		OnError: func(error) {}, // the default panics; a metric is not worth a worker
 	})
 	meter := m.provider.Meter("ledgerline")
+	if err := m.register(meter); err != nil {
+		return nil, err
+	}
 	if m.attempts, err = meter.Int64Counter("ledgerline_attempts", metric.WithDescription("Finished attempts by adapter, class and kind.")); err != nil {
 		return nil, err
 	}

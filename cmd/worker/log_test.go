@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -34,6 +35,6 @@ func TestLogLines(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	require.Error(t, run(t.Context(), []string{"--no\x1b[31msuch"}, func(string) string { return "" }, &out))
+	require.Error(t, run(t.Context(), []string{"--no\x1b[31msuch"}, func(string) string { return "" }, io.Discard, &out))
 	require.NotContains(t, out.String(), "\x1b")
 }

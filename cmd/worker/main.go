@@ -28,7 +28,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(code(run(ctx, os.Args[1:], os.Getenv, os.Stderr)))
+	os.Exit(code(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
 }
 
 // code maps an error to an exit code and prints it.

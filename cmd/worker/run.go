@@ -24,6 +24,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/tracing"
+	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/redact"
@@ -38,10 +39,14 @@ import (
 // for hours need not be.
 const cachedWorkflows = 2500
 
-// run is the program. It returns nil after a signal.
-func run(ctx context.Context, args []string, getenv func(string) string, words io.Writer) error {
+// run is the program. It returns nil after a signal. Only --version writes to out.
+func run(ctx context.Context, args []string, getenv func(string) string, out, words io.Writer) error {
 	c, err := parse(args, getenv, plain.Writer{Raw: words})
 	if err != nil {
+		return err
+	}
+	if c.version {
+		_, err := fmt.Fprintln(out, version.Line("worker"))
 		return err
 	}
 	secretStore, err := secrets.FromEnv(getenv)
@@ -70,6 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 		return err
 	}
 	defer metrics.close()
+	metrics.startAtZero()
 
 	encrypted := newPayloads(keys, pool, logger)
 	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
@@ -90,6 +96,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	}
 	shared := newSlots(c.concurrency)
 	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
+	metrics.endpoints.Store(&server.Handler)
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
@@ -157,15 +164,18 @@ func run(ctx context.Context, args []string, getenv func(string) string, words i
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go encrypted.keep(upkeep)
+	go watchQuotas(upkeep, pool, &metrics.states, logger)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)
 	go measure(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
+	notifySystemd(getenv, notifyReady, logger)
 
 	select {
 	case <-ctx.Done():
+		notifySystemd(getenv, notifyStopping, logger)
 		logger.Info("stopping: attempts under way are finished first", "at_most", workerOptions.WorkerStopTimeout.String())
 		return nil
 	case err := <-fatal:

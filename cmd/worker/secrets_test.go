@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func startWith(env map[string]string) (words string, err error) {
 			return value
 		}
 		return map[string]string{"DATABASE_URL": "postgres://u@127.0.0.1:1/d"}[name]
-	}, &out)
+	}, io.Discard, &out)
 	return out.String(), err
 }
 

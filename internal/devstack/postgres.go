@@ -257,6 +257,8 @@ func serverBinaries(ctx context.Context, log io.Writer) (string, error) {
 	return "", errors.New("the distribution's PostgreSQL is older than version 15")
 }
 
+// newestBinaries looks where packages of Debian, Red Hat and Homebrew put the server, in
+// the PATH, and where pg_config says.
 func newestBinaries() string {
 	candidates, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	for _, pattern := range []string{"/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"} {
@@ -265,6 +267,10 @@ func newestBinaries() string {
 	}
 	if path, err := exec.LookPath("pg_ctl"); err == nil {
 		candidates = append(candidates, filepath.Dir(path))
+	}
+	// It is in the PATH where the server's programs are not, as with some packages of macOS.
+	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
+		candidates = append(candidates, strings.TrimSpace(string(out)))
 	}
 	best, bestVersion := "", 0
 	for _, dir := range candidates {

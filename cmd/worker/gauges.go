@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/redact"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// states are metrics that say how something is now.
+type states struct {
+	endpoints atomic.Pointer[http.Handler] // what the worker serves, once it does
+	quotas    metric.Int64Gauge
+}
+
+func (m *states) register(meter metric.Meter) error {
+	var errs [2]error
+	_, errs[0] = meter.Int64ObservableGauge("ledgerline_worker_ready", metric.WithDescription("What /readyz answers: 1 if the worker can work, 0 if not."),
+		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
+			if h := m.endpoints.Load(); h != nil {
+				o.Observe(ready200(ctx, *h))
+			}
+			return nil
+		}))
+	m.quotas, errs[1] = meter.Int64Gauge("ledgerline_quotas", metric.WithDescription("Integrations with a monthly limit of requests, by how much of it is used."))
+	return errors.Join(errs[:]...)
+}
+
+// ready200 returns 1 if /readyz answers with 200, and 0 if not.
+func ready200(ctx context.Context, h http.Handler) int64 {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)
+	if err != nil {
+		return 0
+	}
+	w := statusWriter{http.StatusOK, make(http.Header)}
+	h.ServeHTTP(&w, r)
+	if w.status == http.StatusOK {
+		return 1
+	}
+	return 0
+}
+
+// statusWriter keeps the status of an answer and nothing else.
+type statusWriter struct {
+	status int
+	header http.Header
+}
+
+func (w *statusWriter) Header() http.Header         { return w.header }
+func (w *statusWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (w *statusWriter) WriteHeader(status int)      { w.status = status }
+
+// quotaUse is how much of its monthly limit an integration has used: a label.
+type quotaUse string
+
+// The uses.
+const (
+	quotaBelow   quotaUse = "below"
+	quotaWarning quotaUse = "warning" // as much as limits.warnAt says, or more
+	quotaSpent   quotaUse = "spent"
+)
+
+// useOf says how much of its limit an integration has used.
+func useOf(t limits.Total) quotaUse {
+	switch used := t.Quota.Percent(t.Requests); {
+	case used >= limits.Full:
+		return quotaSpent
+	case t.Quota.WarnAt > 0 && used >= t.Quota.WarnAt:
+		return quotaWarning
+	}
+	return quotaBelow
+}
+
+// quotasEvery is how long a worker waits between two looks at the month's requests.
+const quotasEvery = time.Minute
+
+// watchQuotas counts integrations by their use of the month's limit, until ctx ends.
+func watchQuotas(ctx context.Context, pool *pgxpool.Pool, m *states, logger *slog.Logger) {
+	for {
+		totals, err := runlog.ListLimitedUsage(ctx, pool, time.Now())
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			logger.Warn("the month's requests could not be counted for the metrics", "error", redact.Text(err.Error()))
+		default:
+			m.countQuotas(ctx, totals)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(quotasEvery + rand.N(quotasEvery/4)):
+		}
+	}
+}
+
+// countQuotas sets the gauge of every use, also of those that none has.
+func (m *states) countQuotas(ctx context.Context, totals []limits.Total) {
+	count := map[quotaUse]int64{quotaBelow: 0, quotaWarning: 0, quotaSpent: 0}
+	for _, t := range totals {
+		count[useOf(t)]++
+	}
+	for use, n := range count {
+		m.quotas.Record(ctx, n, metric.WithAttributes(attribute.String("used", string(use))))
+	}
+}
+
+// startAtZero serves a zero for each result of a tick: a rate sees the first one of them
+// only if there was a zero before.
+func (m *metrics) startAtZero() {
+	for _, result := range exports.TickResults {
+		m.ticks.Add(context.Background(), 0, metric.WithAttributes(attribute.String("result", string(result))))
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/codec"
+	"github.com/ledgerline/ledgerline/secrets"
+)
+
+// gauge returns the values of a metric by the value of its label, "" if it has none.
+func gauge(t *testing.T, m *metrics, name string) map[string]float64 {
+	t.Helper()
+	families, err := m.registry.Gather()
+	require.NoError(t, err)
+	values := make(map[string]float64)
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, one := range f.GetMetric() {
+			label := ""
+			for _, l := range one.GetLabel() {
+				if l.GetName() == "used" {
+					label = l.GetValue()
+				}
+			}
+			values[label] = one.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+// The metric says what the endpoint says, and nothing before there is one.
+func TestReadyGauge(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	require.Empty(t, gauge(t, m, "ledgerline_worker_ready"))
+	var temporal, postgres error
+	asks := func(err *error) func(context.Context) error { return func(context.Context) error { return *err } }
+	handler := ready(asks(&temporal), asks(&postgres), newSlots(1), new(codec.Gate))
+	m.endpoints.Store(&handler)
+	require.Equal(t, map[string]float64{"": 1}, gauge(t, m, "ledgerline_worker_ready"))
+	postgres = errors.New("away")
+	require.Equal(t, map[string]float64{"": 0}, gauge(t, m, "ledgerline_worker_ready"))
+	postgres, temporal = nil, postgres
+	require.Equal(t, map[string]float64{"": 0}, gauge(t, m, "ledgerline_worker_ready"))
+}
+
+func TestQuotaGauge(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	of := func(requests, monthly int64, warnAt int) limits.Total {
+		return limits.Total{Requests: requests, Quota: limits.Quota{Monthly: monthly, WarnAt: warnAt}}
+	}
+	m.countQuotas(t.Context(), []limits.Total{of(79, 100, 80), of(80, 100, 80), of(99, 100, 80), of(100, 100, 80), of(500, 100, 0), of(99, 100, 0), of(5, 0, 80)})
+	require.Equal(t, map[string]float64{"below": 3, "warning": 2, "spent": 2}, gauge(t, m, "ledgerline_quotas"))
+	m.countQuotas(t.Context(), nil)
+	require.Equal(t, map[string]float64{"below": 0, "warning": 0, "spent": 0}, gauge(t, m, "ledgerline_quotas"))
+}
+
+// Latencies have buckets below a second, and drift has the five minutes after which a
+// run counts as late.
+func TestBuckets(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	m.drift.Record(t.Context(), 301)
+	m.duration.Record(t.Context(), .2)
+	m.handler.Timer("temporal_x_latency").Record(200 * time.Millisecond)
+	families, err := m.registry.Gather()
+	require.NoError(t, err)
+	below := make(map[string]map[float64]uint64) // how many were at most so long
+	for _, f := range families {
+		for _, one := range f.GetMetric() {
+			if h := one.GetHistogram(); h != nil {
+				below[f.GetName()] = make(map[float64]uint64)
+				for _, b := range h.GetBucket() {
+					below[f.GetName()][b.GetUpperBound()] = b.GetCumulativeCount()
+				}
+			}
+		}
+	}
+	at := func(name string, bound float64) uint64 {
+		require.Contains(t, below[name], bound, name)
+		return below[name][bound]
+	}
+	require.Equal(t, []uint64{0, 1}, []uint64{at("ledgerline_export_drift_seconds", 300), at("ledgerline_export_drift_seconds", 900)})
+	for _, name := range []string{"ledgerline_attempt_duration_seconds", "temporal_x_latency_seconds"} {
+		require.Equal(t, []uint64{0, 1}, []uint64{at(name, .1), at(name, .25)}, name)
+	}
+}
