@@ -10,7 +10,6 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/engine"
@@ -90,7 +89,7 @@ func (p *prover) workflow(ctx context.Context, e exports.Export) proofCheck {
 	}
 	status := d.GetWorkflowExecutionInfo().GetStatus()
 	if status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED && status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
-		return newCheck("workflow", e.Status == exports.Pending && !activities.Closed(status), "%s", status)
+		return newCheck("workflow", e.Status == exports.Pending && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
 	}
 	var r workflows.SyncResult
 	if err := p.temporal.GetWorkflow(ctx, e.WorkflowID, e.RunID.String()).Get(ctx, &r); err != nil {

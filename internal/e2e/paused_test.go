@@ -36,9 +36,9 @@ func TestRunPausedByTheServer(t *testing.T) {
 	}
 	require.NoError(t, err)
 	status := func() enums.WorkflowExecutionStatus {
-		d, err := temporal.DescribeWorkflowExecution(t.Context(), run.GetID(), run.GetRunID())
+		d, err := temporal.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
 		require.NoError(t, err)
-		return d.GetWorkflowExecutionInfo().GetStatus()
+		return d.Status
 	}
 	require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_PAUSED, status())
 

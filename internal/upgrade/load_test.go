@@ -100,11 +100,11 @@ func (c *call) workflowID() string { return workflows.InvokeID(c.organization.id
 
 // waits reports whether a workflow's call waits for its next attempt.
 func (s *stage) waits(ctx context.Context, workflowID string) bool {
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	d, err := s.temporal.DescribeWorkflow(ctx, workflowID, "")
 	if err != nil {
 		return false // it may not have begun
 	}
-	for _, p := range d.GetPendingActivities() {
+	for _, p := range d.RawResponse.GetPendingActivities() {
 		if p.GetActivityType().GetName() == activities.CallName && p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetAttempt() > 1 {
 			return true
 		}

@@ -133,8 +133,8 @@ var stories = []beginning{
 			return n
 		}
 		asleep := func() bool {
-			d, err := s.temporal.DescribeWorkflowExecution(t.Context(), monitor, "")
-			if err != nil || d.GetPendingWorkflowTask() != nil || len(d.GetPendingActivities()) > 0 {
+			d, err := s.temporal.DescribeWorkflow(t.Context(), monitor, "")
+			if err != nil || d.RawResponse.GetPendingWorkflowTask() != nil || len(d.RawResponse.GetPendingActivities()) > 0 {
 				return false // it may not have begun
 			}
 			for _, e := range s.history(t, monitor, "") {

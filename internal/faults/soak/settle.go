@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 )
@@ -100,7 +100,7 @@ func (s *soak) quiet(ctx context.Context) {
 // revive starts an export again whose workflow has ended.
 func (s *soak) revive(ctx context.Context, e stored) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
-	if err != nil || !activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()) {
+	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		return
 	}
 	in := s.bookOf(e.Integration).input(e.Period)
