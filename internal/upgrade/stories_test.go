@@ -9,7 +9,6 @@ import (
 	"go.temporal.io/api/enums/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
 	"github.com/ledgerline/ledgerline/zones"
@@ -22,6 +21,7 @@ type story struct {
 	waits func() bool            // it is as the upgrade must find it
 	mixed func(t *testing.T)     // done while both versions are at work
 	each  func(p programs) error // done after each step, by its newest version
+	comes func() bool            // the change does not end before it
 	over  func(t *testing.T)     // looked at in the end, beside what holds for everything
 }
 
@@ -167,8 +167,20 @@ var stories = []beginning{
 
 // clocks are begun when all [stories] wait, so that they strike during the change.
 var clocks = []beginning{
-	{"a schedule fires", func(t *testing.T, s *stage, p programs) story { return s.scheduled(t, p, 10*time.Second) }},
-	{"another fires a minute later", func(t *testing.T, s *stage, p programs) story { return s.scheduled(t, p, 70*time.Second) }},
+	{"a schedule fires", func(t *testing.T, s *stage, p programs) story {
+		_, clock := s.scheduled(t, p, organization{retry: quick}, 10*time.Second, "schedule complete")
+		return clock
+	}},
+	{"another fires a minute later, its export fails, and people are notified", func(t *testing.T, s *stage, p programs) story {
+		o, clock := s.scheduled(t, p, organization{retry: quick, channel: true}, 70*time.Second, "schedule failed", "retry complete")
+		s.sends(o, sandbox.Rule{Status: 401})
+		over := clock.over
+		clock.over = func(t *testing.T) {
+			over(t)
+			require.NotEmpty(t, queryAll[string](t, s, "SELECT state FROM ledgerline.notification_deliveries WHERE organization_id = $1", o.id))
+		}
+		return clock
+	}},
 }
 
 // export starts a run by a starter, does not wait for it, and returns its workflow ID.
@@ -179,23 +191,20 @@ func (s *stage) export(t *testing.T, p programs, o organization, period string) 
 }
 
 // scheduled gives an organization a schedule that fires at the next full minute after a
-// while.
-func (s *stage) scheduled(t *testing.T, p programs, after time.Duration) story {
+// while, and says what its exports should be in the end: trigger and status.
+func (s *stage) scheduled(t *testing.T, p programs, o organization, after time.Duration, want ...string) (organization, story) {
 	t.Helper()
 	zone, err := zones.Load("Europe/Oslo")
 	require.NoError(t, err)
 	fires := time.Now().Add(after).In(zone).Truncate(time.Minute).Add(time.Minute)
-	o := s.apply(t, p, organization{retry: quick, section: fmt.Sprintf("    schedule: {every: daily, at: %q}\n", fires.Format("15:04"))})
+	o.section = fmt.Sprintf("    schedule: {every: daily, at: %q}\n", fires.Format("15:04"))
+	o = s.apply(t, p, o)
 	s.vouchers(t, p, o, batch{fires.AddDate(0, 0, -1).Format(time.DateOnly), "S", good(3)})
-	fired := func() []string {
-		return queryAll[string](t, s, "SELECT trigger || ' ' || status FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1", o.id)
+	exported := func() []string {
+		return queryAll[string](t, s, "SELECT trigger || ' ' || status FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 ORDER BY started_at", o.id)
 	}
-	return story{
-		over: func(t *testing.T) {
-			s.soon(t, "the schedule fires", func() bool {
-				return len(fired()) > 0 && fired()[0] != string(exports.BySchedule)+" "+string(exports.Pending)
-			})
-			require.Equal(t, []string{string(exports.BySchedule) + " " + string(exports.Complete)}, fired())
-		},
+	return o, story{
+		comes: func() bool { return len(exported()) > 0 },
+		over:  func(t *testing.T) { require.Equal(t, want, exported()) },
 	}
 }

@@ -77,6 +77,11 @@ func TestUpgrade(t *testing.T) {
 		s.say("%s: it works", step.name)
 		s.more(t, l)
 	}
+	for _, u := range under {
+		if u.comes != nil {
+			s.soon(t, u.name, u.comes)
+		}
+	}
 	s.end(t, l)
 	s.settle(t, present)
 	s.say("everything has ended")
