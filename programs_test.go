@@ -123,6 +123,7 @@ func values(names []string) map[string]string {
 	out["LEDGERLINE_SECRETS"], out["LEDGERLINE_ENV_SECRETS"] = "/"+canary+"secrets", out["LEDGERLINE_ORG"]+"="+strings.ToUpper(canary)+"_"
 	out["LEDGERLINE_RELAX_DATABASE_CHECKS"], out["LEDGERLINE_DEV_SHARED_SECRETS"] = "true", "false"
 	out["LEDGERLINE_PAYLOAD_KEYS"], out["LEDGERLINE_PAYLOAD_KEY"] = "", "" // what is wrong with them is said before all else
+	out["LEDGERLINE_PENDING_LIMIT"], out["LEDGERLINE_REMIND_AFTER"] = "12h", "24h"
 	return out
 }
 

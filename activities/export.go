@@ -121,18 +121,17 @@ func Closed(s enums.WorkflowExecutionStatus) bool {
 func alive(ctx context.Context, workflowID string, run uuid.UUID) (bool, error) {
 	var gone *serviceerror.NotFound
 	for _, id := range []string{run.String(), ""} {
-		d, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, workflowID, id)
+		d, err := activity.GetClient(ctx).DescribeWorkflow(ctx, workflowID, id)
 		if errors.As(err, &gone) {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		info := d.GetWorkflowExecutionInfo()
-		if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+		if d.Status == enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
 			continue // look at the newest of the chain
 		}
-		return !Closed(info.GetStatus()) && info.GetExecution().GetRunId() != runID(ctx).String(), nil // the newest may be this one itself
+		return !Closed(d.Status) && d.WorkflowExecution.RunID != runID(ctx).String(), nil // the newest may be this one itself
 	}
 	return false, nil
 }

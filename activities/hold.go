@@ -43,11 +43,11 @@ func (a *Activities) Hold(ctx context.Context) (HoldResult, error) {
 	if err := makeLast(ctx, c, info); err != nil {
 		a.options.Log.Warn("a call could not be held before it is cancelled", "workflow_id", info.WorkflowExecution.ID, "error", redact.Text(err.Error()))
 	}
-	d, err := c.DescribeWorkflowExecution(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
+	d, err := c.DescribeWorkflow(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
 	if err != nil {
 		return HoldResult{}, err
 	}
-	for _, p := range d.GetPendingActivities() {
+	for _, p := range d.RawResponse.GetPendingActivities() {
 		if p.GetActivityType().GetName() == CallName {
 			return holdResultOf(p)
 		}

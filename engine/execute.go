@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -100,7 +99,7 @@ func ExecuteAgain(ctx context.Context, c client.Client, in activities.Invocation
 // invocation, ended or not, asks something else.
 func ended(ctx context.Context, c client.Client, in activities.Invocation) (run string, outcome *workflows.Outcome, err error) {
 	id := workflows.InvokeID(in.OrganizationID, in.CorrelationID)
-	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	d, err := c.DescribeWorkflow(ctx, id, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return "", nil, nil
@@ -110,9 +109,8 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 	}
 	sum, ok := sumInMemo(d)
 	other := ok && sum != workflows.RequestSum(in)
-	info := d.GetWorkflowExecutionInfo()
-	run = info.GetExecution().GetRunId()
-	if info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+	run = d.WorkflowExecution.RunID
+	if d.Status == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED {
 		outcome = new(workflows.Outcome)
 		if err := c.GetWorkflow(ctx, id, run).Get(ctx, outcome); err != nil {
 			return "", nil, fmt.Errorf("invocation %s: %w", in.CorrelationID, err)
@@ -124,15 +122,15 @@ func ended(ctx context.Context, c client.Client, in activities.Invocation) (run 
 	if other {
 		return "", nil, &OtherRequestError{in.CorrelationID}
 	}
-	if activities.Closed(info.GetStatus()) {
+	if activities.Closed(d.Status) {
 		return run, outcome, nil
 	}
 	return "", nil, nil
 }
 
 // sumInMemo is the sum that an invocation was started with.
-func sumInMemo(d *workflowservice.DescribeWorkflowExecutionResponse) (sum string, ok bool) {
-	p, ok := d.GetWorkflowExecutionInfo().GetMemo().GetFields()[memoSum]
+func sumInMemo(d *client.WorkflowExecutionDescription) (sum string, ok bool) {
+	p, ok := d.Memo.GetFields()[memoSum]
 	if !ok || converter.GetDefaultDataConverter().FromPayload(p, &sum) != nil {
 		return "", false
 	}

@@ -91,10 +91,10 @@ func WakeExports(ctx context.Context, c client.Client, pending []exports.Export)
 // RunClosed reports whether the run of a pending export has ended. One that has continued
 // as new has not: it runs under the same workflow ID.
 func RunClosed(ctx context.Context, c client.Client, e exports.Export) (bool, error) {
-	d, err := c.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
+	d, err := c.DescribeWorkflow(ctx, e.WorkflowID, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return true, nil
 	}
-	return err == nil && activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()), err
+	return err == nil && activities.Closed(d.Status), err
 }

@@ -61,15 +61,15 @@ func InvocationStatus(ctx context.Context, c client.Client, organization, correl
 		}
 	}
 	s := Status{OrganizationID: organization, WorkflowID: workflows.InvokeID(organization, correlation), State: Running}
-	d, err := c.DescribeWorkflowExecution(ctx, s.WorkflowID, "")
+	d, err := c.DescribeWorkflow(ctx, s.WorkflowID, "")
 	if err != nil {
 		return s, err
 	}
-	s.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	if activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()) {
+	s.RunID = d.WorkflowExecution.RunID
+	if activities.Closed(d.Status) {
 		s.State = Completed
 	}
-	if !s.readPending(d.GetPendingActivities()) {
+	if !s.readPending(d.RawResponse.GetPendingActivities()) {
 		s.Trail, err = trailInHistory(ctx, c, s.WorkflowID, s.RunID)
 		s.Reason = Reason(s.Trail.Last())
 	}
@@ -104,15 +104,15 @@ func (s *Status) dropEffectsOfRead(ctx context.Context, c client.Client) error {
 // run's workflow ID. It is [Recording] when the run is between two of them, or sleeps.
 func ExportStatus(ctx context.Context, c client.Client, workflowID string) (Status, error) {
 	s := Status{WorkflowID: workflowID, State: Recording}
-	d, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
+	d, err := c.DescribeWorkflow(ctx, workflowID, "")
 	if err != nil {
 		return s, err
 	}
-	s.RunID = d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	if activities.Closed(d.GetWorkflowExecutionInfo().GetStatus()) {
+	s.RunID = d.WorkflowExecution.RunID
+	if activities.Closed(d.Status) {
 		s.State = Completed
 	}
-	s.readPending(d.GetPendingActivities())
+	s.readPending(d.RawResponse.GetPendingActivities())
 	return s, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/engine"
@@ -83,20 +84,19 @@ func (p *prover) workflow(ctx context.Context, e exports.Export) proofCheck {
 	if e.Trigger == exports.ByAdopting {
 		return proofCheck{"workflow", undecided, "there was none: nothing was sent"}
 	}
-	d, err := p.temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, e.RunID.String())
+	d, err := p.temporal.DescribeWorkflow(ctx, e.WorkflowID, e.RunID.String())
 	if err != nil {
 		return proofCheck{"workflow", undecided, "Temporal no longer has it"}
 	}
-	status := d.GetWorkflowExecutionInfo().GetStatus()
-	if status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED && status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
-		return newCheck("workflow", e.Status == exports.Pending && status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, "%s", status)
+	if d.Status != enums.WORKFLOW_EXECUTION_STATUS_COMPLETED && d.Status != enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+		return newCheck("workflow", e.Status == exports.Pending && !activities.Closed(d.Status), "%s", d.Status)
 	}
 	var r workflows.SyncResult
 	if err := p.temporal.GetWorkflow(ctx, e.WorkflowID, e.RunID.String()).Get(ctx, &r); err != nil {
 		return proofCheck{"workflow", undecided, "its result cannot be read: " + err.Error()}
 	}
 	return newCheck("workflow", r.Export.ID == e.ID && r.Export.Exported == e.Exported && r.Export.SHA256 == e.SHA256,
-		"%s, its result has %d exported and %.12s…", status, r.Export.Exported, r.Export.SHA256)
+		"%s, its result has %d exported and %.12s…", d.Status, r.Export.Exported, r.Export.SHA256)
 }
 
 // recount counts the entries as they were when the export was closed, and those that

@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/codec"
+	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 

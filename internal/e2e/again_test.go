@@ -36,7 +36,7 @@ func forget(t *testing.T, in activities.Invocation) {
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
+		_, err := temporal.DescribeWorkflow(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
 		return err != nil
 	}, 2*time.Minute, 100*time.Millisecond) // Temporal deletes when it has nothing else to do
 }
@@ -60,7 +60,7 @@ func TestCorrelationIDStandsForOneRequest(t *testing.T) {
 		running <- out
 	}()
 	require.Eventually(t, func() bool {
-		_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.InvokeID(o.id, id), "")
+		_, err := temporal.DescribeWorkflow(t.Context(), workflows.InvokeID(o.id, id), "")
 		return err == nil
 	}, 10*time.Second, 20*time.Millisecond)
 	_, err := engine.Execute(t.Context(), temporal, in) // a ping

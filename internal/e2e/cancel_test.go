@@ -25,9 +25,9 @@ const patient = "{baseDelay: 1500ms, coefficient: 10, maxRetries: 2, attemptTime
 func waiting(t *testing.T, workflowID string, n int) (call *workflow.PendingActivityInfo) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		d, err := temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
+		d, err := temporal.DescribeWorkflow(t.Context(), workflowID, "")
 		require.NoError(t, err)
-		for _, p := range d.GetPendingActivities() {
+		for _, p := range d.RawResponse.GetPendingActivities() {
 			if p.GetActivityType().GetName() == activities.CallName && p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && int(p.GetAttempt()) == n {
 				call = p
 			}

@@ -47,9 +47,9 @@ func TestIsolation(t *testing.T) {
 			require.Len(t, reached(list[i]), 1)
 		}
 		for _, in := range others {
-			d, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
+			d, err := temporal.DescribeWorkflow(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
 			require.NoError(t, err)
-			require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, d.GetWorkflowExecutionInfo().GetStatus())
+			require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, d.Status)
 		}
 	}
 

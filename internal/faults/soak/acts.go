@@ -47,11 +47,11 @@ func (s *soak) holds(ctx context.Context, r *round) *devstack.Process {
 
 // call is the call of a round's run; nil if there is none at hand.
 func (s *soak) call(ctx context.Context, r *round) *workflow.PendingActivityInfo {
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, engine.SyncOptions(r.book.input(r.period)).ID, "")
+	d, err := s.temporal.DescribeWorkflow(ctx, engine.SyncOptions(r.book.input(r.period)).ID, "")
 	if err != nil {
 		return nil
 	}
-	for _, a := range d.GetPendingActivities() {
+	for _, a := range d.RawResponse.GetPendingActivities() {
 		if a.GetActivityType().GetName() == activities.CallName {
 			return a
 		}

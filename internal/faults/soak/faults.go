@@ -310,8 +310,11 @@ func (s *soak) where(ctx context.Context, r *round) string {
 	var row string
 	err := s.admin.QueryRow(ctx, `SELECT b::text FROM ledgerline.bufdir_export_audit_log b WHERE integration_id = $1 AND period = $2 AND parent_export_id IS NULL`,
 		r.book.id, r.period).Scan(&row)
-	d, other := s.temporal.DescribeWorkflowExecution(ctx, engine.SyncOptions(r.book.input(r.period)).ID, "")
-	return fmt.Sprint(row, d.GetWorkflowExecutionInfo().GetStatus(), d.GetPendingActivities(), errors.Join(err, other))
+	d, other := s.temporal.DescribeWorkflow(ctx, engine.SyncOptions(r.book.input(r.period)).ID, "")
+	if other != nil {
+		return fmt.Sprint(row, errors.Join(err, other))
+	}
+	return fmt.Sprint(row, d.Status, d.RawResponse.GetPendingActivities(), err)
 }
 
 // after has the vendor refuse the round's chunk for a while, and acts a moment

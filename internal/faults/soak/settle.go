@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
+	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 )
@@ -99,8 +99,8 @@ func (s *soak) quiet(ctx context.Context) {
 
 // revive starts an export again whose workflow has ended.
 func (s *soak) revive(ctx context.Context, e stored) {
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, e.WorkflowID, "")
-	if err != nil || d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	d, err := s.temporal.DescribeWorkflow(ctx, e.WorkflowID, "")
+	if err != nil || !activities.Closed(d.Status) {
 		return
 	}
 	in := s.bookOf(e.Integration).input(e.Period)
