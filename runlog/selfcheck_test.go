@@ -209,7 +209,8 @@ func TestSelfCheckWaitsForAMigration(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool { // it has found the table, asked whether somebody migrates, and found it again
 		var asked bool
-		require.NoError(t, migrating.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%inhparent%')").Scan(&asked))
+		require.NoError(t, migrating.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%inhparent%')`).Scan(&asked))
 		return asked
 	}, 20*time.Second, time.Millisecond)
 	exec("DROP TABLE ledgerline.new")

@@ -49,7 +49,8 @@ func TestRunPausedByTheServer(t *testing.T) {
 	require.NoError(t, err)
 	found := result(t, another)
 	require.True(t, found.AlreadyExported)
-	require.Equal(t, []any{exports.Pending, run.GetRunID(), int64(1)}, []any{found.Export.Status, found.Export.RunID.String(), found.Export.Fence})
+	require.Equal(t, []any{exports.Pending, run.GetRunID(), int64(1)},
+		[]any{found.Export.Status, found.Export.RunID.String(), found.Export.Fence})
 	require.Equal(t, run.GetRunID(), b.start(t, in).GetRunID())
 	closed, err := engine.RunClosed(t.Context(), temporal, found.Export)
 	require.NoError(t, err)

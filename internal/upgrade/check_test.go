@@ -36,7 +36,8 @@ func (s *stage) settle(t *testing.T, p programs) {
 		return len(running)+len(pending)+len(deliveries) == 0
 	}
 	s.soon(t, "everything has ended", quiet)
-	for _, e := range queryAll[[]uuid.UUID](t, s, "SELECT ARRAY[export_id, organization_id] FROM ledgerline.bufdir_export_audit_log WHERE status = $1", exports.Failed) {
+	for _, e := range queryAll[[]uuid.UUID](t, s,
+		"SELECT ARRAY[export_id, organization_id] FROM ledgerline.bufdir_export_audit_log WHERE status = $1", exports.Failed) {
 		s.starter(t, p, "", "exports", "retry", e[0].String(), "--org", e[1].String())
 	}
 	s.soon(t, "the retries have ended", quiet)
@@ -82,11 +83,14 @@ func (s *stage) checkWorkflows(t *testing.T, all []execution) {
 		assert.Equal(t, want, e.status, "%s %s", e.workflowID, e.events[len(e.events)-1])
 		for _, event := range e.events {
 			if a := event.GetWorkflowTaskFailedEventAttributes(); a != nil {
-				assert.Fail(t, "a workflow task failed", "%s %s event %d: %s: %s", e.workflowID, e.runID, event.GetEventId(), a.GetCause(), a.GetFailure().GetMessage())
+				assert.Fail(t, "a workflow task failed", "%s %s event %d: %s: %s",
+					e.workflowID, e.runID, event.GetEventId(), a.GetCause(), a.GetFailure().GetMessage())
 			}
 		}
 	}
-	for _, kind := range []string{workflows.InvokeName, workflows.SyncName, workflows.MonitorName, workflows.BackfillName, workflows.NotifyName} {
+	for _, kind := range []string{
+		workflows.InvokeName, workflows.SyncName, workflows.MonitorName, workflows.BackfillName, workflows.NotifyName,
+	} {
 		require.Positive(t, types[kind], kind)
 	}
 	t.Log(types)
@@ -185,7 +189,8 @@ type attempt struct {
 // other rows. One that reads and succeeds at once has none.
 func (s *stage) checkAttempts(t *testing.T, all []execution) {
 	rows := make(map[uuid.UUID][]attempt)
-	found, err := s.admin.Query(t.Context(), "SELECT correlation_id, attempt_number, coalesce(total_attempts, 0), coalesce(error_class, '') FROM ledgerline.integration_run_logs ORDER BY correlation_id, attempt_number")
+	found, err := s.admin.Query(t.Context(), `SELECT correlation_id, attempt_number, coalesce(total_attempts, 0), coalesce(error_class, '')
+		FROM ledgerline.integration_run_logs ORDER BY correlation_id, attempt_number`)
 	require.NoError(t, err)
 	for found.Next() {
 		var id uuid.UUID
@@ -234,7 +239,8 @@ func (s *stage) checkEntries(t *testing.T) {
 	}
 	total := 0
 	for organization, fates := range s.imported {
-		found, err := s.admin.Query(t.Context(), "SELECT entry_id, state, lower(vendor_key) FROM ledgerline.export_entries WHERE organization_id = $1", organization)
+		found, err := s.admin.Query(t.Context(),
+			"SELECT entry_id, state, lower(vendor_key) FROM ledgerline.export_entries WHERE organization_id = $1", organization)
 		require.NoError(t, err)
 		seen := make(map[string]bool)
 		for found.Next() {
@@ -261,10 +267,14 @@ func (s *stage) checkEntries(t *testing.T) {
 
 // checkRecords: every record is closed, and every notification has arrived.
 func (s *stage) checkRecords(t *testing.T) {
-	assert.Empty(t, queryAll[uuid.UUID](t, s, "SELECT export_id FROM ledgerline.bufdir_export_audit_log WHERE status = $1 OR finished_at IS NULL", exports.Pending))
-	arrived := queryAll[string](t, s, "SELECT notification_id::text FROM ledgerline.notification_deliveries WHERE state = $1", notify.Delivered)
+	assert.Empty(t, queryAll[uuid.UUID](t, s,
+		"SELECT export_id FROM ledgerline.bufdir_export_audit_log WHERE status = $1 OR finished_at IS NULL", exports.Pending))
+	deliveries := func(state string) []string {
+		return queryAll[string](t, s, "SELECT notification_id::text FROM ledgerline.notification_deliveries WHERE "+state, notify.Delivered)
+	}
+	arrived := deliveries("state = $1")
 	assert.NotEmpty(t, arrived)
-	assert.Empty(t, queryAll[string](t, s, "SELECT notification_id::text FROM ledgerline.notification_deliveries WHERE state <> $1", notify.Delivered))
+	assert.Empty(t, deliveries("state <> $1"))
 	assert.Empty(t, s.hooks.refused)
 	for id, n := range s.hooks.attempts {
 		assert.True(t, slices.Contains(arrived, id), "notification %s came %d times and is not on record", id, n)

@@ -105,7 +105,8 @@ func (s *stage) waits(ctx context.Context, workflowID string) bool {
 		return false // it may not have begun
 	}
 	for _, p := range d.RawResponse.GetPendingActivities() {
-		if p.GetActivityType().GetName() == activities.CallName && p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetAttempt() > 1 {
+		waits := p.GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetAttempt() > 1
+		if waits && p.GetActivityType().GetName() == activities.CallName {
 			return true
 		}
 	}

@@ -57,9 +57,10 @@ func newStage(t *testing.T) *stage {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var err error
-	s.stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: devstack.TemporalOptions{Address: somebodysServer, Config: map[string]string{
+	temporal := devstack.TemporalOptions{Address: somebodysServer, Config: map[string]string{
 		"limit.historyCount.suggestContinueAsNew": "100", // so that a run of some chunks continues as new
-	}}})
+	}}
+	s.stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: os.Stderr, Temporal: temporal})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.stack.Close()) })
 	s.temporal, err = client.Dial(s.stack.Temporal.ClientOptions())
@@ -79,9 +80,9 @@ func newStage(t *testing.T) *stage {
 
 // env is the environment of a program: the stack's, on the database that is upgraded.
 func (s *stage) env(user string) []string {
-	env := s.stack.Env(user)
+	env, server := s.stack.Env(user), fmt.Sprintf(":%d/", s.stack.Postgres.Port())
 	for i, e := range env {
-		env[i] = strings.Replace(e, fmt.Sprintf(":%d/%s", s.stack.Postgres.Port(), devstack.Database), fmt.Sprintf(":%d/%s", s.stack.Postgres.Port(), database), 1)
+		env[i] = strings.Replace(e, server+devstack.Database, server+database, 1)
 	}
 	return append(env, "LEDGERLINE_DEV_VENDOR_HOSTS="+strings.Join(append(s.stack.DevHosts(), s.hooks.host()), ","))
 }
@@ -165,10 +166,19 @@ func (s *stage) apply(t *testing.T, p programs, o organization) organization {
 		o.text = "book " + o.id.String()
 	}
 	token := s.stack.Secret(o.id, "xledger-token", sandbox.DemoXledgerToken)
-	file := fmt.Sprintf("organization: %s\nintegrations:\n  - id: %s\n    name: main\n    adapter: xledger\n    baseURL: %s\n    inFlight: 3s\n    credentials: {token: %s}\n    retry: %s\n%s",
-		o.id, o.integration, s.stack.Vendors["xledger"], token, o.retry, o.section)
+	file := fmt.Sprintf(`organization: %s
+integrations:
+  - id: %s
+    name: main
+    adapter: xledger
+    baseURL: %s
+    inFlight: 3s
+    credentials: {token: %s}
+    retry: %s
+%s`, o.id, o.integration, s.stack.Vendors["xledger"], token, o.retry, o.section)
 	if o.channel {
-		file += fmt.Sprintf("notifications:\n  - name: ops\n    webhook: {url: %s, secret: %s}\n", s.hooks.URL, s.stack.Secret(o.id, "hook-secret", hookSecret))
+		secret := s.stack.Secret(o.id, "hook-secret", hookSecret)
+		file += fmt.Sprintf("notifications:\n  - name: ops\n    webhook: {url: %s, secret: %s}\n", s.hooks.URL, secret)
 	}
 	s.starter(t, p, file, "integrations", "apply", "-f", "-")
 	return o
@@ -204,7 +214,8 @@ func (s *stage) vouchers(t *testing.T, p programs, o organization, batches ...ba
 	for _, b := range batches {
 		for i, account := range b.accounts {
 			voucher := fmt.Sprintf("%s%04d", b.name, i)
-			fmt.Fprintf(&file, "%[1]s-1,%[1]s,%[2]s,1920,10.00,NOK,%[3]s\n%[1]s-2,%[1]s,%[2]s,%[4]s,-10.00,NOK,%[3]s\n", voucher, b.day, o.text, account)
+			fmt.Fprintf(&file, "%[1]s-1,%[1]s,%[2]s,1920,10.00,NOK,%[3]s\n%[1]s-2,%[1]s,%[2]s,%[4]s,-10.00,NOK,%[3]s\n",
+				voucher, b.day, o.text, account)
 			fate := exported
 			if strings.HasPrefix(account, "X") {
 				fate = rejected
@@ -214,6 +225,12 @@ func (s *stage) vouchers(t *testing.T, p programs, o organization, batches ...ba
 	}
 	s.mu.Unlock()
 	s.starter(t, p, file.String(), "entries", "import", "--org", o.id.String(), "-f", "-")
+}
+
+// exportsOf reads an expression of each of an organization's audit rows, oldest first.
+func (s *stage) exportsOf(t *testing.T, o organization, expression string) []string {
+	t.Helper()
+	return queryAll[string](t, s, "SELECT "+expression+" FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 ORDER BY started_at", o.id)
 }
 
 // good are accounts of so many vouchers that the vendor takes.
@@ -268,7 +285,8 @@ func (s *stage) executions(t *testing.T, query string) (all []execution) {
 		page, err := s.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query, NextPageToken: token})
 		require.NoError(t, err)
 		for _, e := range page.GetExecutions() {
-			all = append(all, execution{workflowID: e.GetExecution().GetWorkflowId(), runID: e.GetExecution().GetRunId(), kind: e.GetType().GetName(), status: e.GetStatus()})
+			all = append(all, execution{workflowID: e.GetExecution().GetWorkflowId(), runID: e.GetExecution().GetRunId(),
+				kind: e.GetType().GetName(), status: e.GetStatus()})
 		}
 		if token = page.GetNextPageToken(); len(token) == 0 {
 			return all
@@ -279,7 +297,8 @@ func (s *stage) executions(t *testing.T, query string) (all []execution) {
 // history reads the events of a run; of the newest one without a run ID.
 func (s *stage) history(t *testing.T, workflowID, runID string) (events []*history.HistoryEvent) {
 	t.Helper()
-	for it := s.temporal.GetWorkflowHistory(t.Context(), workflowID, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+	it := s.temporal.GetWorkflowHistory(t.Context(), workflowID, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for it.HasNext() {
 		e, err := it.Next()
 		require.NoError(t, err)
 		events = append(events, e)

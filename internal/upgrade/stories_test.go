@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,17 +35,20 @@ type beginning struct {
 // stories are begun before the first worker is replaced.
 var stories = []beginning{
 	{"a call waits for its retry, and its caller for the update", func(t *testing.T, s *stage, p programs) story {
-		c := s.call(t.Context(), p, s.apply(t, p, organization{retry: patient}), kind{name: "patient", rules: []sandbox.Rule{{Times: 3, Status: 503}}, ok: true, attempts: 4})
+		c := s.call(t.Context(), p, s.apply(t, p, organization{retry: patient}), kind{
+			name: "patient", rules: []sandbox.Rule{{Times: 3, Status: 503}}, ok: true, attempts: 4})
 		return story{waits: func() bool { return s.waits(t.Context(), c.workflowID()) }}
 	}},
 	{"a call has an open write, and cannot ask yet", func(t *testing.T, s *stage, p programs) story {
-		c := s.call(t.Context(), p, s.apply(t, p, organization{retry: patient}), kind{name: "open", write: true, credit: "-100.00", rules: []sandbox.Rule{
+		o := s.apply(t, p, organization{retry: patient})
+		c := s.call(t.Context(), p, o, kind{name: "open", write: true, credit: "-100.00", rules: []sandbox.Rule{
 			{Match: sends, Times: 1, Reset: sandbox.AfterEffect}, {Match: looks, Times: 2, Status: 503},
 		}, ok: true, attempts: 4})
 		return story{waits: func() bool { return s.waits(t.Context(), c.workflowID()) }}
 	}},
 	{"a call is cancelled while it waits", func(t *testing.T, s *stage, p programs) story {
-		c := s.call(t.Context(), p, s.apply(t, p, organization{retry: patient}), kind{name: "cancelled", rules: []sandbox.Rule{{Status: 503}}})
+		o := s.apply(t, p, organization{retry: patient})
+		c := s.call(t.Context(), p, o, kind{name: "cancelled", rules: []sandbox.Rule{{Status: 503}}})
 		return story{
 			waits: func() bool { return s.waits(t.Context(), c.workflowID()) },
 			mixed: func(t *testing.T) { require.NoError(t, s.temporal.CancelWorkflow(t.Context(), c.workflowID(), "")) },
@@ -59,8 +63,7 @@ var stories = []beginning{
 			waits: func() bool { return s.waits(t.Context(), run) },
 			mixed: func(t *testing.T) { require.NoError(t, s.temporal.CancelWorkflow(t.Context(), run, "")) },
 			over: func(t *testing.T) {
-				require.Equal(t, []string{"failed cancelled", "complete "}, queryAll[string](t, s,
-					"SELECT status || ' ' || coalesce(error_code, '') FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 ORDER BY started_at", o.id))
+				require.Equal(t, []string{"failed cancelled", "complete "}, s.exportsOf(t, o, "status || ' ' || coalesce(error_code, '')"))
 			},
 		}
 	}},
@@ -70,7 +73,7 @@ var stories = []beginning{
 		s.sends(o, sandbox.Rule{Times: 1, Status: 429, Headers: map[string]string{"Retry-After": "62"}})
 		s.export(t, p, o, "2026-05")
 		return story{waits: func() bool {
-			return len(queryAll[time.Time](t, s, "SELECT deferred_until FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND deferred_until IS NOT NULL", o.id)) == 1
+			return slices.Equal(s.exportsOf(t, o, "(deferred_until IS NOT NULL)::text"), []string{"true"})
 		}}
 	}},
 	{"a chunk is halved", func(t *testing.T, s *stage, p programs) story {
@@ -105,8 +108,8 @@ var stories = []beginning{
 		return story{
 			waits: func() bool { return s.sent(t, o) >= 1 },
 			over: func(t *testing.T) {
-				require.Equal(t, []string{"2026-04 backfill", "2026-05 backfill", "2026-06 backfill", "2026-07 backfill"}, queryAll[string](t, s,
-					"SELECT period || ' ' || trigger FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 ORDER BY started_at", o.id))
+				require.Equal(t, []string{"2026-04 backfill", "2026-05 backfill", "2026-06 backfill", "2026-07 backfill"},
+					s.exportsOf(t, o, "period || ' ' || trigger"))
 			},
 		}
 	}},
@@ -177,7 +180,8 @@ var clocks = []beginning{
 		over := clock.over
 		clock.over = func(t *testing.T) {
 			over(t)
-			require.NotEmpty(t, queryAll[string](t, s, "SELECT state FROM ledgerline.notification_deliveries WHERE organization_id = $1", o.id))
+			require.NotEmpty(t, queryAll[string](t, s,
+				"SELECT state FROM ledgerline.notification_deliveries WHERE organization_id = $1", o.id))
 		}
 		return clock
 	}},
@@ -192,7 +196,8 @@ func (s *stage) export(t *testing.T, p programs, o organization, period string) 
 
 // scheduled gives an organization a schedule that fires at the next full minute after a
 // while, and says what its exports should be in the end: trigger and status.
-func (s *stage) scheduled(t *testing.T, p programs, o organization, after time.Duration, want ...string) (organization, story) {
+func (s *stage) scheduled(t *testing.T, p programs, o organization, after time.Duration, want ...string,
+) (organization, story) {
 	t.Helper()
 	zone, err := zones.Load("Europe/Oslo")
 	require.NoError(t, err)
@@ -200,9 +205,7 @@ func (s *stage) scheduled(t *testing.T, p programs, o organization, after time.D
 	o.section = fmt.Sprintf("    schedule: {every: daily, at: %q}\n", fires.Format("15:04"))
 	o = s.apply(t, p, o)
 	s.vouchers(t, p, o, batch{fires.AddDate(0, 0, -1).Format(time.DateOnly), "S", good(3)})
-	exported := func() []string {
-		return queryAll[string](t, s, "SELECT trigger || ' ' || status FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 ORDER BY started_at", o.id)
-	}
+	exported := func() []string { return s.exportsOf(t, o, "trigger || ' ' || status") }
 	return o, story{
 		comes: func() bool { return len(exported()) > 0 },
 		over:  func(t *testing.T) { require.Equal(t, want, exported()) },

@@ -32,8 +32,8 @@ func clusterFaults() (list []fault) {
 	return append(list,
 		fault{name: "cluster/postgres-crash", lane: groundLane, act: clusterPostgresCrash},
 		fault{name: "cluster/worker-cut-off", lane: groundLane, act: workerCutOff},
-		fault{name: "cluster/worker-cut-off-from-postgres", lane: groundLane, act: spoiled(apart+"postgres", 5*time.Second, deaf...)},
-		fault{name: "cluster/worker-cut-off-from-temporal", lane: groundLane, act: spoiled(apart+"temporal", 5*time.Second, deaf...)},
+		fault{name: "cluster/worker-without-postgres", lane: groundLane, act: spoiled(apart+"postgres", 5*time.Second, deaf...)},
+		fault{name: "cluster/worker-without-temporal", lane: groundLane, act: spoiled(apart+"temporal", 5*time.Second, deaf...)},
 	)
 }
 
