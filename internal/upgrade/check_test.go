@@ -1,11 +1,13 @@
 package upgrade
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
@@ -21,26 +23,32 @@ import (
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
-// settle waits until everything has ended but the monitors, retries the exports that
-// failed, and ends the workers.
+// settle waits until everything has ended but the monitors, and retries the exports that
+// failed.
 func (s *stage) settle(t *testing.T, p programs) {
 	t.Helper()
 	for _, c := range s.asked {
 		<-c.done
 	}
-	var running []execution
 	quiet := func() bool {
-		running = s.executions(t, "ExecutionStatus = 'Running' AND WorkflowType != '"+workflows.MonitorName+"'")
+		running := s.executions(t, "ExecutionStatus = 'Running' AND WorkflowType != '"+workflows.MonitorName+"'")
 		pending := queryAll[uuid.UUID](t, s, "SELECT export_id FROM ledgerline.bufdir_export_audit_log WHERE status = $1", exports.Pending)
 		deliveries := queryAll[string](t, s, "SELECT channel FROM ledgerline.notification_deliveries WHERE state = $1", notify.DeliveryPending)
 		return len(running)+len(pending)+len(deliveries) == 0
 	}
-	s.soon(t, "everything has ended", quiet)
+	if !assert.Eventually(t, quiet, 3*time.Minute, 100*time.Millisecond, "everything has ended") {
+		return // what is compared next says why
+	}
 	for _, e := range queryAll[[]uuid.UUID](t, s,
 		"SELECT ARRAY[export_id, organization_id] FROM ledgerline.bufdir_export_audit_log WHERE status = $1", exports.Failed) {
 		s.starter(t, p, "", "exports", "retry", e[0].String(), "--org", e[1].String())
 	}
 	s.soon(t, "the retries have ended", quiet)
+}
+
+// stop ends the workers.
+func (s *stage) stop(t *testing.T) {
+	t.Helper()
 	for _, w := range s.workers {
 		require.NoError(t, w.Signal(syscall.SIGTERM))
 		require.NoError(t, w.Wait())
@@ -99,6 +107,8 @@ func (s *stage) checkWorkflows(t *testing.T, all []execution) {
 // checkOutcomes: each call that a starter was asked for has the outcome that it should
 // have, once, and the vendor has what was written, once.
 func (s *stage) checkOutcomes(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	effects := make(map[string]int)
 	for _, e := range s.stack.Sandbox.Effects() {
 		effects[e.Key]++
@@ -120,7 +130,7 @@ func (s *stage) checkOutcomes(t *testing.T) {
 			assert.Equal(t, "cancelled by the caller", c.out.Failure.Message, where)
 		}
 		var result workflows.Outcome // what the workflow has as its result
-		require.NoError(t, s.temporal.GetWorkflow(t.Context(), c.workflowID(), "").Get(t.Context(), &result), where)
+		require.NoError(t, s.temporal.GetWorkflow(ctx, c.workflowID(), "").Get(ctx, &result), where)
 		assert.JSONEq(t, asJSON(t, result), asJSON(t, c.out), where)
 		if !c.kind.write {
 			assert.Equal(t, c.out.TotalAttempts, requests[c.correlation.String()], "requests of %s", where)

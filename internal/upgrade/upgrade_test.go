@@ -84,6 +84,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	s.end(t, l)
 	s.settle(t, present)
+	s.stop(t)
 	s.say("everything has ended")
 	for _, u := range under {
 		if u.over != nil {
