@@ -28,12 +28,13 @@ var shared = map[string]string{
 	"vendor_hosts":     "when a vendor's host was last reached, by whomever",
 	"quota_batches":    "which counts a worker has stored; only the owner's functions use it",
 	"queue_workers":    "which process serves a queue; only the owner's functions use it",
+	"workers":          "which workers run; of organizations it names those whose secrets one lacks, to operators",
 	"payload_keys":     "which keys encrypt what Temporal stores; only the owner's functions use it",
 	"payload_readers":  "which keys a worker has; only the owner's functions use it",
 }
 
-// openToAll are those of them that every role reads.
-var openToAll = []string{"goose_db_version", "schema_serves", "vendor_hosts"}
+// openToAll are those of them that roles read.
+var openToAll = []string{"goose_db_version", "schema_serves", "vendor_hosts", "workers"}
 
 type relation struct {
 	name      string

@@ -41,6 +41,7 @@ var decoded = []struct {
 	{"bufdir_export_audit_log", "amounts", map[string]string{}, `{}`},
 	{"bufdir_export_audit_log", "warm_up_ms", map[string]int64{}, `{}`},
 	{"export_entries", "dimensions", map[string]string{}, `{}`},
+	{"workers", "lacks", []runlog.Lack{}, `[]`},
 }
 
 // values are one of each JSON type, and what looks like another.
@@ -61,18 +62,23 @@ func TestWhatIsStoredCanBeRead(t *testing.T) {
 			VALUES ($1, $2, '%s', 'xledger', '2026-10', '2026-10-01', '2026-11-01', 'k', 'manual', 't', now(), 'w', gen_random_uuid())`, export),
 		fmt.Sprintf(`INSERT INTO ledgerline.export_entries (organization_id, integration_id, export_id, entry_id, voucher_id, chunk, vendor_key, late, state, entry_date, account, amount, currency, text)
 			VALUES ($1, $2, '%s', '1', 'v', 0, 'k', false, 'rejected', '2026-10-01', '1', 1, 'NOK', '')`, export),
+		`INSERT INTO ledgerline.workers (worker_id, identity, host, version, revision, namespace, task_queue, started_at, seen_at, clock_offset)
+			SELECT $1, 'i', $2::uuid::text, 'v', '', 'n', 'q', now(), now(), '0'`, // its ID stands for an organization here
 	} {
 		_, err := b.admin.Exec(t.Context(), q, org, integration)
 		require.NoError(t, err, q)
 	}
 	for _, c := range decoded {
-		accepted := 0
+		accepted, key := 0, "organization_id"
+		if c.table == "workers" {
+			key = "worker_id"
+		}
 		try := func(text string) {
 			t.Helper()
 			tx, err := b.admin.Begin(t.Context())
 			require.NoError(t, err)
 			defer tx.Rollback(t.Context())
-			query := fmt.Sprintf("UPDATE ledgerline.%s SET %s = $1::text::jsonb WHERE organization_id = $2", c.table, c.column)
+			query := fmt.Sprintf("UPDATE ledgerline.%s SET %s = $1::text::jsonb WHERE %s = $2", c.table, c.column, key)
 			_, err = tx.Exec(t.Context(), query, text, org)
 			if err != nil {
 				var pg *pgconn.PgError
@@ -82,7 +88,7 @@ func TestWhatIsStoredCanBeRead(t *testing.T) {
 			}
 			accepted++
 			into := reflect.New(reflect.TypeOf(c.into))
-			require.NoError(t, tx.QueryRow(t.Context(), fmt.Sprintf("SELECT %s FROM ledgerline.%s WHERE organization_id = $1", c.column, c.table), org).Scan(into.Interface()),
+			require.NoError(t, tx.QueryRow(t.Context(), fmt.Sprintf("SELECT %s FROM ledgerline.%s WHERE %s = $1", c.column, c.table, key), org).Scan(into.Interface()),
 				"%s.%s = %s is taken and cannot be read", c.table, c.column, text)
 		}
 		for _, v := range values {

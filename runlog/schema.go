@@ -78,8 +78,8 @@ func withProvider(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(
 	})
 }
 
-func tooNew(version int64) error {
-	return fmt.Errorf("the database schema has version %d and this program knows %d: use a newer ledgerline", version, SchemaVersion())
+func tooNew(version int64) Unfit {
+	return Unfit{TopicSchema, fmt.Sprintf("the database schema has version %d and this program knows %d", version, SchemaVersion()), "use a newer ledgerline"}
 }
 
 // schemaState is what a database says of its schema.
@@ -111,12 +111,13 @@ func loadSchemaState(ctx context.Context, pool *pgxpool.Pool) (s schemaState, er
 // check refuses a schema with which this program cannot work. An older program works
 // with a newer schema that says so: while programs are replaced one by one, old
 // and new ones run beside each other.
-func (s schemaState) check() error {
+func (s schemaState) check() *Unfit {
 	switch {
 	case s.version < SchemaVersion():
-		return fmt.Errorf("the database schema has version %d and this program needs %d: run starter migrate", s.version, SchemaVersion())
+		return &Unfit{TopicSchema, fmt.Sprintf("the database schema has version %d and this program needs %d", s.version, SchemaVersion()), "run starter migrate"}
 	case s.version > SchemaVersion() && (s.servesFrom == 0 || s.servesFrom > SchemaVersion()):
-		return tooNew(s.version)
+		p := tooNew(s.version)
+		return &p
 	}
 	return nil
 }

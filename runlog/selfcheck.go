@@ -21,6 +21,36 @@ type SelfCheckOptions struct {
 // migrationTakes is how long [SelfCheck] waits for a migration that is under way.
 const migrationTakes = 30 * time.Second
 
+// Topic is what a [Unfit] is about.
+type Topic string
+
+// The topics of [Diagnose].
+const (
+	TopicSchema     Topic = "schema"     // its version does not fit this program; nothing else was looked at
+	TopicRole       Topic = "role"       // the user lacks the role that the program needs
+	TopicUser       Topic = "user"       // row-level security or the rights of the roles do not bind the user
+	TopicSession    Topic = "session"    // a setting of the user or the database is unsafe
+	TopicCatalogue  Topic = "catalogue"  // the schema differs from what the migrations make
+	TopicPartitions Topic = "partitions" // one is missing
+)
+
+// Unfit is why a database is not fit for use.
+type Unfit struct {
+	Topic  Topic
+	What   string
+	Remedy string
+}
+
+func (p Unfit) Error() string {
+	if p.Remedy == "" {
+		return p.What
+	}
+	return p.What + ": " + p.Remedy
+}
+
+// tolerable reports whether development may do with it.
+func (p Unfit) tolerable() bool { return p.Topic == TopicUser || p.Topic == TopicSession }
+
 // SelfCheck refuses to work with a database in which the rules do not hold: a
 // schema that this program does not fit, a user who can go around the rules, a
 // catalogue that differs from what the migrations make, a commit that can be
@@ -51,31 +81,40 @@ func migrating(ctx context.Context, pool *pgxpool.Pool) (underWay bool, err erro
 
 // selfCheck is [SelfCheck] at a moment.
 func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (warnings []string, err error) {
-	schema, err := loadSchemaState(ctx, pool)
-	if err == nil {
-		err = schema.check()
-	}
+	found, err := Diagnose(ctx, pool, o.Role)
 	if err != nil {
 		return nil, err
+	}
+	var problems []error
+	for _, p := range found {
+		if o.Relax && p.tolerable() {
+			warnings = append(warnings, p.Error())
+		} else {
+			problems = append(problems, p)
+		}
+	}
+	return warnings, errors.Join(problems...)
+}
+
+// Diagnose returns all that [SelfCheck] finds, of a user who needs a role. An error means
+// that the database could not be asked.
+func Diagnose(ctx context.Context, pool *pgxpool.Pool, role string) (problems []Unfit, err error) {
+	schema, err := loadSchemaState(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	if p := schema.check(); p != nil {
+		return []Unfit{*p}, nil
 	}
 	unsafe, err := unsafeUser(ctx, pool)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the rights of the database user: %w", err)
 	}
-	session, err := loadSessionState(ctx, pool, o.Role)
+	session, err := loadSessionState(ctx, pool, role)
 	if err != nil {
 		return nil, err
 	}
-	unsafe = append(unsafe, session.unsafe()...)
-	var problems []error
-	if o.Relax {
-		warnings = unsafe
-	} else {
-		for _, u := range unsafe {
-			problems = append(problems, errors.New(u))
-		}
-	}
-	problems = append(problems, session.lacks(o.Role)) // nil is dropped
+	problems = append(append(unsafe, session.unsafe()...), session.lacks(role)...)
 	found, err := readCatalogue(ctx, pool)
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalogue: %w", err)
@@ -85,41 +124,45 @@ func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (war
 		want = schema.catalogue // what a newer program has left there
 	}
 	for _, d := range differences(linesOf(want), found) {
-		problems = append(problems, errors.New("the schema is not as starter migrate made it: "+d))
+		problems = append(problems, Unfit{Topic: TopicCatalogue, What: "the schema is not as starter migrate made it: " + d})
 	}
 	missing, err := queryNames(ctx, pool, selectMissingPartitions)
 	if err != nil {
 		return nil, err
 	}
 	if len(missing) > 0 {
-		problems = append(problems, fmt.Errorf("integration_run_logs has no partition for %s: the worker makes them at start; SELECT ledgerline.make_partitions(2, 4)", strings.Join(missing, ", ")))
+		problems = append(problems, Unfit{TopicPartitions, "integration_run_logs has no partition for " + strings.Join(missing, ", "),
+			"the worker makes them at start; SELECT ledgerline.make_partitions(2, 4)"})
 	}
-	return warnings, errors.Join(problems...)
+	return problems, nil
 }
 
 // CheckVersion is the part of [SelfCheck] for a command that reads a row and changes none:
 // it refuses a schema that this program does not fit, and a user without the role.
 func CheckVersion(ctx context.Context, pool *pgxpool.Pool, role string) error {
 	schema, err := loadSchemaState(ctx, pool)
-	if err == nil {
-		err = schema.check()
-	}
 	if err != nil {
 		return err
+	}
+	if p := schema.check(); p != nil {
+		return *p
 	}
 	session, err := loadSessionState(ctx, pool, role)
 	if err != nil {
 		return err
 	}
-	return session.lacks(role)
+	for _, p := range session.lacks(role) {
+		return p
+	}
+	return nil
 }
 
-// lacks is an error if the user does not have the role.
-func (s sessionState) lacks(role string) error {
+// lacks is a problem if the user does not have the role.
+func (s sessionState) lacks(role string) []Unfit {
 	if s.HasRole {
 		return nil
 	}
-	return fmt.Errorf("database user %q lacks the role %s: use a login that has it, or GRANT it to one that has no other", s.User, role)
+	return []Unfit{{TopicRole, fmt.Sprintf("database user %q lacks the role %s", s.User, role), "use a login that has it, or GRANT it to one that has no other"}}
 }
 
 // selectMissingPartitions returns this month and the next, if they have no partition.
@@ -148,12 +191,13 @@ func loadSessionState(ctx context.Context, pool *pgxpool.Pool, role string) (ses
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[sessionState])
 }
 
-func (s sessionState) unsafe() (all []string) {
+func (s sessionState) unsafe() (all []Unfit) {
 	if s.SynchronousCommit == "off" {
-		all = append(all, "synchronous_commit is off: rows that were confirmed can be lost; set it to on")
+		all = append(all, Unfit{TopicSession, "synchronous_commit is off, so that rows that were confirmed can be lost", "set it to on"})
 	}
 	if s.HasOrganization {
-		all = append(all, fmt.Sprintf("app.organization_id is set for database user %q or the database, so that a query that names no organization sees that one: ALTER ROLE or DATABASE … RESET app.organization_id", s.User))
+		all = append(all, Unfit{TopicSession, fmt.Sprintf("app.organization_id is set for database user %q or the database, "+
+			"so that a query that names no organization sees that one", s.User), "ALTER ROLE or DATABASE … RESET app.organization_id"})
 	}
 	return all
 }
@@ -189,7 +233,7 @@ type userRole struct {
 
 // unsafeUser returns why row-level security and the rights of the roles do not bind
 // the user: what it is, what it is a member of, and what any of these own.
-func unsafeUser(ctx context.Context, pool *pgxpool.Pool) (all []string, err error) {
+func unsafeUser(ctx context.Context, pool *pgxpool.Pool) (all []Unfit, err error) {
 	rows, err := pool.Query(ctx, selectUserRoles)
 	if err != nil {
 		return nil, err
@@ -212,7 +256,7 @@ func unsafeUser(ctx context.Context, pool *pgxpool.Pool) (all []string, err erro
 			remedy = fmt.Sprintf("REVOKE %s FROM the role that has it", role.Name)
 		}
 		for _, what := range role.unsafe() {
-			all = append(all, who+" "+what+": "+remedy)
+			all = append(all, Unfit{TopicUser, who + " " + what, remedy})
 		}
 	}
 	return all, nil

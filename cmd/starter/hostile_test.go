@@ -298,7 +298,13 @@ func fileNamed(name, content string, list ...string) hostileCase {
 const oneOrg = "--org=" + books
 
 var hostileCases = map[string][]hostileCase{
-	"call":           {args("call", oneOrg, "--integration", "HOSTILE", "--operation", "HOSTILE"), args("call", oneOrg, "--body", "@HOSTILE"), printing(func(w io.Writer, v workflows.Outcome) error { return printJSON(w, v) })},
+	"call": {args("call", oneOrg, "--integration", "HOSTILE", "--operation", "HOSTILE"), args("call", oneOrg, "--body", "@HOSTILE"), printing(func(w io.Writer, v workflows.Outcome) error { return printJSON(w, v) })},
+	"doctor": {args("doctor", "--timeout", "HOSTILE"), printing(func(w io.Writer, v []check) error { return (&app{}).printChecks(w, v) }), printing(func(w io.Writer, v runlog.Worker) error {
+		v.StoppingAt, v.StoppedAt, v.Ago = nil, nil, 0
+		list := []runlog.Worker{v}
+		_ = (&app{}).printChecks(w, append(lacking(list), working(list, []string{v.Identity + "x"}, true, true), builds(list, "v1", ""), workerClocks(list))) // some fail
+		return nil
+	})},
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
 	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { warnUnbalanced(w, v); return nil })},
 	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},

@@ -5,7 +5,7 @@
 //
 //	0  done; call: there is an outcome, which may be that of a failure
 //	1  not done: something is unreachable, missing or refused; exports prove and
-//	   integrations verify: or something does not agree
+//	   integrations verify: or something does not agree; doctor: a check fails
 //	2  the command line or a file is wrong
 //	3  call --exit-status: the call failed permanently; sync and exports retry
 //	   --exit-status: the export failed, or not all of its entries are exported
@@ -21,8 +21,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
+	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -76,6 +78,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer)
 		return exitOK
 	}
 	if err.Error() != "" {
+		if remedy := dial.Refused(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
+			err = fmt.Errorf("%w; %s", err, remedy)
+		}
 		sayError(words, err)
 	}
 	var exit exitError

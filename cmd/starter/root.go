@@ -58,7 +58,7 @@ Changes are recorded under LEDGERLINE_ACTOR, or user@host if that is not set. Se
 it where several people share a login.
 
 Exit codes: 0 done; 1 not done (exports prove, integrations verify: or something
-does not agree); 2 wrong command line or file.
+does not agree; doctor: a check fails); 2 wrong command line or file.
 call --exit-status: 3 the call failed permanently, 4 its last allowed attempt failed.
 sync and exports retry --exit-status: 3 failed, or not all entries are exported.`,
 		Version:       version.Line("starter"),
@@ -84,7 +84,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
-		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer())
+		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer(), a.doctor())
 	return root
 }
 

@@ -84,7 +84,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	defer traces.Close() // once attempts under way have ended
 
-	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, encrypted)
+	self := newSelf()
+	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, encrypted, &self)
 	if err != nil {
 		return err
 	}
@@ -142,6 +143,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	var loops sync.WaitGroup
 	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
+	heart := newHeart(pool, self, examination{pool: pool, secrets: secretStore, mail: mail != nil, source: c.sourceURL != ""}.run, logger)
+	defer heart.stop() // once all that is below has ended
 	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
@@ -170,11 +173,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)
 	go measure(upkeep, pool, metrics, logger)
 	go drainNotifications(upkeep, temporal, pool, logger)
+	heart.start(context.WithoutCancel(ctx))
 	logger.Info("worker ready", "listen", listener.Addr().String(), "task_queue", activities.TaskQueue, "concurrency", c.concurrency)
 	notifySystemd(getenv, notifyReady, logger)
 
 	select {
 	case <-ctx.Done():
+		heart.stopping()
 		notifySystemd(getenv, notifyStopping, logger)
 		logger.Info("stopping: attempts under way are finished first", "at_most", workerOptions.WorkerStopTimeout.String())
 		return nil
@@ -257,9 +262,11 @@ func openSources(ctx context.Context, c config, logger *slog.Logger) (*runlog.So
 	return sources, nil
 }
 
-// dialTemporal connects and checks that the search attributes are there.
-func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, encrypted *payloads) (client.Client, error) {
+// dialTemporal connects and checks that the search attributes are there. self learns how
+// Temporal sees the worker.
+func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics, traces *tracing.Traces, encrypted *payloads, self *runlog.Heartbeat) (client.Client, error) {
 	dialed, namespace, err := dial.Temporal(ctx, dial.Options{Within: c.startup, Keys: encrypted.keys, Gate: &encrypted.gate, Configure: func(o *client.Options) {
+		o.Identity, self.Namespace = self.Identity, o.Namespace
 		o.Logger = log.NewStructuredLogger(logger)
 		o.MetricsHandler = m.handler
 		o.Interceptors = traces.Interceptors()
@@ -272,6 +279,9 @@ func dialTemporal(ctx context.Context, c config, logger *slog.Logger, m *metrics
 	defer cancel()
 	missing, err := engine.MissingSearchAttributes(ctx, dialed, namespace)
 	switch {
+	case dial.Refused(err) != "":
+		dialed.Close()
+		return nil, fmt.Errorf("the worker is refused by Temporal: %s; %s", environ.Cause(err), dial.Refused(err))
 	case err != nil:
 		logger.Warn("the search attributes could not be checked", "error", err)
 	case len(missing) > 0:

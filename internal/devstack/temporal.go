@@ -37,7 +37,11 @@ type TemporalOptions struct {
 	Server map[string]any    // the server's configuration file, merged over the defaults
 	Split  bool              // each of [TemporalServices] is a process of its own
 	Client client.Options    // with what this program reaches the server: TLS and credentials
-	Log    io.Writer         // what is being done, for people
+
+	// InternalFrontend gives the server's own workers a way in of their own, which they
+	// need where Server has TLS or an authorizer for all others.
+	InternalFrontend bool
+	Log              io.Writer // what is being done, for people
 }
 
 // Temporal is a Temporal server on a PostgreSQL of its own, so that tests can stop
@@ -171,6 +175,9 @@ func (t *Temporal) configure() error {
 		"dcRedirectionPolicy": map[string]any{"policy": "noop"},
 		"dynamicConfigClient": map[string]any{"filepath": t.file("dynamic.yaml"), "pollInterval": "10s"},
 	}
+	if t.options.InternalFrontend {
+		server["services"].(map[string]any)["internal-frontend"] = service(lowPort())
+	}
 	merge(server, t.options.Server)
 	ui := map[string]any{
 		"host": "127.0.0.1", "port": t.options.UIPort, "enableUi": true, "temporalGrpcAddress": t.HostPort(),
@@ -237,8 +244,14 @@ func (t *Temporal) Start(ctx context.Context) (err error) {
 // start starts the process of a service, or of all of them.
 func (t *Temporal) start(ctx context.Context, service string) (err error) {
 	args := []string{"--config-file", t.file("server.yaml"), "--allow-no-auth", "start"}
-	if service != allServices {
+	switch {
+	case service != allServices:
 		args = append(args, "--service="+service)
+	case t.options.InternalFrontend:
+		args = append(args, "--service=internal-frontend")
+		for _, other := range TemporalServices {
+			args = append(args, "--service="+other)
+		}
 	}
 	t.servers[service], err = StartProcess(ctx, t.programs.server, args, nil, nil)
 	return err

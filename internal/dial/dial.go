@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Temporal connects as Temporal's own variables and profile file say, and returns the
-// namespace too.
+// namespace too. If the server cannot be reached the error is an [*Error].
 func Temporal(ctx context.Context, o Options) (client.Client, string, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
@@ -41,7 +41,7 @@ func Temporal(ctx context.Context, o Options) (client.Client, string, error) {
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot reach Temporal: %s; check TEMPORAL_ADDRESS and that the server is up", environ.Cause(err))
+		return nil, "", explain(ctx, options, err)
 	}
 	return c, options.Namespace, nil
 }

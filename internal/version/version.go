@@ -21,6 +21,21 @@ func Line(program string) string {
 	return line(program, info)
 }
 
+// Build is the version of the module and the commit of this program. The commit is ""
+// where the binary does not say it.
+func Build() (version, commit string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(devel)", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
+		}
+	}
+	return cmp.Or(info.Main.Version, "(devel)"), commit
+}
+
 func line(program string, info *debug.BuildInfo) string {
 	settings := make(map[string]string)
 	for _, s := range info.Settings {
