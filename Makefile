@@ -9,10 +9,10 @@ PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help tools postgres18 build demo test matrix soak bench lint vuln fuzz ci clean
+.PHONY: help tools postgres18 build demo test matrix soak cluster-test bench lint vuln fuzz ci clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The pinned Temporal server, the tool for its schema, and its web interface. The first
 # build takes some minutes; the result is kept until the pin changes.
@@ -74,6 +74,9 @@ matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' 
 
 soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=… (drawn)
 	@go run -C $(FAULTS) ./soak
+
+cluster-test: tools ## the soak on Temporal's four services, each killed in turn; SOAK=… SEED=… as for the soak
+	@CLUSTER=1 go run -C $(FAULTS) ./soak
 
 bench: tools ## measure; BENCH='mirror|export' for some groups (all: about half an hour)
 	@go run ./internal/bench -json $(BIN)/bench.json $(if $(BENCH),-only '$(firstword $(BENCH))' $(wordlist 2,99,$(BENCH)))

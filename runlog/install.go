@@ -99,10 +99,13 @@ $$`
 // cluster changes the same roles.
 const maxTries = 20
 
+// migrationLock is the key of the advisory lock that whoever migrates a database holds.
+const migrationLock = `hashtextextended('ledgerline.migrate', 0)`
+
 // becomeOwner lets the session act as ledgerline_owner until it ends, and
 // reports whether the user has made itself a member for that.
 func becomeOwner(ctx context.Context, conn *pgx.Conn) (granted bool, err error) {
-	const lock = `SET lock_timeout = 0; SELECT pg_advisory_lock(hashtextextended('ledgerline.migrate', 0)); RESET lock_timeout`
+	const lock = `SET lock_timeout = 0; SELECT pg_advisory_lock(` + migrationLock + `); RESET lock_timeout`
 	if _, err := conn.Exec(ctx, lock, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return false, fmt.Errorf("waiting for another migration: %w", err)
 	}

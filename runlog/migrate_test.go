@@ -163,6 +163,69 @@ func TestMigrationsKeepTheRules(t *testing.T) {
 	}
 }
 
+// tightened are statements that take away or tighten what a program of an earlier version
+// may use. A constraint that is replaced is not among them, nor are rights on a new function.
+var tightened = regexp.MustCompile(`(?i)\bDROP\s+(TABLE|COLUMN|VIEW|FUNCTION|TYPE|DOMAIN|SEQUENCE)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b` +
+	`|\bALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE\b|\bREVOKE\s+(?:ALL|EXECUTE)\s+ON\s+(TABLE|SCHEMA)\b|\bREVOKE\s+(SELECT|INSERT|UPDATE|DELETE|USAGE)\b`)
+
+// needed finds new columns without which a row cannot be inserted.
+var needed = regexp.MustCompile(`(?i)\bADD\s+COLUMN\s+[^,;]*?\bNOT\s+NULL\b[^,;]*`)
+
+var (
+	fills  = regexp.MustCompile(`(?i)\b(DEFAULT|GENERATED)\b`)
+	serves = regexp.MustCompile(`UPDATE ledgerline\.schema_serves SET serves_from = (\d+)`)
+)
+
+// contracts returns why no earlier program can work beside a migration; "" if it only
+// expands the schema, or says from which version on programs can work with it.
+func contracts(migration string) string {
+	up, _, _ := strings.Cut(migration, "-- +goose Down")
+	up = comment.ReplaceAllString(up, "")
+	if serves.MatchString(up) {
+		return ""
+	}
+	for _, column := range needed.FindAllString(up, -1) {
+		if !fills.MatchString(column) {
+			return column
+		}
+	}
+	return tightened.FindString(up)
+}
+
+// A migration expands: programs of the version before run beside those of its own, and
+// are started again where a version is taken back. What takes something away is a file of
+// its own, a contract, in a later version than the one that stopped using it, and
+// says which programs still fit.
+func TestMigrationsExpand(t *testing.T) {
+	entries, err := os.ReadDir("migrations")
+	require.NoError(t, err)
+	const first = 8 // files of the first schema, which no program is older than
+	for _, e := range entries[first:] {
+		content, err := os.ReadFile(filepath.Join("migrations", e.Name()))
+		require.NoError(t, err)
+		require.Empty(t, contracts(string(content)), "%s: an earlier program may use it; see docs/operations.md, Upgrades", e.Name())
+	}
+	const table, column = "DROP TABLE ledgerline.a;", "ALTER TABLE ledgerline.a "
+	for text, why := range map[string]string{
+		table:                                 "DROP TABLE",
+		"-- " + table:                         "",
+		"SELECT 1;\n-- +goose Down\n" + table: "",
+		table + "\nUPDATE ledgerline.schema_serves SET serves_from = 12;": "",
+		column + "DROP COLUMN b;":                                     "DROP COLUMN",
+		column + "RENAME COLUMN b TO c;":                              "RENAME",
+		column + "ALTER COLUMN b SET NOT NULL;":                       "SET NOT NULL",
+		column + "ALTER COLUMN b TYPE bigint;":                        "ALTER COLUMN b TYPE",
+		column + "ADD COLUMN b text NOT NULL;":                        "ADD COLUMN b text NOT NULL",
+		column + "ADD COLUMN b text NOT NULL DEFAULT '';":             "",
+		column + "ADD COLUMN b text;":                                 "",
+		column + "DROP CONSTRAINT b, ADD CONSTRAINT b CHECK (c > 0);": "",
+		"REVOKE ALL ON FUNCTION ledgerline.a() FROM PUBLIC;":          "",
+		"REVOKE SELECT ON ledgerline.a FROM ledgerline_reader;":       "REVOKE SELECT",
+	} {
+		require.Equal(t, why, contracts(text), text)
+	}
+}
+
 // blindStatements are the statements of a migration that see no rows of a table,
 // since they do not lift its row-level security and force it again.
 func blindStatements(migration string) (all []string) {

@@ -48,6 +48,13 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) (from, to int64, err error
 		if to = from; from > SchemaVersion() {
 			return tooNew(from)
 		}
+		if from > 0 && from < SchemaVersion() {
+			// Programs of the version before check the schema against this as soon as its number
+			// is higher than theirs; those that start meanwhile must not find it changed by hand.
+			if _, err := db.ExecContext(ctx, `UPDATE ledgerline.schema_serves SET catalogue = $1`, catalogue); err != nil {
+				return err
+			}
+		}
 		if _, err := p.Up(ctx); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,6 +17,9 @@ type SelfCheckOptions struct {
 	Role  string // that the current user must have, such as "ledgerline_worker"
 	Relax bool   // report an unsafe user or setting as a warning: development only
 }
+
+// migrationTakes is how long [SelfCheck] waits for a migration that is under way.
+const migrationTakes = 30 * time.Second
 
 // Topic is what a [Unfit] is about.
 type Topic string
@@ -51,8 +55,32 @@ func (p Unfit) tolerable() bool { return p.Topic == TopicUser || p.Topic == Topi
 // schema that this program does not fit, a user who can go around the rules, a
 // catalogue that differs from what the migrations make, a commit that can be
 // lost, a missing partition. It returns everything that it finds. What Relax
-// tolerates is returned as warnings.
+// tolerates is returned as warnings. While a migration is under way the schema is not
+// as any program expects it; then it looks again, for 30 s.
 func SelfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (warnings []string, err error) {
+	warnings, err = selfCheck(ctx, pool, o)
+	for began := time.Now(); err != nil && time.Since(began) < migrationTakes; time.Sleep(200 * time.Millisecond) {
+		underWay, lockErr := migrating(ctx, pool)
+		if lockErr != nil {
+			break // what was found says more
+		}
+		if warnings, err = selfCheck(ctx, pool, o); !underWay {
+			break // it was looked at after any migration
+		}
+	}
+	return warnings, err
+}
+
+// migrating reports whether somebody migrates the database.
+func migrating(ctx context.Context, pool *pgxpool.Pool) (underWay bool, err error) {
+	err = pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND (classid::bigint << 32 | objid::bigint) = `+migrationLock+`)`).Scan(&underWay)
+	return underWay, err
+}
+
+// selfCheck is [SelfCheck] at a moment.
+func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (warnings []string, err error) {
 	found, err := Diagnose(ctx, pool, o.Role)
 	if err != nil {
 		return nil, err

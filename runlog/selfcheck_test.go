@@ -187,3 +187,37 @@ func TestSchemaServes(t *testing.T) {
 	_, _, err = runlog.Migrate(t.Context(), open(t, b.name, "dba"))
 	require.ErrorContains(t, err, "use a newer ledgerline", "an older program does not migrate it")
 }
+
+// While somebody migrates, the schema is not as anybody expects it. A program that starts
+// then waits for the end and looks again.
+func TestSelfCheckWaitsForAMigration(t *testing.T) {
+	b := newBase(t)
+	migrating, err := b.admin.Acquire(t.Context())
+	require.NoError(t, err)
+	defer migrating.Release()
+	exec := func(sql string) {
+		t.Helper()
+		_, err := migrating.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	exec("SELECT pg_advisory_lock(hashtextextended('ledgerline.migrate', 0))")
+	exec("CREATE TABLE ledgerline.new (organization_id uuid)")
+	checked := make(chan error, 1)
+	go func() {
+		_, err := runlog.SelfCheck(t.Context(), b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
+		checked <- err
+	}()
+	require.Eventually(t, func() bool { // it has found the table, asked whether somebody migrates, and found it again
+		var asked bool
+		require.NoError(t, migrating.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%inhparent%')`).Scan(&asked))
+		return asked
+	}, 20*time.Second, time.Millisecond)
+	exec("DROP TABLE ledgerline.new")
+	exec("SELECT pg_advisory_unlock(hashtextextended('ledgerline.migrate', 0))")
+	require.NoError(t, <-checked)
+
+	exec("CREATE TABLE ledgerline.new (organization_id uuid)")
+	_, err = runlog.SelfCheck(t.Context(), b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
+	require.ErrorContains(t, err, "not of the schema: table new", "nobody migrates")
+}

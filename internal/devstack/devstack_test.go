@@ -109,3 +109,26 @@ func TestTemporal(t *testing.T) {
 	_, err = c.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
 	require.NoError(t, err)
 }
+
+// Each service of a split server is a process; one that was killed comes back with what
+// there was, and so does the database below them.
+func TestTemporalSplit(t *testing.T) {
+	server, err := devstack.StartTemporal(t.Context(), devstack.TemporalOptions{Split: true, Log: os.Stderr})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Close()) }()
+	c, err := client.DialContext(t.Context(), server.ClientOptions())
+	require.NoError(t, err)
+	defer c.Close()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: "nobody"}, "waits")
+	require.NoError(t, err)
+	for _, service := range devstack.TemporalServices {
+		server.KillService(service)
+		require.NoError(t, server.Revive(t.Context()), service)
+	}
+	require.NoError(t, server.Postgres().Stop(t.Context(), "immediate"))
+	require.NoError(t, server.Postgres().Start(t.Context()))
+	require.NoError(t, server.Revive(t.Context()))
+	d, err := c.DescribeWorkflow(t.Context(), run.GetID(), run.GetRunID())
+	require.NoError(t, err)
+	require.Equal(t, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, d.Status)
+}

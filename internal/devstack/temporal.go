@@ -35,6 +35,7 @@ type TemporalOptions struct {
 	UI     bool              // serve the web interface
 	Config map[string]string // dynamic configuration over the defaults: YAML values by key
 	Server map[string]any    // the server's configuration file, merged over the defaults
+	Split  bool              // each of [TemporalServices] is a process of its own
 	Client client.Options    // with what this program reaches the server: TLS and credentials
 
 	// InternalFrontend gives the server's own workers a way in of their own, which they
@@ -53,9 +54,15 @@ type Temporal struct {
 	dir      string
 	programs temporalPrograms
 	postgres *Postgres
-	server   *Process
+	servers  map[string]*Process // by service; one, allServices, unless they are split
 	ui       *Process
 }
+
+// TemporalServices are what a Temporal server consists of.
+var TemporalServices = []string{"frontend", "history", "matching", "worker"}
+
+// allServices is the name of the process of a server that is not split.
+const allServices = "all"
 
 // The namespace of a server that this package starts, and the databases of that server.
 const (
@@ -212,26 +219,20 @@ func (t *Temporal) Start(ctx context.Context) (err error) {
 	if t.options.Address != "" {
 		return errNotOurs
 	}
-	args := []string{"--config-file", t.file("server.yaml"), "--allow-no-auth", "start"}
-	if t.options.InternalFrontend {
-		args = append(args, "--service", "frontend", "--service", "internal-frontend", "--service", "history", "--service", "matching", "--service", "worker")
+	services := []string{allServices}
+	if t.options.Split {
+		services = TemporalServices
 	}
-	if t.server, err = StartProcess(ctx, t.programs.server, args, nil, nil); err != nil {
-		return err
-	}
-	for {
-		err := t.ready(ctx)
-		if err == nil {
-			break
-		}
-		select {
-		case <-t.server.done:
-			return fmt.Errorf("the Temporal server ended: %s", tail([]byte(t.server.Output())))
-		case <-ctx.Done():
+	t.servers = make(map[string]*Process)
+	for _, service := range services {
+		if err := t.start(ctx, service); err != nil {
 			t.Kill()
-			return errors.Join(err, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
+			return err
 		}
+	}
+	if err := t.awaitReady(ctx); err != nil {
+		t.Kill()
+		return err
 	}
 	if !t.options.UI || t.ui != nil {
 		return nil
@@ -239,6 +240,64 @@ func (t *Temporal) Start(ctx context.Context) (err error) {
 	t.ui, err = StartProcess(ctx, t.programs.ui, []string{"--root", t.dir, "--config", ".", "--env", "ui", "start"}, nil, nil)
 	return err
 }
+
+// start starts the process of a service, or of all of them.
+func (t *Temporal) start(ctx context.Context, service string) (err error) {
+	args := []string{"--config-file", t.file("server.yaml"), "--allow-no-auth", "start"}
+	switch {
+	case service != allServices:
+		args = append(args, "--service="+service)
+	case t.options.InternalFrontend:
+		args = append(args, "--service=internal-frontend")
+		for _, other := range TemporalServices {
+			args = append(args, "--service="+other)
+		}
+	}
+	t.servers[service], err = StartProcess(ctx, t.programs.server, args, nil, nil)
+	return err
+}
+
+// awaitReady waits until the server takes work, as long as each of its processes lives.
+func (t *Temporal) awaitReady(ctx context.Context) error {
+	for {
+		err := t.ready(ctx)
+		if err == nil {
+			return nil
+		}
+		for service, p := range t.servers {
+			select {
+			case <-p.done:
+				return fmt.Errorf("the Temporal server (%s) ended: %s", service, tail([]byte(p.Output())))
+			default:
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// KillService ends a service of a split server at once.
+func (t *Temporal) KillService(service string) { t.servers[service].Kill() }
+
+// Revive starts the processes again that have ended, and waits until the server takes work.
+func (t *Temporal) Revive(ctx context.Context) error {
+	for service, p := range t.servers {
+		select {
+		case <-p.done:
+			if err := t.start(ctx, service); err != nil {
+				return err
+			}
+		default:
+		}
+	}
+	return t.awaitReady(ctx)
+}
+
+// Postgres is the cluster of a server that this package runs. A test may stop and start it.
+func (t *Temporal) Postgres() *Postgres { return t.postgres }
 
 // ready makes the namespace with Ledgerline's search attributes, if it is not there, and
 // reports whether the server takes work in it. A namespace is described before anything
@@ -317,28 +376,34 @@ func (t *Temporal) Stop() error {
 	if t.options.Address != "" {
 		return errNotOurs
 	}
-	_ = t.server.Signal(syscall.SIGTERM) // it may have ended
-	select {
-	case <-t.server.done:
-	case <-time.After(20 * time.Second):
-		t.server.Kill()
+	for _, p := range t.servers {
+		_ = p.Signal(syscall.SIGTERM) // it may have ended
+	}
+	late := time.After(20 * time.Second)
+	for _, p := range t.servers {
+		select {
+		case <-p.done:
+		case <-late:
+			t.Kill()
+		}
 	}
 	return nil
 }
 
 // Kill ends the server at once. Its database goes on.
 func (t *Temporal) Kill() {
-	if t.server != nil {
-		t.server.Kill()
+	for _, p := range t.servers {
+		if p != nil {
+			p.Kill()
+		}
 	}
 }
 
 // Close ends everything and removes its data.
 func (t *Temporal) Close() error {
-	for _, p := range []*Process{t.ui, t.server} {
-		if p != nil {
-			p.Kill()
-		}
+	t.Kill()
+	if t.ui != nil {
+		t.ui.Kill()
 	}
 	var err error
 	if t.postgres != nil {

@@ -59,6 +59,7 @@ func setUp(m *testing.M) (code int, err error) {
 		// Waits below a second are exact; they are rounded up otherwise.
 		"history.timerProcessorMaxTimeShift":      `"50ms"`,
 		"limit.historyCount.suggestContinueAsNew": fmt.Sprint(atEvents),
+		"frontend.WorkflowPauseEnabled":           "true", // off by default
 		// A workflow whose tasks fail is reported after 10 s and not after a minute.
 		"system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": "2",
 	}}})

@@ -15,8 +15,8 @@ import (
 // fleet keeps workers running as a supervisor would: one that ends is started
 // again.
 type fleet struct {
-	bin string
-	env []string
+	bin  string
+	envs [][]string // by slot
 
 	mu    sync.Mutex
 	now   map[int]*devstack.Process  // by slot
@@ -26,9 +26,10 @@ type fleet struct {
 	done  sync.WaitGroup
 }
 
-func newFleet(ctx context.Context, bin string, env []string, slots int) *fleet {
-	f := &fleet{bin: bin, env: env, now: make(map[int]*devstack.Process), ours: make(map[*devstack.Process]bool)}
-	for slot := range slots {
+// newFleet keeps a worker running for each environment.
+func newFleet(ctx context.Context, bin string, envs [][]string) *fleet {
+	f := &fleet{bin: bin, envs: envs, now: make(map[int]*devstack.Process), ours: make(map[*devstack.Process]bool)}
+	for slot := range envs {
 		f.done.Go(func() { f.keep(ctx, slot) })
 	}
 	return f
@@ -37,7 +38,7 @@ func newFleet(ctx context.Context, bin string, env []string, slots int) *fleet {
 func (f *fleet) keep(ctx context.Context, slot int) {
 	for ctx.Err() == nil {
 		begin, cancel := context.WithTimeout(ctx, 30*time.Second)
-		p, err := devstack.StartWorker(begin, f.bin, []string{"--monitors=false"}, f.env)
+		p, err := devstack.StartWorker(begin, f.bin, []string{"--monitors=false"}, f.envs[slot])
 		cancel()
 		if err != nil {
 			f.note(err.Error())

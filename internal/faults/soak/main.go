@@ -28,7 +28,8 @@
 //
 //	soak ok|FAILED seed=… entries=… exported=… rejected=… unknown=… effects=… duplicates=… faults=…
 //
-// SOAK=10m says how long (2m), SEED=… which seed (a random one).
+// SOAK=10m says how long (2m), SEED=… which seed (a random one). CLUSTER=1 runs Temporal's
+// services as a process each, and strikes those and the workers' ways to them.
 package main
 
 import (
@@ -48,7 +49,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) > 1 { // it is configured by variables, and must not start at --help
-		fmt.Fprintln(os.Stderr, "usage: [SOAK=2m] [SEED=…] soak\n\nExports under every fault, then an equation. SOAK says how long, SEED which faults.")
+		fmt.Fprintln(os.Stderr, "usage: [SOAK=2m] [SEED=…] [CLUSTER=1] soak\n\nExports under every fault, then an equation. SOAK says how long, SEED which faults; CLUSTER=1 strikes Temporal's services.")
 		os.Exit(2)
 	}
 	os.Exit(program(ctx, os.Getenv, os.Stdout, os.Stderr))
@@ -60,6 +61,8 @@ type config struct {
 	length time.Duration // of the faults; settling and checking come on top
 	bound  time.Duration // after the last fault, everything must close within it
 	race   bool          // the workers report data races
+
+	cluster bool // a process for each of Temporal's services, and the faults of that
 }
 
 func program(ctx context.Context, getenv func(string) string, out, words io.Writer) int {
@@ -75,7 +78,7 @@ func program(ctx context.Context, getenv func(string) string, out, words io.Writ
 			return 2
 		}
 	}
-	r := run(ctx, config{seed: seed, length: length, bound: 3 * time.Minute}, words)
+	r := run(ctx, config{seed: seed, length: length, bound: 3 * time.Minute, cluster: getenv("CLUSTER") == "1"}, words)
 	fmt.Fprintln(out, r.line())
 	if len(r.violations) > 0 {
 		return 1

@@ -88,13 +88,13 @@ var starts = []string{"manual", "backfill", "twice", "schedule", "trigger"}
 // cycle is how long one round of every fault takes, about.
 const cycle = 90 * time.Second
 
-// newPlan draws a plan: every fault once for each cycle that fits in. What a
+// newPlan draws a plan: every fault of a list once for each cycle that fits in. What a
 // vendor does strikes the chunk of its own round, so that each vendor has two
 // lanes of it with every fault; two in one chunk would hide each other. What is
 // done on the wire and to the ground strikes one vendor's run in each cycle, and
 // each vendor's in three. What people do at a vendor strikes all that they have
 // there, so that it has books of its own.
-func newPlan(seed uint64, length time.Duration) *plan {
+func newPlan(seed uint64, length time.Duration, faults []fault) *plan {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	p := &plan{seed: seed, lanes: make([]lane, 3+2*len(vendors))}
 	add := func(name string, v vendor) *book {

@@ -45,7 +45,11 @@ type soak struct {
 
 // run soaks and reports. Whatever keeps it from its end is a violation too.
 func run(ctx context.Context, c config, words io.Writer) report {
-	s := &soak{config: c, ctx: ctx, plan: newPlan(c.seed, c.length), words: words, began: time.Now(), planned: make(map[string]int),
+	list := faults
+	if c.cluster {
+		list = clusterFaults()
+	}
+	s := &soak{config: c, ctx: ctx, plan: newPlan(c.seed, c.length, list), words: words, began: time.Now(), planned: make(map[string]int),
 		fired: make(map[string]int), scripted: make(map[string][]int), deleted: make(map[string]bool), resolved: make(map[string]bool), wires: make(map[string]*wire), report: report{seed: c.seed}}
 	s.say("seed %d, %d books, %s", c.seed, len(s.plan.books), c.length)
 	if err := s.do(ctx); err != nil {
@@ -59,7 +63,7 @@ func run(ctx context.Context, c config, words io.Writer) report {
 
 func (s *soak) do(ctx context.Context) (err error) {
 	s.stack, err = devstack.StartStack(ctx, devstack.StackOptions{Log: s.words, Temporal: devstack.TemporalOptions{
-		Config: map[string]string{"history.timerProcessorMaxTimeShift": `"50ms"`},
+		Config: map[string]string{"history.timerProcessorMaxTimeShift": `"50ms"`}, Split: s.cluster,
 	}})
 	if err != nil {
 		return err
@@ -86,7 +90,7 @@ func (s *soak) do(ctx context.Context) (err error) {
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	s.fleet = newFleet(working, bin, s.env(), 2)
+	s.fleet = newFleet(working, bin, [][]string{s.env(""), s.env(s.apart())})
 	defer s.fleet.done.Wait()
 	defer stop()
 	watched := make(chan struct{})
@@ -106,9 +110,13 @@ func (s *soak) do(ctx context.Context) (err error) {
 
 // connect opens the way of this program, which no fault spoils, and the wires.
 func (s *soak) connect(ctx context.Context) (err error) {
-	for name, upstream := range map[string]string{
+	upstreams := map[string]string{
 		"vendor": s.stack.DevHosts()[0], "postgres": fmt.Sprintf("127.0.0.1:%d", s.stack.Postgres.Port()), "temporal": s.stack.Temporal.HostPort(),
-	} {
+	}
+	if s.cluster {
+		upstreams[apart+"postgres"], upstreams[apart+"temporal"] = upstreams["postgres"], upstreams["temporal"]
+	}
+	for name, upstream := range upstreams {
 		if s.wires[name], err = newWire(name, upstream); err != nil {
 			return err
 		}
@@ -124,13 +132,22 @@ func (s *soak) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// env is the workers' environment: everything they need is behind a wire.
-func (s *soak) env() []string {
+// env is a worker's environment: everything it needs is behind a wire. Those to PostgreSQL
+// and Temporal have names with a prefix.
+func (s *soak) env(prefix string) []string {
 	direct := fmt.Sprintf("127.0.0.1:%d", s.stack.Postgres.Port())
 	return append(s.stack.Env(devstack.Worker),
-		"DATABASE_URL="+strings.Replace(s.stack.URL(devstack.Worker), direct, s.wires["postgres"].address(), 1),
-		"TEMPORAL_ADDRESS="+s.wires["temporal"].address(),
+		"DATABASE_URL="+strings.Replace(s.stack.URL(devstack.Worker), direct, s.wires[prefix+"postgres"].address(), 1),
+		"TEMPORAL_ADDRESS="+s.wires[prefix+"temporal"].address(),
 		"LEDGERLINE_DEV_VENDOR_HOSTS="+s.wires["vendor"].address())
+}
+
+// apart is the prefix of the second worker's wires.
+func (s *soak) apart() string {
+	if s.cluster {
+		return apart
+	}
+	return ""
 }
 
 // soak plays all lanes to their ends.

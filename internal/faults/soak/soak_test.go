@@ -45,9 +45,9 @@ func TestPlan(t *testing.T) {
 		}
 		return s
 	}
-	require.Equal(t, flat(newPlan(1, 5*cycle)), flat(newPlan(1, 5*cycle)))
-	require.NotEqual(t, flat(newPlan(1, cycle)), flat(newPlan(2, cycle)))
-	p := newPlan(1, 5*cycle)
+	require.Equal(t, flat(newPlan(1, 5*cycle, faults)), flat(newPlan(1, 5*cycle, faults)))
+	require.NotEqual(t, flat(newPlan(1, cycle, faults)), flat(newPlan(2, cycle, faults)))
+	p := newPlan(1, 5*cycle, faults)
 	planned := make(map[string]int)
 	imported := make(map[string]int)
 	struck := make(map[string]map[string]bool) // vendors by fault
