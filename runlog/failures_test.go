@@ -242,6 +242,16 @@ func TestMeasure(t *testing.T) {
 	require.Equal(t, map[runlog.WriteSource]float64{runlog.WriteOfCall: 1, runlog.WriteOfExport: 2}, m.OpenWrites)
 	require.Equal(t, map[notify.Cause]float64{notify.ExportFailed: 1}, m.Incidents)
 	require.Positive(t, m.OldestPending)
+	require.Positive(t, m.OldestCall)
+	// What an answer has proved to have ended can no longer take effect.
+	_, err = b.admin.Exec(ctx, `UPDATE ledgerline.write_claims SET ended = true`)
+	require.NoError(t, err)
+	_, err = b.admin.Exec(ctx, `UPDATE ledgerline.export_entries SET ended = true WHERE effect = 'open'`)
+	require.NoError(t, err)
+	m, err = runlog.Measure(ctx, b.worker)
+	require.NoError(t, err)
+	require.Equal(t, map[runlog.WriteSource]float64{runlog.WriteOfCall: 0, runlog.WriteOfExport: 0}, m.OpenWrites)
+	require.Zero(t, m.OldestCall)
 
 	_, err = runlog.Measure(ctx, b.operator)
 	require.ErrorContains(t, err, "permission denied", "it is of all organizations")

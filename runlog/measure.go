@@ -15,6 +15,7 @@ type Measurements struct {
 	OldestPending float64                        // seconds since the oldest pending export started; 0 if there is none
 	Entries       map[exports.EntryState]float64 // of those exports
 	OpenWrites    map[WriteSource]float64        // requests of calls and entries of exports that can still take effect
+	OldestCall    float64                        // seconds since the oldest of these calls first sent its request; 0 if there is none
 	Incidents     map[notify.Cause]float64       // that have not ended
 }
 
@@ -53,6 +54,8 @@ func Measure(ctx context.Context, db Beginner) (m Measurements, err error) {
 			m.Entries[exports.EntryState(l.Label)] = l.Value
 		case "open_writes":
 			m.OpenWrites[WriteSource(l.Label)] = l.Value
+		case "oldest_open_call":
+			m.OldestCall = l.Value
 		case "incidents":
 			m.Incidents[notify.Cause(l.Label)] = l.Value
 		}

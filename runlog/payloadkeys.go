@@ -88,10 +88,10 @@ func ListPayloadKeys(ctx context.Context, db Beginner) (list []PayloadKey, err e
 }
 
 // RetirePayloadKey takes a key out of use: no worker needs it any longer. It returns false if
-// it was not in use. It needs the operator's role.
-func RetirePayloadKey(ctx context.Context, db Beginner, name string) (was bool, err error) {
+// it is not in use, or was used after the last use that k has. It needs the operator's role.
+func RetirePayloadKey(ctx context.Context, db Beginner, k PayloadKey) (retired bool, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT ledgerline.retire_payload_key($1)`, name).Scan(&was)
+		return tx.QueryRow(ctx, `SELECT ledgerline.retire_payload_key($1, $2)`, k.Name, k.LastUse).Scan(&retired)
 	})
-	return was, err
+	return retired, err
 }

@@ -3,6 +3,7 @@ package runlog_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -70,12 +71,18 @@ func TestPayloadKeys(t *testing.T) {
 	lacks, err := runlog.LackedPayloadKeys(t.Context(), b.operator, []string{second})
 	require.NoError(t, err)
 	require.Equal(t, []string{first}, lacks)
-	was, err := runlog.RetirePayloadKey(t.Context(), b.operator, first)
+	list, err := runlog.ListPayloadKeys(t.Context(), b.operator)
 	require.NoError(t, err)
-	require.True(t, was)
-	was, err = runlog.RetirePayloadKey(t.Context(), b.operator, first)
-	require.NoError(t, err)
-	require.False(t, was)
+	require.Equal(t, first, list[0].Name)
+	retires := func(k runlog.PayloadKey, want bool) {
+		t.Helper()
+		retired, err := runlog.RetirePayloadKey(t.Context(), b.operator, k)
+		require.NoError(t, err)
+		require.Equal(t, want, retired)
+	}
+	retires(runlog.PayloadKey{Name: first, LastUse: list[0].LastUse.Add(-time.Second)}, false) // it was used again
+	retires(list[0], true)
+	retires(list[0], false)
 	reads(young, nil, second)
 
 	// One that crashed counts for ten minutes.
@@ -84,9 +91,15 @@ func TestPayloadKeys(t *testing.T) {
 	_, err = b.admin.Exec(t.Context(), `UPDATE ledgerline.payload_readers SET seen_at = now() - interval '11 min' WHERE worker_id = $1`, old)
 	require.NoError(t, err)
 	uses(first, young)
+	_, err = b.admin.Exec(t.Context(), `UPDATE ledgerline.payload_readers SET seen_at = now() - interval '11 min'`)
+	require.NoError(t, err)
+	reads(old, nil, second)
+	var rows int
+	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT count(*) FROM ledgerline.payload_readers`).Scan(&rows))
+	require.Equal(t, 1, rows, "those that have ended are dropped")
+	require.NoError(t, runlog.StopReadingPayloads(t.Context(), b.worker, old))
 
 	for _, name := range []string{"", "x", "/0a1b2c3d", "x/0A1B2C3D", "a b/0a1b2c3d"} {
-		require.NoError(t, runlog.StopReadingPayloads(t.Context(), b.worker, young))
 		_, err := runlog.UsePayloadKey(t.Context(), b.operator, name)
 		require.ErrorContains(t, err, "name_is_of_a_key", name)
 	}

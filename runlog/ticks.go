@@ -84,7 +84,8 @@ func LoadWaiting(ctx context.Context, db Beginner, e exports.Export) (w notify.W
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			SELECT (SELECT paused_at IS NOT NULL FROM ledgerline.integrations WHERE organization_id = $1 AND integration_id = $2),
-			    (SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $3 AND effect = 'open' AND open_until > ledgerline.clock())`,
+			    (SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $3
+			        AND effect = 'open' AND NOT ended AND open_until > ledgerline.clock())`,
 			e.OrganizationID, e.IntegrationID, e.ID).Scan(&paused, &writes)
 	})
 	switch {

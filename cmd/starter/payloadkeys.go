@@ -145,8 +145,12 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 			"try again when the namespace's retention has passed",
 			id, count(int(older), "workflow"), until.UTC().Format(time.RFC3339))
 	}
-	if _, err := runlog.RetirePayloadKey(ctx, db, list[i].Name); err != nil {
+	retired, err := runlog.RetirePayloadKey(ctx, db, list[i])
+	if err != nil {
 		return err
+	}
+	if !retired {
+		return fmt.Errorf("key %s stays in use: something has encrypted with it meanwhile; set %s to another key everywhere", id, codec.CurrentVariable)
 	}
 	return say(words, "key %s is retired: its file can be removed everywhere", id)
 }

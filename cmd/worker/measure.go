@@ -18,50 +18,59 @@ import (
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-// How often a worker counts what all organizations have, and how long such a count is
-// shown. Every worker counts: each of them may be the one that is left.
+// How often a worker counts what all organizations have: each 30 s, but a count that
+// takes long, as of a pending export with a million entries, is made so rarely that it
+// takes a hundredth of the time. The last one is shown until two more should have been
+// made, and for three minutes at least. Every worker counts: each of them may be the one
+// that is left.
 const (
 	measureEvery = 30 * time.Second
+	measureShare = 100
 	measuredFor  = 3 * time.Minute
 )
+
+// pauseAfter is how long a worker waits after a count that took so long.
+func pauseAfter(took time.Duration) time.Duration { return max(measureEvery, measureShare*took) }
 
 // measured is the last count. A count that is too old is not shown: a metric that is
 // absent can be noticed, and one that stands still cannot.
 type measured struct {
 	mu sync.Mutex
 	runlog.Measurements
-	at time.Time // zero: never
+	until time.Time // zero: never
 }
 
-func (m *measured) set(of runlog.Measurements, at time.Time) {
+func (m *measured) set(of runlog.Measurements, until time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.Measurements, m.at = of, at
+	m.Measurements, m.until = of, until
 }
 
 // last returns the last count; fresh is false if it is too old.
 func (m *measured) last() (of runlog.Measurements, fresh bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.Measurements, !m.at.IsZero() && time.Since(m.at) < measuredFor
+	return m.Measurements, time.Now().Before(m.until)
 }
 
 // measure counts until ctx ends.
 func measure(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.Logger) {
 	for {
+		began := time.Now()
 		counted, err := runlog.Measure(ctx, pool)
+		pause := pauseAfter(time.Since(began))
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			logger.Error("exports and entries could not be counted, so their metrics are absent after a while", "error", redact.Text(err.Error()))
 		default:
-			m.measured.set(counted, time.Now())
+			m.measured.set(counted, time.Now().Add(max(measuredFor, 3*pause)))
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(measureEvery + rand.N(measureEvery/4)):
+		case <-time.After(pause + rand.N(pause/4)):
 		}
 	}
 }
@@ -71,12 +80,13 @@ func (m *metrics) gauges(meter metric.Meter) error {
 	gauge := func(name, description string, options ...metric.Float64ObservableGaugeOption) (g metric.Float64ObservableGauge, err error) {
 		return meter.Float64ObservableGauge(name, append(options, metric.WithDescription(description))...)
 	}
-	errs := make([]error, 6)
-	var pending, oldest, entries, writes, incidents metric.Float64ObservableGauge
+	errs := make([]error, 7)
+	var pending, oldest, entries, writes, call, incidents metric.Float64ObservableGauge
 	pending, errs[0] = gauge("ledgerline_exports", "Exports that are pending, and those that failed and were not retried.")
 	oldest, errs[1] = gauge("ledgerline_export_oldest_pending", "Since when the oldest pending export is under way; 0 if there is none.", metric.WithUnit("s"))
 	entries, errs[2] = gauge("ledgerline_export_entries", "Entries of exports that are pending, or failed and were not retried, by state.")
 	writes, errs[3] = gauge("ledgerline_open_writes", "Requests of calls and entries of exports that were sent and can still take effect.")
+	call, errs[6] = gauge("ledgerline_call_oldest_open_write", "Since when the oldest call has a request that was sent and can still take effect; 0 if there is none.", metric.WithUnit("s"))
 	incidents, errs[4] = gauge("ledgerline_incidents", "Trouble that has not ended, by the cause of its notification.")
 	_, errs[5] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		last, fresh := m.measured.last()
@@ -96,12 +106,13 @@ func (m *metrics) gauges(meter metric.Meter) error {
 		for _, s := range []runlog.WriteSource{runlog.WriteOfCall, runlog.WriteOfExport} {
 			show(writes, last.OpenWrites[s], "source", string(s))
 		}
+		o.ObserveFloat64(call, last.OldestCall)
 		for _, c := range notify.Causes() {
 			if c.EndedBy() != "" {
 				show(incidents, last.Incidents[c], "cause", string(c))
 			}
 		}
 		return nil
-	}, pending, oldest, entries, writes, incidents)
+	}, pending, oldest, entries, writes, call, incidents)
 	return errors.Join(errs...)
 }

@@ -115,9 +115,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		return names
 	}
 	require.NotContains(t, served(), "ledgerline_exports")
-	m.measured.set(runlog.Measurements{}, time.Now().Add(-measuredFor))
-	require.NotContains(t, served(), "ledgerline_exports")
 	m.measured.set(runlog.Measurements{}, time.Now())
+	require.NotContains(t, served(), "ledgerline_exports")
+	m.measured.set(runlog.Measurements{}, time.Now().Add(measuredFor))
 	require.Equal(t, map[string]float64{"pending": 0, "failed": 0}, values(t, m, "ledgerline_exports", "status"))
 	require.Len(t, values(t, m, "ledgerline_incidents", "cause"), 5)
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -128,4 +128,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	slices.Sort(documented)
 	require.Equal(t, served(), documented)
+}
+
+// However long a count takes, PostgreSQL has a hundred times that to itself.
+func TestPauseAfter(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: measureEvery, 300 * time.Millisecond: measureEvery, 2 * time.Second: 200 * time.Second, 10 * time.Second: 1000 * time.Second,
+	} {
+		require.Equal(t, want, pauseAfter(took), took)
+	}
 }

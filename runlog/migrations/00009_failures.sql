@@ -116,15 +116,17 @@ CREATE FUNCTION ledgerline.measure() RETURNS TABLE (metric text, label text, val
           AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS retry
               WHERE retry.organization_id = export.organization_id AND retry.parent_export_id = export.export_id)
     ), entries AS MATERIALIZED (
-        SELECT entry.state, count(*) AS entries, count(*) FILTER (WHERE entry.effect = 'open' AND entry.open_until > clock_timestamp()) AS open
-        FROM pending CROSS JOIN LATERAL (SELECT state, effect, open_until FROM ledgerline.export_entries AS entry
+        SELECT entry.state, count(*) AS entries, count(*) FILTER (WHERE entry.effect = 'open' AND NOT entry.ended AND entry.open_until > clock_timestamp()) AS open
+        FROM pending CROSS JOIN LATERAL (SELECT state, effect, ended, open_until FROM ledgerline.export_entries AS entry
             WHERE entry.organization_id = pending.organization_id AND entry.export_id = pending.export_id) AS entry
         GROUP BY entry.state
     ), just_failed AS MATERIALIZED ( -- no vendor works on a request for a day
         SELECT count(*) AS open FROM failed CROSS JOIN LATERAL (SELECT FROM ledgerline.export_entries AS entry
             WHERE entry.organization_id = failed.organization_id AND entry.export_id = failed.export_id
-              AND entry.effect = 'open' AND entry.open_until > clock_timestamp()) AS entry
+              AND entry.effect = 'open' AND NOT entry.ended AND entry.open_until > clock_timestamp()) AS entry
         WHERE failed.entries_unknown > 0 AND failed.finished_at > now() - interval '1 day'
+    ), calls AS MATERIALIZED (
+        SELECT claimed_at FROM ledgerline.write_claims WHERE effect = 'open' AND NOT ended AND open_until > clock_timestamp()
     )
     SELECT 'exports', 'pending', count(*)::double precision FROM pending
     UNION ALL SELECT 'exports', 'failed', count(*) FROM failed
@@ -137,7 +139,8 @@ CREATE FUNCTION ledgerline.measure() RETURNS TABLE (metric text, label text, val
         UNION ALL SELECT 'planned', sum(entries_total - entries_exported - entries_rejected - entries_unknown) FROM failed
     ) AS counted GROUP BY state
     UNION ALL SELECT 'open_writes', 'export', coalesce((SELECT sum(open) FROM entries), 0) + (SELECT open FROM just_failed)
-    UNION ALL SELECT 'open_writes', 'call', count(*) FROM ledgerline.write_claims WHERE effect = 'open' AND open_until > clock_timestamp()
+    UNION ALL SELECT 'open_writes', 'call', count(*) FROM calls
+    UNION ALL SELECT 'oldest_open_call', '', coalesce(extract(epoch FROM clock_timestamp() - min(claimed_at)), 0) FROM calls
     UNION ALL SELECT 'incidents', cause, count(*) FROM (
         SELECT cause FROM ledgerline.incidents WHERE closed_at IS NULL
         UNION ALL SELECT cause FROM ledgerline.subject_incidents WHERE closed_at IS NULL) AS open GROUP BY cause

@@ -25,12 +25,14 @@ ALTER TABLE ledgerline.payload_readers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVE
 CREATE POLICY functions_of_the_owner ON ledgerline.payload_readers TO ledgerline_owner USING (true) WITH CHECK (true);
 
 -- Makes a worker one that takes tasks, and returns the keys in use that it lacks.
--- If it lacks any, it is none. The lock keeps a key from coming into use meanwhile.
+-- If it lacks any, it is none. The lock keeps a key from coming into use meanwhile. A
+-- worker that was not seen for ten minutes has ended, so its row is dropped.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.read_payloads(worker uuid, worker_label text, has text[]) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('ledgerline.payload_keys'));
+    DELETE FROM ledgerline.payload_readers WHERE seen_at < now() - interval '10 minutes' AND worker_id <> worker;
     RETURN QUERY SELECT name FROM ledgerline.payload_keys WHERE name <> ALL (has) ORDER BY 1;
     IF FOUND THEN
         DELETE FROM ledgerline.payload_readers WHERE worker_id = worker;
@@ -78,21 +80,22 @@ CREATE FUNCTION ledgerline.list_payload_keys() RETURNS TABLE (name text, first_u
     $$;
 -- +goose StatementEnd
 
--- Takes a key out of use: workers need it no longer. It returns whether it was in use.
+-- Takes a key out of use: workers need it no longer. It returns false if it is not in use,
+-- or was used later than its caller knows.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.retire_payload_key(key text) RETURNS boolean
+CREATE FUNCTION ledgerline.retire_payload_key(key text, used timestamptz) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-        WITH gone AS (DELETE FROM ledgerline.payload_keys WHERE name = key RETURNING name) SELECT EXISTS (SELECT FROM gone);
+        WITH gone AS (DELETE FROM ledgerline.payload_keys WHERE name = key AND last_use <= used RETURNING name) SELECT EXISTS (SELECT FROM gone);
     $$;
 -- +goose StatementEnd
 
 REVOKE ALL ON FUNCTION ledgerline.read_payloads(uuid, text, text[]), ledgerline.stop_reading_payloads(uuid), ledgerline.use_payload_key(text),
-    ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text) FROM PUBLIC;
+    ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.read_payloads(uuid, text, text[]), ledgerline.stop_reading_payloads(uuid) TO ledgerline_worker;
 GRANT EXECUTE ON FUNCTION ledgerline.use_payload_key(text) TO ledgerline_worker, ledgerline_operator;
-GRANT EXECUTE ON FUNCTION ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text) TO ledgerline_operator;
+GRANT EXECUTE ON FUNCTION ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text, timestamptz) TO ledgerline_operator;
 
 -- +goose Down
-DROP FUNCTION ledgerline.retire_payload_key(text), ledgerline.list_payload_keys(), ledgerline.use_payload_key(text),
+DROP FUNCTION ledgerline.retire_payload_key(text, timestamptz), ledgerline.list_payload_keys(), ledgerline.use_payload_key(text),
     ledgerline.stop_reading_payloads(uuid), ledgerline.read_payloads(uuid, text, text[]);
 DROP TABLE ledgerline.payload_readers, ledgerline.payload_keys;
