@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -74,6 +75,54 @@ func TestAlerts(t *testing.T) {
 	for place := range places {
 		if strings.HasPrefix(place, "#ledgerline") {
 			require.Contains(t, strings.ToLower(fmt.Sprint(seen)), strings.TrimPrefix(place, "#")+":", "a section of an alert that is no rule")
+		}
+	}
+}
+
+// A rule or a panel groups and selects by labels that the metric has: by another one it
+// finds nothing, or names nothing.
+func TestLabels(t *testing.T) {
+	page, err := os.ReadFile("docs/operations.md")
+	require.NoError(t, err)
+	has := make(map[string][]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(ledgerline_[a-z_]+)` \\| (?:counter|gauge|histogram)(?:: ([a-z_, ]+))? \\|").FindAllStringSubmatch(string(page), -1) {
+		has[m[1]] = strings.Split(m[2], ", ")
+	}
+	has["ledgerline_quotas"], has["ledgerline_worker_ready"] = []string{"used"}, nil // they serve alerts alone
+	exprs := map[string]string{}
+	for _, a := range alerts(t) {
+		exprs[a.Alert] = a.Expr + " " + a.Annotations["description"]
+	}
+	text, err := os.ReadFile("deploy/grafana/ledgerline.json")
+	require.NoError(t, err)
+	var dashboard struct{ Panels []panel }
+	require.NoError(t, json.Unmarshal(text, &dashboard))
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			exprs[target.Expr] = target.Expr
+		}
+	}
+	metric := regexp.MustCompile(`ledgerline_[a-z_]+`)
+	label := regexp.MustCompile(`([a-z_]+)(?:=~|!=|!~|=)"|\$labels\.([a-z_]+)`)
+	by := regexp.MustCompile(`by \(([a-z_, ]+)\)`)
+	for where, expr := range exprs {
+		known := []string{"le", "job", "instance"} // of histograms, and of whoever asks workers
+		names := metric.FindAllString(expr, -1)
+		for _, name := range names {
+			labels, ok := has[strings.TrimSuffix(name, "_bucket")]
+			require.True(t, ok, "%s: docs/operations.md has no metric %s", where, name)
+			known = append(known, labels...)
+		}
+		if len(names) == 0 { // the SDK's
+			continue
+		}
+		for _, m := range label.FindAllStringSubmatch(expr, -1) {
+			require.Contains(t, known, m[1]+m[2], where)
+		}
+		for _, m := range by.FindAllStringSubmatch(expr, -1) {
+			for _, l := range strings.Split(m[1], ", ") {
+				require.Contains(t, known, l, where)
+			}
 		}
 	}
 }
