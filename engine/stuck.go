@@ -35,24 +35,24 @@ var reportedProblems = temporal.NewSearchAttributeKeyKeywordList("TemporalReport
 // stuckPage bounds what is asked for: whoever has so many knows.
 const stuckPage = 1000
 
-// StuckWorkflows returns the running workflows whose tasks fail, at most a thousand. It
-// leaves out those of other programs in the namespace. A server that does not report them
-// returns a [*serviceerror.InvalidArgument].
-func StuckWorkflows(ctx context.Context, c client.Client) (list []StuckWorkflow, err error) {
+// StuckWorkflows returns the running workflows whose tasks fail, at most a thousand; all is
+// false if there are more. It leaves out those of other programs in the namespace. A server
+// that does not report them returns a [*serviceerror.InvalidArgument].
+func StuckWorkflows(ctx context.Context, c client.Client) (list []StuckWorkflow, all bool, err error) {
 	found, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: stuckPage,
 		Query: fmt.Sprintf("%s IN ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut') AND ExecutionStatus = 'Running' AND WorkflowType IN ('%s')",
 			reportedProblems.GetName(), strings.Join(workflows.Types(), "', '")),
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, e := range found.GetExecutions() {
 		if s := stuck(e); s.Workflow.Valid() && e.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			list = append(list, s)
 		}
 	}
-	return list, nil
+	return list, len(found.GetNextPageToken()) == 0 || len(found.GetExecutions()) < stuckPage, nil
 }
 
 func stuck(e *workflow.WorkflowExecutionInfo) StuckWorkflow {

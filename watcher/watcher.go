@@ -54,9 +54,10 @@ type Watcher struct {
 	// Dead asks whether the run of a pending export no longer exists. An error, or a nil
 	// function, counts as no.
 	Dead func(ctx context.Context, e exports.Export) (bool, error)
-	// Stuck lists the workflows of all organizations whose tasks fail. An error, or a nil
-	// function, counts as not known: then nothing is reported of any.
-	Stuck func(ctx context.Context) ([]StuckWorkflow, error)
+	// Stuck lists the workflows of all organizations whose tasks fail; all is false if there
+	// are more. An error, or a nil function, counts as not known: then nothing is reported of
+	// any.
+	Stuck func(ctx context.Context) (list []StuckWorkflow, all bool, err error)
 	// PendingLimit is how long an export may be pending; 0 is [notify.PendingLimit].
 	PendingLimit time.Duration
 	// RemindAfter is after how long people are notified again of one that is overdue; 0
@@ -219,18 +220,37 @@ func (w Watcher) reportPending(ctx context.Context, e exports.Export, event noti
 	return err
 }
 
-// stuck reports the workflows that are stuck, and those that no longer are. Where Temporal
-// cannot say, nothing is known of either.
+// stuck reports the workflows that are stuck and were not reported, and those that no
+// longer are. Where Temporal cannot say, nothing is known of either; one that is not in a
+// list that is cut may still be stuck.
 func (w Watcher) stuck(ctx context.Context, organizations []uuid.UUID) error {
 	if w.Stuck == nil {
 		return nil
 	}
-	list, err := w.Stuck(ctx)
+	list, all, err := w.Stuck(ctx)
 	if err != nil {
 		return nil // not known, which is for whoever asked to say
 	}
+	type subject struct {
+		organization uuid.UUID
+		workflowID   string
+	}
 	var failed []error
+	open := make(map[subject]runlog.ReportedSubject)
+	for _, organization := range organizations {
+		reported, err := runlog.ListReportedSubjects(ctx, w.DB, organization, notify.WorkflowFailing, 0)
+		if err != nil {
+			return fmt.Errorf("organization %s: %w", organization, err)
+		}
+		for _, r := range reported {
+			open[subject{organization, r.Subject}] = r
+		}
+	}
 	for _, s := range list {
+		if it := (subject{s.OrganizationID, s.Workflow.ID}); open[it].Subject != "" {
+			delete(open, it)
+			continue
+		}
 		queued, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
 			Kind: notify.WorkflowStuck, OrganizationID: s.OrganizationID, IntegrationID: s.IntegrationID,
 			Facts: notify.Facts{ErrorKind: s.Cause, Workflow: &s.Workflow},
@@ -242,22 +262,15 @@ func (w Watcher) stuck(ctx context.Context, organizations []uuid.UUID) error {
 				"workflow_type", s.Workflow.Type, "workflow_id", s.Workflow.ID, "cause", string(s.Cause))
 		}
 	}
-	for _, organization := range organizations {
-		open, err := runlog.ListReportedSubjects(ctx, w.DB, organization, notify.WorkflowFailing, 0)
+	if !all {
+		return errors.Join(failed...)
+	}
+	for it, o := range open {
+		_, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
+			Kind: notify.WorkflowResumed, OrganizationID: it.organization, IntegrationID: o.IntegrationID, Facts: notify.Facts{Workflow: o.Facts.Workflow},
+		})
 		if err != nil {
-			failed = append(failed, fmt.Errorf("organization %s: %w", organization, err))
-			continue
-		}
-		for _, o := range open {
-			if slices.ContainsFunc(list, func(s StuckWorkflow) bool { return s.OrganizationID == organization && s.Workflow.ID == o.Subject }) {
-				continue
-			}
-			_, err := runlog.ReportEvent(ctx, w.DB, notify.Event{
-				Kind: notify.WorkflowResumed, OrganizationID: organization, IntegrationID: o.IntegrationID, Facts: notify.Facts{Workflow: o.Facts.Workflow},
-			})
-			if err != nil {
-				failed = append(failed, fmt.Errorf("workflow %s: %w", o.Subject, err))
-			}
+			failed = append(failed, fmt.Errorf("workflow %s: %w", o.Subject, err))
 		}
 	}
 	return errors.Join(failed...)

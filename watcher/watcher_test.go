@@ -416,18 +416,22 @@ func TestStuckWorkflows(t *testing.T) {
 	c := newClock(t, integrations.Schedule{Every: integrations.Weekly, Hour: 6, Day: 1})
 	list := []watcher.StuckWorkflow{{c.org, c.spec.ID, notify.Workflow{Type: "Sync", ID: "export/1"}, "non_deterministic_error"}}
 	var away error
-	c.Stuck = func(context.Context) ([]watcher.StuckWorkflow, error) { return list, away }
+	all := true
+	c.Stuck = func(context.Context) ([]watcher.StuckWorkflow, bool, error) { return list, all, away }
 	c.pass("2026-10-20 06:00:00")
 	c.pass("2026-10-20 06:00:20")
 	require.Equal(t, []string{"workflow_failing , and 0 more"}, c.notifications())
-	all, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
+	sent, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
 	require.NoError(t, err)
-	require.Equal(t, notify.Workflow{Type: "Sync", ID: "export/1"}, *all[0].Facts.Workflow)
-	require.Equal(t, classify.Kind("non_deterministic_error"), all[0].Facts.ErrorKind)
+	require.Equal(t, notify.Workflow{Type: "Sync", ID: "export/1"}, *sent[0].Facts.Workflow)
+	require.Equal(t, classify.Kind("non_deterministic_error"), sent[0].Facts.ErrorKind)
 	list, away = nil, errors.New("Temporal is away")
 	c.pass("2026-10-20 06:00:40")
 	require.Len(t, c.notifications(), 1)
-	away = nil
+	away, all = nil, false // it may be among those that are not listed
+	c.pass("2026-10-20 06:00:50")
+	require.Len(t, c.notifications(), 1)
+	all = true
 	c.pass("2026-10-20 06:01:00")
 	c.pass("2026-10-20 06:01:20")
 	require.Equal(t, []string{"workflow_failing , and 0 more", "workflow_recovered , and 0 more"}, c.notifications())

@@ -118,7 +118,7 @@ func (p *payloads) update(ctx context.Context) {
 	}
 }
 
-// keep looks again and again until ctx ends, and leaves then.
+// keep looks again and again until ctx ends.
 func (p *payloads) keep(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

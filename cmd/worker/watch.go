@@ -62,34 +62,37 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 	}
 }
 
-// stuckWorkflows asks for workflows whose tasks fail. That it cannot ask is logged when it
-// begins and not at each pass.
-func stuckWorkflows(temporal client.Client, m *metrics, logger *slog.Logger) func(context.Context) ([]watcher.StuckWorkflow, error) {
-	asked := true
-	return func(ctx context.Context) ([]watcher.StuckWorkflow, error) {
+// stuckWorkflows asks for workflows whose tasks fail. What it logs, it logs when that begins
+// and not at each pass.
+func stuckWorkflows(temporal client.Client, m *metrics, logger *slog.Logger) func(context.Context) ([]watcher.StuckWorkflow, bool, error) {
+	asked, logged := true, make(map[string]bool) // by workflow ID
+	return func(ctx context.Context) ([]watcher.StuckWorkflow, bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
 		defer cancel()
-		found, err := engine.StuckWorkflows(ctx, temporal)
+		found, all, err := engine.StuckWorkflows(ctx, temporal)
 		if err != nil && asked {
 			logger.Warn("workflows whose tasks fail cannot be looked for; a server before 1.32 does not report them", "error", redact.Text(err.Error()))
 		}
 		if asked = err == nil; !asked {
-			return nil, err
+			return nil, false, err
 		}
-		count := make(map[string]int64)
+		count, unnotified := make(map[string]int64), make(map[string]bool)
 		var list []watcher.StuckWorkflow
 		for _, s := range found {
 			count[s.Workflow.Type]++
 			if s.OrganizationID == uuid.Nil || s.IntegrationID == uuid.Nil { // the delivery of a notification, which cannot be notified
-				logger.Error("ALERT: a workflow cannot continue, because its code fails", "workflow_type", s.Workflow.Type, "workflow_id", s.Workflow.ID, "cause", string(s.Cause))
+				if unnotified[s.Workflow.ID] = true; !logged[s.Workflow.ID] {
+					logger.Error("ALERT: a workflow cannot continue, because its code fails", "workflow_type", s.Workflow.Type, "workflow_id", s.Workflow.ID, "cause", string(s.Cause))
+				}
 				continue
 			}
 			list = append(list, watcher.StuckWorkflow(s))
 		}
+		logged = unnotified
 		for _, name := range workflows.Types() {
 			m.stuck.Record(ctx, count[name], metric.WithAttributes(attribute.String("workflow_type", name)))
 		}
-		return list, nil
+		return list, all, nil
 	}
 }
 
