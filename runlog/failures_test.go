@@ -253,6 +253,23 @@ func TestMeasure(t *testing.T) {
 	require.Equal(t, map[runlog.WriteSource]float64{runlog.WriteOfCall: 0, runlog.WriteOfExport: 0}, m.OpenWrites)
 	require.Zero(t, m.OldestCall)
 
+	// A failed export counts for as long as something of it is left, whoever has found that out.
+	b.fail(e)
+	left := func(failed int, planned, exported, unknown float64) {
+		t.Helper()
+		m, err := runlog.Measure(ctx, b.worker)
+		require.NoError(t, err)
+		require.Equal(t, map[exports.Status]float64{exports.Pending: 0, exports.Failed: float64(failed)}, m.Exports)
+		require.Equal(t, []float64{planned, exported, unknown}, []float64{m.Entries[exports.Planned], m.Entries[exports.Exported], m.Entries[exports.Unknown]})
+	}
+	left(2, 4, 2, 2)
+	_, err = runlog.ResolveVoucher(ctx, b.operator, b.org, runlog.Resolution{ExportID: e.ID, VoucherID: "v1", AtVendor: true, Reason: "seen", Actor: "t"})
+	require.NoError(t, err)
+	left(2, 4, 4, 0)
+	_, err = b.admin.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'exported', effect = 'done' WHERE state = 'planned'`)
+	require.NoError(t, err)
+	left(1, 0, 8, 0)
+
 	_, err = runlog.Measure(ctx, b.operator)
 	require.ErrorContains(t, err, "permission denied", "it is of all organizations")
 

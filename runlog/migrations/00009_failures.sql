@@ -110,40 +110,46 @@ CREATE FUNCTION ledgerline.measure() RETURNS TABLE (metric text, label text, val
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     WITH pending AS MATERIALIZED (
         SELECT organization_id, export_id, started_at FROM ledgerline.bufdir_export_audit_log WHERE status = 'pending' AND trigger <> 'adopt'
-    ), failed AS MATERIALIZED ( -- and not retried
-        SELECT organization_id, export_id, finished_at, entries_total, entries_exported, entries_rejected, entries_unknown
+    ), failed AS MATERIALIZED ( -- and not retried, while somebody can
+        SELECT organization_id, export_id, entries_total, entries_exported, entries_rejected, entries_unknown
         FROM ledgerline.bufdir_export_audit_log AS export WHERE status = 'failed' AND trigger <> 'adopt'
           AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS retry
               WHERE retry.organization_id = export.organization_id AND retry.parent_export_id = export.export_id)
+          AND EXISTS (SELECT FROM ledgerline.integrations AS integration WHERE integration.organization_id = export.organization_id
+              AND integration.integration_id = export.integration_id AND integration.removed_at IS NULL)
     ), entries AS MATERIALIZED (
         SELECT entry.state, count(*) AS entries, count(*) FILTER (WHERE entry.effect = 'open' AND NOT entry.ended AND entry.open_until > clock_timestamp()) AS open
         FROM pending CROSS JOIN LATERAL (SELECT state, effect, ended, open_until FROM ledgerline.export_entries AS entry
             WHERE entry.organization_id = pending.organization_id AND entry.export_id = pending.export_id) AS entry
         GROUP BY entry.state
-    ), just_failed AS MATERIALIZED ( -- no vendor works on a request for a day
-        SELECT count(*) AS open FROM failed CROSS JOIN LATERAL (SELECT FROM ledgerline.export_entries AS entry
-            WHERE entry.organization_id = failed.organization_id AND entry.export_id = failed.export_id
-              AND entry.effect = 'open' AND NOT entry.ended AND entry.open_until > clock_timestamp()) AS entry
-        WHERE failed.entries_unknown > 0 AND failed.finished_at > now() - interval '1 day'
+    ), looked_at AS MATERIALIZED ( -- what people have found out since is only in the entries
+        SELECT failed.export_id, CASE entry.state WHEN 'sent' THEN 'unknown' ELSE entry.state END AS state, count(*) AS entries,
+            count(*) FILTER (WHERE entry.effect = 'open' AND NOT entry.ended AND entry.open_until > clock_timestamp()) AS open
+        FROM failed CROSS JOIN LATERAL (SELECT state, effect, ended, open_until FROM ledgerline.export_entries AS entry
+            WHERE entry.organization_id = failed.organization_id AND entry.export_id = failed.export_id) AS entry
+        WHERE failed.entries_unknown > 0 GROUP BY 1, 2
     ), calls AS MATERIALIZED (
         SELECT claimed_at FROM ledgerline.write_claims WHERE effect = 'open' AND NOT ended AND open_until > clock_timestamp()
     )
     SELECT 'exports', 'pending', count(*)::double precision FROM pending
     UNION ALL SELECT 'exports', 'failed', count(*) FROM failed
+        WHERE entries_unknown = 0 OR EXISTS (SELECT FROM looked_at WHERE looked_at.export_id = failed.export_id AND state NOT IN ('exported', 'rejected'))
     UNION ALL SELECT 'oldest_pending', '', coalesce(extract(epoch FROM clock_timestamp() - min(started_at)), 0) FROM pending
     UNION ALL SELECT 'entries', state, sum(entries) FROM (
         SELECT state, entries FROM entries
-        UNION ALL SELECT 'exported', sum(entries_exported) FROM failed
-        UNION ALL SELECT 'rejected', sum(entries_rejected) FROM failed
-        UNION ALL SELECT 'unknown', sum(entries_unknown) FROM failed
-        UNION ALL SELECT 'planned', sum(entries_total - entries_exported - entries_rejected - entries_unknown) FROM failed
+        UNION ALL SELECT state, entries FROM looked_at
+        UNION ALL SELECT 'exported', sum(entries_exported) FROM failed WHERE entries_unknown = 0
+        UNION ALL SELECT 'rejected', sum(entries_rejected) FROM failed WHERE entries_unknown = 0
+        UNION ALL SELECT 'unknown', 0
+        UNION ALL SELECT 'planned', sum(entries_total - entries_exported - entries_rejected) FROM failed WHERE entries_unknown = 0
     ) AS counted GROUP BY state
-    UNION ALL SELECT 'open_writes', 'export', coalesce((SELECT sum(open) FROM entries), 0) + (SELECT open FROM just_failed)
+    UNION ALL SELECT 'open_writes', 'export', coalesce((SELECT sum(open) FROM entries), 0) + coalesce((SELECT sum(open) FROM looked_at), 0)
     UNION ALL SELECT 'open_writes', 'call', count(*) FROM calls
     UNION ALL SELECT 'oldest_open_call', '', coalesce(extract(epoch FROM clock_timestamp() - min(claimed_at)), 0) FROM calls
     UNION ALL SELECT 'incidents', cause, count(*) FROM (
-        SELECT cause FROM ledgerline.incidents WHERE closed_at IS NULL
-        UNION ALL SELECT cause FROM ledgerline.subject_incidents WHERE closed_at IS NULL) AS open GROUP BY cause
+        SELECT organization_id, integration_id, cause FROM ledgerline.incidents WHERE closed_at IS NULL
+        UNION ALL SELECT organization_id, integration_id, cause FROM ledgerline.subject_incidents WHERE closed_at IS NULL) AS open
+        JOIN ledgerline.integrations AS integration USING (organization_id, integration_id) WHERE integration.removed_at IS NULL GROUP BY cause
 $$;
 -- +goose StatementEnd
 REVOKE ALL ON FUNCTION ledgerline.measure() FROM PUBLIC;
