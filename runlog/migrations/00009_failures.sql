@@ -1,5 +1,7 @@
 -- Failures reach a person: incidents of an export or a workflow, why an export waits,
 -- and what metrics count. Programs of version 8 work with it: they see nothing of it.
+-- It reads write_claims and notifications once, for which calls that write wait: a
+-- worker that has waited for five seconds tries again.
 
 -- +goose Up
 ALTER TABLE ledgerline.notifications DROP CONSTRAINT cause_is_known, ADD CONSTRAINT cause_is_known CHECK (cause IN (
