@@ -227,10 +227,6 @@ func (w Watcher) stuck(ctx context.Context, organizations []uuid.UUID) error {
 	if w.Stuck == nil {
 		return nil
 	}
-	list, all, err := w.Stuck(ctx)
-	if err != nil {
-		return nil // not known, which is for whoever asked to say
-	}
 	type subject struct {
 		organization uuid.UUID
 		workflowID   string
@@ -245,6 +241,11 @@ func (w Watcher) stuck(ctx context.Context, organizations []uuid.UUID) error {
 		for _, r := range reported {
 			open[subject{organization, r.Subject}] = r
 		}
+	}
+	// Asked after that, so that what another worker reports meanwhile is not taken for over.
+	list, all, err := w.Stuck(ctx)
+	if err != nil {
+		return nil // not known, which is for whoever asked to say
 	}
 	for _, s := range list {
 		if it := (subject{s.OrganizationID, s.Workflow.ID}); open[it].Subject != "" {
