@@ -39,6 +39,9 @@ func report(ctx context.Context, tx pgx.Tx, e notify.Event) (queued bool, err er
 	if err := readRuns(ctx, tx, &e); err != nil {
 		return false, err
 	}
+	if over, err := hasEnded(ctx, tx, e); err != nil || over {
+		return false, err
+	}
 	for _, n := range e.Notifications() { // in the order of causes
 		this, err := handlings[n.Cause.Handling()](ctx, tx, n)
 		if err != nil {
@@ -74,6 +77,17 @@ func readRuns(ctx context.Context, tx pgx.Tx, e *notify.Event) (err error) {
 		SELECT export_id, period, status = 'failed' AS failed, coalesce(error_code, '') AS error_kind `+endedRuns+`
 		  AND (status = 'failed' OR entries_exported > 0) ORDER BY started_at DESC LIMIT 2`, arguments)
 	return err
+}
+
+// hasEnded reports whether an event is of a pending export that is pending no longer: what
+// its end would have ended must not begin after it. The lock keeps it from ending meanwhile.
+func hasEnded(ctx context.Context, tx pgx.Tx, e notify.Event) (bool, error) {
+	if e.Kind != notify.ExportPending {
+		return false, nil
+	}
+	tag, err := tx.Exec(ctx, `SELECT FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2 AND status = 'pending' FOR SHARE`,
+		e.OrganizationID, e.Facts.ExportID)
+	return tag.RowsAffected() == 0, err
 }
 
 // exportEvent is the closing of an export.

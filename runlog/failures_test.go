@@ -211,6 +211,29 @@ func TestStuckWorkflow(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
+// An export that ends while it is reported as overdue leaves no trouble that nobody ends.
+func TestOverdueWhenItEnds(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.audience()
+	e := b.claimScheduled("2026-10")
+	report := func() bool {
+		t.Helper()
+		queued, err := runlog.ReportEvent(t.Context(), b.worker, notify.Event{
+			Kind: notify.ExportPending, OrganizationID: b.org, IntegrationID: b.spec.ID, PendingFor: 2 * time.Hour, Limit: time.Hour, RemindAfter: notify.RemindAfter,
+			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, Waiting: &notify.Waiting{For: notify.ForProgress}},
+		})
+		require.NoError(t, err)
+		return queued
+	}
+	require.True(t, report())
+	require.Equal(t, []string{"export_overdue"}, b.openSubjects())
+	b.close(e)
+	require.Empty(t, b.openSubjects())
+	require.False(t, report(), "another worker had listed it before")
+	require.Empty(t, b.openSubjects())
+}
+
 // The numbers are those of what is not done, and counting them reads no more when there is
 // a history: it is measured in pages, of which an index of its own would not need more.
 func TestMeasure(t *testing.T) {
