@@ -292,6 +292,8 @@ func TestMeasure(t *testing.T) {
 	_, err = b.admin.Exec(ctx, `UPDATE ledgerline.export_entries SET state = 'exported', effect = 'done' WHERE state = 'planned'`)
 	require.NoError(t, err)
 	left(1, 0, 8, 0)
+	b.close(b.claim("2026-12", nil)) // has what the one without entries would have taken
+	left(0, 0, 8, 0)
 
 	_, err = runlog.Measure(ctx, b.operator)
 	require.ErrorContains(t, err, "permission denied", "it is of all organizations")

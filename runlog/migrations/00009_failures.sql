@@ -119,6 +119,10 @@ CREATE FUNCTION ledgerline.measure() RETURNS TABLE (metric text, label text, val
               WHERE retry.organization_id = export.organization_id AND retry.parent_export_id = export.export_id)
           AND EXISTS (SELECT FROM ledgerline.integrations AS integration WHERE integration.organization_id = export.organization_id
               AND integration.integration_id = export.integration_id AND integration.removed_at IS NULL)
+          -- Nothing of it is left, and a later run has taken what it would have: people are notified of that too.
+          AND NOT (parent_export_id IS NULL AND entries_total = entries_exported + entries_rejected AND EXISTS (
+              SELECT FROM ledgerline.bufdir_export_audit_log AS later WHERE later.organization_id = export.organization_id
+                AND later.started_at > export.started_at AND later.integration_id = export.integration_id AND later.status = 'complete' AND later.trigger <> 'adopt'))
     ), entries AS MATERIALIZED (
         SELECT entry.state, count(*) AS entries, count(*) FILTER (WHERE entry.effect = 'open' AND NOT entry.ended AND entry.open_until > clock_timestamp()) AS open
         FROM pending CROSS JOIN LATERAL (SELECT state, effect, ended, open_until FROM ledgerline.export_entries AS entry
