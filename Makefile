@@ -12,7 +12,7 @@ FUZZTIME ?= 5s
 .PHONY: help tools postgres18 build demo test matrix soak cluster-test bench lint vuln fuzz ci clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The pinned Temporal server, the tool for its schema, and its web interface. The first
 # build takes some minutes; the result is kept until the pin changes.
