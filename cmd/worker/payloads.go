@@ -30,12 +30,12 @@ const (
 // loses its way by another's rotation, unless it was out of PostgreSQL's sight for ten
 // minutes; then the tasks that it cannot read are given back.
 type payloads struct {
-	gate    codec.Gate
-	keys    *codec.Keys
-	pool    *pgxpool.Pool
-	self    runlog.Heartbeat // which process it is, as the table of workers has it
-	logger  *slog.Logger
-	again   chan struct{} // a task could not be read: look at once
+	gate   codec.Gate
+	keys   *codec.Keys
+	pool   *pgxpool.Pool
+	self   runlog.Heartbeat // which process it is, as the table of workers has it
+	logger *slog.Logger
+	again  chan struct{} // a task could not be read: look at once
 }
 
 func newPayloads(keys *codec.Keys, pool *pgxpool.Pool, self runlog.Heartbeat, logger *slog.Logger) *payloads {

@@ -167,7 +167,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go encrypted.keep(upkeep)
-	go watchQuotas(upkeep, pool, &metrics.states, logger)
+	go watchIntegrations(upkeep, pool, &metrics.states, logger)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)

@@ -109,6 +109,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.refusals.Add(ctx, 1)
 	s.mirrored(activities.MirrorInput{}, nil)
 	m.countQuotas(ctx, nil)
+	m.countHealth(ctx, nil)
 	var handler http.Handler = http.NotFoundHandler()
 	m.endpoints.Store(&handler)
 	served := func() (names []string) {
