@@ -88,7 +88,6 @@ func TestLabels(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(ledgerline_[a-z_]+)` \\| (?:counter|gauge|histogram)(?:: ([a-z_, ]+))? \\|").FindAllStringSubmatch(string(page), -1) {
 		has[m[1]] = strings.Split(m[2], ", ")
 	}
-	has["ledgerline_quotas"], has["ledgerline_worker_ready"] = []string{"used"}, nil // they serve alerts alone
 	exprs := map[string]string{}
 	for _, a := range alerts(t) {
 		exprs[a.Alert] = a.Expr + " " + a.Annotations["description"]
