@@ -38,6 +38,9 @@ func Measure(ctx context.Context, db Beginner) (m Measurements, err error) {
 	}
 	var list []measured
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL statement_timeout = '60s'`); err != nil { // millions of pending entries
+			return err
+		}
 		list, err = queryRows[measured](ctx, tx, `SELECT metric, label, coalesce(value, 0) AS value FROM ledgerline.measure()`)
 		return err
 	})

@@ -20,17 +20,20 @@ import (
 
 // How often a worker counts what all organizations have: each 30 s, but a count that
 // takes long, as of a pending export with a million entries, is made so rarely that it
-// takes a hundredth of the time. The last one is shown until two more should have been
+// takes a hundredth of the time, down to one in ten minutes. The last one is shown until two more should have been
 // made, and for three minutes at least. Every worker counts: each of them may be the one
 // that is left.
 const (
-	measureEvery = 30 * time.Second
-	measureShare = 100
-	measuredFor  = 3 * time.Minute
+	measureEvery  = 30 * time.Second
+	measureShare  = 100
+	measureRarely = 10 * time.Minute
+	measuredFor   = 3 * time.Minute
 )
 
 // pauseAfter is how long a worker waits after a count that took so long.
-func pauseAfter(took time.Duration) time.Duration { return max(measureEvery, measureShare*took) }
+func pauseAfter(took time.Duration) time.Duration {
+	return min(max(measureEvery, measureShare*took), measureRarely)
+}
 
 // measured is the last count. A count that is too old is not shown: a metric that is
 // absent can be noticed, and one that stands still cannot.
@@ -62,7 +65,8 @@ func measure(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.L
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err != nil:
+		case err != nil: // of which the time says nothing: PostgreSQL may be back soon
+			pause = measureEvery
 			logger.Error("exports and entries could not be counted, so their metrics are absent after a while", "error", redact.Text(err.Error()))
 		default:
 			m.measured.set(counted, time.Now().Add(max(measuredFor, 3*pause)))
