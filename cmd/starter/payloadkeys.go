@@ -145,8 +145,13 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 			"try again when the namespace's retention has passed",
 			id, count(int(older), "workflow"), until.UTC().Format(time.RFC3339))
 	}
-	if _, err := runlog.RetirePayloadKey(ctx, db, list[i].Name); err != nil {
+	done, err := runlog.RetirePayloadKey(ctx, db, list[i])
+	if err != nil {
 		return err
+	}
+	if !done {
+		return fmt.Errorf("key %s stays in use: something has just encrypted with it; set %s to another key everywhere, and try again later",
+			id, codec.CurrentVariable)
 	}
 	return say(words, "key %s is retired: its file can be removed everywhere", id)
 }
