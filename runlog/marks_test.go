@@ -276,6 +276,8 @@ func TestSourceMarkEnds(t *testing.T) {
 	}{
 		"it holds":                            {"position = position", 0},
 		"it is of another server":             {"server = '1/1/1'", 2},
+		"the server was started since":        {`server = regexp_replace(server, '[0-9.]+$', '1')`, 2},
+		"everything was read in the future":   {"whole_at = now() + interval '1 day'", 2},
 		"it is ahead of the server":           {"position = position + 1000000", 2},
 		"everything was read a week ago":      {"whole_at = now() - interval '7 days'", 2},
 		"everything was read six days ago":    {"whole_at = now() - interval '6 days'", 0},
