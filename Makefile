@@ -12,7 +12,7 @@ FUZZTIME ?= 5s
 .PHONY: help tools postgres18 build demo test matrix soak cluster-test bench lint vuln fuzz ci clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The pinned Temporal server, the tool for its schema, and its web interface. The first
 # build takes some minutes; the result is kept until the pin changes.
@@ -78,7 +78,7 @@ soak: tools ## exports under every fault, then an equation; SOAK=10m (2m), SEED=
 cluster-test: tools ## the soak on Temporal's four services, each killed in turn; SOAK=… SEED=… as for the soak
 	@CLUSTER=1 go run -C $(FAULTS) ./soak
 
-bench: tools ## measure; BENCH='mirror|export' for some groups (all: about half an hour)
+bench: tools ## measure; BENCH='mirror|export' for some groups (all: about an hour)
 	@go run ./internal/bench -json $(BIN)/bench.json $(if $(BENCH),-only '$(firstword $(BENCH))' $(wordlist 2,99,$(BENCH)))
 
 lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other platforms), staticcheck, workflowcheck, files of deploy
