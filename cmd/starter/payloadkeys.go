@@ -87,7 +87,8 @@ func (a *app) payloadKeysRetire() *cobra.Command {
 what schedules start with the present key ($` + codec.CurrentVariable + `), and
 refuses as long as Temporal has a workflow that was started before the key was used
 for the last time: its history could not be read. That is until the namespace's
-retention has passed.`,
+retention has passed. Apply, pause or resume nothing meanwhile: Temporal would take
+a schedule as it was just before.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			db, err := a.database(c.Context())
 			if err != nil {
