@@ -171,7 +171,7 @@ func TestFromEnv(t *testing.T) {
 		files   map[string]string
 		says    string
 	}{
-		"no such key":    {"b", map[string]string{"a": std}, "there is no file b in the folder of LEDGERLINE_PAYLOAD_KEYS, which has 1 keys"},
+		"no such key":    {"b", map[string]string{"a": std}, "the folder of LEDGERLINE_PAYLOAD_KEYS has no file of that name; it has a"},
 		"the key itself": {std, map[string]string{"a": std}, "want the ID of a key, that is, the name of its file"},
 		"no key":         {"", nil, "the folder has no key"},
 		"short":          {"a", map[string]string{"a": base64.StdEncoding.EncodeToString(secret[:31])}, "key a: has 31 bytes; want 32: make one with openssl rand -base64 32"},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ledgerline/ledgerline/secrets"
 )
@@ -55,8 +56,9 @@ func FromEnv(getenv func(string) string) (*Keys, error) {
 		byID[id] = secret
 	}
 	if _, ok := byID[current]; !ok && current != "" && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%s: there is no file %s in the folder of %s, which has %d keys",
-			CurrentVariable, current, FolderVariable, len(byID)))
+		// The name is not shown: it may be the key itself.
+		errs = append(errs, fmt.Errorf("%s: the folder of %s has no file of that name; it has %s",
+			CurrentVariable, FolderVariable, strings.Join(slices.Sorted(maps.Keys(byID)), ", ")))
 	}
 	if len(byID) == 0 && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("%s: the folder has no key; make one with openssl rand -base64 32", FolderVariable))

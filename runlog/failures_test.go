@@ -10,6 +10,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -242,6 +243,16 @@ func TestMeasure(t *testing.T) {
 	require.Equal(t, map[runlog.WriteSource]float64{runlog.WriteOfCall: 1, runlog.WriteOfExport: 2}, m.OpenWrites)
 	require.Equal(t, map[notify.Cause]float64{notify.ExportFailed: 1}, m.Incidents)
 	require.Positive(t, m.OldestPending)
+
+	_, err = b.admin.Exec(ctx, `INSERT INTO ledgerline.integration_health
+		(organization_id, integration_id, state, since, failures, failed_probes, latency, evidence_at, observations, changes)
+		VALUES ($1, $2, 'degraded', now(), 1, 0, '0', now(), 1, 1)`, b.org, b.spec.ID)
+	require.NoError(t, err)
+	in, err := runlog.CountHealth(ctx, b.worker)
+	require.NoError(t, err)
+	require.Equal(t, map[health.State]int64{health.Degraded: 1}, in)
+	_, err = runlog.CountHealth(ctx, b.operator)
+	require.ErrorContains(t, err, "permission denied", "it is of all organizations")
 
 	_, err = runlog.Measure(ctx, b.operator)
 	require.ErrorContains(t, err, "permission denied", "it is of all organizations")

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/notify"
 )
 
@@ -58,4 +59,23 @@ func Measure(ctx context.Context, db Beginner) (m Measurements, err error) {
 		}
 	}
 	return m, err
+}
+
+// CountHealth returns how many integrations of all organizations together are in which state.
+// States that none is in are absent. It needs the worker's role.
+func CountHealth(ctx context.Context, db Beginner) (map[health.State]int64, error) {
+	type counted struct {
+		State        health.State
+		Integrations int64
+	}
+	var list []counted
+	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) (err error) {
+		list, err = queryRows[counted](ctx, tx, `SELECT state, integrations FROM ledgerline.count_health()`)
+		return err
+	})
+	in := make(map[health.State]int64)
+	for _, c := range list {
+		in[c.State] = c.Integrations
+	}
+	return in, err
 }

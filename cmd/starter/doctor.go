@@ -46,6 +46,7 @@ const (
 	checkSchema           = "schema"
 	checkLogin            = "login"
 	checkRules            = "rules"
+	checkPayloads         = "payload keys"
 	checkClocks           = "clocks"
 	checkWorkers          = "workers"
 	checkWorkerBuilds     = "worker builds"
@@ -59,8 +60,9 @@ func (a *app) doctor() *cobra.Command {
 		Use: "doctor", Short: "Check everything that Ledgerline needs, and say what to do", Args: noArgs,
 		Long: `Checks what Ledgerline needs and prints a line for each, with what to do where it is
 not as it should be: Temporal, its namespace and search attributes; PostgreSQL, its
-schema, rules and this login; clocks; whether workers run, which builds, and whether
-they can read the secrets that organizations' files name. It changes nothing.
+schema, rules and this login; the keys of encrypted payloads; clocks; whether workers
+run, which builds, and whether they can read the secrets that organizations' files
+name. It changes nothing.
 
 The state of a line is ok, warn (it works, and somebody should look at it), FAIL, or
 assumed (nothing says whether it is so; the remedy says how to find out). What depends
@@ -110,6 +112,7 @@ func (a *app) diagnose(ctx context.Context, timeout time.Duration) []check {
 	defer t.close()
 	defer d.close()
 	all := append(temporal, database...)
+	all = append(all, beside(ctx, timeout, d.payloads)...)
 	all = append(all, clocks(t, d)...)
 	return append(all, workers(ctx, t, d)...)
 }

@@ -113,7 +113,7 @@ func (t *temporalSide) described(ctx context.Context) []check {
 		all = append(all, check{checkEagerStart, checkWarn, "off: calls take longer", "system.enableEagerWorkflowStart: true in the server's dynamic configuration"})
 	}
 	return append(all, check{checkFairness, checkAssumed, "Temporal does not say whether organizations take turns",
-		"see that matching.useNewMatcher and matching.enableFairness are true in the server's dynamic configuration; on Temporal Cloud, that fairness is on for the namespace"})
+		"see that matching.enableFairness (before 1.32 matching.useNewMatcher too) is true in the server's dynamic configuration; on Temporal Cloud, that fairness is on for the namespace"})
 }
 
 func (t *temporalSide) searchAttributes(ctx context.Context) []check {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -115,4 +117,47 @@ func TestLacking(t *testing.T) {
 	require.Equal(t, "and 11 more", got[maxLines].Found)
 	got = lacking([]runlog.Worker{aWorker("a", 0, func(w *runlog.Worker) { w.ExaminedAt = nil })})
 	require.Equal(t, []checkState{checkAssumed}, []checkState{got[0].State})
+}
+
+// A key in use that this program lacks is a failure; one that is being renewed is not.
+func TestPayloadCheck(t *testing.T) {
+	keys := func(current string, ids ...string) *codec.Keys {
+		byID := make(map[string][]byte)
+		for _, id := range ids {
+			byID[id] = bytes.Repeat([]byte(id), codec.KeySize/len(id))
+		}
+		k, err := codec.New(current, byID)
+		require.NoError(t, err)
+		return k
+	}
+	used := func(ago time.Duration, ids ...string) (list []runlog.PayloadKey) {
+		for _, name := range keys("", ids...).Names() {
+			list = append(list, runlog.PayloadKey{Name: name, LastUse: time.Now().Add(-ago)})
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		keys  *codec.Keys
+		used  []runlog.PayloadKey
+		state checkState
+		found string
+	}{
+		"none":                        {keys(""), nil, checkOK, "nothing is encrypted"},
+		"decrypts only, before":       {keys("", "k1"), nil, checkOK, "nothing is encrypted"},
+		"not used yet":                {keys("k1", "k1"), nil, checkOK, "key k1 ("},
+		"in use":                      {keys("k1", "k1"), used(0, "k1"), checkOK, "encrypted with key k1 ("},
+		"renewed":                     {keys("k2", "k1", "k2"), append(used(time.Hour, "k1"), used(0, "k2")...), checkOK, "encrypted with key k2 ("},
+		"others have not renewed":     {keys("k2", "k1", "k2"), append(used(0, "k1"), used(time.Minute, "k2")...), checkWarn, "others with key k1 ("},
+		"renewed, and not used yet":   {keys("k2", "k1", "k2"), used(0, "k1"), checkOK, "key k2 ("},
+		"lacks one":                   {keys("k2", "k2"), used(time.Hour, "k1", "k2"), checkFailed, "encrypted with key k1 ("},
+		"has none":                    {keys(""), used(time.Hour, "k1"), checkFailed, "encrypted with key k1 ("},
+		"does not encrypt any longer": {keys("", "k1"), used(time.Hour, "k1"), checkWarn, "is not encrypted; in use: key k1 ("},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := payloadCheck(c.keys, c.used)
+			require.Equal(t, c.state, got.State, "%v", got)
+			require.Contains(t, got.Found, c.found)
+			require.Equal(t, c.state == checkOK, got.Remedy == "")
+		})
+	}
 }

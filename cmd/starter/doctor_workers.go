@@ -145,7 +145,7 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 	} else if len(list) > 0 {
 		last = fmt.Sprintf("the last one, on %s, is %s, and was seen %v ago", list[0].Host, list[0].State(), list[0].Ago.Round(time.Second))
 	}
-	return check{checkWorkers, checkFailed, "none runs: " + last, "start a worker; if one runs, compare its DATABASE_URL, TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE with this program's"}
+	return check{checkWorkers, checkFailed, "none runs: " + last, "start a worker; if one runs, see its /readyz, and compare its DATABASE_URL, TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE with this program's"}
 }
 
 // some names the first five.

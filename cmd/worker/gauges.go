@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -23,10 +24,11 @@ import (
 type states struct {
 	endpoints atomic.Pointer[http.Handler] // what the worker serves, once it does
 	quotas    metric.Int64Gauge
+	health    metric.Int64Gauge
 }
 
 func (m *states) register(meter metric.Meter) error {
-	var errs [2]error
+	var errs [3]error
 	_, errs[0] = meter.Int64ObservableGauge("ledgerline_worker_ready", metric.WithDescription("What /readyz answers: 1 if the worker can work, 0 if not."),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
 			if h := m.endpoints.Load(); h != nil {
@@ -35,6 +37,7 @@ func (m *states) register(meter metric.Meter) error {
 			return nil
 		}))
 	m.quotas, errs[1] = meter.Int64Gauge("ledgerline_quotas", metric.WithDescription("Integrations with a monthly limit of requests, by how much of it is used."))
+	m.health, errs[2] = meter.Int64Gauge("ledgerline_integrations", metric.WithDescription("Integrations by the state of their health."))
 	return errors.Join(errs[:]...)
 }
 
@@ -83,11 +86,12 @@ func useOf(t limits.Total) quotaUse {
 	return quotaBelow
 }
 
-// quotasEvery is how long a worker waits between two looks at the month's requests.
-const quotasEvery = time.Minute
+// integrationsEvery is how long a worker waits between two looks at all integrations.
+const integrationsEvery = time.Minute
 
-// watchQuotas counts integrations by their use of the month's limit, until ctx ends.
-func watchQuotas(ctx context.Context, pool *pgxpool.Pool, m *states, logger *slog.Logger) {
+// watchIntegrations counts integrations by their use of the month's limit and by their
+// health, until ctx ends.
+func watchIntegrations(ctx context.Context, pool *pgxpool.Pool, m *states, logger *slog.Logger) {
 	for {
 		totals, err := runlog.ListLimitedUsage(ctx, pool, time.Now())
 		switch {
@@ -98,10 +102,15 @@ func watchQuotas(ctx context.Context, pool *pgxpool.Pool, m *states, logger *slo
 		default:
 			m.countQuotas(ctx, totals)
 		}
+		if in, err := runlog.CountHealth(ctx, pool); err == nil {
+			m.countHealth(ctx, in)
+		} else if ctx.Err() == nil {
+			logger.Warn("the health of integrations could not be counted for the metrics", "error", redact.Text(err.Error()))
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(quotasEvery + rand.N(quotasEvery/4)):
+		case <-time.After(integrationsEvery + rand.N(integrationsEvery/4)):
 		}
 	}
 }
@@ -114,6 +123,13 @@ func (m *states) countQuotas(ctx context.Context, totals []limits.Total) {
 	}
 	for use, n := range count {
 		m.quotas.Record(ctx, n, metric.WithAttributes(attribute.String("used", string(use))))
+	}
+}
+
+// countHealth sets the gauge of every state, also of those that none is in.
+func (m *states) countHealth(ctx context.Context, in map[health.State]int64) {
+	for _, s := range []health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive} {
+		m.health.Record(ctx, in[s], metric.WithAttributes(attribute.String("state", string(s))))
 	}
 }
 

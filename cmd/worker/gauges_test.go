@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/codec"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/secrets"
 )
@@ -64,6 +65,19 @@ func TestQuotaGauge(t *testing.T) {
 	require.Equal(t, map[string]float64{"below": 3, "warning": 2, "spent": 2}, gauge(t, m, "ledgerline_quotas"))
 	m.countQuotas(t.Context(), nil)
 	require.Equal(t, map[string]float64{"below": 0, "warning": 0, "spent": 0}, gauge(t, m, "ledgerline_quotas"))
+}
+
+// Every state has a number, also one that none is in any longer.
+func TestHealthGauge(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	want := map[string]float64{"unknown": 0, "healthy": 7, "degraded": 1, "unreachable": 0, "passive": 0}
+	m.countHealth(t.Context(), map[health.State]int64{health.Healthy: 7, health.Degraded: 1})
+	require.Equal(t, want, values(t, m, "ledgerline_integrations", "state"))
+	m.countHealth(t.Context(), map[health.State]int64{health.Healthy: 8})
+	want["healthy"], want["degraded"] = 8, 0
+	require.Equal(t, want, values(t, m, "ledgerline_integrations", "state"))
 }
 
 // Latencies have buckets below a second, and drift has the five minutes after which a

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ledgerline/ledgerline/codec"
@@ -31,16 +30,16 @@ const (
 // loses its way by another's rotation, unless it was out of PostgreSQL's sight for ten
 // minutes; then the tasks that it cannot read are given back.
 type payloads struct {
-	gate    codec.Gate
-	keys    *codec.Keys
-	pool    *pgxpool.Pool
-	process uuid.UUID
-	logger  *slog.Logger
-	again   chan struct{} // a task could not be read: look at once
+	gate   codec.Gate
+	keys   *codec.Keys
+	pool   *pgxpool.Pool
+	self   runlog.Heartbeat // which process it is, as the table of workers has it
+	logger *slog.Logger
+	again  chan struct{} // a task could not be read: look at once
 }
 
-func newPayloads(keys *codec.Keys, pool *pgxpool.Pool, logger *slog.Logger) *payloads {
-	p := &payloads{keys: keys, pool: pool, process: uuid.New(), logger: logger, again: make(chan struct{}, 1)}
+func newPayloads(keys *codec.Keys, pool *pgxpool.Pool, self runlog.Heartbeat, logger *slog.Logger) *payloads {
+	p := &payloads{keys: keys, pool: pool, self: self, logger: logger, again: make(chan struct{}, 1)}
 	p.gate.Unreadable = func(id string) {
 		logger.Error("a task was given back, because its payload cannot be read", "key", id)
 		select {
@@ -51,21 +50,12 @@ func newPayloads(keys *codec.Keys, pool *pgxpool.Pool, logger *slog.Logger) *pay
 	return p
 }
 
-// label is what people know a worker by.
-func label() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	return fmt.Sprintf("%.200s, process %d", host, os.Getpid())
-}
-
 // look says why this worker may take no task, "" if it may, and which workers lack its key.
 // The reason is shown to anybody; the workers are not.
 func (p *payloads) look(ctx context.Context) (reason, workers string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	lacks, err := runlog.ReadPayloads(ctx, p.pool, p.process, label(), p.keys.Names())
+	lacks, err := runlog.ReadPayloads(ctx, p.pool, p.self.WorkerID, fmt.Sprintf("%.200s, process %d", p.self.Host, os.Getpid()), p.keys.Names())
 	switch {
 	case err != nil:
 		return "", "", err
@@ -137,7 +127,7 @@ func (p *payloads) keep(ctx context.Context) {
 func (p *payloads) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := runlog.StopReadingPayloads(ctx, p.pool, p.process); err != nil {
+	if err := runlog.StopReadingPayloads(ctx, p.pool, p.self.WorkerID); err != nil {
 		p.logger.Warn("that this worker has ended could not be recorded; for ten minutes no key can come into use that it lacks", "error", err)
 	}
 }

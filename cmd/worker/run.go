@@ -77,14 +77,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	defer metrics.close()
 	metrics.startAtZero()
 
-	encrypted := newPayloads(keys, pool, logger)
+	self := newSelf()
+	encrypted := newPayloads(keys, pool, self, logger)
 	traces, err := tracing.Start(ctx, tracing.Options{Service: "ledgerline-worker", Log: logger, Failed: metrics.traceFailed})
 	if err != nil {
 		logger.Warn("there are no traces", "error", err)
 	}
 	defer traces.Close() // once attempts under way have ended
 
-	self := newSelf()
 	temporal, err := dialTemporal(ctx, c, logger, metrics, traces, encrypted, &self)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go encrypted.keep(upkeep)
-	go watchQuotas(upkeep, pool, &metrics.states, logger)
+	go watchIntegrations(upkeep, pool, &metrics.states, logger)
 	go keepPartitions(upkeep, pool, logger)
 	loops.Go(func() { recorder.Run(upkeep) })
 	go watch(upkeep, pool, temporal, metrics, logger, c.pendingLimit, c.remindAfter)

@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"maps"
+	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,8 +89,9 @@ func values(t *testing.T, m *metrics, name, label string) map[string]float64 {
 	return got
 }
 
-// The table of metrics in docs/operations.md has exactly those that a worker serves, and a
-// count that is too old is not served.
+// The table of metrics in docs/operations.md has exactly those that a worker serves, with
+// their labels, and a count that is too old is not served. What alerts and dashboard choose
+// or group by are labels of that table, or of a target.
 func TestMetricsAreDocumented(t *testing.T) {
 	m, err := newMetrics(new(secrets.Store))
 	require.NoError(t, err)
@@ -99,11 +103,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.drift.Record(ctx, 1)
 	m.overdue.Record(ctx, 1)
 	m.lastWatch.Record(ctx, 1)
-	m.closed.Add(ctx, 1)
+	m.closed.Add(ctx, 1) // its labels, and those of stuck and refusals, have tests of their own
 	m.traceFailed()
 	m.stuck.Record(ctx, 1)
 	m.refusals.Add(ctx, 1)
 	s.mirrored(activities.MirrorInput{}, nil)
+	m.countQuotas(ctx, nil)
+	m.countHealth(ctx, nil)
+	var handler http.Handler = http.NotFoundHandler()
+	m.endpoints.Store(&handler)
 	served := func() (names []string) {
 		families, err := m.registry.Gather()
 		require.NoError(t, err)
@@ -122,10 +130,37 @@ func TestMetricsAreDocumented(t *testing.T) {
 	require.Len(t, values(t, m, "ledgerline_incidents", "cause"), 5)
 	text, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
-	var documented []string
-	for _, match := range regexp.MustCompile("(?m)^\\| `(ledgerline_[a-z_]+)` \\| (counter|gauge|histogram)").FindAllStringSubmatch(string(text), -1) {
-		documented = append(documented, match[1])
+	documented := make(map[string][]string)
+	for _, match := range regexp.MustCompile("(?m)^\\| `(ledgerline_[a-z_]+)` \\| (?:counter|gauge|histogram)(?:: ([a-z_, ]+))? \\|").FindAllStringSubmatch(string(text), -1) {
+		documented[match[1]] = strings.FieldsFunc(match[2], func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	slices.Sort(documented)
-	require.Equal(t, served(), documented)
+	require.Equal(t, served(), slices.Sorted(maps.Keys(documented)))
+	families, err := m.registry.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			if !strings.HasPrefix(l.GetName(), "otel_scope_") {
+				labels = append(labels, l.GetName())
+			}
+		}
+		if want, ok := documented[f.GetName()]; ok && len(labels) > 0 {
+			require.ElementsMatch(t, want, labels, f.GetName())
+		}
+	}
+
+	looks := regexp.MustCompile(`by \(([a-z_, ]+)\) \((?:[a-z_]+\()*(ledgerline_[a-z_]+)`)
+	seen := 0
+	for _, path := range []string{"prometheus/ledgerline.rules.yaml", "grafana/ledgerline.json"} {
+		text, err := os.ReadFile(filepath.Join("../../deploy", path))
+		require.NoError(t, err)
+		for _, match := range looks.FindAllStringSubmatch(string(text), -1) {
+			name := strings.TrimSuffix(match[2], "_bucket")
+			for _, label := range strings.Split(match[1], ", ") {
+				require.Contains(t, append([]string{"le", "instance"}, documented[name]...), label, "%s: %s", path, match[0])
+				seen++
+			}
+		}
+	}
+	require.Greater(t, seen, 15)
 }

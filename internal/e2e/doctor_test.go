@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -146,6 +147,7 @@ func TestDoctor(t *testing.T) {
 		"bad Temporal settings": {"TEMPORAL_TLS_CLIENT_CERT_PATH=/nowhere", line{"Temporal", "FAIL", "settings", "correct the variable"}},
 		"no PostgreSQL":         {"DATABASE_URL=postgres://u:x@127.0.0.1:1/x", line{"PostgreSQL", "FAIL", "cannot be reached", "DATABASE_URL"}},
 		"bad database address":  {"DATABASE_URL=mysql://u:x@127.0.0.1:1/x", line{"PostgreSQL", "FAIL", "another scheme", "DATABASE_URL"}},
+		"no folder of keys":     {codec.FolderVariable + "=/nowhere", line{"payload keys", "FAIL", codec.FolderVariable, "encrypted-payloads"}},
 		"no schema":             {"DATABASE_URL=" + s.Postgres.URL("postgres", devstack.Operator), line{"schema", "FAIL", "has version 0", "starter migrate"}},
 		"reader's login":        {"DATABASE_URL=" + s.URL(devstack.Reader), line{"login", "FAIL", "lacks the role ledgerline_operator", "use a login that has it"}},
 		"no role":               {"DATABASE_URL=" + s.URL(devstack.Source), line{"schema", "FAIL", "needs one of the roles", ""}},

@@ -78,9 +78,56 @@ type built struct {
 	policies []networkingv1.NetworkPolicy
 }
 
-func build(t *testing.T) (b built) {
+func build(t *testing.T) built {
 	t.Helper()
-	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
+	return buildOn(t, filesys.MakeFsOnDisk(), folder)
+}
+
+// switchedOn is a copy of the folder in which what is commented out is not.
+func switchedOn(t *testing.T) filesys.FileSystem {
+	t.Helper()
+	copied, paths := filesys.MakeFsInMemory(), 0
+	require.NoError(t, filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		paths++
+		return copied.WriteFile(filepath.Base(path), regexp.MustCompile(`(?m)^( +)# - `).ReplaceAll(text, []byte("$1- ")))
+	}))
+	require.Greater(t, paths, 7)
+	return copied
+}
+
+// Each file of the folder has a place in what is applied, also where it is off at first.
+func TestWhatCanBeSwitchedOn(t *testing.T) {
+	b := buildOn(t, switchedOn(t), ".")
+	require.Contains(t, b.config, "OTEL_EXPORTER_OTLP_ENDPOINT")
+	c := b.pods["worker"].Spec.Containers[0]
+	env := make(map[string]string)
+	for _, e := range c.Env {
+		env[e.Name] = e.Value
+	}
+	require.NotEmpty(t, env["LEDGERLINE_PAYLOAD_KEY"])
+	mounts := make(map[string]string)
+	for _, m := range c.VolumeMounts {
+		require.True(t, m.ReadOnly)
+		mounts[m.MountPath] = m.Name
+	}
+	for _, v := range b.pods["worker"].Spec.Volumes {
+		require.EqualValues(t, 0o440, *v.Secret.DefaultMode, v.Name)
+		if v.Name == mounts[env["LEDGERLINE_PAYLOAD_KEYS"]] {
+			require.Nil(t, v.Secret.Optional, "a worker without its keys would write in clear")
+			return
+		}
+	}
+	require.Fail(t, "LEDGERLINE_PAYLOAD_KEYS is in no volume", "%v %v", env, mounts)
+}
+
+func buildOn(t *testing.T, files filesys.FileSystem, folder string) (b built) {
+	t.Helper()
+	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, folder)
 	require.NoError(t, err)
 	b.pods = make(map[string]corev1.PodTemplateSpec)
 	for _, r := range all.Resources() {
@@ -208,7 +255,7 @@ func TestProbesAndPorts(t *testing.T) {
 	require.NoError(t, err)
 	_, temporal, err := net.SplitHostPort(b.config["TEMPORAL_ADDRESS"])
 	require.NoError(t, err)
-	for _, port := range []string{"53", "443", database.Port(), temporal} {
+	for _, port := range []string{"53", "443", "465", "587", "4317", "4318", database.Port(), temporal} {
 		require.True(t, out[port], "port %s is reached", port)
 	}
 }

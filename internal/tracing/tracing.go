@@ -26,7 +26,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/interceptor"
+
+	"github.com/ledgerline/ledgerline/internal/version"
 )
 
 // flushWithin is how long a program that ends waits for its last spans to be taken.
@@ -79,8 +80,9 @@ func Start(ctx context.Context, o Options) (*Traces, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the exporter of traces: %w", err)
 	}
+	build, _ := version.Build()
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(semconv.ServiceName(o.Service), semconv.ServiceVersion(version())), resource.WithFromEnv())
+		resource.WithAttributes(semconv.ServiceName(o.Service), semconv.ServiceVersion(build)), resource.WithFromEnv())
 	if err != nil {
 		otel.Handle(err) // what could be read is in it
 	}
@@ -168,14 +170,6 @@ func (h withoutValues) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 // WithGroup implements [slog.Handler].
 func (h withoutValues) WithGroup(string) slog.Handler { return h }
-
-// version is the version of the program, of its build information.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return ""
-}
 
 // Close exports what is left, for at most 2 s. A failure is handled like any other.
 func (t *Traces) Close() {

@@ -146,7 +146,22 @@ $$;
 REVOKE ALL ON FUNCTION ledgerline.measure() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.measure() TO ledgerline_worker;
 
+-- How many integrations are in which state of health, of all organizations together.
+CREATE POLICY functions_of_the_owner ON ledgerline.integration_health FOR SELECT TO ledgerline_owner USING (true);
+-- +goose StatementBegin
+CREATE FUNCTION ledgerline.count_health() RETURNS TABLE (state text, integrations bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+        SELECT health.state, count(*) FROM ledgerline.integration_health AS health
+        JOIN ledgerline.integrations AS integration USING (organization_id, integration_id)
+        WHERE integration.removed_at IS NULL GROUP BY health.state;
+    $$;
+-- +goose StatementEnd
+REVOKE ALL ON FUNCTION ledgerline.count_health() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledgerline.count_health() TO ledgerline_worker;
+
 -- +goose Down
+DROP FUNCTION ledgerline.count_health();
+DROP POLICY functions_of_the_owner ON ledgerline.integration_health;
 DROP FUNCTION ledgerline.measure();
 DROP POLICY functions_of_the_owner ON ledgerline.write_claims;
 DROP POLICY functions_of_the_owner ON ledgerline.export_entries;
