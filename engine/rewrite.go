@@ -2,11 +2,16 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // RewriteSchedules stores each of the namespace's schedules of exports again as it is, so that
@@ -21,14 +26,21 @@ func RewriteSchedules(ctx context.Context, c client.Client) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
+		if name := s.WorkflowType.Name; name != "" && name != workflows.SyncName {
+			continue // another program's, which has no such key
+		}
 		same := func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+			if a, ok := u.Description.Schedule.Action.(*client.ScheduleWorkflowAction); !ok || a.Workflow != workflows.SyncName {
+				return nil, temporal.ErrSkipScheduleUpdate
+			}
+			n++
 			return &client.ScheduleUpdate{Schedule: &u.Description.Schedule}, nil
 		}
 		handle := c.ScheduleClient().GetHandle(ctx, s.ID)
-		if err := handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: same}); err != nil {
+		var gone *serviceerror.NotFound // since it was listed
+		if err := handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: same}); err != nil && !errors.As(err, &gone) {
 			return n, fmt.Errorf("%s: %w", s.ID, err)
 		}
-		n++
 	}
 	return n, nil
 }

@@ -3,6 +3,7 @@ package runlog_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -70,12 +71,19 @@ func TestPayloadKeys(t *testing.T) {
 	lacks, err := runlog.LackedPayloadKeys(t.Context(), b.operator, []string{second})
 	require.NoError(t, err)
 	require.Equal(t, []string{first}, lacks)
-	was, err := runlog.RetirePayloadKey(t.Context(), b.operator, first)
+	listed, err := runlog.ListPayloadKeys(t.Context(), b.operator)
 	require.NoError(t, err)
-	require.True(t, was)
-	was, err = runlog.RetirePayloadKey(t.Context(), b.operator, first)
-	require.NoError(t, err)
-	require.False(t, was)
+	require.Equal(t, first, listed[0].Name)
+	before := listed[0]
+	before.LastUse = before.LastUse.Add(-time.Microsecond) // it was used after it was listed
+	for _, c := range []struct {
+		key  runlog.PayloadKey
+		want bool
+	}{{before, false}, {listed[0], true}, {listed[0], false}} {
+		done, err := runlog.RetirePayloadKey(t.Context(), b.operator, c.key)
+		require.NoError(t, err)
+		require.Equal(t, c.want, done)
+	}
 	reads(young, nil, second)
 
 	// One that crashed counts for ten minutes.

@@ -78,21 +78,22 @@ CREATE FUNCTION ledgerline.list_payload_keys() RETURNS TABLE (name text, first_u
     $$;
 -- +goose StatementEnd
 
--- Takes a key out of use: workers need it no longer. It returns whether it was in use.
+-- Takes a key out of use that was not used after a time: workers need it no longer. It
+-- returns whether it did.
 -- +goose StatementBegin
-CREATE FUNCTION ledgerline.retire_payload_key(key text) RETURNS boolean
+CREATE FUNCTION ledgerline.retire_payload_key(key text, used timestamptz) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-        WITH gone AS (DELETE FROM ledgerline.payload_keys WHERE name = key RETURNING name) SELECT EXISTS (SELECT FROM gone);
+        WITH gone AS (DELETE FROM ledgerline.payload_keys WHERE name = key AND last_use <= used RETURNING name) SELECT EXISTS (SELECT FROM gone);
     $$;
 -- +goose StatementEnd
 
 REVOKE ALL ON FUNCTION ledgerline.read_payloads(uuid, text, text[]), ledgerline.stop_reading_payloads(uuid), ledgerline.use_payload_key(text),
-    ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text) FROM PUBLIC;
+    ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.read_payloads(uuid, text, text[]), ledgerline.stop_reading_payloads(uuid) TO ledgerline_worker;
 GRANT EXECUTE ON FUNCTION ledgerline.use_payload_key(text) TO ledgerline_worker, ledgerline_operator;
-GRANT EXECUTE ON FUNCTION ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text) TO ledgerline_operator;
+GRANT EXECUTE ON FUNCTION ledgerline.list_payload_keys(), ledgerline.retire_payload_key(text, timestamptz) TO ledgerline_operator;
 
 -- +goose Down
-DROP FUNCTION ledgerline.retire_payload_key(text), ledgerline.list_payload_keys(), ledgerline.use_payload_key(text),
+DROP FUNCTION ledgerline.retire_payload_key(text, timestamptz), ledgerline.list_payload_keys(), ledgerline.use_payload_key(text),
     ledgerline.stop_reading_payloads(uuid), ledgerline.read_payloads(uuid, text, text[]);
 DROP TABLE ledgerline.payload_readers, ledgerline.payload_keys;
