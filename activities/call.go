@@ -72,7 +72,7 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 	a.decide(trail, out, in, info, received) // which may change the kind
 	a.observe(in, out, *last)
 	a.logFailure(in, *last)
-	return CallResult{}, translate(ctx, trail, int(info.Attempt) < in.Policy.MaxAttempts())
+	return CallResult{}, translate(ctx, trail, made(info, in.Policy) < in.Policy.MaxAttempts())
 }
 
 // observe reports a finished attempt under the adapter that the integration has,
@@ -303,10 +303,11 @@ func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activi
 		last.Message = redact.Text("the outcome is unknown and the request cannot be looked up, so it is not sent again: " + last.Message)
 		return
 	}
-	if !retry || int(info.Attempt) >= in.Policy.MaxAttempts() || out.most > 0 && int(info.Attempt) >= out.most {
+	n := made(info, in.Policy)
+	if !retry || n >= in.Policy.MaxAttempts() || out.most > 0 && n >= out.most {
 		return // whatever the input says, no more often than the integration's own policy
 	}
-	delay := in.Policy.NextDelay(in.CorrelationID.String(), int(info.Attempt), out.verdict.RetryAfter)
+	delay := in.Policy.NextDelay(in.CorrelationID.String(), n, out.verdict.RetryAfter)
 	// By the server's clock as it was when it handed out the task.
 	left := info.ScheduleToCloseTimeout - info.StartedTime.Sub(info.ScheduledTime) - time.Since(received)
 	if in.OwnQueue {
@@ -328,6 +329,17 @@ func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activi
 		return
 	}
 	last.Retryable, last.Delay = true, delay
+}
+
+// made is how many attempts count, with this one. For one that a worker gave back, because
+// it could not read it, Temporal makes one more than the policy has; see package codec.
+func made(info activity.Info, p classify.Policy) int {
+	n := int(info.Attempt)
+	if info.RetryPolicy == nil {
+		return n
+	}
+	givenBack := max(0, int(info.RetryPolicy.MaximumAttempts)-p.MaxAttempts())
+	return max(1, n-givenBack)
 }
 
 // translate is the last step: it records the trail for the next attempt and

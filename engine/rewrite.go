@@ -2,19 +2,21 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // RewriteSchedules stores each of the namespace's schedules of exports again as it is, so that
 // what it starts is encrypted with the client's present key, and returns how many there are.
-// It leaves those of other programs in the namespace alone, which could not read them then.
 func RewriteSchedules(ctx context.Context, c client.Client) (n int, err error) {
 	list, err := c.ScheduleClient().List(ctx, client.ScheduleListOptions{})
 	if err != nil {
@@ -25,17 +27,21 @@ func RewriteSchedules(ctx context.Context, c client.Client) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if !isScheduleID(s.ID) {
-			continue
+		if name := s.WorkflowType.Name; name != "" && name != workflows.SyncName {
+			continue // another program's, which has no such key
 		}
 		same := func(u client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+			if a, ok := u.Description.Schedule.Action.(*client.ScheduleWorkflowAction); !ok || a.Workflow != workflows.SyncName {
+				return nil, temporal.ErrSkipScheduleUpdate
+			}
+			n++
 			return &client.ScheduleUpdate{Schedule: &u.Description.Schedule}, nil
 		}
 		handle := c.ScheduleClient().GetHandle(ctx, s.ID)
-		if err := handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: same}); err != nil {
+		var gone *serviceerror.NotFound // since it was listed
+		if err := handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: same}); err != nil && !errors.As(err, &gone) {
 			return n, fmt.Errorf("%s: %w", s.ID, err)
 		}
-		n++
 	}
 	return n, nil
 }

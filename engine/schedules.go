@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"strings"
 
 	"github.com/google/uuid"
 	"go.temporal.io/api/common/v1"
@@ -21,17 +20,6 @@ import (
 // ScheduleID is the ID of an integration's Temporal Schedule.
 func ScheduleID(organization, integration uuid.UUID) string {
 	return "export/" + organization.String() + "/" + integration.String()
-}
-
-// isScheduleID reports whether an ID is one that [ScheduleID] makes.
-func isScheduleID(id string) bool {
-	parts := strings.Split(id, "/")
-	if len(parts) != 3 {
-		return false
-	}
-	organization, err1 := uuid.Parse(parts[1])
-	integration, err2 := uuid.Parse(parts[2])
-	return err1 == nil && err2 == nil && id == ScheduleID(organization, integration)
 }
 
 // ScheduleChange is what was done with an integration's Temporal Schedule.

@@ -33,6 +33,21 @@ func identityNumber(m match) string {
 	return Mark
 }
 
+// aUUID is what many vendors' references look like.
+var aUUID = regexp.MustCompile(`\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b`)
+
+// phoneOutsideUUID masks a phone number that begins with 0047, unless it is a part of a
+// UUID: a reference with a hole in it is none.
+func phoneOutsideUUID(m match) string {
+	from := max(0, m.at[0]-10) // the first group, and what is before it
+	for _, at := range aUUID.FindAllStringIndex(m.text[from:min(len(m.text), from+50)], -1) {
+		if from+at[0] <= m.at[0] && m.at[1] <= from+at[1] {
+			return m.group(0)
+		}
+	}
+	return Mark
+}
+
 // accountLabels announce a bank account. Eleven digits in a row are more often
 // a customer identification (KID) or another number, of which one in eleven
 // has a right check digit by chance.

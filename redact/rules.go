@@ -128,7 +128,7 @@ var rules = []rule{
 
 	{name: "phone", starts: []string{"+"}, mask: whole, re: regexp.MustCompile(`^\+[0-9]{2,3}(?:` + gap + `?\(?[0-9]\)?){8,12}\b`)},
 
-	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: whole, re: regexp.MustCompile(`^0047(?:` + gap + `?\(?[0-9]\)?){8,12}\b`)},
+	{name: "phone-0047", starts: []string{"0047"}, word: true, mask: phoneOutsideUUID, re: regexp.MustCompile(`^0047(?:` + gap + `?\(?[0-9]\)?){8,12}\b`)},
 
 	{name: "labelled-phone", starts: []string{"mob", "phone", "telefon", "tlf", "tel", "fax", "sms", "msisdn"}, mask: labelledPhone,
 		re: regexp.MustCompile(`^(?i)((?:mobile?|(?:tele)?phone|telefon|tlf|tel|fax|sms|msisdn)[a-z0-9_.]{0,14}?(?:\\*["'])?[\s\p{Zs}]*[:=.]?[\s\p{Zs}]*(?:\\*["'])?)` +

@@ -77,7 +77,7 @@ func TestShapes(t *testing.T) {
 func TestPersons(t *testing.T) {
 	for _, c := range []struct{ text, gone string }{
 		{"mail kari.nordmann@example.no now", "kari.nordmann"}, {"kari%40example.no", "kari"}, {"Åse.Ødegård@exämple.no", "Ødegård"},
-		{"ring +47 22 33 44 55", "22 33"}, {"(+47)22334455 +4722334455", "+4722334455"}, {"0047 22334455", "22334455"},
+		{"ring +47 22 33 44 55", "22 33"}, {"(+47)22334455 +4722334455", "+4722334455"}, {"0047 22334455", "22334455"}, {"x-0047-2233-4455-0afe6eea932a", "2233"},
 		{"tlf: 22 33 44 55", "22 33"}, {"mobil 912 34 567", "912"}, {`"phone":"22334455"`, "22334455"},
 		{"konto " + "1234.56." + "78903", "78903"}, {"IBAN " + "NO93 8601" + " 1117 947", "8601"}, {"NO938601" + "1117947", "8601"},
 		{"GB82 WEST 1234" + " 5698 7654 32", "WEST"}, {"fnr " + "010100" + "50134", "50134"},
@@ -103,7 +103,8 @@ func TestStaysReadable(t *testing.T) {
 		"HTTP 503: the service is unavailable", "Invalid token: expected a name", "Bearer token is missing", "the password is wrong",
 		"Account 1920 is not open for period 2026-10", "voucher 10023, amount 1 250,00 NOK", "KID 12345678903 is wrong",
 		"invoice 20261123001 of 23.11.2026 at 12:30:45", "organization 7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10", "org.nr. 974 760 673",
-		"The field Customer No. contains a value (C-10023)", "correlation ID 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "AADSTS7000215: Invalid client secret provided.",
+		"The field Customer No. contains a value (C-10023)", "correlation ID 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", `{"id":"141d88ba-0047-4919-9724-0afe6eea932a"}`, "line 00474919-9724-4919-9724-0afe6eea932a",
+		"AADSTS7000215: Invalid client secret provided.",
 		"0x80072322: number of requests exceeded", "retry after 2026-11-23T12:00:00Z", "https://www.xledger.net/graphql", "Unauthorized: token expired",
 		"Access denied for user 'svc'@'10.0.0.5' (using password: YES)", "passord: minst 8 tegn kreves", "Password: must have 8 characters", "password: required", "passord mangler: feltet er tomt",
 		"the flag --token is required", "use --password to sign in", "unknown flag --api-key -v", `Unexpected token '<', "<html>" is not valid JSON`, "Syntax Error: Unexpected token: [", `secret "db-creds" not found`,

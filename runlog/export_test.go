@@ -18,3 +18,6 @@ var (
 func WithProvider(ctx context.Context, pool *pgxpool.Pool, files fs.FS, fn func(*goose.Provider) error) error {
 	return withProvider(ctx, pool, files, func(_ *sql.DB, p *goose.Provider) error { return fn(p) })
 }
+
+// SelectForeign finds sources that have no marks.
+const SelectForeign = selectForeign

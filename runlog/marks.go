@@ -92,14 +92,19 @@ func (r *reading) begin(ctx context.Context, tx pgx.Tx, hasMarks bool) error {
 	}
 	var next int64
 	// A restored or promoted server has another timeline, and may give transaction IDs again.
-	err := tx.QueryRow(ctx, `SELECT pg_catalog.concat_ws('/', system.system_identifier, checkpoint.timeline_id, database.oid),
+	// One that was put back to a copy of its disk has not, but it was started since.
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.concat_ws('/', system.system_identifier, checkpoint.timeline_id, database.oid,
+		        extract(epoch FROM pg_catalog.pg_postmaster_start_time())),
 		    pg_catalog.pg_snapshot_xmin(now.snapshot)::text::bigint, pg_catalog.pg_snapshot_xmax(now.snapshot)::text::bigint, pg_catalog.now()
 		FROM pg_catalog.pg_control_system() AS system, pg_catalog.pg_control_checkpoint() AS checkpoint, pg_catalog.pg_current_snapshot() AS now (snapshot),
 		    pg_catalog.pg_database AS database WHERE database.datname = pg_catalog.current_database()`).Scan(&r.seen.Server, &r.seen.Position, &next, &r.seen.WholeAt)
 	if err != nil {
 		return err
 	}
-	if since != nil && since.Server == r.seen.Server && since.Position <= next && r.seen.WholeAt.Sub(since.WholeAt) < wholeFor {
+	if since == nil || since.Server != r.seen.Server || since.Position > next {
+		return nil
+	}
+	if age := r.seen.WholeAt.Sub(since.WholeAt); age >= 0 && age < wholeFor { // its clock may have been wrong
 		r.since, r.seen.WholeAt = since, since.WholeAt
 	}
 	return nil

@@ -87,11 +87,11 @@ func ListPayloadKeys(ctx context.Context, db Beginner) (list []PayloadKey, err e
 	return list, err
 }
 
-// RetirePayloadKey takes a key out of use: no worker needs it any longer. It returns false if
-// it is not in use, or was used after the last use that k has. It needs the operator's role.
-func RetirePayloadKey(ctx context.Context, db Beginner, k PayloadKey) (retired bool, err error) {
+// RetirePayloadKey takes a key out of use, as [ListPayloadKeys] had it: no worker needs it any
+// longer. It returns false if it was used since, or is not in use. It needs the operator's role.
+func RetirePayloadKey(ctx context.Context, db Beginner, k PayloadKey) (done bool, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT ledgerline.retire_payload_key($1, $2)`, k.Name, k.LastUse).Scan(&retired)
+		return tx.QueryRow(ctx, `SELECT ledgerline.retire_payload_key($1, $2)`, k.Name, k.LastUse).Scan(&done)
 	})
-	return retired, err
+	return done, err
 }

@@ -71,18 +71,19 @@ func TestPayloadKeys(t *testing.T) {
 	lacks, err := runlog.LackedPayloadKeys(t.Context(), b.operator, []string{second})
 	require.NoError(t, err)
 	require.Equal(t, []string{first}, lacks)
-	list, err := runlog.ListPayloadKeys(t.Context(), b.operator)
+	listed, err := runlog.ListPayloadKeys(t.Context(), b.operator)
 	require.NoError(t, err)
-	require.Equal(t, first, list[0].Name)
-	retires := func(k runlog.PayloadKey, want bool) {
-		t.Helper()
-		retired, err := runlog.RetirePayloadKey(t.Context(), b.operator, k)
+	require.Equal(t, first, listed[0].Name)
+	before := listed[0]
+	before.LastUse = before.LastUse.Add(-time.Microsecond) // it was used after it was listed
+	for _, c := range []struct {
+		key  runlog.PayloadKey
+		want bool
+	}{{before, false}, {listed[0], true}, {listed[0], false}} {
+		done, err := runlog.RetirePayloadKey(t.Context(), b.operator, c.key)
 		require.NoError(t, err)
-		require.Equal(t, want, retired)
+		require.Equal(t, c.want, done)
 	}
-	retires(runlog.PayloadKey{Name: first, LastUse: list[0].LastUse.Add(-time.Second)}, false) // it was used again
-	retires(list[0], true)
-	retires(list[0], false)
 	reads(young, nil, second)
 
 	// One that crashed counts for ten minutes.

@@ -48,8 +48,8 @@ FROM pg_catalog.pg_class AS relation JOIN pg_catalog.pg_namespace AS namespace O
 WHERE namespace.nspname = $1 AND relation.relname = $2`
 
 // checkSource returns everything that keeps a table or view, "schema.name", from being
-// a source of entries, each with its remedy, and whether it has the [markedColumn]. It
-// asks the catalogue and runs nothing of the source's.
+// a source of entries, each with its remedy, and whether it has the [markedColumn] and it
+// counts. It asks the catalogue and runs nothing of the source's.
 func checkSource(ctx context.Context, tx pgx.Tx, source string) (problems []string, hasMarks bool, err error) {
 	schema, name, _ := strings.Cut(source, ".")
 	if schema == "ledgerline" || schema == "information_schema" || strings.HasPrefix(schema, "pg_") {
@@ -72,8 +72,29 @@ func checkSource(ctx context.Context, tx pgx.Tx, source string) (problems []stri
 		problems = append(problems, fmt.Sprintf("its login may not read it: GRANT SELECT ON %s TO %q", source, relation.Login))
 	}
 	columns, hasMarks, err := checkSourceColumns(ctx, tx, relation.OID)
+	if hasMarks && err == nil {
+		var foreign bool
+		err = tx.QueryRow(ctx, selectForeign, relation.OID).Scan(&foreign)
+		hasMarks = !foreign
+	}
 	return append(problems, columns...), hasMarks, err
 }
+
+// selectForeign reports whether rows of a relation ($1) come from somewhere else, as far as
+// the catalogue knows: from another server, whose transaction IDs count nothing here, or
+// from a materialized view, which has them long after their transaction.
+const selectForeign = `
+WITH RECURSIVE used AS (
+    SELECT $1::oid AS oid
+    UNION
+    SELECT next.oid FROM used CROSS JOIN LATERAL (
+        SELECT depend.refobjid AS oid FROM pg_catalog.pg_rewrite AS rule JOIN pg_catalog.pg_depend AS depend ON depend.objid = rule.oid
+        WHERE rule.ev_class = used.oid AND depend.classid = 'pg_catalog.pg_rewrite'::regclass AND depend.refclassid = 'pg_catalog.pg_class'::regclass
+        UNION ALL
+        SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = used.oid) AS next
+)
+SELECT EXISTS (SELECT FROM used JOIN pg_catalog.pg_class USING (oid) WHERE relkind IN ('m', 'f'))
+    OR EXISTS (SELECT FROM used JOIN pg_catalog.pg_subscription_rel ON srrelid = oid)`
 
 // checkSourceColumns compares the columns of a relation with [sourceColumns] and [markedColumn].
 func checkSourceColumns(ctx context.Context, tx pgx.Tx, relation uint32) (problems []string, hasMarks bool, err error) {

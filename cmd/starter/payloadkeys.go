@@ -87,7 +87,8 @@ func (a *app) payloadKeysRetire() *cobra.Command {
 what schedules start with the present key ($` + codec.CurrentVariable + `), and
 refuses as long as Temporal has a workflow that was started before the key was used
 for the last time: its history could not be read. That is until the namespace's
-retention has passed.`,
+retention has passed. Apply, pause or resume nothing meanwhile: Temporal would take
+a schedule as it was just before.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			db, err := a.database(c.Context())
 			if err != nil {
@@ -145,12 +146,13 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 			"try again when the namespace's retention has passed",
 			id, count(int(older), "workflow"), until.UTC().Format(time.RFC3339))
 	}
-	retired, err := runlog.RetirePayloadKey(ctx, db, list[i])
+	done, err := runlog.RetirePayloadKey(ctx, db, list[i])
 	if err != nil {
 		return err
 	}
-	if !retired {
-		return fmt.Errorf("key %s stays in use: something has encrypted with it meanwhile; set %s to another key everywhere", id, codec.CurrentVariable)
+	if !done {
+		return fmt.Errorf("key %s stays in use: something has just encrypted with it; set %s to another key everywhere, and try again later",
+			id, codec.CurrentVariable)
 	}
 	return say(words, "key %s is retired: its file can be removed everywhere", id)
 }

@@ -36,7 +36,7 @@ func (s *stage) settle(t *testing.T, p programs) {
 		deliveries := queryAll[string](t, s, "SELECT channel FROM ledgerline.notification_deliveries WHERE state = $1", notify.DeliveryPending)
 		return len(running)+len(pending)+len(deliveries) == 0
 	}
-	if !assert.Eventually(t, quiet, 3*time.Minute, 100*time.Millisecond, "everything has ended") {
+	if !assert.Eventually(t, quiet, patience, 100*time.Millisecond, "everything has ended") {
 		return // what is compared next says why
 	}
 	for _, e := range queryAll[[]uuid.UUID](t, s,

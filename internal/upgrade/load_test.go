@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/require"
+	"github.com/stretchr/testify/assert"
 	"go.temporal.io/api/enums/v1"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -224,8 +224,9 @@ func (s *stage) end(t *testing.T, l *load) {
 	t.Helper()
 	l.stop()
 	l.lanes.Wait()
-	require.Empty(t, l.errs)
+	assert.Empty(t, l.errs)
 	s.say("the load is over: %d calls, %d exports", l.calls.Load(), l.exports.Load())
 	s.stack.Sandbox.Unscript()
-	s.starter(t, l.next(), "", l.book.on("sync", "--period", day(days))...)
+	_, _, err := s.run(t.Context(), l.next(), operator, "", l.book.on("sync", "--period", day(days))...)
+	assert.NoError(t, err)
 }

@@ -107,6 +107,8 @@ func (s *stage) run(ctx context.Context, p programs, user, stdin string, args ..
 }
 
 func (s *stage) runOnce(ctx context.Context, p programs, user, stdin string, args ...string) (out, words string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	c := exec.CommandContext(ctx, p.starter, args...)
 	c.Env = append(os.Environ(), s.env(user)...)
 	c.Stdin = strings.NewReader(stdin)
@@ -254,10 +256,14 @@ func (s *stage) sent(t *testing.T, o organization) (n int) {
 	return n
 }
 
+// patience is how long the test waits for what must come. What waits longest is a run that
+// was deferred, for a minute.
+const patience = 3 * time.Minute
+
 // soon waits for a state that must come.
 func (s *stage) soon(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	require.Eventually(t, is, 3*time.Minute, 100*time.Millisecond, "%s", what)
+	require.Eventually(t, is, patience, 100*time.Millisecond, "%s", what)
 }
 
 // queryAll reads a column as the superuser.

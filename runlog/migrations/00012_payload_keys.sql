@@ -80,8 +80,8 @@ CREATE FUNCTION ledgerline.list_payload_keys() RETURNS TABLE (name text, first_u
     $$;
 -- +goose StatementEnd
 
--- Takes a key out of use: workers need it no longer. It returns false if it is not in use,
--- or was used later than its caller knows.
+-- Takes a key out of use that was not used after a time: workers need it no longer. It
+-- returns whether it did.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.retire_payload_key(key text, used timestamptz) RETURNS boolean
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -29,7 +29,7 @@ type fault struct {
 	name  string
 	lane  string
 	only  func(v vendor) bool // the vendors at which there is such a fault; all if nil
-	whole bool                // its rounds have no voucher that the vendor refuses, so that the chunk is stored before it is doubted
+	whole bool                // its rounds have no voucher that the vendor refuses or that ends the run, so that the chunk is stored before it is doubted
 	rules func(v vendor, key string) []sandbox.Rule
 	act   func(ctx context.Context, s *soak, r *round) (bool, error)
 }
@@ -139,7 +139,7 @@ var faults = []fault{
 	{name: "vendor/acts-after-502", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 502, EffectDelayMS: 2500})},
 	{name: "vendor/acts-and-answers-503", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 503, Act: true})},
 	{name: "vendor/acts-and-answers-500", lane: vendorLane, rules: times(1, sandbox.Rule{Status: 500, Act: true})},
-	{name: "vendor/acts-and-refuses", lane: vendorLane, rules: func(v vendor, key string) []sandbox.Rule {
+	{name: "vendor/acts-and-refuses", lane: vendorLane, whole: true, rules: func(v vendor, key string) []sandbox.Rule {
 		r := v.refusal
 		r.Times, r.Act = 1, true
 		return match(find(v.send, key), r)
@@ -164,10 +164,10 @@ var faults = []fault{
 
 	{name: "table/none-1", lane: vendorLane, rules: tabled(noEffect)},
 	{name: "table/none-2", lane: vendorLane, rules: tabled(noEffect)},
-	{name: "table/all-1", lane: vendorLane, rules: tabled(allDone)},
-	{name: "table/all-2", lane: vendorLane, rules: tabled(allDone)},
-	{name: "table/late-1", lane: vendorLane, rules: tabled(doneLate)},
-	{name: "table/late-2", lane: vendorLane, rules: tabled(doneLate)},
+	{name: "table/all-1", lane: vendorLane, whole: true, rules: tabled(allDone)},
+	{name: "table/all-2", lane: vendorLane, whole: true, rules: tabled(allDone)},
+	{name: "table/late-1", lane: vendorLane, whole: true, rules: tabled(doneLate)},
+	{name: "table/late-2", lane: vendorLane, whole: true, rules: tabled(doneLate)},
 	{name: "table/part", lane: vendorLane, only: whereJournal, rules: tabled(partDone)},
 
 	{name: "people/post", lane: peopleLane, only: whereJournal, whole: true, act: posted},

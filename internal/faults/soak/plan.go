@@ -204,7 +204,7 @@ func newRound(rng *rand.Rand, b *book, f fault) *round {
 			each(lines, func(e *entry) { e.date, e.fate = e.date.AddDate(98, 0, 0), never })
 		case kind <= 5:
 			each(lines, func(e *entry) { e.date = e.date.AddDate(0, -2, 0) })
-		case kind == 6 && f.lane != groundLane && f.lane != peopleLane: // accounts of which a vendor makes something else, see package sandbox; K fails the run, and there a fault waits for it
+		case kind == 6 && !f.whole && f.lane != groundLane && f.lane != peopleLane: // accounts of which a vendor makes something else, see package sandbox; K fails the run, and there a fault waits for it
 			lines[0].account, lines[1].account = "C"+lines[0].account, "K"+lines[1].account
 		case kind <= 7:
 			lines[0].account = "C" + lines[0].account
