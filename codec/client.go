@@ -94,9 +94,9 @@ func (k *Keys) Secure(o *client.Options, gate *Gate) error {
 	if err != nil {
 		return err
 	}
-	chain := []grpc.UnaryClientInterceptor{gate.intercept, words, payloads}
-	if k.Current() == "" {
-		chain = []grpc.UnaryClientInterceptor{gate.intercept, payloads} // nothing to hide the words of failures in
+	chain := []grpc.UnaryClientInterceptor{gate.intercept, payloads}
+	if k.Current() != "" {
+		chain = []grpc.UnaryClientInterceptor{gate.intercept, copyRequest, words, payloads}
 	}
 	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(chain...))
 	return nil
@@ -112,9 +112,6 @@ func (g *Gate) intercept(ctx context.Context, method string, req, reply any,
 		}
 		return ctx.Err()
 	}
-	if m, ok := req.(proto.Message); ok {
-		req = proto.Clone(m) // it is encrypted in place, and the SDK keeps parts of it and sends it again
-	}
 	err := invoke(ctx, method, req, reply, cc, opts...)
 	var unknown *UnknownKeyError
 	lacks := errors.As(err, &unknown)
@@ -129,6 +126,16 @@ func (g *Gate) intercept(ctx context.Context, method string, req, reply any,
 	err = giveBack(workflowservice.NewWorkflowServiceClient(cc), req, reply, err, lacks)
 	proto.Reset(reply.(proto.Message))
 	return err
+}
+
+// copyRequest keeps a request as it is: what follows encrypts it in place, and the SDK keeps
+// parts of it and sends it again.
+func copyRequest(ctx context.Context, method string, req, reply any,
+	cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if m, ok := req.(proto.Message); ok {
+		req = proto.Clone(m)
+	}
+	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
 // giveBackWithin bounds the requests that give a task back, retryIn is when another worker gets it.
