@@ -131,7 +131,7 @@ func TestExportLate(t *testing.T) {
 					require.NotEmpty(t, waits)
 				}
 				for _, w := range waits {
-					require.Regexp(t, regexp.MustCompile(`^"waiting until \d\d:\d\d:\d\d for what `+title+` may still be doing"$`), w)
+					require.Regexp(t, regexp.MustCompile(`^"waiting until \d\d:\d\d:\d\d UTC for what `+title+` may still be doing"$`), w)
 				}
 			})
 		}

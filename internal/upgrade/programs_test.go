@@ -40,13 +40,13 @@ func buildEarlier(t *testing.T) programs {
 	source := t.TempDir()
 	archive := exec.Command("git", "-C", root, "archive", "--format=tar", earlier)
 	unpack := exec.Command("tar", "-x", "-C", source)
-	var wrong bytes.Buffer
-	archive.Stderr, unpack.Stderr = &wrong, &wrong
+	var unread, unmade bytes.Buffer
+	archive.Stderr, unpack.Stderr = &unread, &unmade
 	unpack.Stdin, err = archive.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, unpack.Start())
-	require.NoError(t, archive.Run(), "%s", &wrong)
-	require.NoError(t, unpack.Wait(), "%s", &wrong)
+	require.NoError(t, archive.Run(), "%s", &unread)
+	require.NoError(t, unpack.Wait(), "%s", &unmade)
 
 	fmt.Fprintf(os.Stderr, "building the earlier version, %.12s …\n", earlier)
 	require.NoError(t, os.MkdirAll(filepath.Dir(kept), 0o755))
