@@ -41,6 +41,7 @@ type Unfit struct {
 	Remedy string
 }
 
+// Error says what is unfit and what to do.
 func (p Unfit) Error() string {
 	if p.Remedy == "" {
 		return p.What

@@ -22,6 +22,7 @@ import (
 // Error is why Temporal could not be reached, and what to do.
 type Error struct{ What, Remedy string }
 
+// Error says what failed and what to do.
 func (e *Error) Error() string { return "cannot reach Temporal: " + e.What + "; " + e.Remedy }
 
 // explain returns why a connection failed. A server that refuses a client certificate says
