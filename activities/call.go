@@ -76,9 +76,12 @@ func (a *Activities) Call(ctx context.Context, in Invocation) (CallResult, error
 }
 
 // observe reports a finished attempt under the adapter that the integration has,
-// whatever the input says.
+// whatever the input says, with what the vendor answered.
 func (a *Activities) observe(in Invocation, out outcome, at Attempt) {
 	in.AdapterName = cmp.Or(out.adapter, OtherAdapter)
+	if v := out.refusal; v.Class != "" {
+		at.Class, at.Kind, at.Rule, at.HTTPStatus = v.Class, v.Kind, v.Rule, v.HTTPStatus
+	}
 	a.options.Observe(in, at)
 }
 
@@ -268,7 +271,10 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 	}
 	defer func() {
 		v := out.verdict
-		if v.Rule == RuleSettled {
+		switch {
+		case out.refusal.Class != "":
+			v = out.refusal
+		case v.Rule == RuleSettled:
 			v = classify.Verdict{} // it says nothing of the vendor
 		}
 		if v.Class == classify.Success {

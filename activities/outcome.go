@@ -15,6 +15,7 @@ import (
 // outcome is what became of an attempt.
 type outcome struct {
 	verdict   classify.Verdict // its Effect is that of what this attempt sent
+	refusal   classify.Verdict // the vendor's; a verification that reports it is a success all the same
 	guard     adapters.Guard
 	message   string // redacted
 	answer    Answer

@@ -146,5 +146,6 @@ func verifyVendor(ctx context.Context, verifier adapters.Verifier, conn *adapter
 		c := &contract.Checks[i]
 		c.What, c.Found, c.Remedy = r.Text(c.What), r.Text(c.Found), r.Text(c.Remedy)
 	}
+	contract.Refusal = maskVerdict(conn, contract.Refusal)
 	return contract, maskVerdict(conn, v)
 }

@@ -141,6 +141,9 @@ func (c *careless) serve(conn net.Conn) {
 		say = c.sign
 	}
 	c.mu.Unlock()
+	if say == nil { // no answer, for as long as anybody waits
+		_, _ = io.Copy(io.Discard, conn)
+	}
 	_, _ = conn.Write(say)
 }
 

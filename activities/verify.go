@@ -19,6 +19,7 @@ const ruleContract = "contract:differs"
 func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
 	out.guard = adapters.ReadOnly
 	contract, v := a.contract(ctx, adapter, conn, spec)
+	out.refusal = contract.Refusal
 	return out.answered(contract, v)
 }
 
@@ -26,6 +27,7 @@ func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn 
 func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	out.guard = adapters.ReadOnly
 	contract, v := x.contract(ctx, x.exporter, x.conn, x.spec)
+	out.refusal = contract.Refusal
 	if list := contract.Differing(); v.Class == classify.Success && len(list) > 0 {
 		v = classify.NewVerdict(classify.Configuration, ruleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
 	}
@@ -34,6 +36,7 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 }
 
 // contract checks a vendor's contract, with requests that change nothing, and stores it.
+// There is none unless the verdict is a success.
 func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
 	verifier, ok := adapter.(adapters.Verifier)
 	if !ok {
@@ -42,13 +45,13 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 	contract, v := verifyVendor(ctx, verifier, conn, adapters.Requirements{Dimensions: spec.Export.Fields()})
 	v.Effect = ""
 	if v.Class != classify.Success {
-		return contract, v
+		return adapters.Contract{}, v
 	}
 	if err := adapter.Vendor().NeedSettings(spec.Settings); err != nil {
 		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if err := runlog.RecordContract(ctx, a.options.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
-		v = classify.NewVerdict(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+		return adapters.Contract{}, classify.NewVerdict(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
 	}
 	return contract, v
 }

@@ -30,11 +30,22 @@ type Contract struct {
 	// Learned is what exports have to go by, such as whether an amount is a number or
 	// a text, by names of the adapter's own. It is kept with the integration.
 	Learned map[string]string `json:"learned,omitempty"`
+	// Refusal is the first answer that a check differs by; zero if none does, or only by
+	// what the vendor says when it answers. Health observes it, and nothing keeps it.
+	Refusal classify.Verdict `json:"-"`
 }
 
 // Add appends a check.
 func (c *Contract) Add(what string, state CheckState, found, remedy string) {
 	c.Checks = append(c.Checks, Check{what, state, found, remedy})
+}
+
+// Refuse appends a check that differs because the vendor gave v for an answer.
+func (c *Contract) Refuse(v classify.Verdict, what, found, remedy string) {
+	c.Add(what, Differs, found, remedy)
+	if c.Refusal.Class == "" {
+		c.Refusal = v
+	}
 }
 
 // Differing returns the checks that differ.
@@ -59,7 +70,7 @@ type Verifier interface {
 
 	// Verify asks the vendor with requests that change nothing. What the vendor does
 	// not show is [Assumed] and no error. A refused token or right is a check that
-	// [Differs]. The verdict is a success unless the vendor could not be asked, and a
+	// [Differs], added by [Contract.Refuse]. The verdict is a success unless the vendor could not be asked, and a
 	// later try may be able to. Without the settings that exports need, only the
 	// token is checked.
 	Verify(ctx context.Context, c *Conn, w Requirements) (Contract, classify.Verdict)

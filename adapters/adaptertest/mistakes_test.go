@@ -69,6 +69,7 @@ var mistakes = map[mistake][]string{
 	"forgets to count":                            {"counted"},
 	"asks for late errors all the same":           {"late-errors"},
 	"verifies by writing":                         {"verify"},
+	"verifies as if the token were accepted":      {"verify"},
 }
 
 // A mistake breaks the promises that it should break, and no other.

@@ -373,6 +373,9 @@ func verify(c *checker) {
 	if contract, v = ask(); v.Class != classify.Success || len(contract.Differing()) == 0 {
 		c.errorf("the token is refused, and Verify ends with %s and %d checks that differ; want a success and one", said(v), len(contract.Differing()))
 	}
+	if contract.Refusal.Class == "" || contract.Refusal.Class == classify.Success {
+		c.errorf("the token is refused, and Verify does not say so of the vendor: add what differs with Contract.Refuse")
+	}
 	for _, check := range contract.Differing() {
 		if check.Remedy == "" {
 			c.errorf("%q differs, and Verify names no remedy", check.What)

@@ -101,7 +101,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 		f.contract.Add(what, adapters.Checked, "name "+r.Text("name"), "")
 		return true, v
 	case odata.Denied:
-		f.contract.Add(what, adapters.Differs, odata.VendorMessage(v), "give the application permissions in this company")
+		f.contract.Refuse(v, what, odata.VendorMessage(v), "give the application permissions in this company")
 	case odata.Failed:
 		return false, v
 	default:
@@ -109,7 +109,7 @@ func (f verification) company(ctx context.Context, listed []byte) (bool, classif
 		if len(names) > 0 {
 			found = "not there; there are " + strings.Join(names, ", ")
 		}
-		f.contract.Add(what, adapters.Differs, found, "correct settings.companyId")
+		f.contract.Refuse(v, what, found, "correct settings.companyId")
 	}
 	return false, odata.VerifyOK()
 }
@@ -130,10 +130,10 @@ func (f verification) journal(ctx context.Context) (bool, classify.Verdict) {
 		f.contract.Add("document numbers when the journal is posted", adapters.Assumed, "Business Central does not show the journal's number series",
 			"leave Posting No. Series of journal "+r.Text("code")+" empty: posted lines are found by the document number that was sent")
 	case odata.Denied:
-		f.contract.Add(what, adapters.Differs, odata.VendorMessage(v), fmt.Sprintf(toRead, "general journals (table 232, Gen. Journal Batch)"))
+		f.contract.Refuse(v, what, odata.VendorMessage(v), fmt.Sprintf(toRead, "general journals (table 232, Gen. Journal Batch)"))
 		return false, odata.VerifyOK()
 	case odata.Absent:
-		f.contract.Add(what, adapters.Differs, odata.VendorMessage(v), "correct settings.journalId: it is the ID of a general journal of this company")
+		f.contract.Refuse(v, what, odata.VendorMessage(v), "correct settings.journalId: it is the ID of a general journal of this company")
 		return false, odata.VerifyOK()
 	case odata.Unclear:
 		f.contract.Add(what, adapters.Assumed, odata.VendorMessage(v), "see that settings.journalId is the ID of a general journal of this company")
@@ -160,9 +160,9 @@ func (f verification) lookUps(ctx context.Context) (bool, classify.Verdict) {
 			}
 			f.contract.Add(l.what, adapters.Checked, "can be read; a number that is not there finds nothing", "")
 		case odata.Denied:
-			f.contract.Add(l.what, adapters.Differs, odata.VendorMessage(v), fmt.Sprintf(toRead, l.table))
+			f.contract.Refuse(v, l.what, odata.VendorMessage(v), fmt.Sprintf(toRead, l.table))
 		case odata.Absent:
-			f.contract.Add(l.what, adapters.Differs, odata.VendorMessage(v), "check the integration's baseURL: it must be that of the API v2.0")
+			f.contract.Refuse(v, l.what, odata.VendorMessage(v), "check the integration's baseURL: it must be that of the API v2.0")
 		case odata.Unclear:
 			f.contract.Add(l.what, adapters.Assumed, odata.VendorMessage(v), "")
 		default:

@@ -76,9 +76,9 @@ func (f *verification) lookUp(ctx context.Context) (bool, classify.Verdict) {
 		}
 		f.contract.Add(what, adapters.Checked, "a key that is not there finds nothing", "")
 	case odata.Denied:
-		f.contract.Add("right to read "+f.set, adapters.Differs, odata.VendorMessage(v), f.role())
+		f.contract.Refuse(v, "right to read "+f.set, odata.VendorMessage(v), f.role())
 	case odata.Absent:
-		f.contract.Add("table "+f.set, adapters.Differs, odata.VendorMessage(v),
+		f.contract.Refuse(v, "table "+f.set, odata.VendorMessage(v),
 			"correct settings.table: it is the entity set name of the table, such as acme_ledgerlines, and neither its logical nor its display name")
 		return false, odata.VerifyOK()
 	case odata.Unclear: // a column that is missing; the definition says which

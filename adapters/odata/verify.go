@@ -91,7 +91,7 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 	case Failed:
 		return nil, v.WithEffect("", false), false
 	default:
-		contract.Add("token", adapters.Differs, VendorMessage(v),
+		contract.Refuse(v, "token", VendorMessage(v),
 			"check the settings tenantId and clientId and the credential clientSecret: Entra ID issues no token for them")
 		return nil, VerifyOK(), false
 	}
@@ -101,10 +101,10 @@ func (s Sender) Open(ctx context.Context, c *adapters.Conn, contract *adapters.C
 		contract.Add("token", adapters.Checked, "accepted", "")
 		return a.Body, v, true
 	case Denied:
-		contract.Add("token", adapters.Differs, VendorMessage(v), remedy)
+		contract.Refuse(v, "token", VendorMessage(v), remedy)
 		return nil, VerifyOK(), false
 	case Absent:
-		contract.Add("address", adapters.Differs, VendorMessage(v), "check the integration's baseURL: nothing answers "+path+" there")
+		contract.Refuse(v, "address", VendorMessage(v), "check the integration's baseURL: nothing answers "+path+" there")
 		return nil, VerifyOK(), false
 	}
 	return nil, v, false

@@ -61,10 +61,10 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirem
 	case v.Class == classify.Success:
 		contract.Add("token", adapters.Checked, "", "")
 	case refused(v):
-		contract.Add("token", adapters.Differs, v.Message, "make a new API token in Xledger and put it where the integration's credentials.token points")
+		contract.Refuse(v, "token", v.Message, "make a new API token in Xledger and put it where the integration's credentials.token points")
 		return contract, success("verify:token")
 	case v.Class == classify.Permanent && !v.Kind.Passes():
-		contract.Add("token or address", adapters.Differs, v.Message,
+		contract.Refuse(v, "token or address", v.Message,
 			"make a new API token in Xledger, or correct baseURL: it is to be the address of Xledger's GraphQL, which answers query{__typename}")
 		return contract, success("verify:address")
 	default:
@@ -96,8 +96,10 @@ func (Adapter) Verify(ctx context.Context, c *adapters.Conn, w adapters.Requirem
 			contract.Add(look.what, adapters.Differs, fmt.Sprintf("an identifier that nobody has used finds %d items: the filter is passed over", n), look.remedy)
 		case v.Class == classify.Success:
 			contract.Add(look.what, adapters.Checked, "", "")
-		case v.Class == classify.Permanent && !v.Kind.Passes(), look.no == adapters.Assumed && onlyThis(v):
+		case look.no == adapters.Assumed && (v.Class == classify.Permanent && !v.Kind.Passes() || onlyThis(v)):
 			contract.Add(look.what, look.no, v.Message, look.remedy)
+		case v.Class == classify.Permanent && !v.Kind.Passes():
+			contract.Refuse(v, look.what, v.Message, look.remedy)
 		default:
 			return contract, v
 		}
