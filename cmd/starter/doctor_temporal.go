@@ -89,7 +89,7 @@ func loopback(hostPort string) bool {
 // described looks at the namespace, and at what it says of the server's configuration.
 func (t *temporalSide) described(ctx context.Context) []check {
 	n, err := engine.DescribeNamespace(ctx, t.client, t.namespace)
-	shown := environ.Hide(t.namespace)
+	shown := t.namespace
 	var absent *serviceerror.NamespaceNotFound
 	var denied *serviceerror.PermissionDenied
 	switch {
@@ -127,7 +127,7 @@ func (t *temporalSide) searchAttributes(ctx context.Context) []check {
 	remedy := "starter migrate"
 	for _, m := range missing {
 		if name, _, otherType := strings.Cut(m, " "); otherType {
-			remedy = fmt.Sprintf("starter migrate cannot change a type: temporal operator search-attribute remove --namespace %s --name %s, then starter migrate", environ.Hide(t.namespace), name)
+			remedy = fmt.Sprintf("starter migrate cannot change a type: temporal operator search-attribute remove --namespace %s --name %s, then starter migrate", t.namespace, name)
 			break
 		}
 	}

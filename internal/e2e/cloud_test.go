@@ -178,7 +178,7 @@ func TestAPIKeys(t *testing.T) {
 	}, time.Minute, time.Second, "%s", &words)
 	require.Equal(t, 1, code)
 	require.Contains(t, words, "OrganizationId, IntegrationId")
-	require.Contains(t, words, "temporal operator search-attribute create --namespace $TEMPORAL_NAMESPACE --name OrganizationId --type Keyword")
+	require.Contains(t, words, "temporal operator search-attribute create --namespace "+namespace+" --name OrganizationId --type Keyword")
 	require.Contains(t, words, "tcld namespace search-attributes add")
 	words, code = migrate(issued.sign(time.Hour, namespace+":admin"))
 	require.Equal(t, 0, code, words)

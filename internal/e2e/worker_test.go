@@ -53,7 +53,7 @@ func TestWorkerBadConfiguration(t *testing.T) {
 		"bad source address":    {nil, []string{runlog.SourceVariable + "=postgres://u:hid%zden@h/d"}, 1, runlog.SourceVariable + ") cannot be read"},
 		"Temporal away":         {[]string{"--startup-timeout", "1s"}, []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, 1, "cannot reach Temporal"},
 		"no search attributes":  {nil, []string{"TEMPORAL_NAMESPACE=bare"}, 1, "starter migrate"},
-		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "$TEMPORAL_NAMESPACE"},
+		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "nowhere"},
 		"unknown flag":          {[]string{"--quiet"}, nil, 2, "quiet"},
 		"bad number":            {[]string{"--concurrency", "0"}, nil, 2, "--concurrency"},
 		"bad development hosts": {[]string{"--dev-vendor-hosts", "x"}, nil, 2, "want host:port"},

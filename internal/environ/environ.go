@@ -1,9 +1,12 @@
-// Package environ keeps the values of the environment out of what programs say.
+// Package environ keeps secrets of the environment out of what programs say.
 //
-// Addresses with passwords, keys and names of hosts come to the programs as
-// environment variables, and texts of others repeat them: a resolver says which
-// host it did not find, a parser which value it could not read. Such a text names
-// the variable instead, as $NAME, which is as good to whoever has set it.
+// Passwords, keys and addresses with passwords come to the programs as environment
+// variables, and texts of others repeat them: a parser says which value it could not
+// read. Such a text names the variable instead, as $NAME, which is as good to whoever
+// has set it.
+//
+// A variable that holds no secret is left alone, because its value can stand in a text
+// by chance: the key 2026-11 in a time, a namespace or an organization in what is about it.
 package environ
 
 import (
@@ -12,6 +15,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,11 +31,29 @@ func ours(name string) bool {
 		strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_")
 }
 
-// plainWords are values that say nothing, and that texts have of themselves.
-var plainWords = []string{"true", "false", "default", "localhost", "127.0.0.1", "postgres", "postgresql", "ledgerline", "disable", "prefer", "require", "allow", "verify-ca", "verify-full",
-	"grpc", "http/protobuf", "gzip"}
+// holders are the variables that hold secrets, whatever their value, as patterns of
+// [path.Match].
+var holders = []string{
+	"DATABASE_URL", "LEDGERLINE_SOURCE_DATABASE_URL", "LEDGERLINE_SMTP_URL", // a password, in one of several forms
+	"PGPASSWORD", "PGSSLPASSWORD",
+	"TEMPORAL_API_KEY", "TEMPORAL_CODEC_AUTH", "TEMPORAL_GRPC_META_*", // headers
+	"TEMPORAL_TLS_*_DATA", // a private key, perhaps in place of a certificate
+	"OTEL_EXPORTER_OTLP_*HEADERS",
+}
 
-// Hide replaces the values of our variables in a text by $NAME.
+// credentials find a password, or the user info of an address, in any other variable.
+var credentials = regexp.MustCompile(`(?i)password|//[^/\s]*@|:[^/\s:@]+@`)
+
+// holdsSecret reports whether the value of a variable is hidden.
+func holdsSecret(name, value string) bool {
+	held := func(pattern string) bool { ok, _ := path.Match(pattern, name); return ok }
+	return ours(name) && (slices.ContainsFunc(holders, held) || credentials.MatchString(value))
+}
+
+// plainWords are values that say nothing, and that texts have of themselves.
+var plainWords = []string{"true", "false", "default", "localhost", "127.0.0.1", "postgres", "postgresql", "ledgerline", "disable", "prefer", "require", "allow", "verify-ca", "verify-full"}
+
+// Hide replaces the values of variables that hold secrets in a text by $NAME.
 func Hide(text string) string { return Hider()(text) }
 
 // Hider is [Hide] for many texts: it reads the environment once.
@@ -56,21 +78,17 @@ func CauseHider() func(text string) string { return hider(parts) }
 // needle is a value, or a part of one, as it can stand in a text.
 type needle struct{ value, name string }
 
-// hider returns what hides the values of our variables, and what of returns of
-// each.
+// hider returns what hides the values of variables that hold secrets, and what of
+// returns of each.
 func hider(of func(value string) []string) func(text string) string {
 	var all []needle
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
-		if !ours(name) {
+		if !holdsSecret(name, value) {
 			continue
 		}
-		found := []string{value}
-		if name != "LEDGERLINE_ENV_SECRETS" { // its prefixes are no secrets, and messages name variables by them
-			found = append(found, of(value)...)
-		}
-		for _, v := range found {
-			if len(v) < 4 || slices.Contains(plainWords, strings.ToLower(v)) || onlyPort.MatchString(v) {
+		for _, v := range append([]string{value}, of(value)...) {
+			if len(v) < 4 || slices.Contains(plainWords, strings.ToLower(v)) {
 				continue // also found by chance
 			}
 			quoted := strconv.Quote(v)
@@ -90,13 +108,11 @@ func hider(of func(value string) []string) func(text string) string {
 	}
 }
 
-var onlyPort = regexp.MustCompile(`^:[0-9]+$`)
-
 // sure is the length from which a value is not found by chance in a longer word.
 const sure = 12
 
 // hide replaces a value where it stands. A short one must be a word of its own:
-// the namespace prod is not in production.
+// the database prod is not in production.
 func (n needle) hide(text string) string {
 	var b strings.Builder
 	for {
