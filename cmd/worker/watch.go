@@ -37,11 +37,11 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 			defer cancel()
 			return engine.SchedulePaused(ctx, temporal, organization, integration)
 		},
-		Dead: func(ctx context.Context, e exports.Export) (bool, error) {
+		Runs: watcher.NewRuns(func(ctx context.Context, e exports.Export) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
 			defer cancel()
 			return engine.RunClosed(ctx, temporal, e)
-		},
+		}),
 	}
 	for {
 		open, err := w.Pass(ctx, time.Now())
