@@ -101,15 +101,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.observe(activities.Invocation{AdapterName: "xledger"}, activities.Attempt{})
 	m.tick(runlog.Tick{})
 	m.drift.Record(ctx, 1)
-	m.overdue.Record(ctx, 1)
+	m.overdue.show(map[string]int64{"": 1})
 	m.lastWatch.Record(ctx, 1)
-	m.closed.Add(ctx, 1) // its labels, and those of stuck and refusals, have tests of their own
+	m.closed.Add(ctx, 1) // its labels, and those of refusals, have tests of their own
 	m.traceFailed()
-	m.stuck.Record(ctx, 1)
+	m.stuck.show(map[string]int64{"Sync": 1})
 	m.refusals.Add(ctx, 1)
 	s.mirrored(activities.MirrorInput{}, nil)
-	m.countQuotas(ctx, nil)
-	m.countHealth(ctx, nil)
+	m.countQuotas(nil)
+	m.countHealth(nil)
 	var handler http.Handler = http.NotFoundHandler()
 	m.endpoints.Store(&handler)
 	served := func() (names []string) {
