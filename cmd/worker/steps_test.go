@@ -71,6 +71,30 @@ func TestOldestUnrecorded(t *testing.T) {
 	require.Empty(t, s.unrecorded)
 }
 
+// What other workers have taken over is forgotten although nobody asks for metrics, and
+// what this worker still tries is not.
+func TestUnrecordedIsBounded(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	s := newSteps(m, slog.New(slog.DiscardHandler))
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	own := uuid.New()
+	for second := range 3600 {
+		now = now.Add(time.Second)
+		s.mirrored(activities.MirrorInput{CorrelationID: uuid.New(), Trail: activities.Trail{{Number: 1, EndedAt: now}}}, errors.New("away"))
+		if second%30 == 0 {
+			s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: now}}}, errors.New("away"))
+		}
+		require.LessOrEqual(t, len(s.unrecorded), 2+int(2*retriedWithin/time.Second))
+	}
+	require.Contains(t, s.unrecorded, own)
+	now = now.Add(2 * retriedWithin)
+	s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: now}}}, nil)
+	require.Empty(t, s.unrecorded)
+}
+
 // values are those of a metric by a label.
 func values(t *testing.T, m *metrics, name, label string) map[string]float64 {
 	t.Helper()
