@@ -14,14 +14,15 @@ import (
 // PayloadKey is a key that encrypts, or did, what Temporal stores.
 type PayloadKey struct {
 	Name     string    `json:"name"` // "ID/check", as package codec names keys
-	FirstUse time.Time `json:"firstUse"`
-	LastUse  time.Time `json:"lastUse"` // to the minute
+	FirstUse time.Time `json:"firstUse,omitzero"`
+	LastUse  time.Time `json:"lastUse,omitzero"` // to the minute
 }
 
-// PayloadReader is a worker process that takes tasks.
+// PayloadReader is a worker process that has every key in use. It takes tasks, unless the key
+// with which it is to encrypt cannot come into use.
 type PayloadReader struct {
-	Label  string // its host and process
-	SeenAt time.Time
+	Label  string    `json:"label"` // its host and process
+	SeenAt time.Time `json:"seenAt"`
 }
 
 // ReaderWords writes workers for people.
@@ -76,6 +77,34 @@ func UsePayloadKey(ctx context.Context, db Beginner, name string) (lacking []Pay
 		return err
 	})
 	return lacking, err
+}
+
+// nobodysKey is a key that no worker has.
+const nobodysKey = "nobodys/00000000"
+
+// PayloadReaders returns the workers that have a key and those that lack it. It tries to take
+// keys into use, and takes that back: only then does PostgreSQL say who lacks one. It needs
+// the operator's role.
+func PayloadReaders(ctx context.Context, db Beginner, name string) (have, lack []PayloadReader, err error) {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	const try = `SELECT * FROM ledgerline.use_payload_key($1)`
+	if lack, err = queryRows[PayloadReader](ctx, tx, try, name); err != nil {
+		return nil, nil, err
+	}
+	if have, err = queryRows[PayloadReader](ctx, tx, try, nobodysKey); err != nil {
+		return nil, nil, err
+	}
+	for _, r := range lack {
+		i := slices.IndexFunc(have, func(h PayloadReader) bool { return h.Label == r.Label && h.SeenAt.Equal(r.SeenAt) })
+		if i >= 0 {
+			have = slices.Delete(have, i, i+1)
+		}
+	}
+	return have, lack, nil
 }
 
 // ListPayloadKeys returns the keys in use, the oldest first. It needs the operator's role.

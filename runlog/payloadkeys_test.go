@@ -53,13 +53,39 @@ func TestPayloadKeys(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 
+	held := func(key string, have, lack []uuid.UUID) {
+		t.Helper()
+		h, l, err := runlog.PayloadReaders(t.Context(), b.operator, key)
+		require.NoError(t, err)
+		for _, c := range []struct {
+			want []uuid.UUID
+			got  []runlog.PayloadReader
+		}{{have, h}, {lack, l}} {
+			var want, got []string
+			for _, id := range c.want {
+				want = append(want, id.String())
+			}
+			for _, r := range c.got {
+				got = append(got, r.Label)
+			}
+			require.ElementsMatch(t, want, got)
+		}
+	}
+	held(first, nil, nil)
+	inUse() // by asking nothing comes into use
 	reads(old, nil)
 	reads(young, nil, first)
+	held(first, []uuid.UUID{young}, []uuid.UUID{old})
+	held(second, nil, []uuid.UUID{old, young})
 	uses(first, old)
 	inUse()
 	require.NoError(t, runlog.StopReadingPayloads(t.Context(), b.worker, old))
+	held(first, []uuid.UUID{young}, nil)
+	inUse()
 	uses(first)
 	inUse(first)
+	held(first, []uuid.UUID{young}, nil)
+	held(second, nil, []uuid.UUID{young})
 	reads(old, []string{first})         // it may not begin
 	reads(old, []string{first}, second) // nor with another key
 	uses(second, young)                 // and it holds nobody back

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -13,8 +14,8 @@ import (
 
 const payloadSection = "docs/operations.md#encrypted-payloads"
 
-// payloads compares the keys of this program with those in use. Whether workers have theirs
-// they see themselves: one that lacks a key in use takes no tasks.
+// payloads compares the keys of this program with those in use, and with what workers have.
+// A worker that lacks a key in use sees that itself, and says so: see waiting.
 func (d databaseSide) payloads(ctx context.Context) []check {
 	keys, err := codec.FromEnv(os.Getenv)
 	if err != nil {
@@ -27,11 +28,18 @@ func (d databaseSide) payloads(ctx context.Context) []check {
 	if err != nil {
 		return []check{{checkPayloads, checkFailed, "the keys in use cannot be listed: " + environ.Cause(err), "see the message"}}
 	}
-	return []check{payloadCheck(keys, used)}
+	var lack []runlog.PayloadReader // the key that encrypts
+	if keys.Current() != "" {
+		if _, lack, err = runlog.PayloadReaders(ctx, d.pool, keys.Current()); err != nil {
+			return []check{{checkPayloads, checkFailed, "which workers have them cannot be asked: " + environ.Cause(err), "see the message"}}
+		}
+	}
+	return []check{payloadCheck(keys, used, lack)}
 }
 
-// payloadCheck judges the keys of this program by those in use.
-func payloadCheck(keys *codec.Keys, used []runlog.PayloadKey) check {
+// payloadCheck judges the keys of this program by those in use, and by the workers that lack
+// the one that encrypts.
+func payloadCheck(keys *codec.Keys, used []runlog.PayloadKey, lack []runlog.PayloadReader) check {
 	var names, lacks []string
 	var newest runlog.PayloadKey
 	for _, k := range used {
@@ -48,18 +56,23 @@ func payloadCheck(keys *codec.Keys, used []runlog.PayloadKey) check {
 	case len(lacks) > 0:
 		return check{checkPayloads, checkFailed, "encrypted with " + codec.Words(lacks...) + ", which is not there",
 			"put it into the folder of " + codec.FolderVariable + ": " + payloadSection}
+	case len(lack) > 0:
+		return check{checkPayloads, checkFailed,
+			fmt.Sprintf("%s cannot encrypt yet, and what would encrypt with it is not sent: %s without it: %s",
+				codec.Words(current), count(len(lack), "worker"), readers(lack)),
+			"give it to them, or stop them; one that has crashed counts for ten minutes: starter payload-keys list, " + payloadSection}
 	case current == "" && len(used) == 0:
 		return check{checkPayloads, checkOK, "Temporal stores them as they are: nothing is encrypted", ""}
 	case current == "":
 		return check{checkPayloads, checkWarn, "what this program starts is not encrypted; in use: " + codec.Words(names...),
 			"set " + codec.CurrentVariable + ", or retire what is no longer used: " + payloadSection}
 	case !slices.Contains(names, current):
-		return check{checkPayloads, checkOK, codec.Words(current) + " comes into use with the first call, once every worker has it", ""}
+		return check{checkPayloads, checkOK, codec.Words(current) + " comes into use with the first call", ""}
 	case newest.Name != current && time.Since(newest.LastUse) < keyIsUsed:
 		return check{checkPayloads, checkWarn, "this program encrypts with " + codec.Words(current) + ", others with " + codec.Words(newest.Name),
 			"normal while a key is renewed; otherwise set the same " + codec.CurrentVariable + " everywhere"}
 	}
-	return check{checkPayloads, checkOK, "encrypted with " + codec.Words(current) + ", which every worker has", ""}
+	return check{checkPayloads, checkOK, "encrypted with " + codec.Words(current) + ", which every worker that takes tasks has", ""}
 }
 
 // keyIsUsed is how long ago a key was used by somebody who still has it as the current one:

@@ -136,7 +136,8 @@ func TestLacking(t *testing.T) {
 	require.Equal(t, []checkState{checkAssumed}, []checkState{got[0].State})
 }
 
-// A key in use that this program lacks is a failure; one that is being renewed is not.
+// A key in use that this program lacks is a failure, and so is one that workers lack; one
+// that is being renewed is not.
 func TestPayloadCheck(t *testing.T) {
 	keys := func(current string, ids ...string) *codec.Keys {
 		byID := make(map[string][]byte)
@@ -153,25 +154,30 @@ func TestPayloadCheck(t *testing.T) {
 		}
 		return list
 	}
+	two := []runlog.PayloadReader{{Label: "a, process 7", SeenAt: time.Now()}, {Label: "b, process 1", SeenAt: time.Now()}}
 	for name, c := range map[string]struct {
 		keys  *codec.Keys
 		used  []runlog.PayloadKey
+		lack  []runlog.PayloadReader
 		state checkState
 		found string
 	}{
-		"none":                        {keys(""), nil, checkOK, "nothing is encrypted"},
-		"decrypts only, before":       {keys("", "k1"), nil, checkOK, "nothing is encrypted"},
-		"not used yet":                {keys("k1", "k1"), nil, checkOK, "key k1 ("},
-		"in use":                      {keys("k1", "k1"), used(0, "k1"), checkOK, "encrypted with key k1 ("},
-		"renewed":                     {keys("k2", "k1", "k2"), append(used(time.Hour, "k1"), used(0, "k2")...), checkOK, "encrypted with key k2 ("},
-		"others have not renewed":     {keys("k2", "k1", "k2"), append(used(0, "k1"), used(time.Minute, "k2")...), checkWarn, "others with key k1 ("},
-		"renewed, and not used yet":   {keys("k2", "k1", "k2"), used(0, "k1"), checkOK, "key k2 ("},
-		"lacks one":                   {keys("k2", "k2"), used(time.Hour, "k1", "k2"), checkFailed, "encrypted with key k1 ("},
-		"has none":                    {keys(""), used(time.Hour, "k1"), checkFailed, "encrypted with key k1 ("},
-		"does not encrypt any longer": {keys("", "k1"), used(time.Hour, "k1"), checkWarn, "is not encrypted; in use: key k1 ("},
+		"none":                        {keys(""), nil, nil, checkOK, "nothing is encrypted"},
+		"decrypts only, before":       {keys("", "k1"), nil, nil, checkOK, "nothing is encrypted"},
+		"not used yet":                {keys("k1", "k1"), nil, nil, checkOK, "key k1 ("},
+		"in use":                      {keys("k1", "k1"), used(0, "k1"), nil, checkOK, "encrypted with key k1 ("},
+		"renewed":                     {keys("k2", "k1", "k2"), append(used(time.Hour, "k1"), used(0, "k2")...), nil, checkOK, "encrypted with key k2 ("},
+		"others have not renewed":     {keys("k2", "k1", "k2"), append(used(0, "k1"), used(time.Minute, "k2")...), nil, checkWarn, "others with key k1 ("},
+		"workers lack it":             {keys("k1", "k1"), nil, two[:1], checkFailed, "is not sent: 1 worker without it: a process 7"},
+		"workers lack the next one":   {keys("k2", "k1", "k2"), used(0, "k1"), two, checkFailed, "2 workers without it: a process 7, b process 1"},
+		"this one lacks more":         {keys("k2", "k2"), used(0, "k1"), two, checkFailed, "encrypted with key k1 ("},
+		"renewed, and not used yet":   {keys("k2", "k1", "k2"), used(0, "k1"), nil, checkOK, "key k2 ("},
+		"lacks one":                   {keys("k2", "k2"), used(time.Hour, "k1", "k2"), nil, checkFailed, "encrypted with key k1 ("},
+		"has none":                    {keys(""), used(time.Hour, "k1"), nil, checkFailed, "encrypted with key k1 ("},
+		"does not encrypt any longer": {keys("", "k1"), used(time.Hour, "k1"), nil, checkWarn, "is not encrypted; in use: key k1 ("},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := payloadCheck(c.keys, c.used)
+			got := payloadCheck(c.keys, c.used, c.lack)
 			require.Equal(t, c.state, got.State, "%v", got)
 			require.Contains(t, got.Found, c.found)
 			require.Equal(t, c.state == checkOK, got.Remedy == "")

@@ -335,7 +335,7 @@ var hostileCases = map[string][]hostileCase{
 		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
 	})},
 	"codec-server":        {args("codec-server", "HOSTILE"), args("codec-server", "--listen", "HOSTILE")},
-	"payload-keys list":   {args("payload-keys", "list", "HOSTILE"), printing(func(w io.Writer, v []runlog.PayloadKey) error { return table(w, payloadKeyTable(v)) })},
+	"payload-keys list":   {args("payload-keys", "list", "HOSTILE"), printing(func(w io.Writer, v []heldKey) error { return table(w, payloadKeyTable(v)) })},
 	"payload-keys retire": {args("payload-keys", "retire", "HOSTILE", "x"), args("payload-keys", "retire", "HOSTILE"), printing(saying)},
 	"quota":               {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},
 	"redact":              {args("redact"), args("redact", "HOSTILE")},

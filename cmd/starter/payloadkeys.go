@@ -55,14 +55,23 @@ func (a *app) payloadKeys() *cobra.Command {
 
 func (a *app) payloadKeysList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the keys in use: every worker needs them", Args: noArgs,
+		Use: "list", Short: "List the keys in use and those of this program, and which workers have each", Args: noArgs,
+		Long: `Lists the keys in use, which every worker needs, and those of this program
+($` + codec.FolderVariable + `) that are not in use yet: which workers have each, and which lack it. A key
+cannot come into use before every worker has it. A worker that has crashed counts for
+ten minutes; one that lacks a key in use takes no tasks and is not listed here: see
+starter doctor.`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			keys, err := codec.FromEnv(os.Getenv)
+			if err != nil {
+				return usage("%w", err)
+			}
 			db, err := a.database(c.Context())
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			list, err := runlog.ListPayloadKeys(c.Context(), db)
+			list, err := heldKeys(c.Context(), db, keys.Names())
 			if err != nil {
 				return err
 			}
@@ -71,13 +80,54 @@ func (a *app) payloadKeysList() *cobra.Command {
 	}
 }
 
-func payloadKeyTable(list []runlog.PayloadKey) [][]string {
-	rows := [][]string{{"KEY", "CHECK", "FIRST USE", "LAST USE"}}
+// heldKey is a key and the workers that have it. Its times are zero if it is not in use.
+type heldKey struct {
+	runlog.PayloadKey
+	Have []runlog.PayloadReader `json:"have"`
+	Lack []runlog.PayloadReader `json:"lack"`
+}
+
+// heldKeys are the keys in use, the oldest first, and those of the names that are not.
+func heldKeys(ctx context.Context, db *pgxpool.Pool, names []string) (list []heldKey, err error) {
+	used, err := runlog.ListPayloadKeys(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(used, func(k runlog.PayloadKey) bool { return k.Name == name }) {
+			used = append(used, runlog.PayloadKey{Name: name})
+		}
+	}
+	for _, k := range used {
+		h := heldKey{PayloadKey: k}
+		if h.Have, h.Lack, err = runlog.PayloadReaders(ctx, db, k.Name); err != nil {
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	return list, nil
+}
+
+func payloadKeyTable(list []heldKey) [][]string {
+	rows := [][]string{{"KEY", "CHECK", "FIRST USE", "LAST USE", "HAVE IT", "LACK IT"}}
 	for _, k := range list {
 		id, check, _ := strings.Cut(k.Name, "/")
-		rows = append(rows, []string{id, check, local(k.FirstUse), local(k.LastUse)})
+		first, last := "not in use", "-"
+		if !k.FirstUse.IsZero() {
+			first, last = local(k.FirstUse), local(k.LastUse)
+		}
+		rows = append(rows, []string{id, check, first, last, dash(readers(k.Have)), dash(readers(k.Lack))})
 	}
 	return rows
+}
+
+// readers names the first workers of a list.
+func readers(list []runlog.PayloadReader) string {
+	var names []string
+	for _, r := range list {
+		names = append(names, r.Label)
+	}
+	return strings.ReplaceAll(some(names), ", process ", " process ")
 }
 
 func (a *app) payloadKeysRetire() *cobra.Command {
