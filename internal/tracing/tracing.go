@@ -21,11 +21,16 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -96,35 +101,84 @@ func started(options ...sdktrace.TracerProviderOption) *Traces {
 	return t
 }
 
-// wanted reports whether the environment asks for traces.
+// wanted reports whether the environment asks for traces. It refuses what OpenTelemetry would
+// pass over: an address to which nothing is sent, and a sampler in whose place every trace is
+// taken.
 func wanted() (bool, error) {
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" ||
-		strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+	endpoint := firstSet("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+	if os.Getenv(endpoint) == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
 	}
 	switch os.Getenv("OTEL_TRACES_EXPORTER") {
 	case "", "otlp":
-		return true, nil
 	case "none":
 		return false, nil
+	default:
+		return false, errors.New("OTEL_TRACES_EXPORTER: want otlp or none")
 	}
-	return false, errors.New("OTEL_TRACES_EXPORTER: want otlp or none")
+	if protocol() != overGRPC { // which takes a name of its own kind, too
+		u, err := url.Parse(os.Getenv(endpoint))
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return false, fmt.Errorf("%s: want http:// or https://, a host and a port, such as http://collector:4318", endpoint)
+		}
+	}
+	if err := sampled(strings.TrimSpace(os.Getenv("OTEL_TRACES_SAMPLER")), strings.TrimSpace(os.Getenv("OTEL_TRACES_SAMPLER_ARG"))); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// samplers are those that OpenTelemetry's SDK knows by name, and whether they take a ratio.
+var samplers = map[string]bool{
+	"always_on": false, "always_off": false, "traceidratio": true,
+	"parentbased_always_on": false, "parentbased_always_off": false, "parentbased_traceidratio": true,
+}
+
+// sampled says what is wrong with a sampler; "" is the default.
+func sampled(name, arg string) error {
+	ratio, known := samplers[strings.ToLower(name)]
+	switch {
+	case name != "" && !known:
+		return fmt.Errorf("OTEL_TRACES_SAMPLER: want one of %s", strings.Join(slices.Sorted(maps.Keys(samplers)), ", "))
+	case ratio && arg != "":
+		if n, err := strconv.ParseFloat(arg, 64); err != nil || !(n >= 0 && n <= 1) {
+			return errors.New("OTEL_TRACES_SAMPLER_ARG: want a number from 0 to 1, such as 0.05")
+		}
+	}
+	return nil
+}
+
+// firstSet is the first of variables that is set, or the last one.
+func firstSet(names ...string) string {
+	for _, name := range names {
+		if os.Getenv(name) != "" {
+			return name
+		}
+	}
+	return names[len(names)-1]
+}
+
+// The protocols.
+const (
+	overGRPC = "grpc"
+	overHTTP = "http/protobuf"
+)
+
+// protocol is the protocol that the environment asks for. OpenTelemetry's default is HTTP.
+func protocol() string {
+	return cmp.Or(os.Getenv(firstSet("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")), overHTTP)
 }
 
 // newExporter makes the exporter. It connects when it has something to send.
 func newExporter(ctx context.Context, oneTry bool) (*otlptrace.Exporter, error) {
-	protocol := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	switch protocol {
-	case "grpc":
+	switch protocol() {
+	case overGRPC:
 		var options []otlptracegrpc.Option
 		if oneTry {
 			options = append(options, otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
 		}
 		return otlptracegrpc.New(ctx, options...)
-	case "", "http/protobuf": // OpenTelemetry's default
+	case overHTTP:
 		var options []otlptracehttp.Option
 		if oneTry {
 			options = append(options, otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}))

@@ -167,7 +167,10 @@ func TestHeaders(t *testing.T) {
 
 // Off is nil, and nil does nothing. What cannot be read is off too, and says so.
 func TestOff(t *testing.T) {
-	const endpoint, all = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	const endpoint, all, way = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
+	sampler := func(name, arg string) map[string]string {
+		return map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": arg}
+	}
 	for name, c := range map[string]struct {
 		env map[string]string
 		on  bool
@@ -181,6 +184,24 @@ func TestOff(t *testing.T) {
 		"no exporter":    {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"}},
 		"another":        {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "zipkin"}, err: "want otlp or none"},
 		"not a way":      {env: map[string]string{endpoint: "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, err: "want grpc or http/protobuf"},
+
+		"no scheme":                {env: map[string]string{endpoint: "collector:4318"}, err: endpoint + ": want http:// or https://"},
+		"no scheme, an IP":         {env: map[string]string{endpoint: "127.0.0.1:4318"}, err: endpoint + ": want http://"},
+		"no scheme, of traces":     {env: map[string]string{all: "collector:4318", endpoint: "http://127.0.0.1:1"}, err: all + ": want http://"},
+		"no scheme, not for these": {env: map[string]string{all: "http://127.0.0.1:1", endpoint: "collector:4318"}, on: true},
+		"no host":                  {env: map[string]string{endpoint: "http://"}, err: endpoint + ": want http://"},
+		"TLS":                      {env: map[string]string{endpoint: "https://127.0.0.1:1"}, on: true},
+		"gRPC by its own name":     {env: map[string]string{endpoint: "127.0.0.1:1", way: "grpc"}, on: true},
+		"disabled, and wrong":      {env: map[string]string{endpoint: "collector:4318", "OTEL_SDK_DISABLED": "true"}},
+
+		"an unknown sampler":   {env: sampler("half", ""), err: "OTEL_TRACES_SAMPLER: want one of always_off, always_on, parentbased_always_off"},
+		"a sampler":            {env: sampler("parentbased_traceidratio", "0.05"), on: true},
+		"in capitals":          {env: sampler(" Always_On ", "half"), on: true},
+		"without its argument": {env: sampler("traceidratio", ""), on: true},
+		"half":                 {env: sampler("traceidratio", "half"), err: "OTEL_TRACES_SAMPLER_ARG: want a number from 0 to 1"},
+		"5 of 100":             {env: sampler("parentbased_traceidratio", "5"), err: "OTEL_TRACES_SAMPLER_ARG: want"},
+		"less than nothing":    {env: sampler("traceidratio", "-1"), err: "OTEL_TRACES_SAMPLER_ARG: want"},
+		"not a number":         {env: sampler("traceidratio", "NaN"), err: "OTEL_TRACES_SAMPLER_ARG: want"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, variable := range []string{endpoint, all} {
