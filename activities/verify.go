@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -16,16 +15,16 @@ import (
 const ruleContract = "contract:differs"
 
 // verify checks the contract with a vendor. Its answer is the [adapters.Contract].
-func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
+func (a *Activities) verify(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
 	out.guard = adapters.ReadOnly
-	contract, v := a.contract(ctx, adapter, conn, spec)
+	contract, v := a.contract(ctx, in, adapter, conn, spec)
 	return out.answered(contract, v)
 }
 
 // verifyBefore is verify as the first step of a run: what differs ends it.
 func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	out.guard = adapters.ReadOnly
-	contract, v := x.contract(ctx, x.exporter, x.conn, x.spec)
+	contract, v := x.contract(ctx, x.in, x.exporter, x.conn, x.spec)
 	if list := contract.Differing(); v.Class == classify.Success && len(list) > 0 {
 		v = classify.NewVerdict(classify.Configuration, ruleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
 	}
@@ -34,7 +33,7 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 }
 
 // contract checks a vendor's contract, with requests that change nothing, and stores it.
-func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
+func (a *Activities) contract(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
 	verifier, ok := adapter.(adapters.Verifier)
 	if !ok {
 		return adapters.Contract{}, classify.NewVerdict(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
@@ -48,7 +47,7 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if err := runlog.RecordContract(ctx, a.options.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
-		v = classify.NewVerdict(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+		v = a.storeVerdict(in, "RecordContract", "verify:record", "the vendor has answered and this could not be recorded", err)
 	}
 	return contract, v
 }
