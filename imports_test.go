@@ -22,15 +22,15 @@ var arrows = []struct {
 	why  string
 }{
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
-	{"redact", nil, "pure: it must be usable everywhere"},
+	{"redact", []string{"internal/lazy"}, "pure: it must be usable everywhere"},
 	{"plain", nil, "pure: whatever is printed or fed in passes it"},
 	{"zones", []string{"plain"}, "pure: the same on every machine"},
 	{"limits", []string{"classify"}, "pure: counters and state machines; of a failure they need its kind"},
 	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
 	{"expiry", nil, "pure: when a secret ends; it sees secrets and must have nowhere to put them"},
-	{"adapters", []string{"adapters", "classify", "expiry", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
-	{"notify", []string{"adapters", "classify", "expiry", "exports", "health"}, "what people are notified of, and how; of adapters it needs the guarded client, of exports and health the states by which it decides"},
-	{"integrations", []string{"adapters", "classify", "exports", "health", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
+	{"adapters", []string{"adapters", "classify", "expiry", "internal/lazy", "limits", "redact"}, "an adapter makes one attempt; it knows no database and no Temporal"},
+	{"notify", []string{"adapters", "classify", "expiry", "exports", "health", "internal/lazy"}, "what people are notified of, and how; of adapters it needs the guarded client, of exports and health the states by which it decides"},
+	{"integrations", []string{"adapters", "classify", "exports", "health", "internal/lazy", "limits", "notify", "plain", "zones"}, "files and rules only; of adapters it needs names and hosts, of notify causes"},
 	{"secrets", []string{"integrations", "redact"}, "it reads secrets, and must have nowhere to put them; of integrations it needs what a reference is, of redact what can be masked"},
 	{"codec", []string{"secrets"}, "it has keys, and must have nowhere to put them; of secrets it needs how their files are read"},
 	{"exports", []string{"classify"}, "pure: what an export is and what its run does next, run again from a history"},
@@ -85,6 +85,7 @@ var excepted = []struct{ from, what, why string }{
 	{"classify", "syscall", "it reads the errors of the network, and opens nothing"},
 	{"exports", "github.com/google/uuid", "IDs are UUIDs"},
 	{"limits", "github.com/google/uuid", "IDs are UUIDs"},
+	{"redact", module + "internal/lazy", "it compiles an expression when it is first needed"},
 }
 
 // A rule whose folder has been renamed would hold for nothing.

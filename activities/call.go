@@ -167,7 +167,7 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 	case adapters.Verify:
 		return a.behindBreaker(in, to.host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
 	}
-	request, err := adapter.Describe(in.Operation, in.Body)
+	request, err := conn.Describe(adapter, in.Operation, in.Body)
 	if err != nil {
 		return outcome{verdict: classify.NewVerdict(classify.Transformation, "request:body", err.Error())}
 	}

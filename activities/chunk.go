@@ -229,7 +229,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 		out.verdict = classify.NewVerdict(classify.Transformation, "export:body", err.Error())
 		return out
 	}
-	request, err := x.exporter.Describe(adapters.Call, body)
+	request, err := x.conn.Describe(x.exporter, adapters.Call, body)
 	if err != nil || request.Guard == adapters.Unsafe || request.Guard == adapters.ReadOnly {
 		out.verdict = classify.NewVerdict(classify.Internal, "export:guard", "the adapter made a request that cannot be looked up")
 		return out

@@ -79,6 +79,7 @@ type Description struct {
 	Guard   Guard
 	Summary string      // one line without data, such as "addGLImportItems, 2 items"
 	Lookup  []LookupKey // with [Readback]: what to ask for to know whether it happened
+	Own     any         // what the adapter has read of the request, for its own Do; may be nil
 }
 
 // Adapter speaks to one vendor. Implementations are safe for concurrent use.
@@ -207,8 +208,31 @@ type Conn struct {
 	Purpose limits.Purpose       // of the requests that follow; "" is an attempt
 	Count   func(limits.Purpose) // called for each request that the vendor may bill; may be nil
 
-	secrets []string
-	masker  *redact.Redactor // of them; nil until it is needed
+	secrets   []string
+	masker    *redact.Redactor // of them; nil until it is needed
+	described *described       // what was described last
+}
+
+// described is what an adapter has said of a request.
+type described struct {
+	op   Operation
+	body []byte
+	Description
+	err error
+}
+
+// Describe is [Adapter.Describe] of the connection's adapter. What is asked again of the
+// same body, which must not have changed, is not read again: a caller describes a request
+// before it is sent, and Do once more. To read an import of 500 items takes some milliseconds.
+func (c *Conn) Describe(a Adapter, op Operation, body []byte) (Description, error) {
+	same := func(d *described) bool {
+		return d.op == op && len(d.body) == len(body) && (len(body) == 0 || &d.body[0] == &body[0])
+	}
+	if c.described == nil || !same(c.described) {
+		d, err := a.Describe(op, body)
+		c.described = &described{op, body, d, err}
+	}
+	return c.described.Description, c.described.err
 }
 
 // For sets what the requests that follow are made for, and returns what sets

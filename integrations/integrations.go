@@ -16,7 +16,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/health"
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // Integration is one organization's connection to one vendor.
@@ -109,15 +109,15 @@ func (e ExportSettings) Fields() []string {
 type Ref string
 
 var (
-	envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	fileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
+	envName  = lazy.Regexp(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	fileName = lazy.Regexp(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
 )
 
 // Validate says why a reference cannot be used, or nil. The message never
 // repeats the text: it may be a secret that was put in the wrong place.
 func (r Ref) Validate() error {
 	if name, ok := strings.CutPrefix(string(r), "env:"); ok {
-		if !envName.MatchString(name) || len(name) > 255 {
+		if !envName().MatchString(name) || len(name) > 255 {
 			return errors.New("env: is not followed by the name of an environment variable; want env:NAME")
 		}
 		return nil
@@ -128,7 +128,7 @@ func (r Ref) Validate() error {
 		return errors.New("a secret must not stand in the file; want a reference, env:NAME or file:NAME")
 	case strings.HasPrefix(name, "/"):
 		return errors.New("file: is followed by an absolute path, which is no longer read; move the file to $LEDGERLINE_SECRETS/<organization UUID>/NAME and write file:NAME (docs/operations.md, Secrets)")
-	case !fileName.MatchString(name) || len(name) > 255:
+	case !fileName().MatchString(name) || len(name) > 255:
 		return errors.New("file: is not followed by the name of a file in the organization's folder of secrets; want file:NAME, of letters, digits, dots, dashes and underscores, not beginning with a dot")
 	}
 	return nil

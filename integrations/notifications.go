@@ -77,7 +77,7 @@ func (p *parser) channel(n *yaml.Node, at string, names map[string]bool) (c Chan
 	m := p.fields(n, at, "name", "webhook", "email", "causes")
 	var node *yaml.Node
 	if c.Name, node = p.text(n, m, at, "name", true); node != nil {
-		if !validName.MatchString(c.Name) {
+		if !validName().MatchString(c.Name) {
 			p.errorf(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(c.Name))
 		} else if names[c.Name] {
 			p.errorf(node, at+".name", "duplicate name %q", c.Name)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/internal/lazy"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -76,7 +76,7 @@ func ParseFile(name string, src []byte, o Options) (File, error) {
 	return out, nil
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var validName = lazy.Regexp(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[string]bool) Integration {
 	m := p.fields(n, at, "id", "name", "adapter", "baseURL", "inFlight", "settings", "credentials", "retry", "schedule", "export", "limits", "health")
@@ -90,7 +90,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 		p.ids[in.ID] = true
 	}
 	if in.Name, node = p.text(n, m, at, "name", true); node != nil {
-		if !validName.MatchString(in.Name) {
+		if !validName().MatchString(in.Name) {
 			p.errorf(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(in.Name))
 		} else if names[in.Name] {
 			p.errorf(node, at+".name", "duplicate name %q", in.Name)

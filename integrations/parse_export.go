@@ -2,7 +2,6 @@ package integrations
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/internal/lazy"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -18,15 +18,15 @@ import (
 const DefaultSource = "ledgerline.accounting_entries"
 
 var (
-	validSource   = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}$`)
-	validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
+	validSource   = lazy.Regexp(`^[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}$`)
+	validCurrency = lazy.Regexp(`^[A-Z]{3}$`)
 )
 
 // export reads which entries an integration exports and how.
 func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e ExportSettings) {
 	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies", "isolateRequests", "equalRefusals")
 	if value, node := p.text(n, m, at, "source", false); node != nil {
-		if !validSource.MatchString(value) {
+		if !validSource().MatchString(value) {
 			p.errorf(node, at+".source", "%q; want a table or view as schema.name, in lower-case letters, digits and _", clip(value))
 		} else if value != DefaultSource {
 			e.Source = value
@@ -141,7 +141,7 @@ func (p *parser) currencies(n *yaml.Node, at string) []string {
 	var out []string
 	for i, c := range n.Content {
 		switch field := fmt.Sprintf("%s[%d]", at, i); {
-		case c.Kind != yaml.ScalarNode || !validCurrency.MatchString(c.Value):
+		case c.Kind != yaml.ScalarNode || !validCurrency().MatchString(c.Value):
 			p.errorf(c, field, "%q; want three capital letters such as NOK", clip(c.Value))
 		case slices.Contains(out, c.Value):
 			p.errorf(c, field, "duplicate currency %s", c.Value)

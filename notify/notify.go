@@ -20,7 +20,6 @@ package notify
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // Cause is why people are notified. It is stored and public.
@@ -148,7 +148,9 @@ type Workflow struct {
 
 // Valid reports whether its names are words of ours. Whoever reaches Temporal can
 // start a workflow under any ID.
-func (w Workflow) Valid() bool { return credential.MatchString(w.Type) && workflowID.MatchString(w.ID) }
+func (w Workflow) Valid() bool {
+	return credential().MatchString(w.Type) && workflowID().MatchString(w.ID)
+}
 
 // Earlier is what came within an hour after the cause's last notification and
 // was suppressed.
@@ -161,11 +163,11 @@ type Earlier struct {
 const MaxNames = 20
 
 var (
-	kindWord   = regexp.MustCompile(`^[a-z_]{0,40}$`)
-	periodWord = regexp.MustCompile(`^([0-9]{4}-(W?[0-9]{2}|[0-9]{2}-[0-9]{2}))?$`)
-	credential = regexp.MustCompile(`^[A-Za-z]{1,40}$`)
-	nameWord   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
-	workflowID = regexp.MustCompile(`^[A-Za-z0-9/:._+-]{1,250}$`)
+	kindWord   = lazy.Regexp(`^[a-z_]{0,40}$`)
+	periodWord = lazy.Regexp(`^([0-9]{4}-(W?[0-9]{2}|[0-9]{2}-[0-9]{2}))?$`)
+	credential = lazy.Regexp(`^[A-Za-z]{1,40}$`)
+	nameWord   = lazy.Regexp(`^[a-z0-9-]{1,63}$`)
+	workflowID = lazy.Regexp(`^[A-Za-z0-9/:._+-]{1,250}$`)
 )
 
 // Validate reports all that keeps a notification from being queued. Its errors
@@ -181,17 +183,17 @@ func (n Notification) Validate() error {
 	check(known, "unknown cause; want one of %v", Causes())
 	check(n.OrganizationID != uuid.Nil, "no organization")
 	check(n.IntegrationID != uuid.Nil || n.Cause == Test, "no integration")
-	check(kindWord.MatchString(string(n.Facts.ErrorKind)), "the error kind is not one word; want a classify.Kind")
-	check(periodWord.MatchString(n.Facts.Period), "the period is not one; want 2026-10, 2026-W45 or 2026-11-23")
-	check(n.Facts.Quota == nil || periodWord.MatchString(n.Facts.Quota.Month), "the quota's month is not one; want 2026-11")
+	check(kindWord().MatchString(string(n.Facts.ErrorKind)), "the error kind is not one word; want a classify.Kind")
+	check(periodWord().MatchString(n.Facts.Period), "the period is not one; want 2026-10, 2026-W45 or 2026-11-23")
+	check(n.Facts.Quota == nil || periodWord().MatchString(n.Facts.Quota.Month), "the quota's month is not one; want 2026-11")
 	if s := n.Facts.Secret; s != nil {
-		check(credential.MatchString(s.Credential), "the secret's name is not one word; want that of a credential")
+		check(credential().MatchString(s.Credential), "the secret's name is not one word; want that of a credential")
 		check(s.Source == expiry.File || s.Source == expiry.Token, "the secret's source is none; want file or jwt")
 	}
 	check(n.Facts.Waiting == nil || slices.Contains(WaitReasons, n.Facts.Waiting.For), "what it waits for is not known; want one of %v", WaitReasons)
 	check(n.Facts.Workflow == nil || n.Facts.Workflow.Valid(), "the workflow's type or ID is no name of ours")
 	check(len(n.Facts.Others) <= MaxNames, "%d further integrations; want at most %d", len(n.Facts.Others), MaxNames)
-	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord.MatchString(s) }), "a further integration is not a name")
+	check(!slices.ContainsFunc(n.Facts.Others, func(s string) bool { return !nameWord().MatchString(s) }), "a further integration is not a name")
 	return errors.Join(wrong...)
 }
 

@@ -140,18 +140,32 @@ const (
 	ClosesIncidents Handling = "closes_incidents" // it is queued if people were notified of what it ends
 )
 
+// Pace is how soon a notification of a cause is queued after another one of it.
+type Pace string
+
+// The paces.
+const (
+	Hourly Pace = "hourly"  // at most one an hour in an organization; what comes meanwhile is one message when the hour is over
+	AtOnce Pace = "at_once" // each by itself, whatever came before: what it is about bounds how many there are
+)
+
 // incidents are what begins and ends: the cause of the beginning, that of the end,
-// and what it is about, if that is not the integration as such. There is one at a time
-// of each beginning and subject.
+// what it is about, if that is not the integration as such, and the pace of both.
+// There is one at a time of each beginning and subject.
+//
+// An export begins and ends once: a scheduled one fails at most once for each
+// integration and period, and one is overdue once and again each day. The tasks of
+// all workflows can fail at once, because one version of a worker cannot run them.
 var incidents = []struct {
 	begins, ends Cause
 	subject      func(Facts) string
+	pace         Pace
 }{
-	{Failing, Recovered, nil},
-	{Credentials, Recovered, nil},
-	{ExportFailed, ExportRecovered, export},
-	{ExportOverdue, ExportEnded, export},
-	{WorkflowFailing, WorkflowRecovered, workflow},
+	{Failing, Recovered, nil, Hourly},
+	{Credentials, Recovered, nil, Hourly},
+	{ExportFailed, ExportRecovered, export, AtOnce},
+	{ExportOverdue, ExportEnded, export, AtOnce},
+	{WorkflowFailing, WorkflowRecovered, workflow, Hourly},
 }
 
 func export(f Facts) string {
@@ -179,6 +193,16 @@ func (c Cause) Handling() Handling {
 		}
 	}
 	return Queues
+}
+
+// Pace returns how soon a notification of the cause follows another one of it.
+func (c Cause) Pace() Pace {
+	for _, i := range incidents {
+		if c == i.begins || c == i.ends {
+			return i.pace
+		}
+	}
+	return Hourly
 }
 
 // Ends returns the causes of the incidents that a notification of the cause closes.

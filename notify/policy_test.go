@@ -297,12 +297,13 @@ var ends = map[notify.Cause]notify.Cause{
 }
 
 // Every cause: what begins has one end, what ends it begins nothing, and the rest is
-// queued. Only an export and a workflow are subjects.
+// queued. Only an export and a workflow are subjects, and only what is of an export
+// does not wait for an hour.
 func TestHandlings(t *testing.T) {
 	id := uuid.New()
 	facts := notify.Facts{ExportID: &id, Workflow: &notify.Workflow{Type: "Sync", ID: "export/x"}}
 	for _, cause := range notify.Causes() {
-		handling, subject := notify.Queues, ""
+		handling, subject, pace := notify.Queues, "", notify.Hourly
 		var ended []notify.Cause
 		for _, begins := range notify.Causes() {
 			if ends[begins] == cause {
@@ -314,11 +315,12 @@ func TestHandlings(t *testing.T) {
 		}
 		switch cause {
 		case notify.ExportFailed, notify.ExportRecovered, notify.ExportOverdue, notify.ExportEnded:
-			subject = id.String()
+			subject, pace = id.String(), notify.AtOnce
 		case notify.WorkflowFailing, notify.WorkflowRecovered:
 			subject = "export/x"
 		}
 		require.Equal(t, handling, cause.Handling(), cause)
+		require.Equal(t, pace, cause.Pace(), cause)
 		require.ElementsMatch(t, ended, cause.Ends(), cause)
 		require.Equal(t, ends[cause], cause.EndedBy(), cause)
 		require.Equal(t, handling != notify.Queues && subject == "", cause.OfIntegration(), cause)

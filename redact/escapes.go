@@ -3,9 +3,10 @@ package redact
 import (
 	"bytes"
 	"html"
-	"regexp"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // unescape takes off one layer of percent signs, entities, backslashes and
@@ -57,7 +58,7 @@ func escape(b []byte) (r rune, size int, single bool) {
 	case c == '\\':
 		return backslash(b)
 	case c == '<' || c == '\x1b':
-		return '\n', len(markup.Find(b[:min(len(b), 16)])), true
+		return '\n', len(markup().Find(b[:min(len(b), 16)])), true
 	case c >= utf8.RuneSelf:
 		r, size := utf8.DecodeRune(b)
 		if plain := fold(r); plain != r {
@@ -69,7 +70,7 @@ func escape(b []byte) (r rune, size int, single bool) {
 
 // markup stands within a text and is no part of it: a short tag, such as <br>
 // and </b>, or a terminal's control sequence.
-var markup = regexp.MustCompile(`^(?:</?[A-Za-z]{1,6}[1-6]?\s*/?>|\x1b\[[0-9;?]*[ -/]*[@-~])`)
+var markup = lazy.Regexp(`^(?:</?[A-Za-z]{1,6}[1-6]?\s*/?>|\x1b\[[0-9;?]*[ -/]*[@-~])`)
 
 func backslash(b []byte) (r rune, size int, single bool) {
 	if len(b) < 2 {

@@ -1,8 +1,9 @@
 package redact
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // secretNames end the name of something secret, with what may stand between
@@ -30,18 +31,18 @@ var namesByEnd = func() (all [256][]string) {
 }()
 
 var (
-	valueAtStart = regexp.MustCompile(`^` + value)
+	valueAtStart = lazy.Regexp(`^` + value)
 
 	// beforeValue stands between a separator and the value: marks of emphasis, a
 	// tag, a block, tag or anchor of YAML, the type in a dump of PHP or Go, and
 	// what is called with a quoted value, such as SecretStr('…') or b'…'.
-	beforeValue = regexp.MustCompile(`^(?:[\s\p{Zs}*(\x60]+|</?(?:b|i|em|strong|code|pre|span|td|th|dd|div|p|br)\b[^<>]*>|<|[|>][-+]?\s+|!{1,2}[\w/]*\s+|&\w+\s+|\[\]\w*\{\s*` +
+	beforeValue = lazy.Regexp(`^(?:[\s\p{Zs}*(\x60]+|</?(?:b|i|em|strong|code|pre|span|td|th|dd|div|p|br)\b[^<>]*>|<|[|>][-+]?\s+|!{1,2}[\w/]*\s+|&\w+\s+|\[\]\w*\{\s*` +
 		`|(?:string|str)\([0-9]+\)\s*|[A-Za-z_][A-Za-z0-9_.:]*\(\s*\\*["']|[A-Za-z@$]{1,2}\\*["']|"{3}|'{3})+`)
 
 	// beforeWeak stands between a name and a value without a separator.
-	beforeWeak = regexp.MustCompile(`^[ |(\[;]*(?:(?:is|was|er|var|set to|to|satt til) )?["']?`)
+	beforeWeak = lazy.Regexp(`^[ |(\[;]*(?:(?:is|was|er|var|set to|to|satt til) )?["']?`)
 
-	flagName = regexp.MustCompile(`(?:^|[\s"'=(\[])--?$`)
+	flagName = lazy.Regexp(`(?:^|[\s"'=(\[])--?$`)
 )
 
 // keyValues finds pairs of a secret's name and its value. It goes by the
@@ -67,8 +68,8 @@ func keyValues(s, lower string) (all [][]int) {
 			continue
 		}
 		if isWeak(s[i]) && !(flag && s[i] == ' ' && isFlag(lower, end, from)) {
-			after = i + len(beforeWeak.FindString(s[i:]))
-			at := valueAtStart.FindStringIndex(s[after:])
+			after = i + len(beforeWeak().FindString(s[i:]))
+			at := valueAtStart().FindStringIndex(s[after:])
 			if name == i && at != nil && isStrong(s[after:after+at[1]]) {
 				end = after + at[1]
 				all = append(all, []int{from, end, from, name, name, after, after, end})
@@ -77,7 +78,7 @@ func keyValues(s, lower string) (all [][]int) {
 			continue
 		}
 		flag = false
-		if at := beforeValue.FindStringIndex(s[after:]); at != nil {
+		if at := beforeValue().FindStringIndex(s[after:]); at != nil {
 			after += at[1]
 			if isQuote(s[after-1]) { // the value's own, with its escapes
 				after--
@@ -86,7 +87,7 @@ func keyValues(s, lower string) (all [][]int) {
 				}
 			}
 		}
-		at := valueAtStart.FindStringIndex(s[after:])
+		at := valueAtStart().FindStringIndex(s[after:])
 		if at == nil || s[i] == ' ' && s[after] == '-' || s[i] == ',' && !isQuote(s[after]) {
 			continue
 		}
@@ -178,7 +179,7 @@ func isFlag(lower string, end, from int) bool {
 	for from > end && (isWordByte(lower[from-1]) || lower[from-1] == '.' || lower[from-1] == '-' && from-1 > end && isWordByte(lower[from-2])) {
 		from--
 	}
-	return flagName.MatchString(lower[max(end, from-3):from])
+	return flagName().MatchString(lower[max(end, from-3):from])
 }
 
 // nameBefore returns where the secret's name begins that ends at end, or -1.

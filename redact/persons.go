@@ -1,10 +1,11 @@
 package redact
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // identityNumber masks a Norwegian national identity number: a fødselsnummer, a
@@ -34,13 +35,13 @@ func identityNumber(m match) string {
 }
 
 // aUUID is what many vendors' references look like.
-var aUUID = regexp.MustCompile(`\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b`)
+var aUUID = lazy.Regexp(`\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b`)
 
 // phoneOutsideUUID masks a phone number that begins with 0047, unless it is a part of a
 // UUID: a reference with a hole in it is none.
 func phoneOutsideUUID(m match) string {
 	from := max(0, m.at[0]-10) // the first group, and what is before it
-	for _, at := range aUUID.FindAllStringIndex(m.text[from:min(len(m.text), from+50)], -1) {
+	for _, at := range aUUID().FindAllStringIndex(m.text[from:min(len(m.text), from+50)], -1) {
 		if from+at[0] <= m.at[0] && m.at[1] <= from+at[1] {
 			return m.group(0)
 		}
@@ -138,7 +139,7 @@ func mod97(s string) int {
 	return r
 }
 
-var domain = regexp.MustCompile(`^(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}`)
+var domain = lazy.Regexp(`^(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}`)
 
 // emails finds addresses by their @, which may be percent-encoded.
 func emails(s, _ string) (all [][]int) {
@@ -159,7 +160,7 @@ func emails(s, _ string) (all [][]int) {
 		if from >= i {
 			continue
 		}
-		if at := domain.FindStringIndex(s[after:]); at != nil {
+		if at := domain().FindStringIndex(s[after:]); at != nil {
 			end = after + at[1]
 			all = append(all, []int{from, end})
 		}

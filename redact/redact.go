@@ -19,11 +19,12 @@ package redact
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // MaxLen is the most that is kept of a text, in characters.
@@ -148,10 +149,10 @@ func controlSequences(s string) string {
 	if strings.IndexByte(s, '\x1b') < 0 {
 		return s
 	}
-	return sequence.ReplaceAllString(s, "")
+	return sequence().ReplaceAllString(s, "")
 }
 
-var sequence = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)?)`)
+var sequence = lazy.Regexp(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)?)`)
 
 // unseen is what does not show, as package plain has it; U+2800 has no ink.
 var unseen = []*unicode.RangeTable{

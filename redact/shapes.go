@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // rule masks one shape. A regular expression over a whole text is slow, so each
@@ -18,7 +20,7 @@ type rule struct {
 	word    bool // a start must not be inside a word
 	gate    func(s string) bool
 	find    func(s, lower string) [][]int // as FindAllStringSubmatchIndex does
-	re      *regexp.Regexp                // anchored if there are starts
+	re      func() *regexp.Regexp         // anchored if there are starts
 	mask    func(m match) string          // what to put for a match
 }
 
@@ -117,7 +119,7 @@ func (r rule) matches(s, lower string) [][]int {
 	case r.gate != nil && !r.gate(s):
 		return nil
 	}
-	return r.re.FindAllStringSubmatchIndex(s, -1)
+	return r.re().FindAllStringSubmatchIndex(s, -1)
 }
 
 // anchored runs the expression at each start, from left to right.
@@ -127,7 +129,7 @@ func (r rule) anchored(s, lower string) (all [][]int) {
 		if i < end || r.word && i > 0 && isWordByte(s[i-1]) {
 			continue
 		}
-		if at := r.re.FindStringSubmatchIndex(s[i:]); at != nil {
+		if at := r.re().FindStringSubmatchIndex(s[i:]); at != nil {
 			if m := (match{s, shift(at, i)}); r.mask(m) != m.group(0) { // else another one may begin inside
 				all = append(all, m.at)
 				end = m.at[1]
@@ -258,7 +260,7 @@ func siblingBefore(m match) string {
 	return m.group(1) + quoted(m.group(2)) + m.text[m.at[6]:m.at[1]]
 }
 
-var dsnAtStart = regexp.MustCompile(`^([\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//|[A-Za-z][\w.-]*))`)
+var dsnAtStart = lazy.Regexp(`^([\w.-]+[:/])([^\s"'<>]+)(@(?:[a-z0-9+]+\(|[\w.-]+:[0-9]{2,5}\b|[\w.-]+/\w|//|[A-Za-z][\w.-]*))`)
 
 // dsns looks at the words in which an @ stands.
 func dsns(s, _ string) (all [][]int) {
@@ -272,7 +274,7 @@ func dsns(s, _ string) (all [][]int) {
 		if n := strings.IndexAny(s[from+i:], ends); n >= 0 {
 			end = from + i + n
 		}
-		if at := dsnAtStart.FindStringSubmatchIndex(s[word:]); at != nil {
+		if at := dsnAtStart().FindStringSubmatchIndex(s[word:]); at != nil {
 			all = append(all, shift(at, word))
 			end = max(end, word+at[1])
 		}
@@ -320,7 +322,7 @@ func urlToken(m match) string {
 	return m.group(1) + Mark + "@"
 }
 
-var urlPasswordAtStart = regexp.MustCompile(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)
+var urlPasswordAtStart = lazy.Regexp(`^(://[^\s:/?#@"'<>]*:)([^\s"'<>]+)@`)
 
 // urlPasswords looks at each :// that an @ follows in the same word; without
 // one, each would be read to the end of the text.
@@ -337,7 +339,7 @@ func urlPasswords(s, _ string) (all [][]int) {
 		if i < end || i >= at {
 			continue
 		}
-		if m := urlPasswordAtStart.FindStringSubmatchIndex(s[i:word]); m != nil {
+		if m := urlPasswordAtStart().FindStringSubmatchIndex(s[i:word]); m != nil {
 			all = append(all, shift(m, i))
 			end = i + m[1]
 		}

@@ -33,8 +33,9 @@ var handlings = map[notify.Handling]func(context.Context, pgx.Tx, notify.Notific
 
 // report is [ReportEvent] in a transaction of [InOrganization]: people are
 // notified exactly if what they are notified of is committed. Reports of one
-// cause wait for each other's commit, so make this the last statement of a
-// transaction, and report events of several causes in the order of [notify.Causes].
+// cause that is [notify.Hourly] wait for each other's commit, so make this the last
+// statement of a transaction, and report events of several causes in the order of
+// [notify.Causes].
 func report(ctx context.Context, tx pgx.Tx, e notify.Event) (queued bool, err error) {
 	if err := readRuns(ctx, tx, &e); err != nil {
 		return false, err

@@ -18,18 +18,20 @@ import (
 //
 //	          openIncident                closeIncidents
 //	  (none) ─────────────► open, not notified ─────────► closed: nobody knew, nobody is notified
-//	                          │ the hour is free
-//	                          ▼      closeIncidents                 the hour is free
+//	                          │ its pace allows it
+//	                          ▼      closeIncidents                 its pace allows it
 //	                        open, notified ─────► closed, end not notified ─────► settled
 //	                          ▲                          │
 //	                          └────── openIncident ──────┘ (the end is taken back)
 //
-// The hour of a cause can delay a message but never lose one: [FlushSuppressed]
-// notifies later of what is still true then, all of it in one message. A unique
-// index keeps an integration to one unsettled incident of each cause, so that
-// its beginning is notified once and its end exactly once, whoever reports and
-// how often. Two that end together are one message. One with a time to remind after is
-// notified again, with what is known then, when it is reported after that time.
+// A cause has a pace. [notify.AtOnce]: each incident has messages of its own, in the
+// transaction that opens or closes it. [notify.Hourly]: the hour of the cause can delay
+// a message but never lose one. [FlushSuppressed] notifies later of what is still true
+// then, all of it in one message, and two that end together are one message. A unique
+// index keeps a subject to one unsettled incident of each cause, so that its beginning
+// is notified once and its end exactly once, whoever reports and how often. One with a
+// time to remind after is notified again, with what is known then, when it is reported
+// after that time, which is an hour at least.
 
 // incidentTable is where incidents of a cause are stored. Those of a subject have a
 // table of their own: there are several of an integration at a time.
@@ -45,7 +47,7 @@ var (
 		name: "ledgerline.subject_incidents", key: "organization_id, integration_id, cause, subject", subject: "subject",
 		facts: "facts", columns: "subject, facts", values: "@subject, @facts",
 		update: `closed_at = NULL, facts = @facts, reminder_due = reminder_due OR coalesce(opening_notification_id IS NOT NULL
-			AND @remind_after::interval > interval '0' AND notified_at <= now() - @remind_after::interval, false)`,
+			AND @remind_after::interval > interval '0' AND notified_at <= now() - greatest(@remind_after::interval, interval '1 hour'), false)`,
 		reminder: "reminder_due", notified: "opening_notification_id = coalesce(opening_notification_id, $3), notified_at = now(), reminder_due = false",
 	}
 )
@@ -59,7 +61,7 @@ func tableOf(c notify.Cause) incidentTable {
 }
 
 // openIncident opens an incident of the cause unless one is open, and queues the
-// notification of it unless the hour is taken.
+// notification of it unless the cause is [notify.Hourly] and its hour is taken.
 func openIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
 	if n.OccurredAt.IsZero() {
 		n.OccurredAt = time.Now()
@@ -72,7 +74,7 @@ func openIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued
 		return false, err
 	}
 	queued, err = queueForIncidents(ctx, tx, n)
-	if err == nil && !queued {
+	if err == nil && !queued && n.Cause.Pace() == notify.Hourly {
 		err = suppress(ctx, tx, n)
 	}
 	return queued, err
@@ -150,7 +152,8 @@ func closeIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queu
 
 // FlushSuppressed queues what the hour suppressed: incidents that are still open,
 // and ends of incidents, each in one message for all integrations; of the other
-// causes, one message that counts and names what came within the hour.
+// causes, one message that counts and names what came within the hour. Of a cause that
+// is notified at once it queues what an older version of the worker has left.
 func FlushSuppressed(ctx context.Context, db Beginner, organization uuid.UUID) error {
 	for _, cause := range notify.Causes() {
 		flush := queueSuppressed
@@ -221,9 +224,10 @@ func (i incidentToNotify) facts(c notify.Cause) notify.Facts {
 }
 
 // queueForIncidents queues one message for all incidents of which a cause has not
-// notified people yet, n's own first; without an integration in n, the oldest
-// one's. It returns false if there are none, or the hour is taken. Incidents that
-// another transaction is at are left to it, so nobody waits for them.
+// notified people yet, or one for each if the cause is notified at once; n's own first,
+// without an integration in n the oldest one's. It returns false if there are none, or
+// the hour is taken. Incidents that another transaction is at are left to it, so nobody
+// waits for them; more than fit in a message are left to [FlushSuppressed].
 func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (queued bool, err error) {
 	table := tableOf(n.Cause)
 	condition, noted := notNotified(n.Cause)
@@ -240,26 +244,42 @@ func queueForIncidents(ctx context.Context, tx pgx.Tx, n notify.Notification) (q
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
+	together := len(list)
+	if n.Cause.Pace() == notify.AtOnce {
+		together = 1
+	}
+	for some := range slices.Chunk(list, together) {
+		id, err := queue(ctx, tx, messageFor(n, some))
+		if err != nil || id == uuid.Nil {
+			return false, err
+		}
+		var ids []uuid.UUID
+		for _, i := range some {
+			ids = append(ids, i.IncidentID)
+		}
+		if _, err = tx.Exec(ctx, `UPDATE `+table.name+` SET `+noted+` WHERE organization_id = $1 AND incident_id = ANY ($2)`, n.OrganizationID, ids, id); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// messageFor is the notification of some incidents: n, if it is of the first one, and
+// otherwise what is known of that.
+func messageFor(n notify.Notification, list []incidentToNotify) notify.Notification {
 	first := list[0]
 	own := first.IntegrationID == n.IntegrationID && first.Subject == n.Subject()
 	if !own || n.Cause == notify.Recovered { // what ended it says nothing of the others
 		n.Facts = first.facts(n.Cause)
 	}
 	n.IntegrationID, n.Facts.Since = first.IntegrationID, &first.OpenedAt
-	if n.OccurredAt.IsZero() {
+	if !own || n.OccurredAt.IsZero() {
 		n.OccurredAt = first.OccurredAt
 	}
-	var ids []uuid.UUID
 	for _, i := range list {
-		ids = append(ids, i.IncidentID)
 		if i.IntegrationID != first.IntegrationID && !slices.Contains(n.Facts.Others, i.Name) {
 			n.Facts.Others = append(n.Facts.Others, i.Name)
 		}
 	}
-	id, err := queue(ctx, tx, n)
-	if err != nil || id == uuid.Nil {
-		return false, err
-	}
-	_, err = tx.Exec(ctx, `UPDATE `+table.name+` SET `+noted+` WHERE organization_id = $1 AND incident_id = ANY ($2)`, n.OrganizationID, ids, id)
-	return err == nil, err
+	return n
 }

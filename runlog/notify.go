@@ -34,15 +34,18 @@ SELECT organization_id, $2, name FROM ledgerline.notification_channels
 WHERE organization_id = $1 AND removed_at IS NULL
   AND (disabled_at IS NULL AND $4 = '' AND (causes = '{}' OR $3 = ANY (causes) OR $3 = 'test') OR name = $4)`
 
-// queue stores a notification with its deliveries, at most one per cause and
-// hour: it returns [uuid.Nil] if the last one of the cause is younger.
+// queue stores a notification with its deliveries. Of a cause whose pace is
+// [notify.Hourly] that is at most one an hour: it returns [uuid.Nil] if the last one
+// of the cause is younger.
 func queue(ctx context.Context, tx pgx.Tx, n notify.Notification) (uuid.UUID, error) {
 	if err := n.Validate(); err != nil {
 		return uuid.Nil, err
 	}
 	id := uuid.New()
-	if taken, err := tx.Exec(ctx, takeWindow, n.OrganizationID, n.Cause, id); err != nil || taken.RowsAffected() == 0 {
-		return uuid.Nil, err
+	if n.Cause.Pace() == notify.Hourly {
+		if taken, err := tx.Exec(ctx, takeWindow, n.OrganizationID, n.Cause, id); err != nil || taken.RowsAffected() == 0 {
+			return uuid.Nil, err
+		}
 	}
 	return id, store(ctx, tx, id, n, "")
 }

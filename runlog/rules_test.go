@@ -307,6 +307,30 @@ func TestContentOfEntriesStands(t *testing.T) {
 			}
 		}
 	}
+	// Nor the time until when it is open, its export, or that it is exported.
+	for _, c := range []struct{ state, change, code string }{
+		{"sent", "open_until = open_until - interval '1 second'", "23514"},
+		{"sent", "open_until = NULL", "23514"},
+		{"sent", "open_until = open_until + interval '1 second'", ""},
+		{"sent", "export_id = gen_random_uuid()", "23503"},
+		{"sent", "state = 'planned', effect = 'none'", ""},
+		{"exported", "state = 'planned', effect = 'none'", "23514"},
+		{"exported", "open_until = NULL", "23514"},
+	} {
+		err := runlog.InOrganization(t.Context(), b.worker, org, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), "UPDATE ledgerline.export_entries SET "+c.change+" WHERE entry_id = $1", c.state); err != nil {
+				return err
+			}
+			return errBack
+		})
+		if c.code == "" {
+			require.ErrorIs(t, err, errBack, "%s: %s", c.state, c.change)
+			continue
+		}
+		var pg *pgconn.PgError
+		require.ErrorAs(t, err, &pg, "%s: %s", c.state, c.change)
+		require.Equal(t, c.code, pg.Code, "%s: %s", c.state, c.change)
+	}
 	for change, ok := range map[string]bool{"late_error = 'later'": true, "vendor_reference = 'x'": false, "reason = 'x'": false, "chunk = 7": false, "sent_to = 'x'": false, "settled_at = now()": false} {
 		err := runlog.InOrganization(t.Context(), b.worker, org, func(tx pgx.Tx) error {
 			_, err := tx.Exec(t.Context(), "UPDATE ledgerline.export_entries SET "+change+" WHERE entry_id = 'exported'")

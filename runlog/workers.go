@@ -85,6 +85,10 @@ const (
 	NeedSource        = "source" // the login of sources
 )
 
+// NeedPayloadKeys is what a worker lacks that takes no tasks, because it lacks a key of
+// payloads or others lack its own. No file names it: it belongs to no organization.
+const NeedPayloadKeys = "payload keys"
+
 // ListNeeds returns what the workers need, of all organizations. It needs the worker's
 // role.
 func ListNeeds(ctx context.Context, db Beginner) (list []Need, err error) {
@@ -138,6 +142,17 @@ func (w Worker) State() WorkerState {
 		return WorkerStopping
 	}
 	return WorkerRunning
+}
+
+// Waits is why the worker takes no tasks before keys of payloads are where they are needed;
+// "" if it does not wait for that.
+func (w Worker) Waits() string {
+	for _, l := range w.Lacks {
+		if l.What == NeedPayloadKeys {
+			return l.Why
+		}
+	}
+	return ""
 }
 
 // ListWorkers returns the workers of the last week that serve a task queue of a

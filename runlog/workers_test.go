@@ -56,6 +56,11 @@ func TestWorkerStates(t *testing.T) {
 	require.Len(t, w.Lacks, 100)
 	require.Equal(t, []int{500, 300}, []int{w.Needs, w.Lacking})
 
+	require.Empty(t, w.Waits())
+	waits := runlog.Lack{Owner: "worker", What: runlog.NeedPayloadKeys, Why: "it lacks k1"} // of no organization
+	w = say(func(h *runlog.Heartbeat) { h.Examined = &runlog.Examined{Needs: 1, Lacks: []runlog.Lack{waits}} })
+	require.Equal(t, "it lacks k1", w.Waits())
+
 	require.Equal(t, runlog.WorkerStopping, say(func(h *runlog.Heartbeat) { h.Stopping = true }).State())
 	require.Equal(t, runlog.WorkerStopped, say(func(h *runlog.Heartbeat) { h.Stopped = true }).State())
 	require.Len(t, runlog.Running([]runlog.Worker{w, say(func(*runlog.Heartbeat) {})}), 1)

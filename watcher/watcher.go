@@ -51,9 +51,8 @@ type Watcher struct {
 	// Paused asks whether a schedule is paused. An error counts as no. It may be
 	// nil.
 	Paused func(ctx context.Context, organization, integration uuid.UUID) (bool, error)
-	// Dead asks whether the run of a pending export no longer exists. An error, or a nil
-	// function, counts as no.
-	Dead func(ctx context.Context, e exports.Export) (bool, error)
+	// Runs knows which pending exports' runs no longer exist; nil knows of none.
+	Runs *Runs
 	// Stuck lists the workflows of all organizations whose tasks fail; all is false if there
 	// are more. An error, or a nil function, counts as not known: then nothing is reported of
 	// any.
@@ -82,6 +81,7 @@ func (w Watcher) Pass(ctx context.Context, now time.Time) (open int, err error) 
 	if err != nil {
 		return 0, err
 	}
+	defer w.Runs.endPass()
 	var failed []error
 	if err := w.stuck(ctx, organizations); err != nil {
 		failed = append(failed, err)
@@ -127,17 +127,21 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 	if err != nil {
 		return 0, err
 	}
-	done := make(map[int64]bool)
+	known, done := make(map[int64]bool), make(map[int64]bool)
 	for _, t := range recorded {
-		if t.IntegrationID == s.ID && t.ExportID != nil {
-			done[t.ExpectedAt.Unix()] = true
+		if t.IntegrationID == s.ID {
+			known[t.ExpectedAt.Unix()], done[t.ExpectedAt.Unix()] = true, t.ExportID != nil
 		}
 	}
 	for _, at := range s.Schedule.FiringsBetween(from, now.Add(time.Second)) {
 		if done[at.Unix()] {
 			continue
 		}
-		t, err := Look(ctx, w.DB, organization, s, at, now, w.Paused)
+		paused := w.Paused
+		if known[at.Unix()] { // why it was not done is on record, and stays so
+			paused = nil
+		}
+		t, err := Look(ctx, w.DB, organization, s, at, now, paused)
 		if err != nil {
 			return open, err
 		}
@@ -154,7 +158,8 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 	return open, nil
 }
 
-// restless is how old a pending export is before its run is asked about.
+// restless is how old a pending export is before its run is asked about, as often as
+// [Runs] says.
 const restless = 10 * time.Minute
 
 // pending reports the exports that are pending, and counts those whose runs no longer
@@ -171,22 +176,21 @@ func (w Watcher) pending(ctx context.Context, organization uuid.UUID, now time.T
 		return 0, err
 	}
 	var failed []error
-	asks := w.Dead != nil
 	for _, e := range list {
 		event := notify.Event{
 			Kind: notify.ExportPending, OrganizationID: organization, IntegrationID: e.IntegrationID, OccurredAt: now,
 			PendingFor: now.Sub(e.StartedAt), Limit: cmp.Or(w.PendingLimit, notify.PendingLimit(e)), RemindAfter: remindAfter,
 			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt},
 		}
-		if asks && event.PendingFor >= restless {
-			gone, err := w.Dead(ctx, e)
-			asks = err == nil // Temporal is away, so it is not known of the others either
-			if gone && err == nil {
+		reported := slices.ContainsFunc(known, func(k runlog.ReportedSubject) bool { return k.Subject == e.ID.String() })
+		if event.PendingFor >= restless {
+			about := !reported && len(event.Notifications()) > 0 // to be reported, with what it waits for now
+			if w.Runs.gone(ctx, e, now, about) {
 				dead++
 				event.Facts.Waiting = &notify.Waiting{For: notify.ForRun}
 			}
 		}
-		if slices.ContainsFunc(known, func(k runlog.ReportedSubject) bool { return k.Subject == e.ID.String() }) {
+		if reported {
 			continue
 		}
 		if err := w.reportPending(ctx, e, event); err != nil {

@@ -254,16 +254,15 @@ func TestSince(t *testing.T) {
 func TestAbandoned(t *testing.T) {
 	c := newClock(t, daily)
 	e := c.export("2026-10-19", "2026-10-20 06:00:00", nil)
-	var away error
-	c.Dead = func(_ context.Context, of exports.Export) (bool, error) { return of.ID == e.ID, away }
-	open, _ := c.pass("2026-10-20 06:09:00")
-	require.Zero(t, open)
-	away = errors.New("Temporal is away")
-	open, _ = c.pass("2026-10-20 06:11:00")
-	require.Zero(t, open)
-	require.Empty(t, c.notifications())
+	away := errors.New("Temporal is away")
+	c.Runs = watcher.NewRuns(func(_ context.Context, of exports.Export) (bool, error) { return of.ID == e.ID, away })
+	for _, now := range []string{"2026-10-20 06:09:00", "2026-10-20 06:11:00", "2026-10-20 06:17:00"} {
+		open, _ := c.pass(now)
+		require.Zero(t, open)
+		require.Empty(t, c.notifications())
+	}
 	away = nil
-	for _, now := range []string{"2026-10-20 06:12:00", "2026-10-20 06:12:20"} {
+	for _, now := range []string{"2026-10-20 06:17:20", "2026-10-20 06:17:40"} {
 		open, ticks := c.pass(now)
 		require.Equal(t, 1, open)
 		require.Equal(t, []string{"export_overdue 2026-10-19, and 0 more"}, c.notifications(), "once")
@@ -273,6 +272,59 @@ func TestAbandoned(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, e.ID, *list[0].Facts.ExportID)
 	require.Equal(t, notify.ForRun, list[0].Facts.Waiting.For)
+}
+
+// Temporal is asked about each pending export every few minutes, and not in each pass; and
+// about one that is to be reported at once, so that what it waits for is true. A worker
+// that has just started has asked about none.
+func TestTemporalIsAskedSeldom(t *testing.T) {
+	c := newClock(t, daily)
+	c.PendingLimit = time.Hour
+	const n = 12
+	for day := range n {
+		c.export(fmt.Sprintf("2026-09-%02d", day+1), "2026-10-20 05:30:00", nil)
+	}
+	asked := 0
+	c.Runs = watcher.NewRuns(func(context.Context, exports.Export) (bool, error) { asked++; return false, nil })
+	now := oslo(t, "2026-10-20 05:45:00")
+	pass := func() {
+		_, err := c.Pass(t.Context(), now)
+		require.NoError(t, err)
+		now = now.Add(20 * time.Second)
+	}
+	for now.Before(oslo(t, "2026-10-20 06:00:01")) {
+		pass()
+	}
+	require.GreaterOrEqual(t, asked, 2*n, "each was asked about, and again")
+	require.LessOrEqual(t, asked, 5*n, "46 passes")
+	require.Empty(t, c.notifications())
+
+	asked = 0
+	c.Runs = watcher.NewRuns(func(context.Context, exports.Export) (bool, error) { asked++; return true, nil })
+	now = oslo(t, "2026-10-20 06:30:00")
+	pass()
+	require.Equal(t, n, asked)
+	pass()
+	require.Equal(t, n, asked)
+	list, err := runlog.ListNotifications(t.Context(), worker, c.org, time.Time{}, uuid.Nil)
+	require.NoError(t, err)
+	for _, n := range list {
+		if n.Cause == notify.ExportOverdue {
+			require.Equal(t, notify.ForRun, n.Facts.Waiting.For)
+		}
+	}
+}
+
+// Whether a schedule is paused is asked when a tick is missed, and not again.
+func TestPauseIsAskedOnce(t *testing.T) {
+	c := newClock(t, daily)
+	asked := 0
+	c.Paused = func(context.Context, uuid.UUID, uuid.UUID) (bool, error) { asked++; return false, nil }
+	for range 3 {
+		_, ticks := c.pass("2026-10-22 08:00:00")
+		require.Equal(t, []string{"2026-10-19 missed", "2026-10-20 missed", "2026-10-21 missed"}, ticks)
+		require.Equal(t, 3, asked)
+	}
 }
 
 // What an export waits for, by its record; what is over or was said of another counts for
@@ -375,28 +427,19 @@ func TestOverdueIsRepeated(t *testing.T) {
 	pass("2026-10-22 06:00:20")
 	require.Equal(t, []notify.WaitReason{notify.ForProgress, notify.ForVendor}, reasons())
 
-	// Another one's notification takes the hour: the reminder is not lost.
+	// Another one that is overdue since then does not delay the reminder, nor is it delayed.
 	aDayPasses()
-	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = now() WHERE organization_id = $1", c.org)
-	require.NoError(t, err)
+	c.export("2026-08", "2026-10-22 05:00:00", nil)
 	pass("2026-10-23 06:00:00")
-	require.Len(t, reasons(), 2)
-	_, err = admin.Exec(t.Context(), "UPDATE ledgerline.notification_windows SET opened_at = now() - interval '1 hour' WHERE organization_id = $1", c.org)
-	require.NoError(t, err)
-	waiting, err := runlog.ListOrganizationsToNotify(t.Context(), worker)
-	require.NoError(t, err)
-	require.Contains(t, waiting, c.org)
-	require.NoError(t, runlog.FlushSuppressed(t.Context(), worker, c.org))
-	require.Len(t, reasons(), 3)
-	require.NoError(t, runlog.FlushSuppressed(t.Context(), worker, c.org))
-	require.Len(t, reasons(), 3)
+	pass("2026-10-23 06:00:20")
+	require.ElementsMatch(t, []notify.WaitReason{notify.ForProgress, notify.ForVendor, notify.ForVendor, notify.ForProgress}, reasons())
 
 	_, err = runlog.CloseExport(t.Context(), worker, e)
 	require.NoError(t, err)
 	pass("2026-10-24 07:00:00")
 	got := c.notifications()
 	require.Equal(t, "export_ended 2026-09, and 0 more", got[len(got)-1])
-	require.Len(t, reasons(), 3)
+	require.Len(t, reasons(), 4)
 }
 
 // What an operator sets goes before what an export's period says.

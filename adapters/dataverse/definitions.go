@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 // columnRule is what a column must be.
@@ -114,7 +114,7 @@ func (t definition) privilege(kind string) privilege {
 }
 
 // logicalName is that of a table or column.
-var logicalName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
+var logicalName = lazy.Regexp(`^[a-z][a-z0-9_]{0,127}$`)
 
 // readDefinitions reads an answer of EntityDefinitions. What it returns can be put
 // into an address.
@@ -124,7 +124,7 @@ func readDefinitions(body []byte) ([]definition, error) {
 		return nil, errors.New("the answer to EntityDefinitions is not a list of tables")
 	}
 	for _, t := range *answer.Value {
-		if !logicalName.MatchString(t.LogicalName) || t.EntitySetName == "" || t.Attributes == nil {
+		if !logicalName().MatchString(t.LogicalName) || t.EntitySetName == "" || t.Attributes == nil {
 			return nil, errors.New("the answer to EntityDefinitions has a table without a name or without its columns")
 		}
 	}
@@ -168,7 +168,7 @@ func readPrivileges(body []byte) ([]privilege, error) {
 // userOf is the application user that WhoAmI names, "" if it names none.
 func userOf(body []byte) string {
 	var answer struct{ UserID string }
-	if json.Unmarshal(adapters.JSON(body), &answer) != nil || !guid.MatchString(answer.UserID) {
+	if json.Unmarshal(adapters.JSON(body), &answer) != nil || !guid().MatchString(answer.UserID) {
 		return ""
 	}
 	return answer.UserID

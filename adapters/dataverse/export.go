@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/adapters/odata"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/internal/lazy"
 )
 
 var _ adapters.Exporter = Adapter{}
@@ -24,7 +24,7 @@ const keyColumn = "key"
 
 var columns = []string{keyColumn, "voucher", "date", "account", "amount", "currency", "text"}
 
-var validColumn = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+var validColumn = lazy.Regexp(`^[a-z][a-z0-9_]{0,63}$`)
 
 // ExportBody implements [adapters.Exporter] with an upsert for each entry, all
 // in one change set. The key is the row's alternate key and stands only in the
@@ -35,7 +35,7 @@ func (Adapter) ExportBody(f adapters.Form, entries []adapters.Entry) ([]byte, er
 	errs := []error{Vendor.NeedSettings(settings), Vendor.Export.Check(entries)}
 	for i, e := range entries {
 		for field := range e.Dimensions {
-			if !validColumn.MatchString(field) || slices.Contains(columns, field) {
+			if !validColumn().MatchString(field) || slices.Contains(columns, field) {
 				errs = append(errs, fmt.Errorf(
 					"entries[%d].dimensions: %q cannot be a column; want lower-case letters, digits and underscores, and none of %s", i, field, strings.Join(columns, ", ")))
 			}
@@ -100,7 +100,7 @@ func entityIDs(answer string) map[int]string {
 			content, _ = strconv.Atoi(value)
 		case strings.EqualFold(name, "OData-EntityId") && content > 0:
 			open := strings.LastIndexByte(value, '(')
-			if id, ok := strings.CutSuffix(value[open+1:], ")"); ok && guid.MatchString(id) {
+			if id, ok := strings.CutSuffix(value[open+1:], ")"); ok && guid().MatchString(id) {
 				out[content] = id
 			}
 		}
@@ -108,7 +108,7 @@ func entityIDs(answer string) map[int]string {
 	return out
 }
 
-var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var guid = lazy.Regexp(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // LateErrors implements [adapters.Exporter]: Dataverse refuses at once or not at
 // all.

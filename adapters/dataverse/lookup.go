@@ -86,7 +86,7 @@ func primaryKey(r odata.Record, keyColumn string) string {
 		if column == keyColumn || strings.Contains(column, "@") {
 			continue
 		}
-		if id := r.Text(column); guid.MatchString(id) {
+		if id := r.Text(column); guid().MatchString(id) {
 			return id
 		}
 	}

@@ -142,7 +142,7 @@ func (f *verification) columns(ctx context.Context) classify.Verdict {
 	}
 	for i, suffix := range suffixes {
 		name := f.prefix + suffix
-		if dimension := i >= len(columns); dimension && (!validColumn.MatchString(suffix) || slices.Contains(columns, suffix)) {
+		if dimension := i >= len(columns); dimension && (!validColumn().MatchString(suffix) || slices.Contains(columns, suffix)) {
 			f.contract.Add("column "+name, adapters.Differs, "a dimension cannot have the name "+suffix,
 				"send the dimension to another name: lower-case letters, digits and underscores, and none of "+strings.Join(columns, ", "))
 			continue

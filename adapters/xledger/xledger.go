@@ -107,15 +107,19 @@ func (Adapter) Describe(op adapters.Operation, body []byte) (adapters.Descriptio
 	if len(ids) > MaxNodes {
 		return p, fmt.Errorf("inputs: %d nodes; Xledger takes at most %d in one mutation", len(ids), MaxNodes)
 	}
-	return adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Lookup: ids}, nil
+	return adapters.Description{Guard: adapters.Readback, Summary: fmt.Sprintf("mutation addGLImportItems, %d items", len(ids)), Lookup: ids,
+		Own: asksForEdges(selects(s.only, "edges"))}, nil
 }
+
+// asksForEdges says of an import whether its answer names each item.
+type asksForEdges bool
 
 // name cuts a name, which is ASCII, to what a line has room for.
 func name(s string) string { return s[:min(len(s), 110)] }
 
 // Do implements [adapters.Adapter].
 func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation, body []byte) (adapters.Response, classify.Verdict) {
-	p, err := x.Describe(op, body)
+	p, err := c.Describe(x, op, body)
 	if err != nil {
 		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:body", err.Error())
 	}
@@ -127,7 +131,7 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 		return adapters.Response{}, classify.NewVerdict(classify.Transformation, "request:operation", fmt.Sprintf("%q is not something to send", op))
 	}
 	a, v := post(ctx, c, p.Guard.Op(), body)
-	if v.Class == classify.Success && p.Guard == adapters.Readback && !namesEach(body, a.Body, len(p.Lookup)) {
+	if v.Class == classify.Success && p.Own == asksForEdges(true) && !namesEach(a.Body, len(p.Lookup)) {
 		v = classify.NewVerdict(classify.IncompleteResponse, "body:edges", "the answer does not name each item that was sent: nothing proves that all were stored")
 		v.HTTPStatus, v.Effect = a.Status, classify.Open
 	}
@@ -139,14 +143,7 @@ func (x Adapter) Do(ctx context.Context, c *adapters.Conn, op adapters.Operation
 
 // namesEach reports whether the answer to an import that asks for its edges has one
 // for each of n items. An import that does not ask is confirmed without.
-func namesEach(request, answer []byte, n int) bool {
-	q, err := parse(request)
-	if err != nil {
-		return false
-	}
-	if s := inspect(q.Query); s.only == nil || !selects(s.only, "edges") {
-		return s.only != nil
-	}
+func namesEach(answer []byte, n int) bool {
 	type edge struct{ Node json.RawMessage }
 	var a struct {
 		Data map[string]struct{ Edges []*edge }

@@ -29,6 +29,20 @@ func aWorker(host string, ago time.Duration, change ...func(*runlog.Worker)) run
 
 func stopped(w *runlog.Worker) { w.StoppedAt = &w.SeenAt }
 
+func waits(w *runlog.Worker) {
+	w.Needs++
+	w.Lacking, w.Lacks = 1, []runlog.Lack{{Owner: "worker", What: runlog.NeedPayloadKeys, Why: "it lacks k1"}}
+}
+
+// Workers that wait for keys of payloads are named with the reason, and lack nothing that
+// a file names.
+func TestWaiting(t *testing.T) {
+	list := []runlog.Worker{aWorker("a", 0), aWorker("b", 0, waits), aWorker("c", 0, waits)}
+	require.Equal(t, []check{{checkWorkers, checkWarn, "no task is taken on b, c: it lacks k1", payloadSection}}, waiting(list))
+	require.Empty(t, waiting(list[:1]))
+	require.Equal(t, []check{{checkSecrets, checkOK, "workers can use all 4 secrets, mail servers and sources that files name", ""}}, lacking(list))
+}
+
 // Who works is judged by what workers say and by what Temporal says; either may be
 // silent.
 func TestWhoWorks(t *testing.T) {
@@ -51,6 +65,9 @@ func TestWhoWorks(t *testing.T) {
 		"one asks elsewhere":       {all, []string{"1@a"}, true, true, checkWarn, "1 worker without a poll here: b"},
 		"all ask elsewhere":        {all, nil, true, true, checkFailed, "2 workers without a poll here: a"},
 		"an older build beside":    {all, []string{"1@a", "1@b", "7@c"}, true, true, checkWarn, "2 running; Temporal lists 1 poller unknown to this database: 7@c"},
+		"one waits for its keys":   {[]runlog.Worker{all[0], aWorker("b", 0, waits)}, []string{"1@a"}, true, true, checkOK, "1 worker: a since"},
+		"all wait for their keys":  {[]runlog.Worker{aWorker("a", 0, waits), aWorker("b", 0, waits)}, nil, true, true, checkFailed, "none takes tasks: 2 workers waiting for keys"},
+		"one waited for its keys":  {[]runlog.Worker{aWorker("a", time.Minute, waits)}, nil, true, true, checkFailed, "on a, is lost"},
 		"older builds and no more": {nil, []string{"7@c", "7@d"}, true, true, checkWarn, "0 running; Temporal lists 2 pollers unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {

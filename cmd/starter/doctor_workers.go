@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -95,6 +96,7 @@ func workers(ctx context.Context, t temporalSide, d databaseSide) []check {
 	build, commit := version.Build()
 	all := []check{working(list, pollers, asked, listed)}
 	if running := runlog.Running(list); len(running) > 0 {
+		all = append(all, waiting(running)...)
 		all = append(all, builds(running, build, commit), workerClocks(running))
 		all = append(all, lacking(running)...)
 	}
@@ -109,9 +111,12 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 		known[w.Identity] = true
 	}
 	var serving, silent, strangers []string
+	waiting := 0
 	for _, w := range running {
 		name := w.Host + " since " + w.StartedAt.Format("2006-01-02 15:04")
-		if asked && !slices.Contains(pollers, w.Identity) {
+		if w.Waits() != "" {
+			waiting++
+		} else if asked && !slices.Contains(pollers, w.Identity) {
 			silent = append(silent, name)
 		} else {
 			serving = append(serving, name)
@@ -139,6 +144,9 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 		return check{checkWorkers, checkWarn, fmt.Sprintf("%d running; Temporal lists %s unknown to this database: %s", len(serving), count(len(strangers), "poller"), some(strangers)),
 			"workers of an older build, with another DATABASE_URL, or without PostgreSQL: see /readyz. One that was killed is listed for five minutes"}
 	}
+	if waiting > 0 {
+		return check{checkWorkers, checkFailed, "none takes tasks: " + count(waiting, "worker") + " waiting for keys of payloads", payloadSection}
+	}
 	last := "none has in the last week"
 	if !listed {
 		last = "nobody has asked Temporal for work in the last five minutes"
@@ -146,6 +154,20 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 		last = fmt.Sprintf("the last one, on %s, is %s, and was seen %v ago", list[0].Host, list[0].State(), list[0].Ago.Round(time.Second))
 	}
 	return check{checkWorkers, checkFailed, "none runs: " + last, "start a worker; if one runs, see its /readyz, and compare its DATABASE_URL, TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE with this program's"}
+}
+
+// waiting says why workers take no tasks before keys of payloads are where they are needed.
+func waiting(running []runlog.Worker) (all []check) {
+	on := make(map[string][]string)
+	for _, w := range running {
+		if why := w.Waits(); why != "" {
+			on[why] = append(on[why], w.Host)
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(on)) {
+		all = append(all, check{checkWorkers, checkWarn, "no task is taken on " + some(on[why]) + ": " + why, payloadSection})
+	}
+	return clipChecks(all)
 }
 
 // some names the first five.
@@ -208,9 +230,16 @@ func lacking(running []runlog.Worker) []check {
 			all = append(all, check{checkSecrets, checkAssumed, w.Host + " has not tried what it needs yet", "ask again in a minute"})
 			continue
 		}
-		needs = max(needs, w.Needs)
+		files := w.Needs
+		if w.Waits() != "" {
+			files-- // no file names that
+		}
+		needs = max(needs, files)
 		more = max(more, w.Lacking-len(w.Lacks))
 		for _, l := range w.Lacks {
+			if l.What == runlog.NeedPayloadKeys { // which [waiting] says
+				continue
+			}
 			if where[l] == nil {
 				order = append(order, l)
 			}

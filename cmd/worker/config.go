@@ -98,7 +98,7 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	flags.BoolVar(&c.monitors, "monitors", true, "start integrations' monitors and report to them what this worker's traffic shows; with false a monitor that another worker started still runs on this one too, and probes")
 	flags.DurationVar(&c.startup, "startup-timeout", 10*time.Second, "how long to wait for Temporal and PostgreSQL at the start")
 	flags.DurationVar(&c.pendingLimit, "pending-limit", 0, "how long an export may be pending before people are notified; 0 is half its period, at most 24h; $LEDGERLINE_PENDING_LIMIT")
-	flags.DurationVar(&c.remindAfter, "remind-after", notify.RemindAfter, "after how long people are notified again of an export that is still pending; $LEDGERLINE_REMIND_AFTER")
+	flags.DurationVar(&c.remindAfter, "remind-after", notify.RemindAfter, "after how long people are notified again of an export that is still pending, an hour at least; $LEDGERLINE_REMIND_AFTER")
 	flags.StringVar(&c.logFormat, "log-format", "json", "`json` or text")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
 	flags.BoolVar(&c.version, "version", false, "print which build this is, and end")

@@ -23,8 +23,8 @@ import (
 // states are metrics that say how something is now.
 type states struct {
 	endpoints atomic.Pointer[http.Handler] // what the worker serves, once it does
-	quotas    metric.Int64Gauge
-	health    metric.Int64Gauge
+	quotas    countGauge
+	health    countGauge
 }
 
 func (m *states) register(meter metric.Meter) error {
@@ -36,8 +36,8 @@ func (m *states) register(meter metric.Meter) error {
 			}
 			return nil
 		}))
-	m.quotas, errs[1] = meter.Int64Gauge("ledgerline_quotas", metric.WithDescription("Integrations with a monthly limit of requests, by how much of it is used."))
-	m.health, errs[2] = meter.Int64Gauge("ledgerline_integrations", metric.WithDescription("Integrations by the state of their health."))
+	errs[1] = m.quotas.register(meter, "ledgerline_quotas", "used", "Integrations with a monthly limit of requests, by how much of it is used.")
+	errs[2] = m.health.register(meter, "ledgerline_integrations", "state", "Integrations by the state of their health.")
 	return errors.Join(errs[:]...)
 }
 
@@ -100,10 +100,10 @@ func watchIntegrations(ctx context.Context, pool *pgxpool.Pool, m *states, logge
 		case err != nil:
 			logger.Warn("the month's requests could not be counted for the metrics", "error", redact.Text(err.Error()))
 		default:
-			m.countQuotas(ctx, totals)
+			m.countQuotas(totals)
 		}
 		if in, err := runlog.CountHealth(ctx, pool); err == nil {
-			m.countHealth(ctx, in)
+			m.countHealth(in)
 		} else if ctx.Err() == nil {
 			logger.Warn("the health of integrations could not be counted for the metrics", "error", redact.Text(err.Error()))
 		}
@@ -115,22 +115,22 @@ func watchIntegrations(ctx context.Context, pool *pgxpool.Pool, m *states, logge
 	}
 }
 
-// countQuotas sets the gauge of every use, also of those that none has.
-func (m *states) countQuotas(ctx context.Context, totals []limits.Total) {
-	count := map[quotaUse]int64{quotaBelow: 0, quotaWarning: 0, quotaSpent: 0}
+// countQuotas shows the number of every use, also of those that none has.
+func (m *states) countQuotas(totals []limits.Total) {
+	count := map[string]int64{string(quotaBelow): 0, string(quotaWarning): 0, string(quotaSpent): 0}
 	for _, t := range totals {
-		count[useOf(t)]++
+		count[string(useOf(t))]++
 	}
-	for use, n := range count {
-		m.quotas.Record(ctx, n, metric.WithAttributes(attribute.String("used", string(use))))
-	}
+	m.quotas.show(count)
 }
 
-// countHealth sets the gauge of every state, also of those that none is in.
-func (m *states) countHealth(ctx context.Context, in map[health.State]int64) {
+// countHealth shows the number of every state, also of those that none is in.
+func (m *states) countHealth(in map[health.State]int64) {
+	count := make(map[string]int64)
 	for _, s := range []health.State{health.Unknown, health.Healthy, health.Degraded, health.Unreachable, health.Passive} {
-		m.health.Record(ctx, in[s], metric.WithAttributes(attribute.String("state", string(s))))
+		count[string(s)] = in[s]
 	}
+	m.health.show(count)
 }
 
 // startAtZero serves a zero for each result of a tick: a rate sees the first one of them

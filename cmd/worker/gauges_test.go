@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +15,7 @@ import (
 	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/limits"
+	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -61,9 +66,9 @@ func TestQuotaGauge(t *testing.T) {
 	of := func(requests, monthly int64, warnAt int) limits.Total {
 		return limits.Total{Requests: requests, Quota: limits.Quota{Monthly: monthly, WarnAt: warnAt}}
 	}
-	m.countQuotas(t.Context(), []limits.Total{of(79, 100, 80), of(80, 100, 80), of(99, 100, 80), of(100, 100, 80), of(500, 100, 0), of(99, 100, 0), of(5, 0, 80)})
+	m.countQuotas([]limits.Total{of(79, 100, 80), of(80, 100, 80), of(99, 100, 80), of(100, 100, 80), of(500, 100, 0), of(99, 100, 0), of(5, 0, 80)})
 	require.Equal(t, map[string]float64{"below": 3, "warning": 2, "spent": 2}, gauge(t, m, "ledgerline_quotas"))
-	m.countQuotas(t.Context(), nil)
+	m.countQuotas(nil)
 	require.Equal(t, map[string]float64{"below": 0, "warning": 0, "spent": 0}, gauge(t, m, "ledgerline_quotas"))
 }
 
@@ -73,11 +78,54 @@ func TestHealthGauge(t *testing.T) {
 	require.NoError(t, err)
 	defer m.close()
 	want := map[string]float64{"unknown": 0, "healthy": 7, "degraded": 1, "unreachable": 0, "passive": 0}
-	m.countHealth(t.Context(), map[health.State]int64{health.Healthy: 7, health.Degraded: 1})
+	m.countHealth(map[health.State]int64{health.Healthy: 7, health.Degraded: 1})
 	require.Equal(t, want, values(t, m, "ledgerline_integrations", "state"))
-	m.countHealth(t.Context(), map[health.State]int64{health.Healthy: 8})
+	m.countHealth(map[health.State]int64{health.Healthy: 8})
 	want["healthy"], want["degraded"] = 8, 0
 	require.Equal(t, want, values(t, m, "ledgerline_integrations", "state"))
+}
+
+// What is of all organizations, by the table in docs/operations.md, is served for three
+// minutes after it was counted last, whatever kept it from being counted again.
+func TestOldCountsAreAbsent(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	var ofAll []string
+	for _, match := range regexp.MustCompile("(?m)^\\| `(ledgerline_[a-z_]+)` \\| gauge[a-z_:, ]* \\| all \\|").FindAllStringSubmatch(string(text), -1) {
+		ofAll = append(ofAll, match[1])
+	}
+	require.Contains(t, ofAll, "ledgerline_workflows_stuck")
+	slices.Sort(ofAll)
+	synctest.Test(t, func(t *testing.T) {
+		m, err := newMetrics(new(secrets.Store))
+		require.NoError(t, err)
+		defer m.close()
+		served := func() (names []string) {
+			families, err := m.registry.Gather()
+			require.NoError(t, err)
+			for _, f := range families {
+				if slices.Contains(ofAll, f.GetName()) {
+					names = append(names, f.GetName())
+				}
+			}
+			return names
+		}
+		require.Empty(t, served(), "before the first count")
+		m.stuck.show(map[string]int64{"Sync": 1})
+		m.overdue.show(map[string]int64{"": 1})
+		m.countQuotas(nil)
+		m.countHealth(nil)
+		m.measured.set(runlog.Measurements{}, time.Now().Add(measuredFor))
+		require.Equal(t, ofAll, served())
+		time.Sleep(measuredFor - time.Second)
+		require.Equal(t, ofAll, served())
+		m.stuck.show(map[string]int64{"Invoke": 0})
+		require.Equal(t, map[string]float64{"Invoke": 0}, values(t, m, "ledgerline_workflows_stuck", "workflow_type"))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"ledgerline_workflows_stuck"}, served())
+		time.Sleep(measuredFor)
+		require.Empty(t, served())
+	})
 }
 
 // Latencies have buckets below a second, and drift has the five minutes after which a

@@ -21,6 +21,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/codec"
+	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -36,7 +37,7 @@ type metrics struct {
 
 	ticks     metric.Int64Counter
 	drift     metric.Float64Histogram
-	overdue   metric.Int64Gauge
+	overdue   countGauge
 	lastWatch metric.Float64Gauge
 	traces    metric.Int64Counter
 
@@ -44,8 +45,8 @@ type metrics struct {
 	closed     metric.Int64Counter // exports
 	lag        metric.Float64Histogram
 	unrecorded func() time.Duration // how old the oldest outcome is that could not be mirrored; nil is 0
-	stuck      metric.Int64Gauge
-	measured   measured
+	stuck      countGauge
+	measured   counted[runlog.Measurements]
 }
 
 func newMetrics(store *secrets.Store) (*metrics, error) {
@@ -71,7 +72,7 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 	m.duration, errs[0] = meter.Float64Histogram("ledgerline_attempt_duration", metric.WithUnit("s"), metric.WithDescription("How long attempts took."))
 	m.ticks, errs[1] = meter.Int64Counter("ledgerline_schedule_ticks", metric.WithDescription("Times at which a schedule should have fired, by what came of them."))
 	m.drift, errs[2] = meter.Float64Histogram("ledgerline_export_drift", metric.WithUnit("s"), metric.WithDescription("How much later than scheduled exports started."))
-	m.overdue, errs[3] = meter.Int64Gauge("ledgerline_schedules_overdue", metric.WithDescription("Ticks that should have been done and are not."))
+	errs[3] = m.overdue.register(meter, "ledgerline_schedules_overdue", "", "Ticks that should have been done and are not.")
 	m.lastWatch, errs[4] = meter.Float64Gauge("ledgerline_watch_last_pass_timestamp", metric.WithUnit("s"), metric.WithDescription("When the schedules were last looked at; alert when it stands still."))
 	m.traces, errs[12] = meter.Int64Counter("ledgerline_trace_export_failures", metric.WithDescription("Exports of traces that failed."))
 	_, errs[5] = meter.Int64ObservableGauge("ledgerline_secret_reads_stuck", metric.WithDescription("Reads of secrets that were abandoned because the file does not answer."),
@@ -83,7 +84,7 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 	m.closed, errs[7] = meter.Int64Counter("ledgerline_exports_closed", metric.WithDescription("Exports that ended, by status and trigger."))
 	m.lag, errs[8] = meter.Float64Histogram("ledgerline_mirror_lag", metric.WithUnit("s"), metric.WithDescription("How long after an invocation's last attempt its audit rows were stored."),
 		metric.WithExplicitBucketBoundaries(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600))
-	m.stuck, errs[9] = meter.Int64Gauge("ledgerline_workflows_stuck", metric.WithDescription("Workflows whose tasks fail, by type."))
+	errs[9] = m.stuck.register(meter, "ledgerline_workflows_stuck", "workflow_type", "Workflows whose tasks fail, by type.")
 	_, errs[10] = meter.Float64ObservableGauge("ledgerline_mirror_oldest_unrecorded", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest outcome whose audit rows this worker tried to store and could not; 0 if there is none."),
 		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {

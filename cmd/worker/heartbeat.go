@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,8 @@ func newSelf() runlog.Heartbeat {
 // database that is away costs it nothing but a line in the log.
 //
 //	start ──each 10 s──► running ──stopping()──► stopping ──stop()──► stopped
+//
+// It starts when the worker takes tasks, or has to wait for keys of payloads before that.
 type heart struct {
 	record  func(context.Context, runlog.Heartbeat) error
 	examine func(context.Context) (runlog.Examined, error)
@@ -60,6 +63,7 @@ type heart struct {
 	found  atomic.Pointer[runlog.Examined] // not stored yet
 	ending atomic.Bool
 	nudge  chan struct{} // says something before its time
+	again  chan struct{} // examines before its time
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 	mu     sync.Mutex // one word at a time
@@ -69,12 +73,16 @@ type heart struct {
 func newHeart(pool *pgxpool.Pool, self runlog.Heartbeat, examine func(context.Context) (runlog.Examined, error), log *slog.Logger) *heart {
 	return &heart{
 		record: func(ctx context.Context, h runlog.Heartbeat) error { return runlog.RecordHeartbeat(ctx, pool, h) },
-		self:   self, examine: examine, log: log, nudge: make(chan struct{}, 1),
+		self:   self, examine: examine, log: log, nudge: make(chan struct{}, 1), again: make(chan struct{}, 1),
 	}
 }
 
-// start says that the worker is there, and keeps saying so until stop.
+// start says that the worker is there, and keeps saying so until stop. A second start
+// changes nothing.
 func (h *heart) start(ctx context.Context) {
+	if h.cancel != nil {
+		return
+	}
 	h.say(ctx, false)
 	ctx, h.cancel = context.WithCancel(ctx)
 	h.loops.Go(func() { h.keepExamining(ctx) })
@@ -96,12 +104,15 @@ func (h *heart) start(ctx context.Context) {
 // stopping says at once that the worker takes no more work.
 func (h *heart) stopping() {
 	h.ending.Store(true)
-	h.soon()
+	soon(h.nudge)
 }
 
-func (h *heart) soon() {
+// changed examines at once what the worker needs.
+func (h *heart) changed() { soon(h.again) }
+
+func soon(c chan<- struct{}) {
 	select {
-	case h.nudge <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -141,7 +152,7 @@ func (h *heart) keepExamining(ctx context.Context) {
 	for {
 		if found, err := h.examine(ctx); err == nil {
 			h.found.Store(&found)
-			h.soon()
+			soon(h.nudge)
 		} else if ctx.Err() == nil {
 			h.log.Debug("what organizations' files need could not be listed; it is tried again in a minute", "error", err)
 		}
@@ -149,6 +160,7 @@ func (h *heart) keepExamining(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(examineEvery):
+		case <-h.again:
 		}
 	}
 }
@@ -157,7 +169,8 @@ func (h *heart) keepExamining(ctx context.Context) {
 type examination struct {
 	pool         *pgxpool.Pool
 	secrets      *secrets.Store
-	mail, source bool // there is a mail server; a login of sources
+	mail, source bool          // there is a mail server; a login of sources
+	waits        func() string // why the worker takes no tasks, "" if it does
 }
 
 // organizationsAtOnce is how many organizations' secrets are read at a time: one whose
@@ -187,6 +200,10 @@ func (e examination) run(ctx context.Context) (found runlog.Examined, err error)
 	}
 	_ = all.Wait()
 	found.Needs = len(needs)
+	if why := e.waits(); why != "" { // first, since not all are stored
+		found.Needs++
+		found.Lacks = slices.Insert(found.Lacks, 0, runlog.Lack{Owner: "worker", What: runlog.NeedPayloadKeys, Why: plain.Clip(why, 300)})
+	}
 	return found, ctx.Err()
 }
 

@@ -95,3 +95,37 @@ func TestHeartbeat(t *testing.T) {
 	})
 	(&heart{}).stop() // a worker that did not start says nothing
 }
+
+// What a worker lacks for its keys is said at once, when it starts to wait and when it no
+// longer does, with what else it has found.
+func TestHeartbeatOfOneThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r records
+		var mu sync.Mutex
+		why := "it lacks k1"
+		h := newHeart(nil, runlog.Heartbeat{}, func(context.Context) (runlog.Examined, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if why == "" {
+				return runlog.Examined{Needs: 1}, nil
+			}
+			return runlog.Examined{Needs: 2, Lacks: []runlog.Lack{{Why: why}}}, nil
+		}, slog.New(slog.DiscardHandler))
+		h.record = r.record
+		last := func() runlog.Heartbeat { said := r.said(); return said[len(said)-1] }
+		h.start(t.Context())
+		synctest.Wait()
+		require.Equal(t, "it lacks k1", last().Examined.Lacks[0].Why)
+		mu.Lock()
+		why = ""
+		mu.Unlock()
+		before := len(r.said())
+		h.changed()
+		h.start(t.Context())
+		synctest.Wait()
+		require.Len(t, r.said(), before+1, "it starts once")
+		require.Empty(t, last().Examined.Lacks)
+		h.stop()
+		require.True(t, last().Stopped)
+	})
+}

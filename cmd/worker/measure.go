@@ -35,26 +35,54 @@ func pauseAfter(took time.Duration) time.Duration {
 	return min(max(measureEvery, measureShare*took), measureRarely)
 }
 
-// measured is the last count. A count that is too old is not shown: a metric that is
-// absent can be noticed, and one that stands still cannot.
-type measured struct {
-	mu sync.Mutex
-	runlog.Measurements
-	until time.Time // zero: never
+// counted is the last count of something. One that is too old is not shown: a metric that
+// is absent can be noticed, and one that stands still cannot.
+type counted[T any] struct {
+	mu    sync.Mutex
+	count T
+	until time.Time // zero: there was none
 }
 
-func (m *measured) set(of runlog.Measurements, until time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.Measurements, m.until = of, until
+func (c *counted[T]) set(count T, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count, c.until = count, until
 }
 
 // last returns the last count; fresh is false if it is too old.
-func (m *measured) last() (of runlog.Measurements, fresh bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.Measurements, time.Now().Before(m.until)
+func (c *counted[T]) last() (count T, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.count, time.Now().Before(c.until)
 }
+
+// countGauge serves a count that a loop makes each minute or more often, until measuredFor
+// after the last one: by the values of its label, or under "" if it has none.
+type countGauge struct {
+	counted[map[string]int64]
+	label string
+}
+
+func (g *countGauge) register(meter metric.Meter, name, label, description string) error {
+	g.label = label
+	_, err := meter.Int64ObservableGauge(name, metric.WithDescription(description), metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+		last, fresh := g.last()
+		if !fresh {
+			return nil
+		}
+		for of, n := range last {
+			var labels []attribute.KeyValue
+			if g.label != "" {
+				labels = append(labels, attribute.String(g.label, of))
+			}
+			o.Observe(n, metric.WithAttributes(labels...))
+		}
+		return nil
+	}))
+	return err
+}
+
+func (g *countGauge) show(count map[string]int64) { g.set(count, time.Now().Add(measuredFor)) }
 
 // measure counts until ctx ends.
 func measure(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.Logger) {

@@ -36,16 +36,15 @@ type payloads struct {
 	self   runlog.Heartbeat // which process it is, as the table of workers has it
 	logger *slog.Logger
 	again  chan struct{} // a task could not be read: look at once
+
+	changed func() // is called when the gate was opened or shut; nil is nobody
 }
 
 func newPayloads(keys *codec.Keys, pool *pgxpool.Pool, self runlog.Heartbeat, logger *slog.Logger) *payloads {
 	p := &payloads{keys: keys, pool: pool, self: self, logger: logger, again: make(chan struct{}, 1)}
 	p.gate.Unreadable = func(id string) {
 		logger.Error("a task was given back, because its payload cannot be read", "key", id)
-		select {
-		case p.again <- struct{}{}:
-		default:
-		}
+		soon(p.again)
 	}
 	return p
 }
@@ -74,14 +73,16 @@ func (p *payloads) look(ctx context.Context) (reason, workers string, err error)
 		codec.Words(p.keys.Current()), len(lacking)), runlog.ReaderWords(lacking), nil
 }
 
-// admit waits until the worker may take tasks. The error is that of ctx.
-func (p *payloads) admit(ctx context.Context) error {
+// admit waits until the worker may take tasks, and calls waits each time it finds that it
+// has to. The error is that of ctx.
+func (p *payloads) admit(ctx context.Context, waits func()) error {
 	p.gate.Set("the keys of payloads have not been looked at")
 	for {
 		p.update(ctx)
 		if p.gate.Reason() == "" {
 			return nil
 		}
+		waits()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -104,6 +105,9 @@ func (p *payloads) update(ctx context.Context) {
 			p.logger.Error("this worker takes no tasks", "reason", reason, "workers", workers)
 		} else if len(p.keys.IDs()) > 0 {
 			p.logger.Info("this worker can read all payloads", "keys", p.keys.IDs(), "encrypts_with", p.keys.Current())
+		}
+		if p.changed != nil {
+			p.changed()
 		}
 	}
 }

@@ -102,8 +102,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	defer server.Close()
 	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
 
+	heart := newHeart(pool, self, examination{
+		pool: pool, secrets: secretStore, mail: mail != nil, source: c.sourceURL != "", waits: encrypted.gate.Reason,
+	}.run, logger)
+	defer heart.stop() // once all that is below has ended
+	encrypted.changed = heart.changed
 	// Before anything is encrypted, and before any poll. A signal meanwhile ends it as it would later.
-	if encrypted.admit(ctx) != nil {
+	if encrypted.admit(ctx, func() { heart.start(context.WithoutCancel(ctx)) }) != nil {
 		return nil
 	}
 	defer encrypted.leave() // after the last task
@@ -143,8 +148,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	var loops sync.WaitGroup
 	defer func() { loops.Wait(); recorder.FlushLast(ctx) }() // once attempts under way have ended
 	worker.SetStickyWorkflowCacheSize(cachedWorkflows)       // before any worker starts, those of the queues too
-	heart := newHeart(pool, self, examination{pool: pool, secrets: secretStore, mail: mail != nil, source: c.sourceURL != ""}.run, logger)
-	defer heart.stop() // once all that is below has ended
 	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()

@@ -31,6 +31,7 @@ type steps struct {
 	mu         sync.Mutex
 	logged     map[string]time.Time         // by activity and reason
 	unrecorded map[uuid.UUID]unrecordedWork // by correlation ID: what could not be mirrored
+	dropped    time.Time                    // when those that are another worker's were last looked for
 }
 
 // unrecordedWork is an invocation whose rows the database did not take.
@@ -97,6 +98,9 @@ func (s *steps) mirrored(in activities.MirrorInput, err error) {
 	ended := in.Trail.Last().EndedAt
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.now().Sub(s.dropped) > retriedWithin { // also if nobody asks for metrics
+		s.drop()
+	}
 	if err != nil {
 		s.unrecorded[in.CorrelationID] = unrecordedWork{ended, s.now()}
 		return
@@ -105,17 +109,24 @@ func (s *steps) mirrored(in activities.MirrorInput, err error) {
 	s.metrics.lag.Record(context.Background(), max(0, s.now().Sub(ended)).Seconds())
 }
 
-// oldest is how old the oldest outcome is that this worker could not mirror. One that it
-// has not tried lately is another worker's.
+// drop forgets what this worker has not tried lately: it is another worker's. The caller
+// holds mu.
+func (s *steps) drop() {
+	s.dropped = s.now()
+	for id, u := range s.unrecorded {
+		if s.dropped.Sub(u.tried) > retriedWithin {
+			delete(s.unrecorded, id)
+		}
+	}
+}
+
+// oldest is how old the oldest outcome is that this worker could not mirror.
 func (s *steps) oldest() (age time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, u := range s.unrecorded {
-		if s.now().Sub(u.tried) > retriedWithin {
-			delete(s.unrecorded, id)
-			continue
-		}
-		age = max(age, s.now().Sub(u.ended))
+	s.drop()
+	for _, u := range s.unrecorded {
+		age = max(age, s.dropped.Sub(u.ended))
 	}
 	return age
 }

@@ -71,6 +71,30 @@ func TestOldestUnrecorded(t *testing.T) {
 	require.Empty(t, s.unrecorded)
 }
 
+// What other workers have taken over is forgotten although nobody asks for metrics, and
+// what this worker still tries is not.
+func TestUnrecordedIsBounded(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	s := newSteps(m, slog.New(slog.DiscardHandler))
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	own := uuid.New()
+	for second := range 3600 {
+		now = now.Add(time.Second)
+		s.mirrored(activities.MirrorInput{CorrelationID: uuid.New(), Trail: activities.Trail{{Number: 1, EndedAt: now}}}, errors.New("away"))
+		if second%30 == 0 {
+			s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: now}}}, errors.New("away"))
+		}
+		require.LessOrEqual(t, len(s.unrecorded), 2+int(2*retriedWithin/time.Second))
+	}
+	require.Contains(t, s.unrecorded, own)
+	now = now.Add(2 * retriedWithin)
+	s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: now}}}, nil)
+	require.Empty(t, s.unrecorded)
+}
+
 // values are those of a metric by a label.
 func values(t *testing.T, m *metrics, name, label string) map[string]float64 {
 	t.Helper()
@@ -101,15 +125,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 	m.observe(activities.Invocation{AdapterName: "xledger"}, activities.Attempt{})
 	m.tick(runlog.Tick{})
 	m.drift.Record(ctx, 1)
-	m.overdue.Record(ctx, 1)
+	m.overdue.show(map[string]int64{"": 1})
 	m.lastWatch.Record(ctx, 1)
-	m.closed.Add(ctx, 1) // its labels, and those of stuck and refusals, have tests of their own
+	m.closed.Add(ctx, 1) // its labels, and those of refusals, have tests of their own
 	m.traceFailed()
-	m.stuck.Record(ctx, 1)
+	m.stuck.show(map[string]int64{"Sync": 1})
 	m.refusals.Add(ctx, 1)
 	s.mirrored(activities.MirrorInput{}, nil)
-	m.countQuotas(ctx, nil)
-	m.countHealth(ctx, nil)
+	m.countQuotas(nil)
+	m.countHealth(nil)
 	var handler http.Handler = http.NotFoundHandler()
 	m.endpoints.Store(&handler)
 	served := func() (names []string) {

@@ -37,11 +37,11 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 			defer cancel()
 			return engine.SchedulePaused(ctx, temporal, organization, integration)
 		},
-		Dead: func(ctx context.Context, e exports.Export) (bool, error) {
+		Runs: watcher.NewRuns(func(ctx context.Context, e exports.Export) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, askTemporalFor)
 			defer cancel()
 			return engine.RunClosed(ctx, temporal, e)
-		},
+		}),
 	}
 	for {
 		open, err := w.Pass(ctx, time.Now())
@@ -51,7 +51,7 @@ func watch(ctx context.Context, pool *pgxpool.Pool, temporal client.Client, m *m
 		case err != nil:
 			logger.Error("the schedules could not be looked at", "error", redact.Text(err.Error()))
 		default:
-			m.overdue.Record(ctx, int64(open))
+			m.overdue.show(map[string]int64{"": int64(open)})
 			m.lastWatch.Record(ctx, float64(time.Now().Unix()))
 		}
 		select {
@@ -77,6 +77,9 @@ func stuckWorkflows(temporal client.Client, m *metrics, logger *slog.Logger) fun
 			return nil, false, err
 		}
 		count, unnotified := make(map[string]int64), make(map[string]bool)
+		for _, name := range workflows.Types() {
+			count[name] = 0
+		}
 		var list []watcher.StuckWorkflow
 		for _, s := range found {
 			count[s.Workflow.Type]++
@@ -89,9 +92,7 @@ func stuckWorkflows(temporal client.Client, m *metrics, logger *slog.Logger) fun
 			list = append(list, watcher.StuckWorkflow(s))
 		}
 		logged = unnotified
-		for _, name := range workflows.Types() {
-			m.stuck.Record(ctx, count[name], metric.WithAttributes(attribute.String("workflow_type", name)))
-		}
+		m.stuck.show(count)
 		return list, all, nil
 	}
 }

@@ -35,6 +35,24 @@ func bare(ctx workflow.Context) error {
 	return workflow.ExecuteActivity(ctx, "Nothing").Get(ctx, nil)
 }
 
+// startBare starts a worker for bare workflows, in this process.
+func startBare(c client.Client) (stop func(), err error) {
+	w := worker.New(c, bareQueue, worker.Options{})
+	w.RegisterWorkflowWithOptions(bare, workflow.RegisterOptions{Name: "Bare"})
+	w.RegisterActivityWithOptions(func(context.Context) error { return nil }, activity.RegisterOptions{Name: "Nothing"})
+	return w.Stop, w.Start()
+}
+
+// runBare runs a bare workflow under these options.
+func runBare(ctx context.Context, c client.Client, options client.StartWorkflowOptions) error {
+	options.TaskQueue, options.EnableEagerStart = bareQueue, true
+	run, err := c.ExecuteWorkflow(ctx, options, "Bare")
+	if err != nil {
+		return err
+	}
+	return run.Get(ctx, nil)
+}
+
 // invocation compares invocations that succeed at once with bare workflows:
 // same server, same process, same concurrency, eager start and eager activities
 // for both. The invocations really call the vendor's sandbox over HTTP.
@@ -56,32 +74,22 @@ func invocation(ctx context.Context, s *servers) error {
 	defer acts.CloseIdle()
 	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(ours, acts)
-	plain := worker.New(c, bareQueue, worker.Options{})
-	plain.RegisterWorkflowWithOptions(bare, workflow.RegisterOptions{Name: "Bare"})
-	plain.RegisterActivityWithOptions(func(context.Context) error { return nil }, activity.RegisterOptions{Name: "Nothing"})
-	for _, w := range []worker.Worker{ours, plain} {
-		if err := w.Start(); err != nil {
-			return err
-		}
-		defer w.Stop()
+	if err := ours.Start(); err != nil {
+		return err
 	}
+	defer ours.Stop()
+	stop, err := startBare(c)
+	if err != nil {
+		return err
+	}
+	defer stop()
 
-	runBare := func(ctx context.Context) error {
-		run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: uuid.NewString(), TaskQueue: bareQueue, EnableEagerStart: true}, "Bare")
-		if err != nil {
-			return err
-		}
-		return run.Get(ctx, nil)
+	naked := func(ctx context.Context) error {
+		return runBare(ctx, c, client.StartWorkflowOptions{ID: uuid.NewString()})
 	}
 	// What an invocation carries for people and for fairness, on a bare workflow.
 	runSame := func(ctx context.Context) error {
-		options := engine.InvokeOptions(ping(organization, list["xledger-main"]))
-		options.TaskQueue, options.EnableEagerStart = bareQueue, true
-		run, err := c.ExecuteWorkflow(ctx, options, "Bare")
-		if err != nil {
-			return err
-		}
-		return run.Get(ctx, nil)
+		return runBare(ctx, c, engine.InvokeOptions(ping(organization, list["xledger-main"])))
 	}
 	runOurs := func(ctx context.Context) error {
 		in := ping(organization, list["xledger-main"])
@@ -101,14 +109,14 @@ func invocation(ctx context.Context, s *servers) error {
 		return nil
 	}
 
-	few, err := inTurn(ctx, 32, 300, 9, runBare, runSame, runOurs)
+	few, err := inTurn(ctx, 32, 300, 9, naked, runSame, runOurs)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("# concurrency 32: bare %.0f/s, with the same metadata %.0f/s, invocation %.0f/s\n", 300/median(few[0]), 300/median(few[1]), 300/median(few[2]))
 	report("invocation_throughput_concurrency_32", median(ratios(few[0], few[2])), "x_bare", atLeast(0.92))
 	report("invocation_throughput_same_metadata", median(ratios(few[1], few[2])), "x", atLeast(0.97))
-	one, err := inTurn(ctx, 1, 60, 9, runBare, runOurs)
+	one, err := inTurn(ctx, 1, 60, 9, naked, runOurs)
 	if err != nil {
 		return err
 	}

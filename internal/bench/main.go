@@ -2,6 +2,7 @@
 //
 //	bench NAME VALUE UNIT target TARGET ok|miss
 //
+// without a target if it only informs.
 // The first line says what it is measured on; -json writes all of it to a file.
 //
 // A ratio is the median of at least three rounds and compares two things that
@@ -73,6 +74,7 @@ var groups = []group{
 	{"storage", "commits and bytes in both databases, for each invocation and each 1,000 entries", storage},
 	{"mirror", "audit rows into PostgreSQL", mirror},
 	{"invocation", "throughput, latency and history against a bare workflow", invocation},
+	{"metadata", "what each part of an invocation's metadata costs a bare workflow", metadata},
 	{"codec", "invocations whose payloads are encrypted, against the same in clear", encryption},
 	{"counting", "what ledger, retry budget, circuit breakers and observer cost, alone and together", counting},
 	{"fairness", "a single invocation behind another organization's backlog", fairness},

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
 )
 
 // figures are what a run has measured, for people on the standard output and for programs
@@ -39,8 +42,8 @@ type figure struct {
 	Name   string  `json:"name"`
 	Value  float64 `json:"value"`
 	Unit   string  `json:"unit"`
-	Target string  `json:"target"` // "<=1.2" or ">=0.9"
-	Met    bool    `json:"met"`
+	Target string  `json:"target,omitempty"` // "<=1.2" or ">=0.9"; "" of a figure that only informs
+	Met    bool    `json:"met"`              // true without a target
 }
 
 // bound is a target: at least or at most a limit.
@@ -52,7 +55,11 @@ type bound struct {
 func atLeast(v float64) bound { return bound{v, true} }
 func atMost(v float64) bound  { return bound{v, false} }
 
-// report prints a figure and keeps it.
+// none is the target of a figure that only informs.
+var none = bound{limit: math.Inf(1)}
+
+// report prints a figure and keeps it. What could not be measured, such as a ratio to
+// nothing, is printed and not kept: JSON has no word for it.
 func report(name string, value float64, unit string, target bound) {
 	f := figure{Name: name, Value: value, Unit: unit, Target: "<=" + number(target.limit), Met: value <= target.limit}
 	if target.least {
@@ -62,8 +69,15 @@ func report(name string, value float64, unit string, target bound) {
 	if f.Met {
 		verdict = "ok"
 	}
-	figures.Figures = append(figures.Figures, f)
-	fmt.Printf("bench %s %s %s target %s %s\n", f.Name, number(f.Value), f.Unit, f.Target, verdict)
+	if line := fmt.Sprintf("bench %s %s %s", f.Name, number(f.Value), f.Unit); target == none {
+		f.Target = ""
+		fmt.Println(line)
+	} else {
+		fmt.Printf("%s target %s %s\n", line, f.Target, verdict)
+	}
+	if !math.IsNaN(value) && !math.IsInf(value, 0) {
+		figures.Figures = append(figures.Figures, f)
+	}
 }
 
 // begin prints what is measured on.
@@ -85,8 +99,9 @@ func (r *results) begin() {
 			}
 		}
 	}
-	fmt.Printf("# %s, commit %s; %d cores, %s, %d MB, %s; Go %s, Temporal %s, SDK %s\n", r.Began.Format(time.DateTime), r.Commit,
-		r.Machine.Cores, r.Machine.Processor, r.Machine.MemoryMB, r.Machine.System, r.Version["Go"], r.Version["Temporal"], r.Version["Temporal SDK"])
+	r.Version["PostgreSQL"] = devstack.PostgresVersion()
+	fmt.Printf("# %s, commit %s; %d cores, %s, %d MB, %s; Go %s, Temporal %s, SDK %s, PostgreSQL %s\n", r.Began.Format(time.DateTime), r.Commit,
+		r.Machine.Cores, r.Machine.Processor, r.Machine.MemoryMB, r.Machine.System, r.Version["Go"], r.Version["Temporal"], r.Version["Temporal SDK"], r.Version["PostgreSQL"])
 }
 
 // write writes the file, if one was asked for.

@@ -281,6 +281,16 @@ func newestBinaries() string {
 	return best
 }
 
+// PostgresVersion is what the server that a stack uses says of itself, such as "15.14
+// (Debian 15.14-0+deb12u1)"; "unknown" if there is none.
+func PostgresVersion() string {
+	out, err := exec.Command(filepath.Join(newestBinaries(), "postgres"), "--version").Output()
+	if _, version, ok := strings.Cut(strings.TrimSpace(string(out)), "(PostgreSQL) "); ok && err == nil {
+		return version
+	}
+	return "unknown"
+}
+
 // serverVersion returns the major version of the server in a folder, 0 if
 // there is no complete one.
 func serverVersion(dir string) int {

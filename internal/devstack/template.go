@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,6 +73,10 @@ func temporalTemplate(ctx context.Context, programs temporalPrograms, log io.Wri
 		return "", err
 	}
 	defer unlock()
+	now := time.Now()
+	if err := os.Chtimes(lockOf(dir), now, now); err != nil { // it is used now
+		return "", err
+	}
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -109,15 +114,68 @@ func temporalTemplate(ctx context.Context, programs temporalPrograms, log io.Wri
 		return "", err
 	}
 	// Whole or not at all: whoever finds the folder takes it for complete.
-	unfinished := dir + ".unfinished"
+	unfinished := dir + unfinishedSuffix
 	if err := os.RemoveAll(unfinished); err != nil {
 		return "", err
 	}
 	if err := os.CopyFS(unfinished, os.DirFS(t.postgres.data())); err != nil {
 		return "", err
 	}
-	return dir, os.Rename(unfinished, dir)
+	if err := os.Rename(unfinished, dir); err != nil {
+		return "", err
+	}
+	if err := removeTemplates(programs.dir, now.Add(-templateKept)); err != nil { // which take space, and nothing else
+		fmt.Fprintln(logTo(log), "old databases of Temporal could not be removed:", err)
+	}
+	return dir, nil
 }
+
+// templateKept is how long a template is kept that is not used. It is copied within seconds
+// after it is taken; checkouts of several versions may share .bin, and each uses its own.
+const templateKept = 7 * 24 * time.Hour
+
+var templateLock = regexp.MustCompile(`^(temporal-[0-9a-f]{12})\.lock$`)
+
+// removeTemplates removes the templates that nobody has taken since a time, and what is
+// left of those that were not finished. Their locks stay: somebody may be waiting at one.
+func removeTemplates(dir string, since time.Time) error {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, entry := range list {
+		if name := templateLock.FindStringSubmatch(entry.Name()); name != nil {
+			failed = append(failed, removeTemplate(filepath.Join(dir, name[1]), since))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func removeTemplate(template string, since time.Time) error {
+	file, err := os.Open(lockOf(template))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) { // somebody makes or takes it
+			return nil
+		}
+		return err
+	}
+	used, err := file.Stat()
+	if err != nil || !used.ModTime().Before(since) {
+		return err
+	}
+	return errors.Join(os.RemoveAll(template), os.RemoveAll(template+unfinishedSuffix))
+}
+
+// unfinishedSuffix is of the name of a template that is being made.
+const unfinishedSuffix = ".unfinished"
+
+// lockOf is the file that is locked by whoever makes something, or takes a template.
+func lockOf(path string) string { return path + ".lock" }
 
 var building sync.Mutex
 
@@ -132,7 +190,7 @@ func lock(path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(lockOf(path), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}

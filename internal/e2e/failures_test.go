@@ -29,33 +29,36 @@ func (b book) scheduled(t *testing.T, period string) workflows.SyncInput {
 	return in
 }
 
-// hourLater makes the hour of each cause of an organization pass.
+// hourLater makes an hour pass for an organization's incidents of exports.
 func (o tenant) hourLater(t *testing.T) {
-	asAdmin(t, "UPDATE ledgerline.notification_windows SET opened_at = opened_at - interval '1 hour' WHERE organization_id = $1", o.id)
+	asAdmin(t, "UPDATE ledgerline.subject_incidents SET notified_at = notified_at - interval '1 hour' WHERE organization_id = $1", o.id)
 }
 
 // A scheduled export that fails is notified at once, by one notification, and so is that
-// nothing of it is left after a retry. Metrics count what there is.
+// nothing of it is left after a retry; and so is the next one, within the same hour.
+// Metrics count what there is.
 func TestScheduledExportFails(t *testing.T) {
 	b := newBook(t)
 	h := newHooks(t, func(http.ResponseWriter, string, int) {})
 	applyHooks(t, b.tenant, h)
 	w := notifyWorker(t, h)
 	b.verified(t, "xledger-main")
-	b.vouchers(t, "f", 3, "2026-10-05", "3900", "0")
-	stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{BodyContains: b.text}, Times: 1, Status: 403, Body: `{"errors":[{"code":"UNAUTHORIZED","message":"no access"}]}`})
+	for n, period := range []string{"2026-10", "2026-11"} {
+		b.vouchers(t, period+"/", 3, period+"-05", "3900", "0")
+		stack.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{BodyContains: b.text}, Times: 1, Status: 403, Body: `{"errors":[{"code":"UNAUTHORIZED","message":"no access"}]}`})
 
-	failed := result(t, b.start(t, b.scheduled(t, "2026-10"))).Export
-	require.Equal(t, exports.Failed, failed.Status, failed.ErrorMessage)
-	got := h.hears(t, "export_failed", 1)
-	require.Equal(t, "2026-10", got.Data.Period)
-	require.Equal(t, failed.ErrorCode, got.Data.ErrorKind)
-	require.Contains(t, metricsOf(t, w), `ledgerline_exports_closed_total{otel_scope_name="ledgerline",otel_scope_schema_url="",otel_scope_version="",status="failed",trigger="schedule"} 1`)
+		failed := result(t, b.start(t, b.scheduled(t, period))).Export
+		require.Equal(t, exports.Failed, failed.Status, failed.ErrorMessage)
+		got := h.hears(t, "export_failed", n+1)
+		require.Equal(t, period, got.Data.Period)
+		require.Equal(t, failed.ErrorCode, got.Data.ErrorKind)
+		require.Contains(t, metricsOf(t, w), fmt.Sprintf(`ledgerline_exports_closed_total{otel_scope_name="ledgerline",otel_scope_schema_url="",otel_scope_version="",status="failed",trigger="schedule"} %d`, n+1))
 
-	_, words, code := starter(t, "", "exports", "retry", failed.ID.String(), "--org", b.id.String())
-	require.Zero(t, code, words)
-	require.Equal(t, "2026-10", h.hears(t, "export_recovered", 1).Data.Period)
-	b.requireOnce(t, 6)
+		_, words, code := starter(t, "", "exports", "retry", failed.ID.String(), "--org", b.id.String())
+		require.Zero(t, code, words)
+		require.Equal(t, period, h.hears(t, "export_recovered", n+1).Data.Period)
+		b.requireOnce(t, 6*(n+1))
+	}
 	require.Empty(t, queryStrings(t, "SELECT cause FROM ledgerline.subject_incidents WHERE organization_id = $1 AND closed_at IS NULL", b.id))
 	require.Equal(t, []string{"export_failed"}, queryStrings(t, "SELECT DISTINCT cause FROM ledgerline.notifications WHERE organization_id = $1 AND cause NOT IN ('export_recovered', 'credentials', 'recovered')", b.id))
 }
@@ -89,7 +92,6 @@ func TestOverdueExport(t *testing.T) {
 	}, 90*time.Second, time.Second)
 	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), ""))
 	require.Equal(t, exports.Failed, result(t, run).Export.Status)
-	b.hourLater(t)
 	ended := h.hears(t, "export_ended", 1)
 	require.Equal(t, "2026-10", ended.Data.Period)
 	require.Equal(t, classify.Cancelled, ended.Data.ErrorKind)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,21 @@ func (s *sealed) client(t *testing.T, current string, ids ...string) client.Clie
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
+}
+
+// shows waits until the doctor says of the workers that some take no tasks, and why; with
+// "" that it no longer does.
+func (s *sealed) shows(t *testing.T, why string) {
+	t.Helper()
+	var last []line
+	require.Eventually(t, func() bool {
+		out, _, _ := starterEnv(t, s.Env(devstack.Operator), "", "doctor", "-o", "json")
+		last = fromJSON[[]line](t, out)
+		says := slices.ContainsFunc(last, func(l line) bool {
+			return l.Check == "workers" && strings.Contains(l.Found, "no task is taken on ") && strings.Contains(l.Found, why)
+		})
+		return says == (why != "")
+	}, time.Minute, 100*time.Millisecond, "%q: %v", why, &last)
 }
 
 // worker starts one and waits until it has printed a line.
@@ -307,10 +323,12 @@ func TestPayloadKeys(t *testing.T) {
 	status, body := readiness(t, early)
 	require.Equal(t, 503, status)
 	require.Contains(t, body, "cannot encrypt yet, because 1 of the workers lack it")
+	s.shows(t, "cannot encrypt yet, because 1 of the workers lack it")
 	decoding := s.worker(t, takesTasks, "", "k1")
 	l.with(s.client(t, "", "k1"))
 	stop(t, bare)
 	require.Eventually(t, func() bool { return strings.Contains(early.Output(), takesTasks) }, time.Minute, 50*time.Millisecond)
+	s.shows(t, "")
 	l.more(t, 10)
 	stop(t, decoding)
 	l.with(s.client(t, "k1", "k1"))
@@ -324,6 +342,7 @@ func TestPayloadKeys(t *testing.T) {
 	require.Contains(t, body, "payloads: payloads are encrypted with key k1 (")
 	require.Contains(t, body, "which this worker lacks: put it into LEDGERLINE_PAYLOAD_KEYS and start the worker again")
 	other := s.worker(t, takesNone, "k2", "k2")
+	s.shows(t, "payloads are encrypted with key k1 (")
 	_, words, code = run(nil, "", ping...)
 	require.Equal(t, 1, code)
 	require.Contains(t, words, "payloads are encrypted with key k1 (")
@@ -557,6 +576,7 @@ func TestForeignPayloadKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { status, body = readiness(t, lacking); return status == 503 }, time.Minute, 20*time.Millisecond)
 	require.Contains(t, body, "payloads are encrypted with key k2 (")
+	s.shows(t, "payloads are encrypted with key k2 (")
 	s.worker(t, takesTasks, "k2", "k1", "k2")
 	for _, in := range list {
 		require.NoError(t, foreign.GetWorkflow(t.Context(), workflows.InvokeID(s.org, in.CorrelationID), "").Get(t.Context(), &out))

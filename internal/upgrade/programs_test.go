@@ -3,11 +3,13 @@ package upgrade
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,9 +33,11 @@ func buildEarlier(t *testing.T) programs {
 	kept, err := filepath.Abs(filepath.Join(root, ".bin", "upgrade", earlier))
 	require.NoError(t, err)
 	p := programs{"old", filepath.Join(kept, "worker"), filepath.Join(kept, "starter")}
-	if _, err := os.Stat(kept); err == nil {
+	now := time.Now()
+	if err := os.Chtimes(kept, now, now); err == nil { // it is used now
 		return p
 	}
+	removeEarlier(t, filepath.Dir(kept), now.Add(-earlierKept))
 	if err := exec.Command("git", "-C", root, "cat-file", "-e", earlier+"^{commit}").Run(); err != nil {
 		t.Fatalf("the source of the earlier version, commit %s, is not in this clone (%v): git fetch --unshallow", earlier, err)
 	}
@@ -62,6 +66,45 @@ func buildEarlier(t *testing.T) programs {
 		require.NoError(t, there, "%v", err)
 	}
 	return p
+}
+
+// earlierKept is how long programs are kept that no test has used. Checkouts of several
+// versions may share .bin.
+const earlierKept = 7 * 24 * time.Hour
+
+// removeEarlier removes what was built and not used since a time.
+func removeEarlier(t *testing.T, dir string, since time.Time) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
+	}
+	for _, entry := range list {
+		used, err := entry.Info()
+		if errors.Is(err, os.ErrNotExist) { // another process was quicker
+			continue
+		}
+		require.NoError(t, err)
+		if used.ModTime().Before(since) {
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, entry.Name())))
+		}
+	}
+}
+
+func TestRemoveEarlier(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "upgrade")
+	since := time.Now().Add(-time.Hour)
+	removeEarlier(t, dir, since)
+	for name, used := range map[string]time.Time{"old": since.Add(-time.Minute), "building-1": since.Add(-time.Minute), "new": since.Add(time.Minute)} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, name), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "worker"), nil, 0o755))
+		require.NoError(t, os.Chtimes(filepath.Join(dir, name), used, used))
+	}
+	removeEarlier(t, dir, since)
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, "new", list[0].Name())
 }
 
 // buildPresent builds the programs of this source.
