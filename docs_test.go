@@ -45,6 +45,19 @@ func TestPromisesAreTested(t *testing.T) {
 	require.Greater(t, named, 100)
 }
 
+// Whoever runs the tests on another server finds what to set there.
+func TestSettingsOfAnotherServer(t *testing.T) {
+	source, err := os.ReadFile("internal/e2e/main_test.go")
+	require.NoError(t, err)
+	page, err := os.ReadFile("docs/testing.md")
+	require.NoError(t, err)
+	settings := regexp.MustCompile(`(?m)^\s+"([a-z]+(?:\.[A-Za-z]+)+)": `).FindAllStringSubmatch(string(source), -1)
+	require.Len(t, settings, 4)
+	for _, m := range settings {
+		require.Contains(t, string(page), "`"+m[1])
+	}
+}
+
 var (
 	heading   = regexp.MustCompile(`(?m)^#{1,6} +(.+)$`)
 	anchor    = regexp.MustCompile(`<a id="([^"]+)">`)

@@ -31,6 +31,16 @@ func alerts(t *testing.T) (all []alert) {
 	return all
 }
 
+// Whoever switches traces on in an example switches sampling on beside it, as the page says.
+func TestTracesAreSampled(t *testing.T) {
+	for _, file := range []string{"deploy/systemd/ledgerline.env", "deploy/kubernetes/kustomization.yaml", "docs/operations.md"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Regexp(t, `OTEL_EXPORTER_OTLP_ENDPOINT=http://.*\n(.*OTEL_EXPORTER_OTLP_PROTOCOL=.*\n)?`+
+			`.*OTEL_TRACES_SAMPLER=parentbased_traceidratio\b.*\n.*OTEL_TRACES_SAMPLER_ARG=0\.05\b`, string(text), file)
+	}
+}
+
 // Whoever an alert wakes finds what it means and what to do, and each has been seen to
 // fire and not to fire.
 func TestAlerts(t *testing.T) {

@@ -65,6 +65,11 @@ type Options struct {
 	Observe      func(in Invocation, at Attempt) // gets each finished attempt, must not block; may be nil
 	ObserveDrift func(time.Duration)             // gets how late each scheduled export is claimed; may be nil
 
+	// Refused gets each step of the store that PostgreSQL did not take, such as MarkChunk, and the
+	// reason: audit_unavailable, audit_refused. It does not get the step that ends an activity with
+	// an error that [IsStoreError] knows. It must not block; may be nil.
+	Refused func(step, reason string)
+
 	// LastSuccess is when this worker last saw a call of an integration succeed. If it
 	// is nil, nobody knows: warm-ups are not left out, and calls log no cold start.
 	LastSuccess func(organization, integration uuid.UUID) time.Time
@@ -83,7 +88,7 @@ func (o Options) WithDefaults() Options {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Secrets = cmp.Or(o.Secrets, new(secrets.Store))
 	if o.Store == nil {
-		o.Store = NewStore(o.DB, o.Log)
+		o.Store = NewStore(o.DB, o.Log, o.Refused)
 	}
 	if o.Adapters == nil {
 		o.Adapters = Adapters()

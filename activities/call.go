@@ -168,7 +168,7 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 	case adapters.Lookup:
 		return a.behindBreaker(in, to.host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
 	case adapters.Verify:
-		return a.behindBreaker(in, to.host, func() outcome { return a.verify(ctx, adapter, conn, spec) })
+		return a.behindBreaker(in, to.host, func() outcome { return a.verify(ctx, in, adapter, conn, spec) })
 	}
 	request, err := conn.Describe(adapter, in.Operation, in.Body)
 	if err != nil {
@@ -216,7 +216,8 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return refuse(classify.Configuration, ruleUnknownIntegration,
 			"organization %s has no integration %s; see starter integrations list", in.OrganizationID, in.IntegrationID)
 	case err != nil:
-		return refuse(classify.Dependency, "integration:unavailable", "the integration could not be looked up: %v", err)
+		v := a.storeVerdict(in, "LoadIntegration", "integration:unavailable", "the integration could not be looked up", err)
+		return &v
 	case spec.Adapter != in.AdapterName:
 		return refuse(classify.Configuration, "integration:adapter",
 			"integration %s uses adapter %s, not %s; nothing was sent", spec.Name, spec.Adapter, in.AdapterName)
@@ -224,7 +225,8 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 	pause, err := a.options.Store.Pause(ctx, in.OrganizationID, in.IntegrationID)
 	switch {
 	case err != nil:
-		return refuse(classify.Dependency, "integration:unavailable", "whether the integration is paused could not be looked up: %v", err)
+		v := a.storeVerdict(in, "LoadPause", "integration:unavailable", "whether the integration is paused could not be looked up", err)
+		return &v
 	case pause != nil:
 		return refuse(classify.Paused, rulePaused,
 			"integration %s was paused by %s at %s: %s; starter integrations resume --org %s --integration %s",

@@ -75,7 +75,7 @@ func runID(ctx context.Context) uuid.UUID {
 func (x chunkAttempt) run(ctx context.Context) (out outcome) {
 	opened, err := runlog.LoadChunk(ctx, x.options.DB, x.owner, x.chunk.Chunk)
 	if err != nil {
-		out.verdict = x.storeVerdict(err, "the entries could not be read")
+		out.verdict = x.refused("LoadChunk", "the entries could not be read", err)
 		return out
 	}
 	if len(opened.Entries) == 0 { // settled before, by an attempt that could not report it
@@ -166,7 +166,7 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 		p.Absent, p.Unknown = nil, nil
 	}
 	if err := runlog.RecordAnswer(ctx, x.options.DB, x.owner, p.LookupAnswer, sendings); err != nil {
-		out.verdict = x.storeVerdict(err, "the vendor has answered and this could not be recorded")
+		out.verdict = x.refused("RecordAnswer", "the vendor has answered and this could not be recorded", err)
 		return out, nil
 	}
 	if blind != nil && len(p.Exported) < len(open) {
@@ -241,7 +241,7 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 		out.verdict, out.asking = x.unsettled(soon.Wait), true
 		return out
 	} else if err != nil {
-		out.verdict = x.storeVerdict(err, "the entries could not be marked, so nothing was sent")
+		out.verdict = x.refused("MarkChunk", "the entries could not be marked, so nothing was sent", err)
 		return out
 	}
 	status, references, v := sendEntries(ctx, x.exporter, x.conn, body, lines)
@@ -252,7 +252,9 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 	}
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
+	step := "RecordSend"
 	if v.Kind.RefusesContent() {
+		step = "RecordRefusal"
 		var until time.Time
 		if until, err = runlog.RecordRefusal(recording, x.options.DB, x.owner, ids, x.sending, v.Effect, v.Ended); !until.IsZero() {
 			v.Effect, v.Ended, out.openUntil = classify.Open, false, until
@@ -261,8 +263,9 @@ func (x chunkAttempt) send(ctx context.Context, entries []runlog.ChunkEntry, lea
 		err = runlog.RecordSend(recording, x.options.DB, x.owner, ids, x.sending, v.Effect, v.Ended, names)
 	}
 	if err != nil {
+		unrecorded := x.refused(step, "the vendor has answered and this could not be recorded", err)
 		if v.Effect == classify.Done { // it is looked up again
-			v = x.storeVerdict(err, "the vendor has answered and this could not be recorded")
+			v = unrecorded
 		}
 		v.Effect, v.Ended = classify.Open, false
 	}
@@ -311,12 +314,9 @@ func confirmed(v classify.Verdict) classify.Verdict {
 	return v
 }
 
-// storeVerdict is the verdict on a change or a fact that the database did not take.
-func (x chunkAttempt) storeVerdict(err error, what string) classify.Verdict {
-	if errors.Is(err, runlog.ErrNotOwner) {
-		return classify.NewVerdict(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
-	}
-	return classify.NewVerdict(classify.Dependency, "export:record", fmt.Sprintf("%s: %v", what, err))
+// refused is the verdict on a change or a fact that the database did not take.
+func (x chunkAttempt) refused(step, what string, err error) classify.Verdict {
+	return x.storeVerdict(x.in, step, "export:record", what, err)
 }
 
 // lateErrors asks what the vendor found wrong since then and records it against
@@ -326,7 +326,7 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	x.conn.Purpose = limits.Lookup
 	since, err := runlog.LateErrorsSince(ctx, x.options.DB, x.in.OrganizationID, x.chunk.ExportID)
 	if err != nil {
-		out.verdict = x.storeVerdict(err, "when late errors were last asked for could not be read")
+		out.verdict = x.refused("LateErrorsSince", "when late errors were last asked for could not be read", err)
 		return out
 	}
 	out.guard = adapters.ReadOnly
@@ -345,7 +345,7 @@ func (x chunkAttempt) lateErrors(ctx context.Context) (out outcome) {
 	}
 	if len(messages) > 0 {
 		if _, err := runlog.RecordLateErrors(ctx, x.options.DB, x.in.OrganizationID, x.in.IntegrationID, x.chunk.ExportID, messages); err != nil {
-			out.verdict = x.storeVerdict(err, "the vendor's late errors could not be recorded")
+			out.verdict = x.refused("RecordLateErrors", "the vendor's late errors could not be recorded", err)
 			return out
 		}
 	}

@@ -356,19 +356,3 @@ func configurationError(err error) error {
 	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), string(classify.Configuration),
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
-
-// storeError keeps a database error short and without what it may quote.
-func storeError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, runlog.ErrNotOwner) { // the run has to claim again
-		return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), string(classify.NotOwner),
-			temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
-	}
-	kind := auditRefused
-	if runlog.IsTransient(err) {
-		kind = auditUnavailable
-	}
-	return temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), kind, temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
-}

@@ -43,18 +43,6 @@ func (in MirrorInput) adHocWrite() bool {
 	return in.Operation == adapters.Call && effect != "" && in.Trail.Last().Class == classify.Success
 }
 
-// Error types of activities that keep a record, shown in the Temporal UI while one waits.
-const (
-	auditUnavailable = "audit_unavailable" // the database is away: it is tried again until it is back
-	auditRefused     = "audit_refused"     // the database refuses the rows: someone must look
-)
-
-// IsStoreError reports whether an error of this type is of an activity whose record the
-// database did not take.
-func IsStoreError(errorType string) bool {
-	return errorType == auditUnavailable || errorType == auditRefused
-}
-
 // Mirror copies a trail into integration_run_logs, see [MirrorInput.Rows]. It is
 // idempotent, so the workflow retries it without limit: an outage of the database
 // delays the audit record and never loses any of it.
@@ -66,9 +54,11 @@ func (a *Activities) Mirror(ctx context.Context, in MirrorInput) error {
 	rows := in.rows(activity.GetInfo(ctx))
 	err := a.options.Store.InsertAttempts(ctx, in.OrganizationID, rows)
 	if err != nil && !errors.Is(err, context.Canceled) && !runlog.IsTransient(err) {
-		a.options.Log.Error("the database refuses audit rows; what it refuses is stored in a reduced form",
-			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "error", redact.Text(err.Error()))
-		err = a.auditEach(ctx, in.OrganizationID, rows)
+		refused := err
+		if err = a.auditEach(ctx, in.OrganizationID, rows); err == nil {
+			a.refusals().note("InsertAttempts", "audit rows that it refused are stored in a reduced form", refused,
+				"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "integration_id", in.IntegrationID)
+		}
 	}
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):

@@ -51,6 +51,7 @@ func (a *Activities) deliver(ctx context.Context, k notify.DeliveryKey) (notify.
 	case errors.Is(err, runlog.ErrNotFound):
 		return notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: classify.NotFound}, nil
 	case err != nil:
+		a.refusals().note("LoadDelivery", "a notification could not be read, and is delivered later", err, deliveryIDs(k)...)
 		return notify.DeliveryStatus{}, deliverLater(notify.Result{Kind: classify.Dependency}, attempt)
 	case d.State != notify.DeliveryPending:
 		return notify.DeliveryStatus{State: d.State}, nil // it was delivered, or given up, before
@@ -72,7 +73,7 @@ func (a *Activities) deliver(ctx context.Context, k notify.DeliveryKey) (notify.
 	a.logDelivery(k, r, attempt)
 	// So that people see why it takes so long; RecordDelivery records the end for certain.
 	if err := runlog.RecordDelivery(ctx, a.options.DB, k, s); err != nil {
-		a.options.Log.Warn("an attempt to notify could not be recorded", "notification_id", k.NotificationID, "channel", k.Channel, "error", redact.Text(err.Error()))
+		a.refusals().note("RecordDelivery", "an attempt to notify could not be recorded", err, deliveryIDs(k)...)
 	}
 	return notify.DeliveryStatus{}, deliverLater(r, attempt)
 }
@@ -109,6 +110,11 @@ func deliverLater(r notify.Result, attempt int) error {
 		message += fmt.Sprintf(", answer %d", r.Status)
 	}
 	return temporal.NewApplicationErrorWithOptions(message, string(r.Kind), o)
+}
+
+// deliveryIDs are the attributes of a log line about a delivery.
+func deliveryIDs(k notify.DeliveryKey) []any {
+	return []any{"organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel}
 }
 
 func (a *Activities) logDelivery(k notify.DeliveryKey, r notify.Result, attempt int) {

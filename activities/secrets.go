@@ -11,7 +11,6 @@ import (
 
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -26,8 +25,8 @@ func (a *Activities) recordSecrets(ctx context.Context, t Target, found runlog.M
 	}
 	reached, err := a.options.Store.RecordSecretExpiries(ctx, seen)
 	if err != nil {
-		a.options.Log.Warn("it could not be stored when an integration's secrets end; the next inspection tries again",
-			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID, "error", redact.Text(err.Error()))
+		a.refusals().note("RecordSecretExpiries", "it could not be stored when an integration's secrets end; the next inspection tries again", err,
+			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID)
 		return
 	}
 	for _, w := range reached {

@@ -13,7 +13,6 @@ import (
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/notify"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -60,16 +59,18 @@ type database struct {
 }
 
 // NewStore returns a store that keeps all in db. It reads an integration, and whether
-// it is paused, again if what it knows is older than [Freshness].
-func NewStore(db runlog.Beginner, log *slog.Logger) Store {
+// it is paused, again if what it knows is older than [Freshness]. What it cannot read, and
+// does without, is logged and counted by refused, as [Options.Refused] is.
+func NewStore(db runlog.Beginner, log *slog.Logger, refused func(step, reason string)) Store {
+	r := refusals{log, refused}
 	return &database{
 		db: db,
-		integration: cached(func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
+		integration: cached("LoadIntegration", func(ctx context.Context, organization, id uuid.UUID) (integrations.Integration, error) {
 			return runlog.LoadIntegration(ctx, db, organization, id)
-		}, Freshness, log),
-		pause: cached(func(ctx context.Context, organization, id uuid.UUID) (*runlog.Pause, error) {
+		}, Freshness, r),
+		pause: cached("LoadPause", func(ctx context.Context, organization, id uuid.UUID) (*runlog.Pause, error) {
 			return runlog.LoadPause(ctx, db, organization, id)
-		}, Freshness, log),
+		}, Freshness, r),
 	}
 }
 
@@ -128,7 +129,7 @@ const readWithin = 2 * time.Second
 // While it cannot read, it uses what it knows: a database outage must not stop calls.
 // Only that nothing was found is not kept, so that an integration can be used as soon
 // as it is applied.
-func cached[V any](read lookup[V], fresh time.Duration, log *slog.Logger) lookup[V] {
+func cached[V any](step string, read lookup[V], fresh time.Duration, r refusals) lookup[V] {
 	type key struct{ organization, integration uuid.UUID }
 	type entry struct {
 		found V
@@ -155,8 +156,7 @@ func cached[V any](read lookup[V], fresh time.Duration, log *slog.Logger) lookup
 		case errors.Is(err, runlog.ErrNotFound):
 			delete(known, k)
 		case ok:
-			log.Warn("an integration could not be read; what is known of it is used",
-				"organization_id", organization, "integration_id", integration, "error", redact.Text(err.Error()))
+			r.note(step, "an integration could not be read; what is known of it is used", err, "organization_id", organization, "integration_id", integration)
 			known[k] = entry{e.found, time.Now()} // not every attempt has to find that out
 			return e.found, nil
 		}

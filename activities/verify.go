@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/ledgerline/ledgerline/adapters"
@@ -16,9 +15,9 @@ import (
 const ruleContract = "contract:differs"
 
 // verify checks the contract with a vendor. Its answer is the [adapters.Contract].
-func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
+func (a *Activities) verify(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (out outcome) {
 	out.guard = adapters.ReadOnly
-	contract, v := a.contract(ctx, adapter, conn, spec)
+	contract, v := a.contract(ctx, in, adapter, conn, spec)
 	out.refusal = contract.Refusal
 	return out.answered(contract, v)
 }
@@ -26,7 +25,7 @@ func (a *Activities) verify(ctx context.Context, adapter adapters.Adapter, conn 
 // verifyBefore is verify as the first step of a run: what differs ends it.
 func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 	out.guard = adapters.ReadOnly
-	contract, v := x.contract(ctx, x.exporter, x.conn, x.spec)
+	contract, v := x.contract(ctx, x.in, x.exporter, x.conn, x.spec)
 	out.refusal = contract.Refusal
 	if list := contract.Differing(); v.Class == classify.Success && len(list) > 0 {
 		v = classify.NewVerdict(classify.Configuration, ruleContract, "the vendor is not as exports need it: "+describeChecks(list)+"; see starter integrations verify")
@@ -37,7 +36,7 @@ func (x chunkAttempt) verifyBefore(ctx context.Context) (out outcome) {
 
 // contract checks a vendor's contract, with requests that change nothing, and stores it.
 // There is none unless the verdict is a success.
-func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
+func (a *Activities) contract(ctx context.Context, in Invocation, adapter adapters.Adapter, conn *adapters.Conn, spec integrations.Integration) (adapters.Contract, classify.Verdict) {
 	verifier, ok := adapter.(adapters.Verifier)
 	if !ok {
 		return adapters.Contract{}, classify.NewVerdict(classify.Configuration, "verify:adapter", "adapter "+spec.Adapter+" has no exports whose contract could be checked")
@@ -51,7 +50,7 @@ func (a *Activities) contract(ctx context.Context, adapter adapters.Adapter, con
 		contract.Add("settings for exports", adapters.Assumed, "not complete, so no more was asked", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if err := runlog.RecordContract(ctx, a.options.DB, spec.OrganizationID, spec.ID, spec.ContractFile(), contract); err != nil {
-		return adapters.Contract{}, classify.NewVerdict(classify.Dependency, "verify:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+		return adapters.Contract{}, a.storeVerdict(in, "RecordContract", "verify:record", "the vendor has answered and this could not be recorded", err)
 	}
 	return contract, v
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -43,7 +42,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 		case errors.As(err, &conflict):
 			out.verdict = classify.NewVerdict(classify.ClaimConflict, "claim:other", conflict.Error())
 		case err != nil:
-			out.verdict = classify.NewVerdict(classify.Dependency, "claim:unavailable", fmt.Sprintf("the correlation ID could not be claimed, so nothing was sent: %v", err))
+			out.verdict = a.storeVerdict(in, "ClaimWrite", "claim:unavailable", "the correlation ID could not be claimed, so nothing was sent", err)
 		default:
 			out.trail = trail.From(c.Attempt - claim.Attempt + 1)
 			return c, true
@@ -112,8 +111,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordFor)
 	defer cancel()
 	if err := a.options.Store.SettleWrite(recording, in.OrganizationID, in.CorrelationID, c.Attempt, v.Effect, v.Ended, v.HTTPStatus); err != nil {
-		a.options.Log.Warn("what is known of a write could not be recorded; its claim stays open",
-			"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "effect", v.Effect, "error", redact.Text(err.Error()))
+		a.refusals().note("SettleWrite", "what is known of a write could not be recorded; its claim stays open", err, append(in.ids(), "effect", v.Effect)...)
 		if v.Effect == classify.None { // the next attempt finds it open
 			out.verdict.Effect = classify.Open
 		}
@@ -135,7 +133,7 @@ func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter ada
 	}
 	control, err := a.options.Store.Control(ctx, in.OrganizationID, in.IntegrationID, adapter.Vendor().Place(spec.BaseURL, spec.Settings))
 	if err != nil {
-		out.verdict = classify.NewVerdict(classify.Dependency, "claim:control", fmt.Sprintf("what is known to be at the vendor could not be read: %v", err))
+		out.verdict = a.storeVerdict(in, "LoadControl", "claim:control", "what is known to be at the vendor could not be read", err)
 		return true
 	}
 	back := conn.For(limits.Readback)
@@ -161,7 +159,7 @@ func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter ada
 	settle := func(effect classify.Effect) bool {
 		err := a.options.Store.SettleWrite(ctx, in.OrganizationID, in.CorrelationID, c.Sent, effect, true, v.HTTPStatus)
 		if err != nil {
-			out.verdict = classify.NewVerdict(classify.Dependency, "claim:record", fmt.Sprintf("the vendor has answered and this could not be recorded: %v", err))
+			out.verdict = a.storeVerdict(in, "SettleWrite", "claim:record", "the vendor has answered and this could not be recorded", err)
 			return false
 		}
 		out.found, out.openUntil, out.asking = effect, time.Time{}, false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -12,7 +13,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -33,35 +33,36 @@ func StartDeliveries(ctx context.Context, c client.Client, db runlog.Beginner, l
 			errs = append(errs, fmt.Errorf("organization %s: %w", organization, err))
 			continue
 		}
-		keys, err := runlog.ListDeliveriesToStart(ctx, db, organization)
+		list, err := runlog.ListDeliveriesToStart(ctx, db, organization)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("organization %s: %w", organization, err))
 			continue
 		}
-		for _, k := range keys {
-			if err := startDelivery(ctx, c, db, k); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", workflows.NotifyID(k), err))
+		for _, d := range list {
+			if err := startDelivery(ctx, c, db, d); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", workflows.NotifyID(d.DeliveryKey), err))
 				if away := (*serviceerror.Unavailable)(nil); ctx.Err() != nil || errors.As(err, &away) || runlog.IsTransient(err) {
 					return errors.Join(errs...) // Temporal or the database is away, for the others too
 				}
 				continue
 			}
-			log.Info("notification handed over", "organization_id", k.OrganizationID, "notification_id", k.NotificationID, "channel", k.Channel)
+			log.Info("notification handed over", "organization_id", d.OrganizationID, "notification_id", d.NotificationID, "channel", d.Channel)
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // startDelivery starts the workflow of a delivery, if there is none, and marks it as started.
-func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, k notify.DeliveryKey) error {
+func startDelivery(ctx context.Context, c client.Client, db runlog.Beginner, d runlog.DeliveryListing) error {
+	k, about := d.DeliveryKey, strings.TrimSpace(d.Integration+" "+strings.ReplaceAll(string(d.Cause), "_", " "))
 	_, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: workflows.NotifyID(k), TaskQueue: activities.TaskQueue,
 		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary:                            "notification to " + k.Channel,
+		StaticSummary:                            workflows.Line(about + ", to " + k.Channel),
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.OrganizationID.ValueSet(k.OrganizationID.String())),
-	}, workflows.NotifyName, k)
+	}, workflows.NotifyName, workflows.NotifyInput{DeliveryKey: k, About: about})
 	var there *serviceerror.WorkflowExecutionAlreadyStarted
 	if err != nil && !errors.As(err, &there) {
 		return err

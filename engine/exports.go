@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -49,13 +48,14 @@ func BackfillRuns(in integrations.Integration, firings []Firing, by string) ([]w
 }
 
 // BackfillOptions are the options under which a backfill starts: the workflow is
-// [workflows.BackfillName]. There is at most one of an integration at a time; the error of
-// a second one is known by [temporal.IsWorkflowExecutionAlreadyStartedError].
-func BackfillOptions(organization, integration uuid.UUID) client.StartWorkflowOptions {
+// [workflows.BackfillName], its argument b. There is at most one of an integration at a time;
+// the error of a second one is known by [temporal.IsWorkflowExecutionAlreadyStartedError].
+func BackfillOptions(in integrations.Integration, b workflows.BackfillInput) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID: workflows.BackfillID(organization, integration), TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(organization),
+		ID: workflows.BackfillID(in.OrganizationID, in.ID), TaskQueue: activities.TaskQueue, Priority: workflows.Fairly(in.OrganizationID),
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    workflows.Attributes(organization, integration, ""),
+		StaticSummary:                            workflows.Line(in.Name + " backfill: " + b.Summary()),
+		TypedSearchAttributes:                    workflows.Attributes(in.OrganizationID, in.ID, ""),
 	}
 }
 

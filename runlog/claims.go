@@ -48,6 +48,9 @@ func (e *ConflictError) Error() string {
 	return "this correlation ID was used for another " + e.What + "; use a new one for a new request"
 }
 
+// errOvertaken is returned to an attempt whose write a later one has claimed.
+var errOvertaken = errors.New("has been overtaken")
+
 // ClaimWrite takes the claim of a write before its first byte leaves. A claim
 // that is new, or whose every sending is known to have had no effect, is marked
 // as open until the deadline of the call, which is left from now, and the time
@@ -83,7 +86,7 @@ func ClaimWrite(ctx context.Context, db Beginner, c WriteClaim, left, inFlight t
 		case result.Effect == classify.Done, open && (!repeat || claim.SentTo != c.Place):
 			return claim.useNumber(ctx, tx, c)
 		case max(claim.Attempts, claim.SentAttempt+1) > result.Attempt && !open:
-			return fmt.Errorf("attempt %d has been overtaken by attempt %d", result.Attempt, claim.Attempts)
+			return fmt.Errorf("attempt %d %w by attempt %d", result.Attempt, errOvertaken, claim.Attempts)
 		}
 		result.MaySend, result.Repeats, result.Effect, result.Sent = true, open, classify.Open, result.Attempt
 		result.OpenUntil, err = claim.markOpen(ctx, tx, c, left+inFlight)

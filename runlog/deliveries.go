@@ -24,12 +24,24 @@ func ListOrganizationsToNotify(ctx context.Context, db Beginner) (list []uuid.UU
 	return list, err
 }
 
+// DeliveryListing is a delivery as the loop sees it that starts their workflows.
+type DeliveryListing struct {
+	notify.DeliveryKey
+	Cause       notify.Cause
+	Integration string // its name, "" if the notification is about none
+}
+
 // ListDeliveriesToStart returns deliveries of an organization that Temporal does
 // not have yet, at most 100.
-func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) ([]notify.DeliveryKey, error) {
-	return queryInOrganization[notify.DeliveryKey](ctx, db, organization, `
-		SELECT organization_id, notification_id, channel FROM ledgerline.notification_deliveries
-		WHERE organization_id = $1 AND state = 'pending' AND started_at IS NULL ORDER BY notification_id, channel LIMIT 100`, organization)
+func ListDeliveriesToStart(ctx context.Context, db Beginner, organization uuid.UUID) ([]DeliveryListing, error) {
+	return queryInOrganization[DeliveryListing](ctx, db, organization, `
+		SELECT delivery.organization_id, delivery.notification_id, delivery.channel, notification.cause, coalesce(integration.name, '') AS integration
+		FROM ledgerline.notification_deliveries AS delivery
+		JOIN ledgerline.notifications AS notification USING (organization_id, notification_id)
+		LEFT JOIN ledgerline.integrations AS integration
+		    ON integration.organization_id = notification.organization_id AND integration.integration_id = notification.integration_id
+		WHERE delivery.organization_id = $1 AND delivery.state = 'pending' AND delivery.started_at IS NULL
+		ORDER BY delivery.notification_id, delivery.channel LIMIT 100`, organization)
 }
 
 // MarkDeliveryStarted records that Temporal has a delivery's workflow.

@@ -54,6 +54,7 @@ func MonitoredIntegration(ctx context.Context, db Beginner, organization, integr
 // MonitorListing is an integration as the loop sees it that starts monitors.
 type MonitorListing struct {
 	IntegrationID uuid.UUID
+	Name          string
 	Version       string // changes when a monitor must look again
 	Doubtful      bool   // its last state is not healthy: the next success is news
 	Overdue       bool   // its probe was due minutes ago: does its monitor run?
@@ -62,7 +63,7 @@ type MonitorListing struct {
 // ListMonitorTargets returns the integrations of an organization that have a monitor.
 func ListMonitorTargets(ctx context.Context, db Beginner, organization uuid.UUID) ([]MonitorListing, error) {
 	return queryInOrganization[MonitorListing](ctx, db, organization, `
-		SELECT integration_id, integrations.updated_at::text || coalesce(' ' || paused_at::text, '') AS version, coalesce(state <> 'healthy', true) AS doubtful,
+		SELECT integration_id, name, integrations.updated_at::text || coalesce(' ' || paused_at::text, '') AS version, coalesce(state <> 'healthy', true) AS doubtful,
 		       coalesce(paused_at IS NULL AND next_probe_at < now() - interval '3 minutes', false) AS overdue
 		FROM ledgerline.integrations LEFT JOIN ledgerline.integration_health USING (organization_id, integration_id)
 		WHERE organization_id = $1 AND removed_at IS NULL ORDER BY integration_id`, organization)

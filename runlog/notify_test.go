@@ -439,13 +439,24 @@ func TestRecordDelivery(t *testing.T) {
 	t.Parallel()
 	o := newAudience(t, "main")
 	require.True(t, o.report(t, notify.Late, 0))
-	keys, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
-	require.NoError(t, err)
+	toStart := func() (keys []notify.DeliveryKey) {
+		t.Helper()
+		list, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
+		require.NoError(t, err)
+		for _, d := range list {
+			want := [2]string{string(notify.Late), "main"}
+			if d.Integration == "" {
+				want = [2]string{string(notify.Test), ""}
+			}
+			require.Equal(t, want, [2]string{string(d.Cause), d.Integration})
+			keys = append(keys, d.DeliveryKey)
+		}
+		return keys
+	}
+	keys := toStart()
 	require.Len(t, keys, 1)
 	require.NoError(t, runlog.MarkDeliveryStarted(t.Context(), o.worker, keys[0]))
-	again, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
-	require.NoError(t, err)
-	require.Empty(t, again)
+	require.Empty(t, toStart())
 	record := func(k notify.DeliveryKey, s notify.DeliveryStatus) {
 		require.NoError(t, runlog.RecordDelivery(t.Context(), o.worker, k, s))
 	}
@@ -465,8 +476,7 @@ func TestRecordDelivery(t *testing.T) {
 	require.Empty(t, list[len(list)-1].Channel, "a disabled channel is not used")
 	_, err = runlog.QueueTest(t.Context(), o.operator, o.organization, "ops")
 	require.NoError(t, err, "but can be tried")
-	keys, err = runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
-	require.NoError(t, err)
+	keys = toStart()
 	record(keys[0], notify.DeliveryStatus{State: notify.Delivered, Attempts: 1})
 	channels, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)

@@ -131,6 +131,22 @@ func IsTransient(err error) bool {
 		errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
 }
 
+// IsOutcome reports whether an error is an answer of a function of this package and no
+// trouble of PostgreSQL: it was asked for what is not there, or for what must not be done
+// now. The error says which.
+func IsOutcome(err error) bool {
+	for _, outcome := range []error{ErrNotFound, ErrNotOwner, ErrNoChannel, errAttemptOver, errOvertaken} {
+		if errors.Is(err, outcome) {
+			return true
+		}
+	}
+	var soon *TooSoonError
+	var conflict *ConflictError
+	var overlap *OverlapError
+	var source *SourceError
+	return errors.As(err, &soon) || errors.As(err, &conflict) || errors.As(err, &overlap) || errors.As(err, &source)
+}
+
 // isMissingPartition recognizes "no partition of relation … found for row", which
 // shares its code with every violated CHECK, by the constraint that it does not name.
 func isMissingPartition(err *pgconn.PgError) bool {

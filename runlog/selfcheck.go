@@ -57,7 +57,7 @@ func (p Unfit) tolerable() bool { return p.Topic == TopicUser || p.Topic == Topi
 // catalogue that differs from what the migrations make, a commit that can be
 // lost, a missing partition. It returns everything that it finds. What Relax
 // tolerates is returned as warnings. While a migration is under way the schema is not
-// as any program expects it; then it looks again, for 30 s.
+// as any program expects it; then it looks again, for 30 s at most and for as long as ctx lasts.
 func SelfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (warnings []string, err error) {
 	warnings, err = selfCheck(ctx, pool, o)
 	for began := time.Now(); err != nil && time.Since(began) < migrationTakes; time.Sleep(200 * time.Millisecond) {
@@ -65,7 +65,11 @@ func SelfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (war
 		if lockErr != nil {
 			break // what was found says more
 		}
-		if warnings, err = selfCheck(ctx, pool, o); !underWay {
+		again, checkErr := selfCheck(ctx, pool, o)
+		if ctx.Err() != nil {
+			break
+		}
+		if warnings, err = again, checkErr; !underWay {
 			break // it was looked at after any migration
 		}
 	}

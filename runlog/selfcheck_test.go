@@ -1,6 +1,7 @@
 package runlog_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,35 @@ func TestSelfCheckNamesWhatIsWeakened(t *testing.T) {
 			})
 		}
 	})
+}
+
+// While somebody migrates, it looks again for as long as it may, and then says what it
+// found and not that its time was over.
+func TestSelfCheckWaits(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	_, err := b.admin.Exec(t.Context(), "ALTER TABLE ledgerline.integrations DISABLE ROW LEVEL SECURITY")
+	require.NoError(t, err)
+	migrating, err := b.admin.Begin(t.Context())
+	require.NoError(t, err)
+	defer migrating.Rollback(context.Background())
+	_, err = migrating.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('ledgerline.migrate', 0))")
+	require.NoError(t, err)
+	check := func(ctx context.Context) error {
+		_, err := runlog.SelfCheck(ctx, b.worker, runlog.SelfCheckOptions{Role: "ledgerline_worker"})
+		return err
+	}
+	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	require.ErrorContains(t, check(short), "the schema is not as starter migrate made it")
+	require.Error(t, short.Err(), "it has waited")
+
+	waiting := make(chan error, 1)
+	go func() { waiting <- check(t.Context()) }()
+	_, err = migrating.Exec(t.Context(), "ALTER TABLE ledgerline.integrations ENABLE ROW LEVEL SECURITY")
+	require.NoError(t, err)
+	require.NoError(t, migrating.Commit(t.Context()))
+	require.NoError(t, <-waiting)
 }
 
 func TestSelfCheck(t *testing.T) {

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"fmt"
+
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -14,6 +16,18 @@ const BackfillName = "Backfill"
 // BackfillInput lists what to export, in the order of its periods.
 type BackfillInput struct {
 	Runs []SyncInput `json:"runs"`
+}
+
+// Summary is what the Temporal UI shows of a backfill, without its integration's name.
+func (in BackfillInput) Summary() string {
+	switch n := len(in.Runs); n {
+	case 0:
+		return "nothing"
+	case 1:
+		return in.Runs[0].Period
+	default:
+		return fmt.Sprintf("%s, %s to %s", count(n, "period"), in.Runs[0].Period, in.Runs[n-1].Period)
+	}
 }
 
 // BackfillResult counts what became of the runs.
@@ -31,6 +45,7 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 	if err := in.Validate(); err != nil {
 		return BackfillResult{}, notValid(err)
 	}
+	name := "" // as the last run has it that is valid
 	for i, run := range in.Runs {
 		if err := run.Validate(); err != nil { // before its period becomes part of an ID
 			done.Refused = append(done.Refused, onOneLine(err))
@@ -42,7 +57,8 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 			WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, ParentClosePolicy: enums.PARENT_CLOSE_POLICY_ABANDON,
 			WaitForCancellation: true,
 		})
-		show(ctx, run.IntegrationName, "exporting %s, period %d of %d", run.Period, i+1, len(in.Runs))
+		name = run.IntegrationName
+		show(ctx, name, "exporting %s, period %d of %d", run.Period, i+1, len(in.Runs))
 		var r SyncResult
 		err := workflow.ExecuteChildWorkflow(child, SyncName, run).Get(ctx, &r)
 		switch {
@@ -56,6 +72,6 @@ func Backfill(ctx workflow.Context, in BackfillInput) (done BackfillResult, err 
 			done.Exported++
 		}
 	}
-	show(ctx, "", "%d exported, %d exported before, %d refused", done.Exported, done.Before, len(done.Refused))
+	show(ctx, name, "%d exported, %d exported before, %d refused", done.Exported, done.Before, len(done.Refused))
 	return done, noteEnding(ctx, backfillOutcome, done.Ending())
 }

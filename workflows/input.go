@@ -13,7 +13,6 @@ import (
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/notify"
 )
 
 // Limits of what an input may ask for.
@@ -57,9 +56,10 @@ func (in BackfillInput) Validate() error {
 	return nil
 }
 
-// validKey says why a delivery cannot be made.
-func validKey(k notify.DeliveryKey) error {
-	return errors.Join(activities.CheckTarget(k.OrganizationID, k.NotificationID), activities.CheckLine("channel", k.Channel, maxName))
+// Validate says why a delivery cannot be made.
+func (in NotifyInput) Validate() error {
+	return errors.Join(activities.CheckTarget(in.OrganizationID, in.NotificationID), activities.CheckLine("channel", in.Channel, maxName),
+		activities.CheckLine("about", in.About, maxLine))
 }
 
 // notValid is the error of a workflow whose input is not valid.

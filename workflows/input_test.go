@@ -222,16 +222,21 @@ func TestHostileRuns(t *testing.T) {
 }
 
 func TestHostileDeliveries(t *testing.T) {
-	ok := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "mail"}
-	cases := []notify.DeliveryKey{{}, {OrganizationID: ok.OrganizationID}, {NotificationID: ok.NotificationID, Channel: "mail"}}
+	ok := workflows.NotifyInput{DeliveryKey: notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "mail"}}
+	cases := make([]workflows.NotifyInput, 3)
+	cases[1].OrganizationID = ok.OrganizationID
+	cases[2].NotificationID, cases[2].Channel = ok.NotificationID, ok.Channel
 	for _, s := range texts {
-		k := ok
-		k.Channel = s
-		cases = append(cases, k)
+		in := ok
+		in.Channel = s
+		cases = append(cases, in)
+		in = ok
+		in.About = s
+		cases = append(cases, in)
 	}
-	for _, k := range cases {
+	for _, in := range cases {
 		env := environment(t)
-		env.ExecuteWorkflow(workflows.NotifyName, k)
+		env.ExecuteWorkflow(workflows.NotifyName, in)
 		require.ErrorContains(t, env.GetWorkflowError(), "the input is not valid")
 		require.Less(t, len(env.GetWorkflowError().Error()), 1000)
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -18,6 +19,13 @@ const NotifyName = "Notify"
 // deliverWithin is how long a notification is worth sending. After a day, people know.
 const deliverWithin = 24 * time.Hour
 
+// NotifyInput says what a [Notify] delivers.
+type NotifyInput struct {
+	notify.DeliveryKey
+	// About is shown to people, such as "xledger-main export failed"; "" in deliveries that were started before there was one.
+	About string `json:"about,omitempty"`
+}
+
 // Notify delivers one notification to one channel and records what came of it.
 // If a worker dies after it sent and before it could report that, the next one sends
 // again, with the same ID: delivery is at least once, and a receiver can drop duplicates.
@@ -26,22 +34,33 @@ const deliverWithin = 24 * time.Hour
 //	                     │
 //	                     └──► RecordDelivery ──► completed
 //	                            (without limit)
-func Notify(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
+func Notify(ctx workflow.Context, in NotifyInput) (notify.DeliveryStatus, error) {
 	var s notify.DeliveryStatus
-	if err := validKey(k); err != nil {
+	if err := in.Validate(); err != nil {
 		return s, notValid(err)
 	}
+	k, now := in.DeliveryKey, workflow.Now(ctx)
+	show(ctx, in.About, "being delivered to %s, until %s at the latest; Pending Activities shows when the next attempt is", k.Channel, clock(now.Add(deliverWithin), now))
 	var delivered activities.DeliverResult
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, deliverOptions(k)), activities.DeliverName, activities.DeliverInput{Key: k}).Get(ctx, &delivered)
 	if s = delivered.Status; err != nil {
 		s = notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: lastKind(err)}
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	show(ctx, in.About, "%s, to %s", deliveryWords(s), k.Channel)
 	err = runUntilDone(ctx, activities.RecordDeliveryName, "record: "+string(s.State), activities.RecordDeliveryInput{Key: k, Status: s}, nil)
 	if err == nil && s.State == notify.DeliveryFailed {
 		err = noteEnding(ctx, notifyOutcome, EndedFailed)
 	}
 	return s, err
+}
+
+// deliveryWords are what became of a delivery, for people.
+func deliveryWords(s notify.DeliveryStatus) string {
+	if s.State != notify.DeliveryFailed || s.ErrorKind == "" {
+		return string(s.State)
+	}
+	return string(s.State) + " (" + strings.ReplaceAll(string(s.ErrorKind), "_", " ") + ")"
 }
 
 // deliverOptions give an attempt, which takes at most 10 s, 20 s with what is around it,

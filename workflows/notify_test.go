@@ -35,7 +35,7 @@ func TestNotifySchedule(t *testing.T) {
 		return nil
 	}, activity.RegisterOptions{Name: activities.RecordDeliveryName})
 	key := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "ops"}
-	env.ExecuteWorkflow(workflows.Notify, key)
+	env.ExecuteWorkflow(workflows.Notify, workflows.NotifyInput{DeliveryKey: key})
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, []activities.RecordDeliveryInput{{Key: key, Status: notify.DeliveryStatus{State: notify.DeliveryFailed, ErrorKind: classify.Unavailable}}}, ends)
 	require.Len(t, at, 10)

@@ -86,11 +86,11 @@ func TestReplayNoticesAChange(t *testing.T) {
 			}
 			return workflows.Sync(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.SyncName})
-		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, k notify.DeliveryKey) (notify.DeliveryStatus, error) {
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.NotifyInput) (notify.DeliveryStatus, error) {
 			if err := workflow.Sleep(ctx, 1); err != nil {
 				return notify.DeliveryStatus{}, err
 			}
-			return workflows.Notify(ctx, k)
+			return workflows.Notify(ctx, in)
 		}, workflow.RegisterOptions{Name: workflows.NotifyName})
 		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in workflows.MonitorInput) error {
 			if err := workflow.Sleep(ctx, 1); err != nil {

@@ -41,7 +41,8 @@ is not exported again.`,
 		if err != nil {
 			return nil, err
 		}
-		_, err = s.temporal.ExecuteWorkflow(c.Context(), engine.BackfillOptions(in.OrganizationID, in.ID), workflows.BackfillName, workflows.BackfillInput{Runs: runs})
+		backfill := workflows.BackfillInput{Runs: runs}
+		_, err = s.temporal.ExecuteWorkflow(c.Context(), engine.BackfillOptions(in, backfill), workflows.BackfillName, backfill)
 		if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 			return nil, fmt.Errorf("another backfill of %s is running; see starter exports list, and start this one when that has ended", in.Name)
 		}

@@ -123,7 +123,7 @@ func (s *session) applyPause(done string, schedule func() error) error {
 		err = schedule()
 	}
 	if err == nil {
-		err = engine.RefreshMonitor(s.command.Context(), s.temporal, s.organization, s.integration.ID)
+		err = engine.RefreshMonitor(s.command.Context(), s.temporal, s.organization, s.integration.ID, s.integration.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w; run the command again", done, err)

@@ -80,7 +80,7 @@ func newMetrics(store *secrets.Store) (*metrics, error) {
 			o.Observe(int64(store.Stuck()))
 			return nil
 		}))
-	m.refusals, errs[6] = meter.Int64Counter("ledgerline_store_refusals", metric.WithDescription("Activities whose record PostgreSQL did not take, by activity and reason; each is tried again."))
+	m.refusals, errs[6] = meter.Int64Counter("ledgerline_store_refusals", metric.WithDescription("Steps that PostgreSQL did not take, by activity or step of an attempt, and reason."))
 	m.closed, errs[7] = meter.Int64Counter("ledgerline_exports_closed", metric.WithDescription("Exports that ended, by status and trigger."))
 	m.lag, errs[8] = meter.Float64Histogram("ledgerline_mirror_lag", metric.WithUnit("s"), metric.WithDescription("How long after an invocation's last attempt its audit rows were stored."),
 		metric.WithExplicitBucketBoundaries(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600))

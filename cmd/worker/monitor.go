@@ -48,10 +48,14 @@ type monitorCheck struct {
 // newObserver returns an observer that reports to monitors what traffic shows.
 func newObserver(temporal client.Client, store activities.Store, log *slog.Logger) *traffic.Observer {
 	return traffic.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, observations []health.Observation) error {
-		if err := engine.ReportObservations(ctx, temporal, organization, integration, observations); err != nil {
+		spec, err := store.Integration(ctx, organization, integration)
+		if err := engine.ReportObservations(ctx, temporal, organization, integration, spec.Name, observations); err != nil {
 			return err
 		}
-		if err := recordReached(ctx, store, organization, integration, observations); err != nil {
+		if err == nil {
+			err = recordReached(ctx, store, spec.BaseURL, observations)
+		}
+		if err != nil {
 			log.Debug("a vendor's host could not be noted as reached", "error", redact.Text(err.Error()))
 		}
 		return nil
@@ -60,7 +64,7 @@ func newObserver(temporal client.Client, store activities.Store, log *slog.Logge
 
 // recordReached records that an integration's host was reached, if observations show
 // that.
-func recordReached(ctx context.Context, store activities.Store, organization, integration uuid.UUID, observations []health.Observation) error {
+func recordReached(ctx context.Context, store activities.Store, baseURL string, observations []health.Observation) error {
 	var at time.Time
 	for _, o := range observations {
 		if s := o.Signal(); (s == health.Success || s == health.Answer) && o.At.After(at) {
@@ -70,11 +74,7 @@ func recordReached(ctx context.Context, store activities.Store, organization, in
 	if at.IsZero() {
 		return nil
 	}
-	spec, err := store.Integration(ctx, organization, integration)
-	if err != nil {
-		return err
-	}
-	return store.RecordHostReached(ctx, activities.HostOf(spec.BaseURL), at)
+	return store.RecordHostReached(ctx, activities.HostOf(baseURL), at)
 }
 
 // keepMonitors keeps monitors running, and has the observer report to them, until ctx
@@ -140,9 +140,9 @@ func (m *monitors) ensure(ctx context.Context, organization uuid.UUID, in runlog
 	var err error
 	switch {
 	case seen && was.version != in.Version:
-		err = engine.RefreshMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = engine.RefreshMonitor(ctx, m.temporal, organization, in.IntegrationID, in.Name)
 	case !seen || in.Overdue || now.After(was.until):
-		err = engine.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID)
+		err = engine.EnsureMonitor(ctx, m.temporal, organization, in.IntegrationID, in.Name)
 	default:
 		return true
 	}

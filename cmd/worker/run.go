@@ -117,10 +117,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	if err != nil {
 		return err
 	}
-	store, gate := activities.NewStore(pool, logger), new(limits.Gate)
+	store, gate := activities.NewStore(pool, logger, metrics.refused), new(limits.Gate)
 	options := activities.Options{
 		DB: pool, Store: store, DevHosts: c.devHosts, Secrets: secretStore, Sources: sources, Mail: mail, Log: logger, Gate: gate,
-		Observe:      metrics.observe,
+		Observe: metrics.observe, Refused: metrics.refused,
 		ObserveDrift: func(d time.Duration) { metrics.drift.Record(context.Background(), d.Seconds()) },
 	}
 	if c.monitors {

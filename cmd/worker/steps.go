@@ -76,6 +76,11 @@ func (w *stepWatcher) ExecuteActivity(ctx context.Context, in *interceptor.Execu
 	return result, err
 }
 
+// refused counts a step that PostgreSQL did not take.
+func (m *metrics) refused(step, reason string) {
+	m.refusals.Add(context.Background(), 1, metric.WithAttributes(attribute.String("step", step), attribute.String("reason", reason)))
+}
+
 // refused logs and counts an activity that got an error from the database.
 func (s *steps) refused(info activity.Info, err error) {
 	var failed *temporal.ApplicationError
@@ -83,7 +88,7 @@ func (s *steps) refused(info activity.Info, err error) {
 		return
 	}
 	step, reason := info.ActivityType.Name, failed.Type()
-	s.metrics.refusals.Add(context.Background(), 1, metric.WithAttributes(attribute.String("step", step), attribute.String("reason", reason)))
+	s.metrics.refused(step, reason)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := s.now(); now.Sub(s.logged[step+reason]) >= logSteps {

@@ -12,8 +12,9 @@ const (
 )
 
 // notifySystemd sends a state to the socket that systemd names in NOTIFY_SOCKET. Without
-// the variable, nobody is waiting for one. If it cannot be sent, systemd ends the worker
-// when its time to start is over; the log says why.
+// the variable, nobody is waiting for one. If it cannot be sent, the worker works all the
+// same and the log says why; systemd shows it as activating, since the unit sets no time
+// to start, and ends it at a stop.
 func notifySystemd(getenv func(string) string, state string, logger *slog.Logger) {
 	socket := getenv("NOTIFY_SOCKET")
 	if socket == "" {

@@ -47,7 +47,7 @@ func counting(ctx context.Context, s *servers) error {
 		}
 		if watched {
 			observer := traffic.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-				return engine.ReportObservations(ctx, c, organization, integration, seen)
+				return engine.ReportObservations(ctx, c, organization, integration, "", seen)
 			}, traffic.Options{}, slog.New(slog.DiscardHandler))
 			options.Observe, options.LastSuccess = observer.Observe, observer.LastSuccess
 			loops.Go(func() { observer.Run(ctx) })

@@ -116,7 +116,7 @@ func isolation(ctx context.Context, s *servers) error {
 		report("isolation_p50_"+t.name, median(p50[t.name]), "x_quiet", atMost(bound))
 		report("isolation_p99_"+t.name, median(p99[t.name]), "x_quiet", atMost(bound))
 		if len(busy[t.name]) > 0 {
-			report("isolation_p99_"+t.name, median(busy[t.name]), "x_busy", atMost(1.2))
+			report("isolation_p99_"+t.name+"_to_busy", median(busy[t.name]), "x_busy", atMost(1.2))
 		}
 	}
 	return nil

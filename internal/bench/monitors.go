@@ -52,7 +52,7 @@ func probes(ctx context.Context, stack *devstack.Stack, c client.Client) error {
 	if _, err := conn.Exec(ctx, `UPDATE ledgerline.integrations SET health = '{"interval": 1000000000, "maxInterval": 1000000000}' WHERE integration_id = $1`, id); err != nil {
 		return err
 	}
-	if err := engine.EnsureMonitor(ctx, c, organization, id); err != nil {
+	if err := engine.EnsureMonitor(ctx, c, organization, id, "xledger-main"); err != nil {
 		return err
 	}
 	time.Sleep(20 * time.Second)
@@ -114,7 +114,7 @@ func watch(ctx context.Context, stack *devstack.Stack, c client.Client, n int, h
 	for _, id := range ids {
 		next <- id
 	}
-	_, err = many(ctx, func(ctx context.Context) error { return engine.EnsureMonitor(ctx, c, organization, <-next) }, 32, len(ids))
+	_, err = many(ctx, func(ctx context.Context) error { return engine.EnsureMonitor(ctx, c, organization, <-next, "") }, 32, len(ids))
 	return err
 }
 

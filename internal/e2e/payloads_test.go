@@ -22,13 +22,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	sdktemporal "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
@@ -160,6 +163,9 @@ func stop(t *testing.T, w *devstack.Process) {
 
 const canary = "canaryOfTheBody"
 
+// refusal is an answer in the vendor's shape, whose message is on record: in heartbeats and failures.
+const refusal = `{"errors":[{"message":"` + canary + `"}]}`
+
 func (s *sealed) call() activities.Invocation {
 	return engine.NewInvocation(s.main, adapters.Call, []byte(`{"query":"query `+canary+` { __typename }"}`))
 }
@@ -190,7 +196,7 @@ func (s *sealed) load(t *testing.T) *load {
 				in, want := s.call(), 1
 				if n%3 == 0 {
 					want = 2
-					s.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: in.CorrelationID.String()}, Times: 1, Status: 503, Body: canary})
+					s.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: in.CorrelationID.String()}, Times: 1, Status: 503, Body: refusal})
 				}
 				l.expect(in, want)
 				within, cancel := context.WithTimeout(t.Context(), 90*time.Second)
@@ -251,7 +257,7 @@ func (l *load) settled(t *testing.T) {
 func (l *load) slow(t *testing.T) activities.Invocation {
 	t.Helper()
 	in := l.s.call()
-	l.s.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: in.CorrelationID.String()}, Times: 4, Status: 503, Body: canary})
+	l.s.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: in.CorrelationID.String()}, Times: 4, Status: 503, Body: refusal})
 	l.expect(in, 5)
 	_, err := l.client.ExecuteWorkflow(t.Context(), engine.InvokeOptions(in), workflows.InvokeName, in)
 	require.NoError(t, err)
@@ -405,6 +411,86 @@ func TestPayloadKeys(t *testing.T) {
 	s.worker(t, takesTasks, "k2", "k2")
 	_, words, code = run(s.env(t, "k2", "k2"), "", ping...)
 	require.Zero(t, code, words)
+}
+
+// What Temporal has of a call that waits for its second attempt: input, memo, summary, the trail
+// in the heartbeat and the failure. With a key none of it is clear, in the run or in the list of
+// workflows, and a client with the key reads it. Without one all of it is, so the test looks
+// where it is.
+func TestPayloadsOfAWaitingCall(t *testing.T) {
+	s := newSealed(t, "{baseDelay: 20s, attemptTimeout: 3s, maxRetries: 1, budget: 1m}")
+	plain, err := client.Dial(s.Temporal.ClientOptions())
+	require.NoError(t, err)
+	t.Cleanup(plain.Close)
+	for _, c := range []struct {
+		name, key string
+		ids       []string
+	}{{"in clear", "", nil}, {"encrypted", "k1", []string{"k1"}}} {
+		t.Run(c.name, func(t *testing.T) {
+			w, keyed := s.worker(t, takesTasks, c.key, c.ids...), s.client(t, c.key, c.ids...)
+			in := s.call()
+			s.Sandbox.Script(sandbox.Rule{Match: sandbox.Match{CorrelationID: in.CorrelationID.String()}, Times: 1, Status: 503, Body: refusal})
+			run, err := keyed.ExecuteWorkflow(t.Context(), engine.InvokeOptions(in), workflows.InvokeName, in)
+			require.NoError(t, err)
+			describe := func(c client.Client) *workflowservice.DescribeWorkflowExecutionResponse {
+				t.Helper()
+				d, err := c.WorkflowService().DescribeWorkflowExecution(t.Context(), &workflowservice.DescribeWorkflowExecutionRequest{
+					Namespace: s.Temporal.Namespace, Execution: &common.WorkflowExecution{WorkflowId: run.GetID()}})
+				require.NoError(t, err)
+				return d
+			}
+			var stored *workflowservice.DescribeWorkflowExecutionResponse
+			require.Eventually(t, func() bool {
+				stored = describe(plain)
+				list := stored.GetPendingActivities()
+				return len(list) == 1 && list[0].GetAttempt() == 2 && list[0].GetState() == enums.PENDING_ACTIVITY_STATE_SCHEDULED
+			}, time.Minute, 20*time.Millisecond)
+			waiting, listed := stored.GetPendingActivities()[0], (*workflowpb.WorkflowExecutionInfo)(nil)
+			require.Eventually(t, func() bool {
+				list, err := plain.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = '%s'", run.GetID())})
+				require.NoError(t, err)
+				if len(list.GetExecutions()) == 1 {
+					listed = list.GetExecutions()[0]
+				}
+				return listed != nil
+			}, time.Minute, 20*time.Millisecond)
+
+			clear, sum := c.key == "", workflows.RequestSum(in)
+			for what, at := range map[string]struct {
+				stored proto.Message
+				holds  string
+			}{
+				"heartbeat":          {waiting.GetHeartbeatDetails(), canary},
+				"failure":            {waiting.GetLastFailure(), canary},
+				"memo":               {stored.GetWorkflowExecutionInfo().GetMemo(), sum},
+				"memo, in the list":  {listed.GetMemo(), sum},
+				"summary":            {stored.GetExecutionConfig().GetUserMetadata(), in.Summary},
+				"all of the call":    {stored, canary},
+				"all of the listing": {listed, sum},
+			} {
+				text := decoded(t, protojson.Format(at.stored))
+				require.NotEqual(t, "{}", text, what)
+				require.Equal(t, clear, strings.Contains(text, at.holds), "%s: %s", what, text)
+			}
+			require.Equal(t, clear, strings.Contains(s.raw(t, in), canary))
+
+			read := describe(keyed)
+			d := converter.GetDefaultDataConverter()
+			var trail activities.Trail
+			require.NoError(t, d.FromPayloads(read.GetPendingActivities()[0].GetHeartbeatDetails(), &trail))
+			require.Len(t, trail, 1)
+			require.Contains(t, trail.Last().Message, canary)
+			require.Contains(t, read.GetPendingActivities()[0].GetLastFailure().GetMessage(), canary)
+			for _, memo := range read.GetWorkflowExecutionInfo().GetMemo().GetFields() {
+				var got string
+				require.NoError(t, d.FromPayload(memo, &got))
+				require.Equal(t, sum, got)
+			}
+			require.Len(t, read.GetWorkflowExecutionInfo().GetMemo().GetFields(), 1)
+			require.NoError(t, plain.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "seen"))
+			stop(t, w)
+		})
+	}
 }
 
 // retire takes k1 out of use, after everything that it encrypted.

@@ -173,7 +173,7 @@ func recordExports(t *testing.T) {
 	b := newBook(t)
 	b.vouchers(t, "A", 1, "2026-09-15", "3000", "0")
 	backfill := workflows.BackfillInput{Runs: []workflows.SyncInput{b.input(t, "2026-09"), b.input(t, "2026-10"), {Period: "2026-11"}}}
-	filled, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.id, b.integrations["xledger-main"].ID), workflows.BackfillName, backfill)
+	filled, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.integrations["xledger-main"], backfill), workflows.BackfillName, backfill)
 	require.NoError(t, err)
 	var done workflows.BackfillResult
 	require.NoError(t, filled.Get(t.Context(), &done))
@@ -251,8 +251,8 @@ func recordOutcomes(t *testing.T) {
 		require.Equal(t, workflows.EndedRefused, result(t, invalid).Ending())
 		record(t, "export-not-valid", eventsOf(t, invalid.GetID()))
 
-		refused, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.id, b.integrations["xledger-main"].ID), workflows.BackfillName,
-			workflows.BackfillInput{Runs: []workflows.SyncInput{in}})
+		backfill := workflows.BackfillInput{Runs: []workflows.SyncInput{in}}
+		refused, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.integrations["xledger-main"], backfill), workflows.BackfillName, backfill)
 		require.NoError(t, err)
 		require.NoError(t, refused.Get(t.Context(), nil))
 		record(t, "backfill-refused", eventsOf(t, refused.GetID()))

@@ -104,6 +104,7 @@ func switchedOn(t *testing.T) filesys.FileSystem {
 func TestWhatCanBeSwitchedOn(t *testing.T) {
 	b := buildOn(t, switchedOn(t), ".")
 	require.Contains(t, b.config, "OTEL_EXPORTER_OTLP_ENDPOINT")
+	require.Equal(t, "0.05", b.config["OTEL_TRACES_SAMPLER_ARG"], "every trace would be taken")
 	c := b.pods["worker"].Spec.Containers[0]
 	env := make(map[string]string)
 	for _, e := range c.Env {

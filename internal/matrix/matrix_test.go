@@ -258,7 +258,7 @@ func (x *trial) prepare() {
 	must(runlog.ApplyIntegrations(context.Background(), x.database.Operator, []integrations.Integration{x.spec}, runlog.ApplyOptions{By: "matrix"}))
 	db := timed{x.database.Worker, x.clock.now}
 	x.options = activities.Options{
-		DB: db, Store: claims{activities.NewStore(db, slog.New(slog.DiscardHandler)), x}, Client: x.client, Adapters: activities.Adapters(), Secrets: x.secrets, Now: x.clock.now,
+		DB: db, Store: claims{activities.NewStore(db, slog.New(slog.DiscardHandler), nil), x}, Client: x.client, Adapters: activities.Adapters(), Secrets: x.secrets, Now: x.clock.now,
 		RunID: func(context.Context) uuid.UUID { return x.run },
 		Alive: func(context.Context, string, uuid.UUID) (bool, error) { return false, nil },
 	}

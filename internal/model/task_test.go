@@ -287,7 +287,7 @@ func (x transaction) Commit(ctx context.Context) error {
 func (t *task) activities() *activities.Activities {
 	db, log := store{t}, slog.New(slog.DiscardHandler)
 	acts, err := activities.New(activities.Options{
-		DB: db, Store: claims{activities.NewStore(db, log), t.w}, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, Log: log,
+		DB: db, Store: claims{activities.NewStore(db, log, nil), t.w}, Adapters: t.w.adapters, Client: t.w.client, Secrets: t.w.secrets, Log: log,
 		Now: func() time.Time { return t.w.clock.Now().Add(t.skew) },
 		Alive: func(_ context.Context, workflow string, run uuid.UUID) (bool, error) {
 			return t.w.alive(workflow, run, t.run), nil

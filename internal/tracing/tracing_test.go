@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -162,6 +163,54 @@ func TestHeaders(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, header)
 		require.False(t, nothing.IsRecording())
+	}
+}
+
+// The first span of a trace decides by the ratio for all of it, in another process and after
+// a replay too.
+func TestSampling(t *testing.T) {
+	const runs = 200
+	for name, c := range map[string]struct {
+		sampler, ratio string
+		least, most    int
+	}{
+		"not set": {"", "", runs, runs},
+		"none":    {"parentbased_traceidratio", "0", 0, 0},
+		"all":     {"parentbased_traceidratio", "1", runs, runs},
+		"half":    {"parentbased_traceidratio", "0.5", runs / 4, 3 * runs / 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_TRACES_SAMPLER", c.sampler)
+			t.Setenv("OTEL_TRACES_SAMPLER_ARG", c.ratio)
+			starts, continues := tracetest.NewSpanRecorder(), tracetest.NewSpanRecorder()
+			starter, worker := &tracer{spans: started(sdktrace.WithSpanProcessor(starts)).tracer}, &tracer{spans: started(sdktrace.WithSpanProcessor(continues)).tracer}
+			for i := range runs {
+				for range 2 { // a replay
+					s, err := starter.StartSpan(&interceptor.TracerStartSpanOptions{Operation: "RunWorkflow", Name: workflows.SyncName, IdempotencyKey: fmt.Sprint("run", i)})
+					require.NoError(t, err)
+					header, err := starter.MarshalSpan(s)
+					require.NoError(t, err)
+					parent, err := worker.UnmarshalSpan(header)
+					require.NoError(t, err)
+					_, err = worker.StartSpan(&interceptor.TracerStartSpanOptions{Operation: "RunActivity", Name: activities.CallName, Parent: parent})
+					require.NoError(t, err)
+				}
+			}
+			traces := func(r *tracetest.SpanRecorder) map[string]int {
+				spans := make(map[string]int)
+				for _, s := range r.Started() {
+					spans[s.SpanContext().TraceID().String()]++
+				}
+				return spans
+			}
+			taken := traces(starts)
+			require.GreaterOrEqual(t, len(taken), c.least)
+			require.LessOrEqual(t, len(taken), c.most)
+			require.Equal(t, taken, traces(continues))
+			for _, n := range taken {
+				require.Equal(t, 2, n)
+			}
+		})
 	}
 }
 
