@@ -234,7 +234,7 @@ var promises = []promise{
 	{"concurrent", everyAdapter, "It is safe for concurrent use.", concurrent},
 	{"counted", everyAdapter, "Each request is counted with its purpose and carries the correlation ID.", counted},
 	{"late-errors", exporters, "Asking for late errors changes nothing, and nobody is asked where there are none.", lateErrors},
-	{"verify", verifiers, "Verify changes nothing, and what it learns makes entries that are taken. A refused token is a check that differs, with a remedy; a vendor that is down can be asked later.", verify},
+	{"verify", verifiers, "Verify changes nothing, and what it learns makes entries that are taken. A refused token is a check that differs, with a remedy and with the vendor's answer, which health observes (`Contract.Refuse`); a vendor that is down can be asked later.", verify},
 }
 
 // Promises are the names of the promises, in the order in which they are checked.
