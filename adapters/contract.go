@@ -32,7 +32,7 @@ type Contract struct {
 	Learned map[string]string `json:"learned,omitempty"`
 	// Refusal is the first answer that a check differs by; zero if none does, or only by
 	// what the vendor says when it answers. Health observes it, and nothing keeps it.
-	Refusal classify.Verdict `json:"-"`
+	Refusal classify.Verdict `json:"-" db:"-"`
 }
 
 // Add appends a check.

@@ -137,11 +137,12 @@ func TestContracts(t *testing.T) {
 	changed.Export.ChunkSize = 7 // says nothing of the vendor
 	require.True(t, c.Holds(changed.ContractFile()))
 
-	said.Add("field amount", adapters.Differs, "there is none", "")
+	said.Refuse(classify.NewVerdict(classify.Forbidden, "status:403", "no"), "field amount", "there is none", "")
 	require.NoError(t, runlog.RecordContract(ctx, b.worker, b.org, b.spec.ID, b.spec.ContractFile(), said))
 	c, err = runlog.LoadContract(ctx, b.operator, b.org, b.spec.ID)
 	require.NoError(t, err)
 	require.False(t, c.Holds(b.spec.ContractFile()), "what differs is checked again")
+	require.Zero(t, c.Refusal, "it is not kept")
 	require.Error(t, runlog.RecordContract(ctx, b.operator, b.org, b.spec.ID, "", said), "only workers say so")
 }
 
