@@ -283,17 +283,24 @@ func (t *Temporal) awaitReady(ctx context.Context) error {
 func (t *Temporal) KillService(service string) { t.servers[service].Kill() }
 
 // Revive starts the processes again that have ended, and waits until the server takes work.
-func (t *Temporal) Revive(ctx context.Context) error {
-	for service, p := range t.servers {
-		select {
-		case <-p.done:
-			if err := t.start(ctx, service); err != nil {
-				return err
+// One that ends meanwhile, because it was starting while its database was away, is started
+// once more, as what runs services does.
+func (t *Temporal) Revive(ctx context.Context) (err error) {
+	for range 5 {
+		for service, p := range t.servers {
+			select {
+			case <-p.done:
+				if err := t.start(ctx, service); err != nil {
+					return err
+				}
+			default:
 			}
-		default:
+		}
+		if err = t.awaitReady(ctx); err == nil || ctx.Err() != nil {
+			return err
 		}
 	}
-	return t.awaitReady(ctx)
+	return err
 }
 
 // Postgres is the cluster of a server that this package runs. A test may stop and start it.

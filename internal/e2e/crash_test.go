@@ -2,6 +2,11 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -108,6 +113,7 @@ func TestExportStoppedBeforeSending(t *testing.T) {
 			run := b.start(t, b.input(t, "2026-10"))
 			held.caught(t)
 			require.NoError(t, w.Signal(syscall.SIGSTOP))
+			requireStopped(t, w)
 			held.release()
 			if another {
 				startWorker(t)
@@ -124,6 +130,21 @@ func TestExportStoppedBeforeSending(t *testing.T) {
 			b.requireOnce(t, 40)
 		})
 	}
+}
+
+// requireStopped waits until all threads of a program that got SIGSTOP stand still: on a
+// busy machine one of them may run on until another one has seen the signal.
+func requireStopped(t *testing.T, p *devstack.Process) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		require.NoError(t, err)
+		return len(threads) > 0 && !slices.ContainsFunc(threads, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			state := stat[strings.LastIndex(string(stat), ")")+1:] // its name may hold anything
+			return err == nil && !strings.HasPrefix(string(state), " T")
+		})
+	}, 20*time.Second, 5*time.Millisecond)
 }
 
 // marked starts a worker that is held when it has marked entries of the book and
