@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -308,7 +309,8 @@ func (t *Temporal) Postgres() *Postgres { return t.postgres }
 
 // ready makes the namespace with Ledgerline's search attributes, if it is not there, and
 // reports whether the server takes work in it. A namespace is described before anything
-// can be started in it, so a schedule is made, which needs every part.
+// can be started in it, and its search attributes are there before they can be used, so a
+// schedule with all of them is made, which needs every part.
 func (t *Temporal) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -324,8 +326,10 @@ func (t *Temporal) ready(ctx context.Context) error {
 		return err
 	}
 	attributes := make(map[string]enums.IndexedValueType)
+	var values []temporal.SearchAttributeUpdate
 	for _, name := range searchAttributes {
 		attributes[name] = enums.INDEXED_VALUE_TYPE_KEYWORD
+		values = append(values, temporal.NewSearchAttributeKeyKeyword(name).ValueSet("devstack"))
 	}
 	if _, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 		Namespace: t.Namespace, SearchAttributes: attributes,
@@ -334,7 +338,7 @@ func (t *Temporal) ready(ctx context.Context) error {
 	}
 	s, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{ID: "devstack-" + uuid.NewString(), Paused: true, Action: &client.ScheduleWorkflowAction{
 		ID: "devstack", Workflow: "none", TaskQueue: "none",
-	}})
+	}, TypedSearchAttributes: temporal.NewSearchAttributes(values...)})
 	if err != nil {
 		return err
 	}
