@@ -8,11 +8,14 @@ CREATE OR REPLACE TRIGGER final BEFORE UPDATE ON ledgerline.export_entries FOR E
         OR OLD.open_until IS NOT NULL AND (NEW.open_until IS NULL OR NEW.open_until < OLD.open_until))
     EXECUTE FUNCTION ledgerline.exported_is_final();
 CREATE OR REPLACE TRIGGER content_is_final BEFORE UPDATE ON ledgerline.export_entries FOR EACH ROW
-    WHEN (OLD.state = 'exported'
-        OR (NEW.organization_id, NEW.integration_id, NEW.entry_id, NEW.voucher_id, NEW.vendor_key)
-            IS DISTINCT FROM (OLD.organization_id, OLD.integration_id, OLD.entry_id, OLD.voucher_id, OLD.vendor_key)
-        OR (NEW.entry_date, NEW.account, NEW.amount, NEW.currency, NEW.text, NEW.dimensions, NEW.late)
-            IS DISTINCT FROM (OLD.entry_date, OLD.account, OLD.amount, OLD.currency, OLD.text, OLD.dimensions, OLD.late))
+    WHEN (OLD.state = 'exported' -- one by one: rows that are compared are written in another way after a restore
+        OR NEW.organization_id IS DISTINCT FROM OLD.organization_id
+        OR NEW.integration_id IS DISTINCT FROM OLD.integration_id OR NEW.entry_id IS DISTINCT FROM OLD.entry_id
+        OR NEW.voucher_id IS DISTINCT FROM OLD.voucher_id OR NEW.vendor_key IS DISTINCT FROM OLD.vendor_key
+        OR NEW.entry_date IS DISTINCT FROM OLD.entry_date OR NEW.account IS DISTINCT FROM OLD.account
+        OR NEW.amount IS DISTINCT FROM OLD.amount OR NEW.currency IS DISTINCT FROM OLD.currency
+        OR NEW.text IS DISTINCT FROM OLD.text OR NEW.dimensions IS DISTINCT FROM OLD.dimensions
+        OR NEW.late IS DISTINCT FROM OLD.late)
     EXECUTE FUNCTION ledgerline.content_is_final();
 
 -- +goose Down
