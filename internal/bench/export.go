@@ -53,7 +53,7 @@ func export(ctx context.Context, s *servers) error {
 	}
 	report("export_plan_1000000", median(plans), "s", atMost(30))
 
-	const n = 100_000 // enough for what a run does once, such as to check the contract, to weigh as little as in a million
+	const n = 250_000 // what a run does once, such as to check the contract, weighs as little as in a million
 	var rates, ratios, perThousand []float64
 	for range 3 {
 		in, err := ledger(ctx, stack, n)
