@@ -252,19 +252,38 @@ func TestLateCommitIsPlanned(t *testing.T) {
 }
 
 // After a large plan the server knows what is in the table, whatever autovacuum does, so
-// that a chunk's statements find its entries by their IDs.
+// that a chunk's statements find its entries by their IDs. Large is a tenth of the table, or
+// 20,000 entries.
 func TestLargePlanIsAnalyzed(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t)
 	_, err := b.admin.Exec(t.Context(), `ALTER TABLE ledgerline.export_entries SET (autovacuum_enabled = false)`)
 	require.NoError(t, err)
-	_, err = b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
-		SELECT $1, 'e' || i, 'v' || i / 2, '2026-10-01', '1920', CASE i % 2 WHEN 0 THEN 1 ELSE -1 END FROM generate_series(0, 5999) AS i`, b.org)
-	require.NoError(t, err)
-	require.Len(t, b.plan(b.claim("2026-10", nil), integrations.ExportSettings{}, 500), 6000)
-	var entries int
-	require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT reltuples FROM pg_class WHERE oid = 'ledgerline.export_entries'::regclass`).Scan(&entries))
-	require.Equal(t, 6000, entries)
+	known := func() (entries int) {
+		require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT reltuples FROM pg_class WHERE oid = 'ledgerline.export_entries'::regclass`).Scan(&entries))
+		return entries
+	}
+	total := 0
+	for _, c := range []struct {
+		period           string
+		entries, besides int // so many are in the table for all that the server knows; 0: as it knows
+		analyzed         bool
+	}{{"2026-08", 6000, 0, true}, {"2026-09", 6000, 5_000_000, false}, {"2026-10", 20_000, 5_000_000, true}} {
+		if c.besides > 0 {
+			_, err := b.admin.Exec(t.Context(), `UPDATE pg_class SET reltuples = $1 WHERE oid = 'ledgerline.export_entries'::regclass`, c.besides)
+			require.NoError(t, err)
+		}
+		_, err = b.admin.Exec(t.Context(), `INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount)
+			SELECT $1, $2::text || i, $2 || i / 2, ($2 || '-01')::date, '1920', CASE i % 2 WHEN 0 THEN 1 ELSE -1 END FROM generate_series(0, $3::int - 1) AS i`, b.org, c.period, c.entries)
+		require.NoError(t, err)
+		require.Len(t, b.plan(b.claim(c.period, nil), integrations.ExportSettings{}, 500), c.entries)
+		total += c.entries
+		want := c.besides
+		if c.analyzed {
+			want = total
+		}
+		require.Equal(t, want, known(), c.period)
+	}
 }
 
 // The mark of a view counts on the server that was read, for a week.
