@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // JSON masks the exact secrets in a JSON document and leaves it one: they are
@@ -74,7 +75,8 @@ func (x exact) token(ctx context.Context, token []byte) []byte {
 	text, isText := string(token), token[0] == '"'
 	if isText {
 		text = text[1 : len(text)-1]
-		if bytes.IndexByte(token, '\\') >= 0 && json.Unmarshal(token, &text) != nil {
+		// As readers of JSON see it: also where bytes are no UTF-8, which they replace.
+		if (bytes.IndexByte(token, '\\') >= 0 || !utf8.Valid(token)) && json.Unmarshal(token, &text) != nil {
 			return quotedMark
 		}
 	}

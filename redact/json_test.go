@@ -65,7 +65,8 @@ func TestJSONLiteral(t *testing.T) {
 // in strings that hold a secret and in tokens that are one.
 func FuzzJSON(f *testing.F) {
 	pin, long := "42"+"42", join("Qx7vT2", "mZ9kLp", "4Wc8Rn", "5Jb3")
-	for _, body := range []string{`{"a":[1,"` + long + `",4242,{"4242":null}],"b":"x\u0034242"}`, `[4242.0,"4242","\ud800"]`, "\"\xff4242\"", `{"":""}`, `"` + std(long) + `"`} {
+	for _, body := range []string{`{"a":[1,"` + long + `",4242,{"4242":null}],"b":"x\u0034242"}`, `[4242.0,"4242","\ud800"]`, "\"\xff4242\"", `{"":""}`, `"` + std(long) + `"`,
+		"\"0xwNFdjOFJu\xffNUpCM0\""} { // a byte that is no UTF-8 stands for one that is, and then it holds a secret
 		f.Add([]byte(body))
 	}
 	r := redact.New(pin, long)
