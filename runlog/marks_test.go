@@ -56,7 +56,7 @@ func TestMarksMissNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, flag.Set("rapid.checks", "20"))
 	used := make(map[string]int) // plans by the way in which they found their entries, so that each is known to be tested
-	rapid.Check(t, func(rt *rapid.T) {
+	check := func(rt *rapid.T) {
 		b := b
 		b.org = uuid.New()
 		b.spec.OrganizationID = b.org
@@ -221,8 +221,12 @@ func TestMarksMissNothing(t *testing.T) {
 				j.ended = nil
 			}
 		}
-	})
-	for _, how := range []string{" whole", " from its mark", "books.marked whole", "books.marked from its mark", "books.same whole"} {
+	}
+	ways := []string{" whole", " from its mark", "books.marked whole", "books.marked from its mark", "books.same whole"}
+	for tries := 0; tries == 0 || tries < 20 && slices.ContainsFunc(ways, func(how string) bool { return used[how] == 0 }); tries++ {
+		rapid.Check(t, check)
+	}
+	for _, how := range ways {
 		require.Positive(t, used[how], how)
 	}
 	require.Zero(t, used["books.same from its mark"])
