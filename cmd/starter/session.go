@@ -78,9 +78,8 @@ func (a *app) openIntegration(c *cobra.Command, org, which string) (*session, er
 }
 
 // openCall is [app.openIntegration] with Temporal, to which it connects meanwhile. A call
-// only reads what its integration is: that this works shows that the schema is there, and
-// the worker that makes the attempts has checked it. What does not work is explained by
-// the check.
+// only reads what its integration is; whether the schema is as it was made is checked by
+// the commands that change it, and by the worker that makes the attempts.
 func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
 	organization, err := parseUUID("--org", org)
 	if err != nil {
@@ -91,21 +90,19 @@ func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
 	defer cancel()
 	dialed := make(chan error, 1)
 	go func() { dialed <- s.connectWithin(dialing) }()
-	if s.db, err = a.open(c.Context()); err == nil {
-		if err = s.find(which); err == nil {
-			err = usePayloadKeys(c.Context(), s.db)
-		}
-		if err != nil {
-			if unfit := runlog.CheckVersion(c.Context(), s.db, operatorRole); unfit != nil {
-				err = unusable(unfit)
-			}
-		}
+	if s.db, err = a.checked(c.Context(), func(pool *pgxpool.Pool) error {
+		return runlog.CheckVersion(c.Context(), pool, operatorRole)
+	}); err == nil {
+		err = s.find(which)
 	}
 	if err != nil {
 		cancel() // this error is the one to show
 	}
 	if dialErr := <-dialed; err == nil {
 		err = dialErr
+	}
+	if err == nil {
+		err = usePayloadKeys(c.Context(), s.db)
 	}
 	if err != nil {
 		s.close()
@@ -202,20 +199,25 @@ const operatorRole = "ledgerline_operator"
 
 // database connects as an operator and checks that the schema fits.
 func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
+	return a.checked(ctx, func(pool *pgxpool.Pool) error {
+		// An operator at a keyboard may be a superuser; the worker may not.
+		_, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: operatorRole, Relax: true})
+		return err
+	})
+}
+
+// checked connects to a database that passes the check.
+func (a *app) checked(ctx context.Context, check func(*pgxpool.Pool) error) (*pgxpool.Pool, error) {
 	pool, err := a.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// An operator at a keyboard may be a superuser; the worker may not.
-	if _, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: operatorRole, Relax: true}); err != nil {
+	if err := check(pool); err != nil {
 		pool.Close()
-		return nil, unusable(err)
+		return nil, fmt.Errorf("the database cannot be used: %w", err)
 	}
 	return pool, nil
 }
-
-// unusable is the error of a database that does not pass the check.
-func unusable(why error) error { return fmt.Errorf("the database cannot be used: %w", why) }
 
 // open connects to the database, whatever its schema.
 func (a *app) open(ctx context.Context) (*pgxpool.Pool, error) {
