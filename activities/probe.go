@@ -146,7 +146,8 @@ func (a *Activities) Probe(ctx context.Context, in ProbeInput) (ProbeResult, err
 		// The planned time, so that this integration's next probe does not take
 		// this one for somebody else's.
 		if err := a.options.Store.RecordHostReached(ctx, host, in.Planned); err != nil {
-			a.refusals().note("RecordHostReached", "a vendor's host could not be noted as reached", err, "organization_id", in.OrganizationID, "integration_id", in.IntegrationID)
+			a.refusals().note("RecordHostReached", "a vendor's host could not be noted as reached", err,
+				"organization_id", in.OrganizationID, "integration_id", in.IntegrationID)
 		}
 	}
 	return ProbeResult{Inspected: inspected, Observation: &o}, nil

@@ -83,7 +83,10 @@ func (a *Activities) refusals() refusals { return refusals{a.options.Log, a.opti
 
 // ids are the attributes of a log line about an invocation.
 func (in Invocation) ids() []any {
-	return []any{"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "integration_id", in.IntegrationID, "operation", in.Operation}
+	return []any{
+		"correlation_id", in.CorrelationID, "organization_id", in.OrganizationID, "integration_id", in.IntegrationID,
+		"operation", in.Operation,
+	}
 }
 
 // storeVerdict is the verdict on an attempt one of whose steps failed: it ends there and

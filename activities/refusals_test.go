@@ -47,7 +47,8 @@ func TestRefusals(t *testing.T) {
 			continue
 		}
 		require.Equal(t, []string{"MarkChunk " + c.reason}, counted, name)
-		require.Regexp(t, "level="+c.level+` msg="the database did not take a step: nothing was sent" step=MarkChunk reason=`+c.reason+" .*correlation_id=c\n", log.String(), name)
+		require.Regexp(t, "level="+c.level+` msg="the database did not take a step: nothing was sent" step=MarkChunk reason=`+
+			c.reason+" .*correlation_id=c\n", log.String(), name)
 	}
 }
 

@@ -25,7 +25,8 @@ func (a *Activities) recordSecrets(ctx context.Context, t Target, found runlog.M
 	}
 	reached, err := a.options.Store.RecordSecretExpiries(ctx, seen)
 	if err != nil {
-		a.refusals().note("RecordSecretExpiries", "it could not be stored when an integration's secrets end; the next inspection tries again", err,
+		a.refusals().note("RecordSecretExpiries",
+			"it could not be stored when an integration's secrets end; the next inspection tries again", err,
 			"organization_id", t.OrganizationID, "integration_id", t.IntegrationID)
 		return
 	}

@@ -47,15 +47,21 @@ func TestStepsRefused(t *testing.T) {
 	require.Equal(t, 3, strings.Count(log.String(), "did not take"))
 }
 
+// stepsAt are steps by a clock that the test sets.
+func stepsAt(t *testing.T) (s *steps, now *time.Time) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	t.Cleanup(func() { m.close() })
+	s, now = newSteps(m, slog.New(slog.DiscardHandler)), new(time.Time)
+	*now = time.Now()
+	s.now = func() time.Time { return *now }
+	return s, now
+}
+
 // The age is that of the oldest outcome that is not stored, until it is stored or another
 // worker has it.
 func TestOldestUnrecorded(t *testing.T) {
-	m, err := newMetrics(new(secrets.Store))
-	require.NoError(t, err)
-	defer m.close()
-	s := newSteps(m, slog.New(slog.DiscardHandler))
-	now := time.Now()
-	s.now = func() time.Time { return now }
+	s, now := stepsAt(t)
 	ended := func(ago time.Duration) activities.MirrorInput {
 		return activities.MirrorInput{CorrelationID: uuid.New(), Trail: activities.Trail{{Number: 1, EndedAt: now.Add(-ago)}}}
 	}
@@ -66,7 +72,7 @@ func TestOldestUnrecorded(t *testing.T) {
 	require.Equal(t, time.Minute, s.oldest())
 	s.mirrored(old, nil)
 	require.Equal(t, time.Second, s.oldest())
-	now = now.Add(retriedWithin + 1)
+	*now = now.Add(retriedWithin + 1)
 	require.Zero(t, s.oldest(), "it is another worker's")
 	require.Empty(t, s.unrecorded)
 }
@@ -74,24 +80,19 @@ func TestOldestUnrecorded(t *testing.T) {
 // What other workers have taken over is forgotten although nobody asks for metrics, and
 // what this worker still tries is not.
 func TestUnrecordedIsBounded(t *testing.T) {
-	m, err := newMetrics(new(secrets.Store))
-	require.NoError(t, err)
-	defer m.close()
-	s := newSteps(m, slog.New(slog.DiscardHandler))
-	now := time.Now()
-	s.now = func() time.Time { return now }
+	s, now := stepsAt(t)
 	own := uuid.New()
 	for second := range 3600 {
-		now = now.Add(time.Second)
-		s.mirrored(activities.MirrorInput{CorrelationID: uuid.New(), Trail: activities.Trail{{Number: 1, EndedAt: now}}}, errors.New("away"))
+		*now = now.Add(time.Second)
+		s.mirrored(activities.MirrorInput{CorrelationID: uuid.New(), Trail: activities.Trail{{Number: 1, EndedAt: *now}}}, errors.New("away"))
 		if second%30 == 0 {
-			s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: now}}}, errors.New("away"))
+			s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: *now}}}, errors.New("away"))
 		}
 		require.LessOrEqual(t, len(s.unrecorded), 2+int(2*retriedWithin/time.Second))
 	}
 	require.Contains(t, s.unrecorded, own)
-	now = now.Add(2 * retriedWithin)
-	s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: now}}}, nil)
+	*now = now.Add(2 * retriedWithin)
+	s.mirrored(activities.MirrorInput{CorrelationID: own, Trail: activities.Trail{{Number: 1, EndedAt: *now}}}, nil)
 	require.Empty(t, s.unrecorded)
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
@@ -18,16 +17,11 @@ import (
 // in turn, in one process, each with a client and a worker of its own. A client that only
 // looks for what is encrypted, as programs without a key have, is among them.
 func encryption(ctx context.Context, s *servers) error {
-	stack, c, pool, err := s.connect(ctx, 4)
+	t, err := s.tenant(ctx, "")
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return err
-	}
+	defer t.pool.Close()
 	secret := make([]byte, codec.KeySize)
 	_, _ = rand.Read(secret)
 	keys, err := codec.New("bench", map[string][]byte{"bench": secret})
@@ -36,9 +30,9 @@ func encryption(ctx context.Context, s *servers) error {
 	}
 	functions := make([]func(context.Context) error, 3)
 	for i, with := range []*codec.Keys{nil, {}, keys} {
-		own := c
+		own := t.temporal
 		if with != nil {
-			options := stack.Temporal.ClientOptions()
+			options := t.stack.Temporal.ClientOptions()
 			if err := with.Secure(&options, nil); err != nil {
 				return err
 			}
@@ -47,7 +41,7 @@ func encryption(ctx context.Context, s *servers) error {
 			}
 			defer own.Close()
 		}
-		acts, err := newActivities(stack, pool)
+		acts, err := newActivities(t.stack, t.pool)
 		if err != nil {
 			return err
 		}
@@ -60,7 +54,7 @@ func encryption(ctx context.Context, s *servers) error {
 		}
 		defer w.Stop()
 		functions[i] = func(ctx context.Context) error {
-			in := ping(organization, list["xledger-main"])
+			in := ping(t.organization, t.integration)
 			options := engine.InvokeOptions(in)
 			options.TaskQueue, options.EnableEagerStart = queue, true
 			run, err := own.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)

@@ -21,25 +21,20 @@ import (
 // same ones of a worker without ledger, budget, circuit breakers and observer: in turn,
 // in one process.
 func counting(ctx context.Context, s *servers) error {
-	stack, c, pool, err := s.connect(ctx, 4)
+	t, err := s.tenant(ctx, "")
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return err
-	}
+	defer t.pool.Close()
 	ctx, stop := context.WithCancel(ctx)
 	var loops sync.WaitGroup
 	defer loops.Wait()
 	defer stop()
 	on := func(queue string, counted, watched bool) (func(context.Context) error, func(), error) {
-		options := activities.Options{DB: pool, DevHosts: stack.DevHosts(), Secrets: stack.SecretStore()}
+		options := activities.Options{DB: t.pool, DevHosts: t.stack.DevHosts(), Secrets: t.stack.SecretStore()}
 		if counted {
 			options.Gate = new(limits.Gate)
-			recorder, err := usage.New(ctx, usage.Options{DB: pool, Ledger: &options.Gate.Ledger})
+			recorder, err := usage.New(ctx, usage.Options{DB: t.pool, Ledger: &options.Gate.Ledger})
 			if err != nil {
 				return nil, nil, err
 			}
@@ -47,7 +42,7 @@ func counting(ctx context.Context, s *servers) error {
 		}
 		if watched {
 			observer := traffic.NewObserver(func(ctx context.Context, organization, integration uuid.UUID, seen []health.Observation) error {
-				return engine.ReportObservations(ctx, c, organization, integration, "", seen)
+				return engine.ReportObservations(ctx, t.temporal, t.organization, integration, "", seen)
 			}, traffic.Options{}, slog.New(slog.DiscardHandler))
 			options.Observe, options.LastSuccess = observer.Observe, observer.LastSuccess
 			loops.Go(func() { observer.Run(ctx) })
@@ -56,13 +51,13 @@ func counting(ctx context.Context, s *servers) error {
 		if err != nil {
 			return nil, nil, err
 		}
-		w := worker.New(c, queue, workflows.WorkerOptions())
+		w := worker.New(t.temporal, queue, workflows.WorkerOptions())
 		workflows.Register(w, acts)
 		f := func(ctx context.Context) error {
-			in := ping(organization, list["xledger-main"])
+			in := ping(t.organization, t.integration)
 			options := engine.InvokeOptions(in)
 			options.TaskQueue, options.EnableEagerStart = queue, true
-			run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
+			run, err := t.temporal.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 			if err != nil {
 				return err
 			}

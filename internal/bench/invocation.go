@@ -57,45 +57,40 @@ func runBare(ctx context.Context, c client.Client, options client.StartWorkflowO
 // same server, same process, same concurrency, eager start and eager activities
 // for both. The invocations really call the vendor's sandbox over HTTP.
 func invocation(ctx context.Context, s *servers) error {
-	stack, c, pool, err := s.connect(ctx, 4)
+	t, err := s.tenant(ctx, "{maxRetries: 3}")
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "{maxRetries: 3}")
-	if err != nil {
-		return err
-	}
-	acts, err := newActivities(stack, pool)
+	defer t.pool.Close()
+	acts, err := newActivities(t.stack, t.pool)
 	if err != nil {
 		return err
 	}
 	defer acts.CloseIdle()
-	ours := worker.New(c, activities.TaskQueue, workflows.WorkerOptions())
+	ours := worker.New(t.temporal, activities.TaskQueue, workflows.WorkerOptions())
 	workflows.Register(ours, acts)
 	if err := ours.Start(); err != nil {
 		return err
 	}
 	defer ours.Stop()
-	stop, err := startBare(c)
+	stop, err := startBare(t.temporal)
 	if err != nil {
 		return err
 	}
 	defer stop()
 
 	naked := func(ctx context.Context) error {
-		return runBare(ctx, c, client.StartWorkflowOptions{ID: uuid.NewString()})
+		return runBare(ctx, t.temporal, client.StartWorkflowOptions{ID: uuid.NewString()})
 	}
 	// What an invocation carries for people and for fairness, on a bare workflow.
 	runSame := func(ctx context.Context) error {
-		return runBare(ctx, c, engine.InvokeOptions(ping(organization, list["xledger-main"])))
+		return runBare(ctx, t.temporal, engine.InvokeOptions(ping(t.organization, t.integration)))
 	}
 	runOurs := func(ctx context.Context) error {
-		in := ping(organization, list["xledger-main"])
+		in := ping(t.organization, t.integration)
 		options := engine.InvokeOptions(in)
 		options.EnableEagerStart = true
-		run, err := c.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
+		run, err := t.temporal.ExecuteWorkflow(ctx, options, workflows.InvokeName, in)
 		if err != nil {
 			return err
 		}
@@ -109,6 +104,7 @@ func invocation(ctx context.Context, s *servers) error {
 		return nil
 	}
 
+	// So many rounds that each comes first as often.
 	few, err := inTurn(ctx, 32, 300, 18, naked, runSame, runOurs)
 	if err != nil {
 		return err
@@ -127,17 +123,17 @@ func invocation(ctx context.Context, s *servers) error {
 	var waits []float64
 	for range 100 {
 		began := time.Now()
-		if _, err := engine.Execute(ctx, c, ping(organization, list["xledger-main"])); err != nil {
+		if _, err := engine.Execute(ctx, t.temporal, ping(t.organization, t.integration)); err != nil {
 			return err
 		}
 		waits = append(waits, float64(time.Since(began).Microseconds())/1000)
 	}
 	fmt.Printf("# outcome by update-with-start: median %.1f ms\n", median(waits))
 
-	if err := claims(ctx, c, pool, organization, list["xledger-main"]); err != nil {
+	if err := claims(ctx, t.temporal, t.pool, t.organization, t.integration); err != nil {
 		return err
 	}
-	return histories(ctx, c, stack, ping(organization, list["xledger-main"]))
+	return histories(ctx, t.temporal, t.stack, ping(t.organization, t.integration))
 }
 
 // claims reports what it costs a write that its correlation ID is claimed: the

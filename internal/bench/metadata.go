@@ -14,49 +14,45 @@ import (
 // metadata reports what each part of an invocation's metadata costs: a bare workflow that
 // carries it, against one that carries nothing.
 func metadata(ctx context.Context, s *servers) error {
-	stack, c, pool, err := s.connect(ctx, 4)
+	t, err := s.tenant(ctx, "")
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return err
-	}
-	stop, err := startBare(c)
+	defer t.pool.Close()
+	stop, err := startBare(t.temporal)
 	if err != nil {
 		return err
 	}
 	defer stop()
 
+	type options = client.StartWorkflowOptions
 	parts := []struct {
 		name string
-		take func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions)
+		take func(to *options, from options)
 	}{
-		{"none", func(_ client.StartWorkflowOptions, _ *client.StartWorkflowOptions) {}},
-		{"id", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) {
+		{"none", func(*options, options) {}},
+		{"id", func(to *options, from options) {
 			to.ID, to.WorkflowIDReusePolicy, to.WorkflowIDConflictPolicy = from.ID, from.WorkflowIDReusePolicy, from.WorkflowIDConflictPolicy
 		}},
-		{"priority", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) { to.Priority = from.Priority }},
-		{"summary", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) {
+		{"priority", func(to *options, from options) { to.Priority = from.Priority }},
+		{"summary", func(to *options, from options) {
 			to.StaticSummary = from.StaticSummary
 		}},
-		{"memo", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) { to.Memo = from.Memo }},
-		{"attribute", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) {
+		{"memo", func(to *options, from options) { to.Memo = from.Memo }},
+		{"attribute", func(to *options, from options) {
 			to.TypedSearchAttributes = one(from.TypedSearchAttributes)
 		}},
-		{"attributes", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) {
+		{"attributes", func(to *options, from options) {
 			to.TypedSearchAttributes = from.TypedSearchAttributes
 		}},
-		{"all", func(from client.StartWorkflowOptions, to *client.StartWorkflowOptions) { *to = from }},
+		{"all", func(to *options, from options) { *to = from }},
 	}
 	functions := make([]func(context.Context) error, len(parts))
 	for i, p := range parts {
 		functions[i] = func(ctx context.Context) error {
-			options := client.StartWorkflowOptions{ID: uuid.NewString()}
-			p.take(engine.InvokeOptions(ping(organization, list["xledger-main"])), &options)
-			return runBare(ctx, c, options)
+			o := options{ID: uuid.NewString()}
+			p.take(&o, engine.InvokeOptions(ping(t.organization, t.integration)))
+			return runBare(ctx, t.temporal, o)
 		}
 	}
 	took, err := inTurn(ctx, 32, 300, 9, functions...)

@@ -13,17 +13,12 @@ import (
 // mirror measures how fast audit rows are stored, durably, 100 to a batch, by
 // four writers at once as a busy worker has them, and by one.
 func mirror(ctx context.Context, s *servers) error {
-	stack, _, pool, err := s.connect(ctx, 4)
+	t, err := s.tenant(ctx, "")
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	organization := uuid.New()
-	list, err := stack.Apply(ctx, organization, "")
-	if err != nil {
-		return err
-	}
-	integration := list["xledger-main"].ID
+	defer t.pool.Close()
+	integration := t.integration.ID
 
 	const batches, size = 100, 100
 	for _, m := range []struct {
@@ -33,7 +28,7 @@ func mirror(ctx context.Context, s *servers) error {
 		var rates []float64
 		for range 5 {
 			took, err := many(ctx, func(ctx context.Context) error {
-				return runlog.InsertAttempts(ctx, pool, organization, auditRows(organization, integration, size))
+				return runlog.InsertAttempts(ctx, t.pool, t.organization, auditRows(t.organization, integration, size))
 			}, m.writers, batches)
 			if err != nil {
 				return err

@@ -99,7 +99,7 @@ func (r *results) begin() {
 			}
 		}
 	}
-	r.Version["PostgreSQL"] = devstack.PostgresVersion()
+	r.Version["PostgreSQL"] = strings.TrimPrefix(devstack.PostgresVersion(), "postgres (PostgreSQL) ")
 	fmt.Printf("# %s, commit %s; %d cores, %s, %d MB, %s; Go %s, Temporal %s, SDK %s, PostgreSQL %s\n", r.Began.Format(time.DateTime), r.Commit,
 		r.Machine.Cores, r.Machine.Processor, r.Machine.MemoryMB, r.Machine.System, r.Version["Go"], r.Version["Temporal"], r.Version["Temporal SDK"], r.Version["PostgreSQL"])
 }

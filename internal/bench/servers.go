@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -56,6 +58,30 @@ func (s *servers) connect(ctx context.Context, connections int32) (stack *devsta
 	}
 	pool, err = runlog.Open(ctx, stack.URL(devstack.Worker), connections)
 	return stack, c, pool, err
+}
+
+// tenant is an organization with an integration, and what a worker for it needs.
+type tenant struct {
+	stack        *devstack.Stack
+	temporal     client.Client
+	pool         *pgxpool.Pool
+	organization uuid.UUID
+	integration  integrations.Integration
+}
+
+// tenant starts everything but a worker, and makes an organization. retry is YAML, "" for
+// the defaults. The caller closes the pool.
+func (s *servers) tenant(ctx context.Context, retry string) (t tenant, err error) {
+	if t.stack, t.temporal, t.pool, err = s.connect(ctx, 4); err != nil {
+		return t, err
+	}
+	t.organization = uuid.New()
+	list, err := t.stack.Apply(ctx, t.organization, retry)
+	if err != nil {
+		t.pool.Close()
+	}
+	t.integration = list["xledger-main"]
+	return t, err
 }
 
 // newActivities are the activities of a worker in this process.

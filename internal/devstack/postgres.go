@@ -281,14 +281,13 @@ func newestBinaries() string {
 	return best
 }
 
-// PostgresVersion is what the server that a stack uses says of itself, such as "15.14
-// (Debian 15.14-0+deb12u1)"; "unknown" if there is none.
-func PostgresVersion() string {
-	out, err := exec.Command(filepath.Join(newestBinaries(), "postgres"), "--version").Output()
-	if _, version, ok := strings.Cut(strings.TrimSpace(string(out)), "(PostgreSQL) "); ok && err == nil {
-		return version
-	}
-	return "unknown"
+// PostgresVersion is what the server that a stack uses says of itself, such as "postgres
+// (PostgreSQL) 15.14"; "" if there is none.
+func PostgresVersion() string { return saidVersion(newestBinaries()) }
+
+func saidVersion(dir string) string {
+	out, _ := exec.Command(filepath.Join(dir, "postgres"), "--version").Output()
+	return strings.TrimSpace(string(out))
 }
 
 // serverVersion returns the major version of the server in a folder, 0 if
@@ -299,11 +298,7 @@ func serverVersion(dir string) int {
 			return 0
 		}
 	}
-	out, err := exec.Command(filepath.Join(dir, "postgres"), "--version").Output()
-	if err != nil {
-		return 0
-	}
-	for _, word := range strings.Fields(string(out)) {
+	for _, word := range strings.Fields(saidVersion(dir)) {
 		major, _, _ := strings.Cut(word, ".")
 		if v, err := strconv.Atoi(major); err == nil {
 			return v

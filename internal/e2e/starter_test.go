@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -56,4 +57,26 @@ func TestStarterBadInput(t *testing.T) {
 	_, words, code := starterEnv(t, append(stack.Env("x"), "DATABASE_URL=postgres://u:hidden@127.0.0.1:1/x"), "", "logs", "--org", org)
 	require.Equal(t, 1, code)
 	require.NotContains(t, words, "hidden")
+}
+
+// A call is refused with a login that may not make one, and by a database that does not fit:
+// at once, with what to do, and nothing reaches the vendor.
+func TestCallChecksItsDatabase(t *testing.T) {
+	startWorker(t) // that would make the call
+	o := newTenant(t, quick)
+	before := len(stack.Sandbox.Log())
+	for name, c := range map[string]struct{ url, want string }{
+		"reader's login": {stack.URL(devstack.Reader), "lacks the role ledgerline_operator"},
+		"no schema":      {stack.Postgres.URL("postgres", devstack.Operator), "starter migrate"},
+		"away":           {"postgres://u@127.0.0.1:1/x", "cannot reach PostgreSQL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, words, code := starterEnv(t, append(stack.Env(devstack.Operator), "DATABASE_URL="+c.url), "",
+				"call", "--org", o.id.String(), "--integration", "xledger-main", "--operation", "ping")
+			require.Equal(t, 1, code, words)
+			require.Empty(t, out)
+			require.Contains(t, words, c.want)
+		})
+	}
+	require.Len(t, stack.Sandbox.Log(), before)
 }
