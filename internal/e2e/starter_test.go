@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -65,12 +68,24 @@ func TestCallChecksItsDatabase(t *testing.T) {
 	startWorker(t) // that would make the call
 	o := newTenant(t, quick)
 	before := len(stack.Sandbox.Log())
-	for name, c := range map[string]struct{ url, want string }{
-		"reader's login": {stack.URL(devstack.Reader), "lacks the role ledgerline_operator"},
-		"no schema":      {stack.Postgres.URL("postgres", devstack.Operator), "starter migrate"},
-		"away":           {"postgres://u@127.0.0.1:1/x", "cannot reach PostgreSQL"},
+	admin, err := pgx.Connect(t.Context(), stack.URL(devstack.Admin))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = admin.Close(context.Background()) })
+	version := func(from, to int64) {
+		_, err := admin.Exec(context.Background(), `UPDATE ledgerline.goose_db_version SET version_id = $2 WHERE version_id = $1`, from, to)
+		require.NoError(t, err)
+	}
+	for _, c := range []struct{ name, url, want string }{
+		{"reader's login", stack.URL(devstack.Reader), "lacks the role ledgerline_operator"},
+		{"no schema", stack.Postgres.URL("postgres", devstack.Operator), "starter migrate"},
+		{"away", "postgres://u@127.0.0.1:1/x", "cannot reach PostgreSQL"},
+		{"older schema", stack.URL(devstack.Operator), "starter migrate"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
+			if c.name == "older schema" {
+				version(runlog.SchemaVersion(), -1)
+				defer version(-1, runlog.SchemaVersion())
+			}
 			out, words, code := starterEnv(t, append(stack.Env(devstack.Operator), "DATABASE_URL="+c.url), "",
 				"call", "--org", o.id.String(), "--integration", "xledger-main", "--operation", "ping")
 			require.Equal(t, 1, code, words)
