@@ -281,7 +281,7 @@ func TestExportCancelledAtOnce(t *testing.T) {
 		run := b.start(t, b.input(t, "2026-10"))
 		require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
 		var r workflows.SyncResult
-		require.NoError(t, run.Get(t.Context(), &r))
+		require.NoError(t, run.Get(bounded(t, longest), &r))
 		require.Contains(t, []exports.Status{exports.Complete, exports.Failed}, r.Export.Status)
 		if r.Export.Status == exports.Failed {
 			require.Equal(t, classify.Cancelled, r.Export.ErrorCode)

@@ -91,7 +91,7 @@ func (b book) start(t *testing.T, in workflows.SyncInput) client.WorkflowRun {
 func result(t *testing.T, run client.WorkflowRun) workflows.SyncResult {
 	t.Helper()
 	var r workflows.SyncResult
-	require.NoError(t, run.Get(t.Context(), &r))
+	require.NoError(t, run.Get(bounded(t, longest), &r))
 	return r
 }
 

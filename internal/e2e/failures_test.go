@@ -158,7 +158,7 @@ func TestStuckWorkflow(t *testing.T) {
 			worker.PurgeStickyWorkflowCache()
 			last := run(works)
 			defer last.Stop()
-			require.NoError(t, started.Get(t.Context(), nil))
+			require.NoError(t, started.Get(bounded(t, longest), nil))
 			require.Equal(t, started.GetID(), h.hears(t, "workflow_recovered", 1).Data.Workflow.ID)
 		})
 	}

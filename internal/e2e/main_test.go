@@ -100,6 +100,7 @@ type tenant struct {
 
 func newTenant(t *testing.T, retry string) tenant {
 	t.Helper()
+	limit(t)
 	o := tenant{id: uuid.New()}
 	var err error
 	o.integrations, err = stack.Apply(t.Context(), o.id, retry)
@@ -145,6 +146,7 @@ func startWorker(t *testing.T, args ...string) *devstack.Process {
 
 func startWorkerEnv(t *testing.T, env []string, args ...string) *devstack.Process {
 	t.Helper()
+	limit(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p, err := devstack.StartWorker(ctx, workerBin, append([]string{"--monitors=false"}, args...), append(stack.Env(devstack.Worker), env...))
@@ -250,7 +252,7 @@ func starter(t *testing.T, stdin string, args ...string) (out, words string, cod
 
 func starterEnv(t *testing.T, env []string, stdin string, args ...string) (out, words string, code int) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), starterBin, args...)
+	c := exec.CommandContext(bounded(t, longest), starterBin, args...)
 	c.Env = append(os.Environ(), env...)
 	c.Stdin = strings.NewReader(stdin)
 	var stdout, stderr strings.Builder

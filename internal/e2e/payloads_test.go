@@ -381,7 +381,7 @@ func TestPayloadKeys(t *testing.T) {
 	ended := s.client(t, "", "k1", "k2")
 	for i, in := range waiting {
 		var out workflows.Outcome
-		require.NoError(t, ended.GetWorkflow(t.Context(), workflows.InvokeID(s.org, in.CorrelationID), "").Get(t.Context(), &out))
+		require.NoError(t, ended.GetWorkflow(t.Context(), workflows.InvokeID(s.org, in.CorrelationID), "").Get(bounded(t, longest), &out))
 		require.True(t, out.OK, "%d: %+v", i, out)
 		require.Equal(t, 5, out.TotalAttempts, "%d", i)
 		require.Equal(t, i == 0, strings.Contains(s.raw(t, in), canary), "%d: clear is what was begun before", i)

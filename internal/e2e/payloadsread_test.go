@@ -153,7 +153,7 @@ func TestForeignPayloadKey(t *testing.T) {
 	s.shows(t, "payloads are encrypted with key k2 (")
 	s.worker(t, takesTasks, "k2", "k1", "k2")
 	for _, in := range list {
-		require.NoError(t, foreign.GetWorkflow(t.Context(), workflows.InvokeID(s.org, in.CorrelationID), "").Get(t.Context(), &out))
+		require.NoError(t, foreign.GetWorkflow(t.Context(), workflows.InvokeID(s.org, in.CorrelationID), "").Get(bounded(t, longest), &out))
 		require.True(t, out.OK, "%+v", out)
 	}
 	got := make(map[string]int)
@@ -223,6 +223,6 @@ func TestGivenBack(t *testing.T) {
 	lacking.Stop()
 	t.Cleanup(handler(c).Stop)
 	var out string
-	require.NoError(t, run.Get(t.Context(), &out))
+	require.NoError(t, run.Get(bounded(t, longest), &out))
 	require.Equal(t, "text", out)
 }

@@ -176,7 +176,7 @@ func recordExports(t *testing.T) {
 	filled, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.integrations["xledger-main"], backfill), workflows.BackfillName, backfill)
 	require.NoError(t, err)
 	var done workflows.BackfillResult
-	require.NoError(t, filled.Get(t.Context(), &done))
+	require.NoError(t, filled.Get(bounded(t, longest), &done))
 	require.Equal(t, 2, done.Exported, "%+v", done)
 	record(t, "backfill", eventsOf(t, filled.GetID()))
 
@@ -254,7 +254,7 @@ func recordOutcomes(t *testing.T) {
 		backfill := workflows.BackfillInput{Runs: []workflows.SyncInput{in}}
 		refused, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(b.integrations["xledger-main"], backfill), workflows.BackfillName, backfill)
 		require.NoError(t, err)
-		require.NoError(t, refused.Get(t.Context(), nil))
+		require.NoError(t, refused.Get(bounded(t, longest), nil))
 		record(t, "backfill-refused", eventsOf(t, refused.GetID()))
 	})
 
@@ -270,7 +270,7 @@ func recordOutcomes(t *testing.T) {
 	key := notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: uuid.New(), Channel: "books"}
 	run, err := temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: workflows.NotifyID(key), TaskQueue: activities.TaskQueue}, workflows.NotifyName, key)
 	require.NoError(t, err)
-	require.NoError(t, run.Get(t.Context(), nil))
+	require.NoError(t, run.Get(bounded(t, longest), nil))
 	record(t, "notify-failed", eventsOf(t, run.GetID()))
 }
 
@@ -330,7 +330,7 @@ func recordMonitor(t *testing.T) {
 		require.NoError(t, temporal.SignalWorkflow(t.Context(), run.GetID(), "", workflows.ChangedSignal, nil))
 		require.Eventually(t, func() bool { return inspected.Load() >= n }, 30*time.Second, 10*time.Millisecond)
 	}
-	require.NoError(t, run.Get(t.Context(), nil))
+	require.NoError(t, run.Get(bounded(t, longest), nil))
 	recordChain(t, "monitor-due", chain(t, run.GetID(), first)[1:])
 }
 

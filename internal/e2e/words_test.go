@@ -112,7 +112,7 @@ func TestNamesAreShownInTemporal(t *testing.T) {
 	b.vouchers(t, "A", 1, "2026-09-15", "3000", "0")
 	run, err := temporal.ExecuteWorkflow(t.Context(), engine.BackfillOptions(main, backfill), workflows.BackfillName, backfill)
 	require.NoError(t, err)
-	require.NoError(t, run.Get(t.Context(), nil))
+	require.NoError(t, run.Get(bounded(t, longest), nil))
 	summary, details := shown(t, run.GetID())
 	require.Equal(t, "xledger-main backfill: 3 periods, 2026-08 to 2026-10", summary)
 	require.Equal(t, "xledger-main: 3 exported, 0 exported before, 0 refused", details)

@@ -61,7 +61,7 @@ func TestWorkerBadConfiguration(t *testing.T) {
 		"port taken":            {[]string{"--listen", server}, nil, 1, "--listen"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), workerBin, c.args...)
+			cmd := exec.CommandContext(bounded(t, time.Minute), workerBin, c.args...)
 			cmd.Env = append(cmd.Environ(), append(stack.Env(devstack.Worker), c.env...)...)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err)
@@ -84,7 +84,7 @@ func TestWorkerBadConfiguration(t *testing.T) {
 			_, err = admin.Exec(context.Background(), "UPDATE ledgerline.schema_serves SET serves_from = $1", serves)
 			require.NoError(t, err)
 		}()
-		cmd := exec.CommandContext(t.Context(), workerBin)
+		cmd := exec.CommandContext(bounded(t, time.Minute), workerBin)
 		cmd.Env = append(cmd.Environ(), stack.Env(devstack.Worker)...)
 		out, _ := cmd.CombinedOutput()
 		require.Equal(t, 1, cmd.ProcessState.ExitCode())
@@ -136,7 +136,7 @@ func TestWorkerWithoutSlots(t *testing.T) {
 	status, _ := get("/livez")
 	require.Equal(t, 200, status)
 	var out workflows.Outcome
-	require.NoError(t, run.Get(t.Context(), &out))
+	require.NoError(t, run.Get(bounded(t, longest), &out))
 	require.Eventually(t, func() bool { status, _ := get("/readyz"); return status == 200 }, time.Minute, 200*time.Millisecond)
 }
 

@@ -125,7 +125,7 @@ func TestWriteReset(t *testing.T) {
 		run := temporal.GetWorkflow(t.Context(), workflows.InvokeID(in.OrganizationID, in.CorrelationID), "")
 		list := points(t, client.WorkflowRun(run))
 		out := workflows.Outcome{}
-		require.NoError(t, reset(t, run, list[0]).Get(t.Context(), &out))
+		require.NoError(t, reset(t, run, list[0]).Get(bounded(t, longest), &out))
 		return out
 	}
 	t.Run("done", func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestWriteConflicts(t *testing.T) {
 	run, err := temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: uuid.NewString(), TaskQueue: activities.TaskQueue}, workflows.InvokeName, other)
 	require.NoError(t, err)
 	var out workflows.Outcome
-	require.NoError(t, run.Get(t.Context(), &out))
+	require.NoError(t, run.Get(bounded(t, longest), &out))
 	require.False(t, out.OK)
 	require.Contains(t, out.Failure.Message, "used for another request body")
 	require.Equal(t, classify.Permanent, out.Failure.ErrorClass)
@@ -328,7 +328,7 @@ func TestInvokeWithoutCare(t *testing.T) {
 	start := func(t *testing.T, in activities.Invocation) (out workflows.Outcome) {
 		t.Helper()
 		run := begin(t, in)
-		require.NoError(t, run.Get(t.Context(), &out))
+		require.NoError(t, run.Get(bounded(t, longest), &out))
 		require.Equal(t, in.CorrelationID, out.CorrelationID)
 		return out
 	}
