@@ -153,6 +153,8 @@ func (p *Postgres) Start(ctx context.Context) error {
 		_ = p.cmd.Wait()
 		close(p.done)
 	}()
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, p.URL("postgres", "postgres"))
 		if err == nil {

@@ -117,13 +117,24 @@ func (t *Temporal) begin(ctx context.Context) (err error) {
 		if err = t.configure(); err != nil {
 			return err
 		}
-		if err = t.Start(ctx); err == nil {
+		if err = t.startWithin(ctx, startLimit); err == nil {
 			return nil
 		}
 		if ctx.Err() != nil || try == 4 {
 			return err
 		}
+		fmt.Fprintf(logTo(t.options.Log), "the Temporal server did not start; again on other ports: %v\n", err)
 	}
+}
+
+// startLimit is more than a server takes to start, also on a busy machine. One that has no
+// work by then never gets any.
+const startLimit = 3 * time.Minute
+
+func (t *Temporal) startWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return t.Start(ctx)
 }
 
 // lowPort returns a port that is free now and below those that the kernel gives away.
