@@ -73,6 +73,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer)
 	out, words = plain.Writer{Raw: out}, plain.Writer{Raw: words}
 	root.SetOut(out)
 	root.SetErr(words)
+	completeTree(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
