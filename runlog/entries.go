@@ -22,12 +22,24 @@ type AccountingEntry struct {
 	Dimensions         map[string]string
 }
 
+// ImportOptions are how entries are imported that are there already with other contents.
+type ImportOptions struct {
+	Replace bool   // replaces them, where no vendor has them
+	DryRun  bool   // does everything and takes it back
+	Actor   string // who imports; recorded of what is replaced
+	Reason  string // likewise; "" is none
+}
+
 // ImportResult is what an import came to.
 type ImportResult struct {
-	Added      int64       `json:"added"`
-	Unchanged  int64       `json:"unchanged"`  // were there, the same in everything
-	Unbalanced int64       `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
-	Examples   []Imbalance `json:"examples"`   // of those, at most five
+	Added      int64             `json:"added"`
+	Unchanged  int64             `json:"unchanged"` // were there, the same in everything
+	Replaced   int64             `json:"replaced"`
+	Unbalanced int64             `json:"unbalanced"` // vouchers of the file, or that lost an entry by it, that do not sum to zero
+	Examples   []Imbalance       `json:"examples"`   // of those, at most five
+	Changes    []EntryDifference `json:"changes"`    // between what is there and the file, at most 1,000
+	Refused    []Refusal         `json:"refused"`    // entries that are there with other contents and were not replaced, at most 1,000
+	Sendings   []NextSending     `json:"sendings"`   // of what was replaced after an export had refused it, at most 1,000
 }
 
 // Imbalance is what a voucher lacks to sum to zero.
@@ -41,10 +53,15 @@ type Imbalance struct {
 // keep little in memory.
 const importBatch = 5000
 
+// errDryRun takes back what an import without effect has done.
+var errDryRun = errors.New("nothing is stored")
+
 // ImportEntries stores entries as they come, all or none: the first error that
 // entries yields ends it. An entry that is there already, the same in everything,
-// is left as it is.
-func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error]) (done ImportResult, err error) {
+// is left as it is. One that is there with other contents is a [*RefusedError], which
+// comes with the result; with Replace only if it cannot be replaced.
+func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error], options ImportOptions) (done ImportResult, err error) {
+	i := importing{organization: organization, options: options}
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
@@ -56,21 +73,38 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 				return err
 			}
 			if batch = append(batch, e); len(batch) == importBatch {
-				if err := insertEntries(ctx, tx, organization, batch, &done); err != nil {
+				if err := i.insert(ctx, tx, batch); err != nil {
 					return err
 				}
 				batch = batch[:0]
 			}
 		}
-		if err := insertEntries(ctx, tx, organization, batch, &done); err != nil {
+		if err := i.insert(ctx, tx, batch); err != nil {
 			return err
 		}
-		return findUnbalanced(ctx, tx, organization, &done)
+		if err := i.replace(ctx, tx); err != nil {
+			return err
+		}
+		if err := i.findUnbalanced(ctx, tx); err != nil {
+			return err
+		}
+		if options.DryRun {
+			return errDryRun
+		}
+		return nil
 	})
-	if err != nil {
-		return ImportResult{}, err
+	var refused *RefusedError
+	switch {
+	case errors.Is(err, errDryRun):
+		err = nil
+	case errors.As(err, &refused):
+		i.done.Refused = refused.Refused
+	case err != nil:
+		return ImportResult{}, correctionError(err)
 	}
-	return done, nil
+	i.done.Examples, i.done.Changes = append([]Imbalance{}, i.done.Examples...), append([]EntryDifference{}, i.done.Changes...)
+	i.done.Refused, i.done.Sendings = append([]Refusal{}, i.done.Refused...), append([]NextSending{}, i.done.Sendings...)
+	return i.done, err
 }
 
 const (
@@ -84,47 +118,91 @@ const (
 INSERT INTO ledgerline.accounting_entries (organization_id, entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions)
 SELECT @organization, entry_id, voucher_id, entry_date, account, amount, currency, text, dimensions FROM ` + importedEntries + ` ON CONFLICT DO NOTHING`
 
-	// selectDifferent finds an entry that is stored with other contents. LATERAL and
+	// selectDifferent finds entries that are stored with other contents. LATERAL and
 	// OFFSET: one look at the key for each entry, whatever the planner thinks of a
 	// table that is being filled.
 	selectDifferent = `
-SELECT imported.entry_id FROM ` + importedEntries + ` CROSS JOIN LATERAL (
+SELECT imported.entry_id, ` + storedContent + ` AS old, ledgerline.entry_content(imported.voucher_id, imported.entry_date, imported.account,
+    round(imported.amount, 2), imported.currency, imported.text, imported.dimensions) AS new
+FROM ` + importedEntries + ` CROSS JOIN LATERAL (
     SELECT * FROM ledgerline.accounting_entries WHERE organization_id = @organization AND entry_id = imported.entry_id OFFSET 0) AS stored
 WHERE (stored.voucher_id, stored.entry_date, stored.account, stored.amount, stored.currency, stored.text, stored.dimensions)
     IS DISTINCT FROM (imported.voucher_id, imported.entry_date, imported.account, imported.amount, imported.currency, imported.text, imported.dimensions)
-ORDER BY 1 LIMIT 1`
+ORDER BY 1`
 )
 
-// insertEntries stores the entries of a batch that are not there yet.
-func insertEntries(ctx context.Context, tx pgx.Tx, organization uuid.UUID, batch []AccountingEntry, done *ImportResult) error {
-	args := pgx.StrictNamedArgs{
-		"organization": organization,
-		"entry_id":     column(batch, func(e AccountingEntry) string { return e.EntryID }),
-		"voucher_id":   column(batch, func(e AccountingEntry) string { return e.VoucherID }),
-		"entry_date":   column(batch, func(e AccountingEntry) time.Time { return e.Date }),
-		"account":      column(batch, func(e AccountingEntry) string { return e.Account }),
-		"amount":       column(batch, func(e AccountingEntry) string { return e.Amount }),
-		"currency":     column(batch, func(e AccountingEntry) string { return e.Currency }),
-		"text":         column(batch, func(e AccountingEntry) string { return storable(e.Text) }),
-		"dimensions":   column(batch, AccountingEntry.dimensionsJSON),
-	}
+// importing is an import under way.
+type importing struct {
+	organization uuid.UUID
+	options      ImportOptions
+	done         ImportResult
+	differ       []differing
+	unbalanced   map[string]bool // vouchers that did not sum to zero when the first entry was found to be there; nil before
+	touched      []string        // of those, vouchers of which the file has entries that are there
+}
+
+// differing is an entry that is there with other contents.
+type differing struct {
+	entry    AccountingEntry
+	EntryID  string
+	Old, New EntryContent
+}
+
+// mostReplaced is how many entries an import can replace. They are kept in memory, and no plan is made meanwhile.
+const mostReplaced = 100_000
+
+// insert stores the entries of a batch that are not there yet, and notes those that differ.
+func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	args := i.args(batch)
 	inserted, err := tx.Exec(ctx, insertImported, args)
 	if err != nil {
 		return err
 	}
 	there := int64(len(batch)) - inserted.RowsAffected()
-	done.Added, done.Unchanged = done.Added+inserted.RowsAffected(), done.Unchanged+there
+	i.done.Added += inserted.RowsAffected()
 	if there == 0 {
 		return nil
 	}
-	var different string
-	switch err := tx.QueryRow(ctx, selectDifferent, args).Scan(&different); {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
+	if err := i.noteUnbalanced(ctx, tx, batch); err != nil {
 		return err
 	}
-	return fmt.Errorf("entry %q already exists with other contents", different)
+	found, err := queryRows[struct {
+		EntryID  string
+		Old, New EntryContent
+	}](ctx, tx, selectDifferent, args)
+	if err != nil {
+		return err
+	}
+	i.done.Unchanged += there - int64(len(found))
+	if len(found) == 0 {
+		return nil
+	}
+	if len(i.differ)+len(found) > mostReplaced {
+		return fmt.Errorf("more than %d entries are there with other contents, the first is %s: see whether this is the right file", mostReplaced, found[0].EntryID)
+	}
+	byID := make(map[string]AccountingEntry, len(batch))
+	for _, e := range batch {
+		byID[e.EntryID] = e
+	}
+	for _, f := range found {
+		i.differ = append(i.differ, differing{byID[f.EntryID], f.EntryID, f.Old, f.New})
+	}
+	return nil
+}
+
+// args are entries as [importedEntries] takes them.
+func (i *importing) args(list []AccountingEntry) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"organization": i.organization,
+		"entry_id":     column(list, func(e AccountingEntry) string { return e.EntryID }),
+		"voucher_id":   column(list, func(e AccountingEntry) string { return e.VoucherID }),
+		"entry_date":   column(list, func(e AccountingEntry) time.Time { return e.Date }),
+		"account":      column(list, func(e AccountingEntry) string { return e.Account }),
+		"amount":       column(list, func(e AccountingEntry) string { return e.Amount }),
+		"currency":     column(list, func(e AccountingEntry) string { return e.Currency }),
+		"text":         column(list, func(e AccountingEntry) string { return storable(e.Text) }),
+		"dimensions":   column(list, AccountingEntry.dimensionsJSON),
+	}
 }
 
 func (e AccountingEntry) dimensionsJSON() string {
@@ -138,23 +216,51 @@ func (e AccountingEntry) dimensionsJSON() string {
 	return string(text)
 }
 
-// findUnbalanced adds the vouchers that got an entry in this transaction, whose time
-// is on their entries, and do not sum to zero. A voucher counts with all its entries,
-// also those of earlier imports.
-func findUnbalanced(ctx context.Context, tx pgx.Tx, organization uuid.UUID, done *ImportResult) error {
-	done.Examples = []Imbalance{}
-	if done.Added == 0 {
+// Vouchers that do not sum to zero count with all their entries, also those of earlier
+// imports.
+const selectUnbalanced = `SELECT voucher_id FROM ledgerline.accounting_entries WHERE organization_id = $1 GROUP BY voucher_id HAVING sum(amount) <> 0`
+
+// noteUnbalanced notes vouchers of a batch that did not sum to zero before it and may be left as they are. All others
+// that do not have an entry that this transaction has stored.
+func (i *importing) noteUnbalanced(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	if i.unbalanced == nil {
+		rows, err := tx.Query(ctx, selectUnbalanced, i.organization)
+		if err != nil {
+			return err
+		}
+		list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		i.unbalanced = make(map[string]bool, len(list))
+		for _, voucher := range list {
+			i.unbalanced[voucher] = true
+		}
+	}
+	for _, e := range batch {
+		if i.unbalanced[e.VoucherID] {
+			i.touched = append(i.touched, e.VoucherID)
+			delete(i.unbalanced, e.VoucherID)
+		}
+	}
+	return nil
+}
+
+// findUnbalanced adds the vouchers of the file that do not sum to zero.
+func (i *importing) findUnbalanced(ctx context.Context, tx pgx.Tx) error {
+	if i.done.Added+i.done.Replaced == 0 && len(i.touched) == 0 {
 		return nil
 	}
 	rows, err := tx.Query(ctx, `
 		SELECT voucher_id, sum(amount)::text, count(*) OVER () FROM ledgerline.accounting_entries
-		WHERE organization_id = $1 GROUP BY voucher_id HAVING sum(amount) <> 0 AND bool_or(created_at = now()) ORDER BY voucher_id LIMIT 5`, organization)
+		WHERE organization_id = $1 GROUP BY voucher_id
+		HAVING sum(amount) <> 0 AND (bool_or(imported_in = pg_current_xact_id()) OR voucher_id = ANY($2)) ORDER BY voucher_id LIMIT 5`, i.organization, i.touched)
 	if err != nil {
 		return err
 	}
 	var voucher Imbalance
-	_, err = pgx.ForEachRow(rows, []any{&voucher.VoucherID, &voucher.Difference, &done.Unbalanced}, func() error {
-		done.Examples = append(done.Examples, voucher)
+	_, err = pgx.ForEachRow(rows, []any{&voucher.VoucherID, &voucher.Difference, &i.done.Unbalanced}, func() error {
+		i.done.Examples = append(i.done.Examples, voucher)
 		return nil
 	})
 	return err

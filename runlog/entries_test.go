@@ -23,6 +23,14 @@ func entry(i int) runlog.AccountingEntry {
 	}
 }
 
+// result is that of an import that replaced nothing.
+func result(added, unchanged int64, unbalanced ...runlog.Imbalance) runlog.ImportResult {
+	return runlog.ImportResult{
+		Added: added, Unchanged: unchanged, Unbalanced: int64(len(unbalanced)), Examples: append([]runlog.Imbalance{}, unbalanced...),
+		Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{},
+	}
+}
+
 func TestImportEntries(t *testing.T) {
 	b := newBase(t)
 	organization := uuid.New()
@@ -40,7 +48,7 @@ func TestImportEntries(t *testing.T) {
 			if end != nil {
 				yield(runlog.AccountingEntry{}, end)
 			}
-		})
+		}, runlog.ImportOptions{})
 	}
 	count := func() (n int) {
 		t.Helper()
@@ -54,21 +62,29 @@ func TestImportEntries(t *testing.T) {
 
 	done, err := load(12001, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, runlog.ImportResult{Added: 12001, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "v6000", Difference: "10.50"}}}, done)
+	require.Equal(t, result(12001, 0, runlog.Imbalance{VoucherID: "v6000", Difference: "10.50"}), done)
+	done, err = load(12001, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, result(0, 12001, runlog.Imbalance{VoucherID: "v6000", Difference: "10.50"}), done, "what did not balance the first time does not now")
+	done, err = load(11999, nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, result(0, 11999), done, "of the file's vouchers")
 	done, err = load(12002, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 12001, Examples: []runlog.Imbalance{}}, done, "the voucher is whole now, over two imports")
+	require.Equal(t, result(1, 12001), done, "the voucher is whole now, over two imports")
 
-	for name, change := range map[string]func(*runlog.AccountingEntry){
-		"amount": func(e *runlog.AccountingEntry) { e.Amount = "10.51" }, "dimension": func(e *runlog.AccountingEntry) { e.Dimensions["department"] = "11" },
-		"no dimension": func(e *runlog.AccountingEntry) { e.Dimensions = nil },
+	for differs, change := range map[string]func(*runlog.AccountingEntry){
+		"amount 10.50 (file: 10.51)": func(e *runlog.AccountingEntry) { e.Amount = "10.51" },
+		"dimensions department=10 project=å (file: department=11 project=å)": func(e *runlog.AccountingEntry) { e.Dimensions["department"] = "11" },
+		"dimensions department=10 project=å (file: (none))":                  func(e *runlog.AccountingEntry) { e.Dimensions = nil },
+		"date 2026-10-31 (file: 2026-11-30), text t (file: (none))":          func(e *runlog.AccountingEntry) { e.Date, e.Text = e.Date.AddDate(0, 0, 30), "" },
 	} {
 		_, err = load(12003, func(e *runlog.AccountingEntry) {
 			if e.EntryID == "e11000" {
 				change(e)
 			}
 		}, nil)
-		require.ErrorContains(t, err, `entry "e11000" already exists with other contents`, name)
+		require.EqualError(t, err, "entry e11000 already exists with "+differs+"; to replace it before it is exported, add --replace")
 	}
 	require.Equal(t, 12002, count())
 	_, err = load(20, func(e *runlog.AccountingEntry) { e.Amount, e.EntryID = "1", "new"+e.EntryID }, nil)
@@ -79,6 +95,6 @@ func TestImportEntries(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 12, done.Unbalanced)
 	require.Len(t, done.Examples, 5)
-	_, err = runlog.ImportEntries(t.Context(), b.worker, organization, func(yield func(runlog.AccountingEntry, error) bool) { yield(entry(99999), nil) })
+	_, err = runlog.ImportEntries(t.Context(), b.worker, organization, func(yield func(runlog.AccountingEntry, error) bool) { yield(entry(99999), nil) }, runlog.ImportOptions{})
 	require.Error(t, err, "a worker stores no entries")
 }

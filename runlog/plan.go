@@ -30,8 +30,9 @@ const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 // period that no export has taken yet, and with them those that were refused
 // here before, were never sent, and belong to a voucher that has got new lines:
 // it may be whole now. These come whatever their date, or a voucher whose later
-// month was exported first would never be whole. A retry takes what its parent refused here, and what has
-// come to the same vouchers. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
+// month was exported first would never be whole. So do the vouchers that were refused, here or by the vendor,
+// and corrected since, if a line of them is due; those that the vendor refused once their export has ended.
+// A retry takes what its parent refused here, and what has come to the same vouchers. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
 // code of a company commits in the middle of a request, the rest sums to zero
 // together with that part.
 //
@@ -39,6 +40,14 @@ const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 // wrong with it, for people; NULL if nothing is. [planArgs] has the parameters.
 var lines = `
 WITH fresh AS ({fresh}
+), corrected AS (
+    SELECT entry.entry_id, entry.voucher_id, source.entry_date < @period_end AS is_due FROM (
+        SELECT entry_id, voucher_id FROM ledgerline.export_entries AS entry
+        WHERE @parent_id::uuid IS NULL AND organization_id = @organization_id AND integration_id = @integration_id AND correction = 'replaced'
+          AND (chunk = 0 OR EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
+              WHERE export.organization_id = @organization_id AND export.export_id = entry.export_id AND export.status <> 'pending'))
+    ) AS entry CROSS JOIN LATERAL (
+        SELECT entry_date FROM {source} WHERE organization_id = @organization_id AND entry_id = entry.entry_id OFFSET 0) AS source
 ), held AS (
     SELECT source.* FROM (
         SELECT refused.entry_id FROM (
@@ -47,7 +56,9 @@ WITH fresh AS ({fresh}
         ) AS grown CROSS JOIN LATERAL (
             SELECT entry_id FROM ledgerline.export_entries
             WHERE organization_id = @organization_id AND integration_id = @integration_id AND voucher_id = grown.voucher_id AND chunk = 0 OFFSET 0) AS refused
-        UNION ALL
+        UNION
+        SELECT entry_id FROM corrected WHERE voucher_id IN (SELECT voucher_id FROM corrected WHERE is_due UNION ALL SELECT voucher_id FROM fresh)
+        UNION
         SELECT entry_id FROM ledgerline.export_entries
         WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = @parent_id AND state = 'rejected'
           AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent
@@ -59,8 +70,8 @@ WITH fresh AS ({fresh}
     FROM (SELECT * FROM fresh WHERE @parent_id::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) AS source
 ), siblings AS (
     SELECT voucher_id, sum(amount) AS amount FROM ledgerline.export_entries
-    WHERE @parent_id::uuid IS NOT NULL AND organization_id = @organization_id AND integration_id = @integration_id AND state = 'exported'
-      AND voucher_id IN (SELECT voucher_id FROM held)
+    WHERE (@parent_id::uuid IS NOT NULL OR EXISTS (SELECT FROM corrected)) AND organization_id = @organization_id AND integration_id = @integration_id
+      AND state = 'exported' AND voucher_id IN (SELECT voucher_id FROM held) AND (@parent_id::uuid IS NOT NULL OR voucher_id IN (SELECT voucher_id FROM corrected))
     GROUP BY voucher_id
 ), vouchers AS (
     SELECT voucher_id, count(*)::int AS line_count,
@@ -136,7 +147,7 @@ SET export_id = excluded.export_id, chunk = excluded.chunk, late = excluded.late
     changed = entry.changed OR entry.sent_in IS NOT NULL
         AND (entry.entry_date, entry.account, entry.amount, entry.currency, entry.text, entry.dimensions)
         IS DISTINCT FROM (excluded.entry_date, excluded.account, excluded.amount, excluded.currency, excluded.text, excluded.dimensions)
-WHERE entry.chunk = 0 OR entry.state = 'rejected' AND entry.export_id = @parent_id`
+WHERE entry.chunk = 0 OR entry.state = 'rejected' AND (entry.export_id = @parent_id OR entry.correction = 'replaced')`
 
 // replanEntries hands what an export ($3) did not get done to its retry ($2), in chunks of
 // the same entries: those whose outcome is unknown stay marked as sent, so that the vendor
@@ -235,6 +246,27 @@ func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Ex
 	} else if !due {
 		return planAlone(ctx, db, e, nil)
 	}
+	for range stagings {
+		if chunks, err = planOnce(ctx, db, sources, e, source, args); !errors.Is(err, errCorrected) {
+			break
+		}
+	}
+	return chunks, err
+}
+
+// stagings is how often a source is read for a plan while entries are being corrected, before the plan is tried again
+// later.
+const stagings = 3
+
+// errCorrected is returned where entries were corrected after a source had been read that may show them.
+var errCorrected = errors.New("entries were corrected while they were read for a plan")
+
+// planOnce is [PlanExport] with one reading of the source.
+func planOnce(ctx context.Context, db Beginner, sources *Sources, e exports.Export, source string, args pgx.NamedArgs) (chunks int, err error) {
+	before, err := lastCorrection(ctx, db, e.OrganizationID)
+	if err != nil {
+		return 0, err
+	}
 	err = sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
 		if table == integrations.DefaultSource {
 			if r.seen.Position, err = positionImports(ctx, db, e.OrganizationID); err != nil {
@@ -247,6 +279,8 @@ func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Ex
 				if r.since, err = loadMark(ctx, tx, e, source); err != nil {
 					return err
 				}
+			} else if now, err := correctionIn(ctx, tx, e.OrganizationID); err != nil || now != before {
+				return cmp.Or(err, errCorrected)
 			}
 			return assignEntries(ctx, tx, e, source, table, r, args)
 		})

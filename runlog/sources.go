@@ -145,10 +145,10 @@ const createStaged = `CREATE TEMPORARY TABLE pg_temp.source_entries (organizatio
     entry_date date NOT NULL, account text, amount numeric, currency text, text text, dimensions jsonb)`
 
 // selectRefused returns the entries that a plan takes whatever their date, see [lines].
-// Only a retry takes those that the vendor refused.
+// Only a retry takes those that the vendor refused and nobody has corrected.
 const (
 	selectRefused = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
-	WHERE organization_id = $1 AND integration_id = $2 AND chunk = 0`
+	WHERE organization_id = $1 AND integration_id = $2 AND (chunk = 0 OR correction = 'replaced')`
 	selectRefusedToo = `SELECT coalesce(array_agg(entry_id), '{}') FROM ledgerline.export_entries
 	WHERE organization_id = $1 AND integration_id = $2 AND (chunk = 0 OR state = 'rejected')`
 )

@@ -60,7 +60,7 @@ another file.`,
 			bar := newProgress(c.ErrOrStderr(), "import", size)
 			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, readEntries(file, format, in, func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
-			}))
+			}), runlog.ImportOptions{})
 			bar.end()
 			var wrong fileError
 			switch {

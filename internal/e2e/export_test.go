@@ -57,7 +57,7 @@ func (b book) vouchers(t *testing.T, prefix string, n int, date, account, differ
 					return
 				}
 			}
-		})
+		}, runlog.ImportOptions{})
 		require.NoError(t, err)
 		require.EqualValues(t, added, done.Added)
 	}

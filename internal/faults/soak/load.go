@@ -170,7 +170,7 @@ func (s *soak) store(ctx context.Context, r *round) error {
 					return
 				}
 			}
-		})
+		}, runlog.ImportOptions{})
 		return err
 	})
 }

@@ -1,0 +1,188 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ledgerline/ledgerline/exports"
+)
+
+// An entry of the default source that no vendor has can be corrected: [ImportEntries]
+// replaces it, [WithdrawVoucher] takes it away. The rules are the database's, see
+// migrations/00014_corrections.sql; this file says in words what they refuse, and which
+// export sends a corrected voucher.
+
+// EntryDifference is a field in which an entry differs from what is stored.
+type EntryDifference struct {
+	EntryID   string `json:"entryId"`
+	VoucherID string `json:"voucherId"`
+	Field     string `json:"field"` // voucher, date, account, amount, currency, text or dimensions
+	Old       string `json:"old"`
+	New       string `json:"new"`
+}
+
+// Refusal is an entry that is not corrected.
+type Refusal struct {
+	EntryID   string `json:"entryId"`
+	VoucherID string `json:"voucherId"`
+	Why       string `json:"why"`
+	Remedy    string `json:"remedy"`
+}
+
+// RefusedError is returned where entries cannot be corrected; nothing was changed.
+type RefusedError struct {
+	Refused []Refusal         // at most [mostListed]
+	Total   int               // how many there are
+	Counter []AccountingEntry // of a voucher that is exported: the lines that would take it back
+}
+
+// mostListed is how many differences, refusals and vouchers a result lists.
+const mostListed = 1000
+
+// Error names at most 20 of the entries, each on a line of its own, with what to do.
+func (e *RefusedError) Error() string {
+	const most = 20
+	var lines []string
+	for _, r := range e.Refused[:min(most, len(e.Refused))] {
+		lines = append(lines, fmt.Sprintf("entry %s %s; %s", r.EntryID, r.Why, r.Remedy))
+	}
+	if more := e.Total - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// NextSending is which export sends a corrected voucher again.
+type NextSending struct {
+	VoucherID   string    `json:"voucherId"`
+	Integration string    `json:"integration"`
+	Period      string    `json:"period"`   // of the export that refused it
+	ExportID    uuid.UUID `json:"exportId"` // whose retry takes it; the integration's next export does too, if that is first
+	Pending     bool      `json:"pending"`  // it has not ended, and can be retried only then
+}
+
+// beginCorrection says who corrects, and keeps plans out until the transaction ends.
+func beginCorrection(ctx context.Context, tx pgx.Tx, actor, reason string) error {
+	if strings.TrimSpace(actor) == "" {
+		return errors.New("a correction has an actor")
+	}
+	if _, err := tx.Exec(ctx, `SELECT set_config('ledgerline.actor', $1, true), set_config('ledgerline.reason', $2, true)`, storable(actor), storable(reason)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `SELECT ledgerline.lock_corrections()`)
+	return err
+}
+
+// correctionError puts what PostgreSQL refuses into words. Other errors pass as they are.
+func correctionError(err error) error {
+	const locked, violated = "55P03", "23514"
+	var pg *pgconn.PgError
+	switch {
+	case !errors.As(err, &pg):
+		return err
+	case pg.Code == locked:
+		return fmt.Errorf("an export is being planned, or integrations are being applied, at this moment; try again in a minute: %w", err)
+	case pg.Code != violated:
+		return err
+	}
+	switch pg.ConstraintName {
+	case "corrected_is_not_exported":
+		return errors.New(pg.Message + "; correct it at the vendor, or with a counter-entry")
+	case "corrected_is_not_under_way":
+		return errors.New(pg.Message + "; look at it again when its export has ended: starter exports list")
+	case "entry_keeps_its_voucher", "correction_has_an_actor", "correction_is_read_committed":
+		return errors.New(pg.Message)
+	}
+	return err
+}
+
+// takenEntry is an entry that an export of an integration has taken.
+type takenEntry struct {
+	EntryID, VoucherID, Integration, Period string
+	Source                                  string // of the integration; "" is the default one
+	ExportID                                uuid.UUID
+	State                                   exports.EntryState
+	Pending                                 bool // its export has not ended
+	Open                                    bool // the outcome of a line of its voucher is open
+}
+
+const selectTaken = `
+WITH taken AS (
+    SELECT entry.entry_id, entry.voucher_id, entry.export_id, entry.state, integration.name AS integration, coalesce(integration.export ->> 'source', '') AS source
+    FROM ledgerline.integrations AS integration CROSS JOIN LATERAL (
+        SELECT * FROM ledgerline.export_entries WHERE organization_id = @organization AND integration_id = integration.integration_id AND entry_id = ANY(@entry_ids) OFFSET 0) AS entry
+    WHERE integration.organization_id = @organization
+), open AS (
+    SELECT DISTINCT export_id, voucher_id FROM ledgerline.export_entries
+    WHERE organization_id = @organization AND effect = 'open' AND export_id IN (SELECT export_id FROM taken)
+)
+SELECT taken.*, export.period, export.status = 'pending' AS pending, open.export_id IS NOT NULL AS open
+FROM taken JOIN ledgerline.bufdir_export_audit_log AS export ON export.organization_id = @organization AND export.export_id = taken.export_id
+LEFT JOIN open ON open.export_id = taken.export_id AND open.voucher_id = taken.voucher_id
+ORDER BY entry_id, integration`
+
+// loadTaken returns what exports of all integrations have taken of entries.
+func loadTaken(ctx context.Context, tx pgx.Tx, organization uuid.UUID, ids []string) (map[string][]takenEntry, error) {
+	list, err := queryRows[takenEntry](ctx, tx, selectTaken, pgx.StrictNamedArgs{"organization": organization, "entry_ids": ids})
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string][]takenEntry)
+	for _, t := range list {
+		all[t.EntryID] = append(all[t.EntryID], t)
+	}
+	return all, nil
+}
+
+// counterEntry is what to do about what the vendor has.
+const counterEntry = "what the vendor has is corrected there, or by a counter-entry: a new voucher with the lines negated"
+
+// refusal is why an entry that was taken cannot be corrected, and what to do; ok if it can.
+func (t takenEntry) refusal() (why, remedy string, ok bool) {
+	at := fmt.Sprintf("(%s, %s)", t.Integration, t.Period)
+	show := "starter exports show " + t.ExportID.String()
+	switch {
+	case t.State == exports.Exported && t.Source != "":
+		return "is exported " + at, fmt.Sprintf("entries of %s come from %s and are corrected there; %s", t.Integration, t.Source, counterEntry), false
+	case t.State == exports.Exported:
+		return "is exported " + at, counterEntry, false
+	case t.Pending && t.State != exports.Rejected:
+		return "is in an export that has not ended " + at, "look at it again when that has ended: " + show, false
+	case t.Open:
+		return "is of a voucher whose outcome is open " + at, fmt.Sprintf("find out whether it is at the vendor: starter exports retry %s, or starter exports resolve %s --voucher %s --there|--not-there",
+			t.ExportID, t.ExportID, t.VoucherID), false
+	}
+	return "", "", true
+}
+
+// refusalOfAny is the refusal of the first integration that refuses.
+func refusalOfAny(taken []takenEntry) (why, remedy string, ok bool) {
+	for _, t := range taken {
+		if why, remedy, ok = t.refusal(); !ok {
+			return why, remedy, false
+		}
+	}
+	return "", "", true
+}
+
+// nextSendings are the exports whose retries take corrected entries, one for each voucher and integration.
+func nextSendings(taken map[string][]takenEntry) []NextSending {
+	list := []NextSending{}
+	for _, all := range taken {
+		for _, t := range all {
+			list = append(list, NextSending{t.VoucherID, t.Integration, t.Period, t.ExportID, t.Pending})
+		}
+	}
+	slices.SortFunc(list, func(a, b NextSending) int {
+		return strings.Compare(a.VoucherID+"\x00"+a.Integration+"\x00"+a.ExportID.String(), b.VoucherID+"\x00"+b.Integration+"\x00"+b.ExportID.String())
+	})
+	list = slices.Compact(list)
+	return list[:min(mostListed, len(list))]
+}
