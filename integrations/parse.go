@@ -37,7 +37,8 @@ func Parse(name string, src []byte, o Options) ([]Integration, error) {
 
 // File is what stands in an integration file.
 type File struct {
-	Integrations []Integration
+	Integrations  []Integration
+	Organizations []Organization // those for which the file has names
 	// Channels are where organizations are notified of trouble. An organization
 	// without an entry has no notifications section, and keeps the channels it
 	// has; an empty list is none.
@@ -53,7 +54,8 @@ func ParseFile(name string, src []byte, o Options) (File, error) {
 	if len(src) > maxFile {
 		return File{}, fmt.Errorf("%s: %d bytes; want at most %d", name, len(src), maxFile)
 	}
-	p := &parser{name: name, options: o, ids: make(map[uuid.UUID]bool), channels: make(map[uuid.UUID][]Channel)}
+	p := &parser{name: name, options: o, ids: make(map[uuid.UUID]bool), channels: make(map[uuid.UUID][]Channel),
+		named: make(map[uuid.UUID]Organization), shorts: make(map[string]uuid.UUID)}
 	out := File{Channels: p.channels}
 	docs := yaml.NewDecoder(bytes.NewReader(src))
 	for n := 0; ; n++ {
@@ -73,6 +75,7 @@ func ParseFile(name string, src []byte, o Options) (File, error) {
 	if p.wrong > 0 {
 		return File{}, p.report()
 	}
+	out.Organizations = p.organizations
 	return out, nil
 }
 

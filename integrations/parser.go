@@ -30,6 +30,10 @@ type parser struct {
 	ids     map[uuid.UUID]bool
 
 	channels map[uuid.UUID][]Channel
+
+	organizations []Organization // that have names
+	named         map[uuid.UUID]Organization
+	shorts        map[string]uuid.UUID
 }
 
 type fileError struct {
@@ -119,7 +123,7 @@ func (p *parser) uuid(parent *yaml.Node, m map[string]*yaml.Node, at, name strin
 
 func (p *parser) document(n *yaml.Node) []Integration {
 	m := p.fields(n, "", "organization", "integrations", "notifications")
-	org, _ := p.uuid(n, m, "", "organization")
+	org := p.organization(n, m)
 	if list, ok := m["notifications"]; ok {
 		p.notifications(list, org)
 	}

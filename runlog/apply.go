@@ -38,6 +38,8 @@ type ApplyOptions struct {
 	By     string // who applies
 	Prune  bool   // remove what the organizations of the list have besides
 	DryRun bool   // roll back at the end
+
+	Organizations []integrations.Organization // whose names the file has
 }
 
 // ApplyIntegrations makes the integrations of the organizations in list what list says, all
@@ -65,6 +67,9 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 		changes = append(changes, IntegrationChange{in.OrganizationID, in.ID, in.Name, in.Adapter, action})
 	}
 	changes = append(changes, others...)
+	if err := nameOrganizations(ctx, tx, o.Organizations, o.By); err != nil {
+		return nil, err
+	}
 	if o.DryRun {
 		return changes, nil
 	}

@@ -144,7 +144,8 @@ func IsOutcome(err error) bool {
 	var conflict *ConflictError
 	var overlap *OverlapError
 	var source *SourceError
-	return errors.As(err, &soon) || errors.As(err, &conflict) || errors.As(err, &overlap) || errors.As(err, &source)
+	var organization *UnknownOrganizationError
+	return errors.As(err, &organization) || errors.As(err, &soon) || errors.As(err, &conflict) || errors.As(err, &overlap) || errors.As(err, &source)
 }
 
 // isMissingPartition recognizes "no partition of relation … found for row", which

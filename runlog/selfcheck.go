@@ -14,9 +14,16 @@ import (
 
 // SelfCheckOptions are the demands of [SelfCheck].
 type SelfCheckOptions struct {
-	Role  string // that the current user must have, such as "ledgerline_worker"
-	Relax bool   // report an unsafe user or setting as a warning: development only
+	Role  string   // that the current user must have, such as "ledgerline_worker"
+	Or    []string // roles with one of which the user needs no Role
+	Relax bool     // report an unsafe user or setting as a warning: development only
 }
+
+// The roles of those who work with a database by hand.
+const (
+	OperatorRole = "ledgerline_operator"
+	ReaderRole   = "ledgerline_reader"
+)
 
 // migrationTakes is how long [SelfCheck] waits for a migration that is under way.
 const migrationTakes = 30 * time.Second
@@ -86,7 +93,7 @@ func migrating(ctx context.Context, pool *pgxpool.Pool) (underWay bool, err erro
 
 // selfCheck is [SelfCheck] at a moment.
 func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (warnings []string, err error) {
-	found, err := Diagnose(ctx, pool, o.Role)
+	found, err := Diagnose(ctx, pool, o.Role, o.Or...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +108,9 @@ func selfCheck(ctx context.Context, pool *pgxpool.Pool, o SelfCheckOptions) (war
 	return warnings, errors.Join(problems...)
 }
 
-// Diagnose returns all that [SelfCheck] finds, of a user who needs a role. An error means
-// that the database could not be asked.
-func Diagnose(ctx context.Context, pool *pgxpool.Pool, role string) (problems []Unfit, err error) {
+// Diagnose returns all that [SelfCheck] finds, of a user who needs a role, or one of some
+// others. An error means that the database could not be asked.
+func Diagnose(ctx context.Context, pool *pgxpool.Pool, role string, or ...string) (problems []Unfit, err error) {
 	schema, err := loadSchemaState(ctx, pool)
 	if err != nil {
 		return nil, err
@@ -115,7 +122,7 @@ func Diagnose(ctx context.Context, pool *pgxpool.Pool, role string) (problems []
 	if err != nil {
 		return nil, fmt.Errorf("asking for the rights of the database user: %w", err)
 	}
-	session, err := loadSessionState(ctx, pool, role)
+	session, err := loadSessionState(ctx, pool, append([]string{role}, or...))
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +159,7 @@ func CheckVersion(ctx context.Context, pool *pgxpool.Pool, role string) error {
 	if p := schema.check(); p != nil {
 		return *p
 	}
-	session, err := loadSessionState(ctx, pool, role)
+	session, err := loadSessionState(ctx, pool, []string{role})
 	if err != nil {
 		return err
 	}
@@ -167,7 +174,21 @@ func (s sessionState) lacks(role string) []Unfit {
 	if s.HasRole {
 		return nil
 	}
-	return []Unfit{{TopicRole, fmt.Sprintf("database user %q lacks the role %s", s.User, role), "use a login that has it, or GRANT it to one that has no other"}}
+	return []Unfit{{TopicRole, fmt.Sprintf("database user %q lacks the role %s", s.User, role), "use a login that has it; those who run the database make one: docs/operations.md#logins"}}
+}
+
+// MayOnlyRead returns the user of a pool if it has the reader's role and not the operator's;
+// otherwise "".
+func MayOnlyRead(ctx context.Context, pool *pgxpool.Pool) (user string, err error) {
+	reads, err := loadSessionState(ctx, pool, []string{ReaderRole})
+	if err != nil {
+		return "", err
+	}
+	changes, err := loadSessionState(ctx, pool, []string{OperatorRole})
+	if err != nil || !reads.HasRole || changes.HasRole {
+		return "", err
+	}
+	return reads.User, nil
 }
 
 // selectMissingPartitions returns this month and the next, if they have no partition.
@@ -182,14 +203,14 @@ type sessionState struct {
 	User              string
 	SynchronousCommit string
 	HasOrganization   bool // app.organization_id is set outside of a transaction
-	HasRole           bool
+	HasRole           bool // one of those that were asked for
 }
 
-func loadSessionState(ctx context.Context, pool *pgxpool.Pool, role string) (sessionState, error) {
+func loadSessionState(ctx context.Context, pool *pgxpool.Pool, roles []string) (sessionState, error) {
 	rows, err := pool.Query(ctx, `
 		SELECT current_user AS user, current_setting('synchronous_commit') AS synchronous_commit,
 		    coalesce(current_setting('app.organization_id', true), '') <> '' AS has_organization,
-		    coalesce((SELECT pg_has_role(current_user, oid, 'USAGE') FROM pg_roles WHERE rolname = $1), false) AS has_role`, role)
+		    coalesce((SELECT bool_or(pg_has_role(current_user, oid, 'USAGE')) FROM pg_roles WHERE rolname = ANY ($1)), false) AS has_role`, roles)
 	if err != nil {
 		return sessionState{}, err
 	}
