@@ -20,8 +20,8 @@ type Claim struct {
 	StartedAt time.Time
 }
 
-// hasPeriod reports whether no other export is made of the claim's period.
-func (c Claim) hasPeriod() bool { return !c.Retry && c.Trigger != ByAdopting }
+// HasPeriod reports whether no other export is made of the claim's period.
+func (c Claim) HasPeriod() bool { return !c.Retry && c.Trigger != ByAdopting }
 
 // Firing is when a schedule starts an export by itself, and of which period.
 type Firing struct {
@@ -58,7 +58,7 @@ func NextFor(date time.Time, claims []Claim, firings iter.Seq[Firing], kind Peri
 		if c.WillPlan && date.Before(c.End) {
 			return Coming{Period: c.Period, Start: c.Start, End: c.End, By: c.Trigger, ID: &c.ID}
 		}
-		taken[c.Period] = taken[c.Period] || c.hasPeriod()
+		taken[c.Period] = taken[c.Period] || c.HasPeriod()
 	}
 	byHand := firstFree(date, claims, kind)
 	for f := range firings {
@@ -85,7 +85,7 @@ func firstFree(date time.Time, claims []Claim, kind PeriodKind) Coming {
 		}
 		free := true
 		for _, c := range claims {
-			free = free && (!c.hasPeriod() || !c.Start.Before(end) || !start.Before(c.End))
+			free = free && (!c.HasPeriod() || !c.Start.Before(end) || !start.Before(c.End))
 		}
 		if free {
 			return Coming{Period: period, Start: start, End: end, By: ByHand}

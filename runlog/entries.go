@@ -28,6 +28,7 @@ type ImportResult struct {
 	Unchanged  int64       `json:"unchanged"`  // were there, the same in everything
 	Unbalanced int64       `json:"unbalanced"` // vouchers that got an entry and do not sum to zero
 	Examples   []Imbalance `json:"examples"`   // of those, at most five
+	Import     string      `json:"-"`          // the import, for [WaitingFilter]
 }
 
 // Imbalance is what a voucher lacks to sum to zero.
@@ -63,6 +64,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 			}
 		}
 		if err := insertEntries(ctx, tx, organization, batch, &done); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&done.Import); err != nil {
 			return err
 		}
 		return findUnbalanced(ctx, tx, organization, &done)
