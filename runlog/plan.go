@@ -164,16 +164,6 @@ WITH RECURSIVE ancestors AS (
 WHERE EXISTS (SELECT FROM ledgerline.export_entries AS entry WHERE entry.organization_id = $1 AND entry.export_id = ancestors.export_id)
 ORDER BY generation LIMIT 1`
 
-// loadRetried returns the export whose entries a retry takes, nil if there is none; see
-// [retriedExport].
-func loadRetried(ctx context.Context, tx pgx.Tx, e exports.Export) (retried *uuid.UUID, err error) {
-	err = tx.QueryRow(ctx, retriedExport, e.OrganizationID, *e.ParentID).Scan(&retried)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
-	}
-	return retried, err
-}
-
 // SourceError is an error of the place where entries come from: it cannot be
 // read, or what it holds cannot be planned. Trying again does not help until
 // somebody has fixed it.
@@ -312,7 +302,7 @@ func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, tab
 	}
 	var retried *uuid.UUID
 	if e.ParentID != nil {
-		if retried, err = loadRetried(ctx, tx, e); err != nil {
+		if err := tx.QueryRow(ctx, retriedExport, e.OrganizationID, *e.ParentID).Scan(&retried); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		if _, err := tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, retried); err != nil {

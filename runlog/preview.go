@@ -2,7 +2,9 @@ package runlog
 
 import (
 	"context"
+	"errors"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/exports"
@@ -79,6 +81,16 @@ func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports
 		})
 	})
 	return preview, err
+}
+
+// loadRetried returns the export whose entries a retry takes, nil if there is none; see
+// [retriedExport].
+func loadRetried(ctx context.Context, tx pgx.Tx, e exports.Export) (retried *uuid.UUID, err error) {
+	err = tx.QueryRow(ctx, retriedExport, e.OrganizationID, e.ParentID).Scan(&retried)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return retried, err
 }
 
 // parentHasEnded reports whether the parent of a retry has.
