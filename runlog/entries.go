@@ -40,6 +40,7 @@ type ImportResult struct {
 	Changes    []EntryDifference `json:"changes"`    // between what is there and the file, at most 1,000
 	Refused    []Refusal         `json:"refused"`    // entries that are there with other contents and were not replaced, at most 1,000
 	Sendings   []NextSending     `json:"sendings"`   // of what was replaced after an export had refused it, at most 1,000
+	Import     string            `json:"-"`          // the import, for [WaitingFilter]
 }
 
 // Imbalance is what a voucher lacks to sum to zero.
@@ -86,6 +87,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 			return err
 		}
 		if err := i.findUnbalanced(ctx, tx); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&i.done.Import); err != nil {
 			return err
 		}
 		if options.DryRun {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,11 @@ WITH fresh AS (
     WHERE e.organization_id = $1 AND x.integration_id = $2
       AND CASE WHEN $4::uuid IS NULL THEN x.chunk = 0 AND x.voucher_id IN (SELECT voucher_id FROM fresh) ELSE x.export_id = $4 AND x.state = 'rejected' END
 ) SELECT entry_id FROM fresh WHERE $4::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION SELECT entry_id FROM held`
+
+// inOneLine is concat_ws of PostgreSQL, to which an empty text is NULL.
+func inOneLine(values ...any) string {
+	return strings.TrimSpace(fmt.Sprintln(values...))
+}
 
 // A journal is an integration of the organization, and its exports that have ended.
 type journal struct {
@@ -108,7 +114,7 @@ func TestMarksMissNothing(t *testing.T) {
 		inOne := func(do func(pgx.Tx)) {
 			require.NoError(t, pgx.BeginFunc(t.Context(), b.admin, func(tx pgx.Tx) error { do(tx); return nil }))
 		}
-		strings := func(sql string, args ...any) []string {
+		texts := func(sql string, args ...any) []string {
 			rows, err := b.admin.Query(t.Context(), sql, args...)
 			require.NoError(t, err)
 			list, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -120,26 +126,30 @@ func TestMarksMissNothing(t *testing.T) {
 		plan := func(j *journal, e exports.Export, parent *uuid.UUID) {
 			want := []string{}
 			if parent != nil {
-				want = strings(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1 AND state NOT IN ('exported', 'rejected') AND chunk > 0`, parent)
-				if len(strings(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1`, parent)) == 0 {
+				want = texts(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1 AND state NOT IN ('exported', 'rejected') AND chunk > 0`, parent)
+				if len(texts(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1`, parent)) == 0 {
 					parent = nil // it plans what its parent would have
 				}
 			}
-			want = append(want, strings(takenByDefinition, j.org, j.spec.ID, e.PeriodEnd, parent)...)
+			want = append(want, texts(takenByDefinition, j.org, j.spec.ID, e.PeriodEnd, parent)...)
 			slices.Sort(want)
 			how := j.settings.Source + " whole"
-			if len(strings(`SELECT source FROM ledgerline.plan_marks WHERE integration_id = $1`, j.spec.ID)) > 0 {
+			if len(texts(`SELECT source FROM ledgerline.plan_marks WHERE integration_id = $1`, j.spec.ID)) > 0 {
 				how = j.settings.Source + " from its mark"
 			}
 			used[how]++
 			preview, err := runlog.PreviewExport(t.Context(), b.operator, b.sources, e, j.settings, 4)
 			require.NoError(t, err)
 			j.plan(e, j.settings, 4)
-			require.Equal(rt, want, strings(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1`, e.ID), "%s, %s", how, e.Period)
-			if e.ParentID == nil {
-				require.Len(rt, strings(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1 AND state = 'planned'`, e.ID), preview.Entries, how)
-				require.Len(rt, strings(`SELECT DISTINCT voucher_id FROM ledgerline.export_entries WHERE export_id = $1 AND state = 'rejected'`, e.ID), len(preview.Rejected), how)
+			require.Equal(rt, want, texts(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1`, e.ID), "%s, %s", how, e.Period)
+			require.Equal(rt, texts(`SELECT concat_ws(' ', count(*), count(DISTINCT voucher_id), count(DISTINCT chunk), count(*) FILTER (WHERE entry_date < $2), sum(amount) FILTER (WHERE amount > 0))
+				FROM ledgerline.export_entries WHERE export_id = $1 AND state IN ('planned', 'sent')`, e.ID, e.PeriodStart),
+				[]string{inOneLine(preview.Entries, preview.Vouchers, preview.Chunks, preview.Late, preview.Amounts["NOK"])}, "%s, a retry: %v", how, e.ParentID != nil)
+			refused := []string{}
+			for _, p := range preview.Rejected {
+				refused = append(refused, p.VoucherID+" "+p.Reason)
 			}
+			require.Equal(rt, texts(`SELECT DISTINCT voucher_id || ' ' || reason FROM ledgerline.export_entries WHERE export_id = $1 AND state = 'rejected'`, e.ID), refused, how)
 		}
 		next := func(j *journal) {
 			if len(j.periods) == 0 {
@@ -149,10 +159,10 @@ func TestMarksMissNothing(t *testing.T) {
 			j.periods = j.periods[1:]
 			plan(j, e, nil)
 			for chunk := 1; ; chunk++ {
-				if left := strings(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1 AND chunk = $2`, e.ID, chunk); len(left) == 0 {
+				if left := texts(`SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1 AND chunk = $2`, e.ID, chunk); len(left) == 0 {
 					break
 				}
-				if state := rapid.SampledFrom([]exports.EntryState{exports.Exported, exports.Rejected, exports.Planned}).Draw(rt, "state"); state != exports.Planned {
+				if state := rapid.SampledFrom([]exports.EntryState{exports.Exported, exports.Rejected, exports.Unknown, exports.Planned}).Draw(rt, "state"); state != exports.Planned {
 					j.settle(e, chunk, state, nil)
 				}
 			}

@@ -2,7 +2,9 @@ package runlog
 
 import (
 	"context"
+	"errors"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/exports"
@@ -19,10 +21,17 @@ type ExportPreview struct {
 	Rejected []Problem         `json:"rejected" db:"-"` // one for each voucher, at most 1,000
 }
 
-// previewSums sums what [planEntries] would plan, and previewRejected lists what it would refuse.
+// previewSums sums what [replanEntries] and [planEntries] would plan, and previewRejected
+// lists what the latter would refuse. Of a retry, @retried_id is the export that it retries.
 var (
-	previewSums = lines + `, planned AS (
-    SELECT lines.*, placed.chunk FROM lines JOIN placed USING (voucher_id) WHERE placed.chunk > 0
+	previewSums = lines + `, replanned AS (
+    SELECT voucher_id, amount, currency, entry_date, dense_rank() OVER (ORDER BY chunk) AS chunk FROM ledgerline.export_entries
+    WHERE organization_id = @organization_id AND export_id = @retried_id AND state NOT IN ('exported', 'rejected') AND chunk > 0
+), planned AS (
+    SELECT voucher_id, amount, currency, entry_date, chunk FROM replanned
+    UNION ALL
+    SELECT voucher_id, lines.amount, lines.currency, lines.entry_date, placed.chunk + (SELECT coalesce(max(chunk), 0) FROM replanned)
+    FROM lines JOIN placed USING (voucher_id) WHERE placed.chunk > 0
 ) SELECT count(*) AS entries, count(DISTINCT voucher_id) AS vouchers, coalesce(max(chunk), 0) AS chunks, count(*) FILTER (WHERE entry_date < @period_start) AS late,
     (SELECT coalesce(jsonb_object_agg(currency, debit::text), '{}')
      FROM (SELECT currency, sum(amount) FILTER (WHERE amount > 0) AS debit FROM planned GROUP BY currency) AS by_currency) AS amounts
@@ -33,6 +42,8 @@ FROM vouchers WHERE problem IS NOT NULL ORDER BY voucher_id LIMIT 1000`
 )
 
 // PreviewExport returns what [PlanExport] would do, and does nothing: PostgreSQL enforces that.
+// Of a retry, e has the parent: what that left unsent or unknown counts as planned, and a
+// parent that has not ended leaves nothing to plan.
 // It refuses a user to whom row-level security does not apply. An error of the source is a
 // [*SourceError].
 func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, chunkSize int) (preview ExportPreview, err error) {
@@ -50,6 +61,18 @@ func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports
 					return err
 				}
 			}
+			args["retried_id"] = nil
+			if e.ParentID != nil {
+				if due, err := parentHasEnded(ctx, tx, e); err != nil || !due {
+					preview.Amounts, preview.Rejected = map[string]string{}, []Problem{}
+					return err
+				}
+				retried, err := loadRetried(ctx, tx, e)
+				if err != nil {
+					return err
+				}
+				args["parent_id"], args["retried_id"] = retried, retried
+			}
 			if preview, err = queryRow[ExportPreview](ctx, tx, r.fresh(previewSums, table, args), args); err != nil {
 				return sourceError(source, err)
 			}
@@ -58,4 +81,48 @@ func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports
 		})
 	})
 	return preview, err
+}
+
+// loadRetried returns the export whose entries a retry takes, nil if there is none; see
+// [retriedExport].
+func loadRetried(ctx context.Context, tx pgx.Tx, e exports.Export) (retried *uuid.UUID, err error) {
+	err = tx.QueryRow(ctx, retriedExport, e.OrganizationID, e.ParentID).Scan(&retried)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return retried, err
+}
+
+// parentHasEnded reports whether the parent of a retry has.
+func parentHasEnded(ctx context.Context, tx pgx.Tx, e exports.Export) (ended bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2 AND status = 'pending')`,
+		e.OrganizationID, e.ParentID).Scan(&ended)
+	return ended, err
+}
+
+// ClaimPreview is what [ClaimExport] would find.
+type ClaimPreview struct {
+	Export  *exports.Export // that has the period already; nil if none has
+	Planned bool            // that one has its plan, or has ended: nothing more is planned into it
+}
+
+// PreviewClaim returns what [ClaimExport] would find, and does nothing: an [*OverlapError] is
+// the one with which it would refuse e.
+func PreviewClaim(ctx context.Context, db Beginner, e exports.Export) (p ClaimPreview, err error) {
+	err = readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error {
+		found, ok, err := exportWithKey(ctx, tx, e)
+		if err != nil {
+			return err
+		}
+		if !ok && e.Trigger == exports.ByHand {
+			return refuseOverlap(ctx, tx, e)
+		}
+		if ok {
+			p.Export = &found
+			err = tx.QueryRow(ctx, `SELECT status <> 'pending' OR planned_at IS NOT NULL FROM ledgerline.bufdir_export_audit_log
+				WHERE organization_id = $1 AND export_id = $2`, found.OrganizationID, found.ID).Scan(&p.Planned)
+		}
+		return err
+	})
+	return p, err
 }

@@ -17,8 +17,8 @@ import (
 
 // entries is the group of commands on accounting entries.
 func (a *app) entries() *cobra.Command {
-	c := &cobra.Command{Use: "entries", Short: "Check and import accounting entries"}
-	c.AddCommand(a.entriesCheck(), a.entriesImport())
+	c := &cobra.Command{Use: "entries", Short: "Check, import and list accounting entries"}
+	c.AddCommand(a.entriesCheck(), a.entriesImport(), a.entriesList())
 	return c
 }
 
@@ -70,6 +70,7 @@ another file.`,
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			warnUnbalanced(c.ErrOrStderr(), result)
+			s.sayWhereTo(result)
 			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), result)
 			}

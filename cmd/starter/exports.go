@@ -38,6 +38,7 @@ func (a *app) exportsList() *cobra.Command {
 
 func (a *app) exportsRetry() *cobra.Command {
 	var org string
+	var dryRun bool
 	var wait waitOptions
 	c := &cobra.Command{
 		Use: "retry EXPORT --org UUID", Short: "Send what an export did not export, as an export of its own",
@@ -72,11 +73,15 @@ exported. An export has one retry; to retry again, retry that one.`,
 				return err
 			}
 			in.Trigger, in.ParentID = exports.ByRetry, &e.ID
+			if dryRun {
+				return a.previewSync(s, exportOf(in))
+			}
 			return a.runSync(s, in, wait)
 		},
 	}
 	organizationFlag(c, &org)
 	wait.flags(c)
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
 	return c
 }
 

@@ -36,7 +36,14 @@ type outputFormat string
 const (
 	outputTable outputFormat = "table"
 	outputJSON  outputFormat = "json"
+	outputCSV   outputFormat = "csv" // of the commands that are marked by [printsCSV]
 )
+
+// printsCSV marks a command that takes -o csv.
+func printsCSV(c *cobra.Command) *cobra.Command {
+	c.Annotations = map[string]string{string(outputCSV): "yes"}
+	return c
+}
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -72,7 +79,11 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(c *cobra.Command, args []string) error {
-			if a.output != outputTable && a.output != outputJSON {
+			switch {
+			case a.output == outputTable, a.output == outputJSON, a.output == outputCSV && c.Annotations[string(outputCSV)] != "":
+			case c.Annotations[string(outputCSV)] != "":
+				return usage("--output %q: want table, json or csv", a.output)
+			default:
 				return usage("--output %q: want table or json", a.output)
 			}
 			if err := checkVisible(c, args); err != nil {
@@ -91,7 +102,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 	flags.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL `address`; $DATABASE_URL")
 	flags.StringVar(&a.sourceURL, "source-database-url", "", "`address`, with a user of its own, of the database with the other sources of entries; $"+runlog.SourceVariable)
 	flags.StringVar(&a.uiURL, "ui-url", "http://localhost:8233", "`address` of the Temporal UI; $LEDGERLINE_TEMPORAL_UI_URL")
-	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json")
+	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json; csv where a command says so")
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),

@@ -15,6 +15,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
 )
@@ -28,7 +29,9 @@ func (a *app) sync() *cobra.Command {
 		Short: "Export a period's accounting entries, once",
 		Long: `Exports every accounting entry up to the end of the period that no export has
 taken yet. A period is a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23. It
-is exported once: the second time, the first export is printed and nothing is sent.
+is exported once: the second time, the first export is printed and nothing is sent, and
+the command says with which export the entries go that came later. --dry-run says what
+a run would do now, that included.
 A period that has not ended yet needs --unfinished: entries that come later are
 exported with the next one.
 
@@ -54,7 +57,7 @@ exported; see starter exports show and starter exports retry.`,
 				return err
 			}
 			if dryRun {
-				return a.previewSync(s, exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd})
+				return a.previewSync(s, exportOf(in))
 			}
 			return a.runSync(s, in, wait)
 		},
@@ -68,24 +71,42 @@ exported; see starter exports show and starter exports retry.`,
 	return c
 }
 
-// previewSync prints what an export would do.
-func (a *app) previewSync(s *session, e exports.Export) error {
-	out, spec := s.command.OutOrStdout(), s.integration
-	x, ok := activities.Adapters()[spec.Adapter].(adapters.Exporter)
-	if !ok {
-		return fmt.Errorf("adapter %s takes no exports", spec.Adapter)
+// exportOf is the export that a run would claim.
+func exportOf(in workflows.SyncInput) exports.Export {
+	return exports.Export{
+		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
+		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, ParentID: in.ParentID,
 	}
+}
+
+// previewSync prints what a run would do: as it would find things now, also that it would
+// refuse, that the period has its export, or that it would wait.
+func (a *app) previewSync(s *session, e exports.Export) error {
 	sources, err := a.sources()
 	if err != nil {
 		return err
 	}
-	p, err := runlog.PreviewExport(s.command.Context(), s.db, sources, e, spec.Export, activities.ChunkSize(x.Vendor(), spec.Export))
+	x, ok := activities.Adapters()[s.integration.Adapter].(adapters.Exporter)
+	if !ok {
+		return fmt.Errorf("adapter %s takes no exports", s.integration.Adapter)
+	}
+	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, e, activities.ChunkSize(x.Vendor(), s.integration.Export), time.Now())
 	if err != nil {
 		return err
 	}
 	s.say("dry run: nothing is planned or sent")
+	if p.Paused != "" {
+		s.say("%s", p.Paused)
+	}
+	out := s.command.OutOrStdout()
 	if a.output == outputJSON {
 		return printJSON(out, p)
+	}
+	if p.Message != "" {
+		say(out, "%s", p.Message)
+	}
+	if p.Has != nil {
+		return nil
 	}
 	say(out, "%s in %s and %s, %d of them late: %s", count(p.Entries, "entry"), count(p.Vouchers, "voucher"), count(p.Chunks, "chunk"), p.Late, dash(amountsOf(p.Amounts)))
 	if len(p.Rejected) == 0 {
@@ -155,9 +176,25 @@ func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult
 		s.say("this period is being exported by %s; waiting for that run", result.Export.WorkflowID)
 		err = s.temporal.GetWorkflow(ctx, result.Export.WorkflowID, result.Export.RunID.String()).Get(ctx, &result)
 	case result.AlreadyExported:
-		s.say("this period is exported already; nothing was sent now")
+		s.say("nothing was sent now: %s", s.exported(result.Export))
 	}
 	return result, err
+}
+
+// exported says that a period has its export, and where the entries go that came later.
+func (s *session) exported(e exports.Export) string {
+	ctx, sources := s.command.Context(), (*runlog.Sources)(nil)
+	if in, err := runlog.LoadIntegration(ctx, s.db, e.OrganizationID, e.IntegrationID); err == nil {
+		s.integration = in
+	}
+	if all, err := s.app.sources(); err == nil {
+		sources = all
+	}
+	message, _, err := outlook.Exported(ctx, s.db, sources, s.integration, e, time.Now())
+	if err != nil {
+		message += fmt.Sprintf("; where later entries go cannot be said now: %v", err)
+	}
+	return message
 }
 
 // showProgress shows how far a run is until ctx ends. The number of chunks comes

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/outlook"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// stateWords are the states of entries as people name them. Others are named as they are
+// stored.
+var stateWords = map[exports.EntryState]string{exports.Rejected: "refused"}
+
+// stateNames are what --state takes, in the order in which an entry has them.
+var stateNames = []string{"waiting", "planned", "sent", "exported", "refused", "unknown"}
+
+func stateWord(s exports.EntryState) string {
+	if word := stateWords[s]; word != "" {
+		return word
+	}
+	return string(s)
+}
+
+// entryOptions are the flags of entries list.
+type entryOptions struct {
+	org, integration, period, state, voucher string
+	limit                                    int
+}
+
+func (a *app) entriesList() *cobra.Command {
+	var o entryOptions
+	c := &cobra.Command{
+		Use:   "list --org UUID --integration NAME",
+		Short: "List entries: what was exported, what was refused and why, and what waits for which export",
+		Long: `Lists the entries of an integration by date, voucher and ID, with what has become of
+each, and sums them. --period selects those that are dated in a month, an ISO week or
+on a day; which export took a late entry is in its line.
+
+  waiting   no export has taken it; WHY says which one will, and when that starts
+  planned   an export has taken it and has not sent it
+  sent      it was sent, and the vendor's answer is open
+  exported  the vendor has it
+  refused   it was not exported, for the reason that is given
+  unknown   only a person can say whether the vendor has it; see starter exports resolve
+
+An export takes whatever no other has taken up to the end of its period, once. So an
+entry that comes after its period was exported goes with a later one. The time of that
+one is the schedule's; whether somebody has paused a schedule by itself is in starter
+schedules list.
+
+AMOUNTS are the sums of the positive amounts. Entries of a source other than the
+default one are read from it; those that an export has taken are shown as they were
+sent. With -o csv the sums go to stderr.`,
+		Example: `  starter entries list --org $ORG --integration xledger-main --period 2026-10
+  starter entries list --org $ORG --integration xledger-main --state waiting
+  starter entries list --org $ORG --integration xledger-main --state refused -o csv`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			f, err := o.filter()
+			if err != nil {
+				return err
+			}
+			s, err := a.openIntegration(c, o.org, o.integration)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			sources, err := a.sources()
+			if err != nil {
+				return err
+			}
+			list, err := outlook.List(c.Context(), s.db, sources, s.integration, f, time.Now())
+			if err != nil {
+				return err
+			}
+			return a.printEntries(s, list)
+		},
+	}
+	organizationFlag(c, &o.org)
+	integrationFlag(c, &o.integration)
+	c.Flags().StringVar(&o.period, "period", "", "only entries dated in it: 2026-10, 2026-W45 or 2026-11-23")
+	c.Flags().StringVar(&o.state, "state", "", "only entries of this `state`: "+strings.Join(stateNames, ", "))
+	c.Flags().StringVar(&o.voucher, "voucher", "", "only entries of this `voucher`")
+	c.Flags().IntVarP(&o.limit, "limit", "n", 100, "most entries to list; 0 lists all")
+	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames, cobra.ShellCompDirectiveNoFileComp))
+	return printsCSV(c)
+}
+
+// filter is what the flags select.
+func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
+	f = runlog.EntryFilter{Voucher: o.voucher, Limit: o.limit}
+	if o.period != "" {
+		if f.From, f.Before, err = exports.ParsePeriod(o.period); err != nil {
+			return f, usage("--period: %w", err)
+		}
+	}
+	if o.limit < 0 {
+		return f, usage("-n %d: want how many entries to list at most, or 0 for all", o.limit)
+	}
+	f.State = exports.EntryState(o.state)
+	for stored, word := range stateWords {
+		if o.state == word {
+			f.State = stored
+		}
+	}
+	if o.state != "" && f.State != runlog.Waits && !slices.Contains(exports.EntryStates, f.State) {
+		return f, usage("--state %q: want one of %s", o.state, strings.Join(stateNames, ", "))
+	}
+	return f, nil
+}
+
+// printEntries prints a list of entries and its sums.
+func (a *app) printEntries(s *session, list outlook.Listing) error {
+	out, words := s.command.OutOrStdout(), s.command.ErrOrStderr()
+	if list.Source != integrations.DefaultSource {
+		s.say("entries that wait are read from %s", list.Source)
+	}
+	switch a.output {
+	case outputJSON:
+		return printJSON(out, list)
+	case outputCSV:
+		if err := printCSV(out, entryCSV(list)); err != nil {
+			return err
+		}
+		return sumUp(words, list)
+	}
+	if len(list.Entries) > 0 {
+		rows := [][]string{{"DATE", "VOUCHER", "ENTRY", "ACCOUNT", "TEXT", "AMOUNT", "STATE", "EXPORT", "WHY"}}
+		for _, e := range list.Entries {
+			rows = append(rows, []string{e.Date, e.VoucherID, e.EntryID, dash(e.Account), dash(clip(e.Text, 40)), entryAmount(e), stateWord(e.State), dash(takenBy(e)), dash(e.Why)})
+		}
+		if err := table(out, rows); err != nil {
+			return err
+		}
+		say(out, "")
+	}
+	return sumUp(out, list)
+}
+
+// takenBy names the export that has an entry: its period, and whether it is a retry.
+func takenBy(e outlook.Entry) string {
+	if e.Retry {
+		return e.Period + " retry"
+	}
+	return e.Period
+}
+
+func entryAmount(e outlook.Entry) string {
+	if e.Amount == "" {
+		return "-"
+	}
+	return strings.TrimSpace(e.Currency + " " + e.Amount)
+}
+
+// entryCSV are the rows of a list for a spreadsheet: a number in each amount.
+func entryCSV(list outlook.Listing) [][]string {
+	rows := [][]string{{"date", "voucher", "entry", "account", "text", "amount", "currency", "state", "export", "retry", "why"}}
+	for _, e := range list.Entries {
+		retry := ""
+		if e.Retry {
+			retry = "retry"
+		}
+		rows = append(rows, []string{e.Date, e.VoucherID, e.EntryID, e.Account, e.Text, e.Amount, e.Currency, stateWord(e.State), e.Period, retry, e.Why})
+	}
+	return rows
+}
+
+// sumUp writes what a list comes to, and with which exports the entries go that wait.
+func sumUp(w io.Writer, list outlook.Listing) error {
+	sums := list.Sums
+	if list.More > 0 {
+		say(w, "%d more are not shown; -n 0 shows all", list.More)
+	}
+	if sums.Entries == 0 {
+		say(w, "no entries")
+	} else {
+		say(w, "%s in %s: %s", count(sums.Entries, "entry"), count(sums.Vouchers, "voucher"), strings.Join(sumsByState(sums), "; "))
+	}
+	for _, g := range list.Waiting {
+		verb := "wait"
+		if g.Entries == 1 {
+			verb = "waits"
+		}
+		say(w, "%s %s for %s", count(g.Entries, "entry"), verb, g.Words)
+	}
+	if list.Paused != "" {
+		return say(w, "%s", list.Paused)
+	}
+	return nil
+}
+
+// sumsByState is a part for each state: "2 refused in 1 voucher, NOK 100.10".
+func sumsByState(sums runlog.EntrySums) (parts []string) {
+	for _, name := range stateNames {
+		n, amounts, stored := 0, map[string]string{}, exports.EntryState("")
+		for _, sum := range sums.ByState {
+			if stateWord(sum.State) == name {
+				n, amounts[sum.Currency], stored = n+sum.Entries, sum.Debit, sum.State
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s in %s, %s", n, name, count(sums.PerState[string(stored)], "voucher"), amountsOf(amounts)))
+		}
+	}
+	return parts
+}
+
+// sayWhereTo says, after an import, with which exports its entries will go. What is stored
+// is stored: that it cannot be said is only a note.
+func (s *session) sayWhereTo(imported runlog.ImportResult) {
+	lines, err := outlook.Imported(s.command.Context(), s.db, s.organization, imported.Import, time.Now())
+	if err != nil {
+		s.say("note: where these entries will go cannot be said now: %v", err)
+	}
+	for _, line := range lines {
+		s.say("%s", line)
+	}
+}

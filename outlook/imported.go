@@ -1,0 +1,87 @@
+package outlook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Imported says where the entries of an import will go, a line for each month and export:
+// "84 entries of October 2026 go with the export of October 2026, by the schedule on
+// 3 November 2026 06:30 CET". which is the import of a [runlog.ImportResult]. With several
+// integrations that take entries from the default source, each line names its own. There
+// are no lines without one, or if nothing of the import waits.
+func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string, now time.Time) ([]string, error) {
+	list, err := runlog.ListIntegrations(ctx, db, organization)
+	if some := (*runlog.UnreadableError)(nil); err != nil && !errors.As(err, &some) {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(in integrations.Integration) bool {
+		return cmp.Or(in.Export.Source, integrations.DefaultSource) != integrations.DefaultSource
+	})
+	var lines []string
+	for _, in := range list {
+		o, err := Load(ctx, db, in, now)
+		if err != nil {
+			return nil, err
+		}
+		waiting, err := runlog.CountWaiting(ctx, db, nil, in, runlog.WaitingFilter{Import: which})
+		if err != nil {
+			return nil, err
+		}
+		prefix := ""
+		if len(list) > 1 {
+			prefix = in.Name + ": "
+		}
+		for _, line := range o.imported(waiting) {
+			lines = append(lines, prefix+line)
+		}
+		if len(waiting) > 0 && o.Pause != nil {
+			lines = append(lines, o.Paused())
+		}
+	}
+	return lines, nil
+}
+
+// imported says where entries go, by month.
+func (o *Outlook) imported(waiting []runlog.Waiting) (lines []string) {
+	for len(waiting) > 0 {
+		month := exports.Month.Containing(waiting[0].Date)
+		n := slices.IndexFunc(waiting, func(w runlog.Waiting) bool { return exports.Month.Containing(w.Date) != month })
+		if n < 0 {
+			n = len(waiting)
+		}
+		for _, g := range o.Going(waiting[:n]) {
+			what := fmt.Sprintf("%s of %s", entries(g.Entries), exports.PeriodInWords(month))
+			period := o.periodOf(waiting[0].Date)
+			switch {
+			case period == g.Period || !g.Start.After(waiting[0].Date):
+				lines = append(lines, fmt.Sprintf("%s %s with %s", what, verb(g.Entries, "goes", "go"), o.InWords(g.Coming)))
+			case o.isTaken(period):
+				lines = append(lines, fmt.Sprintf("%s came late: %s has its export, so %s with %s", what, exports.PeriodInWords(period),
+					verb(g.Entries, "it goes", "they go"), o.InWords(g.Coming)))
+			default:
+				lines = append(lines, fmt.Sprintf("%s came late, and %s with %s", what, verb(g.Entries, "goes", "go"), o.InWords(g.Coming)))
+			}
+		}
+		waiting = waiting[n:]
+	}
+	return lines
+}
+
+// periodOf is the period of the usual kind that has a date.
+func (o *Outlook) periodOf(date time.Time) string { return o.kind().Containing(date) }
+
+// isTaken reports whether a period has its export.
+func (o *Outlook) isTaken(period string) bool {
+	return slices.ContainsFunc(o.claims, func(c exports.Claim) bool { return c.Period == period && c.HasPeriod() })
+}

@@ -1,0 +1,99 @@
+package outlook
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Entry is an entry, what has become of it, and what comes next for it.
+type Entry struct {
+	runlog.ListedEntry
+	Next *exports.Coming `json:"next,omitempty"` // the export that takes it; nil if one has
+	Why  string          `json:"why"`            // in words: why it is not exported, and what comes next
+}
+
+// Listing is a list of an integration's entries.
+type Listing struct {
+	Entries []Entry          `json:"entries"`
+	More    int              `json:"more"`             // that the filter selects, beyond its limit
+	Sums    runlog.EntrySums `json:"sums"`             // of all that the filter selects
+	Waiting []Going          `json:"waiting"`          // of these, those that are still to be taken, by the export that will
+	Paused  string           `json:"paused,omitempty"` // see [Outlook.Paused]
+	Source  string           `json:"source"`           // the table or view that the entries come from
+}
+
+// List returns entries of an integration by date, voucher and ID, each with what comes next
+// for it.
+func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, now time.Time) (l Listing, err error) {
+	o, err := Load(ctx, db, in, now)
+	if err != nil {
+		return l, err
+	}
+	list, sums, err := runlog.ListEntries(ctx, db, sources, in, f)
+	if err != nil {
+		return l, err
+	}
+	l = Listing{Entries: []Entry{}, More: sums.Entries - len(list), Sums: sums, Waiting: o.Going(sums.Waiting), Paused: o.Paused(), Source: in.Export.Source}
+	if l.Source == "" {
+		l.Source = integrations.DefaultSource
+	}
+	for _, listed := range list {
+		l.Entries = append(l.Entries, o.entry(listed))
+	}
+	return l, nil
+}
+
+// entry adds what comes next for an entry.
+func (o *Outlook) entry(listed runlog.ListedEntry) Entry {
+	e := Entry{ListedEntry: listed}
+	if listed.NextDate != nil {
+		next := o.NextFor(*listed.NextDate)
+		e.Next = &next
+	}
+	e.Why = o.why(e)
+	return e
+}
+
+// why says why an entry is not exported, and what comes next. Of an exported one it is the
+// error that the vendor found later, if it did.
+func (o *Outlook) why(e Entry) string {
+	retry := fmt.Sprintf("starter exports retry %s --integration %s", e.Period, o.Integration.Name)
+	over := e.ExportStatus != exports.Pending
+	switch {
+	case e.State == runlog.Waits:
+		return "waits for " + o.InWords(*e.Next)
+	case e.State == exports.Rejected && e.Next != nil:
+		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*e.Next)
+	case e.State == exports.Planned && over && e.ExportError != "":
+		return "not sent: " + e.ExportError + "; to send it: " + retry
+	case e.State == exports.Planned && over:
+		return "not sent; to send it: " + retry
+	case e.State == exports.Sent && over:
+		return "it is not known whether the vendor has it; to ask: " + retry
+	case e.State == exports.Planned || e.State == exports.Sent:
+		return o.waits(e)
+	}
+	return e.Reason
+}
+
+// waits says what an entry of a pending export waits for, and until when.
+func (o *Outlook) waits(e Entry) string {
+	switch {
+	case o.Pause != nil || e.DeferredFor == classify.Paused && e.DeferredUntil != nil:
+		return "waits until " + o.Integration.Name + " is resumed"
+	case e.DeferredUntil != nil && e.DeferredUntil.After(o.now) && e.DeferredFor != "":
+		return fmt.Sprintf("waits until %s: %s", o.Time(*e.DeferredUntil), strings.ReplaceAll(string(e.DeferredFor), "_", " "))
+	case e.DeferredUntil != nil && e.DeferredUntil.After(o.now):
+		return "waits until " + o.Time(*e.DeferredUntil)
+	case e.OpenUntil != nil && e.OpenUntil.After(o.now):
+		return "sent; the vendor may still act on it until " + o.Time(*e.OpenUntil)
+	}
+	return "is being exported"
+}

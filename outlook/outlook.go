@@ -1,0 +1,193 @@
+// Package outlook says what comes next for an integration: which of its entries wait, with
+// which export they will go, and when that starts.
+//
+// An entry waits if it is in its source and no export has taken it. The rule for where it
+// goes is the plan's own, [exports.NextFor]: an export takes whatever no other has taken up
+// to the end of its period, and a period that has its plan gets nothing that comes later.
+// The package brings together what that rule needs, the record of the exports and the
+// firings of the schedule, and puts its answer into words. It asks only PostgreSQL: that
+// somebody has paused a schedule by itself, Temporal alone knows.
+//
+// It changes nothing.
+package outlook
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/zones"
+)
+
+// Outlook is what comes next for an integration, as it was when it was loaded.
+type Outlook struct {
+	Integration integrations.Integration
+	Pause       *runlog.Pause // nil if it is not paused
+
+	claims []exports.Claim
+	now    time.Time
+	zone   *time.Location
+	known  map[time.Time]exports.Coming // by date: a list has few of them, and many entries
+}
+
+// Load reads the outlook of an integration.
+func Load(ctx context.Context, db runlog.Beginner, in integrations.Integration, now time.Time) (*Outlook, error) {
+	o := &Outlook{Integration: in, now: now, zone: time.UTC, known: make(map[time.Time]exports.Coming)}
+	name := integrations.DefaultTimeZone
+	if in.Schedule != nil {
+		name = in.Schedule.TimeZone
+	}
+	if zone, err := zones.Load(name); err == nil {
+		o.zone = zone
+	}
+	var err error
+	if o.Pause, err = runlog.LoadPause(ctx, db, in.OrganizationID, in.ID); err != nil {
+		return nil, err
+	}
+	o.claims, err = runlog.ListClaims(ctx, db, in.OrganizationID, in.ID)
+	return o, err
+}
+
+// NextFor is the export that takes an entry of a date which no export has taken.
+func (o *Outlook) NextFor(date time.Time) exports.Coming {
+	date = day(date)
+	next, ok := o.known[date]
+	if !ok {
+		next = exports.NextFor(date, o.claims, o.firings(date), o.kind(), day(o.now.In(o.zone)))
+		o.known[date] = next
+	}
+	return next
+}
+
+// day is the date of a time, at 00:00 UTC.
+func day(t time.Time) time.Time {
+	y, m, d := t.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// firings yields the schedule's firings from now on that can take an entry of a date. A
+// firing exports a period that is over, so none before the date does.
+func (o *Outlook) firings(date time.Time) iter.Seq[exports.Firing] {
+	return func(yield func(exports.Firing) bool) {
+		if o.Integration.Schedule == nil {
+			return
+		}
+		from := o.now
+		if date.After(from) {
+			from = date.AddDate(0, 0, -1) // a day has begun elsewhere before it begins in UTC
+		}
+		for at := range o.Integration.Schedule.Firings(from) {
+			period, err := o.Integration.Schedule.Period(at)
+			if err != nil {
+				return
+			}
+			start, end, err := exports.ParsePeriod(period)
+			if err != nil || !yield(exports.Firing{At: at, Period: period, Start: start, End: end}) {
+				return
+			}
+		}
+	}
+}
+
+// kind is what is exported by hand: what the schedule exports, or the last period that was.
+func (o *Outlook) kind() exports.PeriodKind {
+	if o.Integration.Schedule != nil {
+		return exports.PeriodKind(o.Integration.Schedule.Rule())
+	}
+	if len(o.claims) > 0 {
+		return exports.KindOfPeriod(o.claims[len(o.claims)-1].Period)
+	}
+	return exports.Month
+}
+
+// InWords names an export that is to come, and says how and when it starts: "the export of
+// November 2026, by the schedule on 3 December 2026 06:30 CET".
+func (o *Outlook) InWords(c exports.Coming) string {
+	export := "the export of " + exports.PeriodInWords(c.Period)
+	switch {
+	case c.ID != nil && c.By == exports.ByRetry:
+		return "the retry of " + exports.PeriodInWords(c.Period) + ", which has begun"
+	case c.ID != nil:
+		return export + ", which has begun"
+	case c.At != nil && c.Sooner != "":
+		return fmt.Sprintf("%s, by the schedule on %s; or now, with %s", export, o.Time(*c.At), o.command(c.Sooner))
+	case c.At != nil:
+		return fmt.Sprintf("%s, by the schedule on %s", export, o.Time(*c.At))
+	case c.End.After(day(o.now.In(o.zone))):
+		return fmt.Sprintf("%s, which no schedule starts: from %s, %s", export, c.End.Format("2 January 2006"), o.command(c.Period))
+	}
+	return fmt.Sprintf("%s, which no schedule starts: %s", export, o.command(c.Period))
+}
+
+func (o *Outlook) command(period string) string {
+	return fmt.Sprintf("starter sync --integration %s --period %s", o.Integration.Name, period)
+}
+
+// Time writes a time where the integration's people are: "3 December 2026 06:30 CET".
+func (o *Outlook) Time(t time.Time) string { return t.In(o.zone).Format("2 January 2006 15:04 MST") }
+
+// Paused says that the integration is paused, and what follows; "" if it is not.
+func (o *Outlook) Paused() string {
+	if o.Pause == nil {
+		return ""
+	}
+	by := o.Pause.By
+	if o.Pause.Reason != "" {
+		by += ": " + o.Pause.Reason
+	}
+	return fmt.Sprintf("%s has been paused since %s by %s; nothing is sent, and its schedule does not fire, until starter integrations resume --integration %s",
+		o.Integration.Name, o.Time(o.Pause.At), strings.TrimRight(by, ". "), o.Integration.Name)
+}
+
+// Going is how many of the waiting entries go with an export.
+type Going struct {
+	exports.Coming
+	Entries int    `json:"entries"`
+	Words   string `json:"inWords"` // see [Outlook.InWords]
+}
+
+// Going says which exports take entries that wait, in the order of their dates.
+func (o *Outlook) Going(waiting []runlog.Waiting) []Going {
+	list := []Going{}
+	for _, w := range waiting {
+		next := o.NextFor(w.Date)
+		i := 0
+		for i < len(list) && !same(list[i].Coming, next) {
+			i++
+		}
+		if i == len(list) {
+			list = append(list, Going{Coming: next, Words: o.InWords(next)})
+		}
+		list[i].Entries += w.Entries
+	}
+	return list
+}
+
+// same reports whether two entries go with one export.
+func same(a, b exports.Coming) bool {
+	if (a.ID == nil) != (b.ID == nil) || a.ID != nil && *a.ID != *b.ID {
+		return false
+	}
+	return a.Period == b.Period && a.By == b.By && a.Sooner == b.Sooner
+}
+
+// entries is a number of entries: "1 entry", "2 entries".
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
+}
+
+// verb is a verb of the third person after a number of things.
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

@@ -1,0 +1,57 @@
+package outlook
+
+import (
+	"context"
+	"time"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// Dry is what a run would do.
+type Dry struct {
+	runlog.ExportPreview                 // what it would plan: nothing if Has is set
+	Has                  *exports.Export `json:"export,omitempty"`  // that the period, or what is to be retried, has already: nothing would be sent
+	Waiting              []Going         `json:"waiting,omitempty"` // the entries that came after that one, by the export that will take them
+	Message              string          `json:"message,omitempty"` // says so in words
+	Paused               string          `json:"paused,omitempty"`  // see [Outlook.Paused]: a run would plan, and then wait
+}
+
+// Preview returns what a run of e would do if it started now, and does nothing. A period
+// that overlaps another one is refused as the run would refuse it, with a
+// [*runlog.OverlapError].
+func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, e exports.Export, chunkSize int, now time.Time) (p Dry, err error) {
+	o, err := Load(ctx, db, in, now)
+	if err != nil {
+		return p, err
+	}
+	p.Paused = o.Paused()
+	claim, err := runlog.PreviewClaim(ctx, db, e)
+	if err != nil {
+		return p, err
+	}
+	if claim.Export != nil && claim.Planned {
+		p.Amounts, p.Rejected, p.Has = map[string]string{}, []runlog.Problem{}, claim.Export
+		if e.ParentID != nil {
+			p.Message = o.retried(*claim.Export)
+			return p, nil
+		}
+		p.Message, p.Waiting, err = Exported(ctx, db, sources, in, *claim.Export, now)
+		return p, err
+	}
+	if claim.Export != nil {
+		p.Message = o.state(*claim.Export) + ", and is not planned yet; it would plan now:"
+	}
+	p.ExportPreview, err = runlog.PreviewExport(ctx, db, sources, e, in.Export, chunkSize)
+	return p, err
+}
+
+// retried says that an export has its retry.
+func (o *Outlook) retried(retry exports.Export) string {
+	period := "the export of " + exports.PeriodInWords(retry.Period)
+	if retry.Status == exports.Pending {
+		return period + " is being retried, since " + o.Time(retry.StartedAt)
+	}
+	return period + " has its retry, " + string(retry.Status) + " since " + o.Time(*retry.FinishedAt) + "; to retry again, retry that one: starter exports retry " + retry.ID.String()
+}

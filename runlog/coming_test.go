@@ -1,0 +1,255 @@
+package runlog_test
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/outlook"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// A year is an integration whose clock runs from test to test, and its exports.
+type year struct {
+	books
+	now   time.Time
+	begun []exports.Export // claimed and not planned, in the order in which they started
+	ended []exports.Export // that have no retry
+}
+
+// claimed makes an export's row; false if it is refused, or its period has its export.
+func (y *year) claimed(period string, trigger exports.Trigger, parent *uuid.UUID) (exports.Export, bool) {
+	start, end, err := exports.ParsePeriod(period)
+	require.NoError(y.t, err)
+	asked := exports.Export{
+		OrganizationID: y.org, ID: uuid.New(), IntegrationID: y.spec.ID, AdapterName: "xledger", Period: period, PeriodStart: start, PeriodEnd: end,
+		Trigger: trigger, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
+	}
+	preview, previewErr := runlog.PreviewClaim(y.t.Context(), y.operator, asked)
+	e, mine, err := runlog.ClaimExport(y.t.Context(), y.worker, asked)
+	require.Equal(y.t, err, previewErr, "a preview refuses what a claim does")
+	if err != nil {
+		var overlap *runlog.OverlapError
+		require.ErrorAs(y.t, err, &overlap)
+		return e, false
+	}
+	require.Equal(y.t, mine, preview.Export == nil)
+	if !mine {
+		require.Equal(y.t, e.ID, preview.Export.ID)
+	}
+	return e, mine
+}
+
+// waiting are the entries that an export is still to take, with that export.
+func (y *year) waiting(t require.TestingT) map[string]exports.Coming {
+	listing, err := outlook.List(y.t.Context(), y.operator, y.sources, y.spec, runlog.EntryFilter{}, y.now)
+	require.NoError(t, err)
+	require.Zero(t, listing.More)
+	next, states := map[string]exports.Coming{}, map[exports.EntryState]int{}
+	for _, e := range listing.Entries {
+		states[e.State]++
+		if e.Next != nil {
+			next[e.EntryID] = *e.Next
+		}
+		require.Equal(t, e.State == runlog.Waits, e.ExportID == nil)
+	}
+	for _, sum := range listing.Sums.ByState {
+		states[sum.State] -= sum.Entries
+	}
+	for state, n := range states {
+		require.Zero(t, n, "the sums are those of the list: %s", state)
+	}
+	going := 0
+	for _, g := range listing.Waiting {
+		going += g.Entries
+	}
+	require.Equal(t, len(next), going)
+	return next
+}
+
+// taken are the entries that an export has got by its plan.
+func (y *year) taken(t require.TestingT, e exports.Export) []string {
+	rows, err := y.admin.Query(y.t.Context(), `SELECT entry_id FROM ledgerline.export_entries WHERE export_id = $1 ORDER BY entry_id`, e.ID)
+	require.NoError(t, err)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return list
+}
+
+// expected are the entries for which a test of their export holds.
+func expected(next map[string]exports.Coming, is func(exports.Coming) bool) []string {
+	list := []string{}
+	for id, c := range next {
+		if is(c) {
+			list = append(list, id)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// planBegun plans what has begun, in order, and checks that each export takes what was
+// expected of it.
+func (y *year) planBegun(t require.TestingT) {
+	if len(y.begun) == 0 {
+		return
+	}
+	next := y.waiting(t)
+	for _, e := range y.begun {
+		y.plan(e, y.spec.Export, 4)
+		require.Equal(t, expected(next, func(c exports.Coming) bool { return c.ID != nil && *c.ID == e.ID }), y.taken(t, e), "%s, by %s", e.Period, e.Trigger)
+	}
+}
+
+// finish settles what has begun.
+func (y *year) finish(rt *rapid.T) {
+	for _, e := range y.begun {
+		for chunk := 1; chunk <= 30; chunk++ {
+			opened, err := runlog.LoadChunk(y.t.Context(), y.worker, e.Owner(), chunk)
+			require.NoError(rt, err)
+			state := rapid.SampledFrom([]exports.EntryState{exports.Exported, exports.Rejected, exports.Unknown, exports.Planned}).Draw(rt, "state")
+			if len(opened.Entries) > 0 && state != exports.Planned {
+				y.settle(e, chunk, state, nil)
+			}
+		}
+		if rapid.IntRange(0, 3).Draw(rt, "ends") > 0 {
+			y.close(e)
+			y.ended = append(y.ended, e)
+		}
+	}
+	y.begun = nil
+}
+
+// What a list says of an entry that waits is what happens: the export that it names, and no
+// other, takes the entry, if nobody intervenes. That holds for what comes late, for vouchers
+// that were refused and get new entries, for periods that are skipped, exported by hand or
+// out of order, for exports that could not be planned and their retries, with each kind of
+// schedule and without, for the default source and for a view.
+func TestComingExportTakesWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	base := newBooks(t)
+	_, err := base.admin.Exec(t.Context(), `CREATE SCHEMA books; GRANT USAGE ON SCHEMA books TO s;
+		CREATE VIEW books.marked AS SELECT *, imported_in AS changed_in FROM ledgerline.accounting_entries; GRANT SELECT ON books.marked TO s`)
+	require.NoError(t, err)
+	require.NoError(t, flag.Set("rapid.checks", "20"))
+	schedules := []*integrations.Schedule{
+		nil,
+		{Every: integrations.Monthly, Day: 3, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
+		{Every: integrations.Weekly, Day: 1, Hour: 0, Minute: 15, TimeZone: "Pacific/Auckland"},
+		{Cron: "0 5 2,20 * *", PeriodRule: integrations.MonthBefore, TimeZone: "America/New_York"},
+		{Cron: "0 5 2 1,4,7,10 *", PeriodRule: integrations.MonthBefore, TimeZone: "UTC"},
+	}
+	seen := map[string]int{}
+	check := func(rt *rapid.T) {
+		y := &year{books: base, now: time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC)}
+		y.org = uuid.New()
+		y.spec.OrganizationID, y.spec.ID = y.org, uuid.New()
+		y.spec.Schedule = rapid.SampledFrom(schedules).Draw(rt, "schedule")
+		y.spec.Export.Source = rapid.SampledFrom([]string{"", "", "books.marked"}).Draw(rt, "source")
+		_, err := runlog.ApplyIntegrations(t.Context(), y.operator, []integrations.Integration{y.spec}, runlog.ApplyOptions{By: "test"})
+		require.NoError(t, err)
+		n := 0
+		for range rapid.IntRange(5, 12).Draw(rt, "steps") {
+			switch rapid.SampledFrom([]string{"store", "store", "store", "by hand", "what comes next", "what comes next", "what comes next", "fail", "retry"}).Draw(rt, "step") {
+			case "store":
+				for range rapid.IntRange(1, 3).Draw(rt, "vouchers") {
+					voucher, month := rapid.IntRange(1, 8).Draw(rt, "voucher"), rapid.IntRange(5, 12).Draw(rt, "month")
+					for _, amount := range rapid.SampledFrom([][]string{{"1.10", "-1.10"}, {"1.10"}, {"-1.10"}}).Draw(rt, "amounts") {
+						n++
+						y.lines(fmt.Sprintf("e%03d v%d 2026-%02d-%02d 1920 %s", n, voucher, month, rapid.IntRange(1, 28).Draw(rt, "day"), amount))
+					}
+				}
+			case "by hand":
+				period := rapid.SampledFrom([]string{"2026-06", "2026-07", "2026-08", "2026-09", "2026-W30", "2026-08-15"}).Draw(rt, "period")
+				if e, ok := y.claimed(period, exports.ByHand, nil); ok {
+					y.begun = append(y.begun, e)
+				}
+				if rapid.Bool().Draw(rt, "at once") {
+					y.planBegun(rt)
+					y.finish(rt)
+				}
+			case "what comes next":
+				// Whatever has begun is planned first; then comes the first export that some
+				// entry waits for, or the schedule's firing before it, which takes nothing.
+				y.planBegun(rt)
+				y.finish(rt)
+				next := y.waiting(rt)
+				if y.spec.Schedule == nil {
+					first := exports.Coming{}
+					for _, c := range next {
+						if first.Period == "" || c.End.Before(first.End) {
+							first = c
+						}
+					}
+					if first.Period == "" {
+						break
+					}
+					e, ok := y.claimed(first.Period, exports.ByHand, nil)
+					require.True(rt, ok, "what is to be started by hand is not refused: %s", first.Period)
+					y.begun = append(y.begun, e)
+					y.plan(e, y.spec.Export, 4)
+					require.Equal(rt, expected(next, func(c exports.Coming) bool { return c.Period == first.Period }), y.taken(rt, e), first.Period)
+					seen["by hand"]++
+					y.finish(rt)
+					break
+				}
+				at := y.spec.Schedule.Next(y.now, 1)[0]
+				y.now = at.Add(time.Second)
+				period, err := y.spec.Schedule.Period(at)
+				require.NoError(rt, err)
+				want := expected(next, func(c exports.Coming) bool { return c.At != nil && c.At.Equal(at) })
+				e, ok := y.claimed(period, exports.BySchedule, nil)
+				if !ok {
+					require.Empty(rt, want, "a period that has its export takes nothing")
+					seen["period is taken"]++
+					break
+				}
+				y.begun = append(y.begun, e)
+				y.plan(e, y.spec.Export, 4)
+				require.Equal(rt, want, y.taken(rt, e), "%s at %s", period, at)
+				seen["by schedule"]++
+				y.finish(rt)
+			case "fail": // as where the source cannot be read
+				if e, ok := y.claimed("2026-05", exports.ByHand, nil); ok {
+					e.ErrorClass, e.ErrorMessage = classify.Permanent, "no source"
+					y.close(e)
+					y.ended = append(y.ended, e)
+				}
+			case "retry":
+				if len(y.ended) == 0 {
+					break
+				}
+				parent := y.ended[0]
+				y.ended = y.ended[1:]
+				e, ok := y.claimed(parent.Period, exports.ByRetry, &parent.ID)
+				require.True(rt, ok)
+				next := y.waiting(rt)
+				if want := expected(next, func(c exports.Coming) bool { return c.ID != nil && *c.ID == e.ID }); len(want) > 0 {
+					seen["retry of everything"]++
+					y.plan(e, y.spec.Export, 4)
+					require.Subset(rt, y.taken(rt, e), want)
+				} else {
+					y.plan(e, y.spec.Export, 4)
+				}
+				y.close(e)
+			}
+		}
+	}
+	ways := []string{"by hand", "by schedule", "period is taken", "retry of everything"}
+	for tries := 0; tries == 0 || tries < 5 && slices.ContainsFunc(ways, func(way string) bool { return seen[way] == 0 }); tries++ {
+		rapid.Check(t, check)
+	}
+	for _, way := range ways {
+		require.Positive(t, seen[way], way)
+	}
+}

@@ -1,0 +1,172 @@
+package runlog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+)
+
+// Waits is the state of an entry that no export has taken.
+const Waits exports.EntryState = "waiting"
+
+// EntryFilter selects entries of an integration; its zero value all of them.
+type EntryFilter struct {
+	From, Before time.Time // dates; zero: no limit
+	State        exports.EntryState
+	Voucher      string
+	Limit        int // most entries in the list; 0 is all
+}
+
+// ListedEntry is an entry and what has become of it.
+type ListedEntry struct {
+	EntryID   string             `json:"entryId"`
+	VoucherID string             `json:"voucherId"`
+	Date      string             `json:"entryDate" db:"entry_date"` // 2026-10-31
+	Account   string             `json:"account"`
+	Text      string             `json:"text"`
+	Amount    string             `json:"amount"` // decimal
+	Currency  string             `json:"currency"`
+	State     exports.EntryState `json:"state"`
+	Reason    string             `json:"reason,omitempty"` // why it is refused or unknown, or the error that the vendor found later
+
+	ExportID      *uuid.UUID     `json:"exportId,omitempty"` // that has taken it
+	Period        string         `json:"period,omitempty"`   // of that export
+	Retry         bool           `json:"retry,omitempty"`    // that export is a retry
+	ExportStatus  exports.Status `json:"exportStatus,omitempty"`
+	DeferredUntil *time.Time     `json:"deferredUntil,omitempty"` // of a pending export
+	DeferredFor   classify.Kind  `json:"deferredFor,omitempty"`
+	ExportError   string         `json:"exportError,omitempty"` // of a failed export
+	OpenUntil     *time.Time     `json:"openUntil,omitempty"`   // of a sent entry
+
+	// NextDate is the date by which the next export takes the entry: its own if it waits;
+	// of one that was refused before it was sent, the first of those that its voucher
+	// has got since.
+	NextDate *time.Time `json:"-"`
+}
+
+// EntrySum is what entries of one state and currency come to.
+type EntrySum struct {
+	State    exports.EntryState `json:"state"`
+	Currency string             `json:"currency"`
+	Entries  int                `json:"entries"`
+	Debit    string             `json:"debit"` // sum of the positive amounts, decimal
+}
+
+// EntrySums are the sums of all entries that a filter selects.
+type EntrySums struct {
+	Entries  int            `json:"entries"`
+	Vouchers int            `json:"vouchers"`
+	ByState  []EntrySum     `json:"byState"`
+	Waiting  []Waiting      `json:"-"` // by [ListedEntry.NextDate]
+	PerState map[string]int `json:"vouchersByState"`
+}
+
+// entryColumns are those of a [ListedEntry], from the tables entry and taken.
+const entryColumns = `entry.entry_id, entry.voucher_id, entry.entry_date, coalesce(entry.account, '') AS account, coalesce(entry.text, '') AS text,
+    entry.amount, coalesce(entry.currency, '') AS currency, `
+
+// takenColumns are those of an entry that an export has taken. One that was refused
+// before it was sent is taken again when its voucher gets an entry.
+const takenColumns = `taken.state, coalesce(taken.late_error, taken.reason, '') AS reason, taken.export_id, CASE WHEN taken.state = 'sent' THEN taken.open_until END AS open_until,
+    grown.next_date`
+
+// ListEntries returns entries of an integration by date, voucher and ID: those of its
+// source that no export has taken, and those that one has; and the sums of all that the
+// filter selects. It reads the source as a preview does, and changes nothing.
+//
+// What has been taken is found by its date in the default source, and in the record where
+// the source is another one: there it is as it was sent, with the vendor's account.
+func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrations.Integration, f EntryFilter) (list []ListedEntry, sums EntrySums, err error) {
+	err = readFresh(ctx, db, sources, in, lastDay, func(tx pgx.Tx, fresh string, args pgx.NamedArgs) error {
+		query := selectEntries(f, sourceOf(in.Export), fresh, args)
+		limit := ""
+		if f.Limit > 0 {
+			limit = fmt.Sprint(" LIMIT ", f.Limit)
+		}
+		list, err = queryRows[ListedEntry](ctx, tx, query+`
+			SELECT entry_id, voucher_id, to_char(entry_date, 'YYYY-MM-DD') AS entry_date, account, text, coalesce(round(amount, greatest(2, min_scale(amount)))::text, '') AS amount, currency, listed.state, reason,
+			    listed.export_id, coalesce(export.period, '') AS period, coalesce(export.parent_export_id IS NOT NULL, false) AS retry, coalesce(export.status, '') AS export_status,
+			    CASE WHEN export.status = 'pending' THEN export.deferred_until END AS deferred_until, CASE WHEN export.status = 'pending' THEN coalesce(export.deferred_for, '') ELSE '' END AS deferred_for,
+			    coalesce(export.error_message, '') AS export_error, open_until, next_date
+			FROM (SELECT * FROM listed ORDER BY entry_date, voucher_id, entry_id`+limit+`) AS listed
+			LEFT JOIN ledgerline.bufdir_export_audit_log AS export ON export.organization_id = @organization_id AND export.export_id = listed.export_id
+			ORDER BY listed.entry_date, voucher_id, entry_id`, args)
+		if err != nil {
+			return err
+		}
+		sums, err = sumEntries(ctx, tx, query, args)
+		return err
+	})
+	return list, sums, err
+}
+
+// sumEntries sums what a query of [selectEntries] lists.
+func sumEntries(ctx context.Context, tx pgx.Tx, query string, args pgx.NamedArgs) (sums EntrySums, err error) {
+	sums.PerState = map[string]int{}
+	rows, err := tx.Query(ctx, query+`
+		SELECT coalesce(state, ''), count(*)::int, count(DISTINCT voucher_id)::int FROM listed GROUP BY GROUPING SETS ((state), ())`, args)
+	if err != nil {
+		return sums, err
+	}
+	var state string
+	var entries, vouchers int
+	if _, err := pgx.ForEachRow(rows, []any{&state, &entries, &vouchers}, func() error {
+		if state == "" {
+			sums.Entries, sums.Vouchers = entries, vouchers
+		} else {
+			sums.PerState[state] = vouchers
+		}
+		return nil
+	}); err != nil {
+		return sums, err
+	}
+	sums.ByState, err = queryRows[EntrySum](ctx, tx, query+`
+		SELECT state, currency, count(*)::int AS entries, round(coalesce(sum(amount) FILTER (WHERE amount > 0), 0), 2)::text AS debit
+		FROM listed GROUP BY state, currency ORDER BY state, currency`, args)
+	if err != nil {
+		return sums, err
+	}
+	sums.Waiting, err = queryRows[Waiting](ctx, tx, query+`
+		SELECT next_date AS date, count(*)::int AS entries FROM listed WHERE next_date IS NOT NULL GROUP BY next_date ORDER BY next_date`, args)
+	return sums, err
+}
+
+// selectEntries is a WITH clause that ends with listed: the entries that a filter selects.
+func selectEntries(f EntryFilter, source, fresh string, args pgx.NamedArgs) string {
+	where := ""
+	if !f.From.IsZero() {
+		where, args["from"] = where+" AND entry.entry_date >= @from", f.From
+	}
+	if !f.Before.IsZero() {
+		where, args["before"] = where+" AND entry.entry_date < @before", f.Before
+	}
+	if f.Voucher != "" {
+		where, args["voucher"] = where+" AND entry.voucher_id = @voucher", f.Voucher
+	}
+	var parts []string
+	if f.State == "" || f.State == Waits {
+		parts = append(parts, `SELECT `+entryColumns+`'waiting' AS state, '' AS reason, NULL::uuid AS export_id, NULL::timestamptz AS open_until, entry.entry_date AS next_date
+			FROM fresh AS entry WHERE true`+where)
+	}
+	if f.State != Waits {
+		from := `ledgerline.export_entries AS entry CROSS JOIN LATERAL (SELECT entry.*) AS taken`
+		if source == integrations.DefaultSource {
+			from = `ledgerline.accounting_entries AS entry JOIN ledgerline.export_entries AS taken ON taken.organization_id = entry.organization_id AND taken.entry_id = entry.entry_id`
+		}
+		if f.State != "" {
+			where, args["state"] = where+" AND taken.state = @state", f.State
+		}
+		parts = append(parts, `SELECT `+entryColumns+takenColumns+` FROM `+from+`
+			LEFT JOIN (SELECT voucher_id, min(entry_date) AS next_date FROM fresh GROUP BY voucher_id) AS grown ON taken.chunk = 0 AND grown.voucher_id = taken.voucher_id
+			WHERE entry.organization_id = @organization_id AND taken.organization_id = @organization_id AND taken.integration_id = @integration_id`+where)
+	}
+	return `WITH fresh AS MATERIALIZED (` + fresh + `), listed AS (` + strings.Join(parts, "\nUNION ALL\n") + `)`
+}
