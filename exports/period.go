@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,3 +32,36 @@ func ParsePeriod(s string) (start, end time.Time, err error) {
 	}
 	return start, end, fmt.Errorf("period %q: want a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23", s)
 }
+
+// PeriodName is a period as people say it: "October 2026", "week 45 of 2026" or
+// "23 November 2026"; what is no period stays as it is.
+func PeriodName(period string) string {
+	start, _, err := ParsePeriod(period)
+	switch year, number, isWeek := strings.Cut(period, "-W"); {
+	case err != nil:
+		return period
+	case isWeek:
+		return "week " + strings.TrimPrefix(number, "0") + " of " + year
+	case len(period) == len("2026-10"):
+		return start.Format("January 2006")
+	}
+	return Day(start)
+}
+
+// PeriodDays are the days from start to before end as people write them:
+// "1–31 October 2026", "28 September – 4 October 2026", "23 November 2026".
+func PeriodDays(start, end time.Time) string {
+	last := end.AddDate(0, 0, -1)
+	switch {
+	case !last.After(start):
+		return Day(start)
+	case start.Year() != last.Year():
+		return Day(start) + " – " + Day(last)
+	case start.Month() != last.Month():
+		return start.Format("2 January") + " – " + Day(last)
+	}
+	return start.Format("2") + "–" + Day(last)
+}
+
+// Day is a day of the calendar as people write it: "31 October 2026".
+func Day(t time.Time) string { return t.Format("2 January 2006") }
