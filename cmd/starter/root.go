@@ -34,7 +34,11 @@ type outputFormat string
 const (
 	outputTable outputFormat = "table"
 	outputJSON  outputFormat = "json"
+	outputCSV   outputFormat = "csv" // of commands with [csvAnnotation]
 )
+
+// csvAnnotation marks a command that can print CSV.
+const csvAnnotation = "csv"
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -60,12 +64,17 @@ it where several people share a login.
 Exit codes: 0 done; 1 not done (exports prove, integrations verify: or something
 does not agree; doctor: a check fails); 2 wrong command line or file.
 call --exit-status: 3 the call failed permanently, 4 its last allowed attempt failed.
-sync and exports retry --exit-status: 3 failed, or not all entries are exported.`,
+sync and exports retry: 3 the period is not complete (--exit-status=false: 0).
+docs/exit-codes.md has the rule for each command.`,
 		Version:       version.Line("starter"),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(c *cobra.Command, args []string) error {
-			if a.output != outputTable && a.output != outputJSON {
+			switch csv := c.Annotations[csvAnnotation] != ""; {
+			case a.output == outputTable || a.output == outputJSON || a.output == outputCSV && csv:
+			case csv:
+				return usage("--output %q: want table, json or csv", a.output)
+			default:
 				return usage("--output %q: want table or json", a.output)
 			}
 			if err := checkVisible(c, args); err != nil {
@@ -80,7 +89,7 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 	flags.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL `address`; $DATABASE_URL")
 	flags.StringVar(&a.sourceURL, "source-database-url", "", "`address`, with a user of its own, of the database with the other sources of entries; $"+runlog.SourceVariable)
 	flags.StringVar(&a.uiURL, "ui-url", "http://localhost:8233", "`address` of the Temporal UI; $LEDGERLINE_TEMPORAL_UI_URL")
-	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json")
+	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json; of exports show csv, too")
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
