@@ -150,7 +150,8 @@ const PlanName = "PlanExport"
 
 // PlanInput is the export that [Activities.PlanExport] is to plan.
 type PlanInput struct {
-	Export exports.Export `json:"export"`
+	Export   exports.Export `json:"export"`
+	Vouchers []string       `json:"vouchers,omitempty"` // of a retry: of the rejected vouchers only these; none is all
 }
 
 // PlanResult is the plan of an export.
@@ -186,7 +187,7 @@ func (a *Activities) PlanExport(ctx context.Context, in PlanInput) (PlanResult, 
 	}
 	full := ChunkSize(vendor, spec.Export)
 	size := contract.SizeFor(full)
-	chunks, err := runlog.PlanExport(ctx, a.options.DB, a.options.Sources, a.owned(ctx, e), spec.Export, full, size)
+	chunks, err := runlog.PlanRetry(ctx, a.options.DB, a.options.Sources, a.owned(ctx, e), spec.Export, full, size, in.Vouchers)
 	if source := (*runlog.SourceError)(nil); errors.As(err, &source) {
 		return PlanResult{}, configurationError(err)
 	}

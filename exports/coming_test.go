@@ -11,11 +11,11 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 )
 
-func TestPeriodInWords(t *testing.T) {
+func TestPeriodName(t *testing.T) {
 	for period, want := range map[string]string{
 		"2026-10": "October 2026", "2026-W45": "week 45 of 2026", "2026-W01": "week 1 of 2026", "2026-11-03": "3 November 2026", "soon": "soon",
 	} {
-		require.Equal(t, want, exports.PeriodInWords(period))
+		require.Equal(t, want, exports.PeriodName(period))
 		if start, end, err := exports.ParsePeriod(period); err == nil {
 			kind := exports.KindOfPeriod(period)
 			require.Equal(t, period, kind.Containing(start))
@@ -51,21 +51,21 @@ func TestNextFor(t *testing.T) {
 		kind    exports.PeriodKind
 		want    string // by period [sooner]
 	}{
-		"its own month":                       {"2026-10-15", nil, monthly, exports.Month, "schedule 2026-10 "},
-		"its month has its export":            {"2026-10-15", []exports.Claim{claim("2026-10")}, monthly, exports.Month, "schedule 2026-11 "},
-		"an older one goes too":               {"2026-08-31", []exports.Claim{claim("2026-08"), claim("2026-09"), claim("2026-10")}, monthly, exports.Month, "schedule 2026-11 "},
-		"its month was never exported":        {"2026-09-15", nil, monthly, exports.Month, "schedule 2026-10 2026-09"},
-		"a later month has its export":        {"2026-10-15", []exports.Claim{claim("2026-11")}, monthly, exports.Month, "schedule 2026-10 "},
-		"the first day after a period":        {"2026-11-01", nil, monthly, exports.Month, "schedule 2026-11 "},
-		"one has begun":                       {"2026-10-15", []exports.Claim{claim("2026-11", begun)}, monthly, exports.Month, "manual 2026-11 "},
-		"one has begun that ends before":      {"2026-11-15", []exports.Claim{claim("2026-10", begun)}, monthly, exports.Month, "schedule 2026-11 "},
-		"a retry that plans the whole period": {"2026-10-15", []exports.Claim{claim("2026-10"), claim("2026-10", retry, begun)}, monthly, exports.Month, "retry 2026-10 "},
-		"a retry takes no period":             {"2026-11-15", []exports.Claim{claim("2026-11", retry)}, monthly, exports.Month, "schedule 2026-11 "},
-		"adopting takes no period":            {"2026-10-15", []exports.Claim{claim("2026-10", adopts)}, monthly, exports.Month, "schedule 2026-10 "},
-		"no schedule":                         {"2026-10-15", []exports.Claim{claim("2026-10")}, nil, exports.Month, "manual 2026-11 "},
-		"no schedule, by weeks":               {"2026-11-03", nil, nil, exports.Week, "manual 2026-W45 "},
-		"a month overlaps its days":           {"2026-10-15", []exports.Claim{claim("2026-10-31"), claim("2026-W45")}, nil, exports.Month, "manual 2026-12 "},
-		"the schedule ends before":            {"2027-03-01", nil, monthly, exports.Month, "manual 2027-03 "},
+		"its own month":                       {"2026-10-15", nil, monthly, exports.ByMonth, "schedule 2026-10 "},
+		"its month has its export":            {"2026-10-15", []exports.Claim{claim("2026-10")}, monthly, exports.ByMonth, "schedule 2026-11 "},
+		"an older one goes too":               {"2026-08-31", []exports.Claim{claim("2026-08"), claim("2026-09"), claim("2026-10")}, monthly, exports.ByMonth, "schedule 2026-11 "},
+		"its month was never exported":        {"2026-09-15", nil, monthly, exports.ByMonth, "schedule 2026-10 2026-09"},
+		"a later month has its export":        {"2026-10-15", []exports.Claim{claim("2026-11")}, monthly, exports.ByMonth, "schedule 2026-10 "},
+		"the first day after a period":        {"2026-11-01", nil, monthly, exports.ByMonth, "schedule 2026-11 "},
+		"one has begun":                       {"2026-10-15", []exports.Claim{claim("2026-11", begun)}, monthly, exports.ByMonth, "manual 2026-11 "},
+		"one has begun that ends before":      {"2026-11-15", []exports.Claim{claim("2026-10", begun)}, monthly, exports.ByMonth, "schedule 2026-11 "},
+		"a retry that plans the whole period": {"2026-10-15", []exports.Claim{claim("2026-10"), claim("2026-10", retry, begun)}, monthly, exports.ByMonth, "retry 2026-10 "},
+		"a retry takes no period":             {"2026-11-15", []exports.Claim{claim("2026-11", retry)}, monthly, exports.ByMonth, "schedule 2026-11 "},
+		"adopting takes no period":            {"2026-10-15", []exports.Claim{claim("2026-10", adopts)}, monthly, exports.ByMonth, "schedule 2026-10 "},
+		"no schedule":                         {"2026-10-15", []exports.Claim{claim("2026-10")}, nil, exports.ByMonth, "manual 2026-11 "},
+		"no schedule, by weeks":               {"2026-11-03", nil, nil, exports.ByWeek, "manual 2026-W45 "},
+		"a month overlaps its days":           {"2026-10-15", []exports.Claim{claim("2026-10-31"), claim("2026-W45")}, nil, exports.ByMonth, "manual 2026-12 "},
+		"the schedule ends before":            {"2027-03-01", nil, monthly, exports.ByMonth, "manual 2027-03 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var firings []exports.Firing

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -37,47 +38,63 @@ type PeriodKind string
 
 // The kinds.
 const (
-	Month PeriodKind = "month"
-	Week  PeriodKind = "week"
-	Day   PeriodKind = "day"
+	ByMonth PeriodKind = "month"
+	ByWeek  PeriodKind = "week"
+	ByDay   PeriodKind = "day"
 )
 
 // KindOfPeriod is the kind of a period that [ParsePeriod] reads.
 func KindOfPeriod(period string) PeriodKind {
 	switch {
 	case week.MatchString(period):
-		return Week
+		return ByWeek
 	case len(period) == len(time.DateOnly):
-		return Day
+		return ByDay
 	}
-	return Month
+	return ByMonth
 }
 
 // Containing is the period of a kind that has a day.
 func (k PeriodKind) Containing(day time.Time) string {
 	switch k {
-	case Week:
+	case ByWeek:
 		year, number := day.ISOWeek()
 		return fmt.Sprintf("%04d-W%02d", year, number)
-	case Day:
+	case ByDay:
 		return day.Format(time.DateOnly)
 	}
 	return day.Format("2006-01")
 }
 
-// PeriodInWords writes a period as people do: "October 2026", "week 45 of 2026",
-// "23 November 2026". What is no period stays as it is.
-func PeriodInWords(period string) string {
+// PeriodName is a period as people say it: "October 2026", "week 45 of 2026" or
+// "23 November 2026"; what is no period stays as it is.
+func PeriodName(period string) string {
 	start, _, err := ParsePeriod(period)
-	if err != nil {
+	switch year, number, isWeek := strings.Cut(period, "-W"); {
+	case err != nil:
 		return period
+	case isWeek:
+		return "week " + strings.TrimPrefix(number, "0") + " of " + year
+	case len(period) == len("2026-10"):
+		return start.Format("January 2006")
 	}
-	switch KindOfPeriod(period) {
-	case Week:
-		year, number := start.ISOWeek()
-		return fmt.Sprintf("week %d of %d", number, year)
-	case Day:
-		return start.Format("2 January 2006")
-	}
-	return start.Format("January 2006")
+	return Day(start)
 }
+
+// PeriodDays are the days from start to before end as people write them:
+// "1–31 October 2026", "28 September – 4 October 2026", "23 November 2026".
+func PeriodDays(start, end time.Time) string {
+	last := end.AddDate(0, 0, -1)
+	switch {
+	case !last.After(start):
+		return Day(start)
+	case start.Year() != last.Year():
+		return Day(start) + " – " + Day(last)
+	case start.Month() != last.Month():
+		return start.Format("2 January") + " – " + Day(last)
+	}
+	return start.Format("2") + "–" + Day(last)
+}
+
+// Day is a day of the calendar as people write it: "31 October 2026".
+func Day(t time.Time) string { return t.Format("2 January 2006") }

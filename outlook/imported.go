@@ -55,19 +55,19 @@ func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, w
 // imported says where entries go, by month.
 func (o *Outlook) imported(waiting []runlog.Waiting) (lines []string) {
 	for len(waiting) > 0 {
-		month := exports.Month.Containing(waiting[0].Date)
-		n := slices.IndexFunc(waiting, func(w runlog.Waiting) bool { return exports.Month.Containing(w.Date) != month })
+		month := exports.ByMonth.Containing(waiting[0].Date)
+		n := slices.IndexFunc(waiting, func(w runlog.Waiting) bool { return exports.ByMonth.Containing(w.Date) != month })
 		if n < 0 {
 			n = len(waiting)
 		}
 		for _, g := range o.Going(waiting[:n]) {
-			what := fmt.Sprintf("%s of %s", entries(g.Entries), exports.PeriodInWords(month))
+			what := fmt.Sprintf("%s of %s", entries(g.Entries), exports.PeriodName(month))
 			period := o.periodOf(waiting[0].Date)
 			switch {
 			case period == g.Period || !g.Start.After(waiting[0].Date):
 				lines = append(lines, fmt.Sprintf("%s %s with %s", what, verb(g.Entries, "goes", "go"), o.InWords(g.Coming)))
 			case o.isTaken(period):
-				lines = append(lines, fmt.Sprintf("%s came late: %s has its export, so %s with %s", what, exports.PeriodInWords(period),
+				lines = append(lines, fmt.Sprintf("%s came late: %s has its export, so %s with %s", what, exports.PeriodName(period),
 					verb(g.Entries, "it goes", "they go"), o.InWords(g.Coming)))
 			default:
 				lines = append(lines, fmt.Sprintf("%s came late, and %s with %s", what, verb(g.Entries, "goes", "go"), o.InWords(g.Coming)))

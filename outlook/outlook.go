@@ -102,16 +102,16 @@ func (o *Outlook) kind() exports.PeriodKind {
 	if len(o.claims) > 0 {
 		return exports.KindOfPeriod(o.claims[len(o.claims)-1].Period)
 	}
-	return exports.Month
+	return exports.ByMonth
 }
 
 // InWords names an export that is to come, and says how and when it starts: "the export of
 // November 2026, by the schedule on 3 December 2026 06:30 CET".
 func (o *Outlook) InWords(c exports.Coming) string {
-	export := "the export of " + exports.PeriodInWords(c.Period)
+	export := "the export of " + exports.PeriodName(c.Period)
 	switch {
 	case c.ID != nil && c.By == exports.ByRetry:
-		return "the retry of " + exports.PeriodInWords(c.Period) + ", which has begun"
+		return "the retry of " + exports.PeriodName(c.Period) + ", which has begun"
 	case c.ID != nil:
 		return export + ", which has begun"
 	case c.At != nil && c.Sooner != "":

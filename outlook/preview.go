@@ -49,7 +49,7 @@ func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, i
 
 // retried says that an export has its retry.
 func (o *Outlook) retried(retry exports.Export) string {
-	period := "the export of " + exports.PeriodInWords(retry.Period)
+	period := "the export of " + exports.PeriodName(retry.Period)
 	if retry.Status == exports.Pending {
 		return period + " is being retried, since " + o.Time(retry.StartedAt)
 	}

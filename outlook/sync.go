@@ -37,7 +37,7 @@ func Exported(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, 
 
 // state says that a period has its export, and how that stands.
 func (o *Outlook) state(e exports.Export) string {
-	period := exports.PeriodInWords(e.Period)
+	period := exports.PeriodName(e.Period)
 	since := ""
 	if e.FinishedAt != nil {
 		since = " since " + o.Time(*e.FinishedAt)

@@ -30,9 +30,11 @@ const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 // period that no export has taken yet, and with them those that were refused
 // here before, were never sent, and belong to a voucher that has got new lines:
 // it may be whole now. These come whatever their date, or a voucher whose later
-// month was exported first would never be whole. So do the vouchers that were refused, here or by the vendor,
-// and corrected since, if a line of them is due; those that the vendor refused once their export has ended.
-// A retry takes what its parent refused here, and what has come to the same vouchers. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
+// month was exported first would never be whole. So do the vouchers that were refused, here or
+// by the vendor, and corrected since, if a line of them is due; those that the vendor refused
+// once their export has ended. A retry takes what the exports before it in its chain have as
+// rejected, of certain vouchers only if somebody has named them, and what has come to the same
+// vouchers. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
 // code of a company commits in the middle of a request, the rest sums to zero
 // together with that part.
 //
@@ -43,7 +45,7 @@ WITH fresh AS ({fresh}
 ), corrected AS (
     SELECT entry.entry_id, entry.voucher_id, source.entry_date < @period_end AS is_due FROM (
         SELECT entry_id, voucher_id FROM ledgerline.export_entries AS entry
-        WHERE @parent_id::uuid IS NULL AND organization_id = @organization_id AND integration_id = @integration_id AND correction = 'replaced'
+        WHERE @retried::uuid[] IS NULL AND organization_id = @organization_id AND integration_id = @integration_id AND correction = 'replaced'
           AND (chunk = 0 OR EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
               WHERE export.organization_id = @organization_id AND export.export_id = entry.export_id AND export.status <> 'pending'))
     ) AS entry CROSS JOIN LATERAL (
@@ -51,7 +53,7 @@ WITH fresh AS ({fresh}
 ), held AS (
     SELECT source.* FROM (
         SELECT refused.entry_id FROM (
-            SELECT DISTINCT voucher_id FROM fresh WHERE @parent_id::uuid IS NULL
+            SELECT DISTINCT voucher_id FROM fresh WHERE @retried::uuid[] IS NULL
               AND EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = @organization_id AND integration_id = @integration_id AND chunk = 0)
         ) AS grown CROSS JOIN LATERAL (
             SELECT entry_id FROM ledgerline.export_entries
@@ -59,19 +61,20 @@ WITH fresh AS ({fresh}
         UNION
         SELECT entry_id FROM corrected WHERE voucher_id IN (SELECT voucher_id FROM corrected WHERE is_due UNION ALL SELECT voucher_id FROM fresh)
         UNION
-        SELECT entry_id FROM ledgerline.export_entries
-        WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = @parent_id AND state = 'rejected'
+        SELECT entry_id FROM ledgerline.export_entries AS entry
+        WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = ANY(@retried) AND state = 'rejected'
+          AND (@only_vouchers::text[] IS NULL OR voucher_id = ANY(@only_vouchers))
           AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent
-              WHERE parent.organization_id = @organization_id AND parent.export_id = @parent_id AND parent.status <> 'pending')
+              WHERE parent.organization_id = @organization_id AND parent.export_id = entry.export_id AND parent.status <> 'pending')
     ) AS refused CROSS JOIN LATERAL (
         SELECT * FROM {source} AS source WHERE source.organization_id = @organization_id AND source.entry_id = refused.entry_id OFFSET 0) AS source
 ), lines AS (
     SELECT ` + translatedColumns + `
-    FROM (SELECT * FROM fresh WHERE @parent_id::uuid IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) AS source
+    FROM (SELECT * FROM fresh WHERE @retried::uuid[] IS NULL OR voucher_id IN (SELECT voucher_id FROM held) UNION ALL SELECT * FROM held) AS source
 ), siblings AS (
     SELECT voucher_id, sum(amount) AS amount FROM ledgerline.export_entries
-    WHERE (@parent_id::uuid IS NOT NULL OR EXISTS (SELECT FROM corrected)) AND organization_id = @organization_id AND integration_id = @integration_id
-      AND state = 'exported' AND voucher_id IN (SELECT voucher_id FROM held) AND (@parent_id::uuid IS NOT NULL OR voucher_id IN (SELECT voucher_id FROM corrected))
+    WHERE (@retried::uuid[] IS NOT NULL OR EXISTS (SELECT FROM corrected)) AND organization_id = @organization_id AND integration_id = @integration_id
+      AND state = 'exported' AND voucher_id IN (SELECT voucher_id FROM held) AND (@retried::uuid[] IS NOT NULL OR voucher_id IN (SELECT voucher_id FROM corrected))
     GROUP BY voucher_id
 ), vouchers AS (
     SELECT voucher_id, count(*)::int AS line_count,
@@ -147,33 +150,38 @@ SET export_id = excluded.export_id, chunk = excluded.chunk, late = excluded.late
     changed = entry.changed OR entry.sent_in IS NOT NULL
         AND (entry.entry_date, entry.account, entry.amount, entry.currency, entry.text, entry.dimensions)
         IS DISTINCT FROM (excluded.entry_date, excluded.account, excluded.amount, excluded.currency, excluded.text, excluded.dimensions)
-WHERE entry.chunk = 0 OR entry.state = 'rejected' AND (entry.export_id = @parent_id OR entry.correction = 'replaced')`
+WHERE entry.chunk = 0 OR entry.state = 'rejected' AND (entry.export_id = ANY(@retried) OR entry.correction = 'replaced')`
 
-// replanEntries hands what an export ($3) did not get done to its retry ($2), in chunks of
-// the same entries: those whose outcome is unknown stay marked as sent, so that the vendor
-// is asked first. Those that were rejected are not included: [planEntries] takes them from
-// the source again.
+// replanEntries hands what exports ($3, the last one first) did not get done to their retry ($2), in
+// chunks of the same entries: those whose outcome is unknown stay marked as sent, so that the
+// vendor is asked first. Those that were rejected are not included: [planEntries] takes them
+// from the source again.
 const replanEntries = `
 UPDATE ledgerline.export_entries AS entry SET export_id = $2, chunk = renumbered.chunk,
     state = CASE WHEN state IN ('unknown', 'sent') THEN 'sent' ELSE 'planned' END, reason = NULL
-FROM (SELECT chunk AS old_chunk, dense_rank() OVER (ORDER BY chunk) AS chunk FROM ledgerline.export_entries
-      WHERE organization_id = $1 AND export_id = $3 AND state NOT IN ('exported', 'rejected') AND chunk > 0 GROUP BY chunk) AS renumbered
-WHERE entry.organization_id = $1 AND entry.export_id = $3 AND entry.state NOT IN ('exported', 'rejected') AND entry.chunk = renumbered.old_chunk
-  AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent WHERE parent.organization_id = $1 AND parent.export_id = $3 AND parent.status <> 'pending')`
+FROM (SELECT export_id AS old_export, chunk AS old_chunk, dense_rank() OVER (ORDER BY array_position($3::uuid[], export_id), chunk) AS chunk
+      FROM ledgerline.export_entries
+      WHERE organization_id = $1 AND export_id = ANY($3) AND state NOT IN ('exported', 'rejected') AND chunk > 0 GROUP BY export_id, chunk) AS renumbered
+WHERE entry.organization_id = $1 AND entry.export_id = renumbered.old_export AND entry.state NOT IN ('exported', 'rejected') AND entry.chunk = renumbered.old_chunk
+  AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent
+      WHERE parent.organization_id = $1 AND parent.export_id = renumbered.old_export AND parent.status <> 'pending')`
 
-// retriedExport is the export whose entries a retry takes: its parent ($2), or where that
-// planned nothing, because it could not read its source, say, the one that the
-// parent was to retry, and so on. If none of them planned anything, there is none,
-// and the retry plans what the first one would have.
-const retriedExport = `
+// ancestors are an export ($2), what it is a retry of, and so on.
+const ancestors = `
 WITH RECURSIVE ancestors AS (
     SELECT export_id, parent_export_id, 0 AS generation FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND export_id = $2
     UNION ALL
     SELECT parent.export_id, parent.parent_export_id, generation + 1
     FROM ancestors JOIN ledgerline.bufdir_export_audit_log AS parent ON parent.organization_id = $1 AND parent.export_id = ancestors.parent_export_id
-) SELECT export_id FROM ancestors
+)`
+
+// retriedExports are the exports whose entries a retry takes: its parent ($2) and all before
+// it, the last one first. What the parent did not take, because only certain vouchers were
+// retried or its source could not be read, say, is still theirs. If none of them planned
+// anything, there is none, and the retry plans what the first one would have.
+const retriedExports = ancestors + ` SELECT export_id FROM ancestors
 WHERE EXISTS (SELECT FROM ledgerline.export_entries AS entry WHERE entry.organization_id = $1 AND entry.export_id = ancestors.export_id)
-ORDER BY generation LIMIT 1`
+ORDER BY generation`
 
 // SourceError is an error of the place where entries come from: it cannot be
 // read, or what it holds cannot be planned. Trying again does not help until
@@ -203,7 +211,8 @@ func planArgs(e exports.Export, settings integrations.ExportSettings, mostOfVouc
 		"organization_id": e.OrganizationID,
 		"integration_id":  e.IntegrationID,
 		"export_id":       e.ID,
-		"parent_id":       e.ParentID, // of a retry, see [retriedExport]; else NULL
+		"retried":         nil, // uuid[]: of a retry, see [retriedExports]; else NULL
+		"only_vouchers":   nil, // text[]: of a retry that plans only these of the rejected vouchers; else NULL
 		"period_start":    e.PeriodStart,
 		"period_end":      e.PeriodEnd,   // the first day after it
 		"most_of_voucher": mostOfVoucher, // entries
@@ -240,7 +249,17 @@ func sourceOf(settings integrations.ExportSettings) string {
 // the default one is read through sources first. An error of the source is a [*SourceError];
 // a run that does not own the export plans nothing into it and gets [ErrNotOwner].
 func PlanExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, mostOfVoucher, chunkSize int) (chunks int, err error) {
+	return PlanRetry(ctx, db, sources, e, settings, mostOfVoucher, chunkSize, nil)
+}
+
+// PlanRetry is [PlanExport] of a retry that takes, of the vouchers that were rejected, only some; nil is all. The
+// others stay where they are, for a later retry. What was not sent, and what is open, is taken whole in any case:
+// whoever may ask the vendor has to, and nothing of a request is torn apart.
+func PlanRetry(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, mostOfVoucher, chunkSize int, vouchers []string) (chunks int, err error) {
 	source, args := sourceOf(settings), planArgs(e, settings, mostOfVoucher, chunkSize)
+	if len(vouchers) > 0 {
+		args["only_vouchers"] = vouchers
+	}
 	if due, err := planIsDue(ctx, db, e); err != nil {
 		return 0, err
 	} else if !due {
@@ -334,15 +353,17 @@ func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, tab
 	if _, err := tx.Exec(ctx, planStatements); err != nil {
 		return err
 	}
-	var retried *uuid.UUID
+	var retried []uuid.UUID
 	if e.ParentID != nil {
-		if err := tx.QueryRow(ctx, retriedExport, e.OrganizationID, *e.ParentID).Scan(&retried); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		if retried, err = loadRetried(ctx, tx, e); err != nil {
 			return err
 		}
+	}
+	if len(retried) > 0 {
 		if _, err := tx.Exec(ctx, replanEntries, e.OrganizationID, e.ID, retried); err != nil {
 			return err
 		}
-		args["parent_id"] = retried
+		args["retried"] = retried
 		if args["chunks_before"], err = lastChunk(ctx, tx, e); err != nil {
 			return err
 		}
@@ -356,10 +377,19 @@ func assignEntries(ctx context.Context, tx pgx.Tx, e exports.Export, source, tab
 			return err
 		}
 	}
-	if retried != nil { // a retry does not take everything
+	if len(retried) > 0 { // a retry does not take everything
 		return nil
 	}
 	return r.record(ctx, tx, e, source)
+}
+
+// loadRetried returns the exports whose entries a retry takes; see [retriedExports].
+func loadRetried(ctx context.Context, tx pgx.Tx, e exports.Export) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, retriedExports, e.OrganizationID, *e.ParentID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }
 
 // lastChunk is the number of an export's last chunk; 0 if it has none.

@@ -2,9 +2,7 @@ package runlog
 
 import (
 	"context"
-	"errors"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/exports"
@@ -22,11 +20,12 @@ type ExportPreview struct {
 }
 
 // previewSums sums what [replanEntries] and [planEntries] would plan, and previewRejected
-// lists what the latter would refuse. Of a retry, @retried_id is the export that it retries.
+// lists what the latter would refuse. Of a retry, @retried are the exports that it retries.
 var (
 	previewSums = lines + `, replanned AS (
-    SELECT voucher_id, amount, currency, entry_date, dense_rank() OVER (ORDER BY chunk) AS chunk FROM ledgerline.export_entries
-    WHERE organization_id = @organization_id AND export_id = @retried_id AND state NOT IN ('exported', 'rejected') AND chunk > 0
+    SELECT voucher_id, amount, currency, entry_date, dense_rank() OVER (ORDER BY array_position(@retried::uuid[], export_id), chunk) AS chunk
+    FROM ledgerline.export_entries
+    WHERE organization_id = @organization_id AND export_id = ANY(@retried) AND state NOT IN ('exported', 'rejected') AND chunk > 0
 ), planned AS (
     SELECT voucher_id, amount, currency, entry_date, chunk FROM replanned
     UNION ALL
@@ -61,7 +60,6 @@ func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports
 					return err
 				}
 			}
-			args["retried_id"] = nil
 			if e.ParentID != nil {
 				if due, err := parentHasEnded(ctx, tx, e); err != nil || !due {
 					preview.Amounts, preview.Rejected = map[string]string{}, []Problem{}
@@ -71,7 +69,9 @@ func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports
 				if err != nil {
 					return err
 				}
-				args["parent_id"], args["retried_id"] = retried, retried
+				if len(retried) > 0 {
+					args["retried"] = retried
+				}
 			}
 			if preview, err = queryRow[ExportPreview](ctx, tx, r.fresh(previewSums, table, args), args); err != nil {
 				return sourceError(source, err)
@@ -81,16 +81,6 @@ func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports
 		})
 	})
 	return preview, err
-}
-
-// loadRetried returns the export whose entries a retry takes, nil if there is none; see
-// [retriedExport].
-func loadRetried(ctx context.Context, tx pgx.Tx, e exports.Export) (retried *uuid.UUID, err error) {
-	err = tx.QueryRow(ctx, retriedExport, e.OrganizationID, e.ParentID).Scan(&retried)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
-	}
-	return retried, err
 }
 
 // parentHasEnded reports whether the parent of a retry has.

@@ -21,6 +21,9 @@ const (
 	maxDefer = 24 * time.Hour
 	maxName  = 200  // bytes of a channel's name, or of who started a run
 	maxRuns  = 1000 // of a backfill
+
+	maxVouchers = 1000 // that a retry names
+	maxVoucher  = 500  // bytes of a voucher's ID
 )
 
 // Validate returns all reasons why a run cannot be made, joined.
@@ -35,6 +38,11 @@ func (in SyncInput) Validate() error {
 		}
 	}
 	check(slices.Contains(exports.Triggers, in.Trigger) && in.Trigger != exports.ByAdopting, "trigger: want schedule, manual, backfill or retry")
+	check(len(in.Vouchers) == 0 || in.ParentID != nil, "vouchers: only a retry can name them")
+	check(len(in.Vouchers) <= maxVouchers, "vouchers: %d; want at most %d", len(in.Vouchers), maxVouchers)
+	for _, v := range in.Vouchers {
+		check(len(v) <= maxVoucher, "vouchers: one has %d bytes; want at most %d", len(v), maxVoucher)
+	}
 	check(in.DeferBase == 0 || in.DeferBase >= minDefer && in.DeferBase <= maxDefer, "deferBase: %v; want %v to %v", in.DeferBase, minDefer, maxDefer)
 	if in.Schedule == nil || in.Period != "" { // else the period is the schedule's
 		start, end, err := exports.ParsePeriod(in.Period)

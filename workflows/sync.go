@@ -43,6 +43,8 @@ type SyncInput struct {
 	Resume          *exports.Progress      `json:"resume,omitempty"`    // where the run before this one in the chain stopped
 
 	OwnQueue bool `json:"ownQueue,omitempty"` // of its invocations; see [activities.Invocation]
+
+	Vouchers []string `json:"vouchers,omitempty"` // of a retry: of the rejected vouchers only these; none is all
 }
 
 // Summary is what the Temporal UI shows of a run.
@@ -174,7 +176,7 @@ func begin(ctx workflow.Context, in SyncInput, p *exports.Progress) (result Sync
 	}
 	*p = exports.Progress{Export: claimed.Export}
 	var planned activities.PlanResult
-	err = runUntilDone(durable, activities.PlanName, "plan", activities.PlanInput{Export: p.Export}, &planned)
+	err = runUntilDone(durable, activities.PlanName, "plan", activities.PlanInput{Export: p.Export, Vouchers: in.Vouchers}, &planned)
 	p.Plan = planned.Plan
 	if why := configurationError(err); why != "" {
 		p.Fail(classify.Permanent, classify.Configuration, why)

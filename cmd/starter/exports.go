@@ -1,17 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 func (a *app) exports() *cobra.Command {
@@ -20,59 +23,135 @@ func (a *app) exports() *cobra.Command {
 	return c
 }
 
+// shownChains is how many periods exports list shows without --all.
+const shownChains = 100
+
 func (a *app) exportsList() *cobra.Command {
-	var org string
+	var org, integration, period string
+	var states []string
+	var all bool
 	c := &cobra.Command{
 		Use: "list --org UUID", Short: "List an organization's exports, newest first", Args: noArgs,
+		Long: `Lists exports, the newest first: one line for a period, which counts the export and
+its retries as one. The newest 100 are listed, and a line says how many more there
+are; --all lists all.
+
+Entries are counted as they are now. MISSING is what the vendor does not have, as far
+as is known: refused, still to be sent, or unknown.`,
+		Example: "  starter exports list --org $ORG --integration xledger-main --status incomplete",
 		RunE: a.onOrganization(&org, func(s *session) error {
-			list, err := runlog.ListExports(s.command.Context(), s.db, s.organization, 100)
+			f := runlog.ChainFilter{Period: period, Limit: shownChains}
+			if _, _, err := exports.ParsePeriod(period); period != "" && err != nil {
+				return usage("--period: %w", err)
+			}
+			for _, state := range states {
+				if f.States = append(f.States, exports.ChainState(state)); !slices.Contains(exports.ChainStates, exports.ChainState(state)) {
+					return usage("--status %q: want complete, incomplete, running or failed", state)
+				}
+			}
+			if integration != "" {
+				if err := s.find(integration); err != nil {
+					return err
+				}
+				f.Integration = s.integration.ID
+			}
+			if all {
+				f.Limit = 0
+			}
+			list, more, err := runlog.ListChains(s.command.Context(), s.db, s.organization, f)
 			if err != nil {
 				return err
 			}
-			return a.print(s.command.OutOrStdout(), list, exportTable(list))
+			return a.printChains(s.command.OutOrStdout(), list, more)
 		}),
 	}
 	organizationFlag(c, &org)
+	c.Flags().StringVar(&integration, "integration", "", "only of this integration: `name` or UUID")
+	c.Flags().StringVar(&period, "period", "", "only of this `period`: 2026-10, 2026-W45 or 2026-11-23")
+	c.Flags().StringSliceVar(&states, "status", nil, "only with this `status`: complete, incomplete, running or failed; several with commas")
+	c.Flags().BoolVar(&all, "all", false, "list all, and not only the newest 100")
+	_ = c.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"complete", "incomplete", "running", "failed"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
+// exportList is what exports list prints as JSON.
+type exportList struct {
+	Periods []statement.Period `json:"periods"`
+	More    int                `json:"more"` // that are not listed
+}
+
+// printChains prints chains, and how many more there are.
+func (a *app) printChains(w io.Writer, list []exports.Chain, more int) error {
+	views := make([]statement.Period, 0, len(list))
+	for _, c := range list {
+		views = append(views, view(c))
+	}
+	if a.output == outputJSON {
+		return printJSON(w, exportList{views, more})
+	}
+	err := table(w, statement.ListRows(views, time.Now()))
+	if more > 0 {
+		err = errors.Join(err, say(w, "%d more: add --all", more))
+	}
+	return err
+}
+
 func (a *app) exportsRetry() *cobra.Command {
-	var org string
+	var org, integration string
+	var vouchers []string
 	var dryRun bool
 	var wait waitOptions
 	c := &cobra.Command{
-		Use: "retry EXPORT --org UUID", Short: "Send what an export did not export, as an export of its own",
-		Long: `Makes a new export, with the given one as its parent, of the entries that were
-rejected, that were not sent, or whose outcome is unknown; the vendor is asked about
-those first. Rejected entries are read again from the source, with the mappings as
-they are now. If the export failed before it was planned, the whole period is
-exported. An export has one retry; to retry again, retry that one.`,
-		Args: exactly(1, "the UUID of an export"),
+		Use: "retry EXPORT --org UUID [--integration NAME] [--voucher V]", Short: "Send what an export did not export, as an export of its own",
+		Long: `Makes a new export, a retry, of the entries that were refused, that were not sent,
+or whose outcome is unknown; the vendor is asked about those first. Refused entries
+are read again from the source, with the mappings as they are now: correct them
+before. If the export failed before it was planned, the whole period is exported.
+
+` + exportArgument + `
+An export has one retry, which can be retried in turn: of an export that has been
+retried, the last retry is retried.
+
+With --voucher, only these of the refused vouchers are sent again, and the others stay
+refused until a later retry. What was not sent, or whose outcome is open, is taken in
+any case.
+
+Exits 3 if the period is not complete after it; --exit-status=false turns that off.`,
+		Example: "  starter exports retry 2026-10 --integration xledger-main --org $ORG\n  starter exports retry 2026-10 --integration xledger-main --org $ORG --voucher 20201",
+		Args:    exactly(1, "a period or the ID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, e, err := a.openExport(c, org, args[0])
+			s, t, err := a.openChain(c, org, integration, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			n, err := runlog.CountEntries(c.Context(), s.db, e.OrganizationID, e.ID)
+			last := t.Last()
 			switch {
-			case err != nil:
-				return err
-			case e.Status == exports.Pending && e.Trigger == exports.ByAdopting:
-				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --period %s --adopt", e.ID, e.Period)
-			case e.Status == exports.Pending:
-				return fmt.Errorf("export %s has not ended; if its run no longer exists, starter sync of period %s resumes it", e.ID, e.Period)
-			case n.Exported == n.Total && (e.Status == exports.Complete || e.Total > 0): // a failed one without entries was not planned
-				return s.say("nothing to retry: every entry is exported or in a retry; see starter exports list, and retry that one")
+			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
+				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --period %s --adopt", last.ID, last.Period)
+			case last.Status == exports.Pending && last.ParentID == nil:
+				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync of period %s resumes it", t.Name(), last.ID, last.Period)
+			case last.Status == exports.Pending: // its own retry is joined, or resumed
+				s.say("%s is being retried by export %s; joining it", t.Name(), last.ID)
+			case t.State() == exports.ChainComplete:
+				return a.nothingToRetry(s, t)
+			case last.ID != t.named.ID:
+				s.say("export %s has been retried; retrying its last retry, %s", t.named.ID, last.ID)
 			}
-			if err := s.find(e.IntegrationID.String()); err != nil {
+			if err := s.checkRefused(t.Chain, vouchers); err != nil {
 				return err
 			}
-			in, err := engine.NewSync(s.integration, e.Period, whoami())
+			if err := s.useIntegration(t.Chain); err != nil {
+				return err
+			}
+			in, err := engine.NewSync(s.integration, last.Period, whoami())
 			if err != nil {
 				return err
 			}
-			in.Trigger, in.ParentID = exports.ByRetry, &e.ID
+			in.Trigger, in.ParentID, in.Vouchers = exports.ByRetry, &last.ID, vouchers
+			if last.Status == exports.Pending {
+				in.ParentID = last.ParentID
+			}
 			if dryRun {
 				return a.previewSync(s, exportOf(in))
 			}
@@ -80,41 +159,105 @@ exported. An export has one retry; to retry again, retry that one.`,
 		},
 	}
 	organizationFlag(c, &org)
+	integrationOfPeriodFlag(c, &integration)
+	c.Flags().StringArrayVar(&vouchers, "voucher", nil, "of the refused vouchers only the one with this `ID`; can be repeated")
 	wait.flags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
+	c.MarkFlagsMutuallyExclusive("voucher", "dry-run")
 	return c
 }
 
-func exportTable(list []exports.Export) [][]string {
-	rows := [][]string{{"STARTED", "EXPORT", "PERIOD", "ADAPTER", "TRIGGER", "STATUS", "ENTRIES", "EXPORTED", "REJECTED", "UNKNOWN", "AMOUNTS", "ERROR"}}
-	for _, e := range list {
-		rows = append(rows, []string{
-			e.StartedAt.UTC().Format(time.RFC3339), e.ID.String(), e.Period, e.AdapterName, string(e.Trigger), exportStatus(e), strconv.Itoa(e.Total),
-			strconv.Itoa(e.Exported), strconv.Itoa(e.Rejected), strconv.Itoa(e.Unknown), dash(amountsOf(e.Amounts)), dash(clip(exportError(e), 60)),
-		})
+// nothingToRetry says that a chain is complete, and which export completed it.
+func (a *app) nothingToRetry(s *session, t chainTarget) error {
+	done := ""
+	if t.Last().ID != t.First().ID {
+		done = fmt.Sprintf(" The last retry is export %s.", t.Last().ID)
 	}
-	return rows
+	if err := s.say("nothing to retry: %s.%s", t.Summary(), done); err != nil || a.output != outputJSON {
+		return err
+	}
+	return printJSON(s.command.OutOrStdout(), syncReport{AlreadyExported: true, Export: statement.OfExport(t.Last()), Period: view(t.Chain)})
 }
 
-// exportStatus is the status and, of a deferred export, until when it waits.
-func exportStatus(e exports.Export) string {
-	if e.Status == exports.Pending && e.DeferredUntil != nil && e.DeferredUntil.After(time.Now()) {
-		return string(e.Status) + " until " + e.DeferredUntil.UTC().Format(time.RFC3339)
+// maxNamed is how many vouchers a retry can name; see [workflows.SyncInput].
+const maxNamed = 1000
+
+// checkRefused refuses to retry vouchers that the chain does not have as refused.
+func (s *session) checkRefused(c exports.Chain, vouchers []string) error {
+	switch {
+	case len(vouchers) == 0:
+		return nil
+	case len(vouchers) > maxNamed:
+		return usage("--voucher: %d vouchers; at most %d, or leave it out to retry all", len(vouchers), maxNamed)
+	case slices.Contains(vouchers, ""):
+		return usage("--voucher is empty: want the ID of a voucher")
 	}
-	return string(e.Status)
+	refused := make(map[string]bool)
+	for after, page := "", []runlog.Voucher(nil); ; {
+		var err error
+		if page, _, err = runlog.ListVouchers(s.command.Context(), s.db, s.organization, c, false, after, maxVouchers); err != nil {
+			return err
+		}
+		for _, v := range page {
+			refused[v.ID] = v.Outcome == exports.WasRefused
+		}
+		if len(page) < maxVouchers {
+			break
+		}
+		after = page[len(page)-1].ID
+	}
+	var wrong []string
+	for _, v := range vouchers {
+		if !refused[v] {
+			wrong = append(wrong, v)
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%s has no refused voucher %s; starter exports show lists those that are refused", c.Name(), strings.Join(wrong, ", "))
+	}
+	return nil
 }
 
-// exportError is the error of an export, with its code if it has one.
-func exportError(e exports.Export) string {
-	return strings.TrimPrefix(string(e.ErrorCode)+": "+e.ErrorMessage, ": ")
+// syncReport is what sync and exports retry print as JSON.
+type syncReport struct {
+	AlreadyExported bool             `json:"alreadyExported"` // nothing was sent now
+	Export          statement.Export `json:"export"`          // the one that was made, or that the period had
+	Period          statement.Period `json:"period"`          // it and its retries, as they are now
 }
 
-// amountsOf lists sums by currency.
-func amountsOf(amounts map[string]string) string {
-	var list []string
-	for k, v := range amounts {
-		list = append(list, k+" "+v)
+// printSync prints what a run came to. It is an error, with no words, if the period is not
+// complete and o asks for that.
+func (a *app) printSync(s *session, export uuid.UUID, already bool, o waitOptions) error {
+	c, err := runlog.LoadChain(s.command.Context(), s.db, s.organization, export)
+	if err != nil {
+		return err
 	}
-	slices.Sort(list)
-	return strings.Join(list, ", ")
+	p := view(c)
+	i := slices.IndexFunc(p.Exports, func(e statement.Export) bool { return e.ID == export })
+	if err := a.printSyncReport(s.command.OutOrStdout(), syncReport{already, p.Exports[i], p}); err != nil {
+		return err
+	}
+	if o.exitStatus && p.State != exports.ChainComplete {
+		return exitError{code: exitPermanent}
+	}
+	return nil
+}
+
+func (a *app) printSyncReport(w io.Writer, r syncReport) error {
+	if a.output == outputJSON {
+		return printJSON(w, r)
+	}
+	if err := sayLines(w, r.Period.Headline()); err != nil {
+		return err
+	}
+	say(w, "")
+	return table(w, statement.ListRows([]statement.Period{r.Period}, time.Now()))
+}
+
+// sayLines writes lines.
+func sayLines(w io.Writer, lines []string) (err error) {
+	for _, l := range lines {
+		err = errors.Join(err, say(w, "%s", l))
+	}
+	return err
 }

@@ -5,194 +5,172 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/adapters/vendors"
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 func (a *app) exportsShow() *cobra.Command {
-	var org string
+	var org, integration string
+	var details, commas bool
 	c := &cobra.Command{
-		Use: "show EXPORT --org UUID", Short: "Show an export, and its entries that were not exported", Args: exactly(1, "the UUID of an export"),
-		Long: `Shows an export, and its entries that are not exported or have an error at the
-vendor. If the effect of an entry is open, it is not known whether the vendor has it:
-it can still take effect until the time beside it, and then the vendor is asked. An
-unknown entry needs a person; see starter exports resolve.`,
+		Use: "show EXPORT --org UUID [--integration NAME]", Short: "Show what became of a period, and of each voucher that was not exported", Args: exactly(1, "a period or the ID of an export"),
+		Long: `Shows the export of a period and its retries, which count as one: whether it is
+complete, what is missing and what to do, and each voucher that is not exported or
+has an error at the vendor, with the reason. --details adds what engineers need: each
+export with its ID, SHA-256, requests and workflow, and the entries one by one.
+
+` + exportArgument + `
+
+If it is open what became of a request, a voucher can still take effect until the time
+beside it, and then the vendor is asked. What is unknown needs a person; see starter
+exports resolve.
+
+-o csv writes every voucher of the period, also the exported ones, for a spreadsheet:
+UTF-8 with a byte order mark, so that Excel reads it as such, with commas between the
+columns and a decimal point; with --decimal-comma semicolons and a decimal comma, as
+a Norwegian Excel opens by double click. A text that a spreadsheet would take for a
+formula gets a ' before it.`,
+		Example: "  starter exports show 2026-10 --integration xledger-main --org $ORG\n  starter exports show 2026-10 --integration xledger-main --org $ORG -o csv --decimal-comma > october.csv",
 		RunE: func(c *cobra.Command, args []string) error {
-			s, e, err := a.openExport(c, org, args[0])
+			if commas && a.output != outputCSV {
+				return usage("--decimal-comma goes with -o csv")
+			}
+			s, t, err := a.openChain(c, org, integration, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			r := exportReport{Export: e, Call: a.liveCall(c.Context(), c.ErrOrStderr(), e)}
-			if err := r.read(c.Context(), s.db); err != nil {
+			if a.output == outputCSV {
+				dialect := statement.PointDialect
+				if commas {
+					dialect = statement.CommaDialect
+				}
+				return s.writeVouchers(c.OutOrStdout(), t.Chain, dialect)
+			}
+			r := chainReport{Period: view(t.Chain), Call: a.liveCall(c.Context(), c.ErrOrStderr(), t.Last())}
+			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
 				return err
 			}
 			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), r)
 			}
-			return r.print(c.OutOrStdout())
+			return r.print(c.OutOrStdout(), time.Now())
 		},
 	}
 	organizationFlag(c, &org)
+	integrationOfPeriodFlag(c, &integration)
+	c.Flags().BoolVar(&details, "details", false, "show each export with its IDs and requests, and each entry, too")
+	c.Flags().BoolVar(&commas, "decimal-comma", false, "with -o csv: semicolons between columns and a decimal comma")
 	return c
 }
 
-// exportReport is what exports show prints.
-type exportReport struct {
-	Export      exports.Export      `json:"export"`
-	Entries     runlog.Counts       `json:"entries"`             // as they are now
-	OpenUntil   *time.Time          `json:"openUntil,omitempty"` // a write of it can take effect until then
-	Waiting     string              `json:"waiting,omitempty"`   // of a pending export: for what the vendor may still be doing
-	Problems    []runlog.Problem    `json:"problems"`
-	Resolutions []runlog.Resolution `json:"resolutions"`
-	Call        *liveCall           `json:"call"`
-	ChunkSize   int                 `json:"chunkSize,omitempty"` // entries per request with which the next run begins, if less than in the file
+// chainReport is what exports show prints.
+type chainReport struct {
+	statement.Period
+	Vouchers     []statement.Voucher `json:"vouchers"`     // not exported, or with an error at the vendor
+	MoreVouchers int                 `json:"moreVouchers"` // that are not listed; -o csv lists all
+	Resolutions  []runlog.Resolution `json:"resolutions"`
+	Call         *liveCall           `json:"call,omitempty"`      // of a pending export
+	ChunkSize    int                 `json:"chunkSize,omitempty"` // entries per request with which the next run begins, if less than in the file
+	Details      []exportDetail      `json:"details,omitempty"`   // of each export, with --details
 }
 
-// maxProblems is how many entries exports show lists.
-const maxProblems = 1000
+// maxVouchers is how many vouchers exports show lists, and are read at once.
+const maxVouchers = 1000
 
 // read fills in what the database knows.
-func (s *exportReport) read(ctx context.Context, db runlog.Beginner) error {
-	organization, id := s.Export.OrganizationID, s.Export.ID
-	var errs [5]error
-	s.Entries, errs[0] = runlog.CountEntries(ctx, db, organization, id)
-	s.OpenUntil, errs[1] = runlog.LoadOpenUntil(ctx, db, organization, id)
-	s.Problems, errs[2] = runlog.ListProblems(ctx, db, organization, id, maxProblems)
-	s.Resolutions, errs[3] = runlog.ListResolutions(ctx, db, organization, id)
-	contract, err := runlog.LoadContract(ctx, db, organization, s.Export.IntegrationID)
-	if errs[4] = err; contract.ChunkSize < contract.ChunkFull {
-		s.ChunkSize = contract.ChunkSize
+func (r *chainReport) read(ctx context.Context, db runlog.Beginner, c exports.Chain, details bool) error {
+	organization := c.First().OrganizationID
+	list, more, err := runlog.ListVouchers(ctx, db, organization, c, false, "", maxVouchers)
+	r.Vouchers, r.MoreVouchers, r.Resolutions = statement.OfVouchers(list), more, []runlog.Resolution{}
+	for _, e := range c.Exports {
+		resolved, listErr := runlog.ListResolutions(ctx, db, organization, e.ID)
+		r.Resolutions, err = append(r.Resolutions, resolved...), errors.Join(err, listErr)
+		if details {
+			d := exportDetail{ExportID: e.ID, export: e}
+			err = errors.Join(err, d.read(ctx, db))
+			r.Details = append(r.Details, d)
+		}
 	}
-	if s.OpenUntil != nil && s.Export.Status == exports.Pending {
-		s.Waiting = waitReason(s.Export.AdapterName, *s.OpenUntil)
+	contract, contractErr := runlog.LoadContract(ctx, db, organization, c.First().IntegrationID)
+	if contract.ChunkSize < contract.ChunkFull {
+		r.ChunkSize = contract.ChunkSize
 	}
-	return errors.Join(errs[:]...)
+	return errors.Join(err, contractErr)
 }
 
-func (s exportReport) print(w io.Writer) error {
-	if err := s.describe(w); err != nil {
+func (r chainReport) print(w io.Writer, now time.Time) error {
+	if err := sayLines(w, r.Headline()); err != nil {
 		return err
 	}
-	if len(s.Problems) > 0 {
-		rows := [][]string{{"VOUCHER", "ENTRY", "STATE", "EFFECT", "REASON"}}
-		for _, p := range s.Problems {
-			rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil), dash(p.Reason)})
-		}
+	rows := r.FactRows(now)
+	if r.Call != nil {
+		rows = append(rows, []string{"call", r.Call.words(now)})
+	}
+	if r.ChunkSize > 0 {
+		rows = append(rows, []string{"next run", "begins with " + count(r.ChunkSize, "entry") + " in a request, the size that worked"})
+	}
+	tables := [][][]string{rows}
+	if len(r.Exports) > 1 {
+		tables = append(tables, r.PartRows(now))
+	}
+	if len(r.Vouchers) > 0 {
+		tables = append(tables, statement.VoucherRows(r.Vouchers, r.State == exports.ChainRunning, now))
+	}
+	if len(r.Resolutions) > 0 {
+		tables = append(tables, resolutionRows(r.Resolutions, now))
+	}
+	for _, rows := range tables {
 		say(w, "")
 		if err := table(w, rows); err != nil {
 			return err
 		}
-	}
-	if len(s.Resolutions) > 0 {
-		rows := [][]string{{"RESOLVED", "VOUCHER", "THERE", "ENTRIES", "BY", "REASON"}}
-		for _, r := range s.Resolutions {
-			rows = append(rows, []string{r.ResolvedAt.UTC().Format(time.RFC3339), r.VoucherID, map[bool]string{true: "yes", false: "no"}[r.AtVendor], strconv.Itoa(r.Entries), r.Actor, r.Reason})
+		if rows[0][0] == "VOUCHER" && r.MoreVouchers > 0 {
+			say(w, "%d more: -o csv writes all", r.MoreVouchers)
 		}
-		say(w, "")
-		return table(w, rows)
+	}
+	for _, d := range r.Details {
+		if err := d.print(w, now); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// describe prints the export itself.
-func (s exportReport) describe(w io.Writer) error {
-	e, n := s.Export, s.Entries
-	at := func(t *time.Time) string {
-		if t == nil {
-			return "-"
+func resolutionRows(list []runlog.Resolution, now time.Time) [][]string {
+	rows := [][]string{{"RESOLVED", "VOUCHER", "THERE", "ENTRIES", "BY", "REASON"}}
+	for _, r := range list {
+		rows = append(rows, []string{
+			r.ResolvedAt.In(now.Location()).Format("2006-01-02 15:04 MST"), r.VoucherID, map[bool]string{true: "yes", false: "no"}[r.AtVendor], fmt.Sprint(r.Entries), r.Actor, r.Reason,
+		})
+	}
+	return rows
+}
+
+// writeVouchers writes all vouchers of a chain as CSV.
+func (s *session) writeVouchers(w io.Writer, c exports.Chain, d statement.Dialect) error {
+	control(w, statement.ByteOrderMark)
+	if err := statement.WriteCSVHeader(w, d); err != nil {
+		return err
+	}
+	p := view(c)
+	for after := ""; ; {
+		list, _, err := runlog.ListVouchers(s.command.Context(), s.db, s.organization, c, true, after, maxVouchers)
+		if err != nil {
+			return err
 		}
-		return t.UTC().Format(time.RFC3339)
-	}
-	rows := [][]string{
-		{"export", e.ID.String()}, {"period", e.Period + " (" + e.PeriodStart.Format(time.DateOnly) + " to before " + e.PeriodEnd.Format(time.DateOnly) + ")"},
-		{"adapter", e.AdapterName}, {"started by", e.TriggeredBy + " (" + string(e.Trigger) + ")"}, {"status", exportStatus(e)},
-		{"scheduled", at(e.ScheduledAt)}, {"started", at(&e.StartedAt)}, {"finished", at(e.FinishedAt)},
-		{"entries", s.counts()},
-		{"amounts", dash(amountsOf(e.Amounts))}, {"sha-256", dash(e.SHA256)},
-		{"attempts", fmt.Sprintf("%d for %s", e.Attempts, count(e.Chunks, "chunk"))}, {"requests", requestsOf(e)}, {"workflow", e.WorkflowID},
-	}
-	add := func(known bool, name, format string, value any) {
-		if known {
-			rows = append(rows, []string{name, fmt.Sprintf(format, value)})
+		if err := statement.WriteCSV(w, d, p, statement.OfVouchers(list)); err != nil || len(list) < maxVouchers {
+			return err
 		}
+		after = list[len(list)-1].ID
 	}
-	cold := map[bool]string{true: ", a cold start"}[e.ColdStart]
-	changed := n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown
-	add(e.Status != exports.Pending && changed, "now", "%s; changed after it had ended, by late results, starter exports resolve or a retry", countsOf(n))
-	add(e.ScheduledAt != nil, "drift", "%v", e.Drift().Round(time.Millisecond))
-	add(e.WarmUp > 0, "warm-up", "%s", e.WarmUp.Round(time.Millisecond).String()+cold+warmUpParts(e.WarmUpMS))
-	add(s.Waiting != "", "waiting", "%s", s.Waiting)
-	add(s.Call != nil, "call", "%s", s.Call)
-	add(s.ChunkSize > 0, "next run", "begins with %s in a request, the size that worked", count(s.ChunkSize, "entry"))
-	add(e.DeferredUntil != nil, "deferred", "until %s", at(e.DeferredUntil))
-	add(e.DeferredUntil != nil && e.DeferredFor != "", "deferred for", "%s", e.DeferredFor)
-	add(e.ParentID != nil, "retry of", "%s", e.ParentID)
-	add(e.LateErrors > 0, "late errors", "%s with an error at the vendor", count(e.LateErrors, "exported entry"))
-	add(e.ErrorMessage != "", "error", "%s", exportError(e))
-	return table(w, rows)
-}
-
-// counts are an export's entries: as they are now while it is pending, and as they
-// were when it was closed after that.
-func (s exportReport) counts() string {
-	if s.Export.Status == exports.Pending {
-		return countsOf(s.Entries)
-	}
-	e := s.Export
-	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown) + ifAny(", %d not sent", e.Unsent())
-}
-
-func countsOf(n runlog.Counts) string {
-	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", n.Total, n.Exported, n.Rejected, n.Unknown) +
-		ifAny(", %d sent", n.Sent) + ifAny(", %d planned", n.Planned) + ifAny("; the effect of %d is open", n.Open)
-}
-
-// requestsOf is what an export has used of the vendor's quota.
-func requestsOf(e exports.Export) string {
-	line := strconv.Itoa(e.Requests)
-	if e.Status == exports.Pending {
-		line = "at least " + line
-	}
-	if e.LookUps > 0 {
-		line += ", of them " + count(e.LookUps, "look-up")
-	}
-	return line + ifAny("; %d to find the vouchers that were refused", e.Isolating)
-}
-
-// ifAny is part of a line, left out if there are none.
-func ifAny(format string, n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf(format, n)
-}
-
-// waitReason says until when an adapter's vendor may still be acting on a request.
-func waitReason(adapter string, until time.Time) string {
-	title := adapter
-	if v, ok := vendors.Lookup(adapter); ok {
-		title = v.Title
-	}
-	return "until " + until.UTC().Format(time.TimeOnly) + " for what " + title + " may still be doing"
-}
-
-// effectOf is what is known of a write, and until when it can still take effect.
-func effectOf(effect classify.Effect, openUntil *time.Time) string {
-	if effect == classify.Open && openUntil != nil && !openUntil.IsZero() {
-		return "open until " + openUntil.UTC().Format(time.TimeOnly)
-	}
-	return dash(string(effect))
 }
 
 // liveCall is the call of a pending export as Temporal sees it.
@@ -225,11 +203,11 @@ func (a *app) liveCall(ctx context.Context, words io.Writer, e exports.Export) *
 	return &liveCall{live.State, live.Trail, live.NextAttemptAt, live.Reason}
 }
 
-// String is the call in one line.
-func (l liveCall) String() string {
+// words are the call in one line.
+func (l liveCall) words(now time.Time) string {
 	switch last := l.Attempts.Last(); {
 	case l.NextAttemptAt != nil:
-		s := fmt.Sprintf("attempt %d failed (%s %s), the next one is at %s", last.Number, last.Class, last.Kind, l.NextAttemptAt.UTC().Format(time.RFC3339))
+		s := fmt.Sprintf("attempt %d failed (%s %s), the next one is at %s", last.Number, last.Class, last.Kind, l.NextAttemptAt.In(now.Location()).Format("15:04:05 MST"))
 		if l.Reason != "" {
 			s += ": " + l.Reason
 		}
@@ -239,23 +217,4 @@ func (l liveCall) String() string {
 	default:
 		return fmt.Sprintf("attempt %d is under way", max(1, last.Number))
 	}
-}
-
-// warmUpParts are the parts of a warm-up in the order in which they come.
-func warmUpParts(ms map[string]int64) string {
-	var b strings.Builder
-	for _, p := range []struct{ name, says string }{
-		{"dns", "DNS"}, {"connect", "connect"}, {"tls", "TLS"}, {"token", "token"}, {"first_byte", "first byte"},
-	} {
-		if ms[p.name] > 0 {
-			fmt.Fprintf(&b, ", %s %d ms", p.says, ms[p.name])
-		}
-	}
-	if up := ms["worker_uptime"]; up > 0 {
-		fmt.Fprintf(&b, ", worker up for %s", (time.Duration(up) * time.Millisecond).Round(time.Second))
-	}
-	if before := ms["before_run"]; before > 0 {
-		fmt.Fprintf(&b, ", %s before the run", (time.Duration(before) * time.Millisecond).Round(time.Second))
-	}
-	return b.String()
 }

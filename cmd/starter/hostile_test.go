@@ -275,6 +275,22 @@ func reading(list ...string) hostileCase {
 	}
 }
 
+// csvOf runs a command on the hostile database with -o csv.
+func csvOf(list ...string) hostileCase {
+	return func(t *testing.T, s, db, export string) []string {
+		if s != hostile[0] {
+			return nil // the database is the same
+		}
+		var filledIn []string
+		for _, a := range list {
+			filledIn = append(filledIn, strings.ReplaceAll(a, "EXPORT", export))
+		}
+		out, words := starter(t, "", append(filledIn, "--database-url", db, "-o", "csv")...)
+		require.True(t, strings.HasPrefix(out, "\ufeffperiod,integration,voucher,"), out+words)
+		return []string{strings.TrimPrefix(out, "\ufeff"), words}
+	}
+}
+
 // printing gives a printing function a filled value, and JSON the same.
 func printing[T any](print func(w io.Writer, v T) error) hostileCase {
 	return func(t *testing.T, s, _, _ string) []string {
@@ -308,15 +324,15 @@ var hostileCases = map[string][]hostileCase{
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
 	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { warnUnbalanced(w, v); return nil })},
 	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
-	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
+	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Chain) error { return (&app{}).printChains(w, v, 1) })},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
 		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
 	})},
 	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
 		return (&app{}).printResolution(w, v)
 	})},
-	"exports retry": {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
-	"exports show":  {reading("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v exportReport) error { return v.print(w) })},
+	"exports retry": {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v syncReport) error { return (&app{}).printSyncReport(w, v) })},
+	"exports show":  {reading("exports", "show", "EXPORT", oneOrg, "--details"), csvOf("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v chainReport) error { return v.print(w, time.Now()) }), printing(func(w io.Writer, v exportDetail) error { return v.print(w, time.Now()) })},
 	"health": {reading("health"), printing(func(w io.Writer, v []runlog.HealthStatus) error {
 		return (&app{}).printHealth(w, healthReport{list: v})
 	}), printing(func(w io.Writer, v runlog.HealthStatus) error { return (&app{}).printChange(w, healthReport{}, v) }), printing(colours)},
@@ -350,7 +366,7 @@ var hostileCases = map[string][]hostileCase{
 	"schedules resume":  {args("schedules", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v invocationReport) error { return v.print(w) })},
-	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v []exports.Export) error { return table(w, exportTable(v)) })},
+	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v syncReport) error { return (&app{}).printSyncReport(w, v) })},
 	"ticks list": {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tickReport) error {
 		return table(w, [][]string{{v[0].Name, string(v[0].Result), v[0].Period}})
 	})},

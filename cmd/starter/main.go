@@ -7,8 +7,8 @@
 //	1  not done: something is unreachable, missing or refused; exports prove and
 //	   integrations verify: or something does not agree; doctor: a check fails
 //	2  the command line or a file is wrong
-//	3  call --exit-status: the call failed permanently; sync and exports retry
-//	   --exit-status: the export failed, or not all of its entries are exported
+//	3  call --exit-status: the call failed permanently; sync and exports retry: the
+//	   period is not complete, with its retries (unless --exit-status=false)
 //	4  call --exit-status: the last allowed attempt failed
 package main
 

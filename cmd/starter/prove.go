@@ -14,6 +14,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // shownDifferences is how many differences the table lists.
@@ -23,14 +24,19 @@ func (a *app) exportsProve() *cobra.Command {
 	var org, integration, period string
 	var adopt bool
 	c := &cobra.Command{
-		Use: "prove [EXPORT] --org UUID", Short: "Check an export or a period against the entries, the workflow and the vendor",
+		Use: "prove [EXPORT] --org UUID [--integration NAME]", Short: "Check an export or a period against the entries, the workflow and the vendor",
 		Long: `Checks an export's audit row against the entry table (counts, amounts, SHA-256),
 against the workflow if Temporal still has it, and against the vendor, which is asked
 for every entry: an exported one must be there once, with its amount; a planned or
 rejected one must not be there; of a sent or unknown one it is reported what was
-found. It takes one request for 500 entries. Exits 1 if something does not agree.
+found. It takes one request for 500 entries. Exits 1 if something does not agree, and
+if an export has not ended: what it has exported so far is compared, and the rest can
+only be proved after its end.
 
-With --period and --integration instead of an export it begins with the source: the
+` + exportArgument + `
+Of a period, each of its exports is proved; of an ID, that export.
+
+With --period and --integration instead of EXPORT it begins with the source: the
 vendor is asked for every entry that an export of the period would take if nothing
 were on record. This is for a database that was restored to an older state, and
 would send again what it has lost. It lists the entries that the vendor has and that
@@ -39,11 +45,11 @@ own with the trigger adopt, and a later starter sync of the period sends only wh
 missing. What only a person can decide, such as posted lines or another amount, is
 recorded as unknown, so that it is not sent; see starter exports resolve. Pause the
 schedule first (starter schedules pause), and begin with the oldest period.`,
-		Example: "  starter exports prove $EXPORT --org $ORG\n  starter exports prove --period 2026-10 --integration xledger-main --org $ORG --adopt",
+		Example: "  starter exports prove 2026-10 --integration xledger-main --org $ORG\n  starter exports prove --period 2026-10 --integration xledger-main --org $ORG --adopt",
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
-			case period == "" && integration == "" && !adopt:
-				return exactly(1, "the UUID of an export, or --period and --integration")(c, args)
+			case period == "" && !adopt && (integration == "" || len(args) > 0):
+				return exactly(1, "a period or the ID of an export, or --period and --integration")(c, args)
 			case len(args) > 0:
 				return usage("%s: want an export or --period, not both", c.CommandPath())
 			case period == "" || integration == "":
@@ -55,30 +61,61 @@ schedule first (starter schedules pause), and begin with the oldest period.`,
 			if period != "" {
 				return a.provePeriod(c, org, integration, period, adopt)
 			}
-			s, e, err := a.openExport(c, org, args[0])
+			s, t, err := a.openChain(c, org, integration, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			if err := s.find(e.IntegrationID.String()); err != nil {
+			if err := s.useIntegration(t.Chain); err != nil {
 				return err
 			}
-			p, err := newProver(s)
-			if err != nil {
-				return err
-			}
-			checks, err := p.export(c.Context(), e)
-			if err != nil {
-				return err
-			}
-			return a.printProof(c.OutOrStdout(), map[string]any{"exportId": e.ID}, checks, p.comparison)
+			return a.proveExports(s, t)
 		},
 	}
 	organizationFlag(c, &org)
-	c.Flags().StringVar(&integration, "integration", "", "with --period: `name` or UUID of the integration")
+	c.Flags().StringVar(&integration, "integration", "", "`name` or UUID of the integration, with --period or if EXPORT is a period")
 	c.Flags().StringVar(&period, "period", "", "prove a `period` from its source instead of an export: 2026-10, 2026-W45 or 2026-11-23")
 	c.Flags().BoolVar(&adopt, "adopt", false, "with --period: record what the vendor has")
 	return c
+}
+
+// proveExports proves each export of a period, or the one that was named.
+func (a *app) proveExports(s *session, t chainTarget) error {
+	p, err := newProver(s)
+	if err != nil {
+		return err
+	}
+	list := []exports.Export{t.named}
+	if t.byPeriod {
+		list = t.Exports
+	}
+	about := map[string]any{"exportId": list[0].ID, "period": t.First().Period, "integrationId": t.First().IntegrationID}
+	var all []proofCheck
+	var found vendorComparison
+	var pending *exports.Export
+	for _, e := range list {
+		p.comparison, p.refused = vendorComparison{keep: max(0, p.comparison.keep)}, ""
+		checks, err := p.export(s.command.Context(), e)
+		if err != nil {
+			return err
+		}
+		for _, c := range checks {
+			if len(list) > 1 {
+				c.What = "export " + statement.Short(e.ID.String()) + ": " + c.What
+			}
+			all = append(all, c)
+		}
+		found.differences, found.more = append(found.differences, p.comparison.differences...), found.more+p.comparison.more
+		if e.Status == exports.Pending {
+			pending = &e
+		}
+	}
+	about["ended"] = pending == nil
+	if err := a.printProof(s.command.OutOrStdout(), about, all, found); err != nil || pending == nil {
+		return err
+	}
+	return fmt.Errorf("%s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
+		exports.PeriodName(pending.Period), pending.ID, pending.ID)
 }
 
 // proofCheck is one check of a proof.
@@ -131,6 +168,9 @@ func (a *app) printProof(w io.Writer, about map[string]any, checks []proofCheck,
 	var err error
 	if a.output == outputJSON {
 		about["agrees"], about["findings"], about["differences"] = ok, checks, append([]difference{}, found.differences...)
+		if ok && about["ended"] == false {
+			about["agrees"] = nil // that is not known yet
+		}
 		err = printJSON(w, about)
 	} else if err = table(w, rows); len(found.differences) > 0 {
 		say(w, "")

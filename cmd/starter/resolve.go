@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -11,20 +12,22 @@ import (
 )
 
 func (a *app) exportsResolve() *cobra.Command {
-	var org, voucher, reason string
+	var org, integration, voucher, reason string
 	var there, notThere bool
 	c := &cobra.Command{
-		Use: "resolve EXPORT --org UUID --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
+		Use: "resolve EXPORT --org UUID [--integration NAME] --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
 		Long: `Records the outcome of a voucher's open entries, after you have looked at the vendor.
 With --there they become exported, and nothing sends them again. With --not-there a
 retry of the export sends them: if they are there after all, they will be there twice.
 That is refused while the export is pending, and while the vendor may still be acting
 on a request; starter exports show says until when.
 
+` + exportArgument + `
+
 What you say is on record, with the reason and your identity: LEDGERLINE_ACTOR, or
 user@host.`,
-		Example: `  starter exports resolve $EXPORT --org $ORG --voucher 20201 --there --reason "posted as document 4711, seen by Kari"`,
-		Args:    exactly(1, "the UUID of an export"),
+		Example: `  starter exports resolve 2026-10 --integration xledger-main --org $ORG --voucher 20201 --there --reason "posted as document 4711, seen by Kari"`,
+		Args:    exactly(1, "a period or the ID of an export"),
 		RunE: func(c *cobra.Command, args []string) error {
 			reason = strings.TrimSpace(reason)
 			switch {
@@ -38,23 +41,32 @@ user@host.`,
 			if err := checkReason(reason); err != nil {
 				return err
 			}
-			id, err := parseUUID("EXPORT", args[0])
-			if err != nil {
-				return err
-			}
-			s, err := a.openOrganization(c, org)
+			s, t, err := a.openChain(c, org, integration, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			r := runlog.Resolution{ExportID: id, VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()}
-			if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
+			open, err := runlog.OpenVoucherExports(c.Context(), s.db, s.organization, t.Chain, voucher)
+			if err != nil {
 				return err
 			}
-			return a.printResolution(c.OutOrStdout(), r)
+			if len(open) == 0 {
+				return fmt.Errorf("%s has no voucher %s whose outcome is open; starter exports show lists what is waiting or unknown", t.Name(), voucher)
+			}
+			for _, id := range open {
+				r := runlog.Resolution{ExportID: id, VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()}
+				if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
+					return err
+				}
+				if err := a.printResolution(c.OutOrStdout(), r); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	organizationFlag(c, &org)
+	integrationOfPeriodFlag(c, &integration)
 	c.Flags().StringVar(&voucher, "voucher", "", "`ID` of the voucher")
 	c.Flags().BoolVar(&there, "there", false, "it is at the vendor")
 	c.Flags().BoolVar(&notThere, "not-there", false, "it is not at the vendor, and will not be")

@@ -74,7 +74,8 @@ integrations, periods and classes.
 Exit codes: 0 done; 1 not done (exports prove, integrations verify: or something
 does not agree; doctor: a check fails); 2 wrong command line or file.
 call --exit-status: 3 the call failed permanently, 4 its last allowed attempt failed.
-sync and exports retry --exit-status: 3 failed, or not all entries are exported.`,
+sync and exports retry: 3 the period is not complete (--exit-status=false: 0).
+docs/exit-codes.md has the rule for each command.`,
 		Version:       version.Line("starter"),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -15,24 +15,40 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 var until = time.Date(2026, 11, 23, 12, 34, 56, 0, time.UTC)
 
-// People see what an export waits for, what is open, and what others have said.
+// People see first whether a period is complete, then what is known of each voucher, and
+// engineers each export as it was closed.
 func TestExportReport(t *testing.T) {
-	s := exportReport{
-		Export:    exports.Export{ID: uuid.New(), AdapterName: "xledger", Status: exports.Pending, Period: "2026-10"},
-		Entries:   runlog.Counts{Total: 9, Exported: 2, Rejected: 1, Sent: 2, Planned: 4, Open: 2},
-		OpenUntil: &until, Waiting: waitReason("xledger", until),
-		Problems:    []runlog.Problem{{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}},
-		Resolutions: []runlog.Resolution{{VoucherID: "v3", AtVendor: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
+	now := until.Add(-3 * time.Minute)
+	e := exports.Export{
+		ID: uuid.New(), AdapterName: "xledger", Status: exports.Pending, Period: "2026-10", PeriodStart: time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), DeferredUntil: &until, TriggeredBy: "kari@example", Trigger: exports.ByHand,
+	}
+	one := exports.Count{Entries: 2, Vouchers: 1, Amounts: map[string]string{"NOK": "3200"}}
+	chain := exports.Chain{Exports: []exports.Export{e}, Integration: "xledger-main", Planned: true, Counts: map[exports.Outcome]exports.Count{exports.WasRefused: one, exports.IsWaiting: one}}
+	s := chainReport{
+		Period: statement.Of(chain, now, "Xledger"),
+		Vouchers: statement.OfVouchers([]runlog.Voucher{
+			{ID: "v1", Date: e.PeriodStart, Text: "rent", Outcome: exports.WasRefused, Reason: "no such account", Amounts: one.Amounts, Entries: 2},
+			{ID: "v2", Date: e.PeriodStart, Outcome: exports.IsWaiting, Amounts: one.Amounts, Entries: 2, OpenUntil: &until},
+		}),
+		MoreVouchers: 7,
+		Resolutions:  []runlog.Resolution{{VoucherID: "v3", AtVendor: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
 	}
 	var out bytes.Buffer
-	require.NoError(t, s.print(&out))
+	require.NoError(t, s.print(&out, now))
+	require.Regexp(t, `^October 2026 is being exported: 0 of 4 entries in 2 vouchers at the vendor, 1 was refused
+waits until 12:34 UTC \(in 3 min\): Xledger was not available
+to see what it waits for: starter exports show 2026-10 --integration xledger-main
+`, out.String())
 	for _, want := range []string{
-		`waiting +until 12:34:56 for what Xledger may still be doing`, `entries +9: 2 exported, 1 rejected, 0 unknown, 2 sent, 4 planned; the effect of 2 is open`,
-		`v1 +e1 +sent +open until 12:34:56 +-`, `v2 +e2 +unknown +open +-`, `2026-11-23T12:34:56Z +v3 +yes +2 +kari@example +seen`,
+		`period +1–31 October 2026, to xledger-main`, `refused +2 entries in 1 voucher, NOK 3,200.00`, `started .* by kari@example \(manual\)`,
+		`v1 +2026-10-01 +rent +NOK 3,200.00 +refused +no such account`, `v2 +2026-10-01 +- +NOK 3,200.00 +waiting +it was sent, and can take effect until 12:34 UTC \(in 3 min\)`,
+		`7 more: -o csv writes all`, `2026-11-23 12:34 UTC +v3 +yes +2 +kari@example +seen`,
 	} {
 		require.Regexp(t, want, out.String())
 	}
@@ -40,19 +56,27 @@ func TestExportReport(t *testing.T) {
 	require.NoError(t, err)
 	var got map[string]any
 	require.NoError(t, json.Unmarshal(encoded, &got))
-	require.Equal(t, map[string]any{"voucherId": "v1", "entryId": "e1", "state": "sent", "effect": "open", "openUntil": "2026-11-23T12:34:56Z"}, got["problems"].([]any)[0])
-	require.Equal(t, 4.0, got["entries"].(map[string]any)["planned"])
-	require.Equal(t, "until 12:34:56 for what Xledger may still be doing", got["waiting"])
-	require.Contains(t, got, "call")
+	require.Equal(t, map[string]any{
+		"voucherId": "v1", "date": "2026-10-01", "text": "rent", "state": "refused", "amounts": map[string]any{"NOK": "3200"}, "entries": 2.0, "late": false, "lateError": false,
+		"message": "no such account", "exportId": uuid.Nil.String(),
+	}, got["vouchers"].([]any)[0])
+	require.Equal(t, 7.0, got["moreVouchers"])
+	require.Equal(t, "waits until 12:34 UTC (in 3 min): Xledger was not available", got["waiting"])
+	require.Equal(t, map[string]any{"entries": 4.0, "vouchers": 2.0, "amounts": map[string]any{"NOK": "6400.00"}}, got["missing"])
 
-	// After the end the row stands as it was closed, and what changed since is apart.
-	s.Export.Status, s.Export.Total, s.Export.Exported, s.Export.Unknown, s.Waiting = exports.Failed, 9, 2, 2, ""
-	s.Entries = runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}
+	// After the end the row stands as it was closed, and what changed since is apart; that it
+	// was deferred is over.
+	e.Status, e.Total, e.Exported, e.Unknown = exports.Failed, 9, 2, 2
+	d := exportDetail{export: e, Entries: runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}, Problems: []runlog.Problem{
+		{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}}}
 	out.Reset()
-	require.NoError(t, s.print(&out))
+	require.NoError(t, d.print(&out, now))
 	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown, 5 not sent\n`, out.String())
 	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; changed after it had ended`, out.String())
-	require.NotContains(t, out.String(), "waiting")
+	require.Regexp(t, `v1 +e1 +sent +open until 12:34:56 +-`, out.String())
+	require.Regexp(t, `v2 +e2 +unknown +open +-`, out.String())
+	require.NotContains(t, out.String(), "deferred")
+	require.Nil(t, statement.OfExport(e).DeferredUntil)
 }
 
 func TestInvocationReport(t *testing.T) {
@@ -97,8 +121,8 @@ func TestResolveAndProveFlags(t *testing.T) {
 		"want --there or --not-there, as":   append(resolve, "--voucher", "v", "--reason", "x", "--there", "--not-there"),
 		"--reason is missing":               append(resolve, "--voucher", "v", "--there", "--reason", " "),
 		"--reason: 501 bytes":               append(resolve, "--voucher", "v", "--there", "--reason", strings.Repeat("x", 501)),
-		"takes the UUID of an export":       {"exports", "resolve"},
-		"EXPORT \"x\": want a UUID":         {"exports", "resolve", "x", "--voucher", "v", "--there", "--reason", "x"},
+		"takes a period or the ID":          {"exports", "resolve"},
+		"EXPORT \"x\": want a period":       {"exports", "resolve", "x", "--voucher", "v", "--there", "--reason", "x"},
 		"or --period and --integration":     {"exports", "prove"},
 		"not both":                          {"exports", "prove", id, "--period", "2026-10", "--integration", "x"},
 		"--adopt needs both":                {"exports", "prove", "--adopt"},

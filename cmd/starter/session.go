@@ -15,7 +15,6 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"github.com/ledgerline/ledgerline/codec"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
@@ -133,24 +132,6 @@ func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// openExport opens a session for a command on an export.
-func (a *app) openExport(c *cobra.Command, org, which string) (*session, exports.Export, error) {
-	id, err := parseUUID("EXPORT", which)
-	if err != nil {
-		return nil, exports.Export{}, err
-	}
-	s, err := a.openOrganization(c, org)
-	if err != nil {
-		return nil, exports.Export{}, err
-	}
-	e, err := runlog.LoadExport(c.Context(), s.db, s.organization, id)
-	if err != nil {
-		s.close()
-		return nil, e, err
-	}
-	return s, e, nil
 }
 
 // find sets the session's integration, by its UUID or its name.

@@ -36,7 +36,10 @@ A period that has not ended yet needs --unfinished: entries that come later are
 exported with the next one.
 
 Entries that the vendor refuses are rejected voucher by voucher, and the others are
-exported; see starter exports show and starter exports retry.`,
+exported; see starter exports show and starter exports retry.
+
+Prints what the period came to, with the retries that it has had. Exits 3 if it is not
+complete; --exit-status=false turns that off.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -125,7 +128,7 @@ type waitOptions struct{ wait, noWait, exitStatus bool }
 func (o *waitOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.wait, "wait", true, "wait for the end and show progress")
 	c.Flags().BoolVar(&o.noWait, "no-wait", false, "start the run and do not wait for its end")
-	c.Flags().BoolVar(&o.exitStatus, "exit-status", false, "exit 3 if the export failed or has rejected or unknown entries")
+	c.Flags().BoolVar(&o.exitStatus, "exit-status", true, "exit 3 if the period is not complete, with its retries; =false: exit 0 once the run has ended")
 	c.MarkFlagsMutuallyExclusive("wait", "no-wait")
 }
 
@@ -134,7 +137,7 @@ func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
 	if err := s.connect(); err != nil {
 		return err
 	}
-	ctx, out := s.command.Context(), s.command.OutOrStdout()
+	ctx := s.command.Context()
 	run, err := s.temporal.ExecuteWorkflow(ctx, engine.SyncOptions(in), workflows.SyncName, in)
 	if err != nil {
 		return err
@@ -147,12 +150,7 @@ func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
 	if err != nil {
 		return err
 	}
-	e := result.Export
-	err = a.print(out, result, exportTable([]exports.Export{e}))
-	if err == nil && o.exitStatus && (e.Status != exports.Complete || e.Rejected+e.Unknown > 0) {
-		return exitError{code: exitPermanent}
-	}
-	return err
+	return a.printSync(s, result.Export.ID, result.AlreadyExported, o)
 }
 
 // awaitSync waits for the end of a run, and for that of another run if the period
@@ -167,7 +165,7 @@ func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult
 	shown.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return result, fmt.Errorf("no longer waiting; the run continues: starter exports list --org %s", s.org)
+		return result, fmt.Errorf("no longer waiting; the run continues, and starter exports list --org %s shows it", s.org)
 	case err != nil:
 		return result, err
 	case result.Refused != "":

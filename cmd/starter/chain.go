@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/ledgerline/ledgerline/adapters/vendors"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
+)
+
+// exportArgument is what names an export in --help.
+const exportArgument = `EXPORT is a period with --integration (2026-10, 2026-W45, 2026-11-23), which is the
+export of that period with its retries; or the ID of an export or its first
+characters, four at least. --integration can be left out where only one
+integration has an export of the period.`
+
+// beginOfID is what a UUID can begin with.
+var beginOfID = regexp.MustCompile(`^[0-9a-fA-F-]{4,36}$`)
+
+// chainTarget is an export as a command line names it.
+type chainTarget struct {
+	exports.Chain
+	named    exports.Export // the export that was named; that of a period is the first
+	byPeriod bool
+}
+
+// integrationOfPeriodFlag adds --integration to a command whose EXPORT can be a period.
+func integrationOfPeriodFlag(c *cobra.Command, into *string) {
+	c.Flags().StringVar(into, "integration", "", "`name` or UUID of the integration, if EXPORT is a period")
+}
+
+// openChain opens a session for a command on an export and its retries.
+func (a *app) openChain(c *cobra.Command, org, integration, which string) (*session, chainTarget, error) {
+	_, _, err := exports.ParsePeriod(which)
+	byPeriod := err == nil
+	switch {
+	case byPeriod:
+	case !beginOfID.MatchString(which):
+		return nil, chainTarget{}, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
+	case integration != "":
+		return nil, chainTarget{}, usage("--integration goes with a period; %q names an export by itself", which)
+	}
+	s, err := a.openOrganization(c, org)
+	if err != nil {
+		return nil, chainTarget{}, err
+	}
+	var t chainTarget
+	if byPeriod {
+		t, err = s.chainOfPeriod(which, integration)
+	} else {
+		t, err = s.chainOfID(which)
+	}
+	if err != nil {
+		s.close()
+		return nil, chainTarget{}, err
+	}
+	return s, t, nil
+}
+
+// chainOfID finds the chain of the export whose ID begins with a text.
+func (s *session) chainOfID(begin string) (t chainTarget, err error) {
+	ctx, found := s.command.Context(), []exports.Export(nil)
+	if id, notOne := uuid.Parse(begin); notOne == nil && len(begin) == 36 {
+		t.Chain, err = runlog.LoadChain(ctx, s.db, s.organization, id)
+		found = []exports.Export{{ID: id}}
+	} else if found, err = runlog.FindExports(ctx, s.db, s.organization, begin, 10); err == nil {
+		switch len(found) {
+		case 0:
+			return t, fmt.Errorf("the organization has no export whose ID begins with %s; see starter exports list", begin)
+		case 1:
+			t.Chain, err = runlog.LoadChain(ctx, s.db, s.organization, found[0].ID)
+		default:
+			return t, usage("EXPORT %s: several exports begin so; add characters:%s", begin, linesOf(found))
+		}
+	}
+	if err != nil {
+		return t, err
+	}
+	i := slices.IndexFunc(t.Exports, func(e exports.Export) bool { return e.ID == found[0].ID })
+	t.named = t.Exports[i]
+	return t, nil
+}
+
+// linesOf lists exports in a message.
+func linesOf(list []exports.Export) string {
+	var b strings.Builder
+	for _, e := range list {
+		fmt.Fprintf(&b, "\n%s, %s, started %s", e.ID, exports.PeriodName(e.Period), e.StartedAt.Local().Format("2006-01-02 15:04 MST"))
+	}
+	return b.String()
+}
+
+// chainOfPeriod finds the chain of a period: of the integration that is named, or of the only
+// one that has an export of it. Entries that were adopted count if there is nothing else.
+func (s *session) chainOfPeriod(period, integration string) (t chainTarget, err error) {
+	f := runlog.ChainFilter{Period: period}
+	if integration != "" {
+		if err := s.find(integration); err != nil {
+			return t, err
+		}
+		f.Integration = s.integration.ID
+	}
+	list, _, err := runlog.ListChains(s.command.Context(), s.db, s.organization, f)
+	if err != nil {
+		return t, err
+	}
+	if len(list) == 0 {
+		return t, fmt.Errorf("there is no export of %s%s; starter sync --period %s makes one, and starter exports list shows what there is",
+			exports.PeriodName(period), of(integration), period)
+	}
+	var names []string
+	for _, c := range list {
+		if !slices.Contains(names, c.Integration) {
+			names = append(names, c.Integration)
+		}
+	}
+	if len(names) > 1 {
+		slices.Sort(names)
+		return t, usage("several integrations have an export of %s: add --integration with one of %s", exports.PeriodName(period), strings.Join(names, ", "))
+	}
+	i := max(0, slices.IndexFunc(list, func(c exports.Chain) bool { return c.First().Trigger != exports.ByAdopting }))
+	return chainTarget{Chain: list[i], named: list[i].First(), byPeriod: true}, nil
+}
+
+// of is " of NAME", or nothing.
+func of(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " of " + name
+}
+
+// useIntegration sets the session's integration to that of a chain.
+func (s *session) useIntegration(c exports.Chain) error {
+	if s.integration.ID == c.First().IntegrationID {
+		return nil
+	}
+	s.integration = integrations.Integration{}
+	return s.find(c.First().IntegrationID.String())
+}
+
+// vendorOf is the name of the vendor that a chain goes to.
+func vendorOf(c exports.Chain) string {
+	v, _ := vendors.Lookup(c.First().AdapterName)
+	return cmp.Or(v.Title, c.First().AdapterName)
+}
+
+// view is what is shown of a chain now.
+func view(c exports.Chain) statement.Period { return statement.Of(c, time.Now(), vendorOf(c)) }

@@ -1,0 +1,119 @@
+package exports_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+)
+
+func counted(entries, vouchers int, amount string) exports.Count {
+	return exports.Count{Entries: entries, Vouchers: vouchers, Amounts: map[string]string{"NOK": amount}}
+}
+
+// What became of a period is one sentence, and what to do about it a command.
+func TestChainSummary(t *testing.T) {
+	done := exports.Export{ID: uuid.New(), Period: "2026-10", Status: exports.Complete}
+	failed := exports.Export{Period: "2026-10", Status: exports.Failed, ErrorMessage: "source books: no such table or view"}
+	pending := exports.Export{Period: "2026-10", Status: exports.Pending}
+	adopted := exports.Export{ID: uuid.MustParse("0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"), Period: "2026-10", Status: exports.Failed, Trigger: exports.ByAdopting}
+	type counts = map[exports.Outcome]exports.Count
+	all := counted(84, 21, "120400.00")
+	for name, c := range map[string]struct {
+		chain       exports.Chain
+		state       exports.ChainState
+		says, does  string
+		missingText string
+	}{
+		"everything is there": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all}},
+			exports.ChainComplete, "October 2026 is complete: 84 entries in 21 vouchers, NOK 120,400.00", "", ""},
+		"there was nothing": {exports.Chain{Exports: []exports.Export{done}, Planned: true},
+			exports.ChainComplete, "October 2026 is complete: there was nothing to export", "", ""},
+		"errors that came late": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all}, LateErrors: 1},
+			exports.ChainComplete, "October 2026 is complete: 84 entries in 21 vouchers, NOK 120,400.00; the vendor found errors in 1 entry after it had accepted them", "", ""},
+		"refused": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: counted(76, 19, "117200.00"), exports.WasRefused: counted(8, 2, "3200.00")}},
+			exports.ChainIncomplete, "October 2026 is not complete: 2 of 21 vouchers were refused (NOK 3,200.00 is missing)",
+			"starter exports retry 2026-10 --integration xledger-main", "NOK 3,200.00"},
+		"all outcomes": {exports.Chain{Exports: []exports.Export{failed}, Planned: true, Counts: counts{exports.WasExported: counted(2, 1, "0.30"), exports.WasRefused: counted(2, 1, "0.10"),
+			exports.IsWaiting: counted(4, 2, "0.20"), exports.IsUnknown: counted(2, 1, "1000000000000000000000.05"), exports.WasWithdrawn: counted(2, 1, "9.00")}},
+			exports.ChainIncomplete, "October 2026 is not complete: 1 of 6 vouchers was refused, 2 were not sent or not confirmed and 1 may or may not be there " +
+				"(NOK 1,000,000,000,000,000,000,000.35 is missing); 1 voucher was withdrawn",
+			"starter exports retry 2026-10 --integration xledger-main", "NOK 1,000,000,000,000,000,000,000.35"},
+		"an amount that is nobody's": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.IsUnknown: {Entries: 1, Vouchers: 1}}},
+			exports.ChainIncomplete, "October 2026 is not complete: 1 of 1 voucher may or may not be there", "starter exports retry 2026-10 --integration xledger-main", ""},
+		"nothing was planned": {exports.Chain{Exports: []exports.Export{failed}},
+			exports.ChainFailed, "October 2026 was not exported: source books: no such table or view", "starter exports retry 2026-10 --integration xledger-main", ""},
+		"a retry planned nothing and failed": {exports.Chain{Exports: []exports.Export{done, failed}, Planned: true, Counts: counts{exports.WasExported: all}},
+			exports.ChainComplete, "October 2026 is complete: 84 entries in 21 vouchers, NOK 120,400.00", "", ""},
+		"running": {exports.Chain{Exports: []exports.Export{done, pending}, Planned: true, Counts: counts{exports.WasExported: counted(40, 10, "1.00"), exports.IsWaiting: counted(40, 10, "1.00"), exports.WasRefused: counted(4, 1, "2.00")}},
+			exports.ChainRunning, "October 2026 is being exported: 40 of 84 entries in 21 vouchers at the vendor, 1 was refused", "starter exports show 2026-10 --integration xledger-main", "NOK 3.00"},
+		"not planned yet": {exports.Chain{Exports: []exports.Export{pending}},
+			exports.ChainRunning, "October 2026 is being exported: its entries are being planned", "starter exports show 2026-10 --integration xledger-main", ""},
+		"adopted": {exports.Chain{Exports: []exports.Export{adopted}, Planned: true, Counts: counts{exports.IsUnknown: counted(2, 1, "5.00")}},
+			exports.ChainIncomplete, "October 2026 (adopted) is not complete: 1 of 1 voucher may or may not be there (NOK 5.00 is missing)", "starter exports retry 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "NOK 5.00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.chain.Integration = "xledger-main"
+			require.Equal(t, c.state, c.chain.State())
+			require.Equal(t, c.says, c.chain.Summary())
+			_, does := c.chain.NextStep()
+			require.Equal(t, c.does, does)
+			require.Equal(t, c.missingText, exports.MoneyList(c.chain.Missing().Amounts))
+		})
+	}
+}
+
+// Why an export waits, and until when, in the reader's time.
+func TestChainWaits(t *testing.T) {
+	oslo := time.FixedZone("CET", 3600)
+	now := time.Date(2026, 11, 2, 14, 2, 0, 0, oslo)
+	at := func(d time.Duration) *time.Time { until := now.Add(d).UTC(); return &until }
+	for name, c := range map[string]struct {
+		export exports.Export
+		open   *time.Time
+		want   string
+	}{
+		"open":                {exports.Export{Status: exports.Pending}, at(3 * time.Minute), "waits until 14:05 CET (in 3 min): Xledger may still be acting on a request"},
+		"deferred":            {exports.Export{Status: exports.Pending, DeferredUntil: at(20 * time.Second), DeferredFor: classify.RateLimited}, nil, "waits until 14:02 CET (in 20 s): Xledger throttles calls"},
+		"another kind":        {exports.Export{Status: exports.Pending, DeferredUntil: at(5 * time.Hour), DeferredFor: classify.AttemptTimeout}, nil, "waits until 19:02 CET (in 5 h): the last call failed with attempt timeout"},
+		"no kind, tomorrow":   {exports.Export{Status: exports.Pending, DeferredUntil: at(24 * time.Hour)}, nil, "waits until 3 November 14:02 CET (in 24 h): Xledger was not available"},
+		"paused":              {exports.Export{Status: exports.Pending, DeferredUntil: at(time.Hour), DeferredFor: classify.Paused}, nil, "waits until 15:02 CET (in 60 min): the integration is paused; starter integrations resume"},
+		"the time has passed": {exports.Export{Status: exports.Pending, DeferredUntil: at(-time.Second)}, at(-time.Second), ""},
+		"it has ended":        {exports.Export{Status: exports.Complete, DeferredUntil: at(time.Hour)}, at(time.Hour), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, c.want, exports.Chain{Exports: []exports.Export{c.export}, OpenUntil: c.open}.Waits(now, "Xledger"))
+		})
+	}
+}
+
+func TestPeriodName(t *testing.T) {
+	for period, want := range map[string][2]string{
+		"2026-10":    {"October 2026", "1–31 October 2026"},
+		"2026-W40":   {"week 40 of 2026", "28 September – 4 October 2026"},
+		"2026-W01":   {"week 1 of 2026", "29 December 2025 – 4 January 2026"},
+		"2026-11-23": {"23 November 2026", "23 November 2026"},
+	} {
+		start, end, err := exports.ParsePeriod(period)
+		require.NoError(t, err)
+		require.Equal(t, want, [2]string{exports.PeriodName(period), exports.PeriodDays(start, end)})
+	}
+	require.Equal(t, "soon", exports.PeriodName("soon"))
+}
+
+// Amounts are exact, whatever their size.
+func TestMoney(t *testing.T) {
+	for amount, want := range map[string]string{
+		"0": "NOK 0.00", "5": "NOK 5.00", "120400.00": "NOK 120,400.00", "-3200.5": "NOK -3,200.50", "999": "NOK 999.00", "1000": "NOK 1,000.00",
+		"123456789012345678901.995": "NOK 123,456,789,012,345,678,901.995", "1/3": "NOK 0.00", "": "NOK 0.00",
+	} {
+		require.Equal(t, want, exports.Money("NOK", amount), amount)
+	}
+	require.Equal(t, map[string]string{"NOK": "0.30", "EUR": "1.00"}, exports.AddAmounts(map[string]string{"NOK": "0.1"}, map[string]string{"NOK": "0.2", "EUR": "1"}))
+	require.Equal(t, "EUR 1.00, NOK 0.30 and SEK 2.00", exports.MoneyList(map[string]string{"NOK": "0.3", "SEK": "2", "EUR": "1"}))
+	require.Empty(t, exports.MoneyList(nil))
+}

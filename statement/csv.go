@@ -1,0 +1,72 @@
+package statement
+
+import (
+	"encoding/csv"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ledgerline/ledgerline/plain"
+)
+
+// ByteOrderMark comes before what [WriteCSV] writes to a file: without it, Excel reads
+// UTF-8 as the code page of the computer, and Norwegian letters are lost.
+const ByteOrderMark = "\ufeff"
+
+// Dialect is how numbers and columns are written.
+type Dialect struct {
+	Comma   rune
+	Decimal string
+}
+
+// The dialects. Excel opens a file by double click in that of the computer's region.
+var (
+	PointDialect = Dialect{',', "."}
+	CommaDialect = Dialect{';', ","} // of Norway and most of Europe
+)
+
+// WriteCSVHeader writes the names of the columns of [WriteCSV].
+func WriteCSVHeader(w io.Writer, d Dialect) error {
+	return writeRows(w, d, [][]string{{"period", "integration", "voucher", "date", "text", "currency", "amount", "entries", "state", "reason", "export"}})
+}
+
+// WriteCSV writes vouchers for a spreadsheet: a line for each voucher and currency. A
+// text that a spreadsheet would run as a formula gets a ' before it. Amounts are numbers.
+func WriteCSV(w io.Writer, d Dialect, p Period, list []Voucher) error {
+	var rows [][]string
+	for _, v := range list {
+		state := string(v.State)
+		if v.LateError {
+			state = "error at the vendor"
+		}
+		amounts := v.Amounts
+		if len(amounts) == 0 {
+			amounts = map[string]string{"": ""}
+		}
+		for _, currency := range slices.Sorted(maps.Keys(amounts)) {
+			rows = append(rows, []string{
+				p.Period, Safe(p.Integration), Safe(v.VoucherID), v.Date, Safe(v.Text), Safe(currency), strings.Replace(amounts[currency], ".", d.Decimal, 1),
+				strconv.Itoa(v.Entries), state, Safe(v.Message), v.ExportID.String(),
+			})
+		}
+	}
+	return writeRows(w, d, rows)
+}
+
+func writeRows(w io.Writer, d Dialect, rows [][]string) error {
+	c := csv.NewWriter(w)
+	c.Comma = d.Comma
+	return c.WriteAll(rows)
+}
+
+// Safe is a text that no spreadsheet runs: one that begins like a formula gets a ' before
+// it, also if blanks come first. Characters that do not show are written out.
+func Safe(s string) string {
+	begin := strings.TrimLeft(s, " \u00a0\u3000")
+	if begin != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(begin)[0]) {
+		s = "'" + s
+	}
+	return plain.Line(strings.ReplaceAll(s, "\t", " "))
+}

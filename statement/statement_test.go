@@ -1,0 +1,102 @@
+package statement_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
+)
+
+var (
+	october  = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	now      = time.Date(2026, 11, 2, 14, 2, 0, 0, time.UTC)
+	root     = exports.Export{ID: uuid.MustParse("0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"), AdapterName: "xledger", Period: "2026-10", PeriodStart: october, PeriodEnd: october.AddDate(0, 1, 0), Status: exports.Complete, StartedAt: now, WarmUp: 1200 * time.Millisecond, DeferredUntil: &now}
+	retry    = exports.Export{ID: uuid.MustParse("1d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"), ParentID: &root.ID, Period: "2026-10", Status: exports.Failed, StartedAt: now, ErrorCode: "unauthorized", ErrorMessage: "no such token", Trigger: exports.ByRetry, TriggeredBy: "kari@example"}
+	vouchers = exports.Count{Entries: 2, Vouchers: 1, Amounts: map[string]string{"NOK": "3200.00"}}
+	chain    = exports.Chain{Exports: []exports.Export{root, retry}, Integration: "xledger-main", Planned: true, Late: 1, Counts: map[exports.Outcome]exports.Count{exports.WasExported: vouchers, exports.WasRefused: vouchers}}
+)
+
+// Programs find every member, whatever the period came to, and durations as text.
+func TestPeriodAsJSON(t *testing.T) {
+	encoded, err := json.Marshal(statement.Of(chain, now, "Xledger"))
+	require.NoError(t, err)
+	var got struct {
+		Counts map[string]struct {
+			Amounts map[string]string `json:"amounts"`
+		} `json:"counts"`
+		Missing struct{ Amounts map[string]string } `json:"missing"`
+		Exports []map[string]any                    `json:"exports"`
+	}
+	require.NoError(t, json.Unmarshal(encoded, &got))
+	require.Len(t, got.Counts, len(exports.Outcomes))
+	require.NotNil(t, got.Counts["unknown"].Amounts)
+	require.Equal(t, map[string]string{"NOK": "3200.00"}, got.Missing.Amounts)
+	require.Equal(t, "1.2s", got.Exports[0]["warmUp"])
+	require.Equal(t, retry.ID.String(), got.Exports[0]["retryExportId"], "the parent names its retry")
+	require.Equal(t, root.ID.String(), got.Exports[1]["parentExportId"])
+	require.Equal(t, []any{"unauthorized", "no such token"}, []any{got.Exports[1]["errorKind"], got.Exports[1]["message"]})
+	require.NotContains(t, got.Exports[0], "deferredUntil", "it has ended")
+}
+
+func TestRows(t *testing.T) {
+	p := statement.Of(chain, now, "Xledger")
+	require.Equal(t, []string{
+		"October 2026 is not complete: 1 of 2 vouchers was refused (NOK 3,200.00 is missing)",
+		"to send the refused ones again once they are corrected: starter exports retry 2026-10 --integration xledger-main",
+	}, p.Headline())
+	require.Equal(t, []string{"October 2026", "xledger-main", "not complete", "4", "2", "2", "NOK 3,200.00", "2026-11-02 14:02 UTC", "0d9f2f51"}, statement.ListRows([]statement.Period{p}, now)[1])
+	require.Equal(t, []string{"1d9f2f51", "0d9f2f51", "2026-11-02 14:02 UTC", "kari@example (retry)", "failed", "0", "0", "0", "0", "unauthorized: no such token"}, p.PartRows(now)[2])
+	facts := fmt.Sprint(p.FactRows(now))
+	for _, want := range []string{"[period 1–31 October 2026, to xledger-main]", "[refused 2 entries in 1 voucher, NOK 3,200.00]", "[late 1 entry dated before October 2026", "[error unauthorized: no such token]", "export 1d9f2f51]"} {
+		require.Contains(t, facts, want)
+	}
+	pending := root
+	pending.Status, pending.DeferredUntil = exports.Pending, new(now.Add(time.Hour))
+	waits := statement.Of(exports.Chain{Exports: []exports.Export{pending}}, now, "Xledger")
+	require.Equal(t, "being exported, waits until 15:02 UTC", statement.ListRows([]statement.Period{waits}, now)[1][2])
+}
+
+// A spreadsheet runs nothing of what others have written, reads amounts as numbers, and
+// gets each line whole.
+func TestCSV(t *testing.T) {
+	p := statement.Of(chain, now, "Xledger")
+	p.Integration = "=1+1"
+	hostile := []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "a\nb;c,\"d\""}
+	for name, d := range map[string]statement.Dialect{"point": statement.PointDialect, "comma": statement.CommaDialect} {
+		t.Run(name, func(t *testing.T) {
+			var list []runlog.Voucher
+			for _, s := range hostile {
+				list = append(list, runlog.Voucher{ID: s, Text: s, Reason: s, Date: october, Amounts: map[string]string{"NOK": "-1234.50", "EUR": "0.10"}, Entries: 2, Outcome: exports.WasRefused})
+			}
+			var b bytes.Buffer
+			require.NoError(t, statement.WriteCSVHeader(&b, d))
+			require.NoError(t, statement.WriteCSV(&b, d, p, statement.OfVouchers(list)))
+			r := csv.NewReader(&b)
+			r.Comma = d.Comma
+			rows, err := r.ReadAll()
+			require.NoError(t, err)
+			require.Len(t, rows, 1+2*len(hostile))
+			for i, row := range rows[1:] {
+				for n, cell := range row {
+					if n == 6 {
+						continue
+					}
+					require.NotContains(t, "=+-@\t\r＝＋－＠", string([]rune(strings.TrimLeft(cell, " ") + "x")[0]), "%q of %q", cell, hostile[i/2])
+					require.NotContains(t, cell, "\n")
+				}
+			}
+			require.Equal(t, []string{"0" + d.Decimal + "10", "-1234" + d.Decimal + "50"}, []string{rows[1][6], rows[2][6]})
+			require.Equal(t, `a\nb;c,"d"`, rows[len(rows)-1][2])
+		})
+	}
+}
