@@ -150,7 +150,7 @@ func outcome() string {
 }
 
 // withdrawn is whether a person has withdrawn a refused entry, as SQL.
-func withdrawn() string { return "false" }
+func withdrawn() string { return "correction IS NOT DISTINCT FROM 'withdrawn'" }
 
 // worst is the outcome of a voucher whose entries have several: the first of them in this
 // order.
