@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/entryfile"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -24,13 +25,13 @@ func (a *app) entries() *cobra.Command {
 
 func (a *app) entriesImport() *cobra.Command {
 	var org, file string
-	var format entryFormat
+	var format entryfile.Format
 	c := &cobra.Command{
 		Use:   "import --org UUID --file FILE",
 		Short: "Store accounting entries, all or none",
 		Long: `Stores accounting entries from a CSV file or a file of JSON Lines, all or none. The
 first line of a CSV file names the columns, and each line of JSON Lines is an object
-with them: ` + strings.Join(entryColumns, ", ") + `;
+with them: ` + strings.Join(entryfile.Columns, ", ") + `;
 currency (NOK), text and dimensions may be left out.
 
 Dates are written 2026-10-31. Amounts are decimal with a point and at most two
@@ -40,7 +41,7 @@ one cell. An entry that is stored already with the same values is left alone.
 Blanks around a value are dropped, also no-break ones; an ID, account or voucher with
 an invisible character is refused.
 
-Errors in a file are reported with line and column, the first ` + fmt.Sprint(maxErrors) + ` at length. A voucher
+Errors in a file are reported with line and column, the first ` + fmt.Sprint(entryfile.MaxErrors) + ` at length. A voucher
 that does not sum to zero is stored with a warning: its other lines may come with
 another file.`,
 		Example: `  starter entries import --org $ORG --file entries.csv
@@ -58,11 +59,11 @@ another file.`,
 			}
 			defer s.close()
 			bar := newProgress(c.ErrOrStderr(), "import", size)
-			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, readEntries(file, format, in, func(bytes, entries int) {
+			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, entryfile.Read(file, format, in, func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
 			}))
 			bar.end()
-			var wrong fileError
+			var wrong entryfile.Error
 			switch {
 			case errors.As(err, &wrong):
 				return usage("nothing was imported:\n%w", err)
@@ -81,15 +82,15 @@ another file.`,
 	return c
 }
 
-func entriesFlags(c *cobra.Command, file *string, format *entryFormat) {
+func entriesFlags(c *cobra.Command, file *string, format *entryfile.Format) {
 	c.Flags().StringVarP(file, "file", "f", "", "CSV or JSON Lines `file`; - is standard input")
 	c.Flags().StringVar((*string)(format), "format", "", "csv or jsonl; if not given, by the file's name or its first character")
 }
 
 // openEntries opens what --file names. size is in bytes, 0 if it is not known.
-func openEntries(c *cobra.Command, file string, format entryFormat) (in io.ReadCloser, size int, err error) {
+func openEntries(c *cobra.Command, file string, format entryfile.Format) (in io.ReadCloser, size int, err error) {
 	switch {
-	case format != "" && format != formatCSV && format != formatJSONLines:
+	case format != "" && format != entryfile.FormatCSV && format != entryfile.FormatJSONLines:
 		return nil, 0, usage("--format %q: want csv or jsonl", format)
 	case file == "":
 		return nil, 0, usage("--file is missing: want a CSV or JSON Lines file, or - for standard input")
@@ -121,7 +122,7 @@ type entryJSON struct {
 // entriesCheck is the first half of import: it reads, without a database.
 func (a *app) entriesCheck() *cobra.Command {
 	var file string
-	var format entryFormat
+	var format entryfile.Format
 	c := &cobra.Command{
 		Use:   "check --file FILE",
 		Short: "Read a file of accounting entries and print what was read; nothing is stored",
@@ -136,8 +137,8 @@ Exit code 2 if anything is wrong with it.`,
 			defer in.Close()
 			list := []entryJSON{}
 			rows := [][]string{{"ENTRY", "VOUCHER", "DATE", "ACCOUNT", "AMOUNT", "CURRENCY", "TEXT", "DIMENSIONS"}}
-			for e, err := range readEntries(file, format, in, func(int, int) {}) {
-				var wrong fileError
+			for e, err := range entryfile.Read(file, format, in, func(int, int) {}) {
+				var wrong entryfile.Error
 				if errors.As(err, &wrong) {
 					return usage("the file cannot be imported:\n%w", err)
 				}

@@ -1,4 +1,4 @@
-package main
+package entryfile
 
 import (
 	"bufio"
@@ -58,8 +58,8 @@ func (r *entryReader) jsonLine(line int, text []byte) (wanted bool) {
 		m.line = line
 		_, twice := cells[m.name]
 		switch {
-		case !slices.Contains(entryColumns, m.name):
-			r.errorf(line, m.key, "unknown field %q; want one of %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
+		case !slices.Contains(Columns, m.name):
+			r.errorf(line, m.key, "unknown field %q; want one of %s", plain.Clip(m.name, 60), strings.Join(Columns, ", "))
 			continue
 		case twice:
 			r.errorf(line, m.key, "duplicate field %s", m.name)

@@ -1,4 +1,4 @@
-package main
+package entryfile
 
 import (
 	"bufio"
@@ -59,8 +59,8 @@ func (r *entryReader) csvHead(in *csv.Reader) (names []string, err error) {
 		line, column := in.FieldPos(i)
 		name = strings.ToLower(plain.Trim(name))
 		switch {
-		case !slices.Contains(entryColumns, name):
-			r.errorf(line, column, "unknown column %q; want one of %s", clip(name, 60), strings.Join(entryColumns, ", "))
+		case !slices.Contains(Columns, name):
+			r.errorf(line, column, "unknown column %q; want one of %s", plain.Clip(name, 60), strings.Join(Columns, ", "))
 		case slices.Contains(names, name):
 			r.errorf(line, column, "duplicate column %s", name)
 		}

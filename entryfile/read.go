@@ -1,4 +1,5 @@
-package main
+// Package entryfile reads files of accounting entries.
+package entryfile
 
 import (
 	"bufio"
@@ -14,30 +15,31 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
-var entryColumns = []string{"entry_id", "voucher_id", "entry_date", "account", "amount", "currency", "text", "dimensions"}
+// Columns are the names of the columns of a file.
+var Columns = []string{"entry_id", "voucher_id", "entry_date", "account", "amount", "currency", "text", "dimensions"}
 
 // required are the columns that must be there.
-var required = entryColumns[:5]
+var required = Columns[:5]
 
 const (
-	maxErrors    = 20      // of a file that are shown
+	MaxErrors    = 20      // of a file that are shown
 	maxErrorText = 400     // characters of one
 	maxRecord    = 1 << 20 // bytes of one entry in a file
 	maxName      = 200     // characters of an ID or account
 	maxText      = 500     // characters of a text: what is stored of it
 )
 
-// fileError is everything that is wrong with a file.
-type fileError struct{ error }
+// Error is everything that is wrong with a file.
+type Error struct{ error }
 
-func (f fileError) Unwrap() error { return f.error }
+// Unwrap returns the errors of the file.
+func (f Error) Unwrap() error { return f.error }
 
 // cell is a value in a file and its place; columns count bytes from 1.
 type cell struct {
@@ -71,7 +73,7 @@ func (k cellKind) withArticle() string {
 // bytes for each entry, to notice a duplicate, and nothing else.
 type entryReader struct {
 	name     string
-	errs     []error            // the first maxErrors
+	errs     []error            // the first MaxErrors
 	more     int                // errors that are not in errs
 	lines    map[[16]byte]int32 // by hash of the entry's ID
 	read     int                // bytes
@@ -81,7 +83,7 @@ type entryReader struct {
 
 // errorf adds an error of the file.
 func (r *entryReader) errorf(line, column int, format string, args ...any) {
-	if len(r.errs) == maxErrors {
+	if len(r.errs) == MaxErrors {
 		r.more++
 		return
 	}
@@ -89,18 +91,19 @@ func (r *entryReader) errorf(line, column int, format string, args ...any) {
 	r.errs = append(r.errs, fmt.Errorf("%s:%d:%d: %s", r.name, line, column, text))
 }
 
-// entryFormat is the format of a file; "" goes by its name or its first character.
-type entryFormat string
+// Format is the format of a file; "" goes by its name or its first character.
+type Format string
 
+// The formats.
 const (
-	formatCSV       entryFormat = "csv"
-	formatJSONLines entryFormat = "jsonl"
+	FormatCSV       Format = "csv"
+	FormatJSONLines Format = "jsonl"
 )
 
-// readEntries yields the entries of a file and, if anything is wrong with it, one
+// Read yields the entries of a file and, if anything is wrong with it, one
 // error that lists everything as "file:line:column: what; want what". After the first
 // error it only looks for more.
-func readEntries(name string, format entryFormat, in io.Reader, progress func(bytes, entries int)) iter.Seq2[runlog.AccountingEntry, error] {
+func Read(name string, format Format, in io.Reader, progress func(bytes, entries int)) iter.Seq2[runlog.AccountingEntry, error] {
 	return func(yield func(runlog.AccountingEntry, error) bool) {
 		r := &entryReader{name: plain.Line(name), lines: make(map[[16]byte]int32), progress: progress, yield: yield}
 		b := bufio.NewReaderSize(byteCounter{in, &r.read}, maxRecord)
@@ -111,7 +114,7 @@ func readEntries(name string, format entryFormat, in io.Reader, progress func(by
 			format = formatOf(name, b)
 		}
 		read := r.csv
-		if format == formatJSONLines {
+		if format == FormatJSONLines {
 			read = r.jsonLines
 		}
 		wanted, err := read(b)
@@ -128,24 +131,24 @@ func readEntries(name string, format entryFormat, in io.Reader, progress func(by
 			r.errs = append(r.errs, fmt.Errorf("%s: and %d more", r.name, r.more))
 		}
 		if len(r.errs) > 0 {
-			yield(runlog.AccountingEntry{}, fileError{errors.Join(r.errs...)})
+			yield(runlog.AccountingEntry{}, Error{errors.Join(r.errs...)})
 		}
 	}
 }
 
 // formatOf goes by a file's name, else by its first character.
-func formatOf(name string, b *bufio.Reader) entryFormat {
+func formatOf(name string, b *bufio.Reader) Format {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".csv":
-		return formatCSV
+		return FormatCSV
 	case ".jsonl", ".ndjson":
-		return formatJSONLines
+		return FormatJSONLines
 	}
 	start, _ := b.Peek(512) // what there is, also of a short file
 	if start = bytes.TrimLeft(start, " \t\r\n"); len(start) > 0 && start[0] == '{' {
-		return formatJSONLines
+		return FormatJSONLines
 	}
-	return formatCSV
+	return FormatCSV
 }
 
 type byteCounter struct {
@@ -196,7 +199,7 @@ func (r *entryReader) entry(line, column int, cells map[string]cell) bool {
 		key := [16]byte(sum[:16])
 		at := cells["entry_id"]
 		if first, twice := r.lines[key]; twice {
-			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d)", clip(e.EntryID, 60), first)
+			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d)", plain.Clip(e.EntryID, 60), first)
 		} else {
 			r.lines[key] = int32(line)
 		}
@@ -219,16 +222,14 @@ func (r *entryReader) value(name string, c cell, want string, ok func(string) bo
 		r.errorf(c.line, c.column, "%s is %s: want a text: %s", name, c.kind.withArticle(), want)
 		return ""
 	}
-	bad := badCharacter(c.text) // a text may have more characters than a name
+	bad := plain.Text(c.text) // a text may have more characters than a name
 	if name != "text" {
-		if err := plain.Seen(c.text); err != nil {
-			bad = err.Error()
-		}
+		bad = cmp.Or(bad, plain.Seen(c.text))
 	}
-	if bad != "" {
-		r.errorf(c.line, c.column, "%s %s: want it without", name, bad)
+	if bad != nil {
+		r.errorf(c.line, c.column, "%s %v: want it without", name, bad)
 	} else if !ok(c.text) {
-		r.errorf(c.line, c.column, "%s %q: want %s", name, clip(c.text, 60), want)
+		r.errorf(c.line, c.column, "%s %q: want %s", name, plain.Clip(c.text, 60), want)
 	}
 	return c.text
 }
@@ -252,13 +253,13 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 		case at.kind == cellAbsent:
 			continue
 		case at.kind != cellText:
-			r.errorf(c.line, at.column, "dimensions.%s is %s: want a text", clip(m.name, 60), at.kind.withArticle())
+			r.errorf(c.line, at.column, "dimensions.%s is %s: want a text", plain.Clip(m.name, 60), at.kind.withArticle())
 		case twice:
-			r.errorf(c.line, at.column, "duplicate dimension %s", clip(m.name, 60))
+			r.errorf(c.line, at.column, "duplicate dimension %s", plain.Clip(m.name, 60))
 		case invisible != nil:
-			r.errorf(c.line, at.column, "dimensions.%q %v: want names and values without", clip(name, 60), invisible)
+			r.errorf(c.line, at.column, "dimensions.%q %v: want names and values without", plain.Clip(name, 60), invisible)
 		case name == "" || !short(name) || !short(at.text):
-			r.errorf(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", clip(name, 60))
+			r.errorf(c.line, at.column, "dimensions.%q: want names and values of at most 200 characters", plain.Clip(name, 60))
 		}
 		out[name] = at.text
 	}
@@ -266,19 +267,3 @@ func (r *entryReader) dimensions(c cell) map[string]string {
 }
 
 func short(s string) bool { return utf8.RuneCountInString(s) <= maxName }
-
-// badCharacter says which character of a text cannot be stored, and where it is: one
-// that is not UTF-8, is a control character, or changes the direction of the text.
-func badCharacter(s string) string {
-	n := 0
-	for i, c := range s {
-		n++
-		switch {
-		case c == utf8.RuneError:
-			return fmt.Sprintf("is not valid UTF-8 at its byte %d", i+1)
-		case unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp):
-			return fmt.Sprintf("has the control character %U at its character %d", c, n)
-		}
-	}
-	return ""
-}
