@@ -2,125 +2,163 @@ package entryfile
 
 import (
 	"bufio"
-	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
-
-	"github.com/ledgerline/ledgerline/plain"
 )
 
-// csv reads a file whose first line names the columns. It returns false if the caller
-// wants no more.
-func (r *entryReader) csv(b *bufio.Reader) (wanted bool, err error) {
-	source := &recordReader{Reader: b, left: maxRecord}
-	in := csv.NewReader(source)
-	in.FieldsPerRecord, in.ReuseRecord = -1, true
-	names, err := r.csvHead(in)
-	if err != nil || len(r.errs) > 0 {
-		return true, err // every line would be wrong
-	}
-	for line := 1; ; {
-		source.left = maxRecord
-		values, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			return true, nil
-		}
-		if err != nil {
-			return true, r.csvError(line+1, err)
-		}
-		var column int
-		line, column = in.FieldPos(0)
-		if len(values) > len(names) {
-			line, column := in.FieldPos(len(names))
-			r.errorf(line, column, "%d values for %d columns; quote a value that has a comma inside", len(values), len(names))
-			continue
-		}
-		cells := make(map[string]cell, len(names))
-		for i, value := range values {
-			line, column := in.FieldPos(i)
-			cells[names[i]] = r.csvCell(names[i], cell{text: plain.Trim(value), kind: cellText, line: line, column: column})
-		}
-		if !r.entry(line, column, cells) {
-			return false, nil
-		}
-	}
+// row is a line of a table. Its cells stay, the slice of them is used again.
+type row struct {
+	line  int
+	cells []string
+	at    []int // column of each cell
 }
 
-// csvHead reads the names of the columns.
-func (r *entryReader) csvHead(in *csv.Reader) (names []string, err error) {
-	head, err := in.Read()
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, r.csvError(1, err)
+// rows is a table.
+type rows interface {
+	// next reads the next row, and returns io.EOF at the end.
+	next(*row) error
+	close() error
+}
+
+// csvRows reads records of a CSV file. Line ends are \n, \r\n or \r; a quote counts only at the
+// beginning of a cell, blanks before it left aside.
+type csvRows struct {
+	b    *bufio.Reader
+	sep  byte
+	line int // of the next byte
+	buf  []byte
+	ends []int
+}
+
+func newCSVRows(in io.Reader, sep byte) *csvRows {
+	return &csvRows{b: bufio.NewReaderSize(in, 1<<16), sep: sep, line: 1}
+}
+
+func (c *csvRows) close() error { return nil }
+
+// lineEnd reports whether x, which was read, ends a line, and reads the rest of the end.
+func (c *csvRows) lineEnd(x byte) bool {
+	if x != '\n' && x != '\r' {
+		return false
 	}
-	for i, name := range head {
-		line, column := in.FieldPos(i)
-		name = strings.ToLower(plain.Trim(name))
+	if x == '\r' {
+		if next, err := c.b.Peek(1); err == nil && next[0] == '\n' {
+			_, _ = c.b.Discard(1) // it is there
+		}
+	}
+	c.line++
+	return true
+}
+
+func (c *csvRows) next(r *row) error {
+	r.line, r.at = c.line, append(r.at[:0], 1)
+	c.buf, c.ends = c.buf[:0], c.ends[:0]
+	column, length, empty := 1, 0, true // empty: nothing was read of the record
+	blank, done := true, false          // blank: nothing but blanks in the cell; done: behind its closing quote
+	endCell := func() {
+		c.ends = append(c.ends, len(c.buf))
+		blank, done = true, false
+	}
+	for {
+		x, err := c.b.ReadByte()
 		switch {
-		case !slices.Contains(Columns, name):
-			r.errorf(line, column, "unknown column %q; want one of %s", plain.Clip(name, 60), strings.Join(Columns, ", "))
-		case slices.Contains(names, name):
-			r.errorf(line, column, "duplicate column %s", name)
+		case err != nil && !errors.Is(err, io.EOF):
+			return err
+		case err != nil && empty:
+			return io.EOF
+		case err != nil || c.lineEnd(x):
+			endCell()
+			r.take(c)
+			return nil
 		}
-		names = append(names, name)
-	}
-	for _, name := range required {
-		if !slices.Contains(names, name) {
-			r.errorf(1, 1, "column %s is missing; the first line must name it", name)
+		empty = false
+		if length++; length > maxRecord {
+			return wrongf(r.line, 1, "%v; is a quote not closed? The rest of the file was not read", errLong)
+		}
+		switch {
+		case x == c.sep:
+			endCell()
+			r.at = append(r.at, column+1)
+		case x == '"' && blank:
+			start := 0
+			if len(c.ends) > 0 {
+				start = c.ends[len(c.ends)-1]
+			}
+			c.buf = c.buf[:start]
+			if err := c.quoted(r.line, &column, &length); err != nil {
+				return err
+			}
+			blank, done = false, true
+		case done && x != ' ':
+			return wrongf(c.line, column, "text after a closing quote: write a quote inside a cell twice (\"\"); the rest of the file was not read")
+		case done:
+		default:
+			blank = blank && x == ' '
+			c.buf = append(c.buf, x)
+		}
+		if x < 0x80 || x >= 0xc0 {
+			column++
 		}
 	}
-	return names, nil
 }
 
-// csvCell reads the JSON object of a dimensions cell.
-func (r *entryReader) csvCell(name string, c cell) cell {
-	if name != "dimensions" || c.text == "" {
-		return c
+// quoted reads the rest of a cell whose opening quote was read.
+func (c *csvRows) quoted(first int, column, length *int) error {
+	line, at := c.line, *column
+	for {
+		x, err := c.b.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return wrongf(line, at, "a quote is not closed; the rest of the file was not read")
+		case err != nil:
+			return err
+		}
+		if *length++; *length > maxRecord {
+			return wrongf(first, 1, "%v; is a quote not closed? The rest of the file was not read", errLong)
+		}
+		switch {
+		case x == '"':
+			next, err := c.b.Peek(1)
+			if err != nil || next[0] != '"' {
+				*column++
+				return nil
+			}
+			_, _ = c.b.Discard(1) // it is there
+			*column++
+		case c.lineEnd(x):
+			x, *column = '\n', 0
+		}
+		c.buf = append(c.buf, x)
+		if x < 0x80 || x >= 0xc0 {
+			*column++
+		}
 	}
-	fields, bad := members([]byte(c.text))
-	if bad != nil {
-		r.errorf(c.line, c.column, `dimensions: not a JSON object: %v; want one such as {"department": "10"}`, bad)
-		c.text = ""
-		return c
-	}
-	for i := range fields {
-		fields[i].column = c.column // quotes inside are doubled: the cell is the place
-	}
-	c.kind, c.fields = cellObject, fields
-	return c
 }
 
-// csvError adds an error of the file after which the rest cannot be read, or returns
-// one of reading it.
-func (r *entryReader) csvError(line int, err error) error {
-	var parse *csv.ParseError
-	switch {
-	case errors.As(err, &parse):
-		r.errorf(parse.Line, parse.Column, "%v; the rest of the file was not read", parse.Err)
-	case errors.Is(err, errLong):
-		r.errorf(line, 1, "%v; is a quote not closed? The rest of the file was not read", errLong)
-	default:
-		return fmt.Errorf("%s: %w", r.name, err)
+// take makes the cells of a record.
+func (r *row) take(c *csvRows) {
+	text, start := string(c.buf), 0
+	r.cells = r.cells[:0]
+	for _, end := range c.ends {
+		r.cells = append(r.cells, text[start:end])
+		start = end
 	}
-	return nil
 }
 
-var errLong = fmt.Errorf("an entry of more than %d bytes", maxRecord)
+// separators are those that are tried.
+const separators = ";,\t|"
 
-// recordReader ends with an error when one entry is too long, so that a quote that is
-// not closed does not bring the whole file into memory.
-type recordReader struct {
-	io.Reader
-	left int
+// separatorName is a separator as people know it.
+func separatorName(sep byte) string {
+	return map[byte]string{';': "semicolon", ',': "comma", '\t': "tab", '|': "bar"}[sep]
 }
 
-func (r *recordReader) Read(p []byte) (int, error) {
-	if r.left <= 0 {
-		return 0, errLong
+// sepLine is the separator that a line such as sep=; names, or 0.
+func sepLine(first string) byte {
+	first = strings.Trim(strings.TrimPrefix(first, "\ufeff"), "\"")
+	if value, ok := strings.CutPrefix(strings.ToLower(first), "sep="); ok && len(value) == 1 && strings.Contains(separators, value) {
+		return value[0]
 	}
-	n, err := r.Reader.Read(p)
-	r.left -= n
-	return n, err
+	return 0
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -21,14 +22,37 @@ func TestEntriesCheck(t *testing.T) {
 	file := head + "\u00a0E1,V1\u3000,2026-10-31\u202f,1920\u00a0,-5.00\u00a0,NOK\ufeff,Kaffe og \u202fte,\"{\"\"a\u00a0\"\": \"\" b\"\"}\"\n"
 	code, out, words := check(file, "-o", "json")
 	require.Equal(t, exitOK, code, words)
-	require.JSONEq(t, "{\"entries\": [{\"entryId\": \"E1\", \"voucherId\": \"V1\", \"entryDate\": \"2026-10-31\", \"account\": \"1920\", \"amount\": \"-5.00\", \"currency\": \"NOK\", \"text\": \"Kaffe og \u202fte\", \"dimensions\": {\"a\": \"b\"}}]}", out)
+	var got map[string]any
+	require.NoError(t, json.Unmarshal([]byte(out), &got))
+	require.EqualValues(t, 1, got["count"])
+	require.EqualValues(t, 1, got["vouchers"])
+	require.Equal(t, []any{map[string]any{"entry_id": "E1", "voucher_id": "V1", "entry_date": "2026-10-31", "account": "1920", "amount": "-5.00", "currency": "NOK",
+		"text": "Kaffe og \u202fte", "dimensions": map[string]any{"a": "b"}}}, got["sample"])
+	require.Equal(t, []any{map[string]any{"voucherId": "V1", "difference": "-5.00"}}, got["unbalanced"])
+	require.Equal(t, []any{}, got["errors"])
 	code, out, _ = check(file)
 	require.Equal(t, exitOK, code)
-	require.Regexp(t, `E1 +V1 +2026-10-31 +1920 +-5.00 +NOK +Kaffe og .te +a=b\n$`, out)
+	require.Regexp(t, `read as CSV, UTF-8, separator comma, decimal point, dates iso\n`, out)
+	require.Regexp(t, `E1 +V1 +2026-10-31 +1920 +-5.00 +NOK +Kaffe og .te +a=b\n`, out)
+	require.Contains(t, out, "warning: 1 voucher does not sum to zero: V1 by -5.00\n1 entry in 1 voucher\n")
 
-	code, out, words = check(head+"E1,V1,31.10.2026,1920,x\n", "-o", "json")
+	file = head + "E1,V1,31.10.26,1920,x\n" + strings.Repeat("E2,V1,2026-10-31,1920,y\n", 30)
+	code, out, words = check(file, "-o", "json")
 	require.Equal(t, exitUsage, code)
-	require.Empty(t, out)
+	require.NoError(t, json.Unmarshal([]byte(out), &got))
+	require.Len(t, got["errors"], 2+30+29)
+	require.Equal(t, 2.0, got["errors"].([]any)[0].(map[string]any)["line"])
+	require.Contains(t, words, "61 errors")
+	code, _, words = check(file)
+	require.Equal(t, exitUsage, code)
 	require.Contains(t, words, "-:2:7: entry_date")
-	require.Contains(t, words, "-:2:23: amount")
+	require.Contains(t, words, "-:2:21: amount")
+	require.Contains(t, words, "-: and 41 more")
+
+	for _, args := range [][]string{{"--decimal-sign", ";"}, {"--date-order", "ymd"}, {"--columns", "konto=Konto"}, {"--encoding", "latin1"}, {"--format", "xls"}} {
+		code, _, words = check(file, args...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, words, args[0]+" ")
+		require.Contains(t, words, "want ")
+	}
 }
