@@ -98,7 +98,7 @@ func onlyDigits(s string) bool {
 	return s != ""
 }
 
-// parseAmount reads an amount with a decimal sign, and returns it with a point and two places.
+// parseAmount reads an amount with a decimal sign, and returns it with a point.
 // grouping is what groups its thousands, 0 if nothing does.
 func parseAmount(s string, decimal byte) (amount string, grouping byte, err error) {
 	negative, body, err := unsign(s)
@@ -109,6 +109,8 @@ func parseAmount(s string, decimal byte) (amount string, grouping byte, err erro
 		return "", 0, errSpreadErr
 	case exponent(body):
 		return "", 0, errExponent
+	case strings.ContainsFunc(body, func(c rune) bool { return (c < '0' || c > '9') && groupSign(c) == 0 }):
+		return "", 0, letters(body)
 	}
 	whole, places := body, ""
 	if at := strings.IndexByte(body, decimal); at >= 0 {
@@ -169,7 +171,7 @@ func letters(s string) error {
 	return errAmount
 }
 
-// canonical writes an amount with a point and two places.
+// canonical writes an amount with a point and the places it has, at most two.
 func canonical(negative bool, digits, places string) (string, error) {
 	for len(places) > 2 && places[len(places)-1] == '0' {
 		places = places[:len(places)-1]
@@ -183,11 +185,22 @@ func canonical(negative bool, digits, places string) (string, error) {
 	case digits == "":
 		digits = "0"
 	}
-	out := digits + "." + (places + "00")[:2]
-	if negative && out != "0.00" {
+	out := digits
+	if places != "" {
+		out += "." + places
+	}
+	if negative && !isZero(out) {
 		out = "-" + out
 	}
 	return out, nil
+}
+
+func isZero(amount string) bool { return strings.Trim(amount, "-0.") == "" }
+
+// TwoPlaces is an amount with two decimal places.
+func TwoPlaces(amount string) string {
+	whole, places, _ := strings.Cut(amount, ".")
+	return whole + "." + (places + "00")[:2]
 }
 
 // exponent reports whether a text is a number such as 1.23457E+11.

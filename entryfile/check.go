@@ -17,7 +17,7 @@ type Entry struct {
 	VoucherID  string            `json:"voucher_id"`
 	Date       string            `json:"entry_date"` // 2026-10-31
 	Account    string            `json:"account"`
-	Amount     string            `json:"amount"` // decimal, with two places
+	Amount     string            `json:"amount"` // decimal, with the places that the file has
 	Currency   string            `json:"currency"`
 	Text       string            `json:"text"`
 	Dimensions map[string]string `json:"dimensions,omitempty"`
@@ -53,7 +53,7 @@ type sum struct {
 
 func (s *sum) add(amount string) {
 	negative := strings.HasPrefix(amount, "-")
-	digits := strings.Replace(strings.TrimPrefix(amount, "-"), ".", "", 1)
+	digits := strings.Replace(strings.TrimPrefix(TwoPlaces(amount), "-"), ".", "", 1)
 	cut := max(0, len(digits)-9)
 	high, _ := strconv.ParseInt("0"+digits[:cut], 10, 64)
 	low, _ := strconv.ParseInt(digits[cut:], 10, 64)

@@ -52,6 +52,9 @@ func (c *csvRows) lineEnd(x byte) bool {
 }
 
 func (c *csvRows) next(r *row) error {
+	if mark, err := c.b.Peek(3); err == nil && string(mark) == "\ufeff" { // also of a file that another one was put after
+		_, _ = c.b.Discard(3) // of bytes that are there
+	}
 	r.line, r.at = c.line, append(r.at[:0], 1)
 	c.buf, c.ends = c.buf[:0], c.ends[:0]
 	column, length, empty := 1, 0, true // empty: nothing was read of the record

@@ -102,9 +102,10 @@ func (r *reader) entry(line, column int, cells *[fieldCount]cell, dimensions map
 		if l.openDate {
 			return nil
 		}
-		if e.Date, err = l.dates.parse(s); r.f.format == FormatJSONLines && len(s) != len(time.DateOnly) {
-			err = errWant
+		if _, err := time.Parse(time.DateOnly, s); err != nil && r.f.format == FormatJSONLines {
+			return errWant
 		}
+		e.Date, err = l.dates.parse(s)
 		return err
 	})
 	e.Text = get(fText, "at most 500 characters", func(s string) error { return unless(utf8.RuneCountInString(s) <= maxText) })
@@ -161,9 +162,9 @@ func (r *reader) amount(cells *[fieldCount]cell, get func(field, string, func(st
 	}
 	d, c := one(fDebit), one(fCredit)
 	switch {
-	case d != "" && d != "0.00" && c != "" && c != "0.00":
+	case !isZero(d) && !isZero(c):
 		r.errorf(debit.line, debit.column, "debit %s and credit %s: want one of them", d, c)
-	case c != "" && c != "0.00":
+	case !isZero(c):
 		if rest, negative := strings.CutPrefix(c, "-"); negative {
 			return rest
 		}
@@ -208,7 +209,7 @@ func (r *reader) makeID(e *runlog.AccountingEntry, raw string) string {
 		case fAccount:
 			value = e.Account
 		case fAmount:
-			value = e.Amount
+			value = TwoPlaces(e.Amount)
 		case fCurrency:
 			value = e.Currency
 		case fText:

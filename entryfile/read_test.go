@@ -59,7 +59,7 @@ func TestReadEntries(t *testing.T) {
 		entries, err := readAll(t, c.name, c.format, c.text)
 		require.NoError(t, err, c.name)
 		require.Len(t, entries, 3)
-		for i, want := range []string{"1 V 2026-10-31 1920 -1250.50 NOK", "2 V 2026-10-31 3000 999999999999999999.99 EUR", "3 W 2026-10-31 3000 7.00 NOK"} {
+		for i, want := range []string{"1 V 2026-10-31 1920 -1250.50 NOK", "2 V 2026-10-31 3000 999999999999999999.99 EUR", "3 W 2026-10-31 3000 7 NOK"} {
 			e := entries[i]
 			require.Equal(t, want, fmt.Sprint(e.EntryID, " ", e.VoucherID, " ", e.Date.Format("2006-01-02"), " ", e.Account, " ", e.Amount, " ", e.Currency), c.name)
 		}

@@ -66,6 +66,9 @@ func (f *File) surveyCSV() (err error) {
 		case err != nil:
 			return err
 		}
+		if heading.line == 0 {
+			return f.surveyTable(heading, 0)
+		}
 		if n > most || n == most && len(heading.cells) > wide {
 			best, most, wide, f.separator = heading, n, len(heading.cells), sep
 		}

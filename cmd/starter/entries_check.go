@@ -138,7 +138,7 @@ func printSummary(w io.Writer, s entryfile.Summary) error {
 			for _, name := range slices.Sorted(maps.Keys(e.Dimensions)) {
 				dimensions = append(dimensions, name+"="+e.Dimensions[name])
 			}
-			rows = append(rows, []string{e.EntryID, e.VoucherID, e.Date, e.Account, e.Amount, e.Currency, dash(e.Text), dash(strings.Join(dimensions, " "))})
+			rows = append(rows, []string{e.EntryID, e.VoucherID, e.Date, e.Account, entryfile.TwoPlaces(e.Amount), e.Currency, dash(e.Text), dash(strings.Join(dimensions, " "))})
 		}
 		if err := table(w, rows); err != nil {
 			return err
