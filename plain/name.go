@@ -97,3 +97,19 @@ func Class() string {
 	b.WriteString(`\ufffd`)
 	return "[" + b.String() + "]"
 }
+
+// Text says which character of a text for people cannot be stored, and where it is: one
+// that is not UTF-8, is a control character, or changes the direction of the text.
+func Text(s string) error {
+	n := 0
+	for i, c := range s {
+		n++
+		switch {
+		case c == utf8.RuneError:
+			return fmt.Errorf("is not valid UTF-8 at its byte %d", i+1)
+		case unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp):
+			return fmt.Errorf("has the control character %U at its character %d", c, n)
+		}
+	}
+	return nil
+}

@@ -2,198 +2,14 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"runtime"
+	"encoding/json"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/ledgerline/ledgerline/plain"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
-func readAll(name string, format entryFormat, text string) (entries []runlog.AccountingEntry, err error) {
-	for e, err := range readEntries(name, format, strings.NewReader(text), func(int, int) {}) {
-		if err != nil {
-			return entries, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, nil
-}
-
 const head = "entry_id,voucher_id,entry_date,account,amount,currency,text,dimensions\n"
-
-// The same entries in both formats, recognized by name or by first character.
-func TestReadEntries(t *testing.T) {
-	csv := "\ufeff" + head +
-		`1,V,2026-10-31, 1920 ,-1250.50,,"Kaffe, te og ""mer""","{""department"": ""10""}"` + "\r\n" +
-		`2,V,2026-10-31,3000,999999999999999999.99,EUR,,` + "\n" +
-		`3,W,2026-10-31,3000,7` + "\n"
-	jsonl := "\ufeff" + `{"entry_id": "1", "voucher_id": "V", "entry_date": "2026-10-31", "account": "1920", "amount": -1250.50, "text": "Kaffe, te og \"mer\"", "dimensions": {"department": "10", "none": null}}` + "\n\n" +
-		`{"entry_id":"2","voucher_id":"V","entry_date":"2026-10-31","account":"3000","amount":999999999999999999.99,"currency":"EUR","text":null,"dimensions":{}}` + "\r\n" +
-		` {"entry_id":"3","voucher_id":"W","entry_date":"2026-10-31","account":"3000","amount":"7"}`
-	for _, c := range []struct {
-		name   string
-		format entryFormat
-		text   string
-	}{
-		{"e.csv", "", csv}, {"-", "", csv}, {"e.jsonl", "csv", csv}, {"e.jsonl", "", jsonl}, {"e.NDJSON", "", jsonl}, {"-", "", jsonl}, {"e.csv", "jsonl", jsonl},
-	} {
-		entries, err := readAll(c.name, c.format, c.text)
-		require.NoError(t, err, c.name)
-		require.Len(t, entries, 3)
-		for i, want := range []string{"1 V 2026-10-31 1920 -1250.50 NOK", "2 V 2026-10-31 3000 999999999999999999.99 EUR", "3 W 2026-10-31 3000 7 NOK"} {
-			e := entries[i]
-			require.Equal(t, want, fmt.Sprint(e.EntryID, " ", e.VoucherID, " ", e.Date.Format("2006-01-02"), " ", e.Account, " ", e.Amount, " ", e.Currency), c.name)
-		}
-		require.Equal(t, `Kaffe, te og "mer"`, entries[0].Text)
-		require.Equal(t, map[string]string{"department": "10"}, entries[0].Dimensions)
-		require.Empty(t, entries[1].Dimensions)
-	}
-}
-
-func TestReadEntriesErrors(t *testing.T) {
-	object := func(change ...string) string {
-		return strings.NewReplacer(change...).Replace(`{"entry_id":"1","voucher_id":"V","entry_date":"2026-10-31","account":"3000","amount":7,"text":"x"}`)
-	}
-	for _, c := range []struct{ name, text, says string }{
-		{"e.csv", "", "e.csv:1:1: column entry_id is missing"},
-		{"e.csv", head, "e.csv:1:1: no entries"},
-		{"e.csv", "entry_id,konto\n", `e.csv:1:10: unknown column "konto"; want one of entry_id`},
-		{"e.csv", strings.Replace(head, "text", "entry_id", 1), "e.csv:1:56: duplicate column entry_id"},
-		{"e.csv", head + "1,V,31.10.2026,3000,7\n", `e.csv:2:5: entry_date "31.10.2026": want a date such as 2026-10-31`},
-		{"e.csv", head + "1,V,2026-02-29,3000,7\n", `e.csv:2:5: entry_date "2026-02-29"`},
-		{"e.csv", head + "1,,2026-10-31,3000,7\n", "e.csv:2:3: voucher_id is missing"},
-		{"e.csv", head + "1,V,2026-10-31\n", "e.csv:2:1: account is missing"},
-		{"e.csv", head + "1,V,2026-10-31,3000,\"10,50\"\n", `e.csv:2:21: amount "10,50": want a decimal number`},
-		{"e.csv", head + "1,V,2026-10-31,3000,1e3\n", `amount "1e3"`},
-		{"e.csv", head + "1,V,2026-10-31,3000,0.001\n", `amount "0.001"`},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,kr\n", `e.csv:2:23: currency "kr": want three letters`},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,a\x07b\n", "e.csv:2:27: text has the control character U+0007 at its character 2"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,\"a\nb\"\n", "text has the control character U+000A"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,æ\xff\n", "e.csv:2:27: text is not valid UTF-8 at its byte 3"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,a\u202eb\n", "U+202E"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK," + strings.Repeat("æ", 501) + "\n", "want at most 500 characters"},
-		{"e.csv", head + strings.Repeat("x", 201) + ",V,2026-10-31,3000,7\n", "want a name of at most 200 characters"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,10\n", "e.csv:2:29: dimensions: not a JSON object"},
-		{"e.csv", head + `1,V,2026-10-31,3000,7,NOK,x,"{""a"": 1}"` + "\n", "e.csv:2:29: dimensions.a is a number: want a text"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,,y\n", "e.csv:2:30: 9 values for 8 columns"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,\"x\n", `extraneous or missing " in quoted-field; the rest of the file was not read`},
-		{"e.csv", head + "1,V,2026-10-31,3000,7\n2,V,2026-10-31,3000,7,NOK,\"x\n" + strings.Repeat("3,V,2026-10-31,3000,7\n", 100_000), "e.csv:3:1: an entry of more than 1048576 bytes; is a quote not closed?"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7\n2,V,2026-10-31,3000,7\n1,W,2026-10-31,3000,7\n", `e.csv:4:1: duplicate entry_id "1" (first on line 2)`},
-		{"e.jsonl", object(`"7"`, ``, `7,`, `"x",`), `e.jsonl:1:86: amount "x"`},
-		{"e.jsonl", object(`7,`, `1e2,`), `e.jsonl:1:86: amount "1e2"`},
-		{"e.jsonl", object(`7,`, `7.001,`), `amount "7.001"`},
-		{"e.jsonl", object(`7,`, `true,`), "e.jsonl:1:86: amount is a boolean: want a text: a decimal number"},
-		{"e.jsonl", object(`"amount":7,`, ``), "e.jsonl:1:1: amount is missing"},
-		{"e.jsonl", object(`"V"`, `12`), "e.jsonl:1:30: voucher_id is a number: want a text"},
-		{"e.jsonl", object(`"text"`, `"konto"`), `unknown field "konto"`},
-		{"e.jsonl", object(`"text"`, `"account"`), "duplicate field account"},
-		{"e.jsonl", object(`"x"`, "\"a\xffb\""), "e.jsonl:1:97: not valid UTF-8"},
-		{"e.jsonl", object(`"x"`, `"a\u0000b"`), "text has the control character U+0000 at its character 2"},
-		{"e.jsonl", object(`"x"`, `"\ud800"`), "text is not valid UTF-8"},
-		{"e.jsonl", object(`"x"`, `"x","dimensions":{"a":{"b":"c"}}`), "dimensions.a is an object: want a text"},
-		{"e.jsonl", object(`"x"`, `"x","dimensions":{"a":"b","a":"c"}`), "duplicate dimension a"},
-		{"e.jsonl", object(`"x"`, `"x","dimensions":"a"`), "dimensions: want a JSON object of texts"},
-		{"e.jsonl", "[" + object() + "]", "e.jsonl:1:1: not an object; want one JSON object in a line"},
-		{"e.jsonl", object() + ",", "e.jsonl:1:"},
-		{"e.jsonl", object() + " {}", "text after the object"},
-		{"e.jsonl", object()[:30], "e.jsonl:1:31: it ends too early"},
-		{"e.jsonl", object(`:"V"`, `;"V"`), "e.jsonl:1:28: expected colon after object key"},
-		{"e.jsonl", object() + "\n" + object(), `e.jsonl:2:13: duplicate entry_id "1" (first on line 1)`},
-		{"e.jsonl", `{"a":"` + strings.Repeat("x", 1<<20), "e.jsonl:1:1: an entry of more than 1048576 bytes"},
-		{"e.jsonl", "\n \n", "no entries"},
-		{"e.csv", head + "1\u00a02,V,2026-10-31,3000,7\n", "e.csv:2:1: entry_id has the invisible character U+00A0 (no-break space) at its character 2: want it without"},
-		{"e.csv", head + "1,V\u200b,2026-10-31,3000,7\n", "e.csv:2:3: voucher_id has the invisible character U+200B (zero width space) at its character 2"},
-		{"e.csv", head + "1,V,2026-10-31,30\u00ad00,7\n", "e.csv:2:16: account has the invisible character U+00AD (soft hyphen)"},
-		{"e.csv", head + "1,V,2026-10-31,3000\t,7\n", "control character U+0009"},
-		{"e.csv", head + "1,V,2026-10-31,\u00a0,7\n", "account is missing"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\u2060\"\": \"\"b\"\"}\"\n", "U+2060 (word joiner)"},
-		{"e.csv", head + "1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\"\": \"\"b\u202e\"\"}\"\n", "U+202E (text direction)"},
-		{"e.csv", head + "E1,V,2026-10-31,3000,7\n\u202fE1\ufeff,V,2026-10-31,3000,7\n", `e.csv:3:1: duplicate entry_id "E1" (first on line 2)`},
-		{"e.jsonl", object() + "\n" + object(`"1"`, "\"1\u00a0\""), `e.jsonl:2:13: duplicate entry_id "1" (first on line`},
-		{"e.jsonl", object(`"V"`, `"V\u3164"`), "voucher_id has the invisible character U+3164"},
-	} {
-		_, err := readAll(c.name, "", c.text)
-		assert.ErrorContains(t, err, c.says)
-		assert.Less(t, len(err.Error()), 25*2000)
-		assert.ErrorAs(t, err, new(fileError))
-	}
-}
-
-// All errors are counted, twenty are shown, and nothing is yielded after the first.
-func TestReadEntriesManyErrors(t *testing.T) {
-	var b strings.Builder
-	b.WriteString(head + "0,V,2026-10-31,3000,7\n")
-	for i := range 1000 {
-		fmt.Fprintf(&b, "%d,V,2026-10-31,3000,x\n", i+1)
-	}
-	b.WriteString("1,V,2026-10-31,3000,7\n") // a duplicate of a wrong line
-	entries, err := readAll("e.csv", "", b.String())
-	require.Len(t, entries, 1)
-	require.ErrorContains(t, err, "e.csv: and 981 more")
-	require.Equal(t, 21, strings.Count(err.Error(), "\n")+1)
-
-	broken := errors.New("the disk is gone")
-	for _, name := range []string{"e.csv", "e.jsonl"} {
-		for _, err = range readEntries(name, "", io.MultiReader(strings.NewReader(head[:0]), failing{broken}), func(int, int) {}) {
-		}
-		require.ErrorIs(t, err, broken)
-		require.False(t, errors.As(err, new(fileError)), "a file that cannot be read is not a file with errors")
-	}
-}
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
-
-// A long file takes little memory: some bytes for each ID, to notice a duplicate.
-func TestReadEntriesMemory(t *testing.T) {
-	const lines = 200_000
-	in, out := io.Pipe()
-	go func() {
-		fmt.Fprint(out, head)
-		for i := range lines {
-			fmt.Fprintf(out, "entry-%08d,V%07d,2026-10-31,3000,7.00,NOK,%s,\n", i, i/2, strings.Repeat("t", 100))
-		}
-		out.Close()
-	}()
-	var before, now runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	n := 0
-	for e, err := range readEntries("-", "csv", in, func(int, int) {}) {
-		require.NoError(t, err)
-		if n++; n == lines {
-			runtime.GC()
-			runtime.ReadMemStats(&now)
-			require.Equal(t, fmt.Sprintf("entry-%08d", lines-1), e.EntryID)
-		}
-	}
-	require.Equal(t, lines, n)
-	require.Less(t, int64(now.HeapAlloc)-int64(before.HeapAlloc), int64(lines*80), "bytes kept")
-}
-
-func FuzzReadEntries(f *testing.F) {
-	f.Add("e.csv", head+"1,V,2026-10-31,3000,7,NOK,x,\"{\"\"a\"\":\"\"b\"\"}\"\n")
-	f.Add("e.jsonl", `{"entry_id":"1","dimensions":{"a":{}}}`)
-	f.Fuzz(func(t *testing.T, name, text string) {
-		entries, err := readAll(name, "", text)
-		if err == nil && len(entries) == 0 {
-			t.Error("neither entries nor an error")
-		}
-		for _, e := range entries {
-			if e.EntryID == "" || e.VoucherID == "" || e.Account == "" || !decimal.MatchString(e.Amount) || badCharacter(e.Text) != "" || plain.Seen(e.EntryID+e.VoucherID+e.Account+e.Currency) != nil || e.Date.IsZero() {
-				t.Errorf("passed: %+v", e)
-			}
-		}
-	})
-}
 
 // Blanks of every kind around a value are dropped, and entries check shows what
 // was read, without a database.
@@ -206,14 +22,37 @@ func TestEntriesCheck(t *testing.T) {
 	file := head + "\u00a0E1,V1\u3000,2026-10-31\u202f,1920\u00a0,-5.00\u00a0,NOK\ufeff,Kaffe og \u202fte,\"{\"\"a\u00a0\"\": \"\" b\"\"}\"\n"
 	code, out, words := check(file, "-o", "json")
 	require.Equal(t, exitOK, code, words)
-	require.JSONEq(t, "{\"entries\": [{\"entryId\": \"E1\", \"voucherId\": \"V1\", \"entryDate\": \"2026-10-31\", \"account\": \"1920\", \"amount\": \"-5.00\", \"currency\": \"NOK\", \"text\": \"Kaffe og \u202fte\", \"dimensions\": {\"a\": \"b\"}}]}", out)
+	var got map[string]any
+	require.NoError(t, json.Unmarshal([]byte(out), &got))
+	require.EqualValues(t, 1, got["count"])
+	require.EqualValues(t, 1, got["vouchers"])
+	require.Equal(t, []any{map[string]any{"entry_id": "E1", "voucher_id": "V1", "entry_date": "2026-10-31", "account": "1920", "amount": "-5.00", "currency": "NOK",
+		"text": "Kaffe og \u202fte", "dimensions": map[string]any{"a": "b"}}}, got["sample"])
+	require.Equal(t, []any{map[string]any{"voucherId": "V1", "difference": "-5.00"}}, got["unbalanced"])
+	require.Equal(t, []any{}, got["errors"])
 	code, out, _ = check(file)
 	require.Equal(t, exitOK, code)
-	require.Regexp(t, `E1 +V1 +2026-10-31 +1920 +-5.00 +NOK +Kaffe og .te +a=b\n$`, out)
+	require.Regexp(t, `read as CSV, UTF-8, separator comma, decimal point, dates iso\n`, out)
+	require.Regexp(t, `E1 +V1 +2026-10-31 +1920 +-5.00 +NOK +Kaffe og .te +a=b\n`, out)
+	require.Contains(t, out, "warning: 1 voucher does not sum to zero: V1 by -5.00\n1 entry in 1 voucher\n")
 
-	code, out, words = check(head+"E1,V1,31.10.2026,1920,x\n", "-o", "json")
+	file = head + "E1,V1,31.10.26,1920,x\n" + strings.Repeat("E2,V1,2026-10-31,1920,y\n", 30)
+	code, out, words = check(file, "-o", "json")
 	require.Equal(t, exitUsage, code)
-	require.Empty(t, out)
+	require.NoError(t, json.Unmarshal([]byte(out), &got))
+	require.Len(t, got["errors"], 2+30+29)
+	require.Equal(t, 2.0, got["errors"].([]any)[0].(map[string]any)["line"])
+	require.Contains(t, words, "61 errors")
+	code, _, words = check(file)
+	require.Equal(t, exitUsage, code)
 	require.Contains(t, words, "-:2:7: entry_date")
-	require.Contains(t, words, "-:2:23: amount")
+	require.Contains(t, words, "-:2:21: amount")
+	require.Contains(t, words, "-: and 41 more")
+
+	for _, args := range [][]string{{"--decimal-sign", ";"}, {"--date-order", "ymd"}, {"--columns", "konto=Konto"}, {"--encoding", "latin1"}, {"--format", "xls"}} {
+		code, _, words = check(file, args...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, words, args[0]+" ")
+		require.Contains(t, words, "want ")
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/plain"
 )
 
 func (a *app) schedules() *cobra.Command {
@@ -176,8 +177,8 @@ func checkReason(reason string) error {
 	if len(reason) > maxReason {
 		return usage("--reason: %d bytes; want at most %d", len(reason), maxReason)
 	}
-	if bad := badCharacter(reason); bad != "" {
-		return usage("--reason %s: want it without", bad)
+	if bad := plain.Text(reason); bad != nil {
+		return usage("--reason %w: want it without", bad)
 	}
 	return nil
 }

@@ -1,12 +1,12 @@
-package main
+package entryfile
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,7 +16,13 @@ import (
 
 // jsonLines reads a file with a JSON object in each line. It returns false if the caller
 // wants no more.
-func (r *entryReader) jsonLines(b *bufio.Reader) (wanted bool, err error) {
+func (r *reader) jsonLines() (wanted bool, err error) {
+	read := 0
+	b := bufio.NewReaderSize(counted(r.f.src.reader(), &read), maxRecord)
+	r.at = func() int { return read }
+	if mark, err := b.Peek(3); err == nil && string(mark) == "\ufeff" {
+		_, _ = b.Discard(3) // of bytes that are there
+	}
 	for line := 1; ; line++ {
 		text, err := b.ReadSlice('\n')
 		switch {
@@ -24,7 +30,7 @@ func (r *entryReader) jsonLines(b *bufio.Reader) (wanted bool, err error) {
 			r.errorf(line, 1, "%v; the rest of the file was not read", errLong)
 			return true, nil
 		case err != nil && !errors.Is(err, io.EOF):
-			return true, fmt.Errorf("%s: %w", r.name, err)
+			return true, err
 		}
 		if trimmed := bytes.TrimRight(text, "\r\n"); len(bytes.TrimSpace(trimmed)) > 0 && !r.jsonLine(line, trimmed) {
 			return false, nil
@@ -35,7 +41,7 @@ func (r *entryReader) jsonLines(b *bufio.Reader) (wanted bool, err error) {
 	}
 }
 
-func (r *entryReader) jsonLine(line int, text []byte) (wanted bool) {
+func (r *reader) jsonLine(line int, text []byte) (wanted bool) {
 	if !utf8.Valid(text) {
 		at := 0
 		for size := 0; ; at += size {
@@ -52,23 +58,24 @@ func (r *entryReader) jsonLine(line int, text []byte) (wanted bool) {
 		r.errorf(line, bad.at+1, "%v; want one JSON object in a line", bad)
 		return true
 	}
-	cells := make(map[string]cell, len(fields))
+	var cells [fieldCount]cell
 	first := 1 + bytes.IndexByte(text, '{')
 	for _, m := range fields {
 		m.line = line
-		_, twice := cells[m.name]
-		switch {
-		case !slices.Contains(entryColumns, m.name):
-			r.errorf(line, m.key, "unknown field %q; want one of %s", clip(m.name, 60), strings.Join(entryColumns, ", "))
-			continue
-		case twice:
+		switch c := field(slices.Index(Columns, m.name)); {
+		case c < 0:
+			r.errorf(line, m.key, "unknown field %q; want one of %s", plain.Clip(m.name, 60), strings.Join(Columns, ", "))
+		case cells[c].line > 0:
 			r.errorf(line, m.key, "duplicate field %s", m.name)
-			continue
+		default:
+			cells[c] = m.cell
 		}
-		cells[m.name] = m.cell
 	}
-	return r.entry(line, first, cells)
+	return r.entry(line, first, &cells, nil)
 }
+
+// jsonAmount is an amount in JSON, which programs write.
+var jsonAmount = regexp.MustCompile(`^-?\d{1,18}(\.\d{1,2})?$`)
 
 // member is a member of a JSON object. Its columns count bytes in the text.
 type member struct {
