@@ -184,4 +184,3 @@ func Unanswered(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &late) || errors.As(err, &cancelled) ||
 		errors.As(err, &away) || errors.As(err, &update)
 }
-
