@@ -37,9 +37,15 @@ func callArgument(last *bool, what string) cobra.PositionalArgs {
 	}
 }
 
+// errNoOrganization is of a call that is looked up without one.
+var errNoOrganization = usage("--org is missing: want it, or LEDGERLINE_ORG, for a call that is not named by its whole ID")
+
 // parse reads what the arguments name, without the integration.
 func (o *callRef) parse(args []string) (calls.Ref, error) {
 	if o.last {
+		if o.org == "" {
+			return calls.Ref{}, errNoOrganization
+		}
 		return calls.Ref{Last: true}, nil
 	}
 	if o.integration != "" {
@@ -48,6 +54,9 @@ func (o *callRef) parse(args []string) (calls.Ref, error) {
 	r, err := calls.ParseRef(args[0])
 	if err != nil {
 		return r, usage("%q: %w", args[0], err)
+	}
+	if _, whole := r.Whole(); !whole && o.org == "" {
+		return r, errNoOrganization
 	}
 	return r, nil
 }
@@ -86,9 +95,6 @@ func (s *session) findCall(sources calls.Sources, r calls.Ref, o callRef) (id uu
 	}
 	if id, ok := r.Whole(); ok {
 		return id, nil
-	}
-	if s.organization == uuid.Nil {
-		return id, usage("--org is missing: want it, or LEDGERLINE_ORG, for a call that is not named by its whole ID")
 	}
 	if o.integration != "" {
 		if s.db == nil {
