@@ -24,6 +24,7 @@ var arrows = []struct {
 	{"classify", nil, "pure: what an answer means depends on nothing else"},
 	{"redact", []string{"internal/lazy"}, "pure: it must be usable everywhere"},
 	{"plain", nil, "pure: whatever is printed or fed in passes it"},
+	{"when", nil, "pure: a caller says what time it is"},
 	{"zones", []string{"plain"}, "pure: the same on every machine"},
 	{"limits", []string{"classify"}, "pure: counters and state machines; of a failure they need its kind"},
 	{"health", []string{"classify"}, "pure: a state machine that a workflow runs again from its history"},
@@ -43,6 +44,7 @@ var arrows = []struct {
 	{"usage", []string{"limits", "runlog"}, "it stores what was counted"},
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
+	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
 }
 
 // forbidden are packages that must not be imported from a folder, nor those below them.
@@ -69,13 +71,14 @@ var forbidden = []struct{ from, what, why string }{
 	{"workflows", "context", "a workflow has a context of its own"},
 	{"workflows", "crypto/rand", "a workflow draws random values by side effects"},
 	{"workflows", "math/rand", "a workflow draws random values by side effects"},
+	{"calls", "github.com/jackc", "every query is runlog's"},
 	{"engine", "github.com/jackc", "it hands what it needs of the database to runlog"},
 	{"engine", module + "adapters/", "it makes no attempt"},
 }
 
 // pure are the packages that depend on nothing but what they are given: the same input has
 // the same result, on every machine and when a workflow runs again from its history.
-var pure = []string{"classify", "expiry", "exports", "health", "limits", "plain", "redact", "zones"}
+var pure = []string{"classify", "expiry", "exports", "health", "limits", "plain", "redact", "when", "zones"}
 
 // impure is what none of them may import, nor what is below it.
 var impure = []string{"crypto/rand", "database/sql", "log", "math/rand", "net", "os", "syscall"}

@@ -149,6 +149,7 @@ type AttemptFilter struct {
 	Class         classify.Class // "success" selects the rows of successes
 	Since, Until  time.Time      // by occurred_at, [Since, Until)
 	CorrelationID uuid.UUID
+	Integration   uuid.UUID     // that was asked for
 	Limit         int           // 1 to MaxPage; 0 is MaxPage
 	After         AttemptCursor // the page after this one
 	Newest        bool          // newest first
@@ -199,6 +200,7 @@ func (f AttemptFilter) query(organization uuid.UUID) (string, pgx.NamedArgs) {
 		{!f.Since.IsZero(), "occurred_at >= @since"},
 		{!f.Until.IsZero(), "occurred_at < @until"},
 		{f.CorrelationID != uuid.Nil, "correlation_id = @correlation"},
+		{f.Integration != uuid.Nil, "requested_integration_id = @integration"},
 		{f.After != AttemptCursor{}, "(occurred_at, correlation_id, attempt_number) " + beyond + " (@after_time, @after_correlation, @after_attempt)"},
 	} {
 		if c.applies {
@@ -212,7 +214,7 @@ func (f AttemptFilter) query(organization uuid.UUID) (string, pgx.NamedArgs) {
 	query := fmt.Sprintf("%s WHERE %s ORDER BY occurred_at%[3]s, correlation_id%[3]s, attempt_number%[3]s LIMIT %[4]d",
 		selectAttempts, strings.Join(where, " AND "), direction, limit)
 	return query, pgx.NamedArgs{
-		"organization": organization, "adapter": f.Adapter, "class": string(f.Class), "since": f.Since, "until": f.Until, "correlation": f.CorrelationID,
+		"organization": organization, "integration": f.Integration, "adapter": f.Adapter, "class": string(f.Class), "since": f.Since, "until": f.Until, "correlation": f.CorrelationID,
 		"after_time": f.After.OccurredAt, "after_correlation": f.After.CorrelationID, "after_attempt": f.After.AttemptNumber,
 	}
 }

@@ -58,6 +58,9 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			defer cancel()
 			c.SetContext(ctx)
 			s, err := a.openCall(c, o.org, o.integration)
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
+				return fmt.Errorf("--timeout %v was too short to connect to PostgreSQL and Temporal: nothing was sent; give it more, such as 30s", o.timeout)
+			}
 			if err != nil {
 				return err
 			}
@@ -71,13 +74,11 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 				execute = engine.ExecuteAgain
 			}
 			traced, end := a.traces.Begin(ctx, "starter call", in)
+			noWorker := s.watchWorkers(ctx)
 			outcome, err := execute(traced, s.temporal, in)
 			end(outcome, err)
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
-				return fmt.Errorf("no outcome within %v; the call continues: starter show %s --org %s", o.timeout, in.CorrelationID, s.org)
-			}
-			if err != nil {
-				return err
+			if why := noWorker(); err != nil {
+				return o.noOutcome(ctx, s, in.CorrelationID, why, err)
 			}
 			if err := printJSON(c.OutOrStdout(), outcome); err != nil || !o.exitStatus {
 				return err
@@ -87,6 +88,31 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 	}
 	o.flags(c)
 	return c
+}
+
+// noOutcome is the error of a call whose outcome did not come: the caller stopped waiting, or
+// the time is up. Where that was said is no matter to people, what becomes of the call is.
+func (o *callOptions) noOutcome(ctx context.Context, s *session, id uuid.UUID, noWorker string, err error) error {
+	see := fmt.Sprintf("see its outcome with starter show %s --org %s, or end it with starter cancel %[1]s --org %[2]s", id, s.organization)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("no longer waiting; the call continues if it had reached Temporal: %s", see)
+	case timeIsUp(ctx) && engine.Unanswered(err):
+		if noWorker != "" {
+			return fmt.Errorf("no outcome within %v: %s; the call continues when a worker is there: %s", o.timeout, noWorker, see)
+		}
+		return fmt.Errorf("no outcome within %v; the call continues: %s", o.timeout, see)
+	case engine.Unanswered(err):
+		return fmt.Errorf("Temporal stopped answering; the call continues if it had reached it: %s", see)
+	}
+	return err
+}
+
+// timeIsUp reports whether ctx has ended, or is about to: the server knows its deadline, and
+// its clock and its way here make it notice a little earlier.
+func timeIsUp(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < time.Second
 }
 
 func (o *callOptions) flags(c *cobra.Command) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -38,7 +39,7 @@ proxy with TLS in front of it where it listens beyond this machine.
 			}
 			token, err := readToken(tokenFile)
 			if err != nil {
-				return usage("--token-file or LEDGERLINE_CODEC_TOKEN_FILE: %w", err)
+				return usage("%w", err)
 			}
 			server, err := codec.NewServer(codec.ServerOptions{Keys: keys, Token: token, Origins: origins})
 			if err != nil {
@@ -60,15 +61,26 @@ proxy with TLS in front of it where it listens beyond this machine.
 	return c
 }
 
-// readToken reads the token by the rules of secrets: its file is in a folder like any.
+// readToken reads the token by the rules of secrets: its file is in a folder like any. What
+// is no path is not repeated, because somebody may have given the token itself.
 func readToken(path string) (string, error) {
+	const variable = "--token-file (or LEDGERLINE_CODEC_TOKEN_FILE)"
 	if path == "" {
-		return "", errors.New("is missing: want the file with the token; make one with openssl rand -hex 32")
+		return "", errors.New(variable + " is missing: want the file with the token, by its absolute path; make one with openssl rand -hex 32")
 	}
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
-		return "", errors.New("want the absolute path of a file")
+		return "", errors.New(variable + ": want the absolute path of a file, such as /etc/ledgerline/codec-token")
 	}
-	return secrets.ReadFile(path)
+	token, err := secrets.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s: there is no file %s; make one with openssl rand -hex 32, and chmod it to 0600", variable, path)
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("%s: this user may not read %s; give it the right to, or run as its owner", variable, path)
+	case err != nil:
+		return "", fmt.Errorf("%s: %s: %w", variable, path, err)
+	}
+	return token, nil
 }
 
 // serve serves until ctx ends, and then finishes what it has begun.

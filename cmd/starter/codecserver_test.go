@@ -58,7 +58,7 @@ func TestCodecServer(t *testing.T) {
 	for path, says := range map[string]string{
 		"":                                 "is missing: want the file with the token",
 		"token":                            "want the absolute path of a file",
-		filepath.Join(folder, "none"):      "no such file",
+		filepath.Join(folder, "none"):      "there is no file " + filepath.Join(folder, "none"),
 		folder:                             "is a folder and not a regular file",
 		write("open", token, 0o644):        "run chmod o=",
 		write("short", token[:31], 0o600):  "the token has 31 characters; want at least 32",

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/calls"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -315,6 +316,15 @@ const oneOrg = "--org=" + books
 
 var hostileCases = map[string][]hostileCase{
 	"call": {args("call", oneOrg, "--integration", "HOSTILE", "--operation", "HOSTILE"), args("call", oneOrg, "--body", "@HOSTILE"), printing(func(w io.Writer, v workflows.Outcome) error { return printJSON(w, v) })},
+	"cancel": {args("cancel", "HOSTILE", oneOrg), args("cancel", "--last", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v struct {
+		O workflows.Outcome
+		E exports.Export
+		A calls.AmbiguousError
+	}) error {
+		_, _ = say(w, "%s", calls.CallEnded(v.O)), say(w, "%s", calls.ExportEnded(v.E))
+		sayError(w, &v.A)
+		return nil
+	})},
 	"doctor": {args("doctor", "--timeout", "HOSTILE"), printing(func(w io.Writer, v []check) error { return (&app{}).printChecks(w, v) }), printing(func(w io.Writer, v runlog.Worker) error {
 		v.StoppingAt, v.StoppedAt, v.Ago = nil, nil, 0
 		list := []runlog.Worker{v}
@@ -343,7 +353,7 @@ var hostileCases = map[string][]hostileCase{
 	"integrations pause":     {args("integrations", "pause", oneOrg, "--integration", "HOSTILE", "--reason", "x"), reading("integrations", "pause", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--reason", "x", "--no-wait"), printing(saying)},
 	"integrations resume":    {args("integrations", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"integrations verify":    {args("integrations", "verify", oneOrg, "--integration", "HOSTILE"), printing(func(w io.Writer, v []verification) error { return table(w, verificationTable(v)) })},
-	"logs":                   {reading("logs", oneOrg, "--since", "24h"), args("logs", oneOrg, "--adapter", "HOSTILE")},
+	"logs":                   {reading("logs", oneOrg, "--since", "24h"), args("logs", oneOrg, "--adapter", "HOSTILE"), args("logs", oneOrg, "--until", "HOSTILE"), printing(func(w io.Writer, v []calls.Row) error { return printRows(w, v, true) })},
 	"migrate":                {args("migrate", "HOSTILE"), printing(saying)},
 	"notifications channels": {reading("notifications", "channels", oneOrg)},
 	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
@@ -365,7 +375,7 @@ var hostileCases = map[string][]hostileCase{
 	"schedules pause":   {args("schedules", "pause", oneOrg, "--integration", "x", "--reason", "HOSTILE"), args("schedules", "pause", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules resume":  {args("schedules", "resume", oneOrg, "--integration", "HOSTILE"), printing(saying)},
 	"schedules trigger": {args("schedules", "trigger", oneOrg, "--integration", "HOSTILE"), printing(saying)},
-	"show":              {args("show", "HOSTILE"), printing(func(w io.Writer, v invocationReport) error { return v.print(w) })},
+	"show":              {args("show", "HOSTILE"), printing(printReport)},
 	"sync":              {reading("sync", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--period", "2026-11", "--unfinished", "--dry-run"), args("sync", oneOrg, "--integration", "main", "--period", "HOSTILE"), printing(func(w io.Writer, v syncReport) error { return (&app{}).printSyncReport(w, v) })},
 	"ticks list": {reading("ticks", "list", oneOrg, "--since", "72h"), args("ticks", "list", "--org", "HOSTILE"), printing(func(w io.Writer, v []tickReport) error {
 		return table(w, [][]string{{v[0].Name, string(v[0].Result), v[0].Period}})

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -77,37 +76,6 @@ to see what it waits for: starter exports show 2026-10 --integration xledger-mai
 	require.Regexp(t, `v2 +e2 +unknown +open +-`, out.String())
 	require.NotContains(t, out.String(), "deferred")
 	require.Nil(t, statement.OfExport(e).DeferredUntil)
-}
-
-func TestInvocationReport(t *testing.T) {
-	s := invocationReport{CorrelationID: uuid.New(), State: "completed", Source: "table", Actor: "kari@example", Attempts: activities.Trail{
-		{Number: 1, EndedAt: until, Class: classify.Transient, Kind: classify.Unavailable, Effect: classify.Open, Ended: true, OpenUntil: until},
-		{Number: 2, EndedAt: until, Class: classify.Timeout, Kind: classify.RequestTimeout, Effect: classify.Open, OpenUntil: until.Add(time.Minute)},
-	}}
-	s.setEffect()
-	var out bytes.Buffer
-	require.NoError(t, s.print(&out))
-	require.Regexp(t, `effect +open until 12:35:56`, out.String())
-	require.Regexp(t, `asked by +kari@example`, out.String())
-	require.Regexp(t, `1 .*open until 12:34:56`, out.String())
-	encoded, err := json.Marshal(s)
-	require.NoError(t, err)
-	var got map[string]any
-	require.NoError(t, json.Unmarshal(encoded, &got))
-	require.Equal(t, []any{"open", "2026-11-23T12:35:56Z", "kari@example"}, []any{got["effect"], got["openUntil"], got["actor"]})
-	require.Equal(t, "open", got["attempts"].([]any)[0].(map[string]any)["effect"])
-
-	ended := invocationReport{Attempts: activities.Trail{
-		{Number: 1, EndedAt: until, Class: classify.Permanent, Kind: classify.Business, Effect: classify.Open, Ended: true, OpenUntil: until.Add(time.Hour)},
-	}}
-	ended.setEffect()
-	out.Reset()
-	require.NoError(t, ended.print(&out))
-	require.Equal(t, 2, strings.Count(out.String(), "open until 12:34:56"), "no longer than until the answer, as in the outcome and the record: %s", out.String())
-
-	read := invocationReport{Attempts: activities.Trail{{Number: 1, Class: classify.Transient}}}
-	read.setEffect()
-	require.Empty(t, read.Effect, "a read has none")
 }
 
 // What is wrong with a command line is said before anything is asked for.

@@ -36,6 +36,7 @@ type session struct {
 	integration  integrations.Integration  // after find
 	db           *pgxpool.Pool
 	temporal     client.Client // after connect
+	namespace    string        // Temporal's, after connect
 }
 
 // onOrganization is the body of a command on the organization of --org.
@@ -184,7 +185,7 @@ func (s *session) connectWithin(ctx context.Context) (err error) {
 	if err != nil {
 		s.say("warning: there are no traces: %s", environ.Cause(err))
 	}
-	s.temporal, _, err = a.temporal(ctx)
+	s.temporal, s.namespace, err = a.temporal(ctx)
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -34,6 +36,9 @@ func Temporal(ctx context.Context, o Options) (client.Client, string, error) {
 	if o.Configure != nil {
 		o.Configure(&options)
 	}
+	if wrong := addressError(options.HostPort); wrong != nil {
+		return nil, "", wrong
+	}
 	if err := o.Keys.Secure(&options, o.Gate); err != nil {
 		return nil, "", err
 	}
@@ -44,4 +49,23 @@ func Temporal(ctx context.Context, o Options) (client.Client, string, error) {
 		return nil, "", explain(ctx, options, err)
 	}
 	return c, options.Namespace, nil
+}
+
+// addressError is why an address cannot be one of Temporal's: gRPC finds no server at one
+// without a port, and does not say why. One with a scheme of gRPC's own, such as
+// dns:///host:port, is gRPC's to read.
+func addressError(address string) error {
+	if address == "" || strings.Contains(address, ":///") {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	switch {
+	case strings.Contains(address, "://"):
+		return &Error{fmt.Sprintf("%q is a URL and not an address", address), remedyPort}
+	case err != nil && !strings.Contains(address, ":"):
+		return &Error{fmt.Sprintf("the address %q has no port", address), remedyPort}
+	case err != nil || port == "":
+		return &Error{fmt.Sprintf("the address %q is not host:port", address), remedyPort}
+	}
+	return nil
 }

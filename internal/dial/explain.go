@@ -44,6 +44,7 @@ const (
 )
 
 const (
+	remedyPort    = "set TEMPORAL_ADDRESS (or address in the profile file) to host:port, such as localhost:7233"
 	remedyAddress = "check TEMPORAL_ADDRESS and that the server is up"
 	remedyCA      = "check TEMPORAL_ADDRESS, and set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the authority of the server's certificate"
 	remedyName    = "check TEMPORAL_ADDRESS, or set TEMPORAL_TLS_SERVER_NAME to a name in the server's certificate"
@@ -58,7 +59,7 @@ const (
 func handshake(ctx context.Context, address string, config *tls.Config) (remedy string, seen error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return remedyAddress, nil // gRPC has said so
+		return remedyAddress, err // gRPC says the same in more words
 	}
 	defer conn.Close()
 	plain := config == nil

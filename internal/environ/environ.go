@@ -11,7 +11,6 @@ package environ
 
 import (
 	"cmp"
-	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -64,12 +63,34 @@ func Hider() func(text string) string { return hider(secrets) }
 func Cause(err error) string { return redact.Text(CauseHider()(err.Error())) }
 
 // RootCause is [Cause] of the end of an error's chain: what a connection error says
-// before that repeats user and database.
+// before that repeats user and database. Where several tries have failed, say one with TLS
+// and one without, each cause is said once.
 func RootCause(err error) string {
-	for errors.Unwrap(err) != nil {
-		err = errors.Unwrap(err)
+	var causes []string
+	for _, root := range roots(err) {
+		if cause := Cause(root); !slices.Contains(causes, cause) {
+			causes = append(causes, cause)
+		}
 	}
-	return Cause(err)
+	return strings.Join(causes, "; ")
+}
+
+// roots are the ends of the chains of an error.
+func roots(err error) (ends []error) {
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			ends = append(ends, roots(one)...)
+		}
+	case interface{ Unwrap() error }:
+		if next := e.Unwrap(); next != nil {
+			return roots(next)
+		}
+	}
+	if len(ends) == 0 {
+		ends = []error{err}
+	}
+	return ends
 }
 
 // CauseHider hides the parts too, for many texts; it does not redact.

@@ -2,6 +2,7 @@ package environ_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -94,4 +95,14 @@ func TestHide(t *testing.T) {
 	t.Setenv("DATABASE_URL", "host=db.internal user=anna password='"+password+"'")
 	require.Equal(t, "anna $DATABASE_URL", environ.Hide("anna "+password))
 	require.Equal(t, "$DATABASE_URL $DATABASE_URL", environ.Cause(errors.New("anna db.internal")))
+}
+
+// pgx tries each address with TLS and without, and joins what came of it.
+func TestRootCauseSaysACauseOnce(t *testing.T) {
+	refused := fmt.Errorf("dial tcp 127.0.0.1:1: %w", errors.New("connection refused"))
+	try := func(err error) error { return fmt.Errorf("127.0.0.1 (127.0.0.1): dial error: %w", err) }
+	joined := fmt.Errorf("failed to connect to `user=u database=x`: %w", errors.Join(try(refused), try(refused)))
+	require.Equal(t, "connection refused", environ.RootCause(joined))
+	require.Equal(t, "connection refused; no such host", environ.RootCause(errors.Join(try(refused), errors.New("no such host"))))
+	require.Equal(t, "plain", environ.RootCause(errors.New("plain")))
 }
