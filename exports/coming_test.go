@@ -11,7 +11,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 )
 
-func TestPeriodName(t *testing.T) {
+func TestPeriodsOfAKind(t *testing.T) {
 	for period, want := range map[string]string{
 		"2026-10": "October 2026", "2026-W45": "week 45 of 2026", "2026-W01": "week 1 of 2026", "2026-11-03": "3 November 2026", "soon": "soon",
 	} {

@@ -71,17 +71,6 @@ func LoadChain(ctx context.Context, db Beginner, organization, exportID uuid.UUI
 	return c, err
 }
 
-// FindExports returns the exports whose ID begins with a text, the newest first; at most
-// limit.
-func FindExports(ctx context.Context, db Beginner, organization uuid.UUID, begin string, limit int) (list []exports.Export, err error) {
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
-		list, err = queryExports(ctx, tx, `WHERE organization_id = $1 AND starts_with(export_id::text, lower($2)) ORDER BY started_at DESC, export_id LIMIT $3`,
-			organization, begin, limit)
-		return err
-	})
-	return list, err
-}
-
 // chainMember is one export of a chain.
 type chainMember struct {
 	First, ExportID uuid.UUID

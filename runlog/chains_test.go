@@ -211,7 +211,7 @@ func TestListChains(t *testing.T) {
 	require.ErrorContains(t, err, "the organization has no export")
 
 	e := b.claim("2026-07", nil)
-	found, err := runlog.FindExports(t.Context(), b.operator, b.org, strings.ToUpper(e.ID.String()[:30]), 5)
+	found, err := runlog.FindExports(t.Context(), b.operator, b.org, e.ID, e.ID, 5)
 	require.NoError(t, err)
 	require.Equal(t, e.ID, found[0].ID)
 	require.Len(t, found, 1)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/adapters/vendors"
+	"github.com/ledgerline/ledgerline/calls"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -73,7 +74,9 @@ func (s *session) chainOfID(begin string) (t chainTarget, err error) {
 	if id, notOne := uuid.Parse(begin); notOne == nil && len(begin) == 36 {
 		t.Chain, err = runlog.LoadChain(ctx, s.db, s.organization, id)
 		found = []exports.Export{{ID: id}}
-	} else if found, err = runlog.FindExports(ctx, s.db, s.organization, begin, 10); err == nil {
+	} else if ref, wrong := calls.ParseRef(begin); wrong != nil {
+		return t, usage("EXPORT %q: %w", begin, wrong)
+	} else if found, err = runlog.FindExports(ctx, s.db, s.organization, ref.Low, ref.High, 10); err == nil {
 		switch len(found) {
 		case 0:
 			return t, fmt.Errorf("the organization has no export whose ID begins with %s; see starter exports list", begin)
