@@ -31,8 +31,10 @@ func (a *app) health() *cobra.Command {
   paused       by starter integrations pause
   unknown      no call and no probe yet
 
-A state is marked as stale if no worker with monitors runs to keep it up to date. For
-how a state came about, run starter health history.
+A state is marked as stale if nobody keeps it up to date: no worker is running, which
+is said first, or the next probe is long overdue. For how a state came about, run
+starter health history. The exit code says only whether health could be read; starter
+doctor exits 1 if no worker runs.
 
 SECRET is the credential that expires first, if its expiry is known: that of Entra's
 client secret from clientSecretExpires in the integration file, that of a JSON Web
@@ -63,6 +65,9 @@ change is a line. Ctrl-C ends it.`,
 			if err != nil {
 				return err
 			}
+			if r.unwatched != "" {
+				say(c.ErrOrStderr(), "%s", r.unwatched)
+			}
 			return a.printHealth(c.OutOrStdout(), r)
 		},
 	}
@@ -76,6 +81,8 @@ change is a line. Ctrl-C ends it.`,
 type healthReport struct {
 	list []runlog.HealthStatus
 	used map[uuid.UUID]quotaUse // by integration
+
+	unwatched string // why nobody keeps it up to date; "" if a worker does
 	at   time.Time              // the days until a secret expires count from it
 }
 
@@ -88,6 +95,11 @@ func loadHealth(ctx context.Context, db runlog.Beginner, organizations []uuid.UU
 			return r, err
 		}
 	}
+	workers, err := runlog.ListAllWorkers(ctx, db)
+	if err != nil {
+		return r, err
+	}
+	r.unwatched = runlog.Unwatched(workers)
 	for _, o := range organizations {
 		list, err := runlog.ListHealth(ctx, db, o)
 		if err != nil {
@@ -120,12 +132,15 @@ func (a *app) watchHealth(c *cobra.Command, db runlog.Beginner, organizations []
 			say(c.ErrOrStderr(), "note: health could not be read: %v; trying again", err)
 		case screen(out) && a.output == outputTable:
 			control(out, "\x1b[H\x1b[2J")
+			if r.unwatched != "" {
+				say(out, "%s", r.unwatched)
+			}
 			if err := a.printHealth(out, r); err != nil {
 				return err
 			}
 		default:
 			for _, h := range r.list {
-				if s := stateText(h) + r.secretDue(h); shown[h.IntegrationID] != s {
+				if s := r.stateText(h) + r.secretDue(h); shown[h.IntegrationID] != s {
 					shown[h.IntegrationID] = s
 					if err := a.printChange(out, r, h); err != nil {
 						return err
@@ -144,7 +159,7 @@ func (a *app) watchHealth(c *cobra.Command, db runlog.Beginner, organizations []
 func (a *app) healthHistory() *cobra.Command {
 	var org, integration string
 	c := &cobra.Command{
-		Use:   "history --org UUID --integration NAME",
+		Use:   "history NAME --org UUID",
 		Short: "Show every change of an integration's health, and the last observations",
 		Long: `Shows every change of an integration's health and its last 96 observations (calls,
 probes and warm-ups), oldest first. Calls in a row with the same result are one line,
@@ -162,7 +177,7 @@ with the latency of the last.`,
 		}),
 	}
 	organizationFlag(c, &org)
-	integrationFlag(c, &integration)
+	integrationObject(c, &integration)
 	return c
 }
 

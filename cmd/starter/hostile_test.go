@@ -372,7 +372,7 @@ func colours(w io.Writer, v []runlog.HealthStatus) error {
 		rows = append(rows, []string{"●", h.Name})
 	}
 	var b strings.Builder
-	if err := colourTable(plain.Writer{Raw: &b}, rows, v); err != nil {
+	if err := (healthReport{list: v}).colourTable(plain.Writer{Raw: &b}, rows); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, strings.NewReplacer("\x1b[90m", "", "\x1b[0m", "").Replace(b.String())) // our own
