@@ -39,11 +39,12 @@ func ReadPauses(ctx context.Context, db Beginner) (pauses map[IntegrationKey]Pau
 type PauseNotice struct {
 	Read    []Worker // have
 	Unread  []Worker // have not, and may still call the vendor
+	Silent  []Worker // have not, and have not said for [WorkerLate] that they are there
 	Unknown []Worker // do not say, as those of the version before do not
 }
 
 // Done reports whether nothing is left to wait for.
-func (n PauseNotice) Done() bool { return len(n.Unread) == 0 }
+func (n PauseNotice) Done() bool { return len(n.Unread)+len(n.Silent) == 0 }
 
 // Says is what is known, for people.
 func (n PauseNotice) Says() string {
@@ -54,7 +55,8 @@ func (n PauseNotice) Says() string {
 		}
 	}
 	add(n.Read, "%s: knows of it")
-	add(n.Unread, "%s: has not read it yet, was killed or does not reach PostgreSQL")
+	add(n.Unread, "%s: has not read it yet and may still call the vendor")
+	add(n.Silent, "%s: says nothing; it was killed, and then calls nobody, or does not reach PostgreSQL, and is then to be ended")
 	add(n.Unknown, "%s: does not say, as those of an older build do not; it looks again within 10 seconds")
 	if len(parts) == 0 {
 		return "no worker is running; one that starts will see it"
@@ -113,11 +115,13 @@ func noticed(list []Worker, changed time.Time) (n PauseNotice) {
 			n.Read = append(n.Read, w)
 		case w.PausesReadAt == nil:
 			n.Unknown = append(n.Unknown, w)
+		case state == WorkerSilent:
+			n.Silent = append(n.Silent, w)
 		default:
 			n.Unread = append(n.Unread, w)
 		}
 	}
-	for _, l := range []*[]Worker{&n.Read, &n.Unread, &n.Unknown} {
+	for _, l := range []*[]Worker{&n.Read, &n.Unread, &n.Silent, &n.Unknown} {
 		slices.SortFunc(*l, func(a, b Worker) int { return strings.Compare(a.Identity, b.Identity) })
 	}
 	return n

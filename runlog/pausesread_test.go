@@ -47,7 +47,14 @@ func TestAwaitPauseRead(t *testing.T) {
 	n := await()
 	require.False(t, n.Done())
 	require.Len(t, n.Unread, 2)
-	require.Regexp(t, `^worker 1@read \(seen 0s ago\), 2@unread \(.*\): has not read it yet, .*; worker 3@older .*: does not say`, n.Says())
+	require.Regexp(t, `^worker 1@read \(seen \d+s ago\), 2@unread \(.*\): has not read it yet and may still call the vendor; worker 3@older .*: does not say`, n.Says())
+
+	_, err = b.admin.Exec(t.Context(), "UPDATE ledgerline.workers SET seen_at = now() - interval '22 s' WHERE worker_id = $1", unread.WorkerID)
+	require.NoError(t, err)
+	n = await()
+	require.Equal(t, []int{1, 1}, []int{len(n.Unread), len(n.Silent)})
+	require.False(t, n.Done(), "it may speak again")
+	require.Contains(t, n.Says(), "worker 2@unread (seen 22s ago): says nothing")
 
 	known := make(chan map[runlog.IntegrationKey]runlog.Pause, 1)
 	waited := make(chan runlog.PauseNotice, 1)

@@ -43,10 +43,10 @@ func LoadWaitFacts(ctx context.Context, db Beginner, e exports.Export) (f export
 }
 
 // AnyWorker reports whether any worker is there, as far as anybody can know: it was seen
-// within [WorkerLost] and has not stopped. It needs the operator's role or that of reports.
+// within [WorkerLate] and has not stopped. It needs the operator's role or that of reports.
 func AnyWorker(ctx context.Context, db Beginner) (running bool, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.workers WHERE stopped_at IS NULL AND seen_at > clock_timestamp() - $1::interval)`, WorkerLost).Scan(&running)
+		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.workers WHERE stopped_at IS NULL AND seen_at > clock_timestamp() - $1::interval)`, WorkerLate).Scan(&running)
 	})
 	return running, err
 }

@@ -82,8 +82,8 @@ type healthReport struct {
 	list []runlog.HealthStatus
 	used map[uuid.UUID]quotaUse // by integration
 
-	unwatched string // why nobody keeps it up to date; "" if a worker does
-	at   time.Time              // the days until a secret expires count from it
+	unwatched string    // why nobody keeps it up to date; "" if a worker does
+	at        time.Time // the days until a secret expires count from it
 }
 
 // loadHealth reads the health of some organizations, or of all if they are nil, and

@@ -332,7 +332,7 @@ var hostileCases = map[string][]hostileCase{
 	"notifications channels": {reading("notifications", "channels", oneOrg)},
 	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
 	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.NotificationRecord) error {
-		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
+		return errors.Join((&app{}).printNotifications(w, v), deliveryError(uuid.Nil, v, nil))
 	})},
 	"codec-server":        {args("codec-server", "HOSTILE"), args("codec-server", "--listen", "HOSTILE")},
 	"payload-keys list":   {args("payload-keys", "list", "HOSTILE"), printing(func(w io.Writer, v []heldKey) error { return table(w, payloadKeyTable(v)) })},

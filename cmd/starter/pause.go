@@ -33,8 +33,9 @@ func (a *app) integrationsPause() *cobra.Command {
 vendor is not probed, until it is resumed. Who paused it and why is recorded.
 
 Each worker says when it has read that, within 10 seconds. The command waits for all
-that run, so that the vendor is no longer called once it has ended, and names those
-that have not: then it exits 1. Attempts under way are finished.`,
+that run, so that the vendor is no longer called once it has ended, and exits 1 if one
+has not. One that says nothing, since it was killed for example, is named. Attempts
+under way are finished.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.reason == "" {
 				return usage("--reason is missing: say why, for those who find it paused")
@@ -114,8 +115,8 @@ func (o *pauseOptions) run(a *app, c *cobra.Command, do func(*session) error) er
 		return fmt.Errorf("it holds, but which workers know of it is not known: %w", err)
 	}
 	s.say("%s", notice.Says())
-	if !notice.Done() {
-		return errors.New("it holds, but not every worker knows of it: see above; starter doctor shows the workers, and one that was killed is no longer listed after a minute")
+	if len(notice.Unread) > 0 {
+		return errors.New("it holds, but not every worker that runs knows of it: see above; run the command again, or starter doctor")
 	}
 	return nil
 }
