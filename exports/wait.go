@@ -65,7 +65,7 @@ var waits = map[WaitFor]wait{
 	WaitForResume: {"integration {integration} is paused{by}",
 		"starter integrations resume --org {organization} --integration {integration} resumes it"},
 	WaitForWorker: {"no worker is running", "start one; the export then continues by itself"},
-	WaitForLook:   {"integration {integration} was paused and is resumed; its run looks again{until}", "nothing is to be done"},
+	WaitForLook:   {"integration {integration} was paused and is resumed; its run looks again soon{until}", "nothing is to be done"},
 	WaitForWrites: {"what was sent to {vendor} may still take effect{until}, and nothing is sent again before that",
 		"nothing is to be done: {vendor} is then asked what it has"},
 	WaitForProgress: {"nothing holds it up: it is under way", "if it stays so, starter doctor says whether a worker takes its tasks"},
@@ -129,7 +129,7 @@ func (f WaitFacts) Reason(now time.Time) WaitReason {
 	}
 	if r.Until != nil {
 		at = "at " + clock(*r.Until, now)
-		until = map[WaitFor]string{WaitForLook: " " + at, WaitForWrites: " until " + clock(*r.Until, now)}[r.For]
+		until = map[WaitFor]string{WaitForLook: ", and at the latest " + at, WaitForWrites: " until " + clock(*r.Until, now)}[r.For]
 	}
 	put := strings.NewReplacer("{by}", by, "{until}", until, "{at}", at, "{period}", cmp.Or(f.Period, "PERIOD"), "{vendor}", cmp.Or(f.Vendor, "the vendor"),
 		"{organization}", cmp.Or(f.Organization, "ORG"), "{integration}", cmp.Or(f.Integration, "NAME"))

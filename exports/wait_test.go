@@ -35,7 +35,7 @@ func TestWaitReasons(t *testing.T) {
 		{"paused, by whom is not known", func(f *WaitFacts) { f.Paused = true },
 			"integration xledger-main is paused; starter integrations resume --org acme --integration xledger-main resumes it"},
 		{"resumed", func(f *WaitFacts) { f.DeferredFor, f.DeferredUntil = classify.Paused, now.Add(time.Hour).UTC() },
-			"integration xledger-main was paused and is resumed; its run looks again at 16:00 CET; nothing is to be done"},
+			"integration xledger-main was paused and is resumed; its run looks again soon, and at the latest at 16:00 CET; nothing is to be done"},
 		{"run gone", func(f *WaitFacts) { f.RunGone, f.Paused = true, true },
 			"its run no longer exists, and its entries belong to it; starter sync --org acme --integration xledger-main --period 2026-10 resumes it"},
 		{"no worker", func(f *WaitFacts) {
