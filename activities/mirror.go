@@ -72,7 +72,7 @@ func (a *Activities) Mirror(ctx context.Context, in MirrorInput) error {
 }
 
 // InsertAttempts is the [Store]'s in production.
-func (d *database) InsertAttempts(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
+func (d *Database) InsertAttempts(ctx context.Context, organization uuid.UUID, rows []runlog.AttemptRow) error {
 	return runlog.InsertAttempts(ctx, d.db, organization, rows)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -73,9 +74,40 @@ func TestRefusalOfWhatIsKnown(t *testing.T) {
 	}, 0, refusals{slog.New(slog.NewTextHandler(&log, nil)), func(step, reason string) { counted = append(counted, step+" "+reason) }})
 	organization, integration := uuid.New(), uuid.New()
 	for _, want := range []error{nil, nil, runlog.ErrNotFound, denied} { // the last is for the attempt to report
-		_, err := look(t.Context(), organization, integration)
+		_, err := look.get(t.Context(), organization, integration)
 		require.Equal(t, want, err)
 	}
 	require.Equal(t, []string{"LoadPause audit_refused"}, counted)
 	require.Contains(t, log.String(), "integration_id="+integration.String())
+}
+
+// What a read of all pauses has found holds for each integration at once, also for one that
+// cannot be read now; and it does not undo what was read of one since.
+func TestPausesAreAdopted(t *testing.T) {
+	key := func() runlog.IntegrationKey {
+		return runlog.IntegrationKey{OrganizationID: uuid.New(), IntegrationID: uuid.New()}
+	}
+	first, second, read := key(), key(), errors.New("away")
+	look := cached("LoadPause", func(context.Context, uuid.UUID, uuid.UUID) (string, error) { return "", read }, time.Hour,
+		refusals{slog.New(slog.DiscardHandler), nil})
+	now := func(k runlog.IntegrationKey) string {
+		v, err := look.get(t.Context(), k.OrganizationID, k.IntegrationID)
+		require.NoError(t, err)
+		return v
+	}
+	read = nil
+	require.Equal(t, []string{"", ""}, []string{now(first), now(second)})
+	read = errors.New("away")
+	began := time.Now()
+	look.adopt(map[runlog.IntegrationKey]string{first: "paused"}, began)
+	require.Equal(t, []string{"paused", ""}, []string{now(first), now(second)})
+	look.adopt(map[runlog.IntegrationKey]string{second: "paused"}, began.Add(-time.Minute))
+	require.Equal(t, []string{"paused", ""}, []string{now(first), now(second)}, "a read that began before")
+	look.adopt(map[runlog.IntegrationKey]string{second: "paused"}, time.Now())
+	require.Equal(t, []string{"", "paused"}, []string{now(first), now(second)})
+	look.fresh = 0
+	look.adopt(nil, time.Now())
+	require.Equal(t, []string{"", ""}, []string{now(first), now(second)}, "it cannot be read")
+	look.adopt(map[runlog.IntegrationKey]string{first: "paused"}, time.Now())
+	require.Equal(t, "paused", now(first), "nor after that")
 }

@@ -10,6 +10,21 @@ import (
 
 var week = regexp.MustCompile(`^(\d{4})-W(\d{2})$`)
 
+// Due says why a period is not to be exported now, and the one thing to do about it; nil if
+// it is. One that has begun and not ended is exported only if that is asked for. A day is
+// over at another time in each time zone, so a day is granted.
+func Due(period string, start, end, now time.Time, unfinished bool) error {
+	const prose = "2 January 2006"
+	switch {
+	case start.After(now.AddDate(0, 0, 1)):
+		return fmt.Errorf("period %s has not begun, and nothing can be exported for it before %s: give a period that has ended", period, start.Format(prose))
+	case end.After(now) && !unfinished:
+		return fmt.Errorf("period %s ends on %s: export it after that, or add --unfinished to export what is there now; entries that come later then go with the next period",
+			period, end.AddDate(0, 0, -1).Format(prose))
+	}
+	return nil
+}
+
 // ParsePeriod reads an accounting period: a month "2026-10", an ISO week
 // "2026-W45", or a day "2026-11-23". It returns its first day and the first
 // day after it, at 00:00 UTC: days of the calendar, which have no time zone.

@@ -99,14 +99,19 @@ type HealthStatus struct {
 	Secret         *expiry.Secret `json:"secret"`      // the first of its secrets to end; null: no end is known
 }
 
-// staleAfter is how long a probe may be overdue. Its monitor probes at once, and a
-// worker starts a monitor that does not run within minutes.
-const staleAfter = 10 * time.Minute
+// A probe may be overdue for staleProbes of its intervals, but for no less than the first
+// and no more than the second: its monitor probes at once, and a worker starts a monitor
+// that does not run within minutes.
+const (
+	staleProbes = 3
+	staleFrom   = 3 * time.Minute
+	staleAfter  = 10 * time.Minute
+)
 
 // Stale reports whether nobody keeps the health up to date: a probe is long
 // overdue. Nothing is known about an integration that is not probed.
 func (h HealthStatus) Stale(now time.Time) bool {
-	return h.Pause == nil && h.NextProbeAt != nil && now.Sub(*h.NextProbeAt) > staleAfter
+	return h.Pause == nil && h.NextProbeAt != nil && now.Sub(*h.NextProbeAt) > min(max(staleProbes*h.ProbeInterval, staleFrom), staleAfter)
 }
 
 // healthRow is an integration's health as it is stored.

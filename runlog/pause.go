@@ -41,6 +41,21 @@ func LoadPause(ctx context.Context, db Beginner, organization, integration uuid.
 	return p, err
 }
 
+// ListPauses returns the pauses of an organization's integrations, by integration.
+func ListPauses(ctx context.Context, db Beginner, organization uuid.UUID) (map[uuid.UUID]Pause, error) {
+	rows, err := queryInOrganization[struct {
+		IntegrationID uuid.UUID
+		pauseRow
+	}](ctx, db, organization, `
+		SELECT integration_id, `+pauseColumns+` FROM ledgerline.integrations
+		WHERE organization_id = $1 AND removed_at IS NULL AND paused_at IS NOT NULL`, organization)
+	pauses := make(map[uuid.UUID]Pause, len(rows))
+	for _, row := range rows {
+		pauses[row.IntegrationID] = *row.pause()
+	}
+	return pauses, err
+}
+
 // queryPause appends lock, such as FOR UPDATE, to its query.
 func queryPause(ctx context.Context, tx pgx.Tx, organization, integration uuid.UUID, lock string) (*Pause, error) {
 	row, err := queryRow[pauseRow](ctx, tx, `

@@ -3,6 +3,7 @@ package runlog
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,9 +12,11 @@ import (
 )
 
 // HeartbeatEvery is how often a worker says that it is there. One that has not for
+// [WorkerLate] has missed a word, and is no longer counted as running; one that has not for
 // [WorkerLost] no longer runs, or does not reach the database.
 const (
 	HeartbeatEvery = 10 * time.Second
+	WorkerLate     = 2 * HeartbeatEvery
 	WorkerLost     = 35 * time.Second
 )
 
@@ -28,6 +31,7 @@ type Heartbeat struct {
 	Clock             time.Time // the worker's own, now
 	Stopping, Stopped bool      // it takes no more work; it has ended
 	Examined          *Examined // nil: it has not tried what it needs since it last said so
+	PausesReadAt      time.Time // as of [ReadPauses]; zero: it has not read them since it last said so
 }
 
 // Examined is what came of a worker's trying everything that organizations' files name
@@ -66,6 +70,9 @@ func RecordHeartbeat(ctx context.Context, db Beginner, h Heartbeat) error {
 		_, err := tx.Exec(ctx, `
 			SELECT ledgerline.worker_is_there(@worker, @identity, @host, @version, @revision, @namespace, @task_queue, @clock, @stopping, @stopped,
 			    @needs::integer, @lacking::integer, @lacks::jsonb)`, args)
+		if err == nil && !h.PausesReadAt.IsZero() {
+			_, err = tx.Exec(ctx, `SELECT ledgerline.worker_has_read_pauses($1, $2)`, h.WorkerID, h.PausesReadAt)
+		}
 		return err
 	})
 }
@@ -107,6 +114,7 @@ const (
 	WorkerRunning  WorkerState = "running"
 	WorkerStopping WorkerState = "stopping" // it finishes what is under way
 	WorkerStopped  WorkerState = "stopped"  // by itself
+	WorkerSilent   WorkerState = "silent"   // it has missed a word: killed just now, or slow
 	WorkerGone     WorkerState = "lost"     // it was killed, or does not reach the database
 )
 
@@ -129,6 +137,8 @@ type Worker struct {
 	Lacking     int           `json:"lacking"`
 	Lacks       []Lack        `json:"lacks"` // at most a hundred of them
 	ExaminedAt  *time.Time    `json:"examinedAt,omitempty"`
+
+	PausesReadAt *time.Time `json:"pausesReadAt,omitempty"` // what it knows of pauses is as of then, or newer; nil: it does not say
 }
 
 // State is whether the worker takes work, as far as anybody can know.
@@ -140,6 +150,8 @@ func (w Worker) State() WorkerState {
 		return WorkerGone
 	case w.StoppingAt != nil:
 		return WorkerStopping
+	case w.Ago > WorkerLate:
+		return WorkerSilent
 	}
 	return WorkerRunning
 }
@@ -155,10 +167,26 @@ func (w Worker) Waits() string {
 	return ""
 }
 
+// selectWorkers has a place for lacks, which readers may not read.
+const selectWorkers = `
+SELECT worker_id, identity, host, version, revision, namespace, task_queue, started_at, seen_at, stopping_at, stopped_at,
+    clock_timestamp() - seen_at AS ago, clock_offset, needs, lacking, %s AS lacks, examined_at, pauses_read_at
+FROM ledgerline.workers WHERE seen_at > now() - interval '7 days' AND %s ORDER BY seen_at DESC, worker_id`
+
 // ListWorkers returns the workers of the last week that serve a task queue of a
 // namespace of Temporal, the one that was seen last first. It needs the operator's
 // role, or the reader's, which does not see what a worker lacks.
 func ListWorkers(ctx context.Context, db Beginner, namespace, taskQueue string) (list []Worker, err error) {
+	return queryWorkers(ctx, db, "namespace = $1 AND task_queue = $2", namespace, taskQueue)
+}
+
+// ListAllWorkers returns the workers of the last week, whatever they serve, to those whom
+// [ListWorkers] serves.
+func ListAllWorkers(ctx context.Context, db Beginner) ([]Worker, error) {
+	return queryWorkers(ctx, db, "true")
+}
+
+func queryWorkers(ctx context.Context, db Beginner, which string, args ...any) (list []Worker, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		var seesLacks bool
 		if err := tx.QueryRow(ctx, `SELECT has_column_privilege('ledgerline.workers', 'lacks', 'SELECT')`).Scan(&seesLacks); err != nil {
@@ -166,16 +194,26 @@ func ListWorkers(ctx context.Context, db Beginner, namespace, taskQueue string) 
 		}
 		lacks := "lacks"
 		if !seesLacks {
-			lacks = "'[]'::jsonb AS lacks"
+			lacks = "'[]'::jsonb"
 		}
-		list, err = queryRows[Worker](ctx, tx, `
-			SELECT worker_id, identity, host, version, revision, namespace, task_queue, started_at, seen_at, stopping_at, stopped_at,
-			    clock_timestamp() - seen_at AS ago, clock_offset, needs, lacking, `+lacks+`, examined_at
-			FROM ledgerline.workers WHERE namespace = $1 AND task_queue = $2 AND seen_at > now() - interval '7 days' ORDER BY seen_at DESC, worker_id`,
-			namespace, taskQueue)
+		list, err = queryRows[Worker](ctx, tx, fmt.Sprintf(selectWorkers, lacks, which), args...)
 		return err
 	})
 	return list, err
+}
+
+// Unwatched says that no worker of a list runs, since when, and what to do; "" if one does.
+func Unwatched(list []Worker) string {
+	for _, w := range list {
+		if s := w.State(); s == WorkerRunning || s == WorkerStopping {
+			return ""
+		}
+	}
+	last := "none has in the last week"
+	if len(list) > 0 {
+		last = fmt.Sprintf("the last one, on %s, is %s and was seen %v ago", list[0].Host, list[0].State(), list[0].Ago.Round(time.Second))
+	}
+	return "no worker is running, so nothing is probed, called or exported: " + last + "; start one, and see starter doctor"
 }
 
 // Running returns those that take work.

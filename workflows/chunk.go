@@ -135,7 +135,11 @@ func waitForOpen(ctx workflow.Context, in SyncInput, p *exports.Progress, d time
 // on its row.
 func sleepDeferred(ctx workflow.Context, in SyncInput, p *exports.Progress, d time.Duration, why string) error {
 	until := clock(*p.Export.DeferredUntil, workflow.Now(ctx))
-	show(ctx, in.IntegrationName, "%s; next try %s; %s", why, until, sent(p))
+	if p.Export.DeferredFor == classify.Paused {
+		show(ctx, in.IntegrationName, "%s, and ends the wait at once; otherwise the run looks again %s; %s", waitFacts(in, *p).Reason(workflow.Now(ctx)), until, sent(p))
+	} else {
+		show(ctx, in.IntegrationName, "%s; next try %s; %s", why, until, sent(p))
+	}
 	err := runUntilDone(ctx, activities.DeferName, "deferred until "+until+": "+why, activities.DeferInput{Export: p.Export}, nil)
 	if err != nil {
 		return err

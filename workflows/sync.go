@@ -18,7 +18,7 @@ import (
 // SyncName is the workflow type of [Sync].
 const SyncName = "Sync"
 
-// ProgressQuery asks a running [Sync] for its [exports.Progress].
+// ProgressQuery asks a running [Sync] for its [ProgressReport].
 const ProgressQuery = "progress"
 
 // ResumedSignal makes a [Sync] that waits because its integration was paused look again.
@@ -75,7 +75,9 @@ type SyncResult struct {
 // claims again.
 func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 	var p exports.Progress
-	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (exports.Progress, error) { return p, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (ProgressReport, error) {
+		return reportOf(in, p, workflow.Now(ctx)), nil
+	}); err != nil {
 		return SyncResult{}, err
 	}
 	if err := in.Validate(); err != nil {

@@ -245,6 +245,9 @@ func printApplyNotes(w io.Writer, results []applyResult, o runlog.ApplyOptions) 
 // local shows a time to people, in its own zone.
 func local(t time.Time) string { return t.Format("Mon 2006-01-02 15:04 MST") }
 
+// localTime is local with seconds.
+func localTime(t time.Time) string { return t.Format("Mon 2006-01-02 15:04:05 MST") }
+
 // scheduleResult is what was done to a schedule.
 type scheduleResult struct {
 	Action   engine.ScheduleChange `json:"action"`

@@ -112,13 +112,17 @@ func workers(ctx context.Context, t temporalSide, d databaseSide) []check {
 // Temporal says of who asked for work (if asked).
 func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 	running, known := runlog.Running(list), map[string]bool{}
+	var late []string // that have missed a word
 	for _, w := range list {
 		known[w.Identity] = true
+		if w.State() == runlog.WorkerSilent {
+			late = append(late, seen(w))
+		}
 	}
 	var serving, silent, strangers []string
 	waiting := 0
 	for _, w := range running {
-		name := w.Host + " since " + w.StartedAt.Format("2006-01-02 15:04")
+		name := seen(w)
 		if w.Waits() != "" {
 			waiting++
 		} else if asked && !slices.Contains(pollers, w.Identity) {
@@ -133,6 +137,13 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 		}
 	}
 	switch {
+	case len(late) > 0 && len(silent)+len(strangers) == 0:
+		state := checkFailed
+		if len(serving) > 0 {
+			state = checkWarn
+		}
+		return check{checkWorkers, state, fmt.Sprintf("%d running; %s says nothing, although each does every %v: %s", len(serving), count(len(late), "worker"), runlog.HeartbeatEvery, some(late)),
+			"it was killed, or does not reach PostgreSQL: see its log; start a worker if none runs"}
 	case len(serving) > 0 && len(silent)+len(strangers) == 0:
 		return check{checkWorkers, checkOK, count(len(serving), "worker") + ": " + some(serving), ""}
 	case !listed && len(pollers) > 0:
@@ -159,6 +170,11 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 		last = fmt.Sprintf("the last one, on %s, is %s, and was seen %v ago", list[0].Host, list[0].State(), list[0].Ago.Round(time.Second))
 	}
 	return check{checkWorkers, checkFailed, "none runs: " + last, "start a worker; if one runs, see its /readyz, and compare its DATABASE_URL, TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE with this program's"}
+}
+
+// seen names a worker, with how long ago it said that it is there.
+func seen(w runlog.Worker) string {
+	return fmt.Sprintf("%s since %s (seen %v ago)", w.Host, w.StartedAt.Format("2006-01-02 15:04"), w.Ago.Round(time.Second))
 }
 
 // waiting says why workers take no tasks before keys of payloads are where they are needed.

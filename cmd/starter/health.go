@@ -32,8 +32,10 @@ func (a *app) health() *cobra.Command {
   paused       by starter integrations pause
   unknown      no call and no probe yet
 
-A state is marked as stale if no worker with monitors runs to keep it up to date. For
-how a state came about, run starter health history.
+A state is marked as stale if nobody keeps it up to date: no worker is running, which
+is said first, or the next probe is long overdue. For how a state came about, run
+starter health history. The exit code says only whether health could be read; starter
+doctor exits 1 if no worker runs.
 
 SECRET is the credential that expires first, if its expiry is known: that of Entra's
 client secret from clientSecretExpires in the integration file, that of a JSON Web
@@ -69,6 +71,9 @@ change is a line. Ctrl-C ends it.`,
 			if err != nil {
 				return err
 			}
+			if r.unwatched != "" {
+				say(c.ErrOrStderr(), "%s", r.unwatched)
+			}
 			return a.printHealth(c.OutOrStdout(), r)
 		},
 	}
@@ -82,9 +87,10 @@ change is a line. Ctrl-C ends it.`,
 type healthReport struct {
 	list []runlog.HealthStatus
 	used map[uuid.UUID]quotaUse // by integration
-	at   time.Time              // the days until a secret expires count from it
 
-	names map[uuid.UUID]integrations.Organization
+	names     map[uuid.UUID]integrations.Organization
+	unwatched string    // why nobody keeps it up to date; "" if a worker does
+	at        time.Time // the days until a secret expires count from it
 }
 
 // loadHealth reads the health of some organizations, or of all if they are nil, and
@@ -99,6 +105,11 @@ func loadHealth(ctx context.Context, db runlog.Beginner, organizations []uuid.UU
 	if r.names, err = organizationNames(ctx, db); err != nil {
 		return r, err
 	}
+	workers, err := runlog.ListAllWorkers(ctx, db)
+	if err != nil {
+		return r, err
+	}
+	r.unwatched = runlog.Unwatched(workers)
 	for _, o := range organizations {
 		list, err := runlog.ListHealth(ctx, db, o)
 		if err != nil {
@@ -131,12 +142,15 @@ func (a *app) watchHealth(c *cobra.Command, db runlog.Beginner, organizations []
 			say(c.ErrOrStderr(), "note: health could not be read: %v; trying again", err)
 		case screen(out) && a.output == outputTable:
 			control(out, "\x1b[H\x1b[2J")
+			if r.unwatched != "" {
+				say(out, "%s", r.unwatched)
+			}
 			if err := a.printHealth(out, r); err != nil {
 				return err
 			}
 		default:
 			for _, h := range r.list {
-				if s := stateText(h) + r.secretDue(h); shown[h.IntegrationID] != s {
+				if s := r.stateText(h) + r.secretDue(h); shown[h.IntegrationID] != s {
 					shown[h.IntegrationID] = s
 					if err := a.printChange(out, r, h); err != nil {
 						return err
@@ -155,7 +169,7 @@ func (a *app) watchHealth(c *cobra.Command, db runlog.Beginner, organizations []
 func (a *app) healthHistory() *cobra.Command {
 	var org, integration string
 	c := &cobra.Command{
-		Use:   "history --org UUID --integration NAME",
+		Use:   "history NAME --org UUID",
 		Short: "Show every change of an integration's health, and the last observations",
 		Long: `Shows every change of an integration's health and its last 96 observations (calls,
 probes and warm-ups), oldest first. Calls in a row with the same result are one line,
@@ -173,7 +187,7 @@ with the latency of the last.`,
 		}),
 	}
 	organizationFlag(c, &org)
-	integrationFlag(c, &integration)
+	integrationObject(c, &integration)
 	return c
 }
 

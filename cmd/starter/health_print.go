@@ -46,7 +46,7 @@ type secretJSON struct {
 }
 
 func (r healthReport) json(h runlog.HealthStatus) healthJSON {
-	out := healthJSON{State: healthState(h), Stale: h.Stale(time.Now()), HealthStatus: h, Organization: r.names[h.OrganizationID].Short}
+	out := healthJSON{State: healthState(h), Stale: r.stale(h), HealthStatus: h, Organization: r.names[h.OrganizationID].Short}
 	if u, ok := r.used[h.IntegrationID]; ok {
 		out.Quota = &u
 	}
@@ -72,7 +72,7 @@ func (a *app) printChange(out io.Writer, r healthReport, h runlog.HealthStatus) 
 	if r.secretDue(h) != "" {
 		secret = "  secret " + r.secret(h)
 	}
-	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), called(r.names, h.OrganizationID), h.Name, stateText(h), dash(reason), secret)
+	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), called(r.names, h.OrganizationID), h.Name, r.stateText(h), dash(reason), secret)
 }
 
 func (a *app) printHealth(out io.Writer, r healthReport) error {
@@ -97,13 +97,13 @@ func (a *app) printHealth(out io.Writer, r healthReport) error {
 		}
 	}
 	if screen(out) && os.Getenv("NO_COLOR") == "" {
-		return colourTable(out, rows, list)
+		return r.colourTable(out, rows)
 	}
 	return table(out, rows)
 }
 
 func (r healthReport) row(h runlog.HealthStatus) []string {
-	row := []string{"●", h.Name, h.Adapter, stateText(h), "-", "-", "-", "-", "-", r.secret(h)}
+	row := []string{"●", h.Name, h.Adapter, r.stateText(h), "-", "-", "-", "-", "-", r.secret(h)}
 	if record := h.Record; record != nil {
 		row[4], row[5] = ago(record.Since), ago(record.LastSuccessAt)
 		if record.LastFailure != "" {
@@ -116,7 +116,9 @@ func (r healthReport) row(h runlog.HealthStatus) []string {
 	switch {
 	case h.Pause != nil:
 		row[4] = ago(h.Pause.At)
-	case h.NextProbeAt != nil && h.Stale(time.Now()):
+	case h.NextProbeAt != nil && r.stale(h) && h.NextProbeAt.After(time.Now()):
+		row[7] = "not probed"
+	case h.NextProbeAt != nil && r.stale(h):
 		row[7] = "was due " + ago(*h.NextProbeAt)
 	case h.NextProbeAt != nil:
 		row[7] = "in " + max(0, time.Until(*h.NextProbeAt)).Round(time.Second).String()
@@ -125,7 +127,8 @@ func (r healthReport) row(h runlog.HealthStatus) []string {
 }
 
 // colourTable is [table] with the first cell of each row in the colour of the state.
-func colourTable(out io.Writer, rows [][]string, list []runlog.HealthStatus) error {
+func (r healthReport) colourTable(out io.Writer, rows [][]string) error {
+	list := r.list
 	var b strings.Builder
 	if err := table(&b, rows); err != nil {
 		return err
@@ -133,7 +136,7 @@ func colourTable(out io.Writer, rows [][]string, list []runlog.HealthStatus) err
 	for i, line := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
 		if light, rest, ok := strings.Cut(line, " "); ok && i > 0 {
 			state := healthState(list[i-1])
-			if list[i-1].Stale(time.Now()) {
+			if r.stale(list[i-1]) {
 				state = health.Unknown
 			}
 			control(out, stateColours[state]+light+"\x1b[0m")
@@ -160,9 +163,14 @@ func healthState(h runlog.HealthStatus) health.State {
 	return h.Record.State
 }
 
+// stale reports whether nobody keeps an integration's health up to date.
+func (r healthReport) stale(h runlog.HealthStatus) bool {
+	return r.unwatched != "" && h.Pause == nil && h.Record != nil || h.Stale(time.Now())
+}
+
 // stateText is the state, and whether it is stale.
-func stateText(h runlog.HealthStatus) string {
-	if h.Stale(time.Now()) {
+func (r healthReport) stateText(h runlog.HealthStatus) string {
+	if r.stale(h) {
 		return string(healthState(h)) + " (stale)"
 	}
 	return string(healthState(h))

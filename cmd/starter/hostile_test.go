@@ -358,7 +358,7 @@ var hostileCases = map[string][]hostileCase{
 	"notifications channels": {reading("notifications", "channels", oneOrg)},
 	"notifications list":     {reading("notifications", "list", oneOrg), args("notifications", "list", oneOrg, "--since", "HOSTILE")},
 	"notifications test": {args("notifications", "test", oneOrg, "--channel", "HOSTILE"), printing(func(w io.Writer, v []runlog.NotificationRecord) error {
-		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
+		return errors.Join((&app{}).printNotifications(w, v), deliveryError(uuid.Nil, v, nil))
 	})},
 	"codec-server":        {args("codec-server", "HOSTILE"), args("codec-server", "--listen", "HOSTILE")},
 	"organizations list":  {reading("organizations", "list"), args("organizations", "list", "HOSTILE"), printing(func(w io.Writer, v []integrations.Organization) error { return table(w, organizationTable(v)) })},
@@ -400,7 +400,7 @@ func colours(w io.Writer, v []runlog.HealthStatus) error {
 		rows = append(rows, []string{"●", h.Name})
 	}
 	var b strings.Builder
-	if err := colourTable(plain.Writer{Raw: &b}, rows, v); err != nil {
+	if err := (healthReport{list: v}).colourTable(plain.Writer{Raw: &b}, rows); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, strings.NewReplacer("\x1b[90m", "", "\x1b[0m", "").Replace(b.String())) // our own

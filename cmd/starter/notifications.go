@@ -137,7 +137,11 @@ Exit code 1 if it has not arrived at a channel after --wait; it is still retried
 			if err := a.printNotifications(s.command.OutOrStdout(), list); err != nil {
 				return err
 			}
-			return deliveryError(list)
+			channels, err := runlog.ListChannels(s.command.Context(), s.db, s.organization)
+			if err != nil {
+				return err
+			}
+			return deliveryError(s.organization, list, channels)
 		}),
 	}
 	organizationFlag(c, &org)
@@ -169,18 +173,27 @@ func (s *session) awaitDeliveries(ctx context.Context, id uuid.UUID, wait time.D
 	}
 }
 
-// deliveryError names the channels at which the notification has not arrived.
-func deliveryError(list []runlog.NotificationRecord) error {
+// deliveryError names the channels at which the notification has not arrived, and what to
+// do.
+func deliveryError(organization uuid.UUID, list []runlog.NotificationRecord, channels []runlog.Channel) error {
+	advice := func(t runlog.NotificationRecord) string {
+		for _, c := range channels {
+			if a := c.Advice(organization, t.ErrorKind); c.Name == t.Channel && a != "" {
+				return ": " + a
+			}
+		}
+		return ""
+	}
 	var missing []string
 	for _, t := range list {
 		switch {
 		case t.State == notify.Delivered:
 		case t.State == notify.DeliveryPending && t.Attempts == 0:
-			missing = append(missing, t.Channel+": no attempt yet; is a worker running?")
+			missing = append(missing, t.Channel+": no attempt yet: a worker sends it; starter doctor says whether one runs")
 		case t.State == notify.DeliveryPending:
-			missing = append(missing, t.Channel+": "+lastError(t.DeliveryStatus)+"; it is retried for 24 hours")
+			missing = append(missing, t.Channel+": "+lastError(t.DeliveryStatus)+advice(t)+"; it is retried for 24 hours")
 		default:
-			missing = append(missing, t.Channel+": "+lastError(t.DeliveryStatus))
+			missing = append(missing, t.Channel+": "+lastError(t.DeliveryStatus)+advice(t))
 		}
 	}
 	if len(missing) > 0 {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/serviceerror"
@@ -28,14 +27,15 @@ func pauseNote(p runlog.Pause) string { return pauseNotePrefix + p.By + ": " + p
 func (a *app) integrationsPause() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use:   "pause --org UUID --integration NAME --reason TEXT",
+		Use:   "pause NAME --org UUID --reason TEXT",
 		Short: "Stop an integration's calls, schedule and probes",
 		Long: `Stops an integration: calls are refused, its schedule does not fire, and its
 vendor is not probed, until it is resumed. Who paused it and why is recorded.
 
-Workers notice within 10 seconds. The command waits for that, so that the vendor is
-no longer called once it has ended. Attempts under way are finished.`,
-		Args: noArgs,
+Each worker says when it has read that, within 10 seconds. The command waits for all
+that run, so that the vendor is no longer called once it has ended, and exits 1 if one
+has not. One that says nothing, since it was killed for example, is named. Attempts
+under way are finished.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.reason == "" {
 				return usage("--reason is missing: say why, for those who find it paused")
@@ -48,7 +48,7 @@ no longer called once it has ended. Attempts under way are finished.`,
 				if changed {
 					s.say("calls: paused")
 				} else {
-					s.say("calls: paused already, by %s at %s: %s", p.By, p.At.UTC().Format(time.RFC3339), p.Reason)
+					s.say("calls: paused already, by %s since %s: %s", p.By, local(p.At.Local()), p.Reason)
 				}
 				return s.applyPause("calls are paused; the schedule and the probes may not be", func() error { return s.pauseSchedule(pauseNote(p)) })
 			})
@@ -61,7 +61,10 @@ no longer called once it has ended. Attempts under way are finished.`,
 func (a *app) integrationsResume() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use: "resume --org UUID --integration NAME", Short: "Resume an integration that was paused", Args: noArgs,
+		Use: "resume NAME --org UUID", Short: "Resume an integration that was paused",
+		Long: `Resumes an integration that was paused: its calls, its schedule and its probes. The
+command waits until every worker that runs knows of it, and exports that wait look
+again at once.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.run(a, c, func(s *session) error {
 				was, err := runlog.ResumeIntegration(c.Context(), s.db, s.organization, s.integration.ID, whoami(), o.reason)
@@ -69,7 +72,7 @@ func (a *app) integrationsResume() *cobra.Command {
 					return err
 				}
 				if was != nil {
-					s.say("calls: resumed; paused since %s by %s: %s", was.At.UTC().Format(time.RFC3339), was.By, was.Reason)
+					s.say("calls: resumed; paused since %s by %s: %s", local(was.At.Local()), was.By, was.Reason)
 				} else {
 					s.say("calls: were not paused")
 				}
@@ -92,12 +95,12 @@ type pauseOptions struct {
 
 func (o *pauseOptions) flags(c *cobra.Command) {
 	organizationFlag(c, &o.org)
-	integrationFlag(c, &o.integration)
+	integrationObject(c, &o.integration)
 	c.Flags().StringVar(&o.reason, "reason", "", "why, for those who look later")
-	c.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait until all workers have noticed")
+	c.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait until every worker knows of it")
 }
 
-// run changes an integration with do and waits until all workers have noticed.
+// run changes an integration with do and waits until all workers know of it.
 func (o *pauseOptions) run(a *app, c *cobra.Command, do func(*session) error) error {
 	s, err := a.openIntegration(c, o.org, o.integration)
 	if err != nil {
@@ -107,11 +110,14 @@ func (o *pauseOptions) run(a *app, c *cobra.Command, do func(*session) error) er
 	if err := do(s); err != nil || o.noWait {
 		return err
 	}
-	select {
-	case <-time.After(activities.Freshness):
-	case <-c.Context().Done():
+	notice, err := runlog.AwaitPauseRead(c.Context(), s.db, activities.Freshness, 2*activities.Freshness)
+	if err != nil {
+		return fmt.Errorf("it holds, but which workers know of it is not known: %w", err)
 	}
-	s.say("all workers have noticed")
+	s.say("%s", notice.Says())
+	if len(notice.Unread) > 0 {
+		return errors.New("it holds, but not every worker that runs knows of it: see above; run the command again, or starter doctor")
+	}
 	return nil
 }
 

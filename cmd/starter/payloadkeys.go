@@ -75,6 +75,9 @@ starter doctor.`,
 			if err != nil {
 				return err
 			}
+			if len(list) == 0 && a.output != outputJSON {
+				return say(c.ErrOrStderr(), "no keys: what Temporal stores is not encrypted; $%s names a folder of keys: docs/operations.md#encrypted-payloads", codec.FolderVariable)
+			}
 			return a.print(c.OutOrStdout(), list, payloadKeyTable(list))
 		},
 	}

@@ -123,6 +123,33 @@ func integrationFlag(c *cobra.Command, into *string) {
 	c.Flags().StringVar(into, "integration", "", "`name` or UUID of the integration")
 }
 
+// integrationObject is [integrationFlag] for a command that is about one integration: its
+// name can stand as the argument too.
+func integrationObject(c *cobra.Command, into *string) {
+	integrationFlag(c, into)
+	c.Args = integrationArgument(into, true)
+	c.Flags().Lookup("integration").Usage = "`name` or UUID of the integration, in place of the argument"
+}
+
+// integrationArgument takes an integration's name as the argument of a command that has
+// --integration as well. Both are taken if they say the same.
+func integrationArgument(into *string, required bool) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		given := c.Flags().Changed("integration")
+		switch {
+		case len(args) > 1:
+			return usage("%s takes one integration, got %d: %s", c.CommandPath(), len(args), strings.Join(args, " "))
+		case len(args) == 1 && given && args[0] != *into:
+			return usage("two integrations are named: %s, and --integration %s; name one", args[0], *into)
+		case len(args) == 1:
+			*into = args[0]
+		case required && !given:
+			return usage("no integration is named; want its name or UUID: %s NAME", c.CommandPath())
+		}
+		return nil
+	}
+}
+
 // flagVariables are the variables that set a flag that is not given. They are read
 // when a command runs, so that no help shows a value.
 var flagVariables = map[string]string{
@@ -178,6 +205,9 @@ var noArgs = exactly(0, "no arguments")
 // exactly turns cobra's error about the number of arguments into a usage error.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		if n == 0 && len(args) > 0 && c.Flags().Lookup("integration") != nil {
+			return usage("%s takes no arguments: name the integration with --integration %s", c.CommandPath(), args[0])
+		}
 		if len(args) != n {
 			return usage("%s takes %s, got %d; see %s --help", c.CommandPath(), what, len(args), c.CommandPath())
 		}

@@ -45,6 +45,9 @@ func (a *app) schedulesList() *cobra.Command {
 				}
 				schedules = append(schedules, status)
 			}
+			if len(schedules) == 0 && len(errs) == 0 && a.output != outputJSON {
+				return s.say("no integration of organization %s has a schedule; it is set in the integration file: docs/integration-file.md", s.organization)
+			}
 			return errors.Join(append(errs, a.print(s.command.OutOrStdout(), schedules, scheduleTable(schedules)))...)
 		}),
 	}
@@ -57,10 +60,10 @@ func scheduleTable(list []engine.ScheduleStatus) [][]string {
 	for _, s := range list {
 		last, next := "", ""
 		if len(s.Last) > 0 {
-			last = local(s.Last[0].At)
+			last = local(s.Last[0].At) + ", " + s.Last[0].Period
 		}
-		if len(s.Next) > 0 {
-			next = local(s.Next[0].At)
+		if len(s.Next) > 0 && !s.Paused {
+			next = local(s.Next[0].At) + ", " + s.Next[0].Period
 		}
 		rows = append(rows, []string{s.Name, s.Schedule, scheduleState(s), dash(last), dash(next), dash(s.Note)})
 	}
@@ -90,7 +93,6 @@ type scheduleSession struct {
 // afterwards.
 func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSession) (any, error)) *cobra.Command {
 	var org, integration string
-	c.Args = noArgs
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		opened, err := a.openIntegration(c, org, integration)
 		if err != nil {
@@ -117,13 +119,13 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSessi
 		return printJSON(c.OutOrStdout(), result)
 	}
 	organizationFlag(c, &org)
-	integrationFlag(c, &integration)
+	integrationObject(c, &integration)
 	return c
 }
 
 func (a *app) schedulesDescribe() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
-		Use: "describe --org UUID --integration NAME", Short: "Show a schedule, its last and its next firings",
+		Use: "describe NAME --org UUID", Short: "Show a schedule, its last and its next firings",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		if a.output == outputJSON {
 			return s.status, nil
@@ -152,7 +154,7 @@ func printSchedule(w io.Writer, s engine.ScheduleStatus) error {
 	}
 	rows := [][]string{{"LAST FIRINGS", "PERIOD", "STARTED", "WORKFLOW", "RUN"}}
 	for _, f := range s.Last {
-		rows = append(rows, []string{local(f.At), f.Period, f.StartedAt.UTC().Format(time.RFC3339), dash(f.WorkflowID), dash(f.RunID)})
+		rows = append(rows, []string{local(f.At), f.Period, localTime(f.StartedAt.In(f.At.Location())), dash(f.WorkflowID), dash(f.RunID)})
 	}
 	say(w, "")
 	if err := table(w, rows); err != nil {
@@ -186,7 +188,7 @@ func checkReason(reason string) error {
 func (a *app) schedulesPause() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
-		Use: "pause --org UUID --integration NAME --reason TEXT", Short: "Stop an integration's scheduled exports",
+		Use: "pause NAME --org UUID --reason TEXT", Short: "Stop an integration's scheduled exports",
 		Long: `Stops an integration's scheduled exports and nothing else; starter integrations
 pause stops its calls too. Who paused it and why is in the schedule's note. Runs that
 are missed while it is paused are not made up for by themselves: see starter
@@ -210,7 +212,7 @@ schedules backfill.`,
 func (a *app) schedulesResume() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
-		Use: "resume --org UUID --integration NAME", Short: "Resume an integration's scheduled exports",
+		Use: "resume NAME --org UUID", Short: "Resume an integration's scheduled exports",
 		PreRunE: func(*cobra.Command, []string) error { return checkReason(reason) },
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		note := strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")
@@ -225,7 +227,7 @@ func (a *app) schedulesResume() *cobra.Command {
 
 func (a *app) schedulesTrigger() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
-		Use: "trigger --org UUID --integration NAME", Short: "Export the period that is due now, also while the schedule is paused",
+		Use: "trigger NAME --org UUID", Short: "Export the period that is due now, also while the schedule is paused",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		period, err := s.integration.Schedule.Period(time.Now())
 		if err != nil {

@@ -43,12 +43,12 @@ complete; --exit-status=false turns that off.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, end, err := exports.ParsePeriod(period)
+			start, end, err := exports.ParsePeriod(period)
 			if err != nil {
 				return usage("--period: %w", err)
 			}
-			if end.After(time.Now()) && !unfinished {
-				return usage("--period %s does not end before %s; entries that come later would be exported with the next period: wait, or add --unfinished", period, end.Format(time.DateOnly))
+			if err := exports.Due(period, start, end, time.Now(), unfinished); err != nil {
+				return usage("--period: %w", err)
 			}
 			s, err := a.openIntegration(c, org, integration)
 			if err != nil {
@@ -199,6 +199,7 @@ func (s *session) exported(e exports.Export) string {
 // from the run and that of entries from the database.
 func (s *session) showProgress(ctx context.Context, workflowID string) {
 	var bar *progress
+	waits := shownWait{session: s}
 	for tick := time.NewTicker(500 * time.Millisecond); ; {
 		select {
 		case <-ctx.Done():
@@ -212,8 +213,10 @@ func (s *session) showProgress(ctx context.Context, workflowID string) {
 		value, err := s.temporal.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
 		var p exports.Progress
 		if err != nil || value.Get(&p) != nil || p.Export.ID == uuid.Nil {
+			waits.show(ctx, bar, nil)
 			continue
 		}
+		waits.show(ctx, bar, &p)
 		n, err := runlog.CountEntries(ctx, s.db, s.organization, p.Export.ID)
 		if err != nil || n.Total == 0 {
 			continue
@@ -225,11 +228,7 @@ func (s *session) showProgress(ctx context.Context, workflowID string) {
 		if n.Rejected > 0 {
 			note += fmt.Sprintf(", %d rejected", n.Rejected)
 		}
-		if until := p.Export.DeferredUntil; until != nil {
-			note += ", waits until " + until.Local().Format(time.TimeOnly)
-		} else if until := p.WaitsUntil(); !until.IsZero() {
-			note += ", waits until " + until.Local().Format(time.TimeOnly) + " for what the vendor may still be doing"
-		}
+		note += waits.note
 		bar.set(n.Exported+n.Rejected+n.Unknown, note)
 	}
 }

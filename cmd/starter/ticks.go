@@ -26,6 +26,9 @@ recorded". It needs the database and not Temporal.`,
 			if err != nil {
 				return err
 			}
+			if len(list) == 0 && a.output != outputJSON {
+				return s.say("no schedule of organization %s should have fired since %s; starter schedules list shows the next firings", s.organization, local(time.Now().Add(-since)))
+			}
 			return a.print(s.command.OutOrStdout(), list, tickTable(list))
 		}),
 	}
@@ -48,7 +51,7 @@ func tickTable(list []tickReport) [][]string {
 		if !t.Recorded {
 			note = "not recorded"
 		}
-		rows = append(rows, []string{t.ExpectedAt.UTC().Format(time.RFC3339), t.Name, t.Period, result, dash(export), dash(note)})
+		rows = append(rows, []string{local(t.ExpectedAt), t.Name, t.Period, result, dash(export), dash(note)})
 	}
 	return rows
 }
@@ -76,6 +79,7 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 		for _, t := range recorded {
 			if t.IntegrationID == s.ID {
 				known[t.ExpectedAt.Unix()] = true
+				t.ExpectedAt = s.Schedule.Local(t.ExpectedAt)
 				list = append(list, tickReport{t, s.Name, true})
 			}
 		}
@@ -91,6 +95,7 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 			if err != nil {
 				return nil, err
 			}
+			t.ExpectedAt = s.Schedule.Local(t.ExpectedAt)
 			if t.Result == "" {
 				t.Result = "due"
 			}

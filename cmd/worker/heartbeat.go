@@ -57,6 +57,7 @@ func newSelf() runlog.Heartbeat {
 type heart struct {
 	record  func(context.Context, runlog.Heartbeat) error
 	examine func(context.Context) (runlog.Examined, error)
+	pauses  func(context.Context) (asOf time.Time, err error) // makes the worker know them as they are now; may be nil
 	log     *slog.Logger
 	self    runlog.Heartbeat
 
@@ -134,6 +135,9 @@ func (h *heart) say(ctx context.Context, stopped bool) {
 	within, cancel := context.WithTimeout(ctx, beatWithin)
 	defer cancel()
 	word := h.self
+	if h.pauses != nil && !stopped {
+		word.PausesReadAt, _ = h.pauses(within) // what cannot be read is not said to be known; the word itself will fail too
+	}
 	word.Clock, word.Stopping, word.Stopped, word.Examined = time.Now(), h.ending.Load(), stopped, h.found.Load()
 	err := h.record(within, word)
 	switch {

@@ -102,9 +102,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	defer server.Close()
 	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not
 
+	store := activities.NewStore(pool, logger, metrics.refused)
 	heart := newHeart(pool, self, examination{
 		pool: pool, secrets: secretStore, mail: mail != nil, source: c.sourceURL != "", waits: encrypted.gate.Reason,
 	}.run, logger)
+	heart.pauses = store.ReadPauses
 	defer heart.stop() // once all that is below has ended
 	encrypted.changed = heart.changed
 	// Before anything is encrypted, and before any poll. A signal meanwhile ends it as it would later.
@@ -117,7 +119,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	if err != nil {
 		return err
 	}
-	store, gate := activities.NewStore(pool, logger, metrics.refused), new(limits.Gate)
+	gate := new(limits.Gate)
 	options := activities.Options{
 		DB: pool, Store: store, DevHosts: c.devHosts, Secrets: secretStore, Sources: sources, Mail: mail, Log: logger, Gate: gate,
 		Observe: metrics.observe, Refused: metrics.refused,

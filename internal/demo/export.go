@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -37,7 +35,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	if err != nil {
 		return err
 	}
-	scheduled := strings.Replace(stack.Integrations(uuid.MustParse(d.organization), ""), "    credentials: {token: file:xledger-token}\n",
+	scheduled := strings.Replace(d.file(stack), "    credentials: {token: file:xledger-token}\n",
 		fmt.Sprintf("    credentials: {token: file:xledger-token}\n    schedule: {every: daily, at: %q}\n", fires.Format("15:04")), 1)
 	file, err := stack.File("scheduled.yaml", scheduled)
 	if err != nil {
@@ -77,7 +75,7 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	d.worker.Kill()
 	fmt.Fprintln(d.out, "   the worker is killed while the vendor answers the second chunk, and another one starts")
-	if d.worker, err = devstack.StartWorker(ctx, d.workerBin, nil, stack.Env(devstack.Worker)); err != nil {
+	if err := d.startWorker(ctx, stack); err != nil {
 		return err
 	}
 	var e exports.Export

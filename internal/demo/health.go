@@ -57,6 +57,7 @@ func (d *demo) health(ctx context.Context, stack *devstack.Stack) error {
 	if _, err := stack.Apply(ctx, organization, "{baseDelay: 100ms, maxRetries: 1}"); err != nil {
 		return err
 	}
+	fmt.Fprintf(d.out, "   organization %s, of its own\n   $ starter health --watch --org %[1]s\n", organization)
 	watch := exec.CommandContext(ctx, d.starter, "health", "--watch", "--org", organization.String())
 	watch.Env = append(os.Environ(), d.env...)
 	var said lines

@@ -15,12 +15,15 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -33,7 +36,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: [DEMO_EXIT=1] demo\n\nShows the main job on real parts and leaves them up until Ctrl-C; with DEMO_EXIT=1 it ends.")
 		os.Exit(2)
 	}
-	if err := run(ctx, os.Stdout, os.Getenv("DEMO_EXIT") == "1"); err != nil {
+	err := run(ctx, &oneAtATime{w: os.Stdout}, os.Getenv("DEMO_EXIT") == "1")
+	if ctx.Err() != nil { // somebody asked for the end, and what was under way was cut off
+		fmt.Fprintln(os.Stdout, "\nended; nothing is left running, and nothing in the temporary folder")
+		return
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -102,17 +110,25 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(filepath.Dir(worker))
 	starter, err := devstack.Build(ctx, "./cmd/starter", false)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "  starter      %s\n", starter)
-	d := &demo{out: out, starter: starter, workerBin: worker, env: stack.Env(devstack.Operator), organization: uuid.NewString()}
-	if d.worker, err = devstack.StartWorker(ctx, worker, nil, stack.Env(devstack.Worker)); err != nil {
+	defer os.RemoveAll(filepath.Dir(starter))
+	hooks, err := receiveNotices(out)
+	if err != nil {
 		return err
 	}
+	defer hooks.http.Close()
+	fmt.Fprintf(out, "  starter      %s\n", starter)
+	d := &demo{out: out, starter: starter, workerBin: worker, notices: hooks, env: hooks.env(stack, devstack.Operator), organization: uuid.NewString()}
+	if err := d.startWorker(ctx, stack); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "  webhooks     http://%s, which verifies and prints what people are notified of\n  organization %s\n", hooks.host, d.organization)
 	defer func() { d.worker.Stop(15 * time.Second) }()
-	file, err := stack.File("integrations.yaml", stack.Integrations(uuid.MustParse(d.organization), ""))
+	file, err := stack.File("integrations.yaml", d.file(stack))
 	if err != nil {
 		return err
 	}
@@ -136,6 +152,7 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	}{
 		{"A scheduled export survives a reset connection and a killed worker", d.export},
 		{"starter health --watch while the vendor goes down, comes back, throttles", d.health},
+		{"What people were notified of, at a webhook that verifies the signature", d.notify},
 	} {
 		fmt.Fprintf(out, "\n%d. %s\n", len(scenes)+i+1, story.title)
 		if err := story.tell(ctx, stack); err != nil {
@@ -152,9 +169,9 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	}
 	fmt.Fprintf(out, "\neverything in the Temporal UI: %s/namespaces/%s/workflows\n", stack.Temporal.UIURL(), stack.Temporal.Namespace)
 	if different > 0 {
-		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+2)
+		return fmt.Errorf("%d of %d scenes came out differently", different, len(scenes)+3)
 	}
-	fmt.Fprintf(out, "all %d scenes came out as announced\n", len(scenes)+2)
+	fmt.Fprintf(out, "all %d scenes came out as announced\n", len(scenes)+3)
 	if exit {
 		return nil
 	}
@@ -175,6 +192,27 @@ type demo struct {
 	worker             *devstack.Process
 	env                []string
 	organization       string
+	notices            *notices
+}
+
+// file is the demo's integration file, with a channel for notifications.
+func (d *demo) file(stack *devstack.Stack) string {
+	organization := uuid.MustParse(d.organization)
+	stack.Secret(organization, "webhook-secret", webhookSecret)
+	return stack.Integrations(organization, "") + d.notices.channel()
+}
+
+var listening = regexp.MustCompile(`"listen":"([^"]+)"`)
+
+// startWorker starts a worker and prints where it answers.
+func (d *demo) startWorker(ctx context.Context, stack *devstack.Stack) (err error) {
+	if d.worker, err = devstack.StartWorker(ctx, d.workerBin, nil, d.notices.env(stack, devstack.Worker)); err != nil {
+		return err
+	}
+	if at := listening.FindStringSubmatch(d.worker.Output()); at != nil {
+		fmt.Fprintf(d.out, "  worker       http://%[1]s/readyz, http://%[1]s/metrics\n", at[1])
+	}
+	return nil
 }
 
 // run runs the starter, shows what it prints and returns its standard output.
@@ -218,6 +256,14 @@ func (d *demo) play(ctx context.Context, sb *sandbox.Sandbox, s scene) error {
 	var o workflows.Outcome
 	if err := json.Unmarshal(result, &o); err != nil {
 		return err
+	}
+	if o.Effect == classify.Open {
+		until := "it"
+		if o.OpenUntil != nil {
+			until = "after " + o.OpenUntil.Local().Format("15:04:05 MST") + " it"
+		}
+		fmt.Fprintf(d.out, "   the effect is open: the vendor may have it all the same, and it is not sent again by itself. Look at the vendor: %s has it or never will.\n"+
+			"   Then correct it and make a new call. Exports do that by themselves: they ask the vendor before they send again.\n", until)
 	}
 	switch {
 	case o.OK != s.want.ok:

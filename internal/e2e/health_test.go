@@ -193,7 +193,7 @@ func TestPauseAndResume(t *testing.T) {
 	require.Contains(t, words, "--reason")
 	_, words, code = starter(t, "", append([]string{"integrations", "pause", "--reason", "month end"}, args...)...)
 	require.Equal(t, 0, code, words)
-	for _, s := range []string{"calls: paused", "schedule: paused", "probes: notified", "all workers have noticed"} {
+	for _, s := range []string{"calls: paused", "schedule: paused", "probes: notified", "knows of it"} {
 		require.Contains(t, words, s)
 	}
 	before := len(vendor.Log())

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// waitsEvery is how often a command asks again why a run waits.
+const waitsEvery = 5 * time.Second
+
+// shownWait says why a run waits whenever that changes, and keeps until when for the bar.
+type shownWait struct {
+	session *session
+	last    string // what was said
+	note    string // for the bar
+	asked   time.Time
+}
+
+// show is given how far the run is, or nil if it does not say: then it matters whether a
+// worker is there.
+func (w *shownWait) show(ctx context.Context, bar *progress, p *exports.Progress) {
+	waits := p == nil || p.Export.DeferredUntil != nil || !p.WaitsUntil().IsZero()
+	if !waits {
+		w.last, w.note = "", ""
+		return
+	}
+	if time.Since(w.asked) < waitsEvery {
+		return
+	}
+	w.asked = time.Now()
+	reason, err := w.reason(ctx, p)
+	if err != nil {
+		return // it is only shown
+	}
+	w.note = ""
+	if reason.For == exports.WaitForProgress {
+		return
+	}
+	if reason.Until != nil {
+		w.note = ", waits until " + reason.Until.Local().Format(time.TimeOnly)
+	} else if p != nil {
+		w.note = ", waits"
+	}
+	if line := reason.String(); line != w.last {
+		w.last = line
+		if bar != nil {
+			bar.end()
+		}
+		w.session.say("waits: %s", line)
+	}
+}
+
+func (w *shownWait) reason(ctx context.Context, p *exports.Progress) (exports.WaitReason, error) {
+	now := time.Now()
+	if p == nil {
+		running, err := runlog.AnyWorker(ctx, w.session.db)
+		return exports.WaitFacts{NoWorker: !running}.Reason(now), err
+	}
+	facts, err := runlog.LoadWaitFacts(ctx, w.session.db, p.Export)
+	if until := p.WaitsUntil(); until.After(facts.OpenUntil) {
+		facts.OpenUntil = until
+	}
+	return facts.Reason(now), err
+}
