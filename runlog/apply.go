@@ -47,6 +47,10 @@ type ApplyOptions struct {
 	By     string // who applies
 	Prune  bool   // remove what the organizations of the list have besides
 	DryRun bool   // roll back at the end
+
+	// Listed are the integrations that people have seen what becomes of; with Prune, another is not
+	// removed but an error. nil is all.
+	Listed map[uuid.UUID]bool
 }
 
 // ApplyIntegrations makes the integrations of the organizations in list what list says, all
@@ -168,6 +172,9 @@ func absent(stored []storedIntegration, list []integrations.Integration) (rows [
 func applyAbsent(ctx context.Context, tx pgx.Tx, stored []storedIntegration, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, err error) {
 	for _, row := range absent(stored, list) {
 		change := IntegrationChange{OrganizationID: row.OrganizationID, IntegrationID: row.IntegrationID, Name: row.Name, Adapter: row.Adapter, Action: ActionNotInFile}
+		if o.Prune && o.Listed != nil && !o.Listed[row.IntegrationID] {
+			return nil, fmt.Errorf("integration %s is not in the file, and was added by somebody else just now; apply the file again to see what --prune removes", row.Name)
+		}
 		if o.Prune {
 			change.Action = ActionRemoved
 			if change.Pending, err = removeIntegration(ctx, tx, row, o.By); err != nil {
