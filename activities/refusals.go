@@ -95,6 +95,11 @@ func (a *Activities) storeVerdict(in Invocation, step, rule, what string, err er
 	if errors.Is(err, runlog.ErrNotOwner) {
 		return classify.NewVerdict(classify.NotOwner, "export:owner", "this run no longer owns the export: "+err.Error())
 	}
+	if errors.Is(err, runlog.ErrMoved) {
+		v := classify.NewVerdict(classify.Dependency, "integration:moved", what+": "+err.Error())
+		v.RetryAfter = Freshness // until the next attempt reads the integration again
+		return v
+	}
 	a.refusals().note(step, what, err, in.ids()...)
 	return classify.NewVerdict(classify.Dependency, rule, fmt.Sprintf("%s: %v", what, err))
 }

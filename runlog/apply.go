@@ -26,11 +26,20 @@ const (
 
 // IntegrationChange is what applying did to an integration.
 type IntegrationChange struct {
-	OrganizationID uuid.UUID   `json:"organizationId"`
-	IntegrationID  uuid.UUID   `json:"integrationId"`
-	Name           string      `json:"name"`
-	Adapter        string      `json:"adapter"`
-	Action         ApplyAction `json:"action"`
+	OrganizationID uuid.UUID                  `json:"organizationId"`
+	IntegrationID  uuid.UUID                  `json:"integrationId"`
+	Name           string                     `json:"name"`
+	Adapter        string                     `json:"adapter"`
+	Action         ApplyAction                `json:"action"`
+	Changes        []integrations.FieldChange `json:"changes,omitempty"` // of one that is created or updated
+	Pending        []PendingPeriod            `json:"pending,omitempty"` // of one that is removed: exports that end as failed
+}
+
+// PendingPeriod is an export that has not ended, with the entries that it has not sent.
+type PendingPeriod struct {
+	ExportID uuid.UUID `json:"exportId"`
+	Period   string    `json:"period"`
+	Planned  int       `json:"planned"`
 }
 
 // ApplyOptions are the switches of [ApplyIntegrations].
@@ -40,31 +49,54 @@ type ApplyOptions struct {
 	DryRun bool   // roll back at the end
 
 	Organizations []integrations.Organization // whose names the file has
+	// Listed are the integrations that people have seen what becomes of; with Prune, another is not
+	// removed but an error. nil is all.
+	Listed map[uuid.UUID]bool
 }
 
 // ApplyIntegrations makes the integrations of the organizations in list what list says, all
 // or none, and says what changed: first the list, then what is not in it. What
 // is removed stays as a row, since the audit record refers to it, and is no longer
 // found; applying it again brings it back.
+//
+// It refuses, with an [*OpenEntriesError] for each, to remove an integration or to lead it elsewhere
+// while it has entries of which only the place that they were sent to can tell.
 func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	others, removedBefore, err := applyAbsent(ctx, tx, list, o)
+	stored, err := lockIntegrations(ctx, tx, list)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPlaces(ctx, tx, stored, list, o.Prune); err != nil {
+		return nil, err
+	}
+	others, err := applyAbsent(ctx, tx, stored, list, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := freeNames(ctx, tx, stored, list); err != nil {
+		return nil, err
+	}
 	for _, in := range list {
+		was := integrations.Default()
+		row := storedOf(stored, in)
+		if row != nil && !row.Removed {
+			was = row.is
+		}
 		action, err := upsertIntegration(ctx, tx, in, o.By)
 		if err != nil {
 			return nil, applyError(in, err)
 		}
-		if removedBefore[in.ID] {
+		if row != nil && row.Removed {
 			action = ActionCreated
 		}
-		changes = append(changes, IntegrationChange{in.OrganizationID, in.ID, in.Name, in.Adapter, action})
+		changes = append(changes, IntegrationChange{
+			OrganizationID: in.OrganizationID, IntegrationID: in.ID, Name: in.Name, Adapter: in.Adapter, Action: action, Changes: integrations.Diff(was, in),
+		})
 	}
 	changes = append(changes, others...)
 	if err := nameOrganizations(ctx, tx, o.Organizations, o.By); err != nil {
@@ -76,63 +108,123 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 	return changes, tx.Commit(ctx)
 }
 
-// applyAbsent removes, or with o.Prune unset only returns, what the organizations in
-// list have and list does not. It also says what was removed before. It comes first,
-// since the name of what is removed is free from then on.
-func applyAbsent(ctx context.Context, tx pgx.Tx, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, removedBefore map[uuid.UUID]bool, err error) {
-	inFile, seen := make(map[uuid.UUID]bool), make(map[uuid.UUID]bool)
-	for _, in := range list {
-		inFile[in.ID] = true
-	}
-	removedBefore = make(map[uuid.UUID]bool)
+// storedIntegration is an integration that an organization has, or had.
+type storedIntegration struct {
+	integrationRow
+	Removed bool
+	is      integrations.Integration // without what cannot be read of it
+}
+
+// lockIntegrations returns what the organizations of list have and had, by name. It locks the
+// rows, so that two who apply wait for each other.
+func lockIntegrations(ctx context.Context, tx pgx.Tx, list []integrations.Integration) (stored []storedIntegration, err error) {
+	seen := make(map[uuid.UUID]bool)
 	for _, in := range list {
 		if seen[in.OrganizationID] {
 			continue
 		}
 		seen[in.OrganizationID] = true
-		stored, err := lockIntegrations(ctx, tx, in.OrganizationID)
-		if err != nil {
-			return nil, nil, applyError(in, err)
+		if _, err := tx.Exec(ctx, setOrganization, in.OrganizationID.String()); err != nil {
+			return nil, applyError(in, err)
 		}
-		for _, row := range stored {
-			change := IntegrationChange{in.OrganizationID, row.IntegrationID, row.Name, row.Adapter, ActionNotInFile}
-			switch {
-			case row.Removed:
-				removedBefore[row.IntegrationID] = true
-				continue
-			case inFile[row.IntegrationID]:
-				continue
-			case o.Prune:
-				change.Action = ActionRemoved
-				if _, err := tx.Exec(ctx, removeIntegration, in.OrganizationID, row.IntegrationID, o.By); err != nil {
-					return nil, nil, applyError(in, err)
-				}
-			}
-			changes = append(changes, change)
+		rows, err := queryRows[storedIntegrationRow](ctx, tx, `
+			SELECT `+integrationColumns+`, removed_at IS NOT NULL AS removed
+			FROM ledgerline.integrations WHERE organization_id = $1 ORDER BY name, integration_id FOR UPDATE`, in.OrganizationID)
+		if err != nil {
+			return nil, applyError(in, err)
+		}
+		for _, row := range rows {
+			is, _ := row.decode() // applying is what repairs a row
+			stored = append(stored, storedIntegration{row.integrationRow, row.Removed, is})
 		}
 	}
-	return changes, removedBefore, nil
+	return stored, nil
 }
 
-const removeIntegration = `
-UPDATE ledgerline.integrations SET removed_at = now(), removed_by = $3, schedule_since = NULL
-WHERE organization_id = $1 AND integration_id = $2`
-
-type lockedIntegration struct {
-	IntegrationID uuid.UUID
-	Name, Adapter string
-	Removed       bool
+type storedIntegrationRow struct {
+	integrationRow
+	Removed bool
 }
 
-// lockIntegrations returns what an organization has and had. It locks the rows, so
-// that two who apply wait for each other.
-func lockIntegrations(ctx context.Context, tx pgx.Tx, organization uuid.UUID) ([]lockedIntegration, error) {
-	if _, err := tx.Exec(ctx, setOrganization, organization.String()); err != nil {
+// storedOf returns what is stored of an integration, or nil.
+func storedOf(stored []storedIntegration, in integrations.Integration) *storedIntegration {
+	for i, row := range stored {
+		if row.OrganizationID == in.OrganizationID && row.IntegrationID == in.ID {
+			return &stored[i]
+		}
+	}
+	return nil
+}
+
+// absent are the integrations that the organizations of list have and list does not.
+func absent(stored []storedIntegration, list []integrations.Integration) (rows []storedIntegration) {
+	inFile := make(map[uuid.UUID]bool)
+	for _, in := range list {
+		inFile[in.ID] = true
+	}
+	for _, row := range stored {
+		if !row.Removed && !inFile[row.IntegrationID] {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// applyAbsent removes, or with o.Prune unset only returns, what the organizations in
+// list have and list does not. It comes first, since the name of what is removed is free
+// from then on.
+func applyAbsent(ctx context.Context, tx pgx.Tx, stored []storedIntegration, list []integrations.Integration, o ApplyOptions) (changes []IntegrationChange, err error) {
+	for _, row := range absent(stored, list) {
+		change := IntegrationChange{OrganizationID: row.OrganizationID, IntegrationID: row.IntegrationID, Name: row.Name, Adapter: row.Adapter, Action: ActionNotInFile}
+		if o.Prune && o.Listed != nil && !o.Listed[row.IntegrationID] {
+			return nil, fmt.Errorf("integration %s is not in the file, and was added by somebody else just now; apply the file again to see what --prune removes", row.Name)
+		}
+		if o.Prune {
+			change.Action = ActionRemoved
+			if change.Pending, err = removeIntegration(ctx, tx, row, o.By); err != nil {
+				return nil, applyError(row.is, err)
+			}
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
+}
+
+// removeIntegration removes an integration and returns its exports that have not ended.
+func removeIntegration(ctx context.Context, tx pgx.Tx, row storedIntegration, by string) (pending []PendingPeriod, err error) {
+	if _, err := tx.Exec(ctx, setOrganization, row.OrganizationID.String()); err != nil {
 		return nil, err
 	}
-	return queryRows[lockedIntegration](ctx, tx, `
-		SELECT integration_id, name, adapter, removed_at IS NOT NULL AS removed
-		FROM ledgerline.integrations WHERE organization_id = $1 ORDER BY name, integration_id FOR UPDATE`, organization)
+	pending, err = queryRows[PendingPeriod](ctx, tx, `
+		SELECT export_id, period, (SELECT count(*) FROM ledgerline.export_entries AS entry
+		    WHERE entry.organization_id = $1 AND entry.export_id = export.export_id AND entry.state = 'planned') AS planned
+		FROM ledgerline.bufdir_export_audit_log AS export
+		WHERE organization_id = $1 AND integration_id = $2 AND status = 'pending' ORDER BY period, export_id`, row.OrganizationID, row.IntegrationID)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.Exec(ctx, `UPDATE ledgerline.integrations SET removed_at = now(), removed_by = $3, schedule_since = NULL
+		WHERE organization_id = $1 AND integration_id = $2`, row.OrganizationID, row.IntegrationID, by)
+	return pending, err
+}
+
+// freeNames takes the names away that others of list are to have, so that integrations can
+// exchange theirs. None keeps the name that it gets here: it is in list.
+func freeNames(ctx context.Context, tx pgx.Tx, stored []storedIntegration, list []integrations.Integration) error {
+	for _, in := range list {
+		row := storedOf(stored, in)
+		if row == nil || row.Removed || row.Name == in.Name {
+			continue
+		}
+		if _, err := tx.Exec(ctx, setOrganization, in.OrganizationID.String()); err != nil {
+			return applyError(in, err)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE ledgerline.integrations SET name = $3 WHERE organization_id = $1 AND integration_id = $2`,
+			in.OrganizationID, in.ID, uuid.NewString()); err != nil {
+			return applyError(in, err)
+		}
+	}
+	return nil
 }
 
 // upsertIntegrationRow returns whether it inserted: xmax is 0 on such a row. No row

@@ -26,10 +26,10 @@ type integrationRow struct {
 	Settings, CredentialRefs, Policy, Schedule, Export, Limits, Health []byte // JSON; nil where the column is NULL
 }
 
-const selectIntegrations = `
-SELECT organization_id, integration_id, name, adapter, base_url, in_flight,
-    settings, credential_refs, policy, schedule, export, limits, health
-FROM ledgerline.integrations WHERE organization_id = $1 AND `
+const integrationColumns = `organization_id, integration_id, name, adapter, base_url, in_flight,
+    settings, credential_refs, policy, schedule, export, limits, health`
+
+const selectIntegrations = `SELECT ` + integrationColumns + ` FROM ledgerline.integrations WHERE organization_id = $1 AND `
 
 // decode returns the integration, or the name of the column that cannot be decoded.
 func (row integrationRow) decode() (in integrations.Integration, unreadable string) {

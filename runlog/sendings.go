@@ -42,12 +42,16 @@ func (e *TooSoonError) Error() string {
 // MarkChunk makes entries open before the first byte of them leaves: until the deadline of the call, which is left
 // from now, and what the vendor may take longer. It refuses entries that are open already (their sending, or a later
 // one, must be asked about first), an attempt that a later one has overtaken, and one whose time is over; and with
-// a [*TooSoonError] entries of which an earlier content can still arrive. It returns until when they are open.
+// a [*TooSoonError] entries of which an earlier content can still arrive, and with [ErrMoved] all of them if the
+// integration leads elsewhere by now. It returns until when they are open.
 func MarkChunk(ctx context.Context, db Beginner, owner exports.Owner, ids []string, sending Sending, left time.Duration, inFlight InFlight) (until time.Time, err error) {
 	if left < 0 {
 		return until, errAttemptOver
 	}
 	err = asExportOwner(ctx, db, owner, func(tx pgx.Tx) error {
+		if err := holdPlace(ctx, tx, owner); err != nil {
+			return err
+		}
 		if err := checkSendable(ctx, tx, owner, ids, sending, inFlight); err != nil {
 			return err
 		}

@@ -24,20 +24,29 @@ import (
 func (a *app) integrationsApply() *cobra.Command {
 	var files []string
 	var o runlog.ApplyOptions
+	var yes bool
 	c := &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Make integrations and their schedules match a file",
 		Long: `Makes an organization's integrations, and their Temporal Schedules, match a file.
 An integration that the file does not have is reported and left alone, or removed
 with --prune: it is no longer called, its records are kept, and it comes back when
-it is applied again.
+it is applied again. What is removed is listed first, and asked for: at a terminal
+with a question; elsewhere --prune needs --yes.
+
+It shows each field that differs: + added, ~ changed (old → new), - removed. Secrets
+are references and are shown. With -o json these are the changes of each integration.
+
+An integration with entries of which only the vendor can tell is neither removed nor
+led elsewhere (adapter, base URL, tenant, company, journal, table): the message names
+the exports, until when they are open, and what settles them.
 
 Everything that can be checked is checked first: the file, the sources of entries
 and the worker's right to read them, the rules of the database, Temporal. Then the
 rows are stored, all or none, and then the schedules. If that is interrupted, apply
 the same file again: it does the rest.`,
 		Example: `  starter integrations apply -f integrations.yaml --dry-run
-  starter integrations apply -f integrations.yaml --prune`,
+  starter integrations apply -f integrations.yaml --prune --yes`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.readFiles(c, files)
@@ -50,9 +59,15 @@ the same file again: it does the rest.`,
 			}
 			defer pool.Close()
 			o.By, o.Organizations = whoami(), file.Organizations
-			results, err := a.apply(c.Context(), pool, file.Integrations, o)
+			results, err := a.apply(c.Context(), pool, file.Integrations, o, func(planned []applyResult) error {
+				sayDifferences(c.ErrOrStderr(), planned)
+				if o.DryRun {
+					return nil
+				}
+				return confirmPrune(c, planned, yes)
+			})
 			if err == nil || len(results) > 0 {
-				printApplyNotes(c.ErrOrStderr(), results, o)
+				sayApplied(c.ErrOrStderr(), results, o)
 			}
 			if err != nil {
 				return err
@@ -71,6 +86,7 @@ the same file again: it does the rest.`,
 	c.Flags().StringSliceVarP(&files, "file", "f", nil, "integration `file`; - is standard input")
 	c.Flags().BoolVar(&o.Prune, "prune", false, "remove the integrations that the file does not have")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would change and change nothing")
+	c.Flags().BoolVar(&yes, "yes", false, "remove what --prune lists, without a question")
 	return c
 }
 
@@ -81,10 +97,11 @@ type applyResult struct {
 	Schedule     *scheduleResult `json:"schedule,omitempty"`
 }
 
-// apply checks everything, stores the rows and then changes the schedules. Rows
+// apply checks everything, has what would be done confirmed, stores the rows and then
+// changes the schedules. Rows
 // come first because they decide: a schedule without a row would start runs of an
 // unknown integration, and a row without its schedule gets it from the next apply.
-func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions) ([]applyResult, error) {
+func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations.Integration, o runlog.ApplyOptions, confirm func([]applyResult) error) ([]applyResult, error) {
 	if err := a.checkSources(ctx, list); err != nil {
 		return nil, fmt.Errorf("nothing was applied:\n%w", err)
 	}
@@ -117,8 +134,15 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 			return nil, fmt.Errorf("nothing was applied: schedule of %s: %w", schedules[i].in.Name, err)
 		}
 	}
+	if err := confirm(results); err != nil {
+		return nil, err
+	}
 	if o.DryRun {
 		return results, nil
+	}
+	o.Listed = make(map[uuid.UUID]bool)
+	for _, r := range results {
+		o.Listed[r.IntegrationID] = true
 	}
 	if changes, err = runlog.ApplyIntegrations(ctx, pool, list, o); err != nil {
 		return nil, fmt.Errorf("nothing was applied: %w", err)
@@ -210,36 +234,6 @@ func (a *app) printApplyResults(w io.Writer, results []applyResult, names map[uu
 		}
 	}
 	return a.print(w, results, rows)
-}
-
-// printApplyNotes prints what the table does not show.
-func printApplyNotes(w io.Writer, results []applyResult, o runlog.ApplyOptions) {
-	if o.DryRun {
-		say(w, "dry run: nothing was changed")
-	}
-	for _, r := range results {
-		if r.Action == runlog.ActionNotInFile {
-			say(w, "%s: not in the file; to remove it, add --prune", r.Name)
-		}
-		s := r.Schedule
-		switch {
-		case s == nil || s.Action == engine.NoSchedule:
-			continue
-		case s.Schedule == "":
-			say(w, "schedule %s: %s", r.Name, s.Action)
-			continue
-		case s.Paused:
-			say(w, "schedule %s: %s and paused, %s", r.Name, s.Action, s.Schedule)
-		default:
-			say(w, "schedule %s: %s, %s", r.Name, s.Action, s.Schedule)
-		}
-		for _, remark := range s.Remarks {
-			say(w, "  note: it %s", remark)
-		}
-		for _, f := range s.Next {
-			say(w, "  %s exports %s", local(f.At), f.Period)
-		}
-	}
 }
 
 // local shows a time to people, in its own zone.

@@ -53,7 +53,7 @@ func importFile(ctx context.Context, _ *servers) (err error) {
 	report("import_read_1000000", importedLines/time.Since(began).Seconds(), "lines/s", none)
 	began = time.Now()
 	stored, most, err := read(path, func(f *entryfile.File) (int64, error) {
-		done, err := runlog.ImportEntries(ctx, l.admin, uuid.New(), f.Entries(nil))
+		done, err := runlog.ImportEntries(ctx, l.admin, uuid.New(), f.Entries(nil), runlog.ImportOptions{})
 		return done.Added, err
 	})
 	if err == nil && stored != importedLines {

@@ -140,7 +140,7 @@ func TestApplyPrune(t *testing.T) {
 	_, err = o.describeMain(t)
 	require.NoError(t, err, "a dry run removes nothing")
 
-	out, _ = apply(t, without, "--prune", "-o", "json")
+	out, _ = apply(t, without, "--prune", "--yes", "-o", "json")
 	type change struct {
 		Name, Action string
 		Schedule     *struct{ Action string }
@@ -208,7 +208,7 @@ func TestApplyWhilePaused(t *testing.T) {
 	apply(t, daily)
 	require.True(t, paused(), "taken out of the file and put back")
 	without := strings.Replace(daily, daily[strings.Index(daily, "  - id:"):strings.Index(daily, "  - id: "+o.integrations["xledger-old"].ID.String())], "", 1)
-	apply(t, without, "--prune")
+	apply(t, without, "--prune", "--yes")
 	_, words = apply(t, daily)
 	require.Contains(t, words, "schedule xledger-main: created and paused", "removed and brought back: the pause is still there")
 	require.True(t, paused())
