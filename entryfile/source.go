@@ -156,7 +156,7 @@ func (s *source) workbook() error {
 	}
 	switch {
 	case has["xl/workbook.xml"]:
-		return nil
+		return wholeSheets(z)
 	case has["xl/workbook.bin"]:
 		return wrongf(1, 1, "a binary workbook (.xlsb): %s", saveAs)
 	case has["content.xml"] && has["mimetype"]:
@@ -165,6 +165,38 @@ func (s *source) workbook() error {
 		return wrongf(1, 1, "a Numbers file: export it as Excel or CSV, and read that")
 	}
 	return wrongf(1, 1, "a zip file and not a workbook: unpack it first")
+}
+
+// wholeSheets checks that each sheet of a workbook is there to its end: whoever reads a sheet row by
+// row takes one that was cut for a shorter one.
+func wholeSheets(z *zip.Reader) error {
+	for _, f := range z.File {
+		name := strings.ToLower(strings.ReplaceAll(f.Name, `\`, "/"))
+		if !strings.HasPrefix(name, "xl/worksheets/") || filepath.Ext(name) != ".xml" {
+			continue
+		}
+		in, err := f.Open()
+		if err == nil {
+			var last tail
+			_, err = io.Copy(&last, in)
+			if err = errors.Join(err, in.Close()); err == nil && !bytes.Contains(last, []byte("worksheet>")) {
+				err = fmt.Errorf("%s has no end", f.Name)
+			}
+		}
+		if err != nil {
+			return wrongf(1, 1, "a workbook that is damaged or not complete (%v): save it again", err)
+		}
+	}
+	return nil
+}
+
+// tail keeps the last bytes that are written.
+type tail []byte
+
+func (t *tail) Write(p []byte) (int, error) {
+	*t = append(*t, p[max(0, len(p)-256):]...)
+	*t = (*t)[max(0, len(*t)-256):]
+	return len(p), nil
 }
 
 // compound says what a file in Microsoft's old container is.

@@ -3,6 +3,8 @@ package entryfile
 import (
 	"archive/zip"
 	"bytes"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,6 +81,29 @@ func TestWorkbooksThatAreRefused(t *testing.T) {
 		require.NoError(t, z.Close())
 		return b.String()
 	}
+	// shortened is a workbook whose sheet was cut, with everything else as it should be.
+	shortened := func() string {
+		whole := one("1", "V", 46326, "1920", 5)
+		in, err := zip.NewReader(strings.NewReader(whole), int64(len(whole)))
+		require.NoError(t, err)
+		var b bytes.Buffer
+		out := zip.NewWriter(&b)
+		for _, f := range in.File {
+			r, err := f.Open()
+			require.NoError(t, err)
+			text, err := io.ReadAll(r)
+			require.NoError(t, err)
+			if strings.HasPrefix(f.Name, "xl/worksheets/") {
+				text, _, _ = bytes.Cut(text, []byte(`<row r="2"`))
+			}
+			w, err := out.Create(f.Name)
+			require.NoError(t, err)
+			_, err = w.Write(text)
+			require.NoError(t, err)
+		}
+		require.NoError(t, out.Close())
+		return b.String()
+	}
 	var bomb bytes.Buffer
 	z := zip.NewWriter(&bomb)
 	_, err := z.CreateRaw(&zip.FileHeader{Name: "xl/workbook.xml", UncompressedSize64: 3 << 30, CompressedSize64: 0})
@@ -107,6 +132,7 @@ func TestWorkbooksThatAreRefused(t *testing.T) {
 		"too large":                 {bomb.String(), Options{}, "a workbook of more than 1024 MiB when unpacked"},
 		"cut":                       {one("1")[:2000], Options{}, "damaged or not complete"},
 		"an open amount":            {one("1", "V", 46326, "1920", "1,234"), Options{}, "E2: amount \"1,234\" can be 1234 or 1.234"},
+		"a sheet that is cut":       {shortened(), Options{}, "has no end): save it again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.o.Now = now
