@@ -18,13 +18,14 @@ import (
 // entries is the group of commands on accounting entries.
 func (a *app) entries() *cobra.Command {
 	c := &cobra.Command{Use: "entries", Short: "Check and import accounting entries"}
-	c.AddCommand(a.entriesCheck(), a.entriesImport())
+	c.AddCommand(a.entriesCheck(), a.entriesImport(), a.entriesWithdraw(), a.entriesHistory())
 	return c
 }
 
 func (a *app) entriesImport() *cobra.Command {
 	var org, file string
 	var format entryFormat
+	var corrects correction
 	c := &cobra.Command{
 		Use:   "import --org UUID --file FILE",
 		Short: "Store accounting entries, all or none",
@@ -35,7 +36,10 @@ currency (NOK), text and dimensions may be left out.
 
 Dates are written 2026-10-31. Amounts are decimal with a point and at most two
 places; in JSON a number or a text. Dimensions are a JSON object of texts, in CSV in
-one cell. An entry that is stored already with the same values is left alone.
+one cell. An entry that is stored already with the same values is left alone. One that
+is stored with other values is an error, unless --replace is given: then it is replaced
+if no vendor has it, and no export that has not ended. What was there stays on record,
+see starter entries history. --dry-run does the same, and stores nothing.
 
 Blanks around a value are dropped, also no-break ones; an ID, account or voucher with
 an invisible character is refused.
@@ -44,9 +48,14 @@ Errors in a file are reported with line and column, the first ` + fmt.Sprint(max
 that does not sum to zero is stored with a warning: its other lines may come with
 another file.`,
 		Example: `  starter entries import --org $ORG --file entries.csv
+  starter entries import --org $ORG --file corrected.csv --replace --reason "wrong account"
   produce | starter entries import --org $ORG --file - --format jsonl`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			options, err := corrects.options()
+			if err != nil {
+				return err
+			}
 			in, size, err := openEntries(c, file, format)
 			if err != nil {
 				return err
@@ -60,24 +69,18 @@ another file.`,
 			bar := newProgress(c.ErrOrStderr(), "import", size)
 			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, readEntries(file, format, in, func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
-			}), runlog.ImportOptions{})
+			}), options)
 			bar.end()
 			var wrong fileError
-			switch {
-			case errors.As(err, &wrong):
+			if errors.As(err, &wrong) {
 				return usage("nothing was imported:\n%w", err)
-			case err != nil:
-				return fmt.Errorf("nothing was imported: %w", err)
 			}
-			warnUnbalanced(c.ErrOrStderr(), result)
-			if a.output == outputJSON {
-				return printJSON(c.OutOrStdout(), result)
-			}
-			return say(c.OutOrStdout(), "%s added, %d unchanged", count(result.Added, "entry"), result.Unchanged)
+			return a.printImport(c, options, result, err)
 		},
 	}
 	organizationFlag(c, &org)
 	entriesFlags(c, &file, &format)
+	corrects.flags(c)
 	return c
 }
 
