@@ -2,6 +2,8 @@ package runlog
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +37,16 @@ type RecordedChange struct {
 	ChangedAt time.Time     `json:"changedAt"`
 	Before    EntryContent  `json:"before"`
 	After     *EntryContent `json:"after,omitempty"` // nil if it was withdrawn
+}
+
+// Differences are the fields that a correction changed; of an entry that was withdrawn, all that it was, in one.
+func (r RecordedChange) Differences() []EntryDifference {
+	if r.After == nil {
+		b := r.Before
+		was := strings.Join(slices.DeleteFunc([]string{b.Date, b.Account, b.Amount, b.Currency, b.Text, inOneLine(b.Dimensions)}, func(s string) bool { return s == "" }), " ")
+		return []EntryDifference{{r.EntryID, r.VoucherID, Withdrawn, was, ""}}
+	}
+	return differing{EntryID: r.EntryID, Old: r.Before, New: *r.After}.changes()
 }
 
 // ListEntryChanges returns the corrections of a voucher's entries, oldest first. An entry that was moved from one

@@ -78,6 +78,8 @@ type Counts struct {
 	Rejected int `json:"rejected"`
 	Unknown  int `json:"unknown"`
 	Open     int `json:"open"`
+	// Withdrawn ones are among the rejected: they were taken out of their source, and nothing sends them.
+	Withdrawn int `json:"withdrawn"`
 }
 
 // CountEntries counts the entries of an export as they are now.
@@ -86,7 +88,7 @@ func CountEntries(ctx context.Context, db Beginner, organization, exportID uuid.
 		counts, err = queryRow[Counts](ctx, tx, `SELECT count(*) AS total, count(*) FILTER (WHERE state = 'planned') AS planned,
 			    count(*) FILTER (WHERE state = 'sent') AS sent, count(*) FILTER (WHERE state = 'exported') AS exported,
 			    count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state = 'unknown') AS unknown,
-			    count(*) FILTER (WHERE effect = 'open') AS open
+			    count(*) FILTER (WHERE effect = 'open') AS open, count(*) FILTER (WHERE correction = 'withdrawn') AS withdrawn
 			FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $2`, organization, exportID)
 		return err
 	})

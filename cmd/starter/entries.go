@@ -14,20 +14,24 @@ import (
 
 // entries is the group of commands on accounting entries.
 func (a *app) entries() *cobra.Command {
-	c := &cobra.Command{Use: "entries", Short: "Check, import and list accounting entries"}
-	c.AddCommand(a.entriesCheck(), a.entriesImport(), a.entriesList())
+	c := &cobra.Command{Use: "entries", Short: "Check, import, list and correct accounting entries"}
+	c.AddCommand(a.entriesCheck(), a.entriesImport(), a.entriesList(), a.entriesWithdraw(), a.entriesHistory())
 	return c
 }
 
 func (a *app) entriesImport() *cobra.Command {
 	var org string
 	var read readFlags
+	var corrects correction
 	c := &cobra.Command{
 		Use:   "import --org UUID --file FILE",
 		Short: "Store accounting entries, all or none",
 		Long: `Stores accounting entries from an Excel workbook (.xlsx), a CSV file or a file of
 JSON Lines, all or none. An entry that is stored already with the same values is left
-alone.
+alone. One that is stored with other values is an error, unless --replace is given:
+then it is replaced if no vendor has it, and no export that has not ended. What was
+there stays on record, see starter entries history. --dry-run does the same, and
+stores nothing.
 
 ` + readingHelp + `
 
@@ -36,9 +40,14 @@ that does not sum to zero is stored with a warning: its other lines may come wit
 another file.`,
 		Example: `  starter entries import --org $ORG --file entries.xlsx
   starter entries import --org $ORG --file hovedbok.csv --columns entry_id=Linje
+  starter entries import --org $ORG --file corrected.xlsx --replace --reason "wrong account"
   produce | starter entries import --org $ORG --file - --format jsonl`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			options, err := corrects.options()
+			if err != nil {
+				return err
+			}
 			f, err := read.open(c)
 			if err != nil {
 				return err
@@ -52,29 +61,26 @@ another file.`,
 			bar := newProgress(c.ErrOrStderr(), "import", f.Size())
 			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, f.Entries(func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
-			}), runlog.ImportOptions{})
+			}), options)
 			bar.end()
 			var wrong *entryfile.Error
-			switch {
-			case errors.As(err, &wrong):
+			if errors.As(err, &wrong) {
 				return usage("nothing was imported:\n%w", err)
-			case err != nil:
-				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			say(c.ErrOrStderr(), "%s", readingLine(f.Reading()))
 			for _, warning := range f.Warnings() {
 				say(c.ErrOrStderr(), "warning: %s", warning)
 			}
-			warnUnbalanced(c.ErrOrStderr(), result)
-			s.sayWhereTo(result)
-			if a.output == outputJSON {
-				return printJSON(c.OutOrStdout(), result)
+			if err := a.printImport(c, options, result, err); err != nil || options.DryRun {
+				return err
 			}
-			return say(c.OutOrStdout(), "%s added, %d unchanged", count(result.Added, "entry"), result.Unchanged)
+			s.sayWhereTo(result)
+			return nil
 		},
 	}
 	organizationFlag(c, &org)
 	read.add(c)
+	corrects.flags(c)
 	return c
 }
 

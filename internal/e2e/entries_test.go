@@ -26,11 +26,12 @@ func TestEntriesImport(t *testing.T) {
 	out, words, code = starter(t, lines, "entries", "import", "--org", org, "-f", "-", "-o", "json")
 	require.Zero(t, code, words)
 	require.Contains(t, words, "warning: an export would reject vouchers that do not sum to zero: W by 0.10")
-	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}}}, fromJSON[runlog.ImportResult](t, out))
+	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}},
+		Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{}}, fromJSON[runlog.ImportResult](t, out))
 
 	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 1, code)
-	require.Contains(t, words, `entry "1" already exists with other contents`)
+	require.Contains(t, words, "nothing was imported:\n  entry 1 already exists with amount 10.50 (file: 9.50); to replace it before it is exported, add --replace\n")
 	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 2, code)
 	for _, wrong := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: duplicate entry_id "1" (first on line 2)`} {
