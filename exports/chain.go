@@ -194,11 +194,9 @@ func (c Chain) NextStep() (what, command string) {
 	}
 	retry := "starter exports retry " + target
 	switch c.State() {
-	case ChainRunning:
-		return "to see what it waits for", "starter exports show " + target
 	case ChainFailed:
 		return "once that is fixed", retry
-	case ChainComplete:
+	case ChainComplete, ChainRunning:
 		return "", ""
 	}
 	switch refused, waiting, unknown := c.Counts[WasRefused].Entries, c.Counts[IsWaiting].Entries, c.Counts[IsUnknown].Entries; {

@@ -50,9 +50,9 @@ func TestChainSummary(t *testing.T) {
 		"a retry planned nothing and failed": {exports.Chain{Exports: []exports.Export{done, failed}, Planned: true, Counts: counts{exports.WasExported: all}},
 			exports.ChainComplete, "October 2026 is complete: 84 entries in 21 vouchers, NOK 120,400.00", "", ""},
 		"running": {exports.Chain{Exports: []exports.Export{done, pending}, Planned: true, Counts: counts{exports.WasExported: counted(40, 10, "1.00"), exports.IsWaiting: counted(40, 10, "1.00"), exports.WasRefused: counted(4, 1, "2.00")}},
-			exports.ChainRunning, "October 2026 is being exported: 40 of 84 entries in 21 vouchers at the vendor, 1 was refused", "starter exports show 2026-10 --integration xledger-main", "NOK 3.00"},
+			exports.ChainRunning, "October 2026 is being exported: 40 of 84 entries in 21 vouchers at the vendor, 1 was refused", "", "NOK 3.00"},
 		"not planned yet": {exports.Chain{Exports: []exports.Export{pending}},
-			exports.ChainRunning, "October 2026 is being exported: its entries are being planned", "starter exports show 2026-10 --integration xledger-main", ""},
+			exports.ChainRunning, "October 2026 is being exported: its entries are being planned", "", ""},
 		"adopted": {exports.Chain{Exports: []exports.Export{adopted}, Planned: true, Counts: counts{exports.IsUnknown: counted(2, 1, "5.00")}},
 			exports.ChainIncomplete, "October 2026 (adopted) is not complete: 1 of 1 voucher may or may not be there (NOK 5.00 is missing)", "starter exports retry 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "NOK 5.00"},
 	} {

@@ -47,7 +47,7 @@ func WriteCSV(w io.Writer, d Dialect, p Period, list []Voucher) error {
 		}
 		for _, currency := range slices.Sorted(maps.Keys(amounts)) {
 			rows = append(rows, []string{
-				p.Period, Safe(p.Integration), Safe(v.VoucherID), v.Date, Safe(v.Text), Safe(currency), strings.Replace(amounts[currency], ".", d.Decimal, 1),
+				Safe(p.Period), Safe(p.Integration), Safe(v.VoucherID), v.Date, Safe(v.Text), Safe(currency), strings.Replace(amounts[currency], ".", d.Decimal, 1),
 				strconv.Itoa(v.Entries), state, Safe(v.Message), v.ExportID.String(),
 			})
 		}

@@ -25,7 +25,7 @@ type exportDetail struct {
 	export       exports.Export
 	Entries      runlog.Counts    `json:"entries"` // as they are now
 	Problems     []runlog.Problem `json:"problems"`
-	MoreProblems int              `json:"moreProblems"` // that are not listed
+	MoreProblems int              `json:"moreProblems"` // that are not listed, about
 }
 
 // maxProblems is how many entries of an export exports show --details lists.
@@ -34,8 +34,11 @@ const maxProblems = 1000
 func (d *exportDetail) read(ctx context.Context, db runlog.Beginner) error {
 	var errs [2]error
 	d.Entries, errs[0] = runlog.CountEntries(ctx, db, d.export.OrganizationID, d.export.ID)
-	d.Problems, errs[1] = runlog.ListProblems(ctx, db, d.export.OrganizationID, d.export.ID, maxProblems)
-	d.MoreProblems = max(0, d.Entries.Total-d.Entries.Exported-len(d.Problems)) // those with late errors are exported
+	d.Problems, errs[1] = runlog.ListProblems(ctx, db, d.export.OrganizationID, d.export.ID, maxProblems+1)
+	if len(d.Problems) > maxProblems {
+		d.Problems = d.Problems[:maxProblems]
+		d.MoreProblems = max(1, d.Entries.Total-d.Entries.Exported+d.export.LateErrors-maxProblems)
+	}
 	return errors.Join(errs[:]...)
 }
 
@@ -81,7 +84,7 @@ func (d exportDetail) print(w io.Writer, now time.Time) error {
 	say(w, "")
 	err := table(w, rows)
 	if d.MoreProblems > 0 {
-		err = errors.Join(err, say(w, "%d more of export %s: -o csv writes all vouchers", d.MoreProblems, statement.Short(d.export.ID.String())))
+		err = errors.Join(err, say(w, "about %d more of export %s: -o csv writes all vouchers", d.MoreProblems, statement.Short(d.export.ID.String())))
 	}
 	return err
 }

@@ -42,7 +42,7 @@ func TestExportReport(t *testing.T) {
 	require.NoError(t, s.print(&out, now))
 	require.Regexp(t, `^October 2026 is being exported: 0 of 4 entries in 2 vouchers at the vendor, 1 was refused
 waits until 12:34 UTC \(in 3 min\): Xledger was not available
-to see what it waits for: starter exports show 2026-10 --integration xledger-main
+
 `, out.String())
 	for _, want := range []string{
 		`period +1–31 October 2026, to xledger-main`, `refused +2 entries in 1 voucher, NOK 3,200.00`, `started .* by kari@example \(manual\)`,

@@ -11,6 +11,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/zones"
 )
 
@@ -78,22 +79,24 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	if err := d.startWorker(ctx, stack); err != nil {
 		return err
 	}
-	var e exports.Export
+	var e statement.Export
 	err = until(ctx, 2*time.Minute, func() (bool, error) {
 		raw, err := d.quiet(ctx, "exports", "list", "--org", d.organization, "-o", "json")
-		var list []exports.Export
-		if err != nil || json.Unmarshal(raw, &list) != nil || len(list) != 1 {
+		var list struct {
+			Periods []statement.Period `json:"periods"`
+		}
+		if err != nil || json.Unmarshal(raw, &list) != nil || len(list.Periods) != 1 {
 			return false, err
 		}
-		e = list[0]
+		e = list.Periods[0].Exports[0]
 		return e.Status != exports.Pending, nil
 	})
 	if err != nil {
 		return err
 	}
 	for _, args := range [][]string{
-		{"exports", "show", e.ID.String(), "--org", d.organization},
-		{"exports", "prove", e.ID.String(), "--org", d.organization},
+		{"exports", "show", yesterday, "--integration", "xledger-main", "--org", d.organization},
+		{"exports", "prove", yesterday, "--integration", "xledger-main", "--org", d.organization},
 		{"ticks", "list", "--org", d.organization},
 	} {
 		fmt.Fprintf(d.out, "   $ starter %s\n", strings.Join(args, " "))

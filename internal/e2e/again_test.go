@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -146,9 +147,9 @@ func TestAdoptAfterRestore(t *testing.T) {
 	b := newBook(t)
 	org := b.id.String()
 	b.vouchers(t, "A", 600, "2026-10-15", "3000", "0")
-	out, words, code := starter(t, "", "sync", "--org", org, "--integration", "xledger-main", "--period", "2026-10", "-o", "json", "--exit-status")
+	out, words, code := starter(t, "", "sync", "--org", org, "--integration", "xledger-main", "--period", "2026-10", "-o", "json")
 	require.Zero(t, code, "%s%s", out, words)
-	e := fromJSON[workflows.SyncResult](t, out).Export
+	e := fromJSON[synced](t, out).Export
 	out, words, code = starter(t, "", "exports", "prove", e.ID.String(), "--org", org)
 	require.Zero(t, code, "%s%s", out, words)
 	require.Contains(t, out, "1200 of 1200 are there, 0 missing, 0 more than once, 0 with another amount")
@@ -172,9 +173,9 @@ func TestAdoptAfterRestore(t *testing.T) {
 	out, words, code = starter(t, "", prove...)
 	require.Zero(t, code, "%s%s", words, out)
 
-	out, words, code = starter(t, "", "sync", "--org", org, "--integration", "xledger-main", "--period", "2026-10", "-o", "json", "--exit-status")
+	out, words, code = starter(t, "", "sync", "--org", org, "--integration", "xledger-main", "--period", "2026-10", "-o", "json")
 	require.Zero(t, code, "%s%s", out, words)
-	require.Equal(t, 4, fromJSON[workflows.SyncResult](t, out).Export.Total)
+	require.Equal(t, 4, fromJSON[synced](t, out).Export.Total)
 	b.requireOnce(t, 1204)
 }
 
@@ -209,11 +210,11 @@ func TestProvePosted(t *testing.T) {
 	require.NoError(t, err)
 	startWorker(t, "--dev-vendor-hosts", server.Listener.Addr().String())
 	org := b.id.String()
-	sync := func() exports.Export {
+	sync := func() statement.Export {
 		t.Helper()
-		out, words, code := starter(t, "", "sync", "--org", org, "--integration", "erp", "--period", "2026-10", "-o", "json", "--exit-status")
+		out, words, code := starter(t, "", "sync", "--org", org, "--integration", "erp", "--period", "2026-10", "-o", "json")
 		require.Zero(t, code, "%s%s", out, words)
-		return fromJSON[workflows.SyncResult](t, out).Export
+		return fromJSON[synced](t, out).Export
 	}
 	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
 	e := sync()
@@ -230,7 +231,7 @@ func TestProvePosted(t *testing.T) {
 	require.Equal(t, []any{exports.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
 	require.Contains(t, adopted.ErrorMessage, "only a person can tell")
 	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")
-	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org)
+	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org, "--details")
 	require.Zero(t, code)
 	require.Regexp(t, `A00000 +A00000-1 +unknown +open +it is not there under its key, but document A00000 has entries`, out)
 	for _, v := range []string{"A00000", "A00001"} {

@@ -17,7 +17,6 @@ import (
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/graphqlserver"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // seen is what integrations verify prints as JSON.
@@ -109,7 +108,7 @@ func TestRunVerifiesFirst(t *testing.T) {
 	require.Equal(t, exports.Complete, e.Status)
 	require.Less(t, e.Requests, first, "the contract holds")
 	require.Equal(t, 1, e.LookUps, "late errors were asked for")
-	out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+	out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String(), "--details")
 	require.Regexp(t, `requests +2, of them 1 look-up`, out)
 
 	queryStrings(t, `UPDATE ledgerline.integrations SET settings = '{"amounts": "number"}' WHERE organization_id = $1 AND name = 'xledger-main' RETURNING name`, b.id)
@@ -141,7 +140,7 @@ func TestExportToAStranger(t *testing.T) {
 			require.Zero(t, code, out+words)
 			out, words, code = starterEnv(t, operator, "", "sync", "--org", b.id.String(), "--integration", "stranger", "--period", "2026-10", "-o", "json")
 			require.Zero(t, code, words)
-			e := fromJSON[workflows.SyncResult](t, out).Export
+			e := fromJSON[synced](t, out).Export
 			require.Equal(t, exports.Complete, e.Status, "%s: %+v", s.Types, e)
 			require.Equal(t, []int{120, 120}, []int{e.Total, e.Exported})
 			items, sum := s.Items(), new(big.Rat)
@@ -189,7 +188,7 @@ func TestAllRefusedForOneReason(t *testing.T) {
 			require.LessOrEqual(t, e.Requests, 100)
 			require.NotZero(t, e.Isolating)
 			require.Equal(t, []string{"unsent"}, queryStrings(t, "SELECT cause FROM ledgerline.notifications WHERE organization_id = $1", b.id))
-			out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+			out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String(), "--details")
 			require.Regexp(t, `requests +\d+, of them \d+ look-ups?; \d+ to find the vouchers that were refused`, out)
 			require.Contains(t, out, "600 not sent")
 			b.requireOnce(t, 0)
@@ -220,7 +219,7 @@ func TestChunksFitTheVendor(t *testing.T) {
 			b.requireOnce(t, 200)
 			size := queryStrings(t, "SELECT chunk_size::text FROM ledgerline.vendor_contracts WHERE organization_id = $1", b.id)
 			require.Contains(t, []string{"24", "25"}, size[0])
-			out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+			out, _, _ := starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String(), "--details")
 			require.Contains(t, out, "begins with "+size[0]+" entries in a request")
 
 			b.vouchers(t, "B", 50, "2026-10-15", "3000", "0")

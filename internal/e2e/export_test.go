@@ -190,7 +190,7 @@ func TestExportShowsItsWait(t *testing.T) {
 	require.Eventually(t, func() bool {
 		out, words, code := starter(t, "", "exports", "show", id, "--org", b.id.String())
 		require.Zero(t, code, words)
-		return regexp.MustCompile(`waiting +until \d\d:\d\d:\d\d for what Xledger may still be doing`).MatchString(out)
+		return regexp.MustCompile(`waits until \d\d:\d\d \S+ \(in \d+ s\): Xledger may still be acting on a request`).MatchString(out)
 	}, 10*time.Second, 20*time.Millisecond)
 	require.Equal(t, exports.Complete, result(t, run).Export.Status)
 	b.requireOnce(t, 2)
@@ -219,7 +219,7 @@ func TestExportRefusedAltogether(t *testing.T) {
 	vendor.Reset()
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
-	require.Equal(t, 40, fromJSON[workflows.SyncResult](t, out).Export.Exported)
+	require.Equal(t, 40, fromJSON[synced](t, out).Export.Exported)
 	asked := 0
 	for _, e := range vendor.Log() {
 		if len(e.Keys) > 0 {
@@ -283,14 +283,14 @@ func TestExportOnce(t *testing.T) {
 	require.Equal(t, 12, next.Exported, "the next period takes the late ones too")
 	require.Equal(t, []string{"E00000-1", "E00000-2"}, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1 AND late ORDER BY 1", b.id))
 
-	out, _, code = starter(t, "", "exports", "show", e.ID.String(), "--org", b.id.String())
+	out, _, code = starter(t, "", "exports", "show", "2026-10", "--integration", "xledger-main", "--org", b.id.String(), "--details")
 	require.Zero(t, code)
 	require.Regexp(t, `warm-up .*, a cold start, connect \d+ ms, .*worker up for`, out)
 	require.Contains(t, out, "X999")
 	require.Contains(t, out, "does not sum to zero: difference -0.01")
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
-	require.Zero(t, code, words)
-	retry := fromJSON[workflows.SyncResult](t, out).Export
+	require.Equal(t, 3, code, words)
+	retry := fromJSON[synced](t, out).Export
 	require.Equal(t, []int{10, 0, 10}, []int{retry.Total, retry.Exported, retry.Rejected})
 	require.Equal(t, e.ID, *retry.ParentID)
 	b.requireOnce(t, 1212)
@@ -445,7 +445,7 @@ func TestExportSourceMended(t *testing.T) {
 	b.exportAs(t, integrations.ExportSettings{})
 	out, words, code := starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
-	retry := fromJSON[workflows.SyncResult](t, out).Export
+	retry := fromJSON[synced](t, out).Export
 	require.Equal(t, []any{exports.Complete, 6}, []any{retry.Status, retry.Exported})
 	b.requireOnce(t, 6)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
+	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -270,6 +271,13 @@ func fromJSON[T any](t *testing.T, s string) (v T) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(s), &v), s)
 	return v
+}
+
+// synced is what sync and exports retry print as JSON.
+type synced struct {
+	AlreadyExported bool             `json:"alreadyExported"`
+	Export          statement.Export `json:"export"`
+	Period          statement.Period `json:"period"`
 }
 
 // queryStrings reads one column as a superuser, who sees everything.

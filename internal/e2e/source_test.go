@@ -11,7 +11,6 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Entries come from a view in another database, through the login of the sources:
@@ -55,7 +54,7 @@ func TestExportFromAnotherDatabase(t *testing.T) {
 	require.Contains(t, out, "6 entries in 3 vouchers and 1 chunk,")
 	out, words, code = run(devstack.Operator, "sync", "-o", "json")
 	require.Zero(t, code, words)
-	e := fromJSON[workflows.SyncResult](t, out).Export
+	e := fromJSON[synced](t, out).Export
 	require.Equal(t, []any{exports.Complete, 6}, []any{e.Status, e.Exported}, "%+v", e)
 	b.requireOnce(t, 6)
 	out, words, code = run(devstack.Operator, "exports", "prove")

@@ -9,7 +9,6 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/sandbox"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Each vendor takes an export once, through lost answers, resets and vouchers
@@ -109,10 +108,10 @@ func TestExportRefusedAndMended(t *testing.T) {
 	}
 	set("reporting.gone")
 	out, _, code := starter(t, "", append(args, "2026-10", "-o", "json")...)
-	require.Zero(t, code, "an outcome was obtained")
-	e := fromJSON[workflows.SyncResult](t, out).Export
-	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), string(e.ErrorClass), string(e.ErrorCode)})
-	require.Contains(t, e.ErrorMessage, "no such table or view")
+	require.Equal(t, 3, code, "the period is not complete")
+	e := fromJSON[synced](t, out).Export
+	require.Equal(t, []string{"failed", "permanent", "configuration"}, []string{string(e.Status), string(e.ErrorClass), string(e.ErrorKind)})
+	require.Contains(t, e.Message, "no such table or view")
 	require.Zero(t, e.Total)
 
 	_, words, code = starter(t, "", append(args, "2026-10-15")...)
@@ -122,7 +121,7 @@ func TestExportRefusedAndMended(t *testing.T) {
 	set(integrations.DefaultSource)
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Zero(t, code, words)
-	retry := fromJSON[workflows.SyncResult](t, out).Export
+	retry := fromJSON[synced](t, out).Export
 	require.Equal(t, exports.Complete, retry.Status, "%+v", retry)
 	require.Equal(t, 4, retry.Exported)
 	b.requireOnce(t, 4)
