@@ -156,12 +156,21 @@ func (w Worker) Waits() string {
 }
 
 // ListWorkers returns the workers of the last week that serve a task queue of a
-// namespace of Temporal, the one that was seen last first. It needs the operator's role.
+// namespace of Temporal, the one that was seen last first. It needs the operator's
+// role, or the reader's, which does not see what a worker lacks.
 func ListWorkers(ctx context.Context, db Beginner, namespace, taskQueue string) (list []Worker, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		var seesLacks bool
+		if err := tx.QueryRow(ctx, `SELECT has_column_privilege('ledgerline.workers', 'lacks', 'SELECT')`).Scan(&seesLacks); err != nil {
+			return err
+		}
+		lacks := "lacks"
+		if !seesLacks {
+			lacks = "'[]'::jsonb AS lacks"
+		}
 		list, err = queryRows[Worker](ctx, tx, `
 			SELECT worker_id, identity, host, version, revision, namespace, task_queue, started_at, seen_at, stopping_at, stopped_at,
-			    clock_timestamp() - seen_at AS ago, clock_offset, needs, lacking, lacks, examined_at
+			    clock_timestamp() - seen_at AS ago, clock_offset, needs, lacking, `+lacks+`, examined_at
 			FROM ledgerline.workers WHERE namespace = $1 AND task_queue = $2 AND seen_at > now() - interval '7 days' ORDER BY seen_at DESC, worker_id`,
 			namespace, taskQueue)
 		return err

@@ -4,14 +4,32 @@ import (
 	"os"
 	"os/user"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ledgerline/ledgerline/plain"
 )
 
+// actorVariable names who works with this program.
+const actorVariable = "LEDGERLINE_ACTOR"
+
+// maxActor is the most characters of an actor.
+const maxActor = 200
+
+// checkActor refuses what cannot be put on record as the actor; "" is user@host.
+func checkActor(actor string) error {
+	if err := plain.Seen(actor); err != nil {
+		return usage("%s %w; want your name or address", actorVariable, err)
+	}
+	if n := utf8.RuneCountInString(actor); n > maxActor {
+		return usage("%s has %d characters; want your name or address, at most %d", actorVariable, n, maxActor)
+	}
+	return nil
+}
+
 // whoami is the actor on record for what this command does: $LEDGERLINE_ACTOR, or
 // user@host.
 func whoami() string {
-	if actor := identity(os.Getenv("LEDGERLINE_ACTOR")); actor != "" {
+	if actor := identity(os.Getenv(actorVariable)); actor != "" {
 		return actor
 	}
 	name := "unknown"
@@ -24,7 +42,7 @@ func whoami() string {
 	return identity(name)
 }
 
-// identity makes a name fit to be shown and stored: one line, at most 200 characters.
+// identity makes a name fit to be shown and stored: one line, at most [maxActor] characters.
 func identity(s string) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if plain.Seen(string(r)) != nil {
@@ -32,8 +50,8 @@ func identity(s string) string {
 		}
 		return r
 	}, s))
-	if r := []rune(s); len(r) > 200 {
-		s = string(r[:200])
+	if r := []rune(s); len(r) > maxActor {
+		s = string(r[:maxActor])
 	}
 	return s
 }

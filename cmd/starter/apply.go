@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ the same file again: it does the rest.`,
 				return err
 			}
 			defer pool.Close()
-			o.By = whoami()
+			o.By, o.Organizations = whoami(), file.Organizations
 			results, err := a.apply(c.Context(), pool, file.Integrations, o)
 			if err == nil || len(results) > 0 {
 				printApplyNotes(c.ErrOrStderr(), results, o)
@@ -59,7 +60,12 @@ the same file again: it does the rest.`,
 			if err := a.applyChannels(c, pool, file, o.DryRun); err != nil {
 				return err
 			}
-			return a.printApplyResults(c.OutOrStdout(), results)
+			names, err := organizationNames(c.Context(), pool)
+			if err != nil {
+				return err
+			}
+			maps.Copy(names, namesOf(file.Organizations)) // of a dry run too
+			return a.printApplyResults(c.OutOrStdout(), results, names)
 		},
 	}
 	c.Flags().StringSliceVarP(&files, "file", "f", nil, "integration `file`; - is standard input")
@@ -71,7 +77,8 @@ the same file again: it does the rest.`,
 // applyResult is what was done to an integration and to its schedule.
 type applyResult struct {
 	runlog.IntegrationChange
-	Schedule *scheduleResult `json:"schedule,omitempty"`
+	Organization string          `json:"organization,omitempty"` // its short name
+	Schedule     *scheduleResult `json:"schedule,omitempty"`
 }
 
 // apply checks everything, stores the rows and then changes the schedules. Rows
@@ -187,18 +194,19 @@ func (a *app) applyChannels(c *cobra.Command, pool *pgxpool.Pool, file integrati
 			return err
 		}
 		if len(list) > 0 {
-			say(words, "organization %s: the file has no notifications section, so %s left as before; to remove them, write notifications: []", in.OrganizationID, count(len(list), "channel"))
+			say(words, "organization %s: the file has no notifications section, so %s left as before; to remove them, write notifications: []", called(namesOf(file.Organizations), in.OrganizationID), count(len(list), "channel"))
 		}
 	}
 	return nil
 }
 
 // printApplyResults prints what was done to each integration of the file.
-func (a *app) printApplyResults(w io.Writer, results []applyResult) error {
+func (a *app) printApplyResults(w io.Writer, results []applyResult, names map[uuid.UUID]integrations.Organization) error {
 	rows := [][]string{{"ACTION", "NAME", "ADAPTER", "INTEGRATION", "ORGANIZATION"}}
-	for _, r := range results {
+	for i, r := range results {
+		results[i].Organization = names[r.OrganizationID].Short
 		if r.Action != runlog.ActionNotInFile && r.Action != "" {
-			rows = append(rows, []string{string(r.Action), r.Name, r.Adapter, r.IntegrationID.String(), r.OrganizationID.String()})
+			rows = append(rows, []string{string(r.Action), r.Name, r.Adapter, r.IntegrationID.String(), called(names, r.OrganizationID)})
 		}
 	}
 	return a.print(w, results, rows)

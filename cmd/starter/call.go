@@ -74,7 +74,7 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 			outcome, err := execute(traced, s.temporal, in)
 			end(outcome, err)
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
-				return fmt.Errorf("no outcome within %v; the call continues: starter show %s --org %s", o.timeout, in.CorrelationID, s.organization)
+				return fmt.Errorf("no outcome within %v; the call continues: starter show %s --org %s", o.timeout, in.CorrelationID, s.org)
 			}
 			if err != nil {
 				return err
@@ -104,8 +104,10 @@ func (o *callOptions) flags(c *cobra.Command) {
 
 // invocation is what the flags ask for, without the integration.
 func (o *callOptions) invocation(stdin io.Reader) (in activities.Invocation, err error) {
-	if _, err := parseUUID("--org", o.org); err != nil {
-		return in, err
+	if o.org != "" { // without it the error names those that there are
+		if err := checkOrganization("--org", o.org); err != nil {
+			return in, err
+		}
 	}
 	in = activities.Invocation{CorrelationID: uuid.New(), Operation: adapters.Operation(o.operation), Actor: whoami(), Idempotent: o.idempotent}
 	if o.correlation != "" {

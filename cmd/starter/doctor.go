@@ -71,6 +71,9 @@ on something that fails is not checked.
 Workers say in the database that they run, every 10 s, and what they cannot read,
 every minute. Temporal says who has asked for work in the last five minutes.
 
+A login that may only read (ledgerline_reader) does not see keys, nor which secrets
+workers lack.
+
 Exits 1 if a check fails.`,
 		Example: "  starter doctor",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -151,6 +154,8 @@ type (
 		pool    *pgxpool.Pool // nil if it cannot be reached
 		usable  bool          // the schema fits, and the login has its role
 		offset  *time.Duration
+
+		readsOnly bool // the login has the reader's role
 	}
 )
 

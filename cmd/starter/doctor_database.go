@@ -45,9 +45,13 @@ func (d *databaseSide) server(ctx context.Context) []check {
 
 // fit looks at the schema and the login.
 func (d *databaseSide) fit(ctx context.Context) []check {
-	problems, err := runlog.Diagnose(ctx, d.pool, operatorRole)
+	problems, err := runlog.Diagnose(ctx, d.pool, runlog.OperatorRole, runlog.ReaderRole)
 	if err != nil {
 		return []check{{checkSchema, checkFailed, environ.Cause(err), "see the message"}}
+	}
+	role := runlog.OperatorRole
+	if reader, err := runlog.MayOnlyRead(ctx, d.pool); err == nil && reader != "" {
+		d.readsOnly, role = true, runlog.ReaderRole
 	}
 	lines := map[string][]check{}
 	d.usable = true
@@ -73,7 +77,7 @@ func (d *databaseSide) fit(ctx context.Context) []check {
 	var all []check
 	for _, c := range []check{
 		{checkSchema, checkOK, fmt.Sprintf("fits this build, which has version %d", runlog.SchemaVersion()), ""},
-		{checkLogin, checkOK, "has the role " + operatorRole + " and no other right", ""},
+		{checkLogin, checkOK, "has the role " + role + " and no other right", ""},
 		{checkRules, checkOK, "owners, row-level security, rights and partitions are as starter migrate makes them", ""},
 	} {
 		switch {

@@ -24,6 +24,9 @@ func (d databaseSide) payloads(ctx context.Context) []check {
 	if !d.usable {
 		return nil
 	}
+	if d.readsOnly {
+		return []check{{checkPayloads, checkAssumed, "this login may not see which are in use", "starter doctor with a login that has the role " + runlog.OperatorRole}}
+	}
 	used, err := runlog.ListPayloadKeys(ctx, d.pool)
 	if err != nil {
 		return []check{{checkPayloads, checkFailed, "the keys in use cannot be listed: " + environ.Cause(err), "see the message"}}

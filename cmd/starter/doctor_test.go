@@ -40,7 +40,7 @@ func TestWaiting(t *testing.T) {
 	list := []runlog.Worker{aWorker("a", 0), aWorker("b", 0, waits), aWorker("c", 0, waits)}
 	require.Equal(t, []check{{checkWorkers, checkWarn, "no task is taken on b, c: it lacks k1", payloadSection}}, waiting(list))
 	require.Empty(t, waiting(list[:1]))
-	require.Equal(t, []check{{checkSecrets, checkOK, "workers can use all 4 secrets, mail servers and sources that files name", ""}}, lacking(list))
+	require.Equal(t, []check{{checkSecrets, checkOK, "workers can use all 4 secrets, mail servers and sources that files name", ""}}, lacking(list, nil))
 }
 
 // Who works is judged by what workers say and by what Temporal says; either may be
@@ -122,17 +122,17 @@ func TestLacking(t *testing.T) {
 			w.Lacking = n
 		}
 	}
-	require.Equal(t, checkOK, lacking([]runlog.Worker{aWorker("a", 0)})[0].State)
-	got := lacking([]runlog.Worker{aWorker("a", 0), aWorker("b", 0, lack(1))})
+	require.Equal(t, checkOK, lacking([]runlog.Worker{aWorker("a", 0)}, nil)[0].State)
+	got := lacking([]runlog.Worker{aWorker("a", 0), aWorker("b", 0, lack(1))}, nil)
 	require.Len(t, got, 1)
 	require.Contains(t, got[0].Found, "crm0: clientSecret on b: there is no file")
-	got = lacking([]runlog.Worker{aWorker("a", 0, lack(1)), aWorker("b", 0, lack(1))})
+	got = lacking([]runlog.Worker{aWorker("a", 0, lack(1)), aWorker("b", 0, lack(1))}, nil)
 	require.Len(t, got, 1)
 	require.Contains(t, got[0].Found, "clientSecret: there is no file")
-	got = lacking([]runlog.Worker{aWorker("a", 0, lack(30), func(w *runlog.Worker) { w.Lacking = 500 })})
+	got = lacking([]runlog.Worker{aWorker("a", 0, lack(30), func(w *runlog.Worker) { w.Lacking = 500 })}, nil)
 	require.Len(t, got, maxLines+1)
 	require.Equal(t, "and 11 more", got[maxLines].Found)
-	got = lacking([]runlog.Worker{aWorker("a", 0, func(w *runlog.Worker) { w.ExaminedAt = nil })})
+	got = lacking([]runlog.Worker{aWorker("a", 0, func(w *runlog.Worker) { w.ExaminedAt = nil })}, nil)
 	require.Equal(t, []checkState{checkAssumed}, []checkState{got[0].State})
 }
 

@@ -9,8 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -65,6 +68,7 @@ func clockState(difference time.Duration) checkState {
 func workers(ctx context.Context, t temporalSide, d databaseSide) []check {
 	var list []runlog.Worker
 	var pollers []string
+	var names map[uuid.UUID]integrations.Organization
 	var failed []check
 	asked, listed := t.usable, d.usable
 	failed = beside(ctx, t.timeout,
@@ -88,6 +92,7 @@ func workers(ctx context.Context, t temporalSide, d databaseSide) []check {
 				return []check{{checkWorkers, checkFailed, "the table of workers cannot be read: " + environ.Cause(err), "starter migrate"}}
 			}
 			list = found
+			names, _ = organizationNames(ctx, d.pool) // without it they are called by their UUIDs
 			return nil
 		})
 	if len(failed) > 0 || !asked && !listed {
@@ -98,7 +103,7 @@ func workers(ctx context.Context, t temporalSide, d databaseSide) []check {
 	if running := runlog.Running(list); len(running) > 0 {
 		all = append(all, waiting(running)...)
 		all = append(all, builds(running, build, commit), workerClocks(running))
-		all = append(all, lacking(running)...)
+		all = append(all, lacking(running, names)...)
 	}
 	return all
 }
@@ -220,7 +225,7 @@ func workerClocks(running []runlog.Worker) check {
 }
 
 // lacking says what workers cannot use of what organizations' files name.
-func lacking(running []runlog.Worker) []check {
+func lacking(running []runlog.Worker, names map[uuid.UUID]integrations.Organization) []check {
 	var all []check
 	where := make(map[runlog.Lack][]string)
 	var order []runlog.Lack
@@ -256,11 +261,15 @@ func lacking(running []runlog.Worker) []check {
 		if l.What == runlog.NeedSource {
 			section = "sources"
 		}
-		failed = append(failed, check{checkSecrets, checkFailed, fmt.Sprintf("organization %s: %s: %s%s: %s", l.OrganizationID, l.Owner, l.What, on, l.Why),
+		failed = append(failed, check{checkSecrets, checkFailed, fmt.Sprintf("organization %s: %s: %s%s: %s", called(names, l.OrganizationID), l.Owner, l.What, on, l.Why),
 			"correct it where the worker runs: docs/operations.md#" + section + "; workers try again each minute"})
 	}
 	if more > 0 {
-		failed = append(failed, check{checkSecrets, checkFailed, fmt.Sprintf("and %d more that workers did not name", more), ""})
+		found, remedy := fmt.Sprintf("and %d more that workers did not name", more), ""
+		if len(order) == 0 {
+			found, remedy = fmt.Sprintf("workers lack %d that this login does not see", more), "starter doctor with a login that has the role "+runlog.OperatorRole
+		}
+		failed = append(failed, check{checkSecrets, checkFailed, found, remedy})
 	}
 	switch {
 	case len(failed) > 0:

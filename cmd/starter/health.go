@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -43,19 +44,24 @@ With --watch the table is shown again every two seconds on a terminal; elsewhere
 change is a line. Ctrl-C ends it.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var organizations []uuid.UUID
 			if org != "" {
-				id, err := parseUUID("--org", org)
-				if err != nil {
+				if err := checkOrganization("--org", org); err != nil {
 					return err
 				}
-				organizations = []uuid.UUID{id}
 			}
 			pool, err := a.database(c.Context())
 			if err != nil {
 				return err
 			}
 			defer pool.Close()
+			var organizations []uuid.UUID
+			if org != "" {
+				o, err := runlog.FindOrganization(c.Context(), pool, org)
+				if err != nil {
+					return fmt.Errorf("--org: %w", err)
+				}
+				organizations = []uuid.UUID{o.ID}
+			}
 			if watch {
 				return a.watchHealth(c, pool, organizations)
 			}
@@ -77,6 +83,8 @@ type healthReport struct {
 	list []runlog.HealthStatus
 	used map[uuid.UUID]quotaUse // by integration
 	at   time.Time              // the days until a secret expires count from it
+
+	names map[uuid.UUID]integrations.Organization
 }
 
 // loadHealth reads the health of some organizations, or of all if they are nil, and
@@ -87,6 +95,9 @@ func loadHealth(ctx context.Context, db runlog.Beginner, organizations []uuid.UU
 		if organizations, err = runlog.ListOrganizations(ctx, db); err != nil {
 			return r, err
 		}
+	}
+	if r.names, err = organizationNames(ctx, db); err != nil {
+		return r, err
 	}
 	for _, o := range organizations {
 		list, err := runlog.ListHealth(ctx, db, o)

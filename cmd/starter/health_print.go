@@ -32,8 +32,9 @@ type healthJSON struct {
 	State health.State `json:"state"`
 	Stale bool         `json:"stale"` // no worker keeps it up to date
 	runlog.HealthStatus
-	Quota  *quotaUse   `json:"quota,omitempty"`
-	Secret *secretJSON `json:"secret"` // null: no expiry is known
+	Organization string      `json:"organization,omitempty"` // its short name
+	Quota        *quotaUse   `json:"quota,omitempty"`
+	Secret       *secretJSON `json:"secret"` // null: no expiry is known
 }
 
 // secretJSON is the secret that expires first.
@@ -45,7 +46,7 @@ type secretJSON struct {
 }
 
 func (r healthReport) json(h runlog.HealthStatus) healthJSON {
-	out := healthJSON{State: healthState(h), Stale: h.Stale(time.Now()), HealthStatus: h}
+	out := healthJSON{State: healthState(h), Stale: h.Stale(time.Now()), HealthStatus: h, Organization: r.names[h.OrganizationID].Short}
 	if u, ok := r.used[h.IntegrationID]; ok {
 		out.Quota = &u
 	}
@@ -71,7 +72,7 @@ func (a *app) printChange(out io.Writer, r healthReport, h runlog.HealthStatus) 
 	if r.secretDue(h) != "" {
 		secret = "  secret " + r.secret(h)
 	}
-	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), h.OrganizationID, h.Name, stateText(h), dash(reason), secret)
+	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), called(r.names, h.OrganizationID), h.Name, stateText(h), dash(reason), secret)
 }
 
 func (a *app) printHealth(out io.Writer, r healthReport) error {
@@ -92,7 +93,7 @@ func (a *app) printHealth(out io.Writer, r healthReport) error {
 	if several {
 		rows[0] = append(rows[0], "ORGANIZATION")
 		for i, h := range list {
-			rows[i+1] = append(rows[i+1], h.OrganizationID.String())
+			rows[i+1] = append(rows[i+1], called(r.names, h.OrganizationID))
 		}
 	}
 	if screen(out) && os.Getenv("NO_COLOR") == "" {

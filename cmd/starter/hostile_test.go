@@ -156,7 +156,7 @@ func hostileBooks(t *testing.T) (address, export string) {
 	address = server.URL("postgres", "op")
 	_, err = runlog.EnsurePartitions(ctx, pool)
 	require.NoError(t, err)
-	file, err := integrations.ParseFile("x.yaml", []byte(`organization: `+books+`
+	file, err := integrations.ParseFile("x.yaml", []byte(`organization: {id: `+books+`, name: Norsk Eksempel AS, short: eksempel}
 integrations:
   - id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001
     name: main
@@ -168,7 +168,7 @@ notifications:
   - {name: hook, webhook: {url: "https://hooks.example.com/x", secret: env:HOOK_SECRET}}
 `), integrations.Options{})
 	require.NoError(t, err)
-	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, runlog.ApplyOptions{By: "test"})
+	_, err = runlog.ApplyIntegrations(ctx, pool, file.Integrations, runlog.ApplyOptions{By: "test", Organizations: file.Organizations})
 	require.NoError(t, err)
 	_, err = runlog.ApplyChannels(ctx, pool, file.Channels, "test", false)
 	require.NoError(t, err)
@@ -302,7 +302,7 @@ var hostileCases = map[string][]hostileCase{
 	"doctor": {args("doctor", "--timeout", "HOSTILE"), printing(func(w io.Writer, v []check) error { return (&app{}).printChecks(w, v) }), printing(func(w io.Writer, v runlog.Worker) error {
 		v.StoppingAt, v.StoppedAt, v.Ago = nil, nil, 0
 		list := []runlog.Worker{v}
-		_ = (&app{}).printChecks(w, append(lacking(list), working(list, []string{v.Identity + "x"}, true, true), builds(list, "v1", ""), workerClocks(list))) // some fail
+		_ = (&app{}).printChecks(w, append(lacking(list, nil), working(list, []string{v.Identity + "x"}, true, true), builds(list, "v1", ""), workerClocks(list))) // some fail
 		return nil
 	})},
 	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
@@ -335,6 +335,8 @@ var hostileCases = map[string][]hostileCase{
 		return errors.Join((&app{}).printNotifications(w, v), deliveryError(v))
 	})},
 	"codec-server":        {args("codec-server", "HOSTILE"), args("codec-server", "--listen", "HOSTILE")},
+	"organizations list":  {reading("organizations", "list"), args("organizations", "list", "HOSTILE"), printing(func(w io.Writer, v []integrations.Organization) error { return table(w, organizationTable(v)) })},
+	"version":             {args("version", "HOSTILE"), printing(saying)},
 	"payload-keys list":   {args("payload-keys", "list", "HOSTILE"), printing(func(w io.Writer, v []heldKey) error { return table(w, payloadKeyTable(v)) })},
 	"payload-keys retire": {args("payload-keys", "retire", "HOSTILE", "x"), args("payload-keys", "retire", "HOSTILE"), printing(saying)},
 	"quota":               {args("quota", oneOrg, "--month", "HOSTILE"), reading("quota", oneOrg, "--month", "2026-11"), printing(func(w io.Writer, v []quotaLine) error { return table(w, quotaTable(v)) })},

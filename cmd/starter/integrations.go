@@ -29,7 +29,7 @@ func (a *app) integrationsList() *cobra.Command {
 				return err
 			}
 			if len(list) == 0 && a.output != outputJSON {
-				return s.say("organization %s has no integrations", s.organization)
+				return s.say("organization %s has no integrations", s.org)
 			}
 			rows := [][]string{{"NAME", "ADAPTER", "INTEGRATION", "BASE URL"}}
 			for _, in := range list {
@@ -101,6 +101,7 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 			return all, usage("the file cannot be used:\n%w", err)
 		}
 		all.Integrations = append(all.Integrations, file.Integrations...)
+		all.Organizations = append(all.Organizations, file.Organizations...)
 		for organization, channels := range file.Channels {
 			if _, twice := all.Channels[organization]; twice {
 				return all, usage("%s: organization %s has a notifications section in another file too; put all of its channels in one", name, organization)

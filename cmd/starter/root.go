@@ -25,6 +25,8 @@ type app struct {
 	uiURL       string
 	output      outputFormat
 	devHosts    []string
+	command     string          // that runs: "starter sync"
+	reads       bool            // and changes nothing
 	traces      *tracing.Traces // of what a command starts; nil is off
 }
 
@@ -45,7 +47,8 @@ func newRoot(a *app) *cobra.Command {
 Temporal is found by its own variables and profile file: TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE.
 PostgreSQL is found by DATABASE_URL, as a user with the role
-ledgerline_operator; migrate needs one who may create roles. Sources of entries
+ledgerline_operator; ledgerline_reader is enough for what only reads, and migrate
+needs one who may create roles. Sources of entries
 other than the default one are read as the user in LEDGERLINE_SOURCE_DATABASE_URL.
 
 What Temporal stores is encrypted if LEDGERLINE_PAYLOAD_KEYS names a folder of keys
@@ -56,6 +59,10 @@ is set, as OpenTelemetry's own variables say.
 
 Changes are recorded under LEDGERLINE_ACTOR, or user@host if that is not set. Set
 it where several people share a login.
+
+An organization is named by its short name or its UUID: --org eksempel, or
+LEDGERLINE_ORG. starter completion makes a shell complete organizations,
+integrations, periods and classes.
 
 Exit codes: 0 done; 1 not done (exports prove, integrations verify: or something
 does not agree; doctor: a check fails); 2 wrong command line or file.
@@ -71,6 +78,10 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 			if err := checkVisible(c, args); err != nil {
 				return err
 			}
+			a.command, a.reads = c.CommandPath(), readsOnly(c)
+			if err := checkActor(os.Getenv(actorVariable)); err != nil && !a.reads {
+				return err
+			}
 			return fromEnvironment(c)
 		},
 	}
@@ -84,13 +95,15 @@ sync and exports retry --exit-status: 3 failed, or not all entries are exported.
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.logs(), a.explain(), a.redact(),
-		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer(), a.doctor())
+		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer(), a.doctor(),
+		a.organizations(), a.version())
+	a.completeAll(root)
 	return root
 }
 
 // organizationFlag adds --org, required unless the environment names one.
 func organizationFlag(c *cobra.Command, into *string) {
-	c.Flags().StringVar(into, "org", "", "organization `UUID`; $LEDGERLINE_ORG")
+	c.Flags().StringVar(into, "org", "", "short `name` or UUID of the organization; $LEDGERLINE_ORG")
 }
 
 // integrationFlag adds --integration.
@@ -116,8 +129,8 @@ func fromEnvironment(c *cobra.Command) error {
 		}
 		switch name {
 		case "org":
-			if _, err := parseUUID(variable, value); err != nil {
-				return usage("%s: want a UUID, xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", variable)
+			if err := checkOrganization(variable, value); err != nil {
+				return usage("%s: want the short name or the UUID of an organization; see starter organizations list", variable)
 			}
 		case "dev-vendor-hosts", "origin": // blanks separate them too
 			value = strings.Join(environ.Split(value), ",")
@@ -162,8 +175,6 @@ func exactly(n int, what string) cobra.PositionalArgs {
 
 func parseUUID(flag, value string) (uuid.UUID, error) {
 	switch {
-	case value == "" && flag == "--org":
-		return uuid.Nil, usage("--org is missing: want a UUID, there or in LEDGERLINE_ORG")
 	case value == "":
 		return uuid.Nil, usage("%s is missing: want a UUID", flag)
 	}

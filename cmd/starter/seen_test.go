@@ -134,10 +134,20 @@ func TestCount(t *testing.T) {
 }
 
 func TestWhoami(t *testing.T) {
-	t.Setenv("LEDGERLINE_ACTOR", " kari\n@example\x1b[31m \u202e")
-	require.Equal(t, "kari@example[31m", whoami())
-	t.Setenv("LEDGERLINE_ACTOR", strings.Repeat("å", 300))
+	t.Setenv("LEDGERLINE_ACTOR", " kari@example ")
+	require.Equal(t, "kari@example", whoami())
+	t.Setenv("LEDGERLINE_ACTOR", strings.Repeat("å", 200))
 	require.Equal(t, strings.Repeat("å", 200), whoami())
+	for wrong, says := range map[string]string{
+		"kari\n@example":         "LEDGERLINE_ACTOR has the control character U+000A at its character 5; want your name or address",
+		"kari\u202e":             "LEDGERLINE_ACTOR has the invisible character U+202E",
+		strings.Repeat("å", 201): "LEDGERLINE_ACTOR has 201 characters; want your name or address, at most 200",
+	} {
+		t.Setenv("LEDGERLINE_ACTOR", wrong)
+		var out, words bytes.Buffer
+		require.Equal(t, exitUsage, run(t.Context(), []string{"sync", "--org", uuid.NewString()}, strings.NewReader(""), &out, &words))
+		require.Contains(t, words.String(), says)
+	}
 	t.Setenv("LEDGERLINE_ACTOR", "")
 	host, err := os.Hostname()
 	require.NoError(t, err)

@@ -33,7 +33,8 @@ type session struct {
 	app          *app
 	command      *cobra.Command
 	organization uuid.UUID
-	integration  integrations.Integration // after find
+	org          integrations.Organization // the same, with its names
+	integration  integrations.Integration  // after find
 	db           *pgxpool.Pool
 	temporal     client.Client // after connect
 }
@@ -50,17 +51,35 @@ func (a *app) onOrganization(org *string, do func(*session) error) func(*cobra.C
 	}
 }
 
-// openOrganization opens a session for a command on an organization.
+// openOrganization opens a session for a command on an organization, by its UUID or its
+// short name. What the session may do depends on the command: see readingCommands.
 func (a *app) openOrganization(c *cobra.Command, org string) (*session, error) {
-	organization, err := parseUUID("--org", org)
-	if err != nil {
+	if org == "" {
+		return nil, a.missingOrganization(c.Context())
+	}
+	if err := checkOrganization("--org", org); err != nil {
 		return nil, err
 	}
 	db, err := a.database(c.Context())
 	if err != nil {
 		return nil, err
 	}
-	return &session{app: a, command: c, organization: organization, db: db}, nil
+	s := &session{app: a, command: c, db: db}
+	if err := s.resolve(org); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// resolve sets the session's organization, by its UUID or its short name.
+func (s *session) resolve(org string) (err error) {
+	s.org, err = runlog.FindOrganization(s.command.Context(), s.db, org)
+	s.organization = s.org.ID
+	if err != nil {
+		return fmt.Errorf("--org: %w", err)
+	}
+	return nil
 }
 
 // openIntegration opens a session for a command on one integration, by its UUID or
@@ -81,19 +100,24 @@ func (a *app) openIntegration(c *cobra.Command, org, which string) (*session, er
 // only reads what its integration is; whether the schema is as it was made is checked by
 // the commands that change it, and by the worker that makes the attempts.
 func (a *app) openCall(c *cobra.Command, org, which string) (*session, error) {
-	organization, err := parseUUID("--org", org)
-	if err != nil {
+	if org == "" {
+		return nil, a.missingOrganization(c.Context())
+	}
+	if err := checkOrganization("--org", org); err != nil {
 		return nil, err
 	}
-	s := &session{app: a, command: c, organization: organization}
+	s := &session{app: a, command: c}
 	dialing, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	dialed := make(chan error, 1)
 	go func() { dialed <- s.connectWithin(dialing) }()
+	var err error
 	if s.db, err = a.checked(c.Context(), func(pool *pgxpool.Pool) error {
-		return runlog.CheckVersion(c.Context(), pool, operatorRole)
+		return runlog.CheckVersion(c.Context(), pool, runlog.OperatorRole)
 	}); err == nil {
-		err = s.find(which)
+		if err = s.resolve(org); err == nil {
+			err = s.find(which)
+		}
 	}
 	if err != nil {
 		cancel() // this error is the one to show
@@ -144,7 +168,7 @@ func (s *session) find(which string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, s.organization)
+	return fmt.Errorf("--integration %q: organization %s has no such integration; see starter integrations list", which, s.org)
 }
 
 // list returns the organization's integrations, and warns of those that cannot be
@@ -165,8 +189,10 @@ func unreadable(err error) bool {
 
 // connect connects to Temporal.
 func (s *session) connect() error {
-	if err := usePayloadKeys(s.command.Context(), s.db); err != nil {
-		return err
+	if !s.app.reads { // what only reads encrypts nothing
+		if err := usePayloadKeys(s.command.Context(), s.db); err != nil {
+			return err
+		}
 	}
 	return s.connectWithin(s.command.Context())
 }
@@ -195,13 +221,11 @@ func (s *session) say(format string, args ...any) error {
 	return say(s.command.ErrOrStderr(), format, args...)
 }
 
-const operatorRole = "ledgerline_operator"
-
-// database connects as an operator and checks that the schema fits.
+// database connects with the rights that the command needs and checks that the schema
+// fits.
 func (a *app) database(ctx context.Context) (*pgxpool.Pool, error) {
 	return a.checked(ctx, func(pool *pgxpool.Pool) error {
-		// An operator at a keyboard may be a superuser; the worker may not.
-		_, err := runlog.SelfCheck(ctx, pool, runlog.SelfCheckOptions{Role: operatorRole, Relax: true})
+		_, err := runlog.SelfCheck(ctx, pool, a.roles())
 		return err
 	})
 }
@@ -213,7 +237,10 @@ func (a *app) checked(ctx context.Context, check func(*pgxpool.Pool) error) (*pg
 		return nil, err
 	}
 	if err := check(pool); err != nil {
-		pool.Close()
+		defer pool.Close()
+		if refused := a.refuseReader(ctx, pool); refused != nil {
+			return nil, refused
+		}
 		return nil, fmt.Errorf("the database cannot be used: %w", err)
 	}
 	return pool, nil

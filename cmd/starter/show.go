@@ -33,7 +33,7 @@ func (a *app) show() *cobra.Command {
 				return err
 			}
 			if org != "" {
-				if r.OrganizationID, err = parseUUID("--org", org); err != nil {
+				if r.OrganizationID, err = a.findOrganization(c.Context(), org); err != nil {
 					return err
 				}
 			}

@@ -146,7 +146,7 @@ func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult
 	shown.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return result, fmt.Errorf("no longer waiting; the run continues: starter exports list --org %s", s.organization)
+		return result, fmt.Errorf("no longer waiting; the run continues: starter exports list --org %s", s.org)
 	case err != nil:
 		return result, err
 	case result.Refused != "":

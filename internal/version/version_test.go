@@ -20,8 +20,10 @@ func TestLine(t *testing.T) {
 		"modified": {debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "v1.4.0+dirty"}, Settings: append(settings, debug.BuildSetting{Key: "vcs.modified", Value: "true"})},
 			"worker v1.4.0+dirty (commit 6c38da1, 2026-11-27T07:05:15Z, modified), go1.26.8" + platform},
 		"no version control": {debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "(devel)"}}, "worker (devel) (commit unknown), go1.26.8" + platform},
+		"no version": {debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "(devel)"}, Settings: settings},
+			"worker devel-6c38da1 (commit 6c38da1, 2026-11-27T07:05:15Z), go1.26.8" + platform},
 		"nothing known":      {debug.BuildInfo{}, "worker (devel) (commit unknown), " + runtime.Version() + platform},
 	} {
-		require.Equal(t, c.want, line("worker", &c.info), name)
+		require.Equal(t, c.want, read(&c.info).Line("worker"), name)
 	}
 }
