@@ -26,7 +26,7 @@ func (a *app) entriesImport() *cobra.Command {
 	var org, file string
 	var format entryFormat
 	c := &cobra.Command{
-		Use:   "import --org UUID --file FILE",
+		Use:   "import --org NAME --file FILE",
 		Short: "Store accounting entries, all or none",
 		Long: `Stores accounting entries from a CSV file or a file of JSON Lines, all or none. The
 first line of a CSV file names the columns, and each line of JSON Lines is an object

@@ -23,7 +23,7 @@ func (a *app) exports() *cobra.Command {
 func (a *app) exportsList() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "list --org UUID", Short: "List an organization's exports, newest first", Args: noArgs,
+		Use: "list --org NAME", Short: "List an organization's exports, newest first", Args: noArgs,
 		RunE: a.onOrganization(&org, func(s *session) error {
 			list, err := runlog.ListExports(s.command.Context(), s.db, s.organization, 100)
 			if err != nil {
@@ -40,7 +40,7 @@ func (a *app) exportsRetry() *cobra.Command {
 	var org string
 	var wait waitOptions
 	c := &cobra.Command{
-		Use: "retry EXPORT --org UUID", Short: "Send what an export did not export, as an export of its own",
+		Use: "retry EXPORT --org NAME", Short: "Send what an export did not export, as an export of its own",
 		Long: `Makes a new export, with the given one as its parent, of the entries that were
 rejected, that were not sent, or whose outcome is unknown; the vendor is asked about
 those first. Rejected entries are read again from the source, with the mappings as

@@ -22,7 +22,7 @@ import (
 func (a *app) exportsShow() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "show EXPORT --org UUID", Short: "Show an export, and its entries that were not exported", Args: exactly(1, "the UUID of an export"),
+		Use: "show EXPORT --org NAME", Short: "Show an export, and its entries that were not exported", Args: exactly(1, "the UUID of an export"),
 		Long: `Shows an export, and its entries that are not exported or have an error at the
 vendor. If the effect of an entry is open, it is not known whether the vendor has it:
 it can still take effect until the time beside it, and then the vendor is asked. An

@@ -28,7 +28,7 @@ func pauseNote(p runlog.Pause) string { return pauseNotePrefix + p.By + ": " + p
 func (a *app) integrationsPause() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use:   "pause --org UUID --integration NAME --reason TEXT",
+		Use:   "pause --org NAME --integration NAME --reason TEXT",
 		Short: "Stop an integration's calls, schedule and probes",
 		Long: `Stops an integration: calls are refused, its schedule does not fire, and its
 vendor is not probed, until it is resumed. Who paused it and why is recorded.
@@ -61,7 +61,7 @@ no longer called once it has ended. Attempts under way are finished.`,
 func (a *app) integrationsResume() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use: "resume --org UUID --integration NAME", Short: "Resume an integration that was paused", Args: noArgs,
+		Use: "resume --org NAME --integration NAME", Short: "Resume an integration that was paused", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.run(a, c, func(s *session) error {
 				was, err := runlog.ResumeIntegration(c.Context(), s.db, s.organization, s.integration.ID, whoami(), o.reason)

@@ -22,7 +22,7 @@ func (a *app) schedules() *cobra.Command {
 func (a *app) schedulesList() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "list --org UUID", Short: "List an organization's schedules and when they fire next", Args: noArgs,
+		Use: "list --org NAME", Short: "List an organization's schedules and when they fire next", Args: noArgs,
 		RunE: a.onOrganization(&org, func(s *session) error {
 			list, err := s.list()
 			if err != nil {
@@ -122,7 +122,7 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSessi
 
 func (a *app) schedulesDescribe() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
-		Use: "describe --org UUID --integration NAME", Short: "Show a schedule, its last and its next firings",
+		Use: "describe --org NAME --integration NAME", Short: "Show a schedule, its last and its next firings",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		if a.output == outputJSON {
 			return s.status, nil
@@ -185,7 +185,7 @@ func checkReason(reason string) error {
 func (a *app) schedulesPause() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
-		Use: "pause --org UUID --integration NAME --reason TEXT", Short: "Stop an integration's scheduled exports",
+		Use: "pause --org NAME --integration NAME --reason TEXT", Short: "Stop an integration's scheduled exports",
 		Long: `Stops an integration's scheduled exports and nothing else; starter integrations
 pause stops its calls too. Who paused it and why is in the schedule's note. Runs that
 are missed while it is paused are not made up for by themselves: see starter
@@ -209,7 +209,7 @@ schedules backfill.`,
 func (a *app) schedulesResume() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
-		Use: "resume --org UUID --integration NAME", Short: "Resume an integration's scheduled exports",
+		Use: "resume --org NAME --integration NAME", Short: "Resume an integration's scheduled exports",
 		PreRunE: func(*cobra.Command, []string) error { return checkReason(reason) },
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		note := strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")
@@ -224,7 +224,7 @@ func (a *app) schedulesResume() *cobra.Command {
 
 func (a *app) schedulesTrigger() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
-		Use: "trigger --org UUID --integration NAME", Short: "Export the period that is due now, also while the schedule is paused",
+		Use: "trigger --org NAME --integration NAME", Short: "Export the period that is due now, also while the schedule is paused",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		period, err := s.integration.Schedule.Period(time.Now())
 		if err != nil {
