@@ -20,7 +20,7 @@ const maxBackfill = 400
 func (a *app) schedulesBackfill() *cobra.Command {
 	var from, to string
 	c := a.onSchedule(&cobra.Command{
-		Use: "backfill NAME --org UUID --from TIME --to TIME", Short: "Make up for the runs that a schedule has missed",
+		Use: "backfill NAME --org NAME --from TIME --to TIME", Short: "Make up for the runs that a schedule has missed",
 		Long: `Runs what the schedule would have run from --from (inclusive) to --to (exclusive),
 one run after the other, and prints the runs first. A time is a date, which is
 midnight in the schedule's time zone, or RFC 3339. A period that is exported already

@@ -31,7 +31,7 @@ type callOptions struct {
 func (a *app) call() *cobra.Command {
 	var o callOptions
 	c := &cobra.Command{
-		Use:   "call --org UUID --integration NAME",
+		Use:   "call --org NAME --integration NAME",
 		Short: "Make one call, with its retries, and print the outcome",
 		Long: `Makes one call through an integration, with its retries, and prints the outcome
 as JSON. A failure is an outcome too: look at failure.isRetryable, not at the exit

@@ -24,7 +24,7 @@ func (a *app) entriesImport() *cobra.Command {
 	var read readFlags
 	var corrects correction
 	c := &cobra.Command{
-		Use:   "import --org UUID --file FILE",
+		Use:   "import --org NAME --file FILE",
 		Short: "Store accounting entries, all or none",
 		Long: `Stores accounting entries from an Excel workbook (.xlsx), a CSV file or a file of
 JSON Lines, all or none. An entry that is stored already with the same values is left

@@ -104,7 +104,7 @@ func printSendings(w io.Writer, list []runlog.NextSending) error {
 func (a *app) entriesWithdraw() *cobra.Command {
 	var org, reason string
 	c := &cobra.Command{
-		Use: "withdraw VOUCHER --org UUID --reason TEXT", Short: "Take a voucher that no vendor has out of the entries to export",
+		Use: "withdraw VOUCHER --org NAME --reason TEXT", Short: "Take a voucher that no vendor has out of the entries to export",
 		Long: `Takes all entries of a voucher out of what is exported, so that no export and no retry
 sends it. What was there stays on record, with the reason and your identity:
 LEDGERLINE_ACTOR, or user@host; see starter entries history. The same entries can be
@@ -158,7 +158,7 @@ func withCounter(err error) error {
 func (a *app) entriesHistory() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "history VOUCHER --org UUID", Short: "Show how a voucher's entries were corrected: who, when, why, and what was there",
+		Use: "history VOUCHER --org NAME", Short: "Show how a voucher's entries were corrected: who, when, why, and what was there",
 		Example: `  starter entries history 20261-7 --org $ORG`,
 		Args:    exactly(1, "the ID of a voucher"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -38,7 +38,7 @@ type entryOptions struct {
 func (a *app) entriesList() *cobra.Command {
 	var o entryOptions
 	c := &cobra.Command{
-		Use:   "list --org UUID --integration NAME",
+		Use:   "list --org NAME --integration NAME",
 		Short: "List entries: what was exported, what was refused and why, and what waits for which export",
 		Long: `Lists the entries of an integration by date, voucher and ID, with what has become of
 each, and sums them. --period selects those that are dated in a month, an ISO week or

@@ -31,7 +31,7 @@ func (a *app) exportsList() *cobra.Command {
 	var states []string
 	var all bool
 	c := &cobra.Command{
-		Use: "list --org UUID", Short: "List an organization's exports, newest first", Args: noArgs,
+		Use: "list --org NAME", Short: "List an organization's exports, newest first", Args: noArgs,
 		Long: `Lists exports, the newest first: one line for a period, which counts the export and
 its retries as one. The newest 100 are listed, and a line says how many more there
 are; --all lists all.
@@ -102,7 +102,7 @@ func (a *app) exportsRetry() *cobra.Command {
 	var dryRun bool
 	var wait waitOptions
 	c := &cobra.Command{
-		Use: "retry EXPORT --org UUID [--integration NAME] [--voucher V]", Short: "Send what an export did not export, as an export of its own",
+		Use: "retry EXPORT --org NAME [--integration NAME] [--voucher V]", Short: "Send what an export did not export, as an export of its own",
 		Long: `Makes a new export, a retry, of the entries that were refused, that were not sent,
 or whose outcome is unknown; the vendor is asked about those first. Refused entries
 are read again from the source, with the mappings as they are now: correct them

@@ -20,7 +20,7 @@ func (a *app) exportsShow() *cobra.Command {
 	var org, integration string
 	var details, commas bool
 	c := &cobra.Command{
-		Use: "show EXPORT --org UUID [--integration NAME]", Short: "Show what became of a period, and of each voucher that was not exported", Args: exactly(1, "a period or the ID of an export"),
+		Use: "show EXPORT --org NAME [--integration NAME]", Short: "Show what became of a period, and of each voucher that was not exported", Args: exactly(1, "a period or the ID of an export"),
 		Long: `Shows the export of a period and its retries, which count as one: whether it is
 complete, what is missing and what to do, and each voucher that is not exported or
 has an error at the vendor, with the reason. --details adds what engineers need: each

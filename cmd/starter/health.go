@@ -20,7 +20,7 @@ func (a *app) health() *cobra.Command {
 	var org string
 	var watch bool
 	c := &cobra.Command{
-		Use:   "health [--org UUID]",
+		Use:   "health [--org NAME]",
 		Short: "Show how integrations are doing: state, last success and error, next probe, expiring secrets",
 		Long: `Shows how the integrations of one organization, or of all, are doing.
 
@@ -169,7 +169,7 @@ func (a *app) watchHealth(c *cobra.Command, db runlog.Beginner, organizations []
 func (a *app) healthHistory() *cobra.Command {
 	var org, integration string
 	c := &cobra.Command{
-		Use:   "history NAME --org UUID",
+		Use:   "history NAME --org NAME",
 		Short: "Show every change of an integration's health, and the last observations",
 		Long: `Shows every change of an integration's health and its last 96 observations (calls,
 probes and warm-ups), oldest first. Calls in a row with the same result are one line,

@@ -20,7 +20,7 @@ func (a *app) integrations() *cobra.Command {
 func (a *app) integrationsList() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use:   "list --org UUID",
+		Use:   "list --org NAME",
 		Short: "List an organization's integrations",
 		Args:  noArgs,
 		RunE: a.onOrganization(&org, func(s *session) error {

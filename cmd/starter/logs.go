@@ -37,7 +37,7 @@ type logOptions struct {
 func (a *app) logs() *cobra.Command {
 	var o logOptions
 	c := &cobra.Command{
-		Use:   "logs --org UUID",
+		Use:   "logs --org NAME",
 		Short: "Print an organization's audit rows, newest first",
 		Long: `Prints an organization's audit rows: one for each failed attempt, one for a success
 after a failure, and one for an ad-hoc write that succeeded at once. The newest are

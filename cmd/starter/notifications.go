@@ -23,7 +23,7 @@ func (a *app) notifications() *cobra.Command {
 func (a *app) notificationsList() *cobra.Command {
 	var org, since string
 	c := &cobra.Command{
-		Use:   "list --org UUID",
+		Use:   "list --org NAME",
 		Short: "List notifications and their delivery to each channel, oldest first",
 		Long: `Prints the newest 1000 notifications of an organization and their delivery to each
 channel. SUPPRESSED counts the events of the hour after it that were not notified on
@@ -77,7 +77,7 @@ func lastError(s notify.DeliveryStatus) string {
 func (a *app) notificationsChannels() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "channels --org UUID", Short: "List an organization's channels, and whether they are in use", Args: noArgs,
+		Use: "channels --org NAME", Short: "List an organization's channels, and whether they are in use", Args: noArgs,
 		RunE: a.onOrganization(&org, func(s *session) error {
 			list, err := runlog.ListChannels(s.command.Context(), s.db, s.organization)
 			if err != nil {
@@ -117,7 +117,7 @@ func (a *app) notificationsTest() *cobra.Command {
 	var org, channel string
 	var wait time.Duration
 	c := &cobra.Command{
-		Use:   "test --org UUID",
+		Use:   "test --org NAME",
 		Short: "Send a test notification now and wait for the result",
 		Long: `Sends a test notification to every channel of an organization that is in use, or to
 one. A disabled channel is tried if it is named, and enabled if the test arrives. A

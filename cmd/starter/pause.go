@@ -27,7 +27,7 @@ func pauseNote(p runlog.Pause) string { return pauseNotePrefix + p.By + ": " + p
 func (a *app) integrationsPause() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use:   "pause NAME --org UUID --reason TEXT",
+		Use:   "pause NAME --org NAME --reason TEXT",
 		Short: "Stop an integration's calls, schedule and probes",
 		Long: `Stops an integration: calls are refused, its schedule does not fire, and its
 vendor is not probed, until it is resumed. Who paused it and why is recorded.
@@ -61,7 +61,7 @@ under way are finished.`,
 func (a *app) integrationsResume() *cobra.Command {
 	var o pauseOptions
 	c := &cobra.Command{
-		Use: "resume NAME --org UUID", Short: "Resume an integration that was paused",
+		Use: "resume NAME --org NAME", Short: "Resume an integration that was paused",
 		Long: `Resumes an integration that was paused: its calls, its schedule and its probes. The
 command waits until every worker that runs knows of it, and exports that wait look
 again at once.`,

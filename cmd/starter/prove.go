@@ -24,7 +24,7 @@ func (a *app) exportsProve() *cobra.Command {
 	var org, integration, period string
 	var adopt bool
 	c := &cobra.Command{
-		Use: "prove [EXPORT] --org UUID [--integration NAME]", Short: "Check an export or a period against the entries, the workflow and the vendor",
+		Use: "prove [EXPORT] --org NAME [--integration NAME]", Short: "Check an export or a period against the entries, the workflow and the vendor",
 		Long: `Checks an export's audit row against the entry table (counts, amounts, SHA-256),
 against the workflow if Temporal still has it, and against the vendor, which is asked
 for every entry: an exported one must be there once, with its amount; a planned or

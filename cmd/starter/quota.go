@@ -22,7 +22,7 @@ type quotaLine struct {
 func (a *app) quota() *cobra.Command {
 	var org, month string
 	c := &cobra.Command{
-		Use: "quota --org UUID", Short: "Show the requests of a month by integration and purpose, and the limits",
+		Use: "quota --org NAME", Short: "Show the requests of a month by integration and purpose, and the limits",
 		Long: `Shows how many requests each integration has sent in a month (UTC), for which
 purposes, and how much of its limit that is. Workers store their counts every 5
 seconds; what a killed worker had not stored is missing. The estimate uses Xledger's

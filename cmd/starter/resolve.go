@@ -15,7 +15,7 @@ func (a *app) exportsResolve() *cobra.Command {
 	var org, integration, voucher, reason string
 	var there, notThere bool
 	c := &cobra.Command{
-		Use: "resolve EXPORT --org UUID [--integration NAME] --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
+		Use: "resolve EXPORT --org NAME [--integration NAME] --voucher V --there|--not-there --reason TEXT", Short: "Record what became of a voucher whose outcome could not be found out",
 		Long: `Records the outcome of a voucher's open entries, after you have looked at the vendor.
 With --there they become exported, and nothing sends them again. With --not-there a
 retry of the export sends them: if they are there after all, they will be there twice.

@@ -23,7 +23,7 @@ func (a *app) schedules() *cobra.Command {
 func (a *app) schedulesList() *cobra.Command {
 	var org string
 	c := &cobra.Command{
-		Use: "list --org UUID", Short: "List an organization's schedules and when they fire next", Args: noArgs,
+		Use: "list --org NAME", Short: "List an organization's schedules and when they fire next", Args: noArgs,
 		RunE: a.onOrganization(&org, func(s *session) error {
 			list, err := s.list()
 			if err != nil {
@@ -125,7 +125,7 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSessi
 
 func (a *app) schedulesDescribe() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
-		Use: "describe NAME --org UUID", Short: "Show a schedule, its last and its next firings",
+		Use: "describe NAME --org NAME", Short: "Show a schedule, its last and its next firings",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		if a.output == outputJSON {
 			return s.status, nil
@@ -188,7 +188,7 @@ func checkReason(reason string) error {
 func (a *app) schedulesPause() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
-		Use: "pause NAME --org UUID --reason TEXT", Short: "Stop an integration's scheduled exports",
+		Use: "pause NAME --org NAME --reason TEXT", Short: "Stop an integration's scheduled exports",
 		Long: `Stops an integration's scheduled exports and nothing else; starter integrations
 pause stops its calls too. Who paused it and why is in the schedule's note. Runs that
 are missed while it is paused are not made up for by themselves: see starter
@@ -212,7 +212,7 @@ schedules backfill.`,
 func (a *app) schedulesResume() *cobra.Command {
 	var reason string
 	c := a.onSchedule(&cobra.Command{
-		Use: "resume NAME --org UUID", Short: "Resume an integration's scheduled exports",
+		Use: "resume NAME --org NAME", Short: "Resume an integration's scheduled exports",
 		PreRunE: func(*cobra.Command, []string) error { return checkReason(reason) },
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		note := strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")
@@ -227,7 +227,7 @@ func (a *app) schedulesResume() *cobra.Command {
 
 func (a *app) schedulesTrigger() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
-		Use: "trigger NAME --org UUID", Short: "Export the period that is due now, also while the schedule is paused",
+		Use: "trigger NAME --org NAME", Short: "Export the period that is due now, also while the schedule is paused",
 	}, func(c *cobra.Command, s scheduleSession) (any, error) {
 		period, err := s.integration.Schedule.Period(time.Now())
 		if err != nil {

@@ -25,7 +25,7 @@ func (a *app) sync() *cobra.Command {
 	var dryRun, unfinished bool
 	var wait waitOptions
 	c := &cobra.Command{
-		Use:   "sync --org UUID --integration NAME --period PERIOD",
+		Use:   "sync --org NAME --integration NAME --period PERIOD",
 		Short: "Export a period's accounting entries, once",
 		Long: `Exports every accounting entry up to the end of the period that no export has
 taken yet. A period is a month 2026-10, an ISO week 2026-W45 or a day 2026-11-23. It

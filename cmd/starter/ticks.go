@@ -17,7 +17,7 @@ func (a *app) ticks() *cobra.Command {
 	var org string
 	var since time.Duration
 	c := &cobra.Command{
-		Use: "list --org UUID", Short: "List when schedules should have fired, and the result: on time, earlier, late, missed, skipped, paused", Args: noArgs,
+		Use: "list --org NAME", Short: "List when schedules should have fired, and the result: on time, earlier, late, missed, skipped, paused", Args: noArgs,
 		Long: `Lists when each schedule should have fired and the result, as the workers have
 recorded it. What no worker has recorded yet is worked out now and marked "not
 recorded". It needs the database and not Temporal.`,

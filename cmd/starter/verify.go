@@ -30,7 +30,7 @@ func (v verification) differs() bool {
 func (a *app) integrationsVerify() *cobra.Command {
 	var org, integration string
 	c := &cobra.Command{
-		Use: "verify [NAME] --org UUID", Short: "Ask the vendors whether they are as exports need them", Args: integrationArgument(&integration, false),
+		Use: "verify [NAME] --org NAME", Short: "Ask the vendors whether they are as exports need them", Args: integrationArgument(&integration, false),
 		Long: `Asks the vendors of an organization's integrations, or of one, whether they have
 everything that an export needs: that the token works; mutation, fields, look-ups
 and errors at Xledger; table, columns, their types and the alternate key at

@@ -76,7 +76,7 @@ func TestCallChecksItsDatabase(t *testing.T) {
 		require.NoError(t, err)
 	}
 	for _, c := range []struct{ name, url, want string }{
-		{"reader's login", stack.URL(devstack.Reader), "lacks the role ledgerline_operator"},
+		{"reader's login", stack.URL(devstack.Reader), "may only read, and starter call does more than that"},
 		{"no schema", stack.Postgres.URL("postgres", devstack.Operator), "starter migrate"},
 		{"away", "postgres://u@127.0.0.1:1/x", "cannot reach PostgreSQL"},
 		{"older schema", stack.URL(devstack.Operator), "starter migrate"},
