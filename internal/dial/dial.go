@@ -59,13 +59,14 @@ func addressError(address string) error {
 		return nil
 	}
 	_, port, err := net.SplitHostPort(address)
+	shown := environ.Hide(address)
 	switch {
 	case strings.Contains(address, "://"):
-		return &Error{fmt.Sprintf("%q is a URL and not an address", address), remedyPort}
+		return &Error{fmt.Sprintf("%q is a URL and not an address", shown), remedyPort}
 	case err != nil && !strings.Contains(address, ":"):
-		return &Error{fmt.Sprintf("the address %q has no port", address), remedyPort}
+		return &Error{fmt.Sprintf("the address %q has no port", shown), remedyPort}
 	case err != nil || port == "":
-		return &Error{fmt.Sprintf("the address %q is not host:port", address), remedyPort}
+		return &Error{fmt.Sprintf("the address %q is not host:port", shown), remedyPort}
 	}
 	return nil
 }
