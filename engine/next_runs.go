@@ -24,7 +24,7 @@ type NextRun struct {
 // NextRuns returns the next run of each integration of a list, by its ID: from Temporal's
 // own next firings, or with a nil client from the schedules. pauses are the integrations'
 // of [runlog.ListPauses]. It asks Temporal once for each schedule; what one of them cannot
-// say is told in its Held and does not keep the others back.
+// say stands in its Held, and does not keep the others back.
 func NextRuns(ctx context.Context, c client.Client, list []integrations.Integration, pauses map[uuid.UUID]runlog.Pause, now time.Time) map[uuid.UUID]NextRun {
 	runs := make(map[uuid.UUID]NextRun, len(list))
 	for _, in := range list {
