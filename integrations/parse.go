@@ -68,7 +68,7 @@ func ParseFile(name string, src []byte, o Options) (File, error) {
 			break
 		}
 		if err != nil {
-			return File{}, fmt.Errorf("%s: %s", name, plain.Line(plain.Clip(strings.TrimPrefix(err.Error(), "yaml: "), maxErrorLen)))
+			return File{}, syntaxError(name, src, err)
 		}
 		out.Integrations = append(out.Integrations, p.document(doc.Content[0])...)
 	}

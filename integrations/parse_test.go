@@ -66,7 +66,7 @@ func TestErrors(t *testing.T) {
 		{"alias", "{token: env:XLEDGER_TOKEN}", "&a {token: env:XLEDGER_TOKEN}", []string{"anchors and aliases"}},
 		{"twice", "    name: crm\n", "    name: crm\n    name: crm2\n", []string{"duplicate field (first on line 9)"}},
 		{"no list", "integrations:\n", "integrations: []\nx:\n", []string{"an empty list"}},
-		{"not YAML", "integrations:\n", "integrations: [\n", []string{"x.yaml: line"}},
+		{"not YAML", "integrations:\n", "integrations: [\n", []string{"x.yaml:2: this is not YAML"}},
 		{"organization missing", "organization: 7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10\n", "", []string{"organization: missing"}},
 	}
 	for _, c := range cases {
