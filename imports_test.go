@@ -35,6 +35,7 @@ var arrows = []struct {
 	{"codec", []string{"secrets"}, "it has keys, and must have nowhere to put them; of secrets it needs how their files are read"},
 	{"exports", []string{"classify"}, "pure: what an export is and what its run does next, run again from a history"},
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
+	{"outlook", []string{"classify", "exports", "integrations", "runlog", "zones"}, "what comes next follows from the record and the schedules' files, and is known while Temporal is down"},
 	{"watcher", []string{"classify", "exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "expiry", "exports", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"traffic", []string{"activities", "health", "redact"}, "it is given attempts; where a report goes is for its caller to say"},
@@ -47,6 +48,7 @@ var arrows = []struct {
 // "net/" is what is below net, without net itself. What is pure has a list of its own.
 var forbidden = []struct{ from, what, why string }{
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
+	{"outlook", "go.temporal.io", "it must work while Temporal is down"},
 	{"watcher", "go.temporal.io", "it must work while Temporal is down"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},

@@ -51,7 +51,7 @@ func TestEntriesListSaysWhatComesNext(t *testing.T) {
 	require.Contains(t, words, "dry run")
 	xledger("sync", "--period", "2025-10")
 	out, _ = xledger("entries", "list", "--period", "2025-10")
-	require.Regexp(t, `A2-2 +3000 +- +NOK -100.10 +exported +2025-10\n`, out)
+	require.Regexp(t, `A2-2 +3000 +- +NOK -100.10 +exported +2025-10 +-\n`, out)
 	require.Regexp(t, `B1-2 +X999 +- +NOK -100.10 +refused +2025-10 +\S+`, out)
 	require.Contains(t, out, "6 entries in 3 vouchers: 4 exported in 2 vouchers, NOK 200.20; 2 refused in 1 voucher, NOK 100.10\n")
 
