@@ -100,8 +100,6 @@ func TestEntriesListSaysWhatComesNext(t *testing.T) {
 	run("", "exports", "retry", export)
 	out, _ = xledger("entries", "list", "--voucher", "B1")
 	require.Contains(t, out, "2025-10 retry")
-	out, _ = run("", "exports", "retry", export, "--dry-run", "-o", "json")
-	require.Contains(t, out, "has its retry")
 
 	for want, args := range map[string][]string{
 		"--period": {"--period", "2026-13"}, "--state": {"--state", "gone"}, "-n -1": {"-n", "-1"}, "want table, json or csv": {"-o", "yaml"},
