@@ -38,6 +38,7 @@ var arrows = []struct {
 	{"runlog", []string{"integrations", "adapters", "classify", "expiry", "exports", "health", "limits", "notify", "plain"}, "the database does not know who writes to it; what people are notified of is notify's, and what a contract with a vendor is, adapters'"},
 	{"statement", []string{"classify", "exports", "plain", "runlog"}, "what people are shown of exports: it formats what it is given, for the command line and for a web page"},
 	{"entryfile", []string{"integrations", "plain", "runlog"}, "it reads a file and stores nothing; of runlog it needs what an entry is, of integrations how a file names its columns"},
+	{"outlook", []string{"classify", "exports", "integrations", "runlog", "zones"}, "what comes next follows from the record and the schedules' files, and is known while Temporal is down"},
 	{"watcher", []string{"classify", "exports", "integrations", "runlog", "notify"}, "it must notice that nothing ran, so it depends on nothing that runs"},
 	{"activities", []string{"adapters", "expiry", "exports", "integrations", "limits", "health", "notify", "plain", "runlog", "secrets", "classify", "redact"}, "the only place that knows both error worlds"},
 	{"traffic", []string{"activities", "health", "redact"}, "it is given attempts; where a report goes is for its caller to say"},
@@ -51,6 +52,7 @@ var arrows = []struct {
 // "net/" is what is below net, without net itself. What is pure has a list of its own.
 var forbidden = []struct{ from, what, why string }{
 	{"runlog", "go.temporal.io", "the audit record must be readable without Temporal"},
+	{"outlook", "go.temporal.io", "it must work while Temporal is down"},
 	{"watcher", "go.temporal.io", "it must work while Temporal is down"},
 	{"adapters", "go.temporal.io", "Temporal's retries stand above the adapters"},
 	{"adapters", "github.com/jackc", "an adapter has no database"},

@@ -86,23 +86,27 @@ const takenColumns = `taken.state, coalesce(taken.late_error, taken.reason, '') 
 // the source is another one: there it is as it was sent, with the vendor's account.
 func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrations.Integration, f EntryFilter) (list []ListedEntry, sums EntrySums, err error) {
 	err = readFresh(ctx, db, sources, in, lastDay, func(tx pgx.Tx, fresh string, args pgx.NamedArgs) error {
-		query := selectEntries(f, sourceOf(in.Export), fresh, args)
-		limit := ""
+		source, first := sourceOf(in.Export), ""
 		if f.Limit > 0 {
-			limit = fmt.Sprint(" LIMIT ", f.Limit)
+			first = fmt.Sprint("ORDER BY entry_date, voucher_id, entry_id LIMIT ", f.Limit)
 		}
-		list, err = queryRows[ListedEntry](ctx, tx, query+`
+		list, err = queryRows[ListedEntry](ctx, tx, selectEntries(f, source, fresh, "", first, args)+`
 			SELECT entry_id, voucher_id, to_char(entry_date, 'YYYY-MM-DD') AS entry_date, account, text, coalesce(round(amount, greatest(2, min_scale(amount)))::text, '') AS amount, currency, listed.state, reason,
 			    listed.export_id, coalesce(export.period, '') AS period, coalesce(export.parent_export_id IS NOT NULL, false) AS retry, coalesce(export.status, '') AS export_status,
 			    CASE WHEN export.status = 'pending' THEN export.deferred_until END AS deferred_until, CASE WHEN export.status = 'pending' THEN coalesce(export.deferred_for, '') ELSE '' END AS deferred_for,
 			    coalesce(export.error_message, '') AS export_error, open_until, next_date
-			FROM (SELECT * FROM listed ORDER BY entry_date, voucher_id, entry_id`+limit+`) AS listed
+			FROM (SELECT * FROM listed `+first+`) AS listed
 			LEFT JOIN ledgerline.bufdir_export_audit_log AS export ON export.organization_id = @organization_id AND export.export_id = listed.export_id
 			ORDER BY listed.entry_date, voucher_id, entry_id`, args)
 		if err != nil {
 			return err
 		}
-		sums, err = sumEntries(ctx, tx, query, args)
+		sums, err = sumEntries(ctx, tx, selectEntries(f, source, fresh, "", "", args), args)
+		if err != nil {
+			return err
+		}
+		sums.Waiting, err = queryRows[Waiting](ctx, tx, selectEntries(f, source, fresh, " AND taken.chunk = 0 AND grown.next_date IS NOT NULL", "", args)+`
+			SELECT next_date AS date, count(*)::int AS entries FROM listed GROUP BY next_date ORDER BY next_date`, args)
 		return err
 	})
 	return list, sums, err
@@ -110,37 +114,34 @@ func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrat
 
 // sumEntries sums what a query of [selectEntries] lists.
 func sumEntries(ctx context.Context, tx pgx.Tx, query string, args pgx.NamedArgs) (sums EntrySums, err error) {
-	sums.PerState = map[string]int{}
+	sums.ByState, sums.PerState = []EntrySum{}, map[string]int{}
 	rows, err := tx.Query(ctx, query+`
-		SELECT coalesce(state, ''), count(*)::int, count(DISTINCT voucher_id)::int FROM listed GROUP BY GROUPING SETS ((state), ())`, args)
+		SELECT coalesce(state, ''), coalesce(currency, ''), grouping(state), grouping(currency), count(*)::int, count(DISTINCT voucher_id)::int,
+		    round(coalesce(sum(amount) FILTER (WHERE amount > 0), 0), 2)::text
+		FROM listed GROUP BY GROUPING SETS ((state, currency), (state), ()) ORDER BY state, currency`, args)
 	if err != nil {
 		return sums, err
 	}
-	var state string
-	var entries, vouchers int
-	if _, err := pgx.ForEachRow(rows, []any{&state, &entries, &vouchers}, func() error {
-		if state == "" {
-			sums.Entries, sums.Vouchers = entries, vouchers
-		} else {
-			sums.PerState[state] = vouchers
+	var sum EntrySum
+	var allStates, allCurrencies, vouchers int
+	_, err = pgx.ForEachRow(rows, []any{&sum.State, &sum.Currency, &allStates, &allCurrencies, &sum.Entries, &vouchers, &sum.Debit}, func() error {
+		switch {
+		case allStates == 1:
+			sums.Entries, sums.Vouchers = sum.Entries, vouchers
+		case allCurrencies == 1:
+			sums.PerState[string(sum.State)] = vouchers
+		default:
+			sums.ByState = append(sums.ByState, sum)
 		}
 		return nil
-	}); err != nil {
-		return sums, err
-	}
-	sums.ByState, err = queryRows[EntrySum](ctx, tx, query+`
-		SELECT state, currency, count(*)::int AS entries, round(coalesce(sum(amount) FILTER (WHERE amount > 0), 0), 2)::text AS debit
-		FROM listed GROUP BY state, currency ORDER BY state, currency`, args)
-	if err != nil {
-		return sums, err
-	}
-	sums.Waiting, err = queryRows[Waiting](ctx, tx, query+`
-		SELECT next_date AS date, count(*)::int AS entries FROM listed WHERE next_date IS NOT NULL GROUP BY next_date ORDER BY next_date`, args)
+	})
 	return sums, err
 }
 
-// selectEntries is a WITH clause that ends with listed: the entries that a filter selects.
-func selectEntries(f EntryFilter, source, fresh string, args pgx.NamedArgs) string {
+// selectEntries is a WITH clause that ends with listed: the entries that a filter selects,
+// of those that an export has taken only where and holds too. first follows both parts of
+// it, so that a page of a million entries is found by their dates.
+func selectEntries(f EntryFilter, source, fresh, and, first string, args pgx.NamedArgs) string {
 	where := ""
 	if !f.From.IsZero() {
 		where, args["from"] = where+" AND entry.entry_date >= @from", f.From
@@ -154,7 +155,7 @@ func selectEntries(f EntryFilter, source, fresh string, args pgx.NamedArgs) stri
 	var parts []string
 	if f.State == "" || f.State == Waits {
 		parts = append(parts, `SELECT `+entryColumns+`'waiting' AS state, '' AS reason, NULL::uuid AS export_id, NULL::timestamptz AS open_until, entry.entry_date AS next_date
-			FROM fresh AS entry WHERE true`+where)
+			FROM fresh AS entry WHERE true`+where+" "+first)
 	}
 	if f.State != Waits {
 		from := `ledgerline.export_entries AS entry CROSS JOIN LATERAL (SELECT entry.*) AS taken`
@@ -165,8 +166,9 @@ func selectEntries(f EntryFilter, source, fresh string, args pgx.NamedArgs) stri
 			where, args["state"] = where+" AND taken.state = @state", f.State
 		}
 		parts = append(parts, `SELECT `+entryColumns+takenColumns+` FROM `+from+`
-			LEFT JOIN (SELECT voucher_id, min(entry_date) AS next_date FROM fresh GROUP BY voucher_id) AS grown ON taken.chunk = 0 AND grown.voucher_id = taken.voucher_id
-			WHERE entry.organization_id = @organization_id AND taken.organization_id = @organization_id AND taken.integration_id = @integration_id`+where)
+			LEFT JOIN (SELECT voucher_id, min(entry_date) AS next_date FROM fresh WHERE voucher_id IN (
+			    SELECT voucher_id FROM ledgerline.export_entries WHERE organization_id = @organization_id AND integration_id = @integration_id AND chunk = 0) GROUP BY voucher_id) AS grown ON taken.chunk = 0 AND grown.voucher_id = taken.voucher_id
+			WHERE entry.organization_id = @organization_id AND taken.organization_id = @organization_id AND taken.integration_id = @integration_id`+where+and+" "+first)
 	}
-	return `WITH fresh AS MATERIALIZED (` + fresh + `), listed AS (` + strings.Join(parts, "\nUNION ALL\n") + `)`
+	return `WITH fresh AS MATERIALIZED (` + fresh + `), listed AS ((` + strings.Join(parts, ")\nUNION ALL\n(") + `))`
 }

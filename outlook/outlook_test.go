@@ -1,0 +1,123 @@
+package outlook
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/zones"
+)
+
+var now = time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+
+// months is the outlook of an integration that exports on the third of each month, and has
+// exported some periods.
+func months(t *testing.T, scheduled bool, periods ...string) *Outlook {
+	t.Helper()
+	o := &Outlook{Integration: integrations.Integration{Name: "xledger-main"}, now: now, known: map[time.Time]exports.Coming{}}
+	var err error
+	o.zone, err = zones.Load(integrations.DefaultTimeZone)
+	require.NoError(t, err)
+	if scheduled {
+		o.Integration.Schedule = &integrations.Schedule{Every: integrations.Monthly, Day: 3, Hour: 6, Minute: 30, TimeZone: integrations.DefaultTimeZone}
+	}
+	for _, p := range periods {
+		start, end, err := exports.ParsePeriod(p)
+		require.NoError(t, err)
+		o.claims = append(o.claims, exports.Claim{ID: uuid.New(), Period: p, Start: start, End: end, Trigger: exports.BySchedule})
+	}
+	return o
+}
+
+func date(s string) time.Time {
+	d, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func TestImportedInWords(t *testing.T) {
+	o := months(t, true, "2026-09", "2026-10")
+	o.claims[0].Retry = true // a retry has no period: September was never exported
+	require.Equal(t, []string{
+		"1 entry of September 2026 came late, and goes with the export of November 2026, by the schedule on 3 December 2026 06:30 CET; or now, with starter sync --integration xledger-main --period 2026-09",
+		"3 entries of October 2026 came late: October 2026 has its export, so they go with the export of November 2026, by the schedule on 3 December 2026 06:30 CET",
+		"84 entries of November 2026 go with the export of November 2026, by the schedule on 3 December 2026 06:30 CET",
+		"1 entry of July 2027 goes with the export of July 2027, by the schedule on 3 August 2027 06:30 CEST",
+	}, o.imported([]runlog.Waiting{{Date: date("2026-09-30"), Entries: 1}, {Date: date("2026-10-01"), Entries: 1}, {Date: date("2026-10-31"), Entries: 2},
+		{Date: date("2026-11-23"), Entries: 84}, {Date: date("2027-07-01"), Entries: 1}}))
+
+	o = months(t, false, "2026-10")
+	require.Equal(t, []string{
+		"2 entries of October 2026 came late: October 2026 has its export, so they go with the export of November 2026, which no schedule starts: from 1 December 2026, starter sync --integration xledger-main --period 2026-11",
+	}, o.imported([]runlog.Waiting{{Date: date("2026-10-15"), Entries: 2}}))
+	require.Equal(t, []string{
+		"2 entries of October 2026 go with the export of October 2026, which no schedule starts: starter sync --integration xledger-main --period 2026-10",
+	}, months(t, false).imported([]runlog.Waiting{{Date: date("2026-10-15"), Entries: 2}}))
+
+	o = months(t, false, "2026-W43")
+	require.Equal(t, []string{
+		"2 entries of October 2026 came late: week 43 of 2026 has its export, so they go with the export of week 44 of 2026, which no schedule starts: starter sync --integration xledger-main --period 2026-W44",
+		"1 entry of November 2026 goes with the export of week 45 of 2026, which no schedule starts: starter sync --integration xledger-main --period 2026-W45",
+	}, o.imported([]runlog.Waiting{{Date: date("2026-10-20"), Entries: 2}, {Date: date("2026-11-02"), Entries: 1}}))
+}
+
+func TestWhy(t *testing.T) {
+	later := now.Add(90 * time.Minute)
+	november := exports.Coming{Period: "2026-11", End: date("2026-12-01"), By: exports.BySchedule, At: &later}
+	for want, e := range map[string]Entry{
+		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
+		"": {ListedEntry: runlog.ListedEntry{State: exports.Exported}},
+		"account 9 is not mapped; its voucher has new entries and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {
+			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 9 is not mapped"}, Next: &november},
+		"is being exported": {ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending}},
+		"waits until 23 November 2026 13:30 CET: rate limited": {
+			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, DeferredUntil: &later, DeferredFor: classify.RateLimited}},
+		"waits until xledger-main is resumed": {
+			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, DeferredUntil: &later, DeferredFor: classify.Paused}},
+		"sent; the vendor may still act on it until 23 November 2026 13:30 CET": {
+			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, OpenUntil: &later}},
+		"not sent: no token; to send it: starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Failed, ExportError: "no token", Period: "2026-10"}},
+		"it is not known whether the vendor has it; to ask: starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Failed, Period: "2026-10"}},
+	} {
+		require.Equal(t, want, months(t, true).why(e))
+	}
+}
+
+func TestStateInWords(t *testing.T) {
+	o, finished := months(t, true), now.Add(-time.Hour)
+	e := exports.Export{Period: "2026-10", Status: exports.Complete, FinishedAt: &finished}
+	require.Equal(t, "October 2026 has its export, complete since 23 November 2026 11:00 CET", o.state(e))
+	e.Status, e.ErrorMessage = exports.Failed, "no token"
+	require.Equal(t, "October 2026 has its export, failed since 23 November 2026 11:00 CET: no token; to send what it left: starter exports retry 2026-10 --integration xledger-main", o.state(e))
+	e = exports.Export{Period: "2026-10", Status: exports.Pending, StartedAt: now}
+	require.Equal(t, "October 2026 is being exported, since 23 November 2026 12:00 CET", o.state(e))
+
+	require.Empty(t, o.Paused())
+	o.Pause = &runlog.Pause{At: now, By: "kari@example", Reason: "new accounts."}
+	require.Equal(t, "xledger-main has been paused since 23 November 2026 12:00 CET by kari@example: new accounts; nothing is sent, and its schedule does not fire, until starter integrations resume --integration xledger-main", o.Paused())
+}
+
+// A day of the schedule's zone begins before it does in UTC, or after.
+func TestNextForInOtherZones(t *testing.T) {
+	for _, zone := range []string{"Pacific/Auckland", "America/Los_Angeles", "Pacific/Kiritimati"} {
+		o := months(t, true)
+		o.Integration.Schedule = &integrations.Schedule{Every: integrations.Daily, TimeZone: zone}
+		for _, day := range []string{"2026-10-01", "2026-11-30", "2027-02-28"} {
+			next := o.NextFor(date(day))
+			require.True(t, next.End.After(date(day)))
+			if date(day).After(now) {
+				require.Equal(t, day, next.Period, zone)
+			}
+		}
+	}
+}
