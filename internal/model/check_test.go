@@ -38,6 +38,7 @@ type entryRow struct {
 	SentAttempt                    int
 	OpenUntil                      int64 // in µs; 0 if it was never sent
 	Ended, PartlyExported, Changed bool
+	Corrected                      bool // its source was replaced since it was rejected, and the next export takes it
 }
 
 // summary is what of a closed row must never change.
@@ -50,7 +51,9 @@ type summary struct {
 // read reads the entry table as a superuser, who sees everything.
 func (w *world) read() map[entry]entryRow {
 	rows, err := w.database.Admin.Query(context.Background(), `SELECT integration_id, entry_id, export_id, chunk, vendor_key, state, late, coalesce(effect, ''),
-		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly_exported, changed
+		    coalesce(sent_in, '00000000-0000-0000-0000-000000000000'), coalesce(sent_attempt, 0), coalesce((extract(epoch FROM open_until) * 1e6)::bigint, 0), ended, partly_exported, changed,
+		    correction IS NOT DISTINCT FROM 'replaced' AND (chunk = 0 OR EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
+		        WHERE export.export_id = export_entries.export_id AND export.status <> 'pending'))
 		FROM ledgerline.export_entries WHERE organization_id = $1`, w.org)
 	require.NoError(w.t, err)
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entryRow])

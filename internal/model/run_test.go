@@ -302,20 +302,21 @@ func (r *run) claimed(c activities.ClaimResult) {
 const chunkSize = 6
 
 // requirePlanned compares a first plan with the model: it takes what is due and
-// new, and with that the lines of the same voucher that were refused before,
+// new, or was corrected since it was refused, and with that the lines of the same voucher that were refused before,
 // even those of a later period that was planned earlier.
 func (r *run) requirePlanned(before, after map[entry]entryRow) {
 	e := r.progress.Export
 	for _, v := range r.w.vouchers {
 		var due []line
-		fresh := false
+		fresh, corrected, torn := false, false, false
 		for _, l := range v.lines {
 			row, had := before[entry{e.IntegrationID, l.id}]
-			if isDue := l.day.Before(e.PeriodEnd); isDue || had && row.Chunk == 0 {
-				due, fresh = append(due, l), fresh || isDue && !had
+			if isDue := l.day.Before(e.PeriodEnd); isDue || had && (row.Chunk == 0 || row.Corrected) {
+				due, fresh, corrected = append(due, l), fresh || isDue && (!had || row.Corrected), corrected || row.Corrected
 			}
+			torn = torn || had && row.Chunk > 0 && !row.Corrected // of it the vendor has a part, or its export has not ended
 		}
-		if !fresh {
+		if !fresh || corrected && torn {
 			continue
 		}
 		for _, l := range due {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -339,6 +340,7 @@ func TestExports(t *testing.T) {
 			"":                    w.check,
 			"entries arrive":      w.arrive,
 			"a line is added":     w.complete,
+			"it is corrected":     w.correct,
 			"a run starts":        w.start,
 			"a run goes on":       w.goOn,
 			"a run goes on again": w.goOn, // most steps are that
@@ -423,6 +425,21 @@ func (w *world) complete(t *rapid.T) {
 	v.missing.day = days(t)
 	v.lines, v.missing = append(v.lines, *v.missing), nil
 	w.add(v.lines[len(v.lines)-1])
+}
+
+// correct replaces the account that the vendors refuse, where that is allowed.
+func (w *world) correct(t *rapid.T) {
+	v := pick(t, w.vouchers, func(v *voucher) bool { return v.refused })
+	l := v.lines[0]
+	entry := runlog.AccountingEntry{EntryID: l.id, VoucherID: v.id, Date: l.day, Account: "3000", Amount: l.amount, Currency: "NOK"}
+	_, err := runlog.ImportEntries(context.Background(), people{w}, w.org, func(yield func(runlog.AccountingEntry, error) bool) { yield(entry, nil) },
+		runlog.ImportOptions{Replace: true, Actor: "model"})
+	var refused *runlog.RefusedError
+	if errors.As(err, &refused) {
+		return
+	}
+	require.NoError(w.t, err)
+	v.refused, v.lines[0].account = false, entry.Account
 }
 
 func (w *world) add(lines ...line) {
