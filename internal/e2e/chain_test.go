@@ -103,7 +103,7 @@ func TestExportsAreNamed(t *testing.T) {
 	}
 	for id, integration := range map[string]string{"aaaa0000-0000-4000-8000-000000000001": "xledger-main", "aaaa0000-0000-4000-8000-000000000002": "crm"} {
 		asAdmin(t, `INSERT INTO ledgerline.bufdir_export_audit_log (organization_id, export_id, integration_id, adapter_name, period, period_start, period_end, idempotency_key, trigger, triggered_by, started_at, workflow_id, run_id)
-			VALUES ($1, $2, $3, 'xledger', '2026-10', '2026-10-01', '2026-11-01', gen_random_uuid()::text, 'manual', 'test', now(), 'w', gen_random_uuid())`, b.id, id, b.integrations[integration].ID)
+			VALUES ($1, $2, $3, 'xledger', '2026-10', '2026-10-01', '2026-11-01', concat($3::uuid, '/2026-10'), 'manual', 'test', now(), 'w', gen_random_uuid())`, b.id, id, b.integrations[integration].ID)
 	}
 	_, words := b.exports(t, 2, "show", "2026-10")
 	require.Contains(t, words, "several integrations have an export of October 2026: add --integration with one of crm, xledger-main")
