@@ -1,18 +1,10 @@
 package e2e
 
 import (
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/internal/devstack"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // forgetWorkers leaves out of account the workers of other tests, which were killed.
@@ -60,47 +52,6 @@ func TestPauseSaysWhoKnowsOfIt(t *testing.T) {
 		require.Equal(t, 2, code, "%v: %s", args, words)
 		require.Contains(t, words, "integration")
 	}
-}
-
-// A run of a paused integration says why it waits, once, and what to do.
-func TestSyncSaysWhyItWaits(t *testing.T) {
-	forgetWorkers(t)
-	b := newBook(t)
-	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
-	b.verified(t, "xledger-main")
-	_, words, code := starter(t, "", "integrations", "pause", "xledger-main", "--org", b.id.String(), "--reason", "month end", "--no-wait")
-	require.Zero(t, code, words)
-
-	c := exec.Command(starterBin, "sync", "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10")
-	c.Env = append(os.Environ(), stack.Env(devstack.Operator)...)
-	var out, progress said
-	c.Stdout, c.Stderr = &out, &progress
-	require.NoError(t, c.Start())
-	t.Cleanup(func() { _ = c.Process.Signal(syscall.SIGKILL) })
-	says := func(text string) {
-		t.Helper()
-		require.Eventually(t, func() bool { return strings.Contains(progress.String(), text) }, 90*time.Second, 100*time.Millisecond, "%s", &progress)
-	}
-	says("waits: no worker is running; start one")
-	startWorker(t)
-	says("waits: integration xledger-main is paused by ")
-	says(": month end; starter integrations resume --org " + b.id.String() + " --integration xledger-main resumes it")
-
-	in := b.input(t, "2026-10")
-	value, err := temporal.QueryWorkflow(t.Context(), b.start(t, in).GetID(), "", workflows.ProgressQuery)
-	require.NoError(t, err)
-	var report workflows.ProgressReport
-	require.NoError(t, value.Get(&report))
-	require.NotNil(t, report.Waits)
-	require.Equal(t, exports.WaitForResume, report.Waits.For)
-	require.Positive(t, report.Left())
-
-	_, words, code = starter(t, "", "integrations", "resume", "xledger-main", "--org", b.id.String())
-	require.Zero(t, code, words)
-	require.NoError(t, c.Wait(), "%s", &progress)
-	require.Contains(t, out.String(), "complete")
-	require.Equal(t, 1, strings.Count(progress.String(), "is paused by"), "%s", &progress)
-	b.requireOnce(t, 4)
 }
 
 // A period that has not begun has one remedy, with and without --unfinished.
