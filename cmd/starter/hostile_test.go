@@ -320,8 +320,12 @@ var hostileCases = map[string][]hostileCase{
 	"health": {reading("health"), printing(func(w io.Writer, v []runlog.HealthStatus) error {
 		return (&app{}).printHealth(w, healthReport{list: v})
 	}), printing(func(w io.Writer, v runlog.HealthStatus) error { return (&app{}).printChange(w, healthReport{}, v) }), printing(colours)},
-	"health history":         {args("health", "history", "--integration", "HOSTILE"), printing(func(w io.Writer, v []runlog.HealthEntry) error { return table(w, historyTable(v)) })},
-	"integrations apply":     {fileNamed("HOSTILE.yaml", "\"HOSTILE\": 1\n", "integrations", "apply", "-f"), printing(func(w io.Writer, v []applyResult) error { sayDifferences(w, v); sayApplied(w, v, runlog.ApplyOptions{}); return nil })},
+	"health history": {args("health", "history", "--integration", "HOSTILE"), printing(func(w io.Writer, v []runlog.HealthEntry) error { return table(w, historyTable(v)) })},
+	"integrations apply": {fileNamed("HOSTILE.yaml", "\"HOSTILE\": 1\n", "integrations", "apply", "-f"), printing(func(w io.Writer, v []applyResult) error {
+		sayDifferences(w, v)
+		sayApplied(w, v, runlog.ApplyOptions{})
+		return nil
+	})},
 	"integrations check":     {fileNamed("HOSTILE.yaml", "HOSTILE: 1\n", "integrations", "check", "-f"), fileNamed("x.yaml", "organization: \"HOSTILE\"\nintegrations: [{name: HOSTILE}]\n", "integrations", "check", "-f")},
 	"integrations list":      {reading("integrations", "list", oneOrg)},
 	"integrations pause":     {args("integrations", "pause", oneOrg, "--integration", "HOSTILE", "--reason", "x"), reading("integrations", "pause", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "--reason", "x", "--no-wait"), printing(saying)},
