@@ -24,6 +24,10 @@ type Vendor struct {
 	// Hosts are where it may be called; one that begins with a dot allows every
 	// host below it.
 	Hosts []string
+	// Path is what the path of a base URL must be, without a slash at its end, and Base an
+	// example of a whole one. Requests are made below it.
+	Path *regexp.Regexp
+	Base string
 
 	Settings    []Setting
 	Credentials []string // names of the secrets that an integration must have
@@ -93,6 +97,15 @@ func (v Vendor) InFlightOf(override *time.Duration) (same, changed time.Duration
 		return *override, *override
 	}
 	return v.InFlight, max(v.InFlight, v.InFlightChanged)
+}
+
+// CheckPath returns what a base URL must look like if its path is not one below which the
+// vendor takes requests.
+func (v Vendor) CheckPath(u *url.URL) error {
+	if v.Path == nil || v.Path.MatchString(strings.TrimSuffix(u.EscapedPath(), "/")) {
+		return nil
+	}
+	return fmt.Errorf("path %q: want that of the API, as in %s", u.EscapedPath(), v.Base)
 }
 
 // Address names where the requests of an integration go. What is answered at one

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,6 +110,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 	}
 	if in.BaseURL, node = p.text(n, m, at, "baseURL", true); node != nil {
 		p.address(node, at+".baseURL", in.Adapter, vendor.Hosts, in.BaseURL)
+		p.path(node, at+".baseURL", vendor, in.BaseURL)
 	}
 	in.InFlight = p.inFlight(n, m, at)
 	in.Settings = p.settings(n, m, at, vendor)
@@ -165,6 +167,18 @@ func (p *parser) address(n *yaml.Node, field, adapter string, hosts []string, ra
 		if err := adapters.CheckURL(adapter, hosts, u, p.options.DevHosts); err != nil {
 			p.errorf(n, field, "%v", err)
 		}
+	}
+}
+
+// path checks that requests are made below the path that a vendor has; a development host
+// may have any.
+func (p *parser) path(n *yaml.Node, field string, v adapters.Vendor, raw string) {
+	u, err := url.Parse(raw)
+	if err != nil || slices.Contains(p.options.DevHosts, u.Host) {
+		return
+	}
+	if err := v.CheckPath(u); err != nil {
+		p.errorf(n, field, "%v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package integrations_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -19,10 +20,6 @@ type section map[string]string
 // fileOf is an integration of a vendor with what it must have. edit may change
 // that; more are further lines.
 func fileOf(t *testing.T, v adapters.Vendor, edit func(settings, credentials section), more string) []byte {
-	host := v.Hosts[0]
-	if strings.HasPrefix(host, ".") {
-		host = "org" + host
-	}
 	settings, credentials := section{}, section{}
 	for _, s := range v.Settings {
 		if s.Required {
@@ -42,10 +39,10 @@ integrations:
   - id: 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001
     name: x
     adapter: %s
-    baseURL: https://%s/x
+    baseURL: %s
     settings: %s
     credentials: %s
-%s`, v.Name, host, first, second, more)
+%s`, v.Name, v.Base, first, second, more)
 }
 
 // What a file may hold follows from the list of vendors alone.
@@ -61,6 +58,18 @@ func TestFilesOfEveryVendor(t *testing.T) {
 			export := func(key string, value any) error { return parse(fmt.Sprintf("    export: {%s: %v}\n", key, value)) }
 			require.NoError(t, parse(""))
 			require.NoError(t, parse("    inFlight: 1m\n"))
+			base := func(is string) error {
+				src := strings.Replace(string(fileOf(t, v, func(section, section) {}, "")), v.Base, is, 1)
+				_, err := integrations.Parse("x.yaml", []byte(src), integrations.Options{})
+				return err
+			}
+			require.NoError(t, base(v.Base+"/"))
+			address, err := url.Parse(v.Base)
+			require.NoError(t, err)
+			for _, wrong := range []string{"", "/", "/x", address.Path + "/companies", "/x" + address.Path, strings.ToUpper(address.Path), address.Path + "x", strings.Replace(address.Path, "v", "w", 1) + "/?"} {
+				require.ErrorContains(t, base("https://"+address.Host+wrong), "baseURL", "%q", wrong)
+			}
+			require.ErrorContains(t, base("https://"+address.Host), "want that of the API, as in "+v.Base)
 			require.Error(t, set("never", "x"))
 			for _, name := range v.Credentials {
 				require.ErrorContains(t, with(func(_, c section) { delete(c, name) }, ""), "credentials."+name+": missing")

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,6 +49,8 @@ type Adapter struct{ send odata.Sender }
 var Vendor = adapters.Vendor{
 	Name: Name, Title: "Business Central",
 	Hosts:       []string{"api.businesscentral.dynamics.com"},
+	Path:        regexp.MustCompile(`^/v2\.0(/[^/]+){1,2}/api/v2\.0$`),
+	Base:        "https://api.businesscentral.dynamics.com/v2.0/production/api/v2.0",
 	Settings:    adapters.Entra(adapters.GUID("companyId", "the company's GUID"), adapters.GUID("journalId", "the journal's GUID")),
 	Credentials: []string{"clientSecret"},
 	Codes:       Codes,

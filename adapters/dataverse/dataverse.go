@@ -42,6 +42,8 @@ type Adapter struct{ send odata.Sender }
 var Vendor = adapters.Vendor{
 	Name: Name, Title: "Dataverse",
 	Hosts: []string{".dynamics.com"},
+	Path:  regexp.MustCompile(`^/api/data/v9\.[0-9]$`),
+	Base:  "https://org.crm4.dynamics.com/api/data/v9.2",
 	Settings: adapters.Entra(
 		adapters.Setting{Name: "table", Pattern: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,99}$`), Want: "an entity set name, such as acme_ledgerlines", ForExport: true},
 		adapters.Setting{Name: "prefix", Pattern: regexp.MustCompile(`^[a-z][a-z0-9]{1,7}_$`),

@@ -48,6 +48,8 @@ var ping = []byte(`{"query":"query { __typename }"}`)
 var Vendor = adapters.Vendor{
 	Name: Name, Title: "Xledger",
 	Hosts: []string{"www.xledger.net", "demo.xledger.net"},
+	Path:  regexp.MustCompile(`^/graphql$`),
+	Base:  "https://www.xledger.net/graphql",
 	Settings: []adapters.Setting{{
 		Name: "amounts", Pattern: regexp.MustCompile("^(" + asText + "|" + asNumber + ")$"),
 		Want: "text or number: how amounts are written if the vendor does not show its schema",

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 )
 
@@ -31,9 +32,20 @@ func (a *app) integrationsList() *cobra.Command {
 			if len(list) == 0 && a.output != outputJSON {
 				return s.say("organization %s has no integrations", s.org)
 			}
-			rows := [][]string{{"NAME", "ADAPTER", "INTEGRATION", "BASE URL"}}
+			rows := [][]string{{"NAME", "ADAPTER", "SCHEDULE", "PAUSED", "INTEGRATION", "BASE URL"}}
 			for _, in := range list {
-				rows = append(rows, []string{in.Name, in.Adapter, in.ID.String(), in.BaseURL})
+				schedule, paused := "none", "no"
+				if in.Schedule != nil {
+					schedule = in.Schedule.String()
+				}
+				p, err := runlog.LoadPause(s.command.Context(), s.db, in.OrganizationID, in.ID)
+				if err != nil {
+					return err
+				}
+				if p != nil {
+					paused = "since " + local(p.At.Local()) + " by " + p.By + ": " + p.Reason
+				}
+				rows = append(rows, []string{in.Name, in.Adapter, schedule, paused, in.ID.String(), in.BaseURL})
 			}
 			return a.print(s.command.OutOrStdout(), list, rows)
 		}),
