@@ -41,7 +41,7 @@ func retryTakesAll(ctx context.Context, tx pgx.Tx, organization, id uuid.UUID) (
 		return false, err
 	}
 	retried, err := loadRetried(ctx, tx, retry)
-	return retried == nil, err
+	return len(retried) == 0, err
 }
 
 // Waiting is how many entries of a date no export has taken.
