@@ -103,7 +103,7 @@ func (o *callOptions) noOutcome(ctx context.Context, s *session, id uuid.UUID, n
 		}
 		return fmt.Errorf("no outcome within %v; the call continues: %s", o.timeout, see)
 	case engine.Unanswered(err):
-		return fmt.Errorf("Temporal stopped answering; the call continues if it had reached it: %s", see)
+		return fmt.Errorf("no answer from Temporal any more; the call continues if it had reached it: %s", see)
 	}
 	return err
 }

@@ -22,7 +22,7 @@ func TestLine(t *testing.T) {
 		"no version control": {debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "(devel)"}}, "worker (devel) (commit unknown), go1.26.8" + platform},
 		"no version": {debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "(devel)"}, Settings: settings},
 			"worker devel-6c38da1 (commit 6c38da1, 2026-11-27T07:05:15Z), go1.26.8" + platform},
-		"nothing known":      {debug.BuildInfo{}, "worker (devel) (commit unknown), " + runtime.Version() + platform},
+		"nothing known": {debug.BuildInfo{}, "worker (devel) (commit unknown), " + runtime.Version() + platform},
 	} {
 		require.Equal(t, c.want, read(&c.info).Line("worker"), name)
 	}
