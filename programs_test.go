@@ -195,6 +195,7 @@ func TestNoProgramShowsItsEnvironment(t *testing.T) {
 		"call": {"--integration", "x", "--operation", "ping"}, "entries import": {"--file", file}, "exports prove": {id}, "exports show": {id}, "exports retry": {id},
 		"exports resolve": {id, "--voucher", "v", "--there", "--reason", "x"}, "show": {id}, "explain": {"--adapter", "x", "--status", "500"}, "redact": {"x"}, "entries check": {"--file", bin},
 		"sync": {"--integration", "x", "--period", "2026-10"}, "integrations pause": {"--integration", "x", "--reason", "x"}, "integrations resume": {"--integration", "x"},
+		"cancel": {id}, "entries withdraw": {"v", "--reason", "x"}, "entries history": {"v"}, "version": {"x"},
 	}
 	commands := starterCommands(output)
 	require.Greater(t, len(commands), 25)

@@ -116,7 +116,8 @@ func try(t *testing.T, env map[string]string, args ...string) (out, words string
 
 // What a command needs besides, so that it comes as far as the database.
 var enough = map[string][]string{
-	"call": {"--integration", "main", "--operation", "ping"}, "entries import": {"-f", "testdata/hostile.csv"},
+	"call": {"--integration", "main", "--operation", "ping"}, "cancel": {"2c1f6c0e-6f0b-4c53-a3c6-3f2f6f7f0a11"},
+	"entries history": {"v"}, "entries list": {"--integration", "main"}, "entries withdraw": {"v", "--reason", "x"}, "entries import": {"-f", "testdata/hostile.csv"},
 	"exports prove": {"EXPORT"}, "exports resolve": {"EXPORT", "--voucher", "v", "--there", "--reason", "x"}, "exports retry": {"EXPORT"}, "exports show": {"EXPORT"},
 	"health history": {"--integration", "main"}, "integrations apply": {"-f", "FILE"}, "integrations pause": {"--integration", "main", "--reason", "x", "--no-wait"},
 	"integrations resume": {"--integration", "main"}, "payload-keys retire": {"k1"}, "schedules backfill": {"--integration", "main", "--from", "2026-10-01", "--to", "2026-10-02"},

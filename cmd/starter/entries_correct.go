@@ -174,19 +174,24 @@ func (a *app) entriesHistory() *cobra.Command {
 			if len(list) == 0 && a.output != outputJSON {
 				return say(c.OutOrStdout(), "voucher %s was not corrected", args[0])
 			}
-			rows := [][]string{{"CHANGED", "ENTRY", "WHAT", "OLD", "NEW", "BY", "REASON"}}
-			for _, r := range list {
-				for i, d := range r.Differences() {
-					at, by, reason := r.ChangedAt.Local().Format("2006-01-02 15:04:05 MST"), r.Actor, dash(r.Reason)
-					if i > 0 {
-						at, by, reason = "", "", ""
-					}
-					rows = append(rows, []string{at, r.EntryID, d.Field, dash(d.Old), dash(d.New), by, reason})
-				}
-			}
-			return a.print(c.OutOrStdout(), map[string]any{"changes": list}, rows)
+			return a.print(c.OutOrStdout(), map[string]any{"changes": list}, changeTable(list))
 		},
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+// changeTable has a line for each field that a correction changed.
+func changeTable(list []runlog.RecordedChange) [][]string {
+	rows := [][]string{{"CHANGED", "ENTRY", "WHAT", "OLD", "NEW", "BY", "REASON"}}
+	for _, r := range list {
+		for i, d := range r.Differences() {
+			at, by, reason := r.ChangedAt.Local().Format("2006-01-02 15:04:05 MST"), r.Actor, dash(r.Reason)
+			if i > 0 {
+				at, by, reason = "", "", ""
+			}
+			rows = append(rows, []string{at, r.EntryID, d.Field, dash(d.Old), dash(d.New), by, reason})
+		}
+	}
+	return rows
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/internal/devstack"
+	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -331,10 +332,22 @@ var hostileCases = map[string][]hostileCase{
 		_ = (&app{}).printChecks(w, append(lacking(list, nil), working(list, []string{v.Identity + "x"}, true, true), builds(list, "v1", ""), workerClocks(list))) // some fail
 		return nil
 	})},
-	"entries check":  {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
-	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error { warnUnbalanced(w, v); return nil })},
-	"explain":        {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
-	"exports list":   {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Chain) error { return (&app{}).printChains(w, v, 1) })},
+	"entries check":   {args("entries", "check", "-f", "-", "--format", "csv"), fileNamed("HOSTILE.csv", head+"\"HOSTILE\",\"HOSTILE\",x,HOSTILE,x\n", "entries", "check", "-f"), fileNamed("x.jsonl", `{"HOSTILE": 1}`, "entries", "check", "-f"), args("entries", "check", "-f", "x", "--format", "HOSTILE")},
+	"entries history": {reading("entries", "history", stored, oneOrg), printing(func(w io.Writer, v []runlog.RecordedChange) error { return table(w, changeTable(v)) })},
+	"entries list": {
+		reading("entries", "list", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"), csvOf("entries", "list", oneOrg, "--integration", "0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"),
+		printing(func(w io.Writer, v outlook.Listing) error { return sumUp(w, v) }),
+	},
+	"entries withdraw": {args("entries", "withdraw", "HOSTILE", oneOrg, "--reason", "x"), printing(func(w io.Writer, v runlog.RefusedError) error {
+		sayError(w, withCounter(&v))
+		return nil
+	})},
+	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error {
+		warnUnbalanced(w, v)
+		return errors.Join(printDifferences(w, v.Changes), printSendings(w, v.Sendings))
+	})},
+	"explain":      {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
+	"exports list": {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Chain) error { return (&app{}).printChains(w, v, 1) })},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
 		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
 	})},
