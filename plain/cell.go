@@ -2,21 +2,13 @@ package plain
 
 import "strings"
 
-// Cell is a cell of a CSV file that a spreadsheet shows and does not run: one that begins
-// as a formula does, with = + - @, a tab or a line end, gets an apostrophe before it, by
-// which spreadsheets know text. A number stays a number: -100.10 begins no formula.
+// Cell is a text in a CSV file that a spreadsheet shows and does not run: one that begins
+// as a formula does, with = + - @, a tab or a line end, also behind blanks, gets an
+// apostrophe before it, by which spreadsheets know text. It is not for numbers.
 func Cell(s string) string {
-	if s == "" || number(s) || !strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(s)[0]) {
+	begin := strings.TrimLeft(s, " \u00a0\u3000")
+	if begin == "" || !strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(begin)[0]) {
 		return s
 	}
 	return "'" + s
-}
-
-// number reports whether s is digits with perhaps a sign before them and a decimal sign
-// between them.
-func number(s string) bool {
-	s = strings.TrimLeft(s[:1], "+-") + s[1:]
-	whole, fraction, found := strings.Cut(strings.Replace(s, ",", ".", 1), ".")
-	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-	return digits(whole) && (!found || digits(fraction))
 }

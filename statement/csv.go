@@ -29,7 +29,7 @@ var (
 
 // WriteCSVHeader writes the names of the columns of [WriteCSV].
 func WriteCSVHeader(w io.Writer, d Dialect) error {
-	return writeRows(w, d, [][]string{{"period", "integration", "voucher", "date", "text", "currency", "amount", "entries", "state", "reason", "export"}})
+	return WriteRows(w, d, [][]string{{"period", "integration", "voucher", "date", "text", "currency", "amount", "entries", "state", "reason", "export"}})
 }
 
 // WriteCSV writes vouchers for a spreadsheet: a line for each voucher and currency. A
@@ -52,21 +52,16 @@ func WriteCSV(w io.Writer, d Dialect, p Period, list []Voucher) error {
 			})
 		}
 	}
-	return writeRows(w, d, rows)
+	return WriteRows(w, d, rows)
 }
 
-func writeRows(w io.Writer, d Dialect, rows [][]string) error {
+// WriteRows writes rows whose texts are [Safe].
+func WriteRows(w io.Writer, d Dialect, rows [][]string) error {
 	c := csv.NewWriter(w)
 	c.Comma = d.Comma
 	return c.WriteAll(rows)
 }
 
-// Safe is a text that no spreadsheet runs: one that begins like a formula gets a ' before
-// it, also if blanks come first. Characters that do not show are written out.
-func Safe(s string) string {
-	begin := strings.TrimLeft(s, " \u00a0\u3000")
-	if begin != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(begin)[0]) {
-		s = "'" + s
-	}
-	return plain.Line(strings.ReplaceAll(s, "\t", " "))
-}
+// Safe is a text that no spreadsheet runs, see [plain.Cell]. Characters that do not show
+// are written out.
+func Safe(s string) string { return plain.Line(strings.ReplaceAll(plain.Cell(s), "\t", " ")) }

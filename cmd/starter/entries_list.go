@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // stateWords are the states of entries as people name them. Others are named as they are
@@ -33,6 +34,7 @@ func stateWord(s exports.EntryState) string {
 type entryOptions struct {
 	org, integration, period, state, voucher string
 	limit                                    int
+	commas                                   bool
 }
 
 func (a *app) entriesList() *cobra.Command {
@@ -58,12 +60,16 @@ schedules list.
 
 AMOUNTS are the sums of the positive amounts. Entries of a source other than the
 default one are read from it; those that an export has taken are shown as they were
-sent. With -o csv the sums go to stderr.`,
+sent. With -o csv the sums go to stderr; see starter exports show --help for how
+spreadsheets open it.`,
 		Example: `  starter entries list --org $ORG --integration xledger-main --period 2026-10
   starter entries list --org $ORG --integration xledger-main --state waiting
   starter entries list --org $ORG --integration xledger-main --state refused -o csv`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.commas && a.output != outputCSV {
+				return errNotCSV
+			}
 			f, err := o.filter()
 			if err != nil {
 				return err
@@ -81,7 +87,7 @@ sent. With -o csv the sums go to stderr.`,
 			if err != nil {
 				return err
 			}
-			return a.printEntries(s, list)
+			return a.printEntries(s, list, dialectOf(o.commas))
 		},
 	}
 	organizationFlag(c, &o.org)
@@ -90,6 +96,7 @@ sent. With -o csv the sums go to stderr.`,
 	c.Flags().StringVar(&o.state, "state", "", "only entries of this `state`: "+strings.Join(stateNames, ", "))
 	c.Flags().StringVar(&o.voucher, "voucher", "", "only entries of this `voucher`")
 	c.Flags().IntVarP(&o.limit, "limit", "n", 100, "most entries to list; 0 lists all")
+	decimalCommaFlag(c, &o.commas)
 	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames, cobra.ShellCompDirectiveNoFileComp))
 	return printsCSV(c)
 }
@@ -118,7 +125,7 @@ func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 }
 
 // printEntries prints a list of entries and its sums.
-func (a *app) printEntries(s *session, list outlook.Listing) error {
+func (a *app) printEntries(s *session, list outlook.Listing, d statement.Dialect) error {
 	out, words := s.command.OutOrStdout(), s.command.ErrOrStderr()
 	if list.Source != integrations.DefaultSource {
 		s.say("entries that wait are read from %s", list.Source)
@@ -127,7 +134,8 @@ func (a *app) printEntries(s *session, list outlook.Listing) error {
 	case outputJSON:
 		return printJSON(out, list)
 	case outputCSV:
-		if err := printCSV(out, entryCSV(list)); err != nil {
+		control(out, statement.ByteOrderMark)
+		if err := statement.WriteRows(out, d, entryCSV(list, d)); err != nil {
 			return err
 		}
 		return sumUp(words, list)
@@ -161,14 +169,18 @@ func entryAmount(e outlook.Entry) string {
 }
 
 // entryCSV are the rows of a list for a spreadsheet: a number in each amount.
-func entryCSV(list outlook.Listing) [][]string {
+func entryCSV(list outlook.Listing, d statement.Dialect) [][]string {
 	rows := [][]string{{"date", "voucher", "entry", "account", "text", "amount", "currency", "state", "export", "retry", "why"}}
 	for _, e := range list.Entries {
 		retry := ""
 		if e.Retry {
 			retry = "retry"
 		}
-		rows = append(rows, []string{e.Date, e.VoucherID, e.EntryID, e.Account, e.Text, e.Amount, e.Currency, stateWord(e.State), e.Period, retry, e.Why})
+		row := []string{e.Date, e.VoucherID, e.EntryID, e.Account, e.Text, e.Currency, stateWord(e.State), e.Period, retry, e.Why}
+		for i := range row {
+			row[i] = statement.Safe(row[i])
+		}
+		rows = append(rows, slices.Insert(row, 5, strings.Replace(e.Amount, ".", d.Decimal, 1)))
 	}
 	return rows
 }

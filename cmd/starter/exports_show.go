@@ -40,7 +40,7 @@ formula gets a ' before it.`,
 		Example: "  starter exports show 2026-10 --integration xledger-main --org $ORG\n  starter exports show 2026-10 --integration xledger-main --org $ORG -o csv --decimal-comma > october.csv",
 		RunE: func(c *cobra.Command, args []string) error {
 			if commas && a.output != outputCSV {
-				return usage("--decimal-comma goes with -o csv")
+				return errNotCSV
 			}
 			s, t, err := a.openChain(c, org, integration, args[0])
 			if err != nil {
@@ -48,11 +48,7 @@ formula gets a ' before it.`,
 			}
 			defer s.close()
 			if a.output == outputCSV {
-				dialect := statement.PointDialect
-				if commas {
-					dialect = statement.CommaDialect
-				}
-				return s.writeVouchers(c.OutOrStdout(), t.Chain, dialect)
+				return s.writeVouchers(c.OutOrStdout(), t.Chain, dialectOf(commas))
 			}
 			r := chainReport{Period: view(t.Chain), Call: a.liveCall(c.Context(), c.ErrOrStderr(), t.Last())}
 			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
@@ -67,8 +63,21 @@ formula gets a ' before it.`,
 	organizationFlag(c, &org)
 	integrationOfPeriodFlag(c, &integration)
 	c.Flags().BoolVar(&details, "details", false, "show each export with its IDs and requests, and each entry, too")
-	c.Flags().BoolVar(&commas, "decimal-comma", false, "with -o csv: semicolons between columns and a decimal comma")
-	return c
+	decimalCommaFlag(c, &commas)
+	return printsCSV(c)
+}
+
+var errNotCSV = usage("--decimal-comma goes with -o csv")
+
+func decimalCommaFlag(c *cobra.Command, into *bool) {
+	c.Flags().BoolVar(into, "decimal-comma", false, "with -o csv: semicolons between columns and a decimal comma")
+}
+
+func dialectOf(commas bool) statement.Dialect {
+	if commas {
+		return statement.CommaDialect
+	}
+	return statement.PointDialect
 }
 
 // chainReport is what exports show prints.

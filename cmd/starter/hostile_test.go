@@ -288,7 +288,7 @@ func csvOf(list ...string) hostileCase {
 			filledIn = append(filledIn, strings.ReplaceAll(a, "EXPORT", export))
 		}
 		out, words := starter(t, "", append(filledIn, "--database-url", db, "-o", "csv")...)
-		require.True(t, strings.HasPrefix(out, "\ufeffperiod,integration,voucher,"), out+words)
+		require.True(t, strings.HasPrefix(out, "\ufeff"), out+words)
 		return []string{strings.TrimPrefix(out, "\ufeff"), words}
 	}
 }

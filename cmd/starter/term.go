@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,27 +65,6 @@ func (a *app) print(w io.Writer, value any, rows [][]string) error {
 		return printJSON(w, value)
 	}
 	return table(w, rows)
-}
-
-// printCSV writes rows as CSV, the first one the heading, so that a spreadsheet runs none
-// of them. Each row is one write: [plain.Writer] wants whole characters.
-func printCSV(w io.Writer, rows [][]string) error {
-	for _, r := range rows {
-		var b bytes.Buffer
-		c := csv.NewWriter(&b)
-		cells := make([]string, len(r))
-		for i, cell := range r {
-			cells[i] = plain.Line(plain.Cell(cell))
-		}
-		if err := c.Write(cells); err != nil {
-			return err
-		}
-		c.Flush()
-		if _, err := w.Write(b.Bytes()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // table writes rows in columns. The first row is the heading.
