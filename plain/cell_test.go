@@ -1,7 +1,6 @@
 package plain_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
