@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,17 +37,7 @@ func limit(t *testing.T) {
 		for _, run := range open.Executions {
 			id := run.GetExecution()
 			fmt.Fprintln(os.Stderr, "open:", run.GetType().GetName(), id.GetWorkflowId(), id.GetRunId(), run.GetStartTime().AsTime())
-			var last []string
-			for events := temporal.GetWorkflowHistory(ctx, id.GetWorkflowId(), id.GetRunId(), false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
-				e, err := events.Next()
-				if err != nil {
-					break
-				}
-				last = append(last, fmt.Sprintf("  %d %v %v", e.GetEventId(), e.GetEventTime().AsTime(), e.GetEventType()))
-			}
-			for _, line := range last[max(0, len(last)-20):] {
-				fmt.Fprintln(os.Stderr, line)
-			}
+			fmt.Fprintln(os.Stderr, strings.Join(lastEvents(ctx, id.GetWorkflowId(), id.GetRunId()), "\n"))
 			if err := temporal.TerminateWorkflow(ctx, id.GetWorkflowId(), id.GetRunId(), t.Name()+" hangs"); err != nil {
 				fmt.Fprintln(os.Stderr, "  is not terminated:", err)
 			}
@@ -60,4 +51,18 @@ func bounded(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// lastEvents are the last events of a run, one a line.
+func lastEvents(ctx context.Context, id, run string) (lines []string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for events := temporal.GetWorkflowHistory(ctx, id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		e, err := events.Next()
+		if err != nil {
+			return append(lines, err.Error())
+		}
+		lines = append(lines, fmt.Sprintf("  %d %v %v", e.GetEventId(), e.GetEventTime().AsTime(), e.GetEventType()))
+	}
+	return lines[max(0, len(lines)-20):]
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/internal/devstack"
@@ -92,11 +93,12 @@ func run(t *testing.T, page string, env []string) {
 // one command.
 func TestMonthEnd(t *testing.T) {
 	startWorker(t)
-	o := newTenant(t, quick)
-	file := strings.Replace(stack.Integrations(o.id, quick), "organization: "+o.id.String(),
-		"organization: {id: "+o.id.String()+", name: Eksempel Idrettslag, short: eksempel}", 1)
-	file = strings.Replace(file, "    credentials: {token: file:xledger-token}\n",
-		"    credentials: {token: file:xledger-token}\n    schedule: {every: monthly, day: 3, at: \"06:30\"}\n", 1)
+	org := uuid.New()
+	file := stack.Integrations(org, quick)
+	main := strings.Index(file, "  - id:")
+	next := main + 1 + strings.Index(file[main+1:], "  - id:")
+	file = "organization: {id: " + org.String() + ", name: Eksempel Idrettslag, short: eksempel}\nintegrations:\n" + file[main:next] +
+		"    schedule: {every: monthly, day: 3, at: \"06:30\"}\n"
 	path, err := stack.File("eksempel.yaml", file)
 	require.NoError(t, err)
 	_, words, code := starter(t, "", "integrations", "apply", "-f", path)

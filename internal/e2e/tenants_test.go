@@ -58,10 +58,12 @@ func all(t *testing.T, list []activities.Invocation) []workflows.Outcome {
 			defer cancel()
 			var err error
 			if out[i], err = engine.Execute(ctx, temporal, in); err != nil {
-				t.Error(err)
+				id := workflows.InvokeID(in.OrganizationID, in.CorrelationID)
+				t.Errorf("%v; its run: %s", err, strings.Join(lastEvents(context.WithoutCancel(ctx), id, ""), "\n"))
 			}
 		})
 	}
 	wg.Wait()
+	require.False(t, t.Failed())
 	return out
 }
