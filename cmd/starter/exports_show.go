@@ -54,6 +54,15 @@ formula gets a ' before it.`,
 			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
 				return err
 			}
+			if t.Last().Status == exports.Pending {
+				facts, err := runlog.LoadWaitFacts(c.Context(), s.db, t.Last())
+				if err != nil {
+					return err
+				}
+				if why := facts.Reason(time.Now()); why.For != exports.WaitForProgress {
+					r.Waiting = why.String()
+				}
+			}
 			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), r)
 			}

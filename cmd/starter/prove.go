@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -111,11 +112,30 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		}
 	}
 	about["ended"] = pending == nil
-	if err := a.printProof(s.command.OutOrStdout(), about, all, found); err != nil || pending == nil {
+	if err := a.printProof(s.command.OutOrStdout(), about, all, found); err != nil {
 		return err
+	}
+	if pending == nil {
+		if n := t.Counts[exports.WasExported]; a.output == outputTable && len(list) == len(t.Exports) && vendorAgrees(all) {
+			return say(s.command.OutOrStdout(), "\n%s: the vendor has %s, %s, each once", exports.PeriodName(t.First().Period), count(n.Entries, "entry"), dash(exports.MoneyList(n.Amounts)))
+		}
+		return nil
 	}
 	return fmt.Errorf("%s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
 		exports.PeriodName(pending.Period), pending.ID, pending.ID)
+}
+
+// vendorAgrees reports whether the vendor was asked for everything, and has it.
+func vendorAgrees(checks []proofCheck) bool {
+	asked := false
+	for _, c := range checks {
+		if strings.HasSuffix(c.What, "vendor") {
+			if asked = true; c.Agrees != agrees {
+				return false
+			}
+		}
+	}
+	return asked
 }
 
 // proofCheck is one check of a proof.

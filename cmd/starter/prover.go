@@ -60,7 +60,7 @@ func (p *prover) export(ctx context.Context, e exports.Export) ([]proofCheck, er
 		newCheck("the export has ended", true, "status %s", e.Status),
 		newCheck("entries add up", e.Exported+e.Rejected+e.Unknown <= e.Total, "%d exported, %d rejected, %d unknown of %d", e.Exported, e.Rejected, e.Unknown, e.Total),
 		newCheck("exported entries", e.Exported == ev.Exported, "%s", exported),
-		newCheck("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %v, entry table %v", e.Amounts, ev.Amounts),
+		newCheck("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %s, entry table %s", dash(exports.MoneyList(e.Amounts)), dash(exports.MoneyList(ev.Amounts))),
 		newCheck("SHA-256", e.SHA256 == ev.SHA256, "audit row %.12s…, entries %.12s…", e.SHA256, ev.SHA256),
 	}
 	pending := e.Status == exports.Pending
