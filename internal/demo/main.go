@@ -175,13 +175,21 @@ func run(ctx context.Context, out io.Writer, exit bool) error {
 	if exit {
 		return nil
 	}
-	fmt.Fprintln(out, "\nthe stack stays up until Ctrl-C; to try it yourself:")
-	for _, v := range append(d.env, "LEDGERLINE_ORG="+d.organization) {
+	example, err := stack.File("eksempel.yaml", stack.Example(uuid.New(), ""))
+	if err != nil {
+		return err
+	}
+	if _, err := d.run(ctx, "integrations", "apply", "-f", example); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\nthe stack stays up until Ctrl-C; to try it yourself, paste these lines in another terminal:")
+	for _, v := range append(d.env, "LEDGERLINE_ORG=eksempel", "PATH="+filepath.Dir(starter)+":$PATH") {
 		if !strings.HasPrefix(v, "LEDGERLINE_LISTEN") {
 			fmt.Fprintf(out, "  export %s\n", v)
 		}
 	}
-	fmt.Fprintf(out, "  %s call --integration xledger-main --operation ping\n", starter)
+	fmt.Fprintln(out, "  starter call --integration xledger-main --operation ping")
+	fmt.Fprintln(out, "eksempel is an organization without entries; docs/month-end.md is a tour of five minutes with it")
 	<-ctx.Done()
 	return nil
 }

@@ -209,6 +209,15 @@ func (s *Stack) Integrations(organization uuid.UUID, retry string) string {
 	return b.String()
 }
 
+// Example is the integration file of docs/month-end.md: an organization with names, and one
+// integration, xledger-main, with a schedule. retry is its retry section, "" for the default.
+func (s *Stack) Example(organization uuid.UUID, retry string) string {
+	_, list, _ := strings.Cut(s.Integrations(organization, retry), "  - id:")
+	first, _, _ := strings.Cut(list, "  - id:")
+	return fmt.Sprintf("organization: {id: %s, name: Eksempel Idrettslag, short: eksempel}\nintegrations:\n  - id:%s"+
+		"    schedule: {every: monthly, day: 3, at: \"06:30\"}\n", organization, first)
+}
+
 // Apply stores the integrations of an organization and returns them by name.
 func (s *Stack) Apply(ctx context.Context, organization uuid.UUID, retry string) (map[string]integrations.Integration, error) {
 	list, err := integrations.Parse("stack.yaml", []byte(s.Integrations(organization, retry)), integrations.Options{DevHosts: s.DevHosts()})

@@ -93,13 +93,7 @@ func run(t *testing.T, page string, env []string) {
 // one command.
 func TestMonthEnd(t *testing.T) {
 	startWorker(t)
-	org := uuid.New()
-	file := stack.Integrations(org, quick)
-	main := strings.Index(file, "  - id:")
-	next := main + 1 + strings.Index(file[main+1:], "  - id:")
-	file = "organization: {id: " + org.String() + ", name: Eksempel Idrettslag, short: eksempel}\nintegrations:\n" + file[main:next] +
-		"    schedule: {every: monthly, day: 3, at: \"06:30\"}\n"
-	path, err := stack.File("eksempel.yaml", file)
+	path, err := stack.File("eksempel.yaml", stack.Example(uuid.New(), quick))
 	require.NoError(t, err)
 	_, words, code := starter(t, "", "integrations", "apply", "-f", path)
 	require.Zero(t, code, words)
