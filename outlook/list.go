@@ -69,6 +69,14 @@ func (o *Outlook) why(e Entry) string {
 	switch {
 	case e.State == runlog.Waits:
 		return "waits for " + o.InWords(*e.Next)
+	case e.State == runlog.WasWithdrawn:
+		return "withdrawn; to see by whom and why: starter entries history " + e.VoucherID
+	case e.Correction == runlog.Replaced && e.Next != nil && over:
+		return fmt.Sprintf("%s; corrected since, and goes again with %s; or now, with %s", e.Reason, o.InWords(*e.Next), retry)
+	case e.Correction == runlog.Replaced && e.Next != nil:
+		return e.Reason + "; corrected since, and goes again with " + o.InWords(*e.Next)
+	case e.Correction == runlog.Replaced && !over:
+		return e.Reason + "; corrected since, and goes again once its export has ended"
 	case e.State == exports.Rejected && e.Next != nil:
 		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*e.Next)
 	case e.State == exports.Planned && over && e.ExportError != "":

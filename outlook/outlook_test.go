@@ -75,6 +75,12 @@ func TestWhy(t *testing.T) {
 	for want, e := range map[string]Entry{
 		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
 		"": {ListedEntry: runlog.ListedEntry{State: exports.Exported}},
+		"withdrawn; to see by whom and why: starter entries history B7": {ListedEntry: runlog.ListedEntry{State: runlog.WasWithdrawn, VoucherID: "B7", Reason: "account 9 is not mapped"}},
+		"account 9 is closed; corrected since, and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET; " +
+			"or now, with starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 9 is closed", Correction: runlog.Replaced, Period: "2026-10", ExportStatus: exports.Complete}, Next: &november},
+		"account 9 is closed; corrected since, and goes again once its export has ended": {
+			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 9 is closed", Correction: runlog.Replaced, ExportStatus: exports.Pending}},
 		"account 9 is not mapped; its voucher has new entries and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {
 			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 9 is not mapped"}, Next: &november},
 		"is being exported": {ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending}},

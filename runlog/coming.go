@@ -66,22 +66,23 @@ func CountWaiting(ctx context.Context, db Beginner, sources *Sources, in integra
 	if before.IsZero() {
 		before = lastDay
 	}
-	err = readFresh(ctx, db, sources, in, before, func(tx pgx.Tx, fresh string, args pgx.NamedArgs) error {
+	err = readFresh(ctx, db, sources, in, before, func(tx pgx.Tx, put func(string) string, args pgx.NamedArgs) error {
 		where := ""
 		if f.Import != "" {
 			where, args["import"] = " WHERE fresh.imported_in = @import::text::xid8", f.Import
 		}
-		list, err = queryRows[Waiting](ctx, tx, `WITH fresh AS (`+fresh+`)
-			SELECT entry_date AS date, count(*)::int AS entries FROM fresh`+where+` GROUP BY entry_date ORDER BY entry_date`, args)
+		list, err = queryRows[Waiting](ctx, tx, put(`WITH fresh AS ({fresh})
+			SELECT entry_date AS date, count(*)::int AS entries FROM fresh`+where+` GROUP BY entry_date ORDER BY entry_date`), args)
 		return err
 	})
 	return list, err
 }
 
-// readFresh calls fn, in a transaction that changes nothing, with the query of the entries
-// that no export of an integration has taken and that are dated before a day: what [lines]
-// looks at, found in the same way.
-func readFresh(ctx context.Context, db Beginner, sources *Sources, in integrations.Integration, before time.Time, fn func(tx pgx.Tx, fresh string, args pgx.NamedArgs) error) error {
+// readFresh calls fn in a transaction that changes nothing. put puts the table of the source
+// into a query as {source}, and as {fresh} the query of the entries that no export of an
+// integration has taken and that are dated before a day: what [lines] looks at, found in the
+// same way.
+func readFresh(ctx context.Context, db Beginner, sources *Sources, in integrations.Integration, before time.Time, fn func(tx pgx.Tx, put func(query string) string, args pgx.NamedArgs) error) error {
 	e := exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.ID, PeriodEnd: before}
 	source := sourceOf(in.Export)
 	return sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
@@ -95,7 +96,7 @@ func readFresh(ctx context.Context, db Beginner, sources *Sources, in integratio
 				}
 			}
 			args := pgx.NamedArgs{"organization_id": e.OrganizationID, "integration_id": e.IntegrationID, "period_end": before}
-			return sourceError(source, fn(tx, r.fresh("{fresh}", table, args), args))
+			return sourceError(source, fn(tx, func(query string) string { return r.fresh(query, table, args) }, args))
 		})
 	})
 }

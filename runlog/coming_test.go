@@ -1,6 +1,7 @@
 package runlog_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -25,6 +26,7 @@ type year struct {
 	now   time.Time
 	begun []exports.Export // claimed and not planned, in the order in which they started
 	ended []exports.Export // that have no retry
+	seen  map[string]int   // how often what a test is to try has happened
 }
 
 // claimed makes an export's row; false if it is refused, or its period has its export.
@@ -56,10 +58,19 @@ func (y *year) waiting(t require.TestingT) map[string]exports.Coming {
 	require.NoError(t, err)
 	require.Zero(t, listing.More)
 	next, states := map[string]exports.Coming{}, map[exports.EntryState]int{}
+	gone := y.withdrawn(t)
 	for _, e := range listing.Entries {
 		states[e.State]++
 		if e.Next != nil {
 			next[e.EntryID] = *e.Next
+			if e.Correction != "" {
+				y.seen["corrected"]++
+			}
+		}
+		require.Equal(t, slices.Contains(gone, e.EntryID), e.State == runlog.WasWithdrawn, e.EntryID)
+		if e.State == runlog.WasWithdrawn {
+			require.Nil(t, e.Next, "nothing takes what was withdrawn")
+			y.seen["withdrawn"]++
 		}
 		require.Equal(t, e.State == runlog.Waits, e.ExportID == nil)
 	}
@@ -75,6 +86,41 @@ func (y *year) waiting(t require.TestingT) map[string]exports.Coming {
 	}
 	require.Equal(t, len(next), going)
 	return next
+}
+
+// texts are what a query of the organization returns.
+func (y *year) texts(t require.TestingT, query string) []string {
+	rows, err := y.admin.Query(y.t.Context(), query, y.org)
+	require.NoError(t, err)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return list
+}
+
+// withdrawn are the entries that an export has refused and that are not in their source.
+func (y *year) withdrawn(t require.TestingT) []string {
+	return y.texts(t, `SELECT entry_id FROM ledgerline.export_entries AS taken WHERE organization_id = $1
+		AND NOT EXISTS (SELECT FROM ledgerline.accounting_entries AS entry WHERE entry.organization_id = $1 AND entry.entry_id = taken.entry_id)`)
+}
+
+// refused are entries, or their vouchers, that can be corrected.
+func (y *year) refused(t require.TestingT, column string) []string {
+	return y.texts(t, `SELECT DISTINCT `+column+` FROM ledgerline.export_entries AS taken WHERE organization_id = $1 AND state = 'rejected' AND correction IS DISTINCT FROM 'withdrawn'
+		AND NOT EXISTS (SELECT FROM ledgerline.export_entries AS other WHERE other.organization_id = $1 AND other.voucher_id = taken.voucher_id AND other.state <> 'rejected') ORDER BY 1`)
+}
+
+// correct replaces an entry, or withdraws its voucher; or it is refused.
+func (y *year) correct(t require.TestingT, replaces *runlog.AccountingEntry, voucher string) {
+	var err error
+	if replaces != nil {
+		_, err = y.importing([]runlog.AccountingEntry{*replaces}, runlog.ImportOptions{Replace: true})
+	} else {
+		_, err = runlog.WithdrawVoucher(y.t.Context(), y.operator, y.org, voucher, "kari", "twice")
+	}
+	var refused *runlog.RefusedError
+	if err != nil && !errors.As(err, &refused) {
+		require.Regexp(t, `was withdrawn|was imported|belongs to voucher`, err.Error())
+	}
 }
 
 // taken are the entries that an export has got by its plan.
@@ -132,7 +178,7 @@ func (y *year) finish(rt *rapid.T) {
 
 // What a list says of an entry that waits is what happens: the export that it names, and no
 // other, takes the entry, if nobody intervenes. That holds for what comes late, for vouchers
-// that were refused and get new entries, for periods that are skipped, exported by hand or
+// that were refused and get new entries or are corrected or withdrawn, for periods that are skipped, exported by hand or
 // out of order, for exports that could not be planned and their retries, with each kind of
 // schedule and without, for the default source and for a view.
 func TestComingExportTakesWhatIsSaid(t *testing.T) {
@@ -151,24 +197,41 @@ func TestComingExportTakesWhatIsSaid(t *testing.T) {
 	}
 	seen := map[string]int{}
 	check := func(rt *rapid.T) {
-		y := &year{books: base, now: time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC)}
+		y := &year{books: base, seen: seen, now: time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC)}
 		y.org = uuid.New()
 		y.spec.OrganizationID, y.spec.ID = y.org, uuid.New()
 		y.spec.Schedule = rapid.SampledFrom(schedules).Draw(rt, "schedule")
 		y.spec.Export.Source = rapid.SampledFrom([]string{"", "", "books.marked"}).Draw(rt, "source")
 		_, err := runlog.ApplyIntegrations(t.Context(), y.operator, []integrations.Integration{y.spec}, runlog.ApplyOptions{By: "test"})
 		require.NoError(t, err)
-		n := 0
+		n, vouchers := 0, map[string]string{} // of entries
 		for range rapid.IntRange(5, 12).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"store", "store", "store", "by hand", "what comes next", "what comes next", "what comes next", "fail", "retry"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"store", "store", "store", "replace", "replace", "withdraw", "by hand", "what comes next", "what comes next", "what comes next", "fail", "retry"}).Draw(rt, "step") {
 			case "store":
 				for range rapid.IntRange(1, 3).Draw(rt, "vouchers") {
 					voucher, month := rapid.IntRange(1, 8).Draw(rt, "voucher"), rapid.IntRange(5, 12).Draw(rt, "month")
 					for _, amount := range rapid.SampledFrom([][]string{{"1.10", "-1.10"}, {"1.10"}, {"-1.10"}}).Draw(rt, "amounts") {
 						n++
+						vouchers[fmt.Sprintf("e%03d", n)] = fmt.Sprintf("v%d", voucher)
 						y.lines(fmt.Sprintf("e%03d v%d 2026-%02d-%02d 1920 %s", n, voucher, month, rapid.IntRange(1, 28).Draw(rt, "day"), amount))
 					}
 				}
+			case "replace": // or it is stored, also again
+				for range min(n, rapid.IntRange(1, 4).Draw(rt, "corrections")) {
+					id, voucher := fmt.Sprintf("e%03d", rapid.IntRange(1, n).Draw(rt, "entry")), fmt.Sprintf("v%d", rapid.IntRange(1, 8).Draw(rt, "voucher"))
+					if refused := y.refused(rt, "entry_id"); len(refused) > 0 && rapid.IntRange(0, 3).Draw(rt, "is refused") > 0 {
+						id = rapid.SampledFrom(refused).Draw(rt, "refused")
+					}
+					if v := vouchers[id]; v != "" && rapid.IntRange(0, 5).Draw(rt, "keeps its voucher") > 0 {
+						voucher = v
+					}
+					month, day := rapid.IntRange(5, 12).Draw(rt, "month"), rapid.IntRange(1, 28).Draw(rt, "day")
+					y.correct(rt, &runlog.AccountingEntry{EntryID: id, VoucherID: voucher, Date: time.Date(2026, time.Month(month), day, 0, 0, 0, 0, time.UTC), Account: "1920",
+						Amount: rapid.SampledFrom([]string{"1.10", "-1.10"}).Draw(rt, "amount"), Currency: "NOK"}, "")
+				}
+			case "withdraw":
+				vouchers := y.refused(rt, "voucher_id")
+				y.correct(rt, nil, rapid.SampledFrom(append(vouchers, fmt.Sprintf("v%d", rapid.IntRange(1, 8).Draw(rt, "voucher")))).Draw(rt, "withdrawn"))
 			case "by hand":
 				period := rapid.SampledFrom([]string{"2026-06", "2026-07", "2026-08", "2026-09", "2026-W30", "2026-08-15"}).Draw(rt, "period")
 				if e, ok := y.claimed(period, exports.ByHand, nil); ok {
@@ -245,7 +308,7 @@ func TestComingExportTakesWhatIsSaid(t *testing.T) {
 			}
 		}
 	}
-	ways := []string{"by hand", "by schedule", "period is taken", "retry of everything"}
+	ways := []string{"by hand", "by schedule", "period is taken", "retry of everything", "corrected", "withdrawn"}
 	for tries := 0; tries == 0 || tries < 5 && slices.ContainsFunc(ways, func(way string) bool { return seen[way] == 0 }); tries++ {
 		rapid.Check(t, check)
 	}

@@ -14,8 +14,11 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
-// Waits is the state of an entry that no export has taken.
-const Waits exports.EntryState = "waiting"
+// The states of listed entries that are not in the record.
+const (
+	Waits        exports.EntryState = "waiting" // no export has taken it
+	WasWithdrawn exports.EntryState = Withdrawn // an export has refused it, and a person has taken it out of its source
+)
 
 // EntryFilter selects entries of an integration; its zero value all of them.
 type EntryFilter struct {
@@ -37,6 +40,10 @@ type ListedEntry struct {
 	State     exports.EntryState `json:"state"`
 	Reason    string             `json:"reason,omitempty"` // why it is refused or unknown, or the error that the vendor found later
 
+	// Correction is [Replaced] if it was refused and corrected since, and no export has taken
+	// it again; else "".
+	Correction string `json:"correction,omitempty"`
+
 	ExportID      *uuid.UUID     `json:"exportId,omitempty"` // that has taken it
 	Period        string         `json:"period,omitempty"`   // of that export
 	Retry         bool           `json:"retry,omitempty"`    // that export is a retry
@@ -48,7 +55,8 @@ type ListedEntry struct {
 
 	// NextDate is the date by which the next export takes the entry: its own if it waits;
 	// of one that was refused before it was sent, the first of those that its voucher
-	// has got since.
+	// has got since; of one that was corrected, also the first of those of its voucher that
+	// were.
 	NextDate *time.Time `json:"-"`
 }
 
@@ -73,25 +81,39 @@ type EntrySums struct {
 const entryColumns = `entry.entry_id, entry.voucher_id, entry.entry_date, coalesce(entry.account, '') AS account, coalesce(entry.text, '') AS text,
     entry.amount, coalesce(entry.currency, '') AS currency, `
 
-// takenColumns are those of an entry that an export has taken. One that was refused
-// before it was sent is taken again when its voucher gets an entry.
-const takenColumns = `taken.state, coalesce(taken.late_error, taken.reason, '') AS reason, taken.export_id, CASE WHEN taken.state = 'sent' THEN taken.open_until END AS open_until,
-    grown.next_date`
+// takenColumns are those of an entry that an export has taken.
+const takenColumns = `CASE WHEN taken.correction = 'withdrawn' THEN 'withdrawn' ELSE taken.state END AS state, coalesce(taken.late_error, taken.reason, '') AS reason,
+    CASE WHEN taken.correction = 'replaced' THEN taken.correction ELSE '' END AS correction, taken.export_id,
+    CASE WHEN taken.state = 'sent' THEN taken.open_until END AS open_until, ` + nextDate + ` AS next_date`
+
+// nextDate follows the rule of [lines]: an entry that was refused before it was sent is taken
+// again when its voucher gets an entry, and one that was corrected when it, or another one of
+// its voucher, is due.
+const nextDate = `CASE WHEN again.entry_id IS NOT NULL THEN least(again.next_date, grown.next_date)
+    WHEN taken.chunk = 0 AND taken.correction IS NULL THEN grown.next_date END`
+
+// nextDates are the tables of [nextDate].
+const nextDates = `, corrected AS MATERIALIZED (` + correctedEntries + `
+), again AS MATERIALIZED (SELECT entry_id, min(entry_date) OVER (PARTITION BY voucher_id) AS next_date FROM corrected
+), grown AS MATERIALIZED (SELECT voucher_id, min(entry_date) AS next_date FROM fresh WHERE voucher_id IN (
+    SELECT voucher_id FROM ledgerline.export_entries WHERE organization_id = @organization_id AND integration_id = @integration_id AND chunk = 0
+    UNION ALL SELECT voucher_id FROM corrected) GROUP BY voucher_id)`
 
 // ListEntries returns entries of an integration by date, voucher and ID: those of its
 // source that no export has taken, and those that one has; and the sums of all that the
 // filter selects. It reads the source as a preview does, and changes nothing.
 //
 // What has been taken is found by its date in the default source, and in the record where
-// the source is another one: there it is as it was sent, with the vendor's account.
+// the source is another one: there it is as it was sent, with the vendor's account. So is
+// what was withdrawn.
 func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrations.Integration, f EntryFilter) (list []ListedEntry, sums EntrySums, err error) {
-	err = readFresh(ctx, db, sources, in, lastDay, func(tx pgx.Tx, fresh string, args pgx.NamedArgs) error {
+	err = readFresh(ctx, db, sources, in, lastDay, func(tx pgx.Tx, put func(string) string, args pgx.NamedArgs) error {
 		source, first := sourceOf(in.Export), ""
 		if f.Limit > 0 {
 			first = fmt.Sprint("ORDER BY entry_date, voucher_id, entry_id LIMIT ", f.Limit)
 		}
-		list, err = queryRows[ListedEntry](ctx, tx, selectEntries(f, source, fresh, "", first, args)+`
-			SELECT entry_id, voucher_id, to_char(entry_date, 'YYYY-MM-DD') AS entry_date, account, text, coalesce(round(amount, greatest(2, min_scale(amount)))::text, '') AS amount, currency, listed.state, reason,
+		list, err = queryRows[ListedEntry](ctx, tx, put(selectEntries(f, source, "", first, args))+`
+			SELECT entry_id, voucher_id, to_char(entry_date, 'YYYY-MM-DD') AS entry_date, account, text, coalesce(round(amount, greatest(2, min_scale(amount)))::text, '') AS amount, currency, listed.state, reason, correction,
 			    listed.export_id, coalesce(export.period, '') AS period, coalesce(export.parent_export_id IS NOT NULL, false) AS retry, coalesce(export.status, '') AS export_status,
 			    CASE WHEN export.status = 'pending' THEN export.deferred_until END AS deferred_until, CASE WHEN export.status = 'pending' THEN coalesce(export.deferred_for, '') ELSE '' END AS deferred_for,
 			    coalesce(export.error_message, '') AS export_error, open_until, next_date
@@ -101,11 +123,11 @@ func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrat
 		if err != nil {
 			return err
 		}
-		sums, err = sumEntries(ctx, tx, selectEntries(f, source, fresh, "", "", args), args)
+		sums, err = sumEntries(ctx, tx, put(selectEntries(f, source, "", "", args)), args)
 		if err != nil {
 			return err
 		}
-		sums.Waiting, err = queryRows[Waiting](ctx, tx, selectEntries(f, source, fresh, " AND taken.chunk = 0 AND grown.next_date IS NOT NULL", "", args)+`
+		sums.Waiting, err = queryRows[Waiting](ctx, tx, put(selectEntries(f, source, " AND (taken.chunk = 0 OR taken.correction = 'replaced') AND "+nextDate+" IS NOT NULL", "", args))+`
 			SELECT next_date AS date, count(*)::int AS entries FROM listed GROUP BY next_date ORDER BY next_date`, args)
 		return err
 	})
@@ -141,7 +163,7 @@ func sumEntries(ctx context.Context, tx pgx.Tx, query string, args pgx.NamedArgs
 // selectEntries is a WITH clause that ends with listed: the entries that a filter selects,
 // of those that an export has taken only where and holds too. first follows both parts of
 // it, so that a page of a million entries is found by their dates.
-func selectEntries(f EntryFilter, source, fresh, and, first string, args pgx.NamedArgs) string {
+func selectEntries(f EntryFilter, source, and, first string, args pgx.NamedArgs) string {
 	where := ""
 	if !f.From.IsZero() {
 		where, args["from"] = where+" AND entry.entry_date >= @from", f.From
@@ -154,21 +176,35 @@ func selectEntries(f EntryFilter, source, fresh, and, first string, args pgx.Nam
 	}
 	var parts []string
 	if f.State == "" || f.State == Waits {
-		parts = append(parts, `SELECT `+entryColumns+`'waiting' AS state, '' AS reason, NULL::uuid AS export_id, NULL::timestamptz AS open_until, entry.entry_date AS next_date
+		parts = append(parts, `SELECT `+entryColumns+`'waiting' AS state, '' AS reason, '' AS correction, NULL::uuid AS export_id, NULL::timestamptz AS open_until, entry.entry_date AS next_date
 			FROM fresh AS entry WHERE true`+where+" "+first)
 	}
-	if f.State != Waits {
-		from := `ledgerline.export_entries AS entry CROSS JOIN LATERAL (SELECT entry.*) AS taken`
-		if source == integrations.DefaultSource {
-			from = `ledgerline.accounting_entries AS entry JOIN ledgerline.export_entries AS taken ON taken.organization_id = entry.organization_id AND taken.entry_id = entry.entry_id`
-		}
-		if f.State != "" {
-			where, args["state"] = where+" AND taken.state = @state", f.State
-		}
+	switch f.State {
+	case Waits:
+		return withListed("", parts)
+	case "", WasWithdrawn:
+	default:
+		where, args["state"] = where+" AND taken.state = @state AND taken.correction IS DISTINCT FROM 'withdrawn'", f.State
+	}
+	take := func(from string) {
 		parts = append(parts, `SELECT `+entryColumns+takenColumns+` FROM `+from+`
-			LEFT JOIN (SELECT voucher_id, min(entry_date) AS next_date FROM fresh WHERE voucher_id IN (
-			    SELECT voucher_id FROM ledgerline.export_entries WHERE organization_id = @organization_id AND integration_id = @integration_id AND chunk = 0) GROUP BY voucher_id) AS grown ON taken.chunk = 0 AND grown.voucher_id = taken.voucher_id
+			LEFT JOIN again ON again.entry_id = taken.entry_id LEFT JOIN grown ON grown.voucher_id = taken.voucher_id
 			WHERE entry.organization_id = @organization_id AND taken.organization_id = @organization_id AND taken.integration_id = @integration_id`+where+and+" "+first)
 	}
-	return `WITH fresh AS MATERIALIZED (` + fresh + `), listed AS ((` + strings.Join(parts, ")\nUNION ALL\n(") + `))`
+	const record = `ledgerline.export_entries AS entry CROSS JOIN LATERAL (SELECT entry.*) AS taken`
+	if source == integrations.DefaultSource && f.State != WasWithdrawn {
+		take(`ledgerline.accounting_entries AS entry JOIN ledgerline.export_entries AS taken ON taken.organization_id = entry.organization_id AND taken.entry_id = entry.entry_id`)
+	}
+	if source == integrations.DefaultSource || f.State == WasWithdrawn { // what was withdrawn is only in the record
+		where += " AND taken.correction = 'withdrawn'"
+	}
+	if f.State == "" || f.State == WasWithdrawn || source != integrations.DefaultSource {
+		take(record)
+	}
+	return withListed(nextDates, parts)
+}
+
+// withListed is the WITH clause of [selectEntries].
+func withListed(tables string, parts []string) string {
+	return `WITH fresh AS MATERIALIZED ({fresh})` + tables + `, listed AS ((` + strings.Join(parts, ")\nUNION ALL\n(") + `))`
 }

@@ -43,13 +43,7 @@ const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 var lines = `
 WITH fresh AS ({fresh}
 ), corrected AS (
-    SELECT entry.entry_id, entry.voucher_id, source.entry_date < @period_end AS is_due FROM (
-        SELECT entry_id, voucher_id FROM ledgerline.export_entries AS entry
-        WHERE @retried::uuid[] IS NULL AND organization_id = @organization_id AND integration_id = @integration_id AND correction = 'replaced'
-          AND (chunk = 0 OR EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
-              WHERE export.organization_id = @organization_id AND export.export_id = entry.export_id AND export.status <> 'pending'))
-    ) AS entry CROSS JOIN LATERAL (
-        SELECT entry_date FROM {source} WHERE organization_id = @organization_id AND entry_id = entry.entry_id OFFSET 0) AS source
+    SELECT entry_id, voucher_id, entry_date < @period_end AS is_due FROM (` + correctedEntries + `) AS entry WHERE @retried::uuid[] IS NULL
 ), held AS (
     SELECT source.* FROM (
         SELECT refused.entry_id FROM (
@@ -92,6 +86,16 @@ WITH fresh AS ({fresh}
                     max(line_count) FILTER (WHERE problem IS NULL AND ` + sharesChunk("@chunk_size::int") + `) OVER () AS largest
                 FROM vouchers) AS counted) AS ordered
 )`
+
+// correctedEntries are the entries that were refused and corrected since, and that an export
+// can take: with their dates now.
+const correctedEntries = `SELECT entry.entry_id, entry.voucher_id, source.entry_date FROM (
+        SELECT entry_id, voucher_id FROM ledgerline.export_entries AS entry
+        WHERE organization_id = @organization_id AND integration_id = @integration_id AND correction = 'replaced'
+          AND (chunk = 0 OR EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS export
+              WHERE export.organization_id = @organization_id AND export.export_id = entry.export_id AND export.status <> 'pending'))
+    ) AS entry CROSS JOIN LATERAL (
+        SELECT entry_date FROM {source} WHERE organization_id = @organization_id AND entry_id = entry.entry_id OFFSET 0) AS source`
 
 // sharesChunk selects the vouchers that share chunks from those that have more than
 // half as many lines as a chunk may have. Each of the latter has a chunk of its own, or

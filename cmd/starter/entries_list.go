@@ -21,7 +21,7 @@ import (
 var stateWords = map[exports.EntryState]string{exports.Rejected: "refused"}
 
 // stateNames are what --state takes, in the order in which an entry has them.
-var stateNames = []string{"waiting", "planned", "sent", "exported", "refused", "unknown"}
+var stateNames = []string{"waiting", "planned", "sent", "exported", "refused", "unknown", "withdrawn"}
 
 func stateWord(s exports.EntryState) string {
 	if word := stateWords[s]; word != "" {
@@ -46,12 +46,14 @@ func (a *app) entriesList() *cobra.Command {
 each, and sums them. --period selects those that are dated in a month, an ISO week or
 on a day; which export took a late entry is in its line.
 
-  waiting   no export has taken it; WHY says which one will, and when that starts
-  planned   an export has taken it and has not sent it
-  sent      it was sent, and the vendor's answer is open
-  exported  the vendor has it
-  refused   it was not exported, for the reason that is given
-  unknown   only a person can say whether the vendor has it; see starter exports resolve
+  waiting    no export has taken it; WHY says which one will, and when that starts
+  planned    an export has taken it and has not sent it
+  sent       it was sent, and the vendor's answer is open
+  exported   the vendor has it
+  refused    it was not exported, for the reason that is given; if it was corrected
+             since, WHY says which export takes it
+  unknown    only a person can say whether the vendor has it; see starter exports resolve
+  withdrawn  it was refused, and a person has taken it out; nothing sends it
 
 An export takes whatever no other has taken up to the end of its period, once. So an
 entry that comes after its period was exported goes with a later one. The time of that
@@ -118,7 +120,7 @@ func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 			f.State = stored
 		}
 	}
-	if o.state != "" && f.State != runlog.Waits && !slices.Contains(exports.EntryStates, f.State) {
+	if o.state != "" && f.State != runlog.Waits && f.State != runlog.WasWithdrawn && !slices.Contains(exports.EntryStates, f.State) {
 		return f, usage("--state %q: want one of %s", o.state, strings.Join(stateNames, ", "))
 	}
 	return f, nil
