@@ -59,7 +59,7 @@ type ChainState string
 
 // The states of a chain.
 const (
-	ChainComplete   ChainState = "complete"   // the vendor has everything
+	ChainComplete   ChainState = "complete"   // the vendor has everything that was not withdrawn
 	ChainIncomplete ChainState = "incomplete" // it has ended, and something is not exported
 	ChainRunning    ChainState = "running"
 	ChainFailed     ChainState = "failed" // it has ended before anything was planned
@@ -141,6 +141,9 @@ func (c Chain) Summary() string {
 	}
 	if total.Entries == 0 {
 		return c.Name() + " is complete: there was nothing to export"
+	}
+	if done.Entries == 0 {
+		return c.Name() + " is complete: there is nothing to export" + c.remarks()
 	}
 	return fmt.Sprintf("%s is complete: %s in %s%s%s", c.Name(), counted(done.Entries, "entry", "entries"), counted(done.Vouchers, "voucher", "vouchers"),
 		prefixed(", ", MoneyList(done.Amounts)), c.remarks())

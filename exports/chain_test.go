@@ -31,6 +31,10 @@ func TestChainSummary(t *testing.T) {
 	}{
 		"everything is there": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all}},
 			exports.ChainComplete, "October 2026 is complete: 84 entries in 21 vouchers, NOK 120,400.00", "", ""},
+		"the rest was withdrawn": {exports.Chain{Exports: []exports.Export{failed}, Planned: true, Counts: counts{exports.WasExported: counted(80, 20, "100.00"), exports.WasWithdrawn: counted(4, 1, "9.00")}},
+			exports.ChainComplete, "October 2026 is complete: 80 entries in 20 vouchers, NOK 100.00; 1 voucher was withdrawn", "", ""},
+		"all was withdrawn": {exports.Chain{Exports: []exports.Export{failed}, Planned: true, Counts: counts{exports.WasWithdrawn: counted(4, 2, "9.00")}},
+			exports.ChainComplete, "October 2026 is complete: there is nothing to export; 2 vouchers were withdrawn", "", ""},
 		"there was nothing": {exports.Chain{Exports: []exports.Export{done}, Planned: true},
 			exports.ChainComplete, "October 2026 is complete: there was nothing to export", "", ""},
 		"errors that came late": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all}, LateErrors: 1},
