@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -30,7 +31,7 @@ const (
 )
 
 // fieldNames are our names of the columns. A file has either amount, or debit and credit.
-var fieldNames = [fieldCount]string{"entry_id", "voucher_id", "entry_date", "account", "amount", "currency", "text", "dimensions", "debit", "credit"}
+var fieldNames = [fieldCount]string(integrations.EntryColumns)
 
 // Columns are our names of a file's columns, the ones first that it must have.
 var Columns = fieldNames[:fDimensions+1]
@@ -39,7 +40,7 @@ var Columns = fieldNames[:fDimensions+1]
 const required = fAmount
 
 // dimensionPrefix is before the name of a dimension that has a column of its own.
-const dimensionPrefix = "dimensions."
+const dimensionPrefix = integrations.DimensionColumn
 
 func fieldOf(name string) field { return field(slices.Index(fieldNames[:], name)) }
 
@@ -228,7 +229,11 @@ func (f *File) columnsOf(heading row) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.o.Columns)) {
 		if _, there := names[name]; !there {
-			f.beforef(l.line, 1, "no column %q, which is to be %s: want one of %s", f.o.Columns[name], name, f.list(l.headings))
+			says := ""
+			if f.o.ColumnsOf != "" {
+				says = " by " + f.o.ColumnsOf
+			}
+			f.beforef(l.line, 1, "no column %q, which is to be %s%s: want one of %s", f.o.Columns[name], name, says, f.list(l.headings))
 		}
 	}
 	f.missing()

@@ -26,6 +26,7 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
 )
@@ -49,6 +50,7 @@ type Options struct {
 	DecimalSign   string            // "," or "."
 	DateOrder     string            // DayFirst or MonthFirst
 	Columns       map[string]string // our name or dimensions.NAME to the heading in the file
+	ColumnsOf     string            // where Columns are from, for errors; "" is --columns
 	IDFrom        []string          // our names or headings of the columns of which entry IDs are made
 	IgnoreColumns bool              // leave out columns that have no name of ours
 	AllowDates    bool              // also dates that mean "none", and years outside 1990 to next year
@@ -80,8 +82,7 @@ func (o Options) validate() error {
 		return &OptionError{"date-order", fmt.Sprintf("%q: want dmy (day first) or mdy (month first)", o.DateOrder)}
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Columns)) {
-		dimension, isDimension := strings.CutPrefix(name, dimensionPrefix)
-		if !isDimension && fieldOf(name) < 0 || isDimension && dimension == "" {
+		if !integrations.IsEntryColumn(name) {
 			return &OptionError{"columns", fmt.Sprintf("%q: want one of our names before the =: %s, dimensions.NAME", name, strings.Join(fieldNames[:], ", "))}
 		}
 		if plain.Trim(o.Columns[name]) == "" {

@@ -213,6 +213,8 @@ func TestKindsThatAreRefused(t *testing.T) {
 		"a sheet of CSV":              {line(), Options{Sheet: "Ark1"}, "--sheet is for workbooks"},
 		"CSV as a workbook":           {line(), Options{Format: FormatXLSX}, "not a workbook"},
 		"JSON with columns":           {`{"entry_id":"1"}`, Options{Columns: map[string]string{"account": "Kto"}, Format: FormatJSONLines}, "--columns is for CSV and workbooks"},
+		"JSON with a file's columns":  {`{"entry_id":"1"}`, Options{Columns: map[string]string{"account": "Kto"}, ColumnsOf: "export.columns of x", Format: FormatJSONLines}, "export.columns of x is for CSV and workbooks"},
+		"a heading of a file":         {line(), Options{Columns: map[string]string{"account": "Kto"}, ColumnsOf: "export.columns of x"}, `no column "Kto", which is to be account by export.columns of x: want one of ID`},
 		"dimension with nothing":      {"ID;Bilag;Dato;Konto;Beløp;Avd\n1;V;31.10.2026;1920;5,00;#N/A\n", Options{}, `dimensions.department "#N/A" is a spreadsheet's error`},
 		"JSON date":                   {`{"entry_id":"1","voucher_id":"V","entry_date":"31.10.2026","account":"3000","amount":7}`, Options{Format: FormatJSONLines}, `entry_date "31.10.2026": want a date such as 2026-10-31`},
 	} {

@@ -3,6 +3,7 @@ package entryfile
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 func isEnd(err error) bool { return errors.Is(err, io.EOF) }
 
 func (f *File) surveyJSON() error {
-	for option, given := range map[string]bool{"--columns": len(f.o.Columns) > 0, "--id-from": len(f.o.IDFrom) > 0, "--sheet": f.o.Sheet != "", "--encoding": f.o.Encoding != "" && f.o.Encoding != "utf-8"} {
+	for option, given := range map[string]bool{cmp.Or(f.o.ColumnsOf, "--columns"): len(f.o.Columns) > 0, "--id-from": len(f.o.IDFrom) > 0, "--sheet": f.o.Sheet != "", "--encoding": f.o.Encoding != "" && f.o.Encoding != "utf-8"} {
 		if given {
 			return wrongf(1, 1, "%s is for CSV and workbooks; JSON Lines are UTF-8 and have our names", option)
 		}

@@ -21,7 +21,8 @@ func TestDiff(t *testing.T) {
 	is.Credentials = map[string]integrations.Ref{"token": "file:new"}
 	is.Policy.BaseDelay = 2 * time.Second
 	is.Schedule = &integrations.Schedule{Every: integrations.Monthly, Day: 3, Hour: 6, TimeZone: "Europe/Oslo"}
-	is.Export = integrations.ExportSettings{Dimensions: map[string]string{"department": "glObject2"}, Currencies: []string{"NOK", "EUR"}, IsolateRequests: &none}
+	is.Export = integrations.ExportSettings{Dimensions: map[string]string{"department": "glObject2"}, Currencies: []string{"NOK", "EUR"}, IsolateRequests: &none,
+		Columns: map[string]string{"account": "Konto"}}
 	is.Health = health.Policy{NoProbes: true}
 	require.Empty(t, integrations.Diff(was, was))
 	require.Equal(t, []integrations.FieldChange{
@@ -32,6 +33,7 @@ func TestDiff(t *testing.T) {
 		{Field: "schedule", New: "monthly on day 3 at 06:00 Europe/Oslo"},
 		{Field: "export.dimensions.department", Old: "glObject1", New: "glObject2"},
 		{Field: "export.currencies", Old: "NOK", New: "NOK, EUR"},
+		{Field: "export.columns.account", New: "Konto"},
 		{Field: "export.isolateRequests", New: "0"},
 		{Field: "export.dimensions.internal", Old: `""`},
 		{Field: "health.probes", New: "false"},

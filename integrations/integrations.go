@@ -53,6 +53,7 @@ type ExportSettings struct {
 	Accounts   map[string]string `json:"accounts,omitempty"`   // ours to the vendor's, and no others; nil takes all as they are
 	Dimensions map[string]string `json:"dimensions,omitempty"` // ours to the vendor's field, and no others; "" leaves one out
 	Currencies []string          `json:"currencies,omitempty"` // that the vendor takes; nil is NOK
+	Columns    map[string]string `json:"columns,omitempty"`    // our names of columns, see [EntryColumns], to the headings in files of entries
 
 	IsolateRequests *int `json:"isolateRequests,omitempty"` // that a run may spend on finding refused vouchers; nil is [defaultIsolateRequests]
 	EqualRefusals   int  `json:"equalRefusals,omitempty"`   // so many vouchers refused for one reason end a run that has had nothing accepted; 0 is [DefaultEqualRefusals]

@@ -24,7 +24,7 @@ var (
 
 // export reads which entries an integration exports and how.
 func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e ExportSettings) {
-	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies", "isolateRequests", "equalRefusals")
+	m := p.fields(n, at, "source", "chunkSize", "accounts", "dimensions", "currencies", "isolateRequests", "equalRefusals", "columns")
 	if value, node := p.text(n, m, at, "source", false); node != nil {
 		if !validSource().MatchString(value) {
 			p.errorf(node, at+".source", "%q; want a table or view as schema.name, in lower-case letters, digits and _", clip(value))
@@ -77,6 +77,9 @@ func (p *parser) export(n *yaml.Node, at string, v adapters.Vendor) (e ExportSet
 		if len(e.Currencies) > 1 && !v.Export.Currencies {
 			p.errorf(node, at+".currencies", "adapter %s takes no currency: amounts are in the company's own; want that one", v.Name)
 		}
+	}
+	if node, ok := m["columns"]; ok {
+		e.Columns = p.columns(node, at+".columns")
 	}
 	return e
 }

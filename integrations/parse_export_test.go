@@ -20,11 +20,13 @@ func parseExport(export string) (integrations.ExportSettings, error) {
 }
 
 func TestExportInFile(t *testing.T) {
-	e, err := parseExport(`{source: books.ledger, chunkSize: 200, accounts: {"1920": "1920", 03000: 3000}, dimensions: {internal: ""}, currencies: [EUR]}`)
+	e, err := parseExport(`{source: books.ledger, chunkSize: 200, accounts: {"1920": "1920", 03000: 3000}, dimensions: {internal: ""}, currencies: [EUR],
+      columns: {entry_id: Linje, debit: "Beløp D", dimensions.region: Region}}`)
 	require.NoError(t, err)
 	require.Equal(t, integrations.ExportSettings{
 		Source: "books.ledger", ChunkSize: 200, Accounts: map[string]string{"1920": "1920", "03000": "3000"},
 		Dimensions: map[string]string{"internal": ""}, Currencies: []string{"EUR"},
+		Columns: map[string]string{"entry_id": "Linje", "debit": "Beløp D", "dimensions.region": "Region"},
 	}, e)
 	require.Equal(t, []int{500, 0}, []int{e.Isolating(), e.EqualRefusals})
 	e, err = parseExport(`{isolateRequests: 0, equalRefusals: 3}`)
@@ -64,6 +66,13 @@ func TestExportInFile(t *testing.T) {
 		`{currencies: NOK}`:                    "a single value; want a list",
 		`{currencies: [nok]}`:                  `export.currencies[0]: "nok"; want three capital letters`,
 		`{currencies: [NOK, NOK]}`:             "export.currencies[1]: duplicate currency NOK",
+		`{columns: {}}`:                        "an empty mapping; want a mapping of columns",
+		`{columns: [account]}`:                 "a list; want a mapping of columns, ours to the heading",
+		`{columns: {account: ""}}`:             "x.yaml:7:35: integrations[0].export.columns.account: want a name",
+		`{columns: {acount: Konto}}`:           "x.yaml:7:26: integrations[0].export.columns.acount: not a column of ours (did you mean account?); want one of entry_id, voucher_id",
+		`{columns: {dimensions.: Avd}}`:        "export.columns.dimensions.: not a column of ours",
+		`{columns: {account: K, amount: K}}`:   `x.yaml:7:46: integrations[0].export.columns.amount: column "K" is account already`,
+		`{columns: {account: K, account: L}}`:  "export.columns.account: duplicate field (first on line 7)",
 		`{chunkSize: 0, currencies: [kroner]}`: "export.currencies[0]",
 	} {
 		_, err := parseExport(text)

@@ -47,6 +47,9 @@ func drawIntegration(r *rand.Rand, organization, id uuid.UUID, name string) inte
 		in.Export.IsolateRequests, in.Export.Source, in.Export.ChunkSize = &n, []string{"", "a.b"}[r.IntN(2)], r.IntN(2)*10
 	}
 	if some() {
+		in.Export.Columns = map[string]string{"account": []string{"Konto", "Kto"}[r.IntN(2)]}
+	}
+	if some() {
 		in.Export.Currencies = [][]string{{"NOK"}, {"NOK", "EUR"}, {"EUR", "NOK"}}[r.IntN(3)]
 	}
 	if some() {

@@ -20,7 +20,7 @@ func (a *app) entries() *cobra.Command {
 }
 
 func (a *app) entriesImport() *cobra.Command {
-	var org string
+	var org, integration string
 	var read readFlags
 	var corrects correction
 	c := &cobra.Command{
@@ -35,11 +35,16 @@ stores nothing.
 
 ` + readingHelp + `
 
+With --integration, columns are named as export.columns of that integration's file
+says; --columns replaces all of these names. Entries belong to the organization, whichever
+integration is named.
+
 Errors in a file are reported with line and column, the first ` + fmt.Sprint(entryfile.ShownErrors) + ` at length. A voucher
 that does not sum to zero is stored with a warning: its other lines may come with
 another file.`,
 		Example: `  starter entries import --org $ORG --file entries.xlsx
   starter entries import --org $ORG --file hovedbok.csv --columns entry_id=Linje
+  starter entries import --org $ORG --file hovedbok.csv --integration xledger-main
   starter entries import --org $ORG --file corrected.xlsx --replace --reason "wrong account"
   produce | starter entries import --org $ORG --file - --format jsonl`,
 		Args: noArgs,
@@ -48,16 +53,25 @@ another file.`,
 			if err != nil {
 				return err
 			}
+			var s *session
+			if integration != "" { // it says how the file is read
+				if s, err = a.openIntegration(c, org, integration); err != nil {
+					return err
+				}
+				defer s.close()
+				read.columnsOf(s.integration)
+			}
 			f, err := read.open(c)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			s, err := a.openOrganization(c, org)
-			if err != nil {
-				return err
+			if s == nil {
+				if s, err = a.openOrganization(c, org); err != nil {
+					return err
+				}
+				defer s.close()
 			}
-			defer s.close()
 			bar := newProgress(c.ErrOrStderr(), "import", f.Size())
 			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, f.Entries(func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
@@ -79,6 +93,8 @@ another file.`,
 		},
 	}
 	organizationFlag(c, &org)
+	integrationFlag(c, &integration)
+	c.Flags().Lookup("integration").Usage = "`name` or UUID of the integration whose export.columns name the columns"
 	read.add(c)
 	corrects.flags(c)
 	return c

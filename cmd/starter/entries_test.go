@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/integrations"
 )
 
 const head = "entry_id,voucher_id,entry_date,account,amount,currency,text,dimensions\n"
@@ -55,4 +58,44 @@ func TestEntriesCheck(t *testing.T) {
 		require.Contains(t, words, args[0]+" ")
 		require.Contains(t, words, "want ")
 	}
+}
+
+// An integration's file names the columns, and --columns names them instead.
+func TestColumnsOfAnIntegration(t *testing.T) {
+	in := integrations.Integration{Name: "main", Export: integrations.ExportSettings{Columns: map[string]string{"account": "Kto", "dimensions.region": "Region"}}}
+	read := func(in integrations.Integration, file string, args ...string) (columns map[string]string, err error) {
+		t.Helper()
+		var flags readFlags
+		c := &cobra.Command{Use: "import", SilenceUsage: true, SilenceErrors: true, RunE: func(c *cobra.Command, _ []string) error {
+			flags.columnsOf(in)
+			f, err := flags.open(c)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			for _, err := range f.Entries(nil) {
+				if err != nil {
+					return err
+				}
+			}
+			columns = f.Reading().Columns
+			return nil
+		}}
+		flags.add(c)
+		c.SetIn(strings.NewReader(file))
+		c.SetErr(&bytes.Buffer{})
+		c.SetArgs(append([]string{"-f", "-"}, args...))
+		return columns, c.Execute()
+	}
+	const file = "ID;Bilag;Dato;Kto;Motkonto;Beløp;Region\n1;V;31.10.2026;3000;1920;5,00;Nord\n"
+	columns, err := read(in, file, "--ignore-columns")
+	require.NoError(t, err)
+	require.Equal(t, []string{"Kto", "Region"}, []string{columns["account"], columns["dimensions.region"]})
+	columns, err = read(in, file, "--ignore-columns", "--columns", "account=Motkonto")
+	require.NoError(t, err)
+	require.Equal(t, []string{"Motkonto", ""}, []string{columns["account"], columns["dimensions.region"]})
+	_, err = read(in, strings.Replace(file, "Kto", "Nr", 1), "--ignore-columns")
+	require.ErrorContains(t, err, `no column "Kto", which is to be account by export.columns of main`)
+	_, err = read(integrations.Integration{Name: "main"}, file, "--ignore-columns")
+	require.ErrorContains(t, err, "column account is missing")
 }
