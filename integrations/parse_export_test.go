@@ -68,10 +68,10 @@ func TestExportInFile(t *testing.T) {
 		`{currencies: [NOK, NOK]}`:             "export.currencies[1]: duplicate currency NOK",
 		`{columns: {}}`:                        "an empty mapping; want a mapping of columns",
 		`{columns: [account]}`:                 "a list; want a mapping of columns, ours to the heading",
-		`{columns: {account: ""}}`:             "x.yaml:7:35: integrations[0].export.columns.account: want a name",
-		`{columns: {acount: Konto}}`:           "x.yaml:7:26: integrations[0].export.columns.acount: not a column of ours (did you mean account?); want one of entry_id, voucher_id",
+		`{columns: {account: ""}}`:             "x.yaml:7:33: integrations[0].export.columns.account: want a name",
+		`{columns: {acount: Konto}}`:           "x.yaml:7:24: integrations[0].export.columns.acount: not a column of ours (did you mean account?); want one of entry_id, voucher_id",
 		`{columns: {dimensions.: Avd}}`:        "export.columns.dimensions.: not a column of ours",
-		`{columns: {account: K, amount: K}}`:   `x.yaml:7:46: integrations[0].export.columns.amount: column "K" is account already`,
+		`{columns: {account: K, amount: K}}`:   `x.yaml:7:44: integrations[0].export.columns.amount: column "K" is account already`,
 		`{columns: {account: K, account: L}}`:  "export.columns.account: duplicate field (first on line 7)",
 		`{chunkSize: 0, currencies: [kroner]}`: "export.currencies[0]",
 	} {
