@@ -52,7 +52,7 @@ func (s Sources) Names(ctx context.Context, organization uuid.UUID) Names {
 // call by.
 func Short(correlation uuid.UUID) string { return correlation.String()[:8] }
 
-// NoWorker says that nobody takes calls, as the table of workers has it, and what follows;
+// NoWorker says that nobody takes calls and exports, as the table of workers has it, and what follows;
 // "" if a worker does.
 func NoWorker(list []runlog.Worker, taskQueue string) string {
 	running := runlog.Running(list)
@@ -61,10 +61,10 @@ func NoWorker(list []runlog.Worker, taskQueue string) string {
 			return ""
 		}
 	}
-	const remedy = "the call waits for one; starter doctor says more"
+	const remedy = "this command waits for one; starter doctor says more"
 	switch {
 	case len(running) > 0:
-		return fmt.Sprintf("no worker takes calls: %s on %s waits (%s); %s", running[0].Identity, running[0].Host, running[0].Waits(), remedy)
+		return fmt.Sprintf("no worker takes calls and exports: %s on %s waits (%s); %s", running[0].Identity, running[0].Host, running[0].Waits(), remedy)
 	case len(list) > 0:
 		return fmt.Sprintf("no worker is running on task queue %s: the last one was seen %v ago, on %s; %s", taskQueue, list[0].Ago.Round(time.Second), list[0].Host, remedy)
 	}

@@ -2,6 +2,7 @@ package exports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,33 @@ type Chain struct {
 	Late        int        // entries that are dated before the period
 	LateErrors  int        // exported entries in which the vendor found an error later
 	OpenUntil   *time.Time // until then the vendor may still be acting on a request
+
+	// Elsewhere are the entries that are dated in the period, are with an export of another
+	// period, and are not at the vendor: those that came late, or were corrected. They are
+	// no part of Counts. An adoption has none, and what was adopted is not among them.
+	Elsewhere []Elsewhere
+}
+
+// Elsewhere are entries of a period that went with an export of another one.
+type Elsewhere struct {
+	Period  string // of that export
+	Outcome Outcome
+	Count   Count
+}
+
+// verbs say of entries what became of them.
+var verbs = map[Outcome][2]string{
+	WasRefused: {"was refused", "were refused"}, IsWaiting: {"is not sent or not confirmed", "are not sent or not confirmed"},
+	IsUnknown: {"may or may not be there", "may or may not be there"},
+}
+
+// String says what became of them: "2 entries that went with November 2026 were refused".
+func (e Elsewhere) String() string {
+	verb := verbs[e.Outcome][1]
+	if e.Count.Entries == 1 {
+		verb = verbs[e.Outcome][0]
+	}
+	return counted(e.Count.Entries, "entry", "entries") + " that went with " + PeriodName(e.Period) + " " + verb
 }
 
 // Outcome is what became of an entry, in the words of those who keep the books.
@@ -62,7 +90,7 @@ const (
 	ChainComplete   ChainState = "complete"   // the vendor has everything that was not withdrawn
 	ChainIncomplete ChainState = "incomplete" // it has ended, and something is not exported
 	ChainRunning    ChainState = "running"
-	ChainFailed     ChainState = "failed" // it has ended before anything was planned
+	ChainFailed     ChainState = "failed" // it has ended, and none of its exports has planned anything
 )
 
 // ChainStates are all of them.
@@ -73,6 +101,16 @@ func (c Chain) First() Export { return c.Exports[0] }
 
 // Last is the export that a retry would retry.
 func (c Chain) Last() Export { return c.Exports[len(c.Exports)-1] }
+
+// Pending is the export that has not ended, the last one if there are several; nil if all have.
+func (c Chain) Pending() *Export {
+	for i := range slices.Backward(c.Exports) {
+		if c.Exports[i].Status == Pending {
+			return &c.Exports[i]
+		}
+	}
+	return nil
+}
 
 // Retry is the retry of one of the chain's exports; nil if it has none.
 func (c Chain) Retry(of Export) *Export {
@@ -94,20 +132,37 @@ func (c Chain) Total() (total Count) {
 
 // Missing is what the vendor does not have, as far as is known, and should.
 func (c Chain) Missing() Count {
+	missing := c.left()
+	for _, e := range c.Elsewhere {
+		missing = missing.add(e.Count)
+	}
+	return missing
+}
+
+// left is what the chain itself has taken and the vendor does not have.
+func (c Chain) left() Count {
 	return Count{}.add(c.Counts[WasRefused]).add(c.Counts[IsWaiting]).add(c.Counts[IsUnknown])
 }
 
 // State is how far the chain is.
 func (c Chain) State() ChainState {
 	switch {
-	case c.Last().Status == Pending:
+	case c.Pending() != nil:
 		return ChainRunning
-	case c.Missing().Entries > 0:
+	case c.left().Entries > 0:
 		return ChainIncomplete
-	case !c.Planned && c.Last().Status == Failed:
+	case !c.Planned: // a retry of an export that was still to be planned ends with nothing, too
 		return ChainFailed
+	case len(c.Elsewhere) > 0:
+		return ChainIncomplete
 	}
 	return ChainComplete
+}
+
+// NothingToRetry is whether a retry would do nothing. One that failed is retried also if
+// nothing of it is left, so that it no longer counts as failed.
+func (c Chain) NothingToRetry() bool {
+	return c.Pending() == nil && c.Planned && c.left().Entries == 0 && c.Last().Status != Failed
 }
 
 // Name is what people call the chain: its period.
@@ -125,7 +180,7 @@ func (c Chain) Summary() string {
 	total, done := c.Total(), c.Counts[WasExported]
 	switch c.State() {
 	case ChainFailed:
-		return c.Name() + " was not exported: " + c.Last().cause()
+		return c.Name() + " was not exported: " + c.cause()
 	case ChainRunning:
 		if total.Entries == 0 {
 			return c.Name() + " is being exported: its entries are being planned"
@@ -173,6 +228,11 @@ func (c Chain) parts(ended bool) (list []string) {
 		say(IsWaiting, "was not sent or not confirmed", "were not sent or not confirmed")
 	}
 	say(IsUnknown, "may or may not be there", "may or may not be there")
+	if ended {
+		for _, e := range c.Elsewhere {
+			list = append(list, e.String())
+		}
+	}
 	return list
 }
 
@@ -203,6 +263,9 @@ func (c Chain) NextStep() (what, command string) {
 		return "", ""
 	}
 	switch refused, waiting, unknown := c.Counts[WasRefused].Entries, c.Counts[IsWaiting].Entries, c.Counts[IsUnknown].Entries; {
+	case refused+waiting+unknown == 0: // a retry would not take them
+		period := c.Elsewhere[0].Period
+		return "to see what became of the entries that went with " + PeriodName(period), "starter exports show " + period + " --integration " + c.Integration
 	case refused == 0 && waiting == 0 && unknown > 0:
 		return "to ask the vendor once more", retry
 	case refused == 0:
@@ -214,18 +277,18 @@ func (c Chain) NextStep() (what, command string) {
 // Waits says why a pending export waits and until when; "" if it does not. Times are
 // shown in now's zone. vendor is the vendor's name.
 func (c Chain) Waits(now time.Time, vendor string) string {
-	last := c.Last()
+	e := c.Pending()
 	switch {
-	case last.Status != Pending:
+	case e == nil:
 		return ""
-	case last.DeferredUntil != nil && last.DeferredUntil.After(now):
+	case e.DeferredUntil != nil && e.DeferredUntil.After(now):
 		why := "the vendor was not available"
-		if says, ok := deferredFor[last.DeferredFor]; ok {
+		if says, ok := deferredFor[e.DeferredFor]; ok {
 			why = says
-		} else if last.DeferredFor != "" {
-			why = "the last call failed with " + strings.ReplaceAll(string(last.DeferredFor), "_", " ")
+		} else if e.DeferredFor != "" {
+			why = "the last call failed with " + strings.ReplaceAll(string(e.DeferredFor), "_", " ")
 		}
-		return "waits until " + Until(*last.DeferredUntil, now) + ": " + strings.ReplaceAll(why, "the vendor", vendor)
+		return "waits until " + Until(*e.DeferredUntil, now) + ": " + strings.ReplaceAll(why, "the vendor", vendor)
 	case c.OpenUntil != nil && c.OpenUntil.After(now):
 		return "waits until " + Until(*c.OpenUntil, now) + ": " + vendor + " may still be acting on a request"
 	}
@@ -259,12 +322,14 @@ func Until(t, now time.Time) string {
 	return local.Format(layout) + " (in " + in + ")"
 }
 
-// cause is the error with which an export ended.
-func (e Export) cause() string {
-	if e.ErrorMessage == "" {
-		return "its run ended before it had planned anything"
+// cause is the last error with which one of the exports ended.
+func (c Chain) cause() string {
+	for _, e := range slices.Backward(c.Exports) {
+		if e.ErrorMessage != "" {
+			return e.ErrorMessage
+		}
 	}
-	return e.ErrorMessage
+	return "its run ended before it had planned anything"
 }
 
 // counted is a number of things.

@@ -57,6 +57,27 @@ func TestChainSummary(t *testing.T) {
 			exports.ChainRunning, "October 2026 is being exported: 40 of 84 entries in 21 vouchers at the vendor, 1 was refused", "", "NOK 3.00"},
 		"not planned yet": {exports.Chain{Exports: []exports.Export{pending}},
 			exports.ChainRunning, "October 2026 is being exported: its entries are being planned", "", ""},
+		"its retry has ended before it": {exports.Chain{Exports: []exports.Export{pending, done}},
+			exports.ChainRunning, "October 2026 is being exported: its entries are being planned", "", ""},
+		"its retry has ended before it, and it has planned": {exports.Chain{Exports: []exports.Export{pending, done}, Planned: true, Counts: counts{exports.WasExported: all}},
+			exports.ChainRunning, "October 2026 is being exported: 84 of 84 entries in 21 vouchers at the vendor", "", ""},
+		"its retry had nothing to plan, and it failed": {exports.Chain{Exports: []exports.Export{failed, done}},
+			exports.ChainFailed, "October 2026 was not exported: source books: no such table or view", "starter exports retry 2026-10 --integration xledger-main", ""},
+		"entries of it were refused elsewhere": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all},
+			Elsewhere: []exports.Elsewhere{{Period: "2026-11", Outcome: exports.WasRefused, Count: counted(2, 1, "3200.00")}}},
+			exports.ChainIncomplete, "October 2026 is not complete: 2 entries that went with November 2026 were refused (NOK 3,200.00 is missing)",
+			"starter exports show 2026-11 --integration xledger-main", "NOK 3,200.00"},
+		"entries of it are missing here and elsewhere": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all, exports.WasRefused: counted(2, 1, "1.00")},
+			Elsewhere: []exports.Elsewhere{{Period: "2026-11", Outcome: exports.IsWaiting, Count: counted(1, 1, "2.00")}, {Period: "2026-12", Outcome: exports.IsUnknown, Count: counted(4, 2, "4.00")}}},
+			exports.ChainIncomplete, "October 2026 is not complete: 1 of 22 vouchers was refused, 1 entry that went with November 2026 is not sent or not confirmed and " +
+				"4 entries that went with December 2026 may or may not be there (NOK 7.00 is missing)",
+			"starter exports retry 2026-10 --integration xledger-main", "NOK 7.00"},
+		"it failed, and entries of it were refused elsewhere": {exports.Chain{Exports: []exports.Export{failed},
+			Elsewhere: []exports.Elsewhere{{Period: "2026-11", Outcome: exports.WasRefused, Count: counted(2, 1, "3200.00")}}},
+			exports.ChainFailed, "October 2026 was not exported: source books: no such table or view", "starter exports retry 2026-10 --integration xledger-main", "NOK 3,200.00"},
+		"it runs, and entries of it were refused elsewhere": {exports.Chain{Exports: []exports.Export{done, pending}, Planned: true, Counts: counts{exports.WasExported: all},
+			Elsewhere: []exports.Elsewhere{{Period: "2026-11", Outcome: exports.WasRefused, Count: counted(2, 1, "3200.00")}}},
+			exports.ChainRunning, "October 2026 is being exported: 84 of 84 entries in 21 vouchers at the vendor", "", "NOK 3,200.00"},
 		"adopted": {exports.Chain{Exports: []exports.Export{adopted}, Planned: true, Counts: counts{exports.IsUnknown: counted(2, 1, "5.00")}},
 			exports.ChainIncomplete, "October 2026 (adopted) is not complete: 1 of 1 voucher may or may not be there (NOK 5.00 is missing)", "starter exports retry 0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001", "NOK 5.00"},
 	} {
@@ -68,6 +89,33 @@ func TestChainSummary(t *testing.T) {
 			require.Equal(t, c.does, does)
 			require.Equal(t, c.missingText, exports.MoneyList(c.chain.Missing().Amounts))
 		})
+	}
+}
+
+// A retry does nothing where nothing is left of the chain itself; one that failed is closed by it.
+func TestNothingToRetry(t *testing.T) {
+	complete, failed, pending := exports.Export{Status: exports.Complete}, exports.Export{Status: exports.Failed}, exports.Export{Status: exports.Pending}
+	one := counted(2, 1, "1.00")
+	elsewhere := []exports.Elsewhere{{Period: "2026-11", Outcome: exports.WasRefused, Count: one}}
+	type counts = map[exports.Outcome]exports.Count
+	for name, c := range map[string]struct {
+		chain exports.Chain
+		want  bool
+	}{
+		"complete":                      {exports.Chain{Exports: []exports.Export{complete}, Planned: true, Counts: counts{exports.WasExported: one}}, true},
+		"nothing was due":               {exports.Chain{Exports: []exports.Export{complete}, Planned: true}, true},
+		"what is left went elsewhere":   {exports.Chain{Exports: []exports.Export{complete}, Planned: true, Elsewhere: elsewhere}, true},
+		"withdrawn":                     {exports.Chain{Exports: []exports.Export{complete}, Planned: true, Counts: counts{exports.WasWithdrawn: one}}, true},
+		"failed, and then withdrawn":    {exports.Chain{Exports: []exports.Export{failed}, Planned: true, Counts: counts{exports.WasWithdrawn: one}}, false},
+		"failed, and all went with it":  {exports.Chain{Exports: []exports.Export{failed}, Planned: true}, false},
+		"failed and retried":            {exports.Chain{Exports: []exports.Export{failed, complete}, Planned: true}, true},
+		"refused":                       {exports.Chain{Exports: []exports.Export{complete}, Planned: true, Counts: counts{exports.WasRefused: one}}, false},
+		"waiting":                       {exports.Chain{Exports: []exports.Export{failed}, Planned: true, Counts: counts{exports.IsWaiting: one}}, false},
+		"nothing was planned":           {exports.Chain{Exports: []exports.Export{failed, complete}}, false},
+		"its retry is under way":        {exports.Chain{Exports: []exports.Export{complete, pending}, Planned: true}, false},
+		"its retry has ended before it": {exports.Chain{Exports: []exports.Export{pending, complete}, Planned: true}, false},
+	} {
+		require.Equal(t, c.want, c.chain.NothingToRetry(), name)
 	}
 }
 
@@ -91,6 +139,7 @@ func TestChainWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, c.want, exports.Chain{Exports: []exports.Export{c.export}, OpenUntil: c.open}.Waits(now, "Xledger"))
+			require.Equal(t, c.want, exports.Chain{Exports: []exports.Export{c.export, {Status: exports.Complete}}, OpenUntil: c.open}.Waits(now, "Xledger"), "its retry has ended before it")
 		})
 	}
 }

@@ -119,6 +119,9 @@ func loadChains(ctx context.Context, tx pgx.Tx, organization uuid.UUID, first []
 	if err := countChains(ctx, tx, organization, firsts, all, chains); err != nil {
 		return nil, err
 	}
+	if err := countElsewhere(ctx, tx, organization, first, chains); err != nil {
+		return nil, err
+	}
 	list := make([]exports.Chain, 0, len(first))
 	for _, id := range first {
 		if c := chains[id]; c != nil {

@@ -115,6 +115,32 @@ func TestScheduledExportFails(t *testing.T) {
 	require.Empty(t, b.openSubjects())
 }
 
+// A voucher of a failed export that is corrected is left until an export has taken it: one for
+// which it is not due has not exported it.
+func TestCorrectedIsLeft(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.audience()
+	_, err := b.importing(pair("v", "10.00", "1920", october), runlog.ImportOptions{})
+	require.NoError(t, err)
+	failed := b.claimScheduled("2026-10")
+	b.plan(failed, mapped, 500)
+	b.fail(failed)
+	require.Equal(t, []string{"x 2026-10"}, b.exportsNotified(notify.ExportFailed))
+	_, err = b.importing(pair("v", "25.00", "1920", october), runlog.ImportOptions{Replace: true})
+	require.NoError(t, err)
+
+	early := b.claim("2026-09", nil)
+	require.Empty(t, b.plan(early, mapped, 500), "it is not due")
+	b.close(early)
+	require.Empty(t, b.exportsNotified(notify.ExportRecovered), "nothing has exported it")
+	november := b.claim("2026-11", nil)
+	require.Len(t, b.plan(november, mapped, 500), 2)
+	b.export(november)
+	b.close(november)
+	require.Equal(t, []string{"x 2026-10"}, b.exportsNotified(notify.ExportRecovered))
+}
+
 // openSubjects are the causes of incidents of subjects that people may still be notified of.
 func (b books) openSubjects() (list []string) {
 	b.t.Helper()

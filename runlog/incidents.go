@@ -113,7 +113,8 @@ func insertIncident(ctx context.Context, tx pgx.Tx, n notify.Notification) (news
 }
 
 // leftNothing holds for the incident of an export of which nothing is left to be
-// exported: neither it nor a retry of it has or may get an entry that is not done.
+// exported: neither it nor a retry of it has or may get an entry that is not done. One
+// that was corrected is done once an export has taken it again.
 const leftNothing = `NOT EXISTS (
 	WITH RECURSIVE chain AS (
 	    SELECT export_id, status FROM ledgerline.bufdir_export_audit_log
@@ -122,7 +123,7 @@ const leftNothing = `NOT EXISTS (
 	    SELECT retry.export_id, retry.status FROM ledgerline.bufdir_export_audit_log AS retry JOIN chain ON retry.parent_export_id = chain.export_id
 	    WHERE retry.organization_id = $1)
 	SELECT FROM chain WHERE status = 'pending' OR EXISTS (SELECT FROM ledgerline.export_entries AS entry
-	    WHERE entry.organization_id = $1 AND entry.export_id = chain.export_id AND entry.state NOT IN ('exported', 'rejected')))`
+	    WHERE entry.organization_id = $1 AND entry.export_id = chain.export_id AND (entry.state NOT IN ('exported', 'rejected') OR entry.correction = 'replaced')))`
 
 // closeIncidents closes the open incidents that n ends. If people were notified of
 // one, they are notified of its end, exactly once; else nothing is queued. An

@@ -66,6 +66,9 @@ func (p Period) FactRows(now time.Time) [][]string {
 			rows = append(rows, []string{string(o), countWords(c)})
 		}
 	}
+	for _, e := range p.Elsewhere {
+		rows = append(rows, []string{"elsewhere", e.words + prefixed(": ", exports.MoneyList(e.Count.Amounts))})
+	}
 	if p.Late > 0 {
 		rows = append(rows, []string{"late", countOf(p.Late, "entry", "entries") + " dated before " + exports.PeriodName(p.Period) + ", which came after that was exported"})
 	}

@@ -35,11 +35,22 @@ type Period struct {
 	Total         exports.Count                     `json:"total"`
 	Counts        map[exports.Outcome]exports.Count `json:"counts"`
 	Missing       exports.Count                     `json:"missing"`
+	Elsewhere     []Elsewhere                       `json:"elsewhere"`  // of the missing: with exports of other periods
 	Late          int                               `json:"late"`       // entries dated before the period
 	LateErrors    int                               `json:"lateErrors"` // exported entries in which the vendor found an error later
 	Exports       []Export                          `json:"exports"`    // the first one, then its retries
 
 	next string // what Next is for
+}
+
+// Elsewhere are missing entries that are dated in a period, and went with the export of
+// another one.
+type Elsewhere struct {
+	Period string          `json:"period"`
+	State  exports.Outcome `json:"state"`
+	Count  exports.Count   `json:"count"`
+
+	words string
 }
 
 // Export is one export of a period.
@@ -87,11 +98,14 @@ func Of(c exports.Chain, now time.Time, vendor string) Period {
 	p := Period{
 		Period: first.Period, Name: c.Name(), Days: exports.PeriodDays(first.PeriodStart, first.PeriodEnd), IntegrationID: first.IntegrationID, Integration: c.Integration,
 		State: c.State(), Summary: c.Summary(), Waiting: c.Waits(now, vendor), StartedAt: first.StartedAt, FinishedAt: last.FinishedAt,
-		Total: full(c.Total()), Missing: full(c.Missing()), Counts: make(map[exports.Outcome]exports.Count), Late: c.Late, LateErrors: c.LateErrors,
+		Total: full(c.Total()), Missing: full(c.Missing()), Elsewhere: []Elsewhere{}, Counts: make(map[exports.Outcome]exports.Count), Late: c.Late, LateErrors: c.LateErrors,
 	}
 	p.next, p.Next = c.NextStep()
 	for _, o := range exports.Outcomes {
 		p.Counts[o] = full(c.Counts[o])
+	}
+	for _, e := range c.Elsewhere {
+		p.Elsewhere = append(p.Elsewhere, Elsewhere{e.Period, e.Outcome, full(e.Count), e.String()})
 	}
 	for _, e := range c.Exports {
 		view := OfExport(e)

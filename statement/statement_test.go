@@ -26,6 +26,25 @@ var (
 	chain    = exports.Chain{Exports: []exports.Export{root, retry}, Integration: "xledger-main", Planned: true, Late: 1, Counts: map[exports.Outcome]exports.Count{exports.WasExported: vouchers, exports.WasRefused: vouchers}}
 )
 
+// What of a period went with another one is missing in it, and is said with the place to look.
+func TestElsewhere(t *testing.T) {
+	c := chain
+	c.Exports, c.Counts = c.Exports[:1], map[exports.Outcome]exports.Count{exports.WasExported: vouchers}
+	require.Empty(t, statement.Of(c, now, "Xledger").Elsewhere)
+	c.Elsewhere = []exports.Elsewhere{{Period: "2026-11", Outcome: exports.WasRefused, Count: vouchers}}
+	p := statement.Of(c, now, "Xledger")
+	require.Equal(t, vouchers, p.Missing)
+	require.Equal(t, []string{
+		"October 2026 is not complete: 2 entries that went with November 2026 were refused (NOK 3,200.00 is missing)",
+		"to see what became of the entries that went with November 2026: starter exports show 2026-11 --integration xledger-main",
+	}, p.Headline())
+	require.Contains(t, fmt.Sprint(p.FactRows(now)), "[elsewhere 2 entries that went with November 2026 were refused: NOK 3,200.00]")
+	require.Equal(t, []string{"not complete", "2", "2", "0", "NOK 3,200.00"}, statement.ListRows([]statement.Period{p}, now)[1][2:7])
+	encoded, err := json.Marshal(p)
+	require.NoError(t, err)
+	require.Contains(t, string(encoded), `"elsewhere":[{"period":"2026-11","state":"refused","count":{"entries":2,"vouchers":1,"amounts":{"NOK":"3200.00"}}}]`)
+}
+
 // Programs find every member, whatever the period came to, and durations as text.
 func TestPeriodAsJSON(t *testing.T) {
 	encoded, err := json.Marshal(statement.Of(chain, now, "Xledger"))

@@ -114,7 +114,8 @@ retried, the last retry is retried.
 
 With --voucher, only these of the refused vouchers are sent again, and the others stay
 refused until a later retry. What was not sent, or whose outcome is open, is taken in
-any case.
+any case. While a retry is under way it is refused. A worker of a version before
+--voucher sends all refused vouchers: upgrade every worker before you use it.
 
 Exits 3 if the period is not complete after it; --exit-status=false turns that off.`,
 		Example: "  starter exports retry 2026-10 --integration xledger-main --org $ORG\n  starter exports retry 2026-10 --integration xledger-main --org $ORG --voucher 20201",
@@ -126,15 +127,20 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			}
 			defer s.close()
 			last := t.Last()
+			if pending := t.Pending(); pending != nil {
+				last = *pending
+			}
 			switch {
 			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
 				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --period %s --adopt", last.ID, last.Period)
 			case last.Status == exports.Pending && last.ParentID == nil:
 				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync of period %s resumes it", t.Name(), last.ID, last.Period)
+			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
+				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), last.ID)
 			case last.Status == exports.Pending: // its own retry is joined, or resumed
 				s.say("%s is being retried by export %s; joining it", t.Name(), last.ID)
-			case t.State() == exports.ChainComplete:
-				return a.nothingToRetry(s, t)
+			case t.NothingToRetry():
+				return a.nothingToRetry(s, t, wait)
 			case last.ID != t.named.ID:
 				s.say("export %s has been retried; retrying its last retry, %s", t.named.ID, last.ID)
 			}
@@ -167,16 +173,23 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 	return c
 }
 
-// nothingToRetry says that a chain is complete, and which export completed it.
-func (a *app) nothingToRetry(s *session, t chainTarget) error {
+// nothingToRetry says what a chain came to of which nothing is left, and with which export.
+func (a *app) nothingToRetry(s *session, t chainTarget, o waitOptions) error {
 	done := ""
 	if t.Last().ID != t.First().ID {
 		done = fmt.Sprintf(" The last retry is export %s.", t.Last().ID)
 	}
-	if err := s.say("nothing to retry: %s.%s", t.Summary(), done); err != nil || a.output != outputJSON {
-		return err
+	err := s.say("nothing to retry: %s.%s", t.Summary(), done)
+	if what, command := t.NextStep(); command != "" {
+		err = errors.Join(err, s.say("%s: %s", what, command))
 	}
-	return printJSON(s.command.OutOrStdout(), syncReport{AlreadyExported: true, Export: statement.OfExport(t.Last()), Period: view(t.Chain)})
+	if a.output == outputJSON {
+		err = errors.Join(err, printJSON(s.command.OutOrStdout(), syncReport{AlreadyExported: true, Export: statement.OfExport(t.Last()), Period: view(t.Chain)}))
+	}
+	if err == nil && o.exitStatus && t.State() != exports.ChainComplete {
+		return exitError{code: exitPermanent}
+	}
+	return err
 }
 
 // maxNamed is how many vouchers a retry can name; see [workflows.SyncInput].

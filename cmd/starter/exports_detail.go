@@ -79,7 +79,7 @@ func (d exportDetail) print(w io.Writer, now time.Time) error {
 	}
 	rows = [][]string{{"VOUCHER", "ENTRY", "STATE", "EFFECT", "REASON"}}
 	for _, p := range d.Problems {
-		rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil), dash(p.Reason)})
+		rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil, now), dash(p.Reason)})
 	}
 	say(w, "")
 	err := table(w, rows)
@@ -124,10 +124,10 @@ func ifAny(format string, n int) string {
 	return fmt.Sprintf(format, n)
 }
 
-// effectOf is what is known of a write, and until when it can still take effect.
-func effectOf(effect classify.Effect, openUntil *time.Time) string {
+// effectOf is what is known of a write, and until when it can still take effect, in now's zone.
+func effectOf(effect classify.Effect, openUntil *time.Time, now time.Time) string {
 	if effect == classify.Open && openUntil != nil && !openUntil.IsZero() {
-		return "open until " + openUntil.UTC().Format(time.TimeOnly)
+		return "open until " + openUntil.In(now.Location()).Format("2006-01-02 15:04:05 MST")
 	}
 	return dash(string(effect))
 }

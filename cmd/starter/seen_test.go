@@ -69,10 +69,10 @@ waits until 12:34 UTC \(in 3 min\): Xledger was not available
 	d := exportDetail{export: e, Entries: runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}, Problems: []runlog.Problem{
 		{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}}}
 	out.Reset()
-	require.NoError(t, d.print(&out, now))
+	require.NoError(t, d.print(&out, now.In(time.FixedZone("CET", 3600))))
 	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown, 5 not sent\n`, out.String())
 	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; changed after it had ended`, out.String())
-	require.Regexp(t, `v1 +e1 +sent +open until 12:34:56 +-`, out.String())
+	require.Regexp(t, `v1 +e1 +sent +open until 2026-11-23 13:34:56 CET +-`, out.String())
 	require.Regexp(t, `v2 +e2 +unknown +open +-`, out.String())
 	require.NotContains(t, out.String(), "deferred")
 	require.Nil(t, statement.OfExport(e).DeferredUntil)

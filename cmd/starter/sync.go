@@ -160,6 +160,8 @@ func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult
 	watching, stop := context.WithCancel(ctx)
 	var shown sync.WaitGroup
 	shown.Go(func() { s.showProgress(watching, run.GetID()) })
+	noWorker := s.watchWorkers(ctx)
+	defer noWorker()
 	err = run.Get(ctx, &result)
 	stop()
 	shown.Wait()
@@ -213,10 +215,9 @@ func (s *session) showProgress(ctx context.Context, workflowID string) {
 		value, err := s.temporal.QueryWorkflow(ctx, workflowID, "", workflows.ProgressQuery)
 		var p exports.Progress
 		if err != nil || value.Get(&p) != nil || p.Export.ID == uuid.Nil {
-			waits.show(ctx, bar, nil)
-			continue
+			continue // without a worker it does not answer, which watchWorkers says
 		}
-		waits.show(ctx, bar, &p)
+		waits.show(ctx, bar, p)
 		n, err := runlog.CountEntries(ctx, s.db, s.organization, p.Export.ID)
 		if err != nil || n.Total == 0 {
 			continue

@@ -19,11 +19,9 @@ type shownWait struct {
 	asked   time.Time
 }
 
-// show is given how far the run is, or nil if it does not say: then it matters whether a
-// worker is there.
-func (w *shownWait) show(ctx context.Context, bar *progress, p *exports.Progress) {
-	waits := p == nil || p.Export.DeferredUntil != nil || !p.WaitsUntil().IsZero()
-	if !waits {
+// show is given how far the run is.
+func (w *shownWait) show(ctx context.Context, bar *progress, p exports.Progress) {
+	if p.Export.DeferredUntil == nil && p.WaitsUntil().IsZero() {
 		w.last, w.note = "", ""
 		return
 	}
@@ -41,7 +39,7 @@ func (w *shownWait) show(ctx context.Context, bar *progress, p *exports.Progress
 	}
 	if reason.Until != nil {
 		w.note = ", waits until " + reason.Until.Local().Format(time.TimeOnly)
-	} else if p != nil {
+	} else {
 		w.note = ", waits"
 	}
 	if line := reason.String(); line != w.last {
@@ -53,15 +51,10 @@ func (w *shownWait) show(ctx context.Context, bar *progress, p *exports.Progress
 	}
 }
 
-func (w *shownWait) reason(ctx context.Context, p *exports.Progress) (exports.WaitReason, error) {
-	now := time.Now()
-	if p == nil {
-		running, err := runlog.AnyWorker(ctx, w.session.db)
-		return exports.WaitFacts{NoWorker: !running}.Reason(now), err
-	}
+func (w *shownWait) reason(ctx context.Context, p exports.Progress) (exports.WaitReason, error) {
 	facts, err := runlog.LoadWaitFacts(ctx, w.session.db, p.Export)
 	if until := p.WaitsUntil(); until.After(facts.OpenUntil) {
 		facts.OpenUntil = until
 	}
-	return facts.Reason(now), err
+	return facts.Reason(time.Now()), err
 }
