@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -82,12 +83,12 @@ func beginCorrection(ctx context.Context, tx pgx.Tx, actor, reason string) error
 
 // correctionError puts what PostgreSQL refuses into words. Other errors pass as they are.
 func correctionError(err error) error {
-	const locked, violated = "55P03", "23514"
+	const locked, deadlock, violated = "55P03", "40P01", "23514"
 	var pg *pgconn.PgError
 	switch {
 	case !errors.As(err, &pg):
 		return err
-	case pg.Code == locked:
+	case pg.Code == locked || pg.Code == deadlock:
 		return fmt.Errorf("an export is being planned, or integrations are being applied, at this moment; try again in a minute: %w", err)
 	case pg.Code != violated:
 		return err
@@ -109,23 +110,29 @@ type takenEntry struct {
 	Source                                  string // of the integration; "" is the default one
 	ExportID                                uuid.UUID
 	State                                   exports.EntryState
-	Pending                                 bool // its export has not ended
-	Open                                    bool // the outcome of a line of its voucher is open
+	Pending                                 bool       // its export has not ended
+	OpenIn                                  *uuid.UUID // the export of a line of its voucher whose outcome is open; nil if none is
+	Arrives                                 *time.Time // until when a request with a line of its voucher that was given up can arrive; nil if none can
 }
 
 const selectTaken = `
 WITH taken AS (
-    SELECT entry.entry_id, entry.voucher_id, entry.export_id, entry.state, integration.name AS integration, coalesce(integration.export ->> 'source', '') AS source
+    SELECT entry.entry_id, entry.voucher_id, entry.export_id, entry.state, integration.integration_id, integration.name AS integration, coalesce(integration.export ->> 'source', '') AS source
     FROM ledgerline.integrations AS integration CROSS JOIN LATERAL (
         SELECT * FROM ledgerline.export_entries WHERE organization_id = @organization AND integration_id = integration.integration_id AND entry_id = ANY(@entry_ids) OFFSET 0) AS entry
     WHERE integration.organization_id = @organization
 ), open AS (
-    SELECT DISTINCT export_id, voucher_id FROM ledgerline.export_entries
-    WHERE organization_id = @organization AND effect = 'open' AND export_id IN (SELECT export_id FROM taken)
+    SELECT integration_id, voucher_id, (array_agg(line.export_id) FILTER (WHERE effect = 'open'))[1] AS open_in, max(line.earlier_until) AS arrives
+    FROM (SELECT DISTINCT integration_id, voucher_id FROM taken) AS voucher CROSS JOIN LATERAL (
+        SELECT export_id, effect, earlier_until FROM ledgerline.export_entries
+        WHERE organization_id = @organization AND integration_id = voucher.integration_id AND voucher_id = voucher.voucher_id
+          AND (effect = 'open' OR earlier_until IS NOT NULL) AND state <> 'exported' AND (effect = 'open' OR earlier_until > ledgerline.clock()) OFFSET 0) AS line
+    GROUP BY integration_id, voucher_id
 )
-SELECT taken.*, export.period, export.status = 'pending' AS pending, open.export_id IS NOT NULL AS open
+SELECT taken.entry_id, taken.voucher_id, taken.export_id, taken.state, taken.integration, taken.source, export.period, export.status = 'pending' AS pending,
+    open.open_in, open.arrives
 FROM taken JOIN ledgerline.bufdir_export_audit_log AS export ON export.organization_id = @organization AND export.export_id = taken.export_id
-LEFT JOIN open ON open.export_id = taken.export_id AND open.voucher_id = taken.voucher_id
+LEFT JOIN open ON open.integration_id = taken.integration_id AND open.voucher_id = taken.voucher_id
 ORDER BY entry_id, integration`
 
 // loadTaken returns what exports of all integrations have taken of entries.
@@ -155,9 +162,11 @@ func (t takenEntry) refusal() (why, remedy string, ok bool) {
 		return "is exported " + at, counterEntry, false
 	case t.Pending && t.State != exports.Rejected:
 		return "is in an export that has not ended " + at, "look at it again when that has ended: " + show, false
-	case t.Open:
+	case t.OpenIn != nil:
 		return "is of a voucher whose outcome is open " + at, fmt.Sprintf("find out whether it is at the vendor: starter exports retry %s, or starter exports resolve %s --voucher %s --there|--not-there",
-			t.ExportID, t.ExportID, t.VoucherID), false
+			t.OpenIn, t.OpenIn, t.VoucherID), false
+	case t.Arrives != nil:
+		return "is of a voucher that can still arrive " + at + " with a request that was given up", "try again when it no longer can, after " + exports.Until(*t.Arrives, time.Now()), false
 	}
 	return "", "", true
 }

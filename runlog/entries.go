@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -74,14 +75,19 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 				return err
 			}
 			if batch = append(batch, e); len(batch) == importBatch {
-				if err := i.insert(ctx, tx, batch); err != nil {
+				if err := i.insertNew(ctx, tx, batch); err != nil {
 					return err
 				}
 				batch = batch[:0]
 			}
 		}
-		if err := i.insert(ctx, tx, batch); err != nil {
+		if err := i.insertNew(ctx, tx, batch); err != nil {
 			return err
+		}
+		for batch := range slices.Chunk(i.again, importBatch) {
+			if err := i.insert(ctx, tx, batch); err != nil {
+				return err
+			}
 		}
 		if err := i.replace(ctx, tx); err != nil {
 			return err
@@ -141,8 +147,9 @@ type importing struct {
 	options      ImportOptions
 	done         ImportResult
 	differ       []differing
-	unbalanced   map[string]bool // vouchers that did not sum to zero when the first entry was found to be there; nil before
-	touched      []string        // of those, vouchers of which the file has entries that are there
+	again        []AccountingEntry // were withdrawn before; stored after all others, because no plan is made from then on
+	unbalanced   map[string]bool   // vouchers that did not sum to zero when the first entry was found to be there; nil before
+	touched      []string          // of those, vouchers of which the file has entries that are there
 }
 
 // differing is an entry that is there with other contents.
@@ -154,6 +161,32 @@ type differing struct {
 
 // mostReplaced is how many entries an import can replace. They are kept in memory, and no plan is made meanwhile.
 const mostReplaced = 100_000
+
+// insertNew is [importing.insert] of a batch without what was withdrawn before, which it keeps for later.
+func (i *importing) insertNew(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT entry_id FROM ledgerline.entry_changes WHERE organization_id = $1 AND kind = 'withdrawn' AND entry_id = ANY($2)`,
+		i.organization, column(batch, func(e AccountingEntry) string { return e.EntryID }))
+	if err != nil {
+		return err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	withdrawn := make(map[string]bool, len(list))
+	for _, id := range list {
+		withdrawn[id] = true
+	}
+	var fresh []AccountingEntry
+	for _, e := range batch {
+		if withdrawn[e.EntryID] {
+			i.again = append(i.again, e)
+		} else {
+			fresh = append(fresh, e)
+		}
+	}
+	return i.insert(ctx, tx, fresh)
+}
 
 // insert stores the entries of a batch that are not there yet, and notes those that differ.
 func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {

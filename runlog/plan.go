@@ -34,7 +34,7 @@ const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 // by the vendor, and corrected since, if a line of them is due; those that the vendor refused
 // once their export has ended. A retry takes what the exports before it in its chain have as
 // rejected, of certain vouchers only if somebody has named them, and what has come to the same
-// vouchers. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
+// vouchers or was corrected of them, whichever export has it. [mark.fresh] has the entries that no export has taken. Of a voucher that is at the vendor in part, as where
 // code of a company commits in the middle of a request, the rest sums to zero
 // together with that part.
 //
@@ -43,7 +43,13 @@ const planStatements = longStatements + "; SET LOCAL enable_nestloop = off"
 var lines = `
 WITH fresh AS ({fresh}
 ), corrected AS (
-    SELECT entry_id, voucher_id, entry_date < @period_end AS is_due FROM (` + correctedEntries + `) AS entry WHERE @retried::uuid[] IS NULL
+    SELECT entry_id, voucher_id, entry_date < @period_end AS is_due FROM (` + correctedEntries + `) AS entry
+), retried AS (
+    SELECT entry_id, voucher_id FROM ledgerline.export_entries AS entry
+    WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = ANY(@retried) AND state = 'rejected'
+      AND (@only_vouchers::text[] IS NULL OR voucher_id = ANY(@only_vouchers))
+      AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent
+          WHERE parent.organization_id = @organization_id AND parent.export_id = entry.export_id AND parent.status <> 'pending')
 ), held AS (
     SELECT source.* FROM (
         SELECT refused.entry_id FROM (
@@ -54,12 +60,11 @@ WITH fresh AS ({fresh}
             WHERE organization_id = @organization_id AND integration_id = @integration_id AND voucher_id = grown.voucher_id AND chunk = 0 OFFSET 0) AS refused
         UNION
         SELECT entry_id FROM corrected WHERE voucher_id IN (SELECT voucher_id FROM corrected WHERE is_due UNION ALL SELECT voucher_id FROM fresh)
+          AND @retried::uuid[] IS NULL
         UNION
-        SELECT entry_id FROM ledgerline.export_entries AS entry
-        WHERE organization_id = @organization_id AND integration_id = @integration_id AND export_id = ANY(@retried) AND state = 'rejected'
-          AND (@only_vouchers::text[] IS NULL OR voucher_id = ANY(@only_vouchers))
-          AND EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS parent
-              WHERE parent.organization_id = @organization_id AND parent.export_id = entry.export_id AND parent.status <> 'pending')
+        SELECT entry_id FROM corrected WHERE voucher_id IN (SELECT voucher_id FROM retried)
+        UNION
+        SELECT entry_id FROM retried
     ) AS refused CROSS JOIN LATERAL (
         SELECT * FROM {source} AS source WHERE source.organization_id = @organization_id AND source.entry_id = refused.entry_id OFFSET 0) AS source
 ), lines AS (

@@ -2,6 +2,7 @@ package runlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,6 +49,9 @@ func (i *importing) replace(ctx context.Context, tx pgx.Tx) error {
 		replaced, err := tx.Exec(ctx, replaceImported, i.args(column(batch, func(d differing) AccountingEntry { return d.entry })))
 		if err != nil {
 			return err
+		}
+		if replaced.RowsAffected() < int64(len(batch)) {
+			return errors.New("entries of the file were replaced or withdrawn while it was read; import it again")
 		}
 		i.done.Replaced += replaced.RowsAffected()
 	}

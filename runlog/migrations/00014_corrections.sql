@@ -4,8 +4,10 @@
 -- The rules are triggers of statements, so that no login goes around them but a
 -- superuser's, whose changes are recorded too. A correction holds the planning lock of
 -- each integration of its organization, so that no plan copies the old content at the
--- same moment; and what is exported, open, or planned by an export that has not ended is
--- refused. It must be read committed: what is looked for after the lock must be seen.
+-- same moment; and what is exported, open, planned by an export that has not ended, or sent
+-- by a request that can still arrive is refused, with its whole voucher, whichever exports have
+-- its lines. It must be read committed: what is looked for after the lock must be seen. A
+-- statement corrects entries of one organization.
 --
 -- An export that has ended has its own copy of what it planned and never sent, which its
 -- retry would send. A correction makes the lines of that voucher rejected, so that they
@@ -55,6 +57,7 @@ ALTER TABLE ledgerline.export_entries ADD COLUMN correction text;
 ALTER TABLE ledgerline.export_entries ADD CONSTRAINT correction_is_of_a_rejected_entry
     CHECK (correction IS NULL OR correction IN ('replaced', 'withdrawn') AND state = 'rejected') NOT VALID; -- there is none yet
 CREATE INDEX export_entries_corrected ON ledgerline.export_entries (organization_id, integration_id, voucher_id) WHERE correction IS NOT NULL;
+CREATE INDEX export_entries_under_way ON ledgerline.export_entries (organization_id, integration_id, voucher_id) WHERE effect = 'open' OR earlier_until IS NOT NULL;
 -- Whoever plans it again, also a program that knows nothing of corrections, has taken it.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.correction_is_taken() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -68,13 +71,13 @@ CREATE TRIGGER correction_is_taken BEFORE UPDATE ON ledgerline.export_entries FO
     WHEN (OLD.correction IS NOT NULL AND (NEW.state <> 'rejected' OR NEW.export_id <> OLD.export_id))
     EXECUTE FUNCTION ledgerline.correction_is_taken();
 
--- Holds everything that plans entries of the organization, until the transaction ends. An
--- integration that is being stored would plan without the lock.
+-- Holds everything that plans entries of the organization, until the transaction ends. A new
+-- integration would plan without the lock, so it is stored before or after the correction.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.lock_corrections() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    LOCK TABLE ledgerline.integrations IN SHARE MODE;
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('ledgerline.integrations/' || ledgerline.current_organization(), 0));
     PERFORM pg_advisory_xact_lock(hashtextextended('ledgerline.plan/' || integration.integration_id, 0))
         FROM (SELECT integration_id FROM ledgerline.integrations WHERE organization_id = ledgerline.current_organization() ORDER BY integration_id OFFSET 0) AS integration;
 END
@@ -82,6 +85,18 @@ $$;
 -- +goose StatementEnd
 REVOKE ALL ON FUNCTION ledgerline.lock_corrections() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledgerline.lock_corrections() TO ledgerline_operator;
+-- One that is there already is only changed by INSERT ... ON CONFLICT, and waits for nobody.
+-- +goose StatementBegin
+CREATE FUNCTION ledgerline.waits_for_corrections() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledgerline.integrations WHERE organization_id = NEW.organization_id AND integration_id = NEW.integration_id) THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('ledgerline.integrations/' || NEW.organization_id, 0));
+    END IF;
+    RETURN NEW;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER waits_for_corrections BEFORE INSERT ON ledgerline.integrations FOR EACH ROW EXECUTE FUNCTION ledgerline.waits_for_corrections();
 
 -- Before a correction: who makes it, and that nothing is planned meanwhile.
 -- +goose StatementBegin
@@ -115,11 +130,13 @@ REVOKE ALL ON FUNCTION ledgerline.entry_content(text, date, text, numeric, text,
 GRANT EXECUTE ON FUNCTION ledgerline.entry_content(text, date, text, numeric, text, text, jsonb) TO ledgerline_operator;
 
 -- After it: that it was allowed, a row of each change, and what it means for exports that
--- have refused the entry, or have ended without sending it.
+-- have refused the entry, or have ended without sending it. A withdrawal is one for those that
+-- read the default source; another source may still have the entry, and is read again.
 -- +goose StatementBegin
 CREATE FUNCTION ledgerline.entries_are_corrected() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    setting text := current_setting('app.organization_id', true);
     org     uuid := ledgerline.current_organization();
     who     text := left(coalesce(nullif(current_setting('ledgerline.actor', true), ''), session_user), 500);
     why     text := left(coalesce(current_setting('ledgerline.reason', true), ''), 500);
@@ -127,8 +144,15 @@ DECLARE
     deletes boolean := TG_OP = 'DELETE';
     line    record;
 BEGIN
-    IF NOT free AND EXISTS (SELECT FROM corrected WHERE organization_id IS DISTINCT FROM org) THEN
-        RAISE EXCEPTION 'entries of another organization' USING ERRCODE = 'check_violation', CONSTRAINT = 'correction_is_of_the_organization';
+    IF NOT EXISTS (SELECT FROM corrected) THEN
+        RETURN NULL;
+    END IF;
+    IF free THEN -- the owner of this function sees what is of app.organization_id, which a superuser need not have set
+        org := (SELECT organization_id FROM corrected LIMIT 1);
+        PERFORM set_config('app.organization_id', org::text, true);
+    END IF;
+    IF EXISTS (SELECT FROM corrected WHERE organization_id IS DISTINCT FROM org) THEN
+        RAISE EXCEPTION 'entries of another organization; correct those of one organization at a time' USING ERRCODE = 'check_violation', CONSTRAINT = 'correction_is_of_the_organization';
     END IF;
     IF NOT free THEN
         SELECT taken.entry_id, taken.state INTO line
@@ -142,15 +166,20 @@ BEGIN
             RAISE EXCEPTION 'entry % is % and cannot be corrected', line.entry_id, line.state
                 USING ERRCODE = 'check_violation', CONSTRAINT = CASE line.state WHEN 'exported' THEN 'corrected_is_not_exported' ELSE 'corrected_is_not_under_way' END;
         END IF;
-        SELECT sibling.entry_id, sibling.voucher_id INTO line
-            FROM (SELECT DISTINCT taken.export_id, taken.voucher_id
+        SELECT sibling.entry_id, sibling.voucher_id, sibling.effect IS NOT DISTINCT FROM 'open' AS is_open INTO line
+            FROM (SELECT DISTINCT integration.integration_id, taken.voucher_id
                 FROM corrected JOIN ledgerline.integrations AS integration ON integration.organization_id = org
-                CROSS JOIN LATERAL (SELECT entry.export_id, entry.voucher_id FROM ledgerline.export_entries AS entry
+                CROSS JOIN LATERAL (SELECT entry.voucher_id FROM ledgerline.export_entries AS entry
                     WHERE entry.organization_id = org AND entry.integration_id = integration.integration_id AND entry.entry_id = corrected.entry_id OFFSET 0) AS taken) AS voucher
-            JOIN ledgerline.export_entries AS sibling ON sibling.organization_id = org AND sibling.export_id = voucher.export_id AND sibling.voucher_id = voucher.voucher_id
-            WHERE sibling.effect = 'open' LIMIT 1;
-        IF FOUND THEN
+            CROSS JOIN LATERAL (SELECT entry.entry_id, entry.voucher_id, entry.effect FROM ledgerline.export_entries AS entry
+                WHERE entry.organization_id = org AND entry.integration_id = voucher.integration_id AND entry.voucher_id = voucher.voucher_id
+                  AND (entry.effect = 'open' OR entry.earlier_until IS NOT NULL) AND entry.state <> 'exported'
+                  AND (entry.effect = 'open' OR entry.earlier_until > ledgerline.clock()) OFFSET 0) AS sibling
+            LIMIT 1;
+        IF FOUND AND line.is_open THEN
             RAISE EXCEPTION 'the outcome of line % of voucher % is open', line.entry_id, line.voucher_id USING ERRCODE = 'check_violation', CONSTRAINT = 'corrected_is_not_under_way';
+        ELSIF FOUND THEN
+            RAISE EXCEPTION 'a request with line % of voucher % can still arrive at the vendor', line.entry_id, line.voucher_id USING ERRCODE = 'check_violation', CONSTRAINT = 'corrected_is_not_under_way';
         END IF;
     END IF;
     IF deletes THEN
@@ -187,10 +216,13 @@ BEGIN
         JOIN ledgerline.export_entries AS entry ON entry.organization_id = org AND entry.integration_id = taken.integration_id AND entry.voucher_id = taken.voucher_id AND entry.chunk = 0
     )
     UPDATE ledgerline.export_entries AS entry SET
-        reason = CASE WHEN entry.state = 'rejected' THEN entry.reason WHEN deletes THEN 'withdrawn before it was sent' ELSE 'corrected before it was sent; planned again from its source' END,
+        reason = CASE WHEN entry.state = 'rejected' THEN entry.reason WHEN deletes AND integration.is_default THEN 'withdrawn before it was sent' ELSE 'corrected before it was sent; planned again from its source' END,
         state = 'rejected',
-        correction = CASE WHEN entry.correction = 'withdrawn' OR deletes AND entry.entry_id IN (SELECT entry_id FROM corrected) THEN 'withdrawn' ELSE 'replaced' END
-        FROM lines WHERE entry.organization_id = org AND entry.integration_id = lines.integration_id AND entry.entry_id = lines.entry_id;
+        correction = CASE WHEN entry.correction = 'withdrawn' OR deletes AND integration.is_default AND entry.entry_id IN (SELECT entry_id FROM corrected) THEN 'withdrawn' ELSE 'replaced' END
+        FROM lines JOIN (SELECT integration_id, coalesce(nullif(export ->> 'source', ''), 'ledgerline.accounting_entries') = 'ledgerline.accounting_entries' AS is_default
+            FROM ledgerline.integrations WHERE organization_id = org) AS integration USING (integration_id)
+        WHERE entry.organization_id = org AND entry.integration_id = lines.integration_id AND entry.entry_id = lines.entry_id;
+    PERFORM set_config('app.organization_id', coalesce(setting, ''), true);
     RETURN NULL;
 END
 $$;
@@ -205,34 +237,37 @@ CREATE TRIGGER entries_are_withdrawn AFTER DELETE ON ledgerline.accounting_entri
 CREATE FUNCTION ledgerline.withdrawn_come_again() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    org   uuid := ledgerline.current_organization();
-    again text[];
-    line  record;
+    setting text := current_setting('app.organization_id', true);
+    org     uuid;
+    again   text[];
+    line    record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM ledgerline.entry_changes WHERE organization_id = org AND kind = 'withdrawn') THEN
-        RETURN NULL;
-    END IF;
-    again := ARRAY(SELECT entry_id FROM stored WHERE organization_id = org
-        INTERSECT SELECT entry_id FROM ledgerline.entry_changes WHERE organization_id = org AND kind = 'withdrawn');
-    IF again = '{}' THEN
-        RETURN NULL;
-    END IF;
-    PERFORM ledgerline.lock_corrections();
-    FOR line IN SELECT entry.integration_id, entry.entry_id, entry.voucher_id, entry.state, entry.chunk, stored.voucher_id AS stored_voucher
-            FROM stored JOIN ledgerline.integrations AS integration ON integration.organization_id = org
-            CROSS JOIN LATERAL (SELECT * FROM ledgerline.export_entries AS entry
-                WHERE entry.organization_id = org AND entry.integration_id = integration.integration_id AND entry.entry_id = stored.entry_id OFFSET 0) AS entry
-            WHERE stored.organization_id = org AND stored.entry_id = ANY(again) LOOP
-        IF line.state <> 'rejected' THEN
-            RAISE EXCEPTION 'entry % was withdrawn, and is % all the same', line.entry_id, line.state USING ERRCODE = 'check_violation', CONSTRAINT = 'corrected_is_not_exported';
-        END IF;
-        IF line.voucher_id <> line.stored_voucher THEN
-            RAISE EXCEPTION 'entry % belongs to voucher %, with which an export has taken it; give it another ID', line.entry_id, line.voucher_id
-                USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_keeps_its_voucher';
-        END IF;
-        UPDATE ledgerline.export_entries SET correction = 'replaced'
-            WHERE organization_id = org AND integration_id = line.integration_id AND entry_id = line.entry_id;
+    FOR org IN SELECT DISTINCT organization_id FROM stored LOOP -- a superuser's can be of several, see entries_are_corrected
+        PERFORM set_config('app.organization_id', org::text, true);
+        CONTINUE WHEN NOT EXISTS (SELECT FROM ledgerline.entry_changes WHERE organization_id = org AND kind = 'withdrawn');
+        again := ARRAY(SELECT entry_id FROM stored WHERE organization_id = org
+            INTERSECT SELECT entry_id FROM ledgerline.entry_changes WHERE organization_id = org AND kind = 'withdrawn');
+        CONTINUE WHEN again = '{}';
+        PERFORM ledgerline.lock_corrections();
+        FOR line IN SELECT entry.integration_id, entry.entry_id, entry.voucher_id, entry.state, entry.chunk, stored.voucher_id AS stored_voucher,
+                    coalesce(nullif(integration.export ->> 'source', ''), 'ledgerline.accounting_entries') = 'ledgerline.accounting_entries' AS is_default
+                FROM stored JOIN ledgerline.integrations AS integration ON integration.organization_id = org
+                CROSS JOIN LATERAL (SELECT * FROM ledgerline.export_entries AS entry
+                    WHERE entry.organization_id = org AND entry.integration_id = integration.integration_id AND entry.entry_id = stored.entry_id OFFSET 0) AS entry
+                WHERE stored.organization_id = org AND stored.entry_id = ANY(again) LOOP
+            CONTINUE WHEN line.state <> 'rejected' AND NOT line.is_default; -- its source has it all the time
+            IF line.state <> 'rejected' THEN
+                RAISE EXCEPTION 'entry % was withdrawn, and is % all the same', line.entry_id, line.state USING ERRCODE = 'check_violation', CONSTRAINT = 'corrected_is_not_exported';
+            END IF;
+            IF line.voucher_id <> line.stored_voucher THEN
+                RAISE EXCEPTION 'entry % belongs to voucher %, with which an export has taken it; give it another ID', line.entry_id, line.voucher_id
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'entry_keeps_its_voucher';
+            END IF;
+            UPDATE ledgerline.export_entries SET correction = 'replaced'
+                WHERE organization_id = org AND integration_id = line.integration_id AND entry_id = line.entry_id;
+        END LOOP;
     END LOOP;
+    PERFORM set_config('app.organization_id', coalesce(setting, ''), true);
     RETURN NULL;
 END
 $$;
@@ -248,9 +283,11 @@ DROP TRIGGER withdrawn_come_again ON ledgerline.accounting_entries;
 DROP TRIGGER entries_are_withdrawn ON ledgerline.accounting_entries;
 DROP TRIGGER entries_are_replaced ON ledgerline.accounting_entries;
 DROP TRIGGER correction_begins ON ledgerline.accounting_entries;
+DROP TRIGGER waits_for_corrections ON ledgerline.integrations;
 DROP TRIGGER correction_is_taken ON ledgerline.export_entries;
+DROP INDEX ledgerline.export_entries_under_way;
 DROP INDEX ledgerline.export_entries_corrected;
 ALTER TABLE ledgerline.export_entries DROP COLUMN correction;
 DROP TABLE ledgerline.entry_changes;
 DROP FUNCTION ledgerline.withdrawn_come_again(), ledgerline.entries_are_corrected(), ledgerline.correction_begins(), ledgerline.correction_is_taken(),
-    ledgerline.lock_corrections(), ledgerline.changes_stand(), ledgerline.entry_content(text, date, text, numeric, text, text, jsonb);
+    ledgerline.lock_corrections(), ledgerline.waits_for_corrections(), ledgerline.changes_stand(), ledgerline.entry_content(text, date, text, numeric, text, text, jsonb);
