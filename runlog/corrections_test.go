@@ -137,6 +137,7 @@ func TestCorrections(t *testing.T) {
 						var done runlog.ImportResult
 						dry, dryErr := one.importing(content, runlog.ImportOptions{Replace: true, DryRun: true})
 						done, err = one.importing(content, runlog.ImportOptions{Replace: true, Reason: "wrong"})
+						dry.Import = done.Import // names the transaction
 						require.Equal(t, done, dry, "a dry run says what the run does")
 						require.Equal(t, fmt.Sprint(err), fmt.Sprint(dryErr))
 					}
