@@ -35,7 +35,7 @@ func TestImportEntries(t *testing.T) {
 	b := newBase(t)
 	organization := uuid.New()
 	load := func(n int, change func(*runlog.AccountingEntry), end error) (runlog.ImportResult, error) {
-		return runlog.ImportEntries(t.Context(), b.operator, organization, func(yield func(runlog.AccountingEntry, error) bool) {
+		done, err := runlog.ImportEntries(t.Context(), b.operator, organization, func(yield func(runlog.AccountingEntry, error) bool) {
 			for i := range n {
 				e := entry(i)
 				if change != nil {
@@ -49,6 +49,8 @@ func TestImportEntries(t *testing.T) {
 				yield(runlog.AccountingEntry{}, end)
 			}
 		}, runlog.ImportOptions{})
+		done.Import = "" // names the transaction
+		return done, err
 	}
 	count := func() (n int) {
 		t.Helper()
