@@ -18,17 +18,20 @@ import (
 // Imported says where the entries of an import will go, a line for each month and export:
 // "84 entries of October 2026 go with the export of October 2026, by the schedule on
 // 3 November 2026 06:30 CET". which is the import of a [runlog.ImportResult]. With several
-// integrations that take entries from the default source, each line names its own. There
-// are no lines without one, or if nothing of the import waits.
+// integrations that take entries from the default source, each line names its own; if all
+// take theirs from other sources, a line says so. There are none if nothing waits.
 func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string, now time.Time) ([]string, error) {
-	list, err := runlog.ListIntegrations(ctx, db, organization)
+	all, err := runlog.ListIntegrations(ctx, db, organization)
 	if some := (*runlog.UnreadableError)(nil); err != nil && !errors.As(err, &some) {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(in integrations.Integration) bool {
+	list := slices.DeleteFunc(slices.Clone(all), func(in integrations.Integration) bool {
 		return cmp.Or(in.Export.Source, integrations.DefaultSource) != integrations.DefaultSource
 	})
 	var lines []string
+	if len(list) == 0 && len(all) > 0 {
+		lines = append(lines, fmt.Sprintf("no export takes these entries: %s takes those of %s, and they are corrected there", all[0].Name, all[0].Export.Source))
+	}
 	for _, in := range list {
 		o, err := Load(ctx, db, in, now)
 		if err != nil {

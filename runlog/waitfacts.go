@@ -16,13 +16,14 @@ import (
 func LoadWaitFacts(ctx context.Context, db Beginner, e exports.Export) (f exports.WaitFacts, err error) {
 	type row struct {
 		pauseRow
-		Name      string
-		OpenUntil *time.Time
+		Organization string // as people call it
+		Name         string
+		OpenUntil    *time.Time
 	}
 	var found row
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		found, err = queryRow[row](ctx, tx, `
-			SELECT name, `+pauseColumns+`,
+			SELECT coalesce((SELECT short_name FROM ledgerline.organizations WHERE organization_id = $1), $1::text) AS organization, name, `+pauseColumns+`,
 			    (SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $3
 			        AND effect = 'open' AND NOT ended AND open_until > clock_timestamp()) AS open_until
 			FROM ledgerline.integrations WHERE organization_id = $1 AND integration_id = $2`, e.OrganizationID, e.IntegrationID, e.ID)
@@ -33,7 +34,7 @@ func LoadWaitFacts(ctx context.Context, db Beginner, e exports.Export) (f export
 	}
 	running, err := AnyWorker(ctx, db)
 	f = exports.WaitFacts{
-		Organization: e.OrganizationID.String(), Integration: found.Name, Vendor: integrations.VendorTitle(e.AdapterName), Period: e.Period,
+		Organization: found.Organization, Integration: found.Name, Vendor: integrations.VendorTitle(e.AdapterName), Period: e.Period,
 		NoWorker: err == nil && !running, DeferredUntil: orZero(e.DeferredUntil), DeferredFor: e.DeferredFor, OpenUntil: orZero(found.OpenUntil),
 	}
 	if p := found.pause(); p != nil {

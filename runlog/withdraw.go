@@ -123,7 +123,7 @@ func voucherIsNotThere(ctx context.Context, tx pgx.Tx, organization uuid.UUID, v
 	case err == nil:
 		return fmt.Errorf("voucher %s comes from %s, the source of integration %s: correct it there", voucher, source, integration)
 	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("no voucher %s was imported; see its ID in starter exports show", voucher)
+		return fmt.Errorf("no voucher %s was imported; see its ID in starter entries list", voucher)
 	}
 	return err
 }

@@ -18,12 +18,12 @@ import (
 // that every command is in one of these lists.
 var (
 	readingCommands = []string{
-		"doctor", "entries history", "entries list", "exports list", "exports show", "health", "health history", "integrations describe", "integrations list",
+		"doctor", "entries history", "entries list", "exports list", "exports retry --dry-run", "exports show", "health", "health history", "integrations list",
 		"logs", "notifications channels", "notifications list", "organizations list", "quota", "schedules describe", "schedules list", "show",
 		"sync --dry-run", "ticks list",
 	}
 	changingCommands = []string{
-		"call", "cancel", "entries import", "entries withdraw", "exports cancel", "exports prove", "exports resolve", "exports retry", "integrations apply",
+		"call", "cancel", "entries import", "entries withdraw", "exports prove", "exports resolve", "exports retry", "integrations apply",
 		"integrations pause", "integrations resume", "integrations verify", "notifications test", "payload-keys list", "payload-keys retire",
 		"schedules backfill", "schedules pause", "schedules resume", "schedules trigger", "sync",
 	}

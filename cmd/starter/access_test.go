@@ -42,6 +42,9 @@ func TestEveryCommandHasItsAccess(t *testing.T) {
 		}
 		require.Equal(t, 1, n, "starter %s: put it into one of the lists of access.go", name)
 	}
+	for _, name := range slices.Concat(readingCommands, changingCommands, otherCommands) {
+		require.Contains(t, leaves(newRoot(new(app))), strings.TrimSuffix(name, " --dry-run"), "access.go lists a command that does not exist")
+	}
 }
 
 // database is one with two organizations, one of which has names and an export.
@@ -132,7 +135,7 @@ func TestReader(t *testing.T) {
 	file := t.TempDir() + "/x.yaml"
 	require.NoError(t, os.WriteFile(file, []byte(namedFile), 0o600))
 	env := map[string]string{"DATABASE_URL": d.url("rd"), "LEDGERLINE_ORG": "eksempel"}
-	for _, name := range append(leaves(newRoot(new(app))), "sync --dry-run") {
+	for _, name := range append(leaves(newRoot(new(app))), "sync --dry-run", "exports retry --dry-run") {
 		if slices.Contains(otherCommands, name) {
 			continue
 		}
@@ -151,7 +154,7 @@ func TestReader(t *testing.T) {
 				require.NotContains(t, words, refused)
 			}
 			if code != exitOK {
-				require.Regexp(t, `Temporal|no invocation|checks? failed`, words)
+				require.Regexp(t, `Temporal|no invocation|checks? failed|has not ended`, words)
 			}
 		})
 	}

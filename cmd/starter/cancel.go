@@ -147,7 +147,7 @@ func (s *session) exportOfPeriod(period string) (*exports.Export, error) {
 // cancelCall cancels a call and prints its outcome.
 func (s *session) cancelCall(id uuid.UUID, noWait bool) error {
 	ctx, out := s.command.Context(), s.command.OutOrStdout()
-	see := fmt.Sprintf("starter show %s --org %s", id, s.organization)
+	see := fmt.Sprintf("starter show %s --org %s", id, s.org)
 	err := engine.CancelCall(ctx, s.temporal, s.organization, id)
 	var notFound *serviceerror.NotFound
 	var ended *engine.EndedError
@@ -186,7 +186,7 @@ func (s *session) noCall(ctx context.Context, id uuid.UUID) error {
 	case err != nil:
 		return err
 	case r.Export != nil && r.Export.Status == exports.Pending:
-		return fmt.Errorf("%s is an attempt of the export of %s; to cancel the export: starter cancel %s --org %s", id, r.Export.Period, r.Export.ExportID, s.organization)
+		return fmt.Errorf("%s is an attempt of the export of %s; to cancel the export: starter cancel %s --org %s", id, r.Export.Period, r.Export.ExportID, s.org)
 	}
 	return &engine.EndedError{What: fmt.Sprintf("call %s has ended", id)}
 }
@@ -205,7 +205,7 @@ func (s *session) cancelExport(e exports.Export, noWait bool) error {
 	result, err := engine.AwaitExport(ctx, s.temporal, e)
 	stop()
 	if ctx.Err() != nil {
-		return fmt.Errorf("no longer waiting; the cancellation has been asked for: starter exports show %s --org %s", e.ID, s.organization)
+		return fmt.Errorf("no longer waiting; the cancellation has been asked for: starter exports show %s --org %s", e.ID, s.org)
 	}
 	if err != nil {
 		return err

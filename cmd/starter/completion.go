@@ -30,7 +30,7 @@ var (
 		"org": completeOrganizations, "integration": completeIntegrations, "period": completePeriods, "class": fixed(classes...), "kind": completeKinds,
 		"adapter": completeAdapters, "channel": completeChannels, "output": fixed(outputTable, outputJSON), "operation": fixed("call", "ping"),
 	}
-	exportArguments = []string{"exports show", "exports retry", "exports prove", "exports resolve", "exports cancel"}
+	exportArguments = []string{"exports show", "exports retry", "exports prove", "exports resolve", "cancel"}
 )
 
 // classes are what --class takes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // correction is what entries import does with entries that are there with other values.
@@ -148,11 +150,20 @@ func withCounter(err error) error {
 	if !errors.As(err, &refused) || len(refused.Counter) == 0 {
 		return err
 	}
-	lines := []string{"a counter-entry would be, with a date of an open period:", "entry_id,voucher_id,entry_date,account,amount,currency"}
+	rows := [][]string{{"entry_id", "voucher_id", "entry_date", "account", "amount", "currency", "text", "dimensions"}}
 	for _, e := range refused.Counter {
-		lines = append(lines, strings.Join([]string{e.EntryID, e.VoucherID, e.Date.Format(time.DateOnly), e.Account, e.Amount, e.Currency}, ","))
+		dimensions := ""
+		if len(e.Dimensions) > 0 {
+			text, _ := json.Marshal(e.Dimensions) // texts
+			dimensions = string(text)
+		}
+		rows = append(rows, []string{e.EntryID, e.VoucherID, e.Date.Format(time.DateOnly), e.Account, e.Amount, e.Currency, e.Text, dimensions})
 	}
-	return fmt.Errorf("%w\n%s", err, strings.Join(lines, "\n"))
+	var file strings.Builder
+	if wrong := statement.WriteRows(&file, statement.PointDialect, rows); wrong != nil {
+		return errors.Join(err, wrong)
+	}
+	return fmt.Errorf("%w\na counter-entry would be, with a date of an open period, as a file for entries import:\n%s", err, strings.TrimSpace(file.String()))
 }
 
 func (a *app) entriesHistory() *cobra.Command {

@@ -167,7 +167,7 @@ func entryAmount(e outlook.Entry) string {
 	if e.Amount == "" {
 		return "-"
 	}
-	return strings.TrimSpace(e.Currency + " " + e.Amount)
+	return exports.Money(e.Currency, e.Amount)
 }
 
 // entryCSV are the rows of a list for a spreadsheet: a number in each amount.

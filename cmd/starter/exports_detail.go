@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,11 +137,7 @@ func exportError(e exports.Export) string {
 
 // amountsOf lists sums by currency.
 func amountsOf(amounts map[string]string) string {
-	var list []string
-	for _, k := range slices.Sorted(maps.Keys(amounts)) {
-		list = append(list, k+" "+amounts[k])
-	}
-	return strings.Join(list, ", ")
+	return exports.MoneyList(amounts)
 }
 
 // warmUpParts are the parts of a warm-up in the order in which they come.

@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ledgerline/ledgerline/internal/devstack"
 )
 
 // forgetWorkers leaves out of account the workers of other tests, which were killed.
@@ -63,4 +68,30 @@ func TestSyncOfTheFuture(t *testing.T) {
 		require.Contains(t, words, "period 2099-01 has not begun, and nothing can be exported for it before 1 January 2099: give a period that has ended")
 		require.NotContains(t, words, "--unfinished")
 	}
+}
+
+// A run of a paused integration says why it waits, once, and what to do; it ends after the
+// integration was resumed.
+func TestSyncSaysWhyItWaits(t *testing.T) {
+	startWorker(t)
+	b := newBook(t)
+	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
+	b.verified(t, "xledger-main")
+	_, words, code := starter(t, "", "integrations", "pause", "xledger-main", "--org", b.id.String(), "--reason", "month end")
+	require.Zero(t, code, words)
+
+	c := exec.CommandContext(bounded(t, 3*time.Minute), starterBin, "sync", "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10")
+	c.Env = append(os.Environ(), stack.Env(devstack.Operator)...)
+	var out, progress said
+	c.Stdout, c.Stderr = &out, &progress
+	require.NoError(t, c.Start())
+	require.Eventually(t, func() bool {
+		return strings.Contains(progress.String(), ": month end; starter integrations resume --org "+b.id.String()+" --integration xledger-main resumes it")
+	}, 90*time.Second, 100*time.Millisecond, "%s", &progress)
+	_, words, code = starter(t, "", "integrations", "resume", "xledger-main", "--org", b.id.String())
+	require.Zero(t, code, words)
+	require.NoError(t, c.Wait(), "%s", &progress)
+	require.Contains(t, out.String(), "October 2026 is complete: 4 entries in 2 vouchers")
+	require.Equal(t, 1, strings.Count(progress.String(), "is paused by"), "%s", &progress)
+	b.requireOnce(t, 4)
 }
