@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/exports"
-	"github.com/ledgerline/ledgerline/workflows"
 )
 
 // Vouchers that the vendor refused: one is corrected by importing it again and is exported once, by a retry; one is
 // withdrawn, and nothing sends it. What is exported cannot be corrected.
 func TestRefusedVouchersAreCorrected(t *testing.T) {
+	startWorker(t)
 	b := newBook(t)
 	org := b.id.String()
 	b.vouchers(t, "A", 2, "2026-10-15", "3000", "0")
@@ -59,7 +59,7 @@ func TestRefusedVouchersAreCorrected(t *testing.T) {
 
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", org, "-o", "json")
 	require.Zero(t, code, words)
-	retry := fromJSON[workflows.SyncResult](t, out).Export
+	retry := fromJSON[synced](t, out).Export
 	require.Equal(t, []any{exports.Complete, 2, 2}, []any{retry.Status, retry.Total, retry.Exported})
 	b.requireOnce(t, 6)
 	require.Equal(t, []string{"B00001-1 withdrawn", "B00001-2 withdrawn"}, queryStrings(t,

@@ -149,7 +149,6 @@ func TestDoctor(t *testing.T) {
 		"bad database address":  {"DATABASE_URL=mysql://u:x@127.0.0.1:1/x", line{"PostgreSQL", "FAIL", "another scheme", "DATABASE_URL"}},
 		"no folder of keys":     {codec.FolderVariable + "=/nowhere", line{"payload keys", "FAIL", codec.FolderVariable, "encrypted-payloads"}},
 		"no schema":             {"DATABASE_URL=" + s.Postgres.URL("postgres", devstack.Operator), line{"schema", "FAIL", "has version 0", "starter migrate"}},
-		"reader's login":        {"DATABASE_URL=" + s.URL(devstack.Reader), line{"login", "FAIL", "lacks the role ledgerline_operator", "use a login that has it"}},
 		"no role":               {"DATABASE_URL=" + s.URL(devstack.Source), line{"schema", "FAIL", "needs one of the roles", ""}},
 		"superuser's login":     {"DATABASE_URL=" + s.URL(devstack.Admin), line{"login", "warn", "is a superuser", "use a user with the role"}},
 	} {

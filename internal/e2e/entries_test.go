@@ -6,19 +6,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
 func TestEntriesImport(t *testing.T) {
-	org := uuid.NewString()
+	org := newTenant(t, quick).id.String()
 	file := "entry_id,voucher_id,entry_date,account,amount,dimensions\n1,V,2026-10-01,1920,10.50,\"{\"\"department\"\":\"\"10\"\"}\"\n2,V,2026-10-01,3000,-10.50,\n"
 	out, words, code := starter(t, file, "entries", "import", "--org", org, "-f", "-")
 	require.Zero(t, code, words)
 	require.Equal(t, "2 entries added, 0 unchanged\n", out)
-	require.Empty(t, words, "no terminal, no bar")
+	require.NotContains(t, words, "%", "no terminal, no bar")
+	require.Contains(t, words, "read as CSV, UTF-8, separator comma")
 	require.Equal(t, []string{`{"department": "10"}`, `{}`}, queryStrings(t, "SELECT dimensions::text FROM ledgerline.accounting_entries WHERE organization_id = $1 ORDER BY entry_id", org))
 	lines := `{"entry_id":"1","voucher_id":"V","entry_date":"2026-10-01","account":"1920","amount":10.5,"dimensions":{"department":"10"}}
 {"entry_id":"3","voucher_id":"W","entry_date":"2026-10-01","account":"1920","amount":"0.10"}
@@ -34,7 +34,7 @@ func TestEntriesImport(t *testing.T) {
 	require.Contains(t, words, "nothing was imported:\n  entry 1 already exists with amount 10.50 (file: 9.50); to replace it before it is exported, add --replace\n")
 	_, words, code = starter(t, "entry_id,voucher_id,entry_date,account,amount\n1,V,31.10.2026,1920,\"10,50\"\n1,,2026-10-01,,x\n", "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 2, code)
-	for _, wrong := range []string{`-:2:5: entry_date "31.10.2026"`, `-:2:21: amount "10,50"`, `-:3:3: voucher_id`, `-:3:15: account`, `-:3:1: duplicate entry_id "1" (first on line 2)`} {
+	for _, wrong := range []string{`-:3:3: voucher_id`, `-:3:15: account`, `-:3:16: amount "x"`, `-:3:1: duplicate entry_id "1" (first on line 2)`} {
 		require.Contains(t, words, wrong)
 	}
 	for _, period := range []string{"", "2026-13", "oktober"} {
@@ -42,7 +42,7 @@ func TestEntriesImport(t *testing.T) {
 		require.Equal(t, 2, code)
 		require.Contains(t, words, "--period")
 	}
-	for want, args := range map[string][]string{"--file is missing": {}, "--format": {"-f", "-", "--format", "xlsx"}, "no such file": {"-f", "/no/such/file"}} {
+	for want, args := range map[string][]string{"--file is missing": {}, "--format": {"-f", "-", "--format", "pdf"}, "no such file": {"-f", "/no/such/file"}} {
 		_, words, code = starter(t, "", append([]string{"entries", "import", "--org", org}, args...)...)
 		require.Equal(t, 2, code)
 		require.Contains(t, words, want)
@@ -52,7 +52,7 @@ func TestEntriesImport(t *testing.T) {
 // A long file goes in as a whole or not at all: also one whose last line is
 // wrong, after many batches have been stored.
 func TestEntriesImportIsAllOrNothing(t *testing.T) {
-	org := uuid.NewString()
+	org := newTenant(t, quick).id.String()
 	var b strings.Builder
 	for i := range 30_000 {
 		fmt.Fprintf(&b, `{"entry_id":"%d","voucher_id":"%d","entry_date":"2026-10-01","account":"1920","amount":%d}`+"\n", i, i/2, 7-14*(i%2))
@@ -72,6 +72,6 @@ func TestEntriesImportIsAllOrNothing(t *testing.T) {
 	out, words, code := load(b.String())
 	require.Zero(t, code, words)
 	require.Equal(t, "30000 entries added, 0 unchanged\n", out)
-	require.Empty(t, words, "every voucher sums to zero")
+	require.NotContains(t, words, "warning", "every voucher sums to zero")
 	require.Equal(t, "30000", count())
 }

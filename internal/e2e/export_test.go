@@ -190,7 +190,7 @@ func TestExportShowsItsWait(t *testing.T) {
 	require.Eventually(t, func() bool {
 		out, words, code := starter(t, "", "exports", "show", id, "--org", b.id.String())
 		require.Zero(t, code, words)
-		return regexp.MustCompile(`waits until \d\d:\d\d \S+ \(in \d+ s\): Xledger may still be acting on a request`).MatchString(out)
+		return regexp.MustCompile(`what was sent to Xledger may still take effect until \d\d:\d\d \S+, and nothing is sent again before that`).MatchString(out)
 	}, 10*time.Second, 20*time.Millisecond)
 	require.Equal(t, exports.Complete, result(t, run).Export.Status)
 	b.requireOnce(t, 2)
@@ -244,7 +244,7 @@ func TestExportOnce(t *testing.T) {
 	b.fault(sandbox.Rule{Times: 1, Drop: sandbox.BeforeEffect})
 	out, words, code := starter(t, "", "sync", "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10", "--dry-run")
 	require.Zero(t, code, words)
-	require.Contains(t, out, "1206 entries in 603 vouchers and 3 chunks, 0 of them late: NOK 60360.30")
+	require.Contains(t, out, "1206 entries in 603 vouchers and 3 chunks, 0 of them late: NOK 60,360.30")
 	require.Equal(t, 2, strings.Count(out, "does not sum to zero"))
 	require.Empty(t, queryStrings(t, "SELECT entry_id FROM ledgerline.export_entries WHERE organization_id = $1", b.id))
 	before := len(stack.Sandbox.Log())
