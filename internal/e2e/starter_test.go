@@ -46,7 +46,7 @@ func TestStarterBadInput(t *testing.T) {
 		code int
 		args []string
 	}{
-		"--org":            {2, []string{"call", "--integration", "x", "--operation", "ping", "--org", "nonsense"}},
+		"--org":            {2, []string{"call", "--integration", "x", "--operation", "ping", "--org", "no sense"}},
 		"--integration":    {1, []string{"call", "--integration", "nowhere", "--operation", "ping", "--org", org}},
 		"--body":           {2, []string{"call", "--integration", "crm", "--org", org, "--body", "{"}},
 		"--correlation-id": {2, []string{"call", "--integration", "crm", "--org", org, "--operation", "ping", "--correlation-id", "1"}},
