@@ -112,8 +112,9 @@ func TestWorkerEndpoints(t *testing.T) {
 func asking(t *testing.T, w *devstack.Process) func(path string) (int, string) {
 	found := listening.FindStringSubmatch(w.Output())
 	require.Len(t, found, 2)
+	client := http.Client{Timeout: time.Minute}
 	return func(path string) (int, string) {
-		resp, err := http.Get("http://" + found[1] + path)
+		resp, err := client.Get("http://" + found[1] + path)
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
