@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -22,17 +21,17 @@ import (
 
 // states are metrics that say how something is now.
 type states struct {
-	endpoints atomic.Pointer[http.Handler] // what the worker serves, once it does
-	quotas    countGauge
-	health    countGauge
+	ready  atomic.Pointer[bool] // as [metrics.serve] has found it; nil: nobody has asked
+	quotas countGauge
+	health countGauge
 }
 
 func (m *states) register(meter metric.Meter) error {
 	var errs [3]error
 	_, errs[0] = meter.Int64ObservableGauge("ledgerline_worker_ready", metric.WithDescription("What /readyz answers: 1 if the worker can work, 0 if not."),
-		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			if h := m.endpoints.Load(); h != nil {
-				o.Observe(ready200(ctx, *h))
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			if ready := m.ready.Load(); ready != nil {
+				o.Observe(map[bool]int64{true: 1}[*ready])
 			}
 			return nil
 		}))
@@ -40,30 +39,6 @@ func (m *states) register(meter metric.Meter) error {
 	errs[2] = m.health.register(meter, "ledgerline_integrations", "state", "Integrations by the state of their health.")
 	return errors.Join(errs[:]...)
 }
-
-// ready200 returns 1 if /readyz answers with 200, and 0 if not.
-func ready200(ctx context.Context, h http.Handler) int64 {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)
-	if err != nil {
-		return 0
-	}
-	w := statusWriter{http.StatusOK, make(http.Header)}
-	h.ServeHTTP(&w, r)
-	if w.status == http.StatusOK {
-		return 1
-	}
-	return 0
-}
-
-// statusWriter keeps the status of an answer and nothing else.
-type statusWriter struct {
-	status int
-	header http.Header
-}
-
-func (w *statusWriter) Header() http.Header         { return w.header }
-func (w *statusWriter) Write(b []byte) (int, error) { return len(b), nil }
-func (w *statusWriter) WriteHeader(status int)      { w.status = status }
 
 // quotaUse is how much of its monthly limit an integration has used: a label.
 type quotaUse string

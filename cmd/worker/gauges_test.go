@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -50,13 +52,41 @@ func TestReadyGauge(t *testing.T) {
 	require.Empty(t, gauge(t, m, "ledgerline_worker_ready"))
 	var temporal, postgres error
 	asks := func(err *error) func(context.Context) error { return func(context.Context) error { return *err } }
-	handler := ready(asks(&temporal), asks(&postgres), newSlots(1), new(codec.Gate))
-	m.endpoints.Store(&handler)
-	require.Equal(t, map[string]float64{"": 1}, gauge(t, m, "ledgerline_worker_ready"))
+	serves := m.serve(ready(asks(&temporal), asks(&postgres), newSlots(1), new(codec.Gate)))
+	says := func() map[string]float64 {
+		serves.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		return gauge(t, m, "ledgerline_worker_ready")
+	}
+	require.Equal(t, map[string]float64{"": 1}, says())
 	postgres = errors.New("away")
-	require.Equal(t, map[string]float64{"": 0}, gauge(t, m, "ledgerline_worker_ready"))
+	require.Equal(t, map[string]float64{"": 0}, says())
 	postgres, temporal = nil, postgres
-	require.Equal(t, map[string]float64{"": 0}, gauge(t, m, "ledgerline_worker_ready"))
+	require.Equal(t, map[string]float64{"": 0}, says())
+}
+
+// The SDK counts the request by which readiness is asked, perhaps as the first of its
+// kind. That never waits for the metrics that are being collected.
+func TestMetricsDoNotWaitForThemselves(t *testing.T) {
+	m, err := newMetrics(new(secrets.Store))
+	require.NoError(t, err)
+	defer m.close()
+	temporal := func(context.Context) error {
+		m.handler.Timer("temporal_request_latency").Record(time.Second)
+		return nil
+	}
+	serves := m.serve(ready(temporal, func(context.Context) error { return nil }, newSlots(1), new(codec.Gate)))
+	answered := make(chan string, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		serves.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		answered <- w.Body.String()
+	}()
+	select {
+	case text := <-answered:
+		require.Contains(t, text, "ledgerline_worker_ready")
+	case <-time.After(time.Minute):
+		t.Fatal("the metrics wait for themselves")
+	}
 }
 
 func TestQuotaGauge(t *testing.T) {

@@ -115,29 +115,52 @@ func (m *metrics) observe(in activities.Invocation, a activities.Attempt) {
 func endpoints(pool *pgxpool.Pool, temporal client.Client, m *metrics, s *slots, gate *codec.Gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /readyz", ready(func(ctx context.Context) error {
+	can := ready(func(ctx context.Context) error {
 		_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err
-	}, pool.Ping, s, gate))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	}, pool.Ping, s, gate)
+	mux.Handle("GET /readyz", can)
+	mux.Handle("GET /metrics", m.serve(can))
 	return mux
 }
 
-// ready answers 200 if the worker can work, and 503 with the reason if not.
-func ready(temporal, postgres func(context.Context) error, s *slots, gate *codec.Gate) http.Handler {
+// serve serves the metrics. Whether the worker is ready is asked before they are
+// collected, and not by a callback of the metric: the SDK counts its requests, a new count
+// waits until nothing is being collected, and so a callback that makes a request can wait
+// for itself, and everything that calls Temporal with it.
+func (m *metrics) serve(can readiness) http.Handler {
+	all := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		_, ok := can(r.Context())
+		m.ready.Store(&ok)
+		all.ServeHTTP(w, r)
+	})
+}
+
+// readiness says whether a worker can work, and what of it cannot.
+type readiness func(context.Context) (says string, ok bool)
+
+// ServeHTTP answers 200 if the worker can work, and 503 if not.
+func (can readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	says, ok := can(r.Context())
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	fmt.Fprint(w, says)
+}
+
+func ready(temporal, postgres func(context.Context) error, s *slots, gate *codec.Gate) readiness {
+	return func(ctx context.Context) (string, bool) {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		temporalErr, databaseErr, stuck, taken := temporal(ctx), postgres(ctx), s.stuck(), "ok"
 		if stuck > 0 {
 			taken = fmt.Sprintf("all %d taken for %s, and none came free", s.size, stuck.Round(time.Second))
 		}
 		unreadable := gate.Reason()
-		if temporalErr != nil || databaseErr != nil || stuck > 0 || unreadable != "" {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		fmt.Fprintf(w, "temporal: %s\npostgresql: %s\nslots: %s\npayloads: %s\n", okOr(temporalErr), okOr(databaseErr), taken, cmp.Or(unreadable, "ok"))
-	})
+		return fmt.Sprintf("temporal: %s\npostgresql: %s\nslots: %s\npayloads: %s\n", okOr(temporalErr), okOr(databaseErr), taken, cmp.Or(unreadable, "ok")),
+			temporalErr == nil && databaseErr == nil && stuck == 0 && unreadable == ""
+	}
 }
 
 // okOr does not show the error: the endpoint needs no credentials to read.

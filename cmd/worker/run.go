@@ -97,7 +97,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 	shared := newSlots(c.concurrency)
 	server := &http.Server{Handler: endpoints(pool, temporal, metrics, shared, &encrypted.gate), ReadHeaderTimeout: 5 * time.Second}
-	metrics.endpoints.Store(&server.Handler)
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	logger.Info("answering", "listen", listener.Addr().String()) // before it is ready, so that it can be asked why not

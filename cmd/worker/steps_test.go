@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -135,8 +134,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	s.mirrored(activities.MirrorInput{}, nil)
 	m.countQuotas(nil)
 	m.countHealth(nil)
-	var handler http.Handler = http.NotFoundHandler()
-	m.endpoints.Store(&handler)
+	m.ready.Store(new(bool))
 	served := func() (names []string) {
 		families, err := m.registry.Gather()
 		require.NoError(t, err)
