@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/runlog"
@@ -61,13 +62,15 @@ func TestHeartbeat(t *testing.T) {
 		h := &heart{record: r.record, log: slog.New(slog.NewTextHandler(&log, nil)), nudge: make(chan struct{}, 1),
 			examine: func(context.Context) (runlog.Examined, error) {
 				lacks++
+				if lacks == 1 {
+					assert.Len(t, r.said(), 1, "before anything else")
+				}
 				return runlog.Examined{Needs: lacks}, nil
 			}}
 		h.start(t.Context())
-		require.Len(t, r.said(), 1, "before anything else")
-		require.Nil(t, r.said()[0].Examined)
 		synctest.Wait()
 		require.Len(t, r.said(), 2, "as soon as it was examined")
+		require.Nil(t, r.said()[0].Examined)
 		require.Equal(t, 1, r.said()[1].Examined.Needs)
 		time.Sleep(35 * time.Second)
 		synctest.Wait()
