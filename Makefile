@@ -7,6 +7,9 @@ MANIFESTS := internal/manifests
 # What is compiled and vetted beside the machine itself.
 PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
+# A program with the race detector sleeps for a second before it ends, so that others may
+# race; the tests run the command line some hundred times.
+export GORACE := atexit_sleep_ms=10
 
 .DEFAULT_GOAL := help
 .PHONY: help tools postgres18 build demo test matrix soak cluster-test bench lint vuln fuzz ci clean

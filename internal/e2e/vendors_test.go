@@ -74,7 +74,7 @@ func TestLateErrorsOfARetry(t *testing.T) {
 	b := newBook(t)
 	b.vouchers(t, "L", 2, "2026-10-16", "L100", "0")
 	b.verified(t, "xledger-main")
-	number := stack.Sandbox.Script(sandbox.Rule{Times: 1, Status: 503, Match: sandbox.Match{Operation: "glImportItemErrors"}})
+	number := stack.Sandbox.Script(sandbox.Rule{Times: 1, Status: 503, Headers: map[string]string{"Retry-After": "20"}, Match: sandbox.Match{Operation: "glImportItemErrors"}})
 	run := b.start(t, b.input(t, "2026-10"))
 	require.Eventually(t, func() bool { return stack.Sandbox.Fired(number) == 1 }, 30*time.Second, 20*time.Millisecond)
 	require.NoError(t, temporal.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()))
