@@ -74,46 +74,57 @@ func NewStore(db runlog.Beginner, log *slog.Logger, refused func(step, reason st
 	}
 }
 
+// Integration returns an integration as it was at most [Freshness] ago; see [Store].
 func (d *Database) Integration(ctx context.Context, organization, integration uuid.UUID) (integrations.Integration, error) {
 	return d.integration.get(ctx, organization, integration)
 }
 
+// Pause returns who paused an integration, as it was known at most [Freshness] ago; see [Store].
 func (d *Database) Pause(ctx context.Context, organization, integration uuid.UUID) (*runlog.Pause, error) {
 	return d.pause.get(ctx, organization, integration)
 }
 
+// ClaimWrite is [runlog.ClaimWrite].
 func (d *Database) ClaimWrite(ctx context.Context, c runlog.WriteClaim, left, inFlight time.Duration, again bool) (runlog.WriteClaimResult, error) {
 	return runlog.ClaimWrite(ctx, d.db, c, left, inFlight, again)
 }
 
+// SettleWrite is [runlog.SettleWrite].
 func (d *Database) SettleWrite(ctx context.Context, organization, correlation uuid.UUID, attempt int, effect classify.Effect, ended bool, httpStatus int) error {
 	return runlog.SettleWrite(ctx, d.db, organization, correlation, attempt, effect, ended, httpStatus)
 }
 
+// Control is [runlog.LoadControl].
 func (d *Database) Control(ctx context.Context, organization, integration uuid.UUID, place string) (*runlog.Control, error) {
 	return runlog.LoadControl(ctx, d.db, organization, integration, place)
 }
 
+// MonitorTarget is [runlog.MonitoredIntegration].
 func (d *Database) MonitorTarget(ctx context.Context, organization, integration uuid.UUID) (runlog.MonitorTarget, error) {
 	return runlog.MonitoredIntegration(ctx, d.db, organization, integration)
 }
 
+// RecordHealth is [runlog.RecordHealth].
 func (d *Database) RecordHealth(ctx context.Context, organization, integration uuid.UUID, u health.Update) error {
 	return runlog.RecordHealth(ctx, d.db, organization, integration, u)
 }
 
+// HostLastReached is [runlog.HostLastReached].
 func (d *Database) HostLastReached(ctx context.Context, host string) (time.Time, error) {
 	return runlog.HostLastReached(ctx, d.db, host)
 }
 
+// RecordHostReached is [runlog.RecordHostReached].
 func (d *Database) RecordHostReached(ctx context.Context, host string, at time.Time) error {
 	return runlog.RecordHostReached(ctx, d.db, host, at)
 }
 
+// RecordSecretExpiries is [runlog.RecordSecretExpiries].
 func (d *Database) RecordSecretExpiries(ctx context.Context, s runlog.SecretExpiries) ([]runlog.SecretWarning, error) {
 	return runlog.RecordSecretExpiries(ctx, d.db, s)
 }
 
+// ReportEvent is [runlog.ReportEvent].
 func (d *Database) ReportEvent(ctx context.Context, e notify.Event) (bool, error) {
 	return runlog.ReportEvent(ctx, d.db, e)
 }

@@ -129,7 +129,7 @@ func (r *reader) entry(line, column int, cells *[fieldCount]cell, dimensions map
 		at := cells[fEntryID]
 		switch first, twice := r.lines[key]; {
 		case twice && len(r.f.o.IDFrom) > 0:
-			r.errorf(at.line, at.column, "the entry ID of %s is the one of line %d too, %q: name one more column that tells the two apart in --id-from", strings.Join(r.f.reading.IDFrom, ", "), first, plain.Clip(e.EntryID, 60))
+			r.errorf(at.line, at.column, "the entry ID of %s is the one of line %d too, %q: add to --id-from a column in which the two differ", strings.Join(r.f.reading.IDFrom, ", "), first, plain.Clip(e.EntryID, 60))
 		case twice:
 			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d)", plain.Clip(e.EntryID, 60), first)
 		default:

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // Withdrawal is a voucher that was withdrawn, with all its entries in the default source.
@@ -76,7 +78,7 @@ func refuseWithdrawal(list []WithdrawnEntry, taken map[string][]takenEntry) erro
 			refused.Refused = append(refused.Refused, Refusal{e.EntryID, e.Content.VoucherID, why, remedy})
 		}
 		for _, t := range taken[e.EntryID] {
-			if t.State == "exported" {
+			if t.State == exports.Exported {
 				refused.Counter = append(refused.Counter, e.counter())
 				break
 			}

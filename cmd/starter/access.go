@@ -55,7 +55,7 @@ func (a *app) roles() runlog.SelfCheckOptions {
 	return o
 }
 
-// refuseReader returns what a login that may only read is told by a command that changes
+// refuseReader returns the error, for a login that may only read, of a command that changes
 // something; nil for any other login.
 func (a *app) refuseReader(ctx context.Context, pool *pgxpool.Pool) error {
 	if a.reads {

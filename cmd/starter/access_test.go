@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
@@ -57,7 +58,9 @@ func (d database) url(user string) string { return d.server.URL("postgres", user
 
 const unnamed = "11111111-2222-4333-8444-555555555555"
 
-func newDatabase(t *testing.T) database {
+// migrated is a database of its own, with a pool of its superuser and the logins op
+// (operator) and rd (reader).
+func migrated(t *testing.T) (*devstack.Postgres, *pgxpool.Pool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -73,7 +76,14 @@ func newDatabase(t *testing.T) database {
 		_, err = pool.Exec(ctx, "CREATE ROLE "+user+" LOGIN IN ROLE ledgerline_"+role)
 		require.NoError(t, err)
 	}
-	_, err = runlog.EnsurePartitions(ctx, pool)
+	return server, pool
+}
+
+func newDatabase(t *testing.T) database {
+	t.Helper()
+	ctx := t.Context()
+	server, pool := migrated(t)
+	_, err := runlog.EnsurePartitions(ctx, pool)
 	require.NoError(t, err)
 	d := database{server: server, export: uuid.New()}
 	file, err := integrations.ParseFile("x.yaml", []byte(namedFile), integrations.Options{})

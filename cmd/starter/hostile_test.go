@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +24,6 @@ import (
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/internal/devstack"
 	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -143,20 +141,10 @@ const books = "7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10"
 // program may have put there. It returns an export.
 func hostileBooks(t *testing.T) (address, export string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	t.Cleanup(cancel)
-	server, err := devstack.StartPostgres(ctx, devstack.PostgresOptions{Log: os.Stderr})
-	require.NoError(t, err)
-	t.Cleanup(func() { server.Close() })
-	pool, err := runlog.Open(ctx, server.URL("postgres", "postgres"), 2)
-	require.NoError(t, err)
-	t.Cleanup(pool.Close)
-	_, _, err = runlog.Migrate(ctx, pool)
-	require.NoError(t, err)
-	_, err = pool.Exec(ctx, "CREATE ROLE op LOGIN IN ROLE ledgerline_operator")
-	require.NoError(t, err)
+	ctx := t.Context()
+	server, pool := migrated(t)
 	address = server.URL("postgres", "op")
-	_, err = runlog.EnsurePartitions(ctx, pool)
+	_, err := runlog.EnsurePartitions(ctx, pool)
 	require.NoError(t, err)
 	file, err := integrations.ParseFile("x.yaml", []byte(`organization: {id: `+books+`, name: Norsk Eksempel AS, short: eksempel}
 integrations:

@@ -85,7 +85,8 @@ func TestBreaker(t *testing.T) {
 	requests := 0
 	for i, in := range list {
 		requests += len(reached(in))
-		require.Equal(t, classify.Transient, outcomes[i].Failure.ErrorClass)
+		// Of one that waits for its turn, the time can end first.
+		require.Contains(t, []classify.Class{classify.Transient, classify.Timeout}, outcomes[i].Failure.ErrorClass)
 		finish(t, in)
 		rows := rowsOf(t, in)
 		require.Len(t, rows, outcomes[i].TotalAttempts, "an attempt that made no call is on record too")

@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -211,25 +209,7 @@ func TestLogsNameTheRefusedVoucher(t *testing.T) {
 	require.Regexp(t, `xledger-main +export +2026-10 +X00000 `, out)
 }
 
-// buffer is what a process has written so far.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// Without a worker a call says so while it waits. Whoever stops waiting is told how to see
+// Without a worker a call says so while it waits. Whoever stops waiting learns how to see
 // its outcome, in words and not in those of a protocol.
 func TestCallWithoutWorker(t *testing.T) {
 	o := newTenant(t, quick)
@@ -245,7 +225,7 @@ func TestCallWithoutWorker(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	id, written := uuid.NewString(), new(buffer)
+	id, written := uuid.NewString(), new(said)
 	c := exec.CommandContext(ctx, starterBin, append(args, "--correlation-id", id, "--timeout", "2m")...)
 	c.Env, c.Stderr = append(os.Environ(), stack.Env(devstack.Operator)...), written
 	require.NoError(t, c.Start())
@@ -277,7 +257,7 @@ func TestLogsFollow(t *testing.T) {
 	before := fail()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	written := new(buffer)
+	written := new(said)
 	c := exec.CommandContext(ctx, starterBin, "logs", "--org", o.id.String(), "-f", "-n", "1", "-o", "json")
 	c.Env, c.Stdout = append(os.Environ(), stack.Env(devstack.Operator)...), written
 	require.NoError(t, c.Start())

@@ -18,7 +18,7 @@ func forgetWorkers(t *testing.T) {
 	queryStrings(t, "UPDATE ledgerline.workers SET seen_at = now() - interval '1 hour' RETURNING host")
 }
 
-// Whoever pauses or resumes is told which workers know of it: of none, of one that runs
+// A pause, and its end, say which workers know of it: of none, of one that runs
 // and of one that was killed. Health says first that nobody keeps it up to date.
 func TestPauseSaysWhoKnowsOfIt(t *testing.T) {
 	forgetWorkers(t)
