@@ -65,10 +65,16 @@ test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with 
 	go vet ./...
 	go vet -C $(FAULTS) ./...
 	go test -C $(MANIFESTS) -timeout 10m ./...
-	go test -race -p 2 -timeout 50m $$(go list ./... | grep -v /internal/matrix)
+	go test -race -p 2 -timeout 30m $$(go list ./... | grep -v -e /internal/matrix -e /internal/e2e)
+	@$(MAKE) --no-print-directory -j 2 e2e/A-E e2e/F-Z
 	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection; without -race, which it needs four times the time for
 	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
 	go test -C $(FAULTS) -race -p 1 -timeout 10m ./... # by itself: its faults want a quiet machine
+
+# The tests of the whole wait most of the time, so two halves run beside each other, on a
+# stack each. They have the machine for themselves: they work with short timeouts.
+e2e/%:
+	go test -race -timeout 35m ./internal/e2e -run '^Test[$*]'
 
 matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' for some (all: half an hour or more)
 	@set -e; for cells in $(if $(CELL),'$(CELL)','^xledger/' '^businesscentral/' '^dataverse/'); do \

@@ -52,7 +52,7 @@ func TestBackoffForReal(t *testing.T) {
 // timeout and uses a retry slot.
 func TestHangTimesOut(t *testing.T) {
 	startWorker(t)
-	in := newTenant(t, quick).ping("xledger-main")
+	in := newTenant(t, "{baseDelay: 200ms, attemptTimeout: 6s}").ping("xledger-main") // a margin of 300 ms to report in
 	script(in, sandbox.Rule{Times: 1, Hang: true})
 	require.True(t, execute(t, in).OK)
 	finish(t, in)

@@ -96,7 +96,7 @@ func TestExportLate(t *testing.T) {
 	startWorker(t)
 	for integration, title := range map[string]string{"xledger-main": "Xledger", "erp": "Business Central", "crm": "Dataverse"} {
 		for name, rule := range map[string]sandbox.Rule{
-			"it hangs":            {Hang: true, EffectDelayMS: 2300},
+			"it hangs":            {Hang: true, EffectDelayMS: 4300},
 			"it resets":           {Reset: sandbox.AfterEffect, EffectDelayMS: 1500},
 			"its headers are cut": {CutHeaders: 20, EffectDelayMS: 1500},
 			"a gateway gives up":  {Status: 504, EffectDelayMS: 1500},
@@ -109,7 +109,8 @@ func TestExportLate(t *testing.T) {
 				b.fault(rule)
 				in := b.input(t, "2026-10")
 				in.IntegrationID, in.AdapterName = b.integrations[integration].ID, b.integrations[integration].Adapter
-				in.Policy.MaxRetries = 0 // so that it is the run that waits
+				in.Policy.MaxRetries = 0                   // so that it is the run that waits
+				in.Policy.AttemptTimeout = 4 * time.Second // enough for a question on a busy machine, or that is deferred
 				run := b.start(t, in)
 				first := run.GetRunID()
 				e := result(t, run).Export
