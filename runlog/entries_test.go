@@ -57,23 +57,23 @@ func TestImportEntries(t *testing.T) {
 		require.NoError(t, b.admin.QueryRow(t.Context(), "SELECT count(*) FROM ledgerline.accounting_entries WHERE organization_id = $1", organization).Scan(&n))
 		return n
 	}
-	wrong := errors.New("line 12001 is wrong")
-	_, err := load(12000, nil, wrong)
+	wrong := errors.New("line 5001 is wrong")
+	_, err := load(5000, nil, wrong)
 	require.ErrorIs(t, err, wrong)
 	require.Zero(t, count(), "all or none, also after full batches")
 
-	done, err := load(12001, nil, nil)
+	done, err := load(5001, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, result(12001, 0, runlog.Imbalance{VoucherID: "v6000", Difference: "10.50"}), done)
-	done, err = load(12001, nil, nil)
+	require.Equal(t, result(5001, 0, runlog.Imbalance{VoucherID: "v2500", Difference: "10.50"}), done)
+	done, err = load(5001, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, result(0, 12001, runlog.Imbalance{VoucherID: "v6000", Difference: "10.50"}), done, "what did not balance the first time does not now")
-	done, err = load(11999, nil, nil)
+	require.Equal(t, result(0, 5001, runlog.Imbalance{VoucherID: "v2500", Difference: "10.50"}), done, "what did not balance the first time does not now")
+	done, err = load(4999, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, result(0, 11999), done, "of the file's vouchers")
-	done, err = load(12002, nil, nil)
+	require.Equal(t, result(0, 4999), done, "of the file's vouchers")
+	done, err = load(5002, nil, nil)
 	require.NoError(t, err)
-	require.Equal(t, result(1, 12001), done, "the voucher is whole now, over two imports")
+	require.Equal(t, result(1, 5001), done, "the voucher is whole now, over two imports")
 
 	for differs, change := range map[string]func(*runlog.AccountingEntry){
 		"amount 10.50 (file: 10.51)": func(e *runlog.AccountingEntry) { e.Amount = "10.51" },
@@ -81,14 +81,14 @@ func TestImportEntries(t *testing.T) {
 		"dimensions department=10 project=å (file: (none))":                  func(e *runlog.AccountingEntry) { e.Dimensions = nil },
 		"date 2026-10-31 (file: 2026-11-30), text t (file: (none))":          func(e *runlog.AccountingEntry) { e.Date, e.Text = e.Date.AddDate(0, 0, 30), "" },
 	} {
-		_, err = load(12003, func(e *runlog.AccountingEntry) {
-			if e.EntryID == "e11000" {
+		_, err = load(5003, func(e *runlog.AccountingEntry) {
+			if e.EntryID == "e4000" {
 				change(e)
 			}
 		}, nil)
-		require.EqualError(t, err, "entry e11000 already exists with "+differs+"; to replace it before it is exported, add --replace")
+		require.EqualError(t, err, "entry e4000 already exists with "+differs+"; to replace it before it is exported, add --replace")
 	}
-	require.Equal(t, 12002, count())
+	require.Equal(t, 5002, count())
 	_, err = load(20, func(e *runlog.AccountingEntry) { e.Amount, e.EntryID = "1", "new"+e.EntryID }, nil)
 	require.NoError(t, err)
 	done, err = load(12, func(e *runlog.AccountingEntry) {

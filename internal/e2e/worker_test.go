@@ -51,7 +51,7 @@ func TestWorkerBadConfiguration(t *testing.T) {
 		"superuser":             {nil, []string{at(devstack.Admin, server, devstack.Database)}, 1, "superuser"},
 		"unfit source login":    {nil, []string{strings.Replace(at(devstack.Worker, server, devstack.Database), "DATABASE_URL", runlog.SourceVariable, 1)}, 1, `REVOKE "ledgerline_worker" FROM "app_worker"`},
 		"bad source address":    {nil, []string{runlog.SourceVariable + "=postgres://u:hid%zden@h/d"}, 1, runlog.SourceVariable + ") cannot be read"},
-		"Temporal away":         {[]string{"--startup-timeout", "1s"}, []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, 1, "cannot reach Temporal"},
+		"Temporal away":         {[]string{"--startup-timeout", "5s"}, []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, 1, "cannot reach Temporal"},
 		"no search attributes":  {nil, []string{"TEMPORAL_NAMESPACE=bare"}, 1, "starter migrate"},
 		"no such namespace":     {nil, []string{"TEMPORAL_NAMESPACE=nowhere"}, 1, "nowhere"},
 		"unknown flag":          {[]string{"--quiet"}, nil, 2, "quiet"},
