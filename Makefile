@@ -4,7 +4,7 @@ BIN := .bin
 # Modules of their own, which ./... does not reach.
 FAULTS := internal/faults
 MANIFESTS := internal/manifests
-# What is compiled and vetted beside the machine itself.
+# What the programs and their tests are compiled and vetted for, beside the machine itself.
 PLATFORMS := linux/arm64 darwin/arm64
 FUZZTIME ?= 5s
 # A program with the race detector sleeps for a second before it ends, so that others may
@@ -98,23 +98,26 @@ lint: $(BIN)/staticcheck $(BIN)/workflowcheck ## gofmt, vet (also for other plat
 	$(BIN)/staticcheck ./...
 	cd $(FAULTS) && $(CURDIR)/$(BIN)/staticcheck ./...
 	cd $(MANIFESTS) && $(CURDIR)/$(BIN)/staticcheck ./...
-	@set -e; for platform in $(PLATFORMS); do for module in . $(FAULTS) $(MANIFESTS); do \
-	  echo "vet for $$platform: $$module"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet -C $$module ./...; \
-	done; done
+	@set -e; for platform in $(PLATFORMS); do \
+	  echo "vet for $$platform"; GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go vet ./...; \
+	done
 	@tools/lint/deploy.sh
 	$(BIN)/workflowcheck -config tools/lint/workflowcheck.yaml ./workflows/...
 
 vuln: $(BIN)/govulncheck ## known vulnerabilities that the code reaches, where their database can be had
 	@tools/scan/vuln.sh
 
-# A target is run again if it fails: go test takes its own deadline for a failure at
-# times ("context deadline exceeded", golang/go#75804). What it has found fails again,
-# since it is kept in testdata.
+# A package is built once for all its targets. A target is run again if it fails: it takes its
+# own deadline for a failure at times ("context deadline exceeded", golang/go#75804). What it
+# has found fails again, since it is kept in testdata.
 fuzz: ## each fuzz target for FUZZTIME (5s)
-	@set -e; found=0; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
-	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
-	    found=1; echo "== $$target ($$(dirname $$file))"; \
-	    run="go test -C $$(dirname $$file) -run ^$$ -fuzz ^$$target$$ -fuzztime $(FUZZTIME) ."; $$run || $$run; \
+	@set -e; found=0; mkdir -p $(BIN)/fuzz; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+	  go test -C $$dir -c -fuzz . -o $(CURDIR)/$(BIN)/fuzz/test .; \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$dir/*_test.go); do \
+	    found=1; echo "== $$target ($$dir)"; \
+	    run="$(CURDIR)/$(BIN)/fuzz/test -test.run ^$$ -test.fuzz ^$$target$$ -test.fuzztime $(FUZZTIME) -test.fuzzcachedir $(CURDIR)/$(BIN)/fuzz/$$dir"; \
+	    (cd $$dir && ($$run || $$run)); \
 	  done; done; test $$found = 1
 
 ci: ## what CI runs
