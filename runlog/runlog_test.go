@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,16 +56,13 @@ func newBase(t *testing.T) base {
 func newBaseOn(t *testing.T, server *devstack.Postgres) base {
 	t.Helper()
 	open := func(t *testing.T, database, user string) *pgxpool.Pool { return openOn(t, server, database, user) }
-	b := base{name: emptyBaseOn(t, server)}
+	b := base{name: baseOn(t, server, migratedOn(t, server))}
 	b.admin = open(t, b.name, "postgres")
-	_, to, err := runlog.Migrate(t.Context(), open(t, b.name, "dba"))
-	require.NoError(t, err)
-	require.Equal(t, runlog.SchemaVersion(), to)
 	for user, role := range map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention"} {
 		_, err := b.admin.Exec(t.Context(), fmt.Sprintf(once, user+" LOGIN IN ROLE ledgerline_"+role))
 		require.NoError(t, err)
 	}
-	_, err = b.admin.Exec(t.Context(), fmt.Sprintf(once, "s LOGIN"))
+	_, err := b.admin.Exec(t.Context(), fmt.Sprintf(once, "s LOGIN"))
 	require.NoError(t, err)
 	b.sources = sourcesOf(t, b.name, "s", "w")
 	b.worker, b.operator, b.reader = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r")
@@ -79,11 +77,45 @@ func emptyBase(t *testing.T) string {
 
 func emptyBaseOn(t *testing.T, server *devstack.Postgres) string {
 	t.Helper()
+	return baseOn(t, server, "template1")
+}
+
+// migrated are the servers' databases that were migrated once, to be copied: 17 migrations
+// take longer than most tests.
+var migrated struct {
+	sync.Mutex
+	names map[*devstack.Postgres]string
+}
+
+func migratedOn(t *testing.T, server *devstack.Postgres) string {
+	t.Helper()
+	migrated.Lock()
+	defer migrated.Unlock()
+	if name := migrated.names[server]; name != "" {
+		return name
+	}
+	name := emptyBaseOn(t, server)
+	pool, err := runlog.Open(t.Context(), server.URL(name, "dba"), 4)
+	require.NoError(t, err)
+	defer pool.Close() // nobody may be connected to what is copied
+	_, to, err := runlog.Migrate(t.Context(), pool)
+	require.NoError(t, err)
+	require.Equal(t, runlog.SchemaVersion(), to)
+	if migrated.names == nil {
+		migrated.names = make(map[*devstack.Postgres]string)
+	}
+	migrated.names[server] = name
+	return name
+}
+
+// baseOn makes a database of the user dba as a copy of another.
+func baseOn(t *testing.T, server *devstack.Postgres, template string) string {
+	t.Helper()
 	name := "b" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	pool := openOn(t, server, "postgres", "postgres")
 	_, err := pool.Exec(t.Context(), fmt.Sprintf(once, "dba LOGIN CREATEROLE"))
 	require.NoError(t, err)
-	_, err = pool.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER dba")
+	_, err = pool.Exec(t.Context(), "CREATE DATABASE "+name+" OWNER dba TEMPLATE "+template)
 	require.NoError(t, err)
 	return name
 }
