@@ -115,8 +115,9 @@ retried, the last retry is retried.
 
 With --voucher, only these of the refused vouchers are sent again, and the others stay
 refused until a later retry. What was not sent, or whose outcome is open, is taken in
-any case. While a retry is under way it is refused. A worker of a version before
---voucher sends all refused vouchers: upgrade every worker before you use it.
+any case; --dry-run says what that comes to. While a retry is under way --voucher is
+refused. A worker of a version before --voucher sends all refused vouchers: upgrade
+every worker before you use it.
 
 Exits 3 if the period is not complete after it; --exit-status=false turns that off.`,
 		Example: "  starter exports retry 2026-10 --integration xledger-main --org $ORG\n  starter exports retry 2026-10 --integration xledger-main --org $ORG --voucher 20201",
@@ -160,7 +161,7 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 				in.ParentID = last.ParentID
 			}
 			if dryRun {
-				return a.previewSync(s, exportOf(in))
+				return a.previewSync(s, in)
 			}
 			return a.runSync(s, in, wait)
 		},
@@ -170,7 +171,6 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 	c.Flags().StringArrayVar(&vouchers, "voucher", nil, "of the refused vouchers only the one with this `ID`; can be repeated")
 	wait.flags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
-	c.MarkFlagsMutuallyExclusive("voucher", "dry-run")
 	return c
 }
 

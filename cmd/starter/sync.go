@@ -60,7 +60,7 @@ complete; --exit-status=false turns that off.`,
 				return err
 			}
 			if dryRun {
-				return a.previewSync(s, exportOf(in))
+				return a.previewSync(s, in)
 			}
 			return a.runSync(s, in, wait)
 		},
@@ -84,7 +84,7 @@ func exportOf(in workflows.SyncInput) exports.Export {
 
 // previewSync prints what a run would do: as it would find things now, also that it would
 // refuse, that the period has its export, or that it would wait.
-func (a *app) previewSync(s *session, e exports.Export) error {
+func (a *app) previewSync(s *session, in workflows.SyncInput) error {
 	sources, err := a.sources()
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (a *app) previewSync(s *session, e exports.Export) error {
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports", s.integration.Adapter)
 	}
-	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, e, activities.ChunkSize(x.Vendor(), s.integration.Export), time.Now())
+	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, exportOf(in), activities.ChunkSize(x.Vendor(), s.integration.Export), in.Vouchers, time.Now())
 	if err != nil {
 		return err
 	}
