@@ -146,7 +146,7 @@ func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
 	if o.noWait || !o.wait {
 		return nil
 	}
-	result, err := s.awaitSync(run)
+	result, err := s.awaitSync(run, in.Period)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
 
 // awaitSync waits for the end of a run, and for that of another run if the period
 // is being exported by that one. It shows progress.
-func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult, err error) {
+func (s *session) awaitSync(run client.WorkflowRun, period string) (result workflows.SyncResult, err error) {
 	ctx := s.command.Context()
 	watching, stop := context.WithCancel(ctx)
 	var shown sync.WaitGroup
@@ -167,7 +167,8 @@ func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult
 	shown.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return result, fmt.Errorf("no longer waiting; the run continues, and starter exports list --org %s shows it", s.org)
+		return result, fmt.Errorf("no longer waiting; the run continues: see it with starter exports show %s --integration %s --org %s, or end it with starter cancel %[1]s --integration %[2]s --org %[3]s",
+			period, s.integration.Name, s.org)
 	case err != nil:
 		return result, err
 	case result.Refused != "":
