@@ -4,7 +4,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
@@ -96,7 +95,7 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 	if len(files) == 0 {
 		return all, usage("-f is missing: want an integration file, or - for standard input")
 	}
-	all.Channels = make(map[uuid.UUID][]integrations.Channel)
+	var read []integrations.NamedFile
 	for _, name := range files {
 		var src []byte
 		if name == "-" {
@@ -112,21 +111,10 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 		if err != nil {
 			return all, usage("the file cannot be used:\n%w", err)
 		}
-		all.Integrations = append(all.Integrations, file.Integrations...)
-		all.Organizations = append(all.Organizations, file.Organizations...)
-		for organization, channels := range file.Channels {
-			if _, twice := all.Channels[organization]; twice {
-				return all, usage("%s: organization %s has a notifications section in another file too; put all of its channels in one", name, organization)
-			}
-			all.Channels[organization] = channels
-		}
+		read = append(read, integrations.NamedFile{Name: name, File: file})
 	}
-	ids := make(map[uuid.UUID]string)
-	for _, in := range all.Integrations {
-		if other, twice := ids[in.ID]; twice {
-			return all, usage("-f: integrations %s and %s have the same ID %s; give one of them another", other, in.Name, in.ID)
-		}
-		ids[in.ID] = in.Name
+	if all, err = integrations.Join(read); err != nil {
+		return all, usage("-f: %w", err)
 	}
 	return all, checkReferences(c.ErrOrStderr(), all)
 }
