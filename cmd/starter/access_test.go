@@ -243,15 +243,16 @@ func TestCompletion(t *testing.T) {
 		"classes":                 {[]string{"logs", "--class", ""}, []string{"transient", "permanent", "timeout", "success"}},
 		"an export's period":      {[]string{"sync", "--org", "eksempel", "--period", "2024"}, []string{"2024-02"}},
 		"output":                  {[]string{"logs", "-o", ""}, []string{"table", "json"}},
+		"output for spreadsheets": {[]string{"exports", "show", "-o", ""}, []string{"table", "json", "csv"}},
 	} {
 		out, _, code := try(t, env, append([]string{"__complete"}, c.args...)...)
 		require.Zero(t, code, name)
 		require.Equal(t, c.want, words(out), name)
 	}
-	last := time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()).Format("2006-01")
+	this, last := time.Now().UTC().Format("2006-01"), time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()).Format("2006-01")
 	out, _, _ := try(t, env, "__complete", "sync", "--period", "")
-	require.Equal(t, last, words(out)[0])
-	require.Len(t, words(out), 12)
+	require.Equal(t, []string{this, last}, words(out)[:2])
+	require.Len(t, words(out), 13)
 	env["LEDGERLINE_ORG"] = "eksempel"
 	out, _, _ = try(t, env, "__complete", "sync", "--integration", "")
 	require.Equal(t, []string{"main"}, words(out))

@@ -105,7 +105,6 @@ docs/exit-codes.md has the rule for each command.`,
 	flags.StringVar(&a.uiURL, "ui-url", "http://localhost:8233", "`address` of the Temporal UI; $LEDGERLINE_TEMPORAL_UI_URL")
 	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json; csv where a command says so")
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.cancel(), a.logs(), a.explain(), a.redact(),
 		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer(), a.doctor(),
 		a.organizations(), a.version())
