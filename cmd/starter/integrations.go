@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/integrations"
@@ -31,26 +32,50 @@ func (a *app) integrationsList() *cobra.Command {
 			if len(list) == 0 && a.output != outputJSON {
 				return s.say("organization %s has no integrations", s.org)
 			}
-			rows := [][]string{{"NAME", "ADAPTER", "SCHEDULE", "PAUSED", "INTEGRATION", "BASE URL"}}
-			for _, in := range list {
-				schedule, paused := "none", "no"
-				if in.Schedule != nil {
-					schedule = in.Schedule.String()
-				}
-				p, err := runlog.LoadPause(s.command.Context(), s.db, in.OrganizationID, in.ID)
-				if err != nil {
-					return err
-				}
-				if p != nil {
-					paused = "since " + local(p.At.Local()) + " by " + p.By + ": " + p.Reason
-				}
-				rows = append(rows, []string{in.Name, in.Adapter, schedule, paused, in.ID.String(), in.BaseURL})
+			pauses, err := runlog.ListPauses(s.command.Context(), s.db, s.organization)
+			if err != nil {
+				return err
 			}
-			return a.print(s.command.OutOrStdout(), list, rows)
+			listed := listIntegrations(list, pauses)
+			return a.print(s.command.OutOrStdout(), listed, integrationTable(listed))
 		}),
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+// listedIntegration is what integrations list says of an integration.
+type listedIntegration struct {
+	integrations.Integration
+	ScheduleInWords string        `json:"scheduleInWords"` // "none" without one
+	Paused          *runlog.Pause `json:"paused"`          // null if it is not
+}
+
+func listIntegrations(list []integrations.Integration, pauses map[uuid.UUID]runlog.Pause) []listedIntegration {
+	listed := []listedIntegration{}
+	for _, in := range list {
+		l := listedIntegration{Integration: in, ScheduleInWords: "none"}
+		if in.Schedule != nil {
+			l.ScheduleInWords = in.Schedule.String()
+		}
+		if p, ok := pauses[in.ID]; ok {
+			l.Paused = &p
+		}
+		listed = append(listed, l)
+	}
+	return listed
+}
+
+func integrationTable(list []listedIntegration) [][]string {
+	rows := [][]string{{"NAME", "ADAPTER", "SCHEDULE", "PAUSED", "INTEGRATION", "BASE URL"}}
+	for _, in := range list {
+		paused := "no"
+		if p := in.Paused; p != nil {
+			paused = "since " + local(p.At.Local()) + " by " + p.By + ": " + p.Reason
+		}
+		rows = append(rows, []string{in.Name, in.Adapter, in.ScheduleInWords, paused, in.ID.String(), in.BaseURL})
+	}
+	return rows
 }
 
 // secretCheck is whether a secret can be read.
