@@ -47,7 +47,7 @@ func (a *app) openChain(c *cobra.Command, org, integration, which string) (*sess
 	case !beginOfID.MatchString(which):
 		return nil, chainTarget{}, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
 	case integration != "":
-		return nil, chainTarget{}, usage("--integration goes with a period; %q names an export by itself", which)
+		return nil, chainTarget{}, usage("--integration goes with a period; %q names an export by itself: leave --integration out", which)
 	}
 	s, err := a.openOrganization(c, org)
 	if err != nil {

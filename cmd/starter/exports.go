@@ -134,9 +134,9 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			}
 			switch {
 			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
-				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --period %s --adopt", last.ID, last.Period)
+				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --integration %s --period %s --adopt", last.ID, t.Integration, last.Period)
 			case last.Status == exports.Pending && last.ParentID == nil:
-				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync of period %s resumes it", t.Name(), last.ID, last.Period)
+				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync --integration %s --period %s resumes it", t.Name(), last.ID, t.Integration, last.Period)
 			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
 				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), last.ID)
 			case last.Status == exports.Pending: // its own retry is joined, or resumed

@@ -71,7 +71,7 @@ formula gets a ' before it.`,
 	return printsCSV(c)
 }
 
-var errNotCSV = usage("--decimal-comma goes with -o csv")
+var errNotCSV = usage("--decimal-comma goes with -o csv: add that, or leave it out")
 
 func decimalCommaFlag(c *cobra.Command, into *bool) {
 	c.Flags().BoolVar(into, "decimal-comma", false, "with -o csv: semicolons between columns and a decimal comma")

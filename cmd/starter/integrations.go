@@ -30,7 +30,7 @@ func (a *app) integrationsList() *cobra.Command {
 				return err
 			}
 			if len(list) == 0 && a.output != outputJSON {
-				return s.say("organization %s has no integrations", s.org)
+				return s.say("organization %s has no integrations; starter integrations apply -f FILE makes some", s.org)
 			}
 			pauses, err := runlog.ListPauses(s.command.Context(), s.db, s.organization)
 			if err != nil {
@@ -130,7 +130,7 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 			src, err = os.ReadFile(name)
 		}
 		if err != nil {
-			return all, usage("-f: %w", err)
+			return all, usage("-f: %w; want an integration file that this user can read, or - for standard input", err)
 		}
 		file, err := integrations.ParseFile(name, src, integrations.Options{DevHosts: a.devHosts})
 		if err != nil {

@@ -137,7 +137,7 @@ func integrationArgument(into *string, required bool) cobra.PositionalArgs {
 		given := c.Flags().Changed("integration")
 		switch {
 		case len(args) > 1:
-			return usage("%s takes one integration, got %d: %s", c.CommandPath(), len(args), strings.Join(args, " "))
+			return usage("%s takes one integration, got %d: %s; name one at a time", c.CommandPath(), len(args), strings.Join(args, " "))
 		case len(args) == 1 && given && args[0] != *into:
 			return usage("two integrations are named: %s, and --integration %s; name one", args[0], *into)
 		case len(args) == 1:
@@ -188,12 +188,12 @@ var freeText = []string{"body", "reason", "file", "voucher", "database-url", "so
 func checkVisible(c *cobra.Command, args []string) (err error) {
 	for _, arg := range args {
 		if wrong := plain.Seen(arg); wrong != nil {
-			return usage("%q %w", arg, wrong)
+			return usage("%q %w; want it without", arg, wrong)
 		}
 	}
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if wrong := plain.Seen(f.Value.String()); wrong != nil && err == nil && !slices.Contains(freeText, f.Name) {
-			err = usage("--%s %q %w", f.Name, f.Value, wrong)
+			err = usage("--%s %q %w; want it without", f.Name, f.Value, wrong)
 		}
 	})
 	return err

@@ -91,7 +91,7 @@ func (a *app) previewSync(s *session, in workflows.SyncInput) error {
 	}
 	x, ok := activities.Adapters()[s.integration.Adapter].(adapters.Exporter)
 	if !ok {
-		return fmt.Errorf("adapter %s takes no exports", s.integration.Adapter)
+		return fmt.Errorf("adapter %s takes no exports; name an integration of another adapter, see starter integrations list", s.integration.Adapter)
 	}
 	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, exportOf(in), activities.ChunkSize(x.Vendor(), s.integration.Export), in.Vouchers, time.Now())
 	if err != nil {
