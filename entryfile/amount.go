@@ -13,7 +13,7 @@ var (
 	errAmount    = errors.New("want a decimal number such as -1250.50, with at most two places")
 	errPlaces    = errors.New("has more than two decimal places: round it")
 	errGroups    = errors.New("has groups that are not of three digits: want a number such as 1 234 567,50")
-	errDigits    = errors.New("has more than 18 digits before the decimal sign")
+	errDigits    = errors.New("has more than 18 digits before the decimal sign: correct it")
 	errWords     = errors.New("want the number alone: write the currency in a column of its own")
 	errExponent  = errors.New("is in a spreadsheet's short form: format the column as a number with two decimals, and save again")
 	errSpreadErr = errors.New("is a spreadsheet's error: correct the formula")

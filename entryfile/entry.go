@@ -131,7 +131,7 @@ func (r *reader) entry(line, column int, cells *[fieldCount]cell, dimensions map
 		case twice && len(r.f.o.IDFrom) > 0:
 			r.errorf(at.line, at.column, "the entry ID of %s is the one of line %d too, %q: add to --id-from a column in which the two differ", strings.Join(r.f.reading.IDFrom, ", "), first, plain.Clip(e.EntryID, 60))
 		case twice:
-			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d)", plain.Clip(e.EntryID, 60), first)
+			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d): each entry has one of its own; delete the line, or correct the ID", plain.Clip(e.EntryID, 60), first)
 		default:
 			r.lines[key] = int32(line)
 		}
@@ -365,7 +365,7 @@ func (r *reader) dimensions(c cell) map[string]string {
 		case at.kind != cellText:
 			r.errorf(c.line, at.column, "dimensions.%s is %s: want a text", plain.Clip(m.name, 60), at.kind.withArticle())
 		case twice:
-			r.errorf(c.line, at.column, "duplicate dimension %s", plain.Clip(m.name, 60))
+			r.errorf(c.line, at.column, "duplicate dimension %s: write it once", plain.Clip(m.name, 60))
 		case invisible != nil:
 			r.errorf(c.line, at.column, "dimensions.%q %v: want names and values without", plain.Clip(name, 60), invisible)
 		case name == "" || !short(name) || !short(at.text):

@@ -27,7 +27,7 @@ func (r *reader) jsonLines() (wanted bool, err error) {
 		text, err := b.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
-			r.errorf(line, 1, "%v; the rest of the file was not read", errLong)
+			r.errorf(line, 1, "%v: shorten it, or delete it; the rest of the file was not read", errLong)
 			return true, nil
 		case err != nil && !errors.Is(err, io.EOF):
 			return true, err
@@ -50,7 +50,7 @@ func (r *reader) jsonLine(line int, text []byte) (wanted bool) {
 				break
 			}
 		}
-		r.errorf(line, at+1, "not valid UTF-8")
+		r.errorf(line, at+1, "not valid UTF-8: save the file as UTF-8")
 		return true
 	}
 	fields, bad := members(text)
@@ -66,7 +66,7 @@ func (r *reader) jsonLine(line int, text []byte) (wanted bool) {
 		case c < 0:
 			r.errorf(line, m.key, "unknown field %q; want one of %s", plain.Clip(m.name, 60), strings.Join(Columns, ", "))
 		case cells[c].line > 0:
-			r.errorf(line, m.key, "duplicate field %s", m.name)
+			r.errorf(line, m.key, "duplicate field %s: write it once", m.name)
 		default:
 			cells[c] = m.cell
 		}

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/ledgerline/ledgerline/classify"
 )
 
 // Chain is what people mean by the export of a period: the export, and after it its retry,
@@ -17,9 +15,8 @@ type Chain struct {
 	Integration string   // its name
 	Planned     bool     // entries were assigned to one of them, if only none
 	Counts      map[Outcome]Count
-	Late        int        // entries that are dated before the period
-	LateErrors  int        // exported entries in which the vendor found an error later
-	OpenUntil   *time.Time // until then the vendor may still be acting on a request
+	Late        int // entries that are dated before the period
+	LateErrors  int // exported entries in which the vendor found an error later
 
 	// Elsewhere are the entries that are dated in the period, are with an export of another
 	// period, and are not at the vendor: those that came late, or were corrected. They are
@@ -272,35 +269,6 @@ func (c Chain) NextStep() (what, command string) {
 		return "to send the rest, after asking the vendor what it has", retry
 	}
 	return "to send the refused ones again once they are corrected", retry
-}
-
-// Waits says why a pending export waits and until when; "" if it does not. Times are
-// shown in now's zone. vendor is the vendor's name.
-func (c Chain) Waits(now time.Time, vendor string) string {
-	e := c.Pending()
-	switch {
-	case e == nil:
-		return ""
-	case e.DeferredUntil != nil && e.DeferredUntil.After(now):
-		why := "the vendor was not available"
-		if says, ok := deferredFor[e.DeferredFor]; ok {
-			why = says
-		} else if e.DeferredFor != "" {
-			why = "the last call failed with " + strings.ReplaceAll(string(e.DeferredFor), "_", " ")
-		}
-		return "waits until " + Until(*e.DeferredUntil, now) + ": " + strings.ReplaceAll(why, "the vendor", vendor)
-	case c.OpenUntil != nil && c.OpenUntil.After(now):
-		return "waits until " + Until(*c.OpenUntil, now) + ": " + vendor + " may still be acting on a request"
-	}
-	return ""
-}
-
-// deferredFor says what an export waits for to pass, by the kind of the error.
-var deferredFor = map[classify.Kind]string{
-	classify.Paused:      "the integration is paused; starter integrations resume",
-	classify.RateLimited: "the vendor throttles calls",
-	classify.Unavailable: "the vendor is not available",
-	classify.Network:     "the vendor cannot be reached",
 }
 
 // Until is a time that is to come, with how long that is: "14:05 CET (in 3 min)". It is

@@ -2,12 +2,10 @@ package exports_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 )
 
@@ -116,31 +114,6 @@ func TestNothingToRetry(t *testing.T) {
 		"its retry has ended before it": {exports.Chain{Exports: []exports.Export{pending, complete}, Planned: true}, false},
 	} {
 		require.Equal(t, c.want, c.chain.NothingToRetry(), name)
-	}
-}
-
-// Why an export waits, and until when, in the reader's time.
-func TestChainWaits(t *testing.T) {
-	oslo := time.FixedZone("CET", 3600)
-	now := time.Date(2026, 11, 2, 14, 2, 0, 0, oslo)
-	at := func(d time.Duration) *time.Time { until := now.Add(d).UTC(); return &until }
-	for name, c := range map[string]struct {
-		export exports.Export
-		open   *time.Time
-		want   string
-	}{
-		"open":                {exports.Export{Status: exports.Pending}, at(3 * time.Minute), "waits until 14:05 CET (in 3 min): Xledger may still be acting on a request"},
-		"deferred":            {exports.Export{Status: exports.Pending, DeferredUntil: at(20 * time.Second), DeferredFor: classify.RateLimited}, nil, "waits until 14:02 CET (in 20 s): Xledger throttles calls"},
-		"another kind":        {exports.Export{Status: exports.Pending, DeferredUntil: at(5 * time.Hour), DeferredFor: classify.AttemptTimeout}, nil, "waits until 19:02 CET (in 5 h): the last call failed with attempt timeout"},
-		"no kind, tomorrow":   {exports.Export{Status: exports.Pending, DeferredUntil: at(24 * time.Hour)}, nil, "waits until 3 November 14:02 CET (in 24 h): Xledger was not available"},
-		"paused":              {exports.Export{Status: exports.Pending, DeferredUntil: at(time.Hour), DeferredFor: classify.Paused}, nil, "waits until 15:02 CET (in 60 min): the integration is paused; starter integrations resume"},
-		"the time has passed": {exports.Export{Status: exports.Pending, DeferredUntil: at(-time.Second)}, at(-time.Second), ""},
-		"it has ended":        {exports.Export{Status: exports.Complete, DeferredUntil: at(time.Hour)}, at(time.Hour), ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, exports.Chain{Exports: []exports.Export{c.export}, OpenUntil: c.open}.Waits(now, "Xledger"))
-			require.Equal(t, c.want, exports.Chain{Exports: []exports.Export{c.export, {Status: exports.Complete}}, OpenUntil: c.open}.Waits(now, "Xledger"), "its retry has ended before it")
-		})
 	}
 }
 

@@ -50,6 +50,7 @@ type WaitReason struct {
 	Until  *time.Time    `json:"until,omitempty"`     // nil: not known
 	Says   string        `json:"says"`                // why, and until when
 	Remedy string        `json:"remedy"`              // what to do
+	Brief  string        `json:"-"`                   // why, in a few words, as a column of a table has it; "" if it does not wait
 }
 
 // String is the reason and what to do: two thoughts on one line.
@@ -69,6 +70,12 @@ var waits = map[WaitFor]wait{
 	WaitForWrites: {"what was sent to {vendor} may still take effect{until}, and nothing is sent again before that",
 		"nothing is to be done: {vendor} is then asked what it has"},
 	WaitForProgress: {"nothing holds it up: it is under way", "if it stays so, starter doctor says whether a worker takes its tasks"},
+}
+
+// briefs are why an export waits, in a few words.
+var briefs = map[WaitFor]string{
+	WaitForRun: "waits: its run no longer exists", WaitForResume: "waits: the integration is paused", WaitForWorker: "waits: no worker is running",
+	WaitForLook: "waits: it was resumed, and looks again soon", WaitForVendor: "waits for {vendor} until {when}", WaitForWrites: "waits for {vendor} until {when}",
 }
 
 // byItself is the remedy for what passes.
@@ -113,14 +120,14 @@ func (f WaitFacts) Reason(now time.Time) WaitReason {
 	switch r.For {
 	case WaitForVendor:
 		r.Kind, row = f.DeferredFor, deferred(f.DeferredFor)
-		row.says += "; the next try is {at}"
+		row.says += "; the next try is at {when}"
 		r.until(f.DeferredUntil)
 	case WaitForLook:
 		r.until(f.DeferredUntil)
 	case WaitForWrites:
 		r.until(f.OpenUntil)
 	}
-	by, until, at := "", "", "soon"
+	by, until, when := "", "", "soon"
 	if f.PausedBy != "" {
 		by = " by " + f.PausedBy + " since " + clock(f.PausedAt, now)
 	}
@@ -128,12 +135,12 @@ func (f WaitFacts) Reason(now time.Time) WaitReason {
 		by += ": " + f.PauseReason
 	}
 	if r.Until != nil {
-		at = "at " + clock(*r.Until, now)
-		until = map[WaitFor]string{WaitForLook: ", and at the latest " + at, WaitForWrites: " until " + clock(*r.Until, now)}[r.For]
+		when = clock(*r.Until, now)
+		until = map[WaitFor]string{WaitForLook: ", and at the latest at " + when, WaitForWrites: " until " + when}[r.For]
 	}
-	put := strings.NewReplacer("{by}", by, "{until}", until, "{at}", at, "{period}", cmp.Or(f.Period, "PERIOD"), "{vendor}", cmp.Or(f.Vendor, "the vendor"),
+	put := strings.NewReplacer("{by}", by, "{until}", until, "{when}", when, "{period}", cmp.Or(f.Period, "PERIOD"), "{vendor}", cmp.Or(f.Vendor, "the vendor"),
 		"{organization}", cmp.Or(f.Organization, "ORG"), "{integration}", cmp.Or(f.Integration, "NAME"))
-	r.Says, r.Remedy = put.Replace(row.says), put.Replace(row.remedy)
+	r.Says, r.Remedy, r.Brief = put.Replace(row.says), put.Replace(row.remedy), put.Replace(briefs[r.For])
 	return r
 }
 

@@ -56,6 +56,9 @@ func TestWaitReasons(t *testing.T) {
 		})
 	}
 	require.NotContains(t, WaitFacts{Paused: true}.Reason(now).String(), "{", "also where little is known")
+	for reason := range waits {
+		require.Equal(t, reason == WaitForProgress, briefs[reason] == "", "a table says in a few words that it waits: %s", reason)
+	}
 }
 
 // Every kind for which a run can wait has a row, and no kind has a row for nothing. Which
@@ -78,7 +81,7 @@ func TestEveryDeferralIsExplained(t *testing.T) {
 		f := waitFacts()
 		f.DeferredFor, f.DeferredUntil = kind, now.Add(time.Hour)
 		r := f.Reason(now)
-		require.NotContains(t, r.String(), "{", kind)
+		require.NotContains(t, r.String()+r.Brief, "{", kind)
 		require.Contains(t, r.Says, "16:00 CET", kind)
 		if kind == classify.Paused {
 			require.Equal(t, WaitForLook, r.For)

@@ -42,7 +42,7 @@ func parseCron(text string) (c Calendar, err error) {
 	case strings.Contains(text, "TZ="):
 		return c, errors.New("a time zone has its own field, timeZone; want five fields such as 30 6 * * 1-5")
 	case len(text) > maxCron:
-		return c, fmt.Errorf("longer than %d bytes", maxCron)
+		return c, fmt.Errorf("longer than %d bytes; want five fields such as 30 6 * * 1-5", maxCron)
 	case len(fields) == 6 || len(fields) == 7:
 		return c, fmt.Errorf("%d fields: there are no seconds and no years; want five: minute, hour, day of the month, month, day of the week, such as 30 6 * * 1-5", len(fields))
 	case len(fields) != 5:
@@ -58,7 +58,7 @@ func parseCron(text string) (c Calendar, err error) {
 		return c, errors.New("it names days of the month and days of the week, which some programs take for either and some for both; want * in one of the two")
 	}
 	if !c.fires() {
-		return c, fmt.Errorf("it never fires: no month of %s has a day %s", fields[3], fields[2])
+		return c, fmt.Errorf("it never fires: no month of %s has a day %s; want a day that there is", fields[3], fields[2])
 	}
 	return c, nil
 }

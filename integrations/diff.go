@@ -28,8 +28,40 @@ func Default() Integration { return Integration{Policy: classify.DefaultPolicy()
 // Diff returns the fields in which an integration differs from what it was, in the
 // order of the file. It is empty exactly if both are stored as the same. Secrets are
 // references, and may be shown.
-func Diff(was, is Integration) (changes []FieldChange) {
-	before, after := fieldsOf(was), fieldsOf(is)
+func Diff(was, is Integration) []FieldChange {
+	changes := diffFields(fieldsOf(was), fieldsOf(is))
+	slices.SortStableFunc(changes, func(a, b FieldChange) int { return cmp.Compare(section(a.Field), section(b.Field)) })
+	return changes
+}
+
+// DiffChannels is [Diff] of a channel.
+func DiffChannels(was, is Channel) []FieldChange { return diffFields(was.fields(), is.fields()) }
+
+func (c Channel) fields() (fields []field) {
+	fields = appendFields(fields, "webhook", reflect.ValueOf(c.Webhook))
+	fields = appendFields(fields, "email", reflect.ValueOf(c.Email))
+	if len(c.Causes) > 0 {
+		fields = appendFields(fields, "causes", reflect.ValueOf(c.Causes))
+	}
+	return fields
+}
+
+// DiffOrganizations is [Diff] of the names of an organization.
+func DiffOrganizations(was, is Organization) []FieldChange {
+	return diffFields(was.fields(), is.fields())
+}
+
+func (o Organization) fields() (fields []field) {
+	for _, f := range []field{{"name", o.Name}, {"short", o.Short}} {
+		if f.text != "" {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// diffFields are the fields that differ: those that are there, then those that were.
+func diffFields(before, after []field) (changes []FieldChange) {
 	old, now := make(map[string]string), make(map[string]string)
 	for _, f := range before {
 		old[f.name] = f.text
@@ -45,7 +77,6 @@ func Diff(was, is Integration) (changes []FieldChange) {
 			changes = append(changes, FieldChange{Field: f.name, Old: f.text})
 		}
 	}
-	slices.SortStableFunc(changes, func(a, b FieldChange) int { return cmp.Compare(section(a.Field), section(b.Field)) })
 	return changes
 }
 

@@ -80,7 +80,7 @@ func (p *parser) channel(n *yaml.Node, at string, names map[string]bool) (c Chan
 		if !validName().MatchString(c.Name) {
 			p.errorf(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(c.Name))
 		} else if names[c.Name] {
-			p.errorf(node, at+".name", "duplicate name %q", c.Name)
+			p.errorf(node, at+".name", "duplicate name %q; give one of the two another", c.Name)
 		}
 		names[c.Name] = true
 	}
@@ -112,7 +112,7 @@ func (p *parser) webhook(n *yaml.Node, at string) *Webhook {
 			// The parse error would repeat the address, which may hold a password.
 			p.errorf(node, at+".url", "not a valid address; want https://host/path")
 		case u.RawQuery != "" || u.ForceQuery:
-			p.errorf(node, at+".url", "has a query (?…), where secrets end up; the signature proves who sends")
+			p.errorf(node, at+".url", "has a query (?…), where secrets end up; the signature proves who sends; want the address without it")
 		default:
 			if err := adapters.CheckPublicURL(u, p.options.DevHosts); err != nil {
 				p.errorf(node, at+".url", "%v", err)
@@ -136,7 +136,7 @@ func (p *parser) email(n *yaml.Node, at string) *Email {
 	list, ok := m["to"]
 	if !ok {
 		if m != nil {
-			p.errorf(n, at+".to", "missing")
+			p.errorf(n, at+".to", "missing; want a list of 1 to %d addresses", maxRecipients)
 		}
 		return e
 	}
@@ -151,7 +151,7 @@ func (p *parser) email(n *yaml.Node, at string) *Email {
 		} else if err := notify.CheckAddress(item.Value); err != nil {
 			p.errorf(item, field, "%q: %v", clip(item.Value), err)
 		} else if slices.Contains(e.To, item.Value) {
-			p.errorf(item, field, "duplicate address %q", clip(item.Value))
+			p.errorf(item, field, "duplicate address %q; write it once", clip(item.Value))
 		}
 		e.To = append(e.To, item.Value)
 	}

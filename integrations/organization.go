@@ -60,7 +60,7 @@ func (p *parser) organization(doc *yaml.Node, m map[string]*yaml.Node) uuid.UUID
 		case !IsShortName(o.Short):
 			p.errorf(node, at+".short", "%q; want 1 to 63 lower-case letters, digits and dashes, and no UUID", clip(o.Short))
 		case p.shorts[o.Short] != uuid.Nil && p.shorts[o.Short] != o.ID:
-			p.errorf(node, at+".short", "duplicate short name %q; organization %s has it", o.Short, p.shorts[o.Short])
+			p.errorf(node, at+".short", "duplicate short name %q; organization %s has it; choose another", o.Short, p.shorts[o.Short])
 		}
 		p.shorts[o.Short] = o.ID
 	}

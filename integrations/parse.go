@@ -89,7 +89,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 
 	if in.ID, node = p.uuid(n, m, at, "id"); node != nil {
 		if p.ids[in.ID] {
-			p.errorf(node, at+".id", "duplicate ID %s", in.ID)
+			p.errorf(node, at+".id", "duplicate ID %s; make a new UUID for one of the two", in.ID)
 		}
 		p.ids[in.ID] = true
 	}
@@ -97,7 +97,7 @@ func (p *parser) integration(n *yaml.Node, at string, org uuid.UUID, names map[s
 		if !validName().MatchString(in.Name) {
 			p.errorf(node, at+".name", "%q; want 1 to 63 lower-case letters, digits and dashes", clip(in.Name))
 		} else if names[in.Name] {
-			p.errorf(node, at+".name", "duplicate name %q", in.Name)
+			p.errorf(node, at+".name", "duplicate name %q; give one of the two another", in.Name)
 		}
 		names[in.Name] = true
 	}
@@ -189,7 +189,7 @@ func (p *parser) settings(parent *yaml.Node, m map[string]*yaml.Node, at string,
 	}
 	if len(v.Settings) == 0 {
 		if len(n.Content) > 0 {
-			p.errorf(n, at+".settings", "adapter %s has no settings", v.Name)
+			p.errorf(n, at+".settings", "adapter %s has no settings; delete them", v.Name)
 		}
 		return nil
 	}
@@ -257,7 +257,7 @@ func (p *parser) policy(n *yaml.Node, at string) classify.Policy {
 	for name, into := range map[string]any{"coefficient": &policy.Coefficient, "jitter": &policy.Jitter, "maxRetries": &policy.MaxRetries} {
 		if node, ok := m[name]; ok {
 			if err := node.Decode(into); err != nil {
-				p.errorf(node, at+"."+name, "%q is not a number", clip(node.Value))
+				p.errorf(node, at+"."+name, "%q is not a number; want one such as 2 or 1.5", clip(node.Value))
 			}
 		}
 	}

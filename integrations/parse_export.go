@@ -101,7 +101,7 @@ func (p *parser) names(n *yaml.Node, at, what string, check func(string) string)
 			continue
 		}
 		if first, twice := lines[key.Value]; twice {
-			p.errorf(key, field, "duplicate field (first on line %d)", first)
+			p.errorf(key, field, "duplicate field (first on line %d); write it once", first)
 			continue
 		}
 		lines[key.Value] = key.Line
@@ -147,7 +147,7 @@ func (p *parser) currencies(n *yaml.Node, at string) []string {
 		case c.Kind != yaml.ScalarNode || !validCurrency().MatchString(c.Value):
 			p.errorf(c, field, "%q; want three capital letters such as NOK", clip(c.Value))
 		case slices.Contains(out, c.Value):
-			p.errorf(c, field, "duplicate currency %s", c.Value)
+			p.errorf(c, field, "duplicate currency %s; write it once", c.Value)
 		default:
 			out = append(out, c.Value)
 		}

@@ -76,7 +76,7 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 	case s.Every == Monthly:
 		p.errorf(node, at+".day", "%q; want a day from 1 to 28, which every month has", clip(value))
 	case s.Every == Daily:
-		p.errorf(node, at+".day", "a daily schedule has none")
+		p.errorf(node, at+".day", "a daily schedule has none; delete it")
 	}
 }
 
@@ -84,7 +84,7 @@ func (p *parser) preset(n *yaml.Node, m map[string]*yaml.Node, at string, s *Sch
 func (p *parser) cron(n *yaml.Node, m map[string]*yaml.Node, at string, s *Schedule) {
 	for _, name := range []string{"at", "day"} {
 		if node, ok := m[name]; ok {
-			p.errorf(node, at+"."+name, "belongs to every; a cron says it itself")
+			p.errorf(node, at+"."+name, "belongs to every; a cron says it itself; delete it")
 		}
 	}
 	if _, ok := m["period"]; !ok {

@@ -77,7 +77,7 @@ func (p *parser) fields(n *yaml.Node, at string, known ...string) map[string]*ya
 		case !slices.Contains(known, key.Value):
 			p.errorf(key, field, "unknown field%s; known are %s", didYouMean(key.Value, known), strings.Join(known, ", "))
 		case out[key.Value] != nil:
-			p.errorf(key, field, "duplicate field (first on line %d)", out[key.Value].Line)
+			p.errorf(key, field, "duplicate field (first on line %d); write it once", out[key.Value].Line)
 		case value.Kind == yaml.AliasNode || value.Anchor != "":
 			p.errorf(value, field, "anchors and aliases are not supported; write the value out")
 		default:
@@ -93,7 +93,7 @@ func (p *parser) text(parent *yaml.Node, m map[string]*yaml.Node, at, name strin
 	n, ok := m[name]
 	if !ok {
 		if required && m != nil {
-			p.errorf(parent, join(at, name), "missing")
+			p.errorf(parent, join(at, name), "missing; add it")
 		}
 		return "", nil
 	}
@@ -130,7 +130,7 @@ func (p *parser) document(n *yaml.Node) []Integration {
 	list, ok := m["integrations"]
 	if !ok {
 		if m != nil {
-			p.errorf(n, "integrations", "missing")
+			p.errorf(n, "integrations", "missing; want a list with at least one integration")
 		}
 		return nil
 	}

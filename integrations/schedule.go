@@ -96,7 +96,7 @@ func (s Schedule) Rule() PeriodRule { return cmp.Or(s.PeriodRule, periodRules[s.
 func (s Schedule) Period(scheduled time.Time) (string, error) {
 	zone, err := zones.Load(s.TimeZone)
 	if err != nil {
-		return "", fmt.Errorf("time zone %q is not known here", s.TimeZone)
+		return "", fmt.Errorf("time zone %q is not known here; want a name such as Europe/Oslo", s.TimeZone)
 	}
 	// Only the date counts from here on; days have no time zone, and no nights
 	// in which an hour is missing.

@@ -3,10 +3,11 @@ package outlook
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/ledgerline/ledgerline/classify"
+	"github.com/google/uuid"
+
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -25,6 +26,7 @@ type Listing struct {
 	More    int              `json:"more"`             // that the filter selects, beyond its limit
 	Sums    runlog.EntrySums `json:"sums"`             // of all that the filter selects
 	Waiting []Going          `json:"waiting"`          // of these, those that are still to be taken, by the export that will
+	Holds   []string         `json:"holds"`            // why exports that have not ended do not continue, and what to do; a pause is in Paused
 	Paused  string           `json:"paused,omitempty"` // see [Outlook.Paused]
 	Source  string           `json:"source"`           // the table or view that the entries come from
 }
@@ -44,10 +46,57 @@ func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in i
 	if l.Source == "" {
 		l.Source = integrations.DefaultSource
 	}
+	if err := o.loadHolds(ctx, db, list); err != nil {
+		return l, err
+	}
 	for _, listed := range list {
 		l.Entries = append(l.Entries, o.entry(listed))
 	}
+	l.Holds = o.holdsInWords()
 	return l, nil
+}
+
+// loadHolds reads, once, why the exports wait that have listed entries and have not ended.
+func (o *Outlook) loadHolds(ctx context.Context, db runlog.Beginner, list []runlog.ListedEntry) error {
+	var pending []exports.Export
+	for _, e := range list {
+		if e.ExportID == nil || e.ExportStatus != exports.Pending || slices.ContainsFunc(pending, func(x exports.Export) bool { return x.ID == *e.ExportID }) {
+			continue
+		}
+		pending = append(pending, exports.Export{
+			ID: *e.ExportID, IntegrationID: o.Integration.ID, AdapterName: o.Integration.Adapter, Period: e.Period, Status: e.ExportStatus,
+			DeferredUntil: e.DeferredUntil, DeferredFor: e.DeferredFor,
+		})
+	}
+	facts, err := runlog.ListWaitFacts(ctx, db, o.Integration.OrganizationID, pending)
+	for _, e := range pending {
+		o.hold(e, facts[e.ID])
+	}
+	return err
+}
+
+// hold notes why an export that has not ended waits.
+func (o *Outlook) hold(e exports.Export, f exports.WaitFacts) {
+	o.holds = append(o.holds, hold{e.ID, e.Period, f.Reason(o.now.In(o.zone))})
+}
+
+// hold is why an export that has not ended waits.
+type hold struct {
+	export uuid.UUID
+	period string
+	reason exports.WaitReason
+}
+
+// holdsInWords are a line for each export that waits, but for a pause, of which
+// [Outlook.Paused] says more.
+func (o *Outlook) holdsInWords() []string {
+	lines := []string{}
+	for _, h := range o.holds {
+		if h.reason.For != exports.WaitForProgress && h.reason.For != exports.WaitForResume {
+			lines = append(lines, "the export of "+exports.PeriodName(h.period)+" waits: "+h.reason.String())
+		}
+	}
+	return lines
 }
 
 // entry adds what comes next for an entry.
@@ -91,16 +140,14 @@ func (o *Outlook) why(e Entry) string {
 	return e.Reason
 }
 
-// waits says what an entry of a pending export waits for, and until when.
+// waits says what an entry of an export that has not ended waits for, and until when.
 func (o *Outlook) waits(e Entry) string {
+	i := slices.IndexFunc(o.holds, func(h hold) bool { return e.ExportID != nil && h.export == *e.ExportID })
+	sent := e.State == exports.Sent && e.OpenUntil != nil && e.OpenUntil.After(o.now)
 	switch {
-	case o.Pause != nil || e.DeferredFor == classify.Paused && e.DeferredUntil != nil:
-		return "waits until " + o.Integration.Name + " is resumed"
-	case e.DeferredUntil != nil && e.DeferredUntil.After(o.now) && e.DeferredFor != "":
-		return fmt.Sprintf("waits until %s: %s", o.Time(*e.DeferredUntil), strings.ReplaceAll(string(e.DeferredFor), "_", " "))
-	case e.DeferredUntil != nil && e.DeferredUntil.After(o.now):
-		return "waits until " + o.Time(*e.DeferredUntil)
-	case e.OpenUntil != nil && e.OpenUntil.After(o.now):
+	case i >= 0 && o.holds[i].reason.For != exports.WaitForProgress && !(sent && o.holds[i].reason.For == exports.WaitForWrites):
+		return "waits: " + o.holds[i].reason.Says
+	case sent:
 		return "sent; the vendor may still act on it until " + o.Time(*e.OpenUntil)
 	}
 	return "is being exported"

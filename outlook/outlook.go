@@ -30,6 +30,7 @@ type Outlook struct {
 	Pause       *runlog.Pause // nil if it is not paused
 
 	claims []exports.Claim
+	holds  []hold
 	now    time.Time
 	zone   *time.Location
 	known  map[time.Time]exports.Coming // by date: a list has few of them, and many entries

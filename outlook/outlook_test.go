@@ -71,6 +71,22 @@ func TestImportedInWords(t *testing.T) {
 
 func TestWhy(t *testing.T) {
 	later := now.Add(90 * time.Minute)
+	runs, throttled, paused, idle, open := uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	o := months(t, true)
+	for id, f := range map[uuid.UUID]exports.WaitFacts{
+		runs:      {},
+		throttled: {Vendor: "Xledger", DeferredUntil: later, DeferredFor: classify.RateLimited},
+		paused:    {Integration: "xledger-main", Paused: true, PausedBy: "kari", PausedAt: now, DeferredUntil: later, DeferredFor: classify.Paused},
+		idle:      {NoWorker: true},
+		open:      {Vendor: "Xledger", OpenUntil: later},
+	} {
+		o.hold(exports.Export{ID: id, Period: "2026-10"}, f)
+	}
+	require.ElementsMatch(t, []string{
+		"the export of October 2026 waits: Xledger throttles the requests; the next try is at 13:30 CET; nothing is to be done: it tries again by itself; if it happens often, lower limits.requestsPerMinute in the integration file",
+		"the export of October 2026 waits: no worker is running; start one; the export then continues by itself",
+		"the export of October 2026 waits: what was sent to Xledger may still take effect until 13:30 CET, and nothing is sent again before that; nothing is to be done: Xledger is then asked what it has",
+	}, o.holdsInWords(), "once each, and no pause, which the listing has by itself")
 	november := exports.Coming{Period: "2026-11", End: date("2026-12-01"), By: exports.BySchedule, At: &later}
 	for want, e := range map[string]Entry{
 		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
@@ -83,19 +99,23 @@ func TestWhy(t *testing.T) {
 			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 9 is closed", Correction: runlog.Replaced, ExportStatus: exports.Pending}},
 		"account 9 is not mapped; its voucher has new entries and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {
 			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 9 is not mapped"}, Next: &november},
-		"is being exported": {ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending}},
-		"waits until 23 November 2026 13:30 CET: rate limited": {
-			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, DeferredUntil: &later, DeferredFor: classify.RateLimited}},
-		"waits until xledger-main is resumed": {
-			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, DeferredUntil: &later, DeferredFor: classify.Paused}},
+		"is being exported": {ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &runs}},
+		"waits: Xledger throttles the requests; the next try is at 13:30 CET": {
+			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &throttled}},
+		"waits: integration xledger-main is paused by kari since 12:00 CET": {
+			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &paused}},
+		"waits: no worker is running": {
+			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &idle, OpenUntil: &later}},
+		"waits: what was sent to Xledger may still take effect until 13:30 CET, and nothing is sent again before that": {
+			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &open}},
 		"sent; the vendor may still act on it until 23 November 2026 13:30 CET": {
-			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, OpenUntil: &later}},
+			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &open, OpenUntil: &later}},
 		"not sent: no token; to send it: starter exports retry 2026-10 --integration xledger-main": {
 			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Failed, ExportError: "no token", Period: "2026-10"}},
 		"it is not known whether the vendor has it; to ask: starter exports retry 2026-10 --integration xledger-main": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Failed, Period: "2026-10"}},
 	} {
-		require.Equal(t, want, months(t, true).why(e))
+		require.Equal(t, want, o.why(e))
 	}
 }
 

@@ -20,8 +20,8 @@ type Dry struct {
 
 // Preview returns what a run of e would do if it started now, and does nothing. A period
 // that overlaps another one is refused as the run would refuse it, with a
-// [*runlog.OverlapError].
-func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, e exports.Export, chunkSize int, now time.Time) (p Dry, err error) {
+// [*runlog.OverlapError]. vouchers are those that a retry is limited to; nil is no limit.
+func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, e exports.Export, chunkSize int, vouchers []string, now time.Time) (p Dry, err error) {
 	o, err := Load(ctx, db, in, now)
 	if err != nil {
 		return p, err
@@ -43,7 +43,7 @@ func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, i
 	if claim.Export != nil {
 		p.Message = o.state(*claim.Export) + ", and is not planned yet; it would plan now:"
 	}
-	p.ExportPreview, err = runlog.PreviewExport(ctx, db, sources, e, in.Export, chunkSize)
+	p.ExportPreview, err = runlog.PreviewRetry(ctx, db, sources, e, in.Export, chunkSize, vouchers)
 	return p, err
 }
 

@@ -46,12 +46,14 @@ type PendingPeriod struct {
 type ApplyOptions struct {
 	By     string // who applies
 	Prune  bool   // remove what the organizations of the list have besides
-	DryRun bool   // roll back at the end
+	DryRun bool   // roll back at the end; with a login that may only read, find out without writing
 
 	Organizations []integrations.Organization // whose names the file has
 	// Listed are the integrations that people have seen what becomes of; with Prune, another is not
 	// removed but an error. nil is all.
 	Listed map[uuid.UUID]bool
+
+	reads bool // of a dry run: nothing is written, not even to be rolled back
 }
 
 // ApplyIntegrations makes the integrations of the organizations in list what list says, all
@@ -67,9 +69,23 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	stored, err := lockIntegrations(ctx, tx, list)
+	lock := " FOR UPDATE"
+	if o.DryRun {
+		if o.reads, err = mayOnlyRead(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
+	if o.reads {
+		lock = ""
+	}
+	stored, err := lockIntegrations(ctx, tx, list, lock)
 	if err != nil {
 		return nil, err
+	}
+	if o.reads {
+		if err := checkNames(ctx, tx, stored, list, o.Prune); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkPlaces(ctx, tx, stored, list, o.Prune); err != nil {
 		return nil, err
@@ -78,8 +94,10 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 	if err != nil {
 		return nil, err
 	}
-	if err := freeNames(ctx, tx, stored, list); err != nil {
-		return nil, err
+	if !o.reads {
+		if err := freeNames(ctx, tx, stored, list); err != nil {
+			return nil, err
+		}
 	}
 	for _, in := range list {
 		was := integrations.Default()
@@ -87,19 +105,31 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 		if row != nil && !row.Removed {
 			was = row.is
 		}
-		action, err := upsertIntegration(ctx, tx, in, o.By)
-		if err != nil {
-			return nil, applyError(in, err)
+		differs := integrations.Diff(was, in)
+		action := ActionUpdated
+		switch {
+		case !o.reads:
+			if action, err = upsertIntegration(ctx, tx, in, o.By); err != nil {
+				return nil, applyError(in, err)
+			}
+		case row == nil:
+			action = ActionCreated
+		case len(differs) == 0:
+			action = ActionUnchanged
 		}
 		if row != nil && row.Removed {
 			action = ActionCreated
 		}
 		changes = append(changes, IntegrationChange{
-			OrganizationID: in.OrganizationID, IntegrationID: in.ID, Name: in.Name, Adapter: in.Adapter, Action: action, Changes: integrations.Diff(was, in),
+			OrganizationID: in.OrganizationID, IntegrationID: in.ID, Name: in.Name, Adapter: in.Adapter, Action: action, Changes: differs,
 		})
 	}
 	changes = append(changes, others...)
-	if err := nameOrganizations(ctx, tx, o.Organizations, o.By); err != nil {
+	name := nameOrganizations
+	if o.reads {
+		name = checkShortNames
+	}
+	if err := name(ctx, tx, o.Organizations, o.By); err != nil {
 		return nil, err
 	}
 	if o.DryRun {
@@ -115,9 +145,9 @@ type storedIntegration struct {
 	is      integrations.Integration // without what cannot be read of it
 }
 
-// lockIntegrations returns what the organizations of list have and had, by name. It locks the
-// rows, so that two who apply wait for each other.
-func lockIntegrations(ctx context.Context, tx pgx.Tx, list []integrations.Integration) (stored []storedIntegration, err error) {
+// lockIntegrations returns what the organizations of list have and had, by name. lock, such as
+// FOR UPDATE, locks the rows, so that two who apply wait for each other.
+func lockIntegrations(ctx context.Context, tx pgx.Tx, list []integrations.Integration, lock string) (stored []storedIntegration, err error) {
 	seen := make(map[uuid.UUID]bool)
 	for _, in := range list {
 		if seen[in.OrganizationID] {
@@ -129,7 +159,7 @@ func lockIntegrations(ctx context.Context, tx pgx.Tx, list []integrations.Integr
 		}
 		rows, err := queryRows[storedIntegrationRow](ctx, tx, `
 			SELECT `+integrationColumns+`, removed_at IS NOT NULL AS removed
-			FROM ledgerline.integrations WHERE organization_id = $1 ORDER BY name, integration_id FOR UPDATE`, in.OrganizationID)
+			FROM ledgerline.integrations WHERE organization_id = $1 ORDER BY name, integration_id`+lock, in.OrganizationID)
 		if err != nil {
 			return nil, applyError(in, err)
 		}
@@ -181,7 +211,7 @@ func applyAbsent(ctx context.Context, tx pgx.Tx, stored []storedIntegration, lis
 		}
 		if o.Prune {
 			change.Action = ActionRemoved
-			if change.Pending, err = removeIntegration(ctx, tx, row, o.By); err != nil {
+			if change.Pending, err = removeIntegration(ctx, tx, row, o); err != nil {
 				return nil, applyError(row.is, err)
 			}
 		}
@@ -191,7 +221,7 @@ func applyAbsent(ctx context.Context, tx pgx.Tx, stored []storedIntegration, lis
 }
 
 // removeIntegration removes an integration and returns its exports that have not ended.
-func removeIntegration(ctx context.Context, tx pgx.Tx, row storedIntegration, by string) (pending []PendingPeriod, err error) {
+func removeIntegration(ctx context.Context, tx pgx.Tx, row storedIntegration, o ApplyOptions) (pending []PendingPeriod, err error) {
 	if _, err := tx.Exec(ctx, setOrganization, row.OrganizationID.String()); err != nil {
 		return nil, err
 	}
@@ -200,11 +230,11 @@ func removeIntegration(ctx context.Context, tx pgx.Tx, row storedIntegration, by
 		    WHERE entry.organization_id = $1 AND entry.export_id = export.export_id AND entry.state = 'planned') AS planned
 		FROM ledgerline.bufdir_export_audit_log AS export
 		WHERE organization_id = $1 AND integration_id = $2 AND status = 'pending' ORDER BY period, export_id`, row.OrganizationID, row.IntegrationID)
-	if err != nil {
-		return nil, err
+	if err != nil || o.reads {
+		return pending, err
 	}
 	_, err = tx.Exec(ctx, `UPDATE ledgerline.integrations SET removed_at = now(), removed_by = $3, schedule_since = NULL
-		WHERE organization_id = $1 AND integration_id = $2`, row.OrganizationID, row.IntegrationID, by)
+		WHERE organization_id = $1 AND integration_id = $2`, row.OrganizationID, row.IntegrationID, o.By)
 	return pending, err
 }
 
@@ -300,9 +330,9 @@ func applyError(in integrations.Integration, err error) error {
 	if errors.As(err, &pg) {
 		switch pg.ConstraintName {
 		case "integration_id_belongs_to_one_organization":
-			return fmt.Errorf("integration %s (%s): its ID belongs to another organization; make a new UUID", in.Name, in.ID)
+			return idIsTaken(in)
 		case "name_is_unique_in_organization":
-			return fmt.Errorf("integration %s (%s): the organization has another integration of that name; rename it, or remove it with --prune", in.Name, in.ID)
+			return nameIsTaken(in)
 		}
 		if pg.Code == "42501" {
 			return fmt.Errorf("integration %s: the database user may not apply integrations: it needs the role ledgerline_operator", in.Name)

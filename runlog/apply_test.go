@@ -66,10 +66,17 @@ func TestApplyIntegrations(t *testing.T) {
 	require.Len(t, all, 2)
 
 	three := example(organization, uuid.New(), "three")
-	_, err = apply(false, three, example(organization, uuid.New(), "one"))
-	require.ErrorContains(t, err, "another integration of that name")
-	_, err = apply(false, three, example(uuid.New(), one.ID, "stolen"))
-	require.ErrorContains(t, err, "belongs to another organization")
+	for says, list := range map[string][]integrations.Integration{
+		"another integration of that name": {three, example(organization, uuid.New(), "one")},
+		"belongs to another organization":  {three, example(uuid.New(), one.ID, "stolen")},
+	} {
+		_, err = apply(false, list...)
+		require.ErrorContains(t, err, says)
+		_, read := runlog.ApplyIntegrations(t.Context(), b.reader, list, runlog.ApplyOptions{By: "kari", DryRun: true})
+		require.EqualError(t, read, err.Error(), "a login that may only read is told the same")
+	}
+	_, err = runlog.ApplyIntegrations(t.Context(), b.reader, []integrations.Integration{one}, runlog.ApplyOptions{By: "kari"})
+	require.ErrorContains(t, err, "needs the role ledgerline_operator", "only a dry run does without writing")
 	_, err = runlog.LoadIntegration(t.Context(), b.worker, organization, three.ID)
 	require.ErrorIs(t, err, runlog.ErrNotFound, "all or none")
 	_, err = runlog.ApplyIntegrations(t.Context(), b.worker, []integrations.Integration{three}, runlog.ApplyOptions{By: "x"})

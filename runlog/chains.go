@@ -178,12 +178,11 @@ func countChains(ctx context.Context, tx pgx.Tx, organization uuid.UUID, firsts,
 		Currency, Amount  string
 		Entries           int
 		Late, LateErrors  int
-		OpenUntil         *time.Time
 		HasPositiveAmount bool
 	}
 	list, err := queryRows[sums](ctx, tx, chainEntries()+`
 		SELECT first, outcome, currency, count(*) AS entries, coalesce(sum(amount) FILTER (WHERE amount > 0), 0)::text AS amount, bool_or(amount > 0) AS has_positive_amount,
-		    count(*) FILTER (WHERE late) AS late, count(late_error) AS late_errors, max(open_until) AS open_until
+		    count(*) FILTER (WHERE late) AS late, count(late_error) AS late_errors
 		FROM entries GROUP BY first, outcome, currency`, organization, firsts, all)
 	if err != nil {
 		return err
@@ -197,9 +196,6 @@ func countChains(ctx context.Context, tx pgx.Tx, organization uuid.UUID, firsts,
 		}
 		c.Counts[s.Outcome] = n
 		c.Late, c.LateErrors = c.Late+s.Late, c.LateErrors+s.LateErrors
-		if s.OpenUntil != nil && (c.OpenUntil == nil || s.OpenUntil.After(*c.OpenUntil)) {
-			c.OpenUntil = s.OpenUntil
-		}
 	}
 	type vouchers struct {
 		First    uuid.UUID

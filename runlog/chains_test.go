@@ -2,6 +2,7 @@ package runlog_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,9 +154,14 @@ func TestRetryOfVouchers(t *testing.T) {
 
 	only := func(e exports.Export, vouchers ...string) []string {
 		t.Helper()
-		_, err := runlog.PlanRetry(t.Context(), b.worker, b.sources, e, integrations.ExportSettings{}, 5, 5, vouchers)
+		p, err := runlog.PreviewRetry(t.Context(), b.reader, b.sources, e, integrations.ExportSettings{}, 5, vouchers)
 		require.NoError(t, err)
-		return b.entries(e)
+		_, err = runlog.PlanRetry(t.Context(), b.worker, b.sources, e, integrations.ExportSettings{}, 5, 5, vouchers)
+		require.NoError(t, err)
+		entries := b.entries(e)
+		sent := slices.DeleteFunc(slices.Clone(entries), func(e string) bool { return strings.Contains(e, ":rejected") })
+		require.Len(t, sent, p.Entries, "a dry run says what a retry of certain vouchers sends")
+		return entries
 	}
 	second := b.claim("2026-10", &first.ID)
 	require.Equal(t, []string{

@@ -43,8 +43,12 @@ func pair(voucher, amount, account string, date time.Time) []runlog.AccountingEn
 }
 
 func (b books) importing(list []runlog.AccountingEntry, options runlog.ImportOptions) (runlog.ImportResult, error) {
+	return b.importingAs(b.operator, list, options)
+}
+
+func (b books) importingAs(db runlog.Beginner, list []runlog.AccountingEntry, options runlog.ImportOptions) (runlog.ImportResult, error) {
 	options.Actor = "kari"
-	return runlog.ImportEntries(b.t.Context(), b.operator, b.org, func(yield func(runlog.AccountingEntry, error) bool) {
+	return runlog.ImportEntries(b.t.Context(), db, b.org, func(yield func(runlog.AccountingEntry, error) bool) {
 		for _, e := range list {
 			if !yield(e, nil) {
 				return
@@ -142,6 +146,8 @@ func TestCorrections(t *testing.T) {
 					} else {
 						var done runlog.ImportResult
 						dry, dryErr := one.importing(content, runlog.ImportOptions{Replace: true, DryRun: true})
+						read, readErr := one.importingAs(one.reader, content, runlog.ImportOptions{Replace: true, DryRun: true})
+						require.Equal(t, []any{dry, fmt.Sprint(dryErr)}, []any{read, fmt.Sprint(readErr)}, "a dry run only reads")
 						done, err = one.importing(content, runlog.ImportOptions{Replace: true, Reason: "wrong"})
 						dry.Import = done.Import // each transaction has a number of its own
 						require.Equal(t, done, dry, "a dry run says what the run does")

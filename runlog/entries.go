@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/big"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ type AccountingEntry struct {
 // ImportOptions are how entries are imported that are there already with other contents.
 type ImportOptions struct {
 	Replace bool   // replaces them, where no vendor has them
-	DryRun  bool   // does everything and takes it back
+	DryRun  bool   // finds out what would be done, and changes nothing: a login that may only read can do it
 	Actor   string // who imports; recorded of what is replaced
 	Reason  string // likewise; "" is none
 }
@@ -55,16 +56,13 @@ type Imbalance struct {
 // keep little in memory.
 const importBatch = 5000
 
-// errDryRun takes back what an import without effect has done.
-var errDryRun = errors.New("nothing is stored")
-
 // ImportEntries stores entries as they come, all or none: the first error that
 // entries yields ends it. An entry that is there already, the same in everything,
 // is left as it is. One that is there with other contents is a [*RefusedError], which
 // comes with the result; with Replace only if it cannot be replaced.
 func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error], options ImportOptions) (done ImportResult, err error) {
 	i := importing{organization: organization, options: options}
-	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+	err = i.begin(ctx, db, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
 			return err
@@ -75,38 +73,33 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 				return err
 			}
 			if batch = append(batch, e); len(batch) == importBatch {
-				if err := i.insertNew(ctx, tx, batch); err != nil {
+				if err := i.take(ctx, tx, batch); err != nil {
 					return err
 				}
 				batch = batch[:0]
 			}
 		}
-		if err := i.insertNew(ctx, tx, batch); err != nil {
+		if err := i.take(ctx, tx, batch); err != nil {
 			return err
 		}
 		for batch := range slices.Chunk(i.again, importBatch) {
-			if err := i.insert(ctx, tx, batch); err != nil {
+			if err := i.store(ctx, tx, batch); err != nil {
 				return err
 			}
 		}
 		if err := i.replace(ctx, tx); err != nil {
 			return err
 		}
+		if options.DryRun {
+			return i.previewUnbalanced(ctx, tx)
+		}
 		if err := i.findUnbalanced(ctx, tx); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&i.done.Import); err != nil {
-			return err
-		}
-		if options.DryRun {
-			return errDryRun
-		}
-		return nil
+		return tx.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&i.done.Import)
 	})
 	var refused *RefusedError
 	switch {
-	case errors.Is(err, errDryRun):
-		err = nil
 	case errors.As(err, &refused):
 		i.done.Refused = refused.Refused
 	case err != nil:
@@ -132,8 +125,7 @@ SELECT @organization, entry_id, voucher_id, entry_date, account, amount, currenc
 	// OFFSET: one look at the key for each entry, whatever the planner thinks of a
 	// table that is being filled.
 	selectDifferent = `
-SELECT imported.entry_id, ` + storedContent + ` AS old, ledgerline.entry_content(imported.voucher_id, imported.entry_date, imported.account,
-    round(imported.amount, 2), imported.currency, imported.text, imported.dimensions) AS new
+SELECT imported.entry_id, ` + storedContent + ` AS old, ` + importedContent + ` AS new
 FROM ` + importedEntries + ` CROSS JOIN LATERAL (
     SELECT * FROM ledgerline.accounting_entries WHERE organization_id = @organization AND entry_id = imported.entry_id OFFSET 0) AS stored
 WHERE (stored.voucher_id, stored.entry_date, stored.account, stored.amount, stored.currency, stored.text, stored.dimensions)
@@ -150,6 +142,19 @@ type importing struct {
 	again        []AccountingEntry // were withdrawn before; stored after all others, because no plan is made from then on
 	unbalanced   map[string]bool   // vouchers that did not sum to zero when the first entry was found to be there; nil before
 	touched      []string          // of those, vouchers of which the file has entries that are there
+
+	store func(context.Context, pgx.Tx, []AccountingEntry) error // insert, or of a dry run compare
+	sums  map[string]*big.Int                                    // of a dry run: what the file adds to each of its vouchers, in hundredths
+}
+
+// begin runs fn in the transaction of an import. That of a dry run is read-only.
+func (i *importing) begin(ctx context.Context, db Beginner, fn func(pgx.Tx) error) error {
+	if i.options.DryRun {
+		i.store, i.sums = i.compare, make(map[string]*big.Int)
+		return readOnly(ctx, db, i.organization, false, fn)
+	}
+	i.store = i.insert
+	return InOrganization(ctx, db, i.organization, fn)
 }
 
 // differing is an entry that is there with other contents.
@@ -162,8 +167,8 @@ type differing struct {
 // mostReplaced is how many entries an import can replace. They are kept in memory, and no plan is made meanwhile.
 const mostReplaced = 100_000
 
-// insertNew is [importing.insert] of a batch without what was withdrawn before, which it keeps for later.
-func (i *importing) insertNew(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+// take stores a batch without what was withdrawn before, which it keeps for later.
+func (i *importing) take(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
 	rows, err := tx.Query(ctx, `SELECT DISTINCT entry_id FROM ledgerline.entry_changes WHERE organization_id = $1 AND kind = 'withdrawn' AND entry_id = ANY($2)`,
 		i.organization, column(batch, func(e AccountingEntry) string { return e.EntryID }))
 	if err != nil {
@@ -185,13 +190,12 @@ func (i *importing) insertNew(ctx context.Context, tx pgx.Tx, batch []Accounting
 			fresh = append(fresh, e)
 		}
 	}
-	return i.insert(ctx, tx, fresh)
+	return i.store(ctx, tx, fresh)
 }
 
 // insert stores the entries of a batch that are not there yet, and notes those that differ.
 func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
-	args := i.args(batch)
-	inserted, err := tx.Exec(ctx, insertImported, args)
+	inserted, err := tx.Exec(ctx, insertImported, i.args(batch))
 	if err != nil {
 		return err
 	}
@@ -203,28 +207,33 @@ func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEnt
 	if err := i.noteUnbalanced(ctx, tx, batch); err != nil {
 		return err
 	}
+	_, err = i.noteDifferent(ctx, tx, batch, there)
+	return err
+}
+
+// noteDifferent notes, and returns, the entries of a batch that are there with other
+// contents. there is how many are there.
+func (i *importing) noteDifferent(ctx context.Context, tx pgx.Tx, batch []AccountingEntry, there int64) (noted []differing, err error) {
 	found, err := queryRows[struct {
 		EntryID  string
 		Old, New EntryContent
-	}](ctx, tx, selectDifferent, args)
+	}](ctx, tx, selectDifferent, i.args(batch))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	i.done.Unchanged += there - int64(len(found))
-	if len(found) == 0 {
-		return nil
-	}
 	if len(i.differ)+len(found) > mostReplaced {
-		return fmt.Errorf("more than %d entries are there with other contents, the first is %s: see whether this is the right file", mostReplaced, found[0].EntryID)
+		return nil, fmt.Errorf("more than %d entries are there with other contents, the first is %s: see whether this is the right file", mostReplaced, found[0].EntryID)
 	}
 	byID := make(map[string]AccountingEntry, len(batch))
 	for _, e := range batch {
 		byID[e.EntryID] = e
 	}
 	for _, f := range found {
-		i.differ = append(i.differ, differing{byID[f.EntryID], f.EntryID, f.Old, f.New})
+		noted = append(noted, differing{byID[f.EntryID], f.EntryID, f.Old, f.New})
 	}
-	return nil
+	i.differ = append(i.differ, noted...)
+	return noted, nil
 }
 
 // args are entries as [importedEntries] takes them.

@@ -55,8 +55,12 @@ func hook(name string) integrations.Channel {
 
 func (o audience) apply(t *testing.T, list ...integrations.Channel) []runlog.ChannelChange {
 	t.Helper()
-	changes, err := runlog.ApplyChannels(t.Context(), o.operator, map[uuid.UUID][]integrations.Channel{o.organization: list}, "test", false)
+	channels := map[uuid.UUID][]integrations.Channel{o.organization: list}
+	read, err := runlog.ApplyChannels(t.Context(), o.reader, channels, "test", true)
 	require.NoError(t, err)
+	changes, err := runlog.ApplyChannels(t.Context(), o.operator, channels, "test", false)
+	require.NoError(t, err)
+	require.ElementsMatch(t, changes, read, "a dry run with a login that may only read says the same")
 	return changes
 }
 
@@ -414,7 +418,12 @@ func TestApplyChannels(t *testing.T) {
 	require.Equal(t, map[string]string{"ops": "unchanged", "finance": "removed"}, action(o.apply(t, hook("ops"))))
 	moved := hook("ops")
 	moved.Webhook.URL += "/y"
-	require.Equal(t, map[string]string{"ops": "updated", "finance": "updated"}, action(o.apply(t, moved, hook("finance"))), "removed ones come back, as what they are now")
+	changes := o.apply(t, moved, hook("finance"))
+	require.Equal(t, map[string]string{"ops": "updated", "finance": "updated"}, action(changes), "removed ones come back, as what they are now")
+	require.Equal(t, [][]integrations.FieldChange{
+		{{Field: "webhook.url", Old: "https://hooks.example.com/x", New: "https://hooks.example.com/x/y"}},
+		{{Field: "webhook.url", New: "https://hooks.example.com/x"}, {Field: "webhook.secret", New: "env:X"}},
+	}, [][]integrations.FieldChange{changes[0].Changes, changes[1].Changes}, "a secret is a reference")
 	list, err := runlog.ListChannels(t.Context(), o.reader, o.organization)
 	require.NoError(t, err)
 	require.Len(t, list, 2)

@@ -85,7 +85,7 @@ func nameOrganizations(ctx context.Context, tx pgx.Tx, list []integrations.Organ
 		})
 		var pg *pgconn.PgError
 		if errors.As(err, &pg) && pg.ConstraintName == "short_name_is_unique" {
-			return fmt.Errorf("organization.short %q: another organization of this database has it; choose another", o.Short)
+			return shortIsTaken(o)
 		}
 		if err != nil {
 			return fmt.Errorf("organization %s: %w", o, err)

@@ -52,6 +52,12 @@ func TestOrganizationNames(t *testing.T) {
 	_, err = runlog.ListNamedOrganizations(ctx, b.worker)
 	require.Error(t, err)
 
+	taken := []integrations.Organization{{ID: other.OrganizationID, Name: "Another", Short: "eksempel"}}
+	for _, db := range []runlog.Beginner{b.reader, b.operator} {
+		_, err := runlog.ApplyIntegrations(ctx, db, []integrations.Integration{other}, runlog.ApplyOptions{By: "kari", Organizations: taken, DryRun: true})
+		require.EqualError(t, err, `organization.short "eksempel": another organization of this database has it; choose another`)
+	}
+
 	// A file without names leaves them; another name replaces them.
 	require.NoError(t, apply([]integrations.Integration{first}, runlog.ApplyOptions{}))
 	named.Name = "Nye Eksempel AS"

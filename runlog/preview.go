@@ -46,7 +46,16 @@ FROM vouchers WHERE problem IS NOT NULL ORDER BY voucher_id LIMIT 1000`
 // It refuses a user to whom row-level security does not apply. An error of the source is a
 // [*SourceError].
 func PreviewExport(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, chunkSize int) (preview ExportPreview, err error) {
+	return PreviewRetry(ctx, db, sources, e, settings, chunkSize, nil)
+}
+
+// PreviewRetry is [PreviewExport] of a retry that takes, of the vouchers that were rejected,
+// only some, see [PlanRetry]; nil is all.
+func PreviewRetry(ctx context.Context, db Beginner, sources *Sources, e exports.Export, settings integrations.ExportSettings, chunkSize int, vouchers []string) (preview ExportPreview, err error) {
 	source, args := sourceOf(settings), planArgs(e, settings, chunkSize, chunkSize)
+	if len(vouchers) > 0 {
+		args["only_vouchers"] = vouchers
+	}
 	err = sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
 		return readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) error {
 			if err := refuseUnbound(ctx, tx); err != nil {

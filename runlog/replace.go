@@ -33,7 +33,7 @@ func (i *importing) replace(ctx context.Context, tx pgx.Tx) error {
 	if len(i.differ) == 0 {
 		return nil
 	}
-	if i.options.Replace {
+	if i.options.Replace && !i.options.DryRun {
 		if err := beginCorrection(ctx, tx, i.options.Actor, i.options.Reason); err != nil {
 			return err
 		}
@@ -44,6 +44,10 @@ func (i *importing) replace(ctx context.Context, tx pgx.Tx) error {
 	}
 	if err := i.refuse(taken); err != nil {
 		return err
+	}
+	if i.options.DryRun {
+		i.done.Replaced, i.done.Sendings = int64(len(i.differ)), nextSendings(taken)
+		return nil
 	}
 	for batch := range slices.Chunk(i.differ, importBatch) {
 		replaced, err := tx.Exec(ctx, replaceImported, i.args(column(batch, func(d differing) AccountingEntry { return d.entry })))

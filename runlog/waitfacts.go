@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/exports"
@@ -14,33 +15,60 @@ import (
 // run is deferred it takes from e, which may be the run's own and newer. Whether the run is
 // there is not known here. It needs the operator's role or that of reports.
 func LoadWaitFacts(ctx context.Context, db Beginner, e exports.Export) (f exports.WaitFacts, err error) {
-	type row struct {
+	facts, err := ListWaitFacts(ctx, db, e.OrganizationID, []exports.Export{e})
+	if err != nil {
+		return f, err
+	}
+	f, ok := facts[e.ID]
+	if !ok {
+		return f, ErrNotFound
+	}
+	return f, nil
+}
+
+// ListWaitFacts is [LoadWaitFacts] of those of an organization's exports that are pending, by
+// their IDs. However many there are, it asks once; if there are none, not at all.
+func ListWaitFacts(ctx context.Context, db Beginner, organization uuid.UUID, list []exports.Export) (map[uuid.UUID]exports.WaitFacts, error) {
+	facts := make(map[uuid.UUID]exports.WaitFacts)
+	pending := make(map[uuid.UUID]exports.Export)
+	var ids, of []uuid.UUID // exports, and the integration of each
+	for _, e := range list {
+		if e.Status != "" && e.Status != exports.Pending {
+			continue
+		}
+		pending[e.ID], ids, of = e, append(ids, e.ID), append(of, e.IntegrationID)
+	}
+	if len(ids) == 0 {
+		return facts, nil
+	}
+	rows, err := queryInOrganization[struct {
+		ExportID uuid.UUID
 		pauseRow
 		Organization string // as people call it
 		Name         string
 		OpenUntil    *time.Time
-	}
-	var found row
-	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
-		found, err = queryRow[row](ctx, tx, `
-			SELECT coalesce((SELECT short_name FROM ledgerline.organizations WHERE organization_id = $1), $1::text) AS organization, name, `+pauseColumns+`,
-			    (SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $3
-			        AND effect = 'open' AND NOT ended AND open_until > clock_timestamp()) AS open_until
-			FROM ledgerline.integrations WHERE organization_id = $1 AND integration_id = $2`, e.OrganizationID, e.IntegrationID, e.ID)
-		return err
-	})
+	}](ctx, db, organization, `
+		SELECT export_id, coalesce((SELECT short_name FROM ledgerline.organizations WHERE organization_id = $1), $1::text) AS organization, name, `+pauseColumns+`,
+		    (SELECT max(open_until) FROM ledgerline.export_entries AS entry WHERE organization_id = $1 AND entry.export_id = pending.export_id
+		        AND effect = 'open' AND NOT ended AND open_until > clock_timestamp()) AS open_until
+		FROM unnest($2::uuid[], $3::uuid[]) AS pending (export_id, integration_id) JOIN ledgerline.integrations AS integration USING (integration_id)
+		WHERE organization_id = $1`, organization, ids, of)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
 	running, err := AnyWorker(ctx, db)
-	f = exports.WaitFacts{
-		Organization: found.Organization, Integration: found.Name, Vendor: integrations.VendorTitle(e.AdapterName), Period: e.Period,
-		NoWorker: err == nil && !running, DeferredUntil: orZero(e.DeferredUntil), DeferredFor: e.DeferredFor, OpenUntil: orZero(found.OpenUntil),
+	for _, row := range rows {
+		e := pending[row.ExportID]
+		f := exports.WaitFacts{
+			Organization: row.Organization, Integration: row.Name, Vendor: integrations.VendorTitle(e.AdapterName), Period: e.Period,
+			NoWorker: err == nil && !running, DeferredUntil: orZero(e.DeferredUntil), DeferredFor: e.DeferredFor, OpenUntil: orZero(row.OpenUntil),
+		}
+		if p := row.pause(); p != nil {
+			f.Paused, f.PausedBy, f.PausedAt, f.PauseReason = true, p.By, p.At, p.Reason
+		}
+		facts[row.ExportID] = f
 	}
-	if p := found.pause(); p != nil {
-		f.Paused, f.PausedBy, f.PausedAt, f.PauseReason = true, p.By, p.At, p.Reason
-	}
-	return f, err
+	return facts, err
 }
 
 // AnyWorker reports whether any worker is there, as far as anybody can know: it was seen

@@ -31,8 +31,16 @@ type WithdrawnEntry struct {
 const selectVoucher = `SELECT entry_id, ` + storedContent + ` AS content FROM ledgerline.accounting_entries AS stored
 	WHERE organization_id = $1 AND voucher_id = $2 ORDER BY entry_id`
 
-// storedContent is an [EntryContent] of a row named stored.
-const storedContent = `ledgerline.entry_content(stored.voucher_id, stored.entry_date, stored.account, stored.amount, stored.currency, stored.text, stored.dimensions)`
+// storedContent is an [EntryContent] of a row named stored, as ledgerline.entry_content
+// makes it, which those who only read may not call; importedContent one of [importedEntries].
+const (
+	storedContent = `jsonb_build_object('voucherId', stored.voucher_id, 'date', to_char(stored.entry_date, 'YYYY-MM-DD'), 'account', stored.account,
+    'amount', stored.amount::text, 'currency', stored.currency, 'text', stored.text,
+    'dimensions', (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each_text(stored.dimensions) WHERE value IS NOT NULL))`
+	importedContent = `jsonb_build_object('voucherId', imported.voucher_id, 'date', to_char(imported.entry_date, 'YYYY-MM-DD'), 'account', imported.account,
+    'amount', round(imported.amount, 2)::text, 'currency', imported.currency, 'text', imported.text,
+    'dimensions', (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each_text(imported.dimensions) WHERE value IS NOT NULL))`
+)
 
 // WithdrawVoucher takes a voucher that no vendor has out of the default source, so that no export and no retry sends
 // it. Who did it, why, and what was there stays on record. It is refused with a [*RefusedError] while one of its

@@ -7,7 +7,7 @@ import (
 )
 
 func ExamplePeriod_Headline() {
-	for _, line := range statement.Of(chain, now, "Xledger").Headline() {
+	for _, line := range statement.Of(chain, now, nil).Headline() {
 		fmt.Println(line)
 	}
 	// Output:

@@ -23,8 +23,8 @@ func ListRows(list []Period, now time.Time) [][]string {
 			missing = "-"
 		}
 		state := stateWords[p.State]
-		if until, _, waits := strings.Cut(p.Waiting, " ("); waits {
-			state += ", " + until
+		if p.waits != "" {
+			state = p.waits
 		}
 		rows = append(rows, []string{
 			p.Name, p.Integration, state, strconv.Itoa(p.Total.Entries), strconv.Itoa(p.Counts[exports.WasExported].Entries),

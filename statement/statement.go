@@ -29,7 +29,7 @@ type Period struct {
 	State         exports.ChainState                `json:"state"`
 	Summary       string                            `json:"summary"`
 	Next          string                            `json:"next,omitempty"`    // the command for what is to be done
-	Waiting       string                            `json:"waiting,omitempty"` // until when, and why
+	Waiting       string                            `json:"waiting,omitempty"` // why, until when, and what to do
 	StartedAt     time.Time                         `json:"startedAt"`
 	FinishedAt    *time.Time                        `json:"finishedAt,omitempty"` // of the last export
 	Total         exports.Count                     `json:"total"`
@@ -40,7 +40,8 @@ type Period struct {
 	LateErrors    int                               `json:"lateErrors"` // exported entries in which the vendor found an error later
 	Exports       []Export                          `json:"exports"`    // the first one, then its retries
 
-	next string // what Next is for
+	next  string // what Next is for
+	waits string // Waiting in a few words
 }
 
 // Elsewhere are missing entries that are dated in a period, and went with the export of
@@ -92,15 +93,21 @@ type Export struct {
 	RunID             uuid.UUID         `json:"runId"`
 }
 
-// Of is the view of a chain at a time, in whose zone times are. vendor is the vendor's name.
-func Of(c exports.Chain, now time.Time, vendor string) Period {
+// Of is the view of a chain at a time, in whose zone times are. facts are those of the export
+// of it that is pending, by its ID; without them nothing is said of why it waits.
+func Of(c exports.Chain, now time.Time, facts map[uuid.UUID]exports.WaitFacts) Period {
 	first, last := c.First(), c.Last()
 	p := Period{
 		Period: first.Period, Name: c.Name(), Days: exports.PeriodDays(first.PeriodStart, first.PeriodEnd), IntegrationID: first.IntegrationID, Integration: c.Integration,
-		State: c.State(), Summary: c.Summary(), Waiting: c.Waits(now, vendor), StartedAt: first.StartedAt, FinishedAt: last.FinishedAt,
+		State: c.State(), Summary: c.Summary(), StartedAt: first.StartedAt, FinishedAt: last.FinishedAt,
 		Total: full(c.Total()), Missing: full(c.Missing()), Elsewhere: []Elsewhere{}, Counts: make(map[exports.Outcome]exports.Count), Late: c.Late, LateErrors: c.LateErrors,
 	}
 	p.next, p.Next = c.NextStep()
+	if e := c.Pending(); e != nil {
+		if why := facts[e.ID].Reason(now); why.For != exports.WaitForProgress {
+			p.Waiting, p.waits = why.String(), why.Brief
+		}
+	}
 	for _, o := range exports.Outcomes {
 		p.Counts[o] = full(c.Counts[o])
 	}

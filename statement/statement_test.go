@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/statement"
@@ -30,9 +31,9 @@ var (
 func TestElsewhere(t *testing.T) {
 	c := chain
 	c.Exports, c.Counts = c.Exports[:1], map[exports.Outcome]exports.Count{exports.WasExported: vouchers}
-	require.Empty(t, statement.Of(c, now, "Xledger").Elsewhere)
+	require.Empty(t, statement.Of(c, now, nil).Elsewhere)
 	c.Elsewhere = []exports.Elsewhere{{Period: "2026-11", Outcome: exports.WasRefused, Count: vouchers}}
-	p := statement.Of(c, now, "Xledger")
+	p := statement.Of(c, now, nil)
 	require.Equal(t, vouchers, p.Missing)
 	require.Equal(t, []string{
 		"October 2026 is not complete: 2 entries that went with November 2026 were refused (NOK 3,200.00 is missing)",
@@ -47,7 +48,7 @@ func TestElsewhere(t *testing.T) {
 
 // Programs find every member, whatever the period came to, and durations as text.
 func TestPeriodAsJSON(t *testing.T) {
-	encoded, err := json.Marshal(statement.Of(chain, now, "Xledger"))
+	encoded, err := json.Marshal(statement.Of(chain, now, nil))
 	require.NoError(t, err)
 	var got struct {
 		Counts map[string]struct {
@@ -68,7 +69,7 @@ func TestPeriodAsJSON(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	p := statement.Of(chain, now, "Xledger")
+	p := statement.Of(chain, now, nil)
 	require.Equal(t, []string{
 		"October 2026 is not complete: 1 of 2 vouchers was refused (NOK 3,200.00 is missing)",
 		"to send the refused ones again once they are corrected: starter exports retry 2026-10 --integration xledger-main",
@@ -81,14 +82,29 @@ func TestRows(t *testing.T) {
 	}
 	pending := root
 	pending.Status, pending.DeferredUntil = exports.Pending, new(now.Add(time.Hour))
-	waits := statement.Of(exports.Chain{Exports: []exports.Export{pending}}, now, "Xledger")
-	require.Equal(t, "being exported, waits until 15:02 UTC", statement.ListRows([]statement.Period{waits}, now)[1][2])
+	running := exports.Chain{Exports: []exports.Export{pending}}
+	require.Equal(t, "being exported", statement.ListRows([]statement.Period{statement.Of(running, now, nil)}, now)[1][2])
+	for want, f := range map[string]exports.WaitFacts{
+		"being exported":                              {},
+		"waits: the integration is paused":            {Paused: true, DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Paused},
+		"waits: no worker is running":                 {NoWorker: true, DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Network},
+		"waits for Xledger until 15:02 UTC":           {Vendor: "Xledger", DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Network},
+		"waits for Xledger until 14:32 UTC":           {Vendor: "Xledger", OpenUntil: now.Add(30 * time.Minute)},
+		"waits: its run no longer exists":             {RunGone: true, Paused: true},
+		"waits: it was resumed, and looks again soon": {DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Paused},
+	} {
+		p := statement.Of(running, now, map[uuid.UUID]exports.WaitFacts{pending.ID: f})
+		require.Equal(t, want, statement.ListRows([]statement.Period{p}, now)[1][2])
+		require.Equal(t, want == "being exported", p.Waiting == "", "what the table has in a few words is said at length")
+	}
+	ended := chain
+	require.Empty(t, statement.Of(ended, now, map[uuid.UUID]exports.WaitFacts{root.ID: {Paused: true}}).Waiting)
 }
 
 // A spreadsheet runs nothing of what others have written, reads amounts as numbers, and
 // gets each line whole.
 func TestCSV(t *testing.T) {
-	p := statement.Of(chain, now, "Xledger")
+	p := statement.Of(chain, now, nil)
 	p.Integration = "=1+1"
 	hostile := []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "a\nb;c,\"d\""}
 	for name, d := range map[string]statement.Dialect{"point": statement.PointDialect, "comma": statement.CommaDialect} {

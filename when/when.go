@@ -75,7 +75,7 @@ func Duration(s string) (total time.Duration, err error) {
 		}
 		n, _ := strconv.Atoi(m[1])
 		if total += time.Duration(min(n, 36500)) * units[m[2]]; total > longest {
-			return 0, fmt.Errorf("%q is too long", s)
+			return 0, fmt.Errorf("%q is too long: want at most 100 years, such as 52w", s)
 		}
 		rest = m[3]
 	}

@@ -18,15 +18,17 @@ import (
 // that every command is in one of these lists.
 var (
 	readingCommands = []string{
-		"doctor", "entries history", "entries list", "exports list", "exports retry --dry-run", "exports show", "health", "health history", "integrations list",
-		"logs", "notifications channels", "notifications list", "organizations list", "quota", "schedules describe", "schedules list", "show",
+		"doctor", "entries history", "entries import --dry-run", "entries list", "exports list", "exports retry --dry-run", "exports show", "health", "health history", "integrations apply --dry-run",
+		"integrations list", "logs", "notifications channels", "notifications list", "organizations list", "quota", "schedules describe", "schedules list", "show",
 		"sync --dry-run", "ticks list",
 	}
 	changingCommands = []string{
 		"call", "cancel", "entries import", "entries withdraw", "exports prove", "exports resolve", "exports retry", "integrations apply",
-		"integrations pause", "integrations resume", "integrations verify", "notifications test", "payload-keys list", "payload-keys retire",
+		"integrations pause", "integrations resume", "integrations verify", "notifications test", "payload-keys retire",
 		"schedules backfill", "schedules pause", "schedules resume", "schedules trigger", "sync",
 	}
+	// These only read, but what the role of those who read may not see.
+	secludedCommands = []string{"payload-keys list"}
 	// These do without either role: they need no database, or the right to make one.
 	otherCommands = []string{"codec-server", "entries check", "explain", "integrations check", "migrate", "redact", "version"}
 )
@@ -64,6 +66,10 @@ func (a *app) refuseReader(ctx context.Context, pool *pgxpool.Pool) error {
 	user, err := runlog.MayOnlyRead(ctx, pool)
 	if err != nil || user == "" {
 		return nil // what was found before says more
+	}
+	if slices.Contains(secludedCommands, strings.TrimPrefix(a.command, "starter ")) {
+		return fmt.Errorf("database user %q has the role %s, which may not see the keys of payloads; use a login with the role %s in DATABASE_URL, or ask somebody who has one",
+			user, runlog.ReaderRole, runlog.OperatorRole)
 	}
 	return fmt.Errorf("database user %q may only read, and %s does more than that; use a login with the role %s in DATABASE_URL, or ask somebody who has one",
 		user, a.command, runlog.OperatorRole)

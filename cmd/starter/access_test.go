@@ -35,7 +35,7 @@ func leaves(c *cobra.Command) (list []string) {
 func TestEveryCommandHasItsAccess(t *testing.T) {
 	for _, name := range leaves(newRoot(new(app))) {
 		n := 0
-		for _, list := range [][]string{readingCommands, changingCommands, otherCommands} {
+		for _, list := range [][]string{readingCommands, changingCommands, secludedCommands, otherCommands} {
 			require.True(t, slices.IsSorted(list))
 			if slices.Contains(list, name) {
 				n++
@@ -43,7 +43,7 @@ func TestEveryCommandHasItsAccess(t *testing.T) {
 		}
 		require.Equal(t, 1, n, "starter %s: put it into one of the lists of access.go", name)
 	}
-	for _, name := range slices.Concat(readingCommands, changingCommands, otherCommands) {
+	for _, name := range slices.Concat(readingCommands, changingCommands, secludedCommands, otherCommands) {
 		require.Contains(t, leaves(newRoot(new(app))), strings.TrimSuffix(name, " --dry-run"), "access.go lists a command that does not exist")
 	}
 }
@@ -130,7 +130,7 @@ func try(t *testing.T, env map[string]string, args ...string) (out, words string
 // What a command needs besides, so that it comes as far as the database.
 var enough = map[string][]string{
 	"call": {"--integration", "main", "--operation", "ping"}, "cancel": {"2c1f6c0e-6f0b-4c53-a3c6-3f2f6f7f0a11"},
-	"entries history": {"v"}, "entries list": {"--integration", "main"}, "entries withdraw": {"v", "--reason", "x"}, "entries import": {"-f", "testdata/hostile.csv"},
+	"entries history": {"v"}, "entries list": {"--integration", "main"}, "entries withdraw": {"v", "--reason", "x"}, "entries import": {"-f", "ENTRIES"},
 	"exports prove": {"EXPORT"}, "exports resolve": {"EXPORT", "--voucher", "v", "--there", "--reason", "x"}, "exports retry": {"EXPORT"}, "exports show": {"EXPORT"},
 	"health history": {"--integration", "main"}, "integrations apply": {"-f", "FILE"}, "integrations pause": {"--integration", "main", "--reason", "x", "--no-wait"},
 	"integrations resume": {"--integration", "main"}, "payload-keys retire": {"k1"}, "schedules backfill": {"--integration", "main", "--from", "2026-10-01", "--to", "2026-10-02"},
@@ -144,20 +144,27 @@ func TestReader(t *testing.T) {
 	d := newDatabase(t)
 	file := t.TempDir() + "/x.yaml"
 	require.NoError(t, os.WriteFile(file, []byte(namedFile), 0o600))
+	entries := t.TempDir() + "/x.csv"
+	require.NoError(t, os.WriteFile(entries, []byte("entry_id,voucher_id,entry_date,account,amount,currency\n1,V,2026-10-31,3000,7,NOK\n"), 0o600))
 	env := map[string]string{"DATABASE_URL": d.url("rd"), "LEDGERLINE_ORG": "eksempel"}
-	for _, name := range append(leaves(newRoot(new(app))), "sync --dry-run", "exports retry --dry-run") {
+	for _, name := range append(leaves(newRoot(new(app))), "sync --dry-run", "exports retry --dry-run", "entries import --dry-run", "integrations apply --dry-run") {
 		if slices.Contains(otherCommands, name) {
 			continue
 		}
 		args := strings.Fields(name)
 		for _, a := range enough[strings.TrimSuffix(name, " --dry-run")] {
-			args = append(args, strings.NewReplacer("EXPORT", d.export.String(), "FILE", file).Replace(a))
+			args = append(args, strings.NewReplacer("EXPORT", d.export.String(), "FILE", file, "ENTRIES", entries).Replace(a))
 		}
 		t.Run(name, func(t *testing.T) {
 			_, words, code := try(t, env, args...)
 			if slices.Contains(changingCommands, name) {
 				require.Equal(t, exitFailed, code)
 				require.Regexp(t, `(?m)^starter: database user "rd" may only read, and starter `+name+` does more than that; use a login with the role ledgerline_operator in DATABASE_URL, or ask somebody who has one$`, words)
+				return
+			}
+			if slices.Contains(secludedCommands, name) {
+				require.Equal(t, exitFailed, code)
+				require.Contains(t, words, `database user "rd" has the role ledgerline_reader, which may not see the keys of payloads; use a login with the role ledgerline_operator`)
 				return
 			}
 			for _, refused := range []string{"permission denied", "may only read", "role", "42501"} {
@@ -246,15 +253,16 @@ func TestCompletion(t *testing.T) {
 		"classes":                 {[]string{"logs", "--class", ""}, []string{"transient", "permanent", "timeout", "success"}},
 		"an export's period":      {[]string{"sync", "--org", "eksempel", "--period", "2024"}, []string{"2024-02"}},
 		"output":                  {[]string{"logs", "-o", ""}, []string{"table", "json"}},
+		"output for spreadsheets": {[]string{"exports", "show", "-o", ""}, []string{"table", "json", "csv"}},
 	} {
 		out, _, code := try(t, env, append([]string{"__complete"}, c.args...)...)
 		require.Zero(t, code, name)
 		require.Equal(t, c.want, words(out), name)
 	}
-	last := time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()).Format("2006-01")
+	this, last := time.Now().UTC().Format("2006-01"), time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()).Format("2006-01")
 	out, _, _ := try(t, env, "__complete", "sync", "--period", "")
-	require.Equal(t, last, words(out)[0])
-	require.Len(t, words(out), 12)
+	require.Equal(t, []string{this, last}, words(out)[:2])
+	require.Len(t, words(out), 13)
 	env["LEDGERLINE_ORG"] = "eksempel"
 	out, _, _ = try(t, env, "__complete", "sync", "--integration", "")
 	require.Equal(t, []string{"main"}, words(out))

@@ -34,8 +34,10 @@ with --prune: it is no longer called, its records are kept, and it comes back wh
 it is applied again. What is removed is listed first, and asked for: at a terminal
 with a question; elsewhere --prune needs --yes.
 
-It shows each field that differs: + added, ~ changed (old → new), - removed. Secrets
-are references and are shown. With -o json these are the changes of each integration.
+It shows each field that differs, of organizations, notification channels and
+integrations: + added, ~ changed (old → new), - removed. Secrets are references and
+are shown. With -o json these are the changes of each integration. A login that may
+only read can do it with --dry-run.
 
 An integration with entries of which only the vendor can tell is neither removed nor
 led elsewhere (adapter, base URL, tenant, company, journal, table): the message names
@@ -60,6 +62,9 @@ the same file again: it does the rest.`,
 			defer pool.Close()
 			o.By, o.Organizations = whoami(), file.Organizations
 			results, err := a.apply(c.Context(), pool, file.Integrations, o, func(planned []applyResult) error {
+				if err := sayAround(c, pool, file); err != nil {
+					return err
+				}
 				sayDifferences(c.ErrOrStderr(), planned)
 				if o.DryRun {
 					return nil
@@ -121,8 +126,10 @@ func (a *app) apply(ctx context.Context, pool *pgxpool.Pool, list []integrations
 	}
 	var temporal client.Client
 	if len(schedules) > 0 {
-		if err := usePayloadKeys(ctx, pool); err != nil {
-			return nil, fmt.Errorf("nothing was applied: %w", err)
+		if !a.reads { // what only reads encrypts nothing
+			if err := usePayloadKeys(ctx, pool); err != nil {
+				return nil, fmt.Errorf("nothing was applied: %w", err)
+			}
 		}
 		if temporal, _, err = a.temporal(ctx); err != nil {
 			return nil, fmt.Errorf("nothing was applied: %w", err)
@@ -191,6 +198,21 @@ func (a *app) checkSources(ctx context.Context, list []integrations.Integration)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sayAround says what differs besides the integrations: names of organizations, and channels.
+func sayAround(c *cobra.Command, pool *pgxpool.Pool, file integrations.File) error {
+	names, err := organizationNames(c.Context(), pool)
+	if err != nil {
+		return err
+	}
+	channels, err := runlog.ApplyChannels(c.Context(), pool, file.Channels, whoami(), true)
+	if err != nil {
+		return fmt.Errorf("nothing was applied: %w", err)
+	}
+	sayOrganizations(c.ErrOrStderr(), names, file.Organizations)
+	sayChannels(c.ErrOrStderr(), channels)
+	return nil
 }
 
 // applyChannels makes the channels match the file, and reports those of an

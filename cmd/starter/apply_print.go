@@ -7,10 +7,12 @@ import (
 	"os"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -29,19 +31,47 @@ func sayDifferences(w io.Writer, results []applyResult) {
 		case runlog.ActionRemoved:
 			sayRemoval(w, r)
 		}
-		for _, c := range r.Changes {
-			switch {
-			case c.Old == "":
-				say(w, "    + %s: %s", c.Field, c.New)
-			case c.New == "":
-				say(w, "    - %s: %s", c.Field, c.Old)
-			default:
-				say(w, "    ~ %s: %s → %s", c.Field, c.Old, c.New)
-			}
-		}
+		sayFields(w, r.Changes)
 	}
 	if len(same) > 0 {
 		say(w, "unchanged: %s", strings.Join(same, ", "))
+	}
+}
+
+// sayFields says which fields differ.
+func sayFields(w io.Writer, changes []integrations.FieldChange) {
+	for _, c := range changes {
+		switch {
+		case c.Old == "":
+			say(w, "    + %s: %s", c.Field, c.New)
+		case c.New == "":
+			say(w, "    - %s: %s", c.Field, c.Old)
+		default:
+			say(w, "    ~ %s: %s → %s", c.Field, c.Old, c.New)
+		}
+	}
+}
+
+// sayOrganizations says which organizations get other names.
+func sayOrganizations(w io.Writer, before map[uuid.UUID]integrations.Organization, list []integrations.Organization) {
+	for _, o := range list {
+		was := before[o.ID]
+		was.ID = o.ID
+		if changes := integrations.DiffOrganizations(was, o); len(changes) > 0 {
+			say(w, "~ organization %s", was)
+			sayFields(w, changes)
+		}
+	}
+}
+
+// sayChannels says which channels differ. Secrets are references.
+func sayChannels(w io.Writer, list []runlog.ChannelChange) {
+	signs := map[runlog.ApplyAction]string{runlog.ActionCreated: "+", runlog.ActionUpdated: "~", runlog.ActionRemoved: "-"}
+	for _, ch := range list {
+		if sign := signs[ch.Action]; sign != "" {
+			say(w, "%s notifications to %s (%s)", sign, ch.Name, ch.Kind)
+			sayFields(w, ch.Changes)
+		}
 	}
 }
 

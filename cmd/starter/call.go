@@ -147,10 +147,10 @@ func (o *callOptions) invocation(stdin io.Reader) (in activities.Invocation, err
 	switch in.Operation {
 	case adapters.Ping:
 		if o.body != "" {
-			return in, usage("--body: a ping has none")
+			return in, usage("--body: a ping has none; leave it out, or use --operation call")
 		}
 		if o.idempotent {
-			return in, usage("--idempotent: a ping changes nothing anyway")
+			return in, usage("--idempotent: a ping changes nothing anyway; leave it out")
 		}
 	case adapters.Call:
 		in.Body, err = readBody(o.body, stdin)
@@ -189,16 +189,16 @@ func readBody(arg string, stdin io.Reader) (json.RawMessage, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
 	switch {
 	case err != nil:
-		return nil, usage("--body: %w", err)
+		return nil, usage("--body: %w; want a file that this user can read", err)
 	case len(body) > adapters.MaxRequest:
 		return nil, usage("--body: more than %d bytes; send less at a time", adapters.MaxRequest)
 	case !json.Valid(body):
 		var syntax *json.SyntaxError
 		if errors.As(json.Unmarshal(body, new(any)), &syntax) {
 			line := 1 + bytes.Count(body[:min(int(syntax.Offset), len(body))], []byte("\n"))
-			return nil, usage("--body: not JSON: line %d: %w", line, syntax)
+			return nil, usage("--body: not JSON: line %d: %w; want one JSON value, @file, or - for standard input", line, syntax)
 		}
-		return nil, usage("--body: not JSON")
+		return nil, usage("--body: not JSON; want one JSON value, @file, or - for standard input")
 	}
 	return body, nil
 }

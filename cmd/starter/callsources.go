@@ -49,7 +49,7 @@ func (o *callRef) parse(args []string) (calls.Ref, error) {
 		return calls.Ref{Last: true}, nil
 	}
 	if o.integration != "" {
-		return calls.Ref{}, usage("--integration goes with --last; a correlation ID names one call")
+		return calls.Ref{}, usage("--integration goes with --last; a correlation ID names one call; leave one of the two out")
 	}
 	r, err := calls.ParseRef(args[0])
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *session) findCall(sources calls.Sources, r calls.Ref, o callRef) (id uu
 	}
 	if o.integration != "" {
 		if s.db == nil {
-			return id, fmt.Errorf("--integration %q: its name cannot be looked up without PostgreSQL", o.integration)
+			return id, fmt.Errorf("--integration %q: its name cannot be looked up without PostgreSQL; give its UUID, or set DATABASE_URL", o.integration)
 		}
 		if err := s.find(o.integration); err != nil {
 			return id, err

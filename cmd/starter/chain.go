@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/calls"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -49,7 +47,7 @@ func (a *app) openChain(c *cobra.Command, org, integration, which string) (*sess
 	case !beginOfID.MatchString(which):
 		return nil, chainTarget{}, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
 	case integration != "":
-		return nil, chainTarget{}, usage("--integration goes with a period; %q names an export by itself", which)
+		return nil, chainTarget{}, usage("--integration goes with a period; %q names an export by itself: leave --integration out", which)
 	}
 	s, err := a.openOrganization(c, org)
 	if err != nil {
@@ -152,11 +150,25 @@ func (s *session) useIntegration(c exports.Chain) error {
 	return s.find(c.First().IntegrationID.String())
 }
 
-// vendorOf is the name of the vendor that a chain goes to.
-func vendorOf(c exports.Chain) string {
-	v, _ := vendors.Lookup(c.First().AdapterName)
-	return cmp.Or(v.Title, c.First().AdapterName)
+// views are what is shown of chains now, with why they wait.
+func (s *session) views(list ...exports.Chain) ([]statement.Period, error) {
+	facts, err := runlog.ListWaitFacts(s.command.Context(), s.db, s.organization, pendingOf(list))
+	if err != nil {
+		return nil, err
+	}
+	views := make([]statement.Period, 0, len(list))
+	for _, c := range list {
+		views = append(views, statement.Of(c, time.Now(), facts))
+	}
+	return views, nil
 }
 
-// view is what is shown of a chain now.
-func view(c exports.Chain) statement.Period { return statement.Of(c, time.Now(), vendorOf(c)) }
+// pendingOf are the exports of chains that have not ended, one of each at most.
+func pendingOf(list []exports.Chain) (pending []exports.Export) {
+	for _, c := range list {
+		if e := c.Pending(); e != nil {
+			pending = append(pending, *e)
+		}
+	}
+	return pending
+}

@@ -47,7 +47,7 @@ proxy with TLS in front of it where it listens beyond this machine.
 			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
-				return fmt.Errorf("--listen: %s", environ.Cause(err))
+				return fmt.Errorf("--listen: %s; want an address of this machine that is free, such as 127.0.0.1:8234", environ.Cause(err))
 			}
 			say(c.ErrOrStderr(), "decrypting for %s at http://%s", count(len(origins), "origin"), l.Addr())
 			return serve(c.Context(), server, l)

@@ -28,7 +28,7 @@ type completion func(ctx context.Context, a *app, c *cobra.Command) []string
 var (
 	flagCompletions = map[string]completion{
 		"org": completeOrganizations, "integration": completeIntegrations, "period": completePeriods, "class": fixed(classes...), "kind": completeKinds,
-		"adapter": completeAdapters, "channel": completeChannels, "output": fixed(outputTable, outputJSON), "operation": fixed("call", "ping"),
+		"adapter": completeAdapters, "channel": completeChannels, "output": completeOutputs, "operation": fixed("call", "ping"),
 	}
 	exportArguments = []string{"exports show", "exports retry", "exports prove", "exports resolve", "cancel"}
 )
@@ -80,6 +80,14 @@ func fixed[T ~string](words ...T) completion {
 		}
 		return list
 	}
+}
+
+func completeOutputs(_ context.Context, _ *app, c *cobra.Command) []string {
+	list := []string{string(outputTable), string(outputJSON)}
+	if c.Annotations[string(outputCSV)] != "" {
+		list = append(list, string(outputCSV))
+	}
+	return list
 }
 
 func completeAdapters(context.Context, *app, *cobra.Command) []string { return vendors.Names() }
@@ -145,14 +153,13 @@ func completeChannels(ctx context.Context, a *app, c *cobra.Command) (list []str
 	return list
 }
 
-// completePeriods are the periods that the newest exports have, and the months of the last
-// year, the latest first.
+// completePeriods are the periods that the newest exports have, this month, and the months of
+// the year before it, the latest first.
 func completePeriods(ctx context.Context, a *app, c *cobra.Command) (list []string) {
 	month := time.Now().UTC()
 	month = time.Date(month.Year(), month.Month(), 1, 0, 0, 0, 0, time.UTC)
-	for range 12 {
-		month = month.AddDate(0, -1, 0)
-		list = append(list, month.Format("2006-01"))
+	for n := range 13 {
+		list = append(list, month.AddDate(0, -n, 0).Format("2006-01"))
 	}
 	a.withOrganization(ctx, c, func(s *session) {
 		all, _ := runlog.ListExports(ctx, s.db, s.organization, 100)

@@ -78,7 +78,7 @@ Exits 1 if a check fails.`,
 		Example: "  starter doctor",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if timeout <= 0 {
-				return usage("--timeout %v: want more than 0", timeout)
+				return usage("--timeout %v: want more than 0, such as 10s", timeout)
 			}
 			return a.printChecks(c.OutOrStdout(), a.diagnose(c.Context(), timeout))
 		},

@@ -30,8 +30,8 @@ func (a *app) entriesImport() *cobra.Command {
 JSON Lines, all or none. An entry that is stored already with the same values is left
 alone. One that is stored with other values is an error, unless --replace is given:
 then it is replaced if no vendor has it, and no export that has not ended. What was
-there stays on record, see starter entries history. --dry-run does the same, and
-stores nothing.
+there stays on record, see starter entries history. --dry-run says what would be done,
+stores nothing, and works with a login that may only read.
 
 ` + readingHelp + `
 

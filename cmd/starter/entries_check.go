@@ -115,7 +115,7 @@ if anything is wrong with the file.`,
 				return err
 			}
 			if a.output == outputJSON {
-				return usage("the file cannot be imported: %s", count(summary.ErrorCount, "error"))
+				return usage("the file cannot be imported: %s; each is in errors, with its line", count(summary.ErrorCount, "error"))
 			}
 			return usage("the file cannot be imported:\n%w", &entryfile.Error{File: f.Name(), Problems: summary.Errors, Count: summary.ErrorCount})
 		},

@@ -55,6 +55,7 @@ on a day; which export took a late entry is in its line.
   unknown    only a person can say whether the vendor has it; see starter exports resolve
   withdrawn  it was refused, and a person has taken it out; nothing sends it
 
+WHY of what is planned or sent says what its export waits for, if it does not continue.
 An export takes whatever no other has taken up to the end of its period, once. So an
 entry that comes after its period was exported goes with a later one. The time of that
 one is the schedule's; whether somebody has paused a schedule by itself is in starter
@@ -204,6 +205,9 @@ func sumUp(w io.Writer, list outlook.Listing) error {
 			verb = "waits"
 		}
 		say(w, "%s %s for %s", count(g.Entries, "entry"), verb, g.Words)
+	}
+	if err := sayLines(w, list.Holds); err != nil {
+		return err
 	}
 	if list.Paused != "" {
 		return say(w, "%s", list.Paused)

@@ -109,14 +109,14 @@ func readAnswer(name string, stdin io.Reader) (body []byte, truncated bool, err 
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, false, usage("--body-file: %w", err)
+			return nil, false, usage("--body-file: %w; want a file that this user can read, or - for standard input", err)
 		}
 		defer f.Close()
 		in = f
 	}
 	body, err = io.ReadAll(io.LimitReader(in, adapters.MaxAnswer+1))
 	if err != nil {
-		return nil, false, usage("--body-file: %w", err)
+		return nil, false, usage("--body-file: %w; want a file that this user can read, or - for standard input", err)
 	}
 	return body[:min(len(body), adapters.MaxAnswer)], len(body) > adapters.MaxAnswer, nil
 }

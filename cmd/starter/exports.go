@@ -36,7 +36,8 @@ func (a *app) exportsList() *cobra.Command {
 its retries as one. The newest 100 are listed, and a line says how many more there
 are; --all lists all.
 
-Entries are counted as they are now. MISSING is what the vendor does not have, as far
+STATE says in a few words why a period waits that is being exported, and starter
+exports show at length, with what to do. Entries are counted as they are now. MISSING is what the vendor does not have, as far
 as is known: refused, still to be sent, or unknown.`,
 		Example: "  starter exports list --org $ORG --integration xledger-main --status incomplete",
 		RunE: a.onOrganization(&org, func(s *session) error {
@@ -62,7 +63,11 @@ as is known: refused, still to be sent, or unknown.`,
 			if err != nil {
 				return err
 			}
-			return a.printChains(s.command.OutOrStdout(), list, more)
+			views, err := s.views(list...)
+			if err != nil {
+				return err
+			}
+			return a.printPeriods(s.command.OutOrStdout(), views, more)
 		}),
 	}
 	organizationFlag(c, &org)
@@ -80,16 +85,12 @@ type exportList struct {
 	More    int                `json:"more"` // that are not listed
 }
 
-// printChains prints chains, and how many more there are.
-func (a *app) printChains(w io.Writer, list []exports.Chain, more int) error {
-	views := make([]statement.Period, 0, len(list))
-	for _, c := range list {
-		views = append(views, view(c))
-	}
+// printPeriods prints periods, and how many more there are.
+func (a *app) printPeriods(w io.Writer, list []statement.Period, more int) error {
 	if a.output == outputJSON {
-		return printJSON(w, exportList{views, more})
+		return printJSON(w, exportList{list, more})
 	}
-	err := table(w, statement.ListRows(views, time.Now()))
+	err := table(w, statement.ListRows(list, time.Now()))
 	if more > 0 {
 		err = errors.Join(err, say(w, "%d more: add --all", more))
 	}
@@ -114,8 +115,9 @@ retried, the last retry is retried.
 
 With --voucher, only these of the refused vouchers are sent again, and the others stay
 refused until a later retry. What was not sent, or whose outcome is open, is taken in
-any case. While a retry is under way it is refused. A worker of a version before
---voucher sends all refused vouchers: upgrade every worker before you use it.
+any case; --dry-run says what that comes to. While a retry is under way --voucher is
+refused. A worker of a version before --voucher sends all refused vouchers: upgrade
+every worker before you use it.
 
 Exits 3 if the period is not complete after it; --exit-status=false turns that off.`,
 		Example: "  starter exports retry 2026-10 --integration xledger-main --org $ORG\n  starter exports retry 2026-10 --integration xledger-main --org $ORG --voucher 20201",
@@ -132,9 +134,9 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			}
 			switch {
 			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
-				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --period %s --adopt", last.ID, last.Period)
+				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --integration %s --period %s --adopt", last.ID, t.Integration, last.Period)
 			case last.Status == exports.Pending && last.ParentID == nil:
-				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync of period %s resumes it", t.Name(), last.ID, last.Period)
+				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync --integration %s --period %s resumes it", t.Name(), last.ID, t.Integration, last.Period)
 			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
 				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), last.ID)
 			case last.Status == exports.Pending: // its own retry is joined, or resumed
@@ -159,7 +161,7 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 				in.ParentID = last.ParentID
 			}
 			if dryRun {
-				return a.previewSync(s, exportOf(in))
+				return a.previewSync(s, in)
 			}
 			return a.runSync(s, in, wait)
 		},
@@ -169,7 +171,6 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 	c.Flags().StringArrayVar(&vouchers, "voucher", nil, "of the refused vouchers only the one with this `ID`; can be repeated")
 	wait.flags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
-	c.MarkFlagsMutuallyExclusive("voucher", "dry-run")
 	return c
 }
 
@@ -184,7 +185,7 @@ func (a *app) nothingToRetry(s *session, t chainTarget, o waitOptions) error {
 		err = errors.Join(err, s.say("%s: %s", what, command))
 	}
 	if a.output == outputJSON {
-		err = errors.Join(err, printJSON(s.command.OutOrStdout(), syncReport{AlreadyExported: true, Export: statement.OfExport(t.Last()), Period: view(t.Chain)}))
+		err = errors.Join(err, printJSON(s.command.OutOrStdout(), syncReport{AlreadyExported: true, Export: statement.OfExport(t.Last()), Period: statement.Of(t.Chain, time.Now(), nil)}))
 	}
 	if err == nil && o.exitStatus && t.State() != exports.ChainComplete {
 		return exitError{code: exitPermanent}
@@ -245,7 +246,11 @@ func (a *app) printSync(s *session, export uuid.UUID, already bool, o waitOption
 	if err != nil {
 		return err
 	}
-	p := view(c)
+	views, err := s.views(c)
+	if err != nil {
+		return err
+	}
+	p := views[0]
 	i := slices.IndexFunc(p.Exports, func(e statement.Export) bool { return e.ID == export })
 	if err := a.printSyncReport(s.command.OutOrStdout(), syncReport{already, p.Exports[i], p}); err != nil {
 		return err

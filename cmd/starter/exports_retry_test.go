@@ -140,15 +140,20 @@ func TestRetry(t *testing.T) {
 	c := new(cobra.Command)
 	c.SetContext(waiting)
 	c.SetErr(said)
-	ended := make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
-		defer close(ended)
-		_, _ = (&session{app: new(app), command: c, db: pool, temporal: absent{}, namespace: "default"}).awaitSync(endless{})
+		s := session{
+			app: new(app), command: c, db: pool, temporal: absent{}, namespace: "default",
+			org: integrations.Organization{ID: organization, Short: "eksempel"}, integration: integrations.Integration{Name: "main"},
+		}
+		_, err := s.awaitSync(endless{}, "2024-02")
+		ended <- err
 	}()
 	for !strings.Contains(said.String(), "note: no worker is running on task queue") {
 		require.NoError(t, waiting.Err(), said.String())
 		time.Sleep(50 * time.Millisecond)
 	}
 	stop()
-	<-ended
+	require.EqualError(t, <-ended, "no longer waiting; the run continues: see it with starter exports show 2024-02 --integration main --org eksempel, "+
+		"or end it with starter cancel 2024-02 --integration main --org eksempel", "Ctrl-C")
 }

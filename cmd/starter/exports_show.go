@@ -50,18 +50,13 @@ formula gets a ' before it.`,
 			if a.output == outputCSV {
 				return s.writeVouchers(c.OutOrStdout(), t.Chain, dialectOf(commas))
 			}
-			r := chainReport{Period: view(t.Chain), Call: a.liveCall(c.Context(), c.ErrOrStderr(), t.Last())}
-			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
+			views, err := s.views(t.Chain)
+			if err != nil {
 				return err
 			}
-			if t.Last().Status == exports.Pending {
-				facts, err := runlog.LoadWaitFacts(c.Context(), s.db, t.Last())
-				if err != nil {
-					return err
-				}
-				if why := facts.Reason(time.Now()); why.For != exports.WaitForProgress {
-					r.Waiting = why.String()
-				}
+			r := chainReport{Period: views[0], Call: a.liveCall(c.Context(), c.ErrOrStderr(), t.Last())}
+			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
+				return err
 			}
 			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), r)
@@ -76,7 +71,7 @@ formula gets a ' before it.`,
 	return printsCSV(c)
 }
 
-var errNotCSV = usage("--decimal-comma goes with -o csv")
+var errNotCSV = usage("--decimal-comma goes with -o csv: add that, or leave it out")
 
 func decimalCommaFlag(c *cobra.Command, into *bool) {
 	c.Flags().BoolVar(into, "decimal-comma", false, "with -o csv: semicolons between columns and a decimal comma")
@@ -178,7 +173,7 @@ func (s *session) writeVouchers(w io.Writer, c exports.Chain, d statement.Dialec
 	if err := statement.WriteCSVHeader(w, d); err != nil {
 		return err
 	}
-	p := view(c)
+	p := statement.Of(c, time.Now(), nil)
 	for after := ""; ; {
 		list, _, err := runlog.ListVouchers(s.command.Context(), s.db, s.organization, c, true, after, maxVouchers)
 		if err != nil {

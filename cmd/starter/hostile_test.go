@@ -27,6 +27,7 @@ import (
 	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/plain"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -334,8 +335,18 @@ var hostileCases = map[string][]hostileCase{
 		warnUnbalanced(w, v)
 		return errors.Join(printDifferences(w, v.Changes), printSendings(w, v.Sendings))
 	})},
-	"explain":      {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
-	"exports list": {reading("exports", "list", oneOrg), printing(func(w io.Writer, v []exports.Chain) error { return (&app{}).printChains(w, v, 1) })},
+	"explain": {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},
+	"exports list": {reading("exports", "list", oneOrg), printing(func(w io.Writer, v struct {
+		Chains []exports.Chain
+		Facts  exports.WaitFacts
+	}) error {
+		var list []statement.Period
+		for _, c := range v.Chains {
+			c.Exports[0].Status = exports.Pending
+			list = append(list, statement.Of(c, time.Now(), map[uuid.UUID]exports.WaitFacts{c.Pending().ID: v.Facts}))
+		}
+		return (&app{}).printPeriods(w, list, 1)
+	})},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
 		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
 	})},

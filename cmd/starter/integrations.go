@@ -30,28 +30,52 @@ func (a *app) integrationsList() *cobra.Command {
 				return err
 			}
 			if len(list) == 0 && a.output != outputJSON {
-				return s.say("organization %s has no integrations", s.org)
+				return s.say("organization %s has no integrations; starter integrations apply -f FILE makes some", s.org)
 			}
-			rows := [][]string{{"NAME", "ADAPTER", "SCHEDULE", "PAUSED", "INTEGRATION", "BASE URL"}}
-			for _, in := range list {
-				schedule, paused := "none", "no"
-				if in.Schedule != nil {
-					schedule = in.Schedule.String()
-				}
-				p, err := runlog.LoadPause(s.command.Context(), s.db, in.OrganizationID, in.ID)
-				if err != nil {
-					return err
-				}
-				if p != nil {
-					paused = "since " + local(p.At.Local()) + " by " + p.By + ": " + p.Reason
-				}
-				rows = append(rows, []string{in.Name, in.Adapter, schedule, paused, in.ID.String(), in.BaseURL})
+			pauses, err := runlog.ListPauses(s.command.Context(), s.db, s.organization)
+			if err != nil {
+				return err
 			}
-			return a.print(s.command.OutOrStdout(), list, rows)
+			listed := listIntegrations(list, pauses)
+			return a.print(s.command.OutOrStdout(), listed, integrationTable(listed))
 		}),
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+// listedIntegration is what integrations list says of an integration.
+type listedIntegration struct {
+	integrations.Integration
+	ScheduleInWords string        `json:"scheduleInWords"` // "none" without one
+	Paused          *runlog.Pause `json:"paused"`          // null if it is not
+}
+
+func listIntegrations(list []integrations.Integration, pauses map[uuid.UUID]runlog.Pause) []listedIntegration {
+	listed := []listedIntegration{}
+	for _, in := range list {
+		l := listedIntegration{Integration: in, ScheduleInWords: "none"}
+		if in.Schedule != nil {
+			l.ScheduleInWords = in.Schedule.String()
+		}
+		if p, ok := pauses[in.ID]; ok {
+			l.Paused = &p
+		}
+		listed = append(listed, l)
+	}
+	return listed
+}
+
+func integrationTable(list []listedIntegration) [][]string {
+	rows := [][]string{{"NAME", "ADAPTER", "SCHEDULE", "PAUSED", "INTEGRATION", "BASE URL"}}
+	for _, in := range list {
+		paused := "no"
+		if p := in.Paused; p != nil {
+			paused = "since " + local(p.At.Local()) + " by " + p.By + ": " + p.Reason
+		}
+		rows = append(rows, []string{in.Name, in.Adapter, in.ScheduleInWords, paused, in.ID.String(), in.BaseURL})
+	}
+	return rows
 }
 
 // secretCheck is whether a secret can be read.
@@ -96,7 +120,7 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 	if len(files) == 0 {
 		return all, usage("-f is missing: want an integration file, or - for standard input")
 	}
-	all.Channels = make(map[uuid.UUID][]integrations.Channel)
+	var read []integrations.NamedFile
 	for _, name := range files {
 		var src []byte
 		if name == "-" {
@@ -106,27 +130,16 @@ func (a *app) readFiles(c *cobra.Command, files []string) (all integrations.File
 			src, err = os.ReadFile(name)
 		}
 		if err != nil {
-			return all, usage("-f: %w", err)
+			return all, usage("-f: %w; want an integration file that this user can read, or - for standard input", err)
 		}
 		file, err := integrations.ParseFile(name, src, integrations.Options{DevHosts: a.devHosts})
 		if err != nil {
 			return all, usage("the file cannot be used:\n%w", err)
 		}
-		all.Integrations = append(all.Integrations, file.Integrations...)
-		all.Organizations = append(all.Organizations, file.Organizations...)
-		for organization, channels := range file.Channels {
-			if _, twice := all.Channels[organization]; twice {
-				return all, usage("%s: organization %s has a notifications section in another file too; put all of its channels in one", name, organization)
-			}
-			all.Channels[organization] = channels
-		}
+		read = append(read, integrations.NamedFile{Name: name, File: file})
 	}
-	ids := make(map[uuid.UUID]string)
-	for _, in := range all.Integrations {
-		if other, twice := ids[in.ID]; twice {
-			return all, usage("-f: integrations %s and %s have the same ID %s; give one of them another", other, in.Name, in.ID)
-		}
-		ids[in.ID] = in.Name
+	if all, err = integrations.Join(read); err != nil {
+		return all, usage("-f: %w", err)
 	}
 	return all, checkReferences(c.ErrOrStderr(), all)
 }

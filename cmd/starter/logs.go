@@ -107,7 +107,7 @@ func (o *logOptions) filter(now time.Time) (f runlog.AttemptFilter, ref *calls.R
 	case o.correlation != "" && o.last:
 		return f, nil, usage("want --correlation-id or --last, not both")
 	case o.follow && o.until != "":
-		return f, nil, usage("--follow prints what comes, so it takes no --until")
+		return f, nil, usage("--follow prints what comes, so it takes no --until; leave one of the two out")
 	case o.last:
 		ref = &calls.Ref{Last: true}
 	case o.correlation != "":
@@ -126,7 +126,7 @@ func (o *logOptions) filter(now time.Time) (f runlog.AttemptFilter, ref *calls.R
 		}
 	}
 	if !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		return f, nil, usage("--since %s is not before --until %s: nothing is between them", o.since, o.until)
+		return f, nil, usage("--since %s is not before --until %s: nothing is between them; give an earlier --since, or a later --until", o.since, o.until)
 	}
 	return f, ref, nil
 }

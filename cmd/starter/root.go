@@ -105,7 +105,6 @@ docs/exit-codes.md has the rule for each command.`,
 	flags.StringVar(&a.uiURL, "ui-url", "http://localhost:8233", "`address` of the Temporal UI; $LEDGERLINE_TEMPORAL_UI_URL")
 	flags.StringVarP((*string)(&a.output), "output", "o", string(outputTable), "`table` or json; csv where a command says so")
 	flags.StringSliceVar(&a.devHosts, "dev-vendor-hosts", nil, "development only: `host:port` pairs that may be called over plain http; $LEDGERLINE_DEV_VENDOR_HOSTS")
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(a.migrate(), a.integrations(), a.call(), a.show(), a.cancel(), a.logs(), a.explain(), a.redact(),
 		a.entries(), a.sync(), a.exports(), a.schedules(), a.ticks(), a.health(), a.quota(), a.notifications(), a.payloadKeys(), a.codecServer(), a.doctor(),
 		a.organizations(), a.version())
@@ -138,7 +137,7 @@ func integrationArgument(into *string, required bool) cobra.PositionalArgs {
 		given := c.Flags().Changed("integration")
 		switch {
 		case len(args) > 1:
-			return usage("%s takes one integration, got %d: %s", c.CommandPath(), len(args), strings.Join(args, " "))
+			return usage("%s takes one integration, got %d: %s; name one at a time", c.CommandPath(), len(args), strings.Join(args, " "))
 		case len(args) == 1 && given && args[0] != *into:
 			return usage("two integrations are named: %s, and --integration %s; name one", args[0], *into)
 		case len(args) == 1:
@@ -189,12 +188,12 @@ var freeText = []string{"body", "reason", "file", "voucher", "database-url", "so
 func checkVisible(c *cobra.Command, args []string) (err error) {
 	for _, arg := range args {
 		if wrong := plain.Seen(arg); wrong != nil {
-			return usage("%q %w", arg, wrong)
+			return usage("%q %w; want it without", arg, wrong)
 		}
 	}
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if wrong := plain.Seen(f.Value.String()); wrong != nil && err == nil && !slices.Contains(freeText, f.Name) {
-			err = usage("--%s %q %w", f.Name, f.Value, wrong)
+			err = usage("--%s %q %w; want it without", f.Name, f.Value, wrong)
 		}
 	})
 	return err

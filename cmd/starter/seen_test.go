@@ -30,7 +30,7 @@ func TestExportReport(t *testing.T) {
 	one := exports.Count{Entries: 2, Vouchers: 1, Amounts: map[string]string{"NOK": "3200"}}
 	chain := exports.Chain{Exports: []exports.Export{e}, Integration: "xledger-main", Planned: true, Counts: map[exports.Outcome]exports.Count{exports.WasRefused: one, exports.IsWaiting: one}}
 	s := chainReport{
-		Period: statement.Of(chain, now, "Xledger"),
+		Period: statement.Of(chain, now, map[uuid.UUID]exports.WaitFacts{e.ID: {Vendor: "Xledger", DeferredUntil: until, DeferredFor: classify.Unavailable}}),
 		Vouchers: statement.OfVouchers([]runlog.Voucher{
 			{ID: "v1", Date: e.PeriodStart, Text: "rent", Outcome: exports.WasRefused, Reason: "no such account", Amounts: one.Amounts, Entries: 2},
 			{ID: "v2", Date: e.PeriodStart, Outcome: exports.IsWaiting, Amounts: one.Amounts, Entries: 2, OpenUntil: &until},
@@ -41,7 +41,7 @@ func TestExportReport(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, s.print(&out, now))
 	require.Regexp(t, `^October 2026 is being exported: 0 of 4 entries in 2 vouchers at the vendor, 1 was refused
-waits until 12:34 UTC \(in 3 min\): Xledger was not available
+Xledger is not available \(HTTP 503\); the next try is at 12:34 UTC; nothing is to be done: it tries again by itself
 
 `, out.String())
 	for _, want := range []string{
@@ -60,7 +60,7 @@ waits until 12:34 UTC \(in 3 min\): Xledger was not available
 		"message": "no such account", "exportId": uuid.Nil.String(),
 	}, got["vouchers"].([]any)[0])
 	require.Equal(t, 7.0, got["moreVouchers"])
-	require.Equal(t, "waits until 12:34 UTC (in 3 min): Xledger was not available", got["waiting"])
+	require.Equal(t, "Xledger is not available (HTTP 503); the next try is at 12:34 UTC; nothing is to be done: it tries again by itself", got["waiting"])
 	require.Equal(t, map[string]any{"entries": 4.0, "vouchers": 2.0, "amounts": map[string]any{"NOK": "6400.00"}}, got["missing"])
 
 	// After the end the row stands as it was closed, and what changed since is apart; that it

@@ -60,7 +60,7 @@ complete; --exit-status=false turns that off.`,
 				return err
 			}
 			if dryRun {
-				return a.previewSync(s, exportOf(in))
+				return a.previewSync(s, in)
 			}
 			return a.runSync(s, in, wait)
 		},
@@ -84,16 +84,16 @@ func exportOf(in workflows.SyncInput) exports.Export {
 
 // previewSync prints what a run would do: as it would find things now, also that it would
 // refuse, that the period has its export, or that it would wait.
-func (a *app) previewSync(s *session, e exports.Export) error {
+func (a *app) previewSync(s *session, in workflows.SyncInput) error {
 	sources, err := a.sources()
 	if err != nil {
 		return err
 	}
 	x, ok := activities.Adapters()[s.integration.Adapter].(adapters.Exporter)
 	if !ok {
-		return fmt.Errorf("adapter %s takes no exports", s.integration.Adapter)
+		return fmt.Errorf("adapter %s takes no exports; name an integration of another adapter, see starter integrations list", s.integration.Adapter)
 	}
-	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, e, activities.ChunkSize(x.Vendor(), s.integration.Export), time.Now())
+	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, exportOf(in), activities.ChunkSize(x.Vendor(), s.integration.Export), in.Vouchers, time.Now())
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
 	if o.noWait || !o.wait {
 		return nil
 	}
-	result, err := s.awaitSync(run)
+	result, err := s.awaitSync(run, in.Period)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (a *app) runSync(s *session, in workflows.SyncInput, o waitOptions) error {
 
 // awaitSync waits for the end of a run, and for that of another run if the period
 // is being exported by that one. It shows progress.
-func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult, err error) {
+func (s *session) awaitSync(run client.WorkflowRun, period string) (result workflows.SyncResult, err error) {
 	ctx := s.command.Context()
 	watching, stop := context.WithCancel(ctx)
 	var shown sync.WaitGroup
@@ -167,7 +167,8 @@ func (s *session) awaitSync(run client.WorkflowRun) (result workflows.SyncResult
 	shown.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return result, fmt.Errorf("no longer waiting; the run continues, and starter exports list --org %s shows it", s.org)
+		return result, fmt.Errorf("no longer waiting; the run continues: see it with starter exports show %s --integration %s --org %s, or end it with starter cancel %[1]s --integration %[2]s --org %[3]s",
+			period, s.integration.Name, s.org)
 	case err != nil:
 		return result, err
 	case result.Refused != "":

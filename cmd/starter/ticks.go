@@ -14,26 +14,31 @@ import (
 
 func (a *app) ticks() *cobra.Command {
 	root := &cobra.Command{Use: "ticks", Short: "What schedules should have done, and what they did"}
-	var org string
-	var since time.Duration
+	var org, since string
 	c := &cobra.Command{
 		Use: "list --org NAME", Short: "List when schedules should have fired, and the result: on time, earlier, late, missed, skipped, paused", Args: noArgs,
 		Long: `Lists when each schedule should have fired and the result, as the workers have
 recorded it. What no worker has recorded yet is worked out now and marked "not
 recorded". It needs the database and not Temporal.`,
 		RunE: a.onOrganization(&org, func(s *session) error {
-			list, err := ticksOf(s.command.Context(), s.db, s.organization, time.Now(), since)
+			from, err := parseSince(since)
+			if err != nil {
+				return err
+			}
+			list, err := ticksOf(s.command.Context(), s.db, s.organization, time.Now(), from)
 			if err != nil {
 				return err
 			}
 			if len(list) == 0 && a.output != outputJSON {
-				return s.say("no schedule of organization %s should have fired since %s; starter schedules list shows the next firings", s.organization, local(time.Now().Add(-since)))
+				return s.say("no schedule of organization %s should have fired since %s; starter schedules list shows the next firings", s.organization, local(from.Local()))
 			}
 			return a.print(s.command.OutOrStdout(), list, tickTable(list))
 		}),
 	}
 	organizationFlag(c, &org)
-	c.Flags().DurationVar(&since, "since", 31*24*time.Hour, "how far back to look")
+	sinceFlag(c, &since)
+	c.Flags().Lookup("since").DefValue = "31d"
+	since = "31d"
 	root.AddCommand(c)
 	return root
 }
@@ -63,13 +68,13 @@ type tickReport struct {
 	Recorded bool   `json:"recorded"` // by a worker
 }
 
-// ticksOf lists the ticks of an organization's schedules, by time within each.
-func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, now time.Time, since time.Duration) ([]tickReport, error) {
+// ticksOf lists the ticks of an organization's schedules since a time, by time within each.
+func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, now, since time.Time) ([]tickReport, error) {
 	schedules, err := runlog.ListScheduledIntegrations(ctx, db, organization)
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := runlog.ListTicks(ctx, db, organization, now.Add(-since), now)
+	recorded, err := runlog.ListTicks(ctx, db, organization, since, now)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +89,8 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 			}
 		}
 		from := watcher.Since(s, now)
-		if start := now.Add(-since); start.After(from) {
-			from = start
+		if since.After(from) {
+			from = since
 		}
 		for _, at := range s.Schedule.FiringsBetween(from, now) {
 			if known[at.Unix()] {

@@ -58,7 +58,7 @@ Exits 1 if something differs, or a vendor could not be asked.`,
 				return err
 			}
 			if len(list) == 0 {
-				return fmt.Errorf("organization %s has no integrations", s.org)
+				return fmt.Errorf("organization %s has no integrations; starter integrations apply -f FILE makes some", s.org)
 			}
 			if err := s.connect(); err != nil {
 				return err

@@ -1,0 +1,99 @@
+package runlog
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// What an import would do is found out without storing anything: which entries are there,
+// which differ, and what the vouchers of the file would sum to. The rest is the same as of
+// an import that stores.
+
+const selectThere = `
+SELECT imported.entry_id FROM ` + importedEntries + ` CROSS JOIN LATERAL (
+    SELECT FROM ledgerline.accounting_entries WHERE organization_id = @organization AND entry_id = imported.entry_id OFFSET 0) AS stored`
+
+// compare counts the entries of a batch that are not there, notes those that differ, and
+// adds up vouchers.
+func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	rows, err := tx.Query(ctx, selectThere, i.args(batch))
+	if err != nil {
+		return err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	i.done.Added += int64(len(batch) - len(list))
+	there := make(map[string]bool, len(list))
+	for _, id := range list {
+		there[id] = true
+	}
+	for _, e := range batch {
+		amount := e.Amount
+		if there[e.EntryID] { // it counts already, and its voucher is one of the file's
+			amount = "0"
+		}
+		if err := i.addUp(e.VoucherID, amount, 1); err != nil {
+			return err
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	differ, err := i.noteDifferent(ctx, tx, batch, int64(len(list)))
+	if err != nil {
+		return err
+	}
+	for _, d := range differ {
+		if err := i.addUp(d.Old.VoucherID, d.Old.Amount, -1); err != nil {
+			return err
+		}
+		if err := i.addUp(d.New.VoucherID, d.New.Amount, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addUp adds an amount to what the file adds to a voucher, or with sign -1 takes it off.
+func (i *importing) addUp(voucher, amount string, sign int64) error {
+	exact, ok := new(big.Rat).SetString(amount)
+	if !ok {
+		return fmt.Errorf("voucher %s: amount %q is no number", voucher, amount)
+	}
+	hundredths, _ := new(big.Int).SetString(strings.Replace(exact.FloatString(2), ".", "", 1), 10)
+	sum := i.sums[voucher]
+	if sum == nil {
+		sum = new(big.Int)
+		i.sums[voucher] = sum
+	}
+	sum.Add(sum, hundredths.Mul(hundredths, big.NewInt(sign)))
+	return nil
+}
+
+// previewUnbalanced is [importing.findUnbalanced] of what would be stored.
+func (i *importing) previewUnbalanced(ctx context.Context, tx pgx.Tx) error {
+	var vouchers, sums []string
+	for voucher, sum := range i.sums {
+		vouchers, sums = append(vouchers, voucher), append(sums, sum.String())
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT voucher_id, (coalesce(stored.amount, 0) + file.hundredths * 0.01)::text, count(*) OVER ()
+		FROM unnest($2::text[], $3::numeric[]) AS file (voucher_id, hundredths)
+		LEFT JOIN (SELECT voucher_id, sum(amount) AS amount FROM ledgerline.accounting_entries WHERE organization_id = $1 GROUP BY voucher_id) AS stored USING (voucher_id)
+		WHERE coalesce(stored.amount, 0) + file.hundredths * 0.01 <> 0 ORDER BY voucher_id LIMIT 5`, i.organization, vouchers, sums)
+	if err != nil {
+		return err
+	}
+	var voucher Imbalance
+	_, err = pgx.ForEachRow(rows, []any{&voucher.VoucherID, &voucher.Difference, &i.done.Unbalanced}, func() error {
+		i.done.Examples = append(i.done.Examples, voucher)
+		return nil
+	})
+	return err
+}
