@@ -23,7 +23,7 @@ func LoadWaitFacts(ctx context.Context, db Beginner, e exports.Export) (f export
 	var found row
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		found, err = queryRow[row](ctx, tx, `
-			SELECT coalesce((SELECT short_name FROM ledgerline.organizations WHERE organization_id = $1), $1::text) AS organization, name, `+pauseColumns+`,
+			SELECT `+calledOrganization+` AS organization, name, `+pauseColumns+`,
 			    (SELECT max(open_until) FROM ledgerline.export_entries WHERE organization_id = $1 AND export_id = $3
 			        AND effect = 'open' AND NOT ended AND open_until > clock_timestamp()) AS open_until
 			FROM ledgerline.integrations WHERE organization_id = $1 AND integration_id = $2`, e.OrganizationID, e.IntegrationID, e.ID)
