@@ -72,7 +72,10 @@ func TestImportedInWords(t *testing.T) {
 func TestWhy(t *testing.T) {
 	later := now.Add(90 * time.Minute)
 	november := exports.Coming{Period: "2026-11", End: date("2026-12-01"), By: exports.BySchedule, At: &later}
-	for want, e := range map[string]Entry{
+	for want, e := range map[string]struct {
+		runlog.ListedEntry
+		Next *exports.Coming
+	}{
 		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
 		"": {ListedEntry: runlog.ListedEntry{State: exports.Exported}},
 		"withdrawn; to see by whom and why: starter entries history B7": {ListedEntry: runlog.ListedEntry{State: runlog.WasWithdrawn, VoucherID: "B7", Reason: "account 9 is not mapped"}},
@@ -95,7 +98,7 @@ func TestWhy(t *testing.T) {
 		"it is not known whether the vendor has it; to ask: starter exports retry 2026-10 --integration xledger-main": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Failed, Period: "2026-10"}},
 	} {
-		require.Equal(t, want, months(t, true).why(e))
+		require.Equal(t, want, months(t, true).why(e.ListedEntry, e.Next))
 	}
 }
 

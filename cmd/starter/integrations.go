@@ -32,6 +32,7 @@ func (a *app) integrationsList() *cobra.Command {
 			if len(list) == 0 && a.output != outputJSON {
 				return s.say("organization %s has no integrations", s.org)
 			}
+			shown := make([]shownIntegration, 0, len(list))
 			rows := [][]string{{"NAME", "ADAPTER", "SCHEDULE", "PAUSED", "INTEGRATION", "BASE URL"}}
 			for _, in := range list {
 				schedule, paused := "none", "no"
@@ -45,18 +46,29 @@ func (a *app) integrationsList() *cobra.Command {
 				if p != nil {
 					paused = "since " + local(p.At.Local()) + " by " + p.By + ": " + p.Reason
 				}
+				shown = append(shown, shownIntegration{in.Shown(), p})
 				rows = append(rows, []string{in.Name, in.Adapter, schedule, paused, in.ID.String(), in.BaseURL})
 			}
-			return a.print(s.command.OutOrStdout(), list, rows)
+			return a.print(s.command.OutOrStdout(), shown, rows)
 		}),
 	}
 	organizationFlag(c, &org)
 	return c
 }
 
+// shownIntegration is what integrations list prints of one.
+type shownIntegration struct {
+	integrations.Shown
+	Paused *runlog.Pause `json:"paused,omitempty"`
+}
+
 // secretCheck is whether a secret can be read.
 type secretCheck struct {
-	Name, Adapter, Credential, Reference, State string
+	Name       string `json:"name"` // of the integration or channel
+	Adapter    string `json:"adapter"`
+	Credential string `json:"credential"`
+	Reference  string `json:"reference"`
+	State      string `json:"state"` // yes, or no and why
 }
 
 func (a *app) integrationsCheck() *cobra.Command {

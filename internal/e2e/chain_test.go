@@ -73,7 +73,7 @@ func TestMonthIsCorrected(t *testing.T) {
 	root := shown.Exports[0].ID.String()
 	out, words = b.exports(t, 0, "retry", root[:8])
 	require.Empty(t, out)
-	require.Contains(t, words, "nothing to retry: October 2026 is complete: 10 entries in 5 vouchers, NOK 500.50. The last retry is export "+shown.Exports[2].ID.String())
+	require.Contains(t, words, "nothing to retry: October 2026 is complete: 10 entries in 5 vouchers, NOK 500.50. The last retry is export "+shown.Exports[2].ID.String()[:8])
 	out, _ = b.exports(t, 0, append([]string{"prove"}, month...)...)
 	require.Equal(t, 3, strings.Count(out, ": SHA-256"), out)
 	_, _, code = starter(t, "", "sync", "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10")
