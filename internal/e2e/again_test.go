@@ -165,7 +165,7 @@ func TestAdoptAfterRestore(t *testing.T) {
 	require.Contains(t, out, "and 1180 more")
 	out, words, code = starter(t, "", append(prove, "--adopt", "-o", "json")...)
 	require.Zero(t, code, "%s%s", words, out)
-	adopted := fromJSON[synced](t, out).Export
+	adopted := fromJSON[struct{ Export statement.Export }](t, out).Export
 	require.Equal(t, []any{exports.Complete, 1200, exports.ByAdopting, e.SHA256, e.Amounts}, []any{adopted.Status, adopted.Exported, adopted.Trigger, adopted.SHA256, adopted.Amounts},
 		"the same entries as before")
 	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
@@ -227,7 +227,7 @@ func TestProvePosted(t *testing.T) {
 	b.vouchers(t, "B", 1, "2026-10-16", "3000", "0")
 	out, words, code = starter(t, "", "exports", "prove", "--period", "2026-10", "--integration", "erp", "--org", org, "--adopt", "-o", "json")
 	require.Equal(t, 1, code, "%s%s", words, out)
-	adopted := fromJSON[synced](t, out).Export
+	adopted := fromJSON[struct{ Export statement.Export }](t, out).Export
 	require.Equal(t, []any{exports.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
 	require.Contains(t, adopted.Message, "only a person can tell")
 	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")

@@ -92,7 +92,7 @@ func TestExportsAreNamed(t *testing.T) {
 		{2, "want a period such as 2026-10 with --integration, or the ID", []string{"abc"}},
 		{2, "--integration goes with a period", []string{"0d9f2f51", "--integration", "xledger-main"}},
 		{1, "the organization has no export whose ID begins with 0d9f2f51", []string{"0d9f2f51"}},
-		{1, "there is no export of October 2026; starter sync --period 2026-10 makes one", []string{"2026-10"}},
+		{1, "there is no export of October 2026; starter sync --period 2026-10 --integration NAME makes one", []string{"2026-10"}},
 		{1, "there is no export of October 2026 of xledger-main; starter sync", []string{"2026-10", "--integration", "xledger-main"}},
 		{1, `--integration "elsewhere"`, []string{"2026-10", "--integration", "elsewhere"}},
 	} {
