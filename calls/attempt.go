@@ -122,6 +122,15 @@ func attemptOf(a activities.Attempt) Attempt {
 	return at
 }
 
+// AttemptsOf are the attempts of a trail; never nil.
+func AttemptsOf(trail activities.Trail) []Attempt {
+	list := make([]Attempt, len(trail))
+	for i, a := range trail {
+		list[i] = attemptOf(a)
+	}
+	return list
+}
+
 // attemptOfRow is an attempt as its row has it.
 func attemptOfRow(r runlog.AttemptRow) Attempt {
 	at := Attempt{

@@ -13,7 +13,7 @@ import (
 // has ended by itself, so it may have succeeded.
 func CallEnded(o workflows.Outcome) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "call %s ", o.CorrelationID)
+	fmt.Fprintf(&b, "call %s ", Short(o.CorrelationID))
 	after := "before its first attempt"
 	if o.TotalAttempts > 0 {
 		after = "after " + count(o.TotalAttempts, "attempt", "attempts")
@@ -35,23 +35,24 @@ func CallEnded(o workflows.Outcome) string {
 	return b.String()
 }
 
-// ExportEnded says what became of an export that somebody cancelled.
-func ExportEnded(e exports.Export) string {
-	s := fmt.Sprintf("export %s of %s has ended as %s", e.ID, e.Period, e.Status)
+// ExportEnded says what became of an export that somebody cancelled. reference is how a
+// command names it, see [exports.Chain.Reference].
+func ExportEnded(e exports.Export, reference string) string {
+	s := fmt.Sprintf("the export of %s has ended as %s", exports.PeriodName(e.Period), e.Status)
 	if e.ErrorCode == classify.Cancelled {
-		s = fmt.Sprintf("export %s of %s is cancelled", e.ID, e.Period)
+		s = fmt.Sprintf("the export of %s is cancelled", exports.PeriodName(e.Period))
 	}
 	s += fmt.Sprintf(": %d of %s exported", e.Exported, count(e.Total, "entry", "entries"))
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{e.Rejected, "rejected"}, {e.Unknown, "unknown, which may be at the vendor"}, {e.Unsent(), "not sent"}} {
+	}{{e.Rejected, "refused"}, {e.Unknown, "unknown, which may be at the vendor"}, {e.Unsent(), "not sent"}} {
 		if part.n > 0 {
 			s += fmt.Sprintf(", %d %s", part.n, part.what)
 		}
 	}
 	if e.Exported < e.Total || e.Total == 0 && e.Status == exports.Failed {
-		s += fmt.Sprintf("; starter exports retry %s sends the rest, and asks the vendor first about what is unknown", e.ID)
+		s += fmt.Sprintf("; starter exports retry %s sends the rest, and asks the vendor first about what is unknown", reference)
 	}
 	return s
 }

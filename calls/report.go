@@ -113,10 +113,7 @@ func (r *Report) setLive(live engine.Status) {
 
 // setTrail sets the attempts, and what is known of a write over all of them.
 func (r *Report) setTrail(trail activities.Trail) {
-	r.Attempts = make([]Attempt, len(trail))
-	for i, a := range trail {
-		r.Attempts[i] = attemptOf(a)
-	}
+	r.Attempts = AttemptsOf(trail)
 	var ended bool
 	var until time.Time
 	r.Effect, ended, until = trail.Effect()

@@ -136,7 +136,7 @@ func TestNoWorker(t *testing.T) {
 func TestEnded(t *testing.T) {
 	id := uuid.New()
 	export := exports.Export{ID: id, Period: "2026-10", Status: exports.Failed, ErrorCode: classify.Cancelled, Total: 9, Exported: 4, Unknown: 2}
-	require.Equal(t, "export "+id.String()+" of 2026-10 is cancelled: 4 of 9 entries exported, 2 unknown, which may be at the vendor, 3 not sent; starter exports retry "+
-		id.String()+" sends the rest, and asks the vendor first about what is unknown", ExportEnded(export))
-	require.NotContains(t, ExportEnded(exports.Export{Status: exports.Complete, Total: 2, Exported: 2}), "retry")
+	require.Equal(t, "the export of October 2026 is cancelled: 4 of 9 entries exported, 2 unknown, which may be at the vendor, 3 not sent; starter exports retry "+
+		"2026-10 --integration books sends the rest, and asks the vendor first about what is unknown", ExportEnded(export, export.Reference("books")))
+	require.NotContains(t, ExportEnded(exports.Export{Status: exports.Complete, Total: 2, Exported: 2}, "x"), "retry")
 }

@@ -125,15 +125,21 @@ func AwaitCall(ctx context.Context, c client.Client, organization, correlation u
 // CancelExport asks Temporal to cancel the run of a pending export. The run ends the request
 // under way, closes the export as failed (cancelled), and leaves its entries as they are:
 // what was sent stays open, and a retry asks the vendor about it. The error is an
-// [*EndedError] of an export that has ended, or whose run no longer exists.
-func CancelExport(ctx context.Context, c client.Client, e exports.Export) error {
+// [*EndedError] of an export that has ended, or whose run no longer exists. integration is its
+// integration's name.
+func CancelExport(ctx context.Context, c client.Client, e exports.Export, integration string) error {
+	period := exports.PeriodName(e.Period)
 	switch {
 	case e.Status != exports.Pending:
-		return &EndedError{fmt.Sprintf("export %s of %s has ended as %s", e.ID, e.Period, e.Status)}
+		return &EndedError{fmt.Sprintf("the export of %s has ended as %s", period, e.Status)}
 	case e.Trigger == exports.ByAdopting:
-		return &EndedError{fmt.Sprintf("export %s of %s takes over what the vendor has, in the terminal of whoever started it: stop it there", e.ID, e.Period)}
+		return &EndedError{fmt.Sprintf("what the vendor has of %s is being taken over in the terminal of whoever started that: stop it there", period)}
 	}
-	gone := fmt.Sprintf("the run of export %s no longer exists, and starter sync of period %s resumes the export", e.ID, e.Period)
+	resume := "starter sync --period " + e.Reference(integration)
+	if e.ParentID != nil {
+		resume = "starter exports retry " + e.Reference(integration)
+	}
+	gone := fmt.Sprintf("the run of the export of %s no longer exists; %s resumes the export", period, resume)
 	closed, err := RunClosed(ctx, c, e)
 	if err != nil {
 		return err

@@ -13,9 +13,9 @@ import (
 
 // Entry is an entry as it was understood, under our names of the columns.
 type Entry struct {
-	EntryID    string            `json:"entry_id"`
-	VoucherID  string            `json:"voucher_id"`
-	Date       string            `json:"entry_date"` // 2026-10-31
+	EntryID    string            `json:"entryId"`
+	VoucherID  string            `json:"voucherId"`
+	Date       string            `json:"date"` // 2026-10-31
 	Account    string            `json:"account"`
 	Amount     string            `json:"amount"` // decimal, with the places that the file has
 	Currency   string            `json:"currency"`

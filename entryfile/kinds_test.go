@@ -190,7 +190,7 @@ func TestKindsThatAreRefused(t *testing.T) {
 		"debit and credit at once":    {"ID;Bilag;Dato;Konto;Debet;Kredit\n1;V;31.10.2026;1920;5,00;5,00\n", Options{}, "debit 5.00 and credit 5.00: want one of them"},
 		"neither debit nor credit":    {"ID;Bilag;Dato;Konto;Debet;Kredit\n1;V;31.10.2026;1920;;\n", Options{}, "debit and credit are both empty"},
 		"no ID":                       {strings.Replace(line("E1;", ""), "ID;", "", 1), Options{}, "column entry_id is missing: the columns are Bilagsnr, Dato, Konto, Beløp, Tekst; if a column numbers the lines, add --columns entry_id=HEADING, else make IDs of columns that do not change: --id-from"},
-		"IDs that are not unique":     {"Bilagsnr;Dato;Konto;Beløp\nV;31.10.2026;1920;-5,00\nV;31.10.2026;1920;5,00\n", Options{IDFrom: []string{"voucher_id", "account"}}, `e.csv:3:1: the entry ID of voucher_id, account is the one of line 2 too, "V/1920": name one more column`},
+		"IDs that are not unique":     {"Bilagsnr;Dato;Konto;Beløp\nV;31.10.2026;1920;-5,00\nV;31.10.2026;1920;5,00\n", Options{IDFrom: []string{"voucher_id", "account"}}, `e.csv:3:1: the entry ID of voucher_id, account is the one of line 2 too, "V/1920": add to --id-from a column`},
 		"IDs of what is not there":    {"Bilagsnr;Dato;Konto;Beløp\nV;31.10.2026;1920;-5,00\n", Options{IDFrom: []string{"Linje"}}, "--id-from Linje: no such column; want one of Bilagsnr, Dato, Konto, Beløp"},
 		"IDs that are there":          {line(), Options{IDFrom: []string{"account"}}, `column "ID" is the entry ID: leave --id-from out`},
 		"a heading that is not there": {line(), Options{Columns: map[string]string{"account": "Kto"}}, `no column "Kto", which is to be account: want one of ID, Bilagsnr`},

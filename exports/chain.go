@@ -171,6 +171,9 @@ func (c Chain) Name() string {
 	return name
 }
 
+// Reference is how a command line names the chain, see [Export.Reference].
+func (c Chain) Reference() string { return c.First().Reference(c.Integration) }
+
 // Summary says in one sentence how far the chain is: "October 2026 is complete: 84 entries
 // in 21 vouchers, NOK 120,400.00".
 func (c Chain) Summary() string {
@@ -247,12 +250,7 @@ func (c Chain) remarks() (line string) {
 // NextStep is what a person can do about the chain and the command for it, both "" if
 // there is nothing to do.
 func (c Chain) NextStep() (what, command string) {
-	// An adoption has no name of its own: several of one period can be on record.
-	target := c.First().Period + " --integration " + c.Integration
-	if c.First().Trigger == ByAdopting {
-		target = c.First().ID.String()
-	}
-	retry := "starter exports retry " + target
+	retry := "starter exports retry " + c.Reference()
 	switch c.State() {
 	case ChainFailed:
 		return "once that is fixed", retry

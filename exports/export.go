@@ -82,6 +82,16 @@ func (e Export) Unsent() int {
 	return e.Total - e.Exported - e.Rejected - e.Unknown
 }
 
+// Reference is how a command line names the export, which is one of an integration: by its
+// period, of which a command takes the export and its retries; an adoption, of which a period
+// can have several, by the beginning of its ID.
+func (e Export) Reference(integration string) string {
+	if e.Trigger == ByAdopting {
+		return e.ID.String()[:8]
+	}
+	return e.Period + " --integration " + integration
+}
+
 // Owner is the run that the export belongs to.
 func (e Export) Owner() Owner {
 	return Owner{OrganizationID: e.OrganizationID, IntegrationID: e.IntegrationID, ExportID: e.ID, Fence: e.Fence, RunID: e.RunID}

@@ -113,7 +113,7 @@ func (p *Progress) suspect(item Item) (over bool) {
 		return false
 	}
 	p.Fail(classify.Permanent, item.Code, fmt.Sprintf(
-		"%d vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected: %s", same, item.Reason))
+		"%d vouchers from all over the plan were refused for the same reason, and nothing was accepted, so none of them is recorded as refused: %s", same, item.Reason))
 	return true
 }
 

@@ -163,17 +163,18 @@ func (p *parser) email(n *yaml.Node, at string) *Email {
 func (p *parser) causes(n *yaml.Node, at string) (causes []notify.Cause) {
 	var known []string
 	for _, c := range notify.Causes() {
-		known = append(known, string(c))
+		known = append(known, c.Name())
 	}
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 		p.errorf(n, at, "%s; want a list of %s; left out, it is all of them", kindOf(n), strings.Join(known, ", "))
 		return nil
 	}
 	for i, item := range n.Content {
-		if item.Kind != yaml.ScalarNode || !slices.Contains(known, item.Value) {
+		cause, ok := notify.CauseNamed(item.Value)
+		if item.Kind != yaml.ScalarNode || !ok {
 			p.errorf(item, fmt.Sprintf("%s[%d]", at, i), "%q%s; want %s", clip(item.Value), didYouMean(item.Value, known), strings.Join(known, ", "))
 		}
-		causes = append(causes, notify.Cause(item.Value))
+		causes = append(causes, cause)
 	}
 	for _, c := range causes {
 		if end := c.EndedBy(); end != "" && c != notify.Credentials && !slices.Contains(causes, end) { // files with credentials alone have always been taken

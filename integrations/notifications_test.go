@@ -16,7 +16,7 @@ const channels = `notifications:
     webhook: {url: https://hooks.example.com/ledgerline, secret: env:HOOK}
   - name: finance
     email: {to: [a@example.com, b@example.com]}
-    causes: [missed, rejected]
+    causes: [missed, refused]
 `
 
 func TestChannels(t *testing.T) {
@@ -24,6 +24,9 @@ func TestChannels(t *testing.T) {
 	f, err := integrations.ParseFile("x.yaml", []byte(good+channels), integrations.Options{})
 	require.NoError(t, err)
 	require.Len(t, f.Integrations, 2)
+	before, err := integrations.ParseFile("x.yaml", []byte(good+strings.ReplaceAll(channels, "refused", "rejected")), integrations.Options{})
+	require.NoError(t, err, "files of earlier versions name the cause as the record does")
+	require.Equal(t, f.Channels, before.Channels)
 	require.Equal(t, []integrations.Channel{
 		{Name: "ops", Webhook: &integrations.Webhook{URL: "https://hooks.example.com/ledgerline", Secret: "env:HOOK"}},
 		{Name: "finance", Email: &integrations.Email{To: []string{"a@example.com", "b@example.com"}}, Causes: []notify.Cause{notify.Missed, notify.Rejected}},
@@ -45,7 +48,7 @@ func TestChannelErrors(t *testing.T) {
 		"a password":           {"https://hooks", "https://u:s3cr3tvalue@hooks", "user or password"},
 		"same name":            {"name: finance", "name: ops", "duplicate name"},
 		"bad name":             {"name: finance", "name: Finance!", "lower-case"},
-		"both ways":            {"    causes: [missed, rejected]\n", "    webhook: {url: https://hooks.example.com/, secret: env:HOOK}\n", "either webhook or email"},
+		"both ways":            {"    causes: [missed, refused]\n", "    webhook: {url: https://hooks.example.com/, secret: env:HOOK}\n", "either webhook or email"},
 		"no way":               {"    email: {to: [a@example.com, b@example.com]}\n", "", "either webhook or email"},
 		"bad address":          {"a@example.com", `"a@example.com\r\nBcc: x@example.com"`, "not a plain e-mail address"},
 		"same address":         {"b@example.com", "a@example.com", "duplicate address"},

@@ -150,9 +150,9 @@ func TestMail(t *testing.T) {
 			got, err := mail.ReadMessage(bytes.NewReader(b.messages[0]))
 			require.NoError(t, err)
 			require.Equal(t, "<"+m.ID.String()+"@example.com>", got.Header.Get("Message-ID"))
-			require.Equal(t, "[Ledgerline] xledger-main has rejected entries (and 1 more)", got.Header.Get("Subject"))
+			require.Equal(t, "[Ledgerline] xledger-main has refused entries (and 1 more)", got.Header.Get("Subject"))
 			require.Equal(t, "a@example.com, b@example.com", got.Header.Get("To"))
-			require.Contains(t, string(b.messages[0]), "10: 7 exported, 3 rejected")
+			require.Contains(t, string(b.messages[0]), "10: 7 exported, 3 refused")
 			require.NotContains(t, string(b.messages[0]), password)
 		})
 	}

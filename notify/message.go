@@ -50,11 +50,11 @@ var wordings = []struct {
 		[]string{"starter logs --org {organization} --class permanent --since 24h"}},
 	{SecretExpires, "{integration}: {secret}", "Once a secret has expired, the vendor refuses it, and no call or export works until it is renewed. {remedy}",
 		[]string{"starter health --org {organization}"}},
-	{Rejected, "{integration} has rejected entries", "An export has ended, and some of its entries were rejected. The others are exported.",
+	{Rejected, "{integration} has refused entries", "An export has ended, and some of its entries were refused: by the vendor, or before they were sent. The others are exported.",
 		[]string{"starter exports show {export} --org {organization}", "starter exports retry {export} --org {organization}"}},
 	{LateErrors, "{integration} has entries with late errors", "The vendor accepted entries and found errors in them later.",
 		[]string{"starter exports show {export} --org {organization}"}},
-	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Those that were not sent were not rejected. {unsent}",
+	{Unsent, "{integration} has entries that were not sent", "An export ended before it had sent all of its entries. Those that were not sent were not refused. {unsent}",
 		[]string{"starter exports show {export} --org {organization}", "starter integrations verify --org {organization} --integration {integration}", "starter exports retry {export} --org {organization}"}},
 	{Test, "test notification", "Somebody is testing whether notifications arrive. There is nothing to do.",
 		[]string{"starter notifications list --org {organization}"}},
@@ -105,6 +105,7 @@ func waitingFor(w *Waiting) string {
 type Message struct {
 	ID           uuid.UUID // the notification's
 	Notification Notification
+	Organization string // its short name; "" if it has none
 	Integration  string // its name, "" if there is none
 	Adapter      string
 }
@@ -114,9 +115,11 @@ func (m Message) Type() string { return "ledgerline." + string(m.Notification.Ca
 
 // words returns the wording with the facts in place.
 func (m Message) words() (subject, means string, commands []string) {
-	export := ""
-	if id := m.Notification.Facts.ExportID; id != nil {
-		export = id.String()
+	export := "" // as a command line names it
+	if id, period := m.Notification.Facts.ExportID, m.Notification.Facts.Period; id != nil {
+		if export = id.String()[:8]; period != "" && m.Integration != "" {
+			export = period + " --integration " + m.Integration
+		}
 	}
 	percent := "a large part" // in a message for what was suppressed
 	if q := m.Notification.Facts.Quota; q != nil {
@@ -131,7 +134,7 @@ func (m Message) words() (subject, means string, commands []string) {
 	put := strings.NewReplacer(
 		"{period}", period, "{waiting}", waitingFor(m.Notification.Facts.Waiting),
 		"{percent}", percent, "{secret}", secret, "{remedy}", remedy, "{unsent}", unsent(m.Notification.Facts.ErrorKind),
-		"{integration}", m.Integration, "{export}", export, "{organization}", m.Notification.OrganizationID.String(),
+		"{integration}", m.Integration, "{export}", export, "{organization}", cmp.Or(m.Organization, m.Notification.OrganizationID.String()),
 	)
 	for _, w := range wordings {
 		if w.cause != m.Notification.Cause {
@@ -249,7 +252,7 @@ func (m Message) Text() string {
 		line("late by", "%s", time.Duration(f.LateSeconds)*time.Second)
 	}
 	if e := f.Entries; e != nil {
-		line("entries", "%d: %d exported, %d rejected, %d unknown, %d not sent, %d with late errors", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.LateErrors)
+		line("entries", "%d: %d exported, %d refused, %d unknown, %d not sent, %d with late errors", e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent, e.LateErrors)
 	}
 	if q := f.Quota; q != nil {
 		line("quota", "%d of %d requests in %s", q.Used, q.Limit, q.Month)

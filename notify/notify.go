@@ -46,7 +46,7 @@ const (
 	Quota100      Cause = "quota_100"      // all of the month's requests are used
 	Credentials   Cause = "credentials"    // the vendor refuses the credentials
 	SecretExpires Cause = "secret_expires" // a secret expires in 30, 7 or 1 days, or has expired
-	Rejected      Cause = "rejected"       // an export has entries that were rejected
+	Rejected      Cause = "rejected"       // an export has entries that were refused
 	LateErrors    Cause = "late_errors"    // the vendor found errors in entries after it had accepted them
 	Unsent        Cause = "unsent"         // an export ended before it had sent all of its entries
 	Test          Cause = "test"           // somebody wants to see that it works
@@ -63,6 +63,25 @@ func Causes() []Cause {
 		all[i] = w.cause
 	}
 	return all
+}
+
+// Name is what people and files call the cause. The record, and webhooks, on which receivers
+// rely, have another name for one of them.
+func (c Cause) Name() string {
+	if c == Rejected {
+		return "refused"
+	}
+	return string(c)
+}
+
+// CauseNamed is the cause of a name, or of the name in the record.
+func CauseNamed(name string) (Cause, bool) {
+	for _, c := range Causes() {
+		if c.Name() == name || string(c) == name {
+			return c, true
+		}
+	}
+	return "", false
 }
 
 // Notification is what happened. Facts that do not matter for its cause stay

@@ -132,7 +132,7 @@ func TestBody(t *testing.T) {
 	require.Equal(t, "xledger-main", got.Data["integration"])
 	require.Equal(t, "2026-10", got.Data["period"])
 	require.EqualValues(t, 3, got.Data["entries"].(map[string]any)["rejected"])
-	require.Contains(t, got.Data["commands"], "starter exports show "+m.Notification.Facts.ExportID.String()+" --org "+m.Notification.OrganizationID.String())
+	require.Contains(t, got.Data["commands"], "starter exports show 2026-10 --integration xledger-main --org "+m.Notification.OrganizationID.String())
 }
 
 // Every cause has words, and none shows a place that was not filled.
@@ -172,9 +172,9 @@ func TestCausesAreDocumented(t *testing.T) {
 	_, list, found := strings.Cut(page("notifications.md"), "| cause | when | see |")
 	require.True(t, found)
 	for _, cause := range notify.Causes() {
-		require.Regexp(t, "(?m)^\\|.*`"+string(cause)+"`.* \\|", list)
+		require.Regexp(t, "(?m)^\\|.*`"+cause.Name()+"`.* \\|", list)
 		if cause != notify.Test {
-			require.Regexp(t, "(?m)^### (.*, )?"+string(cause)+"(, .*)?$", page("operations.md"))
+			require.Regexp(t, "(?m)^### (.*, )?"+cause.Name()+"(, .*)?$", page("operations.md"))
 		}
 	}
 }
@@ -223,7 +223,7 @@ func TestOthersAreNamed(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, m.Subject(), "(and 2 more)")
 	for _, text := range []string{m.Text(), string(body)} {
-		require.Contains(t, text, m.Integration+" has rejected entries (also erp, crm).")
+		require.Contains(t, text, m.Integration+" has refused entries (also erp, crm).")
 	}
 }
 

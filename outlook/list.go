@@ -8,27 +8,67 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // Entry is an entry, what has become of it, and what comes next for it.
 type Entry struct {
-	runlog.ListedEntry
-	Next *exports.Coming `json:"next,omitempty"` // the export that takes it; nil if one has
-	Why  string          `json:"why"`            // in words: why it is not exported, and what comes next
+	EntryID   string          `json:"entryId"`
+	VoucherID string          `json:"voucherId"`
+	Date      string          `json:"date"` // 2026-10-31
+	Account   string          `json:"account"`
+	Text      string          `json:"text"`
+	Amount    string          `json:"amount"` // decimal
+	Currency  string          `json:"currency"`
+	State     statement.State `json:"state"`
+	Message   string          `json:"message,omitempty"`   // why it is refused or unknown, or the error that the vendor found later
+	Corrected bool            `json:"corrected,omitempty"` // since it was refused, and no export has taken it again
+	Why       string          `json:"why"`                 // in words: why it is not exported, and what comes next
+	Next      *exports.Coming `json:"next,omitempty"`      // the export that takes it; nil if one has
+	Export    *EntryExport    `json:"export,omitempty"`    // that has taken it
+	OpenUntil *time.Time      `json:"openUntil,omitempty"` // of a sent one
+}
+
+// EntryExport is the export that has taken an entry.
+type EntryExport struct {
+	ID            uuid.UUID      `json:"exportId"`
+	Period        string         `json:"period"`
+	Retry         bool           `json:"retry,omitempty"` // it is a retry
+	Status        exports.Status `json:"status"`
+	DeferredUntil *time.Time     `json:"deferredUntil,omitempty"` // of a pending one
+	DeferredFor   classify.Kind  `json:"deferredFor,omitempty"`
+	Message       string         `json:"message,omitempty"` // of a failed one
+}
+
+// Sum is what entries of one state and currency come to.
+type Sum struct {
+	State    statement.State `json:"state"`
+	Currency string          `json:"currency"`
+	Entries  int             `json:"entries"`
+	Debit    string          `json:"debit"` // sum of the positive amounts, decimal
+}
+
+// Sums are the sums of all entries that a filter selects.
+type Sums struct {
+	Entries  int                     `json:"entries"`
+	Vouchers int                     `json:"vouchers"`
+	ByState  []Sum                   `json:"byState"`
+	PerState map[statement.State]int `json:"vouchersByState"`
 }
 
 // Listing is a list of an integration's entries.
 type Listing struct {
-	Entries []Entry          `json:"entries"`
-	More    int              `json:"more"`             // that the filter selects, beyond its limit
-	Sums    runlog.EntrySums `json:"sums"`             // of all that the filter selects
-	Waiting []Going          `json:"waiting"`          // of these, those that are still to be taken, by the export that will
-	Holds   []string         `json:"holds"`            // why exports that have not ended do not continue, and what to do; a pause is in Paused
-	Paused  string           `json:"paused,omitempty"` // see [Outlook.Paused]
-	Source  string           `json:"source"`           // the table or view that the entries come from
+	Entries []Entry  `json:"entries"`
+	More    int      `json:"more"`             // that the filter selects, beyond its limit
+	Sums    Sums     `json:"sums"`             // of all that the filter selects
+	Waiting []Going  `json:"waiting"`          // of these, those that are still to be taken, by the export that will
+	Holds   []string `json:"holds"`            // why exports that have not ended do not continue, and what to do; a pause is in Paused
+	Paused  string   `json:"paused,omitempty"` // see [Outlook.Paused]
+	Source  string   `json:"source"`           // the table or view that the entries come from
 }
 
 // List returns entries of an integration by date, voucher and ID, each with what comes next
@@ -42,7 +82,7 @@ func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in i
 	if err != nil {
 		return l, err
 	}
-	l = Listing{Entries: []Entry{}, More: sums.Entries - len(list), Sums: sums, Waiting: o.Going(sums.Waiting), Paused: o.Paused(), Source: in.Export.Source}
+	l = Listing{Entries: []Entry{}, More: sums.Entries - len(list), Sums: sumsOf(sums), Waiting: o.Going(sums.Waiting), Paused: o.Paused(), Source: in.Export.Source}
 	if l.Source == "" {
 		l.Source = integrations.DefaultSource
 	}
@@ -99,35 +139,53 @@ func (o *Outlook) holdsInWords() []string {
 	return lines
 }
 
-// entry adds what comes next for an entry.
-func (o *Outlook) entry(listed runlog.ListedEntry) Entry {
-	e := Entry{ListedEntry: listed}
-	if listed.NextDate != nil {
-		next := o.NextFor(*listed.NextDate)
-		e.Next = &next
+// sumsOf is the view of sums.
+func sumsOf(sums runlog.EntrySums) Sums {
+	s := Sums{Entries: sums.Entries, Vouchers: sums.Vouchers, ByState: []Sum{}, PerState: make(map[statement.State]int)}
+	for _, sum := range sums.ByState {
+		s.ByState = append(s.ByState, Sum{statement.StateOf(sum.State), sum.Currency, sum.Entries, sum.Debit})
 	}
-	e.Why = o.why(e)
-	return e
+	for state, n := range sums.PerState {
+		s.PerState[statement.StateOf(exports.EntryState(state))] = n
+	}
+	return s
+}
+
+// entry is the view of an entry, with what comes next for it.
+func (o *Outlook) entry(e runlog.ListedEntry) Entry {
+	view := Entry{
+		EntryID: e.EntryID, VoucherID: e.VoucherID, Date: e.Date, Account: e.Account, Text: e.Text, Amount: e.Amount, Currency: e.Currency,
+		State: statement.StateOf(e.State), Message: e.Reason, Corrected: e.Correction == runlog.Replaced, OpenUntil: e.OpenUntil,
+	}
+	if e.ExportID != nil {
+		view.Export = &EntryExport{*e.ExportID, e.Period, e.Retry, e.ExportStatus, e.DeferredUntil, e.DeferredFor, e.ExportError}
+	}
+	if e.NextDate != nil {
+		next := o.NextFor(*e.NextDate)
+		view.Next = &next
+	}
+	view.Why = o.why(e, view.Next)
+	return view
 }
 
 // why says why an entry is not exported, and what comes next. Of an exported one it is the
 // error that the vendor found later, if it did.
-func (o *Outlook) why(e Entry) string {
+func (o *Outlook) why(e runlog.ListedEntry, next *exports.Coming) string {
 	retry := fmt.Sprintf("starter exports retry %s --integration %s", e.Period, o.Integration.Name)
 	over := e.ExportStatus != exports.Pending
 	switch {
 	case e.State == runlog.Waits:
-		return "waits for " + o.InWords(*e.Next)
+		return "waits for " + o.InWords(*next)
 	case e.State == runlog.WasWithdrawn:
 		return "withdrawn; to see by whom and why: starter entries history " + e.VoucherID
-	case e.Correction == runlog.Replaced && e.Next != nil && over:
-		return fmt.Sprintf("%s; corrected since, and goes again with %s; or now, with %s", e.Reason, o.InWords(*e.Next), retry)
-	case e.Correction == runlog.Replaced && e.Next != nil:
-		return e.Reason + "; corrected since, and goes again with " + o.InWords(*e.Next)
+	case e.Correction == runlog.Replaced && next != nil && over:
+		return fmt.Sprintf("%s; corrected since, and goes again with %s; or now, with %s", e.Reason, o.InWords(*next), retry)
+	case e.Correction == runlog.Replaced && next != nil:
+		return e.Reason + "; corrected since, and goes again with " + o.InWords(*next)
 	case e.Correction == runlog.Replaced && !over:
 		return e.Reason + "; corrected since, and goes again once its export has ended"
-	case e.State == exports.Rejected && e.Next != nil:
-		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*e.Next)
+	case e.State == exports.Rejected && next != nil:
+		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*next)
 	case e.State == exports.Planned && over && e.ExportError != "":
 		return "not sent: " + e.ExportError + "; to send it: " + retry
 	case e.State == exports.Planned && over:
@@ -141,7 +199,7 @@ func (o *Outlook) why(e Entry) string {
 }
 
 // waits says what an entry of an export that has not ended waits for, and until when.
-func (o *Outlook) waits(e Entry) string {
+func (o *Outlook) waits(e runlog.ListedEntry) string {
 	i := slices.IndexFunc(o.holds, func(h hold) bool { return e.ExportID != nil && h.export == *e.ExportID })
 	sent := e.State == exports.Sent && e.OpenUntil != nil && e.OpenUntil.After(o.now)
 	switch {

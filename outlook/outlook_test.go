@@ -88,7 +88,10 @@ func TestWhy(t *testing.T) {
 		"the export of October 2026 waits: what was sent to Xledger may still take effect until 13:30 CET, and nothing is sent again before that; nothing is to be done: Xledger is then asked what it has",
 	}, o.holdsInWords(), "once each, and no pause, which the listing has by itself")
 	november := exports.Coming{Period: "2026-11", End: date("2026-12-01"), By: exports.BySchedule, At: &later}
-	for want, e := range map[string]Entry{
+	for want, e := range map[string]struct {
+		runlog.ListedEntry
+		Next *exports.Coming
+	}{
 		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
 		"": {ListedEntry: runlog.ListedEntry{State: exports.Exported}},
 		"withdrawn; to see by whom and why: starter entries history B7": {ListedEntry: runlog.ListedEntry{State: runlog.WasWithdrawn, VoucherID: "B7", Reason: "account 9 is not mapped"}},
@@ -115,7 +118,7 @@ func TestWhy(t *testing.T) {
 		"it is not known whether the vendor has it; to ask: starter exports retry 2026-10 --integration xledger-main": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Failed, Period: "2026-10"}},
 	} {
-		require.Equal(t, want, o.why(e))
+		require.Equal(t, want, o.why(e.ListedEntry, e.Next))
 	}
 }
 

@@ -7,15 +7,21 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // Dry is what a run would do.
 type Dry struct {
-	runlog.ExportPreview                 // what it would plan: nothing if Has is set
-	Has                  *exports.Export `json:"export,omitempty"`  // that the period, or what is to be retried, has already: nothing would be sent
-	Waiting              []Going         `json:"waiting,omitempty"` // the entries that came after that one, by the export that will take them
-	Message              string          `json:"message,omitempty"` // says so in words
-	Paused               string          `json:"paused,omitempty"`  // see [Outlook.Paused]: a run would plan, and then wait
+	Entries  int                 `json:"entries"` // to be sent; these are 0 if Export is set
+	Vouchers int                 `json:"vouchers"`
+	Chunks   int                 `json:"chunks"`
+	Late     int                 `json:"late"`              // dated before the period
+	Amounts  map[string]string   `json:"amounts"`           // sum of the positive amounts by currency
+	Refused  []statement.Refusal `json:"refused"`           // vouchers that would be refused before they are sent, at most 1,000
+	Export   *statement.Export   `json:"export,omitempty"`  // that the period, or what is to be retried, has already: nothing would be sent
+	Waiting  []Going             `json:"waiting,omitempty"` // the entries that came after that one, by the export that will take them
+	Message  string              `json:"message,omitempty"` // says so in words
+	Paused   string              `json:"paused,omitempty"`  // see [Outlook.Paused]: a run would plan, and then wait
 }
 
 // Preview returns what a run of e would do if it started now, and does nothing. A period
@@ -32,7 +38,8 @@ func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, i
 		return p, err
 	}
 	if claim.Export != nil && claim.Planned {
-		p.Amounts, p.Rejected, p.Has = map[string]string{}, []runlog.Problem{}, claim.Export
+		has := statement.OfExport(*claim.Export)
+		p.Amounts, p.Refused, p.Export = map[string]string{}, []statement.Refusal{}, &has
 		if e.ParentID != nil {
 			p.Message = o.retried(*claim.Export)
 			return p, nil
@@ -43,7 +50,8 @@ func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, i
 	if claim.Export != nil {
 		p.Message = o.state(*claim.Export) + ", and is not planned yet; it would plan now:"
 	}
-	p.ExportPreview, err = runlog.PreviewRetry(ctx, db, sources, e, in.Export, chunkSize, vouchers)
+	plan, err := runlog.PreviewRetry(ctx, db, sources, e, in.Export, chunkSize, vouchers)
+	p.Entries, p.Vouchers, p.Chunks, p.Late, p.Amounts, p.Refused = plan.Entries, plan.Vouchers, plan.Chunks, plan.Late, plan.Amounts, statement.OfRefusals(plan.Rejected)
 	return p, err
 }
 
@@ -53,5 +61,5 @@ func (o *Outlook) retried(retry exports.Export) string {
 	if retry.Status == exports.Pending {
 		return period + " is being retried, since " + o.Time(retry.StartedAt)
 	}
-	return period + " has its retry, " + string(retry.Status) + " since " + o.Time(*retry.FinishedAt) + "; to retry again, retry that one: starter exports retry " + retry.ID.String()
+	return period + " has its retry, " + string(retry.Status) + " since " + o.Time(*retry.FinishedAt) + "; to retry again, retry that one: starter exports retry " + retry.Reference(o.Integration.Name)
 }

@@ -50,7 +50,7 @@ func (o *Outlook) state(e exports.Export) string {
 		if e.ErrorMessage != "" {
 			failed += ": " + e.ErrorMessage
 		}
-		return fmt.Sprintf("%s; to send what it left: starter exports retry %s --integration %s", failed, e.Period, o.Integration.Name)
+		return fmt.Sprintf("%s; to send what it left: starter exports retry %s", failed, e.Reference(o.Integration.Name))
 	}
 	return fmt.Sprintf("%s has its export, complete%s", period, since)
 }

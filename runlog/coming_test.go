@@ -18,6 +18,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // A year is an integration whose clock runs from test to test, and its exports.
@@ -57,23 +58,23 @@ func (y *year) waiting(t require.TestingT) map[string]exports.Coming {
 	listing, err := outlook.List(y.t.Context(), y.operator, y.sources, y.spec, runlog.EntryFilter{}, y.now)
 	require.NoError(t, err)
 	require.Zero(t, listing.More)
-	next, states := map[string]exports.Coming{}, map[exports.EntryState]int{}
+	next, states := map[string]exports.Coming{}, map[statement.State]int{}
 	gone := y.withdrawn(t)
 	for _, e := range listing.Entries {
 		states[e.State]++
 		if e.Next != nil {
 			next[e.EntryID] = *e.Next
-			if e.Correction != "" {
+			if e.Corrected {
 				y.seen["corrected"]++
 			}
 		}
 		// Of another source, only that source says what is gone.
-		require.Equal(t, slices.Contains(gone, e.EntryID) && y.spec.Export.Source == "", e.State == runlog.WasWithdrawn, e.EntryID)
-		if e.State == runlog.WasWithdrawn {
+		require.Equal(t, slices.Contains(gone, e.EntryID) && y.spec.Export.Source == "", e.State.OnRecord() == runlog.WasWithdrawn, e.EntryID)
+		if e.State.OnRecord() == runlog.WasWithdrawn {
 			require.Nil(t, e.Next, "nothing takes what was withdrawn")
 			y.seen["withdrawn"]++
 		}
-		require.Equal(t, e.State == runlog.Waits, e.ExportID == nil)
+		require.Equal(t, e.State.OnRecord() == runlog.Waits, e.Export == nil)
 	}
 	for _, sum := range listing.Sums.ByState {
 		states[sum.State] -= sum.Entries

@@ -111,11 +111,12 @@ type takenEntry struct {
 	ExportID                                uuid.UUID
 	State                                   exports.EntryState
 	Pending                                 bool       // its export has not ended
-	OpenIn                                  *uuid.UUID // the export of a line of its voucher whose outcome is open; nil if none is
+	Reference                               string     // how a command names its export, see [exports.Export.Reference]
+	OpenIn                                  string     // the same of the export of a line of its voucher whose outcome is open; "" if none is
 	Arrives                                 *time.Time // until when a request with a line of its voucher that was given up can arrive; nil if none can
 }
 
-const selectTaken = `
+var selectTaken = `
 WITH taken AS (
     SELECT entry.entry_id, entry.voucher_id, entry.export_id, entry.state, integration.integration_id, integration.name AS integration, coalesce(integration.export ->> 'source', '') AS source
     FROM ledgerline.integrations AS integration CROSS JOIN LATERAL (
@@ -130,10 +131,20 @@ WITH taken AS (
     GROUP BY integration_id, voucher_id
 )
 SELECT taken.entry_id, taken.voucher_id, taken.export_id, taken.state, taken.integration, taken.source, export.period, export.status = 'pending' AS pending,
-    open.open_in, open.arrives
+    ` + referenceOf("export", "taken.integration") + ` AS reference, CASE WHEN open_export.export_id IS NULL THEN '' ELSE ` + referenceOf("open_export", "taken.integration") + ` END AS open_in, open.arrives
 FROM taken JOIN ledgerline.bufdir_export_audit_log AS export ON export.organization_id = @organization AND export.export_id = taken.export_id
 LEFT JOIN open ON open.integration_id = taken.integration_id AND open.voucher_id = taken.voucher_id
+LEFT JOIN ledgerline.bufdir_export_audit_log AS open_export ON open_export.organization_id = @organization AND open_export.export_id = open.open_in
 ORDER BY entry_id, integration`
+
+// referenceOf is how a command names an export, see [exports.Export.Reference]: by the beginning
+// of its ID also if it retries an adoption, which its period would not lead to.
+func referenceOf(export, integration string) string {
+	return strings.NewReplacer("{export}", export, "{integration}", integration).Replace(`CASE WHEN {export}.trigger = 'adopt' OR {export}.parent_export_id IS NOT NULL AND EXISTS (
+        SELECT FROM ledgerline.bufdir_export_audit_log AS adoption WHERE adoption.organization_id = {export}.organization_id
+          AND adoption.integration_id = {export}.integration_id AND adoption.period = {export}.period AND adoption.trigger = 'adopt')
+    THEN left({export}.export_id::text, 8) ELSE {export}.period || ' --integration ' || {integration} END`)
+}
 
 // loadTaken returns what exports of all integrations have taken of entries.
 func loadTaken(ctx context.Context, tx pgx.Tx, organization uuid.UUID, ids []string) (map[string][]takenEntry, error) {
@@ -154,16 +165,15 @@ const counterEntry = "what the vendor has is corrected there, or by a counter-en
 // refusal is why an entry that was taken cannot be corrected, and what to do; ok if it can.
 func (t takenEntry) refusal() (why, remedy string, ok bool) {
 	at := fmt.Sprintf("(%s, %s)", t.Integration, t.Period)
-	show := "starter exports show " + t.ExportID.String()
 	switch {
 	case t.State == exports.Exported && t.Source != "":
 		return "is exported " + at, fmt.Sprintf("entries of %s come from %s and are corrected there; %s", t.Integration, t.Source, counterEntry), false
 	case t.State == exports.Exported:
 		return "is exported " + at, counterEntry, false
 	case t.Pending && t.State != exports.Rejected:
-		return "is in an export that has not ended " + at, "look at it again when that has ended: " + show, false
-	case t.OpenIn != nil:
-		return "is of a voucher whose outcome is open " + at, fmt.Sprintf("find out whether it is at the vendor: starter exports retry %s, or starter exports resolve %s --voucher %s --there|--not-there",
+		return "is in an export that has not ended " + at, "look at it again when that has ended: starter exports show " + t.Reference, false
+	case t.OpenIn != "":
+		return "is of a voucher whose outcome is open " + at, fmt.Sprintf("find out whether it is at the vendor: starter exports retry %s, or starter exports resolve %s --voucher %s --there|--not-there --reason TEXT",
 			t.OpenIn, t.OpenIn, t.VoucherID), false
 	case t.Arrives != nil:
 		return "is of a voucher that can still arrive " + at + " with a request that was given up", "try again when it no longer can, after " + exports.Until(*t.Arrives, time.Now()), false

@@ -176,6 +176,10 @@ func TestCorrectionWaitsForTheVoucher(t *testing.T) {
 			}
 			_, err = b.importing(changed, runlog.ImportOptions{Replace: true})
 			require.ErrorContains(t, err, c.says)
+			if strings.Contains(c.name, "open") {
+				const at = "starter exports resolve 2026-11 --integration one --voucher v --there|--not-there --reason TEXT"
+				require.ErrorContains(t, err, "starter exports retry 2026-11 --integration one, or "+at, "the export that has the open line")
+			}
 			_, err = runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "v", "kari", "twice")
 			require.ErrorContains(t, err, c.says)
 			var pg *pgconn.PgError

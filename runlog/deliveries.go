@@ -71,6 +71,7 @@ type loadedDelivery struct {
 	IntegrationID uuid.UUID
 	Facts         notify.Facts
 	OccurredAt    time.Time
+	Organization  string
 	Integration   string
 	Adapter       string
 	Kind          string
@@ -87,7 +88,7 @@ func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Del
 	err = InOrganization(ctx, db, k.OrganizationID, func(tx pgx.Tx) error {
 		loaded, err = queryRow[loadedDelivery](ctx, tx, `
 			SELECT notification.cause, coalesce(notification.integration_id, '00000000-0000-0000-0000-000000000000') AS integration_id,
-			    notification.facts, notification.occurred_at, coalesce(integration.name, '') AS integration, coalesce(integration.adapter, '') AS adapter,
+			    `+calledOrganization+` AS organization, notification.facts, notification.occurred_at, coalesce(integration.name, '') AS integration, coalesce(integration.adapter, '') AS adapter,
 			    channel.kind, channel.settings::text, channel.causes, channel.disabled_at, channel.removed_at IS NOT NULL AS removed, delivery.state
 			FROM ledgerline.notification_deliveries AS delivery
 			JOIN ledgerline.notifications AS notification USING (organization_id, notification_id)
@@ -101,7 +102,7 @@ func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Del
 		return d, err
 	}
 	d.State = loaded.State
-	d.Message = notify.Message{ID: k.NotificationID, Integration: loaded.Integration, Adapter: loaded.Adapter, Notification: notify.Notification{
+	d.Message = notify.Message{ID: k.NotificationID, Organization: loaded.Organization, Integration: loaded.Integration, Adapter: loaded.Adapter, Notification: notify.Notification{
 		OrganizationID: k.OrganizationID, IntegrationID: loaded.IntegrationID, Cause: loaded.Cause, OccurredAt: loaded.OccurredAt, Facts: loaded.Facts,
 	}}
 	d.Channel.Name, d.Channel.Causes, d.Channel.DisabledAt, d.Channel.removed = k.Channel, loaded.Causes, loaded.DisabledAt, loaded.Removed

@@ -71,15 +71,15 @@ func RecountUntil(ctx context.Context, db Beginner, e exports.Export, by *time.T
 // Counts are an export's entries by state. Open ones are among the sent and
 // unknown ones: it is not known whether they are at the vendor.
 type Counts struct {
-	Total    int `json:"total"`
-	Planned  int `json:"planned"`
-	Sent     int `json:"sent"`
-	Exported int `json:"exported"`
-	Rejected int `json:"rejected"`
-	Unknown  int `json:"unknown"`
-	Open     int `json:"open"`
+	Total    int
+	Planned  int
+	Sent     int
+	Exported int
+	Rejected int
+	Unknown  int
+	Open     int
 	// Withdrawn ones are among the rejected: they were taken out of their source, and nothing sends them.
-	Withdrawn int `json:"withdrawn"`
+	Withdrawn int
 }
 
 // CountEntries counts the entries of an export as they are now.
@@ -102,12 +102,12 @@ const LateError exports.EntryState = "late_error"
 // Problem is an entry of which people should know: it was not exported, or the
 // vendor found an error in it later.
 type Problem struct {
-	VoucherID string             `json:"voucherId"`
-	EntryID   string             `json:"entryId"`
-	State     exports.EntryState `json:"state"` // or [LateError]
-	Reason    string             `json:"reason,omitempty"`
-	Effect    classify.Effect    `json:"effect,omitempty"`    // of its last sending; "" if it was never sent
-	OpenUntil *time.Time         `json:"openUntil,omitempty"` // of an open one, where the vendor's work has not ended: it can take effect until then
+	VoucherID string
+	EntryID   string
+	State     exports.EntryState // or [LateError]
+	Reason    string
+	Effect    classify.Effect // of its last sending; "" if it was never sent
+	OpenUntil *time.Time      // of an open one, where the vendor's work has not ended: it can take effect until then
 }
 
 // ListProblems returns the entries of an export that are not exported, and those

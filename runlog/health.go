@@ -88,15 +88,15 @@ func orZero[T any](value *T) T {
 
 // HealthStatus is an integration's health as people see it.
 type HealthStatus struct {
-	OrganizationID uuid.UUID      `json:"organizationId"`
-	IntegrationID  uuid.UUID      `json:"integrationId"`
-	Name           string         `json:"name"`
-	Adapter        string         `json:"adapter"`
-	Pause          *Pause         `json:"pause,omitempty"`
-	Record         *health.Record `json:"health"` // null: nothing was seen yet
-	ProbeInterval  time.Duration  `json:"probeIntervalNs,omitempty"`
-	NextProbeAt    *time.Time     `json:"nextProbeAt"` // null: none is due
-	Secret         *expiry.Secret `json:"secret"`      // the first of its secrets to end; null: no end is known
+	OrganizationID uuid.UUID
+	IntegrationID  uuid.UUID
+	Name           string
+	Adapter        string
+	Pause          *Pause
+	Record         *health.Record // nil: nothing was seen yet
+	ProbeInterval  time.Duration
+	NextProbeAt    *time.Time     // nil: none is due
+	Secret         *expiry.Secret // the first of its secrets to end; nil: no end is known
 }
 
 // A probe may be overdue for staleProbes of its intervals, but for no less than the first
@@ -199,15 +199,15 @@ const (
 // HealthEntry is an entry of the history: a change, with both states, or an
 // observation, with source, count and latency.
 type HealthEntry struct {
-	Type    HealthEntryType `json:"entry"`
-	Number  int64           `json:"number"`
-	At      time.Time       `json:"at"`
-	Kind    classify.Kind   `json:"kind"`
-	From    health.State    `json:"from,omitempty"`
-	To      health.State    `json:"to,omitempty"`
-	Source  health.Source   `json:"source,omitempty"`
-	Count   int             `json:"count,omitempty"`
-	Latency time.Duration   `json:"latencyNs,omitempty"`
+	Type    HealthEntryType
+	Number  int64
+	At      time.Time
+	Kind    classify.Kind
+	From    health.State
+	To      health.State
+	Source  health.Source
+	Count   int
+	Latency time.Duration
 }
 
 // ListHealthHistory returns every change of an integration and its last

@@ -30,51 +30,51 @@ type EntryFilter struct {
 
 // ListedEntry is an entry and what has become of it.
 type ListedEntry struct {
-	EntryID   string             `json:"entryId"`
-	VoucherID string             `json:"voucherId"`
-	Date      string             `json:"entryDate" db:"entry_date"` // 2026-10-31
-	Account   string             `json:"account"`
-	Text      string             `json:"text"`
-	Amount    string             `json:"amount"` // decimal
-	Currency  string             `json:"currency"`
-	State     exports.EntryState `json:"state"`
-	Reason    string             `json:"reason,omitempty"` // why it is refused or unknown, or the error that the vendor found later
+	EntryID   string
+	VoucherID string
+	Date      string `db:"entry_date"` // 2026-10-31
+	Account   string
+	Text      string
+	Amount    string // decimal
+	Currency  string
+	State     exports.EntryState
+	Reason    string // why it is refused or unknown, or the error that the vendor found later
 
 	// Correction is [Replaced] if it was refused and corrected since, and no export has taken
 	// it again; else "".
-	Correction string `json:"correction,omitempty"`
+	Correction string
 
-	ExportID      *uuid.UUID     `json:"exportId,omitempty"` // that has taken it
-	Period        string         `json:"period,omitempty"`   // of that export
-	Retry         bool           `json:"retry,omitempty"`    // that export is a retry
-	ExportStatus  exports.Status `json:"exportStatus,omitempty"`
-	DeferredUntil *time.Time     `json:"deferredUntil,omitempty"` // of a pending export
-	DeferredFor   classify.Kind  `json:"deferredFor,omitempty"`
-	ExportError   string         `json:"exportError,omitempty"` // of a failed export
-	OpenUntil     *time.Time     `json:"openUntil,omitempty"`   // of a sent entry
+	ExportID      *uuid.UUID // that has taken it
+	Period        string     // of that export
+	Retry         bool       // that export is a retry
+	ExportStatus  exports.Status
+	DeferredUntil *time.Time // of a pending export
+	DeferredFor   classify.Kind
+	ExportError   string     // of a failed export
+	OpenUntil     *time.Time // of a sent entry
 
 	// NextDate is the date by which the next export takes the entry: its own if it waits;
 	// of one that was refused before it was sent, the first of those that its voucher
 	// has got since; of one that was corrected, also the first of those of its voucher that
 	// were.
-	NextDate *time.Time `json:"-"`
+	NextDate *time.Time
 }
 
 // EntrySum is what entries of one state and currency come to.
 type EntrySum struct {
-	State    exports.EntryState `json:"state"`
-	Currency string             `json:"currency"`
-	Entries  int                `json:"entries"`
-	Debit    string             `json:"debit"` // sum of the positive amounts, decimal
+	State    exports.EntryState
+	Currency string
+	Entries  int
+	Debit    string // sum of the positive amounts, decimal
 }
 
 // EntrySums are the sums of all entries that a filter selects.
 type EntrySums struct {
-	Entries  int            `json:"entries"`
-	Vouchers int            `json:"vouchers"`
-	ByState  []EntrySum     `json:"byState"`
-	Waiting  []Waiting      `json:"-"` // by [ListedEntry.NextDate]
-	PerState map[string]int `json:"vouchersByState"`
+	Entries  int
+	Vouchers int
+	ByState  []EntrySum
+	Waiting  []Waiting // by [ListedEntry.NextDate]
+	PerState map[string]int
 }
 
 // entryColumns are those of a [ListedEntry], from the tables entry and taken.

@@ -68,6 +68,16 @@ func ListNamedOrganizations(ctx context.Context, db Beginner) (list []integratio
 	return list, err
 }
 
+// queryOrganizationName is what people call the transaction's organization: its short name, or
+// its UUID if it has none.
+func queryOrganizationName(ctx context.Context, tx pgx.Tx, id uuid.UUID) (name string, err error) {
+	err = tx.QueryRow(ctx, `SELECT `+calledOrganization, id).Scan(&name)
+	return name, err
+}
+
+// calledOrganization is the same of organization $1, in a query.
+const calledOrganization = `coalesce((SELECT short_name FROM ledgerline.organizations WHERE organization_id = $1), $1::uuid::text)`
+
 // nameOrganizations stores the names of organizations. One that is not in list keeps its
 // names.
 func nameOrganizations(ctx context.Context, tx pgx.Tx, list []integrations.Organization, by string) error {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ledgerline/ledgerline/exports"
@@ -57,7 +56,7 @@ func holdPlace(ctx context.Context, tx pgx.Tx, owner exports.Owner) error {
 
 // OpenExport are entries of an export of which only a place can tell.
 type OpenExport struct {
-	ExportID  uuid.UUID
+	Reference string // how a command names it, see [exports.Export.Reference]
 	Period    string
 	Status    exports.Status
 	SentTo    string
@@ -67,7 +66,7 @@ type OpenExport struct {
 
 // OpenEntriesError is why an integration can be neither led elsewhere nor removed.
 type OpenEntriesError struct {
-	Organization uuid.UUID
+	Organization string // its short name, or its UUID if it has none
 	Integration  string
 	To           string // where it is to lead; "" if it is to be removed
 	Exports      []OpenExport
@@ -82,14 +81,14 @@ func (e *OpenEntriesError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "integration %s %s: what became of entries that were sent is not known yet, and only the place that they were sent to can tell", e.Integration, what)
 	for _, x := range e.Exports {
-		fmt.Fprintf(&b, "\nexport %s (%s, %s): %d sent to %s", x.Period, x.ExportID, x.Status, x.Entries, x.SentTo)
+		fmt.Fprintf(&b, "\nthe export of %s (%s): %d sent to %s", exports.PeriodName(x.Period), x.Status, x.Entries, x.SentTo)
 		if x.OpenUntil != nil {
 			fmt.Fprintf(&b, ", which can take effect there until %s", x.OpenUntil.Local().Format("2 January 2006 15:04:05 MST"))
 		}
 		if x.Status == exports.Pending {
-			fmt.Fprintf(&b, "; its run looks them up: starter exports show %s --org %s", x.ExportID, e.Organization)
+			fmt.Fprintf(&b, "; its run looks them up: starter exports show %s --org %s", x.Reference, e.Organization)
 		} else {
-			fmt.Fprintf(&b, "; look them up with starter exports retry %s --org %s, or record what is there with starter exports resolve", x.ExportID, e.Organization)
+			fmt.Fprintf(&b, "; look them up: starter exports retry %s --org %[2]s; or record what is there: starter exports resolve %[1]s --org %[2]s --voucher V --there|--not-there --reason TEXT", x.Reference, e.Organization)
 		}
 	}
 	b.WriteString("\nthen apply the file again")
@@ -130,7 +129,11 @@ func checkPlaces(ctx context.Context, tx pgx.Tx, stored []storedIntegration, lis
 			return applyError(m.row.is, err)
 		}
 		if len(open) > 0 {
-			errs = append(errs, &OpenEntriesError{m.row.OrganizationID, m.row.Name, m.to, open})
+			called, err := queryOrganizationName(ctx, tx, m.row.OrganizationID)
+			if err != nil {
+				return err
+			}
+			errs = append(errs, &OpenEntriesError{called, m.row.Name, m.to, open})
 		}
 	}
 	return errors.Join(errs...)
@@ -144,7 +147,7 @@ func queryOpenElsewhere(ctx context.Context, tx pgx.Tx, m move) ([]OpenExport, e
 		return nil, err
 	}
 	return queryRows[OpenExport](ctx, tx, `
-		SELECT export.export_id, export.period, export.status, entry.sent_to, count(*) AS entries,
+		SELECT `+referenceOf("export", "@integration")+` AS reference, export.period, export.status, entry.sent_to, count(*) AS entries,
 		    max(entry.until) FILTER (WHERE entry.until > ledgerline.clock()) AS open_until
 		FROM (SELECT organization_id, export_id, coalesce(nullif(sent_to, ''), @is) AS sent_to,
 		          CASE WHEN effect = 'open' AND NOT ended THEN greatest(open_until, earlier_until) ELSE earlier_until END AS until
@@ -153,8 +156,8 @@ func queryOpenElsewhere(ctx context.Context, tx pgx.Tx, m move) ([]OpenExport, e
 		        AND (effect = 'open' OR state <> 'exported' AND earlier_until > ledgerline.clock())) AS entry
 		JOIN ledgerline.bufdir_export_audit_log AS export USING (organization_id, export_id)
 		WHERE entry.sent_to <> @to
-		GROUP BY export.export_id, export.period, export.status, entry.sent_to, export.started_at
+		GROUP BY export.organization_id, export.export_id, export.integration_id, export.parent_export_id, export.trigger, export.period, export.status, entry.sent_to, export.started_at
 		ORDER BY export.started_at, export.export_id, entry.sent_to`, pgx.StrictNamedArgs{
-		"organization_id": m.row.OrganizationID, "integration_id": m.row.IntegrationID, "is": m.row.is.Place(), "to": m.to,
+		"organization_id": m.row.OrganizationID, "integration_id": m.row.IntegrationID, "integration": m.row.Name, "is": m.row.is.Place(), "to": m.to,
 	})
 }

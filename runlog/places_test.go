@@ -128,9 +128,10 @@ func TestPlaceStaysWhileSomethingIsOpen(t *testing.T) {
 				var refused *runlog.OpenEntriesError
 				require.ErrorAs(t, err, &refused, name)
 				require.Len(t, refused.Exports, 1, name)
-				require.Equal(t, []any{e.ID, "2026-10", 2, owner.Place}, []any{refused.Exports[0].ExportID, refused.Exports[0].Period, refused.Exports[0].Entries, refused.Exports[0].SentTo}, name)
+				require.Equal(t, []any{"2026-10 --integration x", "2026-10", 2, owner.Place}, []any{refused.Exports[0].Reference, refused.Exports[0].Period, refused.Exports[0].Entries, refused.Exports[0].SentTo}, name)
 				require.ErrorContains(t, err, "integration x cannot")
 				require.ErrorContains(t, err, "2 sent to "+owner.Place)
+				require.Regexp(t, `starter exports (show|retry) 2026-10 --integration x --org `+b.org.String(), err.Error(), name)
 				options.Prune, options.DryRun = name == "removed", false
 				_, err = runlog.ApplyIntegrations(t.Context(), b.operator, change(b.spec), options)
 				require.ErrorAs(t, err, &refused, name)

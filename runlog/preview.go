@@ -11,12 +11,12 @@ import (
 
 // ExportPreview is what an export would plan.
 type ExportPreview struct {
-	Entries  int               `json:"entries"` // to be sent
-	Vouchers int               `json:"vouchers"`
-	Chunks   int               `json:"chunks"`
-	Late     int               `json:"late"`            // dated before the period
-	Amounts  map[string]string `json:"amounts"`         // sum of the positive amounts by currency
-	Rejected []Problem         `json:"rejected" db:"-"` // one for each voucher, at most 1,000
+	Entries  int // to be sent
+	Vouchers int
+	Chunks   int
+	Late     int               // dated before the period
+	Amounts  map[string]string // sum of the positive amounts by currency
+	Rejected []Problem         `db:"-"` // one for each voucher, at most 1,000
 }
 
 // previewSums sums what [replanEntries] and [planEntries] would plan, and previewRejected

@@ -16,12 +16,12 @@ import (
 // Tick is a time at which a schedule should have started an export, and what
 // came of it.
 type Tick struct {
-	IntegrationID uuid.UUID          `json:"integrationId"`
-	ExpectedAt    time.Time          `json:"expectedAt"`
-	Period        string             `json:"period"`
-	Result        exports.TickResult `json:"result"` // "" while it is open
-	LateBy        time.Duration      `json:"lateBy,omitempty"`
-	ExportID      *uuid.UUID         `json:"exportId,omitempty"`
+	IntegrationID uuid.UUID
+	ExpectedAt    time.Time
+	Period        string
+	Result        exports.TickResult // "" while it is open
+	LateBy        time.Duration
+	ExportID      *uuid.UUID
 }
 
 // ScheduledIntegration is an integration with a schedule, and since when it is as it is.

@@ -48,7 +48,7 @@ func ListWaitFacts(ctx context.Context, db Beginner, organization uuid.UUID, lis
 		Name         string
 		OpenUntil    *time.Time
 	}](ctx, db, organization, `
-		SELECT export_id, coalesce((SELECT short_name FROM ledgerline.organizations WHERE organization_id = $1), $1::text) AS organization, name, `+pauseColumns+`,
+		SELECT export_id, `+calledOrganization+` AS organization, name, `+pauseColumns+`,
 		    (SELECT max(open_until) FROM ledgerline.export_entries AS entry WHERE organization_id = $1 AND entry.export_id = pending.export_id
 		        AND effect = 'open' AND NOT ended AND open_until > clock_timestamp()) AS open_until
 		FROM unnest($2::uuid[], $3::uuid[]) AS pending (export_id, integration_id) JOIN ledgerline.integrations AS integration USING (integration_id)

@@ -145,7 +145,7 @@ func (p Period) PartRows(now time.Time) [][]string {
 		}
 		rows = append(rows, []string{
 			Short(e.ID.String()), parent, at(&e.StartedAt, now), e.TriggeredBy + " (" + string(e.Trigger) + ")", string(e.Status), strconv.Itoa(e.Total),
-			strconv.Itoa(e.Exported), strconv.Itoa(e.Rejected), strconv.Itoa(e.Unknown), dash(strings.TrimPrefix(string(e.ErrorKind)+": "+e.Message, ": ")),
+			strconv.Itoa(e.Exported), strconv.Itoa(e.Refused), strconv.Itoa(e.Unknown), dash(strings.TrimPrefix(string(e.ErrorKind)+": "+e.Message, ": ")),
 		})
 	}
 	return rows

@@ -73,7 +73,7 @@ type Export struct {
 	Status            exports.Status    `json:"status"`
 	Total             int               `json:"entriesTotal"` // these as they were when it ended
 	Exported          int               `json:"entriesExported"`
-	Rejected          int               `json:"entriesRejected"`
+	Refused           int               `json:"entriesRefused"`
 	Unknown           int               `json:"entriesUnknown"`
 	LateErrors        int               `json:"entriesWithLateErrors"`
 	Attempts          int               `json:"attempts"`
@@ -137,7 +137,7 @@ func OfExport(e exports.Export) Export {
 	v := Export{
 		OrganizationID: e.OrganizationID, ID: e.ID, IntegrationID: e.IntegrationID, AdapterName: e.AdapterName, Period: e.Period, Trigger: e.Trigger, TriggeredBy: e.TriggeredBy,
 		ParentID: e.ParentID, ScheduledAt: e.ScheduledAt, StartedAt: e.StartedAt, FinishedAt: e.FinishedAt, Status: e.Status,
-		Total: e.Total, Exported: e.Exported, Rejected: e.Rejected, Unknown: e.Unknown, LateErrors: e.LateErrors,
+		Total: e.Total, Exported: e.Exported, Refused: e.Rejected, Unknown: e.Unknown, LateErrors: e.LateErrors,
 		Attempts: e.Attempts, Chunks: e.Chunks, Requests: e.Requests, LookUps: e.LookUps, Isolating: e.Isolating, ColdStart: e.ColdStart,
 		Amounts: e.Amounts, SHA256: e.SHA256, LastCorrelationID: e.LastCorrelationID,
 		ErrorClass: e.ErrorClass, ErrorKind: e.ErrorCode, Message: e.ErrorMessage, WorkflowID: e.WorkflowID, RunID: e.RunID,

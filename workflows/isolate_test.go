@@ -195,7 +195,7 @@ func TestAllRefused(t *testing.T) {
 		require.LessOrEqual(t, x.requests, 50, size)
 		require.Equal(t, x.requests, x.progress.Export.Requests)
 		require.Equal(t, classify.Business, x.progress.Export.ErrorCode)
-		require.Contains(t, x.progress.Export.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected: the period is closed")
+		require.Contains(t, x.progress.Export.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted, so none of them is recorded as refused: the period is closed")
 	}
 }
 

@@ -98,7 +98,7 @@ func Sync(ctx workflow.Context, in SyncInput) (SyncResult, error) {
 // ended is the last thing that a run does.
 func ended(ctx workflow.Context, in SyncInput, r SyncResult) (SyncResult, error) {
 	e := r.Export
-	show(ctx, in.IntegrationName, "%s; %d of %d entries exported, %d rejected, %d unknown", cmp.Or(string(r.Ending()), "done"), e.Exported, e.Total, e.Rejected, e.Unknown)
+	show(ctx, in.IntegrationName, "%s; %d of %d entries exported, %d refused, %d unknown", cmp.Or(string(r.Ending()), "done"), e.Exported, e.Total, e.Rejected, e.Unknown)
 	return r, noteEnding(ctx, syncOutcome, r.Ending())
 }
 

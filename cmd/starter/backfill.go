@@ -26,7 +26,7 @@ one run after the other, and prints the runs first. A time is a date, which is
 midnight in the schedule's time zone, or RFC 3339. A period that is exported already
 is not exported again.`,
 		Example: "  starter schedules backfill --org $ORG --integration xledger-main --from 2026-10-01 --to 2026-11-01",
-	}, func(c *cobra.Command, s scheduleSession) (any, error) {
+	}, func(c *cobra.Command, s scheduleSession) (*scheduleReport, error) {
 		in := s.integration
 		firings, err := backfillFirings(*in.Schedule, from, to, time.Now())
 		if err != nil {
@@ -50,7 +50,7 @@ is not exported again.`,
 			return nil, err
 		}
 		s.say("schedule of %s: backfill of %s started, one after the other", in.Name, count(len(runs), "run"))
-		return map[string]any{"firings": firings}, nil
+		return &scheduleReport{Firings: firings}, nil
 	})
 	c.Flags().StringVar(&from, "from", "", "start `time`, inclusive: 2026-10-01 in the schedule's time zone, or RFC 3339")
 	c.Flags().StringVar(&to, "to", "", "end `time`, exclusive")

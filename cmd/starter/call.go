@@ -16,6 +16,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/adapters"
+	"github.com/ledgerline/ledgerline/calls"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -93,7 +94,7 @@ The caller is on record: LEDGERLINE_ACTOR, or user@host.`,
 // noOutcome is the error of a call whose outcome did not come: the caller stopped waiting, or
 // the time is up. Where that was said is no matter to people, what becomes of the call is.
 func (o *callOptions) noOutcome(ctx context.Context, s *session, id uuid.UUID, noWorker string, err error) error {
-	see := fmt.Sprintf("see its outcome with starter show %s --org %s, or end it with starter cancel %[1]s --org %[2]s", id, s.org)
+	see := fmt.Sprintf("see its outcome with starter show %s --org %s, or end it with starter cancel %[1]s --org %[2]s", calls.Short(id), s.org)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("no longer waiting; the call continues if it had reached Temporal: %s", see)

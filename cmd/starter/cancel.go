@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -147,7 +148,7 @@ func (s *session) exportOfPeriod(period string) (*exports.Export, error) {
 // cancelCall cancels a call and prints its outcome.
 func (s *session) cancelCall(id uuid.UUID, noWait bool) error {
 	ctx, out := s.command.Context(), s.command.OutOrStdout()
-	see := fmt.Sprintf("starter show %s --org %s", id, s.org)
+	see := fmt.Sprintf("starter show %s --org %s", calls.Short(id), s.org)
 	err := engine.CancelCall(ctx, s.temporal, s.organization, id)
 	var notFound *serviceerror.NotFound
 	var ended *engine.EndedError
@@ -159,7 +160,7 @@ func (s *session) cancelCall(id uuid.UUID, noWait bool) error {
 	case err != nil:
 		return err
 	}
-	s.say("asked call %s to end", id)
+	s.say("asked call %s to end", calls.Short(id))
 	if noWait {
 		return nil
 	}
@@ -186,35 +187,52 @@ func (s *session) noCall(ctx context.Context, id uuid.UUID) error {
 	case err != nil:
 		return err
 	case r.Export != nil && r.Export.Status == exports.Pending:
-		return fmt.Errorf("%s is an attempt of the export of %s; to cancel the export: starter cancel %s --org %s", id, r.Export.Period, r.Export.ExportID, s.org)
+		return fmt.Errorf("%s is an attempt of the export of %s; to cancel the export: starter cancel %s --org %s", calls.Short(id), exports.PeriodName(r.Export.Period), cancels(r), s.org)
 	}
 	return &engine.EndedError{What: fmt.Sprintf("call %s has ended", id)}
+}
+
+// cancels is how cancel names the export that an attempt was made for.
+func cancels(r calls.Report) string {
+	if r.IntegrationName == "" {
+		return calls.Short(r.Export.ExportID)
+	}
+	return r.Export.Period + " --integration " + r.IntegrationName
 }
 
 // cancelExport cancels an export and prints what became of it.
 func (s *session) cancelExport(e exports.Export, noWait bool) error {
 	ctx, out := s.command.Context(), s.command.OutOrStdout()
-	if err := engine.CancelExport(ctx, s.temporal, e); err != nil {
+	c, err := runlog.LoadChain(ctx, s.db, s.organization, e.ID)
+	if err != nil {
 		return err
 	}
-	s.say("asked export %s of %s to end", e.ID, e.Period)
+	if err := engine.CancelExport(ctx, s.temporal, e, c.Integration); err != nil {
+		return err
+	}
+	s.say("asked the export of %s to end", exports.PeriodName(e.Period))
 	if noWait {
 		return nil
 	}
 	stop := s.watchWorkers(ctx)
-	result, err := engine.AwaitExport(ctx, s.temporal, e)
+	_, err = engine.AwaitExport(ctx, s.temporal, e)
 	stop()
 	if ctx.Err() != nil {
-		return fmt.Errorf("no longer waiting; the cancellation has been asked for: starter exports show %s --org %s", e.ID, s.org)
+		return fmt.Errorf("no longer waiting; the cancellation has been asked for: starter exports show %s --org %s", c.Reference(), s.org)
 	}
 	if err != nil {
 		return err
 	}
-	if result.Export, err = runlog.LoadExport(ctx, s.db, s.organization, e.ID); err != nil {
+	if c, err = runlog.LoadChain(ctx, s.db, s.organization, e.ID); err != nil {
 		return err
 	}
 	if s.app.output == outputJSON {
-		return printJSON(out, result)
+		r, err := s.exportReportOf(c, e.ID)
+		if err != nil {
+			return err
+		}
+		return printJSON(out, r)
 	}
-	return say(out, "%s", calls.ExportEnded(result.Export))
+	ended := c.Exports[slices.IndexFunc(c.Exports, func(is exports.Export) bool { return is.ID == e.ID })]
+	return say(out, "%s", calls.ExportEnded(ended, c.Reference()))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -116,8 +117,8 @@ func (s *session) chainOfPeriod(period, integration string) (t chainTarget, err 
 		return t, err
 	}
 	if len(list) == 0 {
-		return t, fmt.Errorf("there is no export of %s%s; starter sync --period %s makes one, and starter exports list shows what there is",
-			exports.PeriodName(period), of(integration), period)
+		return t, fmt.Errorf("there is no export of %s%s; starter sync --period %s --integration %s makes one, and starter exports list shows what there is",
+			exports.PeriodName(period), of(integration), period, cmp.Or(integration, "NAME"))
 	}
 	var names []string
 	for _, c := range list {

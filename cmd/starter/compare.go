@@ -8,6 +8,7 @@ import (
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 // match is what the vendor is found to have of an entry.
@@ -59,7 +60,7 @@ type recordGroup string
 const (
 	groupExported    recordGroup = "exported"
 	groupOpen        recordGroup = "open"         // sent or unknown: only the vendor can tell
-	groupNotExported recordGroup = "not exported" // planned, rejected or not on record: the vendor must not have it
+	groupNotExported recordGroup = "not exported" // planned, refused or not on record: the vendor must not have it
 )
 
 func groupOf(r runlog.EntryRecord) recordGroup {
@@ -77,7 +78,7 @@ func groupOf(r runlog.EntryRecord) recordGroup {
 type difference struct {
 	VoucherID string                 `json:"voucherId"`
 	EntryID   string                 `json:"entryId"`
-	State     exports.EntryState     `json:"state"` // on record; "" if it is not there
+	State     statement.State        `json:"state"` // on record; "" if it is not there
 	Agrees    agreement              `json:"agrees"`
 	Says      string                 `json:"says"`
 	Found     *adapters.LookupResult `json:"found,omitempty"`
@@ -107,7 +108,7 @@ func (c *vendorComparison) add(r runlog.EntryRecord, f adapters.LookupResult) {
 	case g == groupNotExported && m == matchNone:
 		return
 	}
-	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: r.State, Agrees: disagrees, Says: m.describe(r, f)}
+	d := difference{VoucherID: r.VoucherID, EntryID: r.EntryID, State: statement.StateOf(r.State), Agrees: disagrees, Says: m.describe(r, f)}
 	if g == groupOpen && (m == matchNone || !c.strict && (m == matchExact || m == matchElsewhere)) {
 		d.Agrees = undecided
 	}
@@ -141,7 +142,7 @@ func (c *vendorComparison) checks() []proofCheck {
 	all := []proofCheck{newCheck("vendor", n[matchNone]+n[matchDuplicate]+n[matchOtherAmount] == 0, "%s", evidence)}
 	if n = c.counts[groupNotExported]; len(n) > 0 {
 		ok := n[matchDuplicate]+n[matchOtherAmount]+n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts)
-		all = append(all, newCheck("not exported", ok, "planned, rejected or not on record: %s", evidenceOf(n, "not there")))
+		all = append(all, newCheck("not exported", ok, "planned, refused or not on record: %s", evidenceOf(n, "not there")))
 	}
 	if n = c.counts[groupOpen]; len(n) > 0 {
 		ok := n[matchDuplicate]+n[matchOtherAmount] == 0 && (!c.strict || n[matchElsewhere] == 0 && (n[matchExact] == 0 || c.adopts))

@@ -127,14 +127,14 @@ func TestPrintProof(t *testing.T) {
 	c.add(runlog.EntryRecord{EntryID: "e2", VoucherID: "v2", State: exports.Sent, Amount: "1.00", OpenUntil: &until}, adapters.LookupResult{})
 	c.more = 3
 	var out bytes.Buffer
-	err := (&app{output: outputTable}).printProof(&out, map[string]any{}, c.checks(), c)
+	err := (&app{output: outputTable}).printProof(&out, proof{}, c.checks(), c)
 	require.EqualError(t, err, "something does not agree")
 	require.Contains(t, out.String(), "v1       e1     exported   there with amount 1.50, but 1.00 on record")
 	require.Contains(t, out.String(), "not there, and can still take effect until 12:34:56")
 	require.Contains(t, out.String(), "and 3 more; -o json lists all")
 
 	out.Reset()
-	require.Error(t, (&app{output: outputJSON}).printProof(&out, map[string]any{"exportId": "x"}, c.checks(), c))
+	require.Error(t, (&app{output: outputJSON}).printProof(&out, proof{}, c.checks(), c))
 	var got struct {
 		ExportID    string
 		Agrees      bool
@@ -149,7 +149,7 @@ func TestPrintProof(t *testing.T) {
 	require.Nil(t, got.Differences[1]["agrees"])
 
 	out.Reset()
-	require.NoError(t, (&app{output: outputJSON}).printProof(&out, map[string]any{}, nil, vendorComparison{}))
+	require.NoError(t, (&app{output: outputJSON}).printProof(&out, proof{}, nil, vendorComparison{}))
 	require.Contains(t, out.String(), `"differences": []`)
 }
 

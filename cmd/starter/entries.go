@@ -100,7 +100,7 @@ another file.`,
 	return c
 }
 
-// warnUnbalanced warns of vouchers that an export would reject as they are.
+// warnUnbalanced warns of vouchers that an export would refuse as they are.
 func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
 	if result.Unbalanced == 0 {
 		return
@@ -112,5 +112,5 @@ func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
 	if more := result.Unbalanced - int64(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	say(w, "warning: an export would reject vouchers that do not sum to zero: %s", strings.Join(list, ", "))
+	say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", strings.Join(list, ", "))
 }

@@ -94,7 +94,7 @@ func printSendings(w io.Writer, list []runlog.NextSending) error {
 		retry := fmt.Sprintf("starter exports retry %s --integration %s", n.Period, n.Integration)
 		line := fmt.Sprintf("voucher %s goes with: %s; or with the next export of %s, if that is first", n.VoucherID, retry, n.Integration)
 		if n.Pending {
-			line = fmt.Sprintf("voucher %s goes with: %s, once export %s has ended", n.VoucherID, retry, n.ExportID)
+			line = fmt.Sprintf("voucher %s goes with: %s, once its export has ended", n.VoucherID, retry)
 		}
 		if err := say(w, "%s", line); err != nil {
 			return err
@@ -185,11 +185,16 @@ func (a *app) entriesHistory() *cobra.Command {
 			if len(list) == 0 && a.output != outputJSON {
 				return say(c.OutOrStdout(), "voucher %s was not corrected", args[0])
 			}
-			return a.print(c.OutOrStdout(), map[string]any{"changes": list}, changeTable(list))
+			return a.print(c.OutOrStdout(), entryHistory{list}, changeTable(list))
 		},
 	}
 	organizationFlag(c, &org)
 	return c
+}
+
+// entryHistory is what entries history prints as JSON.
+type entryHistory struct {
+	Changes []runlog.RecordedChange `json:"changes"`
 }
 
 // changeTable has a line for each field that a correction changed.

@@ -16,18 +16,14 @@ import (
 	"github.com/ledgerline/ledgerline/statement"
 )
 
-// stateWords are the states of entries as people name them. Others are named as they are
-// stored.
-var stateWords = map[exports.EntryState]string{exports.Rejected: "refused"}
+// states are what --state takes, in the order in which an entry has them.
+var states = []statement.State{statement.State(runlog.Waits), "planned", "sent", "exported", statement.Refused, "unknown", statement.State(runlog.WasWithdrawn)}
 
-// stateNames are what --state takes, in the order in which an entry has them.
-var stateNames = []string{"waiting", "planned", "sent", "exported", "refused", "unknown", "withdrawn"}
-
-func stateWord(s exports.EntryState) string {
-	if word := stateWords[s]; word != "" {
-		return word
+func stateNames() (names []string) {
+	for _, s := range states {
+		names = append(names, string(s))
 	}
-	return string(s)
+	return names
 }
 
 // entryOptions are the flags of entries list.
@@ -96,11 +92,11 @@ spreadsheets open it.`,
 	organizationFlag(c, &o.org)
 	integrationFlag(c, &o.integration)
 	c.Flags().StringVar(&o.period, "period", "", "only entries dated in it: 2026-10, 2026-W45 or 2026-11-23")
-	c.Flags().StringVar(&o.state, "state", "", "only entries of this `state`: "+strings.Join(stateNames, ", "))
+	c.Flags().StringVar(&o.state, "state", "", "only entries of this `state`: "+strings.Join(stateNames(), ", "))
 	c.Flags().StringVar(&o.voucher, "voucher", "", "only entries of this `voucher`")
 	c.Flags().IntVarP(&o.limit, "limit", "n", 100, "most entries to list; 0 lists all")
 	decimalCommaFlag(c, &o.commas)
-	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames(), cobra.ShellCompDirectiveNoFileComp))
 	return printsCSV(c)
 }
 
@@ -115,15 +111,11 @@ func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 	if o.limit < 0 {
 		return f, usage("-n %d: want how many entries to list at most, or 0 for all", o.limit)
 	}
-	f.State = exports.EntryState(o.state)
-	for stored, word := range stateWords {
-		if o.state == word {
-			f.State = stored
-		}
+	state := statement.State(o.state)
+	if state != "" && !slices.Contains(states, state) {
+		return f, usage("--state %q: want one of %s", o.state, strings.Join(stateNames(), ", "))
 	}
-	if o.state != "" && f.State != runlog.Waits && f.State != runlog.WasWithdrawn && !slices.Contains(exports.EntryStates, f.State) {
-		return f, usage("--state %q: want one of %s", o.state, strings.Join(stateNames, ", "))
-	}
+	f.State = state.OnRecord()
 	return f, nil
 }
 
@@ -146,7 +138,7 @@ func (a *app) printEntries(s *session, list outlook.Listing, d statement.Dialect
 	if len(list.Entries) > 0 {
 		rows := [][]string{{"DATE", "VOUCHER", "ENTRY", "ACCOUNT", "TEXT", "AMOUNT", "STATE", "EXPORT", "WHY"}}
 		for _, e := range list.Entries {
-			rows = append(rows, []string{e.Date, e.VoucherID, e.EntryID, dash(e.Account), dash(clip(e.Text, 40)), entryAmount(e), stateWord(e.State), dash(takenBy(e)), dash(e.Why)})
+			rows = append(rows, []string{e.Date, e.VoucherID, e.EntryID, dash(e.Account), dash(clip(e.Text, 40)), entryAmount(e), string(e.State), dash(takenBy(e)), dash(e.Why)})
 		}
 		if err := table(out, rows); err != nil {
 			return err
@@ -158,10 +150,13 @@ func (a *app) printEntries(s *session, list outlook.Listing, d statement.Dialect
 
 // takenBy names the export that has an entry: its period, and whether it is a retry.
 func takenBy(e outlook.Entry) string {
-	if e.Retry {
-		return e.Period + " retry"
+	switch {
+	case e.Export == nil:
+		return ""
+	case e.Export.Retry:
+		return e.Export.Period + " retry"
 	}
-	return e.Period
+	return e.Export.Period
 }
 
 func entryAmount(e outlook.Entry) string {
@@ -175,11 +170,8 @@ func entryAmount(e outlook.Entry) string {
 func entryCSV(list outlook.Listing, d statement.Dialect) [][]string {
 	rows := [][]string{{"date", "voucher", "entry", "account", "text", "amount", "currency", "state", "export", "retry", "why"}}
 	for _, e := range list.Entries {
-		retry := ""
-		if e.Retry {
-			retry = "retry"
-		}
-		row := []string{e.Date, e.VoucherID, e.EntryID, e.Account, e.Text, e.Currency, stateWord(e.State), e.Period, retry, e.Why}
+		period, retry, _ := strings.Cut(takenBy(e), " ")
+		row := []string{e.Date, e.VoucherID, e.EntryID, e.Account, e.Text, e.Currency, string(e.State), period, retry, e.Why}
 		for i := range row {
 			row[i] = statement.Safe(row[i])
 		}
@@ -216,16 +208,16 @@ func sumUp(w io.Writer, list outlook.Listing) error {
 }
 
 // sumsByState is a part for each state: "2 refused in 1 voucher, NOK 100.10".
-func sumsByState(sums runlog.EntrySums) (parts []string) {
-	for _, name := range stateNames {
-		n, amounts, stored := 0, map[string]string{}, exports.EntryState("")
+func sumsByState(sums outlook.Sums) (parts []string) {
+	for _, state := range states {
+		n, amounts := 0, map[string]string{}
 		for _, sum := range sums.ByState {
-			if stateWord(sum.State) == name {
-				n, amounts[sum.Currency], stored = n+sum.Entries, sum.Debit, sum.State
+			if sum.State == state {
+				n, amounts[sum.Currency] = n+sum.Entries, sum.Debit
 			}
 		}
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s in %s, %s", n, name, count(sums.PerState[string(stored)], "voucher"), amountsOf(amounts)))
+			parts = append(parts, fmt.Sprintf("%d %s in %s, %s", n, state, count(sums.PerState[state], "voucher"), amountsOf(amounts)))
 		}
 	}
 	return parts

@@ -29,7 +29,7 @@ func TestEntriesCheck(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &got))
 	require.EqualValues(t, 1, got["count"])
 	require.EqualValues(t, 1, got["vouchers"])
-	require.Equal(t, []any{map[string]any{"entry_id": "E1", "voucher_id": "V1", "entry_date": "2026-10-31", "account": "1920", "amount": "-5.00", "currency": "NOK",
+	require.Equal(t, []any{map[string]any{"entryId": "E1", "voucherId": "V1", "date": "2026-10-31", "account": "1920", "amount": "-5.00", "currency": "NOK",
 		"text": "Kaffe og \u202fte", "dimensions": map[string]any{"a": "b"}}}, got["sample"])
 	require.Equal(t, []any{map[string]any{"voucherId": "V1", "difference": "-5.00"}}, got["unbalanced"])
 	require.Equal(t, []any{}, got["errors"])

@@ -23,11 +23,13 @@ var codeTables = vendors.Tables()
 
 // verdictReport is what explain prints.
 type verdictReport struct {
-	Class        classify.Class `json:"class"`
+	ErrorClass   classify.Class `json:"errorClass,omitempty"` // of a failure: transient, permanent or timeout
+	Class        classify.Class `json:"class"`                // the same, and success; this and retryAfterMs are what scripts of earlier versions read
 	Kind         classify.Kind  `json:"kind"`
 	Rule         string         `json:"rule"`
 	Retry        bool           `json:"retry"`
-	RetryAfterMs *int64         `json:"retryAfterMs"` // null if the vendor asks for no wait
+	RetryAfter   *string        `json:"retryAfter"` // such as "37s"; null if the vendor asks for no wait
+	RetryAfterMs *int64         `json:"retryAfterMs"`
 	Message      string         `json:"message"`
 	Effect       *string        `json:"effect"`            // of a write: done, none or open; null for what is no write
 	Ended        bool           `json:"ended,omitempty"`   // of an open effect: the vendor's work has ended, so that asking can close it at once
@@ -128,15 +130,17 @@ func (a *app) printVerdict(out io.Writer, v classify.Verdict) error {
 		e.Effect = &effect
 	}
 	if v.RetryAfter > 0 {
-		ms := v.RetryAfter.Milliseconds()
-		e.RetryAfterMs = &ms
+		e.RetryAfter, e.RetryAfterMs = new(v.RetryAfter.String()), new(v.RetryAfter.Milliseconds())
+	}
+	if v.Class != classify.Success {
+		e.ErrorClass = v.Class
 	}
 	if a.output == outputJSON {
 		return printJSON(out, e)
 	}
 	wait := "-"
-	if e.RetryAfterMs != nil {
-		wait = v.RetryAfter.String()
+	if e.RetryAfter != nil {
+		wait = *e.RetryAfter
 	}
 	rows := [][]string{
 		{"class", string(e.Class)}, {"kind", string(e.Kind)}, {"rule", e.Rule}, {"retry", fmt.Sprint(e.Retry)},

@@ -134,17 +134,17 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			}
 			switch {
 			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
-				return fmt.Errorf("export %s has not ended; to resume it, run starter exports prove --integration %s --period %s --adopt", last.ID, t.Integration, last.Period)
+				return fmt.Errorf("%s has not ended; to resume it: starter exports prove --period %s --integration %s --adopt", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && last.ParentID == nil:
-				return fmt.Errorf("%s has not ended: export %s; if its run no longer exists, starter sync --integration %s --period %s resumes it", t.Name(), last.ID, t.Integration, last.Period)
+				return fmt.Errorf("%s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
-				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), last.ID)
+				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), statement.Short(last.ID.String()))
 			case last.Status == exports.Pending: // its own retry is joined, or resumed
-				s.say("%s is being retried by export %s; joining it", t.Name(), last.ID)
+				s.say("%s is being retried by export %s; joining it", t.Name(), statement.Short(last.ID.String()))
 			case t.NothingToRetry():
 				return a.nothingToRetry(s, t, wait)
 			case last.ID != t.named.ID:
-				s.say("export %s has been retried; retrying its last retry, %s", t.named.ID, last.ID)
+				s.say("%s has been retried; retrying its last retry, export %s", t.Name(), statement.Short(last.ID.String()))
 			}
 			if err := s.checkRefused(t.Chain, vouchers); err != nil {
 				return err
@@ -170,7 +170,7 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 	integrationOfPeriodFlag(c, &integration)
 	c.Flags().StringArrayVar(&vouchers, "voucher", nil, "of the refused vouchers only the one with this `ID`; can be repeated")
 	wait.flags(c)
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be refused; send nothing")
 	return c
 }
 
@@ -178,14 +178,18 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 func (a *app) nothingToRetry(s *session, t chainTarget, o waitOptions) error {
 	done := ""
 	if t.Last().ID != t.First().ID {
-		done = fmt.Sprintf(" The last retry is export %s.", t.Last().ID)
+		done = fmt.Sprintf(" The last retry is export %s.", statement.Short(t.Last().ID.String()))
 	}
 	err := s.say("nothing to retry: %s.%s", t.Summary(), done)
 	if what, command := t.NextStep(); command != "" {
 		err = errors.Join(err, s.say("%s: %s", what, command))
 	}
 	if a.output == outputJSON {
-		err = errors.Join(err, printJSON(s.command.OutOrStdout(), syncReport{AlreadyExported: true, Export: statement.OfExport(t.Last()), Period: statement.Of(t.Chain, time.Now(), nil)}))
+		r, reportErr := s.syncReportOf(t.Chain, t.Last().ID, true)
+		if reportErr == nil {
+			reportErr = printJSON(s.command.OutOrStdout(), r)
+		}
+		err = errors.Join(err, reportErr)
 	}
 	if err == nil && o.exitStatus && t.State() != exports.ChainComplete {
 		return exitError{code: exitPermanent}
@@ -232,11 +236,34 @@ func (s *session) checkRefused(c exports.Chain, vouchers []string) error {
 	return nil
 }
 
-// syncReport is what sync and exports retry print as JSON.
+// exportReport is what cancel prints as JSON: an export, and its period.
+type exportReport struct {
+	Export statement.Export `json:"export"`
+	Period statement.Period `json:"period"` // it and its retries, as they are now
+}
+
+// exportReportOf is the report of one of a chain's exports.
+func (s *session) exportReportOf(c exports.Chain, id uuid.UUID) (exportReport, error) {
+	views, err := s.views(c)
+	if err != nil {
+		return exportReport{}, err
+	}
+	p := views[0]
+	return exportReport{p.Exports[slices.IndexFunc(p.Exports, func(e statement.Export) bool { return e.ID == id })], p}, nil
+}
+
+// syncReport is what sync and exports retry print as JSON: the export that was made, or
+// that the period had.
 type syncReport struct {
 	AlreadyExported bool             `json:"alreadyExported"` // nothing was sent now
-	Export          statement.Export `json:"export"`          // the one that was made, or that the period had
-	Period          statement.Period `json:"period"`          // it and its retries, as they are now
+	Export          statement.Export `json:"export"`
+	Period          statement.Period `json:"period"`
+}
+
+// syncReportOf is the report of a run.
+func (s *session) syncReportOf(c exports.Chain, id uuid.UUID, already bool) (syncReport, error) {
+	r, err := s.exportReportOf(c, id)
+	return syncReport{already, r.Export, r.Period}, err
 }
 
 // printSync prints what a run came to. It is an error, with no words, if the period is not
@@ -246,16 +273,14 @@ func (a *app) printSync(s *session, export uuid.UUID, already bool, o waitOption
 	if err != nil {
 		return err
 	}
-	views, err := s.views(c)
+	r, err := s.syncReportOf(c, export, already)
 	if err != nil {
 		return err
 	}
-	p := views[0]
-	i := slices.IndexFunc(p.Exports, func(e statement.Export) bool { return e.ID == export })
-	if err := a.printSyncReport(s.command.OutOrStdout(), syncReport{already, p.Exports[i], p}); err != nil {
+	if err := a.printSyncReport(s.command.OutOrStdout(), r); err != nil {
 		return err
 	}
-	if o.exitStatus && p.State != exports.ChainComplete {
+	if o.exitStatus && r.Period.State != exports.ChainComplete {
 		return exitError{code: exitPermanent}
 	}
 	return nil

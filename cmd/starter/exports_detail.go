@@ -21,23 +21,23 @@ import (
 type exportDetail struct {
 	ExportID     uuid.UUID `json:"exportId"`
 	export       exports.Export
-	Entries      runlog.Counts    `json:"entries"` // as they are now
-	Problems     []runlog.Problem `json:"problems"`
-	MoreProblems int              `json:"moreProblems"` // that are not listed, about
+	Entries      statement.Counts    `json:"entries"` // as they are now
+	Problems     []statement.Problem `json:"problems"`
+	MoreProblems int                 `json:"moreProblems"` // that are not listed, about
 }
 
 // maxProblems is how many entries of an export exports show --details lists.
 const maxProblems = 1000
 
 func (d *exportDetail) read(ctx context.Context, db runlog.Beginner) error {
-	var errs [2]error
-	d.Entries, errs[0] = runlog.CountEntries(ctx, db, d.export.OrganizationID, d.export.ID)
-	d.Problems, errs[1] = runlog.ListProblems(ctx, db, d.export.OrganizationID, d.export.ID, maxProblems+1)
+	counts, countErr := runlog.CountEntries(ctx, db, d.export.OrganizationID, d.export.ID)
+	problems, listErr := runlog.ListProblems(ctx, db, d.export.OrganizationID, d.export.ID, maxProblems+1)
+	d.Entries, d.Problems = statement.OfCounts(counts), statement.OfProblems(problems)
 	if len(d.Problems) > maxProblems {
 		d.Problems = d.Problems[:maxProblems]
 		d.MoreProblems = max(1, d.Entries.Total-d.Entries.Exported+d.export.LateErrors-maxProblems)
 	}
-	return errors.Join(errs[:]...)
+	return errors.Join(countErr, listErr)
 }
 
 // print prints the export itself, and its entries that are not exported.
@@ -62,7 +62,7 @@ func (d exportDetail) print(w io.Writer, now time.Time) error {
 		}
 	}
 	cold := map[bool]string{true: ", a cold start"}[e.ColdStart]
-	changed := n.Total != e.Total || n.Exported != e.Exported || n.Rejected != e.Rejected || n.Unknown+n.Sent != e.Unknown
+	changed := n.Total != e.Total || n.Exported != e.Exported || n.Refused != e.Rejected || n.Unknown+n.Sent != e.Unknown
 	add(e.Status != exports.Pending && changed, "now", "%s; changed after it had ended, by late results, starter exports resolve or a retry", countsOf(n))
 	add(e.ScheduledAt != nil, "drift", "%v", e.Drift().Round(time.Millisecond))
 	add(e.WarmUp > 0, "warm-up", "%s", e.WarmUp.Round(time.Millisecond).String()+cold+warmUpParts(e.WarmUpMS))
@@ -77,7 +77,7 @@ func (d exportDetail) print(w io.Writer, now time.Time) error {
 	}
 	rows = [][]string{{"VOUCHER", "ENTRY", "STATE", "EFFECT", "REASON"}}
 	for _, p := range d.Problems {
-		rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil, now), dash(p.Reason)})
+		rows = append(rows, []string{p.VoucherID, p.EntryID, string(p.State), effectOf(p.Effect, p.OpenUntil, now), dash(p.Message)})
 	}
 	say(w, "")
 	err := table(w, rows)
@@ -94,11 +94,11 @@ func (d exportDetail) counts() string {
 		return countsOf(d.Entries)
 	}
 	e := d.export
-	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown) + ifAny(", %d not sent", e.Unsent())
+	return fmt.Sprintf("%d: %d exported, %d refused, %d unknown", e.Total, e.Exported, e.Rejected, e.Unknown) + ifAny(", %d not sent", e.Unsent())
 }
 
-func countsOf(n runlog.Counts) string {
-	return fmt.Sprintf("%d: %d exported, %d rejected, %d unknown", n.Total, n.Exported, n.Rejected, n.Unknown) +
+func countsOf(n statement.Counts) string {
+	return fmt.Sprintf("%d: %d exported, %d refused, %d unknown", n.Total, n.Exported, n.Refused, n.Unknown) +
 		ifAny(", %d sent", n.Sent) + ifAny(", %d planned", n.Planned) + ifAny("; the effect of %d is open", n.Open)
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ledgerline/ledgerline/activities"
+	"github.com/ledgerline/ledgerline/calls"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -188,10 +188,10 @@ func (s *session) writeVouchers(w io.Writer, c exports.Chain, d statement.Dialec
 
 // liveCall is the call of a pending export as Temporal sees it.
 type liveCall struct {
-	State         engine.State     `json:"state"` // running or waiting
-	Attempts      activities.Trail `json:"attempts"`
-	NextAttemptAt *time.Time       `json:"nextAttemptAt,omitempty"`
-	Reason        string           `json:"reason,omitempty"` // why it waits
+	State         engine.State    `json:"state"` // running or waiting
+	Attempts      []calls.Attempt `json:"attempts"`
+	NextAttemptAt *time.Time      `json:"nextAttemptAt,omitempty"`
+	Reason        string          `json:"reason,omitempty"` // why it waits
 }
 
 // liveCall returns the call of a pending export, or nil if it has none now.
@@ -213,14 +213,18 @@ func (a *app) liveCall(ctx context.Context, words io.Writer, e exports.Export) *
 	if live.State != engine.Running && live.State != engine.Waiting {
 		return nil
 	}
-	return &liveCall{live.State, live.Trail, live.NextAttemptAt, live.Reason}
+	return &liveCall{live.State, calls.AttemptsOf(live.Trail), live.NextAttemptAt, live.Reason}
 }
 
 // words are the call in one line.
 func (l liveCall) words(now time.Time) string {
-	switch last := l.Attempts.Last(); {
+	var last calls.Attempt
+	if n := len(l.Attempts); n > 0 {
+		last = l.Attempts[n-1]
+	}
+	switch {
 	case l.NextAttemptAt != nil:
-		s := fmt.Sprintf("attempt %d failed (%s %s), the next one is at %s", last.Number, last.Class, last.Kind, l.NextAttemptAt.In(now.Location()).Format("15:04:05 MST"))
+		s := fmt.Sprintf("attempt %d failed (%s %s), the next one is at %s", last.Number, last.ErrorClass, last.Kind, l.NextAttemptAt.In(now.Location()).Format("15:04:05 MST"))
 		if l.Reason != "" {
 			s += ": " + l.Reason
 		}

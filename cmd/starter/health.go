@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -183,12 +185,34 @@ with the latency of the last.`,
 			if err != nil {
 				return err
 			}
-			return a.print(s.command.OutOrStdout(), list, historyTable(list))
+			return a.print(s.command.OutOrStdout(), historyJSON(list), historyTable(list))
 		}),
 	}
 	organizationFlag(c, &org)
 	integrationObject(c, &integration)
 	return c
+}
+
+// healthEntry is what -o json prints of an entry of the history: a change has both states,
+// an observation its source, count and latency.
+type healthEntry struct {
+	Type    runlog.HealthEntryType `json:"entry"`
+	Number  int64                  `json:"number"`
+	At      time.Time              `json:"at"`
+	Kind    classify.Kind          `json:"kind"`
+	From    health.State           `json:"from,omitempty"`
+	To      health.State           `json:"to,omitempty"`
+	Source  health.Source          `json:"source,omitempty"`
+	Count   int                    `json:"count,omitempty"`
+	Latency string                 `json:"latency,omitempty"`
+}
+
+func historyJSON(list []runlog.HealthEntry) []healthEntry {
+	all := make([]healthEntry, 0, len(list))
+	for _, e := range list {
+		all = append(all, healthEntry{e.Type, e.Number, e.At, e.Kind, e.From, e.To, e.Source, e.Count, duration(e.Latency)})
+	}
+	return all
 }
 
 func historyTable(list []runlog.HealthEntry) [][]string {

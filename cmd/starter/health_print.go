@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/runlog"
@@ -29,12 +32,40 @@ func (u quotaUse) String() string {
 
 // healthJSON is what -o json prints of an integration.
 type healthJSON struct {
-	State health.State `json:"state"`
-	Stale bool         `json:"stale"` // no worker keeps it up to date
-	runlog.HealthStatus
-	Organization string      `json:"organization,omitempty"` // its short name
-	Quota        *quotaUse   `json:"quota,omitempty"`
-	Secret       *secretJSON `json:"secret"` // null: no expiry is known
+	State          health.State  `json:"state"`
+	Stale          bool          `json:"stale"` // no worker keeps it up to date
+	OrganizationID uuid.UUID     `json:"organizationId"`
+	Organization   string        `json:"organization,omitempty"` // its short name
+	IntegrationID  uuid.UUID     `json:"integrationId"`
+	Name           string        `json:"name"`
+	Adapter        string        `json:"adapter"`
+	Paused         *runlog.Pause `json:"paused,omitempty"`
+	Health         *recordJSON   `json:"health"`                  // null: nothing was seen yet
+	ProbeInterval  string        `json:"probeInterval,omitempty"` // such as "15m0s"
+	NextProbeAt    *time.Time    `json:"nextProbeAt"`             // null: none is due
+	Quota          *quotaUse     `json:"quota,omitempty"`
+	Secret         *secretJSON   `json:"secret"` // null: no expiry is known
+}
+
+// recordJSON is what is on record of an integration's health.
+type recordJSON struct {
+	State         health.State  `json:"state"`
+	Since         time.Time     `json:"since"`
+	Reason        classify.Kind `json:"reason,omitempty"` // of a state that is not healthy
+	LastSuccessAt time.Time     `json:"lastSuccessAt,omitzero"`
+	LastFailureAt time.Time     `json:"lastFailureAt,omitzero"`
+	LastFailure   classify.Kind `json:"lastFailure,omitempty"`
+	Failures      int           `json:"failures"`          // in a row
+	FailedProbes  int           `json:"failedProbes"`      // in a row
+	Latency       string        `json:"latency,omitempty"` // of the last success, such as "120ms"
+}
+
+// duration is a duration in JSON; "" if there is none.
+func duration(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 // secretJSON is the secret that expires first.
@@ -46,7 +77,13 @@ type secretJSON struct {
 }
 
 func (r healthReport) json(h runlog.HealthStatus) healthJSON {
-	out := healthJSON{State: healthState(h), Stale: r.stale(h), HealthStatus: h, Organization: r.names[h.OrganizationID].Short}
+	out := healthJSON{
+		State: healthState(h), Stale: r.stale(h), OrganizationID: h.OrganizationID, Organization: r.names[h.OrganizationID].Short, IntegrationID: h.IntegrationID,
+		Name: h.Name, Adapter: h.Adapter, Paused: h.Pause, ProbeInterval: duration(h.ProbeInterval), NextProbeAt: h.NextProbeAt,
+	}
+	if is := h.Record; is != nil {
+		out.Health = &recordJSON{is.State, is.Since, is.Reason, is.LastSuccessAt, is.LastFailureAt, is.LastFailure, is.Failures, is.FailedProbes, duration(is.Latency)}
+	}
 	if u, ok := r.used[h.IntegrationID]; ok {
 		out.Quota = &u
 	}

@@ -311,7 +311,7 @@ var hostileCases = map[string][]hostileCase{
 		E exports.Export
 		A calls.AmbiguousError
 	}) error {
-		_, _ = say(w, "%s", calls.CallEnded(v.O)), say(w, "%s", calls.ExportEnded(v.E))
+		_, _ = say(w, "%s", calls.CallEnded(v.O)), say(w, "%s", calls.ExportEnded(v.E, v.E.Period))
 		sayError(w, &v.A)
 		return nil
 	})},
@@ -348,10 +348,10 @@ var hostileCases = map[string][]hostileCase{
 		return (&app{}).printPeriods(w, list, 1)
 	})},
 	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
-		return (&app{}).printProof(w, map[string]any{}, v.F, filledComparison())
+		return (&app{}).printProof(w, proof{}, v.F, filledComparison())
 	})},
 	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
-		return (&app{}).printResolution(w, v)
+		return (&app{}).printResolution(w, v, v.VoucherID)
 	})},
 	"exports retry": {args("exports", "retry", "HOSTILE", oneOrg), reading("exports", "retry", "EXPORT", oneOrg), printing(func(w io.Writer, v syncReport) error { return (&app{}).printSyncReport(w, v) })},
 	"exports show":  {reading("exports", "show", "EXPORT", oneOrg, "--details"), csvOf("exports", "show", "EXPORT", oneOrg), printing(func(w io.Writer, v chainReport) error { return v.print(w, time.Now()) }), printing(func(w io.Writer, v exportDetail) error { return v.print(w, time.Now()) })},

@@ -46,7 +46,7 @@ func (a *app) integrationsList() *cobra.Command {
 
 // listedIntegration is what integrations list says of an integration.
 type listedIntegration struct {
-	integrations.Integration
+	integrations.Shown
 	ScheduleInWords string        `json:"scheduleInWords"` // "none" without one
 	Paused          *runlog.Pause `json:"paused"`          // null if it is not
 }
@@ -54,7 +54,7 @@ type listedIntegration struct {
 func listIntegrations(list []integrations.Integration, pauses map[uuid.UUID]runlog.Pause) []listedIntegration {
 	listed := []listedIntegration{}
 	for _, in := range list {
-		l := listedIntegration{Integration: in, ScheduleInWords: "none"}
+		l := listedIntegration{Shown: in.Shown(), ScheduleInWords: "none"}
 		if in.Schedule != nil {
 			l.ScheduleInWords = in.Schedule.String()
 		}
@@ -80,7 +80,11 @@ func integrationTable(list []listedIntegration) [][]string {
 
 // secretCheck is whether a secret can be read.
 type secretCheck struct {
-	Name, Adapter, Credential, Reference, State string
+	Name       string `json:"name"` // of the integration or channel
+	Adapter    string `json:"adapter"`
+	Credential string `json:"credential"`
+	Reference  string `json:"reference"`
+	State      string `json:"state"` // yes, or no and why
 }
 
 func (a *app) integrationsCheck() *cobra.Command {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 )
 
 func (a *app) notifications() *cobra.Command {
@@ -61,10 +62,10 @@ func (a *app) printNotifications(w io.Writer, list []runlog.NotificationRecord) 
 		if n.Channel == "" {
 			state = "no channel"
 		}
-		rows = append(rows, []string{n.QueuedAt.UTC().Format(time.RFC3339), string(n.Cause), dash(n.Integration), suppressed, dash(n.Channel), state,
+		rows = append(rows, []string{n.QueuedAt.UTC().Format(time.RFC3339), n.Cause.Name(), dash(n.Integration), suppressed, dash(n.Channel), state,
 			fmt.Sprint(n.Attempts), dash(lastError(n.DeliveryStatus))})
 	}
-	return a.print(w, list, rows)
+	return a.print(w, statement.OfNotifications(list), rows)
 }
 
 func lastError(s notify.DeliveryStatus) string {
@@ -83,7 +84,7 @@ func (a *app) notificationsChannels() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(s.command.OutOrStdout(), list, channelTable(list))
+			return a.print(s.command.OutOrStdout(), statement.OfChannels(list), channelTable(list))
 		}),
 	}
 	organizationFlag(c, &org)
@@ -100,7 +101,7 @@ func channelTable(list []runlog.Channel) [][]string {
 			to = strings.Join(ch.Email.To, ", ")
 		}
 		for _, cause := range ch.Causes {
-			causes = append(causes, string(cause))
+			causes = append(causes, cause.Name())
 		}
 		if len(causes) == 0 {
 			causes = []string{"all"}

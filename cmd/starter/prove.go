@@ -29,7 +29,7 @@ func (a *app) exportsProve() *cobra.Command {
 		Long: `Checks an export's audit row against the entry table (counts, amounts, SHA-256),
 against the workflow if Temporal still has it, and against the vendor, which is asked
 for every entry: an exported one must be there once, with its amount; a planned or
-rejected one must not be there; of a sent or unknown one it is reported what was
+refused one must not be there; of a sent or unknown one it is reported what was
 found. It takes one request for 500 entries. Exits 1 if something does not agree, and
 if an export has not ended: what it has exported so far is compared, and the rest can
 only be proved after its end.
@@ -90,7 +90,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 	if t.byPeriod {
 		list = t.Exports
 	}
-	about := map[string]any{"exportId": list[0].ID, "period": t.First().Period, "integrationId": t.First().IntegrationID}
+	about := proof{ExportID: &list[0].ID, Period: t.First().Period, IntegrationID: t.First().IntegrationID}
 	var all []proofCheck
 	var found vendorComparison
 	var pending *exports.Export
@@ -111,7 +111,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 			pending = &e
 		}
 	}
-	about["ended"] = pending == nil
+	about.Ended = new(pending == nil)
 	if err := a.printProof(s.command.OutOrStdout(), about, all, found); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		return nil
 	}
 	return fmt.Errorf("%s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
-		exports.PeriodName(pending.Period), pending.ID, pending.ID)
+		exports.PeriodName(pending.Period), statement.Short(pending.ID.String()), t.Reference())
 }
 
 // vendorAgrees reports whether the vendor was asked for everything, and has it.
@@ -136,6 +136,18 @@ func vendorAgrees(checks []proofCheck) bool {
 		}
 	}
 	return asked
+}
+
+// proof is what exports prove prints as JSON.
+type proof struct {
+	ExportID      *uuid.UUID        `json:"exportId,omitempty"` // the first one of those that were proved
+	IntegrationID uuid.UUID         `json:"integrationId"`
+	Period        string            `json:"period"`
+	Ended         *bool             `json:"ended,omitempty"` // all of these exports have
+	Agrees        *bool             `json:"agrees"`          // null: that can only be said after the end
+	Findings      []proofCheck      `json:"findings"`
+	Differences   []difference      `json:"differences"`
+	Export        *statement.Export `json:"export,omitempty"` // that has what was adopted
 }
 
 // proofCheck is one check of a proof.
@@ -178,7 +190,7 @@ func newCheck(what string, ok bool, format string, args ...any) proofCheck {
 
 // printProof prints the checks and the differences. If something does not agree, it
 // is an error.
-func (a *app) printProof(w io.Writer, about map[string]any, checks []proofCheck, found vendorComparison) error {
+func (a *app) printProof(w io.Writer, about proof, checks []proofCheck, found vendorComparison) error {
 	ok := true
 	rows := [][]string{{"AGREES", "WHAT", "EVIDENCE"}}
 	for _, c := range checks {
@@ -187,9 +199,9 @@ func (a *app) printProof(w io.Writer, about map[string]any, checks []proofCheck,
 	}
 	var err error
 	if a.output == outputJSON {
-		about["agrees"], about["findings"], about["differences"] = ok, checks, append([]difference{}, found.differences...)
-		if ok && about["ended"] == false {
-			about["agrees"] = nil // that is not known yet
+		about.Findings, about.Differences = append([]proofCheck{}, checks...), append([]difference{}, found.differences...)
+		if ended := about.Ended == nil || *about.Ended; ended || !ok {
+			about.Agrees = &ok // else that is not known yet
 		}
 		err = printJSON(w, about)
 	} else if err = table(w, rows); len(found.differences) > 0 {
@@ -226,7 +238,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 		return err
 	}
 	for _, e := range pending {
-		s.say("note: export %s of %s is pending; what its run sends in the meantime may seem not to be on record", e.ID, e.Period)
+		s.say("note: the export of %s is pending; what its run sends in the meantime may seem not to be on record", exports.PeriodName(e.Period))
 	}
 	id := uuid.New()
 	e := exports.Export{
@@ -236,12 +248,12 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 	p.comparison.strict, p.comparison.adopts = true, adopt
 	adopter := adopter{prover: p, export: e}
 	checks, err := p.vendor(ctx, 0, runlog.EntriesOfPeriod(ctx, s.db, p.sources, e, s.integration.Export), adopter.adopt)
-	about := map[string]any{"integrationId": s.integration.ID, "period": period}
+	about := proof{Period: period, IntegrationID: s.integration.ID}
 	if closed, closeErr := adopter.closeExport(ctx, err); closeErr != nil || err != nil {
 		return errors.Join(err, closeErr)
 	} else if closed != nil {
-		checks = append(checks, proofCheck{"adopted", undecided, fmt.Sprintf("%s recorded as exported, %d as unknown: export %s", count(adopter.adopted, "entry"), adopter.doubtful, closed.ID)})
-		about["export"] = closed
+		checks = append(checks, proofCheck{"adopted", undecided, fmt.Sprintf("%s recorded as exported, %d as unknown: export %s", count(adopter.adopted, "entry"), adopter.doubtful, statement.Short(closed.ID.String()))})
+		about.Export = new(statement.OfExport(*closed))
 	}
 	return a.printProof(c.OutOrStdout(), about, checks, p.comparison)
 }

@@ -58,7 +58,7 @@ func (p *prover) export(ctx context.Context, e exports.Export) ([]proofCheck, er
 	}
 	all := []proofCheck{
 		newCheck("the export has ended", true, "status %s", e.Status),
-		newCheck("entries add up", e.Exported+e.Rejected+e.Unknown <= e.Total, "%d exported, %d rejected, %d unknown of %d", e.Exported, e.Rejected, e.Unknown, e.Total),
+		newCheck("entries add up", e.Exported+e.Rejected+e.Unknown <= e.Total, "%d exported, %d refused, %d unknown of %d", e.Exported, e.Rejected, e.Unknown, e.Total),
 		newCheck("exported entries", e.Exported == ev.Exported, "%s", exported),
 		newCheck("amounts", maps.Equal(e.Amounts, ev.Amounts), "audit row %s, entry table %s", dash(exports.MoneyList(e.Amounts)), dash(exports.MoneyList(ev.Amounts))),
 		newCheck("SHA-256", e.SHA256 == ev.SHA256, "audit row %.12s…, entries %.12s…", e.SHA256, ev.SHA256),

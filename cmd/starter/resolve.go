@@ -58,7 +58,7 @@ user@host.`,
 				if r.Entries, err = runlog.ResolveVoucher(c.Context(), s.db, s.organization, r); err != nil {
 					return err
 				}
-				if err := a.printResolution(c.OutOrStdout(), r); err != nil {
+				if err := a.printResolution(c.OutOrStdout(), r, t.Reference()); err != nil {
 					return err
 				}
 			}
@@ -74,7 +74,7 @@ user@host.`,
 	return c
 }
 
-func (a *app) printResolution(w io.Writer, r runlog.Resolution) error {
+func (a *app) printResolution(w io.Writer, r runlog.Resolution, export string) error {
 	if a.output == outputJSON {
 		return printJSON(w, struct {
 			runlog.Resolution
@@ -83,7 +83,7 @@ func (a *app) printResolution(w io.Writer, r runlog.Resolution) error {
 	}
 	result := "exported"
 	if !r.AtVendor {
-		result = "to be sent again by starter exports retry " + r.ExportID.String()
+		result = "to be sent again by starter exports retry " + export
 	}
 	return say(w, "voucher %s: %s %s", r.VoucherID, count(r.Entries, "entry"), result)
 }

@@ -88,10 +88,17 @@ type scheduleSession struct {
 	status engine.ScheduleStatus
 }
 
+// scheduleReport is what a command on one schedule prints as JSON: the schedule, or what a
+// backfill will run.
+type scheduleReport struct {
+	*engine.ScheduleStatus
+	Firings []engine.Firing `json:"firings,omitempty"`
+}
+
 // onSchedule completes a command on one schedule, which exists when do is called.
 // With -o json it prints what do returns or, if that is nil, the schedule as it is
 // afterwards.
-func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSession) (any, error)) *cobra.Command {
+func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSession) (*scheduleReport, error)) *cobra.Command {
 	var org, integration string
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		opened, err := a.openIntegration(c, org, integration)
@@ -112,9 +119,11 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSessi
 			return err
 		}
 		if result == nil {
-			if result, err = engine.DescribeSchedule(c.Context(), s.temporal, in); err != nil {
+			status, err := engine.DescribeSchedule(c.Context(), s.temporal, in)
+			if err != nil {
 				return err
 			}
+			result = &scheduleReport{ScheduleStatus: &status}
 		}
 		return printJSON(c.OutOrStdout(), result)
 	}
@@ -126,9 +135,9 @@ func (a *app) onSchedule(c *cobra.Command, do func(*cobra.Command, scheduleSessi
 func (a *app) schedulesDescribe() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
 		Use: "describe NAME --org NAME", Short: "Show a schedule, its last and its next firings",
-	}, func(c *cobra.Command, s scheduleSession) (any, error) {
+	}, func(c *cobra.Command, s scheduleSession) (*scheduleReport, error) {
 		if a.output == outputJSON {
-			return s.status, nil
+			return &scheduleReport{ScheduleStatus: &s.status}, nil
 		}
 		return nil, printSchedule(c.OutOrStdout(), s.status)
 	})
@@ -199,7 +208,7 @@ schedules backfill.`,
 			}
 			return checkReason(reason)
 		},
-	}, func(c *cobra.Command, s scheduleSession) (any, error) {
+	}, func(c *cobra.Command, s scheduleSession) (*scheduleReport, error) {
 		if err := s.handle.Pause(c.Context(), client.SchedulePauseOptions{Note: whoami() + ": " + reason}); err != nil {
 			return nil, err
 		}
@@ -214,7 +223,7 @@ func (a *app) schedulesResume() *cobra.Command {
 	c := a.onSchedule(&cobra.Command{
 		Use: "resume NAME --org NAME", Short: "Resume an integration's scheduled exports",
 		PreRunE: func(*cobra.Command, []string) error { return checkReason(reason) },
-	}, func(c *cobra.Command, s scheduleSession) (any, error) {
+	}, func(c *cobra.Command, s scheduleSession) (*scheduleReport, error) {
 		note := strings.TrimSuffix("resumed by "+whoami()+": "+reason, ": ")
 		if err := s.handle.Unpause(c.Context(), client.ScheduleUnpauseOptions{Note: note}); err != nil {
 			return nil, err
@@ -228,7 +237,7 @@ func (a *app) schedulesResume() *cobra.Command {
 func (a *app) schedulesTrigger() *cobra.Command {
 	return a.onSchedule(&cobra.Command{
 		Use: "trigger NAME --org NAME", Short: "Export the period that is due now, also while the schedule is paused",
-	}, func(c *cobra.Command, s scheduleSession) (any, error) {
+	}, func(c *cobra.Command, s scheduleSession) (*scheduleReport, error) {
 		period, err := s.integration.Schedule.Period(time.Now())
 		if err != nil {
 			return nil, err

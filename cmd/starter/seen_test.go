@@ -66,12 +66,12 @@ Xledger is not available \(HTTP 503\); the next try is at 12:34 UTC; nothing is 
 	// After the end the row stands as it was closed, and what changed since is apart; that it
 	// was deferred is over.
 	e.Status, e.Total, e.Exported, e.Unknown = exports.Failed, 9, 2, 2
-	d := exportDetail{export: e, Entries: runlog.Counts{Total: 9, Exported: 4, Rejected: 1, Planned: 4}, Problems: []runlog.Problem{
-		{VoucherID: "v1", EntryID: "e1", State: exports.Sent, Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: exports.Unknown, Effect: classify.Open}}}
+	d := exportDetail{export: e, Entries: statement.Counts{Total: 9, Exported: 4, Refused: 1, Planned: 4}, Problems: []statement.Problem{
+		{VoucherID: "v1", EntryID: "e1", State: "sent", Effect: classify.Open, OpenUntil: &until}, {VoucherID: "v2", EntryID: "e2", State: "unknown", Effect: classify.Open}}}
 	out.Reset()
 	require.NoError(t, d.print(&out, now.In(time.FixedZone("CET", 3600))))
-	require.Regexp(t, `entries +9: 2 exported, 0 rejected, 2 unknown, 5 not sent\n`, out.String())
-	require.Regexp(t, `now +9: 4 exported, 1 rejected, 0 unknown, 4 planned; changed after it had ended`, out.String())
+	require.Regexp(t, `entries +9: 2 exported, 0 refused, 2 unknown, 5 not sent\n`, out.String())
+	require.Regexp(t, `now +9: 4 exported, 1 refused, 0 unknown, 4 planned; changed after it had ended`, out.String())
 	require.Regexp(t, `v1 +e1 +sent +open until 2026-11-23 13:34:56 CET +-`, out.String())
 	require.Regexp(t, `v2 +e2 +unknown +open +-`, out.String())
 	require.NotContains(t, out.String(), "deferred")
@@ -109,11 +109,11 @@ func TestResolveAndProveFlags(t *testing.T) {
 func TestPrintResolution(t *testing.T) {
 	var out bytes.Buffer
 	r := runlog.Resolution{ExportID: uuid.New(), VoucherID: "v1", Entries: 2, Reason: "seen", Actor: "kari"}
-	require.NoError(t, (&app{output: outputTable}).printResolution(&out, r))
-	require.Equal(t, "voucher v1: 2 entries to be sent again by starter exports retry "+r.ExportID.String()+"\n", out.String())
+	require.NoError(t, (&app{output: outputTable}).printResolution(&out, r, "2026-10 --integration books"))
+	require.Equal(t, "voucher v1: 2 entries to be sent again by starter exports retry 2026-10 --integration books\n", out.String())
 	out.Reset()
 	r.AtVendor = true
-	require.NoError(t, (&app{output: outputJSON}).printResolution(&out, r))
+	require.NoError(t, (&app{output: outputJSON}).printResolution(&out, r, "2026-10 --integration books"))
 	require.JSONEq(t, `{"exportId":"`+r.ExportID.String()+`","voucherId":"v1","atVendor":true,"entries":2,"reason":"seen","actor":"kari"}`, out.String())
 }
 

@@ -35,8 +35,8 @@ a run would do now, that included.
 A period that has not ended yet needs --unfinished: entries that come later are
 exported with the next one.
 
-Entries that the vendor refuses are rejected voucher by voucher, and the others are
-exported; see starter exports show and starter exports retry.
+What the vendor refuses is found voucher by voucher, and the others are exported; see
+starter exports show and starter exports retry.
 
 Prints what the period came to, with the retries that it has had. Exits 3 if it is not
 complete; --exit-status=false turns that off.`,
@@ -70,7 +70,7 @@ complete; --exit-status=false turns that off.`,
 	c.Flags().StringVar(&period, "period", "", "what to export: 2026-10, 2026-W45 or 2026-11-23")
 	c.Flags().BoolVar(&unfinished, "unfinished", false, "export a period that has not ended yet")
 	wait.flags(c)
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be rejected; send nothing")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and what would be refused; send nothing")
 	return c
 }
 
@@ -108,16 +108,16 @@ func (a *app) previewSync(s *session, in workflows.SyncInput) error {
 	if p.Message != "" {
 		say(out, "%s", p.Message)
 	}
-	if p.Has != nil {
+	if p.Export != nil {
 		return nil
 	}
 	say(out, "%s in %s and %s, %d of them late: %s", count(p.Entries, "entry"), count(p.Vouchers, "voucher"), count(p.Chunks, "chunk"), p.Late, dash(amountsOf(p.Amounts)))
-	if len(p.Rejected) == 0 {
+	if len(p.Refused) == 0 {
 		return nil
 	}
-	rows := [][]string{{"VOUCHER", "WOULD BE REJECTED"}}
-	for _, r := range p.Rejected {
-		rows = append(rows, []string{r.VoucherID, r.Reason})
+	rows := [][]string{{"VOUCHER", "WOULD BE REFUSED"}}
+	for _, r := range p.Refused {
+		rows = append(rows, []string{r.VoucherID, r.Message})
 	}
 	return table(out, rows)
 }
@@ -228,7 +228,7 @@ func (s *session) showProgress(ctx context.Context, workflowID string) {
 		}
 		note := fmt.Sprintf("%d of %s, %s left", n.Exported, count(n.Total, "entry"), count(p.Left(), "chunk"))
 		if n.Rejected > 0 {
-			note += fmt.Sprintf(", %d rejected", n.Rejected)
+			note += fmt.Sprintf(", %d refused", n.Rejected)
 		}
 		note += waits.note
 		bar.set(n.Exported+n.Rejected+n.Unknown, note)

@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/watcher"
 )
 
@@ -47,11 +49,11 @@ func tickTable(list []tickReport) [][]string {
 	rows := [][]string{{"EXPECTED", "INTEGRATION", "PERIOD", "RESULT", "EXPORT", "NOTE"}}
 	for _, t := range list {
 		result, export, note := string(t.Result), "", ""
-		if t.LateBy > 0 {
-			result += " by " + strconv.Itoa(int(t.LateBy.Round(time.Minute).Minutes())) + " min"
+		if t.late > 0 {
+			result += " by " + strconv.Itoa(int(t.late.Round(time.Minute).Minutes())) + " min"
 		}
 		if t.ExportID != nil {
-			export = t.ExportID.String()
+			export = statement.Short(t.ExportID.String())
 		}
 		if !t.Recorded {
 			note = "not recorded"
@@ -63,9 +65,31 @@ func tickTable(list []tickReport) [][]string {
 
 // tickReport is an expected firing of a schedule and its result.
 type tickReport struct {
-	runlog.Tick
-	Name     string `json:"integration"`
-	Recorded bool   `json:"recorded"` // by a worker
+	IntegrationID uuid.UUID          `json:"integrationId"`
+	Name          string             `json:"integration"`
+	ExpectedAt    time.Time          `json:"expectedAt"`
+	Period        string             `json:"period"`
+	Result        exports.TickResult `json:"result"`
+	LateBy        string             `json:"lateBy,omitempty"` // such as "5m0s"
+	ExportID      *uuid.UUID         `json:"exportId,omitempty"`
+	Recorded      bool               `json:"recorded"` // by a worker
+
+	late time.Duration
+}
+
+// tickReportOf is the report of a tick of a schedule, in whose zone the time is.
+func tickReportOf(t runlog.Tick, s runlog.ScheduledIntegration, recorded bool) tickReport {
+	r := tickReport{
+		IntegrationID: t.IntegrationID, Name: s.Name, ExpectedAt: s.Schedule.Local(t.ExpectedAt), Period: t.Period, Result: t.Result, ExportID: t.ExportID,
+		Recorded: recorded, late: t.LateBy,
+	}
+	if r.Result == "" {
+		r.Result = "due"
+	}
+	if t.LateBy > 0 {
+		r.LateBy = t.LateBy.Round(time.Second).String()
+	}
+	return r
 }
 
 // ticksOf lists the ticks of an organization's schedules since a time, by time within each.
@@ -84,8 +108,7 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 		for _, t := range recorded {
 			if t.IntegrationID == s.ID {
 				known[t.ExpectedAt.Unix()] = true
-				t.ExpectedAt = s.Schedule.Local(t.ExpectedAt)
-				list = append(list, tickReport{t, s.Name, true})
+				list = append(list, tickReportOf(t, s, true))
 			}
 		}
 		from := watcher.Since(s, now)
@@ -100,11 +123,7 @@ func ticksOf(ctx context.Context, db runlog.Beginner, organization uuid.UUID, no
 			if err != nil {
 				return nil, err
 			}
-			t.ExpectedAt = s.Schedule.Local(t.ExpectedAt)
-			if t.Result == "" {
-				t.Result = "due"
-			}
-			list = append(list, tickReport{t, s.Name, false})
+			list = append(list, tickReportOf(t, s, false))
 		}
 	}
 	return list, nil

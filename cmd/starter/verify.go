@@ -20,11 +20,11 @@ type verification struct {
 	Integration string           `json:"integration"`
 	Adapter     string           `json:"adapter"`
 	Checks      []adapters.Check `json:"checks"`
-	Error       string           `json:"error,omitempty"` // why the vendor could not be asked
+	Message     string           `json:"message,omitempty"` // why the vendor could not be asked
 }
 
 func (v verification) differs() bool {
-	return v.Error != "" || len(adapters.Contract{Checks: v.Checks}.Differing()) > 0
+	return v.Message != "" || len(adapters.Contract{Checks: v.Checks}.Differing()) > 0
 }
 
 func (a *app) integrationsVerify() *cobra.Command {
@@ -88,7 +88,7 @@ func verify(ctx context.Context, temporal client.Client, spec integrations.Integ
 	case err != nil:
 		return v, err
 	case !out.OK:
-		v.Error = out.Failure.Message
+		v.Message = out.Failure.Message
 		return v, nil
 	}
 	var contract adapters.Contract
@@ -120,8 +120,8 @@ func verificationTable(all []verification) [][]string {
 		for _, c := range v.Checks {
 			rows = append(rows, []string{v.Integration, c.What, string(c.State), dash(c.Found), dash(c.Remedy)})
 		}
-		if v.Error != "" {
-			rows = append(rows, []string{v.Integration, "vendor", "not asked", v.Error, "fix what FOUND says, and ask again"})
+		if v.Message != "" {
+			rows = append(rows, []string{v.Integration, "vendor", "not asked", v.Message, "fix what FOUND says, and ask again"})
 		}
 	}
 	return rows

@@ -110,9 +110,9 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	}
 	fmt.Fprintf(d.out, "   the vendor's own list: %d entries, each once\n", len(effects))
 	switch {
-	case e.Status != exports.Complete || e.Exported != 2*vouchers || e.Rejected != 4 || e.Trigger != exports.BySchedule:
-		return fmt.Errorf("announced complete with %d exported and 4 rejected by schedule; it is %s with %d and %d by %s",
-			2*vouchers, e.Status, e.Exported, e.Rejected, e.Trigger)
+	case e.Status != exports.Complete || e.Exported != 2*vouchers || e.Refused != 4 || e.Trigger != exports.BySchedule:
+		return fmt.Errorf("announced complete with %d exported and 4 refused by schedule; it is %s with %d and %d by %s",
+			2*vouchers, e.Status, e.Exported, e.Refused, e.Trigger)
 	case len(effects) != 2*vouchers || len(stack.Sandbox.Effects()) != 2*vouchers:
 		return fmt.Errorf("announced %d effects at the vendor, each once; there are %d of %d entries", 2*vouchers, len(stack.Sandbox.Effects()), len(effects))
 	}

@@ -160,12 +160,12 @@ func TestAdoptAfterRestore(t *testing.T) {
 	prove := []string{"exports", "prove", "--period", "2026-10", "--integration", "xledger-main", "--org", org}
 	out, words, code = starter(t, "", prove...)
 	require.Equal(t, 1, code, words)
-	require.Regexp(t, `NO +not exported +planned, rejected or not on record: 1200 of 1204 are there, 4 not there`, out)
+	require.Regexp(t, `NO +not exported +planned, refused or not on record: 1200 of 1204 are there, 4 not there`, out)
 	require.Regexp(t, `A00000 +A00000-1 +nothing +there`, out)
 	require.Contains(t, out, "and 1180 more")
 	out, words, code = starter(t, "", append(prove, "--adopt", "-o", "json")...)
 	require.Zero(t, code, "%s%s", words, out)
-	adopted := fromJSON[struct{ Export exports.Export }](t, out).Export
+	adopted := fromJSON[struct{ Export statement.Export }](t, out).Export
 	require.Equal(t, []any{exports.Complete, 1200, exports.ByAdopting, e.SHA256, e.Amounts}, []any{adopted.Status, adopted.Exported, adopted.Trigger, adopted.SHA256, adopted.Amounts},
 		"the same entries as before")
 	out, words, code = starter(t, "", "exports", "prove", adopted.ID.String(), "--org", org)
@@ -227,9 +227,9 @@ func TestProvePosted(t *testing.T) {
 	b.vouchers(t, "B", 1, "2026-10-16", "3000", "0")
 	out, words, code = starter(t, "", "exports", "prove", "--period", "2026-10", "--integration", "erp", "--org", org, "--adopt", "-o", "json")
 	require.Equal(t, 1, code, "%s%s", words, out)
-	adopted := fromJSON[struct{ Export exports.Export }](t, out).Export
+	adopted := fromJSON[struct{ Export statement.Export }](t, out).Export
 	require.Equal(t, []any{exports.Failed, 0, 4}, []any{adopted.Status, adopted.Exported, adopted.Unknown})
-	require.Contains(t, adopted.ErrorMessage, "only a person can tell")
+	require.Contains(t, adopted.Message, "only a person can tell")
 	require.Equal(t, 2, sync().Total, "what is in doubt is not sent")
 	out, _, code = starter(t, "", "exports", "show", adopted.ID.String(), "--org", org, "--details")
 	require.Zero(t, code)

@@ -166,16 +166,17 @@ func TestCancelExport(t *testing.T) {
 	require.Equal(t, []any{engine.Waiting, "2026-10", 2}, []any{live.State, live.Export.Period, len(live.Attempts)})
 	_, words, code := starter(t, "", "cancel", sentIn, "--org", org)
 	require.Equal(t, 1, code)
-	require.Contains(t, words, "is an attempt of the export of 2026-10; to cancel the export: starter cancel ")
+	require.Contains(t, words, "is an attempt of the export of October 2026; to cancel the export: starter cancel 2026-10 --integration xledger-main --org "+org)
 
 	out, words, code := starter(t, "", "cancel", "2026-10", "--integration", "xledger-main", "--org", org)
 	require.Zero(t, code, words)
-	require.Contains(t, out, "of 2026-10 is cancelled: 0 of 6 entries exported, 6 unknown")
+	require.Contains(t, out, "the export of October 2026 is cancelled: 0 of 6 entries exported, 6 unknown")
+	require.Contains(t, out, "starter exports retry 2026-10 --integration xledger-main sends the rest")
 	e := result(t, run).Export
 	require.Equal(t, []any{exports.Failed, classify.Cancelled}, []any{e.Status, e.ErrorCode})
 	_, words, code = starter(t, "", "cancel", e.ID.String()[:8], "--org", org)
 	require.Equal(t, 1, code)
-	require.Contains(t, words, "export "+e.ID.String()+" of 2026-10 has ended as failed; there is nothing to cancel")
+	require.Contains(t, words, "the export of October 2026 has ended as failed; there is nothing to cancel")
 
 	ended := show()
 	require.Equal(t, []any{engine.Completed, e.ID, "2026-10", exports.Failed, 1, 3, "A00000", 6},
@@ -237,7 +238,7 @@ func TestCallWithoutWorker(t *testing.T) {
 	require.Error(t, c.Wait())
 	require.Equal(t, 1, c.ProcessState.ExitCode())
 	require.Contains(t, written.String(), "no longer waiting; the call continues")
-	require.Contains(t, written.String(), "starter show "+id+" --org "+o.id.String())
+	require.Contains(t, written.String(), "starter show "+id[:8]+" --org "+o.id.String())
 	startWorker(t)
 	require.True(t, finish(t, activitiesWith(o, uuid.MustParse(id))).OK, "it continues")
 }

@@ -73,7 +73,7 @@ func TestMonthIsCorrected(t *testing.T) {
 	root := shown.Exports[0].ID.String()
 	out, words = b.exports(t, 0, "retry", root[:8])
 	require.Empty(t, out)
-	require.Contains(t, words, "nothing to retry: October 2026 is complete: 10 entries in 5 vouchers, NOK 500.50. The last retry is export "+shown.Exports[2].ID.String())
+	require.Contains(t, words, "nothing to retry: October 2026 is complete: 10 entries in 5 vouchers, NOK 500.50. The last retry is export "+shown.Exports[2].ID.String()[:8])
 	out, _ = b.exports(t, 0, append([]string{"prove"}, month...)...)
 	require.Equal(t, 3, strings.Count(out, ": SHA-256"), out)
 	_, _, code = starter(t, "", "sync", "--org", b.id.String(), "--integration", "xledger-main", "--period", "2026-10")
@@ -92,7 +92,7 @@ func TestExportsAreNamed(t *testing.T) {
 		{2, "want a period such as 2026-10 with --integration, or the ID", []string{"abc"}},
 		{2, "--integration goes with a period", []string{"0d9f2f51", "--integration", "xledger-main"}},
 		{1, "the organization has no export whose ID begins with 0d9f2f51", []string{"0d9f2f51"}},
-		{1, "there is no export of October 2026; starter sync --period 2026-10 makes one", []string{"2026-10"}},
+		{1, "there is no export of October 2026; starter sync --period 2026-10 --integration NAME makes one", []string{"2026-10"}},
 		{1, "there is no export of October 2026 of xledger-main; starter sync", []string{"2026-10", "--integration", "xledger-main"}},
 		{1, `--integration "elsewhere"`, []string{"2026-10", "--integration", "elsewhere"}},
 	} {

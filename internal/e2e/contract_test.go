@@ -21,8 +21,8 @@ import (
 
 // seen is what integrations verify prints as JSON.
 type seen struct {
-	Integration, Error string
-	Checks             []adapters.Check
+	Integration, Message string
+	Checks               []adapters.Check
 }
 
 func (s seen) states() string {
@@ -45,7 +45,7 @@ func TestVerify(t *testing.T) {
 	all := fromJSON[[]seen](t, out)
 	require.Len(t, all, 4)
 	for _, s := range all {
-		require.Empty(t, s.Error, s.Integration)
+		require.Empty(t, s.Message, s.Integration)
 		differing := adapters.Contract{Checks: s.Checks}.Differing()
 		if s.Integration != "xledger-old" {
 			require.Empty(t, differing, s.Integration)
@@ -184,7 +184,7 @@ func TestAllRefusedForOneReason(t *testing.T) {
 			e := result(t, b.start(t, in)).Export
 			require.Equal(t, exports.Failed, e.Status, "%+v", e)
 			require.Equal(t, []int{600, 0, 0, 0, 600}, []int{e.Total, e.Exported, e.Rejected, e.Unknown, e.Unsent()})
-			require.Contains(t, e.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted; nothing is rejected")
+			require.Contains(t, e.ErrorMessage, "16 vouchers from all over the plan were refused for the same reason, and nothing was accepted, so none of them is recorded as refused")
 			require.LessOrEqual(t, e.Requests, 100)
 			require.NotZero(t, e.Isolating)
 			require.Equal(t, []string{"unsent"}, queryStrings(t, "SELECT cause FROM ledgerline.notifications WHERE organization_id = $1", b.id))

@@ -291,7 +291,7 @@ func TestExportOnce(t *testing.T) {
 	out, words, code = starter(t, "", "exports", "retry", e.ID.String(), "--org", b.id.String(), "-o", "json")
 	require.Equal(t, 3, code, words)
 	retry := fromJSON[synced](t, out).Export
-	require.Equal(t, []int{10, 0, 10}, []int{retry.Total, retry.Exported, retry.Rejected})
+	require.Equal(t, []int{10, 0, 10}, []int{retry.Total, retry.Exported, retry.Refused})
 	require.Equal(t, e.ID, *retry.ParentID)
 	b.requireOnce(t, 1212)
 

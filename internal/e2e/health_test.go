@@ -47,8 +47,8 @@ type shownHealth struct {
 	State       string     `json:"state"`
 	NextProbeAt *time.Time `json:"nextProbeAt"`
 	Health      *struct {
-		Reason  string        `json:"reason"`
-		Latency time.Duration `json:"latency"`
+		Reason  string `json:"reason"`
+		Latency string `json:"latency"`
 	} `json:"health"`
 	Secret *struct {
 		Credential string `json:"credential"`

@@ -22,6 +22,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/sandbox"
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -214,7 +215,7 @@ func TestNotifyDelivers(t *testing.T) {
 	require.Empty(t, h.refused, "the library's verifier takes every attempt")
 	out, words, code := starter(t, "", "notifications", "list", "--org", o.id.String(), "--since", "1h")
 	require.Equal(t, 0, code, words)
-	require.Contains(t, out, "rejected")
+	require.Contains(t, out, "refused")
 	require.Contains(t, out, "delivered")
 	require.Contains(t, out, "unavailable (503)")
 	if recording == "services" {
@@ -275,9 +276,9 @@ func TestTroubleIsDelivered(t *testing.T) {
 	out, words, code := starter(t, "", "health", "history", "--org", o.id.String(), "--integration", "xledger-main", "-o", "json")
 	require.Zero(t, code, words)
 	var changes []string
-	for _, e := range fromJSON[[]runlog.HealthEntry](t, out) {
-		if e.Type == runlog.HealthChange {
-			changes = append(changes, string(e.To)+" "+string(e.Kind))
+	for _, e := range fromJSON[[]struct{ Entry, To, Kind string }](t, out) {
+		if e.Entry == string(runlog.HealthChange) {
+			changes = append(changes, e.To+" "+e.Kind)
 		}
 	}
 	require.Contains(t, strings.Join(changes, ", "), "degraded unauthorized, healthy ok, degraded unavailable, unreachable unavailable, healthy ok, passive quota_exhausted, healthy ok")
@@ -324,7 +325,7 @@ func TestNotifyTest(t *testing.T) {
 	require.Equal(t, 1, code, "not used while it is disabled")
 	out, words, code = starter(t, "", "notifications", "test", "--org", org, "--channel", "ops", "-o", "json")
 	require.Equal(t, 0, code, words)
-	require.Equal(t, notify.Delivered, fromJSON[[]runlog.NotificationRecord](t, out)[0].State)
+	require.Equal(t, notify.Delivered, fromJSON[[]statement.Notification](t, out)[0].State)
 	_, words, code = starter(t, "", "notifications", "test", "--org", org)
 	require.Equal(t, 0, code, words)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/outlook"
-	"github.com/ledgerline/ledgerline/runlog"
 )
 
 // A controller follows her entries: after an import she reads where they will go, in a
@@ -83,7 +82,7 @@ func TestEntriesListSaysWhatComesNext(t *testing.T) {
 	list := fromJSON[outlook.Listing](t, out)
 	require.Len(t, list.Entries, 2)
 	for _, e := range list.Entries {
-		require.Equal(t, []any{"2025-11", "2025-10-20", true}, []any{e.Period, e.Date, e.Next == nil})
+		require.Equal(t, []any{"2025-11", "2025-10-20", true}, []any{e.Export.Period, e.Date, e.Next == nil})
 	}
 	require.Equal(t, 1, list.Sums.Vouchers)
 
@@ -96,7 +95,7 @@ func TestEntriesListSaysWhatComesNext(t *testing.T) {
 	// The dry run of a retry is what the retry plans: the voucher that was refused.
 	export := queryStrings(t, "SELECT export_id::text FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND period = '2025-10'", b.id)[0]
 	out, _ = run("", "exports", "retry", export, "--dry-run", "-o", "json")
-	require.Equal(t, []int{2, 1}, []int{fromJSON[runlog.ExportPreview](t, out).Entries, fromJSON[runlog.ExportPreview](t, out).Vouchers})
+	require.Equal(t, []int{2, 1}, []int{fromJSON[outlook.Dry](t, out).Entries, fromJSON[outlook.Dry](t, out).Vouchers})
 	run("", "exports", "retry", export, "--exit-status=false")
 	out, _ = xledger("entries", "list", "--voucher", "B1")
 	require.Contains(t, out, "2025-10 retry")
