@@ -83,6 +83,11 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 			return err
 		}
 		for batch := range slices.Chunk(i.again, importBatch) {
+			if options.DryRun {
+				if err := i.refuseAgain(ctx, tx, batch); err != nil {
+					return err
+				}
+			}
 			if err := i.store(ctx, tx, batch); err != nil {
 				return err
 			}

@@ -1,12 +1,18 @@
 package runlog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
 )
 
 // What an import would do is found out without storing anything: which entries are there,
@@ -55,6 +61,39 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 		}
 		if err := i.addUp(d.New.VoucherID, d.New.Amount, 1); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// refuseAgain refuses what the trigger withdrawn_come_again does of entries that are stored
+// again after they were withdrawn, in its words.
+func (i *importing) refuseAgain(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	rows, err := tx.Query(ctx, selectThere, i.args(batch))
+	if err != nil {
+		return err
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	taken, err := loadTaken(ctx, tx, i.organization, column(batch, func(e AccountingEntry) string { return e.EntryID }))
+	if err != nil {
+		return err
+	}
+	for _, e := range batch {
+		if slices.Contains(there, e.EntryID) {
+			continue
+		}
+		for _, t := range taken[e.EntryID] {
+			switch {
+			case t.State != exports.Rejected && cmp.Or(t.Source, integrations.DefaultSource) != integrations.DefaultSource: // its source has it all the time
+			case t.State != exports.Rejected:
+				return correctionError(&pgconn.PgError{Code: "23514", ConstraintName: "corrected_is_not_exported",
+					Message: fmt.Sprintf("entry %s was withdrawn, and is %s all the same", e.EntryID, t.State)})
+			case t.VoucherID != e.VoucherID:
+				return fmt.Errorf("entry %s belongs to voucher %s, with which an export has taken it; give it another ID", e.EntryID, t.VoucherID)
+			}
 		}
 	}
 	return nil

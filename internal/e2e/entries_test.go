@@ -25,7 +25,7 @@ func TestEntriesImport(t *testing.T) {
 `
 	out, words, code = starter(t, lines, "entries", "import", "--org", org, "-f", "-", "-o", "json")
 	require.Zero(t, code, words)
-	require.Contains(t, words, "warning: an export would reject vouchers that do not sum to zero: W by 0.10")
+	require.Contains(t, words, "warning: an export would refuse vouchers that do not sum to zero: W by 0.10")
 	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}},
 		Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{}}, fromJSON[runlog.ImportResult](t, out))
 
