@@ -203,11 +203,12 @@ func cancels(r calls.Report) string {
 // cancelExport cancels an export and prints what became of it.
 func (s *session) cancelExport(e exports.Export, noWait bool) error {
 	ctx, out := s.command.Context(), s.command.OutOrStdout()
-	c, err := runlog.LoadChain(ctx, s.db, s.organization, e.ID)
-	if err != nil {
-		return err
+	// Its entries are counted afterwards: that takes a while of many, and they are still being sent.
+	name := s.integration.Name
+	if in, err := runlog.LoadIntegration(ctx, s.db, s.organization, e.IntegrationID); name == "" && err == nil {
+		name = in.Name
 	}
-	if err := engine.CancelExport(ctx, s.temporal, e, c.Integration); err != nil {
+	if err := engine.CancelExport(ctx, s.temporal, e, name); err != nil {
 		return err
 	}
 	s.say("asked the export of %s to end", exports.PeriodName(e.Period))
@@ -215,15 +216,16 @@ func (s *session) cancelExport(e exports.Export, noWait bool) error {
 		return nil
 	}
 	stop := s.watchWorkers(ctx)
-	_, err = engine.AwaitExport(ctx, s.temporal, e)
+	_, err := engine.AwaitExport(ctx, s.temporal, e)
 	stop()
 	if ctx.Err() != nil {
-		return fmt.Errorf("no longer waiting; the cancellation has been asked for: starter exports show %s --org %s", c.Reference(), s.org)
+		return fmt.Errorf("no longer waiting; the cancellation has been asked for: starter exports show %s --org %s", e.Reference(name), s.org)
 	}
 	if err != nil {
 		return err
 	}
-	if c, err = runlog.LoadChain(ctx, s.db, s.organization, e.ID); err != nil {
+	c, err := runlog.LoadChain(ctx, s.db, s.organization, e.ID)
+	if err != nil {
 		return err
 	}
 	if s.app.output == outputJSON {
