@@ -84,9 +84,9 @@ func (e Export) Unsent() int {
 
 // Reference is how a command line names the export, which is one of an integration: by its
 // period, of which a command takes the export and its retries; an adoption, of which a period
-// can have several, by the beginning of its ID.
+// can have several, and a retry, which can be that of an adoption, by the beginning of its ID.
 func (e Export) Reference(integration string) string {
-	if e.Trigger == ByAdopting {
+	if e.Trigger == ByAdopting || e.ParentID != nil || integration == "" {
 		return e.ID.String()[:8]
 	}
 	return e.Period + " --integration " + integration

@@ -11,7 +11,7 @@ import (
 
 func ExampleMessage() {
 	m := notify.Message{
-		ID: uuid.MustParse("7f6c2a52-0a51-4d0c-9c53-0c4f6a3a1f10"), Organization: "eksempel", Integration: "xledger-main", Adapter: "xledger",
+		ID: uuid.MustParse("7f6c2a52-0a51-4d0c-9c53-0c4f6a3a1f10"), Organization: "eksempel", Integration: "xledger-main", Export: "2026-10 --integration xledger-main", Adapter: "xledger",
 		Notification: notify.Notification{
 			OrganizationID: uuid.MustParse("7b0b9f3e-0a51-4d0c-9c53-0c4f6a3a1f10"),
 			IntegrationID:  uuid.MustParse("0d9f2f51-33a5-4a7c-8e3e-1f0a52b8f001"),

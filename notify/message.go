@@ -107,6 +107,7 @@ type Message struct {
 	Notification Notification
 	Organization string // its short name; "" if it has none
 	Integration  string // its name, "" if there is none
+	Export       string // how a command line names the export of the facts; "" is by the beginning of its ID
 	Adapter      string
 }
 
@@ -116,10 +117,8 @@ func (m Message) Type() string { return "ledgerline." + string(m.Notification.Ca
 // words returns the wording with the facts in place.
 func (m Message) words() (subject, means string, commands []string) {
 	export := "" // as a command line names it
-	if id, period := m.Notification.Facts.ExportID, m.Notification.Facts.Period; id != nil {
-		if export = id.String()[:8]; period != "" && m.Integration != "" {
-			export = period + " --integration " + m.Integration
-		}
+	if id := m.Notification.Facts.ExportID; id != nil {
+		export = cmp.Or(m.Export, id.String()[:8])
 	}
 	percent := "a large part" // in a message for what was suppressed
 	if q := m.Notification.Facts.Quota; q != nil {

@@ -31,7 +31,7 @@ func secretOf(letter string) string {
 
 func message() notify.Message {
 	export := uuid.New()
-	return notify.Message{ID: uuid.New(), Integration: "xledger-main", Adapter: "xledger", Notification: notify.Notification{
+	return notify.Message{ID: uuid.New(), Integration: "xledger-main", Export: "2026-10 --integration xledger-main", Adapter: "xledger", Notification: notify.Notification{
 		OrganizationID: uuid.New(), IntegrationID: uuid.New(), Cause: notify.Rejected, OccurredAt: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
 		Facts: notify.Facts{ExportID: &export, Period: "2026-10", Entries: &notify.Entries{Total: 10, Exported: 7, Rejected: 3}, Others: []string{"crm"}},
 	}}

@@ -73,6 +73,7 @@ type loadedDelivery struct {
 	OccurredAt    time.Time
 	Organization  string
 	Integration   string
+	Export        string
 	Adapter       string
 	Kind          string
 	Settings      string
@@ -89,12 +90,16 @@ func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Del
 		loaded, err = queryRow[loadedDelivery](ctx, tx, `
 			SELECT notification.cause, coalesce(notification.integration_id, '00000000-0000-0000-0000-000000000000') AS integration_id,
 			    `+calledOrganization+` AS organization, notification.facts, notification.occurred_at, coalesce(integration.name, '') AS integration, coalesce(integration.adapter, '') AS adapter,
+			    CASE WHEN export.export_id IS NULL OR integration.removed_at IS NOT NULL THEN '' ELSE `+referenceOf("export", "integration.name")+` END AS export,
 			    channel.kind, channel.settings::text, channel.causes, channel.disabled_at, channel.removed_at IS NOT NULL AS removed, delivery.state
 			FROM ledgerline.notification_deliveries AS delivery
 			JOIN ledgerline.notifications AS notification USING (organization_id, notification_id)
 			JOIN ledgerline.notification_channels AS channel ON channel.organization_id = delivery.organization_id AND channel.name = delivery.channel
 			LEFT JOIN ledgerline.integrations AS integration
 			    ON integration.organization_id = notification.organization_id AND integration.integration_id = notification.integration_id
+			LEFT JOIN ledgerline.bufdir_export_audit_log AS export
+			    ON export.organization_id = notification.organization_id AND export.export_id = (notification.facts ->> 'exportId')::uuid
+			        AND export.integration_id = notification.integration_id
 			WHERE delivery.organization_id = $1 AND delivery.notification_id = $2 AND delivery.channel = $3`, k.OrganizationID, k.NotificationID, k.Channel)
 		return err
 	})
@@ -102,7 +107,7 @@ func LoadDelivery(ctx context.Context, db Beginner, k notify.DeliveryKey) (d Del
 		return d, err
 	}
 	d.State = loaded.State
-	d.Message = notify.Message{ID: k.NotificationID, Organization: loaded.Organization, Integration: loaded.Integration, Adapter: loaded.Adapter, Notification: notify.Notification{
+	d.Message = notify.Message{ID: k.NotificationID, Organization: loaded.Organization, Integration: loaded.Integration, Export: loaded.Export, Adapter: loaded.Adapter, Notification: notify.Notification{
 		OrganizationID: k.OrganizationID, IntegrationID: loaded.IntegrationID, Cause: loaded.Cause, OccurredAt: loaded.OccurredAt, Facts: loaded.Facts,
 	}}
 	d.Channel.Name, d.Channel.Causes, d.Channel.DisabledAt, d.Channel.removed = k.Channel, loaded.Causes, loaded.DisabledAt, loaded.Removed

@@ -493,3 +493,47 @@ func TestRecordDelivery(t *testing.T) {
 	_, err = runlog.LoadDelivery(t.Context(), o.worker, notify.DeliveryKey{OrganizationID: uuid.New(), NotificationID: keys[0].NotificationID, Channel: "ops"})
 	require.ErrorIs(t, err, runlog.ErrNotFound, "another organization cannot see it")
 }
+
+// A message names its export as a command finds it: by the beginning of the ID where a period
+// leads elsewhere, or an integration is no longer found by its name.
+func TestDeliveryNamesItsExport(t *testing.T) {
+	t.Parallel()
+	o := newAudience(t, "main")
+	claim := func(trigger exports.Trigger, parent *uuid.UUID) uuid.UUID {
+		t.Helper()
+		start, end, err := exports.ParsePeriod("2026-10")
+		require.NoError(t, err)
+		e, mine, err := runlog.ClaimExport(t.Context(), o.worker, exports.Export{
+			OrganizationID: o.organization, ID: uuid.New(), IntegrationID: o.integrations[0], AdapterName: "xledger", Period: "2026-10", PeriodStart: start, PeriodEnd: end,
+			Trigger: trigger, TriggeredBy: "test", StartedAt: time.Now(), WorkflowID: "w", RunID: uuid.New(), ParentID: parent,
+		})
+		require.NoError(t, err)
+		require.True(t, mine)
+		return e.ID
+	}
+	named := func(export uuid.UUID) string {
+		t.Helper()
+		o.hourLater(t)
+		e := o.event(notify.Late, 0)
+		e.Facts.ExportID, e.Facts.Period = &export, "2026-10"
+		queued, err := runlog.ReportEvent(t.Context(), o.worker, e)
+		require.NoError(t, err)
+		require.True(t, queued)
+		list, err := runlog.ListDeliveriesToStart(t.Context(), o.worker, o.organization)
+		require.NoError(t, err)
+		d, err := runlog.LoadDelivery(t.Context(), o.worker, list[len(list)-1].DeliveryKey)
+		require.NoError(t, err)
+		require.NoError(t, runlog.RecordDelivery(t.Context(), o.worker, list[len(list)-1].DeliveryKey, notify.DeliveryStatus{State: notify.Delivered, Attempts: 1}))
+		return d.Message.Export
+	}
+	one := claim(exports.ByHand, nil)
+	retry := claim(exports.ByRetry, &one)
+	require.Equal(t, "2026-10 --integration main", named(one))
+	require.Equal(t, "2026-10 --integration main", named(retry))
+	adoption := claim(exports.ByAdopting, nil)
+	require.Equal(t, adoption.String()[:8], named(adoption))
+	require.Equal(t, retry.String()[:8], named(retry), "it can be a retry of the adoption")
+	_, err := o.admin.Exec(t.Context(), "UPDATE ledgerline.integrations SET removed_at = now(), removed_by = 'test' WHERE integration_id = $1", o.integrations[0])
+	require.NoError(t, err)
+	require.Empty(t, named(one))
+}
