@@ -229,8 +229,8 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return &v
 	case pause != nil:
 		return refuse(classify.Paused, rulePaused,
-			"integration %s was paused by %s at %s: %s; starter integrations resume %s",
-			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, spec.Name)
+			"integration %s was paused by %s at %s: %s; starter integrations resume %s --org %s",
+			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, spec.Name, in.OrganizationID)
 	}
 	var ok bool
 	if to.adapter, ok = a.options.Adapters[spec.Adapter]; !ok {

@@ -41,7 +41,11 @@ func (c Channel) fields() (fields []field) {
 	fields = appendFields(fields, "webhook", reflect.ValueOf(c.Webhook))
 	fields = appendFields(fields, "email", reflect.ValueOf(c.Email))
 	if len(c.Causes) > 0 {
-		fields = appendFields(fields, "causes", reflect.ValueOf(c.Causes))
+		var names []string // as the file has them
+		for _, cause := range c.Causes {
+			names = append(names, cause.Name())
+		}
+		fields = appendFields(fields, "causes", reflect.ValueOf(names))
 	}
 	return fields
 }

@@ -174,7 +174,9 @@ func (p *parser) causes(n *yaml.Node, at string) (causes []notify.Cause) {
 		if item.Kind != yaml.ScalarNode || !ok {
 			p.errorf(item, fmt.Sprintf("%s[%d]", at, i), "%q%s; want %s", clip(item.Value), didYouMean(item.Value, known), strings.Join(known, ", "))
 		}
-		causes = append(causes, cause)
+		if !slices.Contains(causes, cause) { // as where a file has a cause by both of its names
+			causes = append(causes, cause)
+		}
 	}
 	for _, c := range causes {
 		if end := c.EndedBy(); end != "" && c != notify.Credentials && !slices.Contains(causes, end) { // files with credentials alone have always been taken

@@ -87,7 +87,7 @@ func ApplyIntegrations(ctx context.Context, db Beginner, list []integrations.Int
 			return nil, err
 		}
 	}
-	if err := checkPlaces(ctx, tx, stored, list, o.Prune); err != nil {
+	if err := checkPlaces(ctx, tx, stored, list, o); err != nil {
 		return nil, err
 	}
 	others, err := applyAbsent(ctx, tx, stored, list, o)

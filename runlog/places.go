@@ -102,14 +102,14 @@ type move struct {
 }
 
 // checkPlaces refuses to remove, or to lead elsewhere, what has entries that are open.
-func checkPlaces(ctx context.Context, tx pgx.Tx, stored []storedIntegration, list []integrations.Integration, prune bool) error {
+func checkPlaces(ctx context.Context, tx pgx.Tx, stored []storedIntegration, list []integrations.Integration, o ApplyOptions) error {
 	var moves []move
 	for _, in := range list {
 		if row := storedOf(stored, in); row != nil && row.is.Place() != in.Place() {
 			moves = append(moves, move{*row, in.Place()})
 		}
 	}
-	if prune {
+	if o.Prune {
 		for _, row := range absent(stored, list) {
 			moves = append(moves, move{row, ""})
 		}
@@ -118,6 +118,9 @@ func checkPlaces(ctx context.Context, tx pgx.Tx, stored []storedIntegration, lis
 		return strings.Compare(a.row.IntegrationID.String(), b.row.IntegrationID.String())
 	})
 	for _, m := range moves {
+		if o.reads {
+			break // so that nothing waits for it
+		}
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock`+placeLock, m.row.IntegrationID.String()); err != nil {
 			return applyError(m.row.is, err)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/exports"
@@ -49,7 +48,7 @@ func (m match) describe(r runlog.EntryRecord, f adapters.LookupResult) string {
 		return "it is not there under its key, but " + f.Elsewhere
 	}
 	if r.OpenUntil != nil {
-		return "it is not there, and can still take effect until " + r.OpenUntil.UTC().Format(time.TimeOnly)
+		return "it is not there, and can still take effect until " + localTime(r.OpenUntil.Local())
 	}
 	return "it is not there"
 }

@@ -130,7 +130,7 @@ func TestPrintProof(t *testing.T) {
 	err := (&app{output: outputTable}).printProof(&out, proof{}, c.checks(), c)
 	require.EqualError(t, err, "something does not agree")
 	require.Contains(t, out.String(), "v1       e1     exported   there with amount 1.50, but 1.00 on record")
-	require.Contains(t, out.String(), "not there, and can still take effect until 12:34:56")
+	require.Contains(t, out.String(), "not there, and can still take effect until "+localTime(until.Local()))
 	require.Contains(t, out.String(), "and 3 more; -o json lists all")
 
 	out.Reset()

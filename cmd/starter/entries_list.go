@@ -112,6 +112,9 @@ func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 		return f, usage("-n %d: want how many entries to list at most, or 0 for all", o.limit)
 	}
 	state := statement.State(o.state)
+	if state == "rejected" { // its name before
+		state = statement.Refused
+	}
 	if state != "" && !slices.Contains(states, state) {
 		return f, usage("--state %q: want one of %s", o.state, strings.Join(stateNames(), ", "))
 	}
