@@ -41,7 +41,7 @@ integration is named.
 
 Errors in a file are reported with line and column, the first ` + fmt.Sprint(entryfile.ShownErrors) + ` at length. A voucher
 that does not sum to zero is stored with a warning: its other lines may come with
-another file.`,
+another file. So is one of more than one currency, which no export takes.`,
 		Example: `  starter entries import --org $ORG --file entries.xlsx
   starter entries import --org $ORG --file hovedbok.csv --columns entry_id=Linje
   starter entries import --org $ORG --file hovedbok.csv --integration xledger-main
@@ -102,15 +102,30 @@ another file.`,
 
 // warnUnbalanced warns of vouchers that an export would refuse as they are.
 func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
-	if result.Unbalanced == 0 {
-		return
-	}
-	var list []string
+	var unbalanced, mixed []string
 	for _, d := range result.Examples {
-		list = append(list, fmt.Sprintf("%s by %s", d.VoucherID, d.Difference))
+		unbalanced = append(unbalanced, fmt.Sprintf("%s by %s", d.VoucherID, d.Difference))
 	}
-	if more := result.Unbalanced - int64(len(list)); more > 0 {
+	for _, m := range result.MixedOnes {
+		mixed = append(mixed, mixedVoucher(m.VoucherID, m.Currencies))
+	}
+	if result.Unbalanced > 0 {
+		say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", firstOf(unbalanced, result.Unbalanced))
+	}
+	if result.Mixed > 0 {
+		say(w, "warning: an export would refuse vouchers that have more than one currency: %s", firstOf(mixed, result.Mixed))
+	}
+}
+
+// mixedVoucher is such as: V7 (EUR, NOK).
+func mixedVoucher(voucher string, currencies [2]string) string {
+	return fmt.Sprintf("%s (%s, %s)", voucher, currencies[0], currencies[1])
+}
+
+// firstOf are the first of all.
+func firstOf[N int | int64](list []string, all N) string {
+	if more := all - N(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", strings.Join(list, ", "))
+	return strings.Join(list, ", ")
 }
