@@ -41,6 +41,8 @@ type ImportResult struct {
 	Examples   []Imbalance       `json:"examples"`   // of those, at most five
 	Mixed      int64             `json:"mixed"`      // vouchers of more than one currency, of the same; they are in no sum
 	MixedOnes  []Mixed           `json:"mixedOnes"`  // of those, at most five
+	LeftCount  int64             `json:"leftCount"`  // with Replace, vouchers of the file, or that lost an entry by it, with stored lines that the file does not have
+	Left       []LeftVoucher     `json:"left"`       // of those, at most 1,000
 	Changes    []EntryDifference `json:"changes"`    // between what is there and the file, at most 1,000
 	Refused    []Refusal         `json:"refused"`    // entries that are there with other contents and were not replaced, at most 1,000
 	Sendings   []NextSending     `json:"sendings"`   // of what was replaced after an export had refused it, at most 1,000
@@ -69,7 +71,7 @@ const importBatch = 5000
 // is left as it is. One that is there with other contents is a [*RefusedError], which
 // comes with the result; with Replace only if it cannot be replaced.
 func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error], options ImportOptions) (done ImportResult, err error) {
-	i := importing{organization: organization, options: options}
+	i := importing{organization: organization, options: options, file: newInFile()}
 	err = i.begin(ctx, db, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
@@ -98,6 +100,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 		if err := i.replace(ctx, tx); err != nil {
 			return err
 		}
+		if err := i.findLeft(ctx, tx); err != nil {
+			return err
+		}
 		if options.DryRun {
 			return i.previewUnbalanced(ctx, tx)
 		}
@@ -114,7 +119,7 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 		return ImportResult{}, correctionError(err)
 	}
 	i.done.Examples, i.done.Changes = append([]Imbalance{}, i.done.Examples...), append([]EntryDifference{}, i.done.Changes...)
-	i.done.MixedOnes = append([]Mixed{}, i.done.MixedOnes...)
+	i.done.MixedOnes, i.done.Left = append([]Mixed{}, i.done.MixedOnes...), append([]LeftVoucher{}, i.done.Left...)
 	i.done.Refused, i.done.Sendings = append([]Refusal{}, i.done.Refused...), append([]NextSending{}, i.done.Sendings...)
 	return i.done, err
 }
@@ -152,6 +157,8 @@ type importing struct {
 	unbalanced   map[string]bool   // vouchers that were [isUnbalanced] when the first entry was found to be there; nil before
 	touched      []string          // of those, vouchers of which the file has entries that are there
 
+	file *inFile // with Replace
+
 	store func(context.Context, pgx.Tx, []AccountingEntry) error // insert, or of a dry run compare
 	sums  map[sumKey]*voucherSum                                 // of a dry run: what the file adds to each of its vouchers
 }
@@ -178,6 +185,7 @@ const mostReplaced = 100_000
 
 // take stores a batch without what was withdrawn before, which it keeps for later.
 func (i *importing) take(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	i.noteFile(batch)
 	rows, err := tx.Query(ctx, `SELECT DISTINCT entry_id FROM ledgerline.entry_changes WHERE organization_id = $1 AND kind = 'withdrawn' AND entry_id = ANY($2)`,
 		i.organization, column(batch, func(e AccountingEntry) string { return e.EntryID }))
 	if err != nil {
@@ -241,6 +249,7 @@ func (i *importing) noteDifferent(ctx context.Context, tx pgx.Tx, batch []Accoun
 	for _, f := range found {
 		noted = append(noted, differing{byID[f.EntryID], f.EntryID, f.Old, f.New})
 	}
+	i.noteMoves(noted)
 	i.differ = append(i.differ, noted...)
 	return noted, nil
 }

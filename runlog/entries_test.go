@@ -27,7 +27,7 @@ func entry(i int) runlog.AccountingEntry {
 func result(added, unchanged int64, unbalanced ...runlog.Imbalance) runlog.ImportResult {
 	return runlog.ImportResult{
 		Added: added, Unchanged: unchanged, Unbalanced: int64(len(unbalanced)), Examples: append([]runlog.Imbalance{}, unbalanced...),
-		MixedOnes: []runlog.Mixed{}, Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{},
+		MixedOnes: []runlog.Mixed{}, Left: []runlog.LeftVoucher{}, Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{},
 	}
 }
 

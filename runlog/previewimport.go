@@ -37,6 +37,9 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 		sign := int64(1)
 		if there[e.EntryID] { // it counts already, and its voucher is one of the file's
 			sign = 0
+			if i.options.Replace {
+				i.file.lines[e.VoucherID]++
+			}
 		}
 		if err := i.addUp(sumKey{e.VoucherID, e.Currency}, e.Amount, sign); err != nil {
 			return err

@@ -30,7 +30,8 @@ func (a *app) entriesImport() *cobra.Command {
 JSON Lines, all or none. An entry that is stored already with the same values is left
 alone. One that is stored with other values is an error, unless --replace is given:
 then it is replaced if no vendor has it, and no export that has not ended. What was
-there stays on record, see starter entries history. --dry-run says what would be done,
+there stays on record, see starter entries history. A stored line that the file has no
+more is not removed: with --replace it is named. --dry-run says what would be done,
 stores nothing, and works with a login that may only read.
 
 ` + readingHelp + `
@@ -114,6 +115,22 @@ func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
 	}
 	if result.Mixed > 0 {
 		say(w, "warning: an export would refuse vouchers that have more than one currency: %s", firstOf(mixed, result.Mixed))
+	}
+}
+
+// warnLeft names the vouchers with lines that the file does not have.
+func warnLeft(w io.Writer, result runlog.ImportResult) {
+	shown := result.Left[:min(len(result.Left), 10)]
+	for _, l := range shown {
+		what := "line that is not in this file, and it stays"
+		if l.Lines != 1 {
+			what = "lines that are not in this file, and they stay"
+		}
+		say(w, "warning: voucher %s has %d more %s (sum %s): %s; to take the voucher out and import it anew: starter entries withdraw %s --reason TEXT",
+			l.VoucherID, l.Lines, what, l.Sum, firstOf(l.EntryIDs, l.Lines), l.VoucherID)
+	}
+	if more := result.LeftCount - int64(len(shown)); more > 0 {
+		say(w, "warning: %d more vouchers have lines that are not in this file; -o json names the first 1,000", more)
 	}
 }
 
