@@ -1,6 +1,7 @@
 package entryfile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"math/big"
@@ -31,6 +32,8 @@ type Summary struct {
 	Sample          []Entry     `json:"sample"`          // the first entries
 	UnbalancedCount int         `json:"unbalancedCount"` // vouchers that do not sum to zero
 	Unbalanced      []Imbalance `json:"unbalanced"`      // the first maxUnbalanced of them
+	MixedCount      int         `json:"mixedCount"`      // vouchers of more than one currency; they are in no sum
+	Mixed           []Mixed     `json:"mixed"`           // the first maxUnbalanced of them
 	Warnings        []string    `json:"warnings"`
 	ErrorCount      int         `json:"errorCount"`
 	Errors          []Problem   `json:"errors"`
@@ -42,14 +45,35 @@ type Imbalance struct {
 	Difference string `json:"difference"` // decimal
 }
 
+// Mixed is a voucher of more than one currency.
+type Mixed struct {
+	VoucherID  string    `json:"voucherId"`
+	Currencies [2]string `json:"currencies"` // two of them, the first and the last by name
+}
+
 // maxUnbalanced is how many vouchers a summary names.
 const maxUnbalanced = 1000
 
-// sum is an exact sum of amounts: high times a billion, and low, in hundredths.
+// sum is an exact sum of amounts: high times a billion, and low, in hundredths; and the first and the
+// last currency, by name.
 type sum struct {
-	high, low int64
-	named     bool
+	high, low   int64
+	first, last [3]byte
+	named       bool
 }
+
+func (s *sum) addCurrency(currency string) {
+	var c [3]byte
+	copy(c[:], currency)
+	if s.first == [3]byte{} || bytes.Compare(c[:], s.first[:]) < 0 {
+		s.first = c
+	}
+	if bytes.Compare(c[:], s.last[:]) > 0 {
+		s.last = c
+	}
+}
+
+func (s *sum) mixed() bool { return s.first != s.last }
 
 func (s *sum) add(amount string) {
 	negative := strings.HasPrefix(amount, "-")
@@ -74,7 +98,7 @@ func (s *sum) String() string {
 // Check reads a file without storing anything, and returns what it has: at most sample entries,
 // and all problems that f keeps. The error is one of reading.
 func Check(f *File, sample int, progress func(bytes, entries int)) (Summary, error) {
-	out := Summary{Reading: f.Reading(), Sample: []Entry{}, Unbalanced: []Imbalance{}, Errors: []Problem{}, Warnings: []string{}}
+	out := Summary{Reading: f.Reading(), Sample: []Entry{}, Unbalanced: []Imbalance{}, Mixed: []Mixed{}, Errors: []Problem{}, Warnings: []string{}}
 	vouchers := make(map[[16]byte]sum)
 	key := func(voucher string) [16]byte {
 		hash := sha256.Sum256([]byte(voucher))
@@ -96,6 +120,7 @@ func Check(f *File, sample int, progress func(bytes, entries int)) (Summary, err
 		k := key(e.VoucherID)
 		s := vouchers[k]
 		s.add(e.Amount)
+		s.addCurrency(e.Currency)
 		vouchers[k] = s
 	}
 	out.Vouchers = len(vouchers)
@@ -104,28 +129,46 @@ func Check(f *File, sample int, progress func(bytes, entries int)) (Summary, err
 		return out, nil // sums of a part say nothing
 	}
 	for k, s := range vouchers {
-		if s.zero() {
+		switch {
+		case s.mixed():
+			out.MixedCount++
+		case s.zero():
 			delete(vouchers, k)
+		default:
+			out.UnbalancedCount++
 		}
 	}
-	if out.UnbalancedCount = len(vouchers); len(vouchers) == 0 {
-		return out, nil
+	return out, out.names(f, vouchers, key)
+}
+
+// names reads the file again for the names of the vouchers that are left, which are not kept.
+func (out *Summary) names(f *File, vouchers map[[16]byte]sum, key func(string) [16]byte) error {
+	wanted := min(maxUnbalanced, out.UnbalancedCount) + min(maxUnbalanced, out.MixedCount)
+	if wanted == 0 {
+		return nil
 	}
-	for e, err := range f.Entries(nil) { // for their names, which are not kept
+	for e, err := range f.Entries(nil) {
 		if err != nil {
-			return out, err
+			return err
 		}
 		k := key(e.VoucherID)
-		if s, there := vouchers[k]; there && !s.named {
-			s.named = true
-			vouchers[k] = s
+		s, there := vouchers[k]
+		if !there || s.named {
+			continue
+		}
+		s.named = true
+		vouchers[k] = s
+		switch {
+		case s.mixed() && len(out.Mixed) < maxUnbalanced:
+			out.Mixed = append(out.Mixed, Mixed{e.VoucherID, [2]string{string(s.first[:]), string(s.last[:])}})
+		case !s.mixed() && len(out.Unbalanced) < maxUnbalanced:
 			out.Unbalanced = append(out.Unbalanced, Imbalance{e.VoucherID, s.String()})
-			if len(out.Unbalanced) == min(maxUnbalanced, out.UnbalancedCount) {
-				break
-			}
+		}
+		if len(out.Unbalanced)+len(out.Mixed) == wanted {
+			break
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func asEntry(e runlog.AccountingEntry) Entry {

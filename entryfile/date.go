@@ -23,11 +23,16 @@ var errDate = errors.New("want a date such as 2026-10-31 or 31.10.2026")
 // dates reads the dates of a file.
 type dates struct {
 	order    string // DayFirst, MonthFirst or ""
-	workbook bool
 	from1904 bool
 	allow    bool
 	now      time.Time
-	known    map[string]time.Time
+	known    map[dateCell]time.Time
+}
+
+// dateCell is a date in a file. Only what a workbook stores as a number can be a number of days.
+type dateCell struct {
+	text   string
+	number bool
 }
 
 // untimed takes a time of 00:00:00 off a date.
@@ -56,15 +61,15 @@ const (
 )
 
 // form is how a date is written, as far as it says so itself.
-func (d *dates) form(s string) dateForm {
-	s, err := untimed(s)
+func (d *dates) form(c dateCell) dateForm {
+	s, err := untimed(c.text)
 	m := yearLast.FindStringSubmatch(s)
 	switch {
 	case err != nil:
 		return formNone
 	case yearFirst.MatchString(s) || len(s) == 8 && onlyDigits(s):
 		return formISO
-	case d.workbook && storedNumber(s):
+	case c.number && storedNumber(s):
 		return formSerial
 	case m == nil:
 		return formNone
@@ -85,11 +90,12 @@ func (d *dates) form(s string) dateForm {
 }
 
 // parse reads a date.
-func (d *dates) parse(s string) (time.Time, error) {
-	if t, ok := d.known[s]; ok {
+func (d *dates) parse(s string, number bool) (time.Time, error) {
+	c := dateCell{s, number}
+	if t, ok := d.known[c]; ok {
 		return t, nil
 	}
-	t, err := d.read(s)
+	t, err := d.read(c)
 	if err != nil {
 		return t, err
 	}
@@ -97,16 +103,16 @@ func (d *dates) parse(s string) (time.Time, error) {
 		return t, fmt.Errorf("is in the year %d, and dates before 1990 and after %d mostly mean none: correct it, or add --allow-dates", year, d.now.Year()+1)
 	}
 	if len(d.known) < 10_000 {
-		d.known[s] = t
+		d.known[c] = t
 	}
 	return t, nil
 }
 
-func (d *dates) read(s string) (t time.Time, err error) {
-	if spreadsheetError(s) {
+func (d *dates) read(c dateCell) (t time.Time, err error) {
+	if spreadsheetError(c.text) {
 		return t, errSpreadErr
 	}
-	text, err := untimed(s)
+	text, err := untimed(c.text)
 	if err != nil {
 		return t, err
 	}
@@ -124,7 +130,7 @@ func (d *dates) read(s string) (t time.Time, err error) {
 		return calendar(text[:4], text[4:6], text[6:])
 	case shortYear.MatchString(text):
 		return t, errors.New("has a year of two digits: want all four, such as 31.10.2026")
-	case d.workbook && storedNumber(text):
+	case c.number && storedNumber(text):
 		return d.serial(text)
 	case len(text) == 5 && onlyDigits(text):
 		return t, errors.New("is a spreadsheet's number of a date: format the column as a date, and save again")

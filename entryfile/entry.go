@@ -105,7 +105,7 @@ func (r *reader) entry(line, column int, cells *[fieldCount]cell, dimensions map
 		if _, err := time.Parse(time.DateOnly, s); err != nil && r.f.format == FormatJSONLines {
 			return errWant
 		}
-		e.Date, err = l.dates.parse(s)
+		e.Date, err = l.dates.parse(s, cells[fDate].kind == cellNumber)
 		return err
 	})
 	e.Text = get(fText, "at most 500 characters", func(s string) error { return unless(utf8.RuneCountInString(s) <= maxText) })
@@ -147,7 +147,7 @@ func (r *reader) amount(cells *[fieldCount]cell, get func(field, string, func(st
 	const want = "a decimal number such as -1250.50, with at most two places"
 	one := func(c field) (out string) {
 		get(c, want, func(s string) (err error) {
-			out, err = r.readAmount(s)
+			out, err = r.readAmount(s, cells[c].kind)
 			return err
 		})
 		return out
@@ -175,7 +175,7 @@ func (r *reader) amount(cells *[fieldCount]cell, get func(field, string, func(st
 	return d
 }
 
-func (r *reader) readAmount(s string) (string, error) {
+func (r *reader) readAmount(s string, kind cellKind) (string, error) {
 	l := &r.f.layout
 	switch {
 	case r.f.format == FormatJSONLines:
@@ -184,7 +184,7 @@ func (r *reader) readAmount(s string) (string, error) {
 		}
 		out, _, err := parseAmount(s, '.')
 		return out, err
-	case r.f.format == FormatXLSX && storedNumber(s):
+	case r.f.format == FormatXLSX && kind == cellNumber && storedNumber(s):
 		return storedAmount(s)
 	case l.openAmount:
 		return "", nil
@@ -242,7 +242,7 @@ func (r *reader) value(c field, at *cell, want string, check func(string) error)
 			r.errorf(at.line, at.column, "%s is missing: want %s%s", label, want, r.merged(c))
 		}
 		return ""
-	case at.kind != cellText && !(at.kind == cellNumber && c == fAmount):
+	case at.kind != cellText && !(at.kind == cellNumber && (c == fAmount || r.f.format == FormatXLSX)):
 		r.errorf(at.line, at.column, "%s is %s: want a text: %s", label, at.kind.withArticle(), want)
 		return ""
 	}

@@ -119,17 +119,17 @@ func FuzzDate(f *testing.F) {
 		f.Add(s, true)
 	}
 	f.Fuzz(func(t *testing.T, s string, workbook bool) {
-		day := &dates{order: DayFirst, workbook: workbook, now: now, known: map[string]time.Time{}}
-		month := &dates{order: MonthFirst, workbook: workbook, now: now, known: map[string]time.Time{}}
-		a, errA := day.parse(s)
-		b, errB := month.parse(s)
+		day := &dates{order: DayFirst, now: now, known: map[dateCell]time.Time{}}
+		month := &dates{order: MonthFirst, now: now, known: map[dateCell]time.Time{}}
+		a, errA := day.parse(s, workbook)
+		b, errB := month.parse(s, workbook)
 		for _, d := range []time.Time{a, b} {
 			if (errA == nil || d != a) && (errB == nil || d != b) && (d.Year() < 1990 || d.Year() > 2027 || d.Hour() != 0) {
 				t.Fatalf("%q is %v", s, d)
 			}
 		}
-		if errA == nil && errB == nil && a != b && day.form(s) != formOpen && !strings.Contains(s, ".") {
-			t.Fatalf("%q is %v and %v, and its form is %q", s, a, b, day.form(s))
+		if errA == nil && errB == nil && a != b && day.form(dateCell{s, workbook}) != formOpen && !strings.Contains(s, ".") {
+			t.Fatalf("%q is %v and %v, and its form is %q", s, a, b, day.form(dateCell{s, workbook}))
 		}
 	})
 }

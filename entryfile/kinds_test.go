@@ -304,3 +304,18 @@ func TestCheck(t *testing.T) {
 	require.Len(t, s.Sample, 3)
 	require.Equal(t, []Imbalance{{"B", "1999999999999999999.98"}, {"C", "-1.50"}, {"D", "1.00"}, {"E", "1.00"}}, s.Unbalanced)
 }
+
+// Amounts of two currencies have no sum: such a voucher is named, whatever it sums to.
+func TestCheckOfCurrencies(t *testing.T) {
+	text := "ID;Bilagsnr;Dato;Konto;Beløp;Valuta\n"
+	for i, line := range []string{"A;100;NOK", "A;-100;eur", "B;100;NOK", "B;-100;NOK", "C;1;NOK", "D;5;USD", "D;5;EUR", "D;5;NOK"} {
+		parts := strings.Split(line, ";")
+		text += fmt.Sprintf("%d;%s;31.10.2026;1920;%s;%s\n", i, parts[0], parts[1], parts[2])
+	}
+	s, err := Check(open(t, "e", text, Options{Now: now}), 0, nil)
+	require.NoError(t, err)
+	require.Equal(t, 2, s.MixedCount)
+	require.Equal(t, []Mixed{{"A", [2]string{"EUR", "NOK"}}, {"D", [2]string{"EUR", "USD"}}}, s.Mixed)
+	require.Equal(t, 1, s.UnbalancedCount)
+	require.Equal(t, []Imbalance{{"C", "1.00"}}, s.Unbalanced)
+}

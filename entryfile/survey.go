@@ -28,7 +28,7 @@ func (f *File) surveyJSON() error {
 }
 
 func (f *File) newDates() *dates {
-	return &dates{order: f.o.DateOrder, allow: f.o.AllowDates, now: f.o.Now, known: make(map[string]time.Time)}
+	return &dates{order: f.o.DateOrder, allow: f.o.AllowDates, now: f.o.Now, known: make(map[dateCell]time.Time)}
 }
 
 // surveyCSV finds the encoding and the separator, which is the one that finds the most columns.
@@ -103,13 +103,18 @@ func (f *File) surveyTable(heading row, score int) error {
 	}
 	f.columnsOf(heading)
 	f.layout.dates = f.newDates()
-	f.layout.dates.workbook, f.layout.dates.from1904 = f.format == FormatXLSX, f.book.from1904
+	if f.format == FormatXLSX {
+		f.layout.dates.from1904 = f.book.from1904
+		if err := f.readTypes(); err != nil {
+			return err
+		}
+	}
 	in, at, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	s := sighting{f: f, values: make([]int, len(heading.cells)), forms: make(map[string]dateForm), found: make(map[dateForm]place), signs: make(map[byte]place), texts: make(map[byte]string), groups: make(map[byte]bool)}
+	s := sighting{f: f, values: make([]int, len(heading.cells)), forms: make(map[dateCell]dateForm), found: make(map[dateForm]place), signs: make(map[byte]place), texts: make(map[byte]string), groups: make(map[byte]bool)}
 	var r row
 	for n := 0; ; n++ {
 		if err := in.next(&r); err != nil {
@@ -137,7 +142,7 @@ func (f *File) surveyTable(heading row, score int) error {
 type sighting struct {
 	f      *File
 	values []int // by column, how many there are
-	forms  map[string]dateForm
+	forms  map[dateCell]dateForm
 	found  map[dateForm]place // the first of each
 	signs  map[byte]place     // the first of each evidence
 	texts  map[byte]string
@@ -154,7 +159,7 @@ func (s *sighting) row(r *row) {
 	}
 	for _, c := range []field{fAmount, fDebit, fCredit} {
 		if i := l.column[c]; i >= 0 && i < len(r.cells) {
-			s.amount(bare(r.cells[i]), r.line, r.at[i])
+			s.amount(bare(r.cells[i]), s.f.book.kindOf(r.line, c), r.line, r.at[i])
 		}
 	}
 	i := l.column[fDate]
@@ -162,10 +167,11 @@ func (s *sighting) row(r *row) {
 		return
 	}
 	text := bare(r.cells[i])
-	form, known := s.forms[text]
+	date := dateCell{text, s.f.book.kindOf(r.line, fDate) == cellNumber}
+	form, known := s.forms[date]
 	if !known {
-		if form = l.dates.form(text); len(s.forms) < 10_000 {
-			s.forms[text] = form
+		if form = l.dates.form(date); len(s.forms) < 10_000 {
+			s.forms[date] = form
 		}
 	}
 	if _, known := s.found[form]; !known {
@@ -176,8 +182,8 @@ func (s *sighting) row(r *row) {
 	}
 }
 
-func (s *sighting) amount(text string, line, column int) {
-	if text == "" || s.f.format == FormatXLSX && storedNumber(text) {
+func (s *sighting) amount(text string, kind cellKind, line, column int) {
+	if text == "" || kind == cellNumber && storedNumber(text) {
 		return
 	}
 	sign := evidence(text)

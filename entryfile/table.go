@@ -60,6 +60,9 @@ func (r *reader) row(in *row) (wanted bool) {
 		} else {
 			at.text = bare(at.text)
 		}
+		if at.text != "" {
+			at.kind = r.f.book.kindOf(in.line, c)
+		}
 		cells[c] = at
 	}
 	if r.notAnEntry(in, &cells) {

@@ -23,6 +23,7 @@ type workbook struct {
 	sheet    string
 	others   []string // sheets that are not read
 	from1904 bool
+	types    []cellTypes // by line
 }
 
 func (b *workbook) close() error {

@@ -59,7 +59,7 @@ func TestWorkbookDates(t *testing.T) {
 		require.NoError(t, f.SetWorkbookProps(&excelize.WorkbookPropsOptions{Date1904: &yes}))
 	})
 	require.Equal(t, "1 V 2026-10-31 1920 5.00 NOK", lines(t, open(t, "x", from1904, Options{Now: now})))
-	d := dates{workbook: true, allow: true, now: now}
+	d := dates{allow: true, now: now}
 	for serial, want := range map[string]string{"1": "1900-01-01", "59": "1900-02-28", "61": "1900-03-01", "46326": "2026-10-31", "46326.0000000001": "2026-10-31"} {
 		got, err := d.serial(serial)
 		require.NoError(t, err)

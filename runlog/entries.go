@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,6 +39,10 @@ type ImportResult struct {
 	Replaced   int64             `json:"replaced"`
 	Unbalanced int64             `json:"unbalanced"` // vouchers of the file, or that lost an entry by it, that do not sum to zero
 	Examples   []Imbalance       `json:"examples"`   // of those, at most five
+	Mixed      int64             `json:"mixed"`      // vouchers of more than one currency, of the same; they are in no sum
+	MixedOnes  []Mixed           `json:"mixedOnes"`  // of those, at most five
+	LeftCount  int64             `json:"leftCount"`  // with Replace, vouchers of the file, or that lost an entry by it, with stored lines that the file does not have
+	Left       []LeftVoucher     `json:"left"`       // of those, at most 1,000
 	Changes    []EntryDifference `json:"changes"`    // between what is there and the file, at most 1,000
 	Refused    []Refusal         `json:"refused"`    // entries that are there with other contents and were not replaced, at most 1,000
 	Sendings   []NextSending     `json:"sendings"`   // of what was replaced after an export had refused it, at most 1,000
@@ -51,6 +55,12 @@ type Imbalance struct {
 	Difference string `json:"difference"` // decimal
 }
 
+// Mixed is a voucher of more than one currency.
+type Mixed struct {
+	VoucherID  string    `json:"voucherId"`
+	Currencies [2]string `json:"currencies"` // two of them, the first and the last by name
+}
+
 // importBatch is how many entries go in one statement: enough to be as fast as
 // possible without COPY, which row-level security refuses, and few enough to
 // keep little in memory.
@@ -61,7 +71,7 @@ const importBatch = 5000
 // is left as it is. One that is there with other contents is a [*RefusedError], which
 // comes with the result; with Replace only if it cannot be replaced.
 func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error], options ImportOptions) (done ImportResult, err error) {
-	i := importing{organization: organization, options: options}
+	i := importing{organization: organization, options: options, file: newInFile()}
 	err = i.begin(ctx, db, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
@@ -95,6 +105,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 		if err := i.replace(ctx, tx); err != nil {
 			return err
 		}
+		if err := i.findLeft(ctx, tx); err != nil {
+			return err
+		}
 		if options.DryRun {
 			return i.previewUnbalanced(ctx, tx)
 		}
@@ -111,6 +124,7 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 		return ImportResult{}, correctionError(err)
 	}
 	i.done.Examples, i.done.Changes = append([]Imbalance{}, i.done.Examples...), append([]EntryDifference{}, i.done.Changes...)
+	i.done.MixedOnes, i.done.Left = append([]Mixed{}, i.done.MixedOnes...), append([]LeftVoucher{}, i.done.Left...)
 	i.done.Refused, i.done.Sendings = append([]Refusal{}, i.done.Refused...), append([]NextSending{}, i.done.Sendings...)
 	return i.done, err
 }
@@ -145,17 +159,19 @@ type importing struct {
 	done         ImportResult
 	differ       []differing
 	again        []AccountingEntry // were withdrawn before; stored after all others, because no plan is made from then on
-	unbalanced   map[string]bool   // vouchers that did not sum to zero when the first entry was found to be there; nil before
+	unbalanced   map[string]bool   // vouchers that were [isUnbalanced] when the first entry was found to be there; nil before
 	touched      []string          // of those, vouchers of which the file has entries that are there
 
+	file *inFile // with Replace
+
 	store func(context.Context, pgx.Tx, []AccountingEntry) error // insert, or of a dry run compare
-	sums  map[string]*big.Int                                    // of a dry run: what the file adds to each of its vouchers, in hundredths
+	sums  map[sumKey]*voucherSum                                 // of a dry run: what the file adds to each of its vouchers
 }
 
 // begin runs fn in the transaction of an import. That of a dry run is read-only.
 func (i *importing) begin(ctx context.Context, db Beginner, fn func(pgx.Tx) error) error {
 	if i.options.DryRun {
-		i.store, i.sums = i.compare, make(map[string]*big.Int)
+		i.store, i.sums = i.compare, make(map[sumKey]*voucherSum)
 		return readOnly(ctx, db, i.organization, false, fn)
 	}
 	i.store = i.insert
@@ -174,6 +190,7 @@ const mostReplaced = 100_000
 
 // take stores a batch without what was withdrawn before, which it keeps for later.
 func (i *importing) take(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
+	i.noteFile(batch)
 	rows, err := tx.Query(ctx, `SELECT DISTINCT entry_id FROM ledgerline.entry_changes WHERE organization_id = $1 AND kind = 'withdrawn' AND entry_id = ANY($2)`,
 		i.organization, column(batch, func(e AccountingEntry) string { return e.EntryID }))
 	if err != nil {
@@ -237,6 +254,7 @@ func (i *importing) noteDifferent(ctx context.Context, tx pgx.Tx, batch []Accoun
 	for _, f := range found {
 		noted = append(noted, differing{byID[f.EntryID], f.EntryID, f.Old, f.New})
 	}
+	i.noteMoves(noted)
 	i.differ = append(i.differ, noted...)
 	return noted, nil
 }
@@ -267,11 +285,23 @@ func (e AccountingEntry) dimensionsJSON() string {
 	return string(text)
 }
 
-// Vouchers that do not sum to zero count with all their entries, also those of earlier
-// imports.
-const selectUnbalanced = `SELECT voucher_id FROM ledgerline.accounting_entries WHERE organization_id = $1 GROUP BY voucher_id HAVING sum(amount) <> 0`
+// Vouchers that do not sum to zero, or have more than one currency, count with all their entries, also
+// those of earlier imports.
+const (
+	selectUnbalanced = `SELECT voucher_id FROM ledgerline.accounting_entries WHERE organization_id = $1 GROUP BY voucher_id HAVING ` + isUnbalanced
+	isUnbalanced     = `(sum(amount) <> 0 OR min(currency COLLATE "C") <> max(currency COLLATE "C"))`
 
-// noteUnbalanced notes vouchers of a batch that did not sum to zero before it and may be left as they are. All others
+	// listUnbalanced lists the first of each kind; {list} is from FROM to HAVING.
+	listUnbalanced = `
+SELECT voucher_id, difference, first, last, total FROM (
+    SELECT voucher_id, sum(amount)::text AS difference, min(currency COLLATE "C") AS first, max(currency COLLATE "C") AS last,
+        count(*) OVER same AS total, row_number() OVER (same ORDER BY voucher_id) AS number
+    {list}
+    WINDOW same AS (PARTITION BY min(currency COLLATE "C") <> max(currency COLLATE "C"))) AS voucher
+WHERE number <= 5 ORDER BY voucher_id`
+)
+
+// noteUnbalanced notes vouchers of a batch that were [isUnbalanced] before it and may be left as they are. All others
 // that do not have an entry that this transaction has stored.
 func (i *importing) noteUnbalanced(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
 	if i.unbalanced == nil {
@@ -297,21 +327,28 @@ func (i *importing) noteUnbalanced(ctx context.Context, tx pgx.Tx, batch []Accou
 	return nil
 }
 
-// findUnbalanced adds the vouchers of the file that do not sum to zero.
+// findUnbalanced adds the vouchers of the file that do not sum to zero or have more than one currency.
 func (i *importing) findUnbalanced(ctx context.Context, tx pgx.Tx) error {
 	if i.done.Added+i.done.Replaced == 0 && len(i.touched) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, `
-		SELECT voucher_id, sum(amount)::text, count(*) OVER () FROM ledgerline.accounting_entries
-		WHERE organization_id = $1 GROUP BY voucher_id
-		HAVING sum(amount) <> 0 AND (bool_or(imported_in = pg_current_xact_id()) OR voucher_id = ANY($2)) ORDER BY voucher_id LIMIT 5`, i.organization, i.touched)
+	return i.addUnbalanced(ctx, tx, `FROM ledgerline.accounting_entries WHERE organization_id = $1 GROUP BY voucher_id
+    HAVING `+isUnbalanced+` AND (bool_or(imported_in = pg_current_xact_id()) OR voucher_id = ANY($2))`, i.organization, i.touched)
+}
+
+func (i *importing) addUnbalanced(ctx context.Context, tx pgx.Tx, list string, args ...any) error {
+	rows, err := tx.Query(ctx, strings.Replace(listUnbalanced, "{list}", list, 1), args...)
 	if err != nil {
 		return err
 	}
-	var voucher Imbalance
-	_, err = pgx.ForEachRow(rows, []any{&voucher.VoucherID, &voucher.Difference, &i.done.Unbalanced}, func() error {
-		i.done.Examples = append(i.done.Examples, voucher)
+	var voucher, difference, first, last string
+	var total int64
+	_, err = pgx.ForEachRow(rows, []any{&voucher, &difference, &first, &last, &total}, func() error {
+		if first != last {
+			i.done.Mixed, i.done.MixedOnes = total, append(i.done.MixedOnes, Mixed{voucher, [2]string{first, last}})
+		} else {
+			i.done.Unbalanced, i.done.Examples = total, append(i.done.Examples, Imbalance{voucher, difference})
+		}
 		return nil
 	})
 	return err

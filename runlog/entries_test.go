@@ -27,7 +27,7 @@ func entry(i int) runlog.AccountingEntry {
 func result(added, unchanged int64, unbalanced ...runlog.Imbalance) runlog.ImportResult {
 	return runlog.ImportResult{
 		Added: added, Unchanged: unchanged, Unbalanced: int64(len(unbalanced)), Examples: append([]runlog.Imbalance{}, unbalanced...),
-		Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{},
+		MixedOnes: []runlog.Mixed{}, Left: []runlog.LeftVoucher{}, Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{},
 	}
 }
 
@@ -99,4 +99,35 @@ func TestImportEntries(t *testing.T) {
 	require.Len(t, done.Examples, 5)
 	_, err = runlog.ImportEntries(t.Context(), b.worker, organization, func(yield func(runlog.AccountingEntry, error) bool) { yield(entry(99999), nil) }, runlog.ImportOptions{})
 	require.Error(t, err, "a worker stores no entries")
+}
+
+// Amounts of two currencies have no sum, and an export refuses such a voucher: an import says so,
+// also of one whose other entries came before.
+func TestImportOfCurrencies(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	in := func(id, voucher, amount, currency string) runlog.AccountingEntry {
+		e := entry(0)
+		e.EntryID, e.VoucherID, e.Amount, e.Currency = id, voucher, amount, currency
+		return e
+	}
+	for _, dry := range []bool{true, false} {
+		done, err := b.importing([]runlog.AccountingEntry{in("1", "A", "100", "NOK"), in("2", "A", "-100", "EUR"), in("3", "B", "5", "NOK"), in("4", "C", "5", "NOK"), in("5", "C", "-5", "NOK")}, runlog.ImportOptions{DryRun: dry})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, done.Mixed)
+		require.Equal(t, []runlog.Mixed{{VoucherID: "A", Currencies: [2]string{"EUR", "NOK"}}}, done.MixedOnes)
+		require.Equal(t, []runlog.Imbalance{{VoucherID: "B", Difference: "5.00"}}, done.Examples)
+	}
+	for _, dry := range []bool{true, false} {
+		done, err := b.importing([]runlog.AccountingEntry{in("6", "B", "-5", "USD")}, runlog.ImportOptions{DryRun: dry})
+		require.NoError(t, err)
+		require.Equal(t, []runlog.Mixed{{VoucherID: "B", Currencies: [2]string{"NOK", "USD"}}}, done.MixedOnes)
+		require.Zero(t, done.Unbalanced)
+	}
+	for _, dry := range []bool{true, false} {
+		done, err := b.importing([]runlog.AccountingEntry{in("2", "A", "-100", "NOK"), in("5", "C", "-5", "NOK")}, runlog.ImportOptions{DryRun: dry, Replace: true})
+		require.NoError(t, err)
+		require.EqualValues(t, 0, done.Mixed, "it was corrected, and B is not of the file")
+		require.Zero(t, done.Unbalanced)
+	}
 }

@@ -40,11 +40,14 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 		there[id] = true
 	}
 	for _, e := range batch {
-		amount := e.Amount
+		sign := int64(1)
 		if there[e.EntryID] { // it counts already, and its voucher is one of the file's
-			amount = "0"
+			sign = 0
+			if i.options.Replace {
+				i.file.lines[e.VoucherID]++
+			}
 		}
-		if err := i.addUp(e.VoucherID, amount, 1); err != nil {
+		if err := i.addUp(sumKey{e.VoucherID, e.Currency}, e.Amount, sign); err != nil {
 			return err
 		}
 	}
@@ -56,10 +59,10 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 		return err
 	}
 	for _, d := range differ {
-		if err := i.addUp(d.Old.VoucherID, d.Old.Amount, -1); err != nil {
+		if err := i.addUp(sumKey{d.Old.VoucherID, d.Old.Currency}, d.Old.Amount, -1); err != nil {
 			return err
 		}
-		if err := i.addUp(d.New.VoucherID, d.New.Amount, 1); err != nil {
+		if err := i.addUp(sumKey{d.New.VoucherID, d.New.Currency}, d.New.Amount, 1); err != nil {
 			return err
 		}
 	}
@@ -99,40 +102,47 @@ func (i *importing) refuseAgain(ctx context.Context, tx pgx.Tx, batch []Accounti
 	return nil
 }
 
-// addUp adds an amount to what the file adds to a voucher, or with sign -1 takes it off.
-func (i *importing) addUp(voucher, amount string, sign int64) error {
+// sumKey is a currency of a voucher.
+type sumKey struct{ voucher, currency string }
+
+// voucherSum is what a file adds to a voucher in a currency.
+type voucherSum struct {
+	hundredths big.Int
+	entries    int64
+}
+
+// addUp adds an entry to what the file adds to a voucher, with sign -1 takes it off, and with 0 notes the voucher.
+func (i *importing) addUp(key sumKey, amount string, sign int64) error {
 	exact, ok := new(big.Rat).SetString(amount)
 	if !ok {
-		return fmt.Errorf("voucher %s: amount %q is no number", voucher, amount)
+		return fmt.Errorf("voucher %s: amount %q is no number", key.voucher, amount)
 	}
 	hundredths, _ := new(big.Int).SetString(strings.Replace(exact.FloatString(2), ".", "", 1), 10)
-	sum := i.sums[voucher]
+	sum := i.sums[key]
 	if sum == nil {
-		sum = new(big.Int)
-		i.sums[voucher] = sum
+		sum = new(voucherSum)
+		i.sums[key] = sum
 	}
-	sum.Add(sum, hundredths.Mul(hundredths, big.NewInt(sign)))
+	sum.hundredths.Add(&sum.hundredths, hundredths.Mul(hundredths, big.NewInt(sign)))
+	sum.entries += sign
 	return nil
 }
 
 // previewUnbalanced is [importing.findUnbalanced] of what would be stored.
 func (i *importing) previewUnbalanced(ctx context.Context, tx pgx.Tx) error {
-	var vouchers, sums []string
-	for voucher, sum := range i.sums {
-		vouchers, sums = append(vouchers, voucher), append(sums, sum.String())
+	var vouchers, currencies, sums []string
+	var entries []int64
+	for key, sum := range i.sums {
+		vouchers, currencies = append(vouchers, key.voucher), append(currencies, key.currency)
+		sums, entries = append(sums, sum.hundredths.String()), append(entries, sum.entries)
 	}
-	rows, err := tx.Query(ctx, `
-		SELECT voucher_id, (coalesce(stored.amount, 0) + file.hundredths * 0.01)::text, count(*) OVER ()
-		FROM unnest($2::text[], $3::numeric[]) AS file (voucher_id, hundredths)
-		LEFT JOIN (SELECT voucher_id, sum(amount) AS amount FROM ledgerline.accounting_entries WHERE organization_id = $1 GROUP BY voucher_id) AS stored USING (voucher_id)
-		WHERE coalesce(stored.amount, 0) + file.hundredths * 0.01 <> 0 ORDER BY voucher_id LIMIT 5`, i.organization, vouchers, sums)
-	if err != nil {
-		return err
-	}
-	var voucher Imbalance
-	_, err = pgx.ForEachRow(rows, []any{&voucher.VoucherID, &voucher.Difference, &i.done.Unbalanced}, func() error {
-		i.done.Examples = append(i.done.Examples, voucher)
-		return nil
-	})
-	return err
+	return i.addUnbalanced(ctx, tx, `FROM (
+        SELECT voucher_id, currency, sum(amount) AS amount FROM (
+            SELECT voucher_id, currency, hundredths * 0.01 AS amount, entries
+            FROM unnest($2::text[], $3::text[], $4::numeric[], $5::bigint[]) AS file (voucher_id, currency, hundredths, entries)
+            UNION ALL
+            SELECT voucher_id, currency, sum(amount), count(*) FROM ledgerline.accounting_entries
+            WHERE organization_id = $1 AND voucher_id IN (SELECT unnest($2::text[])) GROUP BY 1, 2) AS part
+        GROUP BY voucher_id, currency HAVING sum(entries) > 0) AS together
+    GROUP BY voucher_id HAVING `+isUnbalanced, i.organization, vouchers, currencies, sums, entries)
 }

@@ -24,7 +24,7 @@ func TestDryImportSaysWhatAnImportDoes(t *testing.T) {
 			amount := []string{"0", "1.5", "-1.50", "0.01", "-.01", "12345678901234567.89", "-12345678901234567.89"}[r.IntN(7)]
 			e := runlog.AccountingEntry{
 				EntryID: fmt.Sprint("e", id), VoucherID: fmt.Sprint("v", r.IntN(4)), Date: time.Date(2026, 10, 1+r.IntN(2), 0, 0, 0, 0, time.UTC),
-				Account: "1920", Amount: amount, Currency: "NOK", Text: []string{"", "rent"}[r.IntN(2)],
+				Account: "1920", Amount: amount, Currency: []string{"NOK", "NOK", "NOK", "EUR"}[r.IntN(4)], Text: []string{"", "rent"}[r.IntN(2)],
 			}
 			if r.IntN(3) == 0 {
 				e.Dimensions = map[string]string{"department": "10"}

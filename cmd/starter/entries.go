@@ -30,7 +30,8 @@ func (a *app) entriesImport() *cobra.Command {
 JSON Lines, all or none. An entry that is stored already with the same values is left
 alone. One that is stored with other values is an error, unless --replace is given:
 then it is replaced if no vendor has it, and no export that has not ended. What was
-there stays on record, see starter entries history. --dry-run says what would be done,
+there stays on record, see starter entries history. A stored line that the file has no
+more is not removed: with --replace it is named. --dry-run says what would be done,
 stores nothing, and works with a login that may only read.
 
 ` + readingHelp + `
@@ -41,7 +42,7 @@ integration is named.
 
 Errors in a file are reported with line and column, the first ` + fmt.Sprint(entryfile.ShownErrors) + ` at length. A voucher
 that does not sum to zero is stored with a warning: its other lines may come with
-another file.`,
+another file. So is one of more than one currency, which no export takes.`,
 		Example: `  starter entries import --org $ORG --file entries.xlsx
   starter entries import --org $ORG --file hovedbok.csv --columns entry_id=Linje
   starter entries import --org $ORG --file hovedbok.csv --integration xledger-main
@@ -102,15 +103,46 @@ another file.`,
 
 // warnUnbalanced warns of vouchers that an export would refuse as they are.
 func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
-	if result.Unbalanced == 0 {
-		return
-	}
-	var list []string
+	var unbalanced, mixed []string
 	for _, d := range result.Examples {
-		list = append(list, fmt.Sprintf("%s by %s", d.VoucherID, d.Difference))
+		unbalanced = append(unbalanced, fmt.Sprintf("%s by %s", d.VoucherID, d.Difference))
 	}
-	if more := result.Unbalanced - int64(len(list)); more > 0 {
+	for _, m := range result.MixedOnes {
+		mixed = append(mixed, mixedVoucher(m.VoucherID, m.Currencies))
+	}
+	if result.Unbalanced > 0 {
+		say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", firstOf(unbalanced, result.Unbalanced))
+	}
+	if result.Mixed > 0 {
+		say(w, "warning: an export would refuse vouchers that have more than one currency: %s", firstOf(mixed, result.Mixed))
+	}
+}
+
+// warnLeft names the vouchers with lines that the file does not have.
+func warnLeft(w io.Writer, result runlog.ImportResult) {
+	shown := result.Left[:min(len(result.Left), 10)]
+	for _, l := range shown {
+		what := "line that is not in this file, and it stays"
+		if l.Lines != 1 {
+			what = "lines that are not in this file, and they stay"
+		}
+		say(w, "warning: voucher %s has %d more %s (sum %s): %s; to take the voucher out and import it anew: starter entries withdraw %s --reason TEXT",
+			l.VoucherID, l.Lines, what, l.Sum, firstOf(l.EntryIDs, l.Lines), l.VoucherID)
+	}
+	if more := result.LeftCount - int64(len(shown)); more > 0 {
+		say(w, "warning: %d more vouchers have lines that are not in this file; -o json names the first 1,000", more)
+	}
+}
+
+// mixedVoucher is such as: V7 (EUR, NOK).
+func mixedVoucher(voucher string, currencies [2]string) string {
+	return fmt.Sprintf("%s (%s, %s)", voucher, currencies[0], currencies[1])
+}
+
+// firstOf are the first of all.
+func firstOf[N int | int64](list []string, all N) string {
+	if more := all - N(len(list)); more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", strings.Join(list, ", "))
+	return strings.Join(list, ", ")
 }

@@ -79,9 +79,9 @@ func (a *app) entriesCheck() *cobra.Command {
 		Use:   "check --file FILE",
 		Short: "Read a file of accounting entries and print what was read; nothing is stored",
 		Long: `Reads a file as entries import does, without a server, and prints how it was read, the
-first entries as they were understood, vouchers that do not sum to zero, and what is
+first entries as they were understood, vouchers that an export would refuse, and what is
 wrong. Vouchers that do not sum to zero are a warning: their other lines may come with
-another file.
+another file. So are those of more than one currency.
 
 ` + readingHelp + `
 
@@ -169,10 +169,20 @@ func printSummary(w io.Writer, s entryfile.Summary) error {
 		for _, v := range s.Unbalanced[:min(len(s.Unbalanced), 10)] {
 			list = append(list, fmt.Sprintf("%s by %s", v.VoucherID, v.Difference))
 		}
-		if more := n - len(list); more > 0 {
-			list = append(list, fmt.Sprintf("and %d more", more))
+		if err := say(w, "warning: %s %s not sum to zero: %s", count(n, "voucher"), verb, firstOf(list, n)); err != nil {
+			return err
 		}
-		if err := say(w, "warning: %s %s not sum to zero: %s", count(n, "voucher"), verb, strings.Join(list, ", ")); err != nil {
+	}
+	if n := s.MixedCount; n > 0 {
+		verb := "have"
+		if n == 1 {
+			verb = "has"
+		}
+		var list []string
+		for _, v := range s.Mixed[:min(len(s.Mixed), 10)] {
+			list = append(list, mixedVoucher(v.VoucherID, v.Currencies))
+		}
+		if err := say(w, "warning: %s %s more than one currency, and an export would refuse that: %s", count(n, "voucher"), verb, firstOf(list, n)); err != nil {
 			return err
 		}
 	}

@@ -52,6 +52,7 @@ func (a *app) printImport(c *cobra.Command, options runlog.ImportOptions, result
 		return fmt.Errorf("%s: %w", nothing, err)
 	}
 	warnUnbalanced(words, result)
+	warnLeft(words, result)
 	if a.output == outputJSON {
 		return errors.Join(printJSON(out, result), err)
 	}

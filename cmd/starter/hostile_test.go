@@ -333,6 +333,7 @@ var hostileCases = map[string][]hostileCase{
 	})},
 	"entries import": {args("entries", "import", oneOrg, "-f", "HOSTILE"), reading("entries", "import", oneOrg, "-f", "testdata/hostile.csv"), printing(func(w io.Writer, v runlog.ImportResult) error {
 		warnUnbalanced(w, v)
+		warnLeft(w, v)
 		return errors.Join(printDifferences(w, v.Changes), printSendings(w, v.Sendings))
 	})},
 	"explain": {args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "-"), args("explain", "--adapter", "HOSTILE"), args("explain", "--adapter", "xledger", "--status", "400", "--body-file", "HOSTILE")},

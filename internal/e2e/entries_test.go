@@ -27,7 +27,7 @@ func TestEntriesImport(t *testing.T) {
 	require.Zero(t, code, words)
 	require.Contains(t, words, "warning: an export would refuse vouchers that do not sum to zero: W by 0.10")
 	require.Equal(t, runlog.ImportResult{Added: 1, Unchanged: 1, Unbalanced: 1, Examples: []runlog.Imbalance{{VoucherID: "W", Difference: "0.10"}},
-		Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{}}, fromJSON[runlog.ImportResult](t, out))
+		MixedOnes: []runlog.Mixed{}, Left: []runlog.LeftVoucher{}, Changes: []runlog.EntryDifference{}, Refused: []runlog.Refusal{}, Sendings: []runlog.NextSending{}}, fromJSON[runlog.ImportResult](t, out))
 
 	_, words, code = starter(t, strings.ReplaceAll(file, "10.50", "9.50"), "entries", "import", "--org", org, "-f", "-")
 	require.Equal(t, 1, code)
