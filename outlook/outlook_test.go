@@ -110,7 +110,7 @@ func TestWhy(t *testing.T) {
 		"waits: no worker is running": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &idle, OpenUntil: &later}},
 		"waits: what was sent to Xledger may still take effect until 13:30 CET, and nothing is sent again before that": {
-			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &open}},
+			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &open}},
 		"sent; the vendor may still act on it until 23 November 2026 13:30 CET": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &open, OpenUntil: &later}},
 		"not sent: no token; to send it: starter exports retry 2026-10 --integration xledger-main": {
@@ -120,6 +120,7 @@ func TestWhy(t *testing.T) {
 	} {
 		require.Equal(t, want, o.why(e.ListedEntry, e.Next))
 	}
+	require.Equal(t, "is being exported", o.why(runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &open}, nil), "what others were sent is no reason for it")
 }
 
 func TestStateInWords(t *testing.T) {
