@@ -110,7 +110,9 @@ func (o *Outlook) loadHolds(ctx context.Context, db runlog.Beginner, list []runl
 	}
 	facts, err := runlog.ListWaitFacts(ctx, db, o.Integration.OrganizationID, pending)
 	for _, e := range pending {
-		o.hold(e, facts[e.ID])
+		if f, ok := facts[e.ID]; ok {
+			o.hold(e, f)
+		}
 	}
 	return err
 }

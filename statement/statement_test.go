@@ -97,6 +97,14 @@ func TestRows(t *testing.T) {
 		require.Equal(t, want, statement.ListRows([]statement.Period{p}, now)[1][2])
 		require.Equal(t, want == "being exported", p.Waiting == "", "what the table has in a few words is said at length")
 	}
+	pending.Trigger = exports.ByAdopting
+	adopted := statement.Of(exports.Chain{Exports: []exports.Export{pending}, Integration: "xledger-main", Planned: true, Counts: map[exports.Outcome]exports.Count{exports.WasExported: vouchers}},
+		now, map[uuid.UUID]exports.WaitFacts{pending.ID: {NoWorker: true}})
+	require.Equal(t, []string{
+		"October 2026 (adopted) is being taken over: 2 entries so far",
+		"to resume it if it was interrupted: starter exports prove --period 2026-10 --integration xledger-main --adopt",
+	}, adopted.Headline(), "it has no run")
+	require.Equal(t, "being taken over", statement.ListRows([]statement.Period{adopted}, now)[1][2])
 	ended := chain
 	require.Empty(t, statement.Of(ended, now, map[uuid.UUID]exports.WaitFacts{root.ID: {Paused: true}}).Waiting)
 }
