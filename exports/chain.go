@@ -182,6 +182,9 @@ func (c Chain) Summary() string {
 	case ChainFailed:
 		return c.Name() + " was not exported: " + c.cause()
 	case ChainRunning:
+		if c.First().Trigger == ByAdopting {
+			return fmt.Sprintf("%s is being taken over: %s so far", c.Name(), counted(total.Entries, "entry", "entries"))
+		}
 		if total.Entries == 0 {
 			return c.Name() + " is being exported: its entries are being planned"
 		}
@@ -251,10 +254,12 @@ func (c Chain) remarks() (line string) {
 // there is nothing to do.
 func (c Chain) NextStep() (what, command string) {
 	retry := "starter exports retry " + c.Reference()
-	switch c.State() {
-	case ChainFailed:
+	switch state := c.State(); {
+	case state == ChainRunning && c.First().Trigger == ByAdopting:
+		return "to resume it if it was interrupted", fmt.Sprintf("starter exports prove --period %s --integration %s --adopt", c.First().Period, c.Integration)
+	case state == ChainFailed:
 		return "once that is fixed", retry
-	case ChainComplete, ChainRunning:
+	case state == ChainComplete || state == ChainRunning:
 		return "", ""
 	}
 	switch refused, waiting, unknown := c.Counts[WasRefused].Entries, c.Counts[IsWaiting].Entries, c.Counts[IsUnknown].Entries; {

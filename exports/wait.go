@@ -75,7 +75,7 @@ var waits = map[WaitFor]wait{
 // briefs are why an export waits, in a few words.
 var briefs = map[WaitFor]string{
 	WaitForRun: "waits: its run no longer exists", WaitForResume: "waits: the integration is paused", WaitForWorker: "waits: no worker is running",
-	WaitForLook: "waits: it was resumed, and looks again soon", WaitForVendor: "waits for {vendor} until {when}", WaitForWrites: "waits for {vendor} until {when}",
+	WaitForLook: "waits: it was resumed, and looks again soon", WaitForVendor: "waits for {vendor} until {when}", WaitForWrites: "being exported, waits for {vendor} until {when}",
 }
 
 // byItself is the remedy for what passes.

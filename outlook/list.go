@@ -110,7 +110,9 @@ func (o *Outlook) loadHolds(ctx context.Context, db runlog.Beginner, list []runl
 	}
 	facts, err := runlog.ListWaitFacts(ctx, db, o.Integration.OrganizationID, pending)
 	for _, e := range pending {
-		o.hold(e, facts[e.ID])
+		if f, ok := facts[e.ID]; ok {
+			o.hold(e, f)
+		}
 	}
 	return err
 }
@@ -202,9 +204,15 @@ func (o *Outlook) why(e runlog.ListedEntry, next *exports.Coming) string {
 func (o *Outlook) waits(e runlog.ListedEntry) string {
 	i := slices.IndexFunc(o.holds, func(h hold) bool { return e.ExportID != nil && h.export == *e.ExportID })
 	sent := e.State == exports.Sent && e.OpenUntil != nil && e.OpenUntil.After(o.now)
+	var reason exports.WaitReason
+	if i >= 0 {
+		reason = o.holds[i].reason
+	}
 	switch {
-	case i >= 0 && o.holds[i].reason.For != exports.WaitForProgress && !(sent && o.holds[i].reason.For == exports.WaitForWrites):
-		return "waits: " + o.holds[i].reason.Says
+	case i >= 0 && reason.For != exports.WaitForProgress && reason.For != exports.WaitForWrites:
+		return "waits: " + reason.Says
+	case reason.For == exports.WaitForWrites && e.State == exports.Sent && !sent: // its vendor is asked once the others can be
+		return "waits: " + reason.Says
 	case sent:
 		return "sent; the vendor may still act on it until " + o.Time(*e.OpenUntil)
 	}

@@ -110,7 +110,7 @@ func TestWhy(t *testing.T) {
 		"waits: no worker is running": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &idle, OpenUntil: &later}},
 		"waits: what was sent to Xledger may still take effect until 13:30 CET, and nothing is sent again before that": {
-			ListedEntry: runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &open}},
+			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &open}},
 		"sent; the vendor may still act on it until 23 November 2026 13:30 CET": {
 			ListedEntry: runlog.ListedEntry{State: exports.Sent, ExportStatus: exports.Pending, ExportID: &open, OpenUntil: &later}},
 		"not sent: no token; to send it: starter exports retry 2026-10 --integration xledger-main": {
@@ -120,16 +120,25 @@ func TestWhy(t *testing.T) {
 	} {
 		require.Equal(t, want, o.why(e.ListedEntry, e.Next))
 	}
+	require.Equal(t, "is being exported", o.why(runlog.ListedEntry{State: exports.Planned, ExportStatus: exports.Pending, ExportID: &open}, nil), "what others were sent is no reason for it")
 }
 
 func TestStateInWords(t *testing.T) {
 	o, finished := months(t, true), now.Add(-time.Hour)
 	e := exports.Export{Period: "2026-10", Status: exports.Complete, FinishedAt: &finished}
-	require.Equal(t, "October 2026 has its export, complete since 23 November 2026 11:00 CET", o.state(e))
+	refused := exports.Count{Entries: 2, Vouchers: 1, Amounts: map[string]string{"NOK": "3200.00"}}
+	chain := exports.Chain{Exports: []exports.Export{e}, Integration: "xledger-main", Planned: true, Counts: map[exports.Outcome]exports.Count{exports.WasRefused: refused}}
+	const says = "October 2026 is not complete: 1 of 1 voucher was refused (NOK 3,200.00 is missing); to send the refused ones again once they are corrected: starter exports retry 2026-10 --integration xledger-main"
+	require.Equal(t, "October 2026 has its export, which ended on 23 November 2026 11:00 CET", o.state(e, nil), "that its run has ended says nothing of its entries")
+	require.Equal(t, "October 2026 has its export, which ended on 23 November 2026 11:00 CET; "+says, o.state(e, &chain))
+	require.Equal(t, "the export of October 2026 has its retry, which ended on 23 November 2026 11:00 CET; "+says, o.retried(e, chain))
 	e.Status, e.ErrorMessage = exports.Failed, "no token"
-	require.Equal(t, "October 2026 has its export, failed since 23 November 2026 11:00 CET: no token; to send what it left: starter exports retry 2026-10 --integration xledger-main", o.state(e))
+	require.Equal(t, "October 2026 has its export, which failed on 23 November 2026 11:00 CET: no token; to send what it left: starter exports retry 2026-10 --integration xledger-main", o.state(e, nil))
+	require.Equal(t, "October 2026 has its export, which failed on 23 November 2026 11:00 CET: no token; "+says, o.state(e, &chain))
+	require.Equal(t, "October 2026 has its export, which failed on 23 November 2026 11:00 CET; October 2026 was not exported: no token; "+
+		"once that is fixed: starter exports retry 2026-10 --integration xledger-main", o.state(e, &exports.Chain{Exports: []exports.Export{e}, Integration: "xledger-main"}))
 	e = exports.Export{Period: "2026-10", Status: exports.Pending, StartedAt: now}
-	require.Equal(t, "October 2026 is being exported, since 23 November 2026 12:00 CET", o.state(e))
+	require.Equal(t, "October 2026 is being exported, since 23 November 2026 12:00 CET", o.state(e, nil))
 
 	require.Empty(t, o.Paused())
 	o.Pause = &runlog.Pause{At: now, By: "kari@example", Reason: "new accounts."}

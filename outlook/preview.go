@@ -41,25 +41,26 @@ func Preview(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, i
 		has := statement.OfExport(*claim.Export)
 		p.Amounts, p.Refused, p.Export = map[string]string{}, []statement.Refusal{}, &has
 		if e.ParentID != nil {
-			p.Message = o.retried(*claim.Export)
-			return p, nil
+			chain, err := runlog.LoadChain(ctx, db, in.OrganizationID, claim.Export.ID)
+			p.Message = o.retried(*claim.Export, chain)
+			return p, err
 		}
 		p.Message, p.Waiting, err = Exported(ctx, db, sources, in, *claim.Export, now)
 		return p, err
 	}
 	if claim.Export != nil {
-		p.Message = o.state(*claim.Export) + ", and is not planned yet; it would plan now:"
+		p.Message = o.state(*claim.Export, nil) + ", and is not planned yet; it would plan now:"
 	}
 	plan, err := runlog.PreviewRetry(ctx, db, sources, e, in.Export, chunkSize, vouchers)
 	p.Entries, p.Vouchers, p.Chunks, p.Late, p.Amounts, p.Refused = plan.Entries, plan.Vouchers, plan.Chunks, plan.Late, plan.Amounts, statement.OfRefusals(plan.Rejected)
 	return p, err
 }
 
-// retried says that an export has its retry.
-func (o *Outlook) retried(retry exports.Export) string {
+// retried says that an export has its retry, and what the period has come to with it.
+func (o *Outlook) retried(retry exports.Export, chain exports.Chain) string {
 	period := "the export of " + exports.PeriodName(retry.Period)
 	if retry.Status == exports.Pending {
 		return period + " is being retried, since " + o.Time(retry.StartedAt)
 	}
-	return period + " has its retry, " + string(retry.Status) + " since " + o.Time(*retry.FinishedAt) + "; to retry again, retry that one: starter exports retry " + retry.Reference(o.Integration.Name)
+	return period + " has its retry, which " + o.ended(retry) + "; " + headline(chain)
 }

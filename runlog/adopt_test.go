@@ -11,6 +11,7 @@ import (
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -66,6 +67,12 @@ func TestAdopt(t *testing.T) {
 	}
 	_, _, err = runlog.AdoptEntries(ctx, b.worker, begun, "here", found)
 	require.ErrorContains(t, err, "permission denied")
+	facts, err := runlog.ListWaitFacts(ctx, b.operator, b.org, []exports.Export{begun})
+	require.NoError(t, err)
+	require.Empty(t, facts, "no run of it waits, for a worker or anything else")
+	listing, err := outlook.List(ctx, b.operator, b.sources, b.spec, runlog.EntryFilter{}, time.Now())
+	require.NoError(t, err)
+	require.Empty(t, listing.Holds)
 	closed, err := runlog.CloseExport(ctx, b.operator, begun)
 	require.NoError(t, err)
 	require.Equal(t, []any{exports.Failed, 6, 4, 2, map[string]string{"NOK": "6.00"}}, []any{closed.Status, closed.Total, closed.Exported, closed.Unknown, closed.Amounts})

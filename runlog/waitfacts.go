@@ -27,7 +27,12 @@ func LoadWaitFacts(ctx context.Context, db Beginner, e exports.Export) (f export
 }
 
 // ListWaitFacts is [LoadWaitFacts] of those of an organization's exports that are pending, by
-// their IDs. However many there are, it asks once; if there are none, not at all.
+// their IDs. However many there are, it asks once; if there are none, not at all. An adoption
+// has none: it has no run that could wait.
+//
+// Each request leaves its entries open for a time, also where all goes well. So open writes
+// are a reason to wait only once nothing is left to be sent, as they are for the run itself,
+// see [exports.Progress.WaitsUntil].
 func ListWaitFacts(ctx context.Context, db Beginner, organization uuid.UUID, list []exports.Export) (map[uuid.UUID]exports.WaitFacts, error) {
 	facts := make(map[uuid.UUID]exports.WaitFacts)
 	pending := make(map[uuid.UUID]exports.Export)
@@ -49,10 +54,12 @@ func ListWaitFacts(ctx context.Context, db Beginner, organization uuid.UUID, lis
 		OpenUntil    *time.Time
 	}](ctx, db, organization, `
 		SELECT export_id, `+calledOrganization+` AS organization, name, `+pauseColumns+`,
-		    (SELECT max(open_until) FROM ledgerline.export_entries AS entry WHERE organization_id = $1 AND entry.export_id = pending.export_id
-		        AND effect = 'open' AND NOT ended AND open_until > clock_timestamp()) AS open_until
+		    (SELECT max(open_until) FILTER (WHERE effect = 'open' AND NOT ended AND open_until > clock_timestamp()) FROM ledgerline.export_entries AS entry
+		        WHERE organization_id = $1 AND entry.integration_id = pending.integration_id AND entry.export_id = pending.export_id
+		        HAVING NOT coalesce(bool_or(state = 'planned' AND chunk > 0), false)) AS open_until
 		FROM unnest($2::uuid[], $3::uuid[]) AS pending (export_id, integration_id) JOIN ledgerline.integrations AS integration USING (integration_id)
-		WHERE organization_id = $1`, organization, ids, of)
+		WHERE organization_id = $1 AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS adoption
+		    WHERE adoption.organization_id = $1 AND adoption.export_id = pending.export_id AND adoption.trigger = 'adopt')`, organization, ids, of)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,10 @@ func ListRows(list []Period, now time.Time) [][]string {
 			missing = "-"
 		}
 		state := stateWords[p.State]
-		if p.waits != "" {
+		switch {
+		case p.State == exports.ChainRunning && p.Exports[0].Trigger == exports.ByAdopting:
+			state = "being taken over"
+		case p.waits != "":
 			state = p.waits
 		}
 		rows = append(rows, []string{

@@ -103,7 +103,7 @@ func Of(c exports.Chain, now time.Time, facts map[uuid.UUID]exports.WaitFacts) P
 		Total: full(c.Total()), Missing: full(c.Missing()), Elsewhere: []Elsewhere{}, Counts: make(map[exports.Outcome]exports.Count), Late: c.Late, LateErrors: c.LateErrors,
 	}
 	p.next, p.Next = c.NextStep()
-	if e := c.Pending(); e != nil {
+	if e := c.Pending(); e != nil && e.Trigger != exports.ByAdopting { // which has no run
 		if why := facts[e.ID].Reason(now); why.For != exports.WaitForProgress {
 			p.Waiting, p.waits = why.String(), why.Brief
 		}

@@ -85,18 +85,26 @@ func TestRows(t *testing.T) {
 	running := exports.Chain{Exports: []exports.Export{pending}}
 	require.Equal(t, "being exported", statement.ListRows([]statement.Period{statement.Of(running, now, nil)}, now)[1][2])
 	for want, f := range map[string]exports.WaitFacts{
-		"being exported":                              {},
-		"waits: the integration is paused":            {Paused: true, DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Paused},
-		"waits: no worker is running":                 {NoWorker: true, DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Network},
-		"waits for Xledger until 15:02 UTC":           {Vendor: "Xledger", DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Network},
-		"waits for Xledger until 14:32 UTC":           {Vendor: "Xledger", OpenUntil: now.Add(30 * time.Minute)},
-		"waits: its run no longer exists":             {RunGone: true, Paused: true},
-		"waits: it was resumed, and looks again soon": {DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Paused},
+		"being exported":                                    {},
+		"waits: the integration is paused":                  {Paused: true, DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Paused},
+		"waits: no worker is running":                       {NoWorker: true, DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Network},
+		"waits for Xledger until 15:02 UTC":                 {Vendor: "Xledger", DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Network},
+		"being exported, waits for Xledger until 14:32 UTC": {Vendor: "Xledger", OpenUntil: now.Add(30 * time.Minute)},
+		"waits: its run no longer exists":                   {RunGone: true, Paused: true},
+		"waits: it was resumed, and looks again soon":       {DeferredUntil: now.Add(time.Hour), DeferredFor: classify.Paused},
 	} {
 		p := statement.Of(running, now, map[uuid.UUID]exports.WaitFacts{pending.ID: f})
 		require.Equal(t, want, statement.ListRows([]statement.Period{p}, now)[1][2])
 		require.Equal(t, want == "being exported", p.Waiting == "", "what the table has in a few words is said at length")
 	}
+	pending.Trigger = exports.ByAdopting
+	adopted := statement.Of(exports.Chain{Exports: []exports.Export{pending}, Integration: "xledger-main", Planned: true, Counts: map[exports.Outcome]exports.Count{exports.WasExported: vouchers}},
+		now, map[uuid.UUID]exports.WaitFacts{pending.ID: {NoWorker: true}})
+	require.Equal(t, []string{
+		"October 2026 (adopted) is being taken over: 2 entries so far",
+		"to resume it if it was interrupted: starter exports prove --period 2026-10 --integration xledger-main --adopt",
+	}, adopted.Headline(), "it has no run")
+	require.Equal(t, "being taken over", statement.ListRows([]statement.Period{adopted}, now)[1][2])
 	ended := chain
 	require.Empty(t, statement.Of(ended, now, map[uuid.UUID]exports.WaitFacts{root.ID: {Paused: true}}).Waiting)
 }

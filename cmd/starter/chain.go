@@ -164,10 +164,10 @@ func (s *session) views(list ...exports.Chain) ([]statement.Period, error) {
 	return views, nil
 }
 
-// pendingOf are the exports of chains that have not ended, one of each at most.
+// pendingOf are the exports of chains whose runs have not ended, one of each at most.
 func pendingOf(list []exports.Chain) (pending []exports.Export) {
 	for _, c := range list {
-		if e := c.Pending(); e != nil {
+		if e := c.Pending(); e != nil && e.Trigger != exports.ByAdopting {
 			pending = append(pending, *e)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ledgerline/ledgerline/calls"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/statement"
 )
@@ -25,6 +26,9 @@ func (a *app) exportsShow() *cobra.Command {
 complete, what is missing and what to do, and each voucher that is not exported or
 has an error at the vendor, with the reason. --details adds what engineers need: each
 export with its ID, SHA-256, requests and workflow, and the entries one by one.
+
+Entries dated in the period that came after its export are no part of what it counts:
+a line of its own says how many there are, and with which export they will go.
 
 ` + exportArgument + `
 
@@ -56,6 +60,10 @@ formula gets a ' before it.`,
 			}
 			r := chainReport{Period: views[0], Call: a.liveCall(c.Context(), c.ErrOrStderr(), t.Last())}
 			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
+				return err
+			}
+			sources, _ := a.sources() // without them, that another source cannot be read is a note
+			if r.CameLater, err = outlook.CameLater(c.Context(), s.db, sources, t.Chain, time.Now()); err != nil {
 				return err
 			}
 			if a.output == outputJSON {
@@ -90,6 +98,7 @@ type chainReport struct {
 	Vouchers     []statement.Voucher `json:"vouchers"`     // not exported, or with an error at the vendor
 	MoreVouchers int                 `json:"moreVouchers"` // that are not listed; -o csv lists all
 	Resolutions  []runlog.Resolution `json:"resolutions"`
+	CameLater    outlook.Later       `json:"cameLater"`           // dated in the period, and with no export yet
 	Call         *liveCall           `json:"call,omitempty"`      // of a pending export
 	ChunkSize    int                 `json:"chunkSize,omitempty"` // entries per request with which the next run begins, if less than in the file
 	Details      []exportDetail      `json:"details,omitempty"`   // of each export, with --details
@@ -122,6 +131,12 @@ func (r *chainReport) read(ctx context.Context, db runlog.Beginner, c exports.Ch
 func (r chainReport) print(w io.Writer, now time.Time) error {
 	if err := sayLines(w, r.Headline()); err != nil {
 		return err
+	}
+	if err := sayLines(w, r.CameLater.Words); err != nil {
+		return err
+	}
+	if r.CameLater.Note != "" {
+		say(w, "note: %s", r.CameLater.Note)
 	}
 	rows := r.FactRows(now)
 	if r.Call != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/statement"
 )
@@ -36,12 +37,15 @@ func TestExportReport(t *testing.T) {
 			{ID: "v2", Date: e.PeriodStart, Outcome: exports.IsWaiting, Amounts: one.Amounts, Entries: 2, OpenUntil: &until},
 		}),
 		MoreVouchers: 7,
+		CameLater:    outlook.Later{Words: []string{"besides, 2 entries came later"}, Note: "the source is not there"},
 		Resolutions:  []runlog.Resolution{{VoucherID: "v3", AtVendor: true, Entries: 2, Actor: "kari@example", Reason: "seen", ResolvedAt: until}},
 	}
 	var out bytes.Buffer
 	require.NoError(t, s.print(&out, now))
 	require.Regexp(t, `^October 2026 is being exported: 0 of 4 entries in 2 vouchers at the vendor, 1 was refused
 Xledger is not available \(HTTP 503\); the next try is at 12:34 UTC; nothing is to be done: it tries again by itself
+besides, 2 entries came later
+note: the source is not there
 
 `, out.String())
 	for _, want := range []string{

@@ -59,7 +59,9 @@ func TestEntriesListSaysWhatComesNext(t *testing.T) {
 	next := "the export of November 2025, which no schedule starts: starter sync --integration xledger-main --period 2025-11\n"
 	require.Contains(t, words, "xledger-main: 2 entries of October 2025 came late: October 2025 has its export, so they go with "+next)
 	dry, _ := xledger("sync", "--period", "2025-10", "--dry-run")
-	require.Regexp(t, `^October 2025 has its export, complete since \d+ \w+ \d{4} \d\d:\d\d CES?T; 2 entries that came later go with `+next, dry)
+	require.Regexp(t, `^October 2025 has its export, which ended on \d+ \w+ \d{4} \d\d:\d\d CES?T; `+
+		`October 2025 is not complete: 1 of 3 vouchers was refused \(NOK 100.10 is missing\); to send the refused ones again once they are corrected: `+
+		`starter exports retry 2025-10 --integration xledger-main; 2 entries that came later go with `+next, dry)
 	_, words = xledger("sync", "--period", "2025-10", "--exit-status=false")
 	require.Contains(t, words, "nothing was sent now: "+dry, "the run says what the dry run says")
 	out, _ = xledger("sync", "--period", "2025-10", "--dry-run", "-o", "json")
