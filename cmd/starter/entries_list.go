@@ -112,7 +112,7 @@ func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 		return f, usage("-n %d: want how many entries to list at most, or 0 for all", o.limit)
 	}
 	state := statement.State(o.state)
-	if state == "rejected" { // its name before
+	if exports.EntryState(state) == exports.Rejected { // its name before
 		state = statement.Refused
 	}
 	if state != "" && !slices.Contains(states, state) {
