@@ -36,6 +36,9 @@ var (
 	looks = sandbox.Match{Operation: "glImportItems"}
 )
 
+// waits fails and asks to be left alone for longer than a busy machine takes to cancel.
+var waits = []sandbox.Rule{{Status: 503, Headers: map[string]string{"Retry-After": "5"}}}
+
 // kinds are what the load asks for, in turn.
 var kinds = []kind{
 	{name: "ping", ok: true, attempts: 1},
@@ -45,7 +48,7 @@ var kinds = []kind{
 		{Match: sends, Times: 1, Reset: sandbox.AfterEffect}, {Match: looks, Times: 1, Status: 503},
 	}, ok: true, attempts: 3},
 	{name: "refused write", write: true, credit: "-99.00", attempts: 1},
-	{name: "cancelled", rules: []sandbox.Rule{{Status: 503}}, cancelled: true},
+	{name: "cancelled", rules: waits, cancelled: true},
 }
 
 // call is an invocation that a starter has been asked for.

@@ -48,7 +48,7 @@ var stories = []beginning{
 	}},
 	{"a call is cancelled while it waits", func(t *testing.T, s *stage, p programs) story {
 		o := s.apply(t, p, organization{retry: patient})
-		c := s.call(t.Context(), p, o, kind{name: "cancelled", rules: []sandbox.Rule{{Status: 503}}})
+		c := s.call(t.Context(), p, o, kind{name: "cancelled", rules: waits})
 		return story{
 			waits: func() bool { return s.waits(t.Context(), c.workflowID()) },
 			mixed: func(t *testing.T) { require.NoError(t, s.temporal.CancelWorkflow(t.Context(), c.workflowID(), "")) },
