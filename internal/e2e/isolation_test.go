@@ -75,11 +75,11 @@ func TestIsolation(t *testing.T) {
 	require.LessOrEqual(t, requests, limits.Failures+slots-hanging+2, "those that were needed to see it, those under way then, and trials")
 }
 
-// With 500 invocations of one organization queued, another's single one is
+// With 200 invocations of one organization queued, another's single one is
 // dispatched long before they are done. Counted in the vendor's order.
 func TestFairness(t *testing.T) {
 	a, b := newTenant(t, quick), newTenant(t, quick)
-	const queued = 500
+	const queued = 200
 	var mine []activities.Invocation
 	of := make(map[string]bool)
 	for range queued {
