@@ -86,6 +86,16 @@ func movable(t *testing.T) (x *trial, elsewhere *sandbox.Sandbox, here, there st
 	return x, elsewhere, x.spec.BaseURL, sandbox.Addresses(other.address)["xledger"]
 }
 
+// leadTo leads the integration to another address in spite of open entries, which apply
+// refuses, and versions before did not.
+func (x *trial) leadTo(address string) {
+	x.spec.BaseURL = address
+	must(0, runlog.InOrganization(context.Background(), x.database.Operator, x.org, func(tx pgx.Tx) error {
+		_, err := tx.Exec(context.Background(), `UPDATE ledgerline.integrations SET base_url = $2 WHERE integration_id = $1`, x.spec.ID, address)
+		return err
+	}))
+}
+
 // Where entries were sent is asked, and not where the integration leads by now: an
 // answer of another place, which may be proved by what is known to be there, says
 // nothing of them.
@@ -106,7 +116,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	closed := must(runlog.CloseExport(t.Context(), x.options.DB, e))
 	require.Equal(t, 2, x.stored(x.vendor, "v000"))
 
-	x.spec.BaseURL = there
+	x.leadTo(there)
 	x.line("w000", "2026-11-05", "3000")
 	x.sync("2026-11", nil)
 	require.Equal(t, 2, x.stored(elsewhere, "w000"), "what was never sent goes where the integration leads")
@@ -117,7 +127,7 @@ func TestAskedWhereItWasSent(t *testing.T) {
 	require.Equal(t, []any{exports.Failed, classify.Configuration}, []any{r.Export.Status, r.Export.ErrorCode})
 	require.Contains(t, r.Export.ErrorMessage, here)
 
-	x.spec.BaseURL = here
+	x.leadTo(here)
 	x.sync("2026-10", &r.Export.ID)
 	require.Equal(t, []string{"exported", "exported"}, x.states("v000"))
 	require.Equal(t, 2, x.stored(x.vendor, "v000"))
@@ -179,13 +189,14 @@ func TestAdHocWriteIsAskedForWhereItWasSent(t *testing.T) {
 	require.Equal(t, []any{classify.Open, classify.Untrusted}, []any{out.Effect, out.Kind}, "%+v", out)
 	require.Len(t, x.vendor.Effects(), before+2)
 
-	x.spec.BaseURL = there
+	x.leadTo(there)
 	out = x.invoke(correlation, twoItems)
 	require.Equal(t, []any{classify.Open, classify.UnknownOutcome}, []any{out.Effect, out.Kind}, "%+v", out)
 	require.Contains(t, out.Failure.Message, here)
 	require.Empty(t, elsewhere.Effects())
 
-	x.spec.BaseURL, lie = here, ""
+	x.leadTo(here)
+	lie = ""
 	out = x.invoke(correlation, twoItems)
 	require.Equal(t, []any{true, classify.Done}, []any{out.OK, out.Effect}, "%+v", out)
 	require.Len(t, x.vendor.Effects(), before+2)
