@@ -68,6 +68,7 @@ const (
 // An OptionError is an option that cannot be.
 type OptionError struct{ Option, Message string }
 
+// Error names the option and what is wrong with it.
 func (e *OptionError) Error() string { return e.Option + " " + e.Message }
 
 func (o Options) validate() error {

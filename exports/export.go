@@ -87,10 +87,13 @@ func (e Export) Unsent() int {
 // can have several, and a retry, which can be that of an adoption, by the beginning of its ID.
 func (e Export) Reference(integration string) string {
 	if e.Trigger == ByAdopting || e.ParentID != nil || integration == "" {
-		return e.ID.String()[:8]
+		return Short(e.ID)
 	}
 	return e.Period + " --integration " + integration
 }
+
+// Short is the beginning of an ID, which is enough for a command to find the export by.
+func Short(id uuid.UUID) string { return id.String()[:8] }
 
 // Owner is the run that the export belongs to.
 func (e Export) Owner() Owner {

@@ -37,7 +37,6 @@ type ShownRetry struct {
 
 // ShownSchedule is a [Schedule] with what holds where its file says nothing.
 type ShownSchedule struct {
-	Summary        string      `json:"summary"` // in words
 	Every          Frequency   `json:"every,omitempty"`
 	At             string      `json:"at,omitempty"` // 06:30, local; "" with Cron
 	Day            int         `json:"day,omitempty"`
@@ -76,7 +75,7 @@ func (i Integration) Shown() Shown {
 
 func (s Schedule) shown() *ShownSchedule {
 	view := &ShownSchedule{
-		Summary: s.String(), Every: s.Every, Day: s.Day, Cron: s.Cron, TimeZone: s.TimeZone, Period: s.Rule(), Overlap: s.OverlapRule(),
+		Every: s.Every, Day: s.Day, Cron: s.Cron, TimeZone: s.TimeZone, Period: s.Rule(), Overlap: s.OverlapRule(),
 		CatchUp: s.CatchUpWindow().String(), WarmUp: s.WarmUpLead().String(), DriftThreshold: s.DriftThresholdOrDefault().String(),
 	}
 	if s.Cron == "" {

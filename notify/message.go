@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/expiry"
+	"github.com/ledgerline/ledgerline/exports"
 )
 
 // wordings are the causes in words: a subject for one line, what it means, and
@@ -118,7 +119,7 @@ func (m Message) Type() string { return "ledgerline." + string(m.Notification.Ca
 func (m Message) words() (subject, means string, commands []string) {
 	export := "" // as a command line names it
 	if id := m.Notification.Facts.ExportID; id != nil {
-		export = cmp.Or(m.Export, id.String()[:8])
+		export = cmp.Or(m.Export, exports.Short(*id))
 	}
 	percent := "a large part" // in a message for what was suppressed
 	if q := m.Notification.Facts.Quota; q != nil {

@@ -73,7 +73,7 @@ func TestApplyIntegrations(t *testing.T) {
 		_, err = apply(false, list...)
 		require.ErrorContains(t, err, says)
 		_, read := runlog.ApplyIntegrations(t.Context(), b.reader, list, runlog.ApplyOptions{By: "kari", DryRun: true})
-		require.EqualError(t, read, err.Error(), "a login that may only read is told the same")
+		require.EqualError(t, read, err.Error(), "a login that may only read gets the same error")
 	}
 	_, err = runlog.ApplyIntegrations(t.Context(), b.reader, []integrations.Integration{one}, runlog.ApplyOptions{By: "kari"})
 	require.ErrorContains(t, err, "needs the role ledgerline_operator", "only a dry run does without writing")

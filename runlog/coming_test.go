@@ -206,7 +206,7 @@ func TestComingExportTakesWhatIsSaid(t *testing.T) {
 	_, err := base.admin.Exec(t.Context(), `CREATE SCHEMA books; GRANT USAGE ON SCHEMA books TO s;
 		CREATE VIEW books.marked AS SELECT *, imported_in AS changed_in FROM ledgerline.accounting_entries; GRANT SELECT ON books.marked TO s`)
 	require.NoError(t, err)
-	require.NoError(t, flag.Set("rapid.checks", "10"))
+	require.NoError(t, flag.Set("rapid.checks", "20"))
 	schedules := []*integrations.Schedule{
 		nil,
 		{Every: integrations.Monthly, Day: 3, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},
@@ -319,7 +319,7 @@ func TestComingExportTakesWhatIsSaid(t *testing.T) {
 		}
 	}
 	ways := []string{"by hand", "by schedule", "period is taken", "retry of everything", "corrected", "withdrawn"}
-	for tries := 0; tries == 0 || tries < 30 && slices.ContainsFunc(ways, func(way string) bool { return seen[way] == 0 }); tries++ {
+	for tries := 0; tries == 0 || tries < 15 && slices.ContainsFunc(ways, func(way string) bool { return seen[way] == 0 }); tries++ {
 		rapid.Check(t, check)
 	}
 	for _, way := range ways {

@@ -81,6 +81,9 @@ func beginCorrection(ctx context.Context, tx pgx.Tx, actor, reason string) error
 	return err
 }
 
+// correctThere is what to do about an entry that a vendor has.
+const correctThere = "; correct it at the vendor, or with a counter-entry"
+
 // correctionError puts what PostgreSQL refuses into words. Other errors pass as they are.
 func correctionError(err error) error {
 	const locked, deadlock, violated = "55P03", "40P01", "23514"
@@ -95,7 +98,7 @@ func correctionError(err error) error {
 	}
 	switch pg.ConstraintName {
 	case "corrected_is_not_exported":
-		return errors.New(pg.Message + "; correct it at the vendor, or with a counter-entry")
+		return errors.New(pg.Message + correctThere)
 	case "corrected_is_not_under_way":
 		return errors.New(pg.Message + "; look at it again when its export has ended: starter exports list")
 	case "entry_keeps_its_voucher", "correction_has_an_actor", "correction_is_read_committed":

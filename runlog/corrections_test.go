@@ -369,6 +369,15 @@ func TestWithdrawnComeAgain(t *testing.T) {
 		_, err = b.importing(pair("w", "10.00", "1920", october), runlog.ImportOptions{DryRun: dry})
 		require.EqualError(t, err, "entry e1 belongs to voucher v, with which an export has taken it; give it another ID")
 	}
+	const state = `UPDATE ledgerline.export_entries SET state = $2, correction = $3 WHERE organization_id = $1 AND entry_id = 'e1'`
+	_, err = b.admin.Exec(t.Context(), state, b.org, exports.Exported, nil) // as where somebody has restored a part
+	require.NoError(t, err)
+	for _, dry := range []bool{true, false} {
+		_, err = b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{DryRun: dry})
+		require.EqualError(t, err, "entry e1 was withdrawn, and is exported all the same; correct it at the vendor, or with a counter-entry")
+	}
+	_, err = b.admin.Exec(t.Context(), state, b.org, exports.Rejected, "withdrawn")
+	require.NoError(t, err)
 	_, err = b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{})
 	require.NoError(t, err)
 	next := b.claim("2026-11", nil)

@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
@@ -26,19 +24,11 @@ SELECT imported.entry_id FROM ` + importedEntries + ` CROSS JOIN LATERAL (
 // compare counts the entries of a batch that are not there, notes those that differ, and
 // adds up vouchers.
 func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
-	rows, err := tx.Query(ctx, selectThere, i.args(batch))
+	there, err := i.there(ctx, tx, batch)
 	if err != nil {
 		return err
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	i.done.Added += int64(len(batch) - len(list))
-	there := make(map[string]bool, len(list))
-	for _, id := range list {
-		there[id] = true
-	}
+	i.done.Added += int64(len(batch) - len(there))
 	for _, e := range batch {
 		sign := int64(1)
 		if there[e.EntryID] { // it counts already, and its voucher is one of the file's
@@ -51,10 +41,10 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 			return err
 		}
 	}
-	if len(list) == 0 {
+	if len(there) == 0 {
 		return nil
 	}
-	differ, err := i.noteDifferent(ctx, tx, batch, int64(len(list)))
+	differ, err := i.noteDifferent(ctx, tx, batch, int64(len(there)))
 	if err != nil {
 		return err
 	}
@@ -69,14 +59,24 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 	return nil
 }
 
+// there are the entries of a batch that are stored.
+func (i *importing) there(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) (map[string]bool, error) {
+	rows, err := tx.Query(ctx, selectThere, i.args(batch))
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	there := make(map[string]bool, len(list))
+	for _, id := range list {
+		there[id] = true
+	}
+	return there, err
+}
+
 // refuseAgain refuses what the trigger withdrawn_come_again does of entries that are stored
 // again after they were withdrawn, in its words.
 func (i *importing) refuseAgain(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
-	rows, err := tx.Query(ctx, selectThere, i.args(batch))
-	if err != nil {
-		return err
-	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	there, err := i.there(ctx, tx, batch)
 	if err != nil {
 		return err
 	}
@@ -85,15 +85,14 @@ func (i *importing) refuseAgain(ctx context.Context, tx pgx.Tx, batch []Accounti
 		return err
 	}
 	for _, e := range batch {
-		if slices.Contains(there, e.EntryID) {
+		if there[e.EntryID] {
 			continue
 		}
 		for _, t := range taken[e.EntryID] {
 			switch {
 			case t.State != exports.Rejected && cmp.Or(t.Source, integrations.DefaultSource) != integrations.DefaultSource: // its source has it all the time
 			case t.State != exports.Rejected:
-				return correctionError(&pgconn.PgError{Code: "23514", ConstraintName: "corrected_is_not_exported",
-					Message: fmt.Sprintf("entry %s was withdrawn, and is %s all the same", e.EntryID, t.State)})
+				return fmt.Errorf("entry %s was withdrawn, and is %s all the same%s", e.EntryID, t.State, correctThere)
 			case t.VoucherID != e.VoucherID:
 				return fmt.Errorf("entry %s belongs to voucher %s, with which an export has taken it; give it another ID", e.EntryID, t.VoucherID)
 			}

@@ -31,14 +31,11 @@ func ListRows(list []Period, now time.Time) [][]string {
 		}
 		rows = append(rows, []string{
 			p.Name, p.Integration, state, strconv.Itoa(p.Total.Entries), strconv.Itoa(p.Counts[exports.WasExported].Entries),
-			strconv.Itoa(p.Counts[exports.WasRefused].Entries), missing, at(&p.StartedAt, now), Short(p.Exports[0].ID.String()),
+			strconv.Itoa(p.Counts[exports.WasRefused].Entries), missing, at(&p.StartedAt, now), exports.Short(p.Exports[0].ID),
 		})
 	}
 	return rows
 }
-
-// Short is the beginning of an ID by which people name it.
-func Short(id string) string { return id[:min(len(id), 8)] }
 
 // at is a time as a table has it, in now's zone.
 func at(t *time.Time, now time.Time) string {
@@ -80,7 +77,7 @@ func (p Period) FactRows(now time.Time) [][]string {
 	}
 	rows = append(rows, []string{"started", at(&first.StartedAt, now) + " by " + first.TriggeredBy + " (" + string(first.Trigger) + ")"})
 	if n := len(p.Exports) - 1; n > 0 {
-		rows = append(rows, []string{"retried", countOf(n, "time", "times") + ", last " + at(&last.StartedAt, now) + " by " + last.TriggeredBy + ": export " + Short(last.ID.String())})
+		rows = append(rows, []string{"retried", countOf(n, "time", "times") + ", last " + at(&last.StartedAt, now) + " by " + last.TriggeredBy + ": export " + exports.Short(last.ID)})
 	}
 	if last.FinishedAt != nil {
 		rows = append(rows, []string{"ended", at(last.FinishedAt, now)})
@@ -144,10 +141,10 @@ func (p Period) PartRows(now time.Time) [][]string {
 	for _, e := range p.Exports {
 		parent := "-"
 		if e.ParentID != nil {
-			parent = Short(e.ParentID.String())
+			parent = exports.Short(*e.ParentID)
 		}
 		rows = append(rows, []string{
-			Short(e.ID.String()), parent, at(&e.StartedAt, now), e.TriggeredBy + " (" + string(e.Trigger) + ")", string(e.Status), strconv.Itoa(e.Total),
+			exports.Short(e.ID), parent, at(&e.StartedAt, now), e.TriggeredBy + " (" + string(e.Trigger) + ")", string(e.Status), strconv.Itoa(e.Total),
 			strconv.Itoa(e.Exported), strconv.Itoa(e.Refused), strconv.Itoa(e.Unknown), dash(strings.TrimPrefix(string(e.ErrorKind)+": "+e.Message, ": ")),
 		})
 	}

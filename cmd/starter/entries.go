@@ -110,11 +110,16 @@ func warnUnbalanced(w io.Writer, result runlog.ImportResult) {
 	for _, m := range result.MixedOnes {
 		mixed = append(mixed, mixedVoucher(m.VoucherID, m.Currencies))
 	}
-	if result.Unbalanced > 0 {
-		say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", firstOf(unbalanced, result.Unbalanced))
+	warnRefused(w, unbalanced, result.Unbalanced, mixed, result.Mixed)
+}
+
+// warnRefused warns of vouchers, of which lists have the first of all.
+func warnRefused[N int | int64](w io.Writer, unbalanced []string, allUnbalanced N, mixed []string, allMixed N) {
+	if allUnbalanced > 0 {
+		say(w, "warning: an export would refuse vouchers that do not sum to zero: %s", firstOf(unbalanced, allUnbalanced))
 	}
-	if result.Mixed > 0 {
-		say(w, "warning: an export would refuse vouchers that have more than one currency: %s", firstOf(mixed, result.Mixed))
+	if allMixed > 0 {
+		say(w, "warning: an export would refuse vouchers that have more than one currency: %s", firstOf(mixed, allMixed))
 	}
 }
 
@@ -126,7 +131,7 @@ func warnLeft(w io.Writer, result runlog.ImportResult) {
 		if l.Lines != 1 {
 			what = "lines that are not in this file, and they stay"
 		}
-		say(w, "warning: voucher %s has %d more %s (sum %s): %s; to take the voucher out and import it anew: starter entries withdraw %s --reason TEXT",
+		say(w, "warning: voucher %s has %d more %s (sum %s): %s; to take the voucher out and import it again: starter entries withdraw %s --reason TEXT",
 			l.VoucherID, l.Lines, what, l.Sum, firstOf(l.EntryIDs, l.Lines), l.VoucherID)
 	}
 	if more := result.LeftCount - int64(len(shown)); more > 0 {

@@ -160,32 +160,14 @@ func printSummary(w io.Writer, s entryfile.Summary) error {
 	if s.ErrorCount > 0 {
 		return nil
 	}
-	if n := s.UnbalancedCount; n > 0 {
-		verb := "do"
-		if n == 1 {
-			verb = "does"
-		}
-		var list []string
-		for _, v := range s.Unbalanced[:min(len(s.Unbalanced), 10)] {
-			list = append(list, fmt.Sprintf("%s by %s", v.VoucherID, v.Difference))
-		}
-		if err := say(w, "warning: %s %s not sum to zero: %s", count(n, "voucher"), verb, firstOf(list, n)); err != nil {
-			return err
-		}
+	var unbalanced, mixed []string
+	for _, v := range s.Unbalanced[:min(len(s.Unbalanced), 10)] {
+		unbalanced = append(unbalanced, fmt.Sprintf("%s by %s", v.VoucherID, v.Difference))
 	}
-	if n := s.MixedCount; n > 0 {
-		verb := "have"
-		if n == 1 {
-			verb = "has"
-		}
-		var list []string
-		for _, v := range s.Mixed[:min(len(s.Mixed), 10)] {
-			list = append(list, mixedVoucher(v.VoucherID, v.Currencies))
-		}
-		if err := say(w, "warning: %s %s more than one currency, and an export would refuse that: %s", count(n, "voucher"), verb, firstOf(list, n)); err != nil {
-			return err
-		}
+	for _, v := range s.Mixed[:min(len(s.Mixed), 10)] {
+		mixed = append(mixed, mixedVoucher(v.VoucherID, v.Currencies))
 	}
+	warnRefused(w, unbalanced, s.UnbalancedCount, mixed, s.MixedCount)
 	return say(w, "%s in %s", count(s.Count, "entry"), count(s.Vouchers, "voucher"))
 }
 

@@ -17,7 +17,10 @@ import (
 )
 
 // states are what --state takes, in the order in which an entry has them.
-var states = []statement.State{statement.State(runlog.Waits), "planned", "sent", "exported", statement.Refused, "unknown", statement.State(runlog.WasWithdrawn)}
+var states = []statement.State{
+	statement.StateOf(runlog.Waits), statement.StateOf(exports.Planned), statement.StateOf(exports.Sent), statement.StateOf(exports.Exported),
+	statement.Refused, statement.StateOf(exports.Unknown), statement.StateOf(runlog.WasWithdrawn),
+}
 
 func stateNames() (names []string) {
 	for _, s := range states {
@@ -173,7 +176,13 @@ func entryAmount(e outlook.Entry) string {
 func entryCSV(list outlook.Listing, d statement.Dialect) [][]string {
 	rows := [][]string{{"date", "voucher", "entry", "account", "text", "amount", "currency", "state", "export", "retry", "why"}}
 	for _, e := range list.Entries {
-		period, retry, _ := strings.Cut(takenBy(e), " ")
+		period, retry := "", ""
+		if e.Export != nil {
+			period = e.Export.Period
+			if e.Export.Retry {
+				retry = "retry"
+			}
+		}
 		row := []string{e.Date, e.VoucherID, e.EntryID, e.Account, e.Text, e.Currency, string(e.State), period, retry, e.Why}
 		for i := range row {
 			row[i] = statement.Safe(row[i])

@@ -37,7 +37,7 @@ func TestEntriesCheck(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Regexp(t, `read as CSV, UTF-8, separator comma, decimal point, dates iso\n`, out)
 	require.Regexp(t, `E1 +V1 +2026-10-31 +1920 +-5.00 +NOK +Kaffe og .te +a=b\n`, out)
-	require.Contains(t, out, "warning: 1 voucher does not sum to zero: V1 by -5.00\n1 entry in 1 voucher\n")
+	require.Contains(t, out, "warning: an export would refuse vouchers that do not sum to zero: V1 by -5.00\n1 entry in 1 voucher\n")
 
 	code, out, _ = check("entry_id,voucher_id,entry_date,account,amount,currency\n1,V1,2026-10-31,1920,5,NOK\n2,V1,2026-10-31,1920,-5,EUR\n")
 	require.Equal(t, exitOK, code)

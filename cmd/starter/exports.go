@@ -37,8 +37,9 @@ its retries as one. The newest 100 are listed, and a line says how many more the
 are; --all lists all.
 
 STATE says in a few words why a period waits that is being exported, and starter
-exports show at length, with what to do. Entries are counted as they are now. MISSING is what the vendor does not have, as far
-as is known: refused, still to be sent, or unknown.`,
+exports show at length, with what to do. Entries are counted as they are now. MISSING
+is what the vendor does not have, as far as is known: refused, still to be sent, or
+unknown.`,
 		Example: "  starter exports list --org $ORG --integration xledger-main --status incomplete",
 		RunE: a.onOrganization(&org, func(s *session) error {
 			f := runlog.ChainFilter{Period: period, Limit: shownChains}
@@ -138,13 +139,13 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			case last.Status == exports.Pending && last.ParentID == nil:
 				return fmt.Errorf("%s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
-				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), statement.Short(last.ID.String()))
+				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), exports.Short(last.ID))
 			case last.Status == exports.Pending: // its own retry is joined, or resumed
-				s.say("%s is being retried by export %s; joining it", t.Name(), statement.Short(last.ID.String()))
+				s.say("%s is being retried by export %s; joining it", t.Name(), exports.Short(last.ID))
 			case t.NothingToRetry():
 				return a.nothingToRetry(s, t, wait)
 			case last.ID != t.named.ID:
-				s.say("%s has been retried; retrying its last retry, export %s", t.Name(), statement.Short(last.ID.String()))
+				s.say("%s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(last.ID))
 			}
 			if err := s.checkRefused(t.Chain, vouchers); err != nil {
 				return err
@@ -178,7 +179,7 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 func (a *app) nothingToRetry(s *session, t chainTarget, o waitOptions) error {
 	done := ""
 	if t.Last().ID != t.First().ID {
-		done = fmt.Sprintf(" The last retry is export %s.", statement.Short(t.Last().ID.String()))
+		done = fmt.Sprintf(" The last retry is export %s.", exports.Short(t.Last().ID))
 	}
 	err := s.say("nothing to retry: %s.%s", t.Summary(), done)
 	if what, command := t.NextStep(); command != "" {

@@ -82,7 +82,7 @@ func (d exportDetail) print(w io.Writer, now time.Time) error {
 	say(w, "")
 	err := table(w, rows)
 	if d.MoreProblems > 0 {
-		err = errors.Join(err, say(w, "about %d more of export %s: -o csv writes all vouchers", d.MoreProblems, statement.Short(d.export.ID.String())))
+		err = errors.Join(err, say(w, "about %d more of export %s: -o csv writes all vouchers", d.MoreProblems, exports.Short(d.export.ID)))
 	}
 	return err
 }

@@ -82,7 +82,7 @@ last line is {"more": true, …}.`,
 	f := c.Flags()
 	f.StringVar(&o.adapter, "adapter", "", "only of this `adapter`")
 	f.StringVar(&o.class, "class", "", "only of this `class`: transient, permanent, timeout or success")
-	sinceFlag(c, &o.since)
+	sinceFlag(c, &o.since, "")
 	f.StringVar(&o.until, "until", "", "only before then: a `duration`, a date or a time, as for --since")
 	f.StringVar(&o.correlation, "correlation-id", "", "only of the call with this `UUID`, or its first characters")
 	f.BoolVar(&o.last, "last", false, "only of the newest call of the organization, or of --integration")
@@ -147,8 +147,8 @@ func (o *logOptions) narrow(s *session, ref *calls.Ref) (correlation, integratio
 }
 
 // sinceFlag adds --since, for [parseSince].
-func sinceFlag(c *cobra.Command, into *string) {
-	c.Flags().StringVar(into, "since", "", "only from then on: a `duration` such as 24h, 1d or 2w, a date such as 2026-10-31, or a time such as 2026-11-23T08:00:00Z")
+func sinceFlag(c *cobra.Command, into *string, otherwise string) {
+	c.Flags().StringVar(into, "since", otherwise, "only from then on: a `duration` such as 24h, 1d or 2w, a date such as 2026-10-31, or a time such as 2026-11-23T08:00:00Z")
 }
 
 // parseSince reads --since: a duration before now, a date or a time.

@@ -48,7 +48,7 @@ their own.`,
 		},
 	}
 	organizationFlag(c, &org)
-	sinceFlag(c, &since)
+	sinceFlag(c, &since, "")
 	return c
 }
 

@@ -102,7 +102,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		}
 		for _, c := range checks {
 			if len(list) > 1 {
-				c.What = "export " + statement.Short(e.ID.String()) + ": " + c.What
+				c.What = "export " + exports.Short(e.ID) + ": " + c.What
 			}
 			all = append(all, c)
 		}
@@ -122,7 +122,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		return nil
 	}
 	return fmt.Errorf("%s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
-		exports.PeriodName(pending.Period), statement.Short(pending.ID.String()), t.Reference())
+		exports.PeriodName(pending.Period), exports.Short(pending.ID), t.Reference())
 }
 
 // vendorAgrees reports whether the vendor was asked for everything, and has it.
@@ -252,7 +252,7 @@ func (a *app) provePeriod(c *cobra.Command, org, integration, period string, ado
 	if closed, closeErr := adopter.closeExport(ctx, err); closeErr != nil || err != nil {
 		return errors.Join(err, closeErr)
 	} else if closed != nil {
-		checks = append(checks, proofCheck{"adopted", undecided, fmt.Sprintf("%s recorded as exported, %d as unknown: export %s", count(adopter.adopted, "entry"), adopter.doubtful, statement.Short(closed.ID.String()))})
+		checks = append(checks, proofCheck{"adopted", undecided, fmt.Sprintf("%s recorded as exported, %d as unknown: export %s", count(adopter.adopted, "entry"), adopter.doubtful, exports.Short(closed.ID))})
 		about.Export = new(statement.OfExport(*closed))
 	}
 	return a.printProof(c.OutOrStdout(), about, checks, p.comparison)

@@ -69,7 +69,7 @@ func textsOf(fset *token.FileSet, f *ast.File) map[token.Position]string {
 	return texts
 }
 
-// TestRemediesAreCommands: whatever tells people to run starter names a command that there is,
+// TestRemediesAreCommands: a text that has starter and a command names a command that there is,
 // with flags that it has, with those that it needs beside them, and no UUID to be copied.
 func TestRemediesAreCommands(t *testing.T) {
 	root, checked := newRoot(new(app)), 0

@@ -10,7 +10,6 @@ import (
 
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/watcher"
 )
 
@@ -38,9 +37,7 @@ recorded". It needs the database and not Temporal.`,
 		}),
 	}
 	organizationFlag(c, &org)
-	sinceFlag(c, &since)
-	c.Flags().Lookup("since").DefValue = "31d"
-	since = "31d"
+	sinceFlag(c, &since, "31d")
 	root.AddCommand(c)
 	return root
 }
@@ -53,7 +50,7 @@ func tickTable(list []tickReport) [][]string {
 			result += " by " + strconv.Itoa(int(t.late.Round(time.Minute).Minutes())) + " min"
 		}
 		if t.ExportID != nil {
-			export = statement.Short(t.ExportID.String())
+			export = exports.Short(*t.ExportID)
 		}
 		if !t.Recorded {
 			note = "not recorded"
