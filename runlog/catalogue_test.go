@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pressly/goose/v3"
@@ -19,6 +20,7 @@ var update = flag.Bool("update", false, "write runlog/catalogue.txt")
 // PostgreSQL, and it does not depend on who migrates.
 func TestCatalogue(t *testing.T) {
 	var texts []string
+	var mu sync.Mutex
 	eachServer(t, func(t *testing.T, server *devstack.Postgres) {
 		for _, user := range []string{"dba", "postgres"} {
 			name := emptyBaseOn(t, server)
@@ -29,7 +31,9 @@ func TestCatalogue(t *testing.T) {
 			}), user)
 			lines, err := runlog.ReadCatalogue(t.Context(), openOn(t, server, name, "postgres"))
 			require.NoError(t, err)
+			mu.Lock()
 			texts = append(texts, onePartition(lines))
+			mu.Unlock()
 		}
 	})
 	if *update {

@@ -2,7 +2,6 @@ package runlog_test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -206,7 +205,6 @@ func TestComingExportTakesWhatIsSaid(t *testing.T) {
 	_, err := base.admin.Exec(t.Context(), `CREATE SCHEMA books; GRANT USAGE ON SCHEMA books TO s;
 		CREATE VIEW books.marked AS SELECT *, imported_in AS changed_in FROM ledgerline.accounting_entries; GRANT SELECT ON books.marked TO s`)
 	require.NoError(t, err)
-	require.NoError(t, flag.Set("rapid.checks", "20"))
 	schedules := []*integrations.Schedule{
 		nil,
 		{Every: integrations.Monthly, Day: 3, Hour: 6, Minute: 30, TimeZone: "Europe/Oslo"},

@@ -369,18 +369,29 @@ func TestWithdrawnComeAgain(t *testing.T) {
 		_, err = b.importing(pair("w", "10.00", "1920", october), runlog.ImportOptions{DryRun: dry})
 		require.EqualError(t, err, "entry e1 belongs to voucher v, with which an export has taken it; give it another ID")
 	}
-	const state = `UPDATE ledgerline.export_entries SET state = $2, correction = $3 WHERE organization_id = $1 AND entry_id = 'e1'`
-	_, err = b.admin.Exec(t.Context(), state, b.org, exports.Exported, nil) // as where somebody has restored a part
-	require.NoError(t, err)
-	for _, dry := range []bool{true, false} {
-		_, err = b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{DryRun: dry})
-		require.EqualError(t, err, "entry e1 was withdrawn, and is exported all the same; correct it at the vendor, or with a counter-entry")
-	}
-	_, err = b.admin.Exec(t.Context(), state, b.org, exports.Rejected, "withdrawn")
-	require.NoError(t, err)
 	_, err = b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{})
 	require.NoError(t, err)
 	next := b.claim("2026-11", nil)
 	b.plan(next, mapped, 500)
 	require.Equal(t, []string{"e1 planned 1920 12.00 2026-10-20", "e2 planned 3000 -12.00 2026-10-20"}, b.copies(next))
+}
+
+// An entry that was withdrawn, and is exported all the same, as where somebody has restored a
+// part of the database, does not come again.
+func TestWithdrawnAndExported(t *testing.T) {
+	t.Parallel()
+	b, _ := newBooks(t).fresh(t)
+	b.imported("X999")
+	e := b.claim("2026-10", nil)
+	b.plan(e, mapped, 500)
+	b.close(e)
+	_, err := runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "v", "kari", "twice")
+	require.NoError(t, err)
+	_, err = b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = $2, correction = NULL, effect = 'done'
+		WHERE organization_id = $1 AND entry_id = 'e1'`, b.org, exports.Exported)
+	require.NoError(t, err)
+	for _, dry := range []bool{true, false} {
+		_, err = b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{DryRun: dry})
+		require.EqualError(t, err, "entry e1 was withdrawn, and is exported all the same; correct it at the vendor, or with a counter-entry")
+	}
 }

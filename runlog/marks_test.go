@@ -2,7 +2,6 @@ package runlog_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,7 +59,6 @@ func TestMarksMissNothing(t *testing.T) {
 		CREATE VIEW books.marked AS SELECT *, imported_in AS changed_in FROM ledgerline.accounting_entries; GRANT SELECT ON books.marked TO s;
 		CREATE VIEW books.same AS SELECT * FROM ledgerline.accounting_entries; GRANT SELECT ON books.same TO s`)
 	require.NoError(t, err)
-	require.NoError(t, flag.Set("rapid.checks", "20"))
 	used := make(map[string]int) // plans by the way in which they found their entries, so that each is known to be tested
 	check := func(rt *rapid.T) {
 		b := b

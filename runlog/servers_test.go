@@ -24,14 +24,23 @@ var server18 = sync.OnceValues(func() (_ *devstack.Postgres, err error) {
 
 var started18 *devstack.Postgres
 
-// eachServer runs a test on the machine's PostgreSQL and on 18.
+// eachServer runs a test on the machine's PostgreSQL and on 18, beside each other: users and
+// their rights belong to a server. It returns when both are done.
 func eachServer(t *testing.T, test func(t *testing.T, server *devstack.Postgres)) {
-	t.Run("installed", func(t *testing.T) { test(t, server) })
+	servers := map[string]*devstack.Postgres{"installed": server}
 	newest, err := server18()
 	require.NoError(t, err)
 	if newest == nil {
 		t.Log("POSTGRESQL 18 IS NOT TESTED")
-		return
+	} else {
+		servers["18"] = newest
 	}
-	t.Run("18", func(t *testing.T) { test(t, newest) })
+	t.Run("on", func(t *testing.T) {
+		for name, server := range servers {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, server)
+			})
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package runlog_test
 
 import (
-	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -250,7 +249,6 @@ func TestSourceEqualsDefault(t *testing.T) {
 	_, err := b.admin.Exec(t.Context(), `CREATE SCHEMA books; GRANT USAGE ON SCHEMA books TO s;
 		CREATE VIEW books.same AS SELECT * FROM ledgerline.accounting_entries; GRANT SELECT ON books.same TO s`)
 	require.NoError(t, err)
-	require.NoError(t, flag.Set("rapid.checks", "20"))
 	rapid.Check(t, func(rt *rapid.T) {
 		one := b
 		one.org = uuid.New()

@@ -74,20 +74,21 @@ func TestRate(t *testing.T) {
 
 // A concurrency limit holds over all workers, whatever becomes of them: of
 // the one that makes the attempts, too. Waiting for it uses up neither an
-// attempt's time nor the invocation's budget of four seconds.
+// attempt's time nor the invocation's budget of five seconds.
 func TestConcurrency(t *testing.T) {
-	const most, n = 2, 20
-	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 1s, maxRetries: 2, budget: 4s}", fmt.Sprintf("{concurrentRequests: %d}", most))
-	var list []activities.Invocation
-	// start begins invocations that take longer than their budget altogether, and
-	// waits until some have been made.
-	start := func() {
+	const most = 2
+	o := limited(t, 1, "{baseDelay: 100ms, attemptTimeout: 1500ms, maxRetries: 2, budget: 5s}", fmt.Sprintf("{concurrentRequests: %d}", most))
+	var list, failing []activities.Invocation
+	// start begins n invocations, one of which fails first, and waits until some have
+	// been made.
+	start := func(n int) {
 		t.Helper()
 		before := len(list)
 		for i := range n {
 			in := o.ping("x0")
 			if i == n/2 {
 				script(in, sandbox.Rule{Times: 1, Status: 503})
+				failing = append(failing, in)
 			}
 			script(in, sandbox.Rule{DelayMS: 500})
 			list = append(list, in)
@@ -102,21 +103,21 @@ func TestConcurrency(t *testing.T) {
 		}, 90*time.Second, 20*time.Millisecond)
 	}
 	one, two := startWorker(t), startWorker(t)
-	start()
+	start(24) // each takes half a second: six seconds in the queue
 	require.NoError(t, one.Stop(20*time.Second))
 	three := startWorker(t)
-	start()
+	start(12)
 	require.NoError(t, two.Stop(20*time.Second)) // whichever of the two it was: the third one has it now
-	start()
+	start(12)
 	three.Kill()
 	startWorker(t)
-	start()
-	for i, in := range list {
+	start(12)
+	for _, in := range list {
 		out := finish(t, in)
-		require.True(t, out.OK, "%+v", out.Failure)
-		if i%n == n/2 {
-			require.GreaterOrEqual(t, out.TotalAttempts, 2)
-		}
+		require.True(t, out.OK, "%+v: %v", out.Failure, trail(rowsOf(t, in)))
+	}
+	for _, in := range failing {
+		require.GreaterOrEqual(t, finish(t, in).TotalAttempts, 2)
 	}
 
 	// How many are under way when each one comes.
