@@ -254,7 +254,7 @@ func (f *File) missing() {
 		case at(c), c == fEntryID && len(f.o.IDFrom) > 0, c == fAmount && at(fDebit) && at(fCredit):
 			continue
 		case c == fEntryID:
-			what = "; if a column numbers the lines, add --columns entry_id=HEADING, else make IDs of columns that do not change: --id-from voucher_id,account,…"
+			what = "; " + f.idRemedy()
 		case c == fAmount && at(fDebit) != at(fCredit):
 			what = "; debit and credit go together"
 		default:
@@ -282,7 +282,7 @@ func (f *File) makeIDs() {
 		return
 	}
 	for _, name := range f.o.IDFrom {
-		part := idPart{fieldOf(name), -1}
+		part := idPart{idField(fieldOf(name)), -1}
 		if part.field >= 0 && (l.column[part.field] >= 0 || part.field == fAmount) {
 			f.reading.IDFrom = append(f.reading.IDFrom, name)
 			l.idFrom = append(l.idFrom, part)
@@ -295,8 +295,37 @@ func (f *File) makeIDs() {
 		}
 		l.used[part.column] = true
 		f.reading.IDFrom = append(f.reading.IDFrom, l.headings[part.column])
+		// The value as it was understood, by whichever name: 1 000,00 and 1000.00 are one.
+		if c := idField(field(slices.Index(l.column[:], part.column))); c >= 0 {
+			part = idPart{c, -1}
+		}
 		l.idFrom = append(l.idFrom, part)
 	}
+}
+
+// idField is the field whose value is a part of an ID, or -1 if a column is taken as it is written.
+func idField(c field) field {
+	switch c {
+	case fVoucherID, fDate, fAccount, fAmount, fCurrency, fText:
+		return c
+	case fDebit, fCredit:
+		return fAmount
+	}
+	return -1
+}
+
+// lineNumbers are headings, folded, of a column that numbers the lines of a voucher.
+var lineNumbers = []string{"linje", "linjenr", "linjenummer", "linjeno", "bilagslinje", "line", "lineno", "linenumber", "rad", "radnr", "radnummer", "lopenr", "lopenummer", "postnr"}
+
+// idRemedy says how a file gets the entry IDs that it lacks. Accounts and amounts are what
+// people correct, and are no part of an ID.
+func (f *File) idRemedy() string {
+	for _, h := range f.layout.headings {
+		if slices.Contains(lineNumbers, fold(h)) {
+			return "add --id-from voucher_id," + plain.Clip(h, 30)
+		}
+	}
+	return "if a column numbers the lines of each voucher, add --id-from voucher_id,HEADING, and if it numbers all lines, --columns entry_id=HEADING; without one, add such a column to the file"
 }
 
 // list are headings in a message.

@@ -129,9 +129,9 @@ func (r *reader) entry(line, column int, cells *[fieldCount]cell, dimensions map
 		at := cells[fEntryID]
 		switch first, twice := r.lines[key]; {
 		case twice && len(r.f.o.IDFrom) > 0:
-			r.errorf(at.line, at.column, "the entry ID of %s is the one of line %d too, %q: add to --id-from a column in which the two differ", strings.Join(r.f.reading.IDFrom, ", "), first, plain.Clip(e.EntryID, 60))
+			r.errorf(at.line, at.column, "the entry ID of %s is the one of line %d too, %q: add to --id-from a column in which the two differ, and if there is none, one that numbers the lines", strings.Join(r.f.reading.IDFrom, ", "), first, plain.Clip(e.EntryID, 60))
 		case twice:
-			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d): each entry has one of its own; delete the line, or correct the ID", plain.Clip(e.EntryID, 60), first)
+			r.errorf(at.line, at.column, "duplicate entry_id %q (first on line %d): each entry has one of its own; delete the line, or correct the ID%s", plain.Clip(e.EntryID, 60), first, r.perVoucher())
 		default:
 			r.lines[key] = int32(line)
 		}
@@ -140,6 +140,15 @@ func (r *reader) entry(line, column int, cells *[fieldCount]cell, dimensions map
 		r.progress(r.at(), n)
 	}
 	return r.wrong.Count > 0 || r.yield(e, nil)
+}
+
+// perVoucher says what to do if the column of IDs numbers the lines of each voucher.
+func (r *reader) perVoucher() string {
+	if r.f.format == FormatJSONLines {
+		return ""
+	}
+	l := &r.f.layout
+	return "; if the column numbers the lines of each voucher, take --id-from voucher_id," + plain.Clip(l.headings[l.column[fEntryID]], 30)
 }
 
 // amount is amount, or debit less credit.

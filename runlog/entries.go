@@ -30,6 +30,8 @@ type ImportOptions struct {
 	DryRun  bool   // finds out what would be done, and changes nothing: a login that may only read can do it
 	Actor   string // who imports; recorded of what is replaced
 	Reason  string // likewise; "" is none
+
+	AllowRepeated bool // stores also lines that are stored already under other IDs; without it they are a [*RepeatedError]
 }
 
 // ImportResult is what an import came to.
@@ -69,12 +71,16 @@ const importBatch = 5000
 // ImportEntries stores entries as they come, all or none: the first error that
 // entries yields ends it. An entry that is there already, the same in everything,
 // is left as it is. One that is there with other contents is a [*RefusedError], which
-// comes with the result; with Replace only if it cannot be replaced.
+// comes with the result; with Replace only if it cannot be replaced. Lines that are stored
+// under other IDs are a [*RepeatedError].
 func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error], options ImportOptions) (done ImportResult, err error) {
-	i := importing{organization: organization, options: options, file: newInFile()}
+	i := importing{organization: organization, options: options, file: newInFile(), added: newLines{make(map[uint64]int), make(map[string]struct{})}}
 	err = i.begin(ctx, db, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.accounting_entries WHERE organization_id = $1)`, organization).Scan(&i.hadEntries); err != nil {
 			return err
 		}
 		batch := make([]AccountingEntry, 0, importBatch)
@@ -101,6 +107,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 			if err := i.store(ctx, tx, batch); err != nil {
 				return err
 			}
+		}
+		if err := i.refuseRepeated(ctx, tx); err != nil {
+			return err
 		}
 		if err := i.replace(ctx, tx); err != nil {
 			return err
@@ -162,7 +171,9 @@ type importing struct {
 	unbalanced   map[string]bool   // vouchers that were [isUnbalanced] when the first entry was found to be there; nil before
 	touched      []string          // of those, vouchers of which the file has entries that are there
 
-	file *inFile // with Replace
+	hadEntries bool     // of the organization, before
+	file       *inFile  // with Replace, or if it compares
+	added      newLines // if it compares
 
 	store func(context.Context, pgx.Tx, []AccountingEntry) error // insert, or of a dry run compare
 	sums  map[sumKey]*voucherSum                                 // of a dry run: what the file adds to each of its vouchers
@@ -217,12 +228,12 @@ func (i *importing) take(ctx context.Context, tx pgx.Tx, batch []AccountingEntry
 
 // insert stores the entries of a batch that are not there yet, and notes those that differ.
 func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
-	inserted, err := tx.Exec(ctx, insertImported, i.args(batch))
+	added, err := i.insertNew(ctx, tx, batch)
 	if err != nil {
 		return err
 	}
-	there := int64(len(batch)) - inserted.RowsAffected()
-	i.done.Added += inserted.RowsAffected()
+	there := int64(len(batch)) - added
+	i.done.Added += added
 	if there == 0 {
 		return nil
 	}
@@ -231,6 +242,32 @@ func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEnt
 	}
 	_, err = i.noteDifferent(ctx, tx, batch, there)
 	return err
+}
+
+// insertNew stores the entries of a batch that are not there yet, and returns how many.
+func (i *importing) insertNew(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) (int64, error) {
+	if !i.compares() {
+		inserted, err := tx.Exec(ctx, insertImported, i.args(batch))
+		return inserted.RowsAffected(), err
+	}
+	rows, err := tx.Query(ctx, insertImported+` RETURNING entry_id`, i.args(batch))
+	if err != nil {
+		return 0, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return 0, err
+	}
+	added := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		added[id] = true
+	}
+	for _, e := range batch {
+		if added[e.EntryID] {
+			i.noteNew(e)
+		}
+	}
+	return int64(len(ids)), nil
 }
 
 // noteDifferent notes, and returns, the entries of a batch that are there with other

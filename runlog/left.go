@@ -38,14 +38,16 @@ func (f *inFile) has(entry string) bool {
 
 // noteFile notes a batch of the file. A dry run compares with what is stored before, and counts in compare.
 func (i *importing) noteFile(batch []AccountingEntry) {
-	if !i.options.Replace {
+	if !i.options.Replace && !i.compares() {
 		return
 	}
 	for _, e := range batch {
 		i.file.entries[maphash.String(i.file.seed, e.EntryID)] = struct{}{}
-		if i.options.DryRun {
+		switch {
+		case !i.options.Replace:
+		case i.options.DryRun:
 			i.file.lines[e.VoucherID] += 0
-		} else {
+		default:
 			i.file.lines[e.VoucherID]++
 		}
 	}

@@ -131,11 +131,11 @@ var translatedColumns = `entry_id, voucher_id, entry_date, coalesce(text, '') AS
              WHEN amount IS NULL THEN 'has no amount'
              WHEN amount <> round(amount, 2) THEN 'amount ' || amount || ' has more than two decimals'
              WHEN currency IS NULL OR NOT currency = ANY(@currencies::text[])
-                 THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies has ' || array_to_string(@currencies::text[], ', ')
+                 THEN 'currency ' || coalesce(currency, '(none)') || ' is not taken; export.currencies of the integration file has ' || array_to_string(@currencies::text[], ', ')
              WHEN coalesce(account, '') = '' THEN 'has no account'
-             WHEN @accounts::jsonb IS NOT NULL AND NOT @accounts::jsonb ? account THEN 'account ' || account || ' is not mapped; add it to export.accounts'
+             WHEN @accounts::jsonb IS NOT NULL AND NOT @accounts::jsonb ? account THEN 'account ' || account || ' is not mapped; add it to export.accounts of the integration file'
              WHEN coalesce(dimensions, '{}') <> '{}' THEN
-                 (SELECT 'dimension ' || min(dimension) || ' is not mapped; add it to export.dimensions, with "" to leave it out'
+                 (SELECT 'dimension ' || min(dimension) || ' is not mapped; add it to export.dimensions of the integration file, with "" to leave it out'
                   FROM jsonb_object_keys(dimensions) AS dimension WHERE NOT @dimensions::jsonb ? dimension HAVING count(*) > 0)
         END AS problem`
 

@@ -192,11 +192,19 @@ func TestPlanRefuses(t *testing.T) {
 	require.Equal(t, map[string]string{"NOK": "123456789012345684.29"}, p.Amounts)
 	require.Equal(t, []runlog.Problem{
 		{VoucherID: "b", State: "rejected", Reason: "the voucher does not sum to zero: difference 0.01"},
-		{VoucherID: "c", State: "rejected", Reason: "line c2: account 9999 is not mapped; add it to export.accounts"},
-		{VoucherID: "d", State: "rejected", Reason: `line d2: dimension team is not mapped; add it to export.dimensions, with "" to leave it out`},
-		{VoucherID: "e", State: "rejected", Reason: "line e1: currency EUR is not taken; export.currencies has NOK"},
+		{VoucherID: "c", State: "rejected", Reason: "line c2: account 9999 is not mapped; add it to export.accounts of the integration file"},
+		{VoucherID: "d", State: "rejected", Reason: `line d2: dimension team is not mapped; add it to export.dimensions of the integration file, with "" to leave it out`},
+		{VoucherID: "e", State: "rejected", Reason: "line e1: currency EUR is not taken; export.currencies of the integration file has NOK"},
 	}, p.Rejected)
 	require.Empty(t, b.entries(e), "a preview plans nothing")
+	var contents integrations.Contents // and an import says it before
+	contents.Note("NOK", "9999", map[string]string{"project": "P1", "note": "n", "team": "T"})
+	contents.Note("EUR", "1920", nil)
+	said := x.NotTaken(contents)
+	require.Len(t, said, 3)
+	for _, problem := range p.Rejected[1:] {
+		require.Contains(t, said, problem.Reason[len("line e1: "):])
+	}
 
 	require.Len(t, b.plan(e, x, 500), 15)
 	taken := b.settle(e, 1, exports.Exported, map[string]string{"a1": "4711"})

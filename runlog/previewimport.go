@@ -36,6 +36,8 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 			if i.options.Replace {
 				i.file.lines[e.VoucherID]++
 			}
+		} else {
+			i.noteNew(e)
 		}
 		if err := i.addUp(sumKey{e.VoucherID, e.Currency}, e.Amount, sign); err != nil {
 			return err

@@ -34,7 +34,7 @@ func TestDryImportSaysWhatAnImportDoes(t *testing.T) {
 		return list
 	}
 	for range 60 {
-		file, options := draw(), runlog.ImportOptions{Replace: r.IntN(4) > 0}
+		file, options := draw(), runlog.ImportOptions{Replace: r.IntN(4) > 0, AllowRepeated: r.IntN(2) > 0}
 		dry := options
 		dry.DryRun = true
 		said, saidErr := b.importingAs(b.reader, file, dry)

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ledgerline/ledgerline/entryfile"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -74,9 +76,10 @@ another file. So is one of more than one currency, which no export takes.`,
 				defer s.close()
 			}
 			bar := newProgress(c.ErrOrStderr(), "import", f.Size())
-			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, f.Entries(func(bytes, entries int) {
+			var contents integrations.Contents
+			result, err := runlog.ImportEntries(c.Context(), s.db, s.organization, noted(&contents, f.Entries(func(bytes, entries int) {
 				bar.set(bytes, count(entries, "entry"))
-			}), options)
+			})), options)
 			bar.end()
 			var wrong *entryfile.Error
 			if errors.As(err, &wrong) {
@@ -86,10 +89,15 @@ another file. So is one of more than one currency, which no export takes.`,
 			for _, warning := range f.Warnings() {
 				say(c.ErrOrStderr(), "warning: %s", warning)
 			}
-			if err := a.printImport(c, options, result, err); err != nil || options.DryRun {
+			if err := a.printImport(c, options, result, err); err != nil {
 				return err
 			}
-			s.sayWhereTo(result)
+			if result.Added+result.Replaced > 0 {
+				s.warnNotTaken(c, integration, contents)
+			}
+			if !options.DryRun {
+				s.sayWhereTo(result)
+			}
 			return nil
 		},
 	}
@@ -99,6 +107,38 @@ another file. So is one of more than one currency, which no export takes.`,
 	read.add(c)
 	corrects.flags(c)
 	return c
+}
+
+// noted notes what entries have as they pass.
+func noted(contents *integrations.Contents, entries iter.Seq2[runlog.AccountingEntry, error]) iter.Seq2[runlog.AccountingEntry, error] {
+	return func(yield func(runlog.AccountingEntry, error) bool) {
+		for e, err := range entries {
+			if err == nil {
+				contents.Note(e.Currency, e.Account, e.Dimensions)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// warnNotTaken warns of what integrations that export entries would refuse of the file's. One
+// that was named is asked in any case.
+func (s *session) warnNotTaken(c *cobra.Command, named string, contents integrations.Contents) {
+	list, err := runlog.ListIntegrations(c.Context(), s.db, s.organization)
+	if err != nil {
+		say(c.ErrOrStderr(), "warning: whether the integrations take the entries is not known: %s", err)
+		return
+	}
+	for _, in := range list {
+		if in.Export.Source != "" || !in.ChoosesEntries() && in.Name != named {
+			continue
+		}
+		for _, what := range in.Export.NotTaken(contents) {
+			say(c.ErrOrStderr(), "warning: an export of %s would refuse vouchers: %s", in.Name, what)
+		}
+	}
 }
 
 // warnUnbalanced warns of vouchers that an export would refuse as they are.

@@ -16,13 +16,14 @@ import (
 
 // correction is what entries import does with entries that are there with other values.
 type correction struct {
-	replace, dryRun bool
-	reason          string
+	replace, dryRun, repeated bool
+	reason                    string
 }
 
 func (o *correction) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.replace, "replace", false, "replace entries that are there with other values, where no vendor has them")
 	c.Flags().StringVar(&o.reason, "reason", "", "`text` for the record, with --replace")
+	c.Flags().BoolVar(&o.repeated, "allow-repeated", false, "store lines that are stored already under other entry IDs: both are exported")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what is there and what would change, and store nothing")
 }
 
@@ -31,7 +32,7 @@ func (o *correction) options() (runlog.ImportOptions, error) {
 	if o.reason != "" && !o.replace {
 		return runlog.ImportOptions{}, usage("--reason is for the record of what --replace replaces: add --replace")
 	}
-	return runlog.ImportOptions{Replace: o.replace, DryRun: o.dryRun, Actor: whoami(), Reason: o.reason}, checkReason(o.reason)
+	return runlog.ImportOptions{Replace: o.replace, DryRun: o.dryRun, Actor: whoami(), Reason: o.reason, AllowRepeated: o.repeated}, checkReason(o.reason)
 }
 
 // printImport says what an import came to, or would come to; err is its error.

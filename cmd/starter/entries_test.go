@@ -41,7 +41,7 @@ func TestEntriesCheck(t *testing.T) {
 
 	code, out, _ = check("entry_id,voucher_id,entry_date,account,amount,currency\n1,V1,2026-10-31,1920,5,NOK\n2,V1,2026-10-31,1920,-5,EUR\n")
 	require.Equal(t, exitOK, code)
-	require.Contains(t, out, "warning: 1 voucher has more than one currency, and an export would refuse that: V1 (EUR, NOK)\n2 entries in 1 voucher\n")
+	require.Contains(t, out, "warning: an export would refuse vouchers that have more than one currency: V1 (EUR, NOK)\n2 entries in 1 voucher\n")
 
 	file = head + "E1,V1,31.10.26,1920,x\n" + strings.Repeat("E2,V1,2026-10-31,1920,y\n", 30)
 	code, out, words = check(file, "-o", "json")
