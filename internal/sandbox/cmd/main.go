@@ -1,5 +1,5 @@
 // Command sandbox serves the vendors' sandbox on one address and prints, as one
-// line of JSON, where each vendor is.
+// line of JSON, where each vendor is, and on the other output which credentials it takes.
 package main
 
 import (
@@ -42,6 +42,7 @@ func run(ctx context.Context, args []string, out, words io.Writer) error {
 	if err := json.NewEncoder(out).Encode(sandbox.Addresses("http://" + l.Addr().String())); err != nil {
 		return err
 	}
+	fmt.Fprintf(words, "Xledger takes the token %s, Dynamics 365 the client secret %s\n", sandbox.DemoXledgerToken, sandbox.DemoClientSecret)
 	server := &http.Server{Handler: sandbox.New(sandbox.Options{}), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
