@@ -127,6 +127,7 @@ type Activities struct {
 	options  Options
 	webhooks notify.Webhook
 
+	homes   homes
 	maskFor time.Duration // how long masking may take after an attempt's deadline; 0 is as [Activities.maskBy] says. Tests set it
 	warmUps sync.Map      // the last warm-up of each integration in this process, for the run that follows
 }
@@ -138,6 +139,7 @@ func New(o Options) (*Activities, error) {
 	}
 	return &Activities{
 		options:  o.WithDefaults(),
+		homes:    homes{db: o.DB},
 		webhooks: notify.Webhook{HTTP: adapters.Guarded(adapters.ClientOptions{DevHosts: o.DevHosts}), DevHosts: o.DevHosts},
 	}, nil
 }

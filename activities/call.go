@@ -213,6 +213,9 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 	to.spec = spec
 	switch {
 	case errors.Is(err, runlog.ErrNotFound):
+		if err := a.homes.elsewhere(ctx, in.OrganizationID); err != nil { // another worker may know it
+			return refuse(classify.Dependency, "organization:elsewhere", "%v", err)
+		}
 		return refuse(classify.Configuration, ruleUnknownIntegration,
 			"organization %s has no integration %s; see starter integrations list", in.OrganizationID, in.IntegrationID)
 	case err != nil:

@@ -81,6 +81,14 @@ func ListRemovedIntegrations(ctx context.Context, db Beginner, organization uuid
 	return queryIntegrations(ctx, db, organization, selectIntegrations+`removed_at IS NOT NULL ORDER BY name, integration_id`, organization)
 }
 
+// HasOrganization says whether the database has, or has had, an integration of an organization.
+func HasOrganization(ctx context.Context, db Beginner, organization uuid.UUID) (has bool, err error) {
+	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.integrations WHERE organization_id = $1)`, organization).Scan(&has)
+	})
+	return has, err
+}
+
 // ListOrganizations returns every organization that has an integration.
 func ListOrganizations(ctx context.Context, db Beginner) (all []uuid.UUID, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {

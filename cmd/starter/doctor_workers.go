@@ -158,7 +158,7 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 			"compare TEMPORAL_ADDRESS of the worker and of this program; see /readyz and the log of the worker"}
 	case len(strangers) > 0:
 		return check{checkWorkers, checkWarn, fmt.Sprintf("%d running; Temporal lists %s unknown to this database: %s", len(serving), count(len(strangers), "poller"), some(strangers)),
-			"a worker with another DATABASE_URL takes calls of this one and fails them: give it a namespace of its own; else one of an older build, or without PostgreSQL: see /readyz. One that was killed is listed for five minutes"}
+			"a worker with another DATABASE_URL takes attempts of calls of this one: give it a namespace of its own; else one of an older build, or without PostgreSQL: see /readyz. One that was killed is listed for five minutes"}
 	}
 	if waiting > 0 {
 		return check{checkWorkers, checkFailed, "none takes tasks: " + count(waiting, "worker") + " waiting for keys of payloads", payloadSection}

@@ -152,7 +152,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	stopQueues := keepQueues(ctx, pool, acts, temporal, c.versioning(), logger)
 	workerOptions := workflows.WorkerOptions()
 	workerOptions.MaxConcurrentActivityExecutionSize, workerOptions.DeploymentOptions = c.concurrency, c.versioning()
-	workerOptions.Interceptors = append(workerOptions.Interceptors, shared, newSteps(metrics, logger))
+	workerOptions.Interceptors = append(workerOptions.Interceptors, shared, newSteps(metrics, logger), acts.Elsewhere())
 	fatal := make(chan error, 1)
 	workerOptions.OnFatalError = func(err error) { fatal <- err }
 	w := worker.New(temporal, activities.TaskQueue, workerOptions)
