@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	if secretStore.DevShared {
 		logger.Warn("DEVELOPMENT: every organization can read the secrets of all, and this program's own (LEDGERLINE_DEV_SHARED_SECRETS)")
 	}
+	warnNoSecrets(secretStore, logger)
 	if len(c.devHosts) > 0 {
 		logger.Warn("DEVELOPMENT: vendor hosts may be called without TLS and at private addresses", "hosts", len(c.devHosts))
 	}
@@ -216,6 +218,16 @@ func newLogger(c config, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewTextHandler(plain.Writer{Raw: w}, o))
 	}
 	return slog.New(slog.NewJSONHandler(plain.JSONWriter{Raw: w}, o))
+}
+
+// warnNoSecrets says at the start what each call would say.
+func warnNoSecrets(s *secrets.Store, logger *slog.Logger) {
+	switch _, err := os.Stat(s.Dir); {
+	case s.Dir == "" && len(s.Prefixes) == 0 && !s.DevShared:
+		logger.Warn("no organization has secrets, and calls that need one fail: neither LEDGERLINE_SECRETS nor LEDGERLINE_ENV_SECRETS is set")
+	case s.Dir != "" && err != nil:
+		logger.Warn("the folder of secrets cannot be read, and calls that need one of it fail", "variable", "LEDGERLINE_SECRETS", "error", err)
+	}
 }
 
 // openDatabase connects, makes the partitions and checks that the rules hold.

@@ -41,6 +41,24 @@ func TestSecretsSettings(t *testing.T) {
 	require.ErrorContains(t, err, "organization "+organization+" can name this variable")
 }
 
+// That there are no secrets is said at the start, not only by each call.
+func TestMissingSecretsAreSaid(t *testing.T) {
+	dir := t.TempDir()
+	for want, env := range map[string]map[string]string{
+		"no organization has secrets":          {},
+		"the folder of secrets cannot be read": {"LEDGERLINE_SECRETS": dir + "/nosuch"},
+		"":                                     {"LEDGERLINE_SECRETS": dir},
+		"DEVELOPMENT: every organization can":  {"LEDGERLINE_DEV_SHARED_SECRETS": "true"},
+	} {
+		words, err := startWith(env)
+		require.ErrorContains(t, err, "cannot reach PostgreSQL")
+		if want == "" {
+			require.NotContains(t, words, "secrets")
+		}
+		require.Contains(t, words, want)
+	}
+}
+
 // The development switch is said at every start.
 func TestSharedSecretsAreSaid(t *testing.T) {
 	words, err := startWith(map[string]string{"LEDGERLINE_DEV_SHARED_SECRETS": "true"})

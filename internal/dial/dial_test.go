@@ -1,9 +1,12 @@
 package dial
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 )
 
 func TestAddressError(t *testing.T) {
@@ -19,4 +22,10 @@ func TestAddressError(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.ErrorContains(t, err, "set TEMPORAL_ADDRESS")
 	}
+}
+
+func TestRefused(t *testing.T) {
+	require.Contains(t, Refused(fmt.Errorf("start: %w", serviceerror.NewNamespaceNotFound("nons"))), "temporal operator namespace create --retention 720h --namespace nons")
+	require.Contains(t, Refused(serviceerror.NewPermissionDenied("no", "")), "TEMPORAL_API_KEY")
+	require.Empty(t, Refused(errors.New("other")))
 }

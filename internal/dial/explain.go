@@ -128,5 +128,9 @@ func Refused(err error) string {
 	if errors.As(err, &denied) || status.Code(err) == codes.Unauthenticated {
 		return "check TEMPORAL_API_KEY (whole, not expired) or the client certificate, and its rights on TEMPORAL_NAMESPACE: write for workers and starter, admin for starter migrate"
 	}
+	var absent *serviceerror.NamespaceNotFound
+	if errors.As(err, &absent) {
+		return "set TEMPORAL_NAMESPACE, or make it: temporal operator namespace create --retention 720h --namespace " + absent.Namespace
+	}
 	return ""
 }
