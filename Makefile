@@ -61,6 +61,9 @@ build: ## build worker and starter into .bin/
 demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 	@go run ./internal/demo
 
+# They take the longest, and come first, so that none of them is the last and has the machine for itself.
+LONG := ./internal/upgrade ./runlog ./internal/model
+
 # They need four to five times the time with -race, and other tests run what they test with it.
 WITHOUT_RACE := adapters/adaptertest redact internal/matrix
 
@@ -68,7 +71,7 @@ test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with 
 	go vet ./...
 	go vet -C $(FAULTS) ./...
 	go test -C $(MANIFESTS) -timeout 10m ./...
-	go test -race -p 2 -timeout 30m $$(go list ./... | grep -v $(addprefix -e /,$(WITHOUT_RACE) internal/e2e))
+	go test -race -p 2 -timeout 30m $$(go list $(LONG); go list ./... | grep -v $(addprefix -e /,$(WITHOUT_RACE) internal/e2e))
 	go test -p 2 -timeout 30m $(addprefix ./,$(filter-out internal/matrix,$(WITHOUT_RACE)))
 	@$(MAKE) --no-print-directory -j 2 e2e/A-E e2e/F-Z
 	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection
@@ -78,7 +81,7 @@ test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with 
 # The tests of the whole wait most of the time, so two halves run beside each other, on a
 # stack each. They have the machine for themselves: they work with short timeouts.
 e2e/%:
-	go test -race -timeout 35m ./internal/e2e -run '^Test[$*]'
+	go test -race -timeout 35m -parallel 3 ./internal/e2e -run '^Test[$*]'
 
 matrix: ## every answer x effect x moment x way of asking; CELL='xledger/500.*' for some (all: half an hour or more)
 	@set -e; for cells in $(if $(CELL),'$(CELL)','^xledger/' '^businesscentral/' '^dataverse/'); do \

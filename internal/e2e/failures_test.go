@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,18 +114,24 @@ func metricsOf(t *testing.T, p *devstack.Process) string {
 // A workflow whose code panics, and one whose code does not fit its history, are notified
 // by name, and that they continue is too, once there is code again that fits.
 func TestStuckWorkflow(t *testing.T) {
-	for name, broken := range map[string]func(workflow.Context) error{
+	all := map[string]func(workflow.Context) error{
 		"workflow_worker_unhandled_failure": func(workflow.Context) error { panic("broken") },
 		"non_deterministic_error": func(ctx workflow.Context) error {
 			ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
 			return workflow.ExecuteActivity(ctx, "none").Get(ctx, nil)
 		},
-	} {
+	}
+	heard, hosts := make(map[string]*hooks), stack.DevHosts()
+	for name := range all {
+		heard[name] = newHooks(t, func(http.ResponseWriter, string, int) {})
+		hosts = append(hosts, heard[name].Listener.Addr().String())
+	}
+	w := startWorker(t, "--dev-vendor-hosts", strings.Join(hosts, ","))
+	for name, broken := range all {
 		t.Run(name, func(t *testing.T) {
-			o := newTenant(t, quick)
-			h := newHooks(t, func(http.ResponseWriter, string, int) {})
+			t.Parallel()
+			o, h := newTenant(t, quick), heard[name]
 			applyHooks(t, o, h)
-			w := notifyWorker(t, h)
 			queue := "stuck-" + uuid.NewString()
 			works := func(ctx workflow.Context) error {
 				if err := workflow.Sleep(ctx, 2*time.Second); err != nil {
