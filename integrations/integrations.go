@@ -130,7 +130,7 @@ func (r Ref) Validate() error {
 	case strings.HasPrefix(name, "/"):
 		return errors.New("file: is followed by an absolute path, which is no longer read; move the file to $LEDGERLINE_SECRETS/<organization UUID>/NAME and write file:NAME (docs/operations.md, Secrets)")
 	case !fileName().MatchString(name) || len(name) > 255:
-		return errors.New("file: is not followed by the name of a file in the organization's folder of secrets; want file:NAME, of letters, digits, dots, dashes and underscores, not beginning with a dot")
+		return errors.New("file: is not followed by the name of a file in the organization's folder of secrets; want file:NAME, of letters, digits, dots, dashes and underscores, not beginning with a dot: a file names secrets of its own organization and no others")
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ rights again.
 			}
 			temporal, namespace, err := a.temporal(ctx)
 			if err != nil {
-				return fmt.Errorf("%w; to migrate the database only, add --skip-temporal", err)
+				return fmt.Errorf("%w; the database is done, so run starter migrate again when Temporal answers, or with --skip-temporal if it is to have the database only", err)
 			}
 			defer temporal.Close()
 			added, err := engine.AddSearchAttributes(ctx, temporal, namespace)

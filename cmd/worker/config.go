@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -55,9 +56,10 @@ type usageError struct{ error }
 func parse(args []string, getenv func(string) string, words io.Writer) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
-	flags.SetOutput(words)
+	var help bytes.Buffer // said only if it is asked for: a wrong flag is not to be looked for above it
+	flags.SetOutput(&help)
 	flags.Usage = func() {
-		fmt.Fprint(words, `Usage: worker [flags]
+		fmt.Fprint(&help, `Usage: worker [flags]
 
 Runs Ledgerline's workflows and activities until it gets SIGTERM or SIGINT.
 
@@ -104,9 +106,10 @@ OTEL_TRACES_SAMPLER_ARG, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES.
 	flags.BoolVar(&c.version, "version", false, "print which build this is, and end")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
+			_, _ = help.WriteTo(words)
 			return c, err
 		}
-		return c, usageError{errors.New("see worker --help")}
+		return c, usageError{fmt.Errorf("%w; see worker --help", err)}
 	}
 	if c.version {
 		return c, nil
