@@ -45,6 +45,8 @@ func (a *app) openChain(c *cobra.Command, org, integration, which string) (*sess
 	byPeriod := err == nil
 	switch {
 	case byPeriod:
+	case !beginOfID.MatchString(which) && meantPeriod(which) != "":
+		return nil, chainTarget{}, usage("EXPORT %q: write %s, with --integration", which, meantPeriod(which))
 	case !beginOfID.MatchString(which):
 		return nil, chainTarget{}, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
 	case integration != "":

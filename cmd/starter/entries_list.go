@@ -107,8 +107,8 @@ spreadsheets open it.`,
 func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 	f = runlog.EntryFilter{Voucher: o.voucher, Limit: o.limit}
 	if o.period != "" {
-		if f.From, f.Before, err = exports.ParsePeriod(o.period); err != nil {
-			return f, usage("--period: %w", err)
+		if f.From, f.Before, err = readPeriod("--period", o.period); err != nil {
+			return f, err
 		}
 	}
 	if o.limit < 0 {

@@ -41,11 +41,14 @@ exports show at length, with what to do. Entries are counted as they are now. MI
 is what the vendor does not have, as far as is known: refused, still to be sent, or
 unknown.`,
 		Example: "  starter exports list --org $ORG --integration xledger-main --status incomplete",
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			if period != "" {
+				_, _, err = readPeriod("--period", period)
+			}
+			return err
+		},
 		RunE: a.onOrganization(&org, func(s *session) error {
 			f := runlog.ChainFilter{Period: period, Limit: shownChains}
-			if _, _, err := exports.ParsePeriod(period); period != "" && err != nil {
-				return usage("--period: %w", err)
-			}
 			for _, state := range states {
 				if f.States = append(f.States, exports.ChainState(state)); !slices.Contains(exports.ChainStates, exports.ChainState(state)) {
 					return usage("--status %q: want complete, incomplete, running or failed", state)

@@ -44,8 +44,8 @@ complete; --exit-status=false turns that off.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, _, err := exports.ParsePeriod(period); err != nil {
-				return usage("--period: %w", err)
+			if _, _, err := readPeriod("--period", period); err != nil {
+				return err
 			}
 			s, err := a.openIntegration(c, org, integration)
 			if err != nil {
