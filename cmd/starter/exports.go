@@ -138,17 +138,17 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			}
 			switch {
 			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
-				return fmt.Errorf("%s has not ended; to resume it: starter exports prove --period %s --integration %s --adopt", t.Name(), last.Period, t.Integration)
+				return fmt.Errorf("the export of %s has not ended; to resume it: starter exports prove --period %s --integration %s --adopt", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && last.ParentID == nil:
-				return fmt.Errorf("%s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
+				return fmt.Errorf("the export of %s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
-				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), exports.Short(last.ID))
+				return fmt.Errorf("the export of %s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), exports.Short(last.ID))
 			case last.Status == exports.Pending: // its own retry is joined, or resumed
-				s.say("%s is being retried by export %s; joining it", t.Name(), exports.Short(last.ID))
+				s.say("the export of %s is being retried by export %s; joining it", t.Name(), exports.Short(last.ID))
 			case t.NothingToRetry():
 				return a.nothingToRetry(s, t, wait)
 			case last.ID != t.named.ID:
-				s.say("%s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(last.ID))
+				s.say("the export of %s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(last.ID))
 			}
 			if err := s.checkRefused(t.Chain, vouchers); err != nil {
 				return err

@@ -121,7 +121,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
+	return fmt.Errorf("the export of %s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
 		exports.PeriodName(pending.Period), exports.Short(pending.ID), t.Reference())
 }
 
