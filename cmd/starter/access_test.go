@@ -171,7 +171,7 @@ func TestReader(t *testing.T) {
 				require.NotContains(t, words, refused)
 			}
 			if code != exitOK {
-				require.Regexp(t, `Temporal|no invocation|checks? failed|has not ended`, words)
+				require.Regexp(t, `Temporal|no invocation|checks? failed|has not ended|no voucher v was imported`, words)
 			}
 		})
 	}

@@ -39,6 +39,14 @@ func integrationOfPeriodFlag(c *cobra.Command, into *string) {
 	c.Flags().StringVar(into, "integration", "", "`name` or UUID of the integration, if EXPORT is a period")
 }
 
+// referenceTyped names an export again as a command line has named it.
+func referenceTyped(which, integration string) string {
+	if integration == "" {
+		return shellWord(which)
+	}
+	return shellWord(which) + " --integration " + shellWord(integration)
+}
+
 // openChain opens a session for a command on an export and its retries.
 func (a *app) openChain(c *cobra.Command, org, integration, which string) (*session, chainTarget, error) {
 	_, _, err := exports.ParsePeriod(which)

@@ -89,7 +89,10 @@ spreadsheets open it.`,
 			if err != nil {
 				return err
 			}
-			return a.printEntries(s, list, dialectOf(o.commas))
+			if err := a.printEntries(s, list, dialectOf(o.commas)); err != nil || o.voucher == "" || list.Sums.Entries > 0 {
+				return err
+			}
+			return s.noneOfVoucher(o)
 		},
 	}
 	organizationFlag(c, &o.org)
@@ -101,6 +104,15 @@ spreadsheets open it.`,
 	decimalCommaFlag(c, &o.commas)
 	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames(), cobra.ShellCompDirectiveNoFileComp))
 	return printsCSV(c)
+}
+
+// noneOfVoucher is of a list that has nothing of the voucher that was named: there is none, or
+// the other filters leave it out.
+func (s *session) noneOfVoucher(o entryOptions) error {
+	if o.period == "" && o.state == "" {
+		return fmt.Errorf("there is no voucher %s; all that there are: starter entries list --integration %s", o.voucher, s.integration.Name)
+	}
+	return s.say("nothing of voucher %s is selected; all of it: starter entries list --integration %s --voucher %s", o.voucher, s.integration.Name, shellWord(o.voucher))
 }
 
 // filter is what the flags select.

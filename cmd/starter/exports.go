@@ -235,7 +235,7 @@ func (s *session) checkRefused(c exports.Chain, vouchers []string) error {
 		}
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("%s has no refused voucher %s; starter exports show lists those that are refused", c.Name(), strings.Join(wrong, ", "))
+		return fmt.Errorf("%s has no refused voucher %s; those that are refused: starter exports show %s", c.Name(), strings.Join(wrong, ", "), c.Reference())
 	}
 	return nil
 }
