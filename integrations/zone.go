@@ -20,6 +20,11 @@ func (i Integration) Zone() *time.Location {
 	return zone
 }
 
+// Moment writes a time for people, where the integration's are: "28 November 2026 00:41:52 CET".
+func (i Integration) Moment(t time.Time) string {
+	return t.In(i.Zone()).Format("2 January 2006 15:04:05 MST")
+}
+
 // Today is the date in the integration's zone at a moment, at 00:00 UTC as the days of a
 // period are: see [exports.HasEnded].
 func (i Integration) Today(now time.Time) time.Time {

@@ -45,3 +45,10 @@ func TestPeriodsEndAtMidnightInTheZone(t *testing.T) {
 		}
 	}
 }
+
+// People read a moment where the integration is, also without a schedule.
+func TestMoment(t *testing.T) {
+	at := time.Date(2026, 11, 27, 23, 41, 52, 0, time.UTC)
+	require.Equal(t, "28 November 2026 00:41:52 CET", integrations.Integration{}.Moment(at))
+	require.Equal(t, "27 November 2026 18:41:52 EST", integrations.Integration{Schedule: &integrations.Schedule{TimeZone: "America/New_York"}}.Moment(at))
+}
