@@ -10,6 +10,12 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 )
 
+// What is printed to be pasted has each variable once.
+func TestEnvironmentHasEachVariableOnce(t *testing.T) {
+	env := []string{"A=1", "HOSTS=x", "HOSTS_B=3"}
+	require.Equal(t, []string{"A=1", "HOSTS_B=3", "HOSTS=x,y"}, withVariable(env, "HOSTS", "x,y"))
+}
+
 // At whatever time of the day the demo is started, what its schedule exports has ended by
 // then, or it waits for midnight.
 func TestDemoExportsWhatHasEnded(t *testing.T) {
