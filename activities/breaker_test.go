@@ -17,7 +17,7 @@ func TestSettledSaysNothing(t *testing.T) {
 	a := &Activities{options: Options{Gate: new(limits.Gate), Log: slog.New(slog.DiscardHandler)}}
 	in := Invocation{IntegrationID: uuid.New()}
 	call := func(v classify.Verdict) {
-		a.behindBreaker(in, limits.Host{}, func() outcome { return outcome{verdict: v} })
+		a.behindBreaker(in, new(destination), func() outcome { return outcome{verdict: v} })
 	}
 	for range limits.Failures {
 		call(classify.Verdict{Class: classify.Success, Kind: classify.OK, Rule: RuleSettled})

@@ -140,7 +140,7 @@ func (a *Activities) attempt(ctx context.Context, in Invocation, trail Trail) ou
 // the vendor said has passed masking before; our own errors pass it here, and so does
 // the answer.
 func (a *Activities) finish(ctx context.Context, in Invocation, conn *adapters.Conn, to destination, out outcome) outcome {
-	out.adapter, out.host = to.spec.Adapter, to.host
+	out.adapter, out.host, out.spec = to.spec.Adapter, to.host, to.spec
 	if to.host != (limits.Host{}) && to.spec.Policy != (classify.Policy{}) {
 		out.most = to.spec.Policy.MaxAttempts()
 	}
@@ -164,11 +164,11 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 	to.host = limits.Host{Organization: in.OrganizationID, Name: conn.BaseURL.Host}
 	switch in.Operation {
 	case adapters.Export:
-		return a.behindBreaker(in, to.host, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
+		return a.behindBreaker(in, to, func() outcome { return a.exportChunk(ctx, in, adapter, conn, spec, trail) })
 	case adapters.Lookup:
-		return a.behindBreaker(in, to.host, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
+		return a.behindBreaker(in, to, func() outcome { return a.lookUp(ctx, in, adapter, conn) })
 	case adapters.Verify:
-		return a.behindBreaker(in, to.host, func() outcome { return a.verify(ctx, in, adapter, conn, spec) })
+		return a.behindBreaker(in, to, func() outcome { return a.verify(ctx, in, adapter, conn, spec) })
 	}
 	request, err := conn.Describe(adapter, in.Operation, in.Body)
 	if err != nil {
@@ -179,13 +179,13 @@ func (a *Activities) dispatch(ctx context.Context, in Invocation, conn *adapters
 			"the invocation says that it changes nothing, and its request may; nothing was sent")}
 	}
 	if request.Guard == adapters.ReadOnly {
-		return a.behindBreaker(in, to.host, func() (out outcome) {
+		return a.behindBreaker(in, to, func() (out outcome) {
 			out.guard = adapters.ReadOnly
 			out.answer, out.verdict = do(ctx, adapter, conn, in.Operation, in.Body)
 			return out
 		})
 	}
-	return a.behindBreaker(in, to.host, func() outcome { return a.write(ctx, in, adapter, conn, spec, request, trail) })
+	return a.behindBreaker(in, to, func() outcome { return a.write(ctx, in, adapter, conn, spec, request, trail) })
 }
 
 // Rules of attempts that made no call because of their integration.
@@ -232,8 +232,8 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 		return &v
 	case pause != nil:
 		return refuse(classify.Paused, rulePaused,
-			"integration %s was paused by %s at %s: %s; starter integrations resume %s --org %s",
-			spec.Name, pause.By, pause.At.UTC().Format(time.RFC3339), pause.Reason, spec.Name, in.OrganizationID)
+			"integration %s was paused by %s on %s: %s; starter integrations resume %s",
+			spec.Name, pause.By, spec.Moment(pause.At), pause.Reason, spec.Name)
 	}
 	var ok bool
 	if to.adapter, ok = a.options.Adapters[spec.Adapter]; !ok {
@@ -262,15 +262,15 @@ func (a *Activities) connect(ctx context.Context, in Invocation, conn *adapters.
 
 // behindBreaker calls the vendor unless the integration's circuit breaker is open. An
 // attempt that finds it open is on record like any other.
-func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() outcome) (out outcome) {
+func (a *Activities) behindBreaker(in Invocation, to *destination, call func() outcome) (out outcome) {
 	if a.options.Gate == nil {
 		return call()
 	}
 	admitted := a.options.Gate.Breakers.Admit(in.IntegrationID, time.Now())
 	if admitted.Open {
 		v := classify.NewVerdict(classify.BreakerOpen, RuleBreaker, fmt.Sprintf(
-			"no call was made: the vendor failed %d times in a row or more; one attempt is let through at %s",
-			limits.Failures, admitted.Until.UTC().Format(time.RFC3339)))
+			"no call was made: the vendor failed %d times in a row or more; one attempt is let through on %s",
+			limits.Failures, to.spec.Moment(admitted.Until)))
 		v.RetryAfter = max(0, time.Until(admitted.Back))
 		return outcome{verdict: v}
 	}
@@ -283,7 +283,7 @@ func (a *Activities) behindBreaker(in Invocation, host limits.Host, call func() 
 			v = classify.Verdict{} // it says nothing of the vendor
 		}
 		if v.Class == classify.Success {
-			a.options.Gate.Budget.Success(host)
+			a.options.Gate.Budget.Success(to.host)
 		}
 		if admitted.Done(v, time.Now()) {
 			open, until := a.options.Gate.Breakers.State(in.IntegrationID)
@@ -328,8 +328,8 @@ func (a *Activities) decide(trail Trail, out outcome, in Invocation, info activi
 		if last.Kind == classify.Unsettled {
 			return // its message says until when it waits
 		}
-		last.Message = redact.Text(fmt.Sprintf("the vendor takes calls again at %s, after this invocation's budget: %s",
-			time.Now().Add(delay).UTC().Truncate(time.Second).Format(time.RFC3339), last.Message))
+		last.Message = redact.Text(fmt.Sprintf("the vendor takes calls again on %s, after this invocation's budget: %s",
+			out.spec.Moment(time.Now().Add(delay)), last.Message))
 		return
 	}
 	if !a.affords(out.verdict, out.host) {

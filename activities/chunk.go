@@ -198,16 +198,16 @@ func (x chunkAttempt) settleOpen(ctx context.Context, entries []runlog.ChunkEntr
 
 // unsettledUntil is the verdict on a look-up that came too early: what was not
 // found can still take effect.
-func (a *Activities) unsettledUntil(title string, wait time.Duration) classify.Verdict {
+func (a *Activities) unsettledUntil(spec integrations.Integration, title string, wait time.Duration) classify.Verdict {
 	wait = max(wait, 50*time.Millisecond)
 	v := classify.NewVerdict(classify.Unsettled, "ask:early", fmt.Sprintf("waiting until %s for what %s may still be doing",
-		a.options.Now().Add(wait).UTC().Format(time.TimeOnly), title))
+		spec.Moment(a.options.Now().Add(wait)), title))
 	v.RetryAfter = wait
 	return v
 }
 
 func (x chunkAttempt) unsettled(wait time.Duration) classify.Verdict {
-	return x.unsettledUntil(x.exporter.Vendor().Title, wait)
+	return x.unsettledUntil(x.spec, x.exporter.Vendor().Title, wait)
 }
 
 // send marks entries as open, sends them, and records what the answer proves.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/adapters"
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 )
 
@@ -19,14 +20,15 @@ type outcome struct {
 	guard     adapters.Guard
 	message   string // redacted
 	answer    Answer
-	host      limits.Host     // that was called, or was to be
-	openUntil time.Time       // of what it sent
-	adapter   string          // that the integration has stored; "" if it has none
-	most      int             // attempts that the integration allows; 0 if that is not known
-	found     classify.Effect // what the look-up proved of all that was sent before
-	asking    bool            // it ended in the look-up of what is there
-	left      int             // entries of a chunk that was only looked up which are not there
-	trail     Trail           // with other numbers; nil if they stay
+	host      limits.Host              // that was called, or was to be
+	openUntil time.Time                // of what it sent
+	spec      integrations.Integration // as it is stored; zero if there is none
+	adapter   string                   // that the integration has stored; "" if it has none
+	most      int                      // attempts that the integration allows; 0 if that is not known
+	found     classify.Effect          // what the look-up proved of all that was sent before
+	asking    bool                     // it ended in the look-up of what is there
+	left      int                      // entries of a chunk that was only looked up which are not there
+	trail     Trail                    // with other numbers; nil if they stay
 
 	requests, lookUps int // that it made, those for tokens left out; look-ups are among them
 	entries, vouchers int // of a chunk: what it sent, or would have

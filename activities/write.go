@@ -87,7 +87,7 @@ func (a *Activities) write(ctx context.Context, in Invocation, adapter adapters.
 			return out
 		}
 		if !c.MaySend { // another one, of a run that was reset, has taken it since it was looked up
-			out.verdict, out.asking = a.unsettledUntil(adapter.Vendor().Title, c.Wait), true
+			out.verdict, out.asking = a.unsettledUntil(spec, adapter.Vendor().Title, c.Wait), true
 			out.found, out.openUntil = c.Effect, c.OpenUntil
 			return out
 		}
@@ -177,7 +177,7 @@ func (a *Activities) settleWrite(ctx context.Context, in Invocation, adapter ada
 		}
 		return true
 	case !c.Due:
-		out.verdict = a.unsettledUntil(adapter.Vendor().Title, c.Wait)
+		out.verdict = a.unsettledUntil(spec, adapter.Vendor().Title, c.Wait)
 		return true
 	case blind != nil:
 		out.verdict = *blind

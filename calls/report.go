@@ -35,6 +35,7 @@ const (
 type Report struct {
 	CorrelationID   uuid.UUID       `json:"correlationId"`
 	OrganizationID  uuid.UUID       `json:"organizationId"`
+	Organization    string          `json:"organization,omitempty"` // its short name, if it has one and that is known
 	IntegrationID   *uuid.UUID      `json:"integrationId,omitempty"`
 	IntegrationName string          `json:"integrationName,omitempty"`
 	AdapterName     string          `json:"adapterName,omitempty"`
@@ -70,6 +71,11 @@ func (s Sources) Read(ctx context.Context, organization, correlation uuid.UUID) 
 	if s.DB != nil && r.Source == "" && r.OrganizationID != uuid.Nil {
 		if err := s.readPending(ctx, &r); err != nil {
 			return r, err
+		}
+	}
+	if s.DB != nil && r.OrganizationID != uuid.Nil {
+		if o, err := runlog.FindOrganization(ctx, s.DB, r.OrganizationID.String()); err == nil {
+			r.Organization = o.Short
 		}
 	}
 	if r.IntegrationID != nil && r.IntegrationName == "" {
@@ -198,7 +204,7 @@ func (s Sources) readPending(ctx context.Context, r *Report) error {
 
 // Lines are the report without its attempts: a name and a value each.
 func (r Report) Lines(now time.Time) [][]string {
-	lines := [][]string{{"correlation", r.CorrelationID.String()}, {"organization", r.OrganizationID.String()}}
+	lines := [][]string{{"correlation", r.CorrelationID.String()}, {"organization", cmp.Or(r.Organization, r.OrganizationID.String())}}
 	add := func(known bool, name, value string) {
 		if known {
 			lines = append(lines, []string{name, value})

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -54,6 +55,7 @@ type reader struct {
 	at       func() int         // bytes that were read
 	progress func(bytes, entries int)
 	yield    func(runlog.AccountingEntry, error) bool
+	row      *row // of a table, that is being read
 }
 
 func newReader(f *File, progress func(bytes, entries int), yield func(runlog.AccountingEntry, error) bool) *reader {
@@ -248,7 +250,7 @@ func (r *reader) value(c field, at *cell, want string, check func(string) error)
 	switch {
 	case at.empty():
 		if c <= required {
-			r.errorf(at.line, at.column, "%s is missing: want %s%s", label, want, r.merged(c))
+			r.errorf(at.line, at.column, "%s is missing: want %s%s", label, want, r.whyMissing(c))
 		}
 		return ""
 	case at.kind != cellText && !(at.kind == cellNumber && (c == fAmount || r.f.format == FormatXLSX)):
@@ -274,8 +276,15 @@ func (r *reader) value(c field, at *cell, want string, check func(string) error)
 	return at.text
 }
 
-// merged is a word on cells of a workbook that are empty because they are merged.
-func (r *reader) merged(c field) string {
+// totals are what people write before a total, in lower case.
+var totals = []string{"sum", "total", "totalt", "sum total", "saldo"}
+
+// whyMissing is a word on an empty cell: the row may be a total, or the cell of a workbook merged
+// with another.
+func (r *reader) whyMissing(c field) string {
+	if r.row != nil && slices.Contains(totals, strings.ToLower(strings.TrimRight(firstText(r.row), ": "))) {
+		return "; it looks like a total: delete the row"
+	}
 	if r.f.format == FormatXLSX && c != fAmount {
 		return "; if the cell is merged with the one above, unmerge them and fill it in"
 	}

@@ -33,14 +33,25 @@ func (r *reader) table() (wanted bool, err error) {
 		case next.line <= r.f.layout.line || blankRow(&next) || r.f.isHeading(&next):
 			continue
 		}
-		if !r.row(&next) {
+		if !r.readRow(&next) {
 			return false, nil
 		}
 	}
 }
 
-// row reads a row of a table.
-func (r *reader) row(in *row) (wanted bool) {
+// firstText is the first cell of a row that has something, without blanks around it.
+func firstText(in *row) string {
+	for _, text := range in.cells {
+		if text = trimBlanks(text); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// readRow reads a row of a table.
+func (r *reader) readRow(in *row) (wanted bool) {
+	r.row = in
 	l := &r.f.layout
 	for i := len(l.headings); i < len(in.cells); i++ {
 		if trimBlanks(in.cells[i]) != "" {

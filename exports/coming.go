@@ -66,7 +66,7 @@ func NextFor(date time.Time, claims []Claim, firings iter.Seq[Firing], kind Peri
 			continue
 		}
 		next := Coming{Period: f.Period, Start: f.Start, End: f.End, By: BySchedule, At: &f.At}
-		if !byHand.End.After(today) && byHand.End.Before(f.End) {
+		if HasEnded(byHand.End, today) && byHand.End.Before(f.End) {
 			next.Sooner = byHand.Period
 		}
 		return next

@@ -10,17 +10,20 @@ import (
 
 var week = regexp.MustCompile(`^(\d{4})-W(\d{2})$`)
 
+// HasEnded reports whether a period has, of which end is the first day after it. today is the
+// date where the organization is: a day is over at another moment in each time zone.
+func HasEnded(end, today time.Time) bool { return !end.After(today) }
+
 // Due says why a period is not to be exported now, and the one thing to do about it; nil if
-// it is. One that has begun and not ended is exported only if that is asked for. A day is
-// over at another time in each time zone, so a day is granted.
-func Due(period string, start, end, now time.Time, unfinished bool) error {
-	const prose = "2 January 2006"
+// it is. One that has begun and not ended is exported only if that is asked for. today is the
+// date where the organization is.
+func Due(period string, start, end, today time.Time, unfinished bool) error {
 	switch {
-	case start.After(now.AddDate(0, 0, 1)):
-		return fmt.Errorf("period %s has not begun, and nothing can be exported for it before %s: give a period that has ended", period, start.Format(prose))
-	case end.After(now) && !unfinished:
+	case start.After(today):
+		return fmt.Errorf("period %s has not begun, and nothing can be exported for it before %s: give a period that has ended", period, Day(start))
+	case !HasEnded(end, today) && !unfinished:
 		return fmt.Errorf("period %s ends on %s: export it after that, or add --unfinished to export what is there now; entries that come later then go with the next period",
-			period, end.AddDate(0, 0, -1).Format(prose))
+			period, Day(end.AddDate(0, 0, -1)))
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
-	"github.com/ledgerline/ledgerline/zones"
 )
 
 // Outlook is what comes next for an integration, as it was when it was loaded.
@@ -38,14 +37,7 @@ type Outlook struct {
 
 // Load reads the outlook of an integration.
 func Load(ctx context.Context, db runlog.Beginner, in integrations.Integration, now time.Time) (*Outlook, error) {
-	o := &Outlook{Integration: in, now: now, zone: time.UTC, known: make(map[time.Time]exports.Coming)}
-	name := integrations.DefaultTimeZone
-	if in.Schedule != nil {
-		name = in.Schedule.TimeZone
-	}
-	if zone, err := zones.Load(name); err == nil {
-		o.zone = zone
-	}
+	o := &Outlook{Integration: in, now: now, zone: in.Zone(), known: make(map[time.Time]exports.Coming)}
 	var err error
 	if o.Pause, err = runlog.LoadPause(ctx, db, in.OrganizationID, in.ID); err != nil {
 		return nil, err
@@ -59,7 +51,7 @@ func (o *Outlook) NextFor(date time.Time) exports.Coming {
 	date = day(date)
 	next, ok := o.known[date]
 	if !ok {
-		next = exports.NextFor(date, o.claims, o.firings(date), o.kind(), day(o.now.In(o.zone)))
+		next = exports.NextFor(date, o.claims, o.firings(date), o.kind(), o.Integration.Today(o.now))
 		o.known[date] = next
 	}
 	return next
@@ -119,7 +111,7 @@ func (o *Outlook) InWords(c exports.Coming) string {
 		return fmt.Sprintf("%s, by the schedule on %s; or now, with %s", export, o.Time(*c.At), o.command(c.Sooner))
 	case c.At != nil:
 		return fmt.Sprintf("%s, by the schedule on %s", export, o.Time(*c.At))
-	case c.End.After(day(o.now.In(o.zone))):
+	case !exports.HasEnded(c.End, o.Integration.Today(o.now)):
 		return fmt.Sprintf("%s, which no schedule starts: from %s, %s", export, c.End.Format("2 January 2006"), o.command(c.Period))
 	}
 	return fmt.Sprintf("%s, which no schedule starts: %s", export, o.command(c.Period))

@@ -56,6 +56,24 @@ func ListEntryChanges(ctx context.Context, db Beginner, organization uuid.UUID, 
 		FROM ledgerline.entry_changes WHERE organization_id = $1 AND (voucher_id = $2 OR after ->> 'voucherId' = $2) ORDER BY change_id`, organization, voucher)
 }
 
+// VoucherHistory returns the changes of a voucher as [ListEntryChanges] does. A voucher that
+// is not there, and that no export has taken, is an error.
+func VoucherHistory(ctx context.Context, db Beginner, organization uuid.UUID, voucher string) ([]RecordedChange, error) {
+	list, err := ListEntryChanges(ctx, db, organization, voucher)
+	if err != nil || len(list) > 0 {
+		return list, err
+	}
+	return list, readOnly(ctx, db, organization, false, func(tx pgx.Tx) error {
+		var known bool
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.accounting_entries WHERE organization_id = $1 AND voucher_id = $2)
+			OR EXISTS (SELECT FROM ledgerline.export_entries WHERE organization_id = $1 AND voucher_id = $2)`, organization, voucher).Scan(&known)
+		if err != nil || known {
+			return err
+		}
+		return voucherIsNotThere(ctx, tx, organization, voucher)
+	})
+}
+
 // lastCorrection is the number of an organization's last correction; 0 if it has none.
 func lastCorrection(ctx context.Context, db Beginner, organization uuid.UUID) (last int64, err error) {
 	err = InOrganization(ctx, db, organization, func(tx pgx.Tx) error {

@@ -263,7 +263,12 @@ func TestImportSaysWhatDiffers(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, []string{"-10.00", "10.00"}, []string{refused.Counter[0].Amount, refused.Counter[1].Amount})
 	_, err = runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "nowhere", "kari", "x")
+	require.ErrorContains(t, err, "no voucher nowhere was imported; those that were, with their IDs: starter entries list --integration one")
+	_, err = runlog.VoucherHistory(t.Context(), b.reader, b.org, "nowhere")
 	require.ErrorContains(t, err, "no voucher nowhere was imported")
+	list, err := runlog.VoucherHistory(t.Context(), b.reader, b.org, "v")
+	require.NoError(t, err)
+	require.Empty(t, list, "it is there, and was not corrected")
 }
 
 // No login goes around the rules by a statement of its own.

@@ -161,7 +161,29 @@ type NotificationRecord struct {
 // since a time, oldest first, at most [MaxPage] rows: one for each channel. A
 // notification ID selects its rows alone.
 func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID, since time.Time, id uuid.UUID) ([]NotificationRecord, error) {
-	return queryInOrganization[NotificationRecord](ctx, db, organization, `
+	list, _, err := ListNewestNotifications(ctx, db, organization, NotificationFilter{Since: since, ID: id})
+	return list, err
+}
+
+// NotificationFilter selects notifications by when they were queued.
+type NotificationFilter struct {
+	Since, Until time.Time // zero: all; Until is exclusive
+	ID           uuid.UUID // only this one; [uuid.Nil] is all
+	Limit        int       // 1 to MaxPage; 0 is MaxPage
+}
+
+// ListNewestNotifications is [ListNotifications] of a filter. more reports whether it selects
+// older rows too.
+func ListNewestNotifications(ctx context.Context, db Beginner, organization uuid.UUID, f NotificationFilter) (list []NotificationRecord, more bool, err error) {
+	limit := f.Limit
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
+	}
+	var until *time.Time
+	if !f.Until.IsZero() {
+		until = &f.Until
+	}
+	list, err = queryInOrganization[NotificationRecord](ctx, db, organization, `
 		SELECT * FROM (
 		    SELECT notification_id, cause, coalesce(name, '') AS integration, occurred_at, queued_at, suppressed, other_integrations, facts, coalesce(channel, '') AS channel,
 		        coalesce(state, '') AS state, coalesce(attempts, 0) AS attempts, coalesce(delivery.error_kind, '') AS error_kind,
@@ -169,7 +191,11 @@ func ListNotifications(ctx context.Context, db Beginner, organization uuid.UUID,
 		    FROM ledgerline.notifications AS notification
 		    LEFT JOIN ledgerline.notification_deliveries AS delivery USING (organization_id, notification_id)
 		    LEFT JOIN ledgerline.integrations USING (organization_id, integration_id)
-		    WHERE organization_id = $1 AND queued_at >= $2 AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR notification_id = $3)
+		    WHERE organization_id = $1 AND queued_at >= $2 AND ($5::timestamptz IS NULL OR queued_at < $5) AND ($3::uuid = '00000000-0000-0000-0000-000000000000' OR notification_id = $3)
 		    ORDER BY queued_at DESC, notification_id, channel LIMIT $4) AS newest
-		ORDER BY queued_at, notification_id, channel`, organization, since, id, MaxPage)
+		ORDER BY queued_at, notification_id, channel`, organization, f.Since, f.ID, limit+1, until) // one more shows that there are others
+	if more = len(list) > limit; more {
+		list = list[len(list)-limit:]
+	}
+	return list, more, err
 }

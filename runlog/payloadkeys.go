@@ -29,7 +29,7 @@ type PayloadReader struct {
 func ReaderWords(list []PayloadReader) string {
 	var words []string
 	for _, r := range list {
-		words = append(words, fmt.Sprintf("%s (seen %s)", r.Label, r.SeenAt.UTC().Format(time.RFC3339)))
+		words = append(words, fmt.Sprintf("%s (seen %s)", r.Label, r.SeenAt.Local().Format("2006-01-02 15:04:05 MST")))
 	}
 	return strings.Join(words, "; ")
 }

@@ -111,5 +111,5 @@ func (l *sessionLeft) Error() string {
 		why = fmt.Sprintf(" (%.200q)", l.err.Error())
 	}
 	return fmt.Sprintf("a reading for this organization still runs in the database of %s, since %s, and cannot be ended%s: there, as a superuser, SELECT pg_terminate_backend(%d), and see what the view's functions do",
-		SourceVariable, l.started.UTC().Format(time.RFC3339), why, l.pid)
+		SourceVariable, l.started.Local().Format("2006-01-02 15:04:05 MST"), why, l.pid)
 }

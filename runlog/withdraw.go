@@ -133,7 +133,21 @@ func voucherIsNotThere(ctx context.Context, tx pgx.Tx, organization uuid.UUID, v
 	case err == nil:
 		return fmt.Errorf("voucher %s comes from %s, the source of integration %s: correct it there", voucher, source, integration)
 	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("no voucher %s was imported; see its ID in starter entries list", voucher)
+		return noSuchVoucher(ctx, tx, organization, voucher)
+	}
+	return err
+}
+
+// noSuchVoucher says where the vouchers are that there are.
+func noSuchVoucher(ctx context.Context, tx pgx.Tx, organization uuid.UUID, voucher string) error {
+	var integration string
+	err := tx.QueryRow(ctx, `SELECT name FROM ledgerline.integrations WHERE organization_id = $1 AND removed_at IS NULL
+		ORDER BY coalesce(export ->> 'source', '') <> '', name LIMIT 1`, organization).Scan(&integration)
+	switch {
+	case err == nil:
+		return fmt.Errorf("no voucher %s was imported; those that were, with their IDs: starter entries list --integration %s", voucher, integration)
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("no voucher %s was imported: the organization has no integrations", voucher)
 	}
 	return err
 }

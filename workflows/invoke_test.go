@@ -144,7 +144,7 @@ func TestRetryAfter(t *testing.T) {
 		require.Equal(t, 1, out.TotalAttempts)
 		require.Equal(t, classify.Transient, out.Failure.ErrorClass)
 		require.False(t, out.Failure.IsRetryable)
-		require.Contains(t, out.Failure.Message, "takes calls again at")
+		require.Contains(t, out.Failure.Message, "takes calls again on")
 	})
 }
 

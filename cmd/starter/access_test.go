@@ -171,7 +171,7 @@ func TestReader(t *testing.T) {
 				require.NotContains(t, words, refused)
 			}
 			if code != exitOK {
-				require.Regexp(t, `Temporal|no invocation|checks? failed|has not ended`, words)
+				require.Regexp(t, `Temporal|no invocation|checks? failed|has not ended|no voucher v was imported`, words)
 			}
 		})
 	}
@@ -259,7 +259,8 @@ func TestCompletion(t *testing.T) {
 		require.Zero(t, code, name)
 		require.Equal(t, c.want, words(out), name)
 	}
-	this, last := time.Now().UTC().Format("2006-01"), time.Now().UTC().AddDate(0, 0, -time.Now().UTC().Day()).Format("2006-01")
+	today := integrations.Integration{}.Today(time.Now())
+	this, last := today.Format("2006-01"), today.AddDate(0, 0, -today.Day()).Format("2006-01")
 	out, _, _ := try(t, env, "__complete", "sync", "--period", "")
 	require.Equal(t, []string{this, last}, words(out)[:2])
 	require.Len(t, words(out), 13)
@@ -268,6 +269,12 @@ func TestCompletion(t *testing.T) {
 	require.Equal(t, []string{"main"}, words(out))
 	out, _, _ = try(t, env, "__complete", "exports", "show", "2024")
 	require.Equal(t, []string{"2024-02"}, words(out))
+	for _, name := range integrationArguments {
+		out, _, _ = try(t, env, append(append([]string{"__complete"}, strings.Fields(name)...), "")...)
+		require.Equal(t, []string{"main"}, words(out), name)
+		out, _, _ = try(t, env, append(append([]string{"__complete"}, strings.Fields(name)...), "main", "")...)
+		require.Empty(t, words(out), "%s takes one", name)
+	}
 	env["DATABASE_URL"] = "postgres://u@127.0.0.1:1/x"
 	for _, flag := range []string{"--org", "--integration"} {
 		out, said, code := try(t, env, "__complete", "sync", flag, "")

@@ -71,7 +71,7 @@ func backfillFirings(s integrations.Schedule, from, to string, now time.Time) ([
 		return nil, usage("--to %s: want a time after --from %s", to, from)
 	}
 	if end.After(now) {
-		return nil, usage("--to %s is in the future, when the schedule runs by itself; want %s or earlier", to, now.UTC().Format(time.RFC3339))
+		return nil, usage("--to %s is in the future, when the schedule runs by itself; want %s or earlier", to, now.In(end.Location()).Format(time.RFC3339))
 	}
 	var times []time.Time
 	for at := range s.Firings(start) {
@@ -79,7 +79,7 @@ func backfillFirings(s integrations.Schedule, from, to string, now time.Time) ([
 			break
 		}
 		if len(times) == maxBackfill {
-			return nil, usage("--from and --to span more than %d runs; want fewer: --to %s has the first %d", maxBackfill, at.UTC().Format(time.RFC3339), maxBackfill)
+			return nil, usage("--from and --to span more than %d runs; want fewer: --to %s has the first %d", maxBackfill, at.Format(time.RFC3339), maxBackfill)
 		}
 		times = append(times, at)
 	}

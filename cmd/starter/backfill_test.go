@@ -30,8 +30,8 @@ func TestBackfillFirings(t *testing.T) {
 	require.Len(t, list, maxBackfill)
 	for _, c := range []struct{ from, to, says string }{
 		{"", "2026-10-27", "--from"}, {"2026-10-24", "27.10.2026", "--to \"27.10.2026\": want a date such as 2026-10-01, in Europe/Oslo, or RFC 3339"},
-		{"2026-10-24", "2026-10-24", "want a time after --from"}, {"2026-10-24", "2026-11-25", "in the future, when the schedule runs by itself; want 2026-11-24T12:00:00Z or earlier"},
-		{"2025-10-01", "2026-11-24", "span more than 400 runs; want fewer: --to 2026-11-04T23:00:00Z has the first 400"},
+		{"2026-10-24", "2026-10-24", "want a time after --from"}, {"2026-10-24", "2026-11-25", "in the future, when the schedule runs by itself; want 2026-11-24T13:00:00+01:00 or earlier"},
+		{"2025-10-01", "2026-11-24", "span more than 400 runs; want fewer: --to 2026-11-05T00:00:00+01:00 has the first 400"},
 		{"2026-10-24T10:00:00Z", "2026-10-24T11:00:00Z", "does not fire from"},
 	} {
 		_, err := backfillFirings(daily, c.from, c.to, now)

@@ -82,6 +82,9 @@ func (o *callRef) target(args []string) (t cancelTarget, err error) {
 			}
 			return cancelTarget{period: args[0]}, nil
 		}
+		if meant := meantPeriod(args[0]); meant != "" && !beginOfID.MatchString(args[0]) {
+			return t, usage("%q: write %s, with --integration, for the export of a period", args[0], meant)
+		}
 	}
 	t.call, err = o.parse(args)
 	return t, err

@@ -39,12 +39,22 @@ func integrationOfPeriodFlag(c *cobra.Command, into *string) {
 	c.Flags().StringVar(into, "integration", "", "`name` or UUID of the integration, if EXPORT is a period")
 }
 
+// referenceTyped names an export again as a command line has named it.
+func referenceTyped(which, integration string) string {
+	if integration == "" {
+		return shellWord(which)
+	}
+	return shellWord(which) + " --integration " + shellWord(integration)
+}
+
 // openChain opens a session for a command on an export and its retries.
 func (a *app) openChain(c *cobra.Command, org, integration, which string) (*session, chainTarget, error) {
 	_, _, err := exports.ParsePeriod(which)
 	byPeriod := err == nil
 	switch {
 	case byPeriod:
+	case !beginOfID.MatchString(which) && meantPeriod(which) != "":
+		return nil, chainTarget{}, usage("EXPORT %q: write %s, with --integration", which, meantPeriod(which))
 	case !beginOfID.MatchString(which):
 		return nil, chainTarget{}, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
 	case integration != "":

@@ -8,10 +8,12 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ledgerline/ledgerline/adapters/vendors"
 	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -24,34 +26,60 @@ const completionTakes = time.Second
 type completion func(ctx context.Context, a *app, c *cobra.Command) []string
 
 // flagCompletions are of flags by their names; exportArguments are the commands whose
-// argument names an export, which its period does.
+// argument names an export, which its period does, and integrationArguments those whose
+// argument is an integration. fileFlags take a file, which the shell completes.
 var (
 	flagCompletions = map[string]completion{
 		"org": completeOrganizations, "integration": completeIntegrations, "period": completePeriods, "class": fixed(classes...), "kind": completeKinds,
-		"adapter": completeAdapters, "channel": completeChannels, "output": completeOutputs, "operation": fixed("call", "ping"),
+		"adapter": completeAdapters, "channel": completeChannels, "output": completeOutputs, "operation": fixed("call", "ping"), "voucher": completeVouchers,
 	}
-	exportArguments = []string{"exports show", "exports retry", "exports prove", "exports resolve", "cancel"}
+	exportArguments      = []string{"exports show", "exports retry", "exports prove", "exports resolve", "cancel"}
+	integrationArguments = []string{
+		"health history", "integrations pause", "integrations resume", "integrations verify",
+		"schedules backfill", "schedules describe", "schedules pause", "schedules resume", "schedules trigger",
+	}
+	fileFlags = []string{"file", "body", "body-file", "token-file"}
 )
 
 // classes are what --class takes.
 var classes = []classify.Class{classify.Transient, classify.Permanent, classify.Timeout, classify.Success}
 
-// completeAll gives every flag of every command its completion. A flag that takes a file
-// is completed by the shell.
+// completeAll gives every flag and argument of every command its completion: where there is
+// none, no files are offered.
 func (a *app) completeAll(c *cobra.Command) {
 	for name, complete := range flagCompletions {
 		if c.Flags().Lookup(name) != nil || c.PersistentFlags().Lookup(name) != nil {
 			_ = c.RegisterFlagCompletionFunc(name, a.complete(complete)) // one that the command has itself stays
 		}
 	}
+	for _, flags := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) {
+			if _, has := c.GetFlagCompletionFunc(f.Name); !has && !slices.Contains(fileFlags, f.Name) {
+				_ = c.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
+			}
+		})
+	}
 	if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 {
 		c.ValidArgsFunction = cobra.NoFileCompletions
-		if slices.Contains(exportArguments, commandName(c)) {
-			c.ValidArgsFunction = a.complete(completePeriods)
+		switch name := commandName(c); {
+		case slices.Contains(exportArguments, name):
+			c.ValidArgsFunction = firstArgument(a.complete(completePeriods))
+		case slices.Contains(integrationArguments, name):
+			c.ValidArgsFunction = firstArgument(a.complete(completeIntegrations))
 		}
 	}
 	for _, sub := range c.Commands() {
 		a.completeAll(sub)
+	}
+}
+
+// firstArgument is a completion of the only argument of a command.
+func firstArgument(complete cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(c, args, begun)
 	}
 }
 
@@ -153,10 +181,43 @@ func completeChannels(ctx context.Context, a *app, c *cobra.Command) (list []str
 	return list
 }
 
+// vouchersToName are the outcomes of the vouchers that a command's --voucher is about.
+var vouchersToName = map[string][]exports.Outcome{
+	"exports retry": {exports.WasRefused}, "exports resolve": {exports.IsWaiting, exports.IsUnknown},
+}
+
+// completeVouchers are the vouchers that a command on an export is about, at most a page of
+// them. Of another command there are too many.
+func completeVouchers(ctx context.Context, a *app, c *cobra.Command) (list []string) {
+	outcomes, args := vouchersToName[commandName(c)], c.Flags().Args()
+	if len(outcomes) == 0 || len(args) == 0 {
+		return nil
+	}
+	a.withOrganization(ctx, c, func(s *session) {
+		find := s.chainOfID
+		if _, _, err := exports.ParsePeriod(args[0]); err == nil {
+			find = func(period string) (chainTarget, error) {
+				return s.chainOfPeriod(period, c.Flags().Lookup("integration").Value.String())
+			}
+		}
+		t, err := find(args[0])
+		if err != nil {
+			return
+		}
+		all, _, _ := runlog.ListVouchers(ctx, s.db, s.organization, t.Chain, false, "", runlog.MaxPage)
+		for _, v := range all {
+			if slices.Contains(outcomes, v.Outcome) {
+				list = append(list, v.ID)
+			}
+		}
+	})
+	return list
+}
+
 // completePeriods are the periods that the newest exports have, this month, and the months of
 // the year before it, the latest first.
 func completePeriods(ctx context.Context, a *app, c *cobra.Command) (list []string) {
-	month := time.Now().UTC()
+	month := integrations.Integration{}.Today(time.Now())
 	month = time.Date(month.Year(), month.Month(), 1, 0, 0, 0, 0, time.UTC)
 	for n := range 13 {
 		list = append(list, month.AddDate(0, -n, 0).Format("2006-01"))

@@ -17,6 +17,7 @@ import (
 	"github.com/ledgerline/ledgerline/internal/environ"
 	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 // Differences of clocks. Deadlines and times of retries are compared over machines: a few
@@ -174,7 +175,7 @@ func working(list []runlog.Worker, pollers []string, asked, listed bool) check {
 
 // seen names a worker, with how long ago it said that it is there.
 func seen(w runlog.Worker) string {
-	return fmt.Sprintf("%s since %s (seen %v ago)", w.Host, w.StartedAt.Format("2006-01-02 15:04"), w.Ago.Round(time.Second))
+	return fmt.Sprintf("%s since %s (seen %v ago)", w.Host, when.Local(w.StartedAt), w.Ago.Round(time.Second))
 }
 
 // waiting says why workers take no tasks before keys of payloads are where they are needed.

@@ -180,7 +180,7 @@ func (a *app) entriesHistory() *cobra.Command {
 				return err
 			}
 			defer s.close()
-			list, err := runlog.ListEntryChanges(c.Context(), s.db, s.organization, args[0])
+			list, err := runlog.VoucherHistory(c.Context(), s.db, s.organization, args[0])
 			if err != nil {
 				return err
 			}

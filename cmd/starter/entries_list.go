@@ -89,7 +89,10 @@ spreadsheets open it.`,
 			if err != nil {
 				return err
 			}
-			return a.printEntries(s, list, dialectOf(o.commas))
+			if err := a.printEntries(s, list, dialectOf(o.commas)); err != nil || o.voucher == "" || list.Sums.Entries > 0 {
+				return err
+			}
+			return s.noneOfVoucher(o)
 		},
 	}
 	organizationFlag(c, &o.org)
@@ -103,12 +106,21 @@ spreadsheets open it.`,
 	return printsCSV(c)
 }
 
+// noneOfVoucher is of a list that has nothing of the voucher that was named: there is none, or
+// the other filters leave it out.
+func (s *session) noneOfVoucher(o entryOptions) error {
+	if o.period == "" && o.state == "" {
+		return fmt.Errorf("there is no voucher %s; all that there are: starter entries list --integration %s", o.voucher, s.integration.Name)
+	}
+	return s.say("nothing of voucher %s is selected; all of it: starter entries list --integration %s --voucher %s", o.voucher, s.integration.Name, shellWord(o.voucher))
+}
+
 // filter is what the flags select.
 func (o *entryOptions) filter() (f runlog.EntryFilter, err error) {
 	f = runlog.EntryFilter{Voucher: o.voucher, Limit: o.limit}
 	if o.period != "" {
-		if f.From, f.Before, err = exports.ParsePeriod(o.period); err != nil {
-			return f, usage("--period: %w", err)
+		if f.From, f.Before, err = readPeriod("--period", o.period); err != nil {
+			return f, err
 		}
 	}
 	if o.limit < 0 {

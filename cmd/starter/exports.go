@@ -41,11 +41,14 @@ exports show at length, with what to do. Entries are counted as they are now. MI
 is what the vendor does not have, as far as is known: refused, still to be sent, or
 unknown.`,
 		Example: "  starter exports list --org $ORG --integration xledger-main --status incomplete",
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			if period != "" {
+				_, _, err = readPeriod("--period", period)
+			}
+			return err
+		},
 		RunE: a.onOrganization(&org, func(s *session) error {
 			f := runlog.ChainFilter{Period: period, Limit: shownChains}
-			if _, _, err := exports.ParsePeriod(period); period != "" && err != nil {
-				return usage("--period: %w", err)
-			}
 			for _, state := range states {
 				if f.States = append(f.States, exports.ChainState(state)); !slices.Contains(exports.ChainStates, exports.ChainState(state)) {
 					return usage("--status %q: want complete, incomplete, running or failed", state)
@@ -135,17 +138,17 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			}
 			switch {
 			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
-				return fmt.Errorf("%s has not ended; to resume it: starter exports prove --period %s --integration %s --adopt", t.Name(), last.Period, t.Integration)
+				return fmt.Errorf("the export of %s has not ended; to resume it: starter exports prove --period %s --integration %s --adopt", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && last.ParentID == nil:
-				return fmt.Errorf("%s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
+				return fmt.Errorf("the export of %s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
 			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
-				return fmt.Errorf("%s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), exports.Short(last.ID))
+				return fmt.Errorf("the export of %s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), exports.Short(last.ID))
 			case last.Status == exports.Pending: // its own retry is joined, or resumed
-				s.say("%s is being retried by export %s; joining it", t.Name(), exports.Short(last.ID))
+				s.say("the export of %s is being retried by export %s; joining it", t.Name(), exports.Short(last.ID))
 			case t.NothingToRetry():
 				return a.nothingToRetry(s, t, wait)
 			case last.ID != t.named.ID:
-				s.say("%s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(last.ID))
+				s.say("the export of %s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(last.ID))
 			}
 			if err := s.checkRefused(t.Chain, vouchers); err != nil {
 				return err
@@ -232,7 +235,7 @@ func (s *session) checkRefused(c exports.Chain, vouchers []string) error {
 		}
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("%s has no refused voucher %s; starter exports show lists those that are refused", c.Name(), strings.Join(wrong, ", "))
+		return fmt.Errorf("%s has no refused voucher %s; those that are refused: starter exports show %s", c.Name(), strings.Join(wrong, ", "), c.Reference())
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func TestRetry(t *testing.T) {
 
 	words, code := retry()
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, words, "February 2024 has not ended")
+	require.Contains(t, words, "the export of February 2024 has not ended")
 
 	line("v", "2024-02-03")
 	parent := first.First()
@@ -106,7 +106,7 @@ func TestRetry(t *testing.T) {
 	begins()
 	words, code = retry("--voucher", "v")
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, words, "February 2024 is being retried by export "+joined.ID.String()[:8]+", which sends what it was started for and not --voucher; wait for it, then retry again")
+	require.Contains(t, words, "the export of February 2024 is being retried by export "+joined.ID.String()[:8]+", which sends what it was started for and not --voucher; wait for it, then retry again")
 	require.NotContains(t, words, "joining")
 
 	plan(joined)

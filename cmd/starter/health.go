@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 // watchEvery is how often health --watch reads.
@@ -218,7 +219,7 @@ func historyJSON(list []runlog.HealthEntry) []healthEntry {
 func historyTable(list []runlog.HealthEntry) [][]string {
 	rows := [][]string{{"AT", "ENTRY", "KIND", "CHANGE", "SOURCE", "COUNT", "LATENCY"}}
 	for _, e := range list {
-		row := []string{e.At.UTC().Format(time.RFC3339), string(e.Type), string(e.Kind), "-", dash(string(e.Source)), "-", "-"}
+		row := []string{when.Local(e.At), string(e.Type), string(e.Kind), "-", dash(string(e.Source)), "-", "-"}
 		if e.Type == runlog.HealthChange {
 			row[3] = string(e.From) + " > " + string(e.To)
 		} else {

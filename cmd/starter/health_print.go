@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 // quotaUse is the number of requests of this month, and their share of the limit.
@@ -109,7 +110,7 @@ func (a *app) printChange(out io.Writer, r healthReport, h runlog.HealthStatus) 
 	if r.secretDue(h) != "" {
 		secret = "  secret " + r.secret(h)
 	}
-	return say(out, "%s  %s  %s  %s  %s%s", time.Now().UTC().Format(time.RFC3339), called(r.names, h.OrganizationID), h.Name, r.stateText(h), dash(reason), secret)
+	return say(out, "%s  %s  %s  %s  %s%s", when.Local(time.Now()), called(r.names, h.OrganizationID), h.Name, r.stateText(h), dash(reason), secret)
 }
 
 func (a *app) printHealth(out io.Writer, r healthReport) error {
@@ -256,5 +257,5 @@ func ago(at time.Time) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%dh ago", int(d.Hours()))
 	}
-	return at.UTC().Format(time.DateOnly)
+	return at.Local().Format(time.DateOnly)
 }

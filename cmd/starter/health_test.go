@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/expiry"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 // The table and JSON show the same, and a state that nobody keeps up to date is
@@ -123,8 +124,8 @@ func TestHistoryTable(t *testing.T) {
 	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	require.Equal(t, [][]string{
 		{"AT", "ENTRY", "KIND", "CHANGE", "SOURCE", "COUNT", "LATENCY"},
-		{"2026-11-24T08:00:00Z", "observation", "dns", "-", "call", "3", "12ms"},
-		{"2026-11-24T08:00:00Z", "change", "dns", "healthy > degraded", "-", "-", "-"},
+		{when.Local(at), "observation", "dns", "-", "call", "3", "12ms"},
+		{when.Local(at), "change", "dns", "healthy > degraded", "-", "-", "-"},
 	}, historyTable([]runlog.HealthEntry{
 		{Type: runlog.HealthObservation, At: at, Kind: classify.DNS, Source: health.Call, Count: 3, Latency: 12 * time.Millisecond},
 		{Type: runlog.HealthChange, At: at, Kind: classify.DNS, From: health.Healthy, To: health.Degraded},

@@ -65,7 +65,7 @@ func usage(format string, args ...any) error {
 
 // run is the program.
 func run(ctx context.Context, args []string, in io.Reader, out, words io.Writer) int {
-	a := new(app)
+	a := &app{args: args}
 	defer func() { a.traces.Close() }()
 	root := newRoot(a)
 	root.SetArgs(args)

@@ -13,6 +13,7 @@ import (
 	"github.com/ledgerline/ledgerline/notify"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/statement"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 func (a *app) notifications() *cobra.Command {
@@ -22,34 +23,50 @@ func (a *app) notifications() *cobra.Command {
 }
 
 func (a *app) notificationsList() *cobra.Command {
-	var org, since string
+	var org, since, until string
 	c := &cobra.Command{
 		Use:   "list --org NAME",
 		Short: "List notifications and their delivery to each channel, oldest first",
 		Long: `Prints the newest 1000 notifications of an organization and their delivery to each
-channel. SUPPRESSED counts the events of the hour after it that were not notified on
+channel; if there are older ones, a line says so, and how they are listed. SUPPRESSED counts the events of the hour after it that were not notified on
 their own.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			from, err := parseSince(since)
-			if err != nil {
+			f := runlog.NotificationFilter{}
+			var err error
+			if f.Since, err = parseSince(since); err != nil {
 				return err
+			}
+			if until != "" {
+				if f.Until, err = when.ParseEnd(until, time.Now()); err != nil {
+					return usage("--until %q: %w", until, err)
+				}
 			}
 			s, err := a.openOrganization(c, org)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			list, err := runlog.ListNotifications(c.Context(), s.db, s.organization, from, uuid.Nil)
+			list, more, err := runlog.ListNewestNotifications(c.Context(), s.db, s.organization, f)
 			if err != nil {
 				return err
 			}
-			return a.printNotifications(c.OutOrStdout(), list)
+			if err := a.printNotifications(c.OutOrStdout(), list); err != nil || !more {
+				return err
+			}
+			return s.say("there are older rows: add --until %s for those before these", untilOf(list[0].QueuedAt))
 		},
 	}
 	organizationFlag(c, &org)
 	sinceFlag(c, &since, "")
+	c.Flags().StringVar(&until, "until", "", "only before then: a `duration`, a date or a time, as for --since")
 	return c
+}
+
+// untilOf is an --until that begins with the rows of a moment: another channel of the same
+// notification may be among those that were left out.
+func untilOf(oldest time.Time) string {
+	return oldest.Add(time.Microsecond).UTC().Format(time.RFC3339Nano)
 }
 
 func (a *app) printNotifications(w io.Writer, list []runlog.NotificationRecord) error {
@@ -62,7 +79,7 @@ func (a *app) printNotifications(w io.Writer, list []runlog.NotificationRecord) 
 		if n.Channel == "" {
 			state = "no channel"
 		}
-		rows = append(rows, []string{n.QueuedAt.UTC().Format(time.RFC3339), n.Cause.Name(), dash(n.Integration), suppressed, dash(n.Channel), state,
+		rows = append(rows, []string{when.Local(n.QueuedAt), n.Cause.Name(), dash(n.Integration), suppressed, dash(n.Channel), state,
 			fmt.Sprint(n.Attempts), dash(lastError(n.DeliveryStatus))})
 	}
 	return a.print(w, statement.OfNotifications(list), rows)
@@ -107,7 +124,7 @@ func channelTable(list []runlog.Channel) [][]string {
 			causes = []string{"all"}
 		}
 		if ch.DisabledAt != nil {
-			state = "disabled since " + ch.DisabledAt.UTC().Format(time.RFC3339) + ": the receiver no longer exists (410)"
+			state = "disabled since " + when.Local(*ch.DisabledAt) + ": the receiver no longer exists (410)"
 		}
 		rows = append(rows, []string{ch.Name, string(ch.Kind()), to, strings.Join(causes, ", "), state})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ledgerline/ledgerline/codec"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 // usePayloadKeys checks that this command can read what workers answer, and takes its key
@@ -174,8 +175,8 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 	}
 	until := list[i].LastUse.Add(lastUseAccuracy)
 	if time.Now().Before(until) {
-		return fmt.Errorf("key %s stays in use: something encrypts with it, the last time at %s; set %s to another key everywhere",
-			id, list[i].LastUse.UTC().Format(time.RFC3339), codec.CurrentVariable)
+		return fmt.Errorf("key %s stays in use: something encrypts with it, the last time on %s; set %s to another key everywhere",
+			id, when.Local(list[i].LastUse), codec.CurrentVariable)
 	}
 	if err := usePayloadKeys(ctx, db); err != nil {
 		return err
@@ -197,7 +198,7 @@ func (a *app) retire(ctx context.Context, words io.Writer, db *pgxpool.Pool, id 
 	if older > 0 {
 		return fmt.Errorf("key %s stays in use: Temporal has %s that were started before %s, when it was used for the last time; "+
 			"try again when the namespace's retention has passed",
-			id, count(int(older), "workflow"), until.UTC().Format(time.RFC3339))
+			id, count(int(older), "workflow"), when.Local(until))
 	}
 	done, err := runlog.RetirePayloadKey(ctx, db, list[i])
 	if err != nil {

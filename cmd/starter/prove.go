@@ -121,7 +121,7 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
+	return fmt.Errorf("the export of %s has not ended (export %s), and can only be proved after that: so far nothing disagrees; starter exports show %s says what it waits for",
 		exports.PeriodName(pending.Period), exports.Short(pending.ID), t.Reference())
 }
 
@@ -219,9 +219,9 @@ func (a *app) printProof(w io.Writer, about proof, checks []proofCheck, found ve
 
 // provePeriod proves a period from its source.
 func (a *app) provePeriod(c *cobra.Command, org, integration, period string, adopt bool) error {
-	start, end, err := exports.ParsePeriod(period)
+	start, end, err := readPeriod("--period", period)
 	if err != nil {
-		return usage("--period: %w", err)
+		return err
 	}
 	s, err := a.openIntegration(c, org, integration)
 	if err != nil {

@@ -32,7 +32,7 @@ user@host.`,
 			reason = strings.TrimSpace(reason)
 			switch {
 			case voucher == "":
-				return usage("--voucher is missing: want the voucher's ID; see starter exports show")
+				return usage("--voucher is missing: want the voucher's ID; see starter exports show %s", referenceTyped(args[0], integration))
 			case there == notThere:
 				return usage("want --there or --not-there, as you have seen it at the vendor")
 			case reason == "":
@@ -51,7 +51,7 @@ user@host.`,
 				return err
 			}
 			if len(open) == 0 {
-				return fmt.Errorf("%s has no voucher %s whose outcome is open; starter exports show lists what is waiting or unknown", t.Name(), voucher)
+				return fmt.Errorf("%s has no voucher %s whose outcome is open; what is waiting or unknown: starter exports show %s", t.Name(), voucher, t.Reference())
 			}
 			for _, id := range open {
 				r := runlog.Resolution{ExportID: id, VoucherID: voucher, AtVendor: there, Reason: reason, Actor: whoami()}

@@ -25,6 +25,7 @@ type app struct {
 	uiURL       string
 	output      outputFormat
 	devHosts    []string
+	args        []string        // of the program
 	command     string          // that runs: "starter sync"
 	reads       bool            // and changes nothing
 	traces      *tracing.Traces // of what a command starts; nil is off
@@ -98,7 +99,7 @@ docs/exit-codes.md has the rule for each command.`,
 		},
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage("%w; see %s --help", err, c.CommandPath()) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(c, a.args, err) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL `address`; $DATABASE_URL")
 	flags.StringVar(&a.sourceURL, "source-database-url", "", "`address`, with a user of its own, of the database with the other sources of entries; $"+runlog.SourceVariable)
@@ -201,11 +202,14 @@ func checkVisible(c *cobra.Command, args []string) (err error) {
 
 var noArgs = exactly(0, "no arguments")
 
-// exactly turns cobra's error about the number of arguments into a usage error.
+// exactly takes a number of arguments. Of more it says which flags are missing before them,
+// as far as that can be seen.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if n == 0 && len(args) > 0 && c.Flags().Lookup("integration") != nil {
-			return usage("%s takes no arguments: name the integration with --integration %s", c.CommandPath(), args[0])
+		if len(args) > n {
+			if missing := forgottenFlags(c, withoutObject(c, args, n)); missing != "" {
+				return usage("%s takes %s: %s", c.CommandPath(), what, missing)
+			}
 		}
 		if len(args) != n {
 			return usage("%s takes %s, got %d; see %s --help", c.CommandPath(), what, len(args), c.CommandPath())

@@ -46,7 +46,7 @@ func (a *app) schedulesList() *cobra.Command {
 				schedules = append(schedules, status)
 			}
 			if len(schedules) == 0 && len(errs) == 0 && a.output != outputJSON {
-				return s.say("no integration of organization %s has a schedule; it is set in the integration file: docs/integration-file.md", s.organization)
+				return s.say("no integration of organization %s has a schedule; it is set in the integration file: docs/integration-file.md", s.org)
 			}
 			return errors.Join(append(errs, a.print(s.command.OutOrStdout(), schedules, scheduleTable(schedules)))...)
 		}),

@@ -33,7 +33,8 @@ is exported once: the second time, the first export is printed and nothing is se
 the command says with which export the entries go that came later. --dry-run says what
 a run would do now, that included.
 A period that has not ended yet needs --unfinished: entries that come later are
-exported with the next one.
+exported with the next one. It ends at midnight in the time zone of the integration's
+schedule, without a schedule in Europe/Oslo.
 
 What the vendor refuses is found voucher by voucher, and the others are exported; see
 starter exports show and starter exports retry.
@@ -43,12 +44,8 @@ complete; --exit-status=false turns that off.`,
 		Example: "  starter sync --org $ORG --integration xledger-main --period 2026-10",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			start, end, err := exports.ParsePeriod(period)
-			if err != nil {
-				return usage("--period: %w", err)
-			}
-			if err := exports.Due(period, start, end, time.Now(), unfinished); err != nil {
-				return usage("--period: %w", err)
+			if _, _, err := readPeriod("--period", period); err != nil {
+				return err
 			}
 			s, err := a.openIntegration(c, org, integration)
 			if err != nil {
@@ -58,6 +55,13 @@ complete; --exit-status=false turns that off.`,
 			in, err := engine.NewSync(s.integration, period, whoami())
 			if err != nil {
 				return err
+			}
+			notDue, err := outlook.Due(c.Context(), s.db, s.integration, exportOf(in), time.Now(), unfinished)
+			if err != nil {
+				return err
+			}
+			if notDue != nil {
+				return usage("--period: %w", notDue)
 			}
 			if dryRun {
 				return a.previewSync(s, in)

@@ -31,7 +31,7 @@ recorded". It needs the database and not Temporal.`,
 				return err
 			}
 			if len(list) == 0 && a.output != outputJSON {
-				return s.say("no schedule of organization %s should have fired since %s; starter schedules list shows the next firings", s.organization, local(from.Local()))
+				return s.say("no schedule of organization %s should have fired since %s; starter schedules list shows the next firings", s.org, local(from.Local()))
 			}
 			return a.print(s.command.OutOrStdout(), list, tickTable(list))
 		}),

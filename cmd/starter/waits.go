@@ -6,6 +6,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/runlog"
+	"github.com/ledgerline/ledgerline/when"
 )
 
 // waitsEvery is how often a command asks again why a run waits.
@@ -38,7 +39,7 @@ func (w *shownWait) show(ctx context.Context, bar *progress, p exports.Progress)
 		return
 	}
 	if reason.Until != nil {
-		w.note = ", waits until " + reason.Until.Local().Format(time.TimeOnly)
+		w.note = ", waits until " + when.Clock(*reason.Until, time.Now())
 	} else {
 		w.note = ", waits"
 	}

@@ -27,9 +27,13 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 	if err != nil {
 		return err
 	}
-	fires := time.Now().In(zone).Truncate(time.Minute).Add(time.Minute)
-	if time.Until(fires) < 10*time.Second {
-		fires = fires.Add(time.Minute)
+	fires, sameDay := nextFiring(time.Now().In(zone))
+	if !sameDay { // what it exports has not ended yet, and a dry run of that would be refused
+		fmt.Fprintf(d.out, "   waiting for midnight, %s …\n", fires.Format("15:04:05 MST"))
+		if err := until(ctx, 2*time.Minute, func() (bool, error) { return !time.Now().Before(fires), nil }); err != nil {
+			return err
+		}
+		fires, _ = nextFiring(time.Now().In(zone))
 	}
 	yesterday := fires.AddDate(0, 0, -1).Format(time.DateOnly)
 	entries, err := stack.File("entries.csv", entriesOf(yesterday))
@@ -117,6 +121,16 @@ func (d *demo) export(ctx context.Context, stack *devstack.Stack) error {
 		return fmt.Errorf("announced %d effects at the vendor, each once; there are %d of %d entries", 2*vouchers, len(stack.Sandbox.Effects()), len(effects))
 	}
 	return nil
+}
+
+// nextFiring is the full minute that comes next and is 10 seconds away at least; sameDay if
+// that is no later than the day of now.
+func nextFiring(now time.Time) (fires time.Time, sameDay bool) {
+	fires = now.Truncate(time.Minute).Add(time.Minute)
+	if fires.Sub(now) < 10*time.Second {
+		fires = fires.Add(time.Minute)
+	}
+	return fires, fires.YearDay() == now.YearDay()
 }
 
 // entriesOf is a file of entries: vouchers that are fine, one whose account the

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -109,7 +110,13 @@ func (n *notices) channel() string {
 
 // env lets programs call the receiver, which has no public address and no TLS.
 func (n *notices) env(stack *devstack.Stack, user string) []string {
-	return append(stack.Env(user), "LEDGERLINE_DEV_VENDOR_HOSTS="+strings.Join(append(stack.DevHosts(), n.host), ","))
+	return withVariable(stack.Env(user), "LEDGERLINE_DEV_VENDOR_HOSTS", strings.Join(append(stack.DevHosts(), n.host), ","))
+}
+
+// withVariable sets a variable of an environment, which has each once: people paste all of it.
+func withVariable(env []string, name, value string) []string {
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	return append(env, name+"="+value)
 }
 
 // notify shows what people were notified of, and that a test notification arrives.

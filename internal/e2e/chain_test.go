@@ -131,7 +131,7 @@ func TestProvePending(t *testing.T) {
 	b.deferred(t)
 	out, words := b.exports(t, 1, "prove", "2026-10")
 	require.NotContains(t, words, "does not agree")
-	require.Regexp(t, `October 2026 has not ended \(export \S+\), and can only be proved after that: so far nothing disagrees`, words)
+	require.Regexp(t, `the export of October 2026 has not ended \(export \S+\), and can only be proved after that: so far nothing disagrees`, words)
 	require.NotContains(t, out, "NO ")
 	out, _ = b.exports(t, 1, "prove", "2026-10", "-o", "json")
 	require.Contains(t, out, `"agrees": null`)
