@@ -88,7 +88,8 @@ func TestExportsAreNamed(t *testing.T) {
 		want string
 		args []string
 	}{
-		{2, "want a period such as 2026-10 with --integration, or the ID", []string{"oktober"}},
+		{2, "want a period such as 2026-10 with --integration, or the ID", []string{"forrige"}},
+		{2, `EXPORT "10/2026": write 2026-10, with --integration`, []string{"10/2026"}},
 		{2, "want a period such as 2026-10 with --integration, or the ID", []string{"abc"}},
 		{2, "--integration goes with a period", []string{"0d9f2f51", "--integration", "xledger-main"}},
 		{1, "the organization has no export whose ID begins with 0d9f2f51", []string{"0d9f2f51"}},
