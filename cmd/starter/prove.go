@@ -117,7 +117,8 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 	}
 	if pending == nil {
 		if n := t.Counts[exports.WasExported]; a.output == outputTable && len(list) == len(t.Exports) && vendorAgrees(all) {
-			return say(s.command.OutOrStdout(), "\n%s: the vendor has %s, %s, each once", exports.PeriodName(t.First().Period), count(n.Entries, "entry"), dash(exports.MoneyList(n.Amounts)))
+			say(s.command.OutOrStdout(), "")
+			return say(s.command.OutOrStdout(), "%s: the vendor has %s, %s, each once", exports.PeriodName(t.First().Period), count(n.Entries, "entry"), dash(exports.MoneyList(n.Amounts)))
 		}
 		return nil
 	}
