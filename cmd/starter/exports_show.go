@@ -23,8 +23,8 @@ func (a *app) exportsShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show EXPORT --org NAME [--integration NAME]", Short: "Show what became of a period, and of each voucher that was not exported", Args: exactly(1, "a period or the ID of an export"),
 		Long: `Shows the export of a period and its retries, which count as one: whether it is
-complete, what is missing and what to do, and each voucher that is not exported or
-has an error at the vendor, with the reason. --details adds what engineers need: each
+complete, what is missing and what to do, and each voucher that is not exported, has
+an error at the vendor or a line that was withdrawn, with the reason. --details adds what engineers need: each
 export with its ID, SHA-256, requests and workflow, and the entries one by one.
 
 Entries dated in the period that came after its export are no part of what it counts:
@@ -36,7 +36,9 @@ If it is open what became of a request, a voucher can still take effect until th
 beside it, and then the vendor is asked. What is unknown needs a person; see starter
 exports resolve.
 
--o csv writes every voucher of the period, also the exported ones, for a spreadsheet:
+-o csv writes every voucher of the period, also the exported ones, for a spreadsheet,
+with a row for each voucher, state of its lines and currency, so that the rows of a
+state sum to what is said of it here:
 UTF-8 with a byte order mark, so that Excel reads it as such, with commas between the
 columns and a decimal point; with --decimal-comma semicolons and a decimal comma, as
 a Norwegian Excel opens by double click. A text that a spreadsheet would take for a
@@ -95,7 +97,7 @@ func dialectOf(commas bool) statement.Dialect {
 // chainReport is what exports show prints.
 type chainReport struct {
 	statement.Period
-	Vouchers     []statement.Voucher `json:"vouchers"`     // not exported, or with an error at the vendor
+	Vouchers     []statement.Voucher `json:"vouchers"`     // of which something is not exported, or with an error at the vendor
 	MoreVouchers int                 `json:"moreVouchers"` // that are not listed; -o csv lists all
 	Resolutions  []runlog.Resolution `json:"resolutions"`
 	CameLater    outlook.Later       `json:"cameLater"`           // dated in the period, and with no export yet
