@@ -72,8 +72,16 @@ type Listing struct {
 }
 
 // List returns entries of an integration by date, voucher and ID, each with what comes next
-// for it.
+// for it, all as it was at one moment.
 func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, now time.Time) (l Listing, err error) {
+	err = runlog.Snapshot(ctx, db, func(db runlog.Beginner) error {
+		l, err = list(ctx, db, sources, in, f, now)
+		return err
+	})
+	return l, err
+}
+
+func list(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, now time.Time) (l Listing, err error) {
 	o, err := Load(ctx, db, in, now)
 	if err != nil {
 		return l, err

@@ -86,7 +86,7 @@ func readFresh(ctx context.Context, db Beginner, sources *Sources, in integratio
 	e := exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.ID, PeriodEnd: before}
 	source := sourceOf(in.Export)
 	return sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
-		return readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) (err error) {
+		return inSnapshot(ctx, db, e.OrganizationID, func(tx pgx.Tx) (err error) {
 			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}
