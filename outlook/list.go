@@ -185,17 +185,17 @@ func (o *Outlook) why(e runlog.ListedEntry, next *exports.Coming) string {
 	over := e.ExportStatus != exports.Pending
 	switch {
 	case e.State == runlog.Waits:
-		return "waits for " + o.InWords(*next)
+		return "waits for " + o.InWords(*next) + orNow(o.retryNow(*next, e.RetryNow))
 	case e.State == runlog.WasWithdrawn:
 		return "withdrawn; to see by whom and why: starter entries history " + e.VoucherID
 	case e.Correction == runlog.Replaced && next != nil && over:
-		return fmt.Sprintf("%s; corrected since, and goes again with %s; or now, with %s", e.Reason, o.InWords(*next), retry)
+		return fmt.Sprintf("%s; corrected since, and goes again with %s%s", e.Reason, o.InWords(*next), orNow(retry))
 	case e.Correction == runlog.Replaced && next != nil:
 		return e.Reason + "; corrected since, and goes again with " + o.InWords(*next)
 	case e.Correction == runlog.Replaced && !over:
 		return e.Reason + "; corrected since, and goes again once its export has ended"
 	case e.State == exports.Rejected && next != nil:
-		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*next)
+		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*next) + orNow(o.retryNow(*next, e.RetryNow))
 	case e.State == exports.Planned && over && e.ExportError != "":
 		return "not sent: " + e.ExportError + "; to send it: " + retry
 	case e.State == exports.Planned && over:

@@ -149,7 +149,8 @@ func (o *Outlook) Paused() string {
 type Going struct {
 	exports.Coming
 	Entries int    `json:"entries"`
-	Words   string `json:"inWords"` // see [Outlook.InWords]
+	Now     string `json:"nowWith,omitempty"` // the retry that would take them at once, as a command
+	Words   string `json:"inWords"`           // see [Outlook.InWords]; and the retry
 }
 
 // Going says which exports take entries that wait, in the order of their dates.
@@ -158,15 +159,33 @@ func (o *Outlook) Going(waiting []runlog.Waiting) []Going {
 	for _, w := range waiting {
 		next := o.NextFor(w.Date)
 		i := 0
-		for i < len(list) && !same(list[i].Coming, next) {
+		now := o.retryNow(next, w.Retry)
+		for i < len(list) && (list[i].Now != now || !same(list[i].Coming, next)) {
 			i++
 		}
 		if i == len(list) {
-			list = append(list, Going{Coming: next, Words: o.InWords(next)})
+			list = append(list, Going{Coming: next, Now: now, Words: o.InWords(next) + orNow(now)})
 		}
 		list[i].Entries += w.Entries
 	}
 	return list
+}
+
+// retryNow is the command of a retry that would take an entry at once; "" if there is none, or
+// the next export has begun.
+func (o *Outlook) retryNow(next exports.Coming, reference string) string {
+	if reference == "" || next.ID != nil {
+		return ""
+	}
+	return "starter exports retry " + reference
+}
+
+// orNow names a command that takes an entry at once, after what comes next for it.
+func orNow(command string) string {
+	if command == "" {
+		return ""
+	}
+	return "; or now, with " + command
 }
 
 // same reports whether two entries go with one export.

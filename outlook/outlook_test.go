@@ -54,6 +54,25 @@ func TestImportedInWords(t *testing.T) {
 	}, o.imported([]runlog.Waiting{{Date: date("2026-09-30"), Entries: 1}, {Date: date("2026-10-01"), Entries: 1}, {Date: date("2026-10-31"), Entries: 2},
 		{Date: date("2026-11-23"), Entries: 84}, {Date: date("2027-07-01"), Entries: 1}}))
 
+	// A retry of the period would take new lines of its refused vouchers at once.
+	const retry = "2026-10 --integration xledger-main"
+	waiting := []runlog.Waiting{{Date: date("2026-10-01"), Entries: 1}, {Date: date("2026-10-01"), Entries: 2, Retry: retry}, {Date: date("2026-10-31"), Entries: 3, Retry: retry}}
+	const later = "the export of November 2026, by the schedule on 3 December 2026 06:30 CET"
+	o = months(t, true, "2026-10")
+	require.Equal(t, []string{
+		"1 entry of October 2026 came late: October 2026 has its export, so it goes with " + later,
+		"5 entries of October 2026 came late: October 2026 has its export, so they go with " + later + "; or now, with starter exports retry 2026-10 --integration xledger-main",
+	}, o.imported(waiting))
+	require.Equal(t, []string{
+		"besides, 1 entry dated in October 2026 came later: it goes with " + later,
+		"besides, 5 entries dated in October 2026 came later: they go with " + later + "; or now, with starter exports retry 2026-10 --integration xledger-main",
+	}, o.later(exports.Export{Period: "2026-10", PeriodStart: date("2026-10-01"), PeriodEnd: date("2026-11-01")}, waiting).Words)
+	o = months(t, true, "2026-10")
+	o.claims = append(o.claims, exports.Claim{ID: uuid.New(), Period: "2026-11", Start: date("2026-11-01"), End: date("2026-12-01"), WillPlan: true})
+	require.Equal(t, []string{
+		"6 entries of October 2026 came late: October 2026 has its export, so they go with the export of November 2026, which has begun",
+	}, o.imported(waiting))
+
 	o = months(t, false, "2026-10")
 	require.Equal(t, []string{
 		"2 entries of October 2026 came late: October 2026 has its export, so they go with the export of November 2026, which no schedule starts: from 1 December 2026, starter sync --integration xledger-main --period 2026-11",
@@ -93,6 +112,11 @@ func TestWhy(t *testing.T) {
 		Next *exports.Coming
 	}{
 		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
+		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET; or now, with starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: runlog.Waits, RetryNow: "2026-10 --integration xledger-main"}, Next: &november},
+		"account 8 is not mapped; its voucher has new entries and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET; " +
+			"or now, with starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 8 is not mapped", RetryNow: "2026-10 --integration xledger-main"}, Next: &november},
 		"": {ListedEntry: runlog.ListedEntry{State: exports.Exported}},
 		"withdrawn; to see by whom and why: starter entries history B7": {ListedEntry: runlog.ListedEntry{State: runlog.WasWithdrawn, VoucherID: "B7", Reason: "account 9 is not mapped"}},
 		"account 9 is closed; corrected since, and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET; " +
