@@ -154,7 +154,7 @@ func chainEntries() string {
 	return `
 WITH entries AS (
     SELECT members.first, entry.voucher_id, entry.entry_date, entry.text, entry.currency, entry.amount, entry.late, entry.late_error, entry.reason, entry.export_id, entry.entry_id,
-        entry.effect, CASE WHEN entry.effect = 'open' AND NOT entry.ended THEN entry.open_until END AS open_until, ` + outcome() + ` AS outcome
+        entry.effect, entry.state = 'rejected' AND entry.correction IS NOT DISTINCT FROM 'replaced' AS corrected, CASE WHEN entry.effect = 'open' AND NOT entry.ended THEN entry.open_until END AS open_until, ` + outcome() + ` AS outcome
     FROM unnest($2::uuid[], $3::uuid[]) AS members (first, export_id)
         JOIN ledgerline.export_entries AS entry ON entry.organization_id = $1 AND entry.export_id = members.export_id
 )`

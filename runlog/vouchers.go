@@ -20,6 +20,7 @@ type Voucher struct {
 	Outcome   exports.Outcome
 	Parts     []VoucherPart // by outcome, in the order of worst
 	Late      bool          // an entry of it is dated before the period
+	Corrected bool          // a line of it was corrected since it was refused, and no export has taken it again
 	LateError bool          // the vendor found an error in it after it had accepted it
 	OpenUntil *time.Time    // until then a request with it can take effect
 	ExportID  uuid.UUID     // the last of the chain's exports that has some of it
@@ -108,10 +109,10 @@ func ListVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 		), vouchers AS (
 		    SELECT voucher_id AS id, min(entry_date) AS date, coalesce((array_agg(text ORDER BY entry_id) FILTER (WHERE text <> ''))[1], '') AS text,
 		        `+voucherOutcome()+` AS outcome, bool_or(outcome <> 'exported') AS is_partial,
-		        bool_or(late) AS late, count(late_error) > 0 AS late_error, max(open_until) AS open_until,
+		        bool_or(late) AS late, bool_or(corrected) AS corrected, count(late_error) > 0 AS late_error, max(open_until) AS open_until,
 		        (array_agg(export_id ORDER BY array_position($3::uuid[], export_id) DESC))[1] AS export_id
 		    FROM entries WHERE voucher_id > $4 GROUP BY voucher_id
-		) SELECT id, date, text, outcome, parts, late, late_error, open_until, export_id, count(*) OVER () AS remaining FROM vouchers JOIN parts ON parts.voucher_id = vouchers.id
+		) SELECT id, date, text, outcome, parts, late, corrected, late_error, open_until, export_id, count(*) OVER () AS remaining FROM vouchers JOIN parts ON parts.voucher_id = vouchers.id
 		WHERE $5 OR is_partial OR late_error ORDER BY id LIMIT $6`, organization, firsts, members, after, all, limit)
 		for _, r := range rows {
 			list, more = append(list, r.Voucher), r.Remaining-len(rows)

@@ -24,13 +24,13 @@ func TestVouchersThatCameAgain(t *testing.T) {
 		before, between, after, last string
 	}{
 		"some of the same": {[]runlog.AccountingEntry{line("e1", "1920", "10.00"), line("e3", "3000", "-10.00")},
-			"v refused NOK 14.50 3", "v refused NOK 10.00 1 (2 withdrawn)", "v exported NOK 10.00 2 (2 withdrawn)",
+			"v refused NOK 14.50 3", "v refused NOK 10.00 1 (2 withdrawn), corrected", "v exported NOK 10.00 2 (2 withdrawn)",
 			"October 2026 is complete: 4 entries in 2 vouchers, NOK 17.00; 2 single lines were withdrawn"},
 		"others": {[]runlog.AccountingEntry{line("e4", "1920", "10.00"), line("e5", "3000", "-10.00")},
 			"v refused NOK 14.50 3", "v withdrawn NOK 14.50 3", "v withdrawn NOK 14.50 3",
 			"October 2026 is complete: 2 entries in 1 voucher, NOK 7.00; 1 voucher was withdrawn"},
 		"the same": {[]runlog.AccountingEntry{line("e1", "1920", "10.00"), line("e2", "3000", "-14.50"), line("x", "1920", "4.50")},
-			"v refused NOK 14.50 3", "v refused NOK 14.50 3", "v exported NOK 14.50 3",
+			"v refused NOK 14.50 3", "v refused NOK 14.50 3, corrected", "v exported NOK 14.50 3",
 			"October 2026 is complete: 5 entries in 2 vouchers, NOK 21.50"},
 	} {
 		t.Run(again, func(t *testing.T) {
@@ -75,6 +75,9 @@ func (b books) voucher(e exports.Export, id string) (says string) {
 			says = fmt.Sprintf("%s %s %s %d", v.ID, v.Outcome, exports.MoneyList(v.Amounts()), v.Entries())
 			if n := v.Withdrawn(); n > 0 {
 				says += fmt.Sprintf(" (%d withdrawn)", n)
+			}
+			if v.Corrected {
+				says += ", corrected"
 			}
 		}
 		if v.Outcome != exports.WasExported && v.Outcome != exports.WasWithdrawn {

@@ -44,6 +44,10 @@ func WriteCSV(w io.Writer, d Dialect, p Period, list []Voucher) error {
 			if v.LateError && part.Outcome == exports.WasExported {
 				state = "error at the vendor"
 			}
+			reason := part.Reason
+			if v.Corrected && part.Outcome == exports.WasRefused {
+				reason = corrected(reason)
+			}
 			for i, currency := range slices.Sorted(maps.Keys(part.Amounts)) {
 				entries := ""
 				if i == 0 { // of all currencies
@@ -51,7 +55,7 @@ func WriteCSV(w io.Writer, d Dialect, p Period, list []Voucher) error {
 				}
 				rows = append(rows, []string{
 					Safe(p.Period), Safe(p.Integration), Safe(v.VoucherID), v.Date, Safe(v.Text), Safe(currency), strings.Replace(part.Amounts[currency], ".", d.Decimal, 1),
-					entries, state, Safe(part.Reason), v.ExportID.String(),
+					entries, state, Safe(reason), v.ExportID.String(),
 				})
 			}
 		}

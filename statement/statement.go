@@ -164,6 +164,7 @@ type Voucher struct {
 	LateError bool              `json:"lateError"`           // the vendor found an error in it later
 	Message   string            `json:"message,omitempty"`
 	OpenUntil *time.Time        `json:"openUntil,omitempty"` // a request with it can take effect until then
+	Corrected bool              `json:"corrected,omitempty"` // since it was refused, and no export has taken it again
 	ExportID  uuid.UUID         `json:"exportId"`
 
 	parts []runlog.VoucherPart
@@ -175,7 +176,7 @@ func OfVouchers(list []runlog.Voucher) []Voucher {
 	for _, v := range list {
 		views = append(views, Voucher{
 			VoucherID: v.ID, Date: v.Date.Format(time.DateOnly), Text: v.Text, State: v.Outcome, Amounts: v.Amounts(), Entries: v.Entries(), Withdrawn: v.Withdrawn(),
-			Late: v.Late, LateError: v.LateError, Message: v.Reason(), OpenUntil: v.OpenUntil, ExportID: v.ExportID, parts: v.Parts,
+			Late: v.Late, LateError: v.LateError, Corrected: v.Corrected, Message: v.Reason(), OpenUntil: v.OpenUntil, ExportID: v.ExportID, parts: v.Parts,
 		})
 	}
 	return views

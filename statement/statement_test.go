@@ -145,6 +145,20 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// A refused voucher that was corrected since says so, until an export takes it again.
+func TestCorrectedSince(t *testing.T) {
+	views := statement.OfVouchers([]runlog.Voucher{{ID: "v", Date: october, Outcome: exports.WasRefused, Corrected: true,
+		Parts: []runlog.VoucherPart{{Outcome: exports.WasRefused, Entries: 2, Amounts: map[string]string{"NOK": "5.00"}, Reason: "no such account"}}}})
+	const says = "no such account; corrected since, and not sent again yet"
+	require.Equal(t, says, statement.VoucherRows(views, false, now)[1][5])
+	var b bytes.Buffer
+	require.NoError(t, statement.WriteCSV(&b, statement.PointDialect, statement.Of(chain, now, nil), views))
+	require.Contains(t, b.String(), ",refused,"+`"`+says+`"`+",")
+	encoded, err := json.Marshal(views)
+	require.NoError(t, err)
+	require.Contains(t, string(encoded), `"corrected":true`)
+}
+
 // A voucher is what became of the lines that were not withdrawn; a spreadsheet gets a row for
 // each state of its lines.
 func TestVouchersOfSeveralStates(t *testing.T) {
