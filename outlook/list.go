@@ -72,16 +72,16 @@ type Listing struct {
 }
 
 // List returns entries of an integration by date, voucher and ID, each with what comes next
-// for it, all as it was at one moment.
-func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, now time.Time) (l Listing, err error) {
+// for it, all as it was at one moment. ask can be nil.
+func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, ask AskSchedule, now time.Time) (l Listing, err error) {
 	err = runlog.Snapshot(ctx, db, func(db runlog.Beginner) error {
-		l, err = list(ctx, db, sources, in, f, now)
+		l, err = list(ctx, db, sources, in, f, ask, now)
 		return err
 	})
 	return l, err
 }
 
-func list(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, now time.Time) (l Listing, err error) {
+func list(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, ask AskSchedule, now time.Time) (l Listing, err error) {
 	o, err := Load(ctx, db, in, now)
 	if err != nil {
 		return l, err
@@ -90,6 +90,7 @@ func list(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in i
 	if err != nil {
 		return l, err
 	}
+	o.askSchedule(ctx, ask, sums.Waiting)
 	l = Listing{Entries: []Entry{}, More: sums.Entries - len(list), Sums: sumsOf(sums), Waiting: o.Going(sums.Waiting), Paused: o.Paused(), Source: in.Export.Source}
 	if l.Source == "" {
 		l.Source = integrations.DefaultSource

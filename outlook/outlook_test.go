@@ -1,6 +1,7 @@
 package outlook
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -182,4 +183,39 @@ func TestNextForInOtherZones(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A schedule that is paused by itself promises no time. Temporal is asked only where an entry
+// relies on the schedule.
+func TestSchedulePausedByItself(t *testing.T) {
+	asked := 0
+	says := func(p *SchedulePause) AskSchedule {
+		return func(context.Context, integrations.Integration) *SchedulePause { asked++; return p }
+	}
+	late := []runlog.Waiting{{Date: date("2026-10-01"), Entries: 2}}
+	october := exports.Export{Period: "2026-10", PeriodStart: date("2026-10-01"), PeriodEnd: date("2026-11-01")}
+	o := months(t, true, "2026-09", "2026-10")
+	o.askSchedule(t.Context(), says(&SchedulePause{"kari@example: ferie"}), late)
+	const paused = "the schedule of xledger-main is paused (kari@example: ferie) and starts no export, until starter schedules resume xledger-main"
+	require.Equal(t, []string{"besides, 2 entries dated in October 2026 came later: they go with the export of November 2026, whose schedule is paused", paused}, o.later(october, late).Words)
+	require.Equal(t, paused, o.Paused())
+	require.Equal(t, "waits for the export of November 2026, whose schedule is paused", o.why(runlog.ListedEntry{State: runlog.Waits}, new(o.NextFor(date("2026-10-01")))))
+	require.Equal(t, "the export of November 2026, whose schedule is paused; or now, with starter sync --integration xledger-main --period 2026-08", o.InWords(o.NextFor(date("2026-08-01"))))
+	require.Empty(t, o.later(october, nil).Words)
+
+	o = months(t, true, "2026-10")
+	o.askSchedule(t.Context(), says(&SchedulePause{}), late)
+	require.Equal(t, "the schedule of xledger-main is paused and starts no export, until starter schedules resume xledger-main", o.Paused(), "in the Temporal UI, without a word")
+	o = months(t, true, "2026-10")
+	o.askSchedule(t.Context(), says(nil), late)
+	require.Empty(t, o.Paused())
+	require.Equal(t, 3, asked)
+
+	o = months(t, true, "2026-10")
+	o.askSchedule(t.Context(), says(nil), nil)
+	o.askSchedule(t.Context(), nil, late)
+	o.Pause = &runlog.Pause{By: "kari"}
+	o.askSchedule(t.Context(), says(nil), late)
+	months(t, false).askSchedule(t.Context(), says(nil), late)
+	require.Equal(t, 3, asked, "nobody is asked if nothing waits, the integration is paused, or there is no schedule")
 }

@@ -74,7 +74,7 @@ that a spreadsheet would take for a formula gets a ' before it.`,
 				if err := r.read(c.Context(), db, t.Chain, details); err != nil {
 					return err
 				}
-				r.CameLater, err = outlook.CameLater(c.Context(), db, sources, t.Chain, time.Now())
+				r.CameLater, err = outlook.CameLater(c.Context(), db, sources, t.Chain, s.askSchedule, time.Now())
 				return err
 			})
 			if err != nil {

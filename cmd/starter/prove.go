@@ -149,8 +149,8 @@ type proof struct {
 	ExportID      *uuid.UUID        `json:"exportId,omitempty"` // the first one of those that were proved
 	IntegrationID uuid.UUID         `json:"integrationId"`
 	Period        string            `json:"period"`
-	Ended         *bool             `json:"ended,omitempty"` // all of these exports have
-	Agrees        *bool             `json:"agrees"`          // null: that can only be said after the end
+	Ended         *bool             `json:"ended,omitempty"`   // all of these exports have
+	Agrees        *bool             `json:"agrees"`            // null: that can only be said after the end
 	Summary       string            `json:"summary,omitempty"` // if it agrees: what the vendor has, and what it does not have
 	Findings      []proofCheck      `json:"findings"`
 	Differences   []difference      `json:"differences"`
