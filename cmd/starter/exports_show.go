@@ -30,7 +30,8 @@ what engineers need: each export with its ID, SHA-256, requests and workflow, an
 entries one by one.
 
 Entries dated in the period that came after its export are no part of what it counts:
-a line of its own says how many there are, and with which export they will go.
+a line of its own says how many there are, and with which export they will go. That
+somebody has paused the schedule is said if Temporal can be asked within 2 s.
 
 ` + exportArgument + `
 
