@@ -18,6 +18,9 @@ type Chain struct {
 	Late        int // entries that are dated before the period
 	LateErrors  int // exported entries in which the vendor found an error later
 
+	// WithdrawnLines are the withdrawn entries of vouchers whose other entries were not.
+	WithdrawnLines int
+
 	// Elsewhere are the entries that are dated in the period, are with an export of another
 	// period, and are not at the vendor: those that came late, or were corrected. They are
 	// no part of Counts. An adoption has none, and what was adopted is not among them.
@@ -67,7 +70,7 @@ var OutcomeOf = map[EntryState]Outcome{
 }
 
 // Count is how much has one outcome. A voucher whose entries have several is counted once:
-// as unknown, else refused, else waiting, else exported.
+// as unknown, else refused, else waiting, else exported, else withdrawn.
 type Count struct {
 	Entries  int               `json:"entries"`
 	Vouchers int               `json:"vouchers"`
@@ -243,6 +246,9 @@ func (c Chain) parts(ended bool) (list []string) {
 func (c Chain) remarks() (line string) {
 	if n := c.Counts[WasWithdrawn].Vouchers; n > 0 {
 		line += fmt.Sprintf("; %s withdrawn", wasOrWere(n, "voucher", "vouchers"))
+	}
+	if n := c.WithdrawnLines; n > 0 {
+		line += fmt.Sprintf("; %s withdrawn", wasOrWere(n, "single line", "single lines"))
 	}
 	if c.LateErrors > 0 {
 		line += fmt.Sprintf("; the vendor found errors in %s after it had accepted them", counted(c.LateErrors, "entry", "entries"))

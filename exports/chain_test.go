@@ -33,6 +33,8 @@ func TestChainSummary(t *testing.T) {
 			exports.ChainComplete, "October 2026 is complete: 80 entries in 20 vouchers, NOK 100.00; 1 voucher was withdrawn", "", ""},
 		"all was withdrawn": {exports.Chain{Exports: []exports.Export{failed}, Planned: true, Counts: counts{exports.WasWithdrawn: counted(4, 2, "9.00")}},
 			exports.ChainComplete, "October 2026 is complete: there is nothing to export; 2 vouchers were withdrawn", "", ""},
+		"lines were withdrawn": {exports.Chain{Exports: []exports.Export{failed}, Planned: true, WithdrawnLines: 1, Counts: counts{exports.WasExported: counted(80, 20, "100.00"), exports.WasWithdrawn: counted(5, 1, "9.00")}},
+			exports.ChainComplete, "October 2026 is complete: 80 entries in 20 vouchers, NOK 100.00; 1 voucher was withdrawn; 1 single line was withdrawn", "", ""},
 		"there was nothing": {exports.Chain{Exports: []exports.Export{done}, Planned: true},
 			exports.ChainComplete, "October 2026 is complete: there was nothing to export", "", ""},
 		"errors that came late": {exports.Chain{Exports: []exports.Export{done}, Planned: true, Counts: counts{exports.WasExported: all}, LateErrors: 1},

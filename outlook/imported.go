@@ -68,12 +68,12 @@ func (o *Outlook) imported(waiting []runlog.Waiting) (lines []string) {
 			period := o.periodOf(waiting[0].Date)
 			switch {
 			case period == g.Period || !g.Start.After(waiting[0].Date):
-				lines = append(lines, fmt.Sprintf("%s %s with %s", what, verb(g.Entries, "goes", "go"), o.InWords(g.Coming)))
+				lines = append(lines, fmt.Sprintf("%s %s with %s", what, verb(g.Entries, "goes", "go"), g.Words))
 			case o.isTaken(period):
 				lines = append(lines, fmt.Sprintf("%s came late: %s has its export, so %s with %s", what, exports.PeriodName(period),
-					verb(g.Entries, "it goes", "they go"), o.InWords(g.Coming)))
+					verb(g.Entries, "it goes", "they go"), g.Words))
 			default:
-				lines = append(lines, fmt.Sprintf("%s came late, and %s with %s", what, verb(g.Entries, "goes", "go"), o.InWords(g.Coming)))
+				lines = append(lines, fmt.Sprintf("%s came late, and %s with %s", what, verb(g.Entries, "goes", "go"), g.Words))
 			}
 		}
 		waiting = waiting[n:]

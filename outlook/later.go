@@ -23,8 +23,8 @@ type Later struct {
 // "besides, 2 entries dated in October 2026 came later: they go with the export of November
 // 2026, by the schedule on 3 December 2026 06:30 CET". There are none of a period that has no
 // plan, which still takes them, of an adoption, and once the integration is removed. That the
-// integration or the source cannot be read is a note.
-func CameLater(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, c exports.Chain, now time.Time) (Later, error) {
+// integration or the source cannot be read is a note. ask can be nil.
+func CameLater(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, c exports.Chain, ask AskSchedule, now time.Time) (Later, error) {
 	later := Later{Going: []Going{}, Words: []string{}}
 	first := c.First()
 	if !c.Planned || first.Trigger == exports.ByAdopting {
@@ -46,18 +46,21 @@ func CameLater(ctx context.Context, db runlog.Beginner, sources *runlog.Sources,
 	if err != nil {
 		return later, err
 	}
-	return o.later(first, waiting), nil
+	within := slices.DeleteFunc(waiting, func(w runlog.Waiting) bool {
+		return w.Date.Before(first.PeriodStart) || !w.Date.Before(first.PeriodEnd)
+	})
+	o.askSchedule(ctx, ask, within)
+	return o.later(first, within), nil
 }
 
-// later says which of the entries that wait are dated in the period of an export.
-func (o *Outlook) later(e exports.Export, waiting []runlog.Waiting) Later {
-	within := slices.DeleteFunc(slices.Clone(waiting), func(w runlog.Waiting) bool { return w.Date.Before(e.PeriodStart) || !w.Date.Before(e.PeriodEnd) })
+// later says where the entries go that wait and are dated in the period of an export.
+func (o *Outlook) later(e exports.Export, within []runlog.Waiting) Later {
 	later := Later{Going: o.Going(within), Words: []string{}}
 	for _, g := range later.Going {
 		later.Words = append(later.Words, fmt.Sprintf("besides, %s dated in %s came later: %s with %s",
 			entries(g.Entries), exports.PeriodName(e.Period), verb(g.Entries, "it goes", "they go"), g.Words))
 	}
-	if len(later.Going) > 0 && o.Pause != nil {
+	if len(later.Going) > 0 && o.Paused() != "" {
 		later.Words = append(later.Words, o.Paused())
 	}
 	return later

@@ -72,8 +72,16 @@ type Listing struct {
 }
 
 // List returns entries of an integration by date, voucher and ID, each with what comes next
-// for it.
-func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, now time.Time) (l Listing, err error) {
+// for it, all as it was at one moment. ask can be nil.
+func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, ask AskSchedule, now time.Time) (l Listing, err error) {
+	err = runlog.Snapshot(ctx, db, func(db runlog.Beginner) error {
+		l, err = list(ctx, db, sources, in, f, ask, now)
+		return err
+	})
+	return l, err
+}
+
+func list(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in integrations.Integration, f runlog.EntryFilter, ask AskSchedule, now time.Time) (l Listing, err error) {
 	o, err := Load(ctx, db, in, now)
 	if err != nil {
 		return l, err
@@ -82,6 +90,7 @@ func List(ctx context.Context, db runlog.Beginner, sources *runlog.Sources, in i
 	if err != nil {
 		return l, err
 	}
+	o.askSchedule(ctx, ask, sums.Waiting)
 	l = Listing{Entries: []Entry{}, More: sums.Entries - len(list), Sums: sumsOf(sums), Waiting: o.Going(sums.Waiting), Paused: o.Paused(), Source: in.Export.Source}
 	if l.Source == "" {
 		l.Source = integrations.DefaultSource
@@ -177,17 +186,17 @@ func (o *Outlook) why(e runlog.ListedEntry, next *exports.Coming) string {
 	over := e.ExportStatus != exports.Pending
 	switch {
 	case e.State == runlog.Waits:
-		return "waits for " + o.InWords(*next)
+		return "waits for " + o.InWords(*next) + orNow(o.retryNow(*next, e.RetryNow))
 	case e.State == runlog.WasWithdrawn:
 		return "withdrawn; to see by whom and why: starter entries history " + e.VoucherID
 	case e.Correction == runlog.Replaced && next != nil && over:
-		return fmt.Sprintf("%s; corrected since, and goes again with %s; or now, with %s", e.Reason, o.InWords(*next), retry)
+		return fmt.Sprintf("%s; corrected since, and goes again with %s%s", e.Reason, o.InWords(*next), orNow(retry))
 	case e.Correction == runlog.Replaced && next != nil:
 		return e.Reason + "; corrected since, and goes again with " + o.InWords(*next)
 	case e.Correction == runlog.Replaced && !over:
 		return e.Reason + "; corrected since, and goes again once its export has ended"
 	case e.State == exports.Rejected && next != nil:
-		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*next)
+		return e.Reason + "; its voucher has new entries and goes again with " + o.InWords(*next) + orNow(o.retryNow(*next, e.RetryNow))
 	case e.State == exports.Planned && over && e.ExportError != "":
 		return "not sent: " + e.ExportError + "; to send it: " + retry
 	case e.State == exports.Planned && over:

@@ -5,8 +5,9 @@
 // goes is the plan's own, [exports.NextFor]: an export takes whatever no other has taken up
 // to the end of its period, and a period that has its plan gets nothing that comes later.
 // The package brings together what that rule needs, the record of the exports and the
-// firings of the schedule, and puts its answer into words. It asks only PostgreSQL: that
-// somebody has paused a schedule by itself, Temporal alone knows.
+// firings of the schedule, and puts its answer into words. It asks only PostgreSQL. That
+// somebody has paused a schedule by itself, Temporal alone knows: who is connected to it
+// hands in an [AskSchedule].
 //
 // It changes nothing.
 package outlook
@@ -27,6 +28,8 @@ import (
 type Outlook struct {
 	Integration integrations.Integration
 	Pause       *runlog.Pause // nil if it is not paused
+
+	schedulePause *SchedulePause // nil if it is not paused by itself, or nobody was asked
 
 	claims []exports.Claim
 	holds  []hold
@@ -107,6 +110,10 @@ func (o *Outlook) InWords(c exports.Coming) string {
 		return "the retry of " + exports.PeriodName(c.Period) + ", which has begun"
 	case c.ID != nil:
 		return export + ", which has begun"
+	case c.At != nil && o.schedulePause != nil && c.Sooner != "":
+		return fmt.Sprintf("%s, whose schedule is paused; or now, with %s", export, o.command(c.Sooner))
+	case c.At != nil && o.schedulePause != nil:
+		return export + ", whose schedule is paused"
 	case c.At != nil && c.Sooner != "":
 		return fmt.Sprintf("%s, by the schedule on %s; or now, with %s", export, o.Time(*c.At), o.command(c.Sooner))
 	case c.At != nil:
@@ -124,9 +131,13 @@ func (o *Outlook) command(period string) string {
 // Time writes a time where the integration's people are: "3 December 2026 06:30 CET".
 func (o *Outlook) Time(t time.Time) string { return t.In(o.zone).Format("2 January 2006 15:04 MST") }
 
-// Paused says that the integration is paused, and what follows; "" if it is not.
+// Paused says that the integration is paused, or its schedule by itself, and what follows; ""
+// if neither is.
 func (o *Outlook) Paused() string {
-	if o.Pause == nil {
+	switch {
+	case o.Pause == nil && o.schedulePause != nil:
+		return o.schedulePause.inWords(o.Integration.Name)
+	case o.Pause == nil:
 		return ""
 	}
 	by := o.Pause.By
@@ -141,7 +152,8 @@ func (o *Outlook) Paused() string {
 type Going struct {
 	exports.Coming
 	Entries int    `json:"entries"`
-	Words   string `json:"inWords"` // see [Outlook.InWords]
+	Now     string `json:"nowWith,omitempty"` // the retry that would take them at once, as a command
+	Words   string `json:"inWords"`           // see [Outlook.InWords]; and the retry
 }
 
 // Going says which exports take entries that wait, in the order of their dates.
@@ -150,15 +162,33 @@ func (o *Outlook) Going(waiting []runlog.Waiting) []Going {
 	for _, w := range waiting {
 		next := o.NextFor(w.Date)
 		i := 0
-		for i < len(list) && !same(list[i].Coming, next) {
+		now := o.retryNow(next, w.Retry)
+		for i < len(list) && (list[i].Now != now || !same(list[i].Coming, next)) {
 			i++
 		}
 		if i == len(list) {
-			list = append(list, Going{Coming: next, Words: o.InWords(next)})
+			list = append(list, Going{Coming: next, Now: now, Words: o.InWords(next) + orNow(now)})
 		}
 		list[i].Entries += w.Entries
 	}
 	return list
+}
+
+// retryNow is the command of a retry that would take an entry at once; "" if there is none, or
+// the next export has begun.
+func (o *Outlook) retryNow(next exports.Coming, reference string) string {
+	if reference == "" || next.ID != nil {
+		return ""
+	}
+	return "starter exports retry " + reference
+}
+
+// orNow names a command that takes an entry at once, after what comes next for it.
+func orNow(command string) string {
+	if command == "" {
+		return ""
+	}
+	return "; or now, with " + command
 }
 
 // same reports whether two entries go with one export.

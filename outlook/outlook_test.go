@@ -1,6 +1,7 @@
 package outlook
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -54,6 +55,25 @@ func TestImportedInWords(t *testing.T) {
 	}, o.imported([]runlog.Waiting{{Date: date("2026-09-30"), Entries: 1}, {Date: date("2026-10-01"), Entries: 1}, {Date: date("2026-10-31"), Entries: 2},
 		{Date: date("2026-11-23"), Entries: 84}, {Date: date("2027-07-01"), Entries: 1}}))
 
+	// A retry of the period would take new lines of its refused vouchers at once.
+	const retry = "2026-10 --integration xledger-main"
+	waiting := []runlog.Waiting{{Date: date("2026-10-01"), Entries: 1}, {Date: date("2026-10-01"), Entries: 2, Retry: retry}, {Date: date("2026-10-31"), Entries: 3, Retry: retry}}
+	const later = "the export of November 2026, by the schedule on 3 December 2026 06:30 CET"
+	o = months(t, true, "2026-10")
+	require.Equal(t, []string{
+		"1 entry of October 2026 came late: October 2026 has its export, so it goes with " + later,
+		"5 entries of October 2026 came late: October 2026 has its export, so they go with " + later + "; or now, with starter exports retry 2026-10 --integration xledger-main",
+	}, o.imported(waiting))
+	require.Equal(t, []string{
+		"besides, 1 entry dated in October 2026 came later: it goes with " + later,
+		"besides, 5 entries dated in October 2026 came later: they go with " + later + "; or now, with starter exports retry 2026-10 --integration xledger-main",
+	}, o.later(exports.Export{Period: "2026-10", PeriodStart: date("2026-10-01"), PeriodEnd: date("2026-11-01")}, waiting).Words)
+	o = months(t, true, "2026-10")
+	o.claims = append(o.claims, exports.Claim{ID: uuid.New(), Period: "2026-11", Start: date("2026-11-01"), End: date("2026-12-01"), WillPlan: true})
+	require.Equal(t, []string{
+		"6 entries of October 2026 came late: October 2026 has its export, so they go with the export of November 2026, which has begun",
+	}, o.imported(waiting))
+
 	o = months(t, false, "2026-10")
 	require.Equal(t, []string{
 		"2 entries of October 2026 came late: October 2026 has its export, so they go with the export of November 2026, which no schedule starts: from 1 December 2026, starter sync --integration xledger-main --period 2026-11",
@@ -93,6 +113,11 @@ func TestWhy(t *testing.T) {
 		Next *exports.Coming
 	}{
 		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET": {ListedEntry: runlog.ListedEntry{State: runlog.Waits}, Next: &november},
+		"waits for the export of November 2026, by the schedule on 23 November 2026 13:30 CET; or now, with starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: runlog.Waits, RetryNow: "2026-10 --integration xledger-main"}, Next: &november},
+		"account 8 is not mapped; its voucher has new entries and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET; " +
+			"or now, with starter exports retry 2026-10 --integration xledger-main": {
+			ListedEntry: runlog.ListedEntry{State: exports.Rejected, Reason: "account 8 is not mapped", RetryNow: "2026-10 --integration xledger-main"}, Next: &november},
 		"": {ListedEntry: runlog.ListedEntry{State: exports.Exported}},
 		"withdrawn; to see by whom and why: starter entries history B7": {ListedEntry: runlog.ListedEntry{State: runlog.WasWithdrawn, VoucherID: "B7", Reason: "account 9 is not mapped"}},
 		"account 9 is closed; corrected since, and goes again with the export of November 2026, by the schedule on 23 November 2026 13:30 CET; " +
@@ -158,4 +183,39 @@ func TestNextForInOtherZones(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A schedule that is paused by itself promises no time. Temporal is asked only where an entry
+// relies on the schedule.
+func TestSchedulePausedByItself(t *testing.T) {
+	asked := 0
+	says := func(p *SchedulePause) AskSchedule {
+		return func(context.Context, integrations.Integration) *SchedulePause { asked++; return p }
+	}
+	late := []runlog.Waiting{{Date: date("2026-10-01"), Entries: 2}}
+	october := exports.Export{Period: "2026-10", PeriodStart: date("2026-10-01"), PeriodEnd: date("2026-11-01")}
+	o := months(t, true, "2026-09", "2026-10")
+	o.askSchedule(t.Context(), says(&SchedulePause{"kari@example: ferie"}), late)
+	const paused = "the schedule of xledger-main is paused (kari@example: ferie) and starts no export, until starter schedules resume xledger-main"
+	require.Equal(t, []string{"besides, 2 entries dated in October 2026 came later: they go with the export of November 2026, whose schedule is paused", paused}, o.later(october, late).Words)
+	require.Equal(t, paused, o.Paused())
+	require.Equal(t, "waits for the export of November 2026, whose schedule is paused", o.why(runlog.ListedEntry{State: runlog.Waits}, new(o.NextFor(date("2026-10-01")))))
+	require.Equal(t, "the export of November 2026, whose schedule is paused; or now, with starter sync --integration xledger-main --period 2026-08", o.InWords(o.NextFor(date("2026-08-01"))))
+	require.Empty(t, o.later(october, nil).Words)
+
+	o = months(t, true, "2026-10")
+	o.askSchedule(t.Context(), says(&SchedulePause{}), late)
+	require.Equal(t, "the schedule of xledger-main is paused and starts no export, until starter schedules resume xledger-main", o.Paused(), "in the Temporal UI, without a word")
+	o = months(t, true, "2026-10")
+	o.askSchedule(t.Context(), says(nil), late)
+	require.Empty(t, o.Paused())
+	require.Equal(t, 3, asked)
+
+	o = months(t, true, "2026-10")
+	o.askSchedule(t.Context(), says(nil), nil)
+	o.askSchedule(t.Context(), nil, late)
+	o.Pause = &runlog.Pause{By: "kari"}
+	o.askSchedule(t.Context(), says(nil), late)
+	months(t, false).askSchedule(t.Context(), says(nil), late)
+	require.Equal(t, 3, asked, "nobody is asked if nothing waits, the integration is paused, or there is no schedule")
 }

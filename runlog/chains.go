@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -24,7 +23,7 @@ type ChainFilter struct {
 // ListChains returns an organization's exports with their retries, the newest first, and
 // how many more the filter selects. Entries are counted as they are now.
 func ListChains(ctx context.Context, db Beginner, organization uuid.UUID, f ChainFilter) (list []exports.Chain, more int, err error) {
-	err = readOnly(ctx, db, organization, false, func(tx pgx.Tx) error {
+	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT export_id FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND parent_export_id IS NULL
 			AND ($2 = '' OR period = $2) AND ($3 = '00000000-0000-0000-0000-000000000000'::uuid OR integration_id = $3)
 			ORDER BY started_at DESC, export_id`, organization, f.Period, f.Integration)
@@ -53,7 +52,7 @@ func ListChains(ctx context.Context, db Beginner, organization uuid.UUID, f Chai
 // LoadChain returns the chain of an export, whichever of its exports that is; none is an
 // error that names its ID.
 func LoadChain(ctx context.Context, db Beginner, organization, exportID uuid.UUID) (c exports.Chain, err error) {
-	err = readOnly(ctx, db, organization, false, func(tx pgx.Tx) error {
+	err = inSnapshot(ctx, db, organization, func(tx pgx.Tx) error {
 		var first uuid.UUID
 		rows, err := tx.Query(ctx, ancestors+` SELECT export_id FROM ancestors WHERE parent_export_id IS NULL`, organization, exportID)
 		if err != nil {
@@ -146,7 +145,8 @@ func withdrawn() string { return "correction IS NOT DISTINCT FROM 'withdrawn'" }
 
 // worst is the outcome of a voucher whose entries have several: the first of them in this
 // order.
-var worst = []exports.Outcome{exports.IsUnknown, exports.WasRefused, exports.IsWaiting, exports.WasWithdrawn, exports.WasExported}
+// What was withdrawn is no part of a voucher that has other entries.
+var worst = []exports.Outcome{exports.IsUnknown, exports.WasRefused, exports.IsWaiting, exports.WasExported, exports.WasWithdrawn}
 
 // chainEntries are the entries of exports ($3) of an organization ($1), each with where its chain
 // begins ($2, in the same order).
@@ -154,20 +154,25 @@ func chainEntries() string {
 	return `
 WITH entries AS (
     SELECT members.first, entry.voucher_id, entry.entry_date, entry.text, entry.currency, entry.amount, entry.late, entry.late_error, entry.reason, entry.export_id, entry.entry_id,
-        entry.effect, CASE WHEN entry.effect = 'open' AND NOT entry.ended THEN entry.open_until END AS open_until, ` + outcome() + ` AS outcome
+        entry.effect, entry.state = 'rejected' AND entry.correction IS NOT DISTINCT FROM 'replaced' AS corrected, CASE WHEN entry.effect = 'open' AND NOT entry.ended THEN entry.open_until END AS open_until, ` + outcome() + ` AS outcome
     FROM unnest($2::uuid[], $3::uuid[]) AS members (first, export_id)
         JOIN ledgerline.export_entries AS entry ON entry.organization_id = $1 AND entry.export_id = members.export_id
 )`
 }
 
 // voucherOutcome is the outcome of a voucher as SQL, over its entries.
-func voucherOutcome() string {
+func voucherOutcome() string { return "(" + worstFirst() + ")[min(" + place() + ")]" }
+
+// place is where an outcome is among the worst, as SQL.
+func place() string { return "array_position(" + worstFirst() + ", outcome)" }
+
+// worstFirst is an array of worst as SQL.
+func worstFirst() string {
 	quoted := make([]string, len(worst))
 	for i, o := range worst {
 		quoted[i] = "'" + string(o) + "'"
 	}
-	list := "ARRAY[" + strings.Join(quoted, ", ") + "]"
-	return "(" + list + ")[min(array_position(" + list + ", outcome))]"
+	return "ARRAY[" + strings.Join(quoted, ", ") + "]"
 }
 
 // countChains counts the entries of chains.
@@ -198,71 +203,25 @@ func countChains(ctx context.Context, tx pgx.Tx, organization uuid.UUID, firsts,
 		c.Late, c.LateErrors = c.Late+s.Late, c.LateErrors+s.LateErrors
 	}
 	type vouchers struct {
-		First    uuid.UUID
-		Outcome  exports.Outcome
-		Vouchers int
+		First     uuid.UUID
+		Outcome   exports.Outcome
+		Vouchers  int
+		Withdrawn int // entries
 	}
 	counted, err := queryRows[vouchers](ctx, tx, chainEntries()+`
-		SELECT first, outcome, count(*) AS vouchers FROM (SELECT first, `+voucherOutcome()+` AS outcome FROM entries GROUP BY first, voucher_id) AS by_voucher
+		SELECT first, outcome, count(*) AS vouchers, sum(withdrawn)::int AS withdrawn FROM (
+		    SELECT first, `+voucherOutcome()+` AS outcome, count(*) FILTER (WHERE outcome = 'withdrawn') AS withdrawn FROM entries GROUP BY first, voucher_id) AS by_voucher
 		GROUP BY first, outcome`, organization, firsts, all)
 	for _, v := range counted {
-		n := chains[v.First].Counts[v.Outcome]
+		c := chains[v.First]
+		n := c.Counts[v.Outcome]
 		n.Vouchers = v.Vouchers
-		chains[v.First].Counts[v.Outcome] = n
+		c.Counts[v.Outcome] = n
+		if v.Outcome != exports.WasWithdrawn {
+			c.WithdrawnLines += v.Withdrawn
+		}
 	}
 	return err
-}
-
-// Voucher is what became of a voucher of a chain.
-type Voucher struct {
-	ID        string
-	Date      time.Time // of its earliest entry
-	Text      string    // of its first entry that has one
-	Outcome   exports.Outcome
-	Reason    string            // why it is not exported, or what the vendor found wrong later
-	Amounts   map[string]string // sum of the positive amounts by currency
-	Entries   int
-	Late      bool       // an entry of it is dated before the period
-	LateError bool       // the vendor found an error in it after it had accepted it
-	OpenUntil *time.Time // until then a request with it can take effect
-	ExportID  uuid.UUID  // the last of the chain's exports that has some of it
-}
-
-// ListVouchers returns the vouchers of a chain after one ("" is from the start) in their order, at most limit: all,
-// or those of which people should know, because they are not exported or have an error at the vendor. more is how
-// many there are beyond the limit.
-func ListVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c exports.Chain, all bool, after string, limit int) (list []Voucher, more int, err error) {
-	var firsts, members []uuid.UUID
-	for _, e := range c.Exports {
-		firsts, members = append(firsts, c.First().ID), append(members, e.ID)
-	}
-	type row struct {
-		Voucher
-		Remaining int
-	}
-	err = readOnly(ctx, db, organization, false, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, longStatements); err != nil {
-			return err
-		}
-		rows, err := queryRows[row](ctx, tx, chainEntries()+`, sums AS (
-		    SELECT voucher_id, jsonb_object_agg(currency, amount::text) AS amounts FROM (
-		        SELECT voucher_id, currency, coalesce(sum(amount) FILTER (WHERE amount > 0), 0) AS amount FROM entries
-		        WHERE voucher_id > $4 GROUP BY voucher_id, currency) AS by_currency GROUP BY voucher_id
-		), vouchers AS (
-		    SELECT voucher_id AS id, min(entry_date) AS date, coalesce((array_agg(text ORDER BY entry_id) FILTER (WHERE text <> ''))[1], '') AS text,
-		        `+voucherOutcome()+` AS outcome,
-		        coalesce((array_agg(coalesce(late_error, reason) ORDER BY outcome = 'exported', entry_id) FILTER (WHERE late_error IS NOT NULL OR outcome <> 'exported' AND reason IS NOT NULL))[1], '') AS reason,
-		        count(*) AS entries, bool_or(late) AS late, count(late_error) > 0 AS late_error, max(open_until) AS open_until,
-		        (array_agg(export_id ORDER BY array_position($3::uuid[], export_id) DESC))[1] AS export_id
-		    FROM entries WHERE voucher_id > $4 GROUP BY voucher_id
-		) SELECT vouchers.*, sums.amounts, count(*) OVER () AS remaining FROM vouchers JOIN sums ON sums.voucher_id = vouchers.id
-		WHERE $5 OR outcome <> 'exported' OR late_error ORDER BY id LIMIT $6`, organization, firsts, members, after, all, limit)
-		for _, r := range rows {
-			list, more = append(list, r.Voucher), r.Remaining-len(rows)
-		}
-		return err
-	})
-	return list, more, err
 }
 
 // OpenVoucherExports returns the exports of a chain that have entries of a voucher whose

@@ -44,11 +44,27 @@ func retryTakesAll(ctx context.Context, tx pgx.Tx, organization, id uuid.UUID) (
 	return len(retried) == 0, err
 }
 
-// Waiting is how many entries of a date no export has taken.
+// Waiting is how many entries of a date no export has taken, and which retry would take
+// them now.
 type Waiting struct {
 	Date    time.Time
 	Entries int
+	Retry   string // the export as a command names it, see [exports.Export.Reference]; "" if none
 }
+
+// refusedVouchers are the vouchers of which an export has refused lines that its retry takes,
+// by the end of its period: up to there a retry takes their new lines too. There is none
+// while an export of the period has not ended. An export that has ended with all its entries
+// exported gets no others, so that most are not looked into.
+var refusedVouchers = `SELECT entry.voucher_id, max(export.period_end) AS period_end, (array_agg(` + referenceOf("export", "integration.name") + ` ORDER BY export.period_end DESC, export.started_at DESC))[1] AS retry
+    FROM ledgerline.bufdir_export_audit_log AS export
+    JOIN ledgerline.integrations AS integration ON integration.organization_id = @organization_id AND integration.integration_id = @integration_id
+    CROSS JOIN LATERAL (SELECT DISTINCT voucher_id FROM ledgerline.export_entries
+        WHERE organization_id = @organization_id AND export_id = export.export_id AND state = 'rejected' AND correction IS DISTINCT FROM 'withdrawn' OFFSET 0) AS entry
+    WHERE export.organization_id = @organization_id AND export.integration_id = @integration_id AND export.status <> 'pending' AND export.entries_total > export.entries_exported
+      AND NOT EXISTS (SELECT FROM ledgerline.bufdir_export_audit_log AS pending
+          WHERE pending.organization_id = @organization_id AND pending.integration_id = @integration_id AND pending.period = export.period AND pending.status = 'pending')
+    GROUP BY entry.voucher_id`
 
 // WaitingFilter selects entries that no export has taken.
 type WaitingFilter struct {
@@ -59,8 +75,8 @@ type WaitingFilter struct {
 // lastDay is after every date that an entry has.
 var lastDay = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
-// CountWaiting counts an integration's entries that no export has taken, by their dates. It
-// reads the source as a preview does.
+// CountWaiting counts an integration's entries that no export has taken, by their dates and the
+// retry that would take them now. It reads the source as a preview does.
 func CountWaiting(ctx context.Context, db Beginner, sources *Sources, in integrations.Integration, f WaitingFilter) (list []Waiting, err error) {
 	before := f.Before
 	if before.IsZero() {
@@ -71,8 +87,10 @@ func CountWaiting(ctx context.Context, db Beginner, sources *Sources, in integra
 		if f.Import != "" {
 			where, args["import"] = " WHERE fresh.imported_in = @import::text::xid8", f.Import
 		}
-		list, err = queryRows[Waiting](ctx, tx, put(`WITH fresh AS ({fresh})
-			SELECT entry_date AS date, count(*)::int AS entries FROM fresh`+where+` GROUP BY entry_date ORDER BY entry_date`), args)
+		list, err = queryRows[Waiting](ctx, tx, put(`WITH fresh AS ({fresh}), refused AS MATERIALIZED (`+refusedVouchers+`)
+			SELECT entry_date AS date, count(*)::int AS entries, coalesce(refused.retry, '') AS retry
+			FROM fresh LEFT JOIN refused ON refused.voucher_id = fresh.voucher_id AND fresh.entry_date < refused.period_end`+where+`
+			GROUP BY entry_date, refused.retry ORDER BY entry_date, retry`), args)
 		return err
 	})
 	return list, err
@@ -86,7 +104,7 @@ func readFresh(ctx context.Context, db Beginner, sources *Sources, in integratio
 	e := exports.Export{OrganizationID: in.OrganizationID, IntegrationID: in.ID, PeriodEnd: before}
 	source := sourceOf(in.Export)
 	return sources.with(ctx, db, e, source, true, func(db Beginner, table string, r reading) error {
-		return readOnly(ctx, db, e.OrganizationID, false, func(tx pgx.Tx) (err error) {
+		return inSnapshot(ctx, db, e.OrganizationID, func(tx pgx.Tx) (err error) {
 			if _, err := tx.Exec(ctx, longStatements); err != nil {
 				return err
 			}

@@ -60,7 +60,7 @@ func (e *RefusedError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// NextSending is which export sends a corrected voucher again.
+// NextSending is which export sends a voucher again that was corrected, or withdrawn and imported again.
 type NextSending struct {
 	VoucherID   string    `json:"voucherId"`
 	Integration string    `json:"integration"`
@@ -202,6 +202,11 @@ func nextSendings(taken map[string][]takenEntry) []NextSending {
 			list = append(list, NextSending{t.VoucherID, t.Integration, t.Period, t.ExportID, t.Pending})
 		}
 	}
+	return firstSendings(list)
+}
+
+// firstSendings are the first [mostListed] of them, each once.
+func firstSendings(list []NextSending) []NextSending {
 	slices.SortFunc(list, func(a, b NextSending) int {
 		return strings.Compare(a.VoucherID+"\x00"+a.Integration+"\x00"+a.ExportID.String(), b.VoucherID+"\x00"+b.Integration+"\x00"+b.ExportID.String())
 	})

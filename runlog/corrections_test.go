@@ -374,8 +374,9 @@ func TestWithdrawnComeAgain(t *testing.T) {
 		_, err = b.importing(pair("w", "10.00", "1920", october), runlog.ImportOptions{DryRun: dry})
 		require.EqualError(t, err, "entry e1 belongs to voucher v, with which an export has taken it; give it another ID")
 	}
-	_, err = b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{})
+	again, err := b.importing(pair("v", "12.00", "1920", october), runlog.ImportOptions{})
 	require.NoError(t, err)
+	require.Equal(t, []runlog.NextSending{{VoucherID: "v", Integration: "one", Period: "2026-10", ExportID: e.ID}}, again.Sendings, "where it goes")
 	next := b.claim("2026-11", nil)
 	b.plan(next, mapped, 500)
 	require.Equal(t, []string{"e1 planned 1920 12.00 2026-10-20", "e2 planned 3000 -12.00 2026-10-20"}, b.copies(next))

@@ -47,7 +47,7 @@ type ImportResult struct {
 	Left       []LeftVoucher     `json:"left"`       // of those, at most 1,000
 	Changes    []EntryDifference `json:"changes"`    // between what is there and the file, at most 1,000
 	Refused    []Refusal         `json:"refused"`    // entries that are there with other contents and were not replaced, at most 1,000
-	Sendings   []NextSending     `json:"sendings"`   // of what was replaced after an export had refused it, at most 1,000
+	Sendings   []NextSending     `json:"sendings"`   // of what was replaced, or withdrawn and comes again, after an export had refused it, at most 1,000
 	Import     string            `json:"-"`          // the import, for [WaitingFilter]
 }
 
@@ -112,6 +112,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 			return err
 		}
 		if err := i.replace(ctx, tx); err != nil {
+			return err
+		}
+		if err := i.sendAgain(ctx, tx); err != nil {
 			return err
 		}
 		if err := i.findLeft(ctx, tx); err != nil {

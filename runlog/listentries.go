@@ -58,6 +58,10 @@ type ListedEntry struct {
 	// has got since; of one that was corrected, also the first of those of its voucher that
 	// were.
 	NextDate *time.Time
+
+	// RetryNow is the export, as a command names it, whose retry would take the entry now; "" if
+	// none would.
+	RetryNow string
 }
 
 // EntrySum is what entries of one state and currency come to.
@@ -84,7 +88,8 @@ const entryColumns = `entry.entry_id, entry.voucher_id, entry.entry_date, coales
 // takenColumns are those of an entry that an export has taken.
 const takenColumns = `CASE WHEN taken.correction = 'withdrawn' THEN 'withdrawn' ELSE taken.state END AS state, coalesce(taken.late_error, taken.reason, '') AS reason,
     CASE WHEN taken.correction = 'replaced' THEN taken.correction ELSE '' END AS correction, taken.export_id,
-    CASE WHEN taken.state = 'sent' THEN taken.open_until END AS open_until, ` + nextDate + ` AS next_date`
+    CASE WHEN taken.state = 'sent' THEN taken.open_until END AS open_until, ` + nextDate + ` AS next_date,
+    CASE WHEN taken.state = 'rejected' THEN coalesce(refused.retry, '') ELSE '' END AS retry_now`
 
 // nextDate follows the rule of [lines]: an entry that was refused before it was sent is taken
 // again when its voucher gets an entry, and one that was corrected when it, or another one of
@@ -116,7 +121,7 @@ func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrat
 			SELECT entry_id, voucher_id, to_char(entry_date, 'YYYY-MM-DD') AS entry_date, account, text, coalesce(round(amount, greatest(2, min_scale(amount)))::text, '') AS amount, currency, listed.state, reason, correction,
 			    listed.export_id, coalesce(export.period, '') AS period, coalesce(export.parent_export_id IS NOT NULL, false) AS retry, coalesce(export.status, '') AS export_status,
 			    CASE WHEN export.status = 'pending' THEN export.deferred_until END AS deferred_until, CASE WHEN export.status = 'pending' THEN coalesce(export.deferred_for, '') ELSE '' END AS deferred_for,
-			    coalesce(export.error_message, '') AS export_error, open_until, next_date
+			    coalesce(export.error_message, '') AS export_error, open_until, next_date, retry_now
 			FROM (SELECT * FROM listed `+first+`) AS listed
 			LEFT JOIN ledgerline.bufdir_export_audit_log AS export ON export.organization_id = @organization_id AND export.export_id = listed.export_id
 			ORDER BY listed.entry_date, voucher_id, entry_id`, args)
@@ -128,7 +133,7 @@ func ListEntries(ctx context.Context, db Beginner, sources *Sources, in integrat
 			return err
 		}
 		sums.Waiting, err = queryRows[Waiting](ctx, tx, put(selectEntries(f, source, " AND (taken.chunk = 0 OR taken.correction = 'replaced') AND "+nextDate+" IS NOT NULL", "", args))+`
-			SELECT next_date AS date, count(*)::int AS entries FROM listed GROUP BY next_date ORDER BY next_date`, args)
+			SELECT next_date AS date, count(*)::int AS entries, retry_now AS retry FROM listed GROUP BY next_date, retry_now ORDER BY next_date, retry_now`, args)
 		return err
 	})
 	return list, sums, err
@@ -176,8 +181,8 @@ func selectEntries(f EntryFilter, source, and, first string, args pgx.NamedArgs)
 	}
 	var parts []string
 	if f.State == "" || f.State == Waits {
-		parts = append(parts, `SELECT `+entryColumns+`'waiting' AS state, '' AS reason, '' AS correction, NULL::uuid AS export_id, NULL::timestamptz AS open_until, entry.entry_date AS next_date
-			FROM fresh AS entry WHERE true`+where+" "+first)
+		parts = append(parts, `SELECT `+entryColumns+`'waiting' AS state, '' AS reason, '' AS correction, NULL::uuid AS export_id, NULL::timestamptz AS open_until, entry.entry_date AS next_date, coalesce(refused.retry, '') AS retry_now
+			FROM fresh AS entry LEFT JOIN refused ON refused.voucher_id = entry.voucher_id AND entry.entry_date < refused.period_end WHERE true`+where+" "+first)
 	}
 	switch f.State {
 	case Waits:
@@ -188,7 +193,7 @@ func selectEntries(f EntryFilter, source, and, first string, args pgx.NamedArgs)
 	}
 	take := func(from string) {
 		parts = append(parts, `SELECT `+entryColumns+takenColumns+` FROM `+from+`
-			LEFT JOIN again ON again.entry_id = taken.entry_id LEFT JOIN grown ON grown.voucher_id = taken.voucher_id
+			LEFT JOIN again ON again.entry_id = taken.entry_id LEFT JOIN grown ON grown.voucher_id = taken.voucher_id LEFT JOIN refused ON refused.voucher_id = taken.voucher_id
 			WHERE entry.organization_id = @organization_id AND taken.organization_id = @organization_id AND taken.integration_id = @integration_id`+where+and+" "+first)
 	}
 	const record = `ledgerline.export_entries AS entry CROSS JOIN LATERAL (SELECT entry.*) AS taken`
@@ -206,5 +211,5 @@ func selectEntries(f EntryFilter, source, and, first string, args pgx.NamedArgs)
 
 // withListed is the WITH clause of [selectEntries].
 func withListed(tables string, parts []string) string {
-	return `WITH fresh AS MATERIALIZED ({fresh})` + tables + `, listed AS ((` + strings.Join(parts, ")\nUNION ALL\n(") + `))`
+	return `WITH fresh AS MATERIALIZED ({fresh}), refused AS MATERIALIZED (` + refusedVouchers + `)` + tables + `, listed AS ((` + strings.Join(parts, ")\nUNION ALL\n(") + `))`
 }

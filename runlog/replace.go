@@ -68,6 +68,16 @@ func (i *importing) replace(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+// sendAgain finds which exports send what was withdrawn and comes again.
+func (i *importing) sendAgain(ctx context.Context, tx pgx.Tx) error {
+	if len(i.again) == 0 {
+		return nil
+	}
+	taken, err := loadTaken(ctx, tx, i.organization, column(i.again, func(e AccountingEntry) string { return e.EntryID }))
+	i.done.Sendings = firstSendings(append(i.done.Sendings, nextSendings(taken)...))
+	return err
+}
+
 // refuse is a [*RefusedError] of the entries that are not replaced.
 func (i *importing) refuse(taken map[string][]takenEntry) error {
 	refused := &RefusedError{}

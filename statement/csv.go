@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/plain"
 )
 
@@ -32,24 +33,31 @@ func WriteCSVHeader(w io.Writer, d Dialect) error {
 	return WriteRows(w, d, [][]string{{"period", "integration", "voucher", "date", "text", "currency", "amount", "entries", "state", "reason", "export"}})
 }
 
-// WriteCSV writes vouchers for a spreadsheet: a line for each voucher and currency. A
-// text that a spreadsheet would run as a formula gets a ' before it. Amounts are numbers.
+// WriteCSV writes vouchers for a spreadsheet: a line for each voucher, state and currency, so
+// that the lines of a state sum to what the period has of it. A text that a spreadsheet
+// would run as a formula gets a ' before it. Amounts are numbers.
 func WriteCSV(w io.Writer, d Dialect, p Period, list []Voucher) error {
 	var rows [][]string
 	for _, v := range list {
-		state := string(v.State)
-		if v.LateError {
-			state = "error at the vendor"
-		}
-		amounts := v.Amounts
-		if len(amounts) == 0 {
-			amounts = map[string]string{"": ""}
-		}
-		for _, currency := range slices.Sorted(maps.Keys(amounts)) {
-			rows = append(rows, []string{
-				Safe(p.Period), Safe(p.Integration), Safe(v.VoucherID), v.Date, Safe(v.Text), Safe(currency), strings.Replace(amounts[currency], ".", d.Decimal, 1),
-				strconv.Itoa(v.Entries), state, Safe(v.Message), v.ExportID.String(),
-			})
+		for _, part := range v.parts {
+			state := string(part.Outcome)
+			if v.LateError && part.Outcome == exports.WasExported {
+				state = "error at the vendor"
+			}
+			reason := part.Reason
+			if v.Corrected && part.Outcome == exports.WasRefused {
+				reason = corrected(reason)
+			}
+			for i, currency := range slices.Sorted(maps.Keys(part.Amounts)) {
+				entries := ""
+				if i == 0 { // of all currencies
+					entries = strconv.Itoa(part.Entries)
+				}
+				rows = append(rows, []string{
+					Safe(p.Period), Safe(p.Integration), Safe(v.VoucherID), v.Date, Safe(v.Text), Safe(currency), strings.Replace(part.Amounts[currency], ".", d.Decimal, 1),
+					entries, state, Safe(reason), v.ExportID.String(),
+				})
+			}
 		}
 	}
 	return WriteRows(w, d, rows)

@@ -120,19 +120,33 @@ func VoucherRows(list []Voucher, pending bool, now time.Time) [][]string {
 	return rows
 }
 
-// why is the reason why a voucher is not exported.
+// why is the reason why a voucher is not exported, and what was withdrawn of it.
 func (v Voucher) why(pending bool, now time.Time) string {
+	why := v.Message
+	if v.Corrected {
+		why = corrected(why)
+	}
 	switch {
 	case v.OpenUntil != nil && v.OpenUntil.After(now):
-		return "it was sent, and can take effect until " + exports.Until(*v.OpenUntil, now) + prefixed("; ", v.Message)
-	case v.Message != "":
-		return v.Message
+		why = "it was sent, and can take effect until " + exports.Until(*v.OpenUntil, now) + prefixed("; ", why)
+	case why != "":
 	case v.State == exports.IsWaiting && pending:
-		return "to be sent"
+		why = "to be sent"
 	case v.State == exports.IsWaiting:
-		return "not sent, or not confirmed: a retry asks the vendor and sends it"
+		why = "not sent, or not confirmed: a retry asks the vendor and sends it"
 	}
-	return ""
+	switch v.Withdrawn {
+	case 0:
+		return why
+	case 1:
+		return strings.TrimPrefix(why+"; 1 line of it was withdrawn", "; ")
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%s; %d lines of it were withdrawn", why, v.Withdrawn), "; ")
+}
+
+// corrected is a reason that may hold no longer.
+func corrected(reason string) string {
+	return strings.TrimPrefix(reason+"; corrected since, and not sent again yet", "; ")
 }
 
 // PartRows are the exports of a period as a table: what each of them came to when it ended.

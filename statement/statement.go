@@ -158,12 +158,16 @@ type Voucher struct {
 	Text      string            `json:"text"`
 	State     exports.Outcome   `json:"state"`
 	Amounts   map[string]string `json:"amounts"`
-	Entries   int               `json:"entries"`
-	Late      bool              `json:"late"`      // an entry of it is dated before the period
-	LateError bool              `json:"lateError"` // the vendor found an error in it later
+	Entries   int               `json:"entries"`             // that the state is about: the exported ones, or those that are missing
+	Withdrawn int               `json:"withdrawn,omitempty"` // entries of it that a person has withdrawn, and others not
+	Late      bool              `json:"late"`                // an entry of it is dated before the period
+	LateError bool              `json:"lateError"`           // the vendor found an error in it later
 	Message   string            `json:"message,omitempty"`
 	OpenUntil *time.Time        `json:"openUntil,omitempty"` // a request with it can take effect until then
+	Corrected bool              `json:"corrected,omitempty"` // since it was refused, and no export has taken it again
 	ExportID  uuid.UUID         `json:"exportId"`
+
+	parts []runlog.VoucherPart
 }
 
 // OfVouchers are the views of vouchers; never nil.
@@ -171,8 +175,8 @@ func OfVouchers(list []runlog.Voucher) []Voucher {
 	views := make([]Voucher, 0, len(list))
 	for _, v := range list {
 		views = append(views, Voucher{
-			VoucherID: v.ID, Date: v.Date.Format(time.DateOnly), Text: v.Text, State: v.Outcome, Amounts: v.Amounts, Entries: v.Entries,
-			Late: v.Late, LateError: v.LateError, Message: v.Reason, OpenUntil: v.OpenUntil, ExportID: v.ExportID,
+			VoucherID: v.ID, Date: v.Date.Format(time.DateOnly), Text: v.Text, State: v.Outcome, Amounts: v.Amounts(), Entries: v.Entries(), Withdrawn: v.Withdrawn(),
+			Late: v.Late, LateError: v.LateError, Corrected: v.Corrected, Message: v.Reason(), OpenUntil: v.OpenUntil, ExportID: v.ExportID, parts: v.Parts,
 		})
 	}
 	return views

@@ -119,7 +119,8 @@ func TestCSV(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var list []runlog.Voucher
 			for _, s := range hostile {
-				list = append(list, runlog.Voucher{ID: s, Text: s, Reason: s, Date: october, Amounts: map[string]string{"NOK": "-1234.50", "EUR": "0.10"}, Entries: 2, Outcome: exports.WasRefused})
+				list = append(list, runlog.Voucher{ID: s, Text: s, Date: october, Outcome: exports.WasRefused, Parts: []runlog.VoucherPart{
+					{Outcome: exports.WasRefused, Reason: s, Amounts: map[string]string{"NOK": "-1234.50", "EUR": "0.10"}, Entries: 2}}})
 			}
 			var b bytes.Buffer
 			require.NoError(t, statement.WriteCSVHeader(&b, d))
@@ -140,6 +141,56 @@ func TestCSV(t *testing.T) {
 			}
 			require.Equal(t, []string{"0" + d.Decimal + "10", "-1234" + d.Decimal + "50"}, []string{rows[1][6], rows[2][6]})
 			require.Equal(t, `a\nb;c,"d"`, rows[len(rows)-1][2])
+		})
+	}
+}
+
+// A refused voucher that was corrected since says so, until an export takes it again.
+func TestCorrectedSince(t *testing.T) {
+	views := statement.OfVouchers([]runlog.Voucher{{ID: "v", Date: october, Outcome: exports.WasRefused, Corrected: true,
+		Parts: []runlog.VoucherPart{{Outcome: exports.WasRefused, Entries: 2, Amounts: map[string]string{"NOK": "5.00"}, Reason: "no such account"}}}})
+	const says = "no such account; corrected since, and not sent again yet"
+	require.Equal(t, says, statement.VoucherRows(views, false, now)[1][5])
+	var b bytes.Buffer
+	require.NoError(t, statement.WriteCSV(&b, statement.PointDialect, statement.Of(chain, now, nil), views))
+	require.Contains(t, b.String(), ",refused,"+`"`+says+`"`+",")
+	encoded, err := json.Marshal(views)
+	require.NoError(t, err)
+	require.Contains(t, string(encoded), `"corrected":true`)
+}
+
+// A voucher is what became of the lines that were not withdrawn; a spreadsheet gets a row for
+// each state of its lines.
+func TestVouchersOfSeveralStates(t *testing.T) {
+	part := func(o exports.Outcome, amount string) runlog.VoucherPart {
+		return runlog.VoucherPart{Outcome: o, Entries: 1, Amounts: map[string]string{"NOK": amount}, Reason: map[exports.Outcome]string{exports.WasRefused: "no such account", exports.WasWithdrawn: "before"}[o]}
+	}
+	for name, c := range map[string]struct {
+		outcome exports.Outcome
+		parts   []runlog.VoucherPart
+		row     []string // amount, state, reason
+		csv     []string // amount and state of each row
+	}{
+		"exported, a line withdrawn": {exports.WasExported, []runlog.VoucherPart{part(exports.WasExported, "10.00"), part(exports.WasWithdrawn, "5.00")},
+			[]string{"NOK 10.00", "exported", "1 line of it was withdrawn"}, []string{"10.00 exported", "5.00 withdrawn"}},
+		"refused, a line withdrawn": {exports.WasRefused, []runlog.VoucherPart{part(exports.WasRefused, "10.00"), part(exports.WasWithdrawn, "5.00")},
+			[]string{"NOK 10.00", "refused", "no such account; 1 line of it was withdrawn"}, []string{"10.00 refused", "5.00 withdrawn"}},
+		"withdrawn":            {exports.WasWithdrawn, []runlog.VoucherPart{part(exports.WasWithdrawn, "5.00")}, []string{"NOK 5.00", "withdrawn", "before"}, []string{"5.00 withdrawn"}},
+		"refused and exported": {exports.WasRefused, []runlog.VoucherPart{part(exports.WasRefused, "10.00"), part(exports.WasExported, "7.00")}, []string{"NOK 10.00", "refused", "no such account"}, []string{"10.00 refused", "7.00 exported"}},
+		"refused and unknown":  {exports.IsUnknown, []runlog.VoucherPart{part(exports.IsUnknown, "1.00"), part(exports.WasRefused, "10.00")}, []string{"NOK 11.00", "unknown", "no such account"}, []string{"1.00 unknown", "10.00 refused"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			views := statement.OfVouchers([]runlog.Voucher{{ID: "v", Date: october, Outcome: c.outcome, Parts: c.parts}})
+			require.Equal(t, c.row, statement.VoucherRows(views, false, now)[1][3:])
+			var b bytes.Buffer
+			require.NoError(t, statement.WriteCSV(&b, statement.PointDialect, statement.Of(chain, now, nil), views))
+			rows, err := csv.NewReader(&b).ReadAll()
+			require.NoError(t, err)
+			var got []string
+			for _, r := range rows {
+				got = append(got, r[6]+" "+r[8])
+			}
+			require.Equal(t, c.csv, got)
 		})
 	}
 }

@@ -49,27 +49,11 @@ func referenceTyped(which, integration string) string {
 
 // openChain opens a session for a command on an export and its retries.
 func (a *app) openChain(c *cobra.Command, org, integration, which string) (*session, chainTarget, error) {
-	_, _, err := exports.ParsePeriod(which)
-	byPeriod := err == nil
-	switch {
-	case byPeriod:
-	case !beginOfID.MatchString(which) && meantPeriod(which) != "":
-		return nil, chainTarget{}, usage("EXPORT %q: write %s, with --integration", which, meantPeriod(which))
-	case !beginOfID.MatchString(which):
-		return nil, chainTarget{}, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
-	case integration != "":
-		return nil, chainTarget{}, usage("--integration goes with a period; %q names an export by itself: leave --integration out", which)
-	}
-	s, err := a.openOrganization(c, org)
+	s, err := a.openNaming(c, org, integration, which)
 	if err != nil {
 		return nil, chainTarget{}, err
 	}
-	var t chainTarget
-	if byPeriod {
-		t, err = s.chainOfPeriod(which, integration)
-	} else {
-		t, err = s.chainOfID(which)
-	}
+	t, err := s.chain(s.db, integration, which)
 	if err != nil {
 		s.close()
 		return nil, chainTarget{}, err
@@ -77,20 +61,47 @@ func (a *app) openChain(c *cobra.Command, org, integration, which string) (*sess
 	return s, t, nil
 }
 
+// openNaming opens a session for a command that names an export, which [session.chain] finds.
+func (a *app) openNaming(c *cobra.Command, org, integration, which string) (*session, error) {
+	switch {
+	case isPeriod(which):
+	case !beginOfID.MatchString(which) && meantPeriod(which) != "":
+		return nil, usage("EXPORT %q: write %s, with --integration", which, meantPeriod(which))
+	case !beginOfID.MatchString(which):
+		return nil, usage("EXPORT %q: want a period such as 2026-10 with --integration, or the ID of an export or its first characters, four at least; see %s --help", which, c.CommandPath())
+	case integration != "":
+		return nil, usage("--integration goes with a period; %q names an export by itself: leave --integration out", which)
+	}
+	return a.openOrganization(c, org)
+}
+
+func isPeriod(which string) bool {
+	_, _, err := exports.ParsePeriod(which)
+	return err == nil
+}
+
+// chain finds the export that a command names, and its retries.
+func (s *session) chain(db runlog.Beginner, integration, which string) (chainTarget, error) {
+	if isPeriod(which) {
+		return s.chainOfPeriod(db, which, integration)
+	}
+	return s.chainOfID(db, which)
+}
+
 // chainOfID finds the chain of the export whose ID begins with a text.
-func (s *session) chainOfID(begin string) (t chainTarget, err error) {
+func (s *session) chainOfID(db runlog.Beginner, begin string) (t chainTarget, err error) {
 	ctx, found := s.command.Context(), []exports.Export(nil)
 	if id, notOne := uuid.Parse(begin); notOne == nil && len(begin) == 36 {
-		t.Chain, err = runlog.LoadChain(ctx, s.db, s.organization, id)
+		t.Chain, err = runlog.LoadChain(ctx, db, s.organization, id)
 		found = []exports.Export{{ID: id}}
 	} else if ref, wrong := calls.ParseRef(begin); wrong != nil {
 		return t, usage("EXPORT %q: %w", begin, wrong)
-	} else if found, err = runlog.FindExports(ctx, s.db, s.organization, ref.Low, ref.High, 10); err == nil {
+	} else if found, err = runlog.FindExports(ctx, db, s.organization, ref.Low, ref.High, 10); err == nil {
 		switch len(found) {
 		case 0:
 			return t, fmt.Errorf("the organization has no export whose ID begins with %s; see starter exports list", begin)
 		case 1:
-			t.Chain, err = runlog.LoadChain(ctx, s.db, s.organization, found[0].ID)
+			t.Chain, err = runlog.LoadChain(ctx, db, s.organization, found[0].ID)
 		default:
 			return t, usage("EXPORT %s: several exports begin so; add characters:%s", begin, linesOf(found))
 		}
@@ -114,7 +125,7 @@ func linesOf(list []exports.Export) string {
 
 // chainOfPeriod finds the chain of a period: of the integration that is named, or of the only
 // one that has an export of it. Entries that were adopted count if there is nothing else.
-func (s *session) chainOfPeriod(period, integration string) (t chainTarget, err error) {
+func (s *session) chainOfPeriod(db runlog.Beginner, period, integration string) (t chainTarget, err error) {
 	f := runlog.ChainFilter{Period: period}
 	if integration != "" {
 		if err := s.find(integration); err != nil {
@@ -122,7 +133,7 @@ func (s *session) chainOfPeriod(period, integration string) (t chainTarget, err 
 		}
 		f.Integration = s.integration.ID
 	}
-	list, _, err := runlog.ListChains(s.command.Context(), s.db, s.organization, f)
+	list, _, err := runlog.ListChains(s.command.Context(), db, s.organization, f)
 	if err != nil {
 		return t, err
 	}
@@ -162,8 +173,8 @@ func (s *session) useIntegration(c exports.Chain) error {
 }
 
 // views are what is shown of chains now, with why they wait.
-func (s *session) views(list ...exports.Chain) ([]statement.Period, error) {
-	facts, err := runlog.ListWaitFacts(s.command.Context(), s.db, s.organization, pendingOf(list))
+func (s *session) views(db runlog.Beginner, list ...exports.Chain) ([]statement.Period, error) {
+	facts, err := runlog.ListWaitFacts(s.command.Context(), db, s.organization, pendingOf(list))
 	if err != nil {
 		return nil, err
 	}

@@ -194,13 +194,7 @@ func completeVouchers(ctx context.Context, a *app, c *cobra.Command) (list []str
 		return nil
 	}
 	a.withOrganization(ctx, c, func(s *session) {
-		find := s.chainOfID
-		if _, _, err := exports.ParsePeriod(args[0]); err == nil {
-			find = func(period string) (chainTarget, error) {
-				return s.chainOfPeriod(period, c.Flags().Lookup("integration").Value.String())
-			}
-		}
-		t, err := find(args[0])
+		t, err := s.chain(s.db, c.Flags().Lookup("integration").Value.String(), args[0])
 		if err != nil {
 			return
 		}

@@ -57,8 +57,8 @@ on a day; which export took a late entry is in its line.
 WHY of what is planned or sent says what its export waits for, if it does not continue.
 An export takes whatever no other has taken up to the end of its period, once. So an
 entry that comes after its period was exported goes with a later one. The time of that
-one is the schedule's; whether somebody has paused a schedule by itself is in starter
-schedules list.
+one is the schedule's; that somebody has paused the schedule is said if Temporal can be
+asked within 2 s.
 
 AMOUNTS are the sums of the positive amounts. Entries of a source other than the
 default one are read from it; those that an export has taken are shown as they were
@@ -85,7 +85,7 @@ spreadsheets open it.`,
 			if err != nil {
 				return err
 			}
-			list, err := outlook.List(c.Context(), s.db, sources, s.integration, f, time.Now())
+			list, err := outlook.List(c.Context(), s.db, sources, s.integration, f, s.askSchedule, time.Now())
 			if err != nil {
 				return err
 			}

@@ -63,11 +63,15 @@ unknown.`,
 			if all {
 				f.Limit = 0
 			}
-			list, more, err := runlog.ListChains(s.command.Context(), s.db, s.organization, f)
-			if err != nil {
+			var views []statement.Period
+			var more int
+			err := runlog.Snapshot(s.command.Context(), s.db, func(db runlog.Beginner) (err error) {
+				var list []exports.Chain
+				if list, more, err = runlog.ListChains(s.command.Context(), db, s.organization, f); err == nil {
+					views, err = s.views(db, list...)
+				}
 				return err
-			}
-			views, err := s.views(list...)
+			})
 			if err != nil {
 				return err
 			}
@@ -248,7 +252,7 @@ type exportReport struct {
 
 // exportReportOf is the report of one of a chain's exports.
 func (s *session) exportReportOf(c exports.Chain, id uuid.UUID) (exportReport, error) {
-	views, err := s.views(c)
+	views, err := s.views(s.db, c)
 	if err != nil {
 		return exportReport{}, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,12 +24,14 @@ func (a *app) exportsShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show EXPORT --org NAME [--integration NAME]", Short: "Show what became of a period, and of each voucher that was not exported", Args: exactly(1, "a period or the ID of an export"),
 		Long: `Shows the export of a period and its retries, which count as one: whether it is
-complete, what is missing and what to do, and each voucher that is not exported or
-has an error at the vendor, with the reason. --details adds what engineers need: each
-export with its ID, SHA-256, requests and workflow, and the entries one by one.
+complete, what is missing and what to do, and each voucher that is not exported, has
+an error at the vendor or a line that was withdrawn, with the reason. --details adds
+what engineers need: each export with its ID, SHA-256, requests and workflow, and the
+entries one by one.
 
 Entries dated in the period that came after its export are no part of what it counts:
-a line of its own says how many there are, and with which export they will go.
+a line of its own says how many there are, and with which export they will go. That
+somebody has paused the schedule is said if Temporal can be asked within 2 s.
 
 ` + exportArgument + `
 
@@ -36,36 +39,49 @@ If it is open what became of a request, a voucher can still take effect until th
 beside it, and then the vendor is asked. What is unknown needs a person; see starter
 exports resolve.
 
--o csv writes every voucher of the period, also the exported ones, for a spreadsheet:
-UTF-8 with a byte order mark, so that Excel reads it as such, with commas between the
-columns and a decimal point; with --decimal-comma semicolons and a decimal comma, as
-a Norwegian Excel opens by double click. A text that a spreadsheet would take for a
-formula gets a ' before it.`,
+-o csv writes every voucher of the period, also the exported ones, for a spreadsheet: a
+row for each voucher, state of its lines and currency, so that the rows of a state sum
+to what is said of it here. It is UTF-8 with a byte order mark, so that Excel reads it
+as such, with commas between the columns and a decimal point; with --decimal-comma
+semicolons and a decimal comma, as a Norwegian Excel opens by double click. A text
+that a spreadsheet would take for a formula gets a ' before it.`,
 		Example: "  starter exports show 2026-10 --integration xledger-main --org $ORG\n  starter exports show 2026-10 --integration xledger-main --org $ORG -o csv --decimal-comma > october.csv",
 		RunE: func(c *cobra.Command, args []string) error {
 			if commas && a.output != outputCSV {
 				return errNotCSV
 			}
-			s, t, err := a.openChain(c, org, integration, args[0])
+			s, err := a.openNaming(c, org, integration, args[0])
 			if err != nil {
 				return err
 			}
 			defer s.close()
 			if a.output == outputCSV {
-				return s.writeVouchers(c.OutOrStdout(), t.Chain, dialectOf(commas))
+				return s.writeVouchers(c.OutOrStdout(), integration, args[0], dialectOf(commas))
 			}
-			views, err := s.views(t.Chain)
+			sources, _ := a.sources() // without them, that another source cannot be read is a note
+			var r chainReport
+			var last exports.Export
+			err = runlog.Snapshot(c.Context(), s.db, func(db runlog.Beginner) error {
+				t, err := s.chain(db, integration, args[0])
+				if err != nil {
+					return err
+				}
+				last = t.Last()
+				views, err := s.views(db, t.Chain)
+				if err != nil {
+					return err
+				}
+				r.Period = views[0]
+				if err := r.read(c.Context(), db, t.Chain, details); err != nil {
+					return err
+				}
+				r.CameLater, err = outlook.CameLater(c.Context(), db, sources, t.Chain, s.askSchedule, time.Now())
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			r := chainReport{Period: views[0], Call: a.liveCall(c.Context(), c.ErrOrStderr(), t.Last())}
-			if err := r.read(c.Context(), s.db, t.Chain, details); err != nil {
-				return err
-			}
-			sources, _ := a.sources() // without them, that another source cannot be read is a note
-			if r.CameLater, err = outlook.CameLater(c.Context(), s.db, sources, t.Chain, time.Now()); err != nil {
-				return err
-			}
+			r.Call = a.liveCall(c.Context(), c.ErrOrStderr(), last)
 			if a.output == outputJSON {
 				return printJSON(c.OutOrStdout(), r)
 			}
@@ -95,7 +111,7 @@ func dialectOf(commas bool) statement.Dialect {
 // chainReport is what exports show prints.
 type chainReport struct {
 	statement.Period
-	Vouchers     []statement.Voucher `json:"vouchers"`     // not exported, or with an error at the vendor
+	Vouchers     []statement.Voucher `json:"vouchers"`     // of which something is not exported, or with an error at the vendor
 	MoreVouchers int                 `json:"moreVouchers"` // that are not listed; -o csv lists all
 	Resolutions  []runlog.Resolution `json:"resolutions"`
 	CameLater    outlook.Later       `json:"cameLater"`           // dated in the period, and with no export yet
@@ -182,23 +198,36 @@ func resolutionRows(list []runlog.Resolution, now time.Time) [][]string {
 	return rows
 }
 
-// writeVouchers writes all vouchers of a chain as CSV.
-func (s *session) writeVouchers(w io.Writer, c exports.Chain, d statement.Dialect) error {
-	control(w, statement.ByteOrderMark)
-	if err := statement.WriteCSVHeader(w, d); err != nil {
-		return err
-	}
-	p := statement.Of(c, time.Now(), nil)
-	for after := ""; ; {
-		list, _, err := runlog.ListVouchers(s.command.Context(), s.db, s.organization, c, true, after, maxVouchers)
+// writeVouchers writes all vouchers of a chain as CSV. They are read in one snapshot, which
+// does not wait for whoever reads what is written.
+func (s *session) writeVouchers(w io.Writer, integration, which string, d statement.Dialect) error {
+	var file bytes.Buffer
+	err := runlog.Snapshot(s.command.Context(), s.db, func(db runlog.Beginner) error {
+		t, err := s.chain(db, integration, which)
 		if err != nil {
 			return err
 		}
-		if err := statement.WriteCSV(w, d, p, statement.OfVouchers(list)); err != nil || len(list) < maxVouchers {
+		if err := statement.WriteCSVHeader(&file, d); err != nil {
 			return err
 		}
-		after = list[len(list)-1].ID
+		p := statement.Of(t.Chain, time.Now(), nil)
+		for after := ""; ; {
+			list, _, err := runlog.ListVouchers(s.command.Context(), db, s.organization, t.Chain, true, after, maxVouchers)
+			if err != nil {
+				return err
+			}
+			if err := statement.WriteCSV(&file, d, p, statement.OfVouchers(list)); err != nil || len(list) < maxVouchers {
+				return err
+			}
+			after = list[len(list)-1].ID
+		}
+	})
+	if err != nil {
+		return err
 	}
+	control(w, statement.ByteOrderMark)
+	_, err = file.WriteTo(w)
+	return err
 }
 
 // liveCall is the call of a pending export as Temporal sees it.

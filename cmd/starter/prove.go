@@ -30,9 +30,11 @@ func (a *app) exportsProve() *cobra.Command {
 against the workflow if Temporal still has it, and against the vendor, which is asked
 for every entry: an exported one must be there once, with its amount; a planned or
 refused one must not be there; of a sent or unknown one it is reported what was
-found. It takes one request for 500 entries. Exits 1 if something does not agree, and
-if an export has not ended: what it has exported so far is compared, and the rest can
-only be proved after its end.
+found. It takes one request for 500 entries. The last line says what the vendor has, and
+what was refused and is not there, which is as it should be: whether the period is
+complete, starter exports show says. Exits 1 if something does not agree, and if an
+export has not ended: what it has exported so far is compared, and the rest can only be
+proved after its end.
 
 ` + exportArgument + `
 Of a period, each of its exports is proved; of an ID, that export.
@@ -112,12 +114,16 @@ func (a *app) proveExports(s *session, t chainTarget) error {
 		}
 	}
 	about.Ended = new(pending == nil)
+	if pending == nil && len(list) == len(t.Exports) && vendorAgrees(all) {
+		about.Summary = statement.Proved(t.Chain)
+	}
 	if err := a.printProof(s.command.OutOrStdout(), about, all, found); err != nil {
 		return err
 	}
 	if pending == nil {
-		if n := t.Counts[exports.WasExported]; a.output == outputTable && len(list) == len(t.Exports) && vendorAgrees(all) {
-			return say(s.command.OutOrStdout(), "\n%s: the vendor has %s, %s, each once", exports.PeriodName(t.First().Period), count(n.Entries, "entry"), dash(exports.MoneyList(n.Amounts)))
+		if about.Summary != "" && a.output == outputTable {
+			say(s.command.OutOrStdout(), "")
+			return say(s.command.OutOrStdout(), "%s", about.Summary)
 		}
 		return nil
 	}
@@ -143,8 +149,9 @@ type proof struct {
 	ExportID      *uuid.UUID        `json:"exportId,omitempty"` // the first one of those that were proved
 	IntegrationID uuid.UUID         `json:"integrationId"`
 	Period        string            `json:"period"`
-	Ended         *bool             `json:"ended,omitempty"` // all of these exports have
-	Agrees        *bool             `json:"agrees"`          // null: that can only be said after the end
+	Ended         *bool             `json:"ended,omitempty"`   // all of these exports have
+	Agrees        *bool             `json:"agrees"`            // null: that can only be said after the end
+	Summary       string            `json:"summary,omitempty"` // if it agrees: what the vendor has, and what it does not have
 	Findings      []proofCheck      `json:"findings"`
 	Differences   []difference      `json:"differences"`
 	Export        *statement.Export `json:"export,omitempty"` // that has what was adopted

@@ -33,8 +33,8 @@ func TestExportReport(t *testing.T) {
 	s := chainReport{
 		Period: statement.Of(chain, now, map[uuid.UUID]exports.WaitFacts{e.ID: {Vendor: "Xledger", DeferredUntil: until, DeferredFor: classify.Unavailable}}),
 		Vouchers: statement.OfVouchers([]runlog.Voucher{
-			{ID: "v1", Date: e.PeriodStart, Text: "rent", Outcome: exports.WasRefused, Reason: "no such account", Amounts: one.Amounts, Entries: 2},
-			{ID: "v2", Date: e.PeriodStart, Outcome: exports.IsWaiting, Amounts: one.Amounts, Entries: 2, OpenUntil: &until},
+			{ID: "v1", Date: e.PeriodStart, Text: "rent", Outcome: exports.WasRefused, Parts: []runlog.VoucherPart{{Outcome: exports.WasRefused, Entries: 2, Amounts: one.Amounts, Reason: "no such account"}}},
+			{ID: "v2", Date: e.PeriodStart, Outcome: exports.IsWaiting, Parts: []runlog.VoucherPart{{Outcome: exports.IsWaiting, Entries: 2, Amounts: one.Amounts}}, OpenUntil: &until},
 		}),
 		MoreVouchers: 7,
 		CameLater:    outlook.Later{Words: []string{"besides, 2 entries came later"}, Note: "the source is not there"},
@@ -60,7 +60,7 @@ note: the source is not there
 	var got map[string]any
 	require.NoError(t, json.Unmarshal(encoded, &got))
 	require.Equal(t, map[string]any{
-		"voucherId": "v1", "date": "2026-10-01", "text": "rent", "state": "refused", "amounts": map[string]any{"NOK": "3200"}, "entries": 2.0, "late": false, "lateError": false,
+		"voucherId": "v1", "date": "2026-10-01", "text": "rent", "state": "refused", "amounts": map[string]any{"NOK": "3200.00"}, "entries": 2.0, "late": false, "lateError": false,
 		"message": "no such account", "exportId": uuid.Nil.String(),
 	}, got["vouchers"].([]any)[0])
 	require.Equal(t, 7.0, got["moreVouchers"])

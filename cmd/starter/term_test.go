@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,4 +44,44 @@ func TestOnlyTermWrites(t *testing.T) {
 		})
 	}
 	require.Greater(t, seen, 20)
+}
+
+// What say writes is one line: a line end in its format would be shown as the two
+// characters \n.
+func TestSaySaysOneLine(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	seen := 0
+	for _, name := range files {
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			called := ""
+			switch f := call.Fun.(type) {
+			case *ast.Ident:
+				called = f.Name
+			case *ast.SelectorExpr:
+				called = f.Sel.Name
+			}
+			if called != "say" {
+				return true
+			}
+			seen++
+			for _, arg := range call.Args {
+				ast.Inspect(arg, func(n ast.Node) bool {
+					if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && strings.Contains(text.Value, `\n`) {
+						t.Errorf("%s: say writes one line: say \"\" for an empty one, or sayLines", set.Position(text.Pos()))
+					}
+					return true
+				})
+			}
+			return true
+		})
+	}
+	require.Greater(t, seen, 100)
 }

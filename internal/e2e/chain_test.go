@@ -49,6 +49,9 @@ func TestMonthIsCorrected(t *testing.T) {
 	out, _ = b.exports(t, 0, "list", "--status", "complete,running", "-o", "json")
 	require.JSONEq(t, `{"periods": [], "more": 0}`, out)
 
+	out, _ = b.exports(t, 0, append([]string{"prove"}, month...)...)
+	require.Contains(t, out, "\n\nOctober 2026: the vendor has 6 entries, NOK 300.30, each once; 4 entries (NOK 200.20) were refused and are not there\n")
+
 	// One voucher is corrected and sent again, then the other.
 	correct := func(voucher string) {
 		t.Helper()
