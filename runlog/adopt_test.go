@@ -70,7 +70,7 @@ func TestAdopt(t *testing.T) {
 	facts, err := runlog.ListWaitFacts(ctx, b.operator, b.org, []exports.Export{begun})
 	require.NoError(t, err)
 	require.Empty(t, facts, "no run of it waits, for a worker or anything else")
-	listing, err := outlook.List(ctx, b.operator, b.sources, b.spec, runlog.EntryFilter{}, time.Now())
+	listing, err := outlook.List(ctx, b.operator, b.sources, b.spec, runlog.EntryFilter{}, nil, time.Now())
 	require.NoError(t, err)
 	require.Empty(t, listing.Holds)
 	closed, err := runlog.CloseExport(ctx, b.operator, begun)

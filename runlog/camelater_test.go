@@ -22,7 +22,7 @@ func TestCameLater(t *testing.T) {
 		t.Helper()
 		c, err := runlog.LoadChain(t.Context(), b.reader, b.org, e.ID)
 		require.NoError(t, err)
-		l, err := outlook.CameLater(t.Context(), b.reader, nil, c, now)
+		l, err := outlook.CameLater(t.Context(), b.reader, nil, c, nil, now)
 		require.NoError(t, err)
 		return l
 	}

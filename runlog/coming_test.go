@@ -54,7 +54,7 @@ func (y *year) claimed(period string, trigger exports.Trigger, parent *uuid.UUID
 
 // waiting are the entries that an export is still to take, with that export.
 func (y *year) waiting(t require.TestingT) map[string]exports.Coming {
-	listing, err := outlook.List(y.t.Context(), y.operator, y.sources, y.spec, runlog.EntryFilter{}, y.now)
+	listing, err := outlook.List(y.t.Context(), y.operator, y.sources, y.spec, runlog.EntryFilter{}, nil, y.now)
 	require.NoError(t, err)
 	require.Zero(t, listing.More)
 	next, states := map[string]exports.Coming{}, map[statement.State]int{}
