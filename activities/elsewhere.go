@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"go.temporal.io/sdk/activity"
@@ -12,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/classify"
+	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -19,9 +21,10 @@ import (
 // the same, it leaves them to others: it would fail calls of organizations that it does not
 // know, and record that where nobody looks.
 
-// leftToOthers is how many attempts of an activity are left to others. After them it is carried
-// out as well as it can be, for an organization that nobody knows.
-const leftToOthers = 10
+// leftToOthers is how long an activity is left to others. After it, which is longer than a
+// database or the workers are away, it is carried out as well as it can be, for an
+// organization that nobody knows.
+const leftToOthers = 24 * time.Hour
 
 // homes knows which organizations the database of this process has.
 type homes struct {
@@ -29,8 +32,7 @@ type homes struct {
 	known sync.Map // of uuid.UUID; an organization's rows stay
 }
 
-// elsewhere says that the database has nothing of an organization. Where it cannot be asked,
-// that is for the activity to find out.
+// elsewhere says that the database has nothing of an organization, as far as is known.
 func (h *homes) elsewhere(ctx context.Context, organization uuid.UUID) error {
 	if h.db == nil {
 		return nil
@@ -43,12 +45,12 @@ func (h *homes) elsewhere(ctx context.Context, organization uuid.UUID) error {
 	has, err := runlog.HasOrganization(bounded, h.db, organization)
 	switch {
 	case err != nil:
-		return nil
+		return fmt.Errorf("whether organization %s is one of this worker's database could not be looked up: %w", organization, err)
 	case has:
 		h.known.Store(organization, nil)
 		return nil
 	}
-	return fmt.Errorf("this worker's database has no organization %s; a worker with another DATABASE_URL needs a namespace of its own", organization)
+	return fmt.Errorf("the database of this worker has no integration of organization %s: apply its file (starter integrations apply), or, if it is in another database, give that one's workers a namespace of their own", organization)
 }
 
 // Elsewhere is the interceptor that leaves activities to other workers whose organization this
@@ -75,19 +77,22 @@ type elsewhereActivity struct {
 func (e *elsewhereActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	info := activity.GetInfo(ctx)
 	organization, ok := organizationOf(info, in)
-	if ok && !info.IsLocalActivity && info.ActivityType.Name != CallName && info.Attempt <= leftToOthers {
+	if ok && !info.IsLocalActivity && info.ActivityType.Name != CallName && time.Since(info.ScheduledTime) < leftToOthers {
 		if err := e.homes.elsewhere(ctx, organization); err != nil {
-			return nil, temporal.NewApplicationErrorWithOptions(err.Error(), string(classify.Dependency),
+			return nil, temporal.NewApplicationErrorWithOptions(redact.Text(err.Error()), string(classify.Dependency),
 				temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 		}
 	}
 	return e.Next.ExecuteActivity(ctx, in)
 }
 
-// organizationOf is whose activity it is, by its workflow's ID or, of a delivery, by its key.
+// organizationOf is whose activity it is, by its workflow's ID or, of what a delivery does, by its key.
 func organizationOf(info activity.Info, in *interceptor.ExecuteActivityInput) (uuid.UUID, bool) {
 	if len(in.Args) == 1 {
-		if d, ok := in.Args[0].(DeliverInput); ok {
+		switch d := in.Args[0].(type) {
+		case DeliverInput:
+			return d.Key.OrganizationID, true
+		case RecordDeliveryInput:
 			return d.Key.OrganizationID, true
 		}
 	}

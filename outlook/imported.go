@@ -19,8 +19,8 @@ import (
 // "84 entries of October 2026 go with the export of October 2026, by the schedule on
 // 3 November 2026 06:30 CET". which is the import of a [runlog.ImportResult]. With several
 // integrations that take entries from the default source, each line names its own; if all
-// take theirs from other sources, a line says so. There are none if nothing waits.
-func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string, now time.Time) ([]string, error) {
+// take theirs from other sources, a line says so. There are none if nothing waits. ask may be nil.
+func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string, ask AskSchedule, now time.Time) ([]string, error) {
 	all, err := runlog.ListIntegrations(ctx, db, organization)
 	if some := (*runlog.UnreadableError)(nil); err != nil && !errors.As(err, &some) {
 		return nil, err
@@ -45,11 +45,12 @@ func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, w
 		if len(list) > 1 {
 			prefix = in.Name + ": "
 		}
+		o.askSchedule(ctx, ask, waiting)
 		for _, line := range o.imported(waiting) {
 			lines = append(lines, prefix+line)
 		}
-		if len(waiting) > 0 && o.Pause != nil {
-			lines = append(lines, o.Paused())
+		if paused := o.Paused(); len(waiting) > 0 && paused != "" {
+			lines = append(lines, paused)
 		}
 	}
 	return lines, nil

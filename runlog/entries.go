@@ -74,7 +74,7 @@ const importBatch = 5000
 // comes with the result; with Replace only if it cannot be replaced. Lines that are stored
 // under other IDs are a [*RepeatedError].
 func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, entries iter.Seq2[AccountingEntry, error], options ImportOptions) (done ImportResult, err error) {
-	i := importing{organization: organization, options: options, file: newInFile(), added: newLines{make(map[uint64]int), make(map[string]struct{})}}
+	i := importing{organization: organization, options: options, file: newInFile(), added: newLines{lines: make(map[uint64]int), vouchers: make(map[string]struct{})}}
 	err = i.begin(ctx, db, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
@@ -293,6 +293,9 @@ func (i *importing) noteDifferent(ctx context.Context, tx pgx.Tx, batch []Accoun
 	}
 	for _, f := range found {
 		noted = append(noted, differing{byID[f.EntryID], f.EntryID, f.Old, f.New})
+		if i.options.Replace { // its new contents may be those of another line: IDs of line numbers shift
+			i.noteNew(byID[f.EntryID])
+		}
 	}
 	i.noteMoves(noted)
 	i.differ = append(i.differ, noted...)

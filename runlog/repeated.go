@@ -47,15 +47,16 @@ func (e *RepeatedError) Error() string {
 	if more := e.Count - 5; more > 0 {
 		fmt.Fprintf(&b, "  and %d more\n", more)
 	}
-	b.WriteString("import the file with the IDs that it had before, with the same --id-from; if they are further lines that are alike, add --allow-repeated")
+	b.WriteString("import the file with the IDs that it had before, with the same --id-from, or first take out what no vendor has: starter entries withdraw VOUCHER; if they are further lines that are alike, add --allow-repeated")
 	return b.String()
 }
 
 // newLines are what an import adds, as far as it is needed to find it again: a count for each
 // line's contents and a name for each voucher.
 type newLines struct {
-	lines    map[uint64]int // by hash
-	vouchers map[string]struct{}
+	lines       map[uint64]int // by hash
+	vouchers    map[string]struct{}
+	first, last time.Time // their dates
 }
 
 // lineHash is of what two lines must have in common to be taken for one. amount is a decimal.
@@ -76,6 +77,12 @@ func (i *importing) noteNew(e AccountingEntry) {
 	}
 	i.added.lines[i.file.lineHash(e.VoucherID, e.Date.Format(time.DateOnly), e.Account, e.Amount, e.Currency)]++
 	i.added.vouchers[e.VoucherID] = struct{}{}
+	if i.added.first.IsZero() || e.Date.Before(i.added.first) {
+		i.added.first = e.Date
+	}
+	if e.Date.After(i.added.last) {
+		i.added.last = e.Date
+	}
 }
 
 // refuseRepeated is a [*RepeatedError] if new lines are stored under IDs that the file does not have.
@@ -88,8 +95,10 @@ func (i *importing) refuseRepeated(ctx context.Context, tx pgx.Tx) error {
 		vouchers = append(vouchers, voucher)
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT voucher_id, entry_id, entry_date::text, account, amount::text, currency FROM ledgerline.accounting_entries
-		WHERE organization_id = $1 AND voucher_id = ANY($2) AND imported_in IS DISTINCT FROM pg_current_xact_id_if_assigned() ORDER BY voucher_id, entry_id`, i.organization, vouchers)
+		SELECT voucher_id, entry_id, to_char(entry_date, 'YYYY-MM-DD'), account, amount::text, currency
+		FROM ledgerline.accounting_entries JOIN unnest($2::text[]) AS file (voucher_id) USING (voucher_id)
+		WHERE organization_id = $1 AND entry_date BETWEEN $3 AND $4 AND imported_in IS DISTINCT FROM pg_current_xact_id_if_assigned()
+		ORDER BY voucher_id, entry_id`, i.organization, vouchers, i.added.first, i.added.last)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package runlog_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,10 +33,12 @@ func TestRepeatedLines(t *testing.T) {
 	for i := range elsewhere {
 		elsewhere[i].VoucherID = "w"
 	}
+	shifted := named("e1", "e2") // the voucher was above another, whose lines have the numbers that were its own
+	stored := append(pair("u", "5.00", "1920", october), named("e3", "e4")...)
 	const both = "2 lines are stored under other entry IDs, and would be exported twice:\n" +
 		"  voucher v of 2026-10-20, account 1920, NOK 700.00: stored as e1\n" +
 		"  voucher v of 2026-10-20, account 3000, NOK -700.00: stored as e2\n" +
-		"import the file with the IDs that it had before, with the same --id-from; if they are further lines that are alike, add --allow-repeated"
+		"import the file with the IDs that it had before, with the same --id-from, or first take out what no vendor has: starter entries withdraw VOUCHER; if they are further lines that are alike, add --allow-repeated"
 	for _, c := range []struct {
 		name    string
 		file    []runlog.AccountingEntry
@@ -46,16 +49,21 @@ func TestRepeatedLines(t *testing.T) {
 		{"with replacement", named("v/1", "v/2"), runlog.ImportOptions{Replace: true}, both},
 		{"one of them", append(named("e1", "v/2")[1:], elsewhere...), runlog.ImportOptions{}, "1 line is stored under another entry ID, and would be exported twice:\n" +
 			"  voucher v of 2026-10-20, account 3000, NOK -700.00: stored as e2\n" +
-			"import the file with the IDs that it had before, with the same --id-from; if they are further lines that are alike, add --allow-repeated"},
+			"import the file with the IDs that it had before, with the same --id-from, or first take out what no vendor has: starter entries withdraw VOUCHER; if they are further lines that are alike, add --allow-repeated"},
 		{"of another day", later, runlog.ImportOptions{}, ""},
 		{"of another voucher", elsewhere, runlog.ImportOptions{}, ""},
+		{"of another voucher's number, by line numbers", shifted, runlog.ImportOptions{Replace: true}, strings.NewReplacer("e1", "e3", "e2", "e4").Replace(both)},
 		{"in a file that has the stored ones too", append(pair("v", "700.00", "1920", october), named("v/1", "v/2")...), runlog.ImportOptions{}, ""},
 		{"on purpose", named("v/1", "v/2"), runlog.ImportOptions{AllowRepeated: true}, ""},
 	} {
 		for _, dry := range []bool{true, false} {
 			c.options.DryRun = dry
 			b, _ := b.fresh(t)
-			_, err := b.importing(first, runlog.ImportOptions{})
+			before := first
+			if strings.Contains(c.name, "line numbers") {
+				before = stored
+			}
+			_, err := b.importing(before, runlog.ImportOptions{})
 			require.NoError(t, err)
 			result, err := b.importing(c.file, c.options)
 			if c.err != "" {

@@ -25,6 +25,9 @@ var notThere = []struct {
 // entries (NOK 3,200.00) were refused and are not there".
 func Proved(c exports.Chain) string {
 	period, done := exports.PeriodName(c.First().Period), c.Counts[exports.WasExported]
+	if !c.Planned {
+		return period + ": nothing was exported, as no entries were assigned to the export"
+	}
 	if c.Total().Entries == 0 {
 		return period + ": there was nothing to export"
 	}

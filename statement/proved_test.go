@@ -30,7 +30,8 @@ func TestProved(t *testing.T) {
 				"2 entries (NOK 3.00) are not sent or not confirmed; 1 entry (NOK 4.00) may or may not be there"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, "October 2026: "+c.says, statement.Proved(exports.Chain{Exports: []exports.Export{root}, Counts: c.counts}))
+			require.Equal(t, "October 2026: "+c.says, statement.Proved(exports.Chain{Exports: []exports.Export{root}, Planned: true, Counts: c.counts}))
 		})
 	}
+	require.Equal(t, "October 2026: nothing was exported, as no entries were assigned to the export", statement.Proved(exports.Chain{Exports: []exports.Export{root}}))
 }

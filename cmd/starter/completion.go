@@ -193,6 +193,7 @@ func completeVouchers(ctx context.Context, a *app, c *cobra.Command) (list []str
 	if len(outcomes) == 0 || len(args) == 0 {
 		return nil
 	}
+	c.SetContext(ctx) // which ends soon
 	a.withOrganization(ctx, c, func(s *session) {
 		t, err := s.chain(s.db, c.Flags().Lookup("integration").Value.String(), args[0])
 		if err != nil {

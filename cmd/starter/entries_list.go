@@ -250,7 +250,7 @@ func sumsByState(sums outlook.Sums) (parts []string) {
 // sayWhereTo says, after an import, with which exports its entries will go. What is stored
 // is stored: that it cannot be said is only a note.
 func (s *session) sayWhereTo(imported runlog.ImportResult) {
-	lines, err := outlook.Imported(s.command.Context(), s.db, s.organization, imported.Import, time.Now())
+	lines, err := outlook.Imported(s.command.Context(), s.db, s.organization, imported.Import, s.askSchedule, time.Now())
 	if err != nil {
 		s.say("note: where these entries will go cannot be said now: %v", err)
 	}

@@ -62,7 +62,11 @@ func forgottenFlags(c *cobra.Command, words []string) string {
 				if f.Shorthand != "" {
 					flag = "-" + f.Shorthand
 				}
-				named, used = append(named, w.called+" with "+flag+" "+shellWord(write)), append(used, w.flag)
+				remedy := w.called + " with " + flag + " " + shellWord(write)
+				if voucher := c.Flags().Lookup("voucher"); w.flag == "integration" && voucher != nil && !voucher.Changed {
+					remedy += ", or the voucher with --voucher " + shellWord(write)
+				}
+				named, used = append(named, remedy), append(used, w.flag)
 			}
 			if ok && (free || write == word) { // what is plainly a period is no integration
 				break

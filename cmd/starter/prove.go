@@ -204,6 +204,9 @@ func (a *app) printProof(w io.Writer, about proof, checks []proofCheck, found ve
 		ok = ok && c.Agrees != disagrees
 		rows = append(rows, []string{string(c.Agrees), c.What, c.Evidence})
 	}
+	if !ok {
+		about.Summary = ""
+	}
 	var err error
 	if a.output == outputJSON {
 		about.Findings, about.Differences = append([]proofCheck{}, checks...), append([]difference{}, found.differences...)

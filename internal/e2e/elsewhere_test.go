@@ -45,7 +45,7 @@ func TestWorkerOfAnotherDatabase(t *testing.T) {
 	wrong.Kill()
 	out := finish(t, alone)
 	require.Equal(t, classify.Transient, out.Failure.ErrorClass, "%+v", out.Failure)
-	require.Contains(t, out.Failure.Message, "a worker with another DATABASE_URL needs a namespace of its own")
+	require.Contains(t, out.Failure.Message, "give that one's workers a namespace of their own")
 	require.Equal(t, 4, out.TotalAttempts)
 	require.Len(t, rowsOf(t, alone), 4, "in the record of its organization")
 	require.Equal(t, 6, result(t, run).Export.Exported)
