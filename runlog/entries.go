@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // AccountingEntry is an accounting entry to be stored.
@@ -78,6 +79,9 @@ func ImportEntries(ctx context.Context, db Beginner, organization uuid.UUID, ent
 	err = i.begin(ctx, db, func(tx pgx.Tx) error {
 		// Entries may come slowly, and the last query reads all of them.
 		if _, err := tx.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '600s', true), set_config('statement_timeout', '120s', true)`); err != nil {
+			return err
+		}
+		if err := i.alone(ctx, tx); err != nil {
 			return err
 		}
 		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM ledgerline.accounting_entries WHERE organization_id = $1)`, organization).Scan(&i.hadEntries); err != nil {
@@ -190,6 +194,21 @@ func (i *importing) begin(ctx context.Context, db Beginner, fn func(pgx.Tx) erro
 	}
 	i.store = i.insert
 	return InOrganization(ctx, db, i.organization, fn)
+}
+
+// alone waits for another import of the organization: what the one stores, the other is to see.
+// A dry run waits for nobody.
+func (i *importing) alone(ctx context.Context, tx pgx.Tx) error {
+	if i.options.DryRun {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('ledgerline.import/' || $1::text, 0))`, i.organization)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "57014" && // statement_timeout
+		ctx.Err() == nil {
+		return errors.New("another import of this organization has gone on for two minutes: import it again when that one has ended")
+	}
+	return err
 }
 
 // differing is an entry that is there with other contents.

@@ -3,6 +3,7 @@ package runlog_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,4 +77,30 @@ func TestRepeatedLines(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Of two imports of a file at once, under IDs that are made in two ways, the second one sees
+// what the first one has stored.
+func TestRepeatedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	second := make(chan error, 1)
+	_, err := b.importingSlowly(pair("v", "700.00", "1920", october), runlog.ImportOptions{}, func() {
+		go func() {
+			list := pair("v", "700.00", "1920", october)
+			list[0].EntryID, list[1].EntryID = "v/1", "v/2"
+			_, err := b.importing(list, runlog.ImportOptions{})
+			second <- err
+		}()
+		require.Eventually(t, func() bool {
+			var waiting bool
+			require.NoError(t, b.admin.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting))
+			return waiting
+		}, time.Minute, 10*time.Millisecond)
+	})
+	require.NoError(t, err)
+	var repeated *runlog.RepeatedError
+	require.ErrorAs(t, <-second, &repeated)
+	require.EqualValues(t, 2, repeated.Count)
 }
