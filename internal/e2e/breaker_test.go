@@ -82,6 +82,16 @@ func TestBreaker(t *testing.T) {
 	waiting := o.ping("x0")
 	waiting.Policy = classify.DefaultPolicy()
 	outcomes := all(t, list)
+	passed := int(time.Since(began)/limits.CoolDown) + 1
+
+	begin(t, waiting) // at once, while the breaker is open
+	require.Eventually(t, func() bool {
+		shown, _, _ := starter(t, "", "show", waiting.CorrelationID.String(), "--org", o.id.String())
+		return strings.Contains(shown, "breaker:open") && strings.Contains(shown, "breaker of this integration is open")
+	}, 20*time.Second, 100*time.Millisecond)
+	other := o.ping("x1")
+	require.True(t, execute(t, other).OK, "another integration's breaker is its own")
+
 	requests := 0
 	for i, in := range list {
 		requests += len(reached(in))
@@ -91,16 +101,7 @@ func TestBreaker(t *testing.T) {
 		rows := rowsOf(t, in)
 		require.Len(t, rows, outcomes[i].TotalAttempts, "an attempt that made no call is on record too")
 	}
-	passed := int(time.Since(began)/limits.CoolDown) + 1
 	require.LessOrEqual(t, requests, limits.Failures+underWay+passed)
 	require.GreaterOrEqual(t, requests, limits.Failures)
-
-	begin(t, waiting)
-	require.Eventually(t, func() bool {
-		shown, _, _ := starter(t, "", "show", waiting.CorrelationID.String(), "--org", o.id.String())
-		return strings.Contains(shown, "breaker:open") && strings.Contains(shown, "breaker of this integration is open")
-	}, 20*time.Second, 100*time.Millisecond)
-	other := o.ping("x1")
-	require.True(t, execute(t, other).OK, "another integration's breaker is its own")
 	require.True(t, finish(t, waiting).OK, "the vendor is back when the breaker lets an attempt through")
 }
