@@ -65,16 +65,15 @@ demo: tools ## the main job on real parts; DEMO_EXIT=1 ends it by itself
 LONG := ./internal/upgrade ./runlog ./internal/model
 
 # They need four to five times the time with -race, and other tests run what they test with it.
-WITHOUT_RACE := adapters/adaptertest redact internal/matrix
+WITHOUT_RACE := internal/matrix adapters/adaptertest redact
 
 test: tools postgres18 ## all tests, on real Temporal and real PostgreSQL, with -race
 	go vet ./...
 	go vet -C $(FAULTS) ./...
 	go test -C $(MANIFESTS) -timeout 10m ./...
 	go test -race -p 2 -timeout 30m $$(go list $(LONG); go list ./... | grep -v $(addprefix -e /,$(WITHOUT_RACE) internal/e2e))
-	go test -p 2 -timeout 30m $(addprefix ./,$(filter-out internal/matrix,$(WITHOUT_RACE)))
 	@$(MAKE) --no-print-directory -j 2 e2e/A-E e2e/F-Z
-	go test -v -timeout 10m ./internal/matrix # says how many cells; a pairwise selection
+	go test -v -p 2 -timeout 10m $(addprefix ./,$(WITHOUT_RACE)) # the matrix says how many cells; a pairwise selection
 	@test -x $(POSTGRES18)/native/bin/postgres || echo "!!! POSTGRESQL 18 WAS NOT TESTED"
 	go test -C $(FAULTS) -race -p 1 -timeout 10m ./... # by itself: its faults want a quiet machine
 
