@@ -26,6 +26,7 @@ const HoldName = "Hold"
 type HoldResult struct {
 	Begun     int   `json:"begun"`           // attempts by Temporal's count, with one under way; 0 if there is no call
 	Trail     Trail `json:"trail,omitempty"` // what they left
+	Last      bool  `json:"last,omitempty"`  // the last of these was under way, and none can follow it
 	Unread    bool  `json:"-"`               // Temporal did not answer: nothing is known
 	Cancelled bool  `json:"-"`               // it was held, or at least tried
 }
@@ -40,8 +41,9 @@ type HoldResult struct {
 // the race open, for as long as the workflow task takes to return to it.
 func (a *Activities) Hold(ctx context.Context) (HoldResult, error) {
 	info, c := sdkactivity.GetInfo(ctx), sdkactivity.GetClient(ctx)
-	if err := makeLast(ctx, c, info); err != nil {
-		a.options.Log.Warn("a call could not be held before it is cancelled", "workflow_id", info.WorkflowExecution.ID, "error", redact.Text(err.Error()))
+	unheld := makeLast(ctx, c, info)
+	if unheld != nil {
+		a.options.Log.Warn("a call could not be held before it is cancelled", "workflow_id", info.WorkflowExecution.ID, "error", redact.Text(unheld.Error()))
 	}
 	d, err := c.DescribeWorkflow(ctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID)
 	if err != nil {
@@ -49,7 +51,9 @@ func (a *Activities) Hold(ctx context.Context) (HoldResult, error) {
 	}
 	for _, p := range d.RawResponse.GetPendingActivities() {
 		if p.GetActivityType().GetName() == CallName {
-			return holdResultOf(p)
+			held, err := holdResultOf(p)
+			held.Last = held.Last && unheld == nil
+			return held, err
 		}
 	}
 	return HoldResult{}, nil // it has just ended, or never begun
@@ -78,6 +82,8 @@ func holdResultOf(p *workflow.PendingActivityInfo) (h HoldResult, err error) {
 	switch p.GetState() {
 	case enums.PENDING_ACTIVITY_STATE_SCHEDULED, enums.PENDING_ACTIVITY_STATE_PAUSED: // the number is that of the next one
 		h.Begun--
+	default:
+		h.Last = true
 	}
 	h.Trail, err = PendingTrail(p)
 	return h, err

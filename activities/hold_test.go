@@ -23,7 +23,7 @@ func TestHoldResultOf(t *testing.T) {
 	} {
 		h, err := holdResultOf(&workflow.PendingActivityInfo{State: state, Attempt: 2, HeartbeatDetails: details})
 		require.NoError(t, err)
-		require.Equal(t, HoldResult{Begun: begun, Trail: left}, h, state)
+		require.Equal(t, HoldResult{Begun: begun, Trail: left, Last: begun == 2}, h, state)
 	}
 	h, err := holdResultOf(&workflow.PendingActivityInfo{State: enums.PENDING_ACTIVITY_STATE_SCHEDULED, Attempt: 1})
 	require.NoError(t, err)

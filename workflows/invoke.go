@@ -203,7 +203,9 @@ func trailOf(err error, held activities.HoldResult, p classify.Policy, began, no
 			_ = timedOut.LastHeartbeatDetails(&trail) // unreadable: the gaps are filled
 		}
 		n := max(len(trail), held.Begun)
-		if unrecorded := trail.Last().Class != "" || len(trail) == 0; unrecorded && lostOne(err, timedOut) {
+		// An attempt's word can arrive, and its end be late: then none is missing that was held as the last.
+		missing := (trail.Last().Class != "" || len(trail) == 0) && (!held.Last || len(trail) < held.Begun)
+		if missing && lostOne(err, timedOut) {
 			n = max(n, len(trail)+1)
 		}
 		if outOfAttempts(err) && !held.Cancelled { // a call that was held has made no more than it had

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/failure/v1"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/ledgerline/ledgerline/activities"
@@ -58,4 +59,32 @@ func TestHeldCallHasNoMoreAttempts(t *testing.T) {
 	p := classify.Policy{}.WithDefaults()
 	require.Len(t, trailOf(err, activities.HoldResult{}, p, at, at), p.MaxAttempts())
 	require.Len(t, trailOf(err, activities.HoldResult{Cancelled: true}, p, at, at), 1)
+}
+
+// The word of an attempt can arrive by heartbeat, and its end be late. Only of a call that was
+// held while it was under way is it known that none followed it.
+func TestWordBeforeTheEnd(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	word, err := converter.GetDefaultDataConverter().ToPayloads(activities.Trail{{Number: 1, StartedAt: at, EndedAt: at, Class: classify.Timeout, Kind: classify.AttemptTimeout, Retryable: true, Effect: classify.Open}})
+	require.NoError(t, err)
+	timedOut := temporal.GetDefaultFailureConverter().FailureToError(&failure.Failure{
+		FailureInfo: &failure.Failure_ActivityFailureInfo{ActivityFailureInfo: &failure.ActivityFailureInfo{StartedEventId: 7, RetryState: enums.RETRY_STATE_CANCEL_REQUESTED}},
+		Cause: &failure.Failure{FailureInfo: &failure.Failure_TimeoutFailureInfo{
+			TimeoutFailureInfo: &failure.TimeoutFailureInfo{TimeoutType: enums.TIMEOUT_TYPE_START_TO_CLOSE, LastHeartbeatDetails: word},
+		}},
+	})
+	for _, c := range []struct {
+		held activities.HoldResult
+		want int
+	}{
+		{activities.HoldResult{Cancelled: true, Begun: 1, Last: true}, 1},
+		{activities.HoldResult{Cancelled: true, Begun: 2, Last: true}, 2}, // the second one left no word
+		{activities.HoldResult{Cancelled: true, Begun: 1}, 2},             // another one may have begun
+		{activities.HoldResult{Cancelled: true, Unread: true}, 2},
+		{activities.HoldResult{}, 2},
+	} {
+		trail := trailOf(timedOut, c.held, classify.Policy{}.WithDefaults(), at, at)
+		require.Len(t, trail, c.want, "%+v", c.held)
+		require.False(t, trail.Last().Retryable)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/ledgerline/ledgerline/activities"
-	"github.com/ledgerline/ledgerline/classify"
 	"github.com/ledgerline/ledgerline/workflows"
 )
 
@@ -55,7 +54,6 @@ type invocation struct {
 	attempts int  // 0 if the history does not say
 	ok       bool // the last one succeeded
 	closed   bool
-	timedOut bool   // that closed it
 	end      string // the event that closed it
 }
 
@@ -85,7 +83,7 @@ func (t *runHistory) invocations() (all map[int64]*invocation) {
 			}
 		case *history.HistoryEvent_ActivityTaskTimedOutEventAttributes:
 			if i := all[a.ActivityTaskTimedOutEventAttributes.GetScheduledEventId()]; i != nil {
-				i.timedOut, i.closed, i.end = true, true, last(e.String(), 300)
+				i.closed, i.end = true, last(e.String(), 300)
 			}
 		}
 	}
@@ -179,10 +177,7 @@ func (s *soak) invocation(i *invocation, rows []logRow, failedAtVendor int) {
 	if i.ok && want == 1 {
 		want = 0 // a success at once has no row
 	}
-	// A call's time can end after the last attempt's word has arrived and before its end has. It
-	// is recorded once more then, as lost, since a further attempt may have been under way.
-	twice := i.timedOut && len(rows) == want+1 && rows[want].Kind == string(classify.WorkerLost)
-	if i.closed && i.attempts > 0 && len(rows) != want && !twice {
+	if i.closed && i.attempts > 0 && len(rows) != want {
 		s.violated("a row for each attempt: %s: %d attempts, ok %v, ended by %s; %d rows: %+v", where, i.attempts, i.ok, i.end, len(rows), rows)
 	}
 	if failed < failedAtVendor {
