@@ -21,13 +21,10 @@ import (
 // integrations that take entries from the default source, each line names its own; if all
 // take theirs from other sources, a line says so. There are none if nothing waits. ask may be nil.
 func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, which string, ask AskSchedule, now time.Time) ([]string, error) {
-	all, err := runlog.ListIntegrations(ctx, db, organization)
-	if some := (*runlog.UnreadableError)(nil); err != nil && !errors.As(err, &some) {
+	all, list, err := takers(ctx, db, organization)
+	if err != nil {
 		return nil, err
 	}
-	list := slices.DeleteFunc(slices.Clone(all), func(in integrations.Integration) bool {
-		return cmp.Or(in.Export.Source, integrations.DefaultSource) != integrations.DefaultSource
-	})
 	var lines []string
 	if len(list) == 0 && len(all) > 0 {
 		lines = append(lines, fmt.Sprintf("no export takes these entries: %s takes those of %s, and they are corrected there", all[0].Name, all[0].Export.Source))
@@ -54,6 +51,36 @@ func Imported(ctx context.Context, db runlog.Beginner, organization uuid.UUID, w
 		}
 	}
 	return lines, nil
+}
+
+// NotTaken says what of imported entries exports would refuse, a sentence for each integration
+// and kind: "an export of xledger-main would refuse vouchers: currency EUR is not taken; …".
+// Asked are the integrations that take entries from the default source and are there to export,
+// see [integrations.Integration.ChoosesEntries], and named, if that is not uuid.Nil.
+func NotTaken(ctx context.Context, db runlog.Beginner, organization, named uuid.UUID, contents integrations.Contents) (list []string, err error) {
+	_, takes, err := takers(ctx, db, organization)
+	for _, in := range takes {
+		if !in.ChoosesEntries() && in.ID != named {
+			continue
+		}
+		for _, what := range in.Export.NotTaken(contents) {
+			list = append(list, fmt.Sprintf("an export of %s would refuse vouchers: %s", in.Name, what))
+		}
+	}
+	return list, err
+}
+
+// takers are an organization's integrations that can be read, all, and those that take entries
+// from the default source.
+func takers(ctx context.Context, db runlog.Beginner, organization uuid.UUID) (all, list []integrations.Integration, err error) {
+	all, err = runlog.ListIntegrations(ctx, db, organization)
+	if some := (*runlog.UnreadableError)(nil); err != nil && !errors.As(err, &some) {
+		return nil, nil, err
+	}
+	list = slices.DeleteFunc(slices.Clone(all), func(in integrations.Integration) bool {
+		return cmp.Or(in.Export.Source, integrations.DefaultSource) != integrations.DefaultSource
+	})
+	return all, list, nil
 }
 
 // imported says where entries go, by month.

@@ -357,9 +357,9 @@ func (b begins) Begin(ctx context.Context) (pgx.Tx, error) {
 	return tx, err
 }
 
-// A voucher that was withdrawn keeps the ID by which an export knows its entries.
-func TestWithdrawnComeAgain(t *testing.T) {
-	t.Parallel()
+// withdrawn are books whose voucher v was refused by an export and then withdrawn.
+func withdrawn(t *testing.T) (books, exports.Export) {
+	t.Helper()
 	b, _ := newBooks(t).fresh(t)
 	b.imported("X999")
 	e := b.claim("2026-10", nil)
@@ -367,8 +367,15 @@ func TestWithdrawnComeAgain(t *testing.T) {
 	b.close(e)
 	_, err := runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "v", "kari", "twice")
 	require.NoError(t, err)
+	return b, e
+}
+
+// A voucher that was withdrawn keeps the ID by which an export knows its entries.
+func TestWithdrawnComeAgain(t *testing.T) {
+	t.Parallel()
+	b, e := withdrawn(t)
 	require.Empty(t, b.plan(b.claim("2026-10", &e.ID), mapped, 500), "nothing is left for a retry")
-	_, err = runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "v", "kari", "again")
+	_, err := runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "v", "kari", "again")
 	require.ErrorContains(t, err, "by kari: twice")
 	for _, dry := range []bool{true, false} {
 		_, err = b.importing(pair("w", "10.00", "1920", october), runlog.ImportOptions{DryRun: dry})
@@ -386,14 +393,8 @@ func TestWithdrawnComeAgain(t *testing.T) {
 // part of the database, does not come again.
 func TestWithdrawnAndExported(t *testing.T) {
 	t.Parallel()
-	b, _ := newBooks(t).fresh(t)
-	b.imported("X999")
-	e := b.claim("2026-10", nil)
-	b.plan(e, mapped, 500)
-	b.close(e)
-	_, err := runlog.WithdrawVoucher(t.Context(), b.operator, b.org, "v", "kari", "twice")
-	require.NoError(t, err)
-	_, err = b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = $2, correction = NULL, effect = 'done'
+	b, _ := withdrawn(t)
+	_, err := b.admin.Exec(t.Context(), `UPDATE ledgerline.export_entries SET state = $2, correction = NULL, effect = 'done'
 		WHERE organization_id = $1 AND entry_id = 'e1'`, b.org, exports.Exported)
 	require.NoError(t, err)
 	for _, dry := range []bool{true, false} {

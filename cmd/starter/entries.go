@@ -11,6 +11,7 @@ import (
 
 	"github.com/ledgerline/ledgerline/entryfile"
 	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -93,7 +94,7 @@ another file. So is one of more than one currency, which no export takes.`,
 				return err
 			}
 			if result.Added+result.Replaced > 0 {
-				s.warnNotTaken(c, integration, contents)
+				s.warnNotTaken(contents)
 			}
 			if !options.DryRun {
 				s.sayWhereTo(result)
@@ -125,19 +126,13 @@ func noted(contents *integrations.Contents, entries iter.Seq2[runlog.AccountingE
 
 // warnNotTaken warns of what integrations that export entries would refuse of the file's. One
 // that was named is asked in any case.
-func (s *session) warnNotTaken(c *cobra.Command, named string, contents integrations.Contents) {
-	list, err := runlog.ListIntegrations(c.Context(), s.db, s.organization)
+func (s *session) warnNotTaken(contents integrations.Contents) {
+	list, err := outlook.NotTaken(s.command.Context(), s.db, s.organization, s.integration.ID, contents)
 	if err != nil {
-		say(c.ErrOrStderr(), "warning: whether the integrations take the entries is not known: %s", err)
-		return
+		s.say("note: whether exports take these entries cannot be said now: %v", err)
 	}
-	for _, in := range list {
-		if in.Export.Source != "" || !in.ChoosesEntries() && in.Name != named {
-			continue
-		}
-		for _, what := range in.Export.NotTaken(contents) {
-			say(c.ErrOrStderr(), "warning: an export of %s would refuse vouchers: %s", in.Name, what)
-		}
+	for _, what := range list {
+		s.say("warning: %s", what)
 	}
 }
 

@@ -23,7 +23,7 @@ var wordsOf = []struct {
 	is           func(word string) (write string, ok bool)
 }{
 	{"period", "the period", func(word string) (string, bool) {
-		if _, _, err := exports.ParsePeriod(word); err == nil {
+		if isPeriod(word) {
 			return word, true
 		}
 		meant := meantPeriod(word)
@@ -84,7 +84,7 @@ func forgottenFlags(c *cobra.Command, words []string) string {
 func withoutObject(c *cobra.Command, words []string, n int) []string {
 	at := 0
 	if n == 1 && slices.Contains(exportArguments, commandName(c)) {
-		at = max(0, slices.IndexFunc(words, func(word string) bool { _, _, err := exports.ParsePeriod(word); return err == nil }))
+		at = max(0, slices.IndexFunc(words, isPeriod))
 	}
 	return slices.Delete(slices.Clone(words), at, at+n)
 }

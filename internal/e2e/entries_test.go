@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ledgerline/ledgerline/runlog"
@@ -74,4 +75,20 @@ func TestEntriesImportIsAllOrNothing(t *testing.T) {
 	require.Equal(t, "30000 entries added, 0 unchanged\n", out)
 	require.NotContains(t, words, "warning", "every voucher sums to zero")
 	require.Equal(t, "30000", count())
+
+	// Under other IDs, which would be exported too, it is refused.
+	_, words, code = load(strings.ReplaceAll(b.String(), `"entry_id":"`, `"entry_id":"again/`))
+	require.Equal(t, 1, code)
+	require.Contains(t, words, "nothing was imported: 30000 lines are stored under other entry IDs, and would be exported twice")
+	require.Equal(t, "30000", count())
+	// What an integration does not take is said before its export refuses it.
+	file := `organization: ` + org + "\n" + `integrations:
+  - {id: ` + uuid.NewString() + `, name: books, adapter: xledger, baseURL: "` + stack.Vendors["xledger"] + `", credentials: {token: file:token}, export: {currencies: [NOK]}}` + "\n"
+	_, words, code = starter(t, file, "integrations", "apply", "-f", "-")
+	require.Zero(t, code, words)
+	_, words, code = load(`{"entry_id":"x","voucher_id":"x","entry_date":"2026-10-01","account":"1920","amount":0,"currency":"EUR","dimensions":{"team":"a"}}` + "\n")
+	require.Zero(t, code, words)
+	require.Contains(t, words, "warning: an export of books would refuse vouchers: currency EUR is not taken; export.currencies of the integration file has NOK\n")
+	require.Contains(t, words, "warning: an export of books would refuse vouchers: dimension team is not mapped; add it to export.dimensions of the integration file")
+	require.NotContains(t, words, "an export of crm", "which exports nothing")
 }
