@@ -224,18 +224,10 @@ const mostReplaced = 100_000
 // take stores a batch without what was withdrawn before, which it keeps for later.
 func (i *importing) take(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) error {
 	i.noteFile(batch)
-	rows, err := tx.Query(ctx, `SELECT DISTINCT entry_id FROM ledgerline.entry_changes WHERE organization_id = $1 AND kind = 'withdrawn' AND entry_id = ANY($2)`,
+	withdrawn, err := queryIDs(ctx, tx, `SELECT DISTINCT entry_id FROM ledgerline.entry_changes WHERE organization_id = $1 AND kind = 'withdrawn' AND entry_id = ANY($2)`,
 		i.organization, column(batch, func(e AccountingEntry) string { return e.EntryID }))
 	if err != nil {
 		return err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	withdrawn := make(map[string]bool, len(list))
-	for _, id := range list {
-		withdrawn[id] = true
 	}
 	var fresh []AccountingEntry
 	for _, e := range batch {
@@ -266,30 +258,36 @@ func (i *importing) insert(ctx context.Context, tx pgx.Tx, batch []AccountingEnt
 	return err
 }
 
+// queryIDs are the IDs that a query returns.
+func queryIDs(ctx context.Context, tx pgx.Tx, sql string, args ...any) (map[string]bool, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	ids := make(map[string]bool, len(list))
+	for _, id := range list {
+		ids[id] = true
+	}
+	return ids, err
+}
+
 // insertNew stores the entries of a batch that are not there yet, and returns how many.
 func (i *importing) insertNew(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) (int64, error) {
 	if !i.compares() {
 		inserted, err := tx.Exec(ctx, insertImported, i.args(batch))
 		return inserted.RowsAffected(), err
 	}
-	rows, err := tx.Query(ctx, insertImported+` RETURNING entry_id`, i.args(batch))
+	added, err := queryIDs(ctx, tx, insertImported+` RETURNING entry_id`, i.args(batch))
 	if err != nil {
 		return 0, err
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return 0, err
-	}
-	added := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		added[id] = true
 	}
 	for _, e := range batch {
 		if added[e.EntryID] {
 			i.noteNew(e)
 		}
 	}
-	return int64(len(ids)), nil
+	return int64(len(added)), nil
 }
 
 // noteDifferent notes, and returns, the entries of a batch that are there with other

@@ -63,16 +63,7 @@ func (i *importing) compare(ctx context.Context, tx pgx.Tx, batch []AccountingEn
 
 // there are the entries of a batch that are stored.
 func (i *importing) there(ctx context.Context, tx pgx.Tx, batch []AccountingEntry) (map[string]bool, error) {
-	rows, err := tx.Query(ctx, selectThere, i.args(batch))
-	if err != nil {
-		return nil, err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	there := make(map[string]bool, len(list))
-	for _, id := range list {
-		there[id] = true
-	}
-	return there, err
+	return queryIDs(ctx, tx, selectThere, i.args(batch))
 }
 
 // refuseAgain refuses what the trigger withdrawn_come_again does of entries that are stored
