@@ -114,7 +114,7 @@ func (y *year) refused(t require.TestingT, column string) []string {
 func (y *year) correct(t require.TestingT, replaces *runlog.AccountingEntry, voucher string) {
 	var err error
 	if replaces != nil {
-		_, err = y.importing([]runlog.AccountingEntry{*replaces}, runlog.ImportOptions{Replace: true})
+		_, err = y.importing([]runlog.AccountingEntry{*replaces}, runlog.ImportOptions{Replace: true, AllowRepeated: true}) // lines may be alike
 	} else {
 		_, err = runlog.WithdrawVoucher(y.t.Context(), y.operator, y.org, voucher, "kari", "twice")
 	}
