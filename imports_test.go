@@ -46,6 +46,7 @@ var arrows = []struct {
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
 	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
+	{"console/words", []string{"classify", "exports", "integrations", "plain", "zones"}, "pure: it says in people's language what the others have as names; it knows no page and no database"},
 }
 
 // forbidden are packages that must not be imported from a folder, nor those below them.
@@ -80,7 +81,7 @@ var forbidden = []struct{ from, what, why string }{
 
 // pure are the packages that depend on nothing but what they are given: the same input has
 // the same result, on every machine and when a workflow runs again from its history.
-var pure = []string{"classify", "expiry", "exports", "health", "limits", "plain", "redact", "when", "zones"}
+var pure = []string{"classify", "console/words", "expiry", "exports", "health", "limits", "plain", "redact", "when", "zones"}
 
 // impure is what none of them may import, nor what is below it.
 var impure = []string{"crypto/rand", "database/sql", "log", "math/rand", "net", "os", "syscall"}
@@ -90,6 +91,7 @@ var impure = []string{"crypto/rand", "database/sql", "log", "math/rand", "net", 
 var excepted = []struct{ from, what, why string }{
 	{"classify", "net", "it reads the errors of the network, and opens nothing"},
 	{"classify", "syscall", "it reads the errors of the network, and opens nothing"},
+	{"console/words", "go.yaml.in/yaml/v3", "its texts are YAML in the program"},
 	{"exports", "github.com/google/uuid", "IDs are UUIDs"},
 	{"limits", "github.com/google/uuid", "IDs are UUIDs"},
 	{"redact", module + "internal/lazy", "it compiles an expression when it is first needed"},
