@@ -53,8 +53,11 @@ func (p *Printer) Missed() Mark { return p.mark("chain.missed") }
 func (p *Printer) NotExported() Mark { return p.mark("chain.none") }
 
 // Vendor is the name of an adapter's vendor: "Xledger". One that has no name here has that of
-// its adapter.
+// its adapter, and no adapter is "the receiving system".
 func (p *Printer) Vendor(adapter string) string {
+	if adapter == "" {
+		return p.T("vendor.any")
+	}
 	if key := "vendor." + adapter; Known(key) {
 		return p.T(key)
 	}
