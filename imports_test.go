@@ -47,6 +47,7 @@ var arrows = []struct {
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
 	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
 	{"console/words", []string{"classify", "exports", "integrations", "plain", "zones"}, "pure: it says in people's language what the others have as names; it knows no page and no database"},
+	{"console/signin", []string{"integrations", "plain"}, "who somebody is depends on the issuer and a file alone; sessions are handed to it, and of integrations it needs what a short name is"},
 }
 
 // forbidden are packages that must not be imported from a folder, nor those below them.
@@ -75,6 +76,8 @@ var forbidden = []struct{ from, what, why string }{
 	{"workflows", "crypto/rand", "a workflow draws random values by side effects"},
 	{"workflows", "math/rand", "a workflow draws random values by side effects"},
 	{"calls", "github.com/jackc", "every query is runlog's"},
+	{"console/signin", "github.com/jackc", "sessions are handed to it"},
+	{"console/signin", "go.temporal.io", "it must sign people in while Temporal is down"},
 	{"engine", "github.com/jackc", "it hands what it needs of the database to runlog"},
 	{"engine", module + "adapters/", "it makes no attempt"},
 }
