@@ -29,6 +29,7 @@ var shared = map[string]string{
 	"quota_batches":    "which counts a worker has stored; only the owner's functions use it",
 	"queue_workers":    "which process serves a queue; only the owner's functions use it",
 	"workers":          "which workers run; of organizations it names those whose secrets one lacks, to operators",
+	"console_sessions": "who is signed in, by the hash of a token; only the owner's functions use it",
 	"payload_keys":     "which keys encrypt what Temporal stores; only the owner's functions use it",
 	"payload_readers":  "which keys a worker has; only the owner's functions use it",
 }
@@ -132,7 +133,7 @@ func as(t *testing.T, user *pgxpool.Pool, organization uuid.UUID, f func(pgx.Tx)
 
 // users are pools of a user of each role.
 func users(t *testing.T, b base) map[string]*pgxpool.Pool {
-	return map[string]*pgxpool.Pool{"w": b.worker, "o": b.operator, "r": b.reader, "t": open(t, b.name, "t")}
+	return map[string]*pgxpool.Pool{"w": b.worker, "o": b.operator, "r": b.reader, "t": open(t, b.name, "t"), "c": b.console}
 }
 
 // denied reports whether an error is PostgreSQL's refusal.
@@ -236,7 +237,7 @@ func query(statements ...string) func(pgx.Tx) (string, error) {
 func TestRolesStayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	own := map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention"}
+	own := map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention", "c": "console"}
 	pools := users(t, b)
 	for user, role := range own {
 		others := []string{"postgres", "ledgerline_owner", "pg_read_all_data", "pg_write_all_data", "pg_read_server_files", "pg_execute_server_program"}

@@ -22,6 +22,8 @@ UNION ALL
 SELECT format('role %s: a group%s%s%s%s%s%s', rolname, CASE WHEN rolcanlogin THEN ' with LOGIN' END, CASE WHEN rolsuper THEN ' SUPERUSER' END, CASE WHEN rolbypassrls THEN ' BYPASSRLS' END,
     CASE WHEN rolcreaterole THEN ' CREATEROLE' END, CASE WHEN rolcreatedb THEN ' CREATEDB' END, CASE WHEN rolreplication THEN ' REPLICATION' END)
 FROM pg_roles WHERE rolname IN ('ledgerline_owner', 'ledgerline_worker', 'ledgerline_operator', 'ledgerline_reader', 'ledgerline_retention')
+    -- Later roles only if they are not as they should be: the version before does not look for them, and would miss their line.
+    OR rolname = 'ledgerline_console' AND (rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)
 UNION ALL
 SELECT format('%s %s: owner %s%s%s', CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' ELSE 'relation of kind ' || relkind::text END, relname, relowner::regrole,
     CASE WHEN relrowsecurity THEN ', row-level security enabled' || CASE WHEN relforcerowsecurity THEN ' and forced' ELSE ' and not forced' END

@@ -58,7 +58,7 @@ DECLARE
     r     text;
     newer boolean := current_setting('server_version_num')::integer >= 160000;
 BEGIN
-    FOREACH r IN ARRAY ARRAY['ledgerline_owner', 'ledgerline_worker', 'ledgerline_operator', 'ledgerline_reader', 'ledgerline_retention'] LOOP
+    FOREACH r IN ARRAY ARRAY['ledgerline_owner', 'ledgerline_worker', 'ledgerline_operator', 'ledgerline_reader', 'ledgerline_retention', 'ledgerline_console'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', r);

@@ -40,9 +40,9 @@ func TestMain(m *testing.M) {
 
 // base is a database with pools for each user of it.
 type base struct {
-	name                            string
-	admin, worker, operator, reader *pgxpool.Pool
-	sources                         *runlog.Sources // of user s
+	name                                     string
+	admin, worker, operator, reader, console *pgxpool.Pool
+	sources                                  *runlog.Sources // of user s
 }
 
 // once makes a user that tests share, which may happen in two at a time.
@@ -60,14 +60,14 @@ func newBaseOn(t *testing.T, server *devstack.Postgres) base {
 	open := func(t *testing.T, database, user string) *pgxpool.Pool { return openOn(t, server, database, user) }
 	b := base{name: baseOn(t, server, migratedOn(t, server))}
 	b.admin = open(t, b.name, "postgres")
-	for user, role := range map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention"} {
+	for user, role := range map[string]string{"w": "worker", "o": "operator", "r": "reader", "t": "retention", "c": "console"} {
 		_, err := b.admin.Exec(t.Context(), fmt.Sprintf(once, user+" LOGIN IN ROLE ledgerline_"+role))
 		require.NoError(t, err)
 	}
 	_, err := b.admin.Exec(t.Context(), fmt.Sprintf(once, "s LOGIN"))
 	require.NoError(t, err)
 	b.sources = sourcesOf(t, b.name, "s", "w")
-	b.worker, b.operator, b.reader = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r")
+	b.worker, b.operator, b.reader, b.console = open(t, b.name, "w"), open(t, b.name, "o"), open(t, b.name, "r"), open(t, b.name, "c")
 	return b
 }
 

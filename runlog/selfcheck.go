@@ -19,9 +19,10 @@ type SelfCheckOptions struct {
 	Relax bool     // report an unsafe user or setting as a warning: development only
 }
 
-// The roles of those who work with a database by hand.
+// The roles of those who work with a database by hand, and of the console.
 const (
 	OperatorRole = "ledgerline_operator"
+	ConsoleRole  = "ledgerline_console"
 	ReaderRole   = "ledgerline_reader"
 )
 

@@ -56,6 +56,7 @@ const (
 	Worker   = "app_worker"
 	Operator = "app_operator"
 	Reader   = "app_reader"
+	Console  = "app_console"
 	Source   = "app_source"
 	Admin    = "postgres"
 	migrator = "app_migrator"
@@ -118,7 +119,7 @@ func (s *Stack) prepare(ctx context.Context) error {
 	if _, _, err := runlog.Migrate(ctx, pool); err != nil {
 		return err
 	}
-	for user, role := range map[string]string{Worker: "ledgerline_worker", Operator: "ledgerline_operator", Reader: "ledgerline_reader"} {
+	for user, role := range map[string]string{Worker: "ledgerline_worker", Operator: "ledgerline_operator", Reader: "ledgerline_reader", Console: runlog.ConsoleRole} {
 		if _, err := pool.Exec(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN IN ROLE %s", user, role)); err != nil {
 			return err
 		}
