@@ -10,7 +10,9 @@
 //	Describe                          what an invocation says of itself in the Temporal UI
 //	InvocationStatus, ExportStatus    how far one is, while it runs and afterwards
 //	Reason                            why an invocation waits, or was not tried again
+//	NewRetry, FindRetryTarget         the retry of a period, or why there is none now
 //	SyncOptions                       how an export starts
+//	ExportOf                          the export that a run would claim
 //	BackfillRuns, BackfillOptions     the runs of a backfill, and how it starts
 //	ApplySchedule, RemoveSchedule     make an integration's Temporal Schedule as its file says
 //	DescribeSchedule, ScheduleID      what Temporal has, and under which ID

@@ -70,7 +70,11 @@ func (b books) voucher(e exports.Export, id string) (says string) {
 	list, _, err := runlog.ListVouchers(b.t.Context(), b.reader, b.org, c, true, "", 100)
 	require.NoError(b.t, err)
 	missing, sums := exports.Count{}, map[exports.Outcome]exports.Count{}
+	var named, notRefused []string
 	for _, v := range list {
+		if named = append(named, v.ID); v.Outcome != exports.WasRefused {
+			notRefused = append(notRefused, v.ID)
+		}
 		if v.ID == id {
 			says = fmt.Sprintf("%s %s %s %d", v.ID, v.Outcome, exports.MoneyList(v.Amounts()), v.Entries())
 			if n := v.Withdrawn(); n > 0 {
@@ -92,6 +96,7 @@ func (b books) voucher(e exports.Export, id string) (says string) {
 			sums[p.Outcome] = n
 		}
 	}
+	require.Equal(b.t, notRefused, b.notRefused(c, named...))
 	for _, o := range exports.Outcomes {
 		want := c.Counts[o]
 		if want.Amounts == nil && want.Entries > 0 { // none of its amounts is positive

@@ -2,10 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -136,23 +134,17 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 				return err
 			}
 			defer s.close()
-			last := t.Last()
-			if pending := t.Pending(); pending != nil {
-				last = *pending
-			}
+			target, err := engine.FindRetryTarget(t.Chain, vouchers)
+			var refused *engine.RetryRefusedError
 			switch {
-			case last.Status == exports.Pending && last.Trigger == exports.ByAdopting:
-				return fmt.Errorf("the export of %s has not ended; to resume it: starter exports prove --period %s --integration %s --adopt", t.Name(), last.Period, t.Integration)
-			case last.Status == exports.Pending && last.ParentID == nil:
-				return fmt.Errorf("the export of %s has not ended; if its run no longer exists, starter sync --period %s --integration %s resumes it", t.Name(), last.Period, t.Integration)
-			case last.Status == exports.Pending && len(vouchers) > 0: // its run knows others, or none
-				return fmt.Errorf("the export of %s is being retried by export %s, which sends what it was started for and not --voucher; wait for it, then retry again", t.Name(), exports.Short(last.ID))
-			case last.Status == exports.Pending: // its own retry is joined, or resumed
-				s.say("the export of %s is being retried by export %s; joining it", t.Name(), exports.Short(last.ID))
-			case t.NothingToRetry():
-				return a.nothingToRetry(s, t, wait)
-			case last.ID != t.named.ID:
-				s.say("the export of %s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(last.ID))
+			case errors.As(err, &refused) && refused.Why == engine.NothingToRetry:
+				return a.nothingToRetry(s, t, refused, wait)
+			case err != nil:
+				return err
+			case target.Joins != nil: // its own retry is joined, or resumed
+				s.say("the export of %s is being retried by export %s; joining it", t.Name(), exports.Short(target.Joins.ID))
+			case target.ParentID != t.named.ID:
+				s.say("the export of %s has been retried; retrying its last retry, export %s", t.Name(), exports.Short(target.ParentID))
 			}
 			if err := s.checkRefused(t.Chain, vouchers); err != nil {
 				return err
@@ -160,13 +152,9 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 			if err := s.useIntegration(t.Chain); err != nil {
 				return err
 			}
-			in, err := engine.NewSync(s.integration, last.Period, whoami())
+			in, err := engine.NewRetry(s.integration, t.Chain, vouchers, whoami())
 			if err != nil {
 				return err
-			}
-			in.Trigger, in.ParentID, in.Vouchers = exports.ByRetry, &last.ID, vouchers
-			if last.Status == exports.Pending {
-				in.ParentID = last.ParentID
 			}
 			if dryRun {
 				return a.previewSync(s, in)
@@ -183,12 +171,8 @@ Exits 3 if the period is not complete after it; --exit-status=false turns that o
 }
 
 // nothingToRetry says what a chain came to of which nothing is left, and with which export.
-func (a *app) nothingToRetry(s *session, t chainTarget, o waitOptions) error {
-	done := ""
-	if t.Last().ID != t.First().ID {
-		done = fmt.Sprintf(" The last retry is export %s.", exports.Short(t.Last().ID))
-	}
-	err := s.say("nothing to retry: %s.%s", t.Summary(), done)
+func (a *app) nothingToRetry(s *session, t chainTarget, refused *engine.RetryRefusedError, o waitOptions) error {
+	err := s.say("%s", refused)
 	if what, command := t.NextStep(); command != "" {
 		err = errors.Join(err, s.say("%s: %s", what, command))
 	}
@@ -205,43 +189,17 @@ func (a *app) nothingToRetry(s *session, t chainTarget, o waitOptions) error {
 	return err
 }
 
-// maxNamed is how many vouchers a retry can name; see [workflows.SyncInput].
-const maxNamed = 1000
-
 // checkRefused refuses to retry vouchers that the chain does not have as refused.
 func (s *session) checkRefused(c exports.Chain, vouchers []string) error {
+	err := runlog.CheckRefused(s.command.Context(), s.db, s.organization, c, vouchers)
+	var wrong *runlog.NamingError
 	switch {
-	case len(vouchers) == 0:
-		return nil
-	case len(vouchers) > maxNamed:
-		return usage("--voucher: %d vouchers; at most %d, or leave it out to retry all", len(vouchers), maxNamed)
-	case slices.Contains(vouchers, ""):
+	case !errors.As(err, &wrong):
+		return err
+	case wrong.Empty:
 		return usage("--voucher is empty: want the ID of a voucher")
 	}
-	refused := make(map[string]bool)
-	for after, page := "", []runlog.Voucher(nil); ; {
-		var err error
-		if page, _, err = runlog.ListVouchers(s.command.Context(), s.db, s.organization, c, false, after, maxVouchers); err != nil {
-			return err
-		}
-		for _, v := range page {
-			refused[v.ID] = v.Outcome == exports.WasRefused
-		}
-		if len(page) < maxVouchers {
-			break
-		}
-		after = page[len(page)-1].ID
-	}
-	var wrong []string
-	for _, v := range vouchers {
-		if !refused[v] {
-			wrong = append(wrong, v)
-		}
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s has no refused voucher %s; those that are refused: starter exports show %s", c.Name(), strings.Join(wrong, ", "), c.Reference())
-	}
-	return nil
+	return usage("--voucher: %d vouchers; at most %d, or leave it out to retry all", wrong.Named, runlog.MaxNamed)
 }
 
 // exportReport is what cancel prints as JSON: an export, and its period.

@@ -56,7 +56,7 @@ complete; --exit-status=false turns that off.`,
 			if err != nil {
 				return err
 			}
-			notDue, err := outlook.Due(c.Context(), s.db, s.integration, exportOf(in), time.Now(), unfinished)
+			notDue, err := outlook.Due(c.Context(), s.db, s.integration, engine.ExportOf(in), time.Now(), unfinished)
 			if err != nil {
 				return err
 			}
@@ -78,14 +78,6 @@ complete; --exit-status=false turns that off.`,
 	return c
 }
 
-// exportOf is the export that a run would claim.
-func exportOf(in workflows.SyncInput) exports.Export {
-	return exports.Export{
-		OrganizationID: in.OrganizationID, IntegrationID: in.IntegrationID, AdapterName: in.AdapterName,
-		Period: in.Period, PeriodStart: in.PeriodStart, PeriodEnd: in.PeriodEnd, Trigger: in.Trigger, ParentID: in.ParentID,
-	}
-}
-
 // previewSync prints what a run would do: as it would find things now, also that it would
 // refuse, that the period has its export, or that it would wait.
 func (a *app) previewSync(s *session, in workflows.SyncInput) error {
@@ -97,7 +89,7 @@ func (a *app) previewSync(s *session, in workflows.SyncInput) error {
 	if !ok {
 		return fmt.Errorf("adapter %s takes no exports; name an integration of another adapter, see starter integrations list", s.integration.Adapter)
 	}
-	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, exportOf(in), activities.ChunkSize(x.Vendor(), s.integration.Export), in.Vouchers, time.Now())
+	p, err := outlook.Preview(s.command.Context(), s.db, sources, s.integration, engine.ExportOf(in), activities.ChunkSize(x.Vendor(), s.integration.Export), in.Vouchers, time.Now())
 	if err != nil {
 		return err
 	}
