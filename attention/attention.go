@@ -135,8 +135,8 @@ type Item struct {
 	With          string         `json:"with,omitempty"`    // of Elsewhere: the period with which the entries went
 	Channel       string         `json:"channel,omitempty"` // of notifications
 	Quota         *notify.Quota  `json:"quota,omitempty"`
-	Secret        *notify.Secret `json:"secret,omitempty"`  // that expires
-	Waiting       notify.Waiting `json:"waiting,omitzero"`  // of Overdue and Dead
+	Secret        *notify.Secret `json:"secret,omitempty"`   // that expires
+	Waiting       notify.Waiting `json:"waiting,omitzero"`   // of Overdue and Dead
 	Workflow      string         `json:"workflow,omitempty"` // ID of one that is stuck
 }
 
