@@ -45,6 +45,7 @@ var arrows = []struct {
 	{"usage", []string{"limits", "runlog"}, "it stores what was counted"},
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
+	{"attention", []string{"classify", "engine", "exports", "health", "limits", "notify", "runlog", "watcher"}, "what needs a person follows from the record, which runlog reads; of engine it needs what Temporal says, of the others their words and thresholds"},
 	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
 }
 
@@ -73,6 +74,7 @@ var forbidden = []struct{ from, what, why string }{
 	{"workflows", "context", "a workflow has a context of its own"},
 	{"workflows", "crypto/rand", "a workflow draws random values by side effects"},
 	{"workflows", "math/rand", "a workflow draws random values by side effects"},
+	{"attention", "github.com/jackc", "every query is runlog's"},
 	{"calls", "github.com/jackc", "every query is runlog's"},
 	{"engine", "github.com/jackc", "it hands what it needs of the database to runlog"},
 	{"engine", module + "adapters/", "it makes no attempt"},

@@ -38,9 +38,13 @@ type EntryTrouble struct {
 // chain begins. Its cost follows how many there are: each part has an index that leaves out
 // what is done.
 const troubled = `
-WITH RECURSIVE found AS MATERIALIZED (
-    SELECT export_id, voucher_id, entry_date, late, currency, amount, 'refused' AS trouble, NULL::timestamptz AS until, NULL::uuid AS sent_in
-    FROM ledgerline.export_entries WHERE organization_id = $1 AND state = 'rejected' AND correction IS DISTINCT FROM 'withdrawn'
+WITH RECURSIVE incomplete AS MATERIALIZED ( -- an export that has ended with all its entries exported gets no others
+    SELECT export_id FROM ledgerline.bufdir_export_audit_log WHERE organization_id = $1 AND (status = 'pending' OR entries_total > entries_exported)
+), found AS MATERIALIZED (
+    SELECT incomplete.export_id, voucher_id, entry_date, late, currency, amount, 'refused' AS trouble, NULL::timestamptz AS until, NULL::uuid AS sent_in
+    FROM incomplete CROSS JOIN LATERAL (SELECT voucher_id, entry_date, late, currency, amount FROM ledgerline.export_entries AS entry
+        WHERE entry.organization_id = $1 AND entry.export_id = incomplete.export_id AND state <> 'exported'
+          AND CASE WHEN correction = 'withdrawn' THEN correction ELSE state END = 'rejected' OFFSET 0) AS entry
     UNION ALL
     SELECT export_id, voucher_id, entry_date, late, currency, amount, CASE state WHEN 'unknown' THEN 'unknown' ELSE 'in_flight' END,
         CASE WHEN NOT ended AND open_until > (SELECT ledgerline.clock()) THEN open_until END, sent_in
