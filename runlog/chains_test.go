@@ -107,6 +107,7 @@ func TestChainsCountEachEntryOnce(t *testing.T) {
 			require.NoError(t, err, name)
 			require.Len(t, c.Exports, len(chain), name)
 			require.Equal(t, e.ID, c.Last().ID, name)
+			b.troubleAgrees(c, name)
 			entries, vouchers := b.taken()
 			require.Equal(t, []int{entries, vouchers}, []int{c.Total().Entries, c.Total().Vouchers}, name)
 			list, _, err := runlog.ListVouchers(t.Context(), b.operator, b.org, c, true, "", 100)

@@ -15,6 +15,7 @@ func (b books) summaryOf(e exports.Export) string {
 	b.t.Helper()
 	c, err := runlog.LoadChain(b.t.Context(), b.reader, b.org, e.ID)
 	require.NoError(b.t, err)
+	b.troubleAgrees(c, c.Summary())
 	list, _, err := runlog.ListChains(b.t.Context(), b.reader, b.org, runlog.ChainFilter{})
 	require.NoError(b.t, err)
 	require.Contains(b.t, list, c, "the list says the same")

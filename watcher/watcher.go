@@ -158,16 +158,16 @@ func (w Watcher) schedule(ctx context.Context, organization uuid.UUID, s runlog.
 	return open, nil
 }
 
-// restless is how old a pending export is before its run is asked about, as often as
+// Restless is how old a pending export is before its run is asked about, as often as
 // [Runs] says.
-const restless = 10 * time.Minute
+const Restless = 10 * time.Minute
 
 // pending reports the exports that are pending, and counts those whose runs no longer
 // exist. Their entries belong to them, so nobody else exports these until somebody claims
 // the period again. What people know of already is not looked at again for a day.
 func (w Watcher) pending(ctx context.Context, organization uuid.UUID, now time.Time) (dead int, err error) {
 	remindAfter := cmp.Or(w.RemindAfter, notify.RemindAfter)
-	list, err := runlog.ListPendingExports(ctx, w.DB, organization, now.Add(-min(restless, cmp.Or(w.PendingLimit, restless))))
+	list, err := runlog.ListPendingExports(ctx, w.DB, organization, now.Add(-min(Restless, cmp.Or(w.PendingLimit, Restless))))
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
@@ -183,7 +183,7 @@ func (w Watcher) pending(ctx context.Context, organization uuid.UUID, now time.T
 			Facts: notify.Facts{Period: e.Period, ExportID: &e.ID, ScheduledAt: e.ScheduledAt},
 		}
 		reported := slices.ContainsFunc(known, func(k runlog.ReportedSubject) bool { return k.Subject == e.ID.String() })
-		if event.PendingFor >= restless {
+		if event.PendingFor >= Restless {
 			about := !reported && len(event.Notifications()) > 0 // to be reported, with what it waits for now
 			if w.Runs.gone(ctx, e, now, about) {
 				dead++
