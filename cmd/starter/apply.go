@@ -344,7 +344,7 @@ func (s *scheduleChange) apply(ctx context.Context, db runlog.Beginner, temporal
 	}
 	note := ""
 	if p != nil {
-		note = pauseNote(*p)
+		note = engine.PauseNote(*p)
 	}
 	if s.result.Action, err = engine.ApplySchedule(ctx, temporal, in, note, dryRun); err != nil || in.Schedule == nil {
 		return err

@@ -3,23 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 
 	"github.com/ledgerline/ledgerline/activities"
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/runlog"
 )
-
-// pauseNotePrefix marks the note of a schedule that was paused with its
-// integration, which distinguishes it from one that somebody paused by itself.
-const pauseNotePrefix = "integration paused: "
-
-// pauseNote is the note of a schedule whose integration is paused.
-func pauseNote(p runlog.Pause) string { return pauseNotePrefix + p.By + ": " + p.Reason }
 
 // integrationsPause and integrationsResume stop and restart everything that calls
 // an integration's vendor. Each step can be repeated: after an error in between,
@@ -50,7 +40,7 @@ under way are finished.`,
 				} else {
 					s.say("calls: paused already, by %s since %s: %s", p.By, local(p.At.Local()), p.Reason)
 				}
-				return s.applyPause("calls are paused; the schedule and the probes may not be", func() error { return s.pauseSchedule(pauseNote(p)) })
+				return s.applyPause("calls are paused; the schedule and the probes may not be", func() error { return s.pauseSchedule(engine.PauseNote(p)) })
 			})
 		},
 	}
@@ -153,45 +143,35 @@ func (s *session) wakeExports() error {
 	return nil
 }
 
-// scheduleHandle returns the integration's schedule, or nil if Temporal has none.
-func (s *session) scheduleHandle() (client.ScheduleHandle, *client.ScheduleDescription, error) {
-	h := s.temporal.ScheduleClient().GetHandle(s.command.Context(), engine.ScheduleID(s.organization, s.integration.ID))
-	d, err := h.Describe(s.command.Context())
-	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
-		s.say("schedule: Temporal does not have it; apply the integration's file again")
-		return nil, nil, nil
-	}
-	return h, d, err
-}
-
 func (s *session) pauseSchedule(note string) error {
-	h, d, err := s.scheduleHandle()
-	if err != nil || h == nil {
+	done, err := engine.PauseSchedule(s.command.Context(), s.temporal, s.integration, note)
+	switch {
+	case err != nil:
 		return err
+	case done.Missing:
+		s.say("schedule: Temporal does not have it; apply the integration's file again")
+	case done.Changed:
+		s.say("schedule: paused")
+	default:
+		s.say("schedule: paused already: %s", done.Note)
 	}
-	if state := d.Schedule.State; state != nil && state.Paused {
-		s.say("schedule: paused already: %s", state.Note)
-		return nil
-	}
-	s.say("schedule: paused")
-	return h.Pause(s.command.Context(), client.SchedulePauseOptions{Note: note})
+	return nil
 }
 
 // resumeSchedule leaves a schedule alone that was paused by itself.
 func (s *session) resumeSchedule() error {
-	h, d, err := s.scheduleHandle()
-	if err != nil || h == nil {
+	done, err := engine.ResumeSchedule(s.command.Context(), s.temporal, s.integration, "integration resumed by "+whoami())
+	switch {
+	case err != nil:
 		return err
-	}
-	switch state := d.Schedule.State; {
-	case state == nil || !state.Paused:
+	case done.Missing:
+		s.say("schedule: Temporal does not have it; apply the integration's file again")
+	case done.Changed:
+		s.say("schedule: resumed")
+	case done.Note != "":
+		s.say("schedule: stays paused, since it was paused by itself: %s; to resume it, run starter schedules resume", done.Note)
+	default:
 		s.say("schedule: is not paused")
-		return nil
-	case !strings.HasPrefix(state.Note, pauseNotePrefix):
-		s.say("schedule: stays paused, since it was paused by itself: %s; to resume it, run starter schedules resume", state.Note)
-		return nil
 	}
-	s.say("schedule: resumed")
-	return h.Unpause(s.command.Context(), client.ScheduleUnpauseOptions{Note: "integration resumed by " + whoami()})
+	return nil
 }

@@ -24,11 +24,11 @@ import (
 	"github.com/ledgerline/ledgerline/engine"
 	"github.com/ledgerline/ledgerline/internal/dial"
 	"github.com/ledgerline/ledgerline/internal/environ"
+	"github.com/ledgerline/ledgerline/internal/logger"
 	"github.com/ledgerline/ledgerline/internal/tracing"
 	"github.com/ledgerline/ledgerline/internal/version"
 	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/plain"
-	"github.com/ledgerline/ledgerline/redact"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/secrets"
 	"github.com/ledgerline/ledgerline/usage"
@@ -194,31 +194,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, wo
 	}
 }
 
-// newLogger writes to w. Every text passes redaction: the attributes of our own
-// lines have passed it before, those of the SDK have not. No line can steer a
-// terminal or shows a value of the environment.
-func newLogger(c config, w io.Writer) *slog.Logger {
-	hide, hideParts := environ.Hider(), environ.CauseHider() // a library's error repeats the parts of an address
-	o := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		switch v := a.Value.Any().(type) {
-		case error:
-			a.Value = slog.StringValue(redact.Text(hideParts(v.Error())))
-		case string:
-			if a.Key == slog.MessageKey {
-				break
-			}
-			if v = hide(v); len(v) > 36 { // IDs and words are shorter
-				v = redact.Text(v)
-			}
-			a.Value = slog.StringValue(v)
-		}
-		return a
-	}}
-	if c.logFormat == "text" {
-		return slog.New(slog.NewTextHandler(plain.Writer{Raw: w}, o))
-	}
-	return slog.New(slog.NewJSONHandler(plain.JSONWriter{Raw: w}, o))
-}
+// newLogger writes to w.
+func newLogger(c config, w io.Writer) *slog.Logger { return logger.New(c.logFormat, c.logLevel, w) }
 
 // warnNoSecrets says at the start what each call would say.
 func warnNoSecrets(s *secrets.Store, logger *slog.Logger) {

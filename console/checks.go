@@ -1,0 +1,193 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/engine"
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/proof"
+	"github.com/ledgerline/ledgerline/redact"
+)
+
+const (
+	mostJobs = 4         // checks at once
+	jobsKept = time.Hour // after their end
+	jobFor   = time.Hour // a check takes at most
+)
+
+// jobs are checks at the vendor that run or have ended lately. They are kept in memory: one
+// that the end of the console interrupts is made again.
+type jobs struct {
+	background
+	list map[uuid.UUID]*job
+	stop context.CancelFunc
+}
+
+// job is a check at the vendor.
+type job struct {
+	mu           sync.Mutex
+	id           uuid.UUID
+	organization uuid.UUID
+	integration  integrationName
+	period       string
+	began        time.Time
+	done, total  int
+	ended        *time.Time
+	result       *proof.Proof
+	failed       error
+}
+
+// of is the newest check of a period, nil if there is none.
+func (j *jobs) of(organization, integration uuid.UUID, period string) *uuid.UUID {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var newest *job
+	for _, one := range j.list {
+		if one.organization == organization && one.integration.ID == integration && one.period == period && (newest == nil || one.began.After(newest.began)) {
+			newest = one
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	return &newest.id
+}
+
+// begin starts a check, unless one of the period runs or too many do.
+func (j *jobs) begin(one *job, run func(context.Context, *job)) (*job, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	running := 0
+	for id, other := range j.list {
+		ended := other.end()
+		switch {
+		case ended != nil && one.began.Sub(*ended) > jobsKept:
+			delete(j.list, id)
+		case ended == nil && other.organization == one.organization && other.integration.ID == one.integration.ID && other.period == one.period:
+			return other, true
+		case ended == nil:
+			running++
+		}
+	}
+	if j.closed || running >= mostJobs {
+		return nil, false
+	}
+	if j.list == nil {
+		j.list = make(map[uuid.UUID]*job)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), jobFor)
+	if before := j.stop; before != nil {
+		j.stop = func() { before(); cancel() }
+	} else {
+		j.stop = cancel
+	}
+	j.list[one.id] = one
+	j.all.Go(func() {
+		defer cancel()
+		run(ctx, one)
+	})
+	return one, true
+}
+
+func (j *job) end() *time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.ended
+}
+
+// close interrupts what runs and waits for it.
+func (j *jobs) close(ctx context.Context) error {
+	j.background.close()
+	if j.stop != nil {
+		j.stop()
+	}
+	gone := make(chan struct{})
+	go func() { j.all.Wait(); close(gone) }()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// prove asks the vendor about everything that a period has sent.
+func (r *request) prove(nothing) (*done, error) {
+	in, c, err := r.findChain()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.c.ready(r.Context()); err != nil {
+		return nil, refuse(http.StatusServiceUnavailable, "engine_unavailable").because(err)
+	}
+	actor, now := r.who.Actor(), r.c.Now
+	one, ok := r.c.jobs.begin(&job{id: uuid.New(), organization: r.org.ID, integration: nameOf(in), period: c.First().Period, began: r.now}, func(ctx context.Context, j *job) {
+		p := &proof.Prover{DB: r.c.DB, Sources: r.c.Sources, Temporal: r.c.Temporal, Integration: in, Actor: actor, Progress: func(done, total int) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.done, j.total = done, total
+		}}
+		result, err := p.Chain(ctx, c, nil)
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		ended := now()
+		j.ended, j.failed = &ended, err
+		if err == nil {
+			j.result = &result
+		} else {
+			r.c.Log.Error("a check at the vendor failed", "organization_id", j.organization, "integration", in.Name, "period", j.period, "error", redact.Text(err.Error()))
+		}
+	})
+	if !ok {
+		return nil, refuse(http.StatusTooManyRequests, "too_many_checks")
+	}
+	return &done{Status: http.StatusAccepted, Target: "/checks/" + one.id.String(), Result: map[string]any{"checkId": one.id}}, nil
+}
+
+// check is how far a check at the vendor is, and what it found.
+type check struct {
+	ID          uuid.UUID       `json:"checkId"`
+	Integration integrationName `json:"integration"`
+	Period      string          `json:"period"`
+	BeganAt     time.Time       `json:"beganAt"`
+	EndedAt     *time.Time      `json:"endedAt,omitempty"`
+	Done        int             `json:"entriesDone"`
+	Total       int             `json:"entriesTotal"`
+	Failed      bool            `json:"failed"`
+	Proof       *proof.Proof    `json:"proof,omitempty"`
+}
+
+// Agrees reports whether nothing disagrees.
+func (c check) Agrees() bool { return c.Proof != nil && c.Proof.Agrees != nil && *c.Proof.Agrees }
+
+// Percent is how far it is.
+func (c check) Percent() int {
+	if c.Total == 0 {
+		return 0
+	}
+	return min(100, c.Done*100/c.Total)
+}
+
+func (r *request) check() (any, error) {
+	id, err := uuid.Parse(r.PathValue("job"))
+	if err != nil {
+		return nil, notFound()
+	}
+	r.c.jobs.mu.Lock()
+	j := r.c.jobs.list[id]
+	r.c.jobs.mu.Unlock()
+	if j == nil || j.organization != r.org.ID {
+		return nil, notFound()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return check{j.id, j.integration, j.period, j.began, j.ended, j.done, j.total, j.failed != nil, j.result}, nil
+}
+
+var _ = engine.Completed
+var _ exports.Chain

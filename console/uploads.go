@@ -1,0 +1,346 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"iter"
+	"math/big"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ledgerline/ledgerline/entryfile"
+	"github.com/ledgerline/ledgerline/integrations"
+	"github.com/ledgerline/ledgerline/outlook"
+	"github.com/ledgerline/ledgerline/plain"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// maxUpload is how many bytes a file may have.
+const maxUpload = 32 << 20
+
+const (
+	shownErrors = 200
+	shownSample = 10
+)
+
+// uploads is the page on which a file is chosen.
+type uploads struct {
+	Integrations []integrationName `json:"integrations"` // that name columns of files
+}
+
+func (r *request) uploads() (any, error) {
+	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
+	var some *runlog.UnreadableError
+	if err != nil && !errors.As(err, &some) {
+		return nil, err
+	}
+	u := uploads{Integrations: []integrationName{}}
+	for _, in := range list {
+		if len(in.Export.Columns) > 0 {
+			u.Integrations = append(u.Integrations, nameOf(in))
+		}
+	}
+	return u, nil
+}
+
+// storeInput is a file, as multipart/form-data.
+type storeInput struct {
+	File string `json:"file"` // the file itself
+}
+
+// reading is how a file is to be read where it leaves that open.
+type reading struct {
+	Integration string // whose file says how columns are named
+	DecimalSign string // , or .
+	DateOrder   string // dmy or mdy
+	Sheet       string // of a workbook
+	IDFrom      string // columns of which entry IDs are made, with commas
+}
+
+// readingQuery are the parameters of [reading].
+var readingQuery = []string{"columnsOf", "decimalSign", "dateOrder", "sheet", "idFrom", "replace", "repeated"}
+
+// readingAsked is how the page, or the form on it, says that a file is to be read.
+func (r *request) readingAsked() reading {
+	return reading{r.FormValue("columnsOf"), r.FormValue("decimalSign"), r.FormValue("dateOrder"), r.FormValue("sheet"), r.FormValue("idFrom")}
+}
+
+// stored is a file that was stored to be looked at.
+type stored struct {
+	ID        uuid.UUID `json:"uploadId"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// store keeps a file for an hour, so that people can look at it before it is imported.
+func (r *request) store() (*done, error) {
+	f, header, err := r.FormFile("file")
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "no_file")
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxUpload+1))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "not_readable").because(err)
+	}
+	if len(content) > maxUpload {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "too_large", "n", maxUpload>>20)
+	}
+	if len(content) == 0 {
+		return nil, refuse(http.StatusBadRequest, "no_file")
+	}
+	name := clip(plain.Line(filepath.Base(strings.ReplaceAll(header.Filename, `\`, "/"))), 200)
+	u := runlog.Upload{ID: uuid.New(), Name: cmp.Or(name, "file"), Content: content, Actor: r.who.Actor()}
+	if u, err = runlog.StoreUpload(r.Context(), r.db(), r.org.ID, u); err != nil {
+		return nil, err
+	}
+	return &done{Status: http.StatusCreated, Target: "/uploads/" + u.ID.String(), Result: stored{u.ID, u.ExpiresAt}, After: map[string]any{"file": name, "bytes": len(content)}}, nil
+}
+
+// options are how a file is read.
+func (r *request) options(in reading) (o entryfile.Options, err error) {
+	o = entryfile.Options{DecimalSign: in.DecimalSign, DateOrder: in.DateOrder, Sheet: clip(in.Sheet, 200), IgnoreColumns: true, MaxErrors: shownErrors, Now: r.now}
+	if !slices.Contains([]string{"", ",", "."}, o.DecimalSign) {
+		return o, refuse(http.StatusBadRequest, "parameter", "name", "decimalSign")
+	}
+	if !slices.Contains([]string{"", entryfile.DayFirst, entryfile.MonthFirst}, o.DateOrder) {
+		return o, refuse(http.StatusBadRequest, "parameter", "name", "dateOrder")
+	}
+	for name := range strings.SplitSeq(in.IDFrom, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			o.IDFrom = append(o.IDFrom, clip(name, 100))
+		}
+	}
+	if in.Integration == "" {
+		return o, nil
+	}
+	list, err := runlog.ListIntegrations(r.Context(), r.db(), r.org.ID)
+	for _, one := range list {
+		if one.Name == in.Integration || one.ID.String() == in.Integration {
+			if len(one.Export.Columns) > 0 {
+				o.Columns, o.ColumnsOf = one.Export.Columns, "export.columns of "+one.Name
+			}
+			return o, nil
+		}
+	}
+	if err != nil {
+		return o, err
+	}
+	return o, refuse(http.StatusBadRequest, "parameter", "name", "columnsOf")
+}
+
+// upload is a file, how it was read, and what importing it would do.
+type upload struct {
+	ID         uuid.UUID                `json:"uploadId"`
+	Name       string                   `json:"name"`
+	ExpiresAt  time.Time                `json:"expiresAt"`
+	Reading    entryfile.Reading        `json:"reading"`
+	Entries    int                      `json:"entries"`
+	Vouchers   int                      `json:"vouchers"`
+	Sample     []entryfile.Entry        `json:"sample"`
+	Errors     []entryfile.Problem      `json:"errors"`
+	ErrorCount int                      `json:"errorCount"`
+	Warnings   []string                 `json:"warnings"`
+	Unbalanced []entryfile.Imbalance    `json:"unbalanced"`
+	Mixed      []entryfile.Mixed        `json:"mixed"`
+	Added      int64                    `json:"added"`
+	Unchanged  int64                    `json:"unchanged"`
+	Replaced   int64                    `json:"replaced"`
+	Changes    []runlog.EntryDifference `json:"changes"`
+	Left       []runlog.LeftVoucher     `json:"left"`
+	Problem    *problem                 `json:"problem,omitempty"` // why it cannot be imported as it is
+	NotTaken   []string                 `json:"notTaken"`          // what exports would refuse of it
+	Replace    bool                     `json:"replace"`
+	Repeated   bool                     `json:"repeated"`
+	CanImport  bool                     `json:"canImport"`
+
+	Asked reading           `json:"-"`
+	Named []integrationName `json:"-"` // integrations that name columns
+}
+
+// openUpload opens the file of the path.
+func (r *request) openUpload(how reading) (u *runlog.Upload, f *entryfile.File, err error) {
+	id, err := uuid.Parse(r.PathValue("upload"))
+	if err != nil {
+		return nil, nil, notFound()
+	}
+	if u, err = runlog.LoadUpload(r.Context(), r.db(), r.org.ID, id); err != nil {
+		return nil, nil, err
+	}
+	if u == nil {
+		return nil, nil, refuse(http.StatusNotFound, "no_upload")
+	}
+	o, err := r.options(how)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err = entryfile.Open(u.Name, bytes.NewReader(u.Content), o)
+	var option *entryfile.OptionError
+	if errors.As(err, &option) {
+		err = refuse(http.StatusUnprocessableEntity, "reading").detailed(option.Error())
+	}
+	return u, f, err
+}
+
+func (r *request) upload() (any, error) {
+	asked := r.readingAsked()
+	u, f, err := r.openUpload(asked)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	summary, err := entryfile.Check(f, shownSample, nil)
+	if err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	up := upload{
+		ID: u.ID, Name: u.Name, ExpiresAt: u.ExpiresAt, Reading: summary.Reading, Entries: summary.Count, Vouchers: summary.Vouchers, Sample: orEmpty(summary.Sample),
+		Errors: orEmpty(summary.Errors), ErrorCount: summary.ErrorCount, Warnings: orEmpty(summary.Warnings), Unbalanced: orEmpty(summary.Unbalanced), Mixed: orEmpty(summary.Mixed),
+		Changes: []runlog.EntryDifference{}, Left: []runlog.LeftVoucher{}, NotTaken: []string{}, Replace: q.Get("replace") == "true", Repeated: q.Get("repeated") == "true", Asked: asked,
+	}
+	if up.ErrorCount > 0 {
+		return up, nil
+	}
+	var contents integrations.Contents
+	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, noted(&contents, f.Entries(nil)), runlog.ImportOptions{
+		DryRun: true, Replace: up.Replace, AllowRepeated: up.Repeated, Actor: r.who.Actor()})
+	if err != nil {
+		if !errors.As(refusedImport(err), &up.Problem) {
+			return nil, err
+		}
+		said := up.Problem.said(r.said)
+		up.Problem = &said
+	}
+	up.Added, up.Unchanged, up.Replaced, up.Changes, up.Left = result.Added, result.Unchanged, result.Replaced, orEmpty(result.Changes), orEmpty(result.Left)
+	up.CanImport = up.Problem == nil && result.Added+result.Replaced > 0
+	up.NotTaken, err = outlook.NotTaken(r.Context(), r.db(), r.org.ID, uuid.Nil, contents)
+	up.NotTaken = orEmpty(up.NotTaken)
+	return up, err
+}
+
+// noted notes what entries have as they pass.
+func noted(contents *integrations.Contents, entries iter.Seq2[runlog.AccountingEntry, error]) iter.Seq2[runlog.AccountingEntry, error] {
+	return func(yield func(runlog.AccountingEntry, error) bool) {
+		for e, err := range entries {
+			if err == nil {
+				contents.Note(e.Currency, e.Account, e.Dimensions)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+type importInput struct {
+	Replace  bool   `json:"replace"`
+	Repeated bool   `json:"repeated"`
+	Reason   string `json:"reason"` // for the record, with replace
+
+	ColumnsOf   string `json:"columnsOf"` // as the upload was looked at
+	DecimalSign string `json:"decimalSign"`
+	DateOrder   string `json:"dateOrder"`
+	Sheet       string `json:"sheet"`
+	IDFrom      string `json:"idFrom"`
+}
+
+// importResult is what an import came to.
+type importResult struct {
+	Added     int64    `json:"added"`
+	Unchanged int64    `json:"unchanged"`
+	Replaced  int64    `json:"replaced"`
+	WhereTo   []string `json:"whereTo"` // with which exports the entries go
+}
+
+func imported(i runlog.ImportResult) importResult {
+	return importResult{i.Added, i.Unchanged, i.Replaced, []string{}}
+}
+
+// importUpload stores the entries of a file, all or none.
+func (r *request) importUpload(in importInput) (*done, error) {
+	u, f, err := r.openUpload(reading{in.ColumnsOf, in.DecimalSign, in.DateOrder, in.Sheet, in.IDFrom})
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if in.Replace {
+		if in.Reason, err = reasonFor(in.Reason); err != nil {
+			return nil, err
+		}
+	} else {
+		in.Reason = ""
+	}
+	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, f.Entries(nil), runlog.ImportOptions{
+		Replace: in.Replace, AllowRepeated: in.Repeated, Actor: r.who.Actor(), Reason: in.Reason})
+	var wrong *entryfile.Error
+	switch {
+	case errors.As(err, &wrong):
+		return nil, refuse(http.StatusUnprocessableEntity, "wrong_file", "n", wrong.Count)
+	case err != nil:
+		return nil, refusedImport(err)
+	}
+	done := &done{Target: "", Before: map[string]any{"file": u.Name, "changes": result.Changes}, After: imported(result)}
+	is := imported(result)
+	if where, err := outlook.Imported(r.Context(), r.db(), r.org.ID, result.Import, nil, r.now); err == nil {
+		is.WhereTo = orEmpty(where)
+	}
+	done.Result = is
+	if err := runlog.DeleteUpload(r.Context(), r.db(), r.org.ID, u.ID); err != nil {
+		r.c.Log.Warn("an imported file is kept until it expires", "upload_id", u.ID)
+	}
+	return done, nil
+}
+
+// orEmpty is a list that JSON shows as one.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// each yields entries.
+func each(list []runlog.AccountingEntry) iter.Seq2[runlog.AccountingEntry, error] {
+	return func(yield func(runlog.AccountingEntry, error) bool) {
+		for _, e := range list {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// amountForm is an amount as people type one: 1 234,50, 1234.5 or -1.
+var amountForm = regexp.MustCompile(`^[-+]?\d{1,15}([.,]\d{1,2})?$`)
+
+// amountOf reads an amount of a form. What could mean two things, such as 1.234, is refused.
+func amountOf(s string) (string, bool) {
+	s = strings.NewReplacer(" ", "", "\u00a0", "", "\u202f", "", "\u2212", "-").Replace(s)
+	if !amountForm.MatchString(s) {
+		return "", false
+	}
+	return strings.Replace(strings.TrimPrefix(s, "+"), ",", ".", 1), true
+}
+
+// sameEntry reports whether two entries have the same contents.
+func sameEntry(a, b runlog.AccountingEntry) bool {
+	if len(a.Dimensions) != len(b.Dimensions) {
+		return false
+	}
+	for name, value := range a.Dimensions {
+		if b.Dimensions[name] != value {
+			return false
+		}
+	}
+	x, _ := new(big.Rat).SetString(a.Amount)
+	y, _ := new(big.Rat).SetString(b.Amount)
+	return a.Date.Equal(b.Date) && a.Account == b.Account && a.Currency == b.Currency && a.Text == b.Text && x != nil && y != nil && x.Cmp(y) == 0
+}

@@ -1,0 +1,250 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ledgerline/ledgerline/exports"
+	"github.com/ledgerline/ledgerline/runlog"
+)
+
+// voucher is a voucher as it is stored, where it went, and what people changed of it.
+type voucher struct {
+	VoucherID string            `json:"voucherId"`
+	Lines     []correctedLine   `json:"lines"`
+	Sums      map[string]string `json:"sums"` // by currency; a voucher that is complete sums to zero
+	Sent      []voucherSent     `json:"exports"`
+	Changes   []voucherChange   `json:"changes"`
+	CanChange bool              `json:"canChange"` // no vendor has it, and no export that has not ended
+}
+
+// voucherSent is what a period's export has of a voucher.
+type voucherSent struct {
+	Integration string `json:"integration"`
+	Period      string `json:"period"`
+	voucherRow
+}
+
+// voucherChange is a correction on record.
+type voucherChange struct {
+	At     time.Time                `json:"changedAt"`
+	Actor  string                   `json:"actor"`
+	Reason string                   `json:"reason"`
+	Kind   string                   `json:"kind"` // replaced or withdrawn
+	Fields []runlog.EntryDifference `json:"differences"`
+}
+
+// correctedLine is a line of a voucher, as a form has it.
+type correctedLine struct {
+	EntryID    string            `json:"entryId"`
+	Date       string            `json:"date"` // 2026-10-31
+	Account    string            `json:"account"`
+	Amount     string            `json:"amount"` // decimal
+	Currency   string            `json:"currency"`
+	Text       string            `json:"text"`
+	Dimensions map[string]string `json:"dimensions,omitempty"`
+}
+
+// mostLines is how many lines of a voucher a form shows.
+const mostLines = 200
+
+// voucherOfPath is the voucher of the path.
+func (r *request) voucherOfPath() (string, error) {
+	v := r.PathValue("voucher")
+	if v == "" || len(v) > 1000 {
+		return "", notFound()
+	}
+	return v, nil
+}
+
+func (r *request) voucher() (any, error) {
+	id, err := r.voucherOfPath()
+	if err != nil {
+		return nil, err
+	}
+	v := voucher{VoucherID: id, Lines: []correctedLine{}, Sent: []voucherSent{}, Changes: []voucherChange{}, CanChange: true}
+	stored, err := runlog.ListVoucherEntries(r.Context(), r.db(), r.org.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range stored {
+		v.Lines = append(v.Lines, correctedLine{e.EntryID, e.Date.Format(time.DateOnly), e.Account, e.Amount, e.Currency, e.Text, e.Dimensions})
+		v.Sums = exports.AddAmounts(v.Sums, map[string]string{e.Currency: e.Amount})
+	}
+	sent, err := runlog.ListSentVoucher(r.Context(), r.db(), r.org.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range sent {
+		row := voucherRow{VoucherID: id, State: e.Outcome, Amounts: e.Amounts, Entries: e.Entries, OpenUntil: e.OpenUntil, LateError: e.LateError, Corrected: e.Corrected, ExportID: e.ExportID}
+		if e.Reason != "" {
+			said := r.said.Reason(e.Adapter, e.Reason, e.ByVendor)
+			row.Reason, row.Quote = said.Text, said.Quote
+		}
+		v.Sent = append(v.Sent, voucherSent{e.Integration, e.Period, row})
+		if e.Status == exports.Pending || e.Outcome == exports.WasExported || e.Outcome == exports.IsUnknown || e.OpenUntil != nil {
+			v.CanChange = false
+		}
+	}
+	changes, err := runlog.VoucherHistory(r.Context(), r.db(), r.org.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		v.Changes = append(v.Changes, voucherChange{c.ChangedAt, c.Actor, c.Reason, string(c.Kind), c.Differences()})
+	}
+	if len(v.Lines) == 0 && len(v.Sent) == 0 && len(v.Changes) == 0 {
+		return nil, notFound()
+	}
+	if len(v.Lines) == 0 {
+		v.CanChange = false
+	}
+	return v, nil
+}
+
+type correctInput struct {
+	Lines  []correctedLine `json:"lines"`
+	Reason string          `json:"reason"`
+}
+
+// correctedLines are the lines of a form, whose fields are such as account.3.
+func (r *request) correctedLines() (list []correctedLine) {
+	for i := range mostLines {
+		n := "." + strconv.Itoa(i)
+		if !r.PostForm.Has("entryId" + n) {
+			break
+		}
+		field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name + n)) }
+		l := correctedLine{EntryID: r.PostFormValue("entryId" + n), Date: field("date"), Account: field("account"), Amount: field("amount"), Currency: field("currency"), Text: field("text")}
+		for _, name := range r.PostForm["dimension"+n] {
+			if l.Dimensions == nil {
+				l.Dimensions = make(map[string]string)
+			}
+			l.Dimensions[name] = field("dimension." + name)
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// correct replaces lines of a voucher that no vendor has.
+func (r *request) correct(in correctInput) (*done, error) {
+	id, err := r.voucherOfPath()
+	if err != nil {
+		return nil, err
+	}
+	reason, err := reasonFor(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := runlog.ListVoucherEntries(r.Context(), r.db(), r.org.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	entries, wrong := r.corrected(id, stored, in.Lines)
+	if wrong != nil {
+		return nil, wrong
+	}
+	if len(entries) == 0 {
+		return nil, refuse(http.StatusBadRequest, "nothing_changed")
+	}
+	result, err := runlog.ImportEntries(r.Context(), r.db(), r.org.ID, each(entries), runlog.ImportOptions{Replace: true, Actor: r.who.Actor(), Reason: reason})
+	if err != nil {
+		return nil, refusedImport(err)
+	}
+	if result.Replaced == 0 {
+		return nil, refuse(http.StatusBadRequest, "nothing_changed")
+	}
+	return &done{Target: voucherPath(id), Before: map[string]any{"changes": result.Changes}, After: map[string]any{"replaced": result.Replaced}, Result: imported(result)}, nil
+}
+
+// corrected are the lines that a form changes. Lines of the voucher can be neither added nor
+// left out: that is an import, or a withdrawal.
+func (r *request) corrected(voucher string, stored []runlog.AccountingEntry, lines []correctedLine) ([]runlog.AccountingEntry, *problem) {
+	p := refuse(http.StatusBadRequest, "wrong_lines")
+	var changed []runlog.AccountingEntry
+	seen := make(map[string]bool)
+	for i, l := range lines {
+		where := fmt.Sprintf("%s %d", r.said.T("column.line"), i+1)
+		at := slices.IndexFunc(stored, func(e runlog.AccountingEntry) bool { return e.EntryID == l.EntryID })
+		if at < 0 || seen[l.EntryID] {
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.not_of_voucher")})
+			continue
+		}
+		seen[l.EntryID] = true
+		was := stored[at]
+		is := was
+		amount, ok := amountOf(l.Amount)
+		if !ok {
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.amount", "text", clip(l.Amount, 40))})
+		}
+		day, err := time.Parse(time.DateOnly, l.Date)
+		if err != nil {
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.date", "text", clip(l.Date, 40))})
+		}
+		if l.Account == "" {
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.account")})
+		}
+		if len(l.Currency) != 3 {
+			p.Lines = append(p.Lines, line{where, r.said.T("wrong.currency", "text", clip(l.Currency, 40))})
+		}
+		is.Date, is.Account, is.Amount, is.Currency, is.Text = day, l.Account, amount, strings.ToUpper(l.Currency), l.Text
+		if l.Dimensions != nil {
+			is.Dimensions = l.Dimensions
+		}
+		if !sameEntry(was, is) {
+			changed = append(changed, is)
+		}
+	}
+	if len(p.Lines) > 0 {
+		return nil, p
+	}
+	return changed, nil
+}
+
+type reasonInput struct {
+	Reason string `json:"reason"`
+}
+
+// withdraw takes a voucher that no vendor has out of what is exported.
+func (r *request) withdraw(in reasonInput) (*done, error) {
+	id, err := r.voucherOfPath()
+	if err != nil {
+		return nil, err
+	}
+	reason, err := reasonFor(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	gone, err := runlog.WithdrawVoucher(r.Context(), r.db(), r.org.ID, id, r.who.Actor(), reason)
+	if err != nil {
+		return nil, refusedImport(err)
+	}
+	return &done{Target: voucherPath(id), Before: gone, After: map[string]any{"withdrawn": true}, Result: gone}, nil
+}
+
+// refusedImport is why entries were not stored, replaced or withdrawn.
+func refusedImport(err error) error {
+	var refused *runlog.RefusedError
+	var repeated *runlog.RepeatedError
+	switch {
+	case errors.As(err, &refused):
+		p := refuse(http.StatusConflict, "refused_change", "n", refused.Total)
+		for _, one := range refused.Refused[:min(len(refused.Refused), 100)] {
+			p.Lines = append(p.Lines, line{one.VoucherID + " / " + one.EntryID, one.Why + "; " + one.Remedy})
+		}
+		return p
+	case errors.As(err, &repeated):
+		p := refuse(http.StatusConflict, "repeated_lines", "n", int(repeated.Count))
+		for _, one := range repeated.Lines[:min(len(repeated.Lines), 100)] {
+			p.Lines = append(p.Lines, line{one.VoucherID + " / " + one.EntryID, one.Date + ", " + one.Account + ", " + one.Currency + " " + one.Amount})
+		}
+		return p
+	}
+	return err
+}
