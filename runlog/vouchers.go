@@ -97,22 +97,7 @@ func ListVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		rows, err := queryRows[row](ctx, tx, chainEntries()+`, parts AS (
-		    SELECT voucher_id, jsonb_agg(jsonb_build_object('outcome', outcome, 'entries', entries, 'amounts', amounts, 'reason', reason) ORDER BY `+place()+`) AS parts FROM (
-		        SELECT voucher_id, outcome, sum(entries) AS entries, jsonb_object_agg(currency, amount::text) AS amounts,
-		            coalesce((array_agg(reason ORDER BY reason_of) FILTER (WHERE reason IS NOT NULL))[1], '') AS reason FROM (
-		            SELECT voucher_id, outcome, currency, coalesce(sum(amount) FILTER (WHERE amount > 0), 0) AS amount, count(*) AS entries,
-		                min(entry_id) FILTER (WHERE `+problem+` IS NOT NULL) AS reason_of, (array_agg(`+problem+` ORDER BY entry_id) FILTER (WHERE `+problem+` IS NOT NULL))[1] AS reason
-		            FROM entries WHERE voucher_id > $4 GROUP BY voucher_id, outcome, currency) AS by_currency
-		        GROUP BY voucher_id, outcome) AS by_outcome
-		    GROUP BY voucher_id
-		), vouchers AS (
-		    SELECT voucher_id AS id, min(entry_date) AS date, coalesce((array_agg(text ORDER BY entry_id) FILTER (WHERE text <> ''))[1], '') AS text,
-		        `+voucherOutcome()+` AS outcome, bool_or(outcome <> 'exported') AS is_partial,
-		        bool_or(late) AS late, bool_or(corrected) AS corrected, count(late_error) > 0 AS late_error, max(open_until) AS open_until,
-		        (array_agg(export_id ORDER BY array_position($3::uuid[], export_id) DESC))[1] AS export_id
-		    FROM entries WHERE voucher_id > $4 GROUP BY voucher_id
-		) SELECT id, date, text, outcome, parts, late, corrected, late_error, open_until, export_id, count(*) OVER () AS remaining FROM vouchers JOIN parts ON parts.voucher_id = vouchers.id
+		rows, err := queryRows[row](ctx, tx, selectVouchers(" AND entry.voucher_id > $4", ", count(*) OVER () AS remaining")+`
 		WHERE $5 OR is_partial OR late_error ORDER BY id LIMIT $6`, organization, firsts, members, after, all, limit)
 		for _, r := range rows {
 			list, more = append(list, r.Voucher), r.Remaining-len(rows)
@@ -120,6 +105,26 @@ func ListVouchers(ctx context.Context, db Beginner, organization uuid.UUID, c ex
 		return err
 	})
 	return list, more, err
+}
+
+// selectVouchers is a query of each [Voucher] of the exports of [chainEntries], and of more columns.
+func selectVouchers(and, more string) string {
+	return chainEntries(and) + `, parts AS (
+		    SELECT voucher_id, jsonb_agg(jsonb_build_object('outcome', outcome, 'entries', entries, 'amounts', amounts, 'reason', reason) ORDER BY ` + place() + `) AS parts FROM (
+		        SELECT voucher_id, outcome, sum(entries) AS entries, jsonb_object_agg(currency, amount::text) AS amounts,
+		            coalesce((array_agg(reason ORDER BY reason_of) FILTER (WHERE reason IS NOT NULL))[1], '') AS reason FROM (
+		            SELECT voucher_id, outcome, currency, coalesce(sum(amount) FILTER (WHERE amount > 0), 0) AS amount, count(*) AS entries,
+		                min(entry_id) FILTER (WHERE ` + problem + ` IS NOT NULL) AS reason_of, (array_agg(` + problem + ` ORDER BY entry_id) FILTER (WHERE ` + problem + ` IS NOT NULL))[1] AS reason
+		            FROM entries GROUP BY voucher_id, outcome, currency) AS by_currency
+		        GROUP BY voucher_id, outcome) AS by_outcome
+		    GROUP BY voucher_id
+		), vouchers AS (
+		    SELECT voucher_id AS id, min(entry_date) AS date, coalesce((array_agg(text ORDER BY entry_id) FILTER (WHERE text <> ''))[1], '') AS text,
+		        ` + voucherOutcome() + ` AS outcome, bool_or(outcome <> 'exported') AS is_partial,
+		        bool_or(late) AS late, bool_or(corrected) AS corrected, count(late_error) > 0 AS late_error, max(open_until) AS open_until,
+		        (array_agg(export_id ORDER BY array_position($3::uuid[], export_id) DESC))[1] AS export_id
+		    FROM entries GROUP BY voucher_id
+		) SELECT id, date, text, outcome, parts, late, corrected, late_error, open_until, export_id` + more + ` FROM vouchers JOIN parts ON parts.voucher_id = vouchers.id`
 }
 
 // problem is what is said of an entry as SQL; NULL if nothing is.
