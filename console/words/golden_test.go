@@ -145,6 +145,17 @@ func TestWaits(t *testing.T) {
 	})
 }
 
+// So has everything that needs a person.
+func TestNeeds(t *testing.T) {
+	golden(t, "needs", func(p *words.Printer) (lines []string) {
+		for _, kind := range words.Needs {
+			title, what, remedy := p.Need(kind, "xledger")
+			lines = append(lines, fmt.Sprintf("%s: %s. %s %s", kind, title, what, remedy))
+		}
+		return lines
+	})
+}
+
 func TestSchedule(t *testing.T) {
 	cron := func(text string) integrations.Schedule {
 		return integrations.Schedule{Cron: text, TimeZone: "Europe/Oslo", PeriodRule: integrations.DayBefore}

@@ -58,6 +58,11 @@ var texts = sync.OnceValue(func() map[string]map[Language]text {
 			if all[key] != nil {
 				panic("words: " + f.Name() + ": key " + key + " is in another file too")
 			}
+			for l := range languages {
+				if l != English && l != Bokmal { // YAML takes what follows a comma for another member
+					panic("words: " + f.Name() + ": " + key + ": " + string(l) + " is no language; put a text with a comma in quotes")
+				}
+			}
 			all[key] = languages
 		}
 	}
@@ -102,6 +107,8 @@ func (p *Printer) T(key string, pairs ...any) string {
 			return missing(at, "text "+key+" has the argument "+at+", and is given none")
 		case int:
 			return p.Number(value)
+		case int64:
+			return p.Number(int(value))
 		default:
 			return fmt.Sprint(value)
 		}

@@ -38,7 +38,7 @@ func argumentsOf(s string) []string {
 // onlyEnglish are words that no Norwegian text has.
 var onlyEnglish = strings.Fields(`the and was were with what which that this these vouchers voucher entries entry refused waiting arrived
 	until while when where who whom has have had been being not only yes cannot can must should would could your you they them their there here
-	from into after before again sent sending vendor period periods amount amounts date day month week year today tomorrow yesterday hour
+	from into after before again sending vendor period periods amount amounts date day month week year today tomorrow yesterday hour
 	hours minutes seconds account accounts currency integration's export's file's line lines retry retried run runs upload uploaded correct
 	corrected error errors key unknown missing exported complete failed reason answer answered request password secret of by it its`)
 
