@@ -169,7 +169,7 @@ func (r *request) call() (any, error) {
 		c.Trail = append(c.Trail, trailStep{a, what, remedy})
 	}
 	last := len(report.Attempts) - 1
-	c.CanAgain = report.State == engine.Completed && report.Export == nil && last >= 0 && !report.Attempts[last].OK && report.Effect != classify.EffectDone && report.Effect != classify.EffectOpen
+	c.CanAgain = report.State == engine.Completed && report.Export == nil && last >= 0 && !report.Attempts[last].OK && report.Effect != classify.Done && report.Effect != classify.Open
 	return c, nil
 }
 

@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ledgerline/ledgerline/engine"
-	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/proof"
 	"github.com/ledgerline/ledgerline/redact"
 )
@@ -127,7 +125,7 @@ func (r *request) prove(nothing) (*done, error) {
 	}
 	actor, now := r.who.Actor(), r.c.Now
 	one, ok := r.c.jobs.begin(&job{id: uuid.New(), organization: r.org.ID, integration: nameOf(in), period: c.First().Period, began: r.now}, func(ctx context.Context, j *job) {
-		p := &proof.Prover{DB: r.c.DB, Sources: r.c.Sources, Temporal: r.c.Temporal, Integration: in, Actor: actor, Progress: func(done, total int) {
+		p := proof.Prover{DB: r.c.DB, Sources: r.c.Sources, Temporal: r.c.Temporal, Integration: in, Actor: actor, Progress: func(done, total int) {
 			j.mu.Lock()
 			defer j.mu.Unlock()
 			j.done, j.total = done, total
@@ -188,6 +186,3 @@ func (r *request) check() (any, error) {
 	defer j.mu.Unlock()
 	return check{j.id, j.integration, j.period, j.began, j.ended, j.done, j.total, j.failed != nil, j.result}, nil
 }
-
-var _ = engine.Completed
-var _ exports.Chain

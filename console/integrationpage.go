@@ -46,12 +46,12 @@ func (r *request) integration() (any, error) {
 	row := facts.row(in, nil, r.now)
 	p.Paused, p.Health, p.Quota = row.Paused, row.Health, row.Quota
 	if h := facts.health[in.ID]; h.Record != nil {
-		p.Since, p.Kind = &h.Record.Since, h.Record.Kind
+		p.Since, p.Kind = &h.Record.Since, h.Record.Reason
 		if p.Kind != "" {
 			p.What, _ = r.said.Kind(p.Kind)
 		}
 		if h.Secret != nil {
-			p.Expires = &h.Secret.EndsAt
+			p.Expires = &h.Secret.ExpiresAt
 		}
 	}
 	if run, ok := in.NextRun(r.now); ok && p.Paused == nil {

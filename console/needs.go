@@ -71,12 +71,11 @@ func (r *request) attention() (any, error) {
 }
 
 func (r *request) needOf(i attention.Item) need {
-	pairs := []any{"integration", i.Integration, "vendor", r.said.Vendor(i.Adapter), "period", r.said.Period(i.Period), "vouchers", i.Count.Vouchers, "n", i.Count.Vouchers,
-		"amounts", r.said.Money(i.Count.Amounts)}
+	title, meaning, todo := r.said.Need(string(i.Kind), i.Adapter)
 	n := need{
 		Key: i.Key, Kind: i.Kind, Since: i.Since, Integration: i.Integration, Vendor: r.said.Vendor(i.Adapter), Period: i.Period, ExportID: i.ExportID, CorrelationID: i.CorrelationID,
 		Until: i.Until, ScheduledAt: i.ScheduledAt, ErrorKind: i.ErrorKind, Quote: i.Message,
-		Title: r.said.T("attention."+string(i.Kind), pairs...), Meaning: r.said.T("attention."+string(i.Kind)+".meaning", pairs...), Todo: r.said.T("attention."+string(i.Kind)+".todo", pairs...),
+		Title: title, Meaning: meaning, Todo: todo,
 	}
 	if i.Count.Entries > 0 {
 		n.Count = &i.Count

@@ -14,7 +14,6 @@ import (
 	"github.com/ledgerline/ledgerline/exports"
 	"github.com/ledgerline/ledgerline/health"
 	"github.com/ledgerline/ledgerline/integrations"
-	"github.com/ledgerline/ledgerline/limits"
 	"github.com/ledgerline/ledgerline/runlog"
 )
 
@@ -134,7 +133,7 @@ func (r *request) overview() (any, error) {
 		}
 		g.Rows = append(g.Rows, facts.row(in, g.Periods, r.now))
 	}
-	for _, kind := range []exports.PeriodKind{exports.Months, exports.Weeks, exports.Days} {
+	for _, kind := range []exports.PeriodKind{exports.ByMonth, exports.ByWeek, exports.ByDay} {
 		if g := groups[kind]; g != nil {
 			o.Groups = append(o.Groups, *g)
 		}
@@ -192,11 +191,11 @@ func (f overviewFacts) kindOf(in integrations.Integration) exports.PeriodKind {
 	if in.Schedule != nil {
 		switch in.Schedule.Rule() {
 		case integrations.DayBefore:
-			return exports.Days
+			return exports.ByDay
 		case integrations.WeekBefore:
-			return exports.Weeks
+			return exports.ByWeek
 		}
-		return exports.Months
+		return exports.ByMonth
 	}
 	newest := ""
 	for p := range f.sums[in.ID] {
@@ -205,7 +204,7 @@ func (f overviewFacts) kindOf(in integrations.Integration) exports.PeriodKind {
 		}
 	}
 	if newest == "" {
-		return exports.Months
+		return exports.ByMonth
 	}
 	return exports.KindOfPeriod(newest)
 }
@@ -267,5 +266,3 @@ func (f overviewFacts) cell(id uuid.UUID, period string) cell {
 	}
 	return c
 }
-
-var _ = limits.Full

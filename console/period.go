@@ -215,7 +215,7 @@ func (r *request) rowOf(in integrations.Integration, v runlog.Voucher) voucherRo
 		Late: v.Late, LateError: v.LateError, Corrected: v.Corrected, ExportID: v.ExportID,
 	}
 	if text := v.Reason(); text != "" {
-		said := r.said.Reason(in.Adapter, text, v.ByVendor())
+		said := r.said.Reason(in.Adapter, text, !words.Ours(text))
 		row.Reason, row.Quote = said.Text, said.Quote
 	}
 	return row

@@ -75,8 +75,7 @@ func (r *request) readingAsked() reading {
 
 // stored is a file that was stored to be looked at.
 type stored struct {
-	ID        uuid.UUID `json:"uploadId"`
-	ExpiresAt time.Time `json:"expiresAt"`
+	ID uuid.UUID `json:"uploadId"`
 }
 
 // store keeps a file for an hour, so that people can look at it before it is imported.
@@ -98,10 +97,10 @@ func (r *request) store() (*done, error) {
 	}
 	name := clip(plain.Line(filepath.Base(strings.ReplaceAll(header.Filename, `\`, "/"))), 200)
 	u := runlog.Upload{ID: uuid.New(), Name: cmp.Or(name, "file"), Content: content, Actor: r.who.Actor()}
-	if u, err = runlog.StoreUpload(r.Context(), r.db(), r.org.ID, u); err != nil {
+	if err := runlog.StoreUpload(r.Context(), r.db(), r.org.ID, u); err != nil {
 		return nil, err
 	}
-	return &done{Status: http.StatusCreated, Target: "/uploads/" + u.ID.String(), Result: stored{u.ID, u.ExpiresAt}, After: map[string]any{"file": name, "bytes": len(content)}}, nil
+	return &done{Status: http.StatusCreated, Target: "/uploads/" + u.ID.String(), Result: stored{u.ID}, After: map[string]any{"file": name, "bytes": len(content)}}, nil
 }
 
 // options are how a file is read.
