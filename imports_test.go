@@ -45,6 +45,7 @@ var arrows = []struct {
 	{"usage", []string{"limits", "runlog"}, "it stores what was counted"},
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
+	{"proof", []string{"activities", "adapters", "classify", "engine", "exports", "integrations", "runlog", "statement", "workflows"}, "it compares what others have: it asks engine for look-ups and runlog for the record, and stores nothing but what it adopts; of a vendor it needs where its books are"},
 	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
 }
 
@@ -74,6 +75,8 @@ var forbidden = []struct{ from, what, why string }{
 	{"workflows", "crypto/rand", "a workflow draws random values by side effects"},
 	{"workflows", "math/rand", "a workflow draws random values by side effects"},
 	{"calls", "github.com/jackc", "every query is runlog's"},
+	{"proof", "github.com/jackc", "every query is runlog's"},
+	{"proof", "github.com/spf13", "the command line and the console both prove"},
 	{"engine", "github.com/jackc", "it hands what it needs of the database to runlog"},
 	{"engine", module + "adapters/", "it makes no attempt"},
 }
