@@ -46,6 +46,7 @@ var arrows = []struct {
 	{"workflows", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "redact"}, "deterministic: of the others it needs names, types and pure functions, and everything that acts is behind an activity"},
 	{"engine", []string{"activities", "adapters", "classify", "exports", "health", "integrations", "notify", "runlog", "workflows", "zones"}, "what programs ask of Temporal: it runs no workflow and makes no attempt"},
 	{"attention", []string{"classify", "engine", "exports", "health", "limits", "notify", "runlog", "watcher"}, "what needs a person follows from the record, which runlog reads; of engine it needs what Temporal says, of the others their words and thresholds"},
+	{"proof", []string{"activities", "adapters", "classify", "engine", "exports", "integrations", "runlog", "statement", "workflows"}, "it compares what others have: it asks engine for look-ups and runlog for the record, and stores nothing but what it adopts; of a vendor it needs where its books are"},
 	{"calls", []string{"activities", "classify", "engine", "exports", "plain", "runlog", "when", "workflows"}, "what people see of calls: it asks engine and runlog, and makes views of what they have"},
 	{"console/words", []string{"classify", "exports", "integrations", "plain", "zones"}, "pure: it says in people's language what the others have as names; it knows no page and no database"},
 	{"console/signin", []string{"integrations", "plain"}, "who somebody is depends on the issuer and a file alone; sessions are handed to it, and of integrations it needs what a short name is"},
@@ -80,6 +81,8 @@ var forbidden = []struct{ from, what, why string }{
 	{"calls", "github.com/jackc", "every query is runlog's"},
 	{"console/signin", "github.com/jackc", "sessions are handed to it"},
 	{"console/signin", "go.temporal.io", "it must sign people in while Temporal is down"},
+	{"proof", "github.com/jackc", "every query is runlog's"},
+	{"proof", "github.com/spf13", "the command line and the console both prove"},
 	{"engine", "github.com/jackc", "it hands what it needs of the database to runlog"},
 	{"engine", module + "adapters/", "it makes no attempt"},
 }

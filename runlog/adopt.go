@@ -2,6 +2,8 @@ package runlog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -130,9 +132,14 @@ type adoptedEntry struct {
 	Doubt      *string           `json:"doubt"`
 }
 
+// ErrNotAdopting is returned for an export that is not, or no longer, pending and adopting. Two
+// who adopt a period at once have one export, which the first to come to its end closes: the
+// other one begins another, see [BeginAdoption].
+var ErrNotAdopting = errors.New("it does not adopt")
+
 // AdoptEntries takes entries into the record that were found at a place, see [exports.Owner]: as exported, or as
 // unknown where there is doubt; the latter only if they are not on record as sent. It returns how many of each. e is
-// of [BeginAdoption]. An export that is being planned waits for it, and the other way round.
+// of [BeginAdoption]; if it has ended since, the error is [ErrNotAdopting]. An export that is being planned waits for it, and the other way round.
 func AdoptEntries(ctx context.Context, db Beginner, e exports.Export, place string, list []Adoption) (adopted, doubtful int, err error) {
 	optional := func(s string) *string {
 		if s = storable(s); s == "" {
@@ -149,6 +156,15 @@ func AdoptEntries(ctx context.Context, db Beginner, e exports.Export, place stri
 	}
 	err = InOrganization(ctx, db, e.OrganizationID, func(tx pgx.Tx) error {
 		if err := lockPlanning(ctx, tx, e.IntegrationID); err != nil {
+			return err
+		}
+		var pending int
+		err := tx.QueryRow(ctx, `SELECT 1 FROM ledgerline.bufdir_export_audit_log
+			WHERE organization_id = $1 AND export_id = $2 AND integration_id = $3 AND trigger = 'adopt' AND status = 'pending' FOR SHARE`, e.OrganizationID, e.ID, e.IntegrationID).Scan(&pending)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("export %s: %w", e.ID, ErrNotAdopting)
+		}
+		if err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT adopted, doubtful FROM ledgerline.adopt_entries($1, $2, $3, $4)`, e.ID, e.IntegrationID, place, found).Scan(&adopted, &doubtful)

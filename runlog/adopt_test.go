@@ -52,7 +52,7 @@ func TestAdopt(t *testing.T) {
 	require.Equal(t, []any{"V1920", "1.00", "NOK", "v0"}, []any{list[0].Account, list[0].Amount, list[0].Currency, list[0].VoucherID})
 
 	_, _, err := runlog.AdoptEntries(ctx, b.operator, a, "here", nil)
-	require.ErrorContains(t, err, "does not adopt")
+	require.ErrorIs(t, err, runlog.ErrNotAdopting, "it has not begun")
 	begun, err := runlog.BeginAdoption(ctx, b.operator, a)
 	require.NoError(t, err)
 	require.Equal(t, exports.ByAdopting, begun.Trigger)

@@ -29,10 +29,16 @@ var ErrNotOwner = errors.New("the export belongs to another run, or has ended")
 // lockOwnedExport holds the export's row of its owner until the transaction ends: nobody takes it over
 // meanwhile.
 func lockOwnedExport(ctx context.Context, tx pgx.Tx, owner exports.Owner) error {
+	return lockOwned(ctx, tx, owner, "SHARE")
+}
+
+// lockOwned is [lockOwnedExport] with the lock that what follows needs: who changes the row takes
+// NO KEY UPDATE at once, or two of them would wait for each other.
+func lockOwned(ctx context.Context, tx pgx.Tx, owner exports.Owner, lock string) error {
 	var found int
 	err := tx.QueryRow(ctx, `SELECT 1 FROM ledgerline.bufdir_export_audit_log
 		WHERE organization_id = @organization_id AND export_id = @export_id AND fence = @fence AND run_id = @run_id AND integration_id = @integration_id
-		  AND status = 'pending' FOR SHARE`, pgx.StrictNamedArgs{
+		  AND status = 'pending' FOR `+lock, pgx.StrictNamedArgs{
 		"organization_id": owner.OrganizationID, "integration_id": owner.IntegrationID, "export_id": owner.ExportID,
 		"fence": owner.Fence, "run_id": owner.RunID,
 	}).Scan(&found)

@@ -142,7 +142,7 @@ func CloseExport(ctx context.Context, db Beginner, e exports.Export) (closed exp
 		if _, err := tx.Exec(ctx, longStatements); err != nil {
 			return err
 		}
-		err := lockOwnedExport(ctx, tx, e.Owner())
+		err := lockOwned(ctx, tx, e.Owner(), "NO KEY UPDATE")
 		if errors.Is(err, ErrNotOwner) {
 			closed, err = closedBefore(ctx, tx, e)
 			return err

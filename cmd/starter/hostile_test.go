@@ -26,6 +26,7 @@ import (
 	"github.com/ledgerline/ledgerline/integrations"
 	"github.com/ledgerline/ledgerline/outlook"
 	"github.com/ledgerline/ledgerline/plain"
+	"github.com/ledgerline/ledgerline/proof"
 	"github.com/ledgerline/ledgerline/runlog"
 	"github.com/ledgerline/ledgerline/statement"
 	"github.com/ledgerline/ledgerline/workflows"
@@ -348,8 +349,8 @@ var hostileCases = map[string][]hostileCase{
 		}
 		return (&app{}).printPeriods(w, list, 1)
 	})},
-	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v struct{ F []proofCheck }) error {
-		return (&app{}).printProof(w, proof{}, v.F, filledComparison())
+	"exports prove": {args("exports", "prove", "HOSTILE", oneOrg), printing(func(w io.Writer, v proof.Proof) error {
+		return (&app{}).printProof(w, v)
 	})},
 	"exports resolve": {reading("exports", "resolve", "EXPORT", oneOrg, "--there", "--reason", "x", "--voucher", stored), printing(func(w io.Writer, v runlog.Resolution) error {
 		return (&app{}).printResolution(w, v, v.VoucherID)
@@ -402,13 +403,6 @@ var hostileCases = map[string][]hostileCase{
 // saying is a line of a command, as all are written.
 func saying(w io.Writer, v engine.ScheduleStatus) error {
 	return say(w, "schedule of %s: %s (%v)", v.Name, v.Note, errors.New(v.Name))
-}
-
-func filledComparison() vendorComparison {
-	c := vendorComparison{}
-	v := filled[struct{ D []difference }](stored)
-	c.differences = v.D
-	return c
 }
 
 func colours(w io.Writer, v []runlog.HealthStatus) error {
