@@ -1,0 +1,37 @@
+// Command try starts a stage and leaves it up, to look at the console by hand.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ledgerline/ledgerline/internal/browser/stage"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := stage.Start(ctx, stage.Options{Log: os.Stderr})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer s.Close()
+	for month, wrong := range map[string]int{"2026-08": 0, "2026-09": 0, "2026-10": 10} {
+		if err := s.Import(ctx, stage.Month(month, 88, wrong)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return
+		}
+	}
+	for _, p := range []string{"2026-08", "2026-09", "2026-10"} {
+		if err := s.Export(ctx, p); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return
+		}
+	}
+	fmt.Println(s.URL, s.Organization)
+	<-ctx.Done()
+}
